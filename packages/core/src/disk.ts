@@ -1,0 +1,36 @@
+/**
+ * A directory on stable storage, as the journal uses it. Paths are relative to it, with `/`.
+ *
+ * Errors are Node's (`code`: ENOENT, ENOSPC, EIO, EROFS, EACCES …). A write may tear: after a power loss any subset of the blocks
+ * not yet covered by a completed sync may be there, in any order. Names (create, rename, remove) are durable only after `syncDirectory`.
+ */
+export interface Disk {
+  /** Opens or creates a file. `durableWrites`: each completed write is on stable storage (O_DSYNC). */
+  open(path: string, options: { readonly create?: boolean; readonly write?: boolean; readonly durableWrites?: boolean }): Promise<DiskFile>;
+  list(directory: string): Promise<string[]>;
+  makeDirectory(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  syncDirectory(path: string): Promise<void>;
+  /** Bytes on the whole device, and free for us. */
+  space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
+  /**
+   * Takes the directory for this process alone. Freed by disposal or by the holder's death, and not lost in a stall.
+   * @throws EvertreeError DIRECTORY_IN_USE
+   */
+  lock(): Promise<AsyncDisposable>;
+}
+
+export interface DiskFile {
+  size(): Promise<number>;
+  /** Reads up to `buffer.length` bytes at `offset`; fewer at the end of the file. */
+  read(buffer: Uint8Array, offset: number): Promise<number>;
+  /** Writes all buffers, one after the other, at `offset`. */
+  write(buffers: readonly Uint8Array[], offset: number): Promise<void>;
+  writeSync(buffers: readonly Uint8Array[], offset: number): void;
+  /** Flushes written data and what is needed to read it again (fdatasync). */
+  sync(): Promise<void>;
+  syncSync(): void;
+  truncate(length: number): Promise<void>;
+  close(): Promise<void>;
+}

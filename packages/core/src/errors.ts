@@ -1,0 +1,54 @@
+/** The stable codes that people and programs meet; HTTP answers and exit statuses follow from them. */
+export type ErrorCode =
+  | 'PATH_INVALID'
+  | 'VALUE_INVALID'
+  | 'TRANSACTION_INVALID'
+  | 'NOT_FOUND'
+  | 'TEST_FAILED'
+  | 'POSITION_MISMATCH'
+  | 'GUARD_FAILED'
+  | 'NOT_PRIMARY'
+  | 'FENCED'
+  | 'TOO_LARGE'
+  | 'STORAGE_FULL'
+  | 'STORAGE_FAILED'
+  | 'NOT_DURABLE'
+  | 'COMPACTED'
+  | 'ACKNOWLEDGEMENT_TIMEOUT'
+  | 'CLOSED'
+  | 'DIRECTORY_IN_USE'
+  | 'WRONG_ROLE'
+  | 'DAMAGED'
+  | 'FORMAT_INVALID'
+  | 'FORMAT_UNSUPPORTED'
+  | 'STREAM_MISMATCH'
+  | 'HISTORY_MISMATCH'
+  | 'GAP'
+  | 'DIGEST_MISMATCH'
+  | 'PROTOCOL_VIOLATION'
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'UNREACHABLE'
+  | 'CONFIGURATION_INVALID';
+
+export interface ErrorDetails {
+  /** The pointer, file, address or line the error is about. */
+  readonly [name: string]: unknown;
+}
+
+/** Every error that Evertree throws on purpose: a code to act on, a sentence for people, and the data behind it. */
+export class EvertreeError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'EvertreeError';
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export function isEvertreeError(error: unknown, code?: ErrorCode): error is EvertreeError {
+  return error instanceof EvertreeError && (code === undefined || error.code === code);
+}

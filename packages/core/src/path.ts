@@ -1,0 +1,62 @@
+import { EvertreeError } from './errors.ts';
+
+/** The segments of a path, from the root. */
+export type Path = readonly string[];
+
+/** What callers may write: an RFC 6901 pointer or an array of segments. */
+export type PathLike = string | Path;
+
+export const ROOT: Path = Object.freeze([]);
+
+/** The longest pointer, in UTF-16 units. */
+export const POINTER_LIMIT = 64 * 1024;
+
+/**
+ * Makes segments of a path.
+ * @throws EvertreeError PATH_INVALID naming the path, what is wrong and how to write it
+ */
+export function parsePath(path: PathLike): Path {
+  if (typeof path !== 'string') return checkSegments(path);
+  if (path === '') return ROOT;
+  if (path.charCodeAt(0) !== 47) {
+    throw invalidPath(path, `does not begin with "/"; write ${JSON.stringify(`/${path}`)}, or "" for the root`);
+  }
+  if (path.length > POINTER_LIMIT) throw invalidPath(`${path.slice(0, 40)}…`, `is longer than ${POINTER_LIMIT} characters`);
+  if (!path.isWellFormed()) throw invalidPath(path, 'has a lone surrogate');
+  const segments = path.slice(1).split('/');
+  return path.includes('~') ? segments.map((segment) => unescape(segment, path)) : segments;
+}
+
+/** The RFC 6901 pointer. */
+export function formatPath(path: Path): string {
+  let pointer = '';
+  for (const segment of path) {
+    pointer += `/${segment.includes('~') || segment.includes('/') ? segment.replaceAll('~', '~0').replaceAll('/', '~1') : segment}`;
+  }
+  return pointer;
+}
+
+export function invalidPath(path: PathLike, problem: string): EvertreeError {
+  const pointer = typeof path === 'string' ? path : formatPath(path);
+  return new EvertreeError('PATH_INVALID', `the path ${JSON.stringify(pointer)} ${problem}`, { path: pointer });
+}
+
+function unescape(segment: string, pointer: string): string {
+  if (!segment.includes('~')) return segment;
+  if (/~(?![01])/.test(segment)) throw invalidPath(pointer, 'has a "~" that is neither "~0" (for "~") nor "~1" (for "/")');
+  return segment.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+function checkSegments(path: unknown): Path {
+  if (!Array.isArray(path)) {
+    throw new EvertreeError('PATH_INVALID', `a path is a pointer such as "/a/b" or an array of strings, not ${path === null ? 'null' : typeof path}`);
+  }
+  for (let index = 0; index < path.length; index++) {
+    const segment: unknown = path[index];
+    if (typeof segment !== 'string') {
+      throw new EvertreeError('PATH_INVALID', `segment ${index} of a path is ${segment === null ? 'null' : `a ${typeof segment}`}, not a string`);
+    }
+    if (!segment.isWellFormed()) throw invalidPath([segment.toWellFormed()], 'has a lone surrogate');
+  }
+  return path as string[];
+}

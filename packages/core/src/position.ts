@@ -1,0 +1,63 @@
+/**
+ * Where a tree stands in its stream's history.
+ *
+ * A commit takes the next revision; an epoch is one writer's reign. Revisions are dense and go on across epochs: the frame that
+ * begins an epoch has the revision after its base.
+ */
+export interface Position {
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+/**
+ * A position with its epoch's id, as files and wires carry it. Positions compare within one epoch id only; across ids the table of
+ * epochs decides.
+ */
+export interface ExactPosition extends Position {
+  /** 16 hex digits, drawn when the epoch began; 16 zeros before the first epoch. */
+  readonly epochId: string;
+}
+
+/** One writer's reign, as its first frame announced it. */
+export interface Epoch {
+  readonly number: number;
+  readonly id: string;
+  /** The site that began it. */
+  readonly site: string;
+  /** The position it began on; its first frame has the revision after it. */
+  readonly base: ExactPosition;
+  readonly reason: string;
+  /** Milliseconds since 1970, by the clock of the site that began it. */
+  readonly time: number;
+}
+
+export const NO_EPOCH_ID = '0000000000000000';
+
+/** The position of a tree that never saw a commit. */
+export const ORIGIN: ExactPosition = Object.freeze({ epoch: 0, epochId: NO_EPOCH_ID, revision: 0 });
+
+/** `4-1201` */
+export function formatPosition(position: Position): string {
+  return `${position.epoch}-${position.revision}`;
+}
+
+/** The position that a text names, or undefined when it names none. */
+export function parsePosition(text: string): Position | undefined {
+  const match = /^(\d{1,10})-(\d{1,16})$/.exec(text);
+  if (!match) return undefined;
+  const epoch = Number(match[1]);
+  const revision = Number(match[2]);
+  if (epoch > 0xffff_ffff || !Number.isSafeInteger(revision)) return undefined;
+  return { epoch, revision };
+}
+
+export function samePosition(a: ExactPosition, b: ExactPosition): boolean {
+  return a.revision === b.revision && a.epoch === b.epoch && a.epochId === b.epochId;
+}
+
+/** Whether `a` comes strictly before `b` in the order of (epoch number, epoch id, revision). */
+export function isBefore(a: ExactPosition, b: ExactPosition): boolean {
+  if (a.epoch !== b.epoch) return a.epoch < b.epoch;
+  if (a.epochId !== b.epochId) return a.epochId < b.epochId;
+  return a.revision < b.revision;
+}

@@ -1,0 +1,129 @@
+// Builds and packs the packages, installs the tarballs with npm in an empty folder outside the workspace, and uses what came out as a
+// stranger would: the types compile, the library loads, the program helps, and a pair of sites answers and replicates.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** How long a site may take to start, and a change to arrive. */
+const patienceMs = 30_000;
+const pollMs = 50;
+
+const workspace = join(import.meta.dirname, '..');
+const outside = mkdtempSync(join(tmpdir(), 'evertree-tarballs-'));
+const evertree = join(outside, 'node_modules', '.bin', 'evertree');
+// The program's `#!/usr/bin/env node` finds the Node that runs this script.
+const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` };
+const sites: ChildProcess[] = [];
+
+function run(command: string, args: string[], cwd = outside): string {
+  return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+function buildAndPack(): string[] {
+  for (const room of readdirSync(join(workspace, 'packages')))
+    rmSync(join(workspace, 'packages', room, 'dist'), { recursive: true, force: true });
+  run('pnpm', ['build'], workspace);
+  run('pnpm', ['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', outside], workspace);
+  return readdirSync(outside).filter((name) => name.endsWith('.tgz'));
+}
+
+function installTarballs(tarballs: string[]): void {
+  writeFileSync(join(outside, 'package.json'), JSON.stringify({ name: 'outside', private: true, type: 'module' }));
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel', 'error', ...tarballs.map((name) => `./${name}`)]);
+}
+
+/** `skipLibCheck` is off: it would hide declarations that point at sources nobody packed. */
+function checkTypes(): void {
+  writeFileSync(
+    join(outside, 'use.ts'),
+    `import { openStore } from 'evertree';\nexport const store = await openStore({ data: 'memory' });\n`,
+  );
+  const options = {
+    module: 'nodenext',
+    target: 'es2024',
+    lib: ['esnext'],
+    strict: true,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [join(workspace, 'node_modules', '@types')],
+  };
+  writeFileSync(join(outside, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['use.ts'] }));
+  run(join(workspace, 'node_modules', '.bin', 'tsc'), ['-p', outside]);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('a listening socket without a port');
+  return address.port;
+}
+
+function startSite(role: 'primary' | 'secondary', config: unknown, httpPort: number): void {
+  const file = join(outside, `${role}.json`);
+  writeFileSync(file, JSON.stringify(config));
+  const args = [role, '--config', file, '--data', join(outside, role), '--http', `127.0.0.1:${httpPort}`];
+  sites.push(spawn(evertree, args, { cwd: outside, env, stdio: ['ignore', 'ignore', 'inherit'] }));
+}
+
+/** The body once the address answers 200 with one that fits. */
+async function waitFor(url: string, fits: (body: string) => boolean): Promise<string> {
+  const deadline = Date.now() + patienceMs;
+  let last: unknown = 'nothing';
+  while (Date.now() < deadline) {
+    try {
+      const response = await fetch(url);
+      const body = await response.text();
+      if (response.ok && fits(body)) return body;
+      last = `${response.status} ${body}`;
+    } catch (error) {
+      last = error;
+    }
+    const ended = sites.find((site) => site.exitCode !== null || site.signalCode !== null);
+    if (ended !== undefined) throw new Error(`a site ended with ${ended.exitCode ?? ended.signalCode}: ${ended.spawnargs.join(' ')}`);
+    await pause(pollMs);
+  }
+  throw new Error(`${url} did not answer as expected within ${patienceMs} ms; the last answer: ${String(last)}`);
+}
+
+async function replicateOnce(): Promise<void> {
+  const [wire, primary, secondary] = [await freePort(), await freePort(), await freePort()];
+  startSite('secondary', { 'netty-consumer': { 'listening-port': wire, 'enable-server-auto-restart': false } }, secondary);
+  startSite(
+    'primary',
+    { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': wire, 'connection-retry-interval-ms': 100 } },
+    primary,
+  );
+  for (const port of [primary, secondary]) await waitFor(`http://127.0.0.1:${port}/healthz`, () => true);
+  run(evertree, ['put', '/packed', '"and installed"', '--url', `http://127.0.0.1:${primary}`]);
+  await waitFor(`http://127.0.0.1:${secondary}/data/packed`, (body) => JSON.parse(body) === 'and installed');
+}
+
+async function stopSites(): Promise<void> {
+  for (const site of sites) {
+    if (site.exitCode !== null || site.signalCode !== null) continue;
+    const ended = once(site, 'exit');
+    site.kill('SIGTERM');
+    const [status] = await ended;
+    if (status !== 0) throw new Error(`a site ended with ${String(status)} after SIGTERM: ${site.spawnargs.join(' ')}`);
+  }
+}
+
+try {
+  const tarballs = buildAndPack();
+  installTarballs(tarballs);
+  checkTypes();
+  console.log(run(evertree, ['--help']));
+  await replicateOnce();
+  await stopSites();
+  console.log(`${tarballs.length} tarballs installed; the types compile, the program starts, a pair replicates.`);
+} finally {
+  for (const site of sites) site.kill('SIGKILL');
+  rmSync(outside, { recursive: true, force: true });
+}

@@ -19,21 +19,21 @@ const evertree = join(outside, 'node_modules', '.bin', 'evertree');
 const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` };
 const sites: ChildProcess[] = [];
 
-function run(command: string, args: string[], cwd = outside): string {
-  return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+function run(command: string, args: string[], cwd = outside): void {
+  execFileSync(command, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
 function buildAndPack(): string[] {
   for (const room of readdirSync(join(workspace, 'packages')))
     rmSync(join(workspace, 'packages', room, 'dist'), { recursive: true, force: true });
   run('pnpm', ['build'], workspace);
-  run('pnpm', ['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', outside], workspace);
-  return readdirSync(outside).filter((name) => name.endsWith('.tgz'));
+  run('pnpm', ['--silent', '--recursive', '--filter', './packages/*', 'pack', '--pack-destination', outside], workspace);
+  return readdirSync(outside).filter(name => name.endsWith('.tgz'));
 }
 
 function installTarballs(tarballs: string[]): void {
   writeFileSync(join(outside, 'package.json'), JSON.stringify({ name: 'outside', private: true, type: 'module' }));
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel', 'error', ...tarballs.map((name) => `./${name}`)]);
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel', 'error', ...tarballs.map(name => `./${name}`)]);
 }
 
 /** `skipLibCheck` is off: it would hide declarations that point at sources nobody packed. */
@@ -85,7 +85,7 @@ async function waitFor(url: string, fits: (body: string) => boolean): Promise<st
     } catch (error) {
       last = error;
     }
-    const ended = sites.find((site) => site.exitCode !== null || site.signalCode !== null);
+    const ended = sites.find(site => site.exitCode !== null || site.signalCode !== null);
     if (ended !== undefined) throw new Error(`a site ended with ${ended.exitCode ?? ended.signalCode}: ${ended.spawnargs.join(' ')}`);
     await pause(pollMs);
   }
@@ -102,7 +102,7 @@ async function replicateOnce(): Promise<void> {
   );
   for (const port of [primary, secondary]) await waitFor(`http://127.0.0.1:${port}/healthz`, () => true);
   run(evertree, ['put', '/packed', '"and installed"', '--url', `http://127.0.0.1:${primary}`]);
-  await waitFor(`http://127.0.0.1:${secondary}/data/packed`, (body) => JSON.parse(body) === 'and installed');
+  await waitFor(`http://127.0.0.1:${secondary}/data/packed`, body => JSON.parse(body) === 'and installed');
 }
 
 async function stopSites(): Promise<void> {
@@ -119,7 +119,7 @@ try {
   const tarballs = buildAndPack();
   installTarballs(tarballs);
   checkTypes();
-  console.log(run(evertree, ['--help']));
+  run(evertree, ['--help']);
   await replicateOnce();
   await stopSites();
   console.log(`${tarballs.length} tarballs installed; the types compile, the program starts, a pair replicates.`);

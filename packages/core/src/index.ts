@@ -1,1 +1,10 @@
-export {};
+export * from './change-set.ts';
+export * from './disk.ts';
+export * from './errors.ts';
+export * from './frame.ts';
+export * from './host.ts';
+export * from './journal.ts';
+export * from './path.ts';
+export * from './position.ts';
+export * from './transport.ts';
+export * from './value.ts';

@@ -1,6 +1,9 @@
 import type { SnapshotHeader, Role } from './journal.ts';
 import type { Epoch, ExactPosition } from './position.ts';
 
+/** The versions of PROTOCOL.md that this program speaks, oldest first. */
+export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([1]);
+
 /** What each side says first, on every link. */
 export interface Hello {
   /** Versions of PROTOCOL.md that this side speaks. */

@@ -1,0 +1,116 @@
+import { EvertreeError, formatPath } from '@evertree/core';
+import { findPlace } from './place.ts';
+
+/**
+ * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold (9007199254740993 would
+ * become …992), a number beyond every double (1e400), one that would vanish (1e-400). A fraction is rounded to the nearest double, as
+ * every reader of JSON does; an integer that is written out again as it came (123456789012345680000, 1e23) is taken.
+ * @throws EvertreeError VALUE_INVALID with `line` and `column`, from 1, and for a number `path`, the pointer to it inside the text
+ */
+export function parseExactJson(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw notJson(text, error as Error);
+  }
+  if (SUSPECT.test(text)) checkNumbers(text);
+  return value;
+}
+
+/** What a number looks like that a double may not hold: many digits, or an exponent. Cheap, and also found inside strings. */
+const SUSPECT = /\d{16}|\d[eE][-+\d]/;
+const NUMBER = /(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?/y;
+/** Any integer with fewer digits is exact. */
+const EXACT_DIGITS = 15;
+
+/** How much of what is wrong an error shows. */
+const SHOWN_DIGITS = 40;
+const SHOWN_CHARACTERS = 20;
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+const ZERO = 48;
+const NINE = 57;
+
+/** Checks each number of a text that is known to be JSON, so that only strings and numbers need to be told apart. */
+function checkNumbers(text: string): void {
+  for (let index = 0; index < text.length; index++) {
+    const character = text.charCodeAt(index);
+    if (character === QUOTE) index = endOfString(text, index);
+    else if (character >= ZERO && character <= NINE) {
+      NUMBER.lastIndex = index;
+      const match = NUMBER.exec(text);
+      if (match === null) continue;
+      checkNumber(match, text, index);
+      index += match[0].length - 1;
+    }
+  }
+}
+
+/** Where the string that begins at `start` has its closing quote. */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1);
+  for (;;) {
+    let before = end - 1;
+    while (text.charCodeAt(before) === BACKSLASH) before--;
+    if ((end - before) % 2 === 1) return end;
+    end = text.indexOf('"', end + 1);
+  }
+}
+
+function checkNumber(match: RegExpExecArray, text: string, offset: number): void {
+  const [literal, whole = '', fraction, exponent] = match;
+  if (fraction === undefined && exponent === undefined && whole.length <= EXACT_DIGITS) return;
+  const number = Number(literal);
+  if (!Number.isFinite(number)) throw inexact(text, offset, literal, 'is beyond 1.8e308, the largest number that is held');
+  const written = decimal(literal);
+  if (written.digits === '') return;
+  if (number === 0) throw inexact(text, offset, literal, 'is nearer to 0 than 5e-324, the smallest number that is held');
+  if (written.exponent < 0 || same(written, decimal(String(number))) || same(written, decimal(BigInt(number).toString()))) return;
+  throw inexact(
+    text,
+    offset,
+    literal,
+    `is an integer that a double can't hold; it would become ${text.charAt(offset - 1) === '-' ? '-' : ''}${BigInt(number)}`,
+  );
+}
+
+/** The number `digits` × 10^`exponent`, its digits without zeros at either end. */
+interface Decimal {
+  readonly digits: string;
+  readonly exponent: number;
+}
+
+function decimal(literal: string): Decimal {
+  NUMBER.lastIndex = 0;
+  const [, whole = '', fraction = '', exponent = '0'] = NUMBER.exec(literal) ?? [];
+  const digits = whole + fraction;
+  let start = 0;
+  while (digits.charCodeAt(start) === ZERO) start++;
+  let end = digits.length;
+  while (end > start && digits.charCodeAt(end - 1) === ZERO) end--;
+  return { digits: digits.slice(start, end), exponent: Number(exponent) - fraction.length + (digits.length - end) };
+}
+
+function same(a: Decimal, b: Decimal): boolean {
+  return a.digits === b.digits && a.exponent === b.exponent;
+}
+
+function inexact(text: string, offset: number, literal: string, problem: string): EvertreeError {
+  const sign = text.charAt(offset - 1) === '-' ? '-' : '';
+  const { line, column, path } = findPlace(text, offset - sign.length);
+  const pointer = formatPath(path);
+  const shown = sign + (literal.length > SHOWN_DIGITS ? `${literal.slice(0, SHOWN_DIGITS)}…` : literal);
+  return new EvertreeError(
+    'VALUE_INVALID',
+    `the number ${shown} at ${JSON.stringify(pointer)} (line ${line}, column ${column}) ${problem}; send it as a string`,
+    { line, column, path: pointer },
+  );
+}
+
+function notJson(text: string, cause: Error): EvertreeError {
+  const { offset, line, column } = findPlace(text);
+  const found = offset >= text.length ? 'the text ends' : `there is ${JSON.stringify(text.slice(offset, offset + SHOWN_CHARACTERS))}`;
+  return new EvertreeError('VALUE_INVALID', `this is not JSON: at line ${line}, column ${column}, ${found}`, { line, column }, cause);
+}

@@ -6,12 +6,21 @@
  */
 export interface Disk {
   /** Opens or creates a file. `durableWrites`: each completed write is on stable storage (O_DSYNC). */
-  open(path: string, options: { readonly create?: boolean; readonly write?: boolean; readonly durableWrites?: boolean }): Promise<DiskFile>;
+  open(path: string, options: OpenOptions): Promise<DiskFile>;
+  /** The same, before it returns: a commit in a synchronous loop may need a new segment. */
+  openSync(path: string, options: OpenOptions): DiskFile;
   list(directory: string): Promise<string[]>;
   makeDirectory(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  renameSync(from: string, to: string): void;
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  syncDirectorySync(path: string): void;
+  /**
+   * Names this very directory for as long as it exists: a copy of it, made by whatever tool, has another mark. What was copied file by
+   * file while it was written to may lack what lies in between; only the mark tells that from damage.
+   */
+  mark(): Promise<string>;
   /** Bytes on the whole device, and free for us. */
   space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
   /**
@@ -19,6 +28,12 @@ export interface Disk {
    * @throws EvertreeError DIRECTORY_IN_USE
    */
   lock(): Promise<AsyncDisposable>;
+}
+
+export interface OpenOptions {
+  readonly create?: boolean;
+  readonly write?: boolean;
+  readonly durableWrites?: boolean;
 }
 
 export interface DiskFile {

@@ -101,7 +101,8 @@ class Walk {
   }
 }
 
-function lineAndColumn(text: string, offset: number): { line: number; column: number } {
+/** Where an offset is, both from 1. */
+export function lineAndColumn(text: string, offset: number): { line: number; column: number } {
   let line = 1;
   let start = 0;
   for (let end = text.indexOf('\n'); end !== -1 && end < offset; end = text.indexOf('\n', start)) {

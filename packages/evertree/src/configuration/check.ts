@@ -1,0 +1,126 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { z } from 'zod';
+import type { ConfigurationDocument, Place } from './document.ts';
+import type { Problem } from './problem.ts';
+
+/** A name is «near» another when at most a third of it, and two characters at least, would have to change. */
+const NEAR_SHARE = 1 / 3;
+const NEAR_CHARACTERS = 2;
+
+/** The nearest of the known names, if any is near enough to be meant. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const best = closest(name.toLowerCase(), known);
+  const allowed = Math.max(NEAR_CHARACTERS, Math.floor(best.length * NEAR_SHARE));
+  return distance(name.toLowerCase(), best) <= allowed ? best : undefined;
+}
+
+export interface Checked<T> {
+  readonly problems: readonly Problem[];
+  readonly value: T;
+}
+
+/**
+ * Checks a document against a schema and collects everything that is wrong with it.
+ *
+ * Where something is wrong, `value` is what is left without it, so that later checks tell of theirs in the same go: whoever asked has
+ * to throw all the same.
+ */
+export function checkSchema<T>(document: ConfigurationDocument, schema: z.ZodType<T>): Checked<T> {
+  const result = schema.safeParse(document.value);
+  if (result.success) return { value: result.data, problems: [] };
+  const found = translate(document, schema, result.error.issues, []);
+  const problems = new Map(found.map(({ problem }) => [`${problem.key}\n${problem.message}`, problem]));
+  const left: unknown = structuredClone(document.value);
+  for (const { place } of found) prune(left, place);
+  return { value: left as T, problems: [...problems.values()] };
+}
+
+/** Takes away what stands at a place; sections and entries of arrays stay, emptied. */
+function prune(value: unknown, place: Place): void {
+  let parent = value;
+  for (const key of place.slice(0, -1)) {
+    if (typeof parent !== 'object' || parent === null) return;
+    parent = (parent as Record<string | number, unknown>)[key];
+  }
+  const last = place.at(-1);
+  if (typeof parent !== 'object' || parent === null || last === undefined) return;
+  if (place.length === 1 || Array.isArray(parent)) (parent as Record<string | number, unknown>)[last] = {};
+  else Reflect.deleteProperty(parent, last);
+}
+
+interface Found {
+  readonly place: Place;
+  readonly problem: Problem;
+}
+
+function translate(document: ConfigurationDocument, schema: z.ZodType, issues: readonly z.core.$ZodIssue[], above: Place): Found[] {
+  return issues.flatMap(issue => {
+    const place = [...above, ...(issue.path as (string | number)[])];
+    if (issue.code === 'unrecognized_keys') return issue.keys.map(key => unknownKey(document, schema, place, key));
+    if (issue.code === 'invalid_union') {
+      const branch = meantBranch(issue.errors);
+      if (branch !== undefined) return translate(document, schema, branch, place);
+    }
+    return [wrongValue(document, place, issue.message)];
+  });
+}
+
+/** The alternative whose own type fits what was found, so that its inner problems are worth telling. */
+function meantBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined {
+  return branches.find(issues => !issues.some(issue => issue.path.length === 0 && issue.code !== 'unrecognized_keys'));
+}
+
+function wrongValue(document: ConfigurationDocument, place: Place, expected: string): Found {
+  const message = document.has(place) ? `is ${document.quote(place)}; write ${expected}` : `is missing; it is ${expected}`;
+  return { place, problem: document.problem(place, message) };
+}
+
+function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: Place, key: string): Found {
+  const known = keysAt(schema, place);
+  const near = nearest(key, known);
+  const elsewhere = homesOf(schema, key);
+  let remedy: string;
+  if (elsewhere.length > 0) remedy = `it belongs ${elsewhere.map(home => (home === '' ? 'at the top' : `into "${home}"`)).join(' or ')}`;
+  else if (near !== undefined) remedy = `did you mean "${near}"?`;
+  else remedy = known.length === 0 ? 'remove it' : `known here: ${known.map(name => `"${name}"`).join(', ')}`;
+  return { place: [...place, key], problem: document.problem([...place, key], `is not known; ${remedy}`) };
+}
+
+/** The keys that an object at the place may have. */
+function keysAt(schema: z.ZodType, place: Place): string[] {
+  let candidates = alternatives(schema);
+  for (const step of place) {
+    candidates = candidates.flatMap(candidate => {
+      if (candidate instanceof z.ZodObject && typeof step === 'string') {
+        const child = (candidate.shape as Record<string, z.ZodType>)[step];
+        return child === undefined ? [] : alternatives(child);
+      }
+      return candidate instanceof z.ZodArray && typeof step === 'number' ? alternatives(candidate.element as z.ZodType) : [];
+    });
+  }
+  return candidates.flatMap(candidate => (candidate instanceof z.ZodObject ? Object.keys(candidate.shape) : []));
+}
+
+/** The sections, as dotted keys, in which a key of this name may stand. */
+function homesOf(schema: z.ZodType, key: string): string[] {
+  const homes = new Set<string>();
+  const visit = (node: z.ZodType, place: string): void => {
+    for (const candidate of alternatives(node)) {
+      if (candidate instanceof z.ZodArray) visit(candidate.element as z.ZodType, place);
+      if (!(candidate instanceof z.ZodObject)) continue;
+      for (const [name, child] of Object.entries(candidate.shape)) {
+        if (name === key) homes.add(place);
+        visit(child, place === '' ? name : `${place}.${name}`);
+      }
+    }
+  };
+  visit(schema, '');
+  return [...homes];
+}
+
+function alternatives(schema: z.ZodType): z.ZodType[] {
+  if (schema instanceof z.ZodOptional) return alternatives(schema.unwrap() as z.ZodType);
+  if (schema instanceof z.ZodUnion) return (schema.options as z.ZodType[]).flatMap(alternatives);
+  return [schema];
+}

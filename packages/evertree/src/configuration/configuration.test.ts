@@ -1,0 +1,341 @@
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Role, isEvertreeError } from '@evertree/core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfiguration, readConsumerConfiguration, readProducerConfiguration } from './reading.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'evertree-configuration-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function fileWith(text: string | Buffer): string {
+  const file = join(folder, 'site.json');
+  writeFileSync(file, text);
+  return file;
+}
+
+/** The lines of the error, without the folder. */
+function problemsWith(text: string | Buffer, role?: Role): string[] {
+  return problemsOf(() => readConfiguration(fileWith(text), role));
+}
+
+function problemsOf(read: () => unknown): string[] {
+  try {
+    read();
+  } catch (error) {
+    if (isEvertreeError(error, 'CONFIGURATION_INVALID')) return error.message.replaceAll(`${folder}/`, '').split('\n');
+    throw error;
+  }
+  return [];
+}
+
+const samples = join(import.meta.dirname, '../../../../configs');
+
+describe('the four sample files', () => {
+  test('nettyProducer.json', () => {
+    expect(readConfiguration(join(samples, 'nettyProducer.json'))).toMatchObject({
+      kind: 'netty-producer',
+      connections: [{ address: '127.0.0.1', port: 9999, retryIntervalMs: 1000 }],
+    });
+  });
+
+  test('nettyConsumer.json', () => {
+    expect(readConfiguration(join(samples, 'nettyConsumer.json'))).toMatchObject({
+      kind: 'netty-consumer',
+      address: '127.0.0.1',
+      port: 9999,
+      autoRestart: false,
+    });
+  });
+
+  test('kafkaProducer.json', () => {
+    expect(readConfiguration(join(samples, 'kafkaProducer.json'))).toMatchObject({
+      kind: 'kafka-producer',
+      topic: 'testTopic1',
+      partition: 0,
+      key: 'testKey',
+      properties: { retries: '0', 'linger.ms': '1', 'max.block.ms': '1000', 'bootstrap.servers': '127.0.0.1:9092' },
+    });
+  });
+
+  test('kafkaConsumer.json', () => {
+    expect(readConfiguration(join(samples, 'kafkaConsumer.json'))).toMatchObject({
+      kind: 'kafka-consumer',
+      topic: 'testTopic1',
+      properties: { 'group.id': 'test', 'enable.auto.commit': 'true', 'auto.commit.interval.ms': '3000' },
+    });
+  });
+
+  test.each([
+    ['nettyProducer.json', 'secondary', 'netty-connection configures a primary, and this site is to be a secondary'],
+    ['nettyConsumer.json', 'primary', 'netty-consumer configures a secondary, and this site is to be a primary'],
+    ['kafkaConsumer.json', 'primary', 'kafka-consumer-properties configures a secondary'],
+  ] as const)('%s is no file for a %s', (name, role, message) => {
+    expect(problemsOf(() => readConfiguration(join(samples, name), role))[0]).toContain(message);
+  });
+});
+
+describe("the ancestor's defaults", () => {
+  test('topic, key and partition', () => {
+    expect(readProducerConfiguration({ 'kafka-connection': { 'kafka-host': 'broker', 'kafka-port': 9092 } })).toMatchObject({
+      topic: 'DefaultTopic',
+      key: 'DefaultKey',
+      partition: 0,
+      properties: { retries: '0', 'bootstrap.servers': 'broker:9092' },
+    });
+  });
+
+  test('retry interval and auto restart', () => {
+    expect(readProducerConfiguration({ 'netty-connection': { 'consumer-address': 'b', 'consumer-port': 1 } })).toMatchObject({
+      connections: [{ retryIntervalMs: 1000 }],
+    });
+    expect(readConsumerConfiguration({ 'netty-consumer': { 'listening-port': 1 } })).toMatchObject({ autoRestart: false });
+  });
+
+  test('the result is frozen whole', () => {
+    const configuration = readProducerConfiguration(join(samples, 'nettyProducer.json'));
+    expect(() => Object.assign(configuration.limits, { frameBytes: 1 })).toThrow(TypeError);
+  });
+});
+
+const producer = (inner: string, outer = '') => `{\n  "netty-connection": {\n    ${inner}\n  }${outer}\n}`;
+const consumer = (inner: string, outer = '') => `{\n  "netty-consumer": {\n    ${inner}\n  }${outer}\n}`;
+const right = '"consumer-address": "b", "consumer-port": 1';
+
+describe('what is wrong is told with file, line, column, key, what was found, and the remedy', () => {
+  test.each<[string, string | Buffer, string]>([
+    ['empty', '', 'site.json:1:1: is not JSON: value expected at the end of the line or file'],
+    ['not an object', '[]', 'site.json:1:1: is an array; a configuration is an object with a section such as "netty-connection"'],
+    ['a comma missing', '{\n"a": 1\n"b": 2}', 'site.json:3:1: is not JSON: comma expected at "\\"b\\""'],
+    ['a comma too many', '{"a": 1,}', 'site.json:1:9: is not JSON: property name expected at "}"'],
+    ['comments', '{} // mine', 'site.json:1:4: is not JSON: invalid comment token at "// mine"'],
+    ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'site.json: is not UTF-8 text; save it as UTF-8'],
+    ['too deep', '['.repeat(100_000), 'site.json:1:65: nests deeper than 64 levels; no configuration does'],
+    ['no section', '{}', 'site.json:1:1: names no transport; add a section "netty-connection" or "netty-consumer" or "kafka-connection"'],
+    ['a misspelt section', '{"netty-conection": {}}', 'site.json:1:2: netty-conection is not known; did you mean "netty-connection"?'],
+    [
+      'both transports',
+      producer(right, ',\n"kafka-connection": {}'),
+      'site.json:5:1: kafka-connection stands beside "netty-connection": one file is for one transport; keep one of the two',
+    ],
+    [
+      'both roles',
+      producer(right, ',\n"netty-consumer": {}'),
+      "site.json:5:1: netty-consumer stands in a file for a primary, and is a secondary's; make two files",
+    ],
+    [
+      'a key missing',
+      producer('"consumer-address": "b"'),
+      "site.json:2:3: netty-connection.consumer-port is missing; it is the consumer's port: a whole number from 1 to 65535",
+    ],
+    [
+      'a misspelt key',
+      producer(`${right}, "conection-retry-interval-ms": 1`),
+      'site.json:3:50: netty-connection.conection-retry-interval-ms is not known; did you mean "connection-retry-interval-ms"?',
+    ],
+    [
+      'a key of another section',
+      producer(`${right}, "listening-port": 1`),
+      'site.json:3:50: netty-connection.listening-port is not known; known here: "consumer-address", "consumer-port", "connection-retry-interval-ms", "tls", "auth"',
+    ],
+    [
+      'a key at the wrong level',
+      producer(right, ', "consumer-port": 1'),
+      'site.json:4:6: consumer-port is not known; it belongs into "netty-connection"',
+    ],
+    [
+      'a key that is like none',
+      producer(right, ', "favourite-colour": 1'),
+      'site.json:4:6: favourite-colour is not known; known here: "netty-connection", "acknowledgement", "tls", "auth", "http", "limits", "journal"',
+    ],
+    [
+      'a number as a string',
+      producer('"consumer-address": "b", "consumer-port": "1"'),
+      'site.json:3:30: netty-connection.consumer-port is "1"; write the consumer\'s port: a whole number from 1 to 65535',
+    ],
+    [
+      'a port out of range',
+      consumer('"listening-port": 65536'),
+      'site.json:3:5: netty-consumer.listening-port is 65536; write the port to listen on: a whole number from 1 to 65535',
+    ],
+    [
+      'a number that no double holds',
+      consumer('"listening-port": 9007199254740993'),
+      'site.json:3:5: netty-consumer.listening-port is 9007199254740993; write the port to listen on: a whole number from 1 to 65535',
+    ],
+    [
+      'a number beyond all',
+      consumer('"listening-port": 1e400'),
+      'site.json:3:5: netty-consumer.listening-port is 1e400; write the port to listen on: a whole number from 1 to 65535',
+    ],
+    [
+      'a fraction',
+      consumer('"listening-port": 80.5'),
+      'site.json:3:5: netty-consumer.listening-port is 80.5; write the port to listen on: a whole number from 1 to 65535',
+    ],
+    [
+      'yes for true',
+      consumer('"listening-port": 1, "enable-server-auto-restart": "yes"'),
+      'site.json:3:26: netty-consumer.enable-server-auto-restart is "yes"; write true or false (without quotes)',
+    ],
+    [
+      'null',
+      consumer('"listening-port": null'),
+      'site.json:3:5: netty-consumer.listening-port is null; write the port to listen on: a whole number from 1 to 65535',
+    ],
+    [
+      'a key twice',
+      consumer('"listening-port": 1,\n    "listening-port": 2'),
+      'site.json:4:5: netty-consumer.listening-port stands twice (first on line 3); keep one of them',
+    ],
+    [
+      'an address with a port',
+      producer('"consumer-address": "b:1", "consumer-port": 1').replace('b:1', 'b:port'),
+      'site.json:3:5: netty-connection.consumer-address is "b:port"; write the consumer\'s address: a host name or an IP address, without port',
+    ],
+    ['no connection', '{"netty-connection": []}', 'site.json:1:2: netty-connection is an array; write at least one connection'],
+    [
+      'a secondary twice',
+      `{"netty-connection": [{${right}}, {${right}}]}`,
+      'site.json:1:70: netty-connection.1 names b:1 again, as entry 0 does; keep one of them',
+    ],
+    [
+      'an unknown choice',
+      consumer('"listening-port": 1', ', "journal": { "encoding": "xml" }'),
+      'site.json:4:19: journal.encoding is "xml"; write one of "binary", "json"',
+    ],
+    [
+      'a token file that is missing',
+      consumer('"listening-port": 1', ', "auth": { "token-file": "none" }'),
+      'site.json:4:16: auth.token-file names "none", which does not exist (looked for at none)',
+    ],
+    [
+      'a certificate without its key',
+      consumer('"listening-port": 1', ', "tls": {}'),
+      'site.json:4:6: tls.certificate is missing; whatever listens with TLS needs a certificate and its key',
+    ],
+  ])('%s', (_name, text, expected) => {
+    expect(problemsWith(text)).toContain(expected);
+  });
+
+  test('a file that is missing, a directory, one that is too long', () => {
+    expect(problemsOf(() => readConfiguration(join(folder, 'none.json')))).toEqual([
+      'none.json: does not exist; the repository has samples in configs/',
+    ]);
+    mkdirSync(join(folder, 'directory.json'), { recursive: true });
+    expect(problemsOf(() => readConfiguration(join(folder, 'directory.json')))).toEqual([
+      'directory.json: is a directory; name a file in it',
+    ]);
+    expect(problemsWith(' '.repeat(1024 * 1024 + 1))).toEqual([
+      'site.json: has 1048577 bytes; a configuration has at most 1048576. Is it another file?',
+    ]);
+  });
+
+  test('every problem of a file at once, in the order of the file', () => {
+    const text =
+      '{\n"netty-consumer": { "listening-port": 0, "listening-address": "0.0.0.0", "tls": { "key": 1 } },\n"limitz": {},\n"journal": { "encoding": 7 }\n}';
+    expect(problemsWith(text).map(line => line.replace(/;.*/, ''))).toEqual([
+      'site.json:2:21: netty-consumer.listening-port is 0',
+      'site.json:2:42: netty-consumer.listening-address is "0.0.0.0", which others can reach',
+      'site.json:2:74: netty-consumer.tls.certificate is missing beside "key"',
+      'site.json:2:83: netty-consumer.tls.key is 1',
+      'site.json:3:1: limitz is not known',
+      'site.json:4:14: journal.encoding is 7',
+    ]);
+  });
+
+  test('an object given in code is checked like a file, without lines', () => {
+    expect(problemsOf(() => readConsumerConfiguration({ 'netty-consumer': { 'listening-prt': 1 } }))).toEqual([
+      'configuration: netty-consumer.listening-port is missing; it is the port to listen on: a whole number from 1 to 65535',
+      'configuration: netty-consumer.listening-prt is not known; did you mean "listening-port"?',
+    ]);
+  });
+});
+
+const open = (more: string) => consumer(`"listening-port": 1, "listening-address": "0.0.0.0"${more}`);
+
+describe('listening beyond loopback', () => {
+  test('needs auth, and tls or "tls": "off" said aloud', () => {
+    expect(problemsWith(open(''))).toEqual([
+      expect.stringContaining('add "auth": { "token-file": "…" }'),
+      expect.stringContaining('or "tls": "off" if the line is safe without'),
+    ]);
+    expect(problemsWith(open(', "tls": "off"'))).toEqual([expect.stringContaining('add "auth"')]);
+  });
+
+  test('is allowed with them, in the section or at the top', () => {
+    writeFileSync(join(folder, 'token'), 'correct-horse\n');
+    const expected = { address: '0.0.0.0', token: 'correct-horse', tls: 'off' };
+    expect(readConfiguration(fileWith(open(', "tls": "off", "auth": { "token-file": "token" }')))).toMatchObject(expected);
+    const top = consumer('"listening-port": 1, "listening-address": "0.0.0.0"', ', "tls": "off", "auth": { "token-file": "token" }');
+    expect(readConfiguration(fileWith(top))).toMatchObject({ ...expected, http: { token: 'correct-horse', tls: 'off' } });
+  });
+
+  test('a token that is empty, short or has spaces is refused, and never shown', () => {
+    for (const token of ['', 'short', 'with a space in it', 'secretsecret\nsecond line']) {
+      writeFileSync(join(folder, 'token'), token);
+      const [problem] = problemsWith(open(', "tls": "off", "auth": { "token-file": "token" }'));
+      expect(problem).toContain('which holds no token');
+      expect(problem).not.toContain('secretsecret');
+    }
+  });
+});
+
+const kafka = (side: 'producer' | 'consumer', properties: unknown) => ({
+  'kafka-connection': { 'kafka-host': 'broker', 'kafka-port': 9092 },
+  [`kafka-${side}-properties`]: properties,
+});
+
+describe("Java's property names", () => {
+  const problems = (side: 'producer' | 'consumer', properties: unknown) =>
+    problemsOf(() => readConfiguration(kafka(side, properties) as Record<string, unknown>)).map(line =>
+      line.replace(/^configuration: kafka-\w+-properties\./, ''),
+    );
+
+  test('numbers, strings and booleans are taken alike', () => {
+    expect(problems('producer', { retries: '3', 'linger.ms': 5, 'enable.idempotence': true, acks: -1 })).toEqual([]);
+    expect(problems('consumer', { 'enable.auto.commit': 'true', 'max.poll.records': '500' })).toEqual([]);
+  });
+
+  test('bootstrap.servers overrides host and port, which then may be left out', () => {
+    const properties = { 'bootstrap.servers': 'a:1,[::1]:2' };
+    expect(readProducerConfiguration({ 'kafka-producer-properties': properties })).toMatchObject({ properties });
+    expect(problemsOf(() => readProducerConfiguration({ 'kafka-producer-properties': {} }))).toHaveLength(2);
+  });
+
+  test.each<['producer' | 'consumer', unknown, string]>([
+    ['producer', { retrys: 1 }, 'retrys is no property of Kafka\'s producer; did you mean "retries"?'],
+    ['producer', { 'linger.ms': 'soon' }, 'linger.ms is "soon"; write a whole number from 0 to 2147483647'],
+    ['producer', { 'group.id': 'test' }, 'group.id belongs to a consumer, and this file configures a producer; remove it'],
+    [
+      'producer',
+      { 'key.serializer': 'org.apache.kafka.common.serialization.StringSerializer' },
+      'key.serializer is refused: Evertree writes and reads the bytes of its frames itself; remove it',
+    ],
+    [
+      'producer',
+      { 'interceptor.classes': 'com.example.Mine' },
+      'interceptor.classes is refused: it names Java code, which no Node process can load; remove it',
+    ],
+    [
+      'producer',
+      { 'ssl.truststore.type': 'JKS' },
+      'ssl.truststore.type is "JKS": Java key stores are not read; convert the store to PEM and set its type to "PEM"',
+    ],
+    [
+      'consumer',
+      { 'sasl.mechanism': 'GSSAPI' },
+      'sasl.mechanism is "GSSAPI": GSSAPI (Kerberos) is not supported; use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER',
+    ],
+    ['producer', { 'enable.idempotence': 'true', retries: 0 }, 'retries is 0, and idempotence needs retries; remove one of the two'],
+    ['consumer', { 'bootstrap.servers': 'broker' }, 'bootstrap.servers is "broker"; write "host:port", or several separated by commas'],
+    ['consumer', { constructor: 1 }, "constructor is no property of Kafka's consumer; remove it"],
+    ['consumer', { 'sasl.jaas.config': '' }, 'sasl.jaas.config is set (not shown); write a text that is not empty'],
+    ['consumer', { 'group.id': {} }, 'group.id is an object; write a string, a number, true or false'],
+  ])('%s %j', (side, properties, expected) => {
+    expect(problems(side, properties)).toEqual([expected]);
+  });
+});

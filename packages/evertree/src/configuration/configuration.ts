@@ -1,0 +1,101 @@
+import type { Role } from '@evertree/core';
+import type { Tls } from './credentials.ts';
+
+/** What every site takes from its file; a value that is absent is left to the part it concerns. */
+export interface SiteConfiguration {
+  /** The file, or `configuration` for an object given in code. */
+  readonly source: string;
+  readonly limits: {
+    readonly pendingBytes?: number;
+    readonly frameBytes?: number;
+    readonly changeSetBytes?: number;
+    readonly listenerBatches?: number;
+    readonly windowBytes?: number;
+    readonly httpBodyBytes?: number;
+    readonly readyLagMs?: number;
+  };
+  readonly journal: {
+    readonly encoding?: 'binary' | 'json';
+    readonly sync?: 'auto' | 'dsync' | 'fdatasync';
+    readonly segmentBytes?: number;
+    readonly snapshotBytes?: number;
+    readonly retentionMaxBytes?: number;
+    readonly retentionMinAgeMs?: number;
+    readonly retentionMinRevisions?: number;
+  };
+  /** What HTTP demands of its clients; `tls` counts beyond loopback, or where the file's `http` section asks for it. */
+  readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean };
+  /** Worth telling, though nothing is wrong. */
+  readonly notes: readonly string[];
+}
+
+export interface Connection {
+  readonly address: string;
+  readonly port: number;
+  readonly retryIntervalMs: number;
+  readonly tls?: Tls;
+  readonly token?: string;
+}
+
+export interface Acknowledgement {
+  /** Secondaries that a write over HTTP waits for when it does not say so itself. */
+  readonly secondaries: number;
+  readonly timeoutMs: number;
+  /** `fail`: 504, and the commit stands. `continue`: 200 with the count. */
+  readonly onTimeout: 'fail' | 'continue';
+}
+
+export interface NettyProducerConfiguration extends SiteConfiguration {
+  readonly kind: 'netty-producer';
+  readonly connections: readonly Connection[];
+  readonly acknowledgement: Acknowledgement | undefined;
+}
+
+export interface NettyConsumerConfiguration extends SiteConfiguration {
+  readonly kind: 'netty-consumer';
+  readonly address: string;
+  readonly port: number;
+  readonly autoRestart: boolean;
+  readonly tls?: Tls;
+  readonly token?: string;
+}
+
+interface KafkaConfiguration extends SiteConfiguration {
+  readonly topic: string;
+  /** Java names; the ancestor's defaults where the file has no such section. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+export interface KafkaProducerConfiguration extends KafkaConfiguration {
+  readonly kind: 'kafka-producer';
+  readonly partition: number;
+  readonly key: string;
+  readonly acknowledgement: Acknowledgement | undefined;
+}
+
+export interface KafkaConsumerConfiguration extends KafkaConfiguration {
+  readonly kind: 'kafka-consumer';
+}
+
+export type ProducerConfiguration = NettyProducerConfiguration | KafkaProducerConfiguration;
+export type ConsumerConfiguration = NettyConsumerConfiguration | KafkaConsumerConfiguration;
+export type Configuration = ProducerConfiguration | ConsumerConfiguration;
+export type Kind = Configuration['kind'];
+
+export function roleOf(kind: Kind): Role {
+  return kind === 'netty-producer' || kind === 'kafka-producer' ? 'primary' : 'secondary';
+}
+
+/** 127.0.0.0/8, ::1 and localhost: nobody else can reach it. */
+export function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
+}
+
+/** Freezes a configuration whole. */
+export function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const item of Object.values(value)) freeze(item);
+  }
+  return value;
+}

@@ -1,0 +1,98 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { ConfigurationDocument, Place } from './document.ts';
+import { messageOf } from './document.ts';
+import type { Problem } from './problem.ts';
+import type { AuthSection, TlsSection } from './sections.ts';
+
+export const TOKEN_FILE_LIMIT_BYTES = 4 * 1024;
+const PEM_FILE_LIMIT_BYTES = 1024 * 1024;
+
+/** PEM texts. `'off'`: said aloud that the line is not encrypted. */
+export type Tls = 'off' | { readonly certificate?: string; readonly key?: string; readonly authority?: string };
+
+/** Which end of TLS: one that listens needs a certificate. */
+export type TlsEnd = 'listens' | 'dials';
+
+/** Reads the files that `tls` and `auth` sections name, and collects what is wrong with them. */
+export class Credentials {
+  readonly #document: ConfigurationDocument;
+  readonly #problems: Problem[];
+
+  constructor(document: ConfigurationDocument, problems: Problem[]) {
+    this.#document = document;
+    this.#problems = problems;
+  }
+
+  token(section: AuthSection, place: Place): string | undefined {
+    if (section === undefined) return undefined;
+    const at = [...place, 'token-file'];
+    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES)?.trim();
+    if (text === undefined) return undefined;
+    if (/^[\x21-\x7e]{8,}$/.test(text)) return text;
+    this.#problem(
+      at,
+      `names ${JSON.stringify(section['token-file'])}, which holds no token; write one line of 8 or more printable ASCII characters into it, without spaces`,
+    );
+    return undefined;
+  }
+
+  tls(section: TlsSection, place: Place, end: TlsEnd): Tls | undefined {
+    if (section === undefined || section === 'off') return section;
+    const certificate = this.#pem(section.certificate, [...place, 'certificate'], text => void new X509Certificate(text));
+    const key = this.#pem(section.key, [...place, 'key'], text => void createPrivateKey(text));
+    const authority = this.#pem(section.authority, [...place, 'authority'], text => void new X509Certificate(text));
+    this.#checkPair(place, end);
+    if (certificate !== undefined && key !== undefined && !new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) {
+      this.#problem([...place, 'key'], 'is not the key of the certificate; name the key that the certificate was made with');
+    }
+    return {
+      ...(certificate === undefined ? {} : { certificate }),
+      ...(key === undefined ? {} : { key }),
+      ...(authority === undefined ? {} : { authority }),
+    };
+  }
+
+  #checkPair(place: Place, end: TlsEnd): void {
+    for (const [name, other] of [
+      ['certificate', 'key'],
+      ['key', 'certificate'],
+    ] as const) {
+      if (this.#document.has([...place, name])) continue;
+      if (this.#document.has([...place, other])) this.#problem([...place, name], `is missing beside "${other}"; name its PEM file`);
+      else if (end === 'listens') this.#problem([...place, name], 'is missing; whatever listens with TLS needs a certificate and its key');
+    }
+  }
+
+  #pem(file: string | undefined, place: Place, check: (text: string) => void): string | undefined {
+    if (file === undefined) return undefined;
+    const text = this.#read(file, place, PEM_FILE_LIMIT_BYTES);
+    if (text === undefined) return undefined;
+    try {
+      check(text);
+      return text;
+    } catch (error) {
+      this.#problem(place, `names ${JSON.stringify(file)}, which is not the PEM file it should be: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #read(file: string, place: Place, limitBytes: number): string | undefined {
+    const path = resolve(this.#document.folder, file);
+    try {
+      const { size } = statSync(path);
+      if (size <= limitBytes) return readFileSync(path, 'utf8');
+      this.#problem(place, `names ${JSON.stringify(file)}, which has ${size} bytes; at most ${limitBytes} are read. Is it another file?`);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      const reason = code === 'ENOENT' ? `does not exist (looked for at ${path})` : `can't be read: ${messageOf(error)}`;
+      this.#problem(place, `names ${JSON.stringify(file)}, which ${reason}`);
+    }
+    return undefined;
+  }
+
+  #problem(place: Place, message: string): void {
+    this.#problems.push(this.#document.problem(place, message));
+  }
+}

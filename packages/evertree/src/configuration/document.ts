@@ -1,0 +1,209 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { createScanner, parseTree, printParseErrorCode, type Node, type ParseError } from 'jsonc-parser';
+import { lineAndColumn } from '../json/place.ts';
+import { type Problem, configurationError } from './problem.ts';
+
+export const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
+export const CONFIGURATION_LIMIT_LEVELS = 64;
+/** The longest piece of a file that a message repeats. */
+const QUOTE_LIMIT_CHARACTERS = 60;
+/** Values of such keys never appear in a message. */
+const SECRET_KEY = /password|secret|jaas|token$/i;
+
+/** Where in a document something stands: object keys and array indexes from the root. */
+export type Place = readonly (string | number)[];
+
+/** A configuration as JSON, with the place of everything in it. */
+export class ConfigurationDocument {
+  readonly source: string;
+  /** Folder that file names in it are relative to. */
+  readonly folder: string;
+  readonly value: unknown;
+  readonly #root: Node;
+  readonly #text: string;
+  readonly #hasLines: boolean;
+
+  constructor(source: string, folder: string, text: string, root: Node, value: unknown, hasLines: boolean) {
+    this.source = source;
+    this.folder = folder;
+    this.value = value;
+    this.#text = text;
+    this.#root = root;
+    this.#hasLines = hasLines;
+  }
+
+  /** The same places with another value, for instance with a part left out. */
+  withValue(value: unknown): ConfigurationDocument {
+    return new ConfigurationDocument(this.source, this.folder, this.#text, this.#root, value, this.#hasLines);
+  }
+
+  has(place: Place): boolean {
+    return this.#find(place) !== undefined;
+  }
+
+  /** What stands there, for a message: as it is written in the file, cut where it is long; secrets are never shown. */
+  quote(place: Place): string {
+    const node = this.#find(place);
+    if (node === undefined) return 'missing';
+    if (place.some(key => typeof key === 'string' && SECRET_KEY.test(key))) return 'set (not shown)';
+    if (node.type === 'object') return 'an object';
+    if (node.type === 'array') return 'an array';
+    const text = this.#text.slice(node.offset, node.offset + node.length);
+    return text.length > QUOTE_LIMIT_CHARACTERS ? `${text.slice(0, QUOTE_LIMIT_CHARACTERS)}…` : text;
+  }
+
+  typeAt(place: Place): Node['type'] | undefined {
+    return this.#find(place)?.type;
+  }
+
+  /** A problem at a place; what is missing is told at the nearest thing above it that is there. */
+  problem(place: Place, message: string): Problem {
+    const key = place.map(String).join('.');
+    if (!this.#hasLines) return { source: this.source, key, message };
+    for (let length = place.length; length >= 0; length--) {
+      const node = this.#find(place.slice(0, length));
+      if (node === undefined) continue;
+      const offset = node.parent?.type === 'property' ? node.parent.offset : node.offset;
+      return { source: this.source, ...lineAndColumn(this.#text, offset), key, message };
+    }
+    return { source: this.source, key, message };
+  }
+
+  /** Keys that stand twice in one object: JSON leaves open which of them counts. */
+  duplicates(): Problem[] {
+    const problems: Problem[] = [];
+    this.#collectDuplicates(this.#root, [], problems);
+    return problems;
+  }
+
+  #find(place: Place): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const key of place) {
+      if (node?.type === 'object') node = propertyOf(node, String(key))?.children?.[1];
+      else if (node?.type === 'array' && typeof key === 'number') node = node.children?.[key];
+      else return undefined;
+    }
+    return node;
+  }
+
+  #collectDuplicates(node: Node, place: Place, problems: Problem[]): void {
+    if (node.type === 'array') node.children?.forEach((child, index) => this.#collectDuplicates(child, [...place, index], problems));
+    if (node.type !== 'object') return;
+    const seen = new Map<string, Node>();
+    for (const property of node.children ?? []) {
+      const [name, value] = property.children ?? [];
+      if (name === undefined || value === undefined) continue;
+      const key = String(name.value);
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, property);
+      else {
+        const { line } = lineAndColumn(this.#text, first.offset);
+        const message = `stands twice (first on line ${line}); keep one of them`;
+        const position = this.#hasLines ? lineAndColumn(this.#text, property.offset) : {};
+        problems.push({ source: this.source, ...position, key: [...place, key].join('.'), message });
+      }
+      this.#collectDuplicates(value, [...place, key], problems);
+    }
+  }
+}
+
+/** The last property of that name, as JSON.parse takes it. */
+function propertyOf(node: Node, key: string): Node | undefined {
+  return node.children?.findLast(property => property.children?.[0]?.value === key);
+}
+
+/**
+ * Reads a file.
+ * @throws EvertreeError CONFIGURATION_INVALID: missing, unreadable, too long, not JSON (with line and column)
+ */
+export function readDocument(file: string): ConfigurationDocument {
+  return parseDocument(file, dirname(file), readText(file), true);
+}
+
+/** An object given in code, checked like a file. */
+export function documentOf(value: unknown): ConfigurationDocument {
+  const source = 'configuration';
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value, undefined, 2) as string | undefined;
+  } catch (error) {
+    throw configurationError([{ source, key: '', message: `can't be written as JSON: ${messageOf(error)}` }], error);
+  }
+  if (text === undefined) throw configurationError([{ source, key: '', message: `is ${typeof value}; give a file's name or an object` }]);
+  return parseDocument(source, '.', text, false);
+}
+
+function readText(file: string): string {
+  const fail = (message: string, cause?: unknown) => configurationError([{ source: file, key: '', message }], cause);
+  let bytes: Buffer;
+  let size: number;
+  try {
+    ({ size } = statSync(file));
+    bytes = size > CONFIGURATION_LIMIT_BYTES ? Buffer.alloc(0) : readFileSync(file);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') throw fail('does not exist; the repository has samples in configs/', error);
+    if (code === 'EACCES' || code === 'EPERM') throw fail('may not be read by this user; change its permissions', error);
+    if (code === 'EISDIR') throw fail('is a directory; name a file in it', error);
+    throw fail(`can't be read: ${messageOf(error)}`, error);
+  }
+  if (size > CONFIGURATION_LIMIT_BYTES) {
+    throw fail(`has ${size} bytes; a configuration has at most ${CONFIGURATION_LIMIT_BYTES}. Is it another file?`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw fail('is not UTF-8 text; save it as UTF-8', error);
+  }
+}
+
+function parseDocument(source: string, folder: string, text: string, hasLines: boolean): ConfigurationDocument {
+  const at = (offset: number) => (hasLines ? lineAndColumn(text, offset) : {});
+  const tooDeep = deepest(text);
+  if (tooDeep !== undefined) {
+    const message = `nests deeper than ${CONFIGURATION_LIMIT_LEVELS} levels; no configuration does`;
+    throw configurationError([{ source, ...at(tooDeep), key: '', message }]);
+  }
+  const errors: ParseError[] = [];
+  const root = parseTree(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false });
+  if (errors.length > 0 || root === undefined) {
+    const first = errors[0];
+    const message = `is not JSON: ${first === undefined ? 'it is empty' : explain(first, text)}`;
+    throw configurationError([{ source, ...at(first?.offset ?? 0), key: '', message }]);
+  }
+  return new ConfigurationDocument(source, folder, text, root, JSON.parse(text), hasLines);
+}
+
+/** The offset where the text nests too deep, before anything recurses into it. */
+function deepest(text: string): number | undefined {
+  const scanner = createScanner(text, true);
+  let level = 0;
+  for (let token: number = scanner.scan(); token !== END_OF_FILE; token = scanner.scan()) {
+    if (token === OPEN_BRACE || token === OPEN_BRACKET) level++;
+    else if (token === CLOSE_BRACE || token === CLOSE_BRACKET) level--;
+    if (level > CONFIGURATION_LIMIT_LEVELS) return scanner.getTokenOffset();
+  }
+  return undefined;
+}
+
+// jsonc-parser's SyntaxKind is a const enum, which type stripping can't inline.
+const OPEN_BRACE = 1;
+const CLOSE_BRACE = 2;
+const OPEN_BRACKET = 3;
+const CLOSE_BRACKET = 4;
+const END_OF_FILE = 17;
+
+/** What is wrong with the text in words: `CommaExpected` becomes «a comma is expected, but there is "x"». */
+function explain(error: ParseError, text: string): string {
+  const words = printParseErrorCode(error.error)
+    .replaceAll(/([A-Z])/g, ' $1')
+    .trim()
+    .toLowerCase();
+  const found = text.slice(error.offset, error.offset + Math.min(Math.max(error.length, 1), 20)).trim();
+  return `${words} at ${found === '' ? 'the end of the line or file' : JSON.stringify(found)}`;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+
+// Each field's schema has one message: what is expected there, as it reads after «write …» and «it is …».
+
+export function wholeNumber(minimum: number, maximum: number, what: string): z.ZodNumber {
+  const expected = `${what}: a whole number from ${minimum} to ${maximum}`;
+  return z.int(expected).min(minimum, expected).max(maximum, expected);
+}
+
+export function port(what: string): z.ZodNumber {
+  return wholeNumber(1, 65_535, what);
+}
+
+export function milliseconds(minimum: number, maximum: number, what: string): z.ZodNumber {
+  return wholeNumber(minimum, maximum, `${what} in milliseconds`);
+}
+
+export function bytes(minimum: number, maximum: number, what: string): z.ZodNumber {
+  return wholeNumber(minimum, maximum, `${what} in bytes`);
+}
+
+export function text(what: string, pattern = /^.{1,4096}$/su): z.ZodString {
+  return z.string(what).regex(pattern, what);
+}
+
+export function choice<const T extends readonly [string, ...string[]]>(options: T): z.ZodEnum<{ [K in T[number]]: K }> {
+  return z.enum(options, `one of ${options.map(option => JSON.stringify(option)).join(', ')}`) as z.ZodEnum<{ [K in T[number]]: K }>;
+}
+
+export function yesOrNo(): z.ZodBoolean {
+  return z.boolean('true or false (without quotes)');
+}
+
+export function section<T extends z.ZodRawShape>(shape: T, what = 'an object'): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, { error: issue => (issue.code === 'unrecognized_keys' ? undefined : what) });
+}
+
+/** A host name, an IPv4 or an IPv6 address (without brackets). */
+export function host(what: string): z.ZodString {
+  return text(
+    `${what}: a host name or an IP address, without port`,
+    /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|[0-9a-fA-F:.]{2,45}(?:%[A-Za-z0-9_.-]+)?)$/,
+  );
+}

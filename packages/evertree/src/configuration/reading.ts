@@ -1,0 +1,176 @@
+import type { Role } from '@evertree/core';
+import type { z } from 'zod';
+import { checkSchema, nearest } from './check.ts';
+import { type Configuration, type ConsumerConfiguration, type Kind, type ProducerConfiguration, freeze, roleOf } from './configuration.ts';
+import { type ConfigurationDocument, documentOf, readDocument } from './document.ts';
+import { checkKafkaProperties } from './kafka-properties.ts';
+import { type Problem, configurationError } from './problem.ts';
+import { resolveKafkaConsumer, resolveKafkaProducer, resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
+import { kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
+
+/** The name of a file, or what would stand in one. */
+export type ConfigurationSource = string | Readonly<Record<string, unknown>>;
+
+/** The sections of each kind of file; those of the others are foreign to it. */
+const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
+  'netty-producer': ['netty-connection'],
+  'netty-consumer': ['netty-consumer'],
+  'kafka-producer': ['kafka-connection', 'kafka-messaging', 'kafka-producer-properties'],
+  'kafka-consumer': ['kafka-connection', 'kafka-messaging', 'kafka-consumer-properties'],
+};
+const KINDS = Object.keys(SECTIONS) as Kind[];
+const EVERY_SECTION = new Set(Object.values(SECTIONS).flat());
+
+/**
+ * Reads a primary's configuration, or several that together name its secondaries.
+ * @throws EvertreeError CONFIGURATION_INVALID with every problem of every file
+ */
+export function readProducerConfiguration(source: ConfigurationSource | readonly ConfigurationSource[]): ProducerConfiguration {
+  if (!Array.isArray(source)) return readConfiguration(source as ConfigurationSource, 'primary') as ProducerConfiguration;
+  return joinProducers(source.map(entry => readConfiguration(entry as ConfigurationSource, 'primary') as ProducerConfiguration));
+}
+
+/**
+ * Reads a secondary's configuration.
+ * @throws EvertreeError CONFIGURATION_INVALID with every problem of the file
+ */
+export function readConsumerConfiguration(source: ConfigurationSource): ConsumerConfiguration {
+  return readConfiguration(source, 'secondary') as ConsumerConfiguration;
+}
+
+/**
+ * Reads a configuration of either role, or of the one that is asked for. Defaults are resolved and the result is frozen.
+ * @throws EvertreeError CONFIGURATION_INVALID
+ */
+export function readConfiguration(source: ConfigurationSource, role?: Role): Configuration {
+  const document = typeof source === 'string' ? readDocument(source) : documentOf(source);
+  if (typeof document.value !== 'object' || document.value === null || Array.isArray(document.value)) {
+    const message = `is ${document.quote([])}; a configuration is an object with a section such as "netty-connection"`;
+    throw configurationError([document.problem([], message)]);
+  }
+  const problems = [...document.duplicates(), ...checkSections(document, role)];
+  const kind = kindOf(document, role);
+  const resolved = kind === undefined ? undefined : resolve(withoutForeign(document, kind), kind, problems);
+  if (problems.length > 0 || resolved === undefined) throw configurationError(problems);
+  return freeze(resolved);
+}
+
+/** The sections that the document has, in the order of the file. */
+function sectionsOf(document: ConfigurationDocument): string[] {
+  return Object.keys(document.value as object).filter(key => EVERY_SECTION.has(key));
+}
+
+/** The kind of file that this most likely is meant to be; a role that is asked for has the last word on sections that fit both. */
+function kindOf(document: ConfigurationDocument, role: Role | undefined): Kind | undefined {
+  const present = sectionsOf(document);
+  const fits = KINDS.filter(kind => SECTIONS[kind].some(section => present.includes(section)));
+  const telling = fits.filter(kind => present.includes(SECTIONS[kind].at(-1) ?? ''));
+  const candidates = telling.length > 0 ? telling : fits;
+  return candidates.find(kind => role === undefined || roleOf(kind) === role) ?? candidates[0];
+}
+
+function checkSections(document: ConfigurationDocument, role: Role | undefined): Problem[] {
+  const present = sectionsOf(document);
+  const kind = kindOf(document, role);
+  const first = present[0];
+  if (kind === undefined || first === undefined) {
+    const misspelt = Object.keys(document.value as object).flatMap(key => {
+      const near = nearest(key, [...EVERY_SECTION]);
+      return near === undefined ? [] : [document.problem([key], `is not known; did you mean "${near}"?`)];
+    });
+    if (misspelt.length > 0) return misspelt;
+    const wanted = KINDS.filter(candidate => role === undefined || roleOf(candidate) === role).map(
+      candidate => `"${SECTIONS[candidate][0]}"`,
+    );
+    return [document.problem([], `names no transport; add a section ${[...new Set(wanted)].join(' or ')}`)];
+  }
+  const problems: Problem[] = [];
+  const transport = first.split('-', 1)[0];
+  for (const section of present) {
+    if (!section.startsWith(`${transport}-`)) {
+      problems.push(document.problem([section], `stands beside "${first}": one file is for one transport; keep one of the two`));
+    } else if (!SECTIONS[kind].includes(section)) {
+      problems.push(
+        document.problem([section], `stands in a file for a ${roleOf(kind)}, and is a ${other(roleOf(kind))}'s; make two files`),
+      );
+    }
+  }
+  if (role !== undefined && roleOf(kind) !== role && problems.length === 0) {
+    const place = SECTIONS[kind].findLast(section => present.includes(section)) ?? first;
+    problems.push(
+      document.problem(
+        [place],
+        `configures a ${other(role)}, and this site is to be a ${role}; give it a file with ${sampleFor(role, kind)}`,
+      ),
+    );
+  }
+  return problems;
+}
+
+function sampleFor(role: Role, kind: Kind): string {
+  if (kind.startsWith('kafka')) return role === 'primary' ? '"kafka-producer-properties"' : '"kafka-consumer-properties"';
+  return role === 'primary' ? '"netty-connection", as configs/nettyProducer.json' : '"netty-consumer", as configs/nettyConsumer.json';
+}
+
+function other(role: Role): Role {
+  return role === 'primary' ? 'secondary' : 'primary';
+}
+
+/** The document without the sections that `checkSections` has told of. */
+function withoutForeign(document: ConfigurationDocument, kind: Kind): ConfigurationDocument {
+  const own = Object.entries(document.value as object).filter(([key]) => !EVERY_SECTION.has(key) || SECTIONS[kind].includes(key));
+  return document.withValue(Object.fromEntries(own));
+}
+
+function resolve(document: ConfigurationDocument, kind: Kind, problems: Problem[]): Configuration {
+  if (kind === 'netty-producer') return check(document, nettyProducerSchema, problems, resolveNettyProducer);
+  if (kind === 'netty-consumer') return check(document, nettyConsumerSchema, problems, resolveNettyConsumer);
+  const side = kind === 'kafka-producer' ? 'producer' : 'consumer';
+  problems.push(...checkKafkaProperties(document, side));
+  return side === 'producer'
+    ? check(document, kafkaProducerSchema, problems, resolveKafkaProducer)
+    : check(document, kafkaConsumerSchema, problems, resolveKafkaConsumer);
+}
+
+function check<T, C extends Configuration>(
+  document: ConfigurationDocument,
+  schema: z.ZodType<T>,
+  problems: Problem[],
+  resolveValue: (document: ConfigurationDocument, value: T, problems: Problem[]) => C,
+): C {
+  const checked = checkSchema(document, schema);
+  problems.push(...checked.problems);
+  return resolveValue(document, checked.value, problems);
+}
+
+/** Several files of one primary: the connections of all of them; what concerns the whole site may stand in one of them. */
+function joinProducers(configurations: readonly ProducerConfiguration[]): ProducerConfiguration {
+  const [first, ...others] = configurations;
+  const source = configurations.map(configuration => configuration.source).join(', ');
+  if (first === undefined)
+    throw configurationError([{ source: 'configuration', key: '', message: 'is an empty list; name one file at least' }]);
+  if (others.length === 0) return first;
+  const problems: Problem[] = [];
+  let joined = first;
+  for (const configuration of others) {
+    if (joined.kind !== 'netty-producer' || configuration.kind !== 'netty-producer') {
+      problems.push({
+        source: configuration.source,
+        key: '',
+        message: 'is joined with other files, which only "netty-connection" files can be',
+      });
+      continue;
+    }
+    for (const part of ['acknowledgement', 'limits', 'journal', 'http'] as const) {
+      if (JSON.stringify(configuration[part]) === JSON.stringify(joined[part])) continue;
+      problems.push({
+        source: configuration.source,
+        key: part,
+        message: `differs from that of ${first.source}; it concerns the whole site, so let them agree`,
+      });
+    }
+    joined = { ...joined, source, connections: [...joined.connections, ...configuration.connections] };
+  }
+  if (problems.length > 0) throw configurationError(problems);
+  return freeze(joined);
+}

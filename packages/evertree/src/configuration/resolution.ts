@@ -1,0 +1,220 @@
+import type { z } from 'zod';
+import {
+  type Acknowledgement,
+  type Connection,
+  type NettyConsumerConfiguration,
+  type NettyProducerConfiguration,
+  type KafkaConsumerConfiguration,
+  type KafkaProducerConfiguration,
+  type SiteConfiguration,
+  isLoopback,
+} from './configuration.ts';
+import { Credentials, type Tls, type TlsEnd } from './credentials.ts';
+import type { ConfigurationDocument } from './document.ts';
+import type { Problem } from './problem.ts';
+import type {
+  AcknowledgementSection,
+  CommonSections,
+  kafkaConsumerSchema,
+  kafkaProducerSchema,
+  nettyConsumerSchema,
+  nettyProducerSchema,
+} from './sections.ts';
+
+// A value may lack what the schema found wrong (see checkSchema): then only the problems found here count, not the result.
+// From what a file says to what the site does: the ancestor's defaults, ours, and the files that are named.
+
+const DEFAULT_TOPIC = 'DefaultTopic';
+const DEFAULT_KEY = 'DefaultKey';
+const DEFAULT_PARTITION = 0;
+const DEFAULT_RETRY_INTERVAL_MS = 1_000;
+const DEFAULT_LISTENING_ADDRESS = '127.0.0.1';
+const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 5_000;
+const DEFAULT_PRODUCER_PROPERTIES = { retries: '0', 'linger.ms': '1', 'max.block.ms': '1000' };
+const DEFAULT_CONSUMER_PROPERTIES = { 'group.id': 'test', 'enable.auto.commit': 'true', 'auto.commit.interval.ms': '3000' };
+
+export function resolveNettyProducer(
+  document: ConfigurationDocument,
+  value: z.infer<typeof nettyProducerSchema>,
+  problems: Problem[],
+): NettyProducerConfiguration {
+  const credentials = new Credentials(document, problems);
+  const section = value['netty-connection'];
+  const isArray = Array.isArray(section);
+  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
+  const connections = (isArray ? section : [section]).map((entry, index): Connection => {
+    const place = isArray ? ['netty-connection', index] : ['netty-connection'];
+    return {
+      address: entry['consumer-address'],
+      port: entry['consumer-port'],
+      retryIntervalMs: entry['connection-retry-interval-ms'] ?? DEFAULT_RETRY_INTERVAL_MS,
+      ...optional('tls', credentials.tls(entry.tls, [...place, 'tls'], 'dials') ?? shared.tls),
+      ...optional('token', credentials.token(entry.auth, [...place, 'auth']) ?? shared.token),
+    };
+  });
+  checkTwice(document, connections, problems);
+  return {
+    kind: 'netty-producer',
+    ...resolveSite(document, value, 'dials', shared, credentials),
+    connections,
+    acknowledgement: resolveAcknowledgement(value.acknowledgement),
+  };
+}
+
+export function resolveNettyConsumer(
+  document: ConfigurationDocument,
+  value: z.infer<typeof nettyConsumerSchema>,
+  problems: Problem[],
+): NettyConsumerConfiguration {
+  const credentials = new Credentials(document, problems);
+  const section = value['netty-consumer'];
+  const place = ['netty-consumer'];
+  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'listens') };
+  const token = credentials.token(section.auth, [...place, 'auth']) ?? shared.token;
+  const tls = credentials.tls(section.tls, [...place, 'tls'], 'listens') ?? shared.tls;
+  const address = section['listening-address'] ?? DEFAULT_LISTENING_ADDRESS;
+  if (!isLoopback(address)) {
+    const at = [...place, 'listening-address'];
+    const opens = `is ${document.quote(at)}, which others can reach`;
+    if (section.auth === undefined && value.auth === undefined) {
+      problems.push(document.problem(at, `${opens}; add "auth": { "token-file": "…" }, with the same token at the primary`));
+    }
+    if (section.tls === undefined && value.tls === undefined) {
+      problems.push(
+        document.problem(at, `${opens}; add "tls": { "certificate": "…", "key": "…" }, or "tls": "off" if the line is safe without`),
+      );
+    }
+  }
+  return {
+    kind: 'netty-consumer',
+    ...resolveSite(document, value, 'listens', { token, tls }, credentials),
+    address,
+    port: section['listening-port'],
+    autoRestart: section['enable-server-auto-restart'] ?? false,
+    ...optional('tls', tls),
+    ...optional('token', token),
+  };
+}
+
+export function resolveKafkaProducer(
+  document: ConfigurationDocument,
+  value: z.infer<typeof kafkaProducerSchema>,
+  problems: Problem[],
+): KafkaProducerConfiguration {
+  const messaging = value['kafka-messaging'];
+  const idempotenceOff = value['kafka-producer-properties'] === undefined || String(value['kafka-producer-properties']['retries']) === '0';
+  const site = resolveKafkaSite(document, value, problems);
+  return {
+    kind: 'kafka-producer',
+    ...site,
+    notes: idempotenceOff
+      ? [...site.notes, '"retries" is 0, which turns idempotence off as in Java; the journal sends again what was lost']
+      : site.notes,
+    topic: messaging?.topic ?? DEFAULT_TOPIC,
+    partition: messaging?.partition ?? DEFAULT_PARTITION,
+    key: messaging?.key ?? DEFAULT_KEY,
+    properties: withServers(document, value, value['kafka-producer-properties'] ?? DEFAULT_PRODUCER_PROPERTIES, problems),
+    acknowledgement: resolveAcknowledgement(value.acknowledgement),
+  };
+}
+
+export function resolveKafkaConsumer(
+  document: ConfigurationDocument,
+  value: z.infer<typeof kafkaConsumerSchema>,
+  problems: Problem[],
+): KafkaConsumerConfiguration {
+  return {
+    kind: 'kafka-consumer',
+    ...resolveKafkaSite(document, value, problems),
+    topic: value['kafka-messaging']?.topic ?? DEFAULT_TOPIC,
+    properties: withServers(document, value, value['kafka-consumer-properties'] ?? DEFAULT_CONSUMER_PROPERTIES, problems),
+  };
+}
+
+function resolveKafkaSite(document: ConfigurationDocument, value: CommonSections, problems: Problem[]): SiteConfiguration {
+  const credentials = new Credentials(document, problems);
+  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
+  return resolveSite(document, value, 'dials', shared, credentials);
+}
+
+function withServers(
+  document: ConfigurationDocument,
+  value: { 'kafka-connection'?: { 'kafka-host'?: string | undefined; 'kafka-port'?: number | undefined } | undefined },
+  properties: Readonly<Record<string, string | number | boolean>>,
+  problems: Problem[],
+): Record<string, string> {
+  const texts = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, String(property)]));
+  if (texts['bootstrap.servers'] !== undefined) return texts;
+  const connection = value['kafka-connection'];
+  for (const key of ['kafka-host', 'kafka-port'] as const) {
+    if (connection?.[key] !== undefined) continue;
+    const message = `is missing; it is the broker's ${key === 'kafka-host' ? 'address' : 'port'} (or give "bootstrap.servers" in the properties)`;
+    problems.push(document.problem(['kafka-connection', key], message));
+  }
+  return { ...texts, 'bootstrap.servers': `${connection?.['kafka-host']}:${connection?.['kafka-port']}` };
+}
+
+function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: Problem[]): void {
+  const seen = new Map<string, number>();
+  connections.forEach((connection, index) => {
+    const name = `${connection.address}:${connection.port}`.toLowerCase();
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, index);
+    else if (document.has(['netty-connection', index, 'consumer-port']))
+      problems.push(document.problem(['netty-connection', index], `names ${name} again, as entry ${first} does; keep one of them`));
+  });
+}
+
+function resolveAcknowledgement(section: AcknowledgementSection): Acknowledgement | undefined {
+  if (section === undefined) return undefined;
+  return {
+    secondaries: section.secondaries,
+    timeoutMs: section['timeout-ms'] ?? DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS,
+    onTimeout: section['on-timeout'] ?? 'fail',
+  };
+}
+
+function resolveSite(
+  document: ConfigurationDocument,
+  value: CommonSections,
+  end: TlsEnd,
+  shared: { readonly token: string | undefined; readonly tls: Tls | undefined },
+  credentials: Credentials,
+): SiteConfiguration {
+  const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
+  // A side that dials may have no certificate of its own; HTTP then has to be told one.
+  const usable = end === 'listens' || shared.tls === 'off' || shared.tls?.certificate !== undefined;
+  const { limits, journal } = value;
+  return {
+    source: document.source,
+    limits: {
+      ...optional('pendingBytes', limits?.['pending-bytes']),
+      ...optional('frameBytes', limits?.['frame-bytes']),
+      ...optional('changeSetBytes', limits?.['change-set-bytes']),
+      ...optional('listenerBatches', limits?.['listener-batches']),
+      ...optional('windowBytes', limits?.['window-bytes']),
+      ...optional('httpBodyBytes', limits?.['http-body-bytes']),
+      ...optional('readyLagMs', limits?.['ready-lag-ms']),
+    },
+    journal: {
+      ...optional('encoding', journal?.encoding),
+      ...optional('sync', journal?.sync),
+      ...optional('segmentBytes', journal?.['segment-bytes']),
+      ...optional('snapshotBytes', journal?.['snapshot-bytes']),
+      ...optional('retentionMaxBytes', journal?.['retention-max-bytes']),
+      ...optional('retentionMinAgeMs', journal?.['retention-min-age-ms']),
+      ...optional('retentionMinRevisions', journal?.['retention-min-revisions']),
+    },
+    http: {
+      ...optional('token', credentials.token(value.http?.auth, ['http', 'auth']) ?? shared.token),
+      ...optional('tls', ownTls ?? (usable ? shared.tls : undefined)),
+      tlsOnLoopback: ownTls !== undefined && ownTls !== 'off',
+    },
+    notes: [],
+  };
+}
+
+/** `{ [name]: value }`, or nothing when there is no value: exact optional properties are never undefined. */
+export function optional<K extends string, T>(name: K, value: T | undefined): { [P in K]?: T } {
+  return value === undefined ? {} : ({ [name]: value } as { [P in K]?: T });
+}

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { bytes, choice, host, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * KIBIBYTE;
+const GIBIBYTE = 1024 * MEBIBYTE;
+const TEBIBYTE = 1024 * GIBIBYTE;
+const HOUR_MS = 3_600_000;
+
+const file = (what: string) => text(`${what}: a file's name, relative to this file`).optional();
+
+const tls = z
+  .union(
+    [
+      z.literal('off', '"off"'),
+      section({
+        certificate: file('the PEM certificate of this side, with its chain'),
+        key: file('the PEM private key of the certificate'),
+        authority: file('the PEM certificates of the authority that the other side is checked against'),
+      }),
+    ],
+    'an object with "certificate", "key" and "authority", or "off"',
+  )
+  .optional();
+
+const auth = section(
+  { 'token-file': text("the token's file, relative to this file; both sides hold the same token") },
+  'an object with "token-file"',
+).optional();
+
+/** What may stand at the top of each of the four files. */
+const common = {
+  tls,
+  auth,
+  http: section({ tls, auth }, 'an object with "tls" and "auth"').optional(),
+  limits: section({
+    'pending-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'what commits may hold in memory while they wait for the disk').optional(),
+    'frame-bytes': bytes(KIBIBYTE, 16 * MEBIBYTE, 'the size at which a frame is cut').optional(),
+    'change-set-bytes': bytes(KIBIBYTE, 192 * MEBIBYTE, 'the largest single commit').optional(),
+    'listener-batches': wholeNumber(1, 1_000_000, 'batches a listener may fall behind before they are merged').optional(),
+    'window-bytes': bytes(64 * KIBIBYTE, GIBIBYTE, 'what may be on the way to a secondary unacknowledged').optional(),
+    'http-body-bytes': bytes(KIBIBYTE, 512 * MEBIBYTE, 'the largest HTTP request body').optional(),
+    'ready-lag-ms': milliseconds(1, 24 * HOUR_MS, 'the lag up to which a secondary is ready').optional(),
+  }).optional(),
+  journal: section({
+    encoding: choice(['binary', 'json']).optional(),
+    sync: choice(['auto', 'dsync', 'fdatasync']).optional(),
+    'segment-bytes': bytes(64 * KIBIBYTE, 4 * GIBIBYTE, 'the size of a segment file').optional(),
+    'snapshot-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'growth of the journal after which a snapshot is due').optional(),
+    'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
+    'retention-min-age-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
+    'retention-min-revisions': wholeNumber(0, Number.MAX_SAFE_INTEGER, 'revisions of history that are kept in any case').optional(),
+  }).optional(),
+};
+
+const acknowledgement = section({
+  secondaries: wholeNumber(0, 1_000, 'secondaries a write over HTTP waits for'),
+  'timeout-ms': milliseconds(1, HOUR_MS, 'how long it waits').optional(),
+  'on-timeout': choice(['fail', 'continue']).optional(),
+}).optional();
+
+const connection = section({
+  'consumer-address': host("the consumer's address"),
+  'consumer-port': port("the consumer's port"),
+  'connection-retry-interval-ms': milliseconds(1, HOUR_MS, 'the pause between two attempts to connect').optional(),
+  tls,
+  auth,
+});
+
+export const nettyProducerSchema = z.strictObject({
+  'netty-connection': z.union(
+    [connection, z.array(connection).min(1, 'at least one connection')],
+    'an object with "consumer-address" and "consumer-port", or an array of such objects, one for each secondary',
+  ),
+  acknowledgement,
+  ...common,
+});
+
+export const nettyConsumerSchema = z.strictObject({
+  'netty-consumer': section(
+    {
+      'listening-port': port('the port to listen on'),
+      'listening-address': host('the address to listen on (127.0.0.1 unless given)').optional(),
+      'enable-server-auto-restart': yesOrNo().optional(),
+      tls,
+      auth,
+    },
+    'an object with "listening-port"',
+  ),
+  ...common,
+});
+
+/** The names of Java's properties are checked by kafka-properties.ts, which knows more than a schema. */
+const properties = z
+  .record(
+    z.string(),
+    z.union([z.string(), z.number(), z.boolean()], 'a string, a number, true or false'),
+    'an object of Java property names',
+  )
+  .optional();
+
+const kafkaConnection = section(
+  { 'kafka-host': host("the broker's address").optional(), 'kafka-port': port("the broker's port").optional() },
+  'an object with "kafka-host" and "kafka-port"',
+).optional();
+
+const topic = text('the topic: 1 to 249 letters, digits, ".", "_" and "-"', /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/).optional();
+
+export const kafkaProducerSchema = z.strictObject({
+  'kafka-connection': kafkaConnection,
+  'kafka-messaging': section({
+    topic,
+    partition: wholeNumber(0, 2_147_483_647, "the topic's partition").optional(),
+    key: text("the messages' key").optional(),
+  }).optional(),
+  'kafka-producer-properties': properties,
+  acknowledgement,
+  ...common,
+});
+
+export const kafkaConsumerSchema = z.strictObject({
+  'kafka-connection': kafkaConnection,
+  'kafka-messaging': section({ topic }).optional(),
+  'kafka-consumer-properties': properties,
+  ...common,
+});
+
+export type CommonSections = Pick<z.infer<typeof nettyConsumerSchema>, 'tls' | 'auth' | 'http' | 'limits' | 'journal'>;
+export type AcknowledgementSection = z.infer<typeof nettyProducerSchema>['acknowledgement'];
+export type TlsSection = CommonSections['tls'];
+export type AuthSection = CommonSections['auth'];

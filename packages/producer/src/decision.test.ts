@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import { ORIGIN } from '@evertree/core';
+import type { Epoch, ExactPosition, Hello } from '@evertree/core';
+import { decide } from './decision.ts';
+import type { Decision, History } from './decision.ts';
+
+const IDS: Record<string, string> = {
+  '0': '0'.repeat(16),
+  '1': '11'.repeat(8),
+  '2': '22'.repeat(8),
+  '3': '33'.repeat(8),
+  x: '99'.repeat(8),
+  l: '01'.repeat(8),
+};
+const STREAM = 'aa'.repeat(16);
+
+/** `2-150`: epoch 2, revision 150. `3x-7`: epoch 3 with another id. */
+function at(text: string): ExactPosition {
+  const [, number, variant, revision] = /^(\d)([xl]?)-(\d+)$/.exec(text)!;
+  return { epoch: Number(number), epochId: IDS[variant === '' ? number! : variant!]!, revision: Number(revision) };
+}
+
+function epoch(name: string, base: string): Epoch {
+  const { epoch: number, epochId: id } = at(`${name}-1`);
+  return { number, id, site: 'a', base: at(base), reason: 'test', time: 0 };
+}
+
+const TABLE = [epoch('1', '0-0'), epoch('2', '1-100'), epoch('3', '2-200')];
+
+/** At 3-300, of which the journal keeps what follows 2-150. */
+const OURS: History = { site: 'a', stream: STREAM, position: at('3-300'), digest: 'd300', base: at('2-150'), epochs: TABLE };
+const WHOLE: History = { ...OURS, base: ORIGIN };
+const EMPTY: History = { site: 'a', stream: null, position: ORIGIN, digest: 'd0', base: ORIGIN, epochs: [] };
+
+function hello(position: string, more: Partial<Hello> = {}): Hello {
+  const place = at(position);
+  const epochs = TABLE.filter(known => known.number <= place.epoch);
+  const stream = place.revision === 0 ? null : STREAM;
+  return {
+    protocols: [1],
+    program: 'test',
+    site: 'b',
+    role: 'secondary',
+    stream,
+    position: place,
+    digest: 'd',
+    epochs,
+    durable: true,
+    ...more,
+  };
+}
+
+function told(decision: Decision): string {
+  switch (decision.kind) {
+    case 'replicate':
+      return `replicate after ${decision.after.epoch}-${decision.after.revision}`;
+    case 'snapshot':
+      return `snapshot: ${decision.reason}`;
+    case 'refuse':
+      return `${decision.fence ? 'fence' : 'refuse'} ${decision.reason} ${decision.state} ${decision.error.code}`;
+  }
+}
+
+const CASES: readonly [name: string, ours: History, theirs: Hello, found: string | undefined, decision: string][] = [
+  ['an empty secondary of an empty primary', EMPTY, hello('0-0'), undefined, 'replicate after 0-0'],
+  ['an empty secondary, and a journal that reaches back to the origin', WHOLE, hello('0-0'), undefined, 'replicate after 0-0'],
+  ['an empty secondary that once had the stream', WHOLE, hello('0-0', { stream: STREAM }), undefined, 'replicate after 0-0'],
+  [
+    'an empty secondary, and a journal that does not',
+    OURS,
+    hello('0-0'),
+    undefined,
+    'snapshot: new secondary: it holds nothing yet, and the journal keeps what follows 2-150',
+  ],
+  ['a secondary that is behind', OURS, hello('2-180'), 'd', 'replicate after 2-180'],
+  ['a secondary behind by an epoch, at its end', OURS, hello('2-200'), 'd', 'replicate after 2-200'],
+  ['a secondary that has everything', OURS, hello('3-300'), 'd', 'replicate after 3-300'],
+  ['a secondary where the journal begins, its frame gone', OURS, hello('2-150'), undefined, 'replicate after 2-150'],
+  ['a secondary where the journal begins, another tree', OURS, hello('2-150'), 'e', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
+  [
+    'a secondary that retention has passed by',
+    OURS,
+    hello('2-149'),
+    undefined,
+    'snapshot: its position 2-149 lies before what the journal keeps (from 2-150): retention has passed it by',
+  ],
+  [
+    'a secondary that retention has passed by, in an older epoch',
+    OURS,
+    hello('1-100'),
+    undefined,
+    'snapshot: its position 1-100 lies before what the journal keeps (from 2-150): retention has passed it by',
+  ],
+  ['another tree at the same position', OURS, hello('3-250'), 'e', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
+  ['no frame that ends there', OURS, hello('3-250'), undefined, 'refuse history-mismatch diverged HISTORY_MISMATCH'],
+  [
+    'a secondary further in a finished epoch than that epoch went',
+    OURS,
+    hello('2-201'),
+    undefined,
+    'refuse history-mismatch diverged HISTORY_MISMATCH',
+  ],
+  ['a revision before its epoch began', OURS, hello('3-200'), 'd', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
+  [
+    'an epoch of the same number and a lower id, never ours',
+    OURS,
+    hello('3l-250', { epochs: [] }),
+    undefined,
+    'refuse history-mismatch diverged HISTORY_MISMATCH',
+  ],
+  [
+    'an old epoch that was never ours, before the journal',
+    OURS,
+    hello('1x-50', { epochs: [] }),
+    undefined,
+    'refuse history-mismatch diverged HISTORY_MISMATCH',
+  ],
+  ['a secondary ahead in our own epoch', OURS, hello('3-301'), undefined, 'fence history-mismatch diverged FENCED'],
+  [
+    'a secondary that knows a higher epoch',
+    OURS,
+    hello('2-180', { epochs: [...TABLE, { ...epoch('3', '3-250'), number: 4, id: IDS['x']! }] }),
+    'd',
+    'fence fenced fenced FENCED',
+  ],
+  ['a secondary in a higher epoch', OURS, hello('4x-301', { epochs: [] }), undefined, 'fence fenced fenced FENCED'],
+  [
+    'a secondary in an epoch of the same number and a higher id',
+    OURS,
+    hello('3x-250', { epochs: [] }),
+    undefined,
+    'fence fenced fenced FENCED',
+  ],
+  ['another stream', OURS, hello('3-250', { stream: 'bb'.repeat(16) }), undefined, 'refuse stream-mismatch diverged STREAM_MISMATCH'],
+  [
+    'another stream in a higher epoch',
+    OURS,
+    hello('4x-301', { stream: 'bb'.repeat(16), epochs: [] }),
+    undefined,
+    'refuse stream-mismatch diverged STREAM_MISMATCH',
+  ],
+  ['a primary that was started empty', EMPTY, hello('3-250'), undefined, 'refuse stream-mismatch diverged STREAM_MISMATCH'],
+  ['another primary', OURS, hello('3-250', { role: 'primary' }), 'd', 'refuse wrong-role offline WRONG_ROLE'],
+  ['another primary, promoted since', OURS, hello('4x-301', { role: 'primary', epochs: [] }), undefined, 'fence fenced fenced FENCED'],
+  [
+    'a release from another time',
+    OURS,
+    hello('3-250', { protocols: [7, 8] }),
+    'd',
+    'refuse protocol-unsupported offline FORMAT_UNSUPPORTED',
+  ],
+];
+
+describe('what a primary does with a far end that says hello', () => {
+  it.each(CASES)('%s', (_name, ours, theirs, found, decision) => {
+    expect(told(decide(ours, theirs, found))).toBe(decision);
+  });
+
+  it('names both positions where histories part, and both streams where they differ', () => {
+    const parted = decide(OURS, hello('3-250'), 'e');
+    expect(parted).toMatchObject({ error: { details: { ours: at('3-300'), theirs: at('3-250') } } });
+    const stranger = decide(OURS, hello('3-250', { stream: 'bb'.repeat(16) }), undefined);
+    expect(stranger).toMatchObject({ error: { details: { expected: STREAM, found: 'bb'.repeat(16) } } });
+  });
+
+  it('names the ways out of an older copy', () => {
+    const ahead = decide(OURS, hello('3-301'), undefined);
+    expect(ahead).toMatchObject({
+      error: { message: expect.stringMatching(/3-301.*3-300.*stop it and start the newer copy.*empty directory/) },
+    });
+  });
+});

@@ -1,0 +1,34 @@
+import { PROTOCOL_VERSIONS, samePosition } from '@evertree/core';
+import type { ExactPosition, Hello, Store } from '@evertree/core';
+import type { History } from './decision.ts';
+
+/** This site's history as the decision sees it; stable positions only. */
+export function historyOf(store: Store): History {
+  const { position, digest } = store.stable;
+  return { site: store.site, stream: store.stream, position, digest, base: store.journal.base, epochs: store.epochs };
+}
+
+export function helloOf(store: Store, program: string): Hello {
+  const { position, digest } = store.stable;
+  return {
+    protocols: PROTOCOL_VERSIONS,
+    program,
+    site: store.site,
+    role: store.role,
+    stream: store.stream,
+    position,
+    digest,
+    epochs: store.epochs,
+    durable: store.journal.durable,
+  };
+}
+
+/** The digest of this site's tree as it was at `position`, where that is still known. */
+export async function digestAt(store: Store, position: ExactPosition): Promise<string | undefined> {
+  if (samePosition(position, store.stable.position)) return store.stable.digest;
+  const frame = await store.journal.find(position);
+  if (frame !== undefined) return frame.digest;
+  if (!samePosition(position, store.journal.base)) return undefined;
+  const snapshot = await store.journal.newestSnapshot();
+  return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.digest : undefined;
+}

@@ -1,0 +1,219 @@
+import type { CloseReason, ExactPosition, Hello, Link, Message, Store } from '@evertree/core';
+import { decide } from './decision.ts';
+import { Forecast } from './forecast.ts';
+import { digestAt, historyOf } from './history.ts';
+import type { ProducerLimits } from './limits.ts';
+import type { PeerAction, PeerEvent } from './peer-event.ts';
+import { Progress } from './progress.ts';
+import { Sender } from './sender.ts';
+import type { PeerStatus } from './status.ts';
+
+export interface PeerOptions {
+  readonly store: Store;
+  readonly limits: ProducerLimits;
+  /** State, or what a status tells beside it, changed. */
+  changed(peer: Peer): void;
+  /** It is about to get a full copy. */
+  resync(peer: Peer, reason: string): void;
+}
+
+/** One secondary, by its site's name: what is known of it, and the link to it while there is one. */
+export class Peer {
+  readonly site: string;
+  readonly #options: PeerOptions;
+  readonly #progress: Progress;
+  readonly #forecast = new Forecast();
+  #remote: string | null = null;
+  #link: Link | undefined;
+  #sender: Sender | undefined;
+  /** Resolves when the senders of earlier links have ended. */
+  #ended: Promise<void> = Promise.resolve();
+  /** Whether what it acknowledges as durable survives its process. */
+  #durable = false;
+  #sentBefore = 0;
+  #lastSeen: number | null = null;
+
+  /** @param durable where the journal's list of peers has it */
+  constructor(site: string, durable: ExactPosition | undefined, options: PeerOptions) {
+    this.site = site;
+    this.#options = options;
+    this.#progress = new Progress(options.limits, durable, options.store.clock.now());
+  }
+
+  get linked(): boolean {
+    return this.#link !== undefined;
+  }
+
+  get remote(): string | null {
+    return this.#remote;
+  }
+
+  /** Goes on over a link whose far end has said hello; the link before, if there is one, ends. */
+  async adopt(link: Link, hello: Hello): Promise<void> {
+    const before = this.#link;
+    this.#release();
+    before?.close('replaced', `${this.site} has made a newer link, from ${link.remote}`);
+    this.#link = link;
+    this.#remote = link.remote;
+    this.#durable = hello.durable;
+    const { store, limits } = this.#options;
+    this.#sender = new Sender({
+      store,
+      link,
+      limits,
+      hasRoom: () => this.#progress.hasRoom,
+      step: event => this.#stepOn(link, event),
+    });
+    this.#step({ type: 'linked' });
+    try {
+      const found = await digestAt(store, hello.position);
+      this.#stepOn(link, { type: 'decided', decision: decide(historyOf(store), hello, found), position: hello.position });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      store.report({
+        level: 'error',
+        event: 'peer-read-failed',
+        message: `where ${this.site} stands can't be looked up: ${message}`,
+        details: { error },
+      });
+      link.close('going-away', `this primary can't read its journal: ${message}`);
+    }
+  }
+
+  /** A message after the hello. */
+  receive(link: Link, message: Message): void {
+    if (link !== this.#link) return;
+    switch (message.type) {
+      case 'acknowledge':
+        return this.#acknowledged(link, message);
+      case 'resend':
+        return this.#stepOn(link, { type: 'resend', after: message.after });
+      default:
+        return link.close('protocol-violation', `a secondary sends no ${message.type} after its hello`);
+    }
+  }
+
+  closed(link: Link, reason: CloseReason, explanation: string, byPeer: boolean): void {
+    if (link !== this.#link) return;
+    this.#release();
+    this.#step({ type: 'lost', reason, explanation, byPeer });
+  }
+
+  /** The address where it was is not reached. */
+  unreachable(explanation: string): void {
+    if (this.linked) return;
+    this.#progress.unreachable(explanation);
+    this.#options.changed(this);
+  }
+
+  /** An address that is taken to be its own, until a link tells. */
+  expectAt(remote: string): void {
+    this.#remote ??= remote;
+  }
+
+  /** The journal has made progress; `grown`: there is more to send. */
+  progressed(grown: boolean): void {
+    if (grown) this.#progress.step({ type: 'grown' }, this.#options.store.clock.now());
+    this.#sender?.notify();
+  }
+
+  drained(link: Link): void {
+    if (link === this.#link) this.#sender?.notify();
+  }
+
+  /** Ends the loop; resolves when it holds nothing any more. */
+  async close(): Promise<void> {
+    this.#release();
+    await this.#ended;
+  }
+
+  status(): PeerStatus {
+    const { store } = this.#options;
+    const { state, since, applied, durable, lastError, resyncs } = this.#progress;
+    const lagRevisions = durable === undefined ? null : Math.max(0, store.position.revision - durable.revision);
+    return {
+      site: this.site,
+      remote: this.#remote,
+      state,
+      position: durable === undefined ? null : { epoch: durable.epoch, revision: durable.revision },
+      applied: applied === undefined ? null : { epoch: applied.epoch, revision: applied.revision },
+      lagRevisions,
+      lagMs: this.#lagMs(durable),
+      sentBytes: this.#sentBefore + (this.#link?.sentBytes ?? 0),
+      since,
+      lastSeen: this.#link?.lastSeen ?? this.#lastSeen,
+      caughtUpInMs: state === 'replicate' && lagRevisions !== null ? this.#forecast.caughtUpInMs(lagRevisions) : null,
+      lastError,
+      resyncs,
+    };
+  }
+
+  #lagMs(durable: ExactPosition | undefined): number | null {
+    const { store } = this.#options;
+    if (durable === undefined) return null;
+    if (durable.revision >= store.stable.position.revision) return 0;
+    const oldest = this.#progress.oldestTime;
+    return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
+  }
+
+  #acknowledged(link: Link, message: Extract<Message, { type: 'acknowledge' }>): void {
+    if (message.site !== this.site) {
+      link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
+      return;
+    }
+    const { store } = this.#options;
+    const { applied, durable } = message;
+    const { stable } = store.journal;
+    this.#stepOn(link, { type: 'acknowledged', applied, durable, stable });
+    this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
+    this.#sender?.notify();
+  }
+
+  /** Gives up the present link, without closing it. */
+  #release(): void {
+    if (this.#link === undefined) return;
+    this.#sentBefore += this.#link.sentBytes;
+    this.#lastSeen = this.#link.lastSeen;
+    this.#link = undefined;
+    const sender = this.#sender;
+    sender?.stop();
+    this.#ended = this.#ended.then(() => sender?.ended);
+    this.#sender = undefined;
+    this.#forecast.reset();
+  }
+
+  #stepOn(link: Link, event: PeerEvent): void {
+    if (link === this.#link) this.#step(event);
+  }
+
+  #step(event: PeerEvent): void {
+    const { state, lastError } = this.#progress;
+    for (const action of this.#progress.step(event, this.#options.store.clock.now())) this.#carryOut(action);
+    if (state !== this.#progress.state || lastError !== this.#progress.lastError) this.#options.changed(this);
+  }
+
+  #carryOut(action: PeerAction): void {
+    const { store } = this.#options;
+    switch (action.type) {
+      case 'read':
+        return this.#sender?.sendFrames(action.after);
+      case 'send-snapshot':
+        this.#sender?.sendSnapshot(action.reason);
+        return this.#options.resync(this, action.reason);
+      case 'keep':
+        if (this.#durable) store.journal.setPeer(this.site, action.position);
+        return;
+      case 'record':
+        if (!this.#durable) return;
+        store.journal.setPeer(this.site, action.durable);
+        store.acknowledge(this.site, action.durable);
+        return;
+      case 'fence':
+        store.refuseWrites(action.error);
+        store.report({ level: 'error', event: 'primary-fenced', message: action.error.message, details: action.error.details });
+        return;
+      case 'close':
+        this.#link?.close(action.reason, action.explanation);
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { Clock, Link } from '@evertree/core';
+import type { PeerStatus } from './status.ts';
+
+/** A far end by its address: what is known of it before it says its name. */
+interface Remote {
+  readonly address: string;
+  /** Named in the configuration: listed also while nothing is there. */
+  readonly configured: boolean;
+  /** The site that said hello from there last. */
+  site: string | undefined;
+  link: Link | undefined;
+  since: number;
+  lastSeen: number | null;
+  lastError: string | null;
+  /** It failed since its last link: told once. */
+  failing: boolean;
+}
+
+/** The far ends' addresses, and who was met there. */
+export class Remotes {
+  readonly #clock: Clock;
+  readonly #remotes = new Map<string, Remote>();
+
+  constructor(clock: Clock, configured: readonly string[]) {
+    this.#clock = clock;
+    for (const address of configured) this.#remotes.set(address, this.#create(address, true));
+  }
+
+  linked(link: Link): void {
+    const remote = this.#at(link.remote);
+    remote.link = link;
+    remote.since = this.#clock.now();
+    remote.failing = false;
+  }
+
+  identified(link: Link, site: string): void {
+    const remote = this.#at(link.remote);
+    remote.site = site;
+    remote.lastError = null;
+  }
+
+  unlinked(link: Link, explanation: string): void {
+    const remote = this.#at(link.remote);
+    if (remote.link !== link) return;
+    remote.link = undefined;
+    remote.since = this.#clock.now();
+    remote.lastSeen = link.lastSeen;
+    remote.lastError = explanation;
+    if (!remote.configured) this.#remotes.delete(remote.address);
+  }
+
+  /** @returns whether this is news, and not one more of a row of failures */
+  failed(address: string, explanation: string): boolean {
+    const remote = this.#at(address);
+    const first = !remote.failing;
+    remote.failing = true;
+    remote.lastError = explanation;
+    return first;
+  }
+
+  siteAt(address: string): string | undefined {
+    return this.#remotes.get(address)?.site;
+  }
+
+  /**
+   * With one configured address and one known site, the site is taken to be there until a hello tells otherwise, so that a pair whose
+   * secondary is away at the start lists one peer and not two.
+   */
+  expect(sites: readonly string[]): { readonly address: string; readonly site: string } | undefined {
+    const [remote, ...others] = this.#remotes.values();
+    const [site, ...otherSites] = sites;
+    if (remote === undefined || site === undefined || others.length > 0 || otherSites.length > 0) return undefined;
+    remote.site = site;
+    return { address: remote.address, site };
+  }
+
+  forget(site: string): void {
+    for (const remote of this.#remotes.values()) if (remote.site === site) remote.site = undefined;
+  }
+
+  /** Those that nobody has said hello from, as peers under their address. */
+  strangers(): PeerStatus[] {
+    const strangers: PeerStatus[] = [];
+    for (const remote of this.#remotes.values()) if (remote.site === undefined) strangers.push(statusOf(remote));
+    return strangers;
+  }
+
+  #at(address: string): Remote {
+    const remote = this.#remotes.get(address) ?? this.#create(address, false);
+    this.#remotes.set(address, remote);
+    return remote;
+  }
+
+  #create(address: string, configured: boolean): Remote {
+    const since = this.#clock.now();
+    return { address, configured, site: undefined, link: undefined, since, lastSeen: null, lastError: null, failing: false };
+  }
+}
+
+function statusOf(remote: Remote): PeerStatus {
+  return {
+    site: remote.address,
+    remote: remote.address,
+    state: remote.link === undefined ? 'offline' : 'probe',
+    position: null,
+    applied: null,
+    lagRevisions: null,
+    lagMs: null,
+    sentBytes: remote.link?.sentBytes ?? 0,
+    since: remote.since,
+    lastSeen: remote.link?.lastSeen ?? remote.lastSeen,
+    caughtUpInMs: null,
+    lastError: remote.lastError,
+    resyncs: { count: 0, lastReason: null },
+  };
+}

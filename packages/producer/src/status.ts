@@ -1,0 +1,40 @@
+import type { Position } from '@evertree/core';
+
+/**
+ * - `offline`: no link.
+ * - `probe`: a link, and the two sides find out where the secondary stands.
+ * - `replicate`: frames go out from its position.
+ * - `snapshot`: it gets the whole tree, since the journal no longer reaches back to it.
+ * - `fenced`: it knows a higher epoch than this primary's.
+ * - `diverged`: its history is not this primary's; nothing is sent.
+ * - `quarantined`: it holds back a frame that it could not apply, and reads nothing until it is started again.
+ */
+export type PeerState = 'offline' | 'probe' | 'replicate' | 'snapshot' | 'fenced' | 'diverged' | 'quarantined';
+
+/** What the producer knows of one far end; all times are milliseconds since 1970. */
+export interface PeerStatus {
+  /** Its name, or its address until it said its name. */
+  readonly site: string;
+  /** Its address; null when this process never had a link to it. */
+  readonly remote: string | null;
+  readonly state: PeerState;
+  /** What it holds durably; null when unknown. */
+  readonly position: Position | null;
+  /** What it has applied, visible to its readers; null when unknown. */
+  readonly applied: Position | null;
+  /** Revisions of this primary that it does not hold durably; null when unknown. */
+  readonly lagRevisions: number | null;
+  /** Age of the oldest commit that it has not acknowledged; 0 when there is none, null when unknown. */
+  readonly lagMs: number | null;
+  /** Bytes sent to it by this process, on all links. */
+  readonly sentBytes: number;
+  /** When it came into its state. */
+  readonly since: number;
+  /** When its last byte arrived; null when none did. */
+  readonly lastSeen: number | null;
+  /** A forecast from the rates of the last seconds; null when unknown, or when it falls behind faster than it catches up. */
+  readonly caughtUpInMs: number | null;
+  readonly lastError: string | null;
+  /** Full copies sent to it by this process. */
+  readonly resyncs: { readonly count: number; readonly lastReason: string | null };
+}

@@ -1,6 +1,7 @@
 export * from './change-set.ts';
 export * from './disk.ts';
 export * from './emitter.ts';
+export * from './epochs.ts';
 export * from './errors.ts';
 export * from './frame.ts';
 export * from './host.ts';

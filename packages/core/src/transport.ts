@@ -94,7 +94,7 @@ export interface Link {
 export interface TransportEvents {
   /** A new link, before any message. */
   link(link: Link): void;
-  /** An attempt to reach `remote`, or to listen, failed; the transport tries again by itself after `retryInMs`. */
+  /** An attempt to reach `remote`, or to listen, failed; the transport tries again by itself after `retryInMs`; Infinity: it never will. */
   failed(remote: string, error: Error, retryInMs: number): void;
 }
 
@@ -102,7 +102,7 @@ export interface TransportEvents {
 export interface Transport {
   /** The far ends that are configured (addresses), known before any link; empty for an end that listens. */
   readonly remotes: readonly string[];
-  /** Resolves when it listens or has begun to dial. Rejects when it never can (port in use, bad certificate). */
+  /** Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for, a bad certificate). */
   open(events: TransportEvents): Promise<void>;
   /** Closes every link as `going-away`, and stops. Idempotent. */
   close(): Promise<void>;

@@ -1,0 +1,37 @@
+import type { Random } from '@evertree/core';
+
+const GROWTH = 1.5;
+/** However long an outage lasts, nobody waits longer than this for the next attempt (unless the configured interval is longer). */
+const LONGEST_MS = 30_000;
+const MOST_INTERVALS = 30;
+/** Each wait is this much shorter or longer, so that many sites that lost one far end don't come back in step. */
+const JITTER = 0.2;
+
+/**
+ * Waits between attempts: the interval × 1.5 each time, up to 30 intervals or 30 s, whichever is shorter, ± 20 %.
+ */
+export class Backoff {
+  readonly #intervalMs: number;
+  readonly #mostMs: number;
+  readonly #random: Random;
+  #nextMs: number;
+
+  constructor(intervalMs: number, random: Random) {
+    this.#intervalMs = intervalMs;
+    this.#mostMs = Math.max(intervalMs, Math.min(intervalMs * MOST_INTERVALS, LONGEST_MS));
+    this.#random = random;
+    this.#nextMs = intervalMs;
+  }
+
+  /** Milliseconds until the next attempt. */
+  next(): number {
+    const waitMs = this.#nextMs * (1 - JITTER + 2 * JITTER * this.#random.fraction());
+    this.#nextMs = Math.min(this.#nextMs * GROWTH, this.#mostMs);
+    return waitMs;
+  }
+
+  /** An attempt succeeded: the next failure waits for one interval only. */
+  reset(): void {
+    this.#nextMs = this.#intervalMs;
+  }
+}

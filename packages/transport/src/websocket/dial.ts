@@ -1,0 +1,153 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { EvertreeError } from '@evertree/core';
+import type { TransportEvents } from '@evertree/core';
+import { WebSocket } from 'ws';
+import { Backoff } from './backoff.ts';
+import { printable } from './close-codes.ts';
+import { dialFailure, refusedFailure } from './failures.ts';
+import { chooseVersion, offeredSubprotocols } from './handshake.ts';
+import { WebSocketLink } from './link.ts';
+import { formatAddress, websocketOptions } from './options.ts';
+import type { DialOptions, Remote, WireLimits } from './options.ts';
+
+/** A link that lasted so long has lived, even if it carried nothing after hello. */
+const LIVED_MS = 10_000;
+/** The far end's second message: it did not close us after our hello, so it takes us. */
+const ACCEPTED = 2;
+/** Of a refusal's body, what is read. */
+const REFUSAL_LIMIT_BYTES = 1024;
+
+/** One remote: an attempt or a link at a time, and a wait between them, until it is closed. */
+export class Dial {
+  readonly remote: string;
+  readonly #url: string;
+  readonly #options: DialOptions;
+  readonly #limits: WireLimits;
+  readonly #backoff: Backoff;
+  #wait: Disposable | undefined;
+  #attempt: WebSocket | undefined;
+  #link: WebSocketLink | undefined;
+  #closed = false;
+  readonly #idle = Promise.withResolvers<void>();
+
+  constructor(remote: Remote, options: DialOptions, limits: WireLimits) {
+    this.remote = formatAddress(remote.address, remote.port);
+    this.#url = `${options.tls ? 'wss' : 'ws'}://${this.remote}/`;
+    this.#options = options;
+    this.#limits = limits;
+    this.#backoff = new Backoff(options.retryIntervalMs, options.random);
+  }
+
+  /** @throws EvertreeError CONFIGURATION_INVALID */
+  checkUrl(): void {
+    if (URL.canParse(this.#url)) return;
+    throw new EvertreeError('CONFIGURATION_INVALID', `${this.remote} is no address and port; mend consumer-address and consumer-port`);
+  }
+
+  /** Makes an attempt; its failure, or the end of its link, leads to the next one. */
+  start(events: TransportEvents): void {
+    let failure: Error | undefined;
+    let socket: Socket | undefined;
+    const websocket = this.#connect();
+    this.#attempt = websocket;
+    const { handshakeTimeoutMs } = this.#limits;
+    const deadline = this.#options.clock.after(handshakeTimeoutMs, () => {
+      failure ??= dialFailure(this.remote, new Error(`no answer within ${handshakeTimeoutMs} ms`));
+      websocket.terminate();
+    });
+    websocket.on('upgrade', response => {
+      socket = response.socket;
+    });
+    websocket.on('unexpected-response', (_, response) => {
+      readSentence(response, sentence => {
+        failure ??= refusedFailure(this.remote, response.statusCode ?? 0, sentence);
+        websocket.terminate();
+      });
+    });
+    websocket.on('error', error => {
+      failure ??= dialFailure(this.remote, error);
+    });
+    websocket.on('open', () => {
+      deadline[Symbol.dispose]();
+      if (socket !== undefined) this.#opened(events, websocket, socket);
+    });
+    websocket.on('close', () => {
+      deadline[Symbol.dispose]();
+      if (this.#attempt === websocket) this.#failed(events, failure ?? dialFailure(this.remote, new Error('it closed the connection')));
+    });
+  }
+
+  /** Resolves when the link or the attempt is gone. */
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#wait?.[Symbol.dispose]();
+    this.#link?.close('going-away', 'the primary stops');
+    this.#attempt?.terminate();
+    if (this.#link === undefined && this.#attempt === undefined) this.#idle.resolve();
+    return this.#idle.promise;
+  }
+
+  #connect(): WebSocket {
+    const { token, tls } = this.#options;
+    return new WebSocket(this.#url, offeredSubprotocols(), {
+      ...websocketOptions(this.#limits),
+      followRedirects: false,
+      ...(token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }),
+      ...(tls?.authority === undefined ? {} : { ca: tls.authority }),
+    });
+  }
+
+  #opened(events: TransportEvents, websocket: WebSocket, socket: Socket): void {
+    const { clock, report } = this.#options;
+    this.#attempt = undefined;
+    const lived = clock.after(LIVED_MS, () => this.#backoff.reset());
+    const link = new WebSocketLink(websocket, socket, {
+      role: 'primary',
+      remote: this.remote,
+      version: chooseVersion([websocket.protocol]) ?? 0,
+      clock,
+      report,
+      limits: this.#limits,
+      heard: count => {
+        if (count === ACCEPTED) this.#backoff.reset();
+      },
+      gone: () => {
+        lived[Symbol.dispose]();
+        this.#link = undefined;
+        this.#again(events);
+      },
+    });
+    this.#link = link;
+    events.link(link);
+  }
+
+  #failed(events: TransportEvents, failure: Error): void {
+    this.#attempt = undefined;
+    const retryInMs = this.#again(events);
+    if (retryInMs !== undefined) events.failed(this.remote, failure, retryInMs);
+  }
+
+  /** Plans the next attempt; returns the wait, or undefined when this end is closed. */
+  #again(events: TransportEvents): number | undefined {
+    if (this.#closed) {
+      this.#idle.resolve();
+      return undefined;
+    }
+    const waitMs = this.#backoff.next();
+    this.#wait = this.#options.clock.after(waitMs, () => this.start(events));
+    return waitMs;
+  }
+}
+
+/** The first line of a refusal, in a form for people. */
+function readSentence(response: IncomingMessage, done: (sentence: string) => void): void {
+  let text = '';
+  response.setEncoding('utf8');
+  response.on('data', (piece: string) => {
+    text += piece;
+    if (text.length > REFUSAL_LIMIT_BYTES) response.destroy();
+  });
+  response.on('error', () => undefined);
+  response.on('close', () => done(printable(text.slice(0, REFUSAL_LIMIT_BYTES).split('\n')[0] ?? '')));
+}

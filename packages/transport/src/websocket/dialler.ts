@@ -1,0 +1,54 @@
+import { createSecureContext } from 'node:tls';
+import { EvertreeError } from '@evertree/core';
+import type { Transport, TransportEvents } from '@evertree/core';
+import { Dial } from './dial.ts';
+import { checkToken, resolveLimits } from './options.ts';
+import type { DialOptions } from './options.ts';
+
+/**
+ * The producer's end: dials each remote until it is closed, for ever. A remote that can't be reached, or whose link ends at once, is
+ * dialled again after a growing wait; after a link that lived, the wait is one interval.
+ *
+ * `open` resolves as soon as it has begun to dial; it rejects with CONFIGURATION_INVALID for an authority or an address that no
+ * attempt could use.
+ * @throws EvertreeError CONFIGURATION_INVALID for limits and token
+ */
+export function dialTransport(options: DialOptions): Transport {
+  checkToken(options.token);
+  return new Dialler(options);
+}
+
+class Dialler implements Transport {
+  readonly remotes: readonly string[];
+  readonly #options: DialOptions;
+  readonly #dials: readonly Dial[];
+
+  constructor(options: DialOptions) {
+    const limits = resolveLimits(options.limits);
+    this.#options = options;
+    this.#dials = options.remotes.map(remote => new Dial(remote, options, limits));
+    this.remotes = this.#dials.map(dial => dial.remote);
+  }
+
+  open(events: TransportEvents): Promise<void> {
+    return Promise.try(() => {
+      this.#checkAuthority();
+      for (const dial of this.#dials) dial.checkUrl();
+      for (const dial of this.#dials) dial.start(events);
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#dials.map(dial => dial.close()));
+  }
+
+  #checkAuthority(): void {
+    const authority = this.#options.tls?.authority;
+    if (authority === undefined) return;
+    try {
+      createSecureContext({ ca: authority });
+    } catch (cause) {
+      throw new EvertreeError('CONFIGURATION_INVALID', 'tls.authority holds no certificate that can be read as PEM', {}, cause);
+    }
+  }
+}

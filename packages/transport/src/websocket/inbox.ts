@@ -1,0 +1,75 @@
+import { PROTOCOL_VERSIONS } from '@evertree/core';
+import type { Message, Role } from '@evertree/core';
+import { decodeMessage, TYPE, violation } from './messages.ts';
+import type { Decoded } from './messages.ts';
+import { Assembly, HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES } from './parts.ts';
+
+/** What each role is sent. PROTOCOL.md, «Messages», direction. */
+const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
+  primary: new Set(['hello', 'heartbeat', 'acknowledge', 'resend']),
+  secondary: new Set(['hello', 'heartbeat', 'frame', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end']),
+};
+
+/** A hello that does not name the version this link was opened with. */
+export class VersionMismatch extends Error {}
+
+/** Makes messages out of what WebSocket delivers, and holds the far end to the order that PROTOCOL.md lays down. */
+export class Inbox {
+  readonly #role: Role;
+  readonly #version: number;
+  readonly #assembly = new Assembly();
+  #peerHeartbeatMs: number | undefined;
+
+  /**
+   * @param role this end's
+   * @param version of the protocol, agreed upon at the opening
+   */
+  constructor(role: Role, version: number) {
+    this.#role = role;
+    this.#version = version;
+  }
+
+  /** Whether the far end's hello has come. */
+  get greeted(): boolean {
+    return this.#peerHeartbeatMs !== undefined;
+  }
+
+  /** How often the far end wants to hear from this one, if it has said so. */
+  get peerHeartbeatMs(): number | undefined {
+    return this.#peerHeartbeatMs;
+  }
+
+  /**
+   * Takes the payload of one WebSocket message; returns what it means, if that is whole.
+   * @throws EvertreeError PROTOCOL_VIOLATION, FORMAT_INVALID, FORMAT_UNSUPPORTED; VersionMismatch
+   */
+  take(payload: Buffer, binary: boolean): Message | undefined {
+    if (!binary) throw violation('a text message');
+    if (payload[0] === TYPE.part) {
+      const whole = this.#assembly.add(payload, this.greeted ? MESSAGE_LIMIT_BYTES : HELLO_LIMIT_BYTES);
+      return whole && this.#admit(whole);
+    }
+    if (this.#assembly.open && payload[0] !== TYPE.heartbeat) throw violation('a message between the parts of another');
+    return this.#admit(payload);
+  }
+
+  #admit(bytes: Buffer): Message | undefined {
+    if (!this.greeted && bytes[0] !== TYPE.hello) throw violation('something before hello');
+    const message = decodeMessage(bytes);
+    if (!TAKES[this.#role].has(message.type)) throw violation(`a ${message.type}, which a ${this.#role} is not sent`);
+    if (message.type === 'heartbeat') return undefined;
+    if (message.type !== 'hello') return message;
+    this.#greet(message.hello.protocols);
+    this.#peerHeartbeatMs = message.heartbeatMs;
+    return { type: 'hello', hello: message.hello };
+  }
+
+  #greet(protocols: readonly number[]): void {
+    if (this.greeted) throw violation('a second hello');
+    if (!protocols.includes(this.#version)) {
+      throw new VersionMismatch(
+        `this link speaks version ${this.#version}, the far end ${protocols.slice(0, 8).join(', ')}; here ${PROTOCOL_VERSIONS.join(', ')}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,258 @@
+import type { Socket } from 'node:net';
+import { EvertreeError } from '@evertree/core';
+import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter, Role } from '@evertree/core';
+import type { WebSocket } from 'ws';
+import { closeCode, closeReason, fitExplanation, printable } from './close-codes.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Inbox, VersionMismatch } from './inbox.ts';
+import { encodeMessage } from './messages.ts';
+import type { WireLimits } from './options.ts';
+import { Outbox } from './outbox.ts';
+import { MESSAGE_LIMIT_BYTES } from './parts.ts';
+
+export interface LinkOptions {
+  /** This end's role on the wire: the one that dialled is the primary. */
+  readonly role: Role;
+  /** The far end's address, for people. */
+  readonly remote: string;
+  /** The protocol's version that was agreed upon. */
+  readonly version: number;
+  readonly clock: Clock;
+  readonly report: Reporter;
+  readonly limits: WireLimits;
+  /** A message came from the far end. `count`: how many so far, its hello among them. */
+  readonly heard: (count: number) => void;
+  /** The link is gone; called before the upper end hears of it. */
+  readonly gone: () => void;
+}
+
+interface Ending {
+  readonly reason: CloseReason;
+  readonly explanation: string;
+  readonly byPeer: boolean;
+}
+
+/** What RFC 6455 calls the end of a connection without a close frame. */
+const NO_CLOSE_FRAME = 1006;
+
+/**
+ * A WebSocket as the seam's Link.
+ *
+ * Until `attach`, and while paused, the socket is not read. What had been read by then (one chunk of the socket, 64 KiB, and the message
+ * it completes) waits in `#waiting`. The wire never writes into received bytes again: they may be kept, and keep the chunk alive that
+ * they came in.
+ */
+export class WebSocketLink implements Link {
+  readonly remote: string;
+  readonly #websocket: WebSocket;
+  readonly #options: LinkOptions;
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
+  readonly #heartbeat: Heartbeat;
+  /** Read, and not handed up yet. */
+  readonly #waiting: Message[] = [];
+  #events: LinkEvents | undefined;
+  #paused = false;
+  #messages = 0;
+  #receivedBytes = 0;
+  #lastSeen: number;
+  #fault: Error | undefined;
+  #helloTimer: Disposable | undefined;
+  /** Set once, when it is known that and why the link ends; nothing is sent or handed up from then on. */
+  #ending: Ending | undefined;
+  #closed = false;
+  #told = false;
+
+  /** @param websocket open, in the turn of the event loop in which it opened */
+  constructor(websocket: WebSocket, socket: Socket, options: LinkOptions) {
+    this.remote = options.remote;
+    this.#websocket = websocket;
+    this.#options = options;
+    this.#inbox = new Inbox(options.role, options.version);
+    this.#outbox = new Outbox(websocket, socket, options.limits, () => {
+      if (this.#ending === undefined) this.#events?.drained();
+    });
+    this.#lastSeen = options.clock.now();
+    this.#heartbeat = new Heartbeat(options.clock, options.limits.heartbeatMs, {
+      receivedBytes: () => this.#receivedBytes,
+      reading: () => this.#events !== undefined && !this.#paused,
+      beat: () => this.#outbox.beat(),
+      silent: () => this.#abort('silent', `nothing was heard from ${this.remote} for three heartbeats`),
+    });
+    this.#listen(socket);
+    websocket.pause();
+    this.#heartbeat.start();
+  }
+
+  get writable(): boolean {
+    return this.#outbox.writable && this.#ending === undefined;
+  }
+
+  get sentBytes(): number {
+    return this.#outbox.sentBytes;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  get lastSeen(): number {
+    return this.#lastSeen;
+  }
+
+  attach(events: LinkEvents): void {
+    if (this.#events !== undefined) throw new Error('a link is attached once');
+    this.#events = events;
+    this.#awaitHello();
+    this.#proceed();
+  }
+
+  send(message: Message): void {
+    if (this.#ending !== undefined) return;
+    const { bufferedBytes, heartbeatMs } = this.#options.limits;
+    const bytes = encodeMessage(message, heartbeatMs);
+    if (bytes.length > MESSAGE_LIMIT_BYTES) {
+      throw new EvertreeError('TOO_LARGE', `a ${message.type} of ${bytes.length} bytes; the wire takes ${MESSAGE_LIMIT_BYTES}`);
+    }
+    const { waitingBytes } = this.#outbox;
+    if (waitingBytes <= bufferedBytes) this.#outbox.send(bytes);
+    else this.#abort('too-large', `${waitingBytes} bytes wait for ${this.remote}, which does not read; the limit is ${bufferedBytes}`);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    if (this.#ending === undefined) this.#websocket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#events !== undefined) this.#proceed();
+  }
+
+  close(reason: CloseReason, explanation: string): void {
+    if (this.#ending !== undefined) return;
+    this.#outbox.flush();
+    this.#websocket.close(closeCode(reason), fitExplanation(explanation));
+    this.#end({ reason, explanation, byPeer: false });
+  }
+
+  #listen(socket: Socket): void {
+    this.#websocket.on('message', (payload, binary) => this.#take(payload as Buffer, binary));
+    this.#websocket.on('close', (code, reason) => this.#gone(code, reason));
+    // What the WebSocket library finds wrong, it has answered with a close frame of its own.
+    this.#websocket.on('error', error => this.#end({ reason: 'protocol-violation', explanation: error.message, byPeer: false }));
+    socket.on('error', error => {
+      this.#fault = error;
+    });
+    socket.on('data', (chunk: Buffer) => {
+      this.#receivedBytes += chunk.length;
+      this.#lastSeen = this.#options.clock.now();
+    });
+  }
+
+  #take(payload: Buffer, binary: boolean): void {
+    if (this.#ending !== undefined) return;
+    let message: Message | undefined;
+    try {
+      message = this.#inbox.take(payload, binary);
+    } catch (error) {
+      const explanation = error instanceof Error ? error.message : String(error);
+      this.close(error instanceof VersionMismatch ? 'protocol-unsupported' : 'protocol-violation', explanation);
+      return;
+    }
+    if (message === undefined) return;
+    if (message.type === 'hello') this.#greet();
+    this.#messages += 1;
+    this.#options.heard(this.#messages);
+    if (this.#events === undefined || this.#paused || this.#waiting.length > 0) this.#waiting.push(message);
+    else this.#hand(this.#events, message);
+  }
+
+  #greet(): void {
+    this.#helloTimer?.[Symbol.dispose]();
+    this.#heartbeat.sendEvery(this.#inbox.peerHeartbeatMs ?? this.#options.limits.heartbeatMs);
+  }
+
+  #awaitHello(): void {
+    if (this.#inbox.greeted || this.#ending !== undefined) return;
+    const { helloTimeoutMs } = this.#options.limits;
+    this.#helloTimer = this.#options.clock.after(helloTimeoutMs, () => {
+      if (this.#paused) this.#awaitHello();
+      else this.close('protocol-violation', `no hello from ${this.remote} within ${helloTimeoutMs} ms`);
+    });
+  }
+
+  /** Goes on handing up: first what waits, in a turn of its own so that no handler runs inside its own call; then what the socket has. */
+  #proceed(): void {
+    if (this.#waiting.length > 0 || this.#closed) this.#options.clock.soon(() => this.#handWaiting());
+    else this.#websocket.resume();
+  }
+
+  #handWaiting(): void {
+    while (this.#events !== undefined && !this.#paused) {
+      const message = this.#waiting.shift();
+      if (message === undefined) break;
+      this.#hand(this.#events, message);
+    }
+    if (this.#closed) this.#tellClosed();
+    else if (!this.#paused) this.#websocket.resume();
+  }
+
+  #hand(events: LinkEvents, message: Message): void {
+    try {
+      events.message(message);
+    } catch (error) {
+      const explanation = `this site failed on a ${message.type}`;
+      this.#options.report({
+        level: 'error',
+        event: 'link-handler-threw',
+        message: `${explanation} from ${this.remote}`,
+        details: { error },
+      });
+      this.close('refused', explanation);
+    }
+  }
+
+  /** Says why, as far as the socket takes it at once, and drops the connection. */
+  #abort(reason: CloseReason, explanation: string): void {
+    this.close(reason, explanation);
+    this.#websocket.terminate();
+  }
+
+  /** This end closes: what has not been handed up never is. */
+  #end(ending: Ending): void {
+    this.#ending ??= ending;
+    this.#waiting.length = 0;
+    this.#stop();
+    // The far end's answer to the close frame has to be read.
+    this.#websocket.resume();
+  }
+
+  #stop(): void {
+    this.#heartbeat.stop();
+    this.#helloTimer?.[Symbol.dispose]();
+  }
+
+  /** The connection is gone. What had come by then is handed up first, also where `attach` is still to come. */
+  #gone(code: number, reason: Buffer): void {
+    this.#stop();
+    this.#closed = true;
+    this.#ending ??=
+      code === NO_CLOSE_FRAME ? this.#broken() : { reason: closeReason(code), explanation: printable(reason.toString()), byPeer: true };
+    this.#options.gone();
+    if (this.#events !== undefined) this.#handWaiting();
+  }
+
+  #tellClosed(): void {
+    const { reason, explanation, byPeer } = this.#ending ?? this.#broken();
+    const events = this.#events;
+    if (this.#told || events === undefined) return;
+    this.#told = true;
+    this.#waiting.length = 0;
+    events.closed(reason, explanation, byPeer);
+  }
+
+  #broken(): Ending {
+    return { reason: 'lost', explanation: `the connection broke${this.#fault ? `: ${this.#fault.message}` : ''}`, byPeer: false };
+  }
+}

@@ -1,0 +1,80 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { HEARTBEAT } from './messages.ts';
+import type { WireLimits } from './options.ts';
+import { PART_BYTES, splitMessage } from './parts.ts';
+
+const BINARY = { binary: true } as const;
+
+/** Writes messages to a WebSocket, and knows how much of them waits for a far end that reads slowly. */
+export class Outbox {
+  readonly #websocket: WebSocket;
+  readonly #socket: Socket;
+  readonly #limits: WireLimits;
+  readonly #drained: () => void;
+  #writable = true;
+  #corked = false;
+  #wrote = false;
+
+  /** @param drained `writable` is true again */
+  constructor(websocket: WebSocket, socket: Socket, limits: WireLimits, drained: () => void) {
+    this.#websocket = websocket;
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#drained = drained;
+  }
+
+  get writable(): boolean {
+    return this.#writable;
+  }
+
+  /** Bytes that wait for the socket. */
+  get waitingBytes(): number {
+    return this.#websocket.bufferedAmount;
+  }
+
+  /** Bytes that the socket has taken, on what it wrote before the upgrade. */
+  get sentBytes(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength;
+  }
+
+  /** @param message encoded, whole; in parts where it is long */
+  send(message: Buffer): void {
+    this.#cork();
+    if (message.length <= PART_BYTES) this.#write(message);
+    else for (const part of splitMessage(message)) this.#write(part);
+    if (this.waitingBytes >= this.#limits.writableBytes) this.#writable = false;
+  }
+
+  /** Sends a heartbeat if nothing was sent since the last call, and nothing waits that will be a sign of life itself. */
+  beat(): void {
+    if (!this.#wrote && this.waitingBytes === 0) this.#write(HEARTBEAT);
+    this.#wrote = false;
+  }
+
+  /** Lets go what the present turn has written. */
+  flush(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket.uncork();
+  }
+
+  #write(bytes: Buffer): void {
+    this.#wrote = true;
+    this.#websocket.send(bytes, BINARY, this.#written);
+  }
+
+  /** One system call for all messages of a turn. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
+    queueMicrotask(() => this.flush());
+  }
+
+  readonly #written = (): void => {
+    if (this.#writable || this.waitingBytes > this.#limits.writableBytes / 2) return;
+    this.#writable = true;
+    this.#drained();
+  };
+}

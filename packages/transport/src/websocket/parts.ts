@@ -1,0 +1,68 @@
+import { FRAME_LIMIT_BYTES } from '@evertree/core';
+import { TYPE, violation } from './messages.ts';
+
+/** A message longer than this travels in parts of this length. */
+export const PART_BYTES = 256 * 1024;
+export const PART_HEADER_BYTES = 9;
+/** The largest payload of a WebSocket message. */
+export const PAYLOAD_LIMIT_BYTES = PART_HEADER_BYTES + PART_BYTES;
+/** The largest message, whole. */
+export const MESSAGE_LIMIT_BYTES = FRAME_LIMIT_BYTES;
+/** The largest message before hello has come. */
+export const HELLO_LIMIT_BYTES = 1024 * 1024;
+
+export function* splitMessage(message: Buffer): Generator<Buffer> {
+  for (let offset = 0; offset < message.length; offset += PART_BYTES) {
+    const piece = message.subarray(offset, offset + PART_BYTES);
+    const part = Buffer.allocUnsafeSlow(PART_HEADER_BYTES + piece.length);
+    part[0] = TYPE.part;
+    part.writeUInt32LE(message.length, 1);
+    part.writeUInt32LE(offset, 5);
+    part.set(piece, PART_HEADER_BYTES);
+    yield part;
+  }
+}
+
+/**
+ * Puts parts together. Memory is held for what has come only; while the last part is added it is held twice, up to 2 × the limit.
+ */
+export class Assembly {
+  #pieces: Buffer[] = [];
+  #total = 0;
+  #offset = 0;
+
+  /** Whether a message has begun and is not complete. */
+  get open(): boolean {
+    return this.#pieces.length > 0;
+  }
+
+  /**
+   * Takes a part; returns the whole message with its last one.
+   * @param limitBytes the largest message that may begin now
+   * @throws EvertreeError PROTOCOL_VIOLATION
+   */
+  add(part: Buffer, limitBytes: number): Buffer | undefined {
+    if (part.length <= PART_HEADER_BYTES) throw violation(`a part of ${part.length} bytes`);
+    const total = part.readUInt32LE(1);
+    const offset = part.readUInt32LE(5);
+    const piece = part.subarray(PART_HEADER_BYTES);
+    if (!this.open) this.#begin(total, limitBytes);
+    if (total !== this.#total || offset !== this.#offset) {
+      throw violation(`a part at ${offset} of ${total} bytes, where ${this.#offset} of ${this.#total} was due`);
+    }
+    if (piece.length !== Math.min(PART_BYTES, total - offset)) throw violation(`a part of ${piece.length} bytes at ${offset} of ${total}`);
+    this.#pieces.push(piece);
+    this.#offset += piece.length;
+    if (this.#offset < total) return undefined;
+    const whole = Buffer.concat(this.#pieces, total);
+    this.#pieces = [];
+    return whole;
+  }
+
+  #begin(total: number, limitBytes: number): void {
+    if (total <= PART_BYTES) throw violation(`parts of a message of ${total} bytes, which fits in one`);
+    if (total > limitBytes) throw violation(`a message of ${total} bytes; the limit here is ${limitBytes}`);
+    this.#total = total;
+    this.#offset = 0;
+  }
+}

@@ -1,0 +1,56 @@
+import { EvertreeError } from '@evertree/core';
+import { z } from 'zod';
+import { printable } from './close-codes.ts';
+
+export const SITE_LIMIT_BYTES = 255;
+export const HEARTBEAT_LEAST_MS = 20;
+export const HEARTBEAT_MOST_MS = 3_600_000;
+
+const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `must be ${digits} hex digits`);
+const label = z
+  .string()
+  .refine(text => Buffer.byteLength(text) <= SITE_LIMIT_BYTES, `must have at most ${SITE_LIMIT_BYTES} bytes`)
+  .refine(text => !/\p{Cc}/u.test(text), 'must have no control characters');
+const site = label.min(1);
+const uint32 = z.int().min(0).max(0xffff_ffff);
+const uint53 = z.int().min(0);
+const position = z.object({ epoch: uint32, epochId: hex(16), revision: uint53 }).readonly();
+const epoch = z.object({ number: uint32, id: hex(16), site, base: position, reason: z.string(), time: uint53 }).readonly();
+const epochs = z.array(epoch).readonly();
+
+/** Unknown keys are dropped: a later version may add some. */
+export const helloSchema = z.object({
+  protocols: z.array(uint32).min(1).readonly(),
+  program: label,
+  site,
+  role: z.enum(['primary', 'secondary']),
+  stream: hex(32).nullable(),
+  position,
+  digest: hex(16),
+  epochs,
+  durable: z.boolean(),
+  heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS),
+});
+
+export const snapshotBeginSchema = z.object({
+  header: z.object({ stream: hex(32), position, digest: hex(16), chain: hex(64), epochs, time: uint53 }).readonly(),
+  reason: z.string(),
+});
+
+/**
+ * Reads and checks JSON from the far end.
+ * @throws EvertreeError PROTOCOL_VIOLATION that names the first thing wrong, never the value
+ */
+export function parseJson<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    throw new EvertreeError('PROTOCOL_VIOLATION', `a ${name} that is not JSON in UTF-8`, {}, cause);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const where = printable((issue?.path ?? []).join('.').slice(0, 60));
+  throw new EvertreeError('PROTOCOL_VIOLATION', `a ${name} whose ${where || 'content'} is wrong: ${issue?.message ?? 'invalid'}`);
+}

@@ -1,0 +1,131 @@
+import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
+import { answerRefusal, chooseVersion, refuseUpgrade } from './handshake.ts';
+import { formatAddress, websocketOptions } from './options.ts';
+import type { ListenOptions, WireLimits } from './options.ts';
+import type { PendingConnections } from './pending.ts';
+
+/** A request is one line and a few headers; the token is at most 4 KiB of them. */
+const HEADER_LIMIT_BYTES = 16 * 1024;
+
+export interface Upgraded {
+  readonly websocket: WebSocket;
+  readonly socket: Socket;
+  /** The far end's address and port: its name in logs, and among the pending connections. */
+  readonly remote: string;
+  readonly version: number;
+}
+
+/** One bound port: answers what is no upgrade, refuses whom PROTOCOL.md refuses, and hands over the rest. */
+export class UpgradeServer {
+  readonly #options: ListenOptions;
+  readonly #limits: WireLimits;
+  readonly #pending: PendingConnections;
+  readonly #server: Server;
+  readonly #upgrader: WebSocketServer;
+  readonly #upgraded: (upgraded: Upgraded) => void;
+
+  constructor(options: ListenOptions, limits: WireLimits, pending: PendingConnections, upgraded: (upgraded: Upgraded) => void) {
+    this.#options = options;
+    this.#limits = limits;
+    this.#pending = pending;
+    this.#upgraded = upgraded;
+    this.#server = createServer(options);
+    this.#upgrader = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      ...websocketOptions(limits),
+      handleProtocols: offered => `evertree.${chooseVersion(offered)}`,
+    });
+    this.#serve();
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /**
+   * Resolves when the port is bound; rejects with Node's error.
+   * @param failed the server failed later, and has stopped
+   */
+  bind(address: string, port: number, failed: (error: Error) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host: address, port, exclusive: true }, () => {
+        this.#server.off('error', reject);
+        this.#server.once('error', error => {
+          this.#server.close();
+          failed(error);
+        });
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves when the last connection is gone, links included. */
+  close(): Promise<void> {
+    return new Promise(resolve => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #serve(): void {
+    this.#server.on('connection', (socket: Socket) => {
+      const remote = remoteOf(socket);
+      this.#pending.add(remote, this.#limits.handshakeTimeoutMs, () => {
+        this.#refused(remote, 'it did not open a link in time, or made room for a newer connection');
+        socket.destroy();
+      });
+      socket.on('close', () => this.#pending.delete(remote));
+    });
+    this.#server.on('request', (_, response: ServerResponse) => {
+      response.writeHead(426, { Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' });
+      response.end('this port speaks the Evertree protocol over WebSocket\n');
+    });
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.#upgrade(request, socket, head));
+    this.#server.on('clientError', (error: Error, socket: Socket) => {
+      this.#refused(remoteOf(socket), `what it sent is no HTTP (${error.message})`);
+      answerRefusal(socket, { status: '400 Bad Request', sentence: STATUS_CODES[400] ?? '' });
+    });
+    this.#server.on('tlsClientError', (error: Error, socket: Socket) => {
+      this.#refused(remoteOf(socket), `TLS failed (${error.message})`);
+      socket.destroy();
+    });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const remote = remoteOf(socket);
+    const refusal = refuseUpgrade(request, this.#options.token);
+    if (refusal !== undefined) {
+      this.#refused(remote, refusal.sentence);
+      answerRefusal(socket, refusal);
+      return;
+    }
+    this.#upgrader.handleUpgrade(request, socket, head, websocket => {
+      this.#upgraded({ websocket, socket, remote, version: chooseVersion([websocket.protocol]) ?? 0 });
+    });
+  }
+
+  #refused(remote: string, why: string): void {
+    this.#options.report({
+      level: 'warn',
+      event: 'connection-refused',
+      message: `refused a connection from ${remote}: ${why}`,
+      details: { remote },
+    });
+  }
+}
+
+function createServer(options: ListenOptions): Server {
+  if (options.tls === undefined) return createHttpServer({ maxHeaderSize: HEADER_LIMIT_BYTES });
+  return createHttpsServer({ maxHeaderSize: HEADER_LIMIT_BYTES, cert: options.tls.certificate, key: options.tls.key });
+}
+
+function remoteOf(socket: Socket): string {
+  return formatAddress((socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, ''), socket.remotePort ?? 0);
+}

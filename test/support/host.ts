@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Random, Report } from '@evertree/core';
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  soon: task => void setImmediate(task),
+  after: (delayMs, task) => {
+    const timer = setTimeout(task, delayMs).unref();
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  },
+};
+
+export const systemRandom: Random = { bytes: length => randomBytes(length), fraction: () => Math.random() };
+
+/** A clock that stands still until a test moves it. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+  #tasks: { readonly atMs: number; readonly task: () => void }[] = [];
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
+  soon(task: () => void): void {
+    this.after(0, task);
+  }
+
+  after(delayMs: number, task: () => void): Disposable {
+    const planned = { atMs: this.#nowMs + delayMs, task };
+    this.#tasks.push(planned);
+    return {
+      [Symbol.dispose]: () => {
+        this.#tasks = this.#tasks.filter(each => each !== planned);
+      },
+    };
+  }
+
+  /** Lets so much time pass, and runs what falls due on the way, in order. */
+  advance(byMs: number): void {
+    const until = this.#nowMs + byMs;
+    for (;;) {
+      const next = this.#tasks.filter(each => each.atMs <= until).toSorted((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.#tasks = this.#tasks.filter(each => each !== next);
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.task();
+    }
+    this.#nowMs = until;
+  }
+}
+
+/** Keeps what is reported. */
+export function collectReports(): { readonly reports: Report[]; readonly report: (report: Report) => void } {
+  const reports: Report[] = [];
+  return { reports, report: report => void reports.push(report) };
+}

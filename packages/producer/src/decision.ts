@@ -1,4 +1,12 @@
-import { EvertreeError, PROTOCOL_VERSIONS, formatPosition, samePosition } from '@evertree/core';
+import {
+  EvertreeError,
+  PROTOCOL_VERSIONS,
+  compareEpochs,
+  formatPosition,
+  highestEpoch,
+  historyIncludes,
+  samePosition,
+} from '@evertree/core';
 import type { CloseReason, Epoch, ExactPosition, Hello } from '@evertree/core';
 import type { PeerState } from './status.ts';
 
@@ -104,7 +112,7 @@ function placeOf(ours: History, theirs: Hello, found: string | undefined): Decis
     if (base.revision === 0) return { kind: 'replicate', after: position };
     return { kind: 'snapshot', reason: `new secondary: it holds nothing yet, and the journal keeps what follows ${formatPosition(base)}` };
   }
-  if (!isOurs(ours, position)) {
+  if (!historyIncludes(ours.epochs, ours.position, position)) {
     return diverged(ours, theirs, `no such position is in this primary's history, which stands at ${formatPosition(ours.position)}`);
   }
   if (position.revision < base.revision) {
@@ -126,32 +134,6 @@ function placeOf(ours: History, theirs: Hello, found: string | undefined): Decis
     );
   }
   return { kind: 'replicate', after: position };
-}
-
-/** Whether the table of epochs has a reign that this position lies in. */
-function isOurs(ours: History, position: ExactPosition): boolean {
-  const index = ours.epochs.findIndex(epoch => epoch.id === position.epochId && epoch.number === position.epoch);
-  const epoch = ours.epochs[index];
-  if (epoch === undefined) return false;
-  const end = ours.epochs[index + 1]?.base ?? ours.position;
-  return position.revision > epoch.base.revision && position.revision <= end.revision;
-}
-
-interface EpochName {
-  readonly number: number;
-  readonly id: string;
-}
-
-function highestEpoch(epochs: readonly Epoch[], position: ExactPosition): EpochName {
-  const names: EpochName[] = [{ number: position.epoch, id: position.epochId }, ...epochs];
-  return names.reduce((highest, name) => (compareEpochs(name, highest) > 0 ? name : highest));
-}
-
-/** The higher (number, id) wins. */
-function compareEpochs(a: EpochName, b: EpochName): number {
-  if (a.number !== b.number) return a.number - b.number;
-  if (a.id === b.id) return 0;
-  return a.id < b.id ? -1 : 1;
 }
 
 function refuse(reason: CloseReason, code: EvertreeError['code'], message: string, details: EvertreeError['details'] = {}): Refusal {

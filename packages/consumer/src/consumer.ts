@@ -1,0 +1,308 @@
+import { Emitter, PROTOCOL_VERSIONS } from '@evertree/core';
+import type { CloseReason, EvertreeError, Hello, Link, Message, Report, Store, Transport } from '@evertree/core';
+import { admit } from './admission.ts';
+import { FrameIntake } from './frame-intake.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
+import type { ConsumerLimits } from './limits.ts';
+import { Session } from './session.ts';
+import type { ConsumerState, ConsumerStatus } from './status.ts';
+
+export interface ConsumerOptions {
+  /** Becomes a secondary's store, for good; the consumer does not close it. */
+  readonly store: Store;
+  /** Not yet opened; the consumer opens and closes it. */
+  readonly transport: Transport;
+  readonly limits?: Partial<ConsumerLimits>;
+  /** The program's name and version, as the primary is told. */
+  readonly program?: string;
+  /** Keeps a frame that could not be applied, for people to look at: one at most between two starts. */
+  readonly keepQuarantined?: (frame: Uint8Array, error: EvertreeError) => void;
+}
+
+export interface ConsumerEvents {
+  /** The state, the primary or the last error changed. */
+  state(status: ConsumerStatus): void;
+}
+
+/** Feeds a secondary's store from its primary: one link at a time, and each frame judged before it is applied. */
+export class Consumer implements AsyncDisposable {
+  readonly #store: Store;
+  readonly #transport: Transport;
+  readonly #limits: ConsumerLimits;
+  readonly #options: ConsumerOptions;
+  readonly #frames: FrameIntake;
+  readonly #events: Emitter<ConsumerEvents>;
+  /** The primary that has the place. */
+  #session: Session | undefined;
+  /** Resolves when the sessions before have ended. */
+  #ended: Promise<void> = Promise.resolve();
+  #greetings = 0;
+  #quarantine: EvertreeError | undefined;
+  #primary: ConsumerStatus['primary'] = null;
+  #lastContact: number | null = null;
+  /** The furthest position that the primary was heard of at. */
+  #heard: number | undefined;
+  #lastError: string | null = null;
+  #state: ConsumerState = 'listening';
+  #since: number;
+  #resyncs = 0;
+  #lastReason: string | null = null;
+  #progress: Disposable | undefined;
+  #closed = false;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#transport = options.transport;
+    this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+    this.#frames = new FrameIntake(options.store, this.#limits.recentFrames);
+    this.#events = new Emitter(options.store.report);
+    this.#since = options.store.clock.now();
+  }
+
+  /**
+   * Makes the store a secondary's, and resolves when the transport listens.
+   * @throws EvertreeError WRONG_ROLE when the store has commits of its own; what the transport throws when it never can listen
+   */
+  async open(): Promise<void> {
+    await this.#store.becomeSecondary();
+    this.#progress = this.#store.journal.onProgress(() => this.#session?.progressed());
+    try {
+      await this.#transport.open({
+        link: link => this.#greet(link),
+        failed: (remote, error) => this.#failed(remote, error),
+      });
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  get state(): ConsumerStatus {
+    return {
+      state: this.#state,
+      since: this.#since,
+      primary: this.#primary,
+      lastContact: this.#session?.link.lastSeen ?? this.#lastContact,
+      lag: this.#lag(),
+      lastError: this.#lastError,
+      resyncs: { count: this.#resyncs, lastReason: this.#lastReason },
+    };
+  }
+
+  on<Name extends keyof ConsumerEvents>(name: Name, listener: ConsumerEvents[Name]): Disposable {
+    return this.#events.on(name, listener);
+  }
+
+  /** Closes the link as `going-away`. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#progress?.[Symbol.dispose]();
+    await this.#transport.close();
+    this.#release();
+    await this.#ended;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #greet(link: Link): void {
+    let session: Session | undefined;
+    let greeted = false;
+    this.#greetings += 1;
+    const patience = this.#store.clock.after(this.#limits.helloMs, () => {
+      link.close('silent', `no hello came within ${this.#limits.helloMs} ms`);
+    });
+    const welcome = (): void => {
+      if (!greeted) this.#greetings -= 1;
+      greeted = true;
+      patience[Symbol.dispose]();
+    };
+    link.attach({
+      message: message => {
+        if (greeted) return session?.receive(message);
+        welcome();
+        session = this.#meet(link, message);
+      },
+      drained: () => session?.drained(),
+      closed: (reason, explanation, byPeer) => {
+        welcome();
+        if (session !== undefined) this.#lost(session, reason, explanation, byPeer);
+      },
+    });
+    if (this.#greetings > this.#limits.greetings) {
+      link.close('refused', `${this.#greetings} links wait to say hello here; the limit is ${this.#limits.greetings}`);
+    }
+  }
+
+  /** @returns the session that the link's messages belong to; undefined when it is turned away */
+  #meet(link: Link, message: Message): Session | undefined {
+    if (this.#closed) return undefined;
+    if (message.type !== 'hello') {
+      link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
+      return undefined;
+    }
+    const { hello } = message;
+    const holder = this.#session;
+    const admission = admit(
+      {
+        site: this.#store.site,
+        stream: this.#store.stream,
+        position: this.#store.position,
+        epochs: this.#store.epochs,
+        holder: holder && { hello: holder.hello, remote: holder.link.remote },
+        quarantine: this.#quarantine?.message,
+      },
+      hello,
+    );
+    if (admission.kind === 'refuse') {
+      this.#turnAway(link, admission.reason, admission.error);
+      return undefined;
+    }
+    const session = this.#install(link, hello);
+    holder?.link.close(admission.closes, `${hello.site} has the place now, from ${link.remote}`);
+    return session;
+  }
+
+  /** It is told where this site stands all the same: it may have to learn that it is fenced. */
+  #turnAway(link: Link, reason: CloseReason, error: EvertreeError): void {
+    this.#tell({ level: 'warn', event: 'primary-refused', message: error.message, details: { remote: link.remote, reason } });
+    link.send({ type: 'hello', hello: this.#hello() });
+    link.close(reason, error.message);
+    if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
+  }
+
+  #install(link: Link, hello: Hello): Session {
+    this.#release();
+    const session = new Session(link, {
+      store: this.#store,
+      limits: this.#limits,
+      frames: this.#frames,
+      hello,
+      changed: () => this.#refresh(),
+      resync: reason => this.#resynced(hello.site, reason),
+      quarantine: (error, bytes) => this.#quarantined(error, bytes),
+    });
+    this.#session = session;
+    this.#primary = { site: hello.site, remote: link.remote, epoch: hello.position.epoch };
+    this.#heard = hello.position.revision;
+    this.#lastError = null;
+    this.#tell({
+      level: 'info',
+      event: 'primary-linked',
+      message: `${hello.site} (${hello.program}) is linked from ${link.remote}`,
+      details: { site: hello.site, remote: link.remote, position: hello.position },
+    });
+    this.#refresh(true);
+    // Where this site stands is certain only when what the session before had under way has ended.
+    void this.#ended.then(() => {
+      if (this.#session === session) link.send({ type: 'hello', hello: this.#hello() });
+    });
+    return session;
+  }
+
+  #lost(session: Session, reason: CloseReason, explanation: string, byPeer: boolean): void {
+    const { site } = session.hello;
+    this.#tell({
+      level: reason === 'going-away' || reason === 'replaced' ? 'info' : 'warn',
+      event: 'primary-lost',
+      message: `the link to ${site} ended (${reason}): ${explanation}`,
+      details: { site, remote: session.link.remote, reason, byPeer },
+    });
+    if (session !== this.#session) return;
+    this.#release();
+    this.#fail(this.#quarantine?.message ?? `${reason}: ${explanation}`);
+  }
+
+  /** Gives up the present session; its link closes, or has closed, by itself. */
+  #release(): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    this.#session = undefined;
+    this.#lastContact = session.link.lastSeen;
+    const ended = session.end();
+    this.#ended = this.#ended
+      .then(() => ended)
+      .catch((error: unknown) => {
+        this.#tell({
+          level: 'warn',
+          event: 'snapshot-left-over',
+          message: `an unfinished snapshot could not be removed: ${String(error)}`,
+          details: { error },
+        });
+      });
+  }
+
+  #quarantined(error: EvertreeError, bytes: Uint8Array | undefined): void {
+    this.#quarantine = error;
+    this.#lastError = error.message;
+    this.#tell({ level: 'error', event: 'frame-quarantined', message: error.message, details: { code: error.code, ...error.details } });
+    if (bytes !== undefined) this.#options.keepQuarantined?.(bytes, error);
+    this.#refresh(true);
+  }
+
+  #resynced(site: string, reason: string): void {
+    this.#resyncs += 1;
+    this.#lastReason = reason;
+    this.#tell({ level: 'warn', event: 'resync', message: `${site} sends the whole tree: ${reason}`, details: { site, reason } });
+  }
+
+  #failed(remote: string, error: Error): void {
+    this.#tell({ level: 'warn', event: 'transport-failed', message: `${remote}: ${error.message}`, details: { remote, error } });
+    if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
+  }
+
+  #fail(message: string): void {
+    this.#lastError = message;
+    this.#refresh(true);
+  }
+
+  /** Works out the state again; `told`: something else that the status tells has changed. */
+  #refresh(told = false): void {
+    const { revision } = this.#store.position;
+    if (this.#heard !== undefined && revision > this.#heard) this.#heard = revision;
+    const state = this.#stateNow();
+    if (state === this.#state && !told) return;
+    if (state !== this.#state) this.#since = this.#store.clock.now();
+    this.#state = state;
+    this.#events.emit('state', this.state);
+  }
+
+  #stateNow(): ConsumerState {
+    if (this.#quarantine !== undefined) return 'quarantined';
+    if (this.#session === undefined) return this.#primary === null ? 'listening' : 'offline';
+    if (this.#session.receivesSnapshot) return 'snapshot';
+    return this.#store.position.revision < (this.#heard ?? 0) ? 'catching-up' : 'replicating';
+  }
+
+  #lag(): ConsumerStatus['lag'] {
+    if (this.#heard === undefined) return null;
+    const now = this.#store.clock.now();
+    const revisions = Math.max(0, this.#heard - this.#store.position.revision);
+    if (this.#session === undefined) return { revisions, ms: this.#lastContact === null ? null : Math.max(0, now - this.#lastContact) };
+    const { lastTime } = this.#frames;
+    if (revisions === 0) return { revisions, ms: 0 };
+    return { revisions, ms: lastTime === undefined ? null : Math.max(0, now - lastTime) };
+  }
+
+  #hello(): Hello {
+    const { site, role, stream, stable, epochs, journal } = this.#store;
+    const { position, digest } = stable;
+    return {
+      protocols: PROTOCOL_VERSIONS,
+      program: this.#options.program ?? 'evertree',
+      site,
+      role,
+      stream,
+      position,
+      digest,
+      epochs,
+      durable: journal.durable,
+    };
+  }
+
+  #tell(report: Report): void {
+    this.#store.report(report);
+  }
+}

@@ -1,0 +1,104 @@
+import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
+import type { CloseReason, Frame, Store } from '@evertree/core';
+import { RecentFrames } from './recent-frames.ts';
+import { isPast, verdictOn } from './verdict.ts';
+import type { Memory } from './verdict.ts';
+
+export type Outcome =
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'gap' }
+  /** The disk has no room: the same frame is to be tried again. */
+  | { readonly kind: 'full' }
+  | { readonly kind: 'refuse'; readonly reason: CloseReason; readonly error: EvertreeError }
+  /** It can't be applied: nothing may be read after it. */
+  | { readonly kind: 'quarantine'; readonly error: EvertreeError };
+
+/** Judges frames and applies those that are next. */
+export class FrameIntake {
+  readonly #store: Store;
+  readonly #recent: RecentFrames;
+  #lastTime: number | undefined;
+
+  constructor(store: Store, recentFrames: number) {
+    this.#store = store;
+    this.#recent = new RecentFrames(recentFrames);
+  }
+
+  /** Commit time of the last change set applied, milliseconds since 1970; undefined before the first. */
+  get lastTime(): number | undefined {
+    return this.#lastTime;
+  }
+
+  /** Answers at once, unless the frame is so old that the journal has to be asked. */
+  take(bytes: Uint8Array): Outcome | Promise<Outcome> {
+    let frame: Frame;
+    try {
+      frame = parseFrame(bytes);
+    } catch (error) {
+      return { kind: 'quarantine', error: asEvertreeError(error) };
+    }
+    const { last } = frame.header;
+    if (!isPast(frame.header, this.#store)) return this.#judge(frame, 'unknown');
+    const recent = this.#recent.find(last.revision);
+    return recent === undefined ? this.#recall(frame) : this.#judge(frame, recent);
+  }
+
+  /** The tree was replaced as a whole. */
+  restart(time: number): void {
+    this.#recent.clear();
+    this.#lastTime = time;
+  }
+
+  async #recall(frame: Frame): Promise<Outcome> {
+    const { journal } = this.#store;
+    const { last } = frame.header;
+    const found = await journal.find(last);
+    if (found !== undefined) return this.#judge(frame, { position: found.last, digest: found.digest });
+    // The journal would know: it reaches back that far, and what it has there is stable.
+    const isKept = last.revision > journal.base.revision && last.revision <= journal.stable.revision;
+    return this.#judge(frame, isKept ? 'absent' : 'unknown');
+  }
+
+  #judge(frame: Frame, memory: Memory): Outcome {
+    const verdict = verdictOn(frame.header, this.#store, memory);
+    return verdict.kind === 'next' ? this.#apply(frame) : verdict;
+  }
+
+  #apply(frame: Frame): Outcome {
+    try {
+      this.#store.applyFrame(frame);
+    } catch (error) {
+      return outcomeOf(asEvertreeError(error));
+    }
+    const { last, digest, lastTime } = frame.header;
+    this.#recent.add(last, digest);
+    this.#lastTime = lastTime;
+    return { kind: 'applied' };
+  }
+}
+
+/** What a failure to apply means: some are about this site and its disk, and not about the frame. */
+function outcomeOf(error: EvertreeError): Outcome {
+  switch (error.code) {
+    case 'STORAGE_FULL':
+      return { kind: 'full' };
+    case 'STORAGE_FAILED':
+    case 'CLOSED':
+    case 'NOT_PRIMARY':
+    case 'FENCED':
+      return { kind: 'refuse', reason: 'going-away', error };
+    case 'STREAM_MISMATCH':
+      return { kind: 'refuse', reason: 'stream-mismatch', error };
+    case 'HISTORY_MISMATCH':
+      return { kind: 'refuse', reason: 'history-mismatch', error };
+    default:
+      return { kind: 'quarantine', error };
+  }
+}
+
+export function asEvertreeError(error: unknown): EvertreeError {
+  if (isEvertreeError(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new EvertreeError('FORMAT_INVALID', `it can't be taken in: ${message}`, {}, error);
+}

@@ -1,0 +1,18 @@
+/** The consumer's bounds. */
+export interface ConsumerLimits {
+  /** Bytes of applied frames that are not stable yet: above, the link is paused until half of them are left. */
+  readonly pendingBytes: number;
+  /** Frames whose ends and digests are remembered, to know a frame that comes twice; older ones are looked up in the journal. */
+  readonly recentFrames: number;
+  /** How long a far end may take to say hello before its link is closed as silent. */
+  readonly helloMs: number;
+  /** Links that have not said hello, at once; more are refused. */
+  readonly greetings: number;
+}
+
+export const DEFAULT_LIMITS: ConsumerLimits = Object.freeze({
+  pendingBytes: 64 * 1024 * 1024,
+  recentFrames: 4096,
+  helloMs: 30_000,
+  greetings: 16,
+});

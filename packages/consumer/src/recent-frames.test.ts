@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { RecentFrames } from './recent-frames.ts';
+
+function filled(capacity: number, ends: readonly number[]): RecentFrames {
+  const recent = new RecentFrames(capacity);
+  for (const revision of ends) recent.add({ epoch: 1, epochId: '1'.repeat(16), revision }, `d${revision}`);
+  return recent;
+}
+
+describe('what is remembered of the frames applied last', () => {
+  it('is where each ended, and the digest there', () => {
+    expect(filled(8, [3, 5, 9]).find(5)).toMatchObject({ digest: 'd5' });
+  });
+
+  it('tells that none ended between two that are remembered', () => {
+    expect(filled(8, [3, 5, 9]).find(4)).toBe('absent');
+  });
+
+  it('does not speak of what came before, or of what was forgotten', () => {
+    expect(filled(8, [3, 5, 9]).find(2)).toBeUndefined();
+    expect(new RecentFrames(8).find(2)).toBeUndefined();
+    const long = filled(
+      4,
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
+    expect(long.find(50)).toBeUndefined();
+    expect(long.find(97)).toMatchObject({ digest: 'd97' });
+  });
+});

@@ -1,0 +1,39 @@
+import type { ExactPosition } from '@evertree/core';
+
+interface End {
+  readonly position: ExactPosition;
+  readonly digest: string;
+}
+
+/** The ends of the frames that were applied last, and the digests there; the oldest are forgotten. */
+export class RecentFrames {
+  readonly #capacity: number;
+  #ends: End[] = [];
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  add(position: ExactPosition, digest: string): void {
+    this.#ends.push({ position, digest });
+    if (this.#ends.length >= 2 * this.#capacity) this.#ends = this.#ends.slice(-this.#capacity);
+  }
+
+  /** What ended at this revision; `absent` when nothing did, though frames before and after are remembered. */
+  find(revision: number): End | 'absent' | undefined {
+    let low = 0;
+    let high = this.#ends.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#ends[middle]!.position.revision < revision) low = middle + 1;
+      else high = middle;
+    }
+    const end = this.#ends[low];
+    if (end?.position.revision === revision) return end;
+    return low > 0 && end !== undefined ? 'absent' : undefined;
+  }
+
+  clear(): void {
+    this.#ends = [];
+  }
+}

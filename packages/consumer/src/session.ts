@@ -1,0 +1,215 @@
+import type { CloseReason, EvertreeError, Hello, Link, Message, Store } from '@evertree/core';
+import { Acknowledger } from './acknowledger.ts';
+import type { FrameIntake, Outcome } from './frame-intake.ts';
+import type { ConsumerLimits } from './limits.ts';
+import { SnapshotIntake } from './snapshot-intake.ts';
+import type { SnapshotOutcome } from './snapshot-intake.ts';
+
+export interface SessionOptions {
+  readonly store: Store;
+  readonly limits: ConsumerLimits;
+  readonly frames: FrameIntake;
+  /** The primary's hello. */
+  readonly hello: Hello;
+  /** Position, or whether a snapshot is on its way, changed. */
+  changed(): void;
+  /** The primary sends the whole tree, for this reason. */
+  resync(reason: string): void;
+  /** What came can't be applied; `bytes` of the frame, where it was one. */
+  quarantine(error: EvertreeError, bytes: Uint8Array | undefined): void;
+}
+
+/**
+ * One primary's link, from its admission to its end. Messages are dealt with one after the other: while one has to wait (for the
+ * journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
+ */
+export class Session {
+  readonly link: Link;
+  readonly #options: SessionOptions;
+  readonly #store: Store;
+  readonly #snapshot: SnapshotIntake;
+  readonly #acknowledger: Acknowledger;
+  /** Delivered before the link heeded its pause; the wire bounds them. */
+  readonly #inbox: Message[] = [];
+  /** What is under way for the message before the inbox's first. */
+  #work: Promise<void> | undefined;
+  /** The frame that the disk has no room for. */
+  #unfitting: Uint8Array | undefined;
+  /** Applied frames wait for the disk beyond the limit. */
+  #overfull = false;
+  #paused = false;
+  /** Asked for frames, and drops what comes until they follow. */
+  #gapAt: number | undefined;
+  #over = false;
+
+  constructor(link: Link, options: SessionOptions) {
+    this.link = link;
+    this.#options = options;
+    this.#store = options.store;
+    this.#snapshot = new SnapshotIntake(options.store);
+    this.#acknowledger = new Acknowledger(options.store, link);
+  }
+
+  get hello(): Hello {
+    return this.#options.hello;
+  }
+
+  get receivesSnapshot(): boolean {
+    return this.#snapshot.header !== undefined;
+  }
+
+  receive(message: Message): void {
+    if (this.#over) return;
+    this.#inbox.push(message);
+    this.#proceed();
+  }
+
+  drained(): void {
+    this.#acknowledger.schedule();
+  }
+
+  /** The journal made progress: there may be more to acknowledge, and room. */
+  progressed(): void {
+    if (this.#over) return;
+    const { pendingBytes } = this.#store.journal;
+    if (pendingBytes <= this.#options.limits.pendingBytes / 2) this.#overfull = false;
+    this.#acknowledger.schedule();
+    const unfitting = this.#unfitting;
+    if (unfitting !== undefined && this.#store.state !== 'full') {
+      this.#unfitting = undefined;
+      this.#inbox.unshift({ type: 'frame', bytes: unfitting });
+    }
+    this.#proceed();
+  }
+
+  /** Nothing more is taken from the link. Resolves when what was under way has ended and left no trace of an unfinished snapshot. */
+  async end(): Promise<void> {
+    this.#over = true;
+    this.#inbox.length = 0;
+    this.#acknowledger.stop();
+    await this.#work;
+    await this.#snapshot.abort();
+  }
+
+  #proceed(): void {
+    while (!this.#over && this.#work === undefined && this.#unfitting === undefined) {
+      const message = this.#inbox.shift();
+      if (message === undefined) break;
+      this.#work = this.#handle(message)?.then(() => {
+        this.#work = undefined;
+        this.#proceed();
+      });
+    }
+    this.#pauseOrResume();
+  }
+
+  #pauseOrResume(): void {
+    const pause = this.#work !== undefined || this.#unfitting !== undefined || this.#overfull;
+    if (pause === this.#paused || this.#over) return;
+    this.#paused = pause;
+    if (pause) this.link.pause();
+    else this.link.resume();
+  }
+
+  /** @returns a promise that never rejects when the next message has to wait */
+  #handle(message: Message): Promise<void> | undefined {
+    const inSnapshot = this.receivesSnapshot;
+    switch (message.type) {
+      case 'frame':
+        return inSnapshot ? this.#violation('a frame came in the middle of a snapshot') : this.#handleFrame(message.bytes);
+      case 'snapshot-begin':
+        if (inSnapshot) return this.#violation('a snapshot began in the middle of another');
+        this.#options.resync(message.reason);
+        return this.#await(this.#snapshot.begin(message.header));
+      case 'snapshot-chunk':
+        return inSnapshot
+          ? this.#await(this.#snapshot.add(message.bytes))
+          : this.#violation('a part of a snapshot came without its beginning');
+      case 'snapshot-end':
+        return inSnapshot ? this.#finishSnapshot(message.chunks) : this.#violation('a snapshot ended that had not begun');
+      case 'hello':
+      case 'acknowledge':
+      case 'resend':
+        return this.#violation(`a primary sends no ${message.type} after its hello`);
+    }
+  }
+
+  #handleFrame(bytes: Uint8Array): Promise<void> | undefined {
+    const outcome = this.#options.frames.take(bytes);
+    if (!(outcome instanceof Promise)) {
+      this.#conclude(outcome, bytes);
+      return undefined;
+    }
+    return outcome.then(
+      late => this.#conclude(late, bytes),
+      (error: unknown) => this.#close('going-away', `the journal can't be read: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+
+  #conclude(outcome: Outcome, bytes: Uint8Array): void {
+    if (this.#over) return;
+    switch (outcome.kind) {
+      case 'applied':
+        this.#gapAt = undefined;
+        this.#overfull = this.#store.journal.pendingBytes > this.#options.limits.pendingBytes;
+        this.#acknowledger.schedule();
+        return this.#options.changed();
+      case 'duplicate':
+        return this.#acknowledger.schedule(true);
+      case 'gap':
+        return this.#askAgain();
+      case 'full':
+        this.#unfitting = bytes;
+        return;
+      case 'refuse':
+        return this.#close(outcome.reason, outcome.error.message);
+      case 'quarantine':
+        this.#options.quarantine(outcome.error, bytes);
+        return this.#close('quarantined', outcome.error.message);
+    }
+  }
+
+  /** Once for a place: what is on its way is dropped until the frame that follows comes. */
+  #askAgain(): void {
+    const { position } = this.#store;
+    if (this.#gapAt === position.revision) return;
+    this.#gapAt = position.revision;
+    this.#store.report({
+      level: 'warn',
+      event: 'frames-missing',
+      message: `frames after ${position.epoch}-${position.revision} are missing; ${this.hello.site} is asked for them again`,
+      details: { site: this.hello.site, position },
+    });
+    this.link.send({ type: 'resend', after: position });
+  }
+
+  async #finishSnapshot(chunks: number): Promise<void> {
+    const time = this.#snapshot.header?.time ?? 0;
+    await this.#await(this.#snapshot.finish(chunks), () => {
+      this.#options.frames.restart(time);
+      this.#gapAt = undefined;
+      this.#acknowledger.schedule(true);
+      this.#options.changed();
+    });
+  }
+
+  async #await(step: Promise<SnapshotOutcome>, taken?: () => void): Promise<void> {
+    const outcome = await step;
+    if (outcome.kind === 'taken') taken?.();
+    if (this.#over) return;
+    if (outcome.kind === 'taken') return this.#options.changed();
+    if (outcome.kind === 'quarantine') this.#options.quarantine(outcome.error, undefined);
+    this.#close(outcome.kind === 'quarantine' ? 'quarantined' : outcome.reason, outcome.error.message);
+  }
+
+  #violation(explanation: string): undefined {
+    this.#close('protocol-violation', explanation);
+  }
+
+  #close(reason: CloseReason, explanation: string): void {
+    this.#over = true;
+    this.#inbox.length = 0;
+    this.#acknowledger.stop();
+    this.link.close(reason, explanation);
+  }
+}

@@ -1,0 +1,78 @@
+import { EvertreeError } from '@evertree/core';
+import type { CloseReason, SnapshotHeader, SnapshotReceiver, Store } from '@evertree/core';
+import { asEvertreeError } from './frame-intake.ts';
+import { verdictOnSnapshot } from './verdict.ts';
+
+export type SnapshotOutcome =
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'refuse'; readonly reason: CloseReason; readonly error: EvertreeError }
+  /** Its content is not what it says: it is not asked for again before a restart. */
+  | { readonly kind: 'quarantine'; readonly error: EvertreeError };
+
+/** Takes in a whole tree, which becomes this secondary's only when it is there, verified and durable. */
+export class SnapshotIntake {
+  readonly #store: Store;
+  #header: SnapshotHeader | undefined;
+  #receiver: SnapshotReceiver | undefined;
+  #chunks = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  get header(): SnapshotHeader | undefined {
+    return this.#header;
+  }
+
+  async begin(header: SnapshotHeader): Promise<SnapshotOutcome> {
+    const verdict = verdictOnSnapshot(header, this.#store);
+    if (verdict.kind === 'refuse') return verdict;
+    this.#header = header;
+    this.#chunks = 0;
+    return this.#try(async () => {
+      this.#receiver = await this.#store.receiveSnapshot(header);
+    });
+  }
+
+  async add(chunk: Uint8Array): Promise<SnapshotOutcome> {
+    this.#chunks += 1;
+    return this.#try(() => this.#receiver!.add(chunk));
+  }
+
+  async finish(chunks: number): Promise<SnapshotOutcome> {
+    if (chunks !== this.#chunks) {
+      await this.abort();
+      const message = `a snapshot of ${chunks} chunks came with ${this.#chunks}`;
+      return { kind: 'refuse', reason: 'protocol-violation', error: new EvertreeError('PROTOCOL_VIOLATION', message) };
+    }
+    const outcome = await this.#try(() => this.#receiver!.finish());
+    this.#header = undefined;
+    this.#receiver = undefined;
+    return outcome;
+  }
+
+  /** Leaves no trace of what has come so far. */
+  async abort(): Promise<void> {
+    const receiver = this.#receiver;
+    this.#header = undefined;
+    this.#receiver = undefined;
+    await receiver?.abort();
+  }
+
+  async #try(step: () => Promise<void>): Promise<SnapshotOutcome> {
+    try {
+      await step();
+      return { kind: 'taken' };
+    } catch (cause) {
+      const error = asEvertreeError(cause);
+      await this.abort();
+      return isAboutContent(cause) ? { kind: 'quarantine', error } : { kind: 'refuse', reason: 'going-away', error };
+    }
+  }
+}
+
+/** A disk without room, say, is no fault of the snapshot: it is tried again with the next link. */
+function isAboutContent(error: unknown): boolean {
+  if (!(error instanceof EvertreeError)) return false;
+  return ['FORMAT_INVALID', 'FORMAT_UNSUPPORTED', 'VALUE_INVALID', 'PATH_INVALID', 'DIGEST_MISMATCH', 'TOO_LARGE'].includes(error.code);
+}

@@ -1,0 +1,28 @@
+/**
+ * - `listening`: no primary came yet.
+ * - `catching-up`: frames come in, and the primary's position at its hello is not reached.
+ * - `replicating`: it is; what the primary commits comes in.
+ * - `snapshot`: the whole tree is on its way.
+ * - `quarantined`: a frame can't be applied; nothing is read before a restart.
+ * - `offline`: the primary is lost.
+ */
+export type ConsumerState = 'listening' | 'catching-up' | 'replicating' | 'snapshot' | 'quarantined' | 'offline';
+
+/** How a secondary is fed; all times are milliseconds since 1970. */
+export interface ConsumerStatus {
+  readonly state: ConsumerState;
+  /** When it came into its state. */
+  readonly since: number;
+  /** The primary that feeds it, or that did last. */
+  readonly primary: { readonly site: string; readonly remote: string; readonly epoch: number } | null;
+  /** When the primary's last byte arrived; null when none did. */
+  readonly lastContact: number | null;
+  /**
+   * How far it is behind what it knows of the primary; null before the first contact. `ms`: the age of what it last applied while it is
+   * behind, the time since the last contact while it is offline, else 0; null when unknown.
+   */
+  readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
+  readonly lastError: string | null;
+  /** Full copies received by this process. */
+  readonly resyncs: { readonly count: number; readonly lastReason: string | null };
+}

@@ -1,0 +1,454 @@
+import { NO_CHAIN, ORIGIN } from '@evertree/core';
+import type { CloseReason, Message, Role, Transport } from '@evertree/core';
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { End, EPOCH, frameOf, helloOf, POSITION, same, STREAM, WAIT } from '../support/links.ts';
+
+/** What a wire can do, declared by whoever implements it. Cases are left out by these words alone. */
+export interface TransportSupports {
+  /** The largest frame it is asked to carry here. */
+  readonly frameBytes: number;
+  /** `writable` turns false for a far end that does not read, and going on closes the link. */
+  readonly backPressure: boolean;
+  /** The far end hears why a link was closed. */
+  readonly closeReasons: boolean;
+  /** What is malformed or out of order is found by the wire, and closes the link. */
+  readonly violations: boolean;
+  /** The factory's network can be cut and left half-open; links that are lost are made again. */
+  readonly faults: boolean;
+}
+
+export interface Bounds {
+  readonly heartbeatMs: number;
+  readonly writableBytes: number;
+  readonly bufferedBytes: number;
+}
+
+/** Two ends of a wire, not open yet, and the network between them. */
+export interface TransportPair extends AsyncDisposable {
+  readonly primary: Transport;
+  readonly secondary: Transport;
+  /** Faults of the network; only asked for where `supports.faults`. */
+  readonly network: { cut(): void; halfOpen(): void; setAccepting(mode: 'forward' | 'refuse'): void };
+}
+
+/** The laws of core's Transport and Link, for any wire. */
+export function testTransport(name: string, make: (bounds: Partial<Bounds>) => Promise<TransportPair>, supports: TransportSupports): void {
+  const undo: AsyncDisposable[] = [];
+  afterEach(async () => {
+    for (const each of undo.splice(0)) await each[Symbol.asyncDispose]();
+  });
+
+  async function prepare(bounds: Partial<Bounds> = {}) {
+    const pair = await make(bounds);
+    undo.push(pair);
+    const ends = { primary: [] as End[], secondary: [] as End[] };
+    const failures: { remote: string; error: Error; retryInMs: number }[] = [];
+    const open = (role: Role) =>
+      pair[role].open({
+        link: link => void ends[role].push(new End(link)),
+        failed: (remote, error, retryInMs) => void failures.push({ remote, error, retryInMs }),
+      });
+    const linked = async (count: number) => {
+      await vi.waitFor(() => expect([ends.primary.length, ends.secondary.length]).toEqual([count, count]), WAIT);
+      return { primary: ends.primary[count - 1]!, secondary: ends.secondary[count - 1]! };
+    };
+    return { pair, network: pair.network, failures, ends, open, linked };
+  }
+
+  /** A link; nobody has attached or said hello. */
+  async function connect(bounds: Partial<Bounds> = {}) {
+    const prepared = await prepare(bounds);
+    await prepared.open('secondary');
+    await prepared.open('primary');
+    return { ...prepared, ...(await prepared.linked(1)) };
+  }
+
+  /** A link whose ends are attached and have said hello. */
+  async function greeted(bounds: Partial<Bounds> = {}) {
+    const linked = await connect(bounds);
+    await greet(linked);
+    return linked;
+  }
+
+  describe(`transport ${name}`, () => {
+    describe('messages', () => {
+      test('hello goes first, both ways, and arrives as it was said', async () => {
+        const { primary, secondary } = await connect();
+        primary.attach().link.send(helloOf('primary'));
+        secondary.attach().link.send(helloOf('secondary', { stream: null, position: ORIGIN, epochs: [], durable: false }));
+        expect(await secondary.received(1)).toEqual([helloOf('primary')]);
+        expect(await primary.received(1)).toEqual([helloOf('secondary', { stream: null, position: ORIGIN, epochs: [], durable: false })]);
+      });
+
+      test('every message arrives as it was sent', async () => {
+        const { primary, secondary } = await greeted();
+        const header = { stream: STREAM, position: POSITION, digest: '0'.repeat(16), chain: NO_CHAIN, epochs: [EPOCH, EPOCH], time: 5 };
+        const down: Message[] = [
+          frameOf(9, 0),
+          { type: 'snapshot-begin', header, reason: 'the journal reaches back to 4-900 only' },
+          { type: 'snapshot-chunk', bytes: Buffer.from('EVTF, as a chunk may begin') },
+          { type: 'snapshot-end', chunks: 1 },
+        ];
+        const up: Message[] = [
+          { type: 'acknowledge', site: 'süd', applied: POSITION, durable: ORIGIN },
+          { type: 'resend', after: { ...POSITION, revision: Number.MAX_SAFE_INTEGER } },
+        ];
+        for (const message of down) primary.link.send(message);
+        for (const message of up) secondary.link.send(message);
+        expect(await secondary.received(4)).toEqual(down);
+        expect(await primary.received(2)).toEqual(up);
+      });
+
+      test('they arrive whole, unaltered and in order, whatever their sizes', async () => {
+        const { primary, secondary } = await greeted();
+        const limit = supports.frameBytes - 132;
+        const size = fc.oneof(
+          fc.nat(300),
+          fc.integer({ min: 65_000, max: 66_000 }),
+          fc.integer({ min: 261_800, max: 262_300 }),
+          fc.nat(Math.min(limit, 2_000_000)),
+        );
+        const sizes = fc.sample(fc.array(size, { minLength: 40, maxLength: 40, size: 'max' }), { numRuns: 1, seed: 20261 })[0]!;
+        const sent: Message[] = [];
+        for (const [index, bytes] of sizes.entries()) {
+          sent.push(frameOf(index + 1, bytes));
+          if (index % 5 === 0) sent.push({ type: 'snapshot-chunk', bytes: Buffer.alloc(bytes + 1, index) });
+        }
+        for (const message of sent) {
+          await vi.waitFor(() => expect(primary.link.writable).toBe(true), WAIT);
+          primary.link.send(message);
+        }
+        // Compared only now: what was handed up earlier must not have been written over since.
+        const received = await secondary.received(sent.length);
+        expect(received.length).toBe(sent.length);
+        for (const [index, message] of sent.entries()) expect(same(message, received[index]!), `message ${index}`).toBe(true);
+      });
+
+      test('a frame of the largest size arrives, and small ones around it', async () => {
+        const { primary, secondary } = await greeted();
+        const frames = [frameOf(1, 10), frameOf(2, supports.frameBytes - 132), frameOf(3, 10)];
+        for (const frame of frames) primary.link.send(frame);
+        const received = await secondary.received(3);
+        for (const [index, frame] of frames.entries()) expect(same(frame, received[index]!)).toBe(true);
+      });
+
+      test('many small ones both ways at once', async () => {
+        const { primary, secondary } = await greeted();
+        for (let revision = 1; revision <= 2000; revision++) {
+          primary.link.send(frameOf(revision, revision % 50));
+          const applied = { ...POSITION, revision };
+          secondary.link.send({ type: 'acknowledge', site: 'south', applied, durable: applied });
+        }
+        const frames = await secondary.received(2000);
+        const acknowledges = await primary.received(2000);
+        expect(frames.findIndex((frame, index) => !same(frame, frameOf(index + 1, (index + 1) % 50)))).toBe(-1);
+        expect(acknowledges.map(each => (each.type === 'acknowledge' ? each.applied.revision : 0))).toEqual(
+          Array.from({ length: 2000 }, (_, index) => index + 1),
+        );
+      });
+    });
+
+    describe('attaching and pausing', () => {
+      test('nothing is lost before attach, however late it comes', async () => {
+        const { primary, secondary } = await connect();
+        primary.attach().link.send(helloOf('primary'));
+        for (let revision = 1; revision <= 100; revision++) primary.link.send(frameOf(revision, 5000));
+        secondary.link.send(helloOf('secondary'));
+        await primary.received(1);
+        expect(secondary.messages).toEqual([]);
+        secondary.attach();
+        const received = await secondary.received(101);
+        expect(received[0]).toEqual(helloOf('primary'));
+        expect(received.slice(1).every((frame, index) => same(frame, frameOf(index + 1, 5000)))).toBe(true);
+      });
+
+      test('attach calls no handler by itself', async () => {
+        const { primary, secondary } = await connect();
+        secondary.link.send(helloOf('secondary'));
+        primary.link.send(helloOf('primary'));
+        secondary.attach();
+        expect(secondary.messages).toEqual([]);
+        await secondary.received(1);
+        primary.attach();
+        expect(primary.messages).toEqual([]);
+        await primary.received(1);
+      });
+
+      test('a paused link hands up nothing, not even what came with the message that paused it', async () => {
+        const { primary, secondary } = await greeted();
+        secondary.onMessage = () => secondary.link.pause();
+        for (let revision = 1; revision <= 50; revision++) primary.link.send(frameOf(revision, 100));
+        for (let revision = 1; revision <= 50; revision++) {
+          await secondary.received(revision);
+          // The wire goes on meanwhile in the other direction.
+          secondary.link.send({ type: 'resend', after: { ...POSITION, revision } });
+          await primary.received(revision);
+          expect(secondary.messages.length).toBe(revision);
+          secondary.link.resume();
+        }
+        expect(secondary.messages.every((frame, index) => same(frame, frameOf(index + 1, 100)))).toBe(true);
+      });
+
+      test('a handler that throws costs its link, not the process', async () => {
+        const { primary, secondary } = await greeted();
+        secondary.onMessage = () => {
+          throw new Error('a handler threw');
+        };
+        primary.link.send(frameOf(1, 100));
+        primary.link.send(frameOf(2, 100));
+        expect((await secondary.closed()).reason).toBe('refused');
+        expect(secondary.messages.length).toBe(1);
+        await primary.closed();
+      });
+    });
+
+    describe.runIf(supports.backPressure)('a far end that does not read', () => {
+      const bounds = { writableBytes: 256 * 1024, bufferedBytes: 2 * 1024 * 1024 };
+
+      test('turns writable false at the limit, and drained comes when it reads again; nothing is lost', async () => {
+        const { primary, secondary } = await greeted(bounds);
+        secondary.link.pause();
+        let sent = 0;
+        // The kernels on the way take some, too: sending waits for each turn of the event loop, so only what nobody takes adds up.
+        await vi.waitFor(
+          () => {
+            for (let burst = 0; burst < 8 && primary.link.writable; burst++) primary.link.send(frameOf((sent += 1), 60_000));
+            expect(primary.link.writable).toBe(false);
+          },
+          { ...WAIT, interval: 1 },
+        );
+        expect(primary.drained).toBe(0);
+        secondary.link.resume();
+        await vi.waitFor(() => expect(primary.drained).toBe(1), WAIT);
+        const received = await secondary.received(sent);
+        expect(received.every((frame, index) => same(frame, frameOf(index + 1, 60_000)))).toBe(true);
+      });
+
+      test('a sender that goes on nevertheless loses the link, and holds no more than the limit and a message', async () => {
+        const { primary, secondary } = await greeted(bounds);
+        secondary.link.pause();
+        const frame = frameOf(1, 100_000);
+        let sentBytes = 0;
+        while (primary.closings.length === 0) {
+          for (let burst = 0; burst < 10; burst++) primary.link.send(frame);
+          sentBytes += 10 * frame.bytes.length;
+          await new Promise(resolve => setImmediate(resolve));
+        }
+        expect(primary.closings[0]).toMatchObject({ reason: 'too-large', byPeer: false });
+        expect(primary.link.writable).toBe(false);
+        const heldBytes = sentBytes - primary.link.sentBytes;
+        expect(heldBytes).toBeLessThan(bounds.bufferedBytes + 12 * frame.bytes.length);
+        primary.link.send(frame);
+        secondary.link.resume();
+        await secondary.closed();
+      });
+    });
+
+    describe('closing', () => {
+      test('both ends hear of it once, and nothing follows', async () => {
+        const { primary, secondary } = await greeted();
+        primary.link.send(frameOf(1, 100));
+        primary.link.close('fenced', 'epoch 9 began');
+        primary.link.close('refused', 'again');
+        primary.link.send(frameOf(2, 100));
+        await Promise.all([primary.closed(), secondary.closed()]);
+        expect(primary.closings).toEqual([{ reason: 'fenced', explanation: 'epoch 9 began', byPeer: false }]);
+        expect(secondary.messages.map(message => message.type)).toEqual(['frame']);
+        expect(secondary.closings.length).toBe(1);
+        secondary.link.send({ type: 'resend', after: ORIGIN });
+        secondary.link.close('refused', 'too late');
+        expect(secondary.link.writable).toBe(false);
+      });
+
+      test
+        .runIf(supports.closeReasons)
+        .for<CloseReason>([
+          'going-away',
+          'replaced',
+          'fenced',
+          'refused',
+          'stream-mismatch',
+          'history-mismatch',
+          'wrong-role',
+          'unauthenticated',
+          'protocol-violation',
+          'protocol-unsupported',
+          'too-large',
+          'quarantined',
+          'silent',
+          'lost',
+        ])('%s arrives with its explanation, cut between two characters', async reason => {
+        const { primary, secondary } = await greeted();
+        const explanation = `because 🌲${'ä'.repeat(200)}`;
+        secondary.link.close(reason, explanation);
+        const closing = await primary.closed();
+        expect(closing).toMatchObject({ reason, byPeer: true });
+        expect(closing.explanation.length).toBeGreaterThan(50);
+        expect(explanation.startsWith(closing.explanation)).toBe(true);
+        expect(await secondary.closed()).toEqual({ reason, explanation, byPeer: false });
+      });
+
+      test('when both close at once, each keeps its own reason', async () => {
+        const { primary, secondary } = await greeted();
+        primary.link.close('fenced', 'one');
+        secondary.link.close('replaced', 'two');
+        expect(await primary.closed()).toEqual({ reason: 'fenced', explanation: 'one', byPeer: false });
+        expect(await secondary.closed()).toEqual({ reason: 'replaced', explanation: 'two', byPeer: false });
+      });
+
+      test('what came before the far end closed is handed up first, also after a late attach', async () => {
+        const { primary, secondary } = await connect();
+        primary.link.send(helloOf('primary'));
+        primary.link.send(frameOf(1, 100));
+        primary.attach().link.close('going-away', '');
+        await new Promise(resolve => setImmediate(resolve));
+        secondary.attach();
+        await secondary.closed();
+        expect(secondary.messages.map(message => message.type)).toEqual(['hello', 'frame']);
+      });
+
+      test('a transport that closes says going-away on every link; closing again does nothing', async () => {
+        const { primary, secondary, pair } = await greeted();
+        await Promise.all([pair.primary.close(), pair.primary.close()]);
+        expect(primary.closings).toMatchObject([{ reason: 'going-away', byPeer: false }]);
+        const { reason } = await secondary.closed();
+        if (supports.closeReasons) expect(reason).toBe('going-away');
+        await pair.secondary.close();
+        await pair.primary.close();
+      });
+    });
+
+    describe('signs of life', () => {
+      test('an idle link lives, and says so', async () => {
+        const heartbeatMs = 60;
+        const { primary, secondary } = await greeted({ heartbeatMs });
+        for (const end of [primary, secondary]) {
+          const seen = end.link.lastSeen;
+          const received = end.link.receivedBytes;
+          await vi.waitFor(() => expect(end.link.lastSeen).toBeGreaterThanOrEqual(seen + 6 * heartbeatMs), WAIT);
+          expect(end.link.receivedBytes).toBeGreaterThan(received);
+          expect(end.messages).toEqual([]);
+          expect(end.closings).toEqual([]);
+        }
+      });
+
+      test('bytes are counted, both ways', async () => {
+        const { primary, secondary } = await greeted();
+        const before = { sent: primary.link.sentBytes, received: secondary.link.receivedBytes };
+        primary.link.send(frameOf(1, 100_000));
+        await secondary.received(1);
+        expect(primary.link.sentBytes - before.sent).toBeGreaterThanOrEqual(100_000);
+        expect(secondary.link.receivedBytes - before.received).toBeGreaterThanOrEqual(100_000);
+      });
+
+      test.runIf(supports.faults)('a half-open link is found at both ends within three heartbeats', async () => {
+        const heartbeatMs = 100;
+        const { primary, secondary, network } = await greeted({ heartbeatMs });
+        network.halfOpen();
+        expect(await primary.closed()).toMatchObject({ reason: 'silent', byPeer: false });
+        expect(await secondary.closed()).toMatchObject({ reason: 'silent', byPeer: false });
+        // Not earlier than it may; heartbeat.test.ts counts the upper bound on a clock of its own.
+        for (const end of [primary, secondary]) expect(Date.now() - end.link.lastSeen).toBeGreaterThanOrEqual(2 * heartbeatMs);
+      });
+    });
+
+    describe.runIf(supports.violations)('what is not allowed', () => {
+      const before: Record<string, (ends: { primary: End; secondary: End }) => void> = {
+        'a frame before hello': ({ primary }) => primary.link.send(frameOf(1, 10)),
+        'an acknowledge before hello': ({ secondary }) =>
+          secondary.link.send({ type: 'acknowledge', site: 'south', applied: ORIGIN, durable: ORIGIN }),
+      };
+      const after: Record<string, (ends: { primary: End; secondary: End }) => void> = {
+        'a second hello': ({ primary }) => primary.link.send(helloOf('primary')),
+        'a frame to a primary': ({ secondary }) => secondary.link.send(frameOf(1, 10)),
+        'a large frame to a primary': ({ secondary }) => secondary.link.send(frameOf(1, 1_000_000)),
+        'an acknowledge to a secondary': ({ primary }) =>
+          primary.link.send({ type: 'acknowledge', site: 'south', applied: ORIGIN, durable: ORIGIN }),
+        'a frame that is cut short': ({ primary }) => primary.link.send({ type: 'frame', bytes: frameOf(1, 1000).bytes.subarray(0, 900) }),
+        'a frame with more behind it': ({ primary }) =>
+          primary.link.send({ type: 'frame', bytes: Buffer.concat([frameOf(1, 100).bytes, Buffer.of(1)]) }),
+      };
+
+      test.for(Object.keys(before))('%s closes as protocol-violation', async what => {
+        const ends = await connect();
+        ends.primary.attach();
+        ends.secondary.attach();
+        before[what]!(ends);
+        await expectViolation(ends);
+      });
+
+      test.for(Object.keys(after))('%s closes as protocol-violation', async what => {
+        const ends = await greeted();
+        after[what]!(ends);
+        await expectViolation(ends);
+      });
+
+      test('a hello that does not name the version of the link closes as protocol-unsupported', async () => {
+        const { primary, secondary } = await connect();
+        primary.attach().link.send(helloOf('primary', { protocols: [4_000_000_000] }));
+        expect(await secondary.attach().closed()).toMatchObject({ reason: 'protocol-unsupported', byPeer: false });
+        expect((await primary.closed()).reason).toBe('protocol-unsupported');
+        expect(secondary.messages).toEqual([]);
+      });
+    });
+
+    describe.runIf(supports.faults)('faults', () => {
+      test('after a cut both ends hear lost, a prefix has arrived, and a new link is made', async () => {
+        const { primary, secondary, network, linked } = await greeted();
+        for (let revision = 1; revision <= 200; revision++) primary.link.send(frameOf(revision, 50_000));
+        await secondary.received(3);
+        network.cut();
+        expect(await primary.closed()).toMatchObject({ reason: 'lost', byPeer: false });
+        expect(await secondary.closed()).toMatchObject({ reason: 'lost', byPeer: false });
+        expect(secondary.messages.every((frame, index) => same(frame, frameOf(index + 1, 50_000)))).toBe(true);
+        await greet(await linked(2));
+      });
+
+      test('either end may open first; until then failures tell when the next attempt is', async () => {
+        const { open, linked, failures, pair } = await prepare();
+        await open('primary');
+        await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);
+        await open('secondary');
+        await greet(await linked(1));
+        for (const failure of failures) {
+          expect(pair.primary.remotes).toContain(failure.remote);
+          expect(failure.error.message).toContain(failure.remote);
+          expect(failure.retryInMs).toBeGreaterThan(0);
+          expect(failure.retryInMs).toBeLessThan(Infinity);
+        }
+      });
+
+      test('a far end that refuses connections for a while is reached in the end', async () => {
+        const { network, linked, failures, primary } = await greeted();
+        network.setAccepting('refuse');
+        network.cut();
+        await primary.closed();
+        await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);
+        network.setAccepting('forward');
+        await greet(await linked(2));
+      });
+
+      test('a transport that waits for its next attempt can be closed', async () => {
+        const { open, failures, pair } = await prepare();
+        await open('primary');
+        await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(1), WAIT);
+        await pair.primary.close();
+      });
+    });
+  });
+}
+
+async function greet({ primary, secondary }: { primary: End; secondary: End }): Promise<void> {
+  primary.attach().link.send(helloOf('primary'));
+  secondary.attach().link.send(helloOf('secondary'));
+  await Promise.all([primary.received(1), secondary.received(1)]);
+  primary.messages.length = 0;
+  secondary.messages.length = 0;
+}
+
+async function expectViolation({ primary, secondary }: { primary: End; secondary: End }): Promise<void> {
+  const closings = [await primary.closed(), await secondary.closed()];
+  expect(closings.map(closing => closing.reason)).toEqual(['protocol-violation', 'protocol-violation']);
+  expect([primary.messages, secondary.messages]).toEqual([[], []]);
+}

@@ -1,0 +1,77 @@
+import { netOperations } from '../src/net-operations.ts';
+import type { Path } from '../src/path.ts';
+import type { TransactionTarget } from '../src/transaction-target.ts';
+import { Transaction } from '../src/transaction.ts';
+import { Tree } from '../src/tree.ts';
+import type { Value } from '../src/value.ts';
+import { exportValue } from '../src/content.ts';
+
+/** What a document was resolved into, and what it made of the tree. */
+export interface Outcome {
+  readonly value: Value;
+  /** Each put and delete that was asked for, in order: `put /a/b`. */
+  readonly calls: readonly string[];
+  /** The net change, as `put /a/b` and `delete /c`. */
+  readonly operations: readonly string[];
+  /** Largest subtree that was read, in keys and items. */
+  readonly largestRead: number;
+}
+
+/** Runs `resolve` as one transaction on a tree with this content. */
+export function onTree(content: object, resolve: (tx: TransactionTarget) => void): Outcome {
+  const tree = new Tree();
+  const transaction = new Transaction(tree, { concerns: () => false, changeSetBytes: 1e9 });
+  transaction.begin();
+  transaction.put([], content);
+  transaction.finish();
+  transaction.release();
+  const before = tree.pin();
+  transaction.begin();
+  const spy = new Spy(transaction);
+  resolve(spy);
+  const operations = netOperations(spy.written, before, tree.root).map(
+    ({ path, child }) => `${child === undefined ? 'delete' : 'put'} ${path.join('/')}`,
+  );
+  return { value: exportValue(tree.root), calls: spy.calls, operations, largestRead: spy.largestRead };
+}
+
+class Spy implements TransactionTarget {
+  readonly calls: string[] = [];
+  readonly written: Path[] = [];
+  largestRead = 0;
+  readonly #tx: TransactionTarget;
+
+  constructor(tx: TransactionTarget) {
+    this.#tx = tx;
+  }
+
+  get(path: Path): Value | undefined {
+    const value = this.#tx.get(path);
+    this.largestRead = Math.max(this.largestRead, typeof value === 'object' && value !== null ? Object.keys(value).length : 1);
+    return value;
+  }
+
+  has(path: Path): boolean {
+    return this.#tx.has(path);
+  }
+
+  put(path: Path, value: unknown): void {
+    this.#tx.put(path, value);
+    this.calls.push(`put ${path.join('/')}`);
+    this.written.push(path);
+  }
+
+  delete(path: Path): void {
+    this.#tx.delete(path);
+    this.calls.push(`delete ${path.join('/')}`);
+    this.written.push(path);
+  }
+
+  kind(path: Path): 'object' | 'array' | 'leaf' | undefined {
+    return this.#tx.kind(path);
+  }
+
+  keys(path: Path): string[] | undefined {
+    return this.#tx.keys(path);
+  }
+}

@@ -22,6 +22,8 @@ export interface ConsumerOptions {
 export interface ConsumerEvents {
   /** The state, the primary or the last error changed. */
   state(status: ConsumerStatus): void;
+  /** The transport failed and will not try again: no primary can come any more. */
+  stopped(error: Error): void;
 }
 
 /** Feeds a secondary's store from its primary: one link at a time, and each frame judged before it is applied. */
@@ -36,7 +38,6 @@ export class Consumer implements AsyncDisposable {
   #session: Session | undefined;
   /** Resolves when the sessions before have ended. */
   #ended: Promise<void> = Promise.resolve();
-  #greetings = 0;
   #quarantine: EvertreeError | undefined;
   #primary: ConsumerStatus['primary'] = null;
   #lastContact: number | null = null;
@@ -70,7 +71,7 @@ export class Consumer implements AsyncDisposable {
     try {
       await this.#transport.open({
         link: link => this.#greet(link),
-        failed: (remote, error) => this.#failed(remote, error),
+        failed: (remote, error, retryInMs) => this.#failed(remote, error, retryInMs),
       });
     } catch (error) {
       await this.close();
@@ -110,30 +111,24 @@ export class Consumer implements AsyncDisposable {
   #greet(link: Link): void {
     let session: Session | undefined;
     let greeted = false;
-    this.#greetings += 1;
     const patience = this.#store.clock.after(this.#limits.helloMs, () => {
       link.close('silent', `no hello came within ${this.#limits.helloMs} ms`);
     });
-    const welcome = (): void => {
-      if (!greeted) this.#greetings -= 1;
-      greeted = true;
-      patience[Symbol.dispose]();
-    };
     link.attach({
       message: message => {
         if (greeted) return session?.receive(message);
-        welcome();
+        greeted = true;
+        patience[Symbol.dispose]();
         session = this.#meet(link, message);
       },
       drained: () => session?.drained(),
       closed: (reason, explanation, byPeer) => {
-        welcome();
+        patience[Symbol.dispose]();
         if (session !== undefined) this.#lost(session, reason, explanation, byPeer);
       },
     });
-    if (this.#greetings > this.#limits.greetings) {
-      link.close('refused', `${this.#greetings} links wait to say hello here; the limit is ${this.#limits.greetings}`);
-    }
+    // Whoever is turned away hears it, too: a primary may have to learn from it that it is fenced.
+    link.send({ type: 'hello', hello: this.#hello() });
   }
 
   /** @returns the session that the link's messages belong to; undefined when it is turned away */
@@ -165,10 +160,8 @@ export class Consumer implements AsyncDisposable {
     return session;
   }
 
-  /** It is told where this site stands all the same: it may have to learn that it is fenced. */
   #turnAway(link: Link, reason: CloseReason, error: EvertreeError): void {
     this.#tell({ level: 'warn', event: 'primary-refused', message: error.message, details: { remote: link.remote, reason } });
-    link.send({ type: 'hello', hello: this.#hello() });
     link.close(reason, error.message);
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
@@ -180,6 +173,7 @@ export class Consumer implements AsyncDisposable {
       limits: this.#limits,
       frames: this.#frames,
       hello,
+      before: this.#ended,
       changed: () => this.#refresh(),
       resync: reason => this.#resynced(hello.site, reason),
       quarantine: (error, bytes) => this.#quarantined(error, bytes),
@@ -195,10 +189,6 @@ export class Consumer implements AsyncDisposable {
       details: { site: hello.site, remote: link.remote, position: hello.position },
     });
     this.#refresh(true);
-    // Where this site stands is certain only when what the session before had under way has ended.
-    void this.#ended.then(() => {
-      if (this.#session === session) link.send({ type: 'hello', hello: this.#hello() });
-    });
     return session;
   }
 
@@ -248,9 +238,12 @@ export class Consumer implements AsyncDisposable {
     this.#tell({ level: 'warn', event: 'resync', message: `${site} sends the whole tree: ${reason}`, details: { site, reason } });
   }
 
-  #failed(remote: string, error: Error): void {
-    this.#tell({ level: 'warn', event: 'transport-failed', message: `${remote}: ${error.message}`, details: { remote, error } });
+  #failed(remote: string, error: Error, retryInMs: number): void {
+    const isLast = retryInMs === Infinity;
+    const message = `${remote}: ${error.message}`;
+    this.#tell({ level: isLast ? 'error' : 'warn', event: 'transport-failed', message, details: { remote, error, retryInMs } });
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
+    if (isLast) this.#events.emit('stopped', error);
   }
 
   #fail(message: string): void {

@@ -6,13 +6,10 @@ export interface ConsumerLimits {
   readonly recentFrames: number;
   /** How long a far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;
-  /** Links that have not said hello, at once; more are refused. */
-  readonly greetings: number;
 }
 
 export const DEFAULT_LIMITS: ConsumerLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
   recentFrames: 4096,
-  helloMs: 30_000,
-  greetings: 16,
+  helloMs: 10_000,
 });

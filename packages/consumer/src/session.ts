@@ -11,6 +11,8 @@ export interface SessionOptions {
   readonly frames: FrameIntake;
   /** The primary's hello. */
   readonly hello: Hello;
+  /** Resolves when the sessions before have ended: what they had under way may still move this site. */
+  readonly before: Promise<void>;
   /** Position, or whether a snapshot is on its way, changed. */
   changed(): void;
   /** The primary sends the whole tree, for this reason. */
@@ -48,6 +50,7 @@ export class Session {
     this.#store = options.store;
     this.#snapshot = new SnapshotIntake(options.store);
     this.#acknowledger = new Acknowledger(options.store, link);
+    this.#work = this.#after(options.before);
   }
 
   get hello(): Hello {
@@ -95,12 +98,16 @@ export class Session {
     while (!this.#over && this.#work === undefined && this.#unfitting === undefined) {
       const message = this.#inbox.shift();
       if (message === undefined) break;
-      this.#work = this.#handle(message)?.then(() => {
-        this.#work = undefined;
-        this.#proceed();
-      });
+      const work = this.#handle(message);
+      if (work !== undefined) this.#work = this.#after(work);
     }
     this.#pauseOrResume();
+  }
+
+  async #after(work: Promise<void>): Promise<void> {
+    await work;
+    this.#work = undefined;
+    this.#proceed();
   }
 
   #pauseOrResume(): void {

@@ -15,7 +15,7 @@ export interface ProducerLimits {
 export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
   windowBytes: 8 * 1024 * 1024,
   windowFrames: 8192,
-  helloMs: 30_000,
+  helloMs: 10_000,
   snapshotStallMs: 60_000,
   resends: 3,
 });

@@ -23,6 +23,8 @@ export interface ProducerEvents {
   peer(status: PeerStatus): void;
   /** A peer is about to get a full copy, for this reason. */
   resync(resync: { readonly site: string; readonly reason: string }): void;
+  /** A transport failed and will not try again. */
+  stopped(error: Error): void;
 }
 
 /**
@@ -69,7 +71,7 @@ export class Producer implements AsyncDisposable {
         this.#transports.map(transport =>
           transport.open({
             link: link => this.#introduce(link),
-            failed: (remote, error) => this.#failed(remote, error),
+            failed: (remote, error, retryInMs) => this.#failed(remote, error, retryInMs),
           }),
         ),
       );
@@ -193,12 +195,13 @@ export class Producer implements AsyncDisposable {
     peer?.closed(link, reason, explanation, byPeer);
   }
 
-  #failed(remote: string, error: Error): void {
+  #failed(remote: string, error: Error, retryInMs: number): void {
     const news = this.#remotes.failed(remote, error.message);
     const message = `${remote} is not reached: ${error.message}`;
     this.#tell({ level: news ? 'warn' : 'debug', event: 'peer-unreachable', message, details: { remote, error } });
     const site = this.#remotes.siteAt(remote);
     if (site !== undefined) this.#peers.get(site)?.unreachable(error.message);
+    if (retryInMs === Infinity) this.#events.emit('stopped', error);
   }
 
   #resynced(site: string, reason: string): void {

@@ -1,0 +1,104 @@
+import type { Clock, Random } from '@evertree/core';
+
+interface Task {
+  readonly atMs: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+/**
+ * A virtual clock and a seeded source of randomness. Time stands still while anything runs and jumps to the next task when nothing
+ * does, so that minutes of a schedule pass in milliseconds, and the same seed gives the same run.
+ */
+export class Simulation {
+  readonly clock: Clock;
+  readonly random: Random;
+  #nowMs = 1_700_000_000_000;
+  readonly #beganMs = this.#nowMs;
+  #tasks: Task[] = [];
+  #order = 0;
+  #state: number;
+
+  constructor(seed: number) {
+    // xorshift has one state that it never leaves.
+    this.#state = seed >>> 0 || 1;
+    this.clock = {
+      now: () => this.#nowMs,
+      monotonic: () => this.#nowMs - this.#beganMs,
+      soon: run => void this.#plan(0, run),
+      after: (delayMs, run) => this.#plan(delayMs, run),
+    };
+    this.random = {
+      bytes: length => Uint8Array.from({ length }, () => Math.floor(this.fraction() * 256)),
+      fraction: () => this.fraction(),
+    };
+  }
+
+  /** xorshift32 */
+  fraction(): number {
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state >>> 0;
+    return this.#state / 0x1_0000_0000;
+  }
+
+  /** An integer from 0 to below `end`. */
+  below(end: number): number {
+    return Math.floor(this.fraction() * end);
+  }
+
+  /** Lets so much virtual time pass. */
+  async pass(durationMs: number): Promise<void> {
+    const end = this.#nowMs + durationMs;
+    while (await this.#runNext(end)) continue;
+    this.#nowMs = end;
+  }
+
+  /** Lets time pass until `condition` holds. Throws, with what `describe` tells, when it does not within `withinMs`. */
+  async until(condition: () => boolean, withinMs: number, describe: () => string): Promise<void> {
+    const end = this.#nowMs + withinMs;
+    await settle();
+    while (!condition()) {
+      if (!(await this.#runNext(end))) throw new Error(`it did not happen within ${withinMs} ms of virtual time: ${describe()}`);
+    }
+  }
+
+  /** Lets time pass while a promise is pending. */
+  async during<T>(promise: Promise<T>): Promise<T> {
+    let over = false;
+    const done = promise.finally(() => (over = true));
+    // Whoever awaits `done` below meets the error; until then it is not unhandled.
+    done.catch(() => undefined);
+    await settle();
+    while (!over && (await this.#runNext(Infinity))) continue;
+    return done;
+  }
+
+  async #runNext(endMs: number): Promise<boolean> {
+    const next = this.#tasks[0];
+    if (next === undefined || next.atMs > endMs) return false;
+    this.#tasks.shift();
+    this.#nowMs = Math.max(this.#nowMs, next.atMs);
+    next.run();
+    await settle();
+    return true;
+  }
+
+  #plan(delayMs: number, run: () => void): Disposable {
+    const task: Task = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run };
+    const index = this.#tasks.findIndex(each => each.atMs > task.atMs);
+    this.#tasks.splice(index < 0 ? this.#tasks.length : index, 0, task);
+    return {
+      [Symbol.dispose]: () => {
+        this.#tasks = this.#tasks.filter(each => each !== task);
+      },
+    };
+  }
+}
+
+/** Lets every promise that can settle do so. */
+async function settle(): Promise<void> {
+  await new Promise<void>(resolve => setImmediate(resolve));
+}

@@ -1,0 +1,49 @@
+import { formatPath } from '@evertree/core';
+
+/** An operation of a JSON patch (RFC 6902), of the three that a difference needs. */
+export type PatchOperation =
+  | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string };
+
+export interface Difference {
+  readonly operations: readonly PatchOperation[];
+  readonly added: number;
+  readonly replaced: number;
+  readonly removed: number;
+}
+
+/** What makes `before` into `after`. Objects are entered; arrays and leaves are values, replaced whole. */
+export function differenceOf(before: unknown, after: unknown): Difference {
+  const operations: PatchOperation[] = [];
+  collect(before, after, [], operations);
+  const count = (op: string) => operations.filter(operation => operation.op === op).length;
+  return { operations, added: count('add'), replaced: count('replace'), removed: count('remove') };
+}
+
+function collect(before: unknown, after: unknown, path: string[], operations: PatchOperation[]): void {
+  if (!isObject(before) || !isObject(after)) {
+    if (!same(before, after)) operations.push({ op: 'replace', path: formatPath(path), value: after });
+    return;
+  }
+  for (const key of Object.keys(before)) {
+    if (!Object.hasOwn(after, key)) operations.push({ op: 'remove', path: formatPath([...path, key]) });
+  }
+  for (const [key, value] of Object.entries(after)) {
+    path.push(key);
+    if (Object.hasOwn(before, key)) collect(before[key], value, path, operations);
+    else operations.push({ op: 'add', path: formatPath(path), value });
+    path.pop();
+  }
+}
+
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => same(item, b[index]));
+  if (!isObject(a) || !isObject(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every(key => Object.hasOwn(b, key) && same(a[key], b[key]));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

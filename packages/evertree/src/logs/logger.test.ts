@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { jsonLine, prettyLine } from './logger.ts';
+
+const time = new Date('2026-11-21T01:02:03.456Z');
+
+describe('a line of the log', () => {
+  test('as JSON', () => {
+    const report = {
+      level: 'warn',
+      event: 'peer-lost',
+      message: 'the link ended',
+      details: { site: 'b', error: new Error('cut'), bytes: 12n },
+    } as const;
+    expect(JSON.parse(jsonLine(report, time))).toEqual({
+      time: '2026-11-21T01:02:03.456Z',
+      level: 'warn',
+      event: 'peer-lost',
+      message: 'the link ended',
+      details: { site: 'b', error: { name: 'Error', message: 'cut' }, bytes: '12' },
+    });
+  });
+
+  test('for people', () => {
+    const report = {
+      level: 'info',
+      event: 'started',
+      message: 'b is a secondary',
+      details: { data: 'b', position: { epoch: 1, revision: 2 } },
+    } as const;
+    expect(prettyLine(report, time)).toMatch(
+      /01:02:03\.456.*info .*b is a secondary.*\(started data=b position=\{"epoch":1,"revision":2\}\)/,
+    );
+  });
+
+  test('what a peer calls itself begins no line and moves no cursor', () => {
+    const message = 'evil\n01:02:03.456 error all is lost\u001b[2J\u202f';
+    const line = prettyLine({ level: 'info', event: 'x', message, details: { site: 'a\u009b2J\nb' } }, time);
+    expect(line).not.toMatch(/[\n\u009b]|\u001b\[2J/);
+    expect(jsonLine({ level: 'info', event: 'x', message }, time)).not.toContain('\n');
+  });
+});

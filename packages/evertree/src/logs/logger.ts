@@ -1,0 +1,76 @@
+import type { Report, Reporter } from '@evertree/core';
+import pico from 'picocolors';
+import { createLogger, format, transports } from 'winston';
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** `auto`: pretty on a terminal, JSON elsewhere. */
+  readonly format: LogFormat;
+}
+
+export interface Log {
+  readonly report: Reporter;
+  /** Resolves when what was reported has been written. */
+  close(): Promise<void>;
+}
+
+const COLOURS = { error: pico.red, warn: pico.yellow, info: pico.green, debug: pico.dim } as const;
+/** Anything a peer or a client may have put into a name that would move the cursor or begin a line of its own. */
+// oxlint-disable-next-line no-control-regex -- these are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+/** A log on stderr: stdout belongs to what commands print. */
+export function openLog(options: LogOptions): Log {
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && process.stderr.isTTY);
+  const transport = new transports.Stream({ stream: process.stderr });
+  const logger = createLogger({
+    level: options.level,
+    format: format.printf(info => (pretty ? prettyLine(info['report'] as Report) : jsonLine(info['report'] as Report))),
+    transports: [transport],
+  });
+  return {
+    report(report) {
+      if (LOG_LEVELS.indexOf(report.level) <= LOG_LEVELS.indexOf(options.level)) logger.log({ level: report.level, message: '', report });
+    },
+    close() {
+      return new Promise(resolve => {
+        logger.once('finish', resolve);
+        logger.end();
+      });
+    },
+  };
+}
+
+/** `{"time":"…","level":"…","event":"…","message":"…","details":{…}}` */
+export function jsonLine(report: Report, time = new Date()): string {
+  const { level, event, message, details } = report;
+  return JSON.stringify({ time: time.toISOString(), level, event, message, ...(details === undefined ? {} : { details }) }, plain);
+}
+
+/** `12:03:04.567 info  The message. (event key=value)` */
+export function prettyLine(report: Report, time = new Date()): string {
+  const details = Object.entries(report.details ?? {}).map(([key, value]) => `${key}=${textOf(value)}`);
+  const clock = time.toISOString().slice(11, 23);
+  const rest = pico.dim(`(${[report.event, ...details].join(' ')})`);
+  return `${pico.dim(clock)} ${COLOURS[report.level](report.level.padEnd(5))} ${withoutControl(report.message)} ${withoutControl(rest, true)}`;
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return withoutControl(/^[^\s="]+$/.test(value) ? value : JSON.stringify(value));
+  return withoutControl(JSON.stringify(value, plain) ?? String(value));
+}
+
+function withoutControl(text: string, coloured = false): string {
+  return coloured ? text : text.replaceAll(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Errors lose everything in JSON; keep what tells them apart. */
+function plain(_key: string, value: unknown): unknown {
+  if (value instanceof Error) return { name: value.name, message: value.message, ...('code' in value ? { code: value.code } : {}) };
+  return typeof value === 'bigint' ? value.toString() : value;
+}

@@ -289,12 +289,12 @@ const kafka = (side: 'producer' | 'consumer', properties: unknown) => ({
   [`kafka-${side}-properties`]: properties,
 });
 
-describe("Java's property names", () => {
-  const problems = (side: 'producer' | 'consumer', properties: unknown) =>
-    problemsOf(() => readConfiguration(kafka(side, properties) as Record<string, unknown>)).map(line =>
-      line.replace(/^configuration: kafka-\w+-properties\./, ''),
-    );
+const problems = (side: 'producer' | 'consumer', properties: unknown) =>
+  problemsOf(() => readConfiguration(kafka(side, properties) as Record<string, unknown>)).map(line =>
+    line.replace(/^configuration: kafka-\w+-properties\./, ''),
+  );
 
+describe("Java's property names", () => {
   test('numbers, strings and booleans are taken alike', () => {
     expect(problems('producer', { retries: '3', 'linger.ms': 5, 'enable.idempotence': true, acks: -1 })).toEqual([]);
     expect(problems('consumer', { 'enable.auto.commit': 'true', 'max.poll.records': '500' })).toEqual([]);

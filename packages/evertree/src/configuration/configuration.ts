@@ -20,8 +20,8 @@ export interface SiteConfiguration {
     readonly segmentBytes?: number;
     readonly snapshotBytes?: number;
     readonly retentionMaxBytes?: number;
-    readonly retentionMinAgeMs?: number;
-    readonly retentionMinRevisions?: number;
+    readonly retentionMinBytes?: number;
+    readonly retentionMinMs?: number;
   };
   /** What HTTP demands of its clients; `tls` counts beyond loopback, or where the file's `http` section asks for it. */
   readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean };

@@ -5,8 +5,8 @@ import type { ConfigurationDocument, Place } from './document.ts';
 import { messageOf } from './document.ts';
 import type { Problem } from './problem.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
+import { TOKEN_FILE_LIMIT_BYTES, parseToken } from './token.ts';
 
-export const TOKEN_FILE_LIMIT_BYTES = 4 * 1024;
 const PEM_FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** PEM texts. `'off'`: said aloud that the line is not encrypted. */
@@ -28,9 +28,10 @@ export class Credentials {
   token(section: AuthSection, place: Place): string | undefined {
     if (section === undefined) return undefined;
     const at = [...place, 'token-file'];
-    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES)?.trim();
+    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES);
     if (text === undefined) return undefined;
-    if (/^[\x21-\x7e]{8,}$/.test(text)) return text;
+    const token = parseToken(text);
+    if (token !== undefined) return token;
     this.#problem(
       at,
       `names ${JSON.stringify(section['token-file'])}, which holds no token; write one line of 8 or more printable ASCII characters into it, without spaces`,

@@ -202,8 +202,8 @@ function resolveSite(
       ...optional('segmentBytes', journal?.['segment-bytes']),
       ...optional('snapshotBytes', journal?.['snapshot-bytes']),
       ...optional('retentionMaxBytes', journal?.['retention-max-bytes']),
-      ...optional('retentionMinAgeMs', journal?.['retention-min-age-ms']),
-      ...optional('retentionMinRevisions', journal?.['retention-min-revisions']),
+      ...optional('retentionMinBytes', journal?.['retention-min-bytes']),
+      ...optional('retentionMinMs', journal?.['retention-min-ms']),
     },
     http: {
       ...optional('token', credentials.token(value.http?.auth, ['http', 'auth']) ?? shared.token),

@@ -48,8 +48,8 @@ const common = {
     'segment-bytes': bytes(64 * KIBIBYTE, 4 * GIBIBYTE, 'the size of a segment file').optional(),
     'snapshot-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'growth of the journal after which a snapshot is due').optional(),
     'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
-    'retention-min-age-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
-    'retention-min-revisions': wholeNumber(0, Number.MAX_SAFE_INTEGER, 'revisions of history that are kept in any case').optional(),
+    'retention-min-bytes': bytes(0, Number.MAX_SAFE_INTEGER, 'the newest history that is kept in any case').optional(),
+    'retention-min-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
   }).optional(),
 };
 

@@ -1,6 +1,6 @@
 import { EvertreeError, FRAME_MAGIC, frameLength } from '@evertree/core';
 import type { ExactPosition, Hello, Message } from '@evertree/core';
-import { helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from './schemas.ts';
+import { decodeUtf8, helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from './schemas.ts';
 
 /** The first byte of a message that is no frame. PROTOCOL.md, «Messages». */
 export const TYPE = {
@@ -124,7 +124,7 @@ function decodeAcknowledge(bytes: Buffer): Decoded {
   if (siteBytes < 1 || siteBytes > SITE_LIMIT_BYTES) throw violation(`an acknowledge of ${bytes.length} bytes`);
   return {
     type: 'acknowledge',
-    site: bytes.toString('utf8', ACKNOWLEDGE_BYTES),
+    site: decodeUtf8(bytes.subarray(ACKNOWLEDGE_BYTES)),
     applied: readPosition(bytes, 1),
     durable: readPosition(bytes, 1 + POSITION_BYTES),
   };

@@ -37,6 +37,15 @@ export const snapshotBeginSchema = z.object({
   reason: z.string(),
 });
 
+/** @throws EvertreeError PROTOCOL_VIOLATION */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new EvertreeError('PROTOCOL_VIOLATION', 'text that is not UTF-8', {}, cause);
+  }
+}
+
 /**
  * Reads and checks JSON from the far end.
  * @throws EvertreeError PROTOCOL_VIOLATION that names the first thing wrong, never the value
@@ -44,7 +53,7 @@ export const snapshotBeginSchema = z.object({
 export function parseJson<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string): T {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = JSON.parse(decodeUtf8(bytes));
   } catch (cause) {
     throw new EvertreeError('PROTOCOL_VIOLATION', `a ${name} that is not JSON in UTF-8`, {}, cause);
   }

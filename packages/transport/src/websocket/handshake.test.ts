@@ -1,0 +1,58 @@
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { chooseVersion, offeredSubprotocols, refuseUpgrade } from './handshake.ts';
+
+const request = (headers: Record<string, string> = {}, url = '/') =>
+  ({ url, headers: { 'sec-websocket-protocol': 'evertree.1', ...headers } }) as unknown as IncomingMessage;
+
+describe('the version of a link', () => {
+  test('is the highest that both speak', () => {
+    expect(chooseVersion(['evertree.1', 'evertree.3', 'evertree.2'], [1, 2])).toBe(2);
+    expect(chooseVersion(['evertree.10', 'evertree.9'], [9, 10, 11])).toBe(10);
+  });
+
+  test('is none where none is in common, or what is offered is something else', () => {
+    expect(chooseVersion(['evertree.3'], [1, 2])).toBeUndefined();
+    expect(chooseVersion(['graphql-ws', 'evertree', 'evertree.x', 'evertree.1.5', '', 'xevertree.1'])).toBeUndefined();
+    expect(chooseVersion([])).toBeUndefined();
+  });
+
+  test('is offered, newest first', () => {
+    expect(offeredSubprotocols()).toEqual(['evertree.1']);
+  });
+});
+
+describe('an upgrade', () => {
+  test('is taken', () => {
+    expect(refuseUpgrade(request(), undefined)).toBeUndefined();
+    expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), 's3cret')).toBeUndefined();
+    expect(refuseUpgrade(request({ authorization: 'bearer s3cret' }), 's3cret')).toBeUndefined();
+    expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.2, evertree.1' }), undefined)).toBeUndefined();
+    // A token that nobody asked for is no reason to refuse.
+    expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), undefined)).toBeUndefined();
+  });
+
+  test.for([undefined, '', 's3cret', 'Basic s3cret', 'Bearer', 'Bearer ', 'Bearer s3cre', 'Bearer s3cret2', 'Bearer S3CRET', 'Bearer a b'])(
+    'is refused without the token (%s)',
+    authorization => {
+      const refusal = refuseUpgrade(request(authorization === undefined ? {} : { authorization }), 's3cret');
+      expect(refusal).toMatchObject({ status: '401 Unauthorized', header: 'WWW-Authenticate: Bearer' });
+      expect(refusal?.sentence).toMatch(/token-file/);
+      expect(refusal?.sentence).not.toMatch(/s3cret/i);
+    },
+  );
+
+  test('is refused to a page in a browser, to another path, and without a version in common', () => {
+    expect(refuseUpgrade(request({ origin: 'http://127.0.0.1:8181' }), undefined)?.status).toBe('403 Forbidden');
+    expect(refuseUpgrade(request({ origin: 'null' }), undefined)?.status).toBe('403 Forbidden');
+    expect(refuseUpgrade(request({}, '/data'), undefined)?.status).toBe('404 Not Found');
+    expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.7' }), undefined)).toEqual({
+      status: '400 Bad Request',
+      sentence: 'no protocol version in common: here evertree.1',
+    });
+  });
+
+  test('tells who has no token nothing about versions', () => {
+    expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.7' }), 's3cret')?.status).toBe('401 Unauthorized');
+  });
+});

@@ -1,1 +1,8 @@
-export {};
+export { DiskJournal } from './disk-journal.ts';
+export { MemoryJournal } from './memory-journal.ts';
+export type { MemoryJournalArguments } from './memory-journal.ts';
+export { nodeDisk } from './node-disk.ts';
+export { openJournal } from './open-journal.ts';
+export type { OpenJournalArguments } from './open-journal.ts';
+export type { JournalOptions } from './options.ts';
+export type { RetentionStatus } from './retainer.ts';

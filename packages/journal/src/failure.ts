@@ -1,0 +1,49 @@
+import { EvertreeError } from '@evertree/core';
+
+/** The code of a failed operation on the disk, or what stands for one. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+}
+
+/** Whether waiting for room may help. */
+export function isNoSpace(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === 'ENOENT';
+}
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+export function damaged(file: string, offset: number, problem: string): EvertreeError {
+  return new EvertreeError(
+    'DAMAGED',
+    `${file} is damaged at offset ${offset}: ${problem}; restore this directory from a backup, or start it empty as a secondary`,
+    { file, offset },
+  );
+}
+
+export function unsupported(file: string, version: unknown, known: number): EvertreeError {
+  return new EvertreeError(
+    'FORMAT_UNSUPPORTED',
+    `${file} has format version ${String(version)}; this program reads version ${known}: open it with the program that wrote it`,
+    { file, version },
+  );
+}
+
+export function storageFailed(cause: Error): EvertreeError {
+  return new EvertreeError(
+    'STORAGE_FAILED',
+    `writing the journal failed (${errorCode(cause)}: ${cause.message}); what this disk took is unknown, so this site has to be restarted and recover from what is there`,
+    {},
+    cause,
+  );
+}
+
+export function journalClosed(): EvertreeError {
+  return new EvertreeError('CLOSED', 'the journal is closed');
+}

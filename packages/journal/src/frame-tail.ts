@@ -1,0 +1,71 @@
+import type { StoredFrame } from '@evertree/core';
+
+/** The most recent stable frames, for readers that keep up: they never touch the disk. */
+export class FrameTail {
+  readonly #limitBytes: number;
+  /** Holes first, where frames have left; cut off when they are the greater part. */
+  #frames: (StoredFrame | undefined)[] = [];
+  #first = 0;
+  #bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  push(stored: StoredFrame): void {
+    this.#frames.push(stored);
+    this.#bytes += frameBytes(stored);
+    while (this.#bytes > this.#limitBytes && this.#first < this.#frames.length) {
+      this.#bytes -= frameBytes(this.#frames[this.#first]!);
+      this.#frames[this.#first++] = undefined;
+    }
+    if (this.#first * 2 > this.#frames.length) {
+      this.#frames = this.#frames.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  clear(): void {
+    this.#frames = [];
+    this.#first = 0;
+    this.#bytes = 0;
+  }
+
+  /** The oldest frame held. */
+  oldest(): StoredFrame | undefined {
+    return this.#frames[this.#first];
+  }
+
+  /** The frame that follows `revision`, if it is held. */
+  after(revision: number): StoredFrame | undefined {
+    const found = this.#frames[this.#search(revision)];
+    return found?.frame.header.base.revision === revision ? found : undefined;
+  }
+
+  /** The frame that ends at `revision`, if it is held. */
+  endingAt(revision: number): StoredFrame | undefined {
+    const index = this.#search(revision) - 1;
+    const found = index < this.#first ? undefined : this.#frames[index];
+    return found?.frame.header.last.revision === revision ? found : undefined;
+  }
+
+  /** Index of the first frame whose base is at or after `revision`. */
+  #search(revision: number): number {
+    let low = this.#first;
+    let high = this.#frames.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#frames[middle]!.frame.header.base.revision < revision) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function frameBytes(stored: StoredFrame): number {
+  return stored.frame.bytes.length + (stored.trailer?.length ?? 0);
+}

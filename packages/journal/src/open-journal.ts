@@ -1,0 +1,76 @@
+import type { Clock, Disk, Identity, Random, Reporter } from '@evertree/core';
+import { DiskJournal } from './disk-journal.ts';
+import { GroupCommit } from './group-commit.ts';
+import { History } from './history.ts';
+import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './layout.ts';
+import type { JournalOptions } from './options.ts';
+import { resolveOptions } from './options.ts';
+import { Peers } from './peers.ts';
+import { assertNoOrphans, restore, survey } from './recovery.ts';
+import { Retainer } from './retainer.ts';
+import { readSite, settleIdentity, writeSite } from './site-file.ts';
+import { Snapshots } from './snapshots.ts';
+import { probeSyncMode } from './sync-probe.ts';
+
+export interface OpenJournalArguments {
+  /** The site's directory: `nodeDisk(directory)`, or one of a test. */
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: Reporter;
+  /** Who a new directory belongs to (a drawn name, a primary); for an old one it has to agree with what is recorded. */
+  readonly identity?: Partial<Identity>;
+  readonly options?: JournalOptions;
+}
+
+/**
+ * Opens a site's history, and recovers it from what the directory holds.
+ * @throws EvertreeError DIRECTORY_IN_USE, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE, CONFIGURATION_INVALID,
+ *   STORAGE_FAILED (it can't be written to)
+ */
+export async function openJournal(given: OpenJournalArguments): Promise<DiskJournal> {
+  const lock = await given.disk.lock();
+  try {
+    return await openLocked(given, lock);
+  } catch (error) {
+    await lock[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): Promise<DiskJournal> {
+  const { disk, clock, random, report } = given;
+  const options = resolveOptions(given.options ?? {}, (await disk.space()).totalBytes);
+  const site = await readSite(disk);
+  const identity = settleIdentity(site, given.identity ?? {}, random);
+  await disk.makeDirectory(SEGMENT_DIRECTORY);
+  await disk.makeDirectory(SNAPSHOT_DIRECTORY);
+  const mark = await disk.mark();
+  const findings = await survey(disk, site !== undefined && site.directory !== mark);
+  if (site === undefined) assertNoOrphans(findings);
+  const peers = new Peers(disk, clock, report);
+  await peers.load();
+  // From here on things change: all that could speak against it has been asked.
+  const start = await restore(disk, findings, report);
+  if (site?.directory !== mark) await writeSite(disk, { ...identity, directory: mark });
+  const mode = options.sync === 'auto' ? await probeSyncMode(disk, clock) : options.sync;
+  const { segmentBytes, tailBytes } = options;
+  const history: History = new History({
+    disk,
+    random,
+    segmentBytes,
+    tailBytes,
+    mode,
+    failed: error => commit.fail(error),
+    switched: () => retainer.retainSoon(),
+  });
+  await history.start(start);
+  const snapshots = new Snapshots(disk, findings.snapshots);
+  const stream = start.segments[0]?.header.stream ?? snapshots.newest?.header.stream;
+  const commit: GroupCommit = new GroupCommit(history, clock, report, stream);
+  const retainer: Retainer = new Retainer(
+    { disk, clock, report, history, snapshots, peers },
+    { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
+  );
+  return new DiskJournal({ disk, clock, report, lock, mark, identity, history, commit, snapshots, peers, retainer });
+}

@@ -1,0 +1,44 @@
+import { EvertreeError } from '@evertree/core';
+import type { SyncMode } from './active-segment.ts';
+
+export interface JournalOptions {
+  /** How writes become stable; `auto` (the default) measures at opening. */
+  readonly sync?: SyncMode | 'auto';
+  /** A segment takes frames until it is this long; 64 MiB. */
+  readonly segmentBytes?: number;
+  /** Frames that are kept in memory for readers that keep up; 8 MiB. */
+  readonly tailBytes?: number;
+  /** Segments and snapshots may take this; the smaller of 8 GiB and a fifth of the disk. */
+  readonly retentionMaxBytes?: number;
+  /** The newest history of this size is kept whether a peer needs it or not; 0. */
+  readonly retentionMinBytes?: number;
+  /** History younger than this is kept whether a peer needs it or not; 0. */
+  readonly retentionMinMs?: number;
+}
+
+export type ResolvedOptions = Readonly<Required<JournalOptions>>;
+
+export const SEGMENT_BYTES = 64 * 1024 * 1024;
+export const TAIL_BYTES = 8 * 1024 * 1024;
+export const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
+const RETENTION_DISK_FRACTION = 0.2;
+
+/** @param totalBytes of the device */
+export function resolveOptions(options: JournalOptions, totalBytes: number): ResolvedOptions {
+  const resolved: ResolvedOptions = {
+    sync: options.sync ?? 'auto',
+    segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+    tailBytes: options.tailBytes ?? TAIL_BYTES,
+    retentionMaxBytes: options.retentionMaxBytes ?? Math.min(RETENTION_MAX_BYTES, Math.floor(totalBytes * RETENTION_DISK_FRACTION)),
+    retentionMinBytes: options.retentionMinBytes ?? 0,
+    retentionMinMs: options.retentionMinMs ?? 0,
+  };
+  for (const [name, value] of Object.entries(resolved)) {
+    if (typeof value === 'string' || (Number.isSafeInteger(value) && value >= 0)) continue;
+    throw new EvertreeError('CONFIGURATION_INVALID', `the journal's option ${name} is ${value}; it has to be a whole number from 0 on`, {
+      name,
+      value,
+    });
+  }
+  return Object.freeze(resolved);
+}

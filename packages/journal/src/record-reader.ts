@@ -1,0 +1,90 @@
+import { crc32 } from 'node:zlib';
+import type { DiskFile, Frame } from '@evertree/core';
+import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_LIMIT_BYTES, isEvertreeError, parseFrame } from '@evertree/core';
+import { decodeRecordHeader, RECORD_HEADER_BYTES } from './segment-format.ts';
+
+/** Bytes of one read from a segment; a longer record is read whole. */
+export const READ_BYTES = 512 * 1024;
+/** The site's own note beside a frame. */
+export const TRAILER_LIMIT_BYTES = 64 * 1024;
+
+const NOTHING = Buffer.alloc(0);
+
+/** A file seen through a buffer that moves along. What it hands out stays valid: a buffer is never written again. */
+export class FileWindow {
+  readonly #file: DiskFile;
+  #buffer: Buffer = NOTHING;
+  #start = 0;
+
+  constructor(file: DiskFile) {
+    this.#file = file;
+  }
+
+  /** The bytes at `offset`, if they are at hand. */
+  peek(offset: number, length: number): Buffer | undefined {
+    const from = offset - this.#start;
+    return from >= 0 && from + length <= this.#buffer.length ? this.#buffer.subarray(from, from + length) : undefined;
+  }
+
+  /** The bytes at `offset`; fewer at the end of the file. Reads ahead, but not beyond `limit`. */
+  async load(offset: number, length: number, limit: number): Promise<Buffer> {
+    const ready = this.peek(offset, length);
+    if (ready !== undefined) return ready;
+    const wanted = Math.max(length, Math.min(READ_BYTES, limit - offset));
+    const buffer = Buffer.allocUnsafeSlow(wanted);
+    let filled = 0;
+    while (filled < wanted) {
+      const read = await this.#file.read(buffer.subarray(filled), offset + filled);
+      if (read === 0) break;
+      filled += read;
+    }
+    this.#buffer = buffer.subarray(0, filled);
+    this.#start = offset;
+    return this.#buffer.subarray(0, Math.min(length, filled));
+  }
+}
+
+export interface StoredRecord {
+  readonly frame: Frame;
+  readonly trailer: Uint8Array | undefined;
+  readonly groupStart: number;
+  /** The offset after it. */
+  readonly next: number;
+}
+
+/**
+ * The record at `offset`, checked as far as its bytes go; undefined when there is no whole and sound one before `limit`.
+ * @throws EvertreeError FORMAT_UNSUPPORTED for a sound record with a frame of another version
+ */
+export async function readRecord(window: FileWindow, offset: number, limit: number, salt: number): Promise<StoredRecord | undefined> {
+  if (offset + RECORD_HEADER_BYTES > limit) return undefined;
+  const head = window.peek(offset, RECORD_HEADER_BYTES) ?? (await window.load(offset, RECORD_HEADER_BYTES, limit));
+  const header = decodeRecordHeader(head, offset, salt);
+  if (header === undefined || header.frameLength > FRAME_LIMIT_BYTES || header.trailerLength > TRAILER_LIMIT_BYTES) return undefined;
+  const length = header.frameLength + header.trailerLength;
+  const start = offset + RECORD_HEADER_BYTES;
+  if (start + length > limit) return undefined;
+  const bytes = window.peek(start, length) ?? (await window.load(start, length, limit));
+  if (bytes.length < length) return undefined;
+  const frame = soundFrame(bytes.subarray(0, header.frameLength));
+  const trailer = bytes.subarray(header.frameLength);
+  if (frame === undefined || crc32(trailer) !== header.trailerChecksum) return undefined;
+  return { frame, trailer: trailer.length === 0 ? undefined : trailer, groupStart: header.groupStart, next: start + length };
+}
+
+/** The frame, or undefined when it is not sound. A foreign version is an error only if its checksum says that it was meant. */
+function soundFrame(bytes: Buffer): Frame | undefined {
+  try {
+    return parseFrame(bytes);
+  } catch (error) {
+    if (isEvertreeError(error, 'FORMAT_UNSUPPORTED') && hasValidChecksum(bytes)) throw error;
+    if (isEvertreeError(error)) return undefined;
+    throw error;
+  }
+}
+
+function hasValidChecksum(bytes: Buffer): boolean {
+  if (bytes.length < FRAME_HEADER_BYTES + FRAME_CHECKSUM_BYTES) return false;
+  const end = bytes.length - FRAME_CHECKSUM_BYTES;
+  return crc32(bytes.subarray(0, end)) === bytes.readUInt32LE(end);
+}

@@ -1,0 +1,122 @@
+import type { ExactPosition } from '@evertree/core';
+
+export interface RetentionOptions {
+  /** Bytes that segments and snapshots together may take, but for what the site itself recovers from. */
+  readonly maxBytes: number;
+  /** This much of the newest history is kept, whether a peer needs it or not. */
+  readonly minBytes: number;
+  /** History that is younger is kept, whether a peer needs it or not; milliseconds. */
+  readonly minMs: number;
+}
+
+export interface RetainedSegment {
+  readonly base: ExactPosition;
+  readonly last: ExactPosition;
+  /** Commit time of its newest change set. */
+  readonly lastTime: number;
+  readonly bytes: number;
+}
+
+export interface RetainedSnapshot {
+  readonly position: ExactPosition;
+  readonly bytes: number;
+}
+
+export interface RetentionSubject {
+  /** Oldest first; the last one takes new frames. */
+  readonly segments: readonly RetainedSegment[];
+  /** Oldest first. */
+  readonly snapshots: readonly RetainedSnapshot[];
+  readonly peers: ReadonlyMap<string, ExactPosition>;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export interface RetentionPlan {
+  /** How many of the oldest segments and snapshots go. */
+  readonly segments: number;
+  readonly snapshots: number;
+  /** Peers that the frames that go would have served: each needs a full copy when it comes back. */
+  readonly passed: readonly string[];
+  /** Whether what stays takes more than `RETENTION_NEAR_FRACTION` of what it may. */
+  readonly isNear: boolean;
+  /** Peers that are next, the one furthest behind first. Only filled in while `isNear`. */
+  readonly atRisk: readonly string[];
+}
+
+/** From this part of `maxBytes` on, the peers that hold the history back are told. */
+export const RETENTION_NEAR_FRACTION = 0.8;
+
+/**
+ * What of the history goes: all before the newest snapshot at or before the lowest position that a listed peer holds, unless it is
+ * young enough or recent enough to be kept anyway. What is then still more than it may be goes, the oldest first, snapshots before the
+ * frames that a peer may need. The newest snapshot and all that follows it always stay: the site itself recovers from them.
+ */
+export function planRetention(subject: RetentionSubject, options: RetentionOptions): RetentionPlan {
+  const { segments, snapshots } = subject;
+  const oldest = segments[0]?.base.revision ?? 0;
+  const newest = snapshots.at(-1);
+  if (newest === undefined) {
+    const isNear = bytesOf(segments) > options.maxBytes * RETENTION_NEAR_FRACTION;
+    return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: [] };
+  }
+  // Whole segments only, and never the one that takes new frames.
+  const droppable = countUpTo(segments.slice(0, -1), newest.position.revision);
+  let first = Math.min(droppable, wantedFrom(subject, options));
+  let snapshot = Math.min(snapshotsBefore(subject, first), snapshots.length - 1);
+  const left = () => bytesOf(segments.slice(first)) + bytesOf(snapshots.slice(snapshot));
+  while (left() > options.maxBytes && snapshot < snapshots.length - 1) snapshot++;
+  while (left() > options.maxBytes && first < droppable) first++;
+  const base = segments[first]?.base.revision ?? 0;
+  const isNear = left() > options.maxBytes * RETENTION_NEAR_FRACTION;
+  return {
+    segments: first,
+    snapshots: snapshot,
+    passed: behind(subject, oldest, base),
+    isNear,
+    atRisk: isNear ? behind(subject, base, newest.position.revision) : [],
+  };
+}
+
+/** Index of the oldest segment that a peer or the bounds of the history ask for. */
+function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
+  const { segments, snapshots, peers, now } = subject;
+  const lowest = Math.min(...[...peers.values()].filter(hasHistory).map(position => position.revision), Infinity);
+  const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
+  let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
+  const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);
+  if (options.minMs > 0 && young >= 0) wanted = Math.min(wanted, young);
+  let recent = segments.length;
+  for (let bytes = 0; recent > 0 && bytes < options.minBytes; recent--) bytes += segments[recent - 1]!.bytes;
+  return Math.min(wanted, recent);
+}
+
+/** A peer that never held anything begins with a copy anyway. */
+function hasHistory(position: ExactPosition): boolean {
+  return position.revision > 0;
+}
+
+/** How many of the oldest segments end at or before `revision`. */
+function countUpTo(segments: readonly RetainedSegment[], revision: number): number {
+  const index = segments.findIndex(segment => segment.last.revision > revision);
+  return index < 0 ? segments.length : index;
+}
+
+/** How many of the oldest snapshots lie before the segments from `first` on: nothing stored follows them. */
+function snapshotsBefore(subject: RetentionSubject, first: number): number {
+  const base = subject.segments[first]?.base.revision ?? Infinity;
+  const index = subject.snapshots.findIndex(snapshot => snapshot.position.revision >= base);
+  return index < 0 ? subject.snapshots.length : index;
+}
+
+/** Peers whose next frame is at or after `from` and before `to`, the one furthest behind first. */
+function behind(subject: RetentionSubject, from: number, to: number): string[] {
+  return [...subject.peers]
+    .filter(([, position]) => hasHistory(position) && position.revision >= from && position.revision < to)
+    .toSorted(([, a], [, b]) => a.revision - b.revision)
+    .map(([site]) => site);
+}
+
+function bytesOf(items: readonly { readonly bytes: number }[]): number {
+  return items.reduce((sum, item) => sum + item.bytes, 0);
+}

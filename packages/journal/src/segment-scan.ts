@@ -1,0 +1,130 @@
+import type { Disk, DiskFile, ExactPosition } from '@evertree/core';
+import { EvertreeError, isEvertreeError, samePosition } from '@evertree/core';
+import { FileWindow, READ_BYTES, readRecord } from './record-reader.ts';
+import { decodeRecordHeader, decodeSegmentHeader, RECORD_HEADER_BYTES, RECORD_MAGIC, SEGMENT_HEADER_BYTES } from './segment-format.ts';
+import type { Segment } from './segment.ts';
+import { emptySegment, readSeal } from './segment.ts';
+
+/** What a segment file holds, as far as it can be trusted. */
+export interface FoundSegment {
+  readonly segment: Segment;
+  readonly sealed: boolean;
+  /**
+   * What comes behind its last sound record: nothing (or zeros); the rest of a write that never ended; or what was stable once.
+   */
+  readonly rest: 'nothing' | 'torn' | 'damaged';
+}
+
+const RECORD_MAGIC_BYTES = Buffer.alloc(4);
+RECORD_MAGIC_BYTES.writeUInt32LE(RECORD_MAGIC);
+
+/**
+ * Looks at a segment file; undefined when nothing in it was ever stable, as after a power loss while it was made.
+ * @param stopAt where the next segment takes over
+ * @returns 'damaged' when it has no sound header, but records
+ * @throws EvertreeError FORMAT_UNSUPPORTED
+ */
+export async function inspectSegment(
+  disk: Disk,
+  path: string,
+  stopAt: ExactPosition | undefined,
+): Promise<FoundSegment | 'damaged' | undefined> {
+  const file = await disk.open(path, {});
+  try {
+    const size = await file.size();
+    const window = new FileWindow(file);
+    const header = decodeSegmentHeader(await window.load(0, SEGMENT_HEADER_BYTES, size), path);
+    if (header === undefined) {
+      const { lastGroupStart } = await inspectRest(window, 0, size, undefined);
+      return lastGroupStart === undefined ? undefined : 'damaged';
+    }
+    const segment = emptySegment(path, header);
+    segment.bytes = size;
+    const found = await readSeal(window, size, header.salt);
+    if (found === undefined) return { segment, sealed: false, rest: await scan(window, segment, size, stopAt) };
+    segment.last = found.seal.last;
+    segment.lastTime = found.seal.lastTime;
+    segment.end = found.offset;
+    segment.index = undefined;
+    return { segment, sealed: true, rest: 'nothing' };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the records from the first to the last sound one, into `segment`. */
+async function scan(window: FileWindow, segment: Segment, size: number, stopAt: ExactPosition | undefined): Promise<FoundSegment['rest']> {
+  for (;;) {
+    if (stopAt !== undefined && samePosition(segment.last, stopAt)) return 'nothing';
+    const record = await soundRecord(window, segment, size);
+    if (record === undefined) break;
+    const { header } = record.frame;
+    if (header.stream !== segment.header.stream || !samePosition(header.base, segment.last)) return 'damaged';
+    segment.index?.add(header.base.revision, segment.end, header.firstTime);
+    segment.last = header.last;
+    segment.lastTime = header.lastTime;
+    segment.end = record.next;
+  }
+  const rest = await inspectRest(window, segment.end, size, segment.header.salt);
+  if (rest.isZero) return 'nothing';
+  return rest.lastGroupStart !== undefined && rest.lastGroupStart > segment.end ? 'damaged' : 'torn';
+}
+
+async function soundRecord(window: FileWindow, segment: Segment, size: number) {
+  try {
+    return await readRecord(window, segment.end, size, segment.header.salt);
+  } catch (error) {
+    if (!isEvertreeError(error, 'FORMAT_UNSUPPORTED')) throw error;
+    const place = { file: segment.path, offset: segment.end };
+    throw new EvertreeError('FORMAT_UNSUPPORTED', `${place.file} at offset ${place.offset}: ${error.message}`, place, error);
+  }
+}
+
+interface Rest {
+  readonly isZero: boolean;
+  /** Where the write began that the newest of the records behind the damage was part of. */
+  readonly lastGroupStart: number | undefined;
+}
+
+/**
+ * Goes through what lies behind the last sound record. A later group is only written once those before it are stable: a record of one
+ * that begins behind the damage shows that the damaged bytes were stable before.
+ * @param salt undefined when the header that told it is lost
+ */
+async function inspectRest(window: FileWindow, from: number, size: number, salt: number | undefined): Promise<Rest> {
+  let isZero = true;
+  let lastGroupStart: number | undefined;
+  for (let at = from; at < size;) {
+    const bytes = await window.load(at, Math.min(READ_BYTES, size - at), size);
+    if (bytes.length === 0) break;
+    isZero &&= isAllZero(bytes);
+    for (const groupStart of groupStarts(bytes, at, salt)) lastGroupStart = Math.max(lastGroupStart ?? 0, groupStart);
+    // The windows overlap by a header, so that none is missed between two of them.
+    at += bytes.length < READ_BYTES ? bytes.length : READ_BYTES - RECORD_HEADER_BYTES;
+  }
+  return { isZero, lastGroupStart };
+}
+
+function* groupStarts(bytes: Buffer, offset: number, salt: number | undefined): Generator<number> {
+  for (let at = bytes.indexOf(RECORD_MAGIC_BYTES); at >= 0; at = bytes.indexOf(RECORD_MAGIC_BYTES, at + 1)) {
+    const candidate = bytes.subarray(at, at + RECORD_HEADER_BYTES);
+    if (candidate.length < RECORD_HEADER_BYTES) continue;
+    const header = decodeRecordHeader(candidate, offset + at, salt ?? candidate.readUInt32LE(4));
+    if (header !== undefined) yield header.groupStart;
+  }
+}
+
+const ZERO = Buffer.alloc(READ_BYTES);
+
+function isAllZero(bytes: Buffer): boolean {
+  return bytes.equals(ZERO.subarray(0, bytes.length));
+}
+
+/** Cuts off what lies behind the last sound record, durably. */
+export async function cutSegment(file: DiskFile, segment: Segment): Promise<number> {
+  const cut = segment.bytes - segment.end;
+  await file.truncate(segment.end);
+  await file.sync();
+  segment.bytes = segment.end;
+  return cut;
+}

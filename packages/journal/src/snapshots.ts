@@ -1,0 +1,77 @@
+import type { Disk, SnapshotHeader } from '@evertree/core';
+import { isMissing } from './failure.ts';
+import { SNAPSHOT_DIRECTORY, snapshotPath, TEMPORARY_SUFFIX } from './layout.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
+import { SnapshotFileWriter } from './snapshot-file.ts';
+
+/** The snapshot files of a journal. */
+export class Snapshots {
+  readonly #disk: Disk;
+  /** Oldest first. */
+  #files: SnapshotFile[];
+  #begun = 0;
+
+  constructor(disk: Disk, files: readonly SnapshotFile[]) {
+    this.#disk = disk;
+    this.#files = files.toSorted(byPosition);
+  }
+
+  get all(): readonly SnapshotFile[] {
+    return this.#files;
+  }
+
+  get newest(): SnapshotFile | undefined {
+    return this.#files.at(-1);
+  }
+
+  get bytes(): number {
+    return this.#files.reduce((sum, file) => sum + file.bytes, 0);
+  }
+
+  /** @param publish is called when the file is whole and durable under its temporary name */
+  begin(header: SnapshotHeader, generation: number, publish: (file: SnapshotFile, temporaryPath: string) => Promise<void>) {
+    const path = snapshotPath(header.position);
+    // Two may be under way for one position.
+    const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
+    return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, writer =>
+      publish({ path, header, generation, bytes: writer.length }, temporaryPath),
+    );
+  }
+
+  /** Gives a whole file its name, durably. */
+  async publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
+    await this.#disk.rename(temporaryPath, file.path);
+    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+  }
+
+  add(file: SnapshotFile): void {
+    this.#files = [...this.#files.filter(other => other.path !== file.path), file].toSorted(byPosition);
+  }
+
+  /** Takes all out but `file`. @returns those that the caller has to remove */
+  replaceAll(file: SnapshotFile): SnapshotFile[] {
+    const dropped = this.#files.filter(other => other.path !== file.path);
+    this.#files = [file];
+    return dropped;
+  }
+
+  /** Takes the oldest `count` out. @returns those that the caller has to remove */
+  dropOldest(count: number): SnapshotFile[] {
+    return this.#files.splice(0, count);
+  }
+}
+
+/** Removes files that count no more; one may be gone already. */
+export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      await disk.remove(path);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+function byPosition(a: SnapshotFile, b: SnapshotFile): number {
+  return a.header.position.revision - b.header.position.revision;
+}

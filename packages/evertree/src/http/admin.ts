@@ -1,0 +1,41 @@
+import { EvertreeError } from '@evertree/core';
+import { parseExactJson } from '../json/exact.ts';
+import { positionHeader, type Exchange } from './exchange.ts';
+import { mediaType } from './headers.ts';
+import { RequestError } from './problem.ts';
+import { plainPosition } from './write.ts';
+
+/** POST /admin/snapshot: writes the tree to the disk now. */
+export async function postSnapshot(exchange: Exchange): Promise<void> {
+  exchange.refuseParameters();
+  const { position, digest, stream } = await exchange.context.store.saveSnapshot();
+  exchange.answer(200, { position: plainPosition(position), digest, stream }, positionHeader(position));
+}
+
+/** POST /admin/forget {"site": name}, or {"peer": name}: takes a lost secondary off the list. */
+export async function postForget(exchange: Exchange): Promise<void> {
+  exchange.refuseParameters();
+  if (mediaType(exchange.request.headers) !== 'application/json') {
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', 'the body has to be application/json: {"site": "name"}');
+  }
+  const site = siteIn(parseExactJson(await exchange.readBody()));
+  const { producer, store } = exchange.context;
+  const peer = producer?.peers.find(candidate => candidate.site === site);
+  const forgotten = producer === undefined ? store.journal.forgetPeer(site) : producer.forget(site);
+  if (forgotten) {
+    exchange.answer(200, { site, forgotten: true });
+    return;
+  }
+  if (peer === undefined) throw new EvertreeError('NOT_FOUND', `no secondary is called ${JSON.stringify(site)}`, { site });
+  throw new EvertreeError('WRONG_ROLE', `${site} is linked now, and would be listed again at once; stop it first`, {
+    site,
+    state: peer.state,
+  });
+}
+
+function siteIn(body: unknown): string {
+  const { site, peer } = (typeof body === 'object' && body !== null ? body : {}) as { readonly site?: unknown; readonly peer?: unknown };
+  const name = site ?? peer;
+  if (typeof name === 'string' && name !== '') return name;
+  throw new EvertreeError('VALUE_INVALID', 'the body names no secondary; send {"site": "name"}');
+}

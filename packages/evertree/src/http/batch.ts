@@ -1,0 +1,107 @@
+import type { Commit, CommitOptions, EvertreeError, Position, Store } from '@evertree/core';
+import { commitLine } from './batch-line.ts';
+import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
+import { FORM_TYPE } from './data.ts';
+import { sendProblem, type Exchange } from './exchange.ts';
+import { mediaType, readPreconditions } from './headers.ts';
+import { Lines } from './lines.ts';
+import { isExpected, problemOf, RequestError } from './problem.ts';
+import { Pace } from './streaming.ts';
+import { readWish, settle, settleError, type Made } from './write.ts';
+
+const BATCH_TYPES = [
+  'application/x-ndjson',
+  'application/ndjson',
+  'application/jsonl',
+  'application/json',
+  'application/octet-stream',
+  'text/plain',
+  FORM_TYPE,
+];
+
+/** POST /batch: newline-delimited operations, committed line by line as they arrive, with one wait for stable storage at the end. */
+export async function postBatch(exchange: Exchange): Promise<void> {
+  const { context, request } = exchange;
+  exchange.refuseParameters();
+  const type = mediaType(request.headers);
+  if (type !== undefined && !BATCH_TYPES.includes(type)) {
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; a batch is application/x-ndjson`);
+  }
+  const { match, noneMatch, position } = readPreconditions(request.headers);
+  if (match !== undefined || noneMatch !== undefined) {
+    throw new RequestError('REQUEST_INVALID', 'ETags are about one subtree, and a batch has none of its own; use Evertree-If-Position');
+  }
+  const wish = readWish(exchange);
+  const batch = new Batch(context.store, position);
+  const error = await commitBody(exchange, batch);
+  if (error !== undefined) await settleError(context, error);
+  const { body, headers } = await settle(context, batch.made(), wish);
+  if (error === undefined) {
+    exchange.answer(200, { committed: batch.committed, ...body }, headers);
+    return;
+  }
+  for (const [name, value] of Object.entries(headers)) exchange.response.setHeader(name, value);
+  const { code, detail } = problemOf(error);
+  sendProblem(exchange.response, error, {
+    committed: batch.committed,
+    ...body,
+    error: { ...error.details, line: batch.line, code, detail },
+  });
+}
+
+/** What became of the lines so far. */
+class Batch {
+  readonly #store: Store;
+  #ifPosition: Position | undefined;
+  #last: Commit | undefined;
+  /** Lines that were committed. */
+  committed = 0;
+  /** The line that is being read, from 1. */
+  line = 1;
+
+  /** @param ifPosition where the tree has to stand before the first line */
+  constructor(store: Store, ifPosition: Position | undefined) {
+    this.#store = store;
+    this.#ifPosition = ifPosition;
+  }
+
+  /** @throws EvertreeError when the line is not committed */
+  commit(text: string): void {
+    if (text !== '' && (text.charCodeAt(0) > SPACE || text.trim() !== '')) {
+      this.#last = commitLine(this.#store, text, this.#ifPosition === undefined ? NO_OPTIONS : { ifPosition: this.#ifPosition });
+      this.#ifPosition = undefined;
+      this.committed++;
+    }
+    this.line++;
+  }
+
+  made(): Made {
+    return { position: this.#store.position, commit: this.#last };
+  }
+}
+
+const SPACE = 32;
+const NO_OPTIONS: CommitOptions = Object.freeze({});
+
+/** Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it stand. */
+async function commitBody(exchange: Exchange, batch: Batch): Promise<EvertreeError | RequestError | undefined> {
+  const { request, response } = exchange;
+  const { batchBytes, batchLineBytes } = exchange.context.limits;
+  welcomeBody(request, response, batchBytes);
+  const lines = new Lines(batchLineBytes, line => batch.commit(line));
+  const pace = new Pace();
+  let bytes = 0;
+  try {
+    for await (const chunk of bodyChunks(request)) {
+      bytes += chunk.length;
+      if (bytes > batchBytes) throw tooLarge(batchBytes);
+      lines.add(chunk);
+      await pace.breathe();
+    }
+    lines.finish();
+    return undefined;
+  } catch (error) {
+    if (isExpected(error)) return error;
+    throw error;
+  }
+}

@@ -1,0 +1,104 @@
+import { EvertreeError, formatPath, formatPosition, type Path, type Snapshot, type Transaction } from '@evertree/core';
+import { parseExactJson } from '../json/exact.ts';
+import type { Exchange } from './exchange.ts';
+import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
+import { jsonSlices } from './json-slices.ts';
+import { RequestError } from './problem.ts';
+import { sendSlices } from './streaming.ts';
+import { targetPath } from './target.ts';
+import { commit, readWish, settle } from './write.ts';
+
+const JSON_TYPE = 'application/json';
+const MERGE_PATCH = 'application/merge-patch+json';
+const JSON_PATCH = 'application/json-patch+json';
+export const PATCH_TYPES = `${MERGE_PATCH}, ${JSON_PATCH}`;
+
+/** What `curl -d` says of a body when nobody told it what it is. */
+export const FORM_TYPE = 'application/x-www-form-urlencoded';
+
+/** GET and HEAD /data/<pointer> */
+export async function readData(exchange: Exchange): Promise<void> {
+  const { headers } = exchange.request;
+  checkAcceptable(headers, JSON_TYPE);
+  const path = targetPath(exchange.target, '/data');
+  const conditions = readPreconditions(headers);
+  using reading = await exchange.context.stability.read();
+  const { snapshot } = reading;
+  const digest = snapshot.digestAt(path);
+  exchange.response.setHeader('Evertree-Position', formatPosition(snapshot.position));
+  checkReadConditions(conditions, path, digest, snapshot);
+  if (digest === undefined) throw notFound(path);
+  const answerHeaders = { ETag: etagOf(digest), 'Cache-Control': 'no-cache' };
+  if (!noneMatches(conditions, digest)) {
+    exchange.response.writeHead(304, answerHeaders).end();
+    return;
+  }
+  await sendSlices(exchange, jsonSlices(snapshot, path), { ...answerHeaders, 'Content-Type': JSON_TYPE });
+}
+
+/** PUT /data/<pointer> */
+export async function putData(exchange: Exchange): Promise<void> {
+  const type = mediaType(exchange.request.headers);
+  if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
+  }
+  await change(exchange, path => readValue(exchange, path).then(value => transaction => transaction.put(path, value)));
+}
+
+/** DELETE /data/<pointer>; 404 when nothing is there. */
+export async function deleteData(exchange: Exchange): Promise<void> {
+  await change(exchange, async path => transaction => {
+    if (!transaction.has(path)) throw notFound(path);
+    transaction.delete(path);
+  });
+}
+
+/** PATCH /data/<pointer> */
+export async function patchData(exchange: Exchange): Promise<void> {
+  const type = mediaType(exchange.request.headers);
+  if (type !== MERGE_PATCH && type !== JSON_PATCH) {
+    const found = type === undefined ? 'the request has no Content-Type' : `the body is ${type}`;
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `${found}; PATCH takes ${PATCH_TYPES}`, {}, { 'Accept-Patch': PATCH_TYPES });
+  }
+  await change(exchange, async path => {
+    const document = await readValue(exchange, path);
+    if (type === MERGE_PATCH) return transaction => transaction.merge(path, document);
+    if (!Array.isArray(document)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
+    return transaction => transaction.patch(path, document);
+  });
+}
+
+/** Reads all that a request says, commits, and answers. */
+async function change(exchange: Exchange, prepare: (path: Path) => Promise<(transaction: Transaction) => void>): Promise<void> {
+  const path = targetPath(exchange.target, '/data');
+  const conditions = readPreconditions(exchange.request.headers);
+  const wish = readWish(exchange);
+  const made = await commit(exchange.context, conditions, path, await prepare(path));
+  const { body, headers } = await settle(exchange.context, made, wish);
+  exchange.answer(200, body, headers);
+}
+
+async function readValue(exchange: Exchange, path: Path): Promise<unknown> {
+  return parseExactJson(await exchange.readBody(), path);
+}
+
+function checkReadConditions(conditions: Preconditions, path: Path, digest: string | undefined, { position }: Snapshot): void {
+  const pointer = formatPath(path);
+  if (!matches(conditions, digest)) {
+    throw new EvertreeError('POSITION_MISMATCH', `If-Match does not hold for ${JSON.stringify(pointer)}`, {
+      path: pointer,
+      etag: digest === undefined ? null : etagOf(digest),
+    });
+  }
+  const expected = conditions.position;
+  if (expected === undefined || (expected.epoch === position.epoch && expected.revision === position.revision)) return;
+  throw new EvertreeError('POSITION_MISMATCH', `the tree is at ${formatPosition(position)}, not at ${formatPosition(expected)}`, {
+    expected,
+    found: { epoch: position.epoch, revision: position.revision },
+  });
+}
+
+function notFound(path: Path): EvertreeError {
+  const pointer = formatPath(path);
+  return new EvertreeError('NOT_FOUND', `nothing is at ${JSON.stringify(pointer)}`, { path: pointer });
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { formatPosition, type Position } from '@evertree/core';
+import type { HttpContext } from './context.ts';
+import { ClientGone, problemOf, RequestError } from './problem.ts';
+import type { Target } from './target.ts';
+
+/** One request and its answer. */
+export class Exchange {
+  readonly context: HttpContext;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly target: Target;
+
+  constructor(context: HttpContext, request: IncomingMessage, response: ServerResponse, target: Target) {
+    this.context = context;
+    this.request = request;
+    this.response = response;
+    this.target = target;
+  }
+
+  /** Reads a JSON body's text. Throws as Bodies.read. */
+  readBody(): Promise<string> {
+    return this.context.bodies.read(this.request, this.response);
+  }
+
+  /** Whether this request asks for no body in the answer. */
+  get headOnly(): boolean {
+    return this.request.method === 'HEAD';
+  }
+
+  /** Refuses query parameters. @throws RequestError REQUEST_INVALID */
+  refuseParameters(): void {
+    for (const name of this.target.parameters.keys()) {
+      throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
+    }
+  }
+
+  answer(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+    sendJson(this.response, status, 'application/json', body, headers);
+  }
+
+  /** Sends text by bounded steps. @throws ClientGone when the client went away or takes nothing for too long */
+  async write(text: string): Promise<void> {
+    const { response } = this;
+    if (response.destroyed) throw new ClientGone();
+    if (!response.write(text)) await this.#drained();
+  }
+
+  #drained(): Promise<void> {
+    const { response } = this;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onClose = (): void => reject(new ClientGone());
+    const stalled = setTimeout(() => response.destroy(), this.context.limits.stallMs);
+    response.once('drain', resolve).once('close', onClose);
+    return promise.finally(() => {
+      clearTimeout(stalled);
+      response.off('drain', resolve).off('close', onClose);
+    });
+  }
+}
+
+export function positionHeader(position: Position): Record<string, string> {
+  return { 'Evertree-Position': formatPosition(position) };
+}
+
+/** Answers with application/problem+json; an answer that has begun is cut instead, so that nobody takes it for whole. */
+export function sendProblem(response: ServerResponse, error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const problem = problemOf(error);
+  const headers = error instanceof RequestError ? error.headers : {};
+  sendJson(response, problem.status, 'application/problem+json', { ...problem, ...members }, headers);
+}
+
+function sendJson(response: ServerResponse, status: number, type: string, body: unknown, headers: Readonly<Record<string, string>>): void {
+  const text = Buffer.from(`${JSON.stringify(body)}\n`);
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': text.length, 'Cache-Control': 'no-store', ...headers });
+  response.end(text);
+}

@@ -1,0 +1,123 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { EvertreeError, formatPosition, parsePosition, type Position } from '@evertree/core';
+import { RequestError } from './problem.ts';
+
+export function etagOf(digest: string): string {
+  return `"${digest}"`;
+}
+
+/** What a request demands of the subtree it is about, and of the whole tree, before it does anything. */
+export interface Preconditions {
+  /** `'*'`: there must be something. */
+  readonly match: readonly string[] | '*' | undefined;
+  /** `'*'`: there must be nothing. */
+  readonly noneMatch: readonly string[] | '*' | undefined;
+  readonly position: Position | undefined;
+}
+
+/** @throws RequestError REQUEST_INVALID for what is not an ETag or a position */
+export function readPreconditions(headers: IncomingHttpHeaders): Preconditions {
+  return {
+    match: readTags('If-Match', headers['if-match']),
+    noneMatch: readTags('If-None-Match', headers['if-none-match']),
+    position: readPosition(headers['evertree-if-position']),
+  };
+}
+
+/**
+ * Whether `If-Match` and `If-None-Match` hold. `digest`: of the subtree, undefined when there is none. A weak ETag never equals one
+ * of ours where the comparison has to be strong (RFC 9110, 8.8.3.2).
+ */
+export function matches(conditions: Preconditions, digest: string | undefined): boolean {
+  const { match } = conditions;
+  return match === undefined || (digest !== undefined && (match === '*' || match.includes(etagOf(digest))));
+}
+
+export function noneMatches(conditions: Preconditions, digest: string | undefined): boolean {
+  const { noneMatch } = conditions;
+  if (noneMatch === undefined || digest === undefined) return true;
+  return noneMatch !== '*' && !noneMatch.some(tag => tag.replace(/^W\//, '') === etagOf(digest));
+}
+
+/** @throws EvertreeError POSITION_MISMATCH, when a write must not go on */
+export function checkForWrite(conditions: Preconditions, path: string, digest: string | undefined): void {
+  if (matches(conditions, digest) && noneMatches(conditions, digest)) return;
+  const header = matches(conditions, digest) ? 'If-None-Match' : 'If-Match';
+  const found = digest === undefined ? 'nothing is there' : `it is ${etagOf(digest)}`;
+  throw new EvertreeError('POSITION_MISMATCH', `${header} does not hold for ${JSON.stringify(path)}: ${found}; read it again`, {
+    path,
+    etag: digest === undefined ? null : etagOf(digest),
+  });
+}
+
+function readTags(name: string, header: string | undefined): readonly string[] | '*' | undefined {
+  if (header === undefined) return undefined;
+  const text = header.trim();
+  if (text === '*') return '*';
+  const tags = text.split(',').map(tag => tag.trim());
+  if (tags.every(tag => /^(W\/)?"[^"]*"$/.test(tag))) return tags;
+  throw new RequestError('REQUEST_INVALID', `${name} is ${JSON.stringify(text.slice(0, 100))}, which is not a list of quoted ETags`);
+}
+
+function readPosition(header: string | string[] | undefined): Position | undefined {
+  if (header === undefined) return undefined;
+  const position = typeof header === 'string' ? parsePosition(header.trim()) : undefined;
+  if (position !== undefined) return position;
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Evertree-If-Position is ${JSON.stringify(header)}; write it like ${formatPosition({ epoch: 4, revision: 1201 })}`,
+  );
+}
+
+/** How many secondaries a write waits for, and how long. */
+export interface AcknowledgementWish {
+  readonly secondaries: number;
+  readonly timeoutMs: number;
+  /** What the answer says of `Prefer: wait`. */
+  readonly applied: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads `Evertree-Acknowledge: <n>` and `Prefer: wait=<seconds>`. `Prefer` alone is a wish about nothing, and ignored.
+ * @throws RequestError REQUEST_INVALID
+ */
+export function readAcknowledgementWish(headers: IncomingHttpHeaders, defaultMs: number, mostMs: number): AcknowledgementWish | undefined {
+  const asked = headers['evertree-acknowledge'];
+  if (asked === undefined) return undefined;
+  if (typeof asked !== 'string' || !/^\d{1,4}$/.test(asked.trim())) {
+    throw new RequestError('REQUEST_INVALID', `Evertree-Acknowledge is ${JSON.stringify(asked)}; write a number of secondaries, such as 1`);
+  }
+  const secondaries = Number(asked);
+  const prefer = headers['prefer'];
+  const wait = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?:$|[,;\s])/i.exec(Array.isArray(prefer) ? prefer.join(', ') : (prefer ?? ''))?.[1];
+  if (wait === undefined) return { secondaries, timeoutMs: defaultMs, applied: {} };
+  const timeoutMs = Math.min(Number(wait) * 1000, mostMs);
+  return { secondaries, timeoutMs, applied: { 'Preference-Applied': `wait=${timeoutMs / 1000}` } };
+}
+
+/** The media type of a body in lower case, without its parameters; undefined where the header is missing. */
+export function mediaType(headers: IncomingHttpHeaders): string | undefined {
+  const type = headers['content-type'];
+  if (type === undefined) return undefined;
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type)?.[1]?.toLowerCase();
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body's charset is ${charset}; JSON is UTF-8`);
+  }
+  return type.split(';', 1)[0]?.trim().toLowerCase();
+}
+
+/** @throws RequestError NOT_ACCEPTABLE when the client would not take `type` */
+export function checkAcceptable(headers: IncomingHttpHeaders, type: string): void {
+  const accept = headers.accept;
+  if (accept === undefined || accept.trim() === '') return;
+  const [group] = type.split('/');
+  let best: { quality: number; precision: number } = { quality: 0, precision: -1 };
+  for (const range of accept.toLowerCase().split(',')) {
+    const [name = '', ...parameters] = range.split(';').map(part => part.trim());
+    const precision = name === type ? 2 : name === `${group}/*` ? 1 : name === '*/*' ? 0 : -1;
+    const quality = Number(parameters.find(parameter => parameter.startsWith('q='))?.slice(2) ?? 1);
+    if (precision > best.precision) best = { quality, precision };
+  }
+  if (best.quality > 0) return;
+  throw new RequestError('NOT_ACCEPTABLE', `the answer would be ${type}, which "Accept: ${accept.slice(0, 100)}" does not take`);
+}

@@ -1,0 +1,100 @@
+import { SnapshotNode, type Path, type Snapshot, type Value } from '@evertree/core';
+
+/** A slice is handed out once it has so many characters; a longer string makes a longer slice. */
+const SLICE_CHARACTERS = 32 * 1024;
+/** So many children are looked at between two slices at most: long strings are not the only work. */
+const SLICE_CHILDREN = 4_096;
+/** Keys are sorted, and merged, in runs of so many: some 2 ms each. */
+const RUN_KEYS = 4_096;
+
+/**
+ * The JSON text of what stands at a path, keys sorted by UTF-16 units at every level, so that equal values have equal bytes. Each
+ * slice takes a millisecond or two to make; empty ones are pauses. Nothing, when nothing stands there.
+ */
+export function* jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
+  const top = snapshot.at(path);
+  if (top === undefined) return;
+  if (top instanceof SnapshotNode) yield* objectSlices(top);
+  else yield sortedJson(top);
+}
+
+/** An object whose members are being written. */
+interface Level {
+  readonly node: SnapshotNode;
+  readonly keys: readonly string[];
+  next: number;
+}
+
+function* objectSlices(top: SnapshotNode): Generator<string> {
+  const levels: Level[] = [{ node: top, keys: yield* sortedKeys(top), next: 0 }];
+  let text = '{';
+  let children = 0;
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    const key = level.keys[level.next];
+    if (key === undefined) {
+      levels.pop();
+      text += '}';
+      continue;
+    }
+    text += level.next === 0 ? `${JSON.stringify(key)}:` : `,${JSON.stringify(key)}:`;
+    level.next++;
+    const child = level.node.child(key);
+    if (child instanceof SnapshotNode) {
+      text += '{';
+      levels.push({ node: child, keys: yield* sortedKeys(child), next: 0 });
+    } else {
+      text += sortedJson(child as Value);
+    }
+    if (text.length < SLICE_CHARACTERS && ++children < SLICE_CHILDREN) continue;
+    yield text;
+    text = '';
+    children = 0;
+  }
+  yield text;
+}
+
+/** Sorts in runs with pauses between them: a million keys at once would stop the event loop for a second. */
+function* sortedKeys(node: SnapshotNode): Generator<string, readonly string[]> {
+  let runs: string[][] = [];
+  let run: string[] = [];
+  for (const key of node.keys()) {
+    if (run.push(key) < RUN_KEYS) continue;
+    runs.push(run.toSorted());
+    run = [];
+    yield '';
+  }
+  runs.push(run.toSorted());
+  while (runs.length > 1) {
+    const merged: string[][] = [];
+    for (let index = 0; index < runs.length; index += 2) {
+      const right = runs[index + 1];
+      merged.push(right === undefined ? runs[index]! : yield* mergeRuns(runs[index]!, right));
+    }
+    runs = merged;
+  }
+  return runs[0]!;
+}
+
+function* mergeRuns(left: readonly string[], right: readonly string[]): Generator<string, string[]> {
+  const merged: string[] = [];
+  let fromLeft = 0;
+  let fromRight = 0;
+  while (fromLeft < left.length && fromRight < right.length) {
+    merged.push(left[fromLeft]! <= right[fromRight]! ? left[fromLeft++]! : right[fromRight++]!);
+    if (merged.length % RUN_KEYS === 0) yield '';
+  }
+  for (; fromLeft < left.length; fromLeft++) merged.push(left[fromLeft]!);
+  for (; fromRight < right.length; fromRight++) merged.push(right[fromRight]!);
+  return merged;
+}
+
+/** The JSON text of a leaf or an array; keys of objects inside it sorted. No deeper than the core's DEPTH_LIMIT. */
+export function sortedJson(value: Value): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
+  const object = value as { readonly [key: string]: Value };
+  const members = Object.keys(object)
+    .toSorted()
+    .map(key => `${JSON.stringify(key)}:${sortedJson(object[key]!)}`);
+  return `{${members.join(',')}}`;
+}

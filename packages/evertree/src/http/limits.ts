@@ -1,0 +1,51 @@
+/** Bounds of the HTTP interface; DESIGN.md says what happens at each. */
+export interface HttpLimits {
+  /** A request's body, held whole in memory. */
+  readonly bodyBytes: number;
+  /** All bodies that are held at one time. */
+  readonly bodiesBytes: number;
+  readonly batchBytes: number;
+  readonly batchLineBytes: number;
+  /** What is read and thrown away of a body that was refused, before its connection is cut. */
+  readonly discardBytes: number;
+  readonly connections: number;
+  readonly watches: number;
+  readonly headMs: number;
+  readonly requestMs: number;
+  readonly keepAliveMs: number;
+  /** For a client to take the next bytes of an answer. */
+  readonly stallMs: number;
+  /** For one answer to hold a pinned snapshot. */
+  readonly pinnedMs: number;
+  readonly heartbeatMs: number;
+  /** How long a write waits for secondaries where it does not say. */
+  readonly acknowledgementMs: number;
+  readonly acknowledgementMaxMs: number;
+  /** For requests under way when the server closes. */
+  readonly closeMs: number;
+  /** Lag at which a connected secondary stops being ready. */
+  readonly readyLagMs: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = Object.freeze({
+  bodyBytes: 16 * 1024 * 1024,
+  bodiesBytes: 256 * 1024 * 1024,
+  batchBytes: 1024 * 1024 * 1024,
+  batchLineBytes: 16 * 1024 * 1024,
+  discardBytes: 64 * 1024 * 1024,
+  connections: 1_024,
+  watches: 256,
+  headMs: 10_000,
+  requestMs: 300_000,
+  keepAliveMs: 30_000,
+  stallMs: 30_000,
+  pinnedMs: 600_000,
+  heartbeatMs: 15_000,
+  acknowledgementMs: 10_000,
+  acknowledgementMaxMs: 300_000,
+  closeMs: 5_000,
+  readyLagMs: 10_000,
+});
+
+/** The longest head of a request: room for a pointer of 10,000 emoji, percent-encoded. */
+export const HEAD_BYTES = 256 * 1024;

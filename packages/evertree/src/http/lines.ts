@@ -1,0 +1,75 @@
+import { isUtf8 } from 'node:buffer';
+import { EvertreeError } from '@evertree/core';
+
+const NEWLINE = 10;
+
+/** Cuts the chunks of a body into lines, and hands each out once it is complete. */
+export class Lines {
+  readonly #limitBytes: number;
+  readonly #take: (line: string) => void;
+  #begun: Buffer[] = [];
+  #begunBytes = 0;
+
+  /**
+   * @param limitBytes of one line
+   * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are lost
+   */
+  constructor(limitBytes: number, take: (line: string) => void) {
+    this.#limitBytes = limitBytes;
+    this.#take = take;
+  }
+
+  /** @throws EvertreeError TOO_LARGE for a line beyond the limit, VALUE_INVALID for bytes that are not UTF-8 */
+  add(chunk: Buffer): void {
+    const end = chunk.lastIndexOf(NEWLINE);
+    if (end >= 0) this.#takeAll(this.#withBegun(chunk.subarray(0, end)));
+    const rest = end < 0 ? chunk : chunk.subarray(end + 1);
+    if (rest.length === 0) return;
+    this.#begun.push(rest);
+    this.#begunBytes += rest.length;
+    if (this.#begunBytes > this.#limitBytes) {
+      throw new EvertreeError('TOO_LARGE', `the line is longer than ${this.#limitBytes} bytes, the limit`, {
+        limitBytes: this.#limitBytes,
+      });
+    }
+  }
+
+  /** The last line may have no end. Throws as `add`. */
+  finish(): void {
+    if (this.#begunBytes > 0) this.#takeAll(this.#withBegun(Buffer.alloc(0)));
+  }
+
+  #withBegun(bytes: Buffer): Buffer {
+    if (this.#begunBytes === 0) return bytes;
+    const whole = Buffer.concat([...this.#begun, bytes]);
+    this.#begun = [];
+    this.#begunBytes = 0;
+    return whole;
+  }
+
+  /** Decodes all at once: a call for each line would cost more than parsing it. */
+  #takeAll(bytes: Buffer): void {
+    if (!isUtf8(bytes)) {
+      this.#takeEach(bytes);
+      return;
+    }
+    const text = bytes.toString('utf8');
+    let start = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      this.#take(text.slice(start, end));
+      start = end + 1;
+    }
+    this.#take(text.slice(start));
+  }
+
+  /** Hands out the lines before the one that is not UTF-8. */
+  #takeEach(bytes: Buffer): void {
+    let start = 0;
+    for (let end = bytes.indexOf(NEWLINE); start <= bytes.length; end = bytes.indexOf(NEWLINE, start)) {
+      const line = bytes.subarray(start, end < 0 ? bytes.length : end);
+      if (!isUtf8(line)) throw new EvertreeError('VALUE_INVALID', 'the line is not UTF-8');
+      this.#take(line.toString('utf8'));
+      start += line.length + 1;
+    }
+  }
+}

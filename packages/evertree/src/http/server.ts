@@ -1,0 +1,224 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { EvertreeError, type Reporter, type Store } from '@evertree/core';
+import { Registry } from 'prom-client';
+import { isLoopback } from '../configuration/configuration.ts';
+import type { Tls } from '../configuration/credentials.ts';
+import { loopbackAccess, tokenAccess, type Access } from './access.ts';
+import { Bodies, discardBody } from './body.ts';
+import type { ConsumerView, HttpContext, ProducerView } from './context.ts';
+import { Exchange, sendProblem } from './exchange.ts';
+import { HEAD_BYTES, HTTP_LIMITS, type HttpLimits } from './limits.ts';
+import { Metrics } from './metrics.ts';
+import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
+import { dispatch, Routes, type Route } from './routes.ts';
+import { Stability } from './stability.ts';
+import { parseTarget } from './target.ts';
+import { Watches } from './watch.ts';
+
+export interface HttpOptions {
+  /** The server does not close it. */
+  readonly store: Store;
+  readonly producer?: ProducerView | undefined;
+  readonly consumer?: ConsumerView | undefined;
+  readonly site: string;
+  readonly address: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** Without one it listens on loopback only. */
+  readonly token?: string | undefined;
+  /** Beyond loopback: PEM texts, or `off` said aloud. */
+  readonly tls?: Tls | undefined;
+  readonly limits?: Partial<HttpLimits> | undefined;
+  readonly report: Reporter;
+  /** The program's own version, for `/status`. */
+  readonly version: string;
+  /** One of its own for each site: the names of metrics carry no site. */
+  readonly registry?: Registry | undefined;
+}
+
+export interface HttpServer {
+  /** `http://127.0.0.1:8181` */
+  readonly address: string;
+  /** Takes no more requests, ends watches, and lets what is under way finish within `limits.closeMs`. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens, and answers as interface.md says.
+ * @throws EvertreeError CONFIGURATION_INVALID for an address that is open without token or TLS, or that can't be listened on
+ */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  checkExposure(options);
+  const http = new Http(options);
+  return { address: await http.listen(), close: () => http.close() };
+}
+
+function checkExposure({ address, token, tls }: HttpOptions): void {
+  if (isLoopback(address)) return;
+  const missing = token === undefined ? 'a token ("auth")' : tls === undefined ? '"tls", or "tls": "off"' : undefined;
+  if (missing === undefined) return;
+  throw new EvertreeError('CONFIGURATION_INVALID', `HTTP on ${address} can be reached from elsewhere, and so needs ${missing}`, {
+    address,
+  });
+}
+
+class Http {
+  readonly #options: HttpOptions;
+  readonly #limits: HttpLimits;
+  readonly #server: Server;
+  readonly #access: Access;
+  readonly #context: HttpContext;
+  readonly #metrics: Metrics;
+  readonly #routes: Routes;
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: HttpOptions) {
+    const { store, producer, consumer, site, version, report, token } = options;
+    const limits = Object.freeze({ ...HTTP_LIMITS, ...options.limits });
+    const watches = new Watches();
+    this.#options = options;
+    this.#limits = limits;
+    this.#server = createNodeServer(options.tls, limits);
+    this.#access = token === undefined ? loopbackAccess(() => String(this.#port)) : tokenAccess(token);
+    this.#context = {
+      store,
+      producer,
+      consumer,
+      site,
+      version,
+      report,
+      limits,
+      stability: new Stability(store),
+      bodies: new Bodies(limits),
+      closing: this.#closing.signal,
+    };
+    this.#metrics = new Metrics(options.registry ?? new Registry(), { store, producer, consumer, watches: () => watches.count });
+    this.#routes = new Routes(watches, this.#metrics);
+  }
+
+  async listen(): Promise<string> {
+    const { address, port, tls, report } = this.#options;
+    const server = this.#server;
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    server.on('request', onRequest).on('checkContinue', onRequest).on('clientError', answerBrokenRequest);
+    server.on('drop', () => {
+      const message = `${this.#limits.connections} HTTP connections are open, the limit; one more was dropped`;
+      report({ level: 'warn', event: 'http-connection-dropped', message });
+    });
+    try {
+      server.listen(port, address);
+      await once(server, 'listening');
+    } catch (error) {
+      this.#context.stability[Symbol.dispose]();
+      throw cannotListen(address, port, error as NodeJS.ErrnoException);
+    }
+    const host = address.includes(':') ? `[${address}]` : address;
+    return `${tls === undefined || tls === 'off' ? 'http' : 'https'}://${host}:${this.#port}`;
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#shut());
+  }
+
+  async #shut(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#closing.abort();
+    this.#server.close();
+    const patience = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeMs);
+    await closed;
+    clearTimeout(patience);
+    this.#context.stability[Symbol.dispose]();
+  }
+
+  get #port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? this.#options.port;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const began = performance.now();
+    let route: Route | undefined;
+    try {
+      const target = parseTarget(request.url ?? '');
+      route = this.#routes.find(target.path);
+      this.#watchAnswer(request, response, route, began);
+      if (route?.open !== true) this.#access.check(request, target.authority);
+      await dispatch(route, new Exchange(this.#context, request, response, target));
+    } catch (error) {
+      this.#answerError(request, response, route, error);
+    }
+    discardBody(request, this.#limits.discardBytes);
+  }
+
+  /** Measures the answer, cuts a client that doesn't take its end, and ends a kept connection when the server closes. */
+  #watchAnswer(request: IncomingMessage, response: ServerResponse, route: Route | undefined, began: number): void {
+    let stalled: NodeJS.Timeout | undefined;
+    response.once('prefinish', () => {
+      stalled = setTimeout(() => response.destroy(), this.#limits.stallMs);
+    });
+    response.once('close', () => {
+      clearTimeout(stalled);
+      if (this.#closing.signal.aborted) this.#server.closeIdleConnections();
+      if (route?.name === '/watch') return;
+      this.#metrics.answered(request.method ?? '', route?.name ?? 'none', response.statusCode, (performance.now() - began) / 1000);
+    });
+  }
+
+  #answerError(request: IncomingMessage, response: ServerResponse, route: Route | undefined, error: unknown): void {
+    if (error instanceof ClientGone) {
+      response.destroy();
+      return;
+    }
+    if (!isExpected(error)) {
+      const message = `${request.method} ${route?.name ?? ''} failed inside the program: ${error instanceof Error ? error.message : String(error)}`;
+      this.#options.report({ level: 'error', event: 'http-request-failed', message, details: { error } });
+    }
+    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.#options.consumer?.state.primary : undefined;
+    sendProblem(response, error, primary === undefined || primary === null ? {} : { primary });
+  }
+}
+
+function createNodeServer(tls: Tls | undefined, limits: HttpLimits): Server {
+  const options = {
+    maxHeaderSize: HEAD_BYTES,
+    headersTimeout: limits.headMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1_000, limits.headMs),
+    noDelay: true,
+  };
+  const server =
+    tls === undefined || tls === 'off' ? createServer(options) : createTlsServer({ ...options, cert: tls.certificate, key: tls.key });
+  server.maxConnections = limits.connections;
+  return server;
+}
+
+/** What is not HTTP, or too slow: there is no response object to answer with. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const code = BROKEN_REQUESTS[error.code ?? ''] ?? 'REQUEST_INVALID';
+  const problem = problemOf(new RequestError(code, `the request could not be read: ${error.message}`));
+  const body = JSON.stringify(problem);
+  const head = `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\n`;
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+}
+
+const BROKEN_REQUESTS: Readonly<Record<string, RequestCode>> = {
+  HPE_HEADER_OVERFLOW: 'HEAD_TOO_LARGE',
+  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
+};
+
+function cannotListen(address: string, port: number, cause: NodeJS.ErrnoException): EvertreeError {
+  const reason =
+    cause.code === 'EADDRINUSE'
+      ? 'something else listens there; choose another with --http HOST:PORT'
+      : `${cause.message}; check the address`;
+  return new EvertreeError('CONFIGURATION_INVALID', `HTTP can't listen on ${address}, port ${port}: ${reason}`, { address, port }, cause);
+}

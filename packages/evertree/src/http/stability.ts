@@ -1,0 +1,165 @@
+import { EvertreeError, isBefore, type ExactPosition, type Snapshot, type Store } from '@evertree/core';
+
+/** Under load, how far apart pinned states are that reads fall back on while storage is full. */
+const VIEW_INTERVAL_MS = 1_000;
+
+/** A pinned snapshot that may leave the process. Whoever got it releases it. */
+export interface Reading extends Disposable {
+  readonly snapshot: Snapshot;
+}
+
+interface Waiter {
+  readonly position: ExactPosition;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * What may leave the process, and when: nothing before the position it names is stable here (law 2).
+ *
+ * It keeps one stable state pinned for reads while storage is full, when the present tree holds what may yet be lost.
+ */
+export class Stability implements Disposable {
+  readonly #store: Store;
+  readonly #listening: readonly Disposable[];
+  /** In the order in which they came, so of rising positions. */
+  #waiters: Waiter[] = [];
+  #view: SharedSnapshot | undefined;
+  /** Pinned, but not stable yet: the next view. */
+  #nextView: SharedSnapshot | undefined;
+  #pinnedAt = -Infinity;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#listening = [store.on('stable', () => this.#advance()), store.on('state', () => this.#judge())];
+    this.#renewView();
+  }
+
+  /**
+   * Resolves when `position` is stable.
+   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED
+   */
+  reached(position: ExactPosition): Promise<void> {
+    if (this.#isStable(position)) return Promise.resolve();
+    const failure = this.#failure();
+    if (failure !== undefined) return Promise.reject(failure);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiters.push({ position, resolve, reject });
+    return promise;
+  }
+
+  /** Resolves when all that is in the tree now is stable, so that an answer may speak of it. Throws as `reached`. */
+  settled(): Promise<void> {
+    return this.reached(this.#store.position);
+  }
+
+  /**
+   * The tree as it is now, once it is stable; while storage is full, the newest stable state known.
+   * @throws EvertreeError STORAGE_FAILED, CLOSED; STORAGE_FULL when no stable state is known
+   */
+  async read(): Promise<Reading> {
+    const snapshot = this.#store.snapshot();
+    try {
+      await this.reached(snapshot.position);
+    } catch (error) {
+      snapshot.release();
+      if (this.#store.state === 'full' && this.#view !== undefined) return this.#view.share();
+      throw error;
+    }
+    return { snapshot, [Symbol.dispose]: () => snapshot.release() };
+  }
+
+  [Symbol.dispose](): void {
+    for (const listening of this.#listening) listening[Symbol.dispose]();
+    this.#rejectAll(new EvertreeError('CLOSED', 'the site is closing'));
+    this.#view?.release();
+    this.#nextView?.release();
+    this.#view = this.#nextView = undefined;
+  }
+
+  #isStable(position: ExactPosition): boolean {
+    return !isBefore(this.#store.stable.position, position);
+  }
+
+  #advance(): void {
+    let reached = 0;
+    for (const waiter of this.#waiters) {
+      if (!this.#isStable(waiter.position)) break;
+      waiter.resolve();
+      reached++;
+    }
+    if (reached > 0) this.#waiters = this.#waiters.slice(reached);
+    this.#renewView();
+  }
+
+  #renewView(): void {
+    if (this.#nextView !== undefined) {
+      if (!this.#isStable(this.#nextView.snapshot.position)) return;
+      this.#view?.release();
+      this.#view = this.#nextView;
+      this.#nextView = undefined;
+    }
+    const now = this.#store.clock.monotonic();
+    const { position } = this.#store;
+    if (!this.#isStable(position) && now - this.#pinnedAt < VIEW_INTERVAL_MS) return;
+    if (this.#view !== undefined && !isBefore(this.#view.snapshot.position, position)) return;
+    this.#pinnedAt = now;
+    this.#nextView = new SharedSnapshot(this.#store.snapshot());
+    if (this.#isStable(this.#nextView.snapshot.position)) this.#renewView();
+  }
+
+  #judge(): void {
+    const failure = this.#failure();
+    if (failure !== undefined) this.#rejectAll(failure);
+  }
+
+  #failure(): EvertreeError | undefined {
+    switch (this.#store.state) {
+      case 'full':
+        return new EvertreeError(
+          'STORAGE_FULL',
+          'there is no room on the disk; what was committed just before is in memory, and becomes durable when there is room again',
+        );
+      case 'failed':
+        return new EvertreeError('STORAGE_FAILED', 'the disk failed; the site has to be started again', {}, this.#store.stateReason);
+      case 'closed':
+        return new EvertreeError('CLOSED', 'the site is closing');
+      case 'open':
+      case 'refusing':
+      default:
+        return undefined;
+    }
+  }
+
+  #rejectAll(error: EvertreeError): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}
+
+/** A snapshot that several hold; the last one to let go releases it. */
+class SharedSnapshot {
+  readonly snapshot: Snapshot;
+  #holders = 1;
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+  }
+
+  share(): Reading {
+    this.#holders++;
+    let held = true;
+    return {
+      snapshot: this.snapshot,
+      [Symbol.dispose]: () => {
+        if (held) this.release();
+        held = false;
+      },
+    };
+  }
+
+  release(): void {
+    if (--this.#holders === 0) this.snapshot.release();
+  }
+}

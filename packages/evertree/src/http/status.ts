@@ -1,0 +1,62 @@
+import { ORIGIN } from '@evertree/core';
+import type { HttpContext } from './context.ts';
+import type { Exchange } from './exchange.ts';
+import { plainPosition } from './write.ts';
+
+/** GET /status: this site, and each secondary that it knows. Positions are stable ones: no other leaves the process. */
+export function getStatus(exchange: Exchange): void {
+  exchange.refuseParameters();
+  exchange.answer(200, statusOf(exchange.context));
+}
+
+export function statusOf(context: HttpContext): object {
+  const { store, producer, consumer, version, site } = context;
+  const { position, digest } = store.stable;
+  return {
+    site,
+    role: store.role,
+    state: stateOf(context),
+    reason: store.stateReason?.message ?? consumer?.state.lastError ?? null,
+    version,
+    stream: store.stream,
+    position: plainPosition(position),
+    digest,
+    // What is only in memory is lost with the process, however stable its journal calls it.
+    durable: plainPosition(store.journal.durable ? position : ORIGIN),
+    journalBytes: store.journal.storedBytes,
+    peers: producer?.peers ?? [],
+    ...(consumer === undefined ? {} : { consumer: consumer.state }),
+  };
+}
+
+/** The store's state where it is not simply open, else a secondary's towards its primary. */
+function stateOf({ store, consumer }: HttpContext): string {
+  return store.state === 'open' && consumer !== undefined ? consumer.state.state : store.state;
+}
+
+/** GET /healthz: whether it is worth letting this process live. */
+export function getHealth(exchange: Exchange): void {
+  exchange.refuseParameters();
+  const { state } = exchange.context.store;
+  const alive = state !== 'failed' && state !== 'closed';
+  exchange.answer(alive ? 200 : 503, { status: alive ? 'ok' : state });
+}
+
+/** GET /readyz: whether this site does its work: a primary takes writes, a secondary is fed and within its lag bound. */
+export function getReadiness(exchange: Exchange): void {
+  exchange.refuseParameters();
+  const obstacle = obstacleOf(exchange.context);
+  exchange.answer(obstacle === undefined ? 200 : 503, { status: obstacle === undefined ? 'ready' : 'not-ready', reason: obstacle ?? null });
+}
+
+function obstacleOf(context: HttpContext): string | undefined {
+  const { store, consumer, limits } = context;
+  if (store.state !== 'open' && !(store.role === 'secondary' && store.state === 'full')) return `the store is ${store.state}`;
+  if (store.role === 'primary') return undefined;
+  if (consumer === undefined) return 'nothing feeds this secondary';
+  const { state, lag } = consumer.state;
+  if (state === 'replicating') return undefined;
+  if (state !== 'catching-up') return `the secondary is ${state}`;
+  const lagMs = lag?.ms ?? Infinity;
+  return lagMs <= limits.readyLagMs ? undefined : `the secondary is ${lagMs} ms behind; ${limits.readyLagMs} are allowed`;
+}

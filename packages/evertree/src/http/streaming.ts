@@ -1,0 +1,63 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Exchange } from './exchange.ts';
+
+/** Work in one turn of the event loop before others get theirs, in milliseconds. */
+export const TURN_MS = 4;
+
+/** An answer up to this size is sent in one piece, with its length. */
+const SMALL_CHARACTERS = 64 * 1024;
+
+/**
+ * Sends a body made of slices: in one piece when it is small, else as it is made and taken. A pinned snapshot behind the slices is held
+ * for `limits.pinnedMs` at the longest.
+ * @throws ClientGone
+ */
+export async function sendSlices(exchange: Exchange, slices: Iterator<string>, headers: Readonly<Record<string, string>>): Promise<void> {
+  const { response } = exchange;
+  if (exchange.headOnly) {
+    response.writeHead(200, headers).end();
+    return;
+  }
+  const pace = new Pace();
+  let text = '';
+  let slice = slices.next();
+  for (; slice.done !== true && text.length < SMALL_CHARACTERS; slice = slices.next()) {
+    text += slice.value;
+    await pace.breathe();
+  }
+  if (slice.done === true) {
+    const body = Buffer.from(text);
+    response.writeHead(200, { ...headers, 'Content-Length': body.length }).end(body);
+    return;
+  }
+  response.writeHead(200, headers);
+  await exchange.write(text + slice.value);
+  await writeSlices(exchange, slices);
+  response.end();
+}
+
+/** Writes slices as the client takes them. @throws ClientGone */
+export async function writeSlices(exchange: Exchange, slices: Iterator<string>): Promise<void> {
+  const { response } = exchange;
+  const expired = setTimeout(() => response.destroy(), exchange.context.limits.pinnedMs);
+  const pace = new Pace();
+  try {
+    for (let slice = slices.next(); slice.done !== true; slice = slices.next()) {
+      if (slice.value !== '') await exchange.write(slice.value);
+      await pace.breathe();
+    }
+  } finally {
+    clearTimeout(expired);
+  }
+}
+
+/** Lets the event loop go on between steps of long work. */
+export class Pace {
+  #turnBegan = performance.now();
+
+  async breathe(): Promise<void> {
+    if (performance.now() - this.#turnBegan < TURN_MS) return;
+    await nextTurn();
+    this.#turnBegan = performance.now();
+  }
+}

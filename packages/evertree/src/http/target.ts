@@ -1,0 +1,98 @@
+import { isUtf8 } from 'node:buffer';
+import { invalidPath, parsePath, type Path } from '@evertree/core';
+import { RequestError } from './problem.ts';
+
+/** A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. */
+export interface Target {
+  /** The path, percent-encodings untouched. */
+  readonly path: string;
+  /** Decoded names and values. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Host and port of a target in absolute form, as proxies send it. */
+  readonly authority: string | undefined;
+}
+
+/** @throws RequestError REQUEST_INVALID */
+export function parseTarget(raw: string): Target {
+  const text = asUtf8(raw);
+  const absolute = /^https?:\/\/([^/?#]*)/i.exec(text);
+  const local = absolute === null ? text : text.slice(absolute[0].length);
+  const question = local.indexOf('?');
+  const path = question < 0 ? local : local.slice(0, question);
+  return {
+    path: path === '' ? '/' : path,
+    parameters: question < 0 ? NO_PARAMETERS : parseParameters(local.slice(question + 1)),
+    authority: absolute?.[1],
+  };
+}
+
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+
+/** Some clients send UTF-8 as it is; Node reads the head as Latin-1. */
+function asUtf8(raw: string): string {
+  // oxlint-disable-next-line no-control-regex -- what is not ASCII is what is meant
+  if (!/[^\x00-\x7f]/.test(raw)) return raw;
+  const bytes = Buffer.from(raw, 'latin1');
+  if (!isUtf8(bytes)) throw new RequestError('REQUEST_INVALID', 'the request target is not UTF-8; percent-encode it');
+  return bytes.toString('utf8');
+}
+
+function parseParameters(query: string): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>();
+  for (const part of query.split('&')) {
+    if (part === '') continue;
+    const equals = part.indexOf('=');
+    const name = decodeParameter(equals < 0 ? part : part.slice(0, equals));
+    if (parameters.has(name)) throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} is there twice`);
+    parameters.set(name, equals < 0 ? '' : decodeParameter(part.slice(equals + 1)));
+  }
+  return parameters;
+}
+
+/** As forms and URLSearchParams write them: a plus is a space. */
+function decodeParameter(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new RequestError('REQUEST_INVALID', `${JSON.stringify(text.slice(0, 100))} in the query is not percent-encoded UTF-8`);
+  }
+}
+
+/**
+ * The path that a target means below `prefix` (`/data`): `/data` is the root, `/data/` the key "", `/data?pointer=…` any.
+ * @param segment what to do with a raw segment before it is decoded
+ * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID for a pointer and a path in one, or another parameter
+ */
+export function targetPath(target: Target, prefix: string): Path {
+  const rest = pathBelow(target, prefix);
+  if (typeof rest !== 'string') return parsePath(rest.pointer);
+  if (rest === '') return [];
+  // A decoded segment may hold a slash of its own: as "~1" it stays within its segment.
+  return parsePath(rest.split('/').slice(1).map(decodeSegment).reduce(joinSegments, ''));
+}
+
+/** The raw text after the prefix, or the pointer that stands in the query. */
+export function pathBelow(target: Target, prefix: string): string | { readonly pointer: string } {
+  const rest = target.path.slice(prefix.length);
+  const pointer = target.parameters.get('pointer');
+  for (const name of target.parameters.keys()) {
+    if (name !== 'pointer') throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
+  }
+  if (pointer === undefined) return rest;
+  if (rest !== '') throw new RequestError('REQUEST_INVALID', `a path and ?pointer= in one target; write ${prefix}?pointer=… alone`);
+  return { pointer };
+}
+
+/** @throws EvertreeError PATH_INVALID */
+export function decodeSegment(raw: string): string {
+  if (!raw.includes('%')) return raw;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    throw invalidPath(`/${raw.slice(0, 100)}`, 'has a percent-encoding that is not UTF-8; write "%" itself as "%25"');
+  }
+}
+
+function joinSegments(pointer: string, segment: string): string {
+  return `${pointer}/${segment.replaceAll('/', '~1')}`;
+}

@@ -1,0 +1,66 @@
+import { formatPath, parsePath, type Operation, type Path, type Value } from '@evertree/core';
+import { decodeSegment, pathBelow, type Target } from './target.ts';
+
+/** In a pattern: any key. */
+export const ANY: unique symbol = Symbol('any key');
+
+/** What a watch is about: a path, in which some segments may stand for any key. */
+export type WatchPattern = readonly (string | typeof ANY)[];
+
+/**
+ * The pattern that a target means below `/watch`: `*` as a whole segment is a wildcard, `%2A` is the key.
+ * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID
+ */
+export function targetPattern(target: Target): WatchPattern {
+  const rest = pathBelow(target, '/watch');
+  if (typeof rest !== 'string') return parsePath(rest.pointer).map(segment => (segment === '*' ? ANY : segment));
+  if (rest === '') return [];
+  const segments = rest.split('/').slice(1);
+  return segments.map(segment => (segment === '*' ? ANY : parsePath(`/${decodeSegment(segment).replaceAll('/', '~1')}`)[0]!));
+}
+
+export function formatPattern(pattern: WatchPattern): string {
+  return formatPath(pattern.map(segment => (segment === ANY ? '*' : segment)));
+}
+
+export function hasWildcard(pattern: WatchPattern): boolean {
+  return pattern.includes(ANY);
+}
+
+/** An operation as `POST /batch` takes it, its path a pointer from the root. */
+export type PlainOperation = readonly ['put', string, Value] | readonly ['delete', string];
+
+/**
+ * What an operation means for the paths that match a pattern: itself at such a path or below one, nothing beside them. One above them
+ * is cut: to the one path that matches in it, or, where a wildcard hides what was there, to a `delete` of that subtree and a `put` of
+ * each match in its new value.
+ */
+export function* clip(operation: Operation, pattern: WatchPattern): Generator<PlainOperation> {
+  const { path } = operation;
+  const common = Math.min(path.length, pattern.length);
+  for (let level = 0; level < common; level++) {
+    if (pattern[level] !== ANY && pattern[level] !== path[level]) return;
+  }
+  if (path.length >= pattern.length) {
+    yield operation.type === 'put' ? ['put', formatPath(path), operation.value] : ['delete', formatPath(path)];
+    return;
+  }
+  const rest = pattern.slice(path.length);
+  const matches = operation.type === 'put' ? [...matchesIn(operation.value, rest, path)] : [];
+  if (rest.includes(ANY)) yield ['delete', formatPath(path)];
+  else if (matches.length === 0) yield ['delete', formatPath([...path, ...(rest as Path)])];
+  for (const [matched, value] of matches) yield ['put', formatPath(matched), value];
+}
+
+/** The values at the paths below `path` that match the rest of a pattern. Arrays are values: nothing matches inside one. */
+function* matchesIn(value: Value, rest: WatchPattern, path: Path): Generator<[Path, Value]> {
+  const [segment, ...further] = rest;
+  if (segment === undefined) {
+    yield [path, value];
+    return;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+  const object = value as { readonly [key: string]: Value };
+  const keys = segment === ANY ? Object.keys(object) : Object.hasOwn(object, segment) ? [segment] : [];
+  for (const key of keys) yield* matchesIn(object[key]!, further, [...path, key]);
+}

@@ -1,0 +1,175 @@
+import {
+  decodeChangeSets,
+  formatPosition,
+  historyIncludes,
+  isEvertreeError,
+  ORIGIN,
+  parsePosition,
+  type ChangeSet,
+  type ExactPosition,
+  type Frame,
+  type Position,
+  type Store,
+} from '@evertree/core';
+import { EventStream, formatEvent } from './event-stream.ts';
+import type { Exchange } from './exchange.ts';
+import { checkAcceptable } from './headers.ts';
+import { RequestError } from './problem.ts';
+import { Pace } from './streaming.ts';
+import { Wake } from './wake.ts';
+import { clip, targetPattern, type WatchPattern } from './watch-pattern.ts';
+import { stateSlices } from './watch-state.ts';
+
+/** Why a client's position is of no use here. */
+type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
+
+/** The watches of one server. */
+export class Watches {
+  readonly #frames = new DecodedFrames();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** GET /watch/<pointer>. Ends with the client, or when the server closes. */
+  async serve(exchange: Exchange): Promise<void> {
+    const { request, context } = exchange;
+    checkAcceptable(request.headers, 'text/event-stream');
+    const pattern = targetPattern(exchange.target);
+    if (this.#count >= context.limits.watches) {
+      throw new RequestError('OVERLOADED', `${this.#count} watches are open, the limit`, {}, { 'Retry-After': '5' });
+    }
+    this.#count++;
+    try {
+      const lastEventId = request.headers['last-event-id'];
+      await new Watch(exchange, pattern, this.#frames).run(typeof lastEventId === 'string' ? lastEventId : undefined);
+      exchange.response.end();
+    } finally {
+      this.#count--;
+    }
+  }
+}
+
+/** One client that watches. Its buffer is the journal: it reads on when the client has taken what came before. */
+class Watch {
+  readonly #exchange: Exchange;
+  readonly #store: Store;
+  readonly #pattern: WatchPattern;
+  readonly #frames: DecodedFrames;
+  readonly #events: EventStream;
+
+  constructor(exchange: Exchange, pattern: WatchPattern, frames: DecodedFrames) {
+    this.#exchange = exchange;
+    this.#store = exchange.context.store;
+    this.#pattern = pattern;
+    this.#frames = frames;
+    this.#events = new EventStream(exchange);
+  }
+
+  /** @throws ClientGone */
+  async run(lastEventId: string | undefined): Promise<void> {
+    let from = lastEventId === undefined ? undefined : await this.#resume(lastEventId);
+    for (;;) {
+      from ??= await this.#sendState();
+      try {
+        await this.#follow(from);
+        return;
+      } catch (error) {
+        // Retention overtook this client, or another history took the place of the one that it read.
+        if (!isEvertreeError(error, 'COMPACTED') && !isEvertreeError(error, 'HISTORY_MISMATCH')) throw error;
+        await this.#sendReset('compacted', formatPosition(from));
+        from = undefined;
+      }
+    }
+  }
+
+  async #resume(lastEventId: string): Promise<ExactPosition | undefined> {
+    const found = resumePosition(this.#store, lastEventId);
+    if (typeof found !== 'string') return found;
+    await this.#sendReset(found, lastEventId);
+    return undefined;
+  }
+
+  async #sendReset(reason: ResetReason, lastEventId: string): Promise<void> {
+    await this.#events.write(formatEvent('reset', undefined, { reason, lastEventId }));
+  }
+
+  async #sendState(): Promise<ExactPosition> {
+    using reading = await this.#exchange.context.stability.read();
+    const { snapshot } = reading;
+    await this.#events.writeSlices('state', snapshot.position, stateSlices(snapshot, this.#pattern));
+    return snapshot.position;
+  }
+
+  /** Sends each change set after `from` as it becomes stable, until the client or the server ends. @throws EvertreeError COMPACTED; ClientGone */
+  async #follow(from: ExactPosition): Promise<void> {
+    const { heartbeatMs } = this.#exchange.context.limits;
+    using wake = new Wake(this.#exchange);
+    const reader = this.#store.journal.read(from);
+    const pace = new Pace();
+    let position: Position = from;
+    try {
+      while (!wake.ended) {
+        wake.clear();
+        const stored = await reader.next();
+        if (stored === undefined) {
+          await wake.wait(heartbeatMs);
+        } else {
+          const events = this.#render(stored.frame, from.revision);
+          if (events !== '') await this.#events.write(events);
+          position = stored.frame.header.last;
+          await pace.breathe();
+        }
+        if (this.#events.silenceMs >= heartbeatMs) await this.#events.heartbeat(position);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** The events of a frame's change sets after a revision: a client may resume in the middle of a frame. */
+  #render(frame: Frame, after: number): string {
+    let events = '';
+    for (const { revision, time, author, message, operations: all } of this.#frames.decode(frame)) {
+      if (revision <= after) continue;
+      const operations = all.flatMap(operation => [...clip(operation, this.#pattern)]);
+      if (operations.length === 0) continue;
+      const position = { epoch: frame.header.epoch, revision };
+      events += formatEvent('change', position, { position, time, author, message, operations });
+    }
+    return events;
+  }
+}
+
+/** The exact position in this history that an event's id names, or why there is none. */
+function resumePosition(store: Store, id: string): ExactPosition | ResetReason {
+  const named = parsePosition(id);
+  if (named === undefined) return 'invalid';
+  const { epochs, stable } = store;
+  if (named.epoch === ORIGIN.epoch) return named.revision === ORIGIN.revision ? ORIGIN : 'beside';
+  const epoch = epochs.find(({ number }) => number === named.epoch);
+  if (epoch === undefined) return named.epoch > stable.position.epoch ? 'beyond' : 'beside';
+  const position = { ...named, epochId: epoch.id };
+  if (historyIncludes(epochs, stable.position, position)) return position;
+  return epoch === epochs.at(-1) && named.revision > stable.position.revision ? 'beyond' : 'beside';
+}
+
+/** Frames that several watches read one after the other, decoded once. */
+class DecodedFrames {
+  readonly #kept: { readonly frame: Frame; readonly changeSets: readonly ChangeSet[] }[] = [];
+
+  decode(frame: Frame): readonly ChangeSet[] {
+    const kept = this.#kept.find(entry => entry.frame === frame);
+    if (kept !== undefined) return kept.changeSets;
+    const changeSets = decodeChangeSets(frame);
+    if (frame.bytes.length > KEPT_FRAME_BYTES) return changeSets;
+    this.#kept.push({ frame, changeSets });
+    if (this.#kept.length > KEPT_FRAMES) this.#kept.shift();
+    return changeSets;
+  }
+}
+
+const KEPT_FRAMES = 16;
+/** Larger ones are decoded by each watch. */
+const KEPT_FRAME_BYTES = 128 * 1024;

@@ -1,0 +1,77 @@
+import {
+  formatPath,
+  isEvertreeError,
+  type Commit,
+  type ErrorCode,
+  type ExactPosition,
+  type Path,
+  type Position,
+  type Transaction,
+} from '@evertree/core';
+import type { HttpContext } from './context.ts';
+import { positionHeader, type Exchange } from './exchange.ts';
+import { checkForWrite, readAcknowledgementWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
+
+/** Where the tree stood after a write, and its last commit; none when it had nothing to commit. */
+export interface Made {
+  readonly position: ExactPosition;
+  readonly commit: Commit | undefined;
+}
+
+/** Errors that say something about the tree, and so wait until that is stable. */
+const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MISMATCH', 'GUARD_FAILED', 'PATH_INVALID'];
+
+/**
+ * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing comes between.
+ * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH
+ */
+export async function commit(
+  context: HttpContext,
+  conditions: Preconditions,
+  path: Path,
+  change: (transaction: Transaction) => void,
+): Promise<Made> {
+  const { store } = context;
+  try {
+    if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
+      checkForWrite(conditions, formatPath(path), store.digestAt(path));
+    }
+    const made = store.transact(change, conditions.position === undefined ? {} : { ifPosition: conditions.position });
+    return { commit: made, position: store.position };
+  } catch (error) {
+    await settleError(context, error);
+    throw error;
+  }
+}
+
+/** Waits until what an error tells is stable. Throws as Stability.settled, in its place. */
+export async function settleError(context: HttpContext, error: unknown): Promise<void> {
+  if (isEvertreeError(error) && TELLING.includes(error.code)) await context.stability.settled();
+}
+
+/** Reads what the request says about secondaries. @throws RequestError REQUEST_INVALID */
+export function readWish(exchange: Exchange): AcknowledgementWish | undefined {
+  const { acknowledgementMs, acknowledgementMaxMs } = exchange.context.limits;
+  return readAcknowledgementWish(exchange.request.headers, acknowledgementMs, acknowledgementMaxMs);
+}
+
+/** Waits until a commit is stable here, and then for as many secondaries as were wished. */
+export async function settle(context: HttpContext, made: Made, wish: AcknowledgementWish | undefined): Promise<Settled> {
+  await context.stability.reached(made.position);
+  const acknowledged = (await made.commit?.acknowledged(wish?.secondaries ?? 0, { timeoutMs: wish?.timeoutMs ?? 0 })) ?? 0;
+  const position = plainPosition(made.position);
+  return {
+    body: context.store.journal.durable ? { position, acknowledged } : { position, acknowledged, durable: false },
+    headers: { ...positionHeader(position), ...wish?.applied },
+  };
+}
+
+/** What the answer to a write says. */
+export interface Settled {
+  readonly body: { readonly position: Position; readonly acknowledged: number; readonly durable?: false };
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export function plainPosition({ epoch, revision }: Position): Position {
+  return { epoch, revision };
+}

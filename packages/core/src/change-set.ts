@@ -2,7 +2,9 @@ import type { Path } from './path.ts';
 import type { Value } from './value.ts';
 
 /** One change: `put` replaces the subtree at the path (missing parents are made), `delete` removes it. */
-export type Operation = { readonly type: 'put'; readonly path: Path; readonly value: Value } | { readonly type: 'delete'; readonly path: Path };
+export type Operation =
+  | { readonly type: 'put'; readonly path: Path; readonly value: Value }
+  | { readonly type: 'delete'; readonly path: Path };
 
 /** One commit's diff: operations on paths of which none is above another. */
 export interface ChangeSet {

@@ -137,8 +137,13 @@ function parseHeader(buffer: Buffer): FrameHeader {
   const beginsEpoch = (flags & BEGINS_EPOCH) !== 0;
   const count = buffer.readUInt32LE(88);
   const continues = epoch === base.epoch && epochId === base.epochId;
-  if (count === 0 || last.revision !== base.revision + count || beginsEpoch === continues || (beginsEpoch && (count !== 1 || epoch <= base.epoch))) {
-    throw new EvertreeError('FORMAT_INVALID', 'a frame\'s positions contradict each other', { base, last, count, beginsEpoch });
+  if (
+    count === 0 ||
+    last.revision !== base.revision + count ||
+    beginsEpoch === continues ||
+    (beginsEpoch && (count !== 1 || epoch <= base.epoch))
+  ) {
+    throw new EvertreeError('FORMAT_INVALID', "a frame's positions contradict each other", { base, last, count, beginsEpoch });
   }
   return {
     codec,

@@ -1,4 +1,5 @@
 import { EvertreeError } from './errors.ts';
+import { DEPTH_LIMIT, KEY_LIMIT, POINTER_LIMIT } from './limits.ts';
 
 /** The segments of a path, from the root. */
 export type Path = readonly string[];
@@ -7,9 +8,6 @@ export type Path = readonly string[];
 export type PathLike = string | Path;
 
 export const ROOT: Path = Object.freeze([]);
-
-/** The longest pointer, in UTF-16 units. */
-export const POINTER_LIMIT = 64 * 1024;
 
 /**
  * Makes segments of a path.
@@ -24,7 +22,8 @@ export function parsePath(path: PathLike): Path {
   if (path.length > POINTER_LIMIT) throw invalidPath(`${path.slice(0, 40)}…`, `is longer than ${POINTER_LIMIT} characters`);
   if (!path.isWellFormed()) throw invalidPath(path, 'has a lone surrogate');
   const segments = path.slice(1).split('/');
-  return path.includes('~') ? segments.map((segment) => unescape(segment, path)) : segments;
+  if (segments.length > DEPTH_LIMIT) throw tooDeep(segments);
+  return path.includes('~') ? segments.map(segment => unescape(segment, path)) : segments;
 }
 
 /** The RFC 6901 pointer. */
@@ -49,14 +48,26 @@ function unescape(segment: string, pointer: string): string {
 
 function checkSegments(path: unknown): Path {
   if (!Array.isArray(path)) {
-    throw new EvertreeError('PATH_INVALID', `a path is a pointer such as "/a/b" or an array of strings, not ${path === null ? 'null' : typeof path}`);
+    throw new EvertreeError(
+      'PATH_INVALID',
+      `a path is a pointer such as "/a/b" or an array of strings, not ${path === null ? 'null' : typeof path}`,
+    );
   }
+  if (path.length > DEPTH_LIMIT) throw tooDeep(path);
   for (let index = 0; index < path.length; index++) {
     const segment: unknown = path[index];
     if (typeof segment !== 'string') {
-      throw new EvertreeError('PATH_INVALID', `segment ${index} of a path is ${segment === null ? 'null' : `a ${typeof segment}`}, not a string`);
+      throw new EvertreeError(
+        'PATH_INVALID',
+        `segment ${index} of a path is ${segment === null ? 'null' : `a ${typeof segment}`}, not a string`,
+      );
     }
     if (!segment.isWellFormed()) throw invalidPath([segment.toWellFormed()], 'has a lone surrogate');
+    if (segment.length > KEY_LIMIT) throw invalidPath([`${segment.slice(0, 40)}…`], `is a key longer than ${KEY_LIMIT} characters`);
   }
   return path as string[];
+}
+
+function tooDeep(segments: readonly unknown[]): EvertreeError {
+  return new EvertreeError('PATH_INVALID', `a path of ${segments.length} segments is too deep; the limit is ${DEPTH_LIMIT}`);
 }

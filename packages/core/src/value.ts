@@ -1,12 +1,10 @@
 import { EvertreeError } from './errors.ts';
+import { DEPTH_LIMIT, KEY_LIMIT } from './limits.ts';
 import type { Path } from './path.ts';
 import { formatPath } from './path.ts';
 
 /** A JSON value as it is read from a tree: arrays and what is inside them are frozen. */
 export type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
-
-/** The deepest tree: segments of a path and levels of a value together. */
-export const DEPTH_LIMIT = 1_000;
 
 /** Names what is wrong with a value, and where. */
 export function invalidValue(path: Path, problem: string): EvertreeError {
@@ -23,14 +21,17 @@ export function checkLeaf(value: unknown, path: Path): null | boolean | number |
       if (!Number.isFinite(value)) throw invalidValue(path, `is ${value}, which JSON does not have; use null or a string`);
       return value === 0 ? 0 : value;
     case 'string':
-      if (!value.isWellFormed()) throw invalidValue(path, 'has a lone surrogate, which UTF-8 does not have; see String.prototype.toWellFormed');
+      if (!value.isWellFormed())
+        throw invalidValue(path, 'has a lone surrogate, which UTF-8 does not have; see String.prototype.toWellFormed');
       return value;
     case 'boolean':
       return value;
     case 'object':
       if (value === null) return null;
+      throw invalidValue(path, `is ${describe(value)}, which JSON does not have`);
+    default:
+      throw invalidValue(path, `is ${describe(value)}, which JSON does not have`);
   }
-  throw invalidValue(path, `is ${describe(value)}, which JSON does not have`);
 }
 
 /** A deep, frozen copy of an array or of an object inside one: values that are replaced whole. */
@@ -68,6 +69,7 @@ export function checkContainer(value: object, path: Path, depth: number, ancesto
 
 export function checkKey(key: string, path: Path): void {
   if (!key.isWellFormed()) throw invalidValue(path, 'has a key with a lone surrogate');
+  if (key.length > KEY_LIMIT) throw invalidValue(path, `has a key longer than ${KEY_LIMIT} characters`);
 }
 
 /** Sets an own property, also `__proto__`. */

@@ -1,0 +1,135 @@
+import type { Value } from './value.ts';
+
+/**
+ * The digest of a tree: 64 bits that tell accidents apart, kept up to date as the tree changes. FORMAT.md, «Digest», is normative.
+ *
+ * A digest is two lanes of 32 bits. The digest of an object is a function of the sum, lane by lane, of mix(key, digest of the child):
+ * commutative, so that the order of keys is no state, and so that one changed child costs two mixes however wide the object is.
+ *
+ * Functions leave their result in `lanes` instead of allocating one: a commit computes several.
+ */
+export const lanes = { lo: 0, hi: 0 };
+
+// Tags keep values of different types apart: 1, "1", true and ["1"] have different digests.
+const NULL = 0x6e75_6c6c;
+const FALSE = 0x6661_6c73;
+const TRUE = 0x7472_7565;
+const NUMBER = 0x6e75_6d62;
+const STRING = 0x7374_7269;
+const ARRAY = 0x6172_7261;
+const OBJECT = 0x6f62_6a65;
+const KEY = 0x6b65_7973;
+
+const doubles = new Float64Array(1);
+const words = new Uint32Array(doubles.buffer);
+
+/** MurmurHash3's finalizer: every bit of the input reaches every bit of the output. */
+function avalanche(h: number): number {
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return h ^ (h >>> 16);
+}
+
+function hashText(text: string, tag: number): void {
+  let lo = tag;
+  let hi = ~tag ^ text.length;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    lo = Math.imul(lo ^ unit, 0x0100_0193);
+    hi = Math.imul(((hi << 5) | (hi >>> 27)) ^ unit, 0x9e37_79b1);
+  }
+  lanes.lo = avalanche(lo);
+  lanes.hi = avalanche(hi);
+}
+
+/** Hash of a key; its low lane also places the key in a wide node. */
+export function hashKey(key: string): void {
+  hashText(key, KEY);
+}
+
+/** Digest of a leaf or of an array. */
+export function hashLeaf(value: Value): void {
+  switch (typeof value) {
+    case 'number':
+      return hashNumber(value);
+    case 'string':
+      return hashText(value, STRING);
+    case 'boolean':
+      return hashTag(value ? TRUE : FALSE);
+    default:
+      if (value === null) return hashTag(NULL);
+      return Array.isArray(value) ? hashArray(value) : hashPlainObject(value as { readonly [key: string]: Value });
+  }
+}
+
+function hashTag(tag: number): void {
+  lanes.lo = avalanche(tag);
+  lanes.hi = avalanche(~tag);
+}
+
+/** Not avalanched: what takes a leaf's digest in (mix, hashArray) does that. Whole numbers of 32 bits, the most frequent, take the short way. */
+function hashNumber(value: number): void {
+  const whole = value | 0;
+  if (whole === value) {
+    lanes.lo = Math.imul(whole ^ NUMBER, 0x9e37_79b1);
+    lanes.hi = Math.imul(whole + NUMBER, 0x85eb_ca77);
+    return;
+  }
+  doubles[0] = value;
+  const low = words[0]!;
+  const high = words[1]!;
+  lanes.lo = (Math.imul(low ^ NUMBER, 0x9e37_79b1) + high) | 0;
+  lanes.hi = (Math.imul(high ^ ~NUMBER, 0x85eb_ca77) + low) | 0;
+}
+
+function hashArray(items: readonly Value[]): void {
+  let lo = ARRAY;
+  let hi = ~ARRAY ^ items.length;
+  for (const item of items) {
+    hashLeaf(item);
+    lo = avalanche(Math.imul(lo, 0x0100_0193) ^ lanes.lo);
+    hi = avalanche(Math.imul(hi, 0x9e37_79b1) ^ lanes.hi);
+  }
+  lanes.lo = lo;
+  lanes.hi = hi;
+}
+
+/** An object inside an array has the digest it would have as a node. */
+function hashPlainObject(object: { readonly [key: string]: Value }): void {
+  let lo = 0;
+  let hi = 0;
+  for (const key of Object.keys(object)) {
+    hashKey(key);
+    const keyLo = lanes.lo;
+    const keyHi = lanes.hi;
+    hashLeaf(object[key]!);
+    mix(keyLo, keyHi);
+    lo = (lo + lanes.lo) | 0;
+    hi = (hi + lanes.hi) | 0;
+  }
+  closeSum(lo, hi);
+}
+
+/** Digest of an object whose children's mixes add up to (lo, hi). An empty one has the constant of the sum 0. */
+export function closeSum(lo: number, hi: number): void {
+  lanes.lo = avalanche(Math.imul(lo ^ OBJECT, 0x9e37_79b1) ^ hi);
+  lanes.hi = avalanche(Math.imul(hi ^ ~OBJECT, 0x85eb_ca77) ^ ((lo << 16) | (lo >>> 16)));
+}
+
+/** Mixes a key's hash with the child's digest in `lanes`: what the parent's sum holds for the child. */
+export function mix(keyLo: number, keyHi: number): void {
+  const { lo, hi } = lanes;
+  lanes.lo = avalanche(Math.imul(keyLo ^ ((lo << 13) | (lo >>> 19)), 0x85eb_ca6b) + hi);
+  lanes.hi = avalanche(Math.imul(keyHi ^ ((hi << 7) | (hi >>> 25)), 0xc2b2_ae35) + lo);
+}
+
+/** 16 hex digits. */
+export function formatDigest(lo: number, hi: number): string {
+  return (hi >>> 0).toString(16).padStart(8, '0') + (lo >>> 0).toString(16).padStart(8, '0');
+}
+
+/** Digest of the empty tree, with which every stream begins. */
+export function emptyDigest(): string {
+  closeSum(0, 0);
+  return formatDigest(lanes.lo, lanes.hi);
+}

@@ -1,0 +1,326 @@
+import { closeSum, formatDigest, hashKey, hashLeaf, lanes, mix } from './digest.ts';
+import { adopt, assign, copyNode, forEachChild, lookup, lookupHashed, TreeNode, type Child } from './node.ts';
+import { sameContent } from './content.ts';
+import { invalidPath, type Path } from './path.ts';
+import type { Value } from './value.ts';
+
+/** What `put` and `delete` did. */
+export const UNCHANGED = -1;
+
+/**
+ * The data tree: copy-on-write by generation.
+ *
+ * Nodes of the present generation are changed in place; `pin` begins a new generation, after which every node that a pinned root
+ * still reaches is copied before it is first changed. So a commit costs the depth of its path, and pinning costs nothing but mixing
+ * what is touched.
+ *
+ * Digests: a change adjusts the sum of the node it happens in and marks the nodes above as touched; `mixTouched` mixes those again,
+ * the deepest first. It runs where a frame is cut, before a pin, and before an inner node leaves its place (so that what a parent's sum
+ * holds for a node that leaves is exact).
+ */
+export class Tree {
+  root: TreeNode;
+  generation = 1;
+  /** The nodes that the last put, delete or reach went through, from the root; one for each segment but the last. */
+  readonly trail: TreeNode[] = [];
+  /** Every assignment since `undo.clear()`, to take back. */
+  readonly undo = new UndoLog();
+  #trailEnd = -1;
+  /** By depth: touched nodes, each followed by its parent. */
+  readonly #touched: TreeNode[][] = [];
+
+  constructor(root?: TreeNode) {
+    this.root = root ?? new TreeNode(1);
+    if (root !== undefined) this.generation = root.generation + 1;
+  }
+
+  get(path: Path): Child | Value | undefined {
+    return getFrom(this.root, path);
+  }
+
+  /**
+   * Puts a child at a path and makes missing parents.
+   * @returns the length of the path at which the tree changed: that of `path`, less where parents were made; UNCHANGED for an equal value
+   * @throws EvertreeError PATH_INVALID for a path through a leaf or an array; nothing changed then
+   */
+  put(path: Path, child: Child): number {
+    if (path.length === 0) return this.#putRoot(child);
+    const last = path.length - 1;
+    const made = this.#reach(path, last, true);
+    const parent = this.trail[last]!;
+    const key = path[last]!;
+    hashKey(key);
+    const { lo, hi } = lanes;
+    const old = lookupHashed(parent, key, lo);
+    if (old === child || (old !== undefined && typeof child === 'object' && sameContent(old, child))) return UNCHANGED;
+    this.change(parent, key, lo, hi, old, child);
+    this.#touch(last);
+    return made === 0 ? path.length : made;
+  }
+
+  /** Removes the child at a path. @returns the path's length, or UNCHANGED when there was none */
+  delete(path: Path): number {
+    if (path.length === 0) return this.#putRoot(new TreeNode(this.generation));
+    const last = path.length - 1;
+    if (this.#reach(path, last, false) < 0) return UNCHANGED;
+    const parent = this.trail[last]!;
+    const key = path[last]!;
+    hashKey(key);
+    const { lo, hi } = lanes;
+    const old = lookupHashed(parent, key, lo);
+    if (old === undefined) return UNCHANGED;
+    this.change(parent, key, lo, hi, old, undefined);
+    this.#touch(last);
+    return path.length;
+  }
+
+  /**
+   * Changes one child of a node of this generation and remembers how to take it back. Whoever calls it marks what is above.
+   * Mixes what is touched before an inner node leaves.
+   */
+  change(parent: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
+    if (old instanceof TreeNode) this.mixTouched();
+    assign(parent, key, keyLo, keyHi, old, child);
+    this.undo.push(parent, key, old);
+  }
+
+  /** The present child of a node, made this generation's own, or made anew where there is none. `level` is the parent's depth. */
+  step(parent: TreeNode, key: string, keyLo: number, keyHi: number, level: number, present: Child | undefined): TreeNode {
+    if (present === undefined) {
+      const made = new TreeNode(this.generation);
+      this.change(parent, key, keyLo, keyHi, undefined, made);
+      return made;
+    }
+    if (!(present instanceof TreeNode)) throw throughLeaf(key, level, present);
+    if (present.generation === this.generation) return present;
+    const copy = copyNode(present, this.generation);
+    adopt(parent, key, copy);
+    return copy;
+  }
+
+  /** The root, made this generation's own. */
+  ownRoot(): TreeNode {
+    if (this.root.generation !== this.generation) this.root = copyNode(this.root, this.generation);
+    return this.root;
+  }
+
+  /** Marks a node (and not its parents) as to be mixed again. `level`: its depth; the root has none to be mixed into. */
+  markTouched(node: TreeNode, parent: TreeNode, level: number): void {
+    node.touched = true;
+    (this.#touched[level] ??= []).push(node, parent);
+  }
+
+  /** Brings every part up to date. */
+  mixTouched(): void {
+    for (let level = this.#touched.length - 1; level > 0; level--) {
+      const nodes = this.#touched[level];
+      if (nodes === undefined || nodes.length === 0) continue;
+      for (let index = 0; index < nodes.length; index += 2) mixAgain(nodes[index]!, nodes[index + 1]!);
+      nodes.length = 0;
+    }
+  }
+
+  /** Digest of the whole tree, 16 hex digits. */
+  digest(): string {
+    this.mixTouched();
+    return digestOf(this.root);
+  }
+
+  /** Freezes the present state: the root returned never changes again, and has its digests. */
+  pin(): TreeNode {
+    this.mixTouched();
+    this.undo.clear();
+    // A root of an earlier generation is frozen already: nothing changed since it was pinned.
+    if (this.root.generation === this.generation) this.generation++;
+    return this.root;
+  }
+
+  /** Goes back to a root that was pinned; nothing that came after it is left. */
+  restore(root: TreeNode): void {
+    for (const nodes of this.#touched) if (nodes !== undefined) nodes.length = 0;
+    this.root = root;
+    this.undo.clear();
+  }
+
+  /** Takes back the last put or delete, at this path: the only one since `undo.clear()`. */
+  takeBackLast(path: Path): void {
+    if (this.undo.empty) return;
+    this.#takeBack();
+    for (let level = 1; level <= this.#trailEnd; level++) {
+      const node = this.trail[level]!;
+      const parent = this.trail[level - 1]!;
+      if (lookup(parent, path[level - 1]!) !== node) break;
+      if (!node.touched) this.markTouched(node, parent, level);
+    }
+  }
+
+  /** Fills the trail along a path that is there up to its last segment, for reading only. */
+  follow(path: Path): void {
+    let node = this.root;
+    this.trail[0] = node;
+    this.#trailEnd = path.length - 1;
+    for (let level = 0; level < path.length - 1; level++) this.trail[level + 1] = node = lookup(node, path[level]!) as TreeNode;
+  }
+
+  /** Takes back every change since `undo.clear()`, whatever way it was made. Costs a pass over the whole tree. */
+  takeBackAll(): void {
+    this.#takeBack();
+    for (const nodes of this.#touched) if (nodes !== undefined) nodes.length = 0;
+    sumAgain(this.root);
+  }
+
+  #takeBack(): void {
+    this.undo.takeBack((node, key, old) => {
+      if (node === undefined) {
+        this.root = old as TreeNode;
+        return;
+      }
+      hashKey(key);
+      const { lo, hi } = lanes;
+      const present = lookupHashed(node, key, lo);
+      if (present instanceof TreeNode) this.mixTouched();
+      assign(node, key, lo, hi, present, old);
+    });
+  }
+
+  #putRoot(child: Child): number {
+    if (!(child instanceof TreeNode)) throw invalidPath('', 'is the root, which is always an object; put an object there');
+    if (sameContent(this.root, child)) return UNCHANGED;
+    this.mixTouched();
+    this.undo.push(undefined, '', this.root);
+    this.root = child;
+    this.#trailEnd = -1;
+    return 0;
+  }
+
+  /**
+   * Fills the trail with this generation's own nodes along a path.
+   * @returns 0, or the length of the path of the first node that was made; -1 where one is missing and none is to be made
+   */
+  #reach(path: Path, last: number, make: boolean): number {
+    const trail = this.trail;
+    let node = this.root.generation === this.generation ? this.root : this.ownRoot();
+    trail[0] = node;
+    this.#trailEnd = last;
+    let made = 0;
+    for (let level = 0; level < last; level++) {
+      const key = path[level]!;
+      let child = lookup(node, key);
+      if (!(child instanceof TreeNode) || child.generation !== this.generation) {
+        if (child !== undefined && !(child instanceof TreeNode)) throw throughLeaf(path, level, child);
+        if (child === undefined && !make) return -1;
+        if (child === undefined && made === 0) made = level + 1;
+        hashKey(key);
+        child = this.step(node, key, lanes.lo, lanes.hi, level, child);
+      }
+      trail[level + 1] = child;
+      node = child;
+    }
+    return made;
+  }
+
+  /** Marks the trail's nodes from `level` up to the first one that is marked already. */
+  #touch(level: number): void {
+    const trail = this.trail;
+    for (let at = level; at > 0; at--) {
+      const node = trail[at]!;
+      if (node.touched) return;
+      this.markTouched(node, trail[at - 1]!, at);
+    }
+  }
+}
+
+/** What to assign, to undo what was assigned; the latest first. An entry without a node is the whole root. */
+class UndoLog {
+  // Arrays with a count of their own: setting `length` to 0 at every commit would allocate them anew at the next.
+  readonly #nodes: (TreeNode | undefined)[] = [];
+  readonly #keys: string[] = [];
+  readonly #old: (Child | undefined)[] = [];
+  #count = 0;
+
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  push(node: TreeNode | undefined, key: string, old: Child | undefined): void {
+    const at = this.#count++;
+    this.#nodes[at] = node;
+    this.#keys[at] = key;
+    this.#old[at] = old;
+  }
+
+  clear(): void {
+    if (this.#count > KEPT_UNDO_ENTRIES) this.#nodes.length = this.#keys.length = this.#old.length = 0;
+    this.#count = 0;
+  }
+
+  takeBack(assignOld: (node: TreeNode | undefined, key: string, old: Child | undefined) => void): void {
+    for (let at = this.#count - 1; at >= 0; at--) assignOld(this.#nodes[at], this.#keys[at]!, this.#old[at]);
+    this.clear();
+  }
+}
+
+/** Entries that an undo log may keep allocated, with what they refer to, after it was cleared. */
+const KEPT_UNDO_ENTRIES = 16_384;
+
+/** What stands at a path below a root, or undefined. Reads may go on into arrays, by index, and into objects inside them. */
+export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {
+  let at: Child | Value | undefined = root;
+  for (const key of path) {
+    if (at instanceof TreeNode) at = lookup(at, key);
+    else if (Array.isArray(at)) at = /^(?:0|[1-9]\d{0,9})$/.test(key) ? (at[Number(key)] as Value | undefined) : undefined;
+    else if (typeof at === 'object' && at !== null)
+      at = Object.hasOwn(at, key) ? (at as { readonly [key: string]: Value })[key] : undefined;
+    else return undefined;
+  }
+  return at;
+}
+
+/** Digest of a child whose touched nodes are mixed, 16 hex digits. */
+export function digestOf(child: Child | Value): string {
+  if (child instanceof TreeNode) closeSum(child.sumLo, child.sumHi);
+  else hashLeaf(child);
+  return formatDigest(lanes.lo, lanes.hi);
+}
+
+function mixAgain(node: TreeNode, parent: TreeNode): void {
+  node.touched = false;
+  closeSum(node.sumLo, node.sumHi);
+  mix(node.keyLo, node.keyHi);
+  parent.sumLo = (parent.sumLo - node.partLo + lanes.lo) | 0;
+  parent.sumHi = (parent.sumHi - node.partHi + lanes.hi) | 0;
+  node.partLo = lanes.lo;
+  node.partHi = lanes.hi;
+}
+
+/** Computes every sum below a node from nothing. */
+function sumAgain(node: TreeNode): void {
+  let lo = 0;
+  let hi = 0;
+  forEachChild(node, (key, child) => {
+    if (child instanceof TreeNode) {
+      sumAgain(child);
+      closeSum(child.sumLo, child.sumHi);
+      mix(child.keyLo, child.keyHi);
+      child.partLo = lanes.lo;
+      child.partHi = lanes.hi;
+    } else {
+      hashKey(key);
+      const keyLo = lanes.lo;
+      const keyHi = lanes.hi;
+      hashLeaf(child);
+      mix(keyLo, keyHi);
+    }
+    lo = (lo + lanes.lo) | 0;
+    hi = (hi + lanes.hi) | 0;
+  });
+  node.sumLo = lo;
+  node.sumHi = hi;
+  node.touched = false;
+}
+
+function throughLeaf(path: Path | string, level: number, child: Child): Error {
+  const kind = Array.isArray(child) ? 'an array, which is replaced whole' : 'a value, not an object';
+  if (typeof path === 'string') return invalidPath([path], `leads through ${kind} (at depth ${level + 1})`);
+  return invalidPath(path, `leads through ${JSON.stringify(path.slice(0, level + 1).at(-1))}, which is ${kind}`);
+}

@@ -1,0 +1,71 @@
+import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
+import { EvertreeError } from './errors.ts';
+import { lookupHashed, type Child, type TreeNode } from './node.ts';
+import type { Tree } from './tree.ts';
+
+/**
+ * Applies a binary body to a tree, straight to the nodes that its dictionary names: no path is made, walked or hashed.
+ * `tree.undo` takes it back.
+ */
+export class ApplySink implements BodySink {
+  readonly #tree: Tree;
+  // By the dictionary's numbers: the node, its parent's number, its depth.
+  #nodes: TreeNode[];
+  readonly #parents: number[] = [0, 0];
+  readonly #levels: number[] = [0, 0];
+  note: EpochNote | undefined;
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    const root = tree.ownRoot();
+    this.#nodes = [root, root];
+  }
+
+  epoch(note: EpochNote): void {
+    this.note = note;
+  }
+
+  changeSet(_head: ChangeSetHead): void {
+    // Heads matter to listeners only; without any, operations are all there is to do.
+  }
+
+  define(parent: number, key: string, keyLo: number, keyHi: number): void {
+    const level = this.#levels[parent]!;
+    const above = this.#nodes[parent]!;
+    const known = lookupHashed(above, key, keyLo);
+    this.#nodes.push(this.#tree.step(above, key, keyLo, keyHi, level, known));
+    this.#parents.push(parent);
+    this.#levels.push(level + 1);
+    if (known === undefined) this.#touch(parent);
+  }
+
+  put(id: number, key: string, keyLo: number, keyHi: number, child: Child): void {
+    const node = this.#nodes[id]!;
+    this.#tree.change(node, key, keyLo, keyHi, lookupHashed(node, key, keyLo), child);
+    this.#touch(id);
+  }
+
+  delete(id: number, key: string, keyLo: number, keyHi: number): void {
+    const node = this.#nodes[id]!;
+    const old = lookupHashed(node, key, keyLo);
+    if (old === undefined) throw new EvertreeError('FORMAT_INVALID', 'a frame deletes what is not there');
+    this.#tree.change(node, key, keyLo, keyHi, old, undefined);
+    this.#touch(id);
+  }
+
+  putRoot(child: Child): void {
+    this.#tree.put([], child);
+    const root = this.#tree.ownRoot();
+    this.#nodes = [root, root];
+    // The dictionary goes on, and none of its old nodes is named again: writers find numbers on the nodes themselves.
+    for (let id = 2; id < this.#parents.length; id++) this.#nodes.push(root);
+  }
+
+  #touch(id: number): void {
+    for (let at = id; at > 1; at = this.#parents[at]!) {
+      const node = this.#nodes[at]!;
+      if (node.touched) return;
+      this.#tree.markTouched(node, this.#nodes[this.#parents[at]!]!, this.#levels[at]!);
+    }
+  }
+}

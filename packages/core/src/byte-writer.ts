@@ -1,0 +1,75 @@
+/** Texts up to this length are written by a loop: a native call costs more than it. Measured, in UTF-16 units. */
+const SHORT_TEXT = 40;
+
+/** A buffer that grows: numbers as varints (LEB128), texts with their length in bytes before them. */
+export class ByteWriter {
+  bytes: Buffer;
+  length = 0;
+
+  constructor(capacity: number) {
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  /** What was written; valid until the next write. */
+  written(): Buffer {
+    return this.bytes.subarray(0, this.length);
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    if (this.length + count <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + count));
+    this.bytes.copy(larger, 0, 0, this.length);
+    this.bytes = larger;
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  /** A whole number in [0, 2^53). */
+  varint(value: number): void {
+    this.reserve(8);
+    const bytes = this.bytes;
+    let at = this.length;
+    while (value > 0x7fff_ffff) {
+      bytes[at++] = (value % 128) | 128;
+      value = Math.floor(value / 128);
+    }
+    while (value > 127) {
+      bytes[at++] = (value & 127) | 128;
+      value >>>= 7;
+    }
+    bytes[at++] = value;
+    this.length = at;
+  }
+
+  double(value: number): void {
+    this.reserve(8);
+    this.length = this.bytes.writeDoubleLE(value, this.length);
+  }
+
+  text(text: string): void {
+    const { length } = text;
+    if (length <= SHORT_TEXT && this.#asciiText(text)) return;
+    this.varint(Buffer.byteLength(text));
+    this.reserve(length * 3);
+    this.length += this.bytes.write(text, this.length);
+  }
+
+  #asciiText(text: string): boolean {
+    const { length } = text;
+    this.reserve(length + 1);
+    const bytes = this.bytes;
+    let at = this.length;
+    bytes[at++] = length;
+    for (let index = 0; index < length; index++) {
+      const unit = text.charCodeAt(index);
+      if (unit > 127) return false;
+      bytes[at++] = unit;
+    }
+    this.length = at;
+    return true;
+  }
+}

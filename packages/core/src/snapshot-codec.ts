@@ -1,0 +1,112 @@
+import { ApplySink } from './apply-sink.ts';
+import { readBinaryBody } from './binary-reader.ts';
+import { BinaryBodyWriter } from './binary-writer.ts';
+import { eachBranch } from './branch.ts';
+import { EvertreeError } from './errors.ts';
+import type { SnapshotHeader } from './journal.ts';
+import { childKeys, TreeNode, type Child } from './node.ts';
+import { Tree } from './tree.ts';
+
+/** A chunk is cut at the latest here, in bytes; a single longer value makes a longer chunk. */
+export const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
+
+/** Each chunk: how many puts, then a binary body with one change set for each; applied in order they build the tree. */
+export function* encodeTree(root: TreeNode): Generator<Uint8Array> {
+  const writer = new TreeWriter();
+  yield* writer.writeNode([root], []);
+  const rest = writer.take();
+  if (rest !== undefined) yield rest;
+}
+
+class TreeWriter {
+  #body = new BinaryBodyWriter();
+  #puts = 0;
+
+  *writeNode(trail: TreeNode[], path: string[]): Generator<Uint8Array> {
+    const node = trail[trail.length - 1]!;
+    if (node.branch === undefined) {
+      yield* this.#writeChildren(node, trail, path, childKeys(node), node.fields!);
+      return;
+    }
+    for (const branch of eachBranch(node.branch)) {
+      const keys: string[] = [];
+      const children: { [key: string]: Child } = Object.create(null) as { [key: string]: Child };
+      for (let slot = 0; slot < branch.slots.length; slot += 2) {
+        const key = branch.slots[slot];
+        if (typeof key !== 'string') continue;
+        keys.push(key);
+        children[key] = branch.slots[slot + 1] as Child;
+      }
+      yield* this.#writeChildren(node, trail, path, keys, children);
+    }
+  }
+
+  take(): Uint8Array | undefined {
+    if (this.#puts === 0) return undefined;
+    const body = this.#body.take();
+    const chunk = Buffer.allocUnsafeSlow(4 + body.length);
+    chunk.writeUInt32LE(this.#puts, 0);
+    chunk.set(body, 4);
+    this.#puts = 0;
+    return chunk;
+  }
+
+  *#writeChildren(
+    node: TreeNode,
+    trail: TreeNode[],
+    path: string[],
+    keys: readonly string[],
+    children: { readonly [key: string]: Child },
+  ): Generator<Uint8Array> {
+    for (const key of keys) {
+      const child = children[key]!;
+      if (child instanceof TreeNode && !isFlat(child)) {
+        if (child.size > 0) yield* this.writeNode([...trail, child], [...path, key]);
+        continue;
+      }
+      this.#put(node, trail, path, key, child);
+      if (this.#body.length >= SNAPSHOT_CHUNK_BYTES) yield this.take()!;
+    }
+  }
+
+  #put(node: TreeNode, trail: TreeNode[], path: string[], key: string, child: Child): void {
+    // How many puts a chunk has shows only at its end, so each is a change set of its own: one byte.
+    this.#body.changeSet(0, undefined, undefined, 1);
+    this.#body.name(trail, path);
+    this.#body.put(node, key, child);
+    this.#puts++;
+  }
+}
+
+/** Whether a node is written in one piece: narrow, and without inner nodes. An empty one is. */
+function isFlat(node: TreeNode): boolean {
+  if (node.branch !== undefined) return false;
+  for (const key in node.fields) if (node.fields[key] instanceof TreeNode) return false;
+  return true;
+}
+
+/** Builds a tree from a snapshot's chunks, in order. */
+export class SnapshotBuilder {
+  readonly tree = new Tree();
+
+  /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID */
+  add(chunk: Uint8Array): void {
+    const body = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (body.length < 4) throw new EvertreeError('FORMAT_INVALID', 'a snapshot has a chunk that is too short');
+    const count = body.readUInt32LE(0);
+    readBinaryBody(body.subarray(4), { count, firstTime: 0, beginsEpoch: false }, this.tree.generation, new ApplySink(this.tree));
+    this.tree.undo.clear();
+  }
+
+  /** @throws EvertreeError DIGEST_MISMATCH when the tree is not the one that the header tells of */
+  finish(header: SnapshotHeader): Tree {
+    const found = this.tree.digest();
+    if (found !== header.digest) {
+      throw new EvertreeError('DIGEST_MISMATCH', `a snapshot has the digest ${found}, but its header says ${header.digest}`, {
+        expected: header.digest,
+        found,
+      });
+    }
+    return this.tree;
+  }
+}

@@ -67,12 +67,14 @@ export class Simulation {
 
   /** Lets time pass while a promise is pending. */
   async during<T>(promise: Promise<T>): Promise<T> {
-    let over = false;
-    const done = promise.finally(() => (over = true));
+    const state = { pending: true };
+    const done = promise.finally(() => {
+      state.pending = false;
+    });
     // Whoever awaits `done` below meets the error; until then it is not unhandled.
     done.catch(() => undefined);
     await settle();
-    while (!over && (await this.#runNext(Infinity))) continue;
+    while (state.pending && (await this.#runNext(Infinity))) continue;
     return done;
   }
 

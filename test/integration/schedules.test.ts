@@ -1,0 +1,229 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Loopback } from '../support/loopback.ts';
+import { SimulatedPrimary, SimulatedSecondary } from '../support/replica.ts';
+import { Simulation } from '../support/simulation.ts';
+
+/** What may happen to a pair, in any order. */
+type Action =
+  | { readonly do: 'commit'; readonly count: number }
+  | { readonly do: 'pass'; readonly ms: number }
+  | { readonly do: 'delay'; readonly ms: number }
+  | { readonly do: 'slow-disk'; readonly ms: number }
+  | { readonly do: 'snapshot' }
+  | { readonly do: 'compact' }
+  | { readonly do: 'cut' | 'half-open' | 'partition' | 'join' | 'second-link' }
+  | { readonly do: 'kill-primary' | 'stop-primary' | 'kill-secondary' | 'stop-secondary' | 'start' }
+  | { readonly do: 'fill-disk' | 'free-disk' };
+
+const simple = (...names: readonly Action['do'][]): fc.Arbitrary<Action> => fc.constantFrom(...names).map(name => ({ do: name }) as Action);
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('commit' as const), count: fc.integer({ min: 1, max: 40 }) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 120 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('delay' as const), ms: fc.constantFrom(0, 5, 80) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('slow-disk' as const), ms: fc.constantFrom(1, 30) }) },
+  { weight: 3, arbitrary: simple('cut', 'half-open', 'partition', 'join', 'second-link') },
+  { weight: 4, arbitrary: simple('kill-primary', 'stop-primary', 'kill-secondary', 'stop-secondary') },
+  { weight: 6, arbitrary: simple('start') },
+  { weight: 1, arbitrary: simple('fill-disk', 'free-disk') },
+);
+
+const actionWithRetention = fc.oneof({ weight: 8, arbitrary: action }, { weight: 1, arbitrary: simple('snapshot', 'compact') });
+
+/** A primary, a secondary and the network between them, and what they promise, checked as it goes. */
+class Pair {
+  readonly simulation: Simulation;
+  readonly network: Loopback;
+  readonly primary: SimulatedPrimary;
+  readonly secondary: SimulatedSecondary;
+  /** Revisions that were acknowledged to have reached the secondary's disk. */
+  acknowledged = 0;
+  /** Every value of /sequence that the secondary's listener was told, in order; null where it began anew. */
+  readonly seen: (number | null)[] = [];
+
+  constructor(seed: number) {
+    this.simulation = new Simulation(seed);
+    this.network = new Loopback(this.simulation);
+    this.primary = new SimulatedPrimary('a', this.network, this.simulation, ['b']);
+    this.secondary = new SimulatedSecondary('b', this.network, this.simulation);
+    this.primary.limits = { windowBytes: 2048 };
+    this.secondary.limits = { pendingBytes: 4096, recentFrames: 4 };
+  }
+
+  async act(what: Action): Promise<void> {
+    const { simulation, network, primary, secondary } = this;
+    switch (what.do) {
+      case 'commit':
+        return this.#commit(what.count);
+      case 'pass':
+        return simulation.pass(what.ms);
+      case 'delay':
+        network.delayMs = [0, what.ms];
+        return;
+      case 'slow-disk':
+        secondary.syncMs = what.ms;
+        if (secondary.isRunning) secondary.journal.syncMs = what.ms;
+        return;
+      case 'cut':
+        return network.cut();
+      case 'half-open':
+        return network.halfOpen();
+      case 'partition':
+        network.up = false;
+        return network.cut();
+      case 'join':
+        network.up = true;
+        return;
+      case 'second-link':
+        if (primary.isRunning) network.duplicate(primary.transport);
+        return;
+      case 'kill-primary':
+        return primary.kill();
+      case 'stop-primary':
+        return primary.isRunning ? simulation.during(primary.stop()) : undefined;
+      case 'kill-secondary':
+        return secondary.kill();
+      case 'stop-secondary':
+        if (secondary.isRunning) secondary.journal.setFull(false);
+        return secondary.isRunning ? simulation.during(secondary.stop()) : undefined;
+      case 'start':
+        return this.start();
+      case 'fill-disk':
+      case 'free-disk':
+        if (secondary.isRunning) secondary.journal.setFull(what.do === 'fill-disk');
+        return;
+      case 'snapshot':
+        if (primary.isRunning) await simulation.during(primary.store.saveSnapshot());
+        return;
+      case 'compact':
+        if (primary.isRunning) primary.journal.compact();
+    }
+  }
+
+  async start(): Promise<void> {
+    const { simulation, primary, secondary } = this;
+    if (!secondary.isRunning) {
+      await simulation.during(secondary.start());
+      this.#listen();
+    }
+    if (!primary.isRunning) await simulation.during(primary.start());
+  }
+
+  /** Mends everything, and waits until the two are equal. */
+  async settle(): Promise<void> {
+    const { simulation, network, primary, secondary } = this;
+    network.up = true;
+    network.delayMs = [0, 1];
+    await this.start();
+    secondary.journal.syncMs = 1;
+    secondary.journal.setFull(false);
+    this.#commit(1);
+    const equal = (): boolean =>
+      secondary.store.journal.stable.revision === primary.store.position.revision && primary.producer.peers[0]?.lagRevisions === 0;
+    await simulation.until(equal, 60_000, () =>
+      JSON.stringify([primary.producer.peers, secondary.consumer.state, primary.reports.slice(-5), secondary.reports.slice(-5)], null, 1),
+    );
+    await simulation.pass(500);
+  }
+
+  #commit(count: number): void {
+    const { primary, secondary } = this;
+    if (!primary.isRunning) return;
+    const { store } = primary;
+    for (let index = 0; index < count; index++) {
+      const next = Number(store.get('/sequence') ?? 0) + 1;
+      const commit = store.transact(tx => {
+        tx.put('/sequence', next);
+        tx.put(`/wide/${next % 17}`, { next, text: 'x'.repeat(next % 50) });
+        if (next % 5 === 0) tx.delete(`/wide/${(next * 7) % 17}`);
+      });
+      void this.#expectAcknowledged(commit, secondary.storage);
+    }
+  }
+
+  /** An acknowledgement means that the revision is on the secondary's disk. */
+  async #expectAcknowledged(commit: { position: { revision: number }; acknowledged(count: number): Promise<number> }, disk: SimulatedSecondary['storage']): Promise<void> {
+    const { revision } = commit.position;
+    await commit.acknowledged(1).then(
+      () => {
+        const durable = disk.frames.at(-1)?.frame.header.last.revision ?? disk.base.revision;
+        if (durable < revision) throw new Error(`${revision} was acknowledged, and the secondary's disk has ${durable}`);
+        this.acknowledged = Math.max(this.acknowledged, revision);
+      },
+      // Its process has ended.
+      () => undefined,
+    );
+  }
+
+  #listen(): void {
+    this.seen.push(null);
+    this.secondary.store.listen('/sequence', batch => {
+      for (const change of batch.changes) if (typeof change.after === 'number') this.seen.push(change.after);
+    });
+  }
+}
+
+/** The trees are equal, nothing acknowledged is lost, and the primary found nobody ahead of it. */
+function expectEqual({ primary, secondary, acknowledged }: Pair): void {
+  expect(secondary.store.digest).toBe(primary.store.digest);
+  expect(secondary.store.get('')).toEqual(primary.store.get(''));
+  expect(secondary.store.position).toEqual(primary.store.position);
+  expect(primary.store.state).toBe('open');
+  expect(primary.store.position.revision).toBeGreaterThanOrEqual(acknowledged);
+  expect(secondary.quarantined).toEqual([]);
+  expect(primary.producer.peers).toMatchObject([{ site: 'b', state: 'replicate', lagRevisions: 0, lagMs: 0 }]);
+  expect(secondary.consumer.state).toMatchObject({ state: 'replicating', primary: { site: 'a' }, lag: { revisions: 0, ms: 0 } });
+}
+
+async function run(seed: number, actions: readonly Action[]): Promise<Pair> {
+  const pair = new Pair(seed);
+  await pair.start();
+  for (const what of actions) await pair.act(what);
+  await pair.settle();
+  expectEqual(pair);
+  return pair;
+}
+
+const schedule = { minLength: 10, maxLength: 60, size: 'max' } as const;
+const seeds = fc.integer({ min: 1, max: 0x7fff_ffff });
+
+describe('a pair, after any schedule of commits, faults and restarts', () => {
+  it('has equal trees, each change applied once and in order, and no full copy', async () => {
+    await fc.assert(
+      fc.asyncProperty(seeds, fc.array(action, schedule), async (seed, actions) => {
+        const pair = await run(seed, actions);
+        expect(pair.primary.events('peer-resync')).toEqual([]);
+        expectEachOnce(pair.seen);
+      }),
+      { numRuns: 120, endOnFailure: false },
+    );
+  });
+
+  it('has equal trees also when retention passes the secondary by', async () => {
+    await fc.assert(
+      fc.asyncProperty(seeds, fc.array(actionWithRetention, schedule), async (seed, actions) => {
+        const pair = await run(seed, actions);
+        expectRising(pair.seen);
+      }),
+      { numRuns: 120, endOnFailure: false },
+    );
+  });
+});
+
+/** Between two beginnings each value is the one before it plus one: nothing was skipped or repeated. */
+function expectEachOnce(seen: readonly (number | null)[]): void {
+  for (let index = 1; index < seen.length; index++) {
+    const before = seen[index - 1];
+    const value = seen[index];
+    if (typeof before === 'number' && typeof value === 'number') expect(value, `after ${before} in ${seen.join()}`).toBe(before + 1);
+  }
+}
+
+function expectRising(seen: readonly (number | null)[]): void {
+  for (let index = 1; index < seen.length; index++) {
+    const before = seen[index - 1];
+    const value = seen[index];
+    if (typeof before === 'number' && typeof value === 'number') expect(value, `after ${before} in ${seen.join()}`).toBeGreaterThan(before);
+  }
+}

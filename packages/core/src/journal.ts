@@ -94,8 +94,11 @@ export interface Journal extends AsyncDisposable {
    * @throws COMPACTED when the journal does not reach back to it (also later, from `next`, when retention overtakes the reader)
    */
   read(position: ExactPosition): FrameReader;
-  /** The header of the stable frame that ends exactly at `position`, if it is here (epoch id compared, too). */
-  find(position: ExactPosition): Promise<FrameHeader | undefined>;
+  /**
+   * The header of the stable frame that ends exactly at `position`, if it is here (epoch id compared, too). With `within`: of the one
+   * that holds the change set of that position, so that a reader can go on in the middle of a frame, from its base.
+   */
+  find(position: ExactPosition, options?: { readonly within?: boolean }): Promise<FrameHeader | undefined>;
 
   newestSnapshot(): Promise<StoredSnapshot | undefined>;
   /**

@@ -17,6 +17,7 @@ import type {
 import { EvertreeError, samePosition } from '@evertree/core';
 import { describe } from './follow.ts';
 import { journalClosed } from './failure.ts';
+import type { FindOptions } from './found.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { History } from './history.ts';
 import { findFrame, HistoryReader } from './history-reader.ts';
@@ -126,9 +127,9 @@ export class DiskJournal implements Journal {
     return new HistoryReader(this.#parts.disk, this.#parts.history, this.#parts.commit, position);
   }
 
-  async find(position: ExactPosition): Promise<FrameHeader | undefined> {
+  async find(position: ExactPosition, options?: FindOptions): Promise<FrameHeader | undefined> {
     this.#assertOpen();
-    return findFrame(this.#parts.disk, this.#parts.history, position);
+    return findFrame(this.#parts.disk, this.#parts.history, position, options);
   }
 
   async newestSnapshot(): Promise<StoredSnapshot | undefined> {

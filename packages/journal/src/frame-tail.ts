@@ -46,11 +46,11 @@ export class FrameTail {
     return found?.frame.header.base.revision === revision ? found : undefined;
   }
 
-  /** The frame that ends at `revision`, if it is held. */
-  endingAt(revision: number): StoredFrame | undefined {
+  /** The frame with the change set of `revision`, if it is held. */
+  holding(revision: number): StoredFrame | undefined {
     const index = this.#search(revision) - 1;
     const found = index < this.#first ? undefined : this.#frames[index];
-    return found?.frame.header.last.revision === revision ? found : undefined;
+    return found !== undefined && found.frame.header.last.revision >= revision ? found : undefined;
   }
 
   /** Index of the first frame whose base is at or after `revision`. */

@@ -1,6 +1,6 @@
 import type { Disk, ExactPosition } from '@evertree/core';
 import { ORIGIN, samePosition } from '@evertree/core';
-import { frameEndingAt } from './history-reader.ts';
+import { frameHolding } from './history-reader.ts';
 import type { FoundSegment } from './segment-scan.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 
@@ -96,7 +96,7 @@ async function runAround(disk: Disk, runs: readonly Run[], position: ExactPositi
     if (samePosition(base, position) || samePosition(last, position)) return run;
     if (position.revision <= base.revision || position.revision >= last.revision) continue;
     const segments = run.segments.map(found => found.segment);
-    const frame = await frameEndingAt(disk, segments, position.revision);
+    const frame = await frameHolding(disk, segments, position.revision);
     if (frame !== undefined && samePosition(frame.header.last, position)) return run;
   }
   return undefined;

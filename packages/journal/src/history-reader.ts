@@ -2,6 +2,7 @@ import type { Disk, DiskFile, ExactPosition, Frame, FrameHeader, FrameReader, St
 import { EvertreeError, samePosition } from '@evertree/core';
 import { damaged, isMissing, journalClosed } from './failure.ts';
 import { describe } from './follow.ts';
+import { isFound, type FindOptions } from './found.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { History } from './history.ts';
 import { FileWindow, readRecord } from './record-reader.ts';
@@ -126,18 +127,23 @@ export class HistoryReader implements FrameReader {
   }
 }
 
-/** The header of the frame that ends at `position`. */
-export async function findFrame(disk: Disk, history: History, position: ExactPosition): Promise<FrameHeader | undefined> {
+/** As Journal.find. */
+export async function findFrame(
+  disk: Disk,
+  history: History,
+  position: ExactPosition,
+  options?: FindOptions,
+): Promise<FrameHeader | undefined> {
   const { base, stable, tail } = history;
   if (position.revision <= base.revision || position.revision > stable.revision) return undefined;
-  const recent = tail.endingAt(position.revision)?.frame;
+  const recent = tail.holding(position.revision)?.frame;
   const frame = recent ?? (await searchStored(disk, history, position.revision));
-  return frame !== undefined && samePosition(frame.header.last, position) ? frame.header : undefined;
+  return frame !== undefined && isFound(frame.header, position, options) ? frame.header : undefined;
 }
 
 async function searchStored(disk: Disk, history: History, revision: number): Promise<Frame | undefined> {
   try {
-    return await frameEndingAt(disk, history.segments, revision);
+    return await frameHolding(disk, history.segments, revision);
   } catch (error) {
     // Retention may have taken the file away in the meantime.
     if (isMissing(error) && revision <= history.base.revision) return undefined;
@@ -145,8 +151,8 @@ async function searchStored(disk: Disk, history: History, revision: number): Pro
   }
 }
 
-/** The stored frame whose change sets include `revision` and end there, if one does. */
-export async function frameEndingAt(disk: Disk, segments: readonly Segment[], revision: number): Promise<Frame | undefined> {
+/** The stored frame with the change set of `revision`. */
+export async function frameHolding(disk: Disk, segments: readonly Segment[], revision: number): Promise<Frame | undefined> {
   const segment = findSegment(segments, revision - 1);
   if (segment === undefined) return undefined;
   const place = await openPlace(disk, segment, revision - 1);
@@ -154,8 +160,7 @@ export async function frameEndingAt(disk: Disk, segments: readonly Segment[], re
     while (place.offset < segment.end) {
       const record = await readRecord(place.window, place.offset, segment.end, segment.header.salt);
       if (record === undefined) throw damaged(segment.path, place.offset, 'no sound record is there');
-      const ends = record.frame.header.last.revision;
-      if (ends >= revision) return ends === revision ? record.frame : undefined;
+      if (record.frame.header.last.revision >= revision) return record.frame;
       place.offset = record.next;
     }
     return undefined;

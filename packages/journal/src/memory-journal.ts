@@ -18,6 +18,7 @@ import type {
 import { EvertreeError, ORIGIN, samePosition } from '@evertree/core';
 import { journalClosed } from './failure.ts';
 import { checkFollows, describe } from './follow.ts';
+import { isFound, type FindOptions } from './found.ts';
 import { FrameTail } from './frame-tail.ts';
 import { Progress } from './progress.ts';
 import { settleIdentity } from './site-file.ts';
@@ -136,10 +137,10 @@ export class MemoryJournal implements Journal {
     };
   }
 
-  async find(position: ExactPosition): Promise<FrameHeader | undefined> {
+  async find(position: ExactPosition, options?: FindOptions): Promise<FrameHeader | undefined> {
     this.#assertOpen();
-    const header = this.#frames.endingAt(position.revision)?.frame.header;
-    return header !== undefined && samePosition(header.last, position) ? header : undefined;
+    const header = this.#frames.holding(position.revision)?.frame.header;
+    return header !== undefined && isFound(header, position, options) ? header : undefined;
   }
 
   async newestSnapshot(): Promise<StoredSnapshot | undefined> {

@@ -5,6 +5,7 @@ import {
   isEvertreeError,
   ORIGIN,
   parsePosition,
+  samePosition,
   type ChangeSet,
   type ExactPosition,
   type Frame,
@@ -106,7 +107,7 @@ class Watch {
   async #follow(from: ExactPosition): Promise<void> {
     const { heartbeatMs } = this.#exchange.context.limits;
     using wake = new Wake(this.#exchange);
-    const reader = this.#store.journal.read(from);
+    const reader = this.#store.journal.read(await this.#boundary(from));
     const pace = new Pace();
     let position: Position = from;
     try {
@@ -128,7 +129,14 @@ class Watch {
     }
   }
 
-  /** The events of a frame's change sets after a revision: a client may resume in the middle of a frame. */
+  /** Where to begin reading for what follows a position: a client's last event may stand in the middle of a frame. */
+  async #boundary(position: ExactPosition): Promise<ExactPosition> {
+    if (position.revision === ORIGIN.revision) return position;
+    const frame = await this.#store.journal.find(position, { within: true });
+    return frame === undefined || samePosition(frame.last, position) ? position : frame.base;
+  }
+
+  /** The events of a frame's change sets after a revision. */
   #render(frame: Frame, after: number): string {
     let events = '';
     for (const { revision, time, author, message, operations: all } of this.#frames.decode(frame)) {

@@ -2,12 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { importValue, sameValue } from './content.ts';
 import { emptyDigest } from './digest.ts';
-import type { TreeNode } from './node.ts';
 import { digestOf } from './tree.ts';
 import type { Value } from './value.ts';
 
 function digest(value: Value): string {
-  return digestOf(importValue(value, [], 1) as TreeNode);
+  return digestOf(importValue(value, [], 1));
 }
 
 describe('the digest', () => {

@@ -14,7 +14,7 @@ export class Bodies {
 
   /**
    * Reads a whole body as UTF-8 text.
-   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding), REQUEST_INVALID (not UTF-8); ClientGone
+   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding), VALUE_INVALID (not UTF-8); ClientGone
    */
   async read(request: IncomingMessage, response: ServerResponse): Promise<string> {
     const limit = this.#limits.bodyBytes;
@@ -82,9 +82,9 @@ export function discardBody(request: IncomingMessage, limitBytes: number): void 
   request.resume();
 }
 
-/** @throws RequestError REQUEST_INVALID */
+/** @throws RequestError VALUE_INVALID */
 export function decodeText(bytes: Buffer): string {
-  if (!isUtf8(bytes)) throw new RequestError('REQUEST_INVALID', 'the body is not UTF-8');
+  if (!isUtf8(bytes)) throw new RequestError('VALUE_INVALID', 'the body is not UTF-8');
   const text = bytes.toString('utf8');
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

@@ -204,7 +204,12 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void
     return;
   }
   const code = BROKEN_REQUESTS[error.code ?? ''] ?? 'REQUEST_INVALID';
-  const problem = problemOf(new RequestError(code, `the request could not be read: ${error.message}`));
+  const problem = problemOf(
+    new RequestError(
+      code,
+      `the request could not be read: ${error.message}${error.code === 'HPE_INVALID_URL' ? '; percent-encode it' : ''}`,
+    ),
+  );
   const body = JSON.stringify(problem);
   const head = `HTTP/1.1 ${problem.status} ${problem.title}\r\nContent-Type: application/problem+json\r\n`;
   socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);

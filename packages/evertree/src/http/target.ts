@@ -1,8 +1,10 @@
-import { isUtf8 } from 'node:buffer';
 import { invalidPath, parsePath, type Path } from '@evertree/core';
 import { RequestError } from './problem.ts';
 
-/** A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. */
+/**
+ * A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. It is ASCII: Node refuses any
+ * other.
+ */
 export interface Target {
   /** The path, percent-encodings untouched. */
   readonly path: string;
@@ -14,9 +16,8 @@ export interface Target {
 
 /** @throws RequestError REQUEST_INVALID */
 export function parseTarget(raw: string): Target {
-  const text = asUtf8(raw);
-  const absolute = /^https?:\/\/([^/?#]*)/i.exec(text);
-  const local = absolute === null ? text : text.slice(absolute[0].length);
+  const absolute = /^https?:\/\/([^/?#]*)/i.exec(raw);
+  const local = absolute === null ? raw : raw.slice(absolute[0].length);
   const question = local.indexOf('?');
   const path = question < 0 ? local : local.slice(0, question);
   return {
@@ -27,15 +28,6 @@ export function parseTarget(raw: string): Target {
 }
 
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
-
-/** Some clients send UTF-8 as it is; Node reads the head as Latin-1. */
-function asUtf8(raw: string): string {
-  // oxlint-disable-next-line no-control-regex -- what is not ASCII is what is meant
-  if (!/[^\x00-\x7f]/.test(raw)) return raw;
-  const bytes = Buffer.from(raw, 'latin1');
-  if (!isUtf8(bytes)) throw new RequestError('REQUEST_INVALID', 'the request target is not UTF-8; percent-encode it');
-  return bytes.toString('utf8');
-}
 
 function parseParameters(query: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();

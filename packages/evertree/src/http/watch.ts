@@ -79,7 +79,7 @@ class Watch {
       } catch (error) {
         // Retention overtook this client, or another history took the place of the one that it read.
         if (!isEvertreeError(error, 'COMPACTED') && !isEvertreeError(error, 'HISTORY_MISMATCH')) throw error;
-        await this.#sendReset('compacted', formatPosition(from));
+        await this.#sendReset(error.code === 'COMPACTED' ? 'compacted' : 'beside', formatPosition(from));
         from = undefined;
       }
     }

@@ -30,6 +30,24 @@ const KEPT_CAPACITY = 1024 * 1024;
 /** Numbers frames, so that a node tells by itself whether this frame has named it. */
 let frames = 0;
 
+/** A key's number in the dictionary of the frame that last used it. */
+interface Name {
+  frame: number;
+  id: number;
+}
+
+/** The keys of late frames, of all writers: a map for each frame would be filled anew each time, which costs more than the look-ups. */
+const names = new Map<string, Name>();
+/** Names kept at the most; then all are forgotten. */
+const NAMES = 262_144;
+
+function newName(key: string): Name {
+  if (names.size >= NAMES) names.clear();
+  const name: Name = { frame: 0, id: 0 };
+  names.set(key, name);
+  return name;
+}
+
 export class BinaryBodyWriter implements BodyWriter {
   readonly codec = 'binary';
   #out = new ByteWriter(FIRST_CAPACITY);
@@ -37,7 +55,7 @@ export class BinaryBodyWriter implements BodyWriter {
   #nodes = ROOT_ID;
   #time = 0;
   #taken = false;
-  readonly #keys = new Map<string, number>();
+  #keys = 0;
 
   get length(): number {
     return this.#taken ? 0 : this.#out.length;
@@ -107,7 +125,7 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#nodes = ROOT_ID;
     this.#time = 0;
     this.#taken = false;
-    this.#keys.clear();
+    this.#keys = 0;
   }
 
   /** Names the nodes of a trail up to `level` that have no name yet. */
@@ -129,12 +147,13 @@ export class BinaryBodyWriter implements BodyWriter {
   }
 
   #key(key: string): void {
-    const id = this.#keys.get(key);
-    if (id !== undefined) {
-      this.#out.varint(id);
+    const known = names.get(key) ?? newName(key);
+    if (known.frame === this.#frame) {
+      this.#out.varint(known.id);
       return;
     }
-    this.#keys.set(key, this.#keys.size + 1);
+    known.frame = this.#frame;
+    known.id = ++this.#keys;
     this.#out.byte(0);
     this.#out.text(key);
   }

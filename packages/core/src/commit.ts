@@ -17,16 +17,22 @@ export interface CommitHost {
 
 /** A transaction that was committed. Its promises are made when they are asked for. */
 export class Commit {
-  /** The commit's position; that of the tree where there was nothing to change. */
-  readonly position: Position;
   /** Whether it changed anything, and so took a revision. */
   readonly changed: boolean;
   readonly #host: CommitHost;
+  readonly #epoch: number;
+  readonly #revision: number;
 
-  constructor(host: CommitHost, position: Position, changed: boolean) {
+  constructor(host: CommitHost, epoch: number, revision: number, changed: boolean) {
     this.#host = host;
-    this.position = position;
+    this.#epoch = epoch;
+    this.#revision = revision;
     this.changed = changed;
+  }
+
+  /** The commit's position; that of the tree where there was nothing to change. */
+  get position(): Position {
+    return { epoch: this.#epoch, revision: this.#revision };
   }
 
   /**

@@ -29,6 +29,7 @@ export class FrameSchedule {
       this.#scheduled = true;
       this.#clock.soon(() => {
         this.#scheduled = false;
+        this.#history.newTurn();
         // While a group is being written the next one may as well gather more: `written` cuts it.
         if (!this.#journal.busy) this.#cut();
       });

@@ -20,7 +20,6 @@ export function parsePath(path: PathLike): Path {
     throw invalidPath(path, `does not begin with "/"; write ${JSON.stringify(`/${path}`)}, or "" for the root`);
   }
   if (path.length > POINTER_LIMIT) throw invalidPath(`${path.slice(0, 40)}…`, `is longer than ${POINTER_LIMIT} characters`);
-  if (!path.isWellFormed()) throw invalidPath(path, 'has a lone surrogate');
   const segments = path.slice(1).split('/');
   if (segments.length > DEPTH_LIMIT) throw tooDeep(segments);
   return path.includes('~') ? segments.map(segment => unescape(segment, path)) : segments;
@@ -46,26 +45,36 @@ function unescape(segment: string, pointer: string): string {
   return segment.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
+/** A copy, so that the caller may go on using its array. What the segments say is checked where they become keys (checkNewKeys). */
 function checkSegments(path: unknown): Path {
   if (!Array.isArray(path)) {
-    throw new EvertreeError(
-      'PATH_INVALID',
-      `a path is a pointer such as "/a/b" or an array of strings, not ${path === null ? 'null' : typeof path}`,
-    );
+    const found = path === null ? 'null' : typeof path;
+    throw new EvertreeError('PATH_INVALID', `a path is a pointer such as "/a/b" or an array of strings, not ${found}`);
   }
   if (path.length > DEPTH_LIMIT) throw tooDeep(path);
+  const segments: string[] = [];
   for (let index = 0; index < path.length; index++) {
     const segment: unknown = path[index];
-    if (typeof segment !== 'string') {
-      throw new EvertreeError(
-        'PATH_INVALID',
-        `segment ${index} of a path is ${segment === null ? 'null' : `a ${typeof segment}`}, not a string`,
-      );
+    if (typeof segment === 'string') {
+      segments.push(segment);
+      continue;
     }
+    const found = segment === null ? 'null' : `a ${typeof segment}`;
+    throw new EvertreeError('PATH_INVALID', `segment ${index} of a path is ${found}, not a string`);
+  }
+  return segments;
+}
+
+/**
+ * Whether the segments of a path from `level` on can be keys that were not there before.
+ * @throws EvertreeError PATH_INVALID
+ */
+export function checkNewKeys(path: Path, level: number): void {
+  for (let index = level; index < path.length; index++) {
+    const segment = path[index]!;
     if (!segment.isWellFormed()) throw invalidPath([segment.toWellFormed()], 'has a lone surrogate');
     if (segment.length > KEY_LIMIT) throw invalidPath([`${segment.slice(0, 40)}…`], `is a key longer than ${KEY_LIMIT} characters`);
   }
-  return path as string[];
 }
 
 function tooDeep(segments: readonly unknown[]): EvertreeError {

@@ -119,7 +119,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     return this.#gate.state === 'open' ? undefined : this.#gate.reason();
   }
 
-  /** The largest change set, in bytes; for transactions. */
+  /** For transactions. */
   get changeSetBytes(): number {
     return this.limits.changeSetBytes;
   }
@@ -151,11 +151,11 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#assertNoTransaction();
     if (options !== undefined) checkPreconditions(options, this.position, path => this.digestAt(path));
     const { operations, before } = this.#transaction.run(callback, this.#guards);
-    if (operations.length === 0) return new Commit(this, this.position, false);
+    if (operations.length === 0) return this.#commit(false);
     this.#record(operations, before, options);
     this.#transaction.release();
     this.#schedule.committed();
-    return new Commit(this, this.position, true);
+    return this.#commit(true);
   }
 
   put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
@@ -231,8 +231,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
 
   /** For commits. */
   whenDurable(position: Position): Promise<void> {
-    const { state } = this;
-    const over = state === 'failed' || state === 'closed';
+    const over = this.state === 'failed' || this.state === 'closed';
     if (over && position.revision > this.stable.position.revision) return Promise.reject(this.#gate.reason());
     return this.#history.durability.wait(position);
   }
@@ -263,11 +262,10 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
     this.#gate.assertOpen();
     this.#history.checkFollows(frame);
-    const listeners = this.#listeners;
     const from = this.position;
-    const { epoch, observed } = applyFrame(this.#tree, frame, listeners.size > 0 ? path => listeners.concerns(path) : undefined);
+    const { epoch, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.concerns(path) : undefined);
     this.#history.follow(frame, epoch, trailer);
-    notifyOfFrame(listeners, frame, from, observed);
+    notifyOfFrame(this.#listeners, frame, from, observed);
     this.#events.emit('advanced');
   }
 
@@ -311,10 +309,14 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   }
 
   #record(operations: readonly NetOperation[], before: TreeNode | undefined, options: CommitOptions | undefined): void {
-    const from = this.position;
+    const from = before === undefined ? undefined : this.position;
     const time = this.#history.record(operations, this.#tree, options);
-    if (before === undefined || this.#listeners.size === 0 || !operations.some(({ path }) => this.#listeners.concerns(path))) return;
+    if (before === undefined || from === undefined || !operations.some(({ path }) => this.concerns(path))) return;
     notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time });
+  }
+
+  #commit(changed: boolean): Commit {
+    return new Commit(this, this.#history.epoch, this.#history.revision, changed);
   }
 
   #onProgress(): void {
@@ -338,8 +340,8 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
 
   /** Puts a received tree in this one's place: listeners are told the difference, in one batch. */
   #swapIn(tree: Tree, header: SnapshotHeader): void {
-    const before = this.#tree.pin();
     const from = this.position;
+    const before = this.#tree.pin();
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this);
     this.#history.replace(header);

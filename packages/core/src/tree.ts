@@ -1,7 +1,7 @@
 import { closeSum, formatDigest, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import { adopt, assign, copyNode, forEachChild, lookup, lookupHashed, TreeNode, type Child } from './node.ts';
 import { sameContent } from './content.ts';
-import { invalidPath, type Path } from './path.ts';
+import { checkNewKeys, invalidPath, type Path } from './path.ts';
 import type { Value } from './value.ts';
 
 /** What `put` and `delete` did. */
@@ -52,7 +52,11 @@ export class Tree {
     hashKey(key);
     const { lo, hi } = lanes;
     const old = lookupHashed(parent, key, lo);
-    if (old === child || (old !== undefined && typeof child === 'object' && sameContent(old, child))) return UNCHANGED;
+    if (old === undefined) {
+      if (made === 0) checkNewKeys(path, last);
+    } else if (old === child || (typeof child === 'object' && sameContent(old, child))) {
+      return UNCHANGED;
+    }
     this.change(parent, key, lo, hi, old, child);
     this.#touch(last);
     return made === 0 ? path.length : made;
@@ -209,7 +213,10 @@ export class Tree {
       if (!(child instanceof TreeNode) || child.generation !== this.generation) {
         if (child !== undefined && !(child instanceof TreeNode)) throw throughLeaf(path, level, child);
         if (child === undefined && !make) return -1;
-        if (child === undefined && made === 0) made = level + 1;
+        if (child === undefined && made === 0) {
+          checkNewKeys(path, level);
+          made = level + 1;
+        }
         hashKey(key);
         child = this.step(node, key, lanes.lo, lanes.hi, level, child);
       }

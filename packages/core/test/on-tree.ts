@@ -5,6 +5,7 @@ import { Transaction } from '../src/transaction.ts';
 import { Tree } from '../src/tree.ts';
 import type { Value } from '../src/value.ts';
 import { exportValue } from '../src/content.ts';
+import { Guards } from '../src/guards.ts';
 
 /** What a document was resolved into, and what it made of the tree. */
 export interface Outcome {
@@ -21,14 +22,12 @@ export interface Outcome {
 export function onTree(content: object, resolve: (tx: TransactionTarget) => void): Outcome {
   const tree = new Tree();
   const transaction = new Transaction(tree, { concerns: () => false, changeSetBytes: 1e9 });
-  transaction.begin();
-  transaction.put([], content);
-  transaction.finish();
+  const guards = new Guards();
+  transaction.run(tx => tx.put([], content), guards);
   transaction.release();
   const before = tree.pin();
-  transaction.begin();
   const spy = new Spy(transaction);
-  resolve(spy);
+  transaction.run(() => resolve(spy), guards);
   const operations = netOperations(spy.written, before, tree.root).map(
     ({ path, child }) => `${child === undefined ? 'delete' : 'put'} ${path.join('/')}`,
   );

@@ -119,7 +119,7 @@ export class DiskJournal implements Journal {
   }
 
   onProgress(listener: () => void): Disposable {
-    return this.#parts.commit.progress.on(listener);
+    return this.#parts.commit.events.on('progress', listener);
   }
 
   read(position: ExactPosition): FrameReader {

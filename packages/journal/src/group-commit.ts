@@ -1,21 +1,25 @@
 import type { Clock, ExactPosition, Frame, JournalState, Reporter } from '@evertree/core';
-import { EvertreeError } from '@evertree/core';
+import { Emitter, EvertreeError } from '@evertree/core';
 import type { ActiveSegment, Group, PendingFrame } from './active-segment.ts';
 import { recordBytes } from './active-segment.ts';
 import { asError, isNoSpace, journalClosed, storageFailed } from './failure.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { checkFollows } from './follow.ts';
 import type { History } from './history.ts';
-import { Progress } from './progress.ts';
 
 /** Bytes of one write; a frame that is longer goes alone. */
 export const GROUP_LIMIT_BYTES = 4 * 1024 * 1024;
 /** A full disk is tried again after this. */
 export const FULL_RETRY_MS = 1_000;
 
+export interface JournalEvents {
+  /** A group became stable, or the state changed. */
+  progress: () => void;
+}
+
 /** Makes frames stable: one write in flight; what comes meanwhile makes up the next group. */
 export class GroupCommit {
-  readonly progress: Progress;
+  readonly events: Emitter<JournalEvents>;
   readonly #history: History;
   readonly #clock: Clock;
   readonly #report: Reporter;
@@ -41,7 +45,7 @@ export class GroupCommit {
     this.#report = report;
     this.#last = history.stable;
     this.#stream = stream;
-    this.progress = new Progress(report);
+    this.events = new Emitter(report);
   }
 
   get state(): JournalState {
@@ -102,14 +106,14 @@ export class GroupCommit {
       this.#stumble(error);
       if (!this.#isUsable()) throw this.#unusable();
     }
-    this.progress.tell();
+    this.events.emit('progress');
   }
 
   /** Something beside the groups failed on the disk. */
   fail(error: unknown): void {
     if (!this.#isUsable()) return;
     this.#stumble(error);
-    this.progress.tell();
+    this.events.emit('progress');
   }
 
   /** Lets what is in flight end, and takes nothing until `resume`. What could not be written is dropped: it is void. */
@@ -132,7 +136,7 @@ export class GroupCommit {
     this.#pendingBytes = 0;
     this.#waiters.resolve(Infinity);
     this.#recover();
-    this.progress.tell();
+    this.events.emit('progress');
   }
 
   /** Makes stable what can be, then takes nothing more. */
@@ -151,7 +155,7 @@ export class GroupCommit {
     }
     this.#state = 'closed';
     this.#waiters.reject(journalClosed());
-    this.progress.tell();
+    this.events.emit('progress');
   }
 
   #assertUsable(): void {
@@ -288,7 +292,7 @@ export class GroupCommit {
   #tell(): void {
     if (!this.#untold) return;
     this.#untold = false;
-    this.progress.tell();
+    this.events.emit('progress');
   }
 
   #recover(): void {

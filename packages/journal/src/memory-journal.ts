@@ -15,12 +15,12 @@ import type {
   StoredFrame,
   StoredSnapshot,
 } from '@evertree/core';
-import { EvertreeError, ORIGIN, samePosition } from '@evertree/core';
+import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
 import { journalClosed } from './failure.ts';
 import { checkFollows, describe } from './follow.ts';
 import { isFound, type FindOptions } from './found.ts';
 import { FrameTail } from './frame-tail.ts';
-import { Progress } from './progress.ts';
+import type { JournalEvents } from './group-commit.ts';
 import { settleIdentity } from './site-file.ts';
 
 /** Frames kept for secondaries; one that falls further behind gets a full copy. */
@@ -45,7 +45,7 @@ export class MemoryJournal implements Journal {
   readonly busy = false;
   readonly #clock: Clock;
   readonly #frames: FrameTail;
-  readonly #progress: Progress;
+  readonly #events: Emitter<JournalEvents>;
   readonly #peers = new Map<string, ExactPosition>();
   #identity: Identity;
   #state: JournalState = 'open';
@@ -60,7 +60,7 @@ export class MemoryJournal implements Journal {
     this.#clock = given.clock;
     this.#identity = settleIdentity(undefined, given.identity ?? {}, given.random);
     this.#frames = new FrameTail(given.maxBytes ?? MEMORY_JOURNAL_BYTES);
-    this.#progress = new Progress(given.report);
+    this.#events = new Emitter(given.report);
   }
 
   get identity(): Identity {
@@ -113,7 +113,7 @@ export class MemoryJournal implements Journal {
   }
 
   onProgress(listener: () => void): Disposable {
-    return this.#progress.on(listener);
+    return this.#events.on('progress', listener);
   }
 
   read(position: ExactPosition): FrameReader {
@@ -180,7 +180,7 @@ export class MemoryJournal implements Journal {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#frames.clear();
-    this.#progress.tell();
+    this.#events.emit('progress');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -223,7 +223,7 @@ export class MemoryJournal implements Journal {
     this.#telling = true;
     this.#clock.soon(() => {
       this.#telling = false;
-      this.#progress.tell();
+      this.#events.emit('progress');
     });
   }
 }

@@ -1,0 +1,73 @@
+import { cp, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nodeDisk, openJournal } from '@evertree/journal';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { testJournal } from './journal.ts';
+
+const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+const supports = { durable: true, snapshots: true, tearing: true };
+
+testJournal(
+  'on a real file system',
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), 'evertree-journal-'));
+    // A process can't end without a word here: what it left is taken over by a copy, and the old directory stays its own.
+    let directory = join(root, '0');
+    let crashes = 0;
+    return {
+      open: (identity = {}, options = {}) => openJournal({ ...host, disk: nodeDisk(directory), identity, options }),
+      crash: async () => {
+        const next = join(root, String(++crashes));
+        await cp(directory, next, { recursive: true, filter: path => !path.endsWith('lock') });
+        directory = next;
+      },
+      tear: async bytes => {
+        const newest = (await readdir(join(directory, 'journal')))
+          .filter(name => name.endsWith('.evj'))
+          .toSorted()
+          .at(-1)!;
+        const path = join(directory, 'journal', newest);
+        const file = await open(path, 'r+');
+        const content = Buffer.alloc((await stat(path)).size);
+        await file.read(content, 0, content.length, 0);
+        await file.truncate(lastByte(content) - bytes);
+        await file.close();
+      },
+      [Symbol.asyncDispose]: () => rm(root, { recursive: true }),
+    };
+  },
+  supports,
+);
+
+for (const sync of ['dsync', 'fdatasync'] as const) {
+  testJournal(
+    `on a faulty disk in memory (${sync})`,
+    async () => {
+      let disk = new FaultDisk();
+      return {
+        open: (identity = {}, options = {}) => openJournal({ ...host, disk, identity, options: { sync, ...options } }),
+        crash: async () => {
+          disk = disk.crash();
+        },
+        tear: async bytes => {
+          const newest = disk.files
+            .filter(path => path.endsWith('.evj'))
+            .toSorted()
+            .at(-1)!;
+          // The blocks of it never came: zeros, as everything that was laid out ahead.
+          disk.overwrite(newest, content => content.fill(0, lastByte(content) - bytes));
+        },
+        [Symbol.asyncDispose]: async () => undefined,
+      };
+    },
+    supports,
+  );
+}
+
+function lastByte(content: Buffer): number {
+  let end = content.length;
+  while (content[end - 1] === 0) end--;
+  return end;
+}

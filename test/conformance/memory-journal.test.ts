@@ -1,0 +1,15 @@
+import { MemoryJournal } from '@evertree/journal';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { testJournal } from './journal.ts';
+
+const ringBytes = 16 * 1024 * 1024;
+
+testJournal(
+  'in memory',
+  async () => ({
+    open: async (identity = {}) =>
+      new MemoryJournal({ clock: systemClock, random: systemRandom, report: () => undefined, identity, maxBytes: ringBytes }),
+    [Symbol.asyncDispose]: async () => undefined,
+  }),
+  { durable: false, snapshots: false, tearing: false, ringBytes },
+);

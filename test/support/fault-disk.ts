@@ -1,0 +1,405 @@
+import type { Disk, DiskFile, OpenOptions } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
+
+/** What a test may make fail, hold up, or count. */
+export type DiskOperation =
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'sync'
+  | 'truncate'
+  | 'rename'
+  | 'remove'
+  | 'list'
+  | 'makeDirectory'
+  | 'syncDirectory'
+  | 'lock';
+
+export interface Fault {
+  readonly operation: DiskOperation;
+  /** Only on paths that match. */
+  readonly path?: RegExp;
+  /** `ENOSPC`, `EIO`, `EROFS`, … */
+  readonly code: string;
+  /** How often; always if left out. */
+  readonly times?: number;
+}
+
+export interface FaultDiskOptions {
+  /** What reaches the disk of unsynced writes, and in which order, is decided in units of this. */
+  readonly blockBytes?: 512 | 4096;
+  /** Room on the device; writes beyond it end with ENOSPC, after what fits. */
+  readonly capacityBytes?: number;
+}
+
+/** Something that happened to a file since it was last synced. */
+type Change =
+  | { readonly type: 'write'; readonly offset: number; readonly data: Buffer }
+  | { readonly type: 'truncate'; readonly length: number };
+
+/** A file's bytes: as a process sees them, and as they are on the platter. */
+class Inode {
+  seen = Buffer.alloc(0);
+  durable = Buffer.alloc(0);
+  changes: Change[] = [];
+
+  write(data: Uint8Array, offset: number, blockBytes: number): Change[] {
+    const added: Change[] = [];
+    for (let at = 0; at < data.length;) {
+      const length = Math.min(data.length - at, blockBytes - ((offset + at) % blockBytes));
+      added.push({ type: 'write', offset: offset + at, data: Buffer.from(data.subarray(at, at + length)) });
+      at += length;
+    }
+    this.seen = applyAll(this.seen, added);
+    this.changes = [...this.changes, ...added];
+    return added;
+  }
+
+  truncate(length: number): void {
+    const change: Change = { type: 'truncate', length };
+    this.seen = applyAll(this.seen, [change]);
+    this.changes.push(change);
+  }
+
+  /** @param changes those that become durable; all if left out */
+  sync(changes: readonly Change[] = this.changes): void {
+    const now = new Set(changes);
+    this.durable = applyAll(
+      this.durable,
+      this.changes.filter(change => now.has(change)),
+    );
+    this.changes = this.changes.filter(change => !now.has(change));
+  }
+}
+
+/** Changes the bytes in place, or in a longer buffer that is made once. */
+function applyAll(bytes: Buffer<ArrayBuffer>, changes: readonly Change[]): Buffer<ArrayBuffer> {
+  const ends = changes.map(change => (change.type === 'write' ? change.offset + change.data.length : 0));
+  let length = bytes.length;
+  const buffer = ends.some(end => end > bytes.length)
+    ? Buffer.concat(
+        [bytes],
+        ends.reduce((a, b) => Math.max(a, b), length),
+      )
+    : bytes;
+  for (const change of changes) {
+    if (change.type === 'write') {
+      change.data.copy(buffer, change.offset);
+      length = Math.max(length, change.offset + change.data.length);
+    } else {
+      // What is cut off is zero when the file grows over it again.
+      buffer.fill(0, Math.min(change.length, buffer.length));
+      length = change.length;
+    }
+  }
+  if (length > buffer.length) return Buffer.concat([buffer], length);
+  return buffer.subarray(0, length);
+}
+
+/** Something that happened to names since their directory was last synced. */
+type Naming =
+  | { readonly type: 'add'; readonly path: string; readonly inode: Inode | 'directory' }
+  | { readonly type: 'rename'; readonly from: string; readonly to: string }
+  | { readonly type: 'remove'; readonly path: string };
+
+type Names = Map<string, Inode | 'directory'>;
+
+/**
+ * A disk in memory that keeps what a real one may lose. After `powerLoss` any subset of the blocks and names that were not synced is
+ * there, in any order; after `crash` (of the process alone) all of them are.
+ */
+export class FaultDisk implements Disk {
+  /** Calls so far that changed something or made it durable. */
+  steps = 0;
+  #names: Names = new Map();
+  #durableNames: Names = new Map();
+  #namings: Naming[] = [];
+  #faults: (Fault & { left: number })[] = [];
+  #holds: { readonly operation: DiskOperation; readonly path: RegExp; readonly released: Promise<void> }[] = [];
+  #lastStep = Infinity;
+  #dead = false;
+  #locked = false;
+  #mark = 'original';
+  readonly #blockBytes: number;
+  capacityBytes: number;
+
+  constructor(options: FaultDiskOptions = {}) {
+    this.#blockBytes = options.blockBytes ?? 512;
+    this.capacityBytes = options.capacityBytes ?? 1024 ** 4;
+  }
+
+  // What happens to it
+
+  /** The process died. @returns the disk as the next one finds it */
+  crash(): FaultDisk {
+    return this.#successor(new Map([...this.#names].map(([path, inode]) => [path, inode === 'directory' ? inode : settled(inode.seen)])));
+  }
+
+  /** The power went. @param random in [0, 1) @returns the disk as it is found when the power is back */
+  powerLoss(random: () => number): FaultDisk {
+    // Nothing, everything, and all between are worth as much.
+    const chance = [0, 1, random(), random()][Math.floor(random() * 4)]!;
+    const survives = () => random() < chance;
+    const names: Names = new Map(this.#durableNames);
+    for (const naming of this.#namings) if (survives()) rename(names, naming);
+    const found: Names = new Map();
+    for (const [path, inode] of names) found.set(path, inode === 'directory' ? inode : settled(remains(inode, survives)));
+    return this.#successor(found);
+  }
+
+  /** What a tool makes that copies file by file: other inodes. @param read what it finds in a file, if it is not what is there now */
+  copy(read: (path: string, bytes: Buffer) => Buffer | undefined = (_, bytes) => bytes): FaultDisk {
+    const found: Names = new Map();
+    for (const [path, inode] of this.#names) {
+      const bytes = inode === 'directory' ? undefined : read(path, inode.seen);
+      if (inode === 'directory') found.set(path, inode);
+      else if (bytes !== undefined) found.set(path, settled(bytes));
+    }
+    const copy = this.#successor(found, false);
+    copy.#mark = `${this.#mark}, copied`;
+    return copy;
+  }
+
+  fail(fault: Fault): Disposable {
+    const entry = { ...fault, left: fault.times ?? Infinity };
+    this.#faults.push(entry);
+    return { [Symbol.dispose]: () => void (this.#faults = this.#faults.filter(other => other !== entry)) };
+  }
+
+  /** Lets asynchronous calls wait until the result is called; what they do is not done before. */
+  hold(operation: DiskOperation, path = /./): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const entry = { operation, path, released: promise };
+    this.#holds.push(entry);
+    return () => {
+      this.#holds = this.#holds.filter(other => other !== entry);
+      resolve();
+    };
+  }
+
+  /** Everything fails from the step after `steps` more on, as if the process had died there. */
+  dieAfter(steps: number): void {
+    this.#lastStep = this.steps + steps;
+  }
+
+  // What a test looks at
+
+  get files(): string[] {
+    return [...this.#names].filter(([, inode]) => inode !== 'directory').map(([path]) => path);
+  }
+
+  bytes(path: string): Buffer {
+    return Buffer.from(this.#inode(path).seen);
+  }
+
+  /** Changes a file behind everybody's back, durably. */
+  overwrite(path: string, change: (bytes: Buffer) => Buffer): void {
+    const inode = this.#inode(path);
+    inode.seen = Buffer.from(change(Buffer.from(inode.seen)));
+    inode.durable = Buffer.from(inode.seen);
+    inode.changes = [];
+  }
+
+  /** Removes a file behind everybody's back, durably. */
+  erase(path: string): void {
+    this.#names.delete(path);
+    this.#durableNames.delete(path);
+  }
+
+  // Disk
+
+  async open(path: string, options: OpenOptions): Promise<DiskFile> {
+    await this.#turn('open', path);
+    return this.#open(path, options);
+  }
+
+  openSync(path: string, options: OpenOptions): DiskFile {
+    this.#enter('open', path);
+    return this.#open(path, options);
+  }
+
+  async list(directory: string): Promise<string[]> {
+    await this.#turn('list', directory);
+    const prefix = `${directory}/`;
+    return [...this.#names.keys()].filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length));
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await this.#turn('makeDirectory', path);
+    if (!this.#names.has(path)) this.#name({ type: 'add', path, inode: 'directory' });
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#turn('rename', to);
+    this.#inode(from);
+    this.#name({ type: 'rename', from, to });
+  }
+
+  renameSync(from: string, to: string): void {
+    this.#enter('rename', to);
+    this.#inode(from);
+    this.#name({ type: 'rename', from, to });
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#turn('remove', path);
+    this.#inode(path);
+    this.#name({ type: 'remove', path });
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    await this.#turn('syncDirectory', path);
+    this.#syncNames(path);
+  }
+
+  syncDirectorySync(path: string): void {
+    this.#enter('syncDirectory', path);
+    this.#syncNames(path);
+  }
+
+  async mark(): Promise<string> {
+    return this.#mark;
+  }
+
+  async space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
+    return { totalBytes: this.capacityBytes, freeBytes: this.capacityBytes - this.#usedBytes() };
+  }
+
+  async lock(): Promise<AsyncDisposable> {
+    this.#enter('lock', 'lock');
+    if (this.#locked) throw new EvertreeError('DIRECTORY_IN_USE', 'the disk in memory is in use', { directory: 'memory' });
+    this.#locked = true;
+    return { [Symbol.asyncDispose]: async () => void (this.#locked = false) };
+  }
+
+  #open(path: string, options: OpenOptions): DiskFile {
+    if (!this.#names.has(path) && options.create === true) this.#name({ type: 'add', path, inode: new Inode() });
+    const inode = this.#inode(path);
+    const turn = (operation: DiskOperation) => this.#turn(operation, path);
+    const write = (buffers: readonly Uint8Array[], offset: number): Change[] => {
+      const data = Buffer.concat(buffers);
+      const room = this.capacityBytes - this.#usedBytes() + inode.seen.length - offset;
+      const changes = inode.write(data.subarray(0, Math.max(0, room)), offset, this.#blockBytes);
+      if (data.length > room) throw diskError('ENOSPC', 'write', path);
+      return changes;
+    };
+    return {
+      size: async () => inode.seen.length,
+      read: async (buffer, offset) => {
+        await turn('read');
+        return inode.seen.copy(buffer, 0, offset, offset + buffer.length);
+      },
+      write: async (buffers, offset) => {
+        await turn('write');
+        const changes = write(buffers, offset);
+        await nextTurn();
+        if (options.durableWrites === true) inode.sync(changes);
+      },
+      writeSync: (buffers, offset) => {
+        this.#enter('write', path);
+        const changes = write(buffers, offset);
+        if (options.durableWrites === true) inode.sync(changes);
+      },
+      sync: async () => {
+        await turn('sync');
+        inode.sync();
+      },
+      syncSync: () => {
+        this.#enter('sync', path);
+        inode.sync();
+      },
+      truncate: async length => {
+        await turn('truncate');
+        inode.truncate(length);
+      },
+      close: async () => undefined,
+    };
+  }
+
+  /** What a call goes through that may wait. */
+  async #turn(operation: DiskOperation, path: string): Promise<void> {
+    await nextTurn();
+    for (const hold of this.#holds) if (hold.operation === operation && hold.path.test(path)) await hold.released;
+    this.#enter(operation, path);
+  }
+
+  #enter(operation: DiskOperation, path: string): void {
+    if (!['open', 'read', 'list', 'lock'].includes(operation)) this.steps++;
+    if (this.steps > this.#lastStep) this.#dead = true;
+    if (this.#dead) throw diskError('EDEAD', operation, path);
+    const fault = this.#faults.find(each => each.operation === operation && each.left > 0 && (each.path?.test(path) ?? true));
+    if (fault === undefined) return;
+    fault.left--;
+    throw diskError(fault.code, operation, path);
+  }
+
+  #inode(path: string): Inode {
+    const inode = this.#names.get(path);
+    if (inode === undefined || inode === 'directory') throw diskError('ENOENT', 'open', path);
+    return inode;
+  }
+
+  #name(naming: Naming): void {
+    rename(this.#names, naming);
+    this.#namings.push(naming);
+  }
+
+  #syncNames(directory: string): void {
+    const isHere = (naming: Naming) => parent(naming.type === 'rename' ? naming.to : naming.path) === directory;
+    for (const naming of this.#namings.filter(isHere)) rename(this.#durableNames, naming);
+    this.#namings = this.#namings.filter(naming => !isHere(naming));
+  }
+
+  #usedBytes(): number {
+    let sum = 0;
+    for (const inode of this.#names.values()) if (inode !== 'directory') sum += inode.seen.length;
+    return sum;
+  }
+
+  #successor(names: Names, kill = true): FaultDisk {
+    if (kill) this.#dead = true;
+    const next = new FaultDisk({ blockBytes: this.#blockBytes as 512 | 4096, capacityBytes: this.capacityBytes });
+    next.#names = names;
+    next.#durableNames = new Map(names);
+    next.#mark = this.#mark;
+    return next;
+  }
+}
+
+function rename(names: Names, naming: Naming): void {
+  if (naming.type === 'add') names.set(naming.path, naming.inode);
+  else if (naming.type === 'remove') names.delete(naming.path);
+  else {
+    const inode = names.get(naming.from);
+    // The making of the file may have been lost, and its new name not: a rename is one step, and brings the file along.
+    if (inode === undefined) return;
+    names.delete(naming.from);
+    names.set(naming.to, inode);
+  }
+}
+
+function settled(bytes: Buffer): Inode {
+  const inode = new Inode();
+  inode.seen = Buffer.from(bytes);
+  inode.durable = Buffer.from(bytes);
+  return inode;
+}
+
+function remains(inode: Inode, survives: () => boolean): Buffer {
+  return applyAll(
+    Buffer.from(inode.durable),
+    inode.changes.filter(() => survives()),
+  );
+}
+
+function parent(path: string): string {
+  return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise(resolve => void setImmediate(resolve));
+}
+
+function diskError(code: string, operation: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${operation} '${path}'`), { code });
+}

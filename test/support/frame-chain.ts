@@ -1,0 +1,62 @@
+import { frameHash, NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
+import type { Epoch, ExactPosition, Frame, SnapshotHeader } from '@evertree/core';
+
+/** The history of a stream, as a journal sees it: frames that follow each other. Bodies are any bytes. */
+export class FrameChain {
+  readonly stream: string;
+  readonly frames: Frame[] = [];
+  readonly epochs: Epoch[] = [];
+  position: ExactPosition;
+  time = 1_000;
+  #chain: string = NO_CHAIN;
+
+  constructor(stream = '5a'.repeat(16), position: ExactPosition = ORIGIN) {
+    this.stream = stream;
+    this.position = position;
+  }
+
+  /** The frame after the last one. The first one begins an epoch, and so do those that are asked to. */
+  next(options: { readonly bytes?: number; readonly count?: number; readonly beginsEpoch?: boolean } = {}): Frame {
+    const base = this.position;
+    const beginsEpoch = options.beginsEpoch ?? this.epochs.length === 0;
+    if (beginsEpoch) {
+      const number = base.epoch + 1;
+      const id = number.toString(16).padStart(16, '7');
+      this.epochs.push({ number, id, site: 'a', base, reason: 'start', time: this.time });
+    }
+    const { number: epoch, id: epochId } = this.epochs.at(-1)!;
+    const count = beginsEpoch ? 1 : (options.count ?? 1);
+    const last = { epoch, epochId, revision: base.revision + count };
+    const body = Buffer.alloc(options.bytes ?? 40, `${last.revision} `);
+    const firstTime = this.time;
+    this.time += count;
+    const frame = sealFrame(
+      {
+        codec: 'binary',
+        beginsEpoch,
+        stream: this.stream,
+        epoch,
+        epochId,
+        base,
+        last,
+        digest: last.revision.toString(16).padStart(16, '0'),
+        firstTime,
+        lastTime: this.time - 1,
+        count,
+        previous: this.#chain,
+        bodyLength: body.length,
+      },
+      body,
+    );
+    this.position = last;
+    this.#chain = frameHash(frame);
+    this.frames.push(frame);
+    return frame;
+  }
+
+  /** A head for a snapshot at `position`. */
+  snapshotHeader(position: ExactPosition = this.position): SnapshotHeader {
+    const digest = position.revision.toString(16).padStart(16, '0');
+    return { stream: this.stream, position, digest, chain: this.#chain, epochs: this.epochs, time: this.time };
+  }
+}

@@ -54,7 +54,8 @@ export class HttpSite implements AsyncDisposable {
   /** Sends a target as it is: `fetch` would collapse its dots. */
   async send(method: string, target: string, { headers = {}, body }: SendOptions = {}): Promise<Answer> {
     // Node frames a body by itself only for some methods.
-    const length: Record<string, string> = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
+    const length: Record<string, string> =
+      body === undefined || 'Transfer-Encoding' in headers ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
     const { hostname: host, port } = this.url;
     const request = httpRequest({ agent: this.#agent, host, port, method, path: target, headers: { ...length, ...headers } });
     const answered = once(request, 'response') as Promise<[IncomingMessage]>;

@@ -61,7 +61,13 @@ abstract class SimulatedSite {
     const { clock, random } = this.simulation;
     const journal = new VirtualJournal(this.name, this.storage, clock);
     journal.syncMs = this.syncMs;
-    const store = await Store.open({ journal, clock, random, report: report => void this.reports.push(report), limits: { frameBytes: this.frameBytes } });
+    const store = await Store.open({
+      journal,
+      clock,
+      random,
+      report: report => void this.reports.push(report),
+      limits: { frameBytes: this.frameBytes },
+    });
     this.running = { store, journal, transport };
     return store;
   }

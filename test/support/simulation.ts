@@ -52,6 +52,7 @@ export class Simulation {
   /** Lets so much virtual time pass. */
   async pass(durationMs: number): Promise<void> {
     const end = this.#nowMs + durationMs;
+    await settle();
     while (await this.#runNext(end)) continue;
     this.#nowMs = end;
   }

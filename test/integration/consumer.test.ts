@@ -1,0 +1,450 @@
+import { Consumer } from '@evertree/consumer';
+import type { ConsumerOptions } from '@evertree/consumer';
+import { frameBody, sealFrame, Store } from '@evertree/core';
+import type { EvertreeError, Frame, Hello, Message, Report, SnapshotHeader } from '@evertree/core';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ScriptedTransport } from '../support/scripted-link.ts';
+import type { ScriptedLink } from '../support/scripted-link.ts';
+import { Simulation } from '../support/simulation.ts';
+import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
+
+/** A primary's history, ready to be sent in any order: one frame a commit, `/n` counting them. */
+class History {
+  readonly store: Store;
+  readonly storage: VirtualStorage;
+
+  private constructor(store: Store, storage: VirtualStorage) {
+    this.store = store;
+    this.storage = storage;
+  }
+
+  static async make(simulation: Simulation, site: string, commits: number): Promise<History> {
+    const { clock, random } = simulation;
+    const storage = new VirtualStorage();
+    const store = await Store.open({ journal: new VirtualJournal(site, storage, clock), clock, random });
+    const history = new History(store, storage);
+    await history.grow(simulation, commits);
+    return history;
+  }
+
+  async grow(simulation: Simulation, commits: number): Promise<void> {
+    for (let index = 0; index < commits; index++) {
+      this.store.put('/n', this.frames.length + 1);
+      this.store.cut();
+      await simulation.during(this.store.flush());
+    }
+  }
+
+  get frames(): readonly Frame[] {
+    return this.storage.frames.map(stored => stored.frame);
+  }
+
+  message(index: number): Message {
+    return { type: 'frame', bytes: this.frames[index]!.bytes };
+  }
+
+  hello(more: Partial<Hello> = {}): Hello {
+    const { site, stream, stable, epochs } = this.store;
+    return { protocols: [1], program: 'test', site, role: 'primary', stream, ...stable, epochs, durable: true, ...more };
+  }
+
+  snapshot(): { readonly header: SnapshotHeader; readonly chunks: readonly Uint8Array[] } {
+    using snapshot = this.store.snapshot();
+    return { header: snapshot.header, chunks: Array.from(snapshot.chunks(), chunk => Uint8Array.from(chunk)) };
+  }
+}
+
+/** The secondary that is looked at. */
+class Secondary {
+  readonly simulation: Simulation;
+  readonly reports: Report[] = [];
+  readonly kept: { readonly bytes: Uint8Array; readonly error: EvertreeError }[] = [];
+  storage = new VirtualStorage();
+  transport!: ScriptedTransport;
+  journal!: VirtualJournal;
+  store!: Store;
+  consumer!: Consumer;
+
+  constructor(simulation: Simulation) {
+    this.simulation = simulation;
+  }
+
+  async start(limits: ConsumerOptions['limits'] = {}): Promise<void> {
+    const { clock, random } = this.simulation;
+    this.journal = new VirtualJournal('s', this.storage, clock);
+    this.store = await Store.open({ journal: this.journal, clock, random, report: report => void this.reports.push(report) });
+    this.transport = new ScriptedTransport();
+    const keepQuarantined = (bytes: Uint8Array, error: EvertreeError): void => void this.kept.push({ bytes, error });
+    this.consumer = new Consumer({ store: this.store, transport: this.transport, limits, keepQuarantined });
+    await this.consumer.open();
+  }
+
+  async restart(): Promise<void> {
+    await this.simulation.during(this.consumer.close());
+    await this.simulation.during(this.store.close());
+    await this.start();
+  }
+
+  async connect(hello: Hello, remote = 'there:1'): Promise<ScriptedLink> {
+    const link = this.transport.connect(remote, hello);
+    await this.simulation.pass(0);
+    return link;
+  }
+}
+
+let simulation: Simulation;
+let history: History;
+let secondary: Secondary;
+
+beforeEach(async () => {
+  simulation = new Simulation(7);
+  history = await History.make(simulation, 'a', 5);
+  secondary = new Secondary(simulation);
+  await secondary.start();
+});
+
+function acknowledged(link: ScriptedLink): [applied: number, durable: number][] {
+  return link.of('acknowledge').map(({ applied, durable }) => [applied.revision, durable.revision]);
+}
+
+function beginSnapshot(link: ScriptedLink): readonly Uint8Array[] {
+  const { header, chunks } = history.snapshot();
+  link.say({ type: 'snapshot-begin', header, reason: 'for this test' });
+  return chunks;
+}
+
+describe('frames at a secondary', () => {
+  it('are applied in order, acknowledged as applied at once and as durable when they are', async () => {
+    secondary.journal.syncMs = 20;
+    const link = await secondary.connect(history.hello());
+    const frames = history.frames;
+    for (const index of frames.keys()) link.say(history.message(index));
+    const last = frames.at(-1)!.header.last.revision;
+    await simulation.pass(5);
+    expect(acknowledged(link)).toEqual([[last, 0]]);
+    await simulation.pass(100);
+    expect(acknowledged(link).at(-1)).toEqual([last, last]);
+    expect(secondary.store.digest).toBe(history.store.digest);
+    expect(secondary.consumer.state).toMatchObject({ state: 'replicating', lag: { revisions: 0, ms: 0 } });
+  });
+
+  it('that come again change nothing and are acknowledged again', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1, 2, 0, 1, 2]) link.say(history.message(index));
+    await simulation.pass(100);
+    const { length } = link.of('acknowledge');
+    link.say(history.message(1));
+    await simulation.pass(100);
+    expect(link.of('acknowledge').length).toBe(length + 1);
+    expect(secondary.store.position).toEqual(history.frames[2]!.header.last);
+    expect(link.closed).toBeUndefined();
+  });
+
+  it('that come again after a restart are known from the journal', async () => {
+    const first = await secondary.connect(history.hello());
+    for (const index of [0, 1, 2]) first.say(history.message(index));
+    await simulation.pass(100);
+    await secondary.restart();
+    const link = await secondary.connect(history.hello());
+    // The first two are looked up; the third waits for them.
+    for (const index of [0, 1, 3]) link.say(history.message(index));
+    await simulation.pass(100);
+    expect(link.closed).toBeUndefined();
+    expect(secondary.store.position).toEqual(history.frames[3]!.header.last);
+  });
+
+  it('that are missing are asked for once, and what is on its way is dropped until they follow', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 2, 3, 4, 5]) link.say(history.message(index));
+    await simulation.pass(100);
+    expect(link.of('resend')).toEqual([{ type: 'resend', after: history.frames[0]!.header.last }]);
+    expect(secondary.store.position).toEqual(history.frames[0]!.header.last);
+    for (const index of [1, 2, 3, 4, 5]) link.say(history.message(index));
+    await simulation.pass(100);
+    expect(link.of('resend').length).toBe(1);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('of another history are refused with both positions, and change nothing', async () => {
+    const other = await History.make(simulation, 'a', 5);
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1]) link.say(history.message(index));
+    await simulation.pass(100);
+    const { digest } = secondary.store;
+    const { header } = other.frames[2]!;
+    link.say({ type: 'frame', bytes: sealFrame({ ...header, stream: history.store.stream! }, frameBody(other.frames[2]!)).bytes });
+    await simulation.pass(100);
+    expect(link.closed).toMatchObject({ reason: 'history-mismatch', explanation: expect.stringMatching(/1-2.*1-3.*1-2/) });
+    expect(secondary.store.digest).toBe(digest);
+    expect(secondary.consumer.state).toMatchObject({ state: 'offline', lastError: expect.stringContaining('history-mismatch') });
+  });
+
+  it('of another stream are refused', async () => {
+    const other = await History.make(simulation, 'a', 5);
+    const link = await secondary.connect(history.hello());
+    link.say(history.message(0));
+    link.say(other.message(0));
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('stream-mismatch');
+  });
+});
+
+describe('quarantine', () => {
+  const spoilt: readonly [name: string, spoil: (frame: Frame) => Uint8Array, code: string][] = [
+    ['no frame at all', () => Buffer.from('not a frame'), 'FORMAT_INVALID'],
+    ['a flipped bit', frame => flip(frame.bytes, 200 % frame.bytes.length), 'FORMAT_INVALID'],
+    ['a truncated frame', frame => frame.bytes.subarray(0, frame.bytes.length - 3), 'FORMAT_INVALID'],
+    ['a version of the future', frame => flip(frame.bytes, 4), 'FORMAT_UNSUPPORTED'],
+    ['another digest', frame => sealFrame({ ...frame.header, digest: '0123456789abcdef' }, frameBody(frame)).bytes, 'DIGEST_MISMATCH'],
+  ];
+
+  it.each(spoilt)('takes %s, keeps it, and reads nothing after it', async (_name, spoil, code) => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1]) link.say(history.message(index));
+    await simulation.pass(100);
+    const { digest, position } = secondary.store;
+    const bytes = spoil(history.frames[2]!);
+    link.say({ type: 'frame', bytes });
+    link.sayLate(history.message(2));
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('quarantined');
+    expect([secondary.store.digest, secondary.store.position]).toEqual([digest, position]);
+    expect(secondary.kept).toMatchObject([{ bytes, error: { code } }]);
+    expect(secondary.consumer.state).toMatchObject({ state: 'quarantined', lastError: secondary.kept[0]!.error.message });
+    expect(secondary.reports.filter(report => report.event === 'frame-quarantined').length).toBe(1);
+  });
+
+  it('refuses every link with its reason, until a restart tries again', async () => {
+    const link = await secondary.connect(history.hello());
+    link.say({ type: 'frame', bytes: Buffer.from('not a frame') });
+    await simulation.pass(100);
+    const next = await secondary.connect(history.hello());
+    expect(next.closed).toMatchObject({ reason: 'quarantined', explanation: expect.stringContaining('not a frame') });
+    expect(secondary.consumer.state.state).toBe('quarantined');
+    await secondary.restart();
+    const mended = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) mended.say(history.message(index));
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+});
+
+describe('the one primary', () => {
+  it('is told where this site stands as soon as there is a link', async () => {
+    const link = secondary.transport.connect('there:1');
+    await simulation.pass(0);
+    expect(link.of('hello')).toMatchObject([
+      { hello: { site: 's', role: 'secondary', stream: null, durable: true, position: { revision: 0 } } },
+    ]);
+  });
+
+  it('has its old link replaced by its new one, and what comes late over the old one does nothing', async () => {
+    const old = await secondary.connect(history.hello());
+    old.say(history.message(0));
+    const link = await secondary.connect(history.hello(), 'there:2');
+    expect(old.closed?.reason).toBe('replaced');
+    old.sayLate(history.message(1));
+    await simulation.pass(100);
+    expect(secondary.store.position).toEqual(history.frames[0]!.header.last);
+    for (const index of [1, 2, 3, 4, 5]) link.say(history.message(index));
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(history.store.digest);
+    expect(secondary.consumer.state.primary).toMatchObject({ site: 'a', remote: 'there:2' });
+  });
+
+  it('keeps its place against another site, who hears its name', async () => {
+    const link = await secondary.connect(history.hello());
+    const other = await secondary.connect(history.hello({ site: 'b' }), 'elsewhere:1');
+    expect(other.closed).toMatchObject({ reason: 'refused', explanation: expect.stringContaining('a (there:1)') });
+    expect(link.closed).toBeUndefined();
+  });
+
+  it('loses it to a higher epoch, as fenced', async () => {
+    const link = await secondary.connect(history.hello());
+    const { position } = history.store;
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'b', base: position, reason: 'test', time: 0 };
+    const other = await secondary.connect(history.hello({ site: 'b', epochs: [...history.store.epochs, higher] }), 'elsewhere:1');
+    expect(link.closed?.reason).toBe('fenced');
+    expect(other.closed).toBeUndefined();
+    expect(secondary.consumer.state.primary).toMatchObject({ site: 'b' });
+  });
+
+  it('says hello first and in time', async () => {
+    const mute = await secondary.connect(history.hello());
+    mute.lose('lost');
+    const rude = secondary.transport.connect('there:1');
+    rude.say(history.message(0));
+    expect(rude.closed?.reason).toBe('protocol-violation');
+    const silent = secondary.transport.connect('there:1');
+    await simulation.pass(10_001);
+    expect(silent.closed?.reason).toBe('silent');
+    expect(secondary.store.position.revision).toBe(0);
+  });
+
+  it.each<Message>([
+    {
+      type: 'acknowledge',
+      site: 'a',
+      applied: { epoch: 1, epochId: '1'.repeat(16), revision: 1 },
+      durable: { epoch: 1, epochId: '1'.repeat(16), revision: 1 },
+    },
+    { type: 'resend', after: { epoch: 1, epochId: '1'.repeat(16), revision: 1 } },
+    { type: 'snapshot-chunk', bytes: Buffer.from('x') },
+    { type: 'snapshot-end', chunks: 0 },
+  ])('is cut off for a $type that has no business here', async message => {
+    const link = await secondary.connect(history.hello());
+    link.say(message);
+    await simulation.pass(0);
+    expect(link.closed?.reason).toBe('protocol-violation');
+  });
+
+  it('that goes away leaves the secondary offline, with the time of the last contact', async () => {
+    const link = await secondary.connect(history.hello());
+    link.lose('going-away', 'stopping');
+    expect(secondary.consumer.state).toMatchObject({
+      state: 'offline',
+      primary: { site: 'a' },
+      lastError: 'going-away: stopping',
+      lastContact: 0,
+    });
+  });
+
+  it('can never come when the transport has given up', async () => {
+    const stopped: Error[] = [];
+    secondary.consumer.on('stopped', error => void stopped.push(error));
+    secondary.transport.events!.failed('here:1', new Error('port in use'), 1000);
+    expect(stopped).toEqual([]);
+    secondary.transport.events!.failed('here:1', new Error('port in use'), Infinity);
+    expect(stopped.length).toBe(1);
+    expect(secondary.consumer.state.lastError).toContain('port in use');
+  });
+});
+
+describe("what a secondary can't take in yet", () => {
+  it('waits at the primary while too much waits for the disk', async () => {
+    await secondary.restart();
+    await secondary.consumer.close();
+    await secondary.start({ pendingBytes: history.frames[0]!.bytes.length });
+    secondary.journal.syncMs = 50;
+    const link = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) link.say(history.message(index));
+    expect(link.paused).toBe(true);
+    expect(secondary.store.position).toEqual(history.frames[1]!.header.last);
+    await simulation.pass(1000);
+    expect(link.paused).toBe(false);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('waits while the disk is full, and nothing is asked for again or skipped', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1]) link.say(history.message(index));
+    await simulation.pass(100);
+    secondary.journal.setFull(true);
+    for (const index of [2, 3, 4, 5]) link.say(history.message(index));
+    await simulation.pass(1000);
+    expect(link.paused).toBe(true);
+    expect(secondary.store.position).toEqual(history.frames[1]!.header.last);
+    secondary.journal.setFull(false);
+    await simulation.pass(100);
+    expect(link.paused).toBe(false);
+    expect(link.of('resend')).toEqual([]);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+});
+
+describe('a snapshot at a secondary', () => {
+  it('becomes the tree when it is there as a whole, and frames follow it', async () => {
+    const link = await secondary.connect(history.hello());
+    const chunks = beginSnapshot(link);
+    for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
+    await simulation.pass(100);
+    expect(secondary.store.position.revision).toBe(0);
+    expect(secondary.consumer.state).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: 'for this test' } });
+    link.say({ type: 'snapshot-end', chunks: chunks.length });
+    await simulation.pass(100);
+    const { revision } = history.store.position;
+    expect(secondary.store.digest).toBe(history.store.digest);
+    expect(acknowledged(link)).toEqual([[revision, revision]]);
+    await history.grow(simulation, 1);
+    link.say(history.message(history.frames.length - 1));
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(history.store.digest);
+    expect(secondary.consumer.state.state).toBe('replicating');
+  });
+
+  it('that is torn leaves no trace, and the next one is taken', async () => {
+    const link = await secondary.connect(history.hello());
+    const chunks = beginSnapshot(link);
+    link.say({ type: 'snapshot-chunk', bytes: chunks[0]! });
+    await simulation.pass(10);
+    link.lose('lost');
+    await simulation.pass(100);
+    expect([secondary.store.position.revision, secondary.storage.snapshot]).toEqual([0, undefined]);
+    expect(secondary.consumer.state.state).toBe('offline');
+    const next = await secondary.connect(history.hello());
+    for (const bytes of beginSnapshot(next)) next.say({ type: 'snapshot-chunk', bytes });
+    next.say({ type: 'snapshot-end', chunks: chunks.length });
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('is the only thing on its link', async () => {
+    const link = await secondary.connect(history.hello());
+    beginSnapshot(link);
+    link.say(history.message(0));
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('protocol-violation');
+    expect(secondary.store.position.revision).toBe(0);
+  });
+
+  it('with chunks missing is not taken', async () => {
+    const link = await secondary.connect(history.hello());
+    const chunks = beginSnapshot(link);
+    for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
+    link.say({ type: 'snapshot-end', chunks: chunks.length + 1 });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('protocol-violation');
+    expect(secondary.store.position.revision).toBe(0);
+  });
+
+  it('that is not what it says is quarantined', async () => {
+    const link = await secondary.connect(history.hello());
+    const { header, chunks } = history.snapshot();
+    link.say({ type: 'snapshot-begin', header: { ...header, digest: '0123456789abcdef' }, reason: 'for this test' });
+    for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
+    link.say({ type: 'snapshot-end', chunks: chunks.length });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('quarantined');
+    expect(secondary.consumer.state.state).toBe('quarantined');
+    expect([secondary.store.position.revision, secondary.storage.snapshot]).toEqual([0, undefined]);
+  });
+
+  it('never takes back what was acknowledged', async () => {
+    const link = await secondary.connect(history.hello());
+    const { header } = history.snapshot();
+    await history.grow(simulation, 1);
+    for (const index of history.frames.keys()) link.say(history.message(index));
+    link.say({ type: 'snapshot-begin', header, reason: 'for this test' });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('history-mismatch');
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('in the hands of an old link is given up before a new one is dealt with', async () => {
+    const old = await secondary.connect(history.hello());
+    const chunks = beginSnapshot(old);
+    old.say({ type: 'snapshot-chunk', bytes: chunks[0]! });
+    const link = await secondary.connect(history.hello(), 'there:2');
+    for (const bytes of beginSnapshot(link)) link.say({ type: 'snapshot-chunk', bytes });
+    link.say({ type: 'snapshot-end', chunks: chunks.length });
+    await simulation.pass(1000);
+    expect(old.closed?.reason).toBe('replaced');
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+});
+
+function flip(bytes: Uint8Array, index: number): Uint8Array {
+  const spoilt = Uint8Array.from(bytes);
+  spoilt[index]! ^= 8;
+  return spoilt;
+}

@@ -1,0 +1,470 @@
+import { ORIGIN, Store } from '@evertree/core';
+import type { Clock, ExactPosition, Hello, Report } from '@evertree/core';
+import { Producer } from '@evertree/producer';
+import type { PeerStatus, ProducerOptions } from '@evertree/producer';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ScriptedTransport } from '../support/scripted-link.ts';
+import type { ScriptedLink } from '../support/scripted-link.ts';
+import { Simulation } from '../support/simulation.ts';
+import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
+
+/** The primary that is looked at; the test plays its secondaries. */
+class Primary {
+  readonly simulation: Simulation;
+  readonly reports: Report[] = [];
+  readonly storage = new VirtualStorage();
+  readonly remotes: readonly string[];
+  clock: Clock;
+  transport!: ScriptedTransport;
+  journal!: VirtualJournal;
+  store!: Store;
+  producer!: Producer;
+
+  constructor(simulation: Simulation, remotes: readonly string[]) {
+    this.simulation = simulation;
+    this.clock = simulation.clock;
+    this.remotes = remotes;
+  }
+
+  async start(limits: ProducerOptions['limits'] = {}): Promise<void> {
+    const { clock, simulation } = this;
+    this.journal = new VirtualJournal('a', this.storage, clock);
+    this.store = await Store.open({
+      journal: this.journal,
+      clock,
+      random: simulation.random,
+      report: report => void this.reports.push(report),
+    });
+    this.transport = new ScriptedTransport(this.remotes);
+    this.producer = new Producer({ store: this.store, transports: [this.transport], limits });
+    await this.producer.open();
+  }
+
+  async restart(limits: ProducerOptions['limits'] = {}): Promise<void> {
+    await this.simulation.during(this.producer.close());
+    await this.simulation.during(this.store.close());
+    await this.start(limits);
+  }
+
+  /** Commits, one frame each, and waits until they are stable. */
+  async commit(count: number, size = 0): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      this.store.put('/n', `${this.store.position.revision} ${'x'.repeat(size)}`);
+      this.store.cut();
+    }
+    await this.simulation.during(this.store.flush());
+    await this.simulation.pass(10);
+  }
+
+  get ends(): ExactPosition[] {
+    return this.storage.frames.map(stored => stored.frame.header.last);
+  }
+
+  /** The hello of a secondary that holds everything up to this frame. */
+  hello(site: string, frame?: number, more: Partial<Hello> = {}): Hello {
+    const header = frame === undefined ? undefined : this.storage.frames.at(frame)!.frame.header;
+    return {
+      protocols: [1],
+      program: 'test',
+      site,
+      role: 'secondary',
+      stream: header === undefined ? null : this.store.stream,
+      position: header?.last ?? ORIGIN,
+      digest: header?.digest ?? '0'.repeat(16),
+      epochs: header === undefined ? [] : this.store.epochs,
+      durable: true,
+      ...more,
+    };
+  }
+
+  async connect(hello: Hello, remote = this.remotes[0]!): Promise<ScriptedLink> {
+    const link = this.transport.connect(remote, hello);
+    await this.simulation.pass(10);
+    return link;
+  }
+
+  peer(site: string): PeerStatus {
+    const found = this.producer.peers.find(peer => peer.site === site);
+    if (found === undefined) throw new Error(`${site} is not among ${this.producer.peers.map(peer => peer.site).join()}`);
+    return found;
+  }
+
+  events(name: string): Report[] {
+    return this.reports.filter(report => report.event === name);
+  }
+}
+
+let simulation: Simulation;
+let primary: Primary;
+
+beforeEach(async () => {
+  simulation = new Simulation(11);
+  primary = new Primary(simulation, ['there:1', 'there:2']);
+  await primary.start();
+  await primary.commit(5);
+});
+
+function sentFrames(link: ScriptedLink): number {
+  return link.of('frame').length;
+}
+
+async function acknowledge(link: ScriptedLink, site: string, applied: ExactPosition, durable = applied): Promise<void> {
+  link.say({ type: 'acknowledge', site, applied, durable });
+  await simulation.pass(10);
+}
+
+/** What a secondary does with a snapshot that it got. */
+async function receive(link: ScriptedLink): Promise<ExactPosition> {
+  const [begin] = link.of('snapshot-begin');
+  expect(link.of('snapshot-end')).toEqual([{ type: 'snapshot-end', chunks: link.of('snapshot-chunk').length }]);
+  await acknowledge(link, 'b', begin!.header.position);
+  return begin!.header.position;
+}
+
+describe('a secondary', () => {
+  it('gets the frames after its position, as they stand in the journal, and then each new one', async () => {
+    const link = await primary.connect(primary.hello('b', 2));
+    await primary.commit(2);
+    expect(link.of('frame').map(({ bytes }) => bytes)).toEqual(primary.storage.frames.slice(3).map(({ frame }) => frame.bytes));
+    await acknowledge(link, 'b', primary.ends.at(-1)!);
+    expect(primary.peer('b')).toMatchObject({
+      state: 'replicate',
+      lagRevisions: 0,
+      lagMs: 0,
+      caughtUpInMs: 0,
+      remote: 'there:1',
+      lastError: null,
+    });
+  });
+
+  it('gets no frame before it is stable here', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    primary.journal.syncMs = 50;
+    primary.store.put('/n', 'new');
+    primary.store.cut();
+    await simulation.pass(40);
+    expect(sentFrames(link)).toBe(0);
+    await simulation.pass(40);
+    expect(sentFrames(link)).toBe(1);
+  });
+
+  it('is told where this site stands as soon as there is a link', async () => {
+    const link = primary.transport.connect('there:1');
+    expect(link.of('hello')).toMatchObject([{ hello: { site: 'a', role: 'primary', ...primary.store.stable } }]);
+    await simulation.pass(10_001);
+    expect(link.closed?.reason).toBe('silent');
+  });
+
+  it('resolves what waits for an acknowledgement when it has it durably, and not before', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    const commit = primary.store.put('/n', 'waited for');
+    const acknowledged: number[] = [];
+    void commit.acknowledged(1).then(count => acknowledged.push(count));
+    await primary.commit(1);
+    const place = primary.ends.at(-1)!;
+    await acknowledge(link, 'b', place, primary.ends[0]);
+    expect(acknowledged).toEqual([]);
+    await acknowledge(link, 'b', place);
+    expect(acknowledged).toEqual([1]);
+  });
+
+  it('in memory acknowledges nothing that counts', async () => {
+    const link = await primary.connect(primary.hello('b', -1, { durable: false }));
+    await primary.commit(1);
+    await acknowledge(link, 'b', primary.ends.at(-1)!);
+    expect(primary.journal.peers.size).toBe(0);
+    expect(primary.peer('b').lagRevisions).toBe(0);
+  });
+
+  it('that stops reading gets no more than the window, and the rest when it goes on', async () => {
+    await primary.restart({ windowBytes: 3000 });
+    const link = await primary.connect(primary.hello('b', -1));
+    await primary.commit(20, 500);
+    expect(link.sentBytes).toBeGreaterThanOrEqual(3000);
+    expect(link.sentBytes).toBeLessThan(3000 + 1000);
+    const first = sentFrames(link);
+    await acknowledge(link, 'b', primary.ends.at(-20 + first - 1)!, primary.ends[0]);
+    expect(sentFrames(link)).toBe(2 * first);
+  });
+
+  it('is not written to while its link is full', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    link.setWritable(false);
+    await primary.commit(3);
+    expect(sentFrames(link)).toBe(0);
+    link.setWritable(true);
+    await simulation.pass(10);
+    expect(sentFrames(link)).toBe(3);
+  });
+
+  it('that asks again gets the frames after its place', async () => {
+    const link = await primary.connect(primary.hello('b', 1));
+    const before = sentFrames(link);
+    link.say({ type: 'resend', after: primary.ends[2]! });
+    await simulation.pass(10);
+    expect(
+      link
+        .of('frame')
+        .slice(before)
+        .map(({ bytes }) => bytes),
+    ).toEqual(primary.storage.frames.slice(3).map(({ frame }) => frame.bytes));
+  });
+
+  it('has a lag in revisions and in the age of the oldest commit that it does not hold', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    await primary.commit(1);
+    await simulation.pass(1000);
+    await primary.commit(1);
+    await simulation.pass(500);
+    expect(primary.peer('b').lagRevisions).toBe(2);
+    expect(primary.peer('b').lagMs).toBeGreaterThanOrEqual(1500);
+    await acknowledge(link, 'b', primary.ends.at(-2)!);
+    expect(primary.peer('b').lagRevisions).toBe(1);
+    expect(primary.peer('b').lagMs).toBeLessThan(1000);
+    link.lose('lost');
+    await simulation.pass(5000);
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', lagRevisions: 1, lastError: 'lost: gone' });
+    expect(primary.peer('b').lagMs).toBeGreaterThanOrEqual(5000);
+  });
+
+  it('that hangs, is slow or is dead delays neither commits nor the others', async () => {
+    await primary.restart({ windowBytes: 3000 });
+    const hanging = await primary.connect(primary.hello('b', -1));
+    hanging.setWritable(false);
+    const dead = await primary.connect(primary.hello('d', -1), 'there:3');
+    dead.lose('silent');
+    const link = await primary.connect(primary.hello('c', -1), 'there:2');
+    for (let index = 0; index < 30; index++) {
+      await primary.commit(1, 500);
+      await acknowledge(link, 'c', primary.ends.at(-1)!);
+    }
+    expect(primary.peer('c').lagRevisions).toBe(0);
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', lagRevisions: 30 });
+    expect(sentFrames(hanging)).toBe(0);
+  });
+
+  it.each([
+    [
+      'an acknowledgement in the name of another site',
+      (link: ScriptedLink) => link.say({ type: 'acknowledge', site: 'c', applied: ORIGIN, durable: ORIGIN }),
+    ],
+    [
+      'an acknowledgement of what this primary never had',
+      (link: ScriptedLink) =>
+        link.say({ type: 'acknowledge', site: 'b', applied: { ...primary.ends.at(-1)!, revision: 99 }, durable: ORIGIN }),
+    ],
+    ['a frame', (link: ScriptedLink) => link.say({ type: 'frame', bytes: primary.storage.frames[0]!.frame.bytes })],
+    ['a second hello', (link: ScriptedLink) => link.say({ type: 'hello', hello: primary.hello('b', -1) })],
+  ])('that sends %s is cut off', async (_name, say) => {
+    const link = await primary.connect(primary.hello('b', -1));
+    say(link);
+    expect(link.closed?.reason).toBe('protocol-violation');
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', lastError: expect.stringContaining('protocol-violation') });
+  });
+});
+
+describe('the list of peers', () => {
+  it('has a far end under its address until it says its name', async () => {
+    expect(primary.producer.peers).toMatchObject([
+      { site: 'there:1', remote: 'there:1', state: 'offline', position: null, lagRevisions: null, lagMs: null },
+      { site: 'there:2', remote: 'there:2', state: 'offline' },
+    ]);
+    primary.transport.events!.failed('there:1', new Error('connection refused'), 50);
+    expect(primary.peer('there:1').lastError).toBe('connection refused');
+    const link = primary.transport.connect('there:1');
+    expect(primary.peer('there:1').state).toBe('probe');
+    link.say({ type: 'hello', hello: primary.hello('b', -1) });
+    expect(primary.producer.peers.map(({ site }) => site)).toEqual(['b', 'there:2']);
+  });
+
+  it('keeps a lost peer, also over a restart, until it is forgotten', async () => {
+    const link = await primary.connect(primary.hello('b', 2));
+    await acknowledge(link, 'b', primary.ends[3]!);
+    expect(primary.producer.forget('b')).toBe(false);
+    link.lose('lost');
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', position: { revision: primary.ends[3]!.revision } });
+    await primary.restart();
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', position: { revision: primary.ends[3]!.revision }, lagRevisions: 2 });
+    expect(primary.producer.forget('b')).toBe(true);
+    expect(primary.producer.forget('b')).toBe(false);
+    expect(primary.producer.peers.map(({ site }) => site)).toEqual(['there:1', 'there:2']);
+    expect(primary.journal.peers.size).toBe(0);
+  });
+
+  it('has one entry for a pair whose secondary is away', async () => {
+    const pair = new Primary(simulation, ['there:1']);
+    await pair.start();
+    await pair.commit(1);
+    await pair.connect(pair.hello('b', -1));
+    await pair.restart();
+    pair.transport.events!.failed('there:1', new Error('connection refused'), 50);
+    expect(pair.producer.peers).toMatchObject([{ site: 'b', remote: 'there:1', state: 'offline', lastError: 'connection refused' }]);
+  });
+
+  it('gives a site to its newest link', async () => {
+    const old = await primary.connect(primary.hello('b', -1));
+    const link = await primary.connect(primary.hello('b', -1), 'there:2');
+    expect(old.closed?.reason).toBe('replaced');
+    old.sayLate({ type: 'acknowledge', site: 'b', applied: { ...ORIGIN, revision: 99 }, durable: ORIGIN });
+    await primary.commit(1);
+    expect([sentFrames(old), sentFrames(link)]).toEqual([0, 1]);
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', remote: 'there:2' });
+  });
+
+  it('does not give it to somebody else under that name', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    const impostor = await primary.connect(primary.hello('b', -1, { stream: 'ab'.repeat(16) }), 'there:2');
+    expect(impostor.closed?.reason).toBe('stream-mismatch');
+    expect(link.closed).toBeUndefined();
+  });
+
+  it('tells each change of state', async () => {
+    const told: string[] = [];
+    primary.producer.on('peer', ({ site, state }) => void told.push(`${site} ${state}`));
+    const link = await primary.connect(primary.hello('b', 2));
+    link.lose('quarantined', 'its digest differs');
+    expect(told).toEqual(['b probe', 'b replicate', 'b quarantined']);
+    expect(primary.peer('b').lastError).toBe('quarantined: its digest differs');
+  });
+
+  it('says that a transport gave up', () => {
+    const stopped: Error[] = [];
+    primary.producer.on('stopped', error => void stopped.push(error));
+    primary.transport.events!.failed('there:1', new Error('no'), 50);
+    primary.transport.events!.failed('there:1', new Error('never'), Infinity);
+    expect(stopped.map(error => error.message)).toEqual(['never']);
+    expect(primary.events('peer-unreachable').map(({ level }) => level)).toEqual(['warn', 'debug']);
+  });
+});
+
+describe('who knows better', () => {
+  it('a secondary ahead of a primary that was started from an older copy takes the writes from it', async () => {
+    const { position } = primary.store;
+    const link = await primary.connect(primary.hello('b', -1, { position: { ...position, revision: position.revision + 1 } }));
+    expect(link.closed?.reason).toBe('history-mismatch');
+    expect(primary.peer('b').state).toBe('diverged');
+    expect(() => primary.store.put('/n', 1)).toThrow(/older copy.*start the newer copy/);
+    expect(primary.events('primary-fenced').length).toBe(1);
+    expect(primary.store.get('/n')).toBeDefined();
+  });
+
+  it('a secondary that knows a higher epoch takes the writes from it', async () => {
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
+    const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
+    expect(link.closed?.reason).toBe('fenced');
+    expect(primary.peer('b').state).toBe('fenced');
+    expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+  });
+
+  it('a secondary that lets itself be fed by a higher epoch closes as fenced, and takes the writes from it', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    link.lose('fenced', 'c has the place now');
+    expect(primary.peer('b').state).toBe('fenced');
+    expect(() => primary.store.put('/n', 1)).toThrow(/c has the place now/);
+  });
+
+  it('a secondary of another history changes nothing here, and is asked again at its next link', async () => {
+    const link = await primary.connect(primary.hello('b', -1, { digest: 'e'.repeat(16) }));
+    expect(link.closed?.reason).toBe('history-mismatch');
+    expect(primary.peer('b')).toMatchObject({ state: 'diverged', position: primary.ends.at(-1)!.revision === 0 ? null : { epoch: 1 } });
+    primary.store.put('/n', 1);
+    await primary.connect(primary.hello('b', -1));
+    expect(primary.peer('b').state).toBe('replicate');
+  });
+
+  it('a secondary has no producer', async () => {
+    primary.storage.role = 'secondary';
+    await expect(primary.restart()).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+  });
+});
+
+describe('a full copy', () => {
+  beforeEach(async () => {
+    await primary.simulation.during(primary.store.saveSnapshot());
+    primary.journal.compact();
+    await primary.commit(2);
+  });
+
+  it('goes to an empty secondary that the journal does not reach back for, with the reason, and frames follow it', async () => {
+    const told: string[] = [];
+    primary.producer.on('resync', ({ site, reason }) => void told.push(`${site}: ${reason}`));
+    const link = await primary.connect(primary.hello('b'));
+    const reason = 'new secondary: it holds nothing yet, and the journal keeps what follows 1-6';
+    expect(link.of('snapshot-begin')).toMatchObject([
+      { reason, header: { position: primary.store.position, digest: primary.store.digest } },
+    ]);
+    expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: reason }, position: { revision: 0 } });
+    expect(primary.journal.peers.get('b')).toEqual(ORIGIN);
+    await primary.commit(1);
+    expect(sentFrames(link)).toBe(0);
+    await receive(link);
+    expect(sentFrames(link)).toBe(1);
+    expect(primary.peer('b').state).toBe('replicate');
+    expect(told).toEqual([`b: ${reason}`]);
+    expect(primary.events('peer-resync').map(({ details }) => details)).toEqual([{ site: 'b', reason }]);
+  });
+
+  it('is of a position that is stable here', async () => {
+    primary.journal.syncMs = 50;
+    primary.store.put('/n', 'not stable yet');
+    const link = await primary.connect(primary.hello('b'));
+    await simulation.pass(30);
+    expect(link.of('snapshot-begin')).toEqual([]);
+    await simulation.pass(100);
+    expect(link.of('snapshot-begin')[0]!.header.position).toEqual(primary.store.position);
+  });
+
+  it('whose link dies in the middle begins anew with the next one', async () => {
+    const first = primary.transport.connect('there:1');
+    first.setWritable(false);
+    first.say({ type: 'hello', hello: primary.hello('b') });
+    await simulation.pass(10);
+    first.lose('lost');
+    await simulation.pass(10);
+    const link = await primary.connect(primary.hello('b'));
+    await receive(link);
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', resyncs: { count: 2 } });
+    expect(first.of('snapshot-chunk')).toEqual([]);
+  });
+
+  it('is not held for ever for a far end that takes nothing', async () => {
+    const link = primary.transport.connect('there:1');
+    link.setWritable(false);
+    link.say({ type: 'hello', hello: primary.hello('b') });
+    await simulation.pass(59_000);
+    expect(link.closed).toBeUndefined();
+    await simulation.pass(2000);
+    expect(link.closed?.reason).toBe('silent');
+  });
+
+  it('goes to a secondary that retention overtakes while it is fed', async () => {
+    await primary.restart({ windowBytes: 1 });
+    const link = await primary.connect(primary.hello('b', 0));
+    expect(sentFrames(link)).toBe(1);
+    const place = primary.ends[1]!;
+    await primary.commit(2);
+    await primary.simulation.during(primary.store.saveSnapshot());
+    primary.journal.compact();
+    await acknowledge(link, 'b', place);
+    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'its position 1-8 lies before what the journal keeps by now (from 1-10)' }]);
+    await receive(link);
+    expect(primary.peer('b').state).toBe('replicate');
+    expect(primary.peer('b').resyncs.count).toBe(1);
+  });
+});
+
+describe('the event loop', () => {
+  it('gets a turn when a loop has had 4 ms, however much there is to send', async () => {
+    let turns = 0;
+    let reads = 0;
+    // Each look at the clock takes a millisecond: a loop that never looks away would look thousands of times in one turn.
+    const { clock } = simulation;
+    primary.clock = { ...clock, monotonic: () => reads++, soon: task => clock.soon(() => (turns++, task())) };
+    await primary.restart();
+    await primary.commit(400);
+    turns = 0;
+    const link = await primary.connect(primary.hello('b', 0));
+    expect(sentFrames(link)).toBeGreaterThan(390);
+    expect(turns).toBeGreaterThan(sentFrames(link) / 5);
+  });
+});

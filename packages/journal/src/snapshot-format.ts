@@ -10,7 +10,7 @@ export const SNAPSHOT_PREFIX_BYTES = 16;
 export const CHUNK_PREFIX_BYTES = 8;
 export const SNAPSHOT_END_BYTES = 20;
 /** Bytes of one chunk, at most. */
-export const CHUNK_LIMIT_BYTES = 64 * 1024 * 1024;
+export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
 /** Bytes of the header's text, at most: some thousand epochs. */
 export const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
 

@@ -80,7 +80,7 @@ export class Transaction implements TransactionTarget {
     this.#assertActive();
     const segments = parsePath(path);
     const child = importValue(value, segments, this.#tree.generation);
-    if (typeof child === 'object' || typeof child === 'string') this.#account(child, segments);
+    this.#account(child, segments);
     this.#change(segments, child);
   }
 
@@ -201,7 +201,7 @@ export class Transaction implements TransactionTarget {
   }
 
   #account(child: Child, path: Path): void {
-    this.#bytes += measure(child);
+    this.#bytes += OPERATION_BYTES + (typeof child === 'object' || typeof child === 'string' ? measure(child) : 0);
     if (this.#bytes > this.#host.changeSetBytes) {
       throw new EvertreeError('TOO_LARGE', `this transaction has more than ${this.#host.changeSetBytes} bytes; split it`, {
         limitBytes: this.#host.changeSetBytes,
@@ -217,9 +217,13 @@ export class Transaction implements TransactionTarget {
   }
 }
 
-/** A value's size in bytes, nearly: 8 for each value, and the characters of keys and texts. */
+/** What an operation counts, beside its value, in bytes. */
+const OPERATION_BYTES = 16;
+
+/** A value's size in bytes, nearly: 8 for each value, its text, and the characters of keys. */
 function measure(value: Child | Value): number {
-  if (typeof value === 'string') return 8 + value.length;
+  // Short texts are not worth a native call.
+  if (typeof value === 'string') return 8 + (value.length > 16 ? Buffer.byteLength(value) : value.length);
   if (typeof value !== 'object' || value === null) return 8;
   let bytes = 8;
   if (value instanceof TreeNode) {

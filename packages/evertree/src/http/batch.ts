@@ -1,13 +1,13 @@
-import type { Commit, CommitOptions, EvertreeError, Position, Store } from '@evertree/core';
+import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
 import { sendProblem, type Exchange } from './exchange.ts';
-import { mediaType, readPreconditions } from './headers.ts';
+import { mediaType, readPreconditions, type AcknowledgementWish } from './headers.ts';
 import { Lines } from './lines.ts';
-import { isExpected, problemOf, RequestError } from './problem.ts';
+import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { Pace } from './streaming.ts';
-import { readWish, settle, settleError, type Made } from './write.ts';
+import { readWish, settle, type Made, type Settled } from './write.ts';
 
 const BATCH_TYPES = [
   'application/x-ndjson',
@@ -34,19 +34,33 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   const wish = readWish(exchange);
   const batch = new Batch(context.store, position);
   const error = await commitBody(exchange, batch);
-  if (error !== undefined) await settleError(context, error);
-  const { body, headers } = await settle(context, batch.made(), wish);
-  if (error === undefined) {
-    exchange.answer(200, { committed: batch.committed, ...body }, headers);
+  await answer(exchange, batch, error, wish);
+}
+
+/** Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the batch. */
+async function answer(
+  exchange: Exchange,
+  batch: Batch,
+  error: ExpectedError | undefined,
+  wish: AcknowledgementWish | undefined,
+): Promise<void> {
+  const { response, context } = exchange;
+  const { committed, line } = batch;
+  const stopped = error === undefined ? {} : { error: { ...error.details, line, code: error.code, detail: error.message } };
+  let settled: Settled;
+  try {
+    settled = await settle(context, batch.made(), wish);
+  } catch (failure) {
+    if (!isExpected(failure)) throw failure;
+    sendProblem(response, failure, { committed, ...stopped });
     return;
   }
-  for (const [name, value] of Object.entries(headers)) exchange.response.setHeader(name, value);
-  const { code, detail } = problemOf(error);
-  sendProblem(exchange.response, error, {
-    committed: batch.committed,
-    ...body,
-    error: { ...error.details, line: batch.line, code, detail },
-  });
+  if (error === undefined) {
+    exchange.answer(200, { committed, ...settled.body }, settled.headers);
+    return;
+  }
+  response.setHeaders(new Map(Object.entries(settled.headers)));
+  sendProblem(response, error, { committed, ...settled.body, ...stopped });
 }
 
 /** What became of the lines so far. */
@@ -84,7 +98,7 @@ const SPACE = 32;
 const NO_OPTIONS: CommitOptions = Object.freeze({});
 
 /** Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it stand. */
-async function commitBody(exchange: Exchange, batch: Batch): Promise<EvertreeError | RequestError | undefined> {
+async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
   const { batchBytes, batchLineBytes } = exchange.context.limits;
   welcomeBody(request, response, batchBytes);

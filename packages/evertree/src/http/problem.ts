@@ -86,8 +86,11 @@ export interface Problem {
   readonly [member: string]: unknown;
 }
 
+/** An error that people were meant to read. */
+export type ExpectedError = EvertreeError | RequestError;
+
 /** Whether people were meant to read this error; anything else is a fault of ours, and its text stays inside. */
-export function isExpected(error: unknown): error is EvertreeError | RequestError {
+export function isExpected(error: unknown): error is ExpectedError {
   return error instanceof EvertreeError || error instanceof RequestError;
 }
 

@@ -1,7 +1,7 @@
 import { EvertreeError, isBefore, type ExactPosition, type Snapshot, type Store } from '@evertree/core';
 
 /** Under load, how far apart pinned states are that reads fall back on while storage is full. */
-const VIEW_INTERVAL_MS = 1_000;
+const VIEW_INTERVAL_MS = 100;
 
 /** A pinned snapshot that may leave the process. Whoever got it releases it. */
 export interface Reading extends Disposable {

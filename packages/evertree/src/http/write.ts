@@ -45,7 +45,7 @@ export async function commit(
 }
 
 /** Waits until what an error tells is stable. Throws as Stability.settled, in its place. */
-export async function settleError(context: HttpContext, error: unknown): Promise<void> {
+async function settleError(context: HttpContext, error: unknown): Promise<void> {
   if (isEvertreeError(error) && TELLING.includes(error.code)) await context.stability.settled();
 }
 

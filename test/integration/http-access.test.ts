@@ -1,0 +1,134 @@
+import { request as httpsRequest } from 'node:https';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HttpSite } from '../support/http-site.ts';
+import { makeAuthority, makeCertificate } from '../support/certificates.ts';
+
+let site: HttpSite;
+afterEach(async () => {
+  await site[Symbol.asyncDispose]();
+});
+
+describe('without a token', () => {
+  test.each(['localhost', 'LOCALHOST.', 'here.localhost:80', '127.0.0.1:8181', '127.9.9.9', '[::1]:8181'])(
+    'the host %s is ours',
+    async host => {
+      site = await HttpSite.start();
+      expect((await site.send('GET', '/data', { headers: { Host: host } })).status).toBe(200);
+    },
+  );
+
+  test.each([
+    'evil.example',
+    'evil.example:8181',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '0.0.0.0',
+    '10.0.0.1',
+    '[::2]',
+    '2130706433',
+    'localhost@evil.example',
+  ])('the host %j is foreign', async host => {
+    site = await HttpSite.start();
+    for (const [method, target] of [
+      ['GET', '/data'],
+      ['PUT', '/data/x'],
+      ['POST', '/batch'],
+      ['GET', '/watch'],
+      ['GET', '/status'],
+      ['GET', '/metrics'],
+      ['GET', '/nowhere'],
+    ] as const) {
+      expect(await site.send(method, target, { headers: { Host: host } })).toMatchObject({ status: 403, json: { code: 'FORBIDDEN' } });
+    }
+    expect(site.store.position.revision).toBe(0);
+  });
+
+  test('the host of a target in absolute form counts, not the header', async () => {
+    site = await HttpSite.start();
+    const headers = { Host: `127.0.0.1:${site.url.port}` };
+    expect((await site.send('GET', 'http://evil.example/data', { headers })).status).toBe(403);
+    expect((await site.send('GET', 'http://localhost/data', { headers })).status).toBe(200);
+  });
+
+  test('only pages of this very server may ask', async () => {
+    site = await HttpSite.start();
+    const { port } = site.url;
+    const ask = async (origin: string, host = `127.0.0.1:${port}`): Promise<number> =>
+      (await site.send('POST', '/batch', { headers: { Origin: origin, Host: host, 'Content-Type': 'text/plain' }, body: '["put","/x",1]' }))
+        .status;
+    expect(await ask('https://evil.example')).toBe(403);
+    expect(await ask(`http://evil.example:${port}`)).toBe(403);
+    expect(await ask('null')).toBe(403);
+    expect(await ask('http://localhost:1')).toBe(403);
+    expect(await ask('http://localhost')).toBe(403);
+    expect(await ask(`http://evil@localhost:${port}`)).toBe(403);
+    expect(site.store.position.revision).toBe(0);
+    expect(await ask(`http://127.0.0.1:${port}`)).toBe(200);
+    expect(await ask(`http://localhost:${port}`)).toBe(200);
+    expect(await ask('http://localhost:9999', 'localhost:9999'), 'a tunnel').toBe(200);
+  });
+
+  test('no page of another origin is allowed to read', async () => {
+    site = await HttpSite.start();
+    const answer = await site.send('OPTIONS', '/data', { headers: { 'Access-Control-Request-Method': 'PUT' } });
+    expect(Object.keys(answer.headers).filter(name => name.startsWith('access-control'))).toEqual([]);
+  });
+
+  test.each(['0.0.0.0', '::', '192.0.2.1'])('%s is not listened on', async address => {
+    site = await HttpSite.start();
+    await expect(HttpSite.start({ address })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining('token'),
+    });
+    await expect(HttpSite.start({ address, token: 'a token' })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining('tls'),
+    });
+  });
+});
+
+describe('with a token', () => {
+  test('every request needs it, but for what a probe asks', async () => {
+    site = await HttpSite.start({ token: 'opensesame' });
+    for (const target of ['/data', '/status', '/metrics', '/watch', '/nowhere']) {
+      const answer = await site.send('GET', target);
+      expect(answer).toMatchObject({ status: 401, json: { code: 'UNAUTHENTICATED' } });
+      expect(answer.headers['www-authenticate']).toMatch(/^Bearer /);
+    }
+    expect((await site.send('GET', '/healthz')).status).toBe(200);
+    expect((await site.send('GET', '/readyz')).status).toBe(200);
+  });
+
+  test.each(['Bearer wrong', 'Bearer opensesame2', 'Bearer opensesam', 'Basic opensesame', 'Bearer', 'opensesame', 'Bearer opensesame x'])(
+    '%s does not do',
+    async authorization => {
+      site = await HttpSite.start({ token: 'opensesame' });
+      const answer = await site.send('PUT', '/data/x', { headers: { Authorization: authorization }, body: '1' });
+      expect(answer.status).toBe(401);
+      expect(site.store.position.revision).toBe(0);
+    },
+  );
+
+  test('the right one does, whatever the host is called', async () => {
+    site = await HttpSite.start({ token: 'opensesame' });
+    for (const authorization of ['Bearer opensesame', 'bearer  opensesame']) {
+      const headers = { Authorization: authorization, Host: 'db.example', Origin: 'https://db.example' };
+      expect((await site.send('PUT', '/data/x', { headers, body: '1' })).status).toBe(200);
+    }
+  });
+
+  test('TLS is spoken where there is a certificate', async () => {
+    const authority = await makeAuthority();
+    const { certificate, key } = await makeCertificate(authority);
+    site = await HttpSite.start({ token: 'opensesame', tls: { certificate, key } });
+    expect(site.url.protocol).toBe('https:');
+    const request = httpsRequest(new URL('/data', site.url), {
+      ca: authority.certificate,
+      headers: { Authorization: 'Bearer opensesame' },
+    }).end();
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    expect(response.resume().statusCode).toBe(200);
+  });
+});

@@ -1,0 +1,214 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HttpSite, until } from '../support/http-site.ts';
+
+let site: HttpSite;
+afterEach(async () => {
+  await site[Symbol.asyncDispose]();
+});
+
+async function dial(): Promise<Socket> {
+  const socket = connect({ port: Number(site.url.port), host: site.url.hostname });
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Everything that comes until the far end closes. */
+async function readAll(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('error', () => undefined);
+  socket
+    .setEncoding('utf8')
+    .on('data', (chunk: string) => (text += chunk))
+    .resume();
+  if (!socket.closed) await once(socket, 'close');
+  return text;
+}
+
+/** JSON of so many bytes. */
+function body(length: number): string {
+  return JSON.stringify('x'.repeat(length - 2));
+}
+
+describe('bodies', () => {
+  test('up to the limit are taken, one byte more is not', async () => {
+    site = await HttpSite.start({ limits: { bodyBytes: 1_000 } });
+    expect((await site.send('PUT', '/data/x', { body: body(1_000) })).status).toBe(200);
+    const headers = { 'Transfer-Encoding': 'chunked' };
+    expect((await site.send('PUT', '/data/x', { body: body(1_000), headers })).status).toBe(200);
+    expect(await site.send('PUT', '/data/y', { body: body(1_001) })).toMatchObject({
+      status: 413,
+      json: { code: 'TOO_LARGE', limitBytes: 1_000 },
+    });
+    expect(await site.send('PUT', '/data/y', { body: body(1_001), headers })).toMatchObject({ status: 413, json: { code: 'TOO_LARGE' } });
+    expect(site.store.has('/y')).toBe(false);
+  });
+
+  test('of 100 MiB are refused, their sender gets to know, and the process lives', async () => {
+    site = await HttpSite.start();
+    const huge = Buffer.alloc(100 * 1024 * 1024, 'x');
+    const chunked = { 'Transfer-Encoding': 'chunked' };
+    expect(await site.send('PUT', '/data/x', { body: huge.subarray(0, 60 * 1024 * 1024), headers: chunked })).toMatchObject({
+      status: 413,
+    });
+    // Beyond what is thrown away for it, its connection may be cut instead.
+    const outcome = await site.send('PUT', '/data/x', { body: huge }).then(
+      answer => answer.status,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    expect([413, 'ECONNRESET', 'EPIPE']).toContain(outcome);
+    expect(await site.get('/data')).toEqual({});
+  });
+
+  test('are asked for only when they will be taken', async () => {
+    site = await HttpSite.start({ limits: { bodyBytes: 1_000 } });
+    const welcome = await dial();
+    welcome.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n');
+    const [first] = (await once(welcome, 'data')) as [Buffer];
+    expect(first.toString()).toMatch(/^HTTP\/1.1 100 /);
+    welcome.write('7');
+    expect(await readAll(welcome)).toMatch(/^HTTP\/1.1 200 /);
+    const refused = await dial();
+    refused.end('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n');
+    expect(await readAll(refused)).toMatch(/^HTTP\/1.1 413 /);
+    expect(site.store.get('/x')).toBe(7);
+  });
+
+  test('that are held together beyond the limit are put off', async () => {
+    site = await HttpSite.start({ limits: { bodiesBytes: 100_000 } });
+    const slow = await dial();
+    slow.write(`PUT /data/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90001\r\n\r\n${' '.repeat(90_000)}`);
+    await until(async () => (await site.send('PUT', '/data/x', { body: ' '.repeat(20_000) + '1' })).status === 503);
+    slow.end('1');
+    await until(() => site.store.has('/slow'));
+    expect((await site.send('PUT', '/data/x', { body: ' '.repeat(20_000) + '1' })).status).toBe(200);
+    slow.destroy();
+  });
+});
+
+describe('heads', () => {
+  test('beyond 256 KiB are refused with 431', async () => {
+    site = await HttpSite.start();
+    expect(await site.send('GET', `/data/${'x'.repeat(300_000)}`)).toMatchObject({ status: 431, json: { code: 'HEAD_TOO_LARGE' } });
+    expect((await site.send('GET', '/data')).status).toBe(200);
+  });
+
+  test.each([
+    'GARBAGE\r\n\r\n',
+    'GET /data HTTP/1.1\r\n\r\n',
+    'GET /da ta HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    '\x16\x03\x01\x02\x00\x01\x00\x01\xfc',
+  ])('that are no HTTP (%j) are refused', async bytes => {
+    site = await HttpSite.start();
+    const socket = await dial();
+    socket.end(Buffer.from(bytes, 'latin1'));
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 400 /);
+    expect((await site.send('GET', '/data')).status).toBe(200);
+  });
+});
+
+describe('slow clients', () => {
+  test('that do not finish a head are answered 408 and cut', async () => {
+    site = await HttpSite.start({ limits: { headMs: 100 } });
+    const socket = await dial();
+    socket.write('GET /data HTTP/1.1\r\nHost: local');
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 408 [\s\S]*"code":"REQUEST_TIMEOUT"/);
+  });
+
+  test('that do not finish a body are cut, and nothing is written', async () => {
+    site = await HttpSite.start({ limits: { headMs: 100, requestMs: 200 } });
+    const socket = await dial();
+    socket.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"');
+    await readAll(socket);
+    expect(site.store.has('/x')).toBe(false);
+  });
+
+  test('that do not take a large answer are cut, and can tell that it is not whole', async () => {
+    site = await HttpSite.start({ limits: { stallMs: 100 } });
+    site.store.put('/wide', Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`key ${index}`, `${index}`.padEnd(100)])));
+    const socket = await dial();
+    socket.pause();
+    socket.write('GET /data HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const ended = /^evertree_http_request_duration_seconds_count\{method="GET",route="\/data",status="200"\} 1$/m;
+    await until(async () => ended.test((await site.send('GET', '/metrics')).text));
+    const text = await readAll(socket);
+    expect(text.startsWith('HTTP/1.1 200 ')).toBe(true);
+    expect(text.endsWith('0\r\n\r\n'), 'the last chunk').toBe(false);
+  });
+
+  test('beyond the limit of connections are dropped, and that is reported', async () => {
+    site = await HttpSite.start({ limits: { connections: 3 } });
+    const sockets = [await dial(), await dial(), await dial()];
+    const dropped = await dial();
+    await readAll(dropped);
+    expect(site.reports.map(({ event }) => event)).toContain('http-connection-dropped');
+    for (const socket of sockets) socket.destroy();
+    await until(() =>
+      site.send('GET', '/data').then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+  });
+});
+
+describe('the close', () => {
+  test('lets what is under way finish, and is done', async () => {
+    site = await HttpSite.start();
+    const socket = await dial();
+    socket.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n');
+    await until(async () => /^evertree_/m.test((await site.send('GET', '/metrics')).text));
+    const closed = site.server.close();
+    socket.write('1');
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 200 /);
+    await closed;
+    expect(site.store.get('/x')).toBe(1);
+  });
+
+  test('does not wait for ever', async () => {
+    site = await HttpSite.start({ limits: { closeMs: 100 } });
+    const socket = await dial();
+    socket.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n');
+    await until(async () => (await site.send('GET', '/healthz')).status === 200);
+    await site.server.close();
+    await readAll(socket);
+    expect(site.store.has('/x')).toBe(false);
+  });
+
+  test('frees the port', async () => {
+    site = await HttpSite.start();
+    const { port } = site.url;
+    await expect(HttpSite.start({ port: Number(port) })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining(port),
+    });
+    await site.server.close();
+    await using next = await HttpSite.start({ port: Number(port) });
+    expect((await next.send('GET', '/data')).status).toBe(200);
+  });
+});
+
+describe('large answers', () => {
+  test('are of one state, sorted, and let others have their turn', async () => {
+    site = await HttpSite.start();
+    const keys = Array.from({ length: 100_000 }, (_, index) => `key ${(index * 7_919) % 100_003}`);
+    site.store.put('/wide', Object.fromEntries(keys.map(key => [key, 1])));
+    const { revision } = site.store.position;
+    const answer = site.send('GET', '/data/wide');
+    let turns = 0;
+    const over = new AbortController();
+    void answer.finally(() => over.abort());
+    for (; !over.signal.aborted; turns++) {
+      site.store.put(['wide', keys[turns % keys.length]!], 2);
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    const { text, headers } = await answer;
+    const writes = Number(String(headers['evertree-position']).split('-')[1]) - revision;
+    const expected = new Map(keys.map((key, index) => [key, index < writes ? 2 : 1]));
+    const members = keys.toSorted().map(key => `${JSON.stringify(key)}:${expected.get(key)}`);
+    // Not toBe: its message would be the whole text.
+    expect(text === `{${members.join(',')}}`).toBe(true);
+    expect(turns).toBeGreaterThan(10);
+  });
+});

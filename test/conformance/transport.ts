@@ -29,7 +29,12 @@ export interface TransportPair extends AsyncDisposable {
   readonly primary: Transport;
   readonly secondary: Transport;
   /** Faults of the network; only asked for where `supports.faults`. */
-  readonly network: { cut(): void; halfOpen(): void; setAccepting(mode: 'forward' | 'refuse'): void };
+  readonly network: {
+    cut(): void;
+    halfOpen(): void;
+    setAccepting(mode: 'forward' | 'refuse'): void;
+    setRate(bytesPerSecond: number | undefined): void;
+  };
 }
 
 /** The laws of core's Transport and Link, for any wire. */
@@ -340,6 +345,19 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         await secondary.received(1);
         expect(primary.link.sentBytes - before.sent).toBeGreaterThanOrEqual(100_000);
         expect(secondary.link.receivedBytes - before.received).toBeGreaterThanOrEqual(100_000);
+      });
+
+      test.runIf(supports.faults)('a message that takes many heartbeats to arrive is a sign of life with each byte', async () => {
+        const heartbeatMs = 60;
+        const { primary, secondary, network } = await greeted({ heartbeatMs });
+        network.setRate(1_000_000);
+        const frame = frameOf(1, 600_000);
+        primary.link.send(frame);
+        const began = Date.now();
+        const received = await secondary.received(1);
+        expect(Date.now() - began).toBeGreaterThan(6 * heartbeatMs);
+        expect(same(received[0]!, frame)).toBe(true);
+        expect([...primary.closings, ...secondary.closings]).toEqual([]);
       });
 
       test.runIf(supports.faults)('a half-open link is found at both ends within three heartbeats', async () => {

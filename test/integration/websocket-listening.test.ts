@@ -205,6 +205,28 @@ describe('a dialler', () => {
     await next(4, 1000);
   });
 
+  test('that asks for few signs of life gives as many as the listener asks for, and the other way round', async () => {
+    for (const [listening, dialling] of [
+      [60, 60_000],
+      [60_000, 60],
+    ] as const) {
+      const { listener, open, links: taken } = listen({ limits: { heartbeatMs: listening } });
+      await open();
+      const remotes = [{ address: '127.0.0.1', port: listener.port }];
+      const links: End[] = [];
+      const dialler = dialTransport({ ...host, remotes, retryIntervalMs: 5, limits: { heartbeatMs: dialling } });
+      undo.push(() => dialler.close());
+      await dialler.open({ link: link => void links.push(new End(link).attach()), failed: () => undefined });
+      await vi.waitFor(() => expect([links.length, taken.length]).toEqual([1, 1]), WAIT);
+      links[0]!.link.send(helloOf('primary'));
+      taken[0]!.link.send(helloOf('secondary'));
+      const judge = listening < dialling ? taken[0]! : links[0]!;
+      const since = judge.link.lastSeen;
+      await vi.waitFor(() => expect(judge.link.lastSeen).toBeGreaterThanOrEqual(since + 300), WAIT);
+      expect([links.length, ...judge.closings]).toEqual([1]);
+    }
+  });
+
   test('of an address that is none is refused at open', async () => {
     for (const remote of [
       { address: 'two words', port: 1 },

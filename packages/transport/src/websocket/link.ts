@@ -69,7 +69,7 @@ export class WebSocketLink implements Link {
     this.#websocket = websocket;
     this.#options = options;
     this.#inbox = new Inbox(options.role, options.version);
-    this.#outbox = new Outbox(websocket, socket, options.limits, () => {
+    this.#outbox = new Outbox(websocket, socket, options.clock, options.limits, () => {
       if (this.#ending === undefined) this.#events?.drained();
     });
     this.#lastSeen = options.clock.now();

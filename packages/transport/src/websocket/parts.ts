@@ -1,10 +1,10 @@
 import { FRAME_LIMIT_BYTES } from '@evertree/core';
 import { TYPE, violation } from './messages.ts';
 
-/** A message longer than this travels in parts of this length. */
+/** What a part carries, unless it is the last. */
 export const PART_BYTES = 256 * 1024;
-export const PART_HEADER_BYTES = 9;
-/** The largest payload of a WebSocket message. */
+const PART_HEADER_BYTES = 9;
+/** The largest WebSocket message: a whole part. What is longer travels in parts. */
 export const PAYLOAD_LIMIT_BYTES = PART_HEADER_BYTES + PART_BYTES;
 /** The largest message, whole. */
 export const MESSAGE_LIMIT_BYTES = FRAME_LIMIT_BYTES;
@@ -60,7 +60,7 @@ export class Assembly {
   }
 
   #begin(total: number, limitBytes: number): void {
-    if (total <= PART_BYTES) throw violation(`parts of a message of ${total} bytes, which fits in one`);
+    if (total <= PAYLOAD_LIMIT_BYTES) throw violation(`parts of a message of ${total} bytes, which fits in one`);
     if (total > limitBytes) throw violation(`a message of ${total} bytes; the limit here is ${limitBytes}`);
     this.#total = total;
     this.#offset = 0;

@@ -1,0 +1,38 @@
+import { Store, type Report, type StoreOptions } from '@evertree/core';
+import { MemoryJournal, openJournal, type JournalOptions } from '@evertree/journal';
+import type { Role } from '@evertree/core';
+import { FaultDisk } from './fault-disk.ts';
+import { collectReports, systemClock as clock, systemRandom as random } from './host.ts';
+
+export interface OpenedStore {
+  readonly store: Store;
+  readonly reports: Report[];
+}
+
+/** A store whose journal is in memory. */
+export async function memoryStore(
+  options: Partial<StoreOptions> & { readonly site?: string; readonly role?: Role } = {},
+): Promise<OpenedStore> {
+  const { reports, report } = collectReports();
+  const journal = new MemoryJournal({ clock, random, report, identity: { site: options.site ?? 'memory', role: options.role ?? 'primary' } });
+  return { store: await Store.open({ clock, random, report, ...options, journal }), reports };
+}
+
+/** A store on a disk that can fail, lose power, and be opened again. */
+export async function diskStore(
+  disk: FaultDisk,
+  options: Partial<StoreOptions> & { readonly site?: string; readonly role?: Role; readonly journalOptions?: JournalOptions } = {},
+): Promise<OpenedStore> {
+  const { reports, report } = collectReports();
+  const { site = 'disk', role, journalOptions, ...storeOptions } = options;
+  const identity = { site, ...(role === undefined ? {} : { role }) };
+  const journal = await openJournal({
+    disk,
+    clock,
+    random,
+    report,
+    identity,
+    options: { sync: 'fdatasync', segmentBytes: 256 * 1024, ...journalOptions },
+  });
+  return { store: await Store.open({ clock, random, report, ...storeOptions, journal }), reports };
+}

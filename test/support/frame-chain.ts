@@ -54,6 +54,15 @@ export class FrameChain {
     return frame;
   }
 
+  /** Forgets the frames after `position`, as a site does that lost them. */
+  rewind(position: ExactPosition): void {
+    while ((this.frames.at(-1)?.header.last.revision ?? 0) > position.revision) this.frames.pop();
+    while ((this.epochs.at(-1)?.base.revision ?? -1) >= position.revision) this.epochs.pop();
+    const last = this.frames.at(-1);
+    this.position = position;
+    this.#chain = last === undefined ? NO_CHAIN : frameHash(last);
+  }
+
   /** A head for a snapshot at `position`. */
   snapshotHeader(position: ExactPosition = this.position): SnapshotHeader {
     const digest = position.revision.toString(16).padStart(16, '0');

@@ -50,13 +50,14 @@ export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
     else snapshots.push(snapshot);
   }
   const paths = segmentNames.filter(candidate => isSegmentName(fileName(candidate)));
-  const segments = await inspectSegments(disk, paths, isCopy, leftovers);
-  const choice = await chooseHistory(disk, segments, snapshots);
-  if (choice === undefined) {
-    const file = segments[0]?.segment.path ?? SEGMENT_DIRECTORY;
-    const problem = `the history begins at ${formatPosition(segments[0]!.segment.header.base)}, and no snapshot is there to begin from`;
-    throw damaged(file, 0, problem);
+  const segments = await inspectSegments(disk, paths.toSorted(byRevision), isCopy, leftovers);
+  const reached = await chooseHistory(disk, segments, snapshots);
+  if (reached === undefined) {
+    const { path, header } = segments[0]!.segment;
+    throw damaged(path, 0, `the history begins at ${formatPosition(header.base)}, and no snapshot is there to begin from`);
   }
+  const choice = withoutEmptyEnd(reached);
+  if (!isCopy) assertWhole(segments.filter(found => found.segment.header.generation === choice.generation));
   for (const found of segments) sortOut(found, choice, leftovers, unreachable);
   const kept = snapshots.filter(snapshot => isWithin(snapshot, choice));
   for (const snapshot of snapshots) if (!kept.includes(snapshot)) leftovers.push(snapshot.path);
@@ -66,9 +67,12 @@ export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
 /** Looks at all segments, the newest first: each tells where the one before it has to end. */
 async function inspectSegments(disk: Disk, paths: readonly string[], isCopy: boolean, leftovers: string[]): Promise<FoundSegment[]> {
   const segments: FoundSegment[] = [];
+  const nextIn = (generation: number) => segments.find(found => found.segment.header.generation === generation);
   for (const path of paths.toReversed()) {
-    let next = segments[0];
-    const found = await inspectSegment(disk, path, next !== undefined && !isEmpty(next) ? next.segment.header.base : undefined);
+    const found = await inspectSegment(disk, path, header => {
+      const next = nextIn(header.generation);
+      return next === undefined || isEmpty(next) ? undefined : next.segment.header.base;
+    });
     if (found === undefined) {
       // Its header was durable before it had this name, and it had this name before there was a later one.
       if (segments.length > 0 && !isCopy) throw damaged(path, 0, 'it holds no header');
@@ -76,25 +80,35 @@ async function inspectSegments(disk: Disk, paths: readonly string[], isCopy: boo
       continue;
     }
     if (found === 'damaged') throw damaged(path, 0, 'its header is not sound, but records are there');
-    if (found.segment.header.base.revision + 1 !== firstRevision(path))
-      throw damaged(path, 0, 'its name and its header contradict each other');
-    if (next !== undefined && wasMadeInVain(next, found)) {
+    const { header, last } = found.segment;
+    if (header.base.revision + 1 !== firstRevision(path)) throw damaged(path, 0, 'its name and its header contradict each other');
+    const next = nextIn(header.generation);
+    if (next !== undefined && isEmpty(next) && last.revision > next.segment.header.base.revision) {
+      // Made in vain: a commit that could not wait went on in the segment before it.
       leftovers.push(next.segment.path);
-      segments.shift();
-      next = segments[0];
+      segments.splice(segments.indexOf(next), 1);
     }
-    if (!isCopy) assertWhole(found, next);
     segments.unshift(found);
   }
   return segments;
 }
 
-/** Everything before the next segment was stable when that was made. */
-function assertWhole(found: FoundSegment, next: FoundSegment | undefined): void {
-  const { segment, rest, sealed } = found;
-  if (rest === 'damaged') throw damaged(segment.path, segment.end, 'no sound record is there, but later ones are');
-  const isCutShort = next !== undefined && !sealed && next.segment.header.generation === segment.header.generation && !endsAt(found, next);
-  if (isCutShort) throw damaged(segment.path, segment.end, `no sound record is there, but ${next.segment.path} goes on later`);
+/** The next segment is named by its first change set, and which that is was not decided if there is none. */
+function withoutEmptyEnd(choice: Choice): Choice {
+  const newest = choice.segments.at(-1);
+  return newest !== undefined && isEmpty(newest) ? { ...choice, segments: choice.segments.slice(0, -1) } : choice;
+}
+
+/** Refuses what is missing though it was stable once. @param segments of one generation, oldest first */
+function assertWhole(segments: readonly FoundSegment[]): void {
+  for (const [index, found] of segments.entries()) {
+    const { segment, rest, sealed } = found;
+    if (rest === 'damaged') throw damaged(segment.path, segment.end, 'no sound record is there, but later ones are');
+    const next = segments[index + 1];
+    // Everything before the next segment was stable when that was made.
+    if (next === undefined || sealed || endsAt(found, next)) continue;
+    throw damaged(segment.path, segment.end, `no sound record is there, but ${next.segment.path} goes on later`);
+  }
 }
 
 function sortOut(found: FoundSegment, choice: Choice, leftovers: string[], unreachable: string[]): void {
@@ -183,18 +197,16 @@ async function list(disk: Disk, directory: string): Promise<string[]> {
   return (await disk.list(directory)).toSorted().map(name => `${directory}/${name}`);
 }
 
+function byRevision(a: string, b: string): number {
+  return firstRevision(a) - firstRevision(b);
+}
+
 function fileName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function isEmpty(found: FoundSegment): boolean {
   return found.segment.last.revision === found.segment.header.base.revision;
-}
-
-/** Whether `next` was made for what a commit that could not wait then wrote to the segment before. */
-function wasMadeInVain(next: FoundSegment, before: FoundSegment): boolean {
-  const sameGeneration = next.segment.header.generation === before.segment.header.generation;
-  return sameGeneration && isEmpty(next) && before.segment.last.revision > next.segment.header.base.revision;
 }
 
 function endsAt(found: FoundSegment, next: FoundSegment): boolean {

@@ -1,6 +1,7 @@
 import type { Disk, DiskFile, ExactPosition } from '@evertree/core';
 import { EvertreeError, isEvertreeError, samePosition } from '@evertree/core';
 import { FileWindow, READ_BYTES, readRecord } from './record-reader.ts';
+import type { SegmentHeader } from './segment-format.ts';
 import { decodeRecordHeader, decodeSegmentHeader, RECORD_HEADER_BYTES, RECORD_MAGIC, SEGMENT_HEADER_BYTES } from './segment-format.ts';
 import type { Segment } from './segment.ts';
 import { emptySegment, readSeal } from './segment.ts';
@@ -27,7 +28,7 @@ RECORD_MAGIC_BYTES.writeUInt32LE(RECORD_MAGIC);
 export async function inspectSegment(
   disk: Disk,
   path: string,
-  stopAt: ExactPosition | undefined,
+  stopAt: (header: SegmentHeader) => ExactPosition | undefined,
 ): Promise<FoundSegment | 'damaged' | undefined> {
   const file = await disk.open(path, {});
   try {
@@ -41,7 +42,7 @@ export async function inspectSegment(
     const segment = emptySegment(path, header);
     segment.bytes = size;
     const found = await readSeal(window, size, header.salt);
-    if (found === undefined) return { segment, sealed: false, rest: await scan(window, segment, size, stopAt) };
+    if (found === undefined) return { segment, sealed: false, rest: await scan(window, segment, size, stopAt(header)) };
     segment.last = found.seal.last;
     segment.lastTime = found.seal.lastTime;
     segment.end = found.offset;

@@ -1,0 +1,191 @@
+import type { ExactPosition } from '@evertree/core';
+import { ORIGIN } from '@evertree/core';
+import type { DiskJournal } from '@evertree/journal';
+import { openJournal } from '@evertree/journal';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { chunksOf, expectedFrames, readAll } from '../conformance/journal.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { FrameChain } from '../support/frame-chain.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { Simulation } from '../support/simulation.ts';
+
+/** What happens to a journal, one after the other. Numbers are sizes or shares. */
+type Step =
+  | { readonly do: 'append'; readonly frames: number; readonly bytes: number; readonly beginsEpoch: boolean }
+  | { readonly do: 'flush' | 'flushSync' | 'turn' | 'snapshot' | 'retain' | 'replace' | 'reopen' | 'crash' | 'powerLoss' }
+  | { readonly do: 'peer'; readonly back: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      frames: fc.integer({ min: 1, max: 12 }),
+      bytes: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 3000 })),
+      beginsEpoch: fc.boolean(),
+    }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'flush',
+        'flush',
+        'flushSync',
+        'turn',
+        'turn',
+        'snapshot',
+        'retain',
+        'replace',
+        'reopen',
+        'crash',
+        'powerLoss',
+        'powerLoss',
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('peer' as const), back: fc.integer({ min: 0, max: 30 }) }) },
+);
+
+/** A journal on a disk, and what it owes. */
+class Bench {
+  chain = new FrameChain();
+  disk: FaultDisk;
+  journal!: DiskJournal;
+  /** The highest position that was ever stable. */
+  stable: ExactPosition = ORIGIN;
+  /** The newest snapshot that was committed, and where the history began anew. */
+  snapshot: ExactPosition = ORIGIN;
+  #undo: Disposable | undefined;
+  readonly #simulation: Simulation;
+  readonly #sync: 'dsync' | 'fdatasync';
+
+  constructor(seed: number, sync: 'dsync' | 'fdatasync', blockBytes: 512 | 4096) {
+    this.#simulation = new Simulation(seed);
+    this.#sync = sync;
+    this.disk = new FaultDisk({ blockBytes });
+  }
+
+  async open(): Promise<void> {
+    this.journal = await openJournal({
+      disk: this.disk,
+      clock: systemClock,
+      random: systemRandom,
+      report: () => undefined,
+      options: { sync: this.#sync, segmentBytes: 6_000, tailBytes: 2_000, retentionMaxBytes: 40_000 },
+    });
+    this.#undo = this.journal.onProgress(() => {
+      this.stable = this.journal.stable;
+    });
+  }
+
+  async run(action: Step): Promise<void> {
+    const { journal, chain } = this;
+    switch (action.do) {
+      case 'append':
+        for (let index = 0; index < action.frames; index++) {
+          const { bytes } = action;
+          const options = action.beginsEpoch && index === 0 ? { bytes, beginsEpoch: true } : { bytes, count: 1 + (index % 3) };
+          journal.append(chain.next(options), index % 4 === 3 ? Buffer.from('a note') : undefined);
+        }
+        return;
+      case 'flush':
+        await journal.flush();
+        expect(journal.stable).toEqual(chain.position);
+        return;
+      case 'flushSync':
+        journal.flushSync();
+        expect(journal.stable).toEqual(chain.position);
+        return;
+      case 'turn':
+        await new Promise(resolve => void setImmediate(resolve));
+        return;
+      case 'snapshot':
+        if (chain.frames.length > 0) await this.#save(false);
+        return;
+      case 'replace':
+        if (chain.frames.length > 0) await this.#save(true);
+        return;
+      case 'peer':
+        if (chain.frames.length > 0) journal.setPeer('b', chain.frames.at(-1 - action.back)?.header.last ?? ORIGIN);
+        return;
+      case 'retain':
+        await journal.retain();
+        return;
+      case 'reopen':
+        await journal.close();
+        this.stable = journal.stable;
+        return this.#openAgain();
+      case 'crash':
+        this.disk = this.disk.crash();
+        return this.#openAgain();
+      case 'powerLoss':
+        this.disk = this.disk.powerLoss(() => this.#simulation.fraction());
+        return this.#openAgain();
+    }
+  }
+
+  /** The law: every frame that was ever stable, and what follows from them; a beginning; and all of it can be read. */
+  async check(): Promise<void> {
+    const { journal, chain } = this;
+    expect(journal.stable).toEqual(journal.last);
+    expect(journal.last.revision).toBeGreaterThanOrEqual(this.stable.revision);
+    const ends = [ORIGIN, this.snapshot, ...chain.frames.map(frame => frame.header.last)];
+    expect(ends).toContainEqual(journal.last);
+    const expected = chain.frames.filter(
+      ({ header }) => header.base.revision >= journal.base.revision && header.last.revision <= journal.last.revision,
+    );
+    const found = await readAll(journal, journal.base);
+    expect(found.map(frame => frame.bytes)).toEqual(expectedFrames(expected).map(frame => frame.bytes));
+    const newest = await journal.newestSnapshot();
+    const beginning = newest?.header.position ?? ORIGIN;
+    expect(beginning.revision).toBeGreaterThanOrEqual(this.snapshot.revision);
+    expect(beginning.revision).toBeGreaterThanOrEqual(journal.base.revision);
+    if (newest !== undefined) expect(await chunksOf(newest)).toEqual([`the tree at ${beginning.revision}`]);
+  }
+
+  async end(): Promise<void> {
+    await this.journal.close();
+  }
+
+  async #save(replace: boolean): Promise<void> {
+    const { journal, chain } = this;
+    const header = chain.snapshotHeader();
+    const writer = await journal.createSnapshot(header, { replace });
+    await writer.write(Buffer.from(`the tree at ${chain.position.revision}`));
+    await writer.commit();
+    this.snapshot = header.position;
+    this.stable = journal.stable;
+    if (replace) expect([journal.base, journal.last]).toEqual([header.position, header.position]);
+  }
+
+  async #openAgain(): Promise<void> {
+    this.#undo?.[Symbol.dispose]();
+    await this.open();
+    await this.check();
+    this.chain.rewind(this.journal.last);
+    this.stable = this.journal.last;
+  }
+}
+
+describe('any sequence of appends, flushes, snapshots, retention and power losses', () => {
+  test.each([
+    ['dsync', 512],
+    ['dsync', 4096],
+    ['fdatasync', 512],
+  ] as const)(
+    'opens again with every frame that was ever stable, and a prefix of what was appended (%s, blocks of %i)',
+    async (sync, block) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 30 }), fc.integer(), async (steps, seed) => {
+          const bench = new Bench(seed, sync, block);
+          await bench.open();
+          for (const action of [...steps, { do: 'powerLoss' } as const]) await bench.run(action);
+          await bench.end();
+        }),
+        { numRuns: 150 },
+      );
+    },
+  );
+});

@@ -72,7 +72,6 @@ describe('keys', () => {
     ['/data/%ed%a0%80', 'PATH_INVALID'],
     ['/data/a~2', 'PATH_INVALID'],
     ['/data?pointer=a', 'PATH_INVALID'],
-    [`/data/${'x'.repeat(70_000)}`, 'PATH_INVALID'],
     ['/data/a?pointer=/b', 'REQUEST_INVALID'],
     ['/data/a?at=4-1', 'REQUEST_INVALID'],
     ['/data?pointer=/a&pointer=/b', 'REQUEST_INVALID'],
@@ -85,6 +84,14 @@ describe('keys', () => {
     expect(answer.headers['content-type']).toBe('application/problem+json');
     expect(answer.json).toMatchObject({ type: 'about:blank', status: 400, code });
   });
+});
+
+test('a key that is too long is refused', async () => {
+  expect(await site.put(`/data/${'x'.repeat(70_000)}`, 1)).toMatchObject({
+    status: 400,
+    json: { code: expect.stringMatching(/_INVALID$/) },
+  });
+  expect((await site.send('GET', `/data/${'x'.repeat(70_000)}`)).status).toBe(404);
 });
 
 describe('values', () => {
@@ -285,6 +292,19 @@ describe('conditions', () => {
     await expect.poll(() => site.store.get('/c')).toBe('waits');
     site.store.acknowledge('there', site.store.position);
     expect(await answered).toMatchObject({ status: 200, json: { acknowledged: 1 }, headers: { 'preference-applied': 'wait=20' } });
+  });
+});
+
+describe('a site that is configured to wait for secondaries', () => {
+  test('does so for every write, and answers 504 or 200 when they are too few', async () => {
+    const acknowledgement = { secondaries: 1, timeoutMs: 10, onTimeout: 'fail' } as const;
+    await using failing = await HttpSite.start({ acknowledgement });
+    expect(await failing.put('/data/x', 1)).toMatchObject({ status: 504, json: { code: 'ACKNOWLEDGEMENT_TIMEOUT' } });
+    expect((await failing.put('/data/x', 2, { 'Evertree-Acknowledge': '0' })).status, 'unless it says so itself').toBe(200);
+    failing.store.acknowledge('there', { ...failing.store.position, revision: 100 });
+    expect(await failing.put('/data/x', 3)).toMatchObject({ status: 200, json: { acknowledged: 1 } });
+    await using lenient = await HttpSite.start({ acknowledgement: { ...acknowledgement, onTimeout: 'continue' } });
+    expect(await lenient.put('/data/x', 1)).toMatchObject({ status: 200, json: { acknowledged: 0 } });
   });
 });
 

@@ -3,11 +3,11 @@ import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
 import { sendProblem, type Exchange } from './exchange.ts';
-import { mediaType, readPreconditions, type AcknowledgementWish } from './headers.ts';
+import { mediaType, readPreconditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { Pace } from './streaming.ts';
-import { readWish, settle, type Made, type Settled } from './write.ts';
+import { readWish, settle, type Made, type Settled, type Wish } from './write.ts';
 
 const BATCH_TYPES = [
   'application/x-ndjson',
@@ -38,12 +38,7 @@ export async function postBatch(exchange: Exchange): Promise<void> {
 }
 
 /** Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the batch. */
-async function answer(
-  exchange: Exchange,
-  batch: Batch,
-  error: ExpectedError | undefined,
-  wish: AcknowledgementWish | undefined,
-): Promise<void> {
+async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | undefined, wish: Wish): Promise<void> {
   const { response, context } = exchange;
   const { committed, line } = batch;
   const stopped = error === undefined ? {} : { error: { ...error.details, line, code: error.code, detail: error.message } };

@@ -2,6 +2,7 @@ import type { Reporter, Store } from '@evertree/core';
 import type { Consumer } from '@evertree/consumer';
 import type { Producer } from '@evertree/producer';
 import type { Bodies } from './body.ts';
+import type { AcknowledgementWish } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Stability } from './stability.ts';
 
@@ -21,6 +22,8 @@ export interface HttpContext {
   readonly version: string;
   readonly producer: ProducerView | undefined;
   readonly consumer: ConsumerView | undefined;
+  /** What a write waits for that does not say so itself. */
+  readonly acknowledgement: AcknowledgementWish | undefined;
   readonly report: Reporter;
   /** Fires when the server closes: watches end. */
   readonly closing: AbortSignal;

@@ -69,30 +69,35 @@ function readPosition(header: string | string[] | undefined): Position | undefin
   );
 }
 
-/** How many secondaries a write waits for, and how long. */
+/** How many secondaries a write waits for, how long, and what becomes of it when they are too few. */
 export interface AcknowledgementWish {
   readonly secondaries: number;
   readonly timeoutMs: number;
-  /** What the answer says of `Prefer: wait`. */
-  readonly applied: Readonly<Record<string, string>>;
+  /** `fail`: 504, though the commit stands. `continue`: 200 with the count. */
+  readonly onTimeout: 'fail' | 'continue';
+}
+
+/** What a request says itself of the secondaries it waits for. */
+export interface StatedWish {
+  readonly secondaries: number | undefined;
+  readonly timeoutMs: number | undefined;
 }
 
 /**
- * Reads `Evertree-Acknowledge: <n>` and `Prefer: wait=<seconds>`. `Prefer` alone is a wish about nothing, and ignored.
+ * Reads `Evertree-Acknowledge: <n>` and `Prefer: wait=<seconds>`.
  * @throws RequestError REQUEST_INVALID
  */
-export function readAcknowledgementWish(headers: IncomingHttpHeaders, defaultMs: number, mostMs: number): AcknowledgementWish | undefined {
+export function readStatedWish(headers: IncomingHttpHeaders): StatedWish {
   const asked = headers['evertree-acknowledge'];
-  if (asked === undefined) return undefined;
-  if (typeof asked !== 'string' || !/^\d{1,4}$/.test(asked.trim())) {
+  if (asked !== undefined && (typeof asked !== 'string' || !/^\d{1,4}$/.test(asked.trim()))) {
     throw new RequestError('REQUEST_INVALID', `Evertree-Acknowledge is ${JSON.stringify(asked)}; write a number of secondaries, such as 1`);
   }
-  const secondaries = Number(asked);
   const prefer = headers['prefer'];
   const wait = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?:$|[,;\s])/i.exec(Array.isArray(prefer) ? prefer.join(', ') : (prefer ?? ''))?.[1];
-  if (wait === undefined) return { secondaries, timeoutMs: defaultMs, applied: {} };
-  const timeoutMs = Math.min(Number(wait) * 1000, mostMs);
-  return { secondaries, timeoutMs, applied: { 'Preference-Applied': `wait=${timeoutMs / 1000}` } };
+  return {
+    secondaries: asked === undefined ? undefined : Number(asked),
+    timeoutMs: wait === undefined ? undefined : Number(wait) * 1000,
+  };
 }
 
 /** The media type of a body in lower case, without its parameters; undefined where the header is missing. */

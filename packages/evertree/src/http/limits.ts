@@ -27,7 +27,7 @@ export interface HttpLimits {
   readonly readyLagMs: number;
 }
 
-export const HTTP_LIMITS: HttpLimits = Object.freeze({
+const HTTP_LIMITS: HttpLimits = Object.freeze({
   bodyBytes: 16 * 1024 * 1024,
   bodiesBytes: 256 * 1024 * 1024,
   batchBytes: 1024 * 1024 * 1024,
@@ -46,6 +46,13 @@ export const HTTP_LIMITS: HttpLimits = Object.freeze({
   closeMs: 5_000,
   readyLagMs: 10_000,
 });
+
+/** A line of a batch may be as long as a body, and one body always finds room. */
+export function resolveLimits(given: Partial<HttpLimits> = {}): HttpLimits {
+  const bodyBytes = given.bodyBytes ?? HTTP_LIMITS.bodyBytes;
+  const bodiesBytes = Math.max(HTTP_LIMITS.bodiesBytes, bodyBytes);
+  return Object.freeze({ ...HTTP_LIMITS, batchLineBytes: bodyBytes, bodiesBytes, ...given });
+}
 
 /** The longest head of a request: room for a pointer of 10,000 emoji, percent-encoded. */
 export const HEAD_BYTES = 256 * 1024;

@@ -11,7 +11,8 @@ import { loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { ConsumerView, HttpContext, ProducerView } from './context.ts';
 import { Exchange, sendProblem } from './exchange.ts';
-import { HEAD_BYTES, HTTP_LIMITS, type HttpLimits } from './limits.ts';
+import type { AcknowledgementWish } from './headers.ts';
+import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
 import { dispatch, Routes, type Route } from './routes.ts';
@@ -33,6 +34,8 @@ export interface HttpOptions {
   /** Beyond loopback: PEM texts, or `off` said aloud. */
   readonly tls?: Tls | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
+  /** Which secondaries a write waits for that does not say so itself; none unless given. */
+  readonly acknowledgement?: AcknowledgementWish | undefined;
   readonly report: Reporter;
   /** The program's own version, for `/status`. */
   readonly version: string;
@@ -79,7 +82,7 @@ class Http {
 
   constructor(options: HttpOptions) {
     const { store, producer, consumer, site, version, report, token } = options;
-    const limits = Object.freeze({ ...HTTP_LIMITS, ...options.limits });
+    const limits = resolveLimits(options.limits);
     const watches = new Watches();
     this.#options = options;
     this.#limits = limits;
@@ -93,6 +96,7 @@ class Http {
       version,
       report,
       limits,
+      acknowledgement: options.acknowledgement,
       stability: new Stability(store),
       bodies: new Bodies(limits),
       closing: this.#closing.signal,

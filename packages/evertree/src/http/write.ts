@@ -10,7 +10,7 @@ import {
 } from '@evertree/core';
 import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
-import { checkForWrite, readAcknowledgementWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
+import { checkForWrite, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
 
 /** Where the tree stood after a write, and its last commit; none when it had nothing to commit. */
 export interface Made {
@@ -49,21 +49,52 @@ async function settleError(context: HttpContext, error: unknown): Promise<void> 
   if (isEvertreeError(error) && TELLING.includes(error.code)) await context.stability.settled();
 }
 
-/** Reads what the request says about secondaries. @throws RequestError REQUEST_INVALID */
-export function readWish(exchange: Exchange): AcknowledgementWish | undefined {
-  const { acknowledgementMs, acknowledgementMaxMs } = exchange.context.limits;
-  return readAcknowledgementWish(exchange.request.headers, acknowledgementMs, acknowledgementMaxMs);
+/** A wish, and the headers that say how much of a preference was heard. */
+export interface Wish {
+  readonly acknowledgement: AcknowledgementWish | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Which secondaries a write waits for: those that it asks for, else those of the site's configuration. `Prefer: wait` alone says only how
+ * long. @throws RequestError REQUEST_INVALID
+ */
+export function readWish({ context, request }: Exchange): Wish {
+  const { acknowledgementMs, acknowledgementMaxMs } = context.limits;
+  const stated = readStatedWish(request.headers);
+  const usual = context.acknowledgement;
+  const secondaries = stated.secondaries ?? usual?.secondaries;
+  if (secondaries === undefined) return { acknowledgement: undefined, headers: {} };
+  const usualMs = stated.secondaries === undefined && usual !== undefined ? usual.timeoutMs : acknowledgementMs;
+  const timeoutMs = Math.min(stated.timeoutMs ?? usualMs, acknowledgementMaxMs);
+  const onTimeout = stated.secondaries === undefined && usual !== undefined ? usual.onTimeout : 'fail';
+  return {
+    acknowledgement: { secondaries, timeoutMs, onTimeout },
+    headers: stated.timeoutMs === undefined ? {} : { 'Preference-Applied': `wait=${timeoutMs / 1000}` },
+  };
 }
 
 /** Waits until a commit is stable here, and then for as many secondaries as were wished. */
-export async function settle(context: HttpContext, made: Made, wish: AcknowledgementWish | undefined): Promise<Settled> {
+export async function settle(context: HttpContext, made: Made, wish: Wish): Promise<Settled> {
   await context.stability.reached(made.position);
-  const acknowledged = (await made.commit?.acknowledged(wish?.secondaries ?? 0, { timeoutMs: wish?.timeoutMs ?? 0 })) ?? 0;
+  const acknowledged = await countAcknowledgements(made.commit, wish.acknowledgement);
   const position = plainPosition(made.position);
   return {
     body: context.store.journal.durable ? { position, acknowledged } : { position, acknowledged, durable: false },
-    headers: { ...positionHeader(position), ...wish?.applied },
+    headers: { ...positionHeader(position), ...wish.headers },
   };
+}
+
+/** @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT, FENCED, CLOSED */
+async function countAcknowledgements(last: Commit | undefined, wish: AcknowledgementWish | undefined): Promise<number> {
+  if (last === undefined) return 0;
+  if (wish === undefined) return last.acknowledged(0);
+  try {
+    return await last.acknowledged(wish.secondaries, { timeoutMs: wish.timeoutMs });
+  } catch (error) {
+    if (wish.onTimeout === 'continue' && isEvertreeError(error, 'ACKNOWLEDGEMENT_TIMEOUT')) return last.acknowledged(0);
+    throw error;
+  }
 }
 
 /** What the answer to a write says. */

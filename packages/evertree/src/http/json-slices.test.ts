@@ -1,0 +1,52 @@
+import { Store } from '@evertree/core';
+import { MemoryJournal } from '@evertree/journal';
+import * as fc from 'fast-check';
+import { randomBytes } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { jsonSlices } from './json-slices.ts';
+
+const clock = {
+  now: () => 0,
+  monotonic: () => 0,
+  soon: (task: () => void) => void setImmediate(task),
+  after: () => ({ [Symbol.dispose]: () => undefined }),
+};
+const random = { bytes: (length: number) => randomBytes(length), fraction: () => 0.5 };
+
+async function slicesOf(value: unknown): Promise<string[]> {
+  await using store = await Store.open({ journal: new MemoryJournal({ clock, random, report: () => undefined }), clock, random });
+  store.put('/value', value);
+  using snapshot = store.snapshot();
+  return [...jsonSlices(snapshot, ['value'])];
+}
+
+/** JSON as it ought to be: keys in order at every level. */
+function sorted(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(sorted).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const object = value as Record<string, unknown>;
+  return `{${Object.keys(object)
+    .toSorted()
+    .map(key => `${JSON.stringify(key)}:${sorted(object[key])}`)
+    .join(',')}}`;
+}
+
+test('slices make up the JSON text, keys sorted', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.jsonValue(), async sent => {
+      const value = JSON.parse(JSON.stringify(sent)) as unknown;
+      expect((await slicesOf(value)).join('')).toBe(sorted(value));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a wide object comes sorted, in slices of bounded length', async () => {
+  const keys = Array.from({ length: 30_000 }, (_, index) => `${(index * 7_919) % 30_011}`);
+  const value = Object.fromEntries(keys.map(key => [key, { key }]));
+  const slices = await slicesOf(value);
+  expect(slices.join('') === sorted(value)).toBe(true);
+  expect(Math.max(...slices.map(slice => slice.length))).toBeLessThan(40_000);
+  // Sorting has its pauses, too.
+  expect(slices.filter(slice => slice === '').length).toBeGreaterThan(5);
+});

@@ -23,6 +23,8 @@ export interface Fault {
   readonly code: string;
   /** How often; always if left out. */
   readonly times?: number;
+  /** Only writes of such bytes. */
+  readonly data?: (bytes: Buffer) => boolean;
 }
 
 export interface FaultDiskOptions {
@@ -130,9 +132,12 @@ export class FaultDisk implements Disk {
 
   // What happens to it
 
-  /** The process died. @returns the disk as the next one finds it */
+  /** The process died; what it wrote is in the page cache at least. @returns the disk as the next one finds it */
   crash(): FaultDisk {
-    return this.#successor(new Map([...this.#names].map(([path, inode]) => [path, inode === 'directory' ? inode : settled(inode.seen)])));
+    const next = this.#successor(this.#names);
+    next.#durableNames = this.#durableNames;
+    next.#namings = this.#namings;
+    return next;
   }
 
   /** The power went. @param random in [0, 1) @returns the disk as it is found when the power is back */
@@ -275,7 +280,7 @@ export class FaultDisk implements Disk {
   #open(path: string, options: OpenOptions): DiskFile {
     if (!this.#names.has(path) && options.create === true) this.#name({ type: 'add', path, inode: new Inode() });
     const inode = this.#inode(path);
-    const turn = (operation: DiskOperation) => this.#turn(operation, path);
+    const turn = (operation: DiskOperation, buffers?: readonly Uint8Array[]) => this.#turn(operation, path, buffers);
     const write = (buffers: readonly Uint8Array[], offset: number): Change[] => {
       const data = Buffer.concat(buffers);
       const room = this.capacityBytes - this.#usedBytes() + inode.seen.length - offset;
@@ -290,13 +295,13 @@ export class FaultDisk implements Disk {
         return inode.seen.copy(buffer, 0, offset, offset + buffer.length);
       },
       write: async (buffers, offset) => {
-        await turn('write');
+        await turn('write', buffers);
         const changes = write(buffers, offset);
         await nextTurn();
-        if (options.durableWrites === true) inode.sync(changes);
+        if (options.durableWrites === true && !this.#dead) inode.sync(changes);
       },
       writeSync: (buffers, offset) => {
-        this.#enter('write', path);
+        this.#enter('write', path, buffers);
         const changes = write(buffers, offset);
         if (options.durableWrites === true) inode.sync(changes);
       },
@@ -317,17 +322,20 @@ export class FaultDisk implements Disk {
   }
 
   /** What a call goes through that may wait. */
-  async #turn(operation: DiskOperation, path: string): Promise<void> {
+  async #turn(operation: DiskOperation, path: string, buffers?: readonly Uint8Array[]): Promise<void> {
     await nextTurn();
     for (const hold of this.#holds) if (hold.operation === operation && hold.path.test(path)) await hold.released;
-    this.#enter(operation, path);
+    this.#enter(operation, path, buffers);
   }
 
-  #enter(operation: DiskOperation, path: string): void {
+  #enter(operation: DiskOperation, path: string, buffers: readonly Uint8Array[] = []): void {
     if (!['open', 'read', 'list', 'lock'].includes(operation)) this.steps++;
     if (this.steps > this.#lastStep) this.#dead = true;
     if (this.#dead) throw diskError('EDEAD', operation, path);
-    const fault = this.#faults.find(each => each.operation === operation && each.left > 0 && (each.path?.test(path) ?? true));
+    const fault = this.#faults.find(
+      each =>
+        each.operation === operation && each.left > 0 && (each.path?.test(path) ?? true) && (each.data?.(Buffer.concat(buffers)) ?? true),
+    );
     if (fault === undefined) return;
     fault.left--;
     throw diskError(fault.code, operation, path);

@@ -1,0 +1,353 @@
+import { crc32 } from 'node:zlib';
+import type { Report } from '@evertree/core';
+import { ORIGIN, sealFrame } from '@evertree/core';
+import type { DiskJournal, JournalOptions } from '@evertree/journal';
+import { openJournal } from '@evertree/journal';
+import { describe, expect, test } from 'vitest';
+import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { FrameChain } from '../support/frame-chain.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+
+const RECORD_BYTES = 40 + 128 + 4;
+const HEADER_BYTES = 64;
+
+async function open(disk: FaultDisk, options: JournalOptions = {}): Promise<{ journal: DiskJournal; reports: Report[] }> {
+  const reports: Report[] = [];
+  const journal = await openJournal({
+    disk,
+    clock: systemClock,
+    random: systemRandom,
+    report: report => void reports.push(report),
+    options: { sync: 'dsync', segmentBytes: 64 * 1024, ...options },
+  });
+  return { journal, reports };
+}
+
+/** A disk whose process died after these writes, by the bytes of the frames' bodies. What is listed together is of one group. */
+async function diskWith(groups: readonly (readonly number[])[]): Promise<{ disk: FaultDisk; chain: FrameChain }> {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk);
+  journal.append(chain.next());
+  await journal.flush();
+  for (const group of groups) {
+    // The first append of a turn goes out alone: the others wait behind it for one group.
+    const release = disk.hold('write', /evj/);
+    for (const bytes of [0, ...group]) journal.append(chain.next({ bytes }));
+    release();
+    await journal.flush();
+  }
+  return { disk: disk.crash(), chain };
+}
+
+function newestSegment(disk: FaultDisk): string {
+  return disk.files
+    .filter(path => path.endsWith('.evj'))
+    .toSorted()
+    .at(-1)!;
+}
+
+function flip(disk: FaultDisk, path: string, offset: number): void {
+  disk.overwrite(path, bytes => {
+    bytes[offset]! ^= 0x40;
+    return bytes;
+  });
+}
+
+function contents(disk: FaultDisk): Map<string, string> {
+  return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
+}
+
+/** Offsets of the records in the only segment of a chain without trailers. */
+function offsets(chain: FrameChain): number[] {
+  let at = HEADER_BYTES;
+  return chain.frames.map(frame => {
+    const offset = at;
+    at += 40 + frame.bytes.length;
+    return offset;
+  });
+}
+
+/** A journal of several segments without its third one, and a snapshot after so many rounds of ten frames. */
+async function holed(snapshotAt: number | undefined) {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk, { segmentBytes: 4096 });
+  for (let round = 0; round < 6; round++) {
+    if (round === 1) journal.setPeer('b', chain.frames[0]!.header.last);
+    await fill(journal, chain, 10, 400);
+    if (round === snapshotAt) await save(journal, chain, ['the tree']);
+  }
+  await journal.close();
+  const segments = disk.files.filter(name => name.endsWith('.evj')).toSorted();
+  const missing = segments[2]!;
+  disk.erase(missing);
+  return { disk, chain, missing, first: Number(missing.slice(-20, -4)) };
+}
+
+/** A journal with two snapshots. */
+async function withSnapshots() {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk);
+  for (const name of ['old', 'new']) {
+    await fill(journal, chain, 5, 100);
+    await save(journal, chain, [name, 'x'.repeat(500)]);
+  }
+  await journal.close();
+  const [older, newer] = disk.files.filter(path => path.endsWith('.evs')).toSorted() as [string, string];
+  return { disk, chain, older, newer };
+}
+
+describe('torn or damaged', () => {
+  test('any byte spoiled in the last group cuts it at the frame that has the byte, and says so', async () => {
+    const spoiled = await diskWith([[30], [20, 50, 10]]);
+    const length = offsets(spoiled.chain).at(-1)! + RECORD_BYTES + 10;
+    for (let at = offsets(spoiled.chain).at(-3)!; at < length; at += 7) {
+      const { disk, chain } = await diskWith([[30], [20, 50, 10]]);
+      const starts = offsets(chain);
+      const path = newestSegment(disk);
+      flip(disk, path, at);
+      const { journal, reports } = await open(disk);
+      const kept = starts.filter((_, index) => (starts[index + 1] ?? length) <= at).length;
+      expect(journal.last, `byte ${at}`).toEqual(chain.frames[kept - 1]!.header.last);
+      expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames.slice(0, kept)));
+      const cut = reports.find(report => report.event === 'tail-cut');
+      expect(cut?.details).toMatchObject({ file: path, offset: starts[kept], bytes: expect.any(Number) });
+      await journal.close();
+      expect(disk.bytes(path).length).toBe(starts[kept]);
+    }
+  });
+
+  test('any byte spoiled before the last group is damage: refused with file and offset, and nothing changed', async () => {
+    const sound = await diskWith([[30, 40], [20], [10]]);
+    const starts = offsets(sound.chain);
+    const lastGroupStart = Number(sound.disk.bytes(newestSegment(sound.disk)).readBigUInt64LE(starts.at(-1)! + 24));
+    expect(lastGroupStart).toBeGreaterThan(starts[2]!);
+    for (let at = HEADER_BYTES; at < lastGroupStart; at += 7) {
+      const { disk } = await diskWith([[30, 40], [20], [10]]);
+      const path = newestSegment(disk);
+      flip(disk, path, at);
+      const before = contents(disk);
+      const offset = starts.findLast(start => start <= at);
+      expect(await thrown(() => open(disk)), `byte ${at}`).toMatchObject({ code: 'DAMAGED', details: { file: path, offset } });
+      expect(contents(disk)).toEqual(before);
+    }
+  });
+
+  test('the header of a segment with records is damage, too', async () => {
+    for (let at = 0; at < HEADER_BYTES; at += 3) {
+      if (at === 4) continue;
+      const { disk } = await diskWith([[30]]);
+      const path = newestSegment(disk);
+      flip(disk, path, at);
+      expect(await thrown(() => open(disk)), `byte ${at}`).toMatchObject({ code: 'DAMAGED', details: { file: path, offset: 0 } });
+    }
+  });
+
+  test('a torn group may have its first blocks missing and later ones there', async () => {
+    const { disk, chain } = await diskWith([[30], [600, 600, 600]]);
+    const start = offsets(chain).at(-3)!;
+    disk.overwrite(newestSegment(disk), bytes => bytes.fill(0, start, start + 700));
+    const { journal, reports } = await open(disk);
+    expect(journal.last).toEqual(chain.frames.at(-4)!.header.last);
+    expect(reports.map(report => report.event)).toContain('tail-cut');
+    const again = new FrameChain(chain.stream);
+    again.epochs.push(...chain.epochs);
+    chain.rewind(journal.last);
+    journal.append(chain.next());
+    await journal.flush();
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await journal.close();
+  });
+
+  test('blocks missing before a later group are damage, also where they are zeros', async () => {
+    const { disk, chain } = await diskWith([[600, 600], [10]]);
+    const start = offsets(chain)[2]!;
+    disk.overwrite(newestSegment(disk), bytes => bytes.fill(0, start, start + 512));
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { offset: start } });
+  });
+
+  test('a value that holds the bytes of a journal is never taken for records of it', async () => {
+    const other = await diskWith([[10], [10], [10]]);
+    const { disk, chain } = await diskWith([[30]]);
+    const forged = other.disk.bytes(newestSegment(other.disk));
+    const { journal } = await open(disk);
+    // Its record is torn in its head, and its body is full of sound records with later groups.
+    const base = journal.last;
+    const position = { ...base, revision: base.revision + 1 };
+    journal.append(sealFrame({ ...chain.frames.at(-1)!.header, base, last: position, count: 1, bodyLength: forged.length }, forged));
+    await journal.flush();
+    const crashed = disk.crash();
+    flip(crashed, newestSegment(crashed), offsets(chain).at(-1)! + 40 + chain.frames.at(-1)!.bytes.length);
+    const again = await open(crashed);
+    expect(again.journal.last).toEqual(base);
+    await again.journal.close();
+  });
+
+  test('damage in a sealed segment is found where it is read', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk, { segmentBytes: 4096 });
+    await fill(journal, chain, 60, 300);
+    await journal.close();
+    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    flip(disk, path, 1000);
+    const again = await open(disk, { segmentBytes: 4096 });
+    const error = await thrown(() => readAll(again.journal, ORIGIN));
+    expect(error).toMatchObject({ code: 'DAMAGED', details: { file: path, offset: expect.any(Number) } });
+    await again.journal.close();
+  });
+
+  test('a seal that is not sound only costs a scan', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk, { segmentBytes: 4096 });
+    await fill(journal, chain, 60, 300);
+    await journal.close();
+    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    flip(disk, path, disk.bytes(path).length - 20);
+    const again = await open(disk, { segmentBytes: 4096 });
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await again.journal.close();
+  });
+
+  test('a segment that is shorter than the next one says is damage', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk, { segmentBytes: 4096 });
+    await fill(journal, chain, 60, 300);
+    await journal.close();
+    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    disk.overwrite(path, bytes => bytes.subarray(0, 2000));
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { file: path } });
+  });
+});
+
+describe('holes', () => {
+  test('a missing segment leaves the history before it; what lies behind is kept aside, and told', async () => {
+    const { disk, chain, first } = await holed(undefined);
+    const { journal, reports } = await open(disk);
+    expect(journal.last.revision).toBe(first - 1);
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames.slice(0, first - 1)));
+    const gap = reports.find(report => report.event === 'history-gap');
+    expect(gap).toMatchObject({ level: 'warn', details: { last: journal.last } });
+    expect(disk.files.filter(path => path.startsWith('detached/')).length).toBeGreaterThan(2);
+    await journal.close();
+    const again = await open(disk);
+    expect([again.journal.last.revision, again.reports]).toEqual([first - 1, []]);
+    await again.journal.close();
+  });
+
+  test('a snapshot behind it is begun with instead', async () => {
+    const { disk, chain } = await holed(4);
+    const { journal } = await open(disk);
+    expect(journal.last).toEqual(chain.position);
+    expect(journal.base.revision).toBeGreaterThan(20);
+    expect(journal.base.revision).toBeLessThanOrEqual(50);
+    expect(await readAll(journal, journal.base)).toEqual(expectedFrames(chain.frames.slice(journal.base.revision)));
+    expect((await journal.newestSnapshot())?.header.position.revision).toBe(50);
+    await journal.close();
+  });
+
+  test('without a beginning there is nothing to open', async () => {
+    const { disk } = await holed(undefined);
+    const oldest = disk.files
+      .filter(name => name.endsWith('.evj'))
+      .toSorted()
+      .slice(0, 2);
+    for (const path of oldest) disk.erase(path);
+    const before = contents(disk);
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED' });
+    expect(contents(disk)).toEqual(before);
+  });
+
+  test('without the site.json that says whose they are, files are not taken over', async () => {
+    const { disk } = await holed(undefined);
+    disk.erase('site.json');
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { file: 'site.json' } });
+  });
+});
+
+describe('snapshots', () => {
+  test('one whose head or end is not sound is put aside, and the one before it begins the history', async () => {
+    for (const spoil of [0, 20, -3]) {
+      const { disk, chain, newer } = await withSnapshots();
+      flip(disk, newer, spoil < 0 ? disk.bytes(newer).length + spoil : spoil);
+      const { journal, reports } = await open(disk);
+      expect(await chunksOf(await journal.newestSnapshot())).toEqual(['old', 'x'.repeat(500)]);
+      expect(journal.last).toEqual(chain.position);
+      expect(reports).toMatchObject([{ event: 'snapshot-unsound', details: { file: newer } }]);
+      await journal.close();
+    }
+  });
+
+  test('a spoiled chunk is damage, with file and offset', async () => {
+    const { disk, newer } = await withSnapshots();
+    const bytes = disk.bytes(newer);
+    const chunk = bytes.indexOf('xxxx') - 8;
+    flip(disk, newer, chunk + 100);
+    const { journal } = await open(disk);
+    const error = await thrown(async () => chunksOf(await journal.newestSnapshot()));
+    expect(error).toMatchObject({ code: 'DAMAGED', details: { file: newer, offset: chunk } });
+    await journal.close();
+  });
+});
+
+describe('other versions', () => {
+  const cases: [string, (disk: FaultDisk) => void][] = [
+    ['a segment', disk => disk.overwrite(newestSegment(disk), bytes => bytes.fill(2, 4, 5))],
+    [
+      'a frame',
+      disk =>
+        disk.overwrite(newestSegment(disk), bytes => {
+          const frame = bytes.subarray(HEADER_BYTES + 40);
+          const end = 128 + frame.readUInt32LE(92);
+          frame[4] = 2;
+          frame.writeUInt32LE(crc32(frame.subarray(0, end)), end);
+          return bytes;
+        }),
+    ],
+    [
+      'a snapshot',
+      disk =>
+        disk.overwrite(
+          disk.files.find(path => path.endsWith('.evs'))!,
+          bytes => bytes.fill(2, 4, 5),
+        ),
+    ],
+    ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":2}'))],
+    ['peers.json', disk => disk.overwrite('peers.json', () => Buffer.from('{"format":2,"peers":[]}'))],
+  ];
+  test.each(cases)('%s of a later version is refused, and nothing changed', async (_, spoil) => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk);
+    await fill(journal, chain, 3, 100);
+    await save(journal, chain, ['tree']);
+    journal.setPeer('b', chain.position);
+    await journal.close();
+    spoil(disk);
+    const before = contents(disk);
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+    expect(contents(disk)).toEqual(before);
+  });
+
+  test('site.json that says nothing is damage; peers.json that says nothing is told, and begun anew', async () => {
+    const { disk } = await diskWith([[10]]);
+    const site = disk.bytes('site.json');
+    for (const text of ['', '{', '[]', '{"format":1}', '{"format":1,"site":"a","role":"king","directory":"x"}']) {
+      disk.overwrite('site.json', () => Buffer.from(text));
+      expect(await thrown(() => open(disk)), text).toMatchObject({ code: 'DAMAGED', details: { file: 'site.json' } });
+    }
+    disk.overwrite('site.json', () => site);
+    const { journal } = await open(disk);
+    journal.setPeer('b', ORIGIN);
+    await journal.close();
+    disk.overwrite('peers.json', () => Buffer.from('{'));
+    const again = await open(disk);
+    expect([again.journal.peers.size, again.reports.map(report => report.event)]).toEqual([0, ['peers-unreadable']]);
+    await again.journal.close();
+  });
+});

@@ -1,0 +1,274 @@
+import type { JournalState, Report } from '@evertree/core';
+import { ORIGIN } from '@evertree/core';
+import { openJournal } from '@evertree/journal';
+import { describe, expect, test } from 'vitest';
+import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { FrameChain } from '../support/frame-chain.ts';
+import { ManualClock, systemRandom } from '../support/host.ts';
+
+async function prepare(disk = new FaultDisk(), sync: 'dsync' | 'fdatasync' = 'dsync') {
+  const clock = new ManualClock();
+  const reports: Report[] = [];
+  const states: JournalState[] = [];
+  const options = { sync, segmentBytes: 16 * 1024 };
+  const journal = await openJournal({ disk, clock, random: systemRandom, report: report => void reports.push(report), options });
+  journal.onProgress(() => {
+    if (states.at(-1) !== journal.state) states.push(journal.state);
+  });
+  return { disk, clock, reports, states, journal, chain: new FrameChain() };
+}
+
+/** Turns of the event loop, as many as what is under way may take. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise(resolve => void setImmediate(resolve));
+}
+
+describe('a full disk', () => {
+  test.each(['dsync', 'fdatasync'] as const)('keeps what was appended, says so, and goes on when there is room (%s)', async sync => {
+    const { disk, clock, reports, states, journal, chain } = await prepare(new FaultDisk(), sync);
+    await fill(journal, chain, 5, 100);
+    const { stable } = journal;
+    const full = disk.fail({ operation: sync === 'dsync' ? 'write' : 'sync', path: /evj/, code: 'ENOSPC' });
+    journal.append(chain.next());
+    await turns();
+    journal.append(chain.next());
+    await turns();
+    expect([journal.state, journal.failure?.message, journal.stable]).toEqual(['full', expect.stringContaining('ENOSPC'), stable]);
+    expect(journal.pendingBytes).toBeGreaterThan(0);
+    clock.advance(5_000);
+    await turns();
+    expect([journal.state, journal.stable]).toEqual(['full', stable]);
+    full[Symbol.dispose]();
+    clock.advance(1_000);
+    await turns();
+    expect([journal.state, journal.failure, journal.pendingBytes]).toEqual(['open', undefined, 0]);
+    expect(journal.stable).toEqual(chain.position);
+    expect(states).toEqual(['open', 'full', 'open']);
+    expect(reports.map(report => report.event)).toEqual(['storage-full', 'storage-has-room']);
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await journal.close();
+  });
+
+  test('a flush tries again at once, and waits until there is room', async () => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 3, 100);
+    const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
+    journal.append(chain.next());
+    await turns();
+    journal.flushSync();
+    expect(journal.state).toBe('full');
+    full[Symbol.dispose]();
+    await journal.flush();
+    expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    disk.fail({ operation: 'write', code: 'ENOSPC', times: 1 });
+    journal.append(chain.next());
+    await turns();
+    journal.flushSync();
+    expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await journal.close();
+  });
+
+  test('what half a write left is written over, also in another segment, and never comes back', async () => {
+    const disk = new FaultDisk();
+    const { journal, chain } = await prepare(disk);
+    await fill(journal, chain, 10, 100);
+    for (let round = 0; round < 40; round++) {
+      disk.capacityBytes = (await disk.space()).totalBytes - (await disk.space()).freeBytes + 333 + round;
+      for (let index = 0; index < 5; index++) journal.append(chain.next({ bytes: 250 }));
+      await turns();
+      disk.capacityBytes = 1e9;
+      if (round % 2 === 0) journal.flushSync();
+      else await journal.flush();
+      expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    }
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    const again = await prepare(disk.crash());
+    expect(again.journal.last).toEqual(chain.position);
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    expect(again.reports).toEqual([]);
+    await again.journal.close();
+  });
+
+  test('no room for the very first segment, or for the next one', async () => {
+    const { disk, clock, journal, chain } = await prepare();
+    for (let round = 0; round < 3; round++) {
+      const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
+      for (let index = 0; index < 30; index++) journal.append(chain.next({ bytes: 1_000 }));
+      await turns();
+      expect(journal.state).toBe('full');
+      full[Symbol.dispose]();
+      clock.advance(1_000);
+      await turns();
+      expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    }
+    await journal.close();
+  });
+
+  test('a full disk can be opened and read', async () => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 10, 100);
+    await journal.close();
+    disk.capacityBytes = 0;
+    const again = await prepare(disk);
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await again.journal.close();
+  });
+
+  test('closing while it is full tells what is lost', async () => {
+    const { disk, journal, chain, reports } = await prepare();
+    await fill(journal, chain, 2, 100);
+    disk.fail({ operation: 'write', code: 'ENOSPC' });
+    journal.append(chain.next());
+    await turns();
+    const flushed = journal.flush().catch((error: unknown) => error);
+    await journal.close();
+    expect(await flushed).toMatchObject({ code: 'CLOSED' });
+    expect(reports.at(-1)).toMatchObject({ level: 'error', event: 'closed-with-pending', details: { last: chain.position } });
+  });
+
+  test('a snapshot that finds no room leaves nothing', async () => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 2, 100);
+    const full = disk.fail({ operation: 'write', path: /evs/, code: 'ENOSPC' });
+    await expect(save(journal, chain, ['tree'])).rejects.toThrow('ENOSPC');
+    full[Symbol.dispose]();
+    expect(disk.files.filter(path => path.startsWith('snapshots'))).toEqual([]);
+    expect(journal.state).toBe('open');
+    await save(journal, chain, ['tree']);
+    await journal.close();
+  });
+});
+
+describe('a disk that fails', () => {
+  test.each([
+    ['write', 'dsync'],
+    ['sync', 'fdatasync'],
+  ] as const)('ends all writing at the first failed %s (%s)', async (operation, sync) => {
+    const { disk, journal, chain, reports, states } = await prepare(new FaultDisk(), sync);
+    await fill(journal, chain, 3, 100);
+    const { stable } = journal;
+    disk.fail({ operation, path: /evj/, code: 'EIO', times: 1 });
+    journal.append(chain.next());
+    await expect(journal.flush()).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    const steps = disk.steps;
+    expect([journal.state, journal.stable]).toEqual(['failed', stable]);
+    expect(states.at(-1)).toBe('failed');
+    expect(reports.at(-1)).toMatchObject({ level: 'error', event: 'storage-failed' });
+    for (const attempt of [() => journal.append(chain.next()), () => journal.flush(), () => journal.flushSync()]) {
+      expect(await thrown(attempt)).toMatchObject({ code: 'STORAGE_FAILED' });
+    }
+    await journal.close();
+    expect(disk.steps).toBe(steps);
+    const again = await prepare(disk.crash(), sync);
+    expect(again.journal.last.revision).toBeGreaterThanOrEqual(stable.revision);
+    await again.journal.close();
+  });
+
+  test('fails a synchronous flush, too', async () => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 3, 100);
+    const release = disk.hold('write');
+    journal.append(chain.next());
+    disk.fail({ operation: 'write', code: 'EIO', times: 1 });
+    expect(await thrown(() => journal.flushSync())).toMatchObject({ code: 'STORAGE_FAILED' });
+    release();
+    await turns();
+    expect(journal.state).toBe('failed');
+    await journal.close();
+  });
+
+  test('so do zeros that can not be written ahead; that there is no room for them does not matter', async () => {
+    for (const [code, state] of [
+      ['EIO', 'failed'],
+      ['ENOSPC', 'open'],
+    ] as const) {
+      const { disk, journal, chain } = await prepare();
+      disk.fail({ operation: 'write', code, data: bytes => bytes.every(byte => byte === 0) });
+      journal.append(chain.next());
+      const flushed = await thrown(() => journal.flush());
+      await turns();
+      expect(journal.state).toBe(state);
+      if (state === 'failed') expect(flushed).toMatchObject({ code: 'STORAGE_FAILED' });
+      await journal.close();
+    }
+  });
+
+  test.each(['open', 'makeDirectory', 'syncDirectory', 'rename', 'write'] as const)(
+    'a new directory that can not be written to is refused (%s)',
+    async operation => {
+      const disk = new FaultDisk();
+      disk.fail({ operation, code: 'EROFS' });
+      await expect(prepare(disk)).rejects.toThrow('EROFS');
+      const again = await prepare(disk.crash());
+      expect(again.journal.last).toEqual(ORIGIN);
+      await again.journal.close();
+    },
+  );
+
+  test('peers that can not be written are told, and tried again', async () => {
+    const { disk, clock, journal, reports } = await prepare();
+    const failing = disk.fail({ operation: 'write', path: /peers/, code: 'EIO' });
+    journal.setPeer('b', ORIGIN);
+    clock.advance(1_000);
+    await turns();
+    expect(reports.map(report => report.event)).toEqual(['peers-not-written']);
+    failing[Symbol.dispose]();
+    clock.advance(1_000);
+    await turns();
+    expect(disk.bytes('peers.json').toString()).toContain('"b"');
+    await journal.close();
+  });
+});
+
+describe('a commit in a synchronous loop', () => {
+  test.each(['dsync', 'fdatasync'] as const)('writes again what is in flight, and the late completion changes nothing (%s)', async sync => {
+    const { disk, journal, chain } = await prepare(new FaultDisk(), sync);
+    await fill(journal, chain, 3, 100);
+    const release = disk.hold('write', /evj/);
+    for (let index = 0; index < 40; index++) {
+      journal.append(chain.next({ bytes: 900 }));
+      if (index % 10 !== 9) continue;
+      journal.flushSync();
+      expect([journal.stable, journal.pendingBytes]).toEqual([chain.position, 0]);
+    }
+    const durable = disk.powerLoss(() => 0.3);
+    const before = contents(disk);
+    release();
+    await turns();
+    expect(contents(disk)).toEqual(before);
+    const again = await prepare(durable, sync);
+    expect(again.journal.last).toEqual(chain.position);
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await again.journal.close();
+  });
+
+  test('begins segments without a turn of the event loop, also while one is being made', async () => {
+    const { disk, journal, chain } = await prepare();
+    for (let index = 0; index < 100; index++) {
+      journal.append(chain.next({ bytes: 1_000 }));
+      journal.flushSync();
+    }
+    await turns();
+    expect(disk.files.filter(path => path.endsWith('.evj')).length).toBeGreaterThan(4);
+    for (let round = 0; round < 30; round++) {
+      const release = disk.hold('rename');
+      for (let index = 0; index < 8; index++) journal.append(chain.next({ bytes: 900 }));
+      await turns();
+      for (let index = 0; index < 8; index++) journal.append(chain.next({ bytes: 900 }));
+      journal.flushSync();
+      release();
+      await journal.flush();
+    }
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    const again = await prepare(disk.powerLoss(() => 0.5));
+    expect(again.journal.last).toEqual(chain.position);
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await again.journal.close();
+  });
+});
+
+function contents(disk: FaultDisk): Map<string, string> {
+  return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
+}

@@ -2,7 +2,7 @@ import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
-import { sendProblem, type Exchange } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { mediaType, readPreconditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
@@ -39,23 +39,22 @@ export async function postBatch(exchange: Exchange): Promise<void> {
 
 /** Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the batch. */
 async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | undefined, wish: Wish): Promise<void> {
-  const { response, context } = exchange;
   const { committed, line } = batch;
   const stopped = error === undefined ? {} : { error: { ...error.details, line, code: error.code, detail: error.message } };
   let settled: Settled;
   try {
-    settled = await settle(context, batch.made(), wish);
+    settled = await settle(exchange.context, batch.made(), wish);
   } catch (failure) {
     if (!isExpected(failure)) throw failure;
-    sendProblem(response, failure, { committed, ...stopped });
+    exchange.refuse(failure, { committed, ...stopped });
     return;
   }
   if (error === undefined) {
     exchange.answer(200, { committed, ...settled.body }, settled.headers);
     return;
   }
-  response.setHeaders(new Map(Object.entries(settled.headers)));
-  sendProblem(response, error, { committed, ...settled.body, ...stopped });
+  exchange.response.setHeaders(new Map(Object.entries(settled.headers)));
+  exchange.refuse(error, { committed, ...settled.body, ...stopped });
 }
 
 /** What became of the lines so far. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatPosition, type Position } from '@evertree/core';
 import type { HttpContext } from './context.ts';
-import { ClientGone, problemOf, RequestError } from './problem.ts';
+import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
 import type { Target } from './target.ts';
 
 /** One request and its answer. */
@@ -37,6 +37,12 @@ export class Exchange {
 
   answer(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
     sendJson(this.response, status, 'application/json', body, headers);
+  }
+
+  /** Answers with a problem, and `members` beside it; one that came to a secondary is told who its primary is. */
+  refuse(error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
+    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.context.consumer?.state.primary : undefined;
+    sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
   }
 
   /** Sends text by bounded steps. @throws ClientGone when the client went away or takes nothing for too long */

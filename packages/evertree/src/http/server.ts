@@ -146,14 +146,19 @@ class Http {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const began = performance.now();
     let route: Route | undefined;
+    let exchange: Exchange | undefined;
     try {
       const target = parseTarget(request.url ?? '');
       route = this.#routes.find(target.path);
       this.#watchAnswer(request, response, route, began);
       if (route?.open !== true) this.#access.check(request, target.authority);
-      await dispatch(route, new Exchange(this.#context, request, response, target));
+      exchange = new Exchange(this.#context, request, response, target);
+      await dispatch(route, exchange);
     } catch (error) {
-      this.#answerError(request, response, route, error);
+      this.#reportFault(request, route, error);
+      if (error instanceof ClientGone) response.destroy();
+      else if (exchange === undefined) sendProblem(response, error);
+      else exchange.refuse(error);
     }
     discardBody(request, this.#limits.discardBytes);
   }
@@ -172,17 +177,10 @@ class Http {
     });
   }
 
-  #answerError(request: IncomingMessage, response: ServerResponse, route: Route | undefined, error: unknown): void {
-    if (error instanceof ClientGone) {
-      response.destroy();
-      return;
-    }
-    if (!isExpected(error)) {
-      const message = `${request.method} ${route?.name ?? ''} failed inside the program: ${error instanceof Error ? error.message : String(error)}`;
-      this.#options.report({ level: 'error', event: 'http-request-failed', message, details: { error } });
-    }
-    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.#options.consumer?.state.primary : undefined;
-    sendProblem(response, error, primary === undefined || primary === null ? {} : { primary });
+  #reportFault(request: IncomingMessage, route: Route | undefined, error: unknown): void {
+    if (isExpected(error) || error instanceof ClientGone) return;
+    const message = `${request.method} ${route?.name ?? ''} failed inside the program: ${error instanceof Error ? error.message : String(error)}`;
+    this.#options.report({ level: 'error', event: 'http-request-failed', message, details: { error } });
   }
 }
 

@@ -1,0 +1,178 @@
+import { MemoryJournal } from '@evertree/journal';
+import { Consumer } from '@evertree/consumer';
+import { Producer } from '@evertree/producer';
+import { Store } from '@evertree/core';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { collectReports, systemClock, systemRandom } from '../support/host.ts';
+import { HttpSite, until } from '../support/http-site.ts';
+import { Loopback } from '../support/loopback.ts';
+
+/** A pair with its HTTP interfaces, all in this process; the network is in memory. */
+let stack: AsyncDisposableStack;
+let network: Loopback;
+let primary: HttpSite;
+let secondary: HttpSite;
+
+const host = { clock: systemClock, random: systemRandom, report: collectReports().report };
+
+function openStore(site: string): Promise<Store> {
+  return Store.open({ ...host, journal: new MemoryJournal({ ...host, identity: { site } }) });
+}
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  network = new Loopback(host);
+  const [first, second] = [await openStore('first'), await openStore('second')];
+  const consumer = stack.use(new Consumer({ store: second, transport: network.listen('second') }));
+  await consumer.open();
+  const producer = stack.use(new Producer({ store: first, transports: [network.dial(['second'])] }));
+  await producer.open();
+  primary = stack.use(await HttpSite.start({ store: first, producer, site: 'first' }));
+  secondary = stack.use(await HttpSite.start({ store: second, consumer, site: 'second' }));
+});
+afterEach(async () => {
+  await stack.disposeAsync();
+});
+
+async function isReady(site: HttpSite): Promise<boolean> {
+  return (await site.send('GET', '/readyz')).status === 200;
+}
+
+/** The value of a metric without labels, or with exactly these. */
+async function metric(site: HttpSite, name: string): Promise<number | undefined> {
+  const { text, headers } = await site.send('GET', '/metrics');
+  expect(headers['content-type']).toMatch(/^text\/plain; version=/);
+  const line = text.split('\n').find(each => each.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length));
+}
+
+describe('a pair', () => {
+  test('is told of by /status at both sites', async () => {
+    await primary.put('/data/a', 1);
+    await until(() => secondary.store.has('/a'));
+    await until(async () => ((await primary.get('/status')) as { peers: { lagRevisions: number }[] }).peers[0]?.lagRevisions === 0);
+    const position = { epoch: 1, revision: 2 };
+    const { stream, digest } = primary.store;
+    expect(await primary.get('/status')).toMatchObject({
+      site: 'first',
+      role: 'primary',
+      state: 'open',
+      reason: null,
+      stream,
+      digest,
+      position,
+      durable: { epoch: 0, revision: 0 },
+      peers: [
+        {
+          site: 'second',
+          state: 'replicate',
+          position,
+          lagRevisions: 0,
+          lagMs: 0,
+          lastError: null,
+          sentBytes: expect.any(Number),
+          since: expect.any(Number),
+          lastSeen: expect.any(Number),
+        },
+      ],
+    });
+    expect(await secondary.get('/status')).toMatchObject({
+      site: 'second',
+      role: 'secondary',
+      state: 'replicating',
+      stream,
+      digest,
+      position,
+      peers: [],
+      consumer: { state: 'replicating', primary: { site: 'first' } },
+    });
+  });
+
+  test('is measured', async () => {
+    await primary.put('/data/a', 1);
+    await until(() => secondary.store.has('/a'));
+    await until(async () => (await metric(primary, 'evertree_peer_lag_revisions{peer="second"}')) === 0);
+    expect(await metric(primary, 'evertree_is_primary')).toBe(1);
+    expect(await metric(secondary, 'evertree_is_primary')).toBe(0);
+    for (const site of [primary, secondary]) {
+      expect(await metric(site, 'evertree_epoch')).toBe(1);
+      expect(await metric(site, 'evertree_revision')).toBe(2);
+      expect(await metric(site, 'evertree_commits_total')).toBe(2);
+      expect(await metric(site, 'evertree_journal_bytes')).toBe(0);
+      expect(await metric(site, 'evertree_watches')).toBe(0);
+      expect(await metric(site, 'process_resident_memory_bytes')).toBeGreaterThan(0);
+    }
+    expect(await metric(primary, 'evertree_peer_lag_seconds{peer="second"}')).toBe(0);
+    expect(await metric(primary, 'evertree_peer_connected{peer="second"}')).toBe(1);
+    expect(await metric(primary, 'evertree_peer_sent_bytes_total{peer="second"}')).toBeGreaterThan(0);
+    expect(await metric(secondary, 'evertree_divergences_total'), 'what this version does not do').toBeUndefined();
+  });
+
+  test('a secondary takes no writes, and names its primary', async () => {
+    await primary.put('/data/a', 1);
+    await until(() => secondary.store.has('/a'));
+    const refusal = { status: 409, json: { code: 'NOT_PRIMARY', primary: { site: 'first', remote: expect.any(String) } } };
+    expect(await secondary.put('/data/a', 2)).toMatchObject(refusal);
+    expect(await secondary.send('DELETE', '/data/a')).toMatchObject(refusal);
+    expect(await secondary.send('POST', '/batch', { body: '["put","/a",2]' })).toMatchObject({
+      ...refusal,
+      json: { committed: 0, ...refusal.json },
+    });
+    expect(await secondary.get('/data')).toEqual({ a: 1 });
+  });
+
+  test('a write waits for the secondary, and watches there follow', async () => {
+    using watching = await secondary.watch('/watch/a');
+    await watching.next();
+    expect(await primary.put('/data/a', 1, { 'Evertree-Acknowledge': '0' })).toMatchObject({ status: 200 });
+    expect(await watching.next()).toMatchObject({ event: 'change', id: '1-2', data: { operations: [['put', '/a', 1]] } });
+  });
+
+  test('is ready while the secondary is fed', async () => {
+    await primary.put('/data/a', 1);
+    await until(async () => (await isReady(primary)) && (await isReady(secondary)));
+    network.up = false;
+    for (const transport of [primary, secondary]) expect((await transport.send('GET', '/healthz')).status).toBe(200);
+  });
+
+  test('a secondary that is not linked is alive, but not ready', async () => {
+    const store = await openStore('third');
+    await using consumer = new Consumer({ store, transport: network.listen('third') });
+    await consumer.open();
+    await using third = await HttpSite.start({ store, consumer, site: 'third' });
+    expect(await third.send('GET', '/readyz')).toMatchObject({
+      status: 503,
+      json: { status: 'not-ready', reason: expect.stringContaining('listening') },
+    });
+    expect((await third.send('GET', '/healthz')).status).toBe(200);
+  });
+});
+
+describe('administration', () => {
+  test('writes a snapshot', async () => {
+    const put = await primary.put('/data/a', 1);
+    expect(await primary.send('POST', '/admin/snapshot')).toMatchObject({
+      status: 200,
+      json: { position: (put.json as { position: object }).position, digest: primary.store.digest },
+    });
+  });
+
+  test('forgets a peer that is lost, not one that is linked, nor one that never was', async () => {
+    const forget = (site: string) =>
+      primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ site }) });
+    await until(async () => ((await primary.get('/status')) as { peers: { state: string }[] }).peers[0]?.state === 'replicate');
+    expect(await forget('second')).toMatchObject({ status: 409, json: { code: 'WRONG_ROLE' } });
+    expect(await forget('third')).toMatchObject({ status: 404, json: { code: 'NOT_FOUND' } });
+    primary.store.journal.setPeer('third', primary.store.position);
+    expect(await forget('third')).toMatchObject({ status: 200, json: { site: 'third', forgotten: true } });
+    expect(primary.store.journal.peers.has('third')).toBe(false);
+  });
+
+  test.each(['{}', '{"site":1}', '[]', '"second"', '{"site":""}'])('refuses to forget %s', async body => {
+    expect(await primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'application/json' }, body })).toMatchObject({
+      status: 400,
+      json: { code: 'VALUE_INVALID' },
+    });
+    expect((await primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'text/plain' }, body })).status).toBe(415);
+  });
+});

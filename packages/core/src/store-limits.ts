@@ -12,7 +12,7 @@ export interface StoreLimits {
 
 const DEFAULTS: StoreLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
-  frameBytes: 64 * 1024,
+  frameBytes: 128 * 1024,
   changeSetBytes: 64 * 1024 * 1024,
   listenerBatches: 1_000,
 });

@@ -191,8 +191,20 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
           await primary.received(revision);
           expect(secondary.messages.length).toBe(revision);
           secondary.link.resume();
+          expect(secondary.messages.length, 'resume calls no handler by itself').toBe(revision);
         }
         expect(secondary.messages.every((frame, index) => same(frame, frameOf(index + 1, 100)))).toBe(true);
+      });
+
+      test('a link that is closed while messages wait hands up none of them', async () => {
+        const { primary, secondary } = await greeted();
+        secondary.onMessage = () => secondary.link.pause();
+        for (let revision = 1; revision <= 50; revision++) primary.link.send(frameOf(revision, 100));
+        await secondary.received(1);
+        secondary.link.resume();
+        secondary.link.close('refused', 'enough');
+        await secondary.closed();
+        expect(secondary.messages.length).toBe(1);
       });
 
       test('a handler that throws costs its link, not the process', async () => {
@@ -230,6 +242,20 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(received.every((frame, index) => same(frame, frameOf(index + 1, 60_000)))).toBe(true);
       });
 
+      test('turns writable false also while nobody has attached yet', async () => {
+        const { primary } = await connect(bounds);
+        primary.attach().link.send(helloOf('primary'));
+        await vi.waitFor(
+          () => {
+            for (let burst = 0; burst < 8 && primary.link.writable; burst++) primary.link.send(frameOf(1, 60_000));
+            expect(primary.link.writable).toBe(false);
+          },
+          { ...WAIT, interval: 1 },
+        );
+        primary.link.close('going-away', '');
+        await primary.closed();
+      });
+
       test('a sender that goes on nevertheless loses the link, and holds no more than the limit and a message', async () => {
         const { primary, secondary } = await greeted(bounds);
         secondary.link.pause();
@@ -264,6 +290,10 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         secondary.link.send({ type: 'resend', after: ORIGIN });
         secondary.link.close('refused', 'too late');
         expect(secondary.link.writable).toBe(false);
+        secondary.link.pause();
+        secondary.link.resume();
+        await new Promise(resolve => setImmediate(() => setImmediate(resolve)));
+        expect([primary.closings.length, secondary.closings.length]).toEqual([1, 1]);
       });
 
       test

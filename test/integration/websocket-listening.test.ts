@@ -111,7 +111,7 @@ describe('a listener', () => {
       await open();
       const server = listens.mock.contexts.at(-1) as net.Server;
       const { links: dialled } = await dial(listener.port);
-      await vi.waitFor(() => expect(links.length).toBe(1), WAIT);
+      await vi.waitFor(() => expect([links.length, dialled.length]).toEqual([1, 1]), WAIT);
       dialled[0]!.link.send(helloOf('primary'));
 
       server.emit('error', Object.assign(new Error('accept failed'), { code: 'EMFILE' }));

@@ -157,6 +157,29 @@ describe('administration', () => {
     });
   });
 
+  test('writes one snapshot at a time, for all who ask meanwhile', async () => {
+    const { store } = primary;
+    let running = 0;
+    let written = 0;
+    const save = store.saveSnapshot.bind(store);
+    store.saveSnapshot = async () => {
+      expect(++running).toBe(1);
+      written++;
+      // Until every request is there.
+      await until(() => asked === 10);
+      return save().finally(() => running--);
+    };
+    let asked = 0;
+    const answers = Array.from({ length: 10 }, async () => {
+      const answer = primary.send('POST', '/admin/snapshot');
+      await primary.send('GET', '/healthz');
+      asked++;
+      return (await answer).status;
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+    expect(written).toBeLessThan(10);
+  });
+
   test('forgets a peer that is lost, not one that is linked, nor one that never was', async () => {
     const forget = (site: string) =>
       primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ site }) });

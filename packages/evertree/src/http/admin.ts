@@ -1,15 +1,31 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, type SnapshotHeader, type Store } from '@evertree/core';
 import { parseExactJson } from '../json/exact.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { mediaType } from './headers.ts';
 import { RequestError } from './problem.ts';
 import { plainPosition } from './write.ts';
 
-/** POST /admin/snapshot: writes the tree to the disk now. */
-export async function postSnapshot(exchange: Exchange): Promise<void> {
-  exchange.refuseParameters();
-  const { position, digest, stream } = await exchange.context.store.saveSnapshot();
-  exchange.answer(200, { position: plainPosition(position), digest, stream }, positionHeader(position));
+/** Snapshots that are asked for: one is written at a time, and all who wait for the next one share it. */
+export class Snapshots {
+  #current: Promise<unknown> = Promise.resolve();
+  #next: Promise<SnapshotHeader> | undefined;
+
+  /** POST /admin/snapshot: writes the tree to the disk, as it is now or later. */
+  async serve(exchange: Exchange): Promise<void> {
+    exchange.refuseParameters();
+    this.#next ??= this.#begin(exchange.context.store);
+    const { position, digest, stream } = await this.#next;
+    exchange.answer(200, { position: plainPosition(position), digest, stream }, positionHeader(position));
+  }
+
+  async #begin(store: Store): Promise<SnapshotHeader> {
+    await this.#current;
+    this.#next = undefined;
+    const saving = store.saveSnapshot();
+    // Whoever asked is told that it failed; the next one begins all the same.
+    this.#current = saving.catch(() => undefined);
+    return saving;
+  }
 }
 
 /** POST /admin/forget {"site": name}, or {"peer": name}: takes a lost secondary off the list. */

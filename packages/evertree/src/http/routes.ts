@@ -1,4 +1,4 @@
-import { postForget, postSnapshot } from './admin.ts';
+import { postForget, Snapshots } from './admin.ts';
 import { postBatch } from './batch.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
 import type { Exchange } from './exchange.ts';
@@ -25,6 +25,7 @@ export class Routes {
 
   constructor(watches: Watches, metrics: Metrics) {
     const watch: Handler = exchange => watches.serve(exchange);
+    const snapshots = new Snapshots();
     this.#routes = [
       {
         name: '/data',
@@ -38,7 +39,7 @@ export class Routes {
       { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth } },
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness } },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) } },
-      { name: '/admin/snapshot', methods: { POST: postSnapshot } },
+      { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) } },
       { name: '/admin/forget', methods: { POST: postForget } },
     ];
   }

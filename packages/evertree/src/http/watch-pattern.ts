@@ -35,22 +35,26 @@ export type PlainOperation = readonly ['put', string, Value] | readonly ['delete
  * is cut: to the one path that matches in it, or, where a wildcard hides what was there, to a `delete` of that subtree and a `put` of
  * each match in its new value.
  */
-export function* clip(operation: Operation, pattern: WatchPattern): Generator<PlainOperation> {
+export function clip(operation: Operation, pattern: WatchPattern): readonly PlainOperation[] {
   const { path } = operation;
   const common = Math.min(path.length, pattern.length);
+  // Most operations concern most watches not at all.
   for (let level = 0; level < common; level++) {
-    if (pattern[level] !== ANY && pattern[level] !== path[level]) return;
+    if (pattern[level] !== ANY && pattern[level] !== path[level]) return NOTHING;
   }
   if (path.length >= pattern.length) {
-    yield operation.type === 'put' ? ['put', formatPath(path), operation.value] : ['delete', formatPath(path)];
-    return;
+    return [operation.type === 'put' ? ['put', formatPath(path), operation.value] : ['delete', formatPath(path)]];
   }
   const rest = pattern.slice(path.length);
-  const matches = operation.type === 'put' ? [...matchesIn(operation.value, rest, path)] : [];
-  if (rest.includes(ANY)) yield ['delete', formatPath(path)];
-  else if (matches.length === 0) yield ['delete', formatPath([...path, ...(rest as Path)])];
-  for (const [matched, value] of matches) yield ['put', formatPath(matched), value];
+  const puts: PlainOperation[] = [];
+  for (const [matched, value] of operation.type === 'put' ? matchesIn(operation.value, rest, path) : NOTHING) {
+    puts.push(['put', formatPath(matched), value]);
+  }
+  if (rest.includes(ANY)) return [['delete', formatPath(path)], ...puts];
+  return puts.length > 0 ? puts : [['delete', formatPath([...path, ...(rest as Path)])]];
 }
+
+const NOTHING: readonly never[] = [];
 
 /** The values at the paths below `path` that match the rest of a pattern. Arrays are values: nothing matches inside one. */
 function* matchesIn(value: Value, rest: WatchPattern, path: Path): Generator<[Path, Value]> {

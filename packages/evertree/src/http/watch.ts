@@ -9,6 +9,7 @@ import {
   type ChangeSet,
   type ExactPosition,
   type Frame,
+  type Operation,
   type Position,
   type Store,
 } from '@evertree/core';
@@ -18,7 +19,7 @@ import { checkAcceptable } from './headers.ts';
 import { RequestError } from './problem.ts';
 import { Pace } from './streaming.ts';
 import { Wake } from './wake.ts';
-import { clip, targetPattern, type WatchPattern } from './watch-pattern.ts';
+import { clip, targetPattern, type PlainOperation, type WatchPattern } from './watch-pattern.ts';
 import { stateSlices } from './watch-state.ts';
 
 /** Why a client's position is of no use here. */
@@ -141,12 +142,18 @@ class Watch {
     let events = '';
     for (const { revision, time, author, message, operations: all } of this.#frames.decode(frame)) {
       if (revision <= after) continue;
-      const operations = all.flatMap(operation => [...clip(operation, this.#pattern)]);
+      const operations = this.#clipAll(all);
       if (operations.length === 0) continue;
       const position = { epoch: frame.header.epoch, revision };
       events += formatEvent('change', position, { position, time, author, message, operations });
     }
     return events;
+  }
+
+  #clipAll(operations: readonly Operation[]): readonly PlainOperation[] {
+    const [first] = operations;
+    if (first !== undefined && operations.length === 1) return clip(first, this.#pattern);
+    return operations.flatMap(operation => clip(operation, this.#pattern));
   }
 }
 

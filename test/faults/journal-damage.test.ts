@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { Report } from '@evertree/core';
+import type { Frame, Report } from '@evertree/core';
 import { ORIGIN, sealFrame } from '@evertree/core';
 import type { DiskJournal, JournalOptions } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
@@ -9,7 +9,9 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 
+/** A record with an empty body and no trailer. */
 const RECORD_BYTES = 40 + 128 + 4;
+const NOTE = Buffer.from('a note');
 const HEADER_BYTES = 64;
 
 async function open(disk: FaultDisk, options: JournalOptions = {}): Promise<{ journal: DiskJournal; reports: Report[] }> {
@@ -34,7 +36,7 @@ async function diskWith(groups: readonly (readonly number[])[]): Promise<{ disk:
   for (const group of groups) {
     // The first append of a turn goes out alone: the others wait behind it for one group.
     const release = disk.hold('write', /evj/);
-    for (const bytes of [0, ...group]) journal.append(chain.next({ bytes }));
+    for (const bytes of [0, ...group]) journal.append(chain.next({ bytes }), NOTE);
     release();
     await journal.flush();
   }
@@ -59,12 +61,12 @@ function contents(disk: FaultDisk): Map<string, string> {
   return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
 }
 
-/** Offsets of the records in the only segment of a chain without trailers. */
+/** Offsets of the records in the only segment. All but the first have a trailer. */
 function offsets(chain: FrameChain): number[] {
   let at = HEADER_BYTES;
   return chain.frames.map(frame => {
     const offset = at;
-    at += 40 + frame.bytes.length;
+    at += 40 + frame.bytes.length + (offset === HEADER_BYTES ? 0 : NOTE.length);
     return offset;
   });
 }
@@ -100,10 +102,18 @@ async function withSnapshots() {
   return { disk, chain, older, newer };
 }
 
+async function framesOf(journal: DiskJournal): Promise<string[]> {
+  return (await readAll(journal, ORIGIN)).map(frame => frame.bytes);
+}
+
+function bytesOf(frames: readonly Frame[]): string[] {
+  return expectedFrames(frames).map(frame => frame.bytes);
+}
+
 describe('torn or damaged', () => {
   test('any byte spoiled in the last group cuts it at the frame that has the byte, and says so', async () => {
     const spoiled = await diskWith([[30], [20, 50, 10]]);
-    const length = offsets(spoiled.chain).at(-1)! + RECORD_BYTES + 10;
+    const length = offsets(spoiled.chain).at(-1)! + RECORD_BYTES + 10 + NOTE.length;
     for (let at = offsets(spoiled.chain).at(-3)!; at < length; at += 7) {
       const { disk, chain } = await diskWith([[30], [20, 50, 10]]);
       const starts = offsets(chain);
@@ -112,7 +122,7 @@ describe('torn or damaged', () => {
       const { journal, reports } = await open(disk);
       const kept = starts.filter((_, index) => (starts[index + 1] ?? length) <= at).length;
       expect(journal.last, `byte ${at}`).toEqual(chain.frames[kept - 1]!.header.last);
-      expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames.slice(0, kept)));
+      expect(await framesOf(journal)).toEqual(bytesOf(chain.frames.slice(0, kept)));
       const cut = reports.find(report => report.event === 'tail-cut');
       expect(cut?.details).toMatchObject({ file: path, offset: starts[kept], bytes: expect.any(Number) });
       await journal.close();
@@ -153,13 +163,14 @@ describe('torn or damaged', () => {
     const { journal, reports } = await open(disk);
     expect(journal.last).toEqual(chain.frames.at(-4)!.header.last);
     expect(reports.map(report => report.event)).toContain('tail-cut');
-    const again = new FrameChain(chain.stream);
-    again.epochs.push(...chain.epochs);
     chain.rewind(journal.last);
     journal.append(chain.next());
     await journal.flush();
-    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
-    await journal.close();
+    expect(await framesOf(journal)).toEqual(bytesOf(chain.frames));
+    // Nothing but what was synced survives: the cut was.
+    const again = await open(disk.powerLoss(() => 0));
+    expect([again.journal.last, again.reports]).toEqual([chain.position, []]);
+    await again.journal.close();
   });
 
   test('blocks missing before a later group are damage, also where they are zeros', async () => {
@@ -169,21 +180,55 @@ describe('torn or damaged', () => {
     expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { offset: start } });
   });
 
-  test('a value that holds the bytes of a journal is never taken for records of it', async () => {
-    const other = await diskWith([[10], [10], [10]]);
+  const forgeries: [string, (record: Buffer, offset: number) => void][] = [
+    ['copied from another place', () => undefined],
+    [
+      'of another file',
+      (record, offset) => {
+        record.writeUInt32LE(~record.readUInt32LE(4) >>> 0, 4);
+        record.writeBigUInt64LE(BigInt(offset), 16);
+      },
+    ],
+  ];
+  test.each(forgeries)('a value of the tree that looks like a later record is not taken for one: %s', async (_, forge) => {
     const { disk, chain } = await diskWith([[30]]);
-    const forged = other.disk.bytes(newestSegment(other.disk));
     const { journal } = await open(disk);
-    // Its record is torn in its head, and its body is full of sound records with later groups.
-    const base = journal.last;
-    const position = { ...base, revision: base.revision + 1 };
-    journal.append(sealFrame({ ...chain.frames.at(-1)!.header, base, last: position, count: 1, bodyLength: forged.length }, forged));
+    const { last } = journal;
+    const start = offsets(chain).at(-1)! + RECORD_BYTES + 30 + NOTE.length;
+    const bodyStart = start + 40 + 128;
+    const record = disk.bytes(newestSegment(disk)).subarray(HEADER_BYTES, HEADER_BYTES + 40);
+    record.writeBigUInt64LE(BigInt(bodyStart), 24);
+    forge(record, bodyStart);
+    record.writeUInt32LE(crc32(record.subarray(0, 36)), 36);
+    const position = { ...last, revision: last.revision + 1 };
+    journal.append(sealFrame({ ...chain.frames.at(-1)!.header, base: last, last: position, count: 1, bodyLength: 40 }, record));
     await journal.flush();
     const crashed = disk.crash();
-    flip(crashed, newestSegment(crashed), offsets(chain).at(-1)! + 40 + chain.frames.at(-1)!.bytes.length);
+    flip(crashed, newestSegment(crashed), start);
     const again = await open(crashed);
-    expect(again.journal.last).toEqual(base);
+    expect(again.journal.last).toEqual(last);
     await again.journal.close();
+  });
+
+  test('a segment whose only frame a power loss took is not gone on with under its name', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk, { segmentBytes: 300 });
+    await fill(journal, chain, 5, 300);
+    journal.append(chain.next({ beginsEpoch: true }));
+    await journal.flush();
+    const lost = disk.crash();
+    lost.overwrite('journal/0000000002-0000000000000006.evj', bytes => bytes.fill(0, HEADER_BYTES));
+    const again = await open(lost, { segmentBytes: 300 });
+    chain.rewind(again.journal.last);
+    await fill(again.journal, chain, 5, 300);
+    await again.journal.close();
+    expect(lost.files).not.toContain('journal/0000000002-0000000000000006.evj');
+    expect(lost.files).toContain('journal/0000000001-0000000000000006.evj');
+    const third = await open(lost);
+    expect(third.journal.last).toEqual(chain.position);
+    expect(await framesOf(third.journal)).toEqual(bytesOf(chain.frames));
+    await third.journal.close();
   });
 
   test('damage in a sealed segment is found where it is read', async () => {

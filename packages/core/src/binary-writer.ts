@@ -18,6 +18,8 @@ import {
 } from './binary-format.ts';
 import type { BodyWriter, EpochNote } from './body.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { hashKey, lanes } from './digest.ts';
+import { KeyDictionary } from './key-dictionary.ts';
 import { forEachChild, TreeNode, type Child } from './node.ts';
 import type { Path } from './path.ts';
 import type { Value } from './value.ts';
@@ -30,24 +32,6 @@ const KEPT_CAPACITY = 1024 * 1024;
 /** Numbers frames, so that a node tells by itself whether this frame has named it. */
 let frames = 0;
 
-/** A key's number in the dictionary of the frame that last used it. */
-interface Name {
-  frame: number;
-  id: number;
-}
-
-/** The keys of late frames, of all writers: a map for each frame would be filled anew each time, which costs more than the look-ups. */
-const names = new Map<string, Name>();
-/** Names kept at the most; then all are forgotten. */
-const NAMES = 262_144;
-
-function newName(key: string): Name {
-  if (names.size >= NAMES) names.clear();
-  const name: Name = { frame: 0, id: 0 };
-  names.set(key, name);
-  return name;
-}
-
 export class BinaryBodyWriter implements BodyWriter {
   readonly codec = 'binary';
   #out = new ByteWriter(FIRST_CAPACITY);
@@ -55,7 +39,7 @@ export class BinaryBodyWriter implements BodyWriter {
   #nodes = ROOT_ID;
   #time = 0;
   #taken = false;
-  #keys = 0;
+  readonly #keys = new KeyDictionary();
 
   get length(): number {
     return this.#taken ? 0 : this.#out.length;
@@ -125,7 +109,7 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#nodes = ROOT_ID;
     this.#time = 0;
     this.#taken = false;
-    this.#keys = 0;
+    this.#keys.clear();
   }
 
   /** Names the nodes of a trail up to `level` that have no name yet. */
@@ -138,8 +122,8 @@ export class BinaryBodyWriter implements BodyWriter {
     for (let at = known + 1; at <= level; at++) {
       this.#out.byte(0);
       this.#out.varint(trail[at - 1]!.frameId);
-      this.#key(path[at - 1]!);
       const node = trail[at]!;
+      this.#hashedKey(path[at - 1]!, node.keyLo);
       node.frame = this.#frame;
       node.frameId = ++this.#nodes;
     }
@@ -147,15 +131,14 @@ export class BinaryBodyWriter implements BodyWriter {
   }
 
   #key(key: string): void {
-    const known = names.get(key) ?? newName(key);
-    if (known.frame === this.#frame) {
-      this.#out.varint(known.id);
-      return;
-    }
-    known.frame = this.#frame;
-    known.id = ++this.#keys;
-    this.#out.byte(0);
-    this.#out.text(key);
+    hashKey(key);
+    this.#hashedKey(key, lanes.lo);
+  }
+
+  #hashedKey(key: string, keyLo: number): void {
+    const known = this.#keys.number(key, keyLo);
+    this.#out.varint(known);
+    if (known === 0) this.#out.text(key);
   }
 
   #value(value: Child | Value): void {

@@ -2,8 +2,8 @@ import { hashKey } from './digest.ts';
 
 /** Keys of more bytes than this are not kept. */
 const LONGEST_BYTES = 40;
-/** Keys kept at the most; a power of two. With the longest ones that is 2 MiB. */
-const PLACES = 32_768;
+/** Keys kept at the most; a power of two. With the longest ones that is 8 MiB, most of it shared with the tree's own keys. */
+const PLACES = 131_072;
 
 /**
  * Keys that frames brought lately, by their bytes. Each frame spells its keys out anew, and making a string that V8 compares by pointer

@@ -151,7 +151,7 @@ describe('a full disk', () => {
     for (let index = 0; index < 20; index++) {
       pending.push(site.put('/data/n', index));
       await until(() => site.store.get('/n') === index);
-      now += 50;
+      now += 500;
       disk.advance(1);
     }
     journal.setFull(true);

@@ -1,0 +1,112 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Lab } from './contestants/lab.ts';
+import { Pair } from './contestants/pair.ts';
+import { type RedisFile, RedisPair, redisVersion } from './contestants/redis.ts';
+import type { Figure } from './figure.ts';
+import type { Progress } from './progress.ts';
+import type { Shape } from './shape.ts';
+
+export interface BenchOptions {
+  readonly quick: boolean;
+  /** The laboratory's folder. */
+  readonly lab: string | undefined;
+  /** All contestants' directories are made in here. */
+  readonly data: string;
+  readonly profiles: string | undefined;
+}
+
+export interface Measure {
+  readonly name: string;
+  readonly about: string;
+  /** Left out of a quick run. */
+  readonly fullOnly?: boolean;
+  run(bench: Bench): Promise<Figure[]>;
+}
+
+/** What the measures of one run share: its size, its directory, and the contestants that are kept from one measure to the next. */
+export class Bench implements AsyncDisposable {
+  readonly options: BenchOptions;
+  readonly progress: Progress;
+  readonly redisVersion = redisVersion();
+  readonly #directory: string;
+  readonly #pairs = new Map<string, Promise<Pair>>();
+  readonly #redis = new Map<string, Promise<RedisPair>>();
+  #lab: Lab | undefined;
+  #directories = 0;
+
+  constructor(options: BenchOptions, progress: Progress) {
+    this.options = options;
+    this.progress = progress;
+    mkdirSync(options.data, { recursive: true });
+    this.#directory = mkdtempSync(join(options.data, 'evertree-bench-'));
+    if (options.profiles !== undefined) mkdirSync(options.profiles, { recursive: true });
+    if (options.lab !== undefined) this.#lab = new Lab(options.lab, this.directory('lab'));
+  }
+
+  get rounds(): number {
+    return this.options.quick ? 3 : 5;
+  }
+
+  /** The size of something in a full run, and in a quick one. */
+  size(full: number, quick: number): number {
+    return this.options.quick ? quick : full;
+  }
+
+  get lab(): Lab | undefined {
+    return this.#lab;
+  }
+
+  get hasRedis(): boolean {
+    return this.redisVersion !== undefined;
+  }
+
+  /** A directory that nobody has used; it goes with the bench. */
+  directory(label: string): string {
+    return join(this.#directory, `${this.#directories++}-${label}`);
+  }
+
+  /** The connected pair for a tree of this shape, warmed up; measures leave it connected and equal. */
+  pair(shape: Shape): Promise<Pair> {
+    return remembered(this.#pairs, JSON.stringify(shape), () => this.#startPair(shape));
+  }
+
+  /** A primary and a replica for keys of this shape. */
+  redis(file: RedisFile, shape: Shape): Promise<RedisPair> {
+    return remembered(this.#redis, `${file} ${JSON.stringify(shape)}`, () => this.#startRedis(file, shape));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const contestants = await Promise.allSettled([...this.#pairs.values(), ...this.#redis.values()]);
+    for (const each of contestants) if (each.status === 'fulfilled') await each.value.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #startPair(shape: Shape): Promise<Pair> {
+    this.progress.tell('fills a pair');
+    const pair = await Pair.start(this.directory('pair'), shape, { profiles: this.options.profiles });
+    await pair.connect();
+    await pair.throughput(WARM_UP_CHANGES);
+    return pair;
+  }
+
+  async #startRedis(file: RedisFile, shape: Shape): Promise<RedisPair> {
+    this.progress.tell(`fills Redis (file: ${file})`);
+    const pair = await RedisPair.start(this.directory(`redis-${file}`), file, shape);
+    await pair.connect();
+    await pair.throughput(REDIS_WARM_UP_CHANGES);
+    return pair;
+  }
+}
+
+/** As the lab's pipeline and its driver of Redis do. */
+const WARM_UP_CHANGES = 300_000;
+const REDIS_WARM_UP_CHANGES = 20_000;
+
+function remembered<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

@@ -1,0 +1,141 @@
+import { join } from 'node:path';
+import { until } from '../clock.ts';
+import type { Shape } from '../shape.ts';
+import { SiteProcess } from '../site/site-process.ts';
+import { freePort } from './free-port.ts';
+
+export interface Throughput {
+  /** Changes a second, from the first commit until the last one is visible at the secondary. */
+  readonly visiblePerSecond: number;
+  /** The same, until the last one is durable at both. */
+  readonly durablePerSecond: number;
+  /** User and system, microseconds a change. */
+  readonly primaryCpuUs: number;
+  readonly secondaryCpuUs: number;
+  readonly bytesPerChange: number;
+}
+
+/** A primary and a secondary, each a process with a directory of its own, and the WebSocket between them. */
+export class Pair {
+  readonly #directory: string;
+  readonly #profiles: string | undefined;
+  readonly #port: number;
+  #secondaries = 0;
+  primary = new SiteProcess();
+  secondary: SiteProcess | undefined;
+
+  private constructor(directory: string, profiles: string | undefined, port: number) {
+    this.#directory = directory;
+    this.#profiles = profiles;
+    this.#port = port;
+  }
+
+  /** A filled primary; no secondary yet. */
+  static async start(
+    directory: string,
+    shape: Shape,
+    options: { readonly profiles?: string | undefined; readonly segmentBytes?: number } = {},
+  ): Promise<Pair> {
+    const pair = new Pair(directory, options.profiles, await freePort());
+    const { segmentBytes } = options;
+    const journal = segmentBytes === undefined ? {} : { journal: { segmentBytes } };
+    await pair.primary.call('open', { data: pair.primaryDirectory, ...journal });
+    await pair.primary.call('fill', shape);
+    await pair.primary.call('aim', shape);
+    return pair;
+  }
+
+  get primaryDirectory(): string {
+    return join(this.#directory, 'primary');
+  }
+
+  get secondaryDirectory(): string {
+    return join(this.#directory, `secondary-${this.#secondaries}`);
+  }
+
+  /** Starts the secondary on the directory that the last one had, if there was one. */
+  async startSecondary(): Promise<SiteProcess> {
+    const secondary = new SiteProcess();
+    this.secondary = secondary;
+    await secondary.call('open', { data: this.secondaryDirectory });
+    await secondary.call('follow', this.#port);
+    return secondary;
+  }
+
+  /** The next secondary starts with an empty directory. */
+  freshSecondary(): void {
+    this.#secondaries++;
+  }
+
+  async feed(): Promise<void> {
+    await this.primary.call('feed', this.#port);
+  }
+
+  /** A secondary, fed until it holds what the primary holds. */
+  async connect(): Promise<void> {
+    await this.startSecondary();
+    await this.feed();
+    await this.equal();
+  }
+
+  /** Waits until both hold the same, durably, and sees that they do. */
+  async equal(): Promise<void> {
+    const { revision, digest } = await this.primary.call('state');
+    const secondary = this.#connected;
+    await secondary.call('arrival', revision, 'durable');
+    await until('the primary knows', async () => ((await this.primary.call('peer'))?.durable ?? -1) >= revision);
+    const theirs = await secondary.call('state');
+    if (theirs.digest !== digest) throw new Error(`the trees differ at ${revision}: ${digest} and ${theirs.digest}`);
+  }
+
+  async throughput(count: number): Promise<Throughput> {
+    const { primary } = this;
+    const secondary = this.#connected;
+    const { revision } = await primary.call('state');
+    const before = await this.#counters();
+    const visible = secondary.call('arrival', revision + count, 'visible');
+    const { startedMs, settledMs } = await primary.call('write', count, 'secondary');
+    const after = await this.#counters();
+    return {
+      visiblePerSecond: (count / ((await visible) - startedMs)) * 1e3,
+      durablePerSecond: (count / (settledMs - startedMs)) * 1e3,
+      primaryCpuUs: (after.primaryUs - before.primaryUs) / count,
+      secondaryCpuUs: (after.secondaryUs - before.secondaryUs) / count,
+      bytesPerChange: (after.sentBytes - before.sentBytes) / count,
+    };
+  }
+
+  /** @returns for each change, milliseconds from its commit until it was visible at the secondary */
+  async lag(perSecond: number, count: number): Promise<Float64Array> {
+    const { revision } = await this.primary.call('state');
+    const seen = this.#connected.call('arrivals', revision, count);
+    const made = await this.primary.call('writeSteadily', perSecond, count);
+    return (await seen).map((time, index) => time - made[index]!);
+  }
+
+  /** Runs something under a profiler on both sides, and leaves the profiles in the directory for them. */
+  async profiled<T>(label: string, run: () => Promise<T>): Promise<T> {
+    const sides = [['primary', this.primary] as const, ['secondary', this.#connected] as const];
+    for (const [, side] of sides) await side.call('profile');
+    const result = await run();
+    for (const [name, side] of sides) await side.call('saveProfile', join(this.#profiles ?? '.', `${label}-${name}.cpuprofile`));
+    return result;
+  }
+
+  async close(): Promise<void> {
+    await this.secondary?.kill();
+    await this.primary.kill();
+  }
+
+  get #connected(): SiteProcess {
+    if (this.secondary === undefined) throw new Error('there is no secondary');
+    return this.secondary;
+  }
+
+  async #counters(): Promise<{ primaryUs: number; secondaryUs: number; sentBytes: number }> {
+    const secondaryUs = await this.#connected.call('cpu');
+    const primaryUs = await this.primary.call('cpu');
+    const peer = await this.primary.call('peer');
+    return { primaryUs, secondaryUs, sentBytes: peer?.sentBytes ?? 0 };
+  }
+}

@@ -1,0 +1,206 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { now, until } from '../clock.ts';
+import { PICKS, type Shape, leaves, leavesOf, picks } from '../shape.ts';
+import { freePort } from './free-port.ts';
+import { RedisClient, command, encode } from './redis-client.ts';
+
+/** `none`: no file at all; `always`: `appendfsync always` at both servers. */
+export type RedisFile = 'none' | 'always';
+
+export const REDIS_MISSING = 'redis-server is not on the PATH: ours runs alone. Debian: apt-get install redis-server';
+/** Clock ticks of `/proc/<pid>/stat` in milliseconds. */
+const TICK_MS = 10;
+const MARKER = '__marker';
+
+export function redisVersion(): string | undefined {
+  try {
+    return /v=(\S+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1];
+  } catch {
+    // Not installed: the bench says so, and how to mend it.
+    return undefined;
+  }
+}
+
+/** A Redis primary with a replica, both driven from this process: the same keys, values and window as the lab's redis.mjs. */
+export class RedisPair {
+  readonly #directory: string;
+  readonly #file: RedisFile;
+  readonly #shape: Shape;
+  readonly #servers: ChildProcess[] = [];
+  readonly #primaryPort: number;
+  #paths: string[] = [];
+  #next = 0;
+  #primary!: RedisClient;
+  #replica: RedisClient | undefined;
+  #replicaPort = 0;
+
+  private constructor(directory: string, file: RedisFile, shape: Shape, port: number) {
+    this.#directory = directory;
+    this.#file = file;
+    this.#shape = shape;
+    this.#primaryPort = port;
+  }
+
+  /** A filled primary; no replica yet. */
+  static async start(directory: string, file: RedisFile, shape: Shape): Promise<RedisPair> {
+    const pair = new RedisPair(directory, file, shape, await freePort());
+    await pair.#spawn('primary', pair.#primaryPort);
+    pair.#primary = await RedisClient.connect(pair.#primaryPort);
+    // It is filled faster while it syncs but once a second.
+    if (file === 'always') await pair.#primary.ask('CONFIG', 'SET', 'appendfsync', 'everysec');
+    await pair.#fill();
+    if (file === 'always') await pair.#primary.ask('CONFIG', 'SET', 'appendfsync', 'always');
+    pair.#paths = picks(shape).map(path => path.join('/'));
+    return pair;
+  }
+
+  async startReplica(): Promise<void> {
+    this.#replicaPort = await freePort();
+    await this.#spawn(`replica-${this.#replicaPort}`, this.#replicaPort);
+    this.#replica = await RedisClient.connect(this.#replicaPort);
+  }
+
+  async stopReplica(): Promise<void> {
+    this.#replica?.close();
+    await end(this.#servers.pop());
+  }
+
+  /** @returns milliseconds from REPLICAOF until the replica holds all keys */
+  async replicate(): Promise<number> {
+    const replica = this.#connected;
+    const keys = Number(await this.#primary.ask('DBSIZE'));
+    const started = now();
+    await replica.ask('REPLICAOF', '127.0.0.1', this.#primaryPort);
+    await until('the replica is equal', async () => {
+      const link = (await replica.ask('INFO', 'replication')) ?? '';
+      return link.includes('master_link_status:up') && Number(await replica.ask('DBSIZE')) >= keys;
+    });
+    return now() - started;
+  }
+
+  async connect(): Promise<void> {
+    await this.startReplica();
+    await this.replicate();
+  }
+
+  /** @returns changes a second, from the first write until the last one is visible at the replica */
+  async throughput(count: number): Promise<number> {
+    const chunks = encode(this.#updates(count));
+    const tag = `${MARKER}-${this.#next}`;
+    const started = now();
+    await this.#primary.pipeline(chunks, count);
+    await this.#primary.ask('SET', MARKER, tag);
+    while ((await this.#connected.ask('GET', MARKER)) !== tag);
+    return (count / (now() - started)) * 1e3;
+  }
+
+  /** CPU of both servers together, milliseconds since they began. */
+  cpuMs(): number {
+    return this.#servers.reduce((sum, { pid }) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ');
+      return sum + (Number(fields[13]) + Number(fields[14])) * TICK_MS;
+    }, 0);
+  }
+
+  /** @returns for each change, milliseconds from its write until the replica showed it (MONITOR) */
+  async lag(perSecond: number, count: number): Promise<Float64Array> {
+    const made = new Float64Array(count);
+    const first = this.#next;
+    const monitor = await RedisClient.connect(this.#replicaPort);
+    await monitor.ask('MONITOR');
+    const seen = seenBy(monitor, first, count);
+    using _ = this.#primary.onText(() => undefined);
+    const updates = this.#updates(count);
+    const started = now();
+    for (let done = 0; done < count;) {
+      const due = Math.min(count, Math.floor(((now() - started) * perSecond) / 1e3));
+      for (; done < due; done++) {
+        made[done] = now();
+        this.#primary.send(updates.next().value ?? '');
+      }
+      await nextTurn();
+    }
+    const lags = (await seen).map((time, index) => time - made[index]!);
+    monitor.close();
+    return lags;
+  }
+
+  async close(): Promise<void> {
+    this.#primary.close();
+    this.#replica?.close();
+    await Promise.all(this.#servers.map(end));
+  }
+
+  *#updates(count: number): Generator<string, void> {
+    for (let done = 0; done < count; done++) yield command('SET', this.#paths[done % PICKS]!, this.#next++);
+  }
+
+  async #fill(): Promise<void> {
+    const shape = this.#shape;
+    const chunks = encode(sets(shape));
+    await this.#primary.pipeline(chunks, leavesOf(shape));
+  }
+
+  get #connected(): RedisClient {
+    if (this.#replica === undefined) throw new Error('there is no replica');
+    return this.#replica;
+  }
+
+  async #spawn(name: string, port: number): Promise<void> {
+    const directory = join(this.#directory, name);
+    mkdirSync(directory, { recursive: true });
+    const file = this.#file === 'none' ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', 'always'];
+    const options = {
+      '--port': port,
+      '--bind': '127.0.0.1',
+      '--dir': directory,
+      '--save': '',
+      '--repl-diskless-sync': 'yes',
+      '--repl-diskless-sync-delay': 0,
+      '--repl-diskless-load': 'swapdb',
+      '--client-output-buffer-limit': 'replica 0 0 0',
+      '--repl-backlog-size': '64mb',
+    };
+    const server = spawn('redis-server', [...Object.entries(options).flat().map(String), ...file], { stdio: 'ignore' });
+    await once(server, 'spawn');
+    this.#servers.push(server);
+  }
+}
+
+async function end(server: ChildProcess | undefined): Promise<void> {
+  if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+  const exited = once(server, 'exit');
+  server.kill('SIGKILL');
+  await exited;
+}
+
+function* sets(shape: Shape): Generator<string> {
+  for (const [path, value] of leaves(shape)) yield command('SET', path, String(value));
+}
+
+/** When MONITOR told each of the values from `first` on. */
+function seenBy(monitor: RedisClient, first: number, count: number): Promise<Float64Array> {
+  const times = new Float64Array(count);
+  let seen = 0;
+  let rest = '';
+  return new Promise(resolve => {
+    const listening = monitor.onText(text => {
+      const time = now();
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const value = /"SET" "[^"]*" "(\d+)"/i.exec(line)?.[1];
+        if (value === undefined) continue;
+        times[Number(value) - first] = time;
+        seen++;
+      }
+      if (seen < count) return;
+      listening[Symbol.dispose]();
+      resolve(times);
+    });
+  });
+}

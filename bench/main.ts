@@ -1,0 +1,114 @@
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Bench, type Measure } from './bench.ts';
+import { REDIS_MISSING } from './contestants/redis.ts';
+import { type Figure, passes } from './figure.ts';
+import { away } from './measures/away.ts';
+import { batch } from './measures/batch.ts';
+import { cold } from './measures/cold.ts';
+import { cpu } from './measures/cpu.ts';
+import { growth } from './measures/growth.ts';
+import { heap } from './measures/heap.ts';
+import { lag } from './measures/lag.ts';
+import { recovery } from './measures/recovery.ts';
+import { restart } from './measures/restart.ts';
+import { shares } from './measures/shares.ts';
+import { visible, wide } from './measures/visible.ts';
+import { Progress } from './progress.ts';
+import { table } from './table.ts';
+
+const MEASURES: readonly Measure[] = [visible, wide, cpu, batch, lag, cold, restart, recovery, heap, away, shares, growth];
+const BELOW_A_FLOOR = 1;
+const WRONG_USAGE = 2;
+
+const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
+
+  --quick          under 50 s: fewer and shorter rounds, without growth
+  --only NAME,…    these measures only
+  --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
+  --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
+  --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag and cold
+  --json           the figures as JSON
+  --help
+
+Measures:
+${MEASURES.map(({ name, about, fullOnly }) => `  ${name.padEnd(9)} ${about}${fullOnly === true ? ' (full run only)' : ''}`).join('\n')}
+`;
+
+const options = readOptions();
+if (options !== undefined) process.exitCode = await run(options);
+
+type Options = NonNullable<ReturnType<typeof readOptions>>;
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        lab: { type: 'string' },
+        data: { type: 'string', default: tmpdir() },
+        profile: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+      // \`pnpm bench -- --quick\` hands the dashes on.
+      args: process.argv.slice(2).filter(argument => argument !== '--'),
+    });
+    if (values.help) {
+      process.stdout.write(HELP);
+      return undefined;
+    }
+    return { ...values, measures: chosen(values.only, values.quick) };
+  } catch (error) {
+    process.stderr.write(`bench: ${(error as Error).message}\n\n${HELP}`);
+    process.exitCode = WRONG_USAGE;
+    return undefined;
+  }
+}
+
+function chosen(only: string | undefined, quick: boolean): readonly Measure[] {
+  if (only === undefined) return MEASURES.filter(measure => !quick || measure.fullOnly !== true);
+  return only.split(',').map(name => {
+    const measure = MEASURES.find(each => each.name === name);
+    if (measure === undefined) throw new Error(`there is no measure ${name}`);
+    return measure;
+  });
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path);
+}
+
+async function run({ measures, quick, lab, data, profile, json }: Options): Promise<number> {
+  const progress = new Progress(process.stderr);
+  const started = performance.now();
+  await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
+  if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
+  const figures: Figure[] = [];
+  for (const [index, measure] of measures.entries()) {
+    progress.measure(measure.name, index, measures.length);
+    figures.push(...(await measure.run(bench)));
+  }
+  progress.clear();
+  const seconds = Math.round((performance.now() - started) / 1e3);
+  const machine = {
+    node: process.version,
+    redis: bench.redisVersion ?? null,
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    quick,
+    seconds,
+  };
+  process.stdout.write(
+    json ? `${JSON.stringify({ machine, figures: figures.map(figure => ({ ...figure, passes: passes(figure) })) })}\n` : report(),
+  );
+  return figures.every(passes) ? 0 : BELOW_A_FLOOR;
+
+  function report(): string {
+    const { node, redis, cores } = machine;
+    const head = `Node ${node}, ${redis === null ? 'no Redis' : `Redis ${redis}`}, ${cores} cores; medians of ${bench.rounds} rounds, ${seconds} s`;
+    return `${table(figures)}\n\n${head}\n`;
+  }
+}

@@ -1,0 +1,65 @@
+import type { Measure } from '../bench.ts';
+import { type Figure, atMost, short } from '../figure.ts';
+import { NARROW } from '../shape.ts';
+import { Pair } from '../contestants/pair.ts';
+import { now } from '../clock.ts';
+
+const CHANGES = 10_000_000;
+const STEPS = 10;
+const MEBIBYTE = 1024 * 1024;
+const MOST_MEBIBYTES = 64;
+/** What «back after» may differ by: a frame tail that is a little fuller, compiled code. */
+const BACK_MEBIBYTES = 16;
+/** Before the first look at memory, so that caches are as full as they get. */
+const WARM_UP_CHANGES = 1_000_000;
+
+export const away: Measure = {
+  name: 'away',
+  about: "the primary's memory (heapUsed and external after garbage collection) while a secondary is away and 10M changes are committed",
+  async run(bench) {
+    const pair = await Pair.start(bench.directory('away'), NARROW);
+    await pair.connect();
+    await pair.throughput(bench.size(WARM_UP_CHANGES, WARM_UP_CHANGES / 4));
+    const { primary } = pair;
+    const before = (await primary.call('memory')).total;
+    await pair.secondary?.kill();
+    let most = before;
+    for (let step = 0; step < STEPS; step++) {
+      bench.progress.tell(`${short((CHANGES / STEPS) * step)} changes`);
+      await primary.call('write', CHANGES / STEPS, 'here');
+      most = Math.max(most, (await primary.call('memory')).total);
+    }
+    bench.progress.tell('the secondary catches up');
+    const started = now();
+    await pair.startSecondary();
+    await pair.equal();
+    const caughtUpMs = now() - started;
+    const after = (await primary.call('memory')).total;
+    await pair.close();
+    return figures(before, most, after, caughtUpMs);
+  },
+};
+
+function figures(before: number, most: number, after: number, caughtUpMs: number): Figure[] {
+  const more = (bytes: number) => (bytes - before) / MEBIBYTE;
+  const detail = `${(before / MEBIBYTE).toFixed(0)} MiB before; ${STEPS} looks`;
+  const caughtUp = `the secondary was equal and durable ${(caughtUpMs / 1e3).toFixed(1)} s after its start`;
+  return [
+    {
+      measure: 'away',
+      title: "the primary's memory while a secondary is away, 10M changes",
+      value: more(most),
+      unit: 'MiB more',
+      floor: atMost(MOST_MEBIBYTES),
+      detail,
+    },
+    {
+      measure: 'away',
+      title: 'the same when it is back',
+      value: more(after),
+      unit: 'MiB more',
+      floor: atMost(BACK_MEBIBYTES),
+      detail: caughtUp,
+    },
+  ];
+}

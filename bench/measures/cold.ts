@@ -1,0 +1,74 @@
+import type { Bench, Measure } from '../bench.ts';
+import { Pair } from '../contestants/pair.ts';
+import { RedisPair } from '../contestants/redis.ts';
+import { now } from '../clock.ts';
+import { type Figure, atMost } from '../figure.ts';
+import { DEEP } from '../shape.ts';
+import { interleave, median, medianRatio } from '../statistics.ts';
+
+/** So small that a snapshot leaves no frame before it: a cold secondary then gets the whole tree. */
+const SMALL_SEGMENT_BYTES = 1024 * 1024;
+
+export const cold: Measure = {
+  name: 'cold',
+  about: 'a cold secondary of 1M leaves, until equal and durable; and stalls of the event loop at the primary meanwhile',
+  async run(bench) {
+    const pair = await Pair.start(bench.directory('cold'), DEEP, { profiles: bench.options.profiles, segmentBytes: SMALL_SEGMENT_BYTES });
+    await pair.primary.call('snapshot');
+    const redis = bench.hasRedis ? await RedisPair.start(bench.directory('redis-cold'), 'none', DEEP) : undefined;
+    const stalls: number[] = [];
+    const ours = async (): Promise<number> => {
+      const { tookMs, stallMs } = await copy(pair);
+      stalls.push(stallMs);
+      return tookMs;
+    };
+    const theirs = redis === undefined ? undefined : () => copyRedis(redis);
+    const results = await interleave({ ours, theirs }, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
+    if (bench.options.profiles !== undefined) await copy(pair, 'cold');
+    await Promise.all([pair.close(), redis?.close()]);
+    return [copyFigure(results.ours, results.theirs), stallFigure(bench, stalls)];
+  },
+};
+
+/** Both processes run, the secondary listens; from the moment the primary may dial. */
+async function copy(pair: Pair, profile?: string): Promise<{ readonly tookMs: number; readonly stallMs: number }> {
+  pair.freshSecondary();
+  const secondary = await pair.startSecondary();
+  const { revision } = await pair.primary.call('state');
+  const measured = async () => {
+    await pair.primary.call('watchStalls');
+    const durable = secondary.call('arrival', revision, 'durable');
+    const started = now();
+    await pair.feed();
+    const tookMs = (await durable) - started;
+    return { tookMs, stallMs: (await pair.primary.call('stalls')).worstBeyondGcMs };
+  };
+  const result = profile === undefined ? await measured() : await pair.profiled(profile, measured);
+  await pair.equal();
+  const peer = await pair.primary.call('peer');
+  if (peer?.copies !== 1) throw new Error('the secondary did not get a copy of the tree');
+  await pair.primary.call('stopFeeding');
+  await secondary.kill();
+  return result;
+}
+
+async function copyRedis(redis: RedisPair): Promise<number> {
+  await redis.startReplica();
+  const tookMs = await redis.replicate();
+  await redis.stopReplica();
+  return tookMs;
+}
+
+function copyFigure(ours: readonly number[], theirs: readonly number[]): Figure {
+  const title = 'cold secondary, 1M leaves, until equal and durable, against REPLICAOF';
+  const own = `ours ${median(ours).toFixed(0)} ms`;
+  if (theirs.length === 0) return { measure: 'cold', title, value: median(ours), unit: 'ms', detail: own };
+  const detail = `${own}, theirs ${median(theirs).toFixed(0)} ms (in memory)`;
+  return { measure: 'cold', title, value: medianRatio(ours, theirs), unit: '×', floor: atMost(0.5), detail };
+}
+
+function stallFigure(bench: Bench, stalls: readonly number[]): Figure {
+  const title = 'the longest stall of the primary meanwhile, beyond garbage collection';
+  const detail = `median of ${bench.rounds} runs, the longest of all ${Math.max(...stalls).toFixed(1)} ms`;
+  return { measure: 'cold', title, value: median(stalls), unit: 'ms', floor: atMost(20), detail };
+}

@@ -1,0 +1,51 @@
+import type { Measure } from '../bench.ts';
+import type { Pair } from '../contestants/pair.ts';
+import { now } from '../clock.ts';
+import { type Figure, atMost } from '../figure.ts';
+import { NARROW } from '../shape.ts';
+import { median } from '../statistics.ts';
+
+const CHANGES = 1_000_000;
+
+export const restart: Measure = {
+  name: 'restart',
+  about: 'restart of a secondary 1M changes behind, 100k leaves, from the start of its process until equal',
+  async run(bench) {
+    const pair = await bench.pair(NARROW);
+    const runs = [];
+    for (let round = 0; round < bench.size(bench.rounds, 2); round++) {
+      bench.progress.tell(`round ${round + 1}`);
+      runs.push(await fallBehind(pair, CHANGES));
+    }
+    return [figure(runs)];
+  },
+};
+
+interface Return {
+  readonly startedMs: number;
+  readonly equalMs: number;
+}
+
+/** Kills the secondary, writes, and starts it again; milliseconds from the start of its process. */
+export async function fallBehind(pair: Pair, changes: number): Promise<Return> {
+  await pair.secondary?.kill();
+  const { revision } = await pair.primary.call('write', changes, 'here');
+  const started = now();
+  const secondary = await pair.startSecondary();
+  const startedMs = now() - started;
+  const equalMs = (await secondary.call('arrival', revision, 'visible')) - started;
+  await pair.equal();
+  return { startedMs, equalMs };
+}
+
+function figure(runs: readonly Return[]): Figure {
+  const startedMs = median(runs.map(run => run.startedMs));
+  return {
+    measure: 'restart',
+    title: 'restart of a secondary 1M changes behind, until equal',
+    value: median(runs.map(run => run.equalMs)) / 1e3,
+    unit: 's',
+    floor: atMost(1.5),
+    detail: `${(startedMs / 1e3).toFixed(2)} s of it until its process listens; then up to 0.3 s until the primary dials`,
+  };
+}

@@ -1,0 +1,65 @@
+import { PerformanceObserver } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const TICK_MS = 1;
+/** Shorter gaps between two ticks are not kept. */
+const LEAST_GAP_MS = 4;
+/** Entries about garbage collection arrive a little later than they happen. */
+const SETTLE_MS = 20;
+
+export interface Stalls {
+  /** The longest that the event loop ran nothing else, in milliseconds. */
+  readonly worstMs: number;
+  /** The same, without the garbage collection in it. */
+  readonly worstBeyondGcMs: number;
+}
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Looks for stretches in which the event loop had no turn. */
+export class StallProbe {
+  readonly #gaps: Span[] = [];
+  readonly #collections: Span[] = [];
+  readonly #observer = new PerformanceObserver(list => this.#collected(list.getEntries()));
+  #timer: NodeJS.Timeout | undefined;
+  #last = performance.now();
+
+  start(): void {
+    this.#observer.observe({ entryTypes: ['gc'] });
+    this.#last = performance.now();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  async stop(): Promise<Stalls> {
+    clearInterval(this.#timer);
+    await sleep(SETTLE_MS);
+    this.#collected(this.#observer.takeRecords());
+    this.#observer.disconnect();
+    return {
+      worstMs: Math.max(0, ...this.#gaps.map(lengthOf)),
+      worstBeyondGcMs: Math.max(0, ...this.#gaps.map(gap => lengthOf(gap) - overlap(gap, this.#collections))),
+    };
+  }
+
+  #tick(): void {
+    const to = performance.now();
+    const from = this.#last + TICK_MS;
+    this.#last = to;
+    if (to - from >= LEAST_GAP_MS) this.#gaps.push({ from, to });
+  }
+
+  #collected(entries: readonly { readonly startTime: number; readonly duration: number }[]): void {
+    for (const { startTime, duration } of entries) this.#collections.push({ from: startTime, to: startTime + duration });
+  }
+}
+
+function lengthOf({ from, to }: Span): number {
+  return to - from;
+}
+
+function overlap(gap: Span, spans: readonly Span[]): number {
+  return spans.reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, gap.to) - Math.max(from, gap.from)), 0);
+}

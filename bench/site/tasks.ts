@@ -1,0 +1,155 @@
+import type { Consumer, OpenStoreOptions, Position, Producer, Store } from 'evertree';
+import { openStore, startConsumer, startProducer } from 'evertree';
+import { now } from '../clock.ts';
+import { type Shape, picks } from '../shape.ts';
+import { arrival, arrivals } from './arrivals.ts';
+import { fill } from './fill.ts';
+import { Profiler } from './profiler.ts';
+import { type Shares, shares } from './shares.ts';
+import { type Stalls, StallProbe } from './stalls.ts';
+import { type Written, write, writeSteadily } from './writer.ts';
+
+/** The primary finds a secondary that comes back within 30 of these. */
+const RETRY_MS = 10;
+const HOST = '127.0.0.1';
+
+export interface Opened {
+  readonly position: Position;
+  readonly tookMs: number;
+}
+
+export interface Memory {
+  readonly heapUsed: number;
+  /** `heapUsed` and `external` together. */
+  readonly total: number;
+}
+
+export interface Peer {
+  readonly state: string;
+  readonly durable: number;
+  readonly sentBytes: number;
+  readonly copies: number;
+}
+
+/** What a site's process does when it is asked: one store, fed or followed. Every method can be called from the process that started it. */
+export class SiteTasks {
+  #store: Store | undefined;
+  #producer: Producer | undefined;
+  #consumer: Consumer | undefined;
+  #paths: string[][] = [];
+  #probe: StallProbe | undefined;
+  #profiler: Profiler | undefined;
+
+  async open(options: OpenStoreOptions): Promise<Opened> {
+    const started = now();
+    this.#store = await openStore(options);
+    return { position: this.#store.position, tookMs: now() - started };
+  }
+
+  async fill(shape: Shape): Promise<void> {
+    await fill(this.#opened, shape);
+  }
+
+  /** Prepares the paths that are written to. */
+  async aim(shape: Shape): Promise<void> {
+    this.#paths = picks(shape);
+  }
+
+  async feed(port: number): Promise<void> {
+    const connection = { 'consumer-address': HOST, 'consumer-port': port, 'connection-retry-interval-ms': RETRY_MS };
+    this.#producer = await startProducer(this.#opened, { 'netty-connection': connection });
+  }
+
+  async stopFeeding(): Promise<void> {
+    await this.#producer?.close();
+    for (const { site } of this.#producer?.peers ?? []) this.#producer?.forget(site);
+  }
+
+  async follow(port: number): Promise<void> {
+    this.#consumer = await startConsumer(this.#opened, { 'netty-consumer': { 'listening-port': port } });
+  }
+
+  /** Commits one leaf at a time, as fast as commits become durable at the secondary, or here where there is none. */
+  async write(count: number, durableAt: 'here' | 'secondary'): Promise<Written> {
+    return write(this.#opened, this.#paths, count, commit => (durableAt === 'here' ? commit.durable : commit.acknowledged(1)));
+  }
+
+  /** @returns when each commit was made */
+  async writeSteadily(perSecond: number, count: number): Promise<Float64Array> {
+    return writeSteadily(this.#opened, this.#paths, perSecond, count);
+  }
+
+  /** @returns when this site stood there */
+  async arrival(revision: number, where: 'visible' | 'durable'): Promise<number> {
+    return arrival(this.#opened, revision, where);
+  }
+
+  async arrivals(first: number, count: number): Promise<Float64Array> {
+    return arrivals(this.#opened, first, count);
+  }
+
+  async state(): Promise<{ revision: number; digest: string }> {
+    const { position, digest } = this.#opened;
+    return { revision: position.revision, digest };
+  }
+
+  async peer(): Promise<Peer | undefined> {
+    const peer = this.#producer?.peers[0];
+    if (peer === undefined) return undefined;
+    return { state: peer.state, durable: peer.position?.revision ?? -1, sentBytes: peer.sentBytes, copies: peer.resyncs.count };
+  }
+
+  /** User and system, microseconds since the process began. */
+  async cpu(): Promise<number> {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  }
+
+  async memory(): Promise<Memory> {
+    if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
+    // The second one takes what the first one's finalizers let go.
+    globalThis.gc();
+    await new Promise(resolve => setImmediate(resolve));
+    globalThis.gc();
+    const { heapUsed, external } = process.memoryUsage();
+    return { heapUsed, total: heapUsed + external };
+  }
+
+  async snapshot(): Promise<void> {
+    await this.#opened.saveSnapshot();
+  }
+
+  async watchStalls(): Promise<void> {
+    this.#probe = new StallProbe();
+    this.#probe.start();
+  }
+
+  async stalls(): Promise<Stalls> {
+    if (this.#probe === undefined) throw new Error('nobody watches');
+    return this.#probe.stop();
+  }
+
+  async profile(): Promise<void> {
+    this.#profiler = new Profiler();
+    await this.#profiler.start();
+  }
+
+  async saveProfile(file: string): Promise<void> {
+    await this.#profiler?.stop(file);
+  }
+
+  async shares(shape: Shape, count: number, perFrame: number): Promise<Shares> {
+    return shares(shape, count, perFrame);
+  }
+
+  async close(): Promise<void> {
+    await this.#producer?.close();
+    await this.#consumer?.close();
+    await this.#store?.close();
+  }
+
+  get #opened(): Store {
+    if (this.#store === undefined) throw new Error('the site is not open');
+    return this.#store;
+  }
+}

@@ -1,0 +1,102 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Commit, Store } from 'evertree';
+import { now } from '../clock.ts';
+import { PICKS } from '../shape.ts';
+
+/** Commits between two looks at what is settled; then the event loop gets a turn. */
+const STRETCH = 1_024;
+/** Commits made that are not settled: at this many the writer waits until half of them are. */
+const WINDOW = 65_536;
+
+export interface Written {
+  readonly startedMs: number;
+  /** The last commit is settled. */
+  readonly settledMs: number;
+  /** Time spent in the loop of commits, without waiting. */
+  readonly committingMs: number;
+  readonly revision: number;
+}
+
+/**
+ * Commits one leaf at a time, as fast as the window of unsettled ones lets it.
+ * @param settle what the window waits for: the commit's durability here, or at a secondary too
+ */
+export async function write(
+  store: Store,
+  paths: readonly (readonly string[])[],
+  count: number,
+  settle: (commit: Commit) => Promise<unknown>,
+): Promise<Written> {
+  // No value may equal the one that is there: that would be no change.
+  const first = store.position.revision;
+  const window = new Window();
+  const startedMs = now();
+  let committingMs = 0;
+  for (let done = 0; done < count;) {
+    const end = Math.min(count, done + STRETCH);
+    const begun = now();
+    let commit: Commit | undefined;
+    for (; done < end; done++) commit = store.put(paths[done % PICKS]!, first + done);
+    committingMs += now() - begun;
+    window.add(settle(commit!), done);
+    if (done - window.settled > WINDOW) await window.reaches(done - WINDOW / 2);
+    else await nextTurn();
+  }
+  await window.reaches(count);
+  const { revision } = store.position;
+  if (revision !== first + count) throw new Error(`${count} commits took ${revision - first} revisions`);
+  return { startedMs, settledMs: now(), committingMs, revision };
+}
+
+class Window {
+  settled = 0;
+  #wake: (() => void) | undefined;
+  #failure: Error | undefined;
+
+  add(settling: Promise<unknown>, count: number): void {
+    void this.#follow(settling, count);
+  }
+
+  async reaches(count: number): Promise<void> {
+    while (this.settled < count) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await new Promise<void>(resolve => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async #follow(settling: Promise<unknown>, count: number): Promise<void> {
+    try {
+      await settling;
+      this.settled = count;
+    } catch (error) {
+      this.#failure = error as Error;
+    }
+    this.#wake?.();
+  }
+}
+
+/**
+ * Commits one leaf at a time at a steady rate.
+ * @returns when each commit was made
+ */
+export async function writeSteadily(
+  store: Store,
+  paths: readonly (readonly string[])[],
+  perSecond: number,
+  count: number,
+): Promise<Float64Array> {
+  const first = store.position.revision;
+  const times = new Float64Array(count);
+  const started = now();
+  for (let done = 0; done < count;) {
+    const due = Math.min(count, Math.floor(((now() - started) * perSecond) / 1e3));
+    for (; done < due; done++) {
+      times[done] = now();
+      store.put(paths[done % PICKS]!, first + done);
+    }
+    await nextTurn();
+  }
+  return times;
+}

@@ -1,0 +1,42 @@
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** Of the sorted values, the one at `fraction` of the way. */
+export function quantile(values: readonly number[] | Float64Array, fraction: number): number {
+  if (values.length === 0) throw new Error('a quantile needs values');
+  const sorted = Float64Array.from(values).toSorted();
+  const middle = (sorted.length - 1) * fraction;
+  const below = sorted[Math.floor(middle)]!;
+  return below + (sorted[Math.ceil(middle)]! - below) * (middle - Math.floor(middle));
+}
+
+/** The median of the ratios, each of two figures of one round: what the machine does besides meets both. */
+export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
+  return median(ours.map((value, round) => value / theirs[round]!));
+}
+
+/** Who takes part; undefined: not in this run. */
+type Contest<Name extends string> = Readonly<Record<Name, (() => Promise<number>) | undefined>>;
+
+/**
+ * Runs the contestants in turn, round by round; each round begins with another one.
+ * @returns each one's figures, one a round; none for who did not take part
+ */
+export async function interleave<Name extends string>(
+  contest: Contest<Name>,
+  rounds: number,
+  tell: (round: number, name: Name) => void,
+): Promise<Record<Name, number[]>> {
+  const entries = Object.entries(contest) as [Name, (() => Promise<number>) | undefined][];
+  const results = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<Name, number[]>;
+  const racers = entries.filter(([, run]) => run !== undefined);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < racers.length; turn++) {
+      const [name, run] = racers[(turn + round) % racers.length]!;
+      tell(round, name);
+      results[name].push(await run!());
+    }
+  }
+  return results;
+}

@@ -46,7 +46,7 @@ export function loopbackAccess(port: () => string): Access {
   };
 }
 
-export function isLoopbackName(name: string): boolean {
+function isLoopbackName(name: string): boolean {
   const plain = name.toLowerCase().replace(/\.$/, '');
   return plain === 'localhost' || plain.endsWith('.localhost') || plain === '::1' || plain === '[::1]' || /^127(\.\d{1,3}){3}$/.test(plain);
 }

@@ -83,7 +83,7 @@ export function discardBody(request: IncomingMessage, limitBytes: number): void 
 }
 
 /** @throws RequestError VALUE_INVALID */
-export function decodeText(bytes: Buffer): string {
+function decodeText(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw new RequestError('VALUE_INVALID', 'the body is not UTF-8');
   const text = bytes.toString('utf8');
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;

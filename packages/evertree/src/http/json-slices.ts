@@ -89,7 +89,7 @@ function* mergeRuns(left: readonly string[], right: readonly string[]): Generato
 }
 
 /** The JSON text of a leaf or an array; keys of objects inside it sorted. No deeper than the core's DEPTH_LIMIT. */
-export function sortedJson(value: Value): string {
+function sortedJson(value: Value): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
   const object = value as { readonly [key: string]: Value };

@@ -9,7 +9,7 @@ export function getStatus(exchange: Exchange): void {
   exchange.answer(200, statusOf(exchange.context));
 }
 
-export function statusOf(context: HttpContext): object {
+function statusOf(context: HttpContext): object {
   const { store, producer, consumer, version, site } = context;
   const { position, digest } = store.stable;
   return {

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Exchange } from './exchange.ts';
 
 /** Work in one turn of the event loop before others get theirs, in milliseconds. */
-export const TURN_MS = 4;
+const TURN_MS = 4;
 
 /** An answer up to this size is sent in one piece, with its length. */
 const SMALL_CHARACTERS = 64 * 1024;

@@ -57,6 +57,10 @@ describe('exact JSON', () => {
     expect(refusal(text).details).toEqual({ path, line, column });
   });
 
+  test('names the place in the tree where the value is to stand', () => {
+    expect(() => parseExactJson('[1e400]', ['a', 'b'])).toThrow('at "/a/b/0"');
+  });
+
   test('is not misled by numbers in strings', () => {
     const text = '{"9007199254740993":"1e400 \\\\","\\"":"\\\\\\"12345678901234567891"}';
     expect(parseExactJson(text)).toEqual(JSON.parse(text));

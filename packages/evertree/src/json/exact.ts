@@ -1,20 +1,21 @@
-import { EvertreeError, formatPath } from '@evertree/core';
+import { EvertreeError, formatPath, type Path } from '@evertree/core';
 import { findPlace } from './place.ts';
 
 /**
  * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold (9007199254740993 would
  * become …992), a number beyond every double (1e400), one that would vanish (1e-400). A fraction is rounded to the nearest double, as
  * every reader of JSON does; an integer that is written out again as it came (123456789012345680000, 1e23) is taken.
- * @throws EvertreeError VALUE_INVALID with `line` and `column`, from 1, and for a number `path`, the pointer to it inside the text
+ * @param at the path at which the value will stand, for errors
+ * @throws EvertreeError VALUE_INVALID with `line` and `column`, from 1, and for a number `path`, the pointer to it
  */
-export function parseExactJson(text: string): unknown {
+export function parseExactJson(text: string, at: Path = []): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw notJson(text, error as Error);
   }
-  if (SUSPECT.test(text)) checkNumbers(text);
+  if (SUSPECT.test(text)) checkNumbers(text, at);
   return value;
 }
 
@@ -34,7 +35,7 @@ const ZERO = 48;
 const NINE = 57;
 
 /** Checks each number of a text that is known to be JSON, so that only strings and numbers need to be told apart. */
-function checkNumbers(text: string): void {
+function checkNumbers(text: string, at: Path): void {
   for (let index = 0; index < text.length; index++) {
     const character = text.charCodeAt(index);
     if (character === QUOTE) index = endOfString(text, index);
@@ -42,7 +43,8 @@ function checkNumbers(text: string): void {
       NUMBER.lastIndex = index;
       const match = NUMBER.exec(text);
       if (match === null) continue;
-      checkNumber(match, text, index);
+      const problem = problemOf(match, text.charAt(index - 1) === '-' ? '-' : '');
+      if (problem !== undefined) throw inexact(text, index, match[0], problem, at);
       index += match[0].length - 1;
     }
   }
@@ -59,21 +61,16 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-function checkNumber(match: RegExpExecArray, text: string, offset: number): void {
-  const [literal, whole = '', fraction, exponent] = match;
-  if (fraction === undefined && exponent === undefined && whole.length <= EXACT_DIGITS) return;
+function problemOf([literal, whole = '', fraction, exponent]: RegExpExecArray, sign: string): string | undefined {
+  if (fraction === undefined && exponent === undefined && whole.length <= EXACT_DIGITS) return undefined;
   const number = Number(literal);
-  if (!Number.isFinite(number)) throw inexact(text, offset, literal, 'is beyond 1.8e308, the largest number that is held');
+  if (!Number.isFinite(number)) return 'is beyond 1.8e308, the largest number that is held';
   const written = decimal(literal);
-  if (written.digits === '') return;
-  if (number === 0) throw inexact(text, offset, literal, 'is nearer to 0 than 5e-324, the smallest number that is held');
-  if (written.exponent < 0 || same(written, decimal(String(number))) || same(written, decimal(BigInt(number).toString()))) return;
-  throw inexact(
-    text,
-    offset,
-    literal,
-    `is an integer that a double can't hold; it would become ${text.charAt(offset - 1) === '-' ? '-' : ''}${BigInt(number)}`,
-  );
+  if (written.digits === '') return undefined;
+  if (number === 0) return 'is nearer to 0 than 5e-324, the smallest number that is held';
+  const exact = BigInt(Math.trunc(number)).toString();
+  if (written.exponent < 0 || same(written, decimal(String(number))) || same(written, decimal(exact))) return undefined;
+  return `is an integer that a double can't hold; it would become ${sign}${exact}`;
 }
 
 /** The number `digits` × 10^`exponent`, its digits without zeros at either end. */
@@ -97,10 +94,10 @@ function same(a: Decimal, b: Decimal): boolean {
   return a.digits === b.digits && a.exponent === b.exponent;
 }
 
-function inexact(text: string, offset: number, literal: string, problem: string): EvertreeError {
+function inexact(text: string, offset: number, literal: string, problem: string, at: Path): EvertreeError {
   const sign = text.charAt(offset - 1) === '-' ? '-' : '';
   const { line, column, path } = findPlace(text, offset - sign.length);
-  const pointer = formatPath(path);
+  const pointer = formatPath([...at, ...path]);
   const shown = sign + (literal.length > SHOWN_DIGITS ? `${literal.slice(0, SHOWN_DIGITS)}…` : literal);
   return new EvertreeError(
     'VALUE_INVALID',

@@ -205,6 +205,13 @@ export class FaultDisk implements Disk {
     inode.changes = [];
   }
 
+  /** Puts a file there behind everybody's back, durably. */
+  place(path: string, bytes: Buffer): void {
+    const inode = settled(bytes);
+    this.#names.set(path, inode);
+    this.#durableNames.set(path, inode);
+  }
+
   /** Removes a file behind everybody's back, durably. */
   erase(path: string): void {
     this.#names.delete(path);

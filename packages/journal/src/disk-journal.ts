@@ -217,7 +217,7 @@ export class DiskJournal implements Journal {
   }
 
   async #publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
-    const { commit, history, snapshots, disk } = this.#parts;
+    const { commit, history, snapshots, disk, clock } = this.#parts;
     const { position } = file.header;
     // A snapshot that is newer than the frames on the disk would leave a hole behind it after a power loss.
     if (position.revision > history.stable.revision) await commit.flush();
@@ -226,7 +226,7 @@ export class DiskJournal implements Journal {
       (samePosition(position, history.base) || (await findFrame(disk, history, position)) !== undefined);
     if (!isOurs) throw this.#notOurs(position);
     await snapshots.publish(file, temporaryPath);
-    snapshots.add(file);
+    snapshots.add(file, clock.now());
   }
 
   /** From the rename on the snapshot's higher generation voids all that was there; recovery removes what a crash leaves of it. */

@@ -14,6 +14,7 @@ import {
   SNAPSHOT_DIRECTORY,
   TEMPORARY_SUFFIX,
 } from './layout.ts';
+import type { SegmentHeader } from './segment-format.ts';
 import type { FoundSegment } from './segment-scan.ts';
 import { cutSegment, inspectSegment } from './segment-scan.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
@@ -54,7 +55,8 @@ export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
   const reached = await chooseHistory(disk, segments, snapshots);
   if (reached === undefined) {
     const { path, header } = segments[0]!.segment;
-    throw damaged(path, 0, `the history begins at ${formatPosition(header.base)}, and no snapshot is there to begin from`);
+    const problem = `the history begins at ${formatPosition(header.base)}, and no snapshot is there to begin from`;
+    throw damaged(path, 0, isCopy ? `${problem} (the original removed it while this copy was made: copy it again)` : problem);
   }
   const choice = withoutEmptyEnd(reached);
   if (!isCopy) assertWhole(segments.filter(found => found.segment.header.generation === choice.generation));
@@ -69,10 +71,11 @@ async function inspectSegments(disk: Disk, paths: readonly string[], isCopy: boo
   const segments: FoundSegment[] = [];
   const nextIn = (generation: number) => segments.find(found => found.segment.header.generation === generation);
   for (const path of paths.toReversed()) {
-    const found = await inspectSegment(disk, path, header => {
+    const stopAt = (header: SegmentHeader) => {
       const next = nextIn(header.generation);
       return next === undefined || isEmpty(next) ? undefined : next.segment.header.base;
-    });
+    };
+    const found = await inspectSegment(disk, path, { trustSeal: !isCopy, stopAt });
     if (found === undefined) {
       // Its header was durable before it had this name, and it had this name before there was a later one.
       if (segments.length > 0 && !isCopy) throw damaged(path, 0, 'it holds no header');

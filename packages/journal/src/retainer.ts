@@ -85,7 +85,11 @@ export class Retainer {
     const plan = planRetention(
       {
         segments: segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes })),
-        snapshots: this.#snapshots.all.map(({ header, bytes }) => ({ position: header.position, bytes })),
+        snapshots: this.#snapshots.all.map(file => ({
+          position: file.header.position,
+          bytes: file.bytes,
+          supersededMs: this.#snapshots.supersededMs(file),
+        })),
         peers: this.#peers.all,
         now: this.#clock.now(),
       },

@@ -20,6 +20,8 @@ export interface RetainedSegment {
 export interface RetainedSnapshot {
   readonly position: ExactPosition;
   readonly bytes: number;
+  /** When there was a newer one, milliseconds since 1970; undefined for the newest. */
+  readonly supersededMs: number | undefined;
 }
 
 export interface RetentionSubject {
@@ -43,6 +45,12 @@ export interface RetentionPlan {
   /** Peers that are next, the one furthest behind first. Only filled in while `isNear`. */
   readonly atRisk: readonly string[];
 }
+
+/**
+ * A snapshot outlives its use by this: a tool that copies the directory file by file has listed it, and opens it now. Alone it is still
+ * a beginning.
+ */
+export const SNAPSHOT_GRACE_MS = 60_000;
 
 /** From this part of `maxBytes` on, the peers that hold the history back are told. */
 export const RETENTION_NEAR_FRACTION = 0.8;
@@ -102,10 +110,13 @@ function countUpTo(segments: readonly RetainedSegment[], revision: number): numb
   return index < 0 ? segments.length : index;
 }
 
-/** How many of the oldest snapshots lie before the segments from `first` on: nothing stored follows them. */
+/** How many of the oldest snapshots lie before the segments from `first` on, so that nothing stored follows them, and for long enough. */
 function snapshotsBefore(subject: RetentionSubject, first: number): number {
   const base = subject.segments[first]?.base.revision ?? Infinity;
-  const index = subject.snapshots.findIndex(snapshot => snapshot.position.revision >= base);
+  const graceBegan = subject.now - SNAPSHOT_GRACE_MS;
+  const index = subject.snapshots.findIndex(
+    snapshot => snapshot.position.revision >= base || (snapshot.supersededMs ?? Infinity) > graceBegan,
+  );
   return index < 0 ? subject.snapshots.length : index;
 }
 

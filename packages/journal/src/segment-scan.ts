@@ -21,14 +21,15 @@ RECORD_MAGIC_BYTES.writeUInt32LE(RECORD_MAGIC);
 
 /**
  * Looks at a segment file; undefined when nothing in it was ever stable, as after a power loss while it was made.
- * @param stopAt where the next segment takes over
+ * @param options.trustSeal a sound seal speaks for all before it; not in a copy, whose blocks may be of different times
+ * @param options.stopAt where the next segment takes over
  * @returns 'damaged' when it has no sound header, but records
  * @throws EvertreeError FORMAT_UNSUPPORTED
  */
 export async function inspectSegment(
   disk: Disk,
   path: string,
-  stopAt: (header: SegmentHeader) => ExactPosition | undefined,
+  options: { readonly trustSeal: boolean; readonly stopAt: (header: SegmentHeader) => ExactPosition | undefined },
 ): Promise<FoundSegment | 'damaged' | undefined> {
   const file = await disk.open(path, {});
   try {
@@ -42,12 +43,16 @@ export async function inspectSegment(
     const segment = emptySegment(path, header);
     segment.bytes = size;
     const found = await readSeal(window, size, header.salt);
-    if (found === undefined) return { segment, sealed: false, rest: await scan(window, segment, size, stopAt(header)) };
-    segment.last = found.seal.last;
-    segment.lastTime = found.seal.lastTime;
-    segment.end = found.offset;
-    segment.index = undefined;
-    return { segment, sealed: true, rest: 'nothing' };
+    if (found !== undefined && options.trustSeal) {
+      segment.last = found.seal.last;
+      segment.lastTime = found.seal.lastTime;
+      segment.end = found.offset;
+      segment.index = undefined;
+      return { segment, sealed: true, rest: 'nothing' };
+    }
+    const rest = await scan(window, segment, size, options.stopAt(header));
+    if (found !== undefined && segment.end === found.offset) return { segment, sealed: true, rest: 'nothing' };
+    return { segment, sealed: false, rest };
   } finally {
     await file.close();
   }

@@ -9,6 +9,7 @@ export class Snapshots {
   readonly #disk: Disk;
   /** Oldest first. */
   #files: SnapshotFile[];
+  readonly #supersededMs = new Map<string, number>();
   #begun = 0;
 
   constructor(disk: Disk, files: readonly SnapshotFile[]) {
@@ -22,6 +23,11 @@ export class Snapshots {
 
   get newest(): SnapshotFile | undefined {
     return this.#files.at(-1);
+  }
+
+  /** When there was a newer one; 0 for one that this process never knew as the newest. */
+  supersededMs(file: SnapshotFile): number | undefined {
+    return file === this.newest ? undefined : (this.#supersededMs.get(file.path) ?? 0);
   }
 
   get bytes(): number {
@@ -44,7 +50,10 @@ export class Snapshots {
     await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
   }
 
-  add(file: SnapshotFile): void {
+  /** @param nowMs milliseconds since 1970 */
+  add(file: SnapshotFile, nowMs: number): void {
+    if (this.newest !== undefined) this.#supersededMs.set(this.newest.path, nowMs);
+    this.#supersededMs.delete(file.path);
     this.#files = [...this.#files.filter(other => other.path !== file.path), file].toSorted(byPosition);
   }
 
@@ -52,12 +61,15 @@ export class Snapshots {
   replaceAll(file: SnapshotFile): SnapshotFile[] {
     const dropped = this.#files.filter(other => other.path !== file.path);
     this.#files = [file];
+    this.#supersededMs.clear();
     return dropped;
   }
 
   /** Takes the oldest `count` out. @returns those that the caller has to remove */
   dropOldest(count: number): SnapshotFile[] {
-    return this.#files.splice(0, count);
+    const dropped = this.#files.splice(0, count);
+    for (const file of dropped) this.#supersededMs.delete(file.path);
+    return dropped;
   }
 }
 

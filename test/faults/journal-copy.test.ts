@@ -1,0 +1,207 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Disk, Report } from '@evertree/core';
+import { isEvertreeError, ORIGIN } from '@evertree/core';
+import type { DiskJournal } from '@evertree/journal';
+import { nodeDisk, openJournal } from '@evertree/journal';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { FrameChain } from '../support/frame-chain.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { Simulation } from '../support/simulation.ts';
+
+function open(disk: Disk, reports: Report[] = []): Promise<DiskJournal> {
+  const report = (each: Report) => void reports.push(each);
+  return openJournal({ disk, clock: systemClock, random: systemRandom, report, options: { sync: 'dsync', segmentBytes: 3_000 } });
+}
+
+type Instant = ReadonlyMap<string, Buffer>;
+
+/** The files of a directory as they were at one instant after the other, while a site worked in it. */
+async function work(seed: number): Promise<{ instants: Instant[]; disk: FaultDisk; chain: FrameChain }> {
+  const random = new Simulation(seed);
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const journal = await open(disk);
+  const instants: Instant[] = [];
+  const look = () => void instants.push(new Map(disk.files.map(path => [path, disk.bytes(path)])));
+  await fill(journal, chain, 3, 100);
+  await save(journal, chain, [`the tree at ${chain.position.revision}`]);
+  for (let round = 0; round < 40; round++) {
+    for (let index = random.below(4); index >= 0; index--) journal.append(chain.next({ bytes: random.below(1_500) }));
+    if (random.below(8) === 0) await save(journal, chain, [`the tree at ${chain.position.revision}`]);
+    if (random.below(6) === 0) journal.flushSync();
+    for (let turn = random.below(4); turn >= 0; turn--) {
+      await new Promise(resolve => void setImmediate(resolve));
+      look();
+    }
+  }
+  await journal.close();
+  look();
+  return { instants, disk, chain };
+}
+
+/** A tool that lists and reads on and on, while time passes. */
+class CopyingTool {
+  readonly #instants: readonly Instant[];
+  readonly #random: Simulation;
+  #now: number;
+
+  constructor(instants: readonly Instant[], random: Simulation) {
+    this.#instants = instants;
+    this.#random = random;
+    this.#now = random.below(instants.length);
+  }
+
+  copy(original: FaultDisk): FaultDisk {
+    const directories = ['journal/', 'snapshots/', ''].toSorted(() => this.#random.fraction() - 0.5);
+    const files = new Map<string, Buffer>();
+    for (const directory of directories) {
+      const paths = [...this.#look().keys()].filter(path => path.slice(0, path.lastIndexOf('/') + 1) === directory);
+      for (const path of paths.toSorted(() => this.#random.fraction() - 0.5)) {
+        const bytes = this.#read(path);
+        if (bytes !== undefined) files.set(path, bytes);
+      }
+    }
+    // A disk whose names are those of the copy alone.
+    const copy = original.copy(path => files.get(path));
+    for (const [path, bytes] of files) copy.place(path, bytes);
+    return copy;
+  }
+
+  /** Block by block, each at its own instant; nothing if it is gone before it was opened. */
+  #read(path: string): Buffer | undefined {
+    if (this.#look().get(path) === undefined) return undefined;
+    const blockBytes = 512 * (1 + this.#random.below(8));
+    const blocks: Buffer[] = [];
+    for (let at = 0; ; at += blockBytes) {
+      const bytes = this.#look().get(path) ?? this.#lastOf(path);
+      blocks.push(bytes.subarray(at, at + blockBytes));
+      if (at + blockBytes >= bytes.length) return Buffer.concat(blocks);
+    }
+  }
+
+  /** What somebody reads who has opened a file that is removed since. */
+  #lastOf(path: string): Buffer {
+    return this.#instants.findLast(instant => instant.has(path))!.get(path)!;
+  }
+
+  #look(): Instant {
+    this.#now = Math.min(this.#instants.length - 1, this.#now + (this.#random.below(3) === 0 ? this.#random.below(6) : 0));
+    return this.#instants[this.#now]!;
+  }
+}
+
+async function expectPrefix(journal: DiskJournal, chain: FrameChain): Promise<void> {
+  const { base, last } = journal;
+  expect([ORIGIN, ...chain.frames.map(frame => frame.header.last)]).toContainEqual(last);
+  const frames = chain.frames.filter(({ header }) => header.base.revision >= base.revision && header.last.revision <= last.revision);
+  expect(await readAll(journal, base)).toEqual(expectedFrames(frames));
+  const newest = await journal.newestSnapshot();
+  if (newest === undefined) expect(base).toEqual(ORIGIN);
+  else expect(await chunksOf(newest)).toEqual([`the tree at ${newest.header.position.revision}`]);
+}
+
+function withHole(path: string, bytes: Buffer): Buffer {
+  return path.endsWith('.evj') ? Buffer.from(bytes).fill(0, 700, 1_024) : bytes;
+}
+
+describe('a copy that any tool made of a live directory, file by file', () => {
+  test('opens with a prefix of the history, and can be gone on with', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), fc.array(fc.integer(), { minLength: 12, maxLength: 12 }), async (seed, tools) => {
+        const { instants, disk, chain } = await work(seed);
+        for (const tool of tools) {
+          const copy = new CopyingTool(instants, new Simulation(tool)).copy(disk);
+          const journal = await open(copy);
+          await expectPrefix(journal, chain);
+          const other = new FrameChain(chain.stream, journal.last);
+          other.epochs.push(chain.epochs[0]!);
+          if (journal.last.revision > 0) await fill(journal, other, 10, 300);
+          await journal.close();
+          const again = await open(copy);
+          expect([again.base, again.last]).toEqual([journal.base, journal.last]);
+          await again.close();
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test('what would be damage in the original is a hole in the copy, until it is a site of its own', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const journal = await open(disk);
+    await fill(journal, chain, 4, 100);
+    await fill(journal, chain, 5, 200);
+    const reports: Report[] = [];
+    const copy = disk.copy(withHole);
+    const copied = await open(copy, reports);
+    expect(copied.last.revision).toBe(2);
+    expect(reports).toMatchObject([{ event: 'tail-cut', level: 'warn' }]);
+    chain.rewind(copied.last);
+    await fill(copied, chain, 9, 300);
+    const damaged = copy.crash();
+    damaged.overwrite(
+      damaged.files.find(path => path.endsWith('.evj'))!,
+      bytes => bytes.fill(0, 700, 1_024),
+    );
+    const refused = await open(damaged).catch((error: unknown) => error);
+    expect(isEvertreeError(refused, 'DAMAGED')).toBe(true);
+  });
+
+  test('on a real file system, while frames are written as fast as they go', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'evertree-copy-'));
+    const chain = new FrameChain();
+    const journal = await open(nodeDisk(join(root, 'live')));
+    const progress = { copying: true };
+    const writing = writeOn(journal, chain, progress);
+    try {
+      for (let copy = 0; copy < 8; copy++) {
+        const directory = join(root, String(copy));
+        await copyFileByFile(join(root, 'live'), directory);
+        const opened = await open(nodeDisk(directory));
+        await expectPrefix(opened, chain);
+        await opened.close();
+      }
+    } finally {
+      progress.copying = false;
+      await writing;
+      await journal.close();
+      await rm(root, { recursive: true });
+    }
+  });
+});
+
+async function writeOn(journal: DiskJournal, chain: FrameChain, progress: { readonly copying: boolean }): Promise<void> {
+  for (let round = 0; progress.copying; round++) {
+    for (let index = 0; index < 20; index++) journal.append(chain.next({ bytes: 100 + ((round * 31 + index * 7) % 900) }));
+    await journal.flush();
+    if (round % 25 === 24) await save(journal, chain, [`the tree at ${chain.position.revision}`]);
+  }
+}
+
+/** As `cp -r` does it; small reads give time to change what is not read yet. */
+async function copyFileByFile(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    // Opening and closing the lock in its own process would free it: POSIX locks belong to the process.
+    if (entry.name === 'lock') continue;
+    if (entry.isDirectory()) await copyFileByFile(join(from, entry.name), join(to, entry.name));
+    else await copyFile(join(from, entry.name), join(to, entry.name));
+  }
+}
+
+async function copyFile(from: string, to: string): Promise<void> {
+  try {
+    await pipeline(createReadStream(from, { highWaterMark: 1_024 }), createWriteStream(to));
+  } catch (error) {
+    // Removed between the listing and the opening.
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error;
+  }
+}

@@ -22,8 +22,10 @@ export function parseExactJson(text: string, at: Path = []): unknown {
 /** What a number looks like that a double may not hold: many digits, or an exponent. Cheap, and also found inside strings. */
 const SUSPECT = /\d{16}|\d[eE][-+\d]/;
 const NUMBER = /(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?/y;
-/** Any integer with fewer digits is exact. */
+/** An integer of so many digits is exact. */
 const EXACT_DIGITS = 15;
+/** A fraction of fewer digits is no smaller than the smallest double. */
+const HARMLESS_DIGITS = 300;
 
 /** How much of what is wrong an error shows. */
 const SHOWN_DIGITS = 40;
@@ -62,14 +64,15 @@ function endOfString(text: string, start: number): number {
 }
 
 function problemOf([literal, whole = '', fraction, exponent]: RegExpExecArray, sign: string): string | undefined {
-  if (fraction === undefined && exponent === undefined && whole.length <= EXACT_DIGITS) return undefined;
+  if (exponent === undefined && whole.length <= EXACT_DIGITS && (fraction?.length ?? 0) < HARMLESS_DIGITS) return undefined;
   const number = Number(literal);
   if (!Number.isFinite(number)) return 'is beyond 1.8e308, the largest number that is held';
   const written = decimal(literal);
   if (written.digits === '') return undefined;
   if (number === 0) return 'is nearer to 0 than 5e-324, the smallest number that is held';
-  const exact = BigInt(Math.trunc(number)).toString();
-  if (written.exponent < 0 || same(written, decimal(String(number))) || same(written, decimal(exact))) return undefined;
+  if (written.exponent < 0) return undefined;
+  const exact = BigInt(number).toString();
+  if (same(written, decimal(String(number))) || same(written, decimal(exact))) return undefined;
   return `is an integer that a double can't hold; it would become ${sign}${exact}`;
 }
 

@@ -301,7 +301,7 @@ class End implements Link {
 
   #take(item: Message | Ending): void {
     const { clock, random, delayMs } = this.#network;
-    const now = clock.now();
+    const now = clock.monotonic();
     const atMs = Math.max(this.#lastArrivalMs, now + delayMs[0] + random.fraction() * (delayMs[1] - delayMs[0]));
     this.#lastArrivalMs = atMs;
     this.#underwayBytes += sizeOf(item);

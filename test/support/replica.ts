@@ -4,20 +4,25 @@ import { Consumer } from '@evertree/consumer';
 import type { ConsumerLimits } from '@evertree/consumer';
 import { Producer } from '@evertree/producer';
 import type { ProducerLimits } from '@evertree/producer';
+import { openJournal } from '@evertree/journal';
+import type { JournalOptions } from '@evertree/journal';
+import { FaultDisk } from './fault-disk.ts';
 import { kill } from './loopback.ts';
 import type { Loopback } from './loopback.ts';
 import type { Simulation } from './simulation.ts';
-import { VirtualJournal, VirtualStorage } from './virtual-journal.ts';
+import { VirtualDisk } from './virtual-disk.ts';
 
 /** A site of a simulated pair: a process that can be stopped, killed and started again on what its disk holds. */
 abstract class SimulatedSite {
   readonly name: string;
   readonly simulation: Simulation;
   readonly reports: Report[] = [];
-  storage = new VirtualStorage();
-  syncMs = 1;
+  journalOptions: JournalOptions = { segmentBytes: 8192 };
+  latencyMs = 1;
   frameBytes = 512;
-  protected running: { readonly store: Store; readonly journal: VirtualJournal; readonly transport: Transport } | undefined;
+  protected running: { readonly store: Store; readonly disk: VirtualDisk; readonly transport: Transport } | undefined;
+  #disk = new FaultDisk({ blockBytes: 4096 });
+  #full: Disposable | undefined;
 
   constructor(name: string, simulation: Simulation) {
     this.name = name;
@@ -26,10 +31,6 @@ abstract class SimulatedSite {
 
   get store(): Store {
     return this.#process.store;
-  }
-
-  get journal(): VirtualJournal {
-    return this.#process.journal;
   }
 
   get transport(): Transport {
@@ -45,12 +46,24 @@ abstract class SimulatedSite {
     return this.running;
   }
 
-  /** As SIGKILL and a power loss: nobody is told, and what was not stable is lost. */
-  kill(): void {
+  /** As SIGKILL: nobody is told. With `powerLoss`, what was not synced is lost, in any part and order. */
+  kill(powerLoss: boolean): void {
     if (this.running === undefined) return;
     kill(this.running.transport);
-    this.running.journal.crash();
+    this.setFull(false);
+    this.#disk = this.running.disk.die(powerLoss);
     this.running = undefined;
+  }
+
+  /** The disk takes no more, or does again. */
+  setFull(full: boolean): void {
+    this.#full?.[Symbol.dispose]();
+    this.#full = full ? this.#disk.fail({ operation: 'write', code: 'ENOSPC' }) : undefined;
+  }
+
+  setLatency(latencyMs: number): void {
+    this.latencyMs = latencyMs;
+    if (this.running !== undefined) this.running.disk.latencyMs = latencyMs;
   }
 
   events(name: string): Report[] {
@@ -59,16 +72,13 @@ abstract class SimulatedSite {
 
   protected async openStore(transport: Transport): Promise<Store> {
     const { clock, random } = this.simulation;
-    const journal = new VirtualJournal(this.name, this.storage, clock);
-    journal.syncMs = this.syncMs;
-    const store = await Store.open({
-      journal,
-      clock,
-      random,
-      report: report => void this.reports.push(report),
-      limits: { frameBytes: this.frameBytes },
-    });
-    this.running = { store, journal, transport };
+    const disk = new VirtualDisk(this.#disk, this.simulation);
+    disk.latencyMs = this.latencyMs;
+    const host = { clock, random, report: (report: Report) => void this.reports.push(report) };
+    const options: JournalOptions = { sync: 'dsync', ...this.journalOptions };
+    const journal = await openJournal({ ...host, disk, identity: { site: this.name }, options });
+    const store = await Store.open({ ...host, journal, limits: { frameBytes: this.frameBytes } });
+    this.running = { store, disk, transport };
     return store;
   }
 }

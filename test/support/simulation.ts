@@ -17,13 +17,14 @@ export class Simulation {
   readonly #beganMs = this.#nowMs;
   #tasks: Task[] = [];
   #order = 0;
+  #held = 0;
   #state: number;
 
   constructor(seed: number) {
     // xorshift has one state that it never leaves.
     this.#state = seed >>> 0 || 1;
     this.clock = {
-      now: () => this.#nowMs,
+      now: () => Math.floor(this.#nowMs),
       monotonic: () => this.#nowMs - this.#beganMs,
       soon: run => void this.#plan(0, run),
       after: (delayMs, run) => this.#plan(delayMs, run),
@@ -49,10 +50,20 @@ export class Simulation {
     return Math.floor(this.fraction() * end);
   }
 
+  /** Time stands still while this is pending: something that takes turns of the real event loop. */
+  async hold<T>(promise: Promise<T>): Promise<T> {
+    this.#held += 1;
+    try {
+      return await promise;
+    } finally {
+      this.#held -= 1;
+    }
+  }
+
   /** Lets so much virtual time pass. */
   async pass(durationMs: number): Promise<void> {
     const end = this.#nowMs + durationMs;
-    await settle();
+    await this.#settle();
     while (await this.#runNext(end)) continue;
     this.#nowMs = end;
   }
@@ -60,7 +71,7 @@ export class Simulation {
   /** Lets time pass until `condition` holds. Throws, with what `describe` tells, when it does not within `withinMs`. */
   async until(condition: () => boolean, withinMs: number, describe: () => string): Promise<void> {
     const end = this.#nowMs + withinMs;
-    await settle();
+    await this.#settle();
     while (!condition()) {
       if (!(await this.#runNext(end))) throw new Error(`it did not happen within ${withinMs} ms of virtual time: ${describe()}`);
     }
@@ -74,7 +85,7 @@ export class Simulation {
     });
     // Whoever awaits `done` below meets the error; until then it is not unhandled.
     done.catch(() => undefined);
-    await settle();
+    await this.#settle();
     while (state.pending && (await this.#runNext(Infinity))) continue;
     return done;
   }
@@ -85,7 +96,7 @@ export class Simulation {
     this.#tasks.shift();
     this.#nowMs = Math.max(this.#nowMs, next.atMs);
     next.run();
-    await settle();
+    await this.#settle();
     return true;
   }
 
@@ -99,9 +110,10 @@ export class Simulation {
       },
     };
   }
-}
 
-/** Lets every promise that can settle do so. */
-async function settle(): Promise<void> {
-  await new Promise<void>(resolve => setImmediate(resolve));
+  /** Lets every promise settle that can without the clock. */
+  async #settle(): Promise<void> {
+    do await new Promise<void>(resolve => setImmediate(resolve));
+    while (this.#held > 0);
+  }
 }

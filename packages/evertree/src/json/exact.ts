@@ -35,6 +35,9 @@ const QUOTE = 34;
 const BACKSLASH = 92;
 const ZERO = 48;
 const NINE = 57;
+const POINT = 46;
+const EXPONENT = 101;
+const LOWER_CASE = 32;
 
 /** Checks each number of a text that is known to be JSON, so that only strings and numbers need to be told apart. */
 function checkNumbers(text: string, at: Path): void {
@@ -42,14 +45,35 @@ function checkNumbers(text: string, at: Path): void {
     const character = text.charCodeAt(index);
     if (character === QUOTE) index = endOfString(text, index);
     else if (character >= ZERO && character <= NINE) {
-      NUMBER.lastIndex = index;
-      const match = NUMBER.exec(text);
-      if (match === null) continue;
-      const problem = problemOf(match, text.charAt(index - 1) === '-' ? '-' : '');
-      if (problem !== undefined) throw inexact(text, index, match[0], problem, at);
-      index += match[0].length - 1;
+      const end = endOfHarmless(text, index);
+      if (end === undefined) index = checkNumber(text, index, at);
+      else index = end - 1;
     }
   }
+}
+
+/** Where the number that begins at `start` ends, if it has no exponent, and too few digits for anything to be wrong with it. */
+function endOfHarmless(text: string, start: number): number | undefined {
+  const point = endOfDigits(text, start);
+  if (point - start > EXACT_DIGITS) return undefined;
+  const end = text.charCodeAt(point) === POINT ? endOfDigits(text, point + 1) : point;
+  const next = text.charCodeAt(end) | LOWER_CASE;
+  return next === EXPONENT || end - point > HARMLESS_DIGITS ? undefined : end;
+}
+
+function endOfDigits(text: string, start: number): number {
+  let end = start;
+  for (let digit = text.charCodeAt(end); digit >= ZERO && digit <= NINE; digit = text.charCodeAt(end)) end++;
+  return end;
+}
+
+/** @returns the offset of the number's last character */
+function checkNumber(text: string, offset: number, at: Path): number {
+  NUMBER.lastIndex = offset;
+  const [literal = ''] = NUMBER.exec(text) ?? [];
+  const problem = problemOf(literal, text.charAt(offset - 1) === '-' ? '-' : '');
+  if (problem !== undefined) throw inexact(text, offset, literal, problem, at);
+  return offset + literal.length - 1;
 }
 
 /** Where the string that begins at `start` has its closing quote. */
@@ -63,8 +87,7 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-function problemOf([literal, whole = '', fraction, exponent]: RegExpExecArray, sign: string): string | undefined {
-  if (exponent === undefined && whole.length <= EXACT_DIGITS && (fraction?.length ?? 0) < HARMLESS_DIGITS) return undefined;
+function problemOf(literal: string, sign: string): string | undefined {
   const number = Number(literal);
   if (!Number.isFinite(number)) return 'is beyond 1.8e308, the largest number that is held';
   const written = decimal(literal);

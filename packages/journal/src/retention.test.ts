@@ -1,0 +1,135 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { RetentionOptions, RetentionPlan } from './retention.ts';
+import { planRetention, SNAPSHOT_GRACE_MS } from './retention.ts';
+
+const NOW = 1_000_000_000;
+const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0 };
+
+function at(revision: number) {
+  return { epoch: 1, epochId: '1'.repeat(16), revision };
+}
+
+interface Case {
+  /** Ends of the segments; each takes 100 bytes, and the first begins at 0. */
+  readonly ends: readonly number[];
+  /** Positions of the snapshots; each takes 10 bytes. */
+  readonly snapshots: readonly number[];
+  readonly peers?: Readonly<Record<string, number>>;
+  readonly ageMs?: (index: number) => number;
+  readonly supersededMs?: number;
+}
+
+function plan(given: Case, options: Partial<RetentionOptions> = {}): RetentionPlan {
+  return planRetention(
+    {
+      segments: given.ends.map((end, index) => ({
+        base: at(given.ends[index - 1] ?? 0),
+        last: at(end),
+        lastTime: NOW - (given.ageMs?.(index) ?? 1e6),
+        bytes: 100,
+      })),
+      snapshots: given.snapshots.map((revision, index) => ({
+        position: at(revision),
+        bytes: 10,
+        supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
+      })),
+      peers: new Map(Object.entries(given.peers ?? {}).map(([site, revision]) => [site, at(revision)])),
+      now: NOW,
+    },
+    { ...unlimited, ...options },
+  );
+}
+
+const ends = [10, 20, 30, 40, 50];
+
+/** A second for each segment that came later. */
+function ageMs(index: number): number {
+  return (5 - index) * 1_000;
+}
+
+describe('retention keeps', () => {
+  test('everything, as long as there is no snapshot', () => {
+    expect(plan({ ends, snapshots: [] }, { maxBytes: 1 })).toMatchObject({ segments: 0, snapshots: 0, isNear: true });
+  });
+
+  test('without peers, what follows the newest snapshot, in whole segments', () => {
+    expect(plan({ ends, snapshots: [5, 35] })).toMatchObject({ segments: 3, snapshots: 1, passed: [] });
+    expect(plan({ ends, snapshots: [5, 40] })).toMatchObject({ segments: 4, snapshots: 1 });
+    expect(plan({ ends, snapshots: [5, 50] })).toMatchObject({ segments: 4, snapshots: 1 });
+  });
+
+  test('what follows the newest snapshot at or before the lowest position of a listed peer', () => {
+    expect(plan({ ends, snapshots: [5, 15, 35], peers: { b: 34, c: 50 } })).toMatchObject({ segments: 1, snapshots: 1 });
+    expect(plan({ ends, snapshots: [5, 15, 35], peers: { b: 35, c: 50 } })).toMatchObject({ segments: 3, snapshots: 2 });
+    expect(plan({ ends, snapshots: [5, 15, 35], peers: { b: 4, c: 50 } })).toMatchObject({ segments: 0, snapshots: 0 });
+  });
+
+  test('nothing for a peer that never held anything: it begins with a copy anyway', () => {
+    expect(plan({ ends, snapshots: [5, 35], peers: { b: 0 } })).toMatchObject({ segments: 3, snapshots: 1, passed: [] });
+  });
+
+  test('what is young, and as many bytes as it has to', () => {
+    expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 3_500 })).toMatchObject({ segments: 2 });
+    expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 60_000 })).toMatchObject({ segments: 0 });
+    expect(plan({ ends, snapshots: [35] }, { minBytes: 300 })).toMatchObject({ segments: 2 });
+    expect(plan({ ends, snapshots: [35] }, { minBytes: 301 })).toMatchObject({ segments: 1 });
+  });
+
+  test('a snapshot that a copying tool may just be about to open', () => {
+    expect(plan({ ends, snapshots: [5, 35], supersededMs: NOW - SNAPSHOT_GRACE_MS + 1 })).toMatchObject({ segments: 3, snapshots: 0 });
+    expect(plan({ ends, snapshots: [5, 35], supersededMs: NOW - SNAPSHOT_GRACE_MS })).toMatchObject({ segments: 3, snapshots: 1 });
+  });
+});
+
+describe('at the limit', () => {
+  test('older snapshots go first, then the oldest frames, and the peers that needed them are named', () => {
+    const given = { ends, snapshots: [5, 15, 35], peers: { b: 4, c: 12, d: 50 } };
+    expect(plan(given, { maxBytes: 530 })).toMatchObject({ segments: 0, snapshots: 0, passed: [] });
+    expect(plan(given, { maxBytes: 510 })).toMatchObject({ segments: 0, snapshots: 2, passed: [] });
+    expect(plan(given, { maxBytes: 410 })).toMatchObject({ segments: 1, snapshots: 2, passed: ['b'] });
+    expect(plan(given, { maxBytes: 310 })).toMatchObject({ segments: 2, snapshots: 2, passed: ['b', 'c'] });
+  });
+
+  test('what is young goes, too', () => {
+    expect(plan({ ends, snapshots: [35] }, { minMs: 1e9, minBytes: 1e9, maxBytes: 300 })).toMatchObject({ segments: 3 });
+  });
+
+  test('but never what the site itself recovers from', () => {
+    expect(plan({ ends, snapshots: [35] }, { maxBytes: 0 })).toMatchObject({ segments: 3, snapshots: 0, isNear: true });
+  });
+
+  test('from four fifths of it on, the peers that are next are named, the one furthest behind first', () => {
+    const given = { ends, snapshots: [35], peers: { d: 34, b: 12, c: 36 } };
+    expect(plan(given, { maxBytes: 638 })).toMatchObject({ segments: 0, isNear: false, atRisk: [] });
+    expect(plan(given, { maxBytes: 637 })).toMatchObject({ segments: 0, isNear: true, atRisk: ['b', 'd'] });
+  });
+});
+
+test('whatever there is, the newest snapshot and all behind it stay, and no more than may be unless that alone is more', () => {
+  const given = fc.record({
+    steps: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 12 }),
+    snapshots: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }),
+    peers: fc.dictionary(fc.string(), fc.integer({ min: 0, max: 100 })),
+    options: fc.record({
+      maxBytes: fc.integer({ min: 0, max: 1_500 }),
+      minBytes: fc.integer({ min: 0, max: 1_500 }),
+      minMs: fc.integer({ min: 0, max: 1e7 }),
+    }),
+  });
+  fc.assert(
+    fc.property(given, ({ steps, snapshots, peers, options }) => {
+      let end = 0;
+      const segmentEnds = steps.map(step => (end += step));
+      const positions = snapshots.map(position => Math.min(position, end)).toSorted((a, b) => a - b);
+      const found = plan({ ends: segmentEnds, snapshots: positions, peers }, options);
+      const newest = positions.at(-1)!;
+      expect(found.snapshots).toBeLessThan(positions.length);
+      expect(found.segments).toBeLessThan(segmentEnds.length);
+      expect(segmentEnds[found.segments - 1] ?? 0).toBeLessThanOrEqual(newest);
+      const left = (segmentEnds.length - found.segments) * 100 + (positions.length - found.snapshots) * 10;
+      const droppable = segmentEnds.slice(0, -1).filter(each => each <= newest).length;
+      if (left > options.maxBytes) expect([found.segments, found.snapshots]).toEqual([droppable, positions.length - 1]);
+    }),
+  );
+});

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { ORIGIN } from '@evertree/core';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -23,7 +24,7 @@ function open(directory: string) {
 
 /** A process that appends to a journal, and says which revision is stable. */
 function startWriter(directory: string) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../support/journal-writer.ts'), directory], {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../support/journal-writer.ts')), directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };

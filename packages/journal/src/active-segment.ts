@@ -26,8 +26,8 @@ export interface Group {
 }
 
 /** Zeros are written this far ahead of the data at first; each step doubles, up to the second figure. */
-export const PREALLOCATION_FIRST_BYTES = 1024 * 1024;
-export const PREALLOCATION_LIMIT_BYTES = 8 * 1024 * 1024;
+const PREALLOCATION_FIRST_BYTES = 1024 * 1024;
+const PREALLOCATION_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /** What systems take in one gathering write (IOV_MAX). */
 const WRITE_LIMIT_PIECES = 1024;

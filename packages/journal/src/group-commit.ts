@@ -8,9 +8,9 @@ import { checkFollows } from './follow.ts';
 import type { History } from './history.ts';
 
 /** Bytes of one write; a frame that is longer goes alone. */
-export const GROUP_LIMIT_BYTES = 4 * 1024 * 1024;
+const GROUP_LIMIT_BYTES = 4 * 1024 * 1024;
 /** A full disk is tried again after this. */
-export const FULL_RETRY_MS = 1_000;
+const FULL_RETRY_MS = 1_000;
 
 export interface JournalEvents {
   /** A group became stable, or the state changed. */

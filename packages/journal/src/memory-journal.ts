@@ -24,7 +24,7 @@ import type { JournalEvents } from './group-commit.ts';
 import { settleIdentity } from './site-file.ts';
 
 /** Frames kept for secondaries; one that falls further behind gets a full copy. */
-export const MEMORY_JOURNAL_BYTES = 64 * 1024 * 1024;
+const MEMORY_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 export interface MemoryJournalArguments {
   readonly clock: Clock;

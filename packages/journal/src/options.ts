@@ -18,9 +18,9 @@ export interface JournalOptions {
 
 export type ResolvedOptions = Readonly<Required<JournalOptions>>;
 
-export const SEGMENT_BYTES = 64 * 1024 * 1024;
-export const TAIL_BYTES = 8 * 1024 * 1024;
-export const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
+const SEGMENT_BYTES = 64 * 1024 * 1024;
+const TAIL_BYTES = 8 * 1024 * 1024;
+const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
 const RETENTION_DISK_FRACTION = 0.2;
 
 /** @param totalBytes of the device */

@@ -5,7 +5,7 @@ import { DIRECTORY_VERSION } from './site-file.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
 /** A change reaches the disk within this, together with all the others of that time. */
-export const PEERS_WRITE_DELAY_MS = 1_000;
+const PEERS_WRITE_DELAY_MS = 1_000;
 
 /** The secondaries known here, and what each holds durably. A position that is lost in a crash is told again by the peer. */
 export class Peers {

@@ -53,7 +53,7 @@ export interface RetentionPlan {
 export const SNAPSHOT_GRACE_MS = 60_000;
 
 /** From this part of `maxBytes` on, the peers that hold the history back are told. */
-export const RETENTION_NEAR_FRACTION = 0.8;
+const RETENTION_NEAR_FRACTION = 0.8;
 
 /**
  * What of the history goes: all before the newest snapshot at or before the lowest position that a listed peer holds, unless it is

@@ -4,12 +4,12 @@ import { unsupported } from './failure.ts';
 import type { IndexEntry } from './sparse-index.ts';
 
 /** FORMAT.md, «Segment», is normative; this file is its implementation. All numbers are little endian. */
-export const SEGMENT_MAGIC = 0x4a54_5645; // "EVTJ"
-export const SEGMENT_VERSION = 1;
+const SEGMENT_MAGIC = 0x4a54_5645; // "EVTJ"
+const SEGMENT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 64;
 export const RECORD_MAGIC = 0x5254_5645; // "EVTR"
 export const RECORD_HEADER_BYTES = 40;
-export const SEAL_MAGIC = 0x4c54_5645; // "EVTL"
+const SEAL_MAGIC = 0x4c54_5645; // "EVTL"
 const SEAL_HEADER_BYTES = 48;
 const SEAL_ENTRY_BYTES = 24;
 export const SEAL_FOOTER_BYTES = 8;

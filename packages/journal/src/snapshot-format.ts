@@ -3,8 +3,8 @@ import type { SnapshotHeader } from '@evertree/core';
 import { unsupported } from './failure.ts';
 
 /** FORMAT.md, «Snapshot», is normative; this file is its implementation. All numbers are little endian. */
-export const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
-export const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
+const SNAPSHOT_VERSION = 1;
 /** Before the text of the header. */
 export const SNAPSHOT_PREFIX_BYTES = 16;
 export const CHUNK_PREFIX_BYTES = 8;
@@ -12,7 +12,7 @@ export const SNAPSHOT_END_BYTES = 20;
 /** Bytes of one chunk, at most. */
 export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
 /** Bytes of the header's text, at most: some thousand epochs. */
-export const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
+const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** What stands at the beginning of a snapshot file. */
 export interface SnapshotHead {

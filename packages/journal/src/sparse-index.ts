@@ -9,7 +9,7 @@ export interface IndexEntry {
 }
 
 /** Bytes between two entries, at least: a search reads no more than that, and a segment of 64 MiB has 1,024 entries. */
-export const INDEX_STEP_BYTES = 64 * 1024;
+const INDEX_STEP_BYTES = 64 * 1024;
 
 /** Where in a segment to begin looking for a revision. */
 export class SparseIndex {

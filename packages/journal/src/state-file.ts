@@ -3,7 +3,7 @@ import { isMissing } from './failure.ts';
 import { TEMPORARY_SUFFIX } from './layout.ts';
 
 /** A state file is small; what is longer is none. */
-export const STATE_FILE_LIMIT_BYTES = 4 * 1024 * 1024;
+const STATE_FILE_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** The text of a small file in the site's directory, or undefined when there is none. */
 export async function readStateFile(disk: Disk, path: string): Promise<string | undefined> {

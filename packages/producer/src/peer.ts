@@ -130,7 +130,7 @@ export class Peer {
   status(): PeerStatus {
     const { store } = this.#options;
     const { state, since, applied, durable, lastError, resyncs } = this.#progress;
-    const lagRevisions = durable === undefined ? null : Math.max(0, store.position.revision - durable.revision);
+    const lagRevisions = durable === undefined ? null : Math.max(0, store.stable.position.revision - durable.revision);
     return {
       site: this.site,
       remote: this.#remote,

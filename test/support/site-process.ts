@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
+const POLL_MS = 20;
+
+/** A line of a site's log. */
+export interface LogLine {
+  readonly level: string;
+  readonly event: string;
+  readonly message: string;
+}
+
+export interface SiteProcessOptions {
+  readonly role: 'primary' | 'secondary';
+  readonly site: string;
+  readonly config: string;
+  readonly data: string;
+  readonly httpPort: number;
+}
+
+/** A site as people run it: the program in a process of its own. */
+export class SiteProcess implements AsyncDisposable {
+  readonly url: string;
+  /** What it logged, over all its starts. */
+  readonly log: LogLine[] = [];
+  readonly #options: SiteProcessOptions;
+  #process: ChildProcess | undefined;
+
+  constructor(options: SiteProcessOptions) {
+    this.#options = options;
+    this.url = `http://127.0.0.1:${options.httpPort}`;
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /** Resolves when it answers. */
+  async start(withinMs: number): Promise<void> {
+    const { role, site, config, data, httpPort } = this.#options;
+    const settings = ['--config', config, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
+    const child = spawn(process.execPath, [PROGRAM, role, ...settings], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#process = child;
+    createInterface({ input: child.stderr }).on('line', line => this.log.push(readLine(line)));
+    await until(
+      `${site} answers`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`${site} ended with ${child.exitCode}: ${this.tail()}`);
+        return (await this.status()) !== undefined;
+      },
+      withinMs,
+    );
+  }
+
+  /** Ends it at whatever instruction it is. */
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  /** @throws when it does not end with 0 */
+  async stop(): Promise<void> {
+    const child = this.#process;
+    await this.#end('SIGTERM');
+    if (child !== undefined && child.exitCode !== 0) throw new Error(`${this.#options.site} ended with ${child.exitCode}: ${this.tail()}`);
+  }
+
+  /** What /status tells; undefined while it does not answer. */
+  async status(): Promise<SiteStatus | undefined> {
+    try {
+      const response = await fetch(`${this.url}/status`);
+      return response.ok ? ((await response.json()) as SiteStatus) : undefined;
+    } catch {
+      // Not there yet, or no more.
+      return undefined;
+    }
+  }
+
+  /** Its last words, for a failing test. */
+  tail(): string {
+    return this.log
+      .slice(-10)
+      .map(({ event, message }) => `${event}: ${message}`)
+      .join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+}
+
+/** What of a status the tests look at. */
+export interface SiteStatus {
+  readonly state: string;
+  readonly position: { readonly epoch: number; readonly revision: number };
+  readonly digest: string;
+  readonly peers: readonly { readonly site: string; readonly state: string; readonly lagRevisions: number | null }[];
+}
+
+function readLine(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    // What Node itself prints, an uncaught error say, is no JSON.
+    return { level: 'error', event: 'printed', message: line };
+  }
+}
+
+/** Asks again until it holds. */
+export async function until(what: string, holds: () => Promise<boolean>, withinMs: number): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`it did not come about within ${withinMs} ms that ${what}`);
+    await new Promise(resolve => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** A port of 127.0.0.1 that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -45,7 +45,7 @@ export class ArrayEditor {
     // The way was walked over own data and "__proto__" refused, so the library's own ban (of keys named "prototype") has nothing to add.
     const edit = (operation: Operation): unknown => jsonpatch.applyOperation(this.#items, operation, true, true, false);
     if (op === 'remove') edit({ op, path: pointer });
-    else edit({ op, path: pointer, value: structuredClone(freezeCopy(value, path, path.length)) as Value });
+    else edit({ op, path: pointer, value: structuredClone<unknown>(freezeCopy(value, path, path.length)) });
   }
 
   #checkTarget(op: ArrayOperation, path: Path): void {

@@ -66,6 +66,6 @@ function reversed(value: Value): Value {
   return Object.fromEntries(
     Object.entries(value)
       .toReversed()
-      .map(([key, item]) => [key, reversed(item as Value)]),
+      .map(([key, item]) => [key, reversed(item)]),
   ) as Value;
 }

@@ -12,7 +12,7 @@ export type { GuardSchema } from './guards.ts';
 export * from './host.ts';
 export * from './journal.ts';
 export * from './limits.ts';
-export type { Batch } from './listeners.ts';
+export type { Batch, ChangeType, Modification } from './batch.ts';
 export * from './path.ts';
 export { any, type PatternLike } from './pattern.ts';
 export * from './position.ts';

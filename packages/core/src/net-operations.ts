@@ -1,6 +1,7 @@
 import type { Operation } from './change-set.ts';
 import { exportValue, sameContent } from './content.ts';
-import { forEachChild, lookup, TreeNode, type Child } from './node.ts';
+import { forEachDifferentChild } from './node-difference.ts';
+import { TreeNode, type Child } from './node.ts';
 import type { Path } from './path.ts';
 import { getFrom } from './tree.ts';
 import type { Value } from './value.ts';
@@ -67,13 +68,9 @@ export function differenceOf(before: TreeNode, after: TreeNode): NetOperation[] 
 
 function compare(before: TreeNode, after: TreeNode, path: Path, operations: NetOperation[]): void {
   if (before === after || (before.sumLo === after.sumLo && before.sumHi === after.sumHi && before.size === after.size)) return;
-  forEachChild(after, (key, child) => {
-    const old = lookup(before, key);
+  forEachDifferentChild(before, after, (key, old, child) => {
     if (old instanceof TreeNode && child instanceof TreeNode) compare(old, child, [...path, key], operations);
     else if (!sameContent(old, child)) operations.push({ path: [...path, key], child });
-  });
-  forEachChild(before, key => {
-    if (lookup(after, key) === undefined) operations.push({ path: [...path, key], child: undefined });
   });
 }
 

@@ -1,4 +1,5 @@
 import { Acknowledgements } from './acknowledgements.ts';
+import type { Batch } from './batch.ts';
 import { Commit, type CommitHost, type CommitOptions } from './commit.ts';
 import { exportValue } from './content.ts';
 import type { Boundary } from './durability.ts';
@@ -11,7 +12,7 @@ import { Guards, type GuardSchema } from './guards.ts';
 import { History } from './history.ts';
 import type { Clock, Random, Reporter } from './host.ts';
 import type { Journal, Role, SnapshotHeader } from './journal.ts';
-import { Listeners, type Batch } from './listeners.ts';
+import { Listeners } from './listeners.ts';
 import type { NetOperation } from './net-operations.ts';
 import { TreeNode } from './node.ts';
 import { notifyOfCommit, notifyOfFrame, notifyOfSwap } from './notifications.ts';
@@ -119,11 +120,6 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     return this.#gate.state === 'open' ? undefined : this.#gate.reason();
   }
 
-  /** For transactions. */
-  get changeSetBytes(): number {
-    return this.limits.changeSetBytes;
-  }
-
   /** The value at a path, or undefined. Objects are built for the caller; arrays are frozen. Reads may point into arrays. */
   get(path: PathLike): Value | undefined {
     const child = this.#tree.get(parsePath(path));
@@ -229,14 +225,13 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#acknowledgements.set(site, durable);
   }
 
-  /** For commits. */
+  // For commits.
   whenDurable(position: Position): Promise<void> {
     const over = this.state === 'failed' || this.state === 'closed';
     if (over && position.revision > this.stable.position.revision) return Promise.reject(this.#gate.reason());
     return this.#history.durability.wait(position);
   }
 
-  /** For commits. */
   whenAcknowledged(position: Position, secondaries: number, timeoutMs: number | undefined): Promise<number> {
     return this.#acknowledgements.wait(position, secondaries, this.clock, timeoutMs);
   }
@@ -303,7 +298,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     return this.close();
   }
 
-  /** For transactions. */
+  // For transactions.
   concerns(path: Path): boolean {
     return this.#listeners.size > 0 && this.#listeners.concerns(path);
   }

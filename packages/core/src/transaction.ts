@@ -17,8 +17,8 @@ import { invalidValue, type Value } from './value.ts';
 export interface TransactionHost {
   /** Whether a listener has to be told of a change at this path, and so needs the trees before and after. */
   concerns(path: Path): boolean;
-  /** Largest change set, in bytes as `measure` counts them. */
-  readonly changeSetBytes: number;
+  /** `changeSetBytes`: the largest change set, as `measure` counts it. */
+  readonly limits: { readonly changeSetBytes: number };
 }
 
 /** What a transaction changed, and the tree before it where that was pinned. */
@@ -202,9 +202,9 @@ export class Transaction implements TransactionTarget {
 
   #account(child: Child, path: Path): void {
     this.#bytes += OPERATION_BYTES + (typeof child === 'object' || typeof child === 'string' ? measure(child) : 0);
-    if (this.#bytes > this.#host.changeSetBytes) {
-      throw new EvertreeError('TOO_LARGE', `this transaction has more than ${this.#host.changeSetBytes} bytes; split it`, {
-        limitBytes: this.#host.changeSetBytes,
+    if (this.#bytes > this.#host.limits.changeSetBytes) {
+      throw new EvertreeError('TOO_LARGE', `this transaction has more than ${this.#host.limits.changeSetBytes} bytes; split it`, {
+        limitBytes: this.#host.limits.changeSetBytes,
       });
     }
     if (path.length >= DEPTH_LIMIT && typeof child === 'object')

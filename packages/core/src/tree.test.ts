@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exportValue, importValue, sameValue } from './content.ts';
 import { hashKey, lanes } from './digest.ts';
-import { childKeys, lookup, TreeNode, type Child } from './node.ts';
+import { childKeys, lookup, TreeNode } from './node.ts';
 import type { Path } from './path.ts';
 import { digestOf, getFrom, Tree, UNCHANGED } from './tree.ts';
 import type { Value } from './value.ts';
@@ -66,7 +66,7 @@ class Model {
 
 function toModel(item: Value): unknown {
   if (typeof item !== 'object' || item === null || Array.isArray(item)) return item;
-  return new Map(Object.entries(item).map(([name, child]) => [name, toModel(child as Value)]));
+  return new Map(Object.entries(item).map(([name, child]) => [name, toModel(child)]));
 }
 
 function fromModel(item: unknown): Value {
@@ -214,7 +214,7 @@ describe('a tree', () => {
     expect(tree.get(['a', '0', 'b', '1'])).toBe(20);
     expect(['length', '-1', '01', 'constructor'].map(name => tree.get(['a', name]))).toEqual([undefined, undefined, undefined, undefined]);
     expect(tree.get(['a', '0', 'toString'])).toBeUndefined();
-    expect(lookup(tree.root, 'constructor') as Child | undefined).toBeUndefined();
+    expect(lookup(tree.root, 'constructor')).toBeUndefined();
   });
 });
 

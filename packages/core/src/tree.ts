@@ -275,12 +275,16 @@ export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {
   let at: Child | Value | undefined = root;
   for (const key of path) {
     if (at instanceof TreeNode) at = lookup(at, key);
-    else if (Array.isArray(at)) at = /^(?:0|[1-9]\d{0,9})$/.test(key) ? (at[Number(key)] as Value | undefined) : undefined;
-    else if (typeof at === 'object' && at !== null)
-      at = Object.hasOwn(at, key) ? (at as { readonly [key: string]: Value })[key] : undefined;
+    else if (typeof at === 'object' && at !== null) at = getInside(at, key);
     else return undefined;
   }
   return at;
+}
+
+/** An item of an array, or a member of an object inside one. */
+export function getInside(value: Value & object, key: string): Value | undefined {
+  if (Array.isArray(value)) return /^(?:0|[1-9]\d{0,9})$/.test(key) ? (value[Number(key)] as Value | undefined) : undefined;
+  return Object.hasOwn(value, key) ? (value as { readonly [key: string]: Value })[key] : undefined;
 }
 
 /** Digest of a child whose touched nodes are mixed, 16 hex digits. */

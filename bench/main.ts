@@ -87,9 +87,12 @@ async function run({ measures, quick, lab, data, profile, json }: Options): Prom
   await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
   const figures: Figure[] = [];
+  const tookSeconds: Record<string, number> = {};
   for (const [index, measure] of measures.entries()) {
     progress.measure(measure.name, index, measures.length);
+    const begun = performance.now();
     figures.push(...(await measure.run(bench)));
+    tookSeconds[measure.name] = Math.round((performance.now() - begun) / 100) / 10;
   }
   progress.clear();
   const seconds = Math.round((performance.now() - started) / 1e3);

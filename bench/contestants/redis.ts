@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { now, until } from '../clock.ts';
@@ -12,8 +12,6 @@ import { RedisClient, command, encode } from './redis-client.ts';
 export type RedisFile = 'none' | 'always';
 
 export const REDIS_MISSING = 'redis-server is not on the PATH: ours runs alone. Debian: apt-get install redis-server';
-/** Clock ticks of `/proc/<pid>/stat` in milliseconds. */
-const TICK_MS = 10;
 const MARKER = '__marker';
 
 export function redisVersion(): string | undefined {
@@ -96,14 +94,6 @@ export class RedisPair {
     await this.#primary.ask('SET', MARKER, tag);
     while ((await this.#connected.ask('GET', MARKER)) !== tag);
     return (count / (now() - started)) * 1e3;
-  }
-
-  /** CPU of both servers together, milliseconds since they began. */
-  cpuMs(): number {
-    return this.#servers.reduce((sum, { pid }) => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ');
-      return sum + (Number(fields[13]) + Number(fields[14])) * TICK_MS;
-    }, 0);
   }
 
   /** @returns for each change, milliseconds from its write until the replica showed it (MONITOR) */

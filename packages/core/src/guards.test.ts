@@ -19,7 +19,7 @@ function check(pattern: string, content: object, ...paths: string[][]): void {
 
 describe('a guard', () => {
   it('refuses what does not parse, and names the guard, the place and the issue, but no value', () => {
-    const run = (): void => check('/devices/*', { devices: { r1: { mtu: 6 } } }, ['devices', 'r1', 'mtu']);
+    const run = check.bind(undefined, '/devices/*', { devices: { r1: { mtu: 6 } } }, ['devices', 'r1', 'mtu']);
     expect(run).toThrow(/"\/devices\/\*" refuses what would stand at "\/devices\/r1\/mtu": .*68/);
     expect(run).toThrow(
       expect.objectContaining({

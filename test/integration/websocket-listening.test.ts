@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { ORIGIN } from '@evertree/core';
+import type { Clock } from '@evertree/core';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
-import type { ListenOptions } from '@evertree/transport/websocket';
+import type { ListenOptions, WireLimits } from '@evertree/transport/websocket';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ManualClock, systemClock, systemRandom } from '../support/host.ts';
+import { collectReports, ManualClock, systemClock, systemRandom } from '../support/host.ts';
 import { End, frameOf, helloOf, WAIT } from '../support/links.ts';
 
 /** Where a consumer listens, what becomes of it when it can't, and how a producer comes back. */
@@ -28,12 +29,12 @@ function listen(options: Partial<ListenOptions>) {
   return { listener, open, ...told };
 }
 
-async function dial(port: number, clock = systemClock) {
+async function dial(port: number, clock: Clock = systemClock, limits: Partial<WireLimits> = {}) {
   const links: End[] = [];
   const failures: { error: Error; retryInMs: number }[] = [];
   const remotes = [{ address: '127.0.0.1', port }];
   const random = { ...systemRandom, fraction: () => 0.5 };
-  const dialler = dialTransport({ ...host, clock, random, remotes, retryIntervalMs: 1000 });
+  const dialler = dialTransport({ ...host, clock, random, limits, remotes, retryIntervalMs: 1000 });
   undo.push(() => dialler.close());
   await dialler.open({
     link: link => void links.push(new End(link).attach()),
@@ -89,6 +90,8 @@ describe('a listener', () => {
   test('that restarts waits for its port, with growing intervals', async () => {
     const other = await occupy();
     const port = portOf(other);
+    const listens = vi.spyOn(net.Server.prototype, 'listen');
+    undo.push(() => listens.mockRestore());
     const { open, failures, links } = listen({ port, autoRestart: true, retryIntervalMs: 5 });
     await open();
     await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(3), WAIT);
@@ -101,6 +104,9 @@ describe('a listener', () => {
       await once(socket, 'connect');
     }, WAIT);
     expect(links).toEqual([]);
+    // After a success the intervals begin anew.
+    (listens.mock.contexts.at(-1) as net.Server).emit('error', new Error('accept failed'));
+    expect(failures.at(-1)!.retryInMs).toBeLessThanOrEqual(6);
   });
 
   test('that fails later binds again, if it restarts; otherwise that was its last word. Its links stay', async () => {
@@ -151,6 +157,35 @@ describe('a listener', () => {
     await occupy(listener.port);
   });
 
+  test('forgets connections that end by themselves', async () => {
+    const { reports, report } = collectReports();
+    const { listener, open } = listen({ report, limits: { pendingConnections: 1 } });
+    await open();
+    for (let count = 0; count < 5; count++) {
+      const socket = net.connect(listener.port, '127.0.0.1');
+      await once(socket, 'connect');
+      socket.end();
+      await once(socket.resume(), 'close');
+    }
+    await listener.close();
+    expect(reports).toEqual([]);
+  });
+
+  test('waits for hello while it reads, not while it is paused', async () => {
+    const clock = new ManualClock();
+    const { listener, open, links } = listen({ clock, limits: { helloTimeoutMs: 1000, heartbeatMs: 3_600_000 } });
+    await open();
+    const { links: dialled } = await dial(listener.port);
+    await vi.waitFor(() => expect([links.length, dialled.length]).toEqual([1, 1]), WAIT);
+    links[0]!.link.pause();
+    dialled[0]!.link.send(helloOf('primary'));
+    clock.advance(10_000);
+    links[0]!.link.resume();
+    await links[0]!.received(1);
+    clock.advance(10_000);
+    expect(links[0]!.closings).toEqual([]);
+  });
+
   test('with a limit that makes no sense is refused, naming it', () => {
     expect(() => listenTransport({ ...host, port: 0, limits: { heartbeatMs: 1 } })).toThrow(/limits\.heartbeatMs: /);
     expect(() => listenTransport({ ...host, port: 0, limits: { writableBytes: 0.5 } })).toThrow(
@@ -176,15 +211,20 @@ describe('a dialler', () => {
     expect(failures.map(each => each.retryInMs)).toEqual([1000, 1500, 2250, 3375, 5062.5]);
     expect(failures[0]!.error.message).toMatch(/can't reach 127\.0\.0\.1:\d+: nothing listens there; start the consumer/);
     await dialler.close();
+    const server = await occupy(port);
+    let connections = 0;
+    server.on('connection', () => (connections += 1));
     clock.advance(1_000_000);
-    expect(failures.length).toBe(5);
+    const own = net.connect(port, '127.0.0.1');
+    await once(own.resume(), 'close');
+    expect([failures.length, connections]).toEqual([5, 1]);
   });
 
   test('waits longer after each link that ends at once, and one interval after a link that lived', async () => {
     const clock = new ManualClock();
     const { listener, open, links: taken } = listen({});
     await open();
-    const { links } = await dial(listener.port, clock);
+    const { links } = await dial(listener.port, clock, { heartbeatMs: 3_600_000, helloTimeoutMs: 3_600_000 });
     const next = async (count: number, afterMs: number) => {
       await vi.waitFor(() => expect(links[count - 2]!.closings.length).toBe(1), WAIT);
       clock.advance(afterMs - 1);
@@ -195,6 +235,9 @@ describe('a dialler', () => {
     await vi.waitFor(() => expect(taken.length).toBe(1), WAIT);
     taken[0]!.link.close('refused', 'no');
     await next(2, 1000);
+    // A hello alone is no life: a secondary that refuses says hello, too.
+    taken[1]!.link.send(helloOf('secondary'));
+    await links[1]!.received(1);
     taken[1]!.link.close('refused', 'no');
     await next(3, 1500);
     // The secondary's second message: it takes this primary.
@@ -203,6 +246,11 @@ describe('a dialler', () => {
     await links[2]!.received(2);
     taken[2]!.link.close('going-away', '');
     await next(4, 1000);
+    taken[3]!.link.close('refused', 'no');
+    await next(5, 1500);
+    clock.advance(10_000);
+    taken[4]!.link.close('refused', 'no');
+    await next(6, 1000);
   });
 
   test('that asks for few signs of life gives as many as the listener asks for, and the other way round', async () => {

@@ -118,6 +118,14 @@ describe('TLS', () => {
     await expectWorks(ends);
   });
 
+  test('that has not ended yet keeps no listener from closing', async () => {
+    const { listener, links } = await pair({ tls: certificate }, { tls: { authority: authority.certificate } });
+    await vi.waitFor(() => expect(links.taken.length).toBe(1), WAIT);
+    const mute = net.connect(listener.port, '127.0.0.1');
+    await once(mute, 'connect');
+    await Promise.all([listener.close(), once(mute.resume(), 'close')]);
+  });
+
   test('with a certificate or key that no attempt could use is refused at open', async () => {
     const host = { clock: systemClock, random: systemRandom, report: () => undefined };
     const events = { link: () => undefined, failed: () => undefined };

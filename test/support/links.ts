@@ -65,7 +65,7 @@ export class End {
   }
 
   async received(count: number): Promise<Message[]> {
-    await vi.waitFor(() => expect(this.messages.length).toBeGreaterThanOrEqual(count), WAIT);
+    await vi.waitFor(() => expect(this.messages.length, JSON.stringify(this.closings)).toBeGreaterThanOrEqual(count), WAIT);
     return this.messages;
   }
 

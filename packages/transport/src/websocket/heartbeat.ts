@@ -17,8 +17,8 @@ const LOOKS = 2;
 const SILENT_HEARTBEATS = 2.5;
 
 /**
- * Signs of life, both ways. Time is counted in looks, not read from a clock: an event loop that stood still for a minute finds one
- * look missing, reads what the far end sent meanwhile, and goes on.
+ * Signs of life, both ways. Time is counted in looks, not read from a clock, and between two looks the event loop has always read
+ * what there was: one that stood still for a minute finds one look missing, and what the far end sent meanwhile.
  */
 export class Heartbeat {
   readonly #clock: Clock;
@@ -47,7 +47,7 @@ export class Heartbeat {
 
   start(): void {
     this.#timer?.[Symbol.dispose]();
-    if (!this.#stopped) this.#timer = this.#clock.after(this.#lookMs, () => this.#look());
+    if (!this.#stopped) this.#timer = this.#clock.after(this.#lookMs, () => this.#clock.soon(() => this.#look()));
   }
 
   stop(): void {
@@ -56,6 +56,7 @@ export class Heartbeat {
   }
 
   #look(): void {
+    if (this.#stopped) return;
     const received = this.#host.receivedBytes();
     if (received !== this.#received || !this.#host.reading()) this.#silentLooks = 0;
     else this.#silentLooks += 1;

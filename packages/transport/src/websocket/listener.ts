@@ -117,14 +117,14 @@ class Listener implements ListenTransport {
       },
     });
     this.#links.add(link);
-    this.#pending.progress(remote, () => link.close('refused', 'too many connections are waiting that have not said hello'));
+    this.#pending.progress(remote, why => link.close('refused', why));
     events.link(link);
   }
 
   async #close(): Promise<void> {
     this.#wait?.[Symbol.dispose]();
     for (const link of this.#links) link.close('going-away', 'the secondary stops');
-    this.#pending.clear();
+    this.#pending.clear('the secondary stops');
     await this.#server?.close();
   }
 

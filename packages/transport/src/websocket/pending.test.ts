@@ -27,7 +27,7 @@ test('connections that say nothing are dropped: each after its time, and the old
   expect(dropped).toEqual(['a', 'd', 'b, the link']);
 
   pending.progress('nobody', () => dropped.push('nobody'));
-  pending.clear();
+  pending.clear('the end');
   expect(dropped.slice(3).toSorted()).toEqual(['e', 'f', 'g']);
   clock.advance(10_000);
   expect(dropped.length).toBe(6);

@@ -1,10 +1,13 @@
 import type { Clock } from '@evertree/core';
 
+/** Ends a connection. `why`: for people. */
+export type Drop = (why: string) => void;
+
 /** Connections that have not said hello yet: so many at most, and each for a limited time. The oldest makes room. */
 export class PendingConnections {
   readonly #clock: Clock;
   readonly #limit: number;
-  readonly #connections = new Map<string, { drop: () => void; deadline: Disposable | undefined }>();
+  readonly #connections = new Map<string, { drop: Drop; deadline: Disposable | undefined }>();
 
   constructor(clock: Clock, limit: number) {
     this.#clock = clock;
@@ -16,14 +19,17 @@ export class PendingConnections {
   }
 
   /** @param timeoutMs `drop` is called then, unless it has made progress */
-  add(key: string, timeoutMs: number, drop: () => void): void {
+  add(key: string, timeoutMs: number, drop: Drop): void {
     const [oldest] = this.#connections.keys();
-    if (oldest !== undefined && this.#connections.size >= this.#limit) this.#drop(oldest);
-    this.#connections.set(key, { drop, deadline: this.#clock.after(timeoutMs, () => this.#drop(key)) });
+    if (oldest !== undefined && this.#connections.size >= this.#limit) this.#drop(oldest, 'it made room for a newer connection');
+    this.#connections.set(key, {
+      drop,
+      deadline: this.#clock.after(timeoutMs, () => this.#drop(key, `it opened no link within ${timeoutMs} ms`)),
+    });
   }
 
   /** The connection became a link, which keeps time by itself and is closed in another way. */
-  progress(key: string, drop: () => void): void {
+  progress(key: string, drop: Drop): void {
     const connection = this.#connections.get(key);
     if (connection === undefined) return;
     connection.deadline?.[Symbol.dispose]();
@@ -37,13 +43,13 @@ export class PendingConnections {
     this.#connections.delete(key);
   }
 
-  clear(): void {
-    for (const key of this.#connections.keys()) this.#drop(key);
+  clear(why: string): void {
+    for (const key of this.#connections.keys()) this.#drop(key, why);
   }
 
-  #drop(key: string): void {
+  #drop(key: string, why: string): void {
     const connection = this.#connections.get(key);
     this.delete(key);
-    connection?.drop();
+    connection?.drop(why);
   }
 }

@@ -70,15 +70,14 @@ export class UpgradeServer {
   close(): Promise<void> {
     return new Promise(resolve => {
       this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
     });
   }
 
   #serve(): void {
     this.#server.on('connection', (socket: Socket) => {
       const remote = remoteOf(socket);
-      this.#pending.add(remote, this.#limits.handshakeTimeoutMs, () => {
-        this.#refused(remote, 'it did not open a link in time, or made room for a newer connection');
+      this.#pending.add(remote, this.#limits.handshakeTimeoutMs, why => {
+        this.#refused(remote, why);
         socket.destroy();
       });
       socket.on('close', () => this.#pending.delete(remote));

@@ -4,12 +4,21 @@ import { describe, expect, it } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { diskStore, memoryStore } from '../support/stores.ts';
 
-const key = fc.oneof(fc.constantFrom('a', 'b', '', '/', '~', '__proto__', 'constructor', '0', '🌲'), fc.integer({ min: 0, max: 40 }).map(n => `k${n}`));
+const key = fc.oneof(
+  fc.constantFrom('a', 'b', '', '/', '~', '__proto__', 'constructor', '0', '🌲'),
+  fc.integer({ min: 0, max: 40 }).map(n => `k${n}`),
+);
 const path = fc.array(key, { minLength: 1, maxLength: 3 });
 const { value } = fc.letrec<{ value: Value }>(tie => ({
   value: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
-    fc.oneof(fc.constant(null), fc.boolean(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.string({ unit: 'grapheme' })),
+    fc.oneof(
+      fc.constant(null),
+      fc.boolean(),
+      fc.integer(),
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.string({ unit: 'grapheme' }),
+    ),
     fc.array(tie('value'), { maxLength: 3 }),
     fc.array(fc.tuple(key, tie('value')), { maxLength: 5 }).map(entries => Object.fromEntries(entries) as Value),
     fc.constant(Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`k${n}`, n])) as Value),
@@ -25,11 +34,35 @@ interface Step {
 }
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 5, arbitrary: fc.tuple(path, value).map(([at, item]) => (tx: Transaction) => tx.put(at, item)) },
+  {
+    weight: 5,
+    arbitrary: fc.tuple(path, value).map(
+      ([at, item]) =>
+        (tx: Transaction) =>
+          tx.put(at, item),
+    ),
+  },
   { weight: 3, arbitrary: path.map(at => (tx: Transaction) => tx.delete(at)) },
-  { weight: 2, arbitrary: fc.tuple(path, value).map(([at, item]) => (tx: Transaction) => tx.merge(at, item)) },
-  { weight: 1, arbitrary: fc.tuple(path, value).map(([at, item]) => (tx: Transaction) => tx.replace(at, item)) },
-  { weight: 1, arbitrary: path.map(at => (tx: Transaction) => tx.update(at, draft => (draft === undefined ? { made: [] } : undefined) as never)) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(path, value).map(
+      ([at, item]) =>
+        (tx: Transaction) =>
+          tx.merge(at, item),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(path, value).map(
+      ([at, item]) =>
+        (tx: Transaction) =>
+          tx.replace(at, item),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: path.map(at => (tx: Transaction) => tx.update(at, draft => (draft === undefined ? { made: [] } : undefined) as never)),
+  },
 );
 const step: fc.Arbitrary<Step> = fc.record({
   operations: fc.array(operation, { minLength: 1, maxLength: 5 }),
@@ -81,7 +114,8 @@ function fold(frames: readonly Frame[]): Value {
   let root: unknown = {};
   for (const frame of frames) {
     for (const { operations } of decodeChangeSets(frame)) {
-      for (const { type, path: at, ...rest } of operations) root = folded(root, at, type === 'put' ? (rest as { value: Value }).value : undefined);
+      for (const { type, path: at, ...rest } of operations)
+        root = folded(root, at, type === 'put' ? (rest as { value: Value }).value : undefined);
     }
   }
   return root as Value;
@@ -90,7 +124,7 @@ function fold(frames: readonly Frame[]): Value {
 function folded(node: unknown, at: Path, item: Value | undefined): unknown {
   const [first, ...below] = at;
   if (first === undefined) return item;
-  const entries = new Map(Object.entries((node ?? {}) as object));
+  const entries = new Map(Object.entries(node ?? {}));
   const child = folded(entries.get(first), below, item);
   if (child === undefined) entries.delete(first);
   else entries.set(first, child);
@@ -119,7 +153,12 @@ describe.each(['binary', 'json'] as const)('after any transactions, with %s fram
         await using again = (await diskStore(disk.crash(), { encoding })).store;
         for (const other of [plain, observed, again]) {
           expect(text(other)).toBe(text(store));
-          expect([other.digest, other.position, other.stream, other.epochs]).toEqual([store.digest, store.position, store.stream, store.epochs]);
+          expect([other.digest, other.position, other.stream, other.epochs]).toEqual([
+            store.digest,
+            store.position,
+            store.stream,
+            store.epochs,
+          ]);
         }
       }),
       { numRuns: 60 },
@@ -157,14 +196,21 @@ describe('after a loss of power at any moment', () => {
         const random = (): number => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
         const disk = new FaultDisk();
         const { store } = await diskStore(disk, { limits: { frameBytes: 256 } });
-        const texts = new Map<number, string>([[0, text({})], [1, text({})]]);
+        const texts = new Map<number, string>([
+          [0, text({})],
+          [1, text({})],
+        ]);
         disk.dieAfter(after);
         let durable = 0;
         for (const one of steps) {
           if (store.state !== 'open') break;
           run(store, { ...one, pin: false });
           texts.set(store.position.revision, text(store));
-          if (random() < 0.5) await store.flush().then(() => (durable = store.stable.position.revision), () => undefined);
+          if (random() < 0.5)
+            await store.flush().then(
+              () => (durable = store.stable.position.revision),
+              () => undefined,
+            );
         }
         const found = disk.powerLoss(random);
         await store.close().catch(() => undefined);

@@ -1,7 +1,6 @@
-import { Store, type Report, type StoreOptions } from '@evertree/core';
+import { Store, type Report, type Role, type StoreOptions } from '@evertree/core';
 import { MemoryJournal, openJournal, type JournalOptions } from '@evertree/journal';
-import type { Role } from '@evertree/core';
-import { FaultDisk } from './fault-disk.ts';
+import type { FaultDisk } from './fault-disk.ts';
 import { collectReports, systemClock as clock, systemRandom as random } from './host.ts';
 
 export interface OpenedStore {
@@ -14,7 +13,12 @@ export async function memoryStore(
   options: Partial<StoreOptions> & { readonly site?: string; readonly role?: Role } = {},
 ): Promise<OpenedStore> {
   const { reports, report } = collectReports();
-  const journal = new MemoryJournal({ clock, random, report, identity: { site: options.site ?? 'memory', role: options.role ?? 'primary' } });
+  const journal = new MemoryJournal({
+    clock,
+    random,
+    report,
+    identity: { site: options.site ?? 'memory', role: options.role ?? 'primary' },
+  });
   return { store: await Store.open({ clock, random, report, ...options, journal }), reports };
 }
 

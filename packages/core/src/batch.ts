@@ -39,7 +39,7 @@ export interface Batch {
 }
 
 /** Operations that a modification carries at the most. */
-export const OPERATIONS_LIMIT = 10_000;
+const OPERATIONS_LIMIT = 10_000;
 
 /** A place of which a batch tells, before its values are looked at. */
 export interface Touched {

@@ -28,7 +28,7 @@ function keepFieldsInside(): void {
 }
 
 /** Most keys a narrow node has; with more it becomes wide, and stays so. Measured: above it, copying a node costs more than a branch. */
-export const NARROW_LIMIT = 32;
+const NARROW_LIMIT = 32;
 
 /** An object of the tree. Only the current generation's nodes are ever changed; see Tree. */
 export class TreeNode {

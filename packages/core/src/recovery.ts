@@ -17,7 +17,7 @@ export interface Place {
   readonly time: number;
 }
 
-export const NOWHERE: Place = { stream: null, position: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 };
+const NOWHERE: Place = { stream: null, position: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 };
 
 /** Where a site stands after a frame. `note`: what an epoch's first frame says of it. */
 export function placeAfter(place: Place, frame: Frame, note: { readonly site: string; readonly reason: string } | undefined): Place {

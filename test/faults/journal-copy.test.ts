@@ -143,7 +143,7 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     const copy = disk.copy(withHole);
     const copied = await open(copy, reports);
     expect(copied.last.revision).toBe(2);
-    expect(reports).toMatchObject([{ event: 'tail-cut', level: 'warn' }]);
+    expect(reports).toMatchObject([{ event: 'tail-cut', level: 'warn' }, { event: 'directory-copied' }]);
     chain.rewind(copied.last);
     await fill(copied, chain, 9, 300);
     const damaged = copy.crash();

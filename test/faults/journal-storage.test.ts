@@ -200,7 +200,7 @@ describe('a disk that fails', () => {
     async operation => {
       const disk = new FaultDisk();
       disk.fail({ operation, code: 'EROFS' });
-      await expect(prepare(disk)).rejects.toThrow('EROFS');
+      await expect(prepare(disk)).rejects.toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining('EROFS') });
       const again = await prepare(disk.crash());
       expect(again.journal.last).toEqual(ORIGIN);
       await again.journal.close();

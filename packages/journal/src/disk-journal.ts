@@ -63,10 +63,12 @@ export class DiskJournal implements Journal {
   }
 
   async setRole(role: Role): Promise<void> {
-    this.#assertOpen();
-    const identity = { site: this.#identity.site, role };
-    await writeSite(this.#parts.disk, { ...identity, directory: this.#parts.mark });
-    this.#identity = identity;
+    await this.#parts.retainer.exclusively(async () => {
+      this.#assertOpen();
+      const identity = { site: this.#identity.site, role };
+      await writeSite(this.#parts.disk, { ...identity, directory: this.#parts.mark });
+      this.#identity = identity;
+    });
   }
 
   get state(): JournalState {
@@ -217,16 +219,19 @@ export class DiskJournal implements Journal {
   }
 
   async #publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
-    const { commit, history, snapshots, disk, clock } = this.#parts;
+    const { commit, history, snapshots, retainer, disk, clock } = this.#parts;
     const { position } = file.header;
     // A snapshot that is newer than the frames on the disk would leave a hole behind it after a power loss.
     if (position.revision > history.stable.revision) await commit.flush();
-    const isOurs =
-      file.generation === history.generation &&
-      (samePosition(position, history.base) || (await findFrame(disk, history, position)) !== undefined);
-    if (!isOurs) throw this.#notOurs(position);
-    await snapshots.publish(file, temporaryPath);
-    snapshots.add(file, clock.now());
+    await retainer.exclusively(async () => {
+      this.#assertOpen();
+      const isOurs =
+        file.generation === history.generation &&
+        (samePosition(position, history.base) || (await findFrame(disk, history, position)) !== undefined);
+      if (!isOurs) throw this.#notOurs(position);
+      await snapshots.publish(file, temporaryPath);
+      snapshots.add(file, clock.now());
+    });
   }
 
   /** From the rename on the snapshot's higher generation voids all that was there; recovery removes what a crash leaves of it. */
@@ -249,6 +254,7 @@ export class DiskJournal implements Journal {
   async #switchTo(file: SnapshotFile, temporaryPath: string, progress: { switched: boolean }): Promise<void> {
     const { history, snapshots, disk } = this.#parts;
     const { position } = file.header;
+    this.#assertOpen();
     if (file.generation !== history.generation + 1) throw this.#notOurs(position);
     await disk.rename(temporaryPath, file.path);
     progress.switched = true;

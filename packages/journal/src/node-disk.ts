@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
-import { join, resolve } from 'node:path';
+import { platform } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Disk, DiskFile, OpenOptions } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
@@ -27,11 +28,11 @@ class NodeDisk implements Disk {
   }
 
   async open(path: string, options: OpenOptions): Promise<DiskFile> {
-    return new NodeFile(await open(this.#path(path), openFlags(options), 0o644));
+    return new NodeFile(await open(this.#path(path), openFlags(options), 0o644), needsSync(options));
   }
 
   openSync(path: string, options: OpenOptions): DiskFile {
-    return new NodeFile(fs.openSync(this.#path(path), openFlags(options), 0o644));
+    return new NodeFile(fs.openSync(this.#path(path), openFlags(options), 0o644), needsSync(options));
   }
 
   list(directory: string): Promise<string[]> {
@@ -54,13 +55,8 @@ class NodeDisk implements Disk {
     return fs.promises.unlink(this.#path(path));
   }
 
-  async syncDirectory(path: string): Promise<void> {
-    const descriptor = await open(this.#path(path), fs.constants.O_RDONLY);
-    try {
-      await fsync(descriptor);
-    } finally {
-      await close(descriptor);
-    }
+  syncDirectory(path: string): Promise<void> {
+    return syncPath(this.#path(path));
   }
 
   syncDirectorySync(path: string): void {
@@ -85,7 +81,7 @@ class NodeDisk implements Disk {
 
   async lock(): Promise<AsyncDisposable> {
     try {
-      await fs.promises.mkdir(this.#directory, { recursive: true });
+      await this.#make();
       await fs.promises.access(this.#directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
     } catch (error) {
       const problem = `the directory ${this.#directory} can't be used (${errorCode(error)}: ${asError(error).message}); make it writable, or choose another`;
@@ -94,22 +90,47 @@ class NodeDisk implements Disk {
     return lockDirectory(this.#directory);
   }
 
+  /** Makes the directory, and the names on the way to it durable. */
+  async #make(): Promise<void> {
+    const first = await fs.promises.mkdir(this.#directory, { recursive: true });
+    if (first === undefined) return;
+    for (let made = this.#directory; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
+  }
+
   #path(path: string): string {
     return join(this.#directory, path);
   }
 }
 
+/** Elsewhere O_DSYNC is missing, or stops at the drive's own cache: there each write is followed by a sync. */
+const HAS_DURABLE_WRITES = ['linux', 'freebsd'].includes(platform()) && fs.constants.O_DSYNC !== undefined;
+
 function openFlags(options: OpenOptions): number {
   const { O_CREAT, O_DSYNC, O_RDONLY, O_RDWR } = fs.constants;
-  // A system without O_DSYNC leaves it undefined: there each write is followed by a sync.
-  return (options.write ? O_RDWR : O_RDONLY) | (options.create ? O_CREAT : 0) | (options.durableWrites ? O_DSYNC : 0);
+  const durable = options.durableWrites === true && HAS_DURABLE_WRITES ? O_DSYNC : 0;
+  return (options.write === true ? O_RDWR : O_RDONLY) | (options.create === true ? O_CREAT : 0) | durable;
+}
+
+function needsSync(options: OpenOptions): boolean {
+  return options.durableWrites === true && !HAS_DURABLE_WRITES;
+}
+
+async function syncPath(path: string): Promise<void> {
+  const descriptor = await open(path, fs.constants.O_RDONLY);
+  try {
+    await fsync(descriptor);
+  } finally {
+    await close(descriptor);
+  }
 }
 
 class NodeFile implements DiskFile {
   readonly #descriptor: number;
+  readonly #syncsWrites: boolean;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, syncsWrites: boolean) {
     this.#descriptor = descriptor;
+    this.#syncsWrites = syncsWrites;
   }
 
   async size(): Promise<number> {
@@ -122,18 +143,9 @@ class NodeFile implements DiskFile {
     return promise;
   }
 
-  write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
-    const { promise, resolve: done, reject } = Promise.withResolvers<void>();
-    const writeRest = (rest: readonly Uint8Array[], at: number) => {
-      fs.writev(this.#descriptor, rest, at, (error, written) => {
-        if (error !== null) return reject(error);
-        const left = unwritten(rest, written);
-        if (left.length === 0) done();
-        else writeRest(left, at + written);
-      });
-    };
-    writeRest(buffers, offset);
-    return promise;
+  async write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.#writeAll(buffers, offset);
+    if (this.#syncsWrites) await this.sync();
   }
 
   writeSync(buffers: readonly Uint8Array[], offset: number): void {
@@ -143,6 +155,7 @@ class NodeFile implements DiskFile {
       rest = unwritten(rest, written);
       at += written;
     }
+    if (this.#syncsWrites) this.syncSync();
   }
 
   sync(): Promise<void> {
@@ -159,6 +172,20 @@ class NodeFile implements DiskFile {
 
   close(): Promise<void> {
     return close(this.#descriptor);
+  }
+
+  #writeAll(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const { promise, resolve: done, reject } = Promise.withResolvers<void>();
+    const writeRest = (rest: readonly Uint8Array[], at: number) => {
+      fs.writev(this.#descriptor, rest, at, (error, written) => {
+        if (error !== null) return reject(error);
+        const left = unwritten(rest, written);
+        if (left.length === 0) done();
+        else writeRest(left, at + written);
+      });
+    };
+    writeRest(buffers, offset);
+    return promise;
   }
 }
 

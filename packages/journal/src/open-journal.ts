@@ -1,5 +1,7 @@
 import type { Clock, Disk, Identity, Random, Reporter } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 import { DiskJournal } from './disk-journal.ts';
+import { asError, isNoSpace } from './failure.ts';
 import { GroupCommit } from './group-commit.ts';
 import { History } from './history.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './layout.ts';
@@ -26,7 +28,7 @@ export interface OpenJournalArguments {
 /**
  * Opens a site's history, and recovers it from what the directory holds.
  * @throws EvertreeError DIRECTORY_IN_USE, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE, CONFIGURATION_INVALID,
- *   STORAGE_FAILED (it can't be written to)
+ *   STORAGE_FAILED, STORAGE_FULL (it can't be written to)
  */
 export async function openJournal(given: OpenJournalArguments): Promise<DiskJournal> {
   const lock = await given.disk.lock();
@@ -34,7 +36,7 @@ export async function openJournal(given: OpenJournalArguments): Promise<DiskJour
     return await openLocked(given, lock);
   } catch (error) {
     await lock[Symbol.asyncDispose]();
-    throw error;
+    throw isEvertreeError(error) ? error : openingFailed(error);
   }
 }
 
@@ -46,13 +48,15 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   await disk.makeDirectory(SEGMENT_DIRECTORY);
   await disk.makeDirectory(SNAPSHOT_DIRECTORY);
   const mark = await disk.mark();
-  const findings = await survey(disk, site !== undefined && site.directory !== mark);
+  const isCopy = site !== undefined && site.directory !== mark;
+  const findings = await survey(disk, isCopy);
   if (site === undefined) assertNoOrphans(findings);
   const peers = new Peers(disk, clock, report);
   await peers.load();
   // From here on things change: all that could speak against it has been asked.
   const start = await restore(disk, findings, report);
   if (site?.directory !== mark) await writeSite(disk, { ...identity, directory: mark });
+  if (isCopy) reportCopy(report);
   const mode = options.sync === 'auto' ? await probeSyncMode(disk, clock) : options.sync;
   const { segmentBytes, tailBytes } = options;
   const history: History = new History({
@@ -73,4 +77,16 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
   );
   return new DiskJournal({ disk, clock, report, lock, mark, identity, history, commit, snapshots, peers, retainer });
+}
+
+function reportCopy(report: Reporter): void {
+  const message =
+    'this directory is a copy of another one, and a site of its own from now on; it holds the history up to some point of the copying';
+  report({ level: 'info', event: 'directory-copied', message });
+}
+
+function openingFailed(error: unknown): EvertreeError {
+  const problem = `the site's directory can't be opened (${asError(error).message})`;
+  if (isNoSpace(error)) return new EvertreeError('STORAGE_FULL', `${problem}; make room on its disk`, {}, error);
+  return new EvertreeError('STORAGE_FAILED', `${problem}; make all that is in it readable and writable`, {}, error);
 }

@@ -18,7 +18,7 @@ export interface RetentionStatus {
   readonly atRisk: readonly string[];
 }
 
-/** Carries out what `planRetention` says, one task after the other with all else that removes files. */
+/** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
 export class Retainer {
   readonly #disk: Disk;
   readonly #clock: Clock;
@@ -68,7 +68,7 @@ export class Retainer {
     });
   }
 
-  /** Runs `task` when the ones before it have ended. */
+  /** Runs `task` when the ones before it have ended; closing waits for it. Whatever changes names in the directory goes this way. */
   exclusively(task: () => Promise<void>): Promise<void> {
     const run = this.#queue.then(task);
     this.#queue = run.catch(() => undefined);

@@ -227,6 +227,17 @@ describe('a secondary', () => {
     expect(primary.peer('b').lagMs).toBeGreaterThanOrEqual(5000);
   });
 
+  it('that is away over a restart of the primary has a lag from the first commit that it missed', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    link.lose('lost');
+    await primary.commit(2);
+    await simulation.pass(3000);
+    await primary.restart();
+    await simulation.pass(2000);
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', lagRevisions: 2 });
+    expect(primary.peer('b').lagMs).toBeGreaterThanOrEqual(5000);
+  });
+
   it('that hangs, is slow or is dead delays neither commits nor the others', async () => {
     await primary.restart({ windowBytes: 3000 });
     const hanging = await primary.connect(primary.hello('b', -1));

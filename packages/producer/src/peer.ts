@@ -69,13 +69,7 @@ export class Peer {
       const found = await digestAt(store, hello.position);
       this.#stepOn(link, { type: 'decided', decision: decide(historyOf(store), hello, found), position: hello.position });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      store.report({
-        level: 'error',
-        event: 'peer-read-failed',
-        message: `where ${this.site} stands can't be looked up: ${message}`,
-        details: { error },
-      });
+      const message = this.#unreadable('error', `where ${this.site} stands can't be looked up`, error);
       link.close('going-away', `this primary can't read its journal: ${message}`);
     }
   }
@@ -109,6 +103,22 @@ export class Peer {
   /** An address that is taken to be its own, until a link tells. */
   expectAt(remote: string): void {
     this.#remote ??= remote;
+  }
+
+  /** Finds out how old the oldest commit is that it missed while this primary was down, too: its lag counts from there. */
+  async recall(): Promise<void> {
+    const { store } = this.#options;
+    const { durable } = this.#progress;
+    const { base, stable } = store.journal;
+    if (durable === undefined || durable.revision >= stable.revision) return;
+    try {
+      const reader = store.journal.read(durable.revision < base.revision ? base : durable);
+      const stored = await reader.next();
+      await reader.close();
+      if (stored !== undefined && !this.linked) this.#progress.step({ type: 'grown' }, stored.frame.header.firstTime);
+    } catch (error) {
+      this.#unreadable('warn', `how far ${this.site} is behind can't be looked up`, error);
+    }
   }
 
   /** The journal has made progress; `grown`: there is more to send. */
@@ -167,6 +177,12 @@ export class Peer {
     this.#stepOn(link, { type: 'acknowledged', applied, durable, stable });
     this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
     this.#sender?.notify();
+  }
+
+  #unreadable(level: 'warn' | 'error', what: string, error: unknown): string {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#options.store.report({ level, event: 'peer-read-failed', message: `${what}: ${message}`, details: { site: this.site, error } });
+    return message;
   }
 
   /** Gives up the present link, without closing it. */

@@ -62,7 +62,7 @@ export class Producer implements AsyncDisposable {
     if (role !== 'primary') {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
-    for (const [name, durable] of journal.peers) this.#add(name, durable);
+    for (const [name, durable] of journal.peers) await this.#add(name, durable).recall();
     const expected = this.#remotes.expect([...this.#peers.keys()]);
     if (expected !== undefined) this.#peers.get(expected.site)?.expectAt(expected.address);
     this.#progress = journal.onProgress(() => this.#progressed());

@@ -88,7 +88,7 @@ export class Progress {
         this.#unsentTime = undefined;
         return [];
       case 'grown':
-        this.#unsentTime ??= now;
+        this.#unsentTime = Math.min(this.#unsentTime ?? now, now);
         return [];
       case 'snapshot-begun':
         this.#snapshot = { position: event.position, sent: false };

@@ -113,7 +113,8 @@ export class Sender {
       if (!this.#goesOn(task)) return;
       link.send({ type: 'snapshot-chunk', bytes });
       chunks += 1;
-      if (this.#turn.over) await this.#turn.rest();
+      // Making one takes a few milliseconds: two might be too long for one turn.
+      await this.#turn.rest();
     }
     this.#options.step({ type: 'snapshot-sent' });
     link.send({ type: 'snapshot-end', chunks });

@@ -1,1 +1,35 @@
-export {};
+// The library: everything that the program does, in process, without its HTTP and its log.
+export { any, EvertreeError, formatPath, formatPosition, isEvertreeError, parsePath, parsePosition, samePosition } from '@evertree/core';
+export type {
+  Batch,
+  ChangeSet,
+  Commit,
+  CommitOptions,
+  Epoch,
+  ErrorCode,
+  ErrorDetails,
+  ExactPosition,
+  GuardSchema,
+  Operation,
+  Path,
+  PathLike,
+  PatternLike,
+  Position,
+  Report,
+  Reporter,
+  Role,
+  Snapshot,
+  Store,
+  StoreEvents,
+  StoreState,
+  Transaction,
+  Value,
+} from '@evertree/core';
+export type { Consumer, ConsumerEvents, ConsumerState, ConsumerStatus } from '@evertree/consumer';
+export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
+export type { ConfigurationSource } from './configuration/reading.ts';
+export { startConsumer } from './site/consumer.ts';
+export { startProducer } from './site/producer.ts';
+export { openStore } from './site/store.ts';
+export type { OpenStoreOptions } from './site/store.ts';
+export { VERSION as version } from './version.ts';

@@ -1,0 +1,100 @@
+import { type ExactPosition, type Store, samePosition } from '@evertree/core';
+
+export const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
+const RETENTION_INTERVAL_MS = 60_000;
+
+/**
+ * Has a store write a snapshot whenever its journal has grown by `snapshotBytes` since the last one, or by the last one's own size if
+ * that is more: so all snapshots together never cost more writing than the history itself. Retention runs once a minute beside it.
+ */
+export class SnapshotSchedule {
+  readonly #store: Store;
+  readonly #snapshotBytes: number;
+  readonly #hooks = new DisposableStack();
+  #interval: Disposable | undefined;
+  /** What the journal held when the last snapshot was made, and how large that was. */
+  #baselineBytes = 0;
+  #lastBytes = 0;
+  #base: ExactPosition;
+  #newest: ExactPosition | undefined;
+  #isRunning = false;
+  #stopped = false;
+
+  /** Begins once it knows the snapshot that is there already. */
+  static async start(store: Store, snapshotBytes = DEFAULT_SNAPSHOT_BYTES): Promise<SnapshotSchedule> {
+    const schedule = new SnapshotSchedule(store, snapshotBytes);
+    await schedule.#recount();
+    schedule.#baselineBytes = schedule.#lastBytes;
+    schedule.#retainLater();
+    return schedule;
+  }
+
+  private constructor(store: Store, snapshotBytes: number) {
+    this.#store = store;
+    this.#snapshotBytes = snapshotBytes;
+    this.#base = store.journal.base;
+    this.#hooks.use(store.journal.onProgress(() => this.#check()));
+    this.#hooks.use(store.on('state', () => this.#endWithStore()));
+  }
+
+  #endWithStore(): void {
+    if (this.#store.state !== 'closed') return;
+    this.#stopped = true;
+    this.#interval?.[Symbol.dispose]();
+    this.#hooks.dispose();
+  }
+
+  #check(): void {
+    if (this.#isRunning || this.#stopped) return;
+    const { journal } = this.#store;
+    if (journal.state !== 'open') return;
+    if (!samePosition(journal.base, this.#base)) return this.#run(() => this.#recount());
+    // Retention made room since: growth counts from what is left.
+    this.#baselineBytes = Math.min(this.#baselineBytes, journal.storedBytes);
+    if (journal.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes)) this.#run(() => this.#save());
+  }
+
+  /** One thing at a time; what goes wrong is told, and tried again after the next growth. */
+  #run(task: () => Promise<void>): void {
+    this.#isRunning = true;
+    void task()
+      .catch((error: unknown) => {
+        if (this.#stopped) return;
+        this.#baselineBytes = this.#store.journal.storedBytes;
+        const message = `no snapshot was written: ${String(error)}`;
+        this.#store.report({ level: 'warn', event: 'snapshot-failed', message, details: { error } });
+      })
+      .finally(() => {
+        this.#isRunning = false;
+      });
+  }
+
+  async #save(): Promise<void> {
+    const begun = this.#store.clock.monotonic();
+    const { position } = await this.#store.saveSnapshot();
+    await this.#recount();
+    const durationMs = Math.round(this.#store.clock.monotonic() - begun);
+    const details = { position, bytes: this.#lastBytes, durationMs };
+    this.#store.report({ level: 'info', event: 'snapshot-saved', message: 'a snapshot was written', details });
+  }
+
+  /** The beginning of the journal moved, or a snapshot was made: a bootstrap brings one along. */
+  async #recount(): Promise<void> {
+    const { journal } = this.#store;
+    this.#base = journal.base;
+    const snapshot = await journal.newestSnapshot();
+    const position = snapshot?.header.position;
+    if (position === undefined || (this.#newest !== undefined && samePosition(position, this.#newest))) return;
+    this.#newest = position;
+    this.#lastBytes = snapshot?.bytes ?? 0;
+    this.#baselineBytes = journal.storedBytes;
+  }
+
+  #retainLater(): void {
+    this.#interval = this.#store.clock.after(RETENTION_INTERVAL_MS, () => {
+      if (this.#stopped) return;
+      if (!this.#isRunning) this.#run(() => this.#store.journal.retain());
+      this.#retainLater();
+    });
+  }
+}

@@ -1,0 +1,92 @@
+import { formatPosition } from '@evertree/core';
+import type { Command } from 'commander';
+import { jsonInput, pathArgument } from './arguments.ts';
+import { UsageError } from './exit-status.ts';
+import { type ClientOptions, type WriteOptions, clientOf, waitHeaders, withClient, withWrite } from './options.ts';
+import { type WriteAnswer, targetOf } from '../client/site-client.ts';
+import { printLine } from './terminal.ts';
+
+export function addDataCommands(program: Command): void {
+  addGet(program);
+  addPut(program);
+  addMerge(program);
+  addDelete(program);
+  addPatch(program);
+}
+
+function addGet(program: Command): void {
+  withClient(program.command('get <path>'))
+    .summary('print the value at a path')
+    .description('Prints the value at a path: a JSON pointer, such as /devices/r1, or "" for the whole tree.')
+    .option('--json', 'on one line')
+    .addHelpText('after', '\nExamples:\n  evertree get /host/load\n  evertree get "" --json --url http://127.0.0.1:8182')
+    .action(async (path: string, options: ClientOptions & { json?: true }) => {
+      const value = await clientOf(options).json(targetOf('data', pathArgument(path)));
+      await printLine(JSON.stringify(value, undefined, options.json ? undefined : 2));
+    });
+}
+
+function addPut(program: Command): void {
+  withWrite(program.command('put <path> [json]'))
+    .summary('replace what is at a path')
+    .description(
+      'Replaces what is at a path with a JSON value; missing parents are made. Without JSON, or with -, reads the standard input.',
+    )
+    .addHelpText(
+      'after',
+      `\nExamples:\n  evertree put /devices/r1 '{"mtu": 1500, "up": true}'\n  evertree put /devices/r1/up false\n  evertree put /motd '"hello"'   # a string has quotes of its own`,
+    )
+    .action(async (path: string, json: string | undefined, options: WriteOptions) => {
+      const target = targetOf('data', pathArgument(path));
+      const { text } = await jsonInput(json, 'a JSON value');
+      const headers = { 'Content-Type': 'application/json', ...waitHeaders(options) };
+      await printAnswer(await clientOf(options).write(target, { method: 'PUT', headers, body: text }), options);
+    });
+}
+
+function addMerge(program: Command): void {
+  withWrite(program.command('merge <path> [json]'))
+    .summary('merge a JSON object into what is at a path')
+    .description(
+      'Merges a JSON object into what is at a path (RFC 7396): null deletes a key. Without JSON, or with -, reads the standard input.',
+    )
+    .addHelpText('after', `\nExample:\n  evertree merge /devices/r1 '{"up": true, "alarm": null}'`)
+    .action(async (path: string, json: string | undefined, options: WriteOptions) => {
+      const target = targetOf('data', pathArgument(path));
+      const { text } = await jsonInput(json, 'a JSON object');
+      const headers = { 'Content-Type': 'application/merge-patch+json', ...waitHeaders(options) };
+      await printAnswer(await clientOf(options).write(target, { method: 'PATCH', headers, body: text }), options);
+    });
+}
+
+function addDelete(program: Command): void {
+  withWrite(program.command('delete <path>'))
+    .summary('remove what is at a path')
+    .description('Removes what is at a path. Nothing there is an error, and changes nothing.')
+    .addHelpText('after', '\nExample:\n  evertree delete /devices/r1')
+    .action(async (path: string, options: WriteOptions) => {
+      const target = targetOf('data', pathArgument(path));
+      await printAnswer(await clientOf(options).write(target, { method: 'DELETE', headers: waitHeaders(options) }), options);
+    });
+}
+
+function addPatch(program: Command): void {
+  withWrite(program.command('patch [json]'))
+    .summary('apply a JSON patch, as one transaction')
+    .description('Applies a JSON patch (RFC 6902) to the whole tree as one transaction. Without JSON, or with -, reads the standard input.')
+    .addHelpText(
+      'after',
+      `\nExample:\n  echo '[{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]' | evertree patch -`,
+    )
+    .action(async (json: string | undefined, options: WriteOptions) => {
+      const { text, value } = await jsonInput(json, 'a JSON patch');
+      if (!Array.isArray(value)) throw new UsageError('a JSON patch is an array of operations (RFC 6902); for an object use merge');
+      const headers = { 'Content-Type': 'application/json-patch+json', ...waitHeaders(options) };
+      await printAnswer(await clientOf(options).write('/data', { method: 'PATCH', headers, body: text }), options);
+    });
+}
+
+/** The position of the commit; scripts wait for it, or name it later. */
+export async function printAnswer(answer: WriteAnswer, options: { readonly json?: true }): Promise<void> {
+  await printLine(options.json ? JSON.stringify(answer) : formatPosition(answer.position));
+}

@@ -1,0 +1,50 @@
+import { Command } from 'commander';
+import { VERSION } from '../version.ts';
+import { addAdministration } from './administration.ts';
+import { addCheckConfig } from './check-config.ts';
+import { addDataCommands } from './data.ts';
+import { addExport } from './export.ts';
+import { addImport } from './import.ts';
+import { addPair } from './pair.ts';
+import { addPrimary, addSecondary } from './site.ts';
+import { addStatus } from './status.ts';
+import { addWatch } from './watch.ts';
+
+const ABOUT = `Keeps a live, verified copy of a data tree on a second site: a primary takes the writes, secondaries follow it.`;
+
+const AFTER = `
+Start with:
+  evertree pair                             a primary and a secondary on this machine
+  evertree put /hello '"world"'             write at the primary
+  evertree get /hello --url http://127.0.0.1:8182   read at the secondary
+
+A path is a JSON pointer (RFC 6901): /devices/r1, or "" for the whole tree.
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused by the site's state.`;
+
+/** The whole command line. */
+export function evertreeCommand(): Command {
+  const program = new Command('evertree');
+  program
+    .description(ABOUT)
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .showHelpAfterError('(--help tells how it is used)')
+    .exitOverride()
+    .configureHelp({ sortOptions: false, showGlobalOptions: false })
+    .addHelpText('after', AFTER);
+  program.commandsGroup('Sites:');
+  addPair(program);
+  addPrimary(program);
+  addSecondary(program);
+  addCheckConfig(program);
+  program.commandsGroup('Data:');
+  addDataCommands(program);
+  addImport(program);
+  addExport(program);
+  addWatch(program);
+  program.commandsGroup('Operation:');
+  addStatus(program);
+  addAdministration(program);
+  return program;
+}

@@ -1,0 +1,24 @@
+import { type ErrorCode, isEvertreeError } from '@evertree/core';
+
+export const DONE = 0;
+export const FAILED = 1;
+export const WRONG_USAGE = 2;
+export const REFUSED_BY_STATE = 3;
+
+export type ExitStatus = typeof DONE | typeof FAILED | typeof WRONG_USAGE | typeof REFUSED_BY_STATE;
+
+/** What a site's state forbids, however the command is written. */
+const STATE: ReadonlySet<ErrorCode> = new Set([
+  'NOT_PRIMARY',
+  'WRONG_ROLE',
+  'FENCED',
+  'STREAM_MISMATCH',
+  'HISTORY_MISMATCH',
+] satisfies ErrorCode[]);
+
+export class UsageError extends Error {}
+
+export function exitStatusOf(error: unknown): ExitStatus {
+  if (error instanceof UsageError || isEvertreeError(error, 'CONFIGURATION_INVALID')) return WRONG_USAGE;
+  return isEvertreeError(error) && STATE.has(error.code) ? REFUSED_BY_STATE : FAILED;
+}

@@ -1,0 +1,24 @@
+import type { Command } from 'commander';
+import { EvertreeError } from '@evertree/core';
+import { pathArgument } from './arguments.ts';
+import { type ClientOptions, clientOf, withClient } from './options.ts';
+import { bodyOf, targetOf } from '../client/site-client.ts';
+import { print } from './terminal.ts';
+
+export function addExport(program: Command): void {
+  withClient(program.command('export [path]'))
+    .summary('print the tree, or a subtree, as JSON with sorted keys')
+    .description(
+      'Prints the tree, or the subtree at a path, as JSON with sorted keys: equal trees make equal texts. One state is printed, however long it takes.',
+    )
+    .addHelpText('after', '\nExamples:\n  evertree export > tree.json\n  evertree export /devices --url http://127.0.0.1:8182 | jq .')
+    .action(async (path: string | undefined, options: ClientOptions) => {
+      const response = await clientOf(options).request(targetOf('data', pathArgument(path ?? '')));
+      try {
+        for await (const chunk of bodyOf(response)) await print(chunk);
+      } catch (error) {
+        throw new EvertreeError('UNREACHABLE', 'the site ended the answer before its end; what was printed is not whole', {}, error);
+      }
+      await print('\n');
+    });
+}

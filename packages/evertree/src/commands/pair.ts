@@ -1,0 +1,43 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { Pair } from '../pair/pair.ts';
+import { portArgument } from './arguments.ts';
+import { onStopSignals } from './signals.ts';
+
+interface PairCommandOptions {
+  readonly data: string;
+  readonly http: number;
+  readonly feed: 'host' | 'none';
+}
+
+export function addPair(program: Command): void {
+  program
+    .command('pair')
+    .summary('a primary and a secondary on this machine, to try things out')
+    .description(
+      'Runs a primary and a secondary on this machine, two processes with a WebSocket between them, and feeds readings of this machine into /host. Ctrl-C ends both; the next start goes on.',
+    )
+    .option('--data <dir>', 'where both keep their data', './data')
+    .addOption(new Option('--http <port>', "the primary's HTTP port; the secondary has the next one").default(8181).argParser(portArgument))
+    .addOption(new Option('--feed <feed>', 'what is written once a second').choices(['host', 'none']).default('host'))
+    .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data /tmp/pair --http 9181 --feed none')
+    .action(async (options: PairCommandOptions) => {
+      const pair = new Pair({ ...options, program: programName() });
+      const signals = onStopSignals(
+        () => pair.stop(),
+        () => pair.kill(),
+      );
+      try {
+        await pair.run();
+      } finally {
+        signals[Symbol.dispose]();
+      }
+    });
+}
+
+/** How this program was called, so that the commands we print can be copied. */
+function programName(): string {
+  const inWorkspace = import.meta.filename.endsWith('.ts');
+  if (inWorkspace) return 'npx -y pnpm evertree';
+  return process.env['npm_command'] === 'exec' ? 'npx evertree' : 'evertree';
+}

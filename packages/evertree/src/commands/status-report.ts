@@ -1,0 +1,98 @@
+import type { Position, Role } from '@evertree/core';
+import { formatPosition } from '@evertree/core';
+import pico from 'picocolors';
+import { formatBytes, formatCount, formatDuration } from './units.ts';
+
+/** What `GET /status` answers. */
+export interface SiteStatus {
+  readonly site: string;
+  readonly role: Role;
+  readonly state: string;
+  readonly reason?: string | null;
+  readonly stream: string | null;
+  readonly position: Position;
+  readonly digest: string;
+  readonly durable: Position;
+  readonly peers: readonly PeerView[];
+  /** At a secondary. */
+  readonly consumer?: ConsumerView;
+}
+
+interface ConsumerView {
+  readonly primary: { readonly site: string; readonly remote: string } | null;
+  readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
+}
+
+interface PeerView {
+  readonly site: string;
+  readonly state: string;
+  readonly position: Position | null;
+  readonly lagRevisions: number | null;
+  readonly lagMs: number | null;
+  readonly sentBytes: number | null;
+  readonly lastSeen: number | null;
+  readonly caughtUpInMs: number | null;
+  readonly lastError: string | null;
+}
+
+const STATE_COLOURS: Readonly<Record<string, (text: string) => string>> = {
+  open: pico.green,
+  replicate: pico.green,
+  replicating: pico.green,
+  listening: pico.yellow,
+  'catching-up': pico.yellow,
+  probe: pico.yellow,
+  snapshot: pico.yellow,
+  offline: pico.red,
+};
+
+/** The lines that `status` prints. */
+export function statusLines(status: SiteStatus): string[] {
+  const lines = [
+    `${pico.bold(status.site)}  ${status.role}  ${coloured(status.state)}${status.reason ? `  ${status.reason}` : ''}`,
+    `  stream    ${status.stream ?? 'none yet: nothing was ever committed'}`,
+    `  position  ${formatPosition(status.position)}  durable ${formatPosition(status.durable)}`,
+    `  digest    ${status.digest}`,
+  ];
+  if (status.consumer !== undefined) lines.push(consumerLine(status.consumer));
+  for (const peer of status.peers) lines.push(...peerLines(peer));
+  return lines;
+}
+
+/** One line for all: what `pair` and a watch outside a terminal show. */
+export function statusLine(status: SiteStatus): string {
+  const peers = status.peers.map(
+    peer => `${peer.site} ${coloured(peer.state)} ${peer.position === null ? '-' : formatPosition(peer.position)}`,
+  );
+  return [`${status.site} ${status.role} ${coloured(status.state)} ${formatPosition(status.position)}`, ...peers].join(' | ');
+}
+
+function consumerLine({ primary, lag }: ConsumerView): string {
+  if (primary === null) return '  primary   none came yet';
+  const behind = lag === null ? 'lag unknown' : lagText({ lagRevisions: lag.revisions, lagMs: lag.ms });
+  return `  primary   ${pico.bold(primary.site)} from ${primary.remote}, ${behind}`;
+}
+
+function peerLines(peer: PeerView): string[] {
+  const facts = [
+    coloured(peer.state),
+    peer.position === null ? 'position unknown' : `at ${formatPosition(peer.position)}`,
+    lagText(peer),
+    ...(peer.sentBytes === null ? [] : [`sent ${formatBytes(peer.sentBytes)}`]),
+    ...(peer.state !== 'replicate' && peer.lastSeen !== null ? [`last seen ${new Date(peer.lastSeen).toISOString()}`] : []),
+    ...(peer.caughtUpInMs !== null && peer.caughtUpInMs > 1_000 ? [`caught up in ${formatDuration(peer.caughtUpInMs)}`] : []),
+  ];
+  const lines = [`  ${pico.bold(peer.site)}  ${facts.join(', ')}`];
+  if (peer.lastError !== null && peer.state !== 'replicate') lines.push(`    ${pico.yellow(peer.lastError)}`);
+  return lines;
+}
+
+function lagText({ lagRevisions, lagMs }: Pick<PeerView, 'lagRevisions' | 'lagMs'>): string {
+  if (lagRevisions === null) return 'lag unknown';
+  const time = lagMs === null || lagRevisions === 0 ? '' : ` (${formatDuration(lagMs)})`;
+  return `lag ${formatCount(lagRevisions)} revision${lagRevisions === 1 ? '' : 's'}${time}`;
+}
+
+function coloured(state: string): string {
+  return (STATE_COLOURS[state] ?? pico.red)(state);
+}

@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import pico from 'picocolors';
+
+const ESCAPE = '\u001b[';
+
+/** Whether what is printed is read by a person who sees it move. */
+export function isTerminal(): boolean {
+  return process.stdout.isTTY;
+}
+
+/** Prints to stdout and waits where its reader is slow. */
+export async function print(text: string | Uint8Array): Promise<void> {
+  if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+}
+
+export async function printLine(text: string): Promise<void> {
+  await print(`${text}\n`);
+}
+
+/** Tells a person what is going on, beside the output; nothing where stderr is not a terminal. */
+export function tellProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`${pico.dim(text)}\n`);
+}
+
+export function printError(text: string): void {
+  process.stderr.write(`${pico.createColors(process.stderr.isTTY).red('evertree:')} ${text}\n`);
+}
+
+/** `evertree export | head` is no failure: whoever reads has enough. */
+export function endQuietlyWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}
+
+/** A block of lines at the foot of the terminal that is drawn again in place. */
+export class MovingLines {
+  #height = 0;
+
+  draw(lines: readonly string[]): void {
+    const width = process.stdout.columns;
+    const fitting = lines.map(line => cut(line, width));
+    process.stdout.write(`${this.#erasure()}${fitting.join('\n')}\n`);
+    this.#height = fitting.length;
+  }
+
+  /** Takes the block away, so that something can be printed in its place. */
+  clear(): void {
+    process.stdout.write(this.#erasure());
+    this.#height = 0;
+  }
+
+  #erasure(): string {
+    return this.#height === 0 ? '' : `${ESCAPE}${this.#height}A${ESCAPE}0J`;
+  }
+}
+
+/** The part of a line that fits, colours not counted. */
+function cut(line: string, width: number): string {
+  let visible = 0;
+  // oxlint-disable-next-line no-control-regex -- colours begin with an escape
+  return line.replaceAll(/\u001b\[[0-9;]*m|[^\u001b]/gu, piece => {
+    if (piece.startsWith('\u001b')) return piece;
+    visible++;
+    return visible <= width ? piece : '';
+  });
+}

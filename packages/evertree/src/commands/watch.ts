@@ -1,0 +1,76 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Position, formatPosition, isEvertreeError } from '@evertree/core';
+import type { Command } from 'commander';
+import pico from 'picocolors';
+import { pathArgument } from './arguments.ts';
+import { type ClientOptions, clientOf, withClient } from './options.ts';
+import { EventReader, type ServerSentEvent } from '../client/server-sent-events.ts';
+import { type SiteClient, bodyOf, targetOf } from '../client/site-client.ts';
+import { printError, printLine } from './terminal.ts';
+
+const RECONNECT_MS = 1_000;
+
+interface WatchOptions extends ClientOptions {
+  readonly json?: true;
+}
+
+export function addWatch(program: Command): void {
+  withClient(program.command('watch <path>'))
+    .summary('print what changes at a path, as it happens')
+    .description(
+      'Prints the state at a path, then each change set that touches it, until it is interrupted. A * stands for any key. After a cut it goes on where it was.',
+    )
+    .option('--json', 'one JSON object a line')
+    .addHelpText('after', "\nExamples:\n  evertree watch /host/load\n  evertree watch '/devices/*/up' --json")
+    .action(async (path: string, options: WatchOptions) => {
+      await watch(clientOf(options), targetOf('watch', pathArgument(path)), options.json === true);
+    });
+}
+
+async function watch(client: SiteClient, target: string, json: boolean): Promise<void> {
+  const reader = new EventReader();
+  for (let first = true; ; first = false) {
+    try {
+      const headers = reader.lastEventId === '' ? {} : { 'Last-Event-ID': reader.lastEventId };
+      const response = await client.request(target, { headers: { Accept: 'text/event-stream', ...headers } });
+      if (!first) printError('connected again');
+      for await (const event of reader.read(bodyOf(response))) await printLine(json ? jsonLine(event) : eventLines(event));
+      printError(`the site ended the stream; asking again every ${RECONNECT_MS / 1000} s`);
+    } catch (error) {
+      // The first attempt has to succeed, and what a site refuses it will refuse again.
+      if (first || (isEvertreeError(error) && error.code !== 'UNREACHABLE' && error.code !== 'CLOSED')) throw error;
+      if (!isEvertreeError(error)) printError(`the link was cut; asking again every ${RECONNECT_MS / 1000} s`);
+    }
+    await pause(RECONNECT_MS);
+  }
+}
+
+function jsonLine({ event, data }: ServerSentEvent): string {
+  return JSON.stringify({ event, ...(JSON.parse(data) as object) });
+}
+
+interface ChangeData {
+  readonly position: Position;
+  readonly path?: string;
+  readonly value?: unknown;
+  readonly values?: Readonly<Record<string, unknown>>;
+  readonly time?: number;
+  readonly reason?: string;
+  readonly operations?: readonly (readonly [type: string, path: string, value?: unknown])[];
+}
+
+function eventLines({ event, data }: ServerSentEvent): string {
+  const change = JSON.parse(data) as ChangeData;
+  if (event === 'reset') return pico.yellow(`reset: the history after the last position is not here (${change.reason}); the state follows`);
+  const head = pico.bold(formatPosition(change.position));
+  if (event !== 'change') {
+    const values = change.values ?? ('value' in change ? { [change.path ?? '']: change.value } : {});
+    const lines = Object.entries(values).map(([path, value]) => `  ${pico.dim('=')} ${path || '""'} ${JSON.stringify(value)}`);
+    return [`${head} ${event}`, ...(lines.length === 0 ? [pico.dim('  nothing is there')] : lines)].join('\n');
+  }
+  const time = change.time === undefined ? '' : ` ${pico.dim(new Date(change.time).toISOString())}`;
+  const lines = (change.operations ?? []).map(([type, path, value]) =>
+    type === 'delete' ? `  ${pico.red('delete')} ${path || '""'}` : `  ${pico.green(type)} ${path || '""'} ${JSON.stringify(value)}`,
+  );
+  return [`${head}${time}`, ...lines].join('\n');
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Role } from '@evertree/core';
+
+const PROGRAM = fileURLToPath(new URL('../../bin/evertree.js', import.meta.url));
+/** A child that dies more often than this within a minute is not started again. */
+export const RESTART_LIMIT = 5;
+const RESTART_WINDOW_MS = 60_000;
+const RESTART_DELAY_MS = 500;
+/** What a child may take to stop before it is killed; a little more than it takes to force itself. */
+const STOP_LIMIT_MS = 35_000;
+
+export interface ChildEvents {
+  /** A line that the child wrote to its log. */
+  line(role: Role, line: string): void;
+  /** It ended although nobody asked it to, and is started again. */
+  restarted(role: Role, how: string): void;
+  /** It ended and is not started again: it never ran, or dies too often. */
+  gaveUp(role: Role, how: string, status: number): void;
+}
+
+/** One of the two sites of a pair: a process of its own, started again when it dies. */
+export class Child {
+  readonly role: Role;
+  readonly #args: readonly string[];
+  readonly #events: ChildEvents;
+  readonly #deaths: number[] = [];
+  #process: ChildProcess | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  #ran = false;
+
+  constructor(role: Role, args: readonly string[], events: ChildEvents) {
+    this.role = role;
+    this.#args = args;
+    this.#events = events;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** The child has answered once: from now on its death is an accident, and not a wrong start. */
+  confirm(): void {
+    this.#ran = true;
+  }
+
+  start(): void {
+    // A group of its own, so that Ctrl-C reaches the parent alone, which then stops both in order; the channel tells the child when
+    // the parent has died.
+    const child = spawn(process.execPath, [PROGRAM, this.role, ...this.#args], {
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#process = child;
+    if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', line => this.#events.line(this.role, line));
+    child.once('error', error => this.#ended(`could not be started: ${error.message}`, 1));
+    child.once('exit', (status, signal) => this.#ended(signal === null ? `ended with ${status}` : `was ended by ${signal}`, status ?? 1));
+  }
+
+  /** Asks it to stop and waits until it has; kills one that does not. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#process;
+    if (child === undefined) return;
+    const ended = once(child, 'exit');
+    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+    child.kill('SIGTERM');
+    await ended;
+    clearTimeout(killer);
+  }
+
+  kill(): void {
+    this.#stopping = true;
+    this.#process?.kill('SIGKILL');
+  }
+
+  #ended(how: string, status: number): void {
+    if (this.#process === undefined) return;
+    this.#process = undefined;
+    if (this.#stopping) return;
+    const now = performance.now();
+    this.#deaths.push(now);
+    while ((this.#deaths[0] ?? now) < now - RESTART_WINDOW_MS) this.#deaths.shift();
+    if (!this.#ran || this.#deaths.length > RESTART_LIMIT) return this.#events.gaveUp(this.role, how, status);
+    this.#events.restarted(this.role, how);
+    this.#timer = setTimeout(() => this.start(), RESTART_DELAY_MS);
+  }
+}

@@ -1,0 +1,203 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { EvertreeError, type Role, isEvertreeError } from '@evertree/core';
+import pico from 'picocolors';
+import { SiteClient } from '../client/site-client.ts';
+import type { SiteStatus } from '../commands/status-report.ts';
+import { MovingLines, isTerminal } from '../commands/terminal.ts';
+import { HostFeed } from '../feed/host-feed.ts';
+import { Child, type ChildEvents, RESTART_LIMIT } from './child.ts';
+import { freePort, portProblem } from './free-port.ts';
+import { type PairView, pairLine, pairState } from './pair-line.ts';
+
+const REFRESH_MS = 1_000;
+/** Outside a terminal a line comes at least so often. */
+const PLAIN_LINE_MS = 10_000;
+/** What the two may take to answer the first time: recovery of a large tree included. */
+const START_LIMIT_MS = 120_000;
+const START_POLL_MS = 50;
+const ANSWER_LIMIT_MS = 5_000;
+const RETRY_INTERVAL_MS = 200;
+
+export interface PairOptions {
+  readonly data: string;
+  /** The primary's HTTP port; the secondary has the next one. */
+  readonly http: number;
+  readonly feed: 'host' | 'none';
+  /** How a person calls this program here: `npx -y pnpm evertree`. */
+  readonly program: string;
+}
+
+/** A primary and a secondary on this machine, two processes. */
+export class Pair {
+  readonly #options: PairOptions;
+  readonly #clients: Readonly<Record<Role, SiteClient>>;
+  readonly #moving = new MovingLines();
+  readonly #stop = new AbortController();
+  #children: readonly Child[] = [];
+  #feed: HostFeed | undefined;
+  #failure: EvertreeError | undefined;
+
+  constructor(options: PairOptions) {
+    this.#options = options;
+    this.#clients = { primary: this.#client(options.http), secondary: this.#client(options.http + 1) };
+  }
+
+  /** Resolves when `stop` was called and both have ended. @throws EvertreeError when one could not be started, or dies too often */
+  async run(): Promise<void> {
+    await this.#checkPorts();
+    this.#children = this.#prepare(await freePort());
+    try {
+      await this.#startBoth();
+      if (this.#stop.signal.aborted) return;
+      this.#greet();
+      if (this.#options.feed === 'host') this.#startFeed();
+      await this.#show();
+    } finally {
+      this.#feed?.[Symbol.dispose]();
+      this.#moving.clear();
+      if (this.#children.some(child => child.pid !== undefined)) this.#say('stopping both …');
+      // The primary first: what it has sent is still taken.
+      for (const child of this.#children.toReversed()) await child.stop();
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#say(`stopped; the data is in ${this.#options.data}, and the next start goes on from here`);
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  kill(): void {
+    for (const child of this.#children) child.kill();
+  }
+
+  #client(port: number): SiteClient {
+    return new SiteClient(new URL(`http://127.0.0.1:${port}`), undefined);
+  }
+
+  async #checkPorts(): Promise<void> {
+    for (const port of [this.#options.http, this.#options.http + 1]) {
+      const problem = port > 65_535 ? 'does not exist' : await portProblem(port);
+      if (problem === undefined) continue;
+      throw new EvertreeError('STORAGE_FAILED', `the port ${port} on 127.0.0.1 ${problem}; choose two others with --http PORT`, { port });
+    }
+  }
+
+  /** Writes the two configurations, as a user would, and makes the two children. */
+  #prepare(wire: number): readonly Child[] {
+    const { data, http } = this.#options;
+    const configs = {
+      secondary: { 'netty-consumer': { 'listening-port': wire, 'enable-server-auto-restart': true } },
+      primary: {
+        'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': wire, 'connection-retry-interval-ms': RETRY_INTERVAL_MS },
+      },
+    };
+    mkdirSync(data, { recursive: true });
+    return (['secondary', 'primary'] as const).map(role => {
+      const file = join(data, `${role}.json`);
+      writeFileSync(file, `${JSON.stringify(configs[role], undefined, 2)}\n`);
+      const port = role === 'primary' ? http : http + 1;
+      const place = ['--config', file, '--data', join(data, role), '--http', `127.0.0.1:${port}`, '--site', role];
+      return new Child(role, [...place, '--log', 'pretty', '--log-level', 'warn'], this.#events());
+    });
+  }
+
+  #events(): ChildEvents {
+    return {
+      line: (role, line) => this.#say(`${pico.dim(`${role}:`)} ${line}`),
+      restarted: (role, how) => this.#say(pico.yellow(`the ${role} ${how}; it is started again and goes on from its journal`)),
+      gaveUp: (role, how, status) => {
+        const often = status === 0 || this.#feed !== undefined ? ` more than ${RESTART_LIMIT} times a minute` : '';
+        this.#failure ??= new EvertreeError(
+          status === 3 ? 'WRONG_ROLE' : 'CLOSED',
+          `the ${role} ${how}${often}; what it wrote above says why`,
+          { status },
+        );
+        this.stop();
+      },
+    };
+  }
+
+  /** One after the other: a primary that finds nobody listening would say so. */
+  async #startBoth(): Promise<void> {
+    const deadline = performance.now() + START_LIMIT_MS;
+    for (const child of this.#children) {
+      if (this.#stop.signal.aborted) return;
+      child.start();
+      while (!this.#stop.signal.aborted && (await this.#status(child.role)) === undefined) {
+        if (performance.now() > deadline)
+          throw new EvertreeError('UNREACHABLE', `the ${child.role} did not answer within ${START_LIMIT_MS / 1000} s`);
+        await pause(START_POLL_MS);
+      }
+      child.confirm();
+    }
+  }
+
+  #greet(): void {
+    const { http, program, data } = this.#options;
+    const url = http === 8181 ? '' : ` --url http://127.0.0.1:${http}`;
+    this.#say(
+      [
+        '',
+        `  ${pico.bold('primary')}    http://127.0.0.1:${http}   takes writes`,
+        `  ${pico.bold('secondary')}  http://127.0.0.1:${http + 1}   follows; the data of both is in ${data}`,
+        '',
+        '  Try, in another terminal:',
+        `    ${pico.cyan(`${program} put /hello '"world"'${url}`)}`,
+        `    ${pico.cyan(`${program} get /hello --url http://127.0.0.1:${http + 1}`)}`,
+        `    ${pico.cyan(`${program} watch ${this.#options.feed === 'host' ? '/host/load' : '/hello'} --url http://127.0.0.1:${http + 1}`)}`,
+        '',
+        '  Kill either process whenever you like; Ctrl-C ends both.',
+        '',
+      ].join('\n'),
+    );
+  }
+
+  #startFeed(): void {
+    this.#feed = new HostFeed(this.#clients.primary, error => this.#say(pico.yellow(`this machine can't be read: ${String(error)}`)));
+    this.#feed.start();
+  }
+
+  async #show(): Promise<void> {
+    let before = { revision: 0, at: 0 };
+    let told = { state: '', at: -PLAIN_LINE_MS };
+    while (!this.#stop.signal.aborted) {
+      const [primary, secondary] = await Promise.all([this.#status('primary'), this.#status('secondary')]);
+      const now = { revision: primary?.position.revision ?? before.revision, at: performance.now() };
+      const rate = before.at === 0 ? 0 : Math.max(0, ((now.revision - before.revision) * 1_000) / (now.at - before.at));
+      const view: PairView = { primary, secondary, rate, load: this.#feed?.latest?.load.one };
+      before = now;
+      if (isTerminal()) this.#moving.draw([pairLine(view)]);
+      else if (pairState(view) !== told.state || now.at - told.at >= PLAIN_LINE_MS) {
+        told = { state: pairState(view), at: now.at };
+        this.#say(pairLine(view));
+      }
+      await this.#pause(REFRESH_MS);
+    }
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    try {
+      await pause(milliseconds, undefined, { signal: this.#stop.signal });
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  async #status(role: Role): Promise<SiteStatus | undefined> {
+    try {
+      return (await this.#clients[role].json('/status', { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) })) as SiteStatus;
+    } catch (error) {
+      if (isEvertreeError(error) || (error as Error).name === 'TimeoutError') return undefined;
+      throw error;
+    }
+  }
+
+  /** Prints above the moving line. */
+  #say(text: string): void {
+    this.#moving.clear();
+    process.stdout.write(`${text}\n`);
+  }
+}

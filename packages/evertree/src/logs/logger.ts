@@ -61,6 +61,8 @@ export function prettyLine(report: Report, time = new Date()): string {
 }
 
 function textOf(value: unknown): string {
+  // The message has its words already.
+  if (value instanceof Error) return 'code' in value ? String(value.code) : value.name;
   if (typeof value === 'string') return withoutControl(/^[^\s="]+$/.test(value) ? value : JSON.stringify(value));
   return withoutControl(JSON.stringify(value, plain) ?? String(value));
 }

@@ -119,7 +119,8 @@ describe('TLS', () => {
   });
 
   test('that has not ended yet keeps no listener from closing', async () => {
-    const { listener, links } = await pair({ tls: certificate }, { tls: { authority: authority.certificate } });
+    const limits = { handshakeTimeoutMs: 3_600_000 };
+    const { listener, links } = await pair({ tls: certificate, limits }, { tls: { authority: authority.certificate } });
     await vi.waitFor(() => expect(links.taken.length).toBe(1), WAIT);
     const mute = net.connect(listener.port, '127.0.0.1');
     await once(mute, 'connect');

@@ -41,6 +41,11 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Milliseconds until the next task falls due. */
+  get nextInMs(): number {
+    return Math.min(...this.#tasks.map(each => each.atMs)) - this.#nowMs;
+  }
+
   /** Lets so much time pass, and runs what falls due on the way, in order. */
   advance(byMs: number): void {
     const until = this.#nowMs + byMs;

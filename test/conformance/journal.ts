@@ -421,6 +421,16 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(await journal.newestSnapshot()).toBe(undefined);
       });
 
+      test('one that is committed after closing is refused, and leaves nothing', async () => {
+        const { journal, chain, open } = await filled(3);
+        const writer = await journal.createSnapshot(chain.snapshotHeader());
+        await writer.write(Buffer.from('too late'));
+        await journal.close();
+        expect(await thrown(() => writer.commit())).toMatchObject({ code: 'CLOSED' });
+        const again = await open();
+        expect(await again.newestSnapshot()).toBe(undefined);
+      });
+
       test('retention drops what lies before the newest one that every listed peer has reached', async () => {
         const { journal, chain } = await filled(200);
         await save(journal, chain, ['first']);

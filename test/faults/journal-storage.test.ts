@@ -269,6 +269,22 @@ describe('a commit in a synchronous loop', () => {
   });
 });
 
+test('closing waits for the snapshot that is being published, and then gives the directory back', async () => {
+  const { disk, journal, chain } = await prepare();
+  await fill(journal, chain, 3, 100);
+  const release = disk.hold('rename', /evs/);
+  const saved = save(journal, chain, ['tree']);
+  await turns();
+  const closed = journal.close();
+  await turns();
+  expect(await thrown(() => disk.lock())).toMatchObject({ code: 'DIRECTORY_IN_USE' });
+  release();
+  await Promise.all([saved, closed]);
+  const again = await prepare(disk);
+  expect((await again.journal.newestSnapshot())?.header.position).toEqual(chain.position);
+  await again.journal.close();
+});
+
 function contents(disk: FaultDisk): Map<string, string> {
   return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
 }

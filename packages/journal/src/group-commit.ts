@@ -1,16 +1,12 @@
 import type { Clock, ExactPosition, Frame, JournalState, Reporter } from '@evertree/core';
 import { Emitter, EvertreeError } from '@evertree/core';
-import type { ActiveSegment, Group, PendingFrame } from './active-segment.ts';
-import { recordBytes } from './active-segment.ts';
-import { asError, isNoSpace, journalClosed, storageFailed } from './failure.ts';
+import type { ActiveSegment, Group } from './active-segment.ts';
+import { isNoSpace, journalClosed } from './failure.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { checkFollows } from './follow.ts';
+import { FrameQueue } from './frame-queue.ts';
+import { Health } from './health.ts';
 import type { History } from './history.ts';
-
-/** Bytes of one write; a frame that is longer goes alone. */
-const GROUP_LIMIT_BYTES = 4 * 1024 * 1024;
-/** A full disk is tried again after this. */
-const FULL_RETRY_MS = 1_000;
 
 export interface JournalEvents {
   /** A group became stable, or the state changed. */
@@ -21,39 +17,35 @@ export interface JournalEvents {
 export class GroupCommit {
   readonly events: Emitter<JournalEvents>;
   readonly #history: History;
-  readonly #clock: Clock;
   readonly #report: Reporter;
-  #state: JournalState = 'open';
-  #failure: Error | undefined;
+  readonly #health: Health;
   #last: ExactPosition;
   #stream: string | undefined;
-  #queue: PendingFrame[] = [];
-  #pendingBytes = 0;
+  readonly #queue = new FrameQueue();
   #inFlight: Group | undefined;
   #busy = false;
   #running: Promise<void> = Promise.resolve();
   /** A group became stable, or the state changed, and the listeners don't know yet. */
   #untold = false;
-  #retry: Disposable | undefined;
   readonly #waiters = new FlushWaiters();
   /** Set while a snapshot takes the place of the history. */
   #suspended = false;
 
   constructor(history: History, clock: Clock, report: Reporter, stream: string | undefined) {
     this.#history = history;
-    this.#clock = clock;
     this.#report = report;
+    this.#health = new Health(clock, report, () => this.#start());
     this.#last = history.stable;
     this.#stream = stream;
     this.events = new Emitter(report);
   }
 
   get state(): JournalState {
-    return this.#state;
+    return this.#health.state;
   }
 
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.#health.failure;
   }
 
   get last(): ExactPosition {
@@ -65,7 +57,7 @@ export class GroupCommit {
   }
 
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#queue.pendingBytes;
   }
 
   get busy(): boolean {
@@ -73,45 +65,39 @@ export class GroupCommit {
   }
 
   append(frame: Frame, trailer: Uint8Array | undefined): void {
-    this.#assertUsable();
-    if (this.#suspended) {
-      throw new EvertreeError('HISTORY_MISMATCH', 'a snapshot is taking the place of this history; append what follows it once it has', {
-        last: this.#last,
-      });
-    }
+    this.#health.assertUsable();
+    if (this.#suspended) throw replaced(this.#last);
     checkFollows(frame, trailer, this.#last, this.#stream);
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
-    const pending = { frame, trailer };
-    this.#pendingBytes += pendingBytes(pending);
-    this.#queue.push(pending);
-    if (this.#state === 'open') this.#start();
+    this.#queue.push({ frame, trailer });
+    if (this.state === 'open') this.#start();
   }
 
   flush(): Promise<void> {
-    if (!this.#isUsable()) return Promise.reject(this.#unusable());
-    if (this.#pendingBytes === 0) return Promise.resolve();
+    if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
+    if (this.pendingBytes === 0) return Promise.resolve();
     this.#start();
     // The first segment is made at once, and may have failed at once.
-    if (!this.#isUsable()) return Promise.reject(this.#unusable());
+    if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
     return this.#waiters.wait(this.#last.revision);
   }
 
   flushSync(): void {
-    this.#assertUsable();
-    if (this.#pendingBytes === 0) return;
+    this.#health.assertUsable();
+    if (this.pendingBytes === 0) return;
     try {
       this.#writeAllSync();
     } catch (error) {
       this.#stumble(error);
-      if (!this.#isUsable()) throw this.#unusable();
+      if (!this.#health.isUsable()) throw this.#health.unusable();
     }
     this.events.emit('progress');
   }
 
   /** Something beside the groups failed on the disk. */
   fail(error: unknown): void {
-    if (!this.#isUsable()) return;
+    if (!this.#health.isUsable()) return;
     this.#stumble(error);
     this.events.emit('progress');
   }
@@ -119,8 +105,8 @@ export class GroupCommit {
   /** Lets what is in flight end, and takes nothing until `resume`. What could not be written is dropped: it is void. */
   async suspend(): Promise<void> {
     this.#suspended = true;
-    await this.#running;
-    this.#assertUsable();
+    while (this.#busy) await this.#running;
+    this.#health.assertUsable();
   }
 
   /** @param start where the history begins anew; undefined when it goes on as it was */
@@ -132,53 +118,39 @@ export class GroupCommit {
     }
     this.#last = start.last;
     this.#stream = start.stream;
-    this.#queue = [];
-    this.#pendingBytes = 0;
-    this.#waiters.resolve(Infinity);
-    this.#recover();
+    this.#queue.clear();
+    this.#waiters.reject(replaced(start.last));
+    this.#health.recover();
     this.events.emit('progress');
   }
 
   /** Makes stable what can be, then takes nothing more. */
   async close(): Promise<void> {
-    if (this.#state === 'closed') return;
-    if (this.#state === 'full') this.#start();
-    await this.#running;
-    this.#retry?.[Symbol.dispose]();
-    if (this.#pendingBytes > 0) {
+    if (this.state === 'closed') return;
+    if (this.state === 'full') this.#start();
+    while (this.#busy) await this.#running;
+    if (this.pendingBytes > 0) {
       this.#report({
         level: 'error',
         event: 'closed-with-pending',
-        message: `the journal was closed while ${this.#pendingBytes} bytes could not be written (${this.#failure?.message ?? 'no reason known'})`,
-        details: { pendingBytes: this.#pendingBytes, stable: this.#history.stable, last: this.#last },
+        message: `the journal was closed while ${this.pendingBytes} bytes could not be written (${this.failure?.message ?? 'no reason known'})`,
+        details: { pendingBytes: this.pendingBytes, stable: this.#history.stable, last: this.#last },
       });
     }
-    this.#state = 'closed';
+    this.#health.close();
     this.#waiters.reject(journalClosed());
     this.events.emit('progress');
   }
 
-  #assertUsable(): void {
-    if (!this.#isUsable()) throw this.#unusable();
-  }
-
-  #isUsable(): boolean {
-    return this.#state === 'open' || this.#state === 'full';
-  }
-
-  #unusable(): EvertreeError {
-    return this.#state === 'closed' ? journalClosed() : storageFailed(this.#failure ?? new Error('unknown'));
-  }
-
   #start(): void {
-    if (this.#busy || this.#suspended || this.#queue.length === 0) return;
+    if (this.#busy || this.#suspended || this.#queue.first === undefined) return;
     this.#busy = true;
     this.#running = this.#run();
   }
 
   async #run(): Promise<void> {
     try {
-      while (this.#queue.length > 0 && this.#isUsable()) {
+      while (this.#queue.first !== undefined && this.#health.isUsable()) {
         const segment = this.#readySegment();
         if (segment === undefined) await this.#makeRoom();
         else await this.#write(segment);
@@ -208,7 +180,7 @@ export class GroupCommit {
     } finally {
       this.#inFlight = undefined;
     }
-    if (group.settled || !this.#isUsable()) return;
+    if (group.settled || !this.#health.isUsable()) return;
     this.#settle(group);
     this.#untold = true;
   }
@@ -219,7 +191,7 @@ export class GroupCommit {
       flying.segment.writeSync(flying);
       this.#settle(flying);
     }
-    while (this.#queue.length > 0) {
+    while (this.#queue.first !== undefined) {
       const segment = this.#readySegmentSync();
       const group = this.#take(segment);
       try {
@@ -235,17 +207,16 @@ export class GroupCommit {
   /** The segment that the next group can be written to as things are. */
   #readySegment(): ActiveSegment | undefined {
     const { active } = this.#history;
-    if (active === undefined || active.isFull || active.meetsFilling(this.#nextGroup().bytes)) return undefined;
+    if (active === undefined || active.isFull || active.meetsFilling(this.#queue.nextGroup().bytes)) return undefined;
     return active;
   }
 
   async #makeRoom(): Promise<void> {
     this.#tell();
     const { active } = this.#history;
-    const { header } = this.#queue[0]!.frame;
-    const first = { epoch: header.epoch, revision: header.base.revision + 1 };
-    if (active === undefined) this.#history.nextSegmentSync(header.stream, first);
-    else if (active.isFull) await this.#history.nextSegment(header.stream, first);
+    const first = this.#queue.first!.frame.header;
+    if (active === undefined) this.#history.nextSegmentSync(first);
+    else if (active.isFull) await this.#history.nextSegment(first);
     else await active.filled();
   }
 
@@ -254,38 +225,24 @@ export class GroupCommit {
     if (ready !== undefined) return ready;
     // While the next one is being made this one grows beyond its size; no zeros are being written to it then.
     if (this.#history.active !== undefined && !this.#history.canCreate) return this.#history.active;
-    const { header } = this.#queue[0]!.frame;
-    this.#history.nextSegmentSync(header.stream, { epoch: header.epoch, revision: header.base.revision + 1 });
+    this.#history.nextSegmentSync(this.#queue.first!.frame.header);
     return this.#history.active!;
   }
 
-  /** How many of the waiting frames make up the next group, and their bytes in the file. */
-  #nextGroup(): { readonly count: number; readonly bytes: number } {
-    let count = 0;
-    let bytes = 0;
-    for (const pending of this.#queue) {
-      const more = recordBytes(pending);
-      if (count > 0 && bytes + more > GROUP_LIMIT_BYTES) break;
-      bytes += more;
-      count++;
-    }
-    return { count, bytes };
-  }
-
   #take(segment: ActiveSegment): Group {
-    const { count, bytes } = this.#nextGroup();
-    return segment.reserve(this.#queue.splice(0, count), bytes);
+    const { count, bytes } = this.#queue.nextGroup();
+    return segment.reserve(this.#queue.take(count), bytes);
   }
 
   #takeBack(group: Group): void {
     group.segment.takeBack(group);
-    this.#queue = [...group.frames, ...this.#queue];
+    this.#queue.takeBack(group.frames);
   }
 
   #settle(group: Group): void {
     this.#history.settle(group);
-    for (const pending of group.frames) this.#pendingBytes -= pendingBytes(pending);
-    this.#recover();
+    this.#queue.settle(group.frames);
+    this.#health.recover();
     this.#waiters.resolve(this.#history.stable.revision);
   }
 
@@ -295,39 +252,12 @@ export class GroupCommit {
     this.events.emit('progress');
   }
 
-  #recover(): void {
-    this.#retry?.[Symbol.dispose]();
-    this.#retry = undefined;
-    if (this.#state !== 'full') return;
-    this.#state = 'open';
-    this.#failure = undefined;
-    this.#report({ level: 'info', event: 'storage-has-room', message: 'there is room on the disk again; what was pending is stable' });
-  }
-
   #stumble(error: unknown): void {
-    if (!this.#isUsable()) return;
-    const failure = asError(error);
-    this.#failure = failure;
-    if (isNoSpace(error)) {
-      if (this.#state !== 'full') {
-        const message = `there is no room on the disk (${failure.message}); what was appended stays pending and is tried again every ${FULL_RETRY_MS} ms`;
-        this.#report({ level: 'error', event: 'storage-full', message, details: { error: failure } });
-      }
-      this.#state = 'full';
-      this.#retry ??= this.#clock.after(FULL_RETRY_MS, () => {
-        this.#retry = undefined;
-        this.#start();
-      });
-      return;
-    }
-    this.#state = 'failed';
-    this.#retry?.[Symbol.dispose]();
-    const unusable = this.#unusable();
-    this.#report({ level: 'error', event: 'storage-failed', message: unusable.message, details: { error: failure } });
-    this.#waiters.reject(unusable);
+    this.#health.stumble(error);
+    if (!this.#health.isUsable()) this.#waiters.reject(this.#health.unusable());
   }
 }
 
-function pendingBytes(pending: PendingFrame): number {
-  return pending.frame.bytes.length + (pending.trailer?.length ?? 0);
+function replaced(last: ExactPosition): EvertreeError {
+  return new EvertreeError('HISTORY_MISMATCH', 'a snapshot takes the place of this history; go on behind that, once it has', { last });
 }

@@ -1,4 +1,4 @@
-import type { Disk, DiskFile, ExactPosition, Position, Random } from '@evertree/core';
+import type { Disk, DiskFile, ExactPosition, FrameHeader, Random } from '@evertree/core';
 import { ORIGIN, samePosition } from '@evertree/core';
 import type { Group, SyncMode } from './active-segment.ts';
 import { ActiveSegment } from './active-segment.ts';
@@ -93,15 +93,15 @@ export class History {
   }
 
   /**
-   * Makes the next segment, for a frame at `first`, and seals the one before it in the background. Does nothing if the history went on
+   * Makes the next segment, for the frame with the header `first`, and seals the one before it in the background. Does nothing if the history went on
    * otherwise in the meantime: a commit in a synchronous loop does not wait.
    */
-  async nextSegment(stream: string, first: Position): Promise<void> {
+  async nextSegment(first: FrameHeader): Promise<void> {
     const before = this.#active;
     await before?.filled();
     if (this.#active !== before) return;
-    const header = this.#header(stream);
-    const path = segmentPath(first);
+    const header = this.#header(first.stream);
+    const path = segmentPath({ epoch: first.epoch, revision: first.base.revision + 1 });
     this.#creating = true;
     let file: DiskFile | undefined;
     try {
@@ -123,9 +123,9 @@ export class History {
   }
 
   /** The same before it returns. Not while one is being made (`canCreate`): both might want the same name. */
-  nextSegmentSync(stream: string, first: Position): void {
-    const header = this.#header(stream);
-    const path = segmentPath(first);
+  nextSegmentSync(first: FrameHeader): void {
+    const header = this.#header(first.stream);
+    const path = segmentPath({ epoch: first.epoch, revision: first.base.revision + 1 });
     const { disk, mode } = this.#options;
     const file = disk.openSync(path + TEMPORARY_SUFFIX, { create: true, write: true, durableWrites: mode === 'dsync' });
     try {

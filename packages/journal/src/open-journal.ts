@@ -11,6 +11,7 @@ import { Peers } from './peers.ts';
 import { assertNoOrphans, restore, survey } from './recovery.ts';
 import { Retainer } from './retainer.ts';
 import { readSite, settleIdentity, writeSite } from './site-file.ts';
+import { SnapshotPublisher } from './snapshot-publisher.ts';
 import { Snapshots } from './snapshots.ts';
 import { probeSyncMode } from './sync-probe.ts';
 
@@ -76,7 +77,8 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     { disk, clock, report, history, snapshots, peers },
     { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
   );
-  return new DiskJournal({ disk, clock, report, lock, mark, identity, history, commit, snapshots, peers, retainer });
+  const publisher = new SnapshotPublisher({ disk, clock, history, commit, snapshots, retainer });
+  return new DiskJournal({ disk, lock, mark, identity, history, commit, snapshots, peers, retainer, publisher });
 }
 
 function reportCopy(report: Reporter): void {

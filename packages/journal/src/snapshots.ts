@@ -1,6 +1,6 @@
 import type { Disk, SnapshotHeader } from '@evertree/core';
 import { isMissing } from './failure.ts';
-import { SNAPSHOT_DIRECTORY, snapshotPath, TEMPORARY_SUFFIX } from './layout.ts';
+import { snapshotPath, TEMPORARY_SUFFIX } from './layout.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { SnapshotFileWriter } from './snapshot-file.ts';
 
@@ -35,19 +35,17 @@ export class Snapshots {
   }
 
   /** @param publish is called when the file is whole and durable under its temporary name */
-  begin(header: SnapshotHeader, generation: number, publish: (file: SnapshotFile, temporaryPath: string) => Promise<void>) {
+  begin(
+    header: SnapshotHeader,
+    generation: number,
+    publish: (file: SnapshotFile, temporaryPath: string) => Promise<void>,
+  ): Promise<SnapshotFileWriter> {
     const path = snapshotPath(header.position);
     // Two may be under way for one position.
     const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
     return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, writer =>
       publish({ path, header, generation, bytes: writer.length }, temporaryPath),
     );
-  }
-
-  /** Gives a whole file its name, durably. */
-  async publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
-    await this.#disk.rename(temporaryPath, file.path);
-    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
   }
 
   /** @param nowMs milliseconds since 1970 */

@@ -1,0 +1,89 @@
+import type { Clock, EvertreeError, JournalState, Reporter } from '@evertree/core';
+import { asError, isNoSpace, journalClosed, storageFailed } from './failure.ts';
+
+/** A full disk is tried again after this. */
+const FULL_RETRY_MS = 1_000;
+
+/** What state a journal is in, and why. */
+export class Health {
+  readonly #clock: Clock;
+  readonly #report: Reporter;
+  readonly #retry: () => void;
+  #state: JournalState = 'open';
+  #failure: Error | undefined;
+  #timer: Disposable | undefined;
+
+  /** @param retry is called now and then while the disk is full */
+  constructor(clock: Clock, report: Reporter, retry: () => void) {
+    this.#clock = clock;
+    this.#report = report;
+    this.#retry = retry;
+  }
+
+  get state(): JournalState {
+    return this.#state;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Whether writing may be tried. */
+  isUsable(): boolean {
+    return this.#state === 'open' || this.#state === 'full';
+  }
+
+  /** Why it may not. */
+  unusable(): EvertreeError {
+    return this.#state === 'closed' ? journalClosed() : storageFailed(this.#failure ?? new Error('unknown'));
+  }
+
+  assertUsable(): void {
+    if (!this.isUsable()) throw this.unusable();
+  }
+
+  /** A write or a sync went wrong. Without room it is tried again; what else it may be, never: what the disk took is unknown. */
+  stumble(error: unknown): void {
+    if (!this.isUsable()) return;
+    this.#failure = asError(error);
+    if (isNoSpace(error)) this.#becomeFull(this.#failure);
+    else this.#becomeFailed(this.#failure);
+  }
+
+  /** A write went well. */
+  recover(): void {
+    this.#stopTimer();
+    if (this.#state !== 'full') return;
+    this.#state = 'open';
+    this.#failure = undefined;
+    this.#report({ level: 'info', event: 'storage-has-room', message: 'there is room on the disk again; what was pending is stable' });
+  }
+
+  close(): void {
+    this.#stopTimer();
+    this.#state = 'closed';
+  }
+
+  #becomeFull(failure: Error): void {
+    if (this.#state !== 'full') {
+      const message = `there is no room on the disk (${failure.message}); what was appended stays pending and is tried again every ${FULL_RETRY_MS} ms`;
+      this.#report({ level: 'error', event: 'storage-full', message, details: { error: failure } });
+    }
+    this.#state = 'full';
+    this.#timer ??= this.#clock.after(FULL_RETRY_MS, () => {
+      this.#timer = undefined;
+      this.#retry();
+    });
+  }
+
+  #becomeFailed(failure: Error): void {
+    this.#state = 'failed';
+    this.#stopTimer();
+    this.#report({ level: 'error', event: 'storage-failed', message: this.unusable().message, details: { error: failure } });
+  }
+
+  #stopTimer(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+  }
+}

@@ -35,6 +35,7 @@ const REASONS: ReadonlyMap<number, CloseReason> = new Map([
 
 /** What a close frame has room for beside its code. */
 const EXPLANATION_BYTES = 123;
+const ELLIPSIS = '…';
 
 export function closeCode(reason: CloseReason): number {
   return CODES[reason];
@@ -45,10 +46,12 @@ export function closeReason(code: number): CloseReason {
   return REASONS.get(code) ?? 'lost';
 }
 
-/** As much of `explanation` as a close frame holds, cut between two characters. */
+/** As much of `explanation` as a close frame holds: cut between two characters, with an ellipsis where something is missing. */
 export function fitExplanation(explanation: string): Buffer {
-  const bytes = Buffer.alloc(EXPLANATION_BYTES);
-  return bytes.subarray(0, new TextEncoder().encodeInto(explanation, bytes).written);
+  const bytes = Buffer.from(explanation);
+  if (bytes.length <= EXPLANATION_BYTES) return bytes;
+  const { written } = new TextEncoder().encodeInto(explanation, bytes.subarray(0, EXPLANATION_BYTES - Buffer.byteLength(ELLIPSIS)));
+  return Buffer.concat([bytes.subarray(0, written), Buffer.from(ELLIPSIS)]);
 }
 
 /** Text from the far end, fit for a terminal and a log. */

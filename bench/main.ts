@@ -103,6 +103,7 @@ async function run({ measures, quick, lab, data, profile, json }: Options): Prom
     memoryBytes: totalmem(),
     quick,
     seconds,
+    tookSeconds,
   };
   process.stdout.write(
     json ? `${JSON.stringify({ machine, figures: figures.map(figure => ({ ...figure, passes: passes(figure) })) })}\n` : report(),

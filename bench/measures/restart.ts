@@ -1,5 +1,5 @@
 import type { Measure } from '../bench.ts';
-import type { Pair } from '../contestants/pair.ts';
+import { Pair } from '../contestants/pair.ts';
 import { now } from '../clock.ts';
 import { type Figure, atMost } from '../figure.ts';
 import { NARROW } from '../shape.ts';
@@ -11,11 +11,14 @@ export const restart: Measure = {
   name: 'restart',
   about: 'restart of a secondary 1M changes behind, 100k leaves, from the start of its process until equal',
   async run(bench) {
-    const pair = await bench.pair(NARROW);
     const runs = [];
     for (let round = 0; round < bench.size(bench.rounds, 2); round++) {
       bench.progress.tell(`round ${round + 1}`);
+      // A new one each time: what a secondary has to recover grows with its history since its last snapshot.
+      const pair = await Pair.start(bench.directory('restart'), NARROW);
+      await pair.connect();
       runs.push(await fallBehind(pair, CHANGES));
+      await pair.close();
     }
     return [figure(runs)];
   },

@@ -6,13 +6,13 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 
 const CHANGES = 1_000_000;
 const QUICK_CHANGES = 400_000;
-const QUICK_REDIS_CHANGES = 250_000;
+const QUICK_WIDE_CHANGES = 200_000;
 
 export const visible: Measure = {
   name: 'visible',
   about: 'one-leaf commits visible at the secondary a second, 100k leaves, in-process writer, durable at both sites',
   async run(bench) {
-    const { ours, always, none } = await race(bench, NARROW, ['always', 'none']);
+    const { ours, always, none } = await race(bench, NARROW, bench.size(CHANGES, QUICK_CHANGES), ['always', 'none']);
     const durable = ratio('visible', `visible a second, 100k leaves, against ${nameOf('always')}`, ours, always, 3);
     const inMemory = ratio('visible', `visible a second, 100k leaves, against ${nameOf('none')}`, ours, none, 1);
     return bench.hasRedis ? [durable, inMemory] : [durable];
@@ -23,21 +23,19 @@ export const wide: Measure = {
   name: 'wide',
   about: 'the same on 1M leaves in 100k-wide objects',
   async run(bench) {
-    const { ours, always } = await race(bench, WIDE, ['always']);
+    const { ours, always } = await race(bench, WIDE, bench.size(CHANGES, QUICK_WIDE_CHANGES), ['always']);
     return [ratio('wide', `visible a second, 1M leaves in 100k-wide objects, against ${nameOf('always')}`, ours, always, 2)];
   },
 };
 
 type Racer = 'ours' | 'always' | 'none';
 
-async function race(bench: Bench, shape: Shape, files: readonly RedisFile[]): Promise<Record<Racer, number[]>> {
+async function race(bench: Bench, shape: Shape, changes: number, files: readonly RedisFile[]): Promise<Record<Racer, number[]>> {
   const pair = await bench.pair(shape);
-  const changes = bench.size(CHANGES, QUICK_CHANGES);
-  const redisChanges = bench.size(CHANGES, QUICK_REDIS_CHANGES);
   const racer = async (file: RedisFile) => {
     if (!bench.hasRedis || !files.includes(file)) return undefined;
     const redis = await bench.redis(file, shape);
-    return () => redis.throughput(redisChanges);
+    return () => redis.throughput(changes);
   };
   const contest = {
     ours: async () => (await pair.throughput(changes)).visiblePerSecond,

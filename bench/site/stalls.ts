@@ -12,6 +12,8 @@ export interface Stalls {
   readonly worstMs: number;
   /** The same, without the garbage collection in it. */
   readonly worstBeyondGcMs: number;
+  /** What the process itself ran in that one; the rest of it the machine gave to others, or it waited for the disk. */
+  readonly ranMs: number;
 }
 
 interface Span {
@@ -19,17 +21,23 @@ interface Span {
   readonly to: number;
 }
 
+interface Gap extends Span {
+  readonly ranMs: number;
+}
+
 /** Looks for stretches in which the event loop had no turn. */
 export class StallProbe {
-  readonly #gaps: Span[] = [];
+  readonly #gaps: Gap[] = [];
   readonly #collections: Span[] = [];
   readonly #observer = new PerformanceObserver(list => this.#collected(list.getEntries()));
   #timer: NodeJS.Timeout | undefined;
   #last = performance.now();
+  #lastRanMs = 0;
 
   start(): void {
     this.#observer.observe({ entryTypes: ['gc'] });
     this.#last = performance.now();
+    this.#lastRanMs = ranMs();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -38,22 +46,33 @@ export class StallProbe {
     await sleep(SETTLE_MS);
     this.#collected(this.#observer.takeRecords());
     this.#observer.disconnect();
+    const beyond = (gap: Gap) => lengthOf(gap) - overlap(gap, this.#collections);
+    const worst = this.#gaps.toSorted((a, b) => beyond(b) - beyond(a))[0];
     return {
       worstMs: Math.max(0, ...this.#gaps.map(lengthOf)),
-      worstBeyondGcMs: Math.max(0, ...this.#gaps.map(gap => lengthOf(gap) - overlap(gap, this.#collections))),
+      worstBeyondGcMs: worst === undefined ? 0 : beyond(worst),
+      ranMs: worst?.ranMs ?? 0,
     };
   }
 
   #tick(): void {
     const to = performance.now();
     const from = this.#last + TICK_MS;
+    const ran = ranMs();
+    if (to - from >= LEAST_GAP_MS) this.#gaps.push({ from, to, ranMs: ran - this.#lastRanMs });
     this.#last = to;
-    if (to - from >= LEAST_GAP_MS) this.#gaps.push({ from, to });
+    this.#lastRanMs = ran;
   }
 
   #collected(entries: readonly { readonly startTime: number; readonly duration: number }[]): void {
     for (const { startTime, duration } of entries) this.#collections.push({ from: startTime, to: startTime + duration });
   }
+}
+
+/** User and system time of this thread. */
+function ranMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1e3;
 }
 
 function lengthOf({ from, to }: Span): number {

@@ -379,7 +379,7 @@ describe('a snapshot at a secondary', () => {
     await simulation.pass(10);
     link.lose('lost');
     await simulation.pass(100);
-    expect([secondary.store.position.revision, secondary.storage.snapshot]).toEqual([0, undefined]);
+    expect([secondary.store.position.revision, secondary.storage.snapshot, secondary.journal.unfinished]).toEqual([0, undefined, 0]);
     expect(secondary.consumer.state.state).toBe('offline');
     const next = await secondary.connect(history.hello());
     for (const bytes of beginSnapshot(next)) next.say({ type: 'snapshot-chunk', bytes });
@@ -439,6 +439,21 @@ describe('a snapshot at a secondary', () => {
     link.say({ type: 'snapshot-end', chunks: chunks.length });
     await simulation.pass(1000);
     expect(old.closed?.reason).toBe('replaced');
+    expect([secondary.journal.unfinished, secondary.journal.mostUnfinished]).toEqual([0, 1]);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('has taken in what came before it: such a frame is a duplicate', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1]) link.say(history.message(index));
+    const chunks = beginSnapshot(link);
+    for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
+    link.say({ type: 'snapshot-end', chunks: chunks.length });
+    await history.grow(simulation, 1);
+    link.say(history.message(history.frames.length - 1));
+    link.say(history.message(3));
+    await simulation.pass(1000);
+    expect(link.closed).toBeUndefined();
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 });

@@ -39,6 +39,9 @@ export class VirtualJournal implements Journal {
   readonly failure = undefined;
   readonly storedBytes = 0;
   state: JournalState = 'open';
+  /** Snapshots begun and neither committed nor aborted, and the most there were at once. */
+  unfinished = 0;
+  mostUnfinished = 0;
   /** Milliseconds of virtual time that a group takes. */
   syncMs = 1;
   readonly #storage: VirtualStorage;
@@ -150,6 +153,8 @@ export class VirtualJournal implements Journal {
 
   createSnapshot(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter> {
     const chunks: Uint8Array[] = [];
+    this.unfinished += 1;
+    this.mostUnfinished = Math.max(this.mostUnfinished, this.unfinished);
     return Promise.resolve({
       write: async chunk => {
         chunks.push(Uint8Array.from(chunk));
@@ -157,6 +162,7 @@ export class VirtualJournal implements Journal {
       },
       commit: async () => {
         await this.#sync();
+        this.unfinished -= 1;
         this.#storage.snapshot = { header, chunks };
         if (options?.replace === true) {
           this.#storage.base = header.position;
@@ -166,7 +172,10 @@ export class VirtualJournal implements Journal {
           this.#events.emit('progress');
         }
       },
-      abort: () => Promise.resolve(),
+      abort: async () => {
+        await this.#sync();
+        this.unfinished -= 1;
+      },
     });
   }
 

@@ -6,7 +6,7 @@ import type { ConsumerConfiguration } from '../configuration/configuration.ts';
 import { type ConfigurationSource, readConsumerConfiguration } from '../configuration/reading.ts';
 import { VERSION } from '../version.ts';
 import { checkSettings, directoryOf } from './settings.ts';
-import { checkWire, consumerTransport, watched } from './wire.ts';
+import { checkWire, consumerTransport, held } from './wire.ts';
 
 const QUARANTINE_DIRECTORY = 'quarantine';
 
@@ -34,7 +34,7 @@ export async function openConsumer(
 ): Promise<Consumer> {
   const consumer = new Consumer({
     store,
-    transport: watched(consumerTransport(store, configuration), gaveUp),
+    transport: held(consumerTransport(store, configuration), gaveUp),
     program: `evertree ${VERSION}`,
     keepQuarantined: (frame, error) => keepQuarantined(store, frame, error),
   });

@@ -5,7 +5,7 @@ import type { ProducerConfiguration } from '../configuration/configuration.ts';
 import { type ConfigurationSource, readProducerConfiguration } from '../configuration/reading.ts';
 import { VERSION } from '../version.ts';
 import { checkSettings } from './settings.ts';
-import { checkWire, producerTransports } from './wire.ts';
+import { checkWire, held, producerTransports } from './wire.ts';
 
 /**
  * Feeds the secondaries that a configuration names from a primary's store, until the producer is closed. The store stays open.
@@ -23,7 +23,7 @@ export async function startProducer(store: Store, configuration: ConfigurationSo
 export async function openProducer(store: Store, configuration: ProducerConfiguration): Promise<Producer> {
   const producer = new Producer({
     store,
-    transports: producerTransports(store, configuration),
+    transports: producerTransports(store, configuration).map(transport => held(transport)),
     limits: { ...optional('windowBytes', configuration.limits.windowBytes) },
     program: `evertree ${VERSION}`,
   });

@@ -42,11 +42,20 @@ export function consumerTransport(store: Store, configuration: ConsumerConfigura
   });
 }
 
-/** The same transport; `gaveUp` is told when it fails for good and will not try again. */
-export function watched(transport: Transport, gaveUp: (error: Error) => void): Transport {
+/** Node's longest delay; what runs then is nothing. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/**
+ * The same transport, as a part of a running process: like a server that listens it keeps the process alive until it is closed, also
+ * between two attempts to dial.
+ * @param gaveUp told when it fails for good and will not try again
+ */
+export function held(transport: Transport, gaveUp: (error: Error) => void = () => undefined): Transport {
+  let hold: NodeJS.Timeout | undefined;
   return {
     remotes: transport.remotes,
     open(events: TransportEvents) {
+      hold = setInterval(() => undefined, LONGEST_MS);
       return transport.open({
         link: link => events.link(link),
         failed(remote, error, retryInMs) {
@@ -55,7 +64,10 @@ export function watched(transport: Transport, gaveUp: (error: Error) => void): T
         },
       });
     },
-    close: () => transport.close(),
+    async close() {
+      clearInterval(hold);
+      await transport.close();
+    },
   };
 }
 

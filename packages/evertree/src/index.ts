@@ -2,6 +2,7 @@
 export { any, EvertreeError, formatPath, formatPosition, isEvertreeError, parsePath, parsePosition, samePosition } from '@evertree/core';
 export type {
   Batch,
+  ChangeType,
   ChangeSet,
   Commit,
   CommitOptions,
@@ -10,6 +11,7 @@ export type {
   ErrorDetails,
   ExactPosition,
   GuardSchema,
+  Modification,
   Operation,
   Path,
   PathLike,

@@ -53,24 +53,15 @@ interface Away {
 }
 
 function figures({ changes, before, most, after, caughtUpMs }: Away): Figure[] {
-  const more = (bytes: number) => (bytes - before) / MEBIBYTE;
-  const figure = (title: string, value: number, most: number, detail: string): Figure => ({
-    measure: 'away',
-    title,
-    value,
-    unit: 'MiB more',
-    floor: atMost(most),
-    detail,
-  });
-  const millions = changes / 1e6;
+  const whileAway = `the primary's memory while a secondary is away and ${changes / 1e6}M changes are committed`;
+  const looks = `${(before / MEBIBYTE).toFixed(0)} MiB before, ${STEPS} looks`;
   const caughtUp = `the secondary was equal and durable ${(caughtUpMs / 1e3).toFixed(1)} s after its start`;
   return [
-    figure(
-      `the primary's memory while a secondary is away and ${millions}M changes are committed`,
-      more(most),
-      (MOST_MEBIBYTES * changes) / CHANGES,
-      `${(before / MEBIBYTE).toFixed(0)} MiB before, ${STEPS} looks`,
-    ),
-    figure('the same when it is back', more(after), BACK_MEBIBYTES, caughtUp),
+    figure(whileAway, most - before, (MOST_MEBIBYTES * changes) / CHANGES, looks),
+    figure('the same when it is back', after - before, BACK_MEBIBYTES, caughtUp),
   ];
+}
+
+function figure(title: string, moreBytes: number, floorMebibytes: number, detail: string): Figure {
+  return { measure: 'away', title, value: moreBytes / MEBIBYTE, unit: 'MiB more', floor: atMost(floorMebibytes), detail };
 }

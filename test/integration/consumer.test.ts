@@ -59,6 +59,7 @@ class Secondary {
   readonly simulation: Simulation;
   readonly reports: Report[] = [];
   readonly kept: { readonly bytes: Uint8Array; readonly error: EvertreeError }[] = [];
+  keepFails = false;
   storage = new VirtualStorage();
   transport!: ScriptedTransport;
   journal!: VirtualJournal;
@@ -74,7 +75,10 @@ class Secondary {
     this.journal = new VirtualJournal('s', this.storage, clock);
     this.store = await Store.open({ journal: this.journal, clock, random, report: report => void this.reports.push(report) });
     this.transport = new ScriptedTransport();
-    const keepQuarantined = (bytes: Uint8Array, error: EvertreeError): void => void this.kept.push({ bytes, error });
+    const keepQuarantined = (bytes: Uint8Array, error: EvertreeError): void => {
+      if (this.keepFails) throw new Error('no room');
+      this.kept.push({ bytes, error });
+    };
     this.consumer = new Consumer({ store: this.store, transport: this.transport, limits, keepQuarantined });
     await this.consumer.open();
   }
@@ -212,6 +216,15 @@ describe('quarantine', () => {
     expect(secondary.kept).toMatchObject([{ bytes, error: { code } }]);
     expect(secondary.consumer.state).toMatchObject({ state: 'quarantined', lastError: secondary.kept[0]!.error.message });
     expect(secondary.reports.filter(report => report.event === 'frame-quarantined').length).toBe(1);
+  });
+
+  it('holds also when the frame can not be kept for people', async () => {
+    secondary.keepFails = true;
+    const link = await secondary.connect(history.hello());
+    link.say({ type: 'frame', bytes: Buffer.from('not a frame') });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('quarantined');
+    expect(secondary.reports.map(({ event }) => event)).toContain('frame-not-kept');
   });
 
   it('refuses every link with its reason, until a restart tries again', async () => {

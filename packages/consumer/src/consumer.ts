@@ -228,8 +228,21 @@ export class Consumer implements AsyncDisposable {
     this.#quarantine = error;
     this.#lastError = error.message;
     this.#tell({ level: 'error', event: 'frame-quarantined', message: error.message, details: { code: error.code, ...error.details } });
-    if (bytes !== undefined) this.#options.keepQuarantined?.(bytes, error);
+    if (bytes !== undefined) this.#keep(bytes, error);
     this.#refresh(true);
+  }
+
+  #keep(bytes: Uint8Array, error: EvertreeError): void {
+    try {
+      this.#options.keepQuarantined?.(bytes, error);
+    } catch (cause) {
+      this.#tell({
+        level: 'warn',
+        event: 'frame-not-kept',
+        message: `the frame could not be kept: ${String(cause)}`,
+        details: { error: cause },
+      });
+    }
   }
 
   #resynced(site: string, reason: string): void {

@@ -8,17 +8,19 @@ import type { Tree } from './tree.ts';
  * `tree.undo` takes it back.
  */
 export class ApplySink implements BodySink {
+  note: EpochNote | undefined;
   readonly #tree: Tree;
   // By the dictionary's numbers: the node, its parent's number, its depth.
-  #nodes: TreeNode[];
-  readonly #parents: number[] = [0, 0];
-  readonly #levels: number[] = [0, 0];
-  note: EpochNote | undefined;
+  readonly #nodes: TreeNode[];
+  readonly #parents: number[];
+  readonly #levels: number[];
+  #count = 1;
 
   constructor(tree: Tree) {
     this.#tree = tree;
-    const root = tree.ownRoot();
-    this.#nodes = [root, root];
+    ({ nodes: this.#nodes, parents: this.#parents, levels: this.#levels } = tree.named);
+    this.#nodes[1] = tree.ownRoot();
+    this.#levels[1] = 0;
   }
 
   epoch(note: EpochNote): void {
@@ -33,9 +35,10 @@ export class ApplySink implements BodySink {
     const level = this.#levels[parent]!;
     const above = this.#nodes[parent]!;
     const known = lookupHashed(above, key, keyLo);
-    this.#nodes.push(this.#tree.step(above, key, keyLo, keyHi, level, known));
-    this.#parents.push(parent);
-    this.#levels.push(level + 1);
+    const id = ++this.#count;
+    this.#nodes[id] = this.#tree.step(above, key, keyLo, keyHi, level, known);
+    this.#parents[id] = parent;
+    this.#levels[id] = level + 1;
     if (known === undefined) this.#touch(parent);
   }
 
@@ -55,10 +58,8 @@ export class ApplySink implements BodySink {
 
   putRoot(child: Child): void {
     this.#tree.put([], child);
-    const root = this.#tree.ownRoot();
-    this.#nodes = [root, root];
     // The dictionary goes on, and none of its old nodes is named again: writers find numbers on the nodes themselves.
-    for (let id = 2; id < this.#parents.length; id++) this.#nodes.push(root);
+    this.#nodes[1] = this.#tree.ownRoot();
   }
 
   #touch(id: number): void {

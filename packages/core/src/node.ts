@@ -32,23 +32,24 @@ const NARROW_LIMIT = 32;
 
 /** An object of the tree. Only the current generation's nodes are ever changed; see Tree. */
 export class TreeNode {
+  // In the order in which a walk, then a mix reads them: what a walk reads is in one cache line. Measured on a million leaves.
   generation: number;
-  size = 0;
   fields: Fields | undefined = new Fields();
   branch: Branch<Child> | undefined = undefined;
-  /** Sum of the children's mixes: the digest, before it is closed. */
-  sumLo = 0;
-  sumHi = 0;
-  /** Hash of the key it stands under, and what its parent's sum holds for it. */
-  keyLo = 0;
-  keyHi = 0;
-  partLo = 0;
-  partHi = 0;
   /** Its sum changed since its part was last mixed. */
   touched = false;
   /** The frame that last named it in its dictionary, and as what. */
   frame = 0;
   frameId = 0;
+  /** Hash of the key it stands under, and what its parent's sum holds for it. */
+  keyLo = 0;
+  keyHi = 0;
+  partLo = 0;
+  partHi = 0;
+  /** Sum of the children's mixes: the digest, before it is closed. */
+  sumLo = 0;
+  sumHi = 0;
+  size = 0;
 
   constructor(generation: number) {
     this.generation = generation;

@@ -23,11 +23,17 @@ export class Tree {
   generation = 1;
   /** The nodes that the last put, delete or reach went through, from the root; one for each segment but the last. */
   readonly trail: TreeNode[] = [];
+  /** For ApplySink: the nodes that a frame names. Kept from frame to frame, as growing them anew each time costs more than a little. */
+  readonly named: { readonly nodes: TreeNode[]; readonly parents: number[]; readonly levels: number[] } = {
+    nodes: [],
+    parents: [],
+    levels: [],
+  };
   /** Every assignment since `undo.clear()`, to take back. */
   readonly undo = new UndoLog();
   #trailEnd = -1;
-  /** By depth: touched nodes, each followed by its parent. */
-  readonly #touched: TreeNode[][] = [];
+  /** By depth. */
+  readonly #touched: TouchedLevel[] = [];
 
   constructor(root?: TreeNode) {
     this.root = root ?? new TreeNode(1);
@@ -111,17 +117,13 @@ export class Tree {
   /** Marks a node (and not its parents) as to be mixed again. `level`: its depth; the root has none to be mixed into. */
   markTouched(node: TreeNode, parent: TreeNode, level: number): void {
     node.touched = true;
-    (this.#touched[level] ??= []).push(node, parent);
+    while (this.#touched.length <= level) this.#touched.push(new TouchedLevel());
+    this.#touched[level]!.push(node, parent);
   }
 
   /** Brings every part up to date. */
   mixTouched(): void {
-    for (let level = this.#touched.length - 1; level > 0; level--) {
-      const nodes = this.#touched[level];
-      if (nodes === undefined || nodes.length === 0) continue;
-      for (let index = 0; index < nodes.length; index += 2) mixAgain(nodes[index]!, nodes[index + 1]!);
-      nodes.length = 0;
-    }
+    for (let level = this.#touched.length - 1; level > 0; level--) this.#touched[level]!.mix();
   }
 
   /** Digest of the whole tree, 16 hex digits. */
@@ -141,7 +143,7 @@ export class Tree {
 
   /** Goes back to a root that was pinned; nothing that came after it is left. */
   restore(root: TreeNode): void {
-    for (const nodes of this.#touched) if (nodes !== undefined) nodes.length = 0;
+    for (const level of this.#touched) level.clear();
     this.root = root;
     this.undo.clear();
   }
@@ -169,7 +171,7 @@ export class Tree {
   /** Takes back every change since `undo.clear()`, whatever way it was made. Costs a pass over the whole tree. */
   takeBackAll(): void {
     this.#takeBack();
-    for (const nodes of this.#touched) if (nodes !== undefined) nodes.length = 0;
+    for (const level of this.#touched) level.clear();
     sumAgain(this.root);
   }
 
@@ -237,6 +239,29 @@ export class Tree {
   }
 }
 
+/** Touched nodes of one depth with their parents. As the undo log, it keeps its arrays. */
+class TouchedLevel {
+  readonly #nodes: TreeNode[] = [];
+  readonly #parents: TreeNode[] = [];
+  #count = 0;
+
+  push(node: TreeNode, parent: TreeNode): void {
+    const at = this.#count++;
+    this.#nodes[at] = node;
+    this.#parents[at] = parent;
+  }
+
+  mix(): void {
+    for (let at = 0; at < this.#count; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
+    this.clear();
+  }
+
+  clear(): void {
+    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#parents.length = 0;
+    this.#count = 0;
+  }
+}
+
 /** What to assign, to undo what was assigned; the latest first. An entry without a node is the whole root. */
 class UndoLog {
   // Arrays with a count of their own: setting `length` to 0 at every commit would allocate them anew at the next.
@@ -257,7 +282,7 @@ class UndoLog {
   }
 
   clear(): void {
-    if (this.#count > KEPT_UNDO_ENTRIES) this.#nodes.length = this.#keys.length = this.#old.length = 0;
+    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#keys.length = this.#old.length = 0;
     this.#count = 0;
   }
 
@@ -267,8 +292,8 @@ class UndoLog {
   }
 }
 
-/** Entries that an undo log may keep allocated, with what they refer to, after it was cleared. */
-const KEPT_UNDO_ENTRIES = 16_384;
+/** Entries that a list may keep allocated, with what they refer to, after it was cleared. */
+const KEPT_ENTRIES = 16_384;
 
 /** What stands at a path below a root, or undefined. Reads may go on into arrays, by index, and into objects inside them. */
 export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {

@@ -155,6 +155,19 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     expect(isEvertreeError(refused, 'DAMAGED')).toBe(true);
   });
 
+  test('a seal that was read last says nothing of what was read before', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const journal = await open(disk);
+    await fill(journal, chain, 40, 200);
+    const [, sealed] = disk.files.filter(path => path.endsWith('.evj')).toSorted();
+    const copied = await open(disk.copy((path, bytes) => (path === sealed ? withHole(path, bytes) : bytes)));
+    expect(copied.last.revision).toBe(Number(sealed!.slice(-20, -4)));
+    await expectPrefix(copied, chain);
+    await copied.close();
+    await journal.close();
+  });
+
   test('on a real file system, while frames are written as fast as they go', async () => {
     const root = await mkdtemp(join(tmpdir(), 'evertree-copy-'));
     const chain = new FrameChain();

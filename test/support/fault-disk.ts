@@ -295,36 +295,56 @@ export class FaultDisk implements Disk {
       if (data.length > room) throw diskError('ENOSPC', 'write', path);
       return changes;
     };
+    // Another file may have the descriptor once this one is closed: a late write would go there.
+    const descriptor = { open: true, calls: 0 };
+    const assertOpen = () => {
+      if (!descriptor.open) throw diskError('EBADF', 'use', path);
+    };
+    const during = async <T>(task: () => Promise<T>): Promise<T> => {
+      assertOpen();
+      descriptor.calls++;
+      return task().finally(() => descriptor.calls--);
+    };
     return {
-      size: async () => inode.seen.length,
-      read: async (buffer, offset) => {
-        await turn('read');
-        return inode.seen.copy(buffer, 0, offset, offset + buffer.length);
-      },
-      write: async (buffers, offset) => {
-        await turn('write', buffers);
-        const changes = write(buffers, offset);
-        await nextTurn();
-        if (options.durableWrites === true && !this.#dead) inode.sync(changes);
-      },
+      size: () => during(async () => inode.seen.length),
+      read: (buffer, offset) =>
+        during(async () => {
+          await turn('read');
+          return inode.seen.copy(buffer, 0, offset, offset + buffer.length);
+        }),
+      write: (buffers, offset) =>
+        during(async () => {
+          await turn('write', buffers);
+          const changes = write(buffers, offset);
+          await nextTurn();
+          if (options.durableWrites === true && !this.#dead) inode.sync(changes);
+        }),
       writeSync: (buffers, offset) => {
+        assertOpen();
         this.#enter('write', path, buffers);
         const changes = write(buffers, offset);
         if (options.durableWrites === true) inode.sync(changes);
       },
-      sync: async () => {
-        await turn('sync');
-        inode.sync();
-      },
+      sync: () =>
+        during(async () => {
+          await turn('sync');
+          inode.sync();
+        }),
       syncSync: () => {
+        assertOpen();
         this.#enter('sync', path);
         inode.sync();
       },
-      truncate: async length => {
-        await turn('truncate');
-        inode.truncate(length);
+      truncate: length =>
+        during(async () => {
+          await turn('truncate');
+          inode.truncate(length);
+        }),
+      close: async () => {
+        assertOpen();
+        if (descriptor.calls > 0) throw diskError('EBUSY', 'close', path);
+        descriptor.open = false;
       },
-      close: async () => undefined,
     };
   }
 

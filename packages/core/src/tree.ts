@@ -1,6 +1,8 @@
-import { closeSum, formatDigest, hashKey, hashLeaf, lanes, mix } from './digest.ts';
-import { adopt, assign, copyNode, forEachChild, lookup, lookupHashed, TreeNode, type Child } from './node.ts';
+import { closeSum, formatDigest, hashKey, hashLeaf, lanes } from './digest.ts';
+import { adopt, assign, copyNode, lookup, lookupHashed, TreeNode, type Child } from './node.ts';
 import { sameContent } from './content.ts';
+import { sumAgain, TouchedLevel } from './touched-level.ts';
+import { UndoLog } from './undo-log.ts';
 import { checkNewKeys, invalidPath, type Path } from './path.ts';
 import type { Value } from './value.ts';
 
@@ -239,62 +241,6 @@ export class Tree {
   }
 }
 
-/** Touched nodes of one depth with their parents. As the undo log, it keeps its arrays. */
-class TouchedLevel {
-  readonly #nodes: TreeNode[] = [];
-  readonly #parents: TreeNode[] = [];
-  #count = 0;
-
-  push(node: TreeNode, parent: TreeNode): void {
-    const at = this.#count++;
-    this.#nodes[at] = node;
-    this.#parents[at] = parent;
-  }
-
-  mix(): void {
-    for (let at = 0; at < this.#count; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
-    this.clear();
-  }
-
-  clear(): void {
-    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#parents.length = 0;
-    this.#count = 0;
-  }
-}
-
-/** What to assign, to undo what was assigned; the latest first. An entry without a node is the whole root. */
-class UndoLog {
-  // Arrays with a count of their own: setting `length` to 0 at every commit would allocate them anew at the next.
-  readonly #nodes: (TreeNode | undefined)[] = [];
-  readonly #keys: string[] = [];
-  readonly #old: (Child | undefined)[] = [];
-  #count = 0;
-
-  get empty(): boolean {
-    return this.#count === 0;
-  }
-
-  push(node: TreeNode | undefined, key: string, old: Child | undefined): void {
-    const at = this.#count++;
-    this.#nodes[at] = node;
-    this.#keys[at] = key;
-    this.#old[at] = old;
-  }
-
-  clear(): void {
-    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#keys.length = this.#old.length = 0;
-    this.#count = 0;
-  }
-
-  takeBack(assignOld: (node: TreeNode | undefined, key: string, old: Child | undefined) => void): void {
-    for (let at = this.#count - 1; at >= 0; at--) assignOld(this.#nodes[at], this.#keys[at]!, this.#old[at]);
-    this.clear();
-  }
-}
-
-/** Entries that a list may keep allocated, with what they refer to, after it was cleared. */
-const KEPT_ENTRIES = 16_384;
-
 /** What stands at a path below a root, or undefined. Reads may go on into arrays, by index, and into objects inside them. */
 export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {
   let at: Child | Value | undefined = root;
@@ -317,42 +263,6 @@ export function digestOf(child: Child | Value): string {
   if (child instanceof TreeNode) closeSum(child.sumLo, child.sumHi);
   else hashLeaf(child);
   return formatDigest(lanes.lo, lanes.hi);
-}
-
-function mixAgain(node: TreeNode, parent: TreeNode): void {
-  node.touched = false;
-  closeSum(node.sumLo, node.sumHi);
-  mix(node.keyLo, node.keyHi);
-  parent.sumLo = (parent.sumLo - node.partLo + lanes.lo) | 0;
-  parent.sumHi = (parent.sumHi - node.partHi + lanes.hi) | 0;
-  node.partLo = lanes.lo;
-  node.partHi = lanes.hi;
-}
-
-/** Computes every sum below a node from nothing. */
-function sumAgain(node: TreeNode): void {
-  let lo = 0;
-  let hi = 0;
-  forEachChild(node, (key, child) => {
-    if (child instanceof TreeNode) {
-      sumAgain(child);
-      closeSum(child.sumLo, child.sumHi);
-      mix(child.keyLo, child.keyHi);
-      child.partLo = lanes.lo;
-      child.partHi = lanes.hi;
-    } else {
-      hashKey(key);
-      const keyLo = lanes.lo;
-      const keyHi = lanes.hi;
-      hashLeaf(child);
-      mix(keyLo, keyHi);
-    }
-    lo = (lo + lanes.lo) | 0;
-    hi = (hi + lanes.hi) | 0;
-  });
-  node.sumLo = lo;
-  node.sumHi = hi;
-  node.touched = false;
 }
 
 function throughLeaf(path: Path | string, level: number, child: Child): Error {

@@ -1,0 +1,64 @@
+import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
+import { forEachChild, TreeNode } from './node.ts';
+
+/** Entries that a list may keep allocated, with what they refer to, after it was cleared. */
+const KEPT_ENTRIES = 16_384;
+
+/** Touched nodes of one depth with their parents. The arrays are kept: see UndoLog. */
+export class TouchedLevel {
+  readonly #nodes: TreeNode[] = [];
+  readonly #parents: TreeNode[] = [];
+  #count = 0;
+
+  push(node: TreeNode, parent: TreeNode): void {
+    const at = this.#count++;
+    this.#nodes[at] = node;
+    this.#parents[at] = parent;
+  }
+
+  mix(): void {
+    for (let at = 0; at < this.#count; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
+    this.clear();
+  }
+
+  clear(): void {
+    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#parents.length = 0;
+    this.#count = 0;
+  }
+}
+
+function mixAgain(node: TreeNode, parent: TreeNode): void {
+  node.touched = false;
+  closeSum(node.sumLo, node.sumHi);
+  mix(node.keyLo, node.keyHi);
+  parent.sumLo = (parent.sumLo - node.partLo + lanes.lo) | 0;
+  parent.sumHi = (parent.sumHi - node.partHi + lanes.hi) | 0;
+  node.partLo = lanes.lo;
+  node.partHi = lanes.hi;
+}
+
+/** Computes every sum below a node from nothing. */
+export function sumAgain(node: TreeNode): void {
+  let lo = 0;
+  let hi = 0;
+  forEachChild(node, (key, child) => {
+    if (child instanceof TreeNode) {
+      sumAgain(child);
+      closeSum(child.sumLo, child.sumHi);
+      mix(child.keyLo, child.keyHi);
+      child.partLo = lanes.lo;
+      child.partHi = lanes.hi;
+    } else {
+      hashKey(key);
+      const keyLo = lanes.lo;
+      const keyHi = lanes.hi;
+      hashLeaf(child);
+      mix(keyLo, keyHi);
+    }
+    lo = (lo + lanes.lo) | 0;
+    hi = (hi + lanes.hi) | 0;
+  });
+  node.sumLo = lo;
+  node.sumHi = hi;
+  node.touched = false;
+}

@@ -1,0 +1,34 @@
+import type { Child, TreeNode } from './node.ts';
+
+/** Entries that the log may keep allocated, with what they refer to, after it was cleared. */
+const KEPT_ENTRIES = 16_384;
+
+/** What to assign, to undo what was assigned; the latest first. An entry without a node is the whole root. */
+export class UndoLog {
+  // Arrays with a count of their own: setting `length` to 0 at every commit would allocate them anew at the next.
+  readonly #nodes: (TreeNode | undefined)[] = [];
+  readonly #keys: string[] = [];
+  readonly #old: (Child | undefined)[] = [];
+  #count = 0;
+
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  push(node: TreeNode | undefined, key: string, old: Child | undefined): void {
+    const at = this.#count++;
+    this.#nodes[at] = node;
+    this.#keys[at] = key;
+    this.#old[at] = old;
+  }
+
+  clear(): void {
+    if (this.#count > KEPT_ENTRIES) this.#nodes.length = this.#keys.length = this.#old.length = 0;
+    this.#count = 0;
+  }
+
+  takeBack(assignOld: (node: TreeNode | undefined, key: string, old: Child | undefined) => void): void {
+    for (let at = this.#count - 1; at >= 0; at--) assignOld(this.#nodes[at], this.#keys[at]!, this.#old[at]);
+    this.clear();
+  }
+}

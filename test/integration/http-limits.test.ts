@@ -180,7 +180,7 @@ describe('the close', () => {
     site = await HttpSite.start();
     const { port } = site.url;
     await expect(HttpSite.start({ port: Number(port) })).rejects.toMatchObject({
-      code: 'CONFIGURATION_INVALID',
+      code: 'UNREACHABLE',
       message: expect.stringContaining(port),
     });
     await site.server.close();

@@ -52,7 +52,8 @@ export interface HttpServer {
 
 /**
  * Listens, and answers as interface.md says.
- * @throws EvertreeError CONFIGURATION_INVALID for an address that is open without token or TLS, or that can't be listened on
+ * @throws EvertreeError CONFIGURATION_INVALID for an address that is open without token or TLS, UNREACHABLE for one that can't be
+ *   listened on
  */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   checkExposure(options);
@@ -227,5 +228,5 @@ function cannotListen(address: string, port: number, cause: NodeJS.ErrnoExceptio
     cause.code === 'EADDRINUSE'
       ? 'something else listens there; choose another with --http HOST:PORT'
       : `${cause.message}; check the address`;
-  return new EvertreeError('CONFIGURATION_INVALID', `HTTP can't listen on ${address}, port ${port}: ${reason}`, { address, port }, cause);
+  return new EvertreeError('UNREACHABLE', `HTTP can't listen on ${address}, port ${port}: ${reason}`, { address, port }, cause);
 }

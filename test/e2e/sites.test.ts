@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Running, run, start } from '../support/program.ts';
+import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
+import { until } from '../support/site-process.ts';
+
+const LIMIT_MS = 20_000;
+
+let folder: SiteFolder;
+const running: Running[] = [];
+
+beforeEach(async () => {
+  folder = await siteFolder();
+});
+afterEach(async () => {
+  for (const started of running.splice(0)) await started[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+/** Starts a site and waits until it says so. */
+async function site(args: readonly string[]): Promise<Running> {
+  const started = start(args, folder.path);
+  running.push(started);
+  await started.printed('"event":"started"', 'stderr', LIMIT_MS);
+  return started;
+}
+
+async function read(port: number, path: string): Promise<unknown> {
+  const response = await fetch(`http://127.0.0.1:${port}/data${path}`);
+  return response.ok ? response.json() : undefined;
+}
+
+describe("the ancestor's way: a secondary in one terminal, a primary in another", () => {
+  test.each([
+    ['the secondary first', true],
+    ['the primary first', false],
+  ])('%s', async (_name, secondaryFirst) => {
+    const [first, second] = secondaryFirst ? [folder.secondary, folder.primary] : [folder.primary, folder.secondary];
+    await site(first);
+    if (!secondaryFirst) await run(['put', '/early', 'true', '--url', `127.0.0.1:${folder.primaryHttp}`]);
+    await site(second);
+    await run(['put', '/hello', '"world"', '--url', `127.0.0.1:${folder.primaryHttp}`]);
+    await until('the secondary has it', async () => (await read(folder.secondaryHttp, '/hello')) === 'world', LIMIT_MS);
+    expect(await read(folder.secondaryHttp, '')).toEqual(secondaryFirst ? { hello: 'world' } : { early: true, hello: 'world' });
+    for (const stopped of running) expect(await stopped.stop('SIGTERM')).toMatchObject({ status: 0, stdout: '' });
+  });
+});
+
+describe('a site that stops', () => {
+  test('on SIGINT ends with 0 and goes on where it was', async () => {
+    const first = await site(folder.primary);
+    await run(['put', '/a', '1', '--url', `127.0.0.1:${folder.primaryHttp}`]);
+    expect((await first.stop('SIGINT')).status).toBe(0);
+    const second = await site(folder.primary);
+    expect(second.stderr).toContain('is a primary at 1-2');
+    expect(await read(folder.primaryHttp, '/a')).toBe(1);
+  });
+});
+
+describe('a site that may not start says why, changes nothing, and ends', () => {
+  test('with 3 in the other role than its directory', async () => {
+    await (await site(folder.primary)).stop();
+    const ended = await run(['secondary', ...folder.secondary.slice(1), '--data', 'a'], { cwd: folder.path });
+    expect(ended).toMatchObject({
+      status: 3,
+      stderr: expect.stringMatching(/belongs to a primary, and was to be started as a secondary.*WRONG_ROLE/),
+    });
+    await site(folder.primary);
+  });
+
+  test('with 1 when its directory is in use', async () => {
+    await site(folder.primary);
+    const ended = await run([...folder.primary.slice(0, -1), 'off'], { cwd: folder.path });
+    expect(ended).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/directory .* is in use by another process.*DIRECTORY_IN_USE/),
+    });
+  });
+
+  test('with 1 when its directory can not be made', async () => {
+    await folder.write('file', '');
+    const ended = await run([...folder.primary, '--data', join('file', 'a')], { cwd: folder.path });
+    expect(ended).toMatchObject({ status: 1, stderr: expect.stringMatching(/file\/a.*STORAGE_FAILED/) });
+  });
+
+  test.each(['wire', 'secondaryHttp'] as const)('with 1 when its port (%s) is in use', async which => {
+    const occupant = createServer().listen(folder[which], '127.0.0.1');
+    await once(occupant, 'listening');
+    try {
+      const ended = await run(folder.secondary, { cwd: folder.path });
+      expect(ended).toMatchObject({
+        status: 1,
+        stderr: expect.stringMatching(new RegExp(`can't listen on 127\\.0\\.0\\.1.*${folder[which]}.*UNREACHABLE`)),
+      });
+    } finally {
+      occupant.close();
+    }
+  });
+
+  test.each<[string, (folder: SiteFolder) => readonly string[], RegExp]>([
+    ['a configuration that is not there', () => ['primary', '--config', 'none.json'], /none\.json: does not exist/],
+    [
+      "the other role's configuration",
+      () => ['primary', '--config', 'consumer.json'],
+      /consumer\.json:1:2: netty-consumer configures a secondary/,
+    ],
+    ['no configuration', () => ['secondary'], /required option '--config <file>' not specified/],
+    [
+      'a Kafka configuration',
+      () => ['primary', '--config', 'kafka.json'],
+      /kafka\.json: kafka-connection is right, but this version has no Kafka transport yet/,
+    ],
+    [
+      'HTTP that others can reach',
+      ({ primary }) => [...primary, '--http', '0.0.0.0:8181'],
+      /auth is missing, and --http 0\.0\.0\.0:8181 can be reached[^]*tls is missing/,
+    ],
+    ['a name that is none', ({ primary }) => [...primary, '--site', 'a/b'], /"a\/b" is no name for a site/],
+  ])('with 2 for %s', async (_name, args, message) => {
+    await folder.write('kafka.json', { 'kafka-connection': { 'kafka-host': '127.0.0.1', 'kafka-port': 9092 } });
+    expect(await run(args(folder), { cwd: folder.path })).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
+  });
+});
+
+describe('a token', () => {
+  test('is asked for by HTTP and by the wire, and read from its file', async () => {
+    await folder.write('token', 'correct-horse-battery\n');
+    await folder.write('wrong', 'incorrect-horse-battery\n');
+    const auth = { 'token-file': 'token' };
+    await folder.write('consumer.json', { 'netty-consumer': { 'listening-port': folder.wire }, auth });
+    await folder.write('producer.json', { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire }, auth });
+    await site(folder.secondary);
+    await site(folder.primary);
+    const url = ['--url', `http://127.0.0.1:${folder.primaryHttp}`];
+    const put = (...more: string[]) => run(['put', '/a', '1', ...url, ...more], { cwd: folder.path });
+    expect(await put()).toMatchObject({ status: 1, stderr: expect.stringContaining('UNAUTHENTICATED') });
+    expect(await put('--token-file', 'wrong')).toMatchObject({ status: 1, stderr: expect.stringContaining('UNAUTHENTICATED') });
+    expect(await put('--token-file', 'none')).toMatchObject({ status: 2 });
+    expect(await put('--token-file', 'token', '--acknowledge', '1', '--wait', '20', '--json')).toMatchObject({
+      status: 0,
+      stdout: '{"position":{"epoch":1,"revision":2},"acknowledged":1}\n',
+    });
+  });
+});

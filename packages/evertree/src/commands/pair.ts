@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { Pair } from '../pair/pair.ts';
 import { portArgument } from './arguments.ts';
 import { onStopSignals } from './signals.ts';
 
@@ -22,6 +21,7 @@ export function addPair(program: Command): void {
     .addOption(new Option('--feed <feed>', 'what is written once a second').choices(['host', 'none']).default('host'))
     .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data /tmp/pair --http 9181 --feed none')
     .action(async (options: PairCommandOptions) => {
+      const { Pair } = await import('../pair/pair.ts');
       const pair = new Pair({ ...options, program: programName() });
       const signals = onStopSignals(
         () => pair.stop(),

@@ -1,17 +1,7 @@
 import type { Report, Reporter } from '@evertree/core';
 import pico from 'picocolors';
 import { createLogger, format, transports } from 'winston';
-
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
-
-export interface LogOptions {
-  readonly level: LogLevel;
-  /** `auto`: pretty on a terminal, JSON elsewhere. */
-  readonly format: LogFormat;
-}
+import { LOG_LEVELS, type LogOptions } from './options.ts';
 
 export interface Log {
   readonly report: Reporter;

@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Ended, type Running, run, start } from '../support/program.ts';
+import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
+import { until } from '../support/site-process.ts';
+
+const LIMIT_MS = 20_000;
+
+let folder: SiteFolder;
+let sites: readonly Running[];
+
+beforeAll(async () => {
+  folder = await siteFolder();
+  sites = [start([...folder.secondary, '--site', 'box-b'], folder.path), start([...folder.primary, '--site', 'box-a'], folder.path)];
+  for (const site of sites) await site.printed('"event":"started"', 'stderr', LIMIT_MS);
+});
+afterAll(async () => {
+  for (const site of sites) await site[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+function at(role: 'primary' | 'secondary'): string[] {
+  return ['--url', `http://127.0.0.1:${role === 'primary' ? folder.primaryHttp : folder.secondaryHttp}`];
+}
+
+function atPrimary(args: readonly string[], input?: string): Promise<Ended> {
+  return run([...args, ...at('primary')], { cwd: folder.path, ...(input === undefined ? {} : { input }) });
+}
+
+function atSecondary(args: readonly string[]): Promise<Ended> {
+  return run([...args, ...at('secondary')], { cwd: folder.path });
+}
+
+async function done(ended: Promise<Ended>): Promise<string> {
+  const { status, stdout, stderr } = await ended;
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return stdout;
+}
+
+/** What the primary has, asked without the program: what is not tried here need not start a process. */
+async function value(path: string): Promise<unknown> {
+  return (await fetch(`${at('primary')[1]}/data${path}`)).json();
+}
+
+async function positionOf(role: 'primary' | 'secondary'): Promise<string> {
+  const response = await fetch(`${at(role)[1]}/status`);
+  return JSON.stringify(((await response.json()) as { position: unknown }).position);
+}
+
+/** Waits until the secondary stands where the primary does. */
+async function equal(): Promise<void> {
+  await until('both are equal', async () => (await positionOf('primary')) === (await positionOf('secondary')), LIMIT_MS);
+}
+
+describe('data', () => {
+  test('put, get, merge, patch and delete', async () => {
+    expect(await done(atPrimary(['put', '/devices/r1', '{"mtu":1500,"up":true}']))).toMatch(/^\d+-\d+\n$/);
+    await done(atPrimary(['put', '/negative', '-5']));
+    await done(atPrimary(['put', '/piped', '-'], '{"from":["stdin"]}'));
+    await done(atPrimary(['merge', '/devices/r1', '{"mtu":null,"alarm":"low"}']));
+    expect(await value('')).toEqual({ devices: { r1: { up: true, alarm: 'low' } }, negative: -5, piped: { from: ['stdin'] } });
+    await done(atPrimary(['patch', '-'], '[{"op":"test","path":"/negative","value":-5},{"op":"move","from":"/negative","path":"/moved"}]'));
+    await done(atPrimary(['delete', '/piped']));
+    expect(await value('')).toEqual({ devices: { r1: { up: true, alarm: 'low' } }, moved: -5 });
+    expect(await done(atPrimary(['get', '/devices/r1']))).toBe('{\n  "alarm": "low",\n  "up": true\n}\n');
+  });
+
+  test.each(['/', '/~0~1', '/__proto__', '/..', '/%2F', `/😀${'k'.repeat(10_000)}`])('a key may be odd: %.12s', async path => {
+    await done(atPrimary(['put', `/odd${path}`, '"odd"']));
+    await equal();
+    expect(await done(atSecondary(['get', `/odd${path}`]))).toBe('"odd"\n');
+  });
+
+  test.each<[string, readonly string[], number, RegExp]>([
+    ['a path without its slash', ['get', 'devices'], 2, /does not begin with "\/"; write "\/devices"/],
+    ['no value', ['put', '/a', '{"a":'], 2, /not JSON.*line 1, column 6/],
+    ['a number that no double holds', ['put', '/a', '[9007199254740993]'], 2, /9007199254740993.*would become 9007199254740992/],
+    ['a number beyond all', ['merge', '/a', '{"b":1e400}'], 2, /1e400/],
+    ['a patch that is none', ['patch', '{}'], 2, /array of operations/],
+    ['nothing there', ['get', '/nothing'], 1, /nothing is at "\/nothing" \(NOT_FOUND\)/],
+    ['deleting nothing', ['delete', '/nothing'], 1, /NOT_FOUND/],
+    ['a path through a leaf', ['put', '/devices/r1/up/deeper', '1'], 1, /PATH_INVALID/],
+    ['a test that fails', ['patch', '[{"op":"test","path":"/devices","value":1}]'], 1, /TEST_FAILED/],
+    ['an unknown command', ['gett', '/a'], 2, /unknown command 'gett'[^]*Did you mean get\?/],
+    ['an unknown option', ['get', '/a', '--tokn', 'x'], 2, /unknown option '--tokn'/],
+    ['what belongs to later versions', ['switchover'], 2, /unknown command/],
+  ])('%s is told, with its exit status', async (_name, args, status, message) => {
+    const before = await value('');
+    expect(await atPrimary(args)).toMatchObject({ status, stdout: '', stderr: expect.stringMatching(message) });
+    expect(await value('')).toEqual(before);
+  });
+
+  test('a secondary refuses writes with 3', async () => {
+    await equal();
+    const before = await done(atSecondary(['export']));
+    for (const args of [
+      ['put', '/x', '1'],
+      ['delete', '/devices'],
+      ['merge', '/devices', '{}'],
+    ]) {
+      expect(await atSecondary(args)).toMatchObject({ status: 3, stderr: expect.stringContaining('NOT_PRIMARY') });
+    }
+    expect(await done(atSecondary(['export']))).toBe(before);
+  });
+
+  test('nobody there is told with the address', async () => {
+    expect(await run(['status', '--url', `http://127.0.0.1:${folder.wire === 1 ? 2 : 1}`])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('no site answers at http://127.0.0.1:1'),
+    });
+  });
+});
+
+describe('import and export', () => {
+  test('an import commits only what differs, as one transaction', async () => {
+    await folder.write('v1.json', { keep: { a: 1, b: [1, { c: 2 }] }, change: 'x', drop: {} });
+    await folder.write('v2.json', { keep: { a: 1, b: [1, { c: 2 }] }, change: 'y', add: { '/': null } });
+    await done(atPrimary(['import', 'v1.json', '--at', '/import']));
+    const first = JSON.parse(await done(atPrimary(['import', 'v2.json', '--at', '/import', '--json']))) as {
+      position: { revision: number };
+    };
+    expect(first).toMatchObject({ added: 1, replaced: 1, removed: 1 });
+    expect(await done(atPrimary(['import', 'v2.json', '--at', '/import']))).toBe('nothing differs; nothing was committed\n');
+    const response = await fetch(`${at('primary')[1]}/status`);
+    expect(await response.json()).toMatchObject({ position: { revision: first.position.revision } });
+    expect(await value('/import')).toEqual(JSON.parse(await readFile(join(folder.path, 'v2.json'), 'utf8')));
+  });
+
+  test('an export sorts its keys, and equal trees make equal texts', async () => {
+    await done(atPrimary(['put', '/sorted', '{"b":1,"a":{"z":[],"10":0,"9":0}}']));
+    await equal();
+    expect(await done(atPrimary(['export', '/sorted']))).toBe('{"a":{"10":0,"9":0,"z":[]},"b":1}\n');
+    expect(await done(atSecondary(['export']))).toBe(await done(atPrimary(['export'])));
+  });
+
+  test('a file that is missing or no JSON changes nothing', async () => {
+    await folder.write('broken.json', '{"a": 1,\n "b": }');
+    expect(await atPrimary(['import', 'none.json'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("none.json can't be read"),
+    });
+    expect(await atPrimary(['import', 'broken.json'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('broken.json: this is not JSON: at line 2, column 7'),
+    });
+  });
+});
+
+describe('watching', () => {
+  test('watch prints the state, then each change, and goes on where it was after a restart of the site', async () => {
+    await done(atPrimary(['put', '/watched', '{"a":1}']));
+    await using watching = start(['watch', '/watched/*', '--json', ...at('primary')]);
+    await watching.printed('"event":"state"');
+    await done(atPrimary(['put', '/watched/b', '2']));
+    await watching.printed('["put","/watched/b",2]');
+    await sites[1]?.stop('SIGTERM');
+    await watching.printed('asking again', 'stderr');
+    sites = [sites[0]!, start([...folder.primary, '--site', 'box-a'], folder.path)];
+    await sites[1]!.printed('"event":"started"', 'stderr', LIMIT_MS);
+    await done(atPrimary(['delete', '/watched/a']));
+    await watching.printed('["delete","/watched/a"]');
+    const events = watching.stdout
+      .trim()
+      .split('\n')
+      .map(line => (JSON.parse(line) as { event: string }).event);
+    expect(events).toEqual(['state', 'change', 'change']);
+  });
+
+  test('status names role, position, digest and peers; --watch prints a line a change', async () => {
+    await equal();
+    const status = JSON.parse(await done(atPrimary(['status', '--json']))) as { digest: string };
+    expect(status).toMatchObject({
+      site: 'box-a',
+      role: 'primary',
+      state: 'open',
+      peers: [{ site: 'box-b', state: 'replicate', lagRevisions: 0 }],
+    });
+    expect(JSON.parse(await done(atSecondary(['status', '--json'])))).toMatchObject({
+      site: 'box-b',
+      role: 'secondary',
+      digest: status.digest,
+      peers: [],
+    });
+    expect(await done(atPrimary(['status']))).toMatch(
+      /^box-a {2}primary {2}open\n[^]*digest {4}[0-9a-f]{16}\n {2}box-b {2}replicate, at \d+-\d+, lag 0 revisions/,
+    );
+    await using watching = start(['status', '--watch', '--json', ...at('secondary')]);
+    await watching.printed('"site":"box-b"');
+    const { position } = JSON.parse(await done(atPrimary(['put', '/seen', 'true', '--json']))) as { position: unknown };
+    await watching.printed(JSON.stringify(position));
+  });
+});
+
+describe('operation', () => {
+  test('snapshot, and forget of a peer', async () => {
+    expect(await done(atPrimary(['snapshot']))).toBe('the snapshot is written\n');
+    expect(await atPrimary(['forget', 'box-c'])).toMatchObject({ status: 1, stderr: expect.stringContaining('NOT_FOUND') });
+    expect(await atPrimary(['forget', 'box-b'])).toMatchObject({ status: 3, stderr: expect.stringContaining('is linked now') });
+    await sites[0]?.stop('SIGTERM');
+    expect(await done(atPrimary(['forget', 'box-b']))).toBe('box-b is forgotten\n');
+    const { peers } = JSON.parse(await done(atPrimary(['status', '--json']))) as { peers: readonly { site: string }[] };
+    expect(peers.map(peer => peer.site)).not.toContain('box-b');
+  });
+
+  test('check-config tells everything at once and ends with 2', async () => {
+    await folder.write('wrong.json', '{\n"netty-consumer": { "listening-port": 0 },\n"limitz": {}\n}');
+    const ended = await run(['check-config', 'wrong.json', 'consumer.json'], { cwd: folder.path });
+    expect(ended).toEqual({
+      status: 2,
+      stderr: '',
+      stdout:
+        'wrong.json:2:21: netty-consumer.listening-port is 0; write the port to listen on: a whole number from 1 to 65535\n' +
+        'wrong.json:3:1: limitz is not known; did you mean "limits"?\n' +
+        'consumer.json: right, for a secondary over WebSocket\n',
+    });
+  });
+
+  test.each(['--help', 'put --help', 'pair --help', 'status --help'])(
+    '%s is worth reading, and has nothing of later versions',
+    async args => {
+      const help = await done(run(args.split(' ')));
+      expect(help).toMatch(/Usage: evertree/);
+      expect(help).toMatch(/Example|Start with/);
+      expect(help).not.toMatch(/switchover|promote|divergence|backup|history|--at <revision/i);
+    },
+  );
+});

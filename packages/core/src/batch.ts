@@ -1,157 +1,187 @@
 import type { Operation } from './change-set.ts';
 import type { TreeNode } from './node.ts';
-import type { Path } from './path.ts';
+import { formatPath, ROOT, type Path } from './path.ts';
+import { hasWildcard, type Pattern } from './pattern.ts';
 import type { Position } from './position.ts';
-import { exportStanding, sameStanding, type Standing } from './standing.ts';
+import { exportStanding, forEachDifferentMatch, forEachMatch, sameStanding, type Standing } from './standing.ts';
 import { getFrom } from './tree.ts';
 import type { Value } from './value.ts';
 
 /**
- * - `write`: it was not there before, or was replaced, at this path or above.
- * - `subtree-modified`: something below it changed.
- * - `delete`: it is gone; in an initial batch, it is not there.
+ * - `write`: it is new, or was replaced whole by an operation at or above its path. Leaves and arrays are only ever written.
+ * - `subtree-modified`: operations below its path changed it.
+ * - `delete`: it is gone; in an initial batch, it isn't there.
  */
 export type ChangeType = 'write' | 'delete' | 'subtree-modified';
 
 /** What became of one place that a listener watches. */
 export interface Modification {
+  /** The pointer of the place. */
   readonly path: string;
   readonly segments: Path;
   readonly type: ChangeType;
-  /** Values are built when they are read; undefined where nothing stood. */
+  /**
+   * The value before and after; undefined where nothing stood. Each is made when it is first read, from a pinned tree: one that nobody
+   * reads costs nothing. Keep values rather than modifications, which keep two trees.
+   */
   readonly before: Value | undefined;
   readonly after: Value | undefined;
-  /** The commit's operations at, above or below this path; undefined where more than OPERATIONS_LIMIT were merged, and in an initial batch. */
+  /**
+   * The operations that made it so: those at or below the path, and the one above that took it along. Empty in an initial batch;
+   * undefined where too many commits were merged to keep theirs (then every change that is no `delete` is a `write`).
+   */
   readonly operations: readonly Operation[] | undefined;
 }
 
+/** What a listener is called with: the state when it was registered, then what each commit that concerns it changed. */
 export interface Batch {
-  /** Whether this is the first one: the present state at registration. */
+  /** Whether it is the first one, which tells the present state. */
   readonly initial: boolean;
-  /** The position before it; that of the previous batch, where there was one and nothing between them concerned the listener. */
+  /** The position that `before` belongs to. */
   readonly from: Position;
+  /** The position that `after` belongs to. */
   readonly position: Position;
-  /** Commit time of `position`, milliseconds since 1970. */
+  /** Commit time of `position`, in milliseconds since 1970. */
   readonly time: number;
   readonly changes: readonly Modification[];
-  /** How many commits it tells of: 1, or more where a listener fell behind; 0 for an initial one. */
+  /** How many commits it tells of: 1, or more where the listener fell behind; 0 for the initial one. */
   readonly merged: number;
 }
 
-/** Operations that a modification carries at the most. */
-const OPERATIONS_LIMIT = 10_000;
-
-/** A place of which a batch tells, before its values are looked at. */
-export interface Touched {
-  readonly segments: Path;
-  /** An operation was at the place or above it. */
-  readonly replaced: boolean;
+/** Two states of a tree, both pinned, and what led from the one to the other. */
+export interface Transition {
+  readonly before: TreeNode;
+  readonly after: TreeNode;
+  /** Those that concern the pattern in question, in order; undefined where they were not kept. */
   readonly operations: readonly Operation[] | undefined;
 }
 
-/** A batch on pinned roots: `changes` is made when it is asked for. */
-export class PinnedBatch implements Batch {
-  readonly initial: boolean;
-  readonly from: Position;
-  readonly position: Position;
-  readonly time: number;
-  readonly merged: number;
-  /** Undefined in an initial batch: nothing was there for the listener. */
-  readonly #before: TreeNode | undefined;
-  readonly #after: TreeNode;
-  /** By pointer. */
-  readonly #touched: ReadonlyMap<string, Touched>;
-  #changes: readonly Modification[] | undefined;
+/**
+ * The present state: a `write` for each place that matches. A pattern without wildcards has a place even where nothing stands: a
+ * `delete` tells so.
+ */
+export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
+  const modifications: Modification[] = [];
+  const add = (path: Path, type: ChangeType, standing: Standing): void => {
+    modifications.push(modification(path, type, undefined, standing, () => NO_OPERATIONS));
+  };
+  forEachMatch(root, pattern, ROOT, (path, standing) => add(path, 'write', standing));
+  if (modifications.length === 0 && !hasWildcard(pattern)) add(pattern as Path, 'delete', undefined);
+  return modifications;
+}
 
-  constructor(
-    step: {
-      readonly initial: boolean;
-      readonly from: Position;
-      readonly position: Position;
-      readonly time: number;
-      readonly merged: number;
-    },
-    before: TreeNode | undefined,
-    after: TreeNode,
-    touched: ReadonlyMap<string, Touched>,
-  ) {
-    this.initial = step.initial;
-    this.from = step.from;
-    this.position = step.position;
-    this.time = step.time;
-    this.merged = step.merged;
-    this.#before = before;
-    this.#after = after;
-    this.#touched = touched;
+const NO_OPERATIONS: readonly Operation[] = Object.freeze([]);
+
+/** What became of each place that matches a pattern, where its value is another one after than before. */
+export function modificationsOf(pattern: Pattern, transition: Transition): Modification[] {
+  const { before, after, operations } = transition;
+  const modifications: Modification[] = [];
+  for (const place of operations === undefined ? differentPlaces(pattern, transition) : operatedPlaces(pattern, operations, transition)) {
+    const old = getFrom(before, place.path);
+    const present = getFrom(after, place.path);
+    if (sameStanding(old, present)) continue;
+    const written = old === undefined || place.replaced ? 'write' : 'subtree-modified';
+    modifications.push(modification(place.path, present === undefined ? 'delete' : written, old, present, () => place.operations));
   }
+  return modifications;
+}
 
-  get changes(): readonly Modification[] {
-    return (this.#changes ??= this.#makeChanges());
-  }
+/** A place that matches a pattern and that operations reached. */
+interface Place {
+  readonly path: Path;
+  /** An operation at its path or above replaced it. */
+  replaced: boolean;
+  readonly operations: readonly Operation[] | undefined;
+}
 
-  /** One batch of several that follow each other: before of the first, after of the last. */
-  static merge(batches: readonly PinnedBatch[]): PinnedBatch {
-    const first = batches[0]!;
-    const last = batches.at(-1)!;
-    const touched = new Map<string, Touched>();
-    for (const batch of batches) for (const [pointer, item] of batch.#touched) touched.set(pointer, joined(touched.get(pointer), item));
-    const merged = batches.reduce((sum, batch) => sum + batch.merged, 0);
-    const { position, time } = last;
-    return new PinnedBatch({ initial: first.initial, from: first.from, position, time, merged }, first.#before, last.#after, touched);
-  }
+function differentPlaces(pattern: Pattern, { before, after }: Transition): Place[] {
+  const places: Place[] = [];
+  forEachDifferentMatch(before, after, pattern, ROOT, path => places.push({ path, replaced: true, operations: undefined }));
+  return places;
+}
 
-  #makeChanges(): readonly Modification[] {
-    const changes: Modification[] = [];
-    for (const [pointer, { segments, replaced, operations }] of this.#touched) {
-      const before = this.#before === undefined ? undefined : getFrom(this.#before, segments);
-      const after = getFrom(this.#after, segments);
-      if (sameStanding(before, after) && !this.initial) continue;
-      const type = after === undefined ? 'delete' : before === undefined || replaced ? 'write' : 'subtree-modified';
-      changes.push(new PinnedModification(pointer, segments, type, before, after, operations));
+function operatedPlaces(pattern: Pattern, operations: readonly Operation[], transition: Transition): Iterable<Place> {
+  const places = new Map<string, OperatedPlace>();
+  const above = new Map<string, number[]>();
+  const placeAt = (path: Path): OperatedPlace => {
+    const pointer = formatPath(path);
+    let place = places.get(pointer);
+    if (place === undefined) places.set(pointer, (place = new OperatedPlace(path, operations, above)));
+    return place;
+  };
+  for (const [index, { path }] of operations.entries()) {
+    if (path.length >= pattern.length) {
+      placeAt(path.slice(0, pattern.length)).reachedBy(index, path);
+      continue;
     }
-    return changes;
+    const pointer = formatPath(path);
+    const known = above.get(pointer);
+    if (known === undefined) above.set(pointer, [index]);
+    else known.push(index);
+    // The same path a second time leads to the same places: what differs is told by the trees before and after all operations.
+    if (known === undefined)
+      forEachDifferentMatch(transition.before, transition.after, pattern, path, found => (placeAt(found).replaced = true));
   }
+  return places.values();
 }
 
-function joined(earlier: Touched | undefined, later: Touched): Touched {
-  if (earlier === undefined) return later;
-  const count = (earlier.operations?.length ?? Infinity) + (later.operations?.length ?? Infinity);
-  const operations = count > OPERATIONS_LIMIT ? undefined : [...earlier.operations!, ...later.operations!];
-  return { segments: later.segments, replaced: earlier.replaced || later.replaced, operations };
-}
+class OperatedPlace implements Place {
+  readonly path: Path;
+  replaced = false;
+  readonly #all: readonly Operation[];
+  /** Indices of the operations at or below the path. */
+  readonly #own: number[] = [];
+  /** Indices of the operations above places, by their pointers. */
+  readonly #above: ReadonlyMap<string, readonly number[]>;
 
-class PinnedModification implements Modification {
-  readonly path: string;
-  readonly segments: Path;
-  readonly type: ChangeType;
-  readonly operations: readonly Operation[] | undefined;
-  readonly #before: Standing;
-  readonly #after: Standing;
-  #built: { before?: Value | undefined; after?: Value | undefined } = {};
-
-  constructor(
-    path: string,
-    segments: Path,
-    type: ChangeType,
-    before: Standing,
-    after: Standing,
-    operations: readonly Operation[] | undefined,
-  ) {
+  constructor(path: Path, all: readonly Operation[], above: ReadonlyMap<string, readonly number[]>) {
     this.path = path;
-    this.segments = segments;
-    this.type = type;
-    this.operations = operations;
-    this.#before = before;
-    this.#after = after;
+    this.#all = all;
+    this.#above = above;
   }
 
-  get before(): Value | undefined {
-    if (!('before' in this.#built)) this.#built.before = exportStanding(this.#before);
-    return this.#built.before;
+  reachedBy(index: number, path: Path): void {
+    this.#own.push(index);
+    if (path.length === this.path.length) this.replaced = true;
   }
 
-  get after(): Value | undefined {
-    if (!('after' in this.#built)) this.#built.after = exportStanding(this.#after);
-    return this.#built.after;
+  get operations(): readonly Operation[] {
+    const indices = [...this.#own];
+    for (let length = 0; length < this.path.length; length++) {
+      indices.push(...(this.#above.get(formatPath(this.path.slice(0, length))) ?? []));
+    }
+    return indices.toSorted((a, b) => a - b).map(index => this.#all[index]!);
   }
+}
+
+function modification(
+  segments: Path,
+  type: ChangeType,
+  before: Standing,
+  after: Standing,
+  operations: () => readonly Operation[] | undefined,
+): Modification {
+  const readBefore = once(() => exportStanding(before));
+  const readAfter = once(() => exportStanding(after));
+  const readOperations = once(operations);
+  // Own properties, so that a modification can be spread, compared and made into JSON.
+  return {
+    path: formatPath(segments),
+    segments,
+    type,
+    get before() {
+      return readBefore();
+    },
+    get after() {
+      return readAfter();
+    },
+    get operations() {
+      return readOperations();
+    },
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }

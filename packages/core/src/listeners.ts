@@ -1,121 +1,94 @@
-import { PinnedBatch, type Batch, type Touched } from './batch.ts';
 import type { Operation } from './change-set.ts';
-import { Delivery, type DeliveryOptions } from './delivery.ts';
+import { Delivery, type BatchCallback, type DeliveryOptions } from './delivery.ts';
 import type { TreeNode } from './node.ts';
-import { formatPath, type Path } from './path.ts';
+import type { Path } from './path.ts';
 import { PatternTrie } from './pattern-trie.ts';
-import { agrees, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './pattern.ts';
+import { parsePattern, type PatternLike } from './pattern.ts';
 import type { Position } from './position.ts';
-import { forEachDifferentMatch, forEachMatch, sameStanding } from './standing.ts';
-import { getFrom } from './tree.ts';
 
-/** What a commit made of the tree. Both roots are pinned; values are read from them, not from the operations. */
-export interface Change {
+/** One commit, with the trees before and after it, both pinned. Values are read from these, not from the operations. */
+export interface CommitEvent {
   readonly before: TreeNode;
   readonly after: TreeNode;
   readonly operations: readonly Operation[];
   readonly from: Position;
   readonly position: Position;
   readonly time: number;
-}
-
-interface Listening {
-  readonly pattern: Pattern;
-  readonly delivery: Delivery;
+  /** What its values take, nearly: what is held for a listener that has not been told of it. */
+  readonly bytes: number;
 }
 
 /**
- * The data-tree change listeners of a store, as MD-SAL's DOMDataTreeChangeListener: registration brings one initial batch with the
- * present state, then each commit that changes something a listener watches brings one batch.
+ * Whoever listens to a tree. A listener's first batch tells the present state, exactly once; every commit after it that changes
+ * something at, above or below a place its pattern matches makes a batch.
  *
- * A pattern without wildcards always gets its initial modification: a `write` with the value, or a `delete` where nothing stands. One
- * with wildcards gets a `write` for each match, and an empty batch where there is none.
+ * Batches come in commit order, never two at a time to one listener (a promise is awaited), and never from inside a commit. A listener
+ * that throws is reported and goes on; one that never resolves holds up itself alone. Of one that falls behind by more than
+ * `batchLimit` batches the waiting ones are merged into one: from the state before the first to that after the last.
+ *
+ * As MD-SAL's DOMDataTreeChangeListener, whose spurious modifications (equal before and after) never come.
  */
 export class Listeners {
-  readonly #listening = new PatternTrie<Listening>();
-  readonly #options: Omit<DeliveryOptions, 'name'>;
+  readonly #options: DeliveryOptions;
+  readonly #deliveries = new Set<Delivery>();
+  readonly #trie = new PatternTrie<Delivery>();
 
-  constructor(options: Omit<DeliveryOptions, 'name'>) {
+  constructor(options: DeliveryOptions) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#listening.size;
+    return this.#deliveries.size;
   }
 
-  /** Whether an operation at a path is at, above or below what some listener watches. Asked for each operation of each commit. */
+  /** Whether a change at this path has to be told to someone, and so needs the trees before and after. */
   concerns(path: Path): boolean {
-    return this.#listening.concerns(path);
+    return this.#trie.concerns(path);
   }
 
-  /** @throws EvertreeError PATH_INVALID */
+  /**
+   * Registers a listener. Disposing ends it: no call begins afterwards.
+   * @param now the present state, pinned
+   * @throws EvertreeError PATH_INVALID
+   */
   add(
-    patternLike: PatternLike,
-    callback: (batch: Batch) => void | Promise<void>,
+    pattern: PatternLike,
+    callback: BatchCallback,
     now: { readonly root: TreeNode; readonly position: Position; readonly time: number },
     options: { readonly name?: string } = {},
   ): Disposable {
-    const pattern = parsePattern(patternLike);
-    const watched = `on ${JSON.stringify(formatPattern(pattern))}`;
-    const delivery = new Delivery(callback, {
-      ...this.#options,
-      name: options.name === undefined ? watched : `${JSON.stringify(options.name)} ${watched}`,
-    });
-    const listening = { pattern, delivery };
-    this.#listening.add(pattern, listening);
-    delivery.push(initialBatch(pattern, now));
+    const delivery = new Delivery(parsePattern(pattern), callback, now, options.name, this.#options);
+    this.#deliveries.add(delivery);
+    this.#trie.add(delivery.pattern, delivery);
     return {
       [Symbol.dispose]: () => {
-        this.#listening.delete(pattern, listening);
-        delivery.end();
+        delivery.dispose();
+        this.#deliveries.delete(delivery);
+        this.#trie.delete(delivery.pattern, delivery);
       },
     };
   }
 
-  /** Queues a batch for each listener that a commit concerns; calls none. */
-  notify(change: Change): void {
-    const concerned = new Set<Listening>();
-    for (const { path } of change.operations) this.#listening.visit(path, listening => concerned.add(listening));
-    for (const { pattern, delivery } of concerned) {
-      const touched = touchedPlaces(pattern, change);
-      if (touched.size === 0) continue;
-      delivery.push(new PinnedBatch({ ...change, initial: false, merged: 1 }, change.before, change.after, touched));
+  /** Queues a commit for the listeners it concerns. Calls none of them. */
+  notify(event: CommitEvent): void {
+    const concerned = new Map<Delivery, Operation[]>();
+    for (const operation of event.operations) {
+      this.#trie.visit(operation.path, delivery => {
+        const operations = concerned.get(delivery);
+        if (operations === undefined) concerned.set(delivery, [operation]);
+        else operations.push(operation);
+      });
     }
+    const { before, after, from, position, time, bytes } = event;
+    for (const [delivery, operations] of concerned) delivery.push({ before, after, operations, from, position, time, bytes, merged: 1 });
   }
 
-  /** Ends all of them. */
+  /** Ends every listener; what waits is not delivered. */
   close(): void {
-    this.#listening.visit([], ({ delivery }) => delivery.end());
-  }
-}
-
-function initialBatch(pattern: Pattern, now: { readonly root: TreeNode; readonly position: Position; readonly time: number }): PinnedBatch {
-  const touched = new Map<string, Touched>();
-  const touch = (segments: Path): void => void touched.set(formatPath(segments), { segments, replaced: true, operations: undefined });
-  if (hasWildcard(pattern)) forEachMatch(now.root, pattern, [], touch);
-  else touch(pattern as Path);
-  const { position, time } = now;
-  return new PinnedBatch({ initial: true, from: position, position, time, merged: 0 }, undefined, now.root, touched);
-}
-
-/** The places that a pattern matches and a commit changed, by pointer. */
-function touchedPlaces(pattern: Pattern, { before, after, operations }: Change): Map<string, Touched> {
-  const touched = new Map<string, { segments: Path; replaced: boolean; operations: Operation[] }>();
-  const touch = (segments: Path, replaced: boolean, operation: Operation): void => {
-    const pointer = formatPath(segments);
-    const known = touched.get(pointer);
-    if (known === undefined) touched.set(pointer, { segments, replaced, operations: [operation] });
-    else known.operations.push(operation);
-  };
-  for (const operation of operations) {
-    const { path } = operation;
-    if (!agrees(pattern, path)) continue;
-    if (path.length < pattern.length) {
-      forEachDifferentMatch(before, after, pattern, path, segments => touch(segments, true, operation));
-      continue;
+    for (const delivery of this.#deliveries) {
+      delivery.dispose();
+      this.#trie.delete(delivery.pattern, delivery);
     }
-    const segments = path.slice(0, pattern.length);
-    if (!sameStanding(getFrom(before, segments), getFrom(after, segments))) touch(segments, path.length === pattern.length, operation);
+    this.#deliveries.clear();
   }
-  return touched;
 }

@@ -1,4 +1,4 @@
-import type { Frame } from './frame.ts';
+import { frameBody, type Frame } from './frame.ts';
 import type { ObservedChange } from './frame-application.ts';
 import type { Listeners } from './listeners.ts';
 import { differenceOf, toOperations, type NetOperation } from './net-operations.ts';
@@ -12,6 +12,8 @@ export interface Step {
   readonly from: Position;
   readonly position: Position;
   readonly time: number;
+  /** What the values of its operations take, nearly. */
+  readonly bytes: number;
 }
 
 export function notifyOfCommit(listeners: Listeners, operations: readonly NetOperation[], step: Step): void {
@@ -21,10 +23,11 @@ export function notifyOfCommit(listeners: Listeners, operations: readonly NetOpe
 /** @param from the position before the frame */
 export function notifyOfFrame(listeners: Listeners, frame: Frame, from: Position, observed: readonly ObservedChange[]): void {
   const { epoch, base } = frame.header;
+  const bytes = frameBody(frame).length / observed.length;
   for (const { changeSet, before, after } of observed) {
     const { revision, operations, time } = changeSet;
     const previous = revision - 1 === base.revision ? from : { epoch, revision: revision - 1 };
-    listeners.notify({ before, after, operations, from: previous, position: { epoch, revision }, time });
+    listeners.notify({ before, after, operations, from: previous, position: { epoch, revision }, time, bytes });
   }
 }
 

@@ -307,7 +307,8 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     const from = before === undefined ? undefined : this.position;
     const time = this.#history.record(operations, this.#tree, options);
     if (before === undefined || from === undefined || !operations.some(({ path }) => this.concerns(path))) return;
-    notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time });
+    const { bytes } = this.#transaction;
+    notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
   }
 
   #commit(changed: boolean): Commit {
@@ -340,7 +341,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this);
     this.#history.replace(header);
-    notifyOfSwap(this.#listeners, { before, after: tree.pin(), from, position: header.position, time: header.time });
+    notifyOfSwap(this.#listeners, { before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
     this.#events.emit('advanced');
     this.#events.emit('stable');
   }

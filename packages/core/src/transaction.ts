@@ -144,6 +144,11 @@ export class Transaction implements TransactionTarget {
     }
   }
 
+  /** For the store: what the values take that were written, nearly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** For the store: forgets what it holds. */
   release(): void {
     this.#path = undefined;

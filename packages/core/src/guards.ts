@@ -2,7 +2,7 @@ import { EvertreeError } from './errors.ts';
 import type { TreeNode } from './node.ts';
 import { formatPath, type Path } from './path.ts';
 import { PatternTrie } from './pattern-trie.ts';
-import { agrees, formatPattern, parsePattern, type Pattern, type PatternLike } from './pattern.ts';
+import { formatPattern, parsePattern, type Pattern, type PatternLike } from './pattern.ts';
 import { exportStanding, forEachMatch } from './standing.ts';
 import { getFrom } from './tree.ts';
 
@@ -50,7 +50,6 @@ export class Guards {
 
 function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string>): void {
   const { pattern } = guard;
-  if (!agrees(pattern, path)) return;
   const judge = (place: Path): void => {
     const pointer = formatPath(place);
     if (judged.has(pointer)) return;
@@ -63,10 +62,16 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
   else forEachMatch(root, pattern, path, judge);
 }
 
+/** Issues that an error's sentence tells; all of them are in its details, up to ISSUES_LIMIT. */
+const TOLD_ISSUES = 5;
+const ISSUES_LIMIT = 1_000;
+
 function refused(pattern: Pattern, pointer: string, error: unknown): EvertreeError {
   const issues = issuesOf(error);
-  const told = issues.map(({ path, message }) => `${JSON.stringify(pointer + formatPath(path))}: ${message}`).join('; ');
-  const message = `the guard on ${JSON.stringify(formatPattern(pattern))} refuses what would stand at ${told === '' ? JSON.stringify(pointer) : told}`;
+  const told = issues.slice(0, TOLD_ISSUES).map(({ path, message }) => `${JSON.stringify(pointer + formatPath(path))}: ${message}`);
+  if (told.length === 0) told.push(JSON.stringify(pointer));
+  if (issues.length > told.length) told.push(`and ${issues.length - told.length} more`);
+  const message = `the guard on ${JSON.stringify(formatPattern(pattern))} refuses what would stand at ${told.join('; ')}`;
   return new EvertreeError('GUARD_FAILED', message, { guard: formatPattern(pattern), path: pointer, issues }, error);
 }
 
@@ -74,7 +79,7 @@ function refused(pattern: Pattern, pointer: string, error: unknown): EvertreeErr
 function issuesOf(error: unknown): { path: string[]; message: string }[] {
   const issues = (error as { issues?: unknown } | undefined)?.issues;
   if (!Array.isArray(issues)) return [];
-  return issues.map((issue: { path?: unknown[]; message?: unknown }) => ({
+  return issues.slice(0, ISSUES_LIMIT).map((issue: { path?: unknown[]; message?: unknown }) => ({
     path: (issue.path ?? []).map(String),
     message: String(issue.message),
   }));

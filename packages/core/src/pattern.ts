@@ -1,4 +1,4 @@
-import { parsePath, type Path } from './path.ts';
+import { parsePath } from './path.ts';
 
 /** In an array of segments: any one key. In a pointer it is written `*`, as a whole segment. */
 export const any: unique symbol = Symbol('any key');
@@ -24,11 +24,4 @@ export function formatPattern(pattern: Pattern): string {
 
 export function hasWildcard(pattern: Pattern): boolean {
   return pattern.includes(any);
-}
-
-/** Whether pattern and path agree as far as both go. */
-export function agrees(pattern: Pattern, path: Path): boolean {
-  const length = Math.min(pattern.length, path.length);
-  for (let index = 0; index < length; index++) if (pattern[index] !== any && pattern[index] !== path[index]) return false;
-  return true;
 }

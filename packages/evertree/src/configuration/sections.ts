@@ -39,7 +39,7 @@ const common = {
     'change-set-bytes': bytes(KIBIBYTE, 192 * MEBIBYTE, 'the largest single commit').optional(),
     'listener-batches': wholeNumber(1, 1_000_000, 'batches a listener may fall behind before they are merged').optional(),
     'window-bytes': bytes(64 * KIBIBYTE, GIBIBYTE, 'what may be on the way to a secondary unacknowledged').optional(),
-    'http-body-bytes': bytes(KIBIBYTE, 512 * MEBIBYTE, 'the largest HTTP request body').optional(),
+    'http-body-bytes': bytes(KIBIBYTE, 256 * MEBIBYTE, 'the largest HTTP request body').optional(),
     'ready-lag-ms': milliseconds(1, 24 * HOUR_MS, 'the lag up to which a secondary is ready').optional(),
   }).optional(),
   journal: section({

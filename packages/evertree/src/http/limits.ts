@@ -28,7 +28,7 @@ export interface HttpLimits {
 }
 
 const HTTP_LIMITS: HttpLimits = Object.freeze({
-  bodyBytes: 16 * 1024 * 1024,
+  bodyBytes: 64 * 1024 * 1024,
   bodiesBytes: 256 * 1024 * 1024,
   batchBytes: 1024 * 1024 * 1024,
   batchLineBytes: 16 * 1024 * 1024,

@@ -66,7 +66,14 @@ describe('data', () => {
     expect(await done(atPrimary(['get', '/devices/r1']))).toBe('{\n  "alarm": "low",\n  "up": true\n}\n');
   });
 
-  test.each(['/', '/~0~1', '/__proto__', '/..', '/%2F', `/😀${'k'.repeat(10_000)}`])('a key may be odd: %.12s', async path => {
+  test.each([
+    ['the empty one', '/'],
+    ['"~/"', '/~0~1'],
+    ['__proto__', '/__proto__'],
+    ['".."', '/..'],
+    ['"%2F"', '/%2F'],
+    ['10,000 characters', `/😀${'k'.repeat(10_000)}`],
+  ])('a key may be odd: %s', async (_name, path) => {
     await done(atPrimary(['put', `/odd${path}`, '"odd"']));
     await equal();
     expect(await done(atSecondary(['get', `/odd${path}`]))).toBe('"odd"\n');

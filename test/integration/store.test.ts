@@ -73,6 +73,28 @@ describe('a transaction', () => {
     expect(store.put('/kept', 2).position.revision).toBe(position.revision + 1);
   });
 
+  it('is not made of half a patch, also when its callback catches the error', async () => {
+    await using store = (await memoryStore()).store;
+    store.put('/n', 1);
+    const halves: ((tx: Transaction) => void)[] = [
+      tx =>
+        tx.patch('', [
+          { op: 'add', path: '/half', value: 1 },
+          { op: 'test', path: '/n', value: 2 },
+        ]),
+      tx => tx.merge('', { half: 1, n: Number.NaN }),
+      tx => tx.replace('', { half: 1, n: Number.NaN }),
+      tx => tx.update('', draft => void Object.assign(draft as object, { half: 1, n: Number.NaN })),
+    ];
+    for (const half of halves) {
+      const caught = code(() => store.transact(tx => (tx.put('/other', 1), void code(() => half(tx)))));
+      expect([caught, store.get('')]).toEqual([expect.stringMatching(/TEST_FAILED|VALUE_INVALID/), { n: 1 }]);
+    }
+    // What fails before it changed anything may be caught.
+    store.transact(tx => (code(() => tx.patch('', [{ op: 'test', path: '/n', value: 2 }])), tx.put('/n', 2)));
+    expect(store.get('')).toEqual({ n: 2 });
+  });
+
   it('keeps its tx for its callback', async () => {
     await using store = (await memoryStore()).store;
     let leaked: { put(path: string, value: unknown): void } | undefined;

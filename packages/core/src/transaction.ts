@@ -43,6 +43,9 @@ export class Transaction implements TransactionTarget {
   #child: Child | undefined;
   #before: TreeNode | undefined;
   #written: Path[] = [];
+  #changeCount = 0;
+  /** The error of a merge, patch, update or replace that had changed something before it failed. */
+  #torn: { readonly error: unknown } | undefined;
 
   constructor(tree: Tree, host: TransactionHost) {
     this.#tree = tree;
@@ -94,7 +97,7 @@ export class Transaction implements TransactionTarget {
   /** Merges a document into the subtree at a path (RFC 7396: null deletes). */
   merge(path: PathLike, document: unknown): void {
     this.#assertActive();
-    mergeDocument(this, parsePath(path), document);
+    this.#resolve(() => mergeDocument(this, parsePath(path), document));
   }
 
   /**
@@ -103,19 +106,19 @@ export class Transaction implements TransactionTarget {
    */
   patch(path: PathLike, operations: readonly unknown[]): void {
     this.#assertActive();
-    patchDocument(this, parsePath(path), operations);
+    this.#resolve(() => patchDocument(this, parsePath(path), operations));
   }
 
   /** Lets `recipe` change a draft of the subtree at a path (immer), or return what replaces it. */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void): void {
     this.#assertActive();
-    updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown);
+    this.#resolve(() => updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown));
   }
 
   /** Makes the subtree at a path equal to a value by the least changes. */
   replace(path: PathLike, value: unknown): void {
     this.#assertActive();
-    replaceByDifference(this, parsePath(path), value);
+    this.#resolve(() => replaceByDifference(this, parsePath(path), value));
   }
 
   /** For the store: whether a callback is being run. */
@@ -132,6 +135,7 @@ export class Transaction implements TransactionTarget {
     this.#tree.undo.clear();
     try {
       assertSynchronous(callback(this));
+      if (this.#torn !== undefined) throw this.#torn.error;
       const changes = this.#changes();
       if (changes.operations.length === 0) this.#giveUp();
       else if (guards.size > 0) guards.check(this.#tree.root, changes.operations);
@@ -154,9 +158,22 @@ export class Transaction implements TransactionTarget {
     this.#path = undefined;
     this.#child = undefined;
     this.#bytes = 0;
+    this.#changeCount = 0;
+    this.#torn = undefined;
     if (this.#before !== undefined) {
       this.#before = undefined;
       this.#written = [];
+    }
+  }
+
+  /** Whatever makes several operations does all or none: if it fails half way, its error ends the transaction, caught or not. */
+  #resolve(makeOperations: () => void): void {
+    const changes = this.#changeCount;
+    try {
+      makeOperations();
+    } catch (error) {
+      if (this.#changeCount > changes) this.#torn ??= { error };
+      throw error;
     }
   }
 
@@ -176,6 +193,7 @@ export class Transaction implements TransactionTarget {
     if (this.#before === undefined && (this.#path !== undefined || this.#host.concerns(path))) this.#pin();
     const changedAt = this.#apply(path, child);
     if (changedAt === UNCHANGED) return;
+    this.#changeCount++;
     if (this.#before !== undefined) {
       this.#written.push(changedAt === path.length ? path : path.slice(0, changedAt));
     } else {

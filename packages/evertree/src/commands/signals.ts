@@ -1,18 +1,21 @@
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** Ctrl-C comes twice where a runner of scripts passes on what the terminal has sent already; within this time it counts once. */
+const ECHO_MS = 1_000;
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * The first SIGINT or SIGTERM, or the end of the parent where this process has a channel to one, asks to stop. A second one forces: `force`
- * runs, and the process ends with 130 or 143 as shells expect.
+ * The first SIGHUP, SIGINT or SIGTERM, or the end of the parent where this process has a channel to one, asks to stop. A second one forces: `force`
+ * runs, and the process ends with 128 and its number, as shells expect.
  */
 export function onStopSignals(stop: () => void, force: () => void = () => undefined): Disposable {
-  let asked = false;
+  let askedAt: number | undefined;
   const ask = () => {
-    if (!asked) stop();
-    asked = true;
+    if (askedAt === undefined) stop();
+    askedAt ??= performance.now();
   };
   const handlers = Object.entries(SIGNALS).map(([signal, status]) => {
     const handler = () => {
-      if (!asked) return ask();
+      if (askedAt === undefined || performance.now() - askedAt < ECHO_MS) return ask();
       force();
       process.exit(status);
     };

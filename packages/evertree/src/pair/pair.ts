@@ -81,7 +81,7 @@ export class Pair {
     for (const port of [this.#options.http, this.#options.http + 1]) {
       const problem = port > 65_535 ? 'does not exist' : await portProblem(port);
       if (problem === undefined) continue;
-      throw new EvertreeError('STORAGE_FAILED', `the port ${port} on 127.0.0.1 ${problem}; choose two others with --http PORT`, { port });
+      throw new EvertreeError('UNREACHABLE', `the port ${port} on 127.0.0.1 ${problem}; choose two others with --http PORT`, { port });
     }
   }
 

@@ -23,7 +23,7 @@ export const MERGED_OPERATIONS_LIMIT = 10_000;
 export const WAITING_OPERATIONS_LIMIT = 100_000;
 export const WAITING_BYTES_LIMIT = 64 * 1024 * 1024;
 
-/** How long one listener may hold the event loop at a stretch, when its callback is synchronous. */
+/** How long one listener may hold the event loop at a stretch. */
 const DELIVERY_SLICE_MS = 5;
 
 export interface DeliveryOptions {
@@ -45,6 +45,8 @@ export class Delivery {
   #waitingOperations = 0;
   #waitingBytes = 0;
   #scheduled = false;
+  /** Until when it may go on in this turn. */
+  #sliceEnd = 0;
   /** A promise of the callback is awaited. */
   #busy = false;
   /** Batches were merged since it last had none waiting. */
@@ -109,12 +111,17 @@ export class Delivery {
 
   #run(): void {
     this.#scheduled = false;
-    const { clock } = this.#options;
-    const end = clock.monotonic() + DELIVERY_SLICE_MS;
+    // It was scheduled by a commit from inside a call; the promise of a later call goes on from there.
+    if (this.#busy) return;
+    this.#sliceEnd = this.#options.clock.monotonic() + DELIVERY_SLICE_MS;
+    this.#deliver();
+  }
+
+  #deliver(): void {
     for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
       this.#call(batch);
       if (this.#busy || this.#disposed) return;
-      if (clock.monotonic() >= end) {
+      if (this.#options.clock.monotonic() >= this.#sliceEnd) {
         this.#schedule();
         return;
       }
@@ -148,7 +155,9 @@ export class Delivery {
         .catch((error: unknown) => this.#reportThrown(error))
         .finally(() => {
           this.#busy = false;
-          this.#schedule();
+          // A promise that is kept at once costs no turn.
+          if (this.#options.clock.monotonic() < this.#sliceEnd) this.#deliver();
+          else this.#schedule();
         });
     } catch (error) {
       this.#reportThrown(error);

@@ -134,6 +134,20 @@ describe('a listener', () => {
     expect(events).toEqual(['begin 0', 'end 0', 'begin 1']);
   });
 
+  it('is not called twice at once, also when a call commits and the next one takes long', async () => {
+    const scene = new Scene();
+    let calls = 0;
+    scene.listen('/n', batch => {
+      calls++;
+      if (batch.initial) scene.commit(['/n', 1], ['/m', 1]);
+      else return new Promise(() => undefined);
+      return undefined;
+    });
+    scene.commit(['/n', 0]);
+    await scene.settle();
+    expect(calls).toBe(2);
+  });
+
   it('that throws, rejects or never ends harms itself only, and is reported', async () => {
     const scene = new Scene();
     const good: number[] = [];

@@ -87,6 +87,6 @@ function addPatch(program: Command): void {
 }
 
 /** The position of the commit; scripts wait for it, or name it later. */
-export async function printAnswer(answer: WriteAnswer, options: { readonly json?: true }): Promise<void> {
+async function printAnswer(answer: WriteAnswer, options: { readonly json?: true }): Promise<void> {
   await printLine(options.json ? JSON.stringify(answer) : formatPosition(answer.position));
 }

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { countArgument, tokenFromFile, urlArgument } from './arguments.ts';
 import { SiteClient } from '../client/site-client.ts';
 
-export const DEFAULT_URL = 'http://127.0.0.1:8181';
+const DEFAULT_URL = 'http://127.0.0.1:8181';
 
 export interface ClientOptions {
   readonly url: string;

@@ -117,6 +117,7 @@ async function startListening(stack: AsyncDisposableStack, store: Store, options
     ...('acknowledgement' in configuration ? optional('acknowledgement', configuration.acknowledgement) : {}),
     tls: isLoopback(http.host) && !tlsOnLoopback ? undefined : tls,
     limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
+    ...optional('acknowledgement', 'acknowledgement' in configuration ? configuration.acknowledgement : undefined),
     version: VERSION,
     report,
   });

@@ -4,8 +4,8 @@ import { createScanner, parseTree, printParseErrorCode, type Node, type ParseErr
 import { lineAndColumn } from '../json/place.ts';
 import { type Problem, configurationError } from './problem.ts';
 
-export const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
-export const CONFIGURATION_LIMIT_LEVELS = 64;
+const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
+const CONFIGURATION_LIMIT_LEVELS = 64;
 /** The longest piece of a file that a message repeats. */
 const QUOTE_LIMIT_CHARACTERS = 60;
 /** Values of such keys never appear in a message. */

@@ -1,6 +1,6 @@
 import { type ExactPosition, type Store, samePosition } from '@evertree/core';
 
-export const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
+const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 const RETENTION_INTERVAL_MS = 60_000;
 
 /**

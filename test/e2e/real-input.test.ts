@@ -6,8 +6,9 @@ import { run } from '../support/program.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { SiteProcess, until } from '../support/site-process.ts';
 
-/** Three successive versions of MDN's compatibility data: some 20 MB of JSON each, 17,000 leaves of difference at most. */
-const PACKAGES = ['bcd-a', 'bcd-b', 'bcd-c'];
+/** Three successive versions of MDN's compatibility data: some 20 MB of JSON each. */
+const require = createRequire(import.meta.url);
+const FILES = [require.resolve('bcd-a'), require.resolve('bcd-b'), require.resolve('bcd-c')];
 const LIMIT_MS = 60_000;
 
 let folder: SiteFolder;
@@ -30,9 +31,8 @@ afterAll(async () => {
 test(
   'three versions of a real document set arrive at a secondary that is killed between them',
   async () => {
-    const files = PACKAGES.map(name => createRequire(import.meta.url).resolve(name));
     await Promise.all([primary.start(LIMIT_MS), secondary.start(LIMIT_MS)]);
-    for (const [index, file] of files.entries()) {
+    for (const [index, file] of FILES.entries()) {
       const before = (await primary.status())?.position.revision ?? 0;
       const importing = run(['import', file, '--at', '/bcd', '--url', primary.url]);
       // The second time in the middle of it, wherever that is; then it is away while the third comes.
@@ -49,7 +49,7 @@ test(
       const response = await fetch(`${secondary.url}/data/bcd`);
       expect(isDeepStrictEqual(await response.json(), JSON.parse(await readFile(file, 'utf8')))).toBe(true);
     }
-    expect(await run(['import', files[2] ?? '', '--at', '/bcd', '--url', primary.url])).toMatchObject({
+    expect(await run(['import', FILES[2] ?? '', '--at', '/bcd', '--url', primary.url])).toMatchObject({
       status: 0,
       stdout: 'nothing differs; nothing was committed\n',
     });

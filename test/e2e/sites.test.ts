@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { type Running, run, start } from '../support/program.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { until } from '../support/site-process.ts';
@@ -141,6 +142,48 @@ describe('a token', () => {
     expect(await put('--token-file', 'token', '--acknowledge', '1', '--wait', '20', '--json')).toMatchObject({
       status: 0,
       stdout: '{"position":{"epoch":1,"revision":2},"acknowledged":1}\n',
+    });
+  });
+});
+
+describe('"acknowledgement"', () => {
+  test('has writes wait for secondaries, and tells when there are too few in time', async () => {
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
+    const policy = { secondaries: 1, 'timeout-ms': 300, 'on-timeout': 'fail' };
+    await folder.write('producer.json', { 'netty-connection': connection, acknowledgement: policy });
+    await site(folder.primary);
+    const put = (value: string) => run(['put', '/a', value, '--json', '--url', `127.0.0.1:${folder.primaryHttp}`]);
+    expect(await put('1')).toMatchObject({ status: 1, stderr: expect.stringContaining('ACKNOWLEDGEMENT_TIMEOUT') });
+    expect(await read(folder.primaryHttp, '/a')).toBe(1);
+    await site(folder.secondary);
+    await until('the secondary has it', async () => (await read(folder.secondaryHttp, '/a')) === 1, LIMIT_MS);
+    expect(await put('2')).toMatchObject({ status: 0, stdout: expect.stringContaining('"acknowledged":1') });
+  });
+});
+
+describe('TLS', () => {
+  test('carries the wire, checked against a private authority, and HTTP where it is asked for', async () => {
+    const authority = await makeAuthority();
+    const { certificate, key } = await makeCertificate(authority);
+    await folder.write('authority.pem', authority.certificate);
+    await folder.write('cert.pem', certificate);
+    await folder.write('key.pem', key);
+    await folder.write('consumer.json', {
+      'netty-consumer': { 'listening-port': folder.wire },
+      tls: { certificate: 'cert.pem', key: 'key.pem' },
+      http: { tls: { certificate: 'cert.pem', key: 'key.pem' } },
+    });
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
+    await folder.write('producer.json', { 'netty-connection': connection, tls: { authority: 'authority.pem' } });
+    await site(folder.secondary);
+    await site(folder.primary);
+    const url = ['--url', `http://127.0.0.1:${folder.primaryHttp}`];
+    expect(await run(['put', '/a', '1', '--acknowledge', '1', ...url])).toMatchObject({ status: 0 });
+    const https = ['get', '/a', '--url', `https://127.0.0.1:${folder.secondaryHttp}`];
+    expect(await run(https)).toMatchObject({ status: 1, stderr: expect.stringMatching(/certificate/) });
+    expect(await run(https, { env: { NODE_EXTRA_CA_CERTS: join(folder.path, 'authority.pem') } })).toMatchObject({
+      status: 0,
+      stdout: '1\n',
     });
   });
 });

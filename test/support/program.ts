@@ -21,8 +21,8 @@ export class Running implements AsyncDisposable {
   stdout = '';
   stderr = '';
 
-  constructor(script: string, args: readonly string[], cwd: string) {
-    this.process = spawn(process.execPath, [script, ...args], { cwd, stdio: 'pipe', env: { ...process.env, NO_COLOR: '1' } });
+  constructor(script: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(process.execPath, [script, ...args], { cwd, stdio: 'pipe', env: { ...process.env, NO_COLOR: '1', ...env } });
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.ended = once(this.process, 'close').then(([status]) => ({
@@ -54,16 +54,19 @@ export class Running implements AsyncDisposable {
   }
 }
 
-export function start(args: readonly string[], cwd = REPOSITORY): Running {
-  return new Running(PROGRAM, args, cwd);
+export function start(args: readonly string[], cwd = REPOSITORY, env: NodeJS.ProcessEnv = {}): Running {
+  return new Running(PROGRAM, args, cwd, env);
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Runs a command to its end. */
-export async function run(
-  args: readonly string[],
-  options: { readonly input?: string | Buffer; readonly cwd?: string } = {},
-): Promise<Ended> {
-  await using running = start(args, options.cwd);
+export async function run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  await using running = start(args, options.cwd, options.env);
   const limit = setTimeout(() => running.process.kill('SIGKILL'), RUN_LIMIT_MS);
   running.process.stdin?.on('error', () => undefined).end(options.input ?? '');
   const ended = await running.ended;

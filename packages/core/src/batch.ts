@@ -63,14 +63,14 @@ export interface Transition {
 export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
   const modifications: Modification[] = [];
   const add = (path: Path, type: ChangeType, standing: Standing): void => {
-    modifications.push(modification(path, type, undefined, standing, () => NO_OPERATIONS));
+    modifications.push(modification(path, type, undefined, standing, INITIAL));
   };
   forEachMatch(root, pattern, ROOT, (path, standing) => add(path, 'write', standing));
   if (modifications.length === 0 && !hasWildcard(pattern)) add(pattern as Path, 'delete', undefined);
   return modifications;
 }
 
-const NO_OPERATIONS: readonly Operation[] = Object.freeze([]);
+const INITIAL = { operations: Object.freeze<Operation[]>([]) };
 
 /** What became of each place that matches a pattern, where its value is another one after than before. */
 export function modificationsOf(pattern: Pattern, transition: Transition): Modification[] {
@@ -81,7 +81,7 @@ export function modificationsOf(pattern: Pattern, transition: Transition): Modif
     const present = getFrom(after, place.path);
     if (sameStanding(old, present)) continue;
     const written = old === undefined || place.replaced ? 'write' : 'subtree-modified';
-    modifications.push(modification(place.path, present === undefined ? 'delete' : written, old, present, () => place.operations));
+    modifications.push(modification(place.path, present === undefined ? 'delete' : written, old, present, place));
   }
   return modifications;
 }
@@ -154,34 +154,23 @@ class OperatedPlace implements Place {
   }
 }
 
-function modification(
-  segments: Path,
-  type: ChangeType,
-  before: Standing,
-  after: Standing,
-  operations: () => readonly Operation[] | undefined,
-): Modification {
-  const readBefore = once(() => exportStanding(before));
-  const readAfter = once(() => exportStanding(after));
-  const readOperations = once(operations);
+function modification(segments: Path, type: ChangeType, before: Standing, after: Standing, place: Pick<Place, 'operations'>): Modification {
+  let old: Value | undefined;
+  let present: Value | undefined;
+  let operations: readonly Operation[] | undefined;
   // Own properties, so that a modification can be spread, compared and made into JSON.
   return {
     path: formatPath(segments),
     segments,
     type,
     get before() {
-      return readBefore();
+      return (old ??= exportStanding(before));
     },
     get after() {
-      return readAfter();
+      return (present ??= exportStanding(after));
     },
     get operations() {
-      return readOperations();
+      return (operations ??= place.operations);
     },
   };
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }

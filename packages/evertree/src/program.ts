@@ -2,9 +2,9 @@ import { CommanderError } from 'commander';
 import { isEvertreeError } from '@evertree/core';
 import { evertreeCommand } from './commands/evertree.ts';
 import { DONE, UsageError, WRONG_USAGE, exitStatusOf } from './commands/exit-status.ts';
-import { endQuietlyWithReader, printError } from './commands/terminal.ts';
+import { outliveReaders, printError } from './commands/terminal.ts';
 
-endQuietlyWithReader();
+outliveReaders();
 try {
   await evertreeCommand().parseAsync();
 } catch (error) {

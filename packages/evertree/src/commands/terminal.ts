@@ -26,8 +26,11 @@ export function printError(text: string): void {
   process.stderr.write(`${pico.createColors(process.stderr.isTTY).red('evertree:')} ${text}\n`);
 }
 
-/** `evertree export | head` is no failure: whoever reads has enough. */
-export function endQuietlyWithReader(): void {
+/** `evertree export | head` is no failure: whoever reads has enough. And a site outlives whoever read its log. */
+export function outliveReaders(): void {
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;

@@ -1,4 +1,4 @@
-import { type ExactPosition, type Store, samePosition } from '@evertree/core';
+import { type ExactPosition, ORIGIN, type Store, samePosition } from '@evertree/core';
 
 const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 const RETENTION_INTERVAL_MS = 60_000;
@@ -12,8 +12,8 @@ export class SnapshotSchedule {
   readonly #snapshotBytes: number;
   readonly #hooks = new DisposableStack();
   #interval: Disposable | undefined;
-  /** What the journal held when the last snapshot was made, and how large that was. */
-  #baselineBytes = 0;
+  /** What the journal held when the last snapshot was made (undefined: not known before the first commit), and how large that was. */
+  #baselineBytes: number | undefined;
   #lastBytes = 0;
   #base: ExactPosition;
   #newest: ExactPosition | undefined;
@@ -24,7 +24,8 @@ export class SnapshotSchedule {
   static async start(store: Store, snapshotBytes = DEFAULT_SNAPSHOT_BYTES): Promise<SnapshotSchedule> {
     const schedule = new SnapshotSchedule(store, snapshotBytes);
     await schedule.#recount();
-    schedule.#baselineBytes = schedule.#lastBytes;
+    // What is there beside the snapshot came after it, or is kept for a peer; a new site's first segment is only room for what will come.
+    schedule.#baselineBytes = samePosition(store.journal.last, ORIGIN) ? undefined : schedule.#lastBytes;
     schedule.#retainLater();
     return schedule;
   }
@@ -50,7 +51,7 @@ export class SnapshotSchedule {
     if (journal.state !== 'open') return;
     if (!samePosition(journal.base, this.#base)) return this.#run(() => this.#recount());
     // Retention made room since: growth counts from what is left.
-    this.#baselineBytes = Math.min(this.#baselineBytes, journal.storedBytes);
+    this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.storedBytes);
     if (journal.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes)) this.#run(() => this.#save());
   }
 

@@ -1,0 +1,169 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Report, type Store, openStore, startConsumer, startProducer } from 'evertree';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePort, until } from '../support/site-process.ts';
+
+const LIMIT_MS = 20_000;
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'evertree-library-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function data(name: string): string {
+  return join(folder, name);
+}
+
+function toPort(port: number): Record<string, unknown> {
+  return { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 } };
+}
+
+function onPort(port: number): Record<string, unknown> {
+  return { 'netty-consumer': { 'listening-port': port } };
+}
+
+describe('openStore', () => {
+  test('recovers what was durable, under the name and the role of the directory', async () => {
+    {
+      await using store = await openStore({ data: data('a'), site: 'box-a' });
+      const commit = store.transact(tx => {
+        tx.put('/devices/r1', { mtu: 1500 });
+        tx.merge(['devices', 'r1'], { up: true });
+        tx.delete('/old');
+      });
+      expect(commit.position).toEqual(expect.objectContaining({ epoch: 1, revision: 2 }));
+      await commit.durable;
+    }
+    await using again = await openStore({ data: data('a') });
+    expect(again.get('')).toEqual({ devices: { r1: { mtu: 1500, up: true } } });
+    expect([again.site, again.role]).toEqual(['box-a', 'primary']);
+  });
+
+  test('in memory nothing counts as durable, and nobody is told before somebody asks', async () => {
+    await using store = await openStore({ data: 'memory' });
+    const commit = store.put('/a', 1);
+    expect(store.get('/a')).toBe(1);
+    await expect(commit.durable).rejects.toMatchObject({ code: 'NOT_DURABLE' });
+  });
+
+  test('a directory belongs to one store at a time, and to one site for good', async () => {
+    const store = await openStore({ data: data('a'), site: 'box-a' });
+    await expect(openStore({ data: data('a') })).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
+    await store.close();
+    await expect(openStore({ data: data('a'), site: 'box-b' })).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+    await expect(openStore({ data: data('a'), role: 'secondary' })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    await (await openStore({ data: data('a'), site: 'box-a', role: 'primary' })).close();
+  });
+
+  test('writes a snapshot whenever the journal has grown enough, and recovers from it', async () => {
+    const reports: Report[] = [];
+    const saved = () => reports.filter(report => report.event === 'snapshot-saved').length;
+    const journal = { segmentBytes: 65_536, snapshotBytes: 65_536 };
+    let digest: string;
+    let written = 0;
+    {
+      await using store = await openStore({ data: data('a'), journal, log: report => reports.push(report) });
+      await store.put('/a', 'little').durable;
+      expect(await readdir(data('a/snapshots'))).toEqual([]);
+      // Rewriting one place: the history grows, the tree and so its snapshots do not.
+      await until(
+        'three snapshots were written',
+        async () => {
+          await store.put('/a', 'x'.repeat(16_384 + written++)).durable;
+          return saved() >= 3;
+        },
+        LIMIT_MS,
+      );
+      digest = store.digest;
+    }
+    expect(reports.filter(report => report.level !== 'info')).toEqual([]);
+    await using again = await openStore({ data: data('a'), journal });
+    expect(again.digest).toBe(digest);
+    expect((await again.journal.newestSnapshot())?.header.position.revision).toBeGreaterThan(1);
+  });
+});
+
+async function pair(port: number): Promise<{ primary: Store; secondary: Store }> {
+  return {
+    primary: await openStore({ data: data(`a${port}`), site: 'a' }),
+    secondary: await openStore({ data: data(`b${port}`), site: 'b' }),
+  };
+}
+
+describe('startProducer and startConsumer', () => {
+  test('replicate from objects as from files, and tell how it goes', async () => {
+    const port = await freePort();
+    const { primary, secondary } = await pair(port);
+    await using first = primary;
+    await using second = secondary;
+    const seen: unknown[] = [];
+    using listening = second.listen('/devices/*/up', batch => {
+      seen.push(...batch.changes.map(change => [change.path, change.type, change.after]));
+    });
+    await using consumer = await startConsumer(second, onPort(port));
+    await using producer = await startProducer(first, toPort(port));
+    first.put('/devices/r1', { up: true });
+    const commit = first.update<{ up: boolean }>('/devices/r1', draft => {
+      draft.up = false;
+    });
+    expect(await commit.acknowledged(1, { timeoutMs: LIMIT_MS })).toBe(1);
+    expect(second.get('/devices/r1/up')).toBe(false);
+    expect(second.digest).toBe(first.digest);
+    expect(producer.peers).toMatchObject([{ site: 'b', state: 'replicate' }]);
+    expect(consumer.state).toMatchObject({ state: 'replicating', primary: { site: 'a' } });
+    expect(() => second.put('/x', 1)).toThrow(expect.objectContaining({ code: 'NOT_PRIMARY' }));
+    await until('the listener was told', async () => seen.length === 2, LIMIT_MS);
+    expect(seen).toEqual([
+      ['/devices/r1/up', 'write', true],
+      ['/devices/r1/up', 'write', false],
+    ]);
+    listening[Symbol.dispose]();
+  });
+
+  test('a store that was made a secondary stays one, and gets no producer', async () => {
+    const port = await freePort();
+    {
+      await using store = await openStore({ data: data('b') });
+      await using consumer = await startConsumer(store, onPort(port));
+      expect(consumer.state.state).toBe('listening');
+    }
+    await using again = await openStore({ data: data('b') });
+    expect(again.role).toBe('secondary');
+    await expect(startProducer(again, toPort(port))).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+  });
+
+  test('a store with commits of its own does not become a secondary', async () => {
+    await using store = await openStore({ data: data('a') });
+    await store.put('/own', 1).durable;
+    await expect(startConsumer(store, onPort(await freePort()))).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    expect(store.role).toBe('primary');
+  });
+
+  test('a configuration is checked whole before anything happens', async () => {
+    await using store = await openStore({ data: data('a') });
+    await expect(startProducer(store, { 'netty-connection': [{ 'consumer-port': 0 }] })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringMatching(/consumer-address is missing[^]*consumer-port is 0/),
+    });
+    await expect(startProducer(store, { 'kafka-producer-properties': { 'bootstrap.servers': 'b:1' } })).rejects.toMatchObject({
+      message: expect.stringContaining('this version has no Kafka transport yet'),
+    });
+  });
+
+  test('what a configuration asks of the store has to be what it was opened with', async () => {
+    const port = await freePort();
+    const configuration = { ...toPort(port), journal: { 'segment-bytes': 65_536 }, limits: { 'listener-batches': 10 } };
+    {
+      await using store = await openStore({ data: data('a') });
+      await expect(startProducer(store, configuration)).rejects.toMatchObject({
+        message: expect.stringMatching(/limits\.listenerBatches[^]*|journal\.segmentBytes/),
+      });
+    }
+    await using store = await openStore({ data: data('a'), journal: { segmentBytes: 65_536 }, limits: { listenerBatches: 10 } });
+    await using producer = await startProducer(store, configuration);
+    expect(producer.peers).toHaveLength(1);
+  });
+});

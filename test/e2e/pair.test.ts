@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openStore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Running, run, start } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
@@ -107,6 +108,17 @@ describe('a pair on this machine', () => {
     expect(children).toHaveLength(2);
     parent.kill('SIGKILL');
     for (const child of children) await until('the child is gone', async () => !isAlive(child), LIMIT_MS);
+  });
+
+  test('a child that can not start is told of, with its own words, and ends the pair with its status', async () => {
+    await using store = await openStore({ data: join(data, 'primary') });
+    const ended = await run(['pair', '--data', data, '--http', String(http)]);
+    expect(ended).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('is in use by another process'),
+      stderr: expect.stringContaining('the primary ended with 1'),
+    });
+    expect(store.state).toBe('open');
   });
 
   test('a port in use is told before anything starts', async () => {

@@ -5,9 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { Role } from '@evertree/core';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/evertree.js', import.meta.url));
-/** A child that dies more often than this within a minute is not started again. */
+/** A child that dies so often in a row, without an answer in between, is not started again. */
 export const RESTART_LIMIT = 5;
-const RESTART_WINDOW_MS = 60_000;
 const RESTART_DELAY_MS = 500;
 /** What a child may take to stop before it is killed; a little more than it takes to force itself. */
 const STOP_LIMIT_MS = 35_000;
@@ -17,8 +16,8 @@ export interface ChildEvents {
   line(role: Role, line: string): void;
   /** It ended although nobody asked it to, and is started again. */
   restarted(role: Role, how: string): void;
-  /** It ended and is not started again: it never ran, or dies too often. */
-  gaveUp(role: Role, how: string, status: number): void;
+  /** It ended and is not started again: it dies too `often`, or it never ran. */
+  gaveUp(role: Role, how: string, status: number, often: boolean): void;
 }
 
 /** One of the two sites of a pair: a process of its own, started again when it dies. */
@@ -26,11 +25,11 @@ export class Child {
   readonly role: Role;
   readonly #args: readonly string[];
   readonly #events: ChildEvents;
-  readonly #deaths: number[] = [];
   #process: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   #ran = false;
+  #deaths = 0;
 
   constructor(role: Role, args: readonly string[], events: ChildEvents) {
     this.role = role;
@@ -42,9 +41,10 @@ export class Child {
     return this.#process?.pid;
   }
 
-  /** The child has answered once: from now on its death is an accident, and not a wrong start. */
+  /** The child has answered: its next death is an accident, and not a wrong start. */
   confirm(): void {
     this.#ran = true;
+    this.#deaths = 0;
   }
 
   start(): void {
@@ -82,10 +82,8 @@ export class Child {
     if (this.#process === undefined) return;
     this.#process = undefined;
     if (this.#stopping) return;
-    const now = performance.now();
-    this.#deaths.push(now);
-    while ((this.#deaths[0] ?? now) < now - RESTART_WINDOW_MS) this.#deaths.shift();
-    if (!this.#ran || this.#deaths.length > RESTART_LIMIT) return this.#events.gaveUp(this.role, how, status);
+    this.#deaths++;
+    if (!this.#ran || this.#deaths > RESTART_LIMIT) return this.#events.gaveUp(this.role, how, status, this.#ran);
     this.#events.restarted(this.role, how);
     this.#timer = setTimeout(() => this.start(), RESTART_DELAY_MS);
   }

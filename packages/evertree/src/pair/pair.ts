@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { EvertreeError, type Role, isEvertreeError } from '@evertree/core';
 import pico from 'picocolors';
 import { SiteClient } from '../client/site-client.ts';
+import { REFUSED_BY_STATE } from '../commands/exit-status.ts';
 import type { SiteStatus } from '../commands/status-report.ts';
 import { MovingLines, isTerminal } from '../commands/terminal.ts';
 import { HostFeed } from '../feed/host-feed.ts';
@@ -50,10 +51,7 @@ export class Pair {
     this.#children = this.#prepare(await freePort());
     try {
       await this.#startBoth();
-      if (this.#stop.signal.aborted) return;
-      this.#greet();
-      if (this.#options.feed === 'host') this.#startFeed();
-      await this.#show();
+      if (!this.#stop.signal.aborted) await this.#show();
     } finally {
       this.#feed?.[Symbol.dispose]();
       this.#moving.clear();
@@ -108,13 +106,10 @@ export class Pair {
     return {
       line: (role, line) => this.#say(`${pico.dim(`${role}:`)} ${line}`),
       restarted: (role, how) => this.#say(pico.yellow(`the ${role} ${how}; it is started again and goes on from its journal`)),
-      gaveUp: (role, how, status) => {
-        const often = status === 0 || this.#feed !== undefined ? ` more than ${RESTART_LIMIT} times a minute` : '';
-        this.#failure ??= new EvertreeError(
-          status === 3 ? 'WRONG_ROLE' : 'CLOSED',
-          `the ${role} ${how}${often}; what it wrote above says why`,
-          { status },
-        );
+      gaveUp: (role, how, status, often) => {
+        const again = often ? `, ${RESTART_LIMIT + 1} times in a row` : '';
+        const code = status === REFUSED_BY_STATE ? 'WRONG_ROLE' : 'CLOSED';
+        this.#failure ??= new EvertreeError(code, `the ${role} ${how}${again}; what it wrote above says why`, { status });
         this.stop();
       },
     };
@@ -161,10 +156,13 @@ export class Pair {
   }
 
   async #show(): Promise<void> {
+    this.#greet();
+    if (this.#options.feed === 'host') this.#startFeed();
     let before = { revision: 0, at: 0 };
     let told = { state: '', at: -PLAIN_LINE_MS };
     while (!this.#stop.signal.aborted) {
       const [primary, secondary] = await Promise.all([this.#status('primary'), this.#status('secondary')]);
+      for (const child of this.#children) if ((child.role === 'primary' ? primary : secondary) !== undefined) child.confirm();
       const now = { revision: primary?.position.revision ?? before.revision, at: performance.now() };
       const rate = before.at === 0 ? 0 : Math.max(0, ((now.revision - before.revision) * 1_000) / (now.at - before.at));
       const view: PairView = { primary, secondary, rate, load: this.#feed?.latest?.load.one };

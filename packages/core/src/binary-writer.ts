@@ -164,14 +164,18 @@ export class BinaryBodyWriter implements BodyWriter {
 
   #number(value: number): void {
     const out = this.#out;
-    if (!Number.isSafeInteger(value)) {
+    // Most whole numbers have 31 bits: telling them costs less than asking for a safe integer.
+    if (value >>> 0 === value && value < 256 - SMALL) {
+      out.byte(SMALL + value);
+    } else if (value >>> 0 === value) {
+      out.byte(WHOLE);
+      out.varint(value);
+    } else if (!Number.isSafeInteger(value)) {
       out.byte(DOUBLE);
       out.double(value);
     } else if (value < 0) {
       out.byte(NEGATIVE);
       out.varint(-value);
-    } else if (value < 256 - SMALL) {
-      out.byte(SMALL + value);
     } else {
       out.byte(WHOLE);
       out.varint(value);

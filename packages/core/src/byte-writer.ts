@@ -31,6 +31,10 @@ export class ByteWriter {
   /** A whole number in [0, 2^53). */
   varint(value: number): void {
     this.reserve(8);
+    if (value < 128) {
+      this.bytes[this.length++] = value;
+      return;
+    }
     const bytes = this.bytes;
     let at = this.length;
     while (value > 0x7fff_ffff) {

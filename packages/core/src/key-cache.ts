@@ -2,27 +2,37 @@ import { hashKey } from './digest.ts';
 
 /** Keys of more bytes than this are not kept. */
 const LONGEST_BYTES = 40;
-/** Keys kept at the most; a power of two. With the longest ones that is 8 MiB, most of it shared with the tree's own keys. */
-const PLACES = 131_072;
+/** Places for keys, to begin with and at the most; powers of two. The keys are for the most part the tree's own. */
+const FIRST_PLACES = 4_096;
+const MOST_PLACES = 1_048_576;
 
 /**
  * Keys that frames brought lately, by their bytes. Each frame spells its keys out anew, and making a string that V8 compares by pointer
  * costs ten times what finding it here does: measured, a third of applying a frame whose keys are many.
  */
 class KeyCache {
-  readonly #keys = Array.from<string | undefined>({ length: PLACES });
+  #keys = Array.from<string | undefined>({ length: FIRST_PLACES });
+  /** Keys that pushed others out of their places, since the cache last grew. */
+  #pushed = 0;
 
   /** The key that stands in `bytes` from `start` to `end`; its hash is left in `lanes`. */
   read(bytes: Buffer, start: number, end: number): string {
     if (end - start > LONGEST_BYTES) return hashed(bytes.toString('utf8', start, end));
     let place = end - start;
     for (let at = start; at < end; at++) place = Math.imul(place ^ bytes[at]!, 0x0100_0193);
-    place = (place ^ (place >>> 15)) & (PLACES - 1);
+    place = (place ^ (place >>> 15)) & (this.#keys.length - 1);
     const known = this.#keys[place];
     if (known !== undefined && isSpelled(known, bytes, start, end)) return hashed(known);
     const key = internalize(bytes.toString('utf8', start, end));
     this.#keys[place] = key;
+    if (known !== undefined && ++this.#pushed > this.#keys.length / 2) this.#grow();
     return hashed(key);
+  }
+
+  /** Twice the places, empty: they fill up again with the next frames. */
+  #grow(): void {
+    this.#pushed = 0;
+    if (this.#keys.length < MOST_PLACES) this.#keys = Array.from<string | undefined>({ length: this.#keys.length * 2 });
   }
 }
 

@@ -1,4 +1,5 @@
 import { EvertreeError } from './errors.ts';
+import { PointerCache } from './pointer-cache.ts';
 import { DEPTH_LIMIT, KEY_LIMIT, POINTER_LIMIT } from './limits.ts';
 
 /** The segments of a path, from the root. */
@@ -15,7 +16,12 @@ export const ROOT: Path = Object.freeze([]);
  */
 export function parsePath(path: PathLike): Path {
   if (typeof path !== 'string') return checkSegments(path);
-  if (path === '') return ROOT;
+  return path === '' ? ROOT : pointers.segments(path, parsePointer);
+}
+
+const pointers = new PointerCache();
+
+function parsePointer(path: string): string[] {
   if (path.charCodeAt(0) !== 47) {
     throw invalidPath(path, `does not begin with "/"; write ${JSON.stringify(`/${path}`)}, or "" for the root`);
   }
@@ -52,17 +58,13 @@ function checkSegments(path: unknown): Path {
     throw new EvertreeError('PATH_INVALID', `a path is a pointer such as "/a/b" or an array of strings, not ${found}`);
   }
   if (path.length > DEPTH_LIMIT) throw tooDeep(path);
-  const segments: string[] = [];
   for (let index = 0; index < path.length; index++) {
     const segment: unknown = path[index];
-    if (typeof segment === 'string') {
-      segments.push(segment);
-      continue;
-    }
+    if (typeof segment === 'string') continue;
     const found = segment === null ? 'null' : `a ${typeof segment}`;
     throw new EvertreeError('PATH_INVALID', `segment ${index} of a path is ${found}, not a string`);
   }
-  return segments;
+  return path.slice() as string[];
 }
 
 /**

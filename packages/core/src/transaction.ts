@@ -8,7 +8,7 @@ import { DEPTH_LIMIT } from './limits.ts';
 import { mergeDocument } from './merge.ts';
 import { childKeys, forEachChild, TreeNode, type Child } from './node.ts';
 import { netOperations, type NetOperation } from './net-operations.ts';
-import { parsePath, type Path, type PathLike } from './path.ts';
+import { parsePath, ROOT, type Path, type PathLike } from './path.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from './tree.ts';
 import { invalidValue, type Value } from './value.ts';
@@ -46,6 +46,9 @@ export class Transaction implements TransactionTarget {
   #changeCount = 0;
   /** The error of a merge, patch, update or replace that had changed something before it failed. */
   #torn: { readonly error: unknown } | undefined;
+  /** What a transaction of one operation returns: used up before the next one begins, so it is made once. */
+  readonly #one: { path: Path; child: Child | undefined } = { path: ROOT, child: undefined };
+  readonly #oneChange: Changes = { operations: [this.#one], before: undefined };
 
   constructor(tree: Tree, host: TransactionHost) {
     this.#tree = tree;
@@ -157,6 +160,7 @@ export class Transaction implements TransactionTarget {
   release(): void {
     this.#path = undefined;
     this.#child = undefined;
+    this.#one.child = undefined;
     this.#bytes = 0;
     this.#changeCount = 0;
     this.#torn = undefined;
@@ -180,7 +184,10 @@ export class Transaction implements TransactionTarget {
   #changes(): Changes {
     const before = this.#before;
     if (before !== undefined) return { operations: netOperations(this.#written, before, this.#tree.root), before };
-    return { operations: this.#path === undefined ? [] : [{ path: this.#path, child: this.#child }], before };
+    if (this.#path === undefined) return NO_CHANGES;
+    this.#one.path = this.#path;
+    this.#one.child = this.#child;
+    return this.#oneChange;
   }
 
   #giveUp(): void {
@@ -239,6 +246,8 @@ export class Transaction implements TransactionTarget {
       throw new EvertreeError('TRANSACTION_INVALID', 'this transaction is over: use it inside its callback only, and not after an await');
   }
 }
+
+const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
 
 /** What an operation counts, beside its value, in bytes. */
 const OPERATION_BYTES = 16;

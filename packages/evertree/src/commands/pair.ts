@@ -19,7 +19,7 @@ export function addPair(program: Command): void {
     .option('--data <dir>', 'where both keep their data', './data')
     .addOption(new Option('--http <port>', "the primary's HTTP port; the secondary has the next one").default(8181).argParser(portArgument))
     .addOption(new Option('--feed <feed>', 'what is written once a second').choices(['host', 'none']).default('host'))
-    .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data /tmp/pair --http 9181 --feed none')
+    .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data ./other --http 9181 --feed none')
     .action(async (options: PairCommandOptions) => {
       const { Pair } = await import('../pair/pair.ts');
       const pair = new Pair({ ...options, program: programName() });

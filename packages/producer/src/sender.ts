@@ -141,10 +141,10 @@ export class Sender {
 
   #fail(task: Task, error: unknown): void {
     if (!this.#goesOn(task)) return;
-    const { store, link, step } = this.#options;
+    const { store, link } = this.#options;
     if (isEvertreeError(error, 'COMPACTED')) {
       this.#task = undefined;
-      step({ type: 'compacted', base: store.journal.base });
+      this.#options.step({ type: 'compacted', base: store.journal.base });
       return;
     }
     const message = error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
 // The trees and the changes that every contestant gets: a network's devices, 10 fields an interface.
 
-/** `/devices/dev-000123/interfaces/eth4/{10 fields}`; the width of `/devices` is the number of devices. */
+/** `/devices/dev-000123/interfaces/eth4/{10 fields}`; without interfaces `/devices/dev-000123/{10 fields}`. `/devices` is as wide as there are devices. */
 export interface Shape {
   readonly devices: number;
   readonly interfaces: number;
@@ -17,24 +17,27 @@ const SEED = 777;
 
 export const NARROW: Shape = { devices: 1_000, interfaces: 10 };
 export const DEEP: Shape = { devices: 10_000, interfaces: 10 };
-export const WIDE: Shape = { devices: 100_000, interfaces: 1 };
+export const WIDE: Shape = { devices: 100_000, interfaces: 0 };
 
 export function leavesOf({ devices, interfaces }: Shape): number {
-  return devices * interfaces * FIELDS.length;
+  return devices * Math.max(1, interfaces) * FIELDS.length;
 }
 
 export function deviceName(device: number): string {
   return `dev-${String(device).padStart(6, '0')}`;
 }
 
+type Fields = Readonly<Record<string, Leaf>>;
+
 /** What stands at `/devices/<name>`. */
-export function deviceValue({ interfaces }: Shape, device: number): { interfaces: Record<string, Record<string, Leaf>> } {
-  const values: Record<string, Record<string, Leaf>> = {};
-  for (let index = 0; index < interfaces; index++) values[`eth${index}`] = interfaceValue(device, index);
-  return { interfaces: values };
+export function deviceValue({ interfaces }: Shape, device: number): Fields | { readonly interfaces: Readonly<Record<string, Fields>> } {
+  if (interfaces === 0) return interfaceValue(device, 0);
+  return {
+    interfaces: Object.fromEntries(Array.from({ length: interfaces }, (_, index) => [`eth${index}`, interfaceValue(device, index)])),
+  };
 }
 
-function interfaceValue(device: number, index: number): Record<string, Leaf> {
+function interfaceValue(device: number, index: number): Fields {
   return {
     name: `eth${index}`,
     admin: true,
@@ -52,10 +55,14 @@ function interfaceValue(device: number, index: number): Record<string, Leaf> {
 /** Every leaf with its path, as a contestant without a tree is filled. */
 export function* leaves(shape: Shape): Generator<[path: string, value: Leaf]> {
   for (let device = 0; device < shape.devices; device++) {
-    for (const [name, fields] of Object.entries(deviceValue(shape, device).interfaces)) {
-      for (const [field, value] of Object.entries(fields)) yield [`devices/${deviceName(device)}/interfaces/${name}/${field}`, value];
-    }
+    const path = `devices/${deviceName(device)}`;
+    if (shape.interfaces === 0) yield* fieldsAt(path, device, 0);
+    for (let index = 0; index < shape.interfaces; index++) yield* fieldsAt(`${path}/interfaces/eth${index}`, device, index);
   }
+}
+
+function* fieldsAt(path: string, device: number, index: number): Generator<[path: string, value: Leaf]> {
+  for (const [field, value] of Object.entries(interfaceValue(device, index))) yield [`${path}/${field}`, value];
 }
 
 /** The paths that changes go to, the same in every process. Equal segments are one string, as in a program that holds its keys. */
@@ -67,5 +74,6 @@ export function picks(shape: Shape): string[][] {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff;
     return from[(seed >>> 8) % from.length]!;
   };
-  return Array.from({ length: PICKS }, () => ['devices', draw(devices), 'interfaces', draw(interfaces), draw(COUNTERS)]);
+  const holder = (): string[] => (shape.interfaces === 0 ? [draw(devices)] : [draw(devices), 'interfaces', draw(interfaces)]);
+  return Array.from({ length: PICKS }, () => ['devices', ...holder(), draw(COUNTERS)]);
 }

@@ -15,7 +15,7 @@ let pair: Running | undefined;
 
 beforeEach(async () => {
   data = await mkdtemp(join(tmpdir(), 'evertree-pair-'));
-  http = await freePort();
+  http = await freePort(2);
 });
 afterEach(async () => {
   // The children see by their channel that their parent is gone.

@@ -49,7 +49,7 @@ describe('bodies', () => {
     site = await HttpSite.start();
     const huge = Buffer.alloc(100 * 1024 * 1024, 'x');
     const chunked = { 'Transfer-Encoding': 'chunked' };
-    expect(await site.send('PUT', '/data/x', { body: huge.subarray(0, 60 * 1024 * 1024), headers: chunked })).toMatchObject({
+    expect(await site.send('PUT', '/data/x', { body: huge.subarray(0, 80 * 1024 * 1024), headers: chunked })).toMatchObject({
       status: 413,
     });
     // Beyond what is thrown away for it, its connection may be cut instead.

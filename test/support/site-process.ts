@@ -128,12 +128,23 @@ export async function until(what: string, holds: () => Promise<boolean>, withinM
   }
 }
 
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** Below what the kernel gives to connections that go out: one of those would take the port between the look and the use. */
+const FIRST_PORT = 11_000;
+const PORTS = 20_000;
+
+/** A port of loopback that nobody listens on, and with `count` those after it, too. */
+export async function freePort(count = 1): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(port + index)));
+    if (free.every(Boolean)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

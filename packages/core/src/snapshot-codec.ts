@@ -61,7 +61,7 @@ class TreeWriter {
     for (const key of keys) {
       const child = children[key]!;
       if (child instanceof TreeNode && !isFlat(child)) {
-        if (child.size > 0) yield* this.writeNode([...trail, child], [...path, key]);
+        yield* this.writeNode([...trail, child], [...path, key]);
         continue;
       }
       this.#put(node, trail, path, key, child);
@@ -78,9 +78,9 @@ class TreeWriter {
   }
 }
 
-/** Whether a node is written in one piece: narrow, and without inner nodes. An empty one is. */
+/** Whether a node is written in one piece: narrow, and without inner nodes. An empty one is, also one that was wide once. */
 function isFlat(node: TreeNode): boolean {
-  if (node.branch !== undefined) return false;
+  if (node.branch !== undefined) return node.size === 0;
   for (const key in node.fields) if (node.fields[key] instanceof TreeNode) return false;
   return true;
 }

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { importValue } from './content.ts';
+import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
+import { Tree } from './tree.ts';
+
+/** What a snapshot of a tree gives back. */
+function throughSnapshot(tree: Tree): Tree {
+  const builder = new SnapshotBuilder();
+  for (const chunk of encodeTree(tree.pin())) builder.add(chunk);
+  return builder.tree;
+}
+
+function treeOf(value: object): Tree {
+  const tree = new Tree();
+  tree.put([], importValue(value, [], tree.generation));
+  return tree;
+}
+
+/** More keys than a narrow object has. */
+const WIDE = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`key ${index}`, index]));
+
+function emptyOut(tree: Tree, path: string[]): void {
+  for (const key of Object.keys(WIDE)) tree.delete([...path, key]);
+}
+
+describe('A snapshot', () => {
+  it('has the empty objects, wide ones that lost all their keys among them', () => {
+    const tree = treeOf({ list: WIDE, empty: {}, deep: { list: WIDE } });
+    emptyOut(tree, ['list']);
+    emptyOut(tree, ['deep', 'list']);
+    const copy = throughSnapshot(tree);
+    expect(copy.digest()).toBe(tree.digest());
+    expect(copy.get(['list'])).toMatchObject({ size: 0 });
+    expect(copy.get(['deep', 'list'])).toMatchObject({ size: 0 });
+  });
+
+  it('of a root that lost all its keys is the empty tree', () => {
+    const tree = treeOf(WIDE);
+    emptyOut(tree, []);
+    expect(throughSnapshot(tree).digest()).toBe(new Tree().digest());
+  });
+
+  it('has what a wide object holds again after it was emptied', () => {
+    const tree = treeOf({ list: WIDE });
+    emptyOut(tree, ['list']);
+    tree.put(['list', 'again'], importValue({ a: [1] }, [], tree.generation));
+    expect(throughSnapshot(tree).digest()).toBe(tree.digest());
+  });
+});

@@ -1,8 +1,8 @@
-import { decodeChangeSets, type Frame, type Journal, type Path, type Store, type Transaction, type Value } from '@evertree/core';
+import { decodeChangeSets, type Frame, type Path, type Store, type Transaction, type Value } from '@evertree/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
-import { diskStore, memoryStore } from '../support/stores.ts';
+import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 const key = fc.oneof(
   fc.constantFrom('a', 'b', '', '/', '~', '__proto__', 'constructor', '0', '🌲'),
@@ -99,14 +99,6 @@ function run(store: Store, { operations, fails, cut, pin }: Step): void {
   }
   if (cut) store.cut();
   if (pin) store.snapshot();
-}
-
-async function framesOf(journal: Journal): Promise<Frame[]> {
-  const frames: Frame[] = [];
-  const reader = journal.read(journal.base);
-  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored.frame);
-  await reader.close();
-  return frames;
 }
 
 /** Applies change sets to a plain value, as FORMAT.md tells a reader to. */

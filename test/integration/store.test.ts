@@ -1,15 +1,7 @@
-import { any, EvertreeError, type Commit, type Frame, type Journal, type Store, type Transaction, type Value } from '@evertree/core';
+import { any, EvertreeError, type Commit, type Store, type Transaction, type Value } from '@evertree/core';
 import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
-import { diskStore, memoryStore } from '../support/stores.ts';
-
-async function framesOf(journal: Journal): Promise<Frame[]> {
-  const frames: Frame[] = [];
-  const reader = journal.read(journal.base);
-  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored.frame);
-  await reader.close();
-  return frames;
-}
+import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 function code(run: () => unknown): string {
   try {

@@ -1,4 +1,4 @@
-import { Store, type Report, type Role, type StoreOptions } from '@evertree/core';
+import { Store, type Frame, type Journal, type Report, type Role, type StoreOptions } from '@evertree/core';
 import { MemoryJournal, openJournal, type JournalOptions } from '@evertree/journal';
 import type { FaultDisk } from './fault-disk.ts';
 import { collectReports, systemClock as clock, systemRandom as random } from './host.ts';
@@ -39,4 +39,13 @@ export async function diskStore(
     options: { sync: 'fdatasync', segmentBytes: 256 * 1024, ...journalOptions },
   });
   return { store: await Store.open({ clock, random, report, ...storeOptions, journal }), reports };
+}
+
+/** Every frame that a journal holds. */
+export async function framesOf(journal: Journal): Promise<Frame[]> {
+  const frames: Frame[] = [];
+  const reader = journal.read(journal.base);
+  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored.frame);
+  await reader.close();
+  return frames;
 }

@@ -4,9 +4,20 @@ import type { Role } from '@evertree/core';
 import { readConsumerConfiguration, readProducerConfiguration } from '../configuration/reading.ts';
 import { openLog } from '../logs/logger.ts';
 import { checkWire } from '../site/wire.ts';
+import type { LogFormat, LogLevel } from '../logs/options.ts';
+import type { HostAndPort } from './arguments.ts';
 import { RunningSite, checkHttpAddress } from './running-site.ts';
 import { onStopSignals } from './signals.ts';
-import type { SiteOptions } from './site.ts';
+
+/** What the command line says of a site. */
+export interface SiteOptions {
+  readonly config: string;
+  readonly data: string;
+  readonly http: HostAndPort | 'off';
+  readonly site?: string;
+  readonly log: LogFormat;
+  readonly logLevel: LogLevel;
+}
 
 /** What a site may take to stop in good order; then it is ended. */
 const STOP_LIMIT_MS = 30_000;

@@ -1,16 +1,8 @@
 import type { Role } from '@evertree/core';
 import { type Command, Option } from 'commander';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../logs/options.ts';
-import { type HostAndPort, addressArgument, siteArgument } from './arguments.ts';
-
-export interface SiteOptions {
-  readonly config: string;
-  readonly data: string;
-  readonly http: HostAndPort | 'off';
-  readonly site?: string;
-  readonly log: LogFormat;
-  readonly logLevel: LogLevel;
-}
+import { LOG_FORMATS, LOG_LEVELS } from '../logs/options.ts';
+import { addressArgument, siteArgument } from './arguments.ts';
+import type { SiteOptions } from './site-run.ts';
 
 export function addPrimary(program: Command): void {
   addSite(program, 'primary', 'configs/nettyProducer.json')

@@ -1,3 +1,4 @@
+import { BITMAP } from './branch.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { forEachDifferentChild } from './node-difference.ts';
@@ -58,9 +59,9 @@ describe('the difference of two nodes', () => {
     );
     const after = edit(tree, [['k777', 1]]);
     const found: string[] = [];
-    const shared = after.branch!.slots.filter((slot, index) => typeof slot === 'object' && slot === before.branch!.slots[index]);
+    const shared = after.branch!.filter((slot, index) => typeof slot === 'object' && slot === before.branch![index]);
     // Reading what is shared would fail.
-    for (const branch of shared) Object.defineProperty(branch, 'slots', { get: () => expect.unreachable() });
+    for (const branch of shared) Object.defineProperty(branch, BITMAP, { get: () => expect.unreachable() });
     forEachDifferentChild(before, after, key => found.push(key));
     expect(found).toEqual(['k777']);
     expect(shared.length).toBe(31);

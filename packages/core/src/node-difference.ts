@@ -1,4 +1,4 @@
-import { Branch, forEachInBranch } from './branch.ts';
+import { BITMAP, FIRST_PAIR, forEachInBranch, type Branch } from './branch.ts';
 import { forEachChild, lookup, type Child, type TreeNode } from './node.ts';
 
 type Visit = (key: string, before: Child | undefined, after: Child | undefined) => void;
@@ -24,16 +24,16 @@ export function forEachDifferentChild(before: TreeNode, after: TreeNode, visit: 
 function compareBranches(before: Branch<Child>, after: Branch<Child>, visit: Visit): void {
   if (before === after) return;
   // A branch below the last level has no bitmap, but a row of keys.
-  if (before.bitmap === 0 || after.bitmap === 0) {
+  if (before[BITMAP] === 0 || after[BITMAP] === 0) {
     compareEntries(entriesOf(before), entriesOf(after), visit);
     return;
   }
-  let beforeSlot = 0;
-  let afterSlot = 0;
+  let beforeSlot = FIRST_PAIR;
+  let afterSlot = FIRST_PAIR;
   for (let index = 0; index < 32; index++) {
     const bit = 1 << index;
-    const old = (before.bitmap & bit) === 0 ? undefined : before;
-    const present = (after.bitmap & bit) === 0 ? undefined : after;
+    const old = (before[BITMAP] & bit) === 0 ? undefined : before;
+    const present = (after[BITMAP] & bit) === 0 ? undefined : after;
     if (old !== undefined || present !== undefined) compareSlots(old, beforeSlot, present, afterSlot, visit);
     if (old !== undefined) beforeSlot += 2;
     if (present !== undefined) afterSlot += 2;
@@ -47,11 +47,16 @@ function compareSlots(
   afterSlot: number,
   visit: Visit,
 ): void {
-  const old = before?.slots[beforeSlot + 1];
-  const present = after?.slots[afterSlot + 1];
-  if (old === present && before?.slots[beforeSlot] === after?.slots[afterSlot]) return;
-  if (old instanceof Branch && present instanceof Branch) compareBranches(old, present, visit);
+  const old = before?.[beforeSlot + 1];
+  const present = after?.[afterSlot + 1];
+  if (old === present && before?.[beforeSlot] === after?.[afterSlot]) return;
+  if (isDeeper(before, beforeSlot) && isDeeper(after, afterSlot)) compareBranches(old as Branch<Child>, present as Branch<Child>, visit);
   else compareEntries(entriesAt(before, beforeSlot), entriesAt(after, afterSlot), visit);
+}
+
+/** Whether a branch has a deeper one in a slot, not an entry. */
+function isDeeper(branch: Branch<Child> | undefined, slot: number): boolean {
+  return branch !== undefined && branch[slot] === undefined;
 }
 
 function compareEntries(before: ReadonlyMap<string, Child>, after: ReadonlyMap<string, Child>, visit: Visit): void {
@@ -64,8 +69,8 @@ function compareEntries(before: ReadonlyMap<string, Child>, after: ReadonlyMap<s
 
 function entriesAt(branch: Branch<Child> | undefined, slot: number): ReadonlyMap<string, Child> {
   if (branch === undefined) return new Map();
-  const content = branch.slots[slot + 1];
-  return content instanceof Branch ? entriesOf(content) : new Map([[branch.slots[slot] as string, content as Child]]);
+  const content = branch[slot + 1];
+  return isDeeper(branch, slot) ? entriesOf(content as Branch<Child>) : new Map([[branch[slot] as string, content as Child]]);
 }
 
 function entriesOf(branch: Branch<Child>): ReadonlyMap<string, Child> {

@@ -1,4 +1,4 @@
-import { Branch, branchGet, branchRemove, branchSet, forEachInBranch } from './branch.ts';
+import { branchGet, branchRemove, branchSet, forEachInBranch, newBranch, type Branch } from './branch.ts';
 import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import type { Value } from './value.ts';
 
@@ -155,7 +155,7 @@ function remove(node: TreeNode, key: string, keyLo: number): void {
 
 function widen(node: TreeNode): void {
   if (node.fields === undefined) return;
-  let branch = new Branch<Child>(node.generation, 0, []);
+  let branch = newBranch<Child>(node.generation);
   for (const key in node.fields) branch = branchSet(branch, 0, hashOf(key), key, node.fields[key]!, hashOf, node.generation);
   node.branch = branch;
   node.fields = undefined;

@@ -1,7 +1,7 @@
 import { ApplySink } from './apply-sink.ts';
 import { readBinaryBody } from './binary-reader.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
-import { eachBranch } from './branch.ts';
+import { eachBranch, FIRST_PAIR } from './branch.ts';
 import { EvertreeError } from './errors.ts';
 import type { SnapshotHeader } from './journal.ts';
 import { childKeys, TreeNode, type Child } from './node.ts';
@@ -31,11 +31,11 @@ class TreeWriter {
     for (const branch of eachBranch(node.branch)) {
       const keys: string[] = [];
       const children: { [key: string]: Child } = Object.create(null) as { [key: string]: Child };
-      for (let slot = 0; slot < branch.slots.length; slot += 2) {
-        const key = branch.slots[slot];
+      for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+        const key = branch[slot];
         if (typeof key !== 'string') continue;
         keys.push(key);
-        children[key] = branch.slots[slot + 1] as Child;
+        children[key] = branch[slot + 1] as Child;
       }
       yield* this.#writeChildren(node, trail, path, keys, children);
     }

@@ -150,8 +150,10 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     if (operations.length === 0) return this.#commit(false);
     this.#record(operations, before, options);
     this.#transaction.release();
+    // Made first: whoever is told of the frame that is cut may commit.
+    const commit = this.#commit(true);
     this.#schedule.committed();
-    return this.#commit(true);
+    return commit;
   }
 
   put(path: PathLike, value: unknown, options?: CommitOptions): Commit {

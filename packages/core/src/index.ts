@@ -11,6 +11,7 @@ export * from './frame.ts';
 export type { GuardSchema } from './guards.ts';
 export * from './host.ts';
 export * from './journal.ts';
+export { keyOfBytes } from './key-cache.ts';
 export * from './limits.ts';
 export type { Batch, ChangeType, Modification } from './batch.ts';
 export * from './path.ts';

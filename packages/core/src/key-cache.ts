@@ -17,16 +17,23 @@ class KeyCache {
 
   /** The key that stands in `bytes` from `start` to `end`; its hash is left in `lanes`. */
   read(bytes: Buffer, start: number, end: number): string {
-    if (end - start > LONGEST_BYTES) return hashed(bytes.toString('utf8', start, end));
+    const key = this.find(bytes, start, end);
+    hashKey(key);
+    return key;
+  }
+
+  /** As read, without its hash. */
+  find(bytes: Buffer, start: number, end: number): string {
+    if (end - start > LONGEST_BYTES) return bytes.toString('utf8', start, end);
     let place = end - start;
     for (let at = start; at < end; at++) place = Math.imul(place ^ bytes[at]!, 0x0100_0193);
     place = (place ^ (place >>> 15)) & (this.#keys.length - 1);
     const known = this.#keys[place];
-    if (known !== undefined && isSpelled(known, bytes, start, end)) return hashed(known);
+    if (known !== undefined && isSpelled(known, bytes, start, end)) return known;
     const key = internalize(bytes.toString('utf8', start, end));
     this.#keys[place] = key;
     if (known !== undefined && ++this.#pushed > this.#keys.length / 2) this.#grow();
-    return hashed(key);
+    return key;
   }
 
   /** Twice the places, empty: they fill up again with the next frames. */
@@ -38,6 +45,11 @@ class KeyCache {
 
 export const keyCache = new KeyCache();
 
+/** The key that bytes of UTF-8 spell, from `start` to `end`: as a rule a string that the tree has, where making one would cost more. */
+export function keyOfBytes(bytes: Buffer, start: number, end: number): string {
+  return keyCache.find(bytes, start, end);
+}
+
 /** Whether bytes spell an ASCII key; one with other characters is never found and made anew each time. */
 function isSpelled(key: string, bytes: Buffer, start: number, end: number): boolean {
   if (key.length !== end - start) return false;
@@ -47,11 +59,6 @@ function isSpelled(key: string, bytes: Buffer, start: number, end: number): bool
     if (byte > 127 || key.charCodeAt(index) !== byte) return false;
   }
   return true;
-}
-
-function hashed(key: string): string {
-  hashKey(key);
-  return key;
 }
 
 /** V8's own copy of a text: comparing it with a key of the tree compares pointers. */

@@ -6,6 +6,7 @@ import type { Exchange } from './exchange.ts';
 import { mediaType, readPreconditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
+import { readPlainPut, type PlainPut } from './plain-line.ts';
 import { Pace } from './streaming.ts';
 import { readWish, settle, type Made, type Settled, type Wish } from './write.ts';
 
@@ -62,6 +63,7 @@ class Batch {
   readonly #store: Store;
   #ifPosition: Position | undefined;
   #last: Commit | undefined;
+  readonly #plain: PlainPut = { path: [], value: 0 };
   /** Lines that were committed. */
   committed = 0;
   /** The line that is being read, from 1. */
@@ -76,10 +78,27 @@ class Batch {
   /** @throws EvertreeError when the line is not committed */
   commit(text: string): void {
     if (text !== '' && (text.charCodeAt(0) > SPACE || text.trim() !== '')) {
-      this.#last = commitLine(this.#store, text, this.#ifPosition === undefined ? NO_OPTIONS : { ifPosition: this.#ifPosition });
-      this.#ifPosition = undefined;
-      this.committed++;
+      this.#committed(commitLine(this.#store, text, this.#options()));
+    } else {
+      this.line++;
     }
+  }
+
+  /** Commits the line that begins at `start` if it is a plain one. @returns where the next begins. Throws as `commit` */
+  commitPlain(bytes: Buffer, start: number): number | undefined {
+    const next = readPlainPut(bytes, start, this.#plain);
+    if (next !== undefined) this.#committed(this.#store.put(this.#plain.path, this.#plain.value, this.#options()));
+    return next;
+  }
+
+  #options(): CommitOptions {
+    return this.#ifPosition === undefined ? NO_OPTIONS : { ifPosition: this.#ifPosition };
+  }
+
+  #committed(commit: Commit): void {
+    this.#last = commit;
+    this.#ifPosition = undefined;
+    this.committed++;
     this.line++;
   }
 
@@ -96,7 +115,11 @@ async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedErr
   const { request, response } = exchange;
   const { batchBytes, batchLineBytes } = exchange.context.limits;
   welcomeBody(request, response, batchBytes);
-  const lines = new Lines(batchLineBytes, line => batch.commit(line));
+  const lines = new Lines(
+    batchLineBytes,
+    line => batch.commit(line),
+    (bytes, start) => batch.commitPlain(bytes, start),
+  );
   const pace = new Pace();
   let bytes = 0;
   try {

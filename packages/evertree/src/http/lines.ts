@@ -1,22 +1,28 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { EvertreeError } from '@evertree/core';
 
 const NEWLINE = 10;
+
+/** Takes a line, which begins at `start`, straight from ASCII bytes. @returns where the next one begins; undefined: it left it */
+type Shortcut = (bytes: Buffer, start: number) => number | undefined;
 
 /** Cuts the chunks of a body into lines, and hands each out once it is complete. */
 export class Lines {
   readonly #limitBytes: number;
   readonly #take: (line: string) => void;
+  readonly #shortcut: Shortcut;
   #begun: Buffer[] = [];
   #begunBytes = 0;
 
   /**
    * @param limitBytes of one line
    * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are lost
+   * @param shortcut is asked first; the same holds for what it throws
    */
-  constructor(limitBytes: number, take: (line: string) => void) {
+  constructor(limitBytes: number, take: (line: string) => void, shortcut: Shortcut = () => undefined) {
     this.#limitBytes = limitBytes;
     this.#take = take;
+    this.#shortcut = shortcut;
   }
 
   /** @throws EvertreeError TOO_LARGE for a line beyond the limit, VALUE_INVALID for bytes that are not UTF-8 */
@@ -47,13 +53,30 @@ export class Lines {
     return whole;
   }
 
-  /** Decodes all at once: a call for each line would cost more than parsing it. */
   #takeAll(bytes: Buffer): void {
-    if (!isUtf8(bytes)) {
-      this.#takeEach(bytes);
-      return;
+    if (isAscii(bytes)) this.#takeAscii(bytes);
+    else if (isUtf8(bytes)) this.#takeText(bytes.toString('utf8'));
+    else this.#takeEach(bytes);
+  }
+
+  #takeAscii(bytes: Buffer): void {
+    // Made when a line asks for it, of all lines at once: a call for each would cost more than parsing it.
+    let text: string | undefined;
+    for (let start = 0; start <= bytes.length;) {
+      const next = this.#shortcut(bytes, start);
+      if (next !== undefined) {
+        start = next;
+        continue;
+      }
+      text ??= bytes.toString('latin1');
+      const newline = text.indexOf('\n', start);
+      const end = newline < 0 ? bytes.length : newline;
+      this.#take(text.slice(start, end));
+      start = end + 1;
     }
-    const text = bytes.toString('utf8');
+  }
+
+  #takeText(text: string): void {
     let start = 0;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
       this.#take(text.slice(start, end));

@@ -1,6 +1,9 @@
-import type { CommitOptions } from '@evertree/core';
-import { describe, expect, it } from 'vitest';
-import { memoryStore } from '../support/stores.ts';
+import { decodeChangeSets, Store, type CommitOptions } from '@evertree/core';
+import { MemoryJournal } from '@evertree/journal';
+import { describe, expect, it, vi } from 'vitest';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { ManualClock, systemRandom as random } from '../support/host.ts';
+import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 describe('what a commit says of itself', () => {
   it.each<[string, CommitOptions, string]>([
@@ -31,5 +34,91 @@ describe('a commit', () => {
     const commit = store.put('/long', 'x'.repeat(200_000));
     expect(commit.position.revision).toBe(3);
     expect(store.position.revision).toBe(4);
+  });
+});
+
+describe('the time of a commit', () => {
+  it('is that of its own turn, also where each commit fills a frame', async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 100 } });
+    for (const hour of [1, 2, 3]) {
+      clock.advance(3_600_000);
+      store.put('/a', `${hour}`.repeat(200));
+      clock.advance(1);
+    }
+    const times = (await framesOf(journal)).slice(1).flatMap(frame => decodeChangeSets(frame).map(({ time }) => time));
+    expect(times).toEqual([3_600_000, 7_200_001, 10_800_002]);
+  });
+});
+
+describe('a disk that fails', () => {
+  it('while a commit writes by itself stops the store, and leaves that commit made', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk, { limits: { pendingBytes: 1, frameBytes: 1 } });
+    await store.put('/a', 1).durable;
+    const states: string[] = [];
+    store.on('state', () => states.push(store.state));
+    disk.fail({ operation: 'sync', code: 'EIO' });
+    const commit = store.put('/a', 2);
+    expect([commit.position.revision, store.get('/a'), store.state, states]).toEqual([3, 2, 'failed', ['failed']]);
+    await expect(commit.durable).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    expect(() => store.put('/a', 3)).toThrow(expect.objectContaining({ code: 'STORAGE_FAILED' }));
+    expect([store.get('/a'), store.position.revision]).toEqual([2, 3]);
+    await store.close();
+  });
+
+  it('before the end of a turn that committed throws at nobody, and lets the store be closed', async () => {
+    const disk = new FaultDisk();
+    const clock = new ManualClock();
+    const { store } = await diskStore(disk, { clock });
+    store.put('/a', 1);
+    disk.fail({ operation: 'sync', code: 'EIO' });
+    clock.advance(1);
+    const commit = store.put('/a', 2);
+    const durable = expect(commit.durable).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await vi.waitFor(() => expect(store.state).toBe('failed'));
+    clock.advance(1);
+    await durable;
+    await store.close();
+    await using again = (await diskStore(disk.crash())).store;
+    expect(again.get('/a')).toBeUndefined();
+  });
+});
+
+describe('closing a store', () => {
+  it('ends for everybody who asks for it when what was committed is stable', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk);
+    store.put('/a', 1);
+    const ended: string[] = [];
+    await Promise.all([store.close().then(() => ended.push('first')), store.close().then(() => ended.push('second'))]);
+    expect([ended, store.stable.position.revision, store.journal.state]).toEqual([['first', 'second'], 2, 'closed']);
+  });
+
+  it('does not begin inside a transaction, and does later', async () => {
+    const { store } = await memoryStore();
+    let closing: Promise<void> | undefined;
+    store.transact(tx => {
+      tx.put('/a', 1);
+      closing = store.close();
+    });
+    await expect(closing).rejects.toMatchObject({ code: 'TRANSACTION_INVALID' });
+    expect([store.state, store.get('/a')]).toEqual(['open', 1]);
+    await store.close();
+    expect(store.state).toBe('closed');
+  });
+});
+
+describe('a primary', () => {
+  it("takes nothing of another's history", async () => {
+    await using other = (await memoryStore()).store;
+    other.put('/a', 1);
+    using snapshot = other.snapshot();
+    await using store = (await memoryStore()).store;
+    const wrongRole = expect.objectContaining({ code: 'WRONG_ROLE' });
+    for (const frame of await framesOf(other.journal)) expect(() => store.applyFrame(frame)).toThrow(wrongRole);
+    await expect(store.receiveSnapshot(snapshot.header)).rejects.toThrow(wrongRole);
+    expect([store.get(''), store.stream]).toEqual([{}, null]);
   });
 });

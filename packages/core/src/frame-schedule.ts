@@ -32,15 +32,20 @@ export class FrameSchedule {
 
   /** After each commit. Beyond `limits.pendingBytes` it writes and syncs before it returns. */
   committed(): void {
-    if (this.#history.openBytes >= this.#limits.frameBytes) {
-      this.#cut();
-      if (this.#journal.pendingBytes > this.#limits.pendingBytes) this.#journal.flushSync();
-    } else if (!this.#scheduled) {
+    if (!this.#scheduled) {
       this.#scheduled = true;
       this.#since = this.#clock.monotonic();
       this.#bytesBefore = 0;
       this.#clock.soon(this.#turnOver);
     }
+    if (this.#history.openBytes < this.#limits.frameBytes) return;
+    this.#cut();
+    if (this.#journal.pendingBytes > this.#limits.pendingBytes) this.#flushSync();
+  }
+
+  /** Cuts what is open, where the journal still takes it. */
+  cutIfTaken(): void {
+    if (this.#journal.state === 'open' || this.#journal.state === 'full') this.#cut();
   }
 
   readonly #turnOver = (): void => {
@@ -51,8 +56,17 @@ export class FrameSchedule {
     }
     this.#scheduled = false;
     // While a group is being written the next one may as well gather more: `written` cuts it.
-    if (!this.#journal.busy) this.#cut();
+    if (!this.#journal.busy) this.cutIfTaken();
   };
+
+  #flushSync(): void {
+    try {
+      this.#journal.flushSync();
+    } catch (error) {
+      // The commit is made: what became of it the store's state and the promise of its durability tell, as of the commits before it.
+      if (this.#journal.state !== 'failed') throw error;
+    }
+  }
 
   /** Whether the open frame had much to begin with, grew in this turn, too, and is young. */
   #gathers(): boolean {

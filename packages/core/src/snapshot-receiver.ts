@@ -1,5 +1,6 @@
 import { EvertreeError } from './errors.ts';
 import type { Journal, SnapshotHeader, SnapshotWriter } from './journal.ts';
+import { assertSecondary } from './role-change.ts';
 import { SnapshotBuilder } from './snapshot-codec.ts';
 import type { Tree } from './tree.ts';
 
@@ -57,5 +58,6 @@ export async function receiveSnapshot(
   header: SnapshotHeader,
   swapIn: (tree: Tree, header: SnapshotHeader) => void,
 ): Promise<SnapshotReceiver> {
+  assertSecondary(journal);
   return new SnapshotReceiver(header, await journal.createSnapshot(header, { replace: true }), swapIn);
 }

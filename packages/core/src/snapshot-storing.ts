@@ -1,7 +1,7 @@
 import type { Journal } from './journal.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Writes a pinned snapshot to a journal in slices, so that it holds no commit; whole or not at all. */
+/** Writes a pinned snapshot to a journal in slices, so that it holds no commit; whole or not at all. Then retention goes by it. */
 export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promise<void> {
   const writer = await journal.createSnapshot(snapshot.header);
   try {
@@ -11,4 +11,5 @@ export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promi
     await writer.abort();
     throw error;
   }
+  await journal.retain();
 }

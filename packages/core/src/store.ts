@@ -18,9 +18,10 @@ import { TreeNode } from './node.ts';
 import { notifyOfCommit, notifyOfFrame, notifyOfSwap } from './notifications.ts';
 import { parsePath, type Path, type PathLike } from './path.ts';
 import type { PatternLike } from './pattern.ts';
-import { formatPosition, type Epoch, type ExactPosition, type Position } from './position.ts';
+import type { Epoch, ExactPosition, Position } from './position.ts';
 import { checkPreconditions } from './preconditions.ts';
 import { recover, type Place } from './recovery.ts';
+import { changeToSecondary } from './role-change.ts';
 import { receiveSnapshot, type SnapshotReceiver } from './snapshot-receiver.ts';
 import { storeSnapshot } from './snapshot-storing.ts';
 import { Snapshot } from './snapshot.ts';
@@ -53,6 +54,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   readonly #events: Emitter<StoreEvents>;
   readonly #gate: WriteGate;
   readonly #schedule: FrameSchedule;
+  #closing: Promise<void> | undefined;
 
   /**
    * Recovers a store from its journal.
@@ -242,22 +244,17 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
    * Makes this site a secondary, for good.
    * @throws EvertreeError WRONG_ROLE when it has commits of its own
    */
-  async becomeSecondary(): Promise<void> {
-    if (this.role === 'secondary') return;
-    if (this.position.revision > 0) {
-      const own = `the site ${this.site} is a primary with commits of its own (${formatPosition(this.position)})`;
-      throw new EvertreeError('WRONG_ROLE', `${own}; a secondary starts with an empty directory`);
-    }
-    await this.journal.setRole('secondary');
+  becomeSecondary(): Promise<void> {
+    return changeToSecondary(this.journal, this.position);
   }
 
   /**
    * Applies a frame of the primary's that follows this tree's position, and hands it to the journal. Synchronous.
    * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID, DIGEST_MISMATCH, STORAGE_FULL,
-   *   STORAGE_FAILED, CLOSED; tree and position stay as they were then
+   *   STORAGE_FAILED, CLOSED, WRONG_ROLE (a primary); tree and position stay as they were then
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
-    this.#gate.assertOpen();
+    this.#gate.assertFollowing();
     this.#history.checkFollows(frame);
     const from = this.position;
     const { epoch, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.concerns(path) : undefined);
@@ -266,7 +263,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#events.emit('advanced');
   }
 
-  /** Begins to receive a snapshot that replaces this secondary's tree and history. */
+  /** Begins to receive a snapshot that replaces this secondary's tree and history. @throws EvertreeError WRONG_ROLE at a primary */
   receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
     return receiveSnapshot(this.journal, header, (tree, received) => this.#swapIn(tree, received));
   }
@@ -277,14 +274,17 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     if (snapshot.position.revision === 0) return snapshot.header;
     await this.flush();
     await storeSnapshot(this.journal, snapshot);
-    await this.journal.retain();
     return snapshot.header;
   }
 
   /** Makes what was committed stable, then closes the journal. Idempotent. */
   async close(): Promise<void> {
-    if (this.#gate.closed) return;
-    this.cut();
+    this.#assertNoTransaction();
+    await (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#schedule.cutIfTaken();
     this.#gate.close();
     this.#listeners.close();
     try {

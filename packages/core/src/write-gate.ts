@@ -1,5 +1,6 @@
 import type { EvertreeError } from './errors.ts';
 import type { Journal } from './journal.ts';
+import { assertSecondary } from './role-change.ts';
 import { storeState, whyNoWrites, type StoreState } from './store-state.ts';
 
 /** Whether a store takes writes, and why not. */
@@ -44,12 +45,13 @@ export class WriteGate {
     return whyNoWrites(this.state, this.#journal, this.#refusal);
   }
 
-  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED */
-  assertOpen(): void {
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED; WRONG_ROLE at a primary */
+  assertFollowing(): void {
     if (this.state !== 'open') throw this.reason();
+    assertSecondary(this.#journal);
   }
 
-  /** @throws EvertreeError as assertOpen; NOT_PRIMARY */
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED, NOT_PRIMARY */
   assertWritable(): void {
     if (this.state !== 'open' || this.#journal.identity.role !== 'primary') throw this.reason();
   }

@@ -90,9 +90,9 @@ export class GroupCommit {
       this.#writeAllSync();
     } catch (error) {
       this.#stumble(error);
-      if (!this.#health.isUsable()) throw this.#health.unusable();
     }
     this.events.emit('progress');
+    this.#health.assertUsable();
   }
 
   /** Something beside the groups failed on the disk. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { importValue } from './content.ts';
-import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
+import { encodeTree, SNAPSHOT_CHUNK_BYTES, SnapshotBuilder } from './snapshot-codec.ts';
 import { Tree } from './tree.ts';
 
 /** What a snapshot of a tree gives back. */
@@ -32,6 +32,15 @@ describe('A snapshot', () => {
     expect(copy.digest()).toBe(tree.digest());
     expect(copy.get(['list'])).toMatchObject({ size: 0 });
     expect(copy.get(['deep', 'list'])).toMatchObject({ size: 0 });
+  });
+
+  it('has one long value in a chunk at the most, whatever object it is in', () => {
+    const text = 'x'.repeat(SNAPSHOT_CHUNK_BYTES);
+    const long = { text, array: [text.slice(1), 1], nested: [[{ [text.slice(0, 60_000)]: text.slice(2) }]], short: [null, 'a', { b: 1 }] };
+    const tree = treeOf({ records: { long, other: long, short: { a: [1], b: 'b' } } });
+    const lengths = [...encodeTree(tree.pin())].map(chunk => chunk.length);
+    expect(Math.max(...lengths)).toBeLessThan(2.5 * SNAPSHOT_CHUNK_BYTES);
+    expect(throughSnapshot(tree).digest()).toBe(tree.digest());
   });
 
   it('of a root that lost all its keys is the empty tree', () => {

@@ -6,6 +6,7 @@ import { EvertreeError } from './errors.ts';
 import type { SnapshotHeader } from './journal.ts';
 import { childKeys, TreeNode, type Child } from './node.ts';
 import { Tree } from './tree.ts';
+import type { Value } from './value.ts';
 
 /** A chunk is cut at the latest here, in bytes; a single longer value makes a longer chunk. */
 export const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
@@ -78,11 +79,37 @@ class TreeWriter {
   }
 }
 
-/** Whether a node is written in one piece: narrow, and without inner nodes. An empty one is, also one that was wide once. */
+/**
+ * Whether a node is written in one piece: narrow, without inner nodes, and short, so that a chunk has one long value at the most. An
+ * empty one is, also one that was wide once.
+ */
 function isFlat(node: TreeNode): boolean {
   if (node.branch !== undefined) return node.size === 0;
-  for (const key in node.fields) if (node.fields[key] instanceof TreeNode) return false;
+  let room = SNAPSHOT_CHUNK_BYTES;
+  for (const key in node.fields) {
+    const child = node.fields[key]!;
+    if (child instanceof TreeNode) return false;
+    if (typeof child === 'string') room -= child.length;
+    else if (typeof child === 'object' && child !== null) room = roomAfter(child, room);
+    if (room < 0) return false;
+  }
   return true;
+}
+
+/** What is left of some room behind an array, or a value in it; negative as soon as it is found to be too little. */
+function roomAfter(value: Value, room: number): number {
+  if (typeof value === 'string') return room - value.length;
+  if (typeof value !== 'object' || value === null) return room - 8;
+  let left = room;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length && left >= 0; index++) left = roomAfter(value[index] as Value, left);
+    return left;
+  }
+  for (const [key, item] of Object.entries(value)) {
+    if (left < 0) break;
+    left = roomAfter(item, left - key.length);
+  }
+  return left;
 }
 
 /** Builds a tree from a snapshot's chunks, in order. */

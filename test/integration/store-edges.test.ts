@@ -1,4 +1,4 @@
-import { decodeChangeSets, Store, type CommitOptions } from '@evertree/core';
+import { decodeChangeSets, FRAME_LIMIT_BYTES, Store, type CommitOptions, type Transaction } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
@@ -120,5 +120,34 @@ describe('a primary', () => {
     for (const frame of await framesOf(other.journal)) expect(() => store.applyFrame(frame)).toThrow(wrongRole);
     await expect(store.receiveSnapshot(snapshot.header)).rejects.toThrow(wrongRole);
     expect([store.get(''), store.stream]).toEqual([{}, null]);
+  });
+});
+
+const key = (index: number): string => `${'k'.repeat(60_000)}${index}`;
+
+describe('the largest change set', () => {
+  it.each<[string, (tx: Transaction, index: number) => void]>([
+    ['puts', (tx, index) => tx.put([key(index)], 1)],
+    ['puts far down', (tx, index) => tx.put([key(0), key(index), 'x'], 1)],
+    ['deletes', (tx, index) => tx.delete([key(index), 'x'])],
+    ['merges', (tx, index) => tx.merge('', { [key(index)]: 1 })],
+  ])('counts the paths of %s', async (_, change) => {
+    await using store = (await memoryStore({ limits: { changeSetBytes: 1_000_000 } })).store;
+    const commit = () =>
+      store.transact(tx => {
+        for (let index = 0; index < 20; index++) change(tx, index);
+      });
+    expect(commit).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
+    expect([store.get(''), store.position.revision]).toEqual([{}, 0]);
+  });
+
+  it.each<['binary' | 'json', number]>([
+    ['binary', 3],
+    ['json', 6],
+  ])('fits into a frame, however long its encoding as %s is, whatever limit is asked for', async (encoding, longest) => {
+    await using store = (await memoryStore({ encoding, limits: { changeSetBytes: 2 ** 40, frameBytes: 2 ** 40 } })).store;
+    const { changeSetBytes, frameBytes } = store.limits;
+    expect(changeSetBytes * longest + frameBytes).toBeLessThan(FRAME_LIMIT_BYTES - 1024 * 1024);
+    expect((await memoryStore()).store.limits.changeSetBytes).toBe(64 * 1024 * 1024);
   });
 });

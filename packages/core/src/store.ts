@@ -70,7 +70,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.clock = options.clock;
     this.random = options.random;
     this.report = options.report ?? (() => undefined);
-    this.limits = resolveStoreLimits(options.limits);
+    this.limits = resolveStoreLimits(options.limits, options.encoding);
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this);
     this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, place, tree.digest());

@@ -86,7 +86,10 @@ export class Transaction implements TransactionTarget {
     this.#assertActive();
     const segments = parsePath(path);
     const child = importValue(value, segments, this.#tree.generation);
-    this.#account(child, segments);
+    const bytes = typeof child === 'object' || typeof child === 'string' ? measure(child) : 0;
+    this.#account(OPERATION_BYTES + lengthOf(segments) + bytes);
+    if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
+      throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
     this.#change(segments, child);
   }
 
@@ -94,6 +97,7 @@ export class Transaction implements TransactionTarget {
   delete(path: PathLike): void {
     this.#assertActive();
     const segments = parsePath(path);
+    this.#account(OPERATION_BYTES + lengthOf(segments));
     this.#change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
   }
 
@@ -230,15 +234,13 @@ export class Transaction implements TransactionTarget {
     return this.#tree.get(parsePath(path));
   }
 
-  #account(child: Child, path: Path): void {
-    this.#bytes += OPERATION_BYTES + (typeof child === 'object' || typeof child === 'string' ? measure(child) : 0);
-    if (this.#bytes > this.#host.limits.changeSetBytes) {
-      throw new EvertreeError('TOO_LARGE', `this transaction has more than ${this.#host.limits.changeSetBytes} bytes; split it`, {
-        limitBytes: this.#host.limits.changeSetBytes,
-      });
-    }
-    if (path.length >= DEPTH_LIMIT && typeof child === 'object')
-      throw invalidValue(path.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
+  #account(bytes: number): void {
+    this.#bytes += bytes;
+    const { changeSetBytes } = this.#host.limits;
+    if (this.#bytes <= changeSetBytes) return;
+    throw new EvertreeError('TOO_LARGE', `this transaction has more than ${changeSetBytes} bytes; split it`, {
+      limitBytes: changeSetBytes,
+    });
   }
 
   #assertActive(): void {
@@ -249,8 +251,15 @@ export class Transaction implements TransactionTarget {
 
 const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
 
-/** What an operation counts, beside its value, in bytes. */
+/** What an operation counts, beside its path and its value, in bytes. */
 const OPERATION_BYTES = 16;
+
+/** Characters of a path: a frame may have to spell it out. */
+function lengthOf(path: Path): number {
+  let length = 0;
+  for (let level = 0; level < path.length; level++) length += path[level]!.length;
+  return length;
+}
 
 /** A value's size in bytes, nearly: 8 for each value, its text, and the characters of keys. */
 function measure(value: Child | Value): number {

@@ -36,7 +36,7 @@ const common = {
   limits: section({
     'pending-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'what commits may hold in memory while they wait for the disk').optional(),
     'frame-bytes': bytes(KIBIBYTE, 16 * MEBIBYTE, 'the size at which a frame is cut').optional(),
-    'change-set-bytes': bytes(KIBIBYTE, 128 * MEBIBYTE, 'the largest single commit').optional(),
+    'change-set-bytes': bytes(KIBIBYTE, 64 * MEBIBYTE, 'the largest single commit').optional(),
     'listener-batches': wholeNumber(1, 1_000_000, 'batches a listener may fall behind before they are merged').optional(),
     'window-bytes': bytes(64 * KIBIBYTE, GIBIBYTE, 'what may be on the way to a secondary unacknowledged').optional(),
     'http-body-bytes': bytes(KIBIBYTE, 256 * MEBIBYTE, 'the largest HTTP request body').optional(),

@@ -62,7 +62,7 @@ export function decodeChangeSets(frame: Frame): ChangeSet[] {
 /** As decodeChangeSets, with what an epoch's first frame says of it. */
 export function decodeFrame(frame: Frame): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
   const { header } = frame;
-  if (header.codec === 'json') return readJsonBody(frameBody(frame), header.base.revision);
+  if (header.codec === 'json') return readJsonBody(frameBody(frame), header);
   const sink = new CollectSink(header.base.revision);
   readBinaryBody(frameBody(frame), header, 0, sink);
   return { epoch: sink.note, changeSets: sink.changeSets };

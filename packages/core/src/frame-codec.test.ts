@@ -5,7 +5,7 @@ import { exportValue, importValue, sameValue } from './content.ts';
 import { emptyDigest } from './digest.ts';
 import { applyFrame, replayFrame } from './frame-application.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import { frameBody, FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import type { Path } from './path.ts';
 import { ORIGIN } from './position.ts';
 import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
@@ -165,6 +165,31 @@ describe('a frame whose bytes were altered', () => {
     );
   });
 });
+
+describe('a JSON body that contradicts its header', () => {
+  const [epoch, frame] = frames(new Tree(), [[{ path: ['a'], value: 1, pin: false }]], 'json');
+  const begins = JSON.parse(frameText(epoch!)) as object;
+  const goesOn = JSON.parse(frameText(frame!)) as { changes: unknown[] };
+
+  it.each<[string, Frame, object]>([
+    ['has a change set more', frame!, { changes: [...goesOn.changes, ...goesOn.changes] }],
+    ['has none', frame!, { changes: [] }],
+    ['begins an epoch without a word', epoch!, { ...begins, epoch: undefined }],
+    ['begins an epoch of nobody', epoch!, { ...begins, epoch: { reason: 'test' } }],
+  ])('is refused: it %s', (_, { header }, body) => {
+    const altered = sealFrame(header, Buffer.from(JSON.stringify(body)));
+    expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
+  });
+
+  it('begins no epoch where its header begins none', () => {
+    const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, epoch: { site: 's', reason: 'r' } })));
+    expect(decodeFrame(altered).epoch).toBeUndefined();
+  });
+});
+
+function frameText(frame: Frame): string {
+  return Buffer.from(frameBody(frame)).toString();
+}
 
 describe('a snapshot in chunks', () => {
   it('builds the tree that it was made of', () => {

@@ -2,6 +2,7 @@ import type { BodyWriter, EpochNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from './content.ts';
 import { EvertreeError } from './errors.ts';
+import type { FrameHeader } from './frame.ts';
 import type { Child, TreeNode } from './node.ts';
 import { formatPath, parsePath, type Path } from './path.ts';
 import type { Value } from './value.ts';
@@ -65,15 +66,21 @@ export class JsonBodyWriter implements BodyWriter {
   }
 }
 
-/** @throws EvertreeError FORMAT_INVALID */
-export function readJsonBody(body: Buffer, base: number): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
-  let parsed: JsonBody;
+/** @throws EvertreeError FORMAT_INVALID, also where the header tells of other change sets, or of another beginning */
+export function readJsonBody(body: Buffer, head: FrameHeader): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
   try {
-    parsed = JSON.parse(body.toString()) as JsonBody;
-    return { epoch: parsed.epoch, changeSets: parsed.changes.map((change, index) => readChangeSet(change, base + index + 1)) };
+    const { epoch, changes } = JSON.parse(body.toString()) as JsonBody;
+    const changeSets = changes.map((change, index) => readChangeSet(change, head.base.revision + index + 1));
+    if (changeSets.length !== head.count) throw new Error(`it has ${changeSets.length} change sets, and its header says ${head.count}`);
+    return { epoch: head.beginsEpoch ? readNote(epoch) : undefined, changeSets };
   } catch (error) {
     throw new EvertreeError('FORMAT_INVALID', "a frame's JSON body is not as FORMAT.md says", {}, error);
   }
+}
+
+function readNote(epoch: EpochNote | undefined): EpochNote {
+  if (typeof epoch?.site === 'string' && typeof epoch.reason === 'string') return { site: epoch.site, reason: epoch.reason };
+  throw new Error('it begins an epoch, and does not say whose and why');
 }
 
 function readChangeSet(change: JsonChangeSet, revision: number): ChangeSet {

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { now, until } from '../clock.ts';
-import { PICKS, type Shape, leaves, leavesOf, picks } from '../shape.ts';
+import { PICKS, type Shape, leaves, picks } from '../shape.ts';
 import { freePort } from './free-port.ts';
 import { RedisClient, command, encode } from './redis-client.ts';
 
@@ -13,6 +13,8 @@ export type RedisFile = 'none' | 'always';
 
 export const REDIS_MISSING = 'redis-server is not on the PATH: ours runs alone. Debian: apt-get install redis-server';
 const MARKER = '__marker';
+/** Keys that one command sets while a server is filled. */
+const FILL_KEYS = 20;
 
 export function redisVersion(): string | undefined {
   try {
@@ -131,8 +133,8 @@ export class RedisPair {
 
   async #fill(): Promise<void> {
     const shape = this.#shape;
-    const chunks = encode(sets(shape));
-    await this.#primary.pipeline(chunks, leavesOf(shape));
+    const commands = Array.from(sets(shape));
+    await this.#primary.pipeline(encode(commands), commands.length);
   }
 
   get #connected(): RedisClient {
@@ -168,8 +170,15 @@ async function end(server: ChildProcess | undefined): Promise<void> {
   await exited;
 }
 
+/** Many keys a command: filling is not what is measured. */
 function* sets(shape: Shape): Generator<string> {
-  for (const [path, value] of leaves(shape)) yield command('SET', path, String(value));
+  let pairs: string[] = [];
+  for (const [path, value] of leaves(shape)) {
+    if (pairs.push(path, String(value)) < 2 * FILL_KEYS) continue;
+    yield command('MSET', ...pairs);
+    pairs = [];
+  }
+  if (pairs.length > 0) yield command('MSET', ...pairs);
 }
 
 /** When MONITOR told each of the values from `first` on. */

@@ -17,7 +17,7 @@ const OPERATIONS_A_REQUEST = 1_000;
 /** Together as many changes under way as the window of the client of Redis has. */
 const REQUESTS_AT_ONCE = 8;
 const CHANGES = 500_000;
-const QUICK_CHANGES = 200_000;
+const QUICK_CHANGES = 150_000;
 const WARM_UP_CHANGES = 100_000;
 const DEVICES_A_REQUEST = 50;
 

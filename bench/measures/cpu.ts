@@ -5,7 +5,7 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 import type { Throughput } from '../contestants/pair.ts';
 
 const CHANGES = 1_000_000;
-const QUICK_CHANGES = 800_000;
+const QUICK_CHANGES = 500_000;
 const QUICK_ROUNDS = 2;
 
 export const cpu: Measure = {

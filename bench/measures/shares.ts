@@ -5,7 +5,7 @@ import { median } from '../statistics.ts';
 import type { Shares } from '../site/shares.ts';
 
 const CHANGES = 500_000;
-const QUICK_CHANGES = 150_000;
+const QUICK_CHANGES = 100_000;
 /** As many as a frame of 64 KiB holds. */
 const PER_FRAME = 5_000;
 

@@ -5,8 +5,8 @@ import { NARROW, type Shape, WIDE, leavesOf } from '../shape.ts';
 import { interleave, median, medianRatio } from '../statistics.ts';
 
 const CHANGES = 1_000_000;
-const QUICK_CHANGES = 300_000;
-const QUICK_WIDE_CHANGES = 200_000;
+const QUICK_CHANGES = 200_000;
+const QUICK_WIDE_CHANGES = 150_000;
 
 export const visible: Measure = {
   name: 'visible',

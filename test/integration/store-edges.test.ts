@@ -141,6 +141,21 @@ describe('the largest change set', () => {
     expect([store.get(''), store.position.revision]).toEqual([{}, 0]);
   });
 
+  it('is counted anew for each transaction, also after those that changed nothing in the end, or failed', async () => {
+    await using store = (await memoryStore({ limits: { changeSetBytes: 1_000_000 } })).store;
+    const text = 'x'.repeat(600_000);
+    store.put('/a', 1);
+    for (let round = 0; round < 3; round++) {
+      expect(store.transact(tx => (tx.put('/b', text), tx.delete('/b'), tx.put('/a', 1))).changed).toBe(false);
+      expect(() => store.transact(tx => (tx.put('/b', text), tx.put('/a/below', 1)))).toThrow(
+        expect.objectContaining({ code: 'PATH_INVALID' }),
+      );
+      expect(() => store.put('/a/below', text)).toThrow(expect.objectContaining({ code: 'PATH_INVALID' }));
+    }
+    expect(store.put('/b', text).changed).toBe(true);
+    expect([store.get('/a'), store.position.revision]).toEqual([1, 3]);
+  });
+
   it.each<['binary' | 'json', number]>([
     ['binary', 3],
     ['json', 6],
@@ -149,5 +164,32 @@ describe('the largest change set', () => {
     const { changeSetBytes, frameBytes } = store.limits;
     expect(changeSetBytes * longest + frameBytes).toBeLessThan(FRAME_LIMIT_BYTES - 1024 * 1024);
     expect((await memoryStore()).store.limits.changeSetBytes).toBe(64 * 1024 * 1024);
+  });
+});
+
+describe('a transaction that leaves one operation of several', () => {
+  it.each<[string, (tx: Transaction) => void]>([
+    ['a later one that cancels out', tx => (tx.put('/b/y', 2), tx.put('/a/x', 9), tx.put('/a/x', 1))],
+    ['a later one that changes nothing', tx => (tx.put('/b/y', 2), tx.put('/a/x', 1))],
+    ['a later one that deletes nothing', tx => (tx.put('/b/y', 2), tx.delete('/a/none/x'))],
+    ['a later one that failed', tx => (tx.put('/b/y', 2), expect(() => tx.put('/a/x/deep', 1)).toThrow(/leads through/))],
+    ['an earlier one that cancels out', tx => (tx.put('/a/x', 9), tx.put('/b/y', 2), tx.put('/a/x', 1))],
+    ['deeper ones that cancel out', tx => (tx.put('/b/y', 2), tx.put('/a/new/z', 1), tx.delete('/a/new'))],
+  ])('is told to secondaries where it was made, and so are those after it in its frame: %s', async (_, change) => {
+    await using store = (await memoryStore()).store;
+    store.put('', { a: { x: 1 }, b: { y: 1 } });
+    store.cut();
+    store.transact(change);
+    store.put('/a/x', 'a');
+    store.put('/b/y', 'b');
+    store.cut();
+    await using plain = (await memoryStore({ role: 'secondary' })).store;
+    await using observed = (await memoryStore({ role: 'secondary' })).store;
+    observed.listen('', () => undefined);
+    for (const frame of await framesOf(store.journal)) {
+      plain.applyFrame(frame);
+      observed.applyFrame(frame);
+    }
+    for (const each of [store, plain, observed]) expect(each.get('')).toEqual({ a: { x: 'a' }, b: { y: 'b' } });
   });
 });

@@ -88,14 +88,15 @@ export class History {
 
   /**
    * Gives a change set the next revision and encodes it. The first commit of all begins the stream and its first epoch.
-   * @param operations what the tree has gone through already; for a single one the tree's trail still leads along its path
+   * @param operations what the tree has gone through already
+   * @param onTrail there is a single one, nothing was tried after it, and so the tree's trail still leads along its path
    * @returns its commit time
    */
-  record(operations: readonly NetOperation[], tree: Tree, options: CommitOptions | undefined): number {
+  record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
     if (this.#place.stream === null) this.#beginStream();
     const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
     for (const { path, child } of operations) {
-      if (operations.length > 1) tree.follow(path);
+      if (!onTrail) tree.follow(path);
       this.#writer.body.operation(tree.trail, path, child);
     }
     this.#ahead++;

@@ -307,7 +307,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
 
   #record(operations: readonly NetOperation[], before: TreeNode | undefined, options: CommitOptions | undefined): void {
     const from = before === undefined ? undefined : this.position;
-    const time = this.#history.record(operations, this.#tree, options);
+    const time = this.#history.record(operations, this.#tree, before === undefined, options);
     if (before === undefined || from === undefined || !operations.some(({ path }) => this.concerns(path))) return;
     const { bytes } = this.#transaction;
     notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time, bytes });

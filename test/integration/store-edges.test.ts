@@ -1,8 +1,8 @@
-import { decodeChangeSets, FRAME_LIMIT_BYTES, Store, type CommitOptions, type Transaction } from '@evertree/core';
+import { decodeChangeSets, FRAME_LIMIT_BYTES, frameBody, sealFrame, Store, type CommitOptions, type Transaction } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
-import { ManualClock, systemRandom as random } from '../support/host.ts';
+import { ManualClock, systemClock, systemRandom as random } from '../support/host.ts';
 import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 describe('what a commit says of itself', () => {
@@ -49,6 +49,81 @@ describe('the time of a commit', () => {
     }
     const times = (await framesOf(journal)).slice(1).flatMap(frame => decodeChangeSets(frame).map(({ time }) => time));
     expect(times).toEqual([3_600_000, 7_200_001, 10_800_002]);
+  });
+});
+
+describe('a clock that steps back', () => {
+  it('does not take the times of commits back, nor those after a restart', async () => {
+    const disk = new FaultDisk();
+    let now = 5_000;
+    const clock = { ...systemClock, now: () => now };
+    const { store } = await diskStore(disk, { clock });
+    for (const time of [6_000, 2_000, 7_000]) {
+      now = time;
+      await store.put('/a', time).durable;
+    }
+    await store.close();
+    now = 1_000;
+    await using again = (await diskStore(disk, { clock })).store;
+    await again.put('/a', 0).durable;
+    const times = (await framesOf(again.journal)).flatMap(frame => decodeChangeSets(frame).map(({ time }) => time));
+    expect(times).toEqual([6_000, 6_000, 6_000, 7_000, 7_000]);
+  });
+});
+
+describe('a burst that goes on turn after turn', () => {
+  it('is cut into frames every few milliseconds, however long a frame may be', async () => {
+    const clock = new ManualClock();
+    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 10_000_000 } });
+    const appended: number[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      store.put(`/${turn}`, 'x'.repeat(10_000));
+      clock.advance(1);
+      appended.push(journal.last.revision);
+    }
+    expect(new Set(appended).size).toBeGreaterThan(3);
+    expect(store.position.revision - journal.last.revision).toBeLessThan(8);
+  });
+});
+
+describe('a journal whose frames make another tree than they tell of', () => {
+  it('is damaged, and no store begins from it', async () => {
+    await using store = (await memoryStore()).store;
+    store.put('/a', 1);
+    store.cut();
+    const [first, second] = await framesOf(store.journal);
+    const journal = new MemoryJournal({ clock: systemClock, random, report: () => undefined });
+    journal.append(first!);
+    journal.append(sealFrame({ ...second!.header, digest: '0123456789abcdef' }, frameBody(second!)));
+    await expect(Store.open({ clock: systemClock, random, journal })).rejects.toMatchObject({ code: 'DAMAGED' });
+  });
+});
+
+describe('the header of a snapshot', () => {
+  it("is the same at the primary, at a secondary that followed, at one that was copied, and after each one's restart", async () => {
+    const disks = [new FaultDisk(), new FaultDisk(), new FaultDisk()] as const;
+    const roles = ['primary', 'secondary', 'secondary'] as const;
+    const sites = await Promise.all(disks.map((disk, index) => diskStore(disk, { site: `${index}`, role: roles[index]! })));
+    const [primary, followed, copied] = sites.map(({ store }) => store) as [Store, Store, Store];
+    primary.put('/a', 1);
+    await primary.flush();
+    // Its own history before the copy came, whose hash must not be taken for the copy's.
+    for (const store of [followed, copied]) for (const frame of await framesOf(primary.journal)) store.applyFrame(frame);
+    primary.put('/a', 2, { author: 'somebody' });
+    using snapshot = primary.snapshot();
+    await primary.flush();
+    followed.applyFrame((await framesOf(primary.journal)).at(-1)!);
+    const receiver = await copied.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    await receiver.finish();
+    const headers = () => [primary, followed, copied].map(store => store.snapshot().header);
+    for (const header of headers()) expect(header).toEqual(snapshot.header);
+    for (const store of [primary, followed, copied]) await store.close();
+    for (const [index, disk] of disks.entries()) {
+      await using again = (await diskStore(disk, { site: `${index}` })).store;
+      expect(again.snapshot().header).toEqual(snapshot.header);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DELETED, DOUBLE, HAS_TIME, NULL, ONE_OPERATION, ROOT_ID, WHOLE } from './binary-format.ts';
 import { decodeChangeSets, decodeFrame } from './collect-sink.ts';
 import { exportValue, importValue, sameValue } from './content.ts';
 import { emptyDigest } from './digest.ts';
@@ -163,6 +164,44 @@ describe('a frame whose bytes were altered', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+/** One put of a value's bytes at /b. */
+function put(...written: number[]): Buffer {
+  return Buffer.from([ONE_OPERATION, ROOT_ID, 0, 1, 'b'.charCodeAt(0), ...written]);
+}
+
+function double(of: number): number[] {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(of);
+  return [...bytes];
+}
+
+describe('a binary body that no writer makes', () => {
+  const [epoch, frame] = frames(new Tree(), [[{ path: ['a'], value: 1, pin: false }]], 'binary');
+  it.each<[string, Buffer]>([
+    ['goes on behind its last change set', Buffer.concat([frameBody(frame!), Buffer.of(0)])],
+    ['ends before', frameBody(frame!).subarray(0, -1)],
+    ['deletes what is not there', put(DELETED)],
+    ['has NaN', put(DOUBLE, ...double(Number.NaN))],
+    ['has an infinite number', put(DOUBLE, ...double(-Infinity))],
+    ['has a whole number above 2^53', put(WHOLE, ...Array<number>(7).fill(255), 127)],
+    ['has a value of no kind', put(31)],
+    ['has unknown flags', Buffer.concat([Buffer.of(16), frameBody(frame!).subarray(1)])],
+    ['names a node that was not defined', Buffer.from([ONE_OPERATION, 2, 0, 1, 97, NULL])],
+    ['names a key that was not defined', Buffer.from([ONE_OPERATION, ROOT_ID, 1, NULL])],
+    ['leads through a leaf', Buffer.from([HAS_TIME, 0, 2, ROOT_ID, 0, 1, 97, NULL, 0, ROOT_ID, 1, 2, 1, NULL])],
+  ])('is refused, and the tree stays: it %s', (_, body) => {
+    for (const concerns of [undefined, () => true]) {
+      const tree = new Tree();
+      applyFrame(tree, epoch!, undefined);
+      const altered = sealFrame(frame!.header, body);
+      expect(() => applyFrame(tree, altered, concerns)).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/^(FORMAT|PATH)_INVALID$/) as string }),
+      );
+      expect([exportValue(tree.root), tree.digest()]).toEqual([{}, emptyDigest()]);
+    }
   });
 });
 

@@ -40,16 +40,16 @@ function stepsOf(at: fc.Arbitrary<Path>, item: fc.Arbitrary<Value>, maxLength: n
       weight: 5,
       arbitrary: write.map(
         ([place, written]) =>
-          tx =>
+          (tx: Transaction) =>
             tx.put(place, written),
       ),
     },
-    { weight: 3, arbitrary: at.map(place => tx => tx.delete(place)) },
+    { weight: 3, arbitrary: at.map(place => (tx: Transaction) => tx.delete(place)) },
     {
       weight: 2,
       arbitrary: write.map(
         ([place, written]) =>
-          tx =>
+          (tx: Transaction) =>
             tx.merge(place, written),
       ),
     },
@@ -57,18 +57,24 @@ function stepsOf(at: fc.Arbitrary<Path>, item: fc.Arbitrary<Value>, maxLength: n
       weight: 1,
       arbitrary: write.map(
         ([place, written]) =>
-          tx =>
+          (tx: Transaction) =>
             tx.replace(place, written),
       ),
     },
-    { weight: 1, arbitrary: at.map(place => tx => tx.update(place, draft => (draft === undefined ? { made: [] } : undefined) as never)) },
+    {
+      weight: 1,
+      arbitrary: at.map(
+        place => (tx: Transaction) =>
+          tx.update(place, (draft: Value | undefined) => (draft === undefined ? { made: [] } : undefined) as never),
+      ),
+    },
     // Writes that leave nothing, so that of several operations a few are left, or one.
-    { weight: 1, arbitrary: at.map(place => tx => restore(tx, place, tx.get(place))) },
+    { weight: 1, arbitrary: at.map(place => (tx: Transaction) => restore(tx, place, tx.get(place))) },
     {
       weight: 2,
       arbitrary: write.map(
         ([place, written]) =>
-          tx =>
+          (tx: Transaction) =>
             writeAndRestore(tx, place, written),
       ),
     },

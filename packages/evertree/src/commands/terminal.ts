@@ -54,8 +54,9 @@ export class MovingLines {
     this.#height = 0;
   }
 
+  /** From the first column: what is typed, such as Ctrl-C's «^C», stands in the line below. */
   #erasure(): string {
-    return this.#height === 0 ? '' : `${ESCAPE}${this.#height}A${ESCAPE}0J`;
+    return this.#height === 0 ? '' : `\r${ESCAPE}${this.#height}A${ESCAPE}0J`;
   }
 }
 

@@ -12,6 +12,7 @@ let stack: AsyncDisposableStack;
 let network: Loopback;
 let primary: HttpSite;
 let secondary: HttpSite;
+let producer: Producer;
 
 const host = { clock: systemClock, random: systemRandom, report: collectReports().report };
 
@@ -25,7 +26,7 @@ beforeEach(async () => {
   const [first, second] = [await openStore('first'), await openStore('second')];
   const consumer = stack.use(new Consumer({ store: second, transport: network.listen('second') }));
   await consumer.open();
-  const producer = stack.use(new Producer({ store: first, transports: [network.dial(['second'])] }));
+  producer = stack.use(new Producer({ store: first, transports: [network.dial(['second'])] }));
   await producer.open();
   primary = stack.use(await HttpSite.start({ store: first, producer, site: 'first' }));
   secondary = stack.use(await HttpSite.start({ store: second, consumer, site: 'second' }));
@@ -148,6 +149,14 @@ describe('a pair', () => {
   });
 });
 
+test('a secondary whose disk is full is not ready: it takes no frames', async () => {
+  await primary.put('/data/a', 1);
+  await until(() => isReady(secondary));
+  Object.defineProperty(secondary.store.journal, 'state', { value: 'full' });
+  expect(await secondary.send('GET', '/readyz')).toMatchObject({ status: 503, json: { reason: 'the store is full' } });
+  expect((await secondary.send('GET', '/healthz')).status).toBe(200);
+});
+
 describe('administration', () => {
   test('writes a snapshot', async () => {
     const put = await primary.put('/data/a', 1);
@@ -198,4 +207,15 @@ describe('administration', () => {
     });
     expect((await primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'text/plain' }, body })).status).toBe(415);
   });
+});
+
+test('a secondary that the history gets short for is told of by /status and /metrics beforehand', async () => {
+  await primary.put('/data/a', 1);
+  await until(async () => (await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')) === 0);
+  const retention = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'] };
+  Object.assign(primary.store.journal, { retention });
+  await using site = await HttpSite.start({ store: primary.store, producer, site: 'first' });
+  expect(await site.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'] } });
+  expect(await metric(site, 'evertree_journal_max_bytes')).toBe(1000);
+  expect(await metric(site, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
 });

@@ -86,6 +86,30 @@ describe('openStore', () => {
   });
 });
 
+test('history keeps to what it may take, and a secondary that stays away is told of before it is passed', async () => {
+  const maxBytes = 8 * 1024 * 1024;
+  const reports: Report[] = [];
+  await using store = await openStore({ data: data('a'), journal: { retentionMaxBytes: maxBytes }, log: report => reports.push(report) });
+  await store.put('/a', 'begin').durable;
+  store.journal.setPeer('away', store.stable.position);
+  const events = () => reports.filter(report => report.level === 'warn').map(report => report.event);
+  let written = 0;
+  let most = 0;
+  await until(
+    'the history that it needs has gone',
+    async () => {
+      await store.put('/a', 'x'.repeat(65_536 + written++)).durable;
+      most = Math.max(most, store.journal.storedBytes);
+      if (events().at(-1) === 'retention-near') expect(store.journal.retention).toMatchObject({ maxBytes, atRisk: ['away'] });
+      return events().includes('retention-passed-peer');
+    },
+    LIMIT_MS,
+  );
+  expect(events()).toEqual(['retention-near', 'retention-passed-peer']);
+  // What is over the limit goes with the next segment.
+  expect(most).toBeLessThan(maxBytes * 1.25);
+});
+
 async function pair(port: number): Promise<{ primary: Store; secondary: Store }> {
   return {
     primary: await openStore({ data: data(`a${port}`), site: 'a' }),

@@ -47,6 +47,17 @@ export interface SnapshotWriter {
  */
 export type JournalState = 'open' | 'full' | 'failed' | 'closed';
 
+/** How much the history takes, and who it is getting short for. */
+export interface RetentionStatus {
+  readonly storedBytes: number;
+  /** What segments and snapshots may take. */
+  readonly maxBytes: number;
+  /** Whether little of it is left. */
+  readonly isNear: boolean;
+  /** Peers that will need a full copy if they stay away, the one furthest behind first. */
+  readonly atRisk: readonly string[];
+}
+
 /**
  * A site's durable, append-only history: frames, snapshots, the site's identity, the list of its peers.
  *
@@ -77,6 +88,8 @@ export interface Journal extends AsyncDisposable {
   readonly pendingBytes: number;
   /** Bytes that segments and snapshots take on the disk. */
   readonly storedBytes: number;
+  /** As of the last time that retention ran; absent where nothing limits the history. */
+  readonly retention?: RetentionStatus;
   /** A write is in flight: frames appended now wait for the next group, so a writer may as well gather more. */
   readonly busy: boolean;
 

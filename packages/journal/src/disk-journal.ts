@@ -7,6 +7,7 @@ import type {
   Identity,
   Journal,
   JournalState,
+  RetentionStatus,
   Role,
   SnapshotHeader,
   SnapshotWriter,
@@ -18,7 +19,7 @@ import type { GroupCommit } from './group-commit.ts';
 import type { History } from './history.ts';
 import { findFrame, HistoryReader } from './history-reader.ts';
 import type { Peers } from './peers.ts';
-import type { Retainer, RetentionStatus } from './retainer.ts';
+import type { Retainer } from './retainer.ts';
 import { writeSite } from './site-file.ts';
 import { storedSnapshot } from './snapshot-file.ts';
 import type { Snapshots } from './snapshots.ts';

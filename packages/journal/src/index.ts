@@ -5,4 +5,3 @@ export { nodeDisk } from './node-disk.ts';
 export { openJournal } from './open-journal.ts';
 export type { OpenJournalArguments } from './open-journal.ts';
 export type { JournalOptions } from './options.ts';
-export type { RetentionStatus } from './retainer.ts';

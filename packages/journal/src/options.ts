@@ -4,7 +4,7 @@ import type { SyncMode } from './active-segment.ts';
 export interface JournalOptions {
   /** How writes become stable; `auto` (the default) measures at opening. */
   readonly sync?: SyncMode | 'auto';
-  /** A segment takes frames until it is this long; 64 MiB. */
+  /** A segment takes frames until it is this long; the smaller of 64 MiB and an eighth of `retentionMaxBytes`, but 1 MiB at least. */
   readonly segmentBytes?: number;
   /** Frames that are kept in memory for readers that keep up; 8 MiB. */
   readonly tailBytes?: number;
@@ -19,17 +19,22 @@ export interface JournalOptions {
 export type ResolvedOptions = Readonly<Required<JournalOptions>>;
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
+/** History goes in whole segments, so that a few of them have to fit in what it may take. */
+const SEGMENT_RETENTION_FRACTION = 1 / 8;
+const SEGMENT_MIN_BYTES = 1024 * 1024;
 const TAIL_BYTES = 8 * 1024 * 1024;
 const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
 const RETENTION_DISK_FRACTION = 0.2;
 
 /** @param totalBytes of the device */
 export function resolveOptions(options: JournalOptions, totalBytes: number): ResolvedOptions {
+  const retentionMaxBytes = options.retentionMaxBytes ?? Math.min(RETENTION_MAX_BYTES, Math.floor(totalBytes * RETENTION_DISK_FRACTION));
+  const fraction = Math.floor(retentionMaxBytes * SEGMENT_RETENTION_FRACTION);
   const resolved: ResolvedOptions = {
     sync: options.sync ?? 'auto',
-    segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+    segmentBytes: options.segmentBytes ?? Math.min(SEGMENT_BYTES, Math.max(SEGMENT_MIN_BYTES, fraction)),
     tailBytes: options.tailBytes ?? TAIL_BYTES,
-    retentionMaxBytes: options.retentionMaxBytes ?? Math.min(RETENTION_MAX_BYTES, Math.floor(totalBytes * RETENTION_DISK_FRACTION)),
+    retentionMaxBytes,
     retentionMinBytes: options.retentionMinBytes ?? 0,
     retentionMinMs: options.retentionMinMs ?? 0,
   };

@@ -1,4 +1,4 @@
-import type { Clock, Disk, Reporter } from '@evertree/core';
+import type { Clock, Disk, Reporter, RetentionStatus } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import { asError } from './failure.ts';
 import type { History } from './history.ts';
@@ -8,15 +8,6 @@ import type { RetentionOptions, RetentionPlan } from './retention.ts';
 import { planRetention } from './retention.ts';
 import type { Snapshots } from './snapshots.ts';
 import { removeFiles } from './snapshots.ts';
-
-/** How much the history takes, and who it is getting short for. */
-export interface RetentionStatus {
-  readonly storedBytes: number;
-  readonly maxBytes: number;
-  readonly isNear: boolean;
-  /** Peers that will need a full copy if they stay away. */
-  readonly atRisk: readonly string[];
-}
 
 /** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
 export class Retainer {

@@ -103,6 +103,12 @@ describe('at the limit', () => {
     const given = { ends, snapshots: [35], peers: { d: 34, b: 12, c: 36 } };
     expect(plan(given, { maxBytes: 638 })).toMatchObject({ segments: 0, isNear: false, atRisk: [] });
     expect(plan(given, { maxBytes: 637 })).toMatchObject({ segments: 0, isNear: true, atRisk: ['b', 'd'] });
+    const first = { ...given, snapshots: [] };
+    expect(plan(first, { maxBytes: 624 }), 'before the first snapshot').toMatchObject({
+      segments: 0,
+      isNear: true,
+      atRisk: ['b', 'd', 'c'],
+    });
   });
 });
 

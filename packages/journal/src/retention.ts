@@ -66,7 +66,8 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   const newest = snapshots.at(-1);
   if (newest === undefined) {
     const isNear = bytesOf(segments) > options.maxBytes * RETENTION_NEAR_FRACTION;
-    return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: [] };
+    // The first snapshot lets go what they need.
+    return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: isNear ? behind(subject, oldest, lastOf(segments)) : [] };
   }
   // Whole segments only, and never the one that takes new frames.
   const droppable = countUpTo(segments.slice(0, -1), newest.position.revision);
@@ -126,6 +127,10 @@ function behind(subject: RetentionSubject, from: number, to: number): string[] {
     .filter(([, position]) => hasHistory(position) && position.revision >= from && position.revision < to)
     .toSorted(([, a], [, b]) => a.revision - b.revision)
     .map(([site]) => site);
+}
+
+function lastOf(segments: readonly RetainedSegment[]): number {
+  return segments.at(-1)?.last.revision ?? 0;
 }
 
 function bytesOf(items: readonly { readonly bytes: number }[]): number {

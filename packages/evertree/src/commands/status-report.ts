@@ -14,6 +14,8 @@ export interface SiteStatus {
   readonly digest: string;
   readonly durable: Position;
   readonly peers: readonly PeerView[];
+  /** Where the history is limited. */
+  readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[] };
   /** At a secondary. */
   readonly consumer?: ConsumerView;
 }
@@ -55,7 +57,10 @@ export function statusLines(status: SiteStatus): string[] {
     `  digest    ${status.digest}`,
   ];
   if (status.consumer !== undefined) lines.push(consumerLine(status.consumer));
-  for (const peer of status.peers) lines.push(...peerLines(peer));
+  for (const peer of status.peers) {
+    lines.push(...peerLines(peer));
+    if (status.retention?.atRisk.includes(peer.site) === true) lines.push(`    ${pico.yellow(atRiskText(status.retention.maxBytes))}`);
+  }
   return lines;
 }
 
@@ -85,6 +90,10 @@ function peerLines(peer: PeerView): string[] {
   const lines = [`  ${pico.bold(peer.site)}  ${facts.join(', ')}`];
   if (peer.lastError !== null && peer.state !== 'replicate') lines.push(`    ${pico.yellow(peer.lastError)}`);
   return lines;
+}
+
+function atRiskText(maxBytes: number): string {
+  return `it will need a full copy soon: the history kept for it nears its limit of ${formatBytes(maxBytes)}; bring it back, or forget it`;
 }
 
 function lagText({ lagRevisions, lagMs }: Pick<PeerView, 'lagRevisions' | 'lagMs'>): string {

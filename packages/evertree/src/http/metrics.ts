@@ -19,7 +19,7 @@ export class Metrics {
     this.registry = registry;
     collectDefaultMetrics({ register: registry });
     addSite(registry, sources.store);
-    addPeers(registry, sources.producer);
+    addPeers(registry, sources);
     addResyncs(registry, sources);
     addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', sources.watches);
     this.#requests = new Histogram({
@@ -51,13 +51,17 @@ function addSite(registry: Registry, store: Store): void {
     store.role === 'primary' && store.state === 'open' ? 1 : 0,
   );
   addGauge(registry, 'evertree_journal_bytes', 'Bytes that segments and snapshots take on the disk.', () => journal.storedBytes);
+  if (journal.retention !== undefined) {
+    const { maxBytes } = journal.retention;
+    addGauge(registry, 'evertree_journal_max_bytes', 'Bytes that segments and snapshots may take on the disk.', () => maxBytes);
+  }
   addGauge(registry, 'evertree_journal_pending_bytes', 'Bytes appended that are not stable yet.', () => journal.pendingBytes);
   addCounter(registry, 'evertree_commits_total', 'Commits made stable here since the start, its own or its primary’s.', () =>
     Math.max(0, store.stable.position.revision - startedAt),
   );
 }
 
-function addPeers(registry: Registry, producer: ProducerView | undefined): void {
+function addPeers(registry: Registry, { store, producer }: Sources): void {
   if (producer === undefined) return;
   addPeerGauge(
     registry,
@@ -71,6 +75,13 @@ function addPeers(registry: Registry, producer: ProducerView | undefined): void 
   );
   addPeerGauge(registry, producer, 'evertree_peer_connected', '1 while a secondary is linked and takes frames.', peer =>
     peer.state === 'replicate' || peer.state === 'snapshot' || peer.state === 'probe' ? 1 : 0,
+  );
+  addPeerGauge(
+    registry,
+    producer,
+    'evertree_peer_full_copy_ahead',
+    '1 while the history kept for a secondary nears its limit: it will need a full copy if it stays away.',
+    peer => (store.journal.retention?.atRisk.includes(peer.site) === true ? 1 : 0),
   );
   const sent = new Counter({
     registers: [registry],

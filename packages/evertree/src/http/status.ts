@@ -24,9 +24,16 @@ function statusOf(context: HttpContext): object {
     // What is only in memory is lost with the process, however stable its journal calls it.
     durable: plainPosition(store.journal.durable ? position : ORIGIN),
     journalBytes: store.journal.storedBytes,
+    ...retentionOf(context),
     peers: producer?.peers ?? [],
     ...(consumer === undefined ? {} : { consumer: consumer.state }),
   };
+}
+
+/** What the history may take, and which peers will need a full copy if they stay away: told beforehand. */
+function retentionOf({ store }: HttpContext): object {
+  const { retention } = store.journal;
+  return retention === undefined ? {} : { retention: { maxBytes: retention.maxBytes, atRisk: retention.atRisk } };
 }
 
 /** The store's state where it is not simply open, else a secondary's towards its primary. */
@@ -51,7 +58,8 @@ export function getReadiness(exchange: Exchange): void {
 
 function obstacleOf(context: HttpContext): string | undefined {
   const { store, consumer, limits } = context;
-  if (store.state !== 'open' && !(store.role === 'secondary' && store.state === 'full')) return `the store is ${store.state}`;
+  // A full secondary takes no frames, and can't tell how far its primary has gone on.
+  if (store.state !== 'open') return `the store is ${store.state}`;
   if (store.role === 'primary') return undefined;
   if (consumer === undefined) return 'nothing feeds this secondary';
   const { state, lag } = consumer.state;

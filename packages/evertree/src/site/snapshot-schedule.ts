@@ -1,6 +1,8 @@
 import { type ExactPosition, ORIGIN, type Store, samePosition } from '@evertree/core';
 
 const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
+/** Without a snapshot no history goes: there is one before it takes what it may. */
+const RETENTION_FRACTION = 1 / 4;
 const RETENTION_INTERVAL_MS = 60_000;
 
 /**
@@ -21,7 +23,7 @@ export class SnapshotSchedule {
   #stopped = false;
 
   /** Begins once it knows the snapshot that is there already. */
-  static async start(store: Store, snapshotBytes = DEFAULT_SNAPSHOT_BYTES): Promise<SnapshotSchedule> {
+  static async start(store: Store, snapshotBytes = defaultSnapshotBytes(store)): Promise<SnapshotSchedule> {
     const schedule = new SnapshotSchedule(store, snapshotBytes);
     await schedule.#recount();
     // What is there beside the snapshot came after it, or is kept for a peer; a new site's first segment is only room for what will come.
@@ -98,4 +100,8 @@ export class SnapshotSchedule {
       this.#retainLater();
     });
   }
+}
+
+function defaultSnapshotBytes({ journal }: Store): number {
+  return Math.min(DEFAULT_SNAPSHOT_BYTES, (journal.retention?.maxBytes ?? Infinity) * RETENTION_FRACTION);
 }

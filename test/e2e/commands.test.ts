@@ -155,24 +155,28 @@ describe('import and export', () => {
 });
 
 describe('watching', () => {
-  test('watch prints the state, then each change, and goes on where it was after a restart of the site', async () => {
-    await done(atPrimary(['put', '/watched', '{"a":1}']));
-    await using watching = start(['watch', '/watched/*', '--json', ...at('primary')]);
-    await watching.printed('"event":"state"');
-    await done(atPrimary(['put', '/watched/b', '2']));
-    await watching.printed('["put","/watched/b",2]');
-    await sites[1]?.stop('SIGTERM');
-    await watching.printed('asking again', 'stderr');
-    sites = [sites[0]!, start([...folder.primary, '--site', 'box-a'], folder.path)];
-    await sites[1]!.printed('"event":"started"', 'stderr', LIMIT_MS);
-    await done(atPrimary(['delete', '/watched/a']));
-    await watching.printed('["delete","/watched/a"]');
-    const events = watching.stdout
-      .trim()
-      .split('\n')
-      .map(line => (JSON.parse(line) as { event: string }).event);
-    expect(events).toEqual(['state', 'change', 'change']);
-  });
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'watch prints the state, then each change, and goes on after %s and a restart of the site',
+    async signal => {
+      const place = `/watched-${signal}`;
+      await done(atPrimary(['put', place, '{"a":1}']));
+      await using watching = start(['watch', `${place}/*`, '--json', ...at('primary')]);
+      await watching.printed('"event":"state"');
+      await done(atPrimary(['put', `${place}/b`, '2']));
+      await watching.printed(`["put","${place}/b",2]`);
+      await sites[1]?.stop(signal);
+      await watching.printed('asking again', 'stderr');
+      sites = [sites[0]!, start([...folder.primary, '--site', 'box-a'], folder.path)];
+      await sites[1]!.printed('"event":"started"', 'stderr', LIMIT_MS);
+      await done(atPrimary(['delete', `${place}/a`]));
+      await watching.printed(`["delete","${place}/a"]`);
+      const events = watching.stdout
+        .trim()
+        .split('\n')
+        .map(line => (JSON.parse(line) as { event: string }).event);
+      expect(events).toEqual(['state', 'change', 'change']);
+    },
+  );
 
   test('status names role, position, digest and peers; --watch prints a line a change', async () => {
     await equal();

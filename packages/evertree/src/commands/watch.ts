@@ -29,16 +29,18 @@ export function addWatch(program: Command): void {
 
 async function watch(client: SiteClient, target: string, json: boolean): Promise<void> {
   const reader = new EventReader();
-  for (let first = true; ; first = false) {
+  let answered = false;
+  for (;;) {
     try {
       const headers = reader.lastEventId === '' ? {} : { 'Last-Event-ID': reader.lastEventId };
       const response = await client.request(target, { headers: { Accept: 'text/event-stream', ...headers } });
-      if (!first) printError('connected again');
+      if (answered) printError('connected again');
+      answered = true;
       for await (const event of reader.read(bodyOf(response))) await printLine(json ? jsonLine(event) : eventLines(event));
       printError(`the site ended the stream; asking again every ${RECONNECT_MS / 1000} s`);
     } catch (error) {
       // The first attempt has to succeed, and what a site refuses it will refuse again.
-      if (first || (isEvertreeError(error) && error.code !== 'UNREACHABLE' && error.code !== 'CLOSED')) throw error;
+      if (!answered || (isEvertreeError(error) && error.code !== 'UNREACHABLE' && error.code !== 'CLOSED')) throw error;
       if (!isEvertreeError(error)) printError(`the link was cut; asking again every ${RECONNECT_MS / 1000} s`);
     }
     await pause(RECONNECT_MS);

@@ -87,7 +87,7 @@ export class Transaction implements TransactionTarget {
     const segments = parsePath(path);
     const child = importValue(value, segments, this.#tree.generation);
     const bytes = typeof child === 'object' || typeof child === 'string' ? measure(child) : 0;
-    this.#account(OPERATION_BYTES + lengthOf(segments) + bytes);
+    this.#account(segments, bytes);
     if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
       throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
     this.#change(segments, child);
@@ -97,7 +97,7 @@ export class Transaction implements TransactionTarget {
   delete(path: PathLike): void {
     this.#assertActive();
     const segments = parsePath(path);
-    this.#account(OPERATION_BYTES + lengthOf(segments));
+    this.#account(segments, 0);
     this.#change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
   }
 
@@ -234,8 +234,10 @@ export class Transaction implements TransactionTarget {
     return this.#tree.get(parsePath(path));
   }
 
-  #account(bytes: number): void {
-    this.#bytes += bytes;
+  #account(path: Path, bytes: number): void {
+    // A frame has room for one short path that is not counted: most transactions have no more.
+    const pathBytes = this.#bytes === 0 && path.length <= UNCOUNTED_SEGMENTS ? 0 : lengthOf(path);
+    this.#bytes += OPERATION_BYTES + pathBytes + bytes;
     const { changeSetBytes } = this.#host.limits;
     if (this.#bytes <= changeSetBytes) return;
     throw new EvertreeError('TOO_LARGE', `this transaction has more than ${changeSetBytes} bytes; split it`, {
@@ -253,6 +255,9 @@ const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined })
 
 /** What an operation counts, beside its path and its value, in bytes. */
 const OPERATION_BYTES = 16;
+
+/** Segments of a transaction's first path that are not counted: 6 MiB of frame at the most, where JSON escapes every character. */
+const UNCOUNTED_SEGMENTS = 16;
 
 /** Characters of a path: a frame may have to spell it out. */
 function lengthOf(path: Path): number {

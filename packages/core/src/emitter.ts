@@ -1,4 +1,4 @@
-import type { Reporter } from './host.ts';
+import type { Reporter } from './seams/host.ts';
 
 /** The listeners of an object's named events. They are called at once, in order of registration. */
 export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]) => void }> {

@@ -1,11 +1,11 @@
-import { netOperations } from '../src/net-operations.ts';
-import type { Path } from '../src/path.ts';
-import type { TransactionTarget } from '../src/transaction-target.ts';
-import { Transaction } from '../src/transaction.ts';
-import { Tree } from '../src/tree.ts';
-import type { Value } from '../src/value.ts';
-import { exportValue } from '../src/content.ts';
-import { Guards } from '../src/guards.ts';
+import { netOperations } from '../src/transactions/net-operations.ts';
+import type { Path } from '../src/tree/path.ts';
+import type { TransactionTarget } from '../src/transactions/transaction-target.ts';
+import { Transaction } from '../src/transactions/transaction.ts';
+import { Tree } from '../src/tree/tree.ts';
+import type { Value } from '../src/tree/value.ts';
+import { exportValue } from '../src/tree/content.ts';
+import { Guards } from '../src/transactions/guards.ts';
 
 /** What a document was resolved into, and what it made of the tree. */
 export interface Outcome {

@@ -1,12 +1,12 @@
 import { ManualClock } from '../../../test/support/host.ts';
-import type { Batch } from '../src/batch.ts';
-import { importValue } from '../src/content.ts';
-import type { Clock, Report } from '../src/host.ts';
-import { Listeners } from '../src/listeners.ts';
-import { toOperations } from '../src/net-operations.ts';
-import type { PatternLike } from '../src/pattern.ts';
-import { Tree } from '../src/tree.ts';
-import type { Value } from '../src/value.ts';
+import type { Batch } from '../src/listeners/batch.ts';
+import { importValue } from '../src/tree/content.ts';
+import type { Clock, Report } from '../src/seams/host.ts';
+import { Listeners } from '../src/listeners/listeners.ts';
+import { toOperations } from '../src/transactions/net-operations.ts';
+import type { PatternLike } from '../src/listeners/pattern.ts';
+import { Tree } from '../src/tree/tree.ts';
+import type { Value } from '../src/tree/value.ts';
 
 export type Telling = (string | Value | undefined)[];
 

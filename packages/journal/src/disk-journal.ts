@@ -13,17 +13,17 @@ import type {
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
-import { journalClosed } from './failure.ts';
-import type { FindOptions } from './found.ts';
-import type { GroupCommit } from './group-commit.ts';
-import type { History } from './history.ts';
-import { findFrame, HistoryReader } from './history-reader.ts';
-import type { Peers } from './peers.ts';
-import type { Retainer } from './retainer.ts';
-import { writeSite } from './site-file.ts';
-import { storedSnapshot } from './snapshot-file.ts';
-import type { Snapshots } from './snapshots.ts';
-import type { SnapshotPublisher } from './snapshot-publisher.ts';
+import { journalClosed } from './groups/failure.ts';
+import type { FindOptions } from './segments/found.ts';
+import type { GroupCommit } from './groups/group-commit.ts';
+import type { History } from './segments/history.ts';
+import { findFrame, HistoryReader } from './segments/history-reader.ts';
+import type { Peers } from './site/peers.ts';
+import type { Retainer } from './retention/retainer.ts';
+import { writeSite } from './site/site-file.ts';
+import { storedSnapshot } from './snapshots/snapshot-file.ts';
+import type { Snapshots } from './snapshots/snapshots.ts';
+import type { SnapshotPublisher } from './snapshots/snapshot-publisher.ts';
 
 /** What an open journal is made of. */
 export interface JournalParts {

@@ -16,12 +16,12 @@ import type {
   StoredSnapshot,
 } from '@evertree/core';
 import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
-import { journalClosed } from './failure.ts';
-import { checkFollows, describe } from './follow.ts';
-import { isFound, type FindOptions } from './found.ts';
-import { FrameTail } from './frame-tail.ts';
-import type { JournalEvents } from './group-commit.ts';
-import { settleIdentity } from './site-file.ts';
+import { journalClosed } from './groups/failure.ts';
+import { checkFollows, describe } from './groups/follow.ts';
+import { isFound, type FindOptions } from './segments/found.ts';
+import { FrameTail } from './segments/frame-tail.ts';
+import type { JournalEvents } from './groups/group-commit.ts';
+import { settleIdentity } from './site/site-file.ts';
 
 /** Frames kept for secondaries; one that falls further behind gets a full copy. */
 const MEMORY_JOURNAL_BYTES = 64 * 1024 * 1024;

@@ -1,19 +1,19 @@
 import type { Clock, Disk, Identity, Random, Reporter } from '@evertree/core';
 import { EvertreeError, isEvertreeError } from '@evertree/core';
 import { DiskJournal } from './disk-journal.ts';
-import { asError, isNoSpace } from './failure.ts';
-import { GroupCommit } from './group-commit.ts';
-import { History } from './history.ts';
-import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './layout.ts';
+import { asError, isNoSpace } from './groups/failure.ts';
+import { GroupCommit } from './groups/group-commit.ts';
+import { History } from './segments/history.ts';
+import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './site/layout.ts';
 import type { JournalOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
-import { Peers } from './peers.ts';
-import { assertNoOrphans, restore, survey } from './recovery.ts';
-import { Retainer } from './retainer.ts';
-import { readSite, settleIdentity, writeSite } from './site-file.ts';
-import { SnapshotPublisher } from './snapshot-publisher.ts';
-import { Snapshots } from './snapshots.ts';
-import { probeSyncMode } from './sync-probe.ts';
+import { Peers } from './site/peers.ts';
+import { assertNoOrphans, restore, survey } from './recovery/recovery.ts';
+import { Retainer } from './retention/retainer.ts';
+import { readSite, settleIdentity, writeSite } from './site/site-file.ts';
+import { SnapshotPublisher } from './snapshots/snapshot-publisher.ts';
+import { Snapshots } from './snapshots/snapshots.ts';
+import { probeSyncMode } from './disk/sync-probe.ts';
 
 export interface OpenJournalArguments {
   /** The site's directory: `nodeDisk(directory)`, or one of a test. */

@@ -1,5 +1,5 @@
 import { EvertreeError } from '@evertree/core';
-import type { SyncMode } from './active-segment.ts';
+import type { SyncMode } from './segments/active-segment.ts';
 
 export interface JournalOptions {
   /** How writes become stable; `auto` (the default) measures at opening. */

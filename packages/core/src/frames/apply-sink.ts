@@ -1,0 +1,72 @@
+import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
+import { EvertreeError } from '../errors.ts';
+import { lookupHashed, type Child, type TreeNode } from '../tree/node.ts';
+import type { Tree } from '../tree/tree.ts';
+
+/**
+ * Applies a binary body to a tree, straight to the nodes that its dictionary names: no path is made, walked or hashed.
+ * `tree.undo` takes it back.
+ */
+export class ApplySink implements BodySink {
+  note: EpochNote | undefined;
+  readonly #tree: Tree;
+  // By the dictionary's numbers: the node, its parent's number, its depth.
+  readonly #nodes: TreeNode[];
+  readonly #parents: number[];
+  readonly #levels: number[];
+  #count = 1;
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    ({ nodes: this.#nodes, parents: this.#parents, levels: this.#levels } = tree.named);
+    this.#nodes[1] = tree.ownRoot();
+    this.#levels[1] = 0;
+  }
+
+  epoch(note: EpochNote): void {
+    this.note = note;
+  }
+
+  changeSet(_head: ChangeSetHead): void {
+    // Heads matter to listeners only; without any, operations are all there is to do.
+  }
+
+  define(parent: number, key: string, keyLo: number, keyHi: number): void {
+    const level = this.#levels[parent]!;
+    const above = this.#nodes[parent]!;
+    const known = lookupHashed(above, key, keyLo);
+    const id = ++this.#count;
+    this.#nodes[id] = this.#tree.step(above, key, keyLo, keyHi, level, known);
+    this.#parents[id] = parent;
+    this.#levels[id] = level + 1;
+    if (known === undefined) this.#touch(parent);
+  }
+
+  put(id: number, key: string, keyLo: number, keyHi: number, child: Child): void {
+    const node = this.#nodes[id]!;
+    this.#tree.change(node, key, keyLo, keyHi, lookupHashed(node, key, keyLo), child);
+    this.#touch(id);
+  }
+
+  delete(id: number, key: string, keyLo: number, keyHi: number): void {
+    const node = this.#nodes[id]!;
+    const old = lookupHashed(node, key, keyLo);
+    if (old === undefined) throw new EvertreeError('FORMAT_INVALID', 'a frame deletes what is not there');
+    this.#tree.change(node, key, keyLo, keyHi, old, undefined);
+    this.#touch(id);
+  }
+
+  putRoot(child: Child): void {
+    this.#tree.put([], child);
+    // The dictionary goes on, and none of its old nodes is named again: writers find numbers on the nodes themselves.
+    this.#nodes[1] = this.#tree.ownRoot();
+  }
+
+  #touch(id: number): void {
+    for (let at = id; at > 1; at = this.#parents[at]!) {
+      const node = this.#nodes[at]!;
+      if (node.touched) return;
+      this.#tree.markTouched(node, this.#nodes[this.#parents[at]!]!, this.#levels[at]!);
+    }
+  }
+}

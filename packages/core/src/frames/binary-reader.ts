@@ -1,0 +1,210 @@
+import {
+  ARRAY,
+  DELETED,
+  DOUBLE,
+  FALSE,
+  HAS_AUTHOR,
+  HAS_MESSAGE,
+  HAS_TIME,
+  NEGATIVE,
+  NULL,
+  OBJECT,
+  ONE_OPERATION,
+  ROOT_ID,
+  SMALL,
+  TEXT,
+  TRUE,
+  WHOLE,
+} from './binary-format.ts';
+import type { BodySink } from './body.ts';
+import { lanes } from '../tree/digest.ts';
+import { EvertreeError } from '../errors.ts';
+import { keyCache } from './key-cache.ts';
+import { assign, TreeNode, type Child } from '../tree/node.ts';
+import { define, type Value } from '../tree/value.ts';
+
+/**
+ * Reads a binary body into a sink.
+ * @throws EvertreeError FORMAT_INVALID for bytes that are no body; what the sink throws
+ */
+export function readBinaryBody(
+  body: Buffer,
+  head: { count: number; firstTime: number; beginsEpoch: boolean },
+  generation: number,
+  sink: BodySink,
+): void {
+  new BinaryBodyReader(body, generation, sink).read(head);
+}
+
+class BinaryBodyReader {
+  readonly #body: Buffer;
+  readonly #generation: number;
+  readonly #sink: BodySink;
+  #at = 0;
+  #nodes = ROOT_ID;
+  // By the dictionary's numbers, from 1.
+  readonly #keys: string[] = [''];
+  readonly #keyLo: number[] = [0];
+  readonly #keyHi: number[] = [0];
+
+  constructor(body: Buffer, generation: number, sink: BodySink) {
+    this.#body = body;
+    this.#generation = generation;
+    this.#sink = sink;
+  }
+
+  read(head: { count: number; firstTime: number; beginsEpoch: boolean }): void {
+    if (head.beginsEpoch) this.#sink.epoch({ site: this.#text(), reason: this.#text() });
+    let time = head.firstTime;
+    for (let index = 0; index < head.count; index++) {
+      const flags = this.#byte();
+      if (flags > 15) throw malformed('unknown flags of a change set');
+      if ((flags & HAS_TIME) !== 0) time += this.#varint();
+      const author = (flags & HAS_AUTHOR) === 0 ? undefined : this.#text();
+      const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
+      const operations = (flags & ONE_OPERATION) === 0 ? this.#varint() : 1;
+      this.#sink.changeSet({ time, author, message, operations });
+      for (let operation = 0; operation < operations; operation++) this.#operation();
+    }
+    if (this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
+  }
+
+  #operation(): void {
+    let node = this.#varint();
+    while (node === 0) {
+      const parent = this.#varint();
+      if (parent === 0) {
+        this.#sink.putRoot(this.#value(this.#byte()));
+        return;
+      }
+      if (parent > this.#nodes) throw malformed('an undefined node');
+      const key = this.#key();
+      this.#sink.define(parent, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
+      this.#nodes++;
+      node = this.#varint();
+    }
+    if (node > this.#nodes) throw malformed('an undefined node');
+    const key = this.#key();
+    const tag = this.#byte();
+    if (tag === DELETED) this.#sink.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
+    else this.#sink.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
+  }
+
+  #byte(): number {
+    const byte = this.#body[this.#at++];
+    if (byte === undefined) throw malformed('an end in the middle');
+    return byte;
+  }
+
+  #varint(): number {
+    let byte = this.#byte();
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    let weight = 128;
+    do {
+      byte = this.#byte();
+      value += (byte & 127) * weight;
+      weight *= 128;
+    } while (byte > 127 && weight < 0x1_0000_0000_0000);
+    if (byte > 127) {
+      value += this.#byte() * weight;
+    }
+    if (!Number.isSafeInteger(value)) throw malformed('a number above 2^53');
+    return value;
+  }
+
+  #text(): string {
+    const length = this.#varint();
+    const end = this.#at + length;
+    if (end > this.#body.length) throw malformed('an end in the middle of a text');
+    const text = this.#body.toString('utf8', this.#at, end);
+    this.#at = end;
+    return text;
+  }
+
+  /** The number of a key, which enters the dictionary if it is new. */
+  #key(): number {
+    const id = this.#varint();
+    if (id !== 0) {
+      if (id >= this.#keys.length) throw malformed('an undefined key');
+      return id;
+    }
+    const length = this.#varint();
+    const end = this.#at + length;
+    if (end > this.#body.length) throw malformed('an end in the middle of a key');
+    const key = keyCache.read(this.#body, this.#at, end);
+    this.#at = end;
+    this.#keyLo.push(lanes.lo);
+    this.#keyHi.push(lanes.hi);
+    return this.#keys.push(key) - 1;
+  }
+
+  /** A value whose first byte was read; objects become nodes. */
+  #value(tag: number): Child {
+    if (tag >= SMALL) return tag - SMALL;
+    switch (tag) {
+      case NULL:
+        return null;
+      case FALSE:
+        return false;
+      case TRUE:
+        return true;
+      case WHOLE:
+        return this.#varint();
+      case NEGATIVE:
+        return -this.#varint();
+      case DOUBLE:
+        return this.#double();
+      case TEXT:
+        return this.#text();
+      case ARRAY:
+        return this.#array() as Child;
+      case OBJECT:
+        return this.#node();
+      default:
+        throw malformed(`an unknown kind of value (${tag})`);
+    }
+  }
+
+  #double(): number {
+    if (this.#at + 8 > this.#body.length) throw malformed('an end in the middle of a number');
+    const value = this.#body.readDoubleLE(this.#at);
+    this.#at += 8;
+    if (!Number.isFinite(value)) throw malformed('a number that JSON does not have');
+    return value;
+  }
+
+  #node(): TreeNode {
+    const node = new TreeNode(this.#generation);
+    const size = this.#varint();
+    for (let index = 0; index < size; index++) {
+      const key = this.#key();
+      const child = this.#value(this.#byte());
+      assign(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, undefined, child);
+    }
+    return node;
+  }
+
+  /** Inside arrays objects stay plain, and everything is frozen. */
+  #array(): Value {
+    const items: Value[] = [];
+    const length = this.#varint();
+    for (let index = 0; index < length; index++) items.push(this.#plain(this.#byte()));
+    return Object.freeze(items);
+  }
+
+  #plain(tag: number): Value {
+    if (tag !== OBJECT) return this.#value(tag) as Value;
+    const object: { [key: string]: Value } = {};
+    const size = this.#varint();
+    for (let index = 0; index < size; index++) {
+      const key = this.#keys[this.#key()]!;
+      define(object, key, this.#plain(this.#byte()));
+    }
+    return Object.freeze(object);
+  }
+}
+
+function malformed(what: string): EvertreeError {
+  return new EvertreeError('FORMAT_INVALID', `a frame's body has ${what}`);
+}

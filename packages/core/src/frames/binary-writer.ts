@@ -1,0 +1,209 @@
+import {
+  ARRAY,
+  DELETED,
+  DOUBLE,
+  FALSE,
+  HAS_AUTHOR,
+  HAS_MESSAGE,
+  HAS_TIME,
+  NEGATIVE,
+  NULL,
+  OBJECT,
+  ONE_OPERATION,
+  ROOT_ID,
+  SMALL,
+  TEXT,
+  TRUE,
+  WHOLE,
+} from './binary-format.ts';
+import type { BodyWriter, EpochNote } from './body.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { hashKey, lanes } from '../tree/digest.ts';
+import { KeyDictionary } from './key-dictionary.ts';
+import { forEachChild, TreeNode, type Child } from '../tree/node.ts';
+import type { Path } from '../tree/path.ts';
+import type { Value } from '../tree/value.ts';
+
+/** Room a body starts with, in bytes. */
+const FIRST_CAPACITY = 128 * 1024;
+/** A writer's buffer that grew beyond this, in bytes, is given up when the body is taken. */
+const KEPT_CAPACITY = 1024 * 1024;
+
+/** Numbers frames, so that a node tells by itself whether this frame has named it. */
+let frames = 0;
+
+export class BinaryBodyWriter implements BodyWriter {
+  readonly codec = 'binary';
+  #out = new ByteWriter(FIRST_CAPACITY);
+  #frame = ++frames;
+  #nodes = ROOT_ID;
+  #time = 0;
+  #taken = false;
+  readonly #keys = new KeyDictionary();
+
+  get length(): number {
+    return this.#taken ? 0 : this.#out.length;
+  }
+
+  epoch(note: EpochNote): void {
+    this.#begin();
+    this.#out.text(note.site);
+    this.#out.text(note.reason);
+  }
+
+  changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {
+    if (this.#taken) this.#begin();
+    const out = this.#out;
+    // The header has the first one's time.
+    const delta = this.#time === 0 ? 0 : time - this.#time;
+    this.#time = time;
+    const flags =
+      (operations === 1 ? ONE_OPERATION : 0) |
+      (delta === 0 ? 0 : HAS_TIME) |
+      (author === undefined ? 0 : HAS_AUTHOR) |
+      (message === undefined ? 0 : HAS_MESSAGE);
+    out.byte(flags);
+    if (delta !== 0) out.varint(delta);
+    if (author !== undefined) out.text(author);
+    if (message !== undefined) out.text(message);
+    if (operations !== 1) out.varint(operations);
+  }
+
+  operation(trail: readonly TreeNode[], path: Path, child: Child | undefined): void {
+    const last = path.length - 1;
+    if (last < 0) {
+      this.#out.byte(0);
+      this.#out.byte(0);
+      this.#value(child!);
+      return;
+    }
+    const parent = trail[last]!;
+    const id = parent.frame === this.#frame ? parent.frameId : this.#define(trail, path, last);
+    this.#out.varint(id);
+    this.#key(path[last]!);
+    if (child === undefined) this.#out.byte(DELETED);
+    else this.#value(child);
+  }
+
+  /** Puts a child under a key of a node that `operation` or `define` named before. */
+  put(node: TreeNode, key: string, child: Child): void {
+    this.#out.varint(node.frameId);
+    this.#key(key);
+    this.#value(child);
+  }
+
+  /** Names the node at the end of a trail (path has its keys), if it has no name in this frame yet. */
+  name(trail: readonly TreeNode[], path: Path): void {
+    if (trail[path.length]!.frame !== this.#frame) this.#define(trail, path, path.length);
+  }
+
+  take(): Uint8Array {
+    this.#taken = true;
+    return this.#out.written();
+  }
+
+  #begin(): void {
+    if (this.#out.bytes.length > KEPT_CAPACITY) this.#out = new ByteWriter(FIRST_CAPACITY);
+    this.#out.length = 0;
+    this.#frame = ++frames;
+    this.#nodes = ROOT_ID;
+    this.#time = 0;
+    this.#taken = false;
+    this.#keys.clear();
+  }
+
+  /** Names the nodes of a trail up to `level` that have no name yet. */
+  #define(trail: readonly TreeNode[], path: Path, level: number): number {
+    const root = trail[0]!;
+    root.frame = this.#frame;
+    root.frameId = ROOT_ID;
+    let known = level;
+    while (trail[known]!.frame !== this.#frame) known--;
+    for (let at = known + 1; at <= level; at++) {
+      this.#out.byte(0);
+      this.#out.varint(trail[at - 1]!.frameId);
+      const node = trail[at]!;
+      this.#hashedKey(path[at - 1]!, node.keyLo);
+      node.frame = this.#frame;
+      node.frameId = ++this.#nodes;
+    }
+    return trail[level]!.frameId;
+  }
+
+  #key(key: string): void {
+    hashKey(key);
+    this.#hashedKey(key, lanes.lo);
+  }
+
+  #hashedKey(key: string, keyLo: number): void {
+    const known = this.#keys.number(key, keyLo);
+    this.#out.varint(known);
+    if (known === 0) this.#out.text(key);
+  }
+
+  #value(value: Child | Value): void {
+    const out = this.#out;
+    switch (typeof value) {
+      case 'number':
+        this.#number(value);
+        return;
+      case 'string':
+        out.byte(TEXT);
+        out.text(value);
+        return;
+      case 'boolean':
+        out.byte(value ? TRUE : FALSE);
+        return;
+      default:
+        if (value === null) out.byte(NULL);
+        else if (value instanceof TreeNode) this.#node(value);
+        else if (Array.isArray(value)) this.#array(value);
+        else this.#object(value as { readonly [key: string]: Value });
+    }
+  }
+
+  #number(value: number): void {
+    const out = this.#out;
+    // Most whole numbers have 31 bits: telling them costs less than asking for a safe integer.
+    if (value >>> 0 === value && value < 256 - SMALL) {
+      out.byte(SMALL + value);
+    } else if (value >>> 0 === value) {
+      out.byte(WHOLE);
+      out.varint(value);
+    } else if (!Number.isSafeInteger(value)) {
+      out.byte(DOUBLE);
+      out.double(value);
+    } else if (value < 0) {
+      out.byte(NEGATIVE);
+      out.varint(-value);
+    } else {
+      out.byte(WHOLE);
+      out.varint(value);
+    }
+  }
+
+  #array(items: readonly Value[]): void {
+    this.#out.byte(ARRAY);
+    this.#out.varint(items.length);
+    for (const item of items) this.#value(item);
+  }
+
+  #object(object: { readonly [key: string]: Value }): void {
+    const keys = Object.keys(object);
+    this.#out.byte(OBJECT);
+    this.#out.varint(keys.length);
+    for (const key of keys) {
+      this.#key(key);
+      this.#value(object[key]!);
+    }
+  }
+
+  #node(node: TreeNode): void {
+    this.#out.byte(OBJECT);
+    this.#out.varint(node.size);
+    forEachChild(node, (key, child) => {
+      this.#key(key);
+      this.#value(child);
+    });
+  }
+}

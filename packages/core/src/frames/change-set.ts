@@ -1,0 +1,17 @@
+import type { Path } from '../tree/path.ts';
+import type { Value } from '../tree/value.ts';
+
+/** One change: `put` replaces the subtree at the path (missing parents are made), `delete` removes it. */
+export type Operation =
+  | { readonly type: 'put'; readonly path: Path; readonly value: Value }
+  | { readonly type: 'delete'; readonly path: Path };
+
+/** One commit's diff: operations on paths of which none is above another. */
+export interface ChangeSet {
+  readonly revision: number;
+  /** Milliseconds since 1970; never less than that of the commit before it in its epoch. */
+  readonly time: number;
+  readonly author?: string;
+  readonly message?: string;
+  readonly operations: readonly Operation[];
+}

@@ -1,0 +1,69 @@
+import { readBinaryBody } from './binary-reader.ts';
+import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
+import type { ChangeSet, Operation } from './change-set.ts';
+import { exportValue } from '../tree/content.ts';
+import { frameBody, type Frame } from './frame.ts';
+import { readJsonBody } from './json-body.ts';
+import type { Child } from '../tree/node.ts';
+import { ROOT, type Path } from '../tree/path.ts';
+
+/** A frame's change sets with paths and plain values, for listeners, people and other tools. */
+class CollectSink implements BodySink {
+  readonly changeSets: ChangeSet[] = [];
+  note: EpochNote | undefined;
+  readonly #paths: Path[] = [ROOT, ROOT];
+  #operations: Operation[] = [];
+  #revision: number;
+
+  constructor(base: number) {
+    this.#revision = base;
+  }
+
+  epoch(note: EpochNote): void {
+    this.note = note;
+  }
+
+  changeSet({ time, author, message }: ChangeSetHead): void {
+    this.#operations = [];
+    this.changeSets.push({
+      revision: ++this.#revision,
+      time,
+      operations: this.#operations,
+      ...(author === undefined ? {} : { author }),
+      ...(message === undefined ? {} : { message }),
+    });
+  }
+
+  define(parent: number, key: string): void {
+    this.#paths.push([...this.#paths[parent]!, key]);
+  }
+
+  put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
+    this.#operations.push({ type: 'put', path: [...this.#paths[node]!, key], value: exportValue(child) });
+  }
+
+  delete(node: number, key: string): void {
+    this.#operations.push({ type: 'delete', path: [...this.#paths[node]!, key] });
+  }
+
+  putRoot(child: Child): void {
+    this.#operations.push({ type: 'put', path: ROOT, value: exportValue(child) });
+  }
+}
+
+/**
+ * The change sets of a frame, whatever its body's codec.
+ * @throws EvertreeError FORMAT_INVALID
+ */
+export function decodeChangeSets(frame: Frame): ChangeSet[] {
+  return decodeFrame(frame).changeSets;
+}
+
+/** As decodeChangeSets, with what an epoch's first frame says of it. */
+export function decodeFrame(frame: Frame): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
+  const { header } = frame;
+  if (header.codec === 'json') return readJsonBody(frameBody(frame), header);
+  const sink = new CollectSink(header.base.revision);
+  readBinaryBody(frameBody(frame), header, 0, sink);
+  return { epoch: sink.note, changeSets: sink.changeSets };
+}

@@ -1,0 +1,105 @@
+import { ApplySink } from './apply-sink.ts';
+import { readBinaryBody } from './binary-reader.ts';
+import type { EpochNote } from './body.ts';
+import type { ChangeSet, Operation } from './change-set.ts';
+import { decodeFrame } from './collect-sink.ts';
+import { importValue } from '../tree/content.ts';
+import { EvertreeError } from '../errors.ts';
+import { frameBody, type Frame } from './frame.ts';
+import type { TreeNode } from '../tree/node.ts';
+import type { Path } from '../tree/path.ts';
+import { formatPosition } from '../position.ts';
+import { UNCHANGED, type Tree } from '../tree/tree.ts';
+
+/** A change set that a listener has to be told of, with the trees before and after it. */
+export interface ObservedChange {
+  readonly changeSet: ChangeSet;
+  readonly before: TreeNode;
+  readonly after: TreeNode;
+}
+
+export interface Applied {
+  /** What an epoch's first frame says of it. */
+  readonly epoch: EpochNote | undefined;
+  readonly observed: readonly ObservedChange[];
+}
+
+/**
+ * Applies a frame whose base is the tree's position and compares the digest after it.
+ * @param concerns whether a listener watches a path; undefined where there are no listeners
+ * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID, DIGEST_MISMATCH; the tree is as it was then
+ */
+export function applyFrame(tree: Tree, frame: Frame, concerns: ((path: Path) => boolean) | undefined): Applied {
+  if (frame.header.codec === 'binary' && concerns === undefined) return applyInPlace(tree, frame);
+  const before = tree.pin();
+  try {
+    const { epoch, changeSets } = decodeFrame(frame);
+    const observed: ObservedChange[] = [];
+    for (const changeSet of changeSets) applyChangeSet(tree, changeSet, concerns, observed);
+    compareDigest(tree, frame);
+    return { epoch, observed };
+  } catch (error) {
+    tree.restore(before);
+    throw error;
+  }
+}
+
+function applyInPlace(tree: Tree, frame: Frame): Applied {
+  tree.undo.clear();
+  try {
+    const epoch = applyBinary(tree, frame);
+    compareDigest(tree, frame);
+    return { epoch, observed: [] };
+  } catch (error) {
+    tree.takeBackAll();
+    throw error;
+  }
+}
+
+/** Applies a frame without comparing digests: recovery compares once, at the end. A failure leaves the tree half changed. */
+export function replayFrame(tree: Tree, frame: Frame): EpochNote | undefined {
+  tree.undo.clear();
+  if (frame.header.codec === 'binary') return applyBinary(tree, frame);
+  const { epoch, changeSets } = decodeFrame(frame);
+  for (const { operations } of changeSets) for (const operation of operations) applyOperation(tree, operation);
+  return epoch;
+}
+
+function applyBinary(tree: Tree, frame: Frame): EpochNote | undefined {
+  const sink = new ApplySink(tree);
+  readBinaryBody(frameBody(frame), frame.header, tree.generation, sink);
+  return sink.note;
+}
+
+function applyChangeSet(
+  tree: Tree,
+  changeSet: ChangeSet,
+  concerns: ((path: Path) => boolean) | undefined,
+  observed: ObservedChange[],
+): void {
+  const { operations } = changeSet;
+  if (concerns === undefined || !operations.some(({ path }) => concerns(path))) {
+    for (const operation of operations) applyOperation(tree, operation);
+    return;
+  }
+  const before = tree.pin();
+  for (const operation of operations) applyOperation(tree, operation);
+  observed.push({ changeSet, before, after: tree.pin() });
+}
+
+function applyOperation(tree: Tree, operation: Operation): void {
+  const { path } = operation;
+  if (operation.type === 'put') {
+    tree.put(path, importValue(operation.value, path, tree.generation));
+  } else if (tree.delete(path) === UNCHANGED) {
+    throw new EvertreeError('FORMAT_INVALID', 'a frame deletes what is not there');
+  }
+}
+
+function compareDigest(tree: Tree, frame: Frame): void {
+  const found = tree.digest();
+  const { digest: expected, last } = frame.header;
+  if (found === expected) return;
+  const message = `the tree has the digest ${found} after ${formatPosition(last)}, where its primary had ${expected}`;
+  throw new EvertreeError('DIGEST_MISMATCH', message, { expected, found, position: last });
+}

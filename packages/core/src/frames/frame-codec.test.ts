@@ -1,0 +1,249 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DELETED, DOUBLE, HAS_TIME, NULL, ONE_OPERATION, ROOT_ID, WHOLE } from './binary-format.ts';
+import { decodeChangeSets, decodeFrame } from './collect-sink.ts';
+import { exportValue, importValue, sameValue } from '../tree/content.ts';
+import { emptyDigest } from '../tree/digest.ts';
+import { applyFrame, replayFrame } from './frame-application.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { frameBody, FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import type { Path } from '../tree/path.ts';
+import { ORIGIN } from '../position.ts';
+import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
+import { Tree, UNCHANGED } from '../tree/tree.ts';
+import type { Value } from '../tree/value.ts';
+
+const STREAM = '0123456789abcdef0123456789abcdef';
+const key = fc.oneof(
+  fc.constantFrom('a', 'b', '', '/', '~', '__proto__', 'constructor', '0', 'ключ', '🌲', 'x'.repeat(200)),
+  fc.integer({ min: 0, max: 50 }).map(n => `k${n}`),
+);
+const number = fc.oneof(
+  fc.integer(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.constantFrom(223, 224, 127, 128, 2 ** 31, 2 ** 53 - 1, -(2 ** 53 - 1), 2 ** 53, 1e21, 5e-324),
+);
+const { value } = fc.letrec<{ value: Value }>(tie => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fc.oneof(fc.constant(null), fc.boolean(), number, fc.string({ unit: 'grapheme' }), fc.string({ minLength: 30, maxLength: 60 })),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.array(fc.tuple(key, tie('value')), { maxLength: 5 }).map(entries => Object.fromEntries(entries) as Value),
+    fc.constant(Object.fromEntries(Array.from({ length: 45 }, (_, n) => [`k${n}`, { n }])) as Value),
+  ),
+}));
+interface Step {
+  readonly path: Path;
+  readonly value: Value | undefined;
+  readonly pin: boolean;
+}
+const step: fc.Arbitrary<Step> = fc.record({
+  path: fc.array(key, { minLength: 1, maxLength: 4 }),
+  value: fc.option(value, { nil: undefined }),
+  pin: fc.boolean(),
+});
+
+/** Makes single-operation change sets of steps on a tree, and frames of runs of them. */
+function frames(tree: Tree, runs: readonly (readonly Step[])[], codec: BodyCodec): Frame[] {
+  const writer = new FrameWriter(codec, ORIGIN, NO_CHAIN, 0);
+  const epoch = { number: 1, id: '00000000000000aa', site: 's', base: ORIGIN, reason: 'test', time: 5 };
+  const made = [writer.beginEpoch(STREAM, emptyDigest(), epoch)];
+  for (const [index, run] of runs.entries()) {
+    for (const { path, value: item, pin } of run) {
+      if (pin) tree.pin();
+      tree.undo.clear();
+      const child = item === undefined ? undefined : importValue(item, path, tree.generation);
+      if (!change(tree, path, child)) continue;
+      writer.changeSet(100 + index, index % 2 === 0 ? 'me' : undefined, undefined, 1);
+      writer.body.operation(tree.trail, path, child);
+    }
+    if (writer.count > 0) made.push(writer.cut(STREAM, tree.digest()));
+  }
+  return made;
+}
+
+function change(tree: Tree, path: Path, child: ReturnType<typeof importValue> | undefined): boolean {
+  try {
+    return (child === undefined ? tree.delete(path) : tree.put(path, child)) !== UNCHANGED;
+  } catch {
+    return false; // Through a leaf: refused, and nothing changed.
+  }
+}
+
+describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
+  it('make any tree out of the one before them, applied or replayed or observed, and decode by themselves', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { maxLength: 25 }), { maxLength: 4 }), runs => {
+        const primary = new Tree();
+        const made = frames(primary, runs, codec);
+        const [applied, replayed, observed] = [new Tree(), new Tree(), new Tree()];
+        let changes = 0;
+        for (const frame of made) {
+          const read = parseFrame(frame.bytes);
+          expect(read.header).toEqual(frame.header);
+          applyFrame(applied, read, undefined);
+          replayFrame(replayed, read);
+          changes += applyFrame(observed, read, () => true).observed.length;
+        }
+        expect(changes).toBe(made.reduce((sum, frame) => sum + frame.header.count, 0) - 1);
+        for (const tree of [applied, replayed, observed]) {
+          expect(tree.digest()).toBe(primary.digest());
+          expect(sameValue(exportValue(tree.root), exportValue(primary.root))).toBe(true);
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('tell their change sets: paths, values, times, authors, the epoch', () => {
+    const tree = new Tree();
+    const steps = [
+      { path: ['a', '/', '~'], value: { x: [1, { y: null }] }, pin: false },
+      { path: ['a', '/', '~'], value: undefined, pin: false },
+      { path: ['a', '/', 'z'], value: -1.5, pin: false },
+    ];
+    const [first, second] = frames(tree, [steps], codec);
+    expect(decodeFrame(first!)).toEqual({ epoch: { site: 's', reason: 'test' }, changeSets: [{ revision: 1, time: 5, operations: [] }] });
+    expect(decodeChangeSets(second!)).toEqual([
+      { revision: 2, time: 100, author: 'me', operations: [{ type: 'put', path: ['a', '/', '~'], value: { x: [1, { y: null }] } }] },
+      { revision: 3, time: 100, author: 'me', operations: [{ type: 'delete', path: ['a', '/', '~'] }] },
+      { revision: 4, time: 100, author: 'me', operations: [{ type: 'put', path: ['a', '/', 'z'], value: -1.5 }] },
+    ]);
+  });
+
+  it('leave the tree as it was when the digest after them is another', () => {
+    const tree = new Tree();
+    const steps = Array.from({ length: 40 }, (_, n) => ({ path: ['w', `k${n}`, 'x'], value: n, pin: false }));
+    const [epoch, frame] = frames(tree, [steps], codec);
+    const wrong = sealFrame({ ...frame!.header, digest: '0000000000000001' }, frame!.bytes.subarray(FRAME_HEADER_BYTES, -4));
+    for (const concerns of [undefined, () => true]) {
+      const secondary = new Tree();
+      applyFrame(secondary, epoch!, undefined);
+      expect(() => applyFrame(secondary, wrong, concerns)).toThrow(/digest/);
+      expect(exportValue(secondary.root)).toEqual({});
+      applyFrame(secondary, frame!, concerns);
+      expect(secondary.digest()).toBe(tree.digest());
+    }
+  });
+});
+
+describe('a frame whose bytes were altered', () => {
+  it('is refused, and the tree stays: any byte of it, and any end', () => {
+    const tree = new Tree();
+    const [epoch, frame] = frames(tree, [[{ path: ['a', 'b'], value: { c: [1, 'two', 3.5], d: {} }, pin: false }]], 'binary');
+    const { bytes } = frame!;
+    for (let at = 0; at < bytes.length; at++) {
+      const altered = Buffer.from(bytes);
+      altered[at]! ^= 0x41;
+      expect(() => parseFrame(altered)).toThrow(/frame/);
+      expect(() => parseFrame(bytes.subarray(0, at))).toThrow(/frame/);
+    }
+    expect(epoch!.header.beginsEpoch).toBe(true);
+  });
+
+  it('is refused also where its checksum was made to fit', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.integer({ min: 1, max: 255 }), (place, flip) => {
+        const tree = new Tree();
+        const steps = Array.from({ length: 20 }, (_, n) => ({ path: ['w', `k${n}`, 'x'], value: n % 3 === 0 ? { n } : n, pin: false }));
+        const [epoch, frame] = frames(tree, [steps], 'binary');
+        const body = Buffer.from(frame!.bytes.subarray(FRAME_HEADER_BYTES, -4));
+        body[place % body.length]! ^= flip;
+        const altered = sealFrame(frame!.header, body);
+        const secondary = new Tree();
+        applyFrame(secondary, epoch!, undefined);
+        try {
+          applyFrame(secondary, altered, undefined);
+          // A flip that means the same (a longer dictionary, say) gives the same tree; any other is found by the digest.
+          expect(secondary.digest()).toBe(tree.digest());
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'EvertreeError' });
+          expect(exportValue(secondary.root)).toEqual({});
+          expect(secondary.digest()).toBe(emptyDigest());
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** One put of a value's bytes at /b. */
+function put(...written: number[]): Buffer {
+  return Buffer.from([ONE_OPERATION, ROOT_ID, 0, 1, 'b'.charCodeAt(0), ...written]);
+}
+
+function double(of: number): number[] {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(of);
+  return [...bytes];
+}
+
+describe('a binary body that no writer makes', () => {
+  const [epoch, frame] = frames(new Tree(), [[{ path: ['a'], value: 1, pin: false }]], 'binary');
+  it.each<[string, Buffer]>([
+    ['goes on behind its last change set', Buffer.concat([frameBody(frame!), Buffer.of(0)])],
+    ['ends before', frameBody(frame!).subarray(0, -1)],
+    ['deletes what is not there', put(DELETED)],
+    ['has NaN', put(DOUBLE, ...double(Number.NaN))],
+    ['has an infinite number', put(DOUBLE, ...double(-Infinity))],
+    ['has a whole number above 2^53', put(WHOLE, ...Array<number>(7).fill(255), 127)],
+    ['has a value of no kind', put(31)],
+    ['has unknown flags', Buffer.concat([Buffer.of(16), frameBody(frame!).subarray(1)])],
+    ['names a node that was not defined', Buffer.from([ONE_OPERATION, 2, 0, 1, 97, NULL])],
+    ['names a key that was not defined', Buffer.from([ONE_OPERATION, ROOT_ID, 1, NULL])],
+    ['leads through a leaf', Buffer.from([HAS_TIME, 0, 2, ROOT_ID, 0, 1, 97, NULL, 0, ROOT_ID, 1, 2, 1, NULL])],
+  ])('is refused, and the tree stays: it %s', (_, body) => {
+    for (const concerns of [undefined, () => true]) {
+      const tree = new Tree();
+      applyFrame(tree, epoch!, undefined);
+      applyFrame(tree, frame!, undefined);
+      const altered = sealFrame(frame!.header, body);
+      expect(() => applyFrame(tree, altered, concerns)).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/^(FORMAT|PATH)_INVALID$/) as string }),
+      );
+      expect([exportValue(tree.root), tree.digest()]).toEqual([{ a: 1 }, frame!.header.digest]);
+    }
+  });
+});
+
+describe('a JSON body that contradicts its header', () => {
+  const [epoch, frame] = frames(new Tree(), [[{ path: ['a'], value: 1, pin: false }]], 'json');
+  const begins = JSON.parse(frameText(epoch!)) as object;
+  const goesOn = JSON.parse(frameText(frame!)) as { changes: unknown[] };
+
+  it.each<[string, Frame, object]>([
+    ['has a change set more', frame!, { changes: [...goesOn.changes, ...goesOn.changes] }],
+    ['has none', frame!, { changes: [] }],
+    ['begins an epoch without a word', epoch!, { ...begins, epoch: undefined }],
+    ['begins an epoch of nobody', epoch!, { ...begins, epoch: { reason: 'test' } }],
+  ])('is refused: it %s', (_, { header }, body) => {
+    const altered = sealFrame(header, Buffer.from(JSON.stringify(body)));
+    expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
+  });
+
+  it('begins no epoch where its header begins none', () => {
+    const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, epoch: { site: 's', reason: 'r' } })));
+    expect(decodeFrame(altered).epoch).toBeUndefined();
+  });
+});
+
+function frameText(frame: Frame): string {
+  return Buffer.from(frameBody(frame)).toString();
+}
+
+describe('a snapshot in chunks', () => {
+  it('builds the tree that it was made of', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), steps => {
+        const tree = new Tree();
+        for (const { path, value: item } of steps)
+          change(tree, path, item === undefined ? undefined : importValue(item, path, tree.generation));
+        const builder = new SnapshotBuilder();
+        for (const chunk of encodeTree(tree.pin())) builder.add(chunk);
+        expect(builder.tree.digest()).toBe(tree.digest());
+        expect(sameValue(exportValue(builder.tree.root), exportValue(tree.root))).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

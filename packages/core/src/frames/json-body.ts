@@ -1,0 +1,96 @@
+import type { BodyWriter, EpochNote } from './body.ts';
+import type { ChangeSet, Operation } from './change-set.ts';
+import { exportValue } from '../tree/content.ts';
+import { EvertreeError } from '../errors.ts';
+import type { FrameHeader } from './frame.ts';
+import type { Child, TreeNode } from '../tree/node.ts';
+import { formatPath, parsePath, type Path } from '../tree/path.ts';
+import type { Value } from '../tree/value.ts';
+
+/**
+ * The JSON body, for people who read a topic or a journal with other tools:
+ * `{"epoch":{"site":…,"reason":…},"changes":[{"time":…,"author":…,"message":…,"operations":[["put","/a/b",1],["delete","/c"]]}]}`
+ * (`epoch` only in an epoch's first frame; `author` and `message` only where given). FORMAT.md, «JSON body», is normative.
+ */
+export interface JsonBody {
+  readonly epoch?: EpochNote;
+  readonly changes: readonly JsonChangeSet[];
+}
+
+interface JsonChangeSet {
+  readonly time: number;
+  readonly author?: string;
+  readonly message?: string;
+  readonly operations: readonly (readonly ['put', string, Value] | readonly ['delete', string])[];
+}
+
+export class JsonBodyWriter implements BodyWriter {
+  readonly codec = 'json';
+  length = 0;
+  #epoch = '';
+  #changes: string[] = [];
+  #head = '';
+  #operations: string[] = [];
+  #awaited = 0;
+
+  epoch(note: EpochNote): void {
+    this.#epoch = `"epoch":${JSON.stringify(note)},`;
+  }
+
+  changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {
+    const head = JSON.stringify({ time, author, message });
+    this.#head = `${head.slice(0, -1)},"operations":[`;
+    this.#awaited = operations;
+    if (operations === 0) this.#close();
+  }
+
+  operation(_trail: readonly TreeNode[], path: Path, child: Child | undefined): void {
+    const operation = child === undefined ? ['delete', formatPath(path)] : ['put', formatPath(path), exportValue(child)];
+    this.#operations.push(JSON.stringify(operation));
+    if (--this.#awaited === 0) this.#close();
+  }
+
+  take(): Uint8Array {
+    const body = Buffer.from(`{${this.#epoch}"changes":[${this.#changes.join(',')}]}`);
+    this.#epoch = '';
+    this.#changes = [];
+    this.length = 0;
+    return body;
+  }
+
+  #close(): void {
+    const text = `${this.#head}${this.#operations.join(',')}]}`;
+    this.#operations = [];
+    this.#changes.push(text);
+    this.length += text.length + 1;
+  }
+}
+
+/** @throws EvertreeError FORMAT_INVALID, also where the header tells of other change sets, or of another beginning */
+export function readJsonBody(body: Buffer, head: FrameHeader): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
+  try {
+    const { epoch, changes } = JSON.parse(body.toString()) as JsonBody;
+    const changeSets = changes.map((change, index) => readChangeSet(change, head.base.revision + index + 1));
+    if (changeSets.length !== head.count) throw new Error(`it has ${changeSets.length} change sets, and its header says ${head.count}`);
+    return { epoch: head.beginsEpoch ? readNote(epoch) : undefined, changeSets };
+  } catch (error) {
+    throw new EvertreeError('FORMAT_INVALID', "a frame's JSON body is not as FORMAT.md says", {}, error);
+  }
+}
+
+function readNote(epoch: EpochNote | undefined): EpochNote {
+  if (typeof epoch?.site === 'string' && typeof epoch.reason === 'string') return { site: epoch.site, reason: epoch.reason };
+  throw new Error('it begins an epoch, and does not say whose and why');
+}
+
+function readChangeSet(change: JsonChangeSet, revision: number): ChangeSet {
+  const { time, author, message } = change;
+  const operations = change.operations.map((operation): Operation => {
+    const [type, pointer, value] = operation;
+    const path = parsePath(pointer);
+    if (type === 'put' && value !== undefined) return { type, path, value };
+    if (type === 'delete') return { type, path };
+    throw new EvertreeError('FORMAT_INVALID', `${JSON.stringify(type)} is no operation`);
+  });
+  return { revision, time, operations, ...(author === undefined ? {} : { author }), ...(message === undefined ? {} : { message }) };
+}

@@ -1,0 +1,68 @@
+import { hashKey } from '../tree/digest.ts';
+
+/** Keys of more bytes than this are not kept. */
+const LONGEST_BYTES = 40;
+/** Places for keys, to begin with and at the most; powers of two. The keys are for the most part the tree's own. */
+const FIRST_PLACES = 4_096;
+const MOST_PLACES = 1_048_576;
+
+/**
+ * Keys that frames brought lately, by their bytes. Each frame spells its keys out anew, and making a string that V8 compares by pointer
+ * costs ten times what finding it here does: measured, a third of applying a frame whose keys are many.
+ */
+class KeyCache {
+  #keys = Array.from<string | undefined>({ length: FIRST_PLACES });
+  /** Keys that pushed others out of their places, since the cache last grew. */
+  #pushed = 0;
+
+  /** The key that stands in `bytes` from `start` to `end`; its hash is left in `lanes`. */
+  read(bytes: Buffer, start: number, end: number): string {
+    const key = this.find(bytes, start, end);
+    hashKey(key);
+    return key;
+  }
+
+  /** As read, without its hash. */
+  find(bytes: Buffer, start: number, end: number): string {
+    if (end - start > LONGEST_BYTES) return bytes.toString('utf8', start, end);
+    let place = end - start;
+    for (let at = start; at < end; at++) place = Math.imul(place ^ bytes[at]!, 0x0100_0193);
+    place = (place ^ (place >>> 15)) & (this.#keys.length - 1);
+    const known = this.#keys[place];
+    if (known !== undefined && isSpelled(known, bytes, start, end)) return known;
+    const key = internalize(bytes.toString('utf8', start, end));
+    this.#keys[place] = key;
+    if (known !== undefined && ++this.#pushed > this.#keys.length / 2) this.#grow();
+    return key;
+  }
+
+  /** Twice the places, empty: they fill up again with the next frames. */
+  #grow(): void {
+    this.#pushed = 0;
+    if (this.#keys.length < MOST_PLACES) this.#keys = Array.from<string | undefined>({ length: this.#keys.length * 2 });
+  }
+}
+
+export const keyCache = new KeyCache();
+
+/** The key that bytes of UTF-8 spell, from `start` to `end`: as a rule a string that the tree has, where making one would cost more. */
+export function keyOfBytes(bytes: Buffer, start: number, end: number): string {
+  return keyCache.find(bytes, start, end);
+}
+
+/** Whether bytes spell an ASCII key; one with other characters is never found and made anew each time. */
+function isSpelled(key: string, bytes: Buffer, start: number, end: number): boolean {
+  if (key.length !== end - start) return false;
+  for (let index = 0; index < key.length; index++) {
+    const byte = bytes[start + index]!;
+    // Above 127 a byte is part of a character and no character itself: the bytes of "é" are not the key "Ã©".
+    if (byte > 127 || key.charCodeAt(index) !== byte) return false;
+  }
+  return true;
+}
+
+/** V8's own copy of a text: comparing it with a key of the tree compares pointers. */
+function internalize(text: string): string {
+  for (const key in { [text]: 0 }) return key;
+  return text;
+}

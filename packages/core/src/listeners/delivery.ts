@@ -1,0 +1,214 @@
+import type { Operation } from '../frames/change-set.ts';
+import type { Clock, Reporter } from '../seams/host.ts';
+import { modificationsOf, presentState, type Batch, type Transition } from './batch.ts';
+import type { TreeNode } from '../tree/node.ts';
+import { formatPattern, type Pattern } from './pattern.ts';
+import type { Position } from '../position.ts';
+
+export type BatchCallback = (batch: Batch) => void | Promise<void>;
+
+/** A commit that waits for its delivery, or several merged. */
+interface Waiting extends Transition {
+  readonly from: Position;
+  readonly position: Position;
+  readonly time: number;
+  readonly bytes: number;
+  readonly merged: number;
+}
+
+/** Operations that merged batches keep, at most; beyond, they tell none. */
+export const MERGED_OPERATIONS_LIMIT = 10_000;
+
+/** Operations, and bytes of values, of all waiting batches of one listener; beyond, they are merged however few batches they are. */
+export const WAITING_OPERATIONS_LIMIT = 100_000;
+export const WAITING_BYTES_LIMIT = 64 * 1024 * 1024;
+
+/** How long one listener may hold the event loop at a stretch. */
+const DELIVERY_SLICE_MS = 5;
+
+export interface DeliveryOptions {
+  readonly clock: Clock;
+  readonly report: Reporter;
+  /** Batches that may wait before they are merged. */
+  readonly batchLimit: number;
+}
+
+/** One listener's queue, and the calls it gets: in order, one at a time, never from inside a commit. */
+export class Delivery {
+  readonly pattern: Pattern;
+  /** The listener's name, and what it watches, for people. */
+  readonly #name: string;
+  readonly #callback: BatchCallback;
+  readonly #options: DeliveryOptions;
+  #initial: { readonly root: TreeNode; readonly position: Position; readonly time: number } | undefined;
+  #waiting: Waiting[] = [];
+  #waitingOperations = 0;
+  #waitingBytes = 0;
+  #scheduled = false;
+  /** Until when it may go on in this turn. */
+  #sliceEnd = 0;
+  /** A promise of the callback is awaited. */
+  #busy = false;
+  /** Batches were merged since it last had none waiting. */
+  #behind = false;
+  #disposed = false;
+
+  constructor(
+    pattern: Pattern,
+    callback: BatchCallback,
+    now: { readonly root: TreeNode; readonly position: Position; readonly time: number },
+    name: string | undefined,
+    options: DeliveryOptions,
+  ) {
+    this.pattern = pattern;
+    this.#callback = callback;
+    this.#initial = now;
+    const watched = `on ${JSON.stringify(formatPattern(pattern))}`;
+    this.#name = name === undefined ? watched : `${JSON.stringify(name)} ${watched}`;
+    this.#options = options;
+    this.#schedule();
+  }
+
+  push(waiting: Waiting): void {
+    if (this.#disposed) return;
+    this.#waiting.push(waiting);
+    this.#count(waiting, 1);
+    if (this.#waiting.length > 1 && this.#holdsTooMuch()) this.#merge();
+    this.#schedule();
+  }
+
+  /** Ends it: no call begins from now on. One that is awaited goes on. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#initial = undefined;
+    this.#waiting = [];
+  }
+
+  #merge(): void {
+    const merged = mergeWaiting(this.#waiting);
+    if (!this.#behind) this.#reportBehind();
+    this.#behind = true;
+    this.#waiting = [merged];
+    this.#waitingOperations = this.#waitingBytes = 0;
+    this.#count(merged, 1);
+  }
+
+  #holdsTooMuch(): boolean {
+    if (this.#waiting.length > this.#options.batchLimit) return true;
+    return this.#waitingOperations > WAITING_OPERATIONS_LIMIT || this.#waitingBytes > WAITING_BYTES_LIMIT;
+  }
+
+  #count({ operations, bytes }: Waiting, sign: 1 | -1): void {
+    this.#waitingOperations += sign * (operations?.length ?? 0);
+    this.#waitingBytes += sign * bytes;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#busy || this.#disposed) return;
+    this.#scheduled = true;
+    this.#options.clock.soon(() => this.#run());
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    // It was scheduled by a commit from inside a call; the promise of a later call goes on from there.
+    if (this.#busy) return;
+    this.#sliceEnd = this.#options.clock.monotonic() + DELIVERY_SLICE_MS;
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
+      this.#call(batch);
+      if (this.#busy || this.#disposed) return;
+      if (this.#options.clock.monotonic() >= this.#sliceEnd) {
+        this.#schedule();
+        return;
+      }
+    }
+    this.#behind = false;
+  }
+
+  /** The next batch that tells of something, or undefined when nothing waits. */
+  #next(): Batch | undefined {
+    const initial = this.#initial;
+    if (initial !== undefined) {
+      this.#initial = undefined;
+      const { root, position, time } = initial;
+      return { initial: true, from: position, position, time, changes: presentState(this.pattern, root), merged: 0 };
+    }
+    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) {
+      this.#count(waiting, -1);
+      const changes = modificationsOf(this.pattern, waiting);
+      const { from, position, time, merged } = waiting;
+      if (changes.length > 0) return { initial: false, from, position, time, changes, merged };
+    }
+    return undefined;
+  }
+
+  #call(batch: Batch): void {
+    try {
+      const result = this.#callback(batch);
+      if (result === undefined) return;
+      this.#busy = true;
+      void Promise.resolve(result)
+        .catch((error: unknown) => this.#reportThrown(error))
+        .finally(() => {
+          this.#busy = false;
+          // A promise that is kept at once costs no turn.
+          if (this.#options.clock.monotonic() < this.#sliceEnd) this.#deliver();
+          else this.#schedule();
+        });
+    } catch (error) {
+      this.#reportThrown(error);
+    }
+  }
+
+  #reportThrown(error: unknown): void {
+    const problem = error instanceof Error ? error.message : String(error);
+    this.#options.report({
+      level: 'error',
+      event: 'listener-threw',
+      message: `the listener ${this.#name} threw, and goes on with its next batch: ${problem}`,
+      details: { listener: this.#name, error },
+    });
+  }
+
+  #reportBehind(): void {
+    const batches = this.#waiting.length;
+    this.#options.report({
+      level: 'warn',
+      event: 'listener-behind',
+      message: `the listener ${this.#name} has ${batches} batches waiting; they are merged into one`,
+      details: { listener: this.#name, batches },
+    });
+  }
+}
+
+/** One transition for several that follow each other. */
+function mergeWaiting(waiting: readonly Waiting[]): Waiting {
+  const first = waiting[0]!;
+  const last = waiting.at(-1)!;
+  const operations = mergeOperations(waiting);
+  return {
+    before: first.before,
+    after: last.after,
+    operations,
+    from: first.from,
+    position: last.position,
+    time: last.time,
+    // Without operations it holds two trees only, and the later one is there anyway.
+    bytes: operations === undefined ? 0 : sum(waiting, ({ bytes }) => bytes),
+    merged: sum(waiting, ({ merged }) => merged),
+  };
+}
+
+function mergeOperations(waiting: readonly Waiting[]): readonly Operation[] | undefined {
+  const count = sum(waiting, ({ operations }) => operations?.length ?? Infinity);
+  if (count > MERGED_OPERATIONS_LIMIT || sum(waiting, ({ bytes }) => bytes) > WAITING_BYTES_LIMIT) return undefined;
+  return waiting.flatMap(({ operations }) => operations ?? []);
+}
+
+function sum(waiting: readonly Waiting[], measure: (waiting: Waiting) => number): number {
+  return waiting.reduce((total, each) => total + measure(each), 0);
+}

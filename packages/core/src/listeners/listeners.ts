@@ -1,0 +1,94 @@
+import type { Operation } from '../frames/change-set.ts';
+import { Delivery, type BatchCallback, type DeliveryOptions } from './delivery.ts';
+import type { TreeNode } from '../tree/node.ts';
+import type { Path } from '../tree/path.ts';
+import { PatternTrie } from './pattern-trie.ts';
+import { parsePattern, type PatternLike } from './pattern.ts';
+import type { Position } from '../position.ts';
+
+/** One commit, with the trees before and after it, both pinned. Values are read from these, not from the operations. */
+export interface CommitEvent {
+  readonly before: TreeNode;
+  readonly after: TreeNode;
+  readonly operations: readonly Operation[];
+  readonly from: Position;
+  readonly position: Position;
+  readonly time: number;
+  /** What its values take, nearly: what is held for a listener that has not been told of it. */
+  readonly bytes: number;
+}
+
+/**
+ * Whoever listens to a tree. A listener's first batch tells the present state, exactly once; every commit after it that changes
+ * something at, above or below a place its pattern matches makes a batch.
+ *
+ * Batches come in commit order, never two at a time to one listener (a promise is awaited), and never from inside a commit. A listener
+ * that throws is reported and goes on; one that never resolves holds up itself alone. Of one that falls behind by more than
+ * `batchLimit` batches the waiting ones are merged into one: from the state before the first to that after the last.
+ *
+ * As MD-SAL's DOMDataTreeChangeListener, whose spurious modifications (equal before and after) never come.
+ */
+export class Listeners {
+  readonly #options: DeliveryOptions;
+  readonly #deliveries = new Set<Delivery>();
+  readonly #trie = new PatternTrie<Delivery>();
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#deliveries.size;
+  }
+
+  /** Whether a change at this path has to be told to someone, and so needs the trees before and after. */
+  concerns(path: Path): boolean {
+    return this.#trie.concerns(path);
+  }
+
+  /**
+   * Registers a listener. Disposing ends it: no call begins afterwards.
+   * @param now the present state, pinned
+   * @throws EvertreeError PATH_INVALID
+   */
+  add(
+    pattern: PatternLike,
+    callback: BatchCallback,
+    now: { readonly root: TreeNode; readonly position: Position; readonly time: number },
+    options: { readonly name?: string } = {},
+  ): Disposable {
+    const delivery = new Delivery(parsePattern(pattern), callback, now, options.name, this.#options);
+    this.#deliveries.add(delivery);
+    this.#trie.add(delivery.pattern, delivery);
+    return {
+      [Symbol.dispose]: () => {
+        delivery.dispose();
+        this.#deliveries.delete(delivery);
+        this.#trie.delete(delivery.pattern, delivery);
+      },
+    };
+  }
+
+  /** Queues a commit for the listeners it concerns. Calls none of them. */
+  notify(event: CommitEvent): void {
+    const concerned = new Map<Delivery, Operation[]>();
+    for (const operation of event.operations) {
+      this.#trie.visit(operation.path, delivery => {
+        const operations = concerned.get(delivery);
+        if (operations === undefined) concerned.set(delivery, [operation]);
+        else operations.push(operation);
+      });
+    }
+    const { before, after, from, position, time, bytes } = event;
+    for (const [delivery, operations] of concerned) delivery.push({ before, after, operations, from, position, time, bytes, merged: 1 });
+  }
+
+  /** Ends every listener; what waits is not delivered. */
+  close(): void {
+    for (const delivery of this.#deliveries) {
+      delivery.dispose();
+      this.#trie.delete(delivery.pattern, delivery);
+    }
+    this.#deliveries.clear();
+  }
+}

@@ -1,0 +1,27 @@
+import { parsePath } from '../tree/path.ts';
+
+/** In an array of segments: any one key. In a pointer it is written `*`, as a whole segment. */
+export const any: unique symbol = Symbol('any key');
+
+export type Pattern = readonly (string | typeof any)[];
+
+/** A pointer such as `/devices/*\/status`, or segments, in which `'*'` is a key like any other. */
+export type PatternLike = string | Pattern;
+
+/** @throws EvertreeError PATH_INVALID */
+export function parsePattern(pattern: PatternLike): Pattern {
+  if (typeof pattern === 'string') return parsePath(pattern).map(segment => (segment === '*' ? any : segment));
+  // Wildcards aside it has to be a path.
+  if (Array.isArray(pattern)) parsePath(pattern.map(segment => (segment === any ? '' : segment)) as string[]);
+  else parsePath(pattern as unknown as string[]);
+  return [...pattern];
+}
+
+/** For people. */
+export function formatPattern(pattern: Pattern): string {
+  return pattern.map(segment => `/${segment === any ? '*' : segment.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+export function hasWildcard(pattern: Pattern): boolean {
+  return pattern.includes(any);
+}

@@ -1,0 +1,109 @@
+import type { SnapshotHeader, Role } from './journal.ts';
+import type { Epoch, ExactPosition } from '../position.ts';
+
+/** The versions of PROTOCOL.md that this program speaks, oldest first. */
+export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([1]);
+
+/** What each side says first, on every link. */
+export interface Hello {
+  /** Versions of PROTOCOL.md that this side speaks. */
+  readonly protocols: readonly number[];
+  /** The program's own version, for people. */
+  readonly program: string;
+  readonly site: string;
+  readonly role: Role;
+  /** 32 hex digits; null before the stream's first commit. */
+  readonly stream: string | null;
+  /** Where this side's tree stands, stable there. */
+  readonly position: ExactPosition;
+  /** Digest of the tree at that position, 16 hex digits. */
+  readonly digest: string;
+  readonly epochs: readonly Epoch[];
+  /** Whether what this side acknowledges as durable survives its process. */
+  readonly durable: boolean;
+}
+
+/** Why a link was closed by one of its ends; the wires map these to their own close codes. */
+export type CloseReason =
+  | 'going-away'
+  | 'replaced'
+  | 'fenced'
+  | 'refused'
+  | 'stream-mismatch'
+  | 'history-mismatch'
+  | 'wrong-role'
+  | 'unauthenticated'
+  | 'protocol-violation'
+  | 'protocol-unsupported'
+  | 'too-large'
+  | 'quarantined'
+  | 'silent'
+  | 'lost';
+
+export type Message =
+  | { readonly type: 'hello'; readonly hello: Hello }
+  /** A frame, as it stands in the journal. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+  /** Cumulative: everything up to these positions is applied, and durable, at `site`. */
+  | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
+  /** The secondary saw a gap: frames are wanted from `after` on. */
+  | { readonly type: 'resend'; readonly after: ExactPosition }
+  | { readonly type: 'snapshot-begin'; readonly header: SnapshotHeader; readonly reason: string }
+  | { readonly type: 'snapshot-chunk'; readonly bytes: Uint8Array }
+  /** `chunks`: how many there were. */
+  | { readonly type: 'snapshot-end'; readonly chunks: number };
+
+export interface LinkEvents {
+  message(message: Message): void;
+  /** `writable` is true again. */
+  drained(): void;
+  /** The link is gone; nothing follows. `byPeer`: the far end said so. */
+  closed(reason: CloseReason, explanation: string, byPeer: boolean): void;
+}
+
+/**
+ * An ordered, reliable stream of messages between a primary and one far end, until it is closed.
+ *
+ * Laws, held by one conformance suite for every wire:
+ * - Messages arrive whole, unaltered and in the order they were sent, or the link closes; a prefix of what was sent arrives.
+ * - No message is delivered before `attach`, and none is lost between the link's birth and `attach` (if it is called in the same turn
+ *   of the event loop, or later: it waits, within the wire's bound).
+ * - A far end that died or went silent is found: `closed` comes within three heartbeats.
+ * - Memory held for a far end that does not read is bounded: `writable` turns false at the wire's named limit, and a sender that goes
+ *   on nevertheless has its link closed as `too-large`.
+ * - What arrives malformed closes the link as `protocol-violation`; the process lives.
+ */
+export interface Link {
+  /** The far end's address, for people. */
+  readonly remote: string;
+  readonly writable: boolean;
+  /** Bytes sent and received on the wire so far. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** Milliseconds (Clock.now) when the last byte came from the far end. */
+  readonly lastSeen: number;
+  attach(events: LinkEvents): void;
+  send(message: Message): void;
+  /** Stops (and starts again) the delivery of messages: what is on the way waits at the far end. */
+  pause(): void;
+  resume(): void;
+  /** Says why, then closes; idempotent. `closed` follows. */
+  close(reason: CloseReason, explanation: string): void;
+}
+
+export interface TransportEvents {
+  /** A new link, before any message. */
+  link(link: Link): void;
+  /** An attempt to reach `remote`, or to listen, failed; the transport tries again by itself after `retryInMs`; Infinity: it never will. */
+  failed(remote: string, error: Error, retryInMs: number): void;
+}
+
+/** One end of a wire: it makes links (dials, listens, reads a topic) until it is closed. */
+export interface Transport {
+  /** The far ends that are configured (addresses), known before any link; empty for an end that listens. */
+  readonly remotes: readonly string[];
+  /** Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for, a bad certificate). */
+  open(events: TransportEvents): Promise<void>;
+  /** Closes every link as `going-away`, and stops. Idempotent. */
+  close(): Promise<void>;
+}

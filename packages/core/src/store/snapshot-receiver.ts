@@ -1,0 +1,63 @@
+import { EvertreeError } from '../errors.ts';
+import type { Journal, SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
+import { assertSecondary } from './role-change.ts';
+import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
+import type { Tree } from '../tree/tree.ts';
+
+/** How a snapshot from elsewhere enters a store: built aside, verified, journalled, and only then swapped in. */
+export class SnapshotReceiver {
+  readonly #header: SnapshotHeader;
+  readonly #writer: SnapshotWriter;
+  readonly #swapIn: (tree: Tree, header: SnapshotHeader) => void;
+  readonly #builder = new SnapshotBuilder();
+  #over = false;
+
+  constructor(header: SnapshotHeader, writer: SnapshotWriter, swapIn: (tree: Tree, header: SnapshotHeader) => void) {
+    this.#header = header;
+    this.#writer = writer;
+    this.#swapIn = swapIn;
+  }
+
+  /**
+   * Takes the next chunk; to be awaited, which bounds memory.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID; abort then
+   */
+  async add(chunk: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    this.#builder.add(chunk);
+    await this.#writer.write(chunk);
+  }
+
+  /**
+   * When it resolves the snapshot is durable here, and is the tree.
+   * @throws EvertreeError DIGEST_MISMATCH; tree and journal are as they were then
+   */
+  async finish(): Promise<void> {
+    this.#assertOpen();
+    const tree = this.#builder.finish(this.#header);
+    await this.#writer.commit();
+    this.#over = true;
+    this.#swapIn(tree, this.#header);
+  }
+
+  /** Leaves no trace; idempotent, and does nothing after `finish`. */
+  async abort(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#writer.abort();
+  }
+
+  #assertOpen(): void {
+    if (this.#over) throw new EvertreeError('CLOSED', 'this snapshot was finished or aborted');
+  }
+}
+
+/** Begins to receive a snapshot that is to replace a journal's history. */
+export async function receiveSnapshot(
+  journal: Journal,
+  header: SnapshotHeader,
+  swapIn: (tree: Tree, header: SnapshotHeader) => void,
+): Promise<SnapshotReceiver> {
+  assertSecondary(journal);
+  return new SnapshotReceiver(header, await journal.createSnapshot(header, { replace: true }), swapIn);
+}

@@ -1,0 +1,350 @@
+import { Acknowledgements } from './acknowledgements.ts';
+import type { Batch } from '../listeners/batch.ts';
+import { Commit, type CommitHost, type CommitOptions } from '../transactions/commit.ts';
+import { exportValue } from '../tree/content.ts';
+import type { Boundary } from './durability.ts';
+import { Emitter } from '../emitter.ts';
+import { EvertreeError } from '../errors.ts';
+import { applyFrame } from '../frames/frame-application.ts';
+import { FrameSchedule } from './frame-schedule.ts';
+import type { Frame } from '../frames/frame.ts';
+import { Guards, type GuardSchema } from '../transactions/guards.ts';
+import { History } from './history.ts';
+import type { Clock, Random, Reporter } from '../seams/host.ts';
+import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
+import { Listeners } from '../listeners/listeners.ts';
+import type { NetOperation } from '../transactions/net-operations.ts';
+import { TreeNode } from '../tree/node.ts';
+import { notifyOfCommit, notifyOfFrame, notifyOfSwap } from '../listeners/notifications.ts';
+import { parsePath, type Path, type PathLike } from '../tree/path.ts';
+import type { PatternLike } from '../listeners/pattern.ts';
+import type { Epoch, ExactPosition, Position } from '../position.ts';
+import { checkPreconditions } from '../transactions/preconditions.ts';
+import { recover, type Place } from './recovery.ts';
+import { changeToSecondary } from './role-change.ts';
+import { receiveSnapshot, type SnapshotReceiver } from './snapshot-receiver.ts';
+import { storeSnapshot } from './snapshot-storing.ts';
+import { Snapshot } from './snapshot.ts';
+import { resolveStoreLimits, type StoreLimits } from './store-limits.ts';
+import type { StoreEvents, StoreOptions } from './store-options.ts';
+import type { StoreState } from './store-state.ts';
+import { Transaction, type TransactionHost } from '../transactions/transaction.ts';
+import { digestOf, type Tree } from '../tree/tree.ts';
+import type { Value } from '../tree/value.ts';
+import { WriteGate } from './write-gate.ts';
+
+/**
+ * One data tree with its history: what an application reads, writes and listens to, and what replication feeds from.
+ *
+ * Commits are synchronous and in memory at once; a frame of all that a turn of the event loop committed is then cut and handed to the
+ * journal, one group write in flight. Nothing leaves the process before it is stable there.
+ */
+export class Store implements AsyncDisposable, CommitHost, TransactionHost {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: Reporter;
+  readonly limits: StoreLimits;
+  #tree: Tree;
+  #transaction: Transaction;
+  readonly #history: History;
+  readonly #acknowledgements = new Acknowledgements();
+  readonly #listeners: Listeners;
+  readonly #guards = new Guards();
+  readonly #events: Emitter<StoreEvents>;
+  readonly #gate: WriteGate;
+  readonly #schedule: FrameSchedule;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Recovers a store from its journal.
+   * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const { tree, place } = await recover(options.journal);
+    return new Store(options, tree, place);
+  }
+
+  private constructor(options: StoreOptions, tree: Tree, place: Place) {
+    this.journal = options.journal;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.report = options.report ?? (() => undefined);
+    this.limits = resolveStoreLimits(options.limits, options.encoding);
+    this.#tree = tree;
+    this.#transaction = new Transaction(tree, this);
+    this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, place, tree.digest());
+    this.#listeners = new Listeners({ clock: this.clock, report: this.report, batchLimit: this.limits.listenerBatches });
+    this.#events = new Emitter(this.report);
+    this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
+    this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
+    this.journal.onProgress(() => this.#onProgress());
+  }
+
+  get site(): string {
+    return this.journal.identity.site;
+  }
+
+  get role(): Role {
+    return this.journal.identity.role;
+  }
+
+  /** 32 hex digits; null before the stream's first commit. */
+  get stream(): string | null {
+    return this.#history.stream;
+  }
+
+  get epochs(): readonly Epoch[] {
+    return this.#history.epochs;
+  }
+
+  /** The last commit's, in memory. */
+  get position(): ExactPosition {
+    return this.#history.position;
+  }
+
+  /** The last frame boundary that may leave the process, and the digest there. */
+  get stable(): Boundary {
+    return this.#history.durability.stable;
+  }
+
+  /** Digest of the whole tree now, 16 hex digits. */
+  get digest(): string {
+    return this.#tree.digest();
+  }
+
+  get state(): StoreState {
+    return this.#gate.state;
+  }
+
+  /** Why the state is not `open`. */
+  get stateReason(): EvertreeError | undefined {
+    return this.#gate.state === 'open' ? undefined : this.#gate.reason();
+  }
+
+  /** The value at a path, or undefined. Objects are built for the caller; arrays are frozen. Reads may point into arrays. */
+  get(path: PathLike): Value | undefined {
+    const child = this.#tree.get(parsePath(path));
+    return child instanceof TreeNode ? exportValue(child) : child;
+  }
+
+  has(path: PathLike): boolean {
+    return this.#tree.get(parsePath(path)) !== undefined;
+  }
+
+  /** Digest of the subtree (or leaf) at a path, 16 hex digits; undefined where nothing stands. */
+  digestAt(path: PathLike): string | undefined {
+    this.#tree.mixTouched();
+    const child = this.#tree.get(parsePath(path));
+    return child === undefined ? undefined : digestOf(child);
+  }
+
+  /**
+   * Runs a transaction: synchronous, whole or not at all. Without operations it takes no revision.
+   * @throws EvertreeError NOT_PRIMARY, FENCED, STORAGE_FULL, STORAGE_FAILED, CLOSED, POSITION_MISMATCH, GUARD_FAILED, TOO_LARGE,
+   *   TRANSACTION_INVALID (nested, or the callback returned a promise), and whatever the callback throws; nothing changed then
+   */
+  transact(callback: (tx: Transaction) => void, options?: CommitOptions): Commit {
+    this.#gate.assertWritable();
+    this.#assertNoTransaction();
+    if (options !== undefined) checkPreconditions(options, this.position, path => this.digestAt(path));
+    const { operations, before } = this.#transaction.run(callback, this.#guards);
+    if (operations.length === 0) return this.#commit(false);
+    this.#record(operations, before, options);
+    this.#transaction.release();
+    // Made first: whoever is told of the frame that is cut may commit.
+    const commit = this.#commit(true);
+    this.#schedule.committed();
+    return commit;
+  }
+
+  put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
+    return this.transact(tx => tx.put(path, value), options);
+  }
+
+  merge(path: PathLike, document: unknown, options?: CommitOptions): Commit {
+    return this.transact(tx => tx.merge(path, document), options);
+  }
+
+  delete(path: PathLike, options?: CommitOptions): Commit {
+    return this.transact(tx => tx.delete(path), options);
+  }
+
+  patch(path: PathLike, operations: readonly unknown[], options?: CommitOptions): Commit {
+    return this.transact(tx => tx.patch(path, operations), options);
+  }
+
+  update<T = Value>(path: PathLike, recipe: (draft: T) => T | void, options?: CommitOptions): Commit {
+    return this.transact(tx => tx.update(path, recipe), options);
+  }
+
+  /** Commits what differs from `value` at a path, as one transaction. */
+  replace(path: PathLike, value: unknown, options?: CommitOptions): Commit {
+    return this.transact(tx => tx.replace(path, value), options);
+  }
+
+  /** The whole tree as it is now, pinned. Release it: what commits change is copied as long as a snapshot holds it. */
+  snapshot(): Snapshot {
+    this.cut();
+    const root = this.#tree.pin();
+    return new Snapshot(root, this.#history.snapshotHeader(digestOf(root)));
+  }
+
+  /** Calls `listener` with the present state at a path, then with a batch for each commit that concerns it. See Listeners. */
+  listen(path: PatternLike, listener: (batch: Batch) => void | Promise<void>, options?: { readonly name?: string }): Disposable {
+    this.#assertNoTransaction();
+    return this.#listeners.add(path, listener, { root: this.#tree.pin(), position: this.position, time: this.#history.time }, options);
+  }
+
+  /** Refuses commits after which what stands at a path would not parse. */
+  guard(path: PatternLike, schema: GuardSchema): Disposable {
+    return this.#guards.add(path, schema);
+  }
+
+  on<Name extends keyof StoreEvents>(event: Name, listener: StoreEvents[Name]): Disposable {
+    return this.#events.on(event, listener);
+  }
+
+  /** Cuts what was committed since the last frame into one and hands it to the journal; done by itself after each turn. */
+  cut(): void {
+    this.#assertNoTransaction();
+    if (this.#history.openCount === 0) return;
+    this.#history.cut(this.#tree);
+    this.#events.emit('advanced');
+  }
+
+  /** Resolves when everything committed so far is stable. */
+  async flush(): Promise<void> {
+    this.cut();
+    await this.journal.flush();
+  }
+
+  /** Takes no writes from now on, for this reason (FENCED); with undefined it takes them again. */
+  refuseWrites(reason: EvertreeError | undefined): void {
+    this.#gate.refuse(reason);
+  }
+
+  /** A producer tells what a secondary holds durably. */
+  acknowledge(site: string, durable: ExactPosition): void {
+    this.#acknowledgements.set(site, durable);
+  }
+
+  // For commits.
+  whenDurable(position: Position): Promise<void> {
+    const over = this.state === 'failed' || this.state === 'closed';
+    if (over && position.revision > this.stable.position.revision) return Promise.reject(this.#gate.reason());
+    return this.#history.durability.wait(position);
+  }
+
+  whenAcknowledged(position: Position, secondaries: number, timeoutMs: number | undefined): Promise<number> {
+    return this.#acknowledgements.wait(position, secondaries, this.clock, timeoutMs);
+  }
+
+  /**
+   * Makes this site a secondary, for good.
+   * @throws EvertreeError WRONG_ROLE when it has commits of its own
+   */
+  becomeSecondary(): Promise<void> {
+    return changeToSecondary(this.journal, this.position);
+  }
+
+  /**
+   * Applies a frame of the primary's that follows this tree's position, and hands it to the journal. Synchronous.
+   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID, DIGEST_MISMATCH, STORAGE_FULL,
+   *   STORAGE_FAILED, CLOSED, WRONG_ROLE (a primary); tree and position stay as they were then
+   */
+  applyFrame(frame: Frame, trailer?: Uint8Array): void {
+    this.#gate.assertFollowing();
+    this.#history.checkFollows(frame);
+    const from = this.position;
+    const { epoch, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.concerns(path) : undefined);
+    this.#history.follow(frame, epoch, trailer);
+    notifyOfFrame(this.#listeners, frame, from, observed);
+    this.#events.emit('advanced');
+  }
+
+  /** Begins to receive a snapshot that replaces this secondary's tree and history. @throws EvertreeError WRONG_ROLE at a primary */
+  receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
+    return receiveSnapshot(this.journal, header, (tree, received) => this.#swapIn(tree, received));
+  }
+
+  /** Writes a snapshot to the journal, in slices that hold no commit, and lets retention go by it. */
+  async saveSnapshot(): Promise<SnapshotHeader> {
+    using snapshot = this.snapshot();
+    if (snapshot.position.revision === 0) return snapshot.header;
+    await this.flush();
+    await storeSnapshot(this.journal, snapshot);
+    return snapshot.header;
+  }
+
+  /** Makes what was committed stable, then closes the journal. Idempotent. */
+  async close(): Promise<void> {
+    this.#assertNoTransaction();
+    await (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#schedule.cutIfTaken();
+    this.#gate.close();
+    this.#listeners.close();
+    try {
+      if (this.journal.state === 'open') await this.journal.flush();
+    } finally {
+      this.#history.durability.advance();
+      await this.journal.close();
+      this.#failWaiters();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // For transactions.
+  concerns(path: Path): boolean {
+    return this.#listeners.size > 0 && this.#listeners.concerns(path);
+  }
+
+  #record(operations: readonly NetOperation[], before: TreeNode | undefined, options: CommitOptions | undefined): void {
+    const from = before === undefined ? undefined : this.position;
+    const time = this.#history.record(operations, this.#tree, before === undefined, options);
+    if (before === undefined || from === undefined || !operations.some(({ path }) => this.concerns(path))) return;
+    const { bytes } = this.#transaction;
+    notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
+  }
+
+  #commit(changed: boolean): Commit {
+    return new Commit(this, this.#history.epoch, this.#history.revision, changed);
+  }
+
+  #onProgress(): void {
+    const advanced = this.#history.durability.advance();
+    if (!this.#transaction.active && !this.#gate.closed) this.#schedule.written();
+    this.#gate.update();
+    if (this.journal.state === 'failed') this.#failWaiters();
+    if (advanced) this.#events.emit('stable');
+  }
+
+  #assertNoTransaction(): void {
+    if (!this.#transaction.active) return;
+    throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
+  }
+
+  #failWaiters(): void {
+    const error = this.#gate.reason();
+    this.#history.durability.fail(error);
+    this.#acknowledgements.fail(error);
+  }
+
+  /** Puts a received tree in this one's place: listeners are told the difference, in one batch. */
+  #swapIn(tree: Tree, header: SnapshotHeader): void {
+    const from = this.position;
+    const before = this.#tree.pin();
+    this.#tree = tree;
+    this.#transaction = new Transaction(tree, this);
+    this.#history.replace(header);
+    notifyOfSwap(this.#listeners, { before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
+    this.#events.emit('advanced');
+    this.#events.emit('stable');
+  }
+}

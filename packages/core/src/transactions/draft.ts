@@ -1,0 +1,95 @@
+import { enablePatches, Immer } from 'immer';
+import { EvertreeError } from '../errors.ts';
+import { formatPath, type Path } from '../tree/path.ts';
+import type { TransactionTarget } from './transaction-target.ts';
+
+enablePatches();
+
+// What a recipe hands over stays the caller's own: it is copied into the tree, not frozen.
+const immer = new Immer({ autoFreeze: false });
+
+interface PlainObject {
+  readonly [key: string]: unknown;
+}
+
+/**
+ * Lets a recipe change a draft of the subtree at a path, and resolves what it changed into puts and deletes. An array that changed is
+ * put whole. The subtree is read whole and each object that changes is copied, so the cost grows with its size: draft what is bounded.
+ *
+ * A recipe may return a value instead, which replaces the subtree; where nothing stands, or a leaf, that is the only way.
+ * @throws EvertreeError TRANSACTION_INVALID (an async recipe; one that changes its draft and returns something else), VALUE_INVALID,
+ *   PATH_INVALID, and whatever the recipe throws
+ */
+export function updateDraft(tx: TransactionTarget, path: Path, recipe: (draft: unknown) => unknown): void {
+  const base = tx.get(path);
+  if (typeof base !== 'object' || base === null) {
+    const value = runRecipe(recipe, base, path);
+    if (value !== undefined) tx.put(path, value);
+    return;
+  }
+  const { next, changed } = produce(base, recipe, path);
+  writeChanges(tx, path, next, changed);
+}
+
+type PatchPath = readonly (string | number)[];
+
+function produce(base: object, recipe: (draft: unknown) => unknown, path: Path): { next: unknown; changed: readonly PatchPath[] } {
+  let ran = false;
+  try {
+    const [next, patches] = immer.produceWithPatches<unknown, unknown>(base, draft => {
+      const value = runRecipe(recipe, draft, path);
+      ran = true;
+      return value;
+    });
+    return { next, changed: patches.map(patch => patch.path) };
+  } catch (error) {
+    if (!ran) throw error;
+    const pointer = formatPath(path);
+    const remedy = 'change the draft or return a value, not both (braces round the body keep an assignment from being returned)';
+    const message = `update at ${JSON.stringify(pointer)} can't take what its recipe left; ${remedy}`;
+    throw new EvertreeError('TRANSACTION_INVALID', message, { path: pointer }, error);
+  }
+}
+
+/** Patches tell where something changed; what stands there is read from the result, so that their order doesn't matter. */
+function writeChanges(tx: TransactionTarget, base: Path, next: unknown, changed: readonly PatchPath[]): void {
+  const written = new Set<string>();
+  for (const patchPath of changed) {
+    const { path, value, present } = settle(next, patchPath);
+    const pointer = formatPath(path);
+    if (written.has(pointer)) continue;
+    written.add(pointer);
+    if (present) tx.put([...base, ...path], value);
+    else tx.delete([...base, ...path]);
+  }
+}
+
+/** Follows a path as far as objects lead; an array or a leaf on the way is what was changed. */
+function settle(root: unknown, path: PatchPath): { path: string[]; value: unknown; present: boolean } {
+  let value = root;
+  const followed: string[] = [];
+  for (const segment of path) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) break;
+    const key = String(segment);
+    followed.push(key);
+    if (!Object.hasOwn(value, key)) return { path: followed, value: undefined, present: false };
+    value = (value as PlainObject)[key];
+  }
+  return { path: followed, value, present: true };
+}
+
+function runRecipe(recipe: (draft: unknown) => unknown, draft: unknown, path: Path): unknown {
+  const value = recipe(draft);
+  if (!isThenable(value)) return value;
+  // Its draft is revoked by now: what it throws when it goes on is the consequence of what is thrown here.
+  value.then(undefined, () => undefined);
+  throw new EvertreeError(
+    'TRANSACTION_INVALID',
+    `the recipe of update at ${JSON.stringify(formatPath(path))} is async; await first, then update`,
+    { path: formatPath(path) },
+  );
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { importValue } from '../tree/content.ts';
+import { Guards } from './guards.ts';
+import { Tree } from '../tree/tree.ts';
+
+const device = z.object({ mtu: z.number().min(68), name: z.string().optional() });
+
+function check(pattern: string, content: object, ...paths: string[][]): void {
+  const guards = new Guards();
+  guards.add(pattern, device);
+  const tree = new Tree();
+  tree.put([], importValue(content, [], 1));
+  guards.check(
+    tree.root,
+    paths.map(path => ({ path })),
+  );
+}
+
+describe('a guard', () => {
+  it('refuses what does not parse, and names the guard, the place and the issue, but no value', () => {
+    const run = check.bind(undefined, '/devices/*', { devices: { r1: { mtu: 6 } } }, ['devices', 'r1', 'mtu']);
+    expect(run).toThrow(/"\/devices\/\*" refuses what would stand at "\/devices\/r1\/mtu": .*68/);
+    expect(run).toThrow(
+      expect.objectContaining({
+        code: 'GUARD_FAILED',
+        details: expect.objectContaining({ guard: '/devices/*', path: '/devices/r1' }) as object,
+      }),
+    );
+  });
+
+  it.each<[string, string[]]>([
+    ['at the place', ['devices', 'r1']],
+    ['below it', ['devices', 'r1', 'name']],
+    ['above it', ['devices']],
+    ['at the root', []],
+  ])('judges after an operation %s', (_, path) => {
+    const judged = { devices: { r1: { mtu: 1500, name: 1 } } };
+    expect(() => check('/devices/r1', judged, path)).toThrow(/name/);
+    expect(() => check('/devices/*', judged, path)).toThrow(/name/);
+  });
+
+  it('passes what parses, what is absent, and what no operation could have changed', () => {
+    check('/devices/*', { devices: { r1: { mtu: 1500 } } }, ['devices']);
+    check('/devices/*', { other: 1 }, ['devices', 'r1']);
+    check('/devices/*', { devices: { r1: { mtu: 1 }, r2: { mtu: 1500 } } }, ['devices', 'r2', 'mtu']);
+  });
+
+  it('ends with its registration', () => {
+    const guards = new Guards();
+    const tree = new Tree();
+    tree.put(['n'], 1);
+    const guard = guards.add('/n', z.string());
+    expect(() => guards.check(tree.root, [{ path: ['n'] }])).toThrow(/guard/);
+    guard[Symbol.dispose]();
+    expect(guards.size).toBe(0);
+    guards.check(tree.root, [{ path: ['n'] }]);
+  });
+});

@@ -1,0 +1,86 @@
+import { EvertreeError } from '../errors.ts';
+import type { TreeNode } from '../tree/node.ts';
+import { formatPath, type Path } from '../tree/path.ts';
+import { PatternTrie } from '../listeners/pattern-trie.ts';
+import { formatPattern, parsePattern, type Pattern, type PatternLike } from '../listeners/pattern.ts';
+import { exportStanding, forEachMatch } from '../listeners/standing.ts';
+import { getFrom } from '../tree/tree.ts';
+
+/** What a zod schema is, as far as a guard needs it. */
+export interface GuardSchema {
+  safeParse(value: unknown): { readonly success: boolean; readonly error?: unknown };
+}
+
+interface Guard {
+  readonly pattern: Pattern;
+  readonly schema: GuardSchema;
+}
+
+/** Schemas bound to paths: a commit after which what stands there would not parse is refused. What is absent is not judged. */
+export class Guards {
+  readonly #guards = new PatternTrie<Guard>();
+
+  get size(): number {
+    return this.#guards.size;
+  }
+
+  /** @throws EvertreeError PATH_INVALID */
+  add(patternLike: PatternLike, schema: GuardSchema): Disposable {
+    const pattern = parsePattern(patternLike);
+    const guard = { pattern, schema };
+    this.#guards.add(pattern, guard);
+    return { [Symbol.dispose]: () => this.#guards.delete(pattern, guard) };
+  }
+
+  /**
+   * Judges the tree after operations, where they could matter.
+   * @throws EvertreeError GUARD_FAILED naming the guard, the place and the schema's issues
+   */
+  check(root: TreeNode, operations: readonly { readonly path: Path }[]): void {
+    const judged = new Map<Guard, Set<string>>();
+    for (const { path } of operations) {
+      this.#guards.visit(path, guard => {
+        let places = judged.get(guard);
+        if (places === undefined) judged.set(guard, (places = new Set()));
+        checkGuard(root, guard, path, places);
+      });
+    }
+  }
+}
+
+function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string>): void {
+  const { pattern } = guard;
+  const judge = (place: Path): void => {
+    const pointer = formatPath(place);
+    if (judged.has(pointer)) return;
+    judged.add(pointer);
+    const value = exportStanding(getFrom(root, place));
+    const result = value === undefined ? undefined : guard.schema.safeParse(value);
+    if (result?.success === false) throw refused(pattern, pointer, result.error);
+  };
+  if (path.length >= pattern.length) judge(path.slice(0, pattern.length));
+  else forEachMatch(root, pattern, path, judge);
+}
+
+/** Issues that an error's sentence tells; all of them are in its details, up to ISSUES_LIMIT. */
+const TOLD_ISSUES = 5;
+const ISSUES_LIMIT = 1_000;
+
+function refused(pattern: Pattern, pointer: string, error: unknown): EvertreeError {
+  const issues = issuesOf(error);
+  const told = issues.slice(0, TOLD_ISSUES).map(({ path, message }) => `${JSON.stringify(pointer + formatPath(path))}: ${message}`);
+  if (told.length === 0) told.push(JSON.stringify(pointer));
+  if (issues.length > told.length) told.push(`and ${issues.length - told.length} more`);
+  const message = `the guard on ${JSON.stringify(formatPattern(pattern))} refuses what would stand at ${told.join('; ')}`;
+  return new EvertreeError('GUARD_FAILED', message, { guard: formatPattern(pattern), path: pointer, issues }, error);
+}
+
+/** zod's issues: where, and what; without the values. */
+function issuesOf(error: unknown): { path: string[]; message: string }[] {
+  const issues = (error as { issues?: unknown } | undefined)?.issues;
+  if (!Array.isArray(issues)) return [];
+  return issues.slice(0, ISSUES_LIMIT).map((issue: { path?: unknown[]; message?: unknown }) => ({
+    path: (issue.path ?? []).map(String),
+    message: String(issue.message),
+  }));
+}

@@ -1,0 +1,195 @@
+import { ArrayEditor, notFound } from './array-editor.ts';
+import { sameValue } from '../tree/content.ts';
+import { matchesValue } from './difference.ts';
+import { EvertreeError, type ErrorCode } from '../errors.ts';
+import { invalidPath, parsePath, type Path } from '../tree/path.ts';
+import type { TransactionTarget } from './transaction-target.ts';
+import type { Value } from '../tree/value.ts';
+
+/** An operation of a patch whose form is checked. */
+interface PatchOperation {
+  readonly op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
+  /** In the tree. */
+  readonly path: Path;
+  readonly from: Path | undefined;
+  readonly value: unknown;
+  /** As the document has it. */
+  readonly pointer: string;
+}
+
+/**
+ * Applies a JSON Patch (RFC 6902) to the subtree at a path, to which its pointers are relative. Operations on objects become puts and
+ * deletes; an array that operations lead into is edited aside and put whole, once for a run of operations on it.
+ *
+ * Strict, as the RFC is: what is removed, replaced, copied or tested has to be there, and so does the parent of what is added.
+ * @throws EvertreeError TEST_FAILED; NOT_FOUND; PATH_INVALID; VALUE_INVALID (a document that is no patch, a value that is no JSON). Each
+ *   names the operation by its index in the document, also in `details.operation`. The caller takes back what came before it.
+ */
+export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
+  if (!Array.isArray(operations)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch is an array of operations');
+  if (tx.keys(path) === undefined && tx.kind(path) !== undefined && isInsideArray(tx, path)) {
+    throw invalidPath(path, 'leads into an array, which is replaced whole; patch the array itself, with longer pointers');
+  }
+  const parsed = operations.map((operation, index) => parseOperation(operation, index, path));
+  const patch = new Patch(tx, path);
+  for (const [index, operation] of parsed.entries()) {
+    try {
+      patch.apply(operation);
+    } catch (error) {
+      if (!(error instanceof EvertreeError)) throw error;
+      throw atOperation(index, `${operation.op} ${JSON.stringify(operation.pointer)}`, error.code, error.message, operation.pointer, error);
+    }
+  }
+  patch.closeArray();
+}
+
+class Patch {
+  readonly #tx: TransactionTarget;
+  readonly #base: Path;
+  /** The array that the last operation led into; what it was changed to is not in the tree yet. */
+  #array: ArrayEditor | undefined;
+
+  constructor(tx: TransactionTarget, base: Path) {
+    this.#tx = tx;
+    this.#base = base;
+  }
+
+  apply(operation: PatchOperation): void {
+    const { op, path, value } = operation;
+    switch (op) {
+      case 'add':
+        return this.#add(path, value);
+      case 'remove':
+        return this.#remove(path);
+      case 'replace':
+        return this.#replace(path, value);
+      case 'test':
+        return this.#test(path, value);
+      case 'copy':
+        return this.#add(path, this.#read(operation.from!));
+      case 'move':
+        return this.#move(operation.from!, path);
+    }
+  }
+
+  /** Puts back the array that is being edited. */
+  closeArray(): void {
+    if (this.#array === undefined) return;
+    this.#tx.put(this.#array.path, this.#array.items);
+    this.#array = undefined;
+  }
+
+  #add(path: Path, value: unknown): void {
+    const array = this.#enter(path);
+    if (array !== undefined) {
+      array.edit('add', path, value);
+      return;
+    }
+    const parent = path.slice(0, -1);
+    // The document's root has no parent inside the document; put makes what is above.
+    if (path.length > this.#base.length && this.#tx.kind(parent) === undefined) throw notFound(parent);
+    this.#tx.put(path, value);
+  }
+
+  #remove(path: Path): void {
+    const array = this.#enter(path);
+    if (array !== undefined) {
+      array.edit('remove', path);
+      return;
+    }
+    if (!this.#tx.has(path)) throw notFound(path);
+    this.#tx.delete(path);
+  }
+
+  #replace(path: Path, value: unknown): void {
+    const array = this.#enter(path);
+    if (array !== undefined) {
+      array.edit('replace', path, value);
+      return;
+    }
+    if (!this.#tx.has(path)) throw notFound(path);
+    this.#tx.put(path, value);
+  }
+
+  #move(from: Path, path: Path): void {
+    if (from.length < path.length && from.every((segment, level) => segment === path[level])) {
+      throw invalidPath(path, 'is inside what is to be moved there');
+    }
+    const value = this.#read(from);
+    this.#remove(from);
+    this.#add(path, value);
+  }
+
+  #test(path: Path, value: unknown): void {
+    const array = this.#enter(path);
+    const same = array === undefined ? matchesValue(this.#tx, path, value) : sameValue(array.read(path), value as Value);
+    if (!same) throw new EvertreeError('TEST_FAILED', 'what stands there is not the value that the test expects');
+  }
+
+  #read(path: Path): Value {
+    const array = this.#enter(path);
+    const value = array === undefined ? this.#tx.get(path) : array.read(path);
+    if (value === undefined) throw notFound(path);
+    return value;
+  }
+
+  /** The array that a path leads into, opened for editing; undefined where only objects are on the way. */
+  #enter(path: Path): ArrayEditor | undefined {
+    if (this.#array?.holds(path)) return this.#array;
+    this.closeArray();
+    for (let length = this.#base.length; length < path.length; length++) {
+      const above = path.slice(0, length);
+      const kind = this.#tx.kind(above);
+      if (kind === 'array') return (this.#array = new ArrayEditor(above, this.#tx.get(above)!));
+      if (kind !== 'object') return undefined;
+    }
+    return undefined;
+  }
+}
+
+const OPS: readonly string[] = ['add', 'remove', 'replace', 'move', 'copy', 'test'] satisfies PatchOperation['op'][];
+
+function parseOperation(operation: unknown, index: number, base: Path): PatchOperation {
+  const refuse = (problem: string): EvertreeError => atOperation(index, undefined, 'VALUE_INVALID', problem);
+  if (typeof operation !== 'object' || operation === null || Array.isArray(operation)) throw refuse('is no object');
+  const { op, path, from, value } = operation as { readonly [name: string]: unknown };
+  if (typeof op !== 'string' || !OPS.includes(op)) throw refuse(`has no "op" of ${OPS.join(', ')}`);
+  if (typeof path !== 'string') throw refuse('has no "path", a JSON Pointer');
+  const needsFrom = op === 'move' || op === 'copy';
+  if (needsFrom && typeof from !== 'string') throw refuse(`is a ${op} without "from", a JSON Pointer`);
+  if (!needsFrom && op !== 'remove' && value === undefined) throw refuse(`is a ${op} without "value"`);
+  return {
+    op: op as PatchOperation['op'],
+    path: parsePointer(path, index, base),
+    from: needsFrom ? parsePointer(from as string, index, base) : undefined,
+    value,
+    pointer: path,
+  };
+}
+
+function parsePointer(pointer: string, index: number, base: Path): Path {
+  try {
+    return parsePath([...base, ...parsePath(pointer)]);
+  } catch (error) {
+    if (!(error instanceof EvertreeError)) throw error;
+    throw atOperation(index, undefined, error.code, error.message, pointer, error);
+  }
+}
+
+function atOperation(
+  index: number,
+  what: string | undefined,
+  code: ErrorCode,
+  problem: string,
+  pointer?: string,
+  cause?: EvertreeError,
+): EvertreeError {
+  const name = what === undefined ? `operations[${index}]` : `operations[${index}] (${what})`;
+  const place = pointer === undefined ? {} : { pointer };
+  return new EvertreeError(code, `${name} of the patch: ${problem}`, { ...cause?.details, operation: index, ...place }, cause);
+}
+
+/** Whether something on the way to a path is an array. */
+function isInsideArray(tx: TransactionTarget, path: Path): boolean {
+  return path.some((_, length) => tx.kind(path.slice(0, length)) === 'array');
+}

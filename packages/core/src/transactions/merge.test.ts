@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { onTree } from '../../test/on-tree.ts';
+import { mergeDocument } from './merge.ts';
+
+const merged = (target: unknown, document: unknown): unknown => {
+  const { value } = onTree(target === undefined ? {} : { at: target }, tx => mergeDocument(tx, ['at'], document));
+  return (value as { readonly at: unknown }).at;
+};
+
+describe('a merge patch', () => {
+  // RFC 7396, appendix A, and what it says of a missing target.
+  it.each([
+    [{ a: 'b' }, { a: 'c' }, { a: 'c' }],
+    [{ a: 'b' }, { b: 'c' }, { a: 'b', b: 'c' }],
+    [{ a: 'b' }, { a: null }, {}],
+    [{ a: 'b', b: 'c' }, { a: null }, { b: 'c' }],
+    [{ a: ['b'] }, { a: 'c' }, { a: 'c' }],
+    [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
+    [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
+    [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
+    [
+      ['a', 'b'],
+      ['c', 'd'],
+      ['c', 'd'],
+    ],
+    [{ a: 'b' }, ['c'], ['c']],
+    [{ a: 'foo' }, null, null],
+    [{ a: 'foo' }, 'bar', 'bar'],
+    [{ e: null }, { a: 1 }, { e: null, a: 1 }],
+    [[1, 2], { a: 'b', c: null }, { a: 'b' }],
+    [{}, { a: { bb: { ccc: null } } }, { a: { bb: {} } }],
+    ['leaf', {}, {}],
+    [undefined, {}, {}],
+    [undefined, { a: null }, {}],
+    [{ a: { b: 1 } }, {}, { a: { b: 1 } }],
+    [{ a: 1 }, { a: [null, { b: null }] }, { a: [null, { b: null }] }],
+  ])('makes of %j with %j: %j', (target, document, expected) => {
+    expect(merged(target, document)).toStrictEqual(expected);
+  });
+
+  it('makes an operation for each member that changes, and none for the others', () => {
+    const { operations } = onTree({ at: { same: 1, changed: 1, gone: 1, deep: { x: 1, y: 1 } } }, tx =>
+      mergeDocument(tx, ['at'], { same: 1, changed: 2, gone: null, absent: null, deep: { x: 2 }, made: { z: null, w: 1 } }),
+    );
+    expect(operations.toSorted()).toStrictEqual(['delete at/gone', 'put at/changed', 'put at/deep/x', 'put at/made']);
+  });
+
+  it('reads nothing of what stands there', () => {
+    const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, { v: index }]));
+    const { largestRead, operations } = onTree({ wide }, tx => mergeDocument(tx, [], { wide: { k7: { v: 'seven' } } }));
+    expect(largestRead).toBe(0);
+    expect(operations).toStrictEqual(['put wide/k7/v']);
+  });
+
+  it('takes any key, also of members that are new', () => {
+    const document: unknown = JSON.parse('{"__proto__":{"a":1,"b":null},"constructor":{"__proto__":{"x":1}},"":2}');
+    expect(JSON.stringify(merged({}, document))).toBe('{"__proto__":{"a":1},"constructor":{"__proto__":{"x":1}},"":2}');
+    expect(JSON.stringify(merged(undefined, document))).toBe('{"__proto__":{"a":1},"constructor":{"__proto__":{"x":1}},"":2}');
+    expect(({} as { a?: unknown }).a).toBeUndefined();
+  });
+
+  const cycle: { [key: string]: unknown } = {};
+  cycle['again'] = cycle;
+  it.each([
+    ['a Date', new Date(0)],
+    ['undefined', undefined],
+    ['a cycle', cycle],
+    ['NaN inside', { a: { b: Number.NaN } }],
+    ['a lone surrogate as a key', { '\ud800': null }],
+    ['a symbol as a key', { [Symbol('s')]: 1 }],
+  ])('refuses %s, onto an object and onto nothing', (_, document) => {
+    const refused = expect.objectContaining({ code: 'VALUE_INVALID' });
+    expect(() => merged({ again: { again: {} } }, { inner: document })).toThrow(refused);
+    expect(() => merged({ inner: { again: {} } }, { inner: document })).toThrow(refused);
+    expect(() => merged(undefined, { inner: document })).toThrow(refused);
+  });
+
+  it('refuses a path through a leaf or into an array', () => {
+    const refused = expect.objectContaining({ code: 'PATH_INVALID' });
+    expect(() => onTree({ a: 1 }, tx => mergeDocument(tx, ['a', 'b'], { c: 1 }))).toThrow(refused);
+    expect(() => onTree({ a: [{}] }, tx => mergeDocument(tx, ['a', '0'], { c: 1 }))).toThrow(refused);
+    expect(() => onTree({}, tx => mergeDocument(tx, [], [1]))).toThrow(refused);
+  });
+});

@@ -1,0 +1,296 @@
+import { exportValue, importValue } from '../tree/content.ts';
+import { replaceByDifference } from './difference.ts';
+import { updateDraft } from './draft.ts';
+import { EvertreeError } from '../errors.ts';
+import type { Guards } from './guards.ts';
+import { patchDocument } from './json-patch.ts';
+import { DEPTH_LIMIT } from '../tree/limits.ts';
+import { mergeDocument } from './merge.ts';
+import { childKeys, forEachChild, TreeNode, type Child } from '../tree/node.ts';
+import { netOperations, type NetOperation } from './net-operations.ts';
+import { parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
+import type { TransactionTarget } from './transaction-target.ts';
+import { UNCHANGED, type Tree } from '../tree/tree.ts';
+import { invalidValue, type Value } from '../tree/value.ts';
+
+/** What a transaction asks of the store around it. */
+export interface TransactionHost {
+  /** Whether a listener has to be told of a change at this path, and so needs the trees before and after. */
+  concerns(path: Path): boolean;
+  /** `changeSetBytes`: the largest change set, as `measure` counts it. */
+  readonly limits: { readonly changeSetBytes: number };
+}
+
+/** What a transaction changed, and the tree before it where that was pinned. */
+export interface Changes {
+  readonly operations: readonly NetOperation[];
+  readonly before: TreeNode | undefined;
+}
+
+/**
+ * The tree as one transaction sees and changes it. Valid inside its callback only; every path may be a pointer or an array of segments.
+ *
+ * One operation alone is made in place and taken back in place. From the second on (or where a listener needs the tree before) the
+ * transaction works on a pinned tree: giving up is going back to it, and the change set is what differs in the end.
+ */
+export class Transaction implements TransactionTarget {
+  readonly #tree: Tree;
+  readonly #host: TransactionHost;
+  #active = false;
+  #bytes = 0;
+  /** The only operation so far, while nothing is pinned. */
+  #path: Path | undefined;
+  #child: Child | undefined;
+  #before: TreeNode | undefined;
+  #written: Path[] = [];
+  #changeCount = 0;
+  /** The error of a merge, patch, update or replace that had changed something before it failed. */
+  #torn: { readonly error: unknown } | undefined;
+  /** What a transaction of one operation returns: used up before the next one begins, so it is made once. */
+  readonly #one: { path: Path; child: Child | undefined } = { path: ROOT, child: undefined };
+  readonly #oneChange: Changes = { operations: [this.#one], before: undefined };
+
+  constructor(tree: Tree, host: TransactionHost) {
+    this.#tree = tree;
+    this.#host = host;
+  }
+
+  /** @throws EvertreeError PATH_INVALID */
+  get(path: PathLike): Value | undefined {
+    const child = this.#get(path);
+    return child instanceof TreeNode ? exportValue(child) : child;
+  }
+
+  has(path: PathLike): boolean {
+    return this.#get(path) !== undefined;
+  }
+
+  kind(path: PathLike): 'object' | 'array' | 'leaf' | undefined {
+    const child = this.#get(path);
+    if (child === undefined) return undefined;
+    if (child instanceof TreeNode) return 'object';
+    if (Array.isArray(child)) return 'array';
+    return typeof child === 'object' && child !== null ? 'object' : 'leaf';
+  }
+
+  keys(path: PathLike): string[] | undefined {
+    const child = this.#get(path);
+    return child instanceof TreeNode ? childKeys(child) : undefined;
+  }
+
+  /**
+   * Replaces the subtree at a path; missing parents are made.
+   * @throws EvertreeError PATH_INVALID (through a leaf or an array), VALUE_INVALID (not JSON), TOO_LARGE
+   */
+  put(path: PathLike, value: unknown): void {
+    this.#assertActive();
+    const segments = parsePath(path);
+    const child = importValue(value, segments, this.#tree.generation);
+    const bytes = typeof child === 'object' || typeof child === 'string' ? measure(child) : 0;
+    this.#account(segments, bytes);
+    if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
+      throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
+    this.#change(segments, child);
+  }
+
+  /** Removes the subtree at a path; what is absent stays absent. Deleting the root empties it. */
+  delete(path: PathLike): void {
+    this.#assertActive();
+    const segments = parsePath(path);
+    this.#account(segments, 0);
+    this.#change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
+  }
+
+  /** Merges a document into the subtree at a path (RFC 7396: null deletes). */
+  merge(path: PathLike, document: unknown): void {
+    this.#assertActive();
+    this.#resolve(() => mergeDocument(this, parsePath(path), document));
+  }
+
+  /**
+   * Applies a JSON Patch (RFC 6902), its pointers relative to a path.
+   * @throws EvertreeError TEST_FAILED, NOT_FOUND, PATH_INVALID, VALUE_INVALID
+   */
+  patch(path: PathLike, operations: readonly unknown[]): void {
+    this.#assertActive();
+    this.#resolve(() => patchDocument(this, parsePath(path), operations));
+  }
+
+  /** Lets `recipe` change a draft of the subtree at a path (immer), or return what replaces it. */
+  update<T = Value>(path: PathLike, recipe: (draft: T) => T | void): void {
+    this.#assertActive();
+    this.#resolve(() => updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown));
+  }
+
+  /** Makes the subtree at a path equal to a value by the least changes. */
+  replace(path: PathLike, value: unknown): void {
+    this.#assertActive();
+    this.#resolve(() => replaceByDifference(this, parsePath(path), value));
+  }
+
+  /** For the store: whether a callback is being run. */
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /**
+   * For the store: runs a callback on the tree; `release` is to follow once the changes are recorded. On any error, and where nothing
+   * changed in the end, the tree is as it was.
+   */
+  run(callback: (tx: Transaction) => void, guards: Guards): Changes {
+    this.#active = true;
+    this.#tree.undo.clear();
+    try {
+      assertSynchronous(callback(this));
+      if (this.#torn !== undefined) throw this.#torn.error;
+      const changes = this.#changes();
+      if (changes.operations.length === 0) this.#giveUp();
+      else if (guards.size > 0) guards.check(this.#tree.root, changes.operations);
+      return changes;
+    } catch (error) {
+      this.#giveUp();
+      throw error;
+    } finally {
+      this.#active = false;
+    }
+  }
+
+  /** For the store: what the values take that were written, nearly. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** For the store: forgets what it holds. */
+  release(): void {
+    this.#path = undefined;
+    this.#child = undefined;
+    this.#one.child = undefined;
+    this.#bytes = 0;
+    this.#changeCount = 0;
+    this.#torn = undefined;
+    if (this.#before !== undefined) {
+      this.#before = undefined;
+      this.#written = [];
+    }
+  }
+
+  /** Whatever makes several operations does all or none: if it fails half way, its error ends the transaction, caught or not. */
+  #resolve(makeOperations: () => void): void {
+    const changes = this.#changeCount;
+    try {
+      makeOperations();
+    } catch (error) {
+      if (this.#changeCount > changes) this.#torn ??= { error };
+      throw error;
+    }
+  }
+
+  #changes(): Changes {
+    const before = this.#before;
+    if (before !== undefined) return { operations: netOperations(this.#written, before, this.#tree.root), before };
+    if (this.#path === undefined) return NO_CHANGES;
+    this.#one.path = this.#path;
+    this.#one.child = this.#child;
+    return this.#oneChange;
+  }
+
+  #giveUp(): void {
+    if (this.#before !== undefined) this.#tree.restore(this.#before);
+    else if (this.#path !== undefined) this.#tree.takeBackLast(this.#path);
+    this.release();
+  }
+
+  #change(path: Path, child: Child | undefined): void {
+    if (this.#before === undefined && (this.#path !== undefined || this.#host.concerns(path))) this.#pin();
+    const changedAt = this.#apply(path, child);
+    if (changedAt === UNCHANGED) return;
+    this.#changeCount++;
+    if (this.#before !== undefined) {
+      this.#written.push(changedAt === path.length ? path : path.slice(0, changedAt));
+    } else {
+      this.#path = path;
+      this.#child = child;
+    }
+  }
+
+  #apply(path: Path, child: Child | undefined): number {
+    return child === undefined ? this.#tree.delete(path) : this.#tree.put(path, child);
+  }
+
+  /** Takes the only operation so far back, pins the tree and makes it again. */
+  #pin(): void {
+    const path = this.#path;
+    if (path !== undefined) this.#tree.takeBackLast(path);
+    this.#before = this.#tree.pin();
+    if (path === undefined) return;
+    const changedAt = this.#apply(path, this.#child);
+    this.#written.push(path.slice(0, changedAt));
+    this.#path = undefined;
+    this.#child = undefined;
+  }
+
+  #get(path: PathLike): Child | Value | undefined {
+    this.#assertActive();
+    return this.#tree.get(parsePath(path));
+  }
+
+  #account(path: Path, bytes: number): void {
+    // A frame has room for one short path that is not counted: most transactions have no more.
+    const pathBytes = this.#bytes === 0 && path.length <= UNCOUNTED_SEGMENTS ? 0 : lengthOf(path);
+    this.#bytes += OPERATION_BYTES + pathBytes + bytes;
+    const { changeSetBytes } = this.#host.limits;
+    if (this.#bytes <= changeSetBytes) return;
+    throw new EvertreeError('TOO_LARGE', `this transaction has more than ${changeSetBytes} bytes; split it`, {
+      limitBytes: changeSetBytes,
+    });
+  }
+
+  #assertActive(): void {
+    if (!this.#active)
+      throw new EvertreeError('TRANSACTION_INVALID', 'this transaction is over: use it inside its callback only, and not after an await');
+  }
+}
+
+const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
+
+/** What an operation counts, beside its path and its value, in bytes. */
+const OPERATION_BYTES = 16;
+
+/** Segments of a transaction's first path that are not counted: 6 MiB of frame at the most, where JSON escapes every character. */
+const UNCOUNTED_SEGMENTS = 16;
+
+/** Characters of a path: a frame may have to spell it out. */
+function lengthOf(path: Path): number {
+  let length = 0;
+  for (let level = 0; level < path.length; level++) length += path[level]!.length;
+  return length;
+}
+
+/** A value's size in bytes, nearly: 8 for each value, its text, and the characters of keys. */
+function measure(value: Child | Value): number {
+  // Short texts are not worth a native call.
+  if (typeof value === 'string') return 8 + (value.length > 16 ? Buffer.byteLength(value) : value.length);
+  if (typeof value !== 'object' || value === null) return 8;
+  let bytes = 8;
+  if (value instanceof TreeNode) {
+    forEachChild(value, (key, child) => {
+      bytes += key.length + measure(child);
+    });
+  } else if (Array.isArray(value)) {
+    for (const item of value as readonly Value[]) bytes += measure(item);
+  } else {
+    for (const [key, item] of Object.entries(value)) bytes += key.length + measure(item);
+  }
+  return bytes;
+}
+
+/** Refuses a callback that goes on after it returned. */
+function assertSynchronous(result: unknown): void {
+  if (typeof result !== 'object' || result === null || !('then' in result)) return;
+  // What it rejects with belongs to a transaction that never was.
+  void Promise.resolve(result).catch(() => undefined);
+  throw new EvertreeError(
+    'TRANSACTION_INVALID',
+    'the callback of a transaction returned a promise; transactions are synchronous: await first, then transact',
+  );
+}

@@ -1,0 +1,84 @@
+import { EvertreeError } from '../errors.ts';
+import { PointerCache } from './pointer-cache.ts';
+import { DEPTH_LIMIT, KEY_LIMIT, POINTER_LIMIT } from './limits.ts';
+
+/** The segments of a path, from the root. */
+export type Path = readonly string[];
+
+/** What callers may write: an RFC 6901 pointer or an array of segments. */
+export type PathLike = string | Path;
+
+export const ROOT: Path = Object.freeze([]);
+
+/**
+ * Makes segments of a path.
+ * @throws EvertreeError PATH_INVALID naming the path, what is wrong and how to write it
+ */
+export function parsePath(path: PathLike): Path {
+  if (typeof path !== 'string') return checkSegments(path);
+  return path === '' ? ROOT : pointers.segments(path, parsePointer);
+}
+
+const pointers = new PointerCache();
+
+function parsePointer(path: string): string[] {
+  if (path.charCodeAt(0) !== 47) {
+    throw invalidPath(path, `does not begin with "/"; write ${JSON.stringify(`/${path}`)}, or "" for the root`);
+  }
+  if (path.length > POINTER_LIMIT) throw invalidPath(`${path.slice(0, 40)}…`, `is longer than ${POINTER_LIMIT} characters`);
+  const segments = path.slice(1).split('/');
+  if (segments.length > DEPTH_LIMIT) throw tooDeep(segments);
+  return path.includes('~') ? segments.map(segment => unescape(segment, path)) : segments;
+}
+
+/** The RFC 6901 pointer. */
+export function formatPath(path: Path): string {
+  let pointer = '';
+  for (const segment of path) {
+    pointer += `/${segment.includes('~') || segment.includes('/') ? segment.replaceAll('~', '~0').replaceAll('/', '~1') : segment}`;
+  }
+  return pointer;
+}
+
+export function invalidPath(path: PathLike, problem: string): EvertreeError {
+  const pointer = typeof path === 'string' ? path : formatPath(path);
+  return new EvertreeError('PATH_INVALID', `the path ${JSON.stringify(pointer)} ${problem}`, { path: pointer });
+}
+
+function unescape(segment: string, pointer: string): string {
+  if (!segment.includes('~')) return segment;
+  if (/~(?![01])/.test(segment)) throw invalidPath(pointer, 'has a "~" that is neither "~0" (for "~") nor "~1" (for "/")');
+  return segment.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+/** A copy, so that the caller may go on using its array. What the segments say is checked where they become keys (checkNewKeys). */
+function checkSegments(path: unknown): Path {
+  if (!Array.isArray(path)) {
+    const found = path === null ? 'null' : typeof path;
+    throw new EvertreeError('PATH_INVALID', `a path is a pointer such as "/a/b" or an array of strings, not ${found}`);
+  }
+  if (path.length > DEPTH_LIMIT) throw tooDeep(path);
+  for (let index = 0; index < path.length; index++) {
+    const segment: unknown = path[index];
+    if (typeof segment === 'string') continue;
+    const found = segment === null ? 'null' : `a ${typeof segment}`;
+    throw new EvertreeError('PATH_INVALID', `segment ${index} of a path is ${found}, not a string`);
+  }
+  return path.slice() as string[];
+}
+
+/**
+ * Whether the segments of a path from `level` on can be keys that were not there before.
+ * @throws EvertreeError PATH_INVALID
+ */
+export function checkNewKeys(path: Path, level: number): void {
+  for (let index = level; index < path.length; index++) {
+    const segment = path[index]!;
+    if (!segment.isWellFormed()) throw invalidPath([segment.toWellFormed()], 'has a lone surrogate');
+    if (segment.length > KEY_LIMIT) throw invalidPath([`${segment.slice(0, 40)}…`], `is a key longer than ${KEY_LIMIT} characters`);
+  }
+}
+
+function tooDeep(segments: readonly unknown[]): EvertreeError {
+  return new EvertreeError('PATH_INVALID', `a path of ${segments.length} segments is too deep; the limit is ${DEPTH_LIMIT}`);
+}

@@ -1,0 +1,200 @@
+import * as fs from 'node:fs';
+import { platform } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type { Disk, DiskFile, OpenOptions } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
+import { lockDirectory } from './directory-lock.ts';
+import { asError, errorCode } from '../groups/failure.ts';
+
+// Bare descriptors: a FileHandle costs more per call and warns when it is collected.
+const open = promisify(fs.open);
+const close = promisify(fs.close);
+const fsync = promisify(fs.fsync);
+const fdatasync = promisify(fs.fdatasync);
+const ftruncate = promisify(fs.ftruncate);
+const fstat = promisify(fs.fstat);
+
+/** A directory of this machine, made if it is missing. */
+export function nodeDisk(directory: string): Disk {
+  return new NodeDisk(resolve(directory));
+}
+
+class NodeDisk implements Disk {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async open(path: string, options: OpenOptions): Promise<DiskFile> {
+    return new NodeFile(await open(this.#path(path), openFlags(options), 0o644), needsSync(options));
+  }
+
+  openSync(path: string, options: OpenOptions): DiskFile {
+    return new NodeFile(fs.openSync(this.#path(path), openFlags(options), 0o644), needsSync(options));
+  }
+
+  list(directory: string): Promise<string[]> {
+    return fs.promises.readdir(this.#path(directory));
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await fs.promises.mkdir(this.#path(path), { recursive: true });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return fs.promises.rename(this.#path(from), this.#path(to));
+  }
+
+  renameSync(from: string, to: string): void {
+    fs.renameSync(this.#path(from), this.#path(to));
+  }
+
+  remove(path: string): Promise<void> {
+    return fs.promises.unlink(this.#path(path));
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return syncPath(this.#path(path));
+  }
+
+  syncDirectorySync(path: string): void {
+    const descriptor = fs.openSync(this.#path(path), fs.constants.O_RDONLY);
+    try {
+      fs.fsyncSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  }
+
+  /** Inode and time of birth: no tool that copies a directory keeps both. */
+  async mark(): Promise<string> {
+    const { ino, birthtimeNs } = await fs.promises.stat(this.#directory, { bigint: true });
+    return `${ino}-${birthtimeNs}`;
+  }
+
+  async space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
+    const { bsize, blocks, bavail } = await fs.promises.statfs(this.#directory);
+    return { totalBytes: bsize * blocks, freeBytes: bsize * bavail };
+  }
+
+  async lock(): Promise<AsyncDisposable> {
+    try {
+      await this.#make();
+      await fs.promises.access(this.#directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
+    } catch (error) {
+      const problem = `the directory ${this.#directory} can't be used (${errorCode(error)}: ${asError(error).message}); make it writable, or choose another`;
+      throw new EvertreeError('STORAGE_FAILED', problem, { directory: this.#directory }, error);
+    }
+    return lockDirectory(this.#directory);
+  }
+
+  /** Makes the directory, and the names on the way to it durable. */
+  async #make(): Promise<void> {
+    const first = await fs.promises.mkdir(this.#directory, { recursive: true });
+    if (first === undefined) return;
+    for (let made = this.#directory; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
+  }
+
+  #path(path: string): string {
+    return join(this.#directory, path);
+  }
+}
+
+/** Elsewhere O_DSYNC is missing, or stops at the drive's own cache: there each write is followed by a sync. */
+const HAS_DURABLE_WRITES = ['linux', 'freebsd'].includes(platform()) && fs.constants.O_DSYNC !== undefined;
+
+function openFlags(options: OpenOptions): number {
+  const { O_CREAT, O_DSYNC, O_RDONLY, O_RDWR } = fs.constants;
+  const durable = options.durableWrites === true && HAS_DURABLE_WRITES ? O_DSYNC : 0;
+  return (options.write === true ? O_RDWR : O_RDONLY) | (options.create === true ? O_CREAT : 0) | durable;
+}
+
+function needsSync(options: OpenOptions): boolean {
+  return options.durableWrites === true && !HAS_DURABLE_WRITES;
+}
+
+async function syncPath(path: string): Promise<void> {
+  const descriptor = await open(path, fs.constants.O_RDONLY);
+  try {
+    await fsync(descriptor);
+  } finally {
+    await close(descriptor);
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly #descriptor: number;
+  readonly #syncsWrites: boolean;
+
+  constructor(descriptor: number, syncsWrites: boolean) {
+    this.#descriptor = descriptor;
+    this.#syncsWrites = syncsWrites;
+  }
+
+  async size(): Promise<number> {
+    return (await fstat(this.#descriptor)).size;
+  }
+
+  read(buffer: Uint8Array, offset: number): Promise<number> {
+    const { promise, resolve: done, reject } = Promise.withResolvers<number>();
+    fs.read(this.#descriptor, buffer, 0, buffer.length, offset, (error, length) => (error === null ? done(length) : reject(error)));
+    return promise;
+  }
+
+  async write(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    await this.#writeAll(buffers, offset);
+    if (this.#syncsWrites) await this.sync();
+  }
+
+  writeSync(buffers: readonly Uint8Array[], offset: number): void {
+    let at = offset;
+    for (let rest = buffers; rest.length > 0;) {
+      const written = fs.writevSync(this.#descriptor, rest, at);
+      rest = unwritten(rest, written);
+      at += written;
+    }
+    if (this.#syncsWrites) this.syncSync();
+  }
+
+  sync(): Promise<void> {
+    return fdatasync(this.#descriptor);
+  }
+
+  syncSync(): void {
+    fs.fdatasyncSync(this.#descriptor);
+  }
+
+  truncate(length: number): Promise<void> {
+    return ftruncate(this.#descriptor, length);
+  }
+
+  close(): Promise<void> {
+    return close(this.#descriptor);
+  }
+
+  #writeAll(buffers: readonly Uint8Array[], offset: number): Promise<void> {
+    const { promise, resolve: done, reject } = Promise.withResolvers<void>();
+    const writeRest = (rest: readonly Uint8Array[], at: number) => {
+      fs.writev(this.#descriptor, rest, at, (error, written) => {
+        if (error !== null) return reject(error);
+        const left = unwritten(rest, written);
+        if (left.length === 0) done();
+        else writeRest(left, at + written);
+      });
+    };
+    writeRest(buffers, offset);
+    return promise;
+  }
+}
+
+/** What a write of `written` bytes left over: a full disk or a signal may cut it short. */
+function unwritten(buffers: readonly Uint8Array[], written: number): readonly Uint8Array[] {
+  let left = written;
+  for (const [index, buffer] of buffers.entries()) {
+    if (left < buffer.length) return [buffer.subarray(left), ...buffers.slice(index + 1)];
+    left -= buffer.length;
+  }
+  return [];
+}

@@ -1,0 +1,263 @@
+import type { Clock, ExactPosition, Frame, JournalState, Reporter } from '@evertree/core';
+import { Emitter, EvertreeError } from '@evertree/core';
+import type { ActiveSegment, Group } from '../segments/active-segment.ts';
+import { isNoSpace, journalClosed } from './failure.ts';
+import { FlushWaiters } from './flush-waiters.ts';
+import { checkFollows } from './follow.ts';
+import { FrameQueue } from './frame-queue.ts';
+import { Health } from './health.ts';
+import type { History } from '../segments/history.ts';
+
+export interface JournalEvents {
+  /** A group became stable, or the state changed. */
+  progress: () => void;
+}
+
+/** Makes frames stable: one write in flight; what comes meanwhile makes up the next group. */
+export class GroupCommit {
+  readonly events: Emitter<JournalEvents>;
+  readonly #history: History;
+  readonly #report: Reporter;
+  readonly #health: Health;
+  #last: ExactPosition;
+  #stream: string | undefined;
+  readonly #queue = new FrameQueue();
+  #inFlight: Group | undefined;
+  #busy = false;
+  #running: Promise<void> = Promise.resolve();
+  /** A group became stable, or the state changed, and the listeners don't know yet. */
+  #untold = false;
+  readonly #waiters = new FlushWaiters();
+  /** Set while a snapshot takes the place of the history. */
+  #suspended = false;
+
+  constructor(history: History, clock: Clock, report: Reporter, stream: string | undefined) {
+    this.#history = history;
+    this.#report = report;
+    this.#health = new Health(clock, report, () => this.#start());
+    this.#last = history.stable;
+    this.#stream = stream;
+    this.events = new Emitter(report);
+  }
+
+  get state(): JournalState {
+    return this.#health.state;
+  }
+
+  get failure(): Error | undefined {
+    return this.#health.failure;
+  }
+
+  get last(): ExactPosition {
+    return this.#last;
+  }
+
+  get stream(): string | undefined {
+    return this.#stream;
+  }
+
+  get pendingBytes(): number {
+    return this.#queue.pendingBytes;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  append(frame: Frame, trailer: Uint8Array | undefined): void {
+    this.#health.assertUsable();
+    if (this.#suspended) throw replaced(this.#last);
+    checkFollows(frame, trailer, this.#last, this.#stream);
+    this.#stream = frame.header.stream;
+    this.#last = frame.header.last;
+    this.#queue.push({ frame, trailer });
+    if (this.state === 'open') this.#start();
+  }
+
+  flush(): Promise<void> {
+    if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
+    if (this.pendingBytes === 0) return Promise.resolve();
+    this.#start();
+    // The first segment is made at once, and may have failed at once.
+    if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
+    return this.#waiters.wait(this.#last.revision);
+  }
+
+  flushSync(): void {
+    this.#health.assertUsable();
+    if (this.pendingBytes === 0) return;
+    try {
+      this.#writeAllSync();
+    } catch (error) {
+      this.#stumble(error);
+    }
+    this.events.emit('progress');
+    this.#health.assertUsable();
+  }
+
+  /** Something beside the groups failed on the disk. */
+  fail(error: unknown): void {
+    if (!this.#health.isUsable()) return;
+    this.#stumble(error);
+    this.events.emit('progress');
+  }
+
+  /** Lets what is in flight end, and takes nothing until `resume`. What could not be written is dropped: it is void. */
+  async suspend(): Promise<void> {
+    this.#suspended = true;
+    while (this.#busy) await this.#running;
+    this.#health.assertUsable();
+  }
+
+  /** @param start where the history begins anew; undefined when it goes on as it was */
+  resume(start: { readonly last: ExactPosition; readonly stream: string } | undefined): void {
+    this.#suspended = false;
+    if (start === undefined) {
+      this.#start();
+      return;
+    }
+    this.#last = start.last;
+    this.#stream = start.stream;
+    this.#queue.clear();
+    this.#waiters.reject(replaced(start.last));
+    this.#health.recover();
+    this.events.emit('progress');
+  }
+
+  /** Makes stable what can be, then takes nothing more. */
+  async close(): Promise<void> {
+    if (this.state === 'closed') return;
+    if (this.state === 'full') this.#start();
+    while (this.#busy) await this.#running;
+    if (this.pendingBytes > 0) {
+      this.#report({
+        level: 'error',
+        event: 'closed-with-pending',
+        message: `the journal was closed while ${this.pendingBytes} bytes could not be written (${this.failure?.message ?? 'no reason known'})`,
+        details: { pendingBytes: this.pendingBytes, stable: this.#history.stable, last: this.#last },
+      });
+    }
+    this.#health.close();
+    this.#waiters.reject(journalClosed());
+    this.events.emit('progress');
+  }
+
+  #start(): void {
+    if (this.#busy || this.#suspended || this.#queue.first === undefined) return;
+    this.#busy = true;
+    this.#running = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#queue.first !== undefined && this.#health.isUsable()) {
+        const segment = this.#readySegment();
+        if (segment === undefined) await this.#makeRoom();
+        else await this.#write(segment);
+      }
+    } catch (error) {
+      this.#stumble(error);
+      this.#untold = true;
+    } finally {
+      // At once, not a turn later: whoever appends now has to start the next run.
+      this.#busy = false;
+    }
+    this.#tell();
+  }
+
+  async #write(segment: ActiveSegment): Promise<void> {
+    const group = this.#take(segment);
+    this.#inFlight = group;
+    const writing = segment.write(group);
+    // The news of the group before it spreads while this one is written.
+    this.#tell();
+    try {
+      await writing;
+    } catch (error) {
+      if (!group.settled) this.#takeBack(group);
+      else if (isNoSpace(error)) return;
+      throw error;
+    } finally {
+      this.#inFlight = undefined;
+    }
+    if (group.settled || !this.#health.isUsable()) return;
+    this.#settle(group);
+    this.#untold = true;
+  }
+
+  #writeAllSync(): void {
+    const flying = this.#inFlight;
+    if (flying !== undefined && !flying.settled) {
+      flying.segment.writeSync(flying);
+      this.#settle(flying);
+    }
+    while (this.#queue.first !== undefined) {
+      const segment = this.#readySegmentSync();
+      const group = this.#take(segment);
+      try {
+        segment.writeSync(group);
+      } catch (error) {
+        this.#takeBack(group);
+        throw error;
+      }
+      this.#settle(group);
+    }
+  }
+
+  /** The segment that the next group can be written to as things are. */
+  #readySegment(): ActiveSegment | undefined {
+    const { active } = this.#history;
+    if (active === undefined || active.isFull || active.meetsFilling(this.#queue.nextGroup().bytes)) return undefined;
+    return active;
+  }
+
+  async #makeRoom(): Promise<void> {
+    this.#tell();
+    const { active } = this.#history;
+    const first = this.#queue.first!.frame.header;
+    if (active === undefined) this.#history.nextSegmentSync(first);
+    else if (active.isFull) await this.#history.nextSegment(first);
+    else await active.filled();
+  }
+
+  #readySegmentSync(): ActiveSegment {
+    const ready = this.#readySegment();
+    if (ready !== undefined) return ready;
+    // While the next one is being made this one grows beyond its size; no zeros are being written to it then.
+    if (this.#history.active !== undefined && !this.#history.canCreate) return this.#history.active;
+    this.#history.nextSegmentSync(this.#queue.first!.frame.header);
+    return this.#history.active!;
+  }
+
+  #take(segment: ActiveSegment): Group {
+    const { count, bytes } = this.#queue.nextGroup();
+    return segment.reserve(this.#queue.take(count), bytes);
+  }
+
+  #takeBack(group: Group): void {
+    group.segment.takeBack(group);
+    this.#queue.takeBack(group.frames);
+  }
+
+  #settle(group: Group): void {
+    this.#history.settle(group);
+    this.#queue.settle(group.frames);
+    this.#health.recover();
+    this.#waiters.resolve(this.#history.stable.revision);
+  }
+
+  #tell(): void {
+    if (!this.#untold) return;
+    this.#untold = false;
+    this.events.emit('progress');
+  }
+
+  #stumble(error: unknown): void {
+    this.#health.stumble(error);
+    if (!this.#health.isUsable()) this.#waiters.reject(this.#health.unusable());
+  }
+}
+
+function replaced(last: ExactPosition): EvertreeError {
+  return new EvertreeError('HISTORY_MISMATCH', 'a snapshot takes the place of this history; go on behind that, once it has', { last });
+}

@@ -1,0 +1,202 @@
+import type { Disk, DiskFile, ExactPosition, FrameHeader, Random } from '@evertree/core';
+import { ORIGIN, samePosition } from '@evertree/core';
+import type { Group, SyncMode } from './active-segment.ts';
+import { ActiveSegment } from './active-segment.ts';
+import { isMissing } from '../groups/failure.ts';
+import { FrameTail } from './frame-tail.ts';
+import { SEGMENT_DIRECTORY, segmentPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
+import type { SegmentHeader } from './segment-format.ts';
+import { encodeSegmentHeader } from './segment-format.ts';
+import type { Segment } from './segment.ts';
+import { emptySegment } from './segment.ts';
+
+export interface HistoryOptions {
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly segmentBytes: number;
+  readonly tailBytes: number;
+  readonly mode: SyncMode;
+  /** A write beside the groups (zeros ahead, a seal) failed for another reason than missing room. */
+  readonly failed: (error: unknown) => void;
+  /** A segment has been closed and another one begun. */
+  readonly switched: () => void;
+}
+
+/** What recovery found, or what a snapshot that replaces the history begins with. */
+export interface HistoryStart {
+  readonly base: ExactPosition;
+  readonly generation: number;
+  /** Oldest first, without holes. */
+  readonly segments: readonly Segment[];
+  /** The last segment takes more frames. */
+  readonly continues: boolean;
+}
+
+/** The stable frames of a journal: the files they lie in, and the newest of them in memory. */
+export class History {
+  readonly tail: FrameTail;
+  readonly #options: HistoryOptions;
+  #base: ExactPosition = ORIGIN;
+  #stable: ExactPosition = ORIGIN;
+  #generation = 0;
+  #segments: Segment[] = [];
+  #active: ActiveSegment | undefined;
+  /** A new segment is being made asynchronously; nobody makes one beside it. */
+  #creating = false;
+  /** Segments being sealed and closed, one after the other. */
+  #closing: Promise<void> = Promise.resolve();
+
+  constructor(options: HistoryOptions) {
+    this.#options = options;
+    this.tail = new FrameTail(options.tailBytes);
+  }
+
+  get base(): ExactPosition {
+    return this.#base;
+  }
+
+  get stable(): ExactPosition {
+    return this.#stable;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Oldest first. */
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  get active(): ActiveSegment | undefined {
+    return this.#active;
+  }
+
+  get canCreate(): boolean {
+    return !this.#creating;
+  }
+
+  async start(start: HistoryStart): Promise<void> {
+    this.#base = start.base;
+    this.#generation = start.generation;
+    this.#segments = [...start.segments];
+    const newest = this.#segments.at(-1);
+    this.#stable = newest?.last ?? start.base;
+    if (start.continues && newest !== undefined) this.#active = this.#activate(newest, await this.#open(newest.path, false));
+  }
+
+  /** Records that the group is stable. */
+  settle(group: Group): void {
+    group.segment.settle(group);
+    for (const pending of group.frames) this.tail.push(pending);
+    this.#stable = group.frames.at(-1)!.frame.header.last;
+  }
+
+  /**
+   * Makes the next segment, for the frame with the header `first`, and seals the one before it in the background. Does nothing if the history went on
+   * otherwise in the meantime: a commit in a synchronous loop does not wait.
+   */
+  async nextSegment(first: FrameHeader): Promise<void> {
+    const before = this.#active;
+    await before?.filled();
+    if (this.#active !== before) return;
+    const header = this.#header(first.stream);
+    const path = segmentPath({ epoch: first.epoch, revision: first.base.revision + 1 });
+    this.#creating = true;
+    let file: DiskFile | undefined;
+    try {
+      file = await this.#open(path + TEMPORARY_SUFFIX, true);
+      await file.write([encodeSegmentHeader(header)], 0);
+      await file.sync();
+      await this.#options.disk.rename(path + TEMPORARY_SUFFIX, path);
+      await this.#options.disk.syncDirectory(SEGMENT_DIRECTORY);
+      if (samePosition(this.#stable, header.base)) {
+        this.#switchTo(this.#activate(emptySegment(path, header), file));
+        file = undefined;
+      } else {
+        await this.#options.disk.remove(path);
+      }
+    } finally {
+      this.#creating = false;
+      await file?.close();
+    }
+  }
+
+  /** The same before it returns. Not while one is being made (`canCreate`): both might want the same name. */
+  nextSegmentSync(first: FrameHeader): void {
+    const header = this.#header(first.stream);
+    const path = segmentPath({ epoch: first.epoch, revision: first.base.revision + 1 });
+    const { disk, mode } = this.#options;
+    const file = disk.openSync(path + TEMPORARY_SUFFIX, { create: true, write: true, durableWrites: mode === 'dsync' });
+    try {
+      file.writeSync([encodeSegmentHeader(header)], 0);
+      file.syncSync();
+      disk.renameSync(path + TEMPORARY_SUFFIX, path);
+      disk.syncDirectorySync(SEGMENT_DIRECTORY);
+    } catch (error) {
+      this.#closing = this.#closing.then(() => file.close()).catch(this.#options.failed);
+      throw error;
+    }
+    this.#switchTo(this.#activate(emptySegment(path, header), file));
+  }
+
+  /** Takes the oldest `count` segments out; readers that still need them find themselves behind `base`. The caller removes the files. */
+  dropOldest(count: number): Segment[] {
+    const dropped = this.#segments.splice(0, count);
+    const oldest = this.#segments[0];
+    if (dropped.length > 0) this.#base = oldest?.header.base ?? this.#stable;
+    return dropped;
+  }
+
+  /** Begins anew from a snapshot. @returns the segments that held the history before; the caller removes the files */
+  async replace(base: ExactPosition, generation: number): Promise<Segment[]> {
+    await this.close(false);
+    const dropped = this.#segments;
+    this.#segments = [];
+    this.#base = base;
+    this.#stable = base;
+    this.#generation = generation;
+    this.tail.clear();
+    return dropped;
+  }
+
+  /** Waits for what is under way and closes the files. */
+  async close(trim: boolean): Promise<void> {
+    const active = this.#active;
+    this.#active = undefined;
+    await active?.close(trim);
+    await this.#closing;
+  }
+
+  /** Removes a file that may be gone already. */
+  async remove(path: string): Promise<void> {
+    try {
+      await this.#options.disk.remove(path);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  #switchTo(next: ActiveSegment): void {
+    const before = this.#active;
+    this.#active = next;
+    this.#segments.push(next.segment);
+    if (before === undefined) return;
+    this.#closing = this.#closing.then(() => before.seal()).catch(this.#options.failed);
+    this.#options.switched();
+  }
+
+  #header(stream: string): SegmentHeader {
+    const salt = Buffer.from(this.#options.random.bytes(4)).readUInt32LE(0);
+    return { stream, base: this.#stable, salt, generation: this.#generation };
+  }
+
+  #open(path: string, create: boolean): Promise<DiskFile> {
+    return this.#options.disk.open(path, { create, write: true, durableWrites: this.#options.mode === 'dsync' });
+  }
+
+  #activate(segment: Segment, file: DiskFile): ActiveSegment {
+    const { mode, segmentBytes, failed } = this.#options;
+    return new ActiveSegment(segment, file, { mode, limitBytes: segmentBytes, failed });
+  }
+}

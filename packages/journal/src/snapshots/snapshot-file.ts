@@ -1,0 +1,199 @@
+import type { Disk, DiskFile, SnapshotHeader, SnapshotWriter, StoredSnapshot } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
+import { damaged, isMissing } from '../groups/failure.ts';
+import type { SnapshotHead } from './snapshot-format.ts';
+import {
+  CHUNK_LIMIT_BYTES,
+  CHUNK_PREFIX_BYTES,
+  chunkChecksum,
+  decodeSnapshotEnd,
+  decodeSnapshotHead,
+  encodeChunkPrefix,
+  encodeSnapshotEnd,
+  encodeSnapshotHead,
+  SNAPSHOT_END_BYTES,
+  SNAPSHOT_PREFIX_BYTES,
+  snapshotHeadLength,
+} from './snapshot-format.ts';
+
+/** A snapshot is synced as it grows, so that its end does not hold up the groups for longer than this many bytes take. */
+const SYNC_STEP_BYTES = 4 * 1024 * 1024;
+
+/** A snapshot file whose head and end are sound. */
+export interface SnapshotFile {
+  readonly path: string;
+  readonly header: SnapshotHeader;
+  readonly generation: number;
+  readonly bytes: number;
+}
+
+/**
+ * Looks at the head and the end of a snapshot file; undefined when one of them is not sound.
+ * @throws EvertreeError FORMAT_UNSUPPORTED
+ */
+export async function inspectSnapshot(disk: Disk, path: string): Promise<SnapshotFile | undefined> {
+  const file = await disk.open(path, {});
+  try {
+    const bytes = await file.size();
+    const head = await readHead(file, path);
+    if (head === undefined || bytes < head.length + SNAPSHOT_END_BYTES) return undefined;
+    if (decodeSnapshotEnd(await readExactly(file, bytes - SNAPSHOT_END_BYTES, SNAPSHOT_END_BYTES)) === undefined) return undefined;
+    return { path, header: head.header, generation: head.generation, bytes };
+  } finally {
+    await file.close();
+  }
+}
+
+export function storedSnapshot(disk: Disk, snapshot: SnapshotFile): StoredSnapshot {
+  const { header, bytes } = snapshot;
+  return { header, bytes, chunks: () => readChunks(disk, snapshot) };
+}
+
+async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await openSnapshot(disk, snapshot);
+  try {
+    let offset = (await readHead(file, snapshot.path))?.length;
+    if (offset === undefined) throw damaged(snapshot.path, 0, 'its header is not sound');
+    let chunks = 0;
+    let bytes = 0;
+    for (;;) {
+      const prefix = await readExactly(file, offset, CHUNK_PREFIX_BYTES);
+      const length = prefix.length < CHUNK_PREFIX_BYTES ? Infinity : prefix.readUInt32LE(0);
+      if (length === 0) break;
+      if (length > CHUNK_LIMIT_BYTES || offset + CHUNK_PREFIX_BYTES + length > snapshot.bytes) {
+        throw damaged(snapshot.path, offset, 'no chunk begins there');
+      }
+      const chunk = await readExactly(file, offset + CHUNK_PREFIX_BYTES, length);
+      if (prefix.readUInt32LE(4) !== chunkChecksum(prefix, chunk)) {
+        throw damaged(snapshot.path, offset, "a chunk's checksum is wrong");
+      }
+      yield chunk;
+      offset += CHUNK_PREFIX_BYTES + length;
+      chunks++;
+      bytes += length;
+    }
+    const end = decodeSnapshotEnd(await readExactly(file, offset, SNAPSHOT_END_BYTES));
+    if (end === undefined || end.chunks !== chunks || end.bytes !== bytes) {
+      throw damaged(snapshot.path, offset, 'its end does not fit its chunks');
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function openSnapshot(disk: Disk, snapshot: SnapshotFile): Promise<DiskFile> {
+  try {
+    return await disk.open(snapshot.path, {});
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new EvertreeError('COMPACTED', `${snapshot.path} is no longer kept; ask for the newest snapshot again`, { file: snapshot.path });
+  }
+}
+
+async function readHead(file: DiskFile, path: string): Promise<SnapshotHead | undefined> {
+  const length = snapshotHeadLength(await readExactly(file, 0, SNAPSHOT_PREFIX_BYTES), path);
+  if (length === undefined) return undefined;
+  const bytes = await readExactly(file, 0, length);
+  return bytes.length < length ? undefined : decodeSnapshotHead(bytes);
+}
+
+async function readExactly(file: DiskFile, offset: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length);
+  let filled = 0;
+  while (filled < length) {
+    const read = await file.read(buffer.subarray(filled), offset + filled);
+    if (read === 0) break;
+    filled += read;
+  }
+  return buffer.subarray(0, filled);
+}
+
+/** Writes a snapshot aside, under a name that does not count. */
+export class SnapshotFileWriter implements SnapshotWriter {
+  readonly #disk: Disk;
+  readonly #file: DiskFile;
+  readonly #temporaryPath: string;
+  readonly #publish: (writer: SnapshotFileWriter) => Promise<void>;
+  #offset: number;
+  #synced = 0;
+  #chunks = 0;
+  #bytes = 0;
+  #ended = false;
+
+  private constructor(disk: Disk, file: DiskFile, path: string, offset: number, publish: (writer: SnapshotFileWriter) => Promise<void>) {
+    this.#disk = disk;
+    this.#file = file;
+    this.#temporaryPath = path;
+    this.#offset = offset;
+    this.#publish = publish;
+  }
+
+  /** @param publish gives the complete, durable file its name */
+  static async begin(
+    disk: Disk,
+    head: { readonly header: SnapshotHeader; readonly generation: number; readonly temporaryPath: string },
+    publish: (writer: SnapshotFileWriter) => Promise<void>,
+  ): Promise<SnapshotFileWriter> {
+    const file = await disk.open(head.temporaryPath, { create: true, write: true });
+    const bytes = encodeSnapshotHead(head.header, head.generation);
+    const writer = new SnapshotFileWriter(disk, file, head.temporaryPath, bytes.length, publish);
+    try {
+      await file.truncate(0);
+      await file.write([bytes], 0);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+    return writer;
+  }
+
+  /** Bytes of the file so far. */
+  get length(): number {
+    return this.#offset;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#assertGoing();
+    if (chunk.length === 0 || chunk.length > CHUNK_LIMIT_BYTES) {
+      throw new EvertreeError('TOO_LARGE', `a chunk of a snapshot has 1 to ${CHUNK_LIMIT_BYTES} bytes, not ${chunk.length}`);
+    }
+    await this.#file.write([encodeChunkPrefix(chunk), chunk], this.#offset);
+    this.#offset += CHUNK_PREFIX_BYTES + chunk.length;
+    this.#chunks++;
+    this.#bytes += chunk.length;
+    if (this.#offset - this.#synced < SYNC_STEP_BYTES) return;
+    this.#synced = this.#offset;
+    await this.#file.sync();
+  }
+
+  async commit(): Promise<void> {
+    this.#assertGoing();
+    try {
+      await this.#file.write([encodeSnapshotEnd({ chunks: this.#chunks, bytes: this.#bytes })], this.#offset);
+      this.#offset += SNAPSHOT_END_BYTES;
+      await this.#file.sync();
+      await this.#publish(this);
+    } catch (error) {
+      await this.abort();
+      throw error;
+    }
+    this.#ended = true;
+    await this.#file.close();
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#file.close();
+    try {
+      await this.#disk.remove(this.#temporaryPath);
+    } catch (error) {
+      // Published, or never there.
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  #assertGoing(): void {
+    if (this.#ended) throw new EvertreeError('CLOSED', 'this snapshot was committed or aborted already');
+  }
+}

@@ -1,0 +1,99 @@
+import { crc32 } from 'node:zlib';
+import type { SnapshotHeader } from '@evertree/core';
+import { unsupported } from '../groups/failure.ts';
+
+/** FORMAT.md, «Snapshot», is normative; this file is its implementation. All numbers are little endian. */
+const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
+const SNAPSHOT_VERSION = 1;
+/** Before the text of the header. */
+export const SNAPSHOT_PREFIX_BYTES = 16;
+export const CHUNK_PREFIX_BYTES = 8;
+export const SNAPSHOT_END_BYTES = 20;
+/** Bytes of one chunk, at most. */
+export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
+/** Bytes of the header's text, at most: some thousand epochs. */
+const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** What stands at the beginning of a snapshot file. */
+export interface SnapshotHead {
+  readonly header: SnapshotHeader;
+  readonly generation: number;
+  /** Bytes of it, its checksum included. */
+  readonly length: number;
+}
+
+export interface SnapshotEnd {
+  readonly chunks: number;
+  /** Of the chunks, without their prefixes. */
+  readonly bytes: number;
+}
+
+export function encodeSnapshotHead(header: SnapshotHeader, generation: number): Buffer {
+  const { stream, position, digest, chain, time } = header;
+  const ordered = { stream, position: exact(position), digest, chain, time, epochs: header.epochs.map(orderedEpoch) };
+  const text = Buffer.from(JSON.stringify(ordered), 'utf8');
+  const bytes = Buffer.alloc(SNAPSHOT_PREFIX_BYTES + text.length + 4);
+  bytes.writeUInt32LE(SNAPSHOT_MAGIC, 0);
+  bytes[4] = SNAPSHOT_VERSION;
+  bytes.writeUInt32LE(generation, 8);
+  bytes.writeUInt32LE(text.length, 12);
+  bytes.set(text, SNAPSHOT_PREFIX_BYTES);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, bytes.length - 4)), bytes.length - 4);
+  return bytes;
+}
+
+/**
+ * How long the head is that begins with these bytes; undefined when they are none.
+ * @throws EvertreeError FORMAT_UNSUPPORTED
+ */
+export function snapshotHeadLength(prefix: Buffer, file: string): number | undefined {
+  if (prefix.length < SNAPSHOT_PREFIX_BYTES || prefix.readUInt32LE(0) !== SNAPSHOT_MAGIC) return undefined;
+  if (prefix[4] !== SNAPSHOT_VERSION) throw unsupported(file, prefix[4], SNAPSHOT_VERSION);
+  const text = prefix.readUInt32LE(12);
+  return text > SNAPSHOT_HEADER_LIMIT_BYTES ? undefined : SNAPSHOT_PREFIX_BYTES + text + 4;
+}
+
+/** @param bytes as many as `snapshotHeadLength` says */
+export function decodeSnapshotHead(bytes: Buffer): SnapshotHead | undefined {
+  const end = bytes.length - 4;
+  if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
+  const header = JSON.parse(bytes.toString('utf8', SNAPSHOT_PREFIX_BYTES, end)) as SnapshotHeader;
+  return { header, generation: bytes.readUInt32LE(8), length: bytes.length };
+}
+
+/** Stands before a chunk: its length, and a checksum of that length and the chunk. */
+export function encodeChunkPrefix(chunk: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(CHUNK_PREFIX_BYTES);
+  prefix.writeUInt32LE(chunk.length, 0);
+  prefix.writeUInt32LE(chunkChecksum(prefix, chunk), 4);
+  return prefix;
+}
+
+export function chunkChecksum(prefix: Buffer, chunk: Uint8Array): number {
+  return crc32(chunk, crc32(prefix.subarray(0, 4)));
+}
+
+export function encodeSnapshotEnd(end: SnapshotEnd): Buffer {
+  const bytes = Buffer.alloc(SNAPSHOT_END_BYTES);
+  bytes.writeUInt32LE(end.chunks, 4);
+  bytes.writeBigUInt64LE(BigInt(end.bytes), 8);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 16)), 16);
+  return bytes;
+}
+
+export function decodeSnapshotEnd(bytes: Buffer): SnapshotEnd | undefined {
+  if (bytes.length < SNAPSHOT_END_BYTES || bytes.readUInt32LE(0) !== 0 || bytes.readUInt32LE(16) !== crc32(bytes.subarray(0, 16))) {
+    return undefined;
+  }
+  return { chunks: bytes.readUInt32LE(4), bytes: Number(bytes.readBigUInt64LE(8)) };
+}
+
+function exact(position: SnapshotHeader['position']): SnapshotHeader['position'] {
+  const { epoch, epochId, revision } = position;
+  return { epoch, epochId, revision };
+}
+
+function orderedEpoch(epoch: SnapshotHeader['epochs'][number]): SnapshotHeader['epochs'][number] {
+  const { number, id, site, base, reason, time } = epoch;
+  return { number, id, site, base: exact(base), reason, time };
+}

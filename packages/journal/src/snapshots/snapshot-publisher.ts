@@ -1,0 +1,115 @@
+import type { Clock, Disk, ExactPosition, SnapshotHeader, SnapshotWriter } from '@evertree/core';
+import { EvertreeError, samePosition } from '@evertree/core';
+import { journalClosed } from '../groups/failure.ts';
+import { describe } from '../groups/follow.ts';
+import type { GroupCommit } from '../groups/group-commit.ts';
+import type { History } from '../segments/history.ts';
+import { findFrame } from '../segments/history-reader.ts';
+import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
+import type { Retainer } from '../retention/retainer.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
+import type { Snapshots } from './snapshots.ts';
+import { removeFiles } from './snapshots.ts';
+
+/** Takes snapshots into a history, or begins a history with one. */
+export class SnapshotPublisher {
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #history: History;
+  readonly #commit: GroupCommit;
+  readonly #snapshots: Snapshots;
+  readonly #retainer: Retainer;
+
+  constructor(parts: { disk: Disk; clock: Clock; history: History; commit: GroupCommit; snapshots: Snapshots; retainer: Retainer }) {
+    this.#disk = parts.disk;
+    this.#clock = parts.clock;
+    this.#history = parts.history;
+    this.#commit = parts.commit;
+    this.#snapshots = parts.snapshots;
+    this.#retainer = parts.retainer;
+  }
+
+  /**
+   * @param replace the snapshot takes the place of all that is there
+   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH for one beside the history that is not of a position in it
+   */
+  begin(header: SnapshotHeader, replace: boolean): Promise<SnapshotWriter> {
+    if (!replace) this.#assertOurs(header);
+    const generation = replace ? this.#history.generation + 1 : this.#history.generation;
+    return this.#snapshots.begin(header, generation, (file, temporaryPath) =>
+      replace ? this.#replace(file, temporaryPath) : this.#publish(file, temporaryPath),
+    );
+  }
+
+  #assertOurs(header: SnapshotHeader): void {
+    const { stream } = this.#commit;
+    if (stream !== undefined && stream !== header.stream) {
+      throw new EvertreeError('STREAM_MISMATCH', `a snapshot of the stream ${header.stream} can't stand beside the stream ${stream}`, {
+        expected: stream,
+        found: header.stream,
+      });
+    }
+    const { revision } = header.position;
+    if (revision < this.#history.base.revision || revision > this.#commit.last.revision) throw this.#notOurs(header.position);
+  }
+
+  #notOurs(position: ExactPosition): EvertreeError {
+    const { base } = this.#history;
+    const { last } = this.#commit;
+    const problem = `${describe(position)} is not a position of this journal, which goes from ${describe(base)} to ${describe(last)}`;
+    return new EvertreeError('HISTORY_MISMATCH', problem, { expected: last, found: position });
+  }
+
+  async #publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
+    const { position } = file.header;
+    // A snapshot that is newer than the frames on the disk would leave a hole behind it after a power loss.
+    if (position.revision > this.#history.stable.revision) await this.#commit.flush();
+    await this.#retainer.exclusively(async () => {
+      this.#assertOpen();
+      if (file.generation !== this.#history.generation || !(await this.#holds(position))) throw this.#notOurs(position);
+      await this.#disk.rename(temporaryPath, file.path);
+      await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+      this.#snapshots.add(file, this.#clock.now());
+    });
+  }
+
+  async #holds(position: ExactPosition): Promise<boolean> {
+    return samePosition(position, this.#history.base) || (await findFrame(this.#disk, this.#history, position)) !== undefined;
+  }
+
+  async #replace(file: SnapshotFile, temporaryPath: string): Promise<void> {
+    const { position, stream } = file.header;
+    await this.#commit.suspend();
+    const progress = { switched: false };
+    try {
+      await this.#retainer.exclusively(() => this.#switchTo(file, temporaryPath, progress));
+    } catch (error) {
+      // Behind the rename there is no way back, and no certainty; the directory holds one of the two histories.
+      if (progress.switched) this.#commit.fail(error);
+      this.#commit.resume(undefined);
+      throw error;
+    }
+    this.#commit.resume({ last: position, stream });
+  }
+
+  /** From the rename on the snapshot's higher generation voids all that was there; recovery removes what a crash leaves of it. */
+  async #switchTo(file: SnapshotFile, temporaryPath: string, progress: { switched: boolean }): Promise<void> {
+    const { position } = file.header;
+    this.#assertOpen();
+    if (file.generation !== this.#history.generation + 1) throw this.#notOurs(position);
+    await this.#disk.rename(temporaryPath, file.path);
+    progress.switched = true;
+    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+    const dropped = [...(await this.#history.replace(position, file.generation)), ...this.#snapshots.replaceAll(file)];
+    await removeFiles(
+      this.#disk,
+      dropped.map(old => old.path),
+    );
+    await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
+    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+  }
+
+  #assertOpen(): void {
+    if (this.#commit.state === 'closed') throw journalClosed();
+  }
+}

@@ -1,0 +1,87 @@
+import type { Disk, SnapshotHeader } from '@evertree/core';
+import { isMissing } from '../groups/failure.ts';
+import { snapshotPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
+import { SnapshotFileWriter } from './snapshot-file.ts';
+
+/** The snapshot files of a journal. */
+export class Snapshots {
+  readonly #disk: Disk;
+  /** Oldest first. */
+  #files: SnapshotFile[];
+  readonly #supersededMs = new Map<string, number>();
+  #begun = 0;
+
+  constructor(disk: Disk, files: readonly SnapshotFile[]) {
+    this.#disk = disk;
+    this.#files = files.toSorted(byPosition);
+  }
+
+  get all(): readonly SnapshotFile[] {
+    return this.#files;
+  }
+
+  get newest(): SnapshotFile | undefined {
+    return this.#files.at(-1);
+  }
+
+  /** When there was a newer one; 0 for one that this process never knew as the newest. */
+  supersededMs(file: SnapshotFile): number | undefined {
+    return file === this.newest ? undefined : (this.#supersededMs.get(file.path) ?? 0);
+  }
+
+  get bytes(): number {
+    return this.#files.reduce((sum, file) => sum + file.bytes, 0);
+  }
+
+  /** @param publish is called when the file is whole and durable under its temporary name */
+  begin(
+    header: SnapshotHeader,
+    generation: number,
+    publish: (file: SnapshotFile, temporaryPath: string) => Promise<void>,
+  ): Promise<SnapshotFileWriter> {
+    const path = snapshotPath(header.position);
+    // Two may be under way for one position.
+    const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
+    return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, writer =>
+      publish({ path, header, generation, bytes: writer.length }, temporaryPath),
+    );
+  }
+
+  /** @param nowMs milliseconds since 1970 */
+  add(file: SnapshotFile, nowMs: number): void {
+    if (this.newest !== undefined) this.#supersededMs.set(this.newest.path, nowMs);
+    this.#supersededMs.delete(file.path);
+    this.#files = [...this.#files.filter(other => other.path !== file.path), file].toSorted(byPosition);
+  }
+
+  /** Takes all out but `file`. @returns those that the caller has to remove */
+  replaceAll(file: SnapshotFile): SnapshotFile[] {
+    const dropped = this.#files.filter(other => other.path !== file.path);
+    this.#files = [file];
+    this.#supersededMs.clear();
+    return dropped;
+  }
+
+  /** Takes the oldest `count` out. @returns those that the caller has to remove */
+  dropOldest(count: number): SnapshotFile[] {
+    const dropped = this.#files.splice(0, count);
+    for (const file of dropped) this.#supersededMs.delete(file.path);
+    return dropped;
+  }
+}
+
+/** Removes files that count no more; one may be gone already. */
+export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      await disk.remove(path);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+function byPosition(a: SnapshotFile, b: SnapshotFile): number {
+  return a.header.position.revision - b.header.position.revision;
+}

@@ -112,6 +112,9 @@ describe('TLS', () => {
     rubbish.on('error', () => rubbish.destroy());
     rubbish.write('GET / HTTP/1.1\r\n\r\n');
     await once(rubbish.resume(), 'close');
+    const told = ends.reports.map(report => report.message);
+    expect(told.filter(message => /TLS failed .*http request/s.test(message))).toHaveLength(1);
+    expect(told.join('\n'), 'a second report of the same').not.toContain('no HTTP');
     const idle = tls.connect({ port: ends.listener.port, host: '127.0.0.1', ca: authority.certificate });
     idle.on('error', () => idle.destroy());
     await once(idle.resume(), 'close');

@@ -87,13 +87,17 @@ export class UpgradeServer {
       response.end('this port speaks the Evertree protocol over WebSocket\n');
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.#upgrade(request, socket, head));
-    this.#server.on('clientError', (error: Error, socket: Socket) => {
-      this.#refused(remoteOf(socket), `what it sent is no HTTP (${error.message})`);
-      answerRefusal(socket, { status: '400 Bad Request', sentence: STATUS_CODES[400] ?? '' });
-    });
-    this.#server.on('tlsClientError', (error: Error, socket: Socket) => {
+    // Node tells of these as errors of a client, too, and does so after the listeners that stand before its own.
+    const withoutTls = new WeakSet<Socket>();
+    this.#server.prependListener('tlsClientError', (error: Error, socket: Socket) => {
+      withoutTls.add(socket);
       this.#refused(remoteOf(socket), `TLS failed (${error.message})`);
       socket.destroy();
+    });
+    this.#server.on('clientError', (error: Error, socket: Socket) => {
+      if (withoutTls.has(socket)) return;
+      this.#refused(remoteOf(socket), `what it sent is no HTTP (${error.message})`);
+      answerRefusal(socket, { status: '400 Bad Request', sentence: STATUS_CODES[400] ?? '' });
     });
   }
 

@@ -3,6 +3,14 @@ import { EvertreeError, type ErrorCode, type Path, formatPath } from '@evertree/
 /** The longest path of a URL that is sent; longer pointers go into the query, which no proxy on the way takes apart. */
 const URL_PATH_LIMIT_CHARACTERS = 8 * 1024;
 
+/** What TLS says of a certificate whose authority this machine does not know. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 export interface WriteAnswer {
   readonly position: { readonly epoch: number; readonly revision: number };
   readonly acknowledged: number;
@@ -83,12 +91,27 @@ async function refusal(response: Response, url: URL): Promise<EvertreeError> {
   }
   const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
   // A newer site may have codes that this program does not know yet; they are told all the same.
-  return new EvertreeError(String(code) as ErrorCode, String(detail ?? title ?? status ?? type), details);
+  return new EvertreeError(
+    String(code) as ErrorCode,
+    `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
+    details,
+  );
+}
+
+/** What the one at the command line can do, beyond what a site tells any client. */
+function remedyOf(code: string, details: Readonly<Record<string, unknown>>): string {
+  if (code === 'UNAUTHENTICATED') return '; name the file that holds it with --token-file';
+  const { site } = (details['primary'] ?? {}) as { readonly site?: string };
+  return code === 'NOT_PRIMARY' && site !== undefined ? `: its primary is ${site}` : '';
 }
 
 function unreachable(url: URL, error: unknown): EvertreeError {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause;
   const reason = cause?.code === 'ECONNREFUSED' ? 'nothing listens there' : (cause?.message ?? (error as Error).message);
+  if (UNTRUSTED.has(cause?.code ?? '')) {
+    const distrust = `the certificate of ${url.origin} is not trusted (${cause?.code}); name its authority's PEM file in NODE_EXTRA_CA_CERTS`;
+    return new EvertreeError('UNREACHABLE', distrust, { url: url.origin }, error);
+  }
   const message = `no site answers at ${url.origin} (${reason}); start one, or name another with --url`;
   return new EvertreeError('UNREACHABLE', message, { url: url.origin }, error);
 }

@@ -212,10 +212,10 @@ describe('administration', () => {
 test('a secondary that the history gets short for is told of by /status and /metrics beforehand', async () => {
   await primary.put('/data/a', 1);
   await until(async () => (await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')) === 0);
-  const retention = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'] };
+  const retention = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'], passed: ['third'] };
   Object.assign(primary.store.journal, { retention });
   await using site = await HttpSite.start({ store: primary.store, producer, site: 'first' });
-  expect(await site.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'] } });
+  expect(await site.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'], passed: ['third'] } });
   expect(await metric(site, 'evertree_journal_max_bytes')).toBe(1000);
   expect(await metric(site, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
 });

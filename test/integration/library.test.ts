@@ -106,6 +106,7 @@ test('history keeps to what it may take, and a secondary that stays away is told
     LIMIT_MS,
   );
   expect(events()).toEqual(['retention-near', 'retention-passed-peer']);
+  await until('it is told of as passed', () => Promise.resolve(store.journal.retention?.passed.includes('away') === true), LIMIT_MS);
   // What is over the limit goes with the next segment.
   expect(most).toBeLessThan(maxBytes * 1.25);
 });

@@ -56,6 +56,8 @@ export interface RetentionStatus {
   readonly isNear: boolean;
   /** Peers that will need a full copy if they stay away, the one furthest behind first. */
   readonly atRisk: readonly string[];
+  /** Peers that need one already: what they would go on with has gone. */
+  readonly passed: readonly string[];
 }
 
 /**

@@ -15,7 +15,7 @@ export interface SiteStatus {
   readonly durable: Position;
   readonly peers: readonly PeerView[];
   /** Where the history is limited. */
-  readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[] };
+  readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[]; readonly passed: readonly string[] };
   /** At a secondary. */
   readonly consumer?: ConsumerView;
 }
@@ -59,7 +59,7 @@ export function statusLines(status: SiteStatus): string[] {
   if (status.consumer !== undefined) lines.push(consumerLine(status.consumer));
   for (const peer of status.peers) {
     lines.push(...peerLines(peer));
-    if (status.retention?.atRisk.includes(peer.site) === true) lines.push(`    ${pico.yellow(atRiskText(status.retention.maxBytes))}`);
+    lines.push(...retentionLines(peer.site, status.retention));
   }
   return lines;
 }
@@ -92,8 +92,14 @@ function peerLines(peer: PeerView): string[] {
   return lines;
 }
 
-function atRiskText(maxBytes: number): string {
-  return `it will need a full copy soon: the history kept for it nears its limit of ${formatBytes(maxBytes)}; bring it back, or forget it`;
+function retentionLines(site: string, retention: SiteStatus['retention']): string[] {
+  if (retention?.passed.includes(site) === true)
+    return [`    ${pico.yellow('it needs a full copy: the history that it would go on with has gone')}`];
+  if (retention?.atRisk.includes(site) !== true) return [];
+  const limit = formatBytes(retention.maxBytes);
+  return [
+    `    ${pico.yellow(`it will need a full copy soon: the history kept for it nears its limit of ${limit}; bring it back, or forget it`)}`,
+  ];
 }
 
 function lagText({ lagRevisions, lagMs }: Pick<PeerView, 'lagRevisions' | 'lagMs'>): string {

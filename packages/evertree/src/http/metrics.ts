@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Store } from '@evertree/core';
+import type { RetentionStatus, Store } from '@evertree/core';
 import type { ConsumerView, ProducerView } from './context.ts';
 
 interface Sources {
@@ -61,6 +61,10 @@ function addSite(registry: Registry, store: Store): void {
   );
 }
 
+function fullCopies(retention: RetentionStatus | undefined): readonly string[] {
+  return retention === undefined ? [] : [...retention.passed, ...retention.atRisk];
+}
+
 function addPeers(registry: Registry, { store, producer }: Sources): void {
   if (producer === undefined) return;
   addPeerGauge(
@@ -80,8 +84,8 @@ function addPeers(registry: Registry, { store, producer }: Sources): void {
     registry,
     producer,
     'evertree_peer_full_copy_ahead',
-    '1 while the history kept for a secondary nears its limit: it will need a full copy if it stays away.',
-    peer => (store.journal.retention?.atRisk.includes(peer.site) === true ? 1 : 0),
+    '1 for a secondary that needs a full copy when it comes back, or soon will: the history kept for it is at its limit.',
+    peer => (fullCopies(store.journal.retention).includes(peer.site) ? 1 : 0),
   );
   const sent = new Counter({
     registers: [registry],

@@ -30,10 +30,12 @@ function statusOf(context: HttpContext): object {
   };
 }
 
-/** What the history may take, and which peers will need a full copy if they stay away: told beforehand. */
+/** What the history may take, which peers will need a full copy if they stay away, told beforehand, and which need one already. */
 function retentionOf({ store }: HttpContext): object {
   const { retention } = store.journal;
-  return retention === undefined ? {} : { retention: { maxBytes: retention.maxBytes, atRisk: retention.atRisk } };
+  if (retention === undefined) return {};
+  const { maxBytes, atRisk, passed } = retention;
+  return { retention: { maxBytes, atRisk, passed } };
 }
 
 /** The store's state where it is not simply open, else a secondary's towards its primary. */

@@ -41,7 +41,14 @@ export class Retainer {
   }
 
   get status(): RetentionStatus {
-    return { storedBytes: this.storedBytes, maxBytes: this.#options.maxBytes, isNear: this.#isNear, atRisk: this.#atRisk };
+    const { maxBytes } = this.#options;
+    return { storedBytes: this.storedBytes, maxBytes, isNear: this.#isNear, atRisk: this.#atRisk, passed: this.#passed() };
+  }
+
+  /** One that never held anything begins with a copy anyway. */
+  #passed(): string[] {
+    const base = this.#history.segments[0]?.header.base.revision ?? 0;
+    return [...this.#peers.all].filter(([, { revision }]) => revision > 0 && revision < base).map(([site]) => site);
   }
 
   retain(): Promise<void> {

@@ -1,46 +1,62 @@
-import type { Clock, Disk } from '@evertree/core';
+import type { Clock, Disk, DiskFile } from '@evertree/core';
 import type { SyncMode } from '../segments/active-segment.ts';
 import { isNoSpace } from '../groups/failure.ts';
 import { SEGMENT_DIRECTORY, TEMPORARY_SUFFIX } from '../site/layout.ts';
 
-/** Writes of each kind, and their size: that of a small group. */
+/** Writes of each kind that count, those before them that don't (the first ones find everything cold), and their size: a small group. */
 const PROBE_WRITES = 9;
+const WARM_UP_WRITES = 2;
 const PROBE_WRITE_BYTES = 6 * 1024;
-/** Spent at most, but for the write under way. */
+/** Spent at most, but for the writes under way. */
 const PROBE_LIMIT_MS = 200;
 
-/** Finds out which way small writes into a preallocated file become stable sooner on this disk. */
+const MODES: readonly SyncMode[] = ['dsync', 'fdatasync'];
+
+/** Finds out which way small writes into a preallocated file become stable sooner on this disk: both in turn, so that neither has the better moment. */
 export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode> {
-  const path = `${SEGMENT_DIRECTORY}/probe${TEMPORARY_SUFFIX}`;
-  const deadline = clock.monotonic() + PROBE_LIMIT_MS;
+  const paths = MODES.map(mode => `${SEGMENT_DIRECTORY}/probe-${mode}${TEMPORARY_SUFFIX}`);
   try {
-    const dsync = await measure(disk, clock, path, 'dsync', deadline);
-    const fdatasync = await measure(disk, clock, path, 'fdatasync', deadline);
-    return fdatasync < dsync ? 'fdatasync' : 'dsync';
+    const [dsync, fdatasync] = await measure(disk, clock, paths);
+    return fdatasync! < dsync! ? 'fdatasync' : 'dsync';
   } catch (error) {
     if (!isNoSpace(error)) throw error;
     return 'dsync';
   } finally {
-    await disk.remove(path);
+    for (const path of paths) await disk.remove(path);
   }
 }
 
-/** The median, in milliseconds. */
-async function measure(disk: Disk, clock: Clock, path: string, mode: SyncMode, deadline: number): Promise<number> {
-  const file = await disk.open(path, { create: true, write: true, durableWrites: mode === 'dsync' });
+/** The medians of the modes, in milliseconds. */
+async function measure(disk: Disk, clock: Clock, paths: readonly string[]): Promise<number[]> {
+  const files: DiskFile[] = [];
   try {
-    await file.write([Buffer.alloc(PROBE_WRITES * PROBE_WRITE_BYTES)], 0);
-    await file.sync();
-    const data = Buffer.alloc(PROBE_WRITE_BYTES, 1);
-    const times: number[] = [];
-    for (let index = 0; index < PROBE_WRITES && (index === 0 || clock.monotonic() < deadline); index++) {
-      const start = clock.monotonic();
-      await file.write([data], index * PROBE_WRITE_BYTES);
-      if (mode === 'fdatasync') await file.sync();
-      times.push(clock.monotonic() - start);
+    for (const [index, mode] of MODES.entries()) files.push(await prepare(disk, paths[index]!, mode));
+    const times = MODES.map((): number[] => []);
+    const deadline = clock.monotonic() + PROBE_LIMIT_MS;
+    for (let write = 0; write < WARM_UP_WRITES + PROBE_WRITES; write++) {
+      // One that counts is made in any case.
+      if (write > WARM_UP_WRITES && clock.monotonic() >= deadline) break;
+      for (const [index, mode] of MODES.entries()) {
+        const took = await timeWrite(files[index]!, mode, write, clock);
+        if (write >= WARM_UP_WRITES) times[index]!.push(took);
+      }
     }
-    return times.toSorted((a, b) => a - b)[times.length >> 1] ?? Infinity;
+    return times.map(each => each.toSorted((a, b) => a - b)[each.length >> 1]!);
   } finally {
-    await file.close();
+    for (const file of files) await file.close();
   }
+}
+
+async function prepare(disk: Disk, path: string, mode: SyncMode): Promise<DiskFile> {
+  const file = await disk.open(path, { create: true, write: true, durableWrites: mode === 'dsync' });
+  await file.write([Buffer.alloc((WARM_UP_WRITES + PROBE_WRITES) * PROBE_WRITE_BYTES)], 0);
+  await file.sync();
+  return file;
+}
+
+async function timeWrite(file: DiskFile, mode: SyncMode, write: number, clock: Clock): Promise<number> {
+  const start = clock.monotonic();
+  await file.write([Buffer.alloc(PROBE_WRITE_BYTES, 1)], write * PROBE_WRITE_BYTES);
+  if (mode === 'fdatasync') await file.sync();
+  return clock.monotonic() - start;
 }

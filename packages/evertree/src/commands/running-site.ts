@@ -94,7 +94,8 @@ async function startPeers(stack: AsyncDisposableStack, store: Store, options: Ru
     return { producer: stack.use(await openProducer(store, configuration)) };
   }
   const consumer = stack.use(await openConsumer(store, configuration, failed));
-  if (configuration.kind === 'netty-consumer') {
+  // A listener that failed, and tries again by itself, has said so.
+  if (configuration.kind === 'netty-consumer' && consumer.state.lastError === null) {
     const { address, port, source } = configuration;
     const open = isLoopback(address) ? `; to be reached by others it needs "listening-address", "auth" and "tls" in ${source}` : '';
     report({ level: 'info', event: 'listening', message: `waits for its primary on ${formatAddress({ host: address, port })}${open}` });

@@ -41,7 +41,8 @@ export async function postBatch(exchange: Exchange): Promise<void> {
 /** Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the batch. */
 async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | undefined, wish: Wish): Promise<void> {
   const { committed, line } = batch;
-  const stopped = error === undefined ? {} : { error: { ...error.details, line, code: error.code, detail: error.message } };
+  // At the top, too: an error of a line's JSON has a line of its own there, which is always the first.
+  const stopped = error === undefined ? {} : { line, error: { ...error.details, line, code: error.code, detail: error.message } };
   let settled: Settled;
   try {
     settled = await settle(exchange.context, batch.made(), wish);

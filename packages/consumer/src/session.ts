@@ -134,9 +134,7 @@ export class Session {
           : this.#violation('a part of a snapshot came without its beginning');
       case 'snapshot-end':
         return inSnapshot ? this.#finishSnapshot(message.chunks) : this.#violation('a snapshot ended that had not begun');
-      case 'hello':
-      case 'acknowledge':
-      case 'resend':
+      default:
         return this.#violation(`a primary sends no ${message.type} after its hello`);
     }
   }

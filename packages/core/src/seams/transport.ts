@@ -21,6 +21,19 @@ export interface Hello {
   readonly epochs: readonly Epoch[];
   /** Whether what this side acknowledges as durable survives its process. */
   readonly durable: boolean;
+  /**
+   * The far end is no site but a log that sites read for themselves (a Kafka topic): its position is where the log ends. Never sent:
+   * the wire that makes such a hello says so to the primary.
+   */
+  readonly relay?: boolean;
+}
+
+/** What a secondary's journal knows of the place where its hello stands, for a wire that has to find it in a log. Never sent. */
+export interface ResumeHint {
+  /** What the wire gave with the frame that ends there; undefined when it came on another wire, or in a snapshot. */
+  readonly trailer: Uint8Array | undefined;
+  /** Commit time of the position, milliseconds since 1970; undefined when it is not known. */
+  readonly time: number | undefined;
 }
 
 /** Why a link was closed by one of its ends; the wires map these to their own close codes. */
@@ -40,10 +53,11 @@ export type CloseReason =
   | 'silent'
   | 'lost';
 
-export type Message =
-  | { readonly type: 'hello'; readonly hello: Hello }
-  /** A frame, as it stands in the journal. */
-  | { readonly type: 'frame'; readonly bytes: Uint8Array }
+/** What travels between a primary and a secondary. */
+export type SiteMessage =
+  | { readonly type: 'hello'; readonly hello: Hello; readonly resume?: ResumeHint }
+  /** A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next hello. */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly trailer?: Uint8Array }
   /** Cumulative: everything up to these positions is applied, and durable, at `site`. */
   | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The secondary saw a gap: frames are wanted from `after` on. */
@@ -52,6 +66,24 @@ export type Message =
   | { readonly type: 'snapshot-chunk'; readonly bytes: Uint8Array }
   /** `chunks`: how many there were. */
   | { readonly type: 'snapshot-end'; readonly chunks: number };
+
+/**
+ * What passes between a primary and a relay beside it. On such a link `acknowledge` speaks for the relay under its hello's name, and for
+ * each reader under its own; snapshots may stand between frames.
+ */
+export type RelayMessage =
+  /** A secondary that reads there, and where it stands. `present`: it was heard just now, and not found in the log's past. */
+  | { readonly type: 'reader'; readonly hello: Hello; readonly present: boolean }
+  /** It takes a snapshot, for this reason. */
+  | { readonly type: 'reader-resync'; readonly site: string; readonly reason: string }
+  /** It closed its link, or was not heard for three heartbeats. */
+  | { readonly type: 'reader-lost'; readonly site: string; readonly reason: CloseReason; readonly explanation: string }
+  /** A snapshot is wanted there, beside the frames, which go on meanwhile. */
+  | { readonly type: 'snapshot-wanted'; readonly reason: string }
+  /** From the primary: this reader is off the list. */
+  | { readonly type: 'forget'; readonly site: string };
+
+export type Message = SiteMessage | RelayMessage;
 
 export interface LinkEvents {
   message(message: Message): void;

@@ -53,8 +53,3 @@ export function fitExplanation(explanation: string): Buffer {
   const { written } = new TextEncoder().encodeInto(explanation, bytes.subarray(0, EXPLANATION_BYTES - Buffer.byteLength(ELLIPSIS)));
   return Buffer.concat([bytes.subarray(0, written), Buffer.from(ELLIPSIS)]);
 }
-
-/** Text from the far end, fit for a terminal and a log. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ').trim();
-}

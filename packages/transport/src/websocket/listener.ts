@@ -1,7 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { EvertreeError } from '@evertree/core';
 import type { Transport, TransportEvents } from '@evertree/core';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../wire/backoff.ts';
 import { listenFailure } from './failures.ts';
 import { WebSocketLink } from './link.ts';
 import { checkToken, formatAddress, resolveLimits } from './options.ts';

@@ -2,7 +2,8 @@ import { NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
 import type { ExactPosition, Message } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closeCode, closeReason, fitExplanation, printable } from './close-codes.ts';
+import { printable } from '../wire/text.ts';
+import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { decodeMessage, encodeMessage, HEARTBEAT } from './messages.ts';
 
 /**

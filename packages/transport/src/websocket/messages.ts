@@ -1,6 +1,6 @@
 import { EvertreeError, FRAME_MAGIC, frameLength } from '@evertree/core';
-import type { ExactPosition, Hello, Message } from '@evertree/core';
-import { decodeUtf8, helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from './schemas.ts';
+import type { ExactPosition, Hello, Message, SiteMessage } from '@evertree/core';
+import { decodeUtf8, helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from '../wire/schemas.ts';
 
 /** The first byte of a message that is no frame. PROTOCOL.md, «Messages». */
 export const TYPE = {
@@ -23,7 +23,7 @@ const ACKNOWLEDGE_BYTES = 1 + 2 * POSITION_BYTES;
 export type Decoded =
   | { readonly type: 'heartbeat' }
   | { readonly type: 'hello'; readonly hello: Hello; readonly heartbeatMs: number }
-  | Exclude<Message, { readonly type: 'hello' }>;
+  | Exclude<SiteMessage, { readonly type: 'hello' }>;
 
 /**
  * The message as one piece of bytes; a frame's are the frame's own, not a copy.
@@ -51,13 +51,15 @@ export function encodeMessage(message: Message, heartbeatMs: number): Buffer {
       bytes.set(message.bytes, 1);
       return bytes;
     }
-    case 'snapshot-end':
-      break;
+    case 'snapshot-end': {
+      const bytes = Buffer.allocUnsafe(5);
+      bytes[0] = TYPE.snapshotEnd;
+      bytes.writeUInt32LE(message.chunks, 1);
+      return bytes;
+    }
+    default:
+      throw violation(`a ${message.type} belongs to a relay, and at the other end of this wire is a site`);
   }
-  const bytes = Buffer.allocUnsafe(5);
-  bytes[0] = TYPE.snapshotEnd;
-  bytes.writeUInt32LE(message.chunks, 1);
-  return bytes;
 }
 
 /**

@@ -2,7 +2,7 @@ import { EvertreeError } from '@evertree/core';
 import type { Clock, Random, Reporter } from '@evertree/core';
 import { z } from 'zod';
 import { PAYLOAD_LIMIT_BYTES } from './parts.ts';
-import { HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS } from './schemas.ts';
+import { HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS } from '../wire/schemas.ts';
 
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;

@@ -1,12 +1,12 @@
 import { EvertreeError } from '@evertree/core';
 import { z } from 'zod';
-import { printable } from './close-codes.ts';
+import { printable } from './text.ts';
 
 export const SITE_LIMIT_BYTES = 255;
 export const HEARTBEAT_LEAST_MS = 20;
 export const HEARTBEAT_MOST_MS = 3_600_000;
 
-const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `must be ${digits} hex digits`);
+export const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `must be ${digits} hex digits`);
 const label = z
   .string()
   .refine(text => Buffer.byteLength(text) <= SITE_LIMIT_BYTES, `must have at most ${SITE_LIMIT_BYTES} bytes`)
@@ -14,8 +14,8 @@ const label = z
 const site = label.min(1);
 const uint32 = z.int().min(0).max(0xffff_ffff);
 const uint53 = z.int().min(0);
-const position = z.object({ epoch: uint32, epochId: hex(16), revision: uint53 }).readonly();
-const epoch = z.object({ number: uint32, id: hex(16), site, base: position, reason: z.string(), time: uint53 }).readonly();
+export const positionSchema = z.object({ epoch: uint32, epochId: hex(16), revision: uint53 }).readonly();
+const epoch = z.object({ number: uint32, id: hex(16), site, base: positionSchema, reason: z.string(), time: uint53 }).readonly();
 const epochs = z.array(epoch).readonly();
 
 /** Unknown keys are dropped: a later version may add some. */
@@ -25,17 +25,18 @@ export const helloSchema = z.object({
   site,
   role: z.enum(['primary', 'secondary']),
   stream: hex(32).nullable(),
-  position,
+  position: positionSchema,
   digest: hex(16),
   epochs,
   durable: z.boolean(),
   heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS),
 });
 
-export const snapshotBeginSchema = z.object({
-  header: z.object({ stream: hex(32), position, digest: hex(16), chain: hex(64), epochs, time: uint53 }).readonly(),
-  reason: z.string(),
-});
+export const snapshotHeaderSchema = z
+  .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs, time: uint53 })
+  .readonly();
+
+export const snapshotBeginSchema = z.object({ header: snapshotHeaderSchema, reason: z.string() });
 
 /** @throws EvertreeError PROTOCOL_VIOLATION */
 export function decodeUtf8(bytes: Uint8Array): string {

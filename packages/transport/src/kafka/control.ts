@@ -1,0 +1,95 @@
+import { EvertreeError } from '@evertree/core';
+import { z } from 'zod';
+import { helloSchema, hex, parseJson, positionSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
+import { headerOf, PROTOCOL_HEADER } from './headers.ts';
+import type { ReceivedRecord, SentRecord } from './headers.ts';
+
+/*
+ * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: each key's newest record is what holds.
+ */
+
+const offset = z.string().regex(/^\d{1,19}$/, 'must be an offset');
+const count = z.int().min(0);
+const closing = z.object({ reason: z.string(), explanation: z.string() }).readonly();
+
+const primarySchema = z.object({ hello: helloSchema, partition: count, closing: closing.optional() });
+const snapshotSchema = z.object({
+  id: hex(16),
+  header: snapshotHeaderSchema,
+  begin: offset,
+  end: offset,
+  chunks: count,
+  bytes: count,
+  follow: offset,
+});
+const siteSchema = z.object({
+  hello: helloSchema,
+  state: z.enum(['replicate', 'snapshot']),
+  reason: z.string().nullable(),
+  closing: closing.optional(),
+});
+const positionsSchema = z.object({ applied: positionSchema, durable: positionSchema });
+const wantSchema = z.object({ after: positionSchema, reason: z.string() });
+
+export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
+/** The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes on after it. */
+export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
+export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
+export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;
+export type WantRecord = Readonly<z.output<typeof wantSchema>>;
+
+export type Control =
+  | { readonly kind: 'primary'; readonly value: PrimaryRecord }
+  | { readonly kind: 'snapshot'; readonly value: SnapshotRecord }
+  | { readonly kind: 'site'; readonly site: string; readonly value: SiteRecord | null }
+  | { readonly kind: 'position'; readonly site: string; readonly value: PositionRecord | null }
+  | { readonly kind: 'want'; readonly site: string; readonly value: WantRecord | null };
+
+/** Who wrote a record, told apart by the 16 hex digits that each link draws. */
+export interface Received {
+  readonly control: Control;
+  readonly from: string;
+}
+
+const FROM_HEADER = 'from';
+
+export function encodeControl(control: Control, from: string): SentRecord {
+  const key = 'site' in control ? `${control.kind}/${control.site}` : control.kind;
+  return {
+    key: Buffer.from(key),
+    value: control.value === null ? null : Buffer.from(JSON.stringify(control.value)),
+    headers: { ...PROTOCOL_HEADER, [FROM_HEADER]: from },
+  };
+}
+
+/** @throws EvertreeError PROTOCOL_VIOLATION for what is no record of this protocol */
+export function decodeControl(record: ReceivedRecord): Received {
+  const key = record.key?.toString() ?? '';
+  const from = headerOf(record, FROM_HEADER) ?? '';
+  const slash = key.indexOf('/');
+  const kind = slash < 0 ? key : key.slice(0, slash);
+  const site = slash < 0 ? '' : key.slice(slash + 1);
+  const { value } = record;
+  switch (kind) {
+    case 'primary':
+      return { from, control: { kind, value: parseJson(primarySchema, required(value, kind), kind) } };
+    case 'snapshot':
+      return { from, control: { kind, value: parseJson(snapshotSchema, required(value, kind), kind) } };
+    case 'site':
+      return { from, control: { kind, site, value: value && parseJson(siteSchema, value, kind) } };
+    case 'position':
+      return { from, control: { kind, site, value: value && parseJson(positionsSchema, value, kind) } };
+    case 'want':
+      return { from, control: { kind, site, value: value && parseJson(wantSchema, value, kind) } };
+    default:
+      throw new EvertreeError(
+        'PROTOCOL_VIOLATION',
+        `a record of the control topic has the unknown key ${JSON.stringify(key.slice(0, 60))}`,
+      );
+  }
+}
+
+function required(value: Buffer | null, kind: string): Buffer {
+  if (value === null) throw new EvertreeError('PROTOCOL_VIOLATION', `a record «${kind}» of the control topic has no value`);
+  return value;
+}

@@ -1,0 +1,1 @@
+export type { KafkaConnection, KafkaCredentials, KafkaLimits, KafkaWireOptions, PublishOptions, SubscribeOptions } from './options.ts';

@@ -1,0 +1,123 @@
+import type { Clock, Random, Reporter } from '@evertree/core';
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = 1024 * KIBIBYTE;
+
+/** Bounds of one end of the wire, units last in the names. */
+export interface KafkaLimits {
+  /** How often each end tells in the control topic that it lives; three of these without a sign, and it counts as gone. */
+  readonly heartbeatMs: number;
+  /** What an answer of the broker may take before the client counts as stuck and a new one is made. */
+  readonly answerMs: number;
+  /** The wait after a first failure; it grows to `retryMostMs`. */
+  readonly retryMs: number;
+  readonly retryMostMs: number;
+  /** Bytes that wait for the broker at which `writable` turns false; it turns true again at half of it. */
+  readonly writableBytes: number;
+  /** Bytes that wait for the broker at which another send closes the link. One message may exceed it. */
+  readonly bufferedBytes: number;
+  /** Pause between two looks at what the topics' retention has left. */
+  readonly watermarksMs: number;
+  /** Least pause between two acknowledgements of a secondary. */
+  readonly acknowledgeMs: number;
+  /** Bytes in the topic after the newest snapshot at which another one is due, for the sake of new secondaries. */
+  readonly snapshotBytes: number;
+}
+
+export const DEFAULT_LIMITS: KafkaLimits = Object.freeze({
+  heartbeatMs: 2_000,
+  answerMs: 6_000,
+  retryMs: 100,
+  retryMostMs: 1_000,
+  writableBytes: 4 * MEBIBYTE,
+  bufferedBytes: 64 * MEBIBYTE,
+  watermarksMs: 5_000,
+  acknowledgeMs: 20,
+  snapshotBytes: 1024 * MEBIBYTE,
+});
+
+/** How a client gets to the brokers, and as whom. Everything secret is in here, and none of it is ever logged. */
+export interface KafkaConnection {
+  /** `host:port`, one or several of the cluster's. */
+  readonly brokers: readonly string[];
+  /** `client.id`; default `evertree`. */
+  readonly clientId?: string | undefined;
+  readonly tls?:
+    | {
+        /** PEM certificates that the brokers' have to descend from; without it, those that Node trusts. */
+        readonly authority?: string | undefined;
+        /** PEM certificate and key of this client, where the brokers ask for one. */
+        readonly certificate?: string | undefined;
+        readonly key?: string | undefined;
+        readonly passphrase?: string | undefined;
+        /** Whether a broker's certificate has to bear its name. Java's `ssl.endpoint.identification.algorithm` "https", and the default. */
+        readonly checkName: boolean;
+      }
+    | undefined;
+  readonly sasl?: KafkaCredentials | undefined;
+  /** `request.timeout.ms`, where it is given. */
+  readonly requestTimeoutMs?: number | undefined;
+}
+
+export type KafkaCredentials =
+  | { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string }
+  /** `token` is asked for whenever the client connects. */
+  | { readonly mechanism: 'oauthbearer'; readonly token: () => Promise<string> };
+
+/** What both ends need. */
+export interface KafkaWireOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: Reporter;
+  readonly connection: KafkaConnection;
+  /** Frames go here; snapshots to `<topic>.snapshot`, everything else to `<topic>.control`. */
+  readonly topic: string;
+  /** This site's name. */
+  readonly site: string;
+  readonly limits?: Partial<KafkaLimits> | undefined;
+}
+
+/** A primary's end. */
+export interface PublishOptions extends KafkaWireOptions {
+  readonly partition: number;
+  /** The messages' key. */
+  readonly key: string;
+  /** `enable.idempotence`; default true. False with `retries: 0`, as in Java. */
+  readonly idempotent?: boolean | undefined;
+  /** `retries` of one send by the client itself; what fails in the end is sent again from the journal. Default 5. */
+  readonly retries?: number | undefined;
+  /** `compression.type`; default none. */
+  readonly compression?: 'none' | 'gzip' | 'zstd' | undefined;
+  /** `linger.ms`: how long a message waits for others to go with it; default 0. */
+  readonly lingerMs?: number | undefined;
+  /** `batch.size`: bytes at which a batch is sent, and which it passes only with a single message; default 512 KiB. */
+  readonly batchBytes?: number | undefined;
+  /** `max.request.size`: the largest batch, whatever the topic allows; default 1 MiB. */
+  readonly requestBytes?: number | undefined;
+  /** `delivery.timeout.ms`: what a batch may take in all before the client counts as stuck, if it is less than `limits.answerMs`. */
+  readonly deliveryMs?: number | undefined;
+  /** `max.block.ms`: what finding the topic's place may take before the attempt counts as failed, if it is less than the client's own bound. */
+  readonly blockMs?: number | undefined;
+}
+
+/** A secondary's end. */
+export interface SubscribeOptions extends KafkaWireOptions {
+  /** `group.id`: a prefix. The site reads as `<group.id>.<site>.<incarnation>`, and commits offsets, for people's dashboards, as `<group.id>.<site>`. */
+  readonly groupId: string;
+  /** `auto.commit.interval.ms`: how often offsets are committed for dashboards; undefined (`enable.auto.commit: false`): never. */
+  readonly commitMs?: number | undefined;
+  /** `fetch.min.bytes`, `fetch.max.wait.ms`, `fetch.max.bytes`, `max.partition.fetch.bytes`; defaults 1 B, 500 ms, 16 MiB, 8 MiB. */
+  readonly fetch?:
+    | {
+        readonly minBytes?: number | undefined;
+        readonly maxWaitMs?: number | undefined;
+        readonly maxBytes?: number | undefined;
+        readonly partitionBytes?: number | undefined;
+      }
+    | undefined;
+  /** `session.timeout.ms`, `heartbeat.interval.ms` of the group. */
+  readonly sessionTimeoutMs?: number | undefined;
+  readonly groupHeartbeatMs?: number | undefined;
+  /** `isolation.level: read_uncommitted`; default false. */
+  readonly readUncommitted?: boolean | undefined;
+}

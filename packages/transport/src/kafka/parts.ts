@@ -1,0 +1,84 @@
+import { FRAME_LIMIT_BYTES } from '@evertree/core';
+import { headerOf } from './headers.ts';
+import type { ReceivedRecord } from './headers.ts';
+
+/** The longest value of a record; less where the topic's `max.message.bytes` asks for it. */
+export const PART_BYTES = 256 * 1024;
+/** What the broker counts beside a record's value: the batch's header, key, headers. */
+export const RECORD_OVERHEAD_BYTES = 4096;
+export const PART_HEADER = 'part';
+
+/** A value's pieces, with the header that each bears; one piece without a header where it fits. */
+export function* splitValue(value: Buffer, partBytes: number): Generator<{ readonly value: Buffer; readonly part: string | undefined }> {
+  if (value.length <= partBytes) {
+    yield { value, part: undefined };
+    return;
+  }
+  const count = Math.ceil(value.length / partBytes);
+  for (let index = 0; index < count; index++) {
+    yield { value: value.subarray(index * partBytes, (index + 1) * partBytes), part: `${index}/${count}/${value.length}` };
+  }
+}
+
+/** A value as it was before it was split, and where its first record stands. */
+export interface Whole {
+  readonly value: Buffer;
+  readonly offset: string;
+}
+
+/**
+ * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or the positions tell.
+ * Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
+ */
+export class Assembly {
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #next = 0;
+  #shape = '';
+  #offset = '';
+
+  /** Takes a record; returns a whole value with its only or its last part, and undefined while parts are missing. */
+  take(record: ReceivedRecord & { readonly value: Buffer }): Whole | undefined {
+    const header = headerOf(record, PART_HEADER);
+    if (header === undefined) {
+      this.reset();
+      return { value: record.value, offset: record.offset };
+    }
+    const match = /^(\d{1,9})\/(\d{1,9}\/(\d{1,9}))$/.exec(header);
+    const index = Number(match?.[1]);
+    const total = Number(match?.[3]);
+    if (match === null || total > FRAME_LIMIT_BYTES) {
+      this.reset();
+      return undefined;
+    }
+    if (index === 0) this.#begin(match[2] ?? '', record.offset);
+    else if (index !== this.#next || match[2] !== this.#shape) return this.reset();
+    return this.#add(record.value, total);
+  }
+
+  /** Drops what was begun. */
+  reset(): undefined {
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#next = 0;
+    this.#shape = '';
+  }
+
+  #begin(shape: string, offset: string): void {
+    this.reset();
+    this.#shape = shape;
+    this.#offset = offset;
+  }
+
+  #add(piece: Buffer, total: number): Whole | undefined {
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    this.#next += 1;
+    if (this.#bytes > total) return this.reset();
+    if (this.#bytes < total) return undefined;
+    const value = Buffer.concat(this.#pieces, total);
+    const offset = this.#offset;
+    this.reset();
+    return { value, offset };
+  }
+}

@@ -1,105 +1,16 @@
-import { ORIGIN, Store } from '@evertree/core';
-import type { Clock, ExactPosition, Hello, Report } from '@evertree/core';
-import { Producer } from '@evertree/producer';
-import type { PeerStatus, ProducerOptions } from '@evertree/producer';
+import { ORIGIN } from '@evertree/core';
+import type { ExactPosition } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
+import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
-import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
-
-/** The primary that is looked at; the test plays its secondaries. */
-class Primary {
-  readonly simulation: Simulation;
-  readonly reports: Report[] = [];
-  readonly storage = new VirtualStorage();
-  readonly remotes: readonly string[];
-  clock: Clock;
-  transport!: ScriptedTransport;
-  journal!: VirtualJournal;
-  store!: Store;
-  producer!: Producer;
-
-  constructor(simulation: Simulation, remotes: readonly string[]) {
-    this.simulation = simulation;
-    this.clock = simulation.clock;
-    this.remotes = remotes;
-  }
-
-  async start(limits: ProducerOptions['limits'] = {}): Promise<void> {
-    const { clock, simulation } = this;
-    this.journal = new VirtualJournal('a', this.storage, clock);
-    this.store = await Store.open({
-      journal: this.journal,
-      clock,
-      random: simulation.random,
-      report: report => void this.reports.push(report),
-    });
-    this.transport = new ScriptedTransport(this.remotes);
-    this.producer = new Producer({ store: this.store, transports: [this.transport], limits });
-    await this.producer.open();
-  }
-
-  async restart(limits: ProducerOptions['limits'] = {}): Promise<void> {
-    await this.simulation.during(this.producer.close());
-    await this.simulation.during(this.store.close());
-    await this.start(limits);
-  }
-
-  /** Commits, one frame each, and waits until they are stable. */
-  async commit(count: number, size = 0): Promise<void> {
-    for (let index = 0; index < count; index++) {
-      this.store.put('/n', `${this.store.position.revision} ${'x'.repeat(size)}`);
-      this.store.cut();
-    }
-    await this.simulation.during(this.store.flush());
-    await this.simulation.pass(10);
-  }
-
-  get ends(): ExactPosition[] {
-    return this.storage.frames.map(stored => stored.frame.header.last);
-  }
-
-  /** The hello of a secondary that holds everything up to this frame. */
-  hello(site: string, frame?: number, more: Partial<Hello> = {}): Hello {
-    const header = frame === undefined ? undefined : this.storage.frames.at(frame)!.frame.header;
-    return {
-      protocols: [1],
-      program: 'test',
-      site,
-      role: 'secondary',
-      stream: header === undefined ? null : this.store.stream,
-      position: header?.last ?? ORIGIN,
-      digest: header?.digest ?? '0'.repeat(16),
-      epochs: header === undefined ? [] : this.store.epochs,
-      durable: true,
-      ...more,
-    };
-  }
-
-  async connect(hello: Hello, remote = this.remotes[0]!): Promise<ScriptedLink> {
-    const link = this.transport.connect(remote, hello);
-    await this.simulation.pass(10);
-    return link;
-  }
-
-  peer(site: string): PeerStatus {
-    const found = this.producer.peers.find(peer => peer.site === site);
-    if (found === undefined) throw new Error(`${site} is not among ${this.producer.peers.map(peer => peer.site).join()}`);
-    return found;
-  }
-
-  events(name: string): Report[] {
-    return this.reports.filter(report => report.event === name);
-  }
-}
 
 let simulation: Simulation;
-let primary: Primary;
+let primary: ScriptedPrimary;
 
 beforeEach(async () => {
   simulation = new Simulation(11);
-  primary = new Primary(simulation, ['there:1', 'there:2']);
+  primary = new ScriptedPrimary(simulation, ['there:1', 'there:2']);
   await primary.start();
   await primary.commit(5);
 });
@@ -303,7 +214,7 @@ describe('the list of peers', () => {
   });
 
   it('has one entry for a pair whose secondary is away', async () => {
-    const pair = new Primary(simulation, ['there:1']);
+    const pair = new ScriptedPrimary(simulation, ['there:1']);
     await pair.start();
     await pair.commit(1);
     await pair.connect(pair.hello('b', -1));

@@ -3,10 +3,12 @@ import type { CloseReason, Hello, Link, LinkEvents, Message, Transport, Transpor
 /** A transport whose links a test makes, and whose far end it plays. */
 export class ScriptedTransport implements Transport {
   readonly remotes: readonly string[];
+  readonly relay?: string;
   events: TransportEvents | undefined;
 
-  constructor(remotes: readonly string[] = []) {
+  constructor(remotes: readonly string[] = [], relay?: string) {
     this.remotes = remotes;
+    if (relay !== undefined) this.relay = relay;
   }
 
   open(events: TransportEvents): Promise<void> {

@@ -1,7 +1,8 @@
-import { Emitter, PROTOCOL_VERSIONS } from '@evertree/core';
+import { Emitter } from '@evertree/core';
 import type { CloseReason, EvertreeError, Hello, Link, Message, Report, Store, Transport } from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
+import { helloOf, resumeHint } from './hello.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { Session } from './session.ts';
@@ -127,8 +128,17 @@ export class Consumer implements AsyncDisposable {
         if (session !== undefined) this.#lost(session, reason, explanation, byPeer);
       },
     });
-    // Whoever is turned away hears it, too: a primary may have to learn from it that it is fenced.
-    link.send({ type: 'hello', hello: this.#hello() });
+    void this.#sayHello(link);
+  }
+
+  /** Whoever is turned away hears it, too: a primary may have to learn from it that it is fenced. */
+  async #sayHello(link: Link): Promise<void> {
+    const hello = helloOf(this.#store, this.#options.program ?? 'evertree');
+    try {
+      link.send({ type: 'hello', hello, resume: await resumeHint(this.#store.journal, hello.position) });
+    } catch (error) {
+      link.close('going-away', `this secondary can't read its journal: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   /** @returns the session that the link's messages belong to; undefined when it is turned away */
@@ -290,22 +300,6 @@ export class Consumer implements AsyncDisposable {
     const { lastTime } = this.#frames;
     if (revisions === 0) return { revisions, ms: 0 };
     return { revisions, ms: lastTime === undefined ? null : Math.max(0, now - lastTime) };
-  }
-
-  #hello(): Hello {
-    const { site, role, stream, stable, epochs, journal } = this.#store;
-    const { position, digest } = stable;
-    return {
-      protocols: PROTOCOL_VERSIONS,
-      program: this.#options.program ?? 'evertree',
-      site,
-      role,
-      stream,
-      position,
-      digest,
-      epochs,
-      durable: journal.durable,
-    };
   }
 
   #tell(report: Report): void {

@@ -30,8 +30,11 @@ export class FrameIntake {
     return this.#lastTime;
   }
 
-  /** Answers at once, unless the frame is so old that the journal has to be asked. */
-  take(bytes: Uint8Array): Outcome | Promise<Outcome> {
+  /**
+   * @param trailer kept in the journal beside a frame that is applied
+   *
+   * Answers at once, unless the frame is so old that the journal has to be asked. */
+  take(bytes: Uint8Array, trailer?: Uint8Array): Outcome | Promise<Outcome> {
     let frame: Frame;
     try {
       frame = parseFrame(bytes);
@@ -39,9 +42,9 @@ export class FrameIntake {
       return { kind: 'quarantine', error: asEvertreeError(error) };
     }
     const { last } = frame.header;
-    if (!isPast(frame.header, this.#store)) return this.#judge(frame, 'unknown');
+    if (!isPast(frame.header, this.#store)) return this.#judge(frame, trailer, 'unknown');
     const recent = this.#recent.find(last.revision);
-    return recent === undefined ? this.#recall(frame) : this.#judge(frame, recent);
+    return recent === undefined ? this.#recall(frame) : this.#judge(frame, trailer, recent);
   }
 
   /** The tree was replaced as a whole. */
@@ -54,20 +57,20 @@ export class FrameIntake {
     const { journal } = this.#store;
     const { last } = frame.header;
     const found = await journal.find(last);
-    if (found !== undefined) return this.#judge(frame, { position: found.last, digest: found.digest });
+    if (found !== undefined) return this.#judge(frame, undefined, { position: found.last, digest: found.digest });
     // The journal would know: it reaches back that far, and what it has there is stable.
     const isKept = last.revision > journal.base.revision && last.revision <= journal.stable.revision;
-    return this.#judge(frame, isKept ? 'absent' : 'unknown');
+    return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
   }
 
-  #judge(frame: Frame, memory: Memory): Outcome {
+  #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): Outcome {
     const verdict = verdictOn(frame.header, this.#store, memory);
-    return verdict.kind === 'next' ? this.#apply(frame) : verdict;
+    return verdict.kind === 'next' ? this.#apply(frame, trailer) : verdict;
   }
 
-  #apply(frame: Frame): Outcome {
+  #apply(frame: Frame, trailer: Uint8Array | undefined): Outcome {
     try {
-      this.#store.applyFrame(frame);
+      this.#store.applyFrame(frame, trailer);
     } catch (error) {
       return outcomeOf(asEvertreeError(error));
     }

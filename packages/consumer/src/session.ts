@@ -5,6 +5,8 @@ import type { ConsumerLimits } from './limits.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import type { SnapshotOutcome } from './snapshot-intake.ts';
 
+type FrameMessage = Extract<Message, { type: 'frame' }>;
+
 export interface SessionOptions {
   readonly store: Store;
   readonly limits: ConsumerLimits;
@@ -36,7 +38,7 @@ export class Session {
   /** What is under way for the message before the inbox's first. */
   #work: Promise<void> | undefined;
   /** The frame that the disk has no room for. */
-  #unfitting: Uint8Array | undefined;
+  #unfitting: FrameMessage | undefined;
   /** Applied frames wait for the disk beyond the limit. */
   #overfull = false;
   #paused = false;
@@ -80,7 +82,7 @@ export class Session {
     const unfitting = this.#unfitting;
     if (unfitting !== undefined && this.#store.state !== 'full') {
       this.#unfitting = undefined;
-      this.#inbox.unshift({ type: 'frame', bytes: unfitting });
+      this.#inbox.unshift(unfitting);
     }
     this.#proceed();
   }
@@ -123,7 +125,7 @@ export class Session {
     const inSnapshot = this.receivesSnapshot;
     switch (message.type) {
       case 'frame':
-        return inSnapshot ? this.#violation('a frame came in the middle of a snapshot') : this.#handleFrame(message.bytes);
+        return inSnapshot ? this.#violation('a frame came in the middle of a snapshot') : this.#handleFrame(message);
       case 'snapshot-begin':
         if (inSnapshot) return this.#violation('a snapshot began in the middle of another');
         this.#options.resync(message.reason);
@@ -139,19 +141,19 @@ export class Session {
     }
   }
 
-  #handleFrame(bytes: Uint8Array): Promise<void> | undefined {
-    const outcome = this.#options.frames.take(bytes);
+  #handleFrame(message: FrameMessage): Promise<void> | undefined {
+    const outcome = this.#options.frames.take(message.bytes, message.trailer);
     if (!(outcome instanceof Promise)) {
-      this.#conclude(outcome, bytes);
+      this.#conclude(outcome, message);
       return undefined;
     }
     return outcome.then(
-      late => this.#conclude(late, bytes),
+      late => this.#conclude(late, message),
       (error: unknown) => this.#close('going-away', `the journal can't be read: ${error instanceof Error ? error.message : String(error)}`),
     );
   }
 
-  #conclude(outcome: Outcome, bytes: Uint8Array): void {
+  #conclude(outcome: Outcome, message: FrameMessage): void {
     if (this.#over) return;
     switch (outcome.kind) {
       case 'applied':
@@ -164,12 +166,12 @@ export class Session {
       case 'gap':
         return this.#askAgain();
       case 'full':
-        this.#unfitting = bytes;
+        this.#unfitting = message;
         return;
       case 'refuse':
         return this.#close(outcome.reason, outcome.error.message);
       case 'quarantine':
-        this.#options.quarantine(outcome.error, bytes);
+        this.#options.quarantine(outcome.error, message.bytes);
         return this.#close('quarantined', outcome.error.message);
     }
   }

@@ -38,6 +38,8 @@ export interface Refusal {
   readonly fence: boolean;
 }
 
+const REPLACE_TOPIC = 'name another topic in the configuration, or delete this one with its .snapshot and .control';
+
 /**
  * What to do with a far end that has said hello.
  * @param found the digest of this primary's tree at the far end's position, where the journal has a frame that ends exactly there
@@ -65,8 +67,10 @@ function refuseStranger(ours: History, theirs: Hello): Refusal | undefined {
   return refuse(
     'stream-mismatch',
     'STREAM_MISMATCH',
-    `${theirs.site} holds the stream ${theirs.stream}, but ${own}: check the addresses and the data directories; ` +
-      'a secondary that is to follow another stream starts with an empty directory',
+    `${theirs.site} holds the stream ${theirs.stream}, but ${own}: ` +
+      (theirs.relay === true
+        ? `one stream has one topic; ${REPLACE_TOPIC}`
+        : 'check the addresses and the data directories; a secondary that is to follow another stream starts with an empty directory'),
     { expected: ours.stream, found: theirs.stream },
   );
 }
@@ -85,12 +89,15 @@ function refuseNewer(ours: History, theirs: Hello): Refusal | undefined {
     );
   }
   if (theirs.position.epochId !== ours.position.epochId || theirs.position.revision <= ours.position.revision) return undefined;
+  const remedy =
+    theirs.relay === true
+      ? `export what a secondary of it holds, ${REPLACE_TOPIC}, start the secondaries with empty directories`
+      : `export what ${theirs.site} holds, start ${theirs.site} with an empty directory`;
   return fence(
     'diverged',
     `${theirs.site} stands at ${formatPosition(theirs.position)}, ahead of this primary at ${formatPosition(ours.position)} in the same epoch: ` +
       'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
-      `is lost and the commits after ${formatPosition(ours.position)} may go with it, export what ${theirs.site} holds, start ${theirs.site} ` +
-      'with an empty directory, and start this primary again',
+      `is lost and the commits after ${formatPosition(ours.position)} may go with it, ${remedy}, and start this primary again`,
     details,
   );
 }
@@ -147,8 +154,10 @@ function fence(state: 'fenced' | 'diverged', message: string, details: EvertreeE
 }
 
 function diverged(ours: History, theirs: Hello, why: string): Refusal {
+  const remedy =
+    theirs.relay === true ? REPLACE_TOPIC : 'start the site that is wrong from an empty directory, or from a copy of the right one';
   const message =
     `${theirs.site} stands at ${formatPosition(theirs.position)} (epoch ${theirs.position.epochId}), and ${why}: their histories part. ` +
-    'Nothing is sent; start the site that is wrong from an empty directory, or from a copy of the right one';
+    `Nothing is sent; ${remedy}`;
   return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.position, theirs: theirs.position });
 }

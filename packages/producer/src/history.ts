@@ -1,5 +1,5 @@
 import { PROTOCOL_VERSIONS, samePosition } from '@evertree/core';
-import type { ExactPosition, Hello, Store } from '@evertree/core';
+import type { EvertreeError, ExactPosition, Hello, Store } from '@evertree/core';
 import type { History } from './decision.ts';
 
 /** This site's history as the decision sees it; stable positions only. */
@@ -21,6 +21,22 @@ export function helloOf(store: Store, program: string): Hello {
     epochs: store.epochs,
     durable: store.journal.durable,
   };
+}
+
+/** This primary takes no writes from now on. */
+export function fence(store: Store, error: EvertreeError): void {
+  store.refuseWrites(error);
+  store.report({ level: 'error', event: 'primary-fenced', message: error.message, details: error.details });
+}
+
+/** Commit time of the oldest change set after `position` that the journal keeps; undefined when there is none. */
+export async function firstTimeAfter({ journal }: Store, position: ExactPosition): Promise<number | undefined> {
+  const { base, stable } = journal;
+  if (position.revision >= stable.revision) return undefined;
+  const reader = journal.read(position.revision < base.revision ? base : position);
+  const stored = await reader.next();
+  await reader.close();
+  return stored?.frame.header.firstTime;
 }
 
 /** The digest of this site's tree as it was at `position`, where that is still known. */

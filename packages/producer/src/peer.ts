@@ -1,7 +1,7 @@
 import type { CloseReason, ExactPosition, Hello, Link, Message, Store } from '@evertree/core';
 import { decide } from './decision.ts';
 import { Forecast } from './forecast.ts';
-import { digestAt, historyOf } from './history.ts';
+import { digestAt, fence, firstTimeAfter, historyOf } from './history.ts';
 import type { ProducerLimits } from './limits.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
@@ -11,6 +11,8 @@ import type { PeerStatus } from './status.ts';
 export interface PeerOptions {
   readonly store: Store;
   readonly limits: ProducerLimits;
+  /** It is no secondary but a log that secondaries read; a hello tells, too. */
+  readonly isRelay: boolean;
   /** State, or what a status tells beside it, changed. */
   changed(peer: Peer): void;
   /** It is about to get a full copy. */
@@ -30,18 +32,26 @@ export class Peer {
   #ended: Promise<void> = Promise.resolve();
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
+  #isRelay: boolean;
+  /** Sends a snapshot beside the frames, where a relay asks for one. */
+  #aside: Sender | undefined;
   #sentBefore = 0;
   #lastSeen: number | null = null;
 
   /** @param durable where the journal's list of peers has it */
   constructor(site: string, durable: ExactPosition | undefined, options: PeerOptions) {
     this.site = site;
+    this.#isRelay = options.isRelay;
     this.#options = options;
     this.#progress = new Progress(options.limits, durable, options.store.clock.now());
   }
 
   get linked(): boolean {
     return this.#link !== undefined;
+  }
+
+  get isRelay(): boolean {
+    return this.#isRelay;
   }
 
   get remote(): string | null {
@@ -56,14 +66,9 @@ export class Peer {
     this.#link = link;
     this.#remote = link.remote;
     this.#durable = hello.durable;
+    this.#isRelay = hello.relay === true;
     const { store, limits } = this.#options;
-    this.#sender = new Sender({
-      store,
-      link,
-      limits,
-      hasRoom: () => this.#progress.hasRoom,
-      step: event => this.#stepOn(link, event),
-    });
+    this.#sender = new Sender({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
     this.#step({ type: 'linked' });
     try {
       const found = await digestAt(store, hello.position);
@@ -82,8 +87,10 @@ export class Peer {
         return this.#acknowledged(link, message);
       case 'resend':
         return this.#stepOn(link, { type: 'resend', after: message.after });
+      case 'snapshot-wanted':
+        return this.#isRelay ? this.#sendAside(link, message.reason) : this.#violated(link, message);
       default:
-        return link.close('protocol-violation', `a secondary sends no ${message.type} after its hello`);
+        return this.#violated(link, message);
     }
   }
 
@@ -109,13 +116,10 @@ export class Peer {
   async recall(): Promise<void> {
     const { store } = this.#options;
     const { durable } = this.#progress;
-    const { base, stable } = store.journal;
-    if (durable === undefined || durable.revision >= stable.revision) return;
+    if (durable === undefined) return;
     try {
-      const reader = store.journal.read(durable.revision < base.revision ? base : durable);
-      const stored = await reader.next();
-      await reader.close();
-      if (stored !== undefined && !this.linked) this.#progress.step({ type: 'grown' }, stored.frame.header.firstTime);
+      const time = await firstTimeAfter(store, durable);
+      if (time !== undefined && !this.linked) this.#progress.step({ type: 'grown' }, time);
     } catch (error) {
       this.#unreadable('warn', `how far ${this.site} is behind can't be looked up`, error);
     }
@@ -124,11 +128,11 @@ export class Peer {
   /** The journal has made progress; `grown`: there is more to send. */
   progressed(grown: boolean): void {
     if (grown) this.#progress.step({ type: 'grown' }, this.#options.store.clock.now());
-    this.#sender?.notify();
+    this.#notify();
   }
 
   drained(link: Link): void {
-    if (link === this.#link) this.#sender?.notify();
+    if (link === this.#link) this.#notify();
   }
 
   /** Ends the loop; resolves when it holds nothing any more. */
@@ -144,6 +148,8 @@ export class Peer {
     return {
       site: this.site,
       remote: this.#remote,
+      relay: this.#isRelay,
+      through: null,
       state,
       position: durable === undefined ? null : { epoch: durable.epoch, revision: durable.revision },
       applied: applied === undefined ? null : { epoch: applied.epoch, revision: applied.revision },
@@ -176,7 +182,25 @@ export class Peer {
     const { stable } = store.journal;
     this.#stepOn(link, { type: 'acknowledged', applied, durable, stable });
     this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
+    this.#notify();
+  }
+
+  #notify(): void {
     this.#sender?.notify();
+    this.#aside?.notify();
+  }
+
+  /** For secondaries that will come: where this relay itself stands does not change by it. */
+  #sendAside(link: Link, reason: string): void {
+    const { store, limits } = this.#options;
+    if (this.#progress.state !== 'replicate' || this.#aside?.busy === true) return;
+    this.#aside ??= new Sender({ store, link, limits, hasRoom: () => true, step: () => undefined });
+    this.#aside.sendSnapshot(reason);
+    store.report({ level: 'info', event: 'relay-snapshot', message: `${this.site} gets a snapshot beside the frames: ${reason}` });
+  }
+
+  #violated(link: Link, { type }: Message): void {
+    link.close('protocol-violation', `a secondary sends no ${type} after its hello`);
   }
 
   #unreadable(level: 'warn' | 'error', what: string, error: unknown): string {
@@ -191,10 +215,12 @@ export class Peer {
     this.#sentBefore += this.#link.sentBytes;
     this.#lastSeen = this.#link.lastSeen;
     this.#link = undefined;
-    const sender = this.#sender;
-    sender?.stop();
-    this.#ended = this.#ended.then(() => sender?.ended);
+    for (const sender of [this.#sender, this.#aside]) {
+      sender?.stop();
+      this.#ended = this.#ended.then(() => sender?.ended);
+    }
     this.#sender = undefined;
+    this.#aside = undefined;
     this.#forecast.reset();
   }
 
@@ -222,12 +248,11 @@ export class Peer {
       case 'record':
         if (!this.#durable) return;
         store.journal.setPeer(this.site, action.durable);
-        store.acknowledge(this.site, action.durable);
+        // What a relay holds, no secondary holds yet.
+        if (!this.#isRelay) store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
-        store.refuseWrites(action.error);
-        store.report({ level: 'error', event: 'primary-fenced', message: action.error.message, details: action.error.details });
-        return;
+        return fence(store, action.error);
       case 'close':
         this.#link?.close(action.reason, action.explanation);
     }

@@ -1,10 +1,12 @@
 import { Emitter, EvertreeError, samePosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, Hello, Link, Message, Report, Store, Transport } from '@evertree/core';
+import { CommitTimes } from './commit-times.ts';
 import { refuseAtTheDoor } from './decision.ts';
 import { helloOf, historyOf } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ProducerLimits } from './limits.ts';
 import { Peer } from './peer.ts';
+import { Readers } from './readers.ts';
 import { Remotes } from './remotes.ts';
 import type { PeerStatus } from './status.ts';
 
@@ -37,6 +39,9 @@ export class Producer implements AsyncDisposable {
   readonly #limits: ProducerLimits;
   readonly #program: string;
   readonly #peers = new Map<string, Peer>();
+  /** Secondaries that read from a relay, beside those with a link of their own. */
+  readonly #readers: Readers;
+  readonly #times: CommitTimes;
   readonly #remotes: Remotes;
   readonly #events: Emitter<ProducerEvents>;
   #stable: ExactPosition;
@@ -51,6 +56,15 @@ export class Producer implements AsyncDisposable {
     const configured = options.transports.flatMap(transport => transport.remotes);
     this.#remotes = new Remotes(options.store.clock, configured);
     this.#events = new Emitter(options.store.report);
+    this.#times = new CommitTimes(this.#stable.revision);
+    this.#readers = new Readers({
+      store: options.store,
+      times: this.#times,
+      isLinked: site => this.#peers.get(site)?.linked === true,
+      met: site => this.#met(site),
+      changed: status => this.#events.emit('peer', status),
+      resync: (site, reason) => this.#resynced(site, reason),
+    });
   }
 
   /**
@@ -62,8 +76,10 @@ export class Producer implements AsyncDisposable {
     if (role !== 'primary') {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
-    for (const [name, durable] of journal.peers) await this.#add(name, durable).recall();
-    const expected = this.#remotes.expect([...this.#peers.keys()]);
+    const relays = new Set(this.#transports.flatMap(({ relay }) => relay ?? []));
+    for (const [name, durable] of journal.peers) await this.#add(name, durable, relays.has(name)).recall();
+    this.#expectRelays();
+    const expected = this.#remotes.expect([...this.#peers.keys()].filter(name => !relays.has(name)));
     if (expected !== undefined) this.#peers.get(expected.site)?.expectAt(expected.address);
     this.#progress = journal.onProgress(() => this.#progressed());
     try {
@@ -83,7 +99,7 @@ export class Producer implements AsyncDisposable {
 
   /** Every secondary ever met here, and every configured address where nobody said hello yet. */
   get peers(): PeerStatus[] {
-    return [...Array.from(this.#peers.values(), peer => peer.status()), ...this.#remotes.strangers()];
+    return [...Array.from(this.#peers.values(), peer => peer.status()), ...this.#readers.statuses(), ...this.#remotes.strangers()];
   }
 
   on<Name extends keyof ProducerEvents>(name: Name, listener: ProducerEvents[Name]): Disposable {
@@ -97,9 +113,11 @@ export class Producer implements AsyncDisposable {
   forget(site: string): boolean {
     const peer = this.#peers.get(site);
     if (peer?.linked === true) return false;
+    const isReader = this.#readers.has(site);
+    if (isReader && !this.#readers.forget(site)) return false;
     this.#peers.delete(site);
     this.#remotes.forget(site);
-    return this.#store.journal.forgetPeer(site) || peer !== undefined;
+    return this.#store.journal.forgetPeer(site) || peer !== undefined || isReader;
   }
 
   /** Closes every link as `going-away`. Idempotent. */
@@ -113,10 +131,23 @@ export class Producer implements AsyncDisposable {
     await this.close();
   }
 
-  #add(site: string, durable: ExactPosition | undefined): Peer {
+  /** A relay is listed before its first link, so that an absent one is seen to be away. */
+  #expectRelays(): void {
+    for (const { relay, remotes } of this.#transports) {
+      if (relay === undefined) continue;
+      const peer = this.#peers.get(relay) ?? this.#add(relay, undefined, true);
+      for (const address of remotes) {
+        this.#remotes.assign(address, relay);
+        peer.expectAt(address);
+      }
+    }
+  }
+
+  #add(site: string, durable: ExactPosition | undefined, isRelay = false): Peer {
     const peer = new Peer(site, durable, {
       store: this.#store,
       limits: this.#limits,
+      isRelay,
       changed: changed => this.#events.emit('peer', changed.status()),
       resync: (resynced, reason) => this.#resynced(resynced.site, reason),
     });
@@ -128,6 +159,7 @@ export class Producer implements AsyncDisposable {
     const { stable } = this.#store.journal;
     const grown = !samePosition(stable, this.#stable);
     this.#stable = stable;
+    if (grown) this.#times.grown(stable.revision, this.#store.clock.now());
     for (const peer of this.#peers.values()) peer.progressed(grown);
   }
 
@@ -140,7 +172,7 @@ export class Producer implements AsyncDisposable {
     });
     link.attach({
       message: message => {
-        if (peer !== undefined) return peer.receive(link, message);
+        if (peer !== undefined) return this.#receive(link, peer, message);
         patience[Symbol.dispose]();
         peer = this.#greet(link, message);
       },
@@ -153,6 +185,16 @@ export class Producer implements AsyncDisposable {
     link.send({ type: 'hello', hello: helloOf(this.#store, this.#program) });
   }
 
+  /** A site without a link of its own reads from a relay. */
+  #met(site: string): void {
+    if (this.#peers.delete(site)) this.#remotes.forget(site);
+  }
+
+  #receive(link: Link, peer: Peer, message: Message): void {
+    if (peer.isRelay && this.#readers.take({ site: peer.site, link }, message)) return;
+    peer.receive(link, message);
+  }
+
   /** @returns the peer that the link belongs to from now on; undefined when it is turned away */
   #greet(link: Link, message: Message): Peer | undefined {
     if (message.type !== 'hello') {
@@ -163,6 +205,7 @@ export class Producer implements AsyncDisposable {
     const known = this.#peers.get(hello.site);
     if (known?.linked === true && this.#isImpostor(link, hello)) return undefined;
     const peer = known ?? this.#add(hello.site, undefined);
+    this.#readers.drop(hello.site);
     this.#remotes.identified(link, hello.site);
     this.#tell({
       level: 'info',
@@ -192,6 +235,7 @@ export class Producer implements AsyncDisposable {
       message: `the link to ${site} ended (${reason}): ${explanation}`,
       details: { site, remote: link.remote, reason, byPeer },
     });
+    if (peer?.isRelay === true) this.#readers.lost(link, explanation);
     peer?.closed(link, reason, explanation, byPeer);
   }
 

@@ -7,7 +7,7 @@ import type { Acknowledgement, PeerAction, PeerEvent } from './peer-event.ts';
 import type { PeerState } from './status.ts';
 
 /** States that outlive the link: a new one changes them only when its hello led to something better. */
-const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
+export const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
 
 /**
  * The primary's view of one secondary: offline → probe → replicate → (snapshot) → replicate. It does no input or output, and time is
@@ -259,7 +259,8 @@ export class Progress {
   }
 }
 
-function stateAfterRefusal(reason: CloseReason): PeerState {
+/** What a far end that closed for this reason is from then on. */
+export function stateAfterRefusal(reason: CloseReason): PeerState {
   switch (reason) {
     case 'fenced':
       return 'fenced';

@@ -67,11 +67,16 @@ export class Remotes {
    * secondary is away at the start lists one peer and not two.
    */
   expect(sites: readonly string[]): { readonly address: string; readonly site: string } | undefined {
-    const [remote, ...others] = this.#remotes.values();
+    const [remote, ...others] = [...this.#remotes.values()].filter(each => each.site === undefined);
     const [site, ...otherSites] = sites;
     if (remote === undefined || site === undefined || others.length > 0 || otherSites.length > 0) return undefined;
     remote.site = site;
     return { address: remote.address, site };
+  }
+
+  /** A site, or a relay, is known to be at an address before any link. */
+  assign(address: string, site: string): void {
+    this.#at(address).site = site;
   }
 
   forget(site: string): void {
@@ -101,6 +106,8 @@ function statusOf(remote: Remote): PeerStatus {
   return {
     site: remote.address,
     remote: remote.address,
+    relay: false,
+    through: null,
     state: remote.link === undefined ? 'offline' : 'probe',
     position: null,
     applied: null,

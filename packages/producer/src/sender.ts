@@ -50,6 +50,11 @@ export class Sender {
     this.#signal.notify();
   }
 
+  /** Whether a task is under way. */
+  get busy(): boolean {
+    return this.#task !== undefined;
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#signal.notify();

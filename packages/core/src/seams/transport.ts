@@ -134,6 +134,8 @@ export interface TransportEvents {
 export interface Transport {
   /** The far ends that are configured (addresses), known before any link; empty for an end that listens. */
   readonly remotes: readonly string[];
+  /** The name under which a relay will say hello at the one remote that there is then. */
+  readonly relay?: string;
   /** Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for, a bad certificate). */
   open(events: TransportEvents): Promise<void>;
   /** Closes every link as `going-away`, and stops. Idempotent. */

@@ -1,0 +1,26 @@
+import { PROTOCOL_VERSIONS, samePosition } from '@evertree/core';
+import type { ExactPosition, Hello, Journal, ResumeHint, Store } from '@evertree/core';
+
+/** What this secondary says of itself; stable positions only. */
+export function helloOf(store: Store, program: string): Hello {
+  const { site, role, stream, stable, epochs, journal } = store;
+  const { position, digest } = stable;
+  return { protocols: PROTOCOL_VERSIONS, program, site, role, stream, position, digest, epochs, durable: journal.durable };
+}
+
+/** What the journal has beside the frame that ends at this stable position, or of the snapshot that stands there. */
+export async function resumeHint(journal: Journal, position: ExactPosition): Promise<ResumeHint> {
+  const frame = await journal.find(position);
+  if (frame !== undefined) {
+    const reader = journal.read(frame.base);
+    try {
+      const stored = await reader.next();
+      return { trailer: stored?.trailer, time: frame.lastTime };
+    } finally {
+      await reader.close();
+    }
+  }
+  const snapshot = await journal.newestSnapshot();
+  const isThere = snapshot !== undefined && samePosition(snapshot.header.position, position);
+  return { trailer: undefined, time: isThere ? snapshot.header.time : undefined };
+}

@@ -1,0 +1,104 @@
+import type { Link, Message, RelayMessage, Store } from '@evertree/core';
+import type { CommitTimes } from './commit-times.ts';
+import { Reader } from './reader.ts';
+import type { PeerStatus } from './status.ts';
+
+/** A relay's link, and the name that the relay said. */
+interface Relay {
+  readonly site: string;
+  readonly link: Link;
+}
+
+export interface ReadersOptions {
+  readonly store: Store;
+  readonly times: CommitTimes;
+  /** Whether a site has a link of its own, so that what it once said at a relay is past. */
+  isLinked(site: string): boolean;
+  /** A site was met at a relay. */
+  met(site: string): void;
+  changed(status: PeerStatus): void;
+  resync(site: string, reason: string): void;
+}
+
+/** The secondaries that read from relays, by their sites' names. */
+export class Readers {
+  readonly #options: ReadersOptions;
+  readonly #readers = new Map<string, { readonly reader: Reader; readonly relay: Relay }>();
+  /** Taken off the list while their relay was away: it is told at its next link. */
+  readonly #forgotten = new Set<string>();
+
+  constructor(options: ReadersOptions) {
+    this.#options = options;
+  }
+
+  has(site: string): boolean {
+    return this.#readers.has(site);
+  }
+
+  statuses(): PeerStatus[] {
+    return Array.from(this.#readers.values(), ({ reader }) => reader.status());
+  }
+
+  /** @returns whether the message was about a reader */
+  take(relay: Relay, message: Message): boolean {
+    switch (message.type) {
+      case 'reader':
+        this.#heard(relay, message);
+        return true;
+      case 'acknowledge':
+        if (message.site === relay.site) return false;
+        this.#readers.get(message.site)?.reader.acknowledged(message.applied, message.durable);
+        return true;
+      case 'reader-resync':
+        this.#readers.get(message.site)?.reader.resync(message.reason);
+        this.#options.resync(message.site, message.reason);
+        return true;
+      case 'reader-lost':
+        this.#readers.get(message.site)?.reader.lost(message.reason, message.explanation);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** A relay's link is gone, and with it word of who reads there. */
+  lost(link: Link, explanation: string): void {
+    for (const { reader, relay } of this.#readers.values()) {
+      if (relay.link === link && reader.present) reader.lost('lost', `${relay.site} is away: ${explanation}`);
+    }
+  }
+
+  /** The site has a link of its own from now on. */
+  drop(site: string): void {
+    this.#readers.delete(site);
+  }
+
+  /** @returns false when it is not listed, or was heard by now */
+  forget(site: string): boolean {
+    const known = this.#readers.get(site);
+    if (known === undefined || known.reader.present) return false;
+    this.#readers.delete(site);
+    this.#forgotten.add(site);
+    known.relay.link.send({ type: 'forget', site });
+    return true;
+  }
+
+  #heard(relay: Relay, { hello, present }: Extract<RelayMessage, { type: 'reader' }>): void {
+    const { site } = hello;
+    if (this.#options.isLinked(site)) return;
+    if (present) this.#forgotten.delete(site);
+    if (this.#forgotten.has(site)) return relay.link.send({ type: 'forget', site });
+    this.#options.met(site);
+    const known = this.#readers.get(site);
+    const reader =
+      known?.reader ??
+      new Reader(hello, {
+        store: this.#options.store,
+        times: this.#options.times,
+        through: { site: relay.site, remote: relay.link.remote },
+        changed: changed => this.#options.changed(changed.status()),
+      });
+    this.#readers.set(site, { reader, relay });
+    void reader.heard(hello, present);
+  }
+}

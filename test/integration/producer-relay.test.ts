@@ -1,0 +1,218 @@
+import { ORIGIN } from '@evertree/core';
+import type { ExactPosition, Hello } from '@evertree/core';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ScriptedLink } from '../support/scripted-link.ts';
+import { ScriptedPrimary } from '../support/scripted-primary.ts';
+import { Simulation } from '../support/simulation.ts';
+
+const RELAY = 'topic T';
+const ADDRESS = 'kafka://there:1/T';
+
+let simulation: Simulation;
+let primary: ScriptedPrimary;
+
+beforeEach(async () => {
+  simulation = new Simulation(12);
+  primary = new ScriptedPrimary(simulation, [ADDRESS], RELAY);
+  await primary.start();
+  await primary.commit(5);
+});
+
+/** What the topic says of itself, when it ends with this frame. */
+function topic(frame?: number, more: Partial<Hello> = {}): Hello {
+  return primary.hello(RELAY, frame, { relay: true, program: 'Apache Kafka', epochs: [], ...more });
+}
+
+async function acknowledge(link: ScriptedLink, site: string, applied: ExactPosition, durable = applied): Promise<void> {
+  link.say({ type: 'acknowledge', site, applied, durable });
+  await simulation.pass(10);
+}
+
+async function introduce(link: ScriptedLink, hello: Hello, present = true): Promise<void> {
+  link.say({ type: 'reader', hello, present });
+  await simulation.pass(10);
+}
+
+describe('a relay', () => {
+  it('is listed while it is away, under its own name', () => {
+    expect(primary.producer.peers).toMatchObject([{ site: RELAY, remote: ADDRESS, relay: true, through: null, state: 'offline' }]);
+  });
+
+  it('gets the frames after what it ends with, and counts for what the journal keeps, but not as a copy', async () => {
+    const link = await primary.connect(topic(2));
+    expect(link.of('frame').length).toBe(3);
+    const commit = primary.store.put('/n', 'copied');
+    let copies = 0;
+    void commit.acknowledged(1).then(() => (copies += 1));
+    await primary.commit(0);
+    const last = primary.ends.at(-1)!;
+    await acknowledge(link, RELAY, last);
+    expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', lagRevisions: 0 });
+    expect(primary.journal.peers.get(RELAY)).toEqual(last);
+    expect(copies).toBe(0);
+    await introduce(link, primary.hello('b', 0));
+    await acknowledge(link, 'b', last);
+    expect(copies).toBe(1);
+  });
+
+  it('that is ahead of this primary in its own epoch fences it, and the remedy is about topics', async () => {
+    const ahead = { ...primary.ends.at(-1)!, revision: 1_000_000 };
+    const link = await primary.connect(topic(-1, { position: ahead }));
+    expect(link.closed?.reason).toBe('history-mismatch');
+    expect(link.closed?.explanation).toContain('.snapshot and .control');
+    expect(() => primary.store.put('/n', 'refused')).toThrow(/older copy/);
+  });
+
+  it('with frames of another stream is refused by name', async () => {
+    const link = await primary.connect(topic(-1, { stream: 'f'.repeat(32) }));
+    expect(link.closed?.reason).toBe('stream-mismatch');
+    expect(primary.peer(RELAY).lastError).toContain('one stream has one topic');
+  });
+
+  it('gets a snapshot beside the frames when it wants one, and the frames go on meanwhile', async () => {
+    const link = await primary.connect(topic(-1));
+    link.say({ type: 'snapshot-wanted', reason: 'retention comes near' });
+    link.say({ type: 'snapshot-wanted', reason: 'again' });
+    await simulation.pass(50);
+    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'retention comes near' }]);
+    expect(link.of('snapshot-end').length).toBe(1);
+    await primary.commit(3);
+    expect(link.of('frame').length).toBe(3);
+    expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', resyncs: { count: 0 } });
+    link.say({ type: 'snapshot-wanted', reason: 'later' });
+    await simulation.pass(50);
+    expect(link.of('snapshot-begin').length).toBe(2);
+  });
+
+  it('can be asked for a snapshot over its link only', async () => {
+    const direct = await primary.connect(primary.hello('b', -1), 'there:2');
+    direct.say({ type: 'snapshot-wanted', reason: 'why not' });
+    expect(direct.closed?.reason).toBe('protocol-violation');
+  });
+});
+
+describe('a reader', () => {
+  let link: ScriptedLink;
+
+  beforeEach(async () => {
+    link = await primary.connect(topic(-1));
+  });
+
+  it('is listed with position and lag, through the relay', async () => {
+    await introduce(link, primary.hello('b', 1));
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', relay: false, through: RELAY, remote: ADDRESS, lagRevisions: 4 });
+    await acknowledge(link, 'b', primary.ends.at(-1)!, primary.ends.at(-2));
+    expect(primary.peer('b')).toMatchObject({ lagRevisions: 1, applied: { revision: primary.ends.at(-1)!.revision } });
+    await acknowledge(link, 'b', primary.ends.at(-1)!);
+    expect(primary.peer('b')).toMatchObject({ lagRevisions: 0, lagMs: 0, lastError: null });
+    expect(primary.journal.peers.get('b')).toEqual(primary.ends.at(-1)!);
+  });
+
+  it('that lags does so since the oldest commit that it lacks', async () => {
+    await introduce(link, primary.hello('b', -1));
+    await primary.commit(1);
+    const since = simulation.clock.now();
+    await simulation.pass(500);
+    await primary.commit(1);
+    const { lagMs } = primary.peer('b');
+    expect(lagMs).toBeGreaterThanOrEqual(500);
+    expect(lagMs).toBeLessThanOrEqual(simulation.clock.now() - since + 60);
+    await acknowledge(link, 'b', primary.ends.at(-2)!);
+    expect(primary.peer('b').lagMs).toBeLessThan(100);
+  });
+
+  it('known from the past only is listed as offline, without having been heard', async () => {
+    await introduce(link, primary.hello('b', 2), false);
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', lastSeen: null, lagRevisions: 3 });
+    await introduce(link, primary.hello('b', 3));
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', lagRevisions: 2 });
+    expect(primary.peer('b').lastSeen).not.toBeNull();
+  });
+
+  it('that was not heard, or said goodbye, is offline with the reason', async () => {
+    await introduce(link, primary.hello('b', -1));
+    link.say({ type: 'reader-lost', site: 'b', reason: 'silent', explanation: 'nothing for three heartbeats' });
+    expect(primary.peer('b')).toMatchObject({ state: 'offline', lastError: 'silent: nothing for three heartbeats' });
+  });
+
+  it('in quarantine stays so until its hello leads to something better', async () => {
+    await introduce(link, primary.hello('b', -1));
+    link.say({ type: 'reader-lost', site: 'b', reason: 'quarantined', explanation: 'a frame' });
+    link.say({ type: 'reader-lost', site: 'b', reason: 'silent', explanation: 'gone' });
+    expect(primary.peer('b').state).toBe('quarantined');
+    await introduce(link, primary.hello('b', -1));
+    expect(primary.peer('b').state).toBe('replicate');
+  });
+
+  it('of another history is diverged, and one that knows a higher epoch fences this primary', async () => {
+    await introduce(link, primary.hello('b', 1, { digest: 'e'.repeat(16) }));
+    expect(primary.peer('b').state).toBe('diverged');
+    expect(link.closed).toBeUndefined();
+    const epochId = 'd'.repeat(16);
+    const position = { epoch: 9, epochId, revision: 7 };
+    const epochs = [{ number: 9, id: epochId, site: 'c', base: ORIGIN, reason: 'promoted', time: 1 }];
+    await introduce(link, primary.hello('c', -1, { position, epochs }));
+    expect(primary.peer('c').state).toBe('fenced');
+    expect(() => primary.store.put('/n', 'refused')).toThrow(/epoch 9/);
+  });
+
+  it('that acknowledges what is not ours is diverged, and counts for nothing', async () => {
+    await introduce(link, primary.hello('b', 1));
+    await acknowledge(link, 'b', { ...primary.ends.at(-1)!, revision: 1_000_000 });
+    expect(primary.peer('b').state).toBe('diverged');
+    expect(primary.journal.peers.get('b')?.revision).toBe(primary.ends[1]!.revision);
+  });
+
+  it('takes a snapshot for a reason that is told', async () => {
+    await introduce(link, primary.hello('b', 1));
+    link.say({ type: 'reader-resync', site: 'b', reason: 'retention has passed it by' });
+    expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: 'retention has passed it by' } });
+    expect(primary.events('peer-resync').length).toBe(1);
+  });
+
+  it('is offline while its relay is away', async () => {
+    await introduce(link, primary.hello('b', -1));
+    link.lose('lost', 'the broker is gone');
+    expect(primary.peer('b')).toMatchObject({ state: 'offline' });
+    expect(primary.peer('b').lastError).toContain('the broker is gone');
+    expect(primary.peer(RELAY).state).toBe('offline');
+  });
+
+  it('with a link of its own from now on is a peer like any other, and back again', async () => {
+    await introduce(link, primary.hello('b', -1));
+    const direct = await primary.connect(primary.hello('b', -1), 'there:2');
+    await introduce(link, primary.hello('b', -1));
+    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([
+      { through: null, remote: 'there:2', state: 'replicate' },
+    ]);
+    direct.lose('going-away');
+    await introduce(link, primary.hello('b', -1));
+    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: RELAY, state: 'replicate' }]);
+  });
+
+  it('is listed after a restart of the primary, from the journal, then from the relay, once', async () => {
+    await introduce(link, primary.hello('b', -1));
+    await primary.restart();
+    expect(primary.peer('b').state).toBe('offline');
+    const again = await primary.connect(topic(-1));
+    await introduce(again, primary.hello('b', -1), false);
+    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: RELAY, state: 'offline' }]);
+  });
+
+  it('can be forgotten when it is gone, at the relay, too, also if that is away then', async () => {
+    await introduce(link, primary.hello('b', -1));
+    expect(primary.producer.forget('b')).toBe(false);
+    link.say({ type: 'reader-lost', site: 'b', reason: 'going-away', explanation: 'stops' });
+    expect(primary.producer.forget('b')).toBe(true);
+    expect(primary.producer.forget('b')).toBe(false);
+    expect(link.of('forget')).toEqual([{ type: 'forget', site: 'b' }]);
+    expect(primary.journal.peers.has('b')).toBe(false);
+    link.lose('lost');
+    const again = await primary.connect(topic(-1));
+    await introduce(again, primary.hello('b', -1), false);
+    expect(again.of('forget').length).toBe(1);
+    expect(primary.producer.peers.map(peer => peer.site)).toEqual([RELAY]);
+    await introduce(again, primary.hello('b', -1));
+    expect(primary.peer('b').state).toBe('replicate');
+  });
+});

@@ -1,0 +1,97 @@
+import { ORIGIN, Store } from '@evertree/core';
+import type { Clock, ExactPosition, Hello, Report } from '@evertree/core';
+import { Producer } from '@evertree/producer';
+import type { PeerStatus, ProducerOptions } from '@evertree/producer';
+import { ScriptedTransport } from './scripted-link.ts';
+import type { ScriptedLink } from './scripted-link.ts';
+import type { Simulation } from './simulation.ts';
+import { VirtualJournal, VirtualStorage } from './virtual-journal.ts';
+
+/** The primary that is looked at; the test plays its secondaries. */
+export class ScriptedPrimary {
+  readonly simulation: Simulation;
+  readonly reports: Report[] = [];
+  readonly storage = new VirtualStorage();
+  readonly remotes: readonly string[];
+  readonly relay: string | undefined;
+  clock: Clock;
+  transport!: ScriptedTransport;
+  journal!: VirtualJournal;
+  store!: Store;
+  producer!: Producer;
+
+  /** @param relay the name under which a relay will say hello at the one remote */
+  constructor(simulation: Simulation, remotes: readonly string[], relay?: string) {
+    this.simulation = simulation;
+    this.relay = relay;
+    this.clock = simulation.clock;
+    this.remotes = remotes;
+  }
+
+  async start(limits: ProducerOptions['limits'] = {}): Promise<void> {
+    const { clock, simulation } = this;
+    this.journal = new VirtualJournal('a', this.storage, clock);
+    this.store = await Store.open({
+      journal: this.journal,
+      clock,
+      random: simulation.random,
+      report: report => void this.reports.push(report),
+    });
+    this.transport = new ScriptedTransport(this.remotes, this.relay);
+    this.producer = new Producer({ store: this.store, transports: [this.transport], limits });
+    await this.producer.open();
+  }
+
+  async restart(limits: ProducerOptions['limits'] = {}): Promise<void> {
+    await this.simulation.during(this.producer.close());
+    await this.simulation.during(this.store.close());
+    await this.start(limits);
+  }
+
+  /** Commits, one frame each, and waits until they are stable. */
+  async commit(count: number, size = 0): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      this.store.put('/n', `${this.store.position.revision} ${'x'.repeat(size)}`);
+      this.store.cut();
+    }
+    await this.simulation.during(this.store.flush());
+    await this.simulation.pass(10);
+  }
+
+  get ends(): ExactPosition[] {
+    return this.storage.frames.map(stored => stored.frame.header.last);
+  }
+
+  /** The hello of a secondary that holds everything up to this frame. */
+  hello(site: string, frame?: number, more: Partial<Hello> = {}): Hello {
+    const header = frame === undefined ? undefined : this.storage.frames.at(frame)!.frame.header;
+    return {
+      protocols: [1],
+      program: 'test',
+      site,
+      role: 'secondary',
+      stream: header === undefined ? null : this.store.stream,
+      position: header?.last ?? ORIGIN,
+      digest: header?.digest ?? '0'.repeat(16),
+      epochs: header === undefined ? [] : this.store.epochs,
+      durable: true,
+      ...more,
+    };
+  }
+
+  async connect(hello: Hello, remote = this.remotes[0]!): Promise<ScriptedLink> {
+    const link = this.transport.connect(remote, hello);
+    await this.simulation.pass(10);
+    return link;
+  }
+
+  peer(site: string): PeerStatus {
+    const found = this.producer.peers.find(peer => peer.site === site);
+    if (found === undefined) throw new Error(`${site} is not among ${this.producer.peers.map(peer => peer.site).join()}`);
+    return found;
+  }
+
+  events(name: string): Report[] {
+    return this.reports.filter(report => report.event === name);
+  }
+}

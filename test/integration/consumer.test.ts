@@ -39,7 +39,7 @@ class History {
     return this.storage.frames.map(stored => stored.frame);
   }
 
-  message(index: number): Message {
+  message(index: number): Message & { readonly type: 'frame' } {
     return { type: 'frame', bytes: this.frames[index]!.bytes };
   }
 
@@ -249,6 +249,26 @@ describe('the one primary', () => {
     expect(link.of('hello')).toMatchObject([
       { hello: { site: 's', role: 'secondary', stream: null, durable: true, position: { revision: 0 } } },
     ]);
+  });
+
+  it('gets back the trailer of the frame where this site stands, also after a restart, and never tells it to anybody else', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of [0, 1, 2]) link.say({ ...history.message(index), trailer: Buffer.from(`place ${index}`) });
+    await simulation.pass(100);
+    await secondary.restart();
+    const next = secondary.transport.connect('there:1');
+    await simulation.pass(10);
+    const [hello] = next.of('hello');
+    expect(hello?.hello.position).toEqual(history.frames[2]!.header.last);
+    expect(Buffer.from(hello?.resume?.trailer ?? []).toString()).toBe('place 2');
+    expect(hello?.resume?.time).toBe(history.frames[2]!.header.lastTime);
+  });
+
+  it('gets no trailer where there is none', async () => {
+    await secondary.connect(history.hello());
+    const link = secondary.transport.connect('there:2');
+    await simulation.pass(10);
+    expect(link.of('hello')[0]?.resume).toEqual({ trailer: undefined, time: undefined });
   });
 
   it('has its old link replaced by its new one, and what comes late over the old one does nothing', async () => {

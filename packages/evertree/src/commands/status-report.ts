@@ -27,7 +27,12 @@ interface ConsumerView {
 
 interface PeerView {
   readonly site: string;
+  /** A log that secondaries read, and no secondary. */
+  readonly relay: boolean;
+  /** The relay that it reads from; null when it is linked directly. */
+  readonly through: string | null;
   readonly state: string;
+  readonly since: number;
   readonly position: Position | null;
   readonly lagRevisions: number | null;
   readonly lagMs: number | null;
@@ -82,8 +87,9 @@ function peerLines(peer: PeerView): string[] {
   const facts = [
     coloured(peer.state),
     peer.position === null ? 'position unknown' : `at ${formatPosition(peer.position)}`,
-    lagText(peer),
-    ...(peer.sentBytes === null ? [] : [`sent ${formatBytes(peer.sentBytes)}`]),
+    peer.relay && peer.state === 'offline' ? waitingText(peer) : lagText(peer),
+    ...(peer.through === null ? [] : [`through ${peer.through}`]),
+    ...(peer.sentBytes === null || peer.through !== null ? [] : [`sent ${formatBytes(peer.sentBytes)}`]),
     ...(peer.state !== 'replicate' && peer.lastSeen !== null ? [`last seen ${new Date(peer.lastSeen).toISOString()}`] : []),
     ...(peer.caughtUpInMs !== null && peer.caughtUpInMs > 1_000 ? [`caught up in ${formatDuration(peer.caughtUpInMs)}`] : []),
   ];
@@ -106,6 +112,12 @@ function lagText({ lagRevisions, lagMs }: Pick<PeerView, 'lagRevisions' | 'lagMs
   if (lagRevisions === null) return 'lag unknown';
   const time = lagMs === null || lagRevisions === 0 ? '' : ` (${formatDuration(lagMs)})`;
   return `lag ${formatCount(lagRevisions)} revision${lagRevisions === 1 ? '' : 's'}${time}`;
+}
+
+/** What an absent relay will get when it is back. */
+function waitingText({ lagRevisions, since }: PeerView): string {
+  const waiting = lagRevisions === null ? '' : `, ${formatCount(lagRevisions)} revision${lagRevisions === 1 ? '' : 's'} wait for it`;
+  return `away since ${new Date(since).toISOString()}${waiting}`;
 }
 
 function coloured(state: string): string {

@@ -117,9 +117,16 @@ function addResyncs(registry: Registry, { producer, consumer }: Sources): void {
   producer?.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reasonWord(reason) }));
 }
 
+/** How the reasons begin that a wire or the producer gives. */
+const REASON_WORDS: readonly (readonly [beginning: string, word: string])[] = [
+  ['new secondary', 'new-secondary'],
+  ['retention has passed it by', 'topic-compacted'],
+  ['frames are missing', 'frames-missing'],
+];
+
 /** Reasons are sentences with positions in them; a label may only take a few values. */
 function reasonWord(reason: string | null): string {
-  return reason?.startsWith('new secondary') === true ? 'new-secondary' : 'journal-compacted';
+  return REASON_WORDS.find(([beginning]) => reason?.startsWith(beginning) === true)?.[1] ?? 'journal-compacted';
 }
 
 type Peer = ProducerView['peers'][number];

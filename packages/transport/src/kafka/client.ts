@@ -1,0 +1,96 @@
+import { type Socket, connect, isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Reporter } from '@evertree/core';
+import { Kafka, logLevel } from 'kafkajs';
+import type { ISocketFactory, KafkaConfig, LogEntry, SASLOptions } from 'kafkajs';
+import { registerCodecs } from './codecs.ts';
+import { DEFAULT_LIMITS } from './options.ts';
+import type { KafkaConnection, KafkaCredentials } from './options.ts';
+import { mendRequestQueue } from './request-queue.ts';
+
+const DEFAULT_CLIENT_ID = 'evertree';
+/** Until a broker's socket is there, TLS included. */
+const CONNECT_LIMIT_MS = 3_000;
+/** Until a broker has accepted the credentials; a token may have to be asked for. */
+const AUTHENTICATE_LIMIT_MS = 5_000;
+const KEEP_ALIVE_MS = 30_000;
+
+/** The client's own attempts: for what passes by itself (a leader is elected, a coordinator loads). A broker that is away is for the loops above. */
+const RETRY = Object.freeze({ retries: 4, initialRetryTime: 100, maxRetryTime: 500 });
+
+/** A Kafka client, from which producers, consumers and admins are made. */
+export interface KafkaClient extends Kafka {
+  /** Cuts all its connections at once: whatever waits for an answer fails now. For a client that is stuck, or its broker. */
+  abandon(): void;
+}
+
+/**
+ * A client for these brokers. It connects nowhere yet, and its log goes to `report`, at `debug`.
+ * @param answerMs what an answer of a broker may take, where the connection does not say (`request.timeout.ms`)
+ */
+export function createClient(connection: KafkaConnection, report: Reporter, answerMs: number = DEFAULT_LIMITS.answerMs): KafkaClient {
+  mendRequestQueue();
+  registerCodecs();
+  const sockets = new Set<Socket>();
+  const { tls, sasl } = connection;
+  const options: KafkaConfig = {
+    brokers: [...connection.brokers],
+    clientId: connection.clientId ?? DEFAULT_CLIENT_ID,
+    ...(tls === undefined ? {} : { ssl: tlsOptions(tls) }),
+    ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
+    connectionTimeout: CONNECT_LIMIT_MS,
+    authenticationTimeout: AUTHENTICATE_LIMIT_MS,
+    requestTimeout: connection.requestTimeoutMs ?? answerMs,
+    enforceRequestTimeout: true,
+    retry: RETRY,
+    socketFactory: keepSockets(sockets),
+    logLevel: logLevel.INFO,
+    logCreator: () => entry => report(reportOf(entry)),
+  };
+  return Object.assign(new Kafka(options), {
+    abandon() {
+      for (const socket of sockets) socket.destroy(new Error('the client was given up'));
+    },
+  });
+}
+
+function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {
+  return {
+    rejectUnauthorized: true,
+    ...(tls.authority === undefined ? {} : { ca: tls.authority }),
+    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+    ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
+    ...(tls.checkName ? {} : { checkServerIdentity: () => undefined }),
+  };
+}
+
+function saslOptions(sasl: KafkaCredentials): SASLOptions {
+  if (sasl.mechanism !== 'oauthbearer') return { ...sasl };
+  return { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: await sasl.token() }) };
+}
+
+/** As kafkajs makes its sockets, and remembered while they live. Small requests go out at once: each waits for the answer to the one before. */
+function keepSockets(sockets: Set<Socket>): ISocketFactory {
+  return ({ host, port, ssl, onConnect }) => {
+    // kafkajs passes undefined or null where its types promise options.
+    const secure = ssl as typeof ssl | null | undefined;
+    const servername = isIP(host) === 0 ? { servername: host } : {};
+    const socket = secure ? connectTls({ host, port, ...servername, ...secure }, onConnect) : connect({ host, port }, onConnect);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    socket.setNoDelay(true);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    return socket;
+  };
+}
+
+/** Only what is known to be harmless: the rest of an entry may hold what the broker answered, or stacks. */
+function reportOf({ namespace, log }: LogEntry): Parameters<Reporter>[0] {
+  const details = Object.fromEntries(
+    (['broker', 'error', 'topic', 'partition', 'groupId', 'memberId', 'retryCount'] as const)
+      .filter(name => ['string', 'number'].includes(typeof log[name]))
+      .map(name => [name, log[name] as unknown]),
+  );
+  return { level: 'debug', event: 'kafka-client', message: `${namespace === '' ? 'Kafka' : namespace}: ${log.message}`, details };
+}

@@ -1,0 +1,27 @@
+import { promisify } from 'node:util';
+import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import kafkajs from 'kafkajs';
+
+/** What a batch of records may unfold to; ours are a hundredth of it. Without a bound, a few kilobytes of somebody else's fill the memory. */
+const UNFOLDED_LIMIT_BYTES = 64 * 1024 * 1024;
+
+const bound = { maxOutputLength: UNFOLDED_LIMIT_BYTES };
+const { GZIP, ZSTD } = kafkajs.CompressionTypes;
+
+/** kafkajs hands over its encoder, whose bytes these are. */
+interface Encoder {
+  readonly buffer: Buffer;
+}
+
+function codec(compress: (bytes: Buffer) => Promise<Buffer>, decompress: (bytes: Buffer, options: typeof bound) => Promise<Buffer>) {
+  return () => ({
+    compress: ({ buffer }: Encoder) => compress(buffer),
+    decompress: (bytes: Buffer) => decompress(bytes, bound),
+  });
+}
+
+/** Lets kafkajs read and write zstd, and unfold nothing without a bound. */
+export function registerCodecs(): void {
+  kafkajs.CompressionCodecs[ZSTD] = codec(promisify(zstdCompress), promisify(zstdDecompress));
+  kafkajs.CompressionCodecs[GZIP] = codec(promisify(gzip), promisify(gunzip));
+}

@@ -185,6 +185,20 @@ describe('a secondary', () => {
   });
 });
 
+describe('a far end that is refused at each dial', () => {
+  it('is told of once, until it was taken', async () => {
+    const stranger = { stream: 'f'.repeat(32) };
+    for (let dial = 0; dial < 3; dial++) await primary.connect(primary.hello('b', -1, stranger));
+    const levels = () => primary.events('peer-lost').map(({ level }) => level);
+    expect(levels()).toEqual(['warn', 'debug', 'debug']);
+    const link = await primary.connect(primary.hello('b', -1));
+    await acknowledge(link, 'b', primary.ends.at(-1)!);
+    link.lose('lost');
+    await primary.connect(primary.hello('b', -1, stranger));
+    expect(levels().slice(3)).toEqual(['warn', 'warn']);
+  });
+});
+
 describe('the list of peers', () => {
   it('has a far end under its address until it says its name', async () => {
     expect(primary.producer.peers).toMatchObject([

@@ -45,6 +45,8 @@ export class Consumer implements AsyncDisposable {
   /** The furthest position that the primary was heard of at. */
   #heard: number | undefined;
   #lastError: string | null = null;
+  /** The last that was told to one who was turned away: the same at its next dial is no news. */
+  #refusal: string | undefined;
   #state: ConsumerState = 'listening';
   #since: number;
   #resyncs = 0;
@@ -171,7 +173,10 @@ export class Consumer implements AsyncDisposable {
   }
 
   #turnAway(link: Link, reason: CloseReason, error: EvertreeError): void {
-    this.#tell({ level: 'warn', event: 'primary-refused', message: error.message, details: { remote: link.remote, reason } });
+    const news = this.#refusal !== error.message;
+    this.#refusal = error.message;
+    const details = { remote: link.remote, reason };
+    this.#tell({ level: news ? 'warn' : 'debug', event: 'primary-refused', message: error.message, details });
     link.close(reason, error.message);
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
@@ -189,6 +194,7 @@ export class Consumer implements AsyncDisposable {
       quarantine: (error, bytes) => this.#quarantined(error, bytes),
     });
     this.#session = session;
+    this.#refusal = undefined;
     this.#primary = { site: hello.site, remote: link.remote, epoch: hello.position.epoch };
     this.#heard = hello.position.revision;
     this.#lastError = null;

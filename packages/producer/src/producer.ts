@@ -191,6 +191,7 @@ export class Producer implements AsyncDisposable {
   }
 
   #receive(link: Link, peer: Peer, message: Message): void {
+    if (message.type === 'acknowledge') this.#remotes.accepted(link);
     if (peer.isRelay && this.#readers.take({ site: peer.site, link }, message)) return;
     peer.receive(link, message);
   }
@@ -208,7 +209,7 @@ export class Producer implements AsyncDisposable {
     this.#readers.drop(hello.site);
     this.#remotes.identified(link, hello.site);
     this.#tell({
-      level: 'info',
+      level: this.#remotes.isSuspect(link) ? 'debug' : 'info',
       event: 'peer-linked',
       message: `${hello.site} (${hello.program}) is linked from ${link.remote}`,
       details: { site: hello.site, remote: link.remote, position: hello.position },
@@ -228,9 +229,10 @@ export class Producer implements AsyncDisposable {
 
   #closed(link: Link, peer: Peer | undefined, reason: CloseReason, explanation: string, byPeer: boolean): void {
     const site = peer?.site ?? link.remote;
-    this.#remotes.unlinked(link, `${reason}: ${explanation}`);
+    const news = this.#remotes.unlinked(link, reason, explanation);
+    const level = reason === 'going-away' || reason === 'replaced' ? 'info' : 'warn';
     this.#tell({
-      level: reason === 'going-away' || reason === 'replaced' ? 'info' : 'warn',
+      level: news ? level : 'debug',
       event: 'peer-lost',
       message: `the link to ${site} ended (${reason}): ${explanation}`,
       details: { site, remote: link.remote, reason, byPeer },

@@ -1,5 +1,8 @@
-import type { Clock, Link } from '@evertree/core';
+import type { Clock, CloseReason, Link } from '@evertree/core';
 import type { PeerStatus } from './status.ts';
+
+/** How links end that were taken. */
+const PASSING: ReadonlySet<CloseReason> = new Set(['going-away', 'replaced', 'silent', 'lost']);
 
 /** A far end by its address: what is known of it before it says its name. */
 interface Remote {
@@ -12,6 +15,8 @@ interface Remote {
   since: number;
   lastSeen: number | null;
   lastError: string | null;
+  /** How its last link ended, if it was turned away: the same again at the next dial is no news. */
+  turnedAway: string | undefined;
   /** It failed since its last link: told once. */
   failing: boolean;
 }
@@ -39,14 +44,29 @@ export class Remotes {
     remote.lastError = null;
   }
 
-  unlinked(link: Link, explanation: string): void {
+  /** A link that was turned away before, and so perhaps is again. */
+  isSuspect(link: Link): boolean {
+    return this.#at(link.remote).turnedAway !== undefined;
+  }
+
+  /** The far end takes part: however its link ends is news again. */
+  accepted(link: Link): void {
+    this.#at(link.remote).turnedAway = undefined;
+  }
+
+  /** @returns whether this is news, and not the same refusal again */
+  unlinked(link: Link, reason: CloseReason, what: string): boolean {
+    const explanation = `${reason}: ${what}`;
     const remote = this.#at(link.remote);
-    if (remote.link !== link) return;
+    const news = remote.turnedAway !== explanation;
+    if (remote.link !== link) return news;
+    if (!PASSING.has(reason)) remote.turnedAway = explanation;
     remote.link = undefined;
     remote.since = this.#clock.now();
     remote.lastSeen = link.lastSeen;
     remote.lastError = explanation;
     if (!remote.configured) this.#remotes.delete(remote.address);
+    return news;
   }
 
   /** @returns whether this is news, and not one more of a row of failures */
@@ -98,7 +118,17 @@ export class Remotes {
 
   #create(address: string, configured: boolean): Remote {
     const since = this.#clock.now();
-    return { address, configured, site: undefined, link: undefined, since, lastSeen: null, lastError: null, failing: false };
+    return {
+      address,
+      configured,
+      site: undefined,
+      turnedAway: undefined,
+      link: undefined,
+      since,
+      lastSeen: null,
+      lastError: null,
+      failing: false,
+    };
   }
 }
 

@@ -2,7 +2,7 @@ import { type Socket, connect, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Reporter } from '@evertree/core';
 import { Kafka, logLevel } from 'kafkajs';
-import type { ISocketFactory, KafkaConfig, LogEntry, SASLOptions } from 'kafkajs';
+import type { ISocketFactoryArgs, KafkaConfig, LogEntry, SASLOptions } from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
 import { DEFAULT_LIMITS } from './options.ts';
 import type { KafkaConnection, KafkaCredentials } from './options.ts';
@@ -14,13 +14,18 @@ const CONNECT_LIMIT_MS = 3_000;
 /** Until a broker has accepted the credentials; a token may have to be asked for. */
 const AUTHENTICATE_LIMIT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
+const ABANDONED = 'the client was given up';
 
 /** The client's own attempts: for what passes by itself (a leader is elected, a coordinator loads). A broker that is away is for the loops above. */
 const RETRY = Object.freeze({ retries: 4, initialRetryTime: 100, maxRetryTime: 500 });
 
 /** A Kafka client, from which producers, consumers and admins are made. */
 export interface KafkaClient extends Kafka {
-  /** Cuts all its connections at once: whatever waits for an answer fails now. For a client that is stuck, or its broker. */
+  /**
+   * Cuts all its connections at once and makes no more: whatever waits for an answer fails now, what is being tried again within a
+   * second or two. For a client that is stuck, or whose connecting failed: kafkajs takes a broker that did not answer its first
+   * request for connected from then on.
+   */
   abandon(): void;
 }
 
@@ -31,7 +36,7 @@ export interface KafkaClient extends Kafka {
 export function createClient(connection: KafkaConnection, report: Reporter, answerMs: number = DEFAULT_LIMITS.answerMs): KafkaClient {
   mendRequestQueue();
   registerCodecs();
-  const sockets = new Set<Socket>();
+  const sockets = new Sockets();
   const { tls, sasl } = connection;
   const options: KafkaConfig = {
     brokers: [...connection.brokers],
@@ -43,15 +48,11 @@ export function createClient(connection: KafkaConnection, report: Reporter, answ
     requestTimeout: connection.requestTimeoutMs ?? answerMs,
     enforceRequestTimeout: true,
     retry: RETRY,
-    socketFactory: keepSockets(sockets),
+    socketFactory: socket => sockets.connect(socket),
     logLevel: logLevel.INFO,
     logCreator: () => entry => report(reportOf(entry)),
   };
-  return Object.assign(new Kafka(options), {
-    abandon() {
-      for (const socket of sockets) socket.destroy(new Error('the client was given up'));
-    },
-  });
+  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon() });
 }
 
 function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {
@@ -70,19 +71,28 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
   return { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: await sasl.token() }) };
 }
 
-/** As kafkajs makes its sockets, and remembered while they live. Small requests go out at once: each waits for the answer to the one before. */
-function keepSockets(sockets: Set<Socket>): ISocketFactory {
-  return ({ host, port, ssl, onConnect }) => {
-    // kafkajs passes undefined or null where its types promise options.
-    const secure = ssl as typeof ssl | null | undefined;
+/** Makes sockets as kafkajs does, and knows those that live. Small requests go out at once: each waits for the answer to the one before. */
+class Sockets {
+  readonly #living = new Set<Socket>();
+  #abandoned = false;
+
+  connect({ host, port, ssl, onConnect }: ISocketFactoryArgs): Socket {
+    if (this.#abandoned) throw new Error(ABANDONED);
+    // kafkajs passes null where its types promise options.
+    const tls = ssl as typeof ssl | null;
     const servername = isIP(host) === 0 ? { servername: host } : {};
-    const socket = secure ? connectTls({ host, port, ...servername, ...secure }, onConnect) : connect({ host, port }, onConnect);
+    const socket = tls === null ? connect({ host, port }, onConnect) : connectTls({ host, port, ...servername, ...tls }, onConnect);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.setNoDelay(true);
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    this.#living.add(socket);
+    socket.once('close', () => this.#living.delete(socket));
     return socket;
-  };
+  }
+
+  abandon(): void {
+    this.#abandoned = true;
+    for (const socket of this.#living) socket.destroy(new Error(ABANDONED));
+  }
 }
 
 /** Only what is known to be harmless: the rest of an entry may hold what the broker answered, or stacks. */
@@ -92,5 +102,5 @@ function reportOf({ namespace, log }: LogEntry): Parameters<Reporter>[0] {
       .filter(name => ['string', 'number'].includes(typeof log[name]))
       .map(name => [name, log[name] as unknown]),
   );
-  return { level: 'debug', event: 'kafka-client', message: `${namespace === '' ? 'Kafka' : namespace}: ${log.message}`, details };
+  return { level: 'debug', event: 'kafka-client', message: namespace ? `${namespace}: ${log.message}` : log.message, details };
 }

@@ -16,8 +16,9 @@ const AUTHENTICATE_LIMIT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
 const ABANDONED = 'the client was given up';
 
-/** The client's own attempts: for what passes by itself (a leader is elected, a coordinator loads). A broker that is away is for the loops above. */
-const RETRY = Object.freeze({ retries: 4, initialRetryTime: 100, maxRetryTime: 500 });
+/** The client's own attempts take a second at most, and get to each broker named: its back-off must not outlive an outage. The loops above go on. */
+const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
+const RETRIES = 4;
 
 /** A Kafka client, from which producers, consumers and admins are made. */
 export interface KafkaClient extends Kafka {
@@ -47,7 +48,7 @@ export function createClient(connection: KafkaConnection, report: Reporter, answ
     authenticationTimeout: AUTHENTICATE_LIMIT_MS,
     requestTimeout: connection.requestTimeoutMs ?? answerMs,
     enforceRequestTimeout: true,
-    retry: RETRY,
+    retry: { ...RETRY, retries: Math.max(RETRIES, connection.brokers.length - 1) },
     socketFactory: socket => sockets.connect(socket),
     logLevel: logLevel.INFO,
     logCreator: () => entry => report(reportOf(entry)),

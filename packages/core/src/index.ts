@@ -1,6 +1,6 @@
 export { emptyDigest } from './tree/digest.ts';
 export * from './frames/change-set.ts';
-export { decodeChangeSets } from './frames/collect-sink.ts';
+export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';
 export { Commit, type CommitOptions } from './transactions/commit.ts';
 export * from './seams/disk.ts';
 export type { Boundary } from './store/durability.ts';

@@ -6,7 +6,7 @@ import { exportValue, importValue, sameValue } from '../tree/content.ts';
 import { emptyDigest } from '../tree/digest.ts';
 import { applyFrame, replayFrame } from './frame-application.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { frameBody, FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import { frameBody, FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, readFrameHeader, sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import type { Path } from '../tree/path.ts';
 import { ORIGIN } from '../position.ts';
 import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
@@ -109,6 +109,14 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
       { revision: 3, time: 100, author: 'me', operations: [{ type: 'delete', path: ['a', '/', '~'] }] },
       { revision: 4, time: 100, author: 'me', operations: [{ type: 'put', path: ['a', '/', 'z'], value: -1.5 }] },
     ]);
+  });
+
+  it('tell their header from their first bytes', () => {
+    const [, frame] = frames(new Tree(), [[{ path: ['a'], value: 'x'.repeat(500), pin: false }]], codec);
+    const { header, bytes } = frame!;
+    expect(readFrameHeader(bytes.subarray(0, 200))).toEqual(header);
+    expect(() => readFrameHeader(bytes.subarray(0, 100))).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
+    expect(() => readFrameHeader(bytes.subarray(1))).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
   it('leave the tree as it was when the digest after them is another', () => {

@@ -115,6 +115,15 @@ export function frameLength(bytes: Uint8Array): number {
   return length;
 }
 
+/**
+ * The header of the frame that begins in `bytes`; body and checksum are not looked at, and need not be there whole.
+ * @throws EvertreeError FORMAT_INVALID, FORMAT_UNSUPPORTED
+ */
+export function readFrameHeader(bytes: Uint8Array): FrameHeader {
+  frameLength(bytes);
+  return parseHeader(asBuffer(bytes));
+}
+
 /** The frame's encoded change sets. */
 export function frameBody(frame: Frame): Buffer {
   return asBuffer(frame.bytes).subarray(FRAME_HEADER_BYTES, frame.bytes.length - FRAME_CHECKSUM_BYTES);

@@ -4,7 +4,7 @@ import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter, Role } fr
 import type { WebSocket } from 'ws';
 import { printable } from '../wire/text.ts';
 import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { Heartbeat } from '../wire/heartbeat.ts';
 import { Inbox, VersionMismatch } from './inbox.ts';
 import { encodeMessage } from './messages.ts';
 import type { WireLimits } from './options.ts';

@@ -14,6 +14,10 @@ describe('back-off', () => {
     expect(waits(new Backoff(60_000, even(0.5)), 3)).toEqual([60_000, 60_000, 60_000]);
   });
 
+  test('grows to a limit of its own, where there is one', () => {
+    expect(waits(new Backoff(100, even(0.5), 300), 5)).toEqual([100, 150, 225, 300, 300]);
+  });
+
   test('varies by a fifth either way', () => {
     expect(waits(new Backoff(1000, even(0)), 2)).toEqual([800, 1200]);
     expect(waits(new Backoff(1000, even(0.999_999)), 2)).toEqual([1200, 1800]);

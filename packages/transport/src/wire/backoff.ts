@@ -16,9 +16,10 @@ export class Backoff {
   readonly #random: Random;
   #nextMs: number;
 
-  constructor(intervalMs: number, random: Random) {
+  /** @param mostMs the longest wait, if it is not 30 intervals or 30 s */
+  constructor(intervalMs: number, random: Random, mostMs: number = Math.min(intervalMs * MOST_INTERVALS, LONGEST_MS)) {
     this.#intervalMs = intervalMs;
-    this.#mostMs = Math.max(intervalMs, Math.min(intervalMs * MOST_INTERVALS, LONGEST_MS));
+    this.#mostMs = Math.max(intervalMs, mostMs);
     this.#random = random;
     this.#nextMs = intervalMs;
   }

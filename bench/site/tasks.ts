@@ -142,12 +142,6 @@ export class SiteTasks {
     return shares(shape, count, perFrame);
   }
 
-  async close(): Promise<void> {
-    await this.#producer?.close();
-    await this.#consumer?.close();
-    await this.#store?.close();
-  }
-
   get #opened(): Store {
     if (this.#store === undefined) throw new Error('the site is not open');
     return this.#store;

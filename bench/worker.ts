@@ -1,0 +1,69 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** What a process does when it is asked: every method can be called from the process that started it. */
+type Tasks<T> = { readonly [Name in keyof T]: (...args: never[]) => Promise<unknown> };
+
+interface Call {
+  readonly id: number;
+  readonly task: string;
+  readonly args: readonly unknown[];
+}
+
+type Answer = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: string };
+
+/** A process of its own that does tasks: its file calls `serve`. */
+export class Worker<T extends Tasks<T>> {
+  readonly #process: ChildProcess;
+  readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
+  #next = 0;
+  #ended = false;
+
+  constructor(file: URL) {
+    this.#process = fork(fileURLToPath(file), [], { execArgv: ['--expose-gc'], serialization: 'advanced' });
+    this.#process.on('message', (answer: Answer) => this.#settle(answer));
+    this.#process.once('exit', (code, signal) => this.#fail(new Error(`a contestant's process ended (${signal ?? code})`)));
+  }
+
+  call<Name extends keyof T & string>(task: Name, ...args: Parameters<T[Name]>): ReturnType<T[Name]> {
+    const id = this.#next++;
+    const call = Promise.withResolvers<unknown>();
+    this.#calls.set(id, call);
+    this.#process.send({ id, task, args } satisfies Call);
+    return call.promise as ReturnType<T[Name]>;
+  }
+
+  async kill(): Promise<void> {
+    if (this.#ended) return;
+    const exited = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await exited;
+  }
+
+  #settle(answer: Answer): void {
+    const call = this.#calls.get(answer.id);
+    this.#calls.delete(answer.id);
+    if ('error' in answer) call?.reject(new Error(answer.error));
+    else call?.resolve(answer.result);
+  }
+
+  #fail(error: Error): void {
+    this.#ended = true;
+    for (const call of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+  }
+}
+
+/** Does what the process that started this one asks for over the IPC channel, and ends with it. */
+export function serve<T extends Tasks<T>>(tasks: T): void {
+  process.on('disconnect', () => process.exit());
+  process.on('message', ({ id, task, args }: Call) => {
+    const run = (tasks[task as keyof T] as unknown as (...given: readonly unknown[]) => Promise<unknown>).bind(tasks);
+    run(...args).then(
+      result => process.send?.({ id, result } satisfies Answer),
+      (error: unknown) =>
+        process.send?.({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) } satisfies Answer),
+    );
+  });
+}

@@ -1,4 +1,4 @@
-import type { Consumer, OpenStoreOptions, Position, Producer, Store } from 'evertree';
+import type { OpenStoreOptions, Position, Producer, Store } from 'evertree';
 import { openStore, startConsumer, startProducer } from 'evertree';
 import { now } from '../clock.ts';
 import { type Shape, picks } from '../shape.ts';
@@ -35,7 +35,6 @@ export interface Peer {
 export class SiteTasks {
   #store: Store | undefined;
   #producer: Producer | undefined;
-  #consumer: Consumer | undefined;
   #paths: string[][] = [];
   #probe: StallProbe | undefined;
   #profiler: Profiler | undefined;
@@ -66,7 +65,7 @@ export class SiteTasks {
   }
 
   async follow(port: number): Promise<void> {
-    this.#consumer = await startConsumer(this.#opened, { 'netty-consumer': { 'listening-port': port } });
+    await startConsumer(this.#opened, { 'netty-consumer': { 'listening-port': port } });
   }
 
   /** Commits one leaf at a time, as fast as commits become durable at the secondary, or here where there is none. */

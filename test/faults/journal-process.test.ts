@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,6 +62,11 @@ describe('a directory that can not be used', () => {
     await writeFile(path, '');
     const refused = await thrown(() => open(path));
     expect(refused).toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining(path) });
+  });
+
+  test.runIf(existsSync('/proc/self'))('because its file system takes no directories', async () => {
+    const path = '/proc/evertree/site';
+    expect(await thrown(() => open(path))).toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining(path) });
   });
 
   test('because somebody wrote into its lock', async () => {

@@ -224,6 +224,8 @@ describe('a JSON body that contradicts its header', () => {
     ['has none', frame!, { changes: [] }],
     ['begins an epoch without a word', epoch!, { ...begins, epoch: undefined }],
     ['begins an epoch of nobody', epoch!, { ...begins, epoch: { reason: 'test' } }],
+    ['has an operation of no known type', frame!, { changes: [{ time: 1, operations: [['move', '/a', 1]] }] }],
+    ['puts nothing', frame!, { changes: [{ time: 1, operations: [['put', '/a']] }] }],
   ])('is refused: it %s', (_, { header }, body) => {
     const altered = sealFrame(header, Buffer.from(JSON.stringify(body)));
     expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));

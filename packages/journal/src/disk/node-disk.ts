@@ -84,7 +84,7 @@ class NodeDisk implements Disk {
       await this.#make();
       await fs.promises.access(this.#directory, fs.constants.R_OK | fs.constants.W_OK | fs.constants.X_OK);
     } catch (error) {
-      const problem = `the directory ${this.#directory} can't be used (${errorCode(error)}: ${asError(error).message}); make it writable, or choose another`;
+      const problem = `the directory ${this.#directory} can't be used (${asError(error).message}); make it writable, or choose another`;
       throw new EvertreeError('STORAGE_FAILED', problem, { directory: this.#directory }, error);
     }
     return lockDirectory(this.#directory);
@@ -92,13 +92,32 @@ class NodeDisk implements Disk {
 
   /** Makes the directory, and the names on the way to it durable. */
   async #make(): Promise<void> {
-    const first = await fs.promises.mkdir(this.#directory, { recursive: true });
-    if (first === undefined) return;
-    for (let made = this.#directory; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
+    for (const missing of missingDirectories(this.#directory)) {
+      await makeOne(missing);
+      await syncPath(dirname(missing));
+    }
+    const found = await fs.promises.stat(this.#directory);
+    if (!found.isDirectory()) throw new Error('it is a file');
   }
 
   #path(path: string): string {
     return join(this.#directory, path);
+  }
+}
+
+/** What has to be made, outermost first. Node's own recursive mkdir never returns where a file system takes no directories, such as /proc. */
+function missingDirectories(directory: string): string[] {
+  const missing: string[] = [];
+  for (let path = directory; !fs.existsSync(path); path = dirname(path)) missing.unshift(path);
+  return missing;
+}
+
+/** Another process may make it at the same time. */
+async function makeOne(directory: string): Promise<void> {
+  try {
+    await fs.promises.mkdir(directory);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -35,11 +35,17 @@ export interface KafkaClient extends Kafka {
  * @param answerMs what an answer of a broker may take, where the connection does not say (`request.timeout.ms`)
  */
 export function createClient(connection: KafkaConnection, report: Reporter, answerMs: number = DEFAULT_LIMITS.answerMs): KafkaClient {
+  const sockets = new Sockets();
+  const options = clientOptions(connection, report, answerMs, sockets);
+  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon() });
+}
+
+/** What kafkajs is told. */
+export function clientOptions(connection: KafkaConnection, report: Reporter, answerMs: number, sockets: Sockets) {
   mendRequestQueue();
   registerCodecs();
-  const sockets = new Sockets();
   const { tls, sasl } = connection;
-  const options: KafkaConfig = {
+  return {
     brokers: [...connection.brokers],
     clientId: connection.clientId ?? DEFAULT_CLIENT_ID,
     ...(tls === undefined ? {} : { ssl: tlsOptions(tls) }),
@@ -52,8 +58,7 @@ export function createClient(connection: KafkaConnection, report: Reporter, answ
     socketFactory: socket => sockets.connect(socket),
     logLevel: logLevel.INFO,
     logCreator: () => entry => report(reportOf(entry)),
-  };
-  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon() });
+  } satisfies KafkaConfig;
 }
 
 function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {
@@ -73,7 +78,7 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
 }
 
 /** Makes sockets as kafkajs does, and knows those that live. Small requests go out at once: each waits for the answer to the one before. */
-class Sockets {
+export class Sockets {
   readonly #living = new Set<Socket>();
   #abandoned = false;
 

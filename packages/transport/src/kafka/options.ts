@@ -102,7 +102,7 @@ export interface PublishOptions extends KafkaWireOptions {
 
 /** A secondary's end. */
 export interface SubscribeOptions extends KafkaWireOptions {
-  /** `group.id`: a prefix. The site reads as `<group.id>.<site>.<incarnation>`, and commits offsets, for people's dashboards, as `<group.id>.<site>`. */
+  /** `group.id`: a prefix. Offsets are committed, for people's dashboards, as `<group.id>.<site>`; reading needs no group. */
   readonly groupId: string;
   /** `auto.commit.interval.ms`: how often offsets are committed for dashboards; undefined (`enable.auto.commit: false`): never. */
   readonly commitMs?: number | undefined;
@@ -115,9 +115,6 @@ export interface SubscribeOptions extends KafkaWireOptions {
         readonly partitionBytes?: number | undefined;
       }
     | undefined;
-  /** `session.timeout.ms`, `heartbeat.interval.ms` of the group. */
-  readonly sessionTimeoutMs?: number | undefined;
-  readonly groupHeartbeatMs?: number | undefined;
   /** `isolation.level: read_uncommitted`; default false. */
   readonly readUncommitted?: boolean | undefined;
 }

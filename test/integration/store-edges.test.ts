@@ -87,6 +87,19 @@ describe('a burst that goes on turn after turn', () => {
     expect(revision).toBeGreaterThan(40);
     expect((await framesOf(journal)).length).toBeLessThan(revision / 3);
   });
+
+  it('gathers anew behind a frame that was full', async () => {
+    const clock = { ...systemClock, monotonic: () => 0 };
+    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 75_000 } });
+    for (let turn = 0; turn < 8; turn++) {
+      for (let put = 0; put < 5; put++) store.put(`/${put}`, `${turn}`.repeat(10_000));
+      await setImmediate();
+    }
+    const counts = (await framesOf(journal)).map(({ header }) => header.count);
+    // The first one begins the epoch.
+    expect(counts.slice(0, 6)).toEqual([1, 8, 8, 8, 8, 8]);
+  });
 });
 
 describe('a journal whose frames make another tree than they tell of', () => {

@@ -34,13 +34,19 @@ export class FrameSchedule {
   committed(): void {
     if (!this.#scheduled) {
       this.#scheduled = true;
-      this.#since = this.#clock.monotonic();
-      this.#bytesBefore = 0;
+      this.#begin();
       this.#clock.soon(this.#turnOver);
     }
     if (this.#history.openBytes < this.#limits.frameBytes) return;
     this.#cut();
+    this.#begin();
     if (this.#journal.pendingBytes > this.#limits.pendingBytes) this.#flushSync();
+  }
+
+  /** A frame begins. */
+  #begin(): void {
+    this.#since = this.#clock.monotonic();
+    this.#bytesBefore = 0;
   }
 
   /** Cuts what is open, where the journal still takes it. */

@@ -32,7 +32,7 @@ describe('a commit', () => {
     store.on('advanced', () => {
       if (heard++ === 0) store.put('/reaction', 1);
     });
-    const commit = store.put('/long', 'x'.repeat(200_000));
+    const commit = store.put('/long', 'x'.repeat(300_000));
     expect(commit.position.revision).toBe(3);
     expect(store.position.revision).toBe(4);
   });
@@ -80,7 +80,7 @@ describe('a burst that goes on turn after turn', () => {
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 10_000_000 } });
     for (let turn = 0; turn < 60; turn++) {
       store.put(`/${turn}`, 'x'.repeat(10_000));
-      elapsedMs += 0.5;
+      elapsedMs += 1;
       await setImmediate();
     }
     const { revision } = journal.last;

@@ -25,7 +25,7 @@ import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 
 /** Room a body starts with, in bytes. */
-const FIRST_CAPACITY = 128 * 1024;
+const FIRST_CAPACITY = 256 * 1024;
 /** A writer's buffer that grew beyond this, in bytes, is given up when the body is taken. */
 const KEPT_CAPACITY = 1024 * 1024;
 

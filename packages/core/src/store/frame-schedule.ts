@@ -5,7 +5,7 @@ import type { StoreLimits } from './store-limits.ts';
 
 /** A frame gathers for more turns once it has so many bytes after one, and no longer than so many milliseconds. */
 const GATHER_BYTES = 8 * 1024;
-const GATHER_MS = 8;
+const GATHER_MS = 16;
 
 /**
  * When a frame is cut: as one is full; else once the turn that committed is over and no group is being written. Where turn after turn

@@ -22,7 +22,8 @@ export interface StoreLimits {
 
 const DEFAULTS: StoreLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
-  frameBytes: 128 * 1024,
+  // With its last change set and its header below the 256 KiB from which on frames travel in parts.
+  frameBytes: 240 * 1024,
   changeSetBytes: 64 * 1024 * 1024,
   listenerBatches: 1_000,
 });

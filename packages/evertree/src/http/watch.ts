@@ -185,6 +185,6 @@ class DecodedFrames {
   }
 }
 
-const KEPT_FRAMES = 16;
+const KEPT_FRAMES = 8;
 /** Larger ones are decoded by each watch. */
-const KEPT_FRAME_BYTES = 128 * 1024;
+const KEPT_FRAME_BYTES = 256 * 1024;

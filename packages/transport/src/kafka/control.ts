@@ -29,7 +29,8 @@ const siteSchema = z.object({
   closing: closing.optional(),
 });
 const positionsSchema = z.object({ applied: positionSchema, durable: positionSchema });
-const wantSchema = z.object({ after: positionSchema, reason: z.string() });
+/** `tried`: the newest snapshot that was announced when it was written, and could not be used. */
+const wantSchema = z.object({ after: positionSchema, reason: z.string(), tried: hex(16).nullable().default(null) });
 
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
 /** The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes on after it. */

@@ -1,1 +1,2 @@
 export type { KafkaConnection, KafkaCredentials, KafkaLimits, KafkaWireOptions, PublishOptions, SubscribeOptions } from './options.ts';
+export { subscribeTransport } from './subscribe/subscriber.ts';

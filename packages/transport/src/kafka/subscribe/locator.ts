@@ -1,0 +1,137 @@
+import { formatPosition, samePosition } from '@evertree/core';
+import type { ExactPosition, FrameHeader } from '@evertree/core';
+import type { SnapshotRecord } from '../control.ts';
+import type { Watermarks } from '../partition-reader.ts';
+
+/** What is known when a site's place in a topic is looked for. */
+export interface Situation {
+  readonly topic: string;
+  readonly bounds: Watermarks;
+  /** Null where the site holds nothing yet. */
+  readonly stream: string | null;
+  readonly position: ExactPosition;
+  /** The record at which the site's last frame stood, if it came from this topic. */
+  readonly known: bigint | undefined;
+  /** The first record that is not older than the site's last frame; `bounds.high` where all are older, undefined where its time is not known. */
+  readonly byTime: bigint | undefined;
+  /** The newest whole snapshot, if it is still there and was not tried in vain. */
+  readonly snapshot: SnapshotRecord | undefined;
+  /** Where the primary said that it stands. */
+  readonly primary: ExactPosition;
+  /** Looking again does not help any more: frames are missing in the topic before this position. */
+  readonly missingBefore?: ExactPosition | undefined;
+}
+
+export type Step =
+  /** Read from there, and tell what the first frame says. */
+  | { readonly kind: 'look'; readonly offset: bigint }
+  /** The frame looked at, and what follows it. */
+  | { readonly kind: 'follow' }
+  /** The topic holds nothing that this site could go on with: what comes next, if it follows. `short`: the primary has more than the topic. */
+  | { readonly kind: 'await'; readonly offset: bigint; readonly short: string | undefined }
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotRecord; readonly reason: string }
+  /** Only a snapshot that is not there yet helps. */
+  | { readonly kind: 'want'; readonly reason: string };
+
+interface Candidate {
+  readonly origin: 'known' | 'time' | 'tail' | 'beginning';
+  readonly offset: bigint;
+}
+
+/**
+ * Records before a topic's end at which a whole frame begins in all likelihood: more than the largest frame has parts.
+ */
+const TAIL_RECORDS = 2048n;
+
+/**
+ * Finds a site's place in a topic: PROTOCOL.md, «A secondary». Offsets only say where to look; what the frame there says decides.
+ * Pure: the caller reads.
+ */
+export class Locator {
+  readonly #situation: Situation;
+  readonly #candidates: Candidate[];
+  /** What the topic's first frame follows, once it was looked at. */
+  #beginsAfter: ExactPosition | undefined;
+  #looking: Candidate | undefined;
+  #surprise: string | undefined;
+
+  constructor(situation: Situation) {
+    this.#situation = situation;
+    this.#candidates = situation.missingBefore === undefined && !this.#prefersSnapshot ? candidates(situation) : [];
+  }
+
+  /** What was found where the site's last frame had stood and something else stands now; undefined while that is as it was. */
+  get surprise(): string | undefined {
+    return this.#surprise;
+  }
+
+  first(): Step {
+    return this.#next();
+  }
+
+  /** @param header of the first frame at the offset that was to be looked at; undefined when none is there up to the topic's end */
+  judge(header: FrameHeader | undefined): Step {
+    const { position, topic, bounds } = this.#situation;
+    if (this.#looking?.origin === 'known' && (header === undefined || !samePosition(header.last, position))) {
+      const found = header === undefined ? 'nothing' : `the frame that ends at ${formatPosition(header.last)}`;
+      this.#surprise = `${topic} holds ${found} where the frame that ends at ${formatPosition(position)} stood: it was made anew, or its offsets were reset`;
+    }
+    if (header !== undefined && header.base.revision <= position.revision) return { kind: 'follow' };
+    if (this.#looking?.offset === bounds.low) this.#beginsAfter = header?.base;
+    return this.#next();
+  }
+
+  get #prefersSnapshot(): boolean {
+    const { position, stream } = this.#situation;
+    return (stream === null || position.revision === 0) && this.#usable !== undefined;
+  }
+
+  get #usable(): SnapshotRecord | undefined {
+    const { snapshot, stream, position, bounds } = this.#situation;
+    if (snapshot === undefined || (stream !== null && snapshot.header.stream !== stream)) return undefined;
+    const follow = BigInt(snapshot.follow);
+    const leadsOn = follow >= bounds.low && follow <= bounds.high;
+    return leadsOn && snapshot.header.position.revision >= position.revision ? snapshot : undefined;
+  }
+
+  #next(): Step {
+    const candidate = this.#candidates.shift();
+    this.#looking = candidate;
+    if (candidate !== undefined) return { kind: 'look', offset: candidate.offset };
+    const reason = this.#reason();
+    if (reason === undefined) return { kind: 'await', offset: this.#situation.bounds.high, short: undefined };
+    const snapshot = this.#usable;
+    if (snapshot !== undefined) return { kind: 'snapshot', snapshot, reason };
+    const nothingThere = this.#beginsAfter === undefined && this.#situation.missingBefore === undefined;
+    // The primary may be about to fill the topic: a moment's patience spares it a snapshot.
+    return nothingThere ? { kind: 'await', offset: this.#situation.bounds.high, short: reason } : { kind: 'want', reason };
+  }
+
+  /** Why only a snapshot helps, in plain words; undefined when nothing is missing. */
+  #reason(): string | undefined {
+    const { topic, position, primary, missingBefore, stream } = this.#situation;
+    const here = formatPosition(position);
+    if (this.#prefersSnapshot) return 'new secondary: it holds nothing yet';
+    if (missingBefore !== undefined) return `frames are missing: in ${topic} between ${here} and ${formatPosition(missingBefore)}`;
+    if (this.#beginsAfter !== undefined) {
+      const where = stream === null ? 'holds nothing yet' : `stands at ${here}`;
+      return `retention has passed it by: ${topic} begins after ${formatPosition(this.#beginsAfter)}, this site ${where}`;
+    }
+    if (primary.revision <= position.revision) return undefined;
+    return `frames are missing: ${topic} holds none of this stream, this site stands at ${here}, the primary at ${formatPosition(primary)}`;
+  }
+}
+
+function candidates({ bounds, known, byTime }: Situation): Candidate[] {
+  const { low, high } = bounds;
+  const found: Candidate[] = [];
+  const add = (origin: Candidate['origin'], offset: bigint) => {
+    if (offset >= low && offset < high && found.every(each => each.offset !== offset)) found.push({ origin, offset });
+  };
+  if (known !== undefined) add('known', known);
+  if (byTime !== undefined && byTime < high) add('time', byTime);
+  // Everything there is older than what the site holds, so its place is at the end.
+  else if (byTime !== undefined) add('tail', high - TAIL_RECORDS > low ? high - TAIL_RECORDS : low);
+  add('beginning', low);
+  return found;
+}

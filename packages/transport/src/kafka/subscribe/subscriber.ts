@@ -1,0 +1,100 @@
+import { EvertreeError } from '@evertree/core';
+import type { Transport, TransportEvents } from '@evertree/core';
+import { Backoff } from '../../wire/backoff.ts';
+import { explain } from '../failures.ts';
+import { DEFAULT_LIMITS } from '../options.ts';
+import type { KafkaLimits, SubscribeOptions } from '../options.ts';
+import { Subscription } from './subscription.ts';
+
+/** What lasts is tried again this seldom: somebody has to change something first. */
+const LASTING_RETRY_MS = 30_000;
+const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
+
+/**
+ * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary of it in the control
+ * topic. `open` resolves as soon as it has begun to try; it tries for ever, unless the brokers refuse this user from the beginning.
+ */
+export function subscribeTransport(options: SubscribeOptions): Transport {
+  return new Subscriber(options);
+}
+
+class Subscriber implements Transport {
+  readonly remotes: readonly string[];
+  readonly #options: SubscribeOptions;
+  readonly #limits: KafkaLimits;
+  readonly #backoff: Backoff;
+  /** Kept for as long as this end lives: a snapshot that is not whole does not become so. */
+  readonly #spoilt = new Set<string>();
+  #events: TransportEvents | undefined;
+  #subscription: Subscription | undefined;
+  #wait: Disposable | undefined;
+  #served = false;
+  #closed = false;
+  #closing: Promise<void> = Promise.resolve();
+
+  constructor(options: SubscribeOptions) {
+    this.#options = options;
+    this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+    this.#backoff = new Backoff(this.#limits.retryMs, options.random, this.#limits.retryMostMs);
+    this.remotes = [`kafka://${options.connection.brokers[0] ?? ''}/${options.topic}`];
+  }
+
+  open(events: TransportEvents): Promise<void> {
+    this.#events = events;
+    this.#begin(events);
+    return Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wait?.[Symbol.dispose]();
+    await Promise.all([this.#subscription?.close(undefined), this.#closing]);
+  }
+
+  #begin(events: TransportEvents): void {
+    const subscription: Subscription = new Subscription({
+      options: this.#options,
+      limits: this.#limits,
+      remote: this.remotes[0]!,
+      events,
+      spoilt: this.#spoilt,
+      lived: () => this.#backoff.reset(),
+      broken: error => this.#again(subscription, error),
+    });
+    this.#subscription = subscription;
+    void this.#open(subscription);
+  }
+
+  async #open(subscription: Subscription): Promise<void> {
+    try {
+      await subscription.open();
+      this.#served = true;
+    } catch (error) {
+      this.#again(subscription, error);
+    }
+  }
+
+  /** Gives up a life that the broker ended, and plans the next. */
+  #again(subscription: Subscription, cause: unknown): void {
+    if (subscription !== this.#subscription) return;
+    this.#subscription = undefined;
+    const { error, lasting } = this.#explain(cause);
+    this.#closing = subscription.close(error.message);
+    if (this.#closed) return;
+    if (lasting && !this.#served) return this.#events?.failed(this.remotes[0]!, error, Infinity);
+    const retryInMs = lasting ? LASTING_RETRY_MS : this.#backoff.next();
+    this.#wait = this.#options.clock.after(retryInMs, () => this.#begin(this.#events!));
+    this.#events?.failed(this.remotes[0]!, error, retryInMs);
+  }
+
+  #explain(cause: unknown): { readonly error: EvertreeError; readonly lasting: boolean } {
+    const { topic, connection } = this.#options;
+    if (!isUnknownTopic(cause)) return explain(cause, connection);
+    const message = `${topic}, ${topic}.control and ${topic}.snapshot are not all there yet on ${connection.brokers.join(', ')}: the primary makes them when it starts`;
+    return { lasting: false, error: new EvertreeError('NOT_FOUND', message, { topic }, cause) };
+  }
+}
+
+function isUnknownTopic(error: unknown): boolean {
+  return error instanceof Error && 'type' in error && error.type === UNKNOWN_TOPIC;
+}

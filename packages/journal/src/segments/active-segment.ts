@@ -32,7 +32,11 @@ const PREALLOCATION_LIMIT_BYTES = 8 * 1024 * 1024;
 /** What systems take in one gathering write (IOV_MAX). */
 const WRITE_LIMIT_PIECES = 1024;
 
-const ZEROS = Buffer.alloc(PREALLOCATION_FIRST_BYTES);
+/**
+ * Zeros of one write. Data waits for the one that is under way: measured on a file of 8 MiB, 0.24 ms beside pieces of 64 KiB and 2.4 ms
+ * beside pieces of 1 MiB, where no filling is 0.12 ms; and all of it takes no longer.
+ */
+const ZEROS = Buffer.alloc(64 * 1024);
 
 /** What a frame and its trailer take in a segment. */
 export function recordBytes(pending: PendingFrame): number {

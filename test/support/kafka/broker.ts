@@ -1,0 +1,203 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from '../site-process.ts';
+import { type TcpProxy, startTcpProxy } from '../tcp-proxy.ts';
+import { type BrokerFolder, prepareFolder } from './broker-folder.ts';
+import { BrokerProcess } from './broker-process.ts';
+import { type Distribution, provideKafka } from './distribution.ts';
+import { SECURED_LISTENERS, type Security } from './security.ts';
+import type { Listener, ListenerName, Properties, SecuredListener } from './server-properties.ts';
+
+export interface KafkaOptions {
+  /** The clients' port; any free one otherwise. */
+  readonly port?: number;
+  /** A folder that is kept, with the data of the run before; otherwise one of its own that goes with the broker. */
+  readonly data?: string;
+  /** More of Kafka's own, among them what topics have by default (`message.max.bytes`, `log.retention.bytes` …). They win. */
+  readonly serverProperties?: Properties;
+  /** A proxy in front, which clients are told of in place of the broker: `broker.proxy` throttles, cuts and silences it. */
+  readonly proxied?: boolean;
+  /** More listeners, which know these users (name → password) and demand what their names say. */
+  readonly users?: Readonly<Record<string, string>>;
+  /** Is given a line when the start is going to take a while. */
+  readonly tell?: (line: string) => void;
+}
+
+/** A real Apache Kafka, one node, on ports and in a folder of its own. It dies with the process that started it. */
+export interface KafkaBroker extends AsyncDisposable {
+  /** For clients without security: `127.0.0.1:<port>`, the proxy's when there is one. */
+  readonly address: string;
+  readonly port: number;
+  /** The last lines of its log, for a failing test. */
+  readonly log: string;
+  /** @throws when the broker was not started `proxied` */
+  readonly proxy: TcpProxy;
+  /** Signed the broker's certificate, and may sign its clients'. @throws when the broker was started without users */
+  readonly authority: Security['authority'];
+  /** @throws when the broker was started without users */
+  addressOf(listener: SecuredListener): string;
+  /** SIGKILL, at whatever instruction it is. Resolves when it is dead; what it wrote stays. */
+  kill(): Promise<void>;
+  /** As an operator does it: SIGTERM, and it leaves in order. What it wrote stays until it is disposed of. */
+  stop(): Promise<void>;
+  /** On the same folder and ports, after it was killed, stopped or died; resolves when it takes connections. */
+  restart(): Promise<void>;
+  /** It stands still with its connections open, as in a long stall, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
+  /**
+   * From now on the disk is full for it. Kafka gives up its folder and ends by itself, within a second; resolves then. After `restart`
+   * there is room. Needs Linux's `prlimit`.
+   */
+  fillDisk(): Promise<void>;
+}
+
+const START_ATTEMPTS = 3;
+
+/**
+ * Starts a broker; resolves when it takes connections. The first start on a machine fetches Kafka.
+ *
+ * @throws with the remedy where there is no Java, and with the broker's log when it does not come up
+ */
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaBroker> {
+  const tell = options.tell ?? (() => undefined);
+  const distribution = await provideKafka(tell);
+  const { classArchive } = distribution;
+  if (!existsSync(classArchive)) await trainClasses(distribution, tell);
+  return startBroker(distribution, options, existsSync(classArchive) ? [`-XX:SharedArchiveFile=${classArchive}`] : []);
+}
+
+/**
+ * Keeps what Java works out about the broker's classes at each start: 0.7 s then in place of 1.9 s. Once for each Java; it holds for jars
+ * where they stand, so that it can't be made before they are in place.
+ */
+async function trainClasses(distribution: Distribution, tell: (line: string) => void): Promise<void> {
+  tell('Preparing it for quick starts (once) …');
+  const own = `${distribution.classArchive}.${process.pid}`;
+  const broker = await startBroker(distribution, {}, ['-Xlog:disable', `-XX:ArchiveClassesAtExit=${own}`]);
+  await broker.stop();
+  await broker[Symbol.asyncDispose]();
+  if (existsSync(own)) await rename(own, distribution.classArchive);
+  else tell('This Java keeps no archive of classes; the broker starts slower without.');
+}
+
+/** Where somebody takes a free port before the broker does, it starts again on others. */
+async function startBroker(distribution: Distribution, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaBroker> {
+  for (let attempt = 1; ; attempt += 1) {
+    const broker = await Broker.prepare(distribution, options, jvmOptions);
+    try {
+      await broker.restart();
+      return broker;
+    } catch (error) {
+      await broker[Symbol.asyncDispose]();
+      const mayRetry = options.port === undefined && String(error).includes('Address already in use');
+      if (!mayRetry || attempt === START_ATTEMPTS) throw error;
+    }
+  }
+}
+
+interface Parts {
+  readonly distribution: Distribution;
+  readonly jvmOptions: readonly string[];
+  readonly listeners: readonly Listener[];
+  readonly proxy: TcpProxy | undefined;
+  readonly files: BrokerFolder;
+  /** To be removed in the end. */
+  readonly ownFolder: string | undefined;
+}
+
+class Broker implements KafkaBroker {
+  readonly #parts: Parts;
+  #process: BrokerProcess | undefined;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  static async prepare(distribution: Distribution, options: KafkaOptions, jvmOptions: readonly string[]): Promise<Broker> {
+    const first = await freePort(3 + SECURED_LISTENERS.length);
+    const clientPort = options.port ?? first;
+    const proxy = options.proxied === true ? await startTcpProxy({ port: clientPort }) : undefined;
+    const listeners: Listener[] = [{ name: 'PLAINTEXT', port: clientPort, advertisedPort: proxy?.port ?? clientPort }];
+    const others: ListenerName[] = ['CONTROLLER', 'INTERNAL', ...(options.users === undefined ? [] : SECURED_LISTENERS)];
+    for (const [index, name] of others.entries()) listeners.push({ name, port: first + 1 + index, advertisedPort: first + 1 + index });
+    const ownFolder = options.data === undefined ? await mkdtemp(join(tmpdir(), 'evertree-kafka-')) : undefined;
+    const files = await prepareFolder(options.data ?? ownFolder ?? '', distribution, listeners, options);
+    return new Broker({ distribution, jvmOptions, listeners, proxy, files, ownFolder });
+  }
+
+  get port(): number {
+    return this.#listener('PLAINTEXT').advertisedPort;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get log(): string {
+    return this.#process?.log ?? '';
+  }
+
+  get proxy(): TcpProxy {
+    const { proxy } = this.#parts;
+    if (proxy === undefined) throw new Error('This broker has no proxy in front: start it with `proxied: true`.');
+    return proxy;
+  }
+
+  get authority(): Security['authority'] {
+    const { security } = this.#parts.files;
+    if (security === undefined) throw new Error('This broker has no certificate: start it with `users`.');
+    return security.authority;
+  }
+
+  addressOf(name: SecuredListener): string {
+    return `127.0.0.1:${this.#listener(name).port}`;
+  }
+
+  async restart(): Promise<void> {
+    const { distribution, jvmOptions, files } = this.#parts;
+    if (this.#process?.isRunning === true) throw new Error('This broker runs: kill or stop it before it is started again.');
+    const options = [`-Djava.io.tmpdir=${files.temporary}`, ...jvmOptions];
+    this.#process = new BrokerProcess({ classPath: distribution.classPath, jvmOptions: options, properties: files.properties });
+    await this.#process.answers(this.#listener('PLAINTEXT').port);
+  }
+
+  async kill(): Promise<void> {
+    await this.#process?.end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.#process?.end('SIGTERM');
+  }
+
+  freeze(): void {
+    this.#process?.signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process?.signal('SIGCONT');
+  }
+
+  async fillDisk(): Promise<void> {
+    if (this.#process?.pid === undefined) return;
+    await promisify(execFile)('prlimit', ['--pid', String(this.#process.pid), '--fsize=0']);
+    await this.#process.ended();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { proxy, ownFolder } = this.#parts;
+    await this.kill();
+    await proxy?.close();
+    if (ownFolder !== undefined) await rm(ownFolder, { recursive: true, force: true });
+  }
+
+  #listener(name: ListenerName): Listener {
+    const listener = this.#parts.listeners.find(each => each.name === name);
+    if (listener === undefined) throw new Error(`This broker has no listener ${name}: start it with \`users\`.`);
+    return listener;
+  }
+}

@@ -1,2 +1,3 @@
+export { publishTransport } from './publish/transport.ts';
 export type { KafkaConnection, KafkaCredentials, KafkaLimits, KafkaWireOptions, PublishOptions, SubscribeOptions } from './options.ts';
 export { subscribeTransport } from './subscribe/subscriber.ts';

@@ -1,0 +1,68 @@
+import { EvertreeError } from '@evertree/core';
+import kafkajs from 'kafkajs';
+import type { CompressionTypes } from 'kafkajs';
+import { DEFAULT_LIMITS } from '../options.ts';
+import type { KafkaLimits, PublishOptions } from '../options.ts';
+
+const KIBIBYTE = 1024;
+const BATCH_BYTES = 512 * KIBIBYTE;
+const REQUEST_BYTES = 1024 * KIBIBYTE;
+/** What the client tries again by itself, unless `retries` says otherwise. */
+const RETRIES = 5;
+
+/** An attempt to get as far as a link: connecting, the topics, the topic's end. `max.block.ms` may make it less. */
+const OPENING_MS = 15_000;
+
+/** The options with their defaults. */
+export interface Settings extends PublishOptions {
+  readonly limits: KafkaLimits;
+  readonly idempotent: boolean;
+  readonly retries: number;
+  readonly lingerMs: number;
+  readonly batchBytes: number;
+  readonly requestBytes: number;
+  readonly sendMs: number;
+  readonly openingMs: number;
+  readonly codec: CompressionTypes;
+  /** The one address of this end, for people. */
+  readonly remote: string;
+  /** The name of what is at the other end. */
+  readonly relay: string;
+  readonly topics: Topics;
+}
+
+export interface Topics {
+  readonly frames: string;
+  readonly snapshots: string;
+  readonly control: string;
+}
+
+/** @throws EvertreeError CONFIGURATION_INVALID */
+export function settle(options: PublishOptions): Settings {
+  const { topic, connection, partition, retries = RETRIES, blockMs = OPENING_MS } = options;
+  if (!Number.isInteger(partition) || partition < 0) {
+    throw new EvertreeError('CONFIGURATION_INVALID', `"partition" is ${partition}; it has to be an integer from 0 on`);
+  }
+  const limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
+  return {
+    ...options,
+    limits,
+    // As in Java: who wants no retries gets no idempotence. What is sent again then comes from the journal.
+    idempotent: (options.idempotent ?? true) && retries > 0,
+    retries,
+    lingerMs: options.lingerMs ?? 0,
+    batchBytes: options.batchBytes ?? BATCH_BYTES,
+    requestBytes: options.requestBytes ?? REQUEST_BYTES,
+    sendMs: Math.min(options.deliveryMs ?? limits.answerMs, limits.answerMs),
+    openingMs: Math.min(blockMs, OPENING_MS),
+    codec: codecOf(options.compression),
+    remote: `kafka://${connection.brokers.join(',')}/${topic}`,
+    relay: `topic ${topic}`,
+    topics: { frames: topic, snapshots: `${topic}.snapshot`, control: `${topic}.control` },
+  };
+}
+
+function codecOf(compression: PublishOptions['compression'] = 'none'): CompressionTypes {
+  const { None, GZIP, ZSTD } = kafkajs.CompressionTypes;
+  return { none: None, gzip: GZIP, zstd: ZSTD }[compression];
+}

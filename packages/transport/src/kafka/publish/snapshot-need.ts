@@ -1,0 +1,92 @@
+import { formatPosition } from '@evertree/core';
+import type { ExactPosition } from '@evertree/core';
+
+/** A secondary that can go on only from a snapshot. */
+export interface Want {
+  readonly site: string;
+  /** Where it stands. */
+  readonly after: ExactPosition;
+  /** The newest snapshot that it saw and could not use. */
+  readonly tried: string | undefined;
+}
+
+export interface SnapshotView {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** The topic's first offset, and the one after its last. */
+  readonly low: bigint;
+  readonly high: bigint;
+  /** The newest snapshot that is announced. `time`: when it was; what follows it is not older. `bytes`: its own size. */
+  readonly newest:
+    | { readonly id: string; readonly position: ExactPosition; readonly time: number; readonly bytes: number; readonly follow: bigint }
+    | undefined;
+  /** Without a snapshot: the topic begins with the stream's first frame, so that a new secondary can read it from there. */
+  readonly whole: boolean;
+  /** Commit time of the topic's first record; undefined when it is empty, or not known. */
+  readonly lowTime: number | undefined;
+  /** What a record takes in the topic, on average. */
+  readonly recordBytes: number;
+  /** What the topic keeps; undefined: without a limit. */
+  readonly retentionMs: number | undefined;
+  readonly retentionBytes: number | undefined;
+  /** Bytes to be read after a snapshot at which another one is due. */
+  readonly snapshotBytes: number;
+  readonly wants: readonly Want[];
+}
+
+/** Less than this is left of what the topic keeps: what follows the snapshot may soon be gone. */
+const LEFT = 0.5;
+
+/**
+ * Why a snapshot is due beside the frames, in words; undefined when none is. PROTOCOL.md, «The primary», 5.
+ *
+ * A topic that still begins with the stream's first frame counts as one with a snapshot of the empty tree before it.
+ */
+export function snapshotNeed(view: SnapshotView): string | undefined {
+  return wanted(view) ?? lost(view) ?? retention(view) ?? slow(view);
+}
+
+function wanted({ wants, newest, low }: SnapshotView): string | undefined {
+  const unserved = wants.find(
+    ({ after, tried }) => newest === undefined || newest.follow < low || newest.position.revision < after.revision || tried === newest.id,
+  );
+  if (unserved === undefined) return undefined;
+  return `${unserved.site} stands at ${formatPosition(unserved.after)} and can go on from a snapshot only`;
+}
+
+function lost({ newest, whole, low, high }: SnapshotView): string | undefined {
+  if (newest === undefined)
+    return whole || low === high ? undefined : 'the topic does not reach back to the beginning, and there is no snapshot';
+  return newest.follow < low ? `retention has removed what follows the snapshot of ${formatPosition(newest.position)}` : undefined;
+}
+
+function retention(view: SnapshotView): string | undefined {
+  const { retentionMs, retentionBytes } = view;
+  const { time, bytes } = since(view);
+  if (bytes === 0) return undefined;
+  if (retentionMs !== undefined && time !== undefined && view.now - time > retentionMs * LEFT) {
+    return `what follows ${place(view)} is older than half of what the topic keeps ("retention.ms" is ${retentionMs})`;
+  }
+  if (retentionBytes !== undefined && bytes > retentionBytes * LEFT) {
+    return `what follows ${place(view)} is more than half of what the topic keeps ("retention.bytes" is ${retentionBytes})`;
+  }
+  return undefined;
+}
+
+/** A tree larger than the limit is not written out again before as much has followed it. */
+function slow(view: SnapshotView): string | undefined {
+  const { bytes } = since(view);
+  const limit = Math.max(view.snapshotBytes, view.newest?.bytes ?? 0);
+  return bytes > limit ? `so much follows ${place(view)} that starting from it is slow (about ${bytes} bytes)` : undefined;
+}
+
+/** What has to be read after the snapshot, or from the topic's beginning: how old, how much. */
+function since({ newest, low, high, lowTime, recordBytes }: SnapshotView): { time: number | undefined; bytes: number } {
+  const from = newest === undefined || newest.follow < low ? low : newest.follow;
+  const bytes = from >= high ? 0 : Number(high - from) * recordBytes;
+  return { time: newest?.time ?? lowTime, bytes };
+}
+
+function place({ newest }: SnapshotView): string {
+  return newest === undefined ? "the topic's beginning" : `the snapshot of ${formatPosition(newest.position)}`;
+}

@@ -1,0 +1,126 @@
+import type { ExactPosition, SnapshotHeader } from '@evertree/core';
+import type { SnapshotRecord } from '../control.ts';
+import { explain } from '../failures.ts';
+import type { Aside } from './aside.ts';
+import type { Once } from './once.ts';
+import type { Session } from './session.ts';
+import type { Want } from './snapshot-need.ts';
+import type { SnapshotWriter } from './snapshot-writer.ts';
+import { Watch } from './watch.ts';
+
+export interface SnapshotsOptions {
+  readonly session: Session;
+  readonly once: Once;
+  readonly aside: Aside;
+  /** The stream of this primary, as far as it has one. */
+  stream(): string | null;
+  /** The offset that the next frame gets, as far as is known. */
+  next(): bigint;
+  /** From which offset on a tree at this revision finds everything that follows it. */
+  follow(revision: number): bigint;
+  wants(): readonly Want[];
+  /** A snapshot is to be made beside the frames. */
+  wanted(reason: string): void;
+  /** The topic goes on from a snapshot: it stands there. */
+  acknowledged(position: ExactPosition): void;
+  cut(explanation: string): void;
+  failed(error: unknown): void;
+}
+
+/** A snapshot that was asked for has begun by then, or is asked for again when it is still due. */
+const ASKED_MS = 60_000;
+
+/** The snapshots beside the topic: asks for one when it is due, takes it, tells of it, and lets old ones go. */
+export class Snapshots {
+  readonly #options: SnapshotsOptions;
+  readonly #watch: Watch;
+  #asked: { readonly reason: string; readonly patience: Disposable } | undefined;
+  #stopped = false;
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+    this.#watch = new Watch({
+      session: options.session,
+      next: () => options.next(),
+      fits: snapshot => snapshot.header.stream === options.stream(),
+      wants: () => options.wants(),
+      busy: () => this.#asked !== undefined || options.aside.busy,
+      wanted: reason => this.#ask(reason),
+      cut: explanation => options.cut(explanation),
+      failed: error => options.failed(error),
+    });
+  }
+
+  /** What the control topic said up to now has been read. */
+  start(): void {
+    this.#watch.start();
+  }
+
+  /** Somebody wants one: looked at now. */
+  look(): void {
+    this.#watch.look();
+  }
+
+  /** The control topic tells of one. @param time milliseconds since 1970 */
+  heard(snapshot: SnapshotRecord, time: number): void {
+    this.#watch.announced(snapshot, time);
+  }
+
+  begin(header: SnapshotHeader, reason: string): void {
+    const { session, aside } = this.#options;
+    const isAside = this.#asked?.reason === reason;
+    if (isAside) this.#forgetAsked();
+    const id = Buffer.from(session.settings.random.bytes(8)).toString('hex');
+    aside.beginSnapshot(id, header, reason, isAside, this.#options.follow(header.position.revision));
+  }
+
+  /** One is whole, and the control topic tells of it. */
+  announced(snapshot: SnapshotRecord, { header, aside }: SnapshotWriter): void {
+    const { settings } = this.#options.session;
+    const { snapshots } = settings.topics;
+    const before = this.#watch.newest;
+    this.#watch.announced(snapshot, settings.clock.now());
+    settings.report({
+      level: 'info',
+      event: 'topic-snapshot',
+      message: `a snapshot of ${snapshot.bytes} bytes is in ${snapshots}`,
+      details: { topic: snapshots, position: header.position, bytes: snapshot.bytes },
+    });
+    // One beside the frames says nothing of where the topic itself stands.
+    if (!aside) this.#options.acknowledged(header.position);
+    void this.#delete(BigInt(before?.begin ?? snapshot.begin));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#watch.stop();
+    this.#forgetAsked();
+  }
+
+  #ask(reason: string): void {
+    const { clock } = this.#options.session.settings;
+    this.#asked = { reason, patience: clock.after(ASKED_MS, () => this.#forgetAsked()) };
+    this.#options.wanted(reason);
+  }
+
+  #forgetAsked(): void {
+    this.#asked?.patience[Symbol.dispose]();
+    this.#asked = undefined;
+  }
+
+  /** The newest and the one before it stay: somebody may be reading that. */
+  async #delete(before: bigint): Promise<void> {
+    const { session, once } = this.#options;
+    const { topics, connection } = session.settings;
+    try {
+      await session.deleteSnapshotsBefore(before);
+    } catch (error) {
+      if (this.#stopped) return;
+      once.tell('delete', {
+        level: 'warn',
+        event: 'snapshots-kept',
+        message: `old snapshots stay in ${topics.snapshots}: ${explain(error, connection).message}`,
+      });
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import { crc32 } from 'node:zlib';
+import { FRAME_CHECKSUM_BYTES, parseFrame, readFrameHeader } from '@evertree/core';
+import type { FrameHeader } from '@evertree/core';
+import { headerOf } from '../headers.ts';
+import type { ReceivedRecord } from '../headers.ts';
+import { PART_HEADER } from '../parts.ts';
+
+/** Records looked at first; each step back is so much longer than the one before. */
+const FIRST_STEP_RECORDS = 32n;
+const STEP_GROWTH = 8n;
+/** Records looked back at before a topic counts as one without a frame of ours near its end. */
+export const TAIL_RECORDS = 65_536n;
+/** Streams told apart; a topic has one. */
+const MOST_STREAMS = 16;
+
+/** What the end of a topic holds. */
+export interface Tail {
+  /** The stream's last whole frame; undefined: none in what was looked at. */
+  readonly last: FrameHeader | undefined;
+  /** Records that are no frame, or are one of another stream. */
+  readonly strange: number;
+  /** The topic ends in the middle of a frame that is in parts. */
+  readonly torn: boolean;
+}
+
+/**
+ * Looks for the last whole frame of a stream, from a topic's end backwards in growing steps: each step is read from its beginning to the topic's
+ * end, because a frame may stand in parts. It says where to read (`from`), and takes what is there.
+ */
+export class TailSearch {
+  /** The offset after the last record that counts. */
+  readonly end: bigint;
+  readonly #low: bigint;
+  #from: bigint;
+  #step = FIRST_STEP_RECORDS;
+  #scan = new FrameScan();
+
+  /** @param low the topic's first offset; @param end the one after its last */
+  constructor(low: bigint, end: bigint) {
+    this.#low = low;
+    this.end = end;
+    this.#from = end - FIRST_STEP_RECORDS > low ? end - FIRST_STEP_RECORDS : low;
+  }
+
+  /** Where the present step begins. */
+  get from(): bigint {
+    return this.#from;
+  }
+
+  take(records: readonly ReceivedRecord[]): void {
+    for (const record of records) if (BigInt(record.offset) < this.end) this.#scan.take(record);
+  }
+
+  /** Goes further back, where there is something and it is not too far; the next step is read from `from` on. */
+  stepBack(): boolean {
+    if (this.#from === this.#low || this.end - this.#from >= TAIL_RECORDS) return false;
+    this.#step *= STEP_GROWTH;
+    const from = this.end - this.#step;
+    this.#from = from > this.#low ? from : this.#low;
+    this.#scan = new FrameScan();
+    return true;
+  }
+
+  /** What was found of this stream; without one, of any. */
+  of(stream: string | null): Tail {
+    const { streams, strange, torn } = this.#scan;
+    const ours = stream === null ? undefined : streams.get(stream);
+    const others = [...streams.keys()].filter(name => name !== stream);
+    return { last: ours?.last, strange: strange + others.reduce((sum, name) => sum + streams.get(name)!.frames, 0), torn };
+  }
+
+  /** The last frame of whatever stream. */
+  get any(): FrameHeader | undefined {
+    return this.#scan.last;
+  }
+}
+
+/** Reads records for the frames that are whole in them, without keeping any. */
+class FrameScan {
+  readonly streams = new Map<string, { last: FrameHeader; frames: number }>();
+  last: FrameHeader | undefined;
+  strange = 0;
+  #begun: PartialFrame | undefined;
+
+  get torn(): boolean {
+    return this.#begun !== undefined;
+  }
+
+  take(record: ReceivedRecord): void {
+    const part = headerOf(record, PART_HEADER);
+    if (part === undefined) this.#begun = undefined;
+    const header = record.value === null ? undefined : part === undefined ? wholeFrame(record.value) : this.#takePart(part, record.value);
+    if (header === 'missing') return;
+    if (header === undefined) this.strange += 1;
+    else this.#found(header);
+  }
+
+  #takePart(part: string, value: Buffer): FrameHeader | 'missing' | undefined {
+    const match = /^(\d{1,9})\/(\d{1,9})\/(\d{1,9})$/.exec(part);
+    const [index, count, total] = (match ?? []).slice(1).map(Number);
+    if (index === undefined || count === undefined || total === undefined) return undefined;
+    const begun = index === 0 ? PartialFrame.begin(value, total) : this.#begun?.add(index, value);
+    const state = begun?.state;
+    this.#begun = state === 'missing' ? begun : undefined;
+    // The rest of a frame that began before what is looked at, or was given up and comes again, is nothing strange.
+    return begun === undefined && index > 0 ? 'missing' : state;
+  }
+
+  #found(header: FrameHeader): void {
+    const frames = this.streams.get(header.stream)?.frames ?? 0;
+    if (frames === 0 && this.streams.size >= MOST_STREAMS) return;
+    this.streams.set(header.stream, { last: header, frames: frames + 1 });
+    this.last = header;
+  }
+}
+
+/** A frame whose parts come one by one: its header, and the checksum so far. */
+class PartialFrame {
+  readonly #header: FrameHeader;
+  readonly #total: number;
+  #next = 1;
+  #bytes: number;
+  #checksum: number;
+  /** The last bytes, which may be the frame's own checksum. */
+  #end: Buffer;
+
+  private constructor(header: FrameHeader, total: number, value: Buffer) {
+    this.#header = header;
+    this.#total = total;
+    this.#bytes = value.length;
+    this.#checksum = crc32(value.subarray(0, -FRAME_CHECKSUM_BYTES));
+    this.#end = value.subarray(-FRAME_CHECKSUM_BYTES);
+  }
+
+  static begin(value: Buffer, total: number): PartialFrame | undefined {
+    const header = tryTo(() => readFrameHeader(value));
+    return header === undefined ? undefined : new PartialFrame(header, total, value);
+  }
+
+  /** Undefined for a part that does not follow: the frame stays torn. */
+  add(index: number, value: Buffer): PartialFrame | undefined {
+    if (index !== this.#next) return undefined;
+    const rest = Buffer.concat([this.#end, value]);
+    this.#checksum = crc32(rest.subarray(0, -FRAME_CHECKSUM_BYTES), this.#checksum);
+    this.#end = rest.subarray(-FRAME_CHECKSUM_BYTES);
+    this.#next += 1;
+    this.#bytes += value.length;
+    return this;
+  }
+
+  get state(): FrameHeader | 'missing' | undefined {
+    if (this.#bytes < this.#total) return 'missing';
+    return this.#bytes === this.#total && this.#end.readUInt32LE(0) === this.#checksum ? this.#header : undefined;
+  }
+}
+
+function wholeFrame(value: Buffer): FrameHeader | undefined {
+  return tryTo(() => parseFrame(value).header);
+}
+
+/** What is no frame is no error here: a topic may hold anything. */
+function tryTo<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

@@ -9,6 +9,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'packages/*/{src,test}/**/*.test.ts'],
+    globalSetup: 'test/support/kafka/global-setup.ts',
     // A bound on what hangs, wide enough for real processes on a busy machine; no test asserts a time.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -64,11 +64,20 @@ const START_ATTEMPTS = 3;
  * @throws with the remedy where there is no Java, and with the broker's log when it does not come up
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaBroker> {
-  const tell = options.tell ?? (() => undefined);
-  const distribution = await provideKafka(tell);
+  const distribution = await prepareKafka(options.tell);
   const { classArchive } = distribution;
-  if (!existsSync(classArchive)) await trainClasses(distribution, tell);
   return startBroker(distribution, options, existsSync(classArchive) ? [`-XX:SharedArchiveFile=${classArchive}`] : []);
+}
+
+/**
+ * Sees to it that brokers can be started at once.
+ *
+ * @param tell is given a line when it is going to take a while
+ */
+export async function prepareKafka(tell: (line: string) => void = () => undefined): Promise<Distribution> {
+  const distribution = await provideKafka(tell);
+  if (!existsSync(distribution.classArchive)) await trainClasses(distribution, tell);
+  return distribution;
 }
 
 /**

@@ -109,10 +109,16 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
     ],
     ['no configuration', () => ['secondary'], /required option '--config <file>' not specified/],
     [
-      'a Kafka configuration',
-      () => ['primary', '--config', 'kafka.json'],
-      /kafka\.json: kafka-connection is right, but this version has no Kafka transport yet/,
+      'a Kafka configuration with what no Node process has',
+      () => ['primary', '--config', 'java.json'],
+      /java\.json:1:\d+: kafka-producer-properties\.partitioner\.class is refused: the partition is set by "kafka-messaging"/,
     ],
+    [
+      'two configurations that disagree about the site',
+      () => ['primary', '--config', 'producer.json', '--config', 'other.json'],
+      /other\.json: netty-connection names 127\.0\.0\.1:\d+ again, as producer\.json does/,
+    ],
+    ['two ways for a secondary', ({ secondary }) => [...secondary, '--config', 'consumer.json'], /--config is given 2 times; keep one/],
     [
       'HTTP that others can reach',
       ({ primary }) => [...primary, '--http', '0.0.0.0:8181'],
@@ -120,7 +126,12 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
     ],
     ['a name that is none', ({ primary }) => [...primary, '--site', 'a/b'], /"a\/b" is no name for a site/],
   ])('with 2 for %s', async (_name, args, message) => {
-    await folder.write('kafka.json', { 'kafka-connection': { 'kafka-host': '127.0.0.1', 'kafka-port': 9092 } });
+    const properties = { 'partitioner.class': 'com.example.Mine' };
+    await folder.write('java.json', {
+      'kafka-connection': { 'kafka-host': '::', 'kafka-port': 9092 },
+      'kafka-producer-properties': properties,
+    });
+    await folder.write('other.json', { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire } });
     expect(await run(args(folder), { cwd: folder.path })).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
   });
 });

@@ -173,8 +173,9 @@ describe('startProducer and startConsumer', () => {
       code: 'CONFIGURATION_INVALID',
       message: expect.stringMatching(/consumer-address is missing[^]*consumer-port is 0/),
     });
-    await expect(startProducer(store, { 'kafka-producer-properties': { 'bootstrap.servers': 'b:1' } })).rejects.toMatchObject({
-      message: expect.stringContaining('this version has no Kafka transport yet'),
+    const kafka = { 'kafka-producer-properties': { 'bootstrap.servers': 'b:1', 'transactional.id': 'a' } };
+    await expect(startProducer(store, [kafka, { 'netty-connection': [] }])).rejects.toMatchObject({
+      message: expect.stringMatching(/netty-connection[^]*transactional\.id is refused|transactional\.id is refused[^]*netty-connection/),
     });
   });
 

@@ -1,7 +1,8 @@
 import type { Consumer } from '@evertree/consumer';
 import { type Reporter, type Role, type Store, formatPosition } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
-import { type Configuration, isLoopback } from '../configuration/configuration.ts';
+import { isLoopback } from '../configuration/configuration.ts';
+import type { ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
 import { type Problem, configurationError } from '../configuration/problem.ts';
 import { optional } from '../configuration/resolution.ts';
 import { startHttp } from '../http/server.ts';
@@ -14,7 +15,7 @@ import type { HostAndPort } from './arguments.ts';
 
 export interface RunningSiteOptions {
   readonly role: Role;
-  readonly configuration: Configuration;
+  readonly configuration: PrimaryConfiguration | ConsumerConfiguration;
   readonly data: string;
   readonly http: HostAndPort | 'off';
   /** Its name; an existing directory has one of its own. */
@@ -30,7 +31,7 @@ export interface RunningSiteOptions {
  * Whatever listens beyond loopback needs a token, and TLS, or to be told that it goes without.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-export function checkHttpAddress(configuration: Configuration, address: HostAndPort | 'off'): void {
+export function checkHttpAddress(configuration: SiteConfiguration, address: HostAndPort | 'off'): void {
   if (address === 'off' || isLoopback(address.host)) return;
   const problems: Problem[] = [];
   const { source, http } = configuration;
@@ -90,15 +91,17 @@ interface Peers {
 
 async function startPeers(stack: AsyncDisposableStack, store: Store, options: RunningSiteOptions): Promise<Peers> {
   const { configuration, report, failed } = options;
-  if (configuration.kind === 'netty-producer' || configuration.kind === 'kafka-producer') {
-    return { producer: stack.use(await openProducer(store, configuration)) };
-  }
+  if (configuration.kind === 'primary') return { producer: stack.use(await openProducer(store, configuration, failed)) };
   const consumer = stack.use(await openConsumer(store, configuration, failed));
   // A listener that failed, and tries again by itself, has said so.
   if (configuration.kind === 'netty-consumer' && consumer.state.lastError === null) {
     const { address, port, source } = configuration;
     const open = isLoopback(address) ? `; to be reached by others it needs "listening-address", "auth" and "tls" in ${source}` : '';
     report({ level: 'info', event: 'listening', message: `waits for its primary on ${formatAddress({ host: address, port })}${open}` });
+  }
+  if (configuration.kind === 'kafka-consumer') {
+    const { topic, connection } = configuration;
+    report({ level: 'info', event: 'reading', message: `follows the topic ${topic} at ${connection.brokers.join(', ')}` });
   }
   return { consumer };
 }
@@ -115,7 +118,6 @@ async function startListening(stack: AsyncDisposableStack, store: Store, options
     address: http.host,
     port: http.port,
     ...optional('token', token),
-    ...('acknowledgement' in configuration ? optional('acknowledgement', configuration.acknowledgement) : {}),
     tls: isLoopback(http.host) && !tlsOnLoopback ? undefined : tls,
     limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
     ...optional('acknowledgement', 'acknowledgement' in configuration ? configuration.acknowledgement : undefined),

@@ -1,17 +1,18 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import type { Role } from '@evertree/core';
-import { readConsumerConfiguration, readProducerConfiguration } from '../configuration/reading.ts';
+import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { openLog } from '../logs/logger.ts';
-import { checkWire } from '../site/wire.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import type { HostAndPort } from './arguments.ts';
+import { UsageError } from './exit-status.ts';
 import { RunningSite, checkHttpAddress } from './running-site.ts';
 import { onStopSignals } from './signals.ts';
 
 /** What the command line says of a site. */
 export interface SiteOptions {
-  readonly config: string;
+  /** One file; a primary may have several. */
+  readonly config: readonly string[];
   readonly data: string;
   readonly http: HostAndPort | 'off';
   readonly site?: string;
@@ -24,11 +25,12 @@ const STOP_LIMIT_MS = 30_000;
 
 /** Checks everything, starts, waits for a signal, and stops in order. */
 export async function runSite(role: Role, options: SiteOptions): Promise<void> {
-  const configuration = role === 'primary' ? readProducerConfiguration(options.config) : readConsumerConfiguration(options.config);
-  checkWire(configuration);
+  const configuration = role === 'primary' ? readPrimaryConfiguration(options.config) : readConsumerConfiguration(onlyOne(options.config));
   checkHttpAddress(configuration, options.http);
   const log = openLog({ level: options.logLevel, format: options.log });
   const { promise: ended, resolve: stop, reject: fail } = Promise.withResolvers<void>();
+  // It may fail while it still starts; whoever waits for the end learns of it then.
+  ended.catch(() => undefined);
   const signals = onStopSignals(stop);
   try {
     const { data, http, site } = options;
@@ -52,6 +54,12 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     signals[Symbol.dispose]();
     await log.close();
   }
+}
+
+function onlyOne(files: readonly string[]): string {
+  const [file, ...others] = files;
+  if (file !== undefined && others.length === 0) return file;
+  throw new UsageError(`a secondary follows one primary in one way, and --config is given ${files.length} times; keep one`);
 }
 
 /** Two sites on one machine have two directories, so this names them apart. */

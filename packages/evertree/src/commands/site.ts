@@ -5,27 +5,44 @@ import { addressArgument, siteArgument } from './arguments.ts';
 import type { SiteOptions } from './site-run.ts';
 
 export function addPrimary(program: Command): void {
-  addSite(program, 'primary', 'configs/nettyProducer.json')
+  addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json')
     .summary('run a site that takes writes and feeds secondaries')
     .description(
-      'Runs a primary: it takes writes and feeds the secondaries that its configuration names, until it is stopped. They may be started before or after it.',
+      'Runs a primary: it takes writes and feeds the secondaries that its configuration leads to, by WebSocket or through a topic of Kafka, until it is stopped. They may be started before or after it. With --config more than once it goes all these ways, from one journal.',
     )
-    .addHelpText('after', '\nExample:\n  evertree primary --config configs/nettyProducer.json --data a');
+    .addHelpText(
+      'after',
+      `
+Examples:
+  evertree primary --config configs/nettyProducer.json --data a
+  evertree primary --config configs/kafkaProducer.json --data a
+  evertree primary --config configs/kafkaProducer.json --config configs/nettyProducer.json --data a`,
+    );
 }
 
 export function addSecondary(program: Command): void {
-  addSite(program, 'secondary', 'configs/nettyConsumer.json')
+  addSite(program, 'secondary', 'configs/nettyConsumer.json and kafkaConsumer.json')
     .summary('run a site that follows a primary')
     .description(
-      'Runs a secondary: it listens for its primary and follows it, and takes reads, until it is stopped. Either may be started first.',
+      'Runs a secondary: it listens for its primary, or reads from a topic of Kafka, follows it and takes reads, until it is stopped. Either may be started first. It may be started with the other kind of file later: it goes on from its position.',
     )
-    .addHelpText('after', '\nExample:\n  evertree secondary --config configs/nettyConsumer.json --data b --http 127.0.0.1:8182');
+    .addHelpText(
+      'after',
+      `
+Examples:
+  evertree secondary --config configs/nettyConsumer.json --data b --http 127.0.0.1:8182
+  evertree secondary --config configs/kafkaConsumer.json --data c --http 127.0.0.1:8183`,
+    );
 }
 
-function addSite(program: Command, role: Role, sample: string): Command {
+function addSite(program: Command, role: Role, samples: string): Command {
   return program
     .command(role)
-    .requiredOption('--config <file>', `its configuration; ${sample} is a sample`)
+    .addOption(
+      new Option('--config <file>', `its configuration; ${samples} are samples${role === 'primary' ? '; may be given several times' : ''}`)
+        .argParser((file: string, before: readonly string[] | undefined) => [...(before ?? []), file])
+        .makeOptionMandatory(),
+    )
     .option('--data <dir>', 'its data directory, made if there is none', `data/${role}`)
     .addOption(
       new Option('--http <host:port>', 'where HTTP listens, or off')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Role, isEvertreeError } from '@evertree/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readConfiguration, readConsumerConfiguration, readProducerConfiguration } from './reading.ts';
+import { readConfiguration, readConsumerConfiguration, readPrimaryConfiguration } from './reading.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -57,7 +57,8 @@ describe('the four sample files', () => {
       topic: 'testTopic1',
       partition: 0,
       key: 'testKey',
-      properties: { retries: '0', 'linger.ms': '1', 'max.block.ms': '1000', 'bootstrap.servers': '127.0.0.1:9092' },
+      connection: { brokers: ['127.0.0.1:9092'], tls: undefined, sasl: undefined },
+      publish: { retries: 0, idempotent: false, lingerMs: 1, blockMs: 1000 },
     });
   });
 
@@ -65,7 +66,8 @@ describe('the four sample files', () => {
     expect(readConfiguration(join(samples, 'kafkaConsumer.json'))).toMatchObject({
       kind: 'kafka-consumer',
       topic: 'testTopic1',
-      properties: { 'group.id': 'test', 'enable.auto.commit': 'true', 'auto.commit.interval.ms': '3000' },
+      connection: { brokers: ['127.0.0.1:9092'] },
+      subscribe: { groupId: 'test', commitMs: 3000 },
     });
   });
 
@@ -80,23 +82,31 @@ describe('the four sample files', () => {
 
 describe("the ancestor's defaults", () => {
   test('topic, key and partition', () => {
-    expect(readProducerConfiguration({ 'kafka-connection': { 'kafka-host': 'broker', 'kafka-port': 9092 } })).toMatchObject({
+    const connection = { 'kafka-connection': { 'kafka-host': 'broker', 'kafka-port': 9092 } };
+    expect(readConfiguration(connection, 'primary')).toMatchObject({
+      kind: 'kafka-producer',
       topic: 'DefaultTopic',
       key: 'DefaultKey',
       partition: 0,
-      properties: { retries: '0', 'bootstrap.servers': 'broker:9092' },
+      connection: { brokers: ['broker:9092'] },
+      publish: { retries: 0, idempotent: false },
+    });
+    expect(readConfiguration(connection, 'secondary')).toMatchObject({
+      kind: 'kafka-consumer',
+      topic: 'DefaultTopic',
+      subscribe: { groupId: 'test' },
     });
   });
 
   test('retry interval and auto restart', () => {
-    expect(readProducerConfiguration({ 'netty-connection': { 'consumer-address': 'b', 'consumer-port': 1 } })).toMatchObject({
+    expect(readConfiguration({ 'netty-connection': { 'consumer-address': 'b', 'consumer-port': 1 } })).toMatchObject({
       connections: [{ retryIntervalMs: 1000 }],
     });
     expect(readConsumerConfiguration({ 'netty-consumer': { 'listening-port': 1 } })).toMatchObject({ autoRestart: false });
   });
 
   test('the result is frozen whole', () => {
-    const configuration = readProducerConfiguration(join(samples, 'nettyProducer.json'));
+    const configuration = readPrimaryConfiguration(join(samples, 'nettyProducer.json'));
     expect(() => Object.assign(configuration.limits, { frameBytes: 1 })).toThrow(TypeError);
   });
 });
@@ -281,61 +291,5 @@ describe('listening beyond loopback', () => {
       expect(problem).toContain('which holds no token');
       expect(problem).not.toContain('secretsecret');
     }
-  });
-});
-
-const kafka = (side: 'producer' | 'consumer', properties: unknown) => ({
-  'kafka-connection': { 'kafka-host': 'broker', 'kafka-port': 9092 },
-  [`kafka-${side}-properties`]: properties,
-});
-
-const problems = (side: 'producer' | 'consumer', properties: unknown) =>
-  problemsOf(() => readConfiguration(kafka(side, properties) as Record<string, unknown>)).map(line =>
-    line.replace(/^configuration: kafka-\w+-properties\./, ''),
-  );
-
-describe("Java's property names", () => {
-  test('numbers, strings and booleans are taken alike', () => {
-    expect(problems('producer', { retries: '3', 'linger.ms': 5, 'enable.idempotence': true, acks: -1 })).toEqual([]);
-    expect(problems('consumer', { 'enable.auto.commit': 'true', 'max.poll.records': '500' })).toEqual([]);
-  });
-
-  test('bootstrap.servers overrides host and port, which then may be left out', () => {
-    const properties = { 'bootstrap.servers': 'a:1,[::1]:2' };
-    expect(readProducerConfiguration({ 'kafka-producer-properties': properties })).toMatchObject({ properties });
-    expect(problemsOf(() => readProducerConfiguration({ 'kafka-producer-properties': {} }))).toHaveLength(2);
-  });
-
-  test.each<['producer' | 'consumer', unknown, string]>([
-    ['producer', { retrys: 1 }, 'retrys is no property of Kafka\'s producer; did you mean "retries"?'],
-    ['producer', { 'linger.ms': 'soon' }, 'linger.ms is "soon"; write a whole number from 0 to 2147483647'],
-    ['producer', { 'group.id': 'test' }, 'group.id belongs to a consumer, and this file configures a producer; remove it'],
-    [
-      'producer',
-      { 'key.serializer': 'org.apache.kafka.common.serialization.StringSerializer' },
-      'key.serializer is refused: Evertree writes and reads the bytes of its frames itself; remove it',
-    ],
-    [
-      'producer',
-      { 'interceptor.classes': 'com.example.Mine' },
-      'interceptor.classes is refused: it names Java code, which no Node process can load; remove it',
-    ],
-    [
-      'producer',
-      { 'ssl.truststore.type': 'JKS' },
-      'ssl.truststore.type is "JKS": Java key stores are not read; convert the store to PEM and set its type to "PEM"',
-    ],
-    [
-      'consumer',
-      { 'sasl.mechanism': 'GSSAPI' },
-      'sasl.mechanism is "GSSAPI": GSSAPI (Kerberos) is not supported; use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER',
-    ],
-    ['producer', { 'enable.idempotence': 'true', retries: 0 }, 'retries is 0, and idempotence needs retries; remove one of the two'],
-    ['consumer', { 'bootstrap.servers': 'broker' }, 'bootstrap.servers is "broker"; write "host:port", or several separated by commas'],
-    ['consumer', { constructor: 1 }, "constructor is no property of Kafka's consumer; remove it"],
-    ['consumer', { 'sasl.jaas.config': '' }, 'sasl.jaas.config is set (not shown); write a text that is not empty'],
-    ['consumer', { 'group.id': {} }, 'group.id is an object; write a string, a number, true or false'],
-  ])('%s %j', (side, properties, expected) => {
-    expect(problems(side, properties)).toEqual([expected]);
   });
 });

@@ -1,5 +1,7 @@
 import type { Role } from '@evertree/core';
+import type { KafkaConnection } from '@evertree/transport/kafka';
 import type { Tls } from './credentials.ts';
+import type { PublishSettings, SubscribeSettings } from './kafka-settings.ts';
 
 /** What every site takes from its file; a value that is absent is left to the part it concerns. */
 export interface SiteConfiguration {
@@ -60,21 +62,28 @@ export interface NettyConsumerConfiguration extends SiteConfiguration {
   readonly token?: string;
 }
 
-interface KafkaConfiguration extends SiteConfiguration {
-  readonly topic: string;
-  /** Java names; the ancestor's defaults where the file has no such section. */
-  readonly properties: Readonly<Record<string, string>>;
-}
-
-export interface KafkaProducerConfiguration extends KafkaConfiguration {
+export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-producer';
+  readonly connection: KafkaConnection;
+  readonly topic: string;
   readonly partition: number;
   readonly key: string;
+  readonly publish: PublishSettings;
   readonly acknowledgement: Acknowledgement | undefined;
 }
 
-export interface KafkaConsumerConfiguration extends KafkaConfiguration {
+export interface KafkaConsumerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-consumer';
+  readonly connection: KafkaConnection;
+  readonly topic: string;
+  readonly subscribe: SubscribeSettings;
+}
+
+/** A primary: each wire is a file that leads to secondaries; the rest is what they say together of the site. */
+export interface PrimaryConfiguration extends SiteConfiguration {
+  readonly kind: 'primary';
+  readonly wires: readonly ProducerConfiguration[];
+  readonly acknowledgement: Acknowledgement | undefined;
 }
 
 export type ProducerConfiguration = NettyProducerConfiguration | KafkaProducerConfiguration;

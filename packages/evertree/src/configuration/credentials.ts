@@ -1,13 +1,10 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { ConfigurationDocument, Place } from './document.ts';
 import { messageOf } from './document.ts';
+import { PEM_FILE_LIMIT_BYTES, readNamedFile } from './named-file.ts';
 import type { Problem } from './problem.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
 import { TOKEN_FILE_LIMIT_BYTES, parseToken } from './token.ts';
-
-const PEM_FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** PEM texts. `'off'`: said aloud that the line is not encrypted. */
 export type Tls = 'off' | { readonly certificate?: string; readonly key?: string; readonly authority?: string };
@@ -80,17 +77,7 @@ export class Credentials {
   }
 
   #read(file: string, place: Place, limitBytes: number): string | undefined {
-    const path = resolve(this.#document.folder, file);
-    try {
-      const { size } = statSync(path);
-      if (size <= limitBytes) return readFileSync(path, 'utf8');
-      this.#problem(place, `names ${JSON.stringify(file)}, which has ${size} bytes; at most ${limitBytes} are read. Is it another file?`);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      const reason = code === 'ENOENT' ? `does not exist (looked for at ${path})` : `can't be read: ${messageOf(error)}`;
-      this.#problem(place, `names ${JSON.stringify(file)}, which ${reason}`);
-    }
-    return undefined;
+    return readNamedFile(this.#document, place, file, limitBytes, this.#problems);
   }
 
   #problem(place: Place, message: string): void {

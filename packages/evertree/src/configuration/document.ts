@@ -9,7 +9,7 @@ const CONFIGURATION_LIMIT_LEVELS = 64;
 /** The longest piece of a file that a message repeats. */
 const QUOTE_LIMIT_CHARACTERS = 60;
 /** Values of such keys never appear in a message. */
-const SECRET_KEY = /password|secret|jaas|token$/i;
+const SECRET_KEY = /password|secret|jaas|keystore\.key|token$/i;
 
 /** Where in a document something stands: object keys and array indexes from the root. */
 export type Place = readonly (string | number)[];

@@ -1,11 +1,14 @@
-import type { Role } from '@evertree/core';
+import { type Role, isEvertreeError } from '@evertree/core';
 import type { z } from 'zod';
 import { checkSchema, nearest } from './check.ts';
-import { type Configuration, type ConsumerConfiguration, type Kind, type ProducerConfiguration, freeze, roleOf } from './configuration.ts';
+import { freeze, roleOf } from './configuration.ts';
+import type { Configuration, ConsumerConfiguration, Kind, PrimaryConfiguration, ProducerConfiguration } from './configuration.ts';
 import { type ConfigurationDocument, documentOf, readDocument } from './document.ts';
+import { joinProducers } from './joining.ts';
 import { checkKafkaProperties } from './kafka-properties.ts';
-import { type Problem, configurationError } from './problem.ts';
-import { resolveKafkaConsumer, resolveKafkaProducer, resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
+import { type Problem, configurationError, problemsOf } from './problem.ts';
+import { resolveKafkaConsumer, resolveKafkaProducer } from './kafka-resolution.ts';
+import { resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
 import { kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
 /** The name of a file, or what would stand in one. */
@@ -25,9 +28,25 @@ const EVERY_SECTION = new Set(Object.values(SECTIONS).flat());
  * Reads a primary's configuration, or several that together name its secondaries.
  * @throws EvertreeError CONFIGURATION_INVALID with every problem of every file
  */
-export function readProducerConfiguration(source: ConfigurationSource | readonly ConfigurationSource[]): ProducerConfiguration {
-  if (!Array.isArray(source)) return readConfiguration(source as ConfigurationSource, 'primary') as ProducerConfiguration;
-  return joinProducers(source.map(entry => readConfiguration(entry as ConfigurationSource, 'primary') as ProducerConfiguration));
+export function readPrimaryConfiguration(source: ConfigurationSource | readonly ConfigurationSource[]): PrimaryConfiguration {
+  const sources = Array.isArray(source) ? (source as readonly ConfigurationSource[]) : [source as ConfigurationSource];
+  return freeze(joinProducers(readAll(sources)));
+}
+
+/** Tells of what is wrong in all of them at once. */
+function readAll(sources: readonly ConfigurationSource[]): ProducerConfiguration[] {
+  const problems: Problem[] = [];
+  const configurations = sources.flatMap(source => {
+    try {
+      return [readConfiguration(source, 'primary') as ProducerConfiguration];
+    } catch (error) {
+      if (!isEvertreeError(error, 'CONFIGURATION_INVALID')) throw error;
+      problems.push(...problemsOf(error));
+      return [];
+    }
+  });
+  if (problems.length > 0) throw configurationError(problems);
+  return configurations;
 }
 
 /**
@@ -141,36 +160,4 @@ function check<T, C extends Configuration>(
   const checked = checkSchema(document, schema);
   problems.push(...checked.problems);
   return resolveValue(document, checked.value, problems);
-}
-
-/** Several files of one primary: the connections of all of them; what concerns the whole site may stand in one of them. */
-function joinProducers(configurations: readonly ProducerConfiguration[]): ProducerConfiguration {
-  const [first, ...others] = configurations;
-  const source = configurations.map(configuration => configuration.source).join(', ');
-  if (first === undefined)
-    throw configurationError([{ source: 'configuration', key: '', message: 'is an empty list; name one file at least' }]);
-  if (others.length === 0) return first;
-  const problems: Problem[] = [];
-  let joined = first;
-  for (const configuration of others) {
-    if (joined.kind !== 'netty-producer' || configuration.kind !== 'netty-producer') {
-      problems.push({
-        source: configuration.source,
-        key: '',
-        message: 'is joined with other files, which only "netty-connection" files can be',
-      });
-      continue;
-    }
-    for (const part of ['acknowledgement', 'limits', 'journal', 'http'] as const) {
-      if (JSON.stringify(configuration[part]) === JSON.stringify(joined[part])) continue;
-      problems.push({
-        source: configuration.source,
-        key: part,
-        message: `differs from that of ${first.source}; it concerns the whole site, so let them agree`,
-      });
-    }
-    joined = { ...joined, source, connections: [...joined.connections, ...configuration.connections] };
-  }
-  if (problems.length > 0) throw configurationError(problems);
-  return freeze(joined);
 }

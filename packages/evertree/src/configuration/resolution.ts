@@ -4,34 +4,20 @@ import {
   type Connection,
   type NettyConsumerConfiguration,
   type NettyProducerConfiguration,
-  type KafkaConsumerConfiguration,
-  type KafkaProducerConfiguration,
   type SiteConfiguration,
   isLoopback,
 } from './configuration.ts';
 import { Credentials, type Tls, type TlsEnd } from './credentials.ts';
 import type { ConfigurationDocument } from './document.ts';
 import type { Problem } from './problem.ts';
-import type {
-  AcknowledgementSection,
-  CommonSections,
-  kafkaConsumerSchema,
-  kafkaProducerSchema,
-  nettyConsumerSchema,
-  nettyProducerSchema,
-} from './sections.ts';
+import type { AcknowledgementSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
 // A value may lack what the schema found wrong (see checkSchema): then only the problems found here count, not the result.
 // From what a file says to what the site does: the ancestor's defaults, ours, and the files that are named.
 
-const DEFAULT_TOPIC = 'DefaultTopic';
-const DEFAULT_KEY = 'DefaultKey';
-const DEFAULT_PARTITION = 0;
 const DEFAULT_RETRY_INTERVAL_MS = 1_000;
 const DEFAULT_LISTENING_ADDRESS = '127.0.0.1';
 const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 5_000;
-const DEFAULT_PRODUCER_PROPERTIES = { retries: '0', 'linger.ms': '1', 'max.block.ms': '1000' };
-const DEFAULT_CONSUMER_PROPERTIES = { 'group.id': 'test', 'enable.auto.commit': 'true', 'auto.commit.interval.ms': '3000' };
 
 export function resolveNettyProducer(
   document: ConfigurationDocument,
@@ -96,64 +82,6 @@ export function resolveNettyConsumer(
   };
 }
 
-export function resolveKafkaProducer(
-  document: ConfigurationDocument,
-  value: z.infer<typeof kafkaProducerSchema>,
-  problems: Problem[],
-): KafkaProducerConfiguration {
-  const messaging = value['kafka-messaging'];
-  const idempotenceOff = value['kafka-producer-properties'] === undefined || String(value['kafka-producer-properties']['retries']) === '0';
-  const site = resolveKafkaSite(document, value, problems);
-  return {
-    kind: 'kafka-producer',
-    ...site,
-    notes: idempotenceOff
-      ? [...site.notes, '"retries" is 0, which turns idempotence off as in Java; the journal sends again what was lost']
-      : site.notes,
-    topic: messaging?.topic ?? DEFAULT_TOPIC,
-    partition: messaging?.partition ?? DEFAULT_PARTITION,
-    key: messaging?.key ?? DEFAULT_KEY,
-    properties: withServers(document, value, value['kafka-producer-properties'] ?? DEFAULT_PRODUCER_PROPERTIES, problems),
-    acknowledgement: resolveAcknowledgement(value.acknowledgement),
-  };
-}
-
-export function resolveKafkaConsumer(
-  document: ConfigurationDocument,
-  value: z.infer<typeof kafkaConsumerSchema>,
-  problems: Problem[],
-): KafkaConsumerConfiguration {
-  return {
-    kind: 'kafka-consumer',
-    ...resolveKafkaSite(document, value, problems),
-    topic: value['kafka-messaging']?.topic ?? DEFAULT_TOPIC,
-    properties: withServers(document, value, value['kafka-consumer-properties'] ?? DEFAULT_CONSUMER_PROPERTIES, problems),
-  };
-}
-
-function resolveKafkaSite(document: ConfigurationDocument, value: CommonSections, problems: Problem[]): SiteConfiguration {
-  const credentials = new Credentials(document, problems);
-  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
-  return resolveSite(document, value, 'dials', shared, credentials);
-}
-
-function withServers(
-  document: ConfigurationDocument,
-  value: { 'kafka-connection'?: { 'kafka-host'?: string | undefined; 'kafka-port'?: number | undefined } | undefined },
-  properties: Readonly<Record<string, string | number | boolean>>,
-  problems: Problem[],
-): Record<string, string> {
-  const texts = Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, String(property)]));
-  if (texts['bootstrap.servers'] !== undefined) return texts;
-  const connection = value['kafka-connection'];
-  for (const key of ['kafka-host', 'kafka-port'] as const) {
-    if (connection?.[key] !== undefined) continue;
-    const message = `is missing; it is the broker's ${key === 'kafka-host' ? 'address' : 'port'} (or give "bootstrap.servers" in the properties)`;
-    problems.push(document.problem(['kafka-connection', key], message));
-  }
-  return { ...texts, 'bootstrap.servers': `${connection?.['kafka-host']}:${connection?.['kafka-port']}` };
-}
-
 function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: Problem[]): void {
   const seen = new Map<string, number>();
   connections.forEach((connection, index) => {
@@ -165,7 +93,7 @@ function checkTwice(document: ConfigurationDocument, connections: readonly Conne
   });
 }
 
-function resolveAcknowledgement(section: AcknowledgementSection): Acknowledgement | undefined {
+export function resolveAcknowledgement(section: AcknowledgementSection): Acknowledgement | undefined {
   if (section === undefined) return undefined;
   return {
     secondaries: section.secondaries,
@@ -174,7 +102,7 @@ function resolveAcknowledgement(section: AcknowledgementSection): Acknowledgemen
   };
 }
 
-function resolveSite(
+export function resolveSite(
   document: ConfigurationDocument,
   value: CommonSections,
   end: TlsEnd,

@@ -104,7 +104,8 @@ const kafkaConnection = section(
   'an object with "kafka-host" and "kafka-port"',
 ).optional();
 
-const topic = text('the topic: 1 to 249 letters, digits, ".", "_" and "-"', /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/).optional();
+/** Kafka takes 249; `<topic>.snapshot` has to fit in as well. */
+const topic = text('the topic: 1 to 240 letters, digits, ".", "_" and "-"', /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,240}$/).optional();
 
 export const kafkaProducerSchema = z.strictObject({
   'kafka-connection': kafkaConnection,

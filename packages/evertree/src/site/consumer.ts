@@ -6,7 +6,7 @@ import type { ConsumerConfiguration } from '../configuration/configuration.ts';
 import { type ConfigurationSource, readConsumerConfiguration } from '../configuration/reading.ts';
 import { VERSION } from '../version.ts';
 import { checkSettings, directoryOf } from './settings.ts';
-import { checkWire, consumerTransport, held } from './wire.ts';
+import { consumerTransport, held } from './wire.ts';
 
 const QUARANTINE_DIRECTORY = 'quarantine';
 
@@ -14,18 +14,17 @@ const QUARANTINE_DIRECTORY = 'quarantine';
  * Makes a store a secondary's, for good, and feeds it from its primary until the consumer is closed. The store stays open.
  * @param configuration a file such as `configs/nettyConsumer.json`, or the same as an object
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of its own,
- * UNREACHABLE when the port can't be listened on
+ * UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
  */
 export async function startConsumer(store: Store, configuration: ConfigurationSource): Promise<Consumer> {
   const checked = readConsumerConfiguration(configuration);
-  checkWire(checked);
   checkSettings(store, checked);
   return openConsumer(store, checked);
 }
 
 /**
  * As `startConsumer`, of a configuration that was read and checked.
- * @param gaveUp told when the listener failed and will not bind again (`enable-server-auto-restart` is false)
+ * @param gaveUp told when the listener failed and will not bind again (`enable-server-auto-restart` is false), or a broker refuses for good
  */
 export async function openConsumer(
   store: Store,
@@ -34,7 +33,7 @@ export async function openConsumer(
 ): Promise<Consumer> {
   const consumer = new Consumer({
     store,
-    transport: held(consumerTransport(store, configuration), gaveUp),
+    transport: held(await consumerTransport(store, configuration), gaveUp),
     program: `evertree ${VERSION}`,
     keepQuarantined: (frame, error) => keepQuarantined(store, frame, error),
   });

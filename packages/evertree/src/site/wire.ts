@@ -1,24 +1,28 @@
-import { EvertreeError, type Store, type Transport, type TransportEvents } from '@evertree/core';
-import { type ListenTransport, dialTransport, listenTransport } from '@evertree/transport/websocket';
-import type { Configuration, ConsumerConfiguration, ProducerConfiguration } from '../configuration/configuration.ts';
-import { configurationError } from '../configuration/problem.ts';
+import type { Store, Transport, TransportEvents } from '@evertree/core';
+import { dialTransport, listenTransport } from '@evertree/transport/websocket';
+import type {
+  ConsumerConfiguration,
+  KafkaProducerConfiguration,
+  NettyProducerConfiguration,
+  PrimaryConfiguration,
+} from '../configuration/configuration.ts';
+import { optional } from '../configuration/resolution.ts';
 
 // The one place that knows which configuration asks for which wire.
 
-/** @throws EvertreeError CONFIGURATION_INVALID for a wire that this version does not have */
-export function checkWire(configuration: Configuration): void {
-  if (configuration.kind === 'netty-producer' || configuration.kind === 'netty-consumer') return;
-  const message = 'is right, but this version has no Kafka transport yet; use "netty-connection" and "netty-consumer" for now';
-  throw configurationError([{ source: configuration.source, key: 'kafka-connection', message }]);
+export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
+  const transports: Transport[] = [];
+  for (const wire of wires) {
+    if (wire.kind === 'kafka-producer') transports.push(await publishing(store, wire));
+    else transports.push(...dialling(store, wire));
+  }
+  return transports;
 }
 
-export function producerTransports(store: Store, configuration: ProducerConfiguration): Transport[] {
-  if (configuration.kind !== 'netty-producer') throw unchecked(configuration);
-  return configuration.connections.map(({ address, port, retryIntervalMs, tls, token }) =>
+function dialling(store: Store, { connections }: NettyProducerConfiguration): Transport[] {
+  return connections.map(({ address, port, retryIntervalMs, tls, token }) =>
     dialTransport({
-      clock: store.clock,
-      random: store.random,
-      report: store.report,
+      ...machineOf(store),
       remotes: [{ address, port }],
       retryIntervalMs,
       token,
@@ -27,19 +31,32 @@ export function producerTransports(store: Store, configuration: ProducerConfigur
   );
 }
 
-export function consumerTransport(store: Store, configuration: ConsumerConfiguration): ListenTransport {
-  if (configuration.kind !== 'netty-consumer') throw unchecked(configuration);
+async function publishing(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
+  const { connection, topic, partition, key, publish } = configuration;
+  // Loaded now: a site that knows no Kafka never loads its client.
+  const { publishTransport } = await import('@evertree/transport/kafka');
+  return publishTransport({ ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish });
+}
+
+export async function consumerTransport(store: Store, configuration: ConsumerConfiguration): Promise<Transport> {
+  if (configuration.kind === 'kafka-consumer') {
+    const { connection, topic, subscribe } = configuration;
+    const { subscribeTransport } = await import('@evertree/transport/kafka');
+    return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe });
+  }
   const { address, port, autoRestart, token, tls } = configuration;
   return listenTransport({
-    clock: store.clock,
-    random: store.random,
-    report: store.report,
+    ...machineOf(store),
     address,
     port,
     autoRestart,
     token,
     tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
   });
+}
+
+function machineOf({ clock, random, report }: Store): Pick<Store, 'clock' | 'random' | 'report'> {
+  return { clock, random, report };
 }
 
 /** Node's longest delay; what runs then is nothing. */
@@ -54,6 +71,7 @@ export function held(transport: Transport, gaveUp: (error: Error) => void = () =
   let hold: NodeJS.Timeout | undefined;
   return {
     remotes: transport.remotes,
+    ...optional('relay', transport.relay),
     open(events: TransportEvents) {
       hold = setInterval(() => undefined, LONGEST_MS);
       return transport.open({
@@ -69,8 +87,4 @@ export function held(transport: Transport, gaveUp: (error: Error) => void = () =
       await transport.close();
     },
   };
-}
-
-function unchecked(configuration: Configuration): EvertreeError {
-  return new EvertreeError('CONFIGURATION_INVALID', `${configuration.source} was not checked for its wire (${configuration.kind})`);
 }

@@ -1,0 +1,110 @@
+import type {
+  KafkaProducerConfiguration,
+  NettyProducerConfiguration,
+  PrimaryConfiguration,
+  ProducerConfiguration,
+} from './configuration.ts';
+import { type Problem, configurationError } from './problem.ts';
+
+/*
+ * One primary out of several files: the ways to its secondaries are those of all of them. What concerns the whole site may stand in any
+ * of them, and has to agree where it stands in several.
+ */
+
+/** Sections whose keys may stand in different files. */
+const SHARED = ['limits', 'journal', 'http'] as const;
+
+/** @throws EvertreeError CONFIGURATION_INVALID naming both files and the key of whatever differs */
+export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryConfiguration {
+  if (wires.length === 0)
+    throw configurationError([{ source: 'configuration', key: '', message: 'is an empty list; name one file at least' }]);
+  const joining = new Joining();
+  const names = numbered(wires);
+  wires.forEach((wire, index) => joining.take(wire, names[index] ?? wire.source));
+  checkTwice(wires, names, joining.problems);
+  if (joining.problems.length > 0) throw configurationError(joining.problems);
+  const notes = wires.flatMap((wire, index) => (wires.length === 1 ? wire.notes : wire.notes.map(note => `${names[index]}: ${note}`)));
+  return { kind: 'primary', source: names.join(', '), wires, ...joining.sections, acknowledgement: joining.acknowledgement, notes };
+}
+
+/** Two objects given in code have the same name, `configuration`: then they are told apart by their place. */
+function numbered(wires: readonly ProducerConfiguration[]): string[] {
+  return wires.map(({ source }, index) => (wires.filter(wire => wire.source === source).length > 1 ? `${source} ${index + 1}` : source));
+}
+
+class Joining {
+  readonly problems: Problem[] = [];
+  readonly sections: Pick<PrimaryConfiguration, 'limits' | 'journal' | 'http'> = {
+    limits: {},
+    journal: {},
+    http: { tlsOnLoopback: false },
+  };
+  acknowledgement: PrimaryConfiguration['acknowledgement'];
+  /** Which file said it first. */
+  readonly #origins = new Map<string, string>();
+
+  take(wire: ProducerConfiguration, source: string): void {
+    for (const section of SHARED) {
+      const joined: Record<string, unknown> = this.sections[section];
+      for (const [key, value] of Object.entries(wire[section])) {
+        // Nobody writes it: it follows from "http.tls".
+        if (key === 'tlsOnLoopback') joined[key] = joined[key] === true || value === true;
+        else if (this.#agrees(keyOf(section, key), joined[key], value, source)) joined[key] = value;
+      }
+    }
+    if (wire.acknowledgement === undefined) return;
+    if (this.#agrees('acknowledgement', this.acknowledgement, wire.acknowledgement, source)) this.acknowledgement = wire.acknowledgement;
+  }
+
+  #agrees(key: string, present: unknown, value: unknown, source: string): boolean {
+    const origin = this.#origins.get(key);
+    if (origin === undefined) {
+      this.#origins.set(key, source);
+      return true;
+    }
+    if (JSON.stringify(present) === JSON.stringify(value)) return true;
+    // Secrets and certificates are not repeated.
+    const values = key.startsWith('http.') ? '' : ` (${JSON.stringify(value)}, and there ${JSON.stringify(present)})`;
+    const more = key.startsWith('http.')
+      ? '; without a section "http", HTTP takes them from "auth" and "tls", so give all files the same "http"'
+      : '';
+    const message = `differs from that in ${origin}${values}; it concerns the whole site: keep one, or let them agree${more}`;
+    this.problems.push({ source, key, message });
+    return false;
+  }
+}
+
+/** A secondary that is dialled twice, or a topic with two writers. */
+function checkTwice(wires: readonly ProducerConfiguration[], names: readonly string[], problems: Problem[]): void {
+  const seen = new Map<string, string>();
+  wires.forEach((wire, index) => {
+    const source = names[index] ?? wire.source;
+    const places = wire.kind === 'netty-producer' ? addressesOf(wire) : topicsOf(wire);
+    for (const place of new Set(places)) {
+      const first = seen.get(place);
+      if (first === undefined) seen.set(place, source);
+      else {
+        const key = wire.kind === 'netty-producer' ? 'netty-connection' : 'kafka-messaging.topic';
+        problems.push({ source, key, message: `names ${place} again, as ${first} does; keep one of them` });
+        return;
+      }
+    }
+  });
+}
+
+function addressesOf({ connections }: NettyProducerConfiguration): string[] {
+  return connections.map(({ address, port }) => `${address}:${port}`.toLowerCase());
+}
+
+function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
+  return connection.brokers.map(broker => `the topic ${topic} at ${broker.toLowerCase()}`);
+}
+
+/** As it stands in a file. */
+function keyOf(section: (typeof SHARED)[number], key: string): string {
+  return section === 'http' && key === 'token' ? 'http.auth' : `${section}.${kebab(key)}`;
+}
+
+function kebab(key: string): string {
+  return key.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
+}

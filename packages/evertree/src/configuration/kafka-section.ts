@@ -1,0 +1,52 @@
+import type { ConfigurationDocument } from './document.ts';
+import { readNamedFile } from './named-file.ts';
+import type { Problem } from './problem.ts';
+
+/** The Java properties of a file while they are resolved: read as texts, and what is found about them collected. */
+export class KafkaSection {
+  readonly notes: string[] = [];
+  readonly #document: ConfigurationDocument;
+  readonly #name: string;
+  readonly #properties: ReadonlyMap<string, string>;
+  readonly #problems: Problem[];
+
+  constructor(document: ConfigurationDocument, name: string, properties: Readonly<Record<string, string>>, problems: Problem[]) {
+    this.#document = document;
+    this.#name = name;
+    this.#properties = new Map(Object.entries(properties));
+    this.#problems = problems;
+  }
+
+  has(property: string): boolean {
+    return this.#properties.has(property);
+  }
+
+  text(property: string): string | undefined {
+    return this.#properties.get(property);
+  }
+
+  number(property: string): number | undefined {
+    const text = this.#properties.get(property);
+    return text === undefined ? undefined : Number(text);
+  }
+
+  /** The text of the file that a property names, relative to the configuration. */
+  file(property: string, limitBytes: number): string | undefined {
+    const file = this.text(property);
+    if (file === undefined) return undefined;
+    return readNamedFile(this.#document, [this.#name, property], file, limitBytes, this.#problems);
+  }
+
+  problem(property: string, message: string): void {
+    this.#problems.push(this.#document.problem([this.#name, property], message));
+  }
+
+  /** The same problem with every property of that name that is there. */
+  refuse(names: RegExp, message: string): void {
+    for (const property of this.#properties.keys()) if (names.test(property)) this.problem(property, message);
+  }
+
+  note(message: string): void {
+    this.notes.push(message);
+  }
+}

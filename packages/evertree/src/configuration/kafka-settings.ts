@@ -1,0 +1,99 @@
+import type { KafkaLimits, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
+import type { KafkaSection } from './kafka-section.ts';
+import { optional } from './resolution.ts';
+
+// What Java's properties of sending and reading mean here; each that means nothing is told.
+
+export type PublishSettings = Pick<
+  PublishOptions,
+  'idempotent' | 'retries' | 'compression' | 'lingerMs' | 'batchBytes' | 'requestBytes' | 'deliveryMs' | 'blockMs' | 'limits'
+>;
+export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readUncommitted' | 'limits'>;
+
+const DEFAULT_GROUP = 'test';
+/** Java's, where offsets are committed and the interval is left out. */
+const DEFAULT_COMMIT_MS = 5_000;
+const WRITABLE_MOST_BYTES = 4 * 1024 * 1024;
+
+export function publishSettings(section: KafkaSection): PublishSettings {
+  notePublishing(section);
+  const idempotence = section.text('enable.idempotence');
+  const bufferBytes = section.number('buffer.memory');
+  return {
+    idempotent: idempotence === undefined ? section.text('retries') !== '0' : idempotence === 'true',
+    ...optional('retries', section.number('retries')),
+    ...optional('compression', section.text('compression.type') as PublishSettings['compression']),
+    ...optional('lingerMs', section.number('linger.ms')),
+    ...optional('batchBytes', section.number('batch.size')),
+    ...optional('requestBytes', section.number('max.request.size')),
+    ...optional('deliveryMs', section.number('delivery.timeout.ms')),
+    ...optional('blockMs', section.number('max.block.ms')),
+    ...optional('limits', bufferBytes === undefined ? undefined : bufferLimits(bufferBytes)),
+  };
+}
+
+/** Whoever writes stops at half of it, so that what is on its way then still fits. */
+function bufferLimits(bufferedBytes: number): Partial<KafkaLimits> {
+  return { bufferedBytes, writableBytes: Math.min(WRITABLE_MOST_BYTES, Math.floor(bufferedBytes / 2)) };
+}
+
+function notePublishing(section: KafkaSection): void {
+  const acks = section.text('acks');
+  if (acks === '0' || acks === '1') section.note(`"acks" is ${acks}; Evertree always sends with "all", which is stronger`);
+  if (section.text('retries') === '0' && section.text('enable.idempotence') === undefined) {
+    section.note('"retries" is 0, which turns idempotence off as in Java; the journal sends again what was lost');
+  }
+  const inFlight = section.text('max.in.flight.requests.per.connection');
+  if (inFlight !== undefined && inFlight !== '1') {
+    section.note(`"max.in.flight.requests.per.connection" is ${inFlight}; Evertree has one batch in flight, so that their order holds`);
+  }
+}
+
+export function subscribeSettings(section: KafkaSection): SubscribeSettings {
+  noteReading(section);
+  const fetch = {
+    ...optional('minBytes', section.number('fetch.min.bytes')),
+    ...optional('maxWaitMs', section.number('fetch.max.wait.ms')),
+    ...optional('maxBytes', section.number('fetch.max.bytes')),
+    ...optional('partitionBytes', section.number('max.partition.fetch.bytes')),
+  };
+  const heartbeatMs = heartbeatOf(section);
+  return {
+    groupId: section.text('group.id') ?? DEFAULT_GROUP,
+    ...optional('commitMs', section.text('enable.auto.commit') === 'false' ? undefined : commitInterval(section)),
+    fetch,
+    readUncommitted: section.text('isolation.level') === 'read_uncommitted',
+    ...optional('limits', heartbeatMs === undefined ? undefined : { heartbeatMs }),
+  };
+}
+
+/** Java's 0 is «after each poll»; here as often as a timer runs. */
+function commitInterval(section: KafkaSection): number {
+  return Math.max(1, section.number('auto.commit.interval.ms') ?? DEFAULT_COMMIT_MS);
+}
+
+/** A secondary says so often that it lives, and counts as gone after three times that: so a third of a session is the most it may be. */
+function heartbeatOf(section: KafkaSection): number | undefined {
+  const session = section.number('session.timeout.ms');
+  const interval = section.number('heartbeat.interval.ms');
+  const most = session === undefined ? Infinity : Math.floor(session / 3);
+  return session === undefined && interval === undefined ? undefined : Math.min(interval ?? Infinity, most);
+}
+
+function noteReading(section: KafkaSection): void {
+  const reset = section.text('auto.offset.reset');
+  if (reset !== undefined) {
+    section.note(
+      `"auto.offset.reset" is ${reset}, and has no effect: a secondary's own position decides where it reads on, and a snapshot helps it where the topic no longer reaches back`,
+    );
+  }
+  const records = section.text('max.poll.records');
+  if (records !== undefined) {
+    section.note(
+      `"max.poll.records" is ${records}, and has no effect: frames are taken one by one, and "fetch.max.bytes" bounds what is read ahead`,
+    );
+  }
+  if (section.text('enable.auto.commit') === 'false' && section.has('auto.commit.interval.ms')) {
+    section.note('"auto.commit.interval.ms" has no effect, as "enable.auto.commit" is false');
+  }
+}

@@ -351,6 +351,16 @@ describe('the one primary', () => {
     expect(stopped.length).toBe(1);
     expect(secondary.consumer.state.lastError).toContain('port in use');
   });
+
+  it('is told once for a row of failures, and again after a primary came', async () => {
+    const fail = (): void => secondary.transport.events!.failed('here:1', new Error('no broker'), 1000);
+    const warned = (): number => secondary.reports.filter(({ event, level }) => event === 'transport-failed' && level === 'warn').length;
+    for (let times = 0; times < 3; times++) fail();
+    expect(warned()).toBe(1);
+    (await secondary.connect(history.hello())).lose('lost');
+    fail();
+    expect(warned()).toBe(2);
+  });
 });
 
 describe("what a secondary can't take in yet", () => {

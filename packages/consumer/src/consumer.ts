@@ -47,6 +47,8 @@ export class Consumer implements AsyncDisposable {
   #lastError: string | null = null;
   /** The last that was told to one who was turned away: the same at its next dial is no news. */
   #refusal: string | undefined;
+  /** The transport failed since the last link: told once, and not at each of its tries. */
+  #failing = false;
   #state: ConsumerState = 'listening';
   #since: number;
   #resyncs = 0;
@@ -195,6 +197,7 @@ export class Consumer implements AsyncDisposable {
     });
     this.#session = session;
     this.#refusal = undefined;
+    this.#failing = false;
     this.#primary = { site: hello.site, remote: link.remote, epoch: hello.position.epoch };
     this.#heard = hello.position.revision;
     this.#lastError = null;
@@ -270,7 +273,9 @@ export class Consumer implements AsyncDisposable {
   #failed(remote: string, error: Error, retryInMs: number): void {
     const isLast = retryInMs === Infinity;
     const message = `${remote}: ${error.message}`;
-    this.#tell({ level: isLast ? 'error' : 'warn', event: 'transport-failed', message, details: { remote, error, retryInMs } });
+    const level = this.#failing ? 'debug' : 'warn';
+    this.#failing = true;
+    this.#tell({ level: isLast ? 'error' : level, event: 'transport-failed', message, details: { remote, error, retryInMs } });
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
     if (isLast) this.#events.emit('stopped', error);
   }

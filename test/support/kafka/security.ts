@@ -38,7 +38,7 @@ export async function makeSecurity(folder: string, users: Readonly<Record<string
 }
 
 function logins(listener: string, users: Readonly<Record<string, string>>): Properties {
-  const known = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`);
+  const known = Object.entries(users).map(([name, password]) => `user_${name}="${password.replaceAll(/["\\]/g, String.raw`\$&`)}"`);
   const module = 'org.apache.kafka.common.security';
   return {
     [`listener.name.${listener}.plain.sasl.jaas.config`]: `${module}.plain.PlainLoginModule required ${known.join(' ')};`,

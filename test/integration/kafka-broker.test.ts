@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
+import type { ConnectionOptions } from 'node:tls';
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { mendRequestQueue } from '../../packages/transport/src/kafka/request-queue.ts';
@@ -158,8 +159,8 @@ describeKafka('the secured listeners of the Kafka broker of the tests', () => {
   });
   afterAll(() => broker[Symbol.asyncDispose]());
 
-  const tls = (): KafkaConfig['ssl'] => ({ ca: [broker.authority.certificate] });
-  const mutualTls = (): KafkaConfig['ssl'] => ({ ca: [broker.authority.certificate], cert: client.certificate, key: client.key });
+  const tls = (): ConnectionOptions => ({ ca: [broker.authority.certificate] });
+  const mutualTls = (): ConnectionOptions => ({ ca: [broker.authority.certificate], cert: client.certificate, key: client.key });
   const plain = (password = users.alice): SASLOptions => ({ mechanism: 'plain', username: 'alice', password });
   const scram = (password = users.alice): SASLOptions => ({ mechanism: 'scram-sha-512', username: 'alice', password });
 

@@ -141,7 +141,8 @@ export async function freePort(count = 1): Promise<number> {
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens on a port of loopback. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const server = net.createServer();
     server.once('error', () => resolve(false));

@@ -46,6 +46,8 @@ export interface KafkaBroker extends AsyncDisposable {
   stop(): Promise<void>;
   /** On the same folder and ports, after it was killed, stopped or died; resolves when it takes connections. */
   restart(): Promise<void>;
+  /** Resolves when it ended: killed, stopped, or by itself. */
+  ended(): Promise<void>;
   /** It stands still with its connections open, as in a long stall, until `thaw`. */
   freeze(): void;
   thaw(): void;
@@ -181,6 +183,10 @@ class Broker implements KafkaBroker {
 
   async stop(): Promise<void> {
     await this.#process?.end('SIGTERM');
+  }
+
+  async ended(): Promise<void> {
+    await this.#process?.ended();
   }
 
   freeze(): void {

@@ -3,6 +3,7 @@ import { until } from '../clock.ts';
 import type { Shape } from '../shape.ts';
 import { SiteProcess } from '../site/site-process.ts';
 import { freePort } from './free-port.ts';
+import { type Wire, webSocketWire } from './wires.ts';
 
 export interface Throughput {
   /** Changes a second, from the first commit until the last one is visible at the secondary. */
@@ -15,29 +16,32 @@ export interface Throughput {
   readonly bytesPerChange: number;
 }
 
-/** A primary and a secondary, each a process with a directory of its own, and the WebSocket between them. */
+export interface PairOptions {
+  readonly profiles?: string | undefined;
+  readonly segmentBytes?: number;
+  /** A WebSocket of its own, unless given. */
+  readonly wire?: Wire;
+}
+
+/** A primary and a secondary, each a process with a directory of its own, and the wire between them. */
 export class Pair {
   readonly #directory: string;
   readonly #profiles: string | undefined;
-  readonly #port: number;
+  readonly #wire: Wire;
   #secondaries = 0;
   primary = new SiteProcess();
   secondary: SiteProcess | undefined;
 
-  private constructor(directory: string, profiles: string | undefined, port: number) {
+  private constructor(directory: string, profiles: string | undefined, wire: Wire) {
     this.#directory = directory;
     this.#profiles = profiles;
-    this.#port = port;
+    this.#wire = wire;
   }
 
   /** A filled primary; no secondary yet. */
-  static async start(
-    directory: string,
-    shape: Shape,
-    options: { readonly profiles?: string | undefined; readonly segmentBytes?: number } = {},
-  ): Promise<Pair> {
-    const pair = new Pair(directory, options.profiles, await freePort());
-    const { segmentBytes } = options;
+  static async start(directory: string, shape: Shape, options: PairOptions = {}): Promise<Pair> {
+    const { profiles, segmentBytes, wire = webSocketWire(await freePort()) } = options;
+    const pair = new Pair(directory, profiles, wire);
     const journal = segmentBytes === undefined ? {} : { journal: { segmentBytes } };
     await pair.primary.call('open', { data: pair.primaryDirectory, ...journal });
     await pair.primary.call('fill', shape);
@@ -58,7 +62,7 @@ export class Pair {
     const secondary = new SiteProcess();
     this.secondary = secondary;
     await secondary.call('open', { data: this.secondaryDirectory });
-    await secondary.call('follow', this.#port);
+    await secondary.call('follow', this.#wire.secondary);
     return secondary;
   }
 
@@ -68,7 +72,7 @@ export class Pair {
   }
 
   async feed(): Promise<void> {
-    await this.primary.call('feed', this.#port);
+    await this.primary.call('feed', this.#wire.primary);
   }
 
   /** A secondary, fed until it holds what the primary holds. */
@@ -94,7 +98,7 @@ export class Pair {
     const { revision } = await primary.call('state');
     const before = await this.#counters();
     const visible = secondary.call('arrival', revision + count, 'visible');
-    const { startedMs, settledMs } = await primary.call('write', count, 'secondary');
+    const { startedMs, settledMs } = await primary.call('write', count, 1);
     const after = await this.#counters();
     return {
       visiblePerSecond: (count / ((await visible) - startedMs)) * 1e3,

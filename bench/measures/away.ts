@@ -29,7 +29,7 @@ export const away: Measure = {
     let most = before;
     for (let step = 0; step < STEPS; step++) {
       bench.progress.tell(`${short((changes / STEPS) * step)} changes`);
-      await primary.call('write', changes / STEPS, 'here');
+      await primary.call('write', changes / STEPS, 0);
       most = Math.max(most, (await primary.call('memory')).total);
     }
     bench.progress.tell('the secondary catches up');

@@ -21,7 +21,7 @@ export const recovery: Measure = {
 export async function recover(directory: string, shape: Shape, rounds: number): Promise<number[]> {
   const pair = await Pair.start(directory, shape);
   await pair.primary.call('snapshot');
-  const { revision } = await pair.primary.call('write', CHANGES, 'here');
+  const { revision } = await pair.primary.call('write', CHANGES, 0);
   await pair.close();
   const tookMs: number[] = [];
   for (let round = 0; round < rounds; round++) {

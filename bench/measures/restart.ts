@@ -32,7 +32,7 @@ interface Return {
 /** Kills the secondary, writes, and starts it again; milliseconds from the start of its process. */
 export async function fallBehind(pair: Pair, changes: number): Promise<Return> {
   await pair.secondary?.kill();
-  const { revision } = await pair.primary.call('write', changes, 'here');
+  const { revision } = await pair.primary.call('write', changes, 0);
   const started = now();
   const secondary = await pair.startSecondary();
   const startedMs = now() - started;

@@ -1,6 +1,7 @@
 import type { OpenStoreOptions, Position, Producer, Store } from 'evertree';
 import { openStore, startConsumer, startProducer } from 'evertree';
 import { now } from '../clock.ts';
+import type { Wire } from '../contestants/wires.ts';
 import { type Shape, picks } from '../shape.ts';
 import { arrival, arrivals } from './arrivals.ts';
 import { fill } from './fill.ts';
@@ -8,10 +9,6 @@ import { Profiler } from './profiler.ts';
 import { type Shares, shares } from './shares.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
 import { type Written, write, writeSteadily } from './writer.ts';
-
-/** The primary finds a secondary that comes back within 30 of these. */
-const RETRY_MS = 10;
-const HOST = '127.0.0.1';
 
 export interface Opened {
   readonly position: Position;
@@ -54,9 +51,8 @@ export class SiteTasks {
     this.#paths = picks(shape);
   }
 
-  async feed(port: number): Promise<void> {
-    const connection = { 'consumer-address': HOST, 'consumer-port': port, 'connection-retry-interval-ms': RETRY_MS };
-    this.#producer = await startProducer(this.#opened, { 'netty-connection': connection });
+  async feed(configuration: Wire['primary']): Promise<void> {
+    this.#producer = await startProducer(this.#opened, configuration);
   }
 
   async stopFeeding(): Promise<void> {
@@ -64,13 +60,13 @@ export class SiteTasks {
     for (const { site } of this.#producer?.peers ?? []) this.#producer?.forget(site);
   }
 
-  async follow(port: number): Promise<void> {
-    await startConsumer(this.#opened, { 'netty-consumer': { 'listening-port': port } });
+  async follow(configuration: Wire['secondary']): Promise<void> {
+    await startConsumer(this.#opened, configuration);
   }
 
-  /** Commits one leaf at a time, as fast as commits become durable at the secondary, or here where there is none. */
-  async write(count: number, durableAt: 'here' | 'secondary'): Promise<Written> {
-    return write(this.#opened, this.#paths, count, commit => (durableAt === 'here' ? commit.durable : commit.acknowledged(1)));
+  /** Commits one leaf at a time, as fast as commits become durable at so many secondaries, or here where that is none. */
+  async write(count: number, secondaries: number): Promise<Written> {
+    return write(this.#opened, this.#paths, count, commit => (secondaries === 0 ? commit.durable : commit.acknowledged(secondaries)));
   }
 
   /** @returns when each commit was made */
@@ -92,10 +88,13 @@ export class SiteTasks {
     return { revision: position.revision, digest };
   }
 
+  /** The first secondary. `sentBytes` counts what went to a topic, too. */
   async peer(): Promise<Peer | undefined> {
-    const peer = this.#producer?.peers[0];
+    const peers = this.#producer?.peers ?? [];
+    const peer = peers.find(each => !each.relay);
     if (peer === undefined) return undefined;
-    return { state: peer.state, durable: peer.position?.revision ?? -1, sentBytes: peer.sentBytes, copies: peer.resyncs.count };
+    const sentBytes = peers.reduce((sum, each) => sum + each.sentBytes, 0);
+    return { state: peer.state, durable: peer.position?.revision ?? -1, sentBytes, copies: peer.resyncs.count };
   }
 
   /** User and system, microseconds since the process began. */

@@ -13,8 +13,8 @@ const endSchema = z.object({ chunks: z.int().min(0) });
 /** Makes the messages of one announced snapshot out of the records of `<topic>.snapshot`, passing over those of others. */
 export class SnapshotIntake {
   readonly announced: SnapshotRecord;
-  readonly #assembly = new Assembly();
   readonly #passed: PassedOver;
+  readonly #assembly = new Assembly((offset, why) => this.#passed.add(offset, why));
   #chunks = 0;
   #begun = false;
 

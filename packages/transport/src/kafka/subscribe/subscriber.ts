@@ -30,7 +30,7 @@ class Subscriber implements Transport {
   #wait: Disposable | undefined;
   #served = false;
   #closed = false;
-  #closing: Promise<void> = Promise.resolve();
+  #closing: Promise<unknown> = Promise.resolve();
 
   constructor(options: SubscribeOptions) {
     this.#options = options;
@@ -79,7 +79,7 @@ class Subscriber implements Transport {
     if (subscription !== this.#subscription) return;
     this.#subscription = undefined;
     const { error, lasting } = this.#explain(cause);
-    this.#closing = subscription.close(error.message);
+    this.#closing = Promise.all([this.#closing, subscription.close(error.message)]);
     if (this.#closed) return;
     if (lasting && !this.#served) return this.#events?.failed(this.remotes[0]!, error, Infinity);
     const retryInMs = lasting ? LASTING_RETRY_MS : this.#backoff.next();

@@ -28,6 +28,8 @@ const CONTROL_PARTITION = 0;
 const SNAPSHOT_PARTITION = 0;
 /** Waits after a link that this site closed: the first, and the longest, which Backoff knows. */
 const REFUSED_MS = 1_000;
+/** Pause between two looks at `.control`, or a quarter of the primary's heartbeat: the other secondaries' acknowledgements are no business of this site. */
+const CONTROL_PAUSE_MS = 100;
 /** What a site's last word may take before its connection is cut. */
 const LAST_WORD_MS = 1_000;
 
@@ -37,7 +39,7 @@ export class Subscription {
   readonly #view: ControlView;
   readonly #client: KafkaClient;
   readonly #writer: ControlWriter;
-  readonly #offset: GroupOffset | undefined;
+  #offset: GroupOffset | undefined;
   readonly #refused: Backoff;
   #control: PartitionReader | undefined;
   /** Where `.control` ended when this life began: what stands before is history. */
@@ -51,16 +53,13 @@ export class Subscription {
   #closed = false;
 
   constructor(options: SubscriptionOptions) {
-    const { connection, report, topic, random, groupId, site, commitMs } = options.options;
+    const { connection, report, topic, random } = options.options;
     const { answerMs } = options.limits;
     this.#options = options;
     this.#view = new ControlView(`${topic}.control`, report);
     this.#client = createClient(connection, report, answerMs);
     this.#writer = new ControlWriter(this.#client, `${topic}.control`, answerMs);
     this.#refused = new Backoff(REFUSED_MS, random);
-    if (commitMs !== undefined) {
-      this.#offset = new GroupOffset({ connection, report, answerMs, group: `${groupId}.${site}`, topic, partition: 0 });
-    }
   }
 
   /** Reads `.control` to its end. Rejects when the broker does not let it. */
@@ -95,10 +94,15 @@ export class Subscription {
 
   async #listen(from: bigint): Promise<void> {
     try {
-      for (let next = from; !this.#closed;) next = await this.#readControl(next);
+      for (let next = from; !this.#closed; await this.#pause()) next = await this.#readControl(next);
     } catch (error) {
       this.#break(error);
     }
+  }
+
+  #pause(): Promise<void> {
+    const heartbeatMs = this.#view.primary?.record.hello.heartbeatMs ?? Infinity;
+    return new Promise(resolve => this.#options.options.clock.after(Math.min(CONTROL_PAUSE_MS, heartbeatMs / 4), resolve));
   }
 
   async #readControl(from: bigint): Promise<bigint> {
@@ -143,7 +147,7 @@ export class Subscription {
         openSnapshots: () => this.#openReader(`${options.topic}.snapshot`, SNAPSHOT_PARTITION),
         spoilt,
         writer: this.#writer,
-        commit: offset => this.#commit(offset),
+        commit: offset => this.#commit(primary.record.partition, offset),
         over: here => this.#over(session, here),
         broken: error => this.#break(error),
       });
@@ -175,8 +179,11 @@ export class Subscription {
     this.#consider();
   }
 
-  async #commit(offset: bigint): Promise<void> {
-    await this.#offset?.commit(offset);
+  async #commit(partition: number, offset: bigint): Promise<void> {
+    const { connection, report, topic, groupId, site } = this.#options.options;
+    const { answerMs } = this.#options.limits;
+    this.#offset ??= new GroupOffset({ connection, report, answerMs, group: `${groupId}.${site}`, topic, partition });
+    await this.#offset.commit(offset);
   }
 
   #openReader(topic: string, partition: number): Promise<PartitionReader> {

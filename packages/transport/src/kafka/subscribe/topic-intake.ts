@@ -14,8 +14,8 @@ export interface PlacedFrame {
 
 /** Makes frames of the topic's records, and passes over what is none of this stream's. */
 export class TopicIntake {
-  readonly #assembly = new Assembly();
   readonly #passed: PassedOver;
+  readonly #assembly = new Assembly((offset, why) => this.#passed.add(offset, why));
 
   constructor(topic: string, report: Reporter) {
     this.#passed = new PassedOver(topic, report);

@@ -30,12 +30,12 @@ export interface TopicSessionOptions {
 }
 
 const FROM_BYTES = 8;
+/** A link that lasted so long has lived, even if it carried nothing new. */
+const LIVED_MS = 10_000;
 
 /** One link through the topic, from the primary's hello to the end: what is read, what is told in `.control`, and whether the primary lives. */
 export class TopicSession {
   readonly link: TopicLink;
-  /** Frames came through it. */
-  lived = false;
   readonly #options: TopicSessionOptions;
   readonly #teller: Teller;
   readonly #heartbeat: Heartbeat;
@@ -43,6 +43,8 @@ export class TopicSession {
   #hello: (Hello & { readonly heartbeatMs: number }) | undefined;
   #reading: Reading | undefined;
   #positions: PositionRecord | undefined;
+  readonly #beganAt: number;
+  #carried = false;
   /** Something was told since the last beat. */
   #told = false;
   #state: { readonly state: 'replicate' | 'snapshot'; readonly reason: string | null } = { state: 'replicate', reason: null };
@@ -53,6 +55,7 @@ export class TopicSession {
     const { record, saidAt } = options.primary;
     const { heartbeatMs: primaryHeartbeatMs, ...hello } = record.hello;
     this.#options = options;
+    this.#beganAt = clock.monotonic();
     this.link = new TopicLink({
       remote: options.remote,
       clock,
@@ -85,6 +88,11 @@ export class TopicSession {
       this.#offsets = new OffsetKeeper({ clock, report, group: `${groupId}.${site}`, everyMs: commitMs, commit: options.commit });
     }
     this.#heartbeat.start();
+  }
+
+  /** It brought the site forward, or lasted. */
+  get lived(): boolean {
+    return this.#carried || this.#options.options.clock.monotonic() - this.#beganAt > LIVED_MS;
   }
 
   get from(): string {
@@ -160,10 +168,7 @@ export class TopicSession {
           },
           want: value => this.#teller.put({ kind: 'want', site: hello.site, value }),
         },
-        handed: (last, end) => {
-          this.lived = true;
-          this.#offsets?.handed(last, end);
-        },
+        handed: (last, end) => this.#offsets?.handed(last, end),
       },
       hello,
       resume,
@@ -177,6 +182,7 @@ export class TopicSession {
 
   #acknowledge(positions: PositionRecord): void {
     this.#positions = positions;
+    this.#carried ||= positions.applied.revision > (this.#hello?.position.revision ?? 0);
     this.#offsets?.durable(positions.durable);
     this.#tellPositions();
   }

@@ -1,8 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { type KafkaBroker, startKafka } from '../test/support/kafka/broker.ts';
+import { KafkaByHand } from './contestants/kafka-by-hand.ts';
 import { Lab } from './contestants/lab.ts';
 import { Pair } from './contestants/pair.ts';
 import { type RedisFile, RedisPair, redisVersion } from './contestants/redis.ts';
+import { type Wire, kafkaWire } from './contestants/wires.ts';
 import type { Figure } from './figure.ts';
 import type { Progress } from './progress.ts';
 import type { Shape } from './shape.ts';
@@ -21,6 +24,8 @@ export interface Measure {
   readonly about: string;
   /** Left out of a quick run. */
   readonly fullOnly?: boolean;
+  /** Left out, and told so, where it is not to be had. */
+  readonly needs?: 'kafka';
   run(bench: Bench): Promise<Figure[]>;
 }
 
@@ -32,6 +37,9 @@ export class Bench implements AsyncDisposable {
   readonly #directory: string;
   readonly #pairs = new Map<string, Promise<Pair>>();
   readonly #redis = new Map<string, Promise<RedisPair>>();
+  readonly #byHand = new Map<string, Promise<KafkaByHand>>();
+  #broker: Promise<KafkaBroker> | undefined;
+  #topics = 0;
   #lab: Lab | undefined;
   #directories = 0;
 
@@ -46,6 +54,11 @@ export class Bench implements AsyncDisposable {
 
   get rounds(): number {
     return this.options.quick ? 3 : 5;
+  }
+
+  /** Of the measures with Kafka; what a broker adds to a quick run stays small. */
+  get kafkaRounds(): number {
+    return this.options.quick ? 1 : 5;
   }
 
   /** The size of something in a full run, and in a quick one. */
@@ -76,15 +89,51 @@ export class Bench implements AsyncDisposable {
     return remembered(this.#redis, `${file} ${JSON.stringify(shape)}`, () => this.#startRedis(file, shape));
   }
 
+  /** A real Apache Kafka for the whole run. */
+  broker(): Promise<KafkaBroker> {
+    this.#broker ??= startKafka({ data: this.directory('kafka'), tell: line => process.stderr.write(`${line}\n`) });
+    return this.#broker;
+  }
+
+  /** A topic that nobody has used. */
+  async kafkaWire(): Promise<Wire> {
+    return kafkaWire((await this.broker()).port, this.#topic());
+  }
+
+  /** The connected pair with a topic of its own, warmed up, as `pair` is. */
+  kafkaPair(shape: Shape): Promise<Pair> {
+    return remembered(this.#pairs, `kafka ${JSON.stringify(shape)}`, async () => this.#startPair(shape, await this.kafkaWire()));
+  }
+
+  /** What a user writes by hand, or the client of Kafka that it is made of by itself. */
+  byHand(shape: Shape, reader: 'applies' | 'only receives'): Promise<KafkaByHand> {
+    return remembered(this.#byHand, `${reader} ${JSON.stringify(shape)}`, () => this.#startByHand(shape, reader === 'only receives'));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const contestants = await Promise.allSettled([...this.#pairs.values(), ...this.#redis.values()]);
+    const contestants = await Promise.allSettled([...this.#pairs.values(), ...this.#redis.values(), ...this.#byHand.values()]);
     for (const each of contestants) if (each.status === 'fulfilled') await each.value.close();
+    await (await this.#broker)?.[Symbol.asyncDispose]();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  async #startPair(shape: Shape): Promise<Pair> {
+  #topic(): string {
+    return `bench-${this.#topics++}`;
+  }
+
+  async #startByHand(shape: Shape, raw: boolean): Promise<KafkaByHand> {
+    this.progress.tell('starts what is written by hand');
+    const { address } = await this.broker();
+    const pair = await KafkaByHand.start(address, this.#topic(), shape, raw);
+    if (raw) await pair.sendToReceive(BARE_WARM_UP_MESSAGES, 1);
+    else await pair.throughput(BY_HAND_WARM_UP_CHANGES);
+    return pair;
+  }
+
+  async #startPair(shape: Shape, wire?: Wire): Promise<Pair> {
     this.progress.tell('fills a pair');
-    const pair = await Pair.start(this.directory('pair'), shape, { profiles: this.options.profiles });
+    const { profiles } = this.options;
+    const pair = await Pair.start(this.directory('pair'), shape, { profiles, ...(wire === undefined ? {} : { wire }) });
     await pair.connect();
     await pair.throughput(WARM_UP_CHANGES);
     return pair;
@@ -102,6 +151,8 @@ export class Bench implements AsyncDisposable {
 /** As the lab's pipeline and its driver of Redis do. */
 const WARM_UP_CHANGES = 300_000;
 const REDIS_WARM_UP_CHANGES = 20_000;
+const BY_HAND_WARM_UP_CHANGES = 100_000;
+const BARE_WARM_UP_MESSAGES = 500;
 
 function remembered<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
   const known = map.get(key);

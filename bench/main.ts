@@ -2,6 +2,7 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type Measure } from './bench.ts';
+import { findObstacle } from '../test/support/kafka/distribution.ts';
 import { REDIS_MISSING } from './contestants/redis.ts';
 import { type Figure, passes } from './figure.ts';
 import { away } from './measures/away.ts';
@@ -10,6 +11,11 @@ import { cold } from './measures/cold.ts';
 import { cpu } from './measures/cpu.ts';
 import { growth } from './measures/growth.ts';
 import { heap } from './measures/heap.ts';
+import { kafkaAway } from './measures/kafka-away.ts';
+import { kafkaCold } from './measures/kafka-cold.ts';
+import { kafkaLag } from './measures/kafka-lag.ts';
+import { kafkaMany } from './measures/kafka-many.ts';
+import { kafkaVisible } from './measures/kafka-visible.ts';
 import { lag } from './measures/lag.ts';
 import { recovery } from './measures/recovery.ts';
 import { restart } from './measures/restart.ts';
@@ -18,14 +24,30 @@ import { visible, wide } from './measures/visible.ts';
 import { Progress } from './progress.ts';
 import { table } from './table.ts';
 
-const MEASURES: readonly Measure[] = [visible, wide, cpu, batch, lag, cold, restart, recovery, heap, away, shares, growth];
+/** The last one kills the broker. */
+const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaAway];
+const MEASURES: readonly Measure[] = [
+  visible,
+  wide,
+  cpu,
+  batch,
+  lag,
+  cold,
+  restart,
+  recovery,
+  heap,
+  away,
+  shares,
+  ...KAFKA_MEASURES,
+  growth,
+];
 const BELOW_A_FLOOR = 1;
 const WRONG_USAGE = 2;
 
 const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
 
   --quick          under 50 s: fewer and shorter rounds, without growth
-  --only NAME,…    these measures only
+  --only NAME,…    these measures only; \`kafka\` stands for all of Kafka's
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
   --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag and cold
@@ -33,7 +55,7 @@ const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 
   --help
 
 Measures:
-${MEASURES.map(({ name, about, fullOnly }) => `  ${name.padEnd(9)} ${about}${fullOnly === true ? ' (full run only)' : ''}`).join('\n')}
+${MEASURES.map(({ name, about, fullOnly }) => `  ${name.padEnd(13)} ${about}${fullOnly === true ? ' (full run only)' : ''}`).join('\n')}
 `;
 
 const options = readOptions();
@@ -70,10 +92,11 @@ function readOptions() {
 
 function chosen(only: string | undefined, quick: boolean): readonly Measure[] {
   if (only === undefined) return MEASURES.filter(measure => !quick || measure.fullOnly !== true);
-  return only.split(',').map(name => {
+  return only.split(',').flatMap(name => {
+    if (name === 'kafka') return KAFKA_MEASURES;
     const measure = MEASURES.find(each => each.name === name);
     if (measure === undefined) throw new Error(`there is no measure ${name}`);
-    return measure;
+    return [measure];
   });
 }
 
@@ -81,11 +104,16 @@ function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-async function run({ measures, quick, lab, data, profile, json }: Options): Promise<number> {
+async function run({ measures: wanted, quick, lab, data, profile, json }: Options): Promise<number> {
   const progress = new Progress(process.stderr);
   const started = performance.now();
   await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
+  const obstacle = wanted.some(measure => measure.needs === 'kafka') ? await findObstacle() : undefined;
+  const measures = wanted.filter(measure => obstacle === undefined || measure.needs !== 'kafka');
+  const notMeasured = wanted.filter(measure => !measures.includes(measure)).map(({ name }) => name);
+  const omission = notMeasured.length === 0 ? '' : `NOT MEASURED: ${notMeasured.join(', ')}. ${obstacle}\n`;
+  process.stderr.write(omission);
   const figures: Figure[] = [];
   const tookSeconds: Record<string, number> = {};
   for (const [index, measure] of measures.entries()) {
@@ -104,6 +132,7 @@ async function run({ measures, quick, lab, data, profile, json }: Options): Prom
     quick,
     seconds,
     tookSeconds,
+    notMeasured,
   };
   process.stdout.write(
     json ? `${JSON.stringify({ machine, figures: figures.map(figure => ({ ...figure, passes: passes(figure) })) })}\n` : report(),
@@ -113,6 +142,6 @@ async function run({ measures, quick, lab, data, profile, json }: Options): Prom
   function report(): string {
     const { node, redis, cores } = machine;
     const head = `Node ${node}, ${redis === null ? 'no Redis' : `Redis ${redis}`}, ${cores} cores; medians of ${bench.rounds} rounds, ${seconds} s`;
-    return `${table(figures)}\n\n${head}\n`;
+    return `${table(figures)}\n\n${head}\n${omission}`;
   }
 }

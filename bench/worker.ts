@@ -20,8 +20,8 @@ export class Worker<T extends Tasks<T>> {
   #next = 0;
   #ended = false;
 
-  constructor(file: URL) {
-    this.#process = fork(fileURLToPath(file), [], { execArgv: ['--expose-gc'], serialization: 'advanced' });
+  constructor(file: URL, flags: readonly string[] = []) {
+    this.#process = fork(fileURLToPath(file), [], { execArgv: ['--expose-gc', ...flags], serialization: 'advanced' });
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#process.once('exit', (code, signal) => this.#fail(new Error(`a contestant's process ended (${signal ?? code})`)));
   }

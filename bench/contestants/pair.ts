@@ -87,8 +87,8 @@ export class Pair {
     const { revision, digest } = await this.primary.call('state');
     const secondary = this.#connected;
     await secondary.call('arrival', revision, 'durable');
-    await until('the primary knows', async () => ((await this.primary.call('peer'))?.durable ?? -1) >= revision);
     const theirs = await secondary.call('state');
+    await until('the primary knows', async () => ((await this.primary.call('peer', theirs.site))?.durable ?? -1) >= revision);
     if (theirs.digest !== digest) throw new Error(`the trees differ at ${revision}: ${digest} and ${theirs.digest}`);
   }
 
@@ -139,7 +139,6 @@ export class Pair {
   async #counters(): Promise<{ primaryUs: number; secondaryUs: number; sentBytes: number }> {
     const secondaryUs = await this.#connected.call('cpu');
     const primaryUs = await this.primary.call('cpu');
-    const peer = await this.primary.call('peer');
-    return { primaryUs, secondaryUs, sentBytes: peer?.sentBytes ?? 0 };
+    return { primaryUs, secondaryUs, sentBytes: await this.primary.call('sentBytes') };
   }
 }

@@ -8,7 +8,7 @@ import { DEEP } from '../shape.ts';
 import { interleave, median, medianRatio } from '../statistics.ts';
 
 /** So small that a snapshot leaves no frame before it: a cold secondary then gets the whole tree. */
-const SMALL_SEGMENT_BYTES = 1024 * 1024;
+export const SMALL_SEGMENT_BYTES = 1024 * 1024;
 
 export const cold: Measure = {
   name: 'cold',
@@ -48,7 +48,8 @@ async function copy(pair: Pair, profile?: string): Promise<{ readonly tookMs: nu
   };
   const result = profile === undefined ? await measured() : await pair.profiled(profile, measured);
   await pair.equal();
-  const peer = await pair.primary.call('peer');
+  const { site } = await secondary.call('state');
+  const peer = await pair.primary.call('peer', site);
   if (peer?.copies !== 1) throw new Error('the secondary did not get a copy of the tree');
   await pair.primary.call('stopFeeding');
   await secondary.kill();

@@ -21,10 +21,15 @@ export interface Memory {
   readonly total: number;
 }
 
+export interface State {
+  readonly site: string;
+  readonly revision: number;
+  readonly digest: string;
+}
+
 export interface Peer {
   readonly state: string;
   readonly durable: number;
-  readonly sentBytes: number;
   readonly copies: number;
 }
 
@@ -83,18 +88,20 @@ export class SiteTasks {
     return arrivals(this.#opened, first, count);
   }
 
-  async state(): Promise<{ revision: number; digest: string }> {
-    const { position, digest } = this.#opened;
-    return { revision: position.revision, digest };
+  async state(): Promise<State> {
+    const { site, position, digest } = this.#opened;
+    return { site, revision: position.revision, digest };
   }
 
-  /** The first secondary. `sentBytes` counts what went to a topic, too. */
-  async peer(): Promise<Peer | undefined> {
-    const peers = this.#producer?.peers ?? [];
-    const peer = peers.find(each => !each.relay);
-    if (peer === undefined) return undefined;
-    const sentBytes = peers.reduce((sum, each) => sum + each.sentBytes, 0);
-    return { state: peer.state, durable: peer.position?.revision ?? -1, sentBytes, copies: peer.resyncs.count };
+  /** What is known here of a secondary. */
+  async peer(site: string): Promise<Peer | undefined> {
+    const peer = this.#producer?.peers.find(each => each.site === site);
+    return peer && { state: peer.state, durable: peer.position?.revision ?? -1, copies: peer.resyncs.count };
+  }
+
+  /** Bytes sent to all secondaries, or to the topic that they read. */
+  async sentBytes(): Promise<number> {
+    return this.#producer?.peers.reduce((sum, peer) => sum + peer.sentBytes, 0) ?? 0;
   }
 
   /** User and system, microseconds since the process began. */

@@ -1,0 +1,5 @@
+// One of the two processes of what is written by hand.
+import { serve } from '../worker.ts';
+import { ByHandTasks } from './tasks.ts';
+
+serve(new ByHandTasks());

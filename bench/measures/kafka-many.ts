@@ -1,0 +1,62 @@
+import type { Measure } from '../bench.ts';
+import { Crowd } from '../contestants/crowd.ts';
+import { type Figure, atLeast, atMost, short } from '../figure.ts';
+import { NARROW } from '../shape.ts';
+import { interleave, median, medianRatio } from '../statistics.ts';
+
+const MANY = 8;
+const CHANGES = 500_000;
+const QUICK_CHANGES = 200_000;
+const WARM_UP_CHANGES = 200_000;
+
+export const kafkaMany: Measure = {
+  name: 'kafka-many',
+  needs: 'kafka',
+  about: `${MANY} secondaries of one topic against 1: the sum of their rates, and the primary's CPU a change`,
+  async run(bench) {
+    bench.progress.tell(`starts ${MANY + 1} secondaries`);
+    const crowds = { one: await startCrowd(1), many: await startCrowd(MANY) };
+    const cpu: Record<keyof typeof crowds, number[]> = { one: [], many: [] };
+    const run = (name: keyof typeof crowds) => async (): Promise<number> => {
+      const { visiblePerSecond, primaryCpuUs } = await crowds[name].throughput(bench.size(CHANGES, QUICK_CHANGES));
+      cpu[name].push(primaryCpuUs);
+      return visiblePerSecond;
+    };
+    const results = await interleave({ one: run('one'), many: run('many') }, bench.kafkaRounds, (round, name) =>
+      bench.progress.tell(`round ${round + 1}, ${name}`),
+    );
+    for (const crowd of Object.values(crowds)) {
+      await crowd.equal();
+      await crowd.close();
+    }
+    return [rateFigure(results), cpuFigure(cpu)];
+
+    async function startCrowd(count: number): Promise<Crowd> {
+      const crowd = await Crowd.start(bench.directory(`crowd-${count}`), NARROW, await bench.kafkaWire(), count);
+      await crowd.throughput(WARM_UP_CHANGES);
+      return crowd;
+    }
+  },
+};
+
+function rateFigure({ one, many }: Record<'one' | 'many', number[]>): Figure {
+  return {
+    measure: 'kafka-many',
+    title: `${MANY} secondaries of one topic, the sum of their rates, against 1`,
+    value: medianRatio(many, one),
+    unit: '×',
+    floor: atLeast(2),
+    detail: `${MANY} together ${short(median(many))}/s, one ${short(median(one))}/s; a change counts once all have it durable`,
+  };
+}
+
+function cpuFigure({ one, many }: Record<'one' | 'many', number[]>): Figure {
+  return {
+    measure: 'kafka-many',
+    title: `the primary's CPU a change with ${MANY} secondaries, against 1`,
+    value: medianRatio(many, one),
+    unit: '×',
+    floor: atMost(1.1),
+    detail: `${median(many).toFixed(2)} µs and ${median(one).toFixed(2)} µs`,
+  };
+}

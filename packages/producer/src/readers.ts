@@ -54,7 +54,7 @@ export class Readers {
         this.#options.resync(message.site, message.reason);
         return true;
       case 'reader-lost':
-        this.#readers.get(message.site)?.reader.lost(message.reason, message.explanation);
+        this.#lost(relay, message);
         return true;
       default:
         return false;
@@ -83,6 +83,13 @@ export class Readers {
     return true;
   }
 
+  #lost(relay: Relay, { site, reason, explanation }: Extract<RelayMessage, { type: 'reader-lost' }>): void {
+    this.#readers.get(site)?.reader.lost(reason, explanation);
+    const level = reason === 'going-away' ? 'info' : 'warn';
+    const message = `${site} reads from ${relay.site} no more (${reason}): ${explanation}`;
+    this.#options.store.report({ level, event: 'reader-lost', message, details: { site, relay: relay.site, reason } });
+  }
+
   #heard(relay: Relay, { hello, present }: Extract<RelayMessage, { type: 'reader' }>): void {
     const { site } = hello;
     if (this.#options.isLinked(site)) return;
@@ -99,6 +106,14 @@ export class Readers {
         changed: changed => this.#options.changed(changed.status()),
       });
     this.#readers.set(site, { reader, relay });
+    if (present && known?.reader.present !== true) {
+      this.#options.store.report({
+        level: 'info',
+        event: 'reader-met',
+        message: `${site} (${hello.program}) reads from ${relay.site}`,
+        details: { site, relay: relay.site, position: hello.position },
+      });
+    }
     void reader.heard(hello, present);
   }
 }

@@ -174,9 +174,9 @@ export class Readers {
       reader.want = control.value;
       return;
     }
-    const same = reader.positions !== undefined && samePositions(reader.positions, control.value);
     reader.positions = control.value;
-    if (live && !same) reader.moved = true;
+    // Also one that says nothing new: it is a sign of life.
+    reader.moved ||= live;
   }
 
   #refuse(site: string): void {
@@ -208,10 +208,6 @@ function reasonOf(text: string): CloseReason {
 function helloOf({ hello }: SiteRecord): Hello {
   const { protocols, program, site, role, stream, position, digest, epochs, durable } = hello;
   return { protocols, program, site, role, stream, position, digest, epochs, durable };
-}
-
-function samePositions(a: PositionRecord, b: PositionRecord): boolean {
-  return a.applied.revision === b.applied.revision && a.durable.revision === b.durable.revision && a.durable.epochId === b.durable.epochId;
 }
 
 /** For each key of positions, the index of its last record. */

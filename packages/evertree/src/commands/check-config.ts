@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { WRONG_USAGE } from './exit-status.ts';
 import { printLine } from './terminal.ts';
 
 export function addCheckConfig(program: Command): void {
@@ -7,15 +6,22 @@ export function addCheckConfig(program: Command): void {
     .command('check-config <file...>')
     .summary('tell all that is wrong with configuration files')
     .description(
-      'Checks configuration files whole, with the files they name, and tells everything that is wrong at once. Starts nothing. Ends with 2 if one is wrong.',
+      'Checks configuration files whole, with the files they name, and tells everything that is wrong at once. Starts nothing and changes nothing. Ends with 2 if one is wrong.',
+    )
+    .option(
+      '--connect',
+      'also ask the brokers (reachable, allowed, topics and their settings) or dial the consumers; ends with 1 if they do not answer',
     )
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExample:\n  evertree check-config configs/*.json')
-    .action(async (files: string[], options: { json?: true }) => {
-      const { checkFile, checkedText } = await import('./config-check.ts');
-      const results = files.map(checkFile);
+    .addHelpText(
+      'after',
+      '\nExamples:\n  evertree check-config configs/*.json\n  evertree check-config --connect configs/kafkaProducer.json',
+    )
+    .action(async (files: string[], options: { connect?: true; json?: true }) => {
+      const { checkFile, checkedText, statusOf } = await import('./config-check.ts');
+      const results = await Promise.all(files.map(file => checkFile(file, options.connect === true)));
       if (options.json) await printLine(JSON.stringify(results));
       else for (const result of results) await printLine(checkedText(result));
-      if (results.some(result => result.problems.length > 0)) process.exitCode = WRONG_USAGE;
+      process.exitCode = statusOf(results);
     });
 }

@@ -1,30 +1,56 @@
 import { isEvertreeError } from '@evertree/core';
 import pico from 'picocolors';
-import { roleOf } from '../configuration/configuration.ts';
+import { type Configuration, roleOf } from '../configuration/configuration.ts';
 import { type Problem, formatProblem, problemsOf } from '../configuration/problem.ts';
 import { readConfiguration } from '../configuration/reading.ts';
+import { DONE, type ExitStatus, FAILED, WRONG_USAGE } from './exit-status.ts';
+import { type Finding, findingText } from './finding.ts';
 
 export interface Checked {
   readonly file: string;
   readonly kind: string | null;
   readonly problems: readonly Problem[];
   readonly notes: readonly string[];
+  /** What is on the other side, where that was asked for and the file is right. */
+  readonly findings?: readonly Finding[];
 }
 
-/** Reads a file as a site would, with the files it names. */
-export function checkFile(file: string): Checked {
+/** Reads a file as a site would, with the files it names; with `connects`, it also asks whoever is on the other side. */
+export async function checkFile(file: string, connects: boolean): Promise<Checked> {
+  let configuration: Configuration;
   try {
-    const { kind, notes } = readConfiguration(file);
-    return { file, kind, problems: [], notes };
+    configuration = readConfiguration(file);
   } catch (error) {
     if (isEvertreeError(error, 'CONFIGURATION_INVALID')) return { file, kind: null, problems: problemsOf(error), notes: [] };
     throw error;
   }
+  const { kind, notes } = configuration;
+  return { file, kind, problems: [], notes, ...(connects ? { findings: await findingsOf(configuration) } : {}) };
 }
 
-export function checkedText({ file, kind, problems, notes }: Checked): string {
+async function findingsOf(configuration: Configuration): Promise<Finding[]> {
+  if (configuration.kind === 'kafka-producer' || configuration.kind === 'kafka-consumer') {
+    const { checkBrokers } = await import('./kafka-check.ts');
+    return checkBrokers(configuration);
+  }
+  const { checkConsumers } = await import('./netty-check.ts');
+  return checkConsumers(configuration);
+}
+
+export function checkedText({ file, kind, problems, notes, findings = [] }: Checked): string {
   if (problems.length > 0) return problems.map(problem => pico.red(formatProblem(problem))).join('\n');
   const role = roleOf(kind as Parameters<typeof roleOf>[0]);
   const transport = kind?.startsWith('kafka') ? 'Kafka' : 'WebSocket';
-  return [`${file}: ${pico.green('right')}, for a ${role} over ${transport}`, ...notes.map(note => `${file}: note: ${note}`)].join('\n');
+  return [
+    `${file}: ${pico.green('right')}, for a ${role} over ${transport}`,
+    ...notes.map(note => `${file}: note: ${note}`),
+    ...findings.map(finding => findingText(file, finding)),
+  ].join('\n');
+}
+
+/** 2 when a site would not start, or not work, with one of them; 1 when the other side could not be asked. */
+export function statusOf(results: readonly Checked[]): ExitStatus {
+  const levels = new Set(results.flatMap(({ findings = [] }) => findings.map(({ level }) => level)));
+  if (levels.has('refused') || results.some(({ problems }) => problems.length > 0)) return WRONG_USAGE;
+  return levels.has('failed') ? FAILED : DONE;
 }

@@ -102,7 +102,8 @@ function explainByName(clue: Clue, connection: KafkaConnection): Remedy | undefi
   }
 }
 
-function refusedCredentials(words: string, { sasl }: KafkaConnection): Remedy {
+function refusedCredentials(message: string, { sasl }: KafkaConnection): Remedy {
+  const words = message.replace(/^SASL .{1,40} failed: (?:Authentication failed: )?/, '');
   if (INTERRUPTED.test(words)) return passing(`the connection ended while it looked at the credentials (${words})`);
   const who = sasl !== undefined && 'username' in sasl ? ` of ${JSON.stringify(sasl.username)}` : '';
   const remedy = /mechanism is not supported/.test(words) ? 'mend "sasl.mechanism"' : 'mend user name and password in "sasl.jaas.config"';

@@ -31,6 +31,17 @@ declare module 'kafkajs/src/cluster/index.js' {
         readonly partitions: readonly { readonly partition: number; readonly timestamp: string }[];
       }[];
     }): Promise<{ readonly responses: readonly { readonly partitions: readonly { readonly offset: string }[] }[] }>;
+    produce(request: {
+      readonly acks: number;
+      readonly topicData: readonly {
+        readonly topic: string;
+        readonly partitions: readonly {
+          readonly partition: number;
+          readonly firstSequence: number;
+          readonly messages: readonly { readonly value: Buffer }[];
+        }[];
+      }[];
+    }): Promise<unknown>;
     offsetCommit(request: {
       readonly groupId: string;
       readonly groupGenerationId: number;
@@ -55,6 +66,8 @@ declare module 'kafkajs/src/cluster/index.js' {
     disconnect(): Promise<void>;
     addTargetTopic(topic: string): Promise<void>;
     refreshMetadata(): Promise<void>;
+    /** Of the brokers that the last metadata named. */
+    getNodeIds(): readonly string[];
     findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
     findBroker(destination: { readonly nodeId: string }): Promise<Broker>;
     findGroupCoordinator(group: { readonly groupId: string }): Promise<Broker>;

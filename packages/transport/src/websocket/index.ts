@@ -1,4 +1,5 @@
 export { dialTransport } from './dialler.ts';
+export { dialFailure } from './failures.ts';
 export { listenTransport } from './listener.ts';
 export type { ListenTransport } from './listener.ts';
 export type { DialOptions, ListenOptions, Remote, WireLimits, WireOptions } from './options.ts';

@@ -1,0 +1,52 @@
+import type { KafkaConnection } from '@evertree/transport/kafka';
+
+/** A topic's configuration where Evertree makes it, and where somebody else makes it in its place. */
+export type TopicSettings = Readonly<Record<string, string>>;
+
+/** Writes the commands of Kafka's own tools, ready to be run: with the brokers of a configuration, and the names in it. */
+export class KafkaTools {
+  readonly #common: string;
+  readonly #principal: string;
+
+  constructor({ brokers, tls, sasl }: KafkaConnection) {
+    // Java's tools read security from a file of properties; the same as in the configuration belong into it.
+    const isPlain = tls === undefined && sasl === undefined;
+    this.#common = `--bootstrap-server ${brokers.join(',')}${isPlain ? '' : ' --command-config client.properties'}`;
+    this.#principal = sasl !== undefined && 'username' in sasl ? `User:${sasl.username}` : 'User:…';
+  }
+
+  configure(topic: string, settings: TopicSettings): string {
+    return `kafka-configs.sh ${this.#common} --alter --entity-type topics --entity-name ${topic} --add-config ${join(settings, ',')}`;
+  }
+
+  create(topic: string, partitions: number, replicas: number, settings: TopicSettings): string {
+    const configs = Object.entries(settings).map(([name, value]) => ` --config ${name}=${value}`);
+    return `kafka-topics.sh ${this.#common} --create --topic ${topic} --partitions ${partitions} --replication-factor ${replicas}${configs.join('')}`;
+  }
+
+  addPartitions(topic: string, partitions: number): string {
+    return `kafka-topics.sh ${this.#common} --alter --topic ${topic} --partitions ${partitions}`;
+  }
+
+  /** For bash, as the list has to come from a file. */
+  replicate(partitions: readonly { readonly topic: string; readonly partition: number }[], brokers: readonly number[]): string {
+    const list = { version: 1, partitions: partitions.map(({ topic, partition }) => ({ topic, partition, replicas: brokers })) };
+    return `kafka-reassign-partitions.sh ${this.#common} --execute --reassignment-json-file <(echo '${JSON.stringify(list)}')`;
+  }
+
+  empty(topic: string, partitions: readonly number[]): string {
+    const list = { version: 1, partitions: partitions.map(partition => ({ topic, partition, offset: -1 })) };
+    return `kafka-delete-records.sh ${this.#common} --offset-json-file <(echo '${JSON.stringify(list)}')`;
+  }
+
+  allow(operations: readonly string[], resource: 'topic' | 'group', name: string): string {
+    const list = operations.map(operation => ` --operation ${operation}`).join('');
+    return `kafka-acls.sh ${this.#common} --add --allow-principal '${this.#principal}'${list} --${resource} ${name}`;
+  }
+}
+
+function join(settings: TopicSettings, separator: string): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(separator);
+}

@@ -75,13 +75,16 @@ describeKafka('check-config --connect with a Kafka file', () => {
     const snapshot = { 'retention.ms': -1, 'retention.bytes': -1, ...others.snapshot };
     const control = { 'cleanup.policy': 'compact', ...others.control };
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         { topic, numPartitions, configEntries: entries(frames) },
         { topic: `${topic}.snapshot`, numPartitions: 1, configEntries: entries(snapshot) },
         { topic: `${topic}.control`, numPartitions: 1, configEntries: entries(control) },
       ],
     });
+    // They are there before they have leaders.
+    const leaders = () => Promise.all([topic, `${topic}.snapshot`, `${topic}.control`].map(name => admin.fetchTopicOffsets(name)));
+    await vi.waitFor(leaders, { timeout: 20_000, interval: 20 });
     return topic;
   }
 

@@ -81,6 +81,14 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
 export class Sockets {
   readonly #living = new Set<Socket>();
   #abandoned = false;
+  #goneBytes = 0;
+
+  /** What came through them so far. */
+  get receivedBytes(): number {
+    let bytes = this.#goneBytes;
+    for (const { bytesRead } of this.#living) bytes += bytesRead;
+    return bytes;
+  }
 
   connect({ host, port, ssl, onConnect }: ISocketFactoryArgs): Socket {
     if (this.#abandoned) throw new Error(ABANDONED);
@@ -91,7 +99,10 @@ export class Sockets {
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.setNoDelay(true);
     this.#living.add(socket);
-    socket.once('close', () => this.#living.delete(socket));
+    socket.once('close', () => {
+      this.#living.delete(socket);
+      this.#goneBytes += socket.bytesRead;
+    });
     return socket;
   }
 

@@ -29,6 +29,8 @@ export interface ClusterOptions {
 export interface OwnCluster {
   readonly cluster: Cluster;
   readonly isolationLevel: number;
+  /** What came from the brokers so far. */
+  readonly receivedBytes: number;
   /** Cuts the connections: whatever waits for an answer fails now. */
   abandon(): void;
 }
@@ -45,5 +47,12 @@ export function createCluster({ connection, report, answerMs, readUncommitted }:
     maxInFlightRequests: null,
     isolationLevel,
   });
-  return { cluster, isolationLevel, abandon: () => sockets.abandon() };
+  return {
+    cluster,
+    isolationLevel,
+    get receivedBytes() {
+      return sockets.receivedBytes;
+    },
+    abandon: () => sockets.abandon(),
+  };
 }

@@ -4,6 +4,7 @@ import { Backoff } from '../../wire/backoff.ts';
 import { explain } from '../failures.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
+import { BrokerSilent } from '../patience.ts';
 import { Subscription } from './subscription.ts';
 
 /** What lasts is tried again this seldom: somebody has to change something first. */
@@ -36,7 +37,7 @@ class Subscriber implements Transport {
     this.#options = options;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#backoff = new Backoff(this.#limits.retryMs, options.random, this.#limits.retryMostMs);
-    this.remotes = [`kafka://${options.connection.brokers[0] ?? ''}/${options.topic}`];
+    this.remotes = [`kafka://${options.connection.brokers.join(',')}/${options.topic}`];
   }
 
   open(events: TransportEvents): Promise<void> {
@@ -48,7 +49,7 @@ class Subscriber implements Transport {
   async close(): Promise<void> {
     this.#closed = true;
     this.#wait?.[Symbol.dispose]();
-    await Promise.all([this.#subscription?.close(undefined), this.#closing]);
+    await Promise.all([this.#subscription?.close(), this.#closing]);
   }
 
   #begin(events: TransportEvents): void {
@@ -79,7 +80,10 @@ class Subscriber implements Transport {
     if (subscription !== this.#subscription) return;
     this.#subscription = undefined;
     const { error, lasting } = this.#explain(cause);
-    this.#closing = Promise.all([this.#closing, subscription.close(error.message)]);
+    this.#closing = Promise.all([
+      this.#closing,
+      subscription.close({ reason: cause instanceof BrokerSilent ? 'silent' : 'lost', explanation: error.message }),
+    ]);
     if (this.#closed) return;
     if (lasting && !this.#served) return this.#events?.failed(this.remotes[0]!, error, Infinity);
     const retryInMs = lasting ? LASTING_RETRY_MS : this.#backoff.next();

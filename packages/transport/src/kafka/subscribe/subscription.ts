@@ -79,11 +79,11 @@ export class Subscription {
   }
 
   /** The broker does not answer, or this end stops. Bounded, whatever the broker does. */
-  async close(lost: string | undefined): Promise<void> {
+  async close(lost?: { readonly reason: 'lost' | 'silent'; readonly explanation: string }): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#wait?.[Symbol.dispose]();
-    if (lost !== undefined) this.#session?.lost(lost);
+    if (lost !== undefined) this.#session?.lost(lost.reason, lost.explanation);
     const lastWord = this.#options.options.clock.after(LAST_WORD_MS, () => this.#client.abandon());
     await this.#session?.close();
     await this.#ended;
@@ -187,11 +187,12 @@ export class Subscription {
   }
 
   #openReader(topic: string, partition: number): Promise<PartitionReader> {
-    const { connection, report, fetch, readUncommitted } = this.#options.options;
+    const { clock, connection, report, fetch, readUncommitted } = this.#options.options;
     const { answerMs } = this.#options.limits;
     const { minBytes, maxWaitMs } = fetch ?? {};
     const maxBytes = Math.min(fetch?.partitionBytes ?? Infinity, fetch?.maxBytes ?? Infinity);
     return openPartitionReader({
+      clock,
       connection,
       report,
       answerMs,

@@ -121,8 +121,8 @@ export class TopicSession {
   }
 
   /** The broker can't be read any more. */
-  lost(explanation: string): void {
-    this.#close('lost', explanation, false);
+  lost(reason: 'lost' | 'silent', explanation: string): void {
+    this.#close(reason, explanation, false);
   }
 
   /** Resolves when nothing is left of it, which may take as long as the broker takes for its last word. */
@@ -174,7 +174,8 @@ export class TopicSession {
       resume,
     );
     this.#reading = reading;
-    if (primary.record.closing !== undefined) this.finish(primary.record.closing);
+    const { closing } = (view.primary?.from === this.from ? view.primary : primary).record;
+    if (closing !== undefined) this.finish(closing);
     reading.run().catch((error: unknown) => {
       if (!this.link.isOver) this.#options.broken(error);
     });

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { FRAME_CHECKSUM_BYTES, parseFrame, readFrameHeader } from '@evertree/core';
+import { FRAME_CHECKSUM_BYTES, compareEpochs, parseFrame, readFrameHeader } from '@evertree/core';
 import type { FrameHeader } from '@evertree/core';
 import { headerOf } from '../headers.ts';
 import type { ReceivedRecord } from '../headers.ts';
@@ -15,7 +15,7 @@ const MOST_STREAMS = 16;
 
 /** What the end of a topic holds. */
 export interface Tail {
-  /** The stream's last whole frame; undefined: none in what was looked at. */
+  /** The stream's furthest whole frame; undefined: none in what was looked at. */
   readonly last: FrameHeader | undefined;
   /** Records that are no frame, or are one of another stream. */
   readonly strange: number;
@@ -107,11 +107,18 @@ class FrameScan {
   }
 
   #found(header: FrameHeader): void {
-    const frames = this.streams.get(header.stream)?.frames ?? 0;
-    if (frames === 0 && this.streams.size >= MOST_STREAMS) return;
-    this.streams.set(header.stream, { last: header, frames: frames + 1 });
-    this.last = header;
+    const known = this.streams.get(header.stream);
+    if (known === undefined && this.streams.size >= MOST_STREAMS) return;
+    // Frames that a client wrote late, after it was given up, stand behind those that follow them.
+    const last = known === undefined || isFurther(header, known.last) ? header : known.last;
+    this.streams.set(header.stream, { last, frames: (known?.frames ?? 0) + 1 });
+    this.last = last;
   }
+}
+
+function isFurther(header: FrameHeader, than: FrameHeader): boolean {
+  const order = compareEpochs({ number: header.epoch, id: header.epochId }, { number: than.epoch, id: than.epochId });
+  return order === 0 ? header.last.revision >= than.last.revision : order > 0;
 }
 
 /** A frame whose parts come one by one: its header, and the checksum so far. */

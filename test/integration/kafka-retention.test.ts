@@ -1,0 +1,181 @@
+import type { Batch } from '@evertree/core';
+import { describe, expect, it, vi } from 'vitest';
+import { describeKafka } from '../support/kafka/suite.ts';
+import { SOON } from '../support/topic-sites.ts';
+import type { TopicPrimary } from '../support/topic-sites.ts';
+import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
+
+const MEBIBYTE = 1024 * 1024;
+const ITEMS = 500;
+
+describeKafka('what a Kafka topic keeps', () => {
+  const stage = new TopicStage();
+
+  /** A primary with a wide tree, all of it in the topic. */
+  async function filledPrimary(): Promise<TopicPrimary> {
+    const primary = await stage.primary();
+    primary.store.transact(tx => {
+      for (let index = 0; index < ITEMS; index++) tx.put(`/items/${index}`, index);
+    });
+    await primary.sent();
+    return primary;
+  }
+
+  /** Retention runs, and goes as far as it can; the primary notices, and makes the snapshot that is needed now. */
+  async function retain(primary: TopicPrimary): Promise<void> {
+    await primary.sent();
+    const before = primary.told('topic-snapshot').length;
+    await stage.topic.deleteBefore();
+    await primary.commit(1);
+    await vi.waitFor(() => expect(primary.told('topic-snapshot').length).toBeGreaterThan(before), SOON);
+  }
+
+  describe('a secondary that retention has passed by', () => {
+    it('gets the whole tree as the smallest difference, and everybody is told why', async () => {
+      const primary = await filledPrimary();
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      await secondary.close();
+      await primary.commit(3);
+      await retain(primary);
+      const again = await stage.secondary({ disk: secondary.disk });
+      const touched: Batch[] = [];
+      again.store.listen('/items/*', batch => void (batch.initial || touched.push(batch)));
+      await again.equals(primary);
+      const reason = expect.stringMatching(/^retention has passed it by: t-.* begins after 1-\d+, this site stands at 1-2$/);
+      expect(again.consumer.state.resyncs).toEqual({ count: 1, lastReason: reason });
+      expect(again.told('resync')).toEqual([expect.stringContaining('retention has passed it by')]);
+      await vi.waitFor(() => expect(primary.peer('b').resyncs).toEqual({ count: 1, lastReason: reason }), SOON);
+      expect(primary.told('peer-resync')).toEqual([expect.stringMatching(/^b gets a full copy: retention has passed it by/)]);
+      // Three of five hundred were changed while it was away, in one step for a listener.
+      const places = touched.flatMap(batch => batch.changes.map(({ path }) => path));
+      expect(places.toSorted()).toEqual(['/items/0', '/items/1', '/items/2']);
+      await primary.commit(2);
+      await again.equals(primary);
+      expect(again.consumer.state.resyncs.count).toBe(1);
+    });
+
+    it('in the middle of its reading gets it, too', async () => {
+      const primary = await filledPrimary();
+      // It reads little by little, and stops when so much waits for its disk.
+      const secondary = await stage.secondary({ subscribe: { fetch: { partitionBytes: 1000 } }, consumer: { pendingBytes: 1 } });
+      await secondary.equals(primary);
+      const goOn = secondary.disk.hold('write');
+      for (let round = 0; round < 8; round++) {
+        await primary.commit(1, () => `/round/${round}`, 'x'.repeat(2000));
+        await primary.sent();
+      }
+      await retain(primary);
+      goOn();
+      await secondary.equals(primary);
+      expect(secondary.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^retention has passed it by/) });
+    });
+
+    it('by less than it holds, needs no copy', async () => {
+      const primary = await filledPrimary();
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      await secondary.close();
+      await retain(primary);
+      await primary.commit(3);
+      await primary.sent();
+      // What it holds already is gone, and what follows is there: `retain` committed once after the cut.
+      const again = await stage.secondary({ disk: secondary.disk });
+      await again.equals(primary);
+      expectNoCopy(again);
+    });
+  });
+
+  describe('a new secondary', () => {
+    it('starts from the snapshot when the topic no longer reaches back, and goes on in the topic', async () => {
+      const primary = await filledPrimary();
+      await retain(primary);
+      await primary.commit(4);
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      expect(secondary.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^new secondary: /) });
+      await primary.commit(1);
+      await secondary.equals(primary);
+    });
+
+    it('is waited for with a snapshot when the last one is gone, or was spoilt', async () => {
+      const primary = await filledPrimary();
+      await retain(primary);
+      await stage.topic.deleteBefore(undefined, stage.topic.snapshots);
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      expect(secondary.consumer.state.resyncs.count).toBe(1);
+      expect(primary.told('topic-snapshot').length).toBe(2);
+    });
+
+    it('passes over a snapshot that was never finished', async () => {
+      const primary = await filledPrimary();
+      await retain(primary);
+      const whole = await stage.topic.records(stage.topic.snapshots);
+      // As a primary leaves it that was killed in the middle: its own id, a beginning, some chunks, no end, not announced.
+      const torn = whole.slice(0, -1).map(record => ({ ...record, key: Buffer.from('f'.repeat(16)) }));
+      await stage.topic.write(torn, {}, stage.topic.snapshots);
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      expect(secondary.consumer.state.resyncs.count).toBe(1);
+      expect(secondary.warnings.filter(warning => !warning.startsWith('resync'))).toEqual([]);
+    });
+  });
+
+  it('is watched by the primary, which makes a snapshot before half of it is gone', async () => {
+    await stage.topic.create(1, { 'retention.bytes': String(200 * 1024) });
+    const primary = await stage.primary();
+    await primary.commit(5, index => `/small/${index}`);
+    await primary.sent();
+    const secondary = await stage.secondary();
+    await secondary.equals(primary);
+    expect(primary.told('topic-snapshot')).toEqual([]);
+    await primary.commit(6, index => `/large/${index}`, 'x'.repeat(20 * 1024));
+    await vi.waitFor(() => expect(primary.told('topic-snapshot').length).toBe(1), SOON);
+    expect((await stage.topic.offsets()).low).toBe(0);
+    const later = await stage.secondary({ site: 'c' });
+    await later.equals(primary);
+    expect(later.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^new secondary/) });
+    await secondary.equals(primary);
+    expectNoCopy(secondary);
+  });
+
+  describe('a change set larger than the broker takes in one message', () => {
+    it.each([
+      ['the usual limit', {}, 1_048_588],
+      ['a small one', { 'max.message.bytes': '65536' }, 65_536],
+    ])('travels in parts and applies whole: %s', async (_name, config, limit) => {
+      await stage.topic.create(1, config);
+      const [primary, secondary] = await stage.pair();
+      await primary.commit(1, () => '/large', 'ü€'.repeat(MEBIBYTE));
+      await primary.commit(1);
+      await secondary.equals(primary);
+      expectNoCopy(secondary);
+      const records = await stage.topic.records();
+      const parts = records.filter(({ headers }) => headers?.['part'] !== undefined);
+      expect(parts.length).toBeGreaterThan((5 * MEBIBYTE) / Math.min(limit, 256 * 1024));
+      for (const { value } of records) expect(value!.length).toBeLessThan(limit);
+      // A new secondary, too, and one that goes on in the middle of it.
+      const later = await stage.secondary({ site: 'c' });
+      await later.equals(primary);
+      expectNoCopy(later);
+    });
+
+    it('is sent again whole when its sender was given up in the middle of it', async () => {
+      const [primary, secondary] = await stage.pair();
+      await primary.commit(1, () => '/large', 'x'.repeat(MEBIBYTE));
+      await secondary.equals(primary);
+      const parts = (await stage.topic.records()).filter(({ headers }) => headers?.['part'] !== undefined);
+      // As late records of the client before: a beginning, a middle, an end.
+      for (const part of [...parts.slice(0, 2), parts[3]!, ...parts.slice(0, 3)]) await stage.topic.write([part]);
+      await primary.close();
+      const again = await stage.primary({ disk: primary.disk });
+      await again.commit(1, () => '/larger', 'y'.repeat(MEBIBYTE));
+      await again.commit(1);
+      await secondary.equals(again);
+      expectNoCopy(secondary);
+      const later = await stage.secondary({ site: 'c' });
+      await later.equals(again);
+    });
+  });
+});

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { mendRequestQueue } from '../../packages/transport/src/kafka/request-queue.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka/broker.ts';
-import type { SecuredListener } from '../support/kafka/server-properties.ts';
+import { QUICK_RESTART, type SecuredListener } from '../support/kafka/server-properties.ts';
 import { describeKafka, sharedBroker } from '../support/kafka/suite.ts';
 
 const ANSWER_MS = 1000;
@@ -97,7 +97,7 @@ describeKafka("a Kafka broker of a test's own", () => {
   let broker: KafkaBroker;
   let topic: string;
   beforeAll(async () => {
-    broker = await startKafka();
+    broker = await startKafka({ serverProperties: QUICK_RESTART });
     topic = await makeTopic(broker.address);
   });
   afterAll(() => broker[Symbol.asyncDispose]());

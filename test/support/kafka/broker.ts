@@ -17,7 +17,7 @@ export interface KafkaOptions {
   readonly port?: number;
   /** A folder that is kept, with the data of the run before; otherwise one of its own that goes with the broker. */
   readonly data?: string;
-  /** More of Kafka's own, among them what topics have by default (`message.max.bytes`, `log.retention.bytes` …). They win. */
+  /** More of Kafka's own, among them what topics have by default (`message.max.bytes`, `log.retention.bytes` …), or QUICK_RESTART. They win. */
   readonly serverProperties?: Properties;
   /** A proxy in front, which clients are told of in place of the broker: `broker.proxy` throttles, cuts and silences it. */
   readonly proxied?: boolean;

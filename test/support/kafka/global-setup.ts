@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { type KafkaBroker, prepareKafka, startKafka } from './broker.ts';
 import { findObstacle } from './distribution.ts';
+import { STEADY } from './server-properties.ts';
 import type { KafkaOfRun } from './suite.ts';
 
 /**
@@ -16,7 +17,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   let prepared: Promise<unknown> | undefined;
   let broker: Promise<KafkaBroker> | undefined;
   const prepare = (): Promise<unknown> => (prepared ??= prepareKafka(tell));
-  const share = (): Promise<KafkaBroker> => (broker ??= prepare().then(() => startKafka()));
+  const share = (): Promise<KafkaBroker> => (broker ??= prepare().then(() => startKafka({ serverProperties: STEADY })));
 
   const server = createServer((request, response) => {
     const answer = request.url === '/broker' ? share().then(({ address }) => address) : prepare().then(() => '');

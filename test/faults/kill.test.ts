@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { BatchWriter, expectAnswered, treeOf } from '../support/batch-writer.ts';
 import { Simulation } from '../support/simulation.ts';
 import { SiteProcess, freePort, until } from '../support/site-process.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
@@ -11,70 +12,12 @@ import type { TcpProxy } from '../support/tcp-proxy.ts';
 const MISTREATED_MS = 15_000;
 const START_LIMIT_MS = 20_000;
 const EQUAL_LIMIT_MS = 30_000;
-const BATCH_LINES = 20;
-
-/** Writes without a pause, and remembers what was answered for. */
-class Writer {
-  readonly #primary: SiteProcess;
-  readonly #text: string;
-  #next = 0;
-  #stopped = false;
-  /** Numbers of the lines whose batch was answered with 200: durable at the primary. */
-  readonly answered: number[] = [];
-  batches = 0;
-  readonly ended: Promise<void>;
-
-  constructor(primary: SiteProcess) {
-    this.#primary = primary;
-    this.#text = 'x'.repeat(100);
-    this.ended = this.#run();
-  }
-
-  stop(): Promise<void> {
-    this.#stopped = true;
-    return this.ended;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      const numbers = Array.from({ length: BATCH_LINES }, () => this.#next++);
-      // Each is written once, in an object of a hundred, and one place is written again and again.
-      const lines = numbers.map(n =>
-        JSON.stringify([
-          ['put', `/written/${Math.floor(n / 100)}/${n}`, this.#text.slice(n % 100)],
-          ['put', '/last', n],
-        ]),
-      );
-      if (await this.#post(lines.join('\n'))) {
-        this.answered.push(...numbers);
-        this.batches += 1;
-      } else {
-        await new Promise(resolve => setTimeout(resolve, 20));
-      }
-    }
-  }
-
-  async #post(body: string): Promise<boolean> {
-    try {
-      const response = await fetch(`${this.#primary.url}/batch`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/x-ndjson' },
-        body,
-      });
-      await response.arrayBuffer();
-      return response.ok;
-    } catch {
-      // Its process was killed: whether this was committed is not known.
-      return false;
-    }
-  }
-}
 
 interface Pair {
   readonly primary: SiteProcess;
   readonly secondary: SiteProcess;
   readonly proxy: TcpProxy;
-  readonly writer: Writer;
+  readonly writer: BatchWriter;
 }
 
 /** What may happen, each as often as it stands here. */
@@ -130,11 +73,6 @@ async function untilEqual({ primary, secondary }: Pair): Promise<void> {
   }
 }
 
-async function treeOf(site: SiteProcess): Promise<{ readonly written: Record<string, Record<string, string>>; readonly last: number }> {
-  const response = await fetch(`${site.url}/data`);
-  return (await response.json()) as Awaited<ReturnType<typeof treeOf>>;
-}
-
 async function write(directory: string, name: string, content: unknown): Promise<string> {
   const path = join(directory, name);
   await writeFile(path, JSON.stringify(content));
@@ -170,7 +108,7 @@ it(
         httpPort: secondaryHttp,
       });
       await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
-      const writer = new Writer(primary);
+      const writer = new BatchWriter(primary);
       const pair: Pair = { primary, secondary, proxy: proxy.tcp, writer };
       const mishaps = await mistreat(pair, dice);
       await writer.stop();
@@ -196,9 +134,7 @@ async function expectSound({ primary, secondary, writer }: Pair): Promise<void> 
   expect(theirs?.digest).toBe(ours?.digest);
   const [tree, copy] = await Promise.all([treeOf(primary), treeOf(secondary)]);
   expect(copy).toEqual(tree);
-  const lost = writer.answered.filter(n => tree.written[Math.floor(n / 100)]?.[n] === undefined);
-  expect(lost, 'writes that were answered for, and are gone').toEqual([]);
-  expect(writer.answered.length).toBeGreaterThan(0);
+  expectAnswered(writer, tree);
   const told = new Set([...primary.log, ...secondary.log].map(({ event }) => event));
   for (const bad of ['peer-resync', 'resync', 'primary-fenced', 'frame-quarantined', 'printed']) {
     expect([...told], [...primary.log, ...secondary.log].find(({ event }) => event === bad)?.message ?? '').not.toContain(bad);

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { ConsumerStatus } from '@evertree/consumer';
+import type { PeerStatus } from '@evertree/producer';
 
 const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
 const POLL_MS = 20;
@@ -18,7 +20,8 @@ export interface LogLine {
 export interface SiteProcessOptions {
   readonly role: 'primary' | 'secondary';
   readonly site: string;
-  readonly config: string;
+  /** One file, or at a primary several. */
+  readonly config: string | readonly string[];
   readonly data: string;
   readonly httpPort: number;
 }
@@ -28,11 +31,14 @@ export class SiteProcess implements AsyncDisposable {
   readonly url: string;
   /** What it logged, over all its starts. */
   readonly log: LogLine[] = [];
+  /** What it is started with the next time. */
+  config: SiteProcessOptions['config'];
   readonly #options: SiteProcessOptions;
   #process: ChildProcess | undefined;
 
   constructor(options: SiteProcessOptions) {
     this.#options = options;
+    this.config = options.config;
     this.url = `http://127.0.0.1:${options.httpPort}`;
   }
 
@@ -40,13 +46,28 @@ export class SiteProcess implements AsyncDisposable {
     return this.#process !== undefined;
   }
 
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get site(): string {
+    return this.#options.site;
+  }
+
+  /** What was written to its terminal that is no line of its log. */
+  get printed(): string[] {
+    return this.log.filter(({ event }) => event === 'printed').map(({ message }) => message);
+  }
+
   /** Resolves when it answers. */
   async start(withinMs: number): Promise<void> {
-    const { role, site, config, data, httpPort } = this.#options;
-    const settings = ['--config', config, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
-    const child = spawn(process.execPath, [PROGRAM, role, ...settings], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const { role, site, data, httpPort } = this.#options;
+    const configs = [this.config].flat().flatMap(config => ['--config', config]);
+    const settings = [...configs, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
+    const child = spawn(process.execPath, [PROGRAM, role, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     createInterface({ input: child.stderr }).on('line', line => this.log.push(readLine(line)));
+    createInterface({ input: child.stdout }).on('line', line => this.log.push(printed(line)));
     await until(
       `${site} answers`,
       async () => {
@@ -107,7 +128,8 @@ export interface SiteStatus {
   readonly state: string;
   readonly position: { readonly epoch: number; readonly revision: number };
   readonly digest: string;
-  readonly peers: readonly { readonly site: string; readonly state: string; readonly lagRevisions: number | null }[];
+  readonly peers: readonly PeerStatus[];
+  readonly consumer?: ConsumerStatus;
 }
 
 function readLine(line: string): LogLine {
@@ -115,8 +137,12 @@ function readLine(line: string): LogLine {
     return JSON.parse(line) as LogLine;
   } catch {
     // What Node itself prints, an uncaught error say, is no JSON.
-    return { level: 'error', event: 'printed', message: line };
+    return printed(line);
   }
+}
+
+function printed(message: string): LogLine {
+  return { level: 'error', event: 'printed', message };
 }
 
 /** Asks again until it holds. */

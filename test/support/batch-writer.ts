@@ -9,6 +9,7 @@ const PAUSE_MS = 20;
 export class BatchWriter {
   readonly #primary: SiteProcess;
   readonly #text: string;
+  readonly #places: number;
   #next = 0;
   #stopped = false;
   /** Numbers of the lines whose batch was answered with 200: durable at the primary. */
@@ -16,9 +17,10 @@ export class BatchWriter {
   batches = 0;
   readonly ended: Promise<void>;
 
-  /** @param textBytes how long the longest of the values is */
-  constructor(primary: SiteProcess, textBytes = 100) {
+  /** @param textBytes how long the longest of the values is; @param places after so many it begins anew with the first */
+  constructor(primary: SiteProcess, textBytes = 100, places = Infinity) {
     this.#primary = primary;
+    this.#places = places;
     this.#text = 'x'.repeat(textBytes);
     this.ended = this.#run();
   }
@@ -32,12 +34,13 @@ export class BatchWriter {
     while (!this.#stopped) {
       const numbers = Array.from({ length: BATCH_LINES }, () => this.#next++);
       // Each is written once, in an object of a hundred, and one place is written again and again.
-      const lines = numbers.map(n =>
-        JSON.stringify([
-          ['put', `/written/${Math.floor(n / 100)}/${n}`, this.#text.slice(n % 100)],
+      const lines = numbers.map(n => {
+        const place = n % this.#places;
+        return JSON.stringify([
+          ['put', `/written/${Math.floor(place / 100)}/${place}`, this.#text.slice(n % 100)],
           ['put', '/last', n],
-        ]),
-      );
+        ]);
+      });
       if (await this.#post(lines.join('\n'))) {
         this.answered.push(...numbers);
         this.batches += 1;

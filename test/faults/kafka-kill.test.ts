@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { BatchWriter, expectAnswered, treeOf } from '../support/batch-writer.ts';
+import { startKafka } from '../support/kafka/broker.ts';
+import type { KafkaBroker } from '../support/kafka/broker.ts';
+import { describeKafka } from '../support/kafka/suite.ts';
+import { run } from '../support/program.ts';
+import { Simulation } from '../support/simulation.ts';
+import { until } from '../support/site-process.ts';
+import type { SiteProcess, SiteStatus } from '../support/site-process.ts';
+import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
+
+/** How long the three are mistreated; then they are left alone until they are equal. */
+const MISTREATED_MS = 20_000;
+/** Frames flow again within this; the figure itself is in the run's output. */
+const FLOW_LIMIT_MS = 15_000;
+const OUTAGE_MS = 4_000;
+/** What an outage may cost the primary beside its tree, while several times as much waits for the broker. */
+const MEMORY_BYTES = 96 * 1024 * 1024;
+
+interface Trio {
+  readonly broker: KafkaBroker;
+  readonly primary: SiteProcess;
+  readonly secondary: SiteProcess;
+  readonly writer: BatchWriter;
+}
+
+/** What may die, each as often as it stands here; whatever died comes again after a random while. */
+const MISHAPS: readonly (readonly (keyof Omit<Trio, 'writer'>)[])[] = [
+  ['broker'],
+  ['broker'],
+  ['primary'],
+  ['primary'],
+  ['secondary'],
+  ['secondary'],
+  ['broker', 'primary'],
+  ['broker', 'secondary'],
+  ['primary', 'secondary'],
+  ['broker', 'primary', 'secondary'],
+];
+
+/** A while of load, counted in batches, so that a slow machine gets as many; while the primary is dead, in time. */
+async function load({ primary, writer }: Trio, batches: number): Promise<void> {
+  const enough = writer.batches + batches;
+  const endMs = performance.now() + batches * 20;
+  const done = async (): Promise<boolean> => (primary.isRunning ? writer.batches >= enough : performance.now() > endMs);
+  await until('the writer goes on', done, START_LIMIT_MS);
+}
+
+async function mistreat(trio: Trio, dice: Simulation): Promise<string[]> {
+  const endMs = performance.now() + MISTREATED_MS;
+  const history: string[] = [];
+  while (performance.now() < endMs) {
+    await load(trio, dice.below(40));
+    const dead = [...MISHAPS[dice.below(MISHAPS.length)]!].toSorted(() => dice.below(2) - 0.5);
+    for (const name of dead) {
+      await trio[name].kill();
+      await load(trio, dice.below(10));
+    }
+    for (const name of dead.toSorted(() => dice.below(2) - 0.5)) {
+      await load(trio, dice.below(40));
+      if (name === 'broker') await trio.broker.restart();
+      else await trio[name].start(START_LIMIT_MS);
+    }
+    history.push(dead.join(' and '));
+  }
+  return history;
+}
+
+function topicOf(status: SiteStatus | undefined): SiteStatus['peers'][number] | undefined {
+  return status?.peers.find(({ relay }) => relay);
+}
+
+async function memoryOf(site: SiteProcess): Promise<number> {
+  const text = await readFile(`/proc/${site.pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) * 1024;
+}
+
+describeKafka('broker, primary and secondary, killed under load', () => {
+  it('in random order, end equal: every answered write is there, once and in order', { timeout: 150_000 }, async () => {
+    const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
+    console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
+    await using broker = await startKafka();
+    await using sites = await TopicProcesses.at(broker.address);
+    const [primary, secondary] = [await sites.primary(), await sites.secondary()];
+    await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
+    const writer = new BatchWriter(primary);
+    const history = await mistreat({ broker, primary, secondary, writer }, new Simulation(seed));
+    await writer.stop();
+    console.log(`${history.length} mishaps (${history.join(', ')}), ${writer.answered.length} writes answered`);
+    expect(history.length).toBeGreaterThan(3);
+    await untilEqual(primary, secondary);
+    expectAnswered(writer, await treeOf(secondary));
+    expectNever(['peer-resync', 'resync', 'primary-fenced', 'frame-quarantined', 'topic-changed'], primary, secondary);
+    await Promise.all([primary.stop(), secondary.stop()]);
+    const [ours, theirs] = [await sites.framesOf(primary), await sites.framesOf(secondary)];
+    expect([...theirs.keys()]).toEqual([...ours.keys()]);
+    for (const [place, bytes] of ours) expect(bytes.equals(theirs.get(place)!), place).toBe(true);
+  });
+
+  it('the broker alone: commits go on, the status tells since when it is away and how much waits, and all of it arrives', async () => {
+    await using broker = await startKafka();
+    await using sites = await TopicProcesses.at(broker.address);
+    const [primary, secondary] = [await sites.primary(), await sites.secondary()];
+    await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
+    // The same places again and again: what grows then is not the tree.
+    const writer = new BatchWriter(primary, 4096, 1000);
+    await until('it flows', async () => ((await secondary.status())?.position.revision ?? 0) > 2000, START_LIMIT_MS);
+    const before = await memoryOf(primary);
+
+    await broker.kill();
+    const killed = Date.now();
+    const [committed, bytes] = [writer.answered.length, await journalBytes(primary)];
+    await until('the status tells', async () => topicOf(await primary.status())?.state === 'offline', FLOW_LIMIT_MS);
+    await until('it lasts', async () => Date.now() - killed > OUTAGE_MS, 2 * OUTAGE_MS);
+    const topic = topicOf(await primary.status())!;
+    expect(topic.since).toBeGreaterThanOrEqual(killed - 1000);
+    expect(topic.lagRevisions).toBeGreaterThan(0);
+    expect(topic.lagMs).toBeGreaterThan(OUTAGE_MS / 2);
+    expect(topic.lastError).toMatch(/ECONNREFUSED|lost|given up|closed/);
+    expect(writer.answered.length, 'commits during the outage').toBeGreaterThan(committed + 1000);
+    const waitingBytes = (await journalBytes(primary)) - bytes;
+    const grownBytes = (await memoryOf(primary)) - before;
+    const { stdout } = await run(['status', '--url', primary.url]);
+    expect(stdout).toMatch(/topic p-\w+ +offline, at 1-\d+, away since 20\S+Z, [\d,.  ]+ revisions wait for it/);
+    const behind = (await secondary.status())!.position.revision;
+
+    await broker.restart();
+    const back = performance.now();
+    await until('frames flow again', async () => ((await secondary.status())?.position.revision ?? 0) > behind, FLOW_LIMIT_MS);
+    const flowMs = performance.now() - back;
+    await writer.stop();
+    await untilEqual(primary, secondary);
+    await until('the status tells it', async () => topicOf(await primary.status())?.state === 'replicate', FLOW_LIMIT_MS);
+    console.log(
+      `${Math.round(flowMs)} ms after the broker was back frames flowed; ${Math.round(waitingBytes / 2 ** 20)} MiB waited for it, ` +
+        `and the primary grew by ${Math.round(grownBytes / 2 ** 20)} MiB`,
+    );
+    expect(grownBytes).toBeLessThan(MEMORY_BYTES);
+    expectNever(['peer-resync', 'resync', 'primary-fenced', 'frame-quarantined', 'topic-changed'], primary, secondary);
+    await Promise.all([primary.stop(), secondary.stop()]);
+    expectNever([], primary, secondary);
+  }, 90_000);
+});
+
+async function journalBytes(site: SiteProcess): Promise<number> {
+  const response = await fetch(`${site.url}/status`);
+  return ((await response.json()) as { journalBytes: number }).journalBytes;
+}

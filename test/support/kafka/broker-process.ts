@@ -9,9 +9,9 @@ const POLL_MS = 10;
 
 /**
  * Becomes the program, and dies with the process that started it, even when that one is killed: the end of the pipe on descriptor 3
- * without a line on it means that nobody is left who would stop this.
+ * without a line on it means that nobody is left who would stop this, nor remove its folder.
  */
-const LEASH = '{ read -r line <&3 || kill -9 $$; } >/dev/null 2>&1 & exec "$@" 3<&-';
+const LEASH = 'folder=$1; shift; { read -r line <&3 || { kill -9 $$; rm -rf "$folder"; }; } >/dev/null 2>&1 & exec "$@" 3<&-';
 
 /** What every start has in common: small, quick to warm up, nothing left behind in the machine's folder for temporary files. */
 const JVM_OPTIONS = [
@@ -28,6 +28,8 @@ export interface BrokerStart {
   readonly jvmOptions: readonly string[];
   /** The file of server properties. */
   readonly properties: string;
+  /** To be removed where nobody is left to do it. */
+  readonly ownFolder: string | undefined;
 }
 
 /** A broker's process, from its start until it ended. */
@@ -36,9 +38,9 @@ export class BrokerProcess {
   readonly #exited: Promise<unknown>;
   #log = '';
 
-  constructor({ classPath, jvmOptions, properties }: BrokerStart) {
+  constructor({ classPath, jvmOptions, properties, ownFolder }: BrokerStart) {
     const java = ['java', ...JVM_OPTIONS, ...jvmOptions, '-cp', classPath, 'kafka.Kafka', properties];
-    const child = spawn('sh', ['-c', LEASH, 'sh', ...java], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+    const child = spawn('sh', ['-c', LEASH, 'sh', ownFolder ?? '', ...java], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
     const leash = child.stdio[3] as net.Socket;
     leash.on('error', () => leash.destroy());
     this.#child = child;

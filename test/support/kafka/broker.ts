@@ -170,10 +170,14 @@ class Broker implements KafkaBroker {
   }
 
   async restart(): Promise<void> {
-    const { distribution, jvmOptions, files } = this.#parts;
+    const { distribution, jvmOptions, files, ownFolder } = this.#parts;
     if (this.#process?.isRunning === true) throw new Error('This broker runs: kill or stop it before it is started again.');
-    const options = [`-Djava.io.tmpdir=${files.temporary}`, ...jvmOptions];
-    this.#process = new BrokerProcess({ classPath: distribution.classPath, jvmOptions: options, properties: files.properties });
+    this.#process = new BrokerProcess({
+      classPath: distribution.classPath,
+      jvmOptions: [`-Djava.io.tmpdir=${files.temporary}`, ...jvmOptions],
+      properties: files.properties,
+      ownFolder,
+    });
     await this.#process.answers(this.#listener('PLAINTEXT').port);
   }
 

@@ -51,6 +51,9 @@ export class PublishLink implements Link {
   readonly #heartbeat: Heartbeat;
   /** The largest batch that the topic and the configuration take. */
   readonly #mostBytes: number;
+  /** Sent before the topic's hello was known. */
+  #early: Message[] = [];
+  #earlyBytes = 0;
   #outlet: FrameOutlet | undefined;
   #announcement: Announcement | undefined;
   #announced = false;
@@ -128,7 +131,7 @@ export class PublishLink implements Link {
   }
 
   get #waitingBytes(): number {
-    return this.#aside.waitingBytes + (this.#outlet?.waitingBytes ?? 0);
+    return this.#aside.waitingBytes + (this.#outlet?.waitingBytes ?? this.#earlyBytes);
   }
 
   #carry(message: Message): void {
@@ -136,7 +139,7 @@ export class PublishLink implements Link {
       case 'hello':
         return void this.#greet(message.hello);
       case 'frame':
-        return this.#sendFrame(message.bytes);
+        return this.#sendFrame(message);
       case 'snapshot-begin':
         return this.#snapshots.begin(message.header, message.reason);
       case 'snapshot-chunk':
@@ -161,6 +164,7 @@ export class PublishLink implements Link {
       this.#announced = hello.stream === null || (hello.stream === ours.stream && !isBefore(ours.position, hello.position));
       this.#beat();
       this.#delivery.hand({ type: 'hello', hello });
+      for (const message of this.#early.splice(0)) this.#carry(message);
       this.#control.start();
       this.#control.greeted();
     } catch (error) {
@@ -168,8 +172,13 @@ export class PublishLink implements Link {
     }
   }
 
-  #sendFrame(bytes: Uint8Array): void {
-    if (this.#outlet === undefined) throw new EvertreeError('PROTOCOL_VIOLATION', "a frame before the topic's hello");
+  #sendFrame(message: Message & { type: 'frame' }): void {
+    const { bytes } = message;
+    if (this.#outlet === undefined) {
+      this.#early.push(message);
+      this.#earlyBytes += bytes.length;
+      return;
+    }
     const header = readFrameHeader(bytes);
     this.#announcement?.sent(header, bytes);
     this.#outlet.send(header, bytes);

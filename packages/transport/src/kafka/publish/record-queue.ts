@@ -14,7 +14,7 @@ export interface RecordQueueOptions<Tag> {
   readonly batchBytes: number;
   /** How long a record waits for others to go with it. */
   readonly lingerMs: number;
-  /** What the broker may take for a batch. */
+  /** What the broker may take for a batch, beside the time that its bytes take on a thin line. */
   readonly sendMs: number;
   /** Hands a batch to the broker; resolves with the offset that its first record got. */
   send(topic: string, records: readonly SentRecord[]): Promise<bigint>;
@@ -26,6 +26,8 @@ export interface RecordQueueOptions<Tag> {
 
 /** More make kafkajs slow: it sorts a send's messages by partitions in quadratic time. */
 const BATCH_MESSAGES = 500;
+/** A line is taken to carry as much at least; a batch has so much longer. */
+const LEAST_BYTES_PER_MS = 32;
 /** Sent entries are cut off the front once there are this many. */
 const SPENT_ENTRIES = 1024;
 
@@ -122,7 +124,8 @@ export class RecordQueue<Tag> {
 
   async #send(batch: readonly Queued<Tag>[]): Promise<void> {
     const { clock, sendMs } = this.#options;
-    const deadline = clock.after(sendMs, () => this.#fail(undefined));
+    const bytes = batch.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    const deadline = clock.after(sendMs + bytes / LEAST_BYTES_PER_MS, () => this.#fail(undefined));
     try {
       const records = batch.map(({ record }) => record);
       const offset = await this.#options.send(batch[0]!.topic, records);

@@ -14,6 +14,11 @@ import type { TopicFacts } from './topics.ts';
 
 /** What waits for records that are there already. */
 const NO_WAIT_MS = 1;
+/** The client's own bound for an answer, above those that are kept here: they judge better than it does. */
+const ANSWER_MOST_MS = 60_000;
+/** Pause between two looks at topics that have just been made, and how many there are: their leaders take a moment. */
+const LEADER_WAIT_MS = 100;
+const LEADER_LOOKS = 50;
 
 /**
  * The connections of one link, all new: a client of kafkajs that was in doubt once is not trusted again. Frames have a producer of their own, so
@@ -43,7 +48,7 @@ export class Session {
     this.settings = settings;
     this.#lastSeen = settings.clock.now();
     const { connection, report, limits, topics, partition, retries, idempotent } = settings;
-    this.#client = createClient(connection, report, limits.answerMs);
+    this.#client = createClient(connection, report, ANSWER_MOST_MS);
     this.#admin = this.#client.admin();
     const producer = {
       allowAutoTopicCreation: false,
@@ -55,7 +60,7 @@ export class Session {
     };
     this.#frames = this.#client.producer(producer);
     this.#aside = this.#client.producer(producer);
-    const reading = { connection, report, answerMs: limits.answerMs, readUncommitted: true } as const;
+    const reading = { connection, report, clock: settings.clock, answerMs: limits.answerMs, readUncommitted: true } as const;
     this.#reader = new PartitionReader({ ...reading, topic: topics.frames, partition });
     this.#control = new PartitionReader({ ...reading, topic: topics.control, partition: 0 });
   }
@@ -95,9 +100,9 @@ export class Session {
 
   /** Connects, makes and checks the topics, and reads how the topic ends. @throws kafkajs's errors, EvertreeErrors with what mends it */
   async open(once: Once): Promise<void> {
-    await Promise.all([this.#admin.connect(), this.#frames.connect(), this.#aside.connect()]);
-    this.#facts = await prepareTopics(this.#admin, this.settings, once);
-    await Promise.all([this.#reader.connect(), this.#control.connect()]);
+    const { clock, openingMs, remote } = this.settings;
+    await within(clock, openingMs, `connecting to ${remote}`, this.#connect(once));
+    // From here on a broker that does not answer is found by its readers; one that answers slowly gets its time.
     this.#controlEnds = await this.#control.offsets();
     const { low, high } = await this.#reader.offsets();
     this.#search = new TailSearch(low, high);
@@ -161,6 +166,22 @@ export class Session {
     // Without sockets these are kafkajs's own notes of them; nobody waits for it.
     for (const client of [this.#admin, this.#frames, this.#aside]) void client.disconnect().catch(error => tellLeftOver(report, error));
     for (const reader of [this.#reader, this.#control]) void reader.close().catch((error: unknown) => tellLeftOver(report, error));
+  }
+
+  async #connect(once: Once): Promise<void> {
+    await Promise.all([this.#admin.connect(), this.#frames.connect(), this.#aside.connect()]);
+    const { facts, created } = await prepareTopics(this.#admin, this.settings, once);
+    this.#facts = facts;
+    for (let look = 1; ; look++) {
+      try {
+        await Promise.all([this.#reader.connect(), this.#control.connect()]);
+        await Promise.all([this.#reader.offsets(), this.#control.offsets()]);
+        return;
+      } catch (error) {
+        if (!created || look === LEADER_LOOKS) throw error;
+        await new Promise<void>(resolve => void this.settings.clock.after(LEADER_WAIT_MS, resolve));
+      }
+    }
   }
 
   async #send(producer: Producer, topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint> {

@@ -10,8 +10,9 @@ const REQUEST_BYTES = 1024 * KIBIBYTE;
 /** What the client tries again by itself, unless `retries` says otherwise. */
 const RETRIES = 5;
 
-/** An attempt to get as far as a link: connecting, the topics, the topic's end. `max.block.ms` may make it less. */
+/** What connecting and looking at the topics may take. `max.block.ms` may make it less, but Java's 1 s is about metadata alone. */
 const OPENING_MS = 15_000;
+const OPENING_LEAST_MS = 5_000;
 
 /** The options with their defaults. */
 export interface Settings extends PublishOptions {
@@ -54,7 +55,7 @@ export function settle(options: PublishOptions): Settings {
     batchBytes: options.batchBytes ?? BATCH_BYTES,
     requestBytes: options.requestBytes ?? REQUEST_BYTES,
     sendMs: Math.min(options.deliveryMs ?? limits.answerMs, limits.answerMs),
-    openingMs: Math.min(blockMs, OPENING_MS),
+    openingMs: Math.min(Math.max(blockMs, OPENING_LEAST_MS), OPENING_MS),
     codec: codecOf(options.compression),
     remote: `kafka://${connection.brokers.join(',')}/${topic}`,
     relay: `topic ${topic}`,

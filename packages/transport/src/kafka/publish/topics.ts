@@ -29,7 +29,7 @@ type Configs = readonly [Config | undefined, Config | undefined, Config | undefi
  * Makes the three topics where they are not there, and checks what is.
  * @throws EvertreeError CONFIGURATION_INVALID for what can't work, with what mends it; kafkajs's errors
  */
-export async function prepareTopics(admin: Admin, settings: Settings, once: Once): Promise<TopicFacts> {
+export async function prepareTopics(admin: Admin, settings: Settings, once: Once): Promise<{ facts: TopicFacts; created: boolean }> {
   const { topics, partition } = settings;
   const names = [topics.frames, topics.snapshots, topics.control];
   const present = await Promise.all(names.map(topic => partitionsOf(admin, topic)));
@@ -43,7 +43,7 @@ export async function prepareTopics(admin: Admin, settings: Settings, once: Once
   if (partitions !== undefined && partitions.length > 1) await lookAside(admin, settings, once);
   const configs = await describe(admin, topics, once);
   checkPolicies(settings, configs, once);
-  return factsOf(topics.frames, configs[0]);
+  return { facts: factsOf(topics.frames, configs[0]), created: missing.length > 0 };
 }
 
 /** The topic's partitions, or undefined where there is no such topic. */

@@ -4,7 +4,7 @@ import { explain } from '../failures.ts';
 import type { PublishOptions } from '../options.ts';
 import { PublishLink } from './link.ts';
 import { Once } from './once.ts';
-import { Session, within } from './session.ts';
+import { Session } from './session.ts';
 import { settle } from './settings.ts';
 import type { Settings } from './settings.ts';
 
@@ -72,11 +72,11 @@ class Publisher implements Transport {
   }
 
   async #attempt(events: TransportEvents): Promise<void> {
-    const { clock, openingMs, connection, remote } = this.#settings;
+    const { connection } = this.#settings;
     const session = new Session(this.#settings);
     this.#session = session;
     try {
-      await within(clock, openingMs, `reaching ${remote}`, session.open(this.#once));
+      await session.open(this.#once);
       this.#session = undefined;
       this.#linked(events, session);
     } catch (error) {

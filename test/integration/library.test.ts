@@ -1,8 +1,11 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Report, type Store, openStore, startConsumer, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
 
 const LIMIT_MS = 20_000;
@@ -177,6 +180,21 @@ describe('startProducer and startConsumer', () => {
     await expect(startProducer(store, [kafka, { 'netty-connection': [] }])).rejects.toMatchObject({
       message: expect.stringMatching(/netty-connection[^]*transactional\.id is refused|transactional\.id is refused[^]*netty-connection/),
     });
+  });
+
+  test('the client of Kafka is loaded by a site that asks for it, and by no other', async () => {
+    const script = `
+      import { createRequire } from 'node:module';
+      import { openStore, startProducer } from 'evertree';
+      const loaded = () => Object.keys(createRequire(import.meta.url).cache).some(file => file.includes('kafkajs'));
+      const store = await openStore({ data: 'memory' });
+      const websocket = await startProducer(store, { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': 1 } });
+      const before = loaded();
+      const kafka = await startProducer(store, { 'kafka-producer-properties': { 'bootstrap.servers': '127.0.0.1:1' } });
+      console.log(before, loaded());
+      for (const each of [websocket, kafka, store]) await each.close();`;
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { cwd: REPOSITORY });
+    expect({ stdout, stderr }).toEqual({ stdout: 'false true\n', stderr: '' });
   });
 
   test('what a configuration asks of the store has to be what it was opened with', async () => {

@@ -46,15 +46,18 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 /** The closing lines: what did not run, and what helps. */
 function tellMissed(project: TestProject, obstacle: string): void {
   const missed: string[] = [];
+  let tests = 0;
   for (const file of project.vitest.state.getTestModules()) {
     for (const suite of file.children.allSuites()) {
-      if (suite.meta().needsKafka === true && suite.options.mode === 'skip') {
-        const tests = [...suite.children.allTests()].length;
-        missed.push(`  ${file.relativeModuleId}: ${suite.fullName} (${tests} ${tests === 1 ? 'test' : 'tests'})`);
-      }
+      // The suites inside it bear its mark, too.
+      const isWhole = suite.parent.type === 'module' || suite.parent.meta().needsKafka !== true;
+      if (suite.meta().needsKafka !== true || !isWhole) continue;
+      const count = [...suite.children.allTests()].length;
+      tests += count;
+      missed.push(`  ${file.relativeModuleId}: ${suite.fullName} (${count})`);
     }
   }
   if (missed.length === 0) return;
-  const lines = ['', 'DID NOT RUN, for want of a Kafka broker:', ...missed, obstacle, ''];
+  const lines = ['', `${tests} TESTS DID NOT RUN, for want of a Kafka broker:`, ...missed, obstacle, ''];
   project.vitest.logger.log(lines.join('\n'));
 }

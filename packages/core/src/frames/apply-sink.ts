@@ -1,6 +1,6 @@
 import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
 import { EvertreeError } from '../errors.ts';
-import { lookupHashed, type Child, type TreeNode } from '../tree/node.ts';
+import { lookupHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /**
@@ -29,6 +29,10 @@ export class ApplySink implements BodySink {
 
   changeSet(_head: ChangeSetHead): void {
     // Heads matter to listeners only; without any, operations are all there is to do.
+  }
+
+  spelledKey(node: number, bytes: Uint8Array, start: number, end: number): string | undefined {
+    return spelledKey(this.#nodes[node]!, bytes, start, end);
   }
 
   define(parent: number, key: string, keyLo: number, keyHi: number): void {

@@ -78,13 +78,13 @@ class BinaryBodyReader {
         return;
       }
       if (parent > this.#nodes) throw malformed('an undefined node');
-      const key = this.#key();
+      const key = this.#key(parent);
       this.#sink.define(parent, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
       this.#nodes++;
       node = this.#varint();
     }
     if (node > this.#nodes) throw malformed('an undefined node');
-    const key = this.#key();
+    const key = this.#key(node);
     const tag = this.#byte();
     if (tag === DELETED) this.#sink.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
     else this.#sink.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
@@ -122,8 +122,8 @@ class BinaryBodyReader {
     return text;
   }
 
-  /** The number of a key, which enters the dictionary if it is new. */
-  #key(): number {
+  /** The number of a key, which enters the dictionary if it is new. `parent`: the node whose child it leads to; 0 inside a value. */
+  #key(parent: number): number {
     const id = this.#varint();
     if (id !== 0) {
       if (id >= this.#keys.length) throw malformed('an undefined key');
@@ -132,7 +132,8 @@ class BinaryBodyReader {
     const length = this.#varint();
     const end = this.#at + length;
     if (end > this.#body.length) throw malformed('an end in the middle of a key');
-    const key = keyCache.read(this.#body, this.#at, end);
+    const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.#body, this.#at, end);
+    const key = known ?? keyCache.read(this.#body, this.#at, end);
     this.#at = end;
     this.#keyLo.push(lanes.lo);
     this.#keyHi.push(lanes.hi);
@@ -178,7 +179,7 @@ class BinaryBodyReader {
     const node = new TreeNode(this.#generation);
     const size = this.#varint();
     for (let index = 0; index < size; index++) {
-      const key = this.#key();
+      const key = this.#key(0);
       const child = this.#value(this.#byte());
       assign(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, undefined, child);
     }
@@ -198,7 +199,7 @@ class BinaryBodyReader {
     const object: { [key: string]: Value } = {};
     const size = this.#varint();
     for (let index = 0; index < size; index++) {
-      const key = this.#keys[this.#key()]!;
+      const key = this.#keys[this.#key(0)]!;
       define(object, key, this.#plain(this.#byte()));
     }
     return Object.freeze(object);

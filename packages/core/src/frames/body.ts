@@ -37,6 +37,11 @@ export interface BodyWriter {
 export interface BodySink {
   epoch(note: EpochNote): void;
   changeSet(head: ChangeSetHead): void;
+  /**
+   * The key of a child of a node that bytes spell, from `start` to `end`, with its hash in `lanes`: where it stands in the tree, finding it
+   * there costs less than elsewhere. Undefined where it is not found.
+   */
+  spelledKey(node: number, bytes: Uint8Array, start: number, end: number): string | undefined;
   /** Defines the next id as the object under a key; it is made where it is missing. */
   define(parent: number, key: string, keyLo: number, keyHi: number): void;
   put(node: number, key: string, keyLo: number, keyHi: number, child: Child): void;

@@ -34,6 +34,10 @@ class CollectSink implements BodySink {
     });
   }
 
+  spelledKey(): undefined {
+    return undefined;
+  }
+
   define(parent: number, key: string): void {
     this.#paths.push([...this.#paths[parent]!, key]);
   }

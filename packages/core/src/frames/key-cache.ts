@@ -1,4 +1,5 @@
 import { hashKey } from '../tree/digest.ts';
+import { isSpelled } from '../tree/spelled-key.ts';
 
 /** Keys of more bytes than this are not kept. */
 const LONGEST_BYTES = 40;
@@ -48,17 +49,6 @@ export const keyCache = new KeyCache();
 /** The key that bytes of UTF-8 spell, from `start` to `end`: as a rule a string that the tree has, where making one would cost more. */
 export function keyOfBytes(bytes: Buffer, start: number, end: number): string {
   return keyCache.find(bytes, start, end);
-}
-
-/** Whether bytes spell an ASCII key; one with other characters is never found and made anew each time. */
-function isSpelled(key: string, bytes: Buffer, start: number, end: number): boolean {
-  if (key.length !== end - start) return false;
-  for (let index = 0; index < key.length; index++) {
-    const byte = bytes[start + index]!;
-    // Above 127 a byte is part of a character and no character itself: the bytes of "é" are not the key "Ã©".
-    if (byte > 127 || key.charCodeAt(index) !== byte) return false;
-  }
-  return true;
 }
 
 /** V8's own copy of a text: comparing it with a key of the tree compares pointers. */

@@ -1,3 +1,5 @@
+import { isSpelled } from './spelled-key.ts';
+
 /**
  * A hash array mapped trie from keys to children: the content of a wide node. Editing copies only what another generation may still
  * see, so that a change in an object with a million keys costs a handful of 32-way branches at most, and nothing is copied twice in
@@ -46,6 +48,21 @@ export function branchGet<T>(branch: Branch<T>, hash: number, key: string): T | 
   }
   const row = at.indexOf(key, FIRST_PAIR);
   return row < 0 ? undefined : (at[row + 1] as T);
+}
+
+/** The key of this hash, as it stands here, that bytes spell; undefined where it is not found. */
+export function branchKey<T>(branch: Branch<T>, hash: number, bytes: Uint8Array, start: number, end: number): string | undefined {
+  let at = branch;
+  for (let shift = 0; shift <= LAST_SHIFT; shift += LEVEL_BITS) {
+    const bit = 1 << ((hash >>> shift) & 31);
+    const bitmap = at[BITMAP];
+    if ((bitmap & bit) === 0) return undefined;
+    const slot = slotOf(bitmap, bit);
+    const found = at[slot] as string | undefined;
+    if (found !== undefined) return isSpelled(found, bytes, start, end) ? found : undefined;
+    at = at[slot + 1] as Branch<T>;
+  }
+  return undefined;
 }
 
 /** Sets a key; returns the branch to use from now on: this one where it belongs to `generation`, else a copy. */

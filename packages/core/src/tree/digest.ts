@@ -47,6 +47,19 @@ export function hashKey(key: string): void {
   hashText(key, KEY);
 }
 
+/** As hashKey, for a key of ASCII characters that is still bytes, from `start` to `end`; of others the result means nothing. */
+export function hashKeyBytes(bytes: Uint8Array, start: number, end: number): void {
+  let lo = KEY;
+  let hi = ~KEY ^ (end - start);
+  for (let index = start; index < end; index++) {
+    const unit = bytes[index]!;
+    lo = Math.imul(lo ^ unit, 0x0100_0193);
+    hi = Math.imul(((hi << 5) | (hi >>> 27)) ^ unit, 0x9e37_79b1);
+  }
+  lanes.lo = avalanche(lo);
+  lanes.hi = avalanche(hi);
+}
+
 /** Digest of a leaf or of an array. */
 export function hashLeaf(value: Value): void {
   switch (typeof value) {

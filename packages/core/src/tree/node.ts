@@ -1,5 +1,5 @@
-import { branchGet, branchRemove, branchSet, forEachInBranch, newBranch, type Branch } from './branch.ts';
-import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
+import { branchGet, branchKey, branchRemove, branchSet, forEachInBranch, newBranch, type Branch } from './branch.ts';
+import { closeSum, hashKey, hashKeyBytes, hashLeaf, lanes, mix } from './digest.ts';
 import type { Value } from './value.ts';
 
 /** What a key leads to: an object, or a value that is replaced whole (a leaf or a frozen array). */
@@ -75,6 +75,13 @@ export function lookup(node: TreeNode, key: string): Child | undefined {
 /** As lookup, for a key whose hash is known. */
 export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
   return node.fields !== undefined ? node.fields[key] : branchGet(node.branch!, keyLo, key);
+}
+
+/** The key of a wide node that bytes spell, its hash in `lanes`; undefined where it is not found, or the node is narrow. */
+export function spelledKey(node: TreeNode, bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (node.branch === undefined) return undefined;
+  hashKeyBytes(bytes, start, end);
+  return branchKey(node.branch, lanes.lo, bytes, start, end);
 }
 
 /** A copy that belongs to `generation`; its branches and children are shared until they are changed. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import { openStore, startConsumer, startProducer } from 'evertree';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -17,6 +18,24 @@ import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 const SECRET = 'correct-horse';
 const WRONG = 'battery-staple';
 const SOON = { timeout: 25_000, interval: 20 };
+
+const TOKENS = 'org.apache.kafka.common.security.oauthbearer';
+/** Tokens that nobody has signed: what a broker checks of them is not ours to test. */
+const ACCEPTS_TOKENS: Readonly<Record<string, string>> = {
+  'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-512,OAUTHBEARER',
+  ...Object.fromEntries(
+    ['sasl_plaintext', 'sasl_ssl'].flatMap(listener => [
+      [
+        `listener.name.${listener}.oauthbearer.sasl.jaas.config`,
+        `${TOKENS}.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+      ],
+      [
+        `listener.name.${listener}.oauthbearer.sasl.server.callback.handler.class`,
+        `${TOKENS}.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler`,
+      ],
+    ]),
+  ),
+};
 
 type Properties = Readonly<Record<string, unknown>>;
 
@@ -36,7 +55,7 @@ describeKafka('a broker that demands security, as the Java names tell it', () =>
   let folder: SiteFolder;
 
   beforeAll(async () => {
-    broker = await startKafka({ users: { alice: SECRET } });
+    broker = await startKafka({ users: { alice: SECRET }, serverProperties: ACCEPTS_TOKENS });
     folder = await siteFolder();
     const own = await makeCertificate(broker.authority, { names: ['site-a'] });
     await folder.write('trust.pem', broker.authority.certificate);
@@ -78,6 +97,30 @@ describeKafka('a broker that demands security, as the Java names tell it', () =>
     await vi.waitFor(() => expect(b.get('/hello')).toBe('world'), SOON);
     await vi.waitFor(() => expect(producer.peers.map(({ site }) => site)).toContain('b'), SOON);
     expect(consumer.state.lastError).toBeNull();
+  });
+
+  test('OAUTHBEARER: tokens come from the endpoint, and a client that it refuses is told', async () => {
+    const asked: (string | undefined)[] = [];
+    const endpoint = createHttpServer((request, response) => {
+      asked.push(request.headers.authorization);
+      if (asked.length > 1) response.writeHead(401).end();
+      else response.end(JSON.stringify({ access_token: unsignedToken('alice'), expires_in: 3600 }));
+    }).listen(0, '127.0.0.1');
+    await once(endpoint, 'listening');
+    const properties = {
+      'sasl.mechanism': 'OAUTHBEARER',
+      'sasl.jaas.config': `${TOKENS}.OAuthBearerLoginModule required clientId="site" clientSecret="${SECRET}";`,
+      'sasl.oauthbearer.token.endpoint.url': `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/token`,
+    };
+    const { primary } = files('SASL_PLAINTEXT', properties);
+    await using a = await openStore({ data: 'memory', site: 'a' });
+    await using producer = await startProducer(a, primary);
+    await vi.waitFor(() => expect(producer.peers[0]).toMatchObject({ state: 'replicate', lastError: null }), SOON);
+    expect(asked).toEqual([`Basic ${Buffer.from(`site:${SECRET}`).toString('base64')}`]);
+    const { status, stderr } = await runSite('primary', primary);
+    endpoint.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^evertree: the token endpoint .* refuses the client "site" \(401\); mend client id, secret and scope/m);
   });
 
   const refusals: readonly (readonly [string, SecuredListener, Properties, RegExp])[] = [
@@ -137,6 +180,15 @@ describeKafka('a broker that demands security, as the Java names tell it', () =>
     return await site.ended;
   }
 });
+
+/** A JSON Web Token with the algorithm `none`. */
+function unsignedToken(user: string): string {
+  const now = Math.floor(Date.now() / 1_000);
+  const [header, claims] = [{ alg: 'none' }, { sub: user, iat: now, exp: now + 3_600 }].map(part =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  return `${header}.${claims}.`;
+}
 
 describe("a broker's name", () => {
   let authority: Certificate;

@@ -31,7 +31,7 @@ describe('a token by the client_credentials grant', () => {
     });
     let now = 0;
     const token = tokenSource({ endpoint: url, ...client }, () => now);
-    expect(await token()).toBe('token 1');
+    expect(await Promise.all([token(), token()])).toEqual(['token 1', 'token 1']);
     now = 79_999;
     expect(await token()).toBe('token 1');
     now = 80_000;

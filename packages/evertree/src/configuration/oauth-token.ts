@@ -17,17 +17,24 @@ export interface TokenRequest {
 }
 
 /**
- * Gets tokens by OAuth 2.0's client_credentials grant (RFC 6749, 4.4), and keeps one while it is fresh.
+ * Gets tokens by OAuth 2.0's client_credentials grant (RFC 6749, 4.4), keeps one while it is fresh, and asks once for all who wait.
  * @returns a function that throws EvertreeError: UNAUTHENTICATED when the client is refused, UNREACHABLE when it is worth trying again
  */
 export function tokenSource(request: TokenRequest, now: () => number = Date.now): () => Promise<string> {
   let kept: { readonly token: string; readonly until: number } | undefined;
-  return async () => {
-    if (kept !== undefined && now() < kept.until) return kept.token;
+  let asking: Promise<string> | undefined;
+  const renew = async () => {
     const asked = now();
     const { access_token: token, expires_in: seconds = 0 } = await ask(request);
     kept = { token, until: asked + seconds * 1_000 * REFRESH_SHARE };
     return token;
+  };
+  return async () => {
+    if (kept !== undefined && now() < kept.until) return kept.token;
+    asking ??= renew().finally(() => {
+      asking = undefined;
+    });
+    return asking;
   };
 }
 

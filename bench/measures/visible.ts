@@ -31,17 +31,14 @@ export const wide: Measure = {
 type Racer = 'ours' | 'always' | 'none';
 
 async function race(bench: Bench, shape: Shape, changes: number, files: readonly RedisFile[]): Promise<Record<Racer, number[]>> {
-  const pair = await bench.pair(shape);
   const racer = async (file: RedisFile) => {
     if (!bench.hasRedis || !files.includes(file)) return undefined;
     const redis = await bench.redis(file, shape);
     return () => redis.throughput(changes);
   };
-  const contest = {
-    ours: async () => (await pair.throughput(changes)).visiblePerSecond,
-    always: await racer('always'),
-    none: await racer('none'),
-  };
+  // They are filled at the same time: nothing is measured yet.
+  const [pair, always, none] = await Promise.all([bench.pair(shape), racer('always'), racer('none')]);
+  const contest = { ours: async () => (await pair.throughput(changes)).visiblePerSecond, always, none };
   const results = await interleave(contest, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
   if (bench.options.profiles !== undefined) await pair.profiled(`visible-${leavesOf(shape)}`, () => pair.throughput(changes));
   return results;

@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** The laboratory's folder. */
   readonly lab: string | undefined;
+  /** A folder with @platformatic/kafka in it. */
+  readonly platformatic: string | undefined;
   /** All contestants' directories are made in here. */
   readonly data: string;
   readonly profiles: string | undefined;

@@ -12,6 +12,7 @@ import { cpu } from './measures/cpu.ts';
 import { growth } from './measures/growth.ts';
 import { heap } from './measures/heap.ts';
 import { kafkaAway } from './measures/kafka-away.ts';
+import { kafkaClients } from './measures/kafka-clients.ts';
 import { kafkaCold } from './measures/kafka-cold.ts';
 import { kafkaLag } from './measures/kafka-lag.ts';
 import { kafkaMany } from './measures/kafka-many.ts';
@@ -24,8 +25,8 @@ import { visible, wide } from './measures/visible.ts';
 import { Progress } from './progress.ts';
 import { table } from './table.ts';
 
-/** The last one kills the broker. */
-const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaAway];
+/** The last ones kill the broker. */
+const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaClients, kafkaAway];
 const MEASURES: readonly Measure[] = [
   visible,
   wide,
@@ -49,6 +50,8 @@ const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 
   --quick          under 50 s: fewer and shorter rounds, without growth
   --only NAME,…    these measures only; \`kafka\` stands for all of Kafka's
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
+  --platformatic DIR
+                   @platformatic/kafka joins the measure kafka-clients (a folder in which \`npm i @platformatic/kafka@2\` was done)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
   --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag and cold
   --json           the figures as JSON
@@ -70,6 +73,7 @@ function readOptions() {
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         lab: { type: 'string' },
+        platformatic: { type: 'string' },
         data: { type: 'string', default: tmpdir() },
         profile: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -104,10 +108,13 @@ function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-async function run({ measures: wanted, quick, lab, data, profile, json }: Options): Promise<number> {
+async function run({ measures: wanted, quick, lab, platformatic, data, profile, json }: Options): Promise<number> {
   const progress = new Progress(process.stderr);
   const started = performance.now();
-  await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
+  await using bench = new Bench(
+    { quick, lab: absolute(lab), platformatic: absolute(platformatic), data: resolve(data), profiles: absolute(profile) },
+    progress,
+  );
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
   const obstacle = wanted.some(measure => measure.needs === 'kafka') ? await findObstacle() : undefined;
   const measures = wanted.filter(measure => obstacle === undefined || measure.needs !== 'kafka');

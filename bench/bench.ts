@@ -153,7 +153,7 @@ export class Bench implements AsyncDisposable {
 /** As the lab's pipeline and its driver of Redis do. */
 const WARM_UP_CHANGES = 300_000;
 const REDIS_WARM_UP_CHANGES = 20_000;
-const BY_HAND_WARM_UP_CHANGES = 100_000;
+const BY_HAND_WARM_UP_CHANGES = 60_000;
 const BARE_WARM_UP_MESSAGES = 500;
 
 function remembered<T>(map: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {

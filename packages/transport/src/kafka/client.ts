@@ -28,6 +28,8 @@ export interface KafkaClient extends Kafka {
    * request for connected from then on.
    */
   abandon(): void;
+  /** What came from the brokers so far: as long as it grows, they are not silent. */
+  receivedBytes(): number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface KafkaClient extends Kafka {
 export function createClient(connection: KafkaConnection, report: Reporter, answerMs: number = DEFAULT_LIMITS.answerMs): KafkaClient {
   const sockets = new Sockets();
   const options = clientOptions(connection, report, answerMs, sockets);
-  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon() });
+  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon(), receivedBytes: () => sockets.receivedBytes });
 }
 
 /** What kafkajs is told. */

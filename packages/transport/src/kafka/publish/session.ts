@@ -6,6 +6,7 @@ import type { KafkaClient } from '../client.ts';
 import type { SentRecord } from '../headers.ts';
 import { PartitionReader } from '../partition-reader.ts';
 import type { Fetched, Watermarks } from '../partition-reader.ts';
+import { Patience } from '../patience.ts';
 import type { Once } from './once.ts';
 import type { Settings } from './settings.ts';
 import { TailSearch } from './tail.ts';
@@ -169,8 +170,7 @@ export class Session {
   }
 
   async #connect(once: Once): Promise<void> {
-    await Promise.all([this.#admin.connect(), this.#frames.connect(), this.#aside.connect()]);
-    const { facts, created } = await prepareTopics(this.#admin, this.settings, once);
+    const { facts, created } = await this.#patience().with(this.#prepare(once));
     this.#facts = facts;
     for (let look = 1; ; look++) {
       try {
@@ -182,6 +182,23 @@ export class Session {
         await new Promise<void>(resolve => void this.settings.clock.after(LEADER_WAIT_MS, resolve));
       }
     }
+  }
+
+  async #prepare(once: Once): ReturnType<typeof prepareTopics> {
+    await Promise.all([this.#admin.connect(), this.#frames.connect(), this.#aside.connect()]);
+    return prepareTopics(this.#admin, this.settings, once);
+  }
+
+  /** kafkajs asks a silent broker again and again over the same connection: the outage would be over long before. */
+  #patience(): Patience {
+    const { clock, connection, limits } = this.settings;
+    return new Patience({
+      clock,
+      broker: connection.brokers.join(', '),
+      answerMs: limits.answerMs,
+      receivedBytes: () => this.#client.receivedBytes(),
+      giveUp: () => this.#client.abandon(),
+    });
   }
 
   async #send(producer: Producer, topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint> {

@@ -15,7 +15,6 @@ export const SOON = { timeout: 15_000, interval: 10 };
 
 /** Short ones, so that three missed heartbeats are no wait. */
 const LIMITS: Partial<KafkaLimits> = { heartbeatMs: 250, watermarksMs: 200, retryMs: 20, retryMostMs: 200, answerMs: 3_000 };
-const SEGMENT_BYTES = 64 * 1024 * 1024;
 
 export interface TopicSiteOptions {
   readonly broker: string;
@@ -58,8 +57,7 @@ abstract class TopicSite implements AsyncDisposable {
 
 async function openSite(options: TopicSiteOptions, role: 'primary' | 'secondary') {
   const disk = options.disk ?? new FaultDisk();
-  const journalOptions = { segmentBytes: SEGMENT_BYTES };
-  const opened = await diskStore(disk, { ...options.store, site: options.site, role, journalOptions });
+  const opened = await diskStore(disk, { ...options.store, site: options.site, role });
   const wire = {
     clock: systemClock,
     random: systemRandom,

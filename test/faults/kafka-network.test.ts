@@ -64,6 +64,7 @@ describeKafka('between the sites and the broker', () => {
         await until('it lasts a while', async () => performance.now() > goOnMs, 1_000);
       }
       mend(broker);
+      const mendedMs = performance.now();
       await secondary.equals(primary);
       const equalMs = Math.round(performance.now() - mendedMs);
       expectNoCopy(secondary);

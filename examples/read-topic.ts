@@ -1,6 +1,7 @@
 // Reads a stream's topic with nothing but kafkajs. The primary has to write JSON: "journal": { "encoding": "json" } in its configuration.
 //   npx -y pnpm exec node examples/read-topic.ts [BROKER] [TOPIC]
-// PROTOCOL.md, «Over Kafka», says what a record holds; FORMAT.md what a frame is.
+// PROTOCOL.md, «Over Kafka», says what a record holds; FORMAT.md what a frame is. (Node's warning of a negative timeout is about kafkajs, and
+// harmless.)
 import { once } from 'node:events';
 import { Kafka, logLevel } from 'kafkajs';
 import type { KafkaMessage } from 'kafkajs';
@@ -18,9 +19,21 @@ await consumer.subscribe({ topic, fromBeginning: true });
 
 let parts: Buffer[] = [];
 let printed = 0;
-await consumer.run({ eachMessage: async ({ message }) => take(message) });
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+const failed = Promise.withResolvers<void>();
+// What is thrown in there kafkajs tries again for ever.
+await consumer.run({ eachMessage: async ({ message }) => attempt(() => take(message)) });
+await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), failed.promise]);
 await consumer.disconnect();
+
+function attempt(read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+    failed.resolve();
+  }
+}
 
 /** A large frame comes in parts, each with a header `part: <index>/<count>/<bytes>`. */
 function take({ value, headers }: KafkaMessage): void {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REPOSITORY, Running } from '../support/program.ts';
+import { describeKafka, sharedBroker } from '../support/kafka/suite.ts';
 import { freePort } from '../support/site-process.ts';
+import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -42,5 +44,43 @@ describe('examples', () => {
     await secondary.printed('/devices/r2/up: write, undefined → true');
     await secondary.printed('/devices/r1/up: write, false → true');
     expect(await secondary.stop()).toMatchObject({ status: 0, stderr: '' });
+  });
+});
+
+describeKafka('an example that needs a broker', () => {
+  test("reads a stream's topic, in JSON, with nothing but kafkajs", async () => {
+    const broker = await sharedBroker();
+    await using sites = await TopicProcesses.at(broker, { journal: { encoding: 'json' } });
+    const [primary, secondary] = [await sites.primary(), await sites.secondary()];
+    await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
+    const post = async (...operations: readonly unknown[]): Promise<void> => {
+      const headers = { 'content-type': 'application/x-ndjson' };
+      const body = operations.map(operation => JSON.stringify(operation)).join('\n');
+      expect(await (await fetch(`${primary.url}/batch`, { method: 'POST', headers, body })).json()).toMatchObject({
+        committed: operations.length,
+      });
+    };
+    await post(['put', '/devices/r1', { mtu: 1500 }], ['merge', '/devices/r1', { up: true }]);
+    await using reader = example('read-topic.ts', broker, sites.topic);
+    await reader.printed(/^1-2 20\S+Z \["put","\/devices\/r1",\{"mtu":1500\}\]\n1-3 20\S+Z \["put","\/devices\/r1\/up",true\]$/m);
+    // In parts, as it is larger than a record may be; and what comes after it.
+    await post(['put', '/large', 'ü'.repeat(200_000)], ['delete', '/devices/r1/mtu']);
+    await reader.printed(/^1-4 20\S+Z \["put","\/large","ü{200000}"\]\n1-5 20\S+Z \["delete","\/devices\/r1\/mtu"\]$/m);
+    expect((await reader.stop()).status).toBe(0);
+    await untilEqual(primary, secondary);
+    expectNever([], primary, secondary);
+  });
+
+  test('says what to set when the frames are binary', async () => {
+    const broker = await sharedBroker();
+    await using sites = await TopicProcesses.at(broker);
+    await using primary = await sites.primary();
+    await primary.start(START_LIMIT_MS);
+    await fetch(`${primary.url}/data/a`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '1' });
+    await using reader = example('read-topic.ts', broker, sites.topic);
+    expect(await reader.ended).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('set "journal": { "encoding": "json" } at the primary'),
+    });
   });
 });

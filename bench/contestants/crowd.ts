@@ -2,14 +2,8 @@ import { join } from 'node:path';
 import { until } from '../clock.ts';
 import type { Shape } from '../shape.ts';
 import { SiteProcess } from '../site/site-process.ts';
+import type { Bursts } from '../site/writer.ts';
 import type { Wire } from './wires.ts';
-
-export interface CrowdRun {
-  /** Changes a second of all secondaries together, each from the first commit until the last one is visible there. */
-  readonly visiblePerSecond: number;
-  /** User and system, microseconds a change. */
-  readonly primaryCpuUs: number;
-}
 
 /** A primary and several secondaries that read one topic, each a process with a directory of its own. */
 export class Crowd {
@@ -36,15 +30,20 @@ export class Crowd {
     return crowd;
   }
 
-  async throughput(count: number): Promise<CrowdRun> {
-    const primary = this.#primary;
-    const { revision } = await primary.call('state');
-    const before = await primary.call('cpu');
+  /** @returns changes a second of all secondaries together, each from the first commit until the last one is visible there */
+  async throughput(count: number): Promise<number> {
+    const { revision } = await this.#primary.call('state');
     const seen = this.#each(secondary => secondary.call('arrival', revision + count, 'visible'));
-    const { startedMs } = await primary.call('write', count, this.#secondaries.length);
-    const primaryCpuUs = ((await primary.call('cpu')) - before) / count;
-    const visiblePerSecond = (await seen).reduce((sum, time) => sum + (count / (time - startedMs)) * 1e3, 0);
-    return { visiblePerSecond, primaryCpuUs };
+    const { startedMs } = await this.#primary.call('write', count, this.#secondaries.length);
+    return (await seen).reduce((sum, time) => sum + (count / (time - startedMs)) * 1e3, 0);
+  }
+
+  /** @returns what the primary takes for a change, user and system, microseconds, until all have them */
+  async primaryCpu(bursts: Bursts): Promise<number> {
+    const before = await this.#primary.call('cpu');
+    await this.#primary.call('writeInBursts', bursts);
+    await this.equal();
+    return ((await this.#primary.call('cpu')) - before) / (bursts.bursts * bursts.commits);
   }
 
   /** Waits until all hold the same, durably, and the primary knows. */

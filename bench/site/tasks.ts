@@ -8,7 +8,7 @@ import { fill } from './fill.ts';
 import { Profiler } from './profiler.ts';
 import { type Shares, shares } from './shares.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
-import { type Written, write, writeSteadily } from './writer.ts';
+import { type Bursts, type Written, write, writeInBursts, writeSteadily } from './writer.ts';
 
 export interface Opened {
   readonly position: Position;
@@ -77,6 +77,10 @@ export class SiteTasks {
   /** @returns when each commit was made */
   async writeSteadily(perSecond: number, count: number): Promise<Float64Array> {
     return writeSteadily(this.#opened, this.#paths, perSecond, count);
+  }
+
+  async writeInBursts(bursts: Bursts): Promise<void> {
+    await writeInBursts(this.#opened, this.#paths, bursts);
   }
 
   /** @returns when this site stood there */

@@ -103,3 +103,25 @@ export async function writeSteadily(
   }
   return times;
 }
+
+/** Commits one leaf at a time, many in one turn of the event loop and then none for a while, so that the same frames are cut whatever else the machine does. */
+export async function writeInBursts(
+  store: Store,
+  paths: readonly (readonly string[])[],
+  { bursts, commits, everyMs }: Bursts,
+): Promise<void> {
+  const first = store.position.revision;
+  const started = now();
+  for (let burst = 0; burst < bursts; burst++) {
+    await sleep(Math.max(SLEEP_MS, started + burst * everyMs - now()));
+    const end = (burst + 1) * commits;
+    for (let done = burst * commits; done < end; done++) store.put(paths[done % PICKS]!, first + done);
+  }
+}
+
+export interface Bursts {
+  readonly bursts: number;
+  readonly commits: number;
+  /** Milliseconds from one burst to the next. */
+  readonly everyMs: number;
+}

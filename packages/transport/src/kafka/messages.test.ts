@@ -1,0 +1,181 @@
+import { FRAME_LIMIT_BYTES, NO_CHAIN, ORIGIN } from '@evertree/core';
+import type { ExactPosition, Hello } from '@evertree/core';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeControl, encodeControl } from './control.ts';
+import type { Control } from './control.ts';
+import type { ReceivedRecord } from './headers.ts';
+import { Assembly, splitValue } from './parts.ts';
+import { decodeTrailer, encodeTrailer } from './trailer.ts';
+
+/**
+ * PROTOCOL.md, «Over Kafka», version 1, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a
+ * line in its history, and both versions spoken from then on.
+ */
+const FROM = '00112233aabbccdd';
+const STREAM = '0123456789abcdef0123456789abcdef';
+const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 1201 };
+const POSITION_JSON = '{"epoch":4,"epochId":"00112233445566ff","revision":1201}';
+const EPOCH = { number: 4, id: '00112233445566ff', site: 'north', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
+const HELLO: Hello & { heartbeatMs: number } = {
+  protocols: [1],
+  program: '0.1.0',
+  site: 'sø/th',
+  role: 'secondary',
+  stream: STREAM,
+  position: POSITION,
+  digest: '89abcdef01234567',
+  epochs: [EPOCH],
+  durable: true,
+  heartbeatMs: 2000,
+};
+const HELLO_JSON =
+  `{"protocols":[1],"program":"0.1.0","site":"sø/th","role":"secondary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567",` +
+  '"epochs":[{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created",' +
+  '"time":1790000000000}],"durable":true,"heartbeatMs":2000}';
+const HEADER = { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 };
+
+const golden: Record<string, { control: Control; key: string; value: string | null }> = {
+  primary: {
+    control: { kind: 'primary', value: { hello: HELLO, partition: 3 } },
+    key: 'primary',
+    value: `{"hello":${HELLO_JSON},"partition":3}`,
+  },
+  'primary that closes': {
+    control: { kind: 'primary', value: { hello: HELLO, partition: 0, closing: { reason: 'going-away', explanation: 'it stops' } } },
+    key: 'primary',
+    value: `{"hello":${HELLO_JSON},"partition":0,"closing":{"reason":"going-away","explanation":"it stops"}}`,
+  },
+  snapshot: {
+    control: {
+      kind: 'snapshot',
+      value: { id: FROM, header: HEADER, begin: '7', end: '9', chunks: 1, bytes: 99, follow: '9007199254740993' },
+    },
+    key: 'snapshot',
+    value: `{"id":"${FROM}","header":${JSON.stringify(HEADER)},"begin":"7","end":"9","chunks":1,"bytes":99,"follow":"9007199254740993"}`,
+  },
+  site: {
+    control: { kind: 'site', site: 'sø/th', value: { hello: HELLO, state: 'snapshot', reason: 'too far behind' } },
+    key: 'site/sø/th',
+    value: `{"hello":${HELLO_JSON},"state":"snapshot","reason":"too far behind"}`,
+  },
+  'site taken back': { control: { kind: 'site', site: 'south', value: null }, key: 'site/south', value: null },
+  position: {
+    control: { kind: 'position', site: 'south', value: { applied: POSITION, durable: ORIGIN } },
+    key: 'position/south',
+    value: `{"applied":${POSITION_JSON},"durable":{"epoch":0,"epochId":"0000000000000000","revision":0}}`,
+  },
+  want: {
+    control: { kind: 'want', site: 'south', value: { after: POSITION, reason: 'a gap', tried: null } },
+    key: 'want/south',
+    value: `{"after":${POSITION_JSON},"reason":"a gap","tried":null}`,
+  },
+};
+
+function received(key: string | null, value: string | Buffer | null, headers: Record<string, string> = { from: FROM }): ReceivedRecord {
+  return {
+    key: key === null ? null : Buffer.from(key),
+    value: value === null ? null : Buffer.from(value),
+    headers,
+    offset: '12',
+    timestamp: '0',
+  };
+}
+
+describe('a record of .control', () => {
+  test.for(Object.entries(golden))('%s is written and read as the protocol says', ([, { control, key, value }]) => {
+    const sent = encodeControl(control, FROM);
+    expect(String(sent.key)).toBe(key);
+    expect(sent.value === null ? null : sent.value.toString()).toBe(value);
+    expect(sent.headers).toEqual({ evertree: '1', from: FROM });
+    expect(decodeControl(received(key, value))).toEqual({ control, from: FROM });
+  });
+
+  test('of a later version may say more', () => {
+    const { key, value, control } = golden['position']!;
+    expect(decodeControl(received(key, value!.replace('{', '{"later":1,'))).control).toEqual(control);
+  });
+
+  test.for<[string, ReceivedRecord]>([
+    ['of no known key', received('else', '{}')],
+    ['without a key', received(null, '{}')],
+    ['that is no JSON', received('primary', '{')],
+    ['that lacks what it must have', received('primary', '{"partition":0}')],
+    ['with a number that is too large', received('position/s', golden['position']!.value!.replace('1201', '1e17'))],
+    ['taken back that can not be', received('primary', null)],
+    ['whose offset is none', received('snapshot', golden['snapshot']!.value!.replace('"7"', '"-7"'))],
+  ])('%s is refused', ([, record]) => {
+    expect(() => decodeControl(record)).toThrow(expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }));
+  });
+});
+
+describe('a value in parts', () => {
+  const value = Buffer.from('0123456789');
+  const part = (header: string, bytes: string, offset: number) =>
+    ({ ...received(null, bytes, { part: header }), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
+  const whole = (bytes: string, offset: number) =>
+    ({ ...received(null, bytes, {}), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
+
+  test('has headers as the protocol says, and none when it fits', () => {
+    expect([...splitValue(value, 4)].map(({ value: piece, part: header }) => [piece.toString(), header])).toEqual([
+      ['0123', '0/3/10'],
+      ['4567', '1/3/10'],
+      ['89', '2/3/10'],
+    ]);
+    expect([...splitValue(value, 10)]).toEqual([{ value, part: undefined }]);
+  });
+
+  test('is put together again, whatever its size and the size of its parts, and stands where its first part does', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.integer({ min: 1, max: 50 }), (bytes, size) => {
+        const assembly = new Assembly(() => expect.unreachable());
+        const pieces = [...splitValue(Buffer.from(bytes), size)];
+        const found = pieces.map(({ value: piece, part: header }, index) =>
+          assembly.take({
+            key: null,
+            value: piece,
+            offset: String(5 + index),
+            timestamp: '0',
+            headers: header === undefined ? {} : { part: header },
+          }),
+        );
+        expect(found.slice(0, -1).every(each => each === undefined)).toBe(true);
+        expect(found.at(-1)).toEqual({ value: Buffer.from(bytes), offset: '5' });
+      }),
+    );
+  });
+
+  const strange: string[] = [];
+  const assembly = new Assembly((offset, why) => strange.push(`${offset}: ${why}`));
+  const take = (record: ReceivedRecord & { value: Buffer }) => assembly.take(record)?.value.toString();
+
+  test.for<[string, (ReceivedRecord & { value: Buffer })[], (string | undefined)[], number]>([
+    ['torn, and begun again', [part('0/2/4', 'ab', 1), part('0/2/4', 'ab', 2), part('1/2/4', 'cd', 3)], [undefined, undefined, 'abcd'], 0],
+    ['torn by a whole one', [part('0/2/4', 'ab', 1), whole('xy', 2), part('1/2/4', 'cd', 3)], [undefined, 'xy', undefined], 1],
+    ['with a part missing', [whole('x', 0), part('0/3/6', 'ab', 1), part('2/3/6', 'ef', 2)], ['x', undefined, undefined], 1],
+    ['with a part of another', [whole('x', 0), part('0/2/4', 'ab', 1), part('1/2/5', 'cde', 2)], ['x', undefined, undefined], 1],
+    ['longer than it says', [whole('x', 0), part('0/2/3', 'ab', 1), part('1/2/3', 'cd', 2)], ['x', undefined, undefined], 1],
+    ['beyond the limit', [whole('x', 0), part(`0/2/${FRAME_LIMIT_BYTES + 1}`, 'ab', 1)], ['x', undefined], 1],
+    ['with a header that is none', [whole('x', 0), part('0/0x2/4', 'ab', 1)], ['x', undefined], 1],
+    ['whose beginning lies before where reading began', [part('1/2/4', 'cd', 1), whole('x', 2)], [undefined, 'x'], 0],
+  ])('%s makes nothing wrong', ([, records, expected, told]) => {
+    strange.length = 0;
+    assembly.reset();
+    expect(records.map(take)).toEqual(expected);
+    expect(strange.length, strange.join()).toBe(told);
+    // Whatever came before, the next whole frame is read.
+    expect(take(whole('next', 99))).toBe('next');
+  });
+});
+
+describe('the trailer of a frame', () => {
+  test('is the text that the protocol says', () => {
+    const place = { topic: 'a.Topic_1-x', partition: 2, offset: '9007199254740993' };
+    expect(encodeTrailer(place).toString()).toBe('kafka 2 9007199254740993 a.Topic_1-x');
+    expect(decodeTrailer(encodeTrailer(place))).toEqual(place);
+  });
+
+  test.for(['', 'kafka', 'kafka x 1 t', 'websocket 1 2 t', 'kafka 1 2 t t', 'kafka 1 2 t\n'])('%j is none', text => {
+    expect(decodeTrailer(Buffer.from(text))).toBeUndefined();
+  });
+});

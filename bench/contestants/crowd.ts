@@ -9,14 +9,16 @@ import type { Wire } from './wires.ts';
 export class Crowd {
   readonly #primary = new SiteProcess();
   readonly #secondaries: readonly SiteProcess[];
+  readonly #window: number;
 
-  private constructor(count: number) {
+  private constructor(count: number, window: number) {
+    this.#window = window;
     this.#secondaries = Array.from({ length: count }, () => new SiteProcess());
   }
 
   /** Resolves when all hold what the primary holds. */
   static async start(directory: string, shape: Shape, wire: Wire, count: number): Promise<Crowd> {
-    const crowd = new Crowd(count);
+    const crowd = new Crowd(count, wire.window);
     const primary = crowd.#primary;
     await primary.call('open', { data: join(directory, 'primary') });
     await primary.call('fill', shape);
@@ -34,7 +36,7 @@ export class Crowd {
   async throughput(count: number): Promise<number> {
     const { revision } = await this.#primary.call('state');
     const seen = this.#each(secondary => secondary.call('arrival', revision + count, 'visible'));
-    const { startedMs } = await this.#primary.call('write', count, this.#secondaries.length);
+    const { startedMs } = await this.#primary.call('write', count, this.#secondaries.length, this.#window);
     return (await seen).reduce((sum, time) => sum + (count / (time - startedMs)) * 1e3, 0);
   }
 

@@ -98,7 +98,7 @@ export class Pair {
     const { revision } = await primary.call('state');
     const before = await this.#counters();
     const visible = secondary.call('arrival', revision + count, 'visible');
-    const { startedMs, settledMs } = await primary.call('write', count, 1);
+    const { startedMs, settledMs } = await primary.call('write', count, 1, this.#wire.window);
     const after = await this.#counters();
     return {
       visiblePerSecond: (count / ((await visible) - startedMs)) * 1e3,

@@ -9,7 +9,7 @@ const CHANGES = 500_000;
 const QUICK_CHANGES = 200_000;
 const WARM_UP_CHANGES = 200_000;
 /** A flood for eight takes all of two cores, which share more than they show: what a change costs depends on who runs beside it. At this beat both have room. */
-const BEAT = { commits: 1_000, everyMs: 25 };
+const BEAT = { commits: 5_000, everyMs: 100 };
 const SECONDS = 3;
 const QUICK_SECONDS = 1;
 

@@ -1,7 +1,7 @@
-import type { OpenStoreOptions, Position, Producer, Store } from 'evertree';
+import type { Commit, OpenStoreOptions, Position, Producer, Store } from 'evertree';
 import { openStore, startConsumer, startProducer } from 'evertree';
 import { now } from '../clock.ts';
-import type { Wire } from '../contestants/wires.ts';
+import { UNSETTLED_COMMITS, type Wire } from '../contestants/wires.ts';
 import { type Shape, picks } from '../shape.ts';
 import { arrival, arrivals } from './arrivals.ts';
 import { fill } from './fill.ts';
@@ -70,8 +70,9 @@ export class SiteTasks {
   }
 
   /** Commits one leaf at a time, as fast as commits become durable at so many secondaries, or here where that is none. */
-  async write(count: number, secondaries: number): Promise<Written> {
-    return write(this.#opened, this.#paths, count, commit => (secondaries === 0 ? commit.durable : commit.acknowledged(secondaries)));
+  async write(count: number, secondaries: number, window = UNSETTLED_COMMITS): Promise<Written> {
+    const settle = (commit: Commit) => (secondaries === 0 ? commit.durable : commit.acknowledged(secondaries));
+    return write(this.#opened, this.#paths, count, window, settle);
   }
 
   /** @returns when each commit was made */

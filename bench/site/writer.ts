@@ -5,8 +5,6 @@ import { PICKS } from '../shape.ts';
 
 /** Commits between two looks at what is settled; then the event loop gets a turn. */
 const STRETCH = 1_024;
-/** Commits made that are not settled: at this many the writer waits until half of them are. */
-const WINDOW = 65_536;
 
 export interface Written {
   readonly startedMs: number;
@@ -19,12 +17,14 @@ export interface Written {
 
 /**
  * Commits one leaf at a time, as fast as the window of unsettled ones lets it.
+ * @param most commits made that are not settled: at this many the writer waits until half of them are
  * @param settle what the window waits for: the commit's durability here, or at a secondary too
  */
 export async function write(
   store: Store,
   paths: readonly (readonly string[])[],
   count: number,
+  most: number,
   settle: (commit: Commit) => Promise<unknown>,
 ): Promise<Written> {
   // No value may equal the one that is there: that would be no change.
@@ -39,7 +39,7 @@ export async function write(
     for (; done < end; done++) commit = store.put(paths[done % PICKS]!, first + done);
     committingMs += now() - begun;
     window.add(settle(commit!), done);
-    if (done - window.settled > WINDOW) await window.reaches(done - WINDOW / 2);
+    if (done - window.settled > most) await window.reaches(done - most / 2);
     else await nextTurn();
   }
   await window.reaches(count);

@@ -109,13 +109,14 @@ describe('a record of .control', () => {
   });
 });
 
+/** A part as it is read. */
+const part = (header: string, bytes: string, offset: number) =>
+  ({ ...received(null, bytes, { part: header }), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
+const whole = (bytes: string, offset: number) =>
+  ({ ...received(null, bytes, {}), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
+
 describe('a value in parts', () => {
   const value = Buffer.from('0123456789');
-  const part = (header: string, bytes: string, offset: number) =>
-    ({ ...received(null, bytes, { part: header }), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
-  const whole = (bytes: string, offset: number) =>
-    ({ ...received(null, bytes, {}), offset: String(offset) }) as ReceivedRecord & { value: Buffer };
-
   test('has headers as the protocol says, and none when it fits', () => {
     expect([...splitValue(value, 4)].map(({ value: piece, part: header }) => [piece.toString(), header])).toEqual([
       ['0123', '0/3/10'],

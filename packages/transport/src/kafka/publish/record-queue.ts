@@ -81,9 +81,11 @@ export class RecordQueue<Tag> {
 
   /** Looks at the queue once this turn of the event loop is over, or has lingered. */
   #plan(): void {
-    if (this.#flying > 0 || this.#soon || this.#planned !== undefined) return;
+    const isFull = this.#isFull();
+    if (this.#flying > 0 || this.#soon || (this.#planned !== undefined && !isFull)) return;
+    this.#planned?.[Symbol.dispose]();
     const { clock, lingerMs } = this.#options;
-    const waitMs = lingerMs === 0 || this.#isFull() ? 0 : this.#since + lingerMs - clock.monotonic();
+    const waitMs = lingerMs === 0 || isFull ? 0 : this.#since + lingerMs - clock.monotonic();
     if (waitMs > 0) {
       this.#planned = clock.after(waitMs, () => this.#go());
       return;

@@ -109,7 +109,9 @@ export class FrameOutlet {
         this.#places.add(offset + BigInt(index), tag.follows);
         placed = true;
       }
-      last = tag.last ?? last;
+      if (tag.last === undefined) continue;
+      last = tag.last;
+      this.#places.reach(offset + BigInt(index + 1), last.revision);
     }
     if (last !== undefined) this.#options.acknowledged(last);
     this.#options.drained();

@@ -2,7 +2,7 @@
 const MOST_ENTRIES = 1024;
 
 interface Place {
-  /** Where a frame begins. */
+  /** Where a frame begins, or will. */
   readonly offset: bigint;
   /** What lies before it goes no further than this revision. */
   readonly revision: number;
@@ -11,10 +11,13 @@ interface Place {
 /** Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it. */
 export class Places {
   #entries: Place[];
+  /** After the last frame that is known to be there. */
+  #end: Place;
 
   /** @param offset the topic's end at the beginning; @param revision what it went up to there */
   constructor(offset: bigint, revision: number) {
-    this.#entries = [{ offset, revision }];
+    this.#end = { offset, revision };
+    this.#entries = [this.#end];
   }
 
   /** A frame that follows `revision` begins at `offset`. */
@@ -24,8 +27,14 @@ export class Places {
     if (this.#entries.length > MOST_ENTRIES) this.#entries = this.#entries.filter((_, index) => index % 2 === 0);
   }
 
+  /** A frame that goes up to `revision` ends before `offset`, and nothing further stands before that. */
+  reach(offset: bigint, revision: number): void {
+    this.#end = { offset, revision };
+  }
+
   /** The furthest offset known before which nothing lies beyond `revision`; never too far, perhaps too near to the beginning. */
   follow(revision: number): bigint {
+    if (this.#end.revision <= revision) return this.#end.offset;
     for (let index = this.#entries.length - 1; index > 0; index--) {
       const entry = this.#entries[index]!;
       if (entry.revision <= revision) return entry.offset;

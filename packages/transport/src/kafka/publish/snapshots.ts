@@ -29,12 +29,20 @@ export interface SnapshotsOptions {
 
 /** A snapshot that was asked for has begun by then, or is asked for again when it is still due. */
 const ASKED_MS = 60_000;
+/**
+ * After a snapshot there is a rest of so many times as long as it took, and at least until the next look at the watermarks: one that nobody can
+ * use may lead to the next, and making them must not become all that this site does.
+ */
+const REST_FACTOR = 10;
 
 /** The snapshots beside the topic: asks for one when it is due, takes it, tells of it, and lets old ones go. */
 export class Snapshots {
   readonly #options: SnapshotsOptions;
   readonly #watch: Watch;
   #asked: { readonly reason: string; readonly patience: Disposable } | undefined;
+  /** When the one under way began, and when the next one may; on the monotonic clock. */
+  #begunAt = 0;
+  #restsUntil = -Infinity;
   #stopped = false;
 
   constructor(options: SnapshotsOptions) {
@@ -44,11 +52,15 @@ export class Snapshots {
       next: () => options.next(),
       fits: snapshot => snapshot.header.stream === options.stream(),
       wants: () => options.wants(),
-      busy: () => this.#asked !== undefined || options.aside.busy,
+      busy: () => this.#asked !== undefined || options.aside.busy || this.#rests,
       wanted: reason => this.#ask(reason),
       cut: explanation => options.cut(explanation),
       failed: error => options.failed(error),
     });
+  }
+
+  get #rests(): boolean {
+    return this.#options.session.settings.clock.monotonic() < this.#restsUntil;
   }
 
   /** What the control topic said up to now has been read. */
@@ -70,6 +82,7 @@ export class Snapshots {
     const { session, aside } = this.#options;
     const isAside = this.#asked?.reason === reason;
     if (isAside) this.#forgetAsked();
+    this.#begunAt = session.settings.clock.monotonic();
     const id = Buffer.from(session.settings.random.bytes(8)).toString('hex');
     aside.beginSnapshot(id, header, reason, isAside, this.#options.follow(header.position.revision));
   }
@@ -78,6 +91,8 @@ export class Snapshots {
   announced(snapshot: SnapshotRecord, { header, aside }: SnapshotWriter): void {
     const { settings } = this.#options.session;
     const { snapshots } = settings.topics;
+    const nowMs = settings.clock.monotonic();
+    this.#restsUntil = nowMs + Math.max(settings.limits.watermarksMs, (nowMs - this.#begunAt) * REST_FACTOR);
     const before = this.#watch.newest;
     this.#watch.announced(snapshot, settings.clock.now());
     settings.report({

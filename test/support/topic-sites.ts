@@ -134,6 +134,8 @@ export interface TopicSecondaryOptions extends Omit<TopicSiteOptions, 'site'> {
   readonly site?: string;
   readonly subscribe?: Partial<SubscribeOptions>;
   readonly consumer?: Partial<ConsumerLimits>;
+  /** What the listener listens to that keeps `batches`; the whole tree if left out. */
+  readonly listen?: string;
   /** Instead of the topic. */
   readonly transport?: Transport;
 }
@@ -141,7 +143,7 @@ export interface TopicSecondaryOptions extends Omit<TopicSiteOptions, 'site'> {
 export class TopicSecondary extends TopicSite {
   readonly consumer: Consumer;
   readonly quarantined: readonly EvertreeError[];
-  /** What a listener on the whole tree was told. */
+  /** What its listener was told. */
   readonly batches: readonly Batch[];
 
   private constructor(opened: Awaited<ReturnType<typeof openSite>>, consumer: Consumer, quarantined: EvertreeError[], batches: Batch[]) {
@@ -155,7 +157,7 @@ export class TopicSecondary extends TopicSite {
     const opened = await openSite({ site: 'b', ...options }, 'secondary');
     const quarantined: EvertreeError[] = [];
     const batches: Batch[] = [];
-    opened.store.listen('', batch => void batches.push(batch));
+    opened.store.listen(options.listen ?? '', batch => void batches.push(batch));
     const transport = options.transport ?? subscribeTransport({ ...opened.wire, groupId: 'test', commitMs: 200, ...options.subscribe });
     const keepQuarantined = (_frame: Uint8Array, error: EvertreeError) => void quarantined.push(error);
     const consumer = new Consumer({ store: opened.store, transport, keepQuarantined, limits: options.consumer ?? {} });

@@ -21,6 +21,7 @@ export interface SiteStatus {
 }
 
 interface ConsumerView {
+  readonly state: string;
   readonly primary: { readonly site: string; readonly remote: string } | null;
   readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
 }
@@ -77,10 +78,19 @@ export function statusLine(status: SiteStatus): string {
   return [`${status.site} ${status.role} ${coloured(status.state)} ${formatPosition(status.position)}`, ...peers].join(' | ');
 }
 
-function consumerLine({ primary, lag }: ConsumerView): string {
+function consumerLine({ state, primary, lag }: ConsumerView): string {
   if (primary === null) return '  primary   none came yet';
-  const behind = lag === null ? 'lag unknown' : lagText({ lagRevisions: lag.revisions, lagMs: lag.ms });
-  return `  primary   ${pico.bold(primary.site)} from ${primary.remote}, ${behind}`;
+  return `  primary   ${pico.bold(primary.site)} from ${primary.remote}, ${state === 'offline' ? silenceText(lag) : behindText(lag)}`;
+}
+
+function behindText(lag: ConsumerView['lag']): string {
+  return lag === null ? 'lag unknown' : lagText({ lagRevisions: lag.revisions, lagMs: lag.ms });
+}
+
+/** What the primary has committed since it was heard last, nobody here can know. */
+function silenceText(lag: ConsumerView['lag']): string {
+  if (lag === null || lag.ms === null) return 'not heard since the start';
+  return `not heard for ${formatDuration(lag.ms)}; ${lagText({ lagRevisions: lag.revisions, lagMs: null })} then`;
 }
 
 function peerLines(peer: PeerView): string[] {

@@ -99,7 +99,7 @@ describeKafka('a Kafka topic', () => {
       await stage.topic.write((await stage.topic.records()).slice(2, 4), aside);
       await primary.commit(2);
       await secondary.equals(primary);
-      const later = await stage.secondary({ site: 'c' });
+      const later = await stage.secondary({ site: 'c', subscribe: { readCommitted: true } });
       await later.equals(primary);
       for (const site of [secondary, later]) {
         expectNoCopy(site);
@@ -112,6 +112,16 @@ describeKafka('a Kafka topic', () => {
       await again.commit(2);
       await secondary.equals(again);
       expectNoCopy(secondary);
+    });
+
+    it('a transaction that somebody leaves open holds nobody up', async () => {
+      const [primary, secondary] = await stage.pair();
+      await stage.topic.write([{ value: Buffer.from('not ours') }], { transaction: 'leave' });
+      await primary.commit(3);
+      await secondary.equals(primary);
+      const later = await stage.secondary({ site: 'c' });
+      await later.equals(primary);
+      for (const site of [secondary, later]) expectNoCopy(site);
     });
 
     it('the holes that transactions leave are no gaps', async () => {
@@ -227,6 +237,24 @@ describeKafka('a Kafka topic', () => {
       await secondary.equals(primary);
       expectNoCopy(secondary);
     });
+  });
+
+  it('is read whether its primary lives or not', async () => {
+    const [primary, secondary] = await stage.pair();
+    await secondary.close();
+    await primary.commit(3);
+    await primary.sent();
+    await primary.close();
+    const { position, digest } = primary.store;
+    for (const disk of [secondary.disk, new FaultDisk()]) {
+      const again = await stage.secondary({ disk });
+      await vi.waitFor(() => expect({ position: again.store.position, digest: again.store.digest }).toEqual({ position, digest }), SOON);
+      await vi.waitFor(
+        () => expect(again.consumer.state).toMatchObject({ state: 'offline', lastError: expect.stringMatching(/^going-away/) }),
+        SOON,
+      );
+      await again.close();
+    }
   });
 
   it('an empty disk is a new site, whatever the topic says of its name', async () => {

@@ -13,8 +13,8 @@ export interface Written {
 }
 
 export interface Aside {
-  /** `commit` or `abort`: written in a transaction that ends so. */
-  readonly transaction?: 'commit' | 'abort';
+  /** `commit` or `abort`: written in a transaction that ends so; `leave`: in one that does not end before its time is over. */
+  readonly transaction?: 'commit' | 'abort' | 'leave';
   readonly partition?: number;
 }
 
@@ -106,7 +106,7 @@ export class Topic implements AsyncDisposable {
     this.#transactional ??= await this.#connect(`somebody-else-${this.name}`);
     const running = await this.#transactional.transaction();
     await running.send({ topic, messages });
-    await running[transaction]();
+    if (transaction !== 'leave') await running[transaction]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,7 @@ export type PublishSettings = Pick<
   PublishOptions,
   'idempotent' | 'retries' | 'compression' | 'lingerMs' | 'batchBytes' | 'requestBytes' | 'deliveryMs' | 'blockMs' | 'limits'
 >;
-export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readUncommitted' | 'limits'>;
+export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
 
 const DEFAULT_GROUP = 'test';
 /** Java's, where offsets are committed and the interval is left out. */
@@ -62,7 +62,7 @@ export function subscribeSettings(section: KafkaSection): SubscribeSettings {
     groupId: section.text('group.id') ?? DEFAULT_GROUP,
     ...optional('commitMs', section.text('enable.auto.commit') === 'false' ? undefined : commitInterval(section)),
     fetch,
-    readUncommitted: section.text('isolation.level') === 'read_uncommitted',
+    readCommitted: section.text('isolation.level') === 'read_committed',
     ...optional('limits', heartbeatMs === undefined ? undefined : { heartbeatMs }),
   };
 }

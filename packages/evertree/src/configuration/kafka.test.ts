@@ -143,13 +143,13 @@ describe('what the properties mean', () => {
       'fetch.max.wait.ms': 20,
       'fetch.max.bytes': 30,
       'max.partition.fetch.bytes': 40,
-      'isolation.level': 'read_uncommitted',
+      'isolation.level': 'read_committed',
     });
     expect(subscribe).toEqual({
       groupId: 'g',
       commitMs: 250,
       fetch: { minBytes: 10, maxWaitMs: 20, maxBytes: 30, partitionBytes: 40 },
-      readUncommitted: true,
+      readCommitted: true,
     });
     expect(notes).toEqual([]);
   });

@@ -115,6 +115,9 @@ export interface SubscribeOptions extends KafkaWireOptions {
         readonly partitionBytes?: number | undefined;
       }
     | undefined;
-  /** `isolation.level: read_uncommitted`; default false. */
-  readonly readUncommitted?: boolean | undefined;
+  /**
+   * `isolation.level: read_committed`; default false, as in Java. Sites write no transactions, and what others have written is judged by what it
+   * says; but with it a transaction that somebody leaves open keeps this site from reading on.
+   */
+  readonly readCommitted?: boolean | undefined;
 }

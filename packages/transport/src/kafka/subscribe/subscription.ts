@@ -187,7 +187,7 @@ export class Subscription {
   }
 
   #openReader(topic: string, partition: number): Promise<PartitionReader> {
-    const { clock, connection, report, fetch, readUncommitted } = this.#options.options;
+    const { clock, connection, report, fetch, readCommitted } = this.#options.options;
     const { answerMs } = this.#options.limits;
     const { minBytes, maxWaitMs } = fetch ?? {};
     const maxBytes = Math.min(fetch?.partitionBytes ?? Infinity, fetch?.maxBytes ?? Infinity);
@@ -198,7 +198,7 @@ export class Subscription {
       answerMs,
       topic,
       partition,
-      readUncommitted,
+      readUncommitted: readCommitted !== true,
       maxWaitMs,
       ...(minBytes === undefined ? {} : { minBytes }),
       ...(Number.isFinite(maxBytes) ? { maxBytes } : {}),

@@ -6,8 +6,9 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 
 const MANY = 8;
 const CHANGES = 500_000;
-const QUICK_CHANGES = 200_000;
+const QUICK_CHANGES = 100_000;
 const WARM_UP_CHANGES = 200_000;
+const QUICK_WARM_UP_CHANGES = 100_000;
 /** A flood for eight takes all of two cores, which share more than they show: what a change costs depends on who runs beside it. At this beat both have room. */
 const BEAT = { commits: 5_000, everyMs: 100 };
 const SECONDS = 3;
@@ -35,7 +36,7 @@ export const kafkaMany: Measure = {
 
     async function startCrowd(count: number): Promise<Crowd> {
       const crowd = await Crowd.start(bench.directory(`crowd-${count}`), NARROW, await bench.kafkaWire(), count);
-      await crowd.throughput(WARM_UP_CHANGES);
+      await crowd.throughput(bench.size(WARM_UP_CHANGES, QUICK_WARM_UP_CHANGES));
       return crowd;
     }
   },

@@ -173,7 +173,7 @@ describeKafka('sites as people run them, over Kafka', () => {
       expect.objectContaining({ level: 'warn', event: 'resync', message: expect.stringContaining('passed it by') }),
     );
     for (const site of [primary, secondary]) {
-      expect(await metric(site, 'evertree_resyncs_total')).toEqual(['evertree_resyncs_total{kind="snapshot",reason="topic-compacted"} 1']);
+      expect(await metric(site, 'evertree_resyncs_total')).toEqual(['evertree_resyncs_total{kind="snapshot",reason="retention-passed"} 1']);
     }
     expectNever([], primary, secondary);
   });

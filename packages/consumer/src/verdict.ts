@@ -75,7 +75,8 @@ function otherHistory(frame: FrameHeader, place: Place): Verdict {
     'HISTORY_MISMATCH',
     `a frame from ${formatPosition(base)} (epoch ${base.epochId}) to ${formatPosition(last)} (epoch ${last.epochId}) is not of the history of this ` +
       `secondary, which stands at ${formatPosition(place.position)} (epoch ${place.position.epochId}): start the site that is wrong from an empty ` +
-      'directory, or from a copy of the right one',
+      'directory, or from a copy of the right one. If it came out of a topic, two primaries have written there: stop the wrong one, and delete the ' +
+      'topic with its .snapshot and .control; the right one makes them anew',
     { ours: place.position, base, last },
   );
 }

@@ -237,7 +237,7 @@ export class Producer implements AsyncDisposable {
       message: `the link to ${site} ended (${reason}): ${explanation}`,
       details: { site, remote: link.remote, reason, byPeer },
     });
-    if (peer?.isRelay === true) this.#readers.lost(link, explanation);
+    if (peer?.isRelay === true) this.#readers.lost(link);
     peer?.closed(link, reason, explanation, byPeer);
   }
 

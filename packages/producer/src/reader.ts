@@ -33,6 +33,8 @@ export class Reader {
   #lastError: string | null = null;
   #resyncs = 0;
   #lastReason: string | null = null;
+  /** It takes a snapshot, whatever is found out of its hello meanwhile. */
+  #isResyncing = false;
   /** Commit time of what it lacked when it was first heard, if that was before this process. */
   #recalled: number | undefined;
 
@@ -55,6 +57,7 @@ export class Reader {
     this.#applied = hello.position;
     this.#durable = hello.position;
     this.#isDurable = hello.durable;
+    this.#isResyncing = false;
     this.#recalled = undefined;
     if (!present) return this.#recall();
     this.#seen();
@@ -68,7 +71,7 @@ export class Reader {
         if (decision.fence) fence(store, decision.error);
         return;
       }
-      this.#become('replicate', null);
+      this.#become(this.#isResyncing ? 'snapshot' : 'replicate', null);
       this.#record();
       await this.#recall();
     } catch (error) {
@@ -97,6 +100,7 @@ export class Reader {
   /** It takes a snapshot that lies beside the frames. */
   resync(reason: string): void {
     this.#seen();
+    this.#isResyncing = true;
     this.#resyncs += 1;
     this.#lastReason = reason;
     this.#become('snapshot');

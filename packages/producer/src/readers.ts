@@ -61,10 +61,10 @@ export class Readers {
     }
   }
 
-  /** A relay's link is gone, and with it word of who reads there. */
-  lost(link: Link, explanation: string): void {
+  /** A relay's link is gone, and with it word of who reads there; why it is gone, the relay's own status tells. */
+  lost(link: Link): void {
     for (const { reader, relay } of this.#readers.values()) {
-      if (relay.link === link && reader.present) reader.lost('lost', `${relay.site} is away: ${explanation}`);
+      if (relay.link === link && reader.present) reader.lost('lost', `${relay.site} is away`);
     }
   }
 

@@ -120,7 +120,7 @@ function addResyncs(registry: Registry, { producer, consumer }: Sources): void {
 /** How the reasons begin that a wire or the producer gives. */
 const REASON_WORDS: readonly (readonly [beginning: string, word: string])[] = [
   ['new secondary', 'new-secondary'],
-  ['retention has passed it by', 'topic-compacted'],
+  ['retention has passed it by', 'retention-passed'],
   ['frames are missing', 'frames-missing'],
 ];
 

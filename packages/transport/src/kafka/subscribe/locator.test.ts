@@ -112,6 +112,11 @@ describe('a site that the topic does not lead on', () => {
     });
   });
 
+  test('tells a topic that was made anew from one that retention has cut', () => {
+    const { end } = locate({ ...behind, known: 900n }, sameAsOffset);
+    expect(end).toEqual({ kind: 'want', reason: 'frames are missing: T was made anew and begins after 7-99, this site stands at 7-50' });
+  });
+
   test('takes a snapshot at once if it holds nothing yet', () => {
     const snapshot = snapshotAt(120, 121);
     const fresh = situation({ stream: null, position: ORIGIN, known: undefined, byTime: undefined, snapshot });

@@ -86,6 +86,12 @@ export class Locator {
     return (stream === null || position.revision === 0) && this.#usable !== undefined;
   }
 
+  /** The record of the site's last frame was not taken by retention: something else stands there, or the topic ends before. */
+  get #isAnew(): boolean {
+    const { known, bounds } = this.#situation;
+    return this.#surprise !== undefined || (known !== undefined && known >= bounds.high);
+  }
+
   get #usable(): SnapshotRecord | undefined {
     const { snapshot, stream, position, bounds } = this.#situation;
     if (snapshot === undefined || (stream !== null && snapshot.header.stream !== stream)) return undefined;
@@ -115,6 +121,8 @@ export class Locator {
     if (missingBefore !== undefined) return `frames are missing: in ${topic} between ${here} and ${formatPosition(missingBefore)}`;
     if (this.#beginsAfter !== undefined) {
       const where = stream === null ? 'holds nothing yet' : `stands at ${here}`;
+      if (this.#isAnew)
+        return `frames are missing: ${topic} was made anew and begins after ${formatPosition(this.#beginsAfter)}, this site ${where}`;
       return `retention has passed it by: ${topic} begins after ${formatPosition(this.#beginsAfter)}, this site ${where}`;
     }
     if (primary.revision <= position.revision) return undefined;

@@ -10,6 +10,7 @@ import { Locator } from './locator.ts';
 import type { Step } from './locator.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import { handSnapshot, handUp } from './snapshot-reading.ts';
+import { Starvation } from './starvation.ts';
 import type { PlacedFrame } from './topic-intake.ts';
 
 export interface ReadingOptions {
@@ -60,6 +61,7 @@ export class Reading {
   #gaps = 0;
   #asked: ExactPosition | undefined;
   #want: WantRecord | undefined;
+  readonly #starvation = new Starvation();
   #caughtUp = false;
   /** What lies before is history; frames after it tell that the primary lives. */
   #freshFrom: bigint | undefined;
@@ -179,6 +181,8 @@ export class Reading {
       if (placed === undefined) {
         const next = await this.#fillOrLocate();
         if (next !== undefined) return next;
+        const missing = this.#caughtUp ? this.#starvation.unfed(this.#options.view.primary, this.#at) : undefined;
+        if (missing !== undefined) return this.#locate(missing);
         if (waits !== undefined && this.#presentSnapshot() !== undefined) return this.#locate();
         if (waits !== undefined && clock.monotonic() > deadline && this.#primaryIsAhead) return { kind: 'want', reason: waits };
         sliceEnds = clock.monotonic() + SLICE_MS;
@@ -204,6 +208,7 @@ export class Reading {
       const high = await this.#source.fill();
       const { next } = this.#source;
       this.#caughtUp = next >= high || next === from;
+      if (next !== from) this.#starvation.fed();
       if (next !== from && this.#freshFrom !== undefined && next > this.#freshFrom) link.lastSeen = clock.now();
     } catch (error) {
       // Retention has passed by, or the topic was made anew.

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { describeKafka } from '../support/kafka/suite.ts';
+import { diskStore } from '../support/stores.ts';
 import { SOON } from '../support/topic-sites.ts';
 import type { TopicPrimary } from '../support/topic-sites.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
@@ -126,6 +127,57 @@ describeKafka('what a Kafka topic keeps', () => {
       await secondary.equals(primary);
       expect(secondary.consumer.state.resyncs.count).toBe(1);
       expect(secondary.warnings.filter(warning => !warning.startsWith('resync'))).toEqual([]);
+    });
+  });
+
+  /** The broker was away for long, and what the journal may take was little. */
+  async function outgrow(primary: TopicPrimary): Promise<TopicPrimary> {
+    await primary.close();
+    const journalOptions = { segmentBytes: 16 * 1024, retentionMaxBytes: 64 * 1024 };
+    const { store } = await diskStore(primary.disk, { site: 'a', role: 'primary', journalOptions });
+    for (let index = 0; index < 100; index++) {
+      store.put(`/items/${index}`, `${index} ${'x'.repeat(2000)}`);
+      await store.flush();
+    }
+    await store.saveSnapshot();
+    await store.journal.retain();
+    expect(store.journal.base.revision).toBeGreaterThan(2);
+    await store.close();
+    const again = await stage.primary({ disk: primary.disk });
+    await vi.waitFor(() => expect(again.told('topic-snapshot').length).toBe(1), SOON);
+    expect(again.topic.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/lies before what the journal keeps/) });
+    return again;
+  }
+
+  describe('is bridged by a snapshot where the journal no longer reaches back to it', () => {
+    const FRAMES_MISSING = { count: 1, lastReason: expect.stringMatching(/^frames are missing: in t-\S+ between 1-2 and 1-\d+$/) };
+
+    it('also when nothing is committed since that would show the gap', async () => {
+      const primary = await filledPrimary();
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      const again = await outgrow(primary);
+      await secondary.equals(again);
+      expect(secondary.consumer.state.resyncs).toEqual(FRAMES_MISSING);
+      await again.commit(1);
+      await secondary.equals(again);
+      expect(secondary.consumer.state.resyncs.count).toBe(1);
+    });
+
+    it('for a secondary that meets the gap, and for a new one', async () => {
+      const primary = await filledPrimary();
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      await secondary.close();
+      const again = await outgrow(primary);
+      await again.commit(3);
+      await again.sent();
+      const late = await stage.secondary({ disk: secondary.disk });
+      await late.equals(again);
+      expect(late.consumer.state.resyncs).toEqual(FRAMES_MISSING);
+      const later = await stage.secondary({ site: 'c' });
+      await later.equals(again);
+      expect(later.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^new secondary/) });
     });
   });
 

@@ -7,6 +7,8 @@ import { Topic } from '../support/topic.ts';
 import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
 
 const LIMIT_MS = 20_000;
+/** Longer than a secondary may stay silent that is configured so. */
+const IDLE_MS = 2_000;
 
 type Peer = SiteStatus['peers'][number];
 
@@ -80,8 +82,9 @@ describeKafka('sites as people run them, over Kafka', () => {
       await peer(primary, through, each => isCurrent(each) && each.relay);
       // Nothing is committed, and still each is heard of the other.
       const contact = (await b.status())!.consumer!.lastContact!;
-      await peer(primary, 'b', each => each.lastSeen! > first.lastSeen!);
+      await peer(primary, 'b', each => each.lastSeen! > first.lastSeen! + IDLE_MS);
       await until('b heard of it', async () => (await b.status())!.consumer!.lastContact! > contact, LIMIT_MS);
+      expectNever(['reader-lost', 'primary-lost'], primary, b, c);
 
       await b.stop();
       expect((await peer(primary, 'b', each => each.state === 'offline')).lastError).toMatch(/^going-away: /);

@@ -39,9 +39,11 @@ export class ControlTopic {
     this.#options = options;
     const { session } = options;
     const { topics, report, limits } = session.settings;
-    this.#readers = new Readers(new PassedOver(topics.control, report), (control, record, from, live) =>
-      this.#takeOther(control, record, from, live),
-    );
+    this.#readers = new Readers({
+      passed: new PassedOver(topics.control, report),
+      other: (control, record, from, live) => this.#takeOther(control, record, from, live),
+      twice: site => this.#tellTwice(site),
+    });
     this.#loop = new ControlLoop({
       session,
       waitMs: Math.min(WAIT_MS, limits.heartbeatMs),
@@ -102,6 +104,16 @@ export class ControlTopic {
   #handNews(): void {
     if (!this.#isPast || !this.#isGreeted) return;
     for (const message of this.#readers.news()) this.#options.hand(message);
+  }
+
+  #tellTwice(site: string): void {
+    const { topics } = this.#options.session.settings;
+    this.#options.once.tell(`twice ${site}`, {
+      level: 'warn',
+      event: 'site-twice',
+      message: `two secondaries in ${topics.control} call themselves ${site}, and each hides where the other stands: start one of them with another --site`,
+      details: { site },
+    });
   }
 
   #takeOther(control: Control & { kind: 'primary' | 'snapshot' }, record: ReceivedRecord, from: string, live: boolean): void {

@@ -25,6 +25,16 @@ interface Reader {
   /** To be handed up, in order; positions are told once, after them. */
   readonly news: Message[];
   moved: boolean;
+  /** Another link under its name that goes on telling positions, and since when. */
+  rival: { readonly from: string; readonly since: number } | undefined;
+}
+
+export interface ReadersOptions {
+  readonly passed: PassedOver;
+  /** Takes the records that are about no secondary. */
+  other(control: Control & { kind: 'primary' | 'snapshot' }, record: ReceivedRecord, from: string, live: boolean): void;
+  /** Two that live call themselves by this name. */
+  twice(site: string): void;
 }
 
 const REASONS: ReadonlySet<string> = new Set<CloseReason>([
@@ -47,17 +57,11 @@ const REASONS: ReadonlySet<string> = new Set<CloseReason>([
 /** What the control topic tells of the secondaries, made into messages for the producer. */
 export class Readers {
   readonly #readers = new Map<string, Reader>();
-  readonly #passed: PassedOver;
-  readonly #other: (control: Control & { kind: 'primary' | 'snapshot' }, record: ReceivedRecord, from: string, live: boolean) => void;
+  readonly #options: ReadersOptions;
   #crowded = false;
 
-  /** @param other takes the records that are about no secondary */
-  constructor(
-    passed: PassedOver,
-    other: (control: Control & { kind: 'primary' | 'snapshot' }, record: ReceivedRecord, from: string, live: boolean) => void,
-  ) {
-    this.#passed = passed;
-    this.#other = other;
+  constructor(options: ReadersOptions) {
+    this.#options = options;
   }
 
   /** What they want, of those that are there. */
@@ -119,14 +123,14 @@ export class Readers {
   #takeOne(record: ReceivedRecord, live: boolean, now: number): void {
     try {
       const { control, from } = decodeControl(record);
-      this.#passed.end();
-      if (control.kind === 'primary' || control.kind === 'snapshot') this.#other(control, record, from, live);
+      this.#options.passed.end();
+      if (control.kind === 'primary' || control.kind === 'snapshot') this.#options.other(control, record, from, live);
       else if (control.value === null) this.#takeBack(control);
       else if (control.kind === 'site') this.#takeSite(control.site, control.value, from, live, now);
       else this.#takeWord(control, from, live, now);
     } catch (error) {
       if (!isEvertreeError(error)) throw error;
-      this.#passed.add(record.offset, error.message);
+      this.#options.passed.add(record.offset, error.message);
     }
   }
 
@@ -149,6 +153,7 @@ export class Readers {
       heard: now,
       news: [],
       moved: false,
+      rival: undefined,
     };
     const wasIn = sameLink && reader.present ? reader.site.state : undefined;
     this.#readers.set(name, reader);
@@ -166,6 +171,7 @@ export class Readers {
     if (reader.from !== from) {
       // Compaction keeps the newest of each kind: in the past, where it stood is worth knowing whoever said it.
       if (!live && control.kind === 'position') reader.positions = control.value;
+      if (live && control.kind === 'position') this.#doubt(reader, control.site, from, now);
       return;
     }
     reader.heard = now;
@@ -179,10 +185,18 @@ export class Readers {
     reader.moved ||= live;
   }
 
+  /** The last words of a link before are nothing strange; who goes on for longer is a second site of that name. */
+  #doubt(reader: Reader, site: string, from: string, now: number): void {
+    const patienceMs = reader.site.hello.heartbeatMs * SILENT_HEARTBEATS;
+    if (reader.rival === undefined || (reader.rival.from !== from && now - reader.rival.since > patienceMs))
+      reader.rival = { from, since: now };
+    else if (now - reader.rival.since > patienceMs) this.#options.twice(site);
+  }
+
   #refuse(site: string): void {
     if (this.#crowded) return;
     this.#crowded = true;
-    this.#passed.add(site, `${MOST_READERS} secondaries are known here already`);
+    this.#options.passed.add(site, `${MOST_READERS} secondaries are known here already`);
   }
 }
 

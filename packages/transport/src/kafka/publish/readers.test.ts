@@ -1,0 +1,119 @@
+import type { Hello, Message } from '@evertree/core';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { helloOf, POSITION } from '../../../../../test/support/links.ts';
+import { encodeControl } from '../control.ts';
+import type { Control } from '../control.ts';
+import type { ReceivedRecord } from '../headers.ts';
+import { PassedOver } from '../passed-over.ts';
+import { Readers } from './readers.ts';
+
+const HEARTBEAT_MS = 100;
+const FIRST = 'a'.repeat(16);
+const SECOND = 'b'.repeat(16);
+const at = (revision: number) => ({ ...POSITION, revision });
+
+let readers: Readers;
+let twice: string[];
+let offset: number;
+
+beforeEach(() => {
+  twice = [];
+  offset = 0;
+  readers = new Readers({ passed: new PassedOver('T.control', () => undefined), other: () => undefined, twice: name => twice.push(name) });
+});
+
+function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: string; explanation: string }): Control {
+  const { hello } = helloOf('secondary') as { hello: Hello };
+  const value = { hello: { ...hello, heartbeatMs: HEARTBEAT_MS }, state, reason: state === 'snapshot' ? 'far behind' : null };
+  return { kind: 'site', site: 'south', value: closing === undefined ? value : { ...value, closing } };
+}
+
+function position(revision: number): Control {
+  return { kind: 'position', site: 'south', value: { applied: at(revision), durable: at(revision) } };
+}
+
+/** One fetch of records of one link. */
+function take(now: number, from: string, ...controls: Control[]): Message[] {
+  const records = controls.map((control): ReceivedRecord => {
+    const { key, value, headers } = encodeControl(control, from);
+    return { key: key as Buffer, value, headers: headers!, timestamp: '0', offset: String(offset++) };
+  });
+  readers.take(records, now >= 0, now);
+  return [...readers.news()];
+}
+
+const types = (messages: readonly Message[]) => messages.map(({ type }) => type);
+/** Before this link began. */
+const PAST = -1;
+
+describe('a secondary in the control topic', () => {
+  test('of the past is known, and where it stood; it is not there', () => {
+    expect(take(PAST, FIRST, site(), position(7))).toEqual([]);
+    expect([...readers.known()]).toMatchObject([{ type: 'reader', present: false, hello: { site: 'south', position: { revision: 7 } } }]);
+  });
+
+  test('is met by its hello, and heard with each position, also one that says nothing new', () => {
+    expect(types(take(0, FIRST, site(), position(7)))).toEqual(['reader', 'acknowledge']);
+    expect(types(take(50, FIRST, position(7)))).toEqual(['acknowledge']);
+  });
+
+  test('costs one message for all positions of a fetch', () => {
+    take(0, FIRST, site());
+    expect(take(1, FIRST, position(1), position(2), position(3))).toMatchObject([{ type: 'acknowledge', applied: { revision: 3 } }]);
+  });
+
+  test('tells that it takes a snapshot, and that it is through', () => {
+    take(0, FIRST, site());
+    expect(take(1, FIRST, site('snapshot'))).toMatchObject([{ type: 'reader' }, { type: 'reader-resync', reason: 'far behind' }]);
+    expect(types(take(2, FIRST, site()))).toEqual(['reader']);
+  });
+
+  test('says goodbye, with its reason', () => {
+    take(0, FIRST, site());
+    const closing = { reason: 'quarantined', explanation: 'a frame' };
+    expect(take(1, FIRST, site('replicate', closing))).toMatchObject([
+      { type: 'reader-lost', reason: 'quarantined', explanation: 'a frame' },
+    ]);
+    readers.lapse(10_000);
+    expect([...readers.news()]).toEqual([]);
+  });
+
+  test('is lost after three heartbeats, and met again by any word', () => {
+    take(0, FIRST, site());
+    readers.lapse(299);
+    expect([...readers.news()]).toEqual([]);
+    readers.lapse(300);
+    expect([...readers.news()]).toMatchObject([{ type: 'reader-lost', reason: 'silent' }]);
+    expect(types(take(400, FIRST, position(9)))).toEqual(['reader', 'acknowledge']);
+  });
+
+  test('is its newest link: the last words of the one before move nothing', () => {
+    take(0, FIRST, site(), position(5));
+    take(1, SECOND, site());
+    expect(take(2, FIRST, position(6))).toEqual([]);
+    expect(twice).toEqual([]);
+  });
+
+  test('is told to be two when the other goes on under its name', () => {
+    take(0, FIRST, site());
+    take(1, SECOND, site());
+    for (let now = 100; now <= 400; now += 100) take(now, FIRST, position(now));
+    expect(twice).toEqual([]);
+    take(500, FIRST, position(500));
+    expect(twice).toEqual(['south']);
+  });
+
+  test('that was forgotten is not known', () => {
+    take(0, FIRST, site());
+    take(1, FIRST, { kind: 'site', site: 'south', value: null });
+    expect(take(2, FIRST, position(3))).toEqual([]);
+  });
+
+  test('wants a snapshot as long as it is there and says so', () => {
+    const want: Control = { kind: 'want', site: 'south', value: { after: at(3), reason: 'a gap', tried: null } };
+    take(0, FIRST, site(), want);
+    expect(readers.wants).toEqual([{ site: 'south', after: at(3), tried: undefined }]);
+    take(1, FIRST, { ...want, value: null });
+    expect(readers.wants).toEqual([]);
+  });
+});

@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { jsonLine, prettyLine } from './logger.ts';
+import { jsonLine, openLog, prettyLine } from './logger.ts';
 
 const time = new Date('2026-11-21T01:02:03.456Z');
+
+test('a log that is closed takes no more, and minds nothing', async () => {
+  const log = openLog({ level: 'error', format: 'json' });
+  await log.close();
+  log.report({ level: 'error', event: 'late', message: 'a last word' });
+  await new Promise(resolve => setImmediate(resolve));
+});
 
 describe('a line of the log', () => {
   test('as JSON', () => {

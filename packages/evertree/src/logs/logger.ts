@@ -23,11 +23,15 @@ export function openLog(options: LogOptions): Log {
     format: format.printf(info => (pretty ? prettyLine(info['report'] as Report) : jsonLine(info['report'] as Report))),
     transports: [transport],
   });
+  let closed = false;
   return {
     report(report) {
+      // A client that was given up may still have a last word.
+      if (closed) return;
       if (LOG_LEVELS.indexOf(report.level) <= LOG_LEVELS.indexOf(options.level)) logger.log({ level: report.level, message: '', report });
     },
     close() {
+      closed = true;
       return new Promise(resolve => {
         logger.once('finish', resolve);
         logger.end();

@@ -181,9 +181,11 @@ export class Reading {
       if (placed === undefined) {
         const next = await this.#fillOrLocate();
         if (next !== undefined) return next;
-        const missing = this.#caughtUp ? this.#starvation.unfed(this.#options.view.primary, this.#at) : undefined;
-        if (missing !== undefined) return this.#locate(missing);
-        if (waits !== undefined && this.#presentSnapshot() !== undefined) return this.#locate();
+        const snapshot = this.#presentSnapshot();
+        if (this.#caughtUp && this.#starvation.unfed(this.#options.view.primary, snapshot, this.#at, this.#source.next)) {
+          return this.#locate(snapshot?.header.position);
+        }
+        if (waits !== undefined && snapshot !== undefined) return this.#locate();
         if (waits !== undefined && clock.monotonic() > deadline && this.#primaryIsAhead) return { kind: 'want', reason: waits };
         sliceEnds = clock.monotonic() + SLICE_MS;
         continue;

@@ -1,12 +1,13 @@
 import type { ExactPosition } from '@evertree/core';
+import type { SnapshotRecord } from '../control.ts';
 import type { Announced } from './control-view.ts';
 
-/** So often in a row the primary says that it has more, and nothing comes. */
+/** So often in a row the primary says that it lives, and nothing comes: what was on its way when a snapshot began is there by then. */
 const MOST_ANNOUNCEMENTS = 3;
 
 /**
- * Finds that a topic lacks what its primary has, although no frame comes that shows the gap: a snapshot took the place of frames that the
- * primary's journal held no longer, and nothing was committed since.
+ * Finds that a snapshot took the place of frames, where no frame comes that would show the gap: the primary's journal did not reach back to
+ * where the topic ended, and nothing was committed since.
  */
 export class Starvation {
   #heard: Announced | undefined;
@@ -19,17 +20,17 @@ export class Starvation {
 
   /**
    * Nothing came for a while.
-   * @param at what this site has
-   * @returns where the primary is, when frames up to there are missing
+   * @param at what this site has; @param next the offset that it reads next
+   * @returns whether what is missing up to the snapshot will not come
    */
-  unfed(primary: Announced | undefined, at: ExactPosition): ExactPosition | undefined {
-    const position = primary?.record.closing === undefined ? primary?.record.hello.position : undefined;
-    if (position === undefined || position.revision <= at.revision) {
+  unfed(primary: Announced | undefined, snapshot: SnapshotRecord | undefined, at: ExactPosition, next: bigint): boolean {
+    const isAhead = snapshot !== undefined && snapshot.header.position.revision > at.revision && next >= BigInt(snapshot.follow);
+    if (!isAhead || primary?.record.closing !== undefined) {
       this.#times = 0;
-      return undefined;
+      return false;
     }
     if (primary !== this.#heard) this.#times += 1;
     this.#heard = primary;
-    return this.#times > MOST_ANNOUNCEMENTS ? position : undefined;
+    return this.#times > MOST_ANNOUNCEMENTS;
   }
 }

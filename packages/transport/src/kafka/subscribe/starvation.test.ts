@@ -1,0 +1,64 @@
+import type { ExactPosition } from '@evertree/core';
+import { describe, expect, it } from 'vitest';
+import type { SnapshotRecord } from '../control.ts';
+import type { Announced } from './control-view.ts';
+import { Starvation } from './starvation.ts';
+
+const at: ExactPosition = { epoch: 1, epochId: '0011223344556677', revision: 2 };
+const NEXT = 12n;
+
+/** A word of the primary; each is another one. */
+function word(closing?: { readonly reason: string; readonly explanation: string }): Announced {
+  const hello = {
+    protocols: [1],
+    program: 't',
+    site: 'a',
+    stream: null,
+    role: 'primary',
+    position: at,
+    digest: '',
+    epochs: [],
+    durable: true,
+  } as const;
+  return { record: { hello: { ...hello, heartbeatMs: 1 }, partition: 0, closing }, from: 'f', saidAt: 0 };
+}
+
+function snapshot(revision: number, follow = NEXT): SnapshotRecord {
+  const header = { stream: '5a'.repeat(16), position: { ...at, revision }, digest: '', chain: '', epochs: [], time: 0 };
+  return { id: 'f'.repeat(16), header, begin: '0', end: '1', chunks: 1, bytes: 1, follow: String(follow) };
+}
+
+/** What each of so many fetches in vain leads to. */
+function starve(starvation: Starvation, times: number, found: SnapshotRecord | undefined, heard = word): boolean[] {
+  return Array.from({ length: times }, () => starvation.unfed(heard(), found, at, NEXT));
+}
+
+describe('a topic that gives nothing', () => {
+  it('lacks what a snapshot holds, when its primary was heard three times since', () => {
+    expect(starve(new Starvation(), 5, snapshot(3))).toEqual([false, false, false, true, true]);
+  });
+
+  it('is waited for while its primary is not heard anew', () => {
+    const same = word();
+    expect(starve(new Starvation(), 9, snapshot(3), () => same)).not.toContain(true);
+  });
+
+  it('is waited for anew after something came', () => {
+    const starvation = new Starvation();
+    starve(starvation, 3, snapshot(3));
+    starvation.fed();
+    expect(starve(starvation, 3, snapshot(3))).toEqual([false, false, false]);
+  });
+
+  it.each<[string, SnapshotRecord | undefined]>([
+    ['without a snapshot', undefined],
+    ['with one that is no further', snapshot(2)],
+    ['when what follows the snapshot has not been read up to', snapshot(3, NEXT + 1n)],
+  ])('lacks nothing %s', (_name, found) => {
+    expect(starve(new Starvation(), 9, found)).not.toContain(true);
+  });
+
+  it('lacks nothing that a primary which closes could tell of', () => {
+    expect(starve(new Starvation(), 9, snapshot(3), () => word({ reason: 'going-away', explanation: '' }))).not.toContain(true);
+  });
+});

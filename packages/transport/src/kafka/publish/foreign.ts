@@ -5,6 +5,19 @@ import { TailSearch } from './tail.ts';
 /** So many records of somebody else's between two of ours are read; more are as good as frames. */
 const LOOK_RECORDS = 256n;
 
+/** How far another writer's frames go, as long as this process remembers: links come and go. */
+export class ForeignFrames {
+  #to: bigint | undefined;
+
+  get to(): bigint | undefined {
+    return this.#to;
+  }
+
+  saw(to: bigint): void {
+    this.#to = to;
+  }
+}
+
 /**
  * Looks at records that somebody else put between ours, and reports them. Frames among them put in doubt what the topic holds; anything
  * else only takes up room.

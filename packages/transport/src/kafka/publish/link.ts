@@ -7,7 +7,7 @@ import { Announcement } from './announcement.ts';
 import { Aside } from './aside.ts';
 import { ControlTopic } from './control-topic.ts';
 import { Delivery } from './delivery.ts';
-import { foreignFrames } from './foreign.ts';
+import { type ForeignFrames, foreignFrames } from './foreign.ts';
 import { FrameOutlet } from './frame-outlet.ts';
 import type { Once } from './once.ts';
 import { relayHello } from './relay-hello.ts';
@@ -22,6 +22,8 @@ export interface LinkOptions {
   readonly sign: string;
   /** Those of this end's earlier links, and this one's. */
   readonly signs: ReadonlySet<string>;
+  /** Shared by all links. */
+  readonly foreign: ForeignFrames;
   /** The topic has taken something. */
   readonly accepted: () => void;
   /** The link is gone; called before the upper end hears of it. */
@@ -231,6 +233,7 @@ export class PublishLink implements Link {
       next: () => this.#outlet?.next ?? 0n,
       follow: revision => this.#outlet?.follow(revision) ?? session.search.end,
       wants: () => this.#control.wants,
+      foreignTo: () => this.#options.foreign.to,
       wanted: reason => this.#delivery.hand({ type: 'snapshot-wanted', reason }),
       acknowledged: position => this.#acknowledge(position),
       cut: explanation => this.#cut(explanation),
@@ -270,7 +273,9 @@ export class PublishLink implements Link {
   async #lookBetween(from: bigint, to: bigint): Promise<void> {
     try {
       const doubtful = await foreignFrames(this.#session, from, to, this.#options.once);
-      if (doubtful) this.#abort('lost', `another writer put frames into the topic ${this.#session.settings.topic}; its end is read again`);
+      if (!doubtful) return;
+      this.#options.foreign.saw(to);
+      this.#abort('lost', `another writer put frames into the topic ${this.#session.settings.topic}; its end is read again`);
     } catch (error) {
       this.#failed(error);
     }
@@ -284,14 +289,10 @@ export class PublishLink implements Link {
   }
 
   #handlerThrew(message: Message, error: unknown): void {
-    const explanation = `this site failed on a ${message.type}`;
-    this.#session.settings.report({
-      level: 'error',
-      event: 'link-handler-threw',
-      message: `${explanation} from ${this.remote}`,
-      details: { error },
-    });
-    this.close('refused', explanation);
+    const { report } = this.#session.settings;
+    const what = `this site failed on a ${message.type}`;
+    report({ level: 'error', event: 'link-handler-threw', message: `${what} from ${this.remote}`, details: { error } });
+    this.close('refused', what);
   }
 
   #cut(explanation: string): void {

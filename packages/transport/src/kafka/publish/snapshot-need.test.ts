@@ -19,6 +19,7 @@ function view(change: Partial<SnapshotView> = {}): SnapshotView {
     recordBytes: 10,
     retentionMs: undefined,
     retentionBytes: undefined,
+    foreignTo: undefined,
     snapshotBytes: 1_000_000,
     wants: [],
     ...change,
@@ -37,6 +38,8 @@ describe('a snapshot beside the frames', () => {
     ['nothing follows the newest, however old it is', view({ newest: { ...newest, follow: 100n, time: 0 }, retentionMs: 10 })],
     ['a secondary wants one that is there', view({ wants: [want] })],
     ['a secondary tried one that has been followed by another', view({ wants: [{ ...want, tried: 'a' }] })],
+    ["the newest stands behind another writer's frames", view({ foreignTo: 51n })],
+    ['the topic is another one since those were seen', view({ foreignTo: 101n })],
     ['what follows is less than the tree itself', view({ snapshotBytes: 100 })],
   ])('is not due while %s', ([, given]) => {
     expect(snapshotNeed(given)).toBeUndefined();
@@ -49,6 +52,7 @@ describe('a snapshot beside the frames', () => {
       /^the topic does not reach back to the beginning/,
     ],
     ['what follows the newest has gone', view({ low: 52n }), /^retention has removed what follows the snapshot of 7-50/],
+    ['another writer put frames behind the newest', view({ foreignTo: 52n }), /^another writer put frames into the topic/],
     [
       'half of the time has passed',
       view({ retentionMs: 1999 }),

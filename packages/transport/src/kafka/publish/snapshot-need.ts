@@ -29,6 +29,8 @@ export interface SnapshotView {
   /** What the topic keeps; undefined: without a limit. */
   readonly retentionMs: number | undefined;
   readonly retentionBytes: number | undefined;
+  /** Before this offset, and after the frame before them, stand frames that another writer put there; undefined: none were seen. */
+  readonly foreignTo: bigint | undefined;
   /** Bytes to be read after a snapshot at which another one is due. */
   readonly snapshotBytes: number;
   readonly wants: readonly Want[];
@@ -43,7 +45,7 @@ const LEFT = 0.5;
  * A topic that still begins with the stream's first frame counts as one with a snapshot of the empty tree before it.
  */
 export function snapshotNeed(view: SnapshotView): string | undefined {
-  return wanted(view) ?? lost(view) ?? retention(view) ?? slow(view);
+  return wanted(view) ?? lost(view) ?? astray(view) ?? retention(view) ?? slow(view);
 }
 
 function wanted({ wants, newest, low }: SnapshotView): string | undefined {
@@ -58,6 +60,12 @@ function lost({ newest, whole, low, high }: SnapshotView): string | undefined {
   if (newest === undefined)
     return whole || low === high ? undefined : 'the topic does not reach back to the beginning, and there is no snapshot';
   return newest.follow < low ? `retention has removed what follows the snapshot of ${formatPosition(newest.position)}` : undefined;
+}
+
+/** Whoever starts before another writer's frames can't get past them. */
+function astray({ newest, foreignTo, high }: SnapshotView): string | undefined {
+  if (foreignTo === undefined || foreignTo > high || (newest !== undefined && newest.follow >= foreignTo)) return undefined;
+  return 'another writer put frames into the topic, and a secondary that starts before them can not get past';
 }
 
 function retention(view: SnapshotView): string | undefined {

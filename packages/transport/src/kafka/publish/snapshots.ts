@@ -19,6 +19,8 @@ export interface SnapshotsOptions {
   /** From which offset on a tree at this revision finds everything that follows it. */
   follow(revision: number): bigint;
   wants(): readonly Want[];
+  /** The offset after the last frame of another writer that was seen. */
+  foreignTo(): bigint | undefined;
   /** A snapshot is to be made beside the frames. */
   wanted(reason: string): void;
   /** The topic goes on from a snapshot: it stands there. */
@@ -52,6 +54,7 @@ export class Snapshots {
       next: () => options.next(),
       fits: snapshot => snapshot.header.stream === options.stream(),
       wants: () => options.wants(),
+      foreignTo: () => options.foreignTo(),
       busy: () => this.#asked !== undefined || options.aside.busy || this.#rests,
       wanted: reason => this.#ask(reason),
       cut: explanation => options.cut(explanation),

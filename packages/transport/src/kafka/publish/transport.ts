@@ -2,6 +2,7 @@ import type { CloseReason, EvertreeError, Transport, TransportEvents } from '@ev
 import { Backoff } from '../../wire/backoff.ts';
 import { explain } from '../failures.ts';
 import type { PublishOptions } from '../options.ts';
+import { ForeignFrames } from './foreign.ts';
 import { PublishLink } from './link.ts';
 import { Once } from './once.ts';
 import { Session } from './session.ts';
@@ -35,6 +36,7 @@ class Publisher implements Transport {
   readonly #settings: Settings;
   readonly #once: Once;
   readonly #signs = new Set<string>();
+  readonly #foreign = new ForeignFrames();
   readonly #passing: Backoff;
   readonly #lasting: Backoff;
   #session: Session | undefined;
@@ -101,6 +103,7 @@ class Publisher implements Transport {
       once: this.#once,
       sign: this.#drawSign(),
       signs: this.#signs,
+      foreign: this.#foreign,
       accepted: () => this.#accepted(),
       gone: reason => this.#gone(events, reason),
     });

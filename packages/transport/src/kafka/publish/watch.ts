@@ -14,6 +14,8 @@ export interface WatchOptions {
   /** A snapshot that fits to this stream. */
   fits(snapshot: SnapshotRecord): boolean;
   wants(): readonly Want[];
+  /** The offset after the last frame of another writer that was seen. */
+  foreignTo(): bigint | undefined;
   /** Nothing is asked for now: a snapshot is under way. */
   busy(): boolean;
   wanted(reason: string): void;
@@ -113,6 +115,7 @@ export class Watch {
       recordBytes,
       retentionMs: facts.retentionMs,
       retentionBytes: facts.retentionBytes,
+      foreignTo: this.#options.foreignTo(),
       snapshotBytes: settings.limits.snapshotBytes,
       wants: this.#options.wants(),
     });

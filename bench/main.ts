@@ -47,7 +47,7 @@ const WRONG_USAGE = 2;
 
 const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
 
-  --quick          under 50 s: fewer and shorter rounds, without growth
+  --quick          under 50 s, and some 30 s more with Kafka: fewer and shorter rounds, without growth
   --only NAME,…    these measures only; \`kafka\` stands for all of Kafka's
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --platformatic DIR

@@ -53,7 +53,7 @@ const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 
   --platformatic DIR
                    @platformatic/kafka joins the measure kafka-clients (a folder in which \`npm i @platformatic/kafka@2\` was done)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
-  --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag and cold
+  --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag, cold, kafka-visible and kafka-lag
   --json           the figures as JSON
   --help
 

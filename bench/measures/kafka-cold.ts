@@ -17,7 +17,6 @@ export const kafkaCold: Measure = {
       bench.progress.tell(`round ${round + 1}`);
       runs.push(await copy(pair));
     }
-    if (bench.options.profiles !== undefined) await pair.profiled('kafka-cold', () => copy(pair));
     await pair.close();
     return [figure(runs)];
   },

@@ -26,7 +26,7 @@ export interface LinkOptions {
   readonly foreign: ForeignFrames;
   /** The topic has taken something. */
   readonly accepted: () => void;
-  /** The link is gone; called before the upper end hears of it. */
+  /** The link is gone, and the upper end has been told. */
   readonly gone: (reason: CloseReason) => void;
 }
 
@@ -67,17 +67,16 @@ export class PublishLink implements Link {
 
   constructor(options: LinkOptions) {
     const { session } = options;
-    const { settings, facts } = session;
-    const { clock, limits } = settings;
+    const { facts, settings } = session;
     this.remote = settings.remote;
     this.#options = options;
     this.#session = session;
     this.#mostBytes = Math.min(settings.requestBytes, facts.messageBytes) - RECORD_OVERHEAD_BYTES;
-    this.#delivery = new Delivery(clock, (message, error) => this.#handlerThrew(message, error));
+    this.#delivery = new Delivery(settings.clock, (message, error) => this.#handlerThrew(message, error));
     this.#aside = this.#makeAside();
     this.#snapshots = this.#makeSnapshots();
     this.#control = this.#makeControl();
-    this.#heartbeat = new Heartbeat(clock, limits.heartbeatMs, {
+    this.#heartbeat = new Heartbeat(settings.clock, settings.limits.heartbeatMs, {
       receivedBytes: () => session.answers,
       reading: () => true,
       beat: () => this.#beat(),
@@ -295,8 +294,8 @@ export class PublishLink implements Link {
     this.close('refused', what);
   }
 
-  #cut(explanation: string): void {
-    this.#abort('lost', `the topic ${this.#session.settings.topic} is not what it was: ${explanation}`);
+  #cut(why: string): void {
+    this.#abort('lost', `the topic ${this.#session.settings.topic} is not what it was: ${why}`);
   }
 
   /** `error` undefined: the broker took too long. */
@@ -344,7 +343,8 @@ export class PublishLink implements Link {
     this.#outlet?.stop();
     this.#aside.stop();
     this.#session.abandon();
-    this.#options.gone(reason);
     this.#delivery.close(reason, explanation);
+    // Who waits for the transport's end has heard of the link's by then.
+    this.#session.settings.clock.soon(() => this.#options.gone(reason));
   }
 }

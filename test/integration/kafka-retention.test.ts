@@ -53,6 +53,24 @@ describeKafka('what a Kafka topic keeps', () => {
       expect(again.consumer.state.resyncs.count).toBe(1);
     });
 
+    it('gets it also when nothing is left after it, and nothing is committed any more', async () => {
+      const primary = await filledPrimary();
+      await retain(primary);
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      await secondary.close();
+      await primary.commit(1);
+      await primary.sent();
+      await stage.topic.deleteBefore();
+      const again = await stage.secondary({ disk: secondary.disk });
+      await again.equals(primary);
+      // An idle stream's topic stays empty: one snapshot is enough.
+      const made = primary.told('topic-snapshot').length;
+      const said = (await stage.topic.records(stage.topic.control)).length;
+      await vi.waitFor(async () => expect((await stage.topic.records(stage.topic.control)).length).toBeGreaterThan(said + 20), SOON);
+      expect(primary.told('topic-snapshot').length).toBe(made);
+    });
+
     it('in the middle of its reading gets it, too', async () => {
       const primary = await filledPrimary();
       // It reads little by little, and stops when so much waits for its disk.

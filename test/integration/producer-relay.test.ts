@@ -84,6 +84,13 @@ describe('a relay', () => {
     expect(link.of('snapshot-begin').length).toBe(2);
   });
 
+  it('gets one also when it asked before it was known where it stands', async () => {
+    const link = primary.transport.connect(ADDRESS, topic(-1));
+    link.say({ type: 'snapshot-wanted', reason: 'early' });
+    await simulation.pass(50);
+    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'early' }]);
+  });
+
   it('can be asked for a snapshot over its link only', async () => {
     const direct = await primary.connect(primary.hello('b', -1), 'there:2');
     direct.say({ type: 'snapshot-wanted', reason: 'why not' });

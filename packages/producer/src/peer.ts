@@ -35,6 +35,8 @@ export class Peer {
   #isRelay: boolean;
   /** Sends a snapshot beside the frames, where a relay asks for one. */
   #aside: Sender | undefined;
+  /** A snapshot beside the frames was asked for before it was known where the relay stands. */
+  #wanted: string | undefined;
   #sentBefore = 0;
   #lastSeen: number | null = null;
 
@@ -193,6 +195,7 @@ export class Peer {
   /** For secondaries that will come: where this relay itself stands does not change by it. */
   #sendAside(link: Link, reason: string): void {
     const { store, limits } = this.#options;
+    this.#wanted = this.#progress.state === 'probe' ? reason : undefined;
     if (this.#progress.state !== 'replicate' || this.#aside?.busy === true) return;
     this.#aside ??= new Sender({ store, link, limits, hasRoom: () => true, step: () => undefined });
     this.#aside.sendSnapshot(reason);
@@ -221,6 +224,7 @@ export class Peer {
     }
     this.#sender = undefined;
     this.#aside = undefined;
+    this.#wanted = undefined;
     this.#forecast.reset();
   }
 
@@ -232,6 +236,7 @@ export class Peer {
     const { state, lastError } = this.#progress;
     for (const action of this.#progress.step(event, this.#options.store.clock.now())) this.#carryOut(action);
     if (state !== this.#progress.state || lastError !== this.#progress.lastError) this.#options.changed(this);
+    if (this.#wanted !== undefined && this.#link !== undefined && state !== this.#progress.state) this.#sendAside(this.#link, this.#wanted);
   }
 
   #carryOut(action: PeerAction): void {

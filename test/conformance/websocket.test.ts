@@ -28,5 +28,5 @@ testTransport(
       },
     };
   },
-  { frameBytes: 20 * 1024 * 1024, backPressure: true, closeReasons: true, violations: true, faults: true },
+  { frameBytes: 20 * 1024 * 1024, backPressure: true, closeReasons: true, violations: true, faults: true, relay: false },
 );

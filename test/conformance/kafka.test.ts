@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
+import { afterAll, beforeAll } from 'vitest';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { startKafka } from '../support/kafka/broker.ts';
+import type { KafkaBroker } from '../support/kafka/broker.ts';
+import { describeKafka } from '../support/kafka/suite.ts';
+import { testTransport } from './transport.ts';
+
+describeKafka('conformance', () => {
+  let broker: KafkaBroker;
+  beforeAll(async () => {
+    broker = await startKafka({ proxied: true });
+  });
+  afterAll(() => broker[Symbol.asyncDispose]());
+
+  testTransport(
+    'kafka',
+    async bounds => {
+      const topic = `conformance-${randomUUID().slice(0, 8)}`;
+      const limits = { retryMs: 20, retryMostMs: 200, answerMs: 2_000, acknowledgeMs: 1, ...bounds };
+      const wire = { clock: systemClock, random: systemRandom, report: () => undefined, topic, limits };
+      const connection = { brokers: [broker.address] };
+      const primary = publishTransport({ ...wire, connection, site: 'norð', partition: 0, key: 'DefaultKey' });
+      const secondary = subscribeTransport({ ...wire, connection, site: 'south', groupId: 'conformance', fetch: { maxWaitMs: 100 } });
+      return {
+        primary,
+        secondary,
+        network: broker.proxy,
+        [Symbol.asyncDispose]: async () => {
+          broker.proxy.setAccepting('forward');
+          broker.proxy.setRate(undefined);
+          await Promise.all([primary.close(), secondary.close()]);
+        },
+      };
+    },
+    // The log takes what a secondary does not read, and the ends take what they find there for what it is: nobody's link ends by it.
+    { frameBytes: 20 * 1024 * 1024, backPressure: false, closeReasons: true, violations: false, faults: true, relay: true },
+  );
+});

@@ -61,6 +61,9 @@ const BROKER_REFUSES_SASL = lasting('UNAUTHENTICATED', 'its listener takes no SA
 
 /** By Kafka's names of its errors. */
 export const PROTOCOL_REMEDIES: { readonly [type: string]: Remedy } = {
+  INVALID_TIMESTAMP: passing(
+    'a commit is dated further ahead of its clock than the topic takes ("message.timestamp.after.max.ms", an hour); set this machine\'s clock right, or raise that',
+  ),
   SASL_AUTHENTICATION_FAILED: lasting('UNAUTHENTICATED', 'it refuses the credentials; mend "sasl.jaas.config"'),
   UNSUPPORTED_SASL_MECHANISM: lasting('UNAUTHENTICATED', 'it does not offer this SASL mechanism; mend "sasl.mechanism"'),
   ILLEGAL_SASL_STATE: BROKER_REFUSES_SASL,

@@ -5,7 +5,7 @@ import { TopicIntake } from './topic-intake.ts';
 import type { PlacedFrame } from './topic-intake.ts';
 
 export interface FrameSourceOptions {
-  readonly reader: PartitionReader;
+  readonly reader: Pick<PartitionReader, 'fetch'>;
   readonly topic: string;
   readonly report: Reporter;
   /** Whose frames are wanted; null: anybody's. */

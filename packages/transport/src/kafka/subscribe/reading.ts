@@ -21,9 +21,9 @@ export interface ReadingOptions {
   readonly link: TopicLink;
   readonly view: ControlView;
   /** Connected; nobody else uses it. */
-  readonly reader: PartitionReader;
+  readonly reader: Pick<PartitionReader, 'offsets' | 'offsetAt' | 'fetch'>;
   /** Of `<topic>.snapshot`; closed by whom it was opened for. */
-  readonly openSnapshots: () => Promise<PartitionReader>;
+  readonly openSnapshots: () => Promise<Pick<PartitionReader, 'offsets' | 'fetch'> & AsyncDisposable>;
   /** Snapshots that turned out not to be whole, or gone; shared between links. */
   readonly spoilt: Set<string>;
   /** What the control topic is to say of this site. */
@@ -33,6 +33,8 @@ export interface ReadingOptions {
   };
   /** A frame was handed up, or a snapshot: `end` is the offset of its last record, or of the record before what follows it. */
   readonly handed: (last: ExactPosition, end: string) => void;
+  /** Only another link helps. */
+  readonly lost: (explanation: string) => void;
 }
 
 /** How often a place is looked for again for the sake of one gap, before a snapshot has to bridge it. */
@@ -264,16 +266,16 @@ export class Reading {
     tell.want(this.#want);
     this.#caughtUp = true;
     const tried = view.snapshot?.id;
-    while (view.snapshot?.id === tried) {
-      if (link.isOver) return 'over';
+    while (view.snapshot?.id === tried && !link.isOver) {
+      const news = this.#news.promise;
       if (this.#closing !== undefined) this.#closing.tell();
-      await this.#news.promise;
+      await news;
     }
-    return this.#locate();
+    return link.isOver ? 'over' : this.#locate();
   }
 
   async #takeSnapshot(snapshot: SnapshotRecord, reason: string): Promise<Next> {
-    const { link, tell, spoilt } = this.#options;
+    const { link, tell, spoilt, lost } = this.#options;
     const intake = new SnapshotIntake(snapshot, `${this.#options.topic}.snapshot`, this.#options.report);
     await using reader = await this.#options.openSnapshots();
     const { low } = await reader.offsets();
@@ -289,7 +291,7 @@ export class Reading {
       if (!isOutOfRange(error) && !isDamaged(error)) throw error;
       // The site has begun it, and the wire has no word for «forget it»: the next link begins anew.
       spoilt.add(snapshot.id);
-      link.end('lost', error instanceof Error ? error.message : String(error), false);
+      lost(error instanceof Error ? error.message : String(error));
     }
     if (link.isOver) return 'over';
     tell.state('replicate', null);

@@ -8,13 +8,13 @@ const NOWHERE = -1n;
  * while this site does: what is held is two fetches at most.
  */
 export class RecordSource {
-  readonly #reader: PartitionReader;
+  readonly #reader: Pick<PartitionReader, 'fetch'>;
   #records: readonly ReceivedRecord[] = [];
   #index = 0;
   #next = NOWHERE;
   #ahead: { readonly offset: bigint; readonly answer: Promise<Fetched> } | undefined;
 
-  constructor(reader: PartitionReader) {
+  constructor(reader: Pick<PartitionReader, 'fetch'>) {
     this.#reader = reader;
   }
 

@@ -14,7 +14,7 @@ export async function handUp(link: TopicLink, message: Message): Promise<void> {
  * Hands up the chunks of a snapshot, and its end, unless the link ends before.
  * @throws EvertreeError DAMAGED, PROTOCOL_VIOLATION when it can't become whole; what the reader throws
  */
-export async function handSnapshot(link: TopicLink, reader: PartitionReader, intake: SnapshotIntake): Promise<void> {
+export async function handSnapshot(link: TopicLink, reader: Pick<PartitionReader, 'fetch'>, intake: SnapshotIntake): Promise<void> {
   const source = new RecordSource(reader);
   source.seek(BigInt(intake.announced.begin));
   while (!link.isOver) {

@@ -169,6 +169,7 @@ export class TopicSession {
           want: value => this.#teller.put({ kind: 'want', site: hello.site, value }),
         },
         handed: (last, end) => this.#offsets?.handed(last, end),
+        lost: explanation => this.lost('lost', explanation),
       },
       hello,
       resume,

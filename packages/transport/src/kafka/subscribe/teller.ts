@@ -20,12 +20,15 @@ export interface TellerOptions {
   readonly sent: (bytes: number) => void;
 }
 
-/** Writes this site's records to `.control`: one send at a time, and of each key only the newest record. What fails is sent again. */
+/**
+ * Writes this site's records to `.control`: one send at a time, and of each key only the newest record, but for those that tell of something that
+ * happened. What fails is sent again.
+ */
 export class Teller {
   readonly #options: TellerOptions;
   readonly #backoff: Backoff;
-  /** By key, in the order of their first mention. */
-  readonly #due = new Map<string, SentRecord>();
+  /** By what they replace, in the order in which they were last told. */
+  #due = new Map<string, SentRecord>();
   #sending: Promise<void> | undefined;
   #wait: Disposable | undefined;
   /** When the next send may begin. */
@@ -41,7 +44,9 @@ export class Teller {
   put(control: Control): void {
     if (this.#stopped) return;
     const record = encodeControl(control, this.#options.from);
-    this.#due.set(String(record.key), record);
+    const place = placeOf(control, String(record.key));
+    this.#due.delete(place);
+    this.#due.set(place, record);
     this.#proceed();
   }
 
@@ -67,12 +72,13 @@ export class Teller {
   /** Never rejects. */
   #send(): Promise<void> {
     const { clock, pauseMs, write } = this.#options;
-    const records = [...this.#due.values()];
-    this.#due.clear();
+    const due = this.#due;
+    const records = [...due.values()];
+    this.#due = new Map();
     this.#notBefore = clock.monotonic() + pauseMs;
     this.#sending = write(records).then(
       () => this.#done(records),
-      () => this.#failed(records),
+      () => this.#failed(due),
     );
     return this.#sending;
   }
@@ -85,9 +91,10 @@ export class Teller {
     this.#proceed();
   }
 
-  #failed(records: readonly SentRecord[]): void {
+  #failed(due: ReadonlyMap<string, SentRecord>): void {
     this.#sending = undefined;
-    for (const record of records) if (!this.#due.has(String(record.key))) this.#due.set(String(record.key), record);
+    const older = [...due].filter(([place]) => !this.#due.has(place));
+    this.#due = new Map([...older, ...this.#due]);
     this.#notBefore = this.#options.clock.monotonic() + this.#backoff.next();
     this.#accept(false);
     this.#proceed();
@@ -98,4 +105,9 @@ export class Teller {
     this.#accepting = accepting;
     this.#options.accepting(accepting);
   }
+}
+
+/** That a snapshot is taken is told even if it is over by then: it is counted at the primary, with its reason. */
+function placeOf(control: Control, key: string): string {
+  return control.kind === 'site' && control.value?.state === 'snapshot' ? `${key} snapshot` : key;
 }

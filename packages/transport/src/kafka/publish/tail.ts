@@ -9,7 +9,7 @@ import { PART_HEADER } from '../parts.ts';
 const FIRST_STEP_RECORDS = 32n;
 const STEP_GROWTH = 8n;
 /** Records looked back at before a topic counts as one without a frame of ours near its end. */
-export const TAIL_RECORDS = 65_536n;
+const TAIL_RECORDS = 65_536n;
 /** Streams told apart; a topic has one. */
 const MOST_STREAMS = 16;
 

@@ -5,9 +5,12 @@ import { SiteProcess } from '../site/site-process.ts';
 import type { Bursts } from '../site/writer.ts';
 import type { Wire } from './wires.ts';
 
+/** V8 sizes its young generation by how fast a process has allocated: a primary that eight held back would collect more often than the other. */
+const SAME_HEAPS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
+
 /** A primary and several secondaries that read one topic, each a process with a directory of its own. */
 export class Crowd {
-  readonly #primary = new SiteProcess();
+  readonly #primary = new SiteProcess(SAME_HEAPS);
   readonly #secondaries: readonly SiteProcess[];
   readonly #window: number;
 

@@ -5,7 +5,8 @@ const CHILD = new URL('./child.ts', import.meta.url);
 
 /** A site in a process of its own. */
 export class SiteProcess extends Worker<SiteTasks> {
-  constructor() {
-    super(CHILD);
+  /** @param flags Node's own */
+  constructor(flags: readonly string[] = []) {
+    super(CHILD, flags);
   }
 }

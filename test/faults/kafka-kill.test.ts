@@ -12,7 +12,7 @@ import type { SiteProcess, SiteStatus } from '../support/site-process.ts';
 import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
 
 /** How long the three are mistreated; then they are left alone until they are equal. */
-const MISTREATED_MS = 20_000;
+const MISTREATED_MS = 15_000;
 /** Frames flow again within this; the figure itself is in the run's output. */
 const FLOW_LIMIT_MS = 15_000;
 const OUTAGE_MS = 4_000;

@@ -7,7 +7,7 @@ import { until } from '../support/site-process.ts';
 import { SOON, TopicPrimary, TopicSecondary } from '../support/topic-sites.ts';
 import { expectNoCopy } from '../support/topic-stage.ts';
 
-const MISTREATED_MS = 8_000;
+const MISTREATED_MS = 6_000;
 /** So that a client that is stuck is found out soon. */
 const limits = { answerMs: 1_000 };
 

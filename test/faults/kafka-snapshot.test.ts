@@ -10,7 +10,7 @@ import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../supp
 const LEAVES = 40_000;
 const LIMIT_MS = 20_000;
 /** So that a snapshot of some megabytes takes seconds. */
-const THIN_BYTES_PER_SECOND = 1_000_000;
+const THIN_BYTES_PER_SECOND = 1_500_000;
 
 async function put(primary: SiteProcess, path: string, value: unknown): Promise<void> {
   const headers = { 'content-type': 'application/json' };

@@ -15,7 +15,7 @@ export const shares: Measure = {
   async run(bench) {
     const site = new SiteProcess();
     const runs: Shares[] = [];
-    for (let round = 0; round < bench.size(bench.rounds, 2); round++) {
+    for (let round = 0; round < bench.size(bench.rounds, 1); round++) {
       runs.push(await site.call('shares', NARROW, bench.size(CHANGES, QUICK_CHANGES), PER_FRAME));
     }
     await site.kill();

@@ -47,7 +47,7 @@ const WRONG_USAGE = 2;
 
 const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
 
-  --quick          under 50 s, and some 30 s more with Kafka: fewer and shorter rounds, without growth
+  --quick          fewer and shorter rounds, without growth; without Kafka, unless --only names it
   --only NAME,…    these measures only; \`kafka\` stands for all of Kafka's
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --platformatic DIR
@@ -95,7 +95,7 @@ function readOptions() {
 }
 
 function chosen(only: string | undefined, quick: boolean): readonly Measure[] {
-  if (only === undefined) return MEASURES.filter(measure => !quick || measure.fullOnly !== true);
+  if (only === undefined) return MEASURES.filter(measure => !quick || (measure.fullOnly !== true && measure.needs !== 'kafka'));
   return only.split(',').flatMap(name => {
     if (name === 'kafka') return KAFKA_MEASURES;
     const measure = MEASURES.find(each => each.name === name);

@@ -36,22 +36,24 @@ export interface ResumeHint {
   readonly time: number | undefined;
 }
 
-/** Why a link was closed by one of its ends; the wires map these to their own close codes. */
-export type CloseReason =
-  | 'going-away'
-  | 'replaced'
-  | 'fenced'
-  | 'refused'
-  | 'stream-mismatch'
-  | 'history-mismatch'
-  | 'wrong-role'
-  | 'unauthenticated'
-  | 'protocol-violation'
-  | 'protocol-unsupported'
-  | 'too-large'
-  | 'quarantined'
-  | 'silent'
-  | 'lost';
+/** Why a link was closed by one of its ends; each wire has its own way of saying so. */
+export const CLOSE_REASONS = Object.freeze([
+  'going-away',
+  'replaced',
+  'fenced',
+  'refused',
+  'stream-mismatch',
+  'history-mismatch',
+  'wrong-role',
+  'unauthenticated',
+  'protocol-violation',
+  'protocol-unsupported',
+  'too-large',
+  'quarantined',
+  'silent',
+  'lost',
+] as const);
+export type CloseReason = (typeof CLOSE_REASONS)[number];
 
 /** What travels between a primary and a secondary. */
 export type SiteMessage =

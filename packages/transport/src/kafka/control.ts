@@ -1,4 +1,4 @@
-import { EvertreeError } from '@evertree/core';
+import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
 import { z } from 'zod';
 import { helloSchema, hex, parseJson, positionSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
 import { headerOf, PROTOCOL_HEADER } from './headers.ts';
@@ -10,7 +10,8 @@ import type { ReceivedRecord, SentRecord } from './headers.ts';
 
 const offset = z.string().regex(/^\d{1,19}$/, 'must be an offset');
 const count = z.int().min(0);
-const closing = z.object({ reason: z.string(), explanation: z.string() }).readonly();
+/** A later version may know other reasons. */
+const closing = z.object({ reason: z.enum(CLOSE_REASONS).catch('lost'), explanation: z.string() }).readonly();
 
 const primarySchema = z.object({ hello: helloSchema, partition: count, closing: closing.optional() });
 const snapshotSchema = z.object({

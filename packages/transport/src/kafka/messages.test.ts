@@ -96,6 +96,12 @@ describe('a record of .control', () => {
     expect(decodeControl(received(key, value!.replace('{', '{"later":1,'))).control).toEqual(control);
   });
 
+  test('that closes for a reason of a later version closes as lost', () => {
+    const { key, value, control } = golden['primary that closes']!;
+    const later = decodeControl(received(key, value!.replace('going-away', 'bored'))).control;
+    expect(later).toEqual({ ...control, value: { ...control.value, closing: { reason: 'lost', explanation: 'it stops' } } });
+  });
+
   test.for<[string, ReceivedRecord]>([
     ['of no known key', received('else', '{}')],
     ['without a key', received(null, '{}')],

@@ -1,4 +1,4 @@
-import type { Hello, Message } from '@evertree/core';
+import type { CloseReason, Hello, Message } from '@evertree/core';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { helloOf, POSITION } from '../../../../../test/support/links.ts';
 import { encodeControl } from '../control.ts';
@@ -22,7 +22,7 @@ beforeEach(() => {
   readers = new Readers({ passed: new PassedOver('T.control', () => undefined), other: () => undefined, twice: name => twice.push(name) });
 });
 
-function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: string; explanation: string }): Control {
+function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: CloseReason; explanation: string }): Control {
   const { hello } = helloOf('secondary') as { hello: Hello };
   const value = { hello: { ...hello, heartbeatMs: HEARTBEAT_MS }, state, reason: state === 'snapshot' ? 'far behind' : null };
   return { kind: 'site', site: 'south', value: closing === undefined ? value : { ...value, closing } };
@@ -70,7 +70,7 @@ describe('a secondary in the control topic', () => {
 
   test('says goodbye, with its reason', () => {
     take(0, FIRST, site());
-    const closing = { reason: 'quarantined', explanation: 'a frame' };
+    const closing = { reason: 'quarantined', explanation: 'a frame' } as const;
     expect(take(1, FIRST, site('replicate', closing))).toMatchObject([
       { type: 'reader-lost', reason: 'quarantined', explanation: 'a frame' },
     ]);

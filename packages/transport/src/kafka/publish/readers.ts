@@ -1,5 +1,5 @@
 import { isEvertreeError } from '@evertree/core';
-import type { CloseReason, Hello, Message } from '@evertree/core';
+import type { Hello, Message } from '@evertree/core';
 import { decodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
 import type { ReceivedRecord } from '../headers.ts';
@@ -36,23 +36,6 @@ export interface ReadersOptions {
   /** Two that live call themselves by this name. */
   twice(site: string): void;
 }
-
-const REASONS: ReadonlySet<string> = new Set<CloseReason>([
-  'going-away',
-  'replaced',
-  'fenced',
-  'refused',
-  'stream-mismatch',
-  'history-mismatch',
-  'wrong-role',
-  'unauthenticated',
-  'protocol-violation',
-  'protocol-unsupported',
-  'too-large',
-  'quarantined',
-  'silent',
-  'lost',
-]);
 
 /** What the control topic tells of the secondaries, made into messages for the producer. */
 export class Readers {
@@ -209,14 +192,10 @@ function greet(name: string, reader: Reader): void {
 }
 
 function close(name: string, reader: Reader): void {
-  const { reason = '', explanation = '' } = reader.site.closing ?? {};
+  const { reason = 'lost', explanation = '' } = reader.site.closing ?? {};
   reader.present = false;
   reader.want = undefined;
-  reader.news.push({ type: 'reader-lost', site: name, reason: reasonOf(reason), explanation });
-}
-
-function reasonOf(text: string): CloseReason {
-  return REASONS.has(text) ? (text as CloseReason) : 'lost';
+  reader.news.push({ type: 'reader-lost', site: name, reason, explanation });
 }
 
 function helloOf({ hello }: SiteRecord): Hello {

@@ -1,6 +1,6 @@
 import type { ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
-import type { SnapshotRecord } from '../control.ts';
+import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
 import type { Announced } from './control-view.ts';
 import { Starvation } from './starvation.ts';
 
@@ -8,7 +8,7 @@ const at: ExactPosition = { epoch: 1, epochId: '0011223344556677', revision: 2 }
 const NEXT = 12n;
 
 /** A word of the primary; each is another one. */
-function word(closing?: { readonly reason: string; readonly explanation: string }): Announced {
+function word(closing?: PrimaryRecord['closing']): Announced {
   const hello = {
     protocols: [1],
     program: 't',

@@ -116,8 +116,8 @@ export class TopicSession {
   }
 
   /** The primary is gone, and says why: what it wrote before is still handed up. */
-  finish({ reason, explanation }: { readonly reason: string; readonly explanation: string }): void {
-    this.#reading?.finish(() => this.#close(reason as CloseReason, explanation, true));
+  finish({ reason, explanation }: { readonly reason: CloseReason; readonly explanation: string }): void {
+    this.#reading?.finish(() => this.#close(reason, explanation, true));
   }
 
   /** The broker can't be read any more. */

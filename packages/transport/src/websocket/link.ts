@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { EvertreeError } from '@evertree/core';
 import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter, Role } from '@evertree/core';
 import type { WebSocket } from 'ws';
+import { handToHandler } from '../wire/handler.ts';
 import { printable } from '../wire/text.ts';
 import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { Heartbeat } from '../wire/heartbeat.ts';
@@ -166,7 +167,7 @@ export class WebSocketLink implements Link {
     this.#messages += 1;
     this.#options.heard(this.#messages);
     if (this.#events === undefined || this.#paused || this.#waiting.length > 0) this.#waiting.push(message);
-    else this.#hand(this.#events, message);
+    else handToHandler(this.#events, message, this, this.#options.report);
   }
 
   #greet(): void {
@@ -193,25 +194,10 @@ export class WebSocketLink implements Link {
     while (this.#events !== undefined && !this.#paused) {
       const message = this.#waiting.shift();
       if (message === undefined) break;
-      this.#hand(this.#events, message);
+      handToHandler(this.#events, message, this, this.#options.report);
     }
     if (this.#closed) this.#tellClosed();
     else if (!this.#paused) this.#websocket.resume();
-  }
-
-  #hand(events: LinkEvents, message: Message): void {
-    try {
-      events.message(message);
-    } catch (error) {
-      const explanation = `this site failed on a ${message.type}`;
-      this.#options.report({
-        level: 'error',
-        event: 'link-handler-threw',
-        message: `${explanation} from ${this.remote}`,
-        details: { error },
-      });
-      this.close('refused', explanation);
-    }
   }
 
   /** Says why, as far as the socket takes it at once, and drops the connection. */

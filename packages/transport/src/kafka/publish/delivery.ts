@@ -3,7 +3,7 @@ import type { Clock, CloseReason, LinkEvents, Message } from '@evertree/core';
 /** Hands messages up, in order, to whoever is attached; keeps them while nobody is, or while it is paused. */
 export class Delivery {
   readonly #clock: Clock;
-  readonly #threw: (message: Message, error: unknown) => void;
+  readonly #handle: (events: LinkEvents, message: Message) => void;
   readonly #waiting: Message[] = [];
   #events: LinkEvents | undefined;
   #paused = false;
@@ -11,10 +11,10 @@ export class Delivery {
   #ending: { readonly reason: CloseReason; readonly explanation: string } | undefined;
   #told = false;
 
-  /** @param threw a handler failed on this message */
-  constructor(clock: Clock, threw: (message: Message, error: unknown) => void) {
+  /** @param handle hands one message to a handler, and never throws */
+  constructor(clock: Clock, handle: (events: LinkEvents, message: Message) => void) {
     this.#clock = clock;
-    this.#threw = threw;
+    this.#handle = handle;
   }
 
   attach(events: LinkEvents): void {
@@ -65,18 +65,10 @@ export class Delivery {
     while (this.#events !== undefined && !this.#paused) {
       const message = this.#waiting.shift();
       if (message === undefined) break;
-      this.#deliver(this.#events, message);
+      this.#handle(this.#events, message);
     }
     if (this.#events === undefined || this.#ending === undefined || this.#told) return;
     this.#told = true;
     this.#events.closed(this.#ending.reason, this.#ending.explanation, false);
-  }
-
-  #deliver(events: LinkEvents, message: Message): void {
-    try {
-      events.message(message);
-    } catch (error) {
-      this.#threw(message, error);
-    }
   }
 }

@@ -1,5 +1,6 @@
 import { EvertreeError, isBefore, readFrameHeader } from '@evertree/core';
 import type { CloseReason, ExactPosition, Hello, Link, LinkEvents, Message } from '@evertree/core';
+import { handToHandler } from '../../wire/handler.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import { explain } from '../failures.ts';
 import { PART_BYTES, RECORD_OVERHEAD_BYTES } from '../parts.ts';
@@ -72,7 +73,7 @@ export class PublishLink implements Link {
     this.#options = options;
     this.#session = session;
     this.#mostBytes = Math.min(settings.requestBytes, facts.messageBytes) - RECORD_OVERHEAD_BYTES;
-    this.#delivery = new Delivery(settings.clock, (message, error) => this.#handlerThrew(message, error));
+    this.#delivery = new Delivery(settings.clock, (events, message) => handToHandler(events, message, this, settings.report));
     this.#aside = this.#makeAside();
     this.#snapshots = this.#makeSnapshots();
     this.#control = this.#makeControl();
@@ -285,13 +286,6 @@ export class PublishLink implements Link {
     if (this.#writable || this.#waitingBytes > writableBytes / 2) return;
     this.#writable = true;
     this.#delivery.drained();
-  }
-
-  #handlerThrew(message: Message, error: unknown): void {
-    const { report } = this.#session.settings;
-    const what = `this site failed on a ${message.type}`;
-    report({ level: 'error', event: 'link-handler-threw', message: `${what} from ${this.remote}`, details: { error } });
-    this.close('refused', what);
   }
 
   #cut(why: string): void {

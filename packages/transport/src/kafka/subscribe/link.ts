@@ -1,4 +1,5 @@
 import type { Clock, CloseReason, Hello, Link, LinkEvents, Message, Reporter } from '@evertree/core';
+import { handToHandler } from '../../wire/handler.ts';
 
 export interface LinkOptions {
   /** The topic's address, for people. */
@@ -105,20 +106,7 @@ export class TopicLink implements Link {
 
   /** Hands a message up. Only where `flows`. */
   hand(message: Message): void {
-    const events = this.#events;
-    if (events === undefined) return;
-    try {
-      events.message(message);
-    } catch (error) {
-      const explanation = `this site failed on a ${message.type}`;
-      this.#options.report({
-        level: 'error',
-        event: 'link-handler-threw',
-        message: `${explanation} from ${this.remote}`,
-        details: { error },
-      });
-      this.close('refused', explanation);
-    }
+    if (this.#events !== undefined) handToHandler(this.#events, message, this, this.#options.report);
   }
 
   /** The link ends at the far side: what was handed over before is handed up first. */

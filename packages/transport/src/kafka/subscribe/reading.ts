@@ -39,7 +39,7 @@ export interface ReadingOptions {
 
 /** How often a place is looked for again for the sake of one gap, before a snapshot has to bridge it. */
 const LOOKS_AGAIN = 2;
-/** Without a turn for others: as long as a snapshot's slices take at the primary, and so as long as anything blocks a site. */
+/** The longest that handing up frames holds the event loop before others get a turn. */
 const SLICE_MS = 5;
 /** How many of the primary's heartbeats a topic that holds nothing is given to fill. */
 const PATIENCE_HEARTBEATS = 3;

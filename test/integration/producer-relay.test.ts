@@ -208,6 +208,17 @@ describe('a reader', () => {
     expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: RELAY, state: 'offline' }]);
   });
 
+  it('can be forgotten while only the journal knows of it: the relay is told when it is back', async () => {
+    await introduce(link, primary.hello('b', -1));
+    await primary.restart();
+    expect(primary.producer.forget('b')).toBe(true);
+    expect(primary.producer.forget('nobody')).toBe(false);
+    const again = await primary.connect(topic(-1));
+    await introduce(again, primary.hello('b', -1), false);
+    expect(again.of('forget')).toEqual([{ type: 'forget', site: 'b' }]);
+    expect(primary.producer.peers.map(peer => peer.site)).toEqual([RELAY]);
+  });
+
   it('can be forgotten when it is gone, at the relay, too, also if that is away then', async () => {
     await introduce(link, primary.hello('b', -1));
     expect(primary.producer.forget('b')).toBe(false);

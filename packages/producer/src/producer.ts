@@ -112,12 +112,13 @@ export class Producer implements AsyncDisposable {
    */
   forget(site: string): boolean {
     const peer = this.#peers.get(site);
-    if (peer?.linked === true) return false;
-    const isReader = this.#readers.has(site);
-    if (isReader && !this.#readers.forget(site)) return false;
+    if (peer?.linked === true || this.#readers.isPresent(site)) return false;
+    const isListed = peer !== undefined || this.#readers.has(site);
+    const isKnown = this.#store.journal.forgetPeer(site) || isListed;
     this.#peers.delete(site);
     this.#remotes.forget(site);
-    return this.#store.journal.forgetPeer(site) || peer !== undefined || isReader;
+    if (isKnown) this.#readers.forget(site);
+    return isKnown;
   }
 
   /** Closes every link as `going-away`. Idempotent. */

@@ -24,7 +24,7 @@ export interface ReadersOptions {
 export class Readers {
   readonly #options: ReadersOptions;
   readonly #readers = new Map<string, { readonly reader: Reader; readonly relay: Relay }>();
-  /** Taken off the list while their relay was away: it is told at its next link. */
+  /** Taken off the list: a relay that still tells of them from its past is told. */
   readonly #forgotten = new Set<string>();
 
   constructor(options: ReadersOptions) {
@@ -33,6 +33,11 @@ export class Readers {
 
   has(site: string): boolean {
     return this.#readers.has(site);
+  }
+
+  /** Whether it was heard by now, and is not lost. */
+  isPresent(site: string): boolean {
+    return this.#readers.get(site)?.reader.present === true;
   }
 
   statuses(): PeerStatus[] {
@@ -73,14 +78,11 @@ export class Readers {
     this.#readers.delete(site);
   }
 
-  /** @returns false when it is not listed, or was heard by now */
-  forget(site: string): boolean {
-    const known = this.#readers.get(site);
-    if (known === undefined || known.reader.present) return false;
+  /** Takes a site off the list that is known and gone; a relay that is away hears of it when it tells of the site. */
+  forget(site: string): void {
+    this.#readers.get(site)?.relay.link.send({ type: 'forget', site });
     this.#readers.delete(site);
     this.#forgotten.add(site);
-    known.relay.link.send({ type: 'forget', site });
-    return true;
   }
 
   #lost(relay: Relay, { site, reason, explanation }: Extract<RelayMessage, { type: 'reader-lost' }>): void {

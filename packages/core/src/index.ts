@@ -1,3 +1,5 @@
+export { formatAddress, isLoopback } from './addresses.ts';
+export { type BearerVerdict, checkBearer } from './bearer.ts';
 export { emptyDigest } from './tree/digest.ts';
 export * from './frames/change-set.ts';
 export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';
@@ -26,4 +28,5 @@ export type { StoreState } from './store/store-state.ts';
 export { Store } from './store/store.ts';
 export { Transaction } from './transactions/transaction.ts';
 export * from './seams/transport.ts';
+export { sameValue } from './tree/content.ts';
 export type { Value } from './tree/value.ts';

@@ -1,4 +1,4 @@
-import { formatPath } from '@evertree/core';
+import { type Value, formatPath, sameValue } from '@evertree/core';
 
 /** An operation of a JSON patch (RFC 6902), of the three that a difference needs. */
 export type PatchOperation =
@@ -22,7 +22,7 @@ export function differenceOf(before: unknown, after: unknown): Difference {
 
 function collect(before: unknown, after: unknown, path: string[], operations: PatchOperation[]): void {
   if (!isObject(before) || !isObject(after)) {
-    if (!same(before, after)) operations.push({ op: 'replace', path: formatPath(path), value: after });
+    if (!sameValue(before as Value, after as Value)) operations.push({ op: 'replace', path: formatPath(path), value: after });
     return;
   }
   for (const key of Object.keys(before)) {
@@ -34,14 +34,6 @@ function collect(before: unknown, after: unknown, path: string[], operations: Pa
     else operations.push({ op: 'add', path: formatPath(path), value });
     path.pop();
   }
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, index) => same(item, b[index]));
-  if (!isObject(a) || !isObject(b)) return false;
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every(key => Object.hasOwn(b, key) && same(a[key], b[key]));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { type Socket, connect, isIP } from 'node:net';
 import { type TLSSocket, connect as connectTls } from 'node:tls';
+import { formatAddress } from '@evertree/core';
 import { dialFailure } from '@evertree/transport/websocket';
 import type { Connection, NettyConsumerConfiguration, NettyProducerConfiguration } from '../configuration/configuration.ts';
 import { type Finding, failed, note } from './finding.ts';
@@ -9,14 +10,14 @@ const CONNECT_LIMIT_MS = 5_000;
 /** Connects to each consumer, with TLS where the file says so, and says nothing there: no link comes about. */
 export async function checkConsumers(configuration: NettyProducerConfiguration | NettyConsumerConfiguration): Promise<Finding[]> {
   if (configuration.kind === 'netty-consumer') {
-    return [note('this consumer', `connects to nobody; its primary dials ${configuration.address}:${configuration.port}`)];
+    return [note('this consumer', `connects to nobody; its primary dials ${formatAddress(configuration.address, configuration.port)}`)];
   }
   return Promise.all(configuration.connections.map(checkConsumer));
 }
 
 async function checkConsumer(connection: Connection): Promise<Finding> {
   const { address, port } = connection;
-  const remote = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  const remote = formatAddress(address, port);
   try {
     return note(`consumer ${remote}`, await tryConnect(connection));
   } catch (error) {

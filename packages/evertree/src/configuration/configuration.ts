@@ -95,10 +95,7 @@ export function roleOf(kind: Kind): Role {
   return kind === 'netty-producer' || kind === 'kafka-producer' ? 'primary' : 'secondary';
 }
 
-/** 127.0.0.0/8, ::1 and localhost: nobody else can reach it. */
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
-}
+export { isLoopback } from '@evertree/core';
 
 /** Freezes a configuration whole. */
 export function freeze<T>(value: T): T {

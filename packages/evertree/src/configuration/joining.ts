@@ -1,3 +1,4 @@
+import { formatAddress } from '@evertree/core';
 import type {
   KafkaProducerConfiguration,
   NettyProducerConfiguration,
@@ -93,7 +94,7 @@ function checkTwice(wires: readonly ProducerConfiguration[], names: readonly str
 }
 
 function addressesOf({ connections }: NettyProducerConfiguration): string[] {
-  return connections.map(({ address, port }) => `${address}:${port}`.toLowerCase());
+  return connections.map(({ address, port }) => formatAddress(address, port).toLowerCase());
 }
 
 function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {

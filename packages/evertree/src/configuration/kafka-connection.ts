@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { isLoopback } from '@evertree/core';
 import type { KafkaConnection, KafkaCredentials } from '@evertree/transport/kafka';
-import { isLoopback } from './configuration.ts';
 import { messageOf } from './document.ts';
 import { parseJaas } from './jaas.ts';
 import type { LoginModule } from './jaas.ts';

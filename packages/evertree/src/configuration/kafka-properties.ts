@@ -1,5 +1,5 @@
+import { isLoopback } from '@evertree/core';
 import { nearest } from './check.ts';
-import { isLoopback } from './configuration.ts';
 import type { ConfigurationDocument, Place } from './document.ts';
 import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.ts';
 import type { Problem } from './problem.ts';
@@ -56,7 +56,7 @@ const servers: Check = value =>
 /** The client's secret goes there: not in clear, unless within this machine. */
 const tokenEndpoint: Check = value => {
   const url = URL.parse(value);
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname.replace(/^\[(.*)\]$/, '$1')));
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
   return isSafe && url.username === '' && url.password === '' ? undefined : 'an https:// address without user and password';
 };
 

@@ -1,3 +1,4 @@
+import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
 import {
   type Acknowledgement,
@@ -5,7 +6,6 @@ import {
   type NettyConsumerConfiguration,
   type NettyProducerConfiguration,
   type SiteConfiguration,
-  isLoopback,
 } from './configuration.ts';
 import { Credentials, type Tls, type TlsEnd } from './credentials.ts';
 import type { ConfigurationDocument } from './document.ts';
@@ -85,11 +85,13 @@ export function resolveNettyConsumer(
 function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: Problem[]): void {
   const seen = new Map<string, number>();
   connections.forEach((connection, index) => {
-    const name = `${connection.address}:${connection.port}`.toLowerCase();
+    const { address, port } = connection as Partial<Connection>;
+    // The schema has reported an address or a port that is missing or wrong.
+    if (address === undefined || port === undefined) return;
+    const name = formatAddress(address, port).toLowerCase();
     const first = seen.get(name);
     if (first === undefined) seen.set(name, index);
-    else if (document.has(['netty-connection', index, 'consumer-port']))
-      problems.push(document.problem(['netty-connection', index], `names ${name} again, as entry ${first} does; keep one of them`));
+    else problems.push(document.problem(['netty-connection', index], `names ${name} again, as entry ${first} does; keep one of them`));
   });
 }
 

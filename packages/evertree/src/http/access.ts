@@ -1,5 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { checkBearer, isLoopback } from '@evertree/core';
 import { RequestError } from './problem.ts';
 
 /** Who may ask. */
@@ -10,17 +10,16 @@ export interface Access {
 
 /** Whoever knows the token. */
 export function tokenAccess(token: string): Access {
-  const expected = hash(token);
   return {
     check(request) {
-      const given = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
-      // Hashes have one length, which is what timingSafeEqual asks for, and comparing them tells nothing of the token's.
-      if (given !== undefined && timingSafeEqual(hash(given), expected)) return;
+      const verdict = checkBearer(request.headers.authorization, token);
+      if (verdict === 'held') return;
+      const isMissing = verdict === 'missing';
       throw new RequestError(
         'UNAUTHENTICATED',
-        given === undefined ? 'this site asks for a token: send "Authorization: Bearer <token>"' : 'this is not the token of this site',
+        isMissing ? 'this site asks for a token: send "Authorization: Bearer <token>"' : 'this is not the token of this site',
         {},
-        { 'WWW-Authenticate': given === undefined ? 'Bearer realm="evertree"' : 'Bearer realm="evertree", error="invalid_token"' },
+        { 'WWW-Authenticate': isMissing ? 'Bearer realm="evertree"' : 'Bearer realm="evertree", error="invalid_token"' },
       );
     },
   };
@@ -46,9 +45,10 @@ export function loopbackAccess(port: () => string): Access {
   };
 }
 
+/** Browsers take names below `localhost` to loopback without asking anybody (RFC 6761). */
 function isLoopbackName(name: string): boolean {
   const plain = name.toLowerCase().replace(/\.$/, '');
-  return plain === 'localhost' || plain.endsWith('.localhost') || plain === '::1' || plain === '[::1]' || /^127(\.\d{1,3}){3}$/.test(plain);
+  return plain.endsWith('.localhost') || isLoopback(plain);
 }
 
 function isOwnOrigin(origin: string, host: string | undefined, port: string): boolean {
@@ -61,10 +61,6 @@ function isOwnOrigin(origin: string, host: string | undefined, port: string): bo
 /** The host of `host:port`, an IPv6 address with its brackets. */
 function hostname(authority: string): string {
   return authority.replace(/:\d*$/, '');
-}
-
-function hash(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function quote(text: string): string {

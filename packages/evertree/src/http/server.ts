@@ -3,9 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { EvertreeError, type Reporter, type Store } from '@evertree/core';
+import { EvertreeError, type Reporter, type Store, formatAddress, isLoopback } from '@evertree/core';
 import { Registry } from 'prom-client';
-import { isLoopback } from '../configuration/configuration.ts';
 import type { Tls } from '../configuration/credentials.ts';
 import { loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
@@ -122,8 +121,7 @@ class Http {
       this.#context.stability[Symbol.dispose]();
       throw cannotListen(address, port, error as NodeJS.ErrnoException);
     }
-    const host = address.includes(':') ? `[${address}]` : address;
-    return `${tls === undefined || tls === 'off' ? 'http' : 'https'}://${host}:${this.#port}`;
+    return `${tls === undefined || tls === 'off' ? 'http' : 'https'}://${formatAddress(address, this.#port)}`;
   }
 
   close(): Promise<void> {

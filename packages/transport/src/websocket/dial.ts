@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { isIPv4 } from 'node:net';
 import type { Socket } from 'node:net';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, formatAddress, isLoopback } from '@evertree/core';
 import type { TransportEvents } from '@evertree/core';
 import { WebSocket } from 'ws';
 import { Backoff } from '../wire/backoff.ts';
@@ -9,7 +8,7 @@ import { dialFailure, refusedFailure } from './failures.ts';
 import { printable } from '../wire/text.ts';
 import { chooseVersion, offeredSubprotocols } from './handshake.ts';
 import { WebSocketLink } from './link.ts';
-import { formatAddress, websocketOptions } from './options.ts';
+import { websocketOptions } from './options.ts';
 import type { DialOptions, Remote, WireLimits } from './options.ts';
 
 /** A link that lasted so long has lived, even if it carried nothing after hello. */
@@ -150,10 +149,6 @@ export class Dial {
  */
 function noMask(key: Buffer): void {
   key.fill(0);
-}
-
-function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
 
 /** The first line of a refusal, in a form for people. */

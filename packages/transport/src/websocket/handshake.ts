@@ -1,7 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { PROTOCOL_VERSIONS } from '@evertree/core';
+import { PROTOCOL_VERSIONS, checkBearer } from '@evertree/core';
 
 /** PROTOCOL.md, «Opening»: `evertree.<version>`. */
 const SUBPROTOCOL = /^evertree\.(\d{1,9})$/;
@@ -30,7 +29,7 @@ export function refuseUpgrade(request: IncomingMessage, token: string | undefine
     return { status: '403 Forbidden', sentence: "a browser's page has no business here" };
   }
   if (request.url !== '/') return { status: '404 Not Found', sentence: 'there is only /' };
-  if (token !== undefined && !hasToken(request, token)) {
+  if (token !== undefined && checkBearer(request.headers.authorization, token) !== 'held') {
     const sentence = 'the token is missing or another one than here: both sites need the same one in auth.token-file';
     return { status: '401 Unauthorized', sentence, header: 'WWW-Authenticate: Bearer' };
   }
@@ -55,14 +54,4 @@ export function answerRefusal(socket: Duplex, refusal: Refusal): void {
   ];
   socket.on('error', () => socket.destroy());
   socket.end(lines.join('\r\n'), () => socket.destroy());
-}
-
-/** Compares hashes, so that neither the token's length nor its first wrong character shows in the time it takes. */
-function hasToken(request: IncomingMessage, token: string): boolean {
-  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-  return timingSafeEqual(sha256(given), sha256(token));
-}
-
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

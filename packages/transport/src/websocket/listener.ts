@@ -1,10 +1,10 @@
 import { createSecureContext } from 'node:tls';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, formatAddress } from '@evertree/core';
 import type { Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../wire/backoff.ts';
 import { listenFailure } from './failures.ts';
 import { WebSocketLink } from './link.ts';
-import { checkToken, formatAddress, resolveLimits } from './options.ts';
+import { checkToken, resolveLimits } from './options.ts';
 import type { ListenOptions, WireLimits } from './options.ts';
 import { PendingConnections } from './pending.ts';
 import { UpgradeServer } from './upgrade-server.ts';

@@ -95,8 +95,3 @@ export function websocketOptions(limits: WireLimits) {
   // Compression is slower than the lines it is for by a factor of 30: frames can be compressed whole where a line is thin.
   return { perMessageDeflate: false, maxPayload: PAYLOAD_LIMIT_BYTES, closeTimeout: limits.closeTimeoutMs } as const;
 }
-
-/** `host:port` for people, with brackets around an IPv6 address. */
-export function formatAddress(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}

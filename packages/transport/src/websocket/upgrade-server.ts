@@ -2,10 +2,11 @@ import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { formatAddress } from '@evertree/core';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { answerRefusal, chooseVersion, refuseUpgrade } from './handshake.ts';
-import { formatAddress, websocketOptions } from './options.ts';
+import { websocketOptions } from './options.ts';
 import type { ListenOptions, WireLimits } from './options.ts';
 import type { PendingConnections } from './pending.ts';
 

@@ -1,4 +1,4 @@
-import { EvertreeError, compareEpochs, formatPosition, highestEpoch, historyIncludes, samePosition } from '@evertree/core';
+import { EvertreeError, compareEpochs, covers, formatPosition, highestEpoch, samePosition } from '@evertree/core';
 import type { CloseReason, Epoch, ExactPosition, FrameHeader, SnapshotHeader } from '@evertree/core';
 
 /** Where this secondary stands. */
@@ -55,7 +55,7 @@ export function verdictOnSnapshot(header: SnapshotHeader, place: Place): Verdict
 
 function isRemembered(frame: FrameHeader, place: Place, memory: Memory): boolean {
   if (memory === 'absent') return false;
-  if (memory === 'unknown') return historyIncludes(place.epochs, place.position, frame.last);
+  if (memory === 'unknown') return covers({ epochs: place.epochs, last: place.position }, frame.last);
   return samePosition(memory.position, frame.last) && memory.digest === frame.digest;
 }
 

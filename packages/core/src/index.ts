@@ -7,7 +7,7 @@ export { Commit, type CommitOptions } from './transactions/commit.ts';
 export * from './seams/disk.ts';
 export type { Boundary } from './store/durability.ts';
 export * from './emitter.ts';
-export * from './epochs.ts';
+export * from './lineage.ts';
 export * from './errors.ts';
 export * from './frames/frame.ts';
 export type { GuardSchema } from './transactions/guards.ts';

@@ -1,12 +1,4 @@
-import {
-  EvertreeError,
-  PROTOCOL_VERSIONS,
-  compareEpochs,
-  formatPosition,
-  highestEpoch,
-  historyIncludes,
-  samePosition,
-} from '@evertree/core';
+import { EvertreeError, PROTOCOL_VERSIONS, compareEpochs, formatPosition, highestEpoch, covers, samePosition } from '@evertree/core';
 import type { CloseReason, Epoch, ExactPosition, Hello } from '@evertree/core';
 import type { PeerState } from './status.ts';
 
@@ -119,7 +111,7 @@ function placeOf(ours: History, theirs: Hello, found: string | undefined): Decis
     if (base.revision === 0) return { kind: 'replicate', after: position };
     return { kind: 'snapshot', reason: `new secondary: it holds nothing yet, and the journal keeps what follows ${formatPosition(base)}` };
   }
-  if (!historyIncludes(ours.epochs, ours.position, position)) {
+  if (!covers({ epochs: ours.epochs, last: ours.position }, position)) {
     return diverged(ours, theirs, `no such position is in this primary's history, which stands at ${formatPosition(ours.position)}`);
   }
   if (position.revision < base.revision) {

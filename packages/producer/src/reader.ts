@@ -1,4 +1,4 @@
-import { EvertreeError, formatPosition, historyIncludes } from '@evertree/core';
+import { EvertreeError, covers, formatPosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, Hello, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { decide } from './decision.ts';
@@ -83,7 +83,7 @@ export class Reader {
     this.#seen();
     const { store } = this.#options;
     const { stable } = store.journal;
-    const isOurs = durable.revision === 0 || historyIncludes(store.epochs, stable, durable);
+    const isOurs = covers({ epochs: store.epochs, last: stable }, durable);
     if (applied.revision > stable.revision || durable.revision > applied.revision || !isOurs) {
       const told = `it acknowledges ${formatPosition(applied)} as applied and ${formatPosition(durable)} as durable`;
       this.#become('diverged', `${told}, and this primary stands at ${formatPosition(stable)}: their histories part`);

@@ -1,10 +1,10 @@
 import {
   decodeChangeSets,
   formatPosition,
-  historyIncludes,
   isEvertreeError,
   ORIGIN,
   parsePosition,
+  positionAt,
   samePosition,
   type ChangeSet,
   type ExactPosition,
@@ -162,12 +162,10 @@ function resumePosition(store: Store, id: string): ExactPosition | ResetReason {
   const named = parsePosition(id);
   if (named === undefined) return 'invalid';
   const { epochs, stable } = store;
-  if (named.epoch === ORIGIN.epoch) return named.revision === ORIGIN.revision ? ORIGIN : 'beside';
-  const epoch = epochs.find(({ number }) => number === named.epoch);
-  if (epoch === undefined) return named.epoch > stable.position.epoch ? 'beyond' : 'beside';
-  const position = { ...named, epochId: epoch.id };
-  if (historyIncludes(epochs, stable.position, position)) return position;
-  return epoch === epochs.at(-1) && named.revision > stable.position.revision ? 'beyond' : 'beside';
+  const last = stable.position;
+  const position = positionAt({ epochs, last }, named.revision);
+  if (position?.epoch === named.epoch) return position;
+  return named.epoch > last.epoch || (named.epoch === last.epoch && named.revision > last.revision) ? 'beyond' : 'beside';
 }
 
 /** Frames that several watches read one after the other, decoded once. */

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { covers, forkOf, positionAt, type Lineage } from './lineage.ts';
+import { formatPosition, NO_EPOCH_ID, ORIGIN, type Epoch, type ExactPosition } from './position.ts';
+
+/** `2b-452` is revision 452 of the epoch {2, b…}; `0-0` is ORIGIN. */
+function at(text: string): ExactPosition {
+  const [, epoch, letter, revision] = /^(\d+)([a-z]?)-(\d+)$/.exec(text)!;
+  return { epoch: Number(epoch), epochId: letter === '' ? NO_EPOCH_ID : letter!.repeat(16), revision: Number(revision) };
+}
+
+/** A history from its entries (`2b after 1a-450`, or `1a` for the first) and its end. */
+function history(entries: readonly string[], last: string): Lineage {
+  const epochs = entries.map((entry): Epoch => {
+    const [name, base] = entry.split(' after ');
+    const { epoch: number, epochId: id } = at(`${name}-1`);
+    return { number, id, site: 'site', base: base === undefined ? ORIGIN : at(base), reason: 'test', time: 0 };
+  });
+  return { stream: 'f'.repeat(32), epochs, last: at(last) };
+}
+
+const PROMOTED = ['1a', '2b after 1a-450'];
+const OTHER_PROMOTION = ['1a', '2c after 1a-480'];
+const RESTARTED = ['1a', '1d after 1a-100', '1e after 1d-200', '2b after 1e-450'];
+const RESTORED = ['1a', '1d after 1a-100', '1f after 1d-150'];
+
+describe('covers', () => {
+  const cases: readonly (readonly [what: string, entries: readonly string[], last: string, position: string, expected: boolean])[] = [
+    ['everything covers the origin', PROMOTED, '2b-460', '0-0', true],
+    ['an empty history covers the origin', [], '0-0', '0-0', true],
+    ['an empty history covers nothing else', [], '0-0', '1a-1', false],
+    ['the first position of an epoch', PROMOTED, '2b-460', '1a-1', true],
+    ['its own end', PROMOTED, '2b-460', '2b-460', true],
+    ['nothing beyond its end', PROMOTED, '2b-460', '2b-461', false],
+    ['the base of a later epoch, as the epoch before it names it', PROMOTED, '2b-460', '1a-450', true],
+    ['not the base of an epoch under its own id', PROMOTED, '2b-460', '2b-450', false],
+    ['the first position of a later epoch', PROMOTED, '2b-460', '2b-451', true],
+    ['nothing that an epoch wrote beyond the base of the next', PROMOTED, '2b-460', '1a-451', false],
+    ['1-500 does not hold 2-452', PROMOTED, '1a-500', '2b-452', false],
+    ['who went beyond the end of an epoch holds the history up to that end', PROMOTED, '1a-500', '1a-450', true],
+    ['and no further', PROMOTED, '1a-500', '1a-451', false],
+    ['who stopped within an epoch holds it up to there', PROMOTED, '1a-440', '1a-441', false],
+    ['an epoch of the same number and another id is another history', PROMOTED, '2b-490', '2c-485', false],
+    ['who is in an unknown epoch holds nothing', PROMOTED, '2c-485', '1a-1', false],
+    ['but the origin', PROMOTED, '2c-485', '0-0', true],
+    ['a position of an unknown epoch is in no history', PROMOTED, '2b-460', '3x-455', false],
+    ['an origin with a revision is no position', PROMOTED, '2b-460', '0-5', false],
+    ['entries that share a number are told apart by id', RESTARTED, '2b-460', '1d-150', true],
+    ['each up to the next', RESTARTED, '2b-460', '1d-201', false],
+    ['and after its own base', RESTARTED, '2b-460', '1e-200', false],
+    ['a restart that the history did not go through', RESTARTED, '2b-460', '1f-160', false],
+    ['who stands in an early restart does not hold a later one', RESTARTED, '1d-300', '1e-250', false],
+    ['though it holds what is before it', RESTARTED, '1d-300', '1d-200', true],
+    ['a table that is ahead of the last position', PROMOTED, '1a-430', '2b-451', false],
+    ['counts up to that position only', PROMOTED, '1a-430', '1a-431', false],
+    ['a table that was folded at its beginning', ['2b after 1a-450', '3x after 2b-470'], '3x-480', '2b-470', true],
+    ['and a position before its beginning', ['2b after 1a-450', '3x after 2b-470'], '3x-480', '1a-400', false],
+  ];
+  it.each(cases)('%s', (_, entries, last, position, expected) => {
+    expect(covers(history(entries, last), at(position))).toBe(expected);
+  });
+});
+
+describe('forkOf', () => {
+  const cases: readonly (readonly [what: string, a: Lineage, b: Lineage, fork: string])[] = [
+    ['two ends of one epoch: the lower', history(['1a'], '1a-9'), history(['1a'], '1a-7'), '1a-7'],
+    ['the same history', history(PROMOTED, '2b-460'), history(PROMOTED, '2b-460'), '2b-460'],
+    ['an old primary beyond the base of a promotion', history(PROMOTED, '2b-460'), history(['1a'], '1a-500'), '1a-450'],
+    ['an old primary before that base', history(PROMOTED, '2b-460'), history(['1a'], '1a-440'), '1a-440'],
+    ['two promotions of one number', history(PROMOTED, '2b-460'), history(OTHER_PROMOTION, '2c-490'), '1a-450'],
+    ['a restart, and a directory that went back', history(RESTARTED, '2b-460'), history(RESTORED, '1f-170'), '1d-150'],
+    ['nothing in common', history(['1a'], '1a-9'), history(['1z'], '1z-9'), '0-0'],
+    ['an empty history', history([], '0-0'), history(PROMOTED, '2b-460'), '0-0'],
+    ['a table that is ahead of its last position', history(PROMOTED, '1a-430'), history(PROMOTED, '2b-460'), '1a-430'],
+    ['a table that was folded at its beginning', history(['2b after 1a-450'], '2b-455'), history(PROMOTED, '2b-460'), '2b-455'],
+  ];
+  it.each(cases)('%s', (_, a, b, fork) => {
+    expect(forkOf(a, b)).toEqual(at(fork));
+    expect(forkOf(b, a)).toEqual(at(fork));
+  });
+
+  it.each(cases)('%s: both cover the fork, and not both what comes after it', (_, a, b, fork) => {
+    expect(covers(a, at(fork))).toBe(true);
+    expect(covers(b, at(fork))).toBe(true);
+    const after = [a, b].map(each => positionAt(each, at(fork).revision + 1));
+    for (const position of after) if (position !== undefined) expect(covers(a, position) && covers(b, position)).toBe(false);
+  });
+});
+
+describe('positionAt', () => {
+  it.each([
+    [0, '0-0'],
+    [1, '1a-1'],
+    [100, '1a-100'],
+    [101, '1d-101'],
+    [450, '1e-450'],
+    [451, '2b-451'],
+    [460, '2b-460'],
+  ])('revision %i', (revision, expected) => {
+    const found = positionAt(history(RESTARTED, '2b-460'), revision);
+    expect(found).toEqual(at(expected));
+    expect(formatPosition(found!)).toBe(formatPosition(at(expected)));
+  });
+
+  it('names nothing beyond the end, nor before the beginning of a folded table', () => {
+    expect(positionAt(history(RESTARTED, '2b-460'), 461)).toBeUndefined();
+    expect(positionAt(history(['2b after 1a-450'], '2b-460'), 450)).toBeUndefined();
+  });
+});

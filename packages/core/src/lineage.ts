@@ -1,0 +1,85 @@
+import { ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+
+/** An epoch as far as precedence goes. */
+export interface EpochName {
+  readonly number: number;
+  readonly id: string;
+}
+
+/**
+ * A history as far as comparing needs it: which epochs it went through, and where it ends.
+ *
+ * Within one history revisions are dense, so that a revision alone names a position. Across histories only `covers` and `forkOf`
+ * compare: 1-500 does not hold 2-452 if epoch 2 began on 1-450.
+ */
+export interface Lineage {
+  /** 32 hex digits; null before the first commit. */
+  readonly stream: string | null;
+  /**
+   * The table of epochs, oldest first. An entry's positions lie after its base, up to the next entry's base; several entries may share
+   * a number, never a number and an id. It may be ahead of `last`: then the entries that begin at or after `last` count for nothing.
+   */
+  readonly epochs: readonly Epoch[];
+  /** The last position of this history. */
+  readonly last: ExactPosition;
+}
+
+/** What the functions here look at: who asks has made sure that the streams are the same. */
+type Compared = Pick<Lineage, 'epochs' | 'last'>;
+
+/**
+ * Whether a history went through a position. Every history covers ORIGIN.
+ *
+ * `last` may also be another site's word for what it holds of the history that `epochs` tells of: in an epoch that the table does not
+ * have it holds nothing of it, and beyond the end of an epoch it holds the history up to that end.
+ */
+export function covers(history: Compared, position: ExactPosition): boolean {
+  if (samePosition(position, ORIGIN)) return true;
+  const at = indexOf(history.epochs, position);
+  if (at < 0 || at > indexOf(history.epochs, history.last)) return false;
+  return position.revision > history.epochs[at]!.base.revision && position.revision <= endOf(history, at);
+}
+
+/** The last position that two histories of one stream have in common: the lower end of the last epoch that both went through. */
+export function forkOf(a: Compared, b: Compared): ExactPosition {
+  const bLast = indexOf(b.epochs, b.last);
+  for (let aAt = indexOf(a.epochs, a.last); aAt >= 0; aAt--) {
+    const { number, id } = a.epochs[aAt]!;
+    const bAt = b.epochs.findIndex(entry => entry.number === number && entry.id === id);
+    if (bAt < 0 || bAt > bLast) continue;
+    return { epoch: number, epochId: id, revision: Math.min(endOf(a, aAt), endOf(b, bAt)) };
+  }
+  return ORIGIN;
+}
+
+/** The exact position that a revision names in a history; undefined beyond its end, and where its table does not reach back. */
+export function positionAt({ epochs, last }: Compared, revision: number): ExactPosition | undefined {
+  if (revision === ORIGIN.revision) return ORIGIN;
+  if (revision > last.revision) return undefined;
+  const entry = epochs.findLast(({ base }) => base.revision < revision);
+  return entry === undefined ? undefined : { epoch: entry.number, epochId: entry.id, revision };
+}
+
+/** The higher (number, id) wins. */
+export function compareEpochs(a: EpochName, b: EpochName): number {
+  if (a.number !== b.number) return a.number - b.number;
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
+
+/** The highest epoch that a site knows. */
+export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition): EpochName {
+  const names: EpochName[] = [{ number: position.epoch, id: position.epochId }, ...epochs];
+  return names.reduce((highest, name) => (compareEpochs(name, highest) > 0 ? name : highest));
+}
+
+/** Where a table has the epoch of a position: the entry that it lies in, or -1. */
+function indexOf(epochs: readonly Epoch[], { epoch, epochId }: ExactPosition): number {
+  return epochs.findIndex(entry => entry.number === epoch && entry.id === epochId);
+}
+
+/** The last revision that a history has in the epoch at `at` of its table. */
+function endOf({ epochs, last }: Compared, at: number): number {
+  const next = epochs[at + 1];
+  return next === undefined ? last.revision : Math.min(next.base.revision, last.revision);
+}

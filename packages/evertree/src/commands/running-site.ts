@@ -4,7 +4,7 @@ import type { Producer } from '@evertree/producer';
 import { isLoopback } from '../configuration/configuration.ts';
 import type { ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
 import { type Problem, configurationError } from '../configuration/problem.ts';
-import { optional } from '../configuration/resolution.ts';
+import { optional } from '../optional.ts';
 import { startHttp } from '../http/server.ts';
 import { openConsumer } from '../site/consumer.ts';
 import { openProducer } from '../site/producer.ts';

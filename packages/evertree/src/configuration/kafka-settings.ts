@@ -1,6 +1,6 @@
 import type { KafkaLimits, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { KafkaSection } from './kafka-section.ts';
-import { optional } from './resolution.ts';
+import { optional } from '../optional.ts';
 
 // What Java's properties of sending and reading mean here; each that means nothing is told.
 

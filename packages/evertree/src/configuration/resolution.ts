@@ -1,5 +1,6 @@
 import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
+import { optional } from '../optional.ts';
 import {
   type Acknowledgement,
   type Connection,
@@ -142,9 +143,4 @@ export function resolveSite(
     },
     notes: [],
   };
-}
-
-/** `{ [name]: value }`, or nothing when there is no value: exact optional properties are never undefined. */
-export function optional<K extends string, T>(name: K, value: T | undefined): { [P in K]?: T } {
-  return value === undefined ? {} : ({ [name]: value } as { [P in K]?: T });
 }

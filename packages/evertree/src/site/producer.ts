@@ -1,6 +1,6 @@
 import type { Store } from '@evertree/core';
 import { Producer } from '@evertree/producer';
-import { optional } from '../configuration/resolution.ts';
+import { optional } from '../optional.ts';
 import type { PrimaryConfiguration } from '../configuration/configuration.ts';
 import { type ConfigurationSource, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { VERSION } from '../version.ts';

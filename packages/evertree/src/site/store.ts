@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EvertreeError, type Reporter, type Role, Store, isEvertreeError } from '@evertree/core';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
-import { messageOf } from '../configuration/document.ts';
-import { optional } from '../configuration/resolution.ts';
+import { optional } from '../optional.ts';
 import { nodeClock, nodeRandom } from './host.ts';
 import { type JournalSettings, type StoreSettings, remember } from './settings.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
@@ -70,22 +69,6 @@ async function openDirectory<T>(data: string, open: () => Promise<T>): Promise<T
         `Start it as the ${String(expected)} it is, or name another directory`;
       throw new EvertreeError('WRONG_ROLE', message, error.details, error);
     }
-    if (isEvertreeError(error)) throw error;
-    const remedy = REMEDIES[(error as NodeJS.ErrnoException).code ?? ''] ?? 'look at the disk it is on';
-    throw new EvertreeError(
-      'STORAGE_FAILED',
-      `the directory ${data} can't be used: ${messageOf(error)}; ${remedy}`,
-      { directory: data },
-      error,
-    );
+    throw error;
   }
 }
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  EACCES: 'give this user the right to write there, or name another directory',
-  EPERM: 'give this user the right to write there, or name another directory',
-  EROFS: 'it is on a read-only file system; name another directory',
-  ENOTDIR: 'a part of it is a file; name another directory',
-  EEXIST: 'it is a file; name another directory',
-  ENOSPC: 'the disk is full; make room',
-};

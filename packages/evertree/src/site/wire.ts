@@ -6,7 +6,7 @@ import type {
   NettyProducerConfiguration,
   PrimaryConfiguration,
 } from '../configuration/configuration.ts';
-import { optional } from '../configuration/resolution.ts';
+import { optional } from '../optional.ts';
 
 // The one place that knows which configuration asks for which wire.
 

@@ -161,11 +161,11 @@ describe('format version 1', () => {
       identity: { site: 'a' },
       options: { sync: 'dsync', segmentBytes: 300 },
     });
-    journal.append(frames[0]!, Buffer.from('note'));
-    await journal.flush();
-    journal.append(frames[1]!);
-    await journal.flush();
-    const writer = await journal.createSnapshot({
+    journal.log.append(frames[0]!, Buffer.from('note'));
+    await journal.log.flush();
+    journal.log.append(frames[1]!);
+    await journal.log.flush();
+    const writer = await journal.snapshots.create({
       stream: STREAM,
       position: second,
       digest: '1112131415161718',
@@ -176,8 +176,8 @@ describe('format version 1', () => {
     await writer.write(Buffer.from('tre'));
     await writer.write(Buffer.from('e'));
     await writer.commit();
-    journal.append(frames[2]!);
-    journal.setPeer('b', first);
+    journal.log.append(frames[2]!);
+    journal.leases.hold('peer', 'b', first);
     await journal.close();
   });
 

@@ -62,21 +62,26 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     describe('order', () => {
       test('a new journal begins and ends at the origin, and holds nothing', async () => {
         const { journal } = await prepare();
-        expect([journal.base, journal.last, journal.stable]).toEqual([ORIGIN, ORIGIN, ORIGIN]);
-        expect([journal.pendingBytes, journal.state, journal.failure, journal.durable]).toEqual([0, 'open', undefined, supports.durable]);
+        expect([journal.log.base, journal.log.last, journal.log.stable]).toEqual([ORIGIN, ORIGIN, ORIGIN]);
+        expect([journal.log.pendingBytes, journal.log.state, journal.log.failure, journal.log.durable]).toEqual([
+          0,
+          'open',
+          undefined,
+          supports.durable,
+        ]);
         expect(await readAll(journal, ORIGIN)).toEqual([]);
-        expect(await journal.newestSnapshot()).toBe(undefined);
+        expect(await journal.snapshots.newest()).toBe(undefined);
       });
 
       test('takes frames that follow, across epochs', async () => {
         const { journal, chain } = await prepare();
         for (let index = 0; index < 10; index++) {
-          journal.append(chain.next({ beginsEpoch: index % 4 === 0, count: 1 + (index % 3) }));
-          expect(journal.last).toEqual(chain.position);
+          journal.log.append(chain.next({ beginsEpoch: index % 4 === 0, count: 1 + (index % 3) }));
+          expect(journal.log.last).toEqual(chain.position);
         }
-        await journal.flush();
-        expect(journal.stable).toEqual(chain.position);
-        expect(journal.base).toEqual(ORIGIN);
+        await journal.log.flush();
+        expect(journal.log.stable).toEqual(chain.position);
+        expect(journal.log.base).toEqual(ORIGIN);
       });
 
       const strangers: [string, (chain: FrameChain) => Frame][] = [
@@ -88,24 +93,24 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       ];
       test.each(strangers)('refuses a frame that does not follow: %s', async (_, stranger) => {
         const { journal, chain } = await filled(3);
-        const { last } = journal;
+        const { last } = journal.log;
         const frame = stranger(chain);
-        const error = await thrown(() => journal.append(frame));
+        const error = await thrown(() => journal.log.append(frame));
         expect(error).toMatchObject({ code: 'HISTORY_MISMATCH', details: { expected: last, found: frame.header.base } });
-        expect([journal.last, journal.pendingBytes]).toEqual([last, 0]);
+        expect([journal.log.last, journal.log.pendingBytes]).toEqual([last, 0]);
       });
 
       test('refuses a frame of another stream', async () => {
         const { journal, chain } = await filled(1);
         const other = new FrameChain('77'.repeat(16), chain.position);
         other.epochs.push(...chain.epochs);
-        expect(await thrown(() => journal.append(other.next()))).toMatchObject({ code: 'STREAM_MISMATCH' });
+        expect(await thrown(() => journal.log.append(other.next()))).toMatchObject({ code: 'STREAM_MISMATCH' });
       });
 
       test('refuses a trailer above the limit', async () => {
         const { journal, chain } = await prepare();
-        expect(await thrown(() => journal.append(chain.next(), Buffer.alloc(64 * 1024 + 1)))).toMatchObject({ code: 'TOO_LARGE' });
-        expect(journal.last).toEqual(ORIGIN);
+        expect(await thrown(() => journal.log.append(chain.next(), Buffer.alloc(64 * 1024 + 1)))).toMatchObject({ code: 'TOO_LARGE' });
+        expect(journal.log.last).toEqual(ORIGIN);
       });
     });
 
@@ -113,11 +118,11 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('flush resolves when all that was appended is stable, and progress is told', async () => {
         const { journal, chain } = await prepare();
         const told: ExactPosition[] = [];
-        using _ = journal.onProgress(() => void told.push(journal.stable));
-        for (let index = 0; index < 20; index++) journal.append(chain.next());
-        await journal.flush();
-        expect(journal.stable).toEqual(chain.position);
-        expect(journal.pendingBytes).toBe(0);
+        using _ = journal.log.onProgress(() => void told.push(journal.log.stable));
+        for (let index = 0; index < 20; index++) journal.log.append(chain.next());
+        await journal.log.flush();
+        expect(journal.log.stable).toEqual(chain.position);
+        expect(journal.log.pendingBytes).toBe(0);
         await until(journal, () => told.at(-1)?.revision === chain.position.revision);
         expect(told.map(position => position.revision)).toEqual(told.map(position => position.revision).toSorted((a, b) => a - b));
       });
@@ -125,24 +130,24 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('stable moves over whole frames only', async () => {
         const { journal, chain } = await prepare();
         const ends = new Set<number>();
-        using _ = journal.onProgress(() => expect(ends).toContain(journal.stable.revision));
+        using _ = journal.log.onProgress(() => expect(ends).toContain(journal.log.stable.revision));
         for (let index = 0; index < 30; index++) {
           const frame = chain.next({ count: 5, bytes: 500 });
           ends.add(frame.header.last.revision);
-          journal.append(frame);
-          if (index % 7 === 0) await journal.flush();
+          journal.log.append(frame);
+          if (index % 7 === 0) await journal.log.flush();
         }
-        await journal.flush();
+        await journal.log.flush();
       });
 
       test('flushSync makes everything stable before it returns, in the middle of asynchronous writes too', async () => {
         const { journal, chain } = await prepare();
         for (let round = 0; round < 5; round++) {
-          for (let index = 0; index < 10; index++) journal.append(chain.next({ bytes: 700 }));
-          journal.flushSync();
-          expect([journal.stable, journal.pendingBytes]).toEqual([chain.position, 0]);
-          journal.append(chain.next());
-          await journal.flush();
+          for (let index = 0; index < 10; index++) journal.log.append(chain.next({ bytes: 700 }));
+          journal.log.flushSync();
+          expect([journal.log.stable, journal.log.pendingBytes]).toEqual([chain.position, 0]);
+          journal.log.append(chain.next());
+          await journal.log.flush();
         }
         expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
@@ -150,16 +155,16 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('listeners are told in the order in which they came, until they end; one that throws stops nobody', async () => {
         const { journal, chain } = await prepare();
         const told: string[] = [];
-        using first = journal.onProgress(() => void told.push('first'));
-        using second = journal.onProgress(() => {
+        using first = journal.log.onProgress(() => void told.push('first'));
+        using second = journal.log.onProgress(() => {
           throw new Error('a listener that throws');
         });
         expect([first, second]).toHaveLength(2);
-        const third = journal.onProgress(() => void told.push('third'));
-        journal.append(chain.next());
+        const third = journal.log.onProgress(() => void told.push('third'));
+        journal.log.append(chain.next());
         await until(journal, () => told.length >= 2);
         third[Symbol.dispose]();
-        journal.append(chain.next());
+        journal.log.append(chain.next());
         await until(journal, () => told.length >= 3);
         expect(told).toEqual(['first', 'third', 'first']);
       });
@@ -169,8 +174,8 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('gives the bytes that were appended, with their trailers, from any position', async () => {
         const { journal, chain } = await prepare();
         const trailers = Array.from({ length: 60 }, (_, index) => (index % 3 === 0 ? Buffer.from(`note ${index}`) : undefined));
-        for (const trailer of trailers) journal.append(chain.next({ bytes: 10 + ((trailers.indexOf(trailer) * 37) % 900) }), trailer);
-        await journal.flush();
+        for (const trailer of trailers) journal.log.append(chain.next({ bytes: 10 + ((trailers.indexOf(trailer) * 37) % 900) }), trailer);
+        await journal.log.flush();
         const all = expectedFrames(chain.frames).map((frame, index) => ({ ...frame, trailer: trailers[index]?.toString('latin1') }));
         for (const from of [0, 1, 17, 42, 59, 60]) {
           const position = from === 0 ? ORIGIN : chain.frames[from - 1]!.header.last;
@@ -180,14 +185,14 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
 
       test('follows what becomes stable while it reads', async () => {
         const { journal, chain } = await filled(5);
-        await using reader = closing(journal.read(ORIGIN));
+        await using reader = closing(journal.log.read(ORIGIN));
         const seen: number[] = [];
         for (let round = 0; round < 4; round++) {
           for (let stored = await reader.next(); stored !== undefined; stored = await reader.next())
             seen.push(stored.frame.header.last.revision);
           expect(await reader.next()).toBe(undefined);
-          for (let index = 0; index < 12; index++) journal.append(chain.next({ bytes: 400 }));
-          await journal.flush();
+          for (let index = 0; index < 12; index++) journal.log.append(chain.next({ bytes: 400 }));
+          await journal.log.flush();
         }
         expect(seen).toEqual(chain.frames.slice(0, seen.length).map(frame => frame.header.last.revision));
         expect(seen.length).toBe(5 + 3 * 12);
@@ -195,18 +200,18 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
 
       test('a reader may wait behind what is appended and not stable yet', async () => {
         const { journal, chain } = await filled(3);
-        journal.append(chain.next());
-        await using reader = closing(journal.read(journal.last));
+        journal.log.append(chain.next());
+        await using reader = closing(journal.log.read(journal.log.last));
         const after = chain.next();
-        journal.append(after);
-        await journal.flush();
+        journal.log.append(after);
+        await journal.log.flush();
         expect((await reader.next())?.frame.header).toEqual(after.header);
       });
 
       test('refuses a position that is not in this history', async () => {
         const { journal, chain } = await prepare();
-        for (let index = 0; index < 30; index++) journal.append(chain.next({ count: 3, bytes: 300 }));
-        await journal.flush();
+        for (let index = 0; index < 30; index++) journal.log.append(chain.next({ count: 3, bytes: 300 }));
+        await journal.log.flush();
         const { epoch, epochId, revision } = chain.position;
         const strange = [
           { epoch, epochId, revision: 3 },
@@ -218,7 +223,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         ];
         for (const position of strange) {
           const error = await thrown(async () => {
-            await using reader = closing(journal.read(position));
+            await using reader = closing(journal.log.read(position));
             await reader.next();
           });
           expect(error, JSON.stringify(position)).toMatchObject({ code: 'HISTORY_MISMATCH' });
@@ -227,29 +232,29 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
 
       test('find gives the header of the frame that ends there', async () => {
         const { journal, chain } = await prepare();
-        for (let index = 0; index < 40; index++) journal.append(chain.next({ count: 2, bytes: 300, beginsEpoch: index % 9 === 0 }));
-        await journal.flush();
-        for (const frame of chain.frames) expect(await journal.find(frame.header.last)).toEqual(frame.header);
+        for (let index = 0; index < 40; index++) journal.log.append(chain.next({ count: 2, bytes: 300, beginsEpoch: index % 9 === 0 }));
+        await journal.log.flush();
+        for (const frame of chain.frames) expect(await journal.log.find(frame.header.last)).toEqual(frame.header);
         const { epoch, epochId, revision } = chain.position;
-        expect(await journal.find({ epoch, epochId, revision: revision - 1 })).toBe(undefined);
-        expect(await journal.find({ epoch, epochId: 'ee'.repeat(8), revision })).toBe(undefined);
-        expect(await journal.find({ epoch, epochId, revision: revision + 1 })).toBe(undefined);
-        expect(await journal.find(ORIGIN)).toBe(undefined);
+        expect(await journal.log.find({ epoch, epochId, revision: revision - 1 })).toBe(undefined);
+        expect(await journal.log.find({ epoch, epochId: 'ee'.repeat(8), revision })).toBe(undefined);
+        expect(await journal.log.find({ epoch, epochId, revision: revision + 1 })).toBe(undefined);
+        expect(await journal.log.find(ORIGIN)).toBe(undefined);
       });
 
       test('a frame that is not stable is not seen', async () => {
         const { journal, chain } = await prepare();
-        if (!journal.durable) return;
-        journal.append(chain.next());
-        expect(await journal.find(chain.position)).toBe(undefined);
-        await using reader = closing(journal.read(ORIGIN));
+        if (!journal.log.durable) return;
+        journal.log.append(chain.next());
+        expect(await journal.log.find(chain.position)).toBe(undefined);
+        await using reader = closing(journal.log.read(ORIGIN));
         expect(await reader.next()).toBe(undefined);
       });
 
       test('large frames', async () => {
         const { journal, chain } = await prepare();
-        for (const bytes of [1, 5_000_000, 100, 1_200_000, 1]) journal.append(chain.next({ bytes }));
-        await journal.flush();
+        for (const bytes of [1, 5_000_000, 100, 1_200_000, 1]) journal.log.append(chain.next({ bytes }));
+        await journal.log.flush();
         expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
     });
@@ -257,40 +262,40 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     describe('a snapshot that begins a new history', () => {
       test('moves base, last and stable, and what was before is compacted', async () => {
         const { journal, chain } = await filled(30);
-        const old = closing(journal.read(ORIGIN));
+        const old = closing(journal.log.read(ORIGIN));
         await old.next();
         const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 1000 });
-        const writer = await journal.createSnapshot(other.snapshotHeader(), { replace: true });
+        const writer = await journal.snapshots.create(other.snapshotHeader(), { replace: true });
         await writer.write(Buffer.from('the tree'));
-        expect(journal.last).toEqual(chain.position);
+        expect(journal.log.last).toEqual(chain.position);
         await writer.commit();
-        expect([journal.base, journal.last, journal.stable]).toEqual([other.position, other.position, other.position]);
-        expect(await thrown(() => journal.read(chain.position))).toMatchObject({ code: 'COMPACTED' });
+        expect([journal.log.base, journal.log.last, journal.log.stable]).toEqual([other.position, other.position, other.position]);
+        expect(await thrown(() => journal.log.read(chain.position))).toMatchObject({ code: 'COMPACTED' });
         expect(await thrown(() => old.next())).toMatchObject({ code: 'COMPACTED' });
-        expect(await thrown(() => journal.append(chain.next()))).toMatchObject({ code: 'HISTORY_MISMATCH' });
+        expect(await thrown(() => journal.log.append(chain.next()))).toMatchObject({ code: 'HISTORY_MISMATCH' });
         other.epochs.push({ number: 7, id: '07'.repeat(8), site: 'b', base: ORIGIN, reason: 'start', time: 0 });
-        for (let index = 0; index < 20; index++) journal.append(other.next({ bytes: 700 }));
-        await journal.flush();
-        expect(await readAll(journal, journal.base)).toEqual(expectedFrames(other.frames));
+        for (let index = 0; index < 20; index++) journal.log.append(other.next({ bytes: 700 }));
+        await journal.log.flush();
+        expect(await readAll(journal, journal.log.base)).toEqual(expectedFrames(other.frames));
         await old[Symbol.asyncDispose]();
       });
 
       test('may lie before what it takes the place of', async () => {
         const { journal, chain } = await filled(30);
         const position = chain.frames[4]!.header.last;
-        const writer = await journal.createSnapshot(chain.snapshotHeader(position), { replace: true });
+        const writer = await journal.snapshots.create(chain.snapshotHeader(position), { replace: true });
         await writer.commit();
-        expect([journal.base, journal.last, journal.stable]).toEqual([position, position, position]);
+        expect([journal.log.base, journal.log.last, journal.log.stable]).toEqual([position, position, position]);
       });
 
       test('aborted, changes nothing', async () => {
         const { journal, chain } = await filled(3);
-        const writer = await journal.createSnapshot(chain.snapshotHeader({ epoch: 9, epochId: '09'.repeat(8), revision: 9 }), {
+        const writer = await journal.snapshots.create(chain.snapshotHeader({ epoch: 9, epochId: '09'.repeat(8), revision: 9 }), {
           replace: true,
         });
         await writer.write(Buffer.from('x'));
         await writer.abort();
-        expect([journal.base, journal.last]).toEqual([ORIGIN, chain.position]);
+        expect([journal.log.base, journal.log.last]).toEqual([ORIGIN, chain.position]);
         expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
     });
@@ -301,48 +306,48 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         undo.push(place);
         const journal = await place.open({ site: 'b', role: 'secondary' });
         undo.push(journal);
-        expect(journal.identity).toEqual({ site: 'b', role: 'secondary' });
-        await journal.setRole('primary');
-        expect(journal.identity).toEqual({ site: 'b', role: 'primary' });
+        expect(identityOf(journal)).toEqual({ site: 'b', role: 'secondary' });
+        await journal.identity.setRole('primary');
+        expect(identityOf(journal)).toEqual({ site: 'b', role: 'primary' });
       });
 
       test('one that is given none draws a name, and is a primary', async () => {
         const { journal } = await prepare();
-        expect(journal.identity).toEqual({ site: expect.stringMatching(/^site-[0-9a-f]{8}$/), role: 'primary' });
+        expect(identityOf(journal)).toEqual({ site: expect.stringMatching(/^site-[0-9a-f]{8}$/), role: 'primary' });
       });
 
       test('peers are listed until they are forgotten', async () => {
         const { journal, chain } = await filled(2);
-        journal.setPeer('b', ORIGIN);
-        journal.setPeer('c', ORIGIN);
-        journal.setPeer('b', chain.position);
-        expect([...journal.peers]).toEqual([
-          ['b', chain.position],
-          ['c', ORIGIN],
+        journal.leases.hold('peer', 'b', ORIGIN);
+        journal.leases.hold('peer', 'c', ORIGIN);
+        journal.leases.hold('peer', 'b', chain.position);
+        expect([...journal.leases.of('peer')]).toEqual([
+          ['b', { position: chain.position }],
+          ['c', { position: ORIGIN }],
         ]);
-        expect([journal.forgetPeer('c'), journal.forgetPeer('c')]).toEqual([true, false]);
-        expect([...journal.peers.keys()]).toEqual(['b']);
+        expect([journal.leases.release('peer', 'c'), journal.leases.release('peer', 'c')]).toEqual([true, false]);
+        expect([...journal.leases.of('peer').keys()]).toEqual(['b']);
       });
     });
 
     describe('closed', () => {
       test('takes and gives nothing; closing again does nothing', async () => {
         const { journal, chain } = await filled(2);
-        const reader = journal.read(ORIGIN);
+        const reader = journal.log.read(ORIGIN);
         await journal.close();
         await journal.close();
-        expect(journal.state).toBe('closed');
+        expect(journal.log.state).toBe('closed');
         const attempts: (() => unknown)[] = [
-          () => journal.append(chain.next()),
-          () => journal.flush(),
-          () => journal.flushSync(),
-          () => journal.read(ORIGIN),
+          () => journal.log.append(chain.next()),
+          () => journal.log.flush(),
+          () => journal.log.flushSync(),
+          () => journal.log.read(ORIGIN),
           () => reader.next(),
-          () => journal.find(chain.position),
-          () => journal.newestSnapshot(),
-          () => journal.createSnapshot(chain.snapshotHeader()),
-          () => journal.setRole('secondary'),
-          () => journal.retain(),
+          () => journal.log.find(chain.position),
+          () => journal.snapshots.newest(),
+          () => journal.snapshots.create(chain.snapshotHeader()),
+          () => journal.identity.setRole('secondary'),
+          () => journal.retention.apply(),
         ];
         for (const attempt of attempts) expect(await thrown(attempt)).toMatchObject({ code: 'CLOSED' });
         await reader.close();
@@ -350,9 +355,9 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
 
       test('what was appended before is stable', async () => {
         const { journal, chain } = await prepare();
-        for (let index = 0; index < 20; index++) journal.append(chain.next({ bytes: 1000 }));
+        for (let index = 0; index < 20; index++) journal.log.append(chain.next({ bytes: 1000 }));
         await journal.close();
-        expect(journal.stable).toEqual(chain.position);
+        expect(journal.log.stable).toEqual(chain.position);
       });
     });
 
@@ -360,13 +365,13 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('the base moves up, and readers behind it are told', async () => {
         const { journal, chain } = await prepare();
         const bytes = Math.ceil((supports.ringBytes ?? 0) / 10);
-        for (let index = 0; index < 5; index++) journal.append(chain.next({ bytes }));
-        await using slow = closing(journal.read(ORIGIN));
+        for (let index = 0; index < 5; index++) journal.log.append(chain.next({ bytes }));
+        await using slow = closing(journal.log.read(ORIGIN));
         await slow.next();
-        for (let index = 0; index < 20; index++) journal.append(chain.next({ bytes }));
-        expect(journal.base.revision).toBeGreaterThan(10);
-        expect(await thrown(() => slow.next())).toMatchObject({ code: 'COMPACTED', details: { base: journal.base } });
-        expect(await readAll(journal, journal.base)).toEqual(expectedFrames(chain.frames.slice(journal.base.revision)));
+        for (let index = 0; index < 20; index++) journal.log.append(chain.next({ bytes }));
+        expect(journal.log.base.revision).toBeGreaterThan(10);
+        expect(await thrown(() => slow.next())).toMatchObject({ code: 'COMPACTED', details: { base: journal.log.base } });
+        expect(await readAll(journal, journal.log.base)).toEqual(expectedFrames(chain.frames.slice(journal.log.base.revision)));
       });
     });
 
@@ -374,38 +379,38 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('the newest is given back as it was written', async () => {
         const { journal, chain } = await filled(5);
         await save(journal, chain, ['one', 'two', 'three'.repeat(1000)]);
-        const stored = await journal.newestSnapshot();
+        const stored = await journal.snapshots.newest();
         expect(stored?.header).toEqual(chain.snapshotHeader());
         expect(await chunksOf(stored)).toEqual(['one', 'two', 'three'.repeat(1000)]);
         expect(stored?.bytes).toBeGreaterThan(5000);
-        for (let index = 0; index < 5; index++) journal.append(chain.next());
+        for (let index = 0; index < 5; index++) journal.log.append(chain.next());
         await save(journal, chain, []);
-        expect((await journal.newestSnapshot())?.header.position).toEqual(chain.position);
+        expect((await journal.snapshots.newest())?.header.position).toEqual(chain.position);
       });
 
       test('one of a position that is not stable yet waits until it is', async () => {
         const { journal, chain } = await filled(2);
-        journal.append(chain.next());
-        const writer = await journal.createSnapshot(chain.snapshotHeader());
+        journal.log.append(chain.next());
+        const writer = await journal.snapshots.create(chain.snapshotHeader());
         await writer.commit();
-        expect(journal.stable).toEqual(chain.position);
+        expect(journal.log.stable).toEqual(chain.position);
       });
 
       test('neither seen nor left over when it is aborted', async () => {
         const { journal, chain } = await filled(2);
-        const before = journal.storedBytes;
-        const writer = await journal.createSnapshot(chain.snapshotHeader());
+        const before = journal.retention.storedBytes;
+        const writer = await journal.snapshots.create(chain.snapshotHeader());
         await writer.write(Buffer.from('never'));
         await writer.abort();
-        expect(await journal.newestSnapshot()).toBe(undefined);
-        expect(journal.storedBytes).toBe(before);
+        expect(await journal.snapshots.newest()).toBe(undefined);
+        expect(journal.retention.storedBytes).toBe(before);
         expect(await thrown(() => writer.write(Buffer.from('x')))).toMatchObject({ code: 'CLOSED' });
       });
 
       test('one of a position that is not in this history is refused', async () => {
         const { journal, chain } = await prepare();
-        for (let index = 0; index < 5; index++) journal.append(chain.next({ count: 4 }));
-        await journal.flush();
+        for (let index = 0; index < 5; index++) journal.log.append(chain.next({ count: 4 }));
+        await journal.log.flush();
         const { epoch, epochId, revision } = chain.position;
         for (const position of [
           { epoch, epochId, revision: revision + 1 },
@@ -413,22 +418,22 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
           { epoch, epochId: 'ee'.repeat(8), revision },
         ]) {
           const error = await thrown(async () => {
-            const writer = await journal.createSnapshot(chain.snapshotHeader(position));
+            const writer = await journal.snapshots.create(chain.snapshotHeader(position));
             await writer.commit();
           });
           expect(error).toMatchObject({ code: 'HISTORY_MISMATCH' });
         }
-        expect(await journal.newestSnapshot()).toBe(undefined);
+        expect(await journal.snapshots.newest()).toBe(undefined);
       });
 
       test('one that is committed after closing is refused, and leaves nothing', async () => {
         const { journal, chain, open } = await filled(3);
-        const writer = await journal.createSnapshot(chain.snapshotHeader());
+        const writer = await journal.snapshots.create(chain.snapshotHeader());
         await writer.write(Buffer.from('too late'));
         await journal.close();
         expect(await thrown(() => writer.commit())).toMatchObject({ code: 'CLOSED' });
         const again = await open();
-        expect(await again.newestSnapshot()).toBe(undefined);
+        expect(await again.snapshots.newest()).toBe(undefined);
       });
 
       test('retention drops what lies before the newest one that every listed peer has reached', async () => {
@@ -437,22 +442,22 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         const middle = chain.position;
         await fill(journal, chain, 200, 300);
         await save(journal, chain, ['second']);
-        journal.setPeer('b', middle);
-        await journal.retain();
-        expect(journal.base.revision).toBeLessThanOrEqual(middle.revision);
-        expect(journal.base.revision).toBeGreaterThan(middle.revision - 40);
+        journal.leases.hold('peer', 'b', middle);
+        await journal.retention.apply();
+        expect(journal.log.base.revision).toBeLessThanOrEqual(middle.revision);
+        expect(journal.log.base.revision).toBeGreaterThan(middle.revision - 40);
         expect(await readAll(journal, middle)).toEqual(expectedFrames(chain.frames.slice(middle.revision)));
-        const reader = closing(journal.read(journal.base));
+        const reader = closing(journal.log.read(journal.log.base));
         await reader.next();
-        journal.setPeer('b', chain.position);
-        await journal.retain();
-        expect(journal.base.revision).toBeGreaterThan(middle.revision);
+        journal.leases.hold('peer', 'b', chain.position);
+        await journal.retention.apply();
+        expect(journal.log.base.revision).toBeGreaterThan(middle.revision);
         expect(await thrown(() => reader.next())).toMatchObject({ code: 'COMPACTED' });
-        expect(await thrown(() => journal.read(middle))).toMatchObject({
+        expect(await thrown(() => journal.log.read(middle))).toMatchObject({
           code: 'COMPACTED',
-          details: { base: journal.base, position: middle },
+          details: { base: journal.log.base, position: middle },
         });
-        expect((await journal.newestSnapshot())?.header.position).toEqual(chain.position);
+        expect((await journal.snapshots.newest())?.header.position).toEqual(chain.position);
         await reader[Symbol.asyncDispose]();
       });
     });
@@ -460,36 +465,36 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     describe.runIf(supports.durable)('opened again', () => {
       test('gives every frame, snapshot and peer, and who it is', async () => {
         const { place, chain, journal } = await filled(50);
-        await journal.setRole('secondary');
+        await journal.identity.setRole('secondary');
         await save(journal, chain, ['the tree']);
-        for (let index = 0; index < 10; index++) journal.append(chain.next({ bytes: 900 }), Buffer.from('note'));
-        journal.setPeer('b', chain.frames[3]!.header.last);
+        for (let index = 0; index < 10; index++) journal.log.append(chain.next({ bytes: 900 }), Buffer.from('note'));
+        journal.leases.hold('peer', 'b', chain.frames[3]!.header.last);
         await journal.close();
         const again = await place.open();
         undo.push(again);
-        expect(again.identity).toEqual({ site: journal.identity.site, role: 'secondary' });
-        expect([again.base, again.last, again.stable]).toEqual([ORIGIN, chain.position, chain.position]);
-        expect([...again.peers]).toEqual([['b', chain.frames[3]!.header.last]]);
-        expect(await chunksOf(await again.newestSnapshot())).toEqual(['the tree']);
+        expect(identityOf(again)).toEqual({ site: journal.identity.site, role: 'secondary' });
+        expect([again.log.base, again.log.last, again.log.stable]).toEqual([ORIGIN, chain.position, chain.position]);
+        expect([...again.leases.of('peer')]).toEqual([['b', { position: chain.frames[3]!.header.last }]]);
+        expect(await chunksOf(await again.snapshots.newest())).toEqual(['the tree']);
         const frames = await readAll(again, ORIGIN);
         expect(frames.map(frame => frame.bytes)).toEqual(chain.frames.map(frame => latin1(frame.bytes)));
         expect(frames.at(-1)?.trailer).toBe('note');
-        for (const frame of chain.frames) expect(await again.find(frame.header.last)).toEqual(frame.header);
+        for (const frame of chain.frames) expect(await again.log.find(frame.header.last)).toEqual(frame.header);
       });
 
       test('goes on where it ended, again and again', async () => {
         const { place, chain, journal } = await prepare();
         let open = journal;
         for (let round = 0; round < 6; round++) {
-          for (let index = 0; index < 9; index++) open.append(chain.next({ bytes: 500 }));
+          for (let index = 0; index < 9; index++) open.log.append(chain.next({ bytes: 500 }));
           if (round % 2 === 0) await open.close();
           else {
-            await open.flush();
+            await open.log.flush();
             await place.crash?.();
           }
           open = await place.open(undefined, { segmentBytes: 8 * 1024 });
           undo.push(open);
-          expect(open.last).toEqual(chain.position);
+          expect(open.log.last).toEqual(chain.position);
         }
         expect(await readAll(open, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
@@ -497,14 +502,14 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       test('a snapshot that took the place of the history stays its beginning', async () => {
         const { place, chain, journal } = await filled(20);
         const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 5 });
-        const writer = await journal.createSnapshot(other.snapshotHeader(), { replace: true });
+        const writer = await journal.snapshots.create(other.snapshotHeader(), { replace: true });
         await writer.write(Buffer.from('another tree'));
         await writer.commit();
         await place.crash?.();
         const again = await place.open();
         undo.push(again);
-        expect([again.base, again.last]).toEqual([other.position, other.position]);
-        expect(await chunksOf(await again.newestSnapshot())).toEqual(['another tree']);
+        expect([again.log.base, again.log.last]).toEqual([other.position, other.position]);
+        expect(await chunksOf(await again.snapshots.newest())).toEqual(['another tree']);
       });
 
       test('refuses another role and another name than those it was made with', async () => {
@@ -520,21 +525,21 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         await journal.close();
         const again = await place.open();
         undo.push(again);
-        expect(again.state).toBe('open');
+        expect(again.log.state).toBe('open');
       });
     });
 
     describe.runIf(supports.tearing)('its last write torn', () => {
       test.each([1, 100, 700, 2_500])('loses the frames that lost bytes (%i), and nothing else', async bytes => {
         const { place, chain, journal } = await filled(30, 500);
-        for (let index = 0; index < 10; index++) journal.append(chain.next({ bytes: 500 }));
-        await journal.flush();
+        for (let index = 0; index < 10; index++) journal.log.append(chain.next({ bytes: 500 }));
+        await journal.log.flush();
         await place.crash?.();
         await place.tear?.(bytes);
         const again = await place.open();
         undo.push(again);
         const lost = Math.ceil(bytes / (500 + 128 + 4 + 40));
-        expect(again.last).toEqual(chain.frames.at(-lost - 1)!.header.last);
+        expect(again.log.last).toEqual(chain.frames.at(-lost - 1)!.header.last);
         expect(await readAll(again, ORIGIN)).toEqual(expectedFrames(chain.frames.slice(0, -lost)));
       });
     });
@@ -545,7 +550,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
 async function until(journal: Journal, condition: () => boolean): Promise<void> {
   if (condition()) return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  using _ = journal.onProgress(() => {
+  using _ = journal.log.onProgress(() => {
     if (condition()) resolve();
   });
   await promise;
@@ -554,14 +559,14 @@ async function until(journal: Journal, condition: () => boolean): Promise<void> 
 /** Appends frames in groups of a few, so that they spread over segments. */
 export async function fill(journal: Journal, chain: FrameChain, frames: number, bytes: number): Promise<void> {
   for (let index = 0; index < frames; index++) {
-    journal.append(chain.next({ bytes }));
-    if (index % 5 === 4) await journal.flush();
+    journal.log.append(chain.next({ bytes }));
+    if (index % 5 === 4) await journal.log.flush();
   }
-  await journal.flush();
+  await journal.log.flush();
 }
 
 export async function readAll(journal: Journal, position: ExactPosition) {
-  await using reader = closing(journal.read(position));
+  await using reader = closing(journal.log.read(position));
   const frames: StoredFrame[] = [];
   for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored);
   return frames.map(stored => ({ bytes: latin1(stored.frame.bytes), trailer: stored.trailer && latin1(stored.trailer) }));
@@ -578,7 +583,7 @@ export async function chunksOf(stored: StoredSnapshot | undefined): Promise<stri
 }
 
 export async function save(journal: Journal, chain: FrameChain, chunks: readonly string[]): Promise<void> {
-  const writer = await journal.createSnapshot(chain.snapshotHeader());
+  const writer = await journal.snapshots.create(chain.snapshotHeader());
   for (const chunk of chunks) await writer.write(Buffer.from(chunk, 'latin1'));
   await writer.commit();
 }
@@ -606,4 +611,8 @@ function foreignEpoch(chain: FrameChain): FrameChain {
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+function identityOf({ identity }: Journal): Identity {
+  return { site: identity.site, role: identity.role };
 }

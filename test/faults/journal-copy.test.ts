@@ -33,9 +33,9 @@ async function work(seed: number): Promise<{ instants: Instant[]; disk: FaultDis
   await fill(journal, chain, 3, 100);
   await save(journal, chain, [`the tree at ${chain.position.revision}`]);
   for (let round = 0; round < 40; round++) {
-    for (let index = random.below(4); index >= 0; index--) journal.append(chain.next({ bytes: random.below(1_500) }));
+    for (let index = random.below(4); index >= 0; index--) journal.log.append(chain.next({ bytes: random.below(1_500) }));
     if (random.below(8) === 0) await save(journal, chain, [`the tree at ${chain.position.revision}`]);
-    if (random.below(6) === 0) journal.flushSync();
+    if (random.below(6) === 0) journal.log.flushSync();
     for (let turn = random.below(4); turn >= 0; turn--) {
       await new Promise(resolve => void setImmediate(resolve));
       look();
@@ -98,11 +98,11 @@ class CopyingTool {
 }
 
 async function expectPrefix(journal: DiskJournal, chain: FrameChain): Promise<void> {
-  const { base, last } = journal;
+  const { base, last } = journal.log;
   expect([ORIGIN, ...chain.frames.map(frame => frame.header.last)]).toContainEqual(last);
   const frames = chain.frames.filter(({ header }) => header.base.revision >= base.revision && header.last.revision <= last.revision);
   expect(await readAll(journal, base)).toEqual(expectedFrames(frames));
-  const newest = await journal.newestSnapshot();
+  const newest = await journal.snapshots.newest();
   if (newest === undefined) expect(base).toEqual(ORIGIN);
   else expect(await chunksOf(newest)).toEqual([`the tree at ${newest.header.position.revision}`]);
 }
@@ -120,12 +120,12 @@ describe('a copy that any tool made of a live directory, file by file', () => {
           const copy = new CopyingTool(instants, new Simulation(tool)).copy(disk);
           const journal = await open(copy);
           await expectPrefix(journal, chain);
-          const other = new FrameChain(chain.stream, journal.last);
+          const other = new FrameChain(chain.stream, journal.log.last);
           other.epochs.push(chain.epochs[0]!);
-          if (journal.last.revision > 0) await fill(journal, other, 10, 300);
+          if (journal.log.last.revision > 0) await fill(journal, other, 10, 300);
           await journal.close();
           const again = await open(copy);
-          expect([again.base, again.last]).toEqual([journal.base, journal.last]);
+          expect([again.log.base, again.log.last]).toEqual([journal.log.base, journal.log.last]);
           await again.close();
         }
       }),
@@ -142,9 +142,9 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     const reports: Report[] = [];
     const copy = disk.copy(withHole);
     const copied = await open(copy, reports);
-    expect(copied.last.revision).toBe(2);
+    expect(copied.log.last.revision).toBe(2);
     expect(reports).toMatchObject([{ event: 'tail-cut', level: 'warn' }, { event: 'directory-copied' }]);
-    chain.rewind(copied.last);
+    chain.rewind(copied.log.last);
     await fill(copied, chain, 9, 300);
     const damaged = copy.crash();
     damaged.overwrite(
@@ -162,7 +162,7 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     await fill(journal, chain, 40, 200);
     const [, sealed] = disk.files.filter(path => path.endsWith('.evj')).toSorted();
     const copied = await open(disk.copy((path, bytes) => (path === sealed ? withHole(path, bytes) : bytes)));
-    expect(copied.last.revision).toBe(Number(sealed!.slice(-20, -4)));
+    expect(copied.log.last.revision).toBe(Number(sealed!.slice(-20, -4)));
     await expectPrefix(copied, chain);
     await copied.close();
     await journal.close();
@@ -193,8 +193,8 @@ describe('a copy that any tool made of a live directory, file by file', () => {
 
 async function writeOn(journal: DiskJournal, chain: FrameChain, progress: { readonly copying: boolean }): Promise<void> {
   for (let round = 0; progress.copying; round++) {
-    for (let index = 0; index < 20; index++) journal.append(chain.next({ bytes: 100 + ((round * 31 + index * 7) % 900) }));
-    await journal.flush();
+    for (let index = 0; index < 20; index++) journal.log.append(chain.next({ bytes: 100 + ((round * 31 + index * 7) % 900) }));
+    await journal.log.flush();
     if (round % 25 === 24) await save(journal, chain, [`the tree at ${chain.position.revision}`]);
   }
 }

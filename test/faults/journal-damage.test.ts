@@ -31,14 +31,14 @@ async function diskWith(groups: readonly (readonly number[])[]): Promise<{ disk:
   const disk = new FaultDisk();
   const chain = new FrameChain();
   const { journal } = await open(disk);
-  journal.append(chain.next());
-  await journal.flush();
+  journal.log.append(chain.next());
+  await journal.log.flush();
   for (const group of groups) {
     // The first append of a turn goes out alone: the others wait behind it for one group.
     const release = disk.hold('write', /evj/);
-    for (const bytes of [0, ...group]) journal.append(chain.next({ bytes }), NOTE);
+    for (const bytes of [0, ...group]) journal.log.append(chain.next({ bytes }), NOTE);
     release();
-    await journal.flush();
+    await journal.log.flush();
   }
   return { disk: disk.crash(), chain };
 }
@@ -77,7 +77,7 @@ async function holed(snapshotAt: number | undefined) {
   const chain = new FrameChain();
   const { journal } = await open(disk, { segmentBytes: 4096 });
   for (let round = 0; round < 6; round++) {
-    if (round === 1) journal.setPeer('b', chain.frames[0]!.header.last);
+    if (round === 1) journal.leases.hold('peer', 'b', chain.frames[0]!.header.last);
     await fill(journal, chain, 10, 400);
     if (round === snapshotAt) await save(journal, chain, ['the tree']);
   }
@@ -121,7 +121,7 @@ describe('torn or damaged', () => {
       flip(disk, path, at);
       const { journal, reports } = await open(disk);
       const kept = starts.filter((_, index) => (starts[index + 1] ?? length) <= at).length;
-      expect(journal.last, `byte ${at}`).toEqual(chain.frames[kept - 1]!.header.last);
+      expect(journal.log.last, `byte ${at}`).toEqual(chain.frames[kept - 1]!.header.last);
       expect(await framesOf(journal)).toEqual(bytesOf(chain.frames.slice(0, kept)));
       const cut = reports.find(report => report.event === 'tail-cut');
       expect(cut?.details).toMatchObject({ file: path, offset: starts[kept], bytes: expect.any(Number) });
@@ -161,15 +161,15 @@ describe('torn or damaged', () => {
     const start = offsets(chain).at(-3)!;
     disk.overwrite(newestSegment(disk), bytes => bytes.fill(0, start, start + 700));
     const { journal, reports } = await open(disk);
-    expect(journal.last).toEqual(chain.frames.at(-4)!.header.last);
+    expect(journal.log.last).toEqual(chain.frames.at(-4)!.header.last);
     expect(reports.map(report => report.event)).toContain('tail-cut');
-    chain.rewind(journal.last);
-    journal.append(chain.next());
-    await journal.flush();
+    chain.rewind(journal.log.last);
+    journal.log.append(chain.next());
+    await journal.log.flush();
     expect(await framesOf(journal)).toEqual(bytesOf(chain.frames));
     // Nothing but what was synced survives: the cut was.
     const again = await open(disk.powerLoss(() => 0));
-    expect([again.journal.last, again.reports]).toEqual([chain.position, []]);
+    expect([again.journal.log.last, again.reports]).toEqual([chain.position, []]);
     await again.journal.close();
   });
 
@@ -193,7 +193,7 @@ describe('torn or damaged', () => {
   test.each(forgeries)('a value of the tree that looks like a later record is not taken for one: %s', async (_, forge) => {
     const { disk, chain } = await diskWith([[30]]);
     const { journal } = await open(disk);
-    const { last } = journal;
+    const { last } = journal.log;
     const start = offsets(chain).at(-1)! + RECORD_BYTES + 30 + NOTE.length;
     const bodyStart = start + 40 + 128;
     const record = disk.bytes(newestSegment(disk)).subarray(HEADER_BYTES, HEADER_BYTES + 40);
@@ -201,12 +201,12 @@ describe('torn or damaged', () => {
     forge(record, bodyStart);
     record.writeUInt32LE(crc32(record.subarray(0, 36)), 36);
     const position = { ...last, revision: last.revision + 1 };
-    journal.append(sealFrame({ ...chain.frames.at(-1)!.header, base: last, last: position, count: 1, bodyLength: 40 }, record));
-    await journal.flush();
+    journal.log.append(sealFrame({ ...chain.frames.at(-1)!.header, base: last, last: position, count: 1, bodyLength: 40 }, record));
+    await journal.log.flush();
     const crashed = disk.crash();
     flip(crashed, newestSegment(crashed), start);
     const again = await open(crashed);
-    expect(again.journal.last).toEqual(last);
+    expect(again.journal.log.last).toEqual(last);
     await again.journal.close();
   });
 
@@ -215,18 +215,18 @@ describe('torn or damaged', () => {
     const chain = new FrameChain();
     const { journal } = await open(disk, { segmentBytes: 300 });
     await fill(journal, chain, 5, 300);
-    journal.append(chain.next({ beginsEpoch: true }));
-    await journal.flush();
+    journal.log.append(chain.next({ beginsEpoch: true }));
+    await journal.log.flush();
     const lost = disk.crash();
     lost.overwrite('journal/0000000002-0000000000000006.evj', bytes => bytes.fill(0, HEADER_BYTES));
     const again = await open(lost, { segmentBytes: 300 });
-    chain.rewind(again.journal.last);
+    chain.rewind(again.journal.log.last);
     await fill(again.journal, chain, 5, 300);
     await again.journal.close();
     expect(lost.files).not.toContain('journal/0000000002-0000000000000006.evj');
     expect(lost.files).toContain('journal/0000000001-0000000000000006.evj');
     const third = await open(lost);
-    expect(third.journal.last).toEqual(chain.position);
+    expect(third.journal.log.last).toEqual(chain.position);
     expect(await framesOf(third.journal)).toEqual(bytesOf(chain.frames));
     await third.journal.close();
   });
@@ -274,25 +274,25 @@ describe('holes', () => {
   test('a missing segment leaves the history before it; what lies behind is kept aside, and told', async () => {
     const { disk, chain, first } = await holed(undefined);
     const { journal, reports } = await open(disk);
-    expect(journal.last.revision).toBe(first - 1);
+    expect(journal.log.last.revision).toBe(first - 1);
     expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames.slice(0, first - 1)));
     const gap = reports.find(report => report.event === 'history-gap');
-    expect(gap).toMatchObject({ level: 'warn', details: { last: journal.last } });
+    expect(gap).toMatchObject({ level: 'warn', details: { last: journal.log.last } });
     expect(disk.files.filter(path => path.startsWith('detached/')).length).toBeGreaterThan(2);
     await journal.close();
     const again = await open(disk);
-    expect([again.journal.last.revision, again.reports]).toEqual([first - 1, []]);
+    expect([again.journal.log.last.revision, again.reports]).toEqual([first - 1, []]);
     await again.journal.close();
   });
 
   test('a snapshot behind it is begun with instead', async () => {
     const { disk, chain } = await holed(4);
     const { journal } = await open(disk);
-    expect(journal.last).toEqual(chain.position);
-    expect(journal.base.revision).toBeGreaterThan(20);
-    expect(journal.base.revision).toBeLessThanOrEqual(50);
-    expect(await readAll(journal, journal.base)).toEqual(expectedFrames(chain.frames.slice(journal.base.revision)));
-    expect((await journal.newestSnapshot())?.header.position.revision).toBe(50);
+    expect(journal.log.last).toEqual(chain.position);
+    expect(journal.log.base.revision).toBeGreaterThan(20);
+    expect(journal.log.base.revision).toBeLessThanOrEqual(50);
+    expect(await readAll(journal, journal.log.base)).toEqual(expectedFrames(chain.frames.slice(journal.log.base.revision)));
+    expect((await journal.snapshots.newest())?.header.position.revision).toBe(50);
     await journal.close();
   });
 
@@ -321,8 +321,8 @@ describe('snapshots', () => {
       const { disk, chain, newer } = await withSnapshots();
       flip(disk, newer, spoil < 0 ? disk.bytes(newer).length + spoil : spoil);
       const { journal, reports } = await open(disk);
-      expect(await chunksOf(await journal.newestSnapshot())).toEqual(['old', 'x'.repeat(500)]);
-      expect(journal.last).toEqual(chain.position);
+      expect(await chunksOf(await journal.snapshots.newest())).toEqual(['old', 'x'.repeat(500)]);
+      expect(journal.log.last).toEqual(chain.position);
       expect(reports).toMatchObject([{ event: 'snapshot-unsound', details: { file: newer } }]);
       await journal.close();
     }
@@ -334,7 +334,7 @@ describe('snapshots', () => {
     const chunk = bytes.indexOf('xxxx') - 8;
     flip(disk, newer, chunk + 100);
     const { journal } = await open(disk);
-    const error = await thrown(async () => chunksOf(await journal.newestSnapshot()));
+    const error = await thrown(async () => chunksOf(await journal.snapshots.newest()));
     expect(error).toMatchObject({ code: 'DAMAGED', details: { file: newer, offset: chunk } });
     await journal.close();
   });
@@ -371,7 +371,7 @@ describe('other versions', () => {
     const { journal } = await open(disk);
     await fill(journal, chain, 3, 100);
     await save(journal, chain, ['tree']);
-    journal.setPeer('b', chain.position);
+    journal.leases.hold('peer', 'b', chain.position);
     await journal.close();
     spoil(disk);
     const before = contents(disk);
@@ -388,11 +388,11 @@ describe('other versions', () => {
     }
     disk.overwrite('site.json', () => site);
     const { journal } = await open(disk);
-    journal.setPeer('b', ORIGIN);
+    journal.leases.hold('peer', 'b', ORIGIN);
     await journal.close();
     disk.overwrite('peers.json', () => Buffer.from('{'));
     const again = await open(disk);
-    expect([again.journal.peers.size, again.reports.map(report => report.event)]).toEqual([0, ['peers-unreadable']]);
+    expect([again.journal.leases.of('peer').size, again.reports.map(report => report.event)]).toEqual([0, ['peers-unreadable']]);
     await again.journal.close();
   });
 });

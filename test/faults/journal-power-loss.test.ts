@@ -75,8 +75,8 @@ class Bench {
       report: () => undefined,
       options: { sync: this.#sync, segmentBytes: 6_000, tailBytes: 2_000, retentionMaxBytes: 40_000 },
     });
-    this.#undo = this.journal.onProgress(() => {
-      this.stable = this.journal.stable;
+    this.#undo = this.journal.log.onProgress(() => {
+      this.stable = this.journal.log.stable;
     });
   }
 
@@ -87,16 +87,16 @@ class Bench {
         for (let index = 0; index < action.frames; index++) {
           const { bytes } = action;
           const options = action.beginsEpoch && index === 0 ? { bytes, beginsEpoch: true } : { bytes, count: 1 + (index % 3) };
-          journal.append(chain.next(options), index % 4 === 3 ? Buffer.from('a note') : undefined);
+          journal.log.append(chain.next(options), index % 4 === 3 ? Buffer.from('a note') : undefined);
         }
         return;
       case 'flush':
-        await journal.flush();
-        expect(journal.stable).toEqual(chain.position);
+        await journal.log.flush();
+        expect(journal.log.stable).toEqual(chain.position);
         return;
       case 'flushSync':
-        journal.flushSync();
-        expect(journal.stable).toEqual(chain.position);
+        journal.log.flushSync();
+        expect(journal.log.stable).toEqual(chain.position);
         return;
       case 'turn':
         await new Promise(resolve => void setImmediate(resolve));
@@ -108,14 +108,14 @@ class Bench {
         if (chain.frames.length > 0) await this.#save(true);
         return;
       case 'peer':
-        if (chain.frames.length > 0) journal.setPeer('b', chain.frames.at(-1 - action.back)?.header.last ?? ORIGIN);
+        if (chain.frames.length > 0) journal.leases.hold('peer', 'b', chain.frames.at(-1 - action.back)?.header.last ?? ORIGIN);
         return;
       case 'retain':
-        await journal.retain();
+        await journal.retention.apply();
         return;
       case 'reopen':
         await journal.close();
-        this.stable = journal.stable;
+        this.stable = journal.log.stable;
         return this.#openAgain();
       case 'crash':
         this.disk = this.disk.crash();
@@ -129,19 +129,19 @@ class Bench {
   /** The law: every frame that was ever stable, and what follows from them; a beginning; and all of it can be read. */
   async check(): Promise<void> {
     const { journal, chain } = this;
-    expect(journal.stable).toEqual(journal.last);
-    expect(journal.last.revision).toBeGreaterThanOrEqual(this.stable.revision);
+    expect(journal.log.stable).toEqual(journal.log.last);
+    expect(journal.log.last.revision).toBeGreaterThanOrEqual(this.stable.revision);
     const ends = [ORIGIN, this.snapshot, ...chain.frames.map(frame => frame.header.last)];
-    expect(ends).toContainEqual(journal.last);
+    expect(ends).toContainEqual(journal.log.last);
     const expected = chain.frames.filter(
-      ({ header }) => header.base.revision >= journal.base.revision && header.last.revision <= journal.last.revision,
+      ({ header }) => header.base.revision >= journal.log.base.revision && header.last.revision <= journal.log.last.revision,
     );
-    const found = await readAll(journal, journal.base);
+    const found = await readAll(journal, journal.log.base);
     expect(found.map(frame => frame.bytes)).toEqual(expectedFrames(expected).map(frame => frame.bytes));
-    const newest = await journal.newestSnapshot();
+    const newest = await journal.snapshots.newest();
     const beginning = newest?.header.position ?? ORIGIN;
     expect(beginning.revision).toBeGreaterThanOrEqual(this.snapshot.revision);
-    expect(beginning.revision).toBeGreaterThanOrEqual(journal.base.revision);
+    expect(beginning.revision).toBeGreaterThanOrEqual(journal.log.base.revision);
     if (newest !== undefined) expect(await chunksOf(newest)).toEqual([`the tree at ${beginning.revision}`]);
   }
 
@@ -152,20 +152,20 @@ class Bench {
   async #save(replace: boolean): Promise<void> {
     const { journal, chain } = this;
     const header = chain.snapshotHeader();
-    const writer = await journal.createSnapshot(header, { replace });
+    const writer = await journal.snapshots.create(header, { replace });
     await writer.write(Buffer.from(`the tree at ${chain.position.revision}`));
     await writer.commit();
     this.snapshot = header.position;
-    this.stable = journal.stable;
-    if (replace) expect([journal.base, journal.last]).toEqual([header.position, header.position]);
+    this.stable = journal.log.stable;
+    if (replace) expect([journal.log.base, journal.log.last]).toEqual([header.position, header.position]);
   }
 
   async #openAgain(): Promise<void> {
     this.#undo?.[Symbol.dispose]();
     await this.open();
     await this.check();
-    this.chain.rewind(this.journal.last);
-    this.stable = this.journal.last;
+    this.chain.rewind(this.journal.log.last);
+    this.stable = this.journal.log.last;
   }
 }
 

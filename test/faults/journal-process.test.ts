@@ -45,12 +45,12 @@ describe('a process of its own', () => {
       await once(child, 'exit');
       for (let line = await lines.next(); line.done !== true; line = await lines.next()) stable = Math.max(stable, Number(line.value));
       const journal = await open(directory);
-      expect(journal.last.revision).toBeGreaterThanOrEqual(stable);
+      expect(journal.log.last.revision).toBeGreaterThanOrEqual(stable);
       const chain = new FrameChain();
-      while (chain.position.revision < journal.last.revision) chain.next({ bytes: chain.position.revision % 500 });
+      while (chain.position.revision < journal.log.last.revision) chain.next({ bytes: chain.position.revision % 500 });
       const found = await readAll(journal, ORIGIN);
       expect(found).toEqual(expectedFrames(chain.frames));
-      stable = journal.stable.revision;
+      stable = journal.log.stable.revision;
       await journal.close();
     }
   });

@@ -30,7 +30,7 @@ async function prepare() {
   const chain = new FrameChain();
   const journal = await open(disk);
   await fill(journal, chain, 12, 300);
-  journal.setPeer('b', chain.frames[0]!.header.last);
+  journal.leases.hold('peer', 'b', chain.frames[0]!.header.last);
   await save(journal, chain, ['old tree']);
   await fill(journal, chain, 12, 300);
   return { disk, chain, journal };
@@ -44,10 +44,10 @@ interface Outcome {
 }
 
 async function outcomeOf(journal: DiskJournal, chain: FrameChain): Promise<Outcome> {
-  const { base, last } = journal;
+  const { base, last } = journal.log;
   const frames = chain.frames.filter(({ header }) => header.base.revision >= base.revision && header.last.revision <= last.revision);
   expect(await readAll(journal, base)).toEqual(expectedFrames(frames));
-  return { base, last, tree: (await chunksOf(await journal.newestSnapshot()))[0] };
+  return { base, last, tree: (await chunksOf(await journal.snapshots.newest()))[0] };
 }
 
 /**
@@ -72,10 +72,10 @@ async function dieAtEachStep(
       const where = `${name} at step ${step}`;
       expect(allowed(chain), where).toContainEqual(expect.objectContaining({ last: outcome.last, tree: outcome.tree }));
       if (!died) expect(allowed(chain).at(-1), where).toMatchObject({ last: outcome.last, tree: outcome.tree });
-      await again.retain();
+      await again.retention.apply();
       const third = await open(found.powerLoss(() => 0));
       expect(await outcomeOf(third, chain), where).toMatchObject({ last: outcome.last, tree: outcome.tree });
-      chain.rewind(third.last);
+      chain.rewind(third.log.last);
       await third.close();
     }
   }
@@ -87,7 +87,7 @@ describe('a death at any step', () => {
     for (const beginning of [before, { ...before, epoch: 3, revision: 500 }]) {
       await dieAtEachStep(
         async (journal, chain) => {
-          const writer = await journal.createSnapshot(chain.snapshotHeader(beginning), { replace: true });
+          const writer = await journal.snapshots.create(chain.snapshotHeader(beginning), { replace: true });
           await writer.write(Buffer.from('new tree'));
           await writer.commit();
         },
@@ -102,7 +102,7 @@ describe('a death at any step', () => {
   test('of a snapshot leaves all frames, and the old or the new one', async () => {
     await dieAtEachStep(
       async (journal, chain) => {
-        journal.forgetPeer('b');
+        journal.leases.release('peer', 'b');
         await save(journal, chain, ['new tree']);
       },
       chain => [
@@ -116,8 +116,8 @@ describe('a death at any step', () => {
     await dieAtEachStep(
       async (journal, chain) => {
         await save(journal, chain, ['new tree']);
-        journal.forgetPeer('b');
-        await journal.retain();
+        journal.leases.release('peer', 'b');
+        await journal.retention.apply();
       },
       chain => [
         { last: chain.position, tree: 'old tree' },
@@ -130,8 +130,8 @@ describe('a death at any step', () => {
     for (const [name, end] of ENDS) {
       for (let step = 0, died = true; died; step++) {
         const { disk, chain, journal } = await prepare();
-        const stable = journal.stable;
-        for (let index = 0; index < 4; index++) journal.append(chain.next({ bytes: 700 }));
+        const stable = journal.log.stable;
+        for (let index = 0; index < 4; index++) journal.log.append(chain.next({ bytes: 700 }));
         await new Promise(resolve => void setImmediate(resolve));
         const torn = disk.powerLoss(() => simulation.fraction());
         torn.dieAfter(step);
@@ -142,7 +142,7 @@ describe('a death at any step', () => {
             () => true,
           );
         const again = await open(end(torn));
-        expect(again.last.revision, `${name} at step ${step}`).toBeGreaterThanOrEqual(stable.revision);
+        expect(again.log.last.revision, `${name} at step ${step}`).toBeGreaterThanOrEqual(stable.revision);
         await outcomeOf(again, chain);
         await again.close();
       }
@@ -161,7 +161,7 @@ describe('a death at any step', () => {
             () => true,
           );
         const again = await open(end(disk));
-        expect(again.last, `${name} at step ${step}`).toEqual(ORIGIN);
+        expect(again.log.last, `${name} at step ${step}`).toEqual(ORIGIN);
         await again.close();
       }
     }

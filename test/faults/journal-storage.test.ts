@@ -13,8 +13,8 @@ async function prepare(disk = new FaultDisk(), sync: 'dsync' | 'fdatasync' = 'ds
   const states: JournalState[] = [];
   const options = { sync, segmentBytes: 16 * 1024 };
   const journal = await openJournal({ disk, clock, random: systemRandom, report: report => void reports.push(report), options });
-  journal.onProgress(() => {
-    if (states.at(-1) !== journal.state) states.push(journal.state);
+  journal.log.onProgress(() => {
+    if (states.at(-1) !== journal.log.state) states.push(journal.log.state);
   });
   return { disk, clock, reports, states, journal, chain: new FrameChain() };
 }
@@ -28,22 +28,26 @@ describe('a full disk', () => {
   test.each(['dsync', 'fdatasync'] as const)('keeps what was appended, says so, and goes on when there is room (%s)', async sync => {
     const { disk, clock, reports, states, journal, chain } = await prepare(new FaultDisk(), sync);
     await fill(journal, chain, 5, 100);
-    const { stable } = journal;
+    const { stable } = journal.log;
     const full = disk.fail({ operation: sync === 'dsync' ? 'write' : 'sync', path: /evj/, code: 'ENOSPC' });
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     await turns();
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     await turns();
-    expect([journal.state, journal.failure?.message, journal.stable]).toEqual(['full', expect.stringContaining('ENOSPC'), stable]);
-    expect(journal.pendingBytes).toBeGreaterThan(0);
+    expect([journal.log.state, journal.log.failure?.message, journal.log.stable]).toEqual([
+      'full',
+      expect.stringContaining('ENOSPC'),
+      stable,
+    ]);
+    expect(journal.log.pendingBytes).toBeGreaterThan(0);
     clock.advance(5_000);
     await turns();
-    expect([journal.state, journal.stable]).toEqual(['full', stable]);
+    expect([journal.log.state, journal.log.stable]).toEqual(['full', stable]);
     full[Symbol.dispose]();
     clock.advance(1_000);
     await turns();
-    expect([journal.state, journal.failure, journal.pendingBytes]).toEqual(['open', undefined, 0]);
-    expect(journal.stable).toEqual(chain.position);
+    expect([journal.log.state, journal.log.failure, journal.log.pendingBytes]).toEqual(['open', undefined, 0]);
+    expect(journal.log.stable).toEqual(chain.position);
     expect(states).toEqual(['open', 'full', 'open']);
     expect(reports.map(report => report.event)).toEqual(['storage-full', 'storage-has-room']);
     expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
@@ -54,18 +58,18 @@ describe('a full disk', () => {
     const { disk, journal, chain } = await prepare();
     await fill(journal, chain, 3, 100);
     const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     await turns();
-    journal.flushSync();
-    expect(journal.state).toBe('full');
+    journal.log.flushSync();
+    expect(journal.log.state).toBe('full');
     full[Symbol.dispose]();
-    await journal.flush();
-    expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    await journal.log.flush();
+    expect([journal.log.state, journal.log.stable]).toEqual(['open', chain.position]);
     disk.fail({ operation: 'write', code: 'ENOSPC', times: 1 });
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     await turns();
-    journal.flushSync();
-    expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+    journal.log.flushSync();
+    expect([journal.log.state, journal.log.stable]).toEqual(['open', chain.position]);
     expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     await journal.close();
   });
@@ -76,16 +80,16 @@ describe('a full disk', () => {
     await fill(journal, chain, 10, 100);
     for (let round = 0; round < 40; round++) {
       disk.capacityBytes = (await disk.space()).totalBytes - (await disk.space()).freeBytes + 333 + round;
-      for (let index = 0; index < 5; index++) journal.append(chain.next({ bytes: 250 }));
+      for (let index = 0; index < 5; index++) journal.log.append(chain.next({ bytes: 250 }));
       await turns();
       disk.capacityBytes = 1e9;
-      if (round % 2 === 0) journal.flushSync();
-      else await journal.flush();
-      expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+      if (round % 2 === 0) journal.log.flushSync();
+      else await journal.log.flush();
+      expect([journal.log.state, journal.log.stable]).toEqual(['open', chain.position]);
     }
     expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     const again = await prepare(disk.crash());
-    expect(again.journal.last).toEqual(chain.position);
+    expect(again.journal.log.last).toEqual(chain.position);
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     expect(again.reports).toEqual([]);
     await again.journal.close();
@@ -95,13 +99,13 @@ describe('a full disk', () => {
     const { disk, clock, journal, chain } = await prepare();
     for (let round = 0; round < 3; round++) {
       const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
-      for (let index = 0; index < 30; index++) journal.append(chain.next({ bytes: 1_000 }));
+      for (let index = 0; index < 30; index++) journal.log.append(chain.next({ bytes: 1_000 }));
       await turns();
-      expect(journal.state).toBe('full');
+      expect(journal.log.state).toBe('full');
       full[Symbol.dispose]();
       clock.advance(1_000);
       await turns();
-      expect([journal.state, journal.stable]).toEqual(['open', chain.position]);
+      expect([journal.log.state, journal.log.stable]).toEqual(['open', chain.position]);
     }
     await journal.close();
   });
@@ -120,9 +124,9 @@ describe('a full disk', () => {
     const { disk, journal, chain, reports } = await prepare();
     await fill(journal, chain, 2, 100);
     disk.fail({ operation: 'write', code: 'ENOSPC' });
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     await turns();
-    const flushed = journal.flush().catch((error: unknown) => error);
+    const flushed = journal.log.flush().catch((error: unknown) => error);
     await journal.close();
     expect(await flushed).toMatchObject({ code: 'CLOSED' });
     expect(reports.at(-1)).toMatchObject({ level: 'error', event: 'closed-with-pending', details: { last: chain.position } });
@@ -135,7 +139,7 @@ describe('a full disk', () => {
     await expect(save(journal, chain, ['tree'])).rejects.toThrow('ENOSPC');
     full[Symbol.dispose]();
     expect(disk.files.filter(path => path.startsWith('snapshots'))).toEqual([]);
-    expect(journal.state).toBe('open');
+    expect(journal.log.state).toBe('open');
     await save(journal, chain, ['tree']);
     await journal.close();
   });
@@ -148,21 +152,21 @@ describe('a disk that fails', () => {
   ] as const)('ends all writing at the first failed %s (%s)', async (operation, sync) => {
     const { disk, journal, chain, reports, states } = await prepare(new FaultDisk(), sync);
     await fill(journal, chain, 3, 100);
-    const { stable } = journal;
+    const { stable } = journal.log;
     disk.fail({ operation, path: /evj/, code: 'EIO', times: 1 });
-    journal.append(chain.next());
-    await expect(journal.flush()).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    journal.log.append(chain.next());
+    await expect(journal.log.flush()).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
     const steps = disk.steps;
-    expect([journal.state, journal.stable]).toEqual(['failed', stable]);
+    expect([journal.log.state, journal.log.stable]).toEqual(['failed', stable]);
     expect(states.at(-1)).toBe('failed');
     expect(reports.at(-1)).toMatchObject({ level: 'error', event: 'storage-failed' });
-    for (const attempt of [() => journal.append(chain.next()), () => journal.flush(), () => journal.flushSync()]) {
+    for (const attempt of [() => journal.log.append(chain.next()), () => journal.log.flush(), () => journal.log.flushSync()]) {
       expect(await thrown(attempt)).toMatchObject({ code: 'STORAGE_FAILED' });
     }
     await journal.close();
     expect(disk.steps).toBe(steps);
     const again = await prepare(disk.crash(), sync);
-    expect(again.journal.last.revision).toBeGreaterThanOrEqual(stable.revision);
+    expect(again.journal.log.last.revision).toBeGreaterThanOrEqual(stable.revision);
     await again.journal.close();
   });
 
@@ -170,12 +174,12 @@ describe('a disk that fails', () => {
     const { disk, journal, chain } = await prepare();
     await fill(journal, chain, 3, 100);
     const release = disk.hold('write');
-    journal.append(chain.next());
+    journal.log.append(chain.next());
     disk.fail({ operation: 'write', code: 'EIO', times: 1 });
-    expect(await thrown(() => journal.flushSync())).toMatchObject({ code: 'STORAGE_FAILED' });
+    expect(await thrown(() => journal.log.flushSync())).toMatchObject({ code: 'STORAGE_FAILED' });
     release();
     await turns();
-    expect(journal.state).toBe('failed');
+    expect(journal.log.state).toBe('failed');
     await journal.close();
   });
 
@@ -186,10 +190,10 @@ describe('a disk that fails', () => {
     ] as const) {
       const { disk, journal, chain } = await prepare();
       disk.fail({ operation: 'write', code, data: bytes => bytes.every(byte => byte === 0) });
-      journal.append(chain.next());
-      const flushed = await thrown(() => journal.flush());
+      journal.log.append(chain.next());
+      const flushed = await thrown(() => journal.log.flush());
       await turns();
-      expect(journal.state).toBe(state);
+      expect(journal.log.state).toBe(state);
       if (state === 'failed') expect(flushed).toMatchObject({ code: 'STORAGE_FAILED' });
       await journal.close();
     }
@@ -202,7 +206,7 @@ describe('a disk that fails', () => {
       disk.fail({ operation, code: 'EROFS' });
       await expect(prepare(disk)).rejects.toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining('EROFS') });
       const again = await prepare(disk.crash());
-      expect(again.journal.last).toEqual(ORIGIN);
+      expect(again.journal.log.last).toEqual(ORIGIN);
       await again.journal.close();
     },
   );
@@ -210,7 +214,7 @@ describe('a disk that fails', () => {
   test('peers that can not be written are told, and tried again', async () => {
     const { disk, clock, journal, reports } = await prepare();
     const failing = disk.fail({ operation: 'write', path: /peers/, code: 'EIO' });
-    journal.setPeer('b', ORIGIN);
+    journal.leases.hold('peer', 'b', ORIGIN);
     clock.advance(1_000);
     await turns();
     expect(reports.map(report => report.event)).toEqual(['peers-not-written']);
@@ -228,10 +232,10 @@ describe('a commit in a synchronous loop', () => {
     await fill(journal, chain, 3, 100);
     const release = disk.hold('write', /evj/);
     for (let index = 0; index < 40; index++) {
-      journal.append(chain.next({ bytes: 900 }));
+      journal.log.append(chain.next({ bytes: 900 }));
       if (index % 10 !== 9) continue;
-      journal.flushSync();
-      expect([journal.stable, journal.pendingBytes]).toEqual([chain.position, 0]);
+      journal.log.flushSync();
+      expect([journal.log.stable, journal.log.pendingBytes]).toEqual([chain.position, 0]);
     }
     const durable = disk.powerLoss(() => 0.3);
     const before = contents(disk);
@@ -239,7 +243,7 @@ describe('a commit in a synchronous loop', () => {
     await turns();
     expect(contents(disk)).toEqual(before);
     const again = await prepare(durable, sync);
-    expect(again.journal.last).toEqual(chain.position);
+    expect(again.journal.log.last).toEqual(chain.position);
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     await again.journal.close();
   });
@@ -247,23 +251,23 @@ describe('a commit in a synchronous loop', () => {
   test('begins segments without a turn of the event loop, also while one is being made', async () => {
     const { disk, journal, chain } = await prepare();
     for (let index = 0; index < 100; index++) {
-      journal.append(chain.next({ bytes: 1_000 }));
-      journal.flushSync();
+      journal.log.append(chain.next({ bytes: 1_000 }));
+      journal.log.flushSync();
     }
     await turns();
     expect(disk.files.filter(path => path.endsWith('.evj')).length).toBeGreaterThan(4);
     for (let round = 0; round < 30; round++) {
       const release = disk.hold('rename');
-      for (let index = 0; index < 8; index++) journal.append(chain.next({ bytes: 900 }));
+      for (let index = 0; index < 8; index++) journal.log.append(chain.next({ bytes: 900 }));
       await turns();
-      for (let index = 0; index < 8; index++) journal.append(chain.next({ bytes: 900 }));
-      journal.flushSync();
+      for (let index = 0; index < 8; index++) journal.log.append(chain.next({ bytes: 900 }));
+      journal.log.flushSync();
       release();
-      await journal.flush();
+      await journal.log.flush();
     }
     expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     const again = await prepare(disk.powerLoss(() => 0.5));
-    expect(again.journal.last).toEqual(chain.position);
+    expect(again.journal.log.last).toEqual(chain.position);
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     await again.journal.close();
   });
@@ -281,7 +285,7 @@ test('closing waits for the snapshot that is being published, and then gives the
   release();
   await Promise.all([saved, closed]);
   const again = await prepare(disk);
-  expect((await again.journal.newestSnapshot())?.header.position).toEqual(chain.position);
+  expect((await again.journal.snapshots.newest())?.header.position).toEqual(chain.position);
   await again.journal.close();
 });
 

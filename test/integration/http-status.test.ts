@@ -198,9 +198,9 @@ describe('administration', () => {
     await until(async () => ((await primary.get('/status')) as { peers: { state: string }[] }).peers[0]?.state === 'replicate');
     expect(await forget('second')).toMatchObject({ status: 409, json: { code: 'WRONG_ROLE' } });
     expect(await forget('third')).toMatchObject({ status: 404, json: { code: 'NOT_FOUND' } });
-    primary.store.journal.setPeer('third', primary.store.position);
+    primary.store.journal.leases.hold('peer', 'third', primary.store.position);
     expect(await forget('third')).toMatchObject({ status: 200, json: { site: 'third', forgotten: true } });
-    expect(primary.store.journal.peers.has('third')).toBe(false);
+    expect(primary.store.journal.leases.of('peer').has('third')).toBe(false);
   });
 
   test.each(['{}', '{"site":1}', '[]', '"second"', '{"site":""}'])('refuses to forget %s', async body => {
@@ -215,8 +215,8 @@ describe('administration', () => {
 test('a secondary that the history gets short for is told of by /status and /metrics beforehand', async () => {
   await primary.put('/data/a', 1);
   await until(async () => (await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')) === 0);
-  const retention = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'], passed: ['third'] };
-  Object.assign(primary.store.journal, { retention });
+  const status = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'], passed: ['third'] };
+  Object.assign(primary.store.journal, { retention: { storedBytes: 900, status } });
   await using site = await HttpSite.start({ store: primary.store, producer, site: 'first' });
   expect(await site.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'], passed: ['third'] } });
   expect(await metric(site, 'evertree_journal_max_bytes')).toBe(1000);

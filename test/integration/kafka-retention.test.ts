@@ -159,8 +159,8 @@ describeKafka('what a Kafka topic keeps', () => {
       await store.flush();
     }
     await store.saveSnapshot();
-    await store.journal.retain();
-    expect(store.journal.base.revision).toBeGreaterThan(2);
+    await store.journal.retention.apply();
+    expect(store.journal.log.base.revision).toBeGreaterThan(2);
     await store.close();
     const again = await stage.primary({ disk: primary.disk });
     await vi.waitFor(() => expect(again.told('topic-snapshot').length).toBe(1), SOON);

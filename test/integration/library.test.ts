@@ -85,7 +85,7 @@ describe('openStore', () => {
     expect(reports.filter(report => report.level !== 'info')).toEqual([]);
     await using again = await openStore({ data: data('a'), journal });
     expect(again.digest).toBe(digest);
-    expect((await again.journal.newestSnapshot())?.header.position.revision).toBeGreaterThan(1);
+    expect((await again.journal.snapshots.newest())?.header.position.revision).toBeGreaterThan(1);
   });
 });
 
@@ -94,7 +94,7 @@ test('history keeps to what it may take, and a secondary that stays away is told
   const reports: Report[] = [];
   await using store = await openStore({ data: data('a'), journal: { retentionMaxBytes: maxBytes }, log: report => reports.push(report) });
   await store.put('/a', 'begin').durable;
-  store.journal.setPeer('away', store.stable.position);
+  store.journal.leases.hold('peer', 'away', store.stable.position);
   const events = () => reports.filter(report => report.level === 'warn').map(report => report.event);
   let written = 0;
   let most = 0;
@@ -102,14 +102,14 @@ test('history keeps to what it may take, and a secondary that stays away is told
     'the history that it needs has gone',
     async () => {
       await store.put('/a', 'x'.repeat(65_536 + written++)).durable;
-      most = Math.max(most, store.journal.storedBytes);
-      if (events().at(-1) === 'retention-near') expect(store.journal.retention).toMatchObject({ maxBytes, atRisk: ['away'] });
+      most = Math.max(most, store.journal.retention.storedBytes);
+      if (events().at(-1) === 'retention-near') expect(store.journal.retention.status).toMatchObject({ maxBytes, atRisk: ['away'] });
       return events().includes('retention-passed-peer');
     },
     LIMIT_MS,
   );
   expect(events()).toEqual(['retention-near', 'retention-passed-peer']);
-  await until('it is told of as passed', () => Promise.resolve(store.journal.retention?.passed.includes('away') === true), LIMIT_MS);
+  await until('it is told of as passed', () => Promise.resolve(store.journal.retention.status?.passed.includes('away') === true), LIMIT_MS);
   // What is over the limit goes with the next segment.
   expect(most).toBeLessThan(maxBytes * 1.25);
 });

@@ -35,7 +35,7 @@ class Scene implements AsyncDisposable {
     if (this.watched === this.primary) return;
     this.primary.cut();
     const { journal } = this.primary;
-    const reader = journal.read(this.#applied?.header.last ?? journal.base);
+    const reader = journal.log.read(this.#applied?.header.last ?? journal.log.base);
     for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
       this.watched.applyFrame(stored.frame);
       this.#applied = stored.frame;

@@ -48,7 +48,7 @@ describe('a relay', () => {
     const last = primary.ends.at(-1)!;
     await acknowledge(link, RELAY, last);
     expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', lagRevisions: 0 });
-    expect(primary.journal.peers.get(RELAY)).toEqual(last);
+    expect(primary.journal.leases.of('peer').get(RELAY)?.position).toEqual(last);
     expect(copies).toBe(0);
     await introduce(link, primary.hello('b', 0));
     await acknowledge(link, 'b', last);
@@ -112,7 +112,7 @@ describe('a reader', () => {
     expect(primary.peer('b')).toMatchObject({ lagRevisions: 1, applied: { revision: primary.ends.at(-1)!.revision } });
     await acknowledge(link, 'b', primary.ends.at(-1)!);
     expect(primary.peer('b')).toMatchObject({ lagRevisions: 0, lagMs: 0, lastError: null });
-    expect(primary.journal.peers.get('b')).toEqual(primary.ends.at(-1)!);
+    expect(primary.journal.leases.of('peer').get('b')?.position).toEqual(primary.ends.at(-1)!);
   });
 
   it('that lags does so since the oldest commit that it lacks', async () => {
@@ -167,7 +167,7 @@ describe('a reader', () => {
     await introduce(link, primary.hello('b', 1));
     await acknowledge(link, 'b', { ...primary.ends.at(-1)!, revision: 1_000_000 });
     expect(primary.peer('b').state).toBe('diverged');
-    expect(primary.journal.peers.get('b')?.revision).toBe(primary.ends[1]!.revision);
+    expect(primary.journal.leases.of('peer').get('b')?.position.revision).toBe(primary.ends[1]!.revision);
   });
 
   it('takes a snapshot for a reason that is told', async () => {
@@ -226,7 +226,7 @@ describe('a reader', () => {
     expect(primary.producer.forget('b')).toBe(true);
     expect(primary.producer.forget('b')).toBe(false);
     expect(link.of('forget')).toEqual([{ type: 'forget', site: 'b' }]);
-    expect(primary.journal.peers.has('b')).toBe(false);
+    expect(primary.journal.leases.of('peer').has('b')).toBe(false);
     link.lose('lost');
     const again = await primary.connect(topic(-1));
     await introduce(again, primary.hello('b', -1), false);

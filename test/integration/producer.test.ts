@@ -83,7 +83,7 @@ describe('a secondary', () => {
     const link = await primary.connect(primary.hello('b', -1, { durable: false }));
     await primary.commit(1);
     await acknowledge(link, 'b', primary.ends.at(-1)!);
-    expect(primary.journal.peers.size).toBe(0);
+    expect(primary.journal.leases.of('peer').size).toBe(0);
     expect(primary.peer('b').lagRevisions).toBe(0);
   });
 
@@ -224,7 +224,7 @@ describe('the list of peers', () => {
     expect(primary.producer.forget('b')).toBe(true);
     expect(primary.producer.forget('b')).toBe(false);
     expect(primary.producer.peers.map(({ site }) => site)).toEqual(['there:1', 'there:2']);
-    expect(primary.journal.peers.size).toBe(0);
+    expect(primary.journal.leases.of('peer').size).toBe(0);
   });
 
   it('has one entry for a pair whose secondary is away', async () => {
@@ -330,7 +330,7 @@ describe('a full copy', () => {
       { reason, header: { position: primary.store.position, digest: primary.store.digest } },
     ]);
     expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: reason }, position: { revision: 0 } });
-    expect(primary.journal.peers.get('b')).toEqual(ORIGIN);
+    expect(primary.journal.leases.of('peer').get('b')?.position).toEqual(ORIGIN);
     await primary.commit(1);
     expect(sentFrames(link)).toBe(0);
     await receive(link);

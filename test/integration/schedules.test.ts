@@ -125,7 +125,7 @@ class Pair {
     secondary.setFull(false);
     this.#commit(1);
     const equal = (): boolean =>
-      secondary.store.journal.stable.revision === primary.store.position.revision && primary.producer.peers[0]?.lagRevisions === 0;
+      secondary.store.journal.log.stable.revision === primary.store.position.revision && primary.producer.peers[0]?.lagRevisions === 0;
     await simulation.until(equal, 60_000, () =>
       JSON.stringify([primary.producer.peers, secondary.consumer.state, primary.reports.slice(-5), secondary.reports.slice(-5)], null, 1),
     );
@@ -161,7 +161,7 @@ class Pair {
   }
 
   #checkRecovered(): void {
-    const { revision } = this.secondary.store.journal.stable;
+    const { revision } = this.secondary.store.journal.log.stable;
     if (revision < this.acknowledged) this.lies.push(`${this.acknowledged} was acknowledged, and the secondary has ${revision}`);
   }
 

@@ -83,7 +83,7 @@ describe('a burst that goes on turn after turn', () => {
       elapsedMs += 1;
       await setImmediate();
     }
-    const { revision } = journal.last;
+    const { revision } = journal.log.last;
     expect(revision).toBeGreaterThan(40);
     expect((await framesOf(journal)).length).toBeLessThan(revision / 3);
   });
@@ -109,8 +109,8 @@ describe('a journal whose frames make another tree than they tell of', () => {
     store.cut();
     const [first, second] = await framesOf(store.journal);
     const journal = new MemoryJournal({ clock: systemClock, random, report: () => undefined });
-    journal.append(first!);
-    journal.append(sealFrame({ ...second!.header, digest: '0123456789abcdef' }, frameBody(second!)));
+    journal.log.append(first!);
+    journal.log.append(sealFrame({ ...second!.header, digest: '0123456789abcdef' }, frameBody(second!)));
     await expect(Store.open({ clock: systemClock, random, journal })).rejects.toMatchObject({ code: 'DAMAGED' });
   });
 });
@@ -183,7 +183,7 @@ describe('closing a store', () => {
     store.put('/a', 1);
     const ended: string[] = [];
     await Promise.all([store.close().then(() => ended.push('first')), store.close().then(() => ended.push('second'))]);
-    expect([ended, store.stable.position.revision, store.journal.state]).toEqual([['first', 'second'], 2, 'closed']);
+    expect([ended, store.stable.position.revision, store.journal.log.state]).toEqual([['first', 'second'], 2, 'closed']);
   });
 
   it('does not begin inside a transaction, and does later', async () => {

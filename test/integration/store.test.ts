@@ -239,7 +239,7 @@ describe('durability', () => {
     const commit = store.put('/a', 2);
     let durable = false;
     const told = commit.durable.then(() => (durable = true));
-    await vi.waitFor(() => expect(store.journal.busy).toBe(true));
+    await vi.waitFor(() => expect(store.journal.log.busy).toBe(true));
     expect([durable, store.stable.position.revision]).toEqual([false, 2]);
     release();
     await told;
@@ -257,7 +257,7 @@ describe('durability', () => {
     await using store = (await diskStore(disk, { limits: { pendingBytes: 4_096, frameBytes: 1_024 } })).store;
     for (let n = 0; n < 5_000; n++) {
       store.put(['k', String(n % 100)], 'some text '.repeat(5) + n);
-      expect(store.journal.pendingBytes).toBeLessThan(8_192);
+      expect(store.journal.log.pendingBytes).toBeLessThan(8_192);
     }
     expect(store.stable.position.revision).toBeGreaterThan(4_900);
   });

@@ -12,9 +12,9 @@ const journal = await openJournal({
   options: { segmentBytes: 64 * 1024 },
 });
 const chain = new FrameChain();
-while (chain.position.revision < journal.last.revision) chain.next({ bytes: chain.position.revision % 500 });
-journal.onProgress(() => void writeSync(1, `${journal.stable.revision}\n`));
+while (chain.position.revision < journal.log.last.revision) chain.next({ bytes: chain.position.revision % 500 });
+journal.log.onProgress(() => void writeSync(1, `${journal.log.stable.revision}\n`));
 for (;;) {
-  for (let index = 0; index < 7; index++) journal.append(chain.next({ bytes: chain.position.revision % 500 }));
-  await journal.flush();
+  for (let index = 0; index < 7; index++) journal.log.append(chain.next({ bytes: chain.position.revision % 500 }));
+  await journal.log.flush();
 }

@@ -44,7 +44,7 @@ export async function diskStore(
 /** Every frame that a journal holds. */
 export async function framesOf(journal: Journal): Promise<Frame[]> {
   const frames: Frame[] = [];
-  const reader = journal.read(journal.base);
+  const reader = journal.log.read(journal.log.base);
   for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored.frame);
   await reader.close();
   return frames;

@@ -178,7 +178,7 @@ export class TopicSecondary extends TopicSite {
 
   /** Each change once and in order, as the journal has it and as listeners saw it. */
   async expectOrder(): Promise<void> {
-    let at: ExactPosition = this.store.journal.base;
+    let at: ExactPosition = this.store.journal.log.base;
     for (const { header } of await framesOf(this.store.journal)) {
       expect(header.base).toEqual(at);
       at = header.last;

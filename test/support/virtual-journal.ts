@@ -4,12 +4,18 @@ import type {
   ExactPosition,
   Frame,
   FrameHeader,
+  FrameLog,
   FrameReader,
-  Identity,
   Journal,
   JournalState,
+  Lease,
+  LeaseKind,
+  Leases,
+  Retention,
   Role,
+  SiteIdentity,
   SnapshotHeader,
+  SnapshotStore,
   SnapshotWriter,
   StoredFrame,
   StoredSnapshot,
@@ -26,22 +32,13 @@ export class VirtualStorage {
   base: ExactPosition = ORIGIN;
   frames: StoredFrame[] = [];
   snapshot: Keep | undefined;
-  peers = new Map<string, ExactPosition>();
+  leases = new Map<string, Lease>();
 }
 
-/**
- * A journal on a virtual clock, for schedules: each group takes `syncMs` to become stable, and a crash keeps what was. It has no
- * files, so what it can't show is how files tear; the journal's own suites do that.
- */
-export class VirtualJournal implements Journal {
+class VirtualLog implements FrameLog {
   readonly durable = true;
-  readonly identity: Identity;
   readonly failure = undefined;
-  readonly storedBytes = 0;
   state: JournalState = 'open';
-  /** Snapshots begun and neither committed nor aborted, and the most there were at once. */
-  unfinished = 0;
-  mostUnfinished = 0;
   /** Milliseconds of virtual time that a group takes. */
   syncMs = 1;
   readonly #storage: VirtualStorage;
@@ -50,8 +47,7 @@ export class VirtualJournal implements Journal {
   #pending: StoredFrame[] = [];
   #writing = 0;
 
-  constructor(site: string, storage: VirtualStorage, clock: Clock) {
-    this.identity = { site, role: storage.role };
+  constructor(storage: VirtualStorage, clock: Clock) {
     this.#storage = storage;
     this.#clock = clock;
   }
@@ -74,16 +70,6 @@ export class VirtualJournal implements Journal {
 
   get busy(): boolean {
     return this.#writing > 0;
-  }
-
-  get peers(): ReadonlyMap<string, ExactPosition> {
-    return this.#storage.peers;
-  }
-
-  setRole(role: Role): Promise<void> {
-    this.#storage.role = role;
-    (this.identity as { role: Role }).role = role;
-    return Promise.resolve();
   }
 
   append(frame: Frame, trailer?: Uint8Array): void {
@@ -139,64 +125,13 @@ export class VirtualJournal implements Journal {
     return this.#storage.frames.find(each => samePosition(each.frame.header.last, position))?.frame.header;
   }
 
-  newestSnapshot(): Promise<StoredSnapshot | undefined> {
-    const { snapshot } = this.#storage;
-    if (snapshot === undefined) return Promise.resolve(undefined);
-    return Promise.resolve({
-      header: snapshot.header,
-      bytes: 0,
-      async *chunks() {
-        yield* snapshot.chunks;
-      },
-    });
-  }
-
-  createSnapshot(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter> {
-    const chunks: Uint8Array[] = [];
-    this.unfinished += 1;
-    this.mostUnfinished = Math.max(this.mostUnfinished, this.unfinished);
-    return Promise.resolve({
-      write: async chunk => {
-        chunks.push(Uint8Array.from(chunk));
-        await this.#sync();
-      },
-      commit: async () => {
-        await this.#sync();
-        this.unfinished -= 1;
-        this.#storage.snapshot = { header, chunks };
-        if (options?.replace === true) {
-          this.#storage.base = header.position;
-          this.#storage.frames = [];
-          this.#pending = [];
-          this.#writing = 0;
-          this.#events.emit('progress');
-        }
-      },
-      abort: async () => {
-        await this.#sync();
-        this.unfinished -= 1;
-      },
-    });
-  }
-
-  setPeer(site: string, durable: ExactPosition): void {
-    if (this.state !== 'closed') this.#storage.peers.set(site, durable);
-  }
-
-  forgetPeer(site: string): boolean {
-    return this.#storage.peers.delete(site);
-  }
-
-  retain(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** As the limit on its size would: drops all frames before the newest snapshot, whoever needs them. */
-  compact(): void {
-    const { snapshot, frames } = this.#storage;
-    if (snapshot === undefined) return;
-    this.#storage.base = snapshot.header.position;
-    this.#storage.frames = frames.filter(each => each.frame.header.last.revision > snapshot.header.position.revision);
+  /** Begins anew from a snapshot. */
+  replace(base: ExactPosition): void {
+    this.#storage.base = base;
+    this.#storage.frames = [];
+    this.#pending = [];
+    this.#writing = 0;
+    this.#events.emit('progress');
   }
 
   /** The disk has no room, or has room again. */
@@ -212,14 +147,9 @@ export class VirtualJournal implements Journal {
     this.#pending = [];
   }
 
-  close(): Promise<void> {
+  close(): void {
     this.state = 'closed';
     this.#events.emit('progress');
-    return Promise.resolve();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   #write(): void {
@@ -236,12 +166,158 @@ export class VirtualJournal implements Journal {
     });
   }
 
-  #sync(): Promise<void> {
-    // In a crashed process nothing ever comes back from the disk.
+  /** Resolves when a sync has ended. In a crashed process nothing ever comes back from the disk. */
+  sync(): Promise<void> {
     return new Promise(resolve => {
       this.#clock.after(this.syncMs, () => {
         if (this.state !== 'closed') resolve();
       });
     });
+  }
+}
+
+class VirtualSnapshots implements SnapshotStore {
+  unfinished = 0;
+  mostUnfinished = 0;
+  readonly #storage: VirtualStorage;
+  readonly #log: VirtualLog;
+
+  constructor(storage: VirtualStorage, log: VirtualLog) {
+    this.#storage = storage;
+    this.#log = log;
+  }
+
+  newest(): Promise<StoredSnapshot | undefined> {
+    const { snapshot } = this.#storage;
+    if (snapshot === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({
+      header: snapshot.header,
+      bytes: 0,
+      async *chunks() {
+        yield* snapshot.chunks;
+      },
+    });
+  }
+
+  create(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter> {
+    const chunks: Uint8Array[] = [];
+    this.unfinished += 1;
+    this.mostUnfinished = Math.max(this.mostUnfinished, this.unfinished);
+    return Promise.resolve({
+      write: async chunk => {
+        chunks.push(Uint8Array.from(chunk));
+        await this.#log.sync();
+      },
+      commit: async () => {
+        await this.#log.sync();
+        this.unfinished -= 1;
+        this.#storage.snapshot = { header, chunks };
+        if (options?.replace === true) this.#log.replace(header.position);
+      },
+      abort: async () => {
+        await this.#log.sync();
+        this.unfinished -= 1;
+      },
+    });
+  }
+}
+
+/**
+ * A journal on a virtual clock, for schedules: each group takes `syncMs` to become stable, and a crash keeps what was. It has no
+ * files, so what it can't show is how files tear; the journal's own suites do that.
+ */
+export class VirtualJournal implements Journal {
+  readonly log: VirtualLog;
+  readonly snapshots: VirtualSnapshots;
+  readonly identity: SiteIdentity;
+  readonly leases: Leases;
+  readonly retention: Retention = { storedBytes: 0, status: undefined, apply: () => Promise.resolve() };
+  readonly #storage: VirtualStorage;
+
+  constructor(site: string, storage: VirtualStorage, clock: Clock) {
+    this.#storage = storage;
+    this.log = new VirtualLog(storage, clock);
+    this.snapshots = new VirtualSnapshots(storage, this.log);
+    this.identity = new VirtualIdentity(site, storage);
+    this.leases = new VirtualLeases(storage, this.log);
+  }
+
+  set syncMs(syncMs: number) {
+    this.log.syncMs = syncMs;
+  }
+
+  /** Snapshots begun and neither committed nor aborted, and the most there were at once. */
+  get unfinished(): number {
+    return this.snapshots.unfinished;
+  }
+
+  get mostUnfinished(): number {
+    return this.snapshots.mostUnfinished;
+  }
+
+  /** As the limit on its size would: drops all frames before the newest snapshot, whoever needs them. */
+  compact(): void {
+    const { snapshot, frames } = this.#storage;
+    if (snapshot === undefined) return;
+    this.#storage.base = snapshot.header.position;
+    this.#storage.frames = frames.filter(each => each.frame.header.last.revision > snapshot.header.position.revision);
+  }
+
+  setFull(full: boolean): void {
+    this.log.setFull(full);
+  }
+
+  crash(): void {
+    this.log.crash();
+  }
+
+  close(): Promise<void> {
+    this.log.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+class VirtualIdentity implements SiteIdentity {
+  readonly site: string;
+  readonly #storage: VirtualStorage;
+
+  constructor(site: string, storage: VirtualStorage) {
+    this.site = site;
+    this.#storage = storage;
+  }
+
+  get role(): Role {
+    return this.#storage.role;
+  }
+
+  setRole(role: Role): Promise<void> {
+    this.#storage.role = role;
+    return Promise.resolve();
+  }
+}
+
+class VirtualLeases implements Leases {
+  readonly #storage: VirtualStorage;
+  readonly #log: VirtualLog;
+
+  constructor(storage: VirtualStorage, log: VirtualLog) {
+    this.#storage = storage;
+    this.#log = log;
+  }
+
+  of(_kind: LeaseKind): ReadonlyMap<string, Lease> {
+    return this.#storage.leases;
+  }
+
+  hold(_kind: LeaseKind, name: string, position: ExactPosition): void {
+    if (this.#log.state !== 'closed') this.#storage.leases.set(name, { position });
+  }
+
+  release(_kind: LeaseKind, name: string): boolean {
+    return this.#storage.leases.delete(name);
   }
 }

@@ -38,7 +38,7 @@ export class Acknowledger {
     // An unwritable link has drained before long, and schedules then.
     if (this.#stopped || !this.#link.writable) return;
     const { position: applied, journal, site } = this.#store;
-    const durable = journal.stable;
+    const durable = journal.log.stable;
     // A snapshot is durable a moment before it is the tree.
     if (durable.revision > applied.revision) return;
     const isNews = !isSame(applied, this.#applied) || !isSame(durable, this.#durable);

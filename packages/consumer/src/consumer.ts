@@ -72,7 +72,7 @@ export class Consumer implements AsyncDisposable {
    */
   async open(): Promise<void> {
     await this.#store.becomeSecondary();
-    this.#progress = this.#store.journal.onProgress(() => this.#session?.progressed());
+    this.#progress = this.#store.journal.log.onProgress(() => this.#session?.progressed());
     try {
       await this.#transport.open({
         link: link => this.#greet(link),

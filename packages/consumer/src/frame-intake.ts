@@ -56,10 +56,10 @@ export class FrameIntake {
   async #recall(frame: Frame): Promise<Outcome> {
     const { journal } = this.#store;
     const { last } = frame.header;
-    const found = await journal.find(last);
+    const found = await journal.log.find(last);
     if (found !== undefined) return this.#judge(frame, undefined, { position: found.last, digest: found.digest });
     // The journal would know: it reaches back that far, and what it has there is stable.
-    const isKept = last.revision > journal.base.revision && last.revision <= journal.stable.revision;
+    const isKept = last.revision > journal.log.base.revision && last.revision <= journal.log.stable.revision;
     return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
   }
 

@@ -5,14 +5,14 @@ import type { ExactPosition, Hello, Journal, ResumeHint, Store } from '@evertree
 export function helloOf(store: Store, program: string): Hello {
   const { site, role, stream, stable, epochs, journal } = store;
   const { position, digest } = stable;
-  return { protocols: PROTOCOL_VERSIONS, program, site, role, stream, position, digest, epochs, durable: journal.durable };
+  return { protocols: PROTOCOL_VERSIONS, program, site, role, stream, position, digest, epochs, durable: journal.log.durable };
 }
 
 /** What the journal has beside the frame that ends at this stable position, or of the snapshot that stands there. */
 export async function resumeHint(journal: Journal, position: ExactPosition): Promise<ResumeHint> {
-  const frame = await journal.find(position);
+  const frame = await journal.log.find(position);
   if (frame !== undefined) {
-    const reader = journal.read(frame.base);
+    const reader = journal.log.read(frame.base);
     try {
       const stored = await reader.next();
       return { trailer: stored?.trailer, time: frame.lastTime };
@@ -20,7 +20,7 @@ export async function resumeHint(journal: Journal, position: ExactPosition): Pro
       await reader.close();
     }
   }
-  const snapshot = await journal.newestSnapshot();
+  const snapshot = await journal.snapshots.newest();
   const isThere = snapshot !== undefined && samePosition(snapshot.header.position, position);
   return { trailer: undefined, time: isThere ? snapshot.header.time : undefined };
 }

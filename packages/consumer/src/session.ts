@@ -76,7 +76,7 @@ export class Session {
   /** The journal made progress: there may be more to acknowledge, and room. */
   progressed(): void {
     if (this.#over) return;
-    const { pendingBytes } = this.#store.journal;
+    const { pendingBytes } = this.#store.journal.log;
     if (pendingBytes <= this.#options.limits.pendingBytes / 2) this.#overfull = false;
     this.#acknowledger.schedule();
     const unfitting = this.#unfitting;
@@ -158,7 +158,7 @@ export class Session {
     switch (outcome.kind) {
       case 'applied':
         this.#gapAt = undefined;
-        this.#overfull = this.#store.journal.pendingBytes > this.#options.limits.pendingBytes;
+        this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
         this.#acknowledger.schedule();
         return this.#options.changed();
       case 'duplicate':

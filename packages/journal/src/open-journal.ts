@@ -2,12 +2,14 @@ import type { Clock, Disk, Identity, Random, Reporter } from '@evertree/core';
 import { EvertreeError, isEvertreeError } from '@evertree/core';
 import { DiskJournal } from './disk-journal.ts';
 import { asError, isNoSpace } from './groups/failure.ts';
+import { DiskIdentity } from './site/disk-identity.ts';
+import { DiskLeases } from './leases/disk-leases.ts';
+import { DiskLog } from './disk-log.ts';
 import { GroupCommit } from './groups/group-commit.ts';
 import { History } from './segments/history.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './site/layout.ts';
 import type { JournalOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
-import { Peers } from './site/peers.ts';
 import { assertNoOrphans, restore, survey } from './recovery/recovery.ts';
 import { Retainer } from './retention/retainer.ts';
 import { readSite, settleIdentity, writeSite } from './site/site-file.ts';
@@ -52,8 +54,8 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   const isCopy = site !== undefined && site.directory !== mark;
   const findings = await survey(disk, isCopy);
   if (site === undefined) assertNoOrphans(findings);
-  const peers = new Peers(disk, clock, report);
-  await peers.load();
+  const leases = new DiskLeases(disk, clock, report);
+  await leases.load();
   // From here on things change: all that could speak against it has been asked.
   const start = await restore(disk, findings, report);
   if (site?.directory !== mark) await writeSite(disk, { ...identity, directory: mark });
@@ -74,11 +76,19 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   const stream = start.segments[0]?.header.stream ?? snapshots.newest?.header.stream;
   const commit: GroupCommit = new GroupCommit(history, clock, report, stream);
   const retainer: Retainer = new Retainer(
-    { disk, clock, report, history, snapshots, peers },
+    { disk, clock, report, history, commit, snapshots, leases },
     { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
   );
-  const publisher = new SnapshotPublisher({ disk, clock, history, commit, snapshots, retainer });
-  return new DiskJournal({ disk, lock, mark, identity, history, commit, snapshots, peers, retainer, publisher });
+  return new DiskJournal({
+    log: new DiskLog(disk, history, commit),
+    snapshots: new SnapshotPublisher({ disk, clock, history, commit, snapshots, retainer }),
+    identity: new DiskIdentity({ disk, commit, retainer }, { ...identity, directory: mark }),
+    leases,
+    retention: retainer,
+    history,
+    commit,
+    lock,
+  });
 }
 
 function reportCopy(report: Reporter): void {

@@ -5,7 +5,7 @@ import type { History } from './decision.ts';
 /** This site's history as the decision sees it; stable positions only. */
 export function historyOf(store: Store): History {
   const { position, digest } = store.stable;
-  return { site: store.site, stream: store.stream, position, digest, base: store.journal.base, epochs: store.epochs };
+  return { site: store.site, stream: store.stream, position, digest, base: store.journal.log.base, epochs: store.epochs };
 }
 
 export function helloOf(store: Store, program: string): Hello {
@@ -19,7 +19,7 @@ export function helloOf(store: Store, program: string): Hello {
     position,
     digest,
     epochs: store.epochs,
-    durable: store.journal.durable,
+    durable: store.journal.log.durable,
   };
 }
 
@@ -31,9 +31,9 @@ export function fence(store: Store, error: EvertreeError): void {
 
 /** Commit time of the oldest change set after `position` that the journal keeps; undefined when there is none. */
 export async function firstTimeAfter({ journal }: Store, position: ExactPosition): Promise<number | undefined> {
-  const { base, stable } = journal;
+  const { base, stable } = journal.log;
   if (position.revision >= stable.revision) return undefined;
-  const reader = journal.read(position.revision < base.revision ? base : position);
+  const reader = journal.log.read(position.revision < base.revision ? base : position);
   const stored = await reader.next();
   await reader.close();
   return stored?.frame.header.firstTime;
@@ -42,9 +42,9 @@ export async function firstTimeAfter({ journal }: Store, position: ExactPosition
 /** The digest of this site's tree as it was at `position`, where that is still known. */
 export async function digestAt(store: Store, position: ExactPosition): Promise<string | undefined> {
   if (samePosition(position, store.stable.position)) return store.stable.digest;
-  const frame = await store.journal.find(position);
+  const frame = await store.journal.log.find(position);
   if (frame !== undefined) return frame.digest;
-  if (!samePosition(position, store.journal.base)) return undefined;
-  const snapshot = await store.journal.newestSnapshot();
+  if (!samePosition(position, store.journal.log.base)) return undefined;
+  const snapshot = await store.journal.snapshots.newest();
   return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.digest : undefined;
 }

@@ -181,7 +181,7 @@ export class Peer {
     }
     const { store } = this.#options;
     const { applied, durable } = message;
-    const { stable } = store.journal;
+    const { stable } = store.journal.log;
     this.#stepOn(link, { type: 'acknowledged', applied, durable, stable });
     this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
     this.#notify();
@@ -248,11 +248,11 @@ export class Peer {
         this.#sender?.sendSnapshot(action.reason);
         return this.#options.resync(this, action.reason);
       case 'keep':
-        if (this.#durable) store.journal.setPeer(this.site, action.position);
+        if (this.#durable) store.journal.leases.hold('peer', this.site, action.position);
         return;
       case 'record':
         if (!this.#durable) return;
-        store.journal.setPeer(this.site, action.durable);
+        store.journal.leases.hold('peer', this.site, action.durable);
         // What a relay holds, no secondary holds yet.
         if (!this.#isRelay) store.acknowledge(this.site, action.durable);
         return;

@@ -52,7 +52,7 @@ export class Producer implements AsyncDisposable {
     this.#transports = options.transports;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#program = options.program ?? 'evertree';
-    this.#stable = options.store.journal.stable;
+    this.#stable = options.store.journal.log.stable;
     const configured = options.transports.flatMap(transport => transport.remotes);
     this.#remotes = new Remotes(options.store.clock, configured);
     this.#events = new Emitter(options.store.report);
@@ -77,11 +77,11 @@ export class Producer implements AsyncDisposable {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
     const relays = new Set(this.#transports.flatMap(({ relay }) => relay ?? []));
-    for (const [name, durable] of journal.peers) await this.#add(name, durable, relays.has(name)).recall();
+    for (const [name, { position }] of journal.leases.of('peer')) await this.#add(name, position, relays.has(name)).recall();
     this.#expectRelays();
     const expected = this.#remotes.expect([...this.#peers.keys()].filter(name => !relays.has(name)));
     if (expected !== undefined) this.#peers.get(expected.site)?.expectAt(expected.address);
-    this.#progress = journal.onProgress(() => this.#progressed());
+    this.#progress = journal.log.onProgress(() => this.#progressed());
     try {
       await Promise.all(
         this.#transports.map(transport =>
@@ -114,7 +114,7 @@ export class Producer implements AsyncDisposable {
     const peer = this.#peers.get(site);
     if (peer?.linked === true || this.#readers.isPresent(site)) return false;
     const isListed = peer !== undefined || this.#readers.has(site);
-    const isKnown = this.#store.journal.forgetPeer(site) || isListed;
+    const isKnown = this.#store.journal.leases.release('peer', site) || isListed;
     this.#peers.delete(site);
     this.#remotes.forget(site);
     if (isKnown) this.#readers.forget(site);
@@ -157,7 +157,7 @@ export class Producer implements AsyncDisposable {
   }
 
   #progressed(): void {
-    const { stable } = this.#store.journal;
+    const { stable } = this.#store.journal.log;
     const grown = !samePosition(stable, this.#stable);
     this.#stable = stable;
     if (grown) this.#times.grown(stable.revision, this.#store.clock.now());

@@ -82,7 +82,7 @@ export class Reader {
   acknowledged(applied: ExactPosition, durable: ExactPosition): void {
     this.#seen();
     const { store } = this.#options;
-    const { stable } = store.journal;
+    const { stable } = store.journal.log;
     const isOurs = covers({ epochs: store.epochs, last: stable }, durable);
     if (applied.revision > stable.revision || durable.revision > applied.revision || !isOurs) {
       const told = `it acknowledges ${formatPosition(applied)} as applied and ${formatPosition(durable)} as durable`;
@@ -156,7 +156,7 @@ export class Reader {
   #record(): void {
     if (!this.#isDurable) return;
     const { store } = this.#options;
-    store.journal.setPeer(this.site, this.#durable);
+    store.journal.leases.hold('peer', this.site, this.#durable);
     store.acknowledge(this.site, this.#durable);
   }
 

@@ -78,7 +78,7 @@ export class Sender {
 
   async #runFrames(task: Task & { type: 'frames' }): Promise<void> {
     const { store, link } = this.#options;
-    const reader = store.journal.read(task.after);
+    const reader = store.journal.log.read(task.after);
     try {
       while (this.#goesOn(task)) {
         if (!link.writable || !this.#options.hasRoom()) {
@@ -108,7 +108,7 @@ export class Sender {
     using snapshot = store.snapshot();
     const { position } = snapshot;
     // A position leaves the process only when it is stable here.
-    while (this.#goesOn(task) && store.journal.stable.revision < position.revision) await this.#wait();
+    while (this.#goesOn(task) && store.journal.log.stable.revision < position.revision) await this.#wait();
     if (!this.#goesOn(task)) return;
     this.#options.step({ type: 'snapshot-begun', position });
     link.send({ type: 'snapshot-begin', header: snapshot.header, reason: task.reason });
@@ -149,7 +149,7 @@ export class Sender {
     const { store, link } = this.#options;
     if (isEvertreeError(error, 'COMPACTED')) {
       this.#task = undefined;
-      this.#options.step({ type: 'compacted', base: store.journal.base });
+      this.#options.step({ type: 'compacted', base: store.journal.log.base });
       return;
     }
     const message = error instanceof Error ? error.message : String(error);

@@ -33,7 +33,7 @@ export interface StoredSnapshot {
 export interface SnapshotWriter {
   /** Resolves when the chunk has been handed to the disk: awaiting it bounds memory. */
   write(chunk: Uint8Array): Promise<void>;
-  /** Makes the snapshot durable and visible to `newestSnapshot`, both or neither. */
+  /** Makes the snapshot durable and visible to `SnapshotStore.newest`, both or neither. */
   commit(): Promise<void>;
   /** Leaves no trace. */
   abort(): Promise<void>;
@@ -61,41 +61,56 @@ export interface RetentionStatus {
 }
 
 /**
- * A site's durable, append-only history: frames, snapshots, the site's identity, the list of its peers.
+ * A site's durable history, in parts: each caller takes the part that it needs.
  *
  * Laws, held by one conformance suite for every implementation:
- * - **Order.** `append` takes frames whose base is `last` exactly (position and epoch id, or an epoch's first frame whose base is
- *   `last`); anything else throws HISTORY_MISMATCH with both positions and changes nothing.
- * - **Durability.** `stable` moves only over whole frames, in order, and only when they are on stable storage. Readers and `find` see
- *   stable frames only. One sync is in flight at a time; whatever is appended meanwhile makes up the next group.
+ * - **Order.** The log takes frames whose base is its `last` exactly; anything else changes nothing.
+ * - **Durability.** `log.stable` moves only over whole frames, in order, and only when they are on stable storage.
  * - **Same bytes.** A frame is read back as the bytes that were appended, with its trailer.
  * - **Reopening** gives every frame that was ever stable, and none that does not follow from them.
+ *
+ * The law of what each part survives stands at that part. A journal in memory (`log.durable` is false) survives nothing but its readers.
  */
 export interface Journal extends AsyncDisposable {
-  readonly identity: Identity;
-  /** Records the role, durably. */
-  setRole(role: Role): Promise<void>;
+  readonly log: FrameLog;
+  readonly snapshots: SnapshotStore;
+  readonly identity: SiteIdentity;
+  readonly leases: Leases;
+  readonly retention: Retention;
+
+  /** Makes stable what can be, then takes nothing more; every later call throws CLOSED. */
+  close(): Promise<void>;
+}
+
+/**
+ * The frames, in order.
+ *
+ * - **Process death**: what was written and not yet stable may be there after a restart, as whole frames in order.
+ * - **Power loss**: everything up to `stable` is there; of what was pending, whole frames that follow, or none.
+ * - **A full disk**: nothing is lost; what was appended stays pending until there is room (`state` is `full`).
+ * - **A failed write or sync**: `state` is `failed`, nothing is written any more, and what the disk holds is found out at the next opening.
+ */
+export interface FrameLog {
   readonly state: JournalState;
-  /** Why `state` is `full` or `failed`. */
+  /** Why `state` is `full` or `failed`; undefined in the other states. */
   readonly failure: Error | undefined;
   /** False for a journal in memory: `stable` then means only «taken», and nothing ever counts as durable. */
   readonly durable: boolean;
-  /** Frames after this position can be read. ORIGIN for a whole history. */
+  /** Frames after this position can be read. ORIGIN for a whole history. Never beyond `stable`. */
   readonly base: ExactPosition;
-  /** The last position appended. */
+  /** The last position appended. Never before `stable`. */
   readonly last: ExactPosition;
-  /** The last position that may leave the process. */
+  /** The last position that may leave the process. The end of a whole frame, always. */
   readonly stable: ExactPosition;
-  /** Bytes appended that are not stable yet. */
+  /** Bytes of the frames after `stable`, up to `last`. */
   readonly pendingBytes: number;
-  /** Bytes that segments and snapshots take on the disk. */
-  readonly storedBytes: number;
-  /** As of the last time that retention ran; absent where nothing limits the history. */
-  readonly retention?: RetentionStatus;
   /** A write is in flight: frames appended now wait for the next group, so a writer may as well gather more. */
   readonly busy: boolean;
 
-  /** Takes the frame, synchronously; the bytes belong to the journal from now on. `trailer` is the site's own note beside it. */
+  /**
+   * Takes the frame, synchronously; the bytes belong to the journal from now on. `trailer` is the site's own note beside it.
+   * @throws HISTORY_MISMATCH with both positions if the frame's base is not `last`, by position and epoch id; nothing changes
+   */
   append(frame: Frame, trailer?: Uint8Array): void;
   /** Writes and syncs everything pending before it returns. On ENOSPC it leaves `state` at `full` and returns. */
   flushSync(): void;
@@ -114,22 +129,58 @@ export interface Journal extends AsyncDisposable {
    * that holds the change set of that position, so that a reader can go on in the middle of a frame, from its base.
    */
   find(position: ExactPosition, options?: { readonly within?: boolean }): Promise<FrameHeader | undefined>;
+}
 
-  newestSnapshot(): Promise<StoredSnapshot | undefined>;
+/**
+ * Whole trees, each at one position. A committed snapshot survives process death and power loss; one under way leaves no trace after
+ * either. Without room on the disk, and after a failed sync, `write` or `commit` throws and nothing has changed.
+ */
+export interface SnapshotStore {
+  newest(): Promise<StoredSnapshot | undefined>;
   /**
    * Begins a snapshot file. With `replace`, committing it makes it the beginning of this journal's history: `base`, `last` and
    * `stable` become its position, and the frames before it are dropped (a secondary that was too far behind).
    */
-  createSnapshot(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter>;
+  create(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter>;
+}
 
-  /** The secondaries known here and the last position each holds durably; survives restarts (written within a second, and at close). */
-  readonly peers: ReadonlyMap<string, ExactPosition>;
-  setPeer(site: string, durable: ExactPosition): void;
-  forgetPeer(site: string): boolean;
-  /** Drops what retention no longer asks for; called by the site now and then, and after each snapshot. */
-  retain(): Promise<void>;
+/** Who the history belongs to. What a call recorded survives process death and power loss once it resolves. */
+export interface SiteIdentity extends Identity {
+  /** Records the role, durably. */
+  setRole(role: Role): Promise<void>;
+}
 
-  close(): Promise<void>;
+/** What a lease is for: `peer` is a secondary, which needs what follows the position that it holds durably. */
+export type LeaseKind = 'peer';
+
+/** Somebody needs what follows `position`. */
+export interface Lease {
+  readonly position: ExactPosition;
+}
+
+/**
+ * Named claims on the history, told apart by kind and name. Retention keeps what they ask for within its limits.
+ *
+ * They are written within a second of a change, and at close: process death and power loss may take a lease back to what it was a second
+ * before, which asks for too much, never for too little. A file that can't be read loses them all, and that is reported.
+ */
+export interface Leases {
+  /** Those of one kind, by name; a view that changes as they do. */
+  of(kind: LeaseKind): ReadonlyMap<string, Lease>;
+  /** Makes or moves a lease. */
+  hold(kind: LeaseKind, name: string, position: ExactPosition): void;
+  /** @returns whether there was one */
+  release(kind: LeaseKind, name: string): boolean;
+}
+
+/** What may go of the history, and what it takes. */
+export interface Retention {
+  /** Bytes that segments and snapshots take on the disk. */
+  readonly storedBytes: number;
+  /** As of the last time that it was applied; undefined where nothing limits the history. */
+  readonly status: RetentionStatus | undefined;
+  /** Drops what nothing asks for any more; called by the site now and then, and after each snapshot. A crash within it leaves a whole history. */
+  apply(): Promise<void>;
 }
 
 export interface StoredFrame {

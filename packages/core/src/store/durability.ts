@@ -34,7 +34,7 @@ export class Durability {
 
   /** Takes over what became stable in the journal; returns whether anything did. */
   advance(): boolean {
-    const { revision } = this.#journal.stable;
+    const { revision } = this.#journal.log.stable;
     let done = 0;
     while (done < this.#pending.length && this.#pending[done]!.position.revision <= revision) done++;
     if (done === 0) return false;
@@ -46,7 +46,7 @@ export class Durability {
 
   /** @throws EvertreeError NOT_DURABLE, and what `fail` was told */
   wait(position: Position): Promise<void> {
-    if (!this.#journal.durable) {
+    if (!this.#journal.log.durable) {
       return Promise.reject(new EvertreeError('NOT_DURABLE', 'this store is in memory: nothing in it ever counts as durable'));
     }
     if (position.revision <= this.stable.position.revision) return Promise.resolve();

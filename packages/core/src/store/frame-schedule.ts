@@ -40,7 +40,7 @@ export class FrameSchedule {
     if (this.#history.openBytes < this.#limits.frameBytes) return;
     this.#cut();
     this.#begin();
-    if (this.#journal.pendingBytes > this.#limits.pendingBytes) this.#flushSync();
+    if (this.#journal.log.pendingBytes > this.#limits.pendingBytes) this.#flushSync();
   }
 
   /** A frame begins. */
@@ -51,7 +51,7 @@ export class FrameSchedule {
 
   /** Cuts what is open, where the journal still takes it. */
   cutIfTaken(): void {
-    if (this.#journal.state === 'open' || this.#journal.state === 'full') this.#cut();
+    if (this.#journal.log.state === 'open' || this.#journal.log.state === 'full') this.#cut();
   }
 
   readonly #turnOver = (): void => {
@@ -62,15 +62,15 @@ export class FrameSchedule {
     }
     this.#scheduled = false;
     // While a group is being written the next one may as well gather more: `written` cuts it.
-    if (!this.#journal.busy) this.cutIfTaken();
+    if (!this.#journal.log.busy) this.cutIfTaken();
   };
 
   #flushSync(): void {
     try {
-      this.#journal.flushSync();
+      this.#journal.log.flushSync();
     } catch (error) {
       // The commit is made: what became of it the store's state and the promise of its durability tell, as of the commits before it.
-      if (this.#journal.state !== 'failed') throw error;
+      if (this.#journal.log.state !== 'failed') throw error;
     }
   }
 
@@ -84,6 +84,6 @@ export class FrameSchedule {
 
   /** After each group that the journal wrote. */
   written(): void {
-    if (!this.#scheduled && this.#journal.state === 'open') this.#cut();
+    if (!this.#scheduled && this.#journal.log.state === 'open') this.#cut();
   }
 }

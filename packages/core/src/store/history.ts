@@ -136,7 +136,7 @@ export class History {
     this.#unhashed = frame;
     this.#moveTo(frame.header.last);
     this.durability.appended(frame.header.last, frame.header.digest);
-    this.#journal.append(frame, trailer);
+    this.#journal.log.append(frame, trailer);
   }
 
   /** Goes on from a snapshot that the journal has taken in its history's place. */
@@ -172,7 +172,7 @@ export class History {
     this.#moveTo(frame.header.last);
     this.#place = { ...this.#place, position: frame.header.last, chain: this.#writer.chain, time: frame.header.lastTime };
     this.durability.appended(frame.header.last, frame.header.digest);
-    this.#journal.append(frame);
+    this.#journal.log.append(frame);
   }
 
   /** The clock's time, read anew for a turn's first commit and every CLOCK_SHARE after it. */

@@ -38,7 +38,7 @@ export async function recover(journal: Journal): Promise<{ tree: Tree; place: Pl
   const { tree, place: beginning } = await recoverSnapshot(journal);
   let place = beginning;
   let last: Frame | undefined;
-  const reader = journal.read(place.position);
+  const reader = journal.log.read(place.position);
   try {
     for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
       last = stored.frame;
@@ -57,7 +57,7 @@ export async function recover(journal: Journal): Promise<{ tree: Tree; place: Pl
 }
 
 async function recoverSnapshot(journal: Journal): Promise<{ tree: Tree; place: Place }> {
-  const snapshot = await journal.newestSnapshot();
+  const snapshot = await journal.snapshots.newest();
   if (snapshot === undefined) return { tree: new Tree(), place: NOWHERE };
   const builder = new SnapshotBuilder();
   for await (const chunk of snapshot.chunks()) builder.add(chunk);

@@ -13,7 +13,7 @@ export async function changeToSecondary(journal: Journal, position: Position): P
     const own = `the site ${site} is a primary with commits of its own (${formatPosition(position)})`;
     throw new EvertreeError('WRONG_ROLE', `${own}; a secondary starts with an empty directory`);
   }
-  await journal.setRole('secondary');
+  await journal.identity.setRole('secondary');
 }
 
 /** @throws EvertreeError WRONG_ROLE at a primary: its history has one writer, itself */

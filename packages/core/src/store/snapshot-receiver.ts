@@ -59,5 +59,5 @@ export async function receiveSnapshot(
   swapIn: (tree: Tree, header: SnapshotHeader) => void,
 ): Promise<SnapshotReceiver> {
   assertSecondary(journal);
-  return new SnapshotReceiver(header, await journal.createSnapshot(header, { replace: true }), swapIn);
+  return new SnapshotReceiver(header, await journal.snapshots.create(header, { replace: true }), swapIn);
 }

@@ -3,7 +3,7 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Writes a pinned snapshot to a journal in slices, so that it holds no commit; whole or not at all. Then retention goes by it. */
 export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promise<void> {
-  const writer = await journal.createSnapshot(snapshot.header);
+  const writer = await journal.snapshots.create(snapshot.header);
   try {
     for (const chunk of snapshot.chunks()) await writer.write(chunk);
     await writer.commit();
@@ -11,5 +11,5 @@ export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promi
     await writer.abort();
     throw error;
   }
-  await journal.retain();
+  await journal.retention.apply();
 }

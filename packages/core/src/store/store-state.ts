@@ -11,8 +11,8 @@ import type { Journal } from '../seams/journal.ts';
 export type StoreState = 'open' | 'full' | 'refusing' | 'failed' | 'closed';
 
 export function storeState(closed: boolean, journal: Journal, refusal: EvertreeError | undefined): StoreState {
-  if (closed || journal.state === 'closed') return 'closed';
-  if (journal.state === 'failed' || journal.state === 'full') return journal.state;
+  if (closed || journal.log.state === 'closed') return 'closed';
+  if (journal.log.state === 'failed' || journal.log.state === 'full') return journal.log.state;
   return refusal === undefined ? 'open' : 'refusing';
 }
 
@@ -27,10 +27,10 @@ export function whyNoWrites(state: StoreState, journal: Journal, refusal: Evertr
         'STORAGE_FAILED',
         `the disk of ${site} failed; start it again to recover from what the disk holds`,
         {},
-        journal.failure,
+        journal.log.failure,
       );
     case 'full':
-      return new EvertreeError('STORAGE_FULL', `the disk of ${site} is full; writes go on when there is room`, {}, journal.failure);
+      return new EvertreeError('STORAGE_FULL', `the disk of ${site} is full; writes go on when there is room`, {}, journal.log.failure);
     default:
       if (role === 'secondary')
         return new EvertreeError('NOT_PRIMARY', `${site} is a secondary: it takes changes from its primary only; write there`);

@@ -78,7 +78,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#events = new Emitter(this.report);
     this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
-    this.journal.onProgress(() => this.#onProgress());
+    this.journal.log.onProgress(() => this.#onProgress());
   }
 
   get site(): string {
@@ -216,7 +216,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   /** Resolves when everything committed so far is stable. */
   async flush(): Promise<void> {
     this.cut();
-    await this.journal.flush();
+    await this.journal.log.flush();
   }
 
   /** Takes no writes from now on, for this reason (FENCED); with undefined it takes them again. */
@@ -288,7 +288,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#gate.close();
     this.#listeners.close();
     try {
-      if (this.journal.state === 'open') await this.journal.flush();
+      if (this.journal.log.state === 'open') await this.journal.log.flush();
     } finally {
       this.#history.durability.advance();
       await this.journal.close();
@@ -321,7 +321,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     const advanced = this.#history.durability.advance();
     if (!this.#transaction.active && !this.#gate.closed) this.#schedule.written();
     this.#gate.update();
-    if (this.journal.state === 'failed') this.#failWaiters();
+    if (this.journal.log.state === 'failed') this.#failWaiters();
     if (advanced) this.#events.emit('stable');
   }
 

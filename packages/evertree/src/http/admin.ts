@@ -37,7 +37,7 @@ export async function postForget(exchange: Exchange): Promise<void> {
   const site = siteIn(parseExactJson(await exchange.readBody()));
   const { producer, store } = exchange.context;
   const peer = producer?.peers.find(candidate => candidate.site === site);
-  const forgotten = producer === undefined ? store.journal.forgetPeer(site) : producer.forget(site);
+  const forgotten = producer === undefined ? store.journal.leases.release('peer', site) : producer.forget(site);
   if (forgotten) {
     exchange.answer(200, { site, forgotten: true });
     return;

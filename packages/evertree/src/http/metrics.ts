@@ -50,12 +50,12 @@ function addSite(registry: Registry, store: Store): void {
   addGauge(registry, 'evertree_takes_writes', '1 while commits are taken here.', () =>
     store.role === 'primary' && store.state === 'open' ? 1 : 0,
   );
-  addGauge(registry, 'evertree_journal_bytes', 'Bytes that segments and snapshots take on the disk.', () => journal.storedBytes);
-  if (journal.retention !== undefined) {
-    const { maxBytes } = journal.retention;
+  addGauge(registry, 'evertree_journal_bytes', 'Bytes that segments and snapshots take on the disk.', () => journal.retention.storedBytes);
+  if (journal.retention.status !== undefined) {
+    const { maxBytes } = journal.retention.status;
     addGauge(registry, 'evertree_journal_max_bytes', 'Bytes that segments and snapshots may take on the disk.', () => maxBytes);
   }
-  addGauge(registry, 'evertree_journal_pending_bytes', 'Bytes appended that are not stable yet.', () => journal.pendingBytes);
+  addGauge(registry, 'evertree_journal_pending_bytes', 'Bytes appended that are not stable yet.', () => journal.log.pendingBytes);
   addCounter(registry, 'evertree_commits_total', 'Commits made stable here since the start, its own or its primary’s.', () =>
     Math.max(0, store.stable.position.revision - startedAt),
   );
@@ -85,7 +85,7 @@ function addPeers(registry: Registry, { store, producer }: Sources): void {
     producer,
     'evertree_peer_full_copy_ahead',
     '1 for a secondary that needs a full copy when it comes back, or soon will: the history kept for it is at its limit.',
-    peer => (fullCopies(store.journal.retention).includes(peer.site) ? 1 : 0),
+    peer => (fullCopies(store.journal.retention.status).includes(peer.site) ? 1 : 0),
   );
   const sent = new Counter({
     registers: [registry],

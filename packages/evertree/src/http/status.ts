@@ -22,8 +22,8 @@ function statusOf(context: HttpContext): object {
     position: plainPosition(position),
     digest,
     // What is only in memory is lost with the process, however stable its journal calls it.
-    durable: plainPosition(store.journal.durable ? position : ORIGIN),
-    journalBytes: store.journal.storedBytes,
+    durable: plainPosition(store.journal.log.durable ? position : ORIGIN),
+    journalBytes: store.journal.retention.storedBytes,
     ...retentionOf(context),
     peers: producer?.peers ?? [],
     ...(consumer === undefined ? {} : { consumer: consumer.state }),
@@ -32,9 +32,9 @@ function statusOf(context: HttpContext): object {
 
 /** What the history may take, which peers will need a full copy if they stay away, told beforehand, and which need one already. */
 function retentionOf({ store }: HttpContext): object {
-  const { retention } = store.journal;
-  if (retention === undefined) return {};
-  const { maxBytes, atRisk, passed } = retention;
+  const { status } = store.journal.retention;
+  if (status === undefined) return {};
+  const { maxBytes, atRisk, passed } = status;
   return { retention: { maxBytes, atRisk, passed } };
 }
 

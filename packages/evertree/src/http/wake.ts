@@ -13,7 +13,7 @@ export class Wake implements Disposable {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    this.#onProgress = exchange.context.store.journal.onProgress(this.#wake);
+    this.#onProgress = exchange.context.store.journal.log.onProgress(this.#wake);
     exchange.response.on('close', this.#wake);
     exchange.context.closing.addEventListener('abort', this.#wake);
   }

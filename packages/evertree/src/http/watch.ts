@@ -108,7 +108,7 @@ class Watch {
   async #follow(from: ExactPosition): Promise<void> {
     const { heartbeatMs } = this.#exchange.context.limits;
     using wake = new Wake(this.#exchange);
-    const reader = this.#store.journal.read(await this.#boundary(from));
+    const reader = this.#store.journal.log.read(await this.#boundary(from));
     const pace = new Pace();
     let position: Position = from;
     try {
@@ -133,7 +133,7 @@ class Watch {
   /** Where to begin reading for what follows a position: a client's last event may stand in the middle of a frame. */
   async #boundary(position: ExactPosition): Promise<ExactPosition> {
     if (position.revision === ORIGIN.revision) return position;
-    const frame = await this.#store.journal.find(position, { within: true });
+    const frame = await this.#store.journal.log.find(position, { within: true });
     return frame === undefined || samePosition(frame.last, position) ? position : frame.base;
   }
 

@@ -80,7 +80,7 @@ export async function settle(context: HttpContext, made: Made, wish: Wish): Prom
   const acknowledged = await countAcknowledgements(made.commit, wish.acknowledgement);
   const position = plainPosition(made.position);
   return {
-    body: context.store.journal.durable ? { position, acknowledged } : { position, acknowledged, durable: false },
+    body: context.store.journal.log.durable ? { position, acknowledged } : { position, acknowledged, durable: false },
     headers: { ...positionHeader(position), ...wish.headers },
   };
 }

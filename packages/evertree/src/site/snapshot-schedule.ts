@@ -27,7 +27,7 @@ export class SnapshotSchedule {
     const schedule = new SnapshotSchedule(store, snapshotBytes);
     await schedule.#recount();
     // What is there beside the snapshot came after it, or is kept for a peer; a new site's first segment is only room for what will come.
-    schedule.#baselineBytes = samePosition(store.journal.last, ORIGIN) ? undefined : schedule.#lastBytes;
+    schedule.#baselineBytes = samePosition(store.journal.log.last, ORIGIN) ? undefined : schedule.#lastBytes;
     schedule.#retainLater();
     return schedule;
   }
@@ -35,8 +35,8 @@ export class SnapshotSchedule {
   private constructor(store: Store, snapshotBytes: number) {
     this.#store = store;
     this.#snapshotBytes = snapshotBytes;
-    this.#base = store.journal.base;
-    this.#hooks.use(store.journal.onProgress(() => this.#check()));
+    this.#base = store.journal.log.base;
+    this.#hooks.use(store.journal.log.onProgress(() => this.#check()));
     this.#hooks.use(store.on('state', () => this.#endWithStore()));
   }
 
@@ -50,11 +50,12 @@ export class SnapshotSchedule {
   #check(): void {
     if (this.#isRunning || this.#stopped) return;
     const { journal } = this.#store;
-    if (journal.state !== 'open') return;
-    if (!samePosition(journal.base, this.#base)) return this.#run(() => this.#recount());
+    if (journal.log.state !== 'open') return;
+    if (!samePosition(journal.log.base, this.#base)) return this.#run(() => this.#recount());
     // Retention made room since: growth counts from what is left.
-    this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.storedBytes);
-    if (journal.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes)) this.#run(() => this.#save());
+    this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.retention.storedBytes);
+    if (journal.retention.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes))
+      this.#run(() => this.#save());
   }
 
   /** One thing at a time; what goes wrong is told, and tried again after the next growth. */
@@ -63,7 +64,7 @@ export class SnapshotSchedule {
     void task()
       .catch((error: unknown) => {
         if (this.#stopped) return;
-        this.#baselineBytes = this.#store.journal.storedBytes;
+        this.#baselineBytes = this.#store.journal.retention.storedBytes;
         const message = `no snapshot was written: ${String(error)}`;
         this.#store.report({ level: 'warn', event: 'snapshot-failed', message, details: { error } });
       })
@@ -84,24 +85,24 @@ export class SnapshotSchedule {
   /** The beginning of the journal moved, or a snapshot was made: a bootstrap brings one along. */
   async #recount(): Promise<void> {
     const { journal } = this.#store;
-    this.#base = journal.base;
-    const snapshot = await journal.newestSnapshot();
+    this.#base = journal.log.base;
+    const snapshot = await journal.snapshots.newest();
     const position = snapshot?.header.position;
     if (position === undefined || (this.#newest !== undefined && samePosition(position, this.#newest))) return;
     this.#newest = position;
     this.#lastBytes = snapshot?.bytes ?? 0;
-    this.#baselineBytes = journal.storedBytes;
+    this.#baselineBytes = journal.retention.storedBytes;
   }
 
   #retainLater(): void {
     this.#interval = this.#store.clock.after(RETENTION_INTERVAL_MS, () => {
       if (this.#stopped) return;
-      if (!this.#isRunning) this.#run(() => this.#store.journal.retain());
+      if (!this.#isRunning) this.#run(() => this.#store.journal.retention.apply());
       this.#retainLater();
     });
   }
 }
 
 function defaultSnapshotBytes({ journal }: Store): number {
-  return Math.min(DEFAULT_SNAPSHOT_BYTES, (journal.retention?.maxBytes ?? Infinity) * RETENTION_FRACTION);
+  return Math.min(DEFAULT_SNAPSHOT_BYTES, (journal.retention.status?.maxBytes ?? Infinity) * RETENTION_FRACTION);
 }

@@ -30,6 +30,8 @@ export class GroupCommit {
   readonly #waiters = new FlushWaiters();
   /** Set while a snapshot takes the place of the history. */
   #suspended = false;
+  /** `close` was called. What is pending may still become stable. */
+  #closing = false;
 
   constructor(history: History, clock: Clock, report: Reporter, stream: string | undefined) {
     this.#history = history;
@@ -62,6 +64,11 @@ export class GroupCommit {
 
   get busy(): boolean {
     return this.#busy;
+  }
+
+  /** @throws EvertreeError CLOSED once `close` was called */
+  assertOpen(): void {
+    if (this.#closing) throw journalClosed();
   }
 
   append(frame: Frame, trailer: Uint8Array | undefined): void {
@@ -127,6 +134,7 @@ export class GroupCommit {
   /** Makes stable what can be, then takes nothing more. */
   async close(): Promise<void> {
     if (this.state === 'closed') return;
+    this.#closing = true;
     if (this.state === 'full') this.#start();
     while (this.#busy) await this.#running;
     if (this.pendingBytes > 0) {

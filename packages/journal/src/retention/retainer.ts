@@ -1,22 +1,23 @@
-import type { Clock, Disk, Reporter, RetentionStatus } from '@evertree/core';
+import type { Clock, Disk, Leases, Reporter, Retention, RetentionStatus } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import { asError } from '../groups/failure.ts';
+import type { GroupCommit } from '../groups/group-commit.ts';
 import type { History } from '../segments/history.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
-import type { Peers } from '../site/peers.ts';
 import type { RetentionOptions, RetentionPlan } from './retention.ts';
 import { planRetention } from './retention.ts';
 import type { Snapshots } from '../snapshots/snapshots.ts';
 import { removeFiles } from '../snapshots/snapshots.ts';
 
 /** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
-export class Retainer {
+export class Retainer implements Retention {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #report: Reporter;
   readonly #history: History;
   readonly #snapshots: Snapshots;
-  readonly #peers: Peers;
+  readonly #leases: Leases;
+  readonly #commit: GroupCommit;
   readonly #options: RetentionOptions;
   #queue: Promise<void> = Promise.resolve();
   #closed = false;
@@ -24,7 +25,7 @@ export class Retainer {
   #atRisk: readonly string[] = [];
 
   constructor(
-    parts: { disk: Disk; clock: Clock; report: Reporter; history: History; snapshots: Snapshots; peers: Peers },
+    parts: { disk: Disk; clock: Clock; report: Reporter; history: History; commit: GroupCommit; snapshots: Snapshots; leases: Leases },
     options: RetentionOptions,
   ) {
     this.#disk = parts.disk;
@@ -32,7 +33,8 @@ export class Retainer {
     this.#report = parts.report;
     this.#history = parts.history;
     this.#snapshots = parts.snapshots;
-    this.#peers = parts.peers;
+    this.#leases = parts.leases;
+    this.#commit = parts.commit;
     this.#options = options;
   }
 
@@ -48,18 +50,21 @@ export class Retainer {
   /** One that never held anything begins with a copy anyway. */
   #passed(): string[] {
     const base = this.#history.segments[0]?.header.base.revision ?? 0;
-    return [...this.#peers.all].filter(([, { revision }]) => revision > 0 && revision < base).map(([site]) => site);
+    return [...this.#leases.of('peer')]
+      .filter(([, { position }]) => position.revision > 0 && position.revision < base)
+      .map(([site]) => site);
   }
 
-  retain(): Promise<void> {
-    return this.exclusively(() => this.#retain());
+  async apply(): Promise<void> {
+    this.#commit.assertOpen();
+    await this.exclusively(() => this.#retain());
   }
 
   /** The same, when nobody waits for it. */
   retainSoon(): void {
     this.#clock.soon(() => {
       if (this.#closed) return;
-      this.retain().catch((error: unknown) => {
+      this.exclusively(() => this.#retain()).catch((error: unknown) => {
         const message = `what retention no longer asks for could not be removed (${asError(error).message}); it is tried again with the next segment`;
         this.#report({ level: 'warn', event: 'retention-failed', message, details: { error } });
       });
@@ -88,7 +93,7 @@ export class Retainer {
           bytes: file.bytes,
           supersededMs: this.#snapshots.supersededMs(file),
         })),
-        peers: this.#peers.all,
+        leases: this.#leases.of('peer'),
         now: this.#clock.now(),
       },
       this.#options,
@@ -107,7 +112,7 @@ export class Retainer {
 
   #tell(plan: RetentionPlan): void {
     for (const site of plan.passed) {
-      const position = this.#peers.all.get(site);
+      const position = this.#leases.of('peer').get(site)?.position;
       const at = position === undefined ? 'an unknown position' : formatPosition(position);
       const message = `the history that ${site} (at ${at}) needs has gone, for it took more than ${this.#options.maxBytes} bytes; ${site} will need a full copy`;
       this.#report({ level: 'warn', event: 'retention-passed-peer', message, details: { site, position } });

@@ -34,7 +34,7 @@ function plan(given: Case, options: Partial<RetentionOptions> = {}): RetentionPl
         bytes: 10,
         supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
       })),
-      peers: new Map(Object.entries(given.peers ?? {}).map(([site, revision]) => [site, at(revision)])),
+      leases: new Map(Object.entries(given.peers ?? {}).map(([site, revision]) => [site, { position: at(revision) }])),
       now: NOW,
     },
     { ...unlimited, ...options },

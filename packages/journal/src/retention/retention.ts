@@ -1,4 +1,4 @@
-import type { ExactPosition } from '@evertree/core';
+import type { ExactPosition, Lease } from '@evertree/core';
 
 export interface RetentionOptions {
   /** Bytes that segments and snapshots together may take, but for what the site itself recovers from. */
@@ -29,7 +29,7 @@ export interface RetentionSubject {
   readonly segments: readonly RetainedSegment[];
   /** Oldest first. */
   readonly snapshots: readonly RetainedSnapshot[];
-  readonly peers: ReadonlyMap<string, ExactPosition>;
+  readonly leases: ReadonlyMap<string, Lease>;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -89,8 +89,8 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
 
 /** Index of the oldest segment that a peer or the bounds of the history ask for. */
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
-  const { segments, snapshots, peers, now } = subject;
-  const lowest = Math.min(...[...peers.values()].filter(hasHistory).map(position => position.revision), Infinity);
+  const { segments, snapshots, leases, now } = subject;
+  const lowest = Math.min(...[...leases.values()].filter(hasHistory).map(lease => lease.position.revision), Infinity);
   const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
   let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
   const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);
@@ -101,7 +101,7 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
 }
 
 /** A peer that never held anything begins with a copy anyway. */
-function hasHistory(position: ExactPosition): boolean {
+function hasHistory({ position }: Lease): boolean {
   return position.revision > 0;
 }
 
@@ -123,9 +123,9 @@ function snapshotsBefore(subject: RetentionSubject, first: number): number {
 
 /** Peers whose next frame is at or after `from` and before `to`, the one furthest behind first. */
 function behind(subject: RetentionSubject, from: number, to: number): string[] {
-  return [...subject.peers]
-    .filter(([, position]) => hasHistory(position) && position.revision >= from && position.revision < to)
-    .toSorted(([, a], [, b]) => a.revision - b.revision)
+  return [...subject.leases]
+    .filter(([, lease]) => hasHistory(lease) && lease.position.revision >= from && lease.position.revision < to)
+    .toSorted(([, a], [, b]) => a.position.revision - b.position.revision)
     .map(([site]) => site);
 }
 

@@ -1,4 +1,4 @@
-import type { Clock, Disk, ExactPosition, SnapshotHeader, SnapshotWriter } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '@evertree/core';
 import { EvertreeError, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
 import { describe } from '../groups/follow.ts';
@@ -8,11 +8,12 @@ import { findFrame } from '../segments/history-reader.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
 import type { Retainer } from '../retention/retainer.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
+import { storedSnapshot } from './snapshot-file.ts';
 import type { Snapshots } from './snapshots.ts';
 import { removeFiles } from './snapshots.ts';
 
 /** Takes snapshots into a history, or begins a history with one. */
-export class SnapshotPublisher {
+export class SnapshotPublisher implements SnapshotStore {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #history: History;
@@ -29,11 +30,15 @@ export class SnapshotPublisher {
     this.#retainer = parts.retainer;
   }
 
-  /**
-   * @param replace the snapshot takes the place of all that is there
-   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH for one beside the history that is not of a position in it
-   */
-  begin(header: SnapshotHeader, replace: boolean): Promise<SnapshotWriter> {
+  async newest(): Promise<StoredSnapshot | undefined> {
+    this.#commit.assertOpen();
+    const { newest } = this.#snapshots;
+    return newest === undefined ? undefined : storedSnapshot(this.#disk, newest);
+  }
+
+  /** @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH for one beside the history that is not of a position in it */
+  async create(header: SnapshotHeader, { replace = false }: { readonly replace?: boolean } = {}): Promise<SnapshotWriter> {
+    this.#commit.assertOpen();
     if (!replace) this.#assertOurs(header);
     const generation = replace ? this.#history.generation + 1 : this.#history.generation;
     return this.#snapshots.begin(header, generation, (file, temporaryPath) =>

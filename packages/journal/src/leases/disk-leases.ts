@@ -1,18 +1,19 @@
-import type { Clock, Disk, ExactPosition, Reporter } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, Lease, LeaseKind, Leases, Reporter } from '@evertree/core';
 import { asError, unsupported } from '../groups/failure.ts';
-import { PEERS_FILE } from './layout.ts';
-import { DIRECTORY_VERSION } from './site-file.ts';
-import { readStateFile, writeStateFile } from './state-file.ts';
+import { PEERS_FILE } from '../site/layout.ts';
+import { DIRECTORY_VERSION } from '../site/site-file.ts';
+import { readStateFile, writeStateFile } from '../site/state-file.ts';
+import { LeaseTable } from './lease-table.ts';
 
 /** A change reaches the disk within this, together with all the others of that time. */
 const PEERS_WRITE_DELAY_MS = 1_000;
 
-/** The secondaries known here, and what each holds durably. A position that is lost in a crash is told again by the peer. */
-export class Peers {
+/** The leases of a journal on disk. A position that is lost in a crash is told again by the peer. */
+export class DiskLeases implements Leases {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #report: Reporter;
-  readonly #peers = new Map<string, ExactPosition>();
+  readonly #table = new LeaseTable();
   #timer: Disposable | undefined;
   #changed = false;
   #writing: Promise<void> = Promise.resolve();
@@ -23,8 +24,8 @@ export class Peers {
     this.#report = report;
   }
 
-  get all(): ReadonlyMap<string, ExactPosition> {
-    return this.#peers;
+  of(kind: LeaseKind): ReadonlyMap<string, Lease> {
+    return this.#table.of(kind);
   }
 
   /** @throws EvertreeError FORMAT_UNSUPPORTED */
@@ -39,17 +40,16 @@ export class Peers {
       this.#report({ level: 'warn', event: 'peers-unreadable', message, details: { file: PEERS_FILE } });
       return;
     }
-    for (const { site, durable } of value.peers as { site: string; durable: ExactPosition }[]) this.#peers.set(site, durable);
+    for (const { site, durable } of value.peers as { site: string; durable: ExactPosition }[]) this.#table.hold('peer', site, durable);
   }
 
-  set(site: string, durable: ExactPosition): void {
-    const { epoch, epochId, revision } = durable;
-    this.#peers.set(site, { epoch, epochId, revision });
+  hold(kind: LeaseKind, name: string, position: ExactPosition): void {
+    this.#table.hold(kind, name, position);
     this.#schedule();
   }
 
-  forget(site: string): boolean {
-    const known = this.#peers.delete(site);
+  release(kind: LeaseKind, name: string): boolean {
+    const known = this.#table.release(kind, name);
     if (known) this.#schedule();
     return known;
   }
@@ -73,7 +73,7 @@ export class Peers {
   async #write(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
-    const peers = [...this.#peers].map(([site, durable]) => ({ site, durable }));
+    const peers = [...this.of('peer')].map(([site, lease]) => ({ site, durable: lease.position }));
     try {
       await writeStateFile(this.#disk, PEERS_FILE, { format: DIRECTORY_VERSION, peers });
     } catch (error) {

@@ -1,0 +1,160 @@
+import type {
+  Clock,
+  ExactPosition,
+  Frame,
+  FrameHeader,
+  FrameLog,
+  FrameReader,
+  JournalState,
+  Reporter,
+  SnapshotHeader,
+  StoredFrame,
+} from '@evertree/core';
+import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
+import { journalClosed } from './groups/failure.ts';
+import { checkFollows, describe } from './groups/follow.ts';
+import { isFound, type FindOptions } from './segments/found.ts';
+import { FrameTail } from './segments/frame-tail.ts';
+import type { JournalEvents } from './groups/group-commit.ts';
+
+/** The newest frames, in memory. What is appended is stable at once, and durable never. */
+export class MemoryLog implements FrameLog {
+  readonly durable = false;
+  readonly failure = undefined;
+  readonly pendingBytes = 0;
+  readonly busy = false;
+  readonly #clock: Clock;
+  readonly #frames: FrameTail;
+  readonly #events: Emitter<JournalEvents>;
+  #state: JournalState = 'open';
+  /** Where the frames begin while there are none. */
+  #start: ExactPosition = ORIGIN;
+  #last: ExactPosition = ORIGIN;
+  /** Undefined until the first frame or snapshot tells it. */
+  #stream: string | undefined;
+  /** Counts replacements, so that readers of a history before notice. */
+  #generation = 0;
+  /** The listeners will be told in this turn. */
+  #telling = false;
+
+  constructor(clock: Clock, report: Reporter, maxBytes: number) {
+    this.#clock = clock;
+    this.#frames = new FrameTail(maxBytes);
+    this.#events = new Emitter(report);
+  }
+
+  get state(): JournalState {
+    return this.#state;
+  }
+
+  get base(): ExactPosition {
+    return this.#frames.oldest()?.frame.header.base ?? this.#start;
+  }
+
+  get last(): ExactPosition {
+    return this.#last;
+  }
+
+  get stable(): ExactPosition {
+    return this.#last;
+  }
+
+  append(frame: Frame, trailer?: Uint8Array): void {
+    this.assertOpen();
+    checkFollows(frame, trailer, this.#last, this.#stream);
+    this.#stream = frame.header.stream;
+    this.#last = frame.header.last;
+    this.#frames.push({ frame, trailer: trailer?.length === 0 ? undefined : trailer });
+    // A frame that is longer than all that is kept leaves nothing.
+    if (this.#frames.oldest() === undefined) this.#start = this.#last;
+    this.#tellSoon();
+  }
+
+  flushSync(): void {
+    this.assertOpen();
+  }
+
+  async flush(): Promise<void> {
+    this.assertOpen();
+  }
+
+  onProgress(listener: () => void): Disposable {
+    return this.#events.on('progress', listener);
+  }
+
+  read(position: ExactPosition): FrameReader {
+    this.assertOpen();
+    const generation = this.#generation;
+    let at = position;
+    let ended = false;
+    this.#assertReached(at, generation);
+    return {
+      next: async () => {
+        if (ended) throw journalClosed();
+        this.assertOpen();
+        this.#assertReached(at, generation);
+        const found = this.#after(at);
+        if (found !== undefined) at = found.frame.header.last;
+        return found;
+      },
+      close: async () => {
+        ended = true;
+      },
+    };
+  }
+
+  async find(position: ExactPosition, options?: FindOptions): Promise<FrameHeader | undefined> {
+    this.assertOpen();
+    const header = this.#frames.holding(position.revision)?.frame.header;
+    return header !== undefined && isFound(header, position, options) ? header : undefined;
+  }
+
+  /** @throws EvertreeError CLOSED */
+  assertOpen(): void {
+    if (this.#state === 'closed') throw journalClosed();
+  }
+
+  /** Begins anew from a snapshot. */
+  replace(header: SnapshotHeader): void {
+    this.#frames.clear();
+    this.#start = header.position;
+    this.#last = header.position;
+    this.#stream = header.stream;
+    this.#generation++;
+    this.#tellSoon();
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#frames.clear();
+    this.#events.emit('progress');
+  }
+
+  #assertReached(position: ExactPosition, generation: number): void {
+    const { base } = this;
+    if (position.revision >= base.revision && generation === this.#generation) return;
+    throw new EvertreeError('COMPACTED', `the journal begins at ${describe(base)} and no longer reaches back to ${describe(position)}`, {
+      base,
+      position,
+    });
+  }
+
+  #after(position: ExactPosition): StoredFrame | undefined {
+    if (samePosition(position, this.#last)) return undefined;
+    const found = this.#frames.after(position.revision);
+    if (found !== undefined && samePosition(found.frame.header.base, position)) return found;
+    const problem = `${describe(position)} is not a frame's end in this journal, which is stable up to ${describe(this.#last)}`;
+    throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: this.#last, found: position });
+  }
+
+  /** Once for all frames of a turn, and never inside `append`. */
+  #tellSoon(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    this.#clock.soon(() => {
+      this.#telling = false;
+      this.#events.emit('progress');
+    });
+  }
+}

@@ -1,5 +1,5 @@
-import { createClient } from '../../packages/transport/src/kafka/client.ts';
-import { openPartitionReader } from '../../packages/transport/src/kafka/partition-reader.ts';
+import { createClient } from '../../packages/transport/src/kafka/kafkajs/client.ts';
+import { createBroker } from '../../packages/transport/src/kafka/kafkajs/broker.ts';
 import {
   ANSWER_MS,
   FETCH_BYTES,
@@ -36,14 +36,14 @@ async function openWriter(broker: string, topic: string): Promise<FrameWriter> {
 }
 
 async function openReader(broker: string, topic: string): Promise<FrameReader> {
-  const options = { connection: { brokers: [broker] }, report: quiet, answerMs: ANSWER_MS, topic, partition: PARTITION };
-  const reader = await openPartitionReader({ ...options, maxBytes: FETCH_BYTES, maxWaitMs: WAIT_MS });
+  const client = createBroker({ connection: { brokers: [broker] }, report: quiet, answerMs: ANSWER_MS });
+  const reader = await client.openReader({ topic, partition: PARTITION, maxBytes: FETCH_BYTES, maxWaitMs: WAIT_MS });
   return {
     async fetch(offset) {
       const { records, next } = await reader.fetch(offset);
       return { frames: records.flatMap(({ value }) => value ?? []), next };
     },
     end: async () => (await reader.offsets()).high,
-    abandon: () => reader.abandon(),
+    abandon: () => client.abandon(),
   };
 }

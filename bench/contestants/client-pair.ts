@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient } from '../../packages/transport/src/kafka/client.ts';
+import { createClient } from '../../packages/transport/src/kafka/kafkajs/client.ts';
 import type { KafkaBroker } from '../../test/support/kafka/broker.ts';
 import { now } from '../clock.ts';
 import type { ClientName, ClientTasks } from '../clients/tasks.ts';

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { ConnectionOptions } from 'node:tls';
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { mendRequestQueue } from '../../packages/transport/src/kafka/request-queue.ts';
+import { mendRequestQueue } from '../../packages/transport/src/kafka/kafkajs/request-queue.ts';
 import { type Certificate, makeCertificate } from '../support/certificates.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka/broker.ts';
 import { QUICK_RESTART, type SecuredListener } from '../support/kafka/server-properties.ts';

@@ -1,8 +1,8 @@
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type { Admin, IHeaders, Producer } from 'kafkajs';
-import { mendRequestQueue } from '../../packages/transport/src/kafka/request-queue.ts';
-import { openPartitionReader } from '../../packages/transport/src/kafka/partition-reader.ts';
-import type { ReceivedRecord } from '../../packages/transport/src/kafka/headers.ts';
+import { mendRequestQueue } from '../../packages/transport/src/kafka/kafkajs/request-queue.ts';
+import { createBroker } from '../../packages/transport/src/kafka/kafkajs/broker.ts';
+import type { ReceivedRecord } from '../../packages/transport/src/kafka/records.ts';
 
 const ANSWER_MS = 10_000;
 
@@ -79,13 +79,8 @@ export class Topic implements AsyncDisposable {
 
   /** Everything that stands there now and is no transaction's marker. */
   async records(topic = this.name): Promise<ReceivedRecord[]> {
-    await using reader = await openPartitionReader({
-      connection: { brokers: [this.#broker] },
-      report: () => undefined,
-      topic,
-      partition: 0,
-      answerMs: ANSWER_MS,
-    });
+    const broker = createBroker({ connection: { brokers: [this.#broker] }, report: () => undefined, answerMs: ANSWER_MS });
+    await using reader = await broker.openReader({ topic, partition: 0 });
     const records: ReceivedRecord[] = [];
     const { low, high } = await reader.offsets();
     for (let at = low; at < high;) {

@@ -1,13 +1,13 @@
-import type { Inspection, Refusal, TopicInspection } from '@evertree/transport/kafka';
 import { isEvertreeError } from '@evertree/core';
+import { TOPIC_SETTINGS, TOPIC_USES, inspectTopics, topicNames } from '@evertree/transport/kafka';
+import type { BrokerRefusal, Inspection, TopicInspection, TopicUse } from '@evertree/transport/kafka';
 import type { KafkaConsumerConfiguration, KafkaProducerConfiguration } from '../configuration/configuration.ts';
 import { type Finding, failed, note, refused, warning } from './finding.ts';
 import { KafkaTools } from './kafka-tools.ts';
-import { MADE_WITH, type TopicUse, checkReplicas, checkSettings } from './topic-check.ts';
+import { checkReplicas, checkSettings } from './topic-check.ts';
 
 type KafkaFile = KafkaProducerConfiguration | KafkaConsumerConfiguration;
 
-const USES: readonly TopicUse[] = ['frames', 'snapshots', 'control'];
 /** What a site of either role does with each topic, in Kafka's words. */
 const RIGHTS: Readonly<Record<KafkaFile['kind'], Readonly<Record<TopicUse, readonly string[]>>>> = {
   'kafka-producer': {
@@ -23,14 +23,13 @@ const MOST_REPLICAS = 3;
 /** Asks the brokers of a Kafka file whether a site could live with what is there. Changes nothing. */
 export async function checkBrokers(configuration: KafkaFile): Promise<Finding[]> {
   const { connection } = configuration;
-  const names = topicsOf(configuration);
-  const { inspectTopics } = await import('@evertree/transport/kafka');
+  const names = topicNames(configuration.topic);
   try {
     const inspection = await inspectTopics({
       connection,
       report: () => undefined,
-      topics: USES.map(use => names[use]),
-      written: configuration.kind === 'kafka-producer' ? USES.map(use => names[use]) : [names.control],
+      topics: TOPIC_USES.map(use => names[use]),
+      written: configuration.kind === 'kafka-producer' ? TOPIC_USES.map(use => names[use]) : [names.control],
       group: configuration.kind === 'kafka-consumer' ? configuration.subscribe.groupId : undefined,
     });
     return new BrokerCheck(configuration, inspection).findings();
@@ -39,10 +38,6 @@ export async function checkBrokers(configuration: KafkaFile): Promise<Finding[]>
     const tell = error.code === 'UNREACHABLE' ? failed : refused;
     return [tell('the brokers', `can't be asked: ${error.message}`)];
   }
-}
-
-function topicsOf({ topic }: KafkaFile): Readonly<Record<TopicUse, string>> {
-  return { frames: topic, snapshots: `${topic}.snapshot`, control: `${topic}.control` };
 }
 
 class BrokerCheck {
@@ -61,7 +56,7 @@ class BrokerCheck {
     const findings = [note('the brokers', `answer: ${brokers.map(({ address }) => address).join(', ')}`)];
     findings.push(...refusals.map(refusal => this.#refusal(refusal)));
     topics.forEach((topic, index) => {
-      const use = USES[index] ?? 'frames';
+      const use = TOPIC_USES[index] ?? 'frames';
       if (topic.partitions !== undefined) findings.push(...checkSettings(use, topic, this.#tools));
       else if (!refusals.some(({ subject }) => subject === topic.name)) findings.push(this.#missing(use, topic.name));
     });
@@ -71,8 +66,9 @@ class BrokerCheck {
     return findings;
   }
 
-  #refusal({ subject, operation, explanation }: Refusal): Finding {
-    const use = USES.find(each => topicsOf(this.#configuration)[each] === subject);
+  #refusal({ subject, operation, error }: BrokerRefusal): Finding {
+    const names = topicNames(this.#configuration.topic);
+    const use = TOPIC_USES.find(each => names[each] === subject);
     if (operation === 'commit offsets of') {
       const message = "is not open to this user: your dashboards won't see this site's offsets, and nothing else will miss them";
       return warning(`group ${subject}`, message, this.#tools.allow(GROUP_RIGHTS, 'group', `${subject} --resource-pattern-type prefixed`));
@@ -83,10 +79,10 @@ class BrokerCheck {
       return warning(place, message, this.#grant(use, subject));
     }
     const verb = { see: 'seen', read: 'read', write: 'written', create: 'made' }[operation];
-    if (!explanation.lasting) return failed(place, `could not be ${verb}: ${explanation.message}`);
+    if (!error.lasting) return failed(place, `could not be ${verb}: ${error.message}`);
     const remedy = operation === 'create' && use !== undefined ? this.#create(use, subject) : this.#grant(use, subject);
-    const isForbidden = explanation.message.includes('_AUTHORIZATION_FAILED');
-    const message = isForbidden ? `may not be ${verb} by this user` : `can't be ${verb}: ${explanation.message}`;
+    const isForbidden = error.code === 'FORBIDDEN';
+    const message = isForbidden ? `may not be ${verb} by this user` : `can't be ${verb}: ${error.message}`;
     return refused(place, message, isForbidden ? remedy : null);
   }
 
@@ -96,7 +92,7 @@ class BrokerCheck {
 
   #create(use: TopicUse, topic: string): string {
     const partitions = use === 'frames' && this.#configuration.kind === 'kafka-producer' ? this.#configuration.partition + 1 : 1;
-    return this.#tools.create(topic, partitions, this.#replicas(), MADE_WITH[use]);
+    return this.#tools.create(topic, partitions, this.#replicas(), TOPIC_SETTINGS[use]);
   }
 
   #replicas(): number {

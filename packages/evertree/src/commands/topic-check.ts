@@ -1,21 +1,11 @@
-import type { Inspection, TopicInspection } from '@evertree/transport/kafka';
+import { LEAST_MESSAGE_BYTES, limitOf, retentionFaults } from '@evertree/transport/kafka';
+import type { Inspection, TopicInspection, TopicUse } from '@evertree/transport/kafka';
 import { type Finding, note, refused, warning } from './finding.ts';
 import type { KafkaTools, TopicSettings } from './kafka-tools.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
-export type TopicUse = 'frames' | 'snapshots' | 'control';
-
-/** How Evertree makes each of its topics; PROTOCOL.md, «Over Kafka». */
-export const MADE_WITH: Readonly<Record<TopicUse, TopicSettings>> = {
-  frames: { 'cleanup.policy': 'delete' },
-  snapshots: { 'cleanup.policy': 'delete', 'retention.ms': '-1', 'retention.bytes': '-1' },
-  control: { 'cleanup.policy': 'compact', 'segment.bytes': '4194304', 'min.cleanable.dirty.ratio': '0.2' },
-};
-
 /** A frame's longest part; below this there are more and smaller ones. */
 const EASY_MESSAGE_BYTES = 64 * 1024;
-/** What a topic has to take. */
-const LEAST_MESSAGE_BYTES = 16 * 1024;
 /** A journal may be that old when a topic that was away gets its frames. */
 const LONG_MS = 365 * 86_400_000;
 const EVER = '9223372036854775807';
@@ -42,21 +32,21 @@ type Set = (wanted: TopicSettings) => string;
 
 function checkCleanup(use: TopicUse, subject: string, settings: Settings, set: Set): Finding[] {
   const policy = settings.get('cleanup.policy') ?? '';
-  if (use === 'control') {
-    if (policy === 'compact') return [];
-    const message = `has "cleanup.policy" ${policy}: it grows, or forgets what secondaries have said of themselves`;
-    return [warning(subject, message, set({ 'cleanup.policy': 'compact' }))];
-  }
-  const findings: Finding[] = [];
-  if (policy.includes('compact')) {
-    const message = `is compacted ("cleanup.policy" ${policy}), which takes ${use} out of its middle`;
-    findings.push(refused(subject, message, set({ 'cleanup.policy': 'delete' })));
-  }
-  if (use === 'snapshots' && (limitOf(settings, 'retention.ms') !== undefined || limitOf(settings, 'retention.bytes') !== undefined)) {
-    const message = 'lets snapshots go by itself, and a new secondary may then find none; the primary deletes those that are not needed';
-    findings.push(warning(subject, message, set({ 'retention.ms': '-1', 'retention.bytes': '-1' })));
-  }
-  return findings;
+  return retentionFaults(use, settings).map(({ kind, remedy }) => {
+    switch (kind) {
+      case 'compacted':
+        return refused(subject, `is compacted ("cleanup.policy" ${policy}), which takes ${use} out of its middle`, set(remedy));
+      case 'not-compacted': {
+        const message = `has "cleanup.policy" ${policy}: it grows, or forgets what secondaries have said of themselves`;
+        return warning(subject, message, set(remedy));
+      }
+      case 'expiring': {
+        const message =
+          'lets snapshots go by itself, and a new secondary may then find none; the primary deletes those that are not needed';
+        return warning(subject, message, set(remedy));
+      }
+    }
+  });
 }
 
 function checkMessageBytes(use: TopicUse, subject: string, settings: Settings, set: Set): Finding[] {
@@ -138,10 +128,4 @@ function checkInSync({ name, partitions = [], settings }: TopicInspection, tools
   if (wanted < replicas) return [];
   const message = `has "min.insync.replicas" ${wanted} of ${replicas}: while one of its brokers is away nothing can be written`;
   return [warning(subject, message, set(replicas - 1 || 1))];
-}
-
-/** -1 is no limit. */
-function limitOf(settings: Settings, name: string): number | undefined {
-  const value = Number(settings.get(name) ?? -1);
-  return value < 0 ? undefined : value;
 }

@@ -1,8 +1,8 @@
 import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
 import { z } from 'zod';
 import { helloSchema, hex, parseJson, positionSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
-import { headerOf, PROTOCOL_HEADER } from './headers.ts';
-import type { ReceivedRecord, SentRecord } from './headers.ts';
+import { headerOf, PROTOCOL_HEADER } from './records.ts';
+import type { ReceivedRecord, SentRecord } from './records.ts';
 
 /*
  * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: each key's newest record is what holds.

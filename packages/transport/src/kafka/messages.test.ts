@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeControl, encodeControl } from './control.ts';
 import type { Control } from './control.ts';
-import type { ReceivedRecord } from './headers.ts';
+import type { ReceivedRecord } from './records.ts';
 import { Assembly, splitValue } from './parts.ts';
 import { decodeTrailer, encodeTrailer } from './trailer.ts';
 

@@ -1,6 +1,6 @@
 import { FRAME_LIMIT_BYTES } from '@evertree/core';
-import { headerOf } from './headers.ts';
-import type { ReceivedRecord } from './headers.ts';
+import { headerOf } from './records.ts';
+import type { ReceivedRecord } from './records.ts';
 
 /** The longest value of a record; less where the topic's `max.message.bytes` asks for it. */
 export const PART_BYTES = 256 * 1024;

@@ -2,15 +2,15 @@ import { EvertreeError } from '@evertree/core';
 import type { Clock, SnapshotHeader } from '@evertree/core';
 import { encodeControl } from '../control.ts';
 import type { Control, SnapshotRecord } from '../control.ts';
-import type { SentRecord } from '../headers.ts';
+import type { SentRecord } from '../records.ts';
+import type { TopicNames } from '../topics.ts';
 import { RecordQueue } from './record-queue.ts';
 import type { Queued } from './record-queue.ts';
-import type { Topics } from './settings.ts';
 import { SnapshotWriter } from './snapshot-writer.ts';
 
 export interface AsideOptions {
   readonly clock: Clock;
-  readonly topics: Topics;
+  readonly topics: TopicNames;
   /** Who writes: the sign of this link. */
   readonly from: string;
   readonly partBytes: number;

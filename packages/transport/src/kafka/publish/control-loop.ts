@@ -1,5 +1,5 @@
 import type { Clock } from '@evertree/core';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import type { Session } from './session.ts';
 
 export interface ControlLoopOptions {

@@ -1,6 +1,6 @@
 import type { Message } from '@evertree/core';
 import type { Control, SnapshotRecord } from '../control.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 import { ControlLoop } from './control-loop.ts';
 import type { Once } from './once.ts';

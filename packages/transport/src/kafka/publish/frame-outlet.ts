@@ -1,7 +1,7 @@
 import type { Clock, ExactPosition, FrameHeader } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
-import { PROTOCOL_HEADER } from '../headers.ts';
-import type { SentRecord } from '../headers.ts';
+import { PROTOCOL_HEADER } from '../records.ts';
+import type { SentRecord } from '../records.ts';
 import { PART_HEADER, splitValue } from '../parts.ts';
 import { Places } from './places.ts';
 import { RecordQueue } from './record-queue.ts';

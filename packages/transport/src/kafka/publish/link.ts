@@ -2,7 +2,7 @@ import { EvertreeError, isBefore, readFrameHeader } from '@evertree/core';
 import type { CloseReason, ExactPosition, Hello, Link, LinkEvents, Message } from '@evertree/core';
 import { handToHandler } from '../../wire/handler.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
-import { explain } from '../failures.ts';
+import { asBrokerError } from '../broker.ts';
 import { PART_BYTES, RECORD_OVERHEAD_BYTES } from '../parts.ts';
 import { Announcement } from './announcement.ts';
 import { Aside } from './aside.ts';
@@ -294,9 +294,9 @@ export class PublishLink implements Link {
 
   /** `error` undefined: the broker took too long. */
   #failed(error: unknown): void {
-    const { connection, sendMs } = this.#session.settings;
+    const { sendMs } = this.#session.settings;
     if (error === undefined) this.#abort('silent', `${this.remote} took longer than ${sendMs} ms for an answer`);
-    else this.#abort('lost', explain(error, connection).message);
+    else this.#abort('lost', asBrokerError(error).message);
   }
 
   /** Ends without another word: who would hear it does not answer. */

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { helloOf, POSITION } from '../../../../../test/support/links.ts';
 import { encodeControl } from '../control.ts';
 import type { Control } from '../control.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 import { Readers } from './readers.ts';
 
@@ -36,7 +36,7 @@ function position(revision: number): Control {
 function take(now: number, from: string, ...controls: Control[]): Message[] {
   const records = controls.map((control): ReceivedRecord => {
     const { key, value, headers } = encodeControl(control, from);
-    return { key: key as Buffer, value, headers: headers!, timestamp: '0', offset: String(offset++) };
+    return { key, value, headers, timestamp: '0', offset: String(offset++) };
   });
   readers.take(records, now >= 0, now);
   return [...readers.news()];

@@ -2,7 +2,7 @@ import { isEvertreeError } from '@evertree/core';
 import type { Hello, Message } from '@evertree/core';
 import { decodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import type { PassedOver } from '../passed-over.ts';
 import type { Want } from './snapshot-need.ts';
 

@@ -5,6 +5,7 @@ import type { RecordQueueOptions } from './record-queue.ts';
 
 /** What the queue counts for a record beside its value. */
 const RECORD_BYTES = 128;
+const KEY = Buffer.from('k');
 
 /** A broker that answers when the test says so. */
 class Broker {
@@ -34,7 +35,7 @@ class Broker {
   }
 
   push(values: string, topic = 'T'): void {
-    for (const value of values) this.queue.push({ topic, record: { value: Buffer.from(value) }, tag: value });
+    for (const value of values) this.queue.push({ topic, record: { key: KEY, value: Buffer.from(value), headers: {} }, tag: value });
     this.clock.advance(0);
   }
 
@@ -71,7 +72,7 @@ describe('records on their way to the broker', () => {
     const broker = new Broker();
     broker.push('abcd');
     await broker.answer(0);
-    broker.queue.push({ topic: 'T', record: { value: Buffer.alloc(5000) }, tag: 'large' });
+    broker.queue.push({ topic: 'T', record: { key: KEY, value: Buffer.alloc(5000), headers: {} }, tag: 'large' });
     broker.push('e');
     await broker.answer(3);
     await broker.answer(4);

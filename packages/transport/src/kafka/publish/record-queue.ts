@@ -1,5 +1,5 @@
 import type { Clock } from '@evertree/core';
-import type { SentRecord } from '../headers.ts';
+import type { SentRecord } from '../records.ts';
 
 /** A record that waits for the broker, and what its owner wants to know of it when it is there. */
 export interface Queued<Tag> {

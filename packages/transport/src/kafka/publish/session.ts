@@ -1,17 +1,13 @@
 import { EvertreeError } from '@evertree/core';
-import type { Clock, Reporter } from '@evertree/core';
-import type { Admin, Producer } from 'kafkajs';
-import { createClient } from '../client.ts';
-import type { KafkaClient } from '../client.ts';
-import type { SentRecord } from '../headers.ts';
-import { PartitionReader } from '../partition-reader.ts';
-import type { Fetched, Watermarks } from '../partition-reader.ts';
-import { Patience } from '../patience.ts';
+import type { Clock } from '@evertree/core';
+import type { Broker, Fetched, PartitionReader, RecordWriter, Watermarks } from '../broker.ts';
+import { createBroker } from '../kafkajs/broker.ts';
+import type { SentRecord } from '../records.ts';
 import type { Once } from './once.ts';
 import type { Settings } from './settings.ts';
 import { TailSearch } from './tail.ts';
-import { prepareTopics } from './topics.ts';
-import type { TopicFacts } from './topics.ts';
+import { prepareTopics } from './topic-setup.ts';
+import type { TopicFacts } from './topic-setup.ts';
 
 /** What waits for records that are there already. */
 const NO_WAIT_MS = 1;
@@ -27,12 +23,11 @@ const LEADER_LOOKS = 50;
  */
 export class Session {
   readonly settings: Settings;
-  readonly #client: KafkaClient;
-  readonly #admin: Admin;
-  readonly #frames: Producer;
-  readonly #aside: Producer;
-  readonly #reader: PartitionReader;
-  readonly #control: PartitionReader;
+  readonly #broker: Broker;
+  #frames: RecordWriter | undefined;
+  #aside: RecordWriter | undefined;
+  #reader: PartitionReader | undefined;
+  #control: PartitionReader | undefined;
   #facts: TopicFacts | undefined;
   #search: TailSearch | undefined;
   #controlEnds: Watermarks | undefined;
@@ -48,22 +43,8 @@ export class Session {
   constructor(settings: Settings) {
     this.settings = settings;
     this.#lastSeen = settings.clock.now();
-    const { connection, report, limits, topics, partition, retries, idempotent } = settings;
-    this.#client = createClient(connection, report, ANSWER_MOST_MS);
-    this.#admin = this.#client.admin();
-    const producer = {
-      allowAutoTopicCreation: false,
-      idempotent,
-      maxInFlightRequests: 1,
-      retry: { retries, initialRetryTime: 100, maxRetryTime: 500 },
-      // Whoever sends says where to.
-      createPartitioner: () => partitionOf,
-    };
-    this.#frames = this.#client.producer(producer);
-    this.#aside = this.#client.producer(producer);
-    const reading = { connection, report, clock: settings.clock, answerMs: limits.answerMs, readUncommitted: true } as const;
-    this.#reader = new PartitionReader({ ...reading, topic: topics.frames, partition });
-    this.#control = new PartitionReader({ ...reading, topic: topics.control, partition: 0 });
+    const { connection, report, clock, limits } = settings;
+    this.#broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
   }
 
   get facts(): TopicFacts {
@@ -104,8 +85,8 @@ export class Session {
     const { clock, openingMs, remote } = this.settings;
     await within(clock, openingMs, `connecting to ${remote}`, this.#connect(once));
     // From here on a broker that does not answer is found by its readers; one that answers slowly gets its time.
-    this.#controlEnds = await this.#control.offsets();
-    const { low, high } = await this.#reader.offsets();
+    this.#controlEnds = await open(this.#control).offsets();
+    const { low, high } = await open(this.#reader).offsets();
     this.#search = new TailSearch(low, high);
     await this.scan(this.#search);
   }
@@ -114,7 +95,7 @@ export class Session {
   scan(search: TailSearch): Promise<void> {
     return this.#inTurn(async () => {
       for (let offset = search.from; offset < search.end;) {
-        const { records, next } = await this.#answered(this.#reader.fetch(offset, NO_WAIT_MS));
+        const { records, next } = await this.#answered(open(this.#reader).fetch(offset, NO_WAIT_MS));
         search.take(records);
         this.#count(records);
         // Nothing comes of what was there: the topic is being cut at this moment.
@@ -126,55 +107,54 @@ export class Session {
 
   /** What the topic reaches from and to. */
   watermarks(): Promise<Watermarks> {
-    return this.#inTurn(() => this.#answered(this.#reader.offsets()));
+    return this.#inTurn(() => this.#answered(open(this.#reader).offsets()));
   }
 
   /** The records of the topic at and after an offset, one fetch of them. */
   look(offset: bigint): Promise<Fetched> {
-    return this.#inTurn(() => this.#answered(this.#reader.fetch(offset, NO_WAIT_MS)));
+    return this.#inTurn(() => this.#answered(open(this.#reader).fetch(offset, NO_WAIT_MS)));
   }
 
   /** What the control topic has at and after an offset; waits for a while where there is nothing. One call at a time. */
   async fetchControl(offset: bigint, maxWaitMs: number): Promise<Fetched> {
-    const fetched = await this.#answered(this.#control.fetch(offset, maxWaitMs));
+    const fetched = await this.#answered(open(this.#control).fetch(offset, maxWaitMs));
     for (const { value } of fetched.records) this.#receivedBytes += value?.length ?? 0;
     return fetched;
   }
 
   sendFrames(topic: string, records: readonly SentRecord[]): Promise<bigint> {
     this.#count(records);
-    return this.#send(this.#frames, topic, this.settings.partition, records);
+    return this.#send(open(this.#frames), topic, this.settings.partition, records);
   }
 
   sendAside(topic: string, records: readonly SentRecord[]): Promise<bigint> {
-    return this.#send(this.#aside, topic, 0, records);
+    return this.#send(open(this.#aside), topic, 0, records);
   }
 
   /** Lets go what lies before this offset. */
   async deleteSnapshotsBefore(offset: bigint): Promise<void> {
-    const { topics } = this.settings;
-    // kafkajs looks for the partition's leader before it has asked for any.
-    await this.#admin.fetchTopicOffsets(topics.snapshots);
-    await this.#admin.deleteTopicRecords({ topic: topics.snapshots, partitions: [{ partition: 0, offset: offset.toString() }] });
+    await this.#broker.deleteRecords(this.settings.topics.snapshots, 0, offset);
   }
 
   /** Cuts all connections: whatever waits fails now. Idempotent. */
   abandon(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#client.abandon();
-    const { report } = this.settings;
-    // Without sockets these are kafkajs's own notes of them; nobody waits for it.
-    for (const client of [this.#admin, this.#frames, this.#aside]) void client.disconnect().catch(error => tellLeftOver(report, error));
-    for (const reader of [this.#reader, this.#control]) void reader.close().catch((error: unknown) => tellLeftOver(report, error));
+    // Nobody waits for what is left of it.
+    void this.#broker.close();
   }
 
   async #connect(once: Once): Promise<void> {
-    const { facts, created } = await this.#patience().with(this.#prepare(once));
+    const { topics, partition, retries, idempotent, compression } = this.settings;
+    const writer = { acks: 'all', answerMs: ANSWER_MOST_MS, idempotent, retries, compression } as const;
+    [this.#frames, this.#aside] = await Promise.all([this.#broker.openWriter(writer), this.#broker.openWriter(writer)]);
+    const { facts, created } = await prepareTopics(this.#broker, this.settings, once);
     this.#facts = facts;
+    const reading = { readUncommitted: true } as const;
     for (let look = 1; ; look++) {
       try {
-        await Promise.all([this.#reader.connect(), this.#control.connect()]);
+        this.#reader ??= await this.#broker.openReader({ ...reading, topic: topics.frames, partition });
+        this.#control ??= await this.#broker.openReader({ ...reading, topic: topics.control, partition: 0 });
         await Promise.all([this.#reader.offsets(), this.#control.offsets()]);
         return;
       } catch (error) {
@@ -184,30 +164,8 @@ export class Session {
     }
   }
 
-  async #prepare(once: Once): ReturnType<typeof prepareTopics> {
-    await Promise.all([this.#admin.connect(), this.#frames.connect(), this.#aside.connect()]);
-    return prepareTopics(this.#admin, this.settings, once);
-  }
-
-  /** kafkajs asks a silent broker again and again over the same connection: the outage would be over long before. */
-  #patience(): Patience {
-    const { clock, connection, limits } = this.settings;
-    return new Patience({
-      clock,
-      broker: connection.brokers.join(', '),
-      answerMs: limits.answerMs,
-      receivedBytes: () => this.#client.receivedBytes(),
-      giveUp: () => this.#client.abandon(),
-    });
-  }
-
-  async #send(producer: Producer, topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint> {
-    const { sendMs, codec } = this.settings;
-    const messages = records.map(record => ({ ...record, partition }));
-    const answers = await this.#answered(producer.send({ topic, messages, acks: -1, timeout: sendMs, compression: codec }));
-    const offset = answers.find(answer => answer.topicName === topic && answer.partition === partition)?.baseOffset;
-    if (offset === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a send to ${topic} with nothing`);
-    return BigInt(offset);
+  #send(writer: RecordWriter, topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint> {
+    return this.#answered(writer.send(topic, partition, records));
   }
 
   async #answered<T>(answer: Promise<T>): Promise<T> {
@@ -241,14 +199,10 @@ export async function within<T>(clock: Clock, ms: number, what: string, work: Pr
   }
 }
 
-function partitionOf({ message }: { message: { partition?: number } }): number {
-  return message.partition ?? 0;
+function open<T>(part: T | undefined): T {
+  return part ?? notOpen();
 }
 
 function notOpen(): never {
   throw new Error('the session is not open');
-}
-
-function tellLeftOver(report: Reporter, error: unknown): void {
-  report({ level: 'debug', event: 'kafka-left-over', message: 'an abandoned Kafka client ended with an error', details: { error } });
 }

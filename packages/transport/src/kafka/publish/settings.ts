@@ -1,8 +1,8 @@
 import { EvertreeError } from '@evertree/core';
-import kafkajs from 'kafkajs';
-import type { CompressionTypes } from 'kafkajs';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaLimits, PublishOptions } from '../options.ts';
+import { topicNames } from '../topics.ts';
+import type { TopicNames } from '../topics.ts';
 
 const KIBIBYTE = 1024;
 const BATCH_BYTES = 512 * KIBIBYTE;
@@ -24,18 +24,11 @@ export interface Settings extends PublishOptions {
   readonly requestBytes: number;
   readonly sendMs: number;
   readonly openingMs: number;
-  readonly codec: CompressionTypes;
   /** The one address of this end, for people. */
   readonly remote: string;
   /** The name of what is at the other end. */
   readonly relay: string;
-  readonly topics: Topics;
-}
-
-export interface Topics {
-  readonly frames: string;
-  readonly snapshots: string;
-  readonly control: string;
+  readonly topics: TopicNames;
 }
 
 /** @throws EvertreeError CONFIGURATION_INVALID */
@@ -56,14 +49,8 @@ export function settle(options: PublishOptions): Settings {
     requestBytes: options.requestBytes ?? REQUEST_BYTES,
     sendMs: Math.min(options.deliveryMs ?? limits.answerMs, limits.answerMs),
     openingMs: Math.min(Math.max(blockMs, OPENING_LEAST_MS), OPENING_MS),
-    codec: codecOf(options.compression),
     remote: `kafka://${connection.brokers.join(',')}/${topic}`,
     relay: `topic ${topic}`,
-    topics: { frames: topic, snapshots: `${topic}.snapshot`, control: `${topic}.control` },
+    topics: topicNames(topic),
   };
-}
-
-function codecOf(compression: PublishOptions['compression'] = 'none'): CompressionTypes {
-  const { None, GZIP, ZSTD } = kafkajs.CompressionTypes;
-  return { none: None, gzip: GZIP, zstd: ZSTD }[compression];
 }

@@ -1,7 +1,7 @@
 import type { SnapshotHeader } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
-import { PROTOCOL_HEADER } from '../headers.ts';
-import type { SentRecord } from '../headers.ts';
+import { PROTOCOL_HEADER } from '../records.ts';
+import type { SentRecord } from '../records.ts';
 import { PART_HEADER, splitValue } from '../parts.ts';
 
 /** One snapshot on its way to the snapshot topic: its records, and what is known of them once the broker has them. */

@@ -1,6 +1,6 @@
 import type { ExactPosition, SnapshotHeader } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
-import { explain } from '../failures.ts';
+import { asBrokerError } from '../broker.ts';
 import type { Aside } from './aside.ts';
 import type { Once } from './once.ts';
 import type { Session } from './session.ts';
@@ -129,7 +129,7 @@ export class Snapshots {
   /** The newest and the one before it stay: somebody may be reading that. */
   async #delete(before: bigint): Promise<void> {
     const { session, once } = this.#options;
-    const { topics, connection } = session.settings;
+    const { topics } = session.settings;
     try {
       await session.deleteSnapshotsBefore(before);
     } catch (error) {
@@ -137,7 +137,7 @@ export class Snapshots {
       once.tell('delete', {
         level: 'warn',
         event: 'snapshots-kept',
-        message: `old snapshots stay in ${topics.snapshots}: ${explain(error, connection).message}`,
+        message: `old snapshots stay in ${topics.snapshots}: ${asBrokerError(error).message}`,
       });
     }
   }

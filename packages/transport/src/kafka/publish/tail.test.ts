@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { frameOf, POSITION, STREAM } from '../../../../../test/support/links.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { splitValue } from '../parts.ts';
 import { TailSearch } from './tail.ts';
 

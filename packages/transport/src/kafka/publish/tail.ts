@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { FRAME_CHECKSUM_BYTES, compareEpochs, parseFrame, readFrameHeader } from '@evertree/core';
 import type { FrameHeader } from '@evertree/core';
-import { headerOf } from '../headers.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import { headerOf } from '../records.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { PART_HEADER } from '../parts.ts';
 
 /** Records looked at first; each step back is so much longer than the one before. */

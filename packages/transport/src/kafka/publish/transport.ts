@@ -1,6 +1,7 @@
-import type { CloseReason, EvertreeError, Transport, TransportEvents } from '@evertree/core';
+import type { CloseReason, Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
-import { explain } from '../failures.ts';
+import { asBrokerError } from '../broker.ts';
+import type { BrokerError } from '../broker.ts';
 import type { PublishOptions } from '../options.ts';
 import { ForeignFrames } from './foreign.ts';
 import { PublishLink } from './link.ts';
@@ -74,7 +75,6 @@ class Publisher implements Transport {
   }
 
   async #attempt(events: TransportEvents): Promise<void> {
-    const { connection } = this.#settings;
     const session = new Session(this.#settings);
     this.#session = session;
     try {
@@ -84,8 +84,7 @@ class Publisher implements Transport {
     } catch (error) {
       this.#session = undefined;
       session.abandon();
-      const { lasting, error: explained } = explain(error, connection);
-      this.#failed(events, explained, lasting);
+      this.#failed(events, asBrokerError(error));
     }
   }
 
@@ -118,16 +117,16 @@ class Publisher implements Transport {
     else this.#again(events, (PASSING.has(reason) ? this.#passing : this.#lasting).next());
   }
 
-  #failed(events: TransportEvents, error: EvertreeError, isLasting: boolean): void {
+  #failed(events: TransportEvents, error: BrokerError): void {
     if (this.#closed) {
       this.#idle.resolve();
       return;
     }
-    if (isLasting && !this.#linkedBefore) {
+    if (error.lasting && !this.#linkedBefore) {
       events.failed(this.#settings.remote, error, Infinity);
       return;
     }
-    const waitMs = (isLasting ? this.#lasting : this.#passing).next();
+    const waitMs = (error.lasting ? this.#lasting : this.#passing).next();
     this.#again(events, waitMs);
     events.failed(this.#settings.remote, error, waitMs);
   }

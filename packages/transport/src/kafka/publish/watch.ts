@@ -1,8 +1,8 @@
 import { readFrameHeader } from '@evertree/core';
 import type { FrameHeader } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
-import type { Watermarks } from '../partition-reader.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { Watermarks } from '../broker.ts';
+import type { ReceivedRecord } from '../records.ts';
 import type { Session } from './session.ts';
 import { snapshotNeed } from './snapshot-need.ts';
 import type { Want } from './snapshot-need.ts';

@@ -2,7 +2,7 @@ import { compareEpochs, highestEpoch, isEvertreeError } from '@evertree/core';
 import type { Hello, Reporter } from '@evertree/core';
 import { decodeControl } from '../control.ts';
 import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 
 /** What a primary said last. */

@@ -1,32 +1,28 @@
-import { Partitioners } from 'kafkajs';
-import type { Producer } from 'kafkajs';
-import type { KafkaClient } from '../client.ts';
-import type { SentRecord } from '../headers.ts';
+import type { Broker, RecordWriter } from '../broker.ts';
+import type { SentRecord } from '../records.ts';
 
-/** What is told in `.control` is told again soon: the leader's word is enough. */
-const LEADER_ONLY = 1;
 const PARTITION = 0;
 
-/** Writes records to `<topic>.control`. A producer that failed is replaced. */
+/** Writes records to `<topic>.control`. A writer that failed is replaced. */
 export class ControlWriter {
-  readonly #client: KafkaClient;
+  readonly #broker: Broker;
   readonly #topic: string;
   readonly #answerMs: number;
-  #producer: Promise<Producer> | undefined;
+  #writer: Promise<RecordWriter> | undefined;
 
-  constructor(client: KafkaClient, topic: string, answerMs: number) {
-    this.#client = client;
+  constructor(broker: Broker, topic: string, answerMs: number) {
+    this.#broker = broker;
     this.#topic = topic;
     this.#answerMs = answerMs;
   }
 
   /** Rejects when the broker did not take them all. */
   async write(records: readonly SentRecord[]): Promise<void> {
-    this.#producer ??= this.#connect();
+    // What is told in `.control` is told again soon: the leader's word is enough.
+    this.#writer ??= this.#broker.openWriter({ acks: 'leader', answerMs: this.#answerMs });
     try {
-      const producer = await this.#producer;
-      const messages = records.map(record => ({ ...record, partition: PARTITION }));
-      await producer.send({ topic: this.#topic, messages, acks: LEADER_ONLY, timeout: this.#answerMs });
+      const writer = await this.#writer;
+      await writer.send(this.#topic, PARTITION, records);
     } catch (error) {
       this.#release();
       throw error;
@@ -34,15 +30,9 @@ export class ControlWriter {
   }
 
   #release(): void {
-    const producer = this.#producer;
-    this.#producer = undefined;
-    // The client's end cuts its connections, if this one hangs.
-    void producer?.then(connected => connected.disconnect()).catch(() => undefined);
-  }
-
-  async #connect(): Promise<Producer> {
-    const producer = this.#client.producer({ allowAutoTopicCreation: false, createPartitioner: Partitioners.DefaultPartitioner });
-    await producer.connect();
-    return producer;
+    const writer = this.#writer;
+    this.#writer = undefined;
+    // Without its connections it is done at once.
+    void writer?.then(connected => connected.close()).catch(() => undefined);
   }
 }

@@ -1,5 +1,5 @@
 import type { Reporter } from '@evertree/core';
-import type { PartitionReader } from '../partition-reader.ts';
+import type { PartitionReader } from '../broker.ts';
 import { RecordSource } from './record-source.ts';
 import { TopicIntake } from './topic-intake.ts';
 import type { PlacedFrame } from './topic-intake.ts';

@@ -1,7 +1,7 @@
 import { formatPosition, samePosition } from '@evertree/core';
 import type { ExactPosition, FrameHeader } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
-import type { Watermarks } from '../partition-reader.ts';
+import type { Watermarks } from '../broker.ts';
 
 /** What is known when a site's place in a topic is looked for. */
 export interface Situation {

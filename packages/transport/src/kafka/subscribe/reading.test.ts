@@ -5,7 +5,7 @@ import { FrameChain } from '../../../../../test/support/frame-chain.ts';
 import { collectReports, systemClock } from '../../../../../test/support/host.ts';
 import { encodeControl } from '../control.ts';
 import type { SnapshotRecord } from '../control.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { ControlView } from './control-view.ts';
 import { TopicLink } from './link.ts';
 import { Reading } from './reading.ts';

@@ -1,7 +1,8 @@
 import { isBefore } from '@evertree/core';
 import type { Clock, ExactPosition, Hello, Reporter, ResumeHint } from '@evertree/core';
 import type { SnapshotRecord, WantRecord } from '../control.ts';
-import type { PartitionReader } from '../partition-reader.ts';
+import { isKafkaError } from '../broker.ts';
+import type { PartitionReader } from '../broker.ts';
 import { decodeTrailer, encodeTrailer } from '../trailer.ts';
 import type { ControlView } from './control-view.ts';
 import { FrameSource } from './frame-source.ts';
@@ -37,6 +38,7 @@ export interface ReadingOptions {
   readonly lost: (explanation: string) => void;
 }
 
+const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
 /** How often a place is looked for again for the sake of one gap, before a snapshot has to bridge it. */
 const LOOKS_AGAIN = 2;
 /** The longest that handing up frames holds the event loop before others get a turn. */
@@ -216,7 +218,7 @@ export class Reading {
       if (next !== from && this.#freshFrom !== undefined && next > this.#freshFrom) link.lastSeen = clock.now();
     } catch (error) {
       // Retention has passed by, or the topic was made anew.
-      if (isOutOfRange(error)) return this.#locate();
+      if (isKafkaError(error, OUT_OF_RANGE)) return this.#locate();
       throw error;
     }
     if (closing !== undefined && this.#source.next === from) {
@@ -288,7 +290,7 @@ export class Reading {
     try {
       await handSnapshot(link, reader, intake);
     } catch (error) {
-      if (!isOutOfRange(error) && !isDamaged(error)) throw error;
+      if (!isKafkaError(error, OUT_OF_RANGE) && !isDamaged(error)) throw error;
       // The site has begun it, and the wire has no word for «forget it»: the next link begins anew.
       spoilt.add(snapshot.id);
       lost(error instanceof Error ? error.message : String(error));
@@ -333,10 +335,6 @@ export class Reading {
   #turn(): Promise<void> {
     return new Promise(resolve => this.#options.clock.soon(resolve));
   }
-}
-
-function isOutOfRange(error: unknown): boolean {
-  return error instanceof Error && 'type' in error && error.type === 'OFFSET_OUT_OF_RANGE';
 }
 
 function isDamaged(error: unknown): boolean {

@@ -1,5 +1,5 @@
-import type { Fetched, PartitionReader } from '../partition-reader.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import type { Fetched, PartitionReader } from '../broker.ts';
+import type { ReceivedRecord } from '../records.ts';
 
 const NOWHERE = -1n;
 

@@ -3,8 +3,8 @@ import type { Message, Reporter } from '@evertree/core';
 import { z } from 'zod';
 import { parseJson } from '../../wire/schemas.ts';
 import type { SnapshotRecord } from '../control.ts';
-import { headerOf } from '../headers.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import { headerOf } from '../records.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { Assembly } from '../parts.ts';
 import { PassedOver } from '../passed-over.ts';
 

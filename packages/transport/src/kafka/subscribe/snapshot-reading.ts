@@ -1,5 +1,5 @@
 import type { Message } from '@evertree/core';
-import type { PartitionReader } from '../partition-reader.ts';
+import type { PartitionReader } from '../broker.ts';
 import type { TopicLink } from './link.ts';
 import { RecordSource } from './record-source.ts';
 import type { SnapshotIntake } from './snapshot-intake.ts';

@@ -1,10 +1,9 @@
-import { EvertreeError } from '@evertree/core';
 import type { Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
-import { explain } from '../failures.ts';
+import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
-import { BrokerSilent } from '../patience.ts';
+import { topicNames } from '../topics.ts';
 import { Subscription } from './subscription.ts';
 
 /** What lasts is tried again this seldom: somebody has to change something first. */
@@ -79,7 +78,8 @@ class Subscriber implements Transport {
   #again(subscription: Subscription, cause: unknown): void {
     if (subscription !== this.#subscription) return;
     this.#subscription = undefined;
-    const { error, lasting } = this.#explain(cause);
+    const error = this.#explain(cause);
+    const { lasting } = error;
     this.#closing = Promise.all([
       this.#closing,
       subscription.close({ reason: cause instanceof BrokerSilent ? 'silent' : 'lost', explanation: error.message }),
@@ -91,14 +91,11 @@ class Subscriber implements Transport {
     this.#events?.failed(this.remotes[0]!, error, retryInMs);
   }
 
-  #explain(cause: unknown): { readonly error: EvertreeError; readonly lasting: boolean } {
+  #explain(cause: unknown): BrokerError {
     const { topic, connection } = this.#options;
-    if (!isUnknownTopic(cause)) return explain(cause, connection);
-    const message = `${topic}, ${topic}.control and ${topic}.snapshot are not all there yet on ${connection.brokers.join(', ')}: the primary makes them when it starts`;
-    return { lasting: false, error: new EvertreeError('NOT_FOUND', message, { topic }, cause) };
+    if (!isKafkaError(cause, UNKNOWN_TOPIC)) return asBrokerError(cause);
+    const { frames, control, snapshots } = topicNames(topic);
+    const message = `${frames}, ${control} and ${snapshots} are not all there yet on ${connection.brokers.join(', ')}: the primary makes them when it starts`;
+    return new BrokerError('NOT_FOUND', message, { lasting: false, kafka: UNKNOWN_TOPIC }, { details: { topic }, cause });
   }
-}
-
-function isUnknownTopic(error: unknown): boolean {
-  return error instanceof Error && 'type' in error && error.type === UNKNOWN_TOPIC;
 }

@@ -1,11 +1,10 @@
 import type { TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
-import { createClient } from '../client.ts';
-import type { KafkaClient } from '../client.ts';
-import { GroupOffset } from '../group-offset.ts';
+import type { Broker, PartitionReader } from '../broker.ts';
+import { createBroker } from '../kafkajs/broker.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
-import { openPartitionReader } from '../partition-reader.ts';
-import type { PartitionReader } from '../partition-reader.ts';
+import { topicNames } from '../topics.ts';
+import type { TopicNames } from '../topics.ts';
 import { ControlView } from './control-view.ts';
 import type { Announced } from './control-view.ts';
 import { ControlWriter } from './control-writer.ts';
@@ -37,9 +36,9 @@ const LAST_WORD_MS = 1_000;
 export class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #view: ControlView;
-  readonly #client: KafkaClient;
+  readonly #broker: Broker;
+  readonly #topics: TopicNames;
   readonly #writer: ControlWriter;
-  #offset: GroupOffset | undefined;
   readonly #refused: Backoff;
   #control: PartitionReader | undefined;
   /** Where `.control` ended when this life began: what stands before is history. */
@@ -53,19 +52,19 @@ export class Subscription {
   #closed = false;
 
   constructor(options: SubscriptionOptions) {
-    const { connection, report, topic, random } = options.options;
+    const { clock, connection, report, topic, random } = options.options;
     const { answerMs } = options.limits;
     this.#options = options;
-    this.#view = new ControlView(`${topic}.control`, report);
-    this.#client = createClient(connection, report, answerMs);
-    this.#writer = new ControlWriter(this.#client, `${topic}.control`, answerMs);
+    this.#topics = topicNames(topic);
+    this.#view = new ControlView(this.#topics.control, report);
+    this.#broker = createBroker({ connection, report, clock, answerMs });
+    this.#writer = new ControlWriter(this.#broker, this.#topics.control, answerMs);
     this.#refused = new Backoff(REFUSED_MS, random);
   }
 
   /** Reads `.control` to its end. Rejects when the broker does not let it. */
   async open(): Promise<void> {
-    const { topic } = this.#options.options;
-    this.#control = await this.#openReader(`${topic}.control`, CONTROL_PARTITION);
+    this.#control = await this.#openReader(this.#topics.control, CONTROL_PARTITION);
     const { low, high } = await this.#control.offsets();
     this.#present = high;
     let next = low;
@@ -84,12 +83,11 @@ export class Subscription {
     this.#closed = true;
     this.#wait?.[Symbol.dispose]();
     if (lost !== undefined) this.#session?.lost(lost.reason, lost.explanation);
-    const lastWord = this.#options.options.clock.after(LAST_WORD_MS, () => this.#client.abandon());
+    const lastWord = this.#options.options.clock.after(LAST_WORD_MS, () => this.#broker.abandon());
     await this.#session?.close();
     await this.#ended;
     lastWord[Symbol.dispose]();
-    this.#client.abandon();
-    await Promise.all([this.#control?.close(), this.#offset?.close()]);
+    await this.#broker.close();
   }
 
   async #listen(from: bigint): Promise<void> {
@@ -144,7 +142,7 @@ export class Subscription {
         view: this.#view,
         primary,
         reader,
-        openSnapshots: () => this.#openReader(`${options.topic}.snapshot`, SNAPSHOT_PARTITION),
+        openSnapshots: () => this.#openReader(this.#topics.snapshots, SNAPSHOT_PARTITION),
         spoilt,
         writer: this.#writer,
         commit: offset => this.#commit(primary.record.partition, offset),
@@ -180,22 +178,15 @@ export class Subscription {
   }
 
   async #commit(partition: number, offset: bigint): Promise<void> {
-    const { connection, report, topic, groupId, site } = this.#options.options;
-    const { answerMs } = this.#options.limits;
-    this.#offset ??= new GroupOffset({ connection, report, answerMs, group: `${groupId}.${site}`, topic, partition });
-    await this.#offset.commit(offset);
+    const { topic, groupId, site } = this.#options.options;
+    await this.#broker.commitOffset(`${groupId}.${site}`, topic, partition, offset);
   }
 
   #openReader(topic: string, partition: number): Promise<PartitionReader> {
-    const { clock, connection, report, fetch, readCommitted } = this.#options.options;
-    const { answerMs } = this.#options.limits;
+    const { fetch, readCommitted } = this.#options.options;
     const { minBytes, maxWaitMs } = fetch ?? {};
     const maxBytes = Math.min(fetch?.partitionBytes ?? Infinity, fetch?.maxBytes ?? Infinity);
-    return openPartitionReader({
-      clock,
-      connection,
-      report,
-      answerMs,
+    return this.#broker.openReader({
       topic,
       partition,
       readUncommitted: readCommitted !== true,

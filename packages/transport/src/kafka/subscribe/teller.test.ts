@@ -1,7 +1,7 @@
 import { ORIGIN, emptyDigest } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Control } from '../control.ts';
-import type { SentRecord } from '../headers.ts';
+import type { SentRecord } from '../records.ts';
 import { Teller } from './teller.ts';
 
 const hello = {

@@ -2,7 +2,7 @@ import type { Clock, Random } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { encodeControl } from '../control.ts';
 import type { Control } from '../control.ts';
-import type { SentRecord } from '../headers.ts';
+import type { SentRecord } from '../records.ts';
 
 export interface TellerOptions {
   readonly clock: Clock;

@@ -1,7 +1,7 @@
 import { isEvertreeError, parseFrame } from '@evertree/core';
 import type { Frame, Reporter } from '@evertree/core';
-import { headerOf, PROTOCOL_HEADER } from '../headers.ts';
-import type { ReceivedRecord } from '../headers.ts';
+import { headerOf, PROTOCOL_HEADER } from '../records.ts';
+import type { ReceivedRecord } from '../records.ts';
 import { Assembly } from '../parts.ts';
 import { PassedOver } from '../passed-over.ts';
 

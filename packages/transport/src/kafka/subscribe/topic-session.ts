@@ -2,7 +2,7 @@ import type { CloseReason, Hello, Message, ResumeHint } from '@evertree/core';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import type { PositionRecord } from '../control.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
-import type { PartitionReader } from '../partition-reader.ts';
+import type { PartitionReader } from '../broker.ts';
 import type { Announced, ControlView } from './control-view.ts';
 import type { ControlWriter } from './control-writer.ts';
 import { TopicLink } from './link.ts';

@@ -1,4 +1,4 @@
-/** What kafkajs 2.2.4 keeps to itself and cluster.ts uses; package.json pins the version. */
+/** What kafkajs 2.2.4 keeps to itself and this folder uses; package.json pins the version. */
 declare module 'kafkajs/src/cluster/index.js' {
   import type { KafkaConfig, KafkaMessage } from 'kafkajs';
 
@@ -96,4 +96,15 @@ declare module 'kafkajs/src/consumer/batch.js' {
   }
   // oxlint-disable-next-line import/no-default-export -- it is CommonJS
   export default Batch;
+}
+
+/** See request-queue.ts. */
+declare module 'kafkajs/src/network/requestQueue/index.js' {
+  interface RequestQueue {
+    readonly pending: readonly unknown[];
+    scheduleCheckPendingRequests: (this: RequestQueue) => void;
+  }
+  const RequestQueue: { readonly prototype: RequestQueue };
+  // oxlint-disable-next-line import/no-default-export -- it is CommonJS
+  export default RequestQueue;
 }

@@ -1,5 +1,6 @@
-import { EvertreeError } from '@evertree/core';
 import type { Clock } from '@evertree/core';
+import { BrokerSilent } from '../broker.ts';
+import type { Connections } from './calls.ts';
 
 export interface PatienceOptions {
   readonly clock: Clock;
@@ -7,25 +8,12 @@ export interface PatienceOptions {
   readonly broker: string;
   /** How long a broker may be silent while it is to answer. */
   readonly answerMs: number;
-  /** Bytes that came from it so far. */
-  readonly receivedBytes: () => number;
-  /** It was silent for too long: nobody waits any more. */
-  readonly giveUp: () => void;
+  /** Over which it is to answer; abandoned where it does not. */
+  readonly connections: Connections;
 }
 
 /** Looks for a sign of life in `answerMs`. */
 const LOOKS = 4;
-
-/** The broker was asked, and not a byte came. */
-export class BrokerSilent extends EvertreeError {
-  constructor(broker: string, silentMs: number) {
-    super(
-      'UNREACHABLE',
-      `the broker ${broker} did not answer, nor begin to, for ${Math.round(silentMs)} ms: is it stuck, or the network?`,
-      { broker },
-    );
-  }
-}
 
 /**
  * Waits for answers of a broker as long as any byte of them comes: a large one on a thin line is no silence. Time is counted in looks, between
@@ -53,17 +41,17 @@ export class Patience {
   }
 
   #watch(expectedMs: number, silent: (error: BrokerSilent) => void): Disposable {
-    const { clock, broker, answerMs, receivedBytes, giveUp } = this.#options;
+    const { clock, broker, answerMs, connections } = this.#options;
     const lookMs = answerMs / LOOKS;
-    let received = receivedBytes();
+    let received = connections.receivedBytes;
     let silentMs = -expectedMs;
     let timer: Disposable;
     const look = () => {
-      silentMs = receivedBytes() === received ? silentMs + lookMs : 0;
-      received = receivedBytes();
+      silentMs = connections.receivedBytes === received ? silentMs + lookMs : 0;
+      received = connections.receivedBytes;
       if (silentMs >= answerMs) {
         silent(new BrokerSilent(broker, silentMs));
-        giveUp();
+        connections.abandon();
       } else {
         timer = clock.after(lookMs, () => clock.soon(look));
       }

@@ -1,16 +1,8 @@
-import { EvertreeError, isEvertreeError } from '@evertree/core';
-import type { KafkaConnection } from './options.ts';
+import { isEvertreeError } from '@evertree/core';
+import { BrokerError, asBrokerError } from '../broker.ts';
+import type { KafkaConnection } from '../options.ts';
 import { NETWORK_REMEDIES, PROTOCOL_REMEDIES, isCertificateRefusal, lasting, passing } from './remedies.ts';
 import type { Remedy } from './remedies.ts';
-
-export interface Explanation {
-  /** One plain sentence: the broker, what it or the machine said, and the remedy. */
-  readonly message: string;
-  /** Trying again will not help: somebody has to change something. */
-  readonly lasting: boolean;
-  /** The same as an error, with a code to act on and its cause. */
-  readonly error: EvertreeError;
-}
 
 /** What any kafkajs error may carry. */
 interface Clue {
@@ -37,19 +29,16 @@ const INTERRUPTED = /closed connection|connection closed|not connected|timed out
  * A lasting one ends a start. In a site that has been connected before, it is told and tried again, slowly: credentials, certificates
  * and rights are changed while sites run.
  */
-export function explain(error: unknown, connection: KafkaConnection): Explanation {
-  if (isEvertreeError(error)) return { message: error.message, lasting: error.code !== 'UNREACHABLE', error };
+export function explain(error: unknown, connection: KafkaConnection): BrokerError {
+  if (isEvertreeError(error)) return asBrokerError(error);
   const clues = cluesOf(error);
   const broker = clues.map(clue => clue.broker).find(isText) ?? connection.brokers.join(', ');
   const remedy = explainFirst(clues, connection) ?? { code: 'UNREACHABLE', lasting: false, text: wordsOf(clues[0]) };
   const topic = clues.map(clue => clue.topic).find(isText);
   const place = topic === undefined ? `the broker ${broker}` : `the broker ${broker}, topic ${topic}`;
-  const message = `${place}: ${remedy.text}`;
-  return {
-    message,
-    lasting: remedy.lasting,
-    error: new EvertreeError(remedy.code, message, { broker, ...(topic === undefined ? {} : { topic }) }, error),
-  };
+  const details = { broker, ...(topic === undefined ? {} : { topic }) };
+  const kafka = clues.map(clue => clue.type).find(isText);
+  return new BrokerError(remedy.code, `${place}: ${remedy.text}`, { lasting: remedy.lasting, kafka }, { details, cause: error });
 }
 
 /** The error, what caused it, and what an aggregate is made of: outermost first. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { ManualClock } from '../../../../test/support/host.ts';
-import { BrokerSilent, Patience } from './patience.ts';
+import { ManualClock } from '../../../../../test/support/host.ts';
+import { BrokerSilent } from '../broker.ts';
+import { Patience } from './patience.ts';
 
 function waiting(expectedMs = 0) {
   const clock = new ManualClock();
@@ -11,8 +12,12 @@ function waiting(expectedMs = 0) {
     clock,
     broker: 'here:9092',
     answerMs: 400,
-    receivedBytes: () => received,
-    giveUp: () => givenUp.push(clock.now()),
+    connections: {
+      get receivedBytes() {
+        return received;
+      },
+      abandon: () => void givenUp.push(clock.now()),
+    },
   });
   const result = patience.with(answer.promise, expectedMs).catch((error: unknown) => error);
   return { clock, givenUp, answer, result, receive: () => (received += 1) };

@@ -4,8 +4,8 @@ import type { Reporter } from '@evertree/core';
 import { Kafka, logLevel } from 'kafkajs';
 import type { ISocketFactoryArgs, KafkaConfig, LogEntry, SASLOptions } from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
-import { DEFAULT_LIMITS } from './options.ts';
-import type { KafkaConnection, KafkaCredentials } from './options.ts';
+import { DEFAULT_LIMITS } from '../options.ts';
+import type { KafkaConnection, KafkaCredentials } from '../options.ts';
 import { mendRequestQueue } from './request-queue.ts';
 
 const DEFAULT_CLIENT_ID = 'evertree';
@@ -29,7 +29,7 @@ export interface KafkaClient extends Kafka {
    */
   abandon(): void;
   /** What came from the brokers so far: as long as it grows, they are not silent. */
-  receivedBytes(): number;
+  readonly receivedBytes: number;
 }
 
 /**
@@ -39,7 +39,8 @@ export interface KafkaClient extends Kafka {
 export function createClient(connection: KafkaConnection, report: Reporter, answerMs: number = DEFAULT_LIMITS.answerMs): KafkaClient {
   const sockets = new Sockets();
   const options = clientOptions(connection, report, answerMs, sockets);
-  return Object.assign(new Kafka(options), { abandon: () => sockets.abandon(), receivedBytes: () => sockets.receivedBytes });
+  const client = Object.assign(new Kafka(options), { abandon: () => sockets.abandon(), receivedBytes: 0 });
+  return Object.defineProperty(client, 'receivedBytes', { get: () => sockets.receivedBytes });
 }
 
 /** What kafkajs is told. */

@@ -1,0 +1,41 @@
+import type { BrokerOptions } from '../broker.ts';
+import { explain } from './failures.ts';
+import { Patience } from './patience.ts';
+
+/** kafkajs's own bound for an answer where Patience has one: it would take an answer that comes slowly for none. */
+const SLOWEST_ANSWER_MS = 600_000;
+
+/** Connections that live and die together. */
+export interface Connections {
+  /** What came from the brokers so far. */
+  readonly receivedBytes: number;
+  /** Cuts them and makes no more. */
+  abandon(): void;
+}
+
+/** What kafkajs is told of a broker's patience: nothing, where there is a clock to measure it with. */
+export function clientPatience({ clock, connection, answerMs }: BrokerOptions) {
+  if (clock === undefined) return { connection, answerMs };
+  return { connection: { ...connection, requestTimeoutMs: undefined }, answerMs: SLOWEST_ANSWER_MS };
+}
+
+/** Calls over some connections: each is given up where the broker stays silent, and each failure is explained. */
+export class Calls {
+  readonly #options: BrokerOptions;
+  readonly #patience: Patience | undefined;
+
+  constructor(options: BrokerOptions, connections: Connections) {
+    const { clock, connection, answerMs } = options;
+    this.#options = options;
+    if (clock !== undefined) this.#patience = new Patience({ clock, broker: connection.brokers.join(', '), answerMs, connections });
+  }
+
+  /** @param expectedMs what the broker was asked to wait by itself. @throws BrokerError */
+  async call<T>(work: Promise<T>, expectedMs?: number): Promise<T> {
+    try {
+      return await (this.#patience === undefined ? work : this.#patience.with(work, expectedMs));
+    } catch (error) {
+      throw explain(error, this.#options.connection);
+    }
+  }
+}

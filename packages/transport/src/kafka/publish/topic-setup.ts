@@ -1,0 +1,119 @@
+import { EvertreeError } from '@evertree/core';
+import { asBrokerError } from '../broker.ts';
+import type { Broker } from '../broker.ts';
+import { LEAST_MESSAGE_BYTES, TOPIC_SETTINGS, TOPIC_USES, limitOf, retentionFaults } from '../topics.ts';
+import type { TopicNames } from '../topics.ts';
+import type { Once } from './once.ts';
+import type { Settings } from './settings.ts';
+
+/** What the topic's own settings say. */
+export interface TopicFacts {
+  /** `max.message.bytes`: the largest batch. */
+  readonly messageBytes: number;
+  /** `retention.ms` and `retention.bytes`; undefined: no limit, or not known. */
+  readonly retentionMs: number | undefined;
+  readonly retentionBytes: number | undefined;
+}
+
+/** Kafka's own defaults, where this user may not ask. */
+const UNKNOWN: TopicFacts = { messageBytes: 1_048_588, retentionMs: undefined, retentionBytes: undefined };
+type Config = ReadonlyMap<string, string>;
+/** By what the topics hold; undefined where they are not known. */
+type Configs = { readonly [Use in keyof TopicNames]: Config | undefined };
+
+/**
+ * Makes the three topics where they are not there, and checks what is.
+ * @throws EvertreeError CONFIGURATION_INVALID for what can't work, with what mends it; BrokerError
+ */
+export async function prepareTopics(broker: Broker, settings: Settings, once: Once): Promise<{ facts: TopicFacts; created: boolean }> {
+  const { topics, partition, report } = settings;
+  const present = await Promise.all(TOPIC_USES.map(use => broker.metadata(topics[use])));
+  const missing = TOPIC_USES.filter((_, index) => present[index] === undefined);
+  if (missing.length > 0) {
+    const names = missing.map(use => topics[use]);
+    const made = missing.map(use => ({
+      topic: topics[use],
+      partitions: use === 'frames' ? partition + 1 : 1,
+      settings: TOPIC_SETTINGS[use],
+    }));
+    await broker.createTopics(made);
+    report({ level: 'info', event: 'topics-created', message: `made the Kafka topics ${names.join(', ')}`, details: { topics: names } });
+  }
+  const partitions = present[0];
+  if (partitions !== undefined && !partitions.some(found => found.partition === partition)) {
+    const remedy = `kafka-topics.sh --bootstrap-server … --alter --topic ${topics.frames} --partitions ${partition + 1}`;
+    throw invalid(`the topic ${topics.frames} has no partition ${partition}: set "partition" to one that it has, or add it: ${remedy}`);
+  }
+  if (partitions !== undefined && partitions.length > 1) await lookAside(broker, settings, once);
+  const configs = await describe(broker, topics, once);
+  checkRetention(settings, configs, once);
+  return { facts: factsOf(topics.frames, configs.frames), created: missing.length > 0 };
+}
+
+/** Nobody reads the other partitions: what lies there, somebody has put into the wrong one. */
+async function lookAside(broker: Broker, { topics, partition }: Settings, once: Once): Promise<void> {
+  const offsets = await broker.listOffsets(topics.frames);
+  const others = [...offsets].filter(([found, { low, high }]) => found !== partition && high > low).map(([found]) => found);
+  if (others.length === 0) return;
+  const list = others.join(', ');
+  once.tell(`aside ${list}`, {
+    level: 'warn',
+    event: 'other-partitions',
+    message: `the topic ${topics.frames} has records in partition ${list}, too; this stream is in partition ${partition} alone, and they are not read`,
+    details: { topic: topics.frames, partition },
+  });
+}
+
+async function describe(broker: Broker, topics: TopicNames, once: Once): Promise<Configs> {
+  try {
+    const [frames, snapshots, control] = await Promise.all(TOPIC_USES.map(use => broker.describeConfigs('topic', topics[use])));
+    return { frames, snapshots, control };
+  } catch (error) {
+    if (asBrokerError(error).code !== 'FORBIDDEN') throw error;
+    const names = TOPIC_USES.map(use => topics[use]).join(', ');
+    once.tell('describe', {
+      level: 'warn',
+      event: 'topic-settings-unknown',
+      message: `this user may not read the settings of ${names}: Kafka's defaults are taken; grant it DescribeConfigs on them`,
+      details: { error },
+    });
+    return { frames: undefined, snapshots: undefined, control: undefined };
+  }
+}
+
+function checkRetention({ topics }: Settings, configs: Configs, once: Once): void {
+  for (const use of TOPIC_USES) {
+    const topic = topics[use];
+    for (const { kind, remedy } of configs[use] === undefined ? [] : retentionFaults(use, configs[use])) {
+      const mend = alter(topic, remedy);
+      if (kind === 'compacted') {
+        throw invalid(`the topic ${topic} is compacted ("cleanup.policy"), which removes records from its middle: ${mend}`);
+      }
+      const wrong = kind === 'expiring' ? 'lets snapshots go by itself' : 'is not compacted alone, so it grows, or forgets who reads';
+      const message = `the topic ${topic} ${wrong}: ${mend}`;
+      once.tell(`policy ${topic}`, { level: 'warn', event: 'topic-settings', message, details: { topic } });
+    }
+  }
+}
+
+function alter(topic: string, settings: Readonly<Record<string, string>>): string {
+  const config = Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',');
+  return `kafka-configs.sh --bootstrap-server … --alter --entity-type topics --entity-name ${topic} --add-config ${config}`;
+}
+
+function factsOf(topic: string, config: Config | undefined): TopicFacts {
+  if (config === undefined) return UNKNOWN;
+  const messageBytes = Number(config.get('max.message.bytes') ?? UNKNOWN.messageBytes);
+  if (messageBytes < LEAST_MESSAGE_BYTES) {
+    throw invalid(
+      `the topic ${topic} takes batches of ${messageBytes} bytes at most ("max.message.bytes"); it has to take ${LEAST_MESSAGE_BYTES}`,
+    );
+  }
+  return { messageBytes, retentionMs: limitOf(config, 'retention.ms'), retentionBytes: limitOf(config, 'retention.bytes') };
+}
+
+function invalid(message: string): EvertreeError {
+  return new EvertreeError('CONFIGURATION_INVALID', message);
+}

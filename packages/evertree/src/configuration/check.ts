@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import type { ConfigurationDocument, Place } from './document.ts';
+import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { Problem } from './problem.ts';
 
 /** A name is «near» another when at most a third of it, and two characters at least, would have to change. */
@@ -37,7 +37,7 @@ export function checkSchema<T>(document: ConfigurationDocument, schema: z.ZodTyp
 }
 
 /** Takes away what stands at a place; sections and entries of arrays stay, emptied. */
-function prune(value: unknown, place: Place): void {
+function prune(value: unknown, place: KeyPath): void {
   let parent = value;
   for (const key of place.slice(0, -1)) {
     if (typeof parent !== 'object' || parent === null) return;
@@ -50,11 +50,11 @@ function prune(value: unknown, place: Place): void {
 }
 
 interface Found {
-  readonly place: Place;
+  readonly place: KeyPath;
   readonly problem: Problem;
 }
 
-function translate(document: ConfigurationDocument, schema: z.ZodType, issues: readonly z.core.$ZodIssue[], above: Place): Found[] {
+function translate(document: ConfigurationDocument, schema: z.ZodType, issues: readonly z.core.$ZodIssue[], above: KeyPath): Found[] {
   return issues.flatMap(issue => {
     const place = [...above, ...(issue.path as (string | number)[])];
     if (issue.code === 'unrecognized_keys') return issue.keys.map(key => unknownKey(document, schema, place, key));
@@ -71,12 +71,12 @@ function meantBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readon
   return branches.find(issues => !issues.some(issue => issue.path.length === 0 && issue.code !== 'unrecognized_keys'));
 }
 
-function wrongValue(document: ConfigurationDocument, place: Place, expected: string): Found {
+function wrongValue(document: ConfigurationDocument, place: KeyPath, expected: string): Found {
   const message = document.has(place) ? `is ${document.quote(place)}; write ${expected}` : `is missing; it is ${expected}`;
   return { place, problem: document.problem(place, message) };
 }
 
-function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: Place, key: string): Found {
+function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: KeyPath, key: string): Found {
   const known = keysAt(schema, place);
   const near = nearest(key, known);
   const elsewhere = homesOf(schema, key);
@@ -88,7 +88,7 @@ function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: P
 }
 
 /** The keys that an object at the place may have. */
-function keysAt(schema: z.ZodType, place: Place): string[] {
+function keysAt(schema: z.ZodType, place: KeyPath): string[] {
   let candidates = alternatives(schema);
   for (const step of place) {
     candidates = candidates.flatMap(candidate => {

@@ -257,6 +257,25 @@ describe('what is wrong is told with file, line, column, key, what was found, an
     ]);
   });
 
+  test('a misspelt section hides nothing: what is wrong in it and beside it is told in the same go', () => {
+    const text =
+      '{\n"netty-conection": { "consumer-address": "b", "consumer-port": 0 },\n"limitz": { "frame-bytes": 1 },\n"journal": { "encodin": "json" }\n}';
+    expect(problemsWith(text)).toEqual([
+      'site.json:2:1: netty-conection is not known; did you mean "netty-connection"?',
+      "site.json:2:47: netty-conection.consumer-port is 0; write the consumer's port: a whole number from 1 to 65535",
+      'site.json:3:1: limitz is not known; did you mean "limits"?',
+      'site.json:3:13: limitz.frame-bytes is 1; write the size at which a frame is cut in bytes: a whole number from 1024 to 16777216',
+      'site.json:4:14: journal.encodin is not known; did you mean "encoding"?',
+    ]);
+  });
+
+  test('without a transport, the other sections are checked all the same', () => {
+    expect(problemsWith('{"journal": { "encoding": 7 }}')).toEqual([
+      expect.stringContaining('names no transport'),
+      'site.json:1:15: journal.encoding is 7; write one of "binary", "json"',
+    ]);
+  });
+
   test('an object given in code is checked like a file, without lines', () => {
     expect(problemsOf(() => readConsumerConfiguration({ 'netty-consumer': { 'listening-prt': 1 } }))).toEqual([
       'configuration: netty-consumer.listening-port is missing; it is the port to listen on: a whole number from 1 to 65535',

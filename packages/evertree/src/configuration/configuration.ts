@@ -1,7 +1,6 @@
 import type { Role } from '@evertree/core';
-import type { KafkaConnection } from '@evertree/transport/kafka';
+import type { KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { Tls } from './credentials.ts';
-import type { PublishSettings, SubscribeSettings } from './kafka-settings.ts';
 
 /** What every site takes from its file; a value that is absent is left to the part it concerns. */
 export interface SiteConfiguration {
@@ -61,6 +60,15 @@ export interface NettyConsumerConfiguration extends SiteConfiguration {
   readonly tls?: Tls;
   readonly token?: string;
 }
+
+/** What the file says of sending. */
+export type PublishSettings = Pick<
+  PublishOptions,
+  'idempotent' | 'retries' | 'compression' | 'lingerMs' | 'batchBytes' | 'requestBytes' | 'deliveryMs' | 'blockMs' | 'limits'
+>;
+
+/** What the file says of reading. */
+export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
 
 export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-producer';

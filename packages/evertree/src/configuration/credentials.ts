@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import type { ConfigurationDocument, Place } from './document.ts';
+import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
 import { PEM_FILE_LIMIT_BYTES, readNamedFile } from './named-file.ts';
 import type { Problem } from './problem.ts';
@@ -22,7 +22,7 @@ export class Credentials {
     this.#problems = problems;
   }
 
-  token(section: AuthSection, place: Place): string | undefined {
+  token(section: AuthSection, place: KeyPath): string | undefined {
     if (section === undefined) return undefined;
     const at = [...place, 'token-file'];
     const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES);
@@ -36,7 +36,7 @@ export class Credentials {
     return undefined;
   }
 
-  tls(section: TlsSection, place: Place, end: TlsEnd): Tls | undefined {
+  tls(section: TlsSection, place: KeyPath, end: TlsEnd): Tls | undefined {
     if (section === undefined || section === 'off') return section;
     const certificate = this.#pem(section.certificate, [...place, 'certificate'], text => void new X509Certificate(text));
     const key = this.#pem(section.key, [...place, 'key'], text => void createPrivateKey(text));
@@ -52,7 +52,7 @@ export class Credentials {
     };
   }
 
-  #checkPair(place: Place, end: TlsEnd): void {
+  #checkPair(place: KeyPath, end: TlsEnd): void {
     for (const [name, other] of [
       ['certificate', 'key'],
       ['key', 'certificate'],
@@ -63,7 +63,7 @@ export class Credentials {
     }
   }
 
-  #pem(file: string | undefined, place: Place, check: (text: string) => void): string | undefined {
+  #pem(file: string | undefined, place: KeyPath, check: (text: string) => void): string | undefined {
     if (file === undefined) return undefined;
     const text = this.#read(file, place, PEM_FILE_LIMIT_BYTES);
     if (text === undefined) return undefined;
@@ -76,11 +76,11 @@ export class Credentials {
     }
   }
 
-  #read(file: string, place: Place, limitBytes: number): string | undefined {
+  #read(file: string, place: KeyPath, limitBytes: number): string | undefined {
     return readNamedFile(this.#document, place, file, limitBytes, this.#problems);
   }
 
-  #problem(place: Place, message: string): void {
+  #problem(place: KeyPath, message: string): void {
     this.#problems.push(this.#document.problem(place, message));
   }
 }

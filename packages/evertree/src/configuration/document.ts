@@ -12,60 +12,82 @@ const QUOTE_LIMIT_CHARACTERS = 60;
 const SECRET_KEY = /password|secret|jaas|keystore\.key|token$/i;
 
 /** Where in a document something stands: object keys and array indexes from the root. */
-export type Place = readonly (string | number)[];
+export type KeyPath = readonly (string | number)[];
+
+interface DocumentParts {
+  readonly source: string;
+  readonly folder: string;
+  readonly text: string;
+  readonly root: Node;
+  readonly value: unknown;
+  /** Whether the text is a file's, so that lines mean something to its reader. */
+  readonly hasLines: boolean;
+  /** The keys of misspelt sections in the text, by the section that each is taken for. */
+  readonly written: ReadonlyMap<string, string>;
+}
 
 /** A configuration as JSON, with the place of everything in it. */
 export class ConfigurationDocument {
-  readonly source: string;
-  /** Folder that file names in it are relative to. */
-  readonly folder: string;
-  readonly value: unknown;
-  readonly #root: Node;
-  readonly #text: string;
-  readonly #hasLines: boolean;
+  readonly #parts: DocumentParts;
 
-  constructor(source: string, folder: string, text: string, root: Node, value: unknown, hasLines: boolean) {
-    this.source = source;
-    this.folder = folder;
-    this.value = value;
-    this.#text = text;
-    this.#root = root;
-    this.#hasLines = hasLines;
+  constructor(parts: DocumentParts) {
+    this.#parts = parts;
+  }
+
+  get source(): string {
+    return this.#parts.source;
+  }
+
+  /** Folder that file names in it are relative to. */
+  get folder(): string {
+    return this.#parts.folder;
+  }
+
+  get value(): unknown {
+    return this.#parts.value;
   }
 
   /** The same places with another value, for instance with a part left out. */
   withValue(value: unknown): ConfigurationDocument {
-    return new ConfigurationDocument(this.source, this.folder, this.#text, this.#root, value, this.#hasLines);
+    return new ConfigurationDocument({ ...this.#parts, value });
   }
 
-  has(place: Place): boolean {
+  /** The document with misspelt sections under their right names: places in it use these, messages the names in the text. */
+  withSections(written: ReadonlyMap<string, string>): ConfigurationDocument {
+    const rightNames = new Map(Array.from(written, ([right, wrong]) => [wrong, right]));
+    const entries = Object.entries(this.value as object).map(([key, value]) => [rightNames.get(key) ?? key, value]);
+    return new ConfigurationDocument({ ...this.#parts, value: Object.fromEntries(entries), written });
+  }
+
+  has(place: KeyPath): boolean {
     return this.#find(place) !== undefined;
   }
 
   /** What stands there, for a message: as it is written in the file, cut where it is long; secrets are never shown. */
-  quote(place: Place): string {
+  quote(place: KeyPath): string {
     const node = this.#find(place);
     if (node === undefined) return 'missing';
     if (place.some(key => typeof key === 'string' && SECRET_KEY.test(key))) return 'set (not shown)';
     if (node.type === 'object') return 'an object';
     if (node.type === 'array') return 'an array';
-    const text = this.#text.slice(node.offset, node.offset + node.length);
+    const text = this.#parts.text.slice(node.offset, node.offset + node.length);
     return text.length > QUOTE_LIMIT_CHARACTERS ? `${text.slice(0, QUOTE_LIMIT_CHARACTERS)}…` : text;
   }
 
-  typeAt(place: Place): Node['type'] | undefined {
+  typeAt(place: KeyPath): Node['type'] | undefined {
     return this.#find(place)?.type;
   }
 
   /** A problem at a place; what is missing is told at the nearest thing above it that is there. */
-  problem(place: Place, message: string): Problem {
-    const key = place.map(String).join('.');
-    if (!this.#hasLines) return { source: this.source, key, message };
+  problem(place: KeyPath, message: string): Problem {
+    const key = this.#asWritten(place).map(String).join('.');
+    const { hasLines, text } = this.#parts;
+    if (!hasLines) return { source: this.source, key, message };
     for (let length = place.length; length >= 0; length--) {
       const node = this.#find(place.slice(0, length));
       if (node === undefined) continue;
       const offset = node.parent?.type === 'property' ? node.parent.offset : node.offset;
-      return { source: this.source, ...lineAndColumn(this.#text, offset), key, message };
+      return { source: this.source, ...lineAndColumn(text, offset), key, message };
     }
     return { source: this.source, key, message };
   }
@@ -73,13 +95,20 @@ export class ConfigurationDocument {
   /** Keys that stand twice in one object: JSON leaves open which of them counts. */
   duplicates(): Problem[] {
     const problems: Problem[] = [];
-    this.#collectDuplicates(this.#root, [], problems);
+    this.#collectDuplicates(this.#parts.root, [], problems);
     return problems;
   }
 
-  #find(place: Place): Node | undefined {
-    let node: Node | undefined = this.#root;
-    for (const key of place) {
+  /** The place as it stands in the text. */
+  #asWritten(place: KeyPath): KeyPath {
+    const [section, ...rest] = place;
+    const written = typeof section === 'string' ? this.#parts.written.get(section) : undefined;
+    return written === undefined ? place : [written, ...rest];
+  }
+
+  #find(place: KeyPath): Node | undefined {
+    let node: Node | undefined = this.#parts.root;
+    for (const key of this.#asWritten(place)) {
       if (node?.type === 'object') node = propertyOf(node, String(key))?.children?.[1];
       else if (node?.type === 'array' && typeof key === 'number') node = node.children?.[key];
       else return undefined;
@@ -87,7 +116,7 @@ export class ConfigurationDocument {
     return node;
   }
 
-  #collectDuplicates(node: Node, place: Place, problems: Problem[]): void {
+  #collectDuplicates(node: Node, place: KeyPath, problems: Problem[]): void {
     if (node.type === 'array') node.children?.forEach((child, index) => this.#collectDuplicates(child, [...place, index], problems));
     if (node.type !== 'object') return;
     const seen = new Map<string, Node>();
@@ -98,9 +127,10 @@ export class ConfigurationDocument {
       const first = seen.get(key);
       if (first === undefined) seen.set(key, property);
       else {
-        const { line } = lineAndColumn(this.#text, first.offset);
+        const { hasLines, text } = this.#parts;
+        const { line } = lineAndColumn(text, first.offset);
         const message = `stands twice (first on line ${line}); keep one of them`;
-        const position = this.#hasLines ? lineAndColumn(this.#text, property.offset) : {};
+        const position = hasLines ? lineAndColumn(text, property.offset) : {};
         problems.push({ source: this.source, ...position, key: [...place, key].join('.'), message });
       }
       this.#collectDuplicates(value, [...place, key], problems);
@@ -172,7 +202,7 @@ function parseDocument(source: string, folder: string, text: string, hasLines: b
     const message = `is not JSON: ${first === undefined ? 'it is empty' : explain(first, text)}`;
     throw configurationError([{ source, ...at(first?.offset ?? 0), key: '', message }]);
   }
-  return new ConfigurationDocument(source, folder, text, root, JSON.parse(text), hasLines);
+  return new ConfigurationDocument({ source, folder, text, root, value: JSON.parse(text), hasLines, written: new Map() });
 }
 
 /** The offset where the text nests too deep, before anything recurses into it. */

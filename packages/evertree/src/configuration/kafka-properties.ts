@@ -1,6 +1,6 @@
 import { isLoopback } from '@evertree/core';
 import { nearest } from './check.ts';
-import type { ConfigurationDocument, Place } from './document.ts';
+import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.ts';
 import type { Problem } from './problem.ts';
 
@@ -126,7 +126,7 @@ export function checkKafkaProperties(document: ConfigurationDocument, side: Side
   return [...problems, ...checkTogether(document, section, properties as Record<string, unknown>)];
 }
 
-function checkProperty(document: ConfigurationDocument, place: Place, side: Side, value: string): string | undefined {
+function checkProperty(document: ConfigurationDocument, place: KeyPath, side: Side, value: string): string | undefined {
   const name = String(place.at(-1));
   const property = Object.hasOwn(PROPERTIES, name) ? PROPERTIES[name] : undefined;
   if (property === undefined) {

@@ -1,14 +1,9 @@
-import type { KafkaLimits, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
+import type { KafkaLimits } from '@evertree/transport/kafka';
+import type { PublishSettings, SubscribeSettings } from './configuration.ts';
 import type { KafkaSection } from './kafka-section.ts';
 import { optional } from '../optional.ts';
 
 // What Java's properties of sending and reading mean here; each that means nothing is told.
-
-export type PublishSettings = Pick<
-  PublishOptions,
-  'idempotent' | 'retries' | 'compression' | 'lingerMs' | 'batchBytes' | 'requestBytes' | 'deliveryMs' | 'blockMs' | 'limits'
->;
-export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
 
 const DEFAULT_GROUP = 'test';
 /** Java's, where offsets are committed and the interval is left out. */

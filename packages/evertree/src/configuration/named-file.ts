@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { ConfigurationDocument, Place } from './document.ts';
+import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
 import type { Problem } from './problem.ts';
 
@@ -9,7 +9,7 @@ export const PEM_FILE_LIMIT_BYTES = 1024 * 1024;
 /** The text of a file that a configuration names, relative to itself; undefined, and a problem, where it can't be read. */
 export function readNamedFile(
   document: ConfigurationDocument,
-  place: Place,
+  place: KeyPath,
   file: string,
   limitBytes: number,
   problems: Problem[],

@@ -9,7 +9,7 @@ import { checkKafkaProperties } from './kafka-properties.ts';
 import { type Problem, configurationError, problemsOf } from './problem.ts';
 import { resolveKafkaConsumer, resolveKafkaProducer } from './kafka-resolution.ts';
 import { resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
-import { kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
+import { commonSchema, kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
 /** The name of a file, or what would stand in one. */
 export type ConfigurationSource = string | Readonly<Record<string, unknown>>;
@@ -23,6 +23,7 @@ const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
 };
 const KINDS = Object.keys(SECTIONS) as Kind[];
 const EVERY_SECTION = new Set(Object.values(SECTIONS).flat());
+const EVERY_KEY = new Set([...EVERY_SECTION, ...Object.keys(commonSchema.shape)]);
 
 /**
  * Reads a primary's configuration, or several that together name its secondaries.
@@ -67,11 +68,29 @@ export function readConfiguration(source: ConfigurationSource, role?: Role): Con
     const message = `is ${document.quote([])}; a configuration is an object with a section such as "netty-connection"`;
     throw configurationError([document.problem([], message)]);
   }
-  const problems = [...document.duplicates(), ...checkSections(document, role)];
-  const kind = kindOf(document, role);
-  const resolved = kind === undefined ? undefined : resolve(withoutForeign(document, kind), kind, problems);
+  const problems = document.duplicates();
+  const spelled = withRightNames(document, problems);
+  problems.push(...checkSections(spelled, role));
+  const kind = kindOf(spelled, role);
+  if (kind === undefined) problems.push(...checkSchema(spelled, commonSchema).problems);
+  const resolved = kind === undefined ? undefined : resolve(withoutForeign(spelled, kind), kind, problems);
   if (problems.length > 0 || resolved === undefined) throw configurationError(problems);
   return freeze(resolved);
+}
+
+/** Reports misspelt sections, and takes each as the one that is meant: what is wrong inside it is told in the same go. */
+function withRightNames(document: ConfigurationDocument, problems: Problem[]): ConfigurationDocument {
+  const keys = Object.keys(document.value as object);
+  const free = new Set([...EVERY_KEY].filter(name => !keys.includes(name)));
+  const written = new Map<string, string>();
+  for (const key of keys) {
+    const near = EVERY_KEY.has(key) ? undefined : nearest(key, [...free]);
+    if (near === undefined) continue;
+    problems.push(document.problem([key], `is not known; did you mean "${near}"?`));
+    free.delete(near);
+    written.set(near, key);
+  }
+  return document.withSections(written);
 }
 
 /** The sections that the document has, in the order of the file. */
@@ -93,11 +112,6 @@ function checkSections(document: ConfigurationDocument, role: Role | undefined):
   const kind = kindOf(document, role);
   const first = present[0];
   if (kind === undefined || first === undefined) {
-    const misspelt = Object.keys(document.value as object).flatMap(key => {
-      const near = nearest(key, [...EVERY_SECTION]);
-      return near === undefined ? [] : [document.problem([key], `is not known; did you mean "${near}"?`)];
-    });
-    if (misspelt.length > 0) return misspelt;
     const wanted = KINDS.filter(candidate => role === undefined || roleOf(candidate) === role).map(
       candidate => `"${SECTIONS[candidate][0]}"`,
     );

@@ -59,6 +59,9 @@ const acknowledgement = section({
   'on-timeout': choice(['fail', 'continue']).optional(),
 }).optional();
 
+/** What any file may hold, where nothing says of which kind it is. */
+export const commonSchema = z.strictObject({ acknowledgement, ...common });
+
 const connection = section({
   'consumer-address': host("the consumer's address"),
   'consumer-port': port("the consumer's port"),

@@ -1,17 +1,9 @@
 import type { BrokerOptions } from '../broker.ts';
 import { explain } from './failures.ts';
-import { Patience } from './patience.ts';
+import { type Connections, Patience } from './patience.ts';
 
 /** kafkajs's own bound for an answer where Patience has one: it would take an answer that comes slowly for none. */
 const SLOWEST_ANSWER_MS = 600_000;
-
-/** Connections that live and die together. */
-export interface Connections {
-  /** What came from the brokers so far. */
-  readonly receivedBytes: number;
-  /** Cuts them and makes no more. */
-  abandon(): void;
-}
 
 /** What kafkajs is told of a broker's patience: nothing, where there is a clock to measure it with. */
 export function clientPatience({ clock, connection, answerMs }: BrokerOptions) {

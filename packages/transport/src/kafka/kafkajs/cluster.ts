@@ -2,7 +2,7 @@ import Cluster from 'kafkajs/src/cluster/index.js';
 import loggers from 'kafkajs/src/loggers/index.js';
 import type { BrokerOptions } from '../broker.ts';
 import { clientPatience } from './calls.ts';
-import type { Connections } from './calls.ts';
+import type { Connections } from './patience.ts';
 import { clientOptions, Sockets } from './client.ts';
 
 /*

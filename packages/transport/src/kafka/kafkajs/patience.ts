@@ -1,6 +1,13 @@
 import type { Clock } from '@evertree/core';
 import { BrokerSilent } from '../broker.ts';
-import type { Connections } from './calls.ts';
+
+/** Connections that live and die together. */
+export interface Connections {
+  /** What came from the brokers so far. */
+  readonly receivedBytes: number;
+  /** Cuts them and makes no more. */
+  abandon(): void;
+}
 
 export interface PatienceOptions {
   readonly clock: Clock;

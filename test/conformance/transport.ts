@@ -124,7 +124,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         const theirs = helloOf('secondary', { stream: null, position: ORIGIN, epochs: [], durable: false });
         sayHello(secondary, theirs);
         await primary.received(2);
-        expect(primary.messages[0]).toMatchObject({ type: 'hello', hello: { role: 'secondary', position: ORIGIN, relay: true } });
+        expect(primary.messages[0]).toMatchObject({ type: 'hello', hello: { role: 'secondary', position: ORIGIN } });
         expect(primary.messages[1]).toEqual({ ...theirs, type: 'reader', present: true });
         secondary.link.send({ type: 'acknowledge', site: 'south', applied: POSITION, durable: ORIGIN });
         await vi.waitFor(() => {
@@ -137,7 +137,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         const header = { stream: STREAM, position: POSITION, digest: '0'.repeat(16), chain: NO_CHAIN, epochs: [EPOCH, EPOCH], time: 5 };
         const down: Message[] = [
           frameOf(9, 0),
-          { type: 'snapshot-begin', header, reason: 'the journal reaches back to 4-900 only' },
+          { type: 'snapshot-begin', header, reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' } },
           { type: 'snapshot-chunk', bytes: Buffer.from('EVTF, as a chunk may begin') },
           { type: 'snapshot-end', chunks: 1 },
         ];

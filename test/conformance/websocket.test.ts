@@ -15,6 +15,7 @@ testTransport(
       // The proxy leads nowhere until the secondary has its port.
       secondary: {
         remotes: secondary.remotes,
+        farEnd: secondary.farEnd,
         open: async events => {
           await secondary.open(events);
           network.setTarget({ port: secondary.port });

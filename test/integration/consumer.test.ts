@@ -1,12 +1,14 @@
 import { Consumer } from '@evertree/consumer';
 import type { ConsumerOptions } from '@evertree/consumer';
-import { frameBody, sealFrame, Store } from '@evertree/core';
-import type { EvertreeError, Frame, Hello, Message, Report, SnapshotHeader } from '@evertree/core';
+import { frameBody, PROTOCOL_VERSIONS, sealFrame, Store } from '@evertree/core';
+import type { EvertreeError, Frame, Hello, Message, Reason, Report, SnapshotHeader } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { Simulation } from '../support/simulation.ts';
 import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
+
+const REASON: Reason = { code: 'retention-passed', text: 'for this test' };
 
 /** A primary's history, ready to be sent in any order: one frame a commit, `/n` counting them. */
 class History {
@@ -45,7 +47,7 @@ class History {
 
   hello(more: Partial<Hello> = {}): Hello {
     const { site, stream, stable, epochs } = this.store;
-    return { protocols: [1], program: 'test', site, role: 'primary', stream, ...stable, epochs, durable: true, ...more };
+    return { protocols: PROTOCOL_VERSIONS, program: 'test', site, role: 'primary', stream, ...stable, epochs, durable: true, ...more };
   }
 
   snapshot(): { readonly header: SnapshotHeader; readonly chunks: readonly Uint8Array[] } {
@@ -113,7 +115,7 @@ function acknowledged(link: ScriptedLink): [applied: number, durable: number][] 
 
 function beginSnapshot(link: ScriptedLink): readonly Uint8Array[] {
   const { header, chunks } = history.snapshot();
-  link.say({ type: 'snapshot-begin', header, reason: 'for this test' });
+  link.say({ type: 'snapshot-begin', header, reason: REASON });
   return chunks;
 }
 
@@ -453,7 +455,7 @@ describe('a snapshot at a secondary', () => {
   it('that is not what it says is quarantined', async () => {
     const link = await secondary.connect(history.hello());
     const { header, chunks } = history.snapshot();
-    link.say({ type: 'snapshot-begin', header: { ...header, digest: '0123456789abcdef' }, reason: 'for this test' });
+    link.say({ type: 'snapshot-begin', header: { ...header, digest: '0123456789abcdef' }, reason: REASON });
     for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
     link.say({ type: 'snapshot-end', chunks: chunks.length });
     await simulation.pass(100);
@@ -467,7 +469,7 @@ describe('a snapshot at a secondary', () => {
     const { header } = history.snapshot();
     await history.grow(simulation, 1);
     for (const index of history.frames.keys()) link.say(history.message(index));
-    link.say({ type: 'snapshot-begin', header, reason: 'for this test' });
+    link.say({ type: 'snapshot-begin', header, reason: REASON });
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('history-mismatch');
     expect(secondary.store.digest).toBe(history.store.digest);

@@ -187,7 +187,10 @@ describeKafka('a Kafka topic', () => {
       const before = await stage.topic.records();
       const other = await stage.primary({ site: 'other' });
       await other.commit(3);
-      await vi.waitFor(() => expect(other.topic.lastError).toMatch(/holds the stream .*: one stream has one topic/), SOON);
+      await vi.waitFor(
+        () => expect(other.topic.lastError).toMatch(/holds the stream .*: one stream has one log; name another topic/),
+        SOON,
+      );
       expect(other.topic.state).toBe('diverged');
       expect((await stage.topic.records()).length).toBe(before.length);
       expect(other.store.state).toBe('open');

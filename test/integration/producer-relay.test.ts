@@ -1,11 +1,12 @@
 import { ORIGIN } from '@evertree/core';
-import type { ExactPosition, Hello } from '@evertree/core';
+import type { ExactPosition, FarEnd, Hello, Reason } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
 
 const RELAY = 'topic T';
+const LOG: FarEnd = { kind: 'log', name: RELAY, remedy: 'delete it with its .snapshot and .control' };
 const ADDRESS = 'kafka://there:1/T';
 
 let simulation: Simulation;
@@ -13,14 +14,18 @@ let primary: ScriptedPrimary;
 
 beforeEach(async () => {
   simulation = new Simulation(12);
-  primary = new ScriptedPrimary(simulation, [ADDRESS], RELAY);
+  primary = new ScriptedPrimary(simulation, [ADDRESS], LOG);
   await primary.start();
   await primary.commit(5);
 });
 
 /** What the topic says of itself, when it ends with this frame. */
 function topic(frame?: number, more: Partial<Hello> = {}): Hello {
-  return primary.hello(RELAY, frame, { relay: true, program: 'Apache Kafka', epochs: [], ...more });
+  return primary.hello(RELAY, frame, { program: 'Apache Kafka', epochs: [], ...more });
+}
+
+function why(text: string): Reason {
+  return { code: 'other', text };
 }
 
 async function acknowledge(link: ScriptedLink, site: string, applied: ExactPosition, durable = applied): Promise<void> {
@@ -66,34 +71,34 @@ describe('a relay', () => {
   it('with frames of another stream is refused by name', async () => {
     const link = await primary.connect(topic(-1, { stream: 'f'.repeat(32) }));
     expect(link.closed?.reason).toBe('stream-mismatch');
-    expect(primary.peer(RELAY).lastError).toContain('one stream has one topic');
+    expect(primary.peer(RELAY).lastError).toMatch(/one stream has one log; delete it with its .snapshot/);
   });
 
   it('gets a snapshot beside the frames when it wants one, and the frames go on meanwhile', async () => {
     const link = await primary.connect(topic(-1));
-    link.say({ type: 'snapshot-wanted', reason: 'retention comes near' });
-    link.say({ type: 'snapshot-wanted', reason: 'again' });
+    link.say({ type: 'snapshot-wanted', id: 1, reason: why('retention comes near') });
+    link.say({ type: 'snapshot-wanted', id: 2, reason: why('again') });
     await simulation.pass(50);
-    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'retention comes near' }]);
+    expect(link.of('snapshot-begin')).toMatchObject([{ request: 1, reason: why('retention comes near') }]);
     expect(link.of('snapshot-end').length).toBe(1);
     await primary.commit(3);
     expect(link.of('frame').length).toBe(3);
     expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', resyncs: { count: 0 } });
-    link.say({ type: 'snapshot-wanted', reason: 'later' });
+    link.say({ type: 'snapshot-wanted', id: 3, reason: why('later') });
     await simulation.pass(50);
     expect(link.of('snapshot-begin').length).toBe(2);
   });
 
   it('gets one also when it asked before it was known where it stands', async () => {
     const link = primary.transport.connect(ADDRESS, topic(-1));
-    link.say({ type: 'snapshot-wanted', reason: 'early' });
+    link.say({ type: 'snapshot-wanted', id: 7, reason: why('early') });
     await simulation.pass(50);
-    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'early' }]);
+    expect(link.of('snapshot-begin')).toMatchObject([{ request: 7, reason: why('early') }]);
   });
 
   it('can be asked for a snapshot over its link only', async () => {
     const direct = await primary.connect(primary.hello('b', -1), 'there:2');
-    direct.say({ type: 'snapshot-wanted', reason: 'why not' });
+    direct.say({ type: 'snapshot-wanted', id: 1, reason: why('why not') });
     expect(direct.closed?.reason).toBe('protocol-violation');
   });
 });
@@ -173,7 +178,7 @@ describe('a reader', () => {
   it('takes a snapshot for a reason that is told', async () => {
     await introduce(link, primary.hello('b', 1));
     link.say({ type: 'reader', hello: primary.hello('b', 1), present: true });
-    link.say({ type: 'reader-resync', site: 'b', reason: 'retention has passed it by' });
+    link.say({ type: 'reader-resync', site: 'b', reason: why('retention has passed it by') });
     await simulation.pass(10);
     expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: 'retention has passed it by' } });
     expect(primary.events('peer-resync').length).toBe(1);

@@ -323,20 +323,21 @@ describe('a full copy', () => {
 
   it('goes to an empty secondary that the journal does not reach back for, with the reason, and frames follow it', async () => {
     const told: string[] = [];
-    primary.producer.on('resync', ({ site, reason }) => void told.push(`${site}: ${reason}`));
+    primary.producer.on('resync', ({ site, reason }) => void told.push(`${site}: ${reason.code}`));
     const link = await primary.connect(primary.hello('b'));
-    const reason = 'new secondary: it holds nothing yet, and the journal keeps what follows 1-6';
+    const text = 'new secondary: it holds nothing yet, and the journal keeps what follows 1-6';
+    const reason = { code: 'new-secondary', text };
     expect(link.of('snapshot-begin')).toMatchObject([
       { reason, header: { position: primary.store.position, digest: primary.store.digest } },
     ]);
-    expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: reason }, position: { revision: 0 } });
+    expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1, lastReason: text }, position: { revision: 0 } });
     expect(primary.journal.leases.of('peer').get('b')?.position).toEqual(ORIGIN);
     await primary.commit(1);
     expect(sentFrames(link)).toBe(0);
     await receive(link);
     expect(sentFrames(link)).toBe(1);
     expect(primary.peer('b').state).toBe('replicate');
-    expect(told).toEqual([`b: ${reason}`]);
+    expect(told).toEqual(['b: new-secondary']);
     expect(primary.events('peer-resync').map(({ details }) => details)).toEqual([{ site: 'b', reason }]);
   });
 
@@ -382,7 +383,9 @@ describe('a full copy', () => {
     await primary.simulation.during(primary.store.saveSnapshot());
     primary.journal.compact();
     await acknowledge(link, 'b', place);
-    expect(link.of('snapshot-begin')).toMatchObject([{ reason: 'its position 1-8 lies before what the journal keeps by now (from 1-10)' }]);
+    expect(link.of('snapshot-begin')).toMatchObject([
+      { reason: { code: 'retention-passed', text: 'its position 1-8 lies before what the journal keeps by now (from 1-10)' } },
+    ]);
     await receive(link);
     expect(primary.peer('b').state).toBe('replicate');
     expect(primary.peer('b').resyncs.count).toBe(1);

@@ -1,3 +1,4 @@
+import { SITE } from '@evertree/core';
 import type { Clock, CloseReason, Link, LinkEvents, Message, Random, Transport, TransportEvents } from '@evertree/core';
 
 /** Bytes on the way to a far end that does not read: the sender is asked to wait. */
@@ -77,6 +78,7 @@ export class Loopback {
 }
 
 class Dialler implements Transport {
+  readonly farEnd = SITE;
   readonly remotes: readonly string[];
   readonly #network: Loopback;
   #events: TransportEvents | undefined;
@@ -134,6 +136,7 @@ class Dialler implements Transport {
 }
 
 class Listener implements Transport {
+  readonly farEnd = SITE;
   readonly remotes: readonly string[] = [];
   readonly address: string;
   readonly #network: Loopback;

@@ -1,14 +1,15 @@
-import type { CloseReason, Hello, Link, LinkEvents, Message, Transport, TransportEvents } from '@evertree/core';
+import { SITE } from '@evertree/core';
+import type { CloseReason, FarEnd, Hello, Link, LinkEvents, Message, Transport, TransportEvents } from '@evertree/core';
 
 /** A transport whose links a test makes, and whose far end it plays. */
 export class ScriptedTransport implements Transport {
   readonly remotes: readonly string[];
-  readonly relay?: string;
+  readonly farEnd: FarEnd;
   events: TransportEvents | undefined;
 
-  constructor(remotes: readonly string[] = [], relay?: string) {
+  constructor(remotes: readonly string[] = [], farEnd: FarEnd = SITE) {
     this.remotes = remotes;
-    if (relay !== undefined) this.relay = relay;
+    this.farEnd = farEnd;
   }
 
   open(events: TransportEvents): Promise<void> {

@@ -1,5 +1,5 @@
-import { ORIGIN, Store } from '@evertree/core';
-import type { Clock, ExactPosition, Hello, Report } from '@evertree/core';
+import { ORIGIN, PROTOCOL_VERSIONS, SITE, Store } from '@evertree/core';
+import type { Clock, ExactPosition, FarEnd, Hello, Report } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import type { PeerStatus, ProducerOptions } from '@evertree/producer';
 import { ScriptedTransport } from './scripted-link.ts';
@@ -13,17 +13,17 @@ export class ScriptedPrimary {
   readonly reports: Report[] = [];
   readonly storage = new VirtualStorage();
   readonly remotes: readonly string[];
-  readonly relay: string | undefined;
+  readonly farEnd: FarEnd;
   clock: Clock;
   transport!: ScriptedTransport;
   journal!: VirtualJournal;
   store!: Store;
   producer!: Producer;
 
-  /** @param relay the name under which a relay will say hello at the one remote */
-  constructor(simulation: Simulation, remotes: readonly string[], relay?: string) {
+  /** @param farEnd what is at the one remote, or at each of them */
+  constructor(simulation: Simulation, remotes: readonly string[], farEnd: FarEnd = SITE) {
     this.simulation = simulation;
-    this.relay = relay;
+    this.farEnd = farEnd;
     this.clock = simulation.clock;
     this.remotes = remotes;
   }
@@ -37,7 +37,7 @@ export class ScriptedPrimary {
       random: simulation.random,
       report: report => void this.reports.push(report),
     });
-    this.transport = new ScriptedTransport(this.remotes, this.relay);
+    this.transport = new ScriptedTransport(this.remotes, this.farEnd);
     this.producer = new Producer({ store: this.store, transports: [this.transport], limits });
     await this.producer.open();
   }
@@ -66,7 +66,7 @@ export class ScriptedPrimary {
   hello(site: string, frame?: number, more: Partial<Hello> = {}): Hello {
     const header = frame === undefined ? undefined : this.storage.frames.at(frame)!.frame.header;
     return {
-      protocols: [1],
+      protocols: PROTOCOL_VERSIONS,
       program: 'test',
       site,
       role: 'secondary',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { PROTOCOL_VERSIONS } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { admit } from './admission.ts';
 import type { Host } from './admission.ts';
@@ -17,7 +18,7 @@ function hello(site: string, number: number, more: Partial<Hello> & { id?: strin
   const current = epoch(number, id);
   const position = { epoch: number, epochId: current.id, revision: number * 100 };
   return {
-    protocols: [1],
+    protocols: PROTOCOL_VERSIONS,
     program: 'test',
     site,
     role: 'primary',

@@ -1,5 +1,5 @@
 import { Emitter } from '@evertree/core';
-import type { CloseReason, EvertreeError, Hello, Link, Message, Report, Store, Transport } from '@evertree/core';
+import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Report, Store, Transport } from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
 import { helloOf, resumeHint } from './hello.ts';
@@ -23,6 +23,8 @@ export interface ConsumerOptions {
 export interface ConsumerEvents {
   /** The state, the primary or the last error changed. */
   state(status: ConsumerStatus): void;
+  /** The primary begins to send the whole tree, for this reason. */
+  resync(resync: { readonly site: string; readonly reason: Reason }): void;
   /** The transport failed and will not try again: no primary can come any more. */
   stopped(error: Error): void;
 }
@@ -61,7 +63,7 @@ export class Consumer implements AsyncDisposable {
     this.#store = options.store;
     this.#transport = options.transport;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
-    this.#frames = new FrameIntake(options.store, this.#limits.recentFrames);
+    this.#frames = new FrameIntake(options.store, options.transport.farEnd, this.#limits.recentFrames);
     this.#events = new Emitter(options.store.report);
     this.#since = options.store.clock.now();
   }
@@ -264,10 +266,11 @@ export class Consumer implements AsyncDisposable {
     }
   }
 
-  #resynced(site: string, reason: string): void {
+  #resynced(site: string, reason: Reason): void {
     this.#resyncs += 1;
-    this.#lastReason = reason;
-    this.#tell({ level: 'warn', event: 'resync', message: `${site} sends the whole tree: ${reason}`, details: { site, reason } });
+    this.#lastReason = reason.text;
+    this.#tell({ level: 'warn', event: 'resync', message: `${site} sends the whole tree: ${reason.text}`, details: { site, reason } });
+    this.#events.emit('resync', { site, reason });
   }
 
   #failed(remote: string, error: Error, retryInMs: number): void {

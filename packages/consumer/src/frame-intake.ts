@@ -1,5 +1,5 @@
 import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
-import type { CloseReason, Frame, Store } from '@evertree/core';
+import type { CloseReason, FarEnd, Frame, Store } from '@evertree/core';
 import { RecentFrames } from './recent-frames.ts';
 import { isPast, verdictOn } from './verdict.ts';
 import type { Memory } from './verdict.ts';
@@ -17,11 +17,14 @@ export type Outcome =
 /** Judges frames and applies those that are next. */
 export class FrameIntake {
   readonly #store: Store;
+  readonly #farEnd: FarEnd;
   readonly #recent: RecentFrames;
   #lastTime: number | undefined;
 
-  constructor(store: Store, recentFrames: number) {
+  /** @param farEnd where the frames come from */
+  constructor(store: Store, farEnd: FarEnd, recentFrames: number) {
     this.#store = store;
+    this.#farEnd = farEnd;
     this.#recent = new RecentFrames(recentFrames);
   }
 
@@ -64,7 +67,7 @@ export class FrameIntake {
   }
 
   #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): Outcome {
-    const verdict = verdictOn(frame.header, this.#store, memory);
+    const verdict = verdictOn(frame.header, this.#store, memory, this.#farEnd);
     return verdict.kind === 'next' ? this.#apply(frame, trailer) : verdict;
   }
 

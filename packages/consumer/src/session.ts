@@ -1,4 +1,4 @@
-import type { CloseReason, EvertreeError, Hello, Link, Message, Store } from '@evertree/core';
+import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
 import type { FrameIntake, Outcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
@@ -18,7 +18,7 @@ export interface SessionOptions {
   /** Position, or whether a snapshot is on its way, changed. */
   changed(): void;
   /** The primary sends the whole tree, for this reason. */
-  resync(reason: string): void;
+  resync(reason: Reason): void;
   /** What came can't be applied; `bytes` of the frame, where it was one. */
   quarantine(error: EvertreeError, bytes: Uint8Array | undefined): void;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NO_CHAIN, ORIGIN } from '@evertree/core';
+import { NO_CHAIN, ORIGIN, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, FrameHeader, SnapshotHeader } from '@evertree/core';
 import { verdictOn, verdictOnSnapshot } from './verdict.ts';
 import type { Memory, Place } from './verdict.ts';
@@ -79,12 +79,12 @@ const CASES: readonly [name: string, place: Place, frame: FrameHeader, memory: M
 
 describe('the verdict on a frame', () => {
   it.each(CASES)('%s', (_name, place, header, memory, expected) => {
-    const verdict = verdictOn(header, place, memory);
+    const verdict = verdictOn(header, place, memory, SITE);
     expect(verdict.kind === 'refuse' ? verdict.reason : verdict.kind).toBe(expected);
   });
 
   it('names both positions of another history', () => {
-    expect(verdictOn(frame('2-140..2-160'), PLACE, 'unknown')).toMatchObject({
+    expect(verdictOn(frame('2-140..2-160'), PLACE, 'unknown', SITE)).toMatchObject({
       error: {
         code: 'HISTORY_MISMATCH',
         message: expect.stringMatching(/2-140.*2-160.*2-150/),

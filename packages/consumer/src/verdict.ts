@@ -1,5 +1,5 @@
 import { EvertreeError, compareEpochs, covers, formatPosition, highestEpoch, samePosition } from '@evertree/core';
-import type { CloseReason, Epoch, ExactPosition, FrameHeader, SnapshotHeader } from '@evertree/core';
+import type { CloseReason, Epoch, ExactPosition, FarEnd, FrameHeader, SnapshotHeader } from '@evertree/core';
 
 /** Where this secondary stands. */
 export interface Place {
@@ -30,12 +30,12 @@ export function isPast(frame: FrameHeader, place: Place): boolean {
 }
 
 /** Law 1: what does not follow this position exactly is a duplicate, a gap, or another history. */
-export function verdictOn(frame: FrameHeader, place: Place, memory: Memory): Verdict {
+export function verdictOn(frame: FrameHeader, place: Place, memory: Memory, farEnd: FarEnd): Verdict {
   if (place.stream !== null && frame.stream !== place.stream) return otherStream(frame.stream, place.stream);
   if (samePosition(frame.base, place.position)) return { kind: 'next' };
-  if (isPast(frame, place)) return isRemembered(frame, place, memory) ? { kind: 'duplicate' } : otherHistory(frame, place);
+  if (isPast(frame, place)) return isRemembered(frame, place, memory) ? { kind: 'duplicate' } : otherHistory(frame, place, farEnd);
   const isOld = compareEpochs({ number: frame.epoch, id: frame.epochId }, highestEpoch(place.epochs, place.position)) < 0;
-  return frame.base.revision > place.position.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, place);
+  return frame.base.revision > place.position.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, place, farEnd);
 }
 
 /** A snapshot brings a secondary forward in its own stream; it takes nothing back that was acknowledged. */
@@ -68,15 +68,15 @@ function otherStream(found: string, expected: string): Verdict {
   );
 }
 
-function otherHistory(frame: FrameHeader, place: Place): Verdict {
+function otherHistory(frame: FrameHeader, place: Place, farEnd: FarEnd): Verdict {
   const { base, last } = frame;
+  const inLog = farEnd.kind === 'log' ? `. Two primaries have written to the ${farEnd.name}: stop the wrong one, and ${farEnd.remedy}` : '';
   return refusal(
     'history-mismatch',
     'HISTORY_MISMATCH',
     `a frame from ${formatPosition(base)} (epoch ${base.epochId}) to ${formatPosition(last)} (epoch ${last.epochId}) is not of the history of this ` +
       `secondary, which stands at ${formatPosition(place.position)} (epoch ${place.position.epochId}): start the site that is wrong from an empty ` +
-      'directory, or from a copy of the right one. If it came out of a topic, two primaries have written there: stop the wrong one, and delete the ' +
-      'topic with its .snapshot and .control; the right one makes them anew',
+      `directory, or from a copy of the right one${inLog}`,
     { ours: place.position, base, last },
   );
 }

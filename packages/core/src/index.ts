@@ -27,6 +27,7 @@ export type { StoreEvents, StoreOptions } from './store/store-options.ts';
 export type { StoreState } from './store/store-state.ts';
 export { Store } from './store/store.ts';
 export { Transaction } from './transactions/transaction.ts';
+export * from './seams/reason.ts';
 export * from './seams/transport.ts';
 export { sameValue } from './tree/content.ts';
 export type { Value } from './tree/value.ts';

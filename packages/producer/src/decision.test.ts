@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ORIGIN } from '@evertree/core';
+import { ORIGIN, PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { decide } from './decision.ts';
 import type { Decision, History } from './decision.ts';
@@ -37,7 +37,7 @@ function hello(position: string, more: Partial<Hello> = {}): Hello {
   const epochs = TABLE.filter(known => known.number <= place.epoch);
   const stream = place.revision === 0 ? null : STREAM;
   return {
-    protocols: [1],
+    protocols: PROTOCOL_VERSIONS,
     program: 'test',
     site: 'b',
     role: 'secondary',
@@ -55,7 +55,7 @@ function told(decision: Decision): string {
     case 'replicate':
       return `replicate after ${decision.after.epoch}-${decision.after.revision}`;
     case 'snapshot':
-      return `snapshot: ${decision.reason}`;
+      return `snapshot ${decision.reason.code}: ${decision.reason.text}`;
     case 'refuse':
       return `${decision.fence ? 'fence' : 'refuse'} ${decision.reason} ${decision.state} ${decision.error.code}`;
   }
@@ -70,7 +70,7 @@ const CASES: readonly [name: string, ours: History, theirs: Hello, found: string
     OURS,
     hello('0-0'),
     undefined,
-    'snapshot: new secondary: it holds nothing yet, and the journal keeps what follows 2-150',
+    'snapshot new-secondary: new secondary: it holds nothing yet, and the journal keeps what follows 2-150',
   ],
   ['a secondary that is behind', OURS, hello('2-180'), 'd', 'replicate after 2-180'],
   ['a secondary behind by an epoch, at its end', OURS, hello('2-200'), 'd', 'replicate after 2-200'],
@@ -82,14 +82,14 @@ const CASES: readonly [name: string, ours: History, theirs: Hello, found: string
     OURS,
     hello('2-149'),
     undefined,
-    'snapshot: its position 2-149 lies before what the journal keeps (from 2-150): retention has passed it by',
+    'snapshot retention-passed: its position 2-149 lies before what the journal keeps (from 2-150): retention has passed it by',
   ],
   [
     'a secondary that retention has passed by, in an older epoch',
     OURS,
     hello('1-100'),
     undefined,
-    'snapshot: its position 1-100 lies before what the journal keeps (from 2-150): retention has passed it by',
+    'snapshot retention-passed: its position 1-100 lies before what the journal keeps (from 2-150): retention has passed it by',
   ],
   ['another tree at the same position', OURS, hello('3-250'), 'e', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
   ['no frame that ends there', OURS, hello('3-250'), undefined, 'refuse history-mismatch diverged HISTORY_MISMATCH'],
@@ -153,18 +153,18 @@ const CASES: readonly [name: string, ours: History, theirs: Hello, found: string
 
 describe('what a primary does with a far end that says hello', () => {
   it.each(CASES)('%s', (_name, ours, theirs, found, decision) => {
-    expect(told(decide(ours, theirs, found))).toBe(decision);
+    expect(told(decide(ours, theirs, SITE, found))).toBe(decision);
   });
 
   it('names both positions where histories part, and both streams where they differ', () => {
-    const parted = decide(OURS, hello('3-250'), 'e');
+    const parted = decide(OURS, hello('3-250'), SITE, 'e');
     expect(parted).toMatchObject({ error: { details: { ours: at('3-300'), theirs: at('3-250') } } });
-    const stranger = decide(OURS, hello('3-250', { stream: 'bb'.repeat(16) }), undefined);
+    const stranger = decide(OURS, hello('3-250', { stream: 'bb'.repeat(16) }), SITE, undefined);
     expect(stranger).toMatchObject({ error: { details: { expected: STREAM, found: 'bb'.repeat(16) } } });
   });
 
   it('names the ways out of an older copy', () => {
-    const ahead = decide(OURS, hello('3-301'), undefined);
+    const ahead = decide(OURS, hello('3-301'), SITE, undefined);
     expect(ahead).toMatchObject({
       error: { message: expect.stringMatching(/3-301.*3-300.*stop it and start the newer copy.*empty directory/) },
     });

@@ -1,5 +1,5 @@
 import { EvertreeError, PROTOCOL_VERSIONS, compareEpochs, formatPosition, highestEpoch, covers, samePosition } from '@evertree/core';
-import type { CloseReason, Epoch, ExactPosition, Hello } from '@evertree/core';
+import type { CloseReason, Epoch, ExactPosition, FarEnd, Hello, Reason } from '@evertree/core';
 import type { PeerState } from './status.ts';
 
 /** This primary's own history, as far as it is stable. */
@@ -17,8 +17,8 @@ export interface History {
 export type Decision =
   /** Send the frames after this position. */
   | { readonly kind: 'replicate'; readonly after: ExactPosition }
-  /** Send the whole tree; `reason` in words. */
-  | { readonly kind: 'snapshot'; readonly reason: string }
+  /** Send the whole tree. */
+  | { readonly kind: 'snapshot'; readonly reason: Reason }
   | Refusal;
 
 /** Send nothing. With `fence`, this primary must not take writes either, for the reason that `error` tells. */
@@ -30,22 +30,22 @@ export interface Refusal {
   readonly fence: boolean;
 }
 
-const REPLACE_TOPIC = 'name another topic in the configuration, or delete this one with its .snapshot and .control';
-
 /**
  * What to do with a far end that has said hello.
  * @param found the digest of this primary's tree at the far end's position, where the journal has a frame that ends exactly there
  */
-export function decide(ours: History, theirs: Hello, found: string | undefined): Decision {
-  return refuseStranger(ours, theirs) ?? refuseNewer(ours, theirs) ?? refuseRole(theirs) ?? placeOf(ours, theirs, found);
+export function decide(ours: History, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
+  return (
+    refuseStranger(ours, theirs, farEnd) ?? refuseNewer(ours, theirs, farEnd) ?? refuseRole(theirs) ?? placeOf(ours, theirs, farEnd, found)
+  );
 }
 
 /** Refuses who, by its own words, is no secondary of this stream; what its position means is not looked at. */
-export function refuseAtTheDoor(ours: History, theirs: Hello): Refusal | undefined {
-  return refuseStranger(ours, theirs) ?? refuseRole(theirs);
+export function refuseAtTheDoor(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
+  return refuseStranger(ours, theirs, farEnd) ?? refuseRole(theirs);
 }
 
-function refuseStranger(ours: History, theirs: Hello): Refusal | undefined {
+function refuseStranger(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
   if (!theirs.protocols.some(version => PROTOCOL_VERSIONS.includes(version))) {
     return refuse(
       'protocol-unsupported',
@@ -60,15 +60,15 @@ function refuseStranger(ours: History, theirs: Hello): Refusal | undefined {
     'stream-mismatch',
     'STREAM_MISMATCH',
     `${theirs.site} holds the stream ${theirs.stream}, but ${own}: ` +
-      (theirs.relay === true
-        ? `one stream has one topic; ${REPLACE_TOPIC}`
+      (farEnd.kind === 'log'
+        ? `one stream has one log; ${farEnd.remedy}`
         : 'check the addresses and the data directories; a secondary that is to follow another stream starts with an empty directory'),
     { expected: ours.stream, found: theirs.stream },
   );
 }
 
 /** Whoever knows a later reign than ours, or more of our own, tells us that somebody else writes, or has written. */
-function refuseNewer(ours: History, theirs: Hello): Refusal | undefined {
+function refuseNewer(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
   const ourEpoch = highestEpoch(ours.epochs, ours.position);
   const theirEpoch = highestEpoch(theirs.epochs, theirs.position);
   const details = { ours: ours.position, theirs: theirs.position };
@@ -82,8 +82,8 @@ function refuseNewer(ours: History, theirs: Hello): Refusal | undefined {
   }
   if (theirs.position.epochId !== ours.position.epochId || theirs.position.revision <= ours.position.revision) return undefined;
   const remedy =
-    theirs.relay === true
-      ? `export what a secondary of it holds, ${REPLACE_TOPIC}, start the secondaries with empty directories`
+    farEnd.kind === 'log'
+      ? `export what a secondary of it holds, ${farEnd.remedy}, start the secondaries with empty directories`
       : `export what ${theirs.site} holds, start ${theirs.site} with an empty directory`;
   return fence(
     'diverged',
@@ -104,31 +104,36 @@ function refuseRole(theirs: Hello): Refusal | undefined {
 }
 
 /** Where a secondary of our stream, with no newer history than ours, goes on. */
-function placeOf(ours: History, theirs: Hello, found: string | undefined): Decision {
+function placeOf(ours: History, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
   const { position } = theirs;
   const { base } = ours;
   if (position.revision === 0) {
     if (base.revision === 0) return { kind: 'replicate', after: position };
-    return { kind: 'snapshot', reason: `new secondary: it holds nothing yet, and the journal keeps what follows ${formatPosition(base)}` };
+    const text = `new secondary: it holds nothing yet, and the journal keeps what follows ${formatPosition(base)}`;
+    return { kind: 'snapshot', reason: { code: 'new-secondary', text } };
   }
   if (!covers({ epochs: ours.epochs, last: ours.position }, position)) {
-    return diverged(ours, theirs, `no such position is in this primary's history, which stands at ${formatPosition(ours.position)}`);
+    return diverged(
+      ours,
+      theirs,
+      farEnd,
+      `no such position is in this primary's history, which stands at ${formatPosition(ours.position)}`,
+    );
   }
   if (position.revision < base.revision) {
-    return {
-      kind: 'snapshot',
-      reason: `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)}): retention has passed it by`,
-    };
+    const place = `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)})`;
+    return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${place}: retention has passed it by` } };
   }
   // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that place is left: the first frame's own digest tells.
   if (found === undefined && samePosition(position, base)) return { kind: 'replicate', after: position };
   if (found === undefined) {
-    return diverged(ours, theirs, `no frame of this primary ends there; it stands at ${formatPosition(ours.position)}`);
+    return diverged(ours, theirs, farEnd, `no frame of this primary ends there; it stands at ${formatPosition(ours.position)}`);
   }
   if (found !== theirs.digest) {
     return diverged(
       ours,
       theirs,
+      farEnd,
       `its tree has the digest ${theirs.digest} there, and this primary's, now at ${formatPosition(ours.position)}, had ${found}`,
     );
   }
@@ -145,9 +150,9 @@ function fence(state: 'fenced' | 'diverged', message: string, details: EvertreeE
   return { kind: 'refuse', reason, state, error: new EvertreeError('FENCED', message, details), fence: true };
 }
 
-function diverged(ours: History, theirs: Hello, why: string): Refusal {
+function diverged(ours: History, theirs: Hello, farEnd: FarEnd, why: string): Refusal {
   const remedy =
-    theirs.relay === true ? REPLACE_TOPIC : 'start the site that is wrong from an empty directory, or from a copy of the right one';
+    farEnd.kind === 'log' ? farEnd.remedy : 'start the site that is wrong from an empty directory, or from a copy of the right one';
   const message =
     `${theirs.site} stands at ${formatPosition(theirs.position)} (epoch ${theirs.position.epochId}), and ${why}: their histories part. ` +
     `Nothing is sent; ${remedy}`;

@@ -1,4 +1,4 @@
-import type { CloseReason, EvertreeError, ExactPosition } from '@evertree/core';
+import type { CloseReason, EvertreeError, ExactPosition, Reason } from '@evertree/core';
 import type { Decision } from './decision.ts';
 
 /** What happens to a peer. Positions of `acknowledged` and `resend` come from the far end and are not yet trusted. */
@@ -29,7 +29,7 @@ export interface Acknowledgement {
 /** What the loop around it has to do, in order. */
 export type PeerAction =
   | { readonly type: 'read'; readonly after: ExactPosition }
-  | { readonly type: 'send-snapshot'; readonly reason: string }
+  | { readonly type: 'send-snapshot'; readonly reason: Reason }
   /** Retention keeps what follows this position. */
   | { readonly type: 'keep'; readonly position: ExactPosition }
   /** The peer holds everything up to this position, durably. */

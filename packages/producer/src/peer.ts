@@ -1,4 +1,4 @@
-import type { CloseReason, ExactPosition, Hello, Link, Message, Store } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { decide } from './decision.ts';
 import { Forecast } from './forecast.ts';
 import { digestAt, fence, firstTimeAfter, historyOf } from './history.ts';
@@ -8,15 +8,16 @@ import { Progress } from './progress.ts';
 import { Sender } from './sender.ts';
 import type { PeerStatus } from './status.ts';
 
+type SnapshotRequest = Extract<Message, { type: 'snapshot-wanted' }>;
+
 export interface PeerOptions {
   readonly store: Store;
   readonly limits: ProducerLimits;
-  /** It is no secondary but a log that secondaries read; a hello tells, too. */
-  readonly isRelay: boolean;
+  readonly farEnd: FarEnd;
   /** State, or what a status tells beside it, changed. */
   changed(peer: Peer): void;
   /** It is about to get a full copy. */
-  resync(peer: Peer, reason: string): void;
+  resync(peer: Peer, reason: Reason): void;
 }
 
 /** One secondary, by its site's name: what is known of it, and the link to it while there is one. */
@@ -32,18 +33,19 @@ export class Peer {
   #ended: Promise<void> = Promise.resolve();
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
-  #isRelay: boolean;
-  /** Sends a snapshot beside the frames, where a relay asks for one. */
+  /** The site, or the log, that linked last. */
+  #farEnd: FarEnd;
+  /** Sends a snapshot beside the frames, where a log asks for one. */
   #aside: Sender | undefined;
-  /** A snapshot beside the frames was asked for before it was known where the relay stands. */
-  #wanted: string | undefined;
+  /** A snapshot beside the frames was asked for before it was known where the log stands. */
+  #wanted: SnapshotRequest | undefined;
   #sentBefore = 0;
   #lastSeen: number | null = null;
 
   /** @param durable where the journal's list of peers has it */
   constructor(site: string, durable: ExactPosition | undefined, options: PeerOptions) {
     this.site = site;
-    this.#isRelay = options.isRelay;
+    this.#farEnd = options.farEnd;
     this.#options = options;
     this.#progress = new Progress(options.limits, durable, options.store.clock.now());
   }
@@ -52,8 +54,9 @@ export class Peer {
     return this.#link !== undefined;
   }
 
-  get isRelay(): boolean {
-    return this.#isRelay;
+  /** It is no secondary but a log that secondaries read. */
+  get isLog(): boolean {
+    return this.#farEnd.kind === 'log';
   }
 
   get remote(): string | null {
@@ -61,20 +64,20 @@ export class Peer {
   }
 
   /** Goes on over a link whose far end has said hello; the link before, if there is one, ends. */
-  async adopt(link: Link, hello: Hello): Promise<void> {
+  async adopt(link: Link, farEnd: FarEnd, hello: Hello): Promise<void> {
     const before = this.#link;
     this.#release();
     before?.close('replaced', `${this.site} has made a newer link, from ${link.remote}`);
     this.#link = link;
     this.#remote = link.remote;
     this.#durable = hello.durable;
-    this.#isRelay = hello.relay === true;
+    this.#farEnd = farEnd;
     const { store, limits } = this.#options;
     this.#sender = new Sender({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
     this.#step({ type: 'linked' });
     try {
       const found = await digestAt(store, hello.position);
-      this.#stepOn(link, { type: 'decided', decision: decide(historyOf(store), hello, found), position: hello.position });
+      this.#stepOn(link, { type: 'decided', decision: decide(historyOf(store), hello, farEnd, found), position: hello.position });
     } catch (error) {
       const message = this.#unreadable('error', `where ${this.site} stands can't be looked up`, error);
       link.close('going-away', `this primary can't read its journal: ${message}`);
@@ -90,7 +93,7 @@ export class Peer {
       case 'resend':
         return this.#stepOn(link, { type: 'resend', after: message.after });
       case 'snapshot-wanted':
-        return this.#isRelay ? this.#sendAside(link, message.reason) : this.#violated(link, message);
+        return this.isLog ? this.#sendAside(link, message) : this.#violated(link, message);
       default:
         return this.#violated(link, message);
     }
@@ -150,7 +153,7 @@ export class Peer {
     return {
       site: this.site,
       remote: this.#remote,
-      relay: this.#isRelay,
+      relay: this.isLog,
       through: null,
       state,
       position: durable === undefined ? null : { epoch: durable.epoch, revision: durable.revision },
@@ -192,14 +195,15 @@ export class Peer {
     this.#aside?.notify();
   }
 
-  /** For secondaries that will come: where this relay itself stands does not change by it. */
-  #sendAside(link: Link, reason: string): void {
+  /** For secondaries that will come: where the log itself stands does not change by it. */
+  #sendAside(link: Link, request: SnapshotRequest): void {
+    const { id, reason } = request;
     const { store, limits } = this.#options;
-    this.#wanted = this.#progress.state === 'probe' ? reason : undefined;
+    this.#wanted = this.#progress.state === 'probe' ? request : undefined;
     if (this.#progress.state !== 'replicate' || this.#aside?.busy === true) return;
     this.#aside ??= new Sender({ store, link, limits, hasRoom: () => true, step: () => undefined });
-    this.#aside.sendSnapshot(reason);
-    store.report({ level: 'info', event: 'relay-snapshot', message: `${this.site} gets a snapshot beside the frames: ${reason}` });
+    this.#aside.sendSnapshot(reason, id);
+    store.report({ level: 'info', event: 'relay-snapshot', message: `${this.site} gets a snapshot beside the frames: ${reason.text}` });
   }
 
   #violated(link: Link, { type }: Message): void {
@@ -253,8 +257,8 @@ export class Peer {
       case 'record':
         if (!this.#durable) return;
         store.journal.leases.hold('peer', this.site, action.durable);
-        // What a relay holds, no secondary holds yet.
-        if (!this.#isRelay) store.acknowledge(this.site, action.durable);
+        // What a log holds, no secondary holds yet.
+        if (!this.isLog) store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
         return fence(store, action.error);

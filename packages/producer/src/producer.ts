@@ -1,5 +1,5 @@
-import { Emitter, EvertreeError, samePosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, Hello, Link, Message, Report, Store, Transport } from '@evertree/core';
+import { Emitter, EvertreeError, SITE, samePosition } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Reason, Report, Store, Transport } from '@evertree/core';
 import { CommitTimes } from './commit-times.ts';
 import { refuseAtTheDoor } from './decision.ts';
 import { helloOf, historyOf } from './history.ts';
@@ -24,7 +24,7 @@ export interface ProducerEvents {
   /** A peer's state, or its last error, changed; or it is new. */
   peer(status: PeerStatus): void;
   /** A peer is about to get a full copy, for this reason. */
-  resync(resync: { readonly site: string; readonly reason: string }): void;
+  resync(resync: { readonly site: string; readonly reason: Reason }): void;
   /** A transport failed and will not try again. */
   stopped(error: Error): void;
 }
@@ -39,7 +39,7 @@ export class Producer implements AsyncDisposable {
   readonly #limits: ProducerLimits;
   readonly #program: string;
   readonly #peers = new Map<string, Peer>();
-  /** Secondaries that read from a relay, beside those with a link of their own. */
+  /** Secondaries that read from a log, beside those with a link of their own. */
   readonly #readers: Readers;
   readonly #times: CommitTimes;
   readonly #remotes: Remotes;
@@ -76,17 +76,17 @@ export class Producer implements AsyncDisposable {
     if (role !== 'primary') {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
-    const relays = new Set(this.#transports.flatMap(({ relay }) => relay ?? []));
-    for (const [name, { position }] of journal.leases.of('peer')) await this.#add(name, position, relays.has(name)).recall();
-    this.#expectRelays();
-    const expected = this.#remotes.expect([...this.#peers.keys()].filter(name => !relays.has(name)));
+    const logs = new Map(this.#transports.flatMap(({ farEnd }) => (farEnd.kind === 'log' ? [[farEnd.name, farEnd] as const] : [])));
+    for (const [name, { position }] of journal.leases.of('peer')) await this.#add(name, position, logs.get(name)).recall();
+    this.#expectLogs();
+    const expected = this.#remotes.expect([...this.#peers.keys()].filter(name => !logs.has(name)));
     if (expected !== undefined) this.#peers.get(expected.site)?.expectAt(expected.address);
     this.#progress = journal.log.onProgress(() => this.#progressed());
     try {
       await Promise.all(
         this.#transports.map(transport =>
           transport.open({
-            link: link => this.#introduce(link),
+            link: link => this.#introduce(link, transport.farEnd),
             failed: (remote, error, retryInMs) => this.#failed(remote, error, retryInMs),
           }),
         ),
@@ -132,23 +132,23 @@ export class Producer implements AsyncDisposable {
     await this.close();
   }
 
-  /** A relay is listed before its first link, so that an absent one is seen to be away. */
-  #expectRelays(): void {
-    for (const { relay, remotes } of this.#transports) {
-      if (relay === undefined) continue;
-      const peer = this.#peers.get(relay) ?? this.#add(relay, undefined, true);
+  /** A log is listed before its first link, so that an absent one is seen to be away. */
+  #expectLogs(): void {
+    for (const { farEnd, remotes } of this.#transports) {
+      if (farEnd.kind === 'site') continue;
+      const peer = this.#peers.get(farEnd.name) ?? this.#add(farEnd.name, undefined, farEnd);
       for (const address of remotes) {
-        this.#remotes.assign(address, relay);
+        this.#remotes.assign(address, farEnd.name);
         peer.expectAt(address);
       }
     }
   }
 
-  #add(site: string, durable: ExactPosition | undefined, isRelay = false): Peer {
+  #add(site: string, durable: ExactPosition | undefined, farEnd: FarEnd = SITE): Peer {
     const peer = new Peer(site, durable, {
       store: this.#store,
       limits: this.#limits,
-      isRelay,
+      farEnd,
       changed: changed => this.#events.emit('peer', changed.status()),
       resync: (resynced, reason) => this.#resynced(resynced.site, reason),
     });
@@ -164,7 +164,7 @@ export class Producer implements AsyncDisposable {
     for (const peer of this.#peers.values()) peer.progressed(grown);
   }
 
-  #introduce(link: Link): void {
+  #introduce(link: Link, farEnd: FarEnd): void {
     const { clock } = this.#store;
     let peer: Peer | undefined;
     this.#remotes.linked(link);
@@ -175,7 +175,7 @@ export class Producer implements AsyncDisposable {
       message: message => {
         if (peer !== undefined) return this.#receive(link, peer, message);
         patience[Symbol.dispose]();
-        peer = this.#greet(link, message);
+        peer = this.#greet(link, farEnd, message);
       },
       drained: () => peer?.drained(link),
       closed: (reason, explanation, byPeer) => {
@@ -186,27 +186,27 @@ export class Producer implements AsyncDisposable {
     link.send({ type: 'hello', hello: helloOf(this.#store, this.#program) });
   }
 
-  /** A site without a link of its own reads from a relay. */
+  /** A site without a link of its own reads from a log. */
   #met(site: string): void {
     if (this.#peers.delete(site)) this.#remotes.forget(site);
   }
 
   #receive(link: Link, peer: Peer, message: Message): void {
     if (message.type === 'acknowledge') this.#remotes.accepted(link);
-    if (peer.isRelay && this.#readers.take({ site: peer.site, link }, message)) return;
+    if (peer.isLog && this.#readers.take({ site: peer.site, link }, message)) return;
     peer.receive(link, message);
   }
 
   /** @returns the peer that the link belongs to from now on; undefined when it is turned away */
-  #greet(link: Link, message: Message): Peer | undefined {
+  #greet(link: Link, farEnd: FarEnd, message: Message): Peer | undefined {
     if (message.type !== 'hello') {
       link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
       return undefined;
     }
     const { hello } = message;
     const known = this.#peers.get(hello.site);
-    if (known?.linked === true && this.#isImpostor(link, hello)) return undefined;
-    const peer = known ?? this.#add(hello.site, undefined);
+    if (known?.linked === true && this.#isImpostor(link, farEnd, hello)) return undefined;
+    const peer = known ?? this.#add(hello.site, undefined, farEnd);
     this.#readers.drop(hello.site);
     this.#remotes.identified(link, hello.site);
     this.#tell({
@@ -215,13 +215,13 @@ export class Producer implements AsyncDisposable {
       message: `${hello.site} (${hello.program}) is linked from ${link.remote}`,
       details: { site: hello.site, remote: link.remote, position: hello.position },
     });
-    void peer.adopt(link, hello);
+    void peer.adopt(link, farEnd, hello);
     return peer;
   }
 
   /** Who bears a linked secondary's name but can't be it does not take its place. */
-  #isImpostor(link: Link, hello: Hello): boolean {
-    const refusal = refuseAtTheDoor(historyOf(this.#store), hello);
+  #isImpostor(link: Link, farEnd: FarEnd, hello: Hello): boolean {
+    const refusal = refuseAtTheDoor(historyOf(this.#store), hello, farEnd);
     if (refusal === undefined) return false;
     this.#tell({ level: 'warn', event: 'peer-refused', message: refusal.error.message, details: { remote: link.remote } });
     link.close(refusal.reason, refusal.error.message);
@@ -238,7 +238,7 @@ export class Producer implements AsyncDisposable {
       message: `the link to ${site} ended (${reason}): ${explanation}`,
       details: { site, remote: link.remote, reason, byPeer },
     });
-    if (peer?.isRelay === true) this.#readers.lost(link);
+    if (peer?.isLog === true) this.#readers.lost(link);
     peer?.closed(link, reason, explanation, byPeer);
   }
 
@@ -251,8 +251,8 @@ export class Producer implements AsyncDisposable {
     if (retryInMs === Infinity) this.#events.emit('stopped', error);
   }
 
-  #resynced(site: string, reason: string): void {
-    this.#tell({ level: 'warn', event: 'peer-resync', message: `${site} gets a full copy: ${reason}`, details: { site, reason } });
+  #resynced(site: string, reason: Reason): void {
+    this.#tell({ level: 'warn', event: 'peer-resync', message: `${site} gets a full copy: ${reason.text}`, details: { site, reason } });
     this.#events.emit('resync', { site, reason });
   }
 

@@ -1,5 +1,5 @@
 import { EvertreeError, formatPosition } from '@evertree/core';
-import type { CloseReason, ExactPosition } from '@evertree/core';
+import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
 import type { Decision, Refusal } from './decision.ts';
 import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';
@@ -98,7 +98,10 @@ export class Progress {
         return [];
       case 'compacted':
         return this.#resync(
-          `its position ${this.#place()} lies before what the journal keeps by now (from ${formatPosition(event.base)})`,
+          {
+            code: 'retention-passed',
+            text: `its position ${this.#place()} lies before what the journal keeps by now (from ${formatPosition(event.base)})`,
+          },
           now,
         );
       case 'acknowledged':
@@ -154,12 +157,12 @@ export class Progress {
     return [{ type: 'read', after }];
   }
 
-  #resync(reason: string, now: number): PeerAction[] {
+  #resync(reason: Reason, now: number): PeerAction[] {
     this.#inflight.clear();
     this.#sent = undefined;
     this.#snapshot = undefined;
     this.#snapshots += 1;
-    this.#lastReason = reason;
+    this.#lastReason = reason.text;
     this.#become('snapshot', now);
     return [{ type: 'send-snapshot', reason }];
   }

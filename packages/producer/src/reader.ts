@@ -1,5 +1,5 @@
-import { EvertreeError, covers, formatPosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, Hello, Store } from '@evertree/core';
+import { EvertreeError, SITE, covers, formatPosition } from '@evertree/core';
+import type { CloseReason, ExactPosition, Hello, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { decide } from './decision.ts';
 import { Forecast } from './forecast.ts';
@@ -10,13 +10,13 @@ import type { PeerState, PeerStatus } from './status.ts';
 export interface ReaderOptions {
   readonly store: Store;
   readonly times: CommitTimes;
-  /** The relay's name, and its address. */
+  /** The log's name, and its address. */
   readonly through: { readonly site: string; readonly remote: string };
   changed(reader: Reader): void;
 }
 
 /**
- * A secondary that reads from a relay for itself (a Kafka topic): what it tells of itself there. Nothing is sent to it, so there is nothing to
+ * A secondary that reads from a log for itself: what it tells of itself there. Nothing is sent to it, so there is nothing to
  * decide but whether its history is ours.
  */
 export class Reader {
@@ -65,7 +65,7 @@ export class Reader {
     const { store } = this.#options;
     try {
       const found = await digestAt(store, hello.position);
-      const decision = decide(historyOf(store), hello, found);
+      const decision = decide(historyOf(store), hello, SITE, found);
       if (decision.kind === 'refuse') {
         this.#become(decision.state, decision.error.message);
         if (decision.fence) fence(store, decision.error);
@@ -98,11 +98,11 @@ export class Reader {
   }
 
   /** It takes a snapshot that lies beside the frames. */
-  resync(reason: string): void {
+  resync(reason: Reason): void {
     this.#seen();
     this.#isResyncing = true;
     this.#resyncs += 1;
-    this.#lastReason = reason;
+    this.#lastReason = reason.text;
     this.#become('snapshot');
   }
 

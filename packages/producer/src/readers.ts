@@ -1,10 +1,10 @@
-import type { Link, Message, RelayMessage, Store } from '@evertree/core';
+import type { Link, LogMessage, Message, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { Reader } from './reader.ts';
 import type { PeerStatus } from './status.ts';
 
-/** A relay's link, and the name that the relay said. */
-interface Relay {
+/** The link to a log, and the log's name. */
+interface Log {
   readonly site: string;
   readonly link: Link;
 }
@@ -12,19 +12,19 @@ interface Relay {
 export interface ReadersOptions {
   readonly store: Store;
   readonly times: CommitTimes;
-  /** Whether a site has a link of its own, so that what it once said at a relay is past. */
+  /** Whether a site has a link of its own, so that what it once said at a log is past. */
   isLinked(site: string): boolean;
-  /** A site was met at a relay. */
+  /** A site was met at a log. */
   met(site: string): void;
   changed(status: PeerStatus): void;
-  resync(site: string, reason: string): void;
+  resync(site: string, reason: Reason): void;
 }
 
-/** The secondaries that read from relays, by their sites' names. */
+/** The secondaries that read from logs, by their sites' names. */
 export class Readers {
   readonly #options: ReadersOptions;
-  readonly #readers = new Map<string, { readonly reader: Reader; readonly relay: Relay }>();
-  /** Taken off the list: a relay that still tells of them from its past is told. */
+  readonly #readers = new Map<string, { readonly reader: Reader; readonly log: Log }>();
+  /** Taken off the list: a log that still tells of them from its past is told. */
   readonly #forgotten = new Set<string>();
 
   constructor(options: ReadersOptions) {
@@ -45,13 +45,13 @@ export class Readers {
   }
 
   /** @returns whether the message was about a reader */
-  take(relay: Relay, message: Message): boolean {
+  take(log: Log, message: Message): boolean {
     switch (message.type) {
       case 'reader':
-        this.#heard(relay, message);
+        this.#heard(log, message);
         return true;
       case 'acknowledge':
-        if (message.site === relay.site) return false;
+        if (message.site === log.site) return false;
         this.#readers.get(message.site)?.reader.acknowledged(message.applied, message.durable);
         return true;
       case 'reader-resync':
@@ -59,17 +59,17 @@ export class Readers {
         this.#options.resync(message.site, message.reason);
         return true;
       case 'reader-lost':
-        this.#lost(relay, message);
+        this.#lost(log, message);
         return true;
       default:
         return false;
     }
   }
 
-  /** A relay's link is gone, and with it word of who reads there; why it is gone, the relay's own status tells. */
+  /** A log's link is gone, and with it word of who reads there; why it is gone, the log's own status tells. */
   lost(link: Link): void {
-    for (const { reader, relay } of this.#readers.values()) {
-      if (relay.link === link && reader.present) reader.lost('lost', `${relay.site} is away`);
+    for (const { reader, log } of this.#readers.values()) {
+      if (log.link === link && reader.present) reader.lost('lost', `${log.site} is away`);
     }
   }
 
@@ -78,25 +78,25 @@ export class Readers {
     this.#readers.delete(site);
   }
 
-  /** Takes a site off the list that is known and gone; a relay that is away hears of it when it tells of the site. */
+  /** Takes a site off the list that is known and gone; a log that is away hears of it when it tells of the site. */
   forget(site: string): void {
-    this.#readers.get(site)?.relay.link.send({ type: 'forget', site });
+    this.#readers.get(site)?.log.link.send({ type: 'forget', site });
     this.#readers.delete(site);
     this.#forgotten.add(site);
   }
 
-  #lost(relay: Relay, { site, reason, explanation }: Extract<RelayMessage, { type: 'reader-lost' }>): void {
+  #lost(log: Log, { site, reason, explanation }: Extract<LogMessage, { type: 'reader-lost' }>): void {
     this.#readers.get(site)?.reader.lost(reason, explanation);
     const level = reason === 'going-away' ? 'info' : 'warn';
-    const message = `${site} reads from ${relay.site} no more (${reason}): ${explanation}`;
-    this.#options.store.report({ level, event: 'reader-lost', message, details: { site, relay: relay.site, reason } });
+    const message = `${site} reads from ${log.site} no more (${reason}): ${explanation}`;
+    this.#options.store.report({ level, event: 'reader-lost', message, details: { site, log: log.site, reason } });
   }
 
-  #heard(relay: Relay, { hello, present }: Extract<RelayMessage, { type: 'reader' }>): void {
+  #heard(log: Log, { hello, present }: Extract<LogMessage, { type: 'reader' }>): void {
     const { site } = hello;
     if (this.#options.isLinked(site)) return;
     if (present) this.#forgotten.delete(site);
-    if (this.#forgotten.has(site)) return relay.link.send({ type: 'forget', site });
+    if (this.#forgotten.has(site)) return log.link.send({ type: 'forget', site });
     this.#options.met(site);
     const known = this.#readers.get(site);
     const reader =
@@ -104,16 +104,16 @@ export class Readers {
       new Reader(hello, {
         store: this.#options.store,
         times: this.#options.times,
-        through: { site: relay.site, remote: relay.link.remote },
+        through: { site: log.site, remote: log.link.remote },
         changed: changed => this.#options.changed(changed.status()),
       });
-    this.#readers.set(site, { reader, relay });
+    this.#readers.set(site, { reader, log });
     if (present && known?.reader.present !== true) {
       this.#options.store.report({
         level: 'info',
         event: 'reader-met',
-        message: `${site} (${hello.program}) reads from ${relay.site}`,
-        details: { site, relay: relay.site, position: hello.position },
+        message: `${site} (${hello.program}) reads from ${log.site}`,
+        details: { site, log: log.site, position: hello.position },
       });
     }
     void reader.heard(hello, present);

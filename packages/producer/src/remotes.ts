@@ -94,7 +94,7 @@ export class Remotes {
     return { address: remote.address, site };
   }
 
-  /** A site, or a relay, is known to be at an address before any link. */
+  /** A site, or a log, is known to be at an address before any link. */
   assign(address: string, site: string): void {
     this.#at(address).site = site;
   }

@@ -1,11 +1,14 @@
 import { isEvertreeError } from '@evertree/core';
-import type { ExactPosition, Link, Store } from '@evertree/core';
+import type { ExactPosition, Link, Reason, Store } from '@evertree/core';
 import type { ProducerLimits } from './limits.ts';
 import type { PeerEvent } from './peer-event.ts';
 import { Signal } from './signal.ts';
 import { Turn } from './turn.ts';
 
-type Task = { readonly type: 'frames'; readonly after: ExactPosition } | { readonly type: 'snapshot'; readonly reason: string };
+type Task =
+  | { readonly type: 'frames'; readonly after: ExactPosition }
+  /** `request`: the id of the request that it answers. */
+  | { readonly type: 'snapshot'; readonly reason: Reason; readonly request: number | undefined };
 
 export interface SenderOptions {
   readonly store: Store;
@@ -40,8 +43,8 @@ export class Sender {
     this.#signal.notify();
   }
 
-  sendSnapshot(reason: string): void {
-    this.#task = { type: 'snapshot', reason };
+  sendSnapshot(reason: Reason, request?: number): void {
+    this.#task = { type: 'snapshot', reason, request };
     this.#signal.notify();
   }
 
@@ -111,7 +114,8 @@ export class Sender {
     while (this.#goesOn(task) && store.journal.log.stable.revision < position.revision) await this.#wait();
     if (!this.#goesOn(task)) return;
     this.#options.step({ type: 'snapshot-begun', position });
-    link.send({ type: 'snapshot-begin', header: snapshot.header, reason: task.reason });
+    const { reason, request } = task;
+    link.send({ type: 'snapshot-begin', header: snapshot.header, reason, ...(request === undefined ? {} : { request }) });
     let chunks = 0;
     for (const bytes of snapshot.chunks()) {
       await this.#waitUntilWritable(task);

@@ -19,7 +19,7 @@ export interface PeerStatus {
   readonly remote: string | null;
   /** It is no secondary but a log that secondaries read (a Kafka topic): what it holds counts for what the journal keeps, not as a copy. */
   readonly relay: boolean;
-  /** The relay that it reads from; null when it is linked directly. */
+  /** The log that it reads from; null when it is linked directly. */
   readonly through: string | null;
   readonly state: PeerState;
   /** What it holds durably; null when unknown. */

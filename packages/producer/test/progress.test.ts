@@ -32,7 +32,7 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
     case 'replicate':
       return { decision: { kind, after: at(first!) }, position: at(first!) };
     case 'snapshot':
-      return { decision: { kind, reason: 'too old' }, position: at(first!) };
+      return { decision: { kind, reason: { code: 'retention-passed', text: 'too old' } }, position: at(first!) };
     default: {
       const state = second as 'diverged';
       const error = new EvertreeError(kind === 'fence' ? 'FENCED' : 'HISTORY_MISMATCH', 'no');
@@ -72,7 +72,7 @@ function toldAction(action: PeerAction): string {
     case 'record':
       return `> record ${action.durable.revision}`;
     case 'send-snapshot':
-      return `> send-snapshot ${action.reason}`;
+      return `> send-snapshot ${action.reason.code} ${action.reason.text}`;
     case 'close':
       return `> close ${action.reason}`;
     case 'fence':

@@ -1,8 +1,9 @@
 import type { SnapshotHeader, Role } from './journal.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
+import type { Reason } from './reason.ts';
 
 /** The versions of PROTOCOL.md that this program speaks, oldest first. */
-export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([1]);
+export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([2]);
 
 /** What each side says first, on every link. */
 export interface Hello {
@@ -21,12 +22,25 @@ export interface Hello {
   readonly epochs: readonly Epoch[];
   /** Whether what this side acknowledges as durable survives its process. */
   readonly durable: boolean;
-  /**
-   * The far end is no site but a log that sites read for themselves (a Kafka topic): its position is where the log ends. Never sent:
-   * the wire that makes such a hello says so to the primary.
-   */
-  readonly relay?: boolean;
 }
+
+/**
+ * What is at the other end of a transport's links: a site, or a log that sites write to and read from by themselves (a Kafka topic).
+ * A primary's link to a log says hello in the log's name, with the position where the log ends. A secondary's link through a log
+ * carries the primary's hello.
+ */
+export type FarEnd =
+  | { readonly kind: 'site' }
+  | {
+      readonly kind: 'log';
+      /** Names it among the peers, and in errors: `topic prices`. */
+      readonly name: string;
+      /** What a person does when the log holds another history: an imperative clause, in the words of the wire. */
+      readonly remedy: string;
+    };
+
+/** The far end of most wires. */
+export const SITE: FarEnd = Object.freeze({ kind: 'site' });
 
 /** What a secondary's journal knows of the place where its hello stands, for a wire that has to find it in a log. Never sent. */
 export interface ResumeHint {
@@ -64,28 +78,29 @@ export type SiteMessage =
   | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The secondary saw a gap: frames are wanted from `after` on. */
   | { readonly type: 'resend'; readonly after: ExactPosition }
-  | { readonly type: 'snapshot-begin'; readonly header: SnapshotHeader; readonly reason: string }
+  /** `request`: the id of the `snapshot-wanted` that it answers; absent when it takes the place of frames that are gone. */
+  | { readonly type: 'snapshot-begin'; readonly header: SnapshotHeader; readonly reason: Reason; readonly request?: number }
   | { readonly type: 'snapshot-chunk'; readonly bytes: Uint8Array }
   /** `chunks`: how many there were. */
   | { readonly type: 'snapshot-end'; readonly chunks: number };
 
 /**
- * What passes between a primary and a relay beside it. On such a link `acknowledge` speaks for the relay under its hello's name, and for
- * each reader under its own; snapshots may stand between frames.
+ * What passes between a primary and a log beside it. On such a link `acknowledge` speaks for the log under its hello's name, and for
+ * each secondary that reads there under its own; snapshots may stand between frames.
  */
-export type RelayMessage =
+export type LogMessage =
   /** A secondary that reads there, and where it stands. `present`: it was heard just now, and not found in the log's past. */
   | { readonly type: 'reader'; readonly hello: Hello; readonly present: boolean }
   /** It takes a snapshot, for this reason. */
-  | { readonly type: 'reader-resync'; readonly site: string; readonly reason: string }
+  | { readonly type: 'reader-resync'; readonly site: string; readonly reason: Reason }
   /** It closed its link, or was not heard for three heartbeats. */
   | { readonly type: 'reader-lost'; readonly site: string; readonly reason: CloseReason; readonly explanation: string }
-  /** A snapshot is wanted there, beside the frames, which go on meanwhile. */
-  | { readonly type: 'snapshot-wanted'; readonly reason: string }
+  /** A snapshot is wanted there, beside the frames, which go on meanwhile. `id`: unlike that of any other request on this link. */
+  | { readonly type: 'snapshot-wanted'; readonly id: number; readonly reason: Reason }
   /** From the primary: this reader is off the list. */
   | { readonly type: 'forget'; readonly site: string };
 
-export type Message = SiteMessage | RelayMessage;
+export type Message = SiteMessage | LogMessage;
 
 export interface LinkEvents {
   message(message: Message): void;
@@ -136,8 +151,8 @@ export interface TransportEvents {
 export interface Transport {
   /** The far ends that are configured (addresses), known before any link; empty for an end that listens. */
   readonly remotes: readonly string[];
-  /** The name under which a relay will say hello at the one remote that there is then. */
-  readonly relay?: string;
+  /** What is there. A log stands at the one remote that there is then, and says hello under its name. */
+  readonly farEnd: FarEnd;
   /** Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for, a bad certificate). */
   open(events: TransportEvents): Promise<void>;
   /** Closes every link as `going-away`, and stops. Idempotent. */

@@ -10,7 +10,7 @@ import type { Stability } from './stability.ts';
 export type ProducerView = Pick<Producer, 'peers' | 'forget' | 'on'>;
 
 /** What HTTP asks of a consumer. */
-export type ConsumerView = Pick<Consumer, 'state'>;
+export type ConsumerView = Pick<Consumer, 'state' | 'on'>;
 
 /** What all requests of one server share. */
 export interface HttpContext {

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { RetentionStatus, Store } from '@evertree/core';
+import type { Reason, RetentionStatus, Store } from '@evertree/core';
 import type { ConsumerView, ProducerView } from './context.ts';
 
 interface Sources {
@@ -102,31 +102,15 @@ function addPeers(registry: Registry, { store, producer }: Sources): void {
 
 /** Whole trees sent (at a primary) or received (at a secondary). */
 function addResyncs(registry: Registry, { producer, consumer }: Sources): void {
-  let received = consumer?.state.resyncs.count ?? 0;
   const resyncs = new Counter({
     registers: [registry],
     name: 'evertree_resyncs_total',
     help: 'Whole trees sent or received because the journal did not reach back.',
     labelNames: ['kind', 'reason'],
-    collect() {
-      const { count = 0, lastReason = null } = consumer?.state.resyncs ?? {};
-      if (count > received) this.inc({ kind: 'snapshot', reason: reasonWord(lastReason) }, count - received);
-      received = count;
-    },
   });
-  producer?.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reasonWord(reason) }));
-}
-
-/** How the reasons begin that a wire or the producer gives. */
-const REASON_WORDS: readonly (readonly [beginning: string, word: string])[] = [
-  ['new secondary', 'new-secondary'],
-  ['retention has passed it by', 'retention-passed'],
-  ['frames are missing', 'frames-missing'],
-];
-
-/** Reasons are sentences with positions in them; a label may only take a few values. */
-function reasonWord(reason: string | null): string {
-  return REASON_WORDS.find(([beginning]) => reason?.startsWith(beginning) === true)?.[1] ?? 'journal-compacted';
+  const count = ({ reason }: { readonly reason: Reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code });
+  producer?.on('resync', count);
+  consumer?.on('resync', count);
 }
 
 type Peer = ProducerView['peers'][number];

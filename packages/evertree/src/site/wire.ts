@@ -6,7 +6,6 @@ import type {
   NettyProducerConfiguration,
   PrimaryConfiguration,
 } from '../configuration/configuration.ts';
-import { optional } from '../optional.ts';
 
 // The one place that knows which configuration asks for which wire.
 
@@ -71,7 +70,7 @@ export function held(transport: Transport, gaveUp: (error: Error) => void = () =
   let hold: NodeJS.Timeout | undefined;
   return {
     remotes: transport.remotes,
-    ...optional('relay', transport.relay),
+    farEnd: transport.farEnd,
     open(events: TransportEvents) {
       hold = setInterval(() => undefined, LONGEST_MS);
       return transport.open({

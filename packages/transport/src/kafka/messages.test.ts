@@ -9,7 +9,7 @@ import { Assembly, splitValue } from './parts.ts';
 import { decodeTrailer, encodeTrailer } from './trailer.ts';
 
 /**
- * PROTOCOL.md, «Over Kafka», version 1, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a
+ * PROTOCOL.md, «Over Kafka», version 2, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a
  * line in its history, and both versions spoken from then on.
  */
 const FROM = '00112233aabbccdd';
@@ -18,7 +18,7 @@ const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revisio
 const POSITION_JSON = '{"epoch":4,"epochId":"00112233445566ff","revision":1201}';
 const EPOCH = { number: 4, id: '00112233445566ff', site: 'north', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
 const HELLO: Hello & { heartbeatMs: number } = {
-  protocols: [1],
+  protocols: [2],
   program: '0.1.0',
   site: 'sø/th',
   role: 'secondary',
@@ -30,7 +30,7 @@ const HELLO: Hello & { heartbeatMs: number } = {
   heartbeatMs: 2000,
 };
 const HELLO_JSON =
-  `{"protocols":[1],"program":"0.1.0","site":"sø/th","role":"secondary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567",` +
+  `{"protocols":[2],"program":"0.1.0","site":"sø/th","role":"secondary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567",` +
   '"epochs":[{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created",' +
   '"time":1790000000000}],"durable":true,"heartbeatMs":2000}';
 const HEADER = { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 };
@@ -55,9 +55,13 @@ const golden: Record<string, { control: Control; key: string; value: string | nu
     value: `{"id":"${FROM}","header":${JSON.stringify(HEADER)},"begin":"7","end":"9","chunks":1,"bytes":99,"follow":"9007199254740993"}`,
   },
   site: {
-    control: { kind: 'site', site: 'sø/th', value: { hello: HELLO, state: 'snapshot', reason: 'too far behind' } },
+    control: {
+      kind: 'site',
+      site: 'sø/th',
+      value: { hello: HELLO, state: 'snapshot', reason: { code: 'retention-passed', text: 'too far behind' } },
+    },
     key: 'site/sø/th',
-    value: `{"hello":${HELLO_JSON},"state":"snapshot","reason":"too far behind"}`,
+    value: `{"hello":${HELLO_JSON},"state":"snapshot","reason":{"code":"retention-passed","text":"too far behind"}}`,
   },
   'site taken back': { control: { kind: 'site', site: 'south', value: null }, key: 'site/south', value: null },
   position: {
@@ -66,9 +70,9 @@ const golden: Record<string, { control: Control; key: string; value: string | nu
     value: `{"applied":${POSITION_JSON},"durable":{"epoch":0,"epochId":"0000000000000000","revision":0}}`,
   },
   want: {
-    control: { kind: 'want', site: 'south', value: { after: POSITION, reason: 'a gap', tried: null } },
+    control: { kind: 'want', site: 'south', value: { after: POSITION, reason: { code: 'frames-missing', text: 'a gap' }, tried: null } },
     key: 'want/south',
-    value: `{"after":${POSITION_JSON},"reason":"a gap","tried":null}`,
+    value: `{"after":${POSITION_JSON},"reason":{"code":"frames-missing","text":"a gap"},"tried":null}`,
   },
 };
 
@@ -87,7 +91,7 @@ describe('a record of .control', () => {
     const sent = encodeControl(control, FROM);
     expect(String(sent.key)).toBe(key);
     expect(sent.value === null ? null : sent.value.toString()).toBe(value);
-    expect(sent.headers).toEqual({ evertree: '1', from: FROM });
+    expect(sent.headers).toEqual({ evertree: '2', from: FROM });
     expect(decodeControl(received(key, value))).toEqual({ control, from: FROM });
   });
 
@@ -100,6 +104,17 @@ describe('a record of .control', () => {
     const { key, value, control } = golden['primary that closes']!;
     const later = decodeControl(received(key, value!.replace('going-away', 'bored'))).control;
     expect(later).toEqual({ ...control, value: { ...control.value, closing: { reason: 'lost', explanation: 'it stops' } } });
+  });
+
+  test('that gives a reason with a code of a later version gives another one', () => {
+    const { key, value, control } = golden['want']!;
+    const later = decodeControl(received(key, value!.replace('frames-missing', 'full-moon'))).control;
+    expect(later).toEqual({ ...control, value: { ...control.value, reason: { code: 'other', text: 'a gap' } } });
+  });
+
+  test('of a secondary of version 1, with a sentence as its reason, is read: its hello is what it is refused for', () => {
+    const value = `{"hello":${HELLO_JSON.replace('"protocols":[2]', '"protocols":[1]')},"state":"snapshot","reason":"too far behind"}`;
+    expect(decodeControl(received('site/b', value)).control).toMatchObject({ value: { hello: { protocols: [1] }, reason: null } });
   });
 
   test.for<[string, ReceivedRecord]>([

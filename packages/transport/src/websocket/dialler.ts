@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, SITE } from '@evertree/core';
 import type { Transport, TransportEvents } from '@evertree/core';
 import { Dial } from './dial.ts';
 import { checkToken, resolveLimits } from './options.ts';
@@ -22,6 +22,7 @@ export function dialTransport(options: DialOptions): Transport {
 
 class Dialler implements Transport {
   readonly remotes: readonly string[];
+  readonly farEnd = SITE;
   readonly #options: DialOptions;
   readonly #dials: readonly Dial[];
 

@@ -1,5 +1,6 @@
 import { EvertreeError } from '@evertree/core';
 import type { ErrorCode } from '@evertree/core';
+import { offeredSubprotocols } from './handshake.ts';
 
 /** What to do about the errors that Node gives when a far end can't be reached. */
 const DIAL_REMEDIES: { readonly [code: string]: string } = {
@@ -40,10 +41,15 @@ export function listenFailure(address: string, cause: Error): EvertreeError {
   return failure(`can't listen on ${address}`, address, cause, LISTEN_REMEDIES);
 }
 
+const HINTS: { readonly [code in ErrorCode]?: string } = {
+  UNREACHABLE: '; is it an Evertree consumer?',
+  FORMAT_UNSUPPORTED: `; this site speaks ${offeredSubprotocols().join(', ')}: bring both sites to releases that have one in common`,
+};
+
 /** A far end that answered the upgrade with something else. `sentence`: its own words, printable. */
 export function refusedFailure(remote: string, status: number, sentence: string): EvertreeError {
   const code = STATUS_CODES[status] ?? 'UNREACHABLE';
-  const hint = code === 'UNREACHABLE' ? '; is it an Evertree consumer?' : '';
+  const hint = HINTS[code] ?? '';
   return new EvertreeError(code, `${remote} refused the connection (${status}): ${sentence || 'no reason given'}${hint}`, {
     remote,
     status,

@@ -1,5 +1,5 @@
 import { createSecureContext } from 'node:tls';
-import { EvertreeError, formatAddress } from '@evertree/core';
+import { EvertreeError, SITE, formatAddress } from '@evertree/core';
 import type { Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../wire/backoff.ts';
 import { listenFailure } from './failures.ts';
@@ -33,6 +33,7 @@ export function listenTransport(options: ListenOptions): ListenTransport {
 
 class Listener implements ListenTransport {
   readonly remotes: readonly string[] = [];
+  readonly farEnd = SITE;
   readonly #options: ListenOptions;
   readonly #limits: WireLimits;
   readonly #backoff: Backoff;

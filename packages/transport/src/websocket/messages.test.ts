@@ -1,4 +1,4 @@
-import { NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
+import { NO_CHAIN, ORIGIN, REASON_CODES, sealFrame } from '@evertree/core';
 import type { ExactPosition, Message } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { decodeMessage, encodeMessage, HEARTBEAT } from './messages.ts';
 
 /**
- * PROTOCOL.md, version 1, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a line in its
+ * PROTOCOL.md, version 2, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a line in its
  * history, and both versions spoken from then on.
  */
 const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 0x0001_0203_0405 };
@@ -45,7 +45,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
     message: {
       type: 'hello',
       hello: {
-        protocols: [1],
+        protocols: [2],
         program: '0.1.0',
         site: 'nørth',
         role: 'primary',
@@ -57,7 +57,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
       },
     },
     bytes: Buffer.from(
-      `\u0001{"protocols":[1],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"heartbeatMs":2000}`,
+      `\u0001{"protocols":[2],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"heartbeatMs":2000}`,
     ),
   },
   acknowledge: {
@@ -69,10 +69,10 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
     message: {
       type: 'snapshot-begin',
       header: { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 },
-      reason: 'too far behind',
+      reason: { code: 'retention-passed', text: 'too far behind' },
     },
     bytes: Buffer.from(
-      `\u0005{"header":{"stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","chain":"${NO_CHAIN}","epochs":[${EPOCH_JSON}],"time":7},"reason":"too far behind"}`,
+      `\u0005{"header":{"stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","chain":"${NO_CHAIN}","epochs":[${EPOCH_JSON}],"time":7},"reason":{"code":"retention-passed","text":"too far behind"}}`,
     ),
   },
   'snapshot-chunk': { message: { type: 'snapshot-chunk', bytes: Buffer.from('EVTF') }, bytes: Buffer.from('0645565446', 'hex') },
@@ -80,7 +80,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
   frame: { message: { type: 'frame', bytes: FRAME }, bytes: Buffer.from(FRAME) },
 };
 
-describe('the bytes of version 1', () => {
+describe('the bytes of version 2', () => {
   test.for(Object.entries(golden))('%s', ([, { message, bytes }]) => {
     expect(encodeMessage(message, 2000).toString('latin1')).toBe(bytes.toString('latin1'));
     const expected = message.type === 'hello' ? { ...message, heartbeatMs: 2000 } : message;
@@ -166,6 +166,7 @@ describe('any message', () => {
   const epoch = fc.record({ number: fc.nat(0xffff_ffff), id: hex(16), site, base: position, reason: fc.string(), time: fc.maxSafeNat() });
   const epochs = fc.array(epoch, { maxLength: 3 });
   const header = fc.record({ stream: hex(32), position, digest: hex(16), chain: hex(64), epochs, time: fc.maxSafeNat() });
+  const reason = fc.record({ code: fc.constantFrom(...REASON_CODES), text: fc.string({ unit: 'grapheme' }) });
   const role = fc.constantFrom('primary', 'secondary');
   const hello = fc.record({
     protocols: fc.array(fc.nat(0xffff_ffff), { minLength: 1, maxLength: 5 }),
@@ -182,7 +183,7 @@ describe('any message', () => {
     fc.record({ type: fc.constant('hello' as const), hello }),
     fc.record({ type: fc.constant('acknowledge' as const), site, applied: position, durable: position }),
     fc.record({ type: fc.constant('resend' as const), after: position }),
-    fc.record({ type: fc.constant('snapshot-begin' as const), header, reason: fc.string({ unit: 'grapheme' }) }),
+    fc.record({ type: fc.constant('snapshot-begin' as const), header, reason }),
     fc.record({ type: fc.constant('snapshot-chunk' as const), bytes: fc.uint8Array({ minLength: 1 }).map(bytes => Buffer.from(bytes)) }),
     fc.record({ type: fc.constant('snapshot-end' as const), chunks: fc.nat(0xffff_ffff) }),
   ) as fc.Arbitrary<Message>;
@@ -260,6 +261,10 @@ describe('malformed messages are refused', () => {
       bytes: json(5, { ...begin, header: { ...begin.header, chain: undefined } }),
       says: /snapshot-begin whose header.chain/,
     },
+    'a snapshot-begin of version 1, whose reason is a sentence': {
+      bytes: json(5, { ...begin, reason: 'too far behind' }),
+      says: /snapshot-begin whose reason/,
+    },
     'a frame that is only its magic': { bytes: Buffer.from('EVTF'), says: /not a frame/ },
     'a frame of another version': { bytes: Buffer.concat([Buffer.from('EVTF\u0009'), Buffer.alloc(140)]), says: /format version 9/ },
     'a frame cut short': { bytes: Buffer.from(FRAME.subarray(0, -1)), says: /says that it has 135 bytes and came with 134/ },
@@ -274,6 +279,12 @@ describe('malformed messages are refused', () => {
     expect(() => decodeMessage(json(1, { ...hello, digest: secret }))).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining(secret) as unknown }),
     );
+  });
+
+  test('a reason with a code that a later version may know is taken as another one', () => {
+    expect(decodeMessage(json(5, { ...begin, reason: { code: 'full-moon', text: 'why' } }))).toMatchObject({
+      reason: { code: 'other', text: 'why' },
+    });
   });
 
   test('keys that a later version may add are left out', () => {

@@ -58,7 +58,7 @@ export function encodeMessage(message: Message, heartbeatMs: number): Buffer {
       return bytes;
     }
     default:
-      throw violation(`a ${message.type} belongs to a relay, and at the other end of this wire is a site`);
+      throw violation(`a ${message.type} belongs to a log, and at the other end of this wire is a site`);
   }
 }
 

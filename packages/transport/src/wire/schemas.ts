@@ -1,4 +1,4 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, REASON_CODES } from '@evertree/core';
 import { z } from 'zod';
 import { printable } from './text.ts';
 
@@ -36,7 +36,10 @@ export const snapshotHeaderSchema = z
   .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs, time: uint53 })
   .readonly();
 
-export const snapshotBeginSchema = z.object({ header: snapshotHeaderSchema, reason: z.string() });
+/** A code that is not known here is one of a later version. */
+export const reasonSchema = z.object({ code: z.enum(REASON_CODES).catch('other'), text: z.string() }).readonly();
+
+export const snapshotBeginSchema = z.object({ header: snapshotHeaderSchema, reason: reasonSchema });
 
 /** @throws EvertreeError PROTOCOL_VIOLATION */
 export function decodeUtf8(bytes: Uint8Array): string {

@@ -1,5 +1,5 @@
 import { EvertreeError } from '@evertree/core';
-import type { Clock, SnapshotHeader } from '@evertree/core';
+import type { Clock, Reason, SnapshotHeader } from '@evertree/core';
 import { encodeControl } from '../control.ts';
 import type { Control, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
@@ -58,7 +58,7 @@ export class Aside {
   }
 
   /** One that is under way is given up: it is never announced. */
-  beginSnapshot(id: string, header: SnapshotHeader, reason: string, isAside: boolean, follow: bigint): void {
+  beginSnapshot(id: string, header: SnapshotHeader, reason: Reason, isAside: boolean, follow: bigint): void {
     const writer = new SnapshotWriter(id, header, isAside, follow, this.#options.partBytes);
     this.#snapshot = writer;
     this.#push(writer, writer.begin(reason), false);

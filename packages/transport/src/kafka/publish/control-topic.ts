@@ -61,7 +61,7 @@ export class ControlTopic {
     this.#loop.start();
   }
 
-  /** The relay's hello has been handed up: what is known of the secondaries may follow. */
+  /** The topic's hello has been handed up: what is known of the secondaries may follow. */
   greeted(): void {
     this.#isGreeted = true;
     this.#begin();

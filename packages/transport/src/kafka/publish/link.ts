@@ -40,7 +40,7 @@ interface Ending {
 const FAREWELL_MS = 800;
 
 /**
- * A topic as the seam's Link: the far end is a relay, which holds what its tail says. Whatever is in doubt ends the link, and the next one
+ * A topic as the seam's Link: the far end is a log, which holds what its tail says. Whatever is in doubt ends the link, and the next one
  * reads the tail again.
  */
 export class PublishLink implements Link {
@@ -143,7 +143,7 @@ export class PublishLink implements Link {
       case 'frame':
         return this.#sendFrame(message);
       case 'snapshot-begin':
-        return this.#snapshots.begin(message.header, message.reason);
+        return this.#snapshots.begin(message);
       case 'snapshot-chunk':
         return this.#aside.addChunk(message.bytes);
       case 'snapshot-end':
@@ -187,9 +187,9 @@ export class PublishLink implements Link {
   }
 
   #acknowledge(position: ExactPosition): void {
-    const { relay } = this.#session.settings;
+    const { farEnd } = this.#session.settings;
     this.#options.accepted();
-    this.#delivery.hand({ type: 'acknowledge', site: relay, applied: position, durable: position });
+    this.#delivery.hand({ type: 'acknowledge', site: farEnd.name, applied: position, durable: position });
   }
 
   #makeOutlet(next: bigint, revision: number): FrameOutlet {
@@ -234,7 +234,7 @@ export class PublishLink implements Link {
       follow: revision => this.#outlet?.follow(revision) ?? session.search.end,
       wants: () => this.#control.wants,
       foreignTo: () => this.#options.foreign.to,
-      wanted: reason => this.#delivery.hand({ type: 'snapshot-wanted', reason }),
+      wanted: (id, reason) => this.#delivery.hand({ type: 'snapshot-wanted', id, reason }),
       acknowledged: position => this.#acknowledge(position),
       cut: explanation => this.#cut(explanation),
       failed: error => this.#failed(error),

@@ -24,7 +24,11 @@ beforeEach(() => {
 
 function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: CloseReason; explanation: string }): Control {
   const { hello } = helloOf('secondary') as { hello: Hello };
-  const value = { hello: { ...hello, heartbeatMs: HEARTBEAT_MS }, state, reason: state === 'snapshot' ? 'far behind' : null };
+  const value = {
+    hello: { ...hello, heartbeatMs: HEARTBEAT_MS },
+    state,
+    reason: state === 'snapshot' ? ({ code: 'retention-passed', text: 'far behind' } as const) : null,
+  };
   return { kind: 'site', site: 'south', value: closing === undefined ? value : { ...value, closing } };
 }
 
@@ -64,7 +68,10 @@ describe('a secondary in the control topic', () => {
 
   test('tells that it takes a snapshot, and that it is through', () => {
     take(0, FIRST, site());
-    expect(take(1, FIRST, site('snapshot'))).toMatchObject([{ type: 'reader' }, { type: 'reader-resync', reason: 'far behind' }]);
+    expect(take(1, FIRST, site('snapshot'))).toMatchObject([
+      { type: 'reader' },
+      { type: 'reader-resync', reason: { code: 'retention-passed', text: 'far behind' } },
+    ]);
     expect(types(take(2, FIRST, site()))).toEqual(['reader']);
   });
 
@@ -110,7 +117,11 @@ describe('a secondary in the control topic', () => {
   });
 
   test('wants a snapshot as long as it is there and says so', () => {
-    const want: Control = { kind: 'want', site: 'south', value: { after: at(3), reason: 'a gap', tried: null } };
+    const want: Control = {
+      kind: 'want',
+      site: 'south',
+      value: { after: at(3), reason: { code: 'frames-missing', text: 'a gap' }, tried: null },
+    };
     take(0, FIRST, site(), want);
     expect(readers.wants).toEqual([{ site: 'south', after: at(3), tried: undefined }]);
     take(1, FIRST, { ...want, value: null });

@@ -1,5 +1,5 @@
 import { isEvertreeError } from '@evertree/core';
-import type { Hello, Message } from '@evertree/core';
+import type { Hello, Message, Reason } from '@evertree/core';
 import { decodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
@@ -183,12 +183,14 @@ export class Readers {
   }
 }
 
+const UNKNOWN_REASON: Reason = { code: 'other', text: 'it did not say why' };
+
 function greet(name: string, reader: Reader): void {
   const { site } = reader;
   reader.present = true;
   reader.moved = reader.positions !== undefined;
   reader.news.push({ type: 'reader', hello: helloOf(site), present: true });
-  if (site.state === 'snapshot') reader.news.push({ type: 'reader-resync', site: name, reason: site.reason ?? 'it did not say why' });
+  if (site.state === 'snapshot') reader.news.push({ type: 'reader-resync', site: name, reason: site.reason ?? UNKNOWN_REASON });
 }
 
 function close(name: string, reader: Reader): void {

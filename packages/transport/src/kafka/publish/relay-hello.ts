@@ -14,7 +14,7 @@ export async function relayHello(session: Session, stream: string | null, once: 
   const found = () => search.of(stream).last ?? (stream === null ? search.any : undefined);
   while (found() === undefined && search.stepBack()) await session.scan(search);
   tell(session, search.of(stream), once);
-  return helloOf(session.settings.relay, found() ?? search.any);
+  return helloOf(session.settings.farEnd.name, found() ?? search.any);
 }
 
 function helloOf(site: string, found: FrameHeader | undefined): Hello {
@@ -28,7 +28,6 @@ function helloOf(site: string, found: FrameHeader | undefined): Hello {
     digest: found?.digest ?? emptyDigest(),
     epochs: [],
     durable: true,
-    relay: true,
   };
 }
 

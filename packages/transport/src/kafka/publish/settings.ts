@@ -1,4 +1,5 @@
 import { EvertreeError } from '@evertree/core';
+import type { FarEnd } from '@evertree/core';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaLimits, PublishOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
@@ -26,8 +27,7 @@ export interface Settings extends PublishOptions {
   readonly openingMs: number;
   /** The one address of this end, for people. */
   readonly remote: string;
-  /** The name of what is at the other end. */
-  readonly relay: string;
+  readonly farEnd: FarEnd & { readonly kind: 'log' };
   readonly topics: TopicNames;
 }
 
@@ -50,7 +50,11 @@ export function settle(options: PublishOptions): Settings {
     sendMs: Math.min(options.deliveryMs ?? limits.answerMs, limits.answerMs),
     openingMs: Math.min(Math.max(blockMs, OPENING_LEAST_MS), OPENING_MS),
     remote: `kafka://${connection.brokers.join(',')}/${topic}`,
-    relay: `topic ${topic}`,
+    farEnd: {
+      kind: 'log',
+      name: `topic ${topic}`,
+      remedy: 'name another topic in the configuration, or delete this one with its .snapshot and .control',
+    },
     topics: topicNames(topic),
   };
 }

@@ -1,3 +1,4 @@
+import type { ReasonCode } from '@evertree/core';
 import { describe, expect, test } from 'vitest';
 import { POSITION } from '../../../../../test/support/links.ts';
 import { snapshotNeed } from './snapshot-need.ts';
@@ -45,38 +46,49 @@ describe('a snapshot beside the frames', () => {
     expect(snapshotNeed(given)).toBeUndefined();
   });
 
-  test.for<[string, SnapshotView, RegExp]>([
+  test.for<[string, SnapshotView, RegExp, ReasonCode]>([
     [
       'the topic begins in the middle, and there is none',
       view({ newest: undefined, low: 5n }),
       /^the topic does not reach back to the beginning/,
+      'log-begins-late',
     ],
-    ['what follows the newest has gone', view({ low: 52n }), /^retention has removed what follows the snapshot of 7-50/],
-    ['another writer put frames behind the newest', view({ foreignTo: 52n }), /^another writer put frames into the topic/],
+    ['what follows the newest has gone', view({ low: 52n }), /^retention has removed what follows the snapshot of 7-50/, 'log-begins-late'],
+    [
+      'another writer put frames behind the newest',
+      view({ foreignTo: 52n }),
+      /^another writer put frames into the topic/,
+      'foreign-frames',
+    ],
     [
       'half of the time has passed',
       view({ retentionMs: 1999 }),
       /^what follows the snapshot of 7-50 is older than half .*"retention.ms" is 1999/,
+      'retention-near',
     ],
     [
       'half of the bytes follow',
       view({ retentionBytes: 979 }),
       /^what follows the snapshot of 7-50 is more than half .*"retention.bytes" is 979/,
+      'retention-near',
     ],
     [
       'the beginning is as old as that',
       view({ newest: undefined, whole: true, retentionMs: 3999 }),
       /^what follows the topic's beginning is older/,
+      'retention-near',
     ],
-    ['too much follows', view({ snapshotBytes: 100, newest: { ...newest, bytes: 400 } }), /^so much follows .* slow/],
+    ['too much follows', view({ snapshotBytes: 100, newest: { ...newest, bytes: 400 } }), /^so much follows .* slow/, 'catch-up-slow'],
     [
       'a secondary wants one, and there is none',
       view({ newest: undefined, whole: true, wants: [want] }),
       /^s stands at 7-40 and can go on/,
+      'reader-waits',
     ],
-    ['a secondary has more than the newest', view({ wants: [{ ...want, after: at(51) }] }), /^s stands at 7-51/],
-    ['a secondary tried the newest in vain', view({ wants: [{ ...want, tried: 'b' }] }), /^s stands at 7-40/],
-  ])('is due when %s', ([, given, reason]) => {
-    expect(snapshotNeed(given)).toMatch(reason);
+    ['a secondary has more than the newest', view({ wants: [{ ...want, after: at(51) }] }), /^s stands at 7-51/, 'reader-waits'],
+    ['a secondary tried the newest in vain', view({ wants: [{ ...want, tried: 'b' }] }), /^s stands at 7-40/, 'reader-waits'],
+  ])('is due when %s', ([, given, reason, code]) => {
+    expect(snapshotNeed(given)?.text).toMatch(reason);
+    expect(snapshotNeed(given)?.code).toBe(code);
   });
 });

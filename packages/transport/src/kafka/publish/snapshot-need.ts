@@ -1,5 +1,5 @@
 import { formatPosition } from '@evertree/core';
-import type { ExactPosition } from '@evertree/core';
+import type { ExactPosition, Reason } from '@evertree/core';
 
 /** A secondary that can go on only from a snapshot. */
 export interface Want {
@@ -40,12 +40,22 @@ export interface SnapshotView {
 const LEFT = 0.5;
 
 /**
- * Why a snapshot is due beside the frames, in words; undefined when none is. PROTOCOL.md, «The primary», 5.
+ * Why a snapshot is due beside the frames; undefined when none is. PROTOCOL.md, «The primary», 5.
  *
  * A topic that still begins with the stream's first frame counts as one with a snapshot of the empty tree before it.
  */
-export function snapshotNeed(view: SnapshotView): string | undefined {
-  return wanted(view) ?? lost(view) ?? astray(view) ?? retention(view) ?? slow(view);
+export function snapshotNeed(view: SnapshotView): Reason | undefined {
+  return (
+    because('reader-waits', wanted(view)) ??
+    because('log-begins-late', lost(view)) ??
+    because('foreign-frames', astray(view)) ??
+    because('retention-near', retention(view)) ??
+    because('catch-up-slow', slow(view))
+  );
+}
+
+function because(code: Reason['code'], text: string | undefined): Reason | undefined {
+  return text === undefined ? undefined : { code, text };
 }
 
 function wanted({ wants, newest, low }: SnapshotView): string | undefined {

@@ -1,4 +1,4 @@
-import type { SnapshotHeader } from '@evertree/core';
+import type { Reason, SnapshotHeader } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import { PROTOCOL_HEADER } from '../records.ts';
 import type { SentRecord } from '../records.ts';
@@ -27,7 +27,7 @@ export class SnapshotWriter {
     this.#key = Buffer.from(id);
   }
 
-  begin(reason: string): SentRecord[] {
+  begin(reason: Reason): SentRecord[] {
     return this.#records('begin', Buffer.from(JSON.stringify({ header: this.header, reason })));
   }
 

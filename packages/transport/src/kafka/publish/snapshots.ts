@@ -1,4 +1,4 @@
-import type { ExactPosition, SnapshotHeader } from '@evertree/core';
+import type { ExactPosition, Message, Reason } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import { asBrokerError } from '../broker.ts';
 import type { Aside } from './aside.ts';
@@ -21,8 +21,8 @@ export interface SnapshotsOptions {
   wants(): readonly Want[];
   /** The offset after the last frame of another writer that was seen. */
   foreignTo(): bigint | undefined;
-  /** A snapshot is to be made beside the frames. */
-  wanted(reason: string): void;
+  /** A snapshot is to be made beside the frames. `id`: the answer repeats it. */
+  wanted(id: number, reason: Reason): void;
   /** The topic goes on from a snapshot: it stands there. */
   acknowledged(position: ExactPosition): void;
   cut(explanation: string): void;
@@ -41,7 +41,10 @@ const REST_FACTOR = 10;
 export class Snapshots {
   readonly #options: SnapshotsOptions;
   readonly #watch: Watch;
-  #asked: { readonly reason: string; readonly patience: Disposable } | undefined;
+  /** The request that no snapshot has answered yet. */
+  #asked: { readonly id: number; readonly patience: Disposable } | undefined;
+  /** The id of the last request. */
+  #lastId = 0;
   /** When the one under way began, and when the next one may; on the monotonic clock. */
   #begunAt = 0;
   #restsUntil = -Infinity;
@@ -81,13 +84,13 @@ export class Snapshots {
     this.#watch.announced(snapshot, time);
   }
 
-  begin(header: SnapshotHeader, reason: string): void {
+  /** `request` absent: it takes the place of frames that the topic lacks, and the topic stands there then. */
+  begin({ header, reason, request }: Extract<Message, { type: 'snapshot-begin' }>): void {
     const { session, aside } = this.#options;
-    const isAside = this.#asked?.reason === reason;
-    if (isAside) this.#forgetAsked();
+    if (request !== undefined && request === this.#asked?.id) this.#forgetAsked();
     this.#begunAt = session.settings.clock.monotonic();
     const id = Buffer.from(session.settings.random.bytes(8)).toString('hex');
-    aside.beginSnapshot(id, header, reason, isAside, this.#options.follow(header.position.revision));
+    aside.beginSnapshot(id, header, reason, request !== undefined, this.#options.follow(header.position.revision));
   }
 
   /** One is whole, and the control topic tells of it. */
@@ -115,10 +118,11 @@ export class Snapshots {
     this.#forgetAsked();
   }
 
-  #ask(reason: string): void {
+  #ask(reason: Reason): void {
     const { clock } = this.#options.session.settings;
-    this.#asked = { reason, patience: clock.after(ASKED_MS, () => this.#forgetAsked()) };
-    this.#options.wanted(reason);
+    this.#lastId += 1;
+    this.#asked = { id: this.#lastId, patience: clock.after(ASKED_MS, () => this.#forgetAsked()) };
+    this.#options.wanted(this.#lastId, reason);
   }
 
   #forgetAsked(): void {

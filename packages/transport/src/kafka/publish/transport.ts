@@ -1,4 +1,4 @@
-import type { CloseReason, Transport, TransportEvents } from '@evertree/core';
+import type { CloseReason, FarEnd, Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { asBrokerError } from '../broker.ts';
 import type { BrokerError } from '../broker.ts';
@@ -20,7 +20,7 @@ const MOST_SIGNS = 16;
 const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent', 'going-away', 'too-large']);
 
 /**
- * A primary's end of a Kafka topic: one link at a time, made again for ever with growing waits. Its far end is a relay: it says hello
+ * A primary's end of a Kafka topic: one link at a time, made again for ever with growing waits. Its far end is a log: it says hello
  * for the topic, acknowledges what the topic has, and tells of the secondaries that read there.
  *
  * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before the first link
@@ -33,7 +33,7 @@ export function publishTransport(options: PublishOptions): Transport {
 
 class Publisher implements Transport {
   readonly remotes: readonly string[];
-  readonly relay: string;
+  readonly farEnd: FarEnd;
   readonly #settings: Settings;
   readonly #once: Once;
   readonly #signs = new Set<string>();
@@ -53,7 +53,7 @@ class Publisher implements Transport {
     this.#settings = settings;
     this.#once = new Once(settings.report);
     this.remotes = [settings.remote];
-    this.relay = settings.relay;
+    this.farEnd = settings.farEnd;
     this.#passing = new Backoff(limits.retryMs, random, limits.retryMostMs);
     this.#lasting = new Backoff(LASTING_RETRY_MS, random);
   }

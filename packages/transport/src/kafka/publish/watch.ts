@@ -1,5 +1,5 @@
 import { readFrameHeader } from '@evertree/core';
-import type { FrameHeader } from '@evertree/core';
+import type { FrameHeader, Reason } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import type { Watermarks } from '../broker.ts';
 import type { ReceivedRecord } from '../records.ts';
@@ -18,7 +18,7 @@ export interface WatchOptions {
   foreignTo(): bigint | undefined;
   /** Nothing is asked for now: a snapshot is under way. */
   busy(): boolean;
-  wanted(reason: string): void;
+  wanted(reason: Reason): void;
   cut(explanation: string): void;
   failed(error: unknown): void;
 }

@@ -95,7 +95,7 @@ describe('a site that the topic does not lead on', () => {
     expect(locate({ ...behind, snapshot }, sameAsOffset).end).toEqual({
       kind: 'snapshot',
       snapshot,
-      reason: 'retention has passed it by: T begins after 7-99, this site stands at 7-50',
+      reason: { code: 'retention-passed', text: 'retention has passed it by: T begins after 7-99, this site stands at 7-50' },
     });
   });
 
@@ -108,13 +108,16 @@ describe('a site that the topic does not lead on', () => {
   ])('asks for one where %s', ([, snapshot]) => {
     expect(locate({ ...behind, snapshot }, sameAsOffset).end).toMatchObject({
       kind: 'want',
-      reason: expect.stringMatching(/^retention has passed it by/),
+      reason: { code: 'retention-passed', text: expect.stringMatching(/^retention has passed it by/) as string },
     });
   });
 
   test('tells a topic that was made anew from one that retention has cut', () => {
     const { end } = locate({ ...behind, known: 900n }, sameAsOffset);
-    expect(end).toEqual({ kind: 'want', reason: 'frames are missing: T was made anew and begins after 7-99, this site stands at 7-50' });
+    expect(end).toEqual({
+      kind: 'want',
+      reason: { code: 'frames-missing', text: 'frames are missing: T was made anew and begins after 7-99, this site stands at 7-50' },
+    });
   });
 
   test('takes a snapshot at once if it holds nothing yet', () => {
@@ -122,7 +125,7 @@ describe('a site that the topic does not lead on', () => {
     const fresh = situation({ stream: null, position: ORIGIN, known: undefined, byTime: undefined, snapshot });
     expect(locate(fresh, sameAsOffset)).toMatchObject({
       looked: [],
-      end: { kind: 'snapshot', reason: 'new secondary: it holds nothing yet' },
+      end: { kind: 'snapshot', reason: { code: 'new-secondary', text: 'new secondary: it holds nothing yet' } },
     });
   });
 
@@ -130,7 +133,7 @@ describe('a site that the topic does not lead on', () => {
     const gap = situation({ missingBefore: at(170) });
     expect(locate(gap, sameAsOffset)).toMatchObject({
       looked: [],
-      end: { kind: 'want', reason: 'frames are missing: in T between 7-150 and 7-170' },
+      end: { kind: 'want', reason: { code: 'frames-missing', text: 'frames are missing: in T between 7-150 and 7-170' } },
     });
   });
 });
@@ -146,7 +149,10 @@ describe('an empty topic', () => {
     expect(locate(situation({ bounds }), empty).end).toEqual({
       kind: 'await',
       offset: 200n,
-      short: 'frames are missing: T holds none of this stream, this site stands at 7-150, the primary at 7-199',
+      short: {
+        code: 'frames-missing',
+        text: 'frames are missing: T holds none of this stream, this site stands at 7-150, the primary at 7-199',
+      },
     });
   });
 });

@@ -1,5 +1,5 @@
 import { formatPosition, samePosition } from '@evertree/core';
-import type { ExactPosition, FrameHeader } from '@evertree/core';
+import type { ExactPosition, FrameHeader, Reason } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import type { Watermarks } from '../broker.ts';
 
@@ -28,10 +28,10 @@ export type Step =
   /** The frame looked at, and what follows it. */
   | { readonly kind: 'follow' }
   /** The topic holds nothing that this site could go on with: what comes next, if it follows. `short`: the primary has more than the topic. */
-  | { readonly kind: 'await'; readonly offset: bigint; readonly short: string | undefined }
-  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotRecord; readonly reason: string }
+  | { readonly kind: 'await'; readonly offset: bigint; readonly short: Reason | undefined }
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotRecord; readonly reason: Reason }
   /** Only a snapshot that is not there yet helps. */
-  | { readonly kind: 'want'; readonly reason: string };
+  | { readonly kind: 'want'; readonly reason: Reason };
 
 interface Candidate {
   readonly origin: 'known' | 'time' | 'tail' | 'beginning';
@@ -113,21 +113,25 @@ export class Locator {
     return nothingThere ? { kind: 'await', offset: this.#situation.bounds.high, short: reason } : { kind: 'want', reason };
   }
 
-  /** Why only a snapshot helps, in plain words; undefined when nothing is missing. */
-  #reason(): string | undefined {
+  /** Why only a snapshot helps; undefined when nothing is missing. */
+  #reason(): Reason | undefined {
     const { topic, position, primary, missingBefore, stream } = this.#situation;
     const here = formatPosition(position);
-    if (this.#prefersSnapshot) return 'new secondary: it holds nothing yet';
-    if (missingBefore !== undefined) return `frames are missing: in ${topic} between ${here} and ${formatPosition(missingBefore)}`;
+    if (this.#prefersSnapshot) return { code: 'new-secondary', text: 'new secondary: it holds nothing yet' };
+    if (missingBefore !== undefined) return missing(`in ${topic} between ${here} and ${formatPosition(missingBefore)}`);
     if (this.#beginsAfter !== undefined) {
       const where = stream === null ? 'holds nothing yet' : `stands at ${here}`;
-      if (this.#isAnew)
-        return `frames are missing: ${topic} was made anew and begins after ${formatPosition(this.#beginsAfter)}, this site ${where}`;
-      return `retention has passed it by: ${topic} begins after ${formatPosition(this.#beginsAfter)}, this site ${where}`;
+      const after = formatPosition(this.#beginsAfter);
+      if (this.#isAnew) return missing(`${topic} was made anew and begins after ${after}, this site ${where}`);
+      return { code: 'retention-passed', text: `retention has passed it by: ${topic} begins after ${after}, this site ${where}` };
     }
     if (primary.revision <= position.revision) return undefined;
-    return `frames are missing: ${topic} holds none of this stream, this site stands at ${here}, the primary at ${formatPosition(primary)}`;
+    return missing(`${topic} holds none of this stream, this site stands at ${here}, the primary at ${formatPosition(primary)}`);
   }
+}
+
+function missing(what: string): Reason {
+  return { code: 'frames-missing', text: `frames are missing: ${what}` };
 }
 
 function candidates({ bounds, known, byTime }: Situation): Candidate[] {

@@ -139,7 +139,10 @@ describe('reading a topic', () => {
     const south = reader(chain, topic, snapshots);
     const running = south.reading.run();
     await vi.waitFor(
-      () => expect(south.wants).toMatchObject([{ tried: null, reason: expect.stringMatching(/^retention/) as string }]),
+      () =>
+        expect(south.wants).toMatchObject([
+          { tried: null, reason: { code: 'retention-passed', text: expect.stringMatching(/^retention/) as string } },
+        ]),
       TURNS,
     );
     south.announce(snapshotOf(chain, snapshots, 6n, 'b'.repeat(16)));
@@ -190,7 +193,13 @@ describe('reading a topic', () => {
     for (const [index, record] of topic.records.entries()) Object.assign(record, { offset: String(index) });
     const south = reader(chain, topic, snapshots);
     const running = south.reading.run();
-    await vi.waitFor(() => expect(south.wants).toMatchObject([{ reason: expect.stringMatching(/^frames are missing/) as string }]), TURNS);
+    await vi.waitFor(
+      () =>
+        expect(south.wants).toMatchObject([
+          { reason: { code: 'frames-missing', text: expect.stringMatching(/^frames are missing/) as string } },
+        ]),
+      TURNS,
+    );
     south.announce(snapshotOf(chain, snapshots, topic.high, 'b'.repeat(16)));
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
     south.link.close('going-away', '');

@@ -1,5 +1,5 @@
 import { isBefore } from '@evertree/core';
-import type { Clock, ExactPosition, Hello, Reporter, ResumeHint } from '@evertree/core';
+import type { Clock, ExactPosition, Hello, Reason, Reporter, ResumeHint } from '@evertree/core';
 import type { SnapshotRecord, WantRecord } from '../control.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
@@ -29,7 +29,7 @@ export interface ReadingOptions {
   readonly spoilt: Set<string>;
   /** What the control topic is to say of this site. */
   readonly tell: {
-    state(state: 'replicate' | 'snapshot', reason: string | null): void;
+    state(state: 'replicate' | 'snapshot', reason: Reason | null): void;
     want(want: WantRecord | null): void;
   };
   /** A frame was handed up, or a snapshot: `end` is the offset of its last record, or of the record before what follows it. */
@@ -172,7 +172,7 @@ export class Reading {
   }
 
   /** Hands up frames as long as they follow. `short`: why waiting for frames may be in vain. */
-  async #follow(short: string | undefined): Promise<Next> {
+  async #follow(short: Reason | undefined): Promise<Next> {
     const { link, clock } = this.#options;
     const deadline = clock.monotonic() + PATIENCE_HEARTBEATS * this.#heartbeatMs;
     let sliceEnds = clock.monotonic() + SLICE_MS;
@@ -262,7 +262,7 @@ export class Reading {
     return this.#locate(this.#gaps > LOOKS_AGAIN ? (base ?? this.#options.view.primary?.record.hello.position) : undefined);
   }
 
-  async #waitForSnapshot(reason: string): Promise<Next> {
+  async #waitForSnapshot(reason: Reason): Promise<Next> {
     const { tell, view, link } = this.#options;
     this.#want = { after: this.#at, reason, tried: view.snapshot?.id ?? null };
     tell.want(this.#want);
@@ -276,7 +276,7 @@ export class Reading {
     return link.isOver ? 'over' : this.#locate();
   }
 
-  async #takeSnapshot(snapshot: SnapshotRecord, reason: string): Promise<Next> {
+  async #takeSnapshot(snapshot: SnapshotRecord, reason: Reason): Promise<Next> {
     const { link, tell, spoilt, lost } = this.#options;
     const intake = new SnapshotIntake(snapshot, `${this.#options.topic}.snapshot`, this.#options.report);
     await using reader = await this.#options.openSnapshots();

@@ -1,3 +1,4 @@
+import { PROTOCOL_VERSIONS } from '@evertree/core';
 import type { ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
@@ -10,7 +11,7 @@ const NEXT = 12n;
 /** A word of the primary; each is another one. */
 function word(closing?: PrimaryRecord['closing']): Announced {
   const hello = {
-    protocols: [1],
+    protocols: PROTOCOL_VERSIONS,
     program: 't',
     site: 'a',
     stream: null,

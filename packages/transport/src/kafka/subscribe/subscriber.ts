@@ -1,4 +1,4 @@
-import type { Transport, TransportEvents } from '@evertree/core';
+import type { FarEnd, Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
@@ -20,6 +20,7 @@ export function subscribeTransport(options: SubscribeOptions): Transport {
 
 class Subscriber implements Transport {
   readonly remotes: readonly string[];
+  readonly farEnd: FarEnd;
   readonly #options: SubscribeOptions;
   readonly #limits: KafkaLimits;
   readonly #backoff: Backoff;
@@ -36,6 +37,11 @@ class Subscriber implements Transport {
     this.#options = options;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#backoff = new Backoff(this.#limits.retryMs, options.random, this.#limits.retryMostMs);
+    this.farEnd = {
+      kind: 'log',
+      name: `topic ${options.topic}`,
+      remedy: 'delete the topic with its .snapshot and .control; the right primary makes them anew',
+    };
     this.remotes = [`kafka://${options.connection.brokers.join(',')}/${options.topic}`];
   }
 

@@ -1,11 +1,12 @@
-import { ORIGIN, emptyDigest } from '@evertree/core';
+import { ORIGIN, PROTOCOL_VERSIONS, emptyDigest } from '@evertree/core';
+import type { Reason } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Control } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import { Teller } from './teller.ts';
 
 const hello = {
-  protocols: [1],
+  protocols: PROTOCOL_VERSIONS,
   program: 't',
   site: 'b',
   stream: null,
@@ -14,7 +15,7 @@ const hello = {
   digest: emptyDigest(),
 } as const;
 
-function site(state: 'replicate' | 'snapshot', reason: string | null = null): Control {
+function site(state: 'replicate' | 'snapshot', reason: Reason | null = null): Control {
   return { kind: 'site', site: 'b', value: { hello: { ...hello, epochs: [], durable: true, heartbeatMs: 1 }, state, reason } };
 }
 
@@ -84,7 +85,7 @@ describe('what a secondary tells in the control topic', () => {
   it('and that a snapshot was taken, however soon it was over', async () => {
     teller.put(position(1));
     teller.put(site('replicate'));
-    teller.put(site('snapshot', 'why'));
+    teller.put(site('snapshot', { code: 'other', text: 'why' }));
     teller.put(site('replicate'));
     await go();
     expect(sends.at(-1)!.words).toEqual(['site/b snapshot', 'site/b replicate']);
@@ -92,7 +93,7 @@ describe('what a secondary tells in the control topic', () => {
 
   it('is sent again when it failed, before what was told since, and without what that replaces', async () => {
     teller.put(position(1));
-    teller.put(site('snapshot', 'why'));
+    teller.put(site('snapshot', { code: 'other', text: 'why' }));
     await go();
     expect(sends.at(-1)!.words).toEqual(['site/b snapshot']);
     teller.put(position(2));

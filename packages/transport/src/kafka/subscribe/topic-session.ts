@@ -1,4 +1,4 @@
-import type { CloseReason, Hello, Message, ResumeHint } from '@evertree/core';
+import type { CloseReason, Hello, Message, Reason, ResumeHint } from '@evertree/core';
 import { Heartbeat } from '../../wire/heartbeat.ts';
 import type { PositionRecord } from '../control.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
@@ -47,7 +47,7 @@ export class TopicSession {
   #carried = false;
   /** Something was told since the last beat. */
   #told = false;
-  #state: { readonly state: 'replicate' | 'snapshot'; readonly reason: string | null } = { state: 'replicate', reason: null };
+  #state: { readonly state: 'replicate' | 'snapshot'; readonly reason: Reason | null } = { state: 'replicate', reason: null };
   #over: Promise<void> | undefined;
 
   constructor(options: TopicSessionOptions) {

@@ -27,6 +27,8 @@ export interface ConsumerEvents {
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
   /** The transport failed and will not try again: no primary can come any more. */
   stopped(error: Error): void;
+  /** It was closed: nothing feeds the store any more. */
+  closed(): void;
 }
 
 /** Feeds a secondary's store from its primary: one link at a time, and each frame judged before it is applied. */
@@ -109,6 +111,7 @@ export class Consumer implements AsyncDisposable {
     await this.#transport.close();
     this.#release();
     await this.#ended;
+    this.#events.emit('closed');
   }
 
   [Symbol.asyncDispose](): Promise<void> {

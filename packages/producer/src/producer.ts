@@ -27,6 +27,8 @@ export interface ProducerEvents {
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
   /** A transport failed and will not try again. */
   stopped(error: Error): void;
+  /** It was closed: nobody is fed any more. */
+  closed(): void;
 }
 
 /**
@@ -126,6 +128,7 @@ export class Producer implements AsyncDisposable {
     this.#progress?.[Symbol.dispose]();
     await Promise.all(this.#transports.map(transport => transport.close()));
     await Promise.all(Array.from(this.#peers.values(), peer => peer.close()));
+    this.#events.emit('closed');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,7 +12,6 @@ let stack: AsyncDisposableStack;
 let network: Loopback;
 let primary: HttpSite;
 let secondary: HttpSite;
-let producer: Producer;
 
 const host = { clock: systemClock, random: systemRandom, report: collectReports().report };
 
@@ -24,12 +23,10 @@ beforeEach(async () => {
   stack = new AsyncDisposableStack();
   network = new Loopback(host);
   const [first, second] = [await openStore('first'), await openStore('second')];
-  const consumer = stack.use(new Consumer({ store: second, transport: network.listen('second') }));
-  await consumer.open();
-  producer = stack.use(new Producer({ store: first, transports: [network.dial(['second'])] }));
-  await producer.open();
-  primary = stack.use(await HttpSite.start({ store: first, producer, site: 'first' }));
-  secondary = stack.use(await HttpSite.start({ store: second, consumer, site: 'second' }));
+  const consumer = new Consumer({ store: second, transport: network.listen('second') });
+  secondary = stack.use(await HttpSite.start({ store: second, part: { role: 'secondary', consumer } }));
+  const producer = new Producer({ store: first, transports: [network.dial(['second'])] });
+  primary = stack.use(await HttpSite.start({ store: first, part: { role: 'primary', producer } }));
 });
 afterEach(async () => {
   await stack.disposeAsync();
@@ -138,9 +135,8 @@ describe('a pair', () => {
 
   test('a secondary that is not linked is alive, but not ready', async () => {
     const store = await openStore('third');
-    await using consumer = new Consumer({ store, transport: network.listen('third') });
-    await consumer.open();
-    await using third = await HttpSite.start({ store, consumer, site: 'third' });
+    const consumer = new Consumer({ store, transport: network.listen('third') });
+    await using third = await HttpSite.start({ store, part: { role: 'secondary', consumer } });
     expect(await third.send('GET', '/readyz')).toMatchObject({
       status: 503,
       json: { status: 'not-ready', reason: expect.stringContaining('listening') },
@@ -152,7 +148,7 @@ describe('a pair', () => {
 test('a secondary whose disk is full is not ready: it takes no frames', async () => {
   await primary.put('/data/a', 1);
   await until(() => isReady(secondary));
-  Object.defineProperty(secondary.store.journal, 'state', { value: 'full' });
+  Object.defineProperty(secondary.store.journal.log, 'state', { value: 'full' });
   // The store looks at its journal when that makes progress.
   await primary.put('/data/a', 2);
   await until(async () => !(await isReady(secondary)));
@@ -217,8 +213,7 @@ test('a secondary that the history gets short for is told of by /status and /met
   await until(async () => (await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')) === 0);
   const status = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'], passed: ['third'] };
   Object.assign(primary.store.journal, { retention: { storedBytes: 900, status } });
-  await using site = await HttpSite.start({ store: primary.store, producer, site: 'first' });
-  expect(await site.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'], passed: ['third'] } });
-  expect(await metric(site, 'evertree_journal_max_bytes')).toBe(1000);
-  expect(await metric(site, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
+  expect(await primary.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'], passed: ['third'] } });
+  expect(await metric(primary, 'evertree_journal_max_bytes')).toBe(1000);
+  expect(await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
 });

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { Store, type Journal, type Report } from '@evertree/core';
+import { Producer } from '@evertree/producer';
 import { MemoryJournal } from '@evertree/journal';
 import { startHttp, type HttpOptions, type HttpServer } from '../../packages/evertree/src/http/server.ts';
+import type { Part, PrimaryPart } from '../../packages/evertree/src/site/parts.ts';
+import { Site } from '../../packages/evertree/src/site/site.ts';
 import { collectReports, systemClock, systemRandom } from './host.ts';
 
 export interface SendOptions {
@@ -26,29 +29,48 @@ export interface WatchEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** A store with its HTTP interface, in this process. */
+export interface HttpSiteOptions extends Partial<Omit<HttpOptions, 'site'>> {
+  /** Closed at the end; one is made of `store` unless given. */
+  readonly site?: Site;
+  /** One in memory unless given. */
+  readonly store?: Store;
+  /** Of a store that is made here. */
+  readonly journal?: Journal;
+  /** What the site plays from the start on; nothing unless given. Not opened yet. */
+  readonly part?: Part;
+  /** What a write waits for that does not say so itself. */
+  readonly acknowledgement?: PrimaryPart['acknowledgement'];
+}
+
+/** A site with its HTTP interface, in this process. */
 export class HttpSite implements AsyncDisposable {
-  readonly store: Store;
+  readonly site: Site;
   readonly server: HttpServer;
   readonly url: URL;
   readonly reports: readonly Report[];
   readonly #agent = new Agent({ keepAlive: true });
 
-  private constructor(store: Store, server: HttpServer, reports: readonly Report[]) {
-    this.store = store;
+  private constructor(site: Site, server: HttpServer, reports: readonly Report[]) {
+    this.site = site;
     this.server = server;
     this.url = new URL(server.address);
     this.reports = reports;
   }
 
-  /** @param options of the server; `journal`: of the store, in memory unless given */
-  static async start(options: Partial<HttpOptions> & { readonly journal?: Journal } = {}): Promise<HttpSite> {
+  static async start(options: HttpSiteOptions = {}): Promise<HttpSite> {
     const { reports, report } = collectReports();
-    const { journal, ...http } = options;
+    const { journal, site: given, part: wanted, acknowledgement, ...http } = options;
     const host = { clock: systemClock, random: systemRandom, report };
-    const store = http.store ?? (await Store.open({ ...host, journal: journal ?? new MemoryJournal(host) }));
-    const server = await startHttp({ store, site: 'here', address: '127.0.0.1', port: 0, report, version: '0.0.0', ...http });
-    return new HttpSite(store, server, reports);
+    const openStore = () => Store.open({ ...host, journal: journal ?? new MemoryJournal(host) });
+    const site = given ?? new Site(options.store ?? (await openStore()));
+    const part = wanted ?? (acknowledgement && feedingNobody(site.store, acknowledgement));
+    if (part !== undefined) await site.play(part);
+    const server = await startHttp({ address: '127.0.0.1', port: 0, report, version: '0.0.0', ...http, site });
+    return new HttpSite(site, server, reports);
+  }
+
+  get store(): Store {
+    return this.site.store;
   }
 
   /** Sends a target as it is: `fetch` would collapse its dots. */
@@ -89,8 +111,12 @@ export class HttpSite implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#agent.destroy();
     await this.server.close();
-    await this.store.close();
+    await this.site.close();
   }
+}
+
+function feedingNobody(store: Store, acknowledgement: PrimaryPart['acknowledgement']): Part {
+  return { role: 'primary', producer: new Producer({ store, transports: [] }), acknowledgement };
 }
 
 /** A client that watches. */

@@ -30,8 +30,8 @@ export type {
 export type { Consumer, ConsumerEvents, ConsumerState, ConsumerStatus } from '@evertree/consumer';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
 export type { ConfigurationSource } from './configuration/reading.ts';
-export { startConsumer } from './site/consumer.ts';
-export { startProducer } from './site/producer.ts';
-export { openStore } from './site/store.ts';
-export type { OpenStoreOptions } from './site/store.ts';
+export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
+export type { OpenSiteOptions, OpenStoreOptions } from './site/opening.ts';
+export type { Part, PrimaryPart, SecondaryPart } from './site/parts.ts';
+export type { Site, SiteEvents, SiteState } from './site/site.ts';
 export { VERSION as version } from './version.ts';

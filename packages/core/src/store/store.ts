@@ -62,10 +62,10 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
    */
   static async open(options: StoreOptions): Promise<Store> {
     const { tree, place } = await recover(options.journal);
-    return new Store(options, tree, place);
+    return new this(options, tree, place);
   }
 
-  private constructor(options: StoreOptions, tree: Tree, place: Place) {
+  protected constructor(options: StoreOptions, tree: Tree, place: Place) {
     this.journal = options.journal;
     this.clock = options.clock;
     this.random = options.random;

@@ -1,12 +1,18 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
-import type { Role } from '@evertree/core';
+import { type Reporter, type Role, formatAddress, formatPosition, isLoopback } from '@evertree/core';
+import type { ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
+import { type Problem, configurationError } from '../configuration/problem.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
+import { optional } from '../optional.ts';
+import { openUnstarted } from '../site/opening.ts';
+import type { Site } from '../site/site.ts';
+import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
-import { RunningSite, checkHttpAddress } from './running-site.ts';
 import { onStopSignals } from './signals.ts';
 
 /** What the command line says of a site. */
@@ -33,27 +39,75 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   ended.catch(() => undefined);
   const signals = onStopSignals(stop);
   try {
-    const { data, http, site } = options;
-    const running = await RunningSite.start({
-      role,
-      configuration,
-      data,
-      http,
-      site,
-      defaultSite: defaultSite(data),
-      report: log.report,
-      failed: fail,
+    await using stack = new AsyncDisposableStack();
+    const site = stack.use(await openSiteOf(role, options, configuration, log.report));
+    stack.use(site.on('failed', fail));
+    await site.start();
+    await startListening(stack, site, options.http, configuration);
+    log.report({
+      level: 'info',
+      event: 'started',
+      message: `${site.name} is a ${site.role} at ${formatPosition(site.store.position)}`,
+      details: { version: VERSION, data: options.data, stream: site.store.stream },
     });
     try {
       await ended;
     } finally {
       limitStop();
-      await running.close();
     }
   } finally {
     signals[Symbol.dispose]();
     await log.close();
   }
+}
+
+function openSiteOf(
+  role: Role,
+  { data, site }: SiteOptions,
+  configuration: PrimaryConfiguration | ConsumerConfiguration,
+  log: Reporter,
+): Promise<Site> {
+  const configurations = configuration.kind === 'primary' ? { primary: configuration } : { standby: configuration };
+  return openUnstarted({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, configurations);
+}
+
+/**
+ * Whatever listens beyond loopback needs a token, and TLS, or to be told that it goes without.
+ * @throws EvertreeError CONFIGURATION_INVALID
+ */
+function checkHttpAddress(configuration: SiteConfiguration, address: HostAndPort | 'off'): void {
+  if (address === 'off' || isLoopback(address.host)) return;
+  const problems: Problem[] = [];
+  const { source, http } = configuration;
+  const opens = `is missing, and --http ${formatAddress(address.host, address.port)} can be reached by others`;
+  if (http.token === undefined) problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });
+  if (http.tls === undefined) {
+    const remedy = 'add "tls": { "certificate": "…", "key": "…" } at the top or under "http", or "tls": "off" if the line is safe without';
+    problems.push({ source, key: 'tls', message: `${opens}; ${remedy}` });
+  }
+  if (problems.length > 0) throw configurationError(problems);
+}
+
+async function startListening(
+  stack: AsyncDisposableStack,
+  site: Site,
+  address: HostAndPort | 'off',
+  { http, limits }: SiteConfiguration,
+): Promise<void> {
+  if (address === 'off') return;
+  const { report } = site.store;
+  const server = await startHttp({
+    site,
+    address: address.host,
+    port: address.port,
+    ...optional('token', http.token),
+    tls: isLoopback(address.host) && !http.tlsOnLoopback ? undefined : http.tls,
+    limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
+    version: VERSION,
+    report,
+  });
+  stack.defer(() => server.close());
+  report({ level: 'info', event: 'http-listening', message: `HTTP on ${server.address}` });
 }
 
 function onlyOne(files: readonly string[]): string {

@@ -103,8 +103,6 @@ export function roleOf(kind: Kind): Role {
   return kind === 'netty-producer' || kind === 'kafka-producer' ? 'primary' : 'secondary';
 }
 
-export { isLoopback } from '@evertree/core';
-
 /** Freezes a configuration whole. */
 export function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

@@ -35,7 +35,8 @@ export async function postForget(exchange: Exchange): Promise<void> {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', 'the body has to be application/json: {"site": "name"}');
   }
   const site = siteIn(parseExactJson(await exchange.readBody()));
-  const { producer, store } = exchange.context;
+  const { store, site: here } = exchange.context;
+  const { producer } = here;
   const peer = producer?.peers.find(candidate => candidate.site === site);
   const forgotten = producer === undefined ? store.journal.leases.release('peer', site) : producer.forget(site);
   if (forgotten) {

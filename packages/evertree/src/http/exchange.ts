@@ -41,7 +41,7 @@ export class Exchange {
 
   /** Answers with a problem, and `members` beside it; one that came to a secondary is told who its primary is. */
   refuse(error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
-    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.context.consumer?.state.primary : undefined;
+    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.context.site.consumer?.state.primary : undefined;
     sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
   }
 

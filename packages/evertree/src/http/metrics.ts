@@ -1,11 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Reason, RetentionStatus, Store } from '@evertree/core';
-import type { ConsumerView, ProducerView } from './context.ts';
+import type { RetentionStatus, Store } from '@evertree/core';
+import type { PeerStatus } from '@evertree/producer';
+import type { Site } from '../site/site.ts';
 
 interface Sources {
-  readonly store: Store;
-  readonly producer: ProducerView | undefined;
-  readonly consumer: ConsumerView | undefined;
+  readonly site: Site;
   /** Watches that are open. */
   readonly watches: () => number;
 }
@@ -18,9 +17,9 @@ export class Metrics {
   constructor(registry: Registry, sources: Sources) {
     this.registry = registry;
     collectDefaultMetrics({ register: registry });
-    addSite(registry, sources.store);
-    addPeers(registry, sources);
-    addResyncs(registry, sources);
+    addSite(registry, sources.site.store);
+    addPeers(registry, sources.site);
+    addResyncs(registry, sources.site);
     addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', sources.watches);
     this.#requests = new Histogram({
       registers: [registry],
@@ -51,10 +50,12 @@ function addSite(registry: Registry, store: Store): void {
     store.role === 'primary' && store.state === 'open' ? 1 : 0,
   );
   addGauge(registry, 'evertree_journal_bytes', 'Bytes that segments and snapshots take on the disk.', () => journal.retention.storedBytes);
-  if (journal.retention.status !== undefined) {
-    const { maxBytes } = journal.retention.status;
-    addGauge(registry, 'evertree_journal_max_bytes', 'Bytes that segments and snapshots may take on the disk.', () => maxBytes);
-  }
+  addGauge(
+    registry,
+    'evertree_journal_max_bytes',
+    'Bytes that segments and snapshots may take on the disk.',
+    () => journal.retention.status?.maxBytes,
+  );
   addGauge(registry, 'evertree_journal_pending_bytes', 'Bytes appended that are not stable yet.', () => journal.log.pendingBytes);
   addCounter(registry, 'evertree_commits_total', 'Commits made stable here since the start, its own or its primary’s.', () =>
     Math.max(0, store.stable.position.revision - startedAt),
@@ -65,27 +66,26 @@ function fullCopies(retention: RetentionStatus | undefined): readonly string[] {
   return retention === undefined ? [] : [...retention.passed, ...retention.atRisk];
 }
 
-function addPeers(registry: Registry, { store, producer }: Sources): void {
-  if (producer === undefined) return;
+function addPeers(registry: Registry, site: Site): void {
   addPeerGauge(
     registry,
-    producer,
+    site,
     'evertree_peer_lag_revisions',
     'Revisions that a secondary does not hold durably.',
     peer => peer.lagRevisions,
   );
-  addPeerGauge(registry, producer, 'evertree_peer_lag_seconds', 'Age of the oldest commit that a secondary has not acknowledged.', peer =>
+  addPeerGauge(registry, site, 'evertree_peer_lag_seconds', 'Age of the oldest commit that a secondary has not acknowledged.', peer =>
     peer.lagMs === null ? null : peer.lagMs / 1000,
   );
-  addPeerGauge(registry, producer, 'evertree_peer_connected', '1 while a secondary is linked and takes frames.', peer =>
+  addPeerGauge(registry, site, 'evertree_peer_connected', '1 while a secondary is linked and takes frames.', peer =>
     peer.state === 'replicate' || peer.state === 'snapshot' || peer.state === 'probe' ? 1 : 0,
   );
   addPeerGauge(
     registry,
-    producer,
+    site,
     'evertree_peer_full_copy_ahead',
     '1 for a secondary that needs a full copy when it comes back, or soon will: the history kept for it is at its limit.',
-    peer => (fullCopies(store.journal.retention.status).includes(peer.site) ? 1 : 0),
+    peer => (fullCopies(site.store.journal.retention.status).includes(peer.site) ? 1 : 0),
   );
   const sent = new Counter({
     registers: [registry],
@@ -94,28 +94,24 @@ function addPeers(registry: Registry, { store, producer }: Sources): void {
     labelNames: ['peer'],
     collect() {
       this.reset();
-      for (const peer of producer.peers) this.inc({ peer: peer.site }, peer.sentBytes);
+      for (const peer of site.producer?.peers ?? []) this.inc({ peer: peer.site }, peer.sentBytes);
     },
   });
   sent.reset();
 }
 
 /** Whole trees sent (at a primary) or received (at a secondary). */
-function addResyncs(registry: Registry, { producer, consumer }: Sources): void {
+function addResyncs(registry: Registry, site: Site): void {
   const resyncs = new Counter({
     registers: [registry],
     name: 'evertree_resyncs_total',
     help: 'Whole trees sent or received because the journal did not reach back.',
     labelNames: ['kind', 'reason'],
   });
-  const count = ({ reason }: { readonly reason: Reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code });
-  producer?.on('resync', count);
-  consumer?.on('resync', count);
+  site.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code }));
 }
 
-type Peer = ProducerView['peers'][number];
-
-function addPeerGauge(registry: Registry, producer: ProducerView, name: string, help: string, read: (peer: Peer) => number | null): void {
+function addPeerGauge(registry: Registry, site: Site, name: string, help: string, read: (peer: PeerStatus) => number | null): void {
   const gauge = new Gauge({
     registers: [registry],
     name,
@@ -123,7 +119,7 @@ function addPeerGauge(registry: Registry, producer: ProducerView, name: string, 
     labelNames: ['peer'],
     collect() {
       this.reset();
-      for (const peer of producer.peers) {
+      for (const peer of site.producer?.peers ?? []) {
         const value = read(peer);
         if (value !== null) this.set({ peer: peer.site }, value);
       }
@@ -132,16 +128,19 @@ function addPeerGauge(registry: Registry, producer: ProducerView, name: string, 
   gauge.reset();
 }
 
-function addGauge(registry: Registry, name: string, help: string, read: () => number): void {
+/** @param read undefined while there is no such number */
+function addGauge(registry: Registry, name: string, help: string, read: () => number | undefined): void {
   const gauge = new Gauge({
     registers: [registry],
     name,
     help,
     collect() {
-      this.set(read());
+      const value = read();
+      if (value === undefined) this.remove();
+      else this.set(value);
     },
   });
-  gauge.set(read());
+  gauge.remove();
 }
 
 function addCounter(registry: Registry, name: string, help: string, read: () => number): void {

@@ -3,14 +3,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { EvertreeError, type Reporter, type Store, formatAddress, isLoopback } from '@evertree/core';
+import { EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import { Registry } from 'prom-client';
 import type { Tls } from '../configuration/credentials.ts';
 import { loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
-import type { ConsumerView, HttpContext, ProducerView } from './context.ts';
+import type { Site } from '../site/site.ts';
+import type { HttpContext } from './context.ts';
 import { Exchange, sendProblem } from './exchange.ts';
-import type { AcknowledgementWish } from './headers.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
@@ -21,10 +21,7 @@ import { Watches } from './watch.ts';
 
 export interface HttpOptions {
   /** The server does not close it. */
-  readonly store: Store;
-  readonly producer?: ProducerView | undefined;
-  readonly consumer?: ConsumerView | undefined;
-  readonly site: string;
+  readonly site: Site;
   readonly address: string;
   /** 0 for any that is free. */
   readonly port: number;
@@ -33,8 +30,6 @@ export interface HttpOptions {
   /** Beyond loopback: PEM texts, or `off` said aloud. */
   readonly tls?: Tls | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
-  /** Which secondaries a write waits for that does not say so itself; none unless given. */
-  readonly acknowledgement?: AcknowledgementWish | undefined;
   readonly report: Reporter;
   /** The program's own version, for `/status`. */
   readonly version: string;
@@ -81,7 +76,7 @@ class Http {
   #closed: Promise<void> | undefined;
 
   constructor(options: HttpOptions) {
-    const { store, producer, consumer, site, version, report, token } = options;
+    const { site, version, report, token } = options;
     const limits = resolveLimits(options.limits);
     const watches = new Watches();
     this.#options = options;
@@ -89,19 +84,16 @@ class Http {
     this.#server = createNodeServer(options.tls, limits);
     this.#access = token === undefined ? loopbackAccess(() => String(this.#port)) : tokenAccess(token);
     this.#context = {
-      store,
-      producer,
-      consumer,
       site,
+      store: site.store,
       version,
       report,
       limits,
-      acknowledgement: options.acknowledgement,
-      stability: new Stability(store),
+      stability: new Stability(site.store),
       bodies: new Bodies(limits),
       closing: this.#closing.signal,
     };
-    this.#metrics = new Metrics(options.registry ?? new Registry(), { store, producer, consumer, watches: () => watches.count });
+    this.#metrics = new Metrics(options.registry ?? new Registry(), { site, watches: () => watches.count });
     this.#routes = new Routes(watches, this.#metrics);
   }
 

@@ -10,12 +10,13 @@ export function getStatus(exchange: Exchange): void {
 }
 
 function statusOf(context: HttpContext): object {
-  const { store, producer, consumer, version, site } = context;
+  const { store, version, site } = context;
+  const { producer, consumer } = site;
   const { position, digest } = store.stable;
   return {
-    site,
-    role: store.role,
-    state: stateOf(context),
+    site: site.name,
+    role: site.role,
+    state: site.state,
     reason: store.stateReason?.message ?? consumer?.state.lastError ?? null,
     version,
     stream: store.stream,
@@ -38,11 +39,6 @@ function retentionOf({ store }: HttpContext): object {
   return { retention: { maxBytes, atRisk, passed } };
 }
 
-/** The store's state where it is not simply open, else a secondary's towards its primary. */
-function stateOf({ store, consumer }: HttpContext): string {
-  return store.state === 'open' && consumer !== undefined ? consumer.state.state : store.state;
-}
-
 /** GET /healthz: whether it is worth letting this process live. */
 export function getHealth(exchange: Exchange): void {
   exchange.refuseParameters();
@@ -59,7 +55,8 @@ export function getReadiness(exchange: Exchange): void {
 }
 
 function obstacleOf(context: HttpContext): string | undefined {
-  const { store, consumer, limits } = context;
+  const { store, limits } = context;
+  const { consumer } = context.site;
   // A full secondary takes no frames, and can't tell how far its primary has gone on.
   if (store.state !== 'open') return `the store is ${store.state}`;
   if (store.role === 'primary') return undefined;

@@ -62,7 +62,7 @@ export interface Wish {
 export function readWish({ context, request }: Exchange): Wish {
   const { acknowledgementMs, acknowledgementMaxMs } = context.limits;
   const stated = readStatedWish(request.headers);
-  const usual = context.acknowledgement;
+  const usual = context.site.acknowledgement;
   const secondaries = stated.secondaries ?? usual?.secondaries;
   if (secondaries === undefined) return { acknowledgement: undefined, headers: {} };
   const usualMs = stated.secondaries === undefined && usual !== undefined ? usual.timeoutMs : acknowledgementMs;

@@ -1,53 +1,55 @@
-import type { Store } from '@evertree/core';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { type Problem, configurationError } from '../configuration/problem.ts';
 
 export type JournalSettings = SiteConfiguration['journal'];
 
 /** Bounds of the store itself; a file's `limits` has these and others. */
-export type StoreSettings = Pick<SiteConfiguration['limits'], 'pendingBytes' | 'frameBytes' | 'changeSetBytes' | 'listenerBatches'>;
+export type StoreLimitSettings = Pick<SiteConfiguration['limits'], 'pendingBytes' | 'frameBytes' | 'changeSetBytes' | 'listenerBatches'>;
 
-/** How a store was opened: what a configuration asks for later can't differ from it. */
-interface Opened {
-  readonly directory: string | undefined;
+/** How a site's store is opened. The journal and the store take them once, so a configuration that is read later has to agree. */
+export interface StoreSettings {
   readonly journal: JournalSettings;
-  readonly limits: StoreSettings;
-}
-
-const opened = new WeakMap<Store, Opened>();
-
-export function remember(store: Store, settings: Opened): void {
-  opened.set(store, settings);
-}
-
-/** The directory of a store that `openStore` opened; undefined in memory. */
-export function directoryOf(store: Store): string | undefined {
-  return opened.get(store)?.directory;
-}
-
-/** The bounds that concern the store, out of a file's. */
-export function storeSettings({ limits }: SiteConfiguration): StoreSettings {
-  const { pendingBytes, frameBytes, changeSetBytes, listenerBatches } = limits;
-  return Object.fromEntries(
-    Object.entries({ pendingBytes, frameBytes, changeSetBytes, listenerBatches }).filter(([, value]) => value !== undefined),
-  );
+  readonly limits: StoreLimitSettings;
 }
 
 /**
- * A file's `journal` and `limits` are for the store, which is open already: they have to be what it was opened with.
- * @throws EvertreeError CONFIGURATION_INVALID naming each that is not
+ * What code and configurations together ask of a store: each may say what the others leave open.
+ * @throws EvertreeError CONFIGURATION_INVALID naming each key that two of them set differently
  */
-export function checkSettings(store: Store, configuration: SiteConfiguration): void {
-  const present = opened.get(store);
+export function joinSettings(own: StoreSettings, configurations: readonly SiteConfiguration[]): StoreSettings {
+  const joined: Record<keyof StoreSettings, Record<string, unknown>> = { journal: { ...own.journal }, limits: { ...own.limits } };
   const problems: Problem[] = [];
-  const compare = (section: string, wanted: object, found: object | undefined) => {
-    for (const [key, value] of Object.entries(wanted)) {
-      if ((found as Record<string, unknown> | undefined)?.[key] === value) continue;
-      const message = `asks for ${String(value)}, but the store was opened without it; pass openStore({ ${section}: { ${key}: … } }) the same`;
+  for (const configuration of configurations) {
+    for (const [section, key, value] of settingsIn(configuration)) {
+      const present = (joined[section][key] ??= value);
+      if (present === value) continue;
+      const message = `asks for ${String(value)}, and the site for ${String(present)}; it concerns the whole site: let them agree`;
       problems.push({ source: configuration.source, key: `${section}.${key}`, message });
     }
-  };
-  compare('journal', configuration.journal, present?.journal);
-  compare('limits', storeSettings(configuration), present?.limits);
+  }
   if (problems.length > 0) throw configurationError(problems);
+  return joined;
+}
+
+/**
+ * A store is open already when a configuration is read: its `journal` and `limits` have to be what the store was opened with.
+ * @throws EvertreeError CONFIGURATION_INVALID naming each that is not
+ */
+export function checkSettings(present: StoreSettings, configuration: SiteConfiguration): void {
+  const problems: Problem[] = [];
+  for (const [section, key, value] of settingsIn(configuration)) {
+    if ((present[section] as Readonly<Record<string, unknown>>)[key] === value) continue;
+    const message = `asks for ${String(value)}, but the store was opened without it; pass openStore({ ${section}: { ${key}: … } }) the same`;
+    problems.push({ source: configuration.source, key: `${section}.${key}`, message });
+  }
+  if (problems.length > 0) throw configurationError(problems);
+}
+
+function settingsIn({ journal, limits }: SiteConfiguration): (readonly [section: keyof StoreSettings, key: string, value: unknown])[] {
+  const { pendingBytes, frameBytes, changeSetBytes, listenerBatches } = limits;
+  const ofStore: Record<keyof StoreLimitSettings, unknown> = { pendingBytes, frameBytes, changeSetBytes, listenerBatches };
+  return [
+    ...Object.entries(journal).map(([key, value]) => ['journal', key, value] as const),
+    ...Object.entries(ofStore).flatMap(([key, value]) => (value === undefined ? [] : [['limits', key, value] as const])),
+  ];
 }

@@ -15,7 +15,7 @@ export async function producerTransports(store: Store, { wires }: PrimaryConfigu
     if (wire.kind === 'kafka-producer') transports.push(await publishing(store, wire));
     else transports.push(...dialling(store, wire));
   }
-  return transports;
+  return transports.map(keepingAlive);
 }
 
 function dialling(store: Store, { connections }: NettyProducerConfiguration): Transport[] {
@@ -41,48 +41,43 @@ export async function consumerTransport(store: Store, configuration: ConsumerCon
   if (configuration.kind === 'kafka-consumer') {
     const { connection, topic, subscribe } = configuration;
     const { subscribeTransport } = await import('@evertree/transport/kafka');
-    return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe });
+    return keepingAlive(subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe }));
   }
   const { address, port, autoRestart, token, tls } = configuration;
-  return listenTransport({
-    ...machineOf(store),
-    address,
-    port,
-    autoRestart,
-    token,
-    tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
-  });
+  return keepingAlive(
+    listenTransport({
+      ...machineOf(store),
+      address,
+      port,
+      autoRestart,
+      token,
+      tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
+    }),
+  );
 }
 
 function machineOf({ clock, random, report }: Store): Pick<Store, 'clock' | 'random' | 'report'> {
   return { clock, random, report };
 }
 
-/** Node's longest delay; what runs then is nothing. */
+/** Node's longest delay. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * The same transport, as a part of a running process: like a server that listens it keeps the process alive until it is closed, also
+ * The same transport, as a part of a running process: it keeps the process alive until it is closed, as a server that listens does, also
  * between two attempts to dial.
- * @param gaveUp told when it fails for good and will not try again
  */
-export function held(transport: Transport, gaveUp: (error: Error) => void = () => undefined): Transport {
-  let hold: NodeJS.Timeout | undefined;
+function keepingAlive(transport: Transport): Transport {
+  let timer: NodeJS.Timeout | undefined;
   return {
     remotes: transport.remotes,
     farEnd: transport.farEnd,
     open(events: TransportEvents) {
-      hold = setInterval(() => undefined, LONGEST_MS);
-      return transport.open({
-        link: link => events.link(link),
-        failed(remote, error, retryInMs) {
-          events.failed(remote, error, retryInMs);
-          if (retryInMs === Infinity) gaveUp(error);
-        },
-      });
+      timer = setInterval(() => undefined, LONGEST_MS);
+      return transport.open(events);
     },
     async close() {
-      clearInterval(hold);
+      clearInterval(timer);
       await transport.close();
     },
   };

@@ -1,0 +1,341 @@
+import type { Consumer, ConsumerState } from '@evertree/consumer';
+import {
+  Emitter,
+  EvertreeError,
+  type Reason,
+  type Reporter,
+  type Role,
+  Store,
+  type StoreState,
+  formatAddress,
+  isLoopback,
+} from '@evertree/core';
+import type { Producer } from '@evertree/producer';
+import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
+import { optional } from '../optional.ts';
+import { type ConfigurationSource, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { nodeClock, nodeRandom, openData } from './data.ts';
+import { type Part, primaryPart, secondaryPart } from './parts.ts';
+import { type StoreSettings, checkSettings, joinSettings } from './settings.ts';
+import { SnapshotSchedule } from './snapshot-schedule.ts';
+
+/** What a site needs for the parts that it may play, read and checked. */
+export interface SiteConfigurations {
+  /** As a primary. */
+  readonly primary?: PrimaryConfiguration | undefined;
+  /** As a secondary. */
+  readonly standby?: ConsumerConfiguration | undefined;
+}
+
+/** How a site is opened; everything in it is checked. */
+export interface SiteOptions extends StoreSettings, SiteConfigurations {
+  /** Undefined: the history is in memory. */
+  readonly directory: string | undefined;
+  readonly site?: string | undefined;
+  readonly defaultSite?: string | undefined;
+  readonly role?: Role | undefined;
+  readonly report: Reporter;
+}
+
+/** The store's state where it is not simply open, else a secondary's towards its primary. */
+export type SiteState = StoreState | ConsumerState;
+
+export interface SiteEvents {
+  /** The site plays another part, or none any more. */
+  part(part: Part | undefined): void;
+  /** It became a primary or a secondary. */
+  role(role: Role): void;
+  /** `state` changed, or what a secondary tells beside it. */
+  state(state: SiteState): void;
+  /** A whole tree is about to travel, to this secondary or from this primary. */
+  resync(resync: { readonly site: string; readonly reason: Reason }): void;
+  /** The site can't go on by itself: its storage failed, or its part lost the only way to the others. */
+  failed(error: Error): void;
+}
+
+/**
+ * A store and the part that the site plays on it now: a producer that feeds secondaries, or a consumer that follows a primary. The part
+ * can be exchanged while the store stays open, so whoever wants to know it asks each time.
+ *
+ * One change of part is under way at a time; the others wait for it. Each part ends before the next one begins, and all end before the
+ * store closes.
+ */
+export class Site implements AsyncDisposable {
+  readonly store: Store;
+  /** Where the site lives; undefined in memory. */
+  readonly directory: string | undefined;
+  readonly settings: StoreSettings;
+  readonly #configurations: SiteConfigurations;
+  readonly #events: Emitter<SiteEvents>;
+  readonly #onStoreState: Disposable;
+  /** The parts that are open, oldest first: one at most, but where the library's `startProducer` was called for several. */
+  #parts: readonly Part[] = [];
+  /** The newest change of part that was asked for. Never rejects. */
+  #change: Promise<unknown> = Promise.resolve();
+  /** As `role` was last told. */
+  #role: Role;
+  #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens the store, and nothing else yet: see `start`.
+   * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, CONFIGURATION_INVALID
+   */
+  static async open(options: SiteOptions): Promise<Site> {
+    const { directory, site, defaultSite, role, report, primary, standby } = options;
+    const configurations = [primary, standby].filter(configuration => configuration !== undefined);
+    const settings = joinSettings(options, configurations);
+    tellNotes(configurations, report);
+    const journal = await openData({ directory, site, defaultSite, role, report, journal: settings.journal });
+    const { encoding, snapshotBytes } = settings.journal;
+    await using stack = new AsyncDisposableStack();
+    stack.use(journal);
+    const { limits } = settings;
+    const store = await SiteStore.open({
+      clock: nodeClock,
+      random: nodeRandom,
+      report,
+      journal,
+      limits,
+      ...optional('encoding', encoding),
+    });
+    // It closes its journal.
+    stack.use(store);
+    if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
+    stack.move();
+    return (store.openedBy = new Site(store, directory, settings, { primary, standby }));
+  }
+
+  /** @param store the site's from now on: it closes it */
+  constructor(store: Store, directory?: string, settings: StoreSettings = NO_SETTINGS, configurations: SiteConfigurations = {}) {
+    this.store = store;
+    this.directory = directory;
+    this.settings = settings;
+    this.#configurations = configurations;
+    this.#events = new Emitter(store.report);
+    this.#role = store.role;
+    this.#onStoreState = store.on('state', () => this.#storeChanged());
+  }
+
+  get name(): string {
+    return this.store.site;
+  }
+
+  get role(): Role {
+    return this.store.role;
+  }
+
+  get state(): SiteState {
+    const { store, consumer } = this;
+    return store.state === 'open' && consumer !== undefined ? consumer.state.state : store.state;
+  }
+
+  /** Why the site can't go on by itself; undefined as long as it can. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** What it plays now; undefined between two parts and where none was started. */
+  get part(): Part | undefined {
+    return this.#parts.at(-1);
+  }
+
+  get producer(): Producer | undefined {
+    const { part } = this;
+    return part?.role === 'primary' ? part.producer : undefined;
+  }
+
+  get consumer(): Consumer | undefined {
+    const { part } = this;
+    return part?.role === 'secondary' ? part.consumer : undefined;
+  }
+
+  /** What a write waits for that does not say so itself. */
+  get acknowledgement(): Acknowledgement | undefined {
+    const { part } = this;
+    return part?.role === 'primary' ? part.acknowledgement : undefined;
+  }
+
+  on<Name extends keyof SiteEvents>(name: Name, listener: SiteEvents[Name]): Disposable {
+    return this.#events.on(name, listener);
+  }
+
+  /** Plays the part of its role, where it was opened with what that needs. Throws as `startProducer` and `startConsumer`. */
+  async start(): Promise<void> {
+    const { primary, standby } = this.#configurations;
+    if (this.role === 'primary' && primary !== undefined) await this.#startProducer(primary);
+    if (this.role === 'secondary' && standby !== undefined) await this.#startConsumer(standby);
+  }
+
+  /** Plays a primary's part, in place of the present one. Throws as `play`, and CONFIGURATION_INVALID with everything that is wrong. */
+  startProducer(configuration: ConfigurationSource | readonly ConfigurationSource[]): Promise<Producer> {
+    return this.#startProducer(readPrimaryConfiguration(configuration));
+  }
+
+  /** Plays a secondary's part, in place of the present one; the store is a secondary's for good then. Throws as `startProducer`. */
+  startConsumer(configuration: ConfigurationSource): Promise<Consumer> {
+    return this.#startConsumer(readConsumerConfiguration(configuration));
+  }
+
+  /**
+   * Ends what the site plays, then begins a part that was not opened yet. When that can't begin, the site plays none.
+   * @throws EvertreeError WRONG_ROLE when the part is not the store's, CLOSED, and what the part throws that can't begin
+   */
+  play(part: Part): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#end();
+      await this.#begin(part);
+    });
+  }
+
+  /** Begins a part beside those that are there: whoever asks for it closes it. Throws as `play`. */
+  join(part: Part): Promise<void> {
+    return this.#inTurn(() => this.#begin(part));
+  }
+
+  /** Ends what the site plays; the store stays open. */
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#end());
+  }
+
+  /** Ends what the site plays, then closes the store. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#inTurn(async () => {
+      try {
+        await this.#end();
+      } finally {
+        await this.store.close();
+        this.#onStoreState[Symbol.dispose]();
+      }
+    }));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #startProducer(configuration: PrimaryConfiguration): Promise<Producer> {
+    checkSettings(this.settings, configuration);
+    const part = await primaryPart(this.store, configuration);
+    await this.play(part);
+    return part.producer;
+  }
+
+  async #startConsumer(configuration: ConsumerConfiguration): Promise<Consumer> {
+    checkSettings(this.settings, configuration);
+    const part = await secondaryPart(this.store, configuration, this.directory);
+    await this.play(part);
+    tellSource(configuration, part.consumer, this.store.report);
+    return part.consumer;
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#change.then(change);
+    this.#change = done.catch(() => undefined);
+    return done;
+  }
+
+  async #begin(part: Part): Promise<void> {
+    if (this.#closing !== undefined) throw new EvertreeError('CLOSED', `the site ${this.name} is closed`);
+    const running = runningOf(part);
+    using hooks = this.#follow(part);
+    try {
+      await running.open();
+    } finally {
+      // A consumer changes the role before it can fail.
+      this.#tellRole();
+    }
+    hooks.use(running.on('closed', () => this.#ended(part)));
+    this.#parts = [...this.#parts, part];
+    this.#events.emit('part', this.part);
+    this.#events.emit('state', this.state);
+    hooks.move();
+  }
+
+  async #end(): Promise<void> {
+    for (const part of this.#parts.toReversed()) await runningOf(part).close();
+  }
+
+  #ended(part: Part): void {
+    if (!this.#parts.includes(part)) return;
+    this.#parts = this.#parts.filter(other => other !== part);
+    this.#events.emit('part', this.part);
+    this.#events.emit('state', this.state);
+  }
+
+  /** Tells on what a part tells. Its listeners end with the part. */
+  #follow(part: Part): DisposableStack {
+    const hooks = new DisposableStack();
+    const running = runningOf(part);
+    hooks.use(running.on('stopped', error => this.#failed(error)));
+    hooks.use(running.on('resync', resync => this.#events.emit('resync', resync)));
+    if (part.role === 'secondary') hooks.use(part.consumer.on('state', () => this.#events.emit('state', this.state)));
+    return hooks;
+  }
+
+  #tellRole(): void {
+    const { role } = this;
+    if (role === this.#role) return;
+    this.#role = role;
+    this.#events.emit('role', role);
+  }
+
+  #storeChanged(): void {
+    const { state, stateReason } = this.store;
+    this.#events.emit('state', this.state);
+    // It has to be opened anew, from what the disk holds.
+    if (state === 'failed') this.#failed(stateReason ?? new Error('the storage failed'));
+  }
+
+  #failed(error: Error): void {
+    this.#failure ??= error;
+    this.#events.emit('failed', error);
+  }
+}
+
+/** A store that knows the site that opened it, so that `startProducer(store, …)` and `startConsumer(store, …)` find it. */
+class SiteStore extends Store {
+  openedBy: Site | undefined;
+
+  static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
+    return (await super.open(options)) as SiteStore;
+  }
+}
+
+/** The site of a store that `openStore` or `openSite` opened. */
+export function siteOf(store: Store): Site {
+  const site = store instanceof SiteStore ? store.openedBy : undefined;
+  if (site === undefined) throw new TypeError('the store was not opened by openStore or openSite');
+  return site;
+}
+
+const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}) });
+
+/** What a producer and a consumer have in common. */
+interface Running {
+  open(): Promise<void>;
+  close(): Promise<void>;
+  on(name: 'stopped', listener: (error: Error) => void): Disposable;
+  on(name: 'resync', listener: SiteEvents['resync']): Disposable;
+  on(name: 'closed', listener: () => void): Disposable;
+}
+
+function runningOf(part: Part): Running {
+  return part.role === 'primary' ? part.producer : part.consumer;
+}
+
+function tellNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
+  for (const message of configurations.flatMap(({ notes }) => notes)) report({ level: 'info', event: 'configuration-note', message });
+}
+
+/** Says where a secondary waits for its primary. A listener that failed, and tries again by itself, has said so. */
+function tellSource(configuration: ConsumerConfiguration, consumer: Consumer, report: Reporter): void {
+  if (configuration.kind === 'kafka-consumer') {
+    const { topic, connection } = configuration;
+    report({ level: 'info', event: 'reading', message: `follows the topic ${topic} at ${connection.brokers.join(', ')}` });
+  } else if (consumer.state.lastError === null) {
+    const { address, port, source } = configuration;
+    const open = isLoopback(address) ? `; to be reached by others it needs "listening-address", "auth" and "tls" in ${source}` : '';
+    report({ level: 'info', event: 'listening', message: `waits for its primary on ${formatAddress(address, port)}${open}` });
+  }
+}

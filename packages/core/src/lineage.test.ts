@@ -1,27 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { covers, forkOf, positionAt, type Lineage } from './lineage.ts';
-import { formatPosition, NO_EPOCH_ID, ORIGIN, type Epoch, type ExactPosition } from './position.ts';
-
-/** `2b-452` is revision 452 of the epoch {2, b…}; `0-0` is ORIGIN. */
-function at(text: string): ExactPosition {
-  const [, epoch, letter, revision] = /^(\d+)([a-z]?)-(\d+)$/.exec(text)!;
-  return { epoch: Number(epoch), epochId: letter === '' ? NO_EPOCH_ID : letter!.repeat(16), revision: Number(revision) };
-}
-
-/** A history from its entries (`2b after 1a-450`, or `1a` for the first) and its end. */
-function history(entries: readonly string[], last: string): Lineage {
-  const epochs = entries.map((entry): Epoch => {
-    const [name, base] = entry.split(' after ');
-    const { epoch: number, epochId: id } = at(`${name}-1`);
-    return { number, id, site: 'site', base: base === undefined ? ORIGIN : at(base), reason: 'test', time: 0 };
-  });
-  return { stream: 'f'.repeat(32), epochs, last: at(last) };
-}
-
-const PROMOTED = ['1a', '2b after 1a-450'];
-const OTHER_PROMOTION = ['1a', '2c after 1a-480'];
-const RESTARTED = ['1a', '1d after 1a-100', '1e after 1d-200', '2b after 1e-450'];
-const RESTORED = ['1a', '1d after 1a-100', '1f after 1d-150'];
+import { at, history, OTHER_PROMOTION, PROMOTED, RESTARTED, RESTORED } from '../test/histories.ts';
+import { covers, forkOf, heldBy, positionAt, type Lineage } from './lineage.ts';
+import { formatPosition } from './position.ts';
 
 describe('covers', () => {
   const cases: readonly (readonly [what: string, entries: readonly string[], last: string, position: string, expected: boolean])[] = [
@@ -83,6 +63,27 @@ describe('forkOf', () => {
     expect(covers(b, at(fork))).toBe(true);
     const after = [a, b].map(each => positionAt(each, at(fork).revision + 1));
     for (const position of after) if (position !== undefined) expect(covers(a, position) && covers(b, position)).toBe(false);
+  });
+});
+
+describe('heldBy', () => {
+  it.each([
+    ['a site in the last epoch holds what it says', PROMOTED, '2b-460', '2b-455', '2b-455'],
+    ['a site ahead in the last epoch holds all there is', PROMOTED, '2b-460', '2b-470', '2b-460'],
+    ['a site at 1-440 holds that', PROMOTED, '2b-460', '1a-440', '1a-440'],
+    ['a site at 1-500 holds the history up to the end of epoch 1', PROMOTED, '2b-460', '1a-500', '1a-450'],
+    ['a site in another epoch of the same number holds nothing', PROMOTED, '2b-460', '2c-455', '0-0'],
+    ['a site that says it is at the base of an epoch, under its id, holds nothing', PROMOTED, '2b-460', '2b-450', '0-0'],
+    ['a site at the origin holds nothing', PROMOTED, '2b-460', '0-0', '0-0'],
+    ['a site in an early restart holds it up to the next one', RESTARTED, '2b-460', '1d-300', '1d-200'],
+    ['a site ahead of a table that is ahead of the last position', PROMOTED, '1a-430', '1a-500', '1a-430'],
+    ['a site beyond all of it holds all of it', PROMOTED, '1a-430', '2b-455', '1a-430'],
+  ])('%s', (_, entries, last, theirs, expected) => {
+    const ours = history(entries, last);
+    const held = heldBy(ours, at(theirs));
+    expect(held).toEqual(at(expected));
+    expect(covers(ours, held)).toBe(true);
+    expect(covers({ epochs: ours.epochs, last: at(theirs) }, held)).toBe(true);
   });
 });
 

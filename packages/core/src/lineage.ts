@@ -1,4 +1,5 @@
-import { ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+import { EvertreeError } from './errors.ts';
+import { formatPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
 
 /** An epoch as far as precedence goes. */
 export interface EpochName {
@@ -40,6 +41,14 @@ export function covers(history: Compared, position: ExactPosition): boolean {
   return position.revision > history.epochs[at]!.base.revision && position.revision <= endOf(history, at);
 }
 
+/** The last position of a history that a site at `theirs` holds; ORIGIN where `theirs` lies in an epoch that the history did not go through. */
+export function heldBy(history: Compared, theirs: ExactPosition): ExactPosition {
+  const at = indexOf(history.epochs, theirs);
+  if (at < 0 || theirs.revision <= history.epochs[at]!.base.revision) return ORIGIN;
+  const end = endOf(history, at);
+  return theirs.revision <= end ? theirs : (positionAt(history, end) ?? ORIGIN);
+}
+
 /** The last position that two histories of one stream have in common: the lower end of the last epoch that both went through. */
 export function forkOf(a: Compared, b: Compared): ExactPosition {
   const bLast = indexOf(b.epochs, b.last);
@@ -60,6 +69,14 @@ export function positionAt({ epochs, last }: Compared, revision: number): ExactP
   return entry === undefined ? undefined : { epoch: entry.number, epochId: entry.id, revision };
 }
 
+/** What whoever waits for a position is told once the history does not hold it any more. */
+export function lostPosition(position: ExactPosition, { last }: Compared): EvertreeError {
+  const message =
+    `${formatPosition(position)} (epoch ${position.epochId}) is not in this site's history any more, which stands at ` +
+    `${formatPosition(last)} (epoch ${last.epochId}): another site has become the primary since; read what stands now, and decide anew`;
+  return new EvertreeError('FENCED', message, { position, last });
+}
+
 /** The higher (number, id) wins. */
 export function compareEpochs(a: EpochName, b: EpochName): number {
   if (a.number !== b.number) return a.number - b.number;
@@ -73,9 +90,11 @@ export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition):
   return names.reduce((highest, name) => (compareEpochs(name, highest) > 0 ? name : highest));
 }
 
-/** Where a table has the epoch of a position: the entry that it lies in, or -1. */
+/** Where a table has the epoch of a position: its index, or -1. Most are asked for the newest one. */
 function indexOf(epochs: readonly Epoch[], { epoch, epochId }: ExactPosition): number {
-  return epochs.findIndex(entry => entry.number === epoch && entry.id === epochId);
+  let at = epochs.length - 1;
+  while (at >= 0 && !(epochs[at]!.number === epoch && epochs[at]!.id === epochId)) at--;
+  return at;
 }
 
 /** The last revision that a history has in the epoch at `at` of its table. */

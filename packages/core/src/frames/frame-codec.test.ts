@@ -6,7 +6,17 @@ import { exportValue, importValue, sameValue } from '../tree/content.ts';
 import { emptyDigest } from '../tree/digest.ts';
 import { applyFrame, replayFrame } from './frame-application.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { frameBody, FRAME_HEADER_BYTES, NO_CHAIN, parseFrame, readFrameHeader, sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import {
+  frameBody,
+  frameHash,
+  FRAME_HEADER_BYTES,
+  NO_CHAIN,
+  parseFrame,
+  readFrameHeader,
+  sealFrame,
+  type BodyCodec,
+  type Frame,
+} from './frame.ts';
 import type { Path } from '../tree/path.ts';
 import { ORIGIN } from '../position.ts';
 import { encodeTree, SnapshotBuilder } from './snapshot-codec.ts';
@@ -45,9 +55,9 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 /** Makes single-operation change sets of steps on a tree, and frames of runs of them. */
 function frames(tree: Tree, runs: readonly (readonly Step[])[], codec: BodyCodec): Frame[] {
-  const writer = new FrameWriter(codec, ORIGIN, NO_CHAIN, 0);
+  const writer = new FrameWriter(codec, 0);
   const epoch = { number: 1, id: '00000000000000aa', site: 's', base: ORIGIN, reason: 'test', time: 5 };
-  const made = [writer.beginEpoch(STREAM, emptyDigest(), epoch)];
+  const made = [writer.sealEpoch({ stream: STREAM, last: ORIGIN, chain: NO_CHAIN }, emptyDigest(), epoch)];
   for (const [index, run] of runs.entries()) {
     for (const { path, value: item, pin } of run) {
       if (pin) tree.pin();
@@ -57,7 +67,9 @@ function frames(tree: Tree, runs: readonly (readonly Step[])[], codec: BodyCodec
       writer.changeSet(100 + index, index % 2 === 0 ? 'me' : undefined, undefined, 1);
       writer.body.operation(tree.trail, path, child);
     }
-    if (writer.count > 0) made.push(writer.cut(STREAM, tree.digest()));
+    if (writer.count === 0) continue;
+    const before = made.at(-1)!;
+    made.push(writer.seal({ stream: STREAM, last: before.header.last, chain: frameHash(before) }, tree.digest()));
   }
   return made;
 }

@@ -1,25 +1,30 @@
 import { BinaryBodyWriter } from './binary-writer.ts';
-import type { BodyWriter, EpochNote } from './body.ts';
-import { frameHash, sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import type { BodyWriter } from './body.ts';
+import { sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import { JsonBodyWriter } from './json-body.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
 
-/** Gathers change sets and cuts them into frames, each on the one before it. */
+/** What a frame is sealed on: where its history stands before it. */
+export interface FrameBase {
+  /** 32 hex digits. */
+  readonly stream: string;
+  readonly last: ExactPosition;
+  /** Hash of the frame that ends there, 64 hex digits. */
+  readonly chain: string;
+}
+
+/** Gathers change sets and seals them into frames. Where a frame belongs, its caller says when it is sealed. */
 export class FrameWriter {
   readonly body: BodyWriter;
-  /** Change sets that are not cut yet. */
+  /** Change sets that are not sealed yet. */
   count = 0;
+  /** Commit time of the first of them. */
   #firstTime = 0;
-  /** Commit time of the last change set, milliseconds since 1970. */
+  /** Commit time of the last change set of the epoch, milliseconds since 1970: the next one's is no less. */
   lastTime: number;
-  /** The last frame's end and hash. */
-  base: ExactPosition;
-  chain: string;
 
-  constructor(codec: BodyCodec, base: ExactPosition, chain: string, lastTime: number) {
+  constructor(codec: BodyCodec, lastTime: number) {
     this.body = codec === 'json' ? new JsonBodyWriter() : new BinaryBodyWriter();
-    this.base = base;
-    this.chain = chain;
     this.lastTime = lastTime;
   }
 
@@ -32,43 +37,41 @@ export class FrameWriter {
     return time;
   }
 
-  cut(stream: string, digest: string): Frame {
-    const { epoch, epochId, revision } = this.base;
-    return this.#seal(stream, digest, { epoch, epochId, revision: revision + this.count }, false);
+  /** Makes one frame of all that was gathered. @param digest of the tree after it */
+  seal(base: FrameBase, digest: string): Frame {
+    const { epoch, epochId, revision } = base.last;
+    return this.#seal(base, digest, { epoch, epochId, revision: revision + this.count }, false);
   }
 
-  /** The one frame that begins an epoch. Nothing else may be open. */
-  beginEpoch(stream: string, digest: string, epoch: Epoch): Frame {
-    const note: EpochNote = { site: epoch.site, reason: epoch.reason };
-    this.body.epoch(note);
+  /** The one frame that begins an epoch, on the epoch's base. Nothing else may be gathered. */
+  sealEpoch(base: FrameBase, digest: string, epoch: Epoch): Frame {
+    this.body.epoch({ site: epoch.site, reason: epoch.reason });
     this.lastTime = 0;
     this.changeSet(epoch.time, undefined, undefined, 0);
-    return this.#seal(stream, digest, { epoch: epoch.number, epochId: epoch.id, revision: this.base.revision + 1 }, true);
+    return this.#seal(base, digest, { epoch: epoch.number, epochId: epoch.id, revision: base.last.revision + 1 }, true);
   }
 
-  #seal(stream: string, digest: string, last: ExactPosition, beginsEpoch: boolean): Frame {
+  #seal(base: FrameBase, digest: string, last: ExactPosition, beginsEpoch: boolean): Frame {
     const body = this.body.take();
-    const frame = sealFrame(
+    const count = this.count;
+    this.count = 0;
+    return sealFrame(
       {
         codec: this.body.codec,
         beginsEpoch,
-        stream,
+        stream: base.stream,
         epoch: last.epoch,
         epochId: last.epochId,
-        base: this.base,
+        base: base.last,
         last,
         digest,
         firstTime: this.#firstTime,
         lastTime: this.lastTime,
-        count: this.count,
-        previous: this.chain,
+        count,
+        previous: base.chain,
         bodyLength: body.length,
       },
       body,
     );
-    this.count = 0;
-    this.base = last;
-    this.chain = frameHash(frame);
-    return frame;
   }
 }

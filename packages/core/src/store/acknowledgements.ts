@@ -1,19 +1,45 @@
 import { EvertreeError } from '../errors.ts';
+import { covers, heldBy, lostPosition, type Lineage } from '../lineage.ts';
 import type { Clock } from '../seams/host.ts';
-import { formatPosition, type ExactPosition, type Position } from '../position.ts';
+import { formatPosition, type Epoch, type ExactPosition } from '../position.ts';
 import { Waiters } from './waiters.ts';
 
-/** What each secondary holds durably, and who waits for how many of them. */
+/**
+ * What each secondary holds durably of this history, and who waits for how many of them.
+ *
+ * A site's word counts only as far as its epoch goes in this history: 1-500 does not hold 2-452 if epoch 2 began on 1-450.
+ */
 export class Acknowledgements {
-  readonly #durable = new Map<string, ExactPosition>();
+  readonly #history: Pick<Lineage, 'epochs' | 'last'>;
+  /** By site: the last position of this history that it holds durably. It lies in the history that `#epochs` tells of. */
+  readonly #held = new Map<string, ExactPosition>();
+  /** The table of epochs that `#held` was compared with. Tables are replaced, never changed, so the same one means the same epochs. */
+  #epochs: readonly Epoch[];
   /** By the number of secondaries that are waited for. */
   readonly #waiters = new Map<number, Waiters>();
   /** Why nobody acknowledges any more. */
   #failure: EvertreeError | undefined;
 
+  /** @param history as it is in memory at any time */
+  constructor(history: Pick<Lineage, 'epochs' | 'last'>) {
+    this.#history = history;
+    this.#epochs = history.epochs;
+  }
+
   set(site: string, durable: ExactPosition): void {
-    this.#durable.set(site, durable);
+    this.#followEpochs();
+    this.#held.set(site, heldBy(this.#history, durable));
     for (const [secondaries, waiters] of this.#waiters) waiters.reached(this.#reachedBy(secondaries));
+  }
+
+  /** The site is off the list: what it holds counts no more. */
+  forget(site: string): void {
+    this.#held.delete(site);
+  }
+
+  /** The history went back to `fork`, and on from there. */
+  backTo(fork: ExactPosition): void {
+    for (const waiters of this.#waiters.values()) waiters.backTo(fork.revision, this.#history);
   }
 
   /** How many wait. */
@@ -21,27 +47,31 @@ export class Acknowledgements {
     return [...this.#waiters.values()].reduce((sum, waiters) => sum + waiters.size, 0);
   }
 
-  count(revision: number): number {
+  /** How many secondaries hold a position of this history. */
+  count({ revision }: ExactPosition): number {
+    this.#followEpochs();
     let count = 0;
-    for (const durable of this.#durable.values()) if (durable.revision >= revision) count++;
+    for (const held of this.#held.values()) if (held.revision >= revision) count++;
     return count;
   }
 
   /**
    * Resolves with the count once `secondaries` of them hold a position.
-   * @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT with `position` and `acknowledged`
+   * @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT with `position` and `acknowledged`; FENCED where the history holds no such position
    */
-  async wait(position: Position, secondaries: number, clock: Clock, timeoutMs: number | undefined): Promise<number> {
-    const { revision } = position;
-    if (this.count(revision) >= secondaries) return this.count(revision);
+  async wait(position: ExactPosition, secondaries: number, clock: Clock, timeoutMs: number | undefined): Promise<number> {
+    if (!covers(this.#history, position)) throw lostPosition(position, this.#history);
+    const count = this.count(position);
+    if (count >= secondaries) return count;
     if (this.#failure !== undefined) throw this.#failure;
-    const { reached, giveUp } = this.#begin(revision, secondaries);
+    const { reached, giveUp } = this.#begin(position, secondaries);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const tooLate = () => reject(timedOut(position, this.count(revision), secondaries, timeoutMs));
+    const tooLate = () => reject(timedOut(position, this.count(position), secondaries, timeoutMs));
     const timer = timeoutMs === undefined ? undefined : clock.after(timeoutMs, tooLate);
     try {
       await Promise.race([reached, late]);
-      return this.count(revision);
+      // One that has acknowledged may be forgotten by now.
+      return Math.max(secondaries, this.count(position));
     } finally {
       timer?.[Symbol.dispose]();
       giveUp();
@@ -54,10 +84,10 @@ export class Acknowledgements {
     this.#waiters.clear();
   }
 
-  #begin(revision: number, secondaries: number): { readonly reached: Promise<void>; readonly giveUp: () => void } {
+  #begin(position: ExactPosition, secondaries: number): { readonly reached: Promise<void>; readonly giveUp: () => void } {
     const waiters = this.#waiters.get(secondaries) ?? new Waiters();
     this.#waiters.set(secondaries, waiters);
-    const { reached, giveUp } = waiters.begin(revision);
+    const { reached, giveUp } = waiters.begin(position);
     return {
       reached,
       giveUp: () => {
@@ -69,12 +99,20 @@ export class Acknowledgements {
 
   /** The highest revision that at least `secondaries` sites hold. */
   #reachedBy(secondaries: number): number {
-    const revisions = [...this.#durable.values()].map(position => position.revision).toSorted((a, b) => b - a);
+    const revisions = [...this.#held.values()].map(position => position.revision).toSorted((a, b) => b - a);
     return revisions[secondaries - 1] ?? -1;
+  }
+
+  /** Once the table of epochs is another one, each site holds of this history what both have in common. */
+  #followEpochs(): void {
+    if (this.#epochs === this.#history.epochs) return;
+    this.#epochs = this.#history.epochs;
+    for (const [site, held] of this.#held) this.#held.set(site, heldBy(this.#history, held));
   }
 }
 
-function timedOut(position: Position, acknowledged: number, secondaries: number, timeoutMs: number | undefined): EvertreeError {
+function timedOut(position: ExactPosition, acknowledged: number, secondaries: number, timeoutMs: number | undefined): EvertreeError {
+  const { epoch, revision } = position;
   const message = `${formatPosition(position)} stands, but ${acknowledged} of ${secondaries} secondaries acknowledged it within ${timeoutMs} ms`;
-  return new EvertreeError('ACKNOWLEDGEMENT_TIMEOUT', message, { position, acknowledged, secondaries });
+  return new EvertreeError('ACKNOWLEDGEMENT_TIMEOUT', message, { position: { epoch, revision }, acknowledged, secondaries });
 }

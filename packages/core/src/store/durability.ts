@@ -1,6 +1,7 @@
 import { EvertreeError } from '../errors.ts';
-import type { Journal } from '../seams/journal.ts';
-import type { ExactPosition, Position } from '../position.ts';
+import { covers, lostPosition, type Lineage } from '../lineage.ts';
+import type { FrameLog } from '../seams/journal.ts';
+import type { ExactPosition } from '../position.ts';
 import { Waiters } from './waiters.ts';
 
 /** A frame boundary and the tree's digest there. */
@@ -9,16 +10,20 @@ export interface Boundary {
   readonly digest: string;
 }
 
-/** Follows which frame boundaries are stable in the journal, and who waits for that. */
+/** Follows which frame boundaries are stable in the journal's log, and who waits for that. */
 export class Durability {
-  readonly #journal: Journal;
+  readonly #log: FrameLog;
+  /** The history in memory: what is waited for lies in it. */
+  readonly #history: Pick<Lineage, 'epochs' | 'last'>;
   readonly #waiters = new Waiters();
-  /** Boundaries that were appended and are not stable yet, oldest first. */
+  /** Boundaries of this history that were appended after `stable` and are not stable yet, oldest first. */
   #pending: Boundary[] = [];
+  /** The last boundary of this history that is stable in the log, and was told to be. */
   stable: Boundary;
 
-  constructor(journal: Journal, stable: Boundary) {
-    this.#journal = journal;
+  constructor(log: FrameLog, history: Pick<Lineage, 'epochs' | 'last'>, stable: Boundary) {
+    this.#log = log;
+    this.#history = history;
     this.stable = stable;
   }
 
@@ -26,15 +31,17 @@ export class Durability {
     this.#pending.push({ position, digest });
   }
 
-  /** Everything before is history: a snapshot took its place. */
-  reset(boundary: Boundary): void {
+  /** A history that ends at a stable boundary has taken the place of the one before; both go through the positions up to `fork`. */
+  reset(boundary: Boundary, fork: ExactPosition): void {
     this.#pending = [];
     this.stable = boundary;
+    this.#waiters.backTo(fork.revision, this.#history);
+    this.#waiters.reached(boundary.position.revision);
   }
 
-  /** Takes over what became stable in the journal; returns whether anything did. */
+  /** Takes over what became stable in the log; returns whether anything did. */
   advance(): boolean {
-    const { revision } = this.#journal.log.stable;
+    const { revision } = this.#log.stable;
     let done = 0;
     while (done < this.#pending.length && this.#pending[done]!.position.revision <= revision) done++;
     if (done === 0) return false;
@@ -44,13 +51,14 @@ export class Durability {
     return true;
   }
 
-  /** @throws EvertreeError NOT_DURABLE, and what `fail` was told */
-  wait(position: Position): Promise<void> {
-    if (!this.#journal.log.durable) {
+  /** @throws EvertreeError NOT_DURABLE; FENCED where the history holds no such position; what `fail` was told */
+  wait(position: ExactPosition): Promise<void> {
+    if (!this.#log.durable) {
       return Promise.reject(new EvertreeError('NOT_DURABLE', 'this store is in memory: nothing in it ever counts as durable'));
     }
+    if (!covers(this.#history, position)) return Promise.reject(lostPosition(position, this.#history));
     if (position.revision <= this.stable.position.revision) return Promise.resolve();
-    return this.#waiters.wait(position.revision);
+    return this.#waiters.wait(position);
   }
 
   fail(error: EvertreeError): void {

@@ -3,12 +3,12 @@ import { emptyDigest } from '../tree/digest.ts';
 import { Durability } from './durability.ts';
 import { EvertreeError } from '../errors.ts';
 import { FrameWriter } from '../frames/frame-writer.ts';
-import { frameHash, type BodyCodec, type Frame } from '../frames/frame.ts';
+import { frameHash, NO_CHAIN, type BodyCodec, type Frame } from '../frames/frame.ts';
+import { forkOf, type EpochName, type Lineage } from '../lineage.ts';
 import type { Clock, Random } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
-import { formatPosition, samePosition, type Epoch, type ExactPosition } from '../position.ts';
-import { placeAfter, type Place } from './recovery.ts';
+import { formatPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from '../position.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** Commits of one turn of the event loop that share a reading of the clock: it costs a tenth of a commit. */
@@ -16,38 +16,67 @@ const CLOCK_SHARE = 64;
 
 const NO_STREAM = '0'.repeat(32);
 
-/** A tree's place in its stream, and the way of its commits into the journal. */
-export class History {
+/** A history up to its last frame, and what the next frame needs of it. */
+export interface HistoryHead extends Lineage {
+  /** SHA-256 of the last frame, 64 hex digits; or that frame itself, until its hash is asked for. */
+  readonly chain: string | Frame;
+  /** Commit time of the last change set, milliseconds since 1970; 0 before the first. */
+  readonly time: number;
+}
+
+/** Before the first commit. */
+export const EMPTY_HEAD: HistoryHead = Object.freeze({ stream: null, last: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 });
+
+/** The head after a frame. `note`: what an epoch's first frame says of it. */
+export function headAfter(
+  head: HistoryHead,
+  frame: Frame,
+  note: { readonly site: string; readonly reason: string } | undefined,
+): HistoryHead {
+  const { stream, epoch: number, epochId: id, base, last, firstTime, lastTime } = frame.header;
+  const epochs =
+    note === undefined ? head.epochs : [...head.epochs, { number, id, site: note.site, base, reason: note.reason, time: firstTime }];
+  return { stream, last, epochs, chain: frame, time: lastTime };
+}
+
+/** The head of a history that a snapshot begins. */
+export function headAt({ stream, position, epochs, chain, time }: SnapshotHeader): HistoryHead {
+  return { stream, last: position, epochs, chain, time };
+}
+
+/** The history of a tree as it is in memory, and the way of its commits into the journal. */
+export class History implements Lineage {
   readonly durability: Durability;
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #random: Random;
+  /** Gathers the commits after `#head`; its `lastTime` is the last commit's. */
   readonly #writer: FrameWriter;
-  #place: Place;
-  /** The last frame's end, and how many commits have come after it. */
+  /** Up to the last frame that was cut or followed. */
+  #head: HistoryHead;
+  /** The head's end, or a later commit's of the same epoch; `#ahead` commits have come after it. */
   #position: ExactPosition;
   #ahead = 0;
+  /** The clock's last reading, and how many more commits may use it. */
   #now = 0;
   #timeUses = 0;
-  /** The frame that ends at the place, until its hash is asked for. */
-  #unhashed: Frame | undefined;
 
   constructor(
     options: { readonly journal: Journal; readonly clock: Clock; readonly random: Random; readonly encoding: BodyCodec },
-    place: Place,
+    head: HistoryHead,
     digest: string,
   ) {
     this.#journal = options.journal;
     this.#clock = options.clock;
     this.#random = options.random;
-    this.#place = place;
-    this.#position = place.position;
-    this.#writer = new FrameWriter(options.encoding, place.position, place.chain, place.time);
-    this.durability = new Durability(options.journal, { position: place.position, digest });
+    this.#head = head;
+    this.#position = head.last;
+    this.#writer = new FrameWriter(options.encoding, head.time);
+    this.durability = new Durability(options.journal.log, this, { position: head.last, digest });
   }
 
-  /** The last commit's, in memory. Made when it is asked for: most commits are not asked. */
-  get position(): ExactPosition {
+  /** The last commit's position, in memory. Made when it is asked for: most commits are not asked. */
+  get last(): ExactPosition {
     if (this.#ahead > 0) {
       const { epoch, epochId, revision } = this.#position;
       this.#position = { epoch, epochId, revision: revision + this.#ahead };
@@ -56,8 +85,9 @@ export class History {
     return this.#position;
   }
 
-  get epoch(): number {
-    return this.#position.epoch;
+  /** A position of the epoch that the last commit lies in; made once for many commits. */
+  get withinEpoch(): ExactPosition {
+    return this.#position;
   }
 
   get revision(): number {
@@ -65,16 +95,16 @@ export class History {
   }
 
   get stream(): string | null {
-    return this.#place.stream;
+    return this.#head.stream;
   }
 
   get epochs(): readonly Epoch[] {
-    return this.#place.epochs;
+    return this.#head.epochs;
   }
 
   /** Commit time of the last commit, milliseconds since 1970; 0 before the first. */
   get time(): number {
-    return Math.max(this.#place.time, this.#writer.lastTime);
+    return this.#writer.lastTime;
   }
 
   /** Change sets that are not cut into a frame yet, and their bytes. */
@@ -93,7 +123,7 @@ export class History {
    * @returns its commit time
    */
   record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
-    if (this.#place.stream === null) this.#beginStream();
+    if (this.#head.stream === null) this.#beginStream();
     const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
     for (const { path, child } of operations) {
       if (!onTrail) tree.follow(path);
@@ -110,68 +140,77 @@ export class History {
 
   /** Makes one frame of what was recorded since the last, and appends it. */
   cut(tree: Tree): void {
-    this.#append(this.#writer.cut(this.#place.stream ?? NO_STREAM, tree.digest()));
+    this.#append(this.#writer.seal(this.#base(), tree.digest()), this.#head.epochs);
+  }
+
+  /**
+   * Begins an epoch of this site's own on the present end, with a frame of its own; everything recorded has to be cut.
+   * @param digest of the tree as it stands
+   * @throws EvertreeError HISTORY_MISMATCH when the epoch does not come after the present one
+   */
+  beginEpoch({ number, id }: EpochName, reason: string, digest: string): void {
+    const { last: base, epochs } = this.#head;
+    if (number <= base.epoch) {
+      const message = `epoch ${number} (${id}) can't begin on ${formatPosition(base)}: its number has to be above ${base.epoch}`;
+      throw new EvertreeError('HISTORY_MISMATCH', message, { base, number, id });
+    }
+    const epoch: Epoch = { number, id, site: this.#journal.identity.site, base, reason, time: this.#clock.now() };
+    this.#append(this.#writer.sealEpoch(this.#base(), digest, epoch), [...epochs, epoch]);
   }
 
   /** @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH when a frame does not follow the position */
   checkFollows(frame: Frame): void {
     const { stream, base } = frame.header;
-    const own = this.#place.stream;
+    const own = this.#head.stream;
     if (own !== null && own !== stream) {
       throw new EvertreeError('STREAM_MISMATCH', `a frame belongs to the stream ${stream}, but this site holds ${own}`, {
         expected: own,
         found: stream,
       });
     }
-    if (samePosition(base, this.position)) return;
+    if (samePosition(base, this.last)) return;
     const message =
       `a frame follows ${formatPosition(base)} (epoch id ${base.epochId}), ` +
-      `but the tree stands at ${formatPosition(this.position)} (epoch id ${this.position.epochId})`;
-    throw new EvertreeError('HISTORY_MISMATCH', message, { expected: this.position, found: base });
+      `but the tree stands at ${formatPosition(this.last)} (epoch id ${this.last.epochId})`;
+    throw new EvertreeError('HISTORY_MISMATCH', message, { expected: this.last, found: base });
   }
 
   /** Goes on to the end of a frame that was applied, and appends it. */
   follow(frame: Frame, note: { readonly site: string; readonly reason: string } | undefined, trailer: Uint8Array | undefined): void {
-    this.#place = placeAfter(this.#place, frame, note);
-    this.#unhashed = frame;
-    this.#moveTo(frame.header.last);
+    this.#moveTo(headAfter(this.#head, frame, note));
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
   }
 
-  /** Goes on from a snapshot that the journal has taken in its history's place. */
-  replace({ stream, position, epochs, chain, time, digest }: SnapshotHeader): void {
-    this.#place = { stream, position, epochs, chain, time };
-    this.#unhashed = undefined;
-    this.#moveTo(position);
-    this.durability.reset({ position, digest });
+  /**
+   * Goes on from a snapshot that the journal has taken in its history's place.
+   * @returns the fork of both histories: whoever waits for what comes after it is told
+   */
+  replace(header: SnapshotHeader): ExactPosition {
+    const head = headAt(header);
+    const fork = forkOf(this, head);
+    this.#moveTo(head);
+    this.durability.reset({ position: header.position, digest: header.digest }, fork);
+    return fork;
   }
 
   /** The head of a snapshot of the tree as it stands; everything recorded has to be cut. */
   snapshotHeader(digest: string): SnapshotHeader {
-    const { stream, epochs } = this.#place;
-    return { stream: stream ?? NO_STREAM, position: this.position, digest, chain: this.#chain(), epochs, time: this.time };
+    const { stream, last, chain } = this.#base();
+    return { stream, position: last, digest, chain, epochs: this.epochs, time: this.time };
   }
 
   #beginStream(): void {
-    const epoch: Epoch = {
-      number: 1,
-      id: toHex(this.#random.bytes(8)),
-      site: this.#journal.identity.site,
-      base: this.position,
-      reason: 'first commit',
-      time: this.#clock.now(),
-    };
-    const stream = toHex(this.#random.bytes(16));
-    this.#place = { ...this.#place, stream, epochs: [epoch] };
-    const frame = this.#writer.beginEpoch(stream, emptyDigest(), epoch);
-    this.#append(frame);
+    this.#head = { ...this.#head, stream: toHex(this.#random.bytes(16)) };
+    this.beginEpoch({ number: 1, id: toHex(this.#random.bytes(8)) }, 'first commit', emptyDigest());
   }
 
-  #append(frame: Frame): void {
-    this.#moveTo(frame.header.last);
-    this.#place = { ...this.#place, position: frame.header.last, chain: this.#writer.chain, time: frame.header.lastTime };
-    this.durability.appended(frame.header.last, frame.header.digest);
+  /** Goes on to the end of a frame of this site's own, and appends it. */
+  #append(frame: Frame, epochs: readonly Epoch[]): void {
+    const { stream, last, digest, lastTime } = frame.header;
+    // Hashed at once, and not when the next one is cut: a large frame would be held until then.
+    this.#moveTo({ stream, last, epochs, chain: frameHash(frame), time: lastTime });
+    this.durability.appended(last, digest);
     this.#journal.log.append(frame);
   }
 
@@ -182,17 +221,22 @@ export class History {
     return (this.#now = this.#clock.now());
   }
 
-  #moveTo(position: ExactPosition): void {
-    this.#position = position;
+  /** Nothing is open: what comes next comes after this head. */
+  #moveTo(head: HistoryHead): void {
+    this.#head = head;
+    this.#position = head.last;
     this.#ahead = 0;
+    this.#writer.lastTime = head.time;
   }
 
-  #chain(): string {
-    if (this.#unhashed !== undefined) {
-      this.#place = { ...this.#place, chain: frameHash(this.#unhashed) };
-      this.#unhashed = undefined;
+  /** What the next frame is sealed on. */
+  #base(): { readonly stream: string; readonly last: ExactPosition; readonly chain: string } {
+    let { chain } = this.#head;
+    if (typeof chain !== 'string') {
+      chain = frameHash(chain);
+      this.#head = { ...this.#head, chain };
     }
-    return this.#place.chain;
+    return { stream: this.#head.stream ?? NO_STREAM, last: this.#head.last, chain };
   }
 }
 

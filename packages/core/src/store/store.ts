@@ -9,18 +9,19 @@ import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import { Guards, type GuardSchema } from '../transactions/guards.ts';
-import { History } from './history.ts';
+import { History, type HistoryHead } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
+import type { EpochName } from '../lineage.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
 import { notifyOfCommit, notifyOfFrame, notifyOfSwap } from '../listeners/notifications.ts';
 import { parsePath, type Path, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
-import type { Epoch, ExactPosition, Position } from '../position.ts';
+import type { Epoch, ExactPosition } from '../position.ts';
 import { checkPreconditions } from '../transactions/preconditions.ts';
-import { recover, type Place } from './recovery.ts';
+import { recover } from './recovery.ts';
 import { changeToSecondary } from './role-change.ts';
 import { receiveSnapshot, type SnapshotReceiver } from './snapshot-receiver.ts';
 import { storeSnapshot } from './snapshot-storing.ts';
@@ -48,7 +49,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   #tree: Tree;
   #transaction: Transaction;
   readonly #history: History;
-  readonly #acknowledgements = new Acknowledgements();
+  readonly #acknowledgements: Acknowledgements;
   readonly #listeners: Listeners;
   readonly #guards = new Guards();
   readonly #events: Emitter<StoreEvents>;
@@ -61,11 +62,11 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
    * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
    */
   static async open(options: StoreOptions): Promise<Store> {
-    const { tree, place } = await recover(options.journal);
-    return new this(options, tree, place);
+    const { tree, head } = await recover(options.journal);
+    return new this(options, tree, head);
   }
 
-  protected constructor(options: StoreOptions, tree: Tree, place: Place) {
+  protected constructor(options: StoreOptions, tree: Tree, head: HistoryHead) {
     this.journal = options.journal;
     this.clock = options.clock;
     this.random = options.random;
@@ -73,7 +74,8 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.limits = resolveStoreLimits(options.limits, options.encoding);
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this);
-    this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, place, tree.digest());
+    this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, head, tree.digest());
+    this.#acknowledgements = new Acknowledgements(this.#history);
     this.#listeners = new Listeners({ clock: this.clock, report: this.report, batchLimit: this.limits.listenerBatches });
     this.#events = new Emitter(this.report);
     this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
@@ -100,7 +102,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
 
   /** The last commit's, in memory. */
   get position(): ExactPosition {
-    return this.#history.position;
+    return this.#history.last;
   }
 
   /** The last frame boundary that may leave the process, and the digest there. */
@@ -229,14 +231,30 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#acknowledgements.set(site, durable);
   }
 
+  /** The secondary was taken off the list: what it holds counts for no commit any more. */
+  forgetAcknowledgement(site: string): void {
+    this.#acknowledgements.forget(site);
+  }
+
+  /**
+   * Begins an epoch of this site's own where the tree stands.
+   * @throws EvertreeError HISTORY_MISMATCH when the epoch does not come after the present one; what `transact` throws when no writes are taken
+   */
+  beginEpoch(epoch: EpochName, reason: string): void {
+    this.#gate.assertWritable();
+    this.cut();
+    this.#history.beginEpoch(epoch, reason, this.#tree.digest());
+    this.#events.emit('advanced');
+  }
+
   // For commits.
-  whenDurable(position: Position): Promise<void> {
+  whenDurable(position: ExactPosition): Promise<void> {
     const over = this.state === 'failed' || this.state === 'closed';
     if (over && position.revision > this.stable.position.revision) return Promise.reject(this.#gate.reason());
     return this.#history.durability.wait(position);
   }
 
-  whenAcknowledged(position: Position, secondaries: number, timeoutMs: number | undefined): Promise<number> {
+  whenAcknowledged(position: ExactPosition, secondaries: number, timeoutMs: number | undefined): Promise<number> {
     return this.#acknowledgements.wait(position, secondaries, this.clock, timeoutMs);
   }
 
@@ -314,7 +332,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   }
 
   #commit(changed: boolean): Commit {
-    return new Commit(this, this.#history.epoch, this.#history.revision, changed);
+    return new Commit(this, this.#history.withinEpoch, this.#history.revision, changed);
   }
 
   #onProgress(): void {
@@ -342,7 +360,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     const before = this.#tree.pin();
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this);
-    this.#history.replace(header);
+    this.#acknowledgements.backTo(this.#history.replace(header));
     notifyOfSwap(this.#listeners, { before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
     this.#events.emit('advanced');
     this.#events.emit('stable');

@@ -1,14 +1,21 @@
 import type { EvertreeError } from '../errors.ts';
+import { lostPosition, type Lineage } from '../lineage.ts';
+import type { ExactPosition } from '../position.ts';
 
 interface Waiter {
-  readonly revision: number;
+  readonly position: ExactPosition;
   readonly resolve: () => void;
   readonly reject: (error: EvertreeError) => void;
 }
 
-/** Promises for revisions: each resolves once its revision is reached, all are rejected when it never will be. */
+/**
+ * Promises for positions of one history: each resolves once its position is reached, and is rejected when it never will be.
+ *
+ * All of them wait for positions of the same history, so that their revisions order them; where that history goes back, `backTo` has
+ * to be told.
+ */
 export class Waiters {
-  /** Ordered by revision; those before #first are done. */
+  /** Ordered by revision, in order of arrival where it is the same. Those before `#first` are done. */
   #waiting: Waiter[] = [];
   #first = 0;
 
@@ -17,23 +24,32 @@ export class Waiters {
     return this.#waiting.length - this.#first;
   }
 
-  wait(revision: number): Promise<void> {
-    return this.begin(revision).reached;
+  wait(position: ExactPosition): Promise<void> {
+    return this.begin(position).reached;
   }
 
-  /** As `wait`, for a caller that may give up: whoever does has to say so, or what waits stays for as long as the revision does. */
-  begin(revision: number): { readonly reached: Promise<void>; readonly giveUp: () => void } {
+  /** As `wait`, for a caller that may give up: it then has to say so, or its entry stays until the position is reached. */
+  begin(position: ExactPosition): { readonly reached: Promise<void>; readonly giveUp: () => void } {
     const { promise: reached, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { revision, resolve, reject };
+    const waiter = { position, resolve, reject };
     let at = this.#waiting.length;
-    while (at > this.#first && this.#waiting[at - 1]!.revision > revision) at--;
+    while (at > this.#first && this.#waiting[at - 1]!.position.revision > position.revision) at--;
     this.#waiting.splice(at, 0, waiter);
     return { reached, giveUp: () => this.#remove(waiter) };
   }
 
   reached(revision: number): void {
-    while (this.#first < this.#waiting.length && this.#waiting[this.#first]!.revision <= revision) this.#waiting[this.#first++]!.resolve();
+    while (this.#first < this.#waiting.length && this.#waiting[this.#first]!.position.revision <= revision) {
+      this.#waiting[this.#first++]!.resolve();
+    }
     this.#cutOff();
+  }
+
+  /** The history went back to a revision, and on from there to the end of `history`: who waits for more is told FENCED. */
+  backTo(revision: number, history: Pick<Lineage, 'epochs' | 'last'>): void {
+    let end = this.#waiting.length;
+    while (end > this.#first && this.#waiting[end - 1]!.position.revision > revision) end--;
+    for (const { position, reject } of this.#waiting.splice(end)) reject(lostPosition(position, history));
   }
 
   fail(error: EvertreeError): void {
@@ -52,6 +68,7 @@ export class Waiters {
     this.#cutOff();
   }
 
+  /** Lets go of those that are done, once they are all or many. */
   #cutOff(): void {
     if (this.#first < this.#waiting.length && this.#first <= 1_024) return;
     this.#waiting = this.#waiting.slice(this.#first);

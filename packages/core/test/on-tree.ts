@@ -21,7 +21,7 @@ export interface Outcome {
 /** Runs `resolve` as one transaction on a tree with this content. */
 export function onTree(content: object, resolve: (tx: TransactionTarget) => void): Outcome {
   const tree = new Tree();
-  const transaction = new Transaction(tree, { concerns: () => false, limits: { changeSetBytes: 1e9 } });
+  const transaction = new Transaction(tree, { concerns: () => false }, 1e9);
   const guards = new Guards();
   transaction.run(tx => tx.put([], content), guards);
   transaction.release();

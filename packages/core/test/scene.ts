@@ -48,15 +48,8 @@ export class Scene {
       return { path, child };
     });
     this.revision++;
-    this.listeners.notify({
-      before,
-      after: this.tree.pin(),
-      operations: toOperations(net),
-      from,
-      position: this.position,
-      time: this.revision,
-      bytes,
-    });
+    const after = this.tree.pin();
+    this.listeners.notify(toOperations(net), { before, after, from, position: this.position, time: this.revision, bytes });
   }
 
   /** Lets everything that is due happen, and what it promises. */

@@ -253,15 +253,8 @@ describe('the batches of any listener', () => {
           const after = scene.tree.pin();
           scene.revision++;
           const operations = toOperations(differenceOf(before, after));
-          scene.listeners.notify({
-            before,
-            after,
-            operations,
-            from: { epoch: 1, revision: index },
-            position: scene.position,
-            time: 0,
-            bytes,
-          });
+          const from = { epoch: 1, revision: index };
+          scene.listeners.notify(operations, { before, after, from, position: scene.position, time: 0, bytes });
           if (index % settleEvery === 0) await scene.settle();
         }
         await scene.settle();

@@ -1,20 +1,22 @@
 import type { Operation } from '../frames/change-set.ts';
 import { Delivery, type BatchCallback, type DeliveryOptions } from './delivery.ts';
+import type { Frame } from '../frames/frame.ts';
+import type { ObservedChange } from '../frames/frame-application.ts';
+import { differenceOf, toOperations } from '../transactions/net-operations.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { PatternTrie } from './pattern-trie.ts';
 import { parsePattern, type PatternLike } from './pattern.ts';
 import type { Position } from '../position.ts';
 
-/** One commit, with the trees before and after it, both pinned. Values are read from these, not from the operations. */
-export interface CommitEvent {
+/** What a commit, a frame or a snapshot made of the tree. Values are read from the two roots, which are pinned, not from operations. */
+export interface Step {
   readonly before: TreeNode;
   readonly after: TreeNode;
-  readonly operations: readonly Operation[];
   readonly from: Position;
   readonly position: Position;
   readonly time: number;
-  /** What its values take, nearly: what is held for a listener that has not been told of it. */
+  /** What the values of its operations take, nearly: what is held for a listener that has not been told of it. */
   readonly bytes: number;
 }
 
@@ -43,7 +45,7 @@ export class Listeners {
 
   /** Whether a change at this path has to be told to someone, and so needs the trees before and after. */
   concerns(path: Path): boolean {
-    return this.#trie.concerns(path);
+    return this.#deliveries.size > 0 && this.#trie.concerns(path);
   }
 
   /**
@@ -69,18 +71,33 @@ export class Listeners {
     };
   }
 
-  /** Queues a commit for the listeners it concerns. Calls none of them. */
-  notify(event: CommitEvent): void {
+  /** Queues a commit for the listeners that it concerns. Calls none of them. */
+  notify(operations: readonly Operation[], step: Step): void {
     const concerned = new Map<Delivery, Operation[]>();
-    for (const operation of event.operations) {
+    for (const operation of operations) {
       this.#trie.visit(operation.path, delivery => {
-        const operations = concerned.get(delivery);
-        if (operations === undefined) concerned.set(delivery, [operation]);
-        else operations.push(operation);
+        const theirs = concerned.get(delivery);
+        if (theirs === undefined) concerned.set(delivery, [operation]);
+        else theirs.push(operation);
       });
     }
-    const { before, after, from, position, time, bytes } = event;
-    for (const [delivery, operations] of concerned) delivery.push({ before, after, operations, from, position, time, bytes, merged: 1 });
+    for (const [delivery, theirs] of concerned) delivery.push({ ...step, operations: theirs, merged: 1 });
+  }
+
+  /** Queues what a frame changed, a change set at a time. @param from the position before the frame */
+  notifyOfFrame({ header }: Frame, from: Position, observed: readonly ObservedChange[]): void {
+    const { epoch, base } = header;
+    for (const { changeSet, before, after } of observed) {
+      const { revision, operations, time } = changeSet;
+      const previous = revision - 1 === base.revision ? from : { epoch, revision: revision - 1 };
+      const position = { epoch, revision };
+      this.notify(operations, { before, after, from: previous, position, time, bytes: header.bodyLength / observed.length });
+    }
+  }
+
+  /** Queues what differs since a snapshot took the tree's place, as one batch. */
+  notifyOfSwap(step: Step): void {
+    if (this.size > 0) this.notify(toOperations(differenceOf(step.before, step.after)), step);
   }
 
   /** Ends every listener; what waits is not delivered. */

@@ -1,7 +1,7 @@
 import type { History } from './history.ts';
 import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
-import type { StoreLimits } from './store-limits.ts';
+import type { StoreLimits } from './store-options.ts';
 
 /** A frame gathers for more turns once it has so many bytes after one, and no longer than so many milliseconds. */
 const GATHER_BYTES = 8 * 1024;

@@ -1,6 +1,5 @@
 import { EvertreeError } from '../errors.ts';
-import type { Journal, SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
-import { assertSecondary } from './role-change.ts';
+import type { SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
 import type { Tree } from '../tree/tree.ts';
 
@@ -8,11 +7,11 @@ import type { Tree } from '../tree/tree.ts';
 export class SnapshotReceiver {
   readonly #header: SnapshotHeader;
   readonly #writer: SnapshotWriter;
-  readonly #swapIn: (tree: Tree, header: SnapshotHeader) => void;
+  readonly #swapIn: (tree: Tree) => void;
   readonly #builder = new SnapshotBuilder();
   #over = false;
 
-  constructor(header: SnapshotHeader, writer: SnapshotWriter, swapIn: (tree: Tree, header: SnapshotHeader) => void) {
+  constructor(header: SnapshotHeader, writer: SnapshotWriter, swapIn: (tree: Tree) => void) {
     this.#header = header;
     this.#writer = writer;
     this.#swapIn = swapIn;
@@ -37,7 +36,7 @@ export class SnapshotReceiver {
     const tree = this.#builder.finish(this.#header);
     await this.#writer.commit();
     this.#over = true;
-    this.#swapIn(tree, this.#header);
+    this.#swapIn(tree);
   }
 
   /** Leaves no trace; idempotent, and does nothing after `finish`. */
@@ -50,14 +49,4 @@ export class SnapshotReceiver {
   #assertOpen(): void {
     if (this.#over) throw new EvertreeError('CLOSED', 'this snapshot was finished or aborted');
   }
-}
-
-/** Begins to receive a snapshot that is to replace a journal's history. */
-export async function receiveSnapshot(
-  journal: Journal,
-  header: SnapshotHeader,
-  swapIn: (tree: Tree, header: SnapshotHeader) => void,
-): Promise<SnapshotReceiver> {
-  assertSecondary(journal);
-  return new SnapshotReceiver(header, await journal.snapshots.create(header, { replace: true }), swapIn);
 }

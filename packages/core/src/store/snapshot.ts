@@ -1,7 +1,7 @@
 import { branchKeys } from '../tree/branch.ts';
 import { exportValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
-import type { SnapshotHeader } from '../seams/journal.ts';
+import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { lookup, TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { ExactPosition } from '../position.ts';
@@ -98,4 +98,17 @@ export class SnapshotNode {
   value(): Value {
     return exportValue(this.#node);
   }
+}
+
+/** Writes a pinned snapshot to a journal in slices, so that it holds no commit; whole or not at all. Then retention goes by it. */
+export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promise<void> {
+  const writer = await journal.snapshots.create(snapshot.header);
+  try {
+    for (const chunk of snapshot.chunks()) await writer.write(chunk);
+    await writer.commit();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+  await journal.retention.apply();
 }

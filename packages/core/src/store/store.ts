@@ -1,7 +1,7 @@
-import { Acknowledgements } from './acknowledgements.ts';
 import type { Batch } from '../listeners/batch.ts';
-import { Commit, type CommitHost, type CommitOptions } from '../transactions/commit.ts';
+import { Commit, type CommitOptions } from '../transactions/commit.ts';
 import { exportValue } from '../tree/content.ts';
+import { CommitOutcomes } from './commit-outcomes.ts';
 import type { Boundary } from './durability.ts';
 import { Emitter } from '../emitter.ts';
 import { EvertreeError } from '../errors.ts';
@@ -14,25 +14,20 @@ import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
 import type { EpochName } from '../lineage.ts';
 import { Listeners } from '../listeners/listeners.ts';
-import type { NetOperation } from '../transactions/net-operations.ts';
+import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
-import { notifyOfCommit, notifyOfFrame, notifyOfSwap } from '../listeners/notifications.ts';
-import { parsePath, type Path, type PathLike } from '../tree/path.ts';
+import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
 import { checkPreconditions } from '../transactions/preconditions.ts';
 import { recover } from './recovery.ts';
-import { changeToSecondary } from './role-change.ts';
-import { receiveSnapshot, type SnapshotReceiver } from './snapshot-receiver.ts';
-import { storeSnapshot } from './snapshot-storing.ts';
-import { Snapshot } from './snapshot.ts';
-import { resolveStoreLimits, type StoreLimits } from './store-limits.ts';
-import type { StoreEvents, StoreOptions } from './store-options.ts';
-import type { StoreState } from './store-state.ts';
-import { Transaction, type TransactionHost } from '../transactions/transaction.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { Snapshot, storeSnapshot } from './snapshot.ts';
+import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptions } from './store-options.ts';
+import { Transaction } from '../transactions/transaction.ts';
 import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
-import { WriteGate } from './write-gate.ts';
+import { WriteGate, type StoreState } from './write-gate.ts';
 
 /**
  * One data tree with its history: what an application reads, writes and listens to, and what replication feeds from.
@@ -40,7 +35,7 @@ import { WriteGate } from './write-gate.ts';
  * Commits are synchronous and in memory at once; a frame of all that a turn of the event loop committed is then cut and handed to the
  * journal, one group write in flight. Nothing leaves the process before it is stable there.
  */
-export class Store implements AsyncDisposable, CommitHost, TransactionHost {
+export class Store implements AsyncDisposable {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: Random;
@@ -49,7 +44,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
   #tree: Tree;
   #transaction: Transaction;
   readonly #history: History;
-  readonly #acknowledgements: Acknowledgements;
+  readonly #outcomes: CommitOutcomes;
   readonly #listeners: Listeners;
   readonly #guards = new Guards();
   readonly #events: Emitter<StoreEvents>;
@@ -73,12 +68,12 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.report = options.report ?? (() => undefined);
     this.limits = resolveStoreLimits(options.limits, options.encoding);
     this.#tree = tree;
-    this.#transaction = new Transaction(tree, this);
     this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, head, tree.digest());
-    this.#acknowledgements = new Acknowledgements(this.#history);
     this.#listeners = new Listeners({ clock: this.clock, report: this.report, batchLimit: this.limits.listenerBatches });
+    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
     this.#events = new Emitter(this.report);
     this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
+    this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
     this.journal.log.onProgress(() => this.#onProgress());
   }
@@ -228,12 +223,12 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
 
   /** A producer tells what a secondary holds durably. */
   acknowledge(site: string, durable: ExactPosition): void {
-    this.#acknowledgements.set(site, durable);
+    this.#outcomes.acknowledgements.set(site, durable);
   }
 
   /** The secondary was taken off the list: what it holds counts for no commit any more. */
   forgetAcknowledgement(site: string): void {
-    this.#acknowledgements.forget(site);
+    this.#outcomes.acknowledgements.forget(site);
   }
 
   /**
@@ -247,23 +242,12 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#events.emit('advanced');
   }
 
-  // For commits.
-  whenDurable(position: ExactPosition): Promise<void> {
-    const over = this.state === 'failed' || this.state === 'closed';
-    if (over && position.revision > this.stable.position.revision) return Promise.reject(this.#gate.reason());
-    return this.#history.durability.wait(position);
-  }
-
-  whenAcknowledged(position: ExactPosition, secondaries: number, timeoutMs: number | undefined): Promise<number> {
-    return this.#acknowledgements.wait(position, secondaries, this.clock, timeoutMs);
-  }
-
   /**
    * Makes this site a secondary, for good.
    * @throws EvertreeError WRONG_ROLE when it has commits of its own
    */
   becomeSecondary(): Promise<void> {
-    return changeToSecondary(this.journal, this.position);
+    return this.#gate.becomeSecondary(this.position);
   }
 
   /**
@@ -275,15 +259,21 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     this.#gate.assertFollowing();
     this.#history.checkFollows(frame);
     const from = this.position;
-    const { epoch, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.concerns(path) : undefined);
+    const { epoch, observed } = applyFrame(
+      this.#tree,
+      frame,
+      this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined,
+    );
     this.#history.follow(frame, epoch, trailer);
-    notifyOfFrame(this.#listeners, frame, from, observed);
+    this.#listeners.notifyOfFrame(frame, from, observed);
     this.#events.emit('advanced');
   }
 
   /** Begins to receive a snapshot that replaces this secondary's tree and history. @throws EvertreeError WRONG_ROLE at a primary */
-  receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
-    return receiveSnapshot(this.journal, header, (tree, received) => this.#swapIn(tree, received));
+  async receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
+    this.#gate.assertSecondary();
+    const writer = await this.journal.snapshots.create(header, { replace: true });
+    return new SnapshotReceiver(header, writer, tree => this.#swapIn(tree, header));
   }
 
   /** Writes a snapshot to the journal, in slices that hold no commit, and lets retention go by it. */
@@ -310,7 +300,7 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     } finally {
       this.#history.durability.advance();
       await this.journal.close();
-      this.#failWaiters();
+      this.#outcomes.fail();
     }
   }
 
@@ -318,28 +308,23 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     return this.close();
   }
 
-  // For transactions.
-  concerns(path: Path): boolean {
-    return this.#listeners.size > 0 && this.#listeners.concerns(path);
-  }
-
   #record(operations: readonly NetOperation[], before: TreeNode | undefined, options: CommitOptions | undefined): void {
     const from = before === undefined ? undefined : this.position;
     const time = this.#history.record(operations, this.#tree, before === undefined, options);
-    if (before === undefined || from === undefined || !operations.some(({ path }) => this.concerns(path))) return;
+    if (before === undefined || from === undefined || !operations.some(({ path }) => this.#listeners.concerns(path))) return;
     const { bytes } = this.#transaction;
-    notifyOfCommit(this.#listeners, operations, { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
+    this.#listeners.notify(toOperations(operations), { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
   }
 
   #commit(changed: boolean): Commit {
-    return new Commit(this, this.#history.withinEpoch, this.#history.revision, changed);
+    return new Commit(this.#outcomes, this.#history.withinEpoch, this.#history.revision, changed);
   }
 
   #onProgress(): void {
     const advanced = this.#history.durability.advance();
     if (!this.#transaction.active && !this.#gate.closed) this.#schedule.written();
     this.#gate.update();
-    if (this.journal.log.state === 'failed') this.#failWaiters();
+    if (this.journal.log.state === 'failed') this.#outcomes.fail();
     if (advanced) this.#events.emit('stable');
   }
 
@@ -348,20 +333,14 @@ export class Store implements AsyncDisposable, CommitHost, TransactionHost {
     throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
   }
 
-  #failWaiters(): void {
-    const error = this.#gate.reason();
-    this.#history.durability.fail(error);
-    this.#acknowledgements.fail(error);
-  }
-
   /** Puts a received tree in this one's place: listeners are told the difference, in one batch. */
   #swapIn(tree: Tree, header: SnapshotHeader): void {
     const from = this.position;
     const before = this.#tree.pin();
     this.#tree = tree;
-    this.#transaction = new Transaction(tree, this);
-    this.#acknowledgements.backTo(this.#history.replace(header));
-    notifyOfSwap(this.#listeners, { before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
+    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
+    this.#outcomes.acknowledgements.backTo(this.#history.replace(header));
+    this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
     this.#events.emit('advanced');
     this.#events.emit('stable');
   }

@@ -1,14 +1,24 @@
-import type { EvertreeError } from '../errors.ts';
+import { EvertreeError } from '../errors.ts';
+import { formatPosition, type Position } from '../position.ts';
 import type { Journal } from '../seams/journal.ts';
-import { assertSecondary } from './role-change.ts';
-import { storeState, whyNoWrites, type StoreState } from './store-state.ts';
 
-/** Whether a store takes writes, and why not. */
+/**
+ * - `open`.
+ * - `full`: the disk has no room; no writes, reads go on, and writes again when there is room.
+ * - `refusing`: no writes, because another copy of this stream is ahead or has a higher epoch.
+ * - `failed`: a write or a sync failed; start again, and the site recovers from what the disk holds.
+ * - `closed`.
+ */
+export type StoreState = 'open' | 'full' | 'refusing' | 'failed' | 'closed';
+
+/** Whether a store takes writes, of its own or of its primary's, and why not: by its journal's state, its role, and what it was told. */
 export class WriteGate {
+  /** As of the last `update`. */
   state: StoreState = 'open';
   readonly #journal: Journal;
   readonly #changed: () => void;
   #closed = false;
+  /** Why writes are refused though the journal takes them. */
   #refusal: EvertreeError | undefined;
 
   /** `changed` is called after each change of `state`. */
@@ -27,6 +37,7 @@ export class WriteGate {
     this.update();
   }
 
+  /** With undefined, writes are no longer refused for a reason of this kind. */
   refuse(reason: EvertreeError | undefined): void {
     this.#refusal = reason;
     this.update();
@@ -34,25 +45,72 @@ export class WriteGate {
 
   /** Looks at the journal again. */
   update(): void {
-    const state = storeState(this.#closed, this.#journal, this.#refusal);
+    const state = this.#judge();
     if (state === this.state) return;
     this.state = state;
     this.#changed();
   }
 
-  /** What a write is told. */
-  reason(): EvertreeError {
-    return whyNoWrites(this.state, this.#journal, this.#refusal);
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED, NOT_PRIMARY */
+  assertWritable(): void {
+    if (this.state !== 'open' || this.#journal.identity.role !== 'primary') throw this.reason();
   }
 
   /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED; WRONG_ROLE at a primary */
   assertFollowing(): void {
     if (this.state !== 'open') throw this.reason();
-    assertSecondary(this.#journal);
+    this.assertSecondary();
   }
 
-  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED, NOT_PRIMARY */
-  assertWritable(): void {
-    if (this.state !== 'open' || this.#journal.identity.role !== 'primary') throw this.reason();
+  /** @throws EvertreeError WRONG_ROLE at a primary: its history has one writer, itself */
+  assertSecondary(): void {
+    const { site, role } = this.#journal.identity;
+    if (role === 'secondary') return;
+    throw new EvertreeError('WRONG_ROLE', `the site ${site} is a primary: it takes nothing of another's history`);
+  }
+
+  /**
+   * Records that this site is a secondary from now on.
+   * @throws EvertreeError WRONG_ROLE when it has commits of its own
+   */
+  async becomeSecondary(position: Position): Promise<void> {
+    const { site, role } = this.#journal.identity;
+    if (role === 'secondary') return;
+    if (position.revision > 0) {
+      const own = `the site ${site} is a primary with commits of its own (${formatPosition(position)})`;
+      throw new EvertreeError('WRONG_ROLE', `${own}; a secondary starts with an empty directory`);
+    }
+    await this.#journal.identity.setRole('secondary');
+  }
+
+  /** What a write is told while it is not taken. */
+  reason(): EvertreeError {
+    const { site, role } = this.#journal.identity;
+    const { failure } = this.#journal.log;
+    switch (this.state) {
+      case 'closed':
+        return new EvertreeError('CLOSED', 'this store is closed');
+      case 'failed':
+        return new EvertreeError(
+          'STORAGE_FAILED',
+          `the disk of ${site} failed; start it again to recover from what the disk holds`,
+          {},
+          failure,
+        );
+      case 'full':
+        return new EvertreeError('STORAGE_FULL', `the disk of ${site} is full; writes go on when there is room`, {}, failure);
+      default:
+        if (role === 'secondary') {
+          return new EvertreeError('NOT_PRIMARY', `${site} is a secondary: it takes changes from its primary only; write there`);
+        }
+        return this.#refusal ?? new EvertreeError('FENCED', `${site} takes no writes`);
+    }
+  }
+
+  #judge(): StoreState {
+    const { state } = this.#journal.log;
+    if (this.#closed || state === 'closed') return 'closed';
+    if (state === 'failed' || state === 'full') return state;
+    return this.#refusal === undefined ? 'open' : 'refusing';
   }
 }

@@ -13,12 +13,9 @@ import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
 
-/** What a transaction asks of the store around it. */
-export interface TransactionHost {
-  /** Whether a listener has to be told of a change at this path, and so needs the trees before and after. */
+/** Who a transaction asks whether a listener has to be told of a change at a path, and so needs the trees before and after. */
+export interface ConcernedListeners {
   concerns(path: Path): boolean;
-  /** `changeSetBytes`: the largest change set, as `measure` counts it. */
-  readonly limits: { readonly changeSetBytes: number };
 }
 
 /** What a transaction changed, and the tree before it where that was pinned. */
@@ -35,7 +32,9 @@ export interface Changes {
  */
 export class Transaction implements TransactionTarget {
   readonly #tree: Tree;
-  readonly #host: TransactionHost;
+  readonly #listeners: ConcernedListeners;
+  /** The largest change set, as `measure` counts it. */
+  readonly #byteLimit: number;
   #active = false;
   #bytes = 0;
   /** The only operation so far, while nothing is pinned. */
@@ -50,9 +49,10 @@ export class Transaction implements TransactionTarget {
   readonly #one: { path: Path; child: Child | undefined } = { path: ROOT, child: undefined };
   readonly #oneChange: Changes = { operations: [this.#one], before: undefined };
 
-  constructor(tree: Tree, host: TransactionHost) {
+  constructor(tree: Tree, listeners: ConcernedListeners, byteLimit: number) {
     this.#tree = tree;
-    this.#host = host;
+    this.#listeners = listeners;
+    this.#byteLimit = byteLimit;
   }
 
   /** @throws EvertreeError PATH_INVALID */
@@ -201,7 +201,7 @@ export class Transaction implements TransactionTarget {
   }
 
   #change(path: Path, child: Child | undefined): void {
-    if (this.#before === undefined && (this.#path !== undefined || this.#host.concerns(path))) this.#pin();
+    if (this.#before === undefined && (this.#path !== undefined || this.#listeners.concerns(path))) this.#pin();
     const changedAt = this.#apply(path, child);
     if (changedAt === UNCHANGED) return;
     this.#changeCount++;
@@ -238,11 +238,9 @@ export class Transaction implements TransactionTarget {
     // A frame has room for one short path that is not counted: most transactions have no more.
     const pathBytes = this.#bytes === 0 && path.length <= UNCOUNTED_SEGMENTS ? 0 : lengthOf(path);
     this.#bytes += OPERATION_BYTES + pathBytes + bytes;
-    const { changeSetBytes } = this.#host.limits;
-    if (this.#bytes <= changeSetBytes) return;
-    throw new EvertreeError('TOO_LARGE', `this transaction has more than ${changeSetBytes} bytes; split it`, {
-      limitBytes: changeSetBytes,
-    });
+    const limitBytes = this.#byteLimit;
+    if (this.#bytes <= limitBytes) return;
+    throw new EvertreeError('TOO_LARGE', `this transaction has more than ${limitBytes} bytes; split it`, { limitBytes });
   }
 
   #assertActive(): void {

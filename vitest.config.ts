@@ -10,6 +10,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'packages/*/{src,test}/**/*.test.ts'],
     globalSetup: 'test/support/kafka/global-setup.ts',
+    setupFiles: 'test/support/setup.ts',
+    // A test that asserts nothing can't fail.
+    expect: { requireAssertions: true },
     // A bound on what hangs, wide enough for real processes on a busy machine; no test asserts a time.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { testJournal } from './journal.ts';
 
-const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+const host = { clock: systemClock, random: systemRandom, report: strictReport };
 const supports = { durable: true, snapshots: true, tearing: true };
 
 testJournal(

@@ -4,6 +4,7 @@ import { openJournal } from '@evertree/journal';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { ManualClock } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 
 /** Pins FORMAT.md: when one of these fails, the format has changed, and that takes a new version and a line in «Versions». */
 
@@ -157,7 +158,7 @@ describe('format version 1', () => {
       disk,
       clock,
       random,
-      report: () => undefined,
+      report: strictReport,
       identity: { site: 'a' },
       options: { sync: 'dsync', segmentBytes: 300 },
     });

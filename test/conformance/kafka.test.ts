@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
 import { afterAll, beforeAll } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { startKafka } from '../support/kafka/broker.ts';
 import type { KafkaBroker } from '../support/kafka/broker.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
@@ -19,7 +20,7 @@ describeKafka('conformance', () => {
     async bounds => {
       const topic = `conformance-${randomUUID().slice(0, 8)}`;
       const limits = { retryMs: 20, retryMostMs: 200, answerMs: 2_000, acknowledgeMs: 1, ...bounds };
-      const wire = { clock: systemClock, random: systemRandom, report: () => undefined, topic, limits };
+      const wire = { clock: systemClock, random: systemRandom, report: strictReport, topic, limits };
       const connection = { brokers: [broker.address] };
       const primary = publishTransport({ ...wire, connection, site: 'norð', partition: 0, key: 'DefaultKey' });
       const secondary = subscribeTransport({ ...wire, connection, site: 'south', groupId: 'conformance', fetch: { maxWaitMs: 100 } });

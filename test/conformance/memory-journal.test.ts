@@ -1,5 +1,6 @@
 import { MemoryJournal } from '@evertree/journal';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { testJournal } from './journal.ts';
 
 const ringBytes = 16 * 1024 * 1024;
@@ -8,7 +9,7 @@ testJournal(
   'in memory',
   async () => ({
     open: async (identity = {}) =>
-      new MemoryJournal({ clock: systemClock, random: systemRandom, report: () => undefined, identity, maxBytes: ringBytes }),
+      new MemoryJournal({ clock: systemClock, random: systemRandom, report: strictReport, identity, maxBytes: ringBytes }),
     [Symbol.asyncDispose]: async () => undefined,
   }),
   { durable: false, snapshots: false, tearing: false, ringBytes },

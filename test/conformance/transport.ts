@@ -3,6 +3,7 @@ import type { CloseReason, Message, Role, Transport } from '@evertree/core';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { End, EPOCH, frameOf, helloOf, POSITION, same, STREAM, WAIT } from '../support/links.ts';
+import { expectErrors } from '../support/reports.ts';
 
 /** What a wire can do, declared by whoever implements it. Cases are left out by these words alone. */
 export interface TransportSupports {
@@ -258,6 +259,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
       });
 
       test('a handler that throws costs its link, not the process', async () => {
+        expectErrors('link-handler-threw');
         const { primary, secondary } = await greeted();
         secondary.onMessage = () => {
           throw new Error('a handler threw');

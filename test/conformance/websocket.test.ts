@@ -1,12 +1,13 @@
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { testTransport } from './transport.ts';
 
 testTransport(
   'websocket',
   async limits => {
-    const host = { clock: systemClock, random: systemRandom, report: () => undefined, limits };
+    const host = { clock: systemClock, random: systemRandom, report: strictReport, limits };
     const network = await startTcpProxy({ port: 1 });
     const secondary = listenTransport({ ...host, port: 0 });
     const primary = dialTransport({ ...host, remotes: [{ address: network.host, port: network.port }], retryIntervalMs: 10 });

@@ -13,10 +13,11 @@ import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/jo
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports } from '../support/reports.ts';
 import { Simulation } from '../support/simulation.ts';
 
 function open(disk: Disk, reports: Report[] = []): Promise<DiskJournal> {
-  const report = (each: Report) => void reports.push(each);
+  const { report } = collectReports(reports);
   return openJournal({ disk, clock: systemClock, random: systemRandom, report, options: { sync: 'dsync', segmentBytes: 3_000 } });
 }
 

@@ -8,6 +8,7 @@ import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../confor
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports } from '../support/reports.ts';
 
 /** A record with an empty body and no trailer. */
 const RECORD_BYTES = 40 + 128 + 4;
@@ -15,12 +16,12 @@ const NOTE = Buffer.from('a note');
 const HEADER_BYTES = 64;
 
 async function open(disk: FaultDisk, options: JournalOptions = {}): Promise<{ journal: DiskJournal; reports: Report[] }> {
-  const reports: Report[] = [];
+  const { reports, report } = collectReports();
   const journal = await openJournal({
     disk,
     clock: systemClock,
     random: systemRandom,
-    report: report => void reports.push(report),
+    report,
     options: { sync: 'dsync', segmentBytes: 64 * 1024, ...options },
   });
   return { journal, reports };

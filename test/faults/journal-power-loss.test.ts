@@ -8,6 +8,7 @@ import { chunksOf, expectedFrames, readAll } from '../conformance/journal.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { Simulation } from '../support/simulation.ts';
 
 /** What happens to a journal, one after the other. Numbers are sizes or shares. */
@@ -72,7 +73,7 @@ class Bench {
       disk: this.disk,
       clock: systemClock,
       random: systemRandom,
-      report: () => undefined,
+      report: strictReport,
       options: { sync: this.#sync, segmentBytes: 6_000, tailBytes: 2_000, retentionMaxBytes: 40_000 },
     });
     this.#undo = this.journal.log.onProgress(() => {

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectedFrames, readAll, thrown } from '../conformance/journal.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 
 let root: string;
 beforeAll(async () => {
@@ -20,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 function open(directory: string) {
-  return openJournal({ disk: nodeDisk(directory), clock: systemClock, random: systemRandom, report: () => undefined });
+  return openJournal({ disk: nodeDisk(directory), clock: systemClock, random: systemRandom, report: strictReport });
 }
 
 /** A process that appends to a journal, and says which revision is stable. */

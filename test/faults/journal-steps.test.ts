@@ -7,6 +7,7 @@ import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/jo
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { Simulation } from '../support/simulation.ts';
 
 const simulation = new Simulation(20_261_121);
@@ -21,7 +22,7 @@ const ENDS: [string, (disk: FaultDisk) => FaultDisk][] = [
 
 function open(disk: FaultDisk): Promise<DiskJournal> {
   const options = { sync: 'fdatasync', segmentBytes: 2_000, tailBytes: 500 } as const;
-  return openJournal({ disk, clock: systemClock, random: systemRandom, report: () => undefined, identity: { site: 'a' }, options });
+  return openJournal({ disk, clock: systemClock, random: systemRandom, report: strictReport, identity: { site: 'a' }, options });
 }
 
 /** A journal with history before and after a snapshot, in several segments. */

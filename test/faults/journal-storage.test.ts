@@ -1,4 +1,4 @@
-import type { JournalState, Report } from '@evertree/core';
+import type { JournalState } from '@evertree/core';
 import { ORIGIN } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
@@ -6,13 +6,14 @@ import { expectedFrames, fill, readAll, save, thrown } from '../conformance/jour
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { ManualClock, systemRandom } from '../support/host.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 
 async function prepare(disk = new FaultDisk(), sync: 'dsync' | 'fdatasync' = 'dsync') {
   const clock = new ManualClock();
-  const reports: Report[] = [];
+  const { reports, report } = collectReports();
   const states: JournalState[] = [];
   const options = { sync, segmentBytes: 16 * 1024 };
-  const journal = await openJournal({ disk, clock, random: systemRandom, report: report => void reports.push(report), options });
+  const journal = await openJournal({ disk, clock, random: systemRandom, report, options });
   journal.log.onProgress(() => {
     if (states.at(-1) !== journal.log.state) states.push(journal.log.state);
   });
@@ -26,6 +27,7 @@ async function turns(): Promise<void> {
 
 describe('a full disk', () => {
   test.each(['dsync', 'fdatasync'] as const)('keeps what was appended, says so, and goes on when there is room (%s)', async sync => {
+    expectErrors('storage-full');
     const { disk, clock, reports, states, journal, chain } = await prepare(new FaultDisk(), sync);
     await fill(journal, chain, 5, 100);
     const { stable } = journal.log;
@@ -55,6 +57,7 @@ describe('a full disk', () => {
   });
 
   test('a flush tries again at once, and waits until there is room', async () => {
+    expectErrors('storage-full');
     const { disk, journal, chain } = await prepare();
     await fill(journal, chain, 3, 100);
     const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
@@ -75,6 +78,7 @@ describe('a full disk', () => {
   });
 
   test('what half a write left is written over, also in another segment, and never comes back', async () => {
+    expectErrors('storage-full');
     const disk = new FaultDisk();
     const { journal, chain } = await prepare(disk);
     await fill(journal, chain, 10, 100);
@@ -96,6 +100,7 @@ describe('a full disk', () => {
   });
 
   test('no room for the very first segment, or for the next one', async () => {
+    expectErrors('storage-full');
     const { disk, clock, journal, chain } = await prepare();
     for (let round = 0; round < 3; round++) {
       const full = disk.fail({ operation: 'write', code: 'ENOSPC' });
@@ -121,6 +126,7 @@ describe('a full disk', () => {
   });
 
   test('closing while it is full tells what is lost', async () => {
+    expectErrors('storage-full', 'closed-with-pending');
     const { disk, journal, chain, reports } = await prepare();
     await fill(journal, chain, 2, 100);
     disk.fail({ operation: 'write', code: 'ENOSPC' });
@@ -150,6 +156,7 @@ describe('a disk that fails', () => {
     ['write', 'dsync'],
     ['sync', 'fdatasync'],
   ] as const)('ends all writing at the first failed %s (%s)', async (operation, sync) => {
+    expectErrors('storage-failed', 'closed-with-pending');
     const { disk, journal, chain, reports, states } = await prepare(new FaultDisk(), sync);
     await fill(journal, chain, 3, 100);
     const { stable } = journal.log;
@@ -171,6 +178,7 @@ describe('a disk that fails', () => {
   });
 
   test('fails a synchronous flush, too', async () => {
+    expectErrors('storage-failed', 'closed-with-pending');
     const { disk, journal, chain } = await prepare();
     await fill(journal, chain, 3, 100);
     const release = disk.hold('write');
@@ -184,6 +192,7 @@ describe('a disk that fails', () => {
   });
 
   test('so do zeros that can not be written ahead; that there is no room for them does not matter', async () => {
+    expectErrors('storage-failed', 'closed-with-pending');
     for (const [code, state] of [
       ['EIO', 'failed'],
       ['ENOSPC', 'open'],

@@ -7,6 +7,7 @@ import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { Simulation } from '../support/simulation.ts';
 import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 
 const REASON: Reason = { code: 'retention-passed', text: 'for this test' };
 
@@ -75,7 +76,7 @@ class Secondary {
   async start(limits: ConsumerOptions['limits'] = {}): Promise<void> {
     const { clock, random } = this.simulation;
     this.journal = new VirtualJournal('s', this.storage, clock);
-    this.store = await Store.open({ journal: this.journal, clock, random, report: report => void this.reports.push(report) });
+    this.store = await Store.open({ journal: this.journal, clock, random, report: collectReports(this.reports).report });
     this.transport = new ScriptedTransport();
     const keepQuarantined = (bytes: Uint8Array, error: EvertreeError): void => {
       if (this.keepFails) throw new Error('no room');
@@ -205,6 +206,7 @@ describe('quarantine', () => {
   ];
 
   it.each(spoilt)('takes %s, keeps it, and reads nothing after it', async (_name, spoil, code) => {
+    expectErrors('frame-quarantined');
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1]) link.say(history.message(index));
     await simulation.pass(100);
@@ -221,6 +223,7 @@ describe('quarantine', () => {
   });
 
   it('holds also when the frame can not be kept for people', async () => {
+    expectErrors('frame-quarantined');
     secondary.keepFails = true;
     const link = await secondary.connect(history.hello());
     link.say({ type: 'frame', bytes: Buffer.from('not a frame') });
@@ -230,6 +233,7 @@ describe('quarantine', () => {
   });
 
   it('refuses every link with its reason, until a restart tries again', async () => {
+    expectErrors('frame-quarantined');
     const link = await secondary.connect(history.hello());
     link.say({ type: 'frame', bytes: Buffer.from('not a frame') });
     await simulation.pass(100);
@@ -345,6 +349,7 @@ describe('the one primary', () => {
   });
 
   it('can never come when the transport has given up', async () => {
+    expectErrors('transport-failed');
     const stopped: Error[] = [];
     secondary.consumer.on('stopped', error => void stopped.push(error));
     secondary.transport.events!.failed('here:1', new Error('port in use'), 1000);
@@ -453,6 +458,7 @@ describe('a snapshot at a secondary', () => {
   });
 
   it('that is not what it says is quarantined', async () => {
+    expectErrors('frame-quarantined');
     const link = await secondary.connect(history.hello());
     const { header, chunks } = history.snapshot();
     link.say({ type: 'snapshot-begin', header: { ...header, digest: '0123456789abcdef' }, reason: REASON });

@@ -1,7 +1,7 @@
-import { Store, type Clock } from '@evertree/core';
+import type { Clock } from '@evertree/core';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpSite, until } from '../support/http-site.ts';
-import { ManualClock, systemClock, systemRandom } from '../support/host.ts';
+import { ManualClock, systemClock } from '../support/host.ts';
 import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
 
 /** A site whose disk makes nothing stable before `disk` is told so. */
@@ -12,8 +12,7 @@ let disk: ManualClock;
 async function start(clock: Clock = systemClock): Promise<void> {
   disk = new ManualClock();
   journal = new VirtualJournal('here', new VirtualStorage(), disk);
-  const store = await Store.open({ journal, clock, random: systemRandom });
-  site = await HttpSite.start({ store });
+  site = await HttpSite.start({ journal, clock });
 }
 
 /** Lets the disk finish whatever is handed to it, until `done`. */

@@ -3,9 +3,10 @@ import { Consumer } from '@evertree/consumer';
 import { Producer } from '@evertree/producer';
 import { Store } from '@evertree/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { collectReports, systemClock, systemRandom } from '../support/host.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 import { Loopback } from '../support/loopback.ts';
+import { strictReport } from '../support/reports.ts';
 
 /** A pair with its HTTP interfaces, all in this process; the network is in memory. */
 let stack: AsyncDisposableStack;
@@ -13,7 +14,7 @@ let network: Loopback;
 let primary: HttpSite;
 let secondary: HttpSite;
 
-const host = { clock: systemClock, random: systemRandom, report: collectReports().report };
+const host = { clock: systemClock, random: systemRandom, report: strictReport };
 
 function openStore(site: string): Promise<Store> {
   return Store.open({ ...host, journal: new MemoryJournal({ ...host, identity: { site } }) });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Store } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { strictReport } from '../support/reports.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 
 let site: HttpSite;
@@ -138,9 +138,8 @@ describe('a watch that comes back', () => {
   });
 
   test('from before what the journal keeps is reset as compacted', async () => {
-    const journal = new MemoryJournal({ clock: systemClock, random: systemRandom, report: () => undefined, maxBytes: 2_000 });
-    const store = await Store.open({ journal, clock: systemClock, random: systemRandom });
-    site = await HttpSite.start({ store });
+    const journal = new MemoryJournal({ clock: systemClock, random: systemRandom, report: strictReport, maxBytes: 2_000 });
+    site = await HttpSite.start({ journal });
     for (let index = 0; index < 50; index++) await site.put('/data/a', index);
     using watching = await site.watch('/watch/a', { 'Last-Event-ID': '1-3' });
     expect(await watching.next()).toMatchObject({ event: 'reset', data: { reason: 'compacted', lastEventId: '1-3' } });

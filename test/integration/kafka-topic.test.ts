@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
+import { expectErrors } from '../support/reports.ts';
 import { diskStore, framesOf } from '../support/stores.ts';
 import type { Aside, Topic, Written } from '../support/topic.ts';
 import { SOON } from '../support/topic-sites.ts';
@@ -197,6 +198,7 @@ describeKafka('a Kafka topic', () => {
     });
 
     it('because it was started from an older copy of its directory, takes no writes and says why', async () => {
+      expectErrors('primary-fenced');
       const [primary, secondary] = await stage.pair();
       const copy = primary.disk.copy();
       await primary.commit(4);

@@ -3,10 +3,11 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Report, type Store, openStore, startConsumer, startProducer } from 'evertree';
+import { type Store, openStore, startConsumer, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
+import { collectReports } from '../support/reports.ts';
 
 const LIMIT_MS = 20_000;
 
@@ -62,13 +63,13 @@ describe('openStore', () => {
   });
 
   test('writes a snapshot whenever the journal has grown enough, and recovers from it', async () => {
-    const reports: Report[] = [];
+    const { reports, report: log } = collectReports();
     const saved = () => reports.filter(report => report.event === 'snapshot-saved').length;
     const journal = { segmentBytes: 65_536, snapshotBytes: 65_536 };
     let digest: string;
     let written = 0;
     {
-      await using store = await openStore({ data: data('a'), journal, log: report => reports.push(report) });
+      await using store = await openStore({ data: data('a'), journal, log });
       await store.put('/a', 'little').durable;
       expect(await readdir(data('a/snapshots'))).toEqual([]);
       // Rewriting one place: the history grows, the tree and so its snapshots do not.
@@ -91,8 +92,8 @@ describe('openStore', () => {
 
 test('history keeps to what it may take, and a secondary that stays away is told of before it is passed', async () => {
   const maxBytes = 8 * 1024 * 1024;
-  const reports: Report[] = [];
-  await using store = await openStore({ data: data('a'), journal: { retentionMaxBytes: maxBytes }, log: report => reports.push(report) });
+  const { reports, report: log } = collectReports();
+  await using store = await openStore({ data: data('a'), journal: { retentionMaxBytes: maxBytes }, log });
   await store.put('/a', 'begin').durable;
   store.journal.leases.hold('peer', 'away', store.stable.position);
   const events = () => reports.filter(report => report.level === 'warn').map(report => report.event);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { memoryStore } from '../support/stores.ts';
+import { expectErrors } from '../support/reports.ts';
 
 type Telling = readonly [type: string, path: string, before: Value | undefined, after: Value | undefined];
 
@@ -290,6 +291,7 @@ describe('listeners of a store', () => {
   });
 
   it('that throw or never return hold up no commit and nobody else, and no report has a value', async () => {
+    expectErrors('listener-threw');
     await using scene = await Scene.open('primary', 10);
     const { primary, reports } = scene;
     const good: number[] = [];

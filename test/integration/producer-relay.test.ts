@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
+import { expectErrors } from '../support/reports.ts';
 
 const RELAY = 'topic T';
 const LOG: FarEnd = { kind: 'log', name: RELAY, remedy: 'delete it with its .snapshot and .control' };
@@ -61,6 +62,7 @@ describe('a relay', () => {
   });
 
   it('that is ahead of this primary in its own epoch fences it, and the remedy is about topics', async () => {
+    expectErrors('primary-fenced');
     const ahead = { ...primary.ends.at(-1)!, revision: 1_000_000 };
     const link = await primary.connect(topic(-1, { position: ahead }));
     expect(link.closed?.reason).toBe('history-mismatch');
@@ -157,6 +159,7 @@ describe('a reader', () => {
   });
 
   it('of another history is diverged, and one that knows a higher epoch fences this primary', async () => {
+    expectErrors('primary-fenced');
     await introduce(link, primary.hello('b', 1, { digest: 'e'.repeat(16) }));
     expect(primary.peer('b').state).toBe('diverged');
     expect(link.closed).toBeUndefined();

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
+import { expectErrors } from '../support/reports.ts';
 
 let simulation: Simulation;
 let primary: ScriptedPrimary;
@@ -275,6 +276,7 @@ describe('the list of peers', () => {
 
 describe('who knows better', () => {
   it('a secondary ahead of a primary that was started from an older copy takes the writes from it', async () => {
+    expectErrors('primary-fenced');
     const { position } = primary.store;
     const link = await primary.connect(primary.hello('b', -1, { position: { ...position, revision: position.revision + 1 } }));
     expect(link.closed?.reason).toBe('history-mismatch');
@@ -285,6 +287,7 @@ describe('who knows better', () => {
   });
 
   it('a secondary that knows a higher epoch takes the writes from it', async () => {
+    expectErrors('primary-fenced');
     const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
     const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
     expect(link.closed?.reason).toBe('fenced');
@@ -293,6 +296,7 @@ describe('who knows better', () => {
   });
 
   it('a secondary that lets itself be fed by a higher epoch closes as fenced, and takes the writes from it', async () => {
+    expectErrors('primary-fenced');
     const link = await primary.connect(primary.hello('b', -1));
     link.lose('fenced', 'c has the place now');
     expect(primary.peer('b').state).toBe('fenced');

@@ -3,6 +3,7 @@ import type { JournalOptions } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Loopback } from '../support/loopback.ts';
+import { allowErrors } from '../support/reports.ts';
 import { SimulatedPrimary, SimulatedSecondary } from '../support/replica.ts';
 import { Simulation } from '../support/simulation.ts';
 
@@ -201,6 +202,7 @@ const seeds = fc.integer({ min: 1, max: 0x7fff_ffff });
 
 describe('a pair, after any schedule of commits, faults and restarts', () => {
   it('has equal trees, each change applied once and in order, and no full copy', async () => {
+    allowErrors('storage-full');
     let told = 0;
     await fc.assert(
       fc.asyncProperty(seeds, fc.array(action, schedule), async (seed, actions) => {
@@ -215,6 +217,7 @@ describe('a pair, after any schedule of commits, faults and restarts', () => {
   });
 
   it('has equal trees also when retention passes the secondary by', async () => {
+    allowErrors('storage-full');
     let resyncs = 0;
     await fc.assert(
       fc.asyncProperty(seeds, fc.array(actionWithRetention, schedule), async (seed, actions) => {

@@ -8,8 +8,9 @@ import { type Report, openSite, openStore, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Part } from '../../packages/evertree/src/site/parts.ts';
 import { Site, siteOf } from '../../packages/evertree/src/site/site.ts';
-import { collectReports, systemClock, systemRandom } from '../support/host.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
+import { collectReports } from '../support/reports.ts';
 import { freePort } from '../support/site-process.ts';
 
 let folder: string;

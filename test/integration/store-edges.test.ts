@@ -4,6 +4,7 @@ import { MemoryJournal } from '@evertree/journal';
 import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { ManualClock, systemClock, systemRandom as random } from '../support/host.ts';
+import { expectErrors, strictReport } from '../support/reports.ts';
 import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 describe('what a commit says of itself', () => {
@@ -41,7 +42,7 @@ describe('a commit', () => {
 describe('the time of a commit', () => {
   it('is that of its own turn, also where each commit fills a frame', async () => {
     const clock = new ManualClock();
-    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    const journal = new MemoryJournal({ clock, random, report: strictReport, identity: { site: 'a', role: 'primary' } });
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 100 } });
     for (const hour of [1, 2, 3]) {
       clock.advance(3_600_000);
@@ -76,7 +77,7 @@ describe('a burst that goes on turn after turn', () => {
   it('is cut into frames every few milliseconds, however long a frame may be', async () => {
     let elapsedMs = 0;
     const clock = { ...systemClock, monotonic: () => elapsedMs };
-    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    const journal = new MemoryJournal({ clock, random, report: strictReport, identity: { site: 'a', role: 'primary' } });
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 10_000_000 } });
     for (let turn = 0; turn < 60; turn++) {
       store.put(`/${turn}`, 'x'.repeat(10_000));
@@ -90,7 +91,7 @@ describe('a burst that goes on turn after turn', () => {
 
   it('gathers anew behind a frame that was full', async () => {
     const clock = { ...systemClock, monotonic: () => 0 };
-    const journal = new MemoryJournal({ clock, random, report: () => undefined, identity: { site: 'a', role: 'primary' } });
+    const journal = new MemoryJournal({ clock, random, report: strictReport, identity: { site: 'a', role: 'primary' } });
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 75_000 } });
     for (let turn = 0; turn < 8; turn++) {
       for (let put = 0; put < 5; put++) store.put(`/${put}`, `${turn}`.repeat(10_000));
@@ -108,7 +109,7 @@ describe('a journal whose frames make another tree than they tell of', () => {
     store.put('/a', 1);
     store.cut();
     const [first, second] = await framesOf(store.journal);
-    const journal = new MemoryJournal({ clock: systemClock, random, report: () => undefined });
+    const journal = new MemoryJournal({ clock: systemClock, random, report: strictReport });
     journal.log.append(first!);
     journal.log.append(sealFrame({ ...second!.header, digest: '0123456789abcdef' }, frameBody(second!)));
     await expect(Store.open({ clock: systemClock, random, journal })).rejects.toMatchObject({ code: 'DAMAGED' });
@@ -144,6 +145,7 @@ describe('the header of a snapshot', () => {
 
 describe('a disk that fails', () => {
   it('while a commit writes by itself stops the store, and leaves that commit made', async () => {
+    expectErrors('storage-failed', 'closed-with-pending');
     const disk = new FaultDisk();
     const { store } = await diskStore(disk, { limits: { pendingBytes: 1, frameBytes: 1 } });
     await store.put('/a', 1).durable;
@@ -159,6 +161,7 @@ describe('a disk that fails', () => {
   });
 
   it('before the end of a turn that committed throws at nobody, and lets the store be closed', async () => {
+    expectErrors('storage-failed', 'closed-with-pending');
     const disk = new FaultDisk();
     const clock = new ManualClock();
     const { store } = await diskStore(disk, { clock });

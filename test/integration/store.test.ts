@@ -2,6 +2,7 @@ import { any, EvertreeError, type Commit, type Store, type Transaction, type Val
 import { describe, expect, it, vi } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
+import { expectErrors } from '../support/reports.ts';
 
 function code(run: () => unknown): string {
   try {
@@ -287,6 +288,7 @@ describe('durability', () => {
 
 describe('a disk', () => {
   it('without room stops writes, keeps reads, loses nothing and goes on when there is room', async () => {
+    expectErrors('storage-full');
     const disk = new FaultDisk();
     await using store = (await diskStore(disk)).store;
     store.put('/a', 1);
@@ -306,6 +308,7 @@ describe('a disk', () => {
   });
 
   it('that fails stops the site for good, and what it had made stable is recovered', async () => {
+    expectErrors('storage-failed');
     const disk = new FaultDisk();
     const { store } = await diskStore(disk);
     store.put('/a', 1);

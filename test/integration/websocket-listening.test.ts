@@ -5,12 +5,13 @@ import type { Clock } from '@evertree/core';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import type { ListenOptions, WireLimits } from '@evertree/transport/websocket';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { collectReports, ManualClock, systemClock, systemRandom } from '../support/host.ts';
+import { ManualClock, systemClock, systemRandom } from '../support/host.ts';
+import { collectReports, strictReport } from '../support/reports.ts';
 import { End, frameOf, helloOf, WAIT } from '../support/links.ts';
 
 /** Where a consumer listens, what becomes of it when it can't, and how a producer comes back. */
 
-const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+const host = { clock: systemClock, random: systemRandom, report: strictReport };
 
 const undo: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
@@ -154,7 +155,7 @@ describe('a listener', () => {
     const mute = net.connect(listener.port, '127.0.0.1');
     await once(mute, 'connect');
     await Promise.all([listener.close(), listener.close(), once(mute.resume(), 'close')]);
-    await occupy(listener.port);
+    await expect(occupy(listener.port)).resolves.toBeDefined();
   });
 
   test('forgets connections that end by themselves', async () => {

@@ -4,7 +4,8 @@ import net from 'node:net';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { collectReports, systemClock, systemRandom } from '../support/host.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports, strictReport } from '../support/reports.ts';
 import { End, frameOf, helloOf, same, WAIT } from '../support/links.ts';
 
 /** What a far end that is broken, hostile or something else altogether sends, and what it costs: its own link. */
@@ -44,7 +45,7 @@ describe('a listener', () => {
     port = listener.port;
     undo.push(() => listener.close());
     const diallers: End[] = [];
-    const dialler = dialTransport({ ...host, report: () => undefined, remotes: [{ address: '127.0.0.1', port }], retryIntervalMs: 10 });
+    const dialler = dialTransport({ ...host, report: strictReport, remotes: [{ address: '127.0.0.1', port }], retryIntervalMs: 10 });
     await dialler.open({ link: link => void diallers.push(new End(link).attach()), failed: () => undefined });
     undo.push(() => dialler.close());
     await vi.waitFor(() => expect([links.length, diallers.length]).toEqual([1, 1]), WAIT);
@@ -205,7 +206,7 @@ describe('a listener', () => {
 async function dial(port: number) {
   const told = { links: [] as End[], failures: [] as { message: string; code: unknown }[] };
   const remotes = [{ address: '127.0.0.1', port }];
-  const dialler = dialTransport({ ...host, report: () => undefined, remotes, retryIntervalMs: 10, limits });
+  const dialler = dialTransport({ ...host, report: strictReport, remotes, retryIntervalMs: 10, limits });
   undo.push(() => dialler.close());
   await dialler.open({
     link: link => void told.links.push(new End(link).attach()),

@@ -3,12 +3,12 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import type { DialOptions, ListenOptions } from '@evertree/transport/websocket';
-import type { Report } from '@evertree/core';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import type { Certificate } from '../support/certificates.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports, strictReport } from '../support/reports.ts';
 import { End, frameOf, helloOf, same, WAIT } from '../support/links.ts';
 
 /** Who may open a link, and what is told to whom may not. */
@@ -28,10 +28,10 @@ afterEach(async () => {
 
 /** A listener and a dialler, and everything that either tells. */
 async function pair(listening: Partial<ListenOptions>, dialling: Partial<DialOptions>, address = '127.0.0.1') {
-  const reports: Report[] = [];
+  const { reports, report } = collectReports();
   const failures: (Error & { code?: string })[] = [];
   const links = { dialled: [] as End[], taken: [] as End[] };
-  const host = { clock: systemClock, random: systemRandom, report: (report: Report) => void reports.push(report) };
+  const host = { clock: systemClock, random: systemRandom, report };
   const listener = listenTransport({ ...host, port: 0, limits: { handshakeTimeoutMs: 500 }, ...listening });
   undo.push(() => listener.close());
   await listener.open({ link: link => void links.taken.push(new End(link).attach()), failed: (_, error) => void failures.push(error) });
@@ -131,7 +131,7 @@ describe('TLS', () => {
   });
 
   test('with a certificate or key that no attempt could use is refused at open', async () => {
-    const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+    const host = { clock: systemClock, random: systemRandom, report: strictReport };
     const events = { link: () => undefined, failed: () => undefined };
     const other = await makeCertificate(authority);
     for (const bad of [
@@ -178,7 +178,7 @@ describe('a token', () => {
   });
 
   test('that a header could not carry is refused before anything starts, unseen', () => {
-    const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+    const host = { clock: systemClock, random: systemRandom, report: strictReport };
     for (const token of ['', 'two words', 'a line\n', 'ümlaut', 'x'.repeat(5000)]) {
       for (const make of [
         () => dialTransport({ ...host, remotes: [], retryIntervalMs: 1, token }),

@@ -3,12 +3,13 @@ import type { Hello } from '@evertree/core';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { collectReports, systemClock, systemRandom } from '../support/host.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
 import { End, helloOf, WAIT } from '../support/links.ts';
+import { collectReports, strictReport } from '../support/reports.ts';
 
 /** Ends of unlike versions of PROTOCOL.md: each refuses the other, and names the versions. */
 
-const host = { clock: systemClock, random: systemRandom, report: () => undefined };
+const host = { clock: systemClock, random: systemRandom, report: strictReport };
 
 /** What a primary of version 1 sent to open a link, byte for byte. */
 const OPENING_OF_VERSION_1 = [

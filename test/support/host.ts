@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock, Random, Report } from '@evertree/core';
+import type { Clock, Random } from '@evertree/core';
 
 /** The machine's own clock. */
 export const systemClock: Clock = {
@@ -58,10 +58,4 @@ export class ManualClock implements Clock {
     }
     this.#nowMs = until;
   }
-}
-
-/** Keeps what is reported. */
-export function collectReports(): { readonly reports: Report[]; readonly report: (report: Report) => void } {
-  const reports: Report[] = [];
-  return { reports, report: report => void reports.push(report) };
 }

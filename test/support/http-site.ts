@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { Store, type Journal, type Report } from '@evertree/core';
+import { Store, type Clock, type Journal, type Report } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import { MemoryJournal } from '@evertree/journal';
 import { startHttp, type HttpOptions, type HttpServer } from '../../packages/evertree/src/http/server.ts';
 import type { Part, PrimaryPart } from '../../packages/evertree/src/site/parts.ts';
 import { Site } from '../../packages/evertree/src/site/site.ts';
-import { collectReports, systemClock, systemRandom } from './host.ts';
+import { systemClock, systemRandom } from './host.ts';
+import { collectReports } from './reports.ts';
 
 export interface SendOptions {
   readonly headers?: Readonly<Record<string, string>>;
@@ -36,6 +37,8 @@ export interface HttpSiteOptions extends Partial<Omit<HttpOptions, 'site'>> {
   readonly store?: Store;
   /** Of a store that is made here. */
   readonly journal?: Journal;
+  /** Of a store that is made here. */
+  readonly clock?: Clock;
   /** What the site plays from the start on; nothing unless given. Not opened yet. */
   readonly part?: Part;
   /** What a write waits for that does not say so itself. */
@@ -59,8 +62,8 @@ export class HttpSite implements AsyncDisposable {
 
   static async start(options: HttpSiteOptions = {}): Promise<HttpSite> {
     const { reports, report } = collectReports();
-    const { journal, site: given, part: wanted, acknowledgement, ...http } = options;
-    const host = { clock: systemClock, random: systemRandom, report };
+    const { journal, clock = systemClock, site: given, part: wanted, acknowledgement, ...http } = options;
+    const host = { clock, random: systemRandom, report };
     const openStore = () => Store.open({ ...host, journal: journal ?? new MemoryJournal(host) });
     const site = given ?? new Site(options.store ?? (await openStore()));
     const part = wanted ?? (acknowledgement && feedingNobody(site.store, acknowledgement));

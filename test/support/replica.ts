@@ -11,6 +11,7 @@ import { kill } from './loopback.ts';
 import type { Loopback } from './loopback.ts';
 import type { Simulation } from './simulation.ts';
 import { VirtualDisk } from './virtual-disk.ts';
+import { collectReports } from './reports.ts';
 
 /** A site of a simulated pair: a process that can be stopped, killed and started again on what its disk holds. */
 abstract class SimulatedSite {
@@ -74,7 +75,7 @@ abstract class SimulatedSite {
     const { clock, random } = this.simulation;
     const disk = new VirtualDisk(this.#disk, this.simulation);
     disk.latencyMs = this.latencyMs;
-    const host = { clock, random, report: (report: Report) => void this.reports.push(report) };
+    const host = { clock, random, report: collectReports(this.reports).report };
     const options: JournalOptions = { sync: 'dsync', ...this.journalOptions };
     const journal = await openJournal({ ...host, disk, identity: { site: this.name }, options });
     const store = await Store.open({ ...host, journal, limits: { frameBytes: this.frameBytes } });

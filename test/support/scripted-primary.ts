@@ -6,6 +6,7 @@ import { ScriptedTransport } from './scripted-link.ts';
 import type { ScriptedLink } from './scripted-link.ts';
 import type { Simulation } from './simulation.ts';
 import { VirtualJournal, VirtualStorage } from './virtual-journal.ts';
+import { collectReports } from './reports.ts';
 
 /** The primary that is looked at; the test plays its secondaries. */
 export class ScriptedPrimary {
@@ -35,7 +36,7 @@ export class ScriptedPrimary {
       journal: this.journal,
       clock,
       random: simulation.random,
-      report: report => void this.reports.push(report),
+      report: collectReports(this.reports).report,
     });
     this.transport = new ScriptedTransport(this.remotes, this.farEnd);
     this.producer = new Producer({ store: this.store, transports: [this.transport], limits });

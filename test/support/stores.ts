@@ -1,7 +1,8 @@
 import { Store, type Frame, type Journal, type Report, type Role, type StoreOptions } from '@evertree/core';
 import { MemoryJournal, openJournal, type JournalOptions } from '@evertree/journal';
 import type { FaultDisk } from './fault-disk.ts';
-import { collectReports, systemClock as clock, systemRandom as random } from './host.ts';
+import { systemClock as clock, systemRandom as random } from './host.ts';
+import { collectReports } from './reports.ts';
 
 export interface OpenedStore {
   readonly store: Store;

@@ -6,6 +6,7 @@ import { nodeDisk, openJournal } from '@evertree/journal';
 import { expect } from 'vitest';
 import { treeOf } from './batch-writer.ts';
 import { systemClock as clock, systemRandom as random } from './host.ts';
+import { strictReport } from './reports.ts';
 import { SiteProcess, freePort, until } from './site-process.ts';
 import { framesOf } from './stores.ts';
 
@@ -73,7 +74,7 @@ export class TopicProcesses implements AsyncDisposable {
   /** The bytes of every frame that a stopped site's journal holds, by their positions. */
   async framesOf(site: SiteProcess): Promise<ReadonlyMap<string, Buffer>> {
     const disk = nodeDisk(join(this.path, site.site));
-    const journal = await openJournal({ clock, random, report: () => undefined, disk, identity: {}, options: {} });
+    const journal = await openJournal({ clock, random, report: strictReport, disk, identity: {}, options: {} });
     try {
       const frames = new Map<string, Buffer>();
       for (const { header, bytes } of await framesOf(journal))

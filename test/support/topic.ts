@@ -3,6 +3,7 @@ import type { Admin, IHeaders, Producer } from 'kafkajs';
 import { mendRequestQueue } from '../../packages/transport/src/kafka/kafkajs/request-queue.ts';
 import { createBroker } from '../../packages/transport/src/kafka/kafkajs/broker.ts';
 import type { ReceivedRecord } from '../../packages/transport/src/kafka/records.ts';
+import { strictReport } from './reports.ts';
 
 const ANSWER_MS = 10_000;
 
@@ -79,7 +80,7 @@ export class Topic implements AsyncDisposable {
 
   /** Everything that stands there now and is no transaction's marker. */
   async records(topic = this.name): Promise<ReceivedRecord[]> {
-    const broker = createBroker({ connection: { brokers: [this.#broker] }, report: () => undefined, answerMs: ANSWER_MS });
+    const broker = createBroker({ connection: { brokers: [this.#broker] }, report: strictReport, answerMs: ANSWER_MS });
     await using reader = await broker.openReader({ topic, partition: 0 });
     const records: ReceivedRecord[] = [];
     const { low, high } = await reader.offsets();

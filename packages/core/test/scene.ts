@@ -2,6 +2,7 @@ import { ManualClock } from '../../../test/support/host.ts';
 import type { Batch } from '../src/listeners/batch.ts';
 import { importValue } from '../src/tree/content.ts';
 import type { Clock, Report } from '../src/seams/host.ts';
+import { collectReports } from '../../../test/support/reports.ts';
 import { Listeners } from '../src/listeners/listeners.ts';
 import { toOperations } from '../src/transactions/net-operations.ts';
 import type { PatternLike } from '../src/listeners/pattern.ts';
@@ -19,7 +20,7 @@ export class Scene {
   revision = 0;
 
   constructor(initial: object = {}, batchLimit = 1_000, clock: Clock = this.clock) {
-    this.listeners = new Listeners({ clock, report: report => void this.reports.push(report), batchLimit });
+    this.listeners = new Listeners({ clock, report: collectReports(this.reports).report, batchLimit });
     this.tree.put([], importValue(initial, [], this.tree.generation));
   }
 

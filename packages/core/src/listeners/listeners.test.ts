@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Scene, tell, type Telling } from '../../test/scene.ts';
 import type { Batch } from './batch.ts';
 import { any, parsePattern, type PatternLike } from './pattern.ts';
+import { expectErrors } from '../../../../test/support/reports.ts';
 
 describe('what a listener is told, as MD-SAL tells it', () => {
   const start = { devices: { r1: { up: true, mtu: 1500 }, r2: { up: false } }, other: 1 };
@@ -149,6 +150,7 @@ describe('a listener', () => {
   });
 
   it('that throws, rejects or never ends harms itself only, and is reported', async () => {
+    expectErrors('listener-threw');
     const scene = new Scene();
     const good: number[] = [];
     scene.listen('/n', () => {

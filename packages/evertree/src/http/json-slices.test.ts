@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { jsonSlices } from './json-slices.ts';
+import { strictReport } from '../../../../test/support/reports.ts';
 
 const clock = {
   now: () => 0,
@@ -14,7 +15,7 @@ const clock = {
 const random = { bytes: (length: number) => randomBytes(length), fraction: () => 0.5 };
 
 async function slicesOf(value: unknown): Promise<string[]> {
-  await using store = await Store.open({ journal: new MemoryJournal({ clock, random, report: () => undefined }), clock, random });
+  await using store = await Store.open({ journal: new MemoryJournal({ clock, random, report: strictReport }), clock, random });
   store.put('/value', value);
   using snapshot = store.snapshot();
   return [...jsonSlices(snapshot, ['value'])];

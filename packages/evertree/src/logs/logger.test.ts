@@ -1,13 +1,19 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { jsonLine, openLog, prettyLine } from './logger.ts';
 
 const time = new Date('2026-11-21T01:02:03.456Z');
 
 test('a log that is closed takes no more, and minds nothing', async () => {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
   const log = openLog({ level: 'error', format: 'json' });
+  log.report({ level: 'error', event: 'early', message: 'an ordinary word' });
   await log.close();
+  const lines = () => write.mock.calls.map(([line]) => String(line));
+  expect(lines()).toEqual([expect.stringContaining('an ordinary word')]);
   log.report({ level: 'error', event: 'late', message: 'a last word' });
   await new Promise(resolve => setImmediate(resolve));
+  expect(lines()).toHaveLength(1);
 });
 
 describe('a line of the log', () => {

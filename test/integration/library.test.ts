@@ -3,7 +3,16 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Store, openStore, startConsumer, startProducer } from 'evertree';
+import {
+  type ConsumerFile,
+  type OpenStoreOptions,
+  type ProducerFile,
+  type Store,
+  openSite,
+  openStore,
+  startConsumer,
+  startProducer,
+} from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
@@ -21,11 +30,11 @@ function data(name: string): string {
   return join(folder, name);
 }
 
-function toPort(port: number): Record<string, unknown> {
+function toPort(port: number): ProducerFile {
   return { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 } };
 }
 
-function onPort(port: number): Record<string, unknown> {
+function onPort(port: number): ConsumerFile {
   return { 'netty-consumer': { 'listening-port': port } };
 }
 
@@ -87,6 +96,63 @@ describe('openStore', () => {
     await using again = await openStore({ data: data('a'), journal });
     expect(again.digest).toBe(digest);
     expect((await again.journal.snapshots.newest())?.header.position.revision).toBeGreaterThan(1);
+  });
+});
+
+describe('options are checked as files are', () => {
+  test.each([
+    ['data: an empty text', { data: '' }, 'openStore: data is ""; write a directory, or "memory"'],
+    ['data: none', {}, 'openStore: data is missing'],
+    ['no options', undefined, 'openStore: is undefined'],
+    ['an unknown one', { data: 'memory', sit: 'a' }, 'openStore: sit is not known; did you mean "site"?'],
+    ['one of openSite', { data: 'memory', standby: 'a.json' }, 'openStore: standby is not known'],
+    ['an unknown role', { data: 'memory', role: 'third' }, 'role is "third"; write one of "primary", "secondary"'],
+    [
+      'an unknown key',
+      { data: 'memory', limits: { pendingByte: 65_536 } },
+      'limits.pendingByte is not known; did you mean "pendingBytes"?',
+    ],
+    ['a key as in a file', { data: 'memory', journal: { 'segment-bytes': 65_536 } }, 'did you mean "segmentBytes"?'],
+    ['a negative number', { data: 'memory', limits: { listenerBatches: -1 } }, 'limits.listenerBatches is -1; write batches'],
+    ['a fraction', { data: 'memory', journal: { retentionMinMs: 0.5 } }, 'journal.retentionMinMs is 0.5; write'],
+    ['not a number', { data: 'memory', journal: { segmentBytes: Number.NaN } }, 'journal.segmentBytes is null; write'],
+    ['a log that is no function', { data: 'memory', log: console }, 'log is an object; write a function'],
+    ['two encodings', { data: 'memory', encoding: 'json', journal: { encoding: 'binary' } }, 'encoding is "json", and journal.encoding'],
+  ])('%s', async (_, options, message) => {
+    await expect(openStore(options as unknown as OpenStoreOptions)).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('everything that is wrong is told at once, and nothing is opened', async () => {
+    const options = { data: data('a'), sight: 'a', limits: { listenerBatches: 0 } } as unknown as OpenStoreOptions;
+    await expect(openSite(options)).rejects.toMatchObject({
+      message: expect.stringMatching(/^openSite: (sight[^]*\nopenSite: limits\.|limits\.[^]*\nopenSite: sight)/),
+    });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test('a misspelt key of a configuration does not compile, and is refused', async () => {
+    await using store = await openStore({ data: 'memory' });
+    const starts = [
+      // @ts-expect-error: "netty-connection"
+      () => startProducer(store, { 'netty-conection': { 'consumer-address': 'b', 'consumer-port': 1 } }),
+      // @ts-expect-error: "consumer-port"
+      () => startProducer(store, { 'netty-connection': { 'consumer-address': 'b', 'consumer-prt': 1 } }),
+      // @ts-expect-error: "segment-bytes"
+      () => startProducer(store, { 'netty-connection': [], journal: { 'segment-byte': 65_536 } }),
+      // @ts-expect-error: "bootstrap.servers"
+      () => startProducer(store, { 'kafka-producer-properties': { 'bootstrap.server': 'b:1' } }),
+      // @ts-expect-error: a consumer's file
+      () => startProducer(store, { 'netty-consumer': { 'listening-port': 1 } }),
+      // @ts-expect-error: "listening-port"
+      () => startConsumer(store, { 'netty-consumer': { 'listening-prt': 1 } }),
+      // @ts-expect-error: a text is no port
+      () => startConsumer(store, { 'netty-consumer': { 'listening-port': '1' } }),
+    ];
+    for (const start of starts) await expect(start()).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+    expect(store.role).toBe('primary');
   });
 });
 
@@ -173,6 +239,7 @@ describe('startProducer and startConsumer', () => {
 
   test('a configuration is checked whole before anything happens', async () => {
     await using store = await openStore({ data: data('a') });
+    // @ts-expect-error: the address is missing.
     await expect(startProducer(store, { 'netty-connection': [{ 'consumer-port': 0 }] })).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
       message: expect.stringMatching(/consumer-address is missing[^]*consumer-port is 0/),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { SITE, type Transport, Store } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
-import { type Report, openSite, openStore, startProducer } from 'evertree';
+import { type ConsumerFile, type ProducerFile, type Report, openSite, openStore, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Part } from '../../packages/evertree/src/site/parts.ts';
 import { Site, siteOf } from '../../packages/evertree/src/site/site.ts';
@@ -23,11 +23,11 @@ function data(name: string): string {
   return join(folder, name);
 }
 
-function toPort(port: number): Record<string, unknown> {
+function toPort(port: number): ProducerFile {
   return { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 } };
 }
 
-function onPort(port: number): Record<string, unknown> {
+function onPort(port: number): ConsumerFile {
   return { 'netty-consumer': { 'listening-port': port } };
 }
 

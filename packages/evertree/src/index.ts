@@ -29,9 +29,9 @@ export type {
 } from '@evertree/core';
 export type { Consumer, ConsumerEvents, ConsumerState, ConsumerStatus } from '@evertree/consumer';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
-export type { ConfigurationSource } from './configuration/reading.ts';
+export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
-export type { OpenSiteOptions, OpenStoreOptions } from './site/opening.ts';
+export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';
 export type { Part, PrimaryPart, SecondaryPart } from './site/parts.ts';
 export type { Site, SiteEvents, SiteState } from './site/site.ts';
 export { VERSION as version } from './version.ts';

@@ -8,8 +8,8 @@ import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
-import { openUnstarted } from '../site/opening.ts';
-import type { Site } from '../site/site.ts';
+import { resolveOptions } from '../site/options.ts';
+import { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
@@ -68,7 +68,10 @@ function openSiteOf(
   log: Reporter,
 ): Promise<Site> {
   const configurations = configuration.kind === 'primary' ? { primary: configuration } : { standby: configuration };
-  return openUnstarted({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, configurations);
+  return Site.open(
+    resolveOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
+    configurations,
+  );
 }
 
 /**

@@ -151,9 +151,11 @@ export function readDocument(file: string): ConfigurationDocument {
   return parseDocument(file, dirname(file), readText(file), true);
 }
 
-/** An object given in code, checked like a file. */
-export function documentOf(value: unknown): ConfigurationDocument {
-  const source = 'configuration';
+/**
+ * An object given in code, checked like a file.
+ * @param source what messages call it
+ */
+export function documentOf(value: unknown, source = 'configuration'): ConfigurationDocument {
   let text: string | undefined;
   try {
     text = JSON.stringify(value, undefined, 2) as string | undefined;

@@ -64,7 +64,7 @@ function of(sides: readonly Side[], check: Check): Property {
   return { sides, check };
 }
 
-const PROPERTIES: Readonly<Record<string, Property>> = {
+const PROPERTIES = {
   'bootstrap.servers': of(BOTH, servers),
   'client.id': of(BOTH, anyText),
   'request.timeout.ms': of(BOTH, whole(1)),
@@ -110,7 +110,12 @@ const PROPERTIES: Readonly<Record<string, Property>> = {
   'enable.auto.commit': of(CONSUMER, flag),
   'auto.commit.interval.ms': of(CONSUMER, whole(0)),
   'auto.offset.reset': of(CONSUMER, oneOf('earliest', 'latest', 'none')),
-};
+} satisfies Readonly<Record<string, Property>>;
+
+const KNOWN: ReadonlyMap<string, Property> = new Map(Object.entries(PROPERTIES));
+
+/** The section of a file that holds Java's properties, as an object: the values are strings, numbers, true or false, as Java takes them. */
+export type JavaProperties = { readonly [Name in keyof typeof PROPERTIES]?: string | number | boolean };
 
 /** Checks every name and value, and what they mean together. Values may be strings, numbers, true or false, as Java takes them. */
 export function checkKafkaProperties(document: ConfigurationDocument, side: Side): Problem[] {
@@ -128,7 +133,7 @@ export function checkKafkaProperties(document: ConfigurationDocument, side: Side
 
 function checkProperty(document: ConfigurationDocument, place: KeyPath, side: Side, value: string): string | undefined {
   const name = String(place.at(-1));
-  const property = Object.hasOwn(PROPERTIES, name) ? PROPERTIES[name] : undefined;
+  const property = KNOWN.get(name);
   if (property === undefined) {
     const refusal = refusalOf(name);
     return refusal === undefined ? unknownName(name, side) : `is refused: ${refusal}`;
@@ -144,7 +149,7 @@ function checkProperty(document: ConfigurationDocument, place: KeyPath, side: Si
 }
 
 function unknownName(name: string, side: Side): string {
-  const known = Object.keys(PROPERTIES).filter(key => PROPERTIES[key]?.sides.includes(side));
+  const known = [...KNOWN].flatMap(([key, { sides }]) => (sides.includes(side) ? [key] : []));
   const near = nearest(name, known) ?? nearest(name, REFUSED_NAMES);
   return `is no property of Kafka's ${side}${near === undefined ? '; remove it' : `; did you mean "${near}"?`}`;
 }

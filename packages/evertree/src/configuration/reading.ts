@@ -11,8 +11,8 @@ import { resolveKafkaConsumer, resolveKafkaProducer } from './kafka-resolution.t
 import { resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
 import { commonSchema, kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
-/** The name of a file, or what would stand in one. */
-export type ConfigurationSource = string | Readonly<Record<string, unknown>>;
+/** The name of a file, or an object that is to be what may stand in one. */
+export type UncheckedSource = string | object;
 
 /** The sections of each kind of file; those of the others are foreign to it. */
 const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
@@ -29,13 +29,13 @@ const EVERY_KEY = new Set([...EVERY_SECTION, ...Object.keys(commonSchema.shape)]
  * Reads a primary's configuration, or several that together name its secondaries.
  * @throws EvertreeError CONFIGURATION_INVALID with every problem of every file
  */
-export function readPrimaryConfiguration(source: ConfigurationSource | readonly ConfigurationSource[]): PrimaryConfiguration {
-  const sources = Array.isArray(source) ? (source as readonly ConfigurationSource[]) : [source as ConfigurationSource];
+export function readPrimaryConfiguration(source: UncheckedSource | readonly UncheckedSource[]): PrimaryConfiguration {
+  const sources = Array.isArray(source) ? (source as readonly UncheckedSource[]) : [source];
   return freeze(joinProducers(readAll(sources)));
 }
 
 /** Tells of what is wrong in all of them at once. */
-function readAll(sources: readonly ConfigurationSource[]): ProducerConfiguration[] {
+function readAll(sources: readonly UncheckedSource[]): ProducerConfiguration[] {
   const problems: Problem[] = [];
   const configurations = sources.flatMap(source => {
     try {
@@ -54,7 +54,7 @@ function readAll(sources: readonly ConfigurationSource[]): ProducerConfiguration
  * Reads a secondary's configuration.
  * @throws EvertreeError CONFIGURATION_INVALID with every problem of the file
  */
-export function readConsumerConfiguration(source: ConfigurationSource): ConsumerConfiguration {
+export function readConsumerConfiguration(source: UncheckedSource): ConsumerConfiguration {
   return readConfiguration(source, 'secondary') as ConsumerConfiguration;
 }
 
@@ -62,7 +62,7 @@ export function readConsumerConfiguration(source: ConfigurationSource): Consumer
  * Reads a configuration of either role, or of the one that is asked for. Defaults are resolved and the result is frozen.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-export function readConfiguration(source: ConfigurationSource, role?: Role): Configuration {
+export function readConfiguration(source: UncheckedSource, role?: Role): Configuration {
   const document = typeof source === 'string' ? readDocument(source) : documentOf(source);
   if (typeof document.value !== 'object' || document.value === null || Array.isArray(document.value)) {
     const message = `is ${document.quote([])}; a configuration is an object with a section such as "netty-connection"`;

@@ -1,6 +1,7 @@
 import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
 import { optional } from '../optional.ts';
+import { inCamelCase } from './camel-case.ts';
 import {
   type Acknowledgement,
   type Connection,
@@ -115,27 +116,10 @@ export function resolveSite(
   const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
   // A side that dials may have no certificate of its own; HTTP then has to be told one.
   const usable = end === 'listens' || shared.tls === 'off' || shared.tls?.certificate !== undefined;
-  const { limits, journal } = value;
   return {
     source: document.source,
-    limits: {
-      ...optional('pendingBytes', limits?.['pending-bytes']),
-      ...optional('frameBytes', limits?.['frame-bytes']),
-      ...optional('changeSetBytes', limits?.['change-set-bytes']),
-      ...optional('listenerBatches', limits?.['listener-batches']),
-      ...optional('windowBytes', limits?.['window-bytes']),
-      ...optional('httpBodyBytes', limits?.['http-body-bytes']),
-      ...optional('readyLagMs', limits?.['ready-lag-ms']),
-    },
-    journal: {
-      ...optional('encoding', journal?.encoding),
-      ...optional('sync', journal?.sync),
-      ...optional('segmentBytes', journal?.['segment-bytes']),
-      ...optional('snapshotBytes', journal?.['snapshot-bytes']),
-      ...optional('retentionMaxBytes', journal?.['retention-max-bytes']),
-      ...optional('retentionMinBytes', journal?.['retention-min-bytes']),
-      ...optional('retentionMinMs', journal?.['retention-min-ms']),
-    },
+    limits: inCamelCase(value.limits),
+    journal: inCamelCase(value.journal),
     http: {
       ...optional('token', credentials.token(value.http?.auth, ['http', 'auth']) ?? shared.token),
       ...optional('tls', ownTls ?? (usable ? shared.tls : undefined)),

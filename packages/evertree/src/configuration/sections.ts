@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { JavaProperties } from './kafka-properties.ts';
 import { bytes, choice, host, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
 
 const KIBIBYTE = 1024;
@@ -28,29 +29,37 @@ const auth = section(
   'an object with "token-file"',
 ).optional();
 
+/** Bounds of the store itself; the library's `openStore` takes them as well. */
+export const storeLimitFields = {
+  'pending-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'what commits may hold in memory while they wait for the disk').optional(),
+  'frame-bytes': bytes(KIBIBYTE, 16 * MEBIBYTE, 'the size at which a frame is cut').optional(),
+  'change-set-bytes': bytes(KIBIBYTE, 64 * MEBIBYTE, 'the largest single commit').optional(),
+  'listener-batches': wholeNumber(1, 1_000_000, 'batches a listener may fall behind before they are merged').optional(),
+};
+
+/** How a store's history is kept; the library's `openStore` takes them as well. */
+export const journalFields = {
+  encoding: choice(['binary', 'json']).optional(),
+  sync: choice(['auto', 'dsync', 'fdatasync']).optional(),
+  'segment-bytes': bytes(64 * KIBIBYTE, 4 * GIBIBYTE, 'the size of a segment file').optional(),
+  'snapshot-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'growth of the journal after which a snapshot is due').optional(),
+  'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
+  'retention-min-bytes': bytes(0, Number.MAX_SAFE_INTEGER, 'the newest history that is kept in any case').optional(),
+  'retention-min-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
+};
+
 /** What may stand at the top of each of the four files. */
 const common = {
   tls,
   auth,
   http: section({ tls, auth }, 'an object with "tls" and "auth"').optional(),
   limits: section({
-    'pending-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'what commits may hold in memory while they wait for the disk').optional(),
-    'frame-bytes': bytes(KIBIBYTE, 16 * MEBIBYTE, 'the size at which a frame is cut').optional(),
-    'change-set-bytes': bytes(KIBIBYTE, 64 * MEBIBYTE, 'the largest single commit').optional(),
-    'listener-batches': wholeNumber(1, 1_000_000, 'batches a listener may fall behind before they are merged').optional(),
+    ...storeLimitFields,
     'window-bytes': bytes(64 * KIBIBYTE, GIBIBYTE, 'what may be on the way to a secondary unacknowledged').optional(),
     'http-body-bytes': bytes(KIBIBYTE, 256 * MEBIBYTE, 'the largest HTTP request body').optional(),
     'ready-lag-ms': milliseconds(1, 24 * HOUR_MS, 'the lag up to which a secondary is ready').optional(),
   }).optional(),
-  journal: section({
-    encoding: choice(['binary', 'json']).optional(),
-    sync: choice(['auto', 'dsync', 'fdatasync']).optional(),
-    'segment-bytes': bytes(64 * KIBIBYTE, 4 * GIBIBYTE, 'the size of a segment file').optional(),
-    'snapshot-bytes': bytes(64 * KIBIBYTE, TEBIBYTE, 'growth of the journal after which a snapshot is due').optional(),
-    'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
-    'retention-min-bytes': bytes(0, Number.MAX_SAFE_INTEGER, 'the newest history that is kept in any case').optional(),
-    'retention-min-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
-  }).optional(),
+  journal: section(journalFields).optional(),
 };
 
 const acknowledgement = section({
@@ -128,6 +137,27 @@ export const kafkaConsumerSchema = z.strictObject({
   'kafka-consumer-properties': properties,
   ...common,
 });
+
+/** What a schema takes, to be written in code: nothing in it is changed. */
+type Written<T> = T extends readonly (infer Item)[]
+  ? readonly Written<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Written<T[Key]> }
+    : T;
+
+/** A primary's file, as an object. */
+export type ProducerFile =
+  | Written<z.input<typeof nettyProducerSchema>>
+  | (Omit<Written<z.input<typeof kafkaProducerSchema>>, 'kafka-producer-properties'> & {
+      readonly 'kafka-producer-properties'?: JavaProperties;
+    });
+
+/** A secondary's file, as an object. */
+export type ConsumerFile =
+  | Written<z.input<typeof nettyConsumerSchema>>
+  | (Omit<Written<z.input<typeof kafkaConsumerSchema>>, 'kafka-consumer-properties'> & {
+      readonly 'kafka-consumer-properties'?: JavaProperties;
+    });
 
 export type CommonSections = Pick<z.infer<typeof nettyConsumerSchema>, 'tls' | 'auth' | 'http' | 'limits' | 'journal'>;
 export type AcknowledgementSection = z.infer<typeof nettyProducerSchema>['acknowledgement'];

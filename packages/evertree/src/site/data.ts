@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, EvertreeError, type Journal, type Random, type Reporter, type Role, isEvertreeError } from '@evertree/core';
+import { type Clock, EvertreeError, type Journal, type Random, isEvertreeError } from '@evertree/core';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import { optional } from '../optional.ts';
-import type { JournalSettings } from './settings.ts';
+import type { ResolvedOptions } from './options.ts';
 
 // What a store needs of the machine: its clock, its random numbers, and its history on the disk or in memory.
 
@@ -29,21 +29,11 @@ export const nodeRandom: Random = {
 /** Where a directory names its site; FORMAT.md, «Directory». */
 const SITE_FILE = 'site.json';
 
-export interface DataOptions {
-  /** The directory; undefined for a history in memory. */
-  readonly directory: string | undefined;
-  readonly site: string | undefined;
-  readonly defaultSite: string | undefined;
-  readonly role: Role | undefined;
-  readonly journal: JournalSettings;
-  readonly report: Reporter;
-}
-
 /**
  * Opens a site's history.
  * @throws EvertreeError as openJournal; WRONG_ROLE says which directory it was, and what can be done about it
  */
-export async function openData({ directory, site, defaultSite, role, journal, report }: DataOptions): Promise<Journal> {
+export async function openData({ directory, site, defaultSite, role, journal, report }: ResolvedOptions): Promise<Journal> {
   const machine = { clock: nodeClock, random: nodeRandom, report };
   const isNew = directory === undefined || !existsSync(join(directory, SITE_FILE));
   const identity = { ...optional('site', site ?? (isNew ? defaultSite : undefined)), ...optional('role', role) };

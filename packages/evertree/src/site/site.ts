@@ -13,8 +13,9 @@ import {
 import type { Producer } from '@evertree/producer';
 import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
-import { type ConfigurationSource, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { nodeClock, nodeRandom, openData } from './data.ts';
+import type { ConsumerSource, ProducerSource, ResolvedOptions } from './options.ts';
 import { type Part, primaryPart, secondaryPart } from './parts.ts';
 import { type StoreSettings, checkSettings, joinSettings } from './settings.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
@@ -25,16 +26,6 @@ export interface SiteConfigurations {
   readonly primary?: PrimaryConfiguration | undefined;
   /** As a secondary. */
   readonly standby?: ConsumerConfiguration | undefined;
-}
-
-/** How a site is opened; everything in it is checked. */
-export interface SiteOptions extends StoreSettings, SiteConfigurations {
-  /** Undefined: the history is in memory. */
-  readonly directory: string | undefined;
-  readonly site?: string | undefined;
-  readonly defaultSite?: string | undefined;
-  readonly role?: Role | undefined;
-  readonly report: Reporter;
 }
 
 /** The store's state where it is not simply open, else a secondary's towards its primary. */
@@ -81,12 +72,12 @@ export class Site implements AsyncDisposable {
    * Opens the store, and nothing else yet: see `start`.
    * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, CONFIGURATION_INVALID
    */
-  static async open(options: SiteOptions): Promise<Site> {
-    const { directory, site, defaultSite, role, report, primary, standby } = options;
+  static async open(options: ResolvedOptions, { primary, standby }: SiteConfigurations = {}): Promise<Site> {
+    const { directory, report } = options;
     const configurations = [primary, standby].filter(configuration => configuration !== undefined);
     const settings = joinSettings(options, configurations);
     tellNotes(configurations, report);
-    const journal = await openData({ directory, site, defaultSite, role, report, journal: settings.journal });
+    const journal = await openData({ ...options, ...settings });
     const { encoding, snapshotBytes } = settings.journal;
     await using stack = new AsyncDisposableStack();
     stack.use(journal);
@@ -168,12 +159,12 @@ export class Site implements AsyncDisposable {
   }
 
   /** Plays a primary's part, in place of the present one. Throws as `play`, and CONFIGURATION_INVALID with everything that is wrong. */
-  startProducer(configuration: ConfigurationSource | readonly ConfigurationSource[]): Promise<Producer> {
+  startProducer(configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
     return this.#startProducer(readPrimaryConfiguration(configuration));
   }
 
   /** Plays a secondary's part, in place of the present one; the store is a secondary's for good then. Throws as `startProducer`. */
-  startConsumer(configuration: ConfigurationSource): Promise<Consumer> {
+  startConsumer(configuration: ConsumerSource): Promise<Consumer> {
     return this.#startConsumer(readConsumerConfiguration(configuration));
   }
 

@@ -1,0 +1,14 @@
+/** `segment-bytes`, a file's key, is `segmentBytes` in code. */
+export type CamelCase<Key> = Key extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : Key;
+
+/** An object of a file with its keys as in code; where nothing stands there is no property. */
+export type InCamelCase<T> = { readonly [Key in keyof T as CamelCase<Key>]?: Exclude<T[Key], undefined> };
+
+export function inCamelCase<T extends object>(object: T | undefined): InCamelCase<T> {
+  const present = Object.entries(object ?? {}).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present.map(([key, value]) => [camelCase(key), value])) as InCamelCase<T>;
+}
+
+function camelCase(key: string): string {
+  return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

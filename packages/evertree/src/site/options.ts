@@ -1,0 +1,103 @@
+import type { Reporter, Role } from '@evertree/core';
+import { z } from 'zod';
+import { inCamelCase } from '../configuration/camel-case.ts';
+import { checkSchema } from '../configuration/check.ts';
+import { freeze } from '../configuration/configuration.ts';
+import { documentOf } from '../configuration/document.ts';
+import { choice, section, text } from '../configuration/fields.ts';
+import { type Problem, configurationError } from '../configuration/problem.ts';
+import { type ConsumerFile, type ProducerFile, journalFields, storeLimitFields } from '../configuration/sections.ts';
+import { optional } from '../optional.ts';
+import type { JournalSettings, StoreLimitSettings, StoreSettings } from './settings.ts';
+
+/** A primary's file, such as `configs/nettyProducer.json`, or the same as an object. */
+export type ProducerSource = string | ProducerFile;
+
+/** A secondary's file, such as `configs/nettyConsumer.json`, or the same as an object. */
+export type ConsumerSource = string | ConsumerFile;
+
+/** Of either role. */
+export type ConfigurationSource = ProducerSource | ConsumerSource;
+
+export interface OpenStoreOptions {
+  /** A directory, made if there is none; or `memory`: nothing outlives the process, and nothing counts as durable. */
+  readonly data: string;
+  /** The site's name, told to its peers. A directory has one of its own from its first start on; it has to be the same. */
+  readonly site?: string;
+  /** The name for a new directory, where `site` is not given; drawn if that isn't either. */
+  readonly defaultSite?: string;
+  /** A directory has one from its first start on; it has to be the same. A new one is a primary's. */
+  readonly role?: Role;
+  /** How a primary writes its frames; `json` lets other tools read them, at some cost. */
+  readonly encoding?: 'binary' | 'json';
+  /** As in a configuration's `journal` section. */
+  readonly journal?: JournalSettings;
+  /** As in a configuration's `limits` section; what concerns the store. */
+  readonly limits?: StoreLimitSettings;
+  /** Told what happens, such as a damaged tail that was cut off; nothing is told without it. */
+  readonly log?: Reporter;
+}
+
+export interface OpenSiteOptions extends OpenStoreOptions {
+  /** What the site needs as a primary; several files are several ways to its secondaries. Alone, it makes the role `primary`. */
+  readonly primary?: ProducerSource | readonly ProducerSource[];
+  /** What it needs as a secondary. Alone, it makes the role `secondary`. */
+  readonly standby?: ConsumerSource;
+}
+
+/** How a site's store is opened, after the check. */
+export interface ResolvedOptions extends StoreSettings {
+  /** Undefined: the history is in memory. */
+  readonly directory: string | undefined;
+  readonly site: string | undefined;
+  readonly defaultSite: string | undefined;
+  readonly role: Role | undefined;
+  readonly report: Reporter;
+}
+
+const name = text("the site's name", /^[^\p{Cc}]{1,255}$/u).optional();
+
+const storeOptions = {
+  data: text('a directory, or "memory"', /\S/),
+  site: name,
+  defaultSite: name,
+  role: choice(['primary', 'secondary']).optional(),
+  encoding: choice(['binary', 'json']).optional(),
+  journal: section(inCamelCase(journalFields) as z.ZodRawShape).optional(),
+  limits: section(inCamelCase(storeLimitFields) as z.ZodRawShape).optional(),
+  // A function is no JSON: it is checked apart.
+  log: z.unknown().optional(),
+};
+const AN_OBJECT = 'an object with "data"';
+
+const SCHEMAS = {
+  openStore: section(storeOptions, AN_OBJECT),
+  // Configurations are read as files are, with errors of their own.
+  openSite: section({ ...storeOptions, primary: z.unknown().optional(), standby: z.unknown().optional() }, AN_OBJECT),
+};
+
+/**
+ * Checks the options of `openStore` or `openSite` as a file is checked, and resolves what they leave open.
+ * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each that is not known
+ */
+export function resolveOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): ResolvedOptions {
+  const document = documentOf(options, caller);
+  const problems: Problem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
+  const { data, site, defaultSite, role, encoding, journal, limits, log } = options;
+  if (log !== undefined && typeof log !== 'function') {
+    problems.push(document.problem(['log'], `is ${document.quote(['log'])}; write a function that takes a report`));
+  }
+  if (encoding !== undefined && journal?.encoding !== undefined && encoding !== journal.encoding) {
+    problems.push(document.problem(['encoding'], `is "${encoding}", and journal.encoding is "${journal.encoding}"; keep one of them`));
+  }
+  if (problems.length > 0) throw configurationError(problems);
+  return Object.freeze({
+    directory: data === 'memory' ? undefined : data,
+    site,
+    defaultSite,
+    role,
+    journal: freeze({ ...journal, ...optional('encoding', encoding) }),
+    limits: freeze({ ...limits }),
+    report: log ?? (() => undefined),
+  });
+}

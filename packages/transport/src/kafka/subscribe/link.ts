@@ -1,151 +1,292 @@
-import type { Clock, CloseReason, Hello, Link, LinkEvents, Message, Reporter } from '@evertree/core';
-import { handToHandler } from '../../wire/handler.ts';
+import type { CloseReason, Hello, Link, LinkEvents, Message } from '@evertree/core';
+import { Delivery } from '../../wire/delivery.ts';
+import type { Ending } from '../../wire/delivery.ts';
+import { Heartbeat } from '../../wire/heartbeat.ts';
+import type { SnapshotRecord } from '../control.ts';
+import type { SentRecord } from '../records.ts';
+import type { PartitionReader } from '../broker.ts';
+import { encodeTrailer } from '../trailer.ts';
+import type { Connections } from './connections.ts';
+import type { Announced } from './control-view.ts';
+import type { Action, EndEvent, Request } from './end-events.ts';
+import type { PlacedFrame } from './frame-source.ts';
+import { RequestAnswerer } from './request-answerer.ts';
+import { SecondaryEnd } from './secondary-end.ts';
+import type { SubscribeSettings } from './settings.ts';
 
-export interface LinkOptions {
-  /** The topic's address, for people. */
-  readonly remote: string;
-  readonly clock: Clock;
-  readonly report: Reporter;
-  /** The primary's hello, which is the first message. */
-  readonly hello: Hello;
-  /** When the primary was heard last, milliseconds since 1970. */
-  readonly lastSeen: number;
-  /** The site sent something. */
-  sent(message: Message): void;
-  /** The site closed it. */
-  closedHere(reason: CloseReason, explanation: string): void;
+export interface TopicLinkOptions {
+  readonly settings: SubscribeSettings;
+  readonly connections: Connections;
+  /** The primary whose hello begins the link. */
+  readonly primary: Announced;
+  /** The newest snapshot that is announced. */
+  readonly snapshot: SnapshotRecord | undefined;
+  /** Of the primary's partition of the topic; connected, and closed with the link. */
+  readonly reader: PartitionReader;
+  /** Ids of snapshots that turned out not to be whole, or gone; links share it. */
+  readonly spoilt: Set<string>;
 }
 
-interface Ending {
-  readonly reason: CloseReason;
-  readonly explanation: string;
-  readonly byPeer: boolean;
-}
+/** What became of a link: the site closed it, its far end did, or the broker can't be read any more. */
+export type Outcome = { readonly kind: 'closed-here' } | { readonly kind: 'ended' } | { readonly kind: 'broken'; readonly error: unknown };
+
+/** A link that lasted so long has lived, even if it carried nothing new. */
+const LIVED_MS = 10_000;
 
 /**
- * What a secondary sees of its primary through a topic, as the seam's Link. It keeps nothing but the hello: whoever reads the topic asks
- * `flows` before each message and waits for `flowing`, so that what is not taken stays at the broker.
+ * What a secondary sees of its primary through a topic, as the seam's Link; and the driver of one SecondaryEnd: it feeds the machine
+ * events and carries out the actions that it answers with.
  */
 export class TopicLink implements Link {
   readonly remote: string;
-  /** When the primary was heard last. */
+  /** When the primary was heard last, milliseconds since 1970. */
   lastSeen: number;
   sentBytes = 0;
-  receivedBytes = 0;
-  readonly #options: LinkOptions;
-  readonly #waiting: Message[];
-  #events: LinkEvents | undefined;
-  #paused = false;
-  #greeted = false;
-  #accepting = true;
-  #flowing: PromiseWithResolvers<void> | undefined;
-  #ending: Ending | undefined;
-  #told = false;
+  readonly #options: TopicLinkOptions;
+  readonly #settings: SubscribeSettings;
+  readonly #end: SecondaryEnd;
+  readonly #delivery: Delivery;
+  readonly #answerer: RequestAnswerer;
+  readonly #heartbeat: Heartbeat;
+  readonly #beganAt: number;
+  readonly #outcome = Promise.withResolvers<Outcome>();
+  /** What the primary said in `.control`. */
+  #heardBytes = 0;
+  /** What the machine asked for, and `#run` has not taken up yet. */
+  #request: Request | undefined;
+  /** The frame that `hand` is about. */
+  #frame: PlacedFrame | undefined;
+  #sendTimer: Disposable | undefined;
+  #sending: Promise<void> | undefined;
+  #commitTimer: Disposable | undefined;
+  #committing = false;
+  #shut: Promise<unknown> = Promise.resolve();
 
-  constructor(options: LinkOptions) {
-    this.remote = options.remote;
-    this.lastSeen = options.lastSeen;
+  constructor(options: TopicLinkOptions) {
+    const { settings, connections, primary, snapshot, reader, spoilt } = options;
+    const { clock, report, random, limits, topic, groupId, site } = settings;
+    const { partition, hello } = primary.record;
+    const group = `${groupId}.${site}`;
+    this.remote = settings.remote;
+    this.lastSeen = Math.min(primary.saidAt, clock.now());
     this.#options = options;
-    this.#waiting = [{ type: 'hello', hello: options.hello }];
+    this.#settings = settings;
+    this.#beganAt = clock.monotonic();
+    this.#end = new SecondaryEnd({ ...limits, random, group, topic, partition, primary, snapshot, spoilt });
+    this.#delivery = new Delivery(this, clock, report);
+    this.#answerer = new RequestAnswerer(settings, connections, reader, this.#delivery);
+    this.#heartbeat = new Heartbeat(clock, hello.heartbeatMs, {
+      receivedBytes: () => this.receivedBytes,
+      reading: () => this.#end.caughtUp && this.#delivery.flows,
+      beat: () => this.#happened({ type: 'beat' }),
+      silent: () => this.#happened({ type: 'silent' }),
+    });
+    this.#heartbeat.sendEvery(limits.heartbeatMs);
+    this.#heartbeat.start();
+    this.#planCommit();
   }
 
   get writable(): boolean {
-    return this.#accepting && this.#ending === undefined;
+    return this.#end.accepting && !this.#delivery.isOver;
   }
 
-  get isOver(): boolean {
-    return this.#ending !== undefined;
+  get receivedBytes(): number {
+    return this.#heardBytes + this.#answerer.receivedBytes;
   }
 
-  /** Whether the next message may be handed up. */
-  get flows(): boolean {
-    return this.#ready && this.#waiting.length === 0 && this.#ending === undefined;
+  /** Resolves when the link is over, or the broker can't be read any more. */
+  get outcome(): Promise<Outcome> {
+    return this.#outcome.promise;
   }
 
-  /** Nothing goes up before the site's own hello: a refusal has to bear its name. */
-  get #ready(): boolean {
-    return this.#events !== undefined && this.#greeted && !this.#paused;
+  /** It brought the site forward, or lasted. */
+  get lived(): boolean {
+    return this.#end.carried || this.#settings.clock.monotonic() - this.#beganAt > LIVED_MS;
   }
 
-  /** Resolves when messages may be handed up, or never will. */
-  flowing(): Promise<void> {
-    if (this.flows || this.isOver) return Promise.resolve();
-    this.#flowing ??= Promise.withResolvers();
-    return this.#flowing.promise;
+  /** By what the primary's records in `.control` are told from others'. */
+  get primaryFrom(): string {
+    return this.#options.primary.from;
   }
 
   attach(events: LinkEvents): void {
-    if (this.#events !== undefined) throw new Error('a link is attached once');
-    this.#events = events;
-    this.#proceed();
+    this.#delivery.attach(events);
   }
 
   send(message: Message): void {
-    if (this.#ending !== undefined) return;
-    this.#options.sent(message);
-    if (message.type !== 'hello') return;
-    this.#greeted = true;
-    this.#proceed();
+    switch (message.type) {
+      case 'hello':
+        return this.#greet(message);
+      case 'acknowledge':
+        return this.#happened({ type: 'acknowledged', applied: message.applied, durable: message.durable });
+      case 'resend':
+        return this.#happened({ type: 'resend', after: message.after });
+      default:
+        throw new Error(`a secondary sends no ${message.type}`);
+    }
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#delivery.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    this.#proceed();
+    this.#delivery.resume();
   }
 
   close(reason: CloseReason, explanation: string): void {
-    if (this.#ending !== undefined) return;
-    this.#waiting.length = 0;
-    this.#end({ reason, explanation, byPeer: false });
-    this.#options.closedHere(reason, explanation);
+    if (this.#delivery.isOver) return;
+    this.#happened({ type: 'closed', reason, explanation });
+    this.#delivery.close({ reason, explanation, byPeer: false });
+    this.#stop({ kind: 'closed-here' });
   }
 
-  /** Hands a message up. Only where `flows`. */
-  hand(message: Message): void {
-    if (this.#events !== undefined) handToHandler(this.#events, message, this, this.#options.report);
+  /** The primary spoke in `.control` just now, in so many bytes. */
+  heard(primary: Announced, bytes: number): void {
+    if (primary.from === this.primaryFrom) {
+      this.#heardBytes += bytes;
+      this.lastSeen = this.#settings.clock.now();
+    }
+    this.#happened({ type: 'heard', primary });
+    this.#answerer.wake();
   }
 
-  /** The link ends at the far side: what was handed over before is handed up first. */
-  end(reason: CloseReason, explanation: string, byPeer: boolean): void {
-    if (this.#ending === undefined) this.#end({ reason, explanation, byPeer });
+  /** Another snapshot was announced. */
+  announced(snapshot: SnapshotRecord): void {
+    this.#happened({ type: 'announced', snapshot });
+    this.#answerer.wake();
   }
 
-  /** Whether the broker takes what this site sends. */
-  accept(accepting: boolean): void {
-    const drained = accepting && !this.#accepting;
-    this.#accepting = accepting;
-    if (drained && this.#ending === undefined) this.#events?.drained();
+  /** The broker can't be read any more. */
+  lost(reason: 'lost' | 'silent', explanation: string): void {
+    this.#finish({ reason, explanation, byPeer: false });
   }
 
-  #end(ending: Ending): void {
-    this.#ending = ending;
-    this.#proceed();
+  /** Closes it, and resolves when nothing is left of it, which may take as long as the broker takes for its last word. */
+  async shut(): Promise<void> {
+    this.close('going-away', 'the secondary stops');
+    await this.#shut;
   }
 
-  /** In a turn of its own: no handler runs inside a call of its own. */
-  #proceed(): void {
-    this.#options.clock.soon(() => {
-      while (this.#ready && this.#waiting.length > 0) this.hand(this.#waiting.shift()!);
-      // A pause keeps back what waits, and not the news that nothing follows.
-      if (this.#waiting.length === 0 && this.#ending !== undefined) this.#tellClosed(this.#ending);
-      if (this.flows || this.isOver) this.#release();
+  /** The primary's hello waits for the site's: a refusal has to bear the site's name. */
+  #greet({ hello, resume }: Extract<Message, { type: 'hello' }>): void {
+    if (this.#delivery.isOver) return;
+    const { heartbeatMs: _, ...primaryHello } = this.#options.primary.record.hello;
+    this.#delivery.post({ type: 'hello', hello: primaryHello satisfies Hello });
+    const actions = this.#end.step({ type: 'greeted', hello, resume }, this.#settings.clock.monotonic());
+    this.#run(actions).catch((error: unknown) => this.#outcome.resolve({ kind: 'broken', error }));
+  }
+
+  /** Something that is no answer to a request. */
+  #happened(event: EndEvent): void {
+    if (!this.#delivery.isOver) this.#perform(this.#end.step(event, this.#settings.clock.monotonic()));
+  }
+
+  /** Answers the machine's requests until the link is over. */
+  async #run(first: readonly Action[]): Promise<void> {
+    this.#perform(first);
+    for (let request = this.#request; request !== undefined && !this.#delivery.isOver; request = this.#request) {
+      this.#request = undefined;
+      const answer = this.#answerer.answer(request, this.#end.stream);
+      const event = answer instanceof Promise ? await answer : answer;
+      if (event === undefined || this.#delivery.isOver) return;
+      if (event.type === 'frame') this.#frame = event;
+      this.#perform(this.#end.step(event, this.#settings.clock.monotonic()));
+    }
+  }
+
+  #perform(actions: readonly Action[]): void {
+    for (const action of actions) this.#carryOut(action);
+  }
+
+  #carryOut(action: Action): void {
+    switch (action.type) {
+      case 'seek':
+        return this.#answerer.seek(action.offset);
+      case 'hand':
+        return this.#handFrame();
+      case 'seen':
+        this.lastSeen = this.#settings.clock.now();
+        return;
+      case 'send':
+        this.#sending = this.#send(action.records);
+        return;
+      case 'send-in':
+        this.#sendTimer = this.#settings.clock.after(action.ms, () => this.#happened({ type: 'send-due' }));
+        return;
+      case 'drained':
+        return this.#delivery.drained();
+      case 'commit':
+        return void this.#commit(action.offset);
+      case 'report':
+        return this.#settings.report(action.report);
+      case 'end':
+        return this.#finish(action);
+      default:
+        this.#request = action;
+    }
+  }
+
+  #handFrame(): void {
+    const placed = this.#frame;
+    this.#frame = undefined;
+    if (placed === undefined) return;
+    const { topic } = this.#settings;
+    const { partition } = this.#options.primary.record;
+    const trailer = encodeTrailer({ topic, partition, offset: placed.offset });
+    this.#delivery.hand({ type: 'frame', bytes: placed.frame.bytes, trailer });
+  }
+
+  /** Never rejects. */
+  async #send(records: readonly SentRecord[]): Promise<void> {
+    try {
+      await this.#options.connections.tell(records);
+      this.sentBytes += records.reduce((bytes, record) => bytes + (record.value?.length ?? 0), 0);
+      this.#happened({ type: 'sent' });
+    } catch {
+      // The machine sends them again. Why it failed is told by the readers, which use the same broker.
+      this.#happened({ type: 'send-failed' });
+    }
+  }
+
+  #planCommit(): void {
+    const { clock, commitMs } = this.#settings;
+    if (commitMs === undefined) return;
+    this.#commitTimer = clock.after(commitMs, () => {
+      if (!this.#committing) this.#happened({ type: 'commit-due' });
+      this.#planCommit();
     });
   }
 
-  #release(): void {
-    const flowing = this.#flowing;
-    this.#flowing = undefined;
-    flowing?.resolve();
+  async #commit(offset: bigint): Promise<void> {
+    this.#committing = true;
+    try {
+      await this.#options.connections.commit(this.#options.primary.record.partition, offset);
+      this.#happened({ type: 'committed', offset });
+    } catch (error) {
+      this.#happened({ type: 'commit-failed', why: error instanceof Error ? error.message : String(error) });
+    }
+    this.#committing = false;
   }
 
-  #tellClosed({ reason, explanation, byPeer }: Ending): void {
-    const events = this.#events;
-    if (this.#told || events === undefined) return;
-    this.#told = true;
-    events.closed(reason, explanation, byPeer);
+  /** Ends the link at the far side. */
+  #finish(ending: Ending): void {
+    if (this.#delivery.isOver) return;
+    this.#delivery.end(ending);
+    this.#stop({ kind: 'ended' });
+  }
+
+  #stop(outcome: Outcome): void {
+    this.#heartbeat.stop();
+    this.#sendTimer?.[Symbol.dispose]();
+    this.#commitTimer?.[Symbol.dispose]();
+    this.#shut = Promise.all([this.#sendLast(), this.#answerer.close()]);
+    this.#outcome.resolve(outcome);
+  }
+
+  async #sendLast(): Promise<void> {
+    await this.#sending;
+    const records = this.#end.lastRecords();
+    if (records.length > 0) await this.#send(records);
   }
 }

@@ -23,8 +23,8 @@ export interface Situation {
 }
 
 export type Step =
-  /** Read from there, and tell what the first frame says. */
-  | { readonly kind: 'look'; readonly offset: bigint }
+  /** Read from `offset` to `end`, and tell what the first frame says. */
+  | { readonly kind: 'look'; readonly offset: bigint; readonly end: bigint }
   /** The frame looked at, and what follows it. */
   | { readonly kind: 'follow' }
   /** The topic holds nothing that this site could go on with: what comes next, if it follows. `short`: the primary has more than the topic. */
@@ -103,7 +103,7 @@ export class Locator {
   #next(): Step {
     const candidate = this.#candidates.shift();
     this.#looking = candidate;
-    if (candidate !== undefined) return { kind: 'look', offset: candidate.offset };
+    if (candidate !== undefined) return { kind: 'look', offset: candidate.offset, end: this.#situation.bounds.high };
     const reason = this.#reason();
     if (reason === undefined) return { kind: 'await', offset: this.#situation.bounds.high, short: undefined };
     const snapshot = this.#usable;

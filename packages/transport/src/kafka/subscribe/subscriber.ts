@@ -1,9 +1,10 @@
 import type { FarEnd, Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
-import { DEFAULT_LIMITS } from '../options.ts';
-import type { KafkaLimits, SubscribeOptions } from '../options.ts';
+import type { SubscribeOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
+import { settleSubscribe } from './settings.ts';
+import type { SubscribeSettings } from './settings.ts';
 import { Subscription } from './subscription.ts';
 
 /** What lasts is tried again this seldom: somebody has to change something first. */
@@ -15,93 +16,76 @@ const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
  * topic. `open` resolves as soon as it has begun to try; it tries for ever, unless the brokers refuse this user from the beginning.
  */
 export function subscribeTransport(options: SubscribeOptions): Transport {
-  return new Subscriber(options);
+  return new Subscriber(settleSubscribe(options));
 }
 
 class Subscriber implements Transport {
   readonly remotes: readonly string[];
   readonly farEnd: FarEnd;
-  readonly #options: SubscribeOptions;
-  readonly #limits: KafkaLimits;
+  readonly #settings: SubscribeSettings;
   readonly #backoff: Backoff;
   /** Kept for as long as this end lives: a snapshot that is not whole does not become so. */
   readonly #spoilt = new Set<string>();
-  #events: TransportEvents | undefined;
+  /** The life that goes on, or was given up last. */
   #subscription: Subscription | undefined;
-  #wait: Disposable | undefined;
+  /** The broker has served this site. */
   #served = false;
   #closed = false;
+  /** Resolves when nothing is left of the lives before. */
   #closing: Promise<unknown> = Promise.resolve();
 
-  constructor(options: SubscribeOptions) {
-    this.#options = options;
-    this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
-    this.#backoff = new Backoff(this.#limits.retryMs, options.random, this.#limits.retryMostMs);
-    this.farEnd = {
-      kind: 'log',
-      name: `topic ${options.topic}`,
-      remedy: 'delete the topic with its .snapshot and .control; the right primary makes them anew',
-    };
-    this.remotes = [`kafka://${options.connection.brokers.join(',')}/${options.topic}`];
+  constructor(settings: SubscribeSettings) {
+    const { limits, random, remote, farEnd } = settings;
+    this.#settings = settings;
+    this.#backoff = new Backoff(limits.retryMs, random, limits.retryMostMs);
+    this.remotes = [remote];
+    this.farEnd = farEnd;
   }
 
   open(events: TransportEvents): Promise<void> {
-    this.#events = events;
-    this.#begin(events);
+    void this.#serve(events);
     return Promise.resolve();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#wait?.[Symbol.dispose]();
     await Promise.all([this.#subscription?.close(), this.#closing]);
   }
 
-  #begin(events: TransportEvents): void {
-    const subscription: Subscription = new Subscription({
-      options: this.#options,
-      limits: this.#limits,
-      remote: this.remotes[0]!,
-      events,
-      spoilt: this.#spoilt,
-      lived: () => this.#backoff.reset(),
-      broken: error => this.#again(subscription, error),
-    });
-    this.#subscription = subscription;
-    void this.#open(subscription);
-  }
-
-  async #open(subscription: Subscription): Promise<void> {
-    try {
-      await subscription.open();
-      this.#served = true;
-    } catch (error) {
-      this.#again(subscription, error);
+  /** One life after the other. Never rejects. */
+  async #serve(events: TransportEvents): Promise<void> {
+    while (!this.#closed) {
+      const subscription = new Subscription(this.#settings, this.#spoilt, events);
+      this.#subscription = subscription;
+      try {
+        await subscription.run();
+      } catch (cause) {
+        if (this.#closed) return;
+        const retryInMs = this.#giveUp(subscription, events, cause);
+        if (retryInMs === Infinity) return;
+        await new Promise<void>(resolve => void this.#settings.clock.after(retryInMs, resolve));
+      }
     }
   }
 
-  /** Gives up a life that the broker ended, and plans the next. */
-  #again(subscription: Subscription, cause: unknown): void {
-    if (subscription !== this.#subscription) return;
-    this.#subscription = undefined;
+  /** Gives up a life that the broker ended. @returns when the next one begins; Infinity: never */
+  #giveUp(subscription: Subscription, events: TransportEvents, cause: unknown): number {
     const error = this.#explain(cause);
-    const { lasting } = error;
-    this.#closing = Promise.all([
-      this.#closing,
-      subscription.close({ reason: cause instanceof BrokerSilent ? 'silent' : 'lost', explanation: error.message }),
-    ]);
-    if (this.#closed) return;
-    if (lasting && !this.#served) return this.#events?.failed(this.remotes[0]!, error, Infinity);
-    const retryInMs = lasting ? LASTING_RETRY_MS : this.#backoff.next();
-    this.#wait = this.#options.clock.after(retryInMs, () => this.#begin(this.#events!));
-    this.#events?.failed(this.remotes[0]!, error, retryInMs);
+    const reason = cause instanceof BrokerSilent ? 'silent' : 'lost';
+    this.#closing = Promise.all([this.#closing, subscription.close({ reason, explanation: error.message })]);
+    this.#served ||= subscription.opened;
+    if (subscription.lived) this.#backoff.reset();
+    const retryInMs = error.lasting ? (this.#served ? LASTING_RETRY_MS : Infinity) : this.#backoff.next();
+    events.failed(this.#settings.remote, error, retryInMs);
+    return retryInMs;
   }
 
   #explain(cause: unknown): BrokerError {
-    const { topic, connection } = this.#options;
+    const { topic, connection } = this.#settings;
     if (!isKafkaError(cause, UNKNOWN_TOPIC)) return asBrokerError(cause);
     const { frames, control, snapshots } = topicNames(topic);
-    const message = `${frames}, ${control} and ${snapshots} are not all there yet on ${connection.brokers.join(', ')}: the primary makes them when it starts`;
+    const where = `on ${connection.brokers.join(', ')}`;
+    const message = `${frames}, ${control} and ${snapshots} are not all there yet ${where}: the primary makes them when it starts`;
     return new BrokerError('NOT_FOUND', message, { lasting: false, kafka: UNKNOWN_TOPIC }, { details: { topic }, cause });
   }
 }

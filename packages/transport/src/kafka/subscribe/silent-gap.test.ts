@@ -3,7 +3,7 @@ import type { ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
 import type { Announced } from './control-view.ts';
-import { Starvation } from './starvation.ts';
+import { SilentGap } from './silent-gap.ts';
 
 const at: ExactPosition = { epoch: 1, epochId: '0011223344556677', revision: 2 };
 const NEXT = 12n;
@@ -30,25 +30,25 @@ function snapshot(revision: number, follow = NEXT): SnapshotRecord {
 }
 
 /** What each of so many fetches in vain leads to. */
-function starve(starvation: Starvation, times: number, found: SnapshotRecord | undefined, heard = word): boolean[] {
-  return Array.from({ length: times }, () => starvation.unfed(heard(), found, at, NEXT));
+function starve(gap: SilentGap, times: number, found: SnapshotRecord | undefined, heard = word): boolean[] {
+  return Array.from({ length: times }, () => gap.unfed(heard(), found, at, NEXT));
 }
 
 describe('a topic that gives nothing', () => {
   it('lacks what a snapshot holds, when its primary was heard three times since', () => {
-    expect(starve(new Starvation(), 5, snapshot(3))).toEqual([false, false, false, true, true]);
+    expect(starve(new SilentGap(), 5, snapshot(3))).toEqual([false, false, false, true, true]);
   });
 
   it('is waited for while its primary is not heard anew', () => {
     const same = word();
-    expect(starve(new Starvation(), 9, snapshot(3), () => same)).not.toContain(true);
+    expect(starve(new SilentGap(), 9, snapshot(3), () => same)).not.toContain(true);
   });
 
   it('is waited for anew after something came', () => {
-    const starvation = new Starvation();
-    starve(starvation, 3, snapshot(3));
-    starvation.fed();
-    expect(starve(starvation, 3, snapshot(3))).toEqual([false, false, false]);
+    const gap = new SilentGap();
+    starve(gap, 3, snapshot(3));
+    gap.fed();
+    expect(starve(gap, 3, snapshot(3))).toEqual([false, false, false]);
   });
 
   it.each<[string, SnapshotRecord | undefined]>([
@@ -56,10 +56,10 @@ describe('a topic that gives nothing', () => {
     ['with one that is no further', snapshot(2)],
     ['when what follows the snapshot has not been read up to', snapshot(3, NEXT + 1n)],
   ])('lacks nothing %s', (_name, found) => {
-    expect(starve(new Starvation(), 9, found)).not.toContain(true);
+    expect(starve(new SilentGap(), 9, found)).not.toContain(true);
   });
 
   it('lacks nothing that a primary which closes could tell of', () => {
-    expect(starve(new Starvation(), 9, snapshot(3), () => word({ reason: 'going-away', explanation: '' }))).not.toContain(true);
+    expect(starve(new SilentGap(), 9, snapshot(3), () => word({ reason: 'going-away', explanation: '' }))).not.toContain(true);
   });
 });

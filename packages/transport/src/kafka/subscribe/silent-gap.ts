@@ -9,7 +9,7 @@ const MOST_ANNOUNCEMENTS = 3;
  * Finds that a snapshot took the place of frames, where no frame comes that would show the gap: the primary's journal did not reach back to
  * where the topic ended, and nothing was committed since.
  */
-export class Starvation {
+export class SilentGap {
   #heard: Announced | undefined;
   #times = 0;
 

@@ -11,7 +11,7 @@ import { PassedOver } from '../passed-over.ts';
 const endSchema = z.object({ chunks: z.int().min(0) });
 
 /** Makes the messages of one announced snapshot out of the records of `<topic>.snapshot`, passing over those of others. */
-export class SnapshotIntake {
+export class SnapshotMessages {
   readonly announced: SnapshotRecord;
   readonly #passed: PassedOver;
   readonly #assembly = new Assembly((offset, why) => this.#passed.add(offset, why));

@@ -2,20 +2,22 @@ import { NO_CHAIN, ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
 import type { CloseReason, Hello, Message } from '@evertree/core';
 import { describe, expect, test, vi } from 'vitest';
 import { FrameChain } from '../../../../../test/support/frame-chain.ts';
-import { systemClock } from '../../../../../test/support/host.ts';
+import { systemClock, systemRandom } from '../../../../../test/support/host.ts';
 import { collectReports } from '../../../../../test/support/reports.ts';
-import { encodeControl } from '../control.ts';
-import type { SnapshotRecord } from '../control.ts';
-import type { ReceivedRecord } from '../records.ts';
-import { ControlView } from './control-view.ts';
+import { BrokerError } from '../broker.ts';
+import type { Broker, PartitionReader, ReaderOptions, RecordWriter } from '../broker.ts';
+import type { SnapshotRecord, WantRecord } from '../control.ts';
+import type { ReceivedRecord, SentRecord } from '../records.ts';
+import { Connections } from './connections.ts';
 import { TopicLink } from './link.ts';
-import { Reading } from './reading.ts';
+import { settleSubscribe } from './settings.ts';
 
 const TURNS = { timeout: 5_000, interval: 2 };
 const FROM = 'a'.repeat(16);
+const PRIMARY_HEARTBEAT_MS = 5_000;
 
 /** A partition in memory; `low` is what retention has left. */
-class Partition {
+class Partition implements PartitionReader {
   readonly records: ReceivedRecord[] = [];
   low = 0n;
   readonly [Symbol.asyncDispose] = async () => undefined;
@@ -41,18 +43,42 @@ class Partition {
 
   async fetch(offset: bigint) {
     const { low, high } = this;
-    if (offset < low || offset > high) throw Object.assign(new Error('gone'), { type: 'OFFSET_OUT_OF_RANGE' });
+    if (offset < low || offset > high) {
+      throw new BrokerError('NOT_FOUND', 'gone', { lasting: false, kafka: 'OFFSET_OUT_OF_RANGE' });
+    }
     const records = this.records.slice(Number(offset));
     // A long poll gives others their turn.
     if (records.length === 0) await new Promise(resolve => setTimeout(resolve, 2));
     return { records, next: high, low, high };
   }
+
+  async close(): Promise<void> {
+    return undefined;
+  }
+}
+
+/** A broker that has a topic and its snapshots, and takes what is told. */
+function brokerOf(topic: Partition, snapshots: Partition) {
+  const told: SentRecord[] = [];
+  const writer: RecordWriter = {
+    send: async (_topic, _partition, records) => BigInt(told.push(...records)),
+    close: async () => undefined,
+  };
+  const broker: Pick<Broker, 'openReader' | 'openWriter'> = {
+    openReader: async (options: ReaderOptions) => (options.topic === 't' ? topic : snapshots),
+    openWriter: async () => writer,
+  };
+  return { broker: broker as Broker, told };
+}
+
+/** What was told under a key, oldest first. */
+function valuesOf(told: readonly SentRecord[], key: string): unknown[] {
+  return told.filter(record => String(record.key) === key).map(({ value }): unknown => value && JSON.parse(String(value)));
 }
 
 /** A secondary at its origin that reads a topic, and whatever that brings. */
-function reader(chain: FrameChain, topic: Partition, snapshots: Partition) {
+function reader(chain: FrameChain, topic: Partition, snapshots: Partition, announced?: SnapshotRecord) {
   const { reports, report } = collectReports();
-  const view = new ControlView('t.control', report);
   const hello: Hello = {
     protocols: PROTOCOL_VERSIONS,
     program: 'test',
@@ -64,24 +90,23 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition) {
     epochs: chain.epochs,
     durable: true,
   };
-  const said = encodeControl({ kind: 'primary', value: { hello: { ...hello, heartbeatMs: 20 }, partition: 0 } }, FROM);
-  const say = (record: typeof said) =>
-    view.take(
-      { key: Buffer.from(String(record.key)), value: record.value, headers: record.headers ?? {}, offset: '0', timestamp: '0' },
-      false,
-    );
-  say(said);
+  const primary = { record: { hello: { ...hello, heartbeatMs: PRIMARY_HEARTBEAT_MS }, partition: 0 }, from: FROM, saidAt: 0 };
+  const settings = settleSubscribe({
+    clock: systemClock,
+    random: systemRandom,
+    report,
+    connection: { brokers: ['here:1'] },
+    topic: 't',
+    site: 'south',
+    groupId: 'g',
+    limits: { acknowledgeMs: 0 },
+  });
+  const { broker, told } = brokerOf(topic, snapshots);
+  const spoilt = new Set<string>();
   const messages: Message[] = [];
   const closings: [CloseReason, string][] = [];
-  const link = new TopicLink({
-    remote: 'here',
-    clock: systemClock,
-    report,
-    hello,
-    lastSeen: 0,
-    sent: () => undefined,
-    closedHere: () => undefined,
-  });
+  const connections = new Connections(settings, broker);
+  const link = new TopicLink({ settings, connections, primary, snapshot: announced, reader: topic, spoilt });
   link.attach({
     message: message => void messages.push(message),
     drained: () => undefined,
@@ -89,32 +114,9 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition) {
   });
   const site: Hello = { ...hello, site: 'south', role: 'secondary', stream: null, position: ORIGIN, epochs: [] };
   link.send({ type: 'hello', hello: site });
-  const spoilt = new Set<string>();
-  const wants: unknown[] = [];
-  const lost = vi.fn((explanation: string) => link.end('lost', explanation, false));
-  const reading = new Reading(
-    {
-      clock: systemClock,
-      report,
-      topic: 't',
-      partition: 0,
-      link,
-      view,
-      reader: topic,
-      openSnapshots: async () => snapshots,
-      spoilt,
-      tell: { state: () => undefined, want: want => void wants.push(want) },
-      handed: () => undefined,
-      lost,
-    },
-    site,
-    undefined,
-  );
-  const announce = (value: SnapshotRecord) => {
-    say(encodeControl({ kind: 'snapshot', value }, FROM));
-    reading.announced();
-  };
-  return { reading, link, messages, closings, spoilt, wants, lost, reports, announce };
+  /** The primary goes. */
+  const leave = () => link.heard({ ...primary, record: { ...primary.record, closing: { reason: 'going-away', explanation: 'stops' } } }, 0);
+  return { link, messages, closings, spoilt, told, reports, leave, wants: () => valuesOf(told, 'want/south') as (WantRecord | null)[] };
 }
 
 /** Writes a snapshot of the chain's position; returns what announces it. */
@@ -138,23 +140,24 @@ describe('reading a topic', () => {
     const { chain, topic, snapshots } = filled();
     topic.low = 3n;
     const south = reader(chain, topic, snapshots);
-    const running = south.reading.run();
     await vi.waitFor(
       () =>
-        expect(south.wants).toMatchObject([
+        expect(south.wants()).toMatchObject([
           { tried: null, reason: { code: 'retention-passed', text: expect.stringMatching(/^retention/) as string } },
         ]),
       TURNS,
     );
-    south.announce(snapshotOf(chain, snapshots, 6n, 'b'.repeat(16)));
+    south.link.announced(snapshotOf(chain, snapshots, 6n, 'b'.repeat(16)));
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
     topic.add(chain.next().bytes);
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('frame'), TURNS);
     const chunk = 'snapshot-chunk';
     expect(south.messages.map(({ type }) => type)).toEqual(['hello', 'snapshot-begin', chunk, chunk, chunk, 'snapshot-end', 'frame']);
-    expect(south.wants.at(-1)).toBe(null);
-    south.link.close('going-away', '');
-    await running;
+    await vi.waitFor(() => expect(south.wants().at(-1)).toBe(null), TURNS);
+    const states = valuesOf(south.told, 'site/south').map(value => (value as { state: string }).state);
+    expect(states).toEqual(['replicate', 'snapshot', 'replicate']);
+    await south.link.shut();
+    expect(await south.link.outcome).toEqual({ kind: 'closed-here' });
   });
 
   test('a snapshot that is not whole costs the link, and is not taken again', async () => {
@@ -162,10 +165,9 @@ describe('reading a topic', () => {
     topic.low = 3n;
     const announced = snapshotOf(chain, snapshots, 6n, 'b'.repeat(16));
     snapshots.records.splice(2, 1);
-    const south = reader(chain, topic, snapshots);
-    south.announce(announced);
-    await south.reading.run();
-    expect(south.lost.mock.calls).toEqual([[expect.stringMatching(/can't be read whole/)]]);
+    const south = reader(chain, topic, snapshots, announced);
+    expect(await south.link.outcome).toEqual({ kind: 'ended' });
+    await vi.waitFor(() => expect(south.closings).toEqual([['lost', expect.stringMatching(/can't be read whole/)]]), TURNS);
     expect(south.spoilt).toEqual(new Set([announced.id]));
     expect(south.messages.map(({ type }) => type)).not.toContain('snapshot-end');
   });
@@ -175,16 +177,10 @@ describe('reading a topic', () => {
     topic.low = 3n;
     const announced = snapshotOf(chain, snapshots, 6n, 'b'.repeat(16));
     snapshots.low = 2n;
-    const south = reader(chain, topic, snapshots);
-    south.announce(announced);
-    const running = south.reading.run();
-    await vi.waitFor(() => expect(south.wants).toMatchObject([{ tried: announced.id }]), TURNS);
-    // Who goes meanwhile is let go.
-    south.reading.finish(() => {
-      south.link.end('going-away', 'stops', true);
-      south.reading.announced();
-    });
-    await running;
+    const south = reader(chain, topic, snapshots, announced);
+    await vi.waitFor(() => expect(south.wants()).toMatchObject([{ tried: announced.id }]), TURNS);
+    expect(south.spoilt).toEqual(new Set([announced.id]));
+    south.leave();
     await vi.waitFor(() => expect(south.closings).toEqual([['going-away', 'stops']]), TURNS);
   });
 
@@ -193,17 +189,15 @@ describe('reading a topic', () => {
     topic.records.splice(3, 1);
     for (const [index, record] of topic.records.entries()) Object.assign(record, { offset: String(index) });
     const south = reader(chain, topic, snapshots);
-    const running = south.reading.run();
     await vi.waitFor(
       () =>
-        expect(south.wants).toMatchObject([
+        expect(south.wants()).toMatchObject([
           { reason: { code: 'frames-missing', text: expect.stringMatching(/^frames are missing/) as string } },
         ]),
       TURNS,
     );
-    south.announce(snapshotOf(chain, snapshots, topic.high, 'b'.repeat(16)));
+    south.link.announced(snapshotOf(chain, snapshots, topic.high, 'b'.repeat(16)));
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
-    south.link.close('going-away', '');
-    await running;
+    await south.link.shut();
   });
 });

@@ -1,0 +1,54 @@
+import { isBefore } from '@evertree/core';
+import type { ExactPosition } from '@evertree/core';
+
+interface Mark {
+  readonly last: ExactPosition;
+  /** Offset of the last record that belongs to it. */
+  readonly end: string;
+}
+
+/**
+ * Which offset may be committed for people's dashboards. A mark is set where reading stands, and is due once what was handed up until
+ * then is durable: the committed offset never runs ahead of the site. Pure.
+ */
+export class OffsetMarks {
+  /** The last that was handed up. */
+  #reached: Mark | undefined;
+  /** Waits until the site holds it durably. */
+  #mark: Mark | undefined;
+  #durable: ExactPosition | undefined;
+  /** The newest offset that the broker took. */
+  #committed: bigint | undefined;
+  #failing = false;
+
+  /** A frame or a snapshot was handed up. */
+  reached(last: ExactPosition, end: string): void {
+    this.#reached = { last, end };
+  }
+
+  durable(position: ExactPosition): void {
+    this.#durable = position;
+  }
+
+  /** The offset of the next record to be read, if it is time to commit another one. */
+  due(): bigint | undefined {
+    const mark = this.#mark;
+    const isDurable = mark !== undefined && this.#durable !== undefined && !isBefore(this.#durable, mark.last);
+    if (isDurable) this.#mark = undefined;
+    this.#mark ??= this.#reached;
+    const offset = isDurable ? BigInt(mark.end) + 1n : undefined;
+    return offset === this.#committed ? undefined : offset;
+  }
+
+  committed(offset: bigint): void {
+    this.#committed = offset;
+    this.#failing = false;
+  }
+
+  /** @returns whether it is the first failure since the last success */
+  failed(): boolean {
+    const isFirst = !this.#failing;
+    this.#failing = true;
+    return isFirst;
+  }
+}

@@ -1,0 +1,162 @@
+import type { Random } from '@evertree/core';
+import type { SentRecord } from '../records.ts';
+import type { Action, EndEvent } from './end-events.ts';
+import { OffsetMarks } from './offset-marks.ts';
+import { SiteRecords } from './site-records.ts';
+import { TopicReading } from './topic-reading.ts';
+import type { TopicReadingOptions } from './topic-reading.ts';
+
+export interface SecondaryEndOptions extends TopicReadingOptions {
+  readonly random: Random;
+  /** `<group.id>.<site>`, under which offsets are committed. */
+  readonly group: string;
+  /** How often this site tells that it lives. */
+  readonly heartbeatMs: number;
+  /** Least pause between two acknowledgements. */
+  readonly acknowledgeMs: number;
+  /** The wait after a send that failed; it grows. */
+  readonly retryMs: number;
+}
+
+const FROM_BYTES = 8;
+const NOTHING: readonly Action[] = Object.freeze([]);
+
+/**
+ * The secondary's end of one link through a topic: events in, actions out. It decides what is read, what is told in `.control`, which
+ * offset is committed, and when the link ends. It does no input or output, and time is an argument.
+ *
+ * Requests (end-events.ts) are answered one at a time. Every other event may come at any moment. It leads to no request, and what it
+ * says is considered at the next answer.
+ */
+export class SecondaryEnd {
+  /** 16 hex digits, drawn for this link: its records in `.control` bear them. */
+  readonly from: string;
+  readonly #options: SecondaryEndOptions;
+  readonly #records: SiteRecords;
+  readonly #marks = new OffsetMarks();
+  readonly #reading: TopicReading;
+  /** The revision of the site's hello. */
+  #beganAt = Infinity;
+  #carried = false;
+
+  constructor(options: SecondaryEndOptions) {
+    const { random, acknowledgeMs, retryMs } = options;
+    this.#options = options;
+    this.from = Buffer.from(random.bytes(FROM_BYTES)).toString('hex');
+    this.#records = new SiteRecords({ from: this.from, pauseMs: acknowledgeMs, retryMs, random });
+    this.#reading = new TopicReading(options, this.#records, this.#marks);
+  }
+
+  /** Whose frames are wanted; null: anybody's. */
+  get stream(): string | null {
+    return this.#reading.stream;
+  }
+
+  /** Nothing is left to read: only the primary's silence can be the reason that nothing comes. */
+  get caughtUp(): boolean {
+    return this.#reading.caughtUp;
+  }
+
+  /** Whether the broker takes what this site tells. */
+  get accepting(): boolean {
+    return this.#records.accepting;
+  }
+
+  /** The link brought the site forward. */
+  get carried(): boolean {
+    return this.#carried;
+  }
+
+  /** @param now on the monotonic clock */
+  step(event: EndEvent, now: number): readonly Action[] {
+    const actions = this.#take(event, now);
+    const send = this.#records.next(now);
+    if (send === undefined) return actions;
+    return actions.length === 0 ? [send] : [send, ...actions];
+  }
+
+  /** What is still due when the link is over, to be sent once. */
+  lastRecords(): readonly SentRecord[] {
+    return this.#records.takeAll();
+  }
+
+  #take(event: EndEvent, now: number): readonly Action[] {
+    switch (event.type) {
+      case 'greeted':
+        this.#beganAt = event.hello.position.revision;
+        this.#records.greet(event.hello, this.#options.heartbeatMs);
+        return this.#reading.begin(event.hello, event.resume);
+      case 'acknowledged':
+        return this.#acknowledged(event);
+      case 'resend':
+        this.#reading.resend(event.after);
+        return NOTHING;
+      case 'heard':
+        return this.#heard(event);
+      case 'announced':
+        this.#reading.announced(event.snapshot);
+        return NOTHING;
+      case 'beat':
+        this.#records.beat();
+        return NOTHING;
+      case 'silent':
+        return this.#silent();
+      case 'closed':
+        this.#records.tellClosing(event.reason, event.explanation);
+        return NOTHING;
+      case 'sent':
+      case 'send-failed':
+      case 'send-due':
+        return this.#sending(event.type, now);
+      case 'commit-due':
+      case 'committed':
+      case 'commit-failed':
+        return this.#committing(event);
+      default:
+        return this.#reading.step(event, now);
+    }
+  }
+
+  #acknowledged({ applied, durable }: Extract<EndEvent, { type: 'acknowledged' }>): readonly Action[] {
+    this.#carried ||= applied.revision > this.#beganAt;
+    this.#marks.durable(durable);
+    this.#records.tellPositions({ applied, durable });
+    return NOTHING;
+  }
+
+  #heard({ primary }: Extract<EndEvent, { type: 'heard' }>): readonly Action[] {
+    if (primary.from === this.#options.primary.from) {
+      this.#reading.heard(primary);
+      return NOTHING;
+    }
+    return [{ type: 'end', reason: 'replaced', explanation: `${primary.record.hello.site} began anew`, byPeer: true }];
+  }
+
+  #silent(): readonly Action[] {
+    const explanation = `${this.#options.primary.record.hello.site} was not heard for three of its heartbeats`;
+    return [{ type: 'end', reason: 'silent', explanation, byPeer: false }];
+  }
+
+  #sending(type: 'sent' | 'send-failed' | 'send-due', now: number): readonly Action[] {
+    if (type === 'send-due') this.#records.waited();
+    if (type === 'send-failed') this.#records.failed(now);
+    const drained = type === 'sent' ? this.#records.sent() : undefined;
+    return drained === undefined ? NOTHING : [drained];
+  }
+
+  #committing(event: Extract<EndEvent, { type: 'commit-due' | 'committed' | 'commit-failed' }>): readonly Action[] {
+    if (event.type === 'commit-failed') return this.#marks.failed() ? [this.#reportNoCommit(event.why)] : NOTHING;
+    if (event.type === 'committed') {
+      this.#marks.committed(event.offset);
+      return NOTHING;
+    }
+    const offset = this.#marks.due();
+    return offset === undefined ? NOTHING : [{ type: 'commit', offset }];
+  }
+
+  #reportNoCommit(why: string): Action {
+    const { group } = this.#options;
+    const message = `the offset for dashboards could not be committed in the group ${group}, which disturbs nothing else: ${why}`;
+    return { type: 'report', report: { level: 'debug', event: 'offset-not-committed', message, details: { group } } };
+  }
+}

@@ -1,0 +1,304 @@
+import { ORIGIN, isBefore } from '@evertree/core';
+import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
+import type { SnapshotRecord } from '../control.ts';
+import { decodeTrailer } from '../trailer.ts';
+import type { Announced } from './control-view.ts';
+import type { Action, Answer } from './end-events.ts';
+import type { PlacedFrame } from './frame-source.ts';
+import { Locator } from './locator.ts';
+import type { Step } from './locator.ts';
+import type { OffsetMarks } from './offset-marks.ts';
+import { SilentGap } from './silent-gap.ts';
+import type { SiteRecords } from './site-records.ts';
+
+export interface TopicReadingOptions {
+  readonly topic: string;
+  readonly partition: number;
+  /** The primary whose hello begins the link. */
+  readonly primary: Announced;
+  /** The newest snapshot that is announced. */
+  readonly snapshot: SnapshotRecord | undefined;
+  /** Ids of snapshots that turned out not to be whole, or gone; links share it. */
+  readonly spoilt: Set<string>;
+}
+
+/** How often a place is looked for again for the sake of one gap, before a snapshot has to bridge it. */
+const LOOKS_AGAIN = 2;
+/** How many of the primary's heartbeats a topic that holds nothing is given to fill. */
+const PATIENCE_HEARTBEATS = 3;
+/** Empty fetches after the primary closed that show the topic's end: the first one may have begun before it closed. */
+const LAST_FETCHES = 2;
+
+const READ: readonly Action[] = Object.freeze<Action[]>([{ type: 'read' }]);
+const SEEN: readonly Action[] = Object.freeze<Action[]>([{ type: 'seen' }, { type: 'read' }]);
+/** Shared, so that a frame costs no list. */
+const HAND: readonly Action[] = Object.freeze<Action[]>([{ type: 'hand' }, { type: 'read' }]);
+const WAIT: readonly Action[] = Object.freeze<Action[]>([{ type: 'wait' }]);
+
+/**
+ * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a snapshot where
+ * the topic alone does not lead on. Pure: the driver reads, and answers each request with one event.
+ *
+ * Revisions are enough here: within one history they name positions, and the consumer judges each frame's and snapshot's exact position.
+ */
+export class TopicReading {
+  readonly #options: TopicReadingOptions;
+  readonly #records: SiteRecords;
+  readonly #marks: OffsetMarks;
+  readonly #silentGap = new SilentGap();
+  #primary: Announced;
+  #snapshot: SnapshotRecord | undefined;
+  /** Whose frames are wanted; null until the site's hello, or a frame that it takes, says so. */
+  #stream: string | null = null;
+  /** What the site holds once it has taken what was handed up. */
+  #at: ExactPosition = ORIGIN;
+  /** Commit time of the frame that ends there, if it is known. */
+  #time: number | undefined;
+  /** Offset of the first record of the frame that ends there, if this topic brought it. */
+  #known: string | undefined;
+  /** The topic lacks frames before this position, and looking for the place again did not help; of the present or the next search. */
+  #missingBefore: ExactPosition | undefined;
+  /** Under way from `bounds` to the step that ends it. */
+  #locator: Locator | undefined;
+  /** The snapshot that is being found or copied. */
+  #copying: Extract<Step, { kind: 'snapshot' }> | undefined;
+  /** The revision before the last gap, and how often frames were missing there. */
+  #gap = { after: -1, times: 0 };
+  /** The site asked for frames after this position; considered at the next answer. */
+  #asked: ExactPosition | undefined;
+  /** Why waiting for frames may be in vain, until one comes; and when it counts as being so. */
+  #short: Reason | undefined;
+  #shortAt = 0;
+  /** The newest announced snapshot when the site began to wait for another. */
+  #tried: string | undefined;
+  /** Everything in the topic was fetched when the last fetch ended. */
+  #caughtUp = false;
+  /** The topic's end when the link began to read. Frames behind it tell that the primary lives. */
+  #freshFrom: bigint | undefined;
+  /** Fetches that brought nothing since the primary closed. */
+  #emptyFetches = 0;
+
+  constructor(options: TopicReadingOptions, records: SiteRecords, marks: OffsetMarks) {
+    this.#options = options;
+    this.#records = records;
+    this.#marks = marks;
+    this.#primary = options.primary;
+    this.#snapshot = options.snapshot;
+  }
+
+  /** Whose frames are wanted; null: anybody's, as long as nobody knows better. */
+  get stream(): string | null {
+    return this.#stream ?? this.#primary.record.hello.stream;
+  }
+
+  /** Nothing is left to read. */
+  get caughtUp(): boolean {
+    return this.#caughtUp;
+  }
+
+  begin(hello: Hello, resume: ResumeHint | undefined): readonly Action[] {
+    this.#stream = hello.stream;
+    this.#at = hello.position;
+    this.#time = resume?.time;
+    const place = resume?.trailer && decodeTrailer(resume.trailer);
+    if (place?.topic === this.#options.topic && place.partition === this.#options.partition) this.#known = place.offset;
+    return this.#locate();
+  }
+
+  /** The primary spoke. */
+  heard(primary: Announced): void {
+    this.#primary = primary;
+  }
+
+  announced(snapshot: SnapshotRecord): void {
+    this.#snapshot = snapshot;
+  }
+
+  /** The site saw a gap. */
+  resend(after: ExactPosition): void {
+    this.#asked = after;
+  }
+
+  step(event: Answer, now: number): readonly Action[] {
+    switch (event.type) {
+      case 'bounds':
+        this.#freshFrom ??= event.high;
+        this.#locator = this.#makeLocator(event);
+        return this.#follow(this.#locator.first(), now);
+      case 'looked':
+        return this.#locator === undefined ? this.#locate() : this.#follow(this.#locator.judge(event.header), now);
+      case 'frame':
+        return this.#take(event);
+      case 'fetched':
+        return this.#fetched(event, now);
+      case 'out-of-range':
+        // Retention has passed by, or the topic was made anew.
+        return this.#locate();
+      case 'snapshots-begin':
+        return this.#copy(event.low);
+      case 'copied':
+        return this.#copied();
+      case 'spoilt':
+        return this.#spoilt(event.why);
+      case 'woken':
+        return this.#woken();
+    }
+  }
+
+  /** Finds the site's place. @param missingBefore the topic lacks frames before this position, and looking again does not help any more */
+  #locate(missingBefore?: ExactPosition): readonly Action[] {
+    this.#caughtUp = false;
+    this.#missingBefore = missingBefore;
+    return [{ type: 'locate', time: this.#time }];
+  }
+
+  #makeLocator({ low, high, byTime }: Extract<Answer, { type: 'bounds' }>): Locator {
+    return new Locator({
+      topic: this.#options.topic,
+      bounds: { low, high },
+      stream: this.#stream,
+      position: this.#at,
+      known: this.#known === undefined ? undefined : BigInt(this.#known),
+      byTime: this.#time === undefined ? undefined : (byTime ?? high),
+      snapshot: this.#usableSnapshot(),
+      primary: this.#primary.record.hello.position,
+      missingBefore: this.#missingBefore,
+    });
+  }
+
+  #follow(step: Step, now: number): readonly Action[] {
+    if (step.kind === 'look') return [{ type: 'look', offset: step.offset, end: step.end }];
+    const surprise = this.#locator?.surprise;
+    this.#locator = undefined;
+    const actions = this.#go(step, now);
+    if (surprise === undefined) return actions;
+    const { topic } = this.#options;
+    return [{ type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic } } }, ...actions];
+  }
+
+  #go(step: Exclude<Step, { kind: 'look' }>, now: number): readonly Action[] {
+    this.#short = undefined;
+    switch (step.kind) {
+      case 'follow':
+        return READ;
+      case 'await':
+        this.#short = step.short;
+        this.#shortAt = now + PATIENCE_HEARTBEATS * this.#primary.record.hello.heartbeatMs;
+        return [{ type: 'seek', offset: step.offset }, { type: 'read' }];
+      case 'snapshot':
+        this.#copying = step;
+        return [{ type: 'find-snapshot' }];
+      case 'want':
+        return this.#waitForSnapshot(step.reason);
+    }
+  }
+
+  #take({ frame, offset, end }: PlacedFrame): readonly Action[] {
+    if (this.#asked !== undefined) return this.#askedAgain(this.#asked);
+    const { base, last, stream, lastTime } = frame.header;
+    if (base.revision > this.#at.revision) return this.#again(base);
+    this.#short = undefined;
+    this.#records.tellWant(null);
+    if (!isBefore(last, this.#at)) {
+      this.#at = last;
+      this.#stream ??= stream;
+      this.#known = offset;
+      this.#time = lastTime;
+    }
+    this.#marks.reached(last, end);
+    return HAND;
+  }
+
+  #fetched({ from, next, high }: Extract<Answer, { type: 'fetched' }>, now: number): readonly Action[] {
+    const moved = next !== from;
+    this.#caughtUp = next >= high || !moved;
+    if (moved) this.#silentGap.fed();
+    if (this.#asked !== undefined) return this.#askedAgain(this.#asked);
+    const { closing } = this.#primary.record;
+    if (closing !== undefined && !moved) this.#emptyFetches += 1;
+    if (this.#emptyFetches >= LAST_FETCHES) return this.#closed();
+    const snapshot = this.#usableSnapshot();
+    if (this.#caughtUp && this.#silentGap.unfed(this.#primary, snapshot, this.#at, next)) return this.#locate(snapshot?.header.position);
+    if (this.#short !== undefined && snapshot !== undefined) return this.#locate();
+    if (this.#short !== undefined && now > this.#shortAt && this.#primaryIsAhead) return this.#waitForSnapshot(this.#short);
+    return moved && this.#freshFrom !== undefined && next > this.#freshFrom ? SEEN : READ;
+  }
+
+  #askedAgain(after: ExactPosition): readonly Action[] {
+    this.#asked = undefined;
+    if (after.revision < this.#at.revision) {
+      this.#known = undefined;
+      this.#time = undefined;
+    }
+    this.#at = after;
+    return this.#again(undefined);
+  }
+
+  /** Frames are missing after what the site holds: looks again, in vain a few times, then for a way around. */
+  #again(base: ExactPosition | undefined): readonly Action[] {
+    const after = this.#at.revision;
+    this.#gap = { after, times: this.#gap.after === after ? this.#gap.times + 1 : 1 };
+    return this.#locate(this.#gap.times > LOOKS_AGAIN ? (base ?? this.#primary.record.hello.position) : undefined);
+  }
+
+  #waitForSnapshot(reason: Reason): readonly Action[] {
+    this.#tried = this.#snapshot?.id;
+    this.#records.tellWant({ after: this.#at, reason, tried: this.#tried ?? null });
+    this.#caughtUp = true;
+    return this.#woken();
+  }
+
+  #woken(): readonly Action[] {
+    if (this.#snapshot?.id !== this.#tried) return this.#locate();
+    return this.#primary.record.closing === undefined ? WAIT : this.#closed();
+  }
+
+  /** @param low the first offset that `.snapshot` still has */
+  #copy(low: bigint): readonly Action[] {
+    const copying = this.#copying;
+    if (copying === undefined) return this.#locate();
+    const { snapshot, reason } = copying;
+    if (low > BigInt(snapshot.begin)) {
+      this.#options.spoilt.add(snapshot.id);
+      return this.#locate();
+    }
+    this.#records.tellState('snapshot', reason);
+    return [{ type: 'copy', snapshot, reason }];
+  }
+
+  #copied(): readonly Action[] {
+    const copying = this.#copying;
+    if (copying === undefined) return this.#locate();
+    const { header, follow } = copying.snapshot;
+    this.#copying = undefined;
+    this.#records.tellState('replicate', null);
+    this.#records.tellWant(null);
+    this.#at = header.position;
+    this.#stream = header.stream;
+    this.#time = header.time;
+    this.#known = undefined;
+    this.#marks.reached(header.position, String(BigInt(follow) - 1n));
+    return [{ type: 'seek', offset: BigInt(follow) }, { type: 'read' }];
+  }
+
+  /** The site has begun the snapshot, and the wire has no message that takes its beginning back: the next link begins anew. */
+  #spoilt(why: string): readonly Action[] {
+    if (this.#copying !== undefined) this.#options.spoilt.add(this.#copying.snapshot.id);
+    return [{ type: 'end', reason: 'lost', explanation: why, byPeer: false }];
+  }
+
+  /** The primary has closed, and everything that it wrote is handed up. */
+  #closed(): readonly Action[] {
+    const { reason, explanation } = this.#primary.record.closing ?? { reason: 'lost', explanation: '' };
+    return [{ type: 'end', reason, explanation, byPeer: true }];
+  }
+
+  #usableSnapshot(): SnapshotRecord | undefined {
+    const snapshot = this.#snapshot;
+    return snapshot === undefined || this.#options.spoilt.has(snapshot.id) ? undefined : snapshot;
+  }
+
+  get #primaryIsAhead(): boolean {
+    return this.#primary.record.hello.position.revision > this.#at.revision;
+  }
+}

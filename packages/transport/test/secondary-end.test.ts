@@ -1,0 +1,188 @@
+import { readFileSync } from 'node:fs';
+import { ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
+import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason } from '@evertree/core';
+import { describe, expect, it } from 'vitest';
+import type { PositionRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
+import type { SentRecord } from '../src/kafka/records.ts';
+import type { Announced } from '../src/kafka/subscribe/control-view.ts';
+import type { Action, EndEvent } from '../src/kafka/subscribe/end-events.ts';
+import { SecondaryEnd } from '../src/kafka/subscribe/secondary-end.ts';
+import { encodeTrailer } from '../src/kafka/trailer.ts';
+
+const STREAM = 'aa'.repeat(16);
+const EPOCH_ID = '11'.repeat(8);
+
+/** A heading, and the lines below it. */
+function readScripts(): [name: string, lines: string[]][] {
+  const text = readFileSync(new URL('secondary-end.txt', import.meta.url), 'utf8');
+  return text
+    .split(/^# /m)
+    .slice(1)
+    .map(part => {
+      const [name, ...lines] = part.trim().split('\n');
+      return [name!, lines];
+    });
+}
+
+function at(revision: string | undefined): ExactPosition {
+  return revision === '0' ? ORIGIN : { epoch: 7, epochId: EPOCH_ID, revision: Number(revision) };
+}
+
+function headerOf(range: string): FrameHeader {
+  const [base, last] = range.split('-');
+  const header = { codec: 'binary', beginsEpoch: false, stream: STREAM, epoch: 7, epochId: EPOCH_ID, digest: '', previous: '' } as const;
+  return { ...header, base: at(base), last: at(last), firstTime: 0, lastTime: Number(last), count: 1, bodyLength: 0 };
+}
+
+function helloOf(site: string, position: ExactPosition, stream: string | null = STREAM): Hello {
+  const role = site === 'n' ? 'primary' : 'secondary';
+  return { protocols: PROTOCOL_VERSIONS, program: 't', site, role, stream, position, digest: '', epochs: [], durable: true };
+}
+
+/** The value of a named word: `word('frame 1-2 at 5', 'at')` is 5. */
+function word(line: string, name: string): string | undefined {
+  return new RegExp(` ${name} (\\S+)`).exec(line)?.[1];
+}
+
+function primaryOf(line: string): Announced {
+  const closing = word(line, 'closing') as CloseReason | undefined;
+  const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), heartbeatMs: 1000 };
+  const record = { hello, partition: 0, ...(closing && { closing: { reason: closing, explanation: 'bye' } }) };
+  return { record, from: word(line, 'from') ?? 'p', saidAt: 0 };
+}
+
+function snapshotOf(line: string): SnapshotRecord {
+  const id = line.split(' ')[1]!;
+  const header = { stream: STREAM, position: at(word(line, 'at')), digest: '', chain: '', epochs: [], time: 0 };
+  return { id, header, begin: word(line, 'begin') ?? '0', end: '9', chunks: 1, bytes: 1, follow: word(line, 'follow') ?? '0' };
+}
+
+function greetedBy(line: string): EndEvent {
+  const revision = line.split(' ')[1];
+  const known = word(line, 'known');
+  const time = word(line, 'time');
+  const trailer = known === undefined ? undefined : encodeTrailer({ topic: word(line, 'topic') ?? 'T', partition: 0, offset: known });
+  const hello = helloOf('s', at(revision), revision === '0' ? null : STREAM);
+  return { type: 'greeted', hello, resume: { trailer, time: time === undefined ? undefined : Number(time) } };
+}
+
+function eventOf(line: string): EndEvent {
+  const [type, first, second, third] = line.split(' ') as [EndEvent['type'], ...string[]];
+  switch (type) {
+    case 'greeted':
+      return greetedBy(line);
+    case 'bounds':
+      return { type, low: BigInt(first!), high: BigInt(second!), byTime: third === undefined ? undefined : BigInt(third) };
+    case 'looked':
+      return { type, header: first === 'nothing' ? undefined : headerOf(first!) };
+    case 'frame':
+      return { type, frame: { header: headerOf(first!), bytes: new Uint8Array() }, offset: word(line, 'at')!, end: word(line, 'at')! };
+    case 'fetched':
+      return { type, from: BigInt(first!), next: BigInt(second!), high: BigInt(third!) };
+    case 'snapshots-begin':
+      return { type, low: BigInt(first!) };
+    case 'spoilt':
+    case 'commit-failed':
+      return { type, why: line.slice(type.length + 1) };
+    case 'acknowledged':
+      return { type, applied: at(first), durable: at(second) };
+    case 'resend':
+      return { type, after: at(first) };
+    case 'heard':
+      return { type, primary: primaryOf(line) };
+    case 'announced':
+      return { type, snapshot: snapshotOf(line) };
+    case 'closed':
+      return { type, reason: first as CloseReason, explanation: 'no' };
+    case 'committed':
+      return { type, offset: BigInt(first!) };
+    default:
+      return { type };
+  }
+}
+
+function toldReason({ code, text }: Reason): string {
+  return `${code}: ${text}`;
+}
+
+/** What a record in `.control` says. */
+function told({ key, value }: SentRecord): string {
+  const name = String(key).split('/')[0];
+  const content: unknown = value === null ? null : JSON.parse(String(value));
+  if (content === null) return `${name} none`;
+  if (name === 'position') {
+    const { applied, durable } = content as PositionRecord;
+    return `${name} ${applied.revision} ${durable.revision}`;
+  }
+  if (name === 'want') {
+    const { after, reason, tried } = content as WantRecord;
+    return `${name} after ${after.revision}, tried ${tried ?? 'none'}, ${toldReason(reason)}`;
+  }
+  const { state, reason, closing } = content as SiteRecord;
+  return [
+    name,
+    state,
+    ...(reason === null ? [] : [toldReason(reason)]),
+    ...(closing === undefined ? [] : ['closing', closing.reason]),
+  ].join(' ');
+}
+
+function toldAction(action: Action): string {
+  switch (action.type) {
+    case 'locate':
+      return action.time === undefined ? '> locate' : `> locate ${action.time}`;
+    case 'look':
+    case 'seek':
+    case 'commit':
+      return `> ${action.type} ${action.offset}`;
+    case 'copy':
+      return `> copy ${action.snapshot.id}, ${toldReason(action.reason)}`;
+    case 'send':
+      return `> send ${action.records.map(told).join('; ')}`;
+    case 'send-in':
+      return `> send-in ${action.ms}`;
+    case 'report':
+      return `> report ${action.report.event}: ${action.report.message}`;
+    case 'end':
+      return `> end ${action.byPeer ? 'there' : 'here'} ${action.reason}: ${action.explanation}`;
+    default:
+      return `> ${action.type}`;
+  }
+}
+
+/** What the script would be if every expectation in it were what really happens. */
+function run(script: readonly string[]): string[] {
+  const given = (name: string) => script.find(line => line.startsWith(`${name} `));
+  const announced = given('snapshot');
+  const spoilt = new Set(given('spoilt-before')?.split(' ').slice(1));
+  const end = new SecondaryEnd({
+    topic: 'T',
+    partition: 0,
+    primary: primaryOf(given('primary') ?? 'primary'),
+    snapshot: announced === undefined ? undefined : snapshotOf(announced),
+    spoilt,
+    random: { bytes: length => new Uint8Array(length), fraction: () => 0.5 },
+    group: 'g.s',
+    heartbeatMs: 1000,
+    acknowledgeMs: 20,
+    retryMs: 100,
+  });
+  let now = 0;
+  return script.flatMap(line => {
+    if (line.startsWith('>')) return [];
+    if (line.startsWith('=')) {
+      return [`= ${end.caughtUp ? 'caught-up' : 'reading'} ${end.accepting ? 'accepting' : 'waiting'} ${end.carried ? 'carried' : '-'}`];
+    }
+    if (/^(?:primary|snapshot|spoilt-before) /.test(line)) return [line];
+    if (line.startsWith('after ')) now += Number(line.slice('after '.length));
+    if (line.startsWith('after ')) return [line];
+    if (line === 'last records') return [line, `> send ${end.lastRecords().map(told).join('; ')}`];
+    return [line, ...end.step(eventOf(line), now).map(toldAction)];
+  });
+}
+
+describe("the secondary's end of a topic", () => {
+  it.each(readScripts())('%s', (_name, script) => {
+    expect(run(script)).toEqual(script);
+  });
+});

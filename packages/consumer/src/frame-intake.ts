@@ -1,8 +1,10 @@
 import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
-import type { CloseReason, FarEnd, Frame, Store } from '@evertree/core';
+import type { CloseReason, FarEnd, Frame, Message, Store } from '@evertree/core';
 import { RecentFrames } from './recent-frames.ts';
 import { isPast, verdictOn } from './verdict.ts';
 import type { Memory } from './verdict.ts';
+
+export type FrameMessage = Extract<Message, { type: 'frame' }>;
 
 export type Outcome =
   | { readonly kind: 'applied' }
@@ -33,14 +35,11 @@ export class FrameIntake {
     return this.#lastTime;
   }
 
-  /**
-   * @param trailer kept in the journal beside a frame that is applied
-   *
-   * Answers at once, unless the frame is so old that the journal has to be asked. */
-  take(bytes: Uint8Array, trailer?: Uint8Array): Outcome | Promise<Outcome> {
+  /** Answers at once, unless the frame is so old that the journal has to be asked. */
+  take({ bytes, trailer, parsed }: FrameMessage): Outcome | Promise<Outcome> {
     let frame: Frame;
     try {
-      frame = parseFrame(bytes);
+      frame = parsed ?? parseFrame(bytes);
     } catch (error) {
       return { kind: 'quarantine', error: asEvertreeError(error) };
     }

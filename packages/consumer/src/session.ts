@@ -1,11 +1,9 @@
 import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
-import type { FrameIntake, Outcome } from './frame-intake.ts';
+import type { FrameIntake, FrameMessage, Outcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import type { SnapshotOutcome } from './snapshot-intake.ts';
-
-type FrameMessage = Extract<Message, { type: 'frame' }>;
 
 export interface SessionOptions {
   readonly store: Store;
@@ -142,7 +140,7 @@ export class Session {
   }
 
   #handleFrame(message: FrameMessage): Promise<void> | undefined {
-    const outcome = this.#options.frames.take(message.bytes, message.trailer);
+    const outcome = this.#options.frames.take(message);
     if (!(outcome instanceof Promise)) {
       this.#conclude(outcome, message);
       return undefined;

@@ -1,5 +1,6 @@
 import type { SnapshotHeader, Role } from './journal.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
+import type { Frame } from '../frames/frame.ts';
 import type { Reason } from './reason.ts';
 
 /** The versions of PROTOCOL.md that this program speaks, oldest first. */
@@ -72,8 +73,11 @@ export type CloseReason = (typeof CLOSE_REASONS)[number];
 /** What travels between a primary and a secondary. */
 export type SiteMessage =
   | { readonly type: 'hello'; readonly hello: Hello; readonly resume?: ResumeHint }
-  /** A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next hello. */
-  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly trailer?: Uint8Array }
+  /**
+   * A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next hello. `parsed`: the
+   * same frame, from a wire that had to parse it (which checks its checksum); never sent.
+   */
+  | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly trailer?: Uint8Array; readonly parsed?: Frame }
   /** Cumulative: everything up to these positions is applied, and durable, at `site`. */
   | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The secondary saw a gap: frames are wanted from `after` on. */

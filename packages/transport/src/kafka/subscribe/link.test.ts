@@ -149,8 +149,11 @@ describe('reading a topic', () => {
     );
     south.link.announced(snapshotOf(chain, snapshots, 6n, 'b'.repeat(16)));
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
-    topic.add(chain.next().bytes);
+    const next = chain.next();
+    topic.add(next.bytes);
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('frame'), TURNS);
+    // Parsed here once, so that the consumer need not do it again.
+    expect(south.messages.at(-1)).toMatchObject({ parsed: { header: { last: next.header.last } } });
     const chunk = 'snapshot-chunk';
     expect(south.messages.map(({ type }) => type)).toEqual(['hello', 'snapshot-begin', chunk, chunk, chunk, 'snapshot-end', 'frame']);
     await vi.waitFor(() => expect(south.wants().at(-1)).toBe(null), TURNS);

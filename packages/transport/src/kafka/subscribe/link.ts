@@ -234,7 +234,7 @@ export class TopicLink implements Link {
     const { topic } = this.#settings;
     const { partition } = this.#options.primary.record;
     const trailer = encodeTrailer({ topic, partition, offset: placed.offset });
-    this.#delivery.hand({ type: 'frame', bytes: placed.frame.bytes, trailer });
+    this.#delivery.hand({ type: 'frame', bytes: placed.frame.bytes, trailer, parsed: placed.frame });
   }
 
   /** Never rejects. */

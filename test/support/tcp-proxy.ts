@@ -10,6 +10,8 @@ export interface TcpProxy extends AsyncDisposable {
   readonly accepted: number;
   /** Bytes forwarded so far, both directions together. */
   readonly forwardedBytes: number;
+  /** Pieces of bytes that either end has sent so far, whether they were forwarded or not. */
+  readonly pieces: number;
   /** Where new connections lead. Present ones stay. */
   setTarget(target: Target): void;
   /** Every byte arrives this much later. 0: at once. */
@@ -43,6 +45,8 @@ const SLICE_SECONDS = 0.02;
 interface Network {
   delayMs: number;
   bytesPerSecond: number | undefined;
+  /** How many pieces of bytes have come from either end. */
+  pieces: number;
   /** Called with what a direction is about to forward; how much of it may pass. */
   passes(bytes: number): number;
 }
@@ -58,6 +62,7 @@ class Proxy implements TcpProxy, Network {
   readonly host = '127.0.0.1';
   accepted = 0;
   forwardedBytes = 0;
+  pieces = 0;
   delayMs = 0;
   bytesPerSecond: number | undefined;
   #target: Target;
@@ -142,7 +147,7 @@ class Proxy implements TcpProxy, Network {
       this.#silent.add(client);
       client.on('error', () => client.destroy());
       client.on('close', () => this.#silent.delete(client));
-      client.resume();
+      client.on('data', () => (this.pieces += 1));
     } else {
       const server = net.connect({ host: this.#target.host ?? '127.0.0.1', port: this.#target.port, allowHalfOpen: true });
       const pair = new Pair(client, server, this, () => this.#pairs.delete(pair));
@@ -246,6 +251,7 @@ class Direction {
   }
 
   #take(bytes: Buffer): void {
+    this.#network.pieces += 1;
     if (this.#silent) return;
     this.#held.push({ bytes, due: performance.now() + this.#network.delayMs });
     this.#heldBytes += bytes.length;

@@ -36,6 +36,14 @@ describeKafka('conformance', () => {
       };
     },
     // The log takes what a secondary does not read, and the ends take what they find there for what it is: nobody's link ends by it.
-    { frameBytes: 20 * 1024 * 1024, backPressure: false, closeReasons: true, violations: false, faults: true, relay: true },
+    {
+      frameBytes: 20 * 1024 * 1024,
+      backPressure: false,
+      closeReasons: true,
+      violations: false,
+      signsOfLife: true,
+      faults: true,
+      log: true,
+    },
   );
 });

@@ -30,5 +30,5 @@ testTransport(
       },
     };
   },
-  { frameBytes: 20 * 1024 * 1024, backPressure: true, closeReasons: true, violations: true, faults: true, relay: false },
+  { frameBytes: 20 * 1024 * 1024, backPressure: true, closeReasons: true, violations: true, signsOfLife: true, faults: true, log: false },
 );

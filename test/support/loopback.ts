@@ -1,29 +1,43 @@
 import { SITE } from '@evertree/core';
-import type { Clock, CloseReason, Link, LinkEvents, Message, Random, Transport, TransportEvents } from '@evertree/core';
+import type { Clock, CloseReason, Link, LinkEvents, Message, Random, Reporter, Transport, TransportEvents } from '@evertree/core';
+import { handToHandler } from '../../packages/transport/src/wire/handler.ts';
+import { strictReport } from './reports.ts';
 
-/** Bytes on the way to a far end that does not read: the sender is asked to wait. */
-const WRITABLE_BYTES = 64 * 1024;
-/** The same: the link is closed as too-large. */
-const LIMIT_BYTES = 1024 * 1024;
+export interface LoopbackLimits {
+  /** Bytes on the way to a far end that does not read: the sender is asked to wait. */
+  readonly writableBytes: number;
+  /** The same: the link is closed as too-large. */
+  readonly bufferedBytes: number;
+  readonly heartbeatMs: number;
+}
+
+/** Small, so that simulations meet them. */
+const LIMITS: LoopbackLimits = { writableBytes: 64 * 1024, bufferedBytes: 1024 * 1024, heartbeatMs: 100 };
 const RETRY_MS = 50;
-const HEARTBEAT_MS = 100;
+const HEARTBEAT_BYTES = 1;
 
 /** A network in memory: who listens at which address, and what happens to the messages between. */
 export class Loopback {
   readonly clock: Clock;
   readonly random: Random;
+  readonly report: Reporter;
+  readonly limits: LoopbackLimits;
   readonly #listeners = new Map<string, Listener>();
   readonly #links = new Set<Pair>();
   /** Each message takes between these, drawn anew; order is kept. */
   delayMs: readonly [least: number, most: number] = [0, 1];
+  /** Each direction of a link carries so much. */
+  bytesPerSecond = Infinity;
   /** Whether new links come about. */
   up = true;
   /** What went over it, for tests to look at: every message, when it is delivered. */
   readonly watchers = new Set<(to: 'primary' | 'secondary', message: Message) => void>();
 
-  constructor(host: { readonly clock: Clock; readonly random: Random }) {
+  constructor(host: { readonly clock: Clock; readonly random: Random; readonly report?: Reporter }, limits: Partial<LoopbackLimits> = {}) {
     this.clock = host.clock;
     this.random = host.random;
+    this.report = host.report ?? strictReport;
+    this.limits = { ...LIMITS, ...limits };
   }
 
   get links(): number {
@@ -96,8 +110,10 @@ class Dialler implements Transport {
 
   close(): Promise<void> {
     this.#events = undefined;
-    for (const pair of this.pairs) pair.primary.close('going-away', 'the primary stops');
-    return Promise.resolve();
+    return closeAll(
+      Array.from(this.pairs, pair => pair.primary),
+      'the primary stops',
+    );
   }
 
   /** Vanishes without a word, as a killed process does. */
@@ -157,8 +173,10 @@ class Listener implements Transport {
   close(): Promise<void> {
     this.#network.unregister(this);
     this.events = undefined;
-    for (const pair of this.pairs) pair.secondary.close('going-away', 'the secondary stops');
-    return Promise.resolve();
+    return closeAll(
+      Array.from(this.pairs, pair => pair.secondary),
+      'the secondary stops',
+    );
   }
 
   kill(): void {
@@ -166,6 +184,12 @@ class Listener implements Transport {
     this.events = undefined;
     for (const pair of this.pairs) pair.kill('secondary');
   }
+}
+
+/** Resolves when each of them was told of its end. */
+async function closeAll(ends: readonly End[], explanation: string): Promise<void> {
+  for (const end of ends) end.close('going-away', explanation);
+  await Promise.all(ends.map(end => end.gone));
 }
 
 /** Ends an end of the loopback as SIGKILL would: the other end finds its link lost. */
@@ -181,7 +205,8 @@ class Pair {
   readonly listener: Listener;
   readonly #network: Loopback;
   readonly #dialler: Dialler;
-  muted = false;
+  /** When the network went silent, in `clock.now`; undefined: it carries. */
+  mutedAtMs: number | undefined;
 
   constructor(network: Loopback, dialler: Dialler, listener: Listener, address: string) {
     this.#network = network;
@@ -202,8 +227,9 @@ class Pair {
   }
 
   mute(): void {
-    this.muted = true;
-    this.#network.clock.after(3 * HEARTBEAT_MS, () => this.break('silent', 'three heartbeats were missed'));
+    const { clock, limits } = this.#network;
+    this.mutedAtMs ??= clock.now();
+    clock.after(3 * limits.heartbeatMs, () => this.break('silent', 'three heartbeats were missed'));
   }
 
   kill(side: 'primary' | 'secondary'): void {
@@ -239,20 +265,45 @@ class End implements Link {
   /** Set when this end sends and takes nothing more. */
   #ending = false;
   over = false;
+  readonly #gone = Promise.withResolvers<void>();
+  /** Bytes that the far end was handed. */
   sentBytes = 0;
-  receivedBytes = 0;
-  lastSeen: number;
+  #receivedBytes = 0;
+  #lastMessageMs: number;
+  readonly #bornMs: number;
+  #endedMs: number | undefined;
 
   constructor(network: Loopback, pair: Pair, side: 'primary' | 'secondary', remote: string) {
     this.#network = network;
     this.#pair = pair;
     this.#side = side;
     this.remote = remote;
-    this.lastSeen = network.clock.now();
+    this.#bornMs = network.clock.now();
+    this.#lastMessageMs = this.#bornMs;
+  }
+
+  /** Resolves when it was told of its end, or its process is gone. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
   }
 
   get writable(): boolean {
-    return !this.#ending && this.#pair.other(this).#underwayBytes < WRITABLE_BYTES;
+    return !this.#ending && this.#pair.other(this).#underwayBytes < this.#network.limits.writableBytes;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes + this.#heartbeats * HEARTBEAT_BYTES;
+  }
+
+  get lastSeen(): number {
+    return Math.max(this.#lastMessageMs, this.#bornMs + this.#heartbeats * this.#network.limits.heartbeatMs);
+  }
+
+  /** How many have come. They are counted, not sent: a simulation has better things to do with its timers. */
+  get #heartbeats(): number {
+    const { clock, limits } = this.#network;
+    const untilMs = Math.min(this.#endedMs ?? Infinity, this.#pair.mutedAtMs ?? Infinity, clock.now());
+    return Math.floor((untilMs - this.#bornMs) / limits.heartbeatMs);
   }
 
   attach(events: LinkEvents): void {
@@ -263,8 +314,7 @@ class End implements Link {
   send(message: Message): void {
     if (this.#ending) return;
     const other = this.#pair.other(this);
-    this.sentBytes += sizeOf(message);
-    if (other.#underwayBytes > LIMIT_BYTES) {
+    if (other.#underwayBytes > this.#network.limits.bufferedBytes) {
       this.close('too-large', `${other.#underwayBytes} bytes wait for ${this.remote}`);
       return;
     }
@@ -299,17 +349,19 @@ class End implements Link {
     this.#ending = true;
     this.#events = undefined;
     this.over = true;
+    this.#gone.resolve();
     this.#pair.ended();
   }
 
   #take(item: Message | Ending): void {
-    const { clock, random, delayMs } = this.#network;
+    const { clock, random, delayMs, bytesPerSecond } = this.#network;
     const now = clock.monotonic();
-    const atMs = Math.max(this.#lastArrivalMs, now + delayMs[0] + random.fraction() * (delayMs[1] - delayMs[0]));
+    const beginsMs = Math.max(this.#lastArrivalMs, now + delayMs[0] + random.fraction() * (delayMs[1] - delayMs[0]));
+    const atMs = beginsMs + (sizeOf(item) / bytesPerSecond) * 1000;
     this.#lastArrivalMs = atMs;
     this.#underwayBytes += sizeOf(item);
     clock.after(atMs - now, () => {
-      if (this.#pair.muted || this.#ending) return;
+      if (this.#pair.mutedAtMs !== undefined || this.#ending) return;
       this.#arrived.push(item);
       this.#deliver();
     });
@@ -325,11 +377,13 @@ class End implements Link {
         this.#end(item);
         return;
       }
-      this.lastSeen = this.#network.clock.now();
-      this.receivedBytes += sizeOf(item);
+      const other = this.#pair.other(this);
+      this.#lastMessageMs = this.#network.clock.now();
+      this.#receivedBytes += sizeOf(item);
+      other.sentBytes += sizeOf(item);
       for (const watch of this.#network.watchers) watch(this.#side, item);
-      this.#events.message(item);
-      this.#pair.other(this).#unblock();
+      handToHandler(this.#events, item, this, this.#network.report);
+      other.#unblock();
     }
   }
 
@@ -342,7 +396,9 @@ class End implements Link {
   #end(ending: Ending): void {
     if (this.over) return;
     this.over = true;
+    this.#endedMs = this.#network.clock.now();
     this.#events?.closed(ending.reason, ending.explanation, ending.byPeer);
+    this.#gone.resolve();
     this.#pair.ended();
   }
 }

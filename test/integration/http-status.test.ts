@@ -1,11 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MemoryJournal } from '@evertree/journal';
 import { Consumer } from '@evertree/consumer';
 import { Producer } from '@evertree/producer';
 import { Store } from '@evertree/core';
+import { openSite } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 import { Loopback } from '../support/loopback.ts';
+import { freePort } from '../support/site-process.ts';
 import { strictReport } from '../support/reports.ts';
 
 /** A pair with its HTTP interfaces, all in this process; the network is in memory. */
@@ -217,4 +222,50 @@ test('a secondary that the history gets short for is told of by /status and /met
   expect(await primary.get('/status')).toMatchObject({ retention: { maxBytes: 1000, atRisk: ['second'], passed: ['third'] } });
   expect(await metric(primary, 'evertree_journal_max_bytes')).toBe(1000);
   expect(await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
+});
+
+describe('metrics', () => {
+  test('a stall of the event loop is seen by each of two scrapers', async () => {
+    // Node measures from one of its timer's ticks to the next.
+    await until(async () => ((await metric(primary, 'nodejs_eventloop_lag_max_seconds')) ?? 0) > 0);
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+    await until(async () => ((await metric(primary, 'nodejs_eventloop_lag_max_seconds')) ?? 0) > 0.2);
+    for (const scraper of ['a second scraper', 'the first again']) {
+      expect(await metric(primary, 'nodejs_eventloop_lag_max_seconds'), scraper).toBeGreaterThan(0.2);
+    }
+    expect(await metric(primary, 'nodejs_eventloop_lag_seconds')).toBeGreaterThanOrEqual(0);
+  });
+
+  test('a full copy is labelled by the code of its reason, at both sites', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'evertree-metrics-'));
+    const port = await freePort();
+    const openSecondary = () => openSite({ data: join(folder, 'b'), site: 'b', standby: { 'netty-consumer': { 'listening-port': port } } });
+    try {
+      await using a = await openSite({
+        data: join(folder, 'a'),
+        primary: {
+          'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 },
+          journal: { 'segment-bytes': 65_536, 'snapshot-bytes': 65_536, 'retention-max-bytes': 1_048_576 },
+        },
+      });
+      await using atA = await HttpSite.start({ site: a });
+      {
+        await using b = await openSecondary();
+        await a.store.put('/a', 0).acknowledged(1, { timeoutMs: 20_000 });
+        expect(b.store.get('/a')).toBe(0);
+      }
+      let written = 0;
+      await until(async () => {
+        await a.store.put('/a', 'x'.repeat(65_536 + written++)).durable;
+        return a.store.journal.retention.status?.passed.includes('b') === true;
+      });
+      await using atB = await HttpSite.start({ site: await openSecondary() });
+      await a.store.put('/b', 1).acknowledged(1, { timeoutMs: 20_000 });
+      const name = 'evertree_resyncs_total{kind="snapshot",reason="retention-passed"}';
+      expect([await metric(atA, name), await metric(atB, name)]).toEqual([1, 1]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 });

@@ -1,26 +1,30 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { setImmediate } from 'node:timers/promises';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { RetentionStatus, Store } from '@evertree/core';
 import type { PeerStatus } from '@evertree/producer';
 import type { Site } from '../site/site.ts';
+import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
 
-interface Sources {
-  readonly site: Site;
-  /** Watches that are open. */
-  readonly watches: () => number;
-}
+/** Node's longest delay of a timer. */
+const LONGEST_MS = 2 ** 31 - 1;
+const NANOSECONDS = 1e9;
 
 /** The metrics of one site. Numbers are looked up when somebody asks for them, so that commits and frames pay nothing. */
-export class Metrics {
-  readonly registry: Registry;
+export class Metrics implements Disposable {
+  /** One of its own for each site: the names of metrics carry no site. */
+  readonly registry = new Registry();
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
+  readonly #eventLoopLag = new EventLoopLag();
 
-  constructor(registry: Registry, sources: Sources) {
-    this.registry = registry;
-    collectDefaultMetrics({ register: registry });
-    addSite(registry, sources.site.store);
-    addPeers(registry, sources.site);
-    addResyncs(registry, sources.site);
-    addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', sources.watches);
+  /** @param watches how many are open */
+  constructor(site: Site, watches: () => number) {
+    const { registry } = this;
+    addProcess(registry);
+    addEventLoop(registry, this.#eventLoopLag);
+    addSite(registry, site.store);
+    addPeers(registry, site);
+    addResyncs(registry, site);
+    addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', watches);
     this.#requests = new Histogram({
       registers: [registry],
       name: 'evertree_http_request_duration_seconds',
@@ -32,6 +36,41 @@ export class Metrics {
 
   answered(method: string, route: string, status: number, seconds: number): void {
     this.#requests.observe({ method, route, status }, seconds);
+  }
+
+  [Symbol.dispose](): void {
+    this.#eventLoopLag[Symbol.dispose]();
+  }
+}
+
+/** The client's figures of the process, without those of the event loop: they begin anew at each scrape, and never stop to be measured. */
+function addProcess(registry: Registry): void {
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LONGEST_MS, eventLoopUtilizationTimeout: LONGEST_MS });
+  for (const { name } of registry.getMetricsAsArray()) if (name.startsWith('nodejs_eventloop_')) registry.removeSingleMetric(name);
+}
+
+const LAG_FIGURES: readonly (readonly [suffix: string, help: string, read: (delays: DelayFigures) => number])[] = [
+  ['min', 'The least', delays => delays.min],
+  ['max', 'The greatest', delays => delays.max],
+  ['mean', 'The mean', delays => delays.mean],
+  ['stddev', 'The standard deviation', delays => delays.stddev],
+  ['p50', 'The 50th percentile', delays => delays.percentile(50)],
+  ['p90', 'The 90th percentile', delays => delays.percentile(90)],
+  ['p99', 'The 99th percentile', delays => delays.percentile(99)],
+];
+
+function addEventLoop(registry: Registry, lag: EventLoopLag): void {
+  addGauge(registry, 'nodejs_eventloop_lag_seconds', 'Delay of the event loop during this scrape.', async () => {
+    const asked = performance.now();
+    await setImmediate();
+    return (performance.now() - asked) / 1000;
+  });
+  for (const [suffix, help, read] of LAG_FIGURES) {
+    const name = `nodejs_eventloop_lag_${suffix}_seconds`;
+    addGauge(registry, name, `${help} of the event loop's delays in the last two to four minutes.`, () => {
+      const delays = lag.read();
+      return delays.count === 0 ? undefined : read(delays) / NANOSECONDS;
+    });
   }
 }
 
@@ -128,14 +167,16 @@ function addPeerGauge(registry: Registry, site: Site, name: string, help: string
   gauge.reset();
 }
 
+type MaybeLater<T> = T | Promise<T>;
+
 /** @param read undefined while there is no such number */
-function addGauge(registry: Registry, name: string, help: string, read: () => number | undefined): void {
+function addGauge(registry: Registry, name: string, help: string, read: () => MaybeLater<number | undefined>): void {
   const gauge = new Gauge({
     registers: [registry],
     name,
     help,
-    collect() {
-      const value = read();
+    async collect() {
+      const value = await read();
       if (value === undefined) this.remove();
       else this.set(value);
     },

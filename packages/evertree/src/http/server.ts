@@ -4,7 +4,6 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
-import { Registry } from 'prom-client';
 import type { Tls } from '../configuration/credentials.ts';
 import { loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
@@ -33,8 +32,6 @@ export interface HttpOptions {
   readonly report: Reporter;
   /** The program's own version, for `/status`. */
   readonly version: string;
-  /** One of its own for each site: the names of metrics carry no site. */
-  readonly registry?: Registry | undefined;
 }
 
 export interface HttpServer {
@@ -93,7 +90,7 @@ class Http {
       bodies: new Bodies(limits),
       closing: this.#closing.signal,
     };
-    this.#metrics = new Metrics(options.registry ?? new Registry(), { site, watches: () => watches.count });
+    this.#metrics = new Metrics(site, () => watches.count);
     this.#routes = new Routes(watches, this.#metrics);
   }
 
@@ -110,7 +107,7 @@ class Http {
       server.listen(port, address);
       await once(server, 'listening');
     } catch (error) {
-      this.#context.stability[Symbol.dispose]();
+      this.#dispose();
       throw cannotListen(address, port, error as NodeJS.ErrnoException);
     }
     return `${tls === undefined || tls === 'off' ? 'http' : 'https'}://${formatAddress(address, this.#port)}`;
@@ -127,7 +124,12 @@ class Http {
     const patience = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeMs);
     await closed;
     clearTimeout(patience);
+    this.#dispose();
+  }
+
+  #dispose(): void {
     this.#context.stability[Symbol.dispose]();
+    this.#metrics[Symbol.dispose]();
   }
 
   get #port(): number {

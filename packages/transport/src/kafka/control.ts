@@ -1,4 +1,5 @@
 import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
+import type { Reason } from '@evertree/core';
 import { z } from 'zod';
 import { helloSchema, hex, parseJson, positionSchema, reasonSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
 import { headerOf, PROTOCOL_HEADER } from './records.ts';
@@ -23,16 +24,18 @@ const snapshotSchema = z.object({
   bytes: count,
   follow: offset,
 });
+/** Version 1 had a sentence where a reason stands. Such a secondary is refused for its hello, which has to be read for that. */
+export const UNKNOWN_REASON: Reason = { code: 'other', text: 'it did not say why' };
+
 const siteSchema = z.object({
   hello: helloSchema,
   state: z.enum(['replicate', 'snapshot']),
-  /** Version 1 had a sentence here. Such a secondary is refused for its hello, which has to be read for that. */
   reason: reasonSchema.nullable().catch(null),
   closing: closing.optional(),
 });
 const positionsSchema = z.object({ applied: positionSchema, durable: positionSchema });
 /** `tried`: the newest snapshot that was announced when it was written, and could not be used. */
-const wantSchema = z.object({ after: positionSchema, reason: reasonSchema, tried: hex(16).nullable().default(null) });
+const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(UNKNOWN_REASON), tried: hex(16).nullable().default(null) });
 
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
 /** The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes on after it. */

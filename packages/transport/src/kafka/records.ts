@@ -19,8 +19,18 @@ export interface ReceivedRecord {
   readonly timestamp: string;
 }
 
+/** The versions of PROTOCOL.md whose frames' records are read: version 2 left them as they were. */
+const FRAME_VERSIONS: readonly string[] = ['1', '2'];
+const VERSION_HEADER = 'evertree';
+
 /** Every record of ours bears it. */
-export const PROTOCOL_HEADER = Object.freeze({ evertree: String(PROTOCOL_VERSIONS.at(-1)) });
+export const PROTOCOL_HEADER = Object.freeze({ [VERSION_HEADER]: String(PROTOCOL_VERSIONS.at(-1)) });
+
+/** The version that a frame's record names, where it is one that is not read here. */
+export function unreadableVersion(record: Pick<ReceivedRecord, 'headers'>): string | undefined {
+  const version = headerOf(record, VERSION_HEADER);
+  return version === undefined || FRAME_VERSIONS.includes(version) ? undefined : version;
+}
 
 /** A header's text; of several, the last. */
 export function headerOf(record: Pick<ReceivedRecord, 'headers'>, name: string): string | undefined {

@@ -1,11 +1,18 @@
-import { decodeFrame, highestEpoch } from '@evertree/core';
+import { decodeFrame, highestEpoch, isBefore } from '@evertree/core';
 import type { Epoch, FrameHeader, Hello } from '@evertree/core';
+import type { PrimaryRecord } from '../control.ts';
+import type { Settings } from './settings.ts';
 
 /** What this primary says of itself in the control topic: its hello, brought up to date by the frames that it sends. */
 export class Announcement {
+  /** As this primary said it when the link began. */
   readonly #hello: Hello;
   readonly #epochs: Epoch[];
+  /** The furthest frame sent that is not older than the hello. */
   #last: FrameHeader | undefined;
+
+  /** The topic is this primary's. */
+  #isTopicOurs = false;
 
   constructor(hello: Hello) {
     this.#hello = hello;
@@ -16,6 +23,17 @@ export class Announcement {
     const last = this.#last;
     if (last === undefined) return this.#hello;
     return { ...this.#hello, stream: last.stream, position: last.last, digest: last.digest, epochs: this.#epochs };
+  }
+
+  /** The topic has said hello. Who is about to be refused says nothing to the readers of another stream, or of a newer primary. */
+  met({ stream, position }: Hello): void {
+    this.#isTopicOurs = stream === null || (stream === this.#hello.stream && !isBefore(this.#hello.position, position));
+  }
+
+  /** What `.control` is to say of this primary; undefined as long as it is to say nothing. */
+  record({ limits, partition }: Settings, closing?: PrimaryRecord['closing']): PrimaryRecord | undefined {
+    if (!this.#isTopicOurs) return undefined;
+    return { hello: { ...this.hello, heartbeatMs: limits.heartbeatMs }, partition, ...(closing === undefined ? {} : { closing }) };
   }
 
   /** A frame goes out. Those that the topic gets anew are older than the hello. */

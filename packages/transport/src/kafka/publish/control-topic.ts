@@ -1,136 +1,134 @@
-import type { Message } from '@evertree/core';
-import type { Control, SnapshotRecord } from '../control.ts';
+import type { Hello, Message } from '@evertree/core';
+import type { Watermarks } from '../broker.ts';
+import type { SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
-import { PassedOver } from '../passed-over.ts';
-import { ControlLoop } from './control-loop.ts';
-import type { Once } from './once.ts';
-import { Readers } from './readers.ts';
-import type { Session } from './session.ts';
+import type { LinkMemory } from './link-memory.ts';
+import { Secondaries } from './secondaries.ts';
+import type { OtherRecord } from './secondaries.ts';
+import type { Settings } from './settings.ts';
 import type { Want } from './snapshot-need.ts';
 
-export interface ControlTopicOptions {
-  readonly session: Session;
-  readonly once: Once;
-  /** The signs of this end's links: what they wrote was nobody else. */
-  readonly signs: ReadonlySet<string>;
-  tell(control: Control): void;
-  hand(message: Message): void;
-  /** @param time milliseconds since 1970 */
-  announced(snapshot: SnapshotRecord, time: number): void;
-  /** The past has been read. */
-  past(): void;
-  /** A secondary says that it wants a snapshot. */
-  wanted(): void;
-  failed(error: unknown): void;
-}
-
+/**
+ * Least pause between two fetches that bring something: twenty secondaries that acknowledge fifty times a second each are fetched together, and not
+ * one by one. It is the pause between two acknowledgements of one secondary, so that many cost no more fetches than one.
+ */
+const GATHER_MS = 20;
 /** How long a fetch waits at the broker. */
 const WAIT_MS = 500;
+/** What waits for records that are there already. */
+const NO_WAIT_MS = 1;
 
-/** Reads the control topic, and hands up what it tells of the secondaries, once it is their turn. */
+/** What a fetch of the control topic brought. */
+export interface ControlNews {
+  /** For the producer, in order. */
+  readonly messages: readonly Message[];
+  readonly snapshots: readonly { readonly record: SnapshotRecord; readonly time: number }[];
+  /** A secondary has just said that it wants a snapshot, and none leads it on yet. */
+  readonly wants: boolean;
+}
+
+/**
+ * The control topic as a primary reads it: from its beginning, for as long as the link lives. What stood there when the link began is history: it tells
+ * where a site stood, not that it lives. Pure but for its reports; `now` is the caller's, milliseconds on the monotonic clock.
+ */
 export class ControlTopic {
-  readonly #options: ControlTopicOptions;
-  readonly #readers: Readers;
-  readonly #loop: ControlLoop;
-  #isPast = false;
-  #isGreeted = false;
+  readonly #settings: Settings;
+  readonly #memory: LinkMemory;
+  readonly #secondaries: Secondaries;
+  /** Where the topic ended when this link began. */
+  readonly #high: bigint;
+  #offset: bigint;
+  /** All that was there when the link began has been taken, and the producer knows of it. */
+  #isHistoryTold = false;
+  /** When the next fetch may begin; Infinity before `start`, and while one is under way. */
+  #fetchAt = Infinity;
+  /** When the fetch under way began. */
+  #beganAt = 0;
+  /** Everything that was said up to then has been taken. */
+  #asOf: number;
 
-  constructor(options: ControlTopicOptions) {
-    this.#options = options;
-    const { session } = options;
-    const { topics, report, limits } = session.settings;
-    this.#readers = new Readers({
-      passed: new PassedOver(topics.control, report),
-      other: (control, record, from, live) => this.#takeOther(control, record, from, live),
-      twice: site => this.#tellTwice(site),
-    });
-    this.#loop = new ControlLoop({
-      session,
-      waitMs: Math.min(WAIT_MS, limits.heartbeatMs),
-      take: (records, live) => this.#take(records, live),
-      past: () => this.#past(),
-      failed: error => options.failed(error),
-    });
+  /** @param ends of the control topic when the link began */
+  constructor(settings: Settings, memory: LinkMemory, { low, high }: Watermarks, now: number) {
+    this.#settings = settings;
+    this.#memory = memory;
+    this.#secondaries = new Secondaries(settings.topics.control, memory.once, settings.report);
+    this.#high = high;
+    this.#offset = low;
+    this.#asOf = now;
+  }
+
+  get fetchAt(): number {
+    return this.#fetchAt;
+  }
+
+  /** All that was there when the link began is known. */
+  get isHistoryTold(): boolean {
+    return this.#isHistoryTold;
   }
 
   get wants(): Want[] {
-    return this.#readers.wants;
+    return this.#secondaries.wants;
   }
 
-  start(): void {
-    this.#loop.start();
+  /** The producer knows the topic: it may hear of the secondaries. */
+  start(now: number): Message[] {
+    this.#fetchAt = now;
+    return this.#news();
   }
 
-  /** The topic's hello has been handed up: what is known of the secondaries may follow. */
-  greeted(): void {
-    this.#isGreeted = true;
-    this.#begin();
+  /** Begins a fetch: where, and how long it waits for something to come. */
+  fetch(now: number): { readonly from: bigint; readonly waitMs: number } {
+    const waitMs = this.#isHistoryTold ? Math.min(WAIT_MS, this.#settings.limits.heartbeatMs) : NO_WAIT_MS;
+    this.#fetchAt = Infinity;
+    this.#beganAt = now;
+    return { from: this.#offset, waitMs };
+  }
+
+  /** Ends a fetch. @param next where the next one begins */
+  fetched(records: readonly ReceivedRecord[], next: bigint, now: number): ControlNews {
+    this.#fetchAt = records.length > 0 && this.#isHistoryTold ? now + GATHER_MS : now;
+    this.#asOf = this.#beganAt;
+    this.#offset = next;
+    const first = records.findIndex(({ offset }) => BigInt(offset) >= this.#high);
+    const live = first < 0 ? [] : records.slice(first);
+    const others = this.#secondaries.take(first < 0 ? records : records.slice(0, first), false, now);
+    if (live.length > 0) {
+      const fresh = this.#secondaries.take(live, true, now);
+      for (const other of fresh) this.#tellSecondPrimary(other);
+      others.push(...fresh);
+    }
+    const snapshots = others.flatMap(({ control, time }) => (control.kind === 'snapshot' ? { record: control.value, time } : []));
+    return { messages: this.#news(), snapshots, wants: live.length > 0 && this.wants.length > 0 };
   }
 
   /** Finds who has fallen silent. */
-  lapse(): void {
-    this.#readers.lapse(this.#loop.asOf);
-    this.#handNews();
+  lapse(): Message[] {
+    this.#secondaries.lapse(this.#asOf);
+    return this.#news();
   }
 
-  /** Takes back what a secondary said. */
   forget(site: string): void {
-    this.#readers.forget(site);
-    for (const kind of ['site', 'position', 'want'] as const) this.#options.tell({ kind, site, value: null });
+    this.#secondaries.forget(site);
   }
 
-  stop(): void {
-    this.#loop.stop();
+  #news(): Message[] {
+    if (this.#offset < this.#high) return [];
+    const history = this.#isHistoryTold ? [] : this.#secondaries.known();
+    this.#isHistoryTold = true;
+    return [...history, ...this.#secondaries.news()];
   }
 
-  #take(records: readonly ReceivedRecord[], live: boolean): void {
-    this.#readers.take(records, live, this.#options.session.settings.clock.monotonic());
-    this.#handNews();
-    if (live && this.#readers.wants.length > 0) this.#options.wanted();
-  }
-
-  #past(): void {
-    this.#isPast = true;
-    this.#options.past();
-    this.#begin();
-  }
-
-  #begin(): void {
-    if (!this.#isPast || !this.#isGreeted) return;
-    for (const message of this.#readers.known()) this.#options.hand(message);
-    this.#handNews();
-  }
-
-  #handNews(): void {
-    if (!this.#isPast || !this.#isGreeted) return;
-    for (const message of this.#readers.news()) this.#options.hand(message);
-  }
-
-  #tellTwice(site: string): void {
-    const { topics } = this.#options.session.settings;
-    this.#options.once.tell(`twice ${site}`, {
-      level: 'warn',
-      event: 'site-twice',
-      message: `two secondaries in ${topics.control} call themselves ${site}, and each hides where the other stands: start one of them with another --site`,
-      details: { site },
-    });
-  }
-
-  #takeOther(control: Control & { kind: 'primary' | 'snapshot' }, record: ReceivedRecord, from: string, live: boolean): void {
-    if (control.kind === 'snapshot') {
-      this.#options.announced(control.value, Number(record.timestamp));
-      return;
-    }
-    const { hello, closing } = control.value;
-    if (!live || closing !== undefined || this.#options.signs.has(from)) return;
-    const { topics, site } = this.#options.session.settings;
-    this.#options.once.tell(`primary ${from}`, {
+  #tellSecondPrimary({ control, from }: OtherRecord): void {
+    if (control.kind !== 'primary' || control.value.closing !== undefined || this.#memory.isOwn(from)) return;
+    const { topics, site } = this.#settings;
+    const { site: other, position }: Hello = control.value.hello;
+    this.#memory.once.tell(`primary ${from}`, {
       level: 'warn',
       event: 'second-primary',
       message:
-        `${hello.site} announces itself in ${topics.control} as a primary, and so does this site, ${site}: ` +
+        `${other} announces itself in ${topics.control} as a primary, and so does this site, ${site}: ` +
         'a topic belongs to one primary, stop the other',
-      details: { site: hello.site, position: hello.position },
+      details: { site: other, position },
     });
   }
 }

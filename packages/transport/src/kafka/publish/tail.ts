@@ -76,7 +76,7 @@ export class TailSearch {
 }
 
 /** Reads records for the frames that are whole in them, without keeping any. */
-class FrameScan {
+export class FrameScan {
   readonly streams = new Map<string, { last: FrameHeader; frames: number }>();
   last: FrameHeader | undefined;
   strange = 0;
@@ -102,7 +102,7 @@ class FrameScan {
     const begun = index === 0 ? PartialFrame.begin(value, total) : this.#begun?.add(index, value);
     const state = begun?.state;
     this.#begun = state === 'missing' ? begun : undefined;
-    // The rest of a frame that began before what is looked at, or was given up and comes again, is nothing strange.
+    // The rest of a frame that began before what is looked at, or was given up and comes again, is expected.
     return begun === undefined && index > 0 ? 'missing' : state;
   }
 

@@ -3,7 +3,7 @@ import { asBrokerError } from '../broker.ts';
 import type { Broker } from '../broker.ts';
 import { LEAST_MESSAGE_BYTES, TOPIC_SETTINGS, TOPIC_USES, limitOf, retentionFaults } from '../topics.ts';
 import type { TopicNames } from '../topics.ts';
-import type { Once } from './once.ts';
+import type { ReportOnce } from './report-once.ts';
 import type { Settings } from './settings.ts';
 
 /** What the topic's own settings say. */
@@ -25,7 +25,11 @@ type Configs = { readonly [Use in keyof TopicNames]: Config | undefined };
  * Makes the three topics where they are not there, and checks what is.
  * @throws EvertreeError CONFIGURATION_INVALID for what can't work, with what mends it; BrokerError
  */
-export async function prepareTopics(broker: Broker, settings: Settings, once: Once): Promise<{ facts: TopicFacts; created: boolean }> {
+export async function prepareTopics(
+  broker: Broker,
+  settings: Settings,
+  once: ReportOnce,
+): Promise<{ facts: TopicFacts; created: boolean }> {
   const { topics, partition, report } = settings;
   const present = await Promise.all(TOPIC_USES.map(use => broker.metadata(topics[use])));
   const missing = TOPIC_USES.filter((_, index) => present[index] === undefined);
@@ -51,7 +55,7 @@ export async function prepareTopics(broker: Broker, settings: Settings, once: On
 }
 
 /** Nobody reads the other partitions: what lies there, somebody has put into the wrong one. */
-async function lookAside(broker: Broker, { topics, partition }: Settings, once: Once): Promise<void> {
+async function lookAside(broker: Broker, { topics, partition }: Settings, once: ReportOnce): Promise<void> {
   const offsets = await broker.listOffsets(topics.frames);
   const others = [...offsets].filter(([found, { low, high }]) => found !== partition && high > low).map(([found]) => found);
   if (others.length === 0) return;
@@ -64,7 +68,7 @@ async function lookAside(broker: Broker, { topics, partition }: Settings, once: 
   });
 }
 
-async function describe(broker: Broker, topics: TopicNames, once: Once): Promise<Configs> {
+async function describe(broker: Broker, topics: TopicNames, once: ReportOnce): Promise<Configs> {
   try {
     const [frames, snapshots, control] = await Promise.all(TOPIC_USES.map(use => broker.describeConfigs('topic', topics[use])));
     return { frames, snapshots, control };
@@ -81,7 +85,7 @@ async function describe(broker: Broker, topics: TopicNames, once: Once): Promise
   }
 }
 
-function checkRetention({ topics }: Settings, configs: Configs, once: Once): void {
+function checkRetention({ topics }: Settings, configs: Configs, once: ReportOnce): void {
   for (const use of TOPIC_USES) {
     const topic = topics[use];
     for (const { kind, remedy } of configs[use] === undefined ? [] : retentionFaults(use, configs[use])) {

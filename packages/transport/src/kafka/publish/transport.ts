@@ -1,21 +1,19 @@
 import type { CloseReason, FarEnd, Transport, TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { asBrokerError } from '../broker.ts';
-import type { BrokerError } from '../broker.ts';
+import type { Broker, BrokerError } from '../broker.ts';
+import { createBroker } from '../kafkajs/broker.ts';
 import type { PublishOptions } from '../options.ts';
-import { ForeignFrames } from './foreign.ts';
+import { LinkMemory } from './link-memory.ts';
 import { PublishLink } from './link.ts';
-import { Once } from './once.ts';
-import { Session } from './session.ts';
 import { settle } from './settings.ts';
 import type { Settings } from './settings.ts';
+import { connectTopic } from './topic-connection.ts';
 
 /** The first wait after what will not mend itself; it grows to 30 s. */
 const LASTING_RETRY_MS = 1_000;
 /** A link that lasted so long has lived, even if it carried nothing. */
 const LIVED_MS = 10_000;
-/** This end's own links, by their signs: late records of theirs are nobody else's. */
-const MOST_SIGNS = 16;
 /** Reasons that pass: the broker's, and a stop. Every other one is this primary's refusal, or its own trouble. */
 const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent', 'going-away', 'too-large']);
 
@@ -35,15 +33,13 @@ class Publisher implements Transport {
   readonly remotes: readonly string[];
   readonly farEnd: FarEnd;
   readonly #settings: Settings;
-  readonly #once: Once;
-  readonly #signs = new Set<string>();
-  readonly #foreign = new ForeignFrames();
+  readonly #memory: LinkMemory;
   readonly #passing: Backoff;
   readonly #lasting: Backoff;
-  #session: Session | undefined;
+  /** While an attempt is under way. */
+  #broker: Broker | undefined;
   #link: PublishLink | undefined;
   #wait: Disposable | undefined;
-  #lived: Disposable | undefined;
   #linkedBefore = false;
   #closed = false;
   readonly #idle = Promise.withResolvers<void>();
@@ -51,7 +47,7 @@ class Publisher implements Transport {
   constructor(settings: Settings) {
     const { limits, random } = settings;
     this.#settings = settings;
-    this.#once = new Once(settings.report);
+    this.#memory = new LinkMemory(settings);
     this.remotes = [settings.remote];
     this.farEnd = settings.farEnd;
     this.#passing = new Backoff(limits.retryMs, random, limits.retryMostMs);
@@ -68,64 +64,48 @@ class Publisher implements Transport {
       this.#closed = true;
       this.#wait?.[Symbol.dispose]();
       this.#link?.close('going-away', 'the primary stops');
-      this.#session?.abandon();
-      if (this.#session === undefined && this.#link === undefined) this.#idle.resolve();
+      this.#broker?.abandon();
+      if (this.#broker === undefined && this.#link === undefined) this.#idle.resolve();
     }
     return this.#idle.promise;
   }
 
   async #attempt(events: TransportEvents): Promise<void> {
-    const session = new Session(this.#settings);
-    this.#session = session;
+    const { connection, report, clock, limits } = this.#settings;
+    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
+    this.#broker = broker;
     try {
-      await session.open(this.#once);
-      this.#session = undefined;
-      this.#linked(events, session);
+      const topic = await connectTopic(broker, this.#settings, this.#memory.once);
+      this.#broker = undefined;
+      if (!this.#closed) return void this.#run(events, new PublishLink(this.#settings, topic, this.#memory));
+      void broker.close();
+      this.#idle.resolve();
     } catch (error) {
-      this.#session = undefined;
-      session.abandon();
+      this.#broker = undefined;
+      void broker.close();
       this.#failed(events, asBrokerError(error));
     }
   }
 
-  #linked(events: TransportEvents, session: Session): void {
-    if (this.#closed) {
-      session.abandon();
-      this.#idle.resolve();
-      return;
-    }
+  async #run(events: TransportEvents, link: PublishLink): Promise<void> {
     const { clock } = this.#settings;
+    const beganAt = clock.monotonic();
     this.#linkedBefore = true;
-    this.#lived = clock.after(LIVED_MS, () => this.#accepted());
-    const link = new PublishLink({
-      session,
-      once: this.#once,
-      sign: this.#drawSign(),
-      signs: this.#signs,
-      foreign: this.#foreign,
-      accepted: () => this.#accepted(),
-      gone: reason => this.#gone(events, reason),
-    });
     this.#link = link;
     events.link(link);
-  }
-
-  #gone(events: TransportEvents, reason: CloseReason): void {
-    this.#lived?.[Symbol.dispose]();
+    const reason = await link.ended;
     this.#link = undefined;
-    if (this.#closed) this.#idle.resolve();
-    else this.#again(events, (PASSING.has(reason) ? this.#passing : this.#lasting).next());
+    if (this.#closed) return this.#idle.resolve();
+    if (link.hasAccepted || clock.monotonic() - beganAt > LIVED_MS) {
+      this.#passing.reset();
+      this.#lasting.reset();
+    }
+    this.#again(events, (PASSING.has(reason) ? this.#passing : this.#lasting).next());
   }
 
   #failed(events: TransportEvents, error: BrokerError): void {
-    if (this.#closed) {
-      this.#idle.resolve();
-      return;
-    }
-    if (error.lasting && !this.#linkedBefore) {
-      events.failed(this.#settings.remote, error, Infinity);
-      return;
-    }
+    if (this.#closed) return this.#idle.resolve();
+    if (error.lasting && !this.#linkedBefore) return events.failed(this.#settings.remote, error, Infinity);
     const waitMs = (error.lasting ? this.#lasting : this.#passing).next();
     this.#again(events, waitMs);
     events.failed(this.#settings.remote, error, waitMs);
@@ -133,18 +113,5 @@ class Publisher implements Transport {
 
   #again(events: TransportEvents, waitMs: number): void {
     this.#wait = this.#settings.clock.after(waitMs, () => void this.#attempt(events));
-  }
-
-  #accepted(): void {
-    this.#passing.reset();
-    this.#lasting.reset();
-  }
-
-  #drawSign(): string {
-    const sign = Buffer.from(this.#settings.random.bytes(8)).toString('hex');
-    const [oldest] = this.#signs;
-    if (this.#signs.size >= MOST_SIGNS && oldest !== undefined) this.#signs.delete(oldest);
-    this.#signs.add(sign);
-    return sign;
   }
 }

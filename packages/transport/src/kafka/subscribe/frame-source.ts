@@ -1,6 +1,6 @@
 import { isEvertreeError, parseFrame } from '@evertree/core';
 import type { Frame, Reporter } from '@evertree/core';
-import { headerOf, PROTOCOL_HEADER } from '../records.ts';
+import { unreadableVersion } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { Assembly } from '../parts.ts';
 import type { PartitionReader } from '../broker.ts';
@@ -87,9 +87,9 @@ export class FrameSource {
 
   #read(record: ReceivedRecord, stream: string | null): PlacedFrame | undefined {
     const { value } = record;
-    const version = headerOf(record, 'evertree');
+    const version = unreadableVersion(record);
     if (value === null) return this.#pass(record.offset, 'it has no value');
-    if (version !== undefined && version !== PROTOCOL_HEADER['evertree']) {
+    if (version !== undefined) {
       return this.#pass(record.offset, `it speaks version ${version} of the protocol`);
     }
     const whole = this.#assembly.take({ ...record, value });

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { Places } from './places.ts';
+import { OffsetIndex } from './offset-index.ts';
 
 /** A topic whose frame at `offset` goes from `revision` 10 × `offset` to the next ten. */
-function placesUpTo(last: number): Places {
-  const places = new Places(5n, 50);
+function indexUpTo(last: number): OffsetIndex {
+  const index = new OffsetIndex(5n, 50);
   for (let offset = 5; offset <= last; offset++) {
-    places.add(BigInt(offset), 10 * offset);
-    places.reach(BigInt(offset + 1), 10 * offset + 10);
+    index.add(BigInt(offset), 10 * offset);
+    index.reach(BigInt(offset + 1), 10 * offset + 10);
   }
-  return places;
+  return index;
 }
 
 describe('what follows a tree in the topic', () => {
@@ -19,13 +19,13 @@ describe('what follows a tree in the topic', () => {
     ['is at the end when it is further than the topic', 123, 10n],
     ['is at the beginning when it is older than what is remembered', 3, 5n],
   ])('%s', ([, revision, offset]) => {
-    expect(placesUpTo(9).follow(revision)).toBe(offset);
+    expect(indexUpTo(9).follow(revision)).toBe(offset);
   });
 
   test('is never too late, however much was forgotten', () => {
-    const places = placesUpTo(20_000);
+    const index = indexUpTo(20_000);
     for (let revision = 50; revision < 200_000; revision += 997) {
-      expect(places.follow(revision)).toBeLessThanOrEqual(BigInt(Math.max(5, Math.floor(revision / 10))));
+      expect(index.follow(revision)).toBeLessThanOrEqual(BigInt(Math.max(5, Math.floor(revision / 10))));
     }
   });
 });

@@ -1,26 +1,17 @@
 import { ORIGIN, PROTOCOL_VERSIONS, emptyDigest } from '@evertree/core';
 import type { FrameHeader, Hello } from '@evertree/core';
-import type { Once } from './once.ts';
-import type { Session } from './session.ts';
+import type { LinkMemory } from './link-memory.ts';
+import type { Settings } from './settings.ts';
 import type { Tail } from './tail.ts';
 
 /** What is called the program at the other end. */
-const RELAY_PROGRAM = 'Apache Kafka';
+const LOG_PROGRAM = 'Apache Kafka';
 
-/** What the topic says to a primary of this stream: where it ends is where it stands. */
-export async function relayHello(session: Session, stream: string | null, once: Once): Promise<Hello> {
-  const { search } = session;
-  // A primary without a commit has no stream: any frame at all is somebody else's.
-  const found = () => search.of(stream).last ?? (stream === null ? search.any : undefined);
-  while (found() === undefined && search.stepBack()) await session.scan(search);
-  tell(session, search.of(stream), once);
-  return helloOf(session.settings.farEnd.name, found() ?? search.any);
-}
-
-function helloOf(site: string, found: FrameHeader | undefined): Hello {
+/** What the topic says to a primary: where its last frame ends is where it stands. */
+export function topicHello(site: string, found: FrameHeader | undefined): Hello {
   return {
     protocols: PROTOCOL_VERSIONS,
-    program: RELAY_PROGRAM,
+    program: LOG_PROGRAM,
     site,
     role: 'secondary',
     stream: found?.stream ?? null,
@@ -31,8 +22,8 @@ function helloOf(site: string, found: FrameHeader | undefined): Hello {
   };
 }
 
-function tell({ settings }: Session, { strange, torn }: Tail, once: Once): void {
-  const { topic, report } = settings;
+/** Reports what stands at the topic's end beside whole frames of the stream. */
+export function tellTail({ strange, torn }: Tail, { topic, report }: Settings, { once }: LinkMemory): void {
   if (strange > 0) {
     once.tell('strange', {
       level: 'warn',

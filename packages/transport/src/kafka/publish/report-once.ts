@@ -1,11 +1,12 @@
 import type { Report, Reporter } from '@evertree/core';
 
-/** What was told is remembered by so many keys; beyond, the oldest may be told again. */
+/** Keys that are remembered; beyond, the oldest may be told again. */
 const MOST_KEYS = 256;
 
-/** Tells each thing once, and later, after as many others, again at most. */
-export class Once {
+/** Reports each thing once, and again only after `MOST_KEYS` other things. */
+export class ReportOnce {
   readonly #report: Reporter;
+  /** In the order in which they were told. Never more than `MOST_KEYS`. */
   readonly #told = new Set<string>();
 
   constructor(report: Reporter) {
@@ -18,10 +19,5 @@ export class Once {
     if (this.#told.size >= MOST_KEYS && oldest !== undefined) this.#told.delete(oldest);
     this.#told.add(key);
     this.#report(report);
-  }
-
-  /** It is news again. */
-  forget(key: string): void {
-    this.#told.delete(key);
   }
 }

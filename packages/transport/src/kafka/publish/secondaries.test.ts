@@ -4,22 +4,23 @@ import { helloOf, POSITION } from '../../../../../test/support/links.ts';
 import { encodeControl } from '../control.ts';
 import type { Control } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
-import { PassedOver } from '../passed-over.ts';
-import { Readers } from './readers.ts';
+import { ReportOnce } from './report-once.ts';
+import { Secondaries } from './secondaries.ts';
 
 const HEARTBEAT_MS = 100;
 const FIRST = 'a'.repeat(16);
 const SECOND = 'b'.repeat(16);
 const at = (revision: number) => ({ ...POSITION, revision });
 
-let readers: Readers;
+let secondaries: Secondaries;
 let twice: string[];
 let offset: number;
 
 beforeEach(() => {
   twice = [];
   offset = 0;
-  readers = new Readers({ passed: new PassedOver('T.control', () => undefined), other: () => undefined, twice: name => twice.push(name) });
+  const once = new ReportOnce(({ event, details }) => void (event === 'site-twice' && twice.push(String(details?.['site']))));
+  secondaries = new Secondaries('T.control', once, () => undefined);
 });
 
 function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: CloseReason; explanation: string }): Control {
@@ -42,8 +43,8 @@ function take(now: number, from: string, ...controls: Control[]): Message[] {
     const { key, value, headers } = encodeControl(control, from);
     return { key, value, headers, timestamp: '0', offset: String(offset++) };
   });
-  readers.take(records, now >= 0, now);
-  return [...readers.news()];
+  secondaries.take(records, now >= 0, now);
+  return [...secondaries.news()];
 }
 
 const types = (messages: readonly Message[]) => messages.map(({ type }) => type);
@@ -53,7 +54,9 @@ const PAST = -1;
 describe('a secondary in the control topic', () => {
   test('of the past is known, and where it stood; it is not there', () => {
     expect(take(PAST, FIRST, site(), position(7))).toEqual([]);
-    expect([...readers.known()]).toMatchObject([{ type: 'reader', present: false, hello: { site: 'south', position: { revision: 7 } } }]);
+    expect([...secondaries.known()]).toMatchObject([
+      { type: 'reader', present: false, hello: { site: 'south', position: { revision: 7 } } },
+    ]);
   });
 
   test('is met by its hello, and heard with each position, also one that says nothing new', () => {
@@ -81,16 +84,16 @@ describe('a secondary in the control topic', () => {
     expect(take(1, FIRST, site('replicate', closing))).toMatchObject([
       { type: 'reader-lost', reason: 'quarantined', explanation: 'a frame' },
     ]);
-    readers.lapse(10_000);
-    expect([...readers.news()]).toEqual([]);
+    secondaries.lapse(10_000);
+    expect([...secondaries.news()]).toEqual([]);
   });
 
   test('is lost after three heartbeats, and met again by any word', () => {
     take(0, FIRST, site());
-    readers.lapse(299);
-    expect([...readers.news()]).toEqual([]);
-    readers.lapse(300);
-    expect([...readers.news()]).toMatchObject([{ type: 'reader-lost', reason: 'silent' }]);
+    secondaries.lapse(299);
+    expect([...secondaries.news()]).toEqual([]);
+    secondaries.lapse(300);
+    expect([...secondaries.news()]).toMatchObject([{ type: 'reader-lost', reason: 'silent' }]);
     expect(types(take(400, FIRST, position(9)))).toEqual(['reader', 'acknowledge']);
   });
 
@@ -123,8 +126,8 @@ describe('a secondary in the control topic', () => {
       value: { after: at(3), reason: { code: 'frames-missing', text: 'a gap' }, tried: null },
     };
     take(0, FIRST, site(), want);
-    expect(readers.wants).toEqual([{ site: 'south', after: at(3), tried: undefined }]);
+    expect(secondaries.wants).toEqual([{ site: 'south', after: at(3), tried: undefined }]);
     take(1, FIRST, { ...want, value: null });
-    expect(readers.wants).toEqual([]);
+    expect(secondaries.wants).toEqual([]);
   });
 });

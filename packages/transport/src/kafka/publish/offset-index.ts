@@ -1,18 +1,22 @@
 /** Entries kept; beyond, every second one goes. */
 const MOST_ENTRIES = 1024;
 
-interface Place {
+interface Entry {
   /** Where a frame begins, or will. */
   readonly offset: bigint;
   /** What lies before it goes no further than this revision. */
   readonly revision: number;
 }
 
-/** Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it. */
-export class Places {
-  #entries: Place[];
+/**
+ * Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it. Revisions alone name positions
+ * here, because all of it is one link's history.
+ */
+export class OffsetIndex {
+  /** Ascending in both. The first one holds for whatever is asked, so it is never dropped. */
+  #entries: Entry[];
   /** After the last frame that is known to be there. */
-  #end: Place;
+  #end: Entry;
 
   /** @param offset the topic's end at the beginning; @param revision what it went up to there */
   constructor(offset: bigint, revision: number) {
@@ -23,7 +27,6 @@ export class Places {
   /** A frame that follows `revision` begins at `offset`. */
   add(offset: bigint, revision: number): void {
     this.#entries.push({ offset, revision });
-    // The first one stays: it holds for whatever is asked.
     if (this.#entries.length > MOST_ENTRIES) this.#entries = this.#entries.filter((_, index) => index % 2 === 0);
   }
 
@@ -32,7 +35,10 @@ export class Places {
     this.#end = { offset, revision };
   }
 
-  /** The furthest offset known before which nothing lies beyond `revision`; never too far, perhaps too near to the beginning. */
+  /**
+   * The furthest known offset before which no frame goes beyond `revision`. The offset may be too low, never too high: frames that the tree holds
+   * already are duplicates.
+   */
   follow(revision: number): bigint {
     if (this.#end.revision <= revision) return this.#end.offset;
     for (let index = this.#entries.length - 1; index > 0; index--) {

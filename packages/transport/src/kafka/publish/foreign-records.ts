@@ -1,0 +1,50 @@
+import type { ReceivedRecord } from '../records.ts';
+import type { ReadRange } from './actions.ts';
+import type { LinkMemory } from './link-memory.ts';
+import { FrameScan } from './tail.ts';
+
+/** So many records between two of ours are read; more are as good as frames. */
+const LOOK_RECORDS = 256n;
+
+/**
+ * Records that another writer put between ours. Frames among them put in doubt what the topic holds; anything else only takes up room. Pure but for
+ * its reports.
+ */
+export class ForeignRecords {
+  readonly #topic: string;
+  readonly #memory: LinkMemory;
+  /** Of the range that is being read; undefined between two ranges. */
+  #scan: FrameScan | undefined;
+
+  constructor(topic: string, memory: LinkMemory) {
+    this.#topic = topic;
+    this.#memory = memory;
+  }
+
+  /** Whether so many are to be read; if not, they are taken for frames. */
+  static areFew(from: bigint, to: bigint): boolean {
+    return to - from <= LOOK_RECORDS;
+  }
+
+  /** Takes records of a range. @param done they are the last ones. @returns whether there are frames in it, once that is known */
+  take({ from, to }: ReadRange, records: readonly ReceivedRecord[], done: boolean): boolean {
+    this.#scan ??= new FrameScan();
+    for (const record of records) if (BigInt(record.offset) < to) this.#scan.take(record);
+    if (!done) return false;
+    const hasFrames = this.#scan.last !== undefined;
+    this.#scan = undefined;
+    this.tell(from, to, hasFrames);
+    return hasFrames;
+  }
+
+  tell(from: bigint, to: bigint, hasFrames: boolean): void {
+    const kind = hasFrames ? 'frames' : 'records';
+    if (hasFrames) this.#memory.foreignTo = to;
+    this.#memory.once.tell(`foreign ${kind}`, {
+      level: 'warn',
+      event: 'foreign-records',
+      message: `somebody else writes ${kind} into the topic ${this.#topic}, at offset ${from}: it belongs to this primary alone, stop the other writer`,
+      details: { topic: this.#topic, offset: from },
+    });
+  }
+}

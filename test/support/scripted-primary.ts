@@ -17,6 +17,8 @@ export class ScriptedPrimary {
   readonly farEnd: FarEnd;
   clock: Clock;
   transport!: ScriptedTransport;
+  /** Another one, whose far ends are sites. */
+  direct!: ScriptedTransport;
   journal!: VirtualJournal;
   store!: Store;
   producer!: Producer;
@@ -39,7 +41,8 @@ export class ScriptedPrimary {
       report: collectReports(this.reports).report,
     });
     this.transport = new ScriptedTransport(this.remotes, this.farEnd);
-    this.producer = new Producer({ store: this.store, transports: [this.transport], limits });
+    this.direct = new ScriptedTransport();
+    this.producer = new Producer({ store: this.store, transports: [this.transport, this.direct], limits });
     await this.producer.open();
   }
 
@@ -81,7 +84,8 @@ export class ScriptedPrimary {
   }
 
   async connect(hello: Hello, remote = this.remotes[0]!): Promise<ScriptedLink> {
-    const link = this.transport.connect(remote, hello);
+    const transport = this.remotes.includes(remote) ? this.transport : this.direct;
+    const link = transport.connect(remote, hello);
     await this.simulation.pass(10);
     return link;
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { PROTOCOL_VERSIONS } from '@evertree/core';
+import { PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { admit } from './admission.ts';
-import type { Host } from './admission.ts';
+import type { Secondary } from './admission.ts';
 
 const STREAM = 'aa'.repeat(16);
 const OTHER = 'bb'.repeat(16);
@@ -31,39 +31,39 @@ function hello(site: string, number: number, more: Partial<Hello> & { id?: strin
   };
 }
 
-const EPOCH_2: Pick<Host, 'position' | 'epochs'> = {
-  position: { epoch: 2, epochId: epoch(2).id, revision: 150 },
+const EPOCH_2: Pick<Secondary, 'last' | 'epochs'> = {
+  last: { epoch: 2, epochId: epoch(2).id, revision: 150 },
   epochs: [epoch(1), epoch(2)],
 };
-const FREE: Host = { site: 's', stream: STREAM, ...EPOCH_2, holder: undefined, quarantine: undefined };
-const EMPTY: Host = { ...FREE, stream: null, position: { epoch: 0, epochId: '0'.repeat(16), revision: 0 }, epochs: [] };
+const FREE: Secondary = { site: 's', stream: STREAM, ...EPOCH_2, feeder: undefined, quarantine: undefined };
+const EMPTY: Secondary = { ...FREE, stream: null, last: { epoch: 0, epochId: '0'.repeat(16), revision: 0 }, epochs: [] };
 
-function heldBy(holder: Hello, host = FREE): Host {
-  return { ...host, holder: { hello: holder, remote: 'there:1' } };
+function fedBy(feeder: Hello, secondary = FREE): Secondary {
+  return { ...secondary, feeder: { hello: feeder, remote: 'there:1' } };
 }
 
-const CASES: readonly [name: string, host: Host, hello: Hello, admission: string][] = [
-  ['the first primary of an empty secondary', EMPTY, hello('a', 1), 'take'],
-  ['a primary without a commit, at an empty secondary', EMPTY, hello('a', 0, { stream: null, epochs: [] }), 'take'],
-  ['a primary of our epoch', FREE, hello('a', 2), 'take'],
-  ['a primary of a later epoch', FREE, hello('a', 3), 'take'],
-  ['the same site again', heldBy(hello('a', 2)), hello('a', 2), 'take, closing replaced'],
-  ['the same site again, in a later epoch', heldBy(hello('a', 2)), hello('a', 3), 'take, closing replaced'],
-  ['another site in a later epoch', heldBy(hello('a', 2)), hello('b', 3), 'take, closing fenced'],
+const CASES: readonly [name: string, secondary: Secondary, hello: Hello, admission: string][] = [
+  ['the first primary of an empty secondary', EMPTY, hello('a', 1), 'accept'],
+  ['a primary without a commit, at an empty secondary', EMPTY, hello('a', 0, { stream: null, epochs: [] }), 'accept'],
+  ['a primary of our epoch', FREE, hello('a', 2), 'accept'],
+  ['a primary of a later epoch', FREE, hello('a', 3), 'accept'],
+  ['the same site again', fedBy(hello('a', 2)), hello('a', 2), 'accept, closing replaced'],
+  ['the same site again, in a later epoch', fedBy(hello('a', 2)), hello('a', 3), 'accept, closing replaced'],
+  ['another site in a later epoch', fedBy(hello('a', 2)), hello('b', 3), 'accept, closing fenced'],
   [
     'another site in an epoch of the same number and a higher id',
-    heldBy(hello('a', 2)),
+    fedBy(hello('a', 2)),
     hello('b', 2, { id: '3' }),
-    'take, closing fenced',
+    'accept, closing fenced',
   ],
-  ['another site in the same epoch', heldBy(hello('a', 2)), hello('b', 2), 'refused FORBIDDEN: s is fed by a (there:1)'],
-  ['another site in an epoch between', heldBy(hello('a', 4)), hello('b', 3), 'refused FORBIDDEN: s is fed by a (there:1)'],
+  ['another site in the same epoch', fedBy(hello('a', 2)), hello('b', 2), 'refused FORBIDDEN: s is fed by a (there:1)'],
+  ['another site in an epoch between', fedBy(hello('a', 4)), hello('b', 3), 'refused FORBIDDEN: s is fed by a (there:1)'],
   ['a primary of an epoch before ours', FREE, hello('a', 1), 'fenced FENCED: a is the primary of epoch 1'],
   ["a primary of our epoch's number and a lower id", FREE, hello('a', 2, { id: '1' }), 'fenced FENCED: a is the primary of epoch 2'],
   ['another stream', FREE, hello('a', 2, { stream: OTHER }), 'stream-mismatch STREAM_MISMATCH: s holds the stream'],
   [
     'another stream in a later epoch',
-    heldBy(hello('b', 2)),
+    fedBy(hello('b', 2)),
     hello('a', 3, { stream: OTHER }),
     'stream-mismatch STREAM_MISMATCH: s holds the stream',
   ],
@@ -84,10 +84,10 @@ const CASES: readonly [name: string, host: Host, hello: Hello, admission: string
 ];
 
 describe('whether a far end becomes the primary of this secondary', () => {
-  it.each(CASES)('%s', (_name, host, theirs, expected) => {
-    const admission = admit(host, theirs);
-    if (admission.kind === 'take') {
-      expect(host.holder === undefined ? 'take' : `take, closing ${admission.closes}`).toBe(expected);
+  it.each(CASES)('%s', (_name, secondary, theirs, expected) => {
+    const admission = admit(secondary, theirs, SITE);
+    if (admission.kind === 'accept') {
+      expect(secondary.feeder === undefined ? 'accept' : `accept, closing ${admission.closes}`).toBe(expected);
     } else {
       expect(`${admission.reason} ${admission.error.code}: ${admission.error.message}`.slice(0, expected.length)).toBe(expected);
     }

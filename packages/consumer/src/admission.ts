@@ -1,89 +1,54 @@
-import { EvertreeError, PROTOCOL_VERSIONS, compareEpochs, formatPosition, highestEpoch } from '@evertree/core';
-import type { CloseReason, Epoch, ExactPosition, Hello } from '@evertree/core';
+import { compareEpochs, formatPosition, highestEpoch, refusal, refuseRole, refuseStream, refuseVersion } from '@evertree/core';
+import type { FarEnd, Hello, Lineage, Refusal } from '@evertree/core';
 
 /** The secondary that is asked, and who feeds it. */
-export interface Host {
+export interface Secondary extends Lineage {
   readonly site: string;
-  readonly stream: string | null;
-  readonly position: ExactPosition;
-  readonly epochs: readonly Epoch[];
-  /** The hello of the primary that has the place, and its address. */
-  readonly holder: { readonly hello: Hello; readonly remote: string } | undefined;
+  /** The hello of the primary that feeds it, and that one's address. */
+  readonly feeder: { readonly hello: Hello; readonly remote: string } | undefined;
   /** Why a frame is in quarantine here. */
   readonly quarantine: string | undefined;
 }
 
-export interface Refusal {
-  readonly kind: 'refuse';
-  readonly reason: CloseReason;
-  readonly error: EvertreeError;
-}
-
 export type Admission =
-  /** It has the place from now on; whoever had it is closed for this reason. */
-  { readonly kind: 'take'; readonly closes: 'replaced' | 'fenced' } | Refusal;
+  /** It feeds this secondary from now on; the link of whoever did is closed for this reason. */
+  { readonly kind: 'accept'; readonly closes: 'replaced' | 'fenced' } | ({ readonly kind: 'refuse' } & Refusal);
 
 /** Whether a far end that has said hello becomes this secondary's primary. It has one at a time. */
-export function admit(host: Host, hello: Hello): Admission {
-  return refuseStranger(host, hello) ?? refuseFenced(host, hello) ?? refuseAny(host) ?? placeFor(host, hello);
+export function admit(secondary: Secondary, hello: Hello, farEnd: FarEnd): Admission {
+  const host = { ...secondary, role: 'secondary' } as const;
+  const refused =
+    refuseVersion(hello) ??
+    refuseRole(host, hello) ??
+    refuseStream(host, hello, farEnd) ??
+    refuseFenced(secondary, hello) ??
+    refuseQuarantined(secondary);
+  return refused === undefined ? choose(secondary, hello) : { kind: 'refuse', ...refused };
 }
 
-function refuseStranger(host: Host, hello: Hello): Refusal | undefined {
-  if (!hello.protocols.some(version => PROTOCOL_VERSIONS.includes(version))) {
-    return refuse(
-      'protocol-unsupported',
-      'FORMAT_UNSUPPORTED',
-      `${hello.site} speaks the protocol's versions ${hello.protocols.join(', ')}, this program ${PROTOCOL_VERSIONS.join(', ')}: ` +
-        'bring both sites to releases that have one in common',
-    );
-  }
-  if (hello.role !== 'primary') {
-    return refuse('wrong-role', 'WRONG_ROLE', `${hello.site} is a secondary, as ${host.site} is: only a primary feeds a secondary`);
-  }
-  if (host.stream === null || hello.stream === host.stream) return undefined;
-  const theirs = hello.stream === null ? 'has no commit yet and so no stream' : `has the stream ${hello.stream}`;
-  return refuse(
-    'stream-mismatch',
-    'STREAM_MISMATCH',
-    `${host.site} holds the stream ${host.stream}, and ${hello.site} ${theirs}: check the addresses and the data directories; ` +
-      'a secondary that is to follow another stream starts with an empty directory',
-    { expected: host.stream, found: hello.stream },
-  );
-}
-
-function refuseFenced(host: Host, hello: Hello): Refusal | undefined {
-  const ours = highestEpoch(host.epochs, host.position);
+function refuseFenced({ site, epochs, last }: Secondary, hello: Hello): Refusal | undefined {
+  const ours = highestEpoch(epochs, last);
   const theirs = highestEpoch(hello.epochs, hello.position);
   if (compareEpochs(theirs, ours) >= 0) return undefined;
-  return refuse(
-    'fenced',
-    'FENCED',
-    `${hello.site} is the primary of epoch ${theirs.number} (${theirs.id}), and ${host.site} at ${formatPosition(host.position)} knows ` +
-      `epoch ${ours.number} (${ours.id}): another site has become the primary since`,
-    { ours, theirs },
-  );
+  const message =
+    `${hello.site} is the primary of epoch ${theirs.number} (${theirs.id}), and ${site} at ${formatPosition(last)} knows ` +
+    `epoch ${ours.number} (${ours.id}): another site has become the primary since`;
+  return refusal('fenced', 'FENCED', message, { ours, theirs });
 }
 
-function refuseAny(host: Host): Refusal | undefined {
-  if (host.quarantine === undefined) return undefined;
-  return refuse('quarantined', 'FENCED', `${host.site} reads nothing until it is started again: ${host.quarantine}`);
+function refuseQuarantined({ site, quarantine }: Secondary): Refusal | undefined {
+  if (quarantine === undefined) return undefined;
+  return refusal('quarantined', 'FENCED', `${site} reads nothing until it is started again: ${quarantine}`);
 }
 
-function placeFor(host: Host, hello: Hello): Admission {
-  const { holder } = host;
-  if (holder === undefined || holder.hello.site === hello.site) return { kind: 'take', closes: 'replaced' };
+/** The same site's newer link, or the primary of a higher epoch, takes the feeder's place. */
+function choose({ site, feeder }: Secondary, hello: Hello): Admission {
+  if (feeder === undefined || feeder.hello.site === hello.site) return { kind: 'accept', closes: 'replaced' };
   const theirs = highestEpoch(hello.epochs, hello.position);
-  const held = highestEpoch(holder.hello.epochs, holder.hello.position);
-  if (compareEpochs(theirs, held) > 0) return { kind: 'take', closes: 'fenced' };
-  return refuse(
-    'refused',
-    'FORBIDDEN',
-    `${host.site} is fed by ${holder.hello.site} (${holder.remote}) in epoch ${held.number}, and a secondary has one primary: ` +
-      `stop ${holder.hello.site} first`,
-    { holder: holder.hello.site, remote: holder.remote },
-  );
-}
-
-function refuse(reason: CloseReason, code: EvertreeError['code'], message: string, details: EvertreeError['details'] = {}): Refusal {
-  return { kind: 'refuse', reason, error: new EvertreeError(code, message, details) };
+  const held = highestEpoch(feeder.hello.epochs, feeder.hello.position);
+  if (compareEpochs(theirs, held) > 0) return { kind: 'accept', closes: 'fenced' };
+  const message =
+    `${site} is fed by ${feeder.hello.site} (${feeder.remote}) in epoch ${held.number}, and a secondary has one primary: ` +
+    `stop ${feeder.hello.site} first`;
+  return { kind: 'refuse', ...refusal('refused', 'FORBIDDEN', message, { feeder: feeder.hello.site, remote: feeder.remote }) };
 }

@@ -1,10 +1,10 @@
-import { Emitter } from '@evertree/core';
-import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Report, Store, Transport } from '@evertree/core';
+import { Emitter, greet, helloOf } from '@evertree/core';
+import type { CloseReason, EvertreeError, Hello, Link, LinkEvents, Reason, Report, Store, Transport } from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
-import { helloOf, resumeHint } from './hello.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
+import { resumeHint } from './resume-hint.ts';
 import { Session } from './session.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
 
@@ -79,7 +79,7 @@ export class Consumer implements AsyncDisposable {
     this.#progress = this.#store.journal.log.onProgress(() => this.#session?.progressed());
     try {
       await this.#transport.open({
-        link: link => this.#greet(link),
+        link: link => this.#introduce(link),
         failed: (remote, error, retryInMs) => this.#failed(remote, error, retryInMs),
       });
     } catch (error) {
@@ -118,24 +118,12 @@ export class Consumer implements AsyncDisposable {
     return this.close();
   }
 
-  #greet(link: Link): void {
-    let session: Session | undefined;
-    let greeted = false;
-    const patience = this.#store.clock.after(this.#limits.helloMs, () => {
-      link.close('silent', `no hello came within ${this.#limits.helloMs} ms`);
-    });
-    link.attach({
-      message: message => {
-        if (greeted) return session?.receive(message);
-        greeted = true;
-        patience[Symbol.dispose]();
-        session = this.#meet(link, message);
-      },
-      drained: () => session?.drained(),
-      closed: (reason, explanation, byPeer) => {
-        patience[Symbol.dispose]();
-        if (session !== undefined) this.#lost(session, reason, explanation, byPeer);
-      },
+  #introduce(link: Link): void {
+    greet(link, {
+      clock: this.#store.clock,
+      helloMs: this.#limits.helloMs,
+      meet: hello => this.#meet(link, hello),
+      left: () => undefined,
     });
     void this.#sayHello(link);
   }
@@ -150,33 +138,25 @@ export class Consumer implements AsyncDisposable {
     }
   }
 
-  /** @returns the session that the link's messages belong to; undefined when it is turned away */
-  #meet(link: Link, message: Message): Session | undefined {
+  /** @returns who takes the link's messages from now on; undefined when it is turned away */
+  #meet(link: Link, hello: Hello): LinkEvents | undefined {
     if (this.#closed) return undefined;
-    if (message.type !== 'hello') {
-      link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
-      return undefined;
-    }
-    const { hello } = message;
-    const holder = this.#session;
-    const admission = admit(
-      {
-        site: this.#store.site,
-        stream: this.#store.stream,
-        position: this.#store.position,
-        epochs: this.#store.epochs,
-        holder: holder && { hello: holder.hello, remote: holder.link.remote },
-        quarantine: this.#quarantine?.message,
-      },
-      hello,
-    );
+    const { site, stream, position: last, epochs } = this.#store;
+    const before = this.#session;
+    const feeder = before && { hello: before.hello, remote: before.link.remote };
+    const secondary = { site, stream, last, epochs, feeder, quarantine: this.#quarantine?.message };
+    const admission = admit(secondary, hello, this.#transport.farEnd);
     if (admission.kind === 'refuse') {
       this.#turnAway(link, admission.reason, admission.error);
       return undefined;
     }
     const session = this.#install(link, hello);
-    holder?.link.close(admission.closes, `${hello.site} has the place now, from ${link.remote}`);
-    return session;
+    before?.link.close(admission.closes, `${hello.site} feeds this secondary from now on, from ${link.remote}`);
+    return {
+      message: message => session.receive(message),
+      drained: () => session.drained(),
+      closed: (reason, explanation, byPeer) => this.#lost(session, reason, explanation, byPeer),
+    };
   }
 
   #turnAway(link: Link, reason: CloseReason, error: EvertreeError): void {

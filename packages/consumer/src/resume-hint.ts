@@ -1,12 +1,5 @@
-import { PROTOCOL_VERSIONS, samePosition } from '@evertree/core';
-import type { ExactPosition, Hello, Journal, ResumeHint, Store } from '@evertree/core';
-
-/** What this secondary says of itself; stable positions only. */
-export function helloOf(store: Store, program: string): Hello {
-  const { site, role, stream, stable, epochs, journal } = store;
-  const { position, digest } = stable;
-  return { protocols: PROTOCOL_VERSIONS, program, site, role, stream, position, digest, epochs, durable: journal.log.durable };
-}
+import { samePosition } from '@evertree/core';
+import type { ExactPosition, Journal, ResumeHint } from '@evertree/core';
 
 /** What the journal has beside the frame that ends at this stable position, or of the snapshot that stands there. */
 export async function resumeHint(journal: Journal, position: ExactPosition): Promise<ResumeHint> {

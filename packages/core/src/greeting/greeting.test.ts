@@ -1,0 +1,144 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { PROTOCOL_VERSIONS, SITE } from '../seams/transport.ts';
+import type { FarEnd, Hello, LinkEvents, Message } from '../seams/transport.ts';
+import { ORIGIN } from '../position.ts';
+import { ScriptedLink } from '../../../../test/support/scripted-link.ts';
+import { Simulation } from '../../../../test/support/simulation.ts';
+import { greet } from './greeting.ts';
+import { refuseRole, refuseStream, refuseVersion } from './hello.ts';
+import type { Host } from './hello.ts';
+
+const STREAM = 'aa'.repeat(16);
+const OTHER = 'bb'.repeat(16);
+
+function hello(more: Partial<Hello> = {}): Hello {
+  return {
+    protocols: PROTOCOL_VERSIONS,
+    program: 'test',
+    site: 'there',
+    role: 'secondary',
+    stream: STREAM,
+    position: ORIGIN,
+    digest: 'd',
+    epochs: [],
+    durable: true,
+    ...more,
+  };
+}
+
+describe('a new link', () => {
+  let simulation: Simulation;
+  let link: ScriptedLink;
+  let told: string[];
+  let taken: Message[];
+
+  beforeEach(() => {
+    simulation = new Simulation(3);
+    link = new ScriptedLink('there:1');
+    told = [];
+    taken = [];
+  });
+
+  function receive(accepts = true): void {
+    const taker: LinkEvents = {
+      message: message => void taken.push(message),
+      drained: () => void told.push('drained'),
+      closed: reason => void told.push(`closed ${reason}`),
+    };
+    greet(link, {
+      clock: simulation.clock,
+      helloMs: 100,
+      meet: ({ site }) => {
+        told.push(`met ${site}`);
+        if (!accepts) link.close('refused', 'not wanted');
+        return accepts ? taker : undefined;
+      },
+      left: reason => void told.push(`left ${reason}`),
+    });
+  }
+
+  it('is handed over once the far end said hello, and what follows goes to who took it', async () => {
+    receive();
+    link.say({ type: 'hello', hello: hello() });
+    link.say({ type: 'snapshot-end', chunks: 1 });
+    link.setWritable(true);
+    await simulation.pass(1000);
+    link.lose('lost');
+    expect(told).toEqual(['met there', 'drained', 'closed lost']);
+    expect(taken).toEqual([{ type: 'snapshot-end', chunks: 1 }]);
+  });
+
+  it('whose far end says no hello is closed as silent', async () => {
+    receive();
+    await simulation.pass(99);
+    expect(link.closed).toBeUndefined();
+    await simulation.pass(2);
+    expect(link.closed).toEqual({ reason: 'silent', explanation: 'no hello came within 100 ms' });
+    expect(told).toEqual(['left silent']);
+  });
+
+  it('whose far end begins with something else is closed as a violation', async () => {
+    receive();
+    link.say({ type: 'snapshot-end', chunks: 1 });
+    expect(link.closed).toMatchObject({ reason: 'protocol-violation', explanation: 'the first message is a hello, and not snapshot-end' });
+    await simulation.pass(1000);
+    expect(told).toEqual(['left protocol-violation']);
+  });
+
+  it('that is turned away delivers nothing more', () => {
+    receive(false);
+    link.say({ type: 'hello', hello: hello() });
+    link.sayLate({ type: 'snapshot-end', chunks: 1 });
+    expect(told).toEqual(['met there', 'left refused']);
+    expect(taken).toEqual([]);
+  });
+
+  it('that ends before the hello is not waited for', async () => {
+    receive();
+    link.lose('lost');
+    await simulation.pass(1000);
+    expect(told).toEqual(['left lost']);
+  });
+});
+
+const PRIMARY: Host = { site: 'here', role: 'primary', stream: STREAM };
+const SECONDARY: Host = { site: 'here', role: 'secondary', stream: STREAM };
+const LOG: FarEnd = { kind: 'log', name: 'topic T', remedy: 'name another topic' };
+
+describe('a hello', () => {
+  it('is refused where the releases have no version in common, by name', () => {
+    expect(refuseVersion(hello({ protocols: [1] }))).toMatchObject({
+      reason: 'protocol-unsupported',
+      error: {
+        code: 'FORMAT_UNSUPPORTED',
+        message: expect.stringMatching(/^there speaks the protocol's versions 1, this program 2:/) as string,
+      },
+    });
+    expect(refuseVersion(hello({ protocols: [1, 2] }))).toBeUndefined();
+  });
+
+  it('is refused to a site of the same role', () => {
+    expect(refuseRole(SECONDARY, hello())).toMatchObject({ reason: 'wrong-role', error: { code: 'WRONG_ROLE' } });
+    expect(refuseRole(PRIMARY, hello({ role: 'primary' }))?.error.message).toMatch(/^there is a primary, as here is/);
+    expect(refuseRole(PRIMARY, hello())).toBeUndefined();
+  });
+
+  it.each<[string, Host, Partial<Hello>, boolean]>([
+    ['a secondary of our stream', PRIMARY, {}, true],
+    ['a secondary that holds nothing', PRIMARY, { stream: null }, true],
+    ['a secondary of another stream', PRIMARY, { stream: OTHER }, false],
+    ['a secondary that holds something, at a primary without a commit', { ...PRIMARY, stream: null }, {}, false],
+    ['a primary of our stream', SECONDARY, { role: 'primary' }, true],
+    ['a primary of another stream', SECONDARY, { role: 'primary', stream: OTHER }, false],
+    ['a primary without a commit, at a secondary that holds something', SECONDARY, { role: 'primary', stream: null }, false],
+    ['any primary, at a secondary that holds nothing', { ...SECONDARY, stream: null }, { role: 'primary' }, true],
+  ])('of %s is judged by the stream that the secondary holds', (_name, ours, more, accepted) => {
+    const refused = refuseStream(ours, hello(more), SITE);
+    expect(refused === undefined).toBe(accepted);
+    if (!accepted) expect(refused).toMatchObject({ reason: 'stream-mismatch', error: { details: { expected: ours.stream } } });
+  });
+
+  it('of a log is refused with the remedy of its wire', () => {
+    expect(refuseStream(PRIMARY, hello({ stream: OTHER }), LOG)?.error.message).toMatch(/: one stream has one log; name another topic$/);
+  });
+});

@@ -228,6 +228,54 @@ describe('the list of peers', () => {
     expect(primary.journal.leases.of('peer').size).toBe(0);
   });
 
+  it('counts a forgotten secondary for no acknowledgement any more', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    const commit = primary.store.put('/n', 'held by b');
+    await primary.commit(0);
+    await acknowledge(link, 'b', primary.ends.at(-1)!);
+    await expect(commit.acknowledged(1)).resolves.toBe(1);
+    link.lose('lost');
+    expect(primary.producer.forget('b')).toBe(true);
+    const again = commit.acknowledged(1, { timeoutMs: 10 });
+    await expect(primary.simulation.during(again)).rejects.toMatchObject({ code: 'ACKNOWLEDGEMENT_TIMEOUT', details: { acknowledged: 0 } });
+  });
+
+  it('refuses the second of two sites that bear one name, and says so once, with both addresses', async () => {
+    const first = await primary.connect(primary.hello('b', -1), 'there:1');
+    const second = await primary.connect(primary.hello('b', -1), 'there:2');
+    expect(first.closed?.reason).toBe('replaced');
+    const third = await primary.connect(primary.hello('b', -1), 'there:1');
+    expect(second.closed?.reason).toBe('replaced');
+    for (let index = 0; index < 3; index++) {
+      const refused = await primary.connect(primary.hello('b', -1), 'there:2');
+      expect(refused.closed).toMatchObject({ reason: 'refused', explanation: expect.stringMatching(/b is linked from there:1.*--site/) });
+      await primary.simulation.pass(50_000);
+    }
+    expect(third.closed).toBeUndefined();
+    expect(primary.events('peer-named-twice').map(({ message }) => message)).toEqual([expect.stringMatching(/there:1.*there:2.*--site/)]);
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', remote: 'there:1', lastError: expect.stringMatching(/two sites call/) });
+  });
+
+  it('takes a site at another address once its link from there has been quiet for a minute', async () => {
+    for (const remote of ['there:1', 'there:2', 'there:1']) await primary.connect(primary.hello('b', -1), remote);
+    await primary.simulation.pass(61_000);
+    const moved = await primary.connect(primary.hello('b', -1), 'there:2');
+    expect(moved.closed).toBeUndefined();
+    expect(primary.peer('b').remote).toBe('there:2');
+  });
+
+  it('moves what it keeps for a secondary of another history to where that parted from this one', async () => {
+    const { position } = primary.store;
+    await primary.commit(3);
+    primary.journal.leases.hold('peer', 'known', { ...position, revision: 1_000_000 });
+    primary.journal.leases.hold('peer', 'unknown', { epoch: 7, epochId: 'c'.repeat(16), revision: 2 });
+    const end = primary.store.position;
+    await primary.restart();
+    const kept = primary.journal.leases.of('peer');
+    expect(kept.get('known')?.position).toEqual(end);
+    expect(kept.get('unknown')?.position).toEqual(ORIGIN);
+  });
+
   it('has one entry for a pair whose secondary is away', async () => {
     const pair = new ScriptedPrimary(simulation, ['there:1']);
     await pair.start();
@@ -280,7 +328,8 @@ describe('who knows better', () => {
     const { position } = primary.store;
     const link = await primary.connect(primary.hello('b', -1, { position: { ...position, revision: position.revision + 1 } }));
     expect(link.closed?.reason).toBe('history-mismatch');
-    expect(primary.peer('b').state).toBe('diverged');
+    // How far it is behind can't be said: it is ahead.
+    expect(primary.peer('b')).toMatchObject({ state: 'diverged', lagRevisions: null, lagMs: null, caughtUpInMs: null });
     expect(() => primary.store.put('/n', 1)).toThrow(/older copy.*start the newer copy/);
     expect(primary.events('primary-fenced').length).toBe(1);
     expect(primary.store.get('/n')).toBeDefined();

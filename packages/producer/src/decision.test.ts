@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ORIGIN, PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { decide } from './decision.ts';
-import type { Decision, History } from './decision.ts';
+import type { Decision, OwnHistory } from './decision.ts';
 
 const IDS: Record<string, string> = {
   '0': '0'.repeat(16),
@@ -28,9 +28,9 @@ function epoch(name: string, base: string): Epoch {
 const TABLE = [epoch('1', '0-0'), epoch('2', '1-100'), epoch('3', '2-200')];
 
 /** At 3-300, of which the journal keeps what follows 2-150. */
-const OURS: History = { site: 'a', stream: STREAM, position: at('3-300'), digest: 'd300', base: at('2-150'), epochs: TABLE };
-const WHOLE: History = { ...OURS, base: ORIGIN };
-const EMPTY: History = { site: 'a', stream: null, position: ORIGIN, digest: 'd0', base: ORIGIN, epochs: [] };
+const OURS: OwnHistory = { site: 'a', stream: STREAM, last: at('3-300'), digest: 'd300', base: at('2-150'), epochs: TABLE };
+const WHOLE: OwnHistory = { ...OURS, base: ORIGIN };
+const EMPTY: OwnHistory = { site: 'a', stream: null, last: ORIGIN, digest: 'd0', base: ORIGIN, epochs: [] };
 
 function hello(position: string, more: Partial<Hello> = {}): Hello {
   const place = at(position);
@@ -57,11 +57,11 @@ function told(decision: Decision): string {
     case 'snapshot':
       return `snapshot ${decision.reason.code}: ${decision.reason.text}`;
     case 'refuse':
-      return `${decision.fence ? 'fence' : 'refuse'} ${decision.reason} ${decision.state} ${decision.error.code}`;
+      return `${decision.fence === undefined ? 'refuse' : 'fence'} ${decision.reason} ${decision.state} ${decision.error.code}`;
   }
 }
 
-const CASES: readonly [name: string, ours: History, theirs: Hello, found: string | undefined, decision: string][] = [
+const CASES: readonly [name: string, ours: OwnHistory, theirs: Hello, found: string | undefined, decision: string][] = [
   ['an empty secondary of an empty primary', EMPTY, hello('0-0'), undefined, 'replicate after 0-0'],
   ['an empty secondary, and a journal that reaches back to the origin', WHOLE, hello('0-0'), undefined, 'replicate after 0-0'],
   ['an empty secondary that once had the stream', WHOLE, hello('0-0', { stream: STREAM }), undefined, 'replicate after 0-0'],

@@ -1,17 +1,25 @@
-import { EvertreeError, PROTOCOL_VERSIONS, compareEpochs, formatPosition, highestEpoch, covers, samePosition } from '@evertree/core';
-import type { CloseReason, Epoch, ExactPosition, FarEnd, Hello, Reason } from '@evertree/core';
+import {
+  EvertreeError,
+  compareEpochs,
+  covers,
+  formatPosition,
+  highestEpoch,
+  refusal,
+  refuseRole,
+  refuseStream,
+  refuseVersion,
+  samePosition,
+} from '@evertree/core';
+import type { EpochName, ExactPosition, FarEnd, Hello, Lineage, Reason, Refusal } from '@evertree/core';
 import type { PeerState } from './status.ts';
 
 /** This primary's own history, as far as it is stable. */
-export interface History {
+export interface OwnHistory extends Lineage {
   readonly site: string;
-  readonly stream: string | null;
-  readonly position: ExactPosition;
-  /** Digest at `position`. */
+  /** Digest at `last`. */
   readonly digest: string;
   /** The journal keeps the frames after this position. */
   readonly base: ExactPosition;
-  readonly epochs: readonly Epoch[];
 }
 
 export type Decision =
@@ -19,142 +27,114 @@ export type Decision =
   | { readonly kind: 'replicate'; readonly after: ExactPosition }
   /** Send the whole tree. */
   | { readonly kind: 'snapshot'; readonly reason: Reason }
-  | Refusal;
+  | RefuseDecision;
 
-/** Send nothing. With `fence`, this primary must not take writes either, for the reason that `error` tells. */
-export interface Refusal {
+/** Send nothing. */
+export interface RefuseDecision extends Refusal {
   readonly kind: 'refuse';
-  readonly reason: CloseReason;
+  /** What the far end is from then on. */
   readonly state: PeerState;
-  readonly error: EvertreeError;
-  readonly fence: boolean;
+  /** Set: this primary must not take writes either, for the reason that `error` tells. */
+  readonly fence?: Fence;
+}
+
+/** Why a primary must not take writes. `epoch`: the higher one that it heard of; undefined when it lags in its own epoch. */
+export interface Fence {
+  readonly epoch: EpochName | undefined;
 }
 
 /**
  * What to do with a far end that has said hello.
  * @param found the digest of this primary's tree at the far end's position, where the journal has a frame that ends exactly there
  */
-export function decide(ours: History, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
-  return (
-    refuseStranger(ours, theirs, farEnd) ?? refuseNewer(ours, theirs, farEnd) ?? refuseRole(theirs) ?? placeOf(ours, theirs, farEnd, found)
-  );
+export function decide(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
+  const refused =
+    refuseVersion(theirs) ??
+    refuseStream({ ...ours, role: 'primary' }, theirs, farEnd) ??
+    refuseNewer(ours, theirs, farEnd) ??
+    refuseRole({ ...ours, role: 'primary' }, theirs);
+  return refused === undefined ? resume(ours, theirs, farEnd, found) : asDecision(refused);
 }
 
 /** Refuses who, by its own words, is no secondary of this stream; what its position means is not looked at. */
-export function refuseAtTheDoor(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
-  return refuseStranger(ours, theirs, farEnd) ?? refuseRole(theirs);
-}
-
-function refuseStranger(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
-  if (!theirs.protocols.some(version => PROTOCOL_VERSIONS.includes(version))) {
-    return refuse(
-      'protocol-unsupported',
-      'FORMAT_UNSUPPORTED',
-      `${theirs.site} speaks the protocol's versions ${theirs.protocols.join(', ')}, this program ${PROTOCOL_VERSIONS.join(', ')}: ` +
-        'bring both sites to releases that have one in common',
-    );
-  }
-  if (theirs.stream === null || theirs.stream === ours.stream) return undefined;
-  const own = ours.stream === null ? 'this primary has no commit yet and so no stream' : `this primary's stream is ${ours.stream}`;
-  return refuse(
-    'stream-mismatch',
-    'STREAM_MISMATCH',
-    `${theirs.site} holds the stream ${theirs.stream}, but ${own}: ` +
-      (farEnd.kind === 'log'
-        ? `one stream has one log; ${farEnd.remedy}`
-        : 'check the addresses and the data directories; a secondary that is to follow another stream starts with an empty directory'),
-    { expected: ours.stream, found: theirs.stream },
-  );
+export function refuseAtTheDoor(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
+  const host = { ...ours, role: 'primary' } as const;
+  return refuseVersion(theirs) ?? refuseStream(host, theirs, farEnd) ?? refuseRole(host, theirs);
 }
 
 /** Whoever knows a later reign than ours, or more of our own, tells us that somebody else writes, or has written. */
-function refuseNewer(ours: History, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
-  const ourEpoch = highestEpoch(ours.epochs, ours.position);
-  const theirEpoch = highestEpoch(theirs.epochs, theirs.position);
-  const details = { ours: ours.position, theirs: theirs.position };
+function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
+  const { last } = ours;
+  const { site, position } = theirs;
+  const ourEpoch = highestEpoch(ours.epochs, last);
+  const theirEpoch = highestEpoch(theirs.epochs, position);
+  const details = { ours: last, theirs: position };
   if (compareEpochs(theirEpoch, ourEpoch) > 0) {
-    return fence(
-      'fenced',
-      `${theirs.site} knows epoch ${theirEpoch.number} (${theirEpoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
-        'another site has become the primary since. This one takes no writes; stop it, and write at the primary of the higher epoch',
-      details,
-    );
+    const message =
+      `${site} knows epoch ${theirEpoch.number} (${theirEpoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
+      'another site has become the primary since. This one takes no writes; stop it, and write at the primary of the higher epoch';
+    const error = new EvertreeError('FENCED', message, details);
+    return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch: theirEpoch } };
   }
-  if (theirs.position.epochId !== ours.position.epochId || theirs.position.revision <= ours.position.revision) return undefined;
+  if (!isAheadInOurEpoch(position, last)) return undefined;
   const remedy =
     farEnd.kind === 'log'
       ? `export what a secondary of it holds, ${farEnd.remedy}, start the secondaries with empty directories`
-      : `export what ${theirs.site} holds, start ${theirs.site} with an empty directory`;
-  return fence(
-    'diverged',
-    `${theirs.site} stands at ${formatPosition(theirs.position)}, ahead of this primary at ${formatPosition(ours.position)} in the same epoch: ` +
-      'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
-      `is lost and the commits after ${formatPosition(ours.position)} may go with it, ${remedy}, and start this primary again`,
-    details,
-  );
+      : `export what ${site} holds, start ${site} with an empty directory`;
+  const message =
+    `${site} stands at ${formatPosition(position)}, ahead of this primary at ${formatPosition(last)} in the same epoch: ` +
+    'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
+    `is lost and the commits after ${formatPosition(last)} may go with it, ${remedy}, and start this primary again`;
+  const error = new EvertreeError('FENCED', message, details);
+  return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined } };
 }
 
-function refuseRole(theirs: Hello): Refusal | undefined {
-  if (theirs.role === 'secondary') return undefined;
-  return refuse(
-    'wrong-role',
-    'WRONG_ROLE',
-    `${theirs.site} is a primary, too: a primary sends to secondaries only; check the address, or start that site as a secondary`,
-  );
+function isAheadInOurEpoch(theirs: ExactPosition, ours: ExactPosition): boolean {
+  return theirs.epoch === ours.epoch && theirs.epochId === ours.epochId && theirs.revision > ours.revision;
 }
 
-/** Where a secondary of our stream, with no newer history than ours, goes on. */
-function placeOf(ours: History, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
+/** How a secondary of our stream, with no newer history than ours, goes on. */
+function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
   const { position } = theirs;
-  const { base } = ours;
+  const { base, last } = ours;
   if (position.revision === 0) {
     if (base.revision === 0) return { kind: 'replicate', after: position };
     const text = `new secondary: it holds nothing yet, and the journal keeps what follows ${formatPosition(base)}`;
     return { kind: 'snapshot', reason: { code: 'new-secondary', text } };
   }
-  if (!covers({ epochs: ours.epochs, last: ours.position }, position)) {
-    return diverged(
-      ours,
-      theirs,
-      farEnd,
-      `no such position is in this primary's history, which stands at ${formatPosition(ours.position)}`,
-    );
+  if (!covers(ours, position)) {
+    return diverged(ours, theirs, farEnd, `no such position is in this primary's history, which stands at ${formatPosition(last)}`);
   }
+  // Both lie in our history from here on, where revisions compare.
   if (position.revision < base.revision) {
-    const place = `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)})`;
-    return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${place}: retention has passed it by` } };
+    const where = `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)})`;
+    return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
   }
-  // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that place is left: the first frame's own digest tells.
+  // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The secondary then
+  // compares the digest that the first frame leads to.
   if (found === undefined && samePosition(position, base)) return { kind: 'replicate', after: position };
   if (found === undefined) {
-    return diverged(ours, theirs, farEnd, `no frame of this primary ends there; it stands at ${formatPosition(ours.position)}`);
+    return diverged(ours, theirs, farEnd, `no frame of this primary ends there; it stands at ${formatPosition(last)}`);
   }
   if (found !== theirs.digest) {
-    return diverged(
-      ours,
-      theirs,
-      farEnd,
-      `its tree has the digest ${theirs.digest} there, and this primary's, now at ${formatPosition(ours.position)}, had ${found}`,
-    );
+    const why = `its tree has the digest ${theirs.digest} there, and this primary's, now at ${formatPosition(last)}, had ${found}`;
+    return diverged(ours, theirs, farEnd, why);
   }
   return { kind: 'replicate', after: position };
 }
 
-function refuse(reason: CloseReason, code: EvertreeError['code'], message: string, details: EvertreeError['details'] = {}): Refusal {
-  const state = reason === 'stream-mismatch' || reason === 'history-mismatch' ? 'diverged' : 'offline';
-  return { kind: 'refuse', reason, state, error: new EvertreeError(code, message, details), fence: false };
-}
-
-function fence(state: 'fenced' | 'diverged', message: string, details: EvertreeError['details']): Refusal {
-  const reason = state === 'fenced' ? 'fenced' : 'history-mismatch';
-  return { kind: 'refuse', reason, state, error: new EvertreeError('FENCED', message, details), fence: true };
-}
-
-function diverged(ours: History, theirs: Hello, farEnd: FarEnd, why: string): Refusal {
+function diverged(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, why: string): RefuseDecision {
+  const { site, position } = theirs;
   const remedy =
     farEnd.kind === 'log' ? farEnd.remedy : 'start the site that is wrong from an empty directory, or from a copy of the right one';
   const message =
-    `${theirs.site} stands at ${formatPosition(theirs.position)} (epoch ${theirs.position.epochId}), and ${why}: their histories part. ` +
+    `${site} stands at ${formatPosition(position)} (epoch ${position.epochId}), and ${why}: their histories part. ` +
     `Nothing is sent; ${remedy}`;
-  return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.position, theirs: theirs.position });
+  return asDecision(refusal('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: position }));
+}
+
+function asDecision(refused: Refusal | RefuseDecision): RefuseDecision {
+  if ('kind' in refused) return refused;
+  const isOfAnotherHistory = refused.reason === 'stream-mismatch' || refused.reason === 'history-mismatch';
+  return { kind: 'refuse', state: isOfAnotherHistory ? 'diverged' : 'offline', ...refused };
 }

@@ -1,7 +1,6 @@
-import type { ExactPosition } from '@evertree/core';
-
 interface Sent {
-  readonly last: ExactPosition;
+  /** Revision of its last change set. */
+  readonly last: number;
   readonly bytes: number;
   readonly time: number;
 }
@@ -11,14 +10,16 @@ const SPENT_ENTRIES = 1024;
 
 /**
  * The frames sent and not yet acknowledged as durable, as numbers: their ends, lengths and commit times, oldest first. Their bytes
- * count until they are applied.
+ * count until they are applied. All positions are of one history, in which a revision alone names a position: `Progress` makes sure.
  */
 export class Inflight {
+  /** In the order of their ends. */
   #entries: Sent[] = [];
-  /** Entries before it are durable at the peer. */
+  /** Entries before it are durable at the peer. Never above `#applied`. */
   #durable = 0;
   /** Entries before it are applied there. */
   #applied = 0;
+  /** The sum over the entries from `#applied` on. */
   #bytes = 0;
 
   /** Bytes not yet applied. */
@@ -36,25 +37,21 @@ export class Inflight {
     return this.#entries[this.#durable]?.time;
   }
 
-  add(last: ExactPosition, bytes: number, time: number): void {
+  add(last: number, bytes: number, time: number): void {
     this.#entries.push({ last, bytes, time });
     this.#bytes += bytes;
   }
 
-  /** @returns false when a frame that was sent ends at this revision in another epoch: then nothing is taken off */
-  acknowledge(applied: ExactPosition, durable: ExactPosition): boolean {
+  /** Takes off what ends at or before these revisions; `durable` is not above `applied`. */
+  acknowledge(applied: number, durable: number): void {
     const appliedEnd = this.#endOf(applied, this.#applied);
-    const durableEnd = this.#endOf(durable, this.#durable);
-    if (appliedEnd === undefined || durableEnd === undefined) return false;
     for (let index = this.#applied; index < appliedEnd; index++) this.#bytes -= this.#entries[index]!.bytes;
     this.#applied = appliedEnd;
-    this.#durable = durableEnd;
-    if (this.#durable >= SPENT_ENTRIES) {
-      this.#entries = this.#entries.slice(this.#durable);
-      this.#applied -= this.#durable;
-      this.#durable = 0;
-    }
-    return true;
+    this.#durable = this.#endOf(durable, this.#durable);
+    if (this.#durable < SPENT_ENTRIES) return;
+    this.#entries = this.#entries.slice(this.#durable);
+    this.#applied -= this.#durable;
+    this.#durable = 0;
   }
 
   clear(): void {
@@ -64,14 +61,10 @@ export class Inflight {
     this.#bytes = 0;
   }
 
-  /** The index after the last entry that ends at or before `position`; undefined when one ends there in another epoch. */
-  #endOf(position: ExactPosition, from: number): number | undefined {
+  /** The index after the last entry, from `from` on, that ends at or before `revision`. */
+  #endOf(revision: number, from: number): number {
     let end = from;
-    for (; end < this.#entries.length; end++) {
-      const { last } = this.#entries[end]!;
-      if (last.revision > position.revision) break;
-      if (last.revision === position.revision && last.epochId !== position.epochId) return undefined;
-    }
+    while (end < this.#entries.length && this.#entries[end]!.last <= revision) end += 1;
     return end;
   }
 }

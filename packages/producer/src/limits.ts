@@ -19,6 +19,3 @@ export const DEFAULT_LIMITS: ProducerLimits = Object.freeze({
   snapshotStallMs: 60_000,
   resends: 3,
 });
-
-/** A loop that never waits gives the event loop a turn after this long, so that it holds nobody up for more than 5 ms. */
-export const TURN_MS = 4;

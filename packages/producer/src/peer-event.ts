@@ -1,29 +1,41 @@
-import type { CloseReason, EvertreeError, ExactPosition, Reason } from '@evertree/core';
-import type { Decision } from './decision.ts';
+import type { CloseReason, EvertreeError, ExactPosition, Lineage, Reason } from '@evertree/core';
+import type { Decision, Fence } from './decision.ts';
+
+type Compared = Pick<Lineage, 'epochs' | 'last'>;
 
 /** What happens to a peer. Positions of `acknowledged` and `resend` come from the far end and are not yet trusted. */
 export type PeerEvent =
+  /** It has a link of its own, and frames will go out over it. */
   | { readonly type: 'linked' }
+  /** A log told of it: it reads there, and stands at `position`. `present`: it was heard just now. */
+  | { readonly type: 'heard'; readonly position: ExactPosition; readonly present: boolean }
   | { readonly type: 'decided'; readonly decision: Decision; readonly position: ExactPosition }
   | { readonly type: 'sent'; readonly last: ExactPosition; readonly bytes: number; readonly firstTime: number; readonly lastTime: number }
   /** Everything stable has been sent. */
   | { readonly type: 'exhausted' }
   /** Something new became stable here. */
   | { readonly type: 'grown' }
+  /** Commit time of the oldest change set that it does not hold, which was made before this process began. */
+  | { readonly type: 'recalled'; readonly time: number }
   | { readonly type: 'snapshot-begun'; readonly position: ExactPosition }
   | { readonly type: 'snapshot-sent' }
+  /** It takes a snapshot that lies in the log. */
+  | { readonly type: 'resyncing'; readonly reason: Reason }
   /** Retention overtook the reader. */
   | { readonly type: 'compacted'; readonly base: ExactPosition }
   | Acknowledgement
-  | { readonly type: 'resend'; readonly after: ExactPosition }
-  | { readonly type: 'lost'; readonly reason: CloseReason; readonly explanation: string; readonly byPeer: boolean };
+  | { readonly type: 'resend'; readonly after: ExactPosition; readonly ours: Compared }
+  /** Its link ended. `byPeer`: the far end said so. */
+  | { readonly type: 'lost'; readonly reason: CloseReason; readonly explanation: string; readonly byPeer: boolean }
+  /** No link can be made, or one was turned away while another lives. */
+  | { readonly type: 'unreachable'; readonly explanation: string };
 
 export interface Acknowledgement {
   readonly type: 'acknowledged';
   readonly applied: ExactPosition;
   readonly durable: ExactPosition;
-  /** Where this primary stands. */
-  readonly stable: ExactPosition;
+  /** This primary's own history, up to what is stable. */
+  readonly ours: Compared;
 }
 
 /** What the loop around it has to do, in order. */
@@ -35,5 +47,5 @@ export type PeerAction =
   /** The peer holds everything up to this position, durably. */
   | { readonly type: 'record'; readonly durable: ExactPosition }
   /** This primary takes no writes any more. */
-  | { readonly type: 'fence'; readonly error: EvertreeError }
+  | { readonly type: 'fence'; readonly error: EvertreeError; readonly fence: Fence }
   | { readonly type: 'close'; readonly reason: CloseReason; readonly explanation: string };

@@ -1,18 +1,22 @@
-import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Reason, Store } from '@evertree/core';
+import { covers } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
+import type { CommitTimes } from './commit-times.ts';
 import { decide } from './decision.ts';
+import { fence } from './fencing.ts';
 import { Forecast } from './forecast.ts';
-import { digestAt, fence, firstTimeAfter, historyOf } from './history.ts';
 import type { ProducerLimits } from './limits.ts';
+import { LinkFeed } from './link-feed.ts';
+import type { SnapshotRequest } from './link-feed.ts';
+import { digestAt, firstTimeAfter, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
-import { Sender } from './sender.ts';
 import type { PeerStatus } from './status.ts';
-
-type SnapshotRequest = Extract<Message, { type: 'snapshot-wanted' }>;
 
 export interface PeerOptions {
   readonly store: Store;
   readonly limits: ProducerLimits;
+  readonly times: CommitTimes;
+  /** What it is until a link tells. */
   readonly farEnd: FarEnd;
   /** State, or what a status tells beside it, changed. */
   changed(peer: Peer): void;
@@ -20,29 +24,41 @@ export interface PeerOptions {
   resync(peer: Peer, reason: Reason): void;
 }
 
-/** One secondary, by its site's name: what is known of it, and the link to it while there is one. */
+/** The link to a log, and the log's name. */
+export interface LogLink {
+  readonly name: string;
+  readonly link: Link;
+}
+
+/**
+ * One far end by its name: a secondary or a log, what is known of it, and how it is fed: over a link of its own, from a log that it
+ * reads, or not at all. `Progress` decides; this carries out.
+ */
 export class Peer {
   readonly site: string;
   readonly #options: PeerOptions;
   readonly #progress: Progress;
   readonly #forecast = new Forecast();
+  /** The site, or the log, that linked last. */
+  #farEnd: FarEnd;
+  /** Its address, or that of the log that it reads from. */
   #remote: string | null = null;
-  #link: Link | undefined;
-  #sender: Sender | undefined;
-  /** Resolves when the senders of earlier links have ended. */
+  /** Set while it has a link of its own; then `#log` is undefined. */
+  #feed: LinkFeed | undefined;
+  /** The log that told of it last, if that was after its last link. */
+  #log: LogLink | undefined;
+  /** Resolves when the feeds of earlier links have ended. */
   #ended: Promise<void> = Promise.resolve();
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
-  /** The site, or the log, that linked last. */
-  #farEnd: FarEnd;
-  /** Sends a snapshot beside the frames, where a log asks for one. */
-  #aside: Sender | undefined;
   /** A snapshot beside the frames was asked for before it was known where the log stands. */
   #wanted: SnapshotRequest | undefined;
+  /** Bytes sent over earlier links. */
   #sentBefore = 0;
+  /** When it was last heard, but for what the present link knows. */
   #lastSeen: number | null = null;
 
-  /** @param durable where the journal's list of peers has it */
+  /** @param durable where the journal's lease for it stands */
   constructor(site: string, durable: ExactPosition | undefined, options: PeerOptions) {
     this.site = site;
     this.#farEnd = options.farEnd;
@@ -50,8 +66,13 @@ export class Peer {
     this.#progress = new Progress(options.limits, durable, options.store.clock.now());
   }
 
-  get linked(): boolean {
-    return this.#link !== undefined;
+  get link(): Link | undefined {
+    return this.#feed?.link;
+  }
+
+  /** The log that it reads from. */
+  get log(): LogLink | undefined {
+    return this.#log;
   }
 
   /** It is no secondary but a log that secondaries read. */
@@ -59,57 +80,92 @@ export class Peer {
     return this.#farEnd.kind === 'log';
   }
 
-  get remote(): string | null {
-    return this.#remote;
+  /** It has a link, or was heard in a log by now and is not lost. */
+  get isPresent(): boolean {
+    return this.#feed !== undefined || (this.#log !== undefined && this.#progress.takesPart);
   }
 
   /** Goes on over a link whose far end has said hello; the link before, if there is one, ends. */
   async adopt(link: Link, farEnd: FarEnd, hello: Hello): Promise<void> {
-    const before = this.#link;
+    const before = this.link;
     this.#release();
     before?.close('replaced', `${this.site} has made a newer link, from ${link.remote}`);
-    this.#link = link;
+    this.#log = undefined;
     this.#remote = link.remote;
     this.#durable = hello.durable;
     this.#farEnd = farEnd;
     const { store, limits } = this.#options;
-    this.#sender = new Sender({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
+    this.#feed = new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
     this.#step({ type: 'linked' });
-    try {
-      const found = await digestAt(store, hello.position);
-      this.#stepOn(link, { type: 'decided', decision: decide(historyOf(store), hello, farEnd, found), position: hello.position });
-    } catch (error) {
-      const message = this.#unreadable('error', `where ${this.site} stands can't be looked up`, error);
-      link.close('going-away', `this primary can't read its journal: ${message}`);
-    }
+    await this.#decide(hello, farEnd, event => this.#stepOn(link, event));
   }
 
-  /** A message after the hello. */
+  /** A log told of it; `present`: it was heard there just now. */
+  async heard(log: LogLink, hello: Hello, present: boolean): Promise<void> {
+    this.#log = log;
+    this.#remote = log.link.remote;
+    this.#durable = hello.durable;
+    if (present) this.#seen();
+    this.#step({ type: 'heard', position: hello.position, present });
+    if (present) await this.#decide(hello, { kind: 'site' }, event => this.#log === log && this.#step(event));
+    if (this.#log === log && hello.position.revision < this.#options.times.start) await this.recall();
+  }
+
+  /** It acknowledged in the log that it reads from. */
+  acknowledged(applied: ExactPosition, durable: ExactPosition): void {
+    const { store } = this.#options;
+    const { epochs } = store;
+    const { stable } = store.journal.log;
+    this.#step({ type: 'acknowledged', applied, durable, ours: { epochs, last: stable } });
+    this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
+    if (this.#feed === undefined) this.#seen();
+    else this.#feed.notify();
+  }
+
+  /** It takes a snapshot that lies in the log that it reads from. */
+  resyncing(reason: Reason): void {
+    this.#seen();
+    this.#step({ type: 'resyncing', reason });
+    this.#options.resync(this, reason);
+  }
+
+  /** It reads from its log no more. */
+  readerLost(reason: CloseReason, explanation: string, byPeer: boolean): void {
+    this.#forecast.reset();
+    this.#step({ type: 'lost', reason, explanation, byPeer });
+  }
+
+  /** A message on its link, after the hello. */
   receive(link: Link, message: Message): void {
-    if (link !== this.#link) return;
+    if (link !== this.link) return;
     switch (message.type) {
       case 'acknowledge':
-        return this.#acknowledged(link, message);
-      case 'resend':
-        return this.#stepOn(link, { type: 'resend', after: message.after });
+        if (message.site === this.site) return this.acknowledged(message.applied, message.durable);
+        return link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
+      case 'resend': {
+        const { epochs, journal } = this.#options.store;
+        return this.#step({ type: 'resend', after: message.after, ours: { epochs, last: journal.log.stable } });
+      }
       case 'snapshot-wanted':
-        return this.isLog ? this.#sendAside(link, message) : this.#violated(link, message);
+        return this.isLog ? this.#sendAside(message) : this.#violated(link, message);
       default:
         return this.#violated(link, message);
     }
   }
 
   closed(link: Link, reason: CloseReason, explanation: string, byPeer: boolean): void {
-    if (link !== this.#link) return;
+    if (link !== this.link) return;
     this.#release();
     this.#step({ type: 'lost', reason, explanation, byPeer });
   }
 
-  /** The address where it was is not reached. */
-  unreachable(explanation: string): void {
-    if (this.linked) return;
-    this.#progress.unreachable(explanation);
-    this.#options.changed(this);
+  drained(link: Link): void {
+    if (link === this.link) this.#feed?.notify();
+  }
+
+  /** The address where it was is not reached, or somebody else bears its name. */
+  troubled(explanation: string): void {
+    this.#step({ type: 'unreachable', explanation });
   }
 
   /** An address that is taken to be its own, until a link tells. */
@@ -117,14 +173,14 @@ export class Peer {
     this.#remote ??= remote;
   }
 
-  /** Finds out how old the oldest commit is that it missed while this primary was down, too: its lag counts from there. */
+  /** Finds out how old the oldest commit is that it lacks of those made before this process: its lag counts from there. */
   async recall(): Promise<void> {
     const { store } = this.#options;
     const { durable } = this.#progress;
     if (durable === undefined) return;
     try {
       const time = await firstTimeAfter(store, durable);
-      if (time !== undefined && !this.linked) this.#progress.step({ type: 'grown' }, time);
+      if (time !== undefined && this.#feed === undefined) this.#step({ type: 'recalled', time });
     } catch (error) {
       this.#unreadable('warn', `how far ${this.site} is behind can't be looked up`, error);
     }
@@ -133,77 +189,74 @@ export class Peer {
   /** The journal has made progress; `grown`: there is more to send. */
   progressed(grown: boolean): void {
     if (grown) this.#progress.step({ type: 'grown' }, this.#options.store.clock.now());
-    this.#notify();
+    this.#feed?.notify();
   }
 
-  drained(link: Link): void {
-    if (link === this.#link) this.#notify();
-  }
-
-  /** Ends the loop; resolves when it holds nothing any more. */
+  /** Ends the loops; resolves when they hold nothing any more. */
   async close(): Promise<void> {
     this.#release();
     await this.#ended;
   }
 
   status(): PeerStatus {
-    const { store } = this.#options;
     const { state, since, applied, durable, lastError, resyncs } = this.#progress;
-    const lagRevisions = durable === undefined ? null : Math.max(0, store.stable.position.revision - durable.revision);
+    const lagRevisions = this.#lagRevisions();
     return {
       site: this.site,
       remote: this.#remote,
       relay: this.isLog,
-      through: null,
+      through: this.#log?.name ?? null,
       state,
-      position: durable === undefined ? null : { epoch: durable.epoch, revision: durable.revision },
-      applied: applied === undefined ? null : { epoch: applied.epoch, revision: applied.revision },
+      position: positionOf(durable),
+      applied: positionOf(applied),
       lagRevisions,
-      lagMs: this.#lagMs(durable),
-      sentBytes: this.#sentBefore + (this.#link?.sentBytes ?? 0),
+      lagMs: this.#lagMs(lagRevisions),
+      sentBytes: this.#sentBefore + (this.link?.sentBytes ?? 0),
       since,
-      lastSeen: this.#link?.lastSeen ?? this.#lastSeen,
+      lastSeen: this.link?.lastSeen ?? this.#lastSeen,
       caughtUpInMs: state === 'replicate' && lagRevisions !== null ? this.#forecast.caughtUpInMs(lagRevisions) : null,
       lastError,
       resyncs,
     };
   }
 
-  #lagMs(durable: ExactPosition | undefined): number | null {
-    const { store } = this.#options;
-    if (durable === undefined) return null;
-    if (durable.revision >= store.stable.position.revision) return 0;
-    const oldest = this.#progress.oldestTime;
+  /** Revisions count the distance within one history only. */
+  #lagRevisions(): number | null {
+    const { epochs, stable } = this.#options.store;
+    const { state, durable } = this.#progress;
+    if (durable === undefined || state === 'diverged' || state === 'fenced') return null;
+    if (!covers({ epochs, last: stable.position }, durable)) return null;
+    return stable.position.revision - durable.revision;
+  }
+
+  #lagMs(lagRevisions: number | null): number | null {
+    if (lagRevisions === null || lagRevisions === 0) return lagRevisions;
+    const { store, times } = this.#options;
+    const { durable, oldestTime } = this.#progress;
+    // What a log's reader lacks is not in flight from here: when it became stable tells its age.
+    const oldest = (this.#log === undefined ? undefined : times.after(durable?.revision ?? 0)) ?? oldestTime;
     return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
   }
 
-  #acknowledged(link: Link, message: Extract<Message, { type: 'acknowledge' }>): void {
-    if (message.site !== this.site) {
-      link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
-      return;
-    }
+  /** @param step takes the decision, unless the peer was heard of from elsewhere meanwhile */
+  async #decide(hello: Hello, farEnd: FarEnd, step: (event: PeerEvent) => void): Promise<void> {
     const { store } = this.#options;
-    const { applied, durable } = message;
-    const { stable } = store.journal.log;
-    this.#stepOn(link, { type: 'acknowledged', applied, durable, stable });
-    this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
-    this.#notify();
-  }
-
-  #notify(): void {
-    this.#sender?.notify();
-    this.#aside?.notify();
+    try {
+      const found = await digestAt(store, hello.position);
+      step({ type: 'decided', decision: decide(ownHistory(store), hello, farEnd, found), position: hello.position });
+    } catch (error) {
+      const message = this.#unreadable('error', `where ${this.site} stands can't be looked up`, error);
+      this.link?.close('going-away', `this primary can't read its journal: ${message}`);
+    }
   }
 
   /** For secondaries that will come: where the log itself stands does not change by it. */
-  #sendAside(link: Link, request: SnapshotRequest): void {
-    const { id, reason } = request;
-    const { store, limits } = this.#options;
-    this.#wanted = this.#progress.state === 'probe' ? request : undefined;
-    if (this.#progress.state !== 'replicate' || this.#aside?.busy === true) return;
-    this.#aside ??= new Sender({ store, link, limits, hasRoom: () => true, step: () => undefined });
-    this.#aside.sendSnapshot(reason, id);
-    store.report({ level: 'info', event: 'relay-snapshot', message: `${this.site} gets a snapshot beside the frames: ${reason.text}` });
+  #sendAside(request: SnapshotRequest): void {
+    const { state } = this.#progress;
+    this.#wanted = state === 'probe' ? request : undefined;
+    if (state !== 'replicate' || this.#feed?.sendAside(request) !== true) return;
+    const message = `${this.site} gets a snapshot beside the frames: ${request.reason.text}`;
+    this.#options.store.report({ level: 'info', event: 'log-snapshot', message });
   }
 
   #violated(link: Link, { type }: Message): void {
@@ -216,54 +269,60 @@ export class Peer {
     return message;
   }
 
+  #seen(): void {
+    this.#lastSeen = this.#options.store.clock.now();
+  }
+
   /** Gives up the present link, without closing it. */
   #release(): void {
-    if (this.#link === undefined) return;
-    this.#sentBefore += this.#link.sentBytes;
-    this.#lastSeen = this.#link.lastSeen;
-    this.#link = undefined;
-    for (const sender of [this.#sender, this.#aside]) {
-      sender?.stop();
-      this.#ended = this.#ended.then(() => sender?.ended);
-    }
-    this.#sender = undefined;
-    this.#aside = undefined;
+    const feed = this.#feed;
+    if (feed === undefined) return;
+    this.#sentBefore += feed.link.sentBytes;
+    this.#lastSeen = feed.link.lastSeen;
+    this.#feed = undefined;
     this.#wanted = undefined;
     this.#forecast.reset();
+    const stopped = feed.stop();
+    this.#ended = this.#ended.then(() => stopped);
   }
 
   #stepOn(link: Link, event: PeerEvent): void {
-    if (link === this.#link) this.#step(event);
+    if (link === this.link) this.#step(event);
   }
 
   #step(event: PeerEvent): void {
     const { state, lastError } = this.#progress;
     for (const action of this.#progress.step(event, this.#options.store.clock.now())) this.#carryOut(action);
     if (state !== this.#progress.state || lastError !== this.#progress.lastError) this.#options.changed(this);
-    if (this.#wanted !== undefined && this.#link !== undefined && state !== this.#progress.state) this.#sendAside(this.#link, this.#wanted);
+    if (this.#wanted !== undefined && state !== this.#progress.state) this.#sendAside(this.#wanted);
   }
 
   #carryOut(action: PeerAction): void {
-    const { store } = this.#options;
     switch (action.type) {
       case 'read':
-        return this.#sender?.sendFrames(action.after);
+        return this.#feed?.sendFrames(action.after);
       case 'send-snapshot':
-        this.#sender?.sendSnapshot(action.reason);
+        this.#feed?.sendSnapshot(action.reason);
         return this.#options.resync(this, action.reason);
       case 'keep':
-        if (this.#durable) store.journal.leases.hold('peer', this.site, action.position);
-        return;
+        return this.#keep(action.position);
       case 'record':
-        if (!this.#durable) return;
-        store.journal.leases.hold('peer', this.site, action.durable);
+        this.#keep(action.durable);
         // What a log holds, no secondary holds yet.
-        if (!this.isLog) store.acknowledge(this.site, action.durable);
+        if (this.#durable && !this.isLog) this.#options.store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
-        return fence(store, action.error);
+        return fence(this.#options.store, action.error);
       case 'close':
-        this.#link?.close(action.reason, action.explanation);
+        this.link?.close(action.reason, action.explanation);
     }
   }
+
+  #keep(position: ExactPosition): void {
+    if (this.#durable) this.#options.store.journal.leases.hold('peer', this.site, position);
+  }
+}
+
+function positionOf(position: ExactPosition | undefined): Position | null {
+  return position === undefined ? null : { epoch: position.epoch, revision: position.revision };
 }

@@ -1,12 +1,26 @@
-import { Emitter, EvertreeError, SITE, samePosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Reason, Report, Store, Transport } from '@evertree/core';
+import { Emitter, EvertreeError, SITE, greet, helloOf, samePosition } from '@evertree/core';
+import type {
+  CloseReason,
+  ExactPosition,
+  FarEnd,
+  Hello,
+  Link,
+  LinkEvents,
+  Message,
+  Reason,
+  Report,
+  Store,
+  Transport,
+} from '@evertree/core';
 import { CommitTimes } from './commit-times.ts';
 import { refuseAtTheDoor } from './decision.ts';
-import { helloOf, historyOf } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ProducerLimits } from './limits.ts';
-import { Peer } from './peer.ts';
-import { Readers } from './readers.ts';
+import { LogReaders } from './log-readers.ts';
+import { Namesakes } from './namesakes.ts';
+import { ownHistory } from './own-history.ts';
+import type { Peer } from './peer.ts';
+import { Peers } from './peers.ts';
 import { Remotes } from './remotes.ts';
 import type { PeerStatus } from './status.ts';
 
@@ -40,33 +54,38 @@ export class Producer implements AsyncDisposable {
   readonly #transports: readonly Transport[];
   readonly #limits: ProducerLimits;
   readonly #program: string;
-  readonly #peers = new Map<string, Peer>();
-  /** Secondaries that read from a log, beside those with a link of their own. */
-  readonly #readers: Readers;
+  readonly #peers: Peers;
+  readonly #logReaders: LogReaders;
+  readonly #namesakes = new Namesakes();
   readonly #times: CommitTimes;
   readonly #remotes: Remotes;
   readonly #events: Emitter<ProducerEvents>;
+  /** What the peers have been told of. Never beyond the journal's. */
   #stable: ExactPosition;
   #progress: Disposable | undefined;
 
   constructor(options: ProducerOptions) {
-    this.#store = options.store;
-    this.#transports = options.transports;
+    const { store, transports } = options;
+    this.#store = store;
+    this.#transports = transports;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#program = options.program ?? 'evertree';
-    this.#stable = options.store.journal.log.stable;
-    const configured = options.transports.flatMap(transport => transport.remotes);
-    this.#remotes = new Remotes(options.store.clock, configured);
-    this.#events = new Emitter(options.store.report);
+    this.#stable = store.journal.log.stable;
+    this.#events = new Emitter(store.report);
     this.#times = new CommitTimes(this.#stable.revision);
-    this.#readers = new Readers({
-      store: options.store,
+    this.#remotes = new Remotes(
+      store.clock,
+      transports.flatMap(transport => transport.remotes),
+    );
+    this.#peers = new Peers({
+      store,
+      limits: this.#limits,
       times: this.#times,
-      isLinked: site => this.#peers.get(site)?.linked === true,
-      met: site => this.#met(site),
+      remotes: this.#remotes,
       changed: status => this.#events.emit('peer', status),
       resync: (site, reason) => this.#resynced(site, reason),
     });
+    this.#logReaders = new LogReaders(this.#peers, store.report);
   }
 
   /**
@@ -79,9 +98,9 @@ export class Producer implements AsyncDisposable {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
     const logs = new Map(this.#transports.flatMap(({ farEnd }) => (farEnd.kind === 'log' ? [[farEnd.name, farEnd] as const] : [])));
-    for (const [name, { position }] of journal.leases.of('peer')) await this.#add(name, position, logs.get(name)).recall();
+    await this.#peers.recall(name => logs.get(name) ?? SITE);
     this.#expectLogs();
-    const expected = this.#remotes.expect([...this.#peers.keys()].filter(name => !logs.has(name)));
+    const expected = this.#remotes.expect(Array.from(this.#peers.all(), peer => peer.site).filter(name => !logs.has(name)));
     if (expected !== undefined) this.#peers.get(expected.site)?.expectAt(expected.address);
     this.#progress = journal.log.onProgress(() => this.#progressed());
     try {
@@ -101,7 +120,7 @@ export class Producer implements AsyncDisposable {
 
   /** Every secondary ever met here, and every configured address where nobody said hello yet. */
   get peers(): PeerStatus[] {
-    return [...Array.from(this.#peers.values(), peer => peer.status()), ...this.#readers.statuses(), ...this.#remotes.strangers()];
+    return [...Array.from(this.#peers.all(), peer => peer.status()), ...this.#remotes.strangers()];
   }
 
   on<Name extends keyof ProducerEvents>(name: Name, listener: ProducerEvents[Name]): Disposable {
@@ -109,25 +128,23 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Takes a lost secondary off the list: retention keeps nothing for it any more.
+   * Takes a lost secondary off the list: retention keeps nothing for it any more, and it counts for no acknowledgement.
    * @returns false when it is not listed, or is linked: then it would be listed again at once
    */
   forget(site: string): boolean {
     const peer = this.#peers.get(site);
-    if (peer?.linked === true || this.#readers.isPresent(site)) return false;
-    const isListed = peer !== undefined || this.#readers.has(site);
-    const isKnown = this.#store.journal.leases.release('peer', site) || isListed;
-    this.#peers.delete(site);
-    this.#remotes.forget(site);
-    if (isKnown) this.#readers.forget(site);
-    return isKnown;
+    if (peer?.isPresent === true) return false;
+    const wasKnown = this.#peers.forget(site);
+    this.#namesakes.forget(site);
+    if (wasKnown) this.#logReaders.forget(site, peer?.log);
+    return wasKnown;
   }
 
   /** Closes every link as `going-away`. Idempotent. */
   async close(): Promise<void> {
     this.#progress?.[Symbol.dispose]();
     await Promise.all(this.#transports.map(transport => transport.close()));
-    await Promise.all(Array.from(this.#peers.values(), peer => peer.close()));
+    await Promise.all(Array.from(this.#peers.all(), peer => peer.close()));
     this.#events.emit('closed');
   }
 
@@ -139,7 +156,7 @@ export class Producer implements AsyncDisposable {
   #expectLogs(): void {
     for (const { farEnd, remotes } of this.#transports) {
       if (farEnd.kind === 'site') continue;
-      const peer = this.#peers.get(farEnd.name) ?? this.#add(farEnd.name, undefined, farEnd);
+      const peer = this.#peers.get(farEnd.name) ?? this.#peers.add(farEnd.name, undefined, farEnd);
       for (const address of remotes) {
         this.#remotes.assign(address, farEnd.name);
         peer.expectAt(address);
@@ -147,70 +164,30 @@ export class Producer implements AsyncDisposable {
     }
   }
 
-  #add(site: string, durable: ExactPosition | undefined, farEnd: FarEnd = SITE): Peer {
-    const peer = new Peer(site, durable, {
-      store: this.#store,
-      limits: this.#limits,
-      farEnd,
-      changed: changed => this.#events.emit('peer', changed.status()),
-      resync: (resynced, reason) => this.#resynced(resynced.site, reason),
-    });
-    this.#peers.set(site, peer);
-    return peer;
-  }
-
   #progressed(): void {
     const { stable } = this.#store.journal.log;
     const grown = !samePosition(stable, this.#stable);
     this.#stable = stable;
     if (grown) this.#times.grown(stable.revision, this.#store.clock.now());
-    for (const peer of this.#peers.values()) peer.progressed(grown);
+    for (const peer of this.#peers.all()) peer.progressed(grown);
   }
 
   #introduce(link: Link, farEnd: FarEnd): void {
-    const { clock } = this.#store;
-    let peer: Peer | undefined;
     this.#remotes.linked(link);
-    const patience = clock.after(this.#limits.helloMs, () => {
-      link.close('silent', `no hello came within ${this.#limits.helloMs} ms`);
-    });
-    link.attach({
-      message: message => {
-        if (peer !== undefined) return this.#receive(link, peer, message);
-        patience[Symbol.dispose]();
-        peer = this.#greet(link, farEnd, message);
-      },
-      drained: () => peer?.drained(link),
-      closed: (reason, explanation, byPeer) => {
-        patience[Symbol.dispose]();
-        this.#closed(link, peer, reason, explanation, byPeer);
-      },
+    greet(link, {
+      clock: this.#store.clock,
+      helloMs: this.#limits.helloMs,
+      meet: hello => this.#meet(link, farEnd, hello),
+      left: (reason, explanation, byPeer) => this.#closed(link, undefined, reason, explanation, byPeer),
     });
     link.send({ type: 'hello', hello: helloOf(this.#store, this.#program) });
   }
 
-  /** A site without a link of its own reads from a log. */
-  #met(site: string): void {
-    if (this.#peers.delete(site)) this.#remotes.forget(site);
-  }
-
-  #receive(link: Link, peer: Peer, message: Message): void {
-    if (message.type === 'acknowledge') this.#remotes.accepted(link);
-    if (peer.isLog && this.#readers.take({ site: peer.site, link }, message)) return;
-    peer.receive(link, message);
-  }
-
-  /** @returns the peer that the link belongs to from now on; undefined when it is turned away */
-  #greet(link: Link, farEnd: FarEnd, message: Message): Peer | undefined {
-    if (message.type !== 'hello') {
-      link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
-      return undefined;
-    }
-    const { hello } = message;
+  /** @returns who takes the link's messages from now on; undefined when it is turned away */
+  #meet(link: Link, farEnd: FarEnd, hello: Hello): LinkEvents | undefined {
     const known = this.#peers.get(hello.site);
-    if (known?.linked === true && this.#isImpostor(link, farEnd, hello)) return undefined;
-    const peer = known ?? this.#add(hello.site, undefined, farEnd);
-    this.#readers.drop(hello.site);
+    if (known?.link !== undefined && (this.#isImpostor(link, farEnd, hello) || this.#isNamesake(link, known, known.link))) return undefined;
+    const peer = known ?? this.#peers.add(hello.site, undefined, farEnd);
     this.#remotes.identified(link, hello.site);
     this.#tell({
       level: this.#remotes.isSuspect(link) ? 'debug' : 'info',
@@ -219,15 +196,40 @@ export class Producer implements AsyncDisposable {
       details: { site: hello.site, remote: link.remote, position: hello.position },
     });
     void peer.adopt(link, farEnd, hello);
-    return peer;
+    return {
+      message: message => this.#receive(link, peer, message),
+      drained: () => peer.drained(link),
+      closed: (reason, explanation, byPeer) => this.#closed(link, peer, reason, explanation, byPeer),
+    };
+  }
+
+  #receive(link: Link, peer: Peer, message: Message): void {
+    if (message.type === 'acknowledge') this.#remotes.accepted(link);
+    if (peer.isLog && this.#logReaders.take({ name: peer.site, link }, message)) return;
+    peer.receive(link, message);
   }
 
   /** Who bears a linked secondary's name but can't be it does not take its place. */
   #isImpostor(link: Link, farEnd: FarEnd, hello: Hello): boolean {
-    const refusal = refuseAtTheDoor(historyOf(this.#store), hello, farEnd);
-    if (refusal === undefined) return false;
-    this.#tell({ level: 'warn', event: 'peer-refused', message: refusal.error.message, details: { remote: link.remote } });
-    link.close(refusal.reason, refusal.error.message);
+    const refused = refuseAtTheDoor(ownHistory(this.#store), hello, farEnd);
+    if (refused === undefined) return false;
+    this.#tell({ level: 'warn', event: 'peer-refused', message: refused.error.message, details: { remote: link.remote } });
+    link.close(refused.reason, refused.error.message);
+    return true;
+  }
+
+  /** Two live sites of one name would replace each other's links in turn: the newer one is refused, and both addresses are told. */
+  #isNamesake(link: Link, peer: Peer, present: Link): boolean {
+    const { site } = peer;
+    if (present.remote === link.remote || !this.#namesakes.isAnother(site, this.#store.clock.monotonic())) return false;
+    const message =
+      `two sites call themselves ${site}: one is linked from ${present.remote}, and the one at ${link.remote} is refused. ` +
+      'If its directory is a copy of the other, start it with a name of its own (--site), or stop it';
+    if (this.#namesakes.tell(site)) {
+      this.#tell({ level: 'warn', event: 'peer-named-twice', message, details: { site, remote: link.remote, present: present.remote } });
+    }
+    peer.troubled(message);
+    link.close('refused', `another site named ${site} is linked from ${present.remote}: start one of them with another name (--site)`);
     return true;
   }
 
@@ -241,7 +243,7 @@ export class Producer implements AsyncDisposable {
       message: `the link to ${site} ended (${reason}): ${explanation}`,
       details: { site, remote: link.remote, reason, byPeer },
     });
-    if (peer?.isLog === true) this.#readers.lost(link);
+    if (peer?.isLog === true) this.#logReaders.logLost(link);
     peer?.closed(link, reason, explanation, byPeer);
   }
 
@@ -249,8 +251,8 @@ export class Producer implements AsyncDisposable {
     const news = this.#remotes.failed(remote, error.message);
     const message = `${remote} is not reached: ${error.message}`;
     this.#tell({ level: news ? 'warn' : 'debug', event: 'peer-unreachable', message, details: { remote, error } });
-    const site = this.#remotes.siteAt(remote);
-    if (site !== undefined) this.#peers.get(site)?.unreachable(error.message);
+    const peer = this.#peers.get(this.#remotes.siteAt(remote) ?? '');
+    if (peer !== undefined && peer.link === undefined) peer.troubled(error.message);
     if (retryInMs === Infinity) this.#events.emit('stopped', error);
   }
 

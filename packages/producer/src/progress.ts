@@ -1,33 +1,45 @@
-import { EvertreeError, formatPosition } from '@evertree/core';
+import { EvertreeError, covers, formatPosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
-import type { Decision, Refusal } from './decision.ts';
+import type { Decision, RefuseDecision } from './decision.ts';
 import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';
 import type { Acknowledgement, PeerAction, PeerEvent } from './peer-event.ts';
 import type { PeerState } from './status.ts';
 
 /** States that outlive the link: a new one changes them only when its hello led to something better. */
-export const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
+const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
 
 /**
  * The primary's view of one secondary: offline → probe → replicate → (snapshot) → replicate. It does no input or output, and time is
  * an argument: the loop around it feeds it events and carries out the actions it answers with (as etcd's raft does with Progress).
+ *
+ * A secondary gets its frames over a link of its own, or reads them from a log; then nothing is sent to it, and nobody closes its
+ * link: what was wrong with it is its state.
  */
 export class Progress {
   readonly #limits: ProducerLimits;
+  /** What was sent over the link, and is not yet durable there. Empty without a link. */
   readonly #inflight = new Inflight();
+  /** It reads from a log. */
+  #readsLog = false;
   #state: PeerState = 'offline';
+  /** When it came into its state; milliseconds since 1970. */
   #since: number;
+  /** Where it last said that it stands: perhaps in another history. Undefined until it did. */
   #applied: ExactPosition | undefined;
+  /** The same, of what is durable there. In our history, not beyond `#applied`. */
   #durable: ExactPosition | undefined;
+  /** The end of what was sent. In our history, and set exactly while frames go out over a link. */
   #sent: ExactPosition | undefined;
+  /** Set while a snapshot goes out over the link. `sent`: all of it is on its way. */
   #snapshot: { readonly position: ExactPosition; sent: boolean } | undefined;
   /** Commit time of what comes after `sent`, or a little before it; undefined when nothing does, as far as we know. */
   #unsentTime: number | undefined;
-  /** What it acknowledged before we knew that its history is ours. */
+  /** What it acknowledged before we knew that its history is ours. Set in `probe` only. */
   #early: Acknowledgement | undefined;
+  /** How often it asked for frames again since it last got further. */
   #resends = 0;
-  #snapshots = 0;
+  #resyncs = 0;
   #lastReason: string | null = null;
   #lastError: string | null = null;
 
@@ -60,7 +72,12 @@ export class Progress {
   }
 
   get resyncs(): { readonly count: number; readonly lastReason: string | null } {
-    return { count: this.#snapshots, lastReason: this.#lastReason };
+    return { count: this.#resyncs, lastReason: this.#lastReason };
+  }
+
+  /** Whether its link lives, or it was heard in the log, and its history is ours as far as we know. */
+  get takesPart(): boolean {
+    return this.#state !== 'offline' && !LASTING.has(this.#state);
   }
 
   /** Commit time of the oldest change set that the peer does not hold durably, milliseconds since 1970. */
@@ -77,11 +94,13 @@ export class Progress {
     switch (event.type) {
       case 'linked':
         return this.#linked(now);
+      case 'heard':
+        return this.#heard(event.position, event.present, now);
       case 'decided':
         return this.#decided(event.decision, event.position, now);
       case 'sent':
         this.#sent = event.last;
-        this.#inflight.add(event.last, event.bytes, event.firstTime);
+        this.#inflight.add(event.last.revision, event.bytes, event.firstTime);
         this.#unsentTime = event.lastTime;
         return [];
       case 'exhausted':
@@ -90,64 +109,69 @@ export class Progress {
       case 'grown':
         this.#unsentTime = Math.min(this.#unsentTime ?? now, now);
         return [];
+      case 'recalled':
+        this.#unsentTime = Math.min(this.#unsentTime ?? event.time, event.time);
+        return [];
       case 'snapshot-begun':
         this.#snapshot = { position: event.position, sent: false };
         return [];
       case 'snapshot-sent':
         if (this.#snapshot !== undefined) this.#snapshot.sent = true;
         return [];
+      case 'resyncing':
+        this.#countResync(event.reason, now);
+        return [];
       case 'compacted':
-        return this.#resync(
-          {
-            code: 'retention-passed',
-            text: `its position ${this.#place()} lies before what the journal keeps by now (from ${formatPosition(event.base)})`,
-          },
-          now,
-        );
+        return this.#compacted(event.base, now);
       case 'acknowledged':
         return this.#acknowledged(event, now);
       case 'resend':
-        return this.#resend(event.after);
+        return this.#resend(event);
       case 'lost':
         return this.#lost(event, now);
+      case 'unreachable':
+        this.#lastError = event.explanation;
+        return [];
     }
-  }
-
-  /** A far end could not be reached. */
-  unreachable(explanation: string): void {
-    this.#lastError = explanation;
   }
 
   #linked(now: number): PeerAction[] {
     this.#unlink();
+    this.#readsLog = false;
     if (!LASTING.has(this.#state)) this.#become('probe', now);
     return [];
   }
 
-  #decided(decision: Decision, position: ExactPosition, now: number): PeerAction[] {
-    switch (decision.kind) {
-      case 'replicate':
-        this.#lastError = null;
-        this.#applied = position;
-        this.#durable = position;
-        return [{ type: 'record', durable: position }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
-      case 'snapshot':
-        this.#lastError = null;
-        this.#applied = position;
-        this.#durable = position;
-        return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
-      case 'refuse':
-        return this.#refused(decision, position, now);
-    }
-  }
-
-  #refused(refusal: Refusal, position: ExactPosition, now: number): PeerAction[] {
-    this.#lastError = refusal.error.message;
+  #heard(position: ExactPosition, present: boolean, now: number): PeerAction[] {
+    this.#unlink();
+    this.#readsLog = true;
     this.#applied = position;
     this.#durable = position;
-    this.#become(refusal.state, now);
-    const close: PeerAction = { type: 'close', reason: refusal.reason, explanation: refusal.error.message };
-    return refusal.fence ? [{ type: 'fence', error: refusal.error }, close] : [close];
+    this.#unsentTime = undefined;
+    if (present && !LASTING.has(this.#state)) this.#become('probe', now);
+    return [];
+  }
+
+  #decided(decision: Decision, position: ExactPosition, now: number): PeerAction[] {
+    if (!this.#readsLog || decision.kind === 'refuse') {
+      this.#applied = position;
+      this.#durable = position;
+    }
+    if (decision.kind === 'refuse') return this.#refused(decision, now);
+    this.#lastError = null;
+    if (this.#readsLog) return this.#follow(now);
+    if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
+    return [{ type: 'record', durable: position }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
+  }
+
+  #refused(refused: RefuseDecision, now: number): PeerAction[] {
+    const { reason, error, fence } = refused;
+    this.#early = undefined;
+    this.#lastError = error.message;
+    this.#become(refused.state, now);
+    const actions: PeerAction[] = fence === undefined ? [] : [{ type: 'fence', error, fence }];
+    if (!this.#readsLog) actions.push({ type: 'close', reason, explanation: error.message });
+    return actions;
   }
 
   #replicate(after: ExactPosition, now: number): PeerAction[] {
@@ -157,38 +181,80 @@ export class Progress {
     return [{ type: 'read', after }];
   }
 
+  /** Its history is ours, and it reads from the log; perhaps it said meanwhile that it takes a snapshot from there. */
+  #follow(now: number): PeerAction[] {
+    if (this.#state !== 'snapshot') this.#become('replicate', now);
+    const recorded: PeerAction[] = this.#durable === undefined ? [] : [{ type: 'record', durable: this.#durable }];
+    return [...recorded, ...this.#takeEarly(now)];
+  }
+
+  #compacted(base: ExactPosition, now: number): PeerAction[] {
+    const at = this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied);
+    const text = `its position ${at} lies before what the journal keeps by now (from ${formatPosition(base)})`;
+    return this.#resync({ code: 'retention-passed', text }, now);
+  }
+
   #resync(reason: Reason, now: number): PeerAction[] {
     this.#inflight.clear();
     this.#sent = undefined;
     this.#snapshot = undefined;
-    this.#snapshots += 1;
-    this.#lastReason = reason.text;
-    this.#become('snapshot', now);
+    this.#countResync(reason, now);
     return [{ type: 'send-snapshot', reason }];
   }
 
+  #countResync(reason: Reason, now: number): void {
+    this.#resyncs += 1;
+    this.#lastReason = reason.text;
+    this.#become('snapshot', now);
+  }
+
   #acknowledged(event: Acknowledgement, now: number): PeerAction[] {
-    const { applied, durable, stable } = event;
-    if (this.#sent === undefined && this.#state !== 'snapshot') {
+    const { applied, durable, ours } = event;
+    if (this.#isUndecided) {
       this.#early = event;
       return [];
     }
-    if (applied.revision > stable.revision || durable.revision > applied.revision) {
-      return violation(
-        `it acknowledges ${formatPosition(applied)} as applied and ${formatPosition(durable)} as durable, and this primary stands at ${formatPosition(stable)}`,
-      );
+    // What it acknowledges of the history before, while the snapshot is on its way, says nothing of the new one.
+    if (this.#state === 'snapshot' && !this.#readsLog && !covers(ours, applied)) return [];
+    if (!covers(ours, applied) || !covers(ours, durable) || durable.revision > applied.revision) return this.#denied(event, now);
+    // Both lie in our history from here on, where revisions compare.
+    if (LASTING.has(this.#state)) {
+      this.#applied = applied;
+      this.#durable = durable;
+      return [];
     }
-    if (!this.#inflight.acknowledge(applied, durable)) {
-      return violation(`it acknowledges ${formatPosition(applied)} of epoch ${applied.epochId}, which this primary did not send`);
+    this.#inflight.acknowledge(applied.revision, durable.revision);
+    if (this.#state === 'snapshot' && !this.#readsLog) return this.#acknowledgedSnapshot(applied, durable, now);
+    if (this.#state === 'offline') {
+      this.#lastError = null;
+      this.#become('replicate', now);
     }
-    if (this.#state === 'snapshot') return this.#acknowledgedSnapshot(applied, durable, now);
-    if (isFurther(applied, this.#applied)) {
+    return this.#advance(event);
+  }
+
+  /** Whether it is not known yet if its history is ours. A word of one that reads from a log and was away is a sign of life. */
+  get #isUndecided(): boolean {
+    if (this.#readsLog) return this.#state === 'probe';
+    return this.#sent === undefined && this.#state !== 'snapshot';
+  }
+
+  #advance({ applied, durable, ours }: Acknowledgement): PeerAction[] {
+    if (isFurther(applied, this.#applied, ours)) {
       this.#applied = applied;
       this.#resends = 0;
     }
-    if (!isFurther(durable, this.#durable)) return [];
+    if (!isFurther(durable, this.#durable, ours)) return [];
     this.#durable = durable;
     return [{ type: 'record', durable }];
+  }
+
+  #denied({ applied, durable, ours }: Acknowledgement, now: number): PeerAction[] {
+    const told = `it acknowledges ${exactly(applied)} as applied and ${exactly(durable)} as durable`;
+    const explanation = `${told}, and this primary stands at ${exactly(ours.last)}`;
+    if (!this.#readsLog) return violation(explanation);
+    this.#lastError = `${explanation}: their histories part`;
+    this.#become('diverged', now);
+    return [];
   }
 
   #takeEarly(now: number): PeerAction[] {
@@ -197,11 +263,10 @@ export class Progress {
     return early === undefined ? [] : this.#acknowledged(early, now);
   }
 
-  /** What it acknowledges of its old place, while the snapshot is on its way, says nothing of the new one. */
   #acknowledgedSnapshot(applied: ExactPosition, durable: ExactPosition, now: number): PeerAction[] {
     const snapshot = this.#snapshot;
     if (snapshot === undefined || applied.revision < snapshot.position.revision) return [];
-    if (!snapshot.sent || durable.revision < snapshot.position.revision || applied.epochId !== snapshot.position.epochId) {
+    if (!snapshot.sent || durable.revision < snapshot.position.revision) {
       return violation(
         `it acknowledges ${formatPosition(applied)} before it holds the snapshot of ${formatPosition(snapshot.position)} durably`,
       );
@@ -211,10 +276,11 @@ export class Progress {
     return [{ type: 'record', durable }, ...this.#replicate(applied, now)];
   }
 
-  #resend(after: ExactPosition): PeerAction[] {
-    if (this.#state !== 'replicate') return [];
-    if (this.#sent === undefined || after.revision > this.#sent.revision) {
-      return violation(`it wants frames after ${formatPosition(after)}, beyond what it was sent`);
+  #resend({ after, ours }: Extract<PeerEvent, { type: 'resend' }>): PeerAction[] {
+    const sent = this.#sent;
+    if (this.#state !== 'replicate' || sent === undefined) return [];
+    if (!covers(ours, after) || after.revision > sent.revision) {
+      return violation(`it wants frames after ${exactly(after)}, beyond what it was sent`);
     }
     this.#resends += 1;
     if (this.#resends > this.#limits.resends) {
@@ -228,18 +294,13 @@ export class Progress {
 
   #lost(event: Extract<PeerEvent, { type: 'lost' }>, now: number): PeerAction[] {
     this.#unlink();
-    if (!event.byPeer) {
-      if (!LASTING.has(this.#state)) {
-        this.#lastError = `${event.reason}: ${event.explanation}`;
-        this.#become('offline', now);
-      }
-      return [];
-    }
+    const state = event.byPeer ? stateAfterRefusal(event.reason) : 'offline';
+    if (state === 'offline' && LASTING.has(this.#state)) return [];
     this.#lastError = `${event.reason}: ${event.explanation}`;
-    const refused = stateAfterRefusal(event.reason);
-    if (refused !== 'offline' || !LASTING.has(this.#state)) this.#become(refused, now);
-    if (event.reason !== 'fenced') return [];
-    return [{ type: 'fence', error: new EvertreeError('FENCED', `a secondary closed the link as fenced: ${event.explanation}`) }];
+    this.#become(state, now);
+    if (state !== 'fenced') return [];
+    const error = new EvertreeError('FENCED', `a secondary closed the link as fenced: ${event.explanation}`);
+    return [{ type: 'fence', error, fence: { epoch: undefined } }];
   }
 
   #unlink(): void {
@@ -256,14 +317,10 @@ export class Progress {
     this.#state = state;
     this.#since = now;
   }
-
-  #place(): string {
-    return this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied);
-  }
 }
 
 /** What a far end that closed for this reason is from then on. */
-export function stateAfterRefusal(reason: CloseReason): PeerState {
+function stateAfterRefusal(reason: CloseReason): PeerState {
   switch (reason) {
     case 'fenced':
       return 'fenced';
@@ -277,8 +334,14 @@ export function stateAfterRefusal(reason: CloseReason): PeerState {
   }
 }
 
-function isFurther(position: ExactPosition, than: ExactPosition | undefined): boolean {
-  return than === undefined || position.revision > than.revision;
+/** `position` lies in our history; `than` perhaps not. */
+function isFurther(position: ExactPosition, than: ExactPosition | undefined, ours: Acknowledgement['ours']): boolean {
+  return than === undefined || !covers(ours, than) || position.revision > than.revision;
+}
+
+/** Where two histories may be meant, the epoch's id tells them apart. */
+function exactly(position: ExactPosition): string {
+  return `${formatPosition(position)} (epoch ${position.epochId})`;
 }
 
 function violation(explanation: string): PeerAction[] {

@@ -1,7 +1,8 @@
 import type { Clock, CloseReason, Link } from '@evertree/core';
+import { NOTHING_KNOWN } from './status.ts';
 import type { PeerStatus } from './status.ts';
 
-/** How links end that were taken. */
+/** Reasons for which a link ends that was accepted. Every other one is a refusal. */
 const PASSING: ReadonlySet<CloseReason> = new Set(['going-away', 'replaced', 'silent', 'lost']);
 
 /** A far end by its address: what is known of it before it says its name. */
@@ -133,21 +134,15 @@ export class Remotes {
 }
 
 function statusOf(remote: Remote): PeerStatus {
+  const { address, link, since, lastError } = remote;
   return {
-    site: remote.address,
-    remote: remote.address,
-    relay: false,
-    through: null,
-    state: remote.link === undefined ? 'offline' : 'probe',
-    position: null,
-    applied: null,
-    lagRevisions: null,
-    lagMs: null,
-    sentBytes: remote.link?.sentBytes ?? 0,
-    since: remote.since,
-    lastSeen: remote.link?.lastSeen ?? remote.lastSeen,
-    caughtUpInMs: null,
-    lastError: remote.lastError,
-    resyncs: { count: 0, lastReason: null },
+    ...NOTHING_KNOWN,
+    site: address,
+    remote: address,
+    state: link === undefined ? 'offline' : 'probe',
+    sentBytes: link?.sentBytes ?? 0,
+    since,
+    lastSeen: link?.lastSeen ?? remote.lastSeen,
+    lastError,
   };
 }

@@ -1,9 +1,7 @@
-import { isEvertreeError } from '@evertree/core';
+import { Signal, Turn, isEvertreeError } from '@evertree/core';
 import type { ExactPosition, Link, Reason, Store } from '@evertree/core';
 import type { ProducerLimits } from './limits.ts';
 import type { PeerEvent } from './peer-event.ts';
-import { Signal } from './signal.ts';
-import { Turn } from './turn.ts';
 
 type Task =
   | { readonly type: 'frames'; readonly after: ExactPosition }

@@ -17,7 +17,9 @@ export interface PeerStatus {
   readonly site: string;
   /** Its address; null when this process never had a link to it. */
   readonly remote: string | null;
-  /** It is no secondary but a log that secondaries read (a Kafka topic): what it holds counts for what the journal keeps, not as a copy. */
+  /**
+   * It is no secondary but a log that secondaries read (a Kafka topic): what it holds counts for what the journal keeps, not as a copy.
+   */
   readonly relay: boolean;
   /** The log that it reads from; null when it is linked directly. */
   readonly through: string | null;
@@ -26,9 +28,9 @@ export interface PeerStatus {
   readonly position: Position | null;
   /** What it has applied, visible to its readers; null when unknown. */
   readonly applied: Position | null;
-  /** Revisions of this primary that it does not hold durably; null when unknown. */
+  /** Revisions of this primary that it does not hold durably; null when unknown, and where its history is not this primary's. */
   readonly lagRevisions: number | null;
-  /** Age of the oldest commit that it has not acknowledged; 0 when there is none, null when unknown. */
+  /** Age of the oldest commit that it does not hold durably; 0 when there is none, null where `lagRevisions` is, or when unknown. */
   readonly lagMs: number | null;
   /** Bytes sent to it by this process, on all links. */
   readonly sentBytes: number;
@@ -42,3 +44,19 @@ export interface PeerStatus {
   /** Full copies sent to it by this process. */
   readonly resyncs: { readonly count: number; readonly lastReason: string | null };
 }
+
+/** What is told of a far end of which nothing is known but that it is expected. */
+export const NOTHING_KNOWN: Omit<PeerStatus, 'site' | 'state' | 'since'> = Object.freeze({
+  remote: null,
+  relay: false,
+  through: null,
+  position: null,
+  applied: null,
+  lagRevisions: null,
+  lagMs: null,
+  sentBytes: 0,
+  lastSeen: null,
+  caughtUpInMs: null,
+  lastError: null,
+  resyncs: { count: 0, lastReason: null },
+});

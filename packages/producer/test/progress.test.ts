@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { EvertreeError } from '@evertree/core';
-import type { CloseReason, ExactPosition } from '@evertree/core';
+import { EvertreeError, ORIGIN } from '@evertree/core';
+import type { CloseReason, Epoch, ExactPosition } from '@evertree/core';
 import type { Decision } from '../src/decision.ts';
 import type { PeerAction, PeerEvent } from '../src/peer-event.ts';
 import { Progress } from '../src/progress.ts';
@@ -20,12 +20,30 @@ function readScripts(): [name: string, lines: string[]][] {
     });
 }
 
-function at(text: string): ExactPosition {
-  const other = text.endsWith('x');
-  return { epoch: 1, epochId: other ? 'ffffffffffffffff' : '1111111111111111', revision: Number.parseInt(text, 10) };
+/**
+ * Our history: epoch 1 ended at 200, epoch 2 is the present one. `450` is a revision in the epoch that it fell into, `1-250` says
+ * which epoch is meant, `20x` is revision 20 in an epoch that was never ours.
+ */
+const EPOCHS: readonly Epoch[] = [epoch(1, ORIGIN), epoch(2, { epoch: 1, epochId: idOf(1), revision: 200 })];
+
+function idOf(number: number): string {
+  return String(number).repeat(16);
 }
 
-const PLACE = at('5');
+function epoch(number: number, base: ExactPosition): Epoch {
+  return { number, id: idOf(number), site: 'a', base, reason: 'test', time: 0 };
+}
+
+function at(text: string): ExactPosition {
+  const [, named, digits, other] = /^(?:(\d)-)?(\d+)(x?)$/.exec(text)!;
+  const revision = Number(digits);
+  const number = named === undefined ? (revision > 200 ? 2 : 1) : Number(named);
+  if (revision === 0) return ORIGIN;
+  return { epoch: number, epochId: other === 'x' ? 'f'.repeat(16) : idOf(number), revision };
+}
+
+const POSITION = at('5');
+const OURS = { epochs: EPOCHS, last: at('500') };
 
 function decisionOf([kind, first, second]: readonly string[]): { decision: Decision; position: ExactPosition } {
   switch (kind) {
@@ -36,7 +54,8 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
     default: {
       const state = second as 'diverged';
       const error = new EvertreeError(kind === 'fence' ? 'FENCED' : 'HISTORY_MISMATCH', 'no');
-      return { decision: { kind: 'refuse', reason: first as CloseReason, state, error, fence: kind === 'fence' }, position: PLACE };
+      const fence = kind === 'fence' ? { fence: { epoch: { number: 9, id: idOf(9) } } } : {};
+      return { decision: { kind: 'refuse', reason: first as CloseReason, state, error, ...fence }, position: POSITION };
     }
   }
 }
@@ -53,9 +72,17 @@ function eventOf(line: string): PeerEvent {
     case 'compacted':
       return { type, base: at(words[0]!) };
     case 'acknowledged':
-      return { type, applied: at(words[0]!), durable: at(words[1]!), stable: at('100') };
+      return { type, applied: at(words[0]!), durable: at(words[1]!), ours: OURS };
     case 'resend':
-      return { type, after: at(words[0]!) };
+      return { type, after: at(words[0]!), ours: OURS };
+    case 'heard':
+      return { type, position: at(words[0]!), present: words[1] !== 'before' };
+    case 'resyncing':
+      return { type, reason: { code: 'retention-passed', text: 'too old' } };
+    case 'recalled':
+      return { type, time: Number(words[0]) };
+    case 'unreachable':
+      return { type, explanation: words.join(' ') };
     case 'lost':
       return { type, reason: words[0] as CloseReason, explanation: 'gone', byPeer: words[1] === 'far' };
     default:
@@ -66,23 +93,31 @@ function eventOf(line: string): PeerEvent {
 function toldAction(action: PeerAction): string {
   switch (action.type) {
     case 'read':
-      return `> read ${action.after.revision}`;
+      return `> read ${toldPosition(action.after)}`;
     case 'keep':
-      return `> keep ${action.position.revision}`;
+      return `> keep ${toldPosition(action.position)}`;
     case 'record':
-      return `> record ${action.durable.revision}`;
+      return `> record ${toldPosition(action.durable)}`;
     case 'send-snapshot':
       return `> send-snapshot ${action.reason.code} ${action.reason.text}`;
     case 'close':
       return `> close ${action.reason}`;
     case 'fence':
-      return '> fence';
+      return action.fence.epoch === undefined ? '> fence' : `> fence epoch ${action.fence.epoch.number}`;
   }
+}
+
+/** As `at` reads it. */
+function toldPosition(position: ExactPosition | undefined): string {
+  if (position === undefined) return '-';
+  const { revision, epoch: number, epochId } = position;
+  if (epochId === 'f'.repeat(16)) return `${revision}x`;
+  return revision === 0 || number === at(String(revision)).epoch ? String(revision) : `${number}-${revision}`;
 }
 
 function toldState(progress: Progress): string {
   const { state, applied, durable, hasRoom } = progress;
-  return `= ${state} ${applied?.revision ?? '-'} ${durable?.revision ?? '-'} ${hasRoom ? 'room' : 'full'}`;
+  return `= ${state} ${toldPosition(applied)} ${toldPosition(durable)} ${hasRoom ? 'room' : 'full'}`;
 }
 
 /** What the script would be if every expectation in it were what really happens. */

@@ -1,0 +1,30 @@
+import { samePosition } from '@evertree/core';
+import type { ExactPosition, Store } from '@evertree/core';
+import type { OwnHistory } from './decision.ts';
+
+/** This site's history as the decision sees it; stable positions only. */
+export function ownHistory(store: Store): OwnHistory {
+  const { position: last, digest } = store.stable;
+  return { site: store.site, stream: store.stream, last, digest, base: store.journal.log.base, epochs: store.epochs };
+}
+
+/** Commit time of the oldest change set after `position` that the journal keeps; undefined when there is none. */
+export async function firstTimeAfter(store: Store, position: ExactPosition): Promise<number | undefined> {
+  const { log } = store.journal;
+  if (position.revision >= log.stable.revision) return undefined;
+  const reader = log.read(position.revision < log.base.revision ? log.base : position);
+  const stored = await reader.next();
+  await reader.close();
+  return stored?.frame.header.firstTime;
+}
+
+/** The digest of this site's tree as it was at `position`, where that is still known. */
+export async function digestAt(store: Store, position: ExactPosition): Promise<string | undefined> {
+  if (samePosition(position, store.stable.position)) return store.stable.digest;
+  const { log, snapshots } = store.journal;
+  const frame = await log.find(position);
+  if (frame !== undefined) return frame.digest;
+  if (!samePosition(position, log.base)) return undefined;
+  const snapshot = await snapshots.newest();
+  return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.digest : undefined;
+}

@@ -1,16 +1,12 @@
-import jsonpatch, { type Operation } from 'fast-json-patch';
 import { EvertreeError } from '../errors.ts';
 import { formatPath, invalidPath, type Path } from '../tree/path.ts';
-import { freezeCopy, type Value } from '../tree/value.ts';
+import { getInside, isIndex } from '../tree/tree.ts';
+import { define, freezeCopy, type Value } from '../tree/value.ts';
 
-type ArrayOperation = 'add' | 'replace' | 'remove';
+/** A container inside the array that is being edited. */
+type Container = unknown[] | { [key: string]: unknown };
 
-/**
- * One array of the tree while a JSON Patch edits it: a copy of its own, put back whole.
- *
- * fast-json-patch makes the edits, but finds its way through inherited properties and takes any text for a member of an array, so every
- * pointer is walked here first, over own data only and with RFC 6901's indices.
- */
+/** One array of the tree while a JSON Patch edits it: a copy of its own, put back whole. Only own members are read and written. */
 export class ArrayEditor {
   /** Where the array stands in the tree. */
   readonly path: Path;
@@ -39,43 +35,54 @@ export class ArrayEditor {
   }
 
   /** @throws EvertreeError NOT_FOUND, PATH_INVALID, VALUE_INVALID; the array is as it was then */
-  edit(op: ArrayOperation, path: Path, value?: unknown): void {
-    this.#checkTarget(op, path);
-    const pointer = formatPath(path.slice(this.path.length));
-    // The way was walked over own data and "__proto__" refused, so the library's own ban (of keys named "prototype") has nothing to add.
-    const edit = (operation: Operation): unknown => jsonpatch.applyOperation(this.#items, operation, true, true, false);
-    if (op === 'remove') edit({ op, path: pointer });
-    else edit({ op, path: pointer, value: structuredClone<unknown>(freezeCopy(value, path, path.length)) });
+  add(path: Path, value: unknown): void {
+    const parent = this.#parentOf(path);
+    const key = path.at(-1)!;
+    if (Array.isArray(parent) && key !== '-' && (!isIndex(key) || Number(key) > parent.length)) {
+      throw invalidPath(path, `ends in no index of an array of ${parent.length}; add at 0 to ${parent.length}, or at "-" for its end`);
+    }
+    const copy = copyOf(value, path);
+    if (Array.isArray(parent)) parent.splice(key === '-' ? parent.length : Number(key), 0, copy);
+    else define(parent as { [key: string]: Value }, key, copy);
   }
 
-  #checkTarget(op: ArrayOperation, path: Path): void {
+  /** Throws as `add`. */
+  replace(path: Path, value: unknown): void {
+    const parent = this.#parentOf(path);
+    const key = path.at(-1)!;
+    if (member(parent, key) === undefined) throw notFound(path);
+    const copy = copyOf(value, path);
+    if (Array.isArray(parent)) parent[Number(key)] = copy;
+    else define(parent as { [key: string]: Value }, key, copy);
+  }
+
+  /** Throws as `add`. */
+  remove(path: Path): void {
+    const parent = this.#parentOf(path);
+    const key = path.at(-1)!;
+    if (member(parent, key) === undefined) throw notFound(path);
+    if (Array.isArray(parent)) parent.splice(Number(key), 1);
+    else delete parent[key];
+  }
+
+  #parentOf(path: Path): Container {
     let parent: unknown = this.#items;
     for (let level = this.path.length; level < path.length - 1; level++) {
       parent = member(parent, path[level]!);
       if (parent === undefined) throw notFound(path.slice(0, level + 1));
     }
-    const key = path.at(-1)!;
     if (typeof parent !== 'object' || parent === null) throw invalidPath(path, 'leads through a value that has no members');
-    if (key === '__proto__') throw invalidPath(path, 'ends in "__proto__" inside an array; put the whole array instead');
-    if (op !== 'add') {
-      if (member(parent, key) === undefined) throw notFound(path);
-    } else if (Array.isArray(parent) && key !== '-' && (!isIndex(key) || Number(key) > parent.length)) {
-      throw invalidPath(path, `ends in no index of an array of ${parent.length}; add at 0 to ${parent.length}, or at "-" for its end`);
-    }
+    return parent as Container;
   }
 }
 
-/** An own member of a container, by RFC 6901: an array's are its indices, without leading zeros. */
 function member(container: unknown, key: string): unknown {
-  if (Array.isArray(container)) return isIndex(key) ? (container[Number(key)] as unknown) : undefined;
-  if (typeof container !== 'object' || container === null || !Object.hasOwn(container, key)) return undefined;
-  // fast-json-patch can't be let through "__proto__", not even where it is a key like others.
-  if (key === '__proto__') return undefined;
-  return (container as { readonly [key: string]: unknown })[key];
+  return typeof container === 'object' && container !== null ? getInside(container as Value & object, key) : undefined;
 }
 
-function isIndex(key: string): boolean {
-  return /^(?:0|[1-9]\d{0,9})$/.test(key);
+/** A checked copy that later operations may edit. */
+function copyOf(value: unknown, path: Path): Value {
+  return structuredClone(freezeCopy(value, path, path.length));
 }
 
 /** Nothing stands at a path that a patch needs. */

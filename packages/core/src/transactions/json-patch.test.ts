@@ -151,12 +151,14 @@ describe('a patch of an array', () => {
   });
 
   it('is no way into a prototype', () => {
-    for (const path of ['/a/0/__proto__/polluted', '/a/0/constructor/prototype/polluted', '/a/__proto__/polluted', '/a/0/__proto__']) {
+    for (const path of ['/a/0/__proto__/polluted', '/a/0/constructor/prototype/polluted', '/a/__proto__/polluted', '/a/__proto__']) {
       expect(failure({ a: [{}] }, [add(path, { polluted: 1 })]), path).toStrictEqual([expect.stringMatching(/NOT_FOUND|PATH_INVALID/), 0]);
       expect(failure({ a: [{}], b: 1 }, [copy('/b', path)]), path).toStrictEqual([expect.stringMatching(/NOT_FOUND|PATH_INVALID/), 0]);
       expect(failure({ a: [{}] }, [copy(path, '/c')]), path).toStrictEqual(['NOT_FOUND', 0]);
     }
-    expect('polluted' in {}).toBe(false);
+    const patched = result({ a: [{}] }, [add('/a/0/__proto__', { polluted: 1 }), add('/a/0/__proto__/also', 1)]);
+    expect(JSON.stringify(patched)).toBe('{"a":[{"__proto__":{"polluted":1,"also":1}}]}');
+    expect('polluted' in {} || 'also' in {}).toBe(false);
   });
 
   it('keeps keys that are odd', () => {
@@ -170,6 +172,20 @@ describe('a patch of an array', () => {
     expect(JSON.stringify(patched)).toBe(
       '[{"__proto__":{"x":1},"constructor":{"prototype":{"y":2}},"hasOwnProperty":1,"toString":3},[{"__proto__":{"x":1},"constructor":{"prototype":{"y":1}},"hasOwnProperty":1}]]',
     );
+  });
+
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', ''])('edits the key %j below an array as any other that is there', key => {
+    const list: unknown = JSON.parse(`[{${JSON.stringify(key)}:{"x":1,"y":[1]}}]`);
+    const patched = result({ list }, [
+      test(`/list/0/${key}/x`, 1),
+      replace(`/list/0/${key}/x`, 2),
+      add(`/list/0/${key}/y/-`, 2),
+      copy(`/list/0/${key}`, '/copied'),
+      move(`/list/0/${key}/y`, '/moved'),
+      add('/list/0/beside', 1),
+      remove(`/list/0/${key}`),
+    ]);
+    expect(patched).toStrictEqual({ list: [{ beside: 1 }], copied: { x: 2, y: [1, 2] }, moved: [1, 2] });
   });
 
   it('takes such keys in objects of the tree like any others', () => {

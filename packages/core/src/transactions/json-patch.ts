@@ -82,7 +82,7 @@ class Patch {
   #add(path: Path, value: unknown): void {
     const array = this.#enter(path);
     if (array !== undefined) {
-      array.edit('add', path, value);
+      array.add(path, value);
       return;
     }
     const parent = path.slice(0, -1);
@@ -94,7 +94,7 @@ class Patch {
   #remove(path: Path): void {
     const array = this.#enter(path);
     if (array !== undefined) {
-      array.edit('remove', path);
+      array.remove(path);
       return;
     }
     if (!this.#tx.has(path)) throw notFound(path);
@@ -104,7 +104,7 @@ class Patch {
   #replace(path: Path, value: unknown): void {
     const array = this.#enter(path);
     if (array !== undefined) {
-      array.edit('replace', path, value);
+      array.replace(path, value);
       return;
     }
     if (!this.#tx.has(path)) throw notFound(path);

@@ -254,8 +254,13 @@ export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {
 
 /** An item of an array, or a member of an object inside one. */
 export function getInside(value: Value & object, key: string): Value | undefined {
-  if (Array.isArray(value)) return /^(?:0|[1-9]\d{0,9})$/.test(key) ? (value[Number(key)] as Value | undefined) : undefined;
+  if (Array.isArray(value)) return isIndex(key) ? (value[Number(key)] as Value | undefined) : undefined;
   return Object.hasOwn(value, key) ? (value as { readonly [key: string]: Value })[key] : undefined;
+}
+
+/** An index of an array, as RFC 6901 writes it: without leading zeros. */
+export function isIndex(key: string): boolean {
+  return /^(?:0|[1-9]\d{0,9})$/.test(key);
 }
 
 /** Digest of a child whose touched nodes are mixed, 16 hex digits. */

@@ -364,4 +364,12 @@ describe('a guard on a store', () => {
     store.put('/elsewhere', { mtu: 6 });
     expect(store.get('')).toEqual({ devices: {}, elsewhere: { mtu: 6 } });
   });
+
+  it('is refused where what stands there breaks it already, and then commits go on', async () => {
+    await using store = (await memoryStore()).store;
+    store.put('/devices', { r1: { mtu: 6 } });
+    expect(() => store.guard('/devices/*', device)).toThrow(expect.objectContaining({ code: 'GUARD_FAILED' }));
+    store.put('/devices/r1/name', 'one');
+    expect(store.get<{ mtu: number }>('/devices/r1')?.mtu.toFixed()).toBe('6');
+  });
 });

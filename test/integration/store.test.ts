@@ -207,7 +207,7 @@ describe('paths', () => {
     ['with a lone surrogate', ['a', 'b\ud800'], /lone surrogate/],
     ['that are too deep', Array.from({ length: 1_001 }, () => 'x'), /too deep/],
     ['through a leaf', '/leaf/x', /leads through "leaf"/],
-    ['into an array', '/array/0', /array, which is replaced whole/],
+    ['into an array', '/array/0', /array, which is replaced whole; put the whole array, or change what is in it with patch at "\/array"/],
   ])('%s are refused', async (_, path, message) => {
     await using store = (await memoryStore()).store;
     store.put('', { leaf: 1, array: [1] });

@@ -24,9 +24,9 @@ export class Snapshot implements Disposable {
   }
 
   /** The value at a path, or undefined. Builds objects whole; `at` goes through them piece by piece. */
-  get(path: PathLike): Value | undefined {
+  get<T = Value>(path: PathLike): T | undefined {
     const child = getFrom(this.#pinned(), parsePath(path));
-    return child instanceof TreeNode ? exportValue(child) : child;
+    return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
   }
 
   has(path: PathLike): boolean {

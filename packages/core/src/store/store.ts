@@ -119,10 +119,10 @@ export class Store implements AsyncDisposable {
     return this.#gate.state === 'open' ? undefined : this.#gate.reason();
   }
 
-  /** The value at a path, or undefined. Objects are built for the caller; arrays are frozen. Reads may point into arrays. */
-  get(path: PathLike): Value | undefined {
+  /** The value at a path, or undefined. Objects are built for the caller; arrays are frozen. Reads may point into arrays. Its type is the caller's word. */
+  get<T = Value>(path: PathLike): T | undefined {
     const child = this.#tree.get(parsePath(path));
-    return child instanceof TreeNode ? exportValue(child) : child;
+    return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
   }
 
   has(path: PathLike): boolean {
@@ -171,6 +171,7 @@ export class Store implements AsyncDisposable {
     return this.transact(tx => tx.patch(path, operations), options);
   }
 
+  /** Lets `recipe` change a draft of what stands at a path, or return what replaces it. See Transaction.update. */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void, options?: CommitOptions): Commit {
     return this.transact(tx => tx.update(path, recipe), options);
   }
@@ -193,9 +194,13 @@ export class Store implements AsyncDisposable {
     return this.#listeners.add(path, listener, { root: this.#tree.pin(), position: this.position, time: this.#history.time }, options);
   }
 
-  /** Refuses commits after which what stands at a path would not parse. */
+  /**
+   * Refuses commits after which what stands at a path would not parse.
+   * @throws EvertreeError PATH_INVALID; GUARD_FAILED when what stands there does not parse as it is
+   */
   guard(path: PatternLike, schema: GuardSchema): Disposable {
-    return this.#guards.add(path, schema);
+    this.#assertNoTransaction();
+    return this.#guards.add(path, schema, this.#tree.root);
   }
 
   on<Name extends keyof StoreEvents>(event: Name, listener: StoreEvents[Name]): Disposable {

@@ -82,6 +82,16 @@ describe('a draft', () => {
     expect(updated({ at: 5 }, (draft: number) => draft + 1).value).toStrictEqual({ at: 6 });
   });
 
+  it.each<[string, object, string, RegExp]>([
+    ['nothing stands', {}, 'NOT_FOUND', /nothing stands at "\/at": there is no draft to change; put an object there first, or return/],
+    ['a leaf stands', { at: 5 }, 'PATH_INVALID', /a value stands at "\/at", not an object: there is no draft to change/],
+    ['null stands', { at: null }, 'PATH_INVALID', /a value stands at "\/at"/],
+  ])('that is changed where %s is refused with the ways out', (_, content, code, message) => {
+    const run = () => updated(content, (draft: Device) => void (draft.mtu = 1));
+    expect(run).toThrow(message);
+    expect(run).toThrow(expect.objectContaining({ code, details: { path: '/at' }, cause: expect.any(TypeError) as TypeError }));
+  });
+
   it('reaches the root, and an array at the path itself', () => {
     expect(onTree({ a: 1 }, tx => updateDraft(tx, [], draft => void ((draft as { b?: number }).b = 2))).value).toStrictEqual({
       a: 1,

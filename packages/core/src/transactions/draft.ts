@@ -18,12 +18,12 @@ interface PlainObject {
  *
  * A recipe may return a value instead, which replaces the subtree; where nothing stands, or a leaf, that is the only way.
  * @throws EvertreeError TRANSACTION_INVALID (an async recipe; one that changes its draft and returns something else), VALUE_INVALID,
- *   PATH_INVALID, and whatever the recipe throws
+ *   PATH_INVALID (its draft is a leaf), NOT_FOUND (its draft is nothing), and whatever the recipe throws
  */
 export function updateDraft(tx: TransactionTarget, path: Path, recipe: (draft: unknown) => unknown): void {
   const base = tx.get(path);
   if (typeof base !== 'object' || base === null) {
-    const value = runRecipe(recipe, base, path);
+    const value = runWithoutDraft(recipe, base, path);
     if (value !== undefined) tx.put(path, value);
     return;
   }
@@ -76,6 +76,26 @@ function settle(root: unknown, path: PatchPath): { path: string[]; value: unknow
     value = (value as PlainObject)[key];
   }
   return { path: followed, value, present: true };
+}
+
+/** Where a recipe can't change anything but may return a value: what it throws when it tries to is told in words of the tree. */
+function runWithoutDraft(recipe: (draft: unknown) => unknown, present: unknown, path: Path): unknown {
+  try {
+    return runRecipe(recipe, present, path);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const pointer = formatPath(path);
+    const remedy = 'there is no draft to change; put an object there first, or return the new value from the recipe';
+    if (present === undefined) {
+      throw new EvertreeError('NOT_FOUND', `nothing stands at ${JSON.stringify(pointer)}: ${remedy}`, { path: pointer }, error);
+    }
+    throw new EvertreeError(
+      'PATH_INVALID',
+      `a value stands at ${JSON.stringify(pointer)}, not an object: ${remedy}`,
+      { path: pointer },
+      error,
+    );
+  }
 }
 
 function runRecipe(recipe: (draft: unknown) => unknown, draft: unknown, path: Path): unknown {

@@ -8,8 +8,8 @@ const device = z.object({ mtu: z.number().min(68), name: z.string().optional() }
 
 function check(pattern: string, content: object, ...paths: string[][]): void {
   const guards = new Guards();
-  guards.add(pattern, device);
   const tree = new Tree();
+  guards.add(pattern, device, tree.root);
   tree.put([], importValue(content, [], 1));
   guards.check(
     tree.root,
@@ -52,11 +52,30 @@ describe('a guard', () => {
   it('ends with its registration', () => {
     const guards = new Guards();
     const tree = new Tree();
+    const guard = guards.add('/n', z.string(), tree.root);
     tree.put(['n'], 1);
-    const guard = guards.add('/n', z.string());
     expect(() => guards.check(tree.root, [{ path: ['n'] }])).toThrow(/guard/);
     guard[Symbol.dispose]();
     expect(guards.size).toBe(0);
     expect(() => guards.check(tree.root, [{ path: ['n'] }])).not.toThrow();
+  });
+
+  it.each(['/devices/*', '/devices/r2'])('at %s is refused where it is broken already, and is no guard then', pattern => {
+    const guards = new Guards();
+    const tree = new Tree();
+    tree.put([], importValue({ devices: { r1: { mtu: 1500 }, r2: { mtu: 6 } } }, [], 1));
+    expect(() => guards.add(pattern, device, tree.root)).toThrow(/refuses what stands at "\/devices\/r2\/mtu": .*68/);
+    expect(() => guards.add(pattern, device, tree.root)).toThrow(expect.objectContaining({ code: 'GUARD_FAILED' }));
+    expect(guards.size).toBe(0);
+    tree.put(['devices', 'r2', 'mtu'], 1500);
+    guards.add(pattern, device, tree.root);
+    expect(guards.size).toBe(1);
+  });
+
+  it('on the root is judged as any other', () => {
+    const guards = new Guards();
+    const tree = new Tree();
+    tree.put([], importValue({ mtu: 6 }, [], 1));
+    expect(() => guards.add('', device, tree.root)).toThrow(/refuses what stands at "\/mtu"/);
   });
 });

@@ -1,6 +1,6 @@
 import { EvertreeError } from '../errors.ts';
 import type { TreeNode } from '../tree/node.ts';
-import { formatPath, type Path } from '../tree/path.ts';
+import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { PatternTrie } from '../listeners/pattern-trie.ts';
 import { formatPattern, parsePattern, type Pattern, type PatternLike } from '../listeners/pattern.ts';
 import { exportStanding, forEachMatch } from '../listeners/standing.ts';
@@ -24,10 +24,14 @@ export class Guards {
     return this.#guards.size;
   }
 
-  /** @throws EvertreeError PATH_INVALID */
-  add(patternLike: PatternLike, schema: GuardSchema): Disposable {
+  /**
+   * @param root the present tree: a guard that it breaks already would hold up commits that have nothing to do with that
+   * @throws EvertreeError PATH_INVALID; GUARD_FAILED when what stands there does not parse
+   */
+  add(patternLike: PatternLike, schema: GuardSchema, root: TreeNode): Disposable {
     const pattern = parsePattern(patternLike);
     const guard = { pattern, schema };
+    checkGuard(root, guard, ROOT, new Set(), 'stands');
     this.#guards.add(pattern, guard);
     return { [Symbol.dispose]: () => this.#guards.delete(pattern, guard) };
   }
@@ -42,13 +46,14 @@ export class Guards {
       this.#guards.visit(path, guard => {
         let places = judged.get(guard);
         if (places === undefined) judged.set(guard, (places = new Set()));
-        checkGuard(root, guard, path, places);
+        checkGuard(root, guard, path, places, 'would stand');
       });
     }
   }
 }
 
-function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string>): void {
+/** Judges what a guard's pattern matches at, above or below a path. `judged`: the places that need no second look. */
+function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string>, tense: 'stands' | 'would stand'): void {
   const { pattern } = guard;
   const judge = (place: Path): void => {
     const pointer = formatPath(place);
@@ -56,7 +61,7 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
     judged.add(pointer);
     const value = exportStanding(getFrom(root, place));
     const result = value === undefined ? undefined : guard.schema.safeParse(value);
-    if (result?.success === false) throw refused(pattern, pointer, result.error);
+    if (result?.success === false) throw refused(pattern, pointer, tense, result.error);
   };
   if (path.length >= pattern.length) judge(path.slice(0, pattern.length));
   else forEachMatch(root, pattern, path, judge);
@@ -66,12 +71,12 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
 const TOLD_ISSUES = 5;
 const ISSUES_LIMIT = 1_000;
 
-function refused(pattern: Pattern, pointer: string, error: unknown): EvertreeError {
+function refused(pattern: Pattern, pointer: string, tense: 'stands' | 'would stand', error: unknown): EvertreeError {
   const issues = issuesOf(error);
   const told = issues.slice(0, TOLD_ISSUES).map(({ path, message }) => `${JSON.stringify(pointer + formatPath(path))}: ${message}`);
   if (told.length === 0) told.push(JSON.stringify(pointer));
   if (issues.length > told.length) told.push(`and ${issues.length - told.length} more`);
-  const message = `the guard on ${JSON.stringify(formatPattern(pattern))} refuses what would stand at ${told.join('; ')}`;
+  const message = `the guard on ${JSON.stringify(formatPattern(pattern))} refuses what ${tense} at ${told.join('; ')}`;
   return new EvertreeError('GUARD_FAILED', message, { guard: formatPattern(pattern), path: pointer, issues }, error);
 }
 

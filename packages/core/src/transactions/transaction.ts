@@ -55,10 +55,10 @@ export class Transaction implements TransactionTarget {
     this.#byteLimit = byteLimit;
   }
 
-  /** @throws EvertreeError PATH_INVALID */
-  get(path: PathLike): Value | undefined {
+  /** The value at a path, or undefined; its type is the caller's word. @throws EvertreeError PATH_INVALID */
+  get<T = Value>(path: PathLike): T | undefined {
     const child = this.#get(path);
-    return child instanceof TreeNode ? exportValue(child) : child;
+    return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
   }
 
   has(path: PathLike): boolean {
@@ -116,7 +116,10 @@ export class Transaction implements TransactionTarget {
     this.#resolve(() => patchDocument(this, parsePath(path), operations));
   }
 
-  /** Lets `recipe` change a draft of the subtree at a path (immer), or return what replaces it. */
+  /**
+   * Lets `recipe` change a draft of the subtree at a path (immer), or return what replaces it.
+   * @throws EvertreeError NOT_FOUND, PATH_INVALID when it changes a draft of nothing, or of a leaf; TRANSACTION_INVALID; VALUE_INVALID
+   */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void): void {
     this.#assertActive();
     this.#resolve(() => updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown));

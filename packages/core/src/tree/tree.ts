@@ -3,7 +3,7 @@ import { adopt, assign, copyNode, lookup, lookupHashed, TreeNode, type Child } f
 import { sameContent } from './content.ts';
 import { sumAgain, TouchedLevel } from './touched-level.ts';
 import { UndoLog } from './undo-log.ts';
-import { checkNewKeys, invalidPath, type Path } from './path.ts';
+import { checkNewKeys, formatPath, invalidPath, type Path } from './path.ts';
 import type { Value } from './value.ts';
 
 /** What `put` and `delete` did. */
@@ -273,5 +273,7 @@ export function digestOf(child: Child | Value): string {
 function throughLeaf(path: Path | string, level: number, child: Child): Error {
   const kind = Array.isArray(child) ? 'an array, which is replaced whole' : 'a value, not an object';
   if (typeof path === 'string') return invalidPath([path], `leads through ${kind} (at depth ${level + 1})`);
-  return invalidPath(path, `leads through ${JSON.stringify(path.slice(0, level + 1).at(-1))}, which is ${kind}`);
+  const through = path.slice(0, level + 1);
+  const remedy = `; put the whole array, or change what is in it with patch at ${JSON.stringify(formatPath(through))}`;
+  return invalidPath(path, `leads through ${JSON.stringify(through.at(-1))}, which is ${kind}${Array.isArray(child) ? remedy : ''}`);
 }

@@ -13,7 +13,7 @@ import {
   startConsumer,
   startProducer,
 } from 'evertree';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
 import { collectReports } from '../support/reports.ts';
@@ -60,6 +60,29 @@ describe('openStore', () => {
     const commit = store.put('/a', 1);
     expect(store.get('/a')).toBe(1);
     await expect(commit.durable).rejects.toMatchObject({ code: 'NOT_DURABLE' });
+  });
+
+  test('without a log, a listener that throws is printed once, unless somebody listens for errors', async () => {
+    const print = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    await using store = await openStore({ data: 'memory' });
+    let calls = 0;
+    store.listen('/a', () => {
+      calls++;
+      throw new Error('mine');
+    });
+    store.put('/a', 1);
+    await vi.waitFor(() => expect(calls).toBe(2));
+    const message = expect.stringMatching(/the listener on "\/a" threw, .*: mine \(told once/) as string;
+    expect(print.mock.calls).toEqual([[message, expect.objectContaining({ code: 'EVERTREE_LISTENER_THREW' })]]);
+    await using heard = await openStore({ data: 'memory' });
+    const errors: unknown[] = [];
+    heard.on('error', error => void errors.push(error));
+    heard.listen('/a', () => {
+      throw new Error('heard');
+    });
+    await vi.waitFor(() => expect(errors).toEqual([new Error('heard')]));
+    expect(print).toHaveBeenCalledTimes(1);
+    print.mockRestore();
   });
 
   test('a directory belongs to one store at a time, and to one site for good', async () => {

@@ -277,6 +277,12 @@ function objectKeys(at: Value | undefined): string[] {
   return typeof at === 'object' && at !== null && !Array.isArray(at) ? Object.keys(at) : [];
 }
 
+const failure = new Error('of a listener');
+
+function fail(): never {
+  throw failure;
+}
+
 describe('listeners of a store', () => {
   it('may commit: each commit makes a batch of its own, after the one they are in', async () => {
     await using scene = await Scene.open('primary');
@@ -308,6 +314,23 @@ describe('listeners of a store', () => {
     );
     expect(reports.filter(report => report.event === 'listener-behind')).toHaveLength(1);
     expect(JSON.stringify(reports)).not.toContain('hunter');
+  });
+
+  it.each<[string, (store: Store) => void]>([
+    ['throws', store => void store.listen('/n', () => fail())],
+    ['rejects', store => void store.listen('/n', () => Promise.reject(failure))],
+    ['throws at an event of the store', store => void store.on('stable', () => fail())],
+  ])('that %s is told as an error event, beside the report', async (_, listen) => {
+    expectErrors('listener-threw');
+    const { store, reports } = await memoryStore();
+    const told: unknown[] = [];
+    store.on('error', error => void told.push(error));
+    listen(store);
+    store.put('/n', 1);
+    await vi.waitFor(() => expect(told.length).toBeGreaterThan(0));
+    expect(new Set(told)).toEqual(new Set([failure]));
+    expect(reports.map(({ event, details }) => [event, details!['heard']])).toEqual(told.map(() => ['listener-threw', true]));
+    await store.close();
   });
 
   it('are called no more after they end or the store closes', async () => {

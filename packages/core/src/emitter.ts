@@ -1,5 +1,11 @@
 import type { Reporter } from './seams/host.ts';
 
+/** What any emitter may tell beside its own events. */
+export interface ErrorEvents {
+  /** A listener threw, or its promise was rejected; it is called again nevertheless. */
+  error(error: unknown, listener: string): void;
+}
+
 /** The listeners of an object's named events. They are called at once, in order of registration. */
 export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]) => void }> {
   readonly #listeners = new Map<keyof Events, Set<Events[keyof Events]>>();
@@ -24,13 +30,21 @@ export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]
       try {
         listener(...event);
       } catch (error) {
-        this.#report({
-          level: 'error',
-          event: 'listener-threw',
-          message: `a listener of the event "${String(name)}" threw: ${error instanceof Error ? error.message : String(error)}`,
-          details: { error },
-        });
+        this.threw(`of the event "${String(name)}"`, error, name === 'error');
       }
     }
+  }
+
+  /**
+   * Tells of a listener that threw: to who listens for `error`, and in a report, whose `heard` says whether anybody does.
+   * @param listener its name, for people
+   * @param untold whether `error` is not to be emitted, because one of its own listeners threw
+   */
+  threw(listener: string, error: unknown, untold = false): void {
+    const heard = !untold && (this.#listeners.get('error' as keyof Events)?.size ?? 0) > 0;
+    const problem = error instanceof Error ? error.message : String(error);
+    const message = `the listener ${listener} threw, and will be called again: ${problem}`;
+    this.#report({ level: 'error', event: 'listener-threw', message, details: { listener, error, heard } });
+    if (heard) (this as unknown as Emitter<ErrorEvents>).emit('error', error, listener);
   }
 }

@@ -1,5 +1,6 @@
 import { ManualClock } from '../../../test/support/host.ts';
 import type { Batch } from '../src/listeners/batch.ts';
+import { Emitter } from '../src/emitter.ts';
 import { importValue } from '../src/tree/content.ts';
 import type { Clock, Report } from '../src/seams/host.ts';
 import { collectReports } from '../../../test/support/reports.ts';
@@ -20,7 +21,8 @@ export class Scene {
   revision = 0;
 
   constructor(initial: object = {}, batchLimit = 1_000, clock: Clock = this.clock) {
-    this.listeners = new Listeners({ clock, report: collectReports(this.reports).report, batchLimit });
+    const { report } = collectReports(this.reports);
+    this.listeners = new Listeners({ clock, report, events: new Emitter(report), batchLimit });
     this.tree.put([], importValue(initial, [], this.tree.generation));
   }
 

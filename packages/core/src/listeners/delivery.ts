@@ -29,6 +29,8 @@ const DELIVERY_SLICE_MS = 5;
 export interface DeliveryOptions {
   readonly clock: Clock;
   readonly report: Reporter;
+  /** Told of a listener that throws. */
+  readonly events: { threw(listener: string, error: unknown): void };
   /** Batches that may wait before they are merged. */
   readonly batchLimit: number;
 }
@@ -152,7 +154,7 @@ export class Delivery {
       if (result === undefined) return;
       this.#busy = true;
       void Promise.resolve(result)
-        .catch((error: unknown) => this.#reportThrown(error))
+        .catch((error: unknown) => this.#options.events.threw(this.#name, error))
         .finally(() => {
           this.#busy = false;
           // A promise that is kept at once costs no turn.
@@ -160,18 +162,8 @@ export class Delivery {
           else this.#schedule();
         });
     } catch (error) {
-      this.#reportThrown(error);
+      this.#options.events.threw(this.#name, error);
     }
-  }
-
-  #reportThrown(error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error);
-    this.#options.report({
-      level: 'error',
-      event: 'listener-threw',
-      message: `the listener ${this.#name} threw, and goes on with its next batch: ${problem}`,
-      details: { listener: this.#name, error },
-    });
   }
 
   #reportBehind(): void {

@@ -1,4 +1,5 @@
 import { FRAME_LIMIT_BYTES, type BodyCodec } from '../frames/frame.ts';
+import type { ErrorEvents } from '../emitter.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
 
@@ -13,14 +14,14 @@ export interface StoreOptions {
   readonly encoding?: BodyCodec;
 }
 
-export type StoreEvents = {
+export interface StoreEvents extends ErrorEvents {
   /** Frames became stable. */
   stable(): void;
   /** A frame was cut or applied, or a snapshot swapped in. */
   advanced(): void;
   /** The state changed. */
   state(): void;
-};
+}
 
 /**
  * How much longer than its measure a change set may be in its frame: a character of a key takes three bytes at the worst, and one that

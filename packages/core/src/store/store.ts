@@ -69,9 +69,10 @@ export class Store implements AsyncDisposable {
     this.limits = resolveStoreLimits(options.limits, options.encoding);
     this.#tree = tree;
     this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, head, tree.digest());
-    this.#listeners = new Listeners({ clock: this.clock, report: this.report, batchLimit: this.limits.listenerBatches });
-    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
     this.#events = new Emitter(this.report);
+    const { clock, report } = this;
+    this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
+    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
     this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());

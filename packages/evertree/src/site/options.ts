@@ -34,7 +34,10 @@ export interface OpenStoreOptions {
   readonly journal?: JournalSettings;
   /** As in a configuration's `limits` section; what concerns the store. */
   readonly limits?: StoreLimitSettings;
-  /** Told what happens, such as a damaged tail that was cut off; nothing is told without it. */
+  /**
+   * Told what happens, such as a damaged tail that was cut off. Without it nothing is told, but for the first listener that throws while
+   * nobody listens for the store's `error` event: that is printed as a warning of the process.
+   */
   readonly log?: Reporter;
 }
 
@@ -98,6 +101,21 @@ export function resolveOptions(options: OpenStoreOptions, caller: keyof typeof S
     role,
     journal: freeze({ ...journal, ...optional('encoding', encoding) }),
     limits: freeze({ ...limits }),
-    report: log ?? (() => undefined),
+    report: log ?? firstThrowPrinted(),
   });
+}
+
+/** For a store without a log: a listener that throws is not to fail in silence. */
+function firstThrowPrinted(): Reporter {
+  let isPrinted = false;
+  return ({ event, message, details }) => {
+    if (isPrinted || event !== 'listener-threw' || details?.['heard'] === true) return;
+    isPrinted = true;
+    const error = details?.['error'];
+    process.emitWarning(`${message} (told once: listen for "error", or open with a log, to hear of each)`, {
+      type: 'EvertreeWarning',
+      code: 'EVERTREE_LISTENER_THREW',
+      ...(error instanceof Error && error.stack !== undefined ? { detail: error.stack } : {}),
+    });
+  };
 }

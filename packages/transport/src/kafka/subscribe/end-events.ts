@@ -3,7 +3,7 @@ import type { SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { Watermarks } from '../broker.ts';
 import type { Announced } from './control-view.ts';
-import type { PlacedFrame } from './frame-source.ts';
+import type { PlacedFrame } from './frame-records.ts';
 
 /** What the driver is to ask of the broker. One request is open at a time, and one event answers it. */
 export type Request =

@@ -9,10 +9,10 @@ import { encodeTrailer } from '../trailer.ts';
 import type { Connections } from './connections.ts';
 import type { Announced } from './control-view.ts';
 import type { Action, EndEvent, Request } from './end-events.ts';
-import type { PlacedFrame } from './frame-source.ts';
-import { RequestAnswerer } from './request-answerer.ts';
+import type { PlacedFrame } from './frame-records.ts';
 import { SecondaryEnd } from './secondary-end.ts';
 import type { SubscribeSettings } from './settings.ts';
+import { TopicDriver } from './topic-driver.ts';
 
 export interface TopicLinkOptions {
   readonly settings: SubscribeSettings;
@@ -30,9 +30,6 @@ export interface TopicLinkOptions {
 /** What became of a link: the site closed it, its far end did, or the broker can't be read any more. */
 export type Outcome = { readonly kind: 'closed-here' } | { readonly kind: 'ended' } | { readonly kind: 'broken'; readonly error: unknown };
 
-/** A link that lasted so long has lived, even if it carried nothing new. */
-const LIVED_MS = 10_000;
-
 /**
  * What a secondary sees of its primary through a topic, as the seam's Link; and the driver of one SecondaryEnd: it feeds the machine
  * events and carries out the actions that it answers with.
@@ -46,9 +43,8 @@ export class TopicLink implements Link {
   readonly #settings: SubscribeSettings;
   readonly #end: SecondaryEnd;
   readonly #delivery: Delivery;
-  readonly #answerer: RequestAnswerer;
+  readonly #driver: TopicDriver;
   readonly #heartbeat: Heartbeat;
-  readonly #beganAt: number;
   readonly #outcome = Promise.withResolvers<Outcome>();
   /** What the primary said in `.control`. */
   #heardBytes = 0;
@@ -71,10 +67,9 @@ export class TopicLink implements Link {
     this.lastSeen = Math.min(primary.saidAt, clock.now());
     this.#options = options;
     this.#settings = settings;
-    this.#beganAt = clock.monotonic();
     this.#end = new SecondaryEnd({ ...limits, random, group, topic, partition, primary, snapshot, spoilt });
     this.#delivery = new Delivery(this, clock, report);
-    this.#answerer = new RequestAnswerer(settings, connections, reader, this.#delivery);
+    this.#driver = new TopicDriver(settings, connections, reader, this.#delivery);
     this.#heartbeat = new Heartbeat(clock, hello.heartbeatMs, {
       receivedBytes: () => this.receivedBytes,
       reading: () => this.#end.caughtUp && this.#delivery.flows,
@@ -91,7 +86,7 @@ export class TopicLink implements Link {
   }
 
   get receivedBytes(): number {
-    return this.#heardBytes + this.#answerer.receivedBytes;
+    return this.#heardBytes + this.#driver.receivedBytes;
   }
 
   /** Resolves when the link is over, or the broker can't be read any more. */
@@ -99,14 +94,9 @@ export class TopicLink implements Link {
     return this.#outcome.promise;
   }
 
-  /** It brought the site forward, or lasted. */
-  get lived(): boolean {
-    return this.#end.carried || this.#settings.clock.monotonic() - this.#beganAt > LIVED_MS;
-  }
-
-  /** By what the primary's records in `.control` are told from others'. */
-  get primaryFrom(): string {
-    return this.#options.primary.from;
+  /** It brought the site forward. */
+  get carried(): boolean {
+    return this.#end.carried;
   }
 
   attach(events: LinkEvents): void {
@@ -143,18 +133,18 @@ export class TopicLink implements Link {
 
   /** The primary spoke in `.control` just now, in so many bytes. */
   heard(primary: Announced, bytes: number): void {
-    if (primary.from === this.primaryFrom) {
+    if (primary.from === this.#options.primary.from) {
       this.#heardBytes += bytes;
       this.lastSeen = this.#settings.clock.now();
     }
     this.#happened({ type: 'heard', primary });
-    this.#answerer.wake();
+    this.#driver.wake();
   }
 
   /** Another snapshot was announced. */
   announced(snapshot: SnapshotRecord): void {
     this.#happened({ type: 'announced', snapshot });
-    this.#answerer.wake();
+    this.#driver.wake();
   }
 
   /** The broker can't be read any more. */
@@ -187,7 +177,7 @@ export class TopicLink implements Link {
     this.#perform(first);
     for (let request = this.#request; request !== undefined && !this.#delivery.isOver; request = this.#request) {
       this.#request = undefined;
-      const answer = this.#answerer.answer(request, this.#end.stream);
+      const answer = this.#driver.answer(request, this.#end.stream);
       const event = answer instanceof Promise ? await answer : answer;
       if (event === undefined || this.#delivery.isOver) return;
       if (event.type === 'frame') this.#frame = event;
@@ -202,7 +192,7 @@ export class TopicLink implements Link {
   #carryOut(action: Action): void {
     switch (action.type) {
       case 'seek':
-        return this.#answerer.seek(action.offset);
+        return this.#driver.seek(action.offset);
       case 'hand':
         return this.#handFrame();
       case 'seen':
@@ -258,10 +248,13 @@ export class TopicLink implements Link {
     });
   }
 
+  /** Never rejects. */
   async #commit(offset: bigint): Promise<void> {
+    const { connections, primary } = this.#options;
+    const { topic, groupId, site } = this.#settings;
     this.#committing = true;
     try {
-      await this.#options.connections.commit(this.#options.primary.record.partition, offset);
+      await connections.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
       this.#happened({ type: 'committed', offset });
     } catch (error) {
       this.#happened({ type: 'commit-failed', why: error instanceof Error ? error.message : String(error) });
@@ -280,7 +273,7 @@ export class TopicLink implements Link {
     this.#heartbeat.stop();
     this.#sendTimer?.[Symbol.dispose]();
     this.#commitTimer?.[Symbol.dispose]();
-    this.#shut = Promise.all([this.#sendLast(), this.#answerer.close()]);
+    this.#shut = Promise.all([this.#sendLast(), this.#driver.close()]);
     this.#outcome.resolve(outcome);
   }
 

@@ -1,29 +1,35 @@
 import type { Fetched, PartitionReader } from '../broker.ts';
 import type { ReceivedRecord } from '../records.ts';
 
-const NOWHERE = -1n;
-
 /**
  * The records of a partition from any offset on. One fetch is always under way ahead of what is handed out, so that the broker works
  * while this site does: what is held is two fetches at most.
  */
 export class RecordSource {
   readonly #reader: Pick<PartitionReader, 'fetch'>;
+  /** Fetched, from `#index` on not taken yet. */
   #records: readonly ReceivedRecord[] = [];
   #index = 0;
-  #next = NOWHERE;
+  #next = -1n;
+  #receivedBytes = 0;
   #ahead: { readonly offset: bigint; readonly answer: Promise<Fetched> } | undefined;
 
+  /** @param reader connected; nobody else fetches from it */
   constructor(reader: Pick<PartitionReader, 'fetch'>) {
     this.#reader = reader;
   }
 
-  /** Where the next fetch begins; what lies before has been handed out, or is about to be. */
+  /** Where the next fetch begins; what lies before has been taken, or is about to be. */
   get next(): bigint {
     return this.#next;
   }
 
-  /** The next record goes from here on. */
+  /** Values taken so far. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** The next record is the one at this offset. */
   seek(offset: bigint): void {
     this.#records = [];
     this.#index = 0;
@@ -32,7 +38,9 @@ export class RecordSource {
 
   /** The next record of those that have been fetched. */
   take(): ReceivedRecord | undefined {
-    return this.#records[this.#index++];
+    const record = this.#records[this.#index++];
+    this.#receivedBytes += record?.value?.length ?? 0;
+    return record;
   }
 
   /**
@@ -43,11 +51,10 @@ export class RecordSource {
    */
   async fill(goesOn = true): Promise<bigint> {
     const offset = this.#next;
-    const ahead = this.#ahead;
+    const ahead = this.#ahead?.offset === offset ? this.#ahead.answer : undefined;
+    if (ahead === undefined) await this.settle();
     this.#ahead = undefined;
-    // The reader does one thing at a time: what was fetched ahead in vain has to come to its end.
-    if (ahead !== undefined && ahead.offset !== offset) await ahead.answer.catch(() => undefined);
-    const { records, next, high } = await (ahead?.offset === offset ? ahead.answer : this.#reader.fetch(offset));
+    const { records, next, high } = await (ahead ?? this.#reader.fetch(offset));
     this.#records = records;
     this.#index = 0;
     this.#next = next;
@@ -55,11 +62,10 @@ export class RecordSource {
     return high;
   }
 
-  /** Waits for what was fetched ahead: until then the reader can't be asked for anything else. */
+  /** Waits for what was fetched ahead in vain: the reader does one thing at a time. */
   async settle(): Promise<void> {
-    const ahead = this.#ahead;
+    await this.#ahead?.answer.catch(() => undefined);
     this.#ahead = undefined;
-    await ahead?.answer.catch(() => undefined);
   }
 
   #fetchAhead(offset: bigint): void {

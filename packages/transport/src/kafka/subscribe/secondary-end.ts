@@ -1,5 +1,6 @@
 import type { Random } from '@evertree/core';
 import type { SentRecord } from '../records.ts';
+import type { Announced } from './control-view.ts';
 import type { Action, EndEvent } from './end-events.ts';
 import { OffsetMarks } from './offset-marks.ts';
 import { SiteRecords } from './site-records.ts';
@@ -20,6 +21,7 @@ export interface SecondaryEndOptions extends TopicReadingOptions {
 
 const FROM_BYTES = 8;
 const NOTHING: readonly Action[] = Object.freeze([]);
+const DRAINED: readonly Action[] = Object.freeze<Action[]>([{ type: 'drained' }]);
 
 /**
  * The secondary's end of one link through a topic: events in, actions out. It decides what is read, what is told in `.control`, which
@@ -87,71 +89,54 @@ export class SecondaryEnd {
         this.#records.greet(event.hello, this.#options.heartbeatMs);
         return this.#reading.begin(event.hello, event.resume);
       case 'acknowledged':
-        return this.#acknowledged(event);
+        this.#carried ||= event.applied.revision > this.#beganAt;
+        this.#marks.durable(event.durable);
+        this.#records.tellPositions({ applied: event.applied, durable: event.durable });
+        return NOTHING;
       case 'resend':
         this.#reading.resend(event.after);
         return NOTHING;
       case 'heard':
-        return this.#heard(event);
+        return this.#heard(event.primary);
       case 'announced':
         this.#reading.announced(event.snapshot);
         return NOTHING;
       case 'beat':
         this.#records.beat();
         return NOTHING;
-      case 'silent':
-        return this.#silent();
+      case 'silent': {
+        const explanation = `${this.#options.primary.record.hello.site} was not heard for three of its heartbeats`;
+        return [{ type: 'end', reason: 'silent', explanation, byPeer: false }];
+      }
       case 'closed':
-        this.#records.tellClosing(event.reason, event.explanation);
+        this.#records.tellSite({ closing: { reason: event.reason, explanation: event.explanation } });
         return NOTHING;
       case 'sent':
+        return this.#records.sent() ? DRAINED : NOTHING;
       case 'send-failed':
+        this.#records.failed(now);
+        return NOTHING;
       case 'send-due':
-        return this.#sending(event.type, now);
-      case 'commit-due':
+        this.#records.waited();
+        return NOTHING;
+      case 'commit-due': {
+        const offset = this.#marks.due();
+        return offset === undefined ? NOTHING : [{ type: 'commit', offset }];
+      }
       case 'committed':
+        this.#marks.committed(event.offset);
+        return NOTHING;
       case 'commit-failed':
-        return this.#committing(event);
+        return this.#marks.failed() ? [this.#reportNoCommit(event.why)] : NOTHING;
       default:
         return this.#reading.step(event, now);
     }
   }
 
-  #acknowledged({ applied, durable }: Extract<EndEvent, { type: 'acknowledged' }>): readonly Action[] {
-    this.#carried ||= applied.revision > this.#beganAt;
-    this.#marks.durable(durable);
-    this.#records.tellPositions({ applied, durable });
-    return NOTHING;
-  }
-
-  #heard({ primary }: Extract<EndEvent, { type: 'heard' }>): readonly Action[] {
-    if (primary.from === this.#options.primary.from) {
-      this.#reading.heard(primary);
-      return NOTHING;
-    }
+  #heard(primary: Announced): readonly Action[] {
+    this.#reading.heard(primary);
+    if (primary.from === this.#options.primary.from) return NOTHING;
     return [{ type: 'end', reason: 'replaced', explanation: `${primary.record.hello.site} began anew`, byPeer: true }];
-  }
-
-  #silent(): readonly Action[] {
-    const explanation = `${this.#options.primary.record.hello.site} was not heard for three of its heartbeats`;
-    return [{ type: 'end', reason: 'silent', explanation, byPeer: false }];
-  }
-
-  #sending(type: 'sent' | 'send-failed' | 'send-due', now: number): readonly Action[] {
-    if (type === 'send-due') this.#records.waited();
-    if (type === 'send-failed') this.#records.failed(now);
-    const drained = type === 'sent' ? this.#records.sent() : undefined;
-    return drained === undefined ? NOTHING : [drained];
-  }
-
-  #committing(event: Extract<EndEvent, { type: 'commit-due' | 'committed' | 'commit-failed' }>): readonly Action[] {
-    if (event.type === 'commit-failed') return this.#marks.failed() ? [this.#reportNoCommit(event.why)] : NOTHING;
-    if (event.type === 'committed') {
-      this.#marks.committed(event.offset);
-      return NOTHING;
-    }
-    const offset = this.#marks.due();
-    return offset === undefined ? NOTHING : [{ type: 'commit', offset }];
   }
 
   #reportNoCommit(why: string): Action {

@@ -1,4 +1,4 @@
-import type { CloseReason, Hello, Random } from '@evertree/core';
+import type { Hello, Random } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { encodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
@@ -23,9 +23,9 @@ export class SiteRecords {
   readonly #options: SiteRecordsOptions;
   readonly #backoff: Backoff;
   /** Undefined until the site has said hello: nothing is told before. */
-  #hello: SiteRecord['hello'] | undefined;
-  #state: Pick<SiteRecord, 'state' | 'reason'> = { state: 'replicate', reason: null };
+  #site: SiteRecord | undefined;
   #positions: PositionRecord | undefined;
+  /** What this site waits for; null while it waits for no snapshot. */
   #want: WantRecord | null = null;
   /** The positions were told since the last beat. */
   #toldPositions = false;
@@ -49,53 +49,49 @@ export class SiteRecords {
     return this.#accepting;
   }
 
-  /** What this site waits for; null while it waits for no snapshot. */
-  get want(): WantRecord | null {
-    return this.#want;
-  }
-
   greet(hello: Hello, heartbeatMs: number): void {
-    this.#hello = { ...hello, heartbeatMs };
     this.#positions = { applied: hello.position, durable: hello.position };
-    this.#tellState();
+    this.#site = { hello: { ...hello, heartbeatMs }, state: 'replicate', reason: null };
+    this.tellSite({});
   }
 
-  tellState(state: SiteRecord['state'], reason: SiteRecord['reason']): void {
-    this.#state = { state, reason };
-    this.#tellState();
+  /** Tells what has changed of this site. */
+  tellSite(change: Partial<Omit<SiteRecord, 'hello'>>): void {
+    if (this.#site === undefined) return;
+    this.#site = { ...this.#site, ...change };
+    this.#put({ kind: 'site', site: this.#site.hello.site, value: this.#site });
   }
 
   tellPositions(positions: PositionRecord): void {
+    if (this.#site === undefined) return;
     this.#positions = positions;
-    this.#tellPositions();
+    this.#toldPositions = true;
+    this.#put({ kind: 'position', site: this.#site.hello.site, value: positions });
   }
 
   /** @param want null: it is fulfilled */
   tellWant(want: WantRecord | null): void {
-    if (want === null && this.#want === null) return;
+    if (this.#site === undefined || (want === null && this.#want === null)) return;
     this.#want = want;
-    this.#tellWant();
-  }
-
-  tellClosing(reason: CloseReason, explanation: string): void {
-    this.#tellState({ reason, explanation });
+    this.#put({ kind: 'want', site: this.#site.hello.site, value: want });
   }
 
   /** A sign of life: the positions, unless they were told since the last one, and what is wanted. */
   beat(): void {
-    if (!this.#toldPositions) {
-      this.#tellPositions();
-      if (this.#want !== null) this.#tellWant();
+    if (!this.#toldPositions && this.#positions !== undefined) {
+      this.tellPositions(this.#positions);
+      this.tellWant(this.#want);
     }
     this.#toldPositions = false;
   }
 
-  sent(): Action | undefined {
+  /** The broker took what was under way. @returns whether it did not take the last one */
+  sent(): boolean {
+    const drained = !this.#accepting;
     this.#sending = undefined;
-    this.#backoff.reset();
-    if (this.#accepting) return undefined;
     this.#accepting = true;
-    return { type: 'drained' };
+    this.#backoff.reset();
+    return drained;
   }
 
   failed(now: number): void {
@@ -114,9 +110,14 @@ export class SiteRecords {
   /** What is to be done about what is due; undefined when nothing is. */
   next(now: number): Action | undefined {
     if (this.#due.size === 0 || this.#sending !== undefined || this.#waiting) return undefined;
-    if (this.#notBefore <= now) return this.#send(now);
-    this.#waiting = true;
-    return { type: 'send-in', ms: this.#notBefore - now };
+    if (this.#notBefore > now) {
+      this.#waiting = true;
+      return { type: 'send-in', ms: this.#notBefore - now };
+    }
+    this.#sending = this.#due;
+    this.#due = new Map();
+    this.#notBefore = now + this.#options.pauseMs;
+    return { type: 'send', records: [...this.#sending.values()] };
   }
 
   /** Everything that is due, for the last send. */
@@ -124,29 +125,6 @@ export class SiteRecords {
     const records = [...this.#due.values()];
     this.#due.clear();
     return records;
-  }
-
-  #send(now: number): Action {
-    this.#sending = this.#due;
-    this.#due = new Map();
-    this.#notBefore = now + this.#options.pauseMs;
-    return { type: 'send', records: [...this.#sending.values()] };
-  }
-
-  #tellState(closing?: { readonly reason: CloseReason; readonly explanation: string }): void {
-    const hello = this.#hello;
-    if (hello === undefined) return;
-    this.#put({ kind: 'site', site: hello.site, value: { hello, ...this.#state, ...(closing === undefined ? {} : { closing }) } });
-  }
-
-  #tellPositions(): void {
-    if (this.#hello === undefined || this.#positions === undefined) return;
-    this.#toldPositions = true;
-    this.#put({ kind: 'position', site: this.#hello.site, value: this.#positions });
-  }
-
-  #tellWant(): void {
-    if (this.#hello !== undefined) this.#put({ kind: 'want', site: this.#hello.site, value: this.#want });
   }
 
   #put(control: Control): void {

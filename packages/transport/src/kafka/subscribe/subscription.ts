@@ -3,6 +3,7 @@ import { Backoff } from '../../wire/backoff.ts';
 import type { PartitionReader } from '../broker.ts';
 import { createBroker } from '../kafkajs/broker.ts';
 import { topicNames } from '../topics.ts';
+import type { TopicNames } from '../topics.ts';
 import { Connections } from './connections.ts';
 import { ControlView } from './control-view.ts';
 import type { Announced } from './control-view.ts';
@@ -13,12 +14,15 @@ import type { SubscribeSettings } from './settings.ts';
 const REFUSED_MS = 1_000;
 /** Pause between two looks at `.control`, or a quarter of the primary's heartbeat: this site does not need the others' acknowledgements. */
 const CONTROL_PAUSE_MS = 100;
+/** A link that lasted so long has lived, even if it carried nothing new. */
+const LIVED_MS = 10_000;
 /** What a site's last word may take before its connection is cut. */
 const LAST_WORD_MS = 1_000;
 
 /** One life on new connections: it reads `.control`, and makes a link whenever there is a primary to follow. */
 export class Subscription {
   readonly #settings: SubscribeSettings;
+  readonly #topics: TopicNames;
   readonly #spoilt: Set<string>;
   readonly #events: TransportEvents;
   readonly #connections: Connections;
@@ -27,10 +31,12 @@ export class Subscription {
   /** Where `.control` ended when this life began: what stands before is history. */
   #present = 0n;
   #opened = false;
-  /** A link carried something, or lasted. */
+  /** A link that is over carried something, or lasted. */
   #lived = false;
   /** The link that is not over yet. */
   #link: TopicLink | undefined;
+  /** When it counts as having lasted; on the monotonic clock. */
+  #livesAt = Infinity;
   /** Resolves when nothing is left of the link before. */
   #shut: Promise<void> = Promise.resolve();
   /** No living primary was heard since the last link ended. */
@@ -42,10 +48,11 @@ export class Subscription {
   constructor(settings: SubscribeSettings, spoilt: Set<string>, events: TransportEvents) {
     const { clock, connection, report, random, limits } = settings;
     this.#settings = settings;
+    this.#topics = topicNames(settings.topic);
     this.#spoilt = spoilt;
     this.#events = events;
     this.#connections = new Connections(settings, createBroker({ connection, report, clock, answerMs: limits.answerMs }));
-    this.#view = new ControlView(topicNames(settings.topic).control, report);
+    this.#view = new ControlView(this.#topics.control, report);
     this.#refused = new Backoff(REFUSED_MS, random);
   }
 
@@ -56,12 +63,12 @@ export class Subscription {
 
   /** A link carried something, or lasted. */
   get lived(): boolean {
-    return this.#lived;
+    return this.#lived || (this.#link !== undefined && this.#hasLived(this.#link));
   }
 
   /** Serves the site until it is closed. Rejects when the broker does not serve it, or does no longer. */
   async run(): Promise<void> {
-    const control = await this.#connections.openControl();
+    const control = await this.#connections.open(this.#topics.control);
     const next = await this.#readPast(control);
     this.#opened = true;
     await Promise.race([this.#listen(control, next), this.#followPrimaries()]);
@@ -73,12 +80,11 @@ export class Subscription {
     this.#closed = true;
     this.#news.resolve();
     const link = this.#link;
-    this.#lived ||= link?.lived ?? false;
     if (lost !== undefined) link?.lost(lost.reason, lost.explanation);
-    const lastWord = this.#settings.clock.after(LAST_WORD_MS, () => this.#connections.abandon());
+    const lastWord = this.#settings.clock.after(LAST_WORD_MS, () => this.#connections.broker.abandon());
     await Promise.all([this.#shut, link?.shut()]);
     lastWord[Symbol.dispose]();
-    await this.#connections.close();
+    await this.#connections.broker.close();
   }
 
   async #readPast(control: PartitionReader): Promise<bigint> {
@@ -131,21 +137,27 @@ export class Subscription {
   }
 
   async #follow(primary: Announced): Promise<void> {
-    const reader = await this.#connections.openTopic(primary.record.partition);
+    const reader = await this.#connections.open(this.#topics.frames, primary.record.partition);
     if (this.#closed) return reader.close();
     const link = this.#makeLink(primary, reader);
     this.#link = link;
+    this.#livesAt = this.#settings.clock.monotonic() + LIVED_MS;
     this.#events.link(link);
     const outcome = await link.outcome;
     if (outcome.kind === 'broken') throw outcome.error;
+    const lived = this.#hasLived(link);
+    this.#lived ||= lived;
     this.#link = undefined;
     // A site that closed its link asks again after a while. Else the next sign of a primary makes the next link.
-    this.#quiet = outcome.kind === 'ended' && this.#view.primary?.from === link.primaryFrom;
-    this.#lived ||= link.lived;
-    if (link.lived) this.#refused.reset();
+    this.#quiet = outcome.kind === 'ended' && this.#view.primary?.from === primary.from;
+    if (lived) this.#refused.reset();
     this.#shut = link.shut();
     await this.#shut;
     if (outcome.kind === 'closed-here' && !this.#closed) await this.#pause(this.#refused.next());
+  }
+
+  #hasLived(link: TopicLink): boolean {
+    return link.carried || this.#settings.clock.monotonic() > this.#livesAt;
   }
 
   #makeLink(primary: Announced, reader: PartitionReader): TopicLink {

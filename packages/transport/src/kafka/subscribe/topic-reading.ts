@@ -4,7 +4,7 @@ import type { SnapshotRecord } from '../control.ts';
 import { decodeTrailer } from '../trailer.ts';
 import type { Announced } from './control-view.ts';
 import type { Action, Answer } from './end-events.ts';
-import type { PlacedFrame } from './frame-source.ts';
+import type { PlacedFrame } from './frame-records.ts';
 import { Locator } from './locator.ts';
 import type { Step } from './locator.ts';
 import type { OffsetMarks } from './offset-marks.ts';
@@ -262,7 +262,7 @@ export class TopicReading {
       this.#options.spoilt.add(snapshot.id);
       return this.#locate();
     }
-    this.#records.tellState('snapshot', reason);
+    this.#records.tellSite({ state: 'snapshot', reason });
     return [{ type: 'copy', snapshot, reason }];
   }
 
@@ -271,7 +271,7 @@ export class TopicReading {
     if (copying === undefined) return this.#locate();
     const { header, follow } = copying.snapshot;
     this.#copying = undefined;
-    this.#records.tellState('replicate', null);
+    this.#records.tellSite({ state: 'replicate', reason: null });
     this.#records.tellWant(null);
     this.#at = header.position;
     this.#stream = header.stream;

@@ -3,9 +3,11 @@ import type { Clock, Message } from '@evertree/core';
 import type { Delivery } from '../../wire/delivery.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
+import { topicNames } from '../topics.ts';
 import type { Connections } from './connections.ts';
 import type { Answer, Request } from './end-events.ts';
-import { FrameSource } from './frame-source.ts';
+import { FrameRecords } from './frame-records.ts';
+import type { PlacedFrame } from './frame-records.ts';
 import { RecordSource } from './record-source.ts';
 import type { SubscribeSettings } from './settings.ts';
 import { SnapshotMessages } from './snapshot-messages.ts';
@@ -15,13 +17,16 @@ const SLICE_MS = 5;
 const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
 
 /** Does for one link what its SecondaryEnd requests of the broker, and only as fast as the link takes messages. */
-export class RequestAnswerer {
+export class TopicDriver {
   readonly #settings: SubscribeSettings;
   readonly #clock: Clock;
   readonly #connections: Connections;
   readonly #reader: PartitionReader;
   readonly #delivery: Delivery;
-  readonly #frames: FrameSource;
+  readonly #records: RecordSource;
+  readonly #frames: FrameRecords;
+  /** The frame that a look found: the next one to be read, unless reading goes on elsewhere. */
+  #found: PlacedFrame | undefined;
   /** Of `.snapshot`, from `find-snapshot` to the end of the copy. */
   #snapshots: PartitionReader | undefined;
   #snapshotBytes = 0;
@@ -37,17 +42,20 @@ export class RequestAnswerer {
     this.#connections = connections;
     this.#reader = reader;
     this.#delivery = delivery;
-    this.#frames = new FrameSource(reader, settings.topic, settings.report);
+    this.#records = new RecordSource(reader);
+    this.#frames = new FrameRecords(settings.topic, settings.report);
   }
 
   /** Values read so far. */
   get receivedBytes(): number {
-    return this.#frames.receivedBytes + this.#snapshotBytes;
+    return this.#records.receivedBytes + this.#snapshotBytes;
   }
 
   /** The next `read` begins at this offset. */
   seek(offset: bigint): void {
-    this.#frames.seek(offset);
+    this.#found = undefined;
+    this.#records.seek(offset);
+    this.#frames.reset();
   }
 
   /**
@@ -59,7 +67,7 @@ export class RequestAnswerer {
     switch (request.type) {
       case 'read': {
         const mayHand = this.#clock.monotonic() <= this.#sliceEnds && this.#delivery.flows;
-        return (mayHand ? this.#frames.take(stream) : undefined) ?? unlessOutOfRange(this.#read(stream));
+        return (mayHand ? this.#take(stream) : undefined) ?? unlessOutOfRange(this.#read(stream));
       }
       case 'locate':
         return this.#locate(request.time);
@@ -70,14 +78,15 @@ export class RequestAnswerer {
       case 'copy':
         return this.#copy(request);
       case 'wait':
-        return this.#wait();
+        return new Promise(resolve => {
+          this.#wake = () => resolve({ type: 'woken' });
+        });
     }
   }
 
   /** Something happened that a `wait` waits for. */
   wake(): void {
     this.#wake?.();
-    this.#wake = undefined;
   }
 
   /** Cuts its connections: a request that is open fails. */
@@ -86,34 +95,50 @@ export class RequestAnswerer {
     await Promise.all([this.#reader.close(), this.#snapshots?.close()]);
   }
 
+  /** The next frame of what has been fetched. */
+  #take(stream: string | null): PlacedFrame | undefined {
+    let placed = this.#found;
+    this.#found = undefined;
+    for (let record; placed === undefined && (record = this.#records.take()) !== undefined;) placed = this.#frames.take(record, stream);
+    return placed;
+  }
+
   async #read(stream: string | null): Promise<Answer | undefined> {
     if (this.#clock.monotonic() > this.#sliceEnds) await new Promise<void>(resolve => this.#clock.soon(resolve));
     if (!this.#delivery.flows) await this.#delivery.flowing();
     if (this.#delivery.isOver) return undefined;
     this.#sliceEnds = this.#clock.monotonic() + SLICE_MS;
-    const frame = this.#frames.take(stream);
+    const frame = this.#take(stream);
     if (frame !== undefined) return frame;
-    const from = this.#frames.next;
-    const high = await this.#frames.fill();
+    const from = this.#records.next;
+    const high = await this.#records.fill();
     this.#sliceEnds = this.#clock.monotonic() + SLICE_MS;
-    return { type: 'fetched', from, next: this.#frames.next, high };
+    return { type: 'fetched', from, next: this.#records.next, high };
   }
 
   async #locate(time: number | undefined): Promise<Answer> {
-    await this.#frames.settle();
+    await this.#records.settle();
     const bounds = await this.#reader.offsets();
     const byTime = time === undefined ? undefined : await this.#reader.offsetAt(time);
     return { type: 'bounds', ...bounds, byTime };
   }
 
   async #look(offset: bigint, end: bigint, stream: string | null): Promise<Answer> {
-    const found = await this.#frames.look(offset, end, stream);
-    return { type: 'looked', header: found?.frame.header };
+    this.seek(offset);
+    for (;;) {
+      this.#found = this.#take(stream);
+      const from = this.#records.next;
+      if (this.#found !== undefined || from >= end) break;
+      await this.#records.fill(false);
+      // Nothing more can be read, although there is more: what an open transaction has written.
+      if (this.#records.next === from) break;
+    }
+    return { type: 'looked', header: this.#found?.frame.header };
   }
 
   async #findSnapshot(): Promise<Answer> {
     await this.#snapshots?.close();
-    this.#snapshots = await this.#connections.openSnapshots();
+    this.#snapshots = await this.#connections.open(topicNames(this.#settings.topic).snapshots);
     const { low } = await this.#snapshots.offsets();
     return { type: 'snapshots-begin', low };
   }
@@ -122,7 +147,7 @@ export class RequestAnswerer {
   async #copy({ snapshot, reason }: Extract<Request, { type: 'copy' }>): Promise<Answer | undefined> {
     if (this.#snapshots === undefined) return undefined;
     await using reader = this.#snapshots;
-    const messages = new SnapshotMessages(snapshot, `${this.#settings.topic}.snapshot`, this.#settings.report);
+    const messages = new SnapshotMessages(snapshot, topicNames(this.#settings.topic).snapshots, this.#settings.report);
     const records = new RecordSource(reader);
     records.seek(BigInt(snapshot.begin));
     try {
@@ -150,15 +175,9 @@ export class RequestAnswerer {
     if (!this.#delivery.flows) await this.#delivery.flowing();
     if (!this.#delivery.isOver) this.#delivery.hand(message);
   }
-
-  #wait(): Promise<Answer> {
-    return new Promise(resolve => {
-      this.#wake = () => resolve({ type: 'woken' });
-    });
-  }
 }
 
-/** An offset that the topic does not have is an answer, too: kafkajs's own readers would go on elsewhere without a word. */
+/** An offset that the topic does not have is an answer, too. */
 async function unlessOutOfRange(answer: Promise<Answer | undefined>): Promise<Answer | undefined> {
   try {
     return await answer;

@@ -1,11 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Consumer } from '@evertree/consumer';
-import { type EvertreeError, type Store, formatPosition, parseFrame } from '@evertree/core';
+import type { Store } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
 import { VERSION } from '../version.ts';
+import { Quarantine } from './quarantine.ts';
 import { consumerTransport, producerTransports } from './wire.ts';
 
 /** What feeds a primary's secondaries. */
@@ -26,7 +25,6 @@ export interface SecondaryPart {
 export type Part = PrimaryPart | SecondaryPart;
 
 const PROGRAM = `evertree ${VERSION}`;
-const QUARANTINE_DIRECTORY = 'quarantine';
 
 /** A primary's part as its configuration says; not opened yet. */
 export async function primaryPart(store: Store, configuration: PrimaryConfiguration): Promise<PrimaryPart> {
@@ -48,36 +46,12 @@ export async function secondaryPart(
   configuration: ConsumerConfiguration,
   directory: string | undefined,
 ): Promise<SecondaryPart> {
+  const quarantine = directory === undefined ? undefined : new Quarantine(directory, store.report);
   const consumer = new Consumer({
     store,
     transport: await consumerTransport(store, configuration),
     program: PROGRAM,
-    ...optional('keepQuarantined', directory === undefined ? undefined : quarantineIn(directory, store)),
+    ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
   return { role: 'secondary', consumer };
-}
-
-/** Keeps frames in the site's directory, one file for each position, so that somebody can look at them. */
-function quarantineIn(directory: string, store: Store): (frame: Uint8Array, error: EvertreeError) => void {
-  const folder = join(directory, QUARANTINE_DIRECTORY);
-  return (frame, error) => {
-    const file = join(folder, `${quarantineName(frame)}.evf`);
-    try {
-      mkdirSync(folder, { recursive: true });
-      writeFileSync(file, frame);
-      store.report({ level: 'warn', event: 'frame-kept', message: `the frame is kept in ${file}`, details: { file, code: error.code } });
-    } catch (cause) {
-      const message = `the frame could not be kept in ${file}: ${String(cause)}`;
-      store.report({ level: 'warn', event: 'frame-not-kept', message, details: { file, error: cause } });
-    }
-  };
-}
-
-function quarantineName(bytes: Uint8Array): string {
-  try {
-    return formatPosition(parseFrame(bytes).header.last);
-  } catch {
-    // A frame may be in quarantine just because it can't be parsed.
-    return 'unreadable';
-  }
 }

@@ -196,6 +196,36 @@ describe('frames at a secondary', () => {
   });
 });
 
+describe('a late frame after a change of role', () => {
+  it('is refused with its link, is not quarantined, and the site goes on reading afterwards', async () => {
+    const link = await secondary.connect(history.hello());
+    link.say(history.message(0));
+    await simulation.pass(100);
+    const { position } = secondary.store;
+    secondary.storage.role = 'primary';
+    link.say(history.message(1));
+    await simulation.pass(100);
+    expect(link.closed).toMatchObject({ reason: 'wrong-role', explanation: expect.stringContaining('is a primary') });
+    expect(secondary.kept).toEqual([]);
+    expect(secondary.consumer.state).toMatchObject({ state: 'offline', lastError: expect.stringContaining('is a primary') });
+    expect(secondary.store.position).toEqual(position);
+    secondary.storage.role = 'secondary';
+    const again = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) again.say(history.message(index));
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('is refused also where it is a snapshot', async () => {
+    const link = await secondary.connect(history.hello());
+    secondary.storage.role = 'primary';
+    link.say({ type: 'snapshot-begin', header: history.snapshot().header, reason: REASON });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('wrong-role');
+    expect(secondary.consumer.state.state).toBe('offline');
+  });
+});
+
 describe('quarantine', () => {
   const spoilt: readonly [name: string, spoil: (frame: Frame) => Uint8Array, code: string][] = [
     ['no frame at all', () => Buffer.from('not a frame'), 'FORMAT_INVALID'],
@@ -478,6 +508,24 @@ describe('a snapshot at a secondary', () => {
     link.say({ type: 'snapshot-begin', header, reason: REASON });
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('history-mismatch');
+    expect(secondary.store.digest).toBe(history.store.digest);
+  });
+
+  it('from a history that outranks this one, and that parted from it, is refused before anything is lost', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) link.say(history.message(index));
+    await simulation.pass(100);
+    const { header } = history.snapshot();
+    const [first, ...rest] = history.store.epochs;
+    const base = { ...history.store.position, revision: 3 };
+    const later = { ...first!, number: 9, id: 'e'.repeat(16), base };
+    const position = { epoch: 9, epochId: later.id, revision: 400 };
+    link.say({ type: 'snapshot-begin', header: { ...header, position, epochs: [first!, ...rest, later] }, reason: REASON });
+    await simulation.pass(100);
+    expect(link.closed).toMatchObject({
+      reason: 'history-mismatch',
+      explanation: expect.stringMatching(/parted .* at 1-3. The \d+ commits/),
+    });
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 

@@ -1,4 +1,4 @@
-import { samePosition } from '@evertree/core';
+import { covers, samePosition } from '@evertree/core';
 import type { ExactPosition, Link, Store } from '@evertree/core';
 
 /**
@@ -37,10 +37,10 @@ export class Acknowledger {
   #tell(): void {
     // An unwritable link has drained before long, and schedules then.
     if (this.#stopped || !this.#link.writable) return;
-    const { position: applied, journal, site } = this.#store;
+    const { position: applied, epochs, journal, site } = this.#store;
     const durable = journal.log.stable;
     // A snapshot is durable a moment before it is the tree.
-    if (durable.revision > applied.revision) return;
+    if (!covers({ epochs, last: applied }, durable)) return;
     const isNews = !isSame(applied, this.#applied) || !isSame(durable, this.#durable);
     if (!isNews && !this.#due) return;
     this.#due = false;

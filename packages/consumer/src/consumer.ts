@@ -1,12 +1,14 @@
-import { Emitter, greet, helloOf } from '@evertree/core';
-import type { CloseReason, EvertreeError, Hello, Link, LinkEvents, Reason, Report, Store, Transport } from '@evertree/core';
+import { Emitter, covers, greet, helloOf } from '@evertree/core';
+import type { CloseReason, EvertreeError, Hello, Lineage, Link, LinkEvents, Reason, Report, Store, Transport } from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { resumeHint } from './resume-hint.ts';
-import { Session } from './session.ts';
+import { PrimarySession } from './primary-session.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
+
+type Heard = Pick<Lineage, 'epochs' | 'last'>;
 
 export interface ConsumerOptions {
   /** Becomes a secondary's store, for good; the consumer does not close it. */
@@ -16,7 +18,7 @@ export interface ConsumerOptions {
   readonly limits?: Partial<ConsumerLimits>;
   /** The program's name and version, as the primary is told. */
   readonly program?: string;
-  /** Keeps a frame that could not be applied, for people to look at: one at most between two starts. */
+  /** Keeps a frame that could not be applied, for people to look at. */
   readonly keepQuarantined?: (frame: Uint8Array, error: EvertreeError) => void;
 }
 
@@ -40,14 +42,14 @@ export class Consumer implements AsyncDisposable {
   readonly #frames: FrameIntake;
   readonly #events: Emitter<ConsumerEvents>;
   /** The primary that has the place. */
-  #session: Session | undefined;
+  #session: PrimarySession | undefined;
   /** Resolves when the sessions before have ended. */
   #ended: Promise<void> = Promise.resolve();
   #quarantine: EvertreeError | undefined;
   #primary: ConsumerStatus['primary'] = null;
   #lastContact: number | null = null;
-  /** The furthest position that the primary was heard of at. */
-  #heard: number | undefined;
+  /** The furthest position that the primary was heard of at, and its history up to there. */
+  #heard: Heard | undefined;
   #lastError: string | null = null;
   /** The last that was told to one who was turned away: the same at its next dial is no news. */
   #refusal: string | undefined;
@@ -168,9 +170,9 @@ export class Consumer implements AsyncDisposable {
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
 
-  #install(link: Link, hello: Hello): Session {
+  #install(link: Link, hello: Hello): PrimarySession {
     this.#release();
-    const session = new Session(link, {
+    const session = new PrimarySession(link, {
       store: this.#store,
       limits: this.#limits,
       frames: this.#frames,
@@ -184,7 +186,7 @@ export class Consumer implements AsyncDisposable {
     this.#refusal = undefined;
     this.#failing = false;
     this.#primary = { site: hello.site, remote: link.remote, epoch: hello.position.epoch };
-    this.#heard = hello.position.revision;
+    this.#heard = { epochs: hello.epochs, last: hello.position };
     this.#lastError = null;
     this.#tell({
       level: 'info',
@@ -196,7 +198,7 @@ export class Consumer implements AsyncDisposable {
     return session;
   }
 
-  #lost(session: Session, reason: CloseReason, explanation: string, byPeer: boolean): void {
+  #lost(session: PrimarySession, reason: CloseReason, explanation: string, byPeer: boolean): void {
     const { site } = session.hello;
     this.#tell({
       level: reason === 'going-away' || reason === 'replaced' ? 'info' : 'warn',
@@ -273,8 +275,6 @@ export class Consumer implements AsyncDisposable {
 
   /** Works out the state again; `told`: something else that the status tells has changed. */
   #refresh(told = false): void {
-    const { revision } = this.#store.position;
-    if (this.#heard !== undefined && revision > this.#heard) this.#heard = revision;
     const state = this.#stateNow();
     if (state === this.#state && !told) return;
     if (state !== this.#state) this.#since = this.#store.clock.now();
@@ -286,13 +286,26 @@ export class Consumer implements AsyncDisposable {
     if (this.#quarantine !== undefined) return 'quarantined';
     if (this.#session === undefined) return this.#primary === null ? 'listening' : 'offline';
     if (this.#session.receivesSnapshot) return 'snapshot';
-    return this.#store.position.revision < (this.#heard ?? 0) ? 'catching-up' : 'replicating';
+    return this.#isBehind ? 'catching-up' : 'replicating';
+  }
+
+  get #isBehind(): boolean {
+    return this.#heard !== undefined && this.#store.position.revision < this.#heard.last.revision;
+  }
+
+  /** Revisions count the distance within one history only: one of the two positions lies in the history of the other. */
+  #lagRevisions(): number | null {
+    const heard = this.#heard;
+    if (heard === undefined) return null;
+    const { epochs, position: last } = this.#store;
+    if (!covers(heard, last) && !covers({ epochs, last }, heard.last)) return null;
+    return Math.max(0, heard.last.revision - last.revision);
   }
 
   #lag(): ConsumerStatus['lag'] {
-    if (this.#heard === undefined) return null;
+    const revisions = this.#lagRevisions();
+    if (revisions === null) return null;
     const now = this.#store.clock.now();
-    const revisions = Math.max(0, this.#heard - this.#store.position.revision);
     if (this.#session === undefined) return { revisions, ms: this.#lastContact === null ? null : Math.max(0, now - this.#lastContact) };
     const { lastTime } = this.#frames;
     if (revisions === 0) return { revisions, ms: 0 };

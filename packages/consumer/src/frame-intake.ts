@@ -1,5 +1,6 @@
 import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
-import type { CloseReason, FarEnd, Frame, Message, Store } from '@evertree/core';
+import type { CloseReason, FarEnd, Frame, Message, Lineage, Store } from '@evertree/core';
+import { historyOf } from './history.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { isPast, verdictOn } from './verdict.ts';
 import type { Memory } from './verdict.ts';
@@ -19,6 +20,7 @@ export type Outcome =
 /** Judges frames and applies those that are next. */
 export class FrameIntake {
   readonly #store: Store;
+  readonly #history: Lineage;
   readonly #farEnd: FarEnd;
   readonly #recent: RecentFrames;
   #lastTime: number | undefined;
@@ -26,6 +28,7 @@ export class FrameIntake {
   /** @param farEnd where the frames come from */
   constructor(store: Store, farEnd: FarEnd, recentFrames: number) {
     this.#store = store;
+    this.#history = historyOf(store);
     this.#farEnd = farEnd;
     this.#recent = new RecentFrames(recentFrames);
   }
@@ -44,7 +47,7 @@ export class FrameIntake {
       return { kind: 'quarantine', error: asEvertreeError(error) };
     }
     const { last } = frame.header;
-    if (!isPast(frame.header, this.#store)) return this.#judge(frame, trailer, 'unknown');
+    if (!isPast(frame.header, this.#history)) return this.#judge(frame, trailer, 'unknown');
     const recent = this.#recent.find(last.revision);
     return recent === undefined ? this.#recall(frame) : this.#judge(frame, trailer, recent);
   }
@@ -66,7 +69,7 @@ export class FrameIntake {
   }
 
   #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): Outcome {
-    const verdict = verdictOn(frame.header, this.#store, memory, this.#farEnd);
+    const verdict = verdictOn(frame.header, this.#history, memory, this.#farEnd);
     return verdict.kind === 'next' ? this.#apply(frame, trailer) : verdict;
   }
 
@@ -97,6 +100,9 @@ function outcomeOf(error: EvertreeError): Outcome {
       return { kind: 'refuse', reason: 'stream-mismatch', error };
     case 'HISTORY_MISMATCH':
       return { kind: 'refuse', reason: 'history-mismatch', error };
+    // This site has become a primary since the frame was sent.
+    case 'WRONG_ROLE':
+      return { kind: 'refuse', reason: 'wrong-role', error };
     default:
       return { kind: 'quarantine', error };
   }

@@ -2,10 +2,10 @@ import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Store } 
 import { Acknowledger } from './acknowledger.ts';
 import type { FrameIntake, FrameMessage, Outcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
-import { SnapshotIntake } from './snapshot-intake.ts';
-import type { SnapshotOutcome } from './snapshot-intake.ts';
+import { SnapshotReceipt } from './snapshot-receipt.ts';
+import type { SnapshotOutcome } from './snapshot-receipt.ts';
 
-export interface SessionOptions {
+export interface PrimarySessionOptions {
   readonly store: Store;
   readonly limits: ConsumerLimits;
   readonly frames: FrameIntake;
@@ -25,11 +25,11 @@ export interface SessionOptions {
  * One primary's link, from its admission to its end. Messages are dealt with one after the other: while one has to wait (for the
  * journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
  */
-export class Session {
+export class PrimarySession {
   readonly link: Link;
-  readonly #options: SessionOptions;
+  readonly #options: PrimarySessionOptions;
   readonly #store: Store;
-  readonly #snapshot: SnapshotIntake;
+  readonly #snapshot: SnapshotReceipt;
   readonly #acknowledger: Acknowledger;
   /** Delivered before the link heeded its pause; the wire bounds them. */
   readonly #inbox: Message[] = [];
@@ -44,11 +44,11 @@ export class Session {
   #gapAt: number | undefined;
   #over = false;
 
-  constructor(link: Link, options: SessionOptions) {
+  constructor(link: Link, options: PrimarySessionOptions) {
     this.link = link;
     this.#options = options;
     this.#store = options.store;
-    this.#snapshot = new SnapshotIntake(options.store);
+    this.#snapshot = new SnapshotReceipt(options.store);
     this.#acknowledger = new Acknowledger(options.store, link);
     this.#work = this.#after(options.before);
   }

@@ -1,7 +1,8 @@
 import { EvertreeError } from '@evertree/core';
 import type { CloseReason, SnapshotHeader, SnapshotReceiver, Store } from '@evertree/core';
 import { asEvertreeError } from './frame-intake.ts';
-import { verdictOnSnapshot } from './verdict.ts';
+import { historyOf } from './history.ts';
+import { refuseRewind, verdictOnSnapshot } from './verdict.ts';
 
 export type SnapshotOutcome =
   | { readonly kind: 'taken' }
@@ -10,7 +11,7 @@ export type SnapshotOutcome =
   | { readonly kind: 'quarantine'; readonly error: EvertreeError };
 
 /** Takes in a whole tree, which becomes this secondary's only when it is there, verified and durable. */
-export class SnapshotIntake {
+export class SnapshotReceipt {
   readonly #store: Store;
   #header: SnapshotHeader | undefined;
   #receiver: SnapshotReceiver | undefined;
@@ -25,7 +26,10 @@ export class SnapshotIntake {
   }
 
   async begin(header: SnapshotHeader): Promise<SnapshotOutcome> {
-    const verdict = verdictOnSnapshot(header, this.#store);
+    const ours = historyOf(this.#store);
+    const verdict = verdictOnSnapshot(header, ours);
+    // Keep before undo: nothing keeps a divergence yet, so nothing may take its place.
+    if (verdict.kind === 'rewind') return refuseRewind(header, ours, verdict.fork);
     if (verdict.kind === 'refuse') return verdict;
     this.#header = header;
     this.#chunks = 0;
@@ -66,7 +70,8 @@ export class SnapshotIntake {
     } catch (cause) {
       const error = asEvertreeError(cause);
       await this.abort();
-      return isAboutContent(cause) ? { kind: 'quarantine', error } : { kind: 'refuse', reason: 'going-away', error };
+      if (isAboutContent(cause)) return { kind: 'quarantine', error };
+      return { kind: 'refuse', reason: error.code === 'WRONG_ROLE' ? 'wrong-role' : 'going-away', error };
     }
   }
 }

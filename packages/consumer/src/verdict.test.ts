@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { NO_CHAIN, ORIGIN, SITE } from '@evertree/core';
-import type { Epoch, ExactPosition, FrameHeader, SnapshotHeader } from '@evertree/core';
-import { verdictOn, verdictOnSnapshot } from './verdict.ts';
-import type { Memory, Place } from './verdict.ts';
+import { NO_CHAIN, ORIGIN, SITE, formatPosition } from '@evertree/core';
+import type { Epoch, ExactPosition, FrameHeader, Lineage, SnapshotHeader } from '@evertree/core';
+import { refuseRewind, verdictOn, verdictOnSnapshot } from './verdict.ts';
+import type { Memory } from './verdict.ts';
 
 const IDS: Record<string, string> = {
   '0': '0'.repeat(16),
@@ -25,8 +25,8 @@ function epoch(name: string, base: string): Epoch {
   return { number, id, site: 'a', base: at(base), reason: 'test', time: 0 };
 }
 
-const PLACE: Place = { stream: STREAM, position: at('2-150'), epochs: [epoch('1', '0-0'), epoch('2', '1-100')] };
-const EMPTY: Place = { stream: null, position: ORIGIN, epochs: [] };
+const OURS: Lineage = { stream: STREAM, last: at('2-150'), epochs: [epoch('1', '0-0'), epoch('2', '1-100')] };
+const EMPTY: Lineage = { stream: null, last: ORIGIN, epochs: [] };
 
 /** `2-150..2-160`, with digest `d` unless said otherwise. */
 function frame(text: string, more: Partial<FrameHeader> = {}): FrameHeader {
@@ -53,38 +53,38 @@ function remembered(position: string, digest = 'd'): Memory {
   return { position: at(position), digest };
 }
 
-const CASES: readonly [name: string, place: Place, frame: FrameHeader, memory: Memory, verdict: string][] = [
+const CASES: readonly [name: string, ours: Lineage, frame: FrameHeader, memory: Memory, verdict: string][] = [
   ['the first frame of all', EMPTY, frame('0-0..1-1'), 'unknown', 'next'],
-  ['what follows exactly', PLACE, frame('2-150..2-160'), 'unknown', 'next'],
-  ['an epoch that begins here', PLACE, frame('2-150..3-151'), 'unknown', 'next'],
-  ['what follows our revision in another epoch', PLACE, frame('2x-150..2x-160'), 'unknown', 'history-mismatch'],
-  ['an epoch that began on another one', PLACE, frame('2x-150..3-151'), 'unknown', 'history-mismatch'],
-  ['the last frame again', PLACE, frame('2-140..2-150'), remembered('2-150'), 'duplicate'],
-  ['an older frame again', PLACE, frame('2-130..2-140'), remembered('2-140'), 'duplicate'],
-  ['an older frame with another digest', PLACE, frame('2-130..2-140'), remembered('2-140', 'e'), 'history-mismatch'],
-  ['an older frame of another epoch', PLACE, frame('2x-130..2x-140'), remembered('2-140'), 'history-mismatch'],
-  ['an older frame that ends where none of ours does', PLACE, frame('2-130..2-141'), 'absent', 'history-mismatch'],
-  ['a frame from too long ago, in an epoch of ours', PLACE, frame('1-10..1-20'), 'unknown', 'duplicate'],
-  ['a frame from too long ago, in an epoch that was never ours', PLACE, frame('1x-10..1x-20'), 'unknown', 'history-mismatch'],
-  ['a frame from too long ago, behind the end of its epoch here', PLACE, frame('1-100..1-110'), 'unknown', 'history-mismatch'],
-  ['a frame that begins before our end and ends after it', PLACE, frame('2-140..2-160'), 'unknown', 'history-mismatch'],
-  ['a frame from further on', PLACE, frame('2-160..2-170'), 'unknown', 'gap'],
-  ['a frame from further on, in a later epoch', PLACE, frame('3-160..3-170'), 'unknown', 'gap'],
-  ['a frame from further on, in an epoch before ours', PLACE, frame('1-160..1-170'), 'unknown', 'history-mismatch'],
-  ['a frame from further on, in an epoch of our number and a lower id', PLACE, frame('2l-160..2l-170'), 'unknown', 'history-mismatch'],
+  ['what follows exactly', OURS, frame('2-150..2-160'), 'unknown', 'next'],
+  ['an epoch that begins here', OURS, frame('2-150..3-151'), 'unknown', 'next'],
+  ['what follows our revision in another epoch', OURS, frame('2x-150..2x-160'), 'unknown', 'history-mismatch'],
+  ['an epoch that began on another one', OURS, frame('2x-150..3-151'), 'unknown', 'history-mismatch'],
+  ['the last frame again', OURS, frame('2-140..2-150'), remembered('2-150'), 'duplicate'],
+  ['an older frame again', OURS, frame('2-130..2-140'), remembered('2-140'), 'duplicate'],
+  ['an older frame with another digest', OURS, frame('2-130..2-140'), remembered('2-140', 'e'), 'history-mismatch'],
+  ['an older frame of another epoch', OURS, frame('2x-130..2x-140'), remembered('2-140'), 'history-mismatch'],
+  ['an older frame that ends where none of ours does', OURS, frame('2-130..2-141'), 'absent', 'history-mismatch'],
+  ['a frame from too long ago, in an epoch of ours', OURS, frame('1-10..1-20'), 'unknown', 'duplicate'],
+  ['a frame from too long ago, in an epoch that was never ours', OURS, frame('1x-10..1x-20'), 'unknown', 'history-mismatch'],
+  ['a frame from too long ago, behind the end of its epoch here', OURS, frame('1-100..1-110'), 'unknown', 'history-mismatch'],
+  ['a frame that begins before our end and ends after it', OURS, frame('2-140..2-160'), 'unknown', 'history-mismatch'],
+  ['a frame from further on', OURS, frame('2-160..2-170'), 'unknown', 'gap'],
+  ['a frame from further on, in a later epoch', OURS, frame('3-160..3-170'), 'unknown', 'gap'],
+  ['a frame from further on, in an epoch before ours', OURS, frame('1-160..1-170'), 'unknown', 'history-mismatch'],
+  ['a frame from further on, in an epoch of our number and a lower id', OURS, frame('2l-160..2l-170'), 'unknown', 'history-mismatch'],
   ['a frame from further on, at an empty secondary', EMPTY, frame('2-160..2-170'), 'unknown', 'gap'],
-  ['another stream, though the position fits', PLACE, frame('2-150..2-160', { stream: 'bb'.repeat(16) }), 'unknown', 'stream-mismatch'],
-  ['another stream, from the past', PLACE, frame('2-130..2-140', { stream: 'bb'.repeat(16) }), remembered('2-140'), 'stream-mismatch'],
+  ['another stream, though the position fits', OURS, frame('2-150..2-160', { stream: 'bb'.repeat(16) }), 'unknown', 'stream-mismatch'],
+  ['another stream, from the past', OURS, frame('2-130..2-140', { stream: 'bb'.repeat(16) }), remembered('2-140'), 'stream-mismatch'],
 ];
 
 describe('the verdict on a frame', () => {
-  it.each(CASES)('%s', (_name, place, header, memory, expected) => {
-    const verdict = verdictOn(header, place, memory, SITE);
+  it.each(CASES)('%s', (_name, ours, header, memory, expected) => {
+    const verdict = verdictOn(header, ours, memory, SITE);
     expect(verdict.kind === 'refuse' ? verdict.reason : verdict.kind).toBe(expected);
   });
 
   it('names both positions of another history', () => {
-    expect(verdictOn(frame('2-140..2-160'), PLACE, 'unknown', SITE)).toMatchObject({
+    expect(verdictOn(frame('2-140..2-160'), OURS, 'unknown', SITE)).toMatchObject({
       error: {
         code: 'HISTORY_MISMATCH',
         message: expect.stringMatching(/2-140.*2-160.*2-150/),
@@ -98,18 +98,39 @@ function snapshot(position: string, epochs: readonly Epoch[], stream = STREAM): 
   return { stream, position: at(position), digest: 'd', chain: NO_CHAIN, epochs, time: 0 };
 }
 
-const SNAPSHOTS: readonly [name: string, place: Place, header: SnapshotHeader, verdict: string][] = [
-  ['for an empty secondary', EMPTY, snapshot('2-150', PLACE.epochs), 'next'],
-  ['from further on', PLACE, snapshot('2-400', PLACE.epochs), 'next'],
-  ['from a later epoch', PLACE, snapshot('3-400', [...PLACE.epochs, epoch('3', '2-300')]), 'next'],
-  ['from before our position', PLACE, snapshot('2-149', PLACE.epochs), 'history-mismatch'],
-  ['from an epoch before ours', PLACE, snapshot('1-400', PLACE.epochs.slice(0, 1)), 'history-mismatch'],
-  ['of another stream', PLACE, snapshot('2-400', PLACE.epochs, 'bb'.repeat(16)), 'stream-mismatch'],
+const SNAPSHOTS: readonly [name: string, ours: Lineage, header: SnapshotHeader, verdict: string][] = [
+  ['for an empty secondary', EMPTY, snapshot('2-150', OURS.epochs), 'next'],
+  ['from further on', OURS, snapshot('2-400', OURS.epochs), 'next'],
+  ['from a later epoch', OURS, snapshot('3-400', [...OURS.epochs, epoch('3', '2-300')]), 'next'],
+  ['from before our position', OURS, snapshot('2-149', OURS.epochs), 'history-mismatch'],
+  ['from an epoch before ours', OURS, snapshot('1-400', OURS.epochs.slice(0, 1)), 'history-mismatch'],
+  ['of our own position', OURS, snapshot('2-150', OURS.epochs), 'next'],
+  ['of a later epoch that began on our position', OURS, snapshot('3-400', [...OURS.epochs, epoch('3', '2-150')]), 'next'],
+  ['of a later epoch that began before our position', OURS, snapshot('3-400', [...OURS.epochs, epoch('3', '2-120')]), 'rewind to 2-120'],
+  ['of that epoch, from before our position', OURS, snapshot('3-130', [...OURS.epochs, epoch('3', '2-120')]), 'rewind to 2-120'],
+  ['of an epoch with our number and a higher id', OURS, snapshot('2x-400', [epoch('1', '0-0'), epoch('2x', '1-90')]), 'rewind to 1-90'],
+  ['of an epoch with our number and a lower id', OURS, snapshot('2l-400', [epoch('1', '0-0'), epoch('2l', '1-90')]), 'history-mismatch'],
+  ['of a later epoch, with no epoch in common', OURS, snapshot('3-400', [epoch('3', '0-0')]), 'rewind to 0-0'],
+  ['of our revision in another epoch, which nobody ranks above ours', OURS, snapshot('1-150', [epoch('1', '0-0')]), 'history-mismatch'],
+  ['of another stream', OURS, snapshot('2-400', OURS.epochs, 'bb'.repeat(16)), 'stream-mismatch'],
 ];
 
 describe('the verdict on a snapshot', () => {
-  it.each(SNAPSHOTS)('%s', (_name, place, header, expected) => {
-    const verdict = verdictOnSnapshot(header, place);
-    expect(verdict.kind === 'refuse' ? verdict.reason : verdict.kind).toBe(expected);
+  it.each(SNAPSHOTS)('%s', (_name, ours, header, expected) => {
+    const verdict = verdictOnSnapshot(header, ours);
+    const told = verdict.kind === 'rewind' ? `rewind to ${formatPosition(verdict.fork)}` : verdict.kind;
+    expect(verdict.kind === 'refuse' ? verdict.reason : told).toBe(expected);
+  });
+
+  it('that would lose commits names the fork, both ends and the way out', () => {
+    const refused = refuseRewind(snapshot('3-400', [...OURS.epochs, epoch('3', '2-120')]), OURS, at('2-120'));
+    expect(refused).toMatchObject({
+      reason: 'history-mismatch',
+      error: {
+        code: 'HISTORY_MISMATCH',
+        message: expect.stringMatching(/3-400 .*parted .*at 2-120. The 30 commits after it, up to 2-150 .*export what this site holds/),
+        details: { ours: at('2-150'), theirs: at('3-400'), fork: at('2-120') },
+      },
+    });
   });
 });

@@ -1,19 +1,13 @@
-import { EvertreeError, compareEpochs, covers, formatPosition, highestEpoch, samePosition } from '@evertree/core';
-import type { CloseReason, Epoch, ExactPosition, FarEnd, FrameHeader, SnapshotHeader } from '@evertree/core';
-
-/** Where this secondary stands. */
-export interface Place {
-  /** Null before its first frame. */
-  readonly stream: string | null;
-  readonly position: ExactPosition;
-  readonly epochs: readonly Epoch[];
-}
+import { compareEpochs, covers, forkOf, formatPosition, highestEpoch, refusal, samePosition } from '@evertree/core';
+import type { EvertreeError, ExactPosition, FarEnd, FrameHeader, Lineage, Refusal, SnapshotHeader } from '@evertree/core';
 
 /**
- * What this secondary knows of the place where a frame of its past ends: the exact position there and the digest; `absent` when it
- * knows that none of its frames ends there; `unknown` when that is too long ago.
+ * What this secondary knows of a revision of its past: the exact position of the frame that ends there and the digest; `absent` when
+ * it knows that none of its frames ends there; `unknown` when that is too long ago.
  */
 export type Memory = { readonly position: ExactPosition; readonly digest: string } | 'absent' | 'unknown';
+
+type Refused = { readonly kind: 'refuse' } & Refusal;
 
 export type Verdict =
   /** It follows this position exactly. */
@@ -22,65 +16,82 @@ export type Verdict =
   | { readonly kind: 'duplicate' }
   /** Frames are missing before it. */
   | { readonly kind: 'gap' }
-  | { readonly kind: 'refuse'; readonly reason: CloseReason; readonly error: EvertreeError };
+  | Refused;
 
-/** Whether the frame ends at or before this place, so that `verdictOn` needs to know what is remembered of its end. */
-export function isPast(frame: FrameHeader, place: Place): boolean {
-  return frame.last.revision <= place.position.revision;
+export type SnapshotVerdict =
+  /** It goes on from this history: nothing of it is lost. */
+  | { readonly kind: 'next' }
+  /**
+   * It belongs to a history that outranks this one, and that parted from it at `fork`. What this secondary holds behind the fork has to
+   * be kept before the snapshot takes its place.
+   */
+  | { readonly kind: 'rewind'; readonly fork: ExactPosition }
+  | Refused;
+
+/** Whether the frame ends at or before where this history stands, so that `verdictOn` needs to know what is remembered of its end. */
+export function isPast(frame: FrameHeader, ours: Lineage): boolean {
+  return frame.last.revision <= ours.last.revision;
 }
 
 /** Law 1: what does not follow this position exactly is a duplicate, a gap, or another history. */
-export function verdictOn(frame: FrameHeader, place: Place, memory: Memory, farEnd: FarEnd): Verdict {
-  if (place.stream !== null && frame.stream !== place.stream) return otherStream(frame.stream, place.stream);
-  if (samePosition(frame.base, place.position)) return { kind: 'next' };
-  if (isPast(frame, place)) return isRemembered(frame, place, memory) ? { kind: 'duplicate' } : otherHistory(frame, place, farEnd);
-  const isOld = compareEpochs({ number: frame.epoch, id: frame.epochId }, highestEpoch(place.epochs, place.position)) < 0;
-  return frame.base.revision > place.position.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, place, farEnd);
+export function verdictOn(frame: FrameHeader, ours: Lineage, memory: Memory, farEnd: FarEnd): Verdict {
+  if (ours.stream !== null && frame.stream !== ours.stream) return otherStream(frame.stream, ours.stream);
+  if (samePosition(frame.base, ours.last)) return { kind: 'next' };
+  if (isPast(frame, ours)) return isRemembered(frame, ours, memory) ? { kind: 'duplicate' } : otherHistory(frame, ours, farEnd);
+  const isOld = compareEpochs({ number: frame.epoch, id: frame.epochId }, highestEpoch(ours.epochs, ours.last)) < 0;
+  return frame.base.revision > ours.last.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, ours, farEnd);
 }
 
-/** A snapshot brings a secondary forward in its own stream; it takes nothing back that was acknowledged. */
-export function verdictOnSnapshot(header: SnapshotHeader, place: Place): Verdict {
-  if (place.stream !== null && header.stream !== place.stream) return otherStream(header.stream, place.stream);
-  const theirs = highestEpoch(header.epochs, header.position);
-  const ours = highestEpoch(place.epochs, place.position);
-  if (compareEpochs(theirs, ours) >= 0 && header.position.revision >= place.position.revision) return { kind: 'next' };
-  return refusal(
-    'history-mismatch',
-    'HISTORY_MISMATCH',
-    `a snapshot of ${formatPosition(header.position)} (epoch ${theirs.id}) would take this secondary back from ` +
-      `${formatPosition(place.position)} (epoch ${ours.id}); it keeps what it has acknowledged`,
-    { ours: place.position, theirs: header.position },
-  );
+/**
+ * A snapshot brings a secondary forward in its own history, or over to a history that outranks it. It never takes back what was
+ * acknowledged within one epoch, nor to a history that another one has superseded.
+ */
+export function verdictOnSnapshot(header: SnapshotHeader, ours: Lineage): SnapshotVerdict {
+  if (ours.stream !== null && header.stream !== ours.stream) return otherStream(header.stream, ours.stream);
+  const theirs = { epochs: header.epochs, last: header.position };
+  if (covers(theirs, ours.last)) return { kind: 'next' };
+  const theirEpoch = highestEpoch(header.epochs, header.position);
+  const ourEpoch = highestEpoch(ours.epochs, ours.last);
+  if (compareEpochs(theirEpoch, ourEpoch) > 0) return { kind: 'rewind', fork: forkOf(ours, theirs) };
+  const message =
+    `a snapshot of ${formatPosition(header.position)} (epoch ${theirEpoch.id}) would take this secondary back from ` +
+    `${formatPosition(ours.last)} (epoch ${ourEpoch.id}); it keeps what it has acknowledged`;
+  return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: header.position });
 }
 
-function isRemembered(frame: FrameHeader, place: Place, memory: Memory): boolean {
+/** Refuses a snapshot that a history behind `fork` stands against, where nothing keeps that history. */
+export function refuseRewind(header: SnapshotHeader, ours: Lineage, fork: ExactPosition): Refused {
+  const count = ours.last.revision - fork.revision;
+  const message =
+    `a snapshot of ${formatPosition(header.position)} (epoch ${header.position.epochId}) comes from a history that parted from this ` +
+    `secondary's at ${formatPosition(fork)}. The ${count} commits after it, up to ${formatPosition(ours.last)} (epoch ${ours.last.epochId}), ` +
+    'would be lost: export what this site holds, and start it with an empty directory';
+  return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: header.position, fork });
+}
+
+function isRemembered(frame: FrameHeader, ours: Lineage, memory: Memory): boolean {
   if (memory === 'absent') return false;
-  if (memory === 'unknown') return covers({ epochs: place.epochs, last: place.position }, frame.last);
+  if (memory === 'unknown') return covers(ours, frame.last);
   return samePosition(memory.position, frame.last) && memory.digest === frame.digest;
 }
 
-function otherStream(found: string, expected: string): Verdict {
-  return refusal(
-    'stream-mismatch',
-    'STREAM_MISMATCH',
-    `this secondary holds the stream ${expected}, and what came belongs to the stream ${found}: check the addresses and the data directories`,
-    { expected, found },
-  );
+function otherStream(found: string, expected: string): Refused {
+  const message =
+    `this secondary holds the stream ${expected}, and what came belongs to the stream ${found}: ` +
+    'check the addresses and the data directories';
+  return refuse('stream-mismatch', 'STREAM_MISMATCH', message, { expected, found });
 }
 
-function otherHistory(frame: FrameHeader, place: Place, farEnd: FarEnd): Verdict {
+function otherHistory(frame: FrameHeader, ours: Lineage, farEnd: FarEnd): Refused {
   const { base, last } = frame;
   const inLog = farEnd.kind === 'log' ? `. Two primaries have written to the ${farEnd.name}: stop the wrong one, and ${farEnd.remedy}` : '';
-  return refusal(
-    'history-mismatch',
-    'HISTORY_MISMATCH',
+  const message =
     `a frame from ${formatPosition(base)} (epoch ${base.epochId}) to ${formatPosition(last)} (epoch ${last.epochId}) is not of the history of this ` +
-      `secondary, which stands at ${formatPosition(place.position)} (epoch ${place.position.epochId}): start the site that is wrong from an empty ` +
-      `directory, or from a copy of the right one${inLog}`,
-    { ours: place.position, base, last },
-  );
+    `secondary, which stands at ${formatPosition(ours.last)} (epoch ${ours.last.epochId}): start the site that is wrong from an empty ` +
+    `directory, or from a copy of the right one${inLog}`;
+  return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, base, last });
 }
 
-function refusal(reason: CloseReason, code: EvertreeError['code'], message: string, details: EvertreeError['details']): Verdict {
-  return { kind: 'refuse', reason, error: new EvertreeError(code, message, details) };
+function refuse(reason: Refusal['reason'], code: EvertreeError['code'], message: string, details: EvertreeError['details']): Refused {
+  return { kind: 'refuse', ...refusal(reason, code, message, details) };
 }

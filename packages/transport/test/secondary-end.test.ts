@@ -82,6 +82,7 @@ function eventOf(line: string): EndEvent {
     case 'snapshots-begin':
       return { type, low: BigInt(first!) };
     case 'spoilt':
+    case 'send-failed':
     case 'commit-failed':
       return { type, why: line.slice(type.length + 1) };
     case 'acknowledged':

@@ -74,7 +74,7 @@ export type EndEvent =
   /** The site closed the link. */
   | { readonly type: 'closed'; readonly reason: CloseReason; readonly explanation: string }
   | { readonly type: 'sent' }
-  | { readonly type: 'send-failed' }
+  | { readonly type: 'send-failed'; readonly why: string }
   | { readonly type: 'send-due' }
   | { readonly type: 'commit-due' }
   | { readonly type: 'committed'; readonly offset: bigint }

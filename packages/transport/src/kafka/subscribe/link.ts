@@ -55,7 +55,6 @@ export class TopicLink implements Link {
   #sendTimer: Disposable | undefined;
   #sending: Promise<void> | undefined;
   #commitTimer: Disposable | undefined;
-  #committing = false;
   #shut: Promise<unknown> = Promise.resolve();
 
   constructor(options: TopicLinkOptions) {
@@ -199,7 +198,7 @@ export class TopicLink implements Link {
         this.lastSeen = this.#settings.clock.now();
         return;
       case 'send':
-        this.#sending = this.#send(action.records);
+        this.#sending = this.#await(this.#send(action.records), { type: 'sent' }, 'send-failed');
         return;
       case 'send-in':
         this.#sendTimer = this.#settings.clock.after(action.ms, () => this.#happened({ type: 'send-due' }));
@@ -207,7 +206,7 @@ export class TopicLink implements Link {
       case 'drained':
         return this.#delivery.drained();
       case 'commit':
-        return void this.#commit(action.offset);
+        return void this.#await(this.#commit(action.offset), { type: 'committed', offset: action.offset }, 'commit-failed');
       case 'report':
         return this.#settings.report(action.report);
       case 'end':
@@ -227,39 +226,34 @@ export class TopicLink implements Link {
     this.#delivery.hand({ type: 'frame', bytes: placed.frame.bytes, trailer, parsed: placed.frame });
   }
 
-  /** Never rejects. */
   async #send(records: readonly SentRecord[]): Promise<void> {
+    await this.#options.connections.tell(records);
+    this.sentBytes += records.reduce((bytes, record) => bytes + (record.value?.length ?? 0), 0);
+  }
+
+  #commit(offset: bigint): Promise<void> {
+    const { connections, primary } = this.#options;
+    const { topic, groupId, site } = this.#settings;
+    return connections.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
+  }
+
+  /** Tells the machine what became of something. Never rejects. */
+  async #await(work: Promise<void>, done: EndEvent, failed: 'send-failed' | 'commit-failed'): Promise<void> {
     try {
-      await this.#options.connections.tell(records);
-      this.sentBytes += records.reduce((bytes, record) => bytes + (record.value?.length ?? 0), 0);
-      this.#happened({ type: 'sent' });
-    } catch {
-      // The machine sends them again. Why it failed is told by the readers, which use the same broker.
-      this.#happened({ type: 'send-failed' });
+      await work;
+    } catch (error) {
+      return this.#happened({ type: failed, why: error instanceof Error ? error.message : String(error) });
     }
+    this.#happened(done);
   }
 
   #planCommit(): void {
     const { clock, commitMs } = this.#settings;
     if (commitMs === undefined) return;
     this.#commitTimer = clock.after(commitMs, () => {
-      if (!this.#committing) this.#happened({ type: 'commit-due' });
+      this.#happened({ type: 'commit-due' });
       this.#planCommit();
     });
-  }
-
-  /** Never rejects. */
-  async #commit(offset: bigint): Promise<void> {
-    const { connections, primary } = this.#options;
-    const { topic, groupId, site } = this.#settings;
-    this.#committing = true;
-    try {
-      await connections.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
-      this.#happened({ type: 'committed', offset });
-    } catch (error) {
-      this.#happened({ type: 'commit-failed', why: error instanceof Error ? error.message : String(error) });
-    }
-    this.#committing = false;
   }
 
   /** Ends the link at the far side. */
@@ -280,6 +274,6 @@ export class TopicLink implements Link {
   async #sendLast(): Promise<void> {
     await this.#sending;
     const records = this.#end.lastRecords();
-    if (records.length > 0) await this.#send(records);
+    if (records.length > 0) await this.#await(this.#send(records), { type: 'sent' }, 'send-failed');
   }
 }

@@ -19,9 +19,10 @@ export class OffsetMarks {
   #durable: ExactPosition | undefined;
   /** The newest offset that the broker took. */
   #committed: bigint | undefined;
+  #underWay = false;
   #failing = false;
 
-  /** A frame or a snapshot was handed up. */
+  /** A frame or a snapshot was handed up. @param end offset of the last record that belongs to it */
   reached(last: ExactPosition, end: string): void {
     this.#reached = { last, end };
   }
@@ -30,24 +31,29 @@ export class OffsetMarks {
     this.#durable = position;
   }
 
-  /** The offset of the next record to be read, if it is time to commit another one. */
+  /** The offset to commit, that of the next record to be read; undefined when there is no other one than before. */
   due(): bigint | undefined {
+    if (this.#underWay) return undefined;
     const mark = this.#mark;
     const isDurable = mark !== undefined && this.#durable !== undefined && !isBefore(this.#durable, mark.last);
     if (isDurable) this.#mark = undefined;
     this.#mark ??= this.#reached;
-    const offset = isDurable ? BigInt(mark.end) + 1n : undefined;
-    return offset === this.#committed ? undefined : offset;
+    const offset = isDurable ? BigInt(mark.end) + 1n : this.#committed;
+    if (offset === this.#committed) return undefined;
+    this.#underWay = true;
+    return offset;
   }
 
   committed(offset: bigint): void {
-    this.#committed = offset;
+    this.#underWay = false;
     this.#failing = false;
+    this.#committed = offset;
   }
 
   /** @returns whether it is the first failure since the last success */
   failed(): boolean {
     const isFirst = !this.#failing;
+    this.#underWay = false;
     this.#failing = true;
     return isFirst;
   }

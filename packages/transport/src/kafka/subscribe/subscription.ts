@@ -1,3 +1,4 @@
+import { Signal } from '@evertree/core';
 import type { TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import type { PartitionReader } from '../broker.ts';
@@ -41,7 +42,8 @@ export class Subscription {
   #shut: Promise<void> = Promise.resolve();
   /** No living primary was heard since the last link ended. */
   #quiet = false;
-  #news = Promise.withResolvers<void>();
+  /** A primary was heard, or this life is over. */
+  readonly #news = new Signal();
   #closed = false;
 
   /** @param spoilt ids of snapshots that turned out not to be whole, or gone; lives share it */
@@ -78,7 +80,7 @@ export class Subscription {
   async close(lost?: { readonly reason: 'lost' | 'silent'; readonly explanation: string }): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#news.resolve();
+    this.#news.notify();
     const link = this.#link;
     if (lost !== undefined) link?.lost(lost.reason, lost.explanation);
     const lastWord = this.#settings.clock.after(LAST_WORD_MS, () => this.#connections.broker.abandon());
@@ -123,15 +125,14 @@ export class Subscription {
   #heard(primary: Announced, bytes: number): void {
     this.#link?.heard(primary, bytes);
     if (primary.record.closing === undefined) this.#quiet = false;
-    this.#news.resolve();
+    this.#news.notify();
   }
 
   /** Makes one link after the other, as long as there is a primary to follow and nothing stands against it. */
   async #followPrimaries(): Promise<void> {
     while (!this.#closed) {
       const { primary } = this.#view;
-      this.#news = Promise.withResolvers();
-      if (primary === undefined || this.#quiet) await this.#news.promise;
+      if (primary === undefined || this.#quiet) await this.#news.wait();
       else await this.#follow(primary);
     }
   }

@@ -1,5 +1,5 @@
-import { isEvertreeError } from '@evertree/core';
-import type { Clock, Message } from '@evertree/core';
+import { isEvertreeError, Signal, Turn } from '@evertree/core';
+import type { Message } from '@evertree/core';
 import type { Delivery } from '../../wire/delivery.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
@@ -12,14 +12,11 @@ import { RecordSource } from './record-source.ts';
 import type { SubscribeSettings } from './settings.ts';
 import { SnapshotMessages } from './snapshot-messages.ts';
 
-/** The longest that handing up frames holds the event loop before others get a turn. */
-const SLICE_MS = 5;
 const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
 
 /** Does for one link what its SecondaryEnd requests of the broker, and only as fast as the link takes messages. */
 export class TopicDriver {
   readonly #settings: SubscribeSettings;
-  readonly #clock: Clock;
   readonly #connections: Connections;
   readonly #reader: PartitionReader;
   readonly #delivery: Delivery;
@@ -30,18 +27,18 @@ export class TopicDriver {
   /** Of `.snapshot`, from `find-snapshot` to the end of the copy. */
   #snapshots: PartitionReader | undefined;
   #snapshotBytes = 0;
-  /** Others get a turn then. */
-  #sliceEnds = 0;
-  /** Answers the `wait` that is open. */
-  #wake: (() => void) | undefined;
+  /** Handing up frames never holds the event loop for long. */
+  readonly #turn: Turn;
+  /** Something happened that a `wait` waits for. */
+  readonly #news = new Signal();
 
   /** @param reader of the primary's partition of the topic; connected, and closed with this */
   constructor(settings: SubscribeSettings, connections: Connections, reader: PartitionReader, delivery: Delivery) {
     this.#settings = settings;
-    this.#clock = settings.clock;
     this.#connections = connections;
     this.#reader = reader;
     this.#delivery = delivery;
+    this.#turn = new Turn(settings.clock);
     this.#records = new RecordSource(reader);
     this.#frames = new FrameRecords(settings.topic, settings.report);
   }
@@ -66,7 +63,7 @@ export class TopicDriver {
   answer(request: Request, stream: string | null): Answer | undefined | Promise<Answer | undefined> {
     switch (request.type) {
       case 'read': {
-        const mayHand = this.#clock.monotonic() <= this.#sliceEnds && this.#delivery.flows;
+        const mayHand = !this.#turn.over && this.#delivery.flows;
         return (mayHand ? this.#take(stream) : undefined) ?? unlessOutOfRange(this.#read(stream));
       }
       case 'locate':
@@ -78,15 +75,13 @@ export class TopicDriver {
       case 'copy':
         return this.#copy(request);
       case 'wait':
-        return new Promise(resolve => {
-          this.#wake = () => resolve({ type: 'woken' });
-        });
+        return this.#wait();
     }
   }
 
   /** Something happened that a `wait` waits for. */
   wake(): void {
-    this.#wake?.();
+    this.#news.notify();
   }
 
   /** Cuts its connections: a request that is open fails. */
@@ -104,15 +99,14 @@ export class TopicDriver {
   }
 
   async #read(stream: string | null): Promise<Answer | undefined> {
-    if (this.#clock.monotonic() > this.#sliceEnds) await new Promise<void>(resolve => this.#clock.soon(resolve));
+    if (this.#turn.over) await this.#turn.rest();
     if (!this.#delivery.flows) await this.#delivery.flowing();
     if (this.#delivery.isOver) return undefined;
-    this.#sliceEnds = this.#clock.monotonic() + SLICE_MS;
     const frame = this.#take(stream);
     if (frame !== undefined) return frame;
     const from = this.#records.next;
     const high = await this.#records.fill();
-    this.#sliceEnds = this.#clock.monotonic() + SLICE_MS;
+    this.#turn.restart();
     return { type: 'fetched', from, next: this.#records.next, high };
   }
 
@@ -168,6 +162,11 @@ export class TopicDriver {
       if (!isKafkaError(error, OUT_OF_RANGE) && !isDamaged(error)) throw error;
       return { type: 'spoilt', why: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  async #wait(): Promise<Answer> {
+    await this.#news.wait();
+    return { type: 'woken' };
   }
 
   /** Hands a message up as soon as the link takes it, if it does not end before. */

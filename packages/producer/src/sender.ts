@@ -93,10 +93,10 @@ export class Sender {
           await this.#wait();
           continue;
         }
-        const { header, bytes } = stored.frame;
-        const { last, firstTime, lastTime } = header;
-        this.#options.step({ type: 'sent', last, bytes: bytes.length, firstTime, lastTime });
-        link.send({ type: 'frame', bytes });
+        const { frame } = stored;
+        const { last, firstTime, lastTime } = frame.header;
+        this.#options.step({ type: 'sent', last, bytes: frame.bytes.length, firstTime, lastTime });
+        link.send({ type: 'frame', bytes: frame.bytes, parsed: frame });
         if (this.#turn.over) await this.#turn.rest();
       }
     } finally {

@@ -75,7 +75,7 @@ export type SiteMessage =
   | { readonly type: 'hello'; readonly hello: Hello; readonly resume?: ResumeHint }
   /**
    * A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next hello. `parsed`: the
-   * same frame, from a wire that had to parse it (which checks its checksum); never sent.
+   * same frame, where it was parsed (which checks its checksum) before it was handed over; it never travels.
    */
   | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly trailer?: Uint8Array; readonly parsed?: Frame }
   /** Cumulative: everything up to these positions is applied, and durable, at `site`. */

@@ -125,7 +125,7 @@ export class PublishMachine {
         this.#announcement = new Announcement(message.hello);
         return this.#findEnd(now);
       case 'frame': {
-        const header = readFrameHeader(message.bytes);
+        const header = message.parsed?.header ?? readFrameHeader(message.bytes);
         this.#announcement?.sent(header, message.bytes);
         this.#snapshots.count(message.bytes);
         return this.#outbox.frames.push(header, message.bytes, now);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -12,6 +12,7 @@ import {
   openStore,
   startConsumer,
   startProducer,
+  version,
 } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
@@ -301,4 +302,11 @@ describe('startProducer and startConsumer', () => {
     await using producer = await startProducer(store, configuration);
     expect(producer.peers).toHaveLength(1);
   });
+});
+
+test('the version is that of the package', async () => {
+  const { version: published } = JSON.parse(await readFile(join(REPOSITORY, 'packages/evertree/package.json'), 'utf8')) as {
+    version: string;
+  };
+  expect(version).toBe(published);
 });

@@ -1,13 +1,15 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { createScanner, parseTree, printParseErrorCode, type Node, type ParseError } from 'jsonc-parser';
 import { lineAndColumn } from '../json/place.ts';
+import { type JsonFault, type JsonNode, isFault, parseJsonTree } from '../json/tree.ts';
 import { type Problem, configurationError } from './problem.ts';
 
 const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
 const CONFIGURATION_LIMIT_LEVELS = 64;
 /** The longest piece of a file that a message repeats. */
 const QUOTE_LIMIT_CHARACTERS = 60;
+/** The same of what is not JSON. */
+const FOUND_LIMIT_CHARACTERS = 20;
 /** Values of such keys never appear in a message. */
 const SECRET_KEY = /password|secret|jaas|keystore\.key|token$/i;
 
@@ -18,7 +20,7 @@ interface DocumentParts {
   readonly source: string;
   readonly folder: string;
   readonly text: string;
-  readonly root: Node;
+  readonly root: JsonNode;
   readonly value: unknown;
   /** Whether the text is a file's, so that lines mean something to its reader. */
   readonly hasLines: boolean;
@@ -74,7 +76,7 @@ export class ConfigurationDocument {
     return text.length > QUOTE_LIMIT_CHARACTERS ? `${text.slice(0, QUOTE_LIMIT_CHARACTERS)}…` : text;
   }
 
-  typeAt(place: KeyPath): Node['type'] | undefined {
+  typeAt(place: KeyPath): JsonNode['type'] | undefined {
     return this.#find(place)?.type;
   }
 
@@ -106,22 +108,22 @@ export class ConfigurationDocument {
     return written === undefined ? place : [written, ...rest];
   }
 
-  #find(place: KeyPath): Node | undefined {
-    let node: Node | undefined = this.#parts.root;
+  #find(place: KeyPath): JsonNode | undefined {
+    let node: JsonNode | undefined = this.#parts.root;
     for (const key of this.#asWritten(place)) {
-      if (node?.type === 'object') node = propertyOf(node, String(key))?.children?.[1];
-      else if (node?.type === 'array' && typeof key === 'number') node = node.children?.[key];
+      if (node?.type === 'object') node = propertyOf(node, String(key))?.children[1];
+      else if (node?.type === 'array' && typeof key === 'number') node = node.children[key];
       else return undefined;
     }
     return node;
   }
 
-  #collectDuplicates(node: Node, place: KeyPath, problems: Problem[]): void {
-    if (node.type === 'array') node.children?.forEach((child, index) => this.#collectDuplicates(child, [...place, index], problems));
+  #collectDuplicates(node: JsonNode, place: KeyPath, problems: Problem[]): void {
+    if (node.type === 'array') node.children.forEach((child, index) => this.#collectDuplicates(child, [...place, index], problems));
     if (node.type !== 'object') return;
-    const seen = new Map<string, Node>();
-    for (const property of node.children ?? []) {
-      const [name, value] = property.children ?? [];
+    const seen = new Map<string, JsonNode>();
+    for (const property of node.children) {
+      const [name, value] = property.children;
       if (name === undefined || value === undefined) continue;
       const key = String(name.value);
       const first = seen.get(key);
@@ -139,8 +141,8 @@ export class ConfigurationDocument {
 }
 
 /** The last property of that name, as JSON.parse takes it. */
-function propertyOf(node: Node, key: string): Node | undefined {
-  return node.children?.findLast(property => property.children?.[0]?.value === key);
+function propertyOf(node: JsonNode, key: string): JsonNode | undefined {
+  return node.children.findLast(property => property.children[0]?.value === key);
 }
 
 /**
@@ -192,48 +194,17 @@ function readText(file: string): string {
 
 function parseDocument(source: string, folder: string, text: string, hasLines: boolean): ConfigurationDocument {
   const at = (offset: number) => (hasLines ? lineAndColumn(text, offset) : {});
-  const tooDeep = deepest(text);
-  if (tooDeep !== undefined) {
-    const message = `nests deeper than ${CONFIGURATION_LIMIT_LEVELS} levels; no configuration does`;
-    throw configurationError([{ source, ...at(tooDeep), key: '', message }]);
-  }
-  const errors: ParseError[] = [];
-  const root = parseTree(text, errors, { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false });
-  if (errors.length > 0 || root === undefined) {
-    const first = errors[0];
-    const message = `is not JSON: ${first === undefined ? 'it is empty' : explain(first, text)}`;
-    throw configurationError([{ source, ...at(first?.offset ?? 0), key: '', message }]);
-  }
-  return new ConfigurationDocument({ source, folder, text, root, value: JSON.parse(text), hasLines, written: new Map() });
+  const parsed = parseJsonTree(text, CONFIGURATION_LIMIT_LEVELS);
+  if (isFault(parsed)) throw configurationError([{ source, ...at(parsed.offset), key: '', message: explain(parsed, text) }]);
+  return new ConfigurationDocument({ source, folder, text, root: parsed, value: JSON.parse(text), hasLines, written: new Map() });
 }
 
-/** The offset where the text nests too deep, before anything recurses into it. */
-function deepest(text: string): number | undefined {
-  const scanner = createScanner(text, true);
-  let level = 0;
-  for (let token: number = scanner.scan(); token !== END_OF_FILE; token = scanner.scan()) {
-    if (token === OPEN_BRACE || token === OPEN_BRACKET) level++;
-    else if (token === CLOSE_BRACE || token === CLOSE_BRACKET) level--;
-    if (level > CONFIGURATION_LIMIT_LEVELS) return scanner.getTokenOffset();
-  }
-  return undefined;
-}
-
-// jsonc-parser's SyntaxKind is a const enum, which type stripping can't inline.
-const OPEN_BRACE = 1;
-const CLOSE_BRACE = 2;
-const OPEN_BRACKET = 3;
-const CLOSE_BRACKET = 4;
-const END_OF_FILE = 17;
-
-/** What is wrong with the text in words: `CommaExpected` becomes «a comma is expected, but there is "x"». */
-function explain(error: ParseError, text: string): string {
-  const words = printParseErrorCode(error.error)
-    .replaceAll(/([A-Z])/g, ' $1')
-    .trim()
-    .toLowerCase();
-  const found = text.slice(error.offset, error.offset + Math.min(Math.max(error.length, 1), 20)).trim();
-  return `${words} at ${found === '' ? 'the end of the line or file' : JSON.stringify(found)}`;
+/** What is wrong with the text, in words. */
+function explain({ kind, offset, length, expected }: JsonFault, text: string): string {
+  if (kind === 'depth') return `nests deeper than ${CONFIGURATION_LIMIT_LEVELS} levels; no configuration does`;
+  const found = text.slice(offset, offset + Math.min(length, FOUND_LIMIT_CHARACTERS)).trim();
+  const problem = /^\/[/*]/.test(found) ? 'invalid comment token' : `${expected} expected`;
+  return `is not JSON: ${problem} at ${found === '' ? 'the end of the line or file' : JSON.stringify(found)}`;
 }
 
 export function messageOf(error: unknown): string {

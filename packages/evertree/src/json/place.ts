@@ -1,7 +1,7 @@
-import { createScanner } from 'jsonc-parser';
+import { JsonScanner, type TokenKind } from './scanner.ts';
 
 /** Where something stands in a JSON text. */
-export interface Place {
+export interface JsonLocation {
   readonly offset: number;
   /** From 1. */
   readonly line: number;
@@ -15,29 +15,17 @@ export interface Place {
  * Walks a JSON text up to the token at `until`, or up to the first token that JSON does not allow. Only errors need it: it is
  * slow, and never deeper than one function however deep the text nests.
  */
-export function findPlace(text: string, until = Infinity): Place {
-  const scanner = createScanner(text, false);
+export function findPlace(text: string, until = Infinity): JsonLocation {
+  const scanner = new JsonScanner(text);
   const walk = new Walk();
   for (;;) {
-    const token = scanner.scan() as number;
-    if (BLANKS.includes(token)) continue;
-    const offset = scanner.getTokenOffset();
-    const wrong = (scanner.getTokenError() as number) !== NO_ERROR || offset >= until;
-    if (wrong || !walk.take(token, scanner.getTokenValue())) return { offset, ...lineAndColumn(text, offset), path: walk.path.map(String) };
+    const token = scanner.next();
+    const { offset } = scanner;
+    if (offset >= until || !walk.take(token, scanner)) return { offset, ...lineAndColumn(text, offset), path: walk.path.map(String) };
   }
 }
 
-// jsonc-parser declares these as const enums, which type stripping can't read: its SyntaxKind and ScanError.
-const NO_ERROR = 0;
-const OPEN_BRACE = 1;
-const CLOSE_BRACE = 2;
-const OPEN_BRACKET = 3;
-const CLOSE_BRACKET = 4;
-const COMMA = 5;
-const COLON = 6;
-const LITERALS: readonly number[] = [7, 8, 9, 11];
-const STRING = 10;
-const BLANKS: readonly number[] = [14, 15];
+const SCALARS: readonly TokenKind[] = ['string', 'number', 'true', 'false', 'null'];
 
 /** What may come next; `first-…`: the container may also be closed at once. */
 type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'comma';
@@ -48,19 +36,19 @@ class Walk {
   #expected: Expected = 'value';
 
   /** Whether JSON allows the token here. */
-  take(token: number, text: string): boolean {
+  take(token: TokenKind, scanner: JsonScanner): boolean {
     switch (this.#expected) {
       case 'value':
       case 'first-value':
         return this.#takeValue(token);
       case 'key':
       case 'first-key':
-        if (token === CLOSE_BRACE && this.#expected === 'first-key') return this.#close();
-        if (token !== STRING) return false;
-        this.path[this.path.length - 1] = text;
+        if (token === '}' && this.#expected === 'first-key') return this.#close();
+        if (token !== 'string') return false;
+        this.path[this.path.length - 1] = JSON.parse(scanner.written) as string;
         return this.#expect('colon');
       case 'colon':
-        return token === COLON && this.#expect('value');
+        return token === ':' && this.#expect('value');
       case 'comma':
         return this.#takeAfterValue(token);
       default:
@@ -68,23 +56,23 @@ class Walk {
     }
   }
 
-  #takeValue(token: number): boolean {
-    if (token === STRING || LITERALS.includes(token)) return this.#expect('comma');
-    if (token === CLOSE_BRACKET && this.#expected === 'first-value') return this.#close();
-    if (token === OPEN_BRACKET) {
+  #takeValue(token: TokenKind): boolean {
+    if (SCALARS.includes(token)) return this.#expect('comma');
+    if (token === ']' && this.#expected === 'first-value') return this.#close();
+    if (token === '[') {
       this.path.push(0);
       return this.#expect('first-value');
     }
-    if (token !== OPEN_BRACE) return false;
+    if (token !== '{') return false;
     this.path.push('');
     return this.#expect('first-key');
   }
 
-  #takeAfterValue(token: number): boolean {
+  #takeAfterValue(token: TokenKind): boolean {
     const place = this.path.at(-1);
     if (place === undefined) return false;
-    if (token === (typeof place === 'number' ? CLOSE_BRACKET : CLOSE_BRACE)) return this.#close();
-    if (token !== COMMA) return false;
+    if (token === (typeof place === 'number' ? ']' : '}')) return this.#close();
+    if (token !== ',') return false;
     if (typeof place === 'string') return this.#expect('key');
     this.path[this.path.length - 1] = place + 1;
     return this.#expect('value');

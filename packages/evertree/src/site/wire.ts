@@ -1,24 +1,35 @@
 import type { Store, Transport, TransportEvents } from '@evertree/core';
-import { dialTransport, listenTransport } from '@evertree/transport/websocket';
 import type {
   ConsumerConfiguration,
+  KafkaConsumerConfiguration,
   KafkaProducerConfiguration,
+  NettyConsumerConfiguration,
   NettyProducerConfiguration,
   PrimaryConfiguration,
 } from '../configuration/configuration.ts';
 
-// The one place that knows which configuration asks for which wire.
+/*
+ * The one place that knows which configuration asks for which wire. Each is loaded when it is asked for: a site that knows no Kafka never
+ * loads its client, and a store without a wire neither.
+ */
 
 export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
   const transports: Transport[] = [];
   for (const wire of wires) {
     if (wire.kind === 'kafka-producer') transports.push(await publishing(store, wire));
-    else transports.push(...dialling(store, wire));
+    else transports.push(...(await dialling(store, wire)));
   }
   return transports.map(keepingAlive);
 }
 
-function dialling(store: Store, { connections }: NettyProducerConfiguration): Transport[] {
+export async function consumerTransport(store: Store, configuration: ConsumerConfiguration): Promise<Transport> {
+  return keepingAlive(
+    configuration.kind === 'kafka-consumer' ? await reading(store, configuration) : await listening(store, configuration),
+  );
+}
+
+async function dialling(store: Store, { connections }: NettyProducerConfiguration): Promise<Transport[]> {
+  const { dialTransport } = await import('@evertree/transport/websocket');
   return connections.map(({ address, port, retryIntervalMs, tls, token }) =>
     dialTransport({
       ...machineOf(store),
@@ -32,28 +43,26 @@ function dialling(store: Store, { connections }: NettyProducerConfiguration): Tr
 
 async function publishing(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
   const { connection, topic, partition, key, publish } = configuration;
-  // Loaded now: a site that knows no Kafka never loads its client.
   const { publishTransport } = await import('@evertree/transport/kafka');
   return publishTransport({ ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish });
 }
 
-export async function consumerTransport(store: Store, configuration: ConsumerConfiguration): Promise<Transport> {
-  if (configuration.kind === 'kafka-consumer') {
-    const { connection, topic, subscribe } = configuration;
-    const { subscribeTransport } = await import('@evertree/transport/kafka');
-    return keepingAlive(subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe }));
-  }
+async function reading(store: Store, { connection, topic, subscribe }: KafkaConsumerConfiguration): Promise<Transport> {
+  const { subscribeTransport } = await import('@evertree/transport/kafka');
+  return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe });
+}
+
+async function listening(store: Store, configuration: NettyConsumerConfiguration): Promise<Transport> {
   const { address, port, autoRestart, token, tls } = configuration;
-  return keepingAlive(
-    listenTransport({
-      ...machineOf(store),
-      address,
-      port,
-      autoRestart,
-      token,
-      tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
-    }),
-  );
+  const { listenTransport } = await import('@evertree/transport/websocket');
+  return listenTransport({
+    ...machineOf(store),
+    address,
+    port,
+    autoRestart,
+    token,
+    tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
+  });
 }
 
 function machineOf({ clock, random, report }: Store): Pick<Store, 'clock' | 'random' | 'report'> {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
+export const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 /** A command that hangs fails its test, and not the whole run. */
 const RUN_LIMIT_MS = 25_000;

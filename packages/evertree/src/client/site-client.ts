@@ -1,7 +1,19 @@
+import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import type { Socket } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { EvertreeError, type ErrorCode, type Path, formatPath } from '@evertree/core';
 
 /** The longest path of a URL that is sent; longer pointers go into the query, which no proxy on the way takes apart. */
 const URL_PATH_LIMIT_CHARACTERS = 8 * 1024;
+/** How long a site may be silent, unless the caller says otherwise. */
+export const DEFAULT_TIMEOUT_MS = 10_000;
+/** A longer body is sent when the site asks for it, so that one that is refused by its head need not travel. */
+const LONG_BODY_CHARACTERS = 1024 * 1024;
+/** A proxy on the way may not pass on that the site asks for the body: after this time it is sent all the same. */
+const EXPECT_LIMIT_MS = 2_000;
+/** What a site may take to say that it lives. */
+const PROBE_LIMIT_MS = 2_000;
 
 /** What TLS says of a certificate whose authority this machine does not know. */
 const UNTRUSTED: ReadonlySet<string> = new Set([
@@ -11,9 +23,22 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** What the one at the command line can do, beyond what a site tells any client. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  UNAUTHENTICATED: '; name the file that holds it in EVERTREE_TOKEN_FILE, or with --token-file',
+};
+
 export interface WriteAnswer {
   readonly position: { readonly epoch: number; readonly revision: number };
   readonly acknowledged: number;
+}
+
+export interface ClientSettings {
+  readonly token?: string;
+  /** PEM certificates that the site's has to descend from; without it, those that Node trusts. */
+  readonly authority?: string;
+  /** How long the site may be silent: while it is to accept a connection, to answer, or to go on with an answer. */
+  readonly timeoutMs?: number;
 }
 
 export interface RequestOptions {
@@ -21,40 +46,36 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
+  /** The answer may take long for good reasons: it is awaited as long as the site answers that it lives. */
+  readonly patient?: boolean;
+  /** How long the body of the answer may be silent, where that differs from the timeout. */
+  readonly silenceMs?: number;
 }
 
-/** Talks to a running site. */
+/** Talks to a running site. Each request has a connection of its own, so none meets one that the site is closing. */
 export class SiteClient {
   readonly url: URL;
-  readonly #token: string | undefined;
+  readonly #settings: ClientSettings;
+  readonly #timeoutMs: number;
 
-  constructor(url: URL, token: string | undefined) {
+  constructor(url: URL, settings: ClientSettings = {}) {
     this.url = url;
-    this.#token = token;
+    this.#settings = settings;
+    this.#timeoutMs = settings.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
   /**
    * @param target path and query under the site's URL, already encoded
-   * @throws EvertreeError UNREACHABLE, or what the site answered
+   * @throws EvertreeError UNREACHABLE, or what the site answered; the signal's reason once that is aborted
    */
-  async request(target: string, options: RequestOptions = {}): Promise<Response> {
-    const headers: Record<string, string> = { ...options.headers };
-    if (this.#token !== undefined) headers['Authorization'] = `Bearer ${this.#token}`;
-    let response: Response;
-    try {
-      response = await fetch(new URL(this.url.pathname.replace(/\/$/, '') + target, this.url), {
-        redirect: 'error',
-        method: options.method ?? 'GET',
-        headers,
-        ...(options.body === undefined ? {} : { body: options.body }),
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-      });
-    } catch (error) {
-      if (options.signal?.aborted === true) throw error;
-      throw unreachable(this.url, error);
-    }
-    if (response.ok) return response;
-    throw await refusal(response, this.url);
+  async request(target: string, options: RequestOptions = {}): Promise<Answer> {
+    const url = new URL(this.url.pathname.replace(/\/$/, '') + target, this.url);
+    const message = await this.#send(url, options);
+    const answer = new Answer(message, this.url, options.silenceMs ?? this.#timeoutMs);
+    if (message.statusCode !== undefined && message.statusCode >= 200 && message.statusCode < 300) return answer;
+    const error = await answer.refusal();
+    message.destroy();
+    throw error;
   }
 
   async json(target: string, options: RequestOptions = {}): Promise<unknown> {
@@ -62,7 +83,130 @@ export class SiteClient {
   }
 
   async write(target: string, options: RequestOptions): Promise<WriteAnswer> {
-    return (await this.json(target, options)) as WriteAnswer;
+    // Secondaries are waited for as long as the site's configuration says, and to give up leaves the outcome unknown.
+    return (await this.json(target, { ...options, patient: true })) as WriteAnswer;
+  }
+
+  async #send(url: URL, options: RequestOptions): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const request = this.#open(url, options);
+    const changes = options.method !== undefined;
+    let isConnected = false;
+    request.once('socket', (socket: Socket) => socket.once('connect', () => (isConnected = true)));
+    request.once('response', resolve);
+    request.on('error', reject);
+    request.on('timeout', () => {
+      const expire = () => request.destroy(new SilenceError(isConnected, this.#timeoutMs, changes));
+      if (!isConnected || options.patient !== true) expire();
+      else void this.#lives().then(lives => (lives ? request.setTimeout(this.#timeoutMs) : expire()));
+    });
+    sendBody(request, options.body);
+    try {
+      const message = await promise;
+      request.setTimeout(0);
+      return message;
+    } catch (error) {
+      if (options.signal?.aborted === true) throw options.signal.reason;
+      throw unreachable(this.url, error as NodeJS.ErrnoException);
+    }
+  }
+
+  #open(url: URL, { method = 'GET', headers, body, signal }: RequestOptions): ClientRequest {
+    const { token, authority } = this.#settings;
+    const request = url.protocol === 'https:' ? requestHttps : requestHttp;
+    return request(url, {
+      method,
+      agent: false,
+      timeout: this.#timeoutMs,
+      headers: {
+        ...headers,
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+        ...(isLong(body) ? { Expect: '100-continue' } : {}),
+      },
+      ...(authority === undefined ? {} : { ca: authority }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  /** Whether the site answers anything at all just now. */
+  async #lives(): Promise<boolean> {
+    try {
+      await new SiteClient(this.url, { ...this.#settings, timeoutMs: Math.min(this.#timeoutMs, PROBE_LIMIT_MS) }).request('/healthz');
+      return true;
+    } catch (error) {
+      return error instanceof EvertreeError && error.code !== 'UNREACHABLE';
+    }
+  }
+}
+
+/** An answer whose head has come. */
+export class Answer {
+  readonly #message: IncomingMessage;
+  readonly #url: URL;
+  readonly #silenceMs: number;
+
+  constructor(message: IncomingMessage, url: URL, silenceMs: number) {
+    this.#message = message;
+    this.#url = url;
+    this.#silenceMs = silenceMs;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#message.headers[name.toLowerCase()];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /**
+   * The body as it comes in. A reader that takes its time is no silence of the site.
+   * @throws EvertreeError UNREACHABLE when the site goes silent or cuts it
+   */
+  async *body(): AsyncGenerator<Uint8Array> {
+    const chunks = this.#message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    for (;;) {
+      const expire = () => this.#message.destroy(new SilenceError(true, this.#silenceMs, false));
+      const timer = setTimeout(expire, this.#silenceMs);
+      let next: IteratorResult<Uint8Array>;
+      try {
+        next = await chunks.next();
+      } catch (error) {
+        if (error instanceof SilenceError) throw unreachable(this.#url, error);
+        const message = `${this.#url.origin} ended its answer before the end`;
+        throw new EvertreeError('UNREACHABLE', message, { url: this.#url.origin }, error);
+      } finally {
+        clearTimeout(timer);
+      }
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
+
+  text(): Promise<string> {
+    return textOf(this.body());
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(await this.text());
+  }
+
+  /** The error that the site answered with. */
+  async refusal(): Promise<EvertreeError> {
+    const text = await this.text();
+    let problem: unknown;
+    try {
+      problem = JSON.parse(text);
+    } catch (cause) {
+      const { statusCode: status, statusMessage } = this.#message;
+      const message = `${this.#url.origin} answered ${status} ${statusMessage}, and not as a site does; does something else run there?`;
+      return new EvertreeError('UNREACHABLE', message, { status }, cause);
+    }
+    const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
+    // A newer site may have codes that this program does not know yet; they are told all the same.
+    return new EvertreeError(
+      String(code) as ErrorCode,
+      `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
+      details,
+    );
   }
 }
 
@@ -75,43 +219,49 @@ export function targetOf(resource: 'data' | 'watch', path: Path): string {
   return `/${resource}?pointer=${encodeURIComponent(pointer)}`;
 }
 
-/** An answer's body as it comes in; nothing where there is none. */
-export async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
-  if (response.body !== null) yield* response.body as ReadableStream<Uint8Array>;
+function isLong(body: string | undefined): boolean {
+  return body !== undefined && body.length > LONG_BODY_CHARACTERS;
 }
 
-async function refusal(response: Response, url: URL): Promise<EvertreeError> {
-  const text = await response.text();
-  let problem: unknown;
-  try {
-    problem = JSON.parse(text);
-  } catch (cause) {
-    const message = `${url.origin} answered ${response.status} ${response.statusText}, and not as a site does; is something else there?`;
-    return new EvertreeError('UNREACHABLE', message, { status: response.status }, cause);
+function sendBody(request: ClientRequest, body: string | undefined): void {
+  if (!isLong(body)) {
+    request.end(body);
+    return;
   }
-  const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
-  // A newer site may have codes that this program does not know yet; they are told all the same.
-  return new EvertreeError(
-    String(code) as ErrorCode,
-    `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
-    details,
-  );
+  const timer = setTimeout(() => request.end(body), EXPECT_LIMIT_MS);
+  request.once('continue', () => request.end(body));
+  for (const event of ['continue', 'response', 'close']) request.once(event, () => clearTimeout(timer));
+  request.flushHeaders();
 }
 
-/** What the one at the command line can do, beyond what a site tells any client. */
 function remedyOf(code: string, details: Readonly<Record<string, unknown>>): string {
-  if (code === 'UNAUTHENTICATED') return '; name the file that holds it with --token-file';
   const { site } = (details['primary'] ?? {}) as { readonly site?: string };
-  return code === 'NOT_PRIMARY' && site !== undefined ? `: its primary is ${site}` : '';
+  if (code === 'NOT_PRIMARY' && site !== undefined) return `: its primary is ${site}`;
+  return REMEDIES[code] ?? '';
 }
 
-function unreachable(url: URL, error: unknown): EvertreeError {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-  const reason = cause?.code === 'ECONNREFUSED' ? 'nothing listens there' : (cause?.message ?? (error as Error).message);
-  if (UNTRUSTED.has(cause?.code ?? '')) {
-    const distrust = `the certificate of ${url.origin} is not trusted (${cause?.code}); name its authority's PEM file in NODE_EXTRA_CA_CERTS`;
-    return new EvertreeError('UNREACHABLE', distrust, { url: url.origin }, error);
+/** The far end did nothing for so long: it never accepted the connection, or it did and then said nothing. */
+class SilenceError extends Error {
+  constructor(wasReached: boolean, silenceMs: number, mayHaveChanged: boolean) {
+    const seconds = silenceMs / 1_000;
+    const unknown = mayHaveChanged ? '; whether the change was committed is not known' : '';
+    const remedy = 'look at its process and its log, or wait longer with --timeout SECONDS';
+    super(
+      wasReached
+        ? `was reached, but has been silent for ${seconds} s${unknown}: it hangs, or is very busy; ${remedy}`
+        : `accepts no connection (waited ${seconds} s): the machine is away, or a firewall is between; check the address`,
+    );
   }
+}
+
+function unreachable(url: URL, error: NodeJS.ErrnoException): EvertreeError {
+  const at = { url: url.origin };
+  if (error instanceof SilenceError) return new EvertreeError('UNREACHABLE', `${url.origin} ${error.message}`, at, error);
+  if (UNTRUSTED.has(error.code ?? '')) {
+    const remedy = "name its authority's PEM file with --ca or EVERTREE_CA (or NODE_EXTRA_CA_CERTS)";
+    return new EvertreeError('UNREACHABLE', `the certificate of ${url.origin} is not trusted (${error.code}); ${remedy}`, at, error);
+  }
+  const reason = error.code === 'ECONNREFUSED' ? 'nothing listens there' : error.message || String(error.code);
   const message = `no site answers at ${url.origin} (${reason}); start one, or name another with --url`;
-  return new EvertreeError('UNREACHABLE', message, { url: url.origin }, error);
+  return new EvertreeError('UNREACHABLE', message, at, error);
 }

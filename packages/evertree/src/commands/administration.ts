@@ -14,7 +14,7 @@ export function addAdministration(program: Command): void {
     )
     .option('--json', 'print the answer as JSON')
     .action(async (options: AdministrationOptions) => {
-      const answer = await clientOf(options).json('/admin/snapshot', { method: 'POST' });
+      const answer = await clientOf(options).json('/admin/snapshot', { method: 'POST', patient: true });
       await printLine(options.json ? JSON.stringify(answer) : 'the snapshot is written');
     });
   withClient(program.command('forget <peer>'))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { targetOf } from '../client/site-client.ts';
-import { addressArgument, pathArgument, siteArgument, urlArgument } from './arguments.ts';
+import { addressArgument, checkHttpPort, pathArgument, siteArgument, urlArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 
 describe('arguments', () => {
@@ -20,6 +20,15 @@ describe('arguments', () => {
 
   test.each(['', '127.0.0.1:0', 'box:65536', '::1:8181', 'http://box:1', 'box:', 'a b:1'])('%j is none', text => {
     expect(() => addressArgument(text)).toThrow(UsageError);
+  });
+
+  test.each([22, 6000, 10_080])('--http may not have the port %i, which fetch refuses', async port => {
+    expect(() => checkHttpPort(port)).toThrow('browsers and fetch refuse');
+    await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toMatchObject({ cause: { message: 'bad port' } });
+  });
+
+  test('a port that fetch takes may be chosen', () => {
+    for (const port of [80, 443, 3000, 6001, 8080, 8181, 8182, 65_535]) checkHttpPort(port);
   });
 
   test.each(['ftp://a', 'http://', 'http://user:password@box'])('--url %s is refused', text => {

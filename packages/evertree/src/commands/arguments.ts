@@ -1,12 +1,21 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isEvertreeError, parsePath, type Path } from '@evertree/core';
-import { TOKEN_FILE_LIMIT_BYTES, parseToken } from '../configuration/token.ts';
+import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, exposureOf, parseToken } from '../configuration/secret-file.ts';
 import { parseExactJson } from '../json/exact.ts';
 import { UsageError } from './exit-status.ts';
+import { printError } from './terminal.ts';
 
 /** The most that a command reads from a file or from its standard input. */
 const INPUT_LIMIT_BYTES = 256 * 1024 * 1024;
 const DEFAULT_HTTP_PORT = 8181;
+
+/** The ports that browsers and fetch refuse to talk HTTP to (Fetch standard, «port blocking»): a site there would have no clients. */
+const BAD_PORTS: ReadonlySet<number> = new Set([
+  1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111, 113, 115, 117,
+  119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636,
+  989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
 
 export interface HostAndPort {
   readonly host: string;
@@ -41,6 +50,20 @@ export function portArgument(text: string): number {
   throw new UsageError(`${JSON.stringify(text)} is no port; write a whole number from 1 to 65535`);
 }
 
+/** @throws UsageError for a port of `BAD_PORTS` */
+export function checkHttpPort(port: number): void {
+  if (!BAD_PORTS.has(port)) return;
+  const reason = 'browsers and fetch refuse to talk HTTP to it, so no client would reach the site';
+  throw new UsageError(`--http may not have the port ${port}: ${reason}; choose another, such as ${DEFAULT_HTTP_PORT}`);
+}
+
+/** A time in seconds, fractions too. */
+export function secondsArgument(text: string): number {
+  const seconds = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds > 0) return seconds;
+  throw new UsageError(`${JSON.stringify(text)} is no time; write seconds above 0, such as 10 or 0.5`);
+}
+
 export function countArgument(text: string): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
   if (count >= 0) return count;
@@ -64,19 +87,23 @@ export function siteArgument(text: string): string {
 }
 
 export function tokenFromFile(file: string): string {
-  let text: string;
-  try {
-    if (statSync(file).size > TOKEN_FILE_LIMIT_BYTES)
-      throw new UsageError(`--token-file ${file} has more than ${TOKEN_FILE_LIMIT_BYTES} bytes; is it another file?`);
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`--token-file ${file} can't be read: ${(error as Error).message}`, { cause: error });
-  }
-  const token = parseToken(text);
+  const token = parseToken(readWhole(file, `the token file ${file}`, TOKEN_FILE_LIMIT_BYTES));
   if (token === undefined)
-    throw new UsageError(`--token-file ${file} holds no token; it has to be one line of 8 or more printable ASCII characters`);
+    throw new UsageError(`the token file ${file} holds no token; it has to be one line of 8 or more printable ASCII characters`);
+  const exposure = exposureOf(statSync(file), file);
+  if (exposure !== undefined) printError(`warning: the token file ${file} ${exposure}`);
   return token;
+}
+
+/** PEM certificates, as they stand in the file. */
+export function authorityFromFile(file: string): string {
+  const text = readWhole(file, `the authority's file ${file}`, PEM_FILE_LIMIT_BYTES);
+  try {
+    void new X509Certificate(text);
+    return text;
+  } catch (error) {
+    throw new UsageError(`the authority's file ${file} holds no PEM certificate: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /**
@@ -90,7 +117,7 @@ export async function jsonInput(argument: string | undefined, what: string): Pro
 }
 
 export async function jsonFile(file: string): Promise<{ readonly text: string; readonly value: unknown }> {
-  const text = file === '-' ? await readInput() : readFile(file);
+  const text = file === '-' ? await readInput() : readWhole(file, file, INPUT_LIMIT_BYTES);
   return { text, value: checkedJson(text, file === '-' ? undefined : file) };
 }
 
@@ -103,14 +130,14 @@ function checkedJson(text: string, file?: string): unknown {
   }
 }
 
-function readFile(file: string): string {
+function readWhole(file: string, what: string, limitBytes: number): string {
   try {
     const { size } = statSync(file);
-    if (size <= INPUT_LIMIT_BYTES) return decode(readFileSync(file), file);
-    throw new UsageError(`${file} has ${size} bytes; at most ${INPUT_LIMIT_BYTES} are read`);
+    if (size <= limitBytes) return decode(readFileSync(file), what);
+    throw new UsageError(`${what} has ${size} bytes; at most ${limitBytes} are read. Is it another file?`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${file} can't be read: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(`${what} can't be read: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import { UsageError } from './exit-status.ts';
 import { type ClientOptions, type WriteOptions, clientOf, waitHeaders, withClient, withWrite } from './options.ts';
 import { type WriteAnswer, targetOf } from '../client/site-client.ts';
 import { printLine } from './terminal.ts';
+import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
 export function addDataCommands(program: Command): void {
   addGet(program);
@@ -27,7 +28,7 @@ function addGet(program: Command): void {
 }
 
 function addPut(program: Command): void {
-  withWrite(program.command('put <path> [json]'))
+  withYes(withWrite(program.command('put <path> [json]')))
     .summary('replace what is at a path')
     .description(
       'Replaces what is at a path with a JSON value; missing parents are made. Without JSON, or with -, reads the standard input.',
@@ -36,11 +37,13 @@ function addPut(program: Command): void {
       'after',
       `\nExamples:\n  evertree put /devices/r1 '{"mtu": 1500, "up": true}'\n  evertree put /devices/r1/up false\n  evertree put /motd '"hello"'   # a string has quotes of its own`,
     )
-    .action(async (path: string, json: string | undefined, options: WriteOptions) => {
-      const target = targetOf('data', pathArgument(path));
+    .action(async (argument: string, json: string | undefined, options: WriteOptions & WholeTreeOptions) => {
+      const path = pathArgument(argument);
       const { text } = await jsonInput(json, 'a JSON value');
+      const client = clientOf(options);
+      if (path.length === 0) await confirmWholeTree(client, 'replaces', options);
       const headers = { 'Content-Type': 'application/json', ...waitHeaders(options) };
-      await printAnswer(await clientOf(options).write(target, { method: 'PUT', headers, body: text }), options);
+      await printAnswer(await client.write(targetOf('data', path), { method: 'PUT', headers, body: text }), options);
     });
 }
 
@@ -60,30 +63,40 @@ function addMerge(program: Command): void {
 }
 
 function addDelete(program: Command): void {
-  withWrite(program.command('delete <path>'))
+  withYes(withWrite(program.command('delete <path>')))
     .summary('remove what is at a path')
     .description('Removes what is at a path. Nothing there is an error, and changes nothing.')
     .addHelpText('after', '\nExample:\n  evertree delete /devices/r1')
-    .action(async (path: string, options: WriteOptions) => {
-      const target = targetOf('data', pathArgument(path));
-      await printAnswer(await clientOf(options).write(target, { method: 'DELETE', headers: waitHeaders(options) }), options);
+    .action(async (argument: string, options: WriteOptions & WholeTreeOptions) => {
+      const path = pathArgument(argument);
+      const client = clientOf(options);
+      if (path.length === 0) await confirmWholeTree(client, 'removes', options);
+      await printAnswer(await client.write(targetOf('data', path), { method: 'DELETE', headers: waitHeaders(options) }), options);
     });
 }
 
 function addPatch(program: Command): void {
-  withWrite(program.command('patch [json]'))
+  withYes(withWrite(program.command('patch [json]')))
     .summary('apply a JSON patch, as one transaction')
     .description('Applies a JSON patch (RFC 6902) to the whole tree as one transaction. Without JSON, or with -, reads the standard input.')
     .addHelpText(
       'after',
       `\nExample:\n  echo '[{"op": "test", "path": "/a", "value": 1}, {"op": "replace", "path": "/a", "value": 2}]' | evertree patch -`,
     )
-    .action(async (json: string | undefined, options: WriteOptions) => {
+    .action(async (json: string | undefined, options: WriteOptions & WholeTreeOptions) => {
       const { text, value } = await jsonInput(json, 'a JSON patch');
       if (!Array.isArray(value)) throw new UsageError('a JSON patch is an array of operations (RFC 6902); for an object use merge');
+      const client = clientOf(options);
+      if (value.some(touchesWholeTree)) await confirmWholeTree(client, 'replaces', options);
       const headers = { 'Content-Type': 'application/json-patch+json', ...waitHeaders(options) };
-      await printAnswer(await clientOf(options).write('/data', { method: 'PATCH', headers, body: text }), options);
+      await printAnswer(await client.write('/data', { method: 'PATCH', headers, body: text }), options);
     });
+}
+
+/** Whether an operation of a JSON patch puts something else in the place of the whole tree. */
+function touchesWholeTree(operation: unknown): boolean {
+  const { op, path } = (operation ?? {}) as { readonly op?: unknown; readonly path?: unknown };
+  return path === '' && op !== 'test';
 }
 
 /** The position of the commit; scripts wait for it, or name it later. */

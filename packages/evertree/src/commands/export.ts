@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 import { pathArgument } from './arguments.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
-import { bodyOf, targetOf } from '../client/site-client.ts';
+import { targetOf } from '../client/site-client.ts';
 import { print } from './terminal.ts';
 
 export function addExport(program: Command): void {
@@ -13,11 +13,12 @@ export function addExport(program: Command): void {
     )
     .addHelpText('after', '\nExamples:\n  evertree export > tree.json\n  evertree export /devices --url http://127.0.0.1:8182 | jq .')
     .action(async (path: string | undefined, options: ClientOptions) => {
-      const response = await clientOf(options).request(targetOf('data', pathArgument(path ?? '')));
+      const answer = await clientOf(options).request(targetOf('data', pathArgument(path ?? '')));
       try {
-        for await (const chunk of bodyOf(response)) await print(chunk);
+        for await (const chunk of answer.body()) await print(chunk);
       } catch (error) {
-        throw new EvertreeError('UNREACHABLE', 'the site ended the answer before its end; what was printed is not whole', {}, error);
+        if (!isEvertreeError(error)) throw error;
+        throw new EvertreeError(error.code, `${error.message}; what was printed is not whole`, error.details, error);
       }
       await print('\n');
     });

@@ -1,84 +1,186 @@
-import { type Path, formatPosition, isEvertreeError } from '@evertree/core';
+import { EvertreeError, type ErrorCode, type Path, formatPosition, isEvertreeError } from '@evertree/core';
 import type { Command } from 'commander';
 import { jsonFile, pathArgument } from './arguments.ts';
-import { type Difference, differenceOf } from '../json/difference.ts';
+import { type PatchOperation, differenceOf } from '../json/difference.ts';
+import { patchParts } from '../json/patch-parts.ts';
 import { type WriteOptions, clientOf, waitHeaders, withWrite } from './options.ts';
 import { type SiteClient, type WriteAnswer, targetOf } from '../client/site-client.ts';
-import { printLine, tellProgress } from './terminal.ts';
+import { Progress, printError, printLine, tellProgress } from './terminal.ts';
+import { formatBytes } from './units.ts';
+import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
-/** How often an import begins anew because somebody else wrote to the same subtree meanwhile. */
+/** How often an import reads what is there: somebody else may write to the same subtree meanwhile. */
 const ROUNDS = 5;
+/** Of what the site does not take as one transaction, how much one part has at first. */
+const PART_BYTES = 8 * 1024 * 1024;
+const LEAST_PART_BYTES = 1024;
 
-interface ImportOptions extends WriteOptions {
+/** What a site says when somebody else has written where a patch applies. */
+const OVERTAKEN: ReadonlySet<string> = new Set(['POSITION_MISMATCH', 'NOT_FOUND', 'PATH_INVALID', 'TEST_FAILED'] satisfies ErrorCode[]);
+
+interface ImportOptions extends WriteOptions, WholeTreeOptions {
   readonly at: string;
 }
 
-interface Imported extends Omit<Difference, 'operations'> {
-  readonly answer: WriteAnswer | undefined;
-}
-
 export function addImport(program: Command): void {
-  withWrite(program.command('import <file>'))
+  withYes(withWrite(program.command('import <file>')))
     .summary('make the tree, or a subtree, equal to a JSON file')
     .description(
-      'Makes the tree, or the subtree at a path, equal to a JSON file (- for the standard input).\nOnly what differs is committed, as one transaction.',
+      `Makes the tree, or the subtree at a path, equal to a JSON file (- for the standard input). Only what differs is committed, as one
+transaction. What the site does not take as one ("limits": "http-body-bytes", "change-set-bytes") goes in parts, each one transaction:
+readers may then see some parts before the others, and an import that is interrupted goes on when it is started again.`,
     )
     .option('--at <path>', 'the subtree that the file stands for', '')
     .addHelpText('after', '\nExamples:\n  evertree import inventory.json\n  evertree import r1.json --at /devices/r1')
     .action(async (file: string, options: ImportOptions) => {
       const path = pathArgument(options.at);
       const { text, value } = await jsonFile(file);
-      const imported = await importValue(clientOf(options), path, text, value, waitHeaders(options));
-      await printLine(options.json ? asJson(imported) : summary(imported));
+      const imported = await new Import(clientOf(options), path, { text, value }, options).run();
+      await printLine(options.json ? JSON.stringify(imported) : summary(imported));
     });
 }
 
+interface Imported {
+  /** Of the last commit; null when nothing differed. */
+  readonly position: WriteAnswer['position'] | null;
+  readonly acknowledged: number | null;
+  readonly added: number;
+  readonly replaced: number;
+  readonly removed: number;
+  readonly transactions: number;
+}
+
 /** Reads what is there, and commits the difference on the condition that it is still there; begins anew where it is not. */
-async function importValue(
-  client: SiteClient,
-  path: Path,
-  text: string,
-  value: unknown,
-  headers: Record<string, string>,
-): Promise<Imported> {
-  const target = targetOf('data', path);
-  for (let round = 1; ; round++) {
-    try {
-      tellProgress(`reading what ${client.url.origin} has …`);
-      const present = await readPresent(client, target);
-      if (present === undefined) {
-        tellProgress(`sending ${Buffer.byteLength(text)} bytes …`);
-        const whole = { ...headers, 'Content-Type': 'application/json', 'If-None-Match': '*' };
-        const answer = await client.write(target, { method: 'PUT', headers: whole, body: text });
-        return { answer, added: 1, replaced: 0, removed: 0 };
+class Import {
+  readonly #client: SiteClient;
+  readonly #path: Path;
+  readonly #target: string;
+  readonly #document: { readonly text: string; readonly value: unknown };
+  readonly #options: ImportOptions;
+  /** Of one part; undefined while all may go as one transaction. */
+  #partBytes: number | undefined;
+  #last: WriteAnswer | undefined;
+  #transactions = 0;
+  #counts: { readonly added: number; readonly replaced: number; readonly removed: number } | undefined;
+
+  constructor(client: SiteClient, path: Path, document: { readonly text: string; readonly value: unknown }, options: ImportOptions) {
+    this.#client = client;
+    this.#path = path;
+    this.#target = targetOf('data', path);
+    this.#document = document;
+    this.#options = options;
+  }
+
+  async run(): Promise<Imported> {
+    for (let round = 1; ; round++) {
+      try {
+        if (await this.#round()) break;
+      } catch (error) {
+        if (isEvertreeError(error, 'TOO_LARGE') && this.#takeSmallerParts(error)) round = 0;
+        else if (!isEvertreeError(error) || !OVERTAKEN.has(error.code) || round >= ROUNDS) throw this.#withProgress(error);
+        else tellProgress('somebody else wrote there meanwhile; once more …');
       }
-      const { operations, ...counts } = differenceOf(present.value, value);
-      if (operations.length === 0) return { answer: undefined, ...counts };
+    }
+    const counts = this.#counts ?? { added: 0, replaced: 0, removed: 0 };
+    const { position = null, acknowledged = null } = this.#last ?? {};
+    return { position, acknowledged, ...counts, transactions: this.#transactions };
+  }
+
+  /** @returns whether the subtree is now equal to the document */
+  async #round(): Promise<boolean> {
+    tellProgress(`reading what ${this.#client.url.origin} has …`);
+    const present = await this.#readPresent();
+    if (present === undefined) return this.#putAbsent();
+    const { operations, ...counts } = differenceOf(present.value, this.#document.value);
+    this.#counts ??= counts;
+    if (operations.length === 0) return true;
+    if (this.#path.length === 0 && removesAll(operations, present.value)) {
+      await confirmWholeTree(this.#client, 'replaces', this.#options);
+    }
+    if (this.#partBytes === undefined) {
       tellProgress(`sending ${operations.length} operations …`);
-      const patch = { ...headers, 'Content-Type': 'application/json-patch+json', 'If-Match': present.etag };
-      return { answer: await client.write(target, { method: 'PATCH', headers: patch, body: JSON.stringify(operations) }), ...counts };
+      await this.#write('PATCH', JSON.stringify(operations), { 'If-Match': present.etag });
+      return true;
+    }
+    await this.#sendParts(operations, this.#partBytes);
+    // Nothing held the subtree still between the parts: what differs then is sent once more.
+    return false;
+  }
+
+  async #readPresent(): Promise<{ readonly value: unknown; readonly etag: string } | undefined> {
+    try {
+      const answer = await this.#client.request(this.#target);
+      return { value: await answer.json(), etag: answer.header('etag') ?? '*' };
     } catch (error) {
-      if (!isEvertreeError(error, 'POSITION_MISMATCH') || round === ROUNDS) throw error;
-      tellProgress('somebody else wrote there meanwhile; once more …');
+      if (isEvertreeError(error, 'NOT_FOUND')) return undefined;
+      throw error;
     }
   }
-}
 
-async function readPresent(client: SiteClient, target: string): Promise<{ value: unknown; etag: string } | undefined> {
-  try {
-    const response = await client.request(target);
-    return { value: await response.json(), etag: response.headers.get('etag') ?? '*' };
-  } catch (error) {
-    if (isEvertreeError(error, 'NOT_FOUND')) return undefined;
-    throw error;
+  /** Where nothing is, the document goes as it is; in parts, an empty object is there first. */
+  async #putAbsent(): Promise<boolean> {
+    const { text } = this.#document;
+    this.#counts ??= { added: 1, replaced: 0, removed: 0 };
+    const body = this.#partBytes === undefined ? text : '{}';
+    tellProgress(`sending ${formatBytes(Buffer.byteLength(body))} …`);
+    await this.#write('PUT', body, { 'If-None-Match': '*' });
+    return body === text;
+  }
+
+  async #sendParts(operations: readonly PatchOperation[], partBytes: number): Promise<void> {
+    const totalBytes = Buffer.byteLength(JSON.stringify(operations));
+    const progress = new Progress('sent', totalBytes);
+    let sentBytes = 0;
+    for (const body of patchParts(operations, partBytes)) {
+      await this.#write('PATCH', body, {});
+      sentBytes += Buffer.byteLength(body);
+      progress.show(sentBytes);
+    }
+    progress.end();
+  }
+
+  async #write(method: 'PUT' | 'PATCH', body: string, conditions: Readonly<Record<string, string>>): Promise<void> {
+    const type = method === 'PUT' ? 'application/json' : 'application/json-patch+json';
+    const headers = { ...waitHeaders(this.#options), 'Content-Type': type, ...conditions };
+    this.#last = await this.#client.write(this.#target, { method, headers, body });
+    this.#transactions++;
+  }
+
+  /** After the site refused something as too large. @returns false when the parts can't get smaller */
+  #takeSmallerParts({ details }: EvertreeError): boolean {
+    const { limitBytes, path } = details;
+    const isFirst = this.#partBytes === undefined;
+    const most = typeof limitBytes === 'number' && isFirst ? Math.min(limitBytes, PART_BYTES) : PART_BYTES;
+    const partBytes = this.#partBytes === undefined ? most : Math.floor(this.#partBytes / 2);
+    // A value that can't be cut would be too large for smaller parts as well.
+    if (partBytes < LEAST_PART_BYTES || (!isFirst && path !== undefined)) return false;
+    this.#partBytes = partBytes;
+    if (isFirst) {
+      printError(
+        `the site does not take this as one transaction (${String(limitBytes ?? 'its limit')} bytes); it goes in parts of ${formatBytes(partBytes)}, each one transaction: readers may see some before the others, and after an interruption the same command goes on`,
+      );
+    }
+    return true;
+  }
+
+  /** What stands of an import in parts that has failed. */
+  #withProgress(error: unknown): unknown {
+    if (this.#transactions === 0 || !isEvertreeError(error)) return error;
+    const n = this.#transactions;
+    const stands = `${n} transaction${n > 1 ? 's' : ''} of this import ${n > 1 ? 'are' : 'is'} committed; the same command goes on with what still differs`;
+    return new EvertreeError(error.code, `${error.message}; ${stands}`, error.details, error);
   }
 }
 
-function summary({ answer, added, replaced, removed }: Imported): string {
-  if (answer === undefined) return 'nothing differs; nothing was committed';
-  return `${formatPosition(answer.position)}: ${added} added, ${replaced} replaced, ${removed} removed`;
+/** Whether nothing of what is at the top is left. */
+function removesAll(operations: readonly PatchOperation[], present: unknown): boolean {
+  const keys = Object.keys(typeof present === 'object' && present !== null ? present : {});
+  const removed = operations.filter(({ op, path }) => op === 'remove' && path.lastIndexOf('/') === 0);
+  return keys.length > 0 && (removed.length === keys.length || operations.some(({ path }) => path === ''));
 }
 
-function asJson({ answer, ...counts }: Imported): string {
-  return JSON.stringify({ position: answer?.position ?? null, acknowledged: answer?.acknowledged ?? null, ...counts });
+function summary({ position, added, replaced, removed, transactions }: Imported): string {
+  if (position === null) return 'nothing differs; nothing was committed';
+  const parts = transactions > 1 ? `, in ${transactions} transactions` : '';
+  return `${formatPosition(position)}: ${added} added, ${replaced} replaced, ${removed} removed${parts}`;
 }

@@ -1,23 +1,48 @@
 import { type Command, Option } from 'commander';
-import { countArgument, tokenFromFile, urlArgument } from './arguments.ts';
-import { SiteClient } from '../client/site-client.ts';
+import { optional } from '../optional.ts';
+import { DEFAULT_TIMEOUT_MS, SiteClient } from '../client/site-client.ts';
+import { authorityFromFile, countArgument, secondsArgument, tokenFromFile, urlArgument } from './arguments.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8181';
 
 export interface ClientOptions {
   readonly url: string;
   readonly tokenFile?: string;
+  readonly ca?: string;
+  /** In seconds. */
+  readonly timeout: number;
 }
 
-/** `--url` and `--token-file`, for every command that talks to a running site. */
+/** What every command takes that talks to a running site. A variable that is empty counts as not set. */
 export function withClient(command: Command): Command {
+  const { EVERTREE_URL: url, EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
   return command
-    .option('--url <url>', 'the site to talk to', DEFAULT_URL)
-    .option('--token-file <file>', 'the file that holds the token this site asks for');
+    .addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`))
+    .addOption(
+      new Option('--token-file <file>', 'the file that holds the token this site asks for').default(
+        tokenFile || undefined,
+        'EVERTREE_TOKEN_FILE',
+      ),
+    )
+    .addOption(
+      new Option('--ca <file>', "the PEM certificates of the authority that the site's certificate descends from").default(
+        ca || undefined,
+        'EVERTREE_CA',
+      ),
+    )
+    .addOption(
+      new Option('--timeout <seconds>', 'how long the site may be silent before the command gives up')
+        .default(DEFAULT_TIMEOUT_MS / 1_000)
+        .argParser(secondsArgument),
+    );
 }
 
-export function clientOf(options: ClientOptions): SiteClient {
-  return new SiteClient(urlArgument(options.url), options.tokenFile === undefined ? undefined : tokenFromFile(options.tokenFile));
+export function clientOf({ url, tokenFile, ca, timeout }: ClientOptions): SiteClient {
+  return new SiteClient(urlArgument(url), {
+    ...optional('token', tokenFile === undefined ? undefined : tokenFromFile(tokenFile)),
+    ...optional('authority', ca === undefined ? undefined : authorityFromFile(ca)),
+    timeoutMs: timeout * 1_000,
+  });
 }
 
 export interface WriteOptions extends ClientOptions {
@@ -34,9 +59,9 @@ export function withWrite(command: Command): Command {
     .option('--json', 'print the answer as JSON');
 }
 
-export function waitHeaders(options: WriteOptions): Record<string, string> {
+export function waitHeaders({ acknowledge, wait }: WriteOptions): Record<string, string> {
   return {
-    ...(options.acknowledge === undefined ? {} : { 'Evertree-Acknowledge': String(options.acknowledge) }),
-    ...(options.wait === undefined ? {} : { Prefer: `wait=${options.wait}` }),
+    ...(acknowledge === undefined ? {} : { 'Evertree-Acknowledge': String(acknowledge) }),
+    ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),
   };
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { portArgument } from './arguments.ts';
+import { checkHttpPort, portArgument } from './arguments.ts';
 import { onStopSignals } from './signals.ts';
 
 interface PairCommandOptions {
@@ -21,6 +21,7 @@ export function addPair(program: Command): void {
     .addOption(new Option('--feed <feed>', 'what is written once a second').choices(['host', 'none']).default('host'))
     .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data ./other --http 9181 --feed none')
     .action(async (options: PairCommandOptions) => {
+      for (const port of [options.http, options.http + 1]) checkHttpPort(port);
       const { Pair } = await import('../pair/pair.ts');
       const pair = new Pair({ ...options, program: programName() });
       const signals = onStopSignals(

@@ -1,7 +1,7 @@
 import type { Role } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { LOG_FORMATS, LOG_LEVELS } from '../logs/options.ts';
-import { addressArgument, siteArgument } from './arguments.ts';
+import { type HostAndPort, addressArgument, checkHttpPort, siteArgument } from './arguments.ts';
 import type { SiteOptions } from './site-run.ts';
 
 export function addPrimary(program: Command): void {
@@ -35,6 +35,13 @@ Examples:
     );
 }
 
+function httpArgument(text: string): HostAndPort | 'off' {
+  if (text === 'off') return text;
+  const address = addressArgument(text);
+  checkHttpPort(address.port);
+  return address;
+}
+
 function addSite(program: Command, role: Role, samples: string): Command {
   return program
     .command(role)
@@ -47,7 +54,7 @@ function addSite(program: Command, role: Role, samples: string): Command {
     .addOption(
       new Option('--http <host:port>', 'where HTTP listens, or off')
         .default({ host: '127.0.0.1', port: 8181 }, '127.0.0.1:8181')
-        .argParser(text => (text === 'off' ? 'off' : addressArgument(text))),
+        .argParser(httpArgument),
     )
     .addOption(new Option('--site <name>', 'its name, told to its peers (default: that of the directory)').argParser(siteArgument))
     .addOption(new Option('--log <format>', 'how the log on stderr is written').choices(LOG_FORMATS).default('auto'))

@@ -1,12 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isEvertreeError } from '@evertree/core';
 import type { Command } from 'commander';
+import pico from 'picocolors';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
 import type { SiteClient } from '../client/site-client.ts';
 import { type SiteStatus, statusLine, statusLines } from './status-report.ts';
 import { MovingLines, isTerminal, printLine } from './terminal.ts';
+import { formatDuration } from './units.ts';
 
 const REFRESH_MS = 1_000;
+/** At this age the last answer is old. */
+const FRESH_MS = 3_000;
 
 interface StatusOptions extends ClientOptions {
   readonly watch?: true;
@@ -19,7 +23,7 @@ export function addStatus(program: Command): void {
     .description(
       "Prints a site's role, state, stream, position and digest, and where each of its peers stands. Equal positions in one epoch have equal digests at every site.",
     )
-    .option('--watch', 'again and again, until it is interrupted')
+    .option('--watch', 'again and again, until it is interrupted; an answer that is old is marked as stale')
     .option('--json', 'as JSON; with --watch one object a line')
     .addHelpText('after', '\nExamples:\n  evertree status\n  evertree status --watch --url http://127.0.0.1:8182')
     .action(async (options: StatusOptions) => {
@@ -30,22 +34,84 @@ export function addStatus(program: Command): void {
     });
 }
 
-/** A site that can't be reached for a while is said so, and asked again. The first answer has to come. */
+/** A status, and when it came. */
+interface Seen {
+  readonly status: SiteStatus;
+  readonly at: number;
+}
+
+/** The first answer has to come. Later the site may be away for a while: the last answer is then shown as an old one. */
 async function watchStatus(client: SiteClient, json: boolean): Promise<void> {
-  const moving = new MovingLines();
-  let printed = '';
-  for (let first = true; ; first = false) {
-    let lines: string[];
-    try {
-      const status = (await client.json('/status')) as SiteStatus;
-      lines = json ? [JSON.stringify(status)] : isTerminal() ? statusLines(status) : [statusLine(status)];
-    } catch (error) {
-      if (first || !isEvertreeError(error, 'UNREACHABLE')) throw error;
-      lines = [json ? JSON.stringify({ state: 'unreachable', error: error.message }) : error.message];
-    }
-    if (isTerminal() && !json) moving.draw(lines);
-    else if (lines.join('\n') !== printed) await printLine(lines.join('\n'));
-    printed = lines.join('\n');
+  const view = json || !isTerminal() ? new StatusPrinter(json) : new StatusPainter();
+  let last: Seen = { status: (await client.json('/status')) as SiteStatus, at: Date.now() };
+  for (;;) {
+    await view.live(last.status);
     await pause(REFRESH_MS);
+    last = await nextStatus(client, last, view);
+  }
+}
+
+/** Asks until an answer comes, and tells meanwhile since when the last one is old, and why. */
+async function nextStatus(client: SiteClient, last: Seen, view: StatusView): Promise<Seen> {
+  let reason = `${client.url.origin} is silent`;
+  for (;;) {
+    const tellAge = () => {
+      if (Date.now() - last.at > FRESH_MS) void view.stale(last, reason);
+    };
+    const timer = setInterval(tellAge, REFRESH_MS);
+    try {
+      return { status: (await client.json('/status')) as SiteStatus, at: Date.now() };
+    } catch (error) {
+      if (!isEvertreeError(error, 'UNREACHABLE')) throw error;
+      reason = error.message;
+      await view.stale(last, reason);
+    } finally {
+      clearInterval(timer);
+    }
+    await pause(REFRESH_MS);
+  }
+}
+
+interface StatusView {
+  live(status: SiteStatus): Promise<void>;
+  stale(last: Seen, reason: string): Promise<void>;
+}
+
+/** Draws the whole status in place, and how old it is. */
+class StatusPainter implements StatusView {
+  readonly #moving = new MovingLines();
+
+  async live(status: SiteStatus): Promise<void> {
+    this.#moving.draw(statusLines(status));
+  }
+
+  async stale({ status, at }: Seen, reason: string): Promise<void> {
+    const age = `stale: no answer for ${formatDuration(Date.now() - at)}, since ${new Date(at).toISOString()}`;
+    this.#moving.draw([pico.red(age), pico.red(reason), ...statusLines(status).map(line => pico.dim(line))]);
+  }
+}
+
+/** Prints a line, or a JSON object, where something differs from the one before. */
+class StatusPrinter implements StatusView {
+  readonly #json: boolean;
+  #printed = '';
+
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  live(status: SiteStatus): Promise<void> {
+    return this.#print(this.#json ? JSON.stringify(status) : statusLine(status));
+  }
+
+  stale({ at }: Seen, reason: string): Promise<void> {
+    const text = `stale: no answer since ${new Date(at).toISOString()}: ${reason}`;
+    return this.#print(this.#json ? JSON.stringify({ state: 'unreachable', since: at, error: reason }) : text);
+  }
+
+  async #print(line: string): Promise<void> {
+    if (line === this.#printed) return;
+    this.#printed = line;
+    await printLine(line);
   }
 }

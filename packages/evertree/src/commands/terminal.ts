@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import pico from 'picocolors';
+import { DONE, FAILED } from './exit-status.ts';
+import { formatBytes, formatDuration } from './units.ts';
 
 const ESCAPE = '\u001b[';
 
@@ -22,18 +24,54 @@ export function tellProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${pico.dim(text)}\n`);
 }
 
+/** Off a terminal, progress comes as a line so often. */
+const PLAIN_PROGRESS_MS = 10_000;
+
+/** Long work on stderr: done of total, rate, time left. One line that moves on a terminal, plain lines elsewhere. */
+export class Progress {
+  readonly #verb: string;
+  readonly #totalBytes: number;
+  readonly #began = performance.now();
+  #printedAt = this.#began;
+
+  constructor(verb: string, totalBytes: number) {
+    this.#verb = verb;
+    this.#totalBytes = totalBytes;
+  }
+
+  show(doneBytes: number): void {
+    const now = performance.now();
+    const rate = (doneBytes * 1_000) / Math.max(1, now - this.#began);
+    const leftMs = ((this.#totalBytes - doneBytes) * 1_000) / Math.max(1, rate);
+    const done = `${formatBytes(doneBytes)} of ${formatBytes(this.#totalBytes)}`;
+    const text = `${this.#verb} ${done}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(Math.max(0, leftMs))} left`;
+    if (process.stderr.isTTY) process.stderr.write(`\r${ESCAPE}2K${pico.dim(text)}`);
+    else if (now - this.#printedAt >= PLAIN_PROGRESS_MS) {
+      this.#printedAt = now;
+      process.stderr.write(`${text}\n`);
+    }
+  }
+
+  /** Takes the moving line away. */
+  end(): void {
+    if (process.stderr.isTTY) process.stderr.write(`\r${ESCAPE}2K`);
+  }
+}
+
 export function printError(text: string): void {
   process.stderr.write(`${pico.createColors(process.stderr.isTTY).red('evertree:')} ${text}\n`);
 }
 
-/** `evertree export | head` is no failure: whoever reads has enough. And a site outlives whoever read its log. */
+/**
+ * `evertree export | head` is no failure: its reader has enough. Output that can't be written for another reason, as on a full disk,
+ * ends the command with 1. A site goes on without its log.
+ */
 export function outliveReaders(): void {
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  process.stderr.on('error', () => undefined);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+    if (error.code === 'EPIPE') process.exit(DONE);
+    printError(`the output can't be written: ${error.message}`);
+    process.exit(FAILED);
   });
 }
 

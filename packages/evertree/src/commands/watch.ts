@@ -1,14 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Position, formatPosition, isEvertreeError } from '@evertree/core';
+import { type ErrorCode, type Position, formatPosition, isEvertreeError } from '@evertree/core';
 import type { Command } from 'commander';
 import pico from 'picocolors';
 import { pathArgument } from './arguments.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
 import { EventReader, type ServerSentEvent } from '../client/server-sent-events.ts';
-import { type SiteClient, bodyOf, targetOf } from '../client/site-client.ts';
+import { type SiteClient, targetOf } from '../client/site-client.ts';
 import { printError, printLine } from './terminal.ts';
 
 const RECONNECT_MS = 1_000;
+/** A site sends something every 15 s; after three times that without a byte it hangs, or the way to it is cut. */
+const SILENCE_MS = 45_000;
+
+/** What may be over soon: the site is away, or it stops. */
+const TEMPORARY: ReadonlySet<string> = new Set(['UNREACHABLE', 'CLOSED'] satisfies ErrorCode[]);
 
 interface WatchOptions extends ClientOptions {
   readonly json?: true;
@@ -27,22 +32,24 @@ export function addWatch(program: Command): void {
     });
 }
 
+/** The first attempt has to succeed, and what a site refuses it will refuse again; else it asks until the site answers. */
 async function watch(client: SiteClient, target: string, json: boolean): Promise<void> {
   const reader = new EventReader();
-  let answered = false;
+  let isConnected: boolean | undefined;
   for (;;) {
+    let problem = `${client.url.origin} ended the stream`;
     try {
-      const headers = reader.lastEventId === '' ? {} : { 'Last-Event-ID': reader.lastEventId };
-      const response = await client.request(target, { headers: { Accept: 'text/event-stream', ...headers } });
-      if (answered) printError('connected again');
-      answered = true;
-      for await (const event of reader.read(bodyOf(response))) await printLine(json ? jsonLine(event) : eventLines(event));
-      printError(`the site ended the stream; asking again every ${RECONNECT_MS / 1000} s`);
+      const headers = { Accept: 'text/event-stream', ...(reader.lastEventId === '' ? {} : { 'Last-Event-ID': reader.lastEventId }) };
+      const answer = await client.request(target, { headers, silenceMs: SILENCE_MS });
+      if (isConnected === false) printError('connected again');
+      isConnected = true;
+      for await (const event of reader.read(answer.body())) await printLine(json ? jsonLine(event) : eventLines(event));
     } catch (error) {
-      // The first attempt has to succeed, and what a site refuses it will refuse again.
-      if (!answered || (isEvertreeError(error) && error.code !== 'UNREACHABLE' && error.code !== 'CLOSED')) throw error;
-      if (!isEvertreeError(error)) printError(`the link was cut; asking again every ${RECONNECT_MS / 1000} s`);
+      if (isConnected === undefined || !isEvertreeError(error) || !TEMPORARY.has(error.code)) throw error;
+      problem = error.message;
     }
+    if (isConnected) printError(`${problem}; asking again every ${RECONNECT_MS / 1000} s`);
+    isConnected = false;
     await pause(RECONNECT_MS);
   }
 }

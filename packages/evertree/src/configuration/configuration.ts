@@ -28,6 +28,8 @@ export interface SiteConfiguration {
   readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean };
   /** Worth telling, though nothing is wrong. */
   readonly notes: readonly string[];
+  /** What is dangerous, though the site can start. */
+  readonly warnings: readonly string[];
 }
 
 export interface Connection {

@@ -1,10 +1,10 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
-import { PEM_FILE_LIMIT_BYTES, readNamedFile } from './named-file.ts';
+import { readNamedFile } from './named-file.ts';
 import type { Problem } from './problem.ts';
+import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, parseToken } from './secret-file.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
-import { TOKEN_FILE_LIMIT_BYTES, parseToken } from './token.ts';
 
 /** PEM texts. `'off'`: said aloud that the line is not encrypted. */
 export type Tls = 'off' | { readonly certificate?: string; readonly key?: string; readonly authority?: string };
@@ -14,6 +14,8 @@ export type TlsEnd = 'listens' | 'dials';
 
 /** Reads the files that `tls` and `auth` sections name, and collects what is wrong with them. */
 export class Credentials {
+  /** Secrets that others can read. */
+  readonly warnings: string[] = [];
   readonly #document: ConfigurationDocument;
   readonly #problems: Problem[];
 
@@ -25,7 +27,7 @@ export class Credentials {
   token(section: AuthSection, place: KeyPath): string | undefined {
     if (section === undefined) return undefined;
     const at = [...place, 'token-file'];
-    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES);
+    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES, true);
     if (text === undefined) return undefined;
     const token = parseToken(text);
     if (token !== undefined) return token;
@@ -65,7 +67,7 @@ export class Credentials {
 
   #pem(file: string | undefined, place: KeyPath, check: (text: string) => void): string | undefined {
     if (file === undefined) return undefined;
-    const text = this.#read(file, place, PEM_FILE_LIMIT_BYTES);
+    const text = this.#read(file, place, PEM_FILE_LIMIT_BYTES, place.at(-1) === 'key');
     if (text === undefined) return undefined;
     try {
       check(text);
@@ -76,8 +78,9 @@ export class Credentials {
     }
   }
 
-  #read(file: string, place: KeyPath, limitBytes: number): string | undefined {
-    return readNamedFile(this.#document, place, file, limitBytes, this.#problems);
+  #read(file: string, place: KeyPath, limitBytes: number, isSecret: boolean): string | undefined {
+    const findings = { problems: this.#problems, warnings: this.warnings };
+    return readNamedFile(this.#document, place, file, findings, { limitBytes, isSecret });
   }
 
   #problem(place: KeyPath, message: string): void {

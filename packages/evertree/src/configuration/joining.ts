@@ -24,8 +24,22 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
   wires.forEach((wire, index) => joining.take(wire, names[index] ?? wire.source));
   checkTwice(wires, names, joining.problems);
   if (joining.problems.length > 0) throw configurationError(joining.problems);
-  const notes = wires.flatMap((wire, index) => (wires.length === 1 ? wire.notes : wire.notes.map(note => `${names[index]}: ${note}`)));
-  return { kind: 'primary', source: names.join(', '), wires, ...joining.sections, acknowledgement: joining.acknowledgement, notes };
+  const { sections, acknowledgement } = joining;
+  const notes = messagesOf('notes', wires, names);
+  return {
+    kind: 'primary',
+    source: names.join(', '),
+    wires,
+    ...sections,
+    acknowledgement,
+    notes,
+    warnings: messagesOf('warnings', wires, names),
+  };
+}
+
+/** What is told of each file, with its name where there are several. */
+function messagesOf(kind: 'notes' | 'warnings', wires: readonly ProducerConfiguration[], names: readonly string[]): string[] {
+  return wires.flatMap((wire, index) => wire[kind].map(message => (wires.length === 1 ? message : `${names[index]}: ${message}`)));
 }
 
 /** Two objects given in code have the same name, `configuration`: then they are told apart by their place. */

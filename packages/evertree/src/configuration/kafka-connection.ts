@@ -5,7 +5,7 @@ import { messageOf } from './document.ts';
 import { parseJaas } from './jaas.ts';
 import type { LoginModule } from './jaas.ts';
 import type { KafkaSection } from './kafka-section.ts';
-import { PEM_FILE_LIMIT_BYTES } from './named-file.ts';
+import { PEM_FILE_LIMIT_BYTES } from './secret-file.ts';
 import { tokenSource } from './oauth-token.ts';
 
 // How a client gets to the brokers, and as whom: `security.protocol`, `ssl.*` and `sasl.*` as Java means them, with PEM for stores.
@@ -125,7 +125,7 @@ function check<T>(section: KafkaSection, name: string, what: string, make: () =>
 }
 
 function readPem(section: KafkaSection, name: string): string | undefined {
-  const text = section.file(name, PEM_FILE_LIMIT_BYTES);
+  const text = section.file(name, PEM_FILE_LIMIT_BYTES, name === 'ssl.keystore.location');
   if (text === undefined || text.includes('-----BEGIN ')) return text;
   // Java's stores are binary, so this is what UTF-8 makes of them.
   const isJava = text.includes('\ufffd');

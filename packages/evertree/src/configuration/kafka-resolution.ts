@@ -70,7 +70,8 @@ function resolveKafkaSite(
   if (value.tls !== undefined || value.auth !== undefined) {
     section.note('"tls" and "auth" concern HTTP in this file; "security.protocol", "ssl.…" and "sasl.…" secure the way to the brokers');
   }
-  return { ...resolveSite(document, value, 'dials', shared, credentials), notes: section.notes };
+  const site = resolveSite(document, value, 'dials', shared, credentials);
+  return { ...site, notes: section.notes, warnings: [...site.warnings, ...section.warnings] };
 }
 
 /** The properties as texts, with `bootstrap.servers` from host and port where it is not among them. */

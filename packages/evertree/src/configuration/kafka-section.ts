@@ -5,6 +5,7 @@ import type { Problem } from './problem.ts';
 /** The Java properties of a file while they are resolved: read as texts, and what is found about them collected. */
 export class KafkaSection {
   readonly notes: string[] = [];
+  readonly warnings: string[] = [];
   readonly #document: ConfigurationDocument;
   readonly #name: string;
   readonly #properties: ReadonlyMap<string, string>;
@@ -31,10 +32,11 @@ export class KafkaSection {
   }
 
   /** The text of the file that a property names, relative to the configuration. */
-  file(property: string, limitBytes: number): string | undefined {
+  file(property: string, limitBytes: number, isSecret: boolean): string | undefined {
     const file = this.text(property);
     if (file === undefined) return undefined;
-    return readNamedFile(this.#document, [this.#name, property], file, limitBytes, this.#problems);
+    const findings = { problems: this.#problems, warnings: this.warnings };
+    return readNamedFile(this.#document, [this.#name, property], file, findings, { limitBytes, isSecret });
   }
 
   problem(property: string, message: string): void {

@@ -126,5 +126,6 @@ export function resolveSite(
       tlsOnLoopback: ownTls !== undefined && ownTls !== 'off',
     },
     notes: [],
+    warnings: credentials.warnings,
   };
 }

@@ -44,9 +44,10 @@ export async function openData({ directory, site, defaultSite, role, journal, re
   } catch (error) {
     if (!isEvertreeError(error, 'WRONG_ROLE')) throw error;
     const { expected, found } = error.details;
+    const copies = found === 'secondary' ? ', into which it copies its primary' : '';
     const message =
       `the directory ${directory} belongs to a ${String(expected)}, and was to be started as a ${String(found)}: two sites would then write one history. ` +
-      `Start it as the ${String(expected)} it is, or name another directory`;
+      `Start it with "evertree ${String(expected)} --data ${directory}", or the ${String(found)} with an empty directory${copies} (--data DIR)`;
     throw new EvertreeError('WRONG_ROLE', message, error.details, error);
   }
 }

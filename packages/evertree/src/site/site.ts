@@ -316,6 +316,9 @@ function runningOf(part: Part): Running {
 }
 
 function tellNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
+  for (const message of configurations.flatMap(({ warnings }) => warnings)) {
+    report({ level: 'warn', event: 'configuration-warning', message });
+  }
   for (const message of configurations.flatMap(({ notes }) => notes)) report({ level: 'info', event: 'configuration-note', message });
 }
 

@@ -1,0 +1,34 @@
+import { createInterface } from 'node:readline/promises';
+import { emptyDigest, formatPosition } from '@evertree/core';
+import type { Command } from 'commander';
+import type { SiteClient } from '../client/site-client.ts';
+import { UsageError } from './exit-status.ts';
+import type { SiteStatus } from './status-report.ts';
+
+export interface WholeTreeOptions {
+  readonly yes?: true;
+}
+
+/** For commands that may empty or replace the whole tree: `delete ""`, also where a shell variable is not set. */
+export function withYes(command: Command): Command {
+  return command.option('--yes', 'do not ask before the whole tree is removed or replaced');
+}
+
+/**
+ * Asks at a terminal; elsewhere only `--yes` will do. A tree that is empty, or that the site will not change, is no reason to ask.
+ * @param does what the command does: `removes`, `replaces`
+ * @throws UsageError when the answer is no, or nobody can be asked
+ */
+export async function confirmWholeTree(client: SiteClient, does: string, { yes }: WholeTreeOptions): Promise<void> {
+  if (yes) return;
+  const { site, role, digest, position } = (await client.json('/status')) as SiteStatus;
+  if (role !== 'primary' || digest === emptyDigest()) return;
+  const message = `this ${does} the whole tree of ${site}, at ${formatPosition(position)}`;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new UsageError(`${message}; add --yes if that is meant (a shell variable that is not set is an empty path, too)`);
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(`${message}. Go on? [y/N] `);
+  terminal.close();
+  if (!/^y(?:es)?$/i.test(answer.trim())) throw new UsageError('nothing was changed');
+}

@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { secondsArgument } from './arguments.ts';
 import { printLine } from './terminal.ts';
 
 export function addCheckConfig(program: Command): void {
@@ -12,14 +13,17 @@ export function addCheckConfig(program: Command): void {
       '--connect',
       'also ask the brokers (reachable, allowed, topics and their settings) or dial the consumers; ends with 1 if they do not answer',
     )
+    .addOption(
+      new Option('--timeout <seconds>', 'how long a consumer may take to answer, with --connect').default(5).argParser(secondsArgument),
+    )
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  evertree check-config configs/*.json\n  evertree check-config --connect configs/kafkaProducer.json',
     )
-    .action(async (files: string[], options: { connect?: true; json?: true }) => {
+    .action(async (files: string[], options: { connect?: true; timeout: number; json?: true }) => {
       const { checkFile, checkedText, statusOf } = await import('./config-check.ts');
-      const results = await Promise.all(files.map(file => checkFile(file, options.connect === true)));
+      const results = await Promise.all(files.map(file => checkFile(file, options.connect === true ? options.timeout * 1_000 : undefined)));
       if (options.json) await printLine(JSON.stringify(results));
       else for (const result of results) await printLine(checkedText(result));
       process.exitCode = statusOf(results);

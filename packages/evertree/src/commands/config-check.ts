@@ -11,38 +11,47 @@ export interface Checked {
   readonly kind: string | null;
   readonly problems: readonly Problem[];
   readonly notes: readonly string[];
+  readonly warnings: readonly string[];
   /** What is on the other side, where that was asked for and the file is right. */
   readonly findings?: readonly Finding[];
 }
 
-/** Reads a file as a site would, with the files it names; with `connects`, it also asks whoever is on the other side. */
-export async function checkFile(file: string, connects: boolean): Promise<Checked> {
+/** Reads a file as a site would, with the files it names; with a time to connect, it also asks whoever is on the other side. */
+export async function checkFile(file: string, connectMs?: number): Promise<Checked> {
   let configuration: Configuration;
   try {
     configuration = readConfiguration(file);
   } catch (error) {
-    if (isEvertreeError(error, 'CONFIGURATION_INVALID')) return { file, kind: null, problems: problemsOf(error), notes: [] };
+    if (isEvertreeError(error, 'CONFIGURATION_INVALID')) return { file, kind: null, problems: problemsOf(error), notes: [], warnings: [] };
     throw error;
   }
-  const { kind, notes } = configuration;
-  return { file, kind, problems: [], notes, ...(connects ? { findings: await findingsOf(configuration) } : {}) };
+  const { kind, notes, warnings } = configuration;
+  return {
+    file,
+    kind,
+    problems: [],
+    notes,
+    warnings,
+    ...(connectMs === undefined ? {} : { findings: await findingsOf(configuration, connectMs) }),
+  };
 }
 
-async function findingsOf(configuration: Configuration): Promise<Finding[]> {
+async function findingsOf(configuration: Configuration, connectMs: number): Promise<Finding[]> {
   if (configuration.kind === 'kafka-producer' || configuration.kind === 'kafka-consumer') {
     const { checkBrokers } = await import('./kafka-check.ts');
     return checkBrokers(configuration);
   }
   const { checkConsumers } = await import('./netty-check.ts');
-  return checkConsumers(configuration);
+  return checkConsumers(configuration, connectMs);
 }
 
-export function checkedText({ file, kind, problems, notes, findings = [] }: Checked): string {
+export function checkedText({ file, kind, problems, notes, warnings, findings = [] }: Checked): string {
   if (problems.length > 0) return problems.map(problem => pico.red(formatProblem(problem))).join('\n');
   const role = roleOf(kind as Parameters<typeof roleOf>[0]);
   const transport = kind?.startsWith('kafka') ? 'Kafka' : 'WebSocket';
   return [
     `${file}: ${pico.green('right')}, for a ${role} over ${transport}`,
+    ...warnings.map(message => `${file}: ${pico.yellow('warning')}: ${message}`),
     ...notes.map(note => `${file}: note: ${note}`),
     ...findings.map(finding => findingText(file, finding)),
   ].join('\n');

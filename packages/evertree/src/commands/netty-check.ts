@@ -1,53 +1,85 @@
-import { type Socket, connect, isIP } from 'node:net';
-import { type TLSSocket, connect as connectTls } from 'node:tls';
-import { formatAddress } from '@evertree/core';
-import { dialFailure } from '@evertree/transport/websocket';
+import { once } from 'node:events';
+import { isIP } from 'node:net';
+import { connect } from 'node:tls';
+import { type EvertreeError, formatAddress, isEvertreeError } from '@evertree/core';
+import { dialTransport } from '@evertree/transport/websocket';
 import type { Connection, NettyConsumerConfiguration, NettyProducerConfiguration } from '../configuration/configuration.ts';
-import { type Finding, failed, note } from './finding.ts';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/data.ts';
+import { type Finding, failed, note, refused } from './finding.ts';
 
-const CONNECT_LIMIT_MS = 5_000;
+/** Where the far end may be right, and is away just now; Node's codes. */
+const AWAY: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  // No answer in time.
+  'Error',
+]);
 
-/** Connects to each consumer, with TLS where the file says so, and says nothing there: no link comes about. */
-export async function checkConsumers(configuration: NettyProducerConfiguration | NettyConsumerConfiguration): Promise<Finding[]> {
+/**
+ * Shakes hands with each consumer as a primary does, TLS and token included, and goes without a hello: no link comes about.
+ * @param timeoutMs what one handshake may take
+ */
+export async function checkConsumers(
+  configuration: NettyProducerConfiguration | NettyConsumerConfiguration,
+  timeoutMs: number,
+): Promise<Finding[]> {
   if (configuration.kind === 'netty-consumer') {
     return [note('this consumer', `connects to nobody; its primary dials ${formatAddress(configuration.address, configuration.port)}`)];
   }
-  return Promise.all(configuration.connections.map(checkConsumer));
+  return Promise.all(configuration.connections.map(connection => checkConsumer(connection, timeoutMs)));
 }
 
-async function checkConsumer(connection: Connection): Promise<Finding> {
-  const { address, port } = connection;
-  const remote = formatAddress(address, port);
+async function checkConsumer(connection: Connection, timeoutMs: number): Promise<Finding> {
+  const { address, port, tls } = connection;
+  const subject = `consumer ${formatAddress(address, port)}`;
   try {
-    return note(`consumer ${remote}`, await tryConnect(connection));
+    await shakeHands(connection, timeoutMs);
+    if (tls === undefined || tls === 'off') return note(subject, 'answers, without TLS');
+    return note(subject, `answers in TLS, with a certificate that is valid until ${await validUntil(connection, tls.authority)}`);
   } catch (error) {
-    return failed(`consumer ${remote}`, `is not reached: ${dialFailure(remote, error as Error).message}`);
+    if (!isEvertreeError(error)) throw error;
+    return findingOf(subject, error);
   }
 }
 
-/** What was found, as it reads after the consumer's name. */
-function tryConnect({ address: host, port, tls }: Connection): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const timeout = AbortSignal.timeout(CONNECT_LIMIT_MS);
-  let socket: Socket;
-  if (tls === undefined || tls === 'off') {
-    socket = connect({ host, port });
-    socket.once('connect', () => resolve('answers, without TLS'));
-  } else {
-    const name = isIP(host) === 0 ? { servername: host } : {};
-    const secure = connectTls({ host, port, ...name, ...(tls.authority === undefined ? {} : { ca: tls.authority }) });
-    secure.once('secureConnect', () => resolve(`answers in TLS, with a certificate that is valid until ${validUntil(secure)}`));
-    socket = secure;
-  }
-  socket.once('error', reject);
-  const expire = () => reject(new Error(`no answer within ${CONNECT_LIMIT_MS} ms`));
-  timeout.addEventListener('abort', expire, { once: true });
-  return promise.finally(() => {
-    timeout.removeEventListener('abort', expire);
-    socket.destroy();
+function findingOf(subject: string, error: EvertreeError): Finding {
+  if (error.code === 'UNREACHABLE' && AWAY.has(error.details['reason'])) return failed(subject, `is not reached: ${error.message}`);
+  return refused(subject, `does not take this primary: ${error.message}`);
+}
+
+/** @throws EvertreeError why the first attempt failed */
+async function shakeHands({ address, port, token, tls }: Connection, timeoutMs: number): Promise<void> {
+  const transport = dialTransport({
+    clock: nodeClock,
+    random: nodeRandom,
+    report: () => undefined,
+    token,
+    remotes: [{ address, port }],
+    retryIntervalMs: timeoutMs,
+    tls: tls === 'off' || tls === undefined ? undefined : { authority: tls.authority },
+    limits: { handshakeTimeoutMs: timeoutMs },
   });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  try {
+    await transport.open({ link: () => resolve(), failed: (_remote, error) => reject(error) });
+    await promise;
+  } finally {
+    await transport.close();
+  }
 }
 
-function validUntil(socket: TLSSocket): string {
-  return new Date(socket.getPeerCertificate().valid_to).toISOString().slice(0, 10);
+/** The last day of the certificate at a port where a handshake has succeeded. */
+async function validUntil({ address: host, port }: Connection, authority: string | undefined): Promise<string> {
+  const socket = connect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...optional('ca', authority) });
+  try {
+    await once(socket, 'secureConnect');
+    return new Date(socket.getPeerCertificate().valid_to).toISOString().slice(0, 10);
+  } finally {
+    socket.destroy();
+  }
 }

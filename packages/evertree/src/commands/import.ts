@@ -157,7 +157,7 @@ class Import {
     this.#partBytes = partBytes;
     if (isFirst) {
       printError(
-        `the site does not take this as one transaction (${String(limitBytes ?? 'its limit')} bytes); it goes in parts of ${formatBytes(partBytes)}, each one transaction: readers may see some before the others, and after an interruption the same command goes on`,
+        `the site does not take this as one transaction${typeof limitBytes === 'number' ? ` (its limit is ${formatBytes(limitBytes)})` : ''}; it goes in parts of ${formatBytes(partBytes)}, each one transaction: readers may see some before the others, and after an interruption the same command goes on`,
       );
     }
     return true;

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeControl, encodeControl } from './control.ts';
 import type { Control } from './control.ts';
 import type { ReceivedRecord } from './records.ts';
-import { Assembly, splitValue } from './parts.ts';
+import { ValueParts, splitValue } from './parts.ts';
 import { decodeTrailer, encodeTrailer } from './trailer.ts';
 
 /**
@@ -150,7 +150,7 @@ describe('a value in parts', () => {
   test('is put together again, whatever its size and the size of its parts, and stands where its first part does', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.integer({ min: 1, max: 50 }), (bytes, size) => {
-        const assembly = new Assembly(() => expect.unreachable());
+        const assembly = new ValueParts(() => expect.unreachable());
         const pieces = [...splitValue(Buffer.from(bytes), size)];
         const found = pieces.map(({ value: piece, part: header }, index) =>
           assembly.take({
@@ -168,7 +168,7 @@ describe('a value in parts', () => {
   });
 
   const strange: string[] = [];
-  const assembly = new Assembly((offset, why) => strange.push(`${offset}: ${why}`));
+  const assembly = new ValueParts((offset, why) => strange.push(`${offset}: ${why}`));
   const take = (record: ReceivedRecord & { value: Buffer }) => assembly.take(record)?.value.toString();
 
   test.for<[string, (ReceivedRecord & { value: Buffer })[], (string | undefined)[], number]>([

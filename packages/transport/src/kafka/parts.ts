@@ -1,4 +1,5 @@
 import { FRAME_LIMIT_BYTES } from '@evertree/core';
+import { Assembly } from '../wire/assembly.ts';
 import { headerOf } from './records.ts';
 import type { ReceivedRecord } from './records.ts';
 
@@ -30,17 +31,19 @@ export interface Whole {
  * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or the positions tell.
  * Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
  */
-export class Assembly {
+export class ValueParts {
   readonly #strange: (offset: string, why: string) => void;
-  #pieces: Buffer[] = [];
-  #bytes = 0;
+  readonly #assembly = new Assembly();
+  /** The index that the next part has to bear. */
   #next = 0;
+  /** Count of parts and bytes, as every part of the open value bears them. */
   #shape = '';
+  /** Of the first part of the open value. */
   #offset = '';
-  /** Reading began in the middle, maybe of a value: its rest is no wonder. */
-  #adrift = true;
+  /** Reading began in the middle of the topic, perhaps of a value: the remaining parts of such a value are expected. */
+  #midway = true;
 
-  /** @param strange told of each part that can be part of nothing */
+  /** @param strange told of each part that belongs to no value */
   constructor(strange: (offset: string, why: string) => void = () => undefined) {
     this.#strange = strange;
   }
@@ -50,55 +53,56 @@ export class Assembly {
     const header = headerOf(record, PART_HEADER);
     if (header === undefined) {
       this.#drop();
-      this.#adrift = false;
+      this.#midway = false;
       return { value: record.value, offset: record.offset };
     }
     const match = /^(\d{1,9})\/(\d{1,9}\/(\d{1,9}))$/.exec(header);
     const index = Number(match?.[1]);
     const total = Number(match?.[3]);
     if (match === null) return this.#refuse(record.offset, `its header «${PART_HEADER}» is ${JSON.stringify(header.slice(0, 40))}`);
-    if (total > FRAME_LIMIT_BYTES)
+    if (total > FRAME_LIMIT_BYTES) {
       return this.#refuse(record.offset, `it is part of ${total} bytes, above the limit of ${FRAME_LIMIT_BYTES}`);
-    if (index === 0) this.#begin(match[2] ?? '', record.offset);
-    else if (index !== this.#next || match[2] !== this.#shape)
+    }
+    const shape = match[2] ?? '';
+    if (index !== 0 && (index !== this.#next || shape !== this.#shape)) {
       return this.#refuse(record.offset, `it is part ${header} of what did not begin`);
+    }
+    if (index === 0) this.#begin(shape, total, record.offset);
     return this.#add(record, total);
   }
 
   /** Reading goes on elsewhere. */
   reset(): void {
     this.#drop();
-    this.#adrift = true;
+    this.#midway = true;
   }
 
   #refuse(offset: string, why: string): undefined {
     this.#drop();
-    if (!this.#adrift) this.#strange(offset, why);
+    if (!this.#midway) this.#strange(offset, why);
   }
 
   #drop(): void {
-    this.#pieces = [];
-    this.#bytes = 0;
+    this.#assembly.drop();
     this.#next = 0;
     this.#shape = '';
   }
 
-  #begin(shape: string, offset: string): void {
-    this.#drop();
-    this.#adrift = false;
+  #begin(shape: string, totalBytes: number, offset: string): void {
+    this.#assembly.begin(totalBytes);
+    this.#midway = false;
+    this.#next = 0;
     this.#shape = shape;
     this.#offset = offset;
   }
 
   #add({ value: piece, offset: last }: { readonly value: Buffer; readonly offset: string }, total: number): Whole | undefined {
-    this.#pieces.push(piece);
-    this.#bytes += piece.length;
+    const bytes = this.#assembly.bytes + piece.length;
+    if (bytes > total) return this.#refuse(last, `with it, parts of ${total} bytes have ${bytes}`);
     this.#next += 1;
-    if (this.#bytes > total) return this.#refuse(last, `with it, parts of ${total} bytes have ${this.#bytes}`);
-    if (this.#bytes < total) return undefined;
-    const value = Buffer.concat(this.#pieces, total);
-    const offset = this.#offset;
+    const value = this.#assembly.add(piece);
+    if (value === undefined) return undefined;
     this.#drop();
-    return { value, offset };
+    return { value, offset: this.#offset };
   }
 }

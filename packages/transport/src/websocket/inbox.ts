@@ -2,7 +2,7 @@ import { PROTOCOL_VERSIONS } from '@evertree/core';
 import type { Message, Role } from '@evertree/core';
 import { decodeMessage, TYPE, violation } from './messages.ts';
 import type { Decoded } from './messages.ts';
-import { Assembly, HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES } from './parts.ts';
+import { HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, MessageParts } from './parts.ts';
 
 /** What each role is sent. PROTOCOL.md, «Messages», direction. */
 const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
@@ -17,7 +17,7 @@ export class VersionMismatch extends Error {}
 export class Inbox {
   readonly #role: Role;
   readonly #version: number;
-  readonly #assembly = new Assembly();
+  readonly #parts = new MessageParts();
   #peerHeartbeatMs: number | undefined;
 
   /**
@@ -46,10 +46,10 @@ export class Inbox {
   take(payload: Buffer, binary: boolean): Message | undefined {
     if (!binary) throw violation('a text message');
     if (payload[0] === TYPE.part) {
-      const whole = this.#assembly.add(payload, this.greeted ? MESSAGE_LIMIT_BYTES : HELLO_LIMIT_BYTES);
+      const whole = this.#parts.add(payload, this.greeted ? MESSAGE_LIMIT_BYTES : HELLO_LIMIT_BYTES);
       return whole && this.#admit(whole);
     }
-    if (this.#assembly.open && payload[0] !== TYPE.heartbeat) throw violation('a message between the parts of another');
+    if (this.#parts.open && payload[0] !== TYPE.heartbeat) throw violation('a message between the parts of another');
     return this.#admit(payload);
   }
 

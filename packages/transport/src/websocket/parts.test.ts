@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Assembly, HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, PART_BYTES, PAYLOAD_LIMIT_BYTES, splitMessage } from './parts.ts';
+import { HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, MessageParts, PART_BYTES, PAYLOAD_LIMIT_BYTES, splitMessage } from './parts.ts';
 
 const part = (total: number, offset: number, bytes: number) => {
   const buffer = Buffer.alloc(9 + bytes, 0x61);
@@ -23,16 +23,16 @@ describe('parts', () => {
   });
 
   test('put together are the message, one after the other', () => {
-    const assembly = new Assembly();
+    const incoming = new MessageParts();
     const length = fc.integer({ min: PAYLOAD_LIMIT_BYTES + 1, max: 5 * PART_BYTES });
     fc.assert(
       fc.property(length, fc.integer(), (bytes, seed) => {
         const message = Buffer.alloc(bytes);
         for (let at = 0; at < bytes; at += 997) message[at] = seed + at;
-        const results = Array.from(splitMessage(message), each => assembly.add(each, MESSAGE_LIMIT_BYTES));
+        const results = Array.from(splitMessage(message), each => incoming.add(each, MESSAGE_LIMIT_BYTES));
         expect(results.slice(0, -1).every(each => each === undefined)).toBe(true);
         expect(results.at(-1)?.equals(message)).toBe(true);
-        expect(assembly.open).toBe(false);
+        expect(incoming.open).toBe(false);
       }),
       { numRuns: 30 },
     );
@@ -55,22 +55,24 @@ describe('parts', () => {
   };
 
   test.for(Object.entries(refused))('are refused: %s', ([, { parts, says }]) => {
-    const assembly = new Assembly();
+    const incoming = new MessageParts();
     expect(() => {
-      for (const each of parts) assembly.add(each, MESSAGE_LIMIT_BYTES);
+      for (const each of parts) incoming.add(each, MESSAGE_LIMIT_BYTES);
     }).toThrow(says);
   });
 
   test('before hello make up 1 MiB at most', () => {
-    expect(() => new Assembly().add(part(HELLO_LIMIT_BYTES + 1, 0, PART_BYTES), HELLO_LIMIT_BYTES)).toThrow(/the limit here is 1048576/);
+    expect(() => new MessageParts().add(part(HELLO_LIMIT_BYTES + 1, 0, PART_BYTES), HELLO_LIMIT_BYTES)).toThrow(
+      /the limit here is 1048576/,
+    );
   });
 
   test('reserve no memory for bytes that have not come', () => {
     const before = process.memoryUsage().arrayBuffers;
     const assemblies = Array.from({ length: 8 }, () => {
-      const assembly = new Assembly();
-      assembly.add(part(MESSAGE_LIMIT_BYTES, 0, PART_BYTES), MESSAGE_LIMIT_BYTES);
-      return assembly;
+      const incoming = new MessageParts();
+      incoming.add(part(MESSAGE_LIMIT_BYTES, 0, PART_BYTES), MESSAGE_LIMIT_BYTES);
+      return incoming;
     });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * PART_BYTES);
     expect(assemblies.every(each => each.open)).toBe(true);

@@ -1,4 +1,5 @@
 import { FRAME_LIMIT_BYTES } from '@evertree/core';
+import { Assembly } from '../wire/assembly.ts';
 import { TYPE, violation } from './messages.ts';
 
 /** What a part carries, unless it is the last. */
@@ -23,17 +24,13 @@ export function* splitMessage(message: Buffer): Generator<Buffer> {
   }
 }
 
-/**
- * Puts parts together. Memory is held for what has come only; while the last part is added it is held twice, up to 2 × the limit.
- */
-export class Assembly {
-  #pieces: Buffer[] = [];
-  #total = 0;
-  #offset = 0;
+/** Puts the parts of a message together, and holds them to the order that PROTOCOL.md lays down. */
+export class MessageParts {
+  readonly #assembly = new Assembly();
 
   /** Whether a message has begun and is not complete. */
   get open(): boolean {
-    return this.#pieces.length > 0;
+    return this.#assembly.open;
   }
 
   /**
@@ -47,22 +44,17 @@ export class Assembly {
     const offset = part.readUInt32LE(5);
     const piece = part.subarray(PART_HEADER_BYTES);
     if (!this.open) this.#begin(total, limitBytes);
-    if (total !== this.#total || offset !== this.#offset) {
-      throw violation(`a part at ${offset} of ${total} bytes, where ${this.#offset} of ${this.#total} was due`);
+    const { bytes, totalBytes } = this.#assembly;
+    if (total !== totalBytes || offset !== bytes) {
+      throw violation(`a part at ${offset} of ${total} bytes, where ${bytes} of ${totalBytes} was due`);
     }
     if (piece.length !== Math.min(PART_BYTES, total - offset)) throw violation(`a part of ${piece.length} bytes at ${offset} of ${total}`);
-    this.#pieces.push(piece);
-    this.#offset += piece.length;
-    if (this.#offset < total) return undefined;
-    const whole = Buffer.concat(this.#pieces, total);
-    this.#pieces = [];
-    return whole;
+    return this.#assembly.add(piece);
   }
 
   #begin(total: number, limitBytes: number): void {
     if (total <= PAYLOAD_LIMIT_BYTES) throw violation(`parts of a message of ${total} bytes, which fits in one`);
     if (total > limitBytes) throw violation(`a message of ${total} bytes; the limit here is ${limitBytes}`);
-    this.#total = total;
-    this.#offset = 0;
+    this.#assembly.begin(total);
   }
 }

@@ -1,6 +1,6 @@
 import { isEvertreeError, parseFrame } from '@evertree/core';
 import type { Frame, Reporter } from '@evertree/core';
-import { Assembly } from '../parts.ts';
+import { ValueParts } from '../parts.ts';
 import { PassedOver } from '../passed-over.ts';
 import { unreadableVersion } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
@@ -16,7 +16,7 @@ export interface PlacedFrame {
 /** Makes frames of a topic's records. What is no frame of the wanted stream is reported and passed over. */
 export class FrameRecords {
   readonly #passed: PassedOver;
-  readonly #assembly = new Assembly((offset, why) => this.#passed.add(offset, why));
+  readonly #assembly = new ValueParts((offset, why) => this.#passed.add(offset, why));
 
   constructor(topic: string, report: Reporter) {
     this.#passed = new PassedOver(topic, report);

@@ -5,7 +5,7 @@ import { parseJson } from '../../wire/schemas.ts';
 import type { SnapshotRecord } from '../control.ts';
 import { headerOf } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
-import { Assembly } from '../parts.ts';
+import { ValueParts } from '../parts.ts';
 import { PassedOver } from '../passed-over.ts';
 
 const endSchema = z.object({ chunks: z.int().min(0) });
@@ -14,7 +14,7 @@ const endSchema = z.object({ chunks: z.int().min(0) });
 export class SnapshotMessages {
   readonly announced: SnapshotRecord;
   readonly #passed: PassedOver;
-  readonly #assembly = new Assembly((offset, why) => this.#passed.add(offset, why));
+  readonly #assembly = new ValueParts((offset, why) => this.#passed.add(offset, why));
   #chunks = 0;
   #begun = false;
 

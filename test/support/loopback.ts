@@ -1,6 +1,6 @@
 import { SITE } from '@evertree/core';
 import type { Clock, CloseReason, Link, LinkEvents, Message, Random, Reporter, Transport, TransportEvents } from '@evertree/core';
-import { handToHandler } from '../../packages/transport/src/wire/handler.ts';
+import { handToHandler } from '../../packages/transport/src/wire/delivery.ts';
 import { strictReport } from './reports.ts';
 
 export interface LoopbackLimits {

@@ -1,6 +1,6 @@
 import { SITE } from '@evertree/core';
 import type { CloseReason, FarEnd, Hello, Link, LinkEvents, Message, Transport, TransportEvents } from '@evertree/core';
-import { handToHandler } from '../../packages/transport/src/wire/handler.ts';
+import { handToHandler } from '../../packages/transport/src/wire/delivery.ts';
 import { strictReport } from './reports.ts';
 
 /** A transport whose links a test makes, and whose far end it plays. */

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { EvertreeError } from '@evertree/core';
 import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter, Role } from '@evertree/core';
 import type { WebSocket } from 'ws';
-import { handToHandler } from '../wire/handler.ts';
+import { Delivery } from '../wire/delivery.ts';
+import type { Ending } from '../wire/delivery.ts';
 import { printable } from '../wire/text.ts';
 import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { Heartbeat } from '../wire/heartbeat.ts';
@@ -28,12 +29,6 @@ export interface LinkOptions {
   readonly gone: () => void;
 }
 
-interface Ending {
-  readonly reason: CloseReason;
-  readonly explanation: string;
-  readonly byPeer: boolean;
-}
-
 /** What RFC 6455 calls the end of a connection without a close frame. */
 const NO_CLOSE_FRAME = 1006;
 
@@ -41,8 +36,8 @@ const NO_CLOSE_FRAME = 1006;
  * A WebSocket as the seam's Link.
  *
  * Until `attach`, and while paused, the socket is not read. What had been read by then (one chunk of the socket, 64 KiB, and the message
- * it completes) waits in `#waiting`. The wire never writes into received bytes again: they may be kept, and keep the chunk alive that
- * they came in.
+ * it completes) waits in `#delivery`. The wire never writes into received bytes again: they may be kept, and they keep the chunk in
+ * memory that they came in.
  */
 export class WebSocketLink implements Link {
   readonly remote: string;
@@ -51,33 +46,31 @@ export class WebSocketLink implements Link {
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   readonly #heartbeat: Heartbeat;
-  /** Read, and not handed up yet. */
-  readonly #waiting: Message[] = [];
-  #events: LinkEvents | undefined;
-  #paused = false;
+  readonly #delivery: Delivery;
+  /** Messages that have come, hello among them. */
   #messages = 0;
   #receivedBytes = 0;
   #lastSeen: number;
+  /** What the socket said when it failed. */
   #fault: Error | undefined;
   #helloTimer: Disposable | undefined;
-  /** Set once, when it is known that and why the link ends; nothing is sent or handed up from then on. */
+  /** Set once, when it is known that and why the link ends; nothing is sent, and no message is taken, from then on. */
   #ending: Ending | undefined;
-  #closed = false;
-  #told = false;
 
   /** @param websocket open, in the turn of the event loop in which it opened */
   constructor(websocket: WebSocket, socket: Socket, options: LinkOptions) {
     this.remote = options.remote;
     this.#websocket = websocket;
     this.#options = options;
+    this.#delivery = new Delivery(this, options.clock, options.report);
     this.#inbox = new Inbox(options.role, options.version);
     this.#outbox = new Outbox(websocket, socket, options.clock, options.limits, () => {
-      if (this.#ending === undefined) this.#events?.drained();
+      if (this.#ending === undefined) this.#delivery.drained();
     });
     this.#lastSeen = options.clock.now();
     this.#heartbeat = new Heartbeat(options.clock, options.limits.heartbeatMs, {
       receivedBytes: () => this.#receivedBytes,
-      reading: () => this.#events !== undefined && !this.#paused,
+      reading: () => this.#delivery.flows,
       beat: () => this.#outbox.beat(),
       silent: () => this.#abort('silent', `nothing was heard from ${this.remote} for three heartbeats`),
     });
@@ -103,10 +96,9 @@ export class WebSocketLink implements Link {
   }
 
   attach(events: LinkEvents): void {
-    if (this.#events !== undefined) throw new Error('a link is attached once');
-    this.#events = events;
+    this.#delivery.attach(events);
     this.#awaitHello();
-    this.#proceed();
+    this.#readOn();
   }
 
   send(message: Message): void {
@@ -122,13 +114,13 @@ export class WebSocketLink implements Link {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#delivery.pause();
     if (this.#ending === undefined) this.#websocket.pause();
   }
 
   resume(): void {
-    this.#paused = false;
-    if (this.#events !== undefined) this.#proceed();
+    this.#delivery.resume();
+    this.#readOn();
   }
 
   close(reason: CloseReason, explanation: string): void {
@@ -166,8 +158,8 @@ export class WebSocketLink implements Link {
     if (message.type === 'hello') this.#greet();
     this.#messages += 1;
     this.#options.heard(this.#messages);
-    if (this.#events === undefined || this.#paused || this.#waiting.length > 0) this.#waiting.push(message);
-    else handToHandler(this.#events, message, this, this.#options.report);
+    if (this.#delivery.flows) this.#delivery.hand(message);
+    else this.#delivery.post(message);
   }
 
   #greet(): void {
@@ -179,25 +171,15 @@ export class WebSocketLink implements Link {
     if (this.#inbox.greeted || this.#ending !== undefined) return;
     const { helloTimeoutMs } = this.#options.limits;
     this.#helloTimer = this.#options.clock.after(helloTimeoutMs, () => {
-      if (this.#paused) this.#awaitHello();
+      if (!this.#delivery.flows) this.#awaitHello();
       else this.close('protocol-violation', `no hello from ${this.remote} within ${helloTimeoutMs} ms`);
     });
   }
 
-  /** Goes on handing up: first what waits, in a turn of its own so that no handler runs inside its own call; then what the socket has. */
-  #proceed(): void {
-    if (this.#waiting.length > 0 || this.#closed) this.#options.clock.soon(() => this.#handWaiting());
-    else this.#websocket.resume();
-  }
-
-  #handWaiting(): void {
-    while (this.#events !== undefined && !this.#paused) {
-      const message = this.#waiting.shift();
-      if (message === undefined) break;
-      handToHandler(this.#events, message, this, this.#options.report);
-    }
-    if (this.#closed) this.#tellClosed();
-    else if (!this.#paused) this.#websocket.resume();
+  /** Reads the socket again, once what waits was handed up. */
+  #readOn(): void {
+    if (this.#delivery.flows) this.#websocket.resume();
+    else void this.#delivery.flowing().then(() => this.#delivery.flows && this.#websocket.resume());
   }
 
   /** Says why, as far as the socket takes it at once, and drops the connection. */
@@ -209,7 +191,7 @@ export class WebSocketLink implements Link {
   /** This end closes: what has not been handed up never is. */
   #end(ending: Ending): void {
     this.#ending ??= ending;
-    this.#waiting.length = 0;
+    this.#delivery.drop();
     this.#stop();
     // The far end's answer to the close frame has to be read.
     this.#websocket.resume();
@@ -223,20 +205,10 @@ export class WebSocketLink implements Link {
   /** The connection is gone. What had come by then is handed up first, also where `attach` is still to come. */
   #gone(code: number, reason: Buffer): void {
     this.#stop();
-    this.#closed = true;
     this.#ending ??=
       code === NO_CLOSE_FRAME ? this.#broken() : { reason: closeReason(code), explanation: printable(reason.toString()), byPeer: true };
     this.#options.gone();
-    if (this.#events !== undefined) this.#handWaiting();
-  }
-
-  #tellClosed(): void {
-    const { reason, explanation, byPeer } = this.#ending ?? this.#broken();
-    const events = this.#events;
-    if (this.#told || events === undefined) return;
-    this.#told = true;
-    this.#waiting.length = 0;
-    events.closed(reason, explanation, byPeer);
+    this.#delivery.endNow(this.#ending);
   }
 
   #broken(): Ending {

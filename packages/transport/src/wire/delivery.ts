@@ -1,7 +1,6 @@
 import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter } from '@evertree/core';
-import { handToHandler } from './handler.ts';
 
-/** Why a link ended. */
+/** Why a link ended. `byPeer`: the far end said so. */
 export interface Ending {
   readonly reason: CloseReason;
   readonly explanation: string;
@@ -20,9 +19,11 @@ export class Delivery {
   readonly #waiting: Message[] = [];
   #events: LinkEvents | undefined;
   #paused = false;
+  /** A turn of `#proceed` is to come. */
   #planned = false;
   /** Set once; nothing is posted from then on. */
   #ending: Ending | undefined;
+  /** `closed` was called: it is called once. */
   #told = false;
   #flowing: PromiseWithResolvers<void> | undefined;
 
@@ -87,13 +88,29 @@ export class Delivery {
 
   /** This end closed the link: what waits is dropped. */
   close(ending: Ending): void {
-    this.#waiting.length = 0;
+    this.drop();
     this.end(ending);
   }
 
-  /** In a turn of its own, so that no handler runs inside a call of its own. */
+  /** Drops what waits. A wire that learns later how the link ended calls it first, and posts nothing from then on. */
+  drop(): void {
+    this.#waiting.length = 0;
+  }
+
+  /**
+   * The connection is gone: hands up at once what waits, and the end; what waits behind a pause is dropped, as nobody may ever resume a link
+   * that is gone. Only from an event of the wire, never inside a call of its owner's.
+   */
+  endNow(ending: Ending): void {
+    this.#ending ??= ending;
+    if (this.#paused) this.drop();
+    this.#proceed();
+  }
+
+  /** Proceeds in a turn of its own, so that no handler runs inside a call of its owner's. */
   #plan(): void {
-    if (this.#planned) return;
+    const isIdle = this.#waiting.length === 0 && this.#ending === undefined && this.#flowing === undefined;
+    if (this.#planned || isIdle) return;
     this.#planned = true;
     this.#clock.soon(() => this.#proceed());
   }
@@ -117,5 +134,16 @@ export class Delivery {
     this.#told = true;
     const { reason, explanation, byPeer } = this.#ending;
     this.#events.closed(reason, explanation, byPeer);
+  }
+}
+
+/** Hands a message to whoever is attached. A handler that throws is reported, and costs its link, not the process. */
+export function handToHandler(events: LinkEvents, message: Message, link: Pick<Link, 'remote' | 'close'>, report: Reporter): void {
+  try {
+    events.message(message);
+  } catch (error) {
+    const what = `this site failed on a ${message.type}`;
+    report({ level: 'error', event: 'link-handler-threw', message: `${what} from ${link.remote}`, details: { error } });
+    link.close('refused', what);
   }
 }

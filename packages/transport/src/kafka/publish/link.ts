@@ -1,8 +1,7 @@
 import type { CloseReason, Link, LinkEvents, Message } from '@evertree/core';
-import { handToHandler } from '../../wire/handler.ts';
+import { Delivery } from '../../wire/delivery.ts';
 import { asBrokerError } from '../broker.ts';
 import type { PublishAction, PublishEvent, ReadRange } from './actions.ts';
-import { Delivery } from './delivery.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { PublishMachine } from './machine.ts';
 import type { Settings } from './settings.ts';
@@ -38,7 +37,7 @@ export class PublishLink implements Link {
     this.#settings = settings;
     this.#topic = topic;
     this.#machine = new PublishMachine(settings, topic.opened, memory, clock.monotonic());
-    this.#delivery = new Delivery(clock, (events, message) => handToHandler(events, message, this, report));
+    this.#delivery = new Delivery(this, clock, report);
     this.#lastSeen = clock.now();
     this.#plan();
   }
@@ -105,7 +104,7 @@ export class PublishLink implements Link {
         return void this.#deleteSnapshots(action.before);
       case 'hand':
         this.#hasAccepted ||= action.accepted === true;
-        return this.#delivery.hand(action.message);
+        return this.#delivery.post(action.message);
       case 'drained':
         return this.#delivery.drained();
       case 'end':
@@ -168,7 +167,7 @@ export class PublishLink implements Link {
   #finish({ reason, explanation }: Of<'end'>): void {
     // Nobody waits for what is left of it.
     void this.#topic.broker.close();
-    this.#delivery.close(reason, explanation);
+    this.#delivery.close({ reason, explanation, byPeer: false });
     // Who waits for the transport's end has heard of the link's by then.
     this.#settings.clock.soon(() => this.#end.resolve(reason));
   }

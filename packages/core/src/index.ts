@@ -1,5 +1,6 @@
 export { formatAddress, isLoopback } from './addresses.ts';
 export { type BearerVerdict, checkBearer } from './bearer.ts';
+export { BoundedReports } from './bounded-reports.ts';
 export { emptyDigest } from './tree/digest.ts';
 export * from './frames/change-set.ts';
 export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';

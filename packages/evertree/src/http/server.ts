@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
+import { BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import type { Tls } from '../configuration/credentials.ts';
 import { loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
@@ -70,6 +70,7 @@ class Http {
   readonly #metrics: Metrics;
   readonly #routes: Routes;
   readonly #closing = new AbortController();
+  readonly #dropped: BoundedReports;
   #closed: Promise<void> | undefined;
 
   constructor(options: HttpOptions) {
@@ -90,18 +91,24 @@ class Http {
       bodies: new Bodies(limits),
       closing: this.#closing.signal,
     };
+    this.#dropped = new BoundedReports(site.store.clock, report, (count, seconds) => ({
+      level: 'warn',
+      event: 'http-connection-dropped',
+      message: `${count} more HTTP connections were dropped within ${seconds} s: ${limits.connections} are open, the limit`,
+      details: { count },
+    }));
     this.#metrics = new Metrics(site, () => watches.count);
     this.#routes = new Routes(watches, this.#metrics);
   }
 
   async listen(): Promise<string> {
-    const { address, port, tls, report } = this.#options;
+    const { address, port, tls } = this.#options;
     const server = this.#server;
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
     server.on('request', onRequest).on('checkContinue', onRequest).on('clientError', answerBrokenRequest);
     server.on('drop', () => {
       const message = `${this.#limits.connections} HTTP connections are open, the limit; one more was dropped`;
-      report({ level: 'warn', event: 'http-connection-dropped', message });
+      this.#dropped.tell({ level: 'warn', event: 'http-connection-dropped', message });
     });
     try {
       server.listen(port, address);
@@ -129,6 +136,7 @@ class Http {
 
   #dispose(): void {
     this.#context.stability[Symbol.dispose]();
+    this.#dropped[Symbol.dispose]();
     this.#metrics[Symbol.dispose]();
   }
 

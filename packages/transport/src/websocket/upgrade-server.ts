@@ -2,7 +2,8 @@ import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { formatAddress } from '@evertree/core';
+import { BoundedReports, formatAddress } from '@evertree/core';
+import type { Report } from '@evertree/core';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { answerRefusal, chooseVersion, refuseUpgrade } from './handshake.ts';
@@ -29,12 +30,14 @@ export class UpgradeServer {
   readonly #server: Server;
   readonly #upgrader: WebSocketServer;
   readonly #upgraded: (upgraded: Upgraded) => void;
+  readonly #refusals: BoundedReports;
 
   constructor(options: ListenOptions, limits: WireLimits, pending: PendingConnections, upgraded: (upgraded: Upgraded) => void) {
     this.#options = options;
     this.#limits = limits;
     this.#pending = pending;
     this.#upgraded = upgraded;
+    this.#refusals = new BoundedReports(options.clock, options.report, manyRefused);
     this.#server = createServer(options);
     this.#upgrader = new WebSocketServer({
       noServer: true,
@@ -69,6 +72,7 @@ export class UpgradeServer {
 
   /** Resolves when the last connection is gone, links included. */
   close(): Promise<void> {
+    this.#refusals[Symbol.dispose]();
     return new Promise(resolve => {
       this.#server.close(() => resolve());
     });
@@ -116,13 +120,22 @@ export class UpgradeServer {
   }
 
   #refused(remote: string, why: string): void {
-    this.#options.report({
+    this.#refusals.tell({
       level: 'warn',
       event: 'connection-refused',
       message: `refused a connection from ${remote}: ${why}`,
       details: { remote },
     });
   }
+}
+
+function manyRefused(count: number, seconds: number): Report {
+  return {
+    level: 'warn',
+    event: 'connection-refused',
+    message: `refused ${count} more connections within ${seconds} s`,
+    details: { count },
+  };
 }
 
 function createServer(options: ListenOptions): Server {

@@ -1,6 +1,7 @@
 import type { Clock, Disk, DiskFile } from '@evertree/core';
 import type { SyncMode } from '../segments/active-segment.ts';
 import { isNoSpace } from '../groups/failure.ts';
+import { removeFiles } from './removal.ts';
 import { SEGMENT_DIRECTORY, TEMPORARY_SUFFIX } from '../site/layout.ts';
 
 /** Writes of each kind that count, those before them that don't (the first ones find everything cold), and their size: a small group. */
@@ -12,7 +13,10 @@ const PROBE_LIMIT_MS = 200;
 
 const MODES: readonly SyncMode[] = ['dsync', 'fdatasync'];
 
-/** Finds out which way small writes into a preallocated file become stable sooner on this disk: both in turn, so that neither has the better moment. */
+/**
+ * Finds out which way small writes into a preallocated file become stable sooner on this disk: both in turn, so that neither has the
+ * better moment. Without room for the probes it is O_DSYNC.
+ */
 export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode> {
   const paths = MODES.map(mode => `${SEGMENT_DIRECTORY}/probe-${mode}${TEMPORARY_SUFFIX}`);
   try {
@@ -22,7 +26,8 @@ export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode>
     if (!isNoSpace(error)) throw error;
     return 'dsync';
   } finally {
-    for (const path of paths) await disk.remove(path);
+    // On a full disk a probe may never have been made.
+    await removeFiles(disk, paths);
   }
 }
 
@@ -30,7 +35,11 @@ export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode>
 async function measure(disk: Disk, clock: Clock, paths: readonly string[]): Promise<number[]> {
   const files: DiskFile[] = [];
   try {
-    for (const [index, mode] of MODES.entries()) files.push(await prepare(disk, paths[index]!, mode));
+    for (const [index, mode] of MODES.entries()) {
+      const file = await disk.open(paths[index]!, { create: true, write: true, durableWrites: mode === 'dsync' });
+      files.push(file);
+      await prepare(file);
+    }
     const times = MODES.map((): number[] => []);
     const deadline = clock.monotonic() + PROBE_LIMIT_MS;
     for (let write = 0; write < WARM_UP_WRITES + PROBE_WRITES; write++) {
@@ -47,11 +56,9 @@ async function measure(disk: Disk, clock: Clock, paths: readonly string[]): Prom
   }
 }
 
-async function prepare(disk: Disk, path: string, mode: SyncMode): Promise<DiskFile> {
-  const file = await disk.open(path, { create: true, write: true, durableWrites: mode === 'dsync' });
+async function prepare(file: DiskFile): Promise<void> {
   await file.write([Buffer.alloc((WARM_UP_WRITES + PROBE_WRITES) * PROBE_WRITE_BYTES)], 0);
   await file.sync();
-  return file;
 }
 
 async function timeWrite(file: DiskFile, mode: SyncMode, write: number, clock: Clock): Promise<number> {

@@ -19,10 +19,11 @@ export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-export function damaged(file: string, offset: number, problem: string): EvertreeError {
+/** @param remedy another way out, beside those that are always open */
+export function damaged(file: string, offset: number, problem: string, remedy = ''): EvertreeError {
   return new EvertreeError(
     'DAMAGED',
-    `${file} is damaged at offset ${offset}: ${problem}; restore this directory from a backup, or start it empty as a secondary`,
+    `${file} is damaged at offset ${offset}: ${problem}; restore this directory from a backup, or start it empty as a secondary${remedy}`,
     { file, offset },
   );
 }

@@ -7,7 +7,7 @@ import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
 import type { RetentionOptions, RetentionPlan } from './retention.ts';
 import { planRetention } from './retention.ts';
 import type { Snapshots } from '../snapshots/snapshots.ts';
-import { removeFiles } from '../snapshots/snapshots.ts';
+import { removeFiles } from '../disk/removal.ts';
 
 /** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
 export class Retainer implements Retention {

@@ -2,7 +2,6 @@ import type { Disk, DiskFile, ExactPosition, FrameHeader, Random } from '@evertr
 import { ORIGIN, samePosition } from '@evertree/core';
 import type { Group, SyncMode } from './active-segment.ts';
 import { ActiveSegment } from './active-segment.ts';
-import { isMissing } from '../groups/failure.ts';
 import { FrameTail } from './frame-tail.ts';
 import { SEGMENT_DIRECTORY, segmentPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { SegmentHeader } from './segment-format.ts';
@@ -166,15 +165,6 @@ export class History {
     this.#active = undefined;
     await active?.close(trim);
     await this.#closing;
-  }
-
-  /** Removes a file that may be gone already. */
-  async remove(path: string): Promise<void> {
-    try {
-      await this.#options.disk.remove(path);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
   }
 
   #switchTo(next: ActiveSegment): void {

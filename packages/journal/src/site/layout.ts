@@ -40,3 +40,7 @@ export function isSnapshotName(name: string): boolean {
 export function firstRevision(path: string): number {
   return Number(path.slice(-SEGMENT_SUFFIX.length - 16, -SEGMENT_SUFFIX.length));
 }
+
+export function fileName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}

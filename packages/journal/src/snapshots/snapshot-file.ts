@@ -27,17 +27,27 @@ export interface SnapshotFile {
   readonly bytes: number;
 }
 
+/** A snapshot file that can't be used, and where it is damaged. */
+export interface UnsoundSnapshot {
+  readonly path: string;
+  readonly offset: number;
+  readonly problem: string;
+}
+
 /**
- * Looks at the head and the end of a snapshot file; undefined when one of them is not sound.
+ * Checks the head and the end of a snapshot file. The chunks between them are checked where they are read.
  * @throws EvertreeError FORMAT_UNSUPPORTED
  */
-export async function inspectSnapshot(disk: Disk, path: string): Promise<SnapshotFile | undefined> {
+export async function inspectSnapshot(disk: Disk, path: string): Promise<SnapshotFile | UnsoundSnapshot> {
   const file = await disk.open(path, {});
   try {
     const bytes = await file.size();
     const head = await readHead(file, path);
-    if (head === undefined || bytes < head.length + SNAPSHOT_END_BYTES) return undefined;
-    if (decodeSnapshotEnd(await readExactly(file, bytes - SNAPSHOT_END_BYTES, SNAPSHOT_END_BYTES)) === undefined) return undefined;
+    if (head === undefined) return { path, offset: 0, problem: 'its header is not sound' };
+    const end = bytes - SNAPSHOT_END_BYTES;
+    if (end < head.length || decodeSnapshotEnd(await readExactly(file, end, SNAPSHOT_END_BYTES)) === undefined) {
+      return { path, offset: Math.max(end, head.length), problem: 'its end is not sound' };
+    }
     return { path, header: head.header, generation: head.generation, bytes };
   } finally {
     await file.close();

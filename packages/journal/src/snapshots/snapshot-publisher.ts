@@ -10,7 +10,7 @@ import type { Retainer } from '../retention/retainer.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { storedSnapshot } from './snapshot-file.ts';
 import type { Snapshots } from './snapshots.ts';
-import { removeFiles } from './snapshots.ts';
+import { removeFiles } from '../disk/removal.ts';
 
 /** Takes snapshots into a history, or begins a history with one. */
 export class SnapshotPublisher implements SnapshotStore {

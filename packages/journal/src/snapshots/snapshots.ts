@@ -1,5 +1,4 @@
 import type { Disk, SnapshotHeader } from '@evertree/core';
-import { isMissing } from '../groups/failure.ts';
 import { snapshotPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { SnapshotFileWriter } from './snapshot-file.ts';
@@ -68,17 +67,6 @@ export class Snapshots {
     const dropped = this.#files.splice(0, count);
     for (const file of dropped) this.#supersededMs.delete(file.path);
     return dropped;
-  }
-}
-
-/** Removes files that count no more; one may be gone already. */
-export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    try {
-      await disk.remove(path);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
   }
 }
 

@@ -1,0 +1,13 @@
+import type { Disk } from '@evertree/core';
+import { isMissing } from '../groups/failure.ts';
+
+/** Removes files that count no more; one may be gone already, or was never made. */
+export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      await disk.remove(path);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}

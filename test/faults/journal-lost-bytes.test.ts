@@ -1,0 +1,152 @@
+import type { Report } from '@evertree/core';
+import { isEvertreeError, ORIGIN } from '@evertree/core';
+import type { DiskJournal } from '@evertree/journal';
+import { openJournal } from '@evertree/journal';
+import { describe, expect, test } from 'vitest';
+import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { FrameChain } from '../support/frame-chain.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+
+const HEADER_BYTES = 64;
+/** A record with a body of 40 bytes. */
+const RECORD_BYTES = 40 + 128 + 40 + 4;
+
+async function open(disk: FaultDisk, segmentBytes = 64 * 1024): Promise<{ journal: DiskJournal; reports: Report[] }> {
+  const reports: Report[] = [];
+  const report = (each: Report) => void reports.push(each);
+  const options = { sync: 'dsync', segmentBytes } as const;
+  return { journal: await openJournal({ disk, clock: systemClock, random: systemRandom, report, options }), reports };
+}
+
+/** Three answered writes and a clean stop, after so many rounds of earlier segments. */
+async function stopped(earlier = 0): Promise<{ disk: FaultDisk; chain: FrameChain; path: string }> {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  if (earlier > 0) {
+    const { journal } = await open(disk, 1_000);
+    await fill(journal, chain, earlier, 500);
+    await journal.close();
+    disk.overwrite(newestSegment(disk), bytes => bytes);
+  }
+  const { journal } = await open(disk, earlier > 0 ? 1_000 : undefined);
+  for (let write = 0; write < 3; write++) {
+    journal.log.append(chain.next());
+    await journal.log.flush();
+  }
+  await journal.close();
+  return { disk, chain, path: newestSegment(disk) };
+}
+
+function newestSegment(disk: FaultDisk): string {
+  return disk.files
+    .filter(path => path.endsWith('.evj'))
+    .toSorted()
+    .at(-1)!;
+}
+
+function contents(disk: FaultDisk): Map<string, string> {
+  return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
+}
+
+const ATTACKS: [string, (bytes: Buffer, offset: number) => Buffer][] = [
+  ['cut', (bytes, offset) => bytes.subarray(0, offset)],
+  ['zeroed', (bytes, offset) => bytes.fill(0, offset)],
+  ['overwritten', (bytes, offset) => bytes.fill(0xa5, offset)],
+];
+
+describe('the newest segment', () => {
+  test.each(ATTACKS)('%s from anywhere up to its first record on is refused, or kept in detached/ and reported', async (_, attack) => {
+    for (const earlier of [0, 12]) {
+      const { path } = await stopped(earlier);
+      const firstBytes = earlier > 0 ? 200 : RECORD_BYTES;
+      for (let offset = 0; offset <= HEADER_BYTES + firstBytes - 1; offset += offset < HEADER_BYTES ? 3 : 11) {
+        const { disk, chain } = await stopped(earlier);
+        disk.overwrite(path, bytes => attack(bytes, offset));
+        const before = contents(disk);
+        const spoiled = before.get(path);
+        const where = `${offset} of ${path}`;
+        const { journal, reports } = await open(disk).catch((error: unknown) => {
+          if (!isEvertreeError(error)) throw error;
+          expect(error, where).toMatchObject({ code: 'DAMAGED', details: { file: path, offset: expect.any(Number) } });
+          expect(contents(disk), where).toEqual(before);
+          return { journal: undefined, reports: [] };
+        });
+        if (journal === undefined) continue;
+        expect(offset, 'without its header it is refused').toBeGreaterThanOrEqual(HEADER_BYTES);
+        const kept = contents(disk).get(path.replace('journal/', 'detached/'));
+        expect(kept === spoiled, `the bytes are kept: ${where}`).toBe(true);
+        expect(reports, where).toContainEqual(expect.objectContaining({ level: 'warn', event: 'segment-without-records' }));
+        const { last } = journal.log;
+        const frames = chain.frames.filter(({ header }) => header.last.revision <= last.revision);
+        expect(await readAll(journal, ORIGIN), where).toEqual(expectedFrames(frames));
+        await journal.close();
+      }
+    }
+  });
+
+  test('without a sound header is refused with file, offset and what to do', async () => {
+    const { disk, path } = await stopped();
+    disk.overwrite(path, () => Buffer.alloc(0));
+    const error = await thrown(() => open(disk));
+    expect(error).toMatchObject({ code: 'DAMAGED', details: { file: path, offset: 0 } });
+    expect(String(error)).toMatch(/restore this directory from a backup.*or move the file elsewhere/);
+  });
+
+  test('without a sound header in a copy is kept in detached/ and reported', async () => {
+    const { disk, path } = await stopped();
+    const copy = disk.copy((name, bytes) => (name === path ? bytes.subarray(0, 20) : bytes));
+    const { journal, reports } = await open(copy);
+    expect(copy.files).toContain(path.replace('journal/', 'detached/'));
+    expect(reports.map(({ event }) => event)).toContain('history-gap');
+    await journal.close();
+  });
+
+  test('put aside twice does not overwrite what was put aside before', async () => {
+    const { disk, path } = await stopped();
+    const header = disk.bytes(path).subarray(0, HEADER_BYTES);
+    for (const byte of [1, 2]) {
+      disk.place(path, Buffer.concat([header, Buffer.alloc(50, byte)]));
+      await (await open(disk)).journal.close();
+    }
+    const aside = path.replace('journal/', 'detached/');
+    expect([disk.bytes(aside).at(-1), disk.bytes(`${aside}.1`).at(-1)]).toEqual([1, 2]);
+  });
+});
+
+describe('the only snapshot, damaged,', () => {
+  async function begunWithSnapshot(): Promise<{ disk: FaultDisk; snapshot: string }> {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const { journal } = await open(disk, 2_000);
+    await fill(journal, chain, 20, 300);
+    await save(journal, chain, ['the tree']);
+    await fill(journal, chain, 20, 300);
+    await journal.retention.apply();
+    expect(journal.log.base.revision).toBeGreaterThan(0);
+    await journal.close();
+    return { disk, snapshot: disk.files.find(path => path.endsWith('.evs'))! };
+  }
+
+  test('is named, and not the segment that needs it', async () => {
+    for (const offset of [0, 30, -5]) {
+      const { disk, snapshot } = await begunWithSnapshot();
+      disk.overwrite(snapshot, bytes => {
+        bytes[offset < 0 ? bytes.length + offset : offset]! ^= 0x40;
+        return bytes;
+      });
+      const before = contents(disk);
+      const error = await thrown(() => open(disk));
+      const end = before.get(snapshot)!.length - 20;
+      expect(error).toMatchObject({ code: 'DAMAGED', details: { file: snapshot, offset: offset < 0 ? end : 0 } });
+      expect(contents(disk)).toEqual(before);
+    }
+  });
+
+  test('is not passed over when there is nothing else', async () => {
+    const { disk, snapshot } = await begunWithSnapshot();
+    for (const path of disk.files) if (path.endsWith('.evj')) disk.erase(path);
+    disk.overwrite(snapshot, bytes => bytes.subarray(0, 40));
+    expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { file: snapshot } });
+  });
+});

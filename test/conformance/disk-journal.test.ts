@@ -5,10 +5,19 @@ import { nodeDisk, openJournal } from '@evertree/journal';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { strictReport } from '../support/reports.ts';
+import type { JournalSupports } from './journal-suite.ts';
 import { testJournal } from './journal.ts';
 
 const host = { clock: systemClock, random: systemRandom, report: strictReport };
-const supports = { durable: true, snapshots: true, tearing: true };
+const supports: JournalSupports = {
+  durable: true,
+  snapshots: true,
+  retention: true,
+  segments: true,
+  tearing: true,
+  settlesAtClose: true,
+  ownsPlace: true,
+};
 
 testJournal(
   'on a real file system',
@@ -18,7 +27,7 @@ testJournal(
     let directory = join(root, '0');
     let crashes = 0;
     return {
-      open: (identity = {}, options = {}) => openJournal({ ...host, disk: nodeDisk(directory), identity, options }),
+      open: (identity = {}, options) => openJournal({ ...host, disk: nodeDisk(directory), identity, options }),
       crash: async () => {
         const next = join(root, String(++crashes));
         await cp(directory, next, { recursive: true, filter: path => !path.endsWith('lock') });
@@ -48,7 +57,7 @@ for (const sync of ['dsync', 'fdatasync'] as const) {
     async () => {
       let disk = new FaultDisk();
       return {
-        open: (identity = {}, options = {}) => openJournal({ ...host, disk, identity, options: { sync, ...options } }),
+        open: (identity = {}, options) => openJournal({ ...host, disk, identity, options: { sync, ...options } }),
         crash: async () => {
           disk = disk.crash();
         },

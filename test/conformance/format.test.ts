@@ -150,6 +150,8 @@ describe('format version 1', () => {
   let disk: FaultDisk;
   const hex = (path: string) => disk.bytes(path).toString('hex');
 
+  const fence = { number: 5, id: '51'.repeat(8) };
+
   beforeAll(async () => {
     disk = new FaultDisk();
     const random = { bytes: (length: number) => Buffer.from('d0d1d2d3', 'hex').subarray(0, length), fraction: () => 0 };
@@ -179,6 +181,8 @@ describe('format version 1', () => {
     await writer.commit();
     journal.log.append(frames[2]!);
     journal.leases.hold('peer', 'b', first);
+    journal.leases.hold('backup', 's3', second, 0x0101_0000_0004);
+    await journal.identity.fence(fence);
     await journal.close();
   });
 
@@ -186,7 +190,7 @@ describe('format version 1', () => {
     expect(disk.files.toSorted()).toEqual([
       'journal/0000000004-0000000000000001.evj',
       'journal/0000000004-0000000000000004.evj',
-      'peers.json',
+      'leases.json',
       'site.json',
       'snapshots/0000000004-0000000000000003.evs',
     ]);
@@ -205,8 +209,15 @@ describe('format version 1', () => {
     expect(hex('snapshots/0000000004-0000000000000003.evs')).toBe(SNAPSHOT);
   });
 
-  test('site.json and peers.json', () => {
-    expect(JSON.parse(disk.bytes('site.json').toString())).toEqual({ format: 1, site: 'a', role: 'primary', directory: 'original' });
-    expect(JSON.parse(disk.bytes('peers.json').toString())).toEqual({ format: 1, peers: [{ site: 'b', durable: first }] });
+  test('site.json and leases.json', () => {
+    const identity = { format: 2, site: 'a', role: 'primary', directory: 'original' };
+    expect(JSON.parse(disk.bytes('site.json').toString())).toEqual({ ...identity, fencedBy: fence, closedAt: frames[2]!.header.last });
+    expect(JSON.parse(disk.bytes('leases.json').toString())).toEqual({
+      format: 2,
+      leases: [
+        { kind: 'peer', name: 'b', position: first },
+        { kind: 'backup', name: 's3', position: second, expiresAt: 0x0101_0000_0004 },
+      ],
+    });
   });
 });

@@ -12,5 +12,14 @@ testJournal(
       new MemoryJournal({ clock: systemClock, random: systemRandom, report: strictReport, identity, maxBytes: ringBytes }),
     [Symbol.asyncDispose]: async () => undefined,
   }),
-  { durable: false, snapshots: false, tearing: false, ringBytes },
+  {
+    durable: false,
+    snapshots: false,
+    retention: false,
+    segments: false,
+    tearing: false,
+    settlesAtClose: true,
+    ownsPlace: false,
+    ringBytes,
+  },
 );

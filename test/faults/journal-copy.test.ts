@@ -9,7 +9,7 @@ import type { DiskJournal } from '@evertree/journal';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal.ts';
+import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';

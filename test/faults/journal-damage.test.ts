@@ -4,7 +4,7 @@ import { ORIGIN, sealFrame } from '@evertree/core';
 import type { DiskJournal, JournalOptions } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -363,8 +363,8 @@ describe('other versions', () => {
           bytes => bytes.fill(2, 4, 5),
         ),
     ],
-    ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":2}'))],
-    ['peers.json', disk => disk.overwrite('peers.json', () => Buffer.from('{"format":2,"peers":[]}'))],
+    ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":3}'))],
+    ['leases.json', disk => disk.overwrite('leases.json', () => Buffer.from('{"format":3,"leases":[]}'))],
   ];
   test.each(cases)('%s of a later version is refused, and nothing changed', async (_, spoil) => {
     const disk = new FaultDisk();
@@ -380,10 +380,17 @@ describe('other versions', () => {
     expect(contents(disk)).toEqual(before);
   });
 
-  test('site.json that says nothing is damage; peers.json that says nothing is told, and begun anew', async () => {
+  test('site.json that says nothing is damage; leases.json that says nothing is told, and begun anew', async () => {
     const { disk } = await diskWith([[10]]);
     const site = disk.bytes('site.json');
-    for (const text of ['', '{', '[]', '{"format":1}', '{"format":1,"site":"a","role":"king","directory":"x"}']) {
+    for (const text of [
+      '',
+      '{',
+      '[]',
+      '{"format":1}',
+      '{"format":1,"site":"a","role":"king","directory":"x"}',
+      '{"format":2,"site":"a","role":"primary","directory":"x","fencedBy":7}',
+    ]) {
       disk.overwrite('site.json', () => Buffer.from(text));
       expect(await thrown(() => open(disk)), text).toMatchObject({ code: 'DAMAGED', details: { file: 'site.json' } });
     }
@@ -391,7 +398,7 @@ describe('other versions', () => {
     const { journal } = await open(disk);
     journal.leases.hold('peer', 'b', ORIGIN);
     await journal.close();
-    disk.overwrite('peers.json', () => Buffer.from('{'));
+    disk.overwrite('leases.json', () => Buffer.from('{'));
     const again = await open(disk);
     expect([again.journal.leases.of('peer').size, again.reports.map(report => report.event)]).toEqual([0, ['peers-unreadable']]);
     await again.journal.close();

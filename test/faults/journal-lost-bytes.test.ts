@@ -3,7 +3,7 @@ import { isEvertreeError, ORIGIN } from '@evertree/core';
 import type { DiskJournal } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
-import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -47,6 +47,20 @@ function newestSegment(disk: FaultDisk): string {
 
 function contents(disk: FaultDisk): Map<string, string> {
   return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
+}
+
+/** A journal that begins with a snapshot. */
+async function begunWithSnapshot(): Promise<{ disk: FaultDisk; snapshot: string }> {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk, 2_000);
+  await fill(journal, chain, 20, 300);
+  await save(journal, chain, ['the tree']);
+  await fill(journal, chain, 20, 300);
+  await journal.retention.apply();
+  expect(journal.log.base.revision).toBeGreaterThan(0);
+  await journal.close();
+  return { disk, snapshot: disk.files.find(path => path.endsWith('.evs'))! };
 }
 
 const ATTACKS: [string, (bytes: Buffer, offset: number) => Buffer][] = [
@@ -115,19 +129,6 @@ describe('the newest segment', () => {
 });
 
 describe('the only snapshot, damaged,', () => {
-  async function begunWithSnapshot(): Promise<{ disk: FaultDisk; snapshot: string }> {
-    const disk = new FaultDisk();
-    const chain = new FrameChain();
-    const { journal } = await open(disk, 2_000);
-    await fill(journal, chain, 20, 300);
-    await save(journal, chain, ['the tree']);
-    await fill(journal, chain, 20, 300);
-    await journal.retention.apply();
-    expect(journal.log.base.revision).toBeGreaterThan(0);
-    await journal.close();
-    return { disk, snapshot: disk.files.find(path => path.endsWith('.evs'))! };
-  }
-
   test('is named, and not the segment that needs it', async () => {
     for (const offset of [0, 30, -5]) {
       const { disk, snapshot } = await begunWithSnapshot();

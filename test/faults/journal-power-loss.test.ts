@@ -4,7 +4,7 @@ import type { DiskJournal } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, readAll } from '../conformance/journal.ts';
+import { chunksOf, expectedFrames, readAll } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';

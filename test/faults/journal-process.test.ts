@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { ORIGIN } from '@evertree/core';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectedFrames, readAll, thrown } from '../conformance/journal.ts';
+import { expectedFrames, readAll, thrown } from '../conformance/journal-suite.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { strictReport } from '../support/reports.ts';

@@ -3,7 +3,7 @@ import { ORIGIN } from '@evertree/core';
 import type { DiskJournal } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal.ts';
+import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';

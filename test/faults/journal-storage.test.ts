@@ -2,13 +2,13 @@ import type { JournalState } from '@evertree/core';
 import { ORIGIN } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
-import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal.ts';
+import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { ManualClock, systemRandom } from '../support/host.ts';
 import { collectReports, expectErrors } from '../support/reports.ts';
 
-async function prepare(disk = new FaultDisk(), sync: 'dsync' | 'fdatasync' = 'dsync') {
+async function prepare(disk = new FaultDisk(), sync: 'auto' | 'dsync' | 'fdatasync' = 'dsync') {
   const clock = new ManualClock();
   const { reports, report } = collectReports();
   const states: JournalState[] = [];
@@ -222,7 +222,7 @@ describe('a disk that fails', () => {
 
   test('peers that can not be written are told, and tried again', async () => {
     const { disk, clock, journal, reports } = await prepare();
-    const failing = disk.fail({ operation: 'write', path: /peers/, code: 'EIO' });
+    const failing = disk.fail({ operation: 'write', path: /leases/, code: 'EIO' });
     journal.leases.hold('peer', 'b', ORIGIN);
     clock.advance(1_000);
     await turns();
@@ -230,7 +230,7 @@ describe('a disk that fails', () => {
     failing[Symbol.dispose]();
     clock.advance(1_000);
     await turns();
-    expect(disk.bytes('peers.json').toString()).toContain('"b"');
+    expect(disk.bytes('leases.json').toString()).toContain('"b"');
     await journal.close();
   });
 });
@@ -301,3 +301,46 @@ test('closing waits for the snapshot that is being published, and then gives the
 function contents(disk: FaultDisk): Map<string, string> {
   return new Map(disk.files.toSorted().map(path => [path, disk.bytes(path).toString('latin1')]));
 }
+
+describe('a start on a full disk', () => {
+  test.each(['auto', 'dsync', 'fdatasync'] as const)('succeeds, serves reads and says full until there is room (%s)', async sync => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 10, 100);
+    await save(journal, chain, ['tree']);
+    await journal.close();
+    const { totalBytes, freeBytes } = await disk.space();
+    disk.capacityBytes = totalBytes - freeBytes;
+    const again = await prepare(disk, sync);
+    expect([again.journal.log.state, again.journal.log.failure]).toMatchObject(['full', { code: 'ENOSPC' }]);
+    expect(again.reports.map(({ event }) => event)).toEqual(['site-not-written', 'storage-full']);
+    expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    again.clock.advance(5_000);
+    await turns();
+    expect(again.journal.log.state).toBe('full');
+    disk.capacityBytes = totalBytes;
+    again.clock.advance(1_000);
+    await turns();
+    expect(again.journal.log.state).toBe('open');
+    again.journal.log.append(chain.next());
+    await again.journal.log.flush();
+    expect(disk.files.filter(path => path.startsWith('journal/') && path.endsWith('.tmp'))).toEqual([]);
+    await again.journal.close();
+  });
+
+  test('keeps what is appended while it is full, and makes it stable when there is room', async () => {
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 3, 100);
+    await journal.close();
+    const { totalBytes, freeBytes } = await disk.space();
+    disk.capacityBytes = totalBytes - freeBytes;
+    const again = await prepare(disk);
+    again.journal.log.append(chain.next());
+    await turns();
+    expect(again.journal.log.pendingBytes).toBeGreaterThan(0);
+    disk.capacityBytes = totalBytes;
+    again.clock.advance(1_000);
+    await turns();
+    expect([again.journal.log.state, again.journal.log.stable]).toEqual(['open', chain.position]);
+    await again.journal.close();
+  });
+});

@@ -6,8 +6,9 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { Simulation } from '../support/simulation.ts';
-import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
 import { collectReports, expectErrors } from '../support/reports.ts';
+import { VirtualJournal } from '../support/virtual-journal.ts';
+import { VirtualStorage } from '../support/virtual-log.ts';
 
 const REASON: Reason = { code: 'retention-passed', text: 'for this test' };
 

@@ -2,7 +2,8 @@ import type { Clock } from '@evertree/core';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpSite, until } from '../support/http-site.ts';
 import { ManualClock, systemClock } from '../support/host.ts';
-import { VirtualJournal, VirtualStorage } from '../support/virtual-journal.ts';
+import { VirtualJournal } from '../support/virtual-journal.ts';
+import { VirtualStorage } from '../support/virtual-log.ts';
 
 /** A site whose disk makes nothing stable before `disk` is told so. */
 let site: HttpSite;

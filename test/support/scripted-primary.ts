@@ -5,8 +5,9 @@ import type { PeerStatus, ProducerOptions } from '@evertree/producer';
 import { ScriptedTransport } from './scripted-link.ts';
 import type { ScriptedLink } from './scripted-link.ts';
 import type { Simulation } from './simulation.ts';
-import { VirtualJournal, VirtualStorage } from './virtual-journal.ts';
 import { collectReports } from './reports.ts';
+import { VirtualJournal } from './virtual-journal.ts';
+import { VirtualStorage } from './virtual-log.ts';
 
 /** The primary that is looked at; the test plays its secondaries. */
 export class ScriptedPrimary {

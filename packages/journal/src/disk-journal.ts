@@ -1,17 +1,18 @@
-import type { FrameLog, Journal, SiteIdentity, SnapshotStore } from '@evertree/core';
+import type { FrameLog, Journal, SnapshotStore } from '@evertree/core';
 import type { GroupCommit } from './groups/group-commit.ts';
 import type { DiskLeases } from './leases/disk-leases.ts';
 import type { Retainer } from './retention/retainer.ts';
-import type { History } from './segments/history.ts';
+import type { SegmentList } from './segments/segment-list.ts';
+import type { DiskIdentity } from './site/disk-identity.ts';
 
 /** What an open journal is made of. */
 export interface JournalParts {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
-  readonly identity: SiteIdentity;
+  readonly identity: DiskIdentity;
   readonly leases: DiskLeases;
   readonly retention: Retainer;
-  readonly history: History;
+  readonly history: SegmentList;
   readonly commit: GroupCommit;
   readonly lock: AsyncDisposable;
 }
@@ -20,10 +21,10 @@ export interface JournalParts {
 export class DiskJournal implements Journal {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
-  readonly identity: SiteIdentity;
+  readonly identity: DiskIdentity;
   readonly leases: DiskLeases;
   readonly retention: Retainer;
-  readonly #history: History;
+  readonly #history: SegmentList;
   readonly #commit: GroupCommit;
   readonly #lock: AsyncDisposable;
   #closed: Promise<void> | undefined;
@@ -57,6 +58,7 @@ export class DiskJournal implements Journal {
       await this.leases.close();
       // A file that failed is not touched again.
       await this.#history.close(!failed);
+      if (!failed && this.log.pendingBytes === 0) await this.identity.closeAt(this.log.stable);
     } finally {
       await this.#lock[Symbol.asyncDispose]();
     }

@@ -1,20 +1,35 @@
-import type { Disk, ExactPosition, Frame, FrameHeader, FrameLog, FrameReader, JournalState } from '@evertree/core';
+import type {
+  Disk,
+  Divergence,
+  ExactPosition,
+  Frame,
+  FrameHeader,
+  FrameLog,
+  FrameReader,
+  JournalState,
+  SealedSegment,
+} from '@evertree/core';
 import type { GroupCommit } from './groups/group-commit.ts';
-import type { FindOptions } from './segments/found.ts';
-import type { History } from './segments/history.ts';
-import { findFrame, HistoryReader } from './segments/history-reader.ts';
+import type { Rewinder } from './rewind/rewinder.ts';
+import type { FindOptions } from './segments/frame-search.ts';
+import { findByTime, findFrame } from './segments/frame-search.ts';
+import type { SegmentList } from './segments/segment-list.ts';
+import type { Segment } from './segments/segment.ts';
+import { HistoryReader } from './segments/history-reader.ts';
 
 /** The log of a journal on disk: `GroupCommit` writes it, `History` knows what is stable of it. */
 export class DiskLog implements FrameLog {
   readonly durable = true;
   readonly #disk: Disk;
-  readonly #history: History;
+  readonly #history: SegmentList;
   readonly #commit: GroupCommit;
+  readonly #rewinder: Rewinder;
 
-  constructor(disk: Disk, history: History, commit: GroupCommit) {
-    this.#disk = disk;
-    this.#history = history;
-    this.#commit = commit;
+  constructor(parts: { disk: Disk; history: SegmentList; commit: GroupCommit; rewinder: Rewinder }) {
+    this.#disk = parts.disk;
+    this.#history = parts.history;
+    this.#commit = parts.commit;
+    this.#rewinder = parts.rewinder;
   }
 
   get state(): JournalState {
@@ -70,4 +85,26 @@ export class DiskLog implements FrameLog {
     this.#commit.assertOpen();
     return findFrame(this.#disk, this.#history, position, options);
   }
+
+  async findByTime(time: number): Promise<FrameHeader | undefined> {
+    this.#commit.assertOpen();
+    return findByTime(this.#disk, this.#history, time);
+  }
+
+  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+    return this.#rewinder.rewind(position, keep);
+  }
+
+  get sealed(): readonly SealedSegment[] {
+    return this.#history.segments.filter(segment => segment.sealed).map(sealedSegment);
+  }
+
+  onSealed(listener: (segment: SealedSegment) => void): Disposable {
+    return this.#commit.events.on('sealed', listener);
+  }
+}
+
+/** What callers see of a segment. */
+export function sealedSegment({ header, last, lastTime, bytes }: Segment): SealedSegment {
+  return { base: header.base, last, lastTime, bytes };
 }

@@ -1,5 +1,6 @@
 import type {
   Clock,
+  EpochName,
   Identity,
   Journal,
   Random,
@@ -12,6 +13,7 @@ import type {
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
+import { compareEpochs } from '@evertree/core';
 import { LeaseTable } from './leases/lease-table.ts';
 import { MemoryLog } from './memory-log.ts';
 import { settleIdentity } from './site/site-file.ts';
@@ -81,6 +83,7 @@ class MemoryIdentity implements SiteIdentity {
   readonly site: string;
   readonly #log: MemoryLog;
   #role: Role;
+  #fencedBy: EpochName | undefined;
 
   constructor(log: MemoryLog, { site, role }: Identity) {
     this.site = site;
@@ -92,9 +95,18 @@ class MemoryIdentity implements SiteIdentity {
     return this.#role;
   }
 
+  get fencedBy(): EpochName | undefined {
+    return this.#fencedBy;
+  }
+
   async setRole(role: Role): Promise<void> {
     this.#log.assertOpen();
     this.#role = role;
+  }
+
+  async fence({ number, id }: EpochName): Promise<void> {
+    this.#log.assertOpen();
+    if (this.#fencedBy === undefined || compareEpochs({ number, id }, this.#fencedBy) > 0) this.#fencedBy = { number, id };
   }
 }
 

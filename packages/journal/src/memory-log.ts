@@ -1,5 +1,6 @@
 import type {
   Clock,
+  Divergence,
   ExactPosition,
   Frame,
   FrameHeader,
@@ -7,13 +8,14 @@ import type {
   FrameReader,
   JournalState,
   Reporter,
+  SealedSegment,
   SnapshotHeader,
   StoredFrame,
 } from '@evertree/core';
 import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
 import { journalClosed } from './groups/failure.ts';
 import { checkFollows, describe } from './groups/follow.ts';
-import { isFound, type FindOptions } from './segments/found.ts';
+import { isFound, type FindOptions } from './segments/frame-search.ts';
 import { FrameTail } from './segments/frame-tail.ts';
 import type { JournalEvents } from './groups/group-commit.ts';
 
@@ -23,6 +25,7 @@ export class MemoryLog implements FrameLog {
   readonly failure = undefined;
   readonly pendingBytes = 0;
   readonly busy = false;
+  readonly sealed: readonly SealedSegment[] = [];
   readonly #clock: Clock;
   readonly #frames: FrameTail;
   readonly #events: Emitter<JournalEvents>;
@@ -34,6 +37,8 @@ export class MemoryLog implements FrameLog {
   #stream: string | undefined;
   /** Counts replacements, so that readers of a history before notice. */
   #generation = 0;
+  /** Why no frames are taken: what would be lost is being kept. */
+  #rewinding: string | undefined;
   /** The listeners will be told in this turn. */
   #telling = false;
 
@@ -61,6 +66,7 @@ export class MemoryLog implements FrameLog {
 
   append(frame: Frame, trailer?: Uint8Array): void {
     this.assertOpen();
+    if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
     checkFollows(frame, trailer, this.#last, this.#stream);
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
@@ -109,6 +115,36 @@ export class MemoryLog implements FrameLog {
     return header !== undefined && isFound(header, position, options) ? header : undefined;
   }
 
+  async findByTime(time: number): Promise<FrameHeader | undefined> {
+    this.assertOpen();
+    return this.#frames.findLast(({ frame }) => frame.header.firstTime <= time)?.frame.header;
+  }
+
+  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+    this.assertOpen();
+    if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
+    this.#assertReached(position, this.#generation);
+    if (samePosition(position, this.#last)) return;
+    if (!samePosition(position, this.base) && (await this.find(position)) === undefined) throw this.#notOurs(position);
+    this.#rewinding = `this history is cut back to ${describe(position)}; go on behind that`;
+    try {
+      await keep({ base: position, last: this.#last, frames: () => this.#framesAfter(position), snapshots: [] });
+      this.assertOpen();
+    } finally {
+      this.#rewinding = undefined;
+    }
+    this.#start = this.base;
+    this.#frames.dropAfter(position.revision);
+    this.#last = position;
+    if (samePosition(position, ORIGIN)) this.#stream = undefined;
+    this.#tellSoon();
+  }
+
+  /** Nothing lies in files. */
+  onSealed(): Disposable {
+    return { [Symbol.dispose]: () => undefined };
+  }
+
   /** @throws EvertreeError CLOSED */
   assertOpen(): void {
     if (this.#state === 'closed') throw journalClosed();
@@ -144,8 +180,17 @@ export class MemoryLog implements FrameLog {
     if (samePosition(position, this.#last)) return undefined;
     const found = this.#frames.after(position.revision);
     if (found !== undefined && samePosition(found.frame.header.base, position)) return found;
+    throw this.#notOurs(position);
+  }
+
+  async *#framesAfter(position: ExactPosition): AsyncGenerator<StoredFrame, void, undefined> {
+    const reader = this.read(position);
+    for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) yield stored;
+  }
+
+  #notOurs(position: ExactPosition): EvertreeError {
     const problem = `${describe(position)} is not a frame's end in this journal, which is stable up to ${describe(this.#last)}`;
-    throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: this.#last, found: position });
+    return new EvertreeError('HISTORY_MISMATCH', problem, { expected: this.#last, found: position });
   }
 
   /** Once for all frames of a turn, and never inside `append`. */

@@ -1,21 +1,25 @@
-import type { Clock, Disk, Identity, Random, Reporter } from '@evertree/core';
-import { EvertreeError, isEvertreeError } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, Identity, Random, Reporter } from '@evertree/core';
+import { EvertreeError, formatPosition, isEvertreeError } from '@evertree/core';
 import { DiskJournal } from './disk-journal.ts';
 import { asError, isNoSpace } from './groups/failure.ts';
 import { DiskIdentity } from './site/disk-identity.ts';
-import { DiskLeases } from './leases/disk-leases.ts';
-import { DiskLog } from './disk-log.ts';
+import { DiskLeases, upgradePeers } from './leases/disk-leases.ts';
+import { DiskLog, sealedSegment } from './disk-log.ts';
 import { GroupCommit } from './groups/group-commit.ts';
-import { History } from './segments/history.ts';
-import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from './site/layout.ts';
+import { SegmentList } from './segments/segment-list.ts';
+import { SEGMENT_DIRECTORY, SITE_FILE, SNAPSHOT_DIRECTORY } from './site/layout.ts';
 import type { JournalOptions } from './options.ts';
 import { resolveOptions } from './options.ts';
 import { restore } from './recovery/restore.ts';
 import { assertNoOrphans, survey } from './recovery/survey.ts';
+import { finishRewind } from './rewind/rewind-file.ts';
+import { Rewinder } from './rewind/rewinder.ts';
 import { Retainer } from './retention/retainer.ts';
+import type { FoundSite, SiteRecord } from './site/site-file.ts';
 import { readSite, settleIdentity, writeSite } from './site/site-file.ts';
-import { SnapshotPublisher } from './snapshots/snapshot-publisher.ts';
-import { Snapshots } from './snapshots/snapshots.ts';
+import { DiskSnapshots } from './snapshots/disk-snapshots.ts';
+import { SnapshotList } from './snapshots/snapshot-list.ts';
+import { findShortage } from './disk/room-probe.ts';
 import { probeSyncMode } from './disk/sync-probe.ts';
 
 export interface OpenJournalArguments {
@@ -24,7 +28,10 @@ export interface OpenJournalArguments {
   readonly clock: Clock;
   readonly random: Random;
   readonly report: Reporter;
-  /** Who a new directory belongs to (a drawn name, a primary); for an old one it has to agree with what is recorded. */
+  /**
+   * Who a new directory belongs to (a drawn name, a primary). For an old one it has to agree with what is recorded; but a copy of a
+   * directory may be given another name, and that of a secondary's draws one if it is given none.
+   */
   readonly identity?: Partial<Identity>;
   readonly options?: JournalOptions;
 }
@@ -47,23 +54,27 @@ export async function openJournal(given: OpenJournalArguments): Promise<DiskJour
 async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): Promise<DiskJournal> {
   const { disk, clock, random, report } = given;
   const options = resolveOptions(given.options ?? {}, (await disk.space()).totalBytes);
+  const mark = await disk.mark();
   const site = await readSite(disk);
-  const identity = settleIdentity(site, given.identity ?? {}, random);
+  const isCopy = site !== undefined && site.record.directory !== mark;
+  const identity = settleIdentity(site?.record, given.identity ?? {}, random, isCopy);
   await disk.makeDirectory(SEGMENT_DIRECTORY);
   await disk.makeDirectory(SNAPSHOT_DIRECTORY);
-  const mark = await disk.mark();
-  const isCopy = site !== undefined && site.directory !== mark;
+  if (site !== undefined) await finishRewind(disk);
   const findings = await survey(disk, isCopy);
   if (site === undefined) assertNoOrphans(findings);
   const leases = new DiskLeases(disk, clock, report);
   await leases.load();
   // From here on things change: all that could speak against it has been asked.
   const start = await restore(disk, findings, report);
-  if (site?.directory !== mark) await writeSite(disk, { ...identity, directory: mark });
-  if (isCopy) reportCopy(report);
+  const record = { ...identity, directory: mark, fencedBy: site?.record.fencedBy, closedAt: undefined };
+  await recordOpening({ disk, report, leases }, record, site, isCopy);
+  if (isCopy) reportCopy(report, site.record.site, identity.site);
+  reportLoss(report, site?.record.closedAt, findings.choice.last);
+  const shortage = await findShortage(disk);
   const mode = options.sync === 'auto' ? await probeSyncMode(disk, clock) : options.sync;
   const { segmentBytes, tailBytes } = options;
-  const history: History = new History({
+  const history: SegmentList = new SegmentList({
     disk,
     random,
     segmentBytes,
@@ -71,19 +82,22 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     mode,
     failed: error => commit.fail(error),
     switched: () => retainer.retainSoon(),
+    sealed: segment => commit.events.emit('sealed', sealedSegment(segment)),
   });
   await history.start(start);
-  const snapshots = new Snapshots(disk, findings.snapshots);
+  const snapshots = new SnapshotList(disk, findings.snapshots);
   const stream = start.segments[0]?.header.stream ?? snapshots.newest?.header.stream;
-  const commit: GroupCommit = new GroupCommit(history, clock, report, stream);
+  const commit: GroupCommit = new GroupCommit({ disk, history, clock, report }, stream);
+  if (shortage !== undefined) commit.fail(shortage);
   const retainer: Retainer = new Retainer(
     { disk, clock, report, history, commit, snapshots, leases },
     { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
   );
+  const rewinder = new Rewinder({ disk, history, commit, snapshots, retainer });
   return new DiskJournal({
-    log: new DiskLog(disk, history, commit),
-    snapshots: new SnapshotPublisher({ disk, clock, history, commit, snapshots, retainer }),
-    identity: new DiskIdentity({ disk, commit, retainer }, { ...identity, directory: mark }),
+    log: new DiskLog({ disk, history, commit, rewinder }),
+    snapshots: new DiskSnapshots({ disk, clock, history, commit, snapshots, retainer }),
+    identity: new DiskIdentity({ disk, report, commit, retainer }, record),
     leases,
     retention: retainer,
     history,
@@ -92,10 +106,37 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   });
 }
 
-function reportCopy(report: Reporter): void {
-  const message =
-    'this directory is a copy of another one, and a site of its own from now on; it holds the history up to some point of the copying';
-  report({ level: 'info', event: 'directory-copied', message });
+/** Writes what the directory says of itself from now on, in the layout of this version. Each step can be repeated. */
+async function recordOpening(
+  parts: { readonly disk: Disk; readonly report: Reporter; readonly leases: DiskLeases },
+  record: SiteRecord,
+  found: FoundSite | undefined,
+  isCopy: boolean,
+): Promise<void> {
+  const { disk, report, leases } = parts;
+  const isNewer = found === undefined || found.isFormer || isCopy || found.record.closedAt !== undefined;
+  try {
+    if (isNewer) await writeSite(disk, record);
+    await upgradePeers(disk, leases);
+  } catch (error) {
+    // Without room the site starts nevertheless, and the next start writes it. What is new has to be written.
+    if (found === undefined || isCopy || !isNoSpace(error)) throw error;
+    const message = `${SITE_FILE} could not be written (${asError(error).message}); it is written at the next start`;
+    report({ level: 'warn', event: 'site-not-written', message, details: { error } });
+  }
+}
+
+function reportCopy(report: Reporter, original: string, site: string): void {
+  const named = site === original ? '' : `, named ${site}, for the original is ${original}`;
+  const message = `this directory is a copy of another one, and a site of its own from now on${named}; it holds the history up to some point of the copying`;
+  report({ level: named === '' ? 'info' : 'warn', event: 'directory-copied', message, details: { original, site } });
+}
+
+/** After a clean stop the history can't be shorter than it was, unless the disk or somebody else took something away. */
+function reportLoss(report: Reporter, closedAt: ExactPosition | undefined, last: ExactPosition): void {
+  if (closedAt === undefined || closedAt.revision <= last.revision) return;
+  const message = `the history ended at ${formatPosition(closedAt)} when this site was stopped, and ends at ${formatPosition(last)} now: what lay between was lost from this directory; restore it from a backup, or let a secondary that has it take over`;
+  report({ level: 'error', event: 'history-lost', message, details: { closedAt, last } });
 }
 
 function openingFailed(error: unknown): EvertreeError {

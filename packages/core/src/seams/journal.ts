@@ -1,4 +1,5 @@
 import type { Frame, FrameHeader } from '../frames/frame.ts';
+import type { EpochName } from '../lineage.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
 
 export type Role = 'primary' | 'secondary';
@@ -47,7 +48,7 @@ export interface SnapshotWriter {
  */
 export type JournalState = 'open' | 'full' | 'failed' | 'closed';
 
-/** How much the history takes, and who it is getting short for. */
+/** How much the history takes, and who it is getting short for, as of now. */
 export interface RetentionStatus {
   readonly storedBytes: number;
   /** What segments and snapshots may take. */
@@ -129,6 +130,54 @@ export interface FrameLog {
    * that holds the change set of that position, so that a reader can go on in the middle of a frame, from its base.
    */
   find(position: ExactPosition, options?: { readonly within?: boolean }): Promise<FrameHeader | undefined>;
+  /**
+   * The header of the last stable frame whose first change set is not after `time`; undefined when all frames that are here are later.
+   *
+   * The last commit not after `time` lies in that frame: commit times never go back within an epoch, and a frame belongs to one epoch.
+   * Across epochs they may go back; then it is the last such frame of the history that stands, and its header tells the epoch.
+   * @param time milliseconds since 1970
+   */
+  findByTime(time: number): Promise<FrameHeader | undefined>;
+
+  /**
+   * Cuts the history back to `position`: the frames and snapshots after it go, and `last` and `stable` become `position`. Frames of
+   * another history may then follow.
+   *
+   * `keep` is handed what goes, before anything of it is touched, and resolves when it has made it durable elsewhere; if it rejects,
+   * nothing was cut. It is not called if nothing goes. Until the cut ends `append` throws; readers beyond `position` throw
+   * HISTORY_MISMATCH afterwards.
+   *
+   * **Process death, power loss**: at whatever step, the next opening finds the old history or the cut one, whole; once this has
+   * resolved, the cut one. **A full disk**: throws STORAGE_FULL and nothing was cut.
+   * @throws HISTORY_MISMATCH when no frame ends at `position`; COMPACTED when the history, or the snapshot that it would then have to
+   *   begin with, does not reach back to it
+   */
+  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void>;
+
+  /** Segments that take no more frames, oldest first. They go one by one as retention drops them. Always empty for a journal in memory. */
+  readonly sealed: readonly SealedSegment[];
+  /** Called after a segment was sealed, so that something can be built from its frames. One that was called for may be gone by then. */
+  onSealed(listener: (segment: SealedSegment) => void): Disposable;
+}
+
+/** A stretch of frames that lies in one file and changes no more: `log.read(base)` gives them. */
+export interface SealedSegment {
+  /** The position that its first frame follows. */
+  readonly base: ExactPosition;
+  readonly last: ExactPosition;
+  /** Commit time of its last change set, milliseconds since 1970. */
+  readonly lastTime: number;
+  readonly bytes: number;
+}
+
+/** What a history has behind the position that it is cut back to. */
+export interface Divergence {
+  readonly base: ExactPosition;
+  readonly last: ExactPosition;
+  /** The frames after `base` up to `last`, in order. Each call reads them anew. */
+  frames(): AsyncIterable<StoredFrame>;
+  /** The snapshots at positions after `base`, oldest first. */
+  readonly snapshots: readonly StoredSnapshot[];
 }
 
 /**
@@ -136,7 +185,8 @@ export interface FrameLog {
  * either. Without room on the disk, and after a failed sync, `write` or `commit` throws and nothing has changed.
  */
 export interface SnapshotStore {
-  newest(): Promise<StoredSnapshot | undefined>;
+  /** The newest snapshot; with `atOrBefore`, a position of this history, the newest that is not after it. */
+  newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined>;
   /**
    * Begins a snapshot file. With `replace`, committing it makes it the beginning of this journal's history: `base`, `last` and
    * `stable` become its position, and the frames before it are dropped (a secondary that was too far behind).
@@ -146,38 +196,56 @@ export interface SnapshotStore {
 
 /** Who the history belongs to. What a call recorded survives process death and power loss once it resolves. */
 export interface SiteIdentity extends Identity {
+  /** The highest epoch that this site was fenced by; it never falls. A site takes no writes in an epoch below it. */
+  readonly fencedBy: EpochName | undefined;
   /** Records the role, durably. */
   setRole(role: Role): Promise<void>;
+  /** Records, durably, that there is such an epoch; one that is not higher than `fencedBy` changes nothing. */
+  fence(epoch: EpochName): Promise<void>;
 }
 
-/** What a lease is for: `peer` is a secondary, which needs what follows the position that it holds durably. */
-export type LeaseKind = 'peer';
+/**
+ * What a lease is for:
+ * - `peer`: a secondary, which needs what follows the position that it holds durably. It stays listed when retention has passed it.
+ * - `copy`: a copy of the directory or of a snapshot that is being made.
+ * - `backup`: an archive, which needs what follows the position that it holds.
+ */
+export type LeaseKind = 'peer' | 'copy' | 'backup';
 
 /** Somebody needs what follows `position`. */
 export interface Lease {
   readonly position: ExactPosition;
+  /** From then on it asks for nothing, milliseconds since 1970; undefined for one that stays until it is released. */
+  readonly expiresAt: number | undefined;
 }
 
 /**
- * Named claims on the history, told apart by kind and name. Retention keeps what they ask for within its limits.
+ * Named claims on the history, told apart by kind and name. Retention keeps what they ask for within its limits. A position that this
+ * history does not hold asks for what follows the fork of the two histories; one of an unknown epoch asks for nothing.
+ *
+ * When retention is applied, expired leases go, and so do those (but for peers) that it could not honour within its limits: as long as
+ * such a lease is listed, all that it asks for has been here since it was made.
  *
  * They are written within a second of a change, and at close: process death and power loss may take a lease back to what it was a second
- * before, which asks for too much, never for too little. A file that can't be read loses them all, and that is reported.
+ * before, or lose a new one; `flush` is there for one that must not be lost. On a full disk, and after a failed sync, they live on in
+ * memory, and writing is tried again. A file that can't be read loses them all, and that is reported.
  */
 export interface Leases {
   /** Those of one kind, by name; a view that changes as they do. */
   of(kind: LeaseKind): ReadonlyMap<string, Lease>;
-  /** Makes or moves a lease. */
-  hold(kind: LeaseKind, name: string, position: ExactPosition): void;
+  /** Makes, moves or renews a lease. */
+  hold(kind: LeaseKind, name: string, position: ExactPosition, expiresAt?: number): void;
   /** @returns whether there was one */
   release(kind: LeaseKind, name: string): boolean;
+  /** Resolves when all changes so far survive process death and power loss; rejects when they could not be written. */
+  flush(): Promise<void>;
 }
 
 /** What may go of the history, and what it takes. */
 export interface Retention {
   /** Bytes that segments and snapshots take on the disk. */
   readonly storedBytes: number;
-  /** As of the last time that it was applied; undefined where nothing limits the history. */
+  /** Undefined where nothing limits the history. */
   readonly status: RetentionStatus | undefined;
   /** Drops what nothing asks for any more; called by the site now and then, and after each snapshot. A crash within it leaves a whole history. */
   apply(): Promise<void>;

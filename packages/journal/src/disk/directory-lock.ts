@@ -15,7 +15,8 @@ export function lockDirectory(directory: string): AsyncDisposable {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(join(directory, LOCK_FILE));
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    // With a journal of its own SQLite would need room on the disk for a lock.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
     throw lockError(directory, error);

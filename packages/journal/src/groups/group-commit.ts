@@ -1,22 +1,25 @@
-import type { Clock, ExactPosition, Frame, JournalState, Reporter } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, Frame, JournalState, Reporter, SealedSegment } from '@evertree/core';
 import { Emitter, EvertreeError } from '@evertree/core';
+import { findShortage } from '../disk/room-probe.ts';
 import type { ActiveSegment, Group } from '../segments/active-segment.ts';
 import { isNoSpace, journalClosed } from './failure.ts';
 import { FlushWaiters } from './flush-waiters.ts';
 import { checkFollows } from './follow.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { Health } from './health.ts';
-import type { History } from '../segments/history.ts';
+import type { SegmentList } from '../segments/segment-list.ts';
 
 export interface JournalEvents {
   /** A group became stable, or the state changed. */
   progress: () => void;
+  sealed: (segment: SealedSegment) => void;
 }
 
 /** Makes frames stable: one write in flight; what comes meanwhile makes up the next group. */
 export class GroupCommit {
   readonly events: Emitter<JournalEvents>;
-  readonly #history: History;
+  readonly #disk: Disk;
+  readonly #history: SegmentList;
   readonly #report: Reporter;
   readonly #health: Health;
   #last: ExactPosition;
@@ -25,21 +28,25 @@ export class GroupCommit {
   #inFlight: Group | undefined;
   #busy = false;
   #running: Promise<void> = Promise.resolve();
+  /** The last try of a full disk by a file of its own. */
+  #probing: Promise<void> = Promise.resolve();
   /** A group became stable, or the state changed, and the listeners don't know yet. */
   #untold = false;
   readonly #waiters = new FlushWaiters();
-  /** Set while a snapshot takes the place of the history. */
-  #suspended = false;
+  /** Why no frames are taken, while the history is changed otherwise. */
+  #suspended: string | undefined;
   /** `close` was called. What is pending may still become stable. */
   #closing = false;
 
-  constructor(history: History, clock: Clock, report: Reporter, stream: string | undefined) {
-    this.#history = history;
-    this.#report = report;
-    this.#health = new Health(clock, report, () => this.#start());
-    this.#last = history.stable;
+  /** @param stream that of the history; undefined while it holds nothing */
+  constructor(parts: { disk: Disk; history: SegmentList; clock: Clock; report: Reporter }, stream: string | undefined) {
+    this.#disk = parts.disk;
+    this.#history = parts.history;
+    this.#report = parts.report;
+    this.#health = new Health(parts.clock, parts.report, () => this.#retry());
+    this.#last = parts.history.stable;
     this.#stream = stream;
-    this.events = new Emitter(report);
+    this.events = new Emitter(parts.report);
   }
 
   get state(): JournalState {
@@ -73,7 +80,7 @@ export class GroupCommit {
 
   append(frame: Frame, trailer: Uint8Array | undefined): void {
     this.#health.assertUsable();
-    if (this.#suspended) throw replaced(this.#last);
+    if (this.#suspended !== undefined) throw suspended(this.#suspended, this.#last);
     checkFollows(frame, trailer, this.#last, this.#stream);
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
@@ -109,16 +116,22 @@ export class GroupCommit {
     this.events.emit('progress');
   }
 
-  /** Lets what is in flight end, and takes nothing until `resume`. What could not be written is dropped: it is void. */
-  async suspend(): Promise<void> {
-    this.#suspended = true;
+  /**
+   * Takes nothing more until `resume`, and lets what is pending become stable; on a full disk it stays pending.
+   * @param reason why, for those who append
+   */
+  async suspend(reason: string): Promise<void> {
+    this.#health.assertUsable();
+    if (this.#suspended !== undefined) throw suspended(this.#suspended, this.#last);
+    this.#suspended = reason;
     while (this.#busy) await this.#running;
     this.#health.assertUsable();
   }
 
-  /** @param start where the history begins anew; undefined when it goes on as it was */
-  resume(start: { readonly last: ExactPosition; readonly stream: string } | undefined): void {
-    this.#suspended = false;
+  /** @param start where the history goes on, without what is pending; undefined when it goes on as it was */
+  resume(start: { readonly last: ExactPosition; readonly stream: string | undefined } | undefined): void {
+    const reason = this.#suspended ?? '';
+    this.#suspended = undefined;
     if (start === undefined) {
       this.#start();
       return;
@@ -126,7 +139,7 @@ export class GroupCommit {
     this.#last = start.last;
     this.#stream = start.stream;
     this.#queue.clear();
-    this.#waiters.reject(replaced(start.last));
+    this.#waiters.reject(suspended(reason, start.last));
     this.#health.recover();
     this.events.emit('progress');
   }
@@ -137,6 +150,7 @@ export class GroupCommit {
     this.#closing = true;
     if (this.state === 'full') this.#start();
     while (this.#busy) await this.#running;
+    await this.#probing;
     if (this.pendingBytes > 0) {
       this.#report({
         level: 'error',
@@ -150,8 +164,27 @@ export class GroupCommit {
     this.events.emit('progress');
   }
 
+  /** Tries a full disk again: by what is pending, else by a file of its own. */
+  #retry(): void {
+    if (this.#queue.first === undefined) this.#probing = this.#probe();
+    else this.#start();
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      const shortage = await findShortage(this.#disk);
+      if (shortage === undefined) this.#health.recover();
+      else this.#stumble(shortage);
+    } catch (error) {
+      this.#stumble(error);
+    }
+    this.events.emit('progress');
+    // What was appended meanwhile waits.
+    if (this.state === 'open') this.#start();
+  }
+
   #start(): void {
-    if (this.#busy || this.#suspended || this.#queue.first === undefined) return;
+    if (this.#busy || this.#suspended !== undefined || this.#queue.first === undefined) return;
     this.#busy = true;
     this.#running = this.#run();
   }
@@ -266,6 +299,6 @@ export class GroupCommit {
   }
 }
 
-function replaced(last: ExactPosition): EvertreeError {
-  return new EvertreeError('HISTORY_MISMATCH', 'a snapshot takes the place of this history; go on behind that, once it has', { last });
+function suspended(reason: string, last: ExactPosition): EvertreeError {
+  return new EvertreeError('HISTORY_MISMATCH', `${reason}; go on behind what it then is`, { last });
 }

@@ -1,27 +1,38 @@
 import type { Clock, Disk, ExactPosition, Lease, LeaseKind, Leases, Reporter } from '@evertree/core';
-import { asError, unsupported } from '../groups/failure.ts';
-import { PEERS_FILE } from '../site/layout.ts';
-import { DIRECTORY_VERSION } from '../site/site-file.ts';
+import { asError, isMissing, unsupported } from '../groups/failure.ts';
+import { LEASES_FILE, PEERS_FILE } from '../site/layout.ts';
+import { DIRECTORY_VERSION, isPosition, isRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
-import { LeaseTable } from './lease-table.ts';
+import type { NamedLease } from './lease-table.ts';
+import { LEASE_KINDS, LeaseTable } from './lease-table.ts';
 
 /** A change reaches the disk within this, together with all the others of that time. */
-const PEERS_WRITE_DELAY_MS = 1_000;
+const LEASES_WRITE_DELAY_MS = 1_000;
+/** The version of a directory that listed its peers in a file of their own. */
+const PEERS_VERSION = 1;
 
-/** The leases of a journal on disk. A position that is lost in a crash is told again by the peer. */
+/** The leases of a journal on disk. A position that is lost in a crash is told again by its holder. */
 export class DiskLeases implements Leases {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #report: Reporter;
   readonly #table = new LeaseTable();
   #timer: Disposable | undefined;
+  /** The table differs from the file, and no write that is under way has it all. */
   #changed = false;
+  /** Never rejects. */
   #writing: Promise<void> = Promise.resolve();
+  /** Why the last write failed. */
+  #failure: Error | undefined;
 
   constructor(disk: Disk, clock: Clock, report: Reporter) {
     this.#disk = disk;
     this.#clock = clock;
     this.#report = report;
+  }
+
+  get all(): NamedLease[] {
+    return this.#table.all;
   }
 
   of(kind: LeaseKind): ReadonlyMap<string, Lease> {
@@ -30,21 +41,15 @@ export class DiskLeases implements Leases {
 
   /** @throws EvertreeError FORMAT_UNSUPPORTED */
   async load(): Promise<void> {
-    const text = await readStateFile(this.#disk, PEERS_FILE);
-    if (text === undefined) return;
-    const value = parse(text);
-    if (typeof value?.format === 'number' && value.format !== DIRECTORY_VERSION)
-      throw unsupported(PEERS_FILE, value.format, DIRECTORY_VERSION);
-    if (value?.format !== DIRECTORY_VERSION || !Array.isArray(value.peers)) {
-      const message = `${PEERS_FILE} can't be read; the secondaries are listed again once each has connected`;
-      this.#report({ level: 'warn', event: 'peers-unreadable', message, details: { file: PEERS_FILE } });
-      return;
+    const leases = (await this.#read(LEASES_FILE, DIRECTORY_VERSION, 'leases')) ?? (await this.#read(PEERS_FILE, PEERS_VERSION, 'peers'));
+    for (const entry of leases ?? []) {
+      const lease = leaseOf(entry);
+      if (lease !== undefined) this.#table.hold(lease.kind, lease.name, lease.position, lease.expiresAt);
     }
-    for (const { site, durable } of value.peers as { site: string; durable: ExactPosition }[]) this.#table.hold('peer', site, durable);
   }
 
-  hold(kind: LeaseKind, name: string, position: ExactPosition): void {
-    this.#table.hold(kind, name, position);
+  hold(kind: LeaseKind, name: string, position: ExactPosition, expiresAt?: number): void {
+    this.#table.hold(kind, name, position, expiresAt);
     this.#schedule();
   }
 
@@ -54,42 +59,93 @@ export class DiskLeases implements Leases {
     return known;
   }
 
+  async flush(): Promise<void> {
+    await this.#writeSoon();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Writes the file, whether it differs or not. */
+  async write(): Promise<void> {
+    this.#changed = true;
+    await this.flush();
+  }
+
   /** Writes what is not written yet, and sets no timer any more. */
   async close(): Promise<void> {
     this.#timer?.[Symbol.dispose]();
-    await this.#writing;
-    await this.#write();
+    await this.#writeSoon();
     this.#timer?.[Symbol.dispose]();
   }
 
   #schedule(): void {
     this.#changed = true;
-    this.#timer ??= this.#clock.after(PEERS_WRITE_DELAY_MS, () => {
+    this.#timer ??= this.#clock.after(LEASES_WRITE_DELAY_MS, () => {
       this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write());
+      void this.#writeSoon();
     });
+  }
+
+  #writeSoon(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
   }
 
   async #write(): Promise<void> {
     if (!this.#changed) return;
     this.#changed = false;
-    const peers = [...this.of('peer')].map(([site, lease]) => ({ site, durable: lease.position }));
     try {
-      await writeStateFile(this.#disk, PEERS_FILE, { format: DIRECTORY_VERSION, peers });
+      await writeStateFile(this.#disk, LEASES_FILE, { format: DIRECTORY_VERSION, leases: this.#table.all });
+      this.#failure = undefined;
     } catch (error) {
-      const message = `${PEERS_FILE} could not be written (${asError(error).message}); it is tried again every ${PEERS_WRITE_DELAY_MS} ms`;
+      this.#failure = asError(error);
+      const message = `${LEASES_FILE} could not be written (${this.#failure.message}); it is tried again every ${LEASES_WRITE_DELAY_MS} ms`;
       this.#report({ level: 'warn', event: 'peers-not-written', message, details: { error } });
       this.#schedule();
     }
   }
+
+  /** The entries of a file; undefined where it is missing. One that can't be read has none. */
+  async #read(path: string, version: number, key: string): Promise<unknown[] | undefined> {
+    const text = await readStateFile(this.#disk, path);
+    if (text === undefined) return undefined;
+    const value = parse(text);
+    if (typeof value['format'] === 'number' && value['format'] !== version) throw unsupported(path, value['format'], version);
+    const entries = value[key];
+    if (value['format'] === version && Array.isArray(entries)) return entries;
+    const message = `${path} can't be read; the secondaries are listed again once each has connected`;
+    this.#report({ level: 'warn', event: 'peers-unreadable', message, details: { file: path } });
+    return [];
+  }
 }
 
-function parse(text: string): { format?: unknown; peers?: unknown } | undefined {
+/** Removes the list of peers that a directory of version 1 has, once a file of leases has taken its place. */
+export async function upgradePeers(disk: Disk, leases: DiskLeases): Promise<void> {
+  try {
+    await (await disk.open(PEERS_FILE, {})).close();
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  if ((await readStateFile(disk, LEASES_FILE)) === undefined) await leases.write();
+  await disk.remove(PEERS_FILE);
+  await disk.syncDirectory('');
+}
+
+/** @param entry of leases.json, or of peers.json: `{site, durable}` */
+function leaseOf(entry: unknown): NamedLease | undefined {
+  if (!isRecord(entry)) return undefined;
+  const { kind = 'peer', name = entry['site'], position = entry['durable'], expiresAt } = entry;
+  const known = LEASE_KINDS.find(each => each === kind);
+  if (known === undefined || typeof name !== 'string' || !isPosition(position)) return undefined;
+  return { kind: known, name, position, expiresAt: typeof expiresAt === 'number' ? expiresAt : undefined };
+}
+
+function parse(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
+    return isRecord(value) ? value : {};
   } catch {
     // Told by the caller, as of any other content that is none.
-    return undefined;
+    return {};
   }
 }

@@ -1,6 +1,6 @@
 import type { Disk, ExactPosition } from '@evertree/core';
 import { ORIGIN, samePosition } from '@evertree/core';
-import { frameHolding } from '../segments/history-reader.ts';
+import { frameHolding } from '../segments/frame-search.ts';
 import type { FoundSegment } from '../segments/segment-scan.ts';
 import type { SnapshotFile } from '../snapshots/snapshot-file.ts';
 

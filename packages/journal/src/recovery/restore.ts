@@ -1,7 +1,7 @@
 import type { Disk, DiskFile, Reporter } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import { ActiveSegment } from '../segments/active-segment.ts';
-import type { HistoryStart } from '../segments/history.ts';
+import type { HistoryStart } from '../segments/segment-list.ts';
 import type { FoundSegment } from '../segments/segment-scan.ts';
 import { cutSegment } from '../segments/segment-scan.ts';
 import { DETACHED_DIRECTORY, fileName, SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
@@ -12,7 +12,11 @@ export async function restore(disk: Disk, findings: Findings, report: Reporter):
   const { choice, leftovers } = findings;
   await detach(disk, findings, report);
   for (const path of leftovers) await disk.remove(path);
-  for (const found of choice.segments) await mend(disk, found, found === choice.segments.at(-1), report);
+  for (const found of choice.segments) {
+    const isNewest = found === choice.segments.at(-1);
+    await mend(disk, found, isNewest, report);
+    found.segment.sealed = found.sealed || !isNewest;
+  }
   await disk.syncDirectory(SEGMENT_DIRECTORY);
   await disk.syncDirectory(SNAPSHOT_DIRECTORY);
   const newest = choice.segments.at(-1);

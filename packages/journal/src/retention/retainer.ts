@@ -1,12 +1,14 @@
-import type { Clock, Disk, Leases, Reporter, Retention, RetentionStatus } from '@evertree/core';
+import type { Clock, Disk, Reporter, Retention, RetentionStatus } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
-import type { History } from '../segments/history.ts';
+import type { DiskLeases } from '../leases/disk-leases.ts';
+import type { NamedLease } from '../leases/lease-table.ts';
+import type { SegmentList } from '../segments/segment-list.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
-import type { RetentionOptions, RetentionPlan } from './retention.ts';
-import { planRetention } from './retention.ts';
-import type { Snapshots } from '../snapshots/snapshots.ts';
+import type { RetainedSnapshot, RetentionOptions, RetentionPlan } from './retention.ts';
+import { behind, planRetention, RETENTION_NEAR_FRACTION } from './retention.ts';
+import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
 /** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
@@ -14,18 +16,28 @@ export class Retainer implements Retention {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #report: Reporter;
-  readonly #history: History;
-  readonly #snapshots: Snapshots;
-  readonly #leases: Leases;
+  readonly #history: SegmentList;
+  readonly #snapshots: SnapshotList;
+  readonly #leases: DiskLeases;
   readonly #commit: GroupCommit;
   readonly #options: RetentionOptions;
   #queue: Promise<void> = Promise.resolve();
   #closed = false;
-  #isNear = false;
-  #atRisk: readonly string[] = [];
+  /** Names of the peers at risk that were reported, and are still at risk. */
+  #warned: readonly string[] = [];
+  /** What the next run may let go, as the last one found it: peers that hold less are at risk while the history is near its limit. */
+  #riskBelow = 0;
 
   constructor(
-    parts: { disk: Disk; clock: Clock; report: Reporter; history: History; commit: GroupCommit; snapshots: Snapshots; leases: Leases },
+    parts: {
+      disk: Disk;
+      clock: Clock;
+      report: Reporter;
+      history: SegmentList;
+      commit: GroupCommit;
+      snapshots: SnapshotList;
+      leases: DiskLeases;
+    },
     options: RetentionOptions,
   ) {
     this.#disk = parts.disk;
@@ -44,15 +56,15 @@ export class Retainer implements Retention {
 
   get status(): RetentionStatus {
     const { maxBytes } = this.#options;
-    return { storedBytes: this.storedBytes, maxBytes, isNear: this.#isNear, atRisk: this.#atRisk, passed: this.#passed() };
+    const { storedBytes } = this;
+    const base = this.#history.segments[0]?.header.base.revision ?? 0;
+    const isNear = storedBytes > maxBytes * RETENTION_NEAR_FRACTION;
+    const atRisk = isNear ? this.#peersBehind(base, this.#riskBelow) : [];
+    return { storedBytes, maxBytes, isNear, atRisk, passed: this.#peersBehind(0, base) };
   }
 
-  /** One that never held anything begins with a copy anyway. */
-  #passed(): string[] {
-    const base = this.#history.segments[0]?.header.base.revision ?? 0;
-    return [...this.#leases.of('peer')]
-      .filter(([, { position }]) => position.revision > 0 && position.revision < base)
-      .map(([site]) => site);
+  #peersBehind(from: number, to: number): string[] {
+    return peersOf(behind({ leases: this.#leases.all, snapshots: this.#retained() }, from, to));
   }
 
   async apply(): Promise<void> {
@@ -85,15 +97,12 @@ export class Retainer implements Retention {
 
   async #retain(): Promise<void> {
     const { segments } = this.#history;
+    this.#releaseExpired();
     const plan = planRetention(
       {
         segments: segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes })),
-        snapshots: this.#snapshots.all.map(file => ({
-          position: file.header.position,
-          bytes: file.bytes,
-          supersededMs: this.#snapshots.supersededMs(file),
-        })),
-        leases: this.#leases.of('peer'),
+        snapshots: this.#retained(),
+        leases: this.#leases.all,
         now: this.#clock.now(),
       },
       this.#options,
@@ -110,19 +119,50 @@ export class Retainer implements Retention {
     await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
   }
 
-  #tell(plan: RetentionPlan): void {
-    for (const site of plan.passed) {
-      const position = this.#leases.of('peer').get(site)?.position;
-      const at = position === undefined ? 'an unknown position' : formatPosition(position);
-      const message = `the history that ${site} (at ${at}) needs has gone, for it took more than ${this.#options.maxBytes} bytes; ${site} will need a full copy`;
-      this.#report({ level: 'warn', event: 'retention-passed-peer', message, details: { site, position } });
+  #retained(): RetainedSnapshot[] {
+    return this.#snapshots.all.map(file => ({
+      position: file.header.position,
+      epochs: file.header.epochs,
+      bytes: file.bytes,
+      supersededMs: this.#snapshots.supersededMs(file),
+    }));
+  }
+
+  #releaseExpired(): void {
+    const now = this.#clock.now();
+    for (const { kind, name, expiresAt } of this.#leases.all) {
+      if (expiresAt === undefined || expiresAt > now) continue;
+      this.#leases.release(kind, name);
+      const message = `the ${kind} ${name} no longer holds the history: its lease has expired`;
+      this.#report({ level: 'info', event: 'lease-expired', message, details: { kind, name, expiresAt } });
     }
-    for (const site of plan.atRisk) {
-      if (this.#atRisk.includes(site)) continue;
+  }
+
+  #tell(plan: RetentionPlan): void {
+    for (const lease of plan.passed) this.#tellPassed(lease);
+    const atRisk = peersOf(plan.atRisk);
+    for (const site of atRisk) {
+      if (this.#warned.includes(site)) continue;
       const message = `the history kept for ${site} takes ${this.storedBytes} of at most ${this.#options.maxBytes} bytes; when it is full ${site} will need a full copy: bring it back, or forget it`;
       this.#report({ level: 'warn', event: 'retention-near', message, details: { site, storedBytes: this.storedBytes } });
     }
-    this.#isNear = plan.isNear;
-    this.#atRisk = plan.atRisk;
+    this.#warned = atRisk;
+    this.#riskBelow = plan.riskBelow;
   }
+
+  #tellPassed({ kind, name, position }: NamedLease): void {
+    const gone = `the history that ${name} (at ${formatPosition(position)}) needs has gone, for it took more than ${this.#options.maxBytes} bytes`;
+    if (kind === 'peer') {
+      const message = `${gone}; ${name} will need a full copy`;
+      this.#report({ level: 'warn', event: 'retention-passed-peer', message, details: { site: name, position } });
+      return;
+    }
+    this.#leases.release(kind, name);
+    const message = `${gone}; the lease of this ${kind} is lost`;
+    this.#report({ level: 'warn', event: 'lease-lost', message, details: { kind, name, position } });
+  }
+}
+
+function peersOf(leases: readonly NamedLease[]): string[] {
+  return leases.filter(({ kind }) => kind === 'peer').map(({ name }) => name);
 }

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ORIGIN, type Epoch } from '@evertree/core';
 import type { RetentionOptions, RetentionPlan } from './retention.ts';
 import { planRetention, SNAPSHOT_GRACE_MS } from './retention.ts';
 
@@ -9,6 +10,11 @@ const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0 };
 function at(revision: number) {
   return { epoch: 1, epochId: '1'.repeat(16), revision };
 }
+
+const epochs: Epoch[] = [{ number: 1, id: '1'.repeat(16), site: 'a', base: ORIGIN, reason: 'start', time: 0 }];
+
+/** A plan with the names of the leases alone. */
+type NamedPlan = Omit<RetentionPlan, 'passed' | 'atRisk'> & { readonly passed: readonly string[]; readonly atRisk: readonly string[] };
 
 interface Case {
   /** Ends of the segments; each takes 100 bytes, and the first begins at 0. */
@@ -20,8 +26,8 @@ interface Case {
   readonly supersededMs?: number;
 }
 
-function plan(given: Case, options: Partial<RetentionOptions> = {}): RetentionPlan {
-  return planRetention(
+function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
+  const found = planRetention(
     {
       segments: given.ends.map((end, index) => ({
         base: at(given.ends[index - 1] ?? 0),
@@ -31,14 +37,21 @@ function plan(given: Case, options: Partial<RetentionOptions> = {}): RetentionPl
       })),
       snapshots: given.snapshots.map((revision, index) => ({
         position: at(revision),
+        epochs,
         bytes: 10,
         supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
       })),
-      leases: new Map(Object.entries(given.peers ?? {}).map(([site, revision]) => [site, { position: at(revision) }])),
+      leases: Object.entries(given.peers ?? {}).map(([name, revision]) => ({
+        kind: 'peer',
+        name,
+        position: at(revision),
+        expiresAt: undefined,
+      })),
       now: NOW,
     },
     { ...unlimited, ...options },
   );
+  return { ...found, passed: found.passed.map(({ name }) => name), atRisk: found.atRisk.map(({ name }) => name) };
 }
 
 const ends = [10, 20, 30, 40, 50];

@@ -1,4 +1,6 @@
-import type { ExactPosition, Lease } from '@evertree/core';
+import type { Epoch, ExactPosition } from '@evertree/core';
+import { forkOf } from '@evertree/core';
+import type { NamedLease } from '../leases/lease-table.ts';
 
 export interface RetentionOptions {
   /** Bytes that segments and snapshots together may take, but for what the site itself recovers from. */
@@ -19,6 +21,8 @@ export interface RetainedSegment {
 
 export interface RetainedSnapshot {
   readonly position: ExactPosition;
+  /** The table of epochs up to the position. */
+  readonly epochs: readonly Epoch[];
   readonly bytes: number;
   /** When there was a newer one, milliseconds since 1970; undefined for the newest. */
   readonly supersededMs: number | undefined;
@@ -29,7 +33,7 @@ export interface RetentionSubject {
   readonly segments: readonly RetainedSegment[];
   /** Oldest first. */
   readonly snapshots: readonly RetainedSnapshot[];
-  readonly leases: ReadonlyMap<string, Lease>;
+  readonly leases: readonly NamedLease[];
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -38,12 +42,14 @@ export interface RetentionPlan {
   /** How many of the oldest segments and snapshots go. */
   readonly segments: number;
   readonly snapshots: number;
-  /** Peers that the frames that go would have served: each needs a full copy when it comes back. */
-  readonly passed: readonly string[];
+  /** Leases that the frames that go would have served, the one furthest behind first. A peer among them needs a full copy. */
+  readonly passed: readonly NamedLease[];
   /** Whether what stays takes more than `RETENTION_NEAR_FRACTION` of what it may. */
   readonly isNear: boolean;
-  /** Peers that are next, the one furthest behind first. Only filled in while `isNear`. */
-  readonly atRisk: readonly string[];
+  /** Leases that are next, the one furthest behind first. Only filled in while `isNear`. */
+  readonly atRisk: readonly NamedLease[];
+  /** What may go next: a lease that holds less than this revision is at risk while `isNear`. */
+  readonly riskBelow: number;
 }
 
 /**
@@ -52,13 +58,14 @@ export interface RetentionPlan {
  */
 export const SNAPSHOT_GRACE_MS = 60_000;
 
-/** From this part of `maxBytes` on, the peers that hold the history back are told. */
-const RETENTION_NEAR_FRACTION = 0.8;
+/** From this part of `maxBytes` on, the leases that hold the history back are told. */
+export const RETENTION_NEAR_FRACTION = 0.8;
 
 /**
- * What of the history goes: all before the newest snapshot at or before the lowest position that a listed peer holds, unless it is
- * young enough or recent enough to be kept anyway. What is then still more than it may be goes, the oldest first, snapshots before the
- * frames that a peer may need. The newest snapshot and all that follows it always stay: the site itself recovers from them.
+ * What of the history goes: all before the newest snapshot at or before the lowest position that a lease holds, unless it is young
+ * enough or recent enough to be kept anyway. What is then still more than it may be goes, the oldest first, snapshots before the frames
+ * that a lease asks for. The newest snapshot and all that follows it always stay: the site itself recovers from them.
+ * @param subject its leases are those that have not expired
  */
 export function planRetention(subject: RetentionSubject, options: RetentionOptions): RetentionPlan {
   const { segments, snapshots } = subject;
@@ -67,7 +74,8 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   if (newest === undefined) {
     const isNear = bytesOf(segments) > options.maxBytes * RETENTION_NEAR_FRACTION;
     // The first snapshot lets go what they need.
-    return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: isNear ? behind(subject, oldest, lastOf(segments)) : [] };
+    const riskBelow = lastOf(segments);
+    return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: isNear ? behind(subject, oldest, riskBelow) : [], riskBelow };
   }
   // Whole segments only, and never the one that takes new frames.
   const droppable = countUpTo(segments.slice(0, -1), newest.position.revision);
@@ -78,19 +86,21 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   while (left() > options.maxBytes && first < droppable) first++;
   const base = segments[first]?.base.revision ?? 0;
   const isNear = left() > options.maxBytes * RETENTION_NEAR_FRACTION;
+  const riskBelow = newest.position.revision;
   return {
     segments: first,
     snapshots: snapshot,
     passed: behind(subject, oldest, base),
     isNear,
-    atRisk: isNear ? behind(subject, base, newest.position.revision) : [],
+    atRisk: isNear ? behind(subject, base, riskBelow) : [],
+    riskBelow,
   };
 }
 
-/** Index of the oldest segment that a peer or the bounds of the history ask for. */
+/** Index of the oldest segment that a lease or the bounds of the history ask for. */
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
   const { segments, snapshots, leases, now } = subject;
-  const lowest = Math.min(...[...leases.values()].filter(hasHistory).map(lease => lease.position.revision), Infinity);
+  const lowest = Math.min(...leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory), Infinity);
   const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
   let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
   const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);
@@ -100,9 +110,21 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
   return Math.min(wanted, recent);
 }
 
-/** A peer that never held anything begins with a copy anyway. */
-function hasHistory({ position }: Lease): boolean {
-  return position.revision > 0;
+/** A holder that has nothing of this history begins with a copy anyway. */
+function hasHistory(revision: number): boolean {
+  return revision > 0;
+}
+
+/**
+ * Up to where a lease's position lies in this history, as far as retention has to know: up to the fork of the two, if it is of another
+ * one; 0 if it asks for nothing that may go. That is so for an epoch that nobody here knows, and for one that began after the newest
+ * snapshot, since all that follows that snapshot stays. So the table of epochs of that snapshot is enough.
+ */
+function heldRevision({ position }: NamedLease, snapshots: readonly RetainedSnapshot[]): number {
+  const newest = snapshots.at(-1);
+  if (newest === undefined) return position.revision;
+  const { epochs } = newest;
+  return forkOf({ epochs, last: newest.position }, { epochs, last: position }).revision;
 }
 
 /** How many of the oldest segments end at or before `revision`. */
@@ -121,12 +143,13 @@ function snapshotsBefore(subject: RetentionSubject, first: number): number {
   return index < 0 ? subject.snapshots.length : index;
 }
 
-/** Peers whose next frame is at or after `from` and before `to`, the one furthest behind first. */
-function behind(subject: RetentionSubject, from: number, to: number): string[] {
-  return [...subject.leases]
-    .filter(([, lease]) => hasHistory(lease) && lease.position.revision >= from && lease.position.revision < to)
-    .toSorted(([, a], [, b]) => a.position.revision - b.position.revision)
-    .map(([site]) => site);
+/** Leases whose next frame is at or after `from` and before `to`, the one furthest behind first. */
+export function behind({ leases, snapshots }: Pick<RetentionSubject, 'leases' | 'snapshots'>, from: number, to: number): NamedLease[] {
+  return leases
+    .map(lease => ({ lease, held: heldRevision(lease, snapshots) }))
+    .filter(({ held }) => hasHistory(held) && held >= from && held < to)
+    .toSorted((a, b) => a.held - b.held)
+    .map(({ lease }) => lease);
 }
 
 function lastOf(segments: readonly RetainedSegment[]): number {

@@ -35,6 +35,21 @@ export class FrameTail {
     this.#bytes = 0;
   }
 
+  /** Forgets the frames after `revision`, the end of one of them. */
+  dropAfter(revision: number): void {
+    const end = this.#search(revision);
+    for (const stored of this.#frames.splice(end)) this.#bytes -= frameBytes(stored!);
+  }
+
+  /** The last frame that `test` holds for. */
+  findLast(test: (stored: StoredFrame) => boolean): StoredFrame | undefined {
+    for (let index = this.#frames.length - 1; index >= this.#first; index--) {
+      const stored = this.#frames[index]!;
+      if (test(stored)) return stored;
+    }
+    return undefined;
+  }
+
   /** The oldest frame held. */
   oldest(): StoredFrame | undefined {
     return this.#frames[this.#first];

@@ -18,10 +18,21 @@ export interface Segment {
   bytes: number;
   /** Undefined for a sealed segment until somebody searches it. */
   index: SparseIndex | undefined;
+  /** It takes no more frames. */
+  sealed: boolean;
 }
 
 export function emptySegment(path: string, header: SegmentHeader): Segment {
-  return { path, header, last: header.base, lastTime: 0, end: SEGMENT_HEADER_BYTES, bytes: SEGMENT_HEADER_BYTES, index: new SparseIndex() };
+  return {
+    path,
+    header,
+    last: header.base,
+    lastTime: 0,
+    end: SEGMENT_HEADER_BYTES,
+    bytes: SEGMENT_HEADER_BYTES,
+    index: new SparseIndex(),
+    sealed: false,
+  };
 }
 
 export interface FoundSeal {

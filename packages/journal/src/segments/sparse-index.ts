@@ -29,6 +29,19 @@ export class SparseIndex {
     if (newest === undefined || offset - newest.offset >= INDEX_STEP_BYTES) this.#entries.push({ revision, offset, time });
   }
 
+  /** The entries of the records before `offset`. */
+  before(offset: number): SparseIndex {
+    return new SparseIndex(this.#entries.filter(entry => entry.offset < offset));
+  }
+
+  /**
+   * The offset of the last known record whose first change set is not after `time`; undefined if all are later. Only for a segment of
+   * one epoch, in which times never go back.
+   */
+  seekTime(time: number): number | undefined {
+    return this.#entries.findLast(entry => entry.time <= time)?.offset;
+  }
+
   /** The offset of the last known record whose frame follows `revision` or an earlier one; undefined for an empty index. */
   seek(revision: number): number | undefined {
     let low = 0;

@@ -1,19 +1,23 @@
-import type { Disk, Role, SiteIdentity } from '@evertree/core';
+import { compareEpochs, type Disk, type EpochName, type ExactPosition, type Reporter, type Role, type SiteIdentity } from '@evertree/core';
+import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
+import { SITE_FILE } from './layout.ts';
 import type { SiteRecord } from './site-file.ts';
 import { writeSite } from './site-file.ts';
 
 /** Who a directory belongs to, as site.json says. */
 export class DiskIdentity implements SiteIdentity {
   readonly #disk: Disk;
+  readonly #report: Reporter;
   readonly #commit: GroupCommit;
   readonly #retainer: Retainer;
-  /** What site.json holds, durably. */
+  /** What site.json holds, durably; but for `closedAt`, which the disk may still have while it is full. */
   #record: SiteRecord;
 
-  constructor(parts: { disk: Disk; commit: GroupCommit; retainer: Retainer }, record: SiteRecord) {
+  constructor(parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer }, record: SiteRecord) {
     this.#disk = parts.disk;
+    this.#report = parts.report;
     this.#commit = parts.commit;
     this.#retainer = parts.retainer;
     this.#record = record;
@@ -27,10 +31,38 @@ export class DiskIdentity implements SiteIdentity {
     return this.#record.role;
   }
 
-  async setRole(role: Role): Promise<void> {
+  get fencedBy(): EpochName | undefined {
+    return this.#record.fencedBy;
+  }
+
+  setRole(role: Role): Promise<void> {
+    return this.#change(() => ({ role }));
+  }
+
+  fence({ number, id }: EpochName): Promise<void> {
+    return this.#change(({ fencedBy }) =>
+      fencedBy !== undefined && compareEpochs(fencedBy, { number, id }) >= 0 ? undefined : { fencedBy: { number, id } },
+    );
+  }
+
+  /** Records that all up to `stable` is in the history, so that the next opening notices if it is not. The journal takes nothing more. */
+  async closeAt(stable: ExactPosition): Promise<void> {
+    try {
+      await writeSite(this.#disk, { ...this.#record, closedAt: stable });
+    } catch (error) {
+      const message = `${SITE_FILE} could not be written (${asError(error).message}); the next start can't tell whether the history is whole`;
+      this.#report({ level: 'warn', event: 'site-not-written', message, details: { error } });
+    }
+  }
+
+  /** @param change what differs from then on; undefined for nothing */
+  async #change(change: (record: SiteRecord) => Partial<SiteRecord> | undefined): Promise<void> {
+    this.#commit.assertOpen();
     await this.#retainer.exclusively(async () => {
       this.#commit.assertOpen();
-      const record = { ...this.#record, role };
+      const changed = change(this.#record);
+      if (changed === undefined) return;
+      const record = { ...this.#record, ...changed };
       await writeSite(this.#disk, record);
       this.#record = record;
     });

@@ -2,7 +2,11 @@ import type { Position } from '@evertree/core';
 
 /** Where things lie in a site's directory; FORMAT.md, «Directory». */
 export const SITE_FILE = 'site.json';
+export const LEASES_FILE = 'leases.json';
+/** What a directory of version 1 has instead of it. */
 export const PEERS_FILE = 'peers.json';
+/** What the history goes back to; only there while it does. */
+export const REWIND_FILE = 'rewind.json';
 export const LOCK_FILE = 'lock';
 export const SEGMENT_DIRECTORY = 'journal';
 export const SNAPSHOT_DIRECTORY = 'snapshots';

@@ -1,78 +1,118 @@
-import type { Disk, Identity, Random, Role } from '@evertree/core';
+import type { Disk, EpochName, ExactPosition, Identity, Random, Role } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 import { unsupported } from '../groups/failure.ts';
 import { SITE_FILE } from './layout.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
 /** Version of the directory's layout as a whole; FORMAT.md, «Directory». */
-export const DIRECTORY_VERSION = 1;
+export const DIRECTORY_VERSION = 2;
+/** Versions that are read, too. Opening upgrades them; FORMAT.md, «Versions». */
+const FORMER_VERSIONS: readonly unknown[] = [1];
 
 /** What site.json says. */
 export interface SiteRecord extends Identity {
   /** The mark of the directory it was written in: in a copy it names the original. */
   readonly directory: string;
+  /** The highest epoch that the site was fenced by. */
+  readonly fencedBy: EpochName | undefined;
+  /** Where the history ended when the site was closed; undefined while it is open, and after a crash. */
+  readonly closedAt: ExactPosition | undefined;
+}
+
+/** What was read. */
+export interface FoundSite {
+  readonly record: SiteRecord;
+  /** The file is of a former version. */
+  readonly isFormer: boolean;
 }
 
 /** @returns undefined for a directory that is not a site's yet */
-export async function readSite(disk: Disk): Promise<SiteRecord | undefined> {
+export async function readSite(disk: Disk): Promise<FoundSite | undefined> {
   const text = await readStateFile(disk, SITE_FILE);
   if (text === undefined) return undefined;
   const value = parse(text);
-  if (typeof value['format'] === 'number' && value['format'] !== DIRECTORY_VERSION) {
+  const isFormer = FORMER_VERSIONS.includes(value['format']);
+  if (typeof value['format'] === 'number' && value['format'] !== DIRECTORY_VERSION && !isFormer) {
     throw unsupported(SITE_FILE, value['format'], DIRECTORY_VERSION);
   }
-  const { format, site, role, directory } = value;
-  if (format !== DIRECTORY_VERSION || typeof site !== 'string' || !isRole(role) || typeof directory !== 'string') {
-    throw new EvertreeError('DAMAGED', `${SITE_FILE} does not say which site this is; restore it from a backup`, {
-      file: SITE_FILE,
-      offset: 0,
-    });
+  const { format, site, role, directory, fencedBy, closedAt } = value;
+  if (typeof format !== 'number' || typeof site !== 'string' || !isRole(role) || typeof directory !== 'string') {
+    throw damagedSite('does not say which site this is');
   }
-  return { site, role, directory };
+  if (!isOptional(fencedBy, isEpochName)) throw damagedSite('has a fence that is no epoch');
+  if (!isOptional(closedAt, isPosition)) throw damagedSite('has an end of the history that is no position');
+  return { record: { site, role, directory, fencedBy, closedAt }, isFormer };
 }
 
 export async function writeSite(disk: Disk, record: SiteRecord): Promise<void> {
-  const { site, role, directory } = record;
-  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory });
+  const { site, role, directory, fencedBy, closedAt } = record;
+  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, closedAt });
+}
+
+/** What a copy of a secondary's directory is called: the name of the original, and something drawn. */
+function nameOfCopy(site: string, random: Random): string {
+  return `${site.replace(/-copy-[0-9a-f]{8}$/, '')}-copy-${drawn(random)}`;
 }
 
 /**
- * Who the site is: what the directory says, or what the caller says of a new one.
+ * Who the site is: what the directory says, or what the caller says of a new one. A copy may get another name, and that of a secondary
+ * gets one: two secondaries of one name would push each other out at their primary.
  * @throws EvertreeError WRONG_ROLE, CONFIGURATION_INVALID when both say something and differ
  */
-export function settleIdentity(found: Identity | undefined, wanted: Partial<Identity>, random: Random): Identity {
-  if (found === undefined) {
-    const site = wanted.site ?? `site-${Buffer.from(random.bytes(4)).toString('hex')}`;
-    return { site, role: wanted.role ?? 'primary' };
-  }
-  if (wanted.role !== undefined && wanted.role !== found.role) {
-    throw new EvertreeError('WRONG_ROLE', `this directory belongs to a ${found.role}; it can't be started as a ${wanted.role}`, {
-      expected: found.role,
+export function settleIdentity(found: Identity | undefined, wanted: Partial<Identity>, random: Random, isCopy = false): Identity {
+  if (found === undefined) return { site: wanted.site ?? `site-${drawn(random)}`, role: wanted.role ?? 'primary' };
+  const { site, role } = found;
+  if (wanted.role !== undefined && wanted.role !== role) {
+    throw new EvertreeError('WRONG_ROLE', `this directory belongs to a ${role}; it can't be started as a ${wanted.role}`, {
+      expected: role,
       found: wanted.role,
     });
   }
-  if (wanted.site !== undefined && wanted.site !== found.site) {
-    const names = `${JSON.stringify(found.site)}, not ${JSON.stringify(wanted.site)}`;
+  if (isCopy) return { site: wanted.site ?? (role === 'secondary' ? nameOfCopy(site, random) : site), role };
+  if (wanted.site !== undefined && wanted.site !== site) {
+    const names = `${JSON.stringify(site)}, not ${JSON.stringify(wanted.site)}`;
     throw new EvertreeError(
       'CONFIGURATION_INVALID',
       `this directory belongs to the site ${names}; leave the name out, or use another directory`,
-      {
-        expected: found.site,
-        found: wanted.site,
-      },
+      { expected: site, found: wanted.site },
     );
   }
-  return { site: found.site, role: found.role };
+  return { site, role };
+}
+
+function drawn(random: Random): string {
+  return Buffer.from(random.bytes(4)).toString('hex');
+}
+
+function isOptional<T>(value: unknown, is: (value: unknown) => value is T): value is T | undefined {
+  return value === undefined || is(value);
 }
 
 function isRole(value: unknown): value is Role {
   return value === 'primary' || value === 'secondary';
 }
 
+function isEpochName(value: unknown): value is EpochName {
+  return isRecord(value) && typeof value['number'] === 'number' && typeof value['id'] === 'string';
+}
+
+export function isPosition(value: unknown): value is ExactPosition {
+  if (!isRecord(value)) return false;
+  return typeof value['epoch'] === 'number' && typeof value['epochId'] === 'string' && typeof value['revision'] === 'number';
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function damagedSite(problem: string): EvertreeError {
+  return new EvertreeError('DAMAGED', `${SITE_FILE} ${problem}; restore it from a backup`, { file: SITE_FILE, offset: 0 });
+}
+
 function parse(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return isRecord(value) ? value : {};
   } catch (error) {
     throw new EvertreeError('DAMAGED', `${SITE_FILE} is not JSON; restore it from a backup`, { file: SITE_FILE, offset: 0 }, error);
   }

@@ -3,25 +3,25 @@ import { EvertreeError, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
 import { describe } from '../groups/follow.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
-import type { History } from '../segments/history.ts';
-import { findFrame } from '../segments/history-reader.ts';
+import type { SegmentList } from '../segments/segment-list.ts';
+import { findFrame } from '../segments/frame-search.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
 import type { Retainer } from '../retention/retainer.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { storedSnapshot } from './snapshot-file.ts';
-import type { Snapshots } from './snapshots.ts';
+import type { SnapshotList } from './snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
 /** Takes snapshots into a history, or begins a history with one. */
-export class SnapshotPublisher implements SnapshotStore {
+export class DiskSnapshots implements SnapshotStore {
   readonly #disk: Disk;
   readonly #clock: Clock;
-  readonly #history: History;
+  readonly #history: SegmentList;
   readonly #commit: GroupCommit;
-  readonly #snapshots: Snapshots;
+  readonly #snapshots: SnapshotList;
   readonly #retainer: Retainer;
 
-  constructor(parts: { disk: Disk; clock: Clock; history: History; commit: GroupCommit; snapshots: Snapshots; retainer: Retainer }) {
+  constructor(parts: { disk: Disk; clock: Clock; history: SegmentList; commit: GroupCommit; snapshots: SnapshotList; retainer: Retainer }) {
     this.#disk = parts.disk;
     this.#clock = parts.clock;
     this.#history = parts.history;
@@ -30,10 +30,10 @@ export class SnapshotPublisher implements SnapshotStore {
     this.#retainer = parts.retainer;
   }
 
-  async newest(): Promise<StoredSnapshot | undefined> {
+  async newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined> {
     this.#commit.assertOpen();
-    const { newest } = this.#snapshots;
-    return newest === undefined ? undefined : storedSnapshot(this.#disk, newest);
+    const found = this.#snapshots.newestUpTo(atOrBefore?.revision ?? Infinity);
+    return found === undefined ? undefined : storedSnapshot(this.#disk, found);
   }
 
   /** @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH for one beside the history that is not of a position in it */
@@ -84,7 +84,7 @@ export class SnapshotPublisher implements SnapshotStore {
 
   async #replace(file: SnapshotFile, temporaryPath: string): Promise<void> {
     const { position, stream } = file.header;
-    await this.#commit.suspend();
+    await this.#commit.suspend('a snapshot takes the place of this history');
     const progress = { switched: false };
     try {
       await this.#retainer.exclusively(() => this.#switchTo(file, temporaryPath, progress));

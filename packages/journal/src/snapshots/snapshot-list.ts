@@ -4,7 +4,7 @@ import type { SnapshotFile } from './snapshot-file.ts';
 import { SnapshotFileWriter } from './snapshot-file.ts';
 
 /** The snapshot files of a journal. */
-export class Snapshots {
+export class SnapshotList {
   readonly #disk: Disk;
   /** Oldest first. */
   #files: SnapshotFile[];
@@ -22,6 +22,10 @@ export class Snapshots {
 
   get newest(): SnapshotFile | undefined {
     return this.#files.at(-1);
+  }
+
+  newestUpTo(revision: number): SnapshotFile | undefined {
+    return this.#files.findLast(file => file.header.position.revision <= revision);
   }
 
   /** When there was a newer one; 0 for one that this process never knew as the newest. */
@@ -59,6 +63,15 @@ export class Snapshots {
     const dropped = this.#files.filter(other => other.path !== file.path);
     this.#files = [file];
     this.#supersededMs.clear();
+    return dropped;
+  }
+
+  /** Takes out those of positions after `revision`. @returns those that the caller has to remove */
+  dropAfter(revision: number): SnapshotFile[] {
+    const dropped = this.#files.filter(file => file.header.position.revision > revision);
+    this.#files = this.#files.filter(file => !dropped.includes(file));
+    for (const file of dropped) this.#supersededMs.delete(file.path);
+    if (this.newest !== undefined) this.#supersededMs.delete(this.newest.path);
     return dropped;
   }
 

@@ -9,7 +9,7 @@ import { encodeSegmentHeader } from './segment-format.ts';
 import type { Segment } from './segment.ts';
 import { emptySegment } from './segment.ts';
 
-export interface HistoryOptions {
+export interface SegmentListOptions {
   readonly disk: Disk;
   readonly random: Random;
   readonly segmentBytes: number;
@@ -19,6 +19,8 @@ export interface HistoryOptions {
   readonly failed: (error: unknown) => void;
   /** A segment has been closed and another one begun. */
   readonly switched: () => void;
+  /** The closed one has its seal. */
+  readonly sealed: (segment: Segment) => void;
 }
 
 /** What recovery found, or what a snapshot that replaces the history begins with. */
@@ -31,13 +33,16 @@ export interface HistoryStart {
   readonly continues: boolean;
 }
 
-/** The stable frames of a journal: the files they lie in, and the newest of them in memory. */
-export class History {
+/** The stable frames of a journal: the segments they lie in, and the newest of them in memory. */
+export class SegmentList {
   readonly tail: FrameTail;
-  readonly #options: HistoryOptions;
+  readonly #options: SegmentListOptions;
   #base: ExactPosition = ORIGIN;
   #stable: ExactPosition = ORIGIN;
   #generation = 0;
+  /** Counts how often the history was cut back: what was read of it before may have gone. */
+  #rewinds = 0;
+  /** Oldest first; each begins where the one before it ends. */
   #segments: Segment[] = [];
   #active: ActiveSegment | undefined;
   /** A new segment is being made asynchronously; nobody makes one beside it. */
@@ -45,7 +50,7 @@ export class History {
   /** Segments being sealed and closed, one after the other. */
   #closing: Promise<void> = Promise.resolve();
 
-  constructor(options: HistoryOptions) {
+  constructor(options: SegmentListOptions) {
     this.#options = options;
     this.tail = new FrameTail(options.tailBytes);
   }
@@ -60,6 +65,10 @@ export class History {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  get rewinds(): number {
+    return this.#rewinds;
   }
 
   /** Oldest first. */
@@ -81,7 +90,7 @@ export class History {
     this.#segments = [...start.segments];
     const newest = this.#segments.at(-1);
     this.#stable = newest?.last ?? start.base;
-    if (start.continues && newest !== undefined) this.#active = this.#activate(newest, await this.#open(newest.path, false));
+    if (start.continues) await this.reopen();
   }
 
   /** Records that the group is stable. */
@@ -159,6 +168,33 @@ export class History {
     return dropped;
   }
 
+  /**
+   * Forgets what comes after `position`, which ends the record that ends at `end` of `newest`; without `newest` it is the base. The
+   * caller changes the files, then calls `reopen`.
+   */
+  async rewind(position: ExactPosition, newest: { readonly segment: Segment; readonly end: number; readonly time: number } | undefined) {
+    await this.close(false);
+    this.#segments = newest === undefined ? [] : this.#segments.slice(0, this.#segments.indexOf(newest.segment) + 1);
+    if (newest !== undefined) {
+      const { segment, end, time } = newest;
+      segment.index = segment.index?.before(end);
+      segment.last = position;
+      segment.lastTime = time;
+      segment.end = end;
+      segment.bytes = end;
+      segment.sealed = false;
+    }
+    this.#stable = position;
+    this.#rewinds++;
+    this.tail.dropAfter(position.revision);
+  }
+
+  /** Goes on in the newest segment, which takes more frames. */
+  async reopen(): Promise<void> {
+    const newest = this.#segments.at(-1);
+    if (newest !== undefined) this.#active = this.#activate(newest, await this.#open(newest.path, false));
+  }
+
   /** Waits for what is under way and closes the files. */
   async close(trim: boolean): Promise<void> {
     const active = this.#active;
@@ -172,8 +208,14 @@ export class History {
     this.#active = next;
     this.#segments.push(next.segment);
     if (before === undefined) return;
-    this.#closing = this.#closing.then(() => before.seal()).catch(this.#options.failed);
+    this.#closing = this.#closing.then(() => this.#seal(before)).catch(this.#options.failed);
     this.#options.switched();
+  }
+
+  async #seal(closed: ActiveSegment): Promise<void> {
+    await closed.seal();
+    closed.segment.sealed = true;
+    this.#options.sealed(closed.segment);
   }
 
   #header(stream: string): SegmentHeader {

@@ -1,0 +1,132 @@
+import type { Disk, Divergence, ExactPosition, StoredFrame } from '@evertree/core';
+import { EvertreeError, ORIGIN, samePosition } from '@evertree/core';
+import { isNoSpace } from '../groups/failure.ts';
+import { describe } from '../groups/follow.ts';
+import type { GroupCommit } from '../groups/group-commit.ts';
+import type { Retainer } from '../retention/retainer.ts';
+import { recordHolding } from '../segments/frame-search.ts';
+import { HistoryReader } from '../segments/history-reader.ts';
+import type { SegmentList } from '../segments/segment-list.ts';
+import type { Segment } from '../segments/segment.ts';
+import { storedSnapshot } from '../snapshots/snapshot-file.ts';
+import type { SnapshotList } from '../snapshots/snapshot-list.ts';
+import { finishRewind, writeRewind } from './rewind-file.ts';
+
+/** The record that ends at the position that is gone back to. */
+interface RewindEnd {
+  readonly segment: Segment;
+  /** The offset after it. */
+  readonly end: number;
+  /** Commit time of its last change set. */
+  readonly time: number;
+}
+
+/** Cuts the history back to one of its positions. */
+export class Rewinder {
+  readonly #disk: Disk;
+  readonly #history: SegmentList;
+  readonly #commit: GroupCommit;
+  readonly #snapshots: SnapshotList;
+  readonly #retainer: Retainer;
+
+  constructor(parts: { disk: Disk; history: SegmentList; commit: GroupCommit; snapshots: SnapshotList; retainer: Retainer }) {
+    this.#disk = parts.disk;
+    this.#history = parts.history;
+    this.#commit = parts.commit;
+    this.#snapshots = parts.snapshots;
+    this.#retainer = parts.retainer;
+  }
+
+  /** As `FrameLog.rewind`. */
+  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+    this.#commit.assertOpen();
+    await this.#commit.suspend(`this history is cut back to ${describe(position)}`);
+    const progress = { isDecided: false };
+    try {
+      // Beyond it nothing is known to be kept, and rewind.json could not be written.
+      if (this.#commit.state === 'full') throw full(this.#commit.failure);
+      await this.#retainer.exclusively(() => this.#rewind(position, keep, progress));
+    } catch (error) {
+      // What is appended from here on would go with the rest when the next opening finishes it.
+      if (progress.isDecided) this.#commit.fail(new Error('a rewind that was decided could not be finished', { cause: error }));
+      this.#commit.resume(undefined);
+      throw error;
+    }
+    const isEmpty = samePosition(position, ORIGIN);
+    this.#commit.resume({ last: position, stream: isEmpty ? undefined : this.#commit.stream });
+  }
+
+  async #rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, progress: { isDecided: boolean }): Promise<void> {
+    this.#commit.assertOpen();
+    const end = await this.#locate(position);
+    if (samePosition(position, this.#history.stable)) return;
+    this.#assertBeginning(position);
+    await keep(this.#divergence(position));
+    this.#commit.assertOpen();
+    const { generation } = this.#history;
+    const newest = end === undefined ? undefined : { path: end.segment.path, end: end.end };
+    try {
+      await writeRewind(this.#disk, { position, generation, newest });
+    } catch (error) {
+      throw isNoSpace(error) ? full(error) : error;
+    }
+    progress.isDecided = true;
+    await this.#history.rewind(position, end);
+    this.#snapshots.dropAfter(position.revision);
+    await finishRewind(this.#disk);
+    await this.#history.reopen();
+  }
+
+  /** @returns undefined for the base of the history */
+  async #locate(position: ExactPosition): Promise<RewindEnd | undefined> {
+    const { base, stable } = this.#history;
+    if (samePosition(position, base)) return undefined;
+    if (position.revision < base.revision) throw compacted(base, position);
+    const found =
+      position.revision > stable.revision ? undefined : await recordHolding(this.#disk, this.#history.segments, position.revision);
+    if (found === undefined || !samePosition(found.record.frame.header.last, position)) {
+      const problem = `${describe(position)} is not a frame's end in this journal, which is stable up to ${describe(stable)}`;
+      throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: stable, found: position });
+    }
+    return { segment: found.segment, end: found.record.next, time: found.record.frame.header.lastTime };
+  }
+
+  /** Without a snapshot at or before the position nobody could tell the tree there. */
+  #assertBeginning(position: ExactPosition): void {
+    const { base } = this.#history;
+    if (samePosition(base, ORIGIN) || this.#snapshots.newestUpTo(position.revision) !== undefined) return;
+    throw compacted(this.#snapshots.all[0]?.header.position ?? base, position);
+  }
+
+  #divergence(base: ExactPosition): Divergence {
+    const last = this.#history.stable;
+    const snapshots = this.#snapshots.all.filter(file => file.header.position.revision > base.revision);
+    return {
+      base,
+      last,
+      frames: () => this.#frames(base, last),
+      snapshots: snapshots.map(file => storedSnapshot(this.#disk, file)),
+    };
+  }
+
+  async *#frames(base: ExactPosition, last: ExactPosition): AsyncGenerator<StoredFrame, void, undefined> {
+    const reader = new HistoryReader(this.#disk, this.#history, this.#commit, base);
+    try {
+      for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
+        yield stored;
+        if (stored.frame.header.last.revision >= last.revision) return;
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+function compacted(base: ExactPosition, position: ExactPosition): EvertreeError {
+  const problem = `the journal begins at ${describe(base)} and can't be cut back to ${describe(position)}`;
+  return new EvertreeError('COMPACTED', problem, { base, position });
+}
+
+function full(cause: unknown): EvertreeError {
+  return new EvertreeError('STORAGE_FULL', 'there is no room on the disk to cut the history back; make room, then try again', {}, cause);
+}

@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { type JournalSuite, identityOf, thrown } from './journal-suite.ts';
+
+const low = { number: 3, id: '33'.repeat(8) };
+const high = { number: 4, id: '44'.repeat(8) };
+
+/** Cases of fencing. */
+export function testIdentity({ supports, prepare }: JournalSuite): void {
+  describe('fencing', () => {
+    test('a new journal is fenced by nobody; a fence never falls', async () => {
+      const { journal } = await prepare();
+      expect(journal.identity.fencedBy).toBe(undefined);
+      await journal.identity.fence(low);
+      expect(journal.identity.fencedBy).toEqual(low);
+      await journal.identity.fence(high);
+      await journal.identity.fence(low);
+      expect(journal.identity.fencedBy).toEqual(high);
+    });
+
+    test('of two epochs of one number the higher id counts', async () => {
+      const { journal } = await prepare();
+      const other = { ...low, id: '3f'.repeat(8) };
+      await Promise.all([journal.identity.fence(other), journal.identity.fence(low)]);
+      expect(journal.identity.fencedBy).toEqual(other);
+    });
+
+    test('does not change who the site is, and a change of role keeps it', async () => {
+      const { journal } = await prepare({}, { site: 'b', role: 'secondary' });
+      await journal.identity.fence(high);
+      await journal.identity.setRole('primary');
+      expect([identityOf(journal), journal.identity.fencedBy]).toEqual([{ site: 'b', role: 'primary' }, high]);
+    });
+
+    test('is refused once the journal is closed', async () => {
+      const { journal } = await prepare();
+      await journal.close();
+      expect(await thrown(() => journal.identity.fence(low))).toMatchObject({ code: 'CLOSED' });
+    });
+
+    test.runIf(supports.durable)('survives the process', async () => {
+      const { journal, open, crash } = await prepare();
+      await journal.identity.fence(high);
+      await crash();
+      const again = await open();
+      expect(again.identity.fencedBy).toEqual(high);
+      await again.identity.fence(low);
+      expect(again.identity.fencedBy).toEqual(high);
+    });
+  });
+}

@@ -1,0 +1,117 @@
+import type { ExactPosition, Frame, FrameReader, Identity, Journal, StoredFrame, StoredSnapshot } from '@evertree/core';
+import { isEvertreeError } from '@evertree/core';
+import type { JournalOptions } from '@evertree/journal';
+import type { FrameChain } from '../support/frame-chain.ts';
+
+/** What a journal can do, declared by whoever implements it. Cases are left out by these words alone. */
+export interface JournalSupports {
+  /** What is stable survives the process: closing and opening again gives it back. */
+  readonly durable: boolean;
+  /** Snapshots are kept and can be read. */
+  readonly snapshots: boolean;
+  /** History that nothing asks for goes. */
+  readonly retention: boolean;
+  /** History lies in segments, which are sealed. */
+  readonly segments: boolean;
+  /** The end of its last write can be torn, as by a power loss. */
+  readonly tearing: boolean;
+  /** What was appended becomes stable before it closes. */
+  readonly settlesAtClose: boolean;
+  /** Its place says whose it is, and belongs to one process at a time. */
+  readonly ownsPlace: boolean;
+  /** It keeps only so many bytes of frames, whatever happens. */
+  readonly ringBytes?: number;
+}
+
+/** A place for one journal, and what can happen to it. */
+export interface JournalPlace extends AsyncDisposable {
+  /** Opens the journal there, for the first time or again. */
+  readonly open: (identity: Partial<Identity> | undefined, options: JournalOptions) => Promise<Journal>;
+  /** Ends the process without a word: nothing more is written, nothing is closed. Only asked for where `durable`. */
+  readonly crash?: () => Promise<void>;
+  /** Spoils the last `bytes` that were written. Only asked for where `tearing`, after `crash` or `close`. */
+  readonly tear?: (bytes: number) => Promise<void>;
+}
+
+/** What the cases of one implementation share. */
+export interface JournalSuite {
+  readonly supports: JournalSupports;
+  /** A new journal. What is opened is closed after the case. */
+  readonly prepare: (options?: JournalOptions, identity?: Partial<Identity>) => Promise<PreparedJournal>;
+  /** A journal with so many stable frames, over several segments. */
+  readonly filled: (frames: number, bytes?: number) => Promise<PreparedJournal>;
+}
+
+export interface PreparedJournal {
+  readonly journal: Journal;
+  readonly chain: FrameChain;
+  /** Opens it again, after it was closed or the process died. */
+  readonly open: (identity?: Partial<Identity>) => Promise<Journal>;
+  /** Ends the process without a word. */
+  readonly crash: () => Promise<void>;
+  readonly tear: (bytes: number) => Promise<void>;
+}
+
+/** Waits for a progress that makes `condition` true; the test's own time limit bounds it. */
+export async function until(journal: Journal, condition: () => boolean): Promise<void> {
+  if (condition()) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _ = journal.log.onProgress(() => {
+    if (condition()) resolve();
+  });
+  await promise;
+}
+
+/** Appends frames in groups of a few, so that they spread over segments. */
+export async function fill(journal: Journal, chain: FrameChain, frames: number, bytes: number): Promise<void> {
+  for (let index = 0; index < frames; index++) {
+    journal.log.append(chain.next({ bytes }));
+    if (index % 5 === 4) await journal.log.flush();
+  }
+  await journal.log.flush();
+}
+
+export async function readAll(journal: Journal, position: ExactPosition) {
+  await using reader = closing(journal.log.read(position));
+  const frames: StoredFrame[] = [];
+  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored);
+  return frames.map(stored => ({ bytes: latin1(stored.frame.bytes), trailer: stored.trailer && latin1(stored.trailer) }));
+}
+
+export function expectedFrames(frames: readonly Frame[]) {
+  return frames.map(frame => ({ bytes: latin1(frame.bytes), trailer: undefined as string | undefined }));
+}
+
+export async function chunksOf(stored: StoredSnapshot | undefined): Promise<string[]> {
+  const chunks: string[] = [];
+  for await (const chunk of stored?.chunks() ?? []) chunks.push(latin1(chunk));
+  return chunks;
+}
+
+export async function save(journal: Journal, chain: FrameChain, chunks: readonly string[]): Promise<void> {
+  const writer = await journal.snapshots.create(chain.snapshotHeader());
+  for (const chunk of chunks) await writer.write(Buffer.from(chunk, 'latin1'));
+  await writer.commit();
+}
+
+export async function thrown(attempt: () => unknown): Promise<unknown> {
+  try {
+    await attempt();
+  } catch (error) {
+    if (isEvertreeError(error)) return error;
+    throw error;
+  }
+  return 'nothing was thrown';
+}
+
+export function closing(reader: FrameReader): FrameReader & AsyncDisposable {
+  return { next: () => reader.next(), close: () => reader.close(), [Symbol.asyncDispose]: () => reader.close() };
+}
+
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+export function identityOf({ identity }: Journal): Identity {
+  return { site: identity.site, role: identity.role };
+}

@@ -1,0 +1,108 @@
+import { ORIGIN } from '@evertree/core';
+import type { SealedSegment } from '@evertree/core';
+import { describe, expect, test } from 'vitest';
+import { type JournalSuite, fill, readAll, expectedFrames, save } from './journal-suite.ts';
+
+/** Cases of finding by time, of finding a snapshot, and of telling which segments are sealed. */
+export function testTime({ supports, prepare, filled }: JournalSuite): void {
+  describe('findByTime', () => {
+    test('gives the last frame whose first change set is not after the time', async () => {
+      const { journal, chain } = await prepare();
+      for (let index = 0; index < 60; index++) {
+        journal.log.append(chain.next({ count: 1 + (index % 3), bytes: 300 }));
+        chain.time += index % 4;
+      }
+      await journal.log.flush();
+      for (let time = 990; time <= chain.time + 2; time++) {
+        const expected = chain.frames.findLast(frame => frame.header.firstTime <= time)?.header;
+        expect(await journal.log.findByTime(time), `at ${time}`).toEqual(expected);
+      }
+    });
+
+    test('where an epoch begins at an earlier time it gives the last such frame of the history that stands', async () => {
+      const { journal, chain } = await prepare();
+      for (let index = 0; index < 90; index++) {
+        // The clock of each new writer is behind.
+        if (index % 20 === 0) chain.time -= 13;
+        journal.log.append(chain.next({ bytes: 200, beginsEpoch: index % 20 === 0 }));
+      }
+      await journal.log.flush();
+      for (let time = 980; time <= 1_100; time++) {
+        const expected = chain.frames.findLast(frame => frame.header.firstTime <= time)?.header;
+        expect(await journal.log.findByTime(time), `at ${time}`).toEqual(expected);
+      }
+    });
+
+    test('knows nothing of a journal without frames, and nothing before its first', async () => {
+      const { journal, chain } = await prepare();
+      expect(await journal.log.findByTime(Infinity)).toBe(undefined);
+      await fill(journal, chain, 3, 10);
+      expect(await journal.log.findByTime(999)).toBe(undefined);
+    });
+
+    test.runIf(supports.durable)('finds the same after it was opened again', async () => {
+      const { journal, chain, open } = await filled(60);
+      await journal.close();
+      const again = await open();
+      for (const frame of chain.frames) expect(await again.log.findByTime(frame.header.firstTime)).toEqual(frame.header);
+    });
+  });
+
+  describe.runIf(supports.snapshots)('the newest snapshot at or before a position', () => {
+    test('is the one that a reader of that moment begins with', async () => {
+      const { journal, chain, open } = await prepare();
+      const saved: number[] = [];
+      for (let round = 0; round < 4; round++) {
+        await fill(journal, chain, 5, 300);
+        await save(journal, chain, [`at ${chain.position.revision}`]);
+        saved.push(chain.position.revision);
+      }
+      await journal.log.flush();
+      if (supports.settlesAtClose) await journal.close();
+      const again = supports.settlesAtClose ? await open() : journal;
+      for (const { header } of chain.frames) {
+        const found = await again.snapshots.newest(header.last);
+        expect(found?.header.position.revision).toBe(saved.findLast(revision => revision <= header.last.revision));
+      }
+      expect(await again.snapshots.newest(ORIGIN)).toBe(undefined);
+      expect((await again.snapshots.newest())?.header.position).toEqual(chain.position);
+    });
+  });
+
+  describe.runIf(supports.segments)('sealed segments', () => {
+    test('are told once each, with ranges that follow each other and hold the frames', async () => {
+      const { journal, chain, open } = await prepare();
+      const told: SealedSegment[] = [];
+      using _ = journal.log.onSealed(segment => void told.push(segment));
+      await fill(journal, chain, 200, 300);
+      await journal.close();
+      expect(told.length).toBeGreaterThan(4);
+      expect(told[0]?.base).toEqual(ORIGIN);
+      for (const [index, { base, last, lastTime }] of told.entries()) {
+        expect(base).toEqual(told[index - 1]?.last ?? ORIGIN);
+        expect(lastTime).toBe(chain.frames[last.revision - 1]?.header.lastTime);
+      }
+      const again = await open();
+      expect(again.log.sealed).toEqual(told);
+      const { base, last } = told[1]!;
+      const frames = (await readAll(again, base)).slice(0, last.revision - base.revision);
+      expect(frames).toEqual(expectedFrames(chain.frames.slice(base.revision, last.revision)));
+    });
+
+    test('are told again after a crash, as those that are there', async () => {
+      const { journal, chain, open, crash } = await filled(200);
+      const before = journal.log.sealed.length;
+      await crash();
+      const again = await open();
+      expect(again.log.sealed.length).toBeGreaterThanOrEqual(before);
+      expect(again.log.sealed.at(-1)!.last.revision).toBeLessThan(chain.position.revision);
+    });
+
+    test('go from the list as retention drops them', async () => {
+      const { journal, chain } = await filled(200);
+      await save(journal, chain, ['the tree']);
+      await journal.retention.apply();
+      expect(journal.log.sealed.every(({ last }) => last.revision > journal.log.base.revision)).toBe(true);
+    });
+  });
+}

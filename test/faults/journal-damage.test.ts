@@ -8,7 +8,7 @@ import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../confor
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
-import { collectReports } from '../support/reports.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 
 /** A record with an empty body and no trailer. */
 const RECORD_BYTES = 40 + 128 + 4;
@@ -273,6 +273,7 @@ describe('torn or damaged', () => {
 
 describe('holes', () => {
   test('a missing segment leaves the history before it; what lies behind is kept aside, and told', async () => {
+    expectErrors('history-lost');
     const { disk, chain, first } = await holed(undefined);
     const { journal, reports } = await open(disk);
     expect(journal.log.last.revision).toBe(first - 1);

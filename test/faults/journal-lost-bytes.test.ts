@@ -7,14 +7,14 @@ import { expectedFrames, fill, readAll, save, thrown } from '../conformance/jour
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 
 const HEADER_BYTES = 64;
 /** A record with a body of 40 bytes. */
 const RECORD_BYTES = 40 + 128 + 40 + 4;
 
 async function open(disk: FaultDisk, segmentBytes = 64 * 1024): Promise<{ journal: DiskJournal; reports: Report[] }> {
-  const reports: Report[] = [];
-  const report = (each: Report) => void reports.push(each);
+  const { reports, report } = collectReports();
   const options = { sync: 'dsync', segmentBytes } as const;
   return { journal: await openJournal({ disk, clock: systemClock, random: systemRandom, report, options }), reports };
 }
@@ -71,6 +71,7 @@ const ATTACKS: [string, (bytes: Buffer, offset: number) => Buffer][] = [
 
 describe('the newest segment', () => {
   test.each(ATTACKS)('%s from anywhere up to its first record on is refused, or kept in detached/ and reported', async (_, attack) => {
+    expectErrors('history-lost');
     for (const earlier of [0, 12]) {
       const { path } = await stopped(earlier);
       const firstBytes = earlier > 0 ? 200 : RECORD_BYTES;
@@ -99,6 +100,26 @@ describe('the newest segment', () => {
     }
   });
 
+  test.each(ATTACKS)('%s anywhere after a clean stop never is a silent loss', async (_, attack) => {
+    expectErrors('history-lost');
+    const { path, disk: whole } = await stopped();
+    for (let offset = 1; offset < whole.bytes(path).length; offset += 5) {
+      const { disk, chain } = await stopped();
+      disk.overwrite(path, bytes => attack(bytes, offset));
+      const { journal, reports } = await open(disk).catch((error: unknown) => {
+        if (isEvertreeError(error, 'DAMAGED')) return { journal: undefined, reports: [] };
+        throw error;
+      });
+      if (journal === undefined) continue;
+      expect(
+        reports.map(({ event }) => event),
+        `${offset}`,
+      ).toContain('history-lost');
+      expect(journal.log.last.revision).toBeLessThan(chain.position.revision);
+      await journal.close();
+    }
+  });
+
   test('without a sound header is refused with file, offset and what to do', async () => {
     const { disk, path } = await stopped();
     disk.overwrite(path, () => Buffer.alloc(0));
@@ -117,6 +138,7 @@ describe('the newest segment', () => {
   });
 
   test('put aside twice does not overwrite what was put aside before', async () => {
+    expectErrors('history-lost');
     const { disk, path } = await stopped();
     const header = disk.bytes(path).subarray(0, HEADER_BYTES);
     for (const byte of [1, 2]) {

@@ -120,6 +120,7 @@ describe('a full disk', () => {
     await fill(journal, chain, 10, 100);
     await journal.close();
     disk.capacityBytes = 0;
+    expectErrors('storage-full');
     const again = await prepare(disk);
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     await again.journal.close();
@@ -310,6 +311,7 @@ describe('a start on a full disk', () => {
     await journal.close();
     const { totalBytes, freeBytes } = await disk.space();
     disk.capacityBytes = totalBytes - freeBytes;
+    expectErrors('storage-full');
     const again = await prepare(disk, sync);
     expect([again.journal.log.state, again.journal.log.failure]).toMatchObject(['full', { code: 'ENOSPC' }]);
     expect(again.reports.map(({ event }) => event)).toEqual(['site-not-written', 'storage-full']);
@@ -333,6 +335,7 @@ describe('a start on a full disk', () => {
     await journal.close();
     const { totalBytes, freeBytes } = await disk.space();
     disk.capacityBytes = totalBytes - freeBytes;
+    expectErrors('storage-full');
     const again = await prepare(disk);
     again.journal.log.append(chain.next());
     await turns();

@@ -70,7 +70,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   const record = { ...identity, directory: mark, fencedBy: site?.record.fencedBy, closedAt: undefined };
   await recordOpening({ disk, report, leases }, record, site, isCopy);
   if (isCopy) reportCopy(report, site.record.site, identity.site);
-  reportLoss(report, site?.record.closedAt, findings.choice.last);
+  reportLoss(report, site?.record.closedAt, findings.choice.last, isCopy);
   const shortage = await findShortage(disk);
   const mode = options.sync === 'auto' ? await probeSyncMode(disk, clock) : options.sync;
   const { segmentBytes, tailBytes } = options;
@@ -133,8 +133,13 @@ function reportCopy(report: Reporter, original: string, site: string): void {
 }
 
 /** After a clean stop the history can't be shorter than it was, unless the disk or somebody else took something away. */
-function reportLoss(report: Reporter, closedAt: ExactPosition | undefined, last: ExactPosition): void {
+function reportLoss(report: Reporter, closedAt: ExactPosition | undefined, last: ExactPosition, isCopy: boolean): void {
   if (closedAt === undefined || closedAt.revision <= last.revision) return;
+  if (isCopy) {
+    const message = `the original was stopped at ${formatPosition(closedAt)} while this copy was made, and the copy ends at ${formatPosition(last)}: to have it whole, copy it again`;
+    report({ level: 'warn', event: 'copy-incomplete', message, details: { closedAt, last } });
+    return;
+  }
   const message = `the history ended at ${formatPosition(closedAt)} when this site was stopped, and ends at ${formatPosition(last)} now: what lay between was lost from this directory; restore it from a backup, or let a secondary that has it take over`;
   report({ level: 'error', event: 'history-lost', message, details: { closedAt, last } });
 }

@@ -301,7 +301,7 @@ describe('a site that is configured to wait for secondaries', () => {
     await using failing = await HttpSite.start({ acknowledgement });
     expect(await failing.put('/data/x', 1)).toMatchObject({ status: 504, json: { code: 'ACKNOWLEDGEMENT_TIMEOUT' } });
     expect((await failing.put('/data/x', 2, { 'Evertree-Acknowledge': '0' })).status, 'unless it says so itself').toBe(200);
-    failing.store.acknowledge('there', { ...failing.store.position, revision: 100 });
+    failing.store.on('stable', () => failing.store.acknowledge('there', failing.store.stable.position));
     expect(await failing.put('/data/x', 3)).toMatchObject({ status: 200, json: { acknowledged: 1 } });
     await using lenient = await HttpSite.start({ acknowledgement: { ...acknowledgement, onTimeout: 'continue' } });
     expect(await lenient.put('/data/x', 1)).toMatchObject({ status: 200, json: { acknowledged: 0 } });

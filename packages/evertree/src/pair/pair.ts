@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { EvertreeError, type Role, isEvertreeError } from '@evertree/core';
@@ -9,7 +11,6 @@ import type { SiteStatus } from '../commands/status-report.ts';
 import { MovingLines, isTerminal } from '../commands/terminal.ts';
 import { HostFeed } from '../feed/host-feed.ts';
 import { Child, type ChildEvents, RESTART_LIMIT } from './child.ts';
-import { freePort, portProblem } from './free-port.ts';
 import { type PairView, pairLine, pairState } from './pair-line.ts';
 
 const REFRESH_MS = 1_000;
@@ -197,5 +198,30 @@ export class Pair {
   #say(text: string): void {
     this.#moving.clear();
     process.stdout.write(`${text}\n`);
+  }
+}
+
+/** A port on loopback that nobody listens on at this moment. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('a socket listens without a port');
+  return address.port;
+}
+
+/** Whether somebody listens there already, or may not be listened on. */
+async function portProblem(port: number): Promise<string | undefined> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return undefined;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === 'EADDRINUSE' ? 'is in use by another process' : code === 'EACCES' ? 'may not be used by this user' : message;
+  } finally {
+    server.close();
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ListenOptions, listenTransport } from '@evertree/transport/websocket';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Checked, checkFile, statusOf } from '../../packages/evertree/src/commands/config-check.ts';
+import { type Checked, checkFile, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
 import type { Finding } from '../../packages/evertree/src/commands/finding.ts';
 import { type Certificate, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { systemClock, systemRandom } from '../support/host.ts';

@@ -5,7 +5,7 @@ import type { AclEntry, Admin } from 'kafkajs';
 import { openStore, startProducer } from 'evertree';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createClient } from '../../packages/transport/src/kafka/kafkajs/client.ts';
-import { type Checked, checkFile, checkedText, statusOf } from '../../packages/evertree/src/commands/config-check.ts';
+import { type Checked, checkFile, checkedText, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
 import type { Finding } from '../../packages/evertree/src/commands/finding.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka/broker.ts';
 import { describeKafka } from '../support/kafka/suite.ts';

@@ -22,7 +22,7 @@ export function addCheckConfig(program: Command): void {
       '\nExamples:\n  evertree check-config configs/*.json\n  evertree check-config --connect configs/kafkaProducer.json',
     )
     .action(async (files: string[], options: { connect?: true; timeout: number; json?: true }) => {
-      const { checkFile, checkedText, statusOf } = await import('./config-check.ts');
+      const { checkFile, checkedText, statusOf } = await import('./file-check.ts');
       const results = await Promise.all(files.map(file => checkFile(file, options.connect === true ? options.timeout * 1_000 : undefined)));
       if (options.json) await printLine(JSON.stringify(results));
       else for (const result of results) await printLine(checkedText(result));

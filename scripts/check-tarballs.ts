@@ -2,7 +2,7 @@
 // stranger would: the types compile, the library loads, the program helps, and a pair of sites answers and replicates.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -34,6 +34,54 @@ function buildAndPack(): string[] {
 function installTarballs(tarballs: string[]): void {
   writeFileSync(join(outside, 'package.json'), JSON.stringify({ name: 'outside', private: true, type: 'module' }));
   run('npm', ['install', '--no-audit', '--no-fund', '--loglevel', 'error', ...tarballs.map(name => `./${name}`)]);
+}
+
+interface Manifest {
+  readonly description?: string;
+  readonly keywords?: readonly string[];
+  readonly license?: string;
+  readonly repository?: { readonly url?: string; readonly directory?: string };
+  readonly exports?: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  readonly imports?: Readonly<Record<string, string>>;
+  readonly bin?: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+
+/** What somebody who finds a package in a registry needs, and what its resolution needs to find. */
+function checkContents(): void {
+  const { repository } = readManifest(workspace);
+  const wrong = readdirSync(join(workspace, 'packages')).flatMap(room => {
+    const { name } = readManifest(join(workspace, 'packages', room)) as { name: string };
+    const folder = join(outside, 'node_modules', ...name.split('/'));
+    const manifest = readManifest(folder);
+    const problems = [
+      ...['description', 'keywords', 'license'].filter(key => !(key in manifest)).map(key => `package.json has no ${key}`),
+      ...['README.md', 'LICENSE'].filter(file => !existsSync(join(folder, file))).map(file => `${file} is missing`),
+      ...targetsOf(manifest)
+        .filter(target => !existsSync(join(folder, target)))
+        .map(target => `${target} is named in package.json and missing`),
+      ...Object.entries(manifest.dependencies ?? {})
+        .filter(([, range]) => range.startsWith('workspace:'))
+        .map(([dependency]) => `${dependency} is a dependency that only the workspace has`),
+      ...readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter(file => /(?:^src\/|\.test\.|\.tsbuildinfo$|(?<!\.d)\.ts$)/.test(file))
+        .map(file => `${file} should not be packed`),
+    ];
+    if (manifest.repository?.url !== repository?.url || manifest.repository?.directory !== `packages/${room}`)
+      problems.push(`repository has to be that of the workspace, with the directory packages/${room}`);
+    return problems.map(problem => `${name}: ${problem}`);
+  });
+  if (wrong.length > 0) throw new Error(`what is packed is not right:\n${wrong.join('\n')}`);
+}
+
+function readManifest(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** The files that a package's manifest leads to. */
+function targetsOf({ exports = {}, imports = {}, bin = {} }: Manifest): string[] {
+  const exported = Object.values(exports).flatMap(target => (typeof target === 'string' ? [target] : Object.values(target)));
+  return [...exported, ...Object.values(imports), ...Object.values(bin)];
 }
 
 /** `skipLibCheck` is off: it would hide declarations that point at sources nobody packed. */
@@ -118,6 +166,7 @@ async function stopSites(): Promise<void> {
 try {
   const tarballs = buildAndPack();
   installTarballs(tarballs);
+  checkContents();
   checkTypes();
   run(evertree, ['--help']);
   await replicateOnce();

@@ -37,6 +37,8 @@ const positionsSchema = z.object({ applied: positionSchema, durable: positionSch
 /** `tried`: the newest snapshot that was announced when it was written, and could not be used. */
 const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(UNKNOWN_REASON), tried: hex(16).nullable().default(null) });
 
+/** Why a link was closed by whoever says so. */
+export type Closing = z.output<typeof closing>;
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
 /** The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes on after it. */
 export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;

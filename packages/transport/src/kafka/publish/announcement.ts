@@ -1,7 +1,7 @@
 import { decodeFrame, highestEpoch, isBefore } from '@evertree/core';
 import type { Epoch, FrameHeader, Hello } from '@evertree/core';
-import type { PrimaryRecord } from '../control.ts';
-import type { Settings } from './settings.ts';
+import type { Closing, PrimaryRecord } from '../control.ts';
+import type { PublishSettings } from './settings.ts';
 
 /** What this primary says of itself in the control topic: its hello, brought up to date by the frames that it sends. */
 export class Announcement {
@@ -31,7 +31,7 @@ export class Announcement {
   }
 
   /** What `.control` is to say of this primary; undefined as long as it is to say nothing. */
-  record({ limits, partition }: Settings, closing?: PrimaryRecord['closing']): PrimaryRecord | undefined {
+  record({ limits, partition }: PublishSettings, closing?: Closing): PrimaryRecord | undefined {
     if (!this.#isTopicOurs) return undefined;
     return { hello: { ...this.hello, heartbeatMs: limits.heartbeatMs }, partition, ...(closing === undefined ? {} : { closing }) };
   }

@@ -4,7 +4,7 @@ import { asBrokerError } from '../broker.ts';
 import type { PublishAction, PublishEvent, ReadRange } from './actions.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { PublishMachine } from './machine.ts';
-import type { Settings } from './settings.ts';
+import type { PublishSettings } from './settings.ts';
 import { readRange } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
@@ -13,9 +13,9 @@ type Of<Type extends PublishAction['type']> = Extract<PublishAction, { readonly 
 /** A topic as the seam's Link: the driver of a PublishMachine. It does what the machine wants done, and tells it what came of it. */
 export class PublishLink implements Link {
   readonly remote: string;
-  /** Why it ended; resolves when whoever is attached has been told. Never rejects. */
+  /** Why it ended; resolves when nothing is left of it, and whoever is attached has been told. Never rejects. */
   readonly ended: Promise<CloseReason>;
-  readonly #settings: Settings;
+  readonly #settings: PublishSettings;
   readonly #topic: TopicConnection;
   readonly #machine: PublishMachine;
   readonly #delivery: Delivery;
@@ -30,7 +30,7 @@ export class PublishLink implements Link {
   #lastSeen: number;
   #hasAccepted = false;
 
-  constructor(settings: Settings, topic: TopicConnection, memory: LinkMemory) {
+  constructor(settings: PublishSettings, topic: TopicConnection, memory: LinkMemory) {
     const { clock, report, remote } = settings;
     this.remote = remote;
     this.ended = this.#end.promise;
@@ -80,7 +80,7 @@ export class PublishLink implements Link {
   }
 
   close(reason: CloseReason, explanation: string): void {
-    this.#delivery.drop();
+    this.#delivery.close({ reason, explanation, byPeer: false });
     this.#step({ type: 'closed', reason, explanation });
   }
 

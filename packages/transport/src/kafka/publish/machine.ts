@@ -1,19 +1,18 @@
 import { EvertreeError, readFrameHeader } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Message } from '@evertree/core';
-import type { PrimaryRecord } from '../control.ts';
+import type { Closing } from '../control.ts';
 import type { PublishAction, PublishEvent } from './actions.ts';
 import { Announcement } from './announcement.ts';
 import { ControlTopic } from './control-topic.ts';
 import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
-import { Outbox } from './outbox.ts';
 import { Pulse } from './pulse.ts';
-import type { Settings } from './settings.ts';
-import { SnapshotSchedule } from './snapshot-schedule.ts';
+import type { PublishSettings } from './settings.ts';
+import { TopicSnapshots } from './topic-snapshots.ts';
 import type { OpenedTopics } from './topic-connection.ts';
 import { tellTail, topicHello } from './topic-hello.ts';
+import { TopicOutbox } from './topic-outbox.ts';
 
-type Ending = NonNullable<PrimaryRecord['closing']>;
 type Answer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;
 
 /** What a link that closes may take to let go what waits, and to say so. */
@@ -26,36 +25,36 @@ const NOTHING: readonly PublishAction[] = Object.freeze([]);
  * `now` is milliseconds on the monotonic clock. Whatever is in doubt ends the link; the next one reads the topic's end again.
  */
 export class PublishMachine {
-  readonly #settings: Settings;
+  readonly #settings: PublishSettings;
   readonly #memory: LinkMemory;
   readonly #opened: OpenedTopics;
-  readonly #outbox: Outbox;
+  readonly #outbox: TopicOutbox;
   readonly #pulse: Pulse;
   readonly #control: ControlTopic;
   readonly #foreign: ForeignRecords;
-  readonly #snapshots: SnapshotSchedule;
+  readonly #snapshots: TopicSnapshots;
   /** Undefined until the producer has said hello: nothing can be said of this primary before. */
   #announcement: Announcement | undefined;
   /** The producer has the topic's hello: frames go out, and it may hear of the secondaries. */
   #isOpen = false;
   /** Set once: from then on nothing is sent but what waits, and nothing is handed up. */
-  #ending: Ending | undefined;
+  #ending: Closing | undefined;
   #isOver = false;
   /** While it closes: when nobody waits for the broker any more. */
   #farewellUntil = Infinity;
   #isFarewellSaid = false;
   #actions: PublishAction[] = [];
 
-  constructor(settings: Settings, opened: OpenedTopics, memory: LinkMemory, now: number) {
+  constructor(settings: PublishSettings, opened: OpenedTopics, memory: LinkMemory, now: number) {
     const { facts, search, control } = opened;
     this.#settings = settings;
     this.#opened = opened;
     this.#memory = memory;
-    this.#outbox = new Outbox(settings, facts.messageBytes, memory.drawSign(), search.end);
+    this.#outbox = new TopicOutbox(settings, facts.messageBytes, memory.drawSign(), search.end);
     this.#pulse = new Pulse(settings.limits.heartbeatMs, now);
     this.#control = new ControlTopic(settings, memory, control, now);
     this.#foreign = new ForeignRecords(settings.topic, memory);
-    this.#snapshots = new SnapshotSchedule(settings, facts, memory);
+    this.#snapshots = new TopicSnapshots(settings, facts, memory);
   }
 
   get writable(): boolean {
@@ -65,9 +64,8 @@ export class PublishMachine {
   /** When `time` is the next event, on the monotonic clock; Infinity when the link is over. */
   get wakeAt(): number {
     if (this.#isOver) return Infinity;
-    const outAt = Math.min(this.#outbox.dueAt, this.#outbox.lateAt);
-    if (this.#ending !== undefined) return Math.min(outAt, this.#farewellUntil);
-    return Math.min(outAt, this.#pulse.lookAt, this.#control.fetchAt, this.#snapshots.lookAt);
+    if (this.#ending !== undefined) return Math.min(this.#outbox.wakeAt, this.#farewellUntil);
+    return Math.min(this.#outbox.wakeAt, this.#pulse.lookAt, this.#control.fetchAt, this.#snapshots.lookAt);
   }
 
   /** @throws EvertreeError PROTOCOL_VIOLATION for a message that no primary sends */
@@ -116,7 +114,6 @@ export class PublishMachine {
       return this.#abort('too-large', `${waitingBytes} bytes wait for ${this.#settings.remote}; the limit is ${bufferedBytes}`);
     }
     this.#carry(message, now);
-    this.#outbox.filled();
   }
 
   #carry(message: Message, now: number): void {
@@ -128,17 +125,17 @@ export class PublishMachine {
         const header = message.parsed?.header ?? readFrameHeader(message.bytes);
         this.#announcement?.sent(header, message.bytes);
         this.#snapshots.count(message.bytes);
-        return this.#outbox.frames.push(header, message.bytes, now);
+        return this.#outbox.addFrame(header, message.bytes, now);
       }
       case 'snapshot-begin':
         return this.#beginSnapshot(message, now);
       case 'snapshot-chunk':
-        return this.#outbox.beside.addChunk(message.bytes, now);
+        return this.#outbox.addChunk(message.bytes, now);
       case 'snapshot-end':
-        return this.#outbox.beside.endSnapshot(message.chunks, now);
+        return this.#outbox.endSnapshot(message.chunks, now);
       case 'forget':
         this.#control.forget(message.site);
-        for (const kind of ['site', 'position', 'want'] as const) this.#outbox.beside.tell({ kind, site: message.site, value: null }, now);
+        for (const kind of ['site', 'position', 'want'] as const) this.#outbox.tell({ kind, site: message.site, value: null }, now);
         return;
       default:
         throw new EvertreeError('PROTOCOL_VIOLATION', `a primary sends no ${message.type} to a topic`);
@@ -148,12 +145,11 @@ export class PublishMachine {
   #beginSnapshot({ header, reason, request }: Message & { type: 'snapshot-begin' }, now: number): void {
     this.#snapshots.begun(request, now);
     const id = Buffer.from(this.#settings.random.bytes(ID_BYTES)).toString('hex');
-    const follow = this.#outbox.frames.follow(header.position.revision);
-    this.#outbox.beside.beginSnapshot({ id, header, reason, answersRequest: request !== undefined, follow }, now);
+    this.#outbox.beginSnapshot({ id, header, reason, answersRequest: request !== undefined }, now);
   }
 
   /** Lets go what waits, says that it closes, and ends; bounded. */
-  #close({ reason, explanation }: Ending, now: number): void {
+  #close({ reason, explanation }: Closing, now: number): void {
     if (this.#ending !== undefined) return;
     this.#ending = { reason, explanation };
     this.#farewellUntil = now + FAREWELL_MS;
@@ -176,7 +172,7 @@ export class PublishMachine {
     const hello = topicHello(this.#settings.farEnd.name, found);
     tellTail(this.#opened.search.of(ours.stream), this.#settings, this.#memory);
     this.#isOpen = true;
-    this.#outbox.frames.open(hello.position.revision);
+    this.#outbox.open(hello.position.revision);
     this.#announcement!.met(hello);
     this.#tellPrimary(now);
     this.#hand({ type: 'hello', hello });
@@ -203,18 +199,18 @@ export class PublishMachine {
   // What the broker has taken
 
   #storedFrames(offset: bigint, now: number): void {
-    const { cut, expected, foreign, last } = this.#outbox.frames.stored(offset);
-    if (cut) return this.#abortAsCut(`its next record got the offset ${offset}, and ${expected} were there`);
-    if (foreign) this.#lookBetween(expected, offset);
+    const { expected, last } = this.#outbox.storedFrames(offset);
+    if (offset < expected) return this.#abortAsCut(`its next record got the offset ${offset}, and ${expected} were there`);
+    if (offset > expected) this.#lookBetween(expected, offset);
     if (last !== undefined) this.#acknowledge(last);
     this.#drain(now);
   }
 
   #storedBeside({ offset, time }: Answer & { type: 'stored' }, now: number): void {
-    const announced = this.#outbox.beside.stored(offset, now);
+    const announced = this.#outbox.storedBeside(offset, now);
     if (announced !== undefined && this.#ending === undefined) {
-      const { record, writer } = announced;
-      if (!writer.answersRequest) this.#acknowledge(record.header.position);
+      const { record, snapshot } = announced;
+      if (!snapshot.begun.answersRequest) this.#acknowledge(record.header.position);
       this.#do({ type: 'delete-snapshots', before: this.#snapshots.finished(record, now, time) });
     }
     this.#drain(now);
@@ -253,7 +249,7 @@ export class PublishMachine {
   // Whether a snapshot is due
 
   #lookAtWatermarks(): void {
-    if (this.#snapshots.look(this.#outbox.frames.next)) this.#do({ type: 'ask-watermarks' });
+    if (this.#snapshots.look(this.#outbox.next)) this.#do({ type: 'ask-watermarks' });
   }
 
   #sawWatermarks({ found, time }: Answer & { type: 'watermarks' }, now: number): void {
@@ -266,7 +262,7 @@ export class PublishMachine {
 
   #judgeSnapshots(now: number): void {
     const surroundings = { stream: this.#stream, wants: this.#control.wants };
-    const request = this.#snapshots.judge(surroundings, this.#outbox.beside.busy, now);
+    const request = this.#snapshots.judge(surroundings, this.#outbox.hasSnapshot, now);
     if (request !== undefined) this.#hand({ type: 'snapshot-wanted', ...request });
   }
 
@@ -295,9 +291,9 @@ export class PublishMachine {
     if (found === 'beat') this.#tellPrimary(now);
   }
 
-  #tellPrimary(now: number, closing?: Ending): void {
+  #tellPrimary(now: number, closing?: Closing): void {
     const record = this.#announcement?.record(this.#settings, closing);
-    if (record !== undefined) this.#outbox.beside.tell({ kind: 'primary', value: record }, now);
+    if (record !== undefined) this.#outbox.tell({ kind: 'primary', value: record }, now);
   }
 
   /** First the frames that wait, then that it closes, then the end. */
@@ -308,11 +304,11 @@ export class PublishMachine {
       report({ level: 'debug', event: 'no-farewell', message });
       return this.#finish();
     }
-    if (this.#outbox.frames.idle && !this.#isFarewellSaid) {
+    if (this.#outbox.areFramesIdle && !this.#isFarewellSaid) {
       this.#isFarewellSaid = true;
       this.#tellPrimary(now, this.#ending);
     }
-    if (this.#isFarewellSaid && this.#outbox.beside.idle) this.#finish();
+    if (this.#isFarewellSaid && this.#outbox.isBesideIdle) this.#finish();
     else this.#produce(now);
   }
 

@@ -16,7 +16,7 @@ export interface RecordQueueLimits {
   readonly sendMs: number;
 }
 
-export interface Batch {
+export interface RecordBatch {
   readonly topic: string;
   readonly records: readonly SentRecord[];
 }
@@ -73,7 +73,7 @@ export class RecordQueue<Tag> {
   }
 
   /** The next batch, if it is due: of one topic, as large as it may be, and at least one record. */
-  cut(now: number): Batch | undefined {
+  cut(now: number): RecordBatch | undefined {
     if (this.dueAt > now) return undefined;
     const records: SentRecord[] = [];
     const { topic } = this.#entries[this.#first]!;

@@ -16,7 +16,7 @@ const OPENING_MS = 15_000;
 const OPENING_LEAST_MS = 5_000;
 
 /** The options with their defaults. */
-export interface Settings extends PublishOptions {
+export interface PublishSettings extends PublishOptions {
   readonly limits: KafkaLimits;
   readonly idempotent: boolean;
   readonly retries: number;
@@ -32,7 +32,7 @@ export interface Settings extends PublishOptions {
 }
 
 /** @throws EvertreeError CONFIGURATION_INVALID */
-export function settle(options: PublishOptions): Settings {
+export function settle(options: PublishOptions): PublishSettings {
   const { topic, connection, partition, retries = RETRIES, blockMs = OPENING_MS } = options;
   if (!Number.isInteger(partition) || partition < 0) {
     throw new EvertreeError('CONFIGURATION_INVALID', `"partition" is ${partition}; it has to be an integer from 0 on`);

@@ -7,7 +7,7 @@ import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
 import { PublishLink } from './link.ts';
 import { settle } from './settings.ts';
-import type { Settings } from './settings.ts';
+import type { PublishSettings } from './settings.ts';
 import { connectTopic } from './topic-connection.ts';
 
 /** The first wait after what will not mend itself; it grows to 30 s. */
@@ -32,7 +32,7 @@ export function publishTransport(options: PublishOptions): Transport {
 class Publisher implements Transport {
   readonly remotes: readonly string[];
   readonly farEnd: FarEnd;
-  readonly #settings: Settings;
+  readonly #settings: PublishSettings;
   readonly #memory: LinkMemory;
   readonly #passing: Backoff;
   readonly #lasting: Backoff;
@@ -44,7 +44,7 @@ class Publisher implements Transport {
   #closed = false;
   readonly #idle = Promise.withResolvers<void>();
 
-  constructor(settings: Settings) {
+  constructor(settings: PublishSettings) {
     const { limits, random } = settings;
     this.#settings = settings;
     this.#memory = new LinkMemory(settings);

@@ -4,7 +4,7 @@ import type { Watermarks } from '../broker.ts';
 import type { SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { LinkMemory } from './link-memory.ts';
-import type { Settings } from './settings.ts';
+import type { PublishSettings } from './settings.ts';
 import { snapshotNeed } from './snapshot-need.ts';
 import type { Want } from './snapshot-need.ts';
 import type { TopicFacts } from './topic-setup.ts';
@@ -34,8 +34,8 @@ const REST_FACTOR = 10;
  * When a snapshot is due beside the frames: looks at what the topic still holds, and asks for one at a time. Pure but for its
  * reports; `now` is the caller's, milliseconds on the monotonic clock.
  */
-export class SnapshotSchedule {
-  readonly #settings: Settings;
+export class TopicSnapshots {
+  readonly #settings: PublishSettings;
   readonly #facts: TopicFacts;
   readonly #memory: LinkMemory;
   #newest: Announced | undefined;
@@ -58,7 +58,7 @@ export class SnapshotSchedule {
   #seenRecords = 0;
   #seenBytes = 0;
 
-  constructor(settings: Settings, facts: TopicFacts, memory: LinkMemory) {
+  constructor(settings: PublishSettings, facts: TopicFacts, memory: LinkMemory) {
     this.#settings = settings;
     this.#facts = facts;
     this.#memory = memory;

@@ -11,30 +11,25 @@ export interface BegunSnapshot {
   readonly reason: Reason;
   /** It answers a request beside the frames, so where the topic stands does not change by it. */
   readonly answersRequest: boolean;
-  /** The offset where the topic goes on after it. */
-  readonly follow: bigint;
-}
-
-interface SnapshotWriterOptions extends BegunSnapshot {
-  readonly partBytes: number;
 }
 
 /** One snapshot on its way to the snapshot topic: its records, and what is known of them once the broker has them. Pure. */
-export class SnapshotWriter {
-  readonly header: SnapshotHeader;
-  readonly answersRequest: boolean;
-  readonly #options: SnapshotWriterOptions;
+export class SnapshotRecords {
+  readonly begun: BegunSnapshot;
+  readonly #partBytes: number;
+  readonly #follow: bigint;
   readonly #key: Buffer;
   #chunks = 0;
   #bytes = 0;
   /** Offset of its first record, once that is stored. */
   #begin: bigint | undefined;
 
-  constructor(options: SnapshotWriterOptions) {
-    this.#options = options;
-    this.header = options.header;
-    this.answersRequest = options.answersRequest;
-    this.#key = Buffer.from(options.id);
+  /** @param follow the offset where the topic goes on after it */
+  constructor(begun: BegunSnapshot, partBytes: number, follow: bigint) {
+    this.begun = begun;
+    this.#partBytes = partBytes;
+    this.#follow = follow;
+    this.#key = Buffer.from(begun.id);
   }
 
   get chunks(): number {
@@ -42,7 +37,7 @@ export class SnapshotWriter {
   }
 
   begin(): SentRecord[] {
-    const { header, reason } = this.#options;
+    const { header, reason } = this.begun;
     return this.#records('begin', Buffer.from(JSON.stringify({ header, reason })));
   }
 
@@ -63,24 +58,15 @@ export class SnapshotWriter {
 
   /** What is told of it once its last record is there. @param end that record's offset */
   announcement(end: bigint): SnapshotRecord {
-    const { id, header, follow } = this.#options;
-    return {
-      id,
-      header,
-      begin: (this.#begin ?? end).toString(),
-      end: end.toString(),
-      chunks: this.#chunks,
-      bytes: this.#bytes,
-      follow: follow.toString(),
-    };
+    const { id, header } = this.begun;
+    const [begin, follow] = [this.#begin ?? end, this.#follow].map(String) as [string, string];
+    return { id, header, begin, end: String(end), chunks: this.#chunks, bytes: this.#bytes, follow };
   }
 
   #records(type: 'begin' | 'chunk' | 'end', value: Buffer): SentRecord[] {
-    const records: SentRecord[] = [];
-    for (const { value: piece, part } of splitValue(value, this.#options.partBytes)) {
+    return Array.from(splitValue(value, this.#partBytes), ({ value: piece, part }) => {
       const headers = { ...PROTOCOL_HEADER, type, ...(part === undefined ? {} : { [PART_HEADER]: part }) };
-      records.push({ key: this.#key, value: piece, headers });
-    }
-    return records;
+      return { key: this.#key, value: piece, headers };
+    });
   }
 }

@@ -1,0 +1,229 @@
+import { EvertreeError, formatPosition } from '@evertree/core';
+import type { ExactPosition, FrameHeader } from '@evertree/core';
+import { encodeControl } from '../control.ts';
+import type { Control, SnapshotRecord } from '../control.ts';
+import { PART_BYTES, PART_HEADER, RECORD_OVERHEAD_BYTES, splitValue } from '../parts.ts';
+import { PROTOCOL_HEADER } from '../records.ts';
+import type { SentRecord } from '../records.ts';
+import type { PublishAction } from './actions.ts';
+import { OffsetIndex } from './offset-index.ts';
+import { RecordQueue } from './record-queue.ts';
+import type { PublishSettings } from './settings.ts';
+import { SnapshotRecords } from './snapshot-records.ts';
+import type { BegunSnapshot } from './snapshot-records.ts';
+
+/** What is known of a frame's record once it is stored. */
+interface FrameTag {
+  /** The frame's first record: the revision that the frame follows. */
+  readonly follows: number | undefined;
+  /** The frame's last record: the position after it. */
+  readonly last: ExactPosition | undefined;
+}
+
+/** What is known of a record beside the frames once it is stored. */
+type BesideTag =
+  | { readonly type: 'control' }
+  | { readonly type: 'piece'; readonly snapshot: SnapshotRecords; readonly isEnd: boolean }
+  | { readonly type: 'announcement'; readonly announced: AnnouncedSnapshot };
+
+/** A snapshot that is whole, and told of in the control topic. */
+export interface AnnouncedSnapshot {
+  readonly record: SnapshotRecord;
+  readonly snapshot: SnapshotRecords;
+}
+
+/** What an answer to a batch of frames told. */
+export interface StoredFrames {
+  /** The offset that the batch should have got. */
+  readonly expected: bigint;
+  /** The topic has every frame up to this position; undefined: the batch ended no frame, or did not follow what was there. */
+  readonly last: ExactPosition | undefined;
+}
+
+/**
+ * What waits for the broker, in two lanes: frames; and beside them a snapshot at a time and the records of the control topic, in order, so that no
+ * snapshot is announced before it is whole. Pure; `now` is the caller's, milliseconds on the monotonic clock.
+ */
+export class TopicOutbox {
+  readonly #settings: PublishSettings;
+  readonly #sign: string;
+  readonly #key: Buffer;
+  readonly #partBytes: number;
+  readonly #frames: RecordQueue<FrameTag>;
+  readonly #beside: RecordQueue<BesideTag>;
+  /** The offset that the topic's next record gets, if nobody else writes. */
+  #next: bigint;
+  /** Undefined until the topic's position is known: no frame goes out before. */
+  #index: OffsetIndex | undefined;
+  /** The snapshot that has begun and is not announced yet. */
+  #snapshot: SnapshotRecords | undefined;
+  /** False from `writableBytes` on, until half of that waits. */
+  #isWritable = true;
+
+  /** @param messageBytes the largest batch that the topic takes. @param sign tells this link's records from others'. @param next the topic's end */
+  constructor(settings: PublishSettings, messageBytes: number, sign: string, next: bigint) {
+    const { key, lingerMs, sendMs, requestBytes } = settings;
+    const mostBytes = Math.min(requestBytes, messageBytes) - RECORD_OVERHEAD_BYTES;
+    this.#settings = settings;
+    this.#sign = sign;
+    this.#next = next;
+    this.#key = Buffer.from(key);
+    this.#partBytes = Math.min(PART_BYTES, mostBytes);
+    this.#frames = new RecordQueue({ batchBytes: Math.min(settings.batchBytes, mostBytes), lingerMs, sendMs });
+    this.#beside = new RecordQueue({ batchBytes: mostBytes, lingerMs: 0, sendMs });
+  }
+
+  get next(): bigint {
+    return this.#next;
+  }
+
+  get isWritable(): boolean {
+    return this.#isWritable;
+  }
+
+  get waitingBytes(): number {
+    return this.#frames.waitingBytes + this.#beside.waitingBytes;
+  }
+
+  /** When a batch is due, or late: the broker has taken too long for it. */
+  get wakeAt(): number {
+    return Math.min(this.#framesDueAt, this.#beside.dueAt, this.lateAt);
+  }
+
+  get lateAt(): number {
+    return Math.min(this.#frames.lateAt, this.#beside.lateAt);
+  }
+
+  /** No frame is to be waited for. */
+  get areFramesIdle(): boolean {
+    return this.#index === undefined || this.#frames.waitingBytes === 0;
+  }
+
+  get isBesideIdle(): boolean {
+    return this.#beside.waitingBytes === 0;
+  }
+
+  get hasSnapshot(): boolean {
+    return this.#snapshot !== undefined;
+  }
+
+  /** Frames may go out. @param revision what the topic goes up to */
+  open(revision: number): void {
+    this.#index = new OffsetIndex(this.#next, revision);
+  }
+
+  addFrame(header: FrameHeader, bytes: Uint8Array, now: number): void {
+    const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const timestamp = String(header.lastTime);
+    const common = { ...PROTOCOL_HEADER, position: formatPosition(header.last) };
+    let rest = value.length;
+    for (const { value: piece, part } of splitValue(value, this.#partBytes)) {
+      const headers = part === undefined ? common : { ...common, [PART_HEADER]: part };
+      const follows = rest === value.length ? header.base.revision : undefined;
+      rest -= piece.length;
+      const record = { key: this.#key, value: piece, headers, timestamp };
+      this.#frames.push({ topic: this.#settings.topic, record, tag: { follows, last: rest === 0 ? header.last : undefined } }, now);
+    }
+    this.#fill();
+  }
+
+  tell(control: Control, now: number, tag: BesideTag = { type: 'control' }): void {
+    this.#beside.push({ topic: this.#settings.topics.control, record: encodeControl(control, this.#sign), tag }, now);
+    this.#fill();
+  }
+
+  /** One that is under way is given up: it is never announced. */
+  beginSnapshot(begun: BegunSnapshot, now: number): void {
+    this.#snapshot = new SnapshotRecords(begun, this.#partBytes, this.follow(begun.header.position.revision));
+    this.#addPieces(this.#snapshot.begin(), false, now);
+  }
+
+  addChunk(bytes: Uint8Array, now: number): void {
+    if (this.#snapshot !== undefined) this.#addPieces(this.#snapshot.chunk(bytes), false, now);
+  }
+
+  /** @throws EvertreeError PROTOCOL_VIOLATION when it has another number of chunks: then it is given up */
+  endSnapshot(chunks: number, now: number): void {
+    const snapshot = this.#snapshot;
+    if (snapshot === undefined) return;
+    if (snapshot.chunks !== chunks) {
+      this.#snapshot = undefined;
+      throw new EvertreeError('PROTOCOL_VIOLATION', `a snapshot of ${snapshot.chunks} chunks ends as one of ${chunks}`);
+    }
+    this.#addPieces(snapshot.end(), true, now);
+  }
+
+  /** The batches that are due. */
+  cut(now: number): PublishAction[] {
+    const frames = this.#framesDueAt > now ? undefined : this.#frames.cut(now);
+    const beside = this.#beside.cut(now);
+    return [
+      ...(frames === undefined ? [] : [{ type: 'produce', lane: 'frames', ...frames } as const]),
+      ...(beside === undefined ? [] : [{ type: 'produce', lane: 'beside', ...beside } as const]),
+    ];
+  }
+
+  /** The broker has a batch of frames. @param offset of its first record */
+  storedFrames(offset: bigint): StoredFrames {
+    const expected = this.#next;
+    const batch = this.#frames.stored();
+    if (offset < expected) return { expected, last: undefined };
+    this.#next = offset + BigInt(batch.length);
+    let last: ExactPosition | undefined;
+    let isIndexed = false;
+    for (const [index, { tag }] of batch.entries()) {
+      if (tag.follows !== undefined && !isIndexed) {
+        this.#index?.add(offset + BigInt(index), tag.follows);
+        isIndexed = true;
+      }
+      if (tag.last === undefined) continue;
+      last = tag.last;
+      this.#index?.reach(offset + BigInt(index + 1), last.revision);
+    }
+    return { expected, last };
+  }
+
+  /** The broker has a batch of what goes beside. @param offset of its first record. @returns the snapshot that every reader can know of by now */
+  storedBeside(offset: bigint, now: number): AnnouncedSnapshot | undefined {
+    let announced: AnnouncedSnapshot | undefined;
+    for (const [index, { tag }] of this.#beside.stored().entries()) {
+      if (tag.type === 'piece') this.#storedPiece(tag, offset + BigInt(index), now);
+      if (tag.type === 'announcement') announced = tag.announced;
+    }
+    if (announced?.snapshot === this.#snapshot) this.#snapshot = undefined;
+    return announced;
+  }
+
+  /** Less waits than before. @returns whether it is writable again */
+  drained(): boolean {
+    if (this.#isWritable || this.waitingBytes > this.#settings.limits.writableBytes / 2) return false;
+    this.#isWritable = true;
+    return true;
+  }
+
+  /** From which offset on a tree at this revision finds everything that follows it. */
+  follow(revision: number): bigint {
+    return this.#index?.follow(revision) ?? this.#next;
+  }
+
+  get #framesDueAt(): number {
+    return this.#index === undefined ? Infinity : this.#frames.dueAt;
+  }
+
+  #addPieces(records: readonly SentRecord[], isEnd: boolean, now: number): void {
+    const { snapshots: topic } = this.#settings.topics;
+    for (const record of records) this.#beside.push({ topic, record, tag: { type: 'piece', snapshot: this.#snapshot!, isEnd } }, now);
+    this.#fill();
+  }
+
+  #storedPiece({ snapshot, isEnd }: BesideTag & { type: 'piece' }, offset: bigint, now: number): void {
+    snapshot.stored(offset);
+    if (!isEnd || snapshot !== this.#snapshot) return;
+    const record = snapshot.announcement(offset);
+    this.tell({ kind: 'snapshot', value: record }, now, { type: 'announcement', announced: { record, snapshot } });
+  }
+
+  #fill(): void {
+    if (this.waitingBytes >= this.#settings.limits.writableBytes) this.#isWritable = false;
+  }
+}

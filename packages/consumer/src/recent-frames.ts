@@ -1,14 +1,9 @@
-import type { ExactPosition } from '@evertree/core';
-
-interface End {
-  readonly position: ExactPosition;
-  readonly digest: string;
-}
+import type { Boundary, ExactPosition } from '@evertree/core';
 
 /** The ends of the frames that were applied last, and the digests there; the oldest are forgotten. */
 export class RecentFrames {
   readonly #capacity: number;
-  #ends: End[] = [];
+  #ends: Boundary[] = [];
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -20,7 +15,7 @@ export class RecentFrames {
   }
 
   /** What ended at this revision; `absent` when nothing did, though frames before and after are remembered. */
-  find(revision: number): End | 'absent' | undefined {
+  find(revision: number): Boundary | 'absent' | undefined {
     let low = 0;
     let high = this.#ends.length;
     while (low < high) {

@@ -1,11 +1,11 @@
 import { compareEpochs, covers, forkOf, formatPosition, highestEpoch, refusal, samePosition } from '@evertree/core';
-import type { EvertreeError, ExactPosition, FarEnd, FrameHeader, Lineage, Refusal, SnapshotHeader } from '@evertree/core';
+import type { Boundary, EvertreeError, ExactPosition, FarEnd, FrameHeader, Lineage, Refusal, SnapshotHeader } from '@evertree/core';
 
 /**
  * What this secondary knows of a revision of its past: the exact position of the frame that ends there and the digest; `absent` when
  * it knows that none of its frames ends there; `unknown` when that is too long ago.
  */
-export type Memory = { readonly position: ExactPosition; readonly digest: string } | 'absent' | 'unknown';
+export type Memory = Boundary | 'absent' | 'unknown';
 
 type Refused = { readonly kind: 'refuse' } & Refusal;
 

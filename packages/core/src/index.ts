@@ -6,7 +6,6 @@ export * from './frames/change-set.ts';
 export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';
 export { Commit, type CommitOptions } from './transactions/commit.ts';
 export * from './seams/disk.ts';
-export type { Boundary } from './store/durability.ts';
 export * from './emitter.ts';
 export * from './lineage.ts';
 export * from './errors.ts';
@@ -30,6 +29,7 @@ export type { StoreEvents, StoreLimits, StoreOptions } from './store/store-optio
 export type { StoreState } from './store/write-gate.ts';
 export { Store } from './store/store.ts';
 export { Turn } from './turn.ts';
+export { Waiters } from './store/waiters.ts';
 export { Transaction } from './transactions/transaction.ts';
 export * from './seams/reason.ts';
 export * from './seams/transport.ts';

@@ -1,5 +1,6 @@
 import { EvertreeError } from './errors.ts';
-import { formatPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+import type { FrameHeader } from './frames/frame.ts';
+import { formatExactPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
 
 /** An epoch as far as precedence goes. */
 export interface EpochName {
@@ -69,11 +70,25 @@ export function positionAt({ epochs, last }: Compared, revision: number): ExactP
   return entry === undefined ? undefined : { epoch: entry.number, epochId: entry.id, revision };
 }
 
+/**
+ * Checks that a frame follows a history.
+ * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH with what was expected and what was found
+ */
+export function assertFollows({ stream, base }: Pick<FrameHeader, 'stream' | 'base'>, history: Pick<Lineage, 'stream' | 'last'>): void {
+  if (history.stream !== null && history.stream !== stream) {
+    const message = `a frame of the stream ${stream} can't follow in a history of the stream ${history.stream}`;
+    throw new EvertreeError('STREAM_MISMATCH', message, { expected: history.stream, found: stream });
+  }
+  if (samePosition(base, history.last)) return;
+  const message = `a frame that follows ${formatExactPosition(base)} does not follow this history, which ends at ${formatExactPosition(history.last)}`;
+  throw new EvertreeError('HISTORY_MISMATCH', message, { expected: history.last, found: base });
+}
+
 /** What whoever waits for a position is told once the history does not hold it any more. */
 export function lostPosition(position: ExactPosition, { last }: Compared): EvertreeError {
   const message =
-    `${formatPosition(position)} (epoch ${position.epochId}) is not in this site's history any more, which stands at ` +
-    `${formatPosition(last)} (epoch ${last.epochId}): another site has become the primary since; read what stands now, and decide anew`;
+    `${formatExactPosition(position)} is not in this site's history any more, which stands at ` +
+    `${formatExactPosition(last)}: another site has become the primary since; read what stands now, and decide anew`;
   return new EvertreeError('FENCED', message, { position, last });
 }
 

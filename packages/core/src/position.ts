@@ -18,6 +18,13 @@ export interface ExactPosition extends Position {
   readonly epochId: string;
 }
 
+/** An exact position with the digest of the tree there. Where both sides' positions are equal, so are the digests (law 5). */
+export interface Boundary {
+  readonly position: ExactPosition;
+  /** Of the whole tree at that position, 16 hex digits. */
+  readonly digest: string;
+}
+
 /** One writer's reign, as its first frame announced it. */
 export interface Epoch {
   readonly number: number;
@@ -39,6 +46,11 @@ export const ORIGIN: ExactPosition = Object.freeze({ epoch: 0, epochId: NO_EPOCH
 /** `4-1201` */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.revision}`;
+}
+
+/** `4-1201 (epoch id 9f…)`: for errors about two histories. */
+export function formatExactPosition(position: ExactPosition): string {
+  return `${formatPosition(position)} (epoch id ${position.epochId})`;
 }
 
 /** The position that a text names, or undefined when it names none. */

@@ -1,6 +1,6 @@
 import type { Frame, FrameHeader } from '../frames/frame.ts';
 import type { EpochName } from '../lineage.ts';
-import type { Epoch, ExactPosition } from '../position.ts';
+import type { Boundary, Epoch, ExactPosition } from '../position.ts';
 
 export type Role = 'primary' | 'secondary';
 
@@ -11,11 +11,8 @@ export interface Identity {
 }
 
 /** The head of a stored or travelling snapshot: everything a site needs to go on from it. */
-export interface SnapshotHeader {
+export interface SnapshotHeader extends Boundary {
   readonly stream: string;
-  readonly position: ExactPosition;
-  /** Digest of the whole tree at that position, 16 hex digits. */
-  readonly digest: string;
   /** SHA-256 of the frame that ends at the position, 64 hex digits. */
   readonly chain: string;
   /** Every epoch of the stream up to the position, oldest first. */

@@ -1,13 +1,13 @@
 import type { SnapshotHeader, Role } from './journal.ts';
-import type { Epoch, ExactPosition } from '../position.ts';
+import type { Boundary, Epoch, ExactPosition } from '../position.ts';
 import type { Frame } from '../frames/frame.ts';
 import type { Reason } from './reason.ts';
 
 /** The versions of PROTOCOL.md that this program speaks, oldest first. */
 export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([2]);
 
-/** What each side says first, on every link. */
-export interface Hello {
+/** What each side says first, on every link: where its tree stands, stable there, and what it is. */
+export interface Hello extends Boundary {
   /** Versions of PROTOCOL.md that this side speaks. */
   readonly protocols: readonly number[];
   /** The program's own version, for people. */
@@ -16,10 +16,6 @@ export interface Hello {
   readonly role: Role;
   /** 32 hex digits; null before the stream's first commit. */
   readonly stream: string | null;
-  /** Where this side's tree stands, stable there. */
-  readonly position: ExactPosition;
-  /** Digest of the tree at that position, 16 hex digits. */
-  readonly digest: string;
   readonly epochs: readonly Epoch[];
   /** Whether what this side acknowledges as durable survives its process. */
   readonly durable: boolean;

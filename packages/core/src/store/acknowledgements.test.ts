@@ -111,7 +111,7 @@ describe('Acknowledgements of histories that part', () => {
     const lost = acknowledgements.wait(at('2b-452'), 1, clock, undefined);
     const kept = acknowledgements.wait(at('1a-450'), 1, clock, undefined);
     Object.assign(moving, history(OTHER_PROMOTION, '2c-490'));
-    acknowledgements.backTo(at('1a-450'));
+    acknowledgements.recheck();
     const error = { code: 'FENCED', details: { position: at('2b-452'), last: at('2c-490') } };
     await expect(lost).rejects.toMatchObject(error);
     await expect(acknowledgements.wait(at('2b-452'), 1, clock, undefined)).rejects.toMatchObject(error);

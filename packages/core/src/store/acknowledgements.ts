@@ -37,9 +37,9 @@ export class Acknowledgements {
     this.#held.delete(site);
   }
 
-  /** The history went back to `fork`, and on from there. */
-  backTo(fork: ExactPosition): void {
-    for (const waiters of this.#waiters.values()) waiters.backTo(fork.revision, this.#history);
+  /** Tells who waits for what the history does not hold any more. */
+  recheck(): void {
+    for (const waiters of this.#waiters.values()) waiters.recheck();
   }
 
   /** How many wait. */
@@ -85,7 +85,7 @@ export class Acknowledgements {
   }
 
   #begin(position: ExactPosition, secondaries: number): { readonly reached: Promise<void>; readonly giveUp: () => void } {
-    const waiters = this.#waiters.get(secondaries) ?? new Waiters();
+    const waiters = this.#waiters.get(secondaries) ?? new Waiters(this.#history);
     this.#waiters.set(secondaries, waiters);
     const { reached, giveUp } = waiters.begin(position);
     return {

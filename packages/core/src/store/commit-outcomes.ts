@@ -30,6 +30,12 @@ export class CommitOutcomes implements CommitHost {
     return this.acknowledgements.wait(position, secondaries, this.#clock, timeoutMs);
   }
 
+  /** Another history took the place of the one that commits were waited for in. */
+  historyReplaced(): void {
+    this.#history.durability.recheck();
+    this.acknowledgements.recheck();
+  }
+
   /** The store failed or is closed: nothing gets any further. */
   fail(): void {
     const error = this.#gate.reason();

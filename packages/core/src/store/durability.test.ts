@@ -19,7 +19,7 @@ describe('Durability', () => {
     const durability = new Durability(store.journal.log, moving, { position: at('0-0'), digest: 'before' });
     durability.appended(at('1a-1'), 'old');
     Object.assign(moving, history(['1a'], '1a-50'));
-    durability.reset({ position: at('1a-50'), digest: 'snapshot' }, at('1a-1'));
+    durability.reset({ position: at('1a-50'), digest: 'snapshot' });
     expect(durability.advance()).toBe(false);
     expect(durability.stable).toEqual({ position: at('1a-50'), digest: 'snapshot' });
     await store.close();
@@ -31,7 +31,7 @@ describe('Durability', () => {
     const kept = durability.wait(at('1a-450'));
     const lost = durability.wait(at('2b-452'));
     Object.assign(moving, history(OTHER_PROMOTION, '2c-490'));
-    durability.reset({ position: at('2c-490'), digest: 'snapshot' }, at('1a-450'));
+    durability.reset({ position: at('2c-490'), digest: 'snapshot' });
     await expect(kept).resolves.toBeUndefined();
     await expect(lost).rejects.toMatchObject({ code: 'FENCED', details: { position: at('2b-452'), last: at('2c-490') } });
   });

@@ -4,11 +4,11 @@ import { Durability } from './durability.ts';
 import { EvertreeError } from '../errors.ts';
 import { FrameWriter } from '../frames/frame-writer.ts';
 import { frameHash, NO_CHAIN, type BodyCodec, type Frame } from '../frames/frame.ts';
-import { forkOf, type EpochName, type Lineage } from '../lineage.ts';
+import type { EpochName, Lineage } from '../lineage.ts';
 import type { Clock, Random } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
-import { formatPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from '../position.ts';
+import { formatPosition, ORIGIN, type Epoch, type ExactPosition } from '../position.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** Commits of one turn of the event loop that share a reading of the clock: it costs a tenth of a commit. */
@@ -158,23 +158,6 @@ export class History implements Lineage {
     this.#append(this.#writer.sealEpoch(this.#base(), digest, epoch), [...epochs, epoch]);
   }
 
-  /** @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH when a frame does not follow the position */
-  checkFollows(frame: Frame): void {
-    const { stream, base } = frame.header;
-    const own = this.#head.stream;
-    if (own !== null && own !== stream) {
-      throw new EvertreeError('STREAM_MISMATCH', `a frame belongs to the stream ${stream}, but this site holds ${own}`, {
-        expected: own,
-        found: stream,
-      });
-    }
-    if (samePosition(base, this.last)) return;
-    const message =
-      `a frame follows ${formatPosition(base)} (epoch id ${base.epochId}), ` +
-      `but the tree stands at ${formatPosition(this.last)} (epoch id ${this.last.epochId})`;
-    throw new EvertreeError('HISTORY_MISMATCH', message, { expected: this.last, found: base });
-  }
-
   /** Goes on to the end of a frame that was applied, and appends it. */
   follow(frame: Frame, note: { readonly site: string; readonly reason: string } | undefined, trailer: Uint8Array | undefined): void {
     this.#moveTo(headAfter(this.#head, frame, note));
@@ -182,16 +165,10 @@ export class History implements Lineage {
     this.#journal.log.append(frame, trailer);
   }
 
-  /**
-   * Goes on from a snapshot that the journal has taken in its history's place.
-   * @returns the fork of both histories: whoever waits for what comes after it is told
-   */
-  replace(header: SnapshotHeader): ExactPosition {
-    const head = headAt(header);
-    const fork = forkOf(this, head);
-    this.#moveTo(head);
-    this.durability.reset({ position: header.position, digest: header.digest }, fork);
-    return fork;
+  /** Goes on from a snapshot that the journal has taken in its history's place. */
+  replace(header: SnapshotHeader): void {
+    this.#moveTo(headAt(header));
+    this.durability.reset({ position: header.position, digest: header.digest });
   }
 
   /** The head of a snapshot of the tree as it stands; everything recorded has to be cut. */

@@ -1,8 +1,7 @@
 import type { Batch } from '../listeners/batch.ts';
-import { Commit, type CommitOptions } from '../transactions/commit.ts';
+import { checkCommitOptions, Commit, type CommitOptions } from '../transactions/commit.ts';
 import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
-import type { Boundary } from './durability.ts';
 import { Emitter } from '../emitter.ts';
 import { EvertreeError } from '../errors.ts';
 import { applyFrame } from '../frames/frame-application.ts';
@@ -12,14 +11,13 @@ import { Guards, type GuardSchema } from '../transactions/guards.ts';
 import { History, type HistoryHead } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
-import type { EpochName } from '../lineage.ts';
+import { assertFollows, type EpochName, type Lineage } from '../lineage.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
-import type { Epoch, ExactPosition } from '../position.ts';
-import { checkPreconditions } from '../transactions/preconditions.ts';
+import type { Boundary, Epoch, ExactPosition } from '../position.ts';
 import { recover } from './recovery.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { Snapshot, storeSnapshot } from './snapshot.ts';
@@ -96,6 +94,11 @@ export class Store implements AsyncDisposable {
     return this.#history.epochs;
   }
 
+  /** The history up to the last commit, in memory; a view that goes on with it. */
+  get history(): Lineage {
+    return this.#history;
+  }
+
   /** The last commit's, in memory. */
   get position(): ExactPosition {
     return this.#history.last;
@@ -145,7 +148,7 @@ export class Store implements AsyncDisposable {
   transact(callback: (tx: Transaction) => void, options?: CommitOptions): Commit {
     this.#gate.assertWritable();
     this.#assertNoTransaction();
-    if (options !== undefined) checkPreconditions(options, this.position, path => this.digestAt(path));
+    if (options !== undefined) checkCommitOptions(options, this.position);
     const { operations, before } = this.#transaction.run(callback, this.#guards);
     if (operations.length === 0) return this.#commit(false);
     this.#record(operations, before, options);
@@ -263,7 +266,7 @@ export class Store implements AsyncDisposable {
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
     this.#gate.assertFollowing();
-    this.#history.checkFollows(frame);
+    assertFollows(frame.header, this.#history);
     const from = this.position;
     const { epoch, observed } = applyFrame(
       this.#tree,
@@ -345,7 +348,8 @@ export class Store implements AsyncDisposable {
     const before = this.#tree.pin();
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
-    this.#outcomes.acknowledgements.backTo(this.#history.replace(header));
+    this.#history.replace(header);
+    this.#outcomes.historyReplaced();
     this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
     this.#events.emit('advanced');
     this.#events.emit('stable');

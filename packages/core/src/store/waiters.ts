@@ -1,5 +1,5 @@
 import type { EvertreeError } from '../errors.ts';
-import { lostPosition, type Lineage } from '../lineage.ts';
+import { covers, lostPosition, type Lineage } from '../lineage.ts';
 import type { ExactPosition } from '../position.ts';
 
 interface Waiter {
@@ -11,24 +11,35 @@ interface Waiter {
 /**
  * Promises for positions of one history: each resolves once its position is reached, and is rejected when it never will be.
  *
- * All of them wait for positions of the same history, so that their revisions order them; where that history goes back, `backTo` has
- * to be told.
+ * All positions that are waited for lie in the history, so that their revisions order them. Where that may have gone back, `recheck` has
+ * to be called.
  */
 export class Waiters {
+  readonly #history: Pick<Lineage, 'epochs' | 'last'>;
   /** Ordered by revision, in order of arrival where it is the same. Those before `#first` are done. */
   #waiting: Waiter[] = [];
   #first = 0;
+
+  /** @param history as it is at any time */
+  constructor(history: Pick<Lineage, 'epochs' | 'last'>) {
+    this.#history = history;
+  }
 
   /** How many wait. */
   get size(): number {
     return this.#waiting.length - this.#first;
   }
 
-  wait(position: ExactPosition): Promise<void> {
-    return this.begin(position).reached;
+  /**
+   * @param reached the revision up to which everything is reached already
+   * @throws EvertreeError FENCED with both positions where the history holds no such position; what `fail` was told
+   */
+  wait(position: ExactPosition, reached: number): Promise<void> {
+    if (!covers(this.#history, position)) return Promise.reject(lostPosition(position, this.#history));
+    return position.revision <= reached ? Promise.resolve() : this.begin(position).reached;
   }
 
-  /** As `wait`, for a caller that may give up: it then has to say so, or its entry stays until the position is reached. */
+  /** Waits for a position of the history; a caller that gives up says so, or its entry stays until the position is reached. */
   begin(position: ExactPosition): { readonly reached: Promise<void>; readonly giveUp: () => void } {
     const { promise: reached, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { position, resolve, reject };
@@ -45,11 +56,12 @@ export class Waiters {
     this.#cutOff();
   }
 
-  /** The history went back to a revision, and on from there to the end of `history`: who waits for more is told FENCED. */
-  backTo(revision: number, history: Pick<Lineage, 'epochs' | 'last'>): void {
-    let end = this.#waiting.length;
-    while (end > this.#first && this.#waiting[end - 1]!.position.revision > revision) end--;
-    for (const { position, reject } of this.#waiting.splice(end)) reject(lostPosition(position, history));
+  /** The history may have gone back: who waits for what it does not hold any more is told FENCED. */
+  recheck(): void {
+    const waiting = this.#waiting.slice(this.#first);
+    this.#waiting = waiting.filter(({ position }) => covers(this.#history, position));
+    this.#first = 0;
+    for (const { position, reject } of waiting) if (!covers(this.#history, position)) reject(lostPosition(position, this.#history));
   }
 
   fail(error: EvertreeError): void {

@@ -1,10 +1,14 @@
-import type { ExactPosition, Position } from '../position.ts';
+import { EvertreeError } from '../errors.ts';
+import { NOTE_LIMIT } from '../tree/limits.ts';
+import { formatPosition, type ExactPosition, type Position } from '../position.ts';
 
 export interface CommitOptions {
-  /** Commits only if the tree stands here. @throws POSITION_MISMATCH */
+  /**
+   * Commits only if the tree stands here. For a condition on a part of the tree compare its `digestAt` just before the call: both are
+   * synchronous, so that nothing comes between.
+   * @throws POSITION_MISMATCH
+   */
   readonly ifPosition?: Position;
-  /** Commits only if the subtree has this digest (null: only if it is absent). @throws POSITION_MISMATCH */
-  readonly ifDigest?: { readonly path: string | readonly string[]; readonly digest: string | null };
   readonly author?: string;
   readonly message?: string;
 }
@@ -55,4 +59,33 @@ export class Commit {
   #exactPosition(): ExactPosition {
     return { epoch: this.#within.epoch, epochId: this.#within.epochId, revision: this.#revision };
   }
+}
+
+/**
+ * Whether a commit may go ahead.
+ * @throws EvertreeError POSITION_MISMATCH with what was expected and what was found; VALUE_INVALID, TOO_LARGE for an author or a message
+ *   that can't be kept
+ */
+export function checkCommitOptions(options: CommitOptions, position: Position): void {
+  const { ifPosition, author, message: note } = options;
+  if (author !== undefined) checkNote('author', author);
+  if (note !== undefined) checkNote('message', note);
+  if (ifPosition !== undefined && (ifPosition.epoch !== position.epoch || ifPosition.revision !== position.revision)) {
+    const message = `the tree stands at ${formatPosition(position)}, not at ${formatPosition(ifPosition)}; read it again and decide anew`;
+    throw new EvertreeError('POSITION_MISMATCH', message, { expected: ifPosition, found: position });
+  }
+}
+
+/** What a commit says of itself goes into its frame as it is, so it has to be a text that UTF-8 has. */
+function checkNote(name: string, note: unknown): void {
+  if (typeof note !== 'string') throw new EvertreeError('VALUE_INVALID', `the ${name} of a commit is a string, not ${kindOf(note)}`);
+  if (note.length > NOTE_LIMIT) {
+    throw new EvertreeError('TOO_LARGE', `the ${name} of a commit has ${note.length} characters; the limit is ${NOTE_LIMIT}`);
+  }
+  if (note.isWellFormed()) return;
+  throw new EvertreeError('VALUE_INVALID', `the ${name} of a commit has a lone surrogate; see String.prototype.toWellFormed`);
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? 'null' : `a ${typeof value}`;
 }

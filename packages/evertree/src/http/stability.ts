@@ -1,4 +1,14 @@
-import { EvertreeError, isBefore, samePosition, type ExactPosition, type Snapshot, type Store } from '@evertree/core';
+import {
+  covers,
+  EvertreeError,
+  isEvertreeError,
+  samePosition,
+  Waiters,
+  type Epoch,
+  type ExactPosition,
+  type Snapshot,
+  type Store,
+} from '@evertree/core';
 
 /**
  * How far apart pinned states are that reads fall back on while storage is full. What is pinned has to be copied before it is changed: up
@@ -13,12 +23,6 @@ export interface Reading extends Disposable {
   readonly snapshot: Snapshot;
 }
 
-interface Waiter {
-  readonly position: ExactPosition;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
 /**
  * What may leave the process, and when: nothing before the position it names is stable here (law 2).
  *
@@ -27,8 +31,9 @@ interface Waiter {
 export class Stability implements Disposable {
   readonly #store: Store;
   readonly #listening: readonly Disposable[];
-  /** In the order in which they came, so of rising positions. */
-  #waiters: Waiter[] = [];
+  readonly #waiters: Waiters;
+  /** The table of epochs as of the last progress: another one may mean that the history went back. */
+  #epochs: readonly Epoch[];
   #view: SharedSnapshot | undefined;
   /** Pinned, but not stable yet: the next view. */
   #nextView: SharedSnapshot | undefined;
@@ -39,6 +44,8 @@ export class Stability implements Disposable {
 
   constructor(store: Store) {
     this.#store = store;
+    this.#waiters = new Waiters(store.history);
+    this.#epochs = store.epochs;
     this.#pinnedAt = store.clock.monotonic() - VIEW_INTERVAL_MS;
     this.#listening = [store.on('stable', () => this.#advance()), store.on('state', () => this.#judge())];
     this.#renewView();
@@ -46,15 +53,12 @@ export class Stability implements Disposable {
 
   /**
    * Resolves when `position` is stable.
-   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED
+   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED; FENCED when the history went back behind it
    */
   reached(position: ExactPosition): Promise<void> {
-    if (this.#isStable(position)) return Promise.resolve();
-    const failure = this.#failure();
+    const failure = this.#isStable(position) ? undefined : this.#failure();
     if (failure !== undefined) return Promise.reject(failure);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiters.push({ position, resolve, reject });
-    return promise;
+    return this.#waiters.wait(position, this.#store.stable.position.revision);
   }
 
   /** Resolves when all that is in the tree now is stable, so that an answer may speak of it. Throws as `reached`. */
@@ -73,6 +77,8 @@ export class Stability implements Disposable {
     } catch (error) {
       snapshot.release();
       if (this.#store.state === 'full' && this.#view !== undefined) return this.#view.share();
+      // The history went back behind this state while it was waited for: read what stands now.
+      if (isEvertreeError(error, 'FENCED')) return this.read();
       throw error;
     }
     return { snapshot, [Symbol.dispose]: () => snapshot.release() };
@@ -81,25 +87,34 @@ export class Stability implements Disposable {
   [Symbol.dispose](): void {
     for (const listening of this.#listening) listening[Symbol.dispose]();
     this.#later?.[Symbol.dispose]();
-    this.#rejectAll(new EvertreeError('CLOSED', 'the site is closing'));
+    this.#waiters.fail(new EvertreeError('CLOSED', 'the site is closing'));
     this.#view?.release();
     this.#nextView?.release();
     this.#view = this.#nextView = undefined;
   }
 
   #isStable(position: ExactPosition): boolean {
-    return !isBefore(this.#store.stable.position, position);
+    return covers({ epochs: this.#store.epochs, last: this.#store.stable.position }, position);
   }
 
   #advance(): void {
-    let reached = 0;
-    for (const waiter of this.#waiters) {
-      if (!this.#isStable(waiter.position)) break;
-      waiter.resolve();
-      reached++;
-    }
-    if (reached > 0) this.#waiters = this.#waiters.slice(reached);
+    if (this.#epochs !== this.#store.epochs) this.#recheck();
+    this.#waiters.reached(this.#store.stable.position.revision);
     this.#renewView();
+  }
+
+  /** The history may have gone back: what it does not hold any more is nobody's to wait for, or to read. */
+  #recheck(): void {
+    const { epochs, history } = this.#store;
+    this.#epochs = epochs;
+    this.#waiters.recheck();
+    const [view, nextView] = [this.#view, this.#nextView].map(each => {
+      if (each === undefined || covers(history, each.snapshot.position)) return each;
+      each.release();
+      return undefined;
+    });
+    this.#view = view;
+    this.#nextView = nextView;
   }
 
   #renewView(): void {
@@ -130,7 +145,7 @@ export class Stability implements Disposable {
 
   #judge(): void {
     const failure = this.#failure();
-    if (failure !== undefined) this.#rejectAll(failure);
+    if (failure !== undefined) this.#waiters.fail(failure);
   }
 
   #failure(): EvertreeError | undefined {
@@ -149,12 +164,6 @@ export class Stability implements Disposable {
       default:
         return undefined;
     }
-  }
-
-  #rejectAll(error: EvertreeError): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter.reject(error);
   }
 }
 

@@ -1,6 +1,6 @@
-import { ORIGIN } from '@evertree/core';
+import { EvertreeError, ORIGIN } from '@evertree/core';
 import type { ExactPosition } from '@evertree/core';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
@@ -264,16 +264,14 @@ describe('the list of peers', () => {
     expect(primary.peer('b').remote).toBe('there:2');
   });
 
-  it('moves what it keeps for a secondary of another history to where that parted from this one', async () => {
+  it('tells no lag of a secondary whose lease was taken for another history', async () => {
     const { position } = primary.store;
-    await primary.commit(3);
-    primary.journal.leases.hold('peer', 'known', { ...position, revision: 1_000_000 });
-    primary.journal.leases.hold('peer', 'unknown', { epoch: 7, epochId: 'c'.repeat(16), revision: 2 });
-    const end = primary.store.position;
+    primary.journal.leases.hold('peer', 'ahead', { ...position, revision: 1_000_000 });
+    primary.journal.leases.hold('peer', 'elsewhere', { epoch: 7, epochId: 'c'.repeat(16), revision: 2 });
     await primary.restart();
-    const kept = primary.journal.leases.of('peer');
-    expect(kept.get('known')?.position).toEqual(end);
-    expect(kept.get('unknown')?.position).toEqual(ORIGIN);
+    for (const site of ['ahead', 'elsewhere']) {
+      expect(primary.peer(site)).toMatchObject({ state: 'offline', lagRevisions: null, lagMs: null });
+    }
   });
 
   it('has one entry for a pair whose secondary is away', async () => {
@@ -342,6 +340,44 @@ describe('who knows better', () => {
     expect(link.closed?.reason).toBe('fenced');
     expect(primary.peer('b').state).toBe('fenced');
     expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+  });
+
+  it('the fence is recorded before the far end is answered, and writes are refused before that', async () => {
+    expectErrors('primary-fenced');
+    const recorded = Promise.withResolvers<void>();
+    const recording = vi.spyOn(primary.journal.identity, 'fence').mockReturnValue(recorded.promise);
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
+    const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
+    expect(recording.mock.calls).toEqual([[{ number: 2, id: higher.id }]]);
+    expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+    expect(link.closed).toBeUndefined();
+    recorded.resolve();
+    await primary.simulation.pass(1);
+    expect(link.closed?.reason).toBe('fenced');
+  });
+
+  it('a fenced primary takes no writes after a restart either, and says what to do', async () => {
+    expectErrors('primary-fenced');
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
+    await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
+    await primary.restart();
+    expect(() => primary.store.put('/n', 1)).toThrow(
+      expect.objectContaining({
+        code: 'FENCED',
+        message: expect.stringMatching(/a takes no writes.*epoch 2.*Write there.*empty directory/),
+      }),
+    );
+    expect(primary.store.get('/n')).toBeDefined();
+  });
+
+  it('a disk that can not record the fence keeps no fenced primary writing, and is reported', async () => {
+    expectErrors('primary-fenced', 'fence-not-recorded');
+    vi.spyOn(primary.journal.identity, 'fence').mockRejectedValue(new EvertreeError('STORAGE_FULL', 'no room'));
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
+    const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
+    expect(link.closed?.reason).toBe('fenced');
+    expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+    expect(primary.events('fence-not-recorded')).toMatchObject([{ level: 'error', message: expect.stringMatching(/epoch 2 .*no room/) }]);
   });
 
   it('a secondary that lets itself be fed by a higher epoch closes as fenced, and takes the writes from it', async () => {

@@ -38,14 +38,18 @@ export interface RefuseDecision extends Refusal {
   readonly fence?: Fence;
 }
 
-/** Why a primary must not take writes. `epoch`: the higher one that it heard of; undefined when it lags in its own epoch. */
+/**
+ * Why a primary must not take writes. `epoch`: the higher one that it heard of; undefined when it lags in its own
+ * epoch.
+ */
 export interface Fence {
   readonly epoch: EpochName | undefined;
 }
 
 /**
  * What to do with a far end that has said hello.
- * @param found the digest of this primary's tree at the far end's position, where the journal has a frame that ends exactly there
+ * @param found the digest of this primary's tree at the far end's position, where the journal has a frame that ends
+ *   exactly there
  */
 export function decide(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
   const refused =
@@ -74,7 +78,7 @@ function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDec
       `${site} knows epoch ${theirEpoch.number} (${theirEpoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
       'another site has become the primary since. This one takes no writes; stop it, and write at the primary of the higher epoch';
     const error = new EvertreeError('FENCED', message, details);
-    return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch: theirEpoch } };
+    return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch: { number: theirEpoch.number, id: theirEpoch.id } } };
   }
   if (!isAheadInOurEpoch(position, last)) return undefined;
   const remedy =
@@ -110,8 +114,8 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
     const where = `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)})`;
     return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
   }
-  // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The secondary then
-  // compares the digest that the first frame leads to.
+  // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The
+  // secondary then compares the digest that the first frame leads to.
   if (found === undefined && samePosition(position, base)) return { kind: 'replicate', after: position };
   if (found === undefined) {
     return diverged(ours, theirs, farEnd, `no frame of this primary ends there; it stands at ${formatPosition(last)}`);

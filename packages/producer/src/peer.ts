@@ -31,8 +31,8 @@ export interface LogLink {
 }
 
 /**
- * One far end by its name: a secondary or a log, what is known of it, and how it is fed: over a link of its own, from a log that it
- * reads, or not at all. `Progress` decides; this carries out.
+ * One far end by its name: a secondary or a log, what is known of it, and how it is fed: over a link of its own, from a
+ * log that it reads, or not at all. `Progress` decides; this carries out.
  */
 export class Peer {
   readonly site: string;
@@ -53,6 +53,8 @@ export class Peer {
   #durable = false;
   /** A snapshot beside the frames was asked for before it was known where the log stands. */
   #wanted: SnapshotRequest | undefined;
+  /** Resolves when a fence is recorded that the far end is to hear of; set from the action to its answer. */
+  #fencing: Promise<void> | undefined;
   /** Bytes sent over earlier links. */
   #sentBefore = 0;
   /** When it was last heard, but for what the present link knows. */
@@ -173,7 +175,9 @@ export class Peer {
     this.#remote ??= remote;
   }
 
-  /** Finds out how old the oldest commit is that it lacks of those made before this process: its lag counts from there. */
+  /**
+   * Finds out how old the oldest commit is that it lacks of those made before this process: its lag counts from there.
+   */
   async recall(): Promise<void> {
     const { store } = this.#options;
     const { durable } = this.#progress;
@@ -312,10 +316,20 @@ export class Peer {
         if (this.#durable && !this.isLog) this.#options.store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
-        return fence(this.#options.store, action.error);
+        this.#fencing = fence(this.#options.store, action.error, action.fence);
+        return;
       case 'close':
-        this.link?.close(action.reason, action.explanation);
+        return this.#close(action.reason, action.explanation);
     }
+  }
+
+  /** What a fenced primary answers waits until the fence is recorded. */
+  #close(reason: CloseReason, explanation: string): void {
+    const { link } = this;
+    const fencing = this.#fencing;
+    this.#fencing = undefined;
+    if (fencing === undefined) link?.close(reason, explanation);
+    else void fencing.then(() => link?.close(reason, explanation));
   }
 
   #keep(position: ExactPosition): void {

@@ -1,4 +1,3 @@
-import { covers, forkOf } from '@evertree/core';
 import type { ExactPosition, FarEnd, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import type { ProducerLimits } from './limits.ts';
@@ -47,18 +46,12 @@ export class Peers {
   }
 
   /**
-   * Lists who has a lease in the journal. A lease that was taken for another history is moved to where that one and ours part: what
-   * follows the fork is what its holder will need.
+   * Lists who has a lease in the journal. A lease may have been taken for another history: how far its holder is behind
+   * is not known then, until its hello.
    */
   async recall(farEndOf: (site: string) => FarEnd): Promise<void> {
-    const { store } = this.#options;
-    const { epochs, stable, journal } = store;
-    const ours = { epochs, last: stable.position };
-    const leases = [...journal.leases.of('peer')];
-    for (const [site, { position }] of leases) {
-      const held = covers(ours, position) ? position : forkOf(ours, { epochs, last: position });
-      if (held !== position) journal.leases.hold('peer', site, held);
-      await this.add(site, held, farEndOf(site)).recall();
+    for (const [site, { position }] of this.#options.store.journal.leases.of('peer')) {
+      await this.add(site, position, farEndOf(site)).recall();
     }
   }
 

@@ -25,7 +25,7 @@ import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptio
 import { Transaction } from '../transactions/transaction.ts';
 import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
-import { WriteGate, type StoreState } from './write-gate.ts';
+import { fenceOf, WriteGate, type StoreState } from './write-gate.ts';
 
 /**
  * One data tree with its history: what an application reads, writes and listens to, and what replication feeds from.
@@ -56,7 +56,9 @@ export class Store implements AsyncDisposable {
    */
   static async open(options: StoreOptions): Promise<Store> {
     const { tree, head } = await recover(options.journal);
-    return new this(options, tree, head);
+    const store = new this(options, tree, head);
+    store.refuseWrites(fenceOf(options.journal.identity, head));
+    return store;
   }
 
   protected constructor(options: StoreOptions, tree: Tree, head: HistoryHead) {

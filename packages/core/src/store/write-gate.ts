@@ -1,6 +1,7 @@
 import { EvertreeError } from '../errors.ts';
 import { formatPosition, type Position } from '../position.ts';
-import type { Journal } from '../seams/journal.ts';
+import type { Journal, SiteIdentity } from '../seams/journal.ts';
+import { compareEpochs, highestEpoch, type Lineage } from '../lineage.ts';
 
 /**
  * - `open`.
@@ -113,4 +114,16 @@ export class WriteGate {
     if (state === 'failed' || state === 'full') return state;
     return this.#refusal === undefined ? 'open' : 'refusing';
   }
+}
+
+/** Why a site takes no writes from its start on: it recorded that there is a higher epoch than those of its history. */
+export function fenceOf({ site, role, fencedBy }: SiteIdentity, { epochs, last }: Lineage): EvertreeError | undefined {
+  if (role !== 'primary' || fencedBy === undefined) return undefined;
+  const ours = highestEpoch(epochs, last);
+  if (compareEpochs(fencedBy, ours) <= 0) return undefined;
+  const message =
+    `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it has met a site that knows epoch ${fencedBy.number} ` +
+    `(${fencedBy.id}), so another site has become the primary since. Write there. To let ${site} follow it, export what only ${site} holds, ` +
+    'and start it as a secondary with an empty directory';
+  return new EvertreeError('FENCED', message, { ours, fencedBy });
 }

@@ -2,8 +2,8 @@ import { covers, samePosition } from '@evertree/core';
 import type { ExactPosition, Link, Store } from '@evertree/core';
 
 /**
- * Tells the primary, cumulatively, what is applied here and what is durable: once a turn of the event loop at most. Only what the
- * journal calls stable is told as durable.
+ * Tells the primary, cumulatively, what is applied here and what is durable: once a turn of the event loop at most.
+ * Only what the journal calls stable is told as durable.
  */
 export class Acknowledger {
   readonly #store: Store;

@@ -74,7 +74,8 @@ export class Consumer implements AsyncDisposable {
 
   /**
    * Makes the store a secondary's, and resolves when the transport listens.
-   * @throws EvertreeError WRONG_ROLE when the store has commits of its own; what the transport throws when it never can listen
+   * @throws EvertreeError WRONG_ROLE when the store has commits of its own; what the transport throws when it never can
+   *   listen
    */
   async open(): Promise<void> {
     await this.#store.becomeSecondary();
@@ -293,7 +294,9 @@ export class Consumer implements AsyncDisposable {
     return this.#heard !== undefined && this.#store.position.revision < this.#heard.last.revision;
   }
 
-  /** Revisions count the distance within one history only: one of the two positions lies in the history of the other. */
+  /**
+   * Revisions count the distance within one history only: one of the two positions lies in the history of the other.
+   */
   #lagRevisions(): number | null {
     const heard = this.#heard;
     if (heard === undefined) return null;

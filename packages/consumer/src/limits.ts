@@ -2,7 +2,10 @@
 export interface ConsumerLimits {
   /** Bytes of applied frames that are not stable yet: above, the link is paused until half of them are left. */
   readonly pendingBytes: number;
-  /** Frames whose ends and digests are remembered, to know a frame that comes twice; older ones are looked up in the journal. */
+  /**
+   * Frames whose ends and digests are remembered, to know a frame that comes twice; older ones are looked up in the
+   * journal.
+   */
   readonly recentFrames: number;
   /** How long a far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;

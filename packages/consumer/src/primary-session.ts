@@ -22,8 +22,8 @@ export interface PrimarySessionOptions {
 }
 
 /**
- * One primary's link, from its admission to its end. Messages are dealt with one after the other: while one has to wait (for the
- * journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
+ * One primary's link, from its admission to its end. Messages are dealt with one after the other: while one has to wait
+ * (for the journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
  */
 export class PrimarySession {
   readonly link: Link;
@@ -85,7 +85,10 @@ export class PrimarySession {
     this.#proceed();
   }
 
-  /** Nothing more is taken from the link. Resolves when what was under way has ended and left no trace of an unfinished snapshot. */
+  /**
+   * Nothing more is taken from the link. Resolves when what was under way has ended and left no trace of an unfinished
+   * snapshot.
+   */
   async end(): Promise<void> {
     this.#over = true;
     this.#inbox.length = 0;

@@ -18,8 +18,8 @@ export interface ConsumerStatus {
   /** When the primary's last byte arrived; null when none did. */
   readonly lastContact: number | null;
   /**
-   * How far it is behind what it knows of the primary; null before the first contact. `ms`: the age of what it last applied while it is
-   * behind, the time since the last contact while it is offline, else 0; null when unknown.
+   * How far it is behind what it knows of the primary; null before the first contact. `ms`: the age of what it last
+   * applied while it is behind, the time since the last contact while it is offline, else 0; null when unknown.
    */
   readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
   readonly lastError: string | null;

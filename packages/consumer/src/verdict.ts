@@ -2,8 +2,8 @@ import { compareEpochs, covers, forkOf, formatPosition, highestEpoch, refusal, s
 import type { Boundary, EvertreeError, ExactPosition, FarEnd, FrameHeader, Lineage, Refusal, SnapshotHeader } from '@evertree/core';
 
 /**
- * What this secondary knows of a revision of its past: the exact position of the frame that ends there and the digest; `absent` when
- * it knows that none of its frames ends there; `unknown` when that is too long ago.
+ * What this secondary knows of a revision of its past: the exact position of the frame that ends there and the digest;
+ * `absent` when it knows that none of its frames ends there; `unknown` when that is too long ago.
  */
 export type Memory = Boundary | 'absent' | 'unknown';
 
@@ -22,13 +22,16 @@ export type SnapshotVerdict =
   /** It goes on from this history: nothing of it is lost. */
   | { readonly kind: 'next' }
   /**
-   * It belongs to a history that outranks this one, and that parted from it at `fork`. What this secondary holds behind the fork has to
-   * be kept before the snapshot takes its place.
+   * It belongs to a history that outranks this one, and that parted from it at `fork`. What this secondary holds behind
+   * the fork has to be kept before the snapshot takes its place.
    */
   | { readonly kind: 'rewind'; readonly fork: ExactPosition }
   | Refused;
 
-/** Whether the frame ends at or before where this history stands, so that `verdictOn` needs to know what is remembered of its end. */
+/**
+ * Whether the frame ends at or before where this history stands, so that `verdictOn` needs to know what is remembered
+ * of its end.
+ */
 export function isPast(frame: FrameHeader, ours: Lineage): boolean {
   return frame.last.revision <= ours.last.revision;
 }
@@ -43,8 +46,8 @@ export function verdictOn(frame: FrameHeader, ours: Lineage, memory: Memory, far
 }
 
 /**
- * A snapshot brings a secondary forward in its own history, or over to a history that outranks it. It never takes back what was
- * acknowledged within one epoch, nor to a history that another one has superseded.
+ * A snapshot brings a secondary forward in its own history, or over to a history that outranks it. It never takes back
+ * what was acknowledged within one epoch, nor to a history that another one has superseded.
  */
 export function verdictOnSnapshot(header: SnapshotHeader, ours: Lineage): SnapshotVerdict {
   if (ours.stream !== null && header.stream !== ours.stream) return otherStream(header.stream, ours.stream);

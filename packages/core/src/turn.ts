@@ -1,6 +1,8 @@
 import type { Clock } from './seams/host.ts';
 
-/** A loop that never waits gives the event loop a turn after this long, so that it holds nobody up for more than 5 ms. */
+/**
+ * A loop that never waits gives the event loop a turn after this long, so that it holds nobody up for more than 5 ms.
+ */
 const TURN_MS = 4;
 
 /** Keeps a loop that has much to do from holding the event loop. */

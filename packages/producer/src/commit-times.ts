@@ -22,7 +22,9 @@ export class CommitTimes {
     if (this.#entries.length > MOST_ENTRIES) this.#thin();
   }
 
-  /** When the first revision after this one became stable; undefined when there is none, or it was before the beginning. */
+  /**
+   * When the first revision after this one became stable; undefined when there is none, or it was before the beginning.
+   */
   after(revision: number): number | undefined {
     if (revision < this.start) return undefined;
     // Whoever asks is near the end as a rule.

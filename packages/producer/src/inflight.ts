@@ -9,8 +9,9 @@ interface Sent {
 const SPENT_ENTRIES = 1024;
 
 /**
- * The frames sent and not yet acknowledged as durable, as numbers: their ends, lengths and commit times, oldest first. Their bytes
- * count until they are applied. All positions are of one history, in which a revision alone names a position: `Progress` makes sure.
+ * The frames sent and not yet acknowledged as durable, as numbers: their ends, lengths and commit times, oldest first.
+ * Their bytes count until they are applied. All positions are of one history, in which a revision alone names a
+ * position: `Progress` makes sure.
  */
 export class Inflight {
   /** In the order of their ends. */

@@ -3,17 +3,20 @@ const MOST_REPLACEMENTS = 2;
 const WITHIN_MS = 60_000;
 
 /**
- * Finds two sites that bear one name (a copied directory, say): without this each new link of the one would take the place of the
- * other's, for ever and in silence.
+ * Finds two sites that bear one name (a copied directory, say): without this each new link of the one would take the
+ * place of the other's, for ever and in silence.
  */
 export class Namesakes {
   /**
-   * By site: how often a link from another address wanted to replace its link, each time within the window after the time before.
-   * `last`: when it did so last, on the monotonic clock. `told`: there are two, and that was said.
+   * By site: how often a link from another address wanted to replace its link, each time within the window after the
+   * time before. `last`: when it did so last, on the monotonic clock. `told`: there are two, and that was said.
    */
   readonly #rivalries = new Map<string, { count: number; last: number; told: boolean }>();
 
-  /** A link from another address bears the name of a site whose link lives. @returns whether it must be another site of that name */
+  /**
+   * A link from another address bears the name of a site whose link lives. @returns whether it must be another site of
+   * that name
+   */
   isAnother(site: string, nowMs: number): boolean {
     const known = this.#rivalries.get(site);
     const rivalry = known === undefined || nowMs - known.last >= WITHIN_MS ? { count: 0, last: nowMs, told: false } : known;

@@ -46,8 +46,8 @@ export interface ProducerEvents {
 }
 
 /**
- * Feeds the secondaries of a primary from its journal, each by itself. The journal is the only queue: a peer is a reader of it and a
- * few numbers, so one that is slow, hangs or is dead delays neither commits nor the others.
+ * Feeds the secondaries of a primary from its journal, each by itself. The journal is the only queue: a peer is a
+ * reader of it and a few numbers, so one that is slow, hangs or is dead delays neither commits nor the others.
  */
 export class Producer implements AsyncDisposable {
   readonly #store: Store;
@@ -218,7 +218,10 @@ export class Producer implements AsyncDisposable {
     return true;
   }
 
-  /** Two live sites of one name would replace each other's links in turn: the newer one is refused, and both addresses are told. */
+  /**
+   * Two live sites of one name would replace each other's links in turn: the newer one is refused, and both addresses
+   * are told.
+   */
   #isNamesake(link: Link, peer: Peer, present: Link): boolean {
     const { site } = peer;
     if (present.remote === link.remote || !this.#namesakes.isAnother(site, this.#store.clock.monotonic())) return false;

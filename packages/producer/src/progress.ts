@@ -10,11 +10,12 @@ import type { PeerState } from './status.ts';
 const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
 
 /**
- * The primary's view of one secondary: offline → probe → replicate → (snapshot) → replicate. It does no input or output, and time is
- * an argument: the loop around it feeds it events and carries out the actions it answers with (as etcd's raft does with Progress).
+ * The primary's view of one secondary: offline → probe → replicate → (snapshot) → replicate. It does no input or
+ * output, and time is an argument: the loop around it feeds it events and carries out the actions it answers with (as
+ * etcd's raft does with Progress).
  *
- * A secondary gets its frames over a link of its own, or reads them from a log; then nothing is sent to it, and nobody closes its
- * link: what was wrong with it is its state.
+ * A secondary gets its frames over a link of its own, or reads them from a log; then nothing is sent to it, and nobody
+ * closes its link: what was wrong with it is its state.
  */
 export class Progress {
   readonly #limits: ProducerLimits;
@@ -232,7 +233,10 @@ export class Progress {
     return this.#advance(event);
   }
 
-  /** Whether it is not known yet if its history is ours. A word of one that reads from a log and was away is a sign of life. */
+  /**
+   * Whether it is not known yet if its history is ours. A word of one that reads from a log and was away is a sign of
+   * life.
+   */
   get #isUndecided(): boolean {
     if (this.#readsLog) return this.#state === 'probe';
     return this.#sent === undefined && this.#state !== 'snapshot';

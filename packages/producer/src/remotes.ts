@@ -84,8 +84,8 @@ export class Remotes {
   }
 
   /**
-   * With one configured address and one known site, the site is taken to be there until a hello tells otherwise, so that a pair whose
-   * secondary is away at the start lists one peer and not two.
+   * With one configured address and one known site, the site is taken to be there until a hello tells otherwise, so
+   * that a pair whose secondary is away at the start lists one peer and not two.
    */
   expect(sites: readonly string[]): { readonly address: string; readonly site: string } | undefined {
     const [remote, ...others] = [...this.#remotes.values()].filter(each => each.site === undefined);

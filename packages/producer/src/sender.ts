@@ -18,8 +18,8 @@ export interface SenderOptions {
 }
 
 /**
- * Sends frames, or the snapshot, over one link: one task at a time, a new one ends the one before. It holds nothing but a reader of
- * the journal; where the link or the window is full, it waits to be notified.
+ * Sends frames, or the snapshot, over one link: one task at a time, a new one ends the one before. It holds nothing but
+ * a reader of the journal; where the link or the window is full, it waits to be notified.
  */
 export class Sender {
   readonly #options: SenderOptions;

@@ -18,7 +18,8 @@ export interface PeerStatus {
   /** Its address; null when this process never had a link to it. */
   readonly remote: string | null;
   /**
-   * It is no secondary but a log that secondaries read (a Kafka topic): what it holds counts for what the journal keeps, not as a copy.
+   * It is no secondary but a log that secondaries read (a Kafka topic): what it holds counts for what the journal
+   * keeps, not as a copy.
    */
   readonly relay: boolean;
   /** The log that it reads from; null when it is linked directly. */
@@ -28,9 +29,15 @@ export interface PeerStatus {
   readonly position: Position | null;
   /** What it has applied, visible to its readers; null when unknown. */
   readonly applied: Position | null;
-  /** Revisions of this primary that it does not hold durably; null when unknown, and where its history is not this primary's. */
+  /**
+   * Revisions of this primary that it does not hold durably; null when unknown, and where its history is not this
+   * primary's.
+   */
   readonly lagRevisions: number | null;
-  /** Age of the oldest commit that it does not hold durably; 0 when there is none, null where `lagRevisions` is, or when unknown. */
+  /**
+   * Age of the oldest commit that it does not hold durably; 0 when there is none, null where `lagRevisions` is, or when
+   * unknown.
+   */
   readonly lagMs: number | null;
   /** Bytes sent to it by this process, on all links. */
   readonly sentBytes: number;
@@ -38,7 +45,10 @@ export interface PeerStatus {
   readonly since: number;
   /** When its last byte arrived; null when none did. */
   readonly lastSeen: number | null;
-  /** A forecast from the rates of the last seconds; null when unknown, or when it falls behind faster than it catches up. */
+  /**
+   * A forecast from the rates of the last seconds; null when unknown, or when it falls behind faster than it catches
+   * up.
+   */
   readonly caughtUpInMs: number | null;
   readonly lastError: string | null;
   /** Full copies sent to it by this process. */

@@ -21,8 +21,8 @@ function readScripts(): [name: string, lines: string[]][] {
 }
 
 /**
- * Our history: epoch 1 ended at 200, epoch 2 is the present one. `450` is a revision in the epoch that it fell into, `1-250` says
- * which epoch is meant, `20x` is revision 20 in an epoch that was never ours.
+ * Our history: epoch 1 ended at 200, epoch 2 is the present one. `450` is a revision in the epoch that it fell into,
+ * `1-250` says which epoch is meant, `20x` is revision 20 in an epoch that was never ours.
  */
 const EPOCHS: readonly Epoch[] = [epoch(1, ORIGIN), epoch(2, { epoch: 1, epochId: idOf(1), revision: 200 })];
 

@@ -6,15 +6,19 @@ export interface GreetingOptions {
   /** How long the far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;
   /**
-   * The far end has said who it is. Returns who takes what follows on this link, or undefined when it is turned away: then the link
-   * was closed, and nothing is delivered any more. In a process with several streams it would be chosen here which one the link is for.
+   * The far end has said who it is. Returns who takes what follows on this link, or undefined when it is turned away:
+   * then the link was closed, and nothing is delivered any more. In a process with several streams it would be chosen
+   * here which one the link is for.
    */
   meet(hello: Hello): LinkEvents | undefined;
   /** The link ended before the far end was met, or after it was turned away. */
   left(reason: CloseReason, explanation: string, byPeer: boolean): void;
 }
 
-/** Receives a new link: waits for the far end's hello, which is the first message, and hands the link over to whom it is for. */
+/**
+ * Receives a new link: waits for the far end's hello, which is the first message, and hands the link over to whom it is
+ * for.
+ */
 export function greet(link: Link, options: GreetingOptions): void {
   const { clock, helloMs } = options;
   /** Whether the first message has come. */

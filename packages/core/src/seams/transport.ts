@@ -22,9 +22,9 @@ export interface Hello extends Boundary {
 }
 
 /**
- * What is at the other end of a transport's links: a site, or a log that sites write to and read from by themselves (a Kafka topic).
- * A primary's link to a log says hello in the log's name, with the position where the log ends. A secondary's link through a log
- * carries the primary's hello.
+ * What is at the other end of a transport's links: a site, or a log that sites write to and read from by themselves (a
+ * Kafka topic). A primary's link to a log says hello in the log's name, with the position where the log ends. A
+ * secondary's link through a log carries the primary's hello.
  */
 export type FarEnd =
   | { readonly kind: 'site' }
@@ -39,7 +39,10 @@ export type FarEnd =
 /** The far end of most wires. */
 export const SITE: FarEnd = Object.freeze({ kind: 'site' });
 
-/** What a secondary's journal knows of the place where its hello stands, for a wire that has to find it in a log. Never sent. */
+/**
+ * What a secondary's journal knows of the place where its hello stands, for a wire that has to find it in a log. Never
+ * sent.
+ */
 export interface ResumeHint {
   /** What the wire gave with the frame that ends there; undefined when it came on another wire, or in a snapshot. */
   readonly trailer: Uint8Array | undefined;
@@ -70,32 +73,41 @@ export type CloseReason = (typeof CLOSE_REASONS)[number];
 export type SiteMessage =
   | { readonly type: 'hello'; readonly hello: Hello; readonly resume?: ResumeHint }
   /**
-   * A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next hello. `parsed`: the
-   * same frame, where it was parsed (which checks its checksum) before it was handed over; it never travels.
+   * A frame, as it stands in the journal. `trailer`: what the wire wants kept beside it there, and told at the next
+   * hello. `parsed`: the same frame, where it was parsed (which checks its checksum) before it was handed over; it
+   * never travels.
    */
   | { readonly type: 'frame'; readonly bytes: Uint8Array; readonly trailer?: Uint8Array; readonly parsed?: Frame }
   /** Cumulative: everything up to these positions is applied, and durable, at `site`. */
   | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The secondary saw a gap: frames are wanted from `after` on. */
   | { readonly type: 'resend'; readonly after: ExactPosition }
-  /** `request`: the id of the `snapshot-wanted` that it answers; absent when it takes the place of frames that are gone. */
+  /**
+   * `request`: the id of the `snapshot-wanted` that it answers; absent when it takes the place of frames that are gone.
+   */
   | { readonly type: 'snapshot-begin'; readonly header: SnapshotHeader; readonly reason: Reason; readonly request?: number }
   | { readonly type: 'snapshot-chunk'; readonly bytes: Uint8Array }
   /** `chunks`: how many there were. */
   | { readonly type: 'snapshot-end'; readonly chunks: number };
 
 /**
- * What passes between a primary and a log beside it. On such a link `acknowledge` speaks for the log under its hello's name, and for
- * each secondary that reads there under its own; snapshots may stand between frames.
+ * What passes between a primary and a log beside it. On such a link `acknowledge` speaks for the log under its hello's
+ * name, and for each secondary that reads there under its own; snapshots may stand between frames.
  */
 export type LogMessage =
-  /** A secondary that reads there, and where it stands. `present`: it was heard just now, and not found in the log's past. */
+  /**
+   * A secondary that reads there, and where it stands. `present`: it was heard just now, and not found in the log's
+   * past.
+   */
   | { readonly type: 'reader'; readonly hello: Hello; readonly present: boolean }
   /** It takes a snapshot, for this reason. */
   | { readonly type: 'reader-resync'; readonly site: string; readonly reason: Reason }
   /** It closed its link, or was not heard for three heartbeats. */
   | { readonly type: 'reader-lost'; readonly site: string; readonly reason: CloseReason; readonly explanation: string }
-  /** A snapshot is wanted there, beside the frames, which go on meanwhile. `id`: unlike that of any other request on this link. */
+  /**
+   * A snapshot is wanted there, beside the frames, which go on meanwhile. `id`: unlike that of any other request on
+   * this link.
+   */
   | { readonly type: 'snapshot-wanted'; readonly id: number; readonly reason: Reason }
   /** From the primary: this reader is off the list. */
   | { readonly type: 'forget'; readonly site: string };
@@ -114,12 +126,13 @@ export interface LinkEvents {
  * An ordered, reliable stream of messages between a primary and one far end, until it is closed.
  *
  * Laws, held by one conformance suite for every wire:
- * - Messages arrive whole, unaltered and in the order they were sent, or the link closes; a prefix of what was sent arrives.
- * - No message is delivered before `attach`, and none is lost between the link's birth and `attach` (if it is called in the same turn
- *   of the event loop, or later: it waits, within the wire's bound).
+ * - Messages arrive whole, unaltered and in the order they were sent, or the link closes; a prefix of what was sent
+ *   arrives.
+ * - No message is delivered before `attach`, and none is lost between the link's birth and `attach` (if it is called in
+ *   the same turn of the event loop, or later: it waits, within the wire's bound).
  * - A far end that died or went silent is found: `closed` comes within three heartbeats.
- * - Memory held for a far end that does not read is bounded: `writable` turns false at the wire's named limit, and a sender that goes
- *   on nevertheless has its link closed as `too-large`.
+ * - Memory held for a far end that does not read is bounded: `writable` turns false at the wire's named limit, and a
+ *   sender that goes on nevertheless has its link closed as `too-large`.
  * - What arrives malformed closes the link as `protocol-violation`; the process lives.
  */
 export interface Link {
@@ -143,7 +156,10 @@ export interface Link {
 export interface TransportEvents {
   /** A new link, before any message. */
   link(link: Link): void;
-  /** An attempt to reach `remote`, or to listen, failed; the transport tries again by itself after `retryInMs`; Infinity: it never will. */
+  /**
+   * An attempt to reach `remote`, or to listen, failed; the transport tries again by itself after `retryInMs`;
+   * Infinity: it never will.
+   */
   failed(remote: string, error: Error, retryInMs: number): void;
 }
 
@@ -153,7 +169,10 @@ export interface Transport {
   readonly remotes: readonly string[];
   /** What is there. A log stands at the one remote that there is then, and says hello under its name. */
   readonly farEnd: FarEnd;
-  /** Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for, a bad certificate). */
+  /**
+   * Resolves when it listens, or has begun to try. Rejects when it never will (a port in use that it may not wait for,
+   * a bad certificate).
+   */
   open(events: TransportEvents): Promise<void>;
   /** Closes every link as `going-away`, and stops. Idempotent. */
   close(): Promise<void>;

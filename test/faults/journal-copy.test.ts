@@ -2,23 +2,25 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { pipeline } from 'node:stream/promises';
-import type { Disk, Report } from '@evertree/core';
+import type { Disk, ExactPosition, Identity, Report, Role } from '@evertree/core';
 import { isEvertreeError, ORIGIN } from '@evertree/core';
 import type { DiskJournal } from '@evertree/journal';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, fill, readAll, save } from '../conformance/journal-suite.ts';
+import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { collectReports } from '../support/reports.ts';
 import { Simulation } from '../support/simulation.ts';
 
-function open(disk: Disk, reports: Report[] = []): Promise<DiskJournal> {
+function open(disk: Disk, reports: Report[] = [], identity: Partial<Identity> = {}): Promise<DiskJournal> {
   const { report } = collectReports(reports);
-  return openJournal({ disk, clock: systemClock, random: systemRandom, report, options: { sync: 'dsync', segmentBytes: 3_000 } });
+  const options = { sync: 'dsync', segmentBytes: 3_000 } as const;
+  return openJournal({ disk, clock: systemClock, random: systemRandom, report, identity, options });
 }
 
 type Instant = ReadonlyMap<string, Buffer>;
@@ -156,6 +158,37 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     expect(isEvertreeError(refused, 'DAMAGED')).toBe(true);
   });
 
+  test('made while the history is cut back, holds the old history or the new one up to some point, and never a mixture', async () => {
+    const disk = new FaultDisk();
+    const chain = new FrameChain();
+    const journal = await open(disk);
+    const instants: Instant[] = [];
+    const look = () => void instants.push(new Map(disk.files.map(path => [path, disk.bytes(path)])));
+    await fill(journal, chain, 4, 700);
+    await save(journal, chain, ['the tree at 4']);
+    await fill(journal, chain, 20, 700);
+    const old = [...chain.frames];
+    const cutting = cutAndGoOn(journal, chain, chain.frames[9]!.header.last);
+    for (const progress = { done: false }; !progress.done; look()) {
+      await new Promise(resolve => void setImmediate(resolve));
+      void cutting.then(() => (progress.done = true));
+    }
+    look();
+    const histories = [old, chain.frames].map(frames => expectedFrames(frames).map(({ bytes }) => bytes));
+    const found = [0, 0];
+    for (let tool = 1; tool <= 300; tool++) {
+      const copied = await open(new CopyingTool(instants, new Simulation(tool)).copy(disk));
+      const frames = (await readAll(copied, copied.log.base)).map(({ bytes }) => bytes);
+      const from = copied.log.base.revision;
+      const matches = histories.map(history => isDeepStrictEqual(history.slice(from, from + frames.length), frames));
+      expect(matches, `tool ${tool}`).toContain(true);
+      for (const [index, isMatch] of matches.entries()) found[index]! += Number(isMatch && !matches[1 - index]);
+      await copied.close();
+    }
+    expect(Math.min(...found), 'copies of either history').toBeGreaterThan(0);
+    await journal.close();
+  });
+
   test('a seal that was read last says nothing of what was read before', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
@@ -191,6 +224,71 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     }
   });
 });
+
+async function directoryOf(role: Role): Promise<FaultDisk> {
+  const disk = new FaultDisk();
+  const journal = await open(disk, [], { site: 'berlin', role });
+  await journal.close();
+  return disk;
+}
+
+describe('a copy of a directory that a site has used,', () => {
+  test("a secondary's, gets a name of its own, said aloud, and keeps it", async () => {
+    const disk = await directoryOf('secondary');
+    const reports: Report[] = [];
+    const copy = disk.copy();
+    const journal = await open(copy, reports);
+    const { site } = journal.identity;
+    expect(site).toMatch(/^berlin-copy-[0-9a-f]{8}$/);
+    const details = { original: 'berlin', site };
+    expect(reports).toMatchObject([{ level: 'warn', event: 'directory-copied', message: expect.stringContaining(site), details }]);
+    await journal.close();
+    const again = await open(copy);
+    expect(again.identity.site).toBe(site);
+    await again.close();
+    const second = await open(copy.copy());
+    expect(second.identity.site).toMatch(/^berlin-copy-[0-9a-f]{8}$/);
+    expect(second.identity.site).not.toBe(site);
+    await second.close();
+    const original = await open(disk);
+    expect(original.identity.site).toBe('berlin');
+    await original.close();
+  });
+
+  test.each(['berlin', 'paris'])("a secondary's, may be given a name: %s", async site => {
+    const disk = await directoryOf('secondary');
+    const copy = disk.copy();
+    const journal = await open(copy, [], { site });
+    expect([journal.identity.site, journal.identity.role]).toEqual([site, 'secondary']);
+    await journal.close();
+    const again = await open(copy);
+    expect(again.identity.site).toBe(site);
+    await again.close();
+  });
+
+  test("a primary's, keeps the name, and may be given another one", async () => {
+    const disk = await directoryOf('primary');
+    const kept = await open(disk.copy());
+    expect(kept.identity.site).toBe('berlin');
+    await kept.close();
+    const renamed = await open(disk.copy(), [], { site: 'paris' });
+    expect(renamed.identity.site).toBe('paris');
+    await renamed.close();
+  });
+
+  test('can not be made another role', async () => {
+    const disk = await directoryOf('secondary');
+    expect(await thrown(() => open(disk.copy(), [], { role: 'primary' }))).toMatchObject({ code: 'WRONG_ROLE' });
+  });
+});
+
+/** Cuts the history back, and goes on with another one. */
+async function cutAndGoOn(journal: DiskJournal, chain: FrameChain, position: ExactPosition): Promise<void> {
+  await journal.log.rewind(position, () => Promise.resolve());
+  chain.rewind(position);
+  journal.log.append(chain.next({ beginsEpoch: true }));
+  await fill(journal, chain, 15, 600);
+}
 
 async function writeOn(journal: DiskJournal, chain: FrameChain, progress: { readonly copying: boolean }): Promise<void> {
   for (let round = 0; progress.copying; round++) {

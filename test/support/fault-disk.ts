@@ -189,6 +189,11 @@ export class FaultDisk implements Disk {
 
   // What a test looks at
 
+  /** The process that used it is dead: every call fails. */
+  get isDead(): boolean {
+    return this.#dead;
+  }
+
   get files(): string[] {
     return [...this.#names].filter(([, inode]) => inode !== 'directory').map(([path]) => path);
   }

@@ -1,6 +1,6 @@
 import type { Disk, Divergence, ExactPosition, StoredFrame } from '@evertree/core';
 import { EvertreeError, ORIGIN, samePosition } from '@evertree/core';
-import { isNoSpace } from '../groups/failure.ts';
+import { asError, isNoSpace } from '../groups/failure.ts';
 import { describe } from '../groups/follow.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
@@ -48,7 +48,7 @@ export class Rewinder {
       await this.#retainer.exclusively(() => this.#rewind(position, keep, progress));
     } catch (error) {
       // What is appended from here on would go with the rest when the next opening finishes it.
-      if (progress.isDecided) this.#commit.fail(new Error('a rewind that was decided could not be finished', { cause: error }));
+      if (progress.isDecided) this.#commit.fail(unfinished(error));
       this.#commit.resume(undefined);
       throw error;
     }
@@ -125,6 +125,11 @@ export class Rewinder {
 function compacted(base: ExactPosition, position: ExactPosition): EvertreeError {
   const problem = `the journal begins at ${describe(base)} and can't be cut back to ${describe(position)}`;
   return new EvertreeError('COMPACTED', problem, { base, position });
+}
+
+/** Not a full disk, whatever the cause: nothing may be appended before the next opening has finished it. */
+function unfinished(cause: unknown): Error {
+  return new Error(`a rewind that was decided could not be finished: ${asError(cause).message}`, { cause });
 }
 
 function full(cause: unknown): EvertreeError {

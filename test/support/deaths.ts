@@ -1,0 +1,56 @@
+import { expect } from 'vitest';
+import type { FaultDisk } from './fault-disk.ts';
+import { Simulation } from './simulation.ts';
+
+const simulation = new Simulation(20_261_121);
+
+/** How a death at a step is found afterwards. */
+const ENDS: [string, (disk: FaultDisk) => FaultDisk][] = [
+  ['killed', disk => disk.crash()],
+  ['a power loss that keeps only what was synced', disk => disk.powerLoss(() => 0)],
+  ['a power loss that keeps anything', disk => disk.powerLoss(() => simulation.fraction())],
+  ['killed, then a power loss that keeps anything', disk => disk.crash().powerLoss(() => simulation.fraction())],
+];
+
+interface Death<Prepared> {
+  readonly prepared: Prepared;
+  /** The disk as the next process finds it. */
+  readonly found: FaultDisk;
+  /** False for the last round: the process went through all its steps. */
+  readonly died: boolean;
+  /** For the message of an assertion. */
+  readonly where: string;
+}
+
+/**
+ * Lets the process die before the first step that `act` does on the disk, before the second, and so on, until it gets through; and shows
+ * `check` what is found then. Fails if nothing ever died, and for any error of `act` that is not its death.
+ */
+export async function dieAtEachStep<Prepared extends { readonly disk: FaultDisk }>(
+  prepare: () => Promise<Prepared>,
+  act: (prepared: Prepared) => Promise<unknown>,
+  check: (death: Death<Prepared>) => Promise<void>,
+): Promise<void> {
+  for (const [name, end] of ENDS) {
+    let deaths = 0;
+    for (let died = true; died;) {
+      const prepared = await prepare();
+      prepared.disk.dieAfter(deaths);
+      died = await diedIn(act(prepared), prepared.disk);
+      await check({ prepared, found: end(prepared.disk), died, where: `${name} at step ${deaths}` });
+      if (died) deaths++;
+    }
+    expect(deaths, `deaths of those ${name}`).toBeGreaterThan(0);
+  }
+}
+
+/** Whether the process died in it. */
+async function diedIn(acting: Promise<unknown>, disk: FaultDisk): Promise<boolean> {
+  try {
+    await acting;
+    return false;
+  } catch (error) {
+    if (disk.isDead) return true;
+    throw error;
+  }
+}

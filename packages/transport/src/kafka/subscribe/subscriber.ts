@@ -1,5 +1,6 @@
-import type { FarEnd, Transport, TransportEvents } from '@evertree/core';
-import { Backoff } from '../../wire/backoff.ts';
+import type { Transport, TransportEvents } from '@evertree/core';
+import { LinkAttempts } from '../attempts.ts';
+import type { Attempted } from '../attempts.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
 import type { SubscribeOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
@@ -7,7 +8,7 @@ import { settleSubscribe } from './settings.ts';
 import type { SubscribeSettings } from './settings.ts';
 import { Subscription } from './subscription.ts';
 
-/** What lasts is tried again this seldom: somebody has to change something first. */
+/** How seldom a site tries again what lasts, which it was served before: somebody has to change something first. */
 const LASTING_RETRY_MS = 30_000;
 const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
 
@@ -19,65 +20,38 @@ export function subscribeTransport(options: SubscribeOptions): Transport {
   return new Subscriber(settleSubscribe(options));
 }
 
-class Subscriber implements Transport {
-  readonly remotes: readonly string[];
-  readonly farEnd: FarEnd;
+class Subscriber extends LinkAttempts {
   readonly #settings: SubscribeSettings;
-  readonly #backoff: Backoff;
   /** Kept for as long as this end lives: a snapshot that is not whole does not become so. */
   readonly #spoilt = new Set<string>();
-  /** The life that goes on, or was given up last. */
+  /** The attempt that goes on, or was given up last. */
   #subscription: Subscription | undefined;
-  /** The broker has served this site. */
-  #served = false;
-  #closed = false;
-  /** Resolves when nothing is left of the lives before. */
+  /** Resolves when nothing is left of the attempts before. */
   #closing: Promise<unknown> = Promise.resolve();
 
   constructor(settings: SubscribeSettings) {
-    const { limits, random, remote, farEnd } = settings;
+    super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
-    this.#backoff = new Backoff(limits.retryMs, random, limits.retryMostMs);
-    this.remotes = [remote];
-    this.farEnd = farEnd;
   }
 
-  open(events: TransportEvents): Promise<void> {
-    void this.#serve(events);
-    return Promise.resolve();
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([this.#subscription?.close(), this.#closing]);
-  }
-
-  /** One life after the other. Never rejects. */
-  async #serve(events: TransportEvents): Promise<void> {
-    while (!this.#closed) {
-      const subscription = new Subscription(this.#settings, this.#spoilt, events);
-      this.#subscription = subscription;
-      try {
-        await subscription.run();
-      } catch (cause) {
-        if (this.#closed) return;
-        const retryInMs = this.#giveUp(subscription, events, cause);
-        if (retryInMs === Infinity) return;
-        await new Promise<void>(resolve => void this.#settings.clock.after(retryInMs, resolve));
-      }
+  protected override async attempt(events: TransportEvents): Promise<Attempted> {
+    const subscription = new Subscription(this.#settings, this.#spoilt, events);
+    this.#subscription = subscription;
+    try {
+      await subscription.run();
+      return { served: true, lived: true, lasting: false };
+    } catch (cause) {
+      const error = this.#explain(cause);
+      const { opened: served, lived } = subscription;
+      const reason = cause instanceof BrokerSilent ? 'silent' : 'lost';
+      // The next attempt does not wait for the last words of this one.
+      this.#closing = Promise.all([this.#closing, subscription.close({ reason, explanation: error.message })]);
+      return { served, lived, lasting: error.lasting, error };
     }
   }
 
-  /** Gives up a life that the broker ended. @returns when the next one begins; Infinity: never */
-  #giveUp(subscription: Subscription, events: TransportEvents, cause: unknown): number {
-    const error = this.#explain(cause);
-    const reason = cause instanceof BrokerSilent ? 'silent' : 'lost';
-    this.#closing = Promise.all([this.#closing, subscription.close({ reason, explanation: error.message })]);
-    this.#served ||= subscription.opened;
-    if (subscription.lived) this.#backoff.reset();
-    const retryInMs = error.lasting ? (this.#served ? LASTING_RETRY_MS : Infinity) : this.#backoff.next();
-    events.failed(this.#settings.remote, error, retryInMs);
-    return retryInMs;
+  protected override async stop(): Promise<void> {
+    await Promise.all([this.#subscription?.close(), this.#closing]);
   }
 
   #explain(cause: unknown): BrokerError {

@@ -1,0 +1,86 @@
+import { ORIGIN } from '@evertree/core';
+import type { Store } from '@evertree/core';
+import { describe, expect, it, vi } from 'vitest';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { describeKafka } from '../support/kafka/suite.ts';
+import type { Written } from '../support/topic.ts';
+import { SOON } from '../support/topic-sites.ts';
+import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
+
+const HEADERS = { evertree: '1', from: 'a'.repeat(16) };
+const REFUSED = /old speaks the protocol's versions 1, this program 2: .*/;
+
+/** What an end of version 1 says of itself; a reason was a sentence then. */
+function control(key: string, { stream, epochs }: Store, role: 'primary' | 'secondary', more: object): Written {
+  const hello = {
+    protocols: [1],
+    program: '0.0.9',
+    site: 'old',
+    role,
+    stream,
+    position: ORIGIN,
+    digest: '0'.repeat(16),
+    epochs,
+    durable: true,
+    heartbeatMs: 250,
+  };
+  return { key, value: Buffer.from(JSON.stringify({ hello, ...more })), headers: HEADERS };
+}
+
+describeKafka('a topic and version 1 of the protocol', () => {
+  const stage = new TopicStage();
+
+  describe('frames that it wrote', () => {
+    it('are read, and a primary goes on behind them', async () => {
+      const [primary, secondary] = await stage.pair();
+      await secondary.close();
+      await primary.close();
+      const frames = await stage.topic.records();
+      await stage.topic.remove(stage.topic.name, stage.topic.snapshots, stage.topic.control);
+      await stage.topic.create();
+      await stage.topic.write(frames.map(({ key, value, headers }) => ({ key, value, headers: { ...headers, evertree: '1' } })));
+      const again = await stage.primary({ disk: primary.disk });
+      await again.commit(1);
+      await again.sent();
+      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '2']);
+      const fresh = await stage.secondary({ disk: new FaultDisk() });
+      await fresh.equals(again);
+      expectNoCopy(fresh);
+      expect(fresh.warnings).toEqual([]);
+    });
+  });
+
+  it('a primary that speaks it is refused by a secondary, by name, here and in the control topic', async () => {
+    const [primary, secondary] = await stage.pair();
+    await primary.close();
+    await secondary.close();
+    await stage.topic.write([control('primary', primary.store, 'primary', { partition: 0 })], {}, stage.topic.control);
+    const again = await stage.secondary({ disk: secondary.disk });
+    await vi.waitFor(() => expect(again.consumer.state.lastError).toMatch(REFUSED), SOON);
+    const refusal = await vi.waitFor(async () => {
+      const said = (await stage.topic.records(stage.topic.control)).filter(({ key }) => String(key) === 'site/b').at(-1);
+      const { closing } = JSON.parse(String(said?.value)) as { closing?: { reason: string; explanation: string } };
+      expect(closing).toBeDefined();
+      return closing;
+    }, SOON);
+    expect(refusal).toEqual({ reason: 'protocol-unsupported', explanation: expect.stringMatching(REFUSED) });
+  });
+
+  it('a secondary that speaks it is listed as refused, by name, and gets no snapshot made for it', async () => {
+    const [primary] = await stage.pair();
+    const want = { after: ORIGIN, reason: 'retention has passed it by', tried: null };
+    await stage.topic.write(
+      [
+        control('site/old', primary.store, 'secondary', { state: 'snapshot', reason: 'retention has passed it by' }),
+        { key: 'want/old', value: Buffer.from(JSON.stringify(want)), headers: HEADERS },
+      ],
+      {},
+      stage.topic.control,
+    );
+    await vi.waitFor(() => expect(primary.peer('old').lastError).toMatch(REFUSED), SOON);
+    await primary.commit(1);
+    await primary.sent();
+    expect(primary.told('topic-snapshot')).toEqual([]);
+    expect(primary.told('records-passed-over')).toEqual([]);
+  });
+});

@@ -31,7 +31,10 @@ export interface Measure {
   run(bench: Bench): Promise<Figure[]>;
 }
 
-/** What the measures of one run share: its size, its directory, and the contestants that are kept from one measure to the next. */
+/**
+ * What the measures of one run share: its size, its directory, and the contestants that are kept from one measure to
+ * the next.
+ */
 export class Bench implements AsyncDisposable {
   readonly options: BenchOptions;
   readonly progress: Progress;

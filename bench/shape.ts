@@ -1,6 +1,9 @@
 // The trees and the changes that every contestant gets: a network's devices, 10 fields an interface.
 
-/** `/devices/dev-000123/interfaces/eth4/{10 fields}`; without interfaces `/devices/dev-000123/{10 fields}`. `/devices` is as wide as there are devices. */
+/**
+ * `/devices/dev-000123/interfaces/eth4/{10 fields}`; without interfaces `/devices/dev-000123/{10 fields}`. `/devices`
+ * is as wide as there are devices.
+ */
 export interface Shape {
   readonly devices: number;
   readonly interfaces: number;
@@ -65,7 +68,10 @@ function* fieldsAt(path: string, device: number, index: number): Generator<[path
   for (const [field, value] of Object.entries(interfaceValue(device, index))) yield [`${path}/${field}`, value];
 }
 
-/** The paths that changes go to, the same in every process. Equal segments are one string, as in a program that holds its keys. */
+/**
+ * The paths that changes go to, the same in every process. Equal segments are one string, as in a program that holds
+ * its keys.
+ */
 export function picks(shape: Shape): string[][] {
   const devices = Array.from({ length: shape.devices }, (_, device) => deviceName(device));
   const interfaces = Array.from({ length: shape.interfaces }, (_, index) => `eth${index}`);

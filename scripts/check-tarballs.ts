@@ -1,5 +1,6 @@
-// Builds and packs the packages, installs the tarballs with npm in an empty folder outside the workspace, and uses what came out as a
-// stranger would: the types compile, the library loads, the program helps, and a pair of sites answers and replicates.
+// Builds and packs the packages, installs the tarballs with npm in an empty folder outside the workspace, and uses what
+// came out as a stranger would: the types compile, the library loads, the program helps, and a pair of sites answers
+// and replicates.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** What a client of Kafka is asked for by this project: whole frames into one partition, in order, and out of it from any offset on, without a group. */
+/**
+ * What a client of Kafka is asked for by this project: whole frames into one partition, in order, and out of it from
+ * any offset on, without a group.
+ */
 export interface FrameClient {
   openWriter(broker: string, topic: string): Promise<FrameWriter>;
   openReader(broker: string, topic: string): Promise<FrameReader>;

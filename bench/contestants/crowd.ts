@@ -5,7 +5,10 @@ import { SiteProcess } from '../site/site-process.ts';
 import type { Bursts } from '../site/writer.ts';
 import type { Wire } from './wires.ts';
 
-/** V8 sizes its young generation by how fast a process has allocated: a primary that eight held back would collect more often than the other. */
+/**
+ * V8 sizes its young generation by how fast a process has allocated: a primary that eight held back would collect more
+ * often than the other.
+ */
 const SAME_HEAPS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 
 /** A primary and several secondaries that read one topic, each a process with a directory of its own. */
@@ -35,7 +38,10 @@ export class Crowd {
     return crowd;
   }
 
-  /** @returns changes a second of all secondaries together, each from the first commit until the last one is visible there */
+  /**
+   * @returns changes a second of all secondaries together, each from the first commit until the last one is visible
+   *   there
+   */
   async throughput(count: number): Promise<number> {
     const { revision } = await this.#primary.call('state');
     const seen = this.#each(secondary => secondary.call('arrival', revision + count, 'visible'));

@@ -1,5 +1,6 @@
-// Loaded into the lab's pipeline before it: the pipeline takes its primary's CPU at the ends of the measured run, by asking
-// `process.cpuUsage()` and later `process.cpuUsage(before)`. This takes the secondary's at the same two moments, and prints both.
+// Loaded into the lab's pipeline before it: the pipeline takes its primary's CPU at the ends of the measured run, by
+// asking `process.cpuUsage()` and later `process.cpuUsage(before)`. This takes the secondary's at the same two moments,
+// and prints both.
 import childProcess, { type ChildProcess } from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
 import { processorTime } from './processor-time.ts';

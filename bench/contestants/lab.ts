@@ -20,7 +20,10 @@ export class Lab {
     if (!existsSync(join(folder, 'node_modules', 'ws'))) throw new Error(`--lab ${folder}: run \`npm i\` in it (or in a copy of it) first`);
   }
 
-  /** CPU of both sides together, user and system, microseconds a change: an in-process writer, durable at both sites, 100k leaves. */
+  /**
+   * CPU of both sides together, user and system, microseconds a change: an in-process writer, durable at both sites,
+   * 100k leaves.
+   */
   async cpuPerChange(count: number): Promise<number> {
     mkdirSync(this.#directory, { recursive: true });
     const args = ['--import', PROBE, this.#pipeline, 'mode=thr', 'journal=strict', 'jmode=dsync', 'D=1000', `n=${count}`];

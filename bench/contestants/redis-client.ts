@@ -46,7 +46,9 @@ export class RedisClient {
     return promise;
   }
 
-  /** Sends commands of which each is answered by one line, a window of them unanswered; resolves when all are answered. */
+  /**
+   * Sends commands of which each is answered by one line, a window of them unanswered; resolves when all are answered.
+   */
   async pipeline(chunks: readonly Buffer[], count: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let next = 0;

@@ -25,7 +25,10 @@ export function redisVersion(): string | undefined {
   }
 }
 
-/** A Redis primary with a replica, both driven from this process: the same keys, values and window as the lab's redis.mjs. */
+/**
+ * A Redis primary with a replica, both driven from this process: the same keys, values and window as the lab's
+ * redis.mjs.
+ */
 export class RedisPair {
   readonly #directory: string;
   readonly #file: RedisFile;

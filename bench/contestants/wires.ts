@@ -3,7 +3,10 @@ const RETRY_MS = 10;
 const HOST = '127.0.0.1';
 /** What a writer as fast as acknowledgements let it may have made that is not acknowledged. */
 export const UNSETTLED_COMMITS = 65_536;
-/** A topic holds more of it: between a commit and its acknowledgement are two requests to the broker each way. What is written by hand awaits the broker alone. */
+/**
+ * A topic holds more of it: between a commit and its acknowledgement are two requests to the broker each way. What is
+ * written by hand awaits the broker alone.
+ */
 const UNSETTLED_COMMITS_KAFKA = 262_144;
 
 /** How a primary and its secondaries are connected, as their configuration files would say it. */
@@ -20,7 +23,10 @@ export function webSocketWire(port: number): Wire {
   return { primary: { 'netty-connection': connection }, secondary, window: UNSETTLED_COMMITS };
 }
 
-/** As the sample files have it, but idempotent, and without their `linger.ms` of 1, which is a millisecond of everybody's lag. */
+/**
+ * As the sample files have it, but idempotent, and without their `linger.ms` of 1, which is a millisecond of
+ * everybody's lag.
+ */
 export function kafkaWire(brokerPort: number, topic: string): Wire {
   const secondary = { 'kafka-connection': { 'kafka-host': HOST, 'kafka-port': brokerPort }, 'kafka-messaging': { topic } };
   const primary = { ...secondary, 'kafka-producer-properties': { 'enable.idempotence': true, 'linger.ms': 0 } };

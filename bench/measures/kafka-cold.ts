@@ -22,7 +22,10 @@ export const kafkaCold: Measure = {
   },
 };
 
-/** The journal does not reach back, so that the tree goes to the snapshot topic; the first secondary waits until it is there. */
+/**
+ * The journal does not reach back, so that the tree goes to the snapshot topic; the first secondary waits until it is
+ * there.
+ */
 async function startPair(bench: Bench): Promise<Pair> {
   bench.progress.tell('fills a pair');
   const wire = await bench.kafkaWire();

@@ -10,7 +10,10 @@ const QUICK_SECONDS = 1;
 const LEFT_OUT = 0.2;
 const MESSAGES = 1_000;
 const QUICK_MESSAGES = 500;
-/** What is compiled for a flood is not what a trickle runs through, at both sites and in the broker: 10 ms become 3 within two seconds. */
+/**
+ * What is compiled for a flood is not what a trickle runs through, at both sites and in the broker: 10 ms become 3
+ * within two seconds.
+ */
 const WARM_UP_MESSAGES = 2_000;
 /** A frame with one change. */
 const MESSAGE_BYTES = 200;

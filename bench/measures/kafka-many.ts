@@ -33,7 +33,8 @@ export const kafkaMany: Measure = {
     const cpu: Record<keyof typeof crowds, number[]> = { one: [], many: [] };
     for (let round = 0; round < bench.kafkaRounds; round++) {
       bench.progress.tell(`round ${round + 1}, CPU`);
-      // Both at once: what a commit costs depends on who shares the caches and the cores, and so it is the same for both.
+      // Both at once: what a commit costs depends on who shares the caches and the cores, and so it is the same for
+      // both.
       const [one, many] = await Promise.all([crowds.one.primaryCpu(bursts), crowds.many.primaryCpu(bursts)]);
       cpu.one.push(one);
       cpu.many.push(many);

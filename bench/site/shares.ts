@@ -60,7 +60,8 @@ async function commits(
 
 async function heard<T>(store: Store, path: string, warmUp: () => Promise<unknown>, run: () => Promise<T>): Promise<T> {
   using _ = store.listen(path, () => undefined);
-  // Its first event holds the tree as it was, so that what is changed then is copied once: that is no part of a commit's cost.
+  // Its first event holds the tree as it was, so that what is changed then is copied once: that is no part of a
+  // commit's cost.
   await warmUp();
   return run();
 }

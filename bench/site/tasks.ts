@@ -33,7 +33,10 @@ export interface Peer {
   readonly copies: number;
 }
 
-/** What a site's process does when it is asked: one store, fed or followed. Every method can be called from the process that started it. */
+/**
+ * What a site's process does when it is asked: one store, fed or followed. Every method can be called from the process
+ * that started it.
+ */
 export class SiteTasks {
   #store: Store | undefined;
   #producer: Producer | undefined;
@@ -69,7 +72,9 @@ export class SiteTasks {
     await startConsumer(this.#opened, configuration);
   }
 
-  /** Commits one leaf at a time, as fast as commits become durable at so many secondaries, or here where that is none. */
+  /**
+   * Commits one leaf at a time, as fast as commits become durable at so many secondaries, or here where that is none.
+   */
   async write(count: number, secondaries: number, window = UNSETTLED_COMMITS): Promise<Written> {
     const settle = (commit: Commit) => (secondaries === 0 ? commit.durable : commit.acknowledged(secondaries));
     return write(this.#opened, this.#paths, count, window, settle);

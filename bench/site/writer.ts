@@ -77,7 +77,10 @@ class Window {
   }
 }
 
-/** The shortest that a timer waits. At this beat and slower the writer sleeps, as an application does; a faster one needs a busy loop. */
+/**
+ * The shortest that a timer waits. At this beat and slower the writer sleeps, as an application does; a faster one
+ * needs a busy loop.
+ */
 const SLEEP_MS = 1;
 
 /**
@@ -104,7 +107,10 @@ export async function writeSteadily(
   return times;
 }
 
-/** Commits one leaf at a time, many in one turn of the event loop and then none for a while, so that the same frames are cut whatever else the machine does. */
+/**
+ * Commits one leaf at a time, many in one turn of the event loop and then none for a while, so that the same frames are
+ * cut whatever else the machine does.
+ */
 export async function writeInBursts(
   store: Store,
   paths: readonly (readonly string[])[],

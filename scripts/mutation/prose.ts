@@ -6,8 +6,8 @@ interface Literal {
 }
 
 /**
- * Leaves out string literals that are sentences: which words an error has is checked by reading. A literal without a blank is a code, a
- * key or a name, and programs decide by it: it is mutated.
+ * Leaves out string literals that are sentences: which words an error has is checked by reading. A literal without a
+ * blank is a code, a key or a name, and programs decide by it: it is mutated.
  */
 export const strykerPlugins = [
   declareValuePlugin(PluginKind.Ignore, 'prose', {

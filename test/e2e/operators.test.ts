@@ -9,7 +9,9 @@ import { type Ended, PROGRAM, type RunOptions, type Running, run, start } from '
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { freePort } from '../support/site-process.ts';
 
-/** What operators meet when something is wrong: a site that hangs, a variable that is not set, a file that is too large. */
+/**
+ * What operators meet when something is wrong: a site that hangs, a variable that is not set, a file that is too large.
+ */
 
 const LIMIT_MS = 20_000;
 /** Small, so that a small file shows what a large one meets. */

@@ -1,4 +1,4 @@
-/** The longest event that is read: a whole tree may come as one. */
+/** The longest event that is read; the first one holds the whole subtree. */
 const EVENT_LIMIT_CHARACTERS = 128 * 1024 * 1024;
 
 export interface ServerSentEvent {
@@ -6,7 +6,10 @@ export interface ServerSentEvent {
   readonly data: string;
 }
 
-/** Reads a stream of Server-Sent Events (HTML standard, 9.2.6) and keeps the last id, also of blocks that carry no event. */
+/**
+ * Reads a stream of Server-Sent Events (HTML standard, 9.2.6) and keeps the last id, also of blocks that carry no
+ * event.
+ */
 export class EventReader {
   lastEventId = '';
   #event = '';

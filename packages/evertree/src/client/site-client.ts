@@ -6,11 +6,11 @@ import { EvertreeError, type ErrorCode, type Path, formatPath } from '@evertree/
 
 /** The longest path of a URL that is sent; longer pointers go into the query, which no proxy on the way takes apart. */
 const URL_PATH_LIMIT_CHARACTERS = 8 * 1024;
-/** How long a site may be silent, unless the caller says otherwise. */
+/** How long a site may be silent by default. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
-/** A longer body is sent when the site asks for it, so that one that is refused by its head need not travel. */
+/** A longer body waits until the site asks for it (`100 Continue`): a refusal then costs no upload. */
 const LONG_BODY_CHARACTERS = 1024 * 1024;
-/** A proxy on the way may not pass on that the site asks for the body: after this time it is sent all the same. */
+/** After this time the body is sent unasked: a proxy may have kept the site's `100 Continue` to itself. */
 const EXPECT_LIMIT_MS = 2_000;
 /** What a site may take to say that it lives. */
 const PROBE_LIMIT_MS = 2_000;
@@ -23,7 +23,7 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** What the one at the command line can do, beyond what a site tells any client. */
+/** Remedies at the command line for refusals of a site, by code. */
 const REMEDIES: Readonly<Record<string, string>> = {
   UNAUTHENTICATED: '; name the file that holds it in EVERTREE_TOKEN_FILE, or with --token-file',
 };
@@ -37,7 +37,7 @@ export interface ClientSettings {
   readonly token?: string;
   /** PEM certificates that the site's has to descend from; without it, those that Node trusts. */
   readonly authority?: string;
-  /** How long the site may be silent: while it is to accept a connection, to answer, or to go on with an answer. */
+  /** How long the site may be silent before it accepts a connection, before it answers, and within an answer. */
   readonly timeoutMs?: number;
 }
 
@@ -46,13 +46,15 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** The answer may take long for good reasons: it is awaited as long as the site answers that it lives. */
+  /** The answer may take longer than the timeout, as long as the site answers `GET /healthz`. */
   readonly patient?: boolean;
-  /** How long the body of the answer may be silent, where that differs from the timeout. */
+  /** How long the answer's body may be silent, if that is not the timeout. */
   readonly silenceMs?: number;
 }
 
-/** Talks to a running site. Each request has a connection of its own, so none meets one that the site is closing. */
+/**
+ * Talks to a running site. Each request has its own connection, so none is sent on one that the site closes just then.
+ */
 export class SiteClient {
   readonly url: URL;
   readonly #settings: ClientSettings;
@@ -83,7 +85,7 @@ export class SiteClient {
   }
 
   async write(target: string, options: RequestOptions): Promise<WriteAnswer> {
-    // Secondaries are waited for as long as the site's configuration says, and to give up leaves the outcome unknown.
+    // The site may wait for secondaries as long as its configuration says. Giving up would leave the outcome unknown.
     return (await this.json(target, { ...options, patient: true })) as WriteAnswer;
   }
 
@@ -129,7 +131,7 @@ export class SiteClient {
     });
   }
 
-  /** Whether the site answers anything at all just now. */
+  /** Whether the site answers at all. */
   async #lives(): Promise<boolean> {
     try {
       await new SiteClient(this.url, { ...this.#settings, timeoutMs: Math.min(this.#timeoutMs, PROBE_LIMIT_MS) }).request('/healthz');
@@ -140,7 +142,7 @@ export class SiteClient {
   }
 }
 
-/** An answer whose head has come. */
+/** An answer whose headers have come. */
 export class Answer {
   readonly #message: IncomingMessage;
   readonly #url: URL;
@@ -158,7 +160,7 @@ export class Answer {
   }
 
   /**
-   * The body as it comes in. A reader that takes its time is no silence of the site.
+   * The body as it comes in. Only the time that the reader waits for the site counts as silence.
    * @throws EvertreeError UNREACHABLE when the site goes silent or cuts it
    */
   async *body(): AsyncGenerator<Uint8Array> {
@@ -201,7 +203,7 @@ export class Answer {
       return new EvertreeError('UNREACHABLE', message, { status }, cause);
     }
     const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
-    // A newer site may have codes that this program does not know yet; they are told all the same.
+    // A newer site may have codes that this program does not know; they are passed on.
     return new EvertreeError(
       String(code) as ErrorCode,
       `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
@@ -240,7 +242,7 @@ function remedyOf(code: string, details: Readonly<Record<string, unknown>>): str
   return REMEDIES[code] ?? '';
 }
 
-/** The far end did nothing for so long: it never accepted the connection, or it did and then said nothing. */
+/** The site did not accept the connection in time, or it did and then sent nothing. */
 class SilenceError extends Error {
   constructor(wasReached: boolean, silenceMs: number, mayHaveChanged: boolean) {
     const seconds = silenceMs / 1_000;

@@ -10,7 +10,10 @@ import { printError } from './terminal.ts';
 const INPUT_LIMIT_BYTES = 256 * 1024 * 1024;
 const DEFAULT_HTTP_PORT = 8181;
 
-/** The ports that browsers and fetch refuse to talk HTTP to (Fetch standard, «port blocking»): a site there would have no clients. */
+/**
+ * The ports that browsers and fetch refuse to talk HTTP to (Fetch standard, «port blocking»): a site there would have
+ * no clients.
+ */
 const BAD_PORTS: ReadonlySet<number> = new Set([
   1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111, 113, 115, 117,
   119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636,
@@ -107,8 +110,8 @@ export function authorityFromFile(file: string): string {
 }
 
 /**
- * The JSON text of an argument, of a file, or of the standard input (`-`), checked: what a double can't hold exactly is refused. The text
- * itself goes on its way, so that nothing is written anew.
+ * The JSON text of an argument, of a file, or of the standard input (`-`), checked: a number that a double can't hold
+ * exactly is refused. The text is sent as it stands.
  */
 export async function jsonInput(argument: string | undefined, what: string): Promise<{ readonly text: string; readonly value: unknown }> {
   if (argument === undefined && process.stdin.isTTY) throw new UsageError(`give ${what} as an argument, or on the standard input`);

@@ -93,13 +93,13 @@ function addPatch(program: Command): void {
     });
 }
 
-/** Whether an operation of a JSON patch puts something else in the place of the whole tree. */
+/** Whether an operation of a JSON patch removes or replaces the whole tree. */
 function touchesWholeTree(operation: unknown): boolean {
   const { op, path } = (operation ?? {}) as { readonly op?: unknown; readonly path?: unknown };
   return path === '' && op !== 'test';
 }
 
-/** The position of the commit; scripts wait for it, or name it later. */
+/** Prints the position of the commit, so that scripts can wait for it. */
 async function printAnswer(answer: WriteAnswer, options: { readonly json?: true }): Promise<void> {
   await printLine(options.json ? JSON.stringify(answer) : formatPosition(answer.position));
 }

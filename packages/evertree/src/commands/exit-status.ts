@@ -7,7 +7,7 @@ export const REFUSED_BY_STATE = 3;
 
 export type ExitStatus = typeof DONE | typeof FAILED | typeof WRONG_USAGE | typeof REFUSED_BY_STATE;
 
-/** What a site's state forbids, however the command is written. */
+/** Errors that the site's state causes: another command line would not help. */
 const STATE: ReadonlySet<ErrorCode> = new Set([
   'NOT_PRIMARY',
   'WRONG_ROLE',

@@ -12,11 +12,14 @@ export interface Checked {
   readonly problems: readonly Problem[];
   readonly notes: readonly string[];
   readonly warnings: readonly string[];
-  /** What is on the other side, where that was asked for and the file is right. */
+  /** What was found at the far end; present when that was asked for and the file is right. */
   readonly findings?: readonly Finding[];
 }
 
-/** Reads a file as a site would, with the files it names; with a time to connect, it also asks whoever is on the other side. */
+/**
+ * Reads a file as a site would, with the files that it names.
+ * @param connectMs how long the far end may take to answer; it is not asked without
+ */
 export async function checkFile(file: string, connectMs?: number): Promise<Checked> {
   let configuration: Configuration;
   try {
@@ -57,7 +60,7 @@ export function checkedText({ file, kind, problems, notes, warnings, findings = 
   ].join('\n');
 }
 
-/** 2 when a site would not start, or not work, with one of them; 1 when the other side could not be asked. */
+/** 2 when a site would not start or not work with one of the files; 1 when a far end could not be asked. */
 export function statusOf(results: readonly Checked[]): ExitStatus {
   const levels = new Set(results.flatMap(({ findings = [] }) => findings.map(({ level }) => level)));
   if (levels.has('refused') || results.some(({ problems }) => problems.length > 0)) return WRONG_USAGE;

@@ -1,10 +1,13 @@
 import pico from 'picocolors';
 
-/** What `check-config --connect` found on the other side. */
+/** One thing that `check-config --connect` found at the far end. */
 export interface Finding {
-  /** `refused`: a site would not work so. `failed`: it could not be asked. `warning`: it works, and something may be lost or missed. */
+  /**
+   * `refused`: a site with this file would not work. `failed`: the far end could not be asked. `warning`: the site
+   * works, but something may be lost or missed.
+   */
   readonly level: 'refused' | 'failed' | 'warning' | 'note';
-  /** A topic, a group, an address. */
+  /** The topic, the group or the address that it is about. */
   readonly subject: string;
   readonly message: string;
   /** The command or the setting that mends it. */
@@ -13,7 +16,7 @@ export interface Finding {
 
 const COLOURS = { refused: pico.red, failed: pico.red, warning: pico.yellow, note: (text: string) => text } as const;
 
-/** `file: warning: topic devices has …` and the remedy in a line of its own, to be copied. */
+/** `file: warning: topic devices has …`; the remedy has a line of its own, so that it can be copied. */
 export function findingText(file: string, { level, subject, message, remedy }: Finding): string {
   const line = `${file}: ${COLOURS[level](level)}: ${subject} ${message}`;
   return remedy === null ? line : `${line}\n    ${remedy}`;

@@ -11,11 +11,11 @@ import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.t
 
 /** How often an import reads what is there: somebody else may write to the same subtree meanwhile. */
 const ROUNDS = 5;
-/** Of what the site does not take as one transaction, how much one part has at first. */
+/** The size of a part, at first, when the site does not take an import as one transaction. */
 const PART_BYTES = 8 * 1024 * 1024;
 const LEAST_PART_BYTES = 1024;
 
-/** What a site says when somebody else has written where a patch applies. */
+/** How a site refuses a patch when somebody else has written to its subtree. */
 const OVERTAKEN: ReadonlySet<string> = new Set(['POSITION_MISMATCH', 'NOT_FOUND', 'PATH_INVALID', 'TEST_FAILED'] satisfies ErrorCode[]);
 
 interface ImportOptions extends WriteOptions, WholeTreeOptions {
@@ -41,7 +41,7 @@ readers may then see some parts before the others, and an import that is interru
 }
 
 interface Imported {
-  /** Of the last commit; null when nothing differed. */
+  /** The position of the last commit; null when nothing differed. */
   readonly position: WriteAnswer['position'] | null;
   readonly acknowledged: number | null;
   readonly added: number;
@@ -50,14 +50,17 @@ interface Imported {
   readonly transactions: number;
 }
 
-/** Reads what is there, and commits the difference on the condition that it is still there; begins anew where it is not. */
+/**
+ * Reads the subtree and commits its difference from the document, on the condition that the subtree is still the same;
+ * begins anew if it is not. In parts there is no such condition: the subtree is read again when all are sent.
+ */
 class Import {
   readonly #client: SiteClient;
   readonly #path: Path;
   readonly #target: string;
   readonly #document: { readonly text: string; readonly value: unknown };
   readonly #options: ImportOptions;
-  /** Of one part; undefined while all may go as one transaction. */
+  /** The size of a part; undefined while the import goes as one transaction. */
   #partBytes: number | undefined;
   #last: WriteAnswer | undefined;
   #transactions = 0;
@@ -103,7 +106,7 @@ class Import {
       return true;
     }
     await this.#sendParts(operations, this.#partBytes);
-    // Nothing held the subtree still between the parts: what differs then is sent once more.
+    // Others may have written between the parts: the next round finds and sends what still differs.
     return false;
   }
 
@@ -117,7 +120,9 @@ class Import {
     }
   }
 
-  /** Where nothing is, the document goes as it is; in parts, an empty object is there first. */
+  /**
+   * Nothing is there: puts the document as it stands or, when it goes in parts, an empty object that the parts fill.
+   */
   async #putAbsent(): Promise<boolean> {
     const { text } = this.#document;
     this.#counts ??= { added: 1, replaced: 0, removed: 0 };
@@ -146,13 +151,13 @@ class Import {
     this.#transactions++;
   }
 
-  /** After the site refused something as too large. @returns false when the parts can't get smaller */
+  /** Called when the site refused something as too large. @returns false when the parts can't get smaller */
   #takeSmallerParts({ details }: EvertreeError): boolean {
     const { limitBytes, path } = details;
     const isFirst = this.#partBytes === undefined;
     const most = typeof limitBytes === 'number' && isFirst ? Math.min(limitBytes, PART_BYTES) : PART_BYTES;
     const partBytes = this.#partBytes === undefined ? most : Math.floor(this.#partBytes / 2);
-    // A value that can't be cut would be too large for smaller parts as well.
+    // The error that names a path is our own: a value that can't be cut is too large for smaller parts as well.
     if (partBytes < LEAST_PART_BYTES || (!isFirst && path !== undefined)) return false;
     this.#partBytes = partBytes;
     if (isFirst) {
@@ -163,7 +168,7 @@ class Import {
     return true;
   }
 
-  /** What stands of an import in parts that has failed. */
+  /** Adds to an error how much of the import is committed. */
   #withProgress(error: unknown): unknown {
     if (this.#transactions === 0 || !isEvertreeError(error)) return error;
     const n = this.#transactions;
@@ -172,7 +177,7 @@ class Import {
   }
 }
 
-/** Whether nothing of what is at the top is left. */
+/** Whether the operations remove every key at the top, or replace the root. */
 function removesAll(operations: readonly PatchOperation[], present: unknown): boolean {
   const keys = Object.keys(typeof present === 'object' && present !== null ? present : {});
   const removed = operations.filter(({ op, path }) => op === 'remove' && path.lastIndexOf('/') === 0);

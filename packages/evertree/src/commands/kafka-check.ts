@@ -8,7 +8,7 @@ import { checkReplicas, checkSettings } from './topic-check.ts';
 
 type KafkaFile = KafkaProducerConfiguration | KafkaConsumerConfiguration;
 
-/** What a site of either role does with each topic, in Kafka's words. */
+/** The operations, as Kafka names them, that a site of each role needs on each topic. */
 const RIGHTS: Readonly<Record<KafkaFile['kind'], Readonly<Record<TopicUse, readonly string[]>>>> = {
   'kafka-producer': {
     frames: ['Read', 'Write', 'Create', 'DescribeConfigs'],
@@ -20,7 +20,9 @@ const RIGHTS: Readonly<Record<KafkaFile['kind'], Readonly<Record<TopicUse, reado
 const GROUP_RIGHTS: readonly string[] = ['Read', 'Describe'];
 const MOST_REPLICAS = 3;
 
-/** Asks the brokers of a Kafka file whether a site could live with what is there. Changes nothing. */
+/**
+ * Asks the brokers of a Kafka file whether a site would work with their topics, settings and rights. Changes nothing.
+ */
 export async function checkBrokers(configuration: KafkaFile): Promise<Finding[]> {
   const { connection } = configuration;
   const names = topicNames(configuration.topic);
@@ -109,7 +111,7 @@ class BrokerCheck {
     return warning(`topic ${topic}`, `${made}; raise that, or make it before`, this.#create(use, topic));
   }
 
-  /** Everything a stream is stands in one partition. */
+  /** A stream lives in one partition: the one that the file names has to exist, and others should be empty. */
   #partitions({ name, partitions = [] }: TopicInspection): Finding[] {
     if (this.#configuration.kind === 'kafka-consumer') return [];
     const { partition } = this.#configuration;

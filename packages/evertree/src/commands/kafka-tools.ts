@@ -1,15 +1,15 @@
 import type { KafkaConnection } from '@evertree/transport/kafka';
 
-/** A topic's configuration where Evertree makes it, and where somebody else makes it in its place. */
+/** A topic's settings, by Kafka's names. */
 export type TopicSettings = Readonly<Record<string, string>>;
 
-/** Writes the commands of Kafka's own tools, ready to be run: with the brokers of a configuration, and the names in it. */
+/** Writes commands of Kafka's own tools that can be run as they are, with the brokers and names of a configuration. */
 export class KafkaTools {
   readonly #common: string;
   readonly #principal: string;
 
   constructor({ brokers, tls, sasl }: KafkaConnection) {
-    // Java's tools read security from a file of properties; the same as in the configuration belong into it.
+    // Java's tools read the properties of security from a file; those of the configuration belong into it.
     const isPlain = tls === undefined && sasl === undefined;
     this.#common = `--bootstrap-server ${brokers.join(',')}${isPlain ? '' : ' --command-config client.properties'}`;
     this.#principal = sasl !== undefined && 'username' in sasl ? `User:${sasl.username}` : 'User:…';
@@ -28,7 +28,7 @@ export class KafkaTools {
     return `kafka-topics.sh ${this.#common} --alter --topic ${topic} --partitions ${partitions}`;
   }
 
-  /** For bash, as the list has to come from a file. */
+  /** The list has to come from a file, so the command uses bash's process substitution. */
   replicate(partitions: readonly { readonly topic: string; readonly partition: number }[], brokers: readonly number[]): string {
     const list = { version: 1, partitions: partitions.map(({ topic, partition }) => ({ topic, partition, replicas: brokers })) };
     return `kafka-reassign-partitions.sh ${this.#common} --execute --reassignment-json-file <(echo '${JSON.stringify(list)}')`;

@@ -8,7 +8,7 @@ import { optional } from '../optional.ts';
 import { nodeClock, nodeRandom } from '../site/data.ts';
 import { type Finding, failed, note, refused } from './finding.ts';
 
-/** Where the far end may be right, and is away just now; Node's codes. */
+/** Node's codes for a far end that is away: the file may be right. */
 const AWAY: ReadonlySet<unknown> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -16,12 +16,12 @@ const AWAY: ReadonlySet<unknown> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'ETIMEDOUT',
-  // No answer in time.
+  // The name of the error for a handshake that took too long.
   'Error',
 ]);
 
 /**
- * Shakes hands with each consumer as a primary does, TLS and token included, and goes without a hello: no link comes about.
+ * Shakes hands with each consumer as a primary does, TLS and token included, and closes the connection without a hello.
  * @param timeoutMs what one handshake may take
  */
 export async function checkConsumers(
@@ -73,7 +73,7 @@ async function shakeHands({ address, port, token, tls }: Connection, timeoutMs: 
   }
 }
 
-/** The last day of the certificate at a port where a handshake has succeeded. */
+/** The last day on which the certificate is valid; a handshake with this port has succeeded before. */
 async function validUntil({ address: host, port }: Connection, authority: string | undefined): Promise<string> {
   const socket = connect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...optional('ca', authority) });
   try {

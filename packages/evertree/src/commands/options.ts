@@ -13,7 +13,7 @@ export interface ClientOptions {
   readonly timeout: number;
 }
 
-/** What every command takes that talks to a running site. A variable that is empty counts as not set. */
+/** The options of every command that talks to a running site. An empty environment variable counts as not set. */
 export function withClient(command: Command): Command {
   const { EVERTREE_URL: url, EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
   return command
@@ -51,7 +51,7 @@ export interface WriteOptions extends ClientOptions {
   readonly json?: true;
 }
 
-/** What every write takes. */
+/** The options of every write. */
 export function withWrite(command: Command): Command {
   return withClient(command)
     .addOption(new Option('--acknowledge <count>', 'wait until so many secondaries hold it durably').argParser(countArgument))

@@ -36,7 +36,7 @@ export function addPair(program: Command): void {
     });
 }
 
-/** How this program was called, so that the commands we print can be copied. */
+/** How the user called this program, so that printed commands can be copied. */
 function programName(): string {
   const inWorkspace = import.meta.filename.endsWith('.ts');
   if (inWorkspace) return 'npx -y pnpm evertree';

@@ -1,11 +1,14 @@
-/** Ctrl-C comes twice where a runner of scripts passes on what the terminal has sent already; within this time it counts once. */
+/**
+ * A runner of scripts passes Ctrl-C on, although the terminal has sent it already. Within this time a second signal is
+ * that echo.
+ */
 const ECHO_MS = 1_000;
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * The first SIGHUP, SIGINT or SIGTERM, or the end of the parent where this process has a channel to one, asks to stop. A second one forces: `force`
- * runs, and the process ends with 128 and its number, as shells expect.
+ * The first SIGHUP, SIGINT or SIGTERM asks to stop; so does the end of the parent, if this process has a channel to
+ * one. A second signal forces: `force` runs, and the process ends with 128 plus the signal's number, as shells expect.
  */
 export function onStopSignals(stop: () => void, force: () => void = () => undefined): Disposable {
   let askedAt: number | undefined;

@@ -15,7 +15,7 @@ import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { onStopSignals } from './signals.ts';
 
-/** What the command line says of a site. */
+/** The options of `primary` and `secondary`. */
 export interface SiteOptions {
   /** One file; a primary may have several. */
   readonly config: readonly string[];
@@ -26,7 +26,7 @@ export interface SiteOptions {
   readonly logLevel: LogLevel;
 }
 
-/** What a site may take to stop in good order; then it is ended. */
+/** The time that a site has to stop in order; then the process ends. */
 const STOP_LIMIT_MS = 30_000;
 
 /** Checks everything, starts, waits for a signal, and stops in order. */
@@ -35,7 +35,8 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   checkHttpAddress(configuration, options.http);
   const log = openLog({ level: options.logLevel, format: options.log });
   const { promise: ended, resolve: stop, reject: fail } = Promise.withResolvers<void>();
-  // It may fail while it still starts; whoever waits for the end learns of it then.
+  // The site may fail while it still starts. Nobody awaits `ended` yet, so the rejection is handled here and met again
+  // later.
   ended.catch(() => undefined);
   const signals = onStopSignals(stop);
   try {
@@ -75,7 +76,7 @@ function openSiteOf(
 }
 
 /**
- * Whatever listens beyond loopback needs a token, and TLS, or to be told that it goes without.
+ * HTTP that listens beyond loopback needs a token, and TLS or `"tls": "off"`.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
 function checkHttpAddress(configuration: SiteConfiguration, address: HostAndPort | 'off'): void {
@@ -119,7 +120,7 @@ function onlyOne(files: readonly string[]): string {
   throw new UsageError(`a secondary follows one primary in one way, and --config is given ${files.length} times; keep one`);
 }
 
-/** Two sites on one machine have two directories, so this names them apart. */
+/** Two sites on one machine have two directories: the directory's name is part of the site's. */
 function defaultSite(data: string): string {
   return (
     `${hostname()}-${basename(resolve(data))}`

@@ -60,7 +60,7 @@ function addSite(program: Command, role: Role, samples: string): Command {
     .addOption(new Option('--log <format>', 'how the log on stderr is written').choices(LOG_FORMATS).default('auto'))
     .addOption(new Option('--log-level <level>', 'the least important that is logged').choices(LOG_LEVELS).default('info'))
     .action(async (options: SiteOptions) => {
-      // Loaded now: commands that only talk to a site start faster without.
+      // Loaded on demand: commands that only talk to a site start faster without it.
       const { runSite } = await import('./site-run.ts');
       await runSite(role, options);
     });

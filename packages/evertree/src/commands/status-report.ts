@@ -14,9 +14,9 @@ export interface SiteStatus {
   readonly digest: string;
   readonly durable: Position;
   readonly peers: readonly PeerView[];
-  /** Where the history is limited. */
+  /** Present when the history has a limit. */
   readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[]; readonly passed: readonly string[] };
-  /** At a secondary. */
+  /** Present at a secondary. */
   readonly consumer?: ConsumerView;
 }
 
@@ -28,9 +28,9 @@ interface ConsumerView {
 
 interface PeerView {
   readonly site: string;
-  /** A log that secondaries read, and no secondary. */
+  /** Whether this is a log that secondaries read, instead of a secondary. */
   readonly relay: boolean;
-  /** The relay that it reads from; null when it is linked directly. */
+  /** The log that it reads from; null when it is linked directly. */
   readonly through: string | null;
   readonly state: string;
   readonly since: number;
@@ -70,7 +70,7 @@ export function statusLines(status: SiteStatus): string[] {
   return lines;
 }
 
-/** One line for all: what `pair` and a watch outside a terminal show. */
+/** The whole status on one line, for a watch outside a terminal. */
 export function statusLine(status: SiteStatus): string {
   const peers = status.peers.map(
     peer => `${peer.site} ${coloured(peer.state)} ${peer.position === null ? '-' : formatPosition(peer.position)}`,
@@ -87,7 +87,7 @@ function behindText(lag: ConsumerView['lag']): string {
   return lag === null ? 'lag unknown' : lagText({ lagRevisions: lag.revisions, lagMs: lag.ms });
 }
 
-/** What the primary has committed since it was heard last, nobody here can know. */
+/** A secondary that has lost its primary can't know what was committed since: the lag is that of the last contact. */
 function silenceText(lag: ConsumerView['lag']): string {
   if (lag === null || lag.ms === null) return 'not heard since the start';
   return `not heard for ${formatDuration(lag.ms)}; ${lagText({ lagRevisions: lag.revisions, lagMs: null })} then`;
@@ -124,7 +124,7 @@ function lagText({ lagRevisions, lagMs }: Pick<PeerView, 'lagRevisions' | 'lagMs
   return `lag ${formatCount(lagRevisions)} revision${lagRevisions === 1 ? '' : 's'}${time}`;
 }
 
-/** What an absent relay will get when it is back. */
+/** How much waits for a log that can't be reached. */
 function waitingText({ lagRevisions, since }: PeerView): string {
   const waiting = lagRevisions === null ? '' : `, ${formatCount(lagRevisions)} revision${lagRevisions === 1 ? '' : 's'} wait for it`;
   return `away since ${new Date(since).toISOString()}${waiting}`;

@@ -9,7 +9,7 @@ import { MovingLines, isTerminal, printLine } from './terminal.ts';
 import { formatDuration } from './units.ts';
 
 const REFRESH_MS = 1_000;
-/** At this age the last answer is old. */
+/** An answer that is older is shown as stale. */
 const FRESH_MS = 3_000;
 
 interface StatusOptions extends ClientOptions {
@@ -34,13 +34,13 @@ export function addStatus(program: Command): void {
     });
 }
 
-/** A status, and when it came. */
+/** An answer, and when it came. */
 interface Seen {
   readonly status: SiteStatus;
   readonly at: number;
 }
 
-/** The first answer has to come. Later the site may be away for a while: the last answer is then shown as an old one. */
+/** The first answer has to come. While a later one does not come, the last one is shown as stale. */
 async function watchStatus(client: SiteClient, json: boolean): Promise<void> {
   const view = json || !isTerminal() ? new StatusPrinter(json) : new StatusPainter();
   let last: Seen = { status: (await client.json('/status')) as SiteStatus, at: Date.now() };
@@ -51,7 +51,7 @@ async function watchStatus(client: SiteClient, json: boolean): Promise<void> {
   }
 }
 
-/** Asks until an answer comes, and tells meanwhile since when the last one is old, and why. */
+/** Asks until an answer comes; meanwhile it shows since when the last one is stale, and why. */
 async function nextStatus(client: SiteClient, last: Seen, view: StatusView): Promise<Seen> {
   let reason = `${client.url.origin} is silent`;
   for (;;) {
@@ -77,7 +77,7 @@ interface StatusView {
   stale(last: Seen, reason: string): Promise<void>;
 }
 
-/** Draws the whole status in place, and how old it is. */
+/** Draws the whole status in place. */
 class StatusPainter implements StatusView {
   readonly #moving = new MovingLines();
 
@@ -91,7 +91,7 @@ class StatusPainter implements StatusView {
   }
 }
 
-/** Prints a line, or a JSON object, where something differs from the one before. */
+/** Prints a line, or a JSON object, when it differs from the one before. */
 class StatusPrinter implements StatusView {
   readonly #json: boolean;
   #printed = '';

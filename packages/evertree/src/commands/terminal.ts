@@ -5,12 +5,12 @@ import { formatBytes, formatDuration } from './units.ts';
 
 const ESCAPE = '\u001b[';
 
-/** Whether what is printed is read by a person who sees it move. */
+/** Whether the output is a terminal, on which lines can be drawn in place. */
 export function isTerminal(): boolean {
   return process.stdout.isTTY;
 }
 
-/** Prints to stdout and waits where its reader is slow. */
+/** Prints to stdout; waits while its reader is slow. */
 export async function print(text: string | Uint8Array): Promise<void> {
   if (!process.stdout.write(text)) await once(process.stdout, 'drain');
 }
@@ -19,12 +19,12 @@ export async function printLine(text: string): Promise<void> {
   await print(`${text}\n`);
 }
 
-/** Tells a person what is going on, beside the output; nothing where stderr is not a terminal. */
+/** Tells on stderr what the command is doing; silent unless stderr is a terminal. */
 export function tellProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${pico.dim(text)}\n`);
 }
 
-/** Off a terminal, progress comes as a line so often. */
+/** The pause between two lines of progress where stderr is not a terminal. */
 const PLAIN_PROGRESS_MS = 10_000;
 
 /** Long work on stderr: done of total, rate, time left. One line that moves on a terminal, plain lines elsewhere. */
@@ -52,7 +52,7 @@ export class Progress {
     }
   }
 
-  /** Takes the moving line away. */
+  /** Removes the moving line. */
   end(): void {
     if (process.stderr.isTTY) process.stderr.write(`\r${ESCAPE}2K`);
   }
@@ -63,8 +63,8 @@ export function printError(text: string): void {
 }
 
 /**
- * `evertree export | head` is no failure: its reader has enough. Output that can't be written for another reason, as on a full disk,
- * ends the command with 1. A site goes on without its log.
+ * `evertree export | head` is no failure: its reader has enough. Output that can't be written for another reason, as on
+ * a full disk, ends the command with 1. A site goes on without its log.
  */
 export function outliveReaders(): void {
   process.stderr.on('error', () => undefined);
@@ -86,19 +86,19 @@ export class MovingLines {
     this.#height = fitting.length;
   }
 
-  /** Takes the block away, so that something can be printed in its place. */
+  /** Removes the block, so that something can be printed in its place. */
   clear(): void {
     process.stdout.write(this.#erasure());
     this.#height = 0;
   }
 
-  /** From the first column: what is typed, such as Ctrl-C's «^C», stands in the line below. */
+  /** Starts at the first column: the terminal echoes typed keys, such as «^C», into the line below the block. */
   #erasure(): string {
     return this.#height === 0 ? '' : `\r${ESCAPE}${this.#height}A${ESCAPE}0J`;
   }
 }
 
-/** The part of a line that fits, colours not counted. */
+/** The part of a line that fits; escape codes of colours have no width. */
 function cut(line: string, width: number): string {
   let visible = 0;
   // oxlint-disable-next-line no-control-regex -- colours begin with an escape

@@ -4,9 +4,9 @@ import { type Finding, note, refused, warning } from './finding.ts';
 import type { KafkaTools, TopicSettings } from './kafka-tools.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
-/** A frame's longest part; below this there are more and smaller ones. */
+/** The longest part of a frame. A topic with a lower limit gets more and smaller parts. */
 const EASY_MESSAGE_BYTES = 64 * 1024;
-/** A journal may be that old when a topic that was away gets its frames. */
+/** The age that frames may have when a topic gets them: brokers may have been away for long. */
 const LONG_MS = 365 * 86_400_000;
 const EVER = '9223372036854775807';
 const UNREADABLE_CODECS: readonly string[] = ['snappy', 'lz4'];
@@ -64,7 +64,7 @@ function checkMessageBytes(use: TopicUse, subject: string, settings: Settings, s
   ];
 }
 
-/** Told, not judged: it is how long a secondary may be away and still go on in the topic. */
+/** A note only: retention decides how long a secondary may be away and still go on in the topic. */
 function checkRetention(subject: string, settings: Settings): Finding[] {
   const [ms, bytes] = [limitOf(settings, 'retention.ms'), limitOf(settings, 'retention.bytes')];
   const limits = [...(ms === undefined ? [] : [formatDuration(ms)]), ...(bytes === undefined ? [] : [formatBytes(bytes)])];
@@ -88,7 +88,7 @@ function checkTimes(subject: string, settings: Settings, set: Set): Finding[] {
   return findings;
 }
 
-/** How safe what was acknowledged is. */
+/** How many brokers hold what was acknowledged. */
 export function checkReplicas(topics: readonly TopicInspection[], { brokers }: Inspection, tools: KafkaTools): Finding[] {
   const findings: Finding[] = [];
   const single = topics.flatMap(({ name, partitions = [] }) =>

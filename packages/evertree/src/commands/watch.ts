@@ -9,10 +9,10 @@ import { type SiteClient, targetOf } from '../client/site-client.ts';
 import { printError, printLine } from './terminal.ts';
 
 const RECONNECT_MS = 1_000;
-/** A site sends something every 15 s; after three times that without a byte it hangs, or the way to it is cut. */
+/** A site sends something every 15 s. After three times that without a byte, it hangs or the network is cut. */
 const SILENCE_MS = 45_000;
 
-/** What may be over soon: the site is away, or it stops. */
+/** Errors that may pass: the site is away, or it stops. */
 const TEMPORARY: ReadonlySet<string> = new Set(['UNREACHABLE', 'CLOSED'] satisfies ErrorCode[]);
 
 interface WatchOptions extends ClientOptions {
@@ -32,7 +32,7 @@ export function addWatch(program: Command): void {
     });
 }
 
-/** The first attempt has to succeed, and what a site refuses it will refuse again; else it asks until the site answers. */
+/** Goes on through cuts and restarts of the site. The first attempt has to succeed, and a refusal ends the command. */
 async function watch(client: SiteClient, target: string, json: boolean): Promise<void> {
   const reader = new EventReader();
   let isConnected: boolean | undefined;

@@ -9,14 +9,15 @@ export interface WholeTreeOptions {
   readonly yes?: true;
 }
 
-/** For commands that may empty or replace the whole tree: `delete ""`, also where a shell variable is not set. */
+/** The option of commands that may remove or replace the whole tree, such as `delete ""`. */
 export function withYes(command: Command): Command {
   return command.option('--yes', 'do not ask before the whole tree is removed or replaced');
 }
 
 /**
- * Asks at a terminal; elsewhere only `--yes` will do. A tree that is empty, or that the site will not change, is no reason to ask.
- * @param does what the command does: `removes`, `replaces`
+ * Asks at a terminal; elsewhere `--yes` is needed. Nothing is asked when the tree is empty, or when the site takes no
+ * writes.
+ * @param does what the command does to the tree, as a verb: `removes`, `replaces`
  * @throws UsageError when the answer is no, or nobody can be asked
  */
 export async function confirmWholeTree(client: SiteClient, does: string, { yes }: WholeTreeOptions): Promise<void> {

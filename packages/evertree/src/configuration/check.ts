@@ -3,11 +3,11 @@ import { z } from 'zod';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { Problem } from './problem.ts';
 
-/** A name is «near» another when at most a third of it, and two characters at least, would have to change. */
+/** A name is near another if changing a third of its characters, or two, makes it the other. */
 const NEAR_SHARE = 1 / 3;
 const NEAR_CHARACTERS = 2;
 
-/** The nearest of the known names, if any is near enough to be meant. */
+/** The nearest of the known names, if one is near enough to be what was meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const best = closest(name.toLowerCase(), known);
@@ -23,8 +23,8 @@ export interface Checked<T> {
 /**
  * Checks a document against a schema and collects everything that is wrong with it.
  *
- * Where something is wrong, `value` is what is left without it, so that later checks tell of theirs in the same go: whoever asked has
- * to throw all the same.
+ * If something is wrong, `value` is the document without it, so that later checks can find their problems too. The
+ * caller throws when all checks are done.
  */
 export function checkSchema<T>(document: ConfigurationDocument, schema: z.ZodType<T>): Checked<T> {
   const result = schema.safeParse(document.value);
@@ -36,7 +36,7 @@ export function checkSchema<T>(document: ConfigurationDocument, schema: z.ZodTyp
   return { value: left as T, problems: [...problems.values()] };
 }
 
-/** Takes away what stands at a place; sections and entries of arrays stay, emptied. */
+/** Removes what stands at a place; of a section or an entry of an array an empty object stays. */
 function prune(value: unknown, place: KeyPath): void {
   let parent = value;
   for (const key of place.slice(0, -1)) {
@@ -66,7 +66,7 @@ function translate(document: ConfigurationDocument, schema: z.ZodType, issues: r
   });
 }
 
-/** The alternative whose own type fits what was found, so that its inner problems are worth telling. */
+/** The alternative of a union whose type fits the value, so that the problems inside it are worth reporting. */
 function meantBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined {
   return branches.find(issues => !issues.some(issue => issue.path.length === 0 && issue.code !== 'unrecognized_keys'));
 }
@@ -102,7 +102,7 @@ function keysAt(schema: z.ZodType, place: KeyPath): string[] {
   return candidates.flatMap(candidate => (candidate instanceof z.ZodObject ? Object.keys(candidate.shape) : []));
 }
 
-/** The sections, as dotted keys, in which a key of this name may stand. */
+/** The sections, as dotted keys, that have a key of this name. */
 function homesOf(schema: z.ZodType, key: string): string[] {
   const homes = new Set<string>();
   const visit = (node: z.ZodType, place: string): void => {

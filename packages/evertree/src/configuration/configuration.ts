@@ -2,7 +2,7 @@ import type { Role } from '@evertree/core';
 import type { KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { Tls } from './credentials.ts';
 
-/** What every site takes from its file; a value that is absent is left to the part it concerns. */
+/** What every site takes from its file. The part that uses an absent value has the default. */
 export interface SiteConfiguration {
   /** The file, or `configuration` for an object given in code. */
   readonly source: string;
@@ -24,11 +24,11 @@ export interface SiteConfiguration {
     readonly retentionMinBytes?: number;
     readonly retentionMinMs?: number;
   };
-  /** What HTTP demands of its clients; `tls` counts beyond loopback, or where the file's `http` section asks for it. */
+  /** What HTTP demands of its clients. `tls` counts beyond loopback, or if the file's `http` section has it. */
   readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean };
-  /** Worth telling, though nothing is wrong. */
+  /** Facts that a user should know; nothing is wrong. */
   readonly notes: readonly string[];
-  /** What is dangerous, though the site can start. */
+  /** Dangers that do not keep the site from starting. */
   readonly warnings: readonly string[];
 }
 
@@ -41,7 +41,7 @@ export interface Connection {
 }
 
 export interface Acknowledgement {
-  /** Secondaries that a write over HTTP waits for when it does not say so itself. */
+  /** How many secondaries a write over HTTP waits for, unless the request says so itself. */
   readonly secondaries: number;
   readonly timeoutMs: number;
   /** `fail`: 504, and the commit stands. `continue`: 200 with the count. */
@@ -89,7 +89,7 @@ export interface KafkaConsumerConfiguration extends SiteConfiguration {
   readonly subscribe: SubscribeSettings;
 }
 
-/** A primary: each wire is a file that leads to secondaries; the rest is what they say together of the site. */
+/** A primary's files together: each wire is one file, and the rest is what they say of the site. */
 export interface PrimaryConfiguration extends SiteConfiguration {
   readonly kind: 'primary';
   readonly wires: readonly ProducerConfiguration[];

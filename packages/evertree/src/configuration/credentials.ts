@@ -6,15 +6,15 @@ import type { Problem } from './problem.ts';
 import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, parseToken } from './secret-file.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
 
-/** PEM texts. `'off'`: said aloud that the line is not encrypted. */
+/** PEM texts. `'off'`: the file says that the connection is not encrypted. */
 export type Tls = 'off' | { readonly certificate?: string; readonly key?: string; readonly authority?: string };
 
-/** Which end of TLS: one that listens needs a certificate. */
+/** The end of a TLS connection; the one that listens needs a certificate. */
 export type TlsEnd = 'listens' | 'dials';
 
-/** Reads the files that `tls` and `auth` sections name, and collects what is wrong with them. */
+/** Reads the files that `tls` and `auth` sections name, and collects the problems. */
 export class Credentials {
-  /** Secrets that others can read. */
+  /** About secrets that others can read. */
   readonly warnings: string[] = [];
   readonly #document: ConfigurationDocument;
   readonly #problems: Problem[];

@@ -6,14 +6,14 @@ import { type Problem, configurationError } from './problem.ts';
 
 const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
 const CONFIGURATION_LIMIT_LEVELS = 64;
-/** The longest piece of a file that a message repeats. */
+/** The longest quotation of a file in a message. */
 const QUOTE_LIMIT_CHARACTERS = 60;
 /** The same of what is not JSON. */
 const FOUND_LIMIT_CHARACTERS = 20;
 /** Values of such keys never appear in a message. */
 const SECRET_KEY = /password|secret|jaas|keystore\.key|token$/i;
 
-/** Where in a document something stands: object keys and array indexes from the root. */
+/** The place of a value in a document: object keys and array indexes from the root. */
 export type KeyPath = readonly (string | number)[];
 
 interface DocumentParts {
@@ -22,9 +22,9 @@ interface DocumentParts {
   readonly text: string;
   readonly root: JsonNode;
   readonly value: unknown;
-  /** Whether the text is a file's, so that lines mean something to its reader. */
+  /** Whether the text is a file's: messages then name line and column. */
   readonly hasLines: boolean;
-  /** The keys of misspelt sections in the text, by the section that each is taken for. */
+  /** Misspelt sections: their key in the text, by the name that is meant. */
   readonly written: ReadonlyMap<string, string>;
 }
 
@@ -49,12 +49,15 @@ export class ConfigurationDocument {
     return this.#parts.value;
   }
 
-  /** The same places with another value, for instance with a part left out. */
+  /** The same document with another value, for instance without a part of it. */
   withValue(value: unknown): ConfigurationDocument {
     return new ConfigurationDocument({ ...this.#parts, value });
   }
 
-  /** The document with misspelt sections under their right names: places in it use these, messages the names in the text. */
+  /**
+   * The document with misspelt sections under their right names. Places use the right names, messages those in the
+   * text.
+   */
   withSections(written: ReadonlyMap<string, string>): ConfigurationDocument {
     const rightNames = new Map(Array.from(written, ([right, wrong]) => [wrong, right]));
     const entries = Object.entries(this.value as object).map(([key, value]) => [rightNames.get(key) ?? key, value]);
@@ -65,7 +68,7 @@ export class ConfigurationDocument {
     return this.#find(place) !== undefined;
   }
 
-  /** What stands there, for a message: as it is written in the file, cut where it is long; secrets are never shown. */
+  /** The value for a message: as it is written in the file, cut if it is long. Secrets are not shown. */
   quote(place: KeyPath): string {
     const node = this.#find(place);
     if (node === undefined) return 'missing';
@@ -80,7 +83,7 @@ export class ConfigurationDocument {
     return this.#find(place)?.type;
   }
 
-  /** A problem at a place; what is missing is told at the nearest thing above it that is there. */
+  /** A problem at a place. If nothing stands there, line and column are those of what should contain it. */
   problem(place: KeyPath, message: string): Problem {
     const key = this.#asWritten(place).map(String).join('.');
     const { hasLines, text } = this.#parts;
@@ -94,7 +97,7 @@ export class ConfigurationDocument {
     return { source: this.source, key, message };
   }
 
-  /** Keys that stand twice in one object: JSON leaves open which of them counts. */
+  /** Problems for keys that stand twice in one object: JSON does not say which of them counts. */
   duplicates(): Problem[] {
     const problems: Problem[] = [];
     this.#collectDuplicates(this.#parts.root, [], problems);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-// Each field's schema has one message: what is expected there, as it reads after «write …» and «it is …».
+// Each field's schema has one message: what is expected, as it reads after «write …» and «it is …».
 
 export function wholeNumber(minimum: number, maximum: number, what: string): z.ZodNumber {
   const expected = `${what}: a whole number from ${minimum} to ${maximum}`;

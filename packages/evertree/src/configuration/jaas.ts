@@ -1,6 +1,7 @@
 /*
- * The one line of Java's login configuration that a Kafka file may hold: `Module flag option="value" …;`. Read as Kafka's JaasConfig
- * reads it, which is java.io.StreamTokenizer with comments, and `-`, `_` and `$` in words.
+ * The line of Java's login configuration that a Kafka file may hold: `Module flag option="value" …;`. Kafka's
+ * JaasConfig reads it with java.io.StreamTokenizer: comments are allowed, and words may contain `-`, `_` and `$`. It is
+ * read the same way here.
  */
 
 export interface LoginModule {
@@ -8,7 +9,9 @@ export interface LoginModule {
   readonly options: ReadonlyMap<string, string>;
 }
 
-/** `wrong`: what is wrong with the text and how to mend it, as it reads after «is set (not shown)»; it never repeats a value. */
+/**
+ * `wrong` is what is wrong and how to mend it, as it reads after «is set (not shown)»; it repeats no value of the text.
+ */
 export type Jaas = { readonly module: LoginModule } | { readonly wrong: string };
 
 const FLAGS: readonly string[] = ['required', 'requisite', 'sufficient', 'optional'];
@@ -71,7 +74,7 @@ function tokensOf(text: string): Token[] | string {
   return tokens;
 }
 
-/** A character may be part of a password: only quotes and digits are named. */
+/** Names the character only if it is a quote or a digit: any other may be part of a password. */
 function stray(character: string, offset: number): string {
   const place = `at character ${offset + 1}`;
   if (character === '"' || character === "'") return `has a quote ${place} that is not closed; write \\" for one inside a value`;
@@ -79,7 +82,7 @@ function stray(character: string, offset: number): string {
   return `can't be read ${place}; a value with such characters has to stand in quotes`;
 }
 
-/** Only a plain word is sure to be no value. */
+/** Names an option only if it is a plain word: a quoted text may be a value. */
 function nameOf({ kind, text }: Token): string {
   return kind === 'word' ? `"${text}"` : 'one of its options';
 }

@@ -8,8 +8,8 @@ import type {
 import { type Problem, configurationError } from './problem.ts';
 
 /*
- * One primary out of several files: the ways to its secondaries are those of all of them. What concerns the whole site may stand in any
- * of them, and has to agree where it stands in several.
+ * Makes one primary of several files: it feeds the secondaries of all of them. A setting that concerns the whole site
+ * may stand in any file; if it stands in several, they have to agree.
  */
 
 /** Sections whose keys may stand in different files. */
@@ -37,12 +37,12 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
   };
 }
 
-/** What is told of each file, with its name where there are several. */
+/** The messages of all files, each with its file's name if there are several. */
 function messagesOf(kind: 'notes' | 'warnings', wires: readonly ProducerConfiguration[], names: readonly string[]): string[] {
   return wires.flatMap((wire, index) => wire[kind].map(message => (wires.length === 1 ? message : `${names[index]}: ${message}`)));
 }
 
-/** Two objects given in code have the same name, `configuration`: then they are told apart by their place. */
+/** The names of the sources. Objects given in code are all called `configuration`, so they get numbers. */
 function numbered(wires: readonly ProducerConfiguration[]): string[] {
   return wires.map(({ source }, index) => (wires.filter(wire => wire.source === source).length > 1 ? `${source} ${index + 1}` : source));
 }
@@ -55,14 +55,14 @@ class Joining {
     http: { tlsOnLoopback: false },
   };
   acknowledgement: PrimaryConfiguration['acknowledgement'];
-  /** Which file said it first. */
+  /** The file that first gave a value, by key. */
   readonly #origins = new Map<string, string>();
 
   take(wire: ProducerConfiguration, source: string): void {
     for (const section of SHARED) {
       const joined: Record<string, unknown> = this.sections[section];
       for (const [key, value] of Object.entries(wire[section])) {
-        // Nobody writes it: it follows from "http.tls".
+        // No file has this key: it follows from "http.tls".
         if (key === 'tlsOnLoopback') joined[key] = joined[key] === true || value === true;
         else if (this.#agrees(keyOf(section, key), joined[key], value, source)) joined[key] = value;
       }
@@ -89,7 +89,7 @@ class Joining {
   }
 }
 
-/** A secondary that is dialled twice, or a topic with two writers. */
+/** Refuses two connections to one secondary, and two writers of one topic. */
 function checkTwice(wires: readonly ProducerConfiguration[], names: readonly string[], problems: Problem[]): void {
   const seen = new Map<string, string>();
   wires.forEach((wire, index) => {
@@ -115,7 +115,7 @@ function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
   return connection.brokers.map(broker => `the topic ${topic} at ${broker.toLowerCase()}`);
 }
 
-/** As it stands in a file. */
+/** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
   return section === 'http' && key === 'token' ? 'http.auth' : `${section}.${kebab(key)}`;
 }

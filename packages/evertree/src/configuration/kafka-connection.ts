@@ -8,7 +8,8 @@ import type { KafkaSection } from './kafka-section.ts';
 import { PEM_FILE_LIMIT_BYTES } from './secret-file.ts';
 import { tokenSource } from './oauth-token.ts';
 
-// How a client gets to the brokers, and as whom: `security.protocol`, `ssl.*` and `sasl.*` as Java means them, with PEM for stores.
+// How the client connects to the brokers: `security.protocol`, `ssl.*` and `sasl.*` with Java's meanings, and PEM files
+// for stores.
 
 const MODULES: { readonly [name: string]: 'plain' | 'scram' | 'oauthbearer' } = {
   'org.apache.kafka.common.security.plain.PlainLoginModule': 'plain',
@@ -18,7 +19,7 @@ const MODULES: { readonly [name: string]: 'plain' | 'scram' | 'oauthbearer' } = 
 
 type Tls = NonNullable<KafkaConnection['tls']>;
 
-/** Problems and notes go to the section; what is returned counts only where there are no problems. */
+/** Adds problems and notes to the section; the result counts only if there are no problems. */
 export function resolveKafkaConnection(section: KafkaSection): KafkaConnection {
   const protocol = section.text('security.protocol') ?? 'PLAINTEXT';
   const brokers = (section.text('bootstrap.servers') ?? '').split(',').map(server => server.trim());
@@ -114,7 +115,7 @@ function checkPair(section: KafkaSection, chainName: string, keyName: string, ce
   return { certificate, key, passphrase };
 }
 
-/** Neither what stands there nor the path is repeated: a key may be anything. */
+/** The message repeats neither the value nor the path, as either may be secret. */
 function check<T>(section: KafkaSection, name: string, what: string, make: () => T): T | undefined {
   try {
     return make();
@@ -127,7 +128,7 @@ function check<T>(section: KafkaSection, name: string, what: string, make: () =>
 function readPem(section: KafkaSection, name: string): string | undefined {
   const text = section.file(name, PEM_FILE_LIMIT_BYTES, name === 'ssl.keystore.location');
   if (text === undefined || text.includes('-----BEGIN ')) return text;
-  // Java's stores are binary, so this is what UTF-8 makes of them.
+  // Java's stores are binary: decoded as UTF-8 they contain the replacement character.
   const isJava = text.includes('\ufffd');
   section.problem(
     name,
@@ -190,7 +191,7 @@ function option(section: KafkaSection, module: LoginModule, name: string): strin
   return value ?? '';
 }
 
-/** Java takes id, secret and scope from the login module or, since Kafka 4.1, from properties, which then prevail. */
+/** Java takes id, secret and scope from the login module; since Kafka 4.1 properties may give them, and prevail. */
 function resolveToken(section: KafkaSection, module: LoginModule): KafkaCredentials {
   const find = (property: string, name: string) => section.text(property) ?? module.options.get(name);
   const endpoint = section.text('sasl.oauthbearer.token.endpoint.url');

@@ -5,8 +5,8 @@ import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.
 import type { Problem } from './problem.ts';
 
 /*
- * The names of Java's Kafka clients, as they stand in the ancestor's files, and the values they take. kafka-refusals.ts has those that
- * are refused; kafka-connection.ts and kafka-settings.ts say what becomes of the others.
+ * The properties of Java's Kafka clients that are taken, and their values. kafka-refusals.ts has those that are
+ * refused; kafka-connection.ts and kafka-settings.ts say what the others do.
  */
 
 type Side = 'producer' | 'consumer';
@@ -25,7 +25,7 @@ const LEAST_BUFFER_BYTES = 64 * 1024;
 const LEAST_REQUEST_BYTES = 16 * 1024;
 const LEAST_HEARTBEAT_MS = 100;
 const MOST_HEARTBEAT_MS = 3_600_000;
-/** What Java needs to be told besides; the token is asked for in the same way. */
+/** Handlers that Java needs for OAUTHBEARER. They are accepted and do nothing here: tokens are always asked for. */
 const TOKEN_HANDLERS = [
   'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler',
   'org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerLoginCallbackHandler',
@@ -53,7 +53,7 @@ const servers: Check = value =>
     ? undefined
     : `"host:port", or several separated by commas${value.includes('[') ? '; for an IPv6 address, a name that leads to it' : ''}`;
 
-/** The client's secret goes there: not in clear, unless within this machine. */
+/** The client's secret is sent there: in clear only within this machine. */
 const tokenEndpoint: Check = value => {
   const url = URL.parse(value);
   const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
@@ -114,10 +114,13 @@ const PROPERTIES = {
 
 const KNOWN: ReadonlyMap<string, Property> = new Map(Object.entries(PROPERTIES));
 
-/** The section of a file that holds Java's properties, as an object: the values are strings, numbers, true or false, as Java takes them. */
+/**
+ * The section of a file that holds Java's properties, as an object: the values are strings, numbers, true or false, as
+ * Java takes them.
+ */
 export type JavaProperties = { readonly [Name in keyof typeof PROPERTIES]?: string | number | boolean };
 
-/** Checks every name and value, and what they mean together. Values may be strings, numbers, true or false, as Java takes them. */
+/** Checks every name and value, and whether they fit together. Values may be strings, numbers, true or false. */
 export function checkKafkaProperties(document: ConfigurationDocument, side: Side): Problem[] {
   const section = `kafka-${side}-properties`;
   const properties = (document.value as Record<string, unknown> | null)?.[section];

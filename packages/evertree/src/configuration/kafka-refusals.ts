@@ -1,5 +1,5 @@
 /*
- * Names of Java's Kafka clients that are known and refused: what stands behind each has no counterpart here, and a setting that does
+ * Properties of Java's Kafka clients that are known and refused: they have no counterpart here, and a setting that does
  * nothing must not look as if it did.
  */
 
@@ -89,10 +89,10 @@ const REFUSED_FAMILIES: readonly (readonly [prefix: string, reason: string])[] =
   ['share.', NO_GROUP],
 ];
 
-/** The names that are refused one by one. */
+/** Names that are refused one by one; families of names have a prefix below. */
 export const REFUSED_NAMES: readonly string[] = Object.keys(REFUSED);
 
-/** Why a name is refused; undefined when it isn't, or is not known at all. */
+/** Why a name is refused; undefined if it is not, or not known. */
 export function refusalOf(name: string): string | undefined {
   if (Object.hasOwn(REFUSED, name)) return REFUSED[name];
   return REFUSED_FAMILIES.find(([prefix]) => name.startsWith(prefix))?.[1];

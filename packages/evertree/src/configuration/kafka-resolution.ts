@@ -9,7 +9,7 @@ import type { Problem } from './problem.ts';
 import { resolveAcknowledgement, resolveSite } from './resolution.ts';
 import type { CommonSections, kafkaConsumerSchema, kafkaProducerSchema } from './sections.ts';
 
-// As resolution.ts, for the files of Kafka.
+// Makes a configuration of a checked Kafka file, as resolution.ts does of the others.
 
 const DEFAULT_TOPIC = 'DefaultTopic';
 const DEFAULT_KEY = 'DefaultKey';
@@ -74,7 +74,7 @@ function resolveKafkaSite(
   return { ...site, notes: section.notes, warnings: [...site.warnings, ...section.warnings] };
 }
 
-/** The properties as texts, with `bootstrap.servers` from host and port where it is not among them. */
+/** The properties as texts. `bootstrap.servers` comes from host and port unless it is among them. */
 function openSection(
   document: ConfigurationDocument,
   value: { 'kafka-connection'?: { 'kafka-host'?: string | undefined; 'kafka-port'?: number | undefined } | undefined },

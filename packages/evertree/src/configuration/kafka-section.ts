@@ -2,7 +2,7 @@ import type { ConfigurationDocument } from './document.ts';
 import { readNamedFile } from './named-file.ts';
 import type { Problem } from './problem.ts';
 
-/** The Java properties of a file while they are resolved: read as texts, and what is found about them collected. */
+/** The Java properties of a file, as texts, and what is found about them while they are resolved. */
 export class KafkaSection {
   readonly notes: string[] = [];
   readonly warnings: string[] = [];
@@ -43,7 +43,7 @@ export class KafkaSection {
     this.#problems.push(this.#document.problem([this.#name, property], message));
   }
 
-  /** The same problem with every property of that name that is there. */
+  /** Adds the same problem for each property whose name fits. */
   refuse(names: RegExp, message: string): void {
     for (const property of this.#properties.keys()) if (names.test(property)) this.problem(property, message);
   }

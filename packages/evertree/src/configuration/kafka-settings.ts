@@ -3,10 +3,10 @@ import type { PublishSettings, SubscribeSettings } from './configuration.ts';
 import type { KafkaSection } from './kafka-section.ts';
 import { optional } from '../optional.ts';
 
-// What Java's properties of sending and reading mean here; each that means nothing is told.
+// What Java's properties of sending and reading do here. A note names each one that does nothing.
 
 const DEFAULT_GROUP = 'test';
-/** Java's, where offsets are committed and the interval is left out. */
+/** Java's default for the interval. */
 const DEFAULT_COMMIT_MS = 5_000;
 const WRITABLE_MOST_BYTES = 4 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ export function publishSettings(section: KafkaSection): PublishSettings {
   };
 }
 
-/** Whoever writes stops at half of it, so that what is on its way then still fits. */
+/** A writer stops at half of the buffer, so that what is on the way still fits. */
 function bufferLimits(bufferedBytes: number): Partial<KafkaLimits> {
   return { bufferedBytes, writableBytes: Math.min(WRITABLE_MOST_BYTES, Math.floor(bufferedBytes / 2)) };
 }
@@ -62,12 +62,14 @@ export function subscribeSettings(section: KafkaSection): SubscribeSettings {
   };
 }
 
-/** Java's 0 is «after each poll»; here as often as a timer runs. */
+/** 0 means «after each poll» in Java; here it is the shortest interval of a timer. */
 function commitInterval(section: KafkaSection): number {
   return Math.max(1, section.number('auto.commit.interval.ms') ?? DEFAULT_COMMIT_MS);
 }
 
-/** A secondary says so often that it lives, and counts as gone after three times that: so a third of a session is the most it may be. */
+/**
+ * A secondary counts as gone after three heartbeats without a sign, so a heartbeat is at most a third of the session.
+ */
 function heartbeatOf(section: KafkaSection): number | undefined {
   const session = section.number('session.timeout.ms');
   const interval = section.number('heartbeat.interval.ms');

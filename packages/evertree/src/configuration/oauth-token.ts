@@ -1,7 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 import { z } from 'zod';
 
-/** Less than the client gives a broker to accept the credentials. */
+/** Shorter than the time that the client gives a broker to accept the credentials. */
 const ANSWER_LIMIT_MS = 4_000;
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 /** A token is asked for again when this share of its time is over, as Java does. */
@@ -17,8 +17,10 @@ export interface TokenRequest {
 }
 
 /**
- * Gets tokens by OAuth 2.0's client_credentials grant (RFC 6749, 4.4), keeps one while it is fresh, and asks once for all who wait.
- * @returns a function that throws EvertreeError: UNAUTHENTICATED when the client is refused, UNREACHABLE when it is worth trying again
+ * Gets tokens by OAuth 2.0's client_credentials grant (RFC 6749, 4.4). Keeps a token while it is fresh; callers that
+ * wait share a request.
+ * @returns a function that throws EvertreeError: UNAUTHENTICATED when the client is refused, UNREACHABLE when it is
+ *   worth trying again
  */
 export function tokenSource(request: TokenRequest, now: () => number = Date.now): () => Promise<string> {
   let kept: { readonly token: string; readonly until: number } | undefined;
@@ -81,7 +83,7 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // What is not JSON fits no schema either.
+    // Undefined fits no schema, so the caller refuses it.
     return undefined;
   }
 }

@@ -4,10 +4,10 @@ import { EvertreeError } from '@evertree/core';
 export interface Problem {
   /** The file, or `configuration` for an object given in code. */
   readonly source: string;
-  /** From 1; absent for an object given in code, and for what concerns the file itself. */
+  /** Counts from 1. Absent for an object given in code, and when the problem concerns the file itself. */
   readonly line?: number;
   readonly column?: number;
-  /** The keys down to it, joined by dots: `netty-connection.consumer-port`. Empty for the whole. */
+  /** The keys that lead to it, joined by dots: `netty-connection.consumer-port`. Empty for the whole document. */
   readonly key: string;
   /** What was found, what is expected, and what to write instead. */
   readonly message: string;

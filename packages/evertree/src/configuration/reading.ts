@@ -14,7 +14,7 @@ import { commonSchema, kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSc
 /** The name of a file, or an object that is to be what may stand in one. */
 export type UncheckedSource = string | object;
 
-/** The sections of each kind of file; those of the others are foreign to it. */
+/** The sections of each kind of file. The last one tells the kind. */
 const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
   'netty-producer': ['netty-connection'],
   'netty-consumer': ['netty-consumer'],
@@ -34,7 +34,7 @@ export function readPrimaryConfiguration(source: UncheckedSource | readonly Unch
   return freeze(joinProducers(readAll(sources)));
 }
 
-/** Tells of what is wrong in all of them at once. */
+/** @throws EvertreeError CONFIGURATION_INVALID with the problems of all files */
 function readAll(sources: readonly UncheckedSource[]): ProducerConfiguration[] {
   const problems: Problem[] = [];
   const configurations = sources.flatMap(source => {
@@ -59,7 +59,8 @@ export function readConsumerConfiguration(source: UncheckedSource): ConsumerConf
 }
 
 /**
- * Reads a configuration of either role, or of the one that is asked for. Defaults are resolved and the result is frozen.
+ * Reads a configuration of either role, or of the one that is asked for. Defaults are resolved and the result is
+ * frozen.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
 export function readConfiguration(source: UncheckedSource, role?: Role): Configuration {
@@ -78,7 +79,7 @@ export function readConfiguration(source: UncheckedSource, role?: Role): Configu
   return freeze(resolved);
 }
 
-/** Reports misspelt sections, and takes each as the one that is meant: what is wrong inside it is told in the same go. */
+/** Reports misspelt sections and gives each its right name, so that the problems inside it are found as well. */
 function withRightNames(document: ConfigurationDocument, problems: Problem[]): ConfigurationDocument {
   const keys = Object.keys(document.value as object);
   const free = new Set([...EVERY_KEY].filter(name => !keys.includes(name)));
@@ -98,7 +99,7 @@ function sectionsOf(document: ConfigurationDocument): string[] {
   return Object.keys(document.value as object).filter(key => EVERY_SECTION.has(key));
 }
 
-/** The kind of file that this most likely is meant to be; a role that is asked for has the last word on sections that fit both. */
+/** The kind that the file most likely has. If its sections fit both roles, the role that is asked for decides. */
 function kindOf(document: ConfigurationDocument, role: Role | undefined): Kind | undefined {
   const present = sectionsOf(document);
   const fits = KINDS.filter(kind => SECTIONS[kind].some(section => present.includes(section)));
@@ -149,7 +150,7 @@ function other(role: Role): Role {
   return role === 'primary' ? 'secondary' : 'primary';
 }
 
-/** The document without the sections that `checkSections` has told of. */
+/** The document without the sections that `checkSections` has reported. */
 function withoutForeign(document: ConfigurationDocument, kind: Kind): ConfigurationDocument {
   const own = Object.entries(document.value as object).filter(([key]) => !EVERY_SECTION.has(key) || SECTIONS[kind].includes(key));
   return document.withValue(Object.fromEntries(own));

@@ -14,8 +14,8 @@ import type { ConfigurationDocument } from './document.ts';
 import type { Problem } from './problem.ts';
 import type { AcknowledgementSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
-// A value may lack what the schema found wrong (see checkSchema): then only the problems found here count, not the result.
-// From what a file says to what the site does: the ancestor's defaults, ours, and the files that are named.
+// Makes a configuration of a checked document: fills in defaults and reads the files that are named. A value may lack
+// what the schema found wrong (see checkSchema); then the result does not count, but the problems found here do.
 
 const DEFAULT_RETRY_INTERVAL_MS = 1_000;
 const DEFAULT_LISTENING_ADDRESS = '127.0.0.1';
@@ -114,7 +114,7 @@ export function resolveSite(
   credentials: Credentials,
 ): SiteConfiguration {
   const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
-  // A side that dials may have no certificate of its own; HTTP then has to be told one.
+  // A site that dials may have no certificate; HTTP then needs one of its own.
   const usable = end === 'listens' || shared.tls === 'off' || shared.tls?.certificate !== undefined;
   return {
     source: document.source,

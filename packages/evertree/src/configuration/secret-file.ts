@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
 
-// Apart from the configuration's documents, so that commands which only talk to a site need not load those.
+// Stands apart from the configuration's documents, so that commands which only talk to a site need not load them.
 
 export const PEM_FILE_LIMIT_BYTES = 1024 * 1024;
 export const TOKEN_FILE_LIMIT_BYTES = 4 * 1024;
@@ -9,8 +9,9 @@ const OTHERS_READ = 0o004;
 const GROUP_READS = 0o040;
 
 /**
- * Who else can read a secret, and how to mend it, as it reads after the file's name; undefined where nobody can. As with PostgreSQL's
- * keys, the group may read what root owns: that is how a service gets a secret that it can't change.
+ * Who else can read a secret, and how to mend that, as it reads after the file's name; undefined if nobody can. The
+ * rule is that of PostgreSQL for its keys: a file of root may be open to its group, as that is how a service gets a
+ * secret that it can't change.
  */
 export function exposureOf({ mode, uid }: Pick<Stats, 'mode' | 'uid'>, path: string): string | undefined {
   if (process.platform === 'win32') return undefined;

@@ -68,7 +68,7 @@ const acknowledgement = section({
   'on-timeout': choice(['fail', 'continue']).optional(),
 }).optional();
 
-/** What any file may hold, where nothing says of which kind it is. */
+/** What a file of any kind may hold; checks a file whose kind can't be told. */
 export const commonSchema = z.strictObject({ acknowledgement, ...common });
 
 const connection = section({
@@ -102,7 +102,7 @@ export const nettyConsumerSchema = z.strictObject({
   ...common,
 });
 
-/** The names of Java's properties are checked by kafka-properties.ts, which knows more than a schema. */
+/** kafka-properties.ts checks the names and values of Java's properties. */
 const properties = z
   .record(
     z.string(),
@@ -116,7 +116,7 @@ const kafkaConnection = section(
   'an object with "kafka-host" and "kafka-port"',
 ).optional();
 
-/** Kafka takes 249; `<topic>.snapshot` has to fit in as well. */
+/** Kafka allows 249 characters; `<topic>.snapshot` has to fit. */
 const topic = text('the topic: 1 to 240 letters, digits, ".", "_" and "-"', /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,240}$/).optional();
 
 export const kafkaProducerSchema = z.strictObject({

@@ -5,8 +5,8 @@ import type { PatchOperation } from './difference.ts';
 const OPERATIONS_LIMIT = 10_000;
 
 /**
- * Cuts a difference into JSON patches that are sent one after the other, each at most `limitBytes` long. An object that is longer is
- * built up from its members; an array or a string is a value of its own, so one that is longer is refused.
+ * Cuts a difference into JSON patches that are sent one after the other, each at most `limitBytes` long. An object that
+ * is longer is built up from its members; an array or a string is a value of its own, so one that is longer is refused.
  * @throws EvertreeError TOO_LARGE, naming the value
  */
 export function* patchParts(operations: readonly PatchOperation[], limitBytes: number): Generator<string> {

@@ -5,12 +5,12 @@ import { LOG_LEVELS, type LogOptions } from './options.ts';
 
 export interface Log {
   readonly report: Reporter;
-  /** Resolves when what was reported has been written. */
+  /** Resolves when all reports are written. */
   close(): Promise<void>;
 }
 
 const COLOURS = { error: pico.red, warn: pico.yellow, info: pico.green, debug: pico.dim } as const;
-/** Anything a peer or a client may have put into a name that would move the cursor or begin a line of its own. */
+/** Characters that move the cursor or begin a line: a peer or a client may have put them into a name. */
 // oxlint-disable-next-line no-control-regex -- these are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
@@ -26,7 +26,7 @@ export function openLog(options: LogOptions): Log {
   let closed = false;
   return {
     report(report) {
-      // A client that was given up may still have a last word.
+      // A client that was abandoned may still report.
       if (closed) return;
       if (LOG_LEVELS.indexOf(report.level) <= LOG_LEVELS.indexOf(options.level)) logger.log({ level: report.level, message: '', report });
     },
@@ -55,7 +55,7 @@ export function prettyLine(report: Report, time = new Date()): string {
 }
 
 function textOf(value: unknown): string {
-  // The message has its words already.
+  // The report's message contains that of the error.
   if (value instanceof Error) return 'code' in value ? String(value.code) : value.name;
   if (typeof value === 'string') return withoutControl(/^[^\s="]+$/.test(value) ? value : JSON.stringify(value));
   return withoutControl(JSON.stringify(value, plain) ?? String(value));
@@ -65,7 +65,7 @@ function withoutControl(text: string, coloured = false): string {
   return coloured ? text : text.replaceAll(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Errors lose everything in JSON; keep what tells them apart. */
+/** JSON.stringify makes `{}` of an error: name, message and code are kept. */
 function plain(_key: string, value: unknown): unknown {
   if (value instanceof Error) return { name: value.name, message: value.message, ...('code' in value ? { code: value.code } : {}) };
   return typeof value === 'bigint' ? value.toString() : value;

@@ -1,4 +1,4 @@
-// Apart from the logger, so that the command line knows its options without loading it.
+// Stands apart from the logger, so that the command line need not load winston to know its options.
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

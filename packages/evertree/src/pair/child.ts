@@ -5,18 +5,18 @@ import { fileURLToPath } from 'node:url';
 import type { Role } from '@evertree/core';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/evertree.js', import.meta.url));
-/** A child that dies so often in a row, without an answer in between, is not started again. */
+/** So many times in a row a child that dies is started again; an answer of the child ends the row. */
 export const RESTART_LIMIT = 5;
 const RESTART_DELAY_MS = 500;
-/** What a child may take to stop before it is killed; a little more than it takes to force itself. */
+/** The time that a child has to stop before it is killed; longer than the time after which it ends itself. */
 const STOP_LIMIT_MS = 35_000;
 
 export interface ChildEvents {
   /** A line that the child wrote to its log. */
   line(role: Role, line: string): void;
-  /** It ended although nobody asked it to, and is started again. */
+  /** It ended by itself and will be started again. */
   restarted(role: Role, how: string): void;
-  /** It ended and is not started again: it dies too `often`, or it never ran. */
+  /** It ended and will not be started again: it died too `often`, or it never answered. */
   gaveUp(role: Role, how: string, status: number, often: boolean): void;
 }
 
@@ -41,15 +41,15 @@ export class Child {
     return this.#process?.pid;
   }
 
-  /** The child has answered: its next death is an accident, and not a wrong start. */
+  /** To be called when the child has answered: its next death is then a crash, and not a failed start. */
   confirm(): void {
     this.#ran = true;
     this.#deaths = 0;
   }
 
   start(): void {
-    // A group of its own, so that Ctrl-C reaches the parent alone, which then stops both in order; the channel tells the child when
-    // the parent has died.
+    // The child has a process group of its own, so that Ctrl-C reaches the parent alone, which stops both in order. The
+    // channel tells the child when the parent has died.
     const child = spawn(process.execPath, [PROGRAM, this.role, ...this.#args], {
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

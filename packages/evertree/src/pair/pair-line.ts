@@ -3,7 +3,7 @@ import pico from 'picocolors';
 import { formatCount, formatDuration } from '../commands/units.ts';
 import type { SiteStatus } from '../commands/status-report.ts';
 
-/** What the moving line is made of. */
+/** What the moving line shows. */
 export interface PairView {
   readonly primary: SiteStatus | undefined;
   readonly secondary: SiteStatus | undefined;
@@ -24,7 +24,7 @@ export function pairLine({ primary, secondary, rate, load }: PairView): string {
   return parts.join(pico.dim(' │ '));
 }
 
-/** What, when it changes, is worth a line of its own outside a terminal. */
+/** The states of both sites. Outside a terminal, a change of these is printed at once. */
 export function pairState({ primary, secondary }: PairView): string {
   return [primary?.state ?? 'away', secondary?.state ?? 'away', primary?.peers[0]?.state ?? '-'].join(' ');
 }

@@ -14,9 +14,9 @@ import { Child, type ChildEvents, RESTART_LIMIT } from './child.ts';
 import { type PairView, pairLine, pairState } from './pair-line.ts';
 
 const REFRESH_MS = 1_000;
-/** Outside a terminal a line comes at least so often. */
+/** The longest pause between two lines outside a terminal. */
 const PLAIN_LINE_MS = 10_000;
-/** What the two may take to answer the first time: recovery of a large tree included. */
+/** The time that both sites have for their first answer; recovery of a large tree is part of it. */
 const START_LIMIT_MS = 120_000;
 const START_POLL_MS = 50;
 const ANSWER_LIMIT_MS = 5_000;
@@ -27,7 +27,7 @@ export interface PairOptions {
   /** The primary's HTTP port; the secondary has the next one. */
   readonly http: number;
   readonly feed: 'host' | 'none';
-  /** How a person calls this program here: `npx -y pnpm evertree`. */
+  /** How the user calls this program: `npx -y pnpm evertree`. */
   readonly program: string;
 }
 
@@ -46,7 +46,10 @@ export class Pair {
     this.#clients = { primary: this.#client(options.http), secondary: this.#client(options.http + 1) };
   }
 
-  /** Resolves when `stop` was called and both have ended. @throws EvertreeError when one could not be started, or dies too often */
+  /**
+   * Resolves when `stop` was called and both have ended.
+   * @throws EvertreeError when one can't be started, or dies too often
+   */
   async run(): Promise<void> {
     await this.#checkPorts();
     this.#children = this.#prepare(await freePort());
@@ -57,7 +60,7 @@ export class Pair {
       this.#feed?.[Symbol.dispose]();
       this.#moving.clear();
       if (this.#children.some(child => child.pid !== undefined)) this.#say('stopping both …');
-      // The primary first: what it has sent is still taken.
+      // The primary stops first, so that the secondary still takes what was sent.
       for (const child of this.#children.toReversed()) await child.stop();
     }
     if (this.#failure !== undefined) throw this.#failure;
@@ -116,7 +119,7 @@ export class Pair {
     };
   }
 
-  /** One after the other: a primary that finds nobody listening would say so. */
+  /** Starts the secondary first: a primary that finds nobody listening would log a warning. */
   async #startBoth(): Promise<void> {
     const deadline = performance.now() + START_LIMIT_MS;
     for (const child of this.#children) {

@@ -329,6 +329,21 @@ describe('the one primary', () => {
     expect(link.closed).toBeUndefined();
   });
 
+  it('whose history is not this one leaves it without a lag: there is no common measure', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) link.say(history.message(index));
+    await simulation.pass(100);
+    expect(secondary.consumer.state.lag).toEqual({ revisions: 0, ms: 0 });
+    const [first] = history.store.epochs;
+    const later = { ...first!, number: 9, id: 'e'.repeat(16), base: { ...history.store.position, revision: 3 } };
+    const position = { epoch: 9, epochId: later.id, revision: 400 };
+    await secondary.connect(history.hello({ position, epochs: [first!, later] }), 'there:2');
+    expect(secondary.consumer.state.lag).toBeNull();
+    const ahead = { ...later, base: history.store.position };
+    await secondary.connect(history.hello({ position, epochs: [first!, ahead] }), 'there:3');
+    expect(secondary.consumer.state.lag).toMatchObject({ revisions: 400 - history.store.position.revision });
+  });
+
   it('loses it to a higher epoch, as fenced', async () => {
     const link = await secondary.connect(history.hello());
     const { position } = history.store;

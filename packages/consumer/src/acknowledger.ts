@@ -35,11 +35,11 @@ export class Acknowledger {
   }
 
   #tell(): void {
-    // An unwritable link has drained before long, and schedules then.
+    // A link that is not writable says when it has drained, and this is scheduled again then.
     if (this.#stopped || !this.#link.writable) return;
     const { position: applied, epochs, journal, site } = this.#store;
     const durable = journal.log.stable;
-    // A snapshot is durable a moment before it is the tree.
+    // A snapshot is in the journal a moment before it is the tree: what is durable is not yet applied then.
     if (!covers({ epochs, last: applied }, durable)) return;
     const isNews = !isSame(applied, this.#applied) || !isSame(durable, this.#durable);
     if (!isNews && !this.#due) return;

@@ -41,19 +41,19 @@ export class Consumer implements AsyncDisposable {
   readonly #options: ConsumerOptions;
   readonly #frames: FrameIntake;
   readonly #events: Emitter<ConsumerEvents>;
-  /** The primary that has the place. */
+  /** The link of the primary that feeds this site; undefined while there is none. */
   #session: PrimarySession | undefined;
-  /** Resolves when the sessions before have ended. */
+  /** Resolves when all earlier sessions have ended. */
   #ended: Promise<void> = Promise.resolve();
   #quarantine: EvertreeError | undefined;
   #primary: ConsumerStatus['primary'] = null;
   #lastContact: number | null = null;
-  /** The furthest position that the primary was heard of at, and its history up to there. */
+  /** The primary's history as its hello told it, up to where it stood then. */
   #heard: Heard | undefined;
   #lastError: string | null = null;
-  /** The last that was told to one who was turned away: the same at its next dial is no news. */
+  /** Why a far end was refused last: the same refusal at its next attempt is reported at level debug. */
   #refusal: string | undefined;
-  /** The transport failed since the last link: told once, and not at each of its tries. */
+  /** The transport failed since the last link: further failures are reported at level debug. */
   #failing = false;
   #state: ConsumerState = 'listening';
   #since: number;
@@ -131,7 +131,7 @@ export class Consumer implements AsyncDisposable {
     void this.#sayHello(link);
   }
 
-  /** Whoever is turned away hears it, too: a primary may have to learn from it that it is fenced. */
+  /** Sent to every far end, also to one that is refused: a primary may learn from it that it is fenced. */
   async #sayHello(link: Link): Promise<void> {
     const hello = helloOf(this.#store, this.#options.program ?? 'evertree');
     try {
@@ -212,7 +212,7 @@ export class Consumer implements AsyncDisposable {
     this.#fail(this.#quarantine?.message ?? `${reason}: ${explanation}`);
   }
 
-  /** Gives up the present session; its link closes, or has closed, by itself. */
+  /** Ends the present session; the link is closed elsewhere, or has closed. */
   #release(): void {
     const session = this.#session;
     if (session === undefined) return;
@@ -274,7 +274,7 @@ export class Consumer implements AsyncDisposable {
     this.#refresh(true);
   }
 
-  /** Works out the state again; `told`: something else that the status tells has changed. */
+  /** Derives the state again and tells it if it changed, or if `told`: something else in the status changed. */
   #refresh(told = false): void {
     const state = this.#stateNow();
     if (state === this.#state && !told) return;

@@ -63,7 +63,7 @@ export class FrameIntake {
     const { last } = frame.header;
     const found = await journal.log.find(last);
     if (found !== undefined) return this.#judge(frame, undefined, { position: found.last, digest: found.digest });
-    // The journal would know: it reaches back that far, and what it has there is stable.
+    // The journal holds this part of the history, and all of it is stable: no frame of ours ends there.
     const isKept = last.revision > journal.log.base.revision && last.revision <= journal.log.stable.revision;
     return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
   }
@@ -86,7 +86,7 @@ export class FrameIntake {
   }
 }
 
-/** What a failure to apply means: some are about this site and its disk, and not about the frame. */
+/** What a failure to apply means: some failures are of this site and its disk, not of the frame. */
 function outcomeOf(error: EvertreeError): Outcome {
   switch (error.code) {
     case 'STORAGE_FULL':

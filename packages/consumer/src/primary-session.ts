@@ -22,7 +22,7 @@ export interface PrimarySessionOptions {
 }
 
 /**
- * One primary's link, from its admission to its end. Messages are dealt with one after the other: while one has to wait
+ * One primary's link, from its admission to its end. Messages are handled one after the other: while one has to wait
  * (for the journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
  */
 export class PrimarySession {
@@ -33,15 +33,17 @@ export class PrimarySession {
   readonly #acknowledger: Acknowledger;
   /** Delivered before the link heeded its pause; the wire bounds them. */
   readonly #inbox: Message[] = [];
-  /** What is under way for the message before the inbox's first. */
+  /** Set while the last message taken from the inbox has to wait for something; no other one is taken meanwhile. */
   #work: Promise<void> | undefined;
-  /** The frame that the disk has no room for. */
+  /** The frame that the disk has no room for; nothing is taken from the inbox until it is tried again. */
   #unfitting: FrameMessage | undefined;
-  /** Applied frames wait for the disk beyond the limit. */
+  /** Applied frames that wait for the disk exceeded the limit, and have not fallen to half of it since. */
   #overfull = false;
+  /** What the link was told last. */
   #paused = false;
-  /** Asked for frames, and drops what comes until they follow. */
+  /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
+  /** Nothing is taken, applied or sent any more. */
   #over = false;
 
   constructor(link: Link, options: PrimarySessionOptions) {
@@ -177,7 +179,7 @@ export class PrimarySession {
     }
   }
 
-  /** Once for a place: what is on its way is dropped until the frame that follows comes. */
+  /** Asks once for a position: the frames that are on their way are dropped until the one that follows comes. */
   #askAgain(): void {
     const { position } = this.#store;
     if (this.#gapAt === position.revision) return;

@@ -76,7 +76,7 @@ export class SnapshotReceipt {
   }
 }
 
-/** A disk without room, say, is no fault of the snapshot: it is tried again with the next link. */
+/** Other failures, such as a disk without room, are no fault of the snapshot: it is tried again with the next link. */
 function isAboutContent(error: unknown): boolean {
   if (!(error instanceof EvertreeError)) return false;
   return ['FORMAT_INVALID', 'FORMAT_UNSUPPORTED', 'VALUE_INVALID', 'PATH_INVALID', 'DIGEST_MISMATCH', 'TOO_LARGE'].includes(error.code);

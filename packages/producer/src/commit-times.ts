@@ -7,6 +7,7 @@ const MOST_ENTRIES = 1024;
 export class CommitTimes {
   /** What follows this revision is known. */
   readonly start: number;
+  /** Oldest first; `upTo` rises: the revisions after the entry before, up to this one, became stable at `time`. */
   #entries: { readonly time: number; readonly upTo: number }[] = [];
 
   /** @param start the stable revision at the beginning */
@@ -27,7 +28,7 @@ export class CommitTimes {
    */
   after(revision: number): number | undefined {
     if (revision < this.start) return undefined;
-    // Whoever asks is near the end as a rule.
+    // Most questions are about recent revisions.
     let found: number | undefined;
     for (let index = this.#entries.length - 1; index >= 0; index--) {
       const entry = this.#entries[index]!;

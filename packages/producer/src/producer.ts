@@ -209,7 +209,7 @@ export class Producer implements AsyncDisposable {
     peer.receive(link, message);
   }
 
-  /** Who bears a linked secondary's name but can't be it does not take its place. */
+  /** A far end that bears a linked secondary's name, and by its hello can't be that secondary, is refused. */
   #isImpostor(link: Link, farEnd: FarEnd, hello: Hello): boolean {
     const refused = refuseAtTheDoor(ownHistory(this.#store), hello, farEnd);
     if (refused === undefined) return false;

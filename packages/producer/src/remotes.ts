@@ -12,13 +12,14 @@ interface Remote {
   readonly configured: boolean;
   /** The site that said hello from there last. */
   site: string | undefined;
+  /** The newest link from there, while it lives. */
   link: Link | undefined;
   since: number;
   lastSeen: number | null;
   lastError: string | null;
-  /** How its last link ended, if it was turned away: the same again at the next dial is no news. */
+  /** Why its last link was refused: the same refusal at the next attempt is reported at level debug. */
   turnedAway: string | undefined;
-  /** It failed since its last link: told once. */
+  /** It failed since its last link: further failures are reported at level debug. */
   failing: boolean;
 }
 
@@ -45,12 +46,12 @@ export class Remotes {
     remote.lastError = null;
   }
 
-  /** A link that was turned away before, and so perhaps is again. */
+  /** The link before from this address was refused, so this one may be refused, too. */
   isSuspect(link: Link): boolean {
     return this.#at(link.remote).turnedAway !== undefined;
   }
 
-  /** The far end takes part: however its link ends is news again. */
+  /** The far end accepted the link: the next refusal is news again. */
   accepted(link: Link): void {
     this.#at(link.remote).turnedAway = undefined;
   }

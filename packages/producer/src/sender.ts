@@ -25,6 +25,7 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #signal = new Signal();
   readonly #turn: Turn;
+  /** What the loop works on; a new task replaces it at any time. */
   #task: Task | undefined;
   #stopped = false;
   /** Resolves when the loop has ended and holds nothing any more; never rejects. */

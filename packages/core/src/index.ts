@@ -19,7 +19,7 @@ export { keyOfBytes } from './frames/key-cache.ts';
 export * from './tree/limits.ts';
 export type { Batch, ChangeType, Modification } from './listeners/batch.ts';
 export * from './tree/path.ts';
-export { any, type PatternLike } from './listeners/pattern.ts';
+export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './listeners/pattern.ts';
 export * from './position.ts';
 export { SnapshotReceiver } from './store/snapshot-receiver.ts';
 export { SNAPSHOT_CHUNK_BYTES } from './frames/snapshot-codec.ts';

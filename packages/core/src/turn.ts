@@ -26,6 +26,11 @@ export class Turn {
     return this.#clock.monotonic() - this.#began >= TURN_MS;
   }
 
+  /** Rests where the loop has had its share; to be called after each step. */
+  async breathe(): Promise<void> {
+    if (this.over) await this.rest();
+  }
+
   /** Lets everything else have a turn. */
   async rest(): Promise<void> {
     await new Promise<void>(resolve => this.#clock.soon(resolve));

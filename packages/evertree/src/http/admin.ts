@@ -6,7 +6,7 @@ import { RequestError } from './problem.ts';
 import { plainPosition } from './write.ts';
 
 /** Snapshots that are asked for: one is written at a time, and all who wait for the next one share it. */
-export class Snapshots {
+export class SnapshotRequests {
   #current: Promise<unknown> = Promise.resolve();
   #next: Promise<SnapshotHeader> | undefined;
 

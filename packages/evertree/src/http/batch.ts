@@ -1,4 +1,4 @@
-import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
+import { Turn, type Commit, type CommitOptions, type Position, type Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
@@ -7,7 +7,6 @@ import { mediaType, readPreconditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { readPlainPut, type PlainPut } from './plain-line.ts';
-import { Pace } from './streaming.ts';
 import { readWish, settle, type Made, type Settled, type Wish } from './write.ts';
 
 const BATCH_TYPES = [
@@ -121,14 +120,14 @@ async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedErr
     line => batch.commit(line),
     (bytes, start) => batch.commitPlain(bytes, start),
   );
-  const pace = new Pace();
+  const turn = new Turn(exchange.context.store.clock);
   let bytes = 0;
   try {
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
       lines.add(chunk);
-      await pace.breathe();
+      await turn.breathe();
     }
     lines.finish();
     return undefined;

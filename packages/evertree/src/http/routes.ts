@@ -1,4 +1,4 @@
-import { postForget, Snapshots } from './admin.ts';
+import { postForget, SnapshotRequests } from './admin.ts';
 import { postBatch } from './batch.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
 import type { Exchange } from './exchange.ts';
@@ -25,7 +25,7 @@ export class Routes {
 
   constructor(watches: Watches, metrics: Metrics) {
     const watch: Handler = exchange => watches.serve(exchange);
-    const snapshots = new Snapshots();
+    const snapshots = new SnapshotRequests();
     this.#routes = [
       {
         name: '/data',

@@ -1,8 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Turn } from '@evertree/core';
 import type { Exchange } from './exchange.ts';
-
-/** Work in one turn of the event loop before others get theirs, in milliseconds. */
-const TURN_MS = 4;
 
 /** An answer up to this size is sent in one piece, with its length. */
 const SMALL_CHARACTERS = 64 * 1024;
@@ -18,12 +15,12 @@ export async function sendSlices(exchange: Exchange, slices: Iterator<string>, h
     response.writeHead(200, headers).end();
     return;
   }
-  const pace = new Pace();
+  const turn = new Turn(exchange.context.store.clock);
   let text = '';
   let slice = slices.next();
   for (; slice.done !== true && text.length < SMALL_CHARACTERS; slice = slices.next()) {
     text += slice.value;
-    await pace.breathe();
+    await turn.breathe();
   }
   if (slice.done === true) {
     const body = Buffer.from(text);
@@ -40,24 +37,13 @@ export async function sendSlices(exchange: Exchange, slices: Iterator<string>, h
 export async function writeSlices(exchange: Exchange, slices: Iterator<string>): Promise<void> {
   const { response } = exchange;
   const expired = setTimeout(() => response.destroy(), exchange.context.limits.pinnedMs);
-  const pace = new Pace();
+  const turn = new Turn(exchange.context.store.clock);
   try {
     for (let slice = slices.next(); slice.done !== true; slice = slices.next()) {
       if (slice.value !== '') await exchange.write(slice.value);
-      await pace.breathe();
+      await turn.breathe();
     }
   } finally {
     clearTimeout(expired);
-  }
-}
-
-/** Lets the event loop go on between steps of long work. */
-export class Pace {
-  #turnBegan = performance.now();
-
-  async breathe(): Promise<void> {
-    if (performance.now() - this.#turnBegan < TURN_MS) return;
-    await nextTurn();
-    this.#turnBegan = performance.now();
   }
 }

@@ -1,8 +1,8 @@
-import type { Operation, Path, Value } from '@evertree/core';
+import { any, formatPattern, type Operation, type Path, type Pattern, type Value } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseTarget } from './target.ts';
-import { ANY, clip, formatPattern, targetPattern, type PlainOperation, type WatchPattern } from './watch-pattern.ts';
+import { clip, targetPattern, type PlainOperation } from './watch-pattern.ts';
 
 type Tree = { [key: string]: Value };
 
@@ -28,10 +28,10 @@ function applyPlain(tree: Tree, [type, pointer, value]: PlainOperation): Tree {
 }
 
 /** What stands at the paths that match. */
-function matches(tree: Tree, [segment, ...rest]: WatchPattern, pointer = ''): Record<string, Value> {
+function matches(tree: Tree, [segment, ...rest]: Pattern, pointer = ''): Record<string, Value> {
   if (segment === undefined) return { [pointer]: tree };
   const found: Record<string, Value> = {};
-  for (const key of segment === ANY ? Object.keys(tree) : [segment]) {
+  for (const key of segment === any ? Object.keys(tree) : [segment]) {
     const child = tree[key];
     if (child === undefined) continue;
     if (rest.length === 0) found[`${pointer}/${key}`] = child;
@@ -49,7 +49,7 @@ const operation: fc.Arbitrary<Operation> = fc
   .map(({ path, value: put }): Operation =>
     put === null ? { type: 'delete', path } : { type: 'put', path, value: path.length > 0 || isObject(put) ? put : {} },
   );
-const pattern = fc.array(fc.oneof(key, fc.constant<typeof ANY>(ANY)), { maxLength: 4 });
+const pattern = fc.array(fc.oneof(key, fc.constant<typeof any>(any)), { maxLength: 4 });
 
 describe('what a watch is told', () => {
   test('is enough to know at any time what stands at the paths it watches', () => {
@@ -74,7 +74,7 @@ describe('what a watch is told', () => {
           if (told[0] === 'delete') continue;
           const path = told[1].split('/').slice(1);
           expect(path.length).toBeGreaterThanOrEqual(watched.length);
-          watched.forEach((segment, level) => expect([ANY, path[level]]).toContain(segment));
+          watched.forEach((segment, level) => expect([any, path[level]]).toContain(segment));
         }
       }),
     );
@@ -85,12 +85,12 @@ describe('the pattern of a target', () => {
   test.each([
     ['/watch', []],
     ['/watch/', ['']],
-    ['/watch/a/*/b', ['a', ANY, 'b']],
+    ['/watch/a/*/b', ['a', any, 'b']],
     ['/watch/%2A', ['*']],
     ['/watch/a*', ['a*']],
     ['/watch/..', ['..']],
     ['/watch/a%2Fb/~1', ['a/b', '/']],
-    ['/watch?pointer=/a/*', ['a', ANY]],
+    ['/watch?pointer=/a/*', ['a', any]],
   ])('%s', (target, expected) => {
     const found = targetPattern(parseTarget(target));
     expect(found).toEqual(expected);

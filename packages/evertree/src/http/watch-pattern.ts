@@ -1,30 +1,27 @@
-import { formatPath, parsePath, type Operation, type Path, type Value } from '@evertree/core';
+import {
+  any,
+  formatPath,
+  parsePath,
+  parsePattern,
+  type Operation,
+  type Path,
+  type Pattern,
+  type Snapshot,
+  SnapshotNode,
+  type Value,
+} from '@evertree/core';
 import { decodeSegment, pathBelow, type Target } from './target.ts';
-
-/** In a pattern: any key. */
-export const ANY: unique symbol = Symbol('any key');
-
-/** What a watch is about: a path, in which some segments may stand for any key. */
-export type WatchPattern = readonly (string | typeof ANY)[];
 
 /**
  * The pattern that a target means below `/watch`: `*` as a whole segment is a wildcard, `%2A` is the key.
  * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID
  */
-export function targetPattern(target: Target): WatchPattern {
+export function targetPattern(target: Target): Pattern {
   const rest = pathBelow(target, '/watch');
-  if (typeof rest !== 'string') return parsePath(rest.pointer).map(segment => (segment === '*' ? ANY : segment));
+  if (typeof rest !== 'string') return parsePattern(rest.pointer);
   if (rest === '') return [];
   const segments = rest.split('/').slice(1);
-  return segments.map(segment => (segment === '*' ? ANY : parsePath(`/${decodeSegment(segment).replaceAll('/', '~1')}`)[0]!));
-}
-
-export function formatPattern(pattern: WatchPattern): string {
-  return formatPath(pattern.map(segment => (segment === ANY ? '*' : segment)));
-}
-
-export function hasWildcard(pattern: WatchPattern): boolean {
-  return pattern.includes(ANY);
+  return segments.map(segment => (segment === '*' ? any : parsePath(`/${decodeSegment(segment).replaceAll('/', '~1')}`)[0]!));
 }
 
 /** An operation as `POST /batch` takes it, its path a pointer from the root. */
@@ -35,12 +32,12 @@ export type PlainOperation = readonly ['put', string, Value] | readonly ['delete
  * is cut: to the one path that matches in it, or, where a wildcard hides what was there, to a `delete` of that subtree and a `put` of
  * each match in its new value.
  */
-export function clip(operation: Operation, pattern: WatchPattern): readonly PlainOperation[] {
+export function clip(operation: Operation, pattern: Pattern): readonly PlainOperation[] {
   const { path } = operation;
   const common = Math.min(path.length, pattern.length);
   // Most operations concern most watches not at all.
   for (let level = 0; level < common; level++) {
-    if (pattern[level] !== ANY && pattern[level] !== path[level]) return NOTHING;
+    if (pattern[level] !== any && pattern[level] !== path[level]) return NOTHING;
   }
   if (path.length >= pattern.length) {
     return [operation.type === 'put' ? ['put', formatPath(path), operation.value] : ['delete', formatPath(path)]];
@@ -50,14 +47,14 @@ export function clip(operation: Operation, pattern: WatchPattern): readonly Plai
   for (const [matched, value] of operation.type === 'put' ? matchesIn(operation.value, rest, path) : NOTHING) {
     puts.push(['put', formatPath(matched), value]);
   }
-  if (rest.includes(ANY)) return [['delete', formatPath(path)], ...puts];
+  if (rest.includes(any)) return [['delete', formatPath(path)], ...puts];
   return puts.length > 0 ? puts : [['delete', formatPath([...path, ...(rest as Path)])]];
 }
 
 const NOTHING: readonly never[] = [];
 
 /** The values at the paths below `path` that match the rest of a pattern. Arrays are values: nothing matches inside one. */
-function* matchesIn(value: Value, rest: WatchPattern, path: Path): Generator<[Path, Value]> {
+function* matchesIn(value: Value, rest: Pattern, path: Path): Generator<[Path, Value]> {
   const [segment, ...further] = rest;
   if (segment === undefined) {
     yield [path, value];
@@ -65,6 +62,21 @@ function* matchesIn(value: Value, rest: WatchPattern, path: Path): Generator<[Pa
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
   const object = value as { readonly [key: string]: Value };
-  const keys = segment === ANY ? Object.keys(object) : Object.hasOwn(object, segment) ? [segment] : [];
+  const keys = segment === any ? Object.keys(object) : Object.hasOwn(object, segment) ? [segment] : [];
   for (const key of keys) yield* matchesIn(object[key]!, further, [...path, key]);
+}
+
+/** The paths of a snapshot that match a pattern with a wildcard, in no certain order. */
+export function matchingPaths(snapshot: Snapshot, pattern: Pattern): Iterable<Path> {
+  const top = snapshot.at([]);
+  return top instanceof SnapshotNode ? pathsBelow(top, pattern, []) : [];
+}
+
+function* pathsBelow(node: SnapshotNode, [segment, ...rest]: Pattern, path: Path): Generator<Path> {
+  for (const key of segment === any ? node.keys() : [segment as string]) {
+    const child: SnapshotNode | Value | undefined = node.child(key);
+    if (child === undefined) continue;
+    if (rest.length === 0) yield [...path, key];
+    else if (child instanceof SnapshotNode) yield* pathsBelow(child, rest, [...path, key]);
+  }
 }

@@ -1,26 +1,33 @@
 import {
   decodeChangeSets,
+  formatPath,
+  formatPattern,
   formatPosition,
+  hasWildcard,
   isEvertreeError,
   ORIGIN,
   parsePosition,
   positionAt,
   samePosition,
+  Signal,
+  Turn,
   type ChangeSet,
   type ExactPosition,
   type Frame,
   type Operation,
+  type Path,
+  type Pattern,
   type Position,
+  type Snapshot,
   type Store,
 } from '@evertree/core';
 import { EventStream, formatEvent } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { checkAcceptable } from './headers.ts';
 import { RequestError } from './problem.ts';
-import { Pace } from './streaming.ts';
-import { Wake } from './wake.ts';
-import { clip, targetPattern, type PlainOperation, type WatchPattern } from './watch-pattern.ts';
-import { stateSlices } from './watch-state.ts';
+import { jsonSlices } from './json-slices.ts';
+import { clip, matchingPaths, targetPattern, type PlainOperation } from './watch-pattern.ts';
+import { plainPosition } from './write.ts';
 
 /** Why a client's position is of no use here. */
 type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
@@ -45,7 +52,7 @@ export class Watches {
     this.#count++;
     try {
       const lastEventId = request.headers['last-event-id'];
-      await new Watch(exchange, pattern, this.#frames).run(typeof lastEventId === 'string' ? lastEventId : undefined);
+      await new WatchStream(exchange, pattern, this.#frames).run(typeof lastEventId === 'string' ? lastEventId : undefined);
       exchange.response.end();
     } finally {
       this.#count--;
@@ -54,14 +61,14 @@ export class Watches {
 }
 
 /** One client that watches. Its buffer is the journal: it reads on when the client has taken what came before. */
-class Watch {
+class WatchStream {
   readonly #exchange: Exchange;
   readonly #store: Store;
-  readonly #pattern: WatchPattern;
+  readonly #pattern: Pattern;
   readonly #frames: DecodedFrames;
   readonly #events: EventStream;
 
-  constructor(exchange: Exchange, pattern: WatchPattern, frames: DecodedFrames) {
+  constructor(exchange: Exchange, pattern: Pattern, frames: DecodedFrames) {
     this.#exchange = exchange;
     this.#store = exchange.context.store;
     this.#pattern = pattern;
@@ -107,21 +114,21 @@ class Watch {
   /** Sends each change set after `from` as it becomes stable, until the client or the server ends. @throws EvertreeError COMPACTED; ClientGone */
   async #follow(from: ExactPosition): Promise<void> {
     const { heartbeatMs } = this.#exchange.context.limits;
-    using wake = new Wake(this.#exchange);
+    using wake = new WatchWake(this.#exchange);
     const reader = this.#store.journal.log.read(await this.#boundary(from));
-    const pace = new Pace();
+    const turn = new Turn(this.#store.clock);
     let position: Position = from;
     try {
       while (!wake.ended) {
-        wake.clear();
+        wake.signal.clear();
         const stored = await reader.next();
         if (stored === undefined) {
-          await wake.wait(heartbeatMs);
+          await wake.signal.waitAtMost(this.#store.clock, heartbeatMs);
         } else {
           const events = this.#render(stored.frame, from.revision);
           if (events !== '') await this.#events.write(events);
           position = stored.frame.header.last;
-          await pace.breathe();
+          await turn.breathe();
         }
         if (this.#events.silenceMs >= heartbeatMs) await this.#events.heartbeat(position);
       }
@@ -155,6 +162,52 @@ class Watch {
     if (first !== undefined && operations.length === 1) return clip(first, this.#pattern);
     return operations.flatMap(operation => clip(operation, this.#pattern));
   }
+}
+
+/** Wakes a watch between two frames: at progress of the journal, and at the end of its client or of the server. */
+class WatchWake implements Disposable {
+  readonly signal = new Signal();
+  readonly #exchange: Exchange;
+  readonly #onProgress: Disposable;
+  readonly #notify = (): void => this.signal.notify();
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+    this.#onProgress = exchange.context.store.journal.log.onProgress(this.#notify);
+    exchange.response.on('close', this.#notify);
+    exchange.context.closing.addEventListener('abort', this.#notify);
+  }
+
+  /** Whether there is nobody left to wait for. */
+  get ended(): boolean {
+    return this.#exchange.response.destroyed || this.#exchange.context.closing.aborted;
+  }
+
+  [Symbol.dispose](): void {
+    this.#onProgress[Symbol.dispose]();
+    this.#exchange.response.off('close', this.#notify);
+    this.#exchange.context.closing.removeEventListener('abort', this.#notify);
+  }
+}
+
+/** The data of a `state` event, in slices: what stands at a path, or at each path that matches a pattern. */
+function* stateSlices(snapshot: Snapshot, pattern: Pattern): Generator<string> {
+  const head = JSON.stringify({ position: plainPosition(snapshot.position), path: formatPattern(pattern) }).slice(0, -1);
+  if (!hasWildcard(pattern)) {
+    const path = pattern as Path;
+    yield snapshot.has(path) ? `${head},"value":` : head;
+    yield* jsonSlices(snapshot, path);
+    yield '}';
+    return;
+  }
+  yield `${head},"values":{`;
+  let separator = '';
+  for (const path of matchingPaths(snapshot, pattern)) {
+    yield `${separator}${JSON.stringify(formatPath(path))}:`;
+    yield* jsonSlices(snapshot, path);
+    separator = ',';
+  }
+  yield '}}';
 }
 
 /** The exact position in this history that an event's id names, or why there is none. */

@@ -4,7 +4,7 @@ import type { DiskJournal } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { chunksOf, expectedFrames, readAll } from '../conformance/journal-suite.ts';
+import { chunksOf, expectedFrames, latin1, readAll, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -15,7 +15,7 @@ import { Simulation } from '../support/simulation.ts';
 type Step =
   | { readonly do: 'append'; readonly frames: number; readonly bytes: number; readonly beginsEpoch: boolean }
   | { readonly do: 'flush' | 'flushSync' | 'turn' | 'snapshot' | 'retain' | 'replace' | 'reopen' | 'crash' | 'powerLoss' }
-  | { readonly do: 'peer'; readonly back: number };
+  | { readonly do: 'peer' | 'rewind'; readonly back: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -47,6 +47,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('peer' as const), back: fc.integer({ min: 0, max: 30 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('rewind' as const), back: fc.integer({ min: 0, max: 30 }) }) },
 );
 
 /** A journal on a disk, and what it owes. */
@@ -111,6 +112,9 @@ class Bench {
       case 'peer':
         if (chain.frames.length > 0) journal.leases.hold('peer', 'b', chain.frames.at(-1 - action.back)?.header.last ?? ORIGIN);
         return;
+      case 'rewind':
+        if (chain.frames.length > 0) await this.#rewind(chain.frames.at(-1 - action.back)?.header.last ?? ORIGIN);
+        return;
       case 'retain':
         await journal.retention.apply();
         return;
@@ -159,6 +163,27 @@ class Bench {
     this.snapshot = header.position;
     this.stable = journal.log.stable;
     if (replace) expect([journal.log.base, journal.log.last]).toEqual([header.position, header.position]);
+  }
+
+  /** To a position that the history may not reach back to. */
+  async #rewind(position: ExactPosition): Promise<void> {
+    const { journal, chain } = this;
+    const gone = chain.frames.filter(({ header }) => header.last.revision > Math.max(position.revision, journal.log.base.revision));
+    const kept: string[] = [];
+    const refused = await thrown(() =>
+      journal.log.rewind(position, async divergence => {
+        for await (const { frame } of divergence.frames()) kept.push(latin1(frame.bytes));
+      }),
+    );
+    if (refused !== 'nothing was thrown') {
+      expect(refused).toMatchObject({ code: 'COMPACTED' });
+      return;
+    }
+    expect(kept).toEqual(expectedFrames(gone).map(({ bytes }) => bytes));
+    chain.rewind(position);
+    this.stable = journal.log.stable;
+    this.snapshot = (await journal.snapshots.newest())?.header.position ?? ORIGIN;
+    await this.check();
   }
 
   async #openAgain(): Promise<void> {

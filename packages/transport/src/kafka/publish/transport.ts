@@ -1,7 +1,7 @@
-import type { CloseReason, FarEnd, Transport, TransportEvents } from '@evertree/core';
-import { Backoff } from '../../wire/backoff.ts';
-import { asBrokerError } from '../broker.ts';
-import type { Broker, BrokerError } from '../broker.ts';
+import type { CloseReason, Transport, TransportEvents } from '@evertree/core';
+import { LinkAttempts } from '../attempts.ts';
+import type { Attempted } from '../attempts.ts';
+import type { Broker } from '../broker.ts';
 import { createBroker } from '../kafkajs/broker.ts';
 import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
@@ -9,6 +9,7 @@ import { PublishLink } from './link.ts';
 import { settle } from './settings.ts';
 import type { PublishSettings } from './settings.ts';
 import { connectTopic } from './topic-connection.ts';
+import type { TopicConnection } from './topic-connection.ts';
 
 /** The first wait after what will not mend itself; it grows to 30 s. */
 const LASTING_RETRY_MS = 1_000;
@@ -29,89 +30,60 @@ export function publishTransport(options: PublishOptions): Transport {
   return new Publisher(settle(options));
 }
 
-class Publisher implements Transport {
-  readonly remotes: readonly string[];
-  readonly farEnd: FarEnd;
+class Publisher extends LinkAttempts {
   readonly #settings: PublishSettings;
   readonly #memory: LinkMemory;
-  readonly #passing: Backoff;
-  readonly #lasting: Backoff;
-  /** While an attempt is under way. */
+  /** While it connects. */
   #broker: Broker | undefined;
   #link: PublishLink | undefined;
-  #wait: Disposable | undefined;
-  #linkedBefore = false;
-  #closed = false;
-  readonly #idle = Promise.withResolvers<void>();
+  /** The attempt that goes on, or was the last. Never rejects. */
+  #ended: Promise<unknown> = Promise.resolve();
 
   constructor(settings: PublishSettings) {
-    const { limits, random } = settings;
+    super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
     this.#memory = new LinkMemory(settings);
-    this.remotes = [settings.remote];
-    this.farEnd = settings.farEnd;
-    this.#passing = new Backoff(limits.retryMs, random, limits.retryMostMs);
-    this.#lasting = new Backoff(LASTING_RETRY_MS, random);
   }
 
-  open(events: TransportEvents): Promise<void> {
-    void this.#attempt(events);
-    return Promise.resolve();
+  protected override attempt(events: TransportEvents): Promise<Attempted> {
+    const attempted = this.#attempt(events);
+    this.#ended = attempted.catch(() => undefined);
+    return attempted;
   }
 
-  close(): Promise<void> {
-    if (!this.#closed) {
-      this.#closed = true;
-      this.#wait?.[Symbol.dispose]();
-      this.#link?.close('going-away', 'the primary stops');
-      this.#broker?.abandon();
-      if (this.#broker === undefined && this.#link === undefined) this.#idle.resolve();
+  protected override async stop(): Promise<void> {
+    this.#link?.close('going-away', 'the primary stops');
+    this.#broker?.abandon();
+    await this.#ended;
+  }
+
+  async #attempt(events: TransportEvents): Promise<Attempted> {
+    const topic = await this.#connect();
+    if (this.isClosed) {
+      void topic.broker.close();
+      return { served: true, lived: false, lasting: false };
     }
-    return this.#idle.promise;
-  }
-
-  async #attempt(events: TransportEvents): Promise<void> {
-    const { connection, report, clock, limits } = this.#settings;
-    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
-    this.#broker = broker;
-    try {
-      const topic = await connectTopic(broker, this.#settings, this.#memory.once);
-      this.#broker = undefined;
-      if (!this.#closed) return void this.#run(events, new PublishLink(this.#settings, topic, this.#memory));
-      void broker.close();
-      this.#idle.resolve();
-    } catch (error) {
-      this.#broker = undefined;
-      void broker.close();
-      this.#failed(events, asBrokerError(error));
-    }
-  }
-
-  async #run(events: TransportEvents, link: PublishLink): Promise<void> {
     const { clock } = this.#settings;
     const beganAt = clock.monotonic();
-    this.#linkedBefore = true;
+    const link = new PublishLink(this.#settings, topic, this.#memory);
     this.#link = link;
     events.link(link);
     const reason = await link.ended;
     this.#link = undefined;
-    if (this.#closed) return this.#idle.resolve();
-    if (link.hasAccepted || clock.monotonic() - beganAt > LIVED_MS) {
-      this.#passing.reset();
-      this.#lasting.reset();
+    return { served: true, lived: link.hasAccepted || clock.monotonic() - beganAt > LIVED_MS, lasting: !PASSING.has(reason) };
+  }
+
+  async #connect(): Promise<TopicConnection> {
+    const { connection, report, clock, limits } = this.#settings;
+    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
+    this.#broker = broker;
+    try {
+      return await connectTopic(broker, this.#settings, this.#memory.once);
+    } catch (error) {
+      void broker.close();
+      throw error;
+    } finally {
+      this.#broker = undefined;
     }
-    this.#again(events, (PASSING.has(reason) ? this.#passing : this.#lasting).next());
-  }
-
-  #failed(events: TransportEvents, error: BrokerError): void {
-    if (this.#closed) return this.#idle.resolve();
-    if (error.lasting && !this.#linkedBefore) return events.failed(this.#settings.remote, error, Infinity);
-    const waitMs = (error.lasting ? this.#lasting : this.#passing).next();
-    this.#again(events, waitMs);
-    events.failed(this.#settings.remote, error, waitMs);
-  }
-
-  #again(events: TransportEvents, waitMs: number): void {
-    this.#wait = this.#settings.clock.after(waitMs, () => void this.#attempt(events));
   }
 }

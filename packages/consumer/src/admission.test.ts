@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { admit } from './admission.ts';
-import type { Secondary } from './admission.ts';
+import type { AskedSecondary } from './admission.ts';
 
 const STREAM = 'aa'.repeat(16);
 const OTHER = 'bb'.repeat(16);
@@ -31,18 +31,18 @@ function hello(site: string, number: number, more: Partial<Hello> & { id?: strin
   };
 }
 
-const EPOCH_2: Pick<Secondary, 'last' | 'epochs'> = {
+const EPOCH_2: Pick<AskedSecondary, 'last' | 'epochs'> = {
   last: { epoch: 2, epochId: epoch(2).id, revision: 150 },
   epochs: [epoch(1), epoch(2)],
 };
-const FREE: Secondary = { site: 's', stream: STREAM, ...EPOCH_2, feeder: undefined, quarantine: undefined };
-const EMPTY: Secondary = { ...FREE, stream: null, last: { epoch: 0, epochId: '0'.repeat(16), revision: 0 }, epochs: [] };
+const FREE: AskedSecondary = { site: 's', stream: STREAM, ...EPOCH_2, feeder: undefined, quarantine: undefined };
+const EMPTY: AskedSecondary = { ...FREE, stream: null, last: { epoch: 0, epochId: '0'.repeat(16), revision: 0 }, epochs: [] };
 
-function fedBy(feeder: Hello, secondary = FREE): Secondary {
+function fedBy(feeder: Hello, secondary = FREE): AskedSecondary {
   return { ...secondary, feeder: { hello: feeder, remote: 'there:1' } };
 }
 
-const CASES: readonly [name: string, secondary: Secondary, hello: Hello, admission: string][] = [
+const CASES: readonly [name: string, secondary: AskedSecondary, hello: Hello, admission: string][] = [
   ['the first primary of an empty secondary', EMPTY, hello('a', 1), 'accept'],
   ['a primary without a commit, at an empty secondary', EMPTY, hello('a', 0, { stream: null, epochs: [] }), 'accept'],
   ['a primary of our epoch', FREE, hello('a', 2), 'accept'],

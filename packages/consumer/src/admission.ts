@@ -2,7 +2,7 @@ import { compareEpochs, formatPosition, highestEpoch, refusal, refuseRole, refus
 import type { FarEnd, Hello, Lineage, Refusal } from '@evertree/core';
 
 /** The secondary that is asked, and who feeds it. */
-export interface Secondary extends Lineage {
+export interface AskedSecondary extends Lineage {
   readonly site: string;
   /** The hello of the primary that feeds it, and that one's address. */
   readonly feeder: { readonly hello: Hello; readonly remote: string } | undefined;
@@ -15,7 +15,7 @@ export type Admission =
   { readonly kind: 'accept'; readonly closes: 'replaced' | 'fenced' } | ({ readonly kind: 'refuse' } & Refusal);
 
 /** Whether a far end that has said hello becomes this secondary's primary. It has one at a time. */
-export function admit(secondary: Secondary, hello: Hello, farEnd: FarEnd): Admission {
+export function admit(secondary: AskedSecondary, hello: Hello, farEnd: FarEnd): Admission {
   const host = { ...secondary, role: 'secondary' } as const;
   const refused =
     refuseVersion(hello) ??
@@ -26,7 +26,7 @@ export function admit(secondary: Secondary, hello: Hello, farEnd: FarEnd): Admis
   return refused === undefined ? choose(secondary, hello) : { kind: 'refuse', ...refused };
 }
 
-function refuseFenced({ site, epochs, last }: Secondary, hello: Hello): Refusal | undefined {
+function refuseFenced({ site, epochs, last }: AskedSecondary, hello: Hello): Refusal | undefined {
   const ours = highestEpoch(epochs, last);
   const theirs = highestEpoch(hello.epochs, hello.position);
   if (compareEpochs(theirs, ours) >= 0) return undefined;
@@ -36,13 +36,13 @@ function refuseFenced({ site, epochs, last }: Secondary, hello: Hello): Refusal 
   return refusal('fenced', 'FENCED', message, { ours, theirs });
 }
 
-function refuseQuarantined({ site, quarantine }: Secondary): Refusal | undefined {
+function refuseQuarantined({ site, quarantine }: AskedSecondary): Refusal | undefined {
   if (quarantine === undefined) return undefined;
   return refusal('quarantined', 'FENCED', `${site} reads nothing until it is started again: ${quarantine}`);
 }
 
 /** The same site's newer link, or the primary of a higher epoch, takes the feeder's place. */
-function choose({ site, feeder }: Secondary, hello: Hello): Admission {
+function choose({ site, feeder }: AskedSecondary, hello: Hello): Admission {
   if (feeder === undefined || feeder.hello.site === hello.site) return { kind: 'accept', closes: 'replaced' };
   const theirs = highestEpoch(hello.epochs, hello.position);
   const held = highestEpoch(feeder.hello.epochs, feeder.hello.position);

@@ -7,7 +7,7 @@ import type { Memory } from './verdict.ts';
 
 export type FrameMessage = Extract<Message, { type: 'frame' }>;
 
-export type Outcome =
+export type FrameOutcome =
   | { readonly kind: 'applied' }
   | { readonly kind: 'duplicate' }
   | { readonly kind: 'gap' }
@@ -39,7 +39,7 @@ export class FrameIntake {
   }
 
   /** Answers at once, unless the frame is so old that the journal has to be asked. */
-  take({ bytes, trailer, parsed }: FrameMessage): Outcome | Promise<Outcome> {
+  take({ bytes, trailer, parsed }: FrameMessage): FrameOutcome | Promise<FrameOutcome> {
     let frame: Frame;
     try {
       frame = parsed ?? parseFrame(bytes);
@@ -58,7 +58,7 @@ export class FrameIntake {
     this.#lastTime = time;
   }
 
-  async #recall(frame: Frame): Promise<Outcome> {
+  async #recall(frame: Frame): Promise<FrameOutcome> {
     const { journal } = this.#store;
     const { last } = frame.header;
     const found = await journal.log.find(last);
@@ -68,12 +68,12 @@ export class FrameIntake {
     return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
   }
 
-  #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): Outcome {
+  #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): FrameOutcome {
     const verdict = verdictOn(frame.header, this.#history, memory, this.#farEnd);
     return verdict.kind === 'next' ? this.#apply(frame, trailer) : verdict;
   }
 
-  #apply(frame: Frame, trailer: Uint8Array | undefined): Outcome {
+  #apply(frame: Frame, trailer: Uint8Array | undefined): FrameOutcome {
     try {
       this.#store.applyFrame(frame, trailer);
     } catch (error) {
@@ -87,7 +87,7 @@ export class FrameIntake {
 }
 
 /** What a failure to apply means: some failures are of this site and its disk, not of the frame. */
-function outcomeOf(error: EvertreeError): Outcome {
+function outcomeOf(error: EvertreeError): FrameOutcome {
   switch (error.code) {
     case 'STORAGE_FULL':
       return { kind: 'full' };

@@ -1,6 +1,6 @@
 import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
-import type { FrameIntake, FrameMessage, Outcome } from './frame-intake.ts';
+import type { FrameIntake, FrameMessage, FrameOutcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { SnapshotReceipt } from './snapshot-receipt.ts';
 import type { SnapshotOutcome } from './snapshot-receipt.ts';
@@ -156,7 +156,7 @@ export class PrimarySession {
     );
   }
 
-  #conclude(outcome: Outcome, message: FrameMessage): void {
+  #conclude(outcome: FrameOutcome, message: FrameMessage): void {
     if (this.#over) return;
     switch (outcome.kind) {
       case 'applied':

@@ -78,6 +78,6 @@ export class LogReaders {
     }
     const peer = known ?? this.#peers.add(site, undefined, SITE);
     this.#peers.leaveAddress(site);
-    void peer.heard(log, hello, present);
+    void peer.heard({ ...log }, hello, present);
   }
 }

@@ -1,7 +1,7 @@
 import type { CloseReason, EvertreeError, ExactPosition, Lineage, Reason } from '@evertree/core';
 import type { Decision, Fence } from './decision.ts';
 
-type Compared = Pick<Lineage, 'epochs' | 'last'>;
+type Ours = Pick<Lineage, 'epochs' | 'last'>;
 
 /** What happens to a peer. Positions of `acknowledged` and `resend` come from the far end and are not yet trusted. */
 export type PeerEvent =
@@ -23,19 +23,19 @@ export type PeerEvent =
   | { readonly type: 'resyncing'; readonly reason: Reason }
   /** Retention overtook the reader. */
   | { readonly type: 'compacted'; readonly base: ExactPosition }
-  | Acknowledgement
-  | { readonly type: 'resend'; readonly after: ExactPosition; readonly ours: Compared }
+  | AcknowledgedEvent
+  | { readonly type: 'resend'; readonly after: ExactPosition; readonly ours: Ours }
   /** Its link ended. `byPeer`: the far end said so. */
   | { readonly type: 'lost'; readonly reason: CloseReason; readonly explanation: string; readonly byPeer: boolean }
   /** No link can be made, or one was turned away while another lives. */
   | { readonly type: 'unreachable'; readonly explanation: string };
 
-export interface Acknowledgement {
+export interface AcknowledgedEvent {
   readonly type: 'acknowledged';
   readonly applied: ExactPosition;
   readonly durable: ExactPosition;
   /** This primary's own history, up to what is stable. */
-  readonly ours: Compared;
+  readonly ours: Ours;
 }
 
 /** What the loop around it has to do, in order. */

@@ -45,7 +45,10 @@ export class Peer {
   #remote: string | null = null;
   /** Set while it has a link of its own; then `#log` is undefined. */
   #feed: LinkFeed | undefined;
-  /** The log that told of it last, if that was after its last link. */
+  /**
+   * The log that told of it last, if that was after its last link. Another object each time that the log tells of it, so
+   * that what was found out for an earlier word is dropped.
+   */
   #log: LogLink | undefined;
   /** Resolves when the feeds of earlier links have ended. */
   #ended: Promise<void> = Promise.resolve();
@@ -93,6 +96,7 @@ export class Peer {
     this.#release();
     before?.close('replaced', `${this.site} has made a newer link, from ${link.remote}`);
     this.#log = undefined;
+    this.#fencing = undefined;
     this.#remote = link.remote;
     this.#durable = hello.durable;
     this.#farEnd = farEnd;
@@ -102,7 +106,7 @@ export class Peer {
     await this.#decide(hello, farEnd, event => this.#stepOn(link, event));
   }
 
-  /** A log told of it; `present`: it was heard there just now. */
+  /** A log told of it; `present`: it was heard there just now. `log`: an object of this call's own. */
   async heard(log: LogLink, hello: Hello, present: boolean): Promise<void> {
     this.#log = log;
     this.#remote = log.link.remote;

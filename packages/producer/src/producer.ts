@@ -19,7 +19,7 @@ import type { ProducerLimits } from './limits.ts';
 import { LogReaders } from './log-readers.ts';
 import { Namesakes } from './namesakes.ts';
 import { ownHistory } from './own-history.ts';
-import type { Peer } from './peer.ts';
+import type { LogLink, Peer } from './peer.ts';
 import { Peers } from './peers.ts';
 import { Remotes } from './remotes.ts';
 import type { PeerStatus } from './status.ts';
@@ -196,16 +196,17 @@ export class Producer implements AsyncDisposable {
       details: { site: hello.site, remote: link.remote, position: hello.position },
     });
     void peer.adopt(link, farEnd, hello);
+    const log = farEnd.kind === 'log' ? { name: peer.site, link } : undefined;
     return {
-      message: message => this.#receive(link, peer, message),
+      message: message => this.#receive(link, peer, log, message),
       drained: () => peer.drained(link),
       closed: (reason, explanation, byPeer) => this.#closed(link, peer, reason, explanation, byPeer),
     };
   }
 
-  #receive(link: Link, peer: Peer, message: Message): void {
+  #receive(link: Link, peer: Peer, log: LogLink | undefined, message: Message): void {
     if (message.type === 'acknowledge') this.#remotes.accepted(link);
-    if (peer.isLog && this.#logReaders.take({ name: peer.site, link }, message)) return;
+    if (log !== undefined && this.#logReaders.take(log, message)) return;
     peer.receive(link, message);
   }
 

@@ -3,7 +3,7 @@ import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
 import type { Decision, RefuseDecision } from './decision.ts';
 import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';
-import type { Acknowledgement, PeerAction, PeerEvent } from './peer-event.ts';
+import type { AcknowledgedEvent, PeerAction, PeerEvent } from './peer-event.ts';
 import type { PeerState } from './status.ts';
 
 /** States that outlive the link: a new one changes them only when its hello led to something better. */
@@ -37,7 +37,7 @@ export class Progress {
   /** Commit time of what comes after `sent`, or a little before it; undefined when nothing does, as far as we know. */
   #unsentTime: number | undefined;
   /** What it acknowledged before we knew that its history is ours. Set in `probe` only. */
-  #early: Acknowledgement | undefined;
+  #early: AcknowledgedEvent | undefined;
   /** How often it asked for frames again since it last got further. */
   #resends = 0;
   #resyncs = 0;
@@ -209,7 +209,7 @@ export class Progress {
     this.#become('snapshot', now);
   }
 
-  #acknowledged(event: Acknowledgement, now: number): PeerAction[] {
+  #acknowledged(event: AcknowledgedEvent, now: number): PeerAction[] {
     const { applied, durable, ours } = event;
     if (this.#isUndecided) {
       this.#early = event;
@@ -242,7 +242,7 @@ export class Progress {
     return this.#sent === undefined && this.#state !== 'snapshot';
   }
 
-  #advance({ applied, durable, ours }: Acknowledgement): PeerAction[] {
+  #advance({ applied, durable, ours }: AcknowledgedEvent): PeerAction[] {
     if (isFurther(applied, this.#applied, ours)) {
       this.#applied = applied;
       this.#resends = 0;
@@ -252,7 +252,7 @@ export class Progress {
     return [{ type: 'record', durable }];
   }
 
-  #denied({ applied, durable, ours }: Acknowledgement, now: number): PeerAction[] {
+  #denied({ applied, durable, ours }: AcknowledgedEvent, now: number): PeerAction[] {
     const told = `it acknowledges ${exactly(applied)} as applied and ${exactly(durable)} as durable`;
     const explanation = `${told}, and this primary stands at ${exactly(ours.last)}`;
     if (!this.#readsLog) return violation(explanation);
@@ -339,7 +339,7 @@ function stateAfterRefusal(reason: CloseReason): PeerState {
 }
 
 /** `position` lies in our history; `than` perhaps not. */
-function isFurther(position: ExactPosition, than: ExactPosition | undefined, ours: Acknowledgement['ours']): boolean {
+function isFurther(position: ExactPosition, than: ExactPosition | undefined, ours: AcknowledgedEvent['ours']): boolean {
   return than === undefined || !covers(ours, than) || position.revision > than.revision;
 }
 

@@ -6,7 +6,7 @@ import type { PeerStatus } from './status.ts';
 const PASSING: ReadonlySet<CloseReason> = new Set(['going-away', 'replaced', 'silent', 'lost']);
 
 /** A far end by its address: what is known of it before it says its name. */
-interface Remote {
+interface KnownRemote {
   readonly address: string;
   /** Named in the configuration: listed also while nothing is there. */
   readonly configured: boolean;
@@ -26,7 +26,7 @@ interface Remote {
 /** The far ends' addresses, and who was met there. */
 export class Remotes {
   readonly #clock: Clock;
-  readonly #remotes = new Map<string, Remote>();
+  readonly #remotes = new Map<string, KnownRemote>();
 
   constructor(clock: Clock, configured: readonly string[]) {
     this.#clock = clock;
@@ -112,13 +112,13 @@ export class Remotes {
     return strangers;
   }
 
-  #at(address: string): Remote {
+  #at(address: string): KnownRemote {
     const remote = this.#remotes.get(address) ?? this.#create(address, false);
     this.#remotes.set(address, remote);
     return remote;
   }
 
-  #create(address: string, configured: boolean): Remote {
+  #create(address: string, configured: boolean): KnownRemote {
     const since = this.#clock.now();
     return {
       address,
@@ -134,7 +134,7 @@ export class Remotes {
   }
 }
 
-function statusOf(remote: Remote): PeerStatus {
+function statusOf(remote: KnownRemote): PeerStatus {
   const { address, link, since, lastError } = remote;
   return {
     ...NOTHING_KNOWN,

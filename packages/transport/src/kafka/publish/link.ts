@@ -3,23 +3,26 @@ import { Delivery } from '../../wire/delivery.ts';
 import { asBrokerError } from '../broker.ts';
 import type { PublishAction, PublishEvent, ReadRange } from './actions.ts';
 import type { LinkMemory } from './link-memory.ts';
-import { PublishMachine } from './machine.ts';
+import { PrimaryEnd } from './primary-end.ts';
 import type { PublishSettings } from './settings.ts';
 import { readRange } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
 type Of<Type extends PublishAction['type']> = Extract<PublishAction, { readonly type: Type }>;
 
-/** A topic as the seam's Link: the driver of a PublishMachine. It does what the machine wants done, and tells it what came of it. */
+/**
+ * A topic as the seam's Link: the driver of one PrimaryEnd. It does what the machine
+ * wants done, and tells it what came of it.
+ */
 export class PublishLink implements Link {
   readonly remote: string;
   /** Why it ended; resolves when nothing is left of it, and whoever is attached has been told. Never rejects. */
   readonly ended: Promise<CloseReason>;
   readonly #settings: PublishSettings;
   readonly #topic: TopicConnection;
-  readonly #machine: PublishMachine;
+  readonly #end: PrimaryEnd;
   readonly #delivery: Delivery;
-  readonly #end = Promise.withResolvers<CloseReason>();
+  readonly #over = Promise.withResolvers<CloseReason>();
   /** The last range of the topic that is to be read: the reader does one thing at a time. */
   #reading: Promise<unknown> = Promise.resolve();
   /** When the machine is woken, if something is planned; on the monotonic clock. */
@@ -33,17 +36,17 @@ export class PublishLink implements Link {
   constructor(settings: PublishSettings, topic: TopicConnection, memory: LinkMemory) {
     const { clock, report, remote } = settings;
     this.remote = remote;
-    this.ended = this.#end.promise;
+    this.ended = this.#over.promise;
     this.#settings = settings;
     this.#topic = topic;
-    this.#machine = new PublishMachine(settings, topic.opened, memory, clock.monotonic());
+    this.#end = new PrimaryEnd(settings, topic.opened, memory, clock.monotonic());
     this.#delivery = new Delivery(this, clock, report);
     this.#lastSeen = clock.now();
     this.#plan();
   }
 
   get writable(): boolean {
-    return this.#machine.writable;
+    return this.#end.writable;
   }
 
   /** The topic has taken something. */
@@ -85,7 +88,7 @@ export class PublishLink implements Link {
   }
 
   #step(event: PublishEvent): void {
-    for (const action of this.#machine.step(event, this.#settings.clock.monotonic())) this.#carryOut(action);
+    for (const action of this.#end.step(event, this.#settings.clock.monotonic())) this.#carryOut(action);
     this.#plan();
   }
 
@@ -165,16 +168,15 @@ export class PublishLink implements Link {
   }
 
   #finish({ reason, explanation }: Of<'end'>): void {
-    // Nobody waits for what is left of it.
-    void this.#topic.broker.close();
+    this.#topic.broker.abandon();
     this.#delivery.close({ reason, explanation, byPeer: false });
     // Who waits for the transport's end has heard of the link's by then.
-    this.#settings.clock.soon(() => this.#end.resolve(reason));
+    this.#settings.clock.soon(() => this.#over.resolve(reason));
   }
 
   /** Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing due. */
   #plan(): void {
-    const { wakeAt } = this.#machine;
+    const { wakeAt } = this.#end;
     if (wakeAt >= this.#plannedAt) return;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

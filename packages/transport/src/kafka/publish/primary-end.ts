@@ -24,7 +24,7 @@ const NOTHING: readonly PublishAction[] = Object.freeze([]);
  * A primary's link to a topic, as a reducer: events in, actions out (as etcd's raft does it). It does no input or output, and time is an argument:
  * `now` is milliseconds on the monotonic clock. Whatever is in doubt ends the link; the next one reads the topic's end again.
  */
-export class PublishMachine {
+export class PrimaryEnd {
   readonly #settings: PublishSettings;
   readonly #memory: LinkMemory;
   readonly #opened: OpenedTopics;

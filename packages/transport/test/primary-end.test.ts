@@ -2,18 +2,18 @@ import { readFileSync } from 'node:fs';
 import { NO_CHAIN } from '@evertree/core';
 import type { CloseReason, Hello, Message, Random, Report } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
-import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../../../test/support/links.ts';
-import { ManualClock } from '../../../../../test/support/host.ts';
-import { BrokerError } from '../broker.ts';
-import { decodeControl, encodeControl } from '../control.ts';
-import type { Control } from '../control.ts';
-import type { KafkaLimits } from '../options.ts';
-import type { ReceivedRecord, SentRecord } from '../records.ts';
-import type { Lane, PublishAction, PublishEvent } from './actions.ts';
-import { LinkMemory } from './link-memory.ts';
-import { PublishMachine } from './machine.ts';
-import { settle } from './settings.ts';
-import { TailSearch } from './tail.ts';
+import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../test/support/links.ts';
+import { ManualClock } from '../../../test/support/host.ts';
+import { BrokerError } from '../src/kafka/broker.ts';
+import { decodeControl, encodeControl } from '../src/kafka/control.ts';
+import type { Control } from '../src/kafka/control.ts';
+import type { KafkaLimits } from '../src/kafka/options.ts';
+import type { ReceivedRecord, SentRecord } from '../src/kafka/records.ts';
+import type { Lane, PublishAction, PublishEvent } from '../src/kafka/publish/actions.ts';
+import { LinkMemory } from '../src/kafka/publish/link-memory.ts';
+import { PrimaryEnd } from '../src/kafka/publish/primary-end.ts';
+import { settle } from '../src/kafka/publish/settings.ts';
+import { TailSearch } from '../src/kafka/publish/tail.ts';
 
 const OTHER = 'a'.repeat(16);
 /** What `Counting` draws first: the link's own sign. */
@@ -136,7 +136,7 @@ function toldAction(action: PublishAction): string {
 /** One link, as a script tells of it. */
 class Script {
   #now = 0;
-  #machine: PublishMachine | undefined;
+  #end: PrimaryEnd | undefined;
   #control = 0;
   #controlHigh = 0;
   readonly #reports: string[] = [];
@@ -180,17 +180,17 @@ class Script {
       retentionBytes: retention === undefined ? undefined : Number(retention),
     };
     const control = { low: BigInt(controlLow), high: BigInt(this.#controlHigh) };
-    this.#machine = new PublishMachine(this.#settings, { facts, search, control }, this.#memory, this.#now);
+    this.#end = new PrimaryEnd(this.#settings, { facts, search, control }, this.#memory, this.#now);
   }
 
   #state(): string {
-    const { writable, wakeAt } = this.#machine!;
+    const { writable, wakeAt } = this.#end!;
     const due = wakeAt === Infinity ? 'never' : wakeAt <= this.#now ? 'now' : `in ${wakeAt - this.#now}`;
     return `= ${writable ? 'writable' : 'full'}, due ${due}`;
   }
 
   #step(event: PublishEvent): string[] {
-    const actions = this.#machine!.step(event, this.#now).map(toldAction);
+    const actions = this.#end!.step(event, this.#now).map(toldAction);
     return [...this.#reports.splice(0), ...actions];
   }
 
@@ -198,7 +198,7 @@ class Script {
     const [first = '', second = ''] = words;
     switch (type) {
       case 'wake':
-        this.#now = Math.max(this.#now, this.#machine!.wakeAt);
+        this.#now = Math.max(this.#now, this.#end!.wakeAt);
         return { type: 'time' };
       case 'time':
         return { type };
@@ -261,7 +261,7 @@ class Script {
 
 /** A heading, and the lines below it. */
 function readScripts(): [name: string, lines: string[]][] {
-  const text = readFileSync(new URL('machine.txt', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('primary-end.txt', import.meta.url), 'utf8');
   return text
     .split(/^# /m)
     .slice(1)

@@ -33,11 +33,12 @@ export function publishTransport(options: PublishOptions): Transport {
 class Publisher extends LinkAttempts {
   readonly #settings: PublishSettings;
   readonly #memory: LinkMemory;
-  /** While it connects. */
+  /** Of the attempt that goes on, or was the last. */
   #broker: Broker | undefined;
+  /** The attempt's link; undefined before there is one, and when it is over. */
   #link: PublishLink | undefined;
-  /** The attempt that goes on, or was the last. Never rejects. */
-  #ended: Promise<unknown> = Promise.resolve();
+  /** Resolves when nothing is left of the attempt. */
+  #over: Promise<void> = Promise.resolve();
 
   constructor(settings: PublishSettings) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
@@ -45,24 +46,30 @@ class Publisher extends LinkAttempts {
     this.#memory = new LinkMemory(settings);
   }
 
-  protected override attempt(events: TransportEvents): Promise<Attempted> {
-    const attempted = this.#attempt(events);
-    this.#ended = attempted.catch(() => undefined);
-    return attempted;
-  }
-
-  protected override async stop(): Promise<void> {
-    this.#link?.close('going-away', 'the primary stops');
-    this.#broker?.abandon();
-    await this.#ended;
-  }
-
-  async #attempt(events: TransportEvents): Promise<Attempted> {
-    const topic = await this.#connect();
-    if (this.isClosed) {
-      void topic.broker.close();
-      return { served: true, lived: false, lasting: false };
+  protected override async attempt(events: TransportEvents): Promise<Attempted> {
+    const { connection, report, clock, limits } = this.#settings;
+    const over = Promise.withResolvers<void>();
+    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
+    this.#over = over.promise;
+    this.#broker = broker;
+    try {
+      const topic = await connectTopic(broker, this.#settings, this.#memory.once);
+      return this.isClosed ? { served: true, lived: false, lasting: false } : await this.#live(events, topic);
+    } finally {
+      // Nobody waits for what is left of its connections.
+      void broker.close();
+      over.resolve();
     }
+  }
+
+  protected override stop(): Promise<void> {
+    if (this.#link === undefined) this.#broker?.abandon();
+    else this.#link.close('going-away', 'the primary stops');
+    return this.#over;
+  }
+
+  /** One link, from its birth to its end. */
+  async #live(events: TransportEvents, topic: TopicConnection): Promise<Attempted> {
     const { clock } = this.#settings;
     const beganAt = clock.monotonic();
     const link = new PublishLink(this.#settings, topic, this.#memory);
@@ -70,20 +77,7 @@ class Publisher extends LinkAttempts {
     events.link(link);
     const reason = await link.ended;
     this.#link = undefined;
-    return { served: true, lived: link.hasAccepted || clock.monotonic() - beganAt > LIVED_MS, lasting: !PASSING.has(reason) };
-  }
-
-  async #connect(): Promise<TopicConnection> {
-    const { connection, report, clock, limits } = this.#settings;
-    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
-    this.#broker = broker;
-    try {
-      return await connectTopic(broker, this.#settings, this.#memory.once);
-    } catch (error) {
-      void broker.close();
-      throw error;
-    } finally {
-      this.#broker = undefined;
-    }
+    const lived = link.hasAccepted || clock.monotonic() - beganAt > LIVED_MS;
+    return { served: true, lived, lasting: !PASSING.has(reason) };
   }
 }

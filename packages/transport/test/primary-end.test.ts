@@ -59,7 +59,10 @@ function recordOf(word: string, offset: number): ReceivedRecord {
   return { key: null, value, headers: {}, offset: String(offset), timestamp: '0' };
 }
 
-/** A record of the control topic: `site/a/replicate`, `position/a/7`, `want/a/7`, `snapshot/7/12`, `primary`, `null/a/want`. */
+/**
+ * A record of the control topic: `site/a/replicate`, `position/a/7`, `want/a/7`, `snapshot/7/12`, `primary`,
+ * `null/a/want`.
+ */
 function controlOf(word: string): Control {
   const [kind, name = '', third = ''] = word.split('/');
   switch (kind) {

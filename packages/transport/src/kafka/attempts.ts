@@ -18,7 +18,10 @@ export interface AttemptSettings {
 
 /** What an attempt came to. */
 export interface Attempted {
-  /** The broker served this site: from then on it tries again whatever happens, because rights are changed while sites run. */
+  /**
+   * The broker served this site: from then on it tries again whatever happens, because rights are changed while sites
+   * run.
+   */
   readonly served: boolean;
   /** Something came of it: the waits begin anew. */
   readonly lived: boolean;
@@ -48,7 +51,10 @@ export abstract class LinkAttempts implements Transport {
     this.#lasting = new Backoff(lastingRetryMs, random);
   }
 
-  /** Resolves as soon as it has begun to try. What lasts ends it only if the broker never served this site: `failed` with Infinity. */
+  /**
+   * Resolves as soon as it has begun to try. What lasts ends it only if the broker never served this site: `failed`
+   * with Infinity.
+   */
   open(events: TransportEvents): Promise<void> {
     void this.#run(events);
     return Promise.resolve();
@@ -67,7 +73,10 @@ export abstract class LinkAttempts implements Transport {
   /** Links, and lives as long as that goes well. @throws what the broker throws before it served this site */
   protected abstract attempt(events: TransportEvents): Promise<Attempted>;
 
-  /** Ends the attempt that goes on, and resolves when nothing is left of it. Bounded, whatever the broker does. Idempotent. */
+  /**
+   * Ends the attempt that goes on, and resolves when nothing is left of it. Bounded, whatever the broker does.
+   * Idempotent.
+   */
   protected abstract stop(): Promise<void>;
 
   async #run(events: TransportEvents): Promise<void> {

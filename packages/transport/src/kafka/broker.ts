@@ -4,14 +4,17 @@ import type { KafkaConnection } from './options.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
 /*
- * Everything that the two ends of this wire ask of a Kafka client. kafkajs/ implements it; another client could. Nothing outside of that folder
- * knows the client.
+ * Everything that the two ends of this wire ask of a Kafka client. kafkajs/ implements it; another client could.
+ * Nothing outside of that folder knows the client.
  */
 
 export interface BrokerOptions {
   readonly connection: KafkaConnection;
   readonly report: Reporter;
-  /** With it, `answerMs` bounds the broker's silence: an answer that comes slowly may take longer. Without it, it bounds each answer. */
+  /**
+   * With it, `answerMs` bounds the broker's silence: an answer that comes slowly may take longer. Without it, it bounds
+   * each answer.
+   */
   readonly clock?: Clock | undefined;
   readonly answerMs: number;
 }
@@ -20,12 +23,13 @@ export interface BrokerOptions {
  * The brokers of one cluster, as one user sees them.
  *
  * Laws:
- * - It connects when it is first asked for something. Each reader, each writer, and everything else together have connections of their own, so
- *   that none waits for the answers to another.
- * - Every method rejects with a BrokerError that names the broker, the cause and the remedy; with BrokerSilent where no byte came for `answerMs`.
- *   The client's own attempts end within about a second; trying again is the caller's business.
- * - Once a call was in doubt (it failed, or is late) nothing is known of what the broker did. Who can't bear that abandons the whole object and
- *   looks again through a new one.
+ * - It connects when it is first asked for something. Each reader, each writer, and everything else together have
+ *   connections of their own, so that none waits for the answers to another.
+ * - Every method rejects with a BrokerError that names the broker, the cause and the remedy; with BrokerSilent where no
+ *   byte came for `answerMs`. The client's own attempts end within about a second; trying again is the caller's
+ *   business.
+ * - Once a call was in doubt (it failed, or is late) nothing is known of what the broker did. Who can't bear that
+ *   abandons the whole object and looks again through a new one.
  * - What a method returns belongs to the caller; buffers that are handed in must not change until the call is over.
  */
 export interface Broker {
@@ -41,7 +45,10 @@ export interface Broker {
   createTopics(topics: readonly NewTopic[]): Promise<void>;
   /** Removes the records before an offset, and nothing else. */
   deleteRecords(topic: string, partition: number, before: bigint): Promise<void>;
-  /** Commits an offset under a group's name, as somebody who is no member. @param offset of the next record to be read */
+  /**
+   * Commits an offset under a group's name, as somebody who is no member.
+   * @param offset of the next record to be read
+   */
   commitOffset(group: string, topic: string, partition: number, offset: bigint): Promise<void>;
   /** Resolves if this user may do that, as far as the broker tells; rejects with FORBIDDEN if not. Changes nothing. */
   probe(right: Right, name: string): Promise<void>;
@@ -49,7 +56,10 @@ export interface Broker {
   openReader(options: ReaderOptions): Promise<PartitionReader>;
   /** A writer that is connected. */
   openWriter(options: WriterOptions): Promise<RecordWriter>;
-  /** Cuts all connections and makes no more: whatever waits for an answer fails now, or within a second or two. Idempotent. */
+  /**
+   * Cuts all connections and makes no more: whatever waits for an answer fails now, or within a second or two.
+   * Idempotent.
+   */
   abandon(): void;
   /** Abandons it and releases what is left; bounded, whatever the brokers do. Never rejects. */
   close(): Promise<void>;
@@ -101,8 +111,9 @@ export interface ReaderOptions {
 }
 
 /**
- * Reads one partition from wherever it is told to, without a consumer group. It fetches when it is asked and not ahead, so who does not ask
- * holds nothing. A fetch outside of the partition rejects (`kafka` is OFFSET_OUT_OF_RANGE) and never goes elsewhere.
+ * Reads one partition from wherever it is told to, without a consumer group. It fetches when it is asked and not ahead,
+ * so who does not ask holds nothing. A fetch outside of the partition rejects (`kafka` is OFFSET_OUT_OF_RANGE) and
+ * never goes elsewhere.
  */
 export interface PartitionReader extends AsyncDisposable {
   offsets(): Promise<Watermarks>;
@@ -110,7 +121,9 @@ export interface PartitionReader extends AsyncDisposable {
   offsetAt(time: number): Promise<bigint | undefined>;
   /** Waits up to `maxWaitMs` for a record at or after `offset`. One call at a time. */
   fetch(offset: bigint, maxWaitMs?: number): Promise<Fetched>;
-  /** Cuts the connection: a fetch that waits rejects now. Idempotent; bounded, whatever the broker does. Never rejects. */
+  /**
+   * Cuts the connection: a fetch that waits rejects now. Idempotent; bounded, whatever the broker does. Never rejects.
+   */
   close(): Promise<void>;
 }
 
@@ -140,7 +153,10 @@ export interface RecordWriter {
 export class BrokerError extends EvertreeError {
   /** Trying again will not help: somebody has to change something. */
   readonly lasting: boolean;
-  /** Kafka's own name of the error (OFFSET_OUT_OF_RANGE, NOT_LEADER_FOR_PARTITION, …), where it was the broker that said no. */
+  /**
+   * Kafka's own name of the error (OFFSET_OUT_OF_RANGE, NOT_LEADER_FOR_PARTITION, …), where it was the broker that said
+   * no.
+   */
   readonly kafka: string | undefined;
 
   constructor(code: ErrorCode, message: string, { lasting, kafka }: { lasting: boolean; kafka?: string | undefined }, more?: Cause) {

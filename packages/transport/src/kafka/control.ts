@@ -6,7 +6,8 @@ import { headerOf, PROTOCOL_HEADER } from './records.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
 /*
- * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: each key's newest record is what holds.
+ * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: each key's newest record is what
+ * holds.
  */
 
 const offset = z.string().regex(/^\d{1,19}$/, 'must be an offset');
@@ -24,7 +25,10 @@ const snapshotSchema = z.object({
   bytes: count,
   follow: offset,
 });
-/** Version 1 had a sentence where a reason stands. Such a secondary is refused for its hello, which has to be read for that. */
+/**
+ * Version 1 had a sentence where a reason stands. Such a secondary is refused for its hello, which has to be read for
+ * that.
+ */
 export const UNKNOWN_REASON: Reason = { code: 'other', text: 'it did not say why' };
 
 const siteSchema = z.object({
@@ -40,7 +44,10 @@ const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(
 /** Why a link was closed by whoever says so. */
 export type Closing = z.output<typeof closing>;
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
-/** The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes on after it. */
+/**
+ * The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes
+ * on after it.
+ */
 export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
 export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
 export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;

@@ -6,8 +6,8 @@ import { DEFAULT_LIMITS } from './options.ts';
 import type { KafkaConnection } from './options.ts';
 
 /*
- * Looks at the brokers and topics of a configuration without changing anything: what is there, how it is set, and what this user may.
- * Whether that is good is for whoever asked.
+ * Looks at the brokers and topics of a configuration without changing anything: what is there, how it is set, and what
+ * this user may. Whether that is good is for whoever asked.
  */
 
 export interface InspectionOptions {
@@ -23,7 +23,10 @@ export interface InspectionOptions {
 export interface Inspection {
   readonly brokers: readonly BrokerNode[];
   readonly topics: readonly TopicInspection[];
-  /** A broker's own settings, which new topics get; undefined where none of the topics would be new, or this user may not see them. */
+  /**
+   * A broker's own settings, which new topics get; undefined where none of the topics would be new, or this user may
+   * not see them.
+   */
   readonly defaults: ReadonlyMap<string, string> | undefined;
   /** What this user may not, or what went wrong when it was tried. */
   readonly refusals: readonly BrokerRefusal[];

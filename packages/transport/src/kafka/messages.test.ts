@@ -9,8 +9,8 @@ import { ValueParts, splitValue } from './parts.ts';
 import { decodeTrailer, encodeTrailer } from './trailer.ts';
 
 /**
- * PROTOCOL.md, «Over Kafka», version 2, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a
- * line in its history, and both versions spoken from then on.
+ * PROTOCOL.md, «Over Kafka», version 2, byte by byte. Who has to change an expectation here changes the protocol: that
+ * needs a new version, a line in its history, and both versions spoken from then on.
  */
 const FROM = '00112233aabbccdd';
 const STREAM = '0123456789abcdef0123456789abcdef';

@@ -5,7 +5,9 @@ const MEBIBYTE = 1024 * KIBIBYTE;
 
 /** Bounds of one end of the wire, units last in the names. */
 export interface KafkaLimits {
-  /** How often each end tells in the control topic that it lives; three of these without a sign, and it counts as gone. */
+  /**
+   * How often each end tells in the control topic that it lives; three of these without a sign, and it counts as gone.
+   */
   readonly heartbeatMs: number;
   /** What an answer of the broker may take before the client counts as stuck and a new one is made. */
   readonly answerMs: number;
@@ -50,7 +52,10 @@ export interface KafkaConnection {
         readonly certificate?: string | undefined;
         readonly key?: string | undefined;
         readonly passphrase?: string | undefined;
-        /** Whether a broker's certificate has to bear its name. Java's `ssl.endpoint.identification.algorithm` "https", and the default. */
+        /**
+         * Whether a broker's certificate has to bear its name. Java's `ssl.endpoint.identification.algorithm` "https",
+         * and the default.
+         */
         readonly checkName: boolean;
       }
     | undefined;
@@ -94,19 +99,34 @@ export interface PublishOptions extends KafkaWireOptions {
   readonly batchBytes?: number | undefined;
   /** `max.request.size`: the largest batch, whatever the topic allows; default 1 MiB. */
   readonly requestBytes?: number | undefined;
-  /** `delivery.timeout.ms`: what a batch may take in all before the client counts as stuck, if it is less than `limits.answerMs`. */
+  /**
+   * `delivery.timeout.ms`: what a batch may take in all before the client counts as stuck, if it is less than
+   * `limits.answerMs`.
+   */
   readonly deliveryMs?: number | undefined;
-  /** `max.block.ms`: what finding the topic's place may take before the attempt counts as failed, if it is less than the client's own bound. */
+  /**
+   * `max.block.ms`: what finding the topic's place may take before the attempt counts as failed, if it is less than the
+   * client's own bound.
+   */
   readonly blockMs?: number | undefined;
 }
 
 /** A secondary's end. */
 export interface SubscribeOptions extends KafkaWireOptions {
-  /** `group.id`: a prefix. Offsets are committed, for people's dashboards, as `<group.id>.<site>`; reading needs no group. */
+  /**
+   * `group.id`: a prefix. Offsets are committed, for people's dashboards, as `<group.id>.<site>`; reading needs no
+   * group.
+   */
   readonly groupId: string;
-  /** `auto.commit.interval.ms`: how often offsets are committed for dashboards; undefined (`enable.auto.commit: false`): never. */
+  /**
+   * `auto.commit.interval.ms`: how often offsets are committed for dashboards; undefined (`enable.auto.commit: false`):
+   * never.
+   */
   readonly commitMs?: number | undefined;
-  /** `fetch.min.bytes`, `fetch.max.wait.ms`, `fetch.max.bytes`, `max.partition.fetch.bytes`; defaults 1 B, 500 ms, 16 MiB, 8 MiB. */
+  /**
+   * `fetch.min.bytes`, `fetch.max.wait.ms`, `fetch.max.bytes`, `max.partition.fetch.bytes`; defaults 1 B, 500 ms, 16
+   * MiB, 8 MiB.
+   */
   readonly fetch?:
     | {
         readonly minBytes?: number | undefined;
@@ -116,8 +136,9 @@ export interface SubscribeOptions extends KafkaWireOptions {
       }
     | undefined;
   /**
-   * `isolation.level: read_committed`; default false, as in Java. Sites write no transactions, and what others have written is judged by what it
-   * says; but with it a transaction that somebody leaves open keeps this site from reading on.
+   * `isolation.level: read_committed`; default false, as in Java. Sites write no transactions, and what others have
+   * written is judged by what it says; but with it a transaction that somebody leaves open keeps this site from reading
+   * on.
    */
   readonly readCommitted?: boolean | undefined;
 }

@@ -28,8 +28,8 @@ export interface Whole {
 }
 
 /**
- * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or the positions tell.
- * Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
+ * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or the
+ * positions tell. Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
  */
 export class ValueParts {
   readonly #strange: (offset: string, why: string) => void;

@@ -1,6 +1,8 @@
 import type { Reporter } from '@evertree/core';
 
-/** Tells of records that are passed over: the first of a row as it comes, the rest of the row as a count when it ends. */
+/**
+ * Tells of records that are passed over: the first of a row as it comes, the rest of the row as a count when it ends.
+ */
 export class PassedOver {
   readonly #topic: string;
   readonly #report: Reporter;

@@ -11,8 +11,8 @@ export function topicNames(topic: string): TopicNames {
 }
 
 /**
- * The settings that a primary gives to the topics that it makes. `.control` has small segments: only closed ones are compacted, and every reader
- * reads it from its beginning.
+ * The settings that a primary gives to the topics that it makes. `.control` has small segments: only closed ones are
+ * compacted, and every reader reads it from its beginning.
  */
 export const TOPIC_SETTINGS: Readonly<Record<TopicUse, Readonly<Record<string, string>>>> = Object.freeze({
   frames: { 'cleanup.policy': 'delete' },

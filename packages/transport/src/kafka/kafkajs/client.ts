@@ -16,16 +16,19 @@ const AUTHENTICATE_LIMIT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
 const ABANDONED = 'the client was given up';
 
-/** The client's own attempts take a second at most, and get to each broker named: its back-off must not outlive an outage. The loops above go on. */
+/**
+ * The client's own attempts take a second at most, and get to each broker named: its back-off must not outlive an
+ * outage. The loops above go on.
+ */
 const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
 const RETRIES = 4;
 
 /** A Kafka client, from which producers, consumers and admins are made. */
 export interface KafkaClient extends Kafka {
   /**
-   * Cuts all its connections at once and makes no more: whatever waits for an answer fails now, what is being tried again within a
-   * second or two. For a client that is stuck, or whose connecting failed: kafkajs takes a broker that did not answer its first
-   * request for connected from then on.
+   * Cuts all its connections at once and makes no more: whatever waits for an answer fails now, what is being tried
+   * again within a second or two. For a client that is stuck, or whose connecting failed: kafkajs takes a broker that
+   * did not answer its first request for connected from then on.
    */
   abandon(): void;
   /** What came from the brokers so far: as long as it grows, they are not silent. */
@@ -80,7 +83,10 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
   return { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: await sasl.token() }) };
 }
 
-/** Makes sockets as kafkajs does, and knows those that live. Small requests go out at once: each waits for the answer to the one before. */
+/**
+ * Makes sockets as kafkajs does, and knows those that live. Small requests go out at once: each waits for the answer to
+ * the one before.
+ */
 export class Sockets {
   readonly #living = new Set<Socket>();
   #abandoned = false;

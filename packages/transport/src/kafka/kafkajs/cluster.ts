@@ -6,10 +6,11 @@ import type { Connections } from './patience.ts';
 import { clientOptions, Sockets } from './client.ts';
 
 /*
- * kafkajs reads through consumer groups only. A site reads one partition whole and by itself, from where its own journal says: a group
- * gives it nothing, and costs a join at every start (3 s where a broker has its default `group.initial.rebalance.delay.ms`), the wait for a dead
- * predecessor's session, resets of offsets without a word, and a watch on consumers that stop. So what lies below kafkajs's consumer is
- * used as it is: its Cluster and Broker, which speak the protocol.
+ * kafkajs reads through consumer groups only. A site reads one partition whole and by itself, from where its own
+ * journal says: a group gives it nothing, and costs a join at every start (3 s where a broker has its default
+ * `group.initial.rebalance.delay.ms`), the wait for a dead predecessor's session, resets of offsets without a word, and
+ * a watch on consumers that stop. So what lies below kafkajs's consumer is used as it is: its Cluster and Broker, which
+ * speak the protocol.
  */
 
 /** How old what is known of a cluster's leaders may get. An error makes it be asked anew at once. */
@@ -17,7 +18,9 @@ const METADATA_AGE_MS = 300_000;
 export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;
 
-/** Connections to a cluster's brokers, of one user: a broker answers the requests of a connection one after the other. */
+/**
+ * Connections to a cluster's brokers, of one user: a broker answers the requests of a connection one after the other.
+ */
 export class OwnCluster implements Connections {
   readonly cluster: Cluster;
   readonly #sockets = new Sockets();

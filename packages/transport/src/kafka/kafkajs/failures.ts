@@ -20,14 +20,16 @@ interface Clue {
 
 /** How far causes are followed. */
 const CAUSES_LIMIT = 8;
-/** kafkajs calls whatever happens during SCRAM a refusal; these are its words for a connection that went away meanwhile. */
+/**
+ * kafkajs calls whatever happens during SCRAM a refusal; these are its words for a connection that went away meanwhile.
+ */
 const INTERRUPTED = /closed connection|connection closed|not connected|timed out|connection error|connection timeout|given up/i;
 
 /**
  * Puts an error of the Kafka client into words, with what mends it.
  *
- * A lasting one ends a start. In a site that has been connected before, it is told and tried again, slowly: credentials, certificates
- * and rights are changed while sites run.
+ * A lasting one ends a start. In a site that has been connected before, it is told and tried again, slowly:
+ * credentials, certificates and rights are changed while sites run.
  */
 export function explain(error: unknown, connection: KafkaConnection): BrokerError {
   if (isEvertreeError(error)) return asBrokerError(error);

@@ -23,8 +23,9 @@ export interface PatienceOptions {
 const LOOKS = 4;
 
 /**
- * Waits for answers of a broker as long as any byte of them comes: a large one on a thin line is no silence. Time is counted in looks, between
- * which the event loop has read what there was, so that a process that stood still blames nobody.
+ * Waits for answers of a broker as long as any byte of them comes: a large one on a thin line is no silence. Time is
+ * counted in looks, between which the event loop has read what there was, so that a process that stood still blames
+ * nobody.
  */
 export class Patience {
   readonly #options: PatienceOptions;

@@ -25,7 +25,10 @@ export class Announcement {
     return { ...this.#hello, stream: last.stream, position: last.last, digest: last.digest, epochs: this.#epochs };
   }
 
-  /** The topic has said hello. Who is about to be refused says nothing to the readers of another stream, or of a newer primary. */
+  /**
+   * The topic has said hello. Who is about to be refused says nothing to the readers of another stream, or of a newer
+   * primary.
+   */
   met({ stream, position }: Hello): void {
     this.#isTopicOurs = stream === null || (stream === this.#hello.stream && !isBefore(this.#hello.position, position));
   }

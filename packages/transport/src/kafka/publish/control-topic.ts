@@ -9,8 +9,9 @@ import type { PublishSettings } from './settings.ts';
 import type { Want } from './snapshot-need.ts';
 
 /**
- * Least pause between two fetches that bring something: twenty secondaries that acknowledge fifty times a second each are fetched together, and not
- * one by one. It is the pause between two acknowledgements of one secondary, so that many cost no more fetches than one.
+ * Least pause between two fetches that bring something: twenty secondaries that acknowledge fifty times a second each
+ * are fetched together, and not one by one. It is the pause between two acknowledgements of one secondary, so that many
+ * cost no more fetches than one.
  */
 const GATHER_MS = 20;
 /** How long a fetch waits at the broker. */
@@ -28,8 +29,9 @@ export interface ControlNews {
 }
 
 /**
- * The control topic as a primary reads it: from its beginning, for as long as the link lives. What stood there when the link began is history: it tells
- * where a site stood, not that it lives. Pure but for its reports; `now` is the caller's, milliseconds on the monotonic clock.
+ * The control topic as a primary reads it: from its beginning, for as long as the link lives. What stood there when the
+ * link began is history: it tells where a site stood, not that it lives. Pure but for its reports; `now` is the
+ * caller's, milliseconds on the monotonic clock.
  */
 export class ControlTopic {
   readonly #settings: PublishSettings;

@@ -7,8 +7,8 @@ import { FrameScan } from './tail.ts';
 const LOOK_RECORDS = 256n;
 
 /**
- * Records that another writer put between ours. Frames among them put in doubt what the topic holds; anything else only takes up room. Pure but for
- * its reports.
+ * Records that another writer put between ours. Frames among them put in doubt what the topic holds; anything else only
+ * takes up room. Pure but for its reports.
  */
 export class ForeignRecords {
   readonly #topic: string;
@@ -26,7 +26,11 @@ export class ForeignRecords {
     return to - from <= LOOK_RECORDS;
   }
 
-  /** Takes records of a range. @param done they are the last ones. @returns whether there are frames in it, once that is known */
+  /**
+   * Takes records of a range.
+   * @param done they are the last ones.
+   * @returns whether there are frames in it, once that is known
+   */
   take({ from, to }: ReadRange, records: readonly ReceivedRecord[], done: boolean): boolean {
     this.#scan ??= new FrameScan();
     for (const record of records) if (BigInt(record.offset) < to) this.#scan.take(record);

@@ -174,7 +174,9 @@ export class PublishLink implements Link {
     this.#settings.clock.soon(() => this.#over.resolve(reason));
   }
 
-  /** Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing due. */
+  /**
+   * Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing due.
+   */
   #plan(): void {
     const { wakeAt } = this.#end;
     if (wakeAt >= this.#plannedAt) return;

@@ -9,8 +9,8 @@ interface Entry {
 }
 
 /**
- * Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it. Revisions alone name positions
- * here, because all of it is one link's history.
+ * Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it.
+ * Revisions alone name positions here, because all of it is one link's history.
  */
 export class OffsetIndex {
   /** Ascending in both. The first one holds for whatever is asked, so it is never dropped. */
@@ -36,8 +36,8 @@ export class OffsetIndex {
   }
 
   /**
-   * The furthest known offset before which no frame goes beyond `revision`. The offset may be too low, never too high: frames that the tree holds
-   * already are duplicates.
+   * The furthest known offset before which no frame goes beyond `revision`. The offset may be too low, never too high:
+   * frames that the tree holds already are duplicates.
    */
   follow(revision: number): bigint {
     if (this.#end.revision <= revision) return this.#end.offset;

@@ -21,8 +21,9 @@ const ID_BYTES = 8;
 const NOTHING: readonly PublishAction[] = Object.freeze([]);
 
 /**
- * A primary's link to a topic, as a reducer: events in, actions out (as etcd's raft does it). It does no input or output, and time is an argument:
- * `now` is milliseconds on the monotonic clock. Whatever is in doubt ends the link; the next one reads the topic's end again.
+ * A primary's link to a topic, as a reducer: events in, actions out (as etcd's raft does it). It does no input or
+ * output, and time is an argument: `now` is milliseconds on the monotonic clock. Whatever is in doubt ends the link;
+ * the next one reads the topic's end again.
  */
 export class PrimaryEnd {
   readonly #settings: PublishSettings;

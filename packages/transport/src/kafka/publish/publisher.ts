@@ -19,11 +19,12 @@ const LIVED_MS = 10_000;
 const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent', 'going-away', 'too-large']);
 
 /**
- * A primary's end of a Kafka topic: one link at a time, made again for ever with growing waits. Its far end is a log: it says hello
- * for the topic, acknowledges what the topic has, and tells of the secondaries that read there.
+ * A primary's end of a Kafka topic: one link at a time, made again for ever with growing waits. Its far end is a log:
+ * it says hello for the topic, acknowledges what the topic has, and tells of the secondaries that read there.
  *
- * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before the first link
- * (`failed` with `retryInMs: Infinity`); later it is tried again slowly, because credentials and rights are changed while sites run.
+ * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before
+ * the first link (`failed` with `retryInMs: Infinity`); later it is tried again slowly, because credentials and rights
+ * are changed while sites run.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
 export function publishTransport(options: PublishOptions): Transport {

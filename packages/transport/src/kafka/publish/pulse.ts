@@ -4,8 +4,8 @@ const LOOKS = 2;
 const SILENT_HEARTBEATS = 2.5;
 
 /**
- * Looks for signs of life: an answer of the broker. Time is counted in looks and not read from a clock, and before each look the event loop has read
- * what there was, so that a process that stood still blames nobody. Pure.
+ * Looks for signs of life: an answer of the broker. Time is counted in looks and not read from a clock, and before each
+ * look the event loop has read what there was, so that a process that stood still blames nobody. Pure.
  */
 export class Pulse {
   readonly #lookMs: number;

@@ -31,8 +31,8 @@ const SPENT_ENTRIES = 1024;
 const RECORD_BYTES = 128;
 
 /**
- * Records on their way to the broker: one batch at a time, and what comes meanwhile is the next one, so that batches grow with the load. Order is
- * kept. Pure: times are the caller's, milliseconds on the monotonic clock.
+ * Records on their way to the broker: one batch at a time, and what comes meanwhile is the next one, so that batches
+ * grow with the load. Order is kept. Pure: times are the caller's, milliseconds on the monotonic clock.
  */
 export class RecordQueue<Tag> {
   readonly #limits: RecordQueueLimits;

@@ -65,7 +65,8 @@ export class Secondaries {
   }
 
   /**
-   * Takes records in order. @param live whether they were written since this link began. @param now on the monotonic clock
+   * Takes records in order. @param live whether they were written since this link began. @param now on the monotonic
+   * clock
    * @returns the records that are about no secondary
    */
   take(records: readonly ReceivedRecord[], live: boolean, now: number): OtherRecord[] {

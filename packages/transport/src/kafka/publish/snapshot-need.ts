@@ -16,11 +16,15 @@ export interface SnapshotView {
   /** The topic's first offset, and the one after its last. */
   readonly low: bigint;
   readonly high: bigint;
-  /** The newest snapshot that is announced. `time`: when it was; what follows it is not older. `bytes`: its own size. */
+  /**
+   * The newest snapshot that is announced. `time`: when it was; what follows it is not older. `bytes`: its own size.
+   */
   readonly newest:
     | { readonly id: string; readonly position: ExactPosition; readonly time: number; readonly bytes: number; readonly follow: bigint }
     | undefined;
-  /** Without a snapshot: the topic begins with the stream's first frame, so that a new secondary can read it from there. */
+  /**
+   * Without a snapshot: the topic begins with the stream's first frame, so that a new secondary can read it from there.
+   */
   readonly whole: boolean;
   /** Commit time of the topic's first record; undefined when it is empty, or not known. */
   readonly lowTime: number | undefined;
@@ -29,7 +33,10 @@ export interface SnapshotView {
   /** What the topic keeps; undefined: without a limit. */
   readonly retentionMs: number | undefined;
   readonly retentionBytes: number | undefined;
-  /** Before this offset, and after the frame before them, stand frames that another writer put there; undefined: none were seen. */
+  /**
+   * Before this offset, and after the frame before them, stand frames that another writer put there; undefined: none
+   * were seen.
+   */
   readonly foreignTo: bigint | undefined;
   /** Bytes to be read after a snapshot at which another one is due. */
   readonly snapshotBytes: number;

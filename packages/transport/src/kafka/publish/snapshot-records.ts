@@ -13,7 +13,9 @@ export interface BegunSnapshot {
   readonly answersRequest: boolean;
 }
 
-/** One snapshot on its way to the snapshot topic: its records, and what is known of them once the broker has them. Pure. */
+/**
+ * One snapshot on its way to the snapshot topic: its records, and what is known of them once the broker has them. Pure.
+ */
 export class SnapshotRecords {
   readonly begun: BegunSnapshot;
   readonly #partBytes: number;

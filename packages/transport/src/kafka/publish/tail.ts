@@ -24,8 +24,9 @@ export interface Tail {
 }
 
 /**
- * Looks for the last whole frame of a stream, from a topic's end backwards in growing steps: each step is read from its beginning to the topic's
- * end, because a frame may stand in parts. It says where to read (`from`), and takes what is there.
+ * Looks for the last whole frame of a stream, from a topic's end backwards in growing steps: each step is read from its
+ * beginning to the topic's end, because a frame may stand in parts. It says where to read (`from`), and takes what is
+ * there.
  */
 export class TailSearch {
   /** The offset after the last record that counts. */

@@ -36,7 +36,10 @@ export interface TopicConnection {
   readonly control: PartitionReader;
 }
 
-/** Connects, makes and checks the topics, and reads how the topic ends. @throws BrokerError, EvertreeErrors with what mends it */
+/**
+ * Connects, makes and checks the topics, and reads how the topic ends.
+ * @throws BrokerError, EvertreeErrors with what mends it
+ */
 export async function connectTopic(broker: Broker, settings: PublishSettings, once: ReportOnce): Promise<TopicConnection> {
   const { clock, openingMs, remote } = settings;
   const connected = await within(clock, openingMs, `connecting to ${remote}`, connect(broker, settings, once));
@@ -88,7 +91,9 @@ async function openReader(broker: Broker, topic: string, partition: number, look
   }
 }
 
-/** Resolves or rejects as `work` does, and rejects after `ms` at the latest. What comes of the work then is nobody's. */
+/**
+ * Resolves or rejects as `work` does, and rejects after `ms` at the latest. What comes of the work then is nobody's.
+ */
 async function within<T>(clock: Clock, ms: number, what: string, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const deadline = clock.after(ms, () => late.reject(new EvertreeError('UNREACHABLE', `${what} took longer than ${ms} ms`)));

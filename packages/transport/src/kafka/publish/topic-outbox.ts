@@ -36,13 +36,17 @@ export interface AnnouncedSnapshot {
 export interface StoredFrames {
   /** The offset that the batch should have got. */
   readonly expected: bigint;
-  /** The topic has every frame up to this position; undefined: the batch ended no frame, or did not follow what was there. */
+  /**
+   * The topic has every frame up to this position; undefined: the batch ended no frame, or did not follow what was
+   * there.
+   */
   readonly last: ExactPosition | undefined;
 }
 
 /**
- * What waits for the broker, in two lanes: frames; and beside them a snapshot at a time and the records of the control topic, in order, so that no
- * snapshot is announced before it is whole. Pure; `now` is the caller's, milliseconds on the monotonic clock.
+ * What waits for the broker, in two lanes: frames; and beside them a snapshot at a time and the records of the control
+ * topic, in order, so that no snapshot is announced before it is whole. Pure; `now` is the caller's, milliseconds on
+ * the monotonic clock.
  */
 export class TopicOutbox {
   readonly #settings: PublishSettings;
@@ -60,7 +64,11 @@ export class TopicOutbox {
   /** False from `writableBytes` on, until half of that waits. */
   #isWritable = true;
 
-  /** @param messageBytes the largest batch that the topic takes. @param sign tells this link's records from others'. @param next the topic's end */
+  /**
+   * @param messageBytes the largest batch that the topic takes.
+   * @param sign tells this link's records from others'.
+   * @param next the topic's end
+   */
   constructor(settings: PublishSettings, messageBytes: number, sign: string, next: bigint) {
     const { key, lingerMs, sendMs, requestBytes } = settings;
     const mostBytes = Math.min(requestBytes, messageBytes) - RECORD_OVERHEAD_BYTES;
@@ -183,7 +191,11 @@ export class TopicOutbox {
     return { expected, last };
   }
 
-  /** The broker has a batch of what goes beside. @param offset of its first record. @returns the snapshot that every reader can know of by now */
+  /**
+   * The broker has a batch of what goes beside.
+   * @param offset of its first record.
+   * @returns the snapshot that every reader can know of by now
+   */
   storedBeside(offset: bigint, now: number): AnnouncedSnapshot | undefined {
     let announced: AnnouncedSnapshot | undefined;
     for (const [index, { tag }] of this.#beside.stored().entries()) {

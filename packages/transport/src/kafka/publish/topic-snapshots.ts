@@ -25,14 +25,14 @@ interface Announced {
 /** A snapshot that was asked for has begun by then, or is asked for again when it is still due. */
 const ASKED_MS = 60_000;
 /**
- * After a snapshot there is a rest of so many times as long as it took, and at least until the next look at the watermarks: one that nobody can
- * use may lead to the next, and making them must not become all that this site does.
+ * After a snapshot there is a rest of so many times as long as it took, and at least until the next look at the
+ * watermarks: one that nobody can use may lead to the next, and making them must not become all that this site does.
  */
 const REST_FACTOR = 10;
 
 /**
- * When a snapshot is due beside the frames: looks at what the topic still holds, and asks for one at a time. Pure but for its
- * reports; `now` is the caller's, milliseconds on the monotonic clock.
+ * When a snapshot is due beside the frames: looks at what the topic still holds, and asks for one at a time. Pure but
+ * for its reports; `now` is the caller's, milliseconds on the monotonic clock.
  */
 export class TopicSnapshots {
   readonly #settings: PublishSettings;
@@ -104,7 +104,10 @@ export class TopicSnapshots {
     return undefined;
   }
 
-  /** Without a snapshot it matters what the topic begins with. @returns the offset to be read for that, if it is not known yet */
+  /**
+   * Without a snapshot it matters what the topic begins with.
+   * @returns the offset to be read for that, if it is not known yet
+   */
   unknownBeginning(stream: string | null): bigint | undefined {
     if (this.#watermarks === undefined || this.#fitting(stream) !== undefined) return undefined;
     const { low, high } = this.#watermarks;
@@ -136,7 +139,8 @@ export class TopicSnapshots {
 
   /**
    * One of this link is whole, and announced. @param time milliseconds since 1970
-   * @returns the offset before which old snapshots may go: the newest and the one before it stay, as somebody may be reading that
+   * @returns the offset before which old snapshots may go: the newest and the one before it stay, as somebody may be
+   * reading that
    */
   finished(record: SnapshotRecord, now: number, time: number): bigint {
     const { topics, limits, report } = this.#settings;

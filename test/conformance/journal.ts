@@ -1,5 +1,6 @@
 import type { ExactPosition, Frame, Identity } from '@evertree/core';
-import { NO_EPOCH_ID, ORIGIN } from '@evertree/core';
+import { isDeepStrictEqual } from 'node:util';
+import { NO_EPOCH_ID, ORIGIN, samePosition } from '@evertree/core';
 import type { JournalOptions } from '@evertree/journal';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FrameChain } from '../support/frame-chain.ts';
@@ -273,6 +274,36 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         await journal.log.flush();
         expect(await readAll(journal, journal.log.base)).toEqual(expectedFrames(other.frames));
         await old[Symbol.asyncDispose]();
+      });
+
+      test('moves them in one step with whoever holds the tree, before anybody is told', async () => {
+        const { journal, chain } = await filled(30);
+        const { log } = journal;
+        const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 1000 });
+        const writer = await journal.snapshots.create(other.snapshotHeader(), { replace: true });
+        await writer.write(Buffer.from('the tree'));
+        /** Where the tree stands by what the journal told. */
+        let position = chain.position;
+        const seen: unknown[] = [];
+        const look = (): void => void seen.push([log.last, log.stable].map(at => samePosition(at, position)));
+        const telling = log.onProgress(look);
+        const progress = { isOver: false };
+        const committed = writer
+          .commit(() => {
+            position = other.position;
+            expect([log.base, log.last, log.stable]).toEqual([position, position, position]);
+            look();
+          })
+          .finally(() => (progress.isOver = true));
+        while (!progress.isOver) {
+          look();
+          await Promise.resolve();
+          if (seen.length % 100 === 0) await new Promise(resolve => setImmediate(resolve));
+        }
+        await committed;
+        telling[Symbol.dispose]();
+        expect(position).toEqual(other.position);
+        expect(seen.filter(each => !isDeepStrictEqual(each, [true, true]))).toEqual([]);
       });
 
       test('may lie before what it takes the place of', async () => {

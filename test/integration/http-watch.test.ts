@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryJournal } from '@evertree/journal';
+import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 import { strictReport } from '../support/reports.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 
@@ -156,6 +158,40 @@ describe('a watch that comes back', () => {
     await until(() => watching.lastId === id);
     await site.put('/data/a', 1);
     expect(await waiting).toMatchObject({ event: 'change' });
+  });
+});
+
+describe('a watch at a secondary', () => {
+  test('does not spin while a full copy is swapped in', async () => {
+    const { store: primary } = await memoryStore();
+    primary.put('/n', 1);
+    await primary.flush();
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk, { role: 'secondary' });
+    for (const frame of await framesOf(primary.journal)) store.applyFrame(frame);
+    await store.flush();
+    site = await HttpSite.start({ store });
+    using watching = await site.watch('/watch/n');
+    expect(await watching.next()).toMatchObject({ event: 'state', id: '1-2', data: { value: 1 } });
+
+    primary.put('/n', 2);
+    using snapshot = primary.snapshot();
+    // The journal's history has moved, and its old files are still being removed.
+    const remove = disk.hold('remove');
+    const receiver = await store.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    const finished = receiver.finish();
+    expect(await watching.next()).toMatchObject({ event: 'reset', data: { reason: 'compacted', lastEventId: '1-2' } });
+    expect(await watching.next()).toMatchObject({ event: 'state', id: '1-3', data: { value: 2 } });
+    for (let round = 0; round < 10; round++) await site.send('GET', '/healthz');
+    remove();
+    await finished;
+
+    primary.put('/n', 3);
+    await primary.flush();
+    store.applyFrame((await framesOf(primary.journal)).at(-1)!);
+    expect(await watching.next()).toMatchObject({ event: 'change', id: '1-4' });
+    await primary.close();
   });
 });
 

@@ -113,7 +113,7 @@ class VirtualSnapshots implements SnapshotStore {
         chunks.push(Uint8Array.from(chunk));
         await this.#log.sync();
       },
-      commit: async () => {
+      commit: async moved => {
         assertOpen();
         this.#log.assertOpen();
         await this.#log.sync();
@@ -121,7 +121,7 @@ class VirtualSnapshots implements SnapshotStore {
         if (!replace) await this.#assertOurs(header.position);
         const others = replace ? [] : this.#storage.snapshots.filter(each => !samePosition(each.header.position, header.position));
         this.#storage.snapshots = [...others, { header, chunks }];
-        if (replace) this.#log.replace(header);
+        if (replace) this.#log.replace(header, moved);
       },
       abort: async () => {
         if (!isOpen) return;

@@ -214,14 +214,15 @@ export class VirtualLog implements FrameLog {
     if (this.state === 'closed') throw closed();
   }
 
-  /** Begins anew from a snapshot. */
-  replace({ position, stream }: SnapshotHeader): void {
+  /** Begins anew from a snapshot; `moved` is called in the same step, before anybody is told. */
+  replace({ position, stream }: SnapshotHeader, moved: (() => void) | undefined): void {
     this.#storage.base = position;
     this.#storage.frames = [];
     this.#storage.stream = stream;
     this.#pending = [];
     this.#writing = 0;
     this.#generation++;
+    moved?.();
     this.#events.emit('progress');
   }
 

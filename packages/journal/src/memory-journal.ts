@@ -70,9 +70,11 @@ class NoSnapshots implements SnapshotStore {
     this.#log.assertOpen();
     return {
       write: async () => this.#log.assertOpen(),
-      commit: async () => {
+      commit: async moved => {
         this.#log.assertOpen();
-        if (replace) this.#log.replace(header);
+        if (!replace) return;
+        this.#log.replace(header);
+        moved?.();
       },
       abort: async () => undefined,
     };

@@ -31,8 +31,12 @@ export interface StoredSnapshot {
 export interface SnapshotWriter {
   /** Resolves when the chunk has been handed to the disk: awaiting it bounds memory. */
   write(chunk: Uint8Array): Promise<void>;
-  /** Makes the snapshot durable and visible to `SnapshotStore.newest`, both or neither. */
-  commit(): Promise<void>;
+  /**
+   * Makes the snapshot durable and visible to `SnapshotStore.newest`, both or neither.
+   * @param moved for one that replaces the history: called in the very step in which the log's `base`, `last` and `stable` move, before
+   *   anybody is told, so that whoever holds the tree moves with them. It must not throw
+   */
+  commit(moved?: () => void): Promise<void>;
   /** Leaves no trace. */
   abort(): Promise<void>;
 }

@@ -34,9 +34,10 @@ export class SnapshotReceiver {
   async finish(): Promise<void> {
     this.#assertOpen();
     const tree = this.#builder.finish(this.#header);
-    await this.#writer.commit();
-    this.#over = true;
-    this.#swapIn(tree);
+    await this.#writer.commit(() => {
+      this.#over = true;
+      this.#swapIn(tree);
+    });
   }
 
   /** Leaves no trace; idempotent, and does nothing after `finish`. */

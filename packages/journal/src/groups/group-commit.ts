@@ -128,19 +128,18 @@ export class GroupCommit {
     this.#health.assertUsable();
   }
 
-  /** @param start where the history goes on, without what is pending; undefined when it goes on as it was */
-  resume(start: { readonly last: ExactPosition; readonly stream: string | undefined } | undefined): void {
-    const reason = this.#suspended ?? '';
-    this.#suspended = undefined;
-    if (start === undefined) {
-      this.#start();
-      return;
-    }
-    this.#last = start.last;
-    this.#stream = start.stream;
+  /** While suspended: the history goes on from there, without what is pending. */
+  restart({ last, stream }: { readonly last: ExactPosition; readonly stream: string | undefined }): void {
+    this.#last = last;
+    this.#stream = stream;
     this.#queue.clear();
-    this.#waiters.reject(suspended(reason, start.last));
+    this.#waiters.reject(suspended(this.#suspended ?? '', last));
     this.#health.recover();
+  }
+
+  resume(): void {
+    this.#suspended = undefined;
+    this.#start();
     this.events.emit('progress');
   }
 

@@ -49,11 +49,12 @@ export class Rewinder {
     } catch (error) {
       // What is appended from here on would go with the rest when the next opening finishes it.
       if (progress.isDecided) this.#commit.fail(unfinished(error));
-      this.#commit.resume(undefined);
+      this.#commit.resume();
       throw error;
     }
     const isEmpty = samePosition(position, ORIGIN);
-    this.#commit.resume({ last: position, stream: isEmpty ? undefined : this.#commit.stream });
+    this.#commit.restart({ last: position, stream: isEmpty ? undefined : this.#commit.stream });
+    this.#commit.resume();
   }
 
   async #rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, progress: { isDecided: boolean }): Promise<void> {

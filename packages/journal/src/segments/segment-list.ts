@@ -156,9 +156,8 @@ export class SegmentList {
     return dropped;
   }
 
-  /** Begins anew from a snapshot. @returns the segments that held the history before; the caller removes the files */
-  async replace(base: ExactPosition, generation: number): Promise<Segment[]> {
-    await this.close(false);
+  /** Begins anew from a snapshot, once it is closed. @returns the segments that held the history before; the caller removes the files */
+  replace(base: ExactPosition, generation: number): Segment[] {
     const dropped = this.#segments;
     this.#segments = [];
     this.#base = base;

@@ -41,8 +41,8 @@ export class DiskSnapshots implements SnapshotStore {
     this.#commit.assertOpen();
     if (!replace) this.#assertOurs(header);
     const generation = replace ? this.#history.generation + 1 : this.#history.generation;
-    return this.#snapshots.begin(header, generation, (file, temporaryPath) =>
-      replace ? this.#replace(file, temporaryPath) : this.#publish(file, temporaryPath),
+    return this.#snapshots.begin(header, generation, (file, temporaryPath, moved) =>
+      replace ? this.#replace(file, temporaryPath, moved) : this.#publish(file, temporaryPath),
     );
   }
 
@@ -82,30 +82,37 @@ export class DiskSnapshots implements SnapshotStore {
     return samePosition(position, this.#history.base) || (await findFrame(this.#disk, this.#history, position)) !== undefined;
   }
 
-  async #replace(file: SnapshotFile, temporaryPath: string): Promise<void> {
-    const { position, stream } = file.header;
+  async #replace(file: SnapshotFile, temporaryPath: string, moved: (() => void) | undefined): Promise<void> {
     await this.#commit.suspend('a snapshot takes the place of this history');
-    const progress = { switched: false };
+    const progress = { switched: false, moved };
     try {
       await this.#retainer.exclusively(() => this.#switchTo(file, temporaryPath, progress));
     } catch (error) {
       // Behind the rename there is no way back, and no certainty; the directory holds one of the two histories.
       if (progress.switched) this.#commit.fail(error);
-      this.#commit.resume(undefined);
+      this.#commit.resume();
       throw error;
     }
-    this.#commit.resume({ last: position, stream });
+    this.#commit.resume();
   }
 
   /** From the rename on the snapshot's higher generation voids all that was there; recovery removes what a crash leaves of it. */
-  async #switchTo(file: SnapshotFile, temporaryPath: string, progress: { switched: boolean }): Promise<void> {
-    const { position } = file.header;
+  async #switchTo(
+    file: SnapshotFile,
+    temporaryPath: string,
+    progress: { switched: boolean; readonly moved: (() => void) | undefined },
+  ): Promise<void> {
+    const { position, stream } = file.header;
     this.#assertOpen();
     if (file.generation !== this.#history.generation + 1) throw this.#notOurs(position);
     await this.#disk.rename(temporaryPath, file.path);
     progress.switched = true;
     await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
-    const dropped = [...(await this.#history.replace(position, file.generation)), ...this.#snapshots.replaceAll(file)];
+    await this.#history.close(false);
+    // In one step: whoever looks at the positions or reads the log finds the tree there, too.
+    const dropped = [...this.#history.replace(position, file.generation), ...this.#snapshots.replaceAll(file)];
+    this.#commit.restart({ last: position, stream });
+    progress.moved?.();
     await removeFiles(
       this.#disk,
       dropped.map(old => old.path),

@@ -118,19 +118,22 @@ async function readExactly(file: DiskFile, offset: number, length: number): Prom
   return buffer.subarray(0, filled);
 }
 
+/** Gives a file of so many bytes, which is whole and durable, its name. `moved`: as in SnapshotWriter.commit. */
+type Publish = (bytes: number, moved: (() => void) | undefined) => Promise<void>;
+
 /** Writes a snapshot aside, under a name that does not count. */
 export class SnapshotFileWriter implements SnapshotWriter {
   readonly #disk: Disk;
   readonly #file: DiskFile;
   readonly #temporaryPath: string;
-  readonly #publish: (writer: SnapshotFileWriter) => Promise<void>;
+  readonly #publish: Publish;
   #offset: number;
   #synced = 0;
   #chunks = 0;
   #bytes = 0;
   #ended = false;
 
-  private constructor(disk: Disk, file: DiskFile, path: string, offset: number, publish: (writer: SnapshotFileWriter) => Promise<void>) {
+  private constructor(disk: Disk, file: DiskFile, path: string, offset: number, publish: Publish) {
     this.#disk = disk;
     this.#file = file;
     this.#temporaryPath = path;
@@ -138,11 +141,10 @@ export class SnapshotFileWriter implements SnapshotWriter {
     this.#publish = publish;
   }
 
-  /** @param publish gives the complete, durable file its name */
   static async begin(
     disk: Disk,
     head: { readonly header: SnapshotHeader; readonly generation: number; readonly temporaryPath: string },
-    publish: (writer: SnapshotFileWriter) => Promise<void>,
+    publish: Publish,
   ): Promise<SnapshotFileWriter> {
     const file = await disk.open(head.temporaryPath, { create: true, write: true });
     const bytes = encodeSnapshotHead(head.header, head.generation);
@@ -155,11 +157,6 @@ export class SnapshotFileWriter implements SnapshotWriter {
       throw error;
     }
     return writer;
-  }
-
-  /** Bytes of the file so far. */
-  get length(): number {
-    return this.#offset;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -176,13 +173,13 @@ export class SnapshotFileWriter implements SnapshotWriter {
     await this.#file.sync();
   }
 
-  async commit(): Promise<void> {
+  async commit(moved?: () => void): Promise<void> {
     this.#assertGoing();
     try {
       await this.#file.write([encodeSnapshotEnd({ chunks: this.#chunks, bytes: this.#bytes })], this.#offset);
       this.#offset += SNAPSHOT_END_BYTES;
       await this.#file.sync();
-      await this.#publish(this);
+      await this.#publish(this.#offset, moved);
     } catch (error) {
       await this.abort();
       throw error;

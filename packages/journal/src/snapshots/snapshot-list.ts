@@ -41,13 +41,13 @@ export class SnapshotList {
   begin(
     header: SnapshotHeader,
     generation: number,
-    publish: (file: SnapshotFile, temporaryPath: string) => Promise<void>,
+    publish: (file: SnapshotFile, temporaryPath: string, moved: (() => void) | undefined) => Promise<void>,
   ): Promise<SnapshotFileWriter> {
     const path = snapshotPath(header.position);
     // Two may be under way for one position.
     const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
-    return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, writer =>
-      publish({ path, header, generation, bytes: writer.length }, temporaryPath),
+    return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, (bytes, moved) =>
+      publish({ path, header, generation, bytes }, temporaryPath, moved),
     );
   }
 

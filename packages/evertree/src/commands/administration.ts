@@ -8,9 +8,9 @@ interface AdministrationOptions extends ClientOptions {
 
 export function addAdministration(program: Command): void {
   withClient(program.command('snapshot'))
-    .summary('have the site write a snapshot now')
+    .summary('write a snapshot now')
     .description(
-      'Has the site write its whole tree to its disk now. Sites do so by themselves; a snapshot shortens the next start and lets the journal shrink.',
+      'Makes the site write its whole tree to its disk now. Sites do so by themselves from time to time; a snapshot shortens the next start and lets the journal shrink.',
     )
     .option('--json', 'print the answer as JSON')
     .action(async (options: AdministrationOptions) => {
@@ -20,7 +20,7 @@ export function addAdministration(program: Command): void {
   withClient(program.command('forget <peer>'))
     .summary('take a lost secondary off the list')
     .description(
-      'Takes a secondary that will not come back off the list, so that the journal keeps nothing for it any more. If it does come back it is listed again, with a full copy where the journal no longer reaches back.',
+      'Takes a secondary that will not come back off the list, so that the journal keeps no history for it. If it comes back all the same, it is listed again, and gets a full copy if the journal no longer reaches back to its position.',
     )
     .option('--json', 'print the answer as JSON')
     .addHelpText('after', '\nExample:\n  evertree forget box-b')

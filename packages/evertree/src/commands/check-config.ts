@@ -5,16 +5,16 @@ import { printLine } from './terminal.ts';
 export function addCheckConfig(program: Command): void {
   program
     .command('check-config <file...>')
-    .summary('tell all that is wrong with configuration files')
+    .summary('find everything that is wrong with configuration files')
     .description(
-      'Checks configuration files whole, with the files they name, and tells everything that is wrong at once. Starts nothing and changes nothing. Ends with 2 if one is wrong.',
+      'Checks configuration files, with the files that they name, and prints every problem. Starts nothing and changes nothing. The exit status is 2 if a file is wrong.',
     )
     .option(
       '--connect',
-      'also ask the brokers (reachable, allowed, topics and their settings) or dial the consumers; ends with 1 if they do not answer',
+      'also connect: ask the brokers (rights, topics and their settings), or shake hands with the consumers (TLS and token); 1 if one does not answer',
     )
     .addOption(
-      new Option('--timeout <seconds>', 'how long a consumer may take to answer, with --connect').default(5).argParser(secondsArgument),
+      new Option('--timeout <seconds>', 'how long a consumer may take to answer, with --connect').default(10).argParser(secondsArgument),
     )
     .option('--json', 'print the result as JSON')
     .addHelpText(

@@ -31,7 +31,7 @@ function addPut(program: Command): void {
   withYes(withWrite(program.command('put <path> [json]')))
     .summary('replace what is at a path')
     .description(
-      'Replaces what is at a path with a JSON value; missing parents are made. Without JSON, or with -, reads the standard input.',
+      'Replaces what is at a path with a JSON value, and creates missing parents. Without JSON, or with -, reads the standard input.',
     )
     .addHelpText(
       'after',
@@ -65,7 +65,7 @@ function addMerge(program: Command): void {
 function addDelete(program: Command): void {
   withYes(withWrite(program.command('delete <path>')))
     .summary('remove what is at a path')
-    .description('Removes what is at a path. Nothing there is an error, and changes nothing.')
+    .description('Removes what is at a path. Fails if nothing is there.')
     .addHelpText('after', '\nExample:\n  evertree delete /devices/r1')
     .action(async (argument: string, options: WriteOptions & WholeTreeOptions) => {
       const path = pathArgument(argument);

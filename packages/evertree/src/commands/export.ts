@@ -9,8 +9,9 @@ export function addExport(program: Command): void {
   withClient(program.command('export [path]'))
     .summary('print the tree, or a subtree, as JSON with sorted keys')
     .description(
-      'Prints the tree, or the subtree at a path, as JSON with sorted keys: equal trees make equal texts. One state is printed, however long it takes.',
+      'Prints the tree, or the subtree at a path, as JSON with sorted keys: equal trees give equal texts. The export is of one state, also when others write meanwhile.',
     )
+    .option('--json', 'accepted as on other commands; the output is JSON in any case')
     .addHelpText('after', '\nExamples:\n  evertree export > tree.json\n  evertree export /devices --url http://127.0.0.1:8182 | jq .')
     .action(async (path: string | undefined, options: ClientOptions) => {
       const answer = await clientOf(options).request(targetOf('data', pathArgument(path ?? '')));

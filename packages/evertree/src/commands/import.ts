@@ -26,9 +26,7 @@ export function addImport(program: Command): void {
   withYes(withWrite(program.command('import <file>')))
     .summary('make the tree, or a subtree, equal to a JSON file')
     .description(
-      `Makes the tree, or the subtree at a path, equal to a JSON file (- for the standard input). Only what differs is committed, as one
-transaction. What the site does not take as one ("limits": "http-body-bytes", "change-set-bytes") goes in parts, each one transaction:
-readers may then see some parts before the others, and an import that is interrupted goes on when it is started again.`,
+      'Makes the tree, or the subtree at a path, equal to a JSON file (- for the standard input). Only what differs is committed, as one transaction. If that is larger than the site allows ("http-body-bytes" and "change-set-bytes" of its "limits"), it goes in parts, each one transaction: readers may see some parts before the others. After an interruption, run the same import again: it commits what still differs.',
     )
     .option('--at <path>', 'the subtree that the file stands for', '')
     .addHelpText('after', '\nExamples:\n  evertree import inventory.json\n  evertree import r1.json --at /devices/r1')
@@ -161,8 +159,10 @@ class Import {
     if (partBytes < LEAST_PART_BYTES || (!isFirst && path !== undefined)) return false;
     this.#partBytes = partBytes;
     if (isFirst) {
+      const limit = typeof limitBytes === 'number' ? ` (its limit is ${formatBytes(limitBytes)})` : '';
       printError(
-        `the site does not take this as one transaction${typeof limitBytes === 'number' ? ` (its limit is ${formatBytes(limitBytes)})` : ''}; it goes in parts of ${formatBytes(partBytes)}, each one transaction: readers may see some before the others, and after an interruption the same command goes on`,
+        `the site does not take this as one transaction${limit}; it goes in parts of ${formatBytes(partBytes)}, each one transaction: ` +
+          'readers may see some before the others; after an interruption, run the same command again',
       );
     }
     return true;
@@ -172,7 +172,7 @@ class Import {
   #withProgress(error: unknown): unknown {
     if (this.#transactions === 0 || !isEvertreeError(error)) return error;
     const n = this.#transactions;
-    const stands = `${n} transaction${n > 1 ? 's' : ''} of this import ${n > 1 ? 'are' : 'is'} committed; the same command goes on with what still differs`;
+    const stands = `${n} transaction${n > 1 ? 's' : ''} of this import ${n > 1 ? 'are' : 'is'} committed; the same command commits what still differs`;
     return new EvertreeError(error.code, `${error.message}; ${stands}`, error.details, error);
   }
 }

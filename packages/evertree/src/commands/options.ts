@@ -19,15 +19,13 @@ export function withClient(command: Command): Command {
   return command
     .addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`))
     .addOption(
-      new Option('--token-file <file>', 'the file that holds the token this site asks for').default(
+      new Option('--token-file <file>', 'the file with the token that the site asks for (or EVERTREE_TOKEN_FILE)').default(
         tokenFile || undefined,
-        'EVERTREE_TOKEN_FILE',
       ),
     )
     .addOption(
-      new Option('--ca <file>', "the PEM certificates of the authority that the site's certificate descends from").default(
+      new Option('--ca <file>', "PEM certificates of the authority behind the site's certificate (or EVERTREE_CA)").default(
         ca || undefined,
-        'EVERTREE_CA',
       ),
     )
     .addOption(

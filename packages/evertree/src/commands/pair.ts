@@ -14,7 +14,7 @@ export function addPair(program: Command): void {
     .command('pair')
     .summary('a primary and a secondary on this machine, to try things out')
     .description(
-      'Runs a primary and a secondary on this machine, two processes with a WebSocket between them, and feeds readings of this machine into /host. Ctrl-C ends both; the next start goes on.',
+      'Runs a primary and a secondary on this machine, two processes with a WebSocket between them, and feeds readings of this machine into /host. Ctrl-C ends both; the next start goes on with their data.',
     )
     .option('--data <dir>', 'where both keep their data', './data')
     .addOption(new Option('--http <port>', "the primary's HTTP port; the secondary has the next one").default(8181).argParser(portArgument))

@@ -8,7 +8,7 @@ export function addPrimary(program: Command): void {
   addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json')
     .summary('run a site that takes writes and feeds secondaries')
     .description(
-      'Runs a primary: it takes writes and feeds the secondaries that its configuration leads to, by WebSocket or through a topic of Kafka, until it is stopped. They may be started before or after it. With --config more than once it goes all these ways, from one journal.',
+      'Runs a primary: it takes writes and feeds the secondaries that its configuration names, over WebSocket or through a Kafka topic, until it is stopped. They may be started before or after it. With several --config it feeds the secondaries of all these files.',
     )
     .addHelpText(
       'after',
@@ -24,7 +24,7 @@ export function addSecondary(program: Command): void {
   addSite(program, 'secondary', 'configs/nettyConsumer.json and kafkaConsumer.json')
     .summary('run a site that follows a primary')
     .description(
-      'Runs a secondary: it listens for its primary, or reads from a topic of Kafka, follows it and takes reads, until it is stopped. Either may be started first. It may be started with the other kind of file later: it goes on from its position.',
+      'Runs a secondary: it follows its primary, over WebSocket (it listens, and the primary connects) or through a Kafka topic, and answers reads, until it is stopped. Either site may be started first. A later start may use the other kind of file: the secondary goes on from its position.',
     )
     .addHelpText(
       'after',
@@ -50,15 +50,20 @@ function addSite(program: Command, role: Role, samples: string): Command {
         .argParser((file: string, before: readonly string[] | undefined) => [...(before ?? []), file])
         .makeOptionMandatory(),
     )
-    .option('--data <dir>', 'its data directory, made if there is none', `data/${role}`)
+    .option('--data <dir>', 'its data directory; created if it does not exist', `data/${role}`)
     .addOption(
       new Option('--http <host:port>', 'where HTTP listens, or off')
         .default({ host: '127.0.0.1', port: 8181 }, '127.0.0.1:8181')
         .argParser(httpArgument),
     )
-    .addOption(new Option('--site <name>', 'its name, told to its peers (default: that of the directory)').argParser(siteArgument))
-    .addOption(new Option('--log <format>', 'how the log on stderr is written').choices(LOG_FORMATS).default('auto'))
-    .addOption(new Option('--log-level <level>', 'the least important that is logged').choices(LOG_LEVELS).default('info'))
+    .addOption(
+      new Option(
+        '--site <name>',
+        'its name, as its peers and status show it (default: that of the directory); a copied directory may get another one',
+      ).argParser(siteArgument),
+    )
+    .addOption(new Option('--log <format>', 'the format of the log on stderr').choices(LOG_FORMATS).default('auto'))
+    .addOption(new Option('--log-level <level>', 'the least important level that is logged').choices(LOG_LEVELS).default('info'))
     .action(async (options: SiteOptions) => {
       // Loaded on demand: commands that only talk to a site start faster without it.
       const { runSite } = await import('./site-run.ts');

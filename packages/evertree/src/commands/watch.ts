@@ -23,7 +23,7 @@ export function addWatch(program: Command): void {
   withClient(program.command('watch <path>'))
     .summary('print what changes at a path, as it happens')
     .description(
-      'Prints the state at a path, then each change set that touches it, until it is interrupted. A * stands for any key. After a cut it goes on where it was.',
+      'Prints the state at a path, then each change set that touches it, until it is interrupted. A * as a whole segment stands for any key. After a cut it goes on from the last event.',
     )
     .option('--json', 'one JSON object a line')
     .addHelpText('after', "\nExamples:\n  evertree watch /host/load\n  evertree watch '/devices/*/up' --json")

@@ -8,8 +8,9 @@ import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
+import { openUnstarted } from '../site/opening.ts';
 import { resolveOptions } from '../site/options.ts';
-import { Site } from '../site/site.ts';
+import type { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
@@ -69,7 +70,7 @@ function openSiteOf(
   log: Reporter,
 ): Promise<Site> {
   const configurations = configuration.kind === 'primary' ? { primary: configuration } : { standby: configuration };
-  return Site.open(
+  return openUnstarted(
     resolveOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
     configurations,
   );

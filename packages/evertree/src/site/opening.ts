@@ -1,24 +1,36 @@
 import type { Consumer } from '@evertree/consumer';
-import type { Role, Store } from '@evertree/core';
+import { type Reporter, type Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
+import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, resolveOptions } from './options.ts';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom, openData } from './data.ts';
+import {
+  type ConsumerSource,
+  type OpenSiteOptions,
+  type OpenStoreOptions,
+  type ProducerSource,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
-import { checkSettings } from './settings.ts';
-import { Site, siteOf } from './site.ts';
+import { joinSettings } from './settings.ts';
+import { Site, type SiteConfigurations } from './site.ts';
+import { SnapshotSchedule } from './snapshot-schedule.ts';
 
 /**
  * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself.
  * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, CONFIGURATION_INVALID
  */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
-  const { store } = await Site.open(resolveOptions(options, 'openStore'));
+  const { store } = await openUnstarted(resolveOptions(options, 'openStore'));
   return store;
 }
 
 /**
- * Opens a site: a store, as `openStore` does, and the part of its role on it. A directory knows its role; a new one has that of `role`,
- * else that of the configuration that is given, `primary` before `standby`. Without a configuration for its role a site plays no part.
+ * Opens a site: a store, as `openStore` does, and the part of its role on it. A directory knows its role. A new one has
+ * that of `role`, else that of the configuration that is given, `primary` before `standby`. Without a configuration for
+ * its role a site plays no part.
  * @throws EvertreeError as `openStore`, `startProducer` and `startConsumer`; nothing is left open then
  */
 export async function openSite(options: OpenSiteOptions): Promise<Site> {
@@ -26,7 +38,7 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
   const primary = options.primary === undefined ? undefined : readPrimaryConfiguration(options.primary);
   const standby = options.standby === undefined ? undefined : readConsumerConfiguration(options.standby);
   const role: Role | undefined = primary === undefined ? standby && 'secondary' : standby === undefined ? 'primary' : undefined;
-  const site = await Site.open({ ...resolved, role: resolved.role ?? role }, { primary, standby });
+  const site = await openUnstarted({ ...resolved, role: resolved.role ?? role }, { primary, standby });
   try {
     await site.start();
   } catch (error) {
@@ -37,31 +49,73 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
 }
 
 /**
- * Feeds the secondaries that a configuration names from a primary's store, until the producer is closed. The store stays open.
- * @param configuration a file such as `configs/nettyProducer.json`, the same as an object, or several of them: for WebSocket, Kafka or both
- * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE at a secondary's store, UNAUTHENTICATED or
- * FORBIDDEN when a broker refuses this client
+ * Feeds the secondaries that a configuration names from a primary's store, until the producer is closed. The store stays
+ * open.
+ * @param configuration several of them are several ways to secondaries: by WebSocket, Kafka or both
+ * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE at a secondary's store,
+ *   UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
  */
 export async function startProducer(store: Store, configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
   const checked = readPrimaryConfiguration(configuration);
   const site = siteOf(store);
-  checkSettings(site.settings, checked);
-  const part = await primaryPart(store, checked);
+  const part = await primaryPart(site, checked);
   await site.join(part);
   return part.producer;
 }
 
 /**
  * Makes a store a secondary's, for good, and feeds it from its primary until the consumer is closed. The store stays open.
- * @param configuration a file such as `configs/nettyConsumer.json`, or the same as an object
- * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of its own,
- * UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
+ * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of its
+ *   own, UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
  */
 export async function startConsumer(store: Store, configuration: ConsumerSource): Promise<Consumer> {
   const checked = readConsumerConfiguration(configuration);
   const site = siteOf(store);
-  checkSettings(site.settings, checked);
-  const part = await secondaryPart(store, checked, site.directory);
+  const part = await secondaryPart(site, checked);
   await site.join(part);
   return part.consumer;
+}
+
+/** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
+export async function openUnstarted(options: ResolvedOptions, configurations: SiteConfigurations = {}): Promise<Site> {
+  const { directory, report } = options;
+  const given = [configurations.primary, configurations.standby].filter(configuration => configuration !== undefined);
+  const settings = joinSettings(options, given);
+  reportNotes(given, report);
+  const { limits, journal: journalSettings } = settings;
+  const { encoding, snapshotBytes } = journalSettings;
+  await using stack = new AsyncDisposableStack();
+  const journal = stack.use(await openData({ ...options, journal: journalSettings }));
+  const machine = { clock: nodeClock, random: nodeRandom, report };
+  // It closes its journal; closing that twice does no harm.
+  const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
+  if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
+  stack.move();
+  return (store.openedBy = new Site(store, directory, settings, configurations));
+}
+
+function reportNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
+  for (const message of configurations.flatMap(({ warnings }) => warnings)) {
+    report({ level: 'warn', event: 'configuration-warning', message });
+  }
+  for (const message of configurations.flatMap(({ notes }) => notes)) {
+    report({ level: 'info', event: 'configuration-note', message });
+  }
+}
+
+/** A store that knows its site, so that `startProducer(store, …)` and `startConsumer(store, …)` find it. */
+class SiteStore extends Store {
+  /** Set as soon as the store is open, and never changed. */
+  openedBy: Site | undefined;
+
+  static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
+    return (await super.open(options)) as SiteStore;
+  }
+}
+
+/** The site of a store that `openStore` or `openSite` opened. */
+export function siteOf(store: Store): Site {
+  const site = store instanceof SiteStore ? store.openedBy : undefined;
+  if (site === undefined) throw new TypeError('the store was not opened by openStore or openSite');
+  return site;
 }

@@ -1,24 +1,11 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
-import {
-  Emitter,
-  EvertreeError,
-  type Reason,
-  type Reporter,
-  type Role,
-  Store,
-  type StoreState,
-  formatAddress,
-  isLoopback,
-} from '@evertree/core';
+import { Emitter, type ErrorEvents, EvertreeError, type Reason, type Role, type Store, type StoreState } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
-import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
-import { optional } from '../optional.ts';
+import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { nodeClock, nodeRandom, openData } from './data.ts';
-import type { ConsumerSource, ProducerSource, ResolvedOptions } from './options.ts';
+import type { ConsumerSource, ProducerSource } from './options.ts';
 import { type Part, primaryPart, secondaryPart } from './parts.ts';
-import { type StoreSettings, checkSettings, joinSettings } from './settings.ts';
-import { SnapshotSchedule } from './snapshot-schedule.ts';
+import type { StoreSettings } from './settings.ts';
 
 /** What a site needs for the parts that it may play, read and checked. */
 export interface SiteConfigurations {
@@ -31,7 +18,7 @@ export interface SiteConfigurations {
 /** The store's state where it is not simply open, else a secondary's towards its primary. */
 export type SiteState = StoreState | ConsumerState;
 
-export interface SiteEvents {
+export interface SiteEvents extends ErrorEvents {
   /** The site plays another part, or none any more. */
   part(part: Part | undefined): void;
   /** It became a primary or a secondary. */
@@ -45,57 +32,30 @@ export interface SiteEvents {
 }
 
 /**
- * A store and the part that the site plays on it now: a producer that feeds secondaries, or a consumer that follows a primary. The part
- * can be exchanged while the store stays open, so whoever wants to know it asks each time.
+ * A store and the part that the site plays on it now: a producer that feeds secondaries, or a consumer that follows a
+ * primary. The part can be exchanged while the store stays open, so whoever wants to know it asks each time.
  *
- * One change of part is under way at a time; the others wait for it. Each part ends before the next one begins, and all end before the
- * store closes.
+ * One change of part is under way at a time; the others wait for it. Each part ends before the next one begins, and all
+ * end before the store closes.
  */
 export class Site implements AsyncDisposable {
   readonly store: Store;
   /** Where the site lives; undefined in memory. */
   readonly directory: string | undefined;
+  /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
   readonly #configurations: SiteConfigurations;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
-  /** The parts that are open, oldest first: one at most, but where the library's `startProducer` was called for several. */
+  /** The parts that are open, oldest first. More than one only where the library's `startProducer` was called several times. */
   #parts: readonly Part[] = [];
-  /** The newest change of part that was asked for. Never rejects. */
+  /** The newest change of part that was asked for: the next one begins when it is over. Never rejects. */
   #change: Promise<unknown> = Promise.resolve();
-  /** As `role` was last told. */
+  /** The role that was told last. */
   #role: Role;
+  /** The first one; a site that failed stays so. */
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
-
-  /**
-   * Opens the store, and nothing else yet: see `start`.
-   * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, CONFIGURATION_INVALID
-   */
-  static async open(options: ResolvedOptions, { primary, standby }: SiteConfigurations = {}): Promise<Site> {
-    const { directory, report } = options;
-    const configurations = [primary, standby].filter(configuration => configuration !== undefined);
-    const settings = joinSettings(options, configurations);
-    tellNotes(configurations, report);
-    const journal = await openData({ ...options, ...settings });
-    const { encoding, snapshotBytes } = settings.journal;
-    await using stack = new AsyncDisposableStack();
-    stack.use(journal);
-    const { limits } = settings;
-    const store = await SiteStore.open({
-      clock: nodeClock,
-      random: nodeRandom,
-      report,
-      journal,
-      limits,
-      ...optional('encoding', encoding),
-    });
-    // It closes its journal.
-    stack.use(store);
-    if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
-    stack.move();
-    return (store.openedBy = new Site(store, directory, settings, { primary, standby }));
-  }
 
   /** @param store the site's from now on: it closes it */
   constructor(store: Store, directory?: string, settings: StoreSettings = NO_SETTINGS, configurations: SiteConfigurations = {}) {
@@ -158,19 +118,25 @@ export class Site implements AsyncDisposable {
     if (this.role === 'secondary' && standby !== undefined) await this.#startConsumer(standby);
   }
 
-  /** Plays a primary's part, in place of the present one. Throws as `play`, and CONFIGURATION_INVALID with everything that is wrong. */
-  startProducer(configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
+  /**
+   * Plays a primary's part, in place of the present one.
+   * @throws EvertreeError as `play`, and CONFIGURATION_INVALID with everything that is wrong
+   */
+  async startProducer(configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
     return this.#startProducer(readPrimaryConfiguration(configuration));
   }
 
-  /** Plays a secondary's part, in place of the present one; the store is a secondary's for good then. Throws as `startProducer`. */
-  startConsumer(configuration: ConsumerSource): Promise<Consumer> {
+  /**
+   * Plays a secondary's part, in place of the present one. The store is a secondary's for good then.
+   * @throws EvertreeError as `startProducer`
+   */
+  async startConsumer(configuration: ConsumerSource): Promise<Consumer> {
     return this.#startConsumer(readConsumerConfiguration(configuration));
   }
 
   /**
-   * Ends what the site plays, then begins a part that was not opened yet. When that can't begin, the site plays none.
-   * @throws EvertreeError WRONG_ROLE when the part is not the store's, CLOSED, and what the part throws that can't begin
+   * Ends what the site plays, then begins a part that was not opened yet. If that can't begin, the site plays none.
+   * @throws EvertreeError WRONG_ROLE when the store has the other role, CLOSED, and what opening the part throws
    */
   play(part: Part): Promise<void> {
     return this.#inTurn(async () => {
@@ -206,17 +172,14 @@ export class Site implements AsyncDisposable {
   }
 
   async #startProducer(configuration: PrimaryConfiguration): Promise<Producer> {
-    checkSettings(this.settings, configuration);
-    const part = await primaryPart(this.store, configuration);
+    const part = await primaryPart(this, configuration);
     await this.play(part);
     return part.producer;
   }
 
   async #startConsumer(configuration: ConsumerConfiguration): Promise<Consumer> {
-    checkSettings(this.settings, configuration);
-    const part = await secondaryPart(this.store, configuration, this.directory);
+    const part = await secondaryPart(this, configuration);
     await this.play(part);
-    tellSource(configuration, part.consumer, this.store.report);
     return part.consumer;
   }
 
@@ -233,10 +196,11 @@ export class Site implements AsyncDisposable {
     try {
       await running.open();
     } finally {
-      // A consumer changes the role before it can fail.
+      // A consumer has changed the role even if it can't listen.
       this.#tellRole();
     }
     hooks.use(running.on('closed', () => this.#ended(part)));
+    part.opened?.();
     this.#parts = [...this.#parts, part];
     this.#events.emit('part', this.part);
     this.#events.emit('state', this.state);
@@ -254,7 +218,7 @@ export class Site implements AsyncDisposable {
     this.#events.emit('state', this.state);
   }
 
-  /** Tells on what a part tells. Its listeners end with the part. */
+  /** Passes on what a part tells. The listeners end with the part. */
   #follow(part: Part): DisposableStack {
     const hooks = new DisposableStack();
     const running = runningOf(part);
@@ -284,22 +248,6 @@ export class Site implements AsyncDisposable {
   }
 }
 
-/** A store that knows the site that opened it, so that `startProducer(store, …)` and `startConsumer(store, …)` find it. */
-class SiteStore extends Store {
-  openedBy: Site | undefined;
-
-  static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
-    return (await super.open(options)) as SiteStore;
-  }
-}
-
-/** The site of a store that `openStore` or `openSite` opened. */
-export function siteOf(store: Store): Site {
-  const site = store instanceof SiteStore ? store.openedBy : undefined;
-  if (site === undefined) throw new TypeError('the store was not opened by openStore or openSite');
-  return site;
-}
-
 const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}) });
 
 /** What a producer and a consumer have in common. */
@@ -313,23 +261,4 @@ interface Running {
 
 function runningOf(part: Part): Running {
   return part.role === 'primary' ? part.producer : part.consumer;
-}
-
-function tellNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
-  for (const message of configurations.flatMap(({ warnings }) => warnings)) {
-    report({ level: 'warn', event: 'configuration-warning', message });
-  }
-  for (const message of configurations.flatMap(({ notes }) => notes)) report({ level: 'info', event: 'configuration-note', message });
-}
-
-/** Says where a secondary waits for its primary. A listener that failed, and tries again by itself, has said so. */
-function tellSource(configuration: ConsumerConfiguration, consumer: Consumer, report: Reporter): void {
-  if (configuration.kind === 'kafka-consumer') {
-    const { topic, connection } = configuration;
-    report({ level: 'info', event: 'reading', message: `follows the topic ${topic} at ${connection.brokers.join(', ')}` });
-  } else if (consumer.state.lastError === null) {
-    const { address, port, source } = configuration;
-    const open = isLoopback(address) ? `; to be reached by others it needs "listening-address", "auth" and "tls" in ${source}` : '';
-    report({ level: 'info', event: 'listening', message: `waits for its primary on ${formatAddress(address, port)}${open}` });
-  }
 }

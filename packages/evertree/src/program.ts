@@ -14,7 +14,7 @@ try {
 /** Tells a person what went wrong, and gives the exit status. */
 function tell(error: unknown): number {
   if (error instanceof CommanderError) {
-    // It has told already. Help that was asked for is no error, help for want of a command is.
+    // Commander has printed its message. Help that was asked for is no error; help for want of a command is one.
     return error.exitCode === 0 ? DONE : WRONG_USAGE;
   }
   const message = error instanceof Error ? error.message : String(error);

@@ -1,2 +1,2 @@
-/** This package's version: that of its package.json, which a bundle does not have beside it. A test holds both to each other. */
+/** The version in package.json, which a bundle can't read. A test compares the two. */
 export const VERSION = '0.1.0';

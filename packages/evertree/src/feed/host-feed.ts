@@ -5,10 +5,10 @@ import { type HostReading, readHost } from './host-reading.ts';
 
 const FEED_PATH = ['host'] as const;
 const INTERVAL_MS = 1_000;
-/** For one write: a site that hangs must not hold the feed for ever. */
+/** The time limit of one write, for a site that hangs. */
 const WRITE_LIMIT_MS = 10_000;
 
-/** Keeps `/host` at a site equal to the readings of this machine: what changed since the last one, one transaction a second. */
+/** Writes readings of this machine to `/host` at a site: once a second, in one transaction, what has changed. */
 export class HostFeed implements Disposable {
   readonly #client: SiteClient;
   readonly #failed: (error: unknown) => void;
@@ -16,13 +16,13 @@ export class HostFeed implements Disposable {
   #written: HostReading | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param failed told of what the machine does not let be read; the site being away is no failure, the next reading is */
+  /** @param failed gets what went wrong while reading the machine; a site that can't be reached is no failure */
   constructor(client: SiteClient, failed: (error: unknown) => void) {
     this.#client = client;
     this.#failed = failed;
   }
 
-  /** The last reading that the site has taken. */
+  /** The last reading that was written; undefined while one is on its way, and after a failure. */
   get latest(): HostReading | undefined {
     return this.#written;
   }
@@ -47,7 +47,7 @@ export class HostFeed implements Disposable {
     this.#timer = setTimeout(() => void this.#run(), Math.max(0, INTERVAL_MS - (performance.now() - begun)));
   }
 
-  /** Whatever goes wrong, the next reading begins with a whole one: the site may be away, or somebody may have written to `/host`. */
+  /** After a failed write the next reading is written whole: somebody else may have written to `/host`. */
   async #write(reading: HostReading): Promise<void> {
     const before = this.#written;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(WRITE_LIMIT_MS)]);

@@ -3,20 +3,20 @@ import { freemem, hostname, loadavg, platform, totalmem, uptime } from 'node:os'
 
 /** The processes that a reading lists: those that hold the most memory. */
 const LISTED_PROCESSES = 10;
-/** Processes that a reading looks at; beyond, only their number is told. */
+/** The most processes that a reading looks at; the others are only counted. */
 const EXAMINED_PROCESSES = 4_096;
 const PAGE_BYTES = 4_096;
 
-/** What this machine is like at one moment, as it stands under `/host`. */
+/** The state of this machine at one moment, as it stands under `/host`. */
 export interface HostReading {
   readonly name: string;
   readonly platform: string;
   readonly uptimeSeconds: number;
   readonly load: { readonly one: number; readonly five: number; readonly fifteen: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
-  /** By interface; where the machine tells. */
+  /** By interface; empty outside Linux. */
   readonly network: Readonly<Record<string, InterfaceCounters>>;
-  /** `largest` by process id; where the machine tells. */
+  /** `largest` by process id; `count` is null outside Linux. */
   readonly processes: { readonly count: number | null; readonly largest: Readonly<Record<string, ProcessReading>> };
 }
 
@@ -80,7 +80,7 @@ async function readProcess(id: string): Promise<(ProcessReading & { id: string }
     : { id, name: (match[1] ?? '').toWellFormed(), memoryBytes: pages * PAGE_BYTES };
 }
 
-/** What the system lists there; nothing where it has no such list, as outside Linux. */
+/** The entries of a directory; none where it does not exist, as outside Linux. */
 async function listOptional(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
@@ -90,7 +90,7 @@ async function listOptional(directory: string): Promise<string[]> {
   }
 }
 
-/** A file of /proc; undefined where there is none, or where its process has just ended or belongs to somebody else. */
+/** A file of /proc; undefined if it does not exist, or its process has just ended or belongs to somebody else. */
 async function readOptional(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');

@@ -6,7 +6,7 @@ import type { Stability } from './stability.ts';
 
 /** What all requests of one server share. */
 export interface HttpContext {
-  /** The part that it plays may change between two requests: ask it each time, and keep neither producer nor consumer. */
+  /** Ask it for its part at each request, and keep neither producer nor consumer: the part may be exchanged. */
   readonly site: Site;
   /** The site's, for all its life. */
   readonly store: Store;

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Whoever reads at least this often learns of every delay. */
+/** A reader that comes at least this often sees every delay. */
 const WINDOW_MS = 120_000;
 const RESOLUTION_MS = 10;
 
@@ -12,10 +12,11 @@ export type DelayFigures = Pick<NodeMonitor, 'count' | 'min' | 'max' | 'mean' | 
 export type DelayMonitor = DelayFigures & { reset(): void; disable(): void };
 
 /**
- * The delays of the event loop in the last minutes. Reading takes nothing away: two scrapers that read alternately both see a delay.
+ * The delays of the event loop in the last minutes. Reading changes nothing: two scrapers that read in turn both see each
+ * delay.
  *
- * Two monitors run, and the older one is read. When the younger one has run for a whole window, the older one is reset and becomes the
- * younger. So what is read covers one window at least, and about two at most while somebody reads now and then.
+ * Two monitors run, and the older one is read. When the younger one has run for a whole window, the older one is reset and
+ * becomes the younger. So what is read covers one window at least, and about two while somebody reads once a window.
  */
 export class EventLoopLag implements Disposable {
   readonly #now: () => number;

@@ -11,14 +11,14 @@ import {
 } from '@evertree/core';
 
 /**
- * How far apart pinned states are that reads fall back on while storage is full. What is pinned has to be copied before it is changed: up
- * to so many commits a millisecond that costs nothing worth mentioning, and the pinned state is the last stable one; above, once an
- * interval (measured: at every stable moment it halved a million commits a second).
+ * How often the state is pinned that reads fall back on while storage is full. Commits copy what is pinned before they
+ * change it. Up to this rate that costs next to nothing, and each stable state is pinned. Above it one is pinned once an
+ * interval: each stable state halved a million commits a second.
  */
 const QUIET_COMMITS_PER_MS = 10;
 const VIEW_INTERVAL_MS = 1_000;
 
-/** A pinned snapshot that may leave the process. Whoever got it releases it. */
+/** A pinned snapshot that may leave the process. Its holder releases it. */
 export interface Reading extends Disposable {
   readonly snapshot: Snapshot;
 }

@@ -3,7 +3,7 @@ import type { HttpContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { plainPosition } from './write.ts';
 
-/** GET /status: this site, and each secondary that it knows. Positions are stable ones: no other leaves the process. */
+/** GET /status: this site, and each secondary that it knows. Only stable positions leave the process. */
 export function getStatus(exchange: Exchange): void {
   exchange.refuseParameters();
   exchange.answer(200, statusOf(exchange.context));
@@ -22,7 +22,7 @@ function statusOf(context: HttpContext): object {
     stream: store.stream,
     position: plainPosition(position),
     digest,
-    // What is only in memory is lost with the process, however stable its journal calls it.
+    // A journal in memory calls positions stable that are lost with the process.
     durable: plainPosition(store.journal.log.durable ? position : ORIGIN),
     journalBytes: store.journal.retention.storedBytes,
     ...retentionOf(context),
@@ -31,7 +31,7 @@ function statusOf(context: HttpContext): object {
   };
 }
 
-/** What the history may take, which peers will need a full copy if they stay away, told beforehand, and which need one already. */
+/** How much the history may take; the peers that soon need a full copy if they stay away; those that need one already. */
 function retentionOf({ store }: HttpContext): object {
   const { status } = store.journal.retention;
   if (status === undefined) return {};
@@ -39,7 +39,7 @@ function retentionOf({ store }: HttpContext): object {
   return { retention: { maxBytes, atRisk, passed } };
 }
 
-/** GET /healthz: whether it is worth letting this process live. */
+/** GET /healthz: whether this process works; if not, a restart helps. */
 export function getHealth(exchange: Exchange): void {
   exchange.refuseParameters();
   const { state } = exchange.context.store;
@@ -47,7 +47,7 @@ export function getHealth(exchange: Exchange): void {
   exchange.answer(alive ? 200 : 503, { status: alive ? 'ok' : state });
 }
 
-/** GET /readyz: whether this site does its work: a primary takes writes, a secondary is fed and within its lag bound. */
+/** GET /readyz: whether a primary takes writes, or a secondary is fed and within its lag bound. */
 export function getReadiness(exchange: Exchange): void {
   exchange.refuseParameters();
   const obstacle = obstacleOf(exchange.context);
@@ -57,7 +57,7 @@ export function getReadiness(exchange: Exchange): void {
 function obstacleOf(context: HttpContext): string | undefined {
   const { store, limits } = context;
   const { consumer } = context.site;
-  // A full secondary takes no frames, and can't tell how far its primary has gone on.
+  // A secondary whose disk is full takes no frames, so that it does not know its lag.
   if (store.state !== 'open') return `the store is ${store.state}`;
   if (store.role === 'primary') return undefined;
   if (consumer === undefined) return 'nothing feeds this secondary';

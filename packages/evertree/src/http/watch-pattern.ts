@@ -28,14 +28,14 @@ export function targetPattern(target: Target): Pattern {
 export type PlainOperation = readonly ['put', string, Value] | readonly ['delete', string];
 
 /**
- * What an operation means for the paths that match a pattern: itself at such a path or below one, nothing beside them. One above them
- * is cut: to the one path that matches in it, or, where a wildcard hides what was there, to a `delete` of that subtree and a `put` of
- * each match in its new value.
+ * What an operation means for the paths that match a pattern. At such a path or below one it means itself, beside them
+ * nothing. One above them is cut to the one path that matches in it. Where a wildcard hides what was there, it becomes a
+ * `delete` of that subtree and a `put` of each match in its new value.
  */
 export function clip(operation: Operation, pattern: Pattern): readonly PlainOperation[] {
   const { path } = operation;
   const common = Math.min(path.length, pattern.length);
-  // Most operations concern most watches not at all.
+  // Most operations do not concern most watches.
   for (let level = 0; level < common; level++) {
     if (pattern[level] !== any && pattern[level] !== path[level]) return NOTHING;
   }
@@ -53,7 +53,7 @@ export function clip(operation: Operation, pattern: Pattern): readonly PlainOper
 
 const NOTHING: readonly never[] = [];
 
-/** The values at the paths below `path` that match the rest of a pattern. Arrays are values: nothing matches inside one. */
+/** The values at the paths below `path` that match the rest of a pattern. Nothing matches inside an array. */
 function* matchesIn(value: Value, rest: Pattern, path: Path): Generator<[Path, Value]> {
   const [segment, ...further] = rest;
   if (segment === undefined) {

@@ -29,7 +29,7 @@ import { jsonSlices } from './json-slices.ts';
 import { clip, matchingPaths, targetPattern, type PlainOperation } from './watch-pattern.ts';
 import { plainPosition } from './write.ts';
 
-/** Why a client's position is of no use here. */
+/** Why a watch can't go on from its client's position. */
 type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
 
 /** The watches of one server. */
@@ -85,7 +85,7 @@ class WatchStream {
         await this.#follow(from);
         return;
       } catch (error) {
-        // Retention overtook this client, or another history took the place of the one that it read.
+        // Retention has overtaken this client, or another history has replaced the one that it read.
         if (!isEvertreeError(error, 'COMPACTED') && !isEvertreeError(error, 'HISTORY_MISMATCH')) throw error;
         await this.#sendReset(error.code === 'COMPACTED' ? 'compacted' : 'beside', formatPosition(from));
         from = undefined;
@@ -111,7 +111,10 @@ class WatchStream {
     return snapshot.position;
   }
 
-  /** Sends each change set after `from` as it becomes stable, until the client or the server ends. @throws EvertreeError COMPACTED; ClientGone */
+  /**
+   * Sends each change set after `from` as it becomes stable, until the client or the server ends.
+   * @throws EvertreeError COMPACTED, HISTORY_MISMATCH; ClientGone
+   */
   async #follow(from: ExactPosition): Promise<void> {
     const { heartbeatMs } = this.#exchange.context.limits;
     using wake = new WatchWake(this.#exchange);
@@ -137,7 +140,7 @@ class WatchStream {
     }
   }
 
-  /** Where to begin reading for what follows a position: a client's last event may stand in the middle of a frame. */
+  /** Where to begin to read for what follows a position: a client's last event may lie in the middle of a frame. */
   async #boundary(position: ExactPosition): Promise<ExactPosition> {
     if (position.revision === ORIGIN.revision) return position;
     const frame = await this.#store.journal.log.find(position, { within: true });
@@ -221,7 +224,7 @@ function resumePosition(store: Store, id: string): ExactPosition | ResetReason {
   return named.epoch > last.epoch || (named.epoch === last.epoch && named.revision > last.revision) ? 'beyond' : 'beside';
 }
 
-/** Frames that several watches read one after the other, decoded once. */
+/** The frames that were decoded last, for the other watches that read them soon after. */
 class DecodedFrames {
   readonly #kept: { readonly frame: Frame; readonly changeSets: readonly ChangeSet[] }[] = [];
 
@@ -237,5 +240,5 @@ class DecodedFrames {
 }
 
 const KEPT_FRAMES = 8;
-/** Larger ones are decoded by each watch. */
+/** A larger frame is decoded by each watch. */
 const KEPT_FRAME_BYTES = 256 * 1024;

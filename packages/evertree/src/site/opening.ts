@@ -20,7 +20,8 @@ import { SnapshotSchedule } from './snapshot-schedule.ts';
 
 /**
  * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself.
- * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, CONFIGURATION_INVALID
+ * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, STORAGE_FULL,
+ *   CONFIGURATION_INVALID
  */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
   const { store } = await openUnstarted(resolveOptions(options, 'openStore'));
@@ -49,8 +50,8 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
 }
 
 /**
- * Feeds the secondaries that a configuration names from a primary's store, until the producer is closed. The store stays
- * open.
+ * Feeds the secondaries that a configuration names from a primary's store, until the producer is closed.
+ * The store stays open.
  * @param configuration several of them are several ways to secondaries: by WebSocket, Kafka or both
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE at a secondary's store,
  *   UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
@@ -64,9 +65,10 @@ export async function startProducer(store: Store, configuration: ProducerSource 
 }
 
 /**
- * Makes a store a secondary's, for good, and feeds it from its primary until the consumer is closed. The store stays open.
- * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of its
- *   own, UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
+ * Makes a store a secondary's, for good, and feeds it from its primary until the consumer is closed.
+ * The store stays open.
+ * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of
+ *   its own, UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
  */
 export async function startConsumer(store: Store, configuration: ConsumerSource): Promise<Consumer> {
   const checked = readConsumerConfiguration(configuration);

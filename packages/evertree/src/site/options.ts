@@ -22,11 +22,11 @@ export type ConfigurationSource = ProducerSource | ConsumerSource;
 export interface OpenStoreOptions {
   /** A directory, made if there is none; or `memory`: nothing outlives the process, and nothing counts as durable. */
   readonly data: string;
-  /** The site's name, told to its peers. A directory has one of its own from its first start on; it has to be the same. */
+  /** The site's name, which its peers see. A directory keeps the name of its first start; another one is refused. */
   readonly site?: string;
-  /** The name for a new directory, where `site` is not given; drawn if that isn't either. */
+  /** The name of a new directory where `site` is not given. Without either a name is drawn. */
   readonly defaultSite?: string;
-  /** A directory has one from its first start on; it has to be the same. A new one is a primary's. */
+  /** A directory keeps the role of its first start; another one is refused. A new directory is a primary's. */
   readonly role?: Role;
   /** How a primary writes its frames; `json` lets other tools read them, at some cost. */
   readonly encoding?: 'binary' | 'json';
@@ -35,16 +35,16 @@ export interface OpenStoreOptions {
   /** As in a configuration's `limits` section; what concerns the store. */
   readonly limits?: StoreLimitSettings;
   /**
-   * Told what happens, such as a damaged tail that was cut off. Without it nothing is told, but for the first listener that throws while
-   * nobody listens for the store's `error` event: that is printed as a warning of the process.
+   * Gets a report of what happens, such as a damaged tail that was cut off. Without it there are no reports. Only the
+   * first listener that throws while nobody listens for the store's `error` event is printed, as a process warning.
    */
   readonly log?: Reporter;
 }
 
 export interface OpenSiteOptions extends OpenStoreOptions {
-  /** What the site needs as a primary; several files are several ways to its secondaries. Alone, it makes the role `primary`. */
+  /** What the site needs as a primary; several files are several ways to its secondaries. Alone, it means the role `primary`. */
   readonly primary?: ProducerSource | readonly ProducerSource[];
-  /** What it needs as a secondary. Alone, it makes the role `secondary`. */
+  /** What it needs as a secondary. Alone, it means the role `secondary`. */
   readonly standby?: ConsumerSource;
 }
 
@@ -81,7 +81,7 @@ const SCHEMAS = {
 
 /**
  * Checks the options of `openStore` or `openSite` as a file is checked, and resolves what they leave open.
- * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each that is not known
+ * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each unknown one
  */
 export function resolveOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): ResolvedOptions {
   const document = documentOf(options, caller);

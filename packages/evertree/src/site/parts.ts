@@ -69,7 +69,7 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
   return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store.report) };
 }
 
-/** Reports where a secondary waits for its primary. A listener that failed, and tries again, has reported that itself. */
+/** Reports where a secondary waits for its primary. A listener that failed and tries again has reported that itself. */
 function reportSource(configuration: ConsumerConfiguration, consumer: Consumer, report: Reporter): void {
   if (configuration.kind === 'kafka-consumer') {
     const { topic, connection } = configuration;

@@ -10,7 +10,7 @@ const MOST_FRAMES = 64;
 /** Hex digits of the frame's SHA-256 in its file's name. */
 const HASH_DIGITS = 16;
 
-/** Keeps frames that could not be applied in the site's directory, one file for each, so that somebody can look at them. */
+/** Keeps frames that could not be applied in the site's directory, one file for each, for people to look at. */
 export class Quarantine {
   readonly #folder: string;
   readonly #report: Reporter;
@@ -39,7 +39,10 @@ export class Quarantine {
   }
 }
 
-/** By its content, so that a frame has one file and no other frame takes its place: `4-1201-00112233445566ff-89abcdef01234567.evf`. */
+/**
+ * Names a frame by its content, so that each frame has one file, which no other frame overwrites:
+ * `4-1201-00112233445566ff-89abcdef01234567.evf`.
+ */
 function nameOf(frame: Uint8Array): string {
   const hash = createHash('sha256').update(frame).digest('hex').slice(0, HASH_DIGITS);
   return `${positionOf(frame)}-${hash}${EXTENSION}`;

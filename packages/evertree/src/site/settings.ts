@@ -6,7 +6,7 @@ export type JournalSettings = SiteConfiguration['journal'];
 /** Bounds of the store itself; a file's `limits` has these and others. */
 export type StoreLimitSettings = Pick<SiteConfiguration['limits'], 'pendingBytes' | 'frameBytes' | 'changeSetBytes' | 'listenerBatches'>;
 
-/** How a site's store is opened. The journal and the store take them once, so a configuration that is read later has to agree. */
+/** How a site's store is opened. The store takes them once, so a configuration that is read later must agree. */
 export interface StoreSettings {
   readonly journal: JournalSettings;
   readonly limits: StoreLimitSettings;
@@ -32,8 +32,8 @@ export function joinSettings(own: StoreSettings, configurations: readonly SiteCo
 }
 
 /**
- * A store is open already when a configuration is read: its `journal` and `limits` have to be what the store was opened with.
- * @throws EvertreeError CONFIGURATION_INVALID naming each that is not
+ * Compares a configuration that is read after the store was opened: its `journal` and `limits` must be the store's.
+ * @throws EvertreeError CONFIGURATION_INVALID naming each that differs
  */
 export function checkSettings(present: StoreSettings, configuration: SiteConfiguration): void {
   const problems: Problem[] = [];

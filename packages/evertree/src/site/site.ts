@@ -47,7 +47,7 @@ export class Site implements AsyncDisposable {
   readonly #configurations: SiteConfigurations;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
-  /** The parts that are open, oldest first. More than one only where the library's `startProducer` was called several times. */
+  /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called repeatedly. */
   #parts: readonly Part[] = [];
   /** The newest change of part that was asked for: the next one begins when it is over. Never rejects. */
   #change: Promise<unknown> = Promise.resolve();
@@ -111,7 +111,7 @@ export class Site implements AsyncDisposable {
     return this.#events.on(name, listener);
   }
 
-  /** Plays the part of its role, where it was opened with what that needs. Throws as `startProducer` and `startConsumer`. */
+  /** Plays the part of its role, if it has the configuration for it. Throws as `startProducer` and `startConsumer`. */
   async start(): Promise<void> {
     const { primary, standby } = this.#configurations;
     if (this.role === 'primary' && primary !== undefined) await this.#startProducer(primary);
@@ -145,7 +145,7 @@ export class Site implements AsyncDisposable {
     });
   }
 
-  /** Begins a part beside those that are there: whoever asks for it closes it. Throws as `play`. */
+  /** Begins a part beside those that are open. The caller closes it; `close` does so at the latest. Throws as `play`. */
   join(part: Part): Promise<void> {
     return this.#inTurn(() => this.#begin(part));
   }

@@ -1,32 +1,37 @@
 import { type ExactPosition, ORIGIN, type Store, samePosition } from '@evertree/core';
 
 const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
-/** Without a snapshot no history goes: there is one before it takes what it may. */
+/** Retention removes only what a snapshot covers: one is due before the history takes all the room it may. */
 const RETENTION_FRACTION = 1 / 4;
 const RETENTION_INTERVAL_MS = 60_000;
 
 /**
- * Has a store write a snapshot whenever its journal has grown by `snapshotBytes` since the last one, or by the last one's own size if
- * that is more: so all snapshots together never cost more writing than the history itself. Retention runs once a minute beside it.
+ * Writes a snapshot of a store whenever its journal has grown by `snapshotBytes` since the last one, or by that one's own
+ * size if it is larger: so all snapshots together cost no more writing than the history itself. Applies retention once a
+ * minute.
  */
 export class SnapshotSchedule {
   readonly #store: Store;
   readonly #snapshotBytes: number;
   readonly #hooks = new DisposableStack();
   #interval: Disposable | undefined;
-  /** What the journal held when the last snapshot was made (undefined: not known before the first commit), and how large that was. */
+  /** What the journal took on the disk when the last snapshot was made; undefined before the first commit. It never rises but then. */
   #baselineBytes: number | undefined;
+  /** The size of the newest snapshot. */
   #lastBytes = 0;
+  /** Where the journal began when the snapshots were counted last: it moves when a full copy replaces the history. */
   #base: ExactPosition;
+  /** The position of the newest snapshot. */
   #newest: ExactPosition | undefined;
+  /** A snapshot is being written or counted, or retention applied: one at a time. */
   #isRunning = false;
   #stopped = false;
 
-  /** Begins once it knows the snapshot that is there already. */
+  /** Resolves when it has found the newest snapshot. It ends with the store. */
   static async start(store: Store, snapshotBytes = defaultSnapshotBytes(store)): Promise<SnapshotSchedule> {
     const schedule = new SnapshotSchedule(store, snapshotBytes);
     await schedule.#recount();
-    // What is there beside the snapshot came after it, or is kept for a peer; a new site's first segment is only room for what will come.
+    // Everything beside the snapshot counts as growth since. A new site's first segment is empty, and so no growth.
     schedule.#baselineBytes = samePosition(store.journal.log.last, ORIGIN) ? undefined : schedule.#lastBytes;
     schedule.#retainLater();
     return schedule;
@@ -52,13 +57,13 @@ export class SnapshotSchedule {
     const { journal } = this.#store;
     if (journal.log.state !== 'open') return;
     if (!samePosition(journal.log.base, this.#base)) return this.#run(() => this.#recount());
-    // Retention made room since: growth counts from what is left.
+    // Retention may have removed segments: growth counts from what is left.
     this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.retention.storedBytes);
     if (journal.retention.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes))
       this.#run(() => this.#save());
   }
 
-  /** One thing at a time; what goes wrong is told, and tried again after the next growth. */
+  /** A failure is reported; the next attempt follows the next growth. */
   #run(task: () => Promise<void>): void {
     this.#isRunning = true;
     void task()
@@ -82,7 +87,7 @@ export class SnapshotSchedule {
     this.#store.report({ level: 'info', event: 'snapshot-saved', message: 'a snapshot was written', details });
   }
 
-  /** The beginning of the journal moved, or a snapshot was made: a bootstrap brings one along. */
+  /** Looks up the newest snapshot, after one was written or a full copy brought one along. */
   async #recount(): Promise<void> {
     const { journal } = this.#store;
     this.#base = journal.log.base;

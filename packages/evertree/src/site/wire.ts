@@ -9,8 +9,8 @@ import type {
 } from '../configuration/configuration.ts';
 
 /*
- * The one place that knows which configuration asks for which wire. Each is loaded when it is asked for: a site that knows no Kafka never
- * loads its client, and a store without a wire neither.
+ * The one place that knows which configuration asks for which wire. Each wire is loaded when a configuration asks for it:
+ * a site without Kafka never loads its client.
  */
 
 export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
@@ -73,8 +73,8 @@ function machineOf({ clock, random, report }: Store): Pick<Store, 'clock' | 'ran
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * The same transport, as a part of a running process: it keeps the process alive until it is closed, as a server that listens does, also
- * between two attempts to dial.
+ * A transport that keeps the process alive from its opening until it is closed, also between two attempts to dial: as a
+ * server does that listens.
  */
 function keepingAlive(transport: Transport): Transport {
   let timer: NodeJS.Timeout | undefined;

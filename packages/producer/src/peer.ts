@@ -185,7 +185,7 @@ export class Peer {
   async recall(): Promise<void> {
     const { store } = this.#options;
     const { durable } = this.#progress;
-    if (durable === undefined) return;
+    if (durable === undefined || this.#lagRevisions() === null) return;
     try {
       const time = await firstTimeAfter(store, durable);
       if (time !== undefined && this.#feed === undefined) this.#step({ type: 'recalled', time });

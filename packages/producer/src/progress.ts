@@ -36,7 +36,7 @@ export class Progress {
   #snapshot: { readonly position: ExactPosition; sent: boolean } | undefined;
   /** Commit time of what comes after `sent`, or a little before it; undefined when nothing does, as far as we know. */
   #unsentTime: number | undefined;
-  /** What it acknowledged before we knew that its history is ours. Set in `probe` only. */
+  /** What it acknowledged before we knew that its history is ours. Undefined once that is decided. */
   #early: AcknowledgedEvent | undefined;
   /** How often it asked for frames again since it last got further. */
   #resends = 0;

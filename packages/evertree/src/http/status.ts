@@ -64,6 +64,7 @@ function obstacleOf(context: HttpContext): string | undefined {
   const { state, lag } = consumer.state;
   if (state === 'replicating') return undefined;
   if (state !== 'catching-up') return `the secondary is ${state}`;
-  const lagMs = lag?.ms ?? Infinity;
+  const lagMs = lag?.ms ?? null;
+  if (lagMs === null) return 'it is not known how far the secondary is behind';
   return lagMs <= limits.readyLagMs ? undefined : `the secondary is ${lagMs} ms behind; ${limits.readyLagMs} are allowed`;
 }

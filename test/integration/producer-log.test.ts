@@ -6,8 +6,8 @@ import { ScriptedPrimary } from '../support/scripted-primary.ts';
 import { Simulation } from '../support/simulation.ts';
 import { expectErrors } from '../support/reports.ts';
 
-const RELAY = 'topic T';
-const LOG: FarEnd = { kind: 'log', name: RELAY, remedy: 'delete it with its .snapshot and .control' };
+const TOPIC = 'topic T';
+const LOG: FarEnd = { kind: 'log', name: TOPIC, remedy: 'delete it with its .snapshot and .control' };
 const ADDRESS = 'kafka://there:1/T';
 
 let simulation: Simulation;
@@ -22,7 +22,7 @@ beforeEach(async () => {
 
 /** What the topic says of itself, when it ends with this frame. */
 function topic(frame?: number, more: Partial<Hello> = {}): Hello {
-  return primary.hello(RELAY, frame, { program: 'Apache Kafka', epochs: [], ...more });
+  return primary.hello(TOPIC, frame, { program: 'Apache Kafka', epochs: [], ...more });
 }
 
 function why(text: string): Reason {
@@ -39,9 +39,9 @@ async function introduce(link: ScriptedLink, hello: Hello, present = true): Prom
   await simulation.pass(10);
 }
 
-describe('a relay', () => {
+describe('a log', () => {
   it('is listed while it is away, under its own name', () => {
-    expect(primary.producer.peers).toMatchObject([{ site: RELAY, remote: ADDRESS, relay: true, through: null, state: 'offline' }]);
+    expect(primary.producer.peers).toMatchObject([{ site: TOPIC, remote: ADDRESS, relay: true, through: null, state: 'offline' }]);
   });
 
   it('gets the frames after what it ends with, and counts for what the journal keeps, but not as a copy', async () => {
@@ -52,9 +52,9 @@ describe('a relay', () => {
     void commit.acknowledged(1).then(() => (copies += 1));
     await primary.commit(0);
     const last = primary.ends.at(-1)!;
-    await acknowledge(link, RELAY, last);
-    expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', lagRevisions: 0 });
-    expect(primary.journal.leases.of('peer').get(RELAY)?.position).toEqual(last);
+    await acknowledge(link, TOPIC, last);
+    expect(primary.peer(TOPIC)).toMatchObject({ state: 'replicate', lagRevisions: 0 });
+    expect(primary.journal.leases.of('peer').get(TOPIC)?.position).toEqual(last);
     expect(copies).toBe(0);
     await introduce(link, primary.hello('b', 0));
     await acknowledge(link, 'b', last);
@@ -73,7 +73,7 @@ describe('a relay', () => {
   it('with frames of another stream is refused by name', async () => {
     const link = await primary.connect(topic(-1, { stream: 'f'.repeat(32) }));
     expect(link.closed?.reason).toBe('stream-mismatch');
-    expect(primary.peer(RELAY).lastError).toMatch(/one stream has one log; delete it with its .snapshot/);
+    expect(primary.peer(TOPIC).lastError).toMatch(/one stream has one log; delete it with its .snapshot/);
   });
 
   it('gets a snapshot beside the frames when it wants one, and the frames go on meanwhile', async () => {
@@ -85,7 +85,7 @@ describe('a relay', () => {
     expect(link.of('snapshot-end').length).toBe(1);
     await primary.commit(3);
     expect(link.of('frame').length).toBe(3);
-    expect(primary.peer(RELAY)).toMatchObject({ state: 'replicate', resyncs: { count: 0 } });
+    expect(primary.peer(TOPIC)).toMatchObject({ state: 'replicate', resyncs: { count: 0 } });
     link.say({ type: 'snapshot-wanted', id: 3, reason: why('later') });
     await simulation.pass(50);
     expect(link.of('snapshot-begin').length).toBe(2);
@@ -112,9 +112,9 @@ describe('a reader', () => {
     link = await primary.connect(topic(-1));
   });
 
-  it('is listed with position and lag, through the relay', async () => {
+  it('is listed with position and lag, through the log', async () => {
     await introduce(link, primary.hello('b', 1));
-    expect(primary.peer('b')).toMatchObject({ state: 'replicate', relay: false, through: RELAY, remote: ADDRESS, lagRevisions: 4 });
+    expect(primary.peer('b')).toMatchObject({ state: 'replicate', relay: false, through: TOPIC, remote: ADDRESS, lagRevisions: 4 });
     await acknowledge(link, 'b', primary.ends.at(-1)!, primary.ends.at(-2));
     expect(primary.peer('b')).toMatchObject({ lagRevisions: 1, applied: { revision: primary.ends.at(-1)!.revision } });
     await acknowledge(link, 'b', primary.ends.at(-1)!);
@@ -187,12 +187,12 @@ describe('a reader', () => {
     expect(primary.events('peer-resync').length).toBe(1);
   });
 
-  it('is offline while its relay is away', async () => {
+  it('is offline while its log is away', async () => {
     await introduce(link, primary.hello('b', -1));
     link.lose('lost', 'the broker is gone');
     expect(primary.peer('b')).toMatchObject({ state: 'offline' });
-    expect(primary.peer('b').lastError).toBe(`lost: ${RELAY} is away`);
-    expect(primary.peer(RELAY).state).toBe('offline');
+    expect(primary.peer('b').lastError).toBe(`lost: ${TOPIC} is away`);
+    expect(primary.peer(TOPIC).state).toBe('offline');
   });
 
   it('with a link of its own from now on is a peer like any other, and back again', async () => {
@@ -204,19 +204,19 @@ describe('a reader', () => {
     ]);
     direct.lose('going-away');
     await introduce(link, primary.hello('b', -1));
-    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: RELAY, state: 'replicate' }]);
+    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: TOPIC, state: 'replicate' }]);
   });
 
-  it('is listed after a restart of the primary, from the journal, then from the relay, once', async () => {
+  it('is listed after a restart of the primary, from the journal, then from the log, once', async () => {
     await introduce(link, primary.hello('b', -1));
     await primary.restart();
     expect(primary.peer('b').state).toBe('offline');
     const again = await primary.connect(topic(-1));
     await introduce(again, primary.hello('b', -1), false);
-    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: RELAY, state: 'offline' }]);
+    expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: TOPIC, state: 'offline' }]);
   });
 
-  it('can be forgotten while only the journal knows of it: the relay is told when it is back', async () => {
+  it('can be forgotten while only the journal knows of it: the log is told when it is back', async () => {
     await introduce(link, primary.hello('b', -1));
     await primary.restart();
     expect(primary.producer.forget('b')).toBe(true);
@@ -224,10 +224,10 @@ describe('a reader', () => {
     const again = await primary.connect(topic(-1));
     await introduce(again, primary.hello('b', -1), false);
     expect(again.of('forget')).toEqual([{ type: 'forget', site: 'b' }]);
-    expect(primary.producer.peers.map(peer => peer.site)).toEqual([RELAY]);
+    expect(primary.producer.peers.map(peer => peer.site)).toEqual([TOPIC]);
   });
 
-  it('can be forgotten when it is gone, at the relay, too, also if that is away then', async () => {
+  it('can be forgotten when it is gone, at the log, too, also if that is away then', async () => {
     await introduce(link, primary.hello('b', -1));
     expect(primary.producer.forget('b')).toBe(false);
     link.say({ type: 'reader-lost', site: 'b', reason: 'going-away', explanation: 'stops' });
@@ -239,7 +239,7 @@ describe('a reader', () => {
     const again = await primary.connect(topic(-1));
     await introduce(again, primary.hello('b', -1), false);
     expect(again.of('forget').length).toBe(1);
-    expect(primary.producer.peers.map(peer => peer.site)).toEqual([RELAY]);
+    expect(primary.producer.peers.map(peer => peer.site)).toEqual([TOPIC]);
     await introduce(again, primary.hello('b', -1));
     expect(primary.peer('b').state).toBe('replicate');
   });

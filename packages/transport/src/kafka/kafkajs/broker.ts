@@ -17,7 +17,6 @@ import type {
 } from '../broker.ts';
 import { Calls } from './calls.ts';
 import { createClient } from './client.ts';
-import type { KafkaClient } from './client.ts';
 import { OwnCluster, READ_COMMITTED } from './cluster.ts';
 import { KafkajsReader } from './reader.ts';
 import { KafkajsWriter } from './writer.ts';
@@ -40,10 +39,16 @@ export function createBroker(options: BrokerOptions): Broker {
   return new KafkajsBroker(options);
 }
 
+interface BrokerPart {
+  readonly isClosed: boolean;
+  abandon(): void;
+  close(): Promise<void>;
+}
+
 class KafkajsBroker implements Broker {
   readonly #options: BrokerOptions;
-  /** What has connections of its own: readers, writers, and those below. */
-  readonly #parts: { abandon(): void; close(): Promise<void> }[] = [];
+  /** What has connections of its own: readers, writers, and the two below. Those that are closed go with the next. */
+  #parts: BrokerPart[] = [];
   #admin: { readonly admin: Admin; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
   #cluster: { readonly own: OwnCluster; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
   #abandoned = false;
@@ -145,8 +150,8 @@ class KafkajsBroker implements Broker {
     }
   }
 
-  #add(part: { abandon(): void; close(): Promise<void> }): void {
-    this.#parts.push(part);
+  #add(part: BrokerPart): void {
+    this.#parts = [...this.#parts.filter(({ isClosed }) => !isClosed), part];
     if (this.#abandoned) part.abandon();
   }
 
@@ -184,9 +189,10 @@ class KafkajsBroker implements Broker {
   }
 
   #connectAdmin() {
-    const client: KafkaClient = createClient(this.#options.connection, this.#options.report, this.#adminAnswerMs);
+    const client = createClient(this.#options.connection, this.#options.report, this.#adminAnswerMs);
     const admin = client.admin();
     this.#add({
+      isClosed: false,
       abandon: () => client.abandon(),
       close: () => admin.disconnect().catch(() => undefined),
     });

@@ -22,6 +22,8 @@ export const READ_COMMITTED = 1;
  * Connections to a cluster's brokers, of one user: a broker answers the requests of a connection one after the other.
  */
 export class OwnCluster implements Connections {
+  /** It lives as long as what uses it. */
+  readonly isClosed = false;
   readonly cluster: Cluster;
   readonly #sockets = new Sockets();
 

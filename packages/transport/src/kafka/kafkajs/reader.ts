@@ -30,6 +30,10 @@ export class KafkajsReader implements PartitionReader {
     this.#calls = new Calls(broker, this.#own);
   }
 
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
   connect(): Promise<void> {
     return this.#calls.call(this.#connect());
   }

@@ -21,6 +21,7 @@ export class KafkajsWriter implements RecordWriter {
   readonly #client: KafkaClient;
   readonly #producer: Producer;
   readonly #codec: CompressionTypes;
+  #isClosed = false;
 
   /** Connects nowhere yet. */
   constructor(broker: BrokerOptions, options: WriterOptions) {
@@ -37,6 +38,10 @@ export class KafkajsWriter implements RecordWriter {
       // Whoever sends says where to.
       createPartitioner: () => partitionOf,
     });
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   connect(): Promise<void> {
@@ -62,6 +67,7 @@ export class KafkajsWriter implements RecordWriter {
 
   /** Its sockets are cut; what is left are kafkajs's own notes of them. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.abandon();
     await this.#producer.disconnect().catch(() => undefined);
   }

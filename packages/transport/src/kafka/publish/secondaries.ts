@@ -7,7 +7,7 @@ import type { ReceivedRecord } from '../records.ts';
 import type { ReportOnce } from './report-once.ts';
 import type { Want } from './snapshot-need.ts';
 
-/** Secondaries of one topic that are kept in mind; more are not heard. */
+/** Secondaries of one topic that are remembered; more are not heard. */
 const MOST_SECONDARIES = 4096;
 /** Heartbeats of its own that a secondary may stay silent. */
 const SILENT_HEARTBEATS = 3;
@@ -54,7 +54,7 @@ export class Secondaries {
     this.#passed = new PassedOver(topic, report);
   }
 
-  /** What they want, of those that are there and speak this protocol. */
+  /** The snapshots that secondaries wait for which are present and speak this protocol. */
   get wants(): Want[] {
     const wants: Want[] = [];
     for (const [site, { site: said, want, present }] of this.#known) {
@@ -65,8 +65,9 @@ export class Secondaries {
   }
 
   /**
-   * Takes records in order. @param live whether they were written since this link began. @param now on the monotonic
-   * clock
+   * Takes records in order.
+   * @param live whether they were written since this link began
+   * @param now on the monotonic clock
    * @returns the records that are about no secondary
    */
   take(records: readonly ReceivedRecord[], live: boolean, now: number): OtherRecord[] {
@@ -92,7 +93,7 @@ export class Secondaries {
     }
   }
 
-  /** The past has been read: who is known from it is told. Comes before the first `news`. */
+  /** The past has been read: tells of the secondaries known from it only. Comes before the first `news`. */
   *known(): Generator<Message> {
     for (const { site, positions, present } of this.#known.values()) {
       if (present) continue;
@@ -101,7 +102,10 @@ export class Secondaries {
     }
   }
 
-  /** Finds who has fallen silent. @param asOf everything said up to then has been read; on the monotonic clock */
+  /**
+   * Finds the secondaries that have fallen silent.
+   * @param asOf everything that was said up to then has been read; on the monotonic clock
+   */
   lapse(asOf: number): void {
     for (const [site, secondary] of this.#known) {
       const { heartbeatMs } = secondary.site.hello;
@@ -166,7 +170,7 @@ export class Secondaries {
     const secondary = this.#known.get(control.site);
     if (secondary === undefined || control.value === null) return;
     if (secondary.from !== from) {
-      // Compaction keeps the newest of each kind: in the past, where it stood is worth knowing whoever said it.
+      // Compaction keeps the newest record of each key: in the past, a position counts whichever link told it.
       if (!live && control.kind === 'position') secondary.positions = control.value;
       if (live && control.kind === 'position') this.#doubt(secondary, control.site, from, now);
       return;
@@ -182,7 +186,7 @@ export class Secondaries {
     secondary.moved ||= live;
   }
 
-  /** The last words of the link before are expected; who goes on for longer is a second site of that name. */
+  /** Late records of the link before are expected; a writer that goes on for longer is a second site of that name. */
   #doubt(secondary: Secondary, site: string, from: string, now: number): void {
     const patienceMs = secondary.site.hello.heartbeatMs * SILENT_HEARTBEATS;
     const isOver = secondary.rival !== undefined && now - secondary.rival.since > patienceMs;

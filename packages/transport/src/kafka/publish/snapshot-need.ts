@@ -16,15 +16,11 @@ export interface SnapshotView {
   /** The topic's first offset, and the one after its last. */
   readonly low: bigint;
   readonly high: bigint;
-  /**
-   * The newest snapshot that is announced. `time`: when it was; what follows it is not older. `bytes`: its own size.
-   */
+  /** The newest announced snapshot. `time`: when it was announced; what follows it is not older. `bytes`: its size. */
   readonly newest:
     | { readonly id: string; readonly position: ExactPosition; readonly time: number; readonly bytes: number; readonly follow: bigint }
     | undefined;
-  /**
-   * Without a snapshot: the topic begins with the stream's first frame, so that a new secondary can read it from there.
-   */
+  /** Without a snapshot: the topic begins with the stream's first frame, and a new secondary can start there. */
   readonly whole: boolean;
   /** Commit time of the topic's first record; undefined when it is empty, or not known. */
   readonly lowTime: number | undefined;
@@ -33,10 +29,7 @@ export interface SnapshotView {
   /** What the topic keeps; undefined: without a limit. */
   readonly retentionMs: number | undefined;
   readonly retentionBytes: number | undefined;
-  /**
-   * Before this offset, and after the frame before them, stand frames that another writer put there; undefined: none
-   * were seen.
-   */
+  /** Frames of another writer end before this offset; undefined: none were seen. */
   readonly foreignTo: bigint | undefined;
   /** Bytes to be read after a snapshot at which another one is due. */
   readonly snapshotBytes: number;
@@ -53,11 +46,11 @@ const LEFT = 0.5;
  */
 export function snapshotNeed(view: SnapshotView): Reason | undefined {
   return (
-    because('reader-waits', wanted(view)) ??
-    because('log-begins-late', lost(view)) ??
-    because('foreign-frames', astray(view)) ??
-    because('retention-near', retention(view)) ??
-    because('catch-up-slow', slow(view))
+    because('reader-waits', readerWaits(view)) ??
+    because('log-begins-late', beginsLate(view)) ??
+    because('foreign-frames', foreignFrames(view)) ??
+    because('retention-near', retentionNear(view)) ??
+    because('catch-up-slow', catchUpSlow(view))
   );
 }
 
@@ -65,7 +58,7 @@ function because(code: Reason['code'], text: string | undefined): Reason | undef
   return text === undefined ? undefined : { code, text };
 }
 
-function wanted({ wants, newest, low }: SnapshotView): string | undefined {
+function readerWaits({ wants, newest, low }: SnapshotView): string | undefined {
   const unserved = wants.find(
     ({ after, tried }) => newest === undefined || newest.follow < low || newest.position.revision < after.revision || tried === newest.id,
   );
@@ -73,45 +66,45 @@ function wanted({ wants, newest, low }: SnapshotView): string | undefined {
   return `${unserved.site} stands at ${formatPosition(unserved.after)} and can go on from a snapshot only`;
 }
 
-function lost({ newest, whole, low, high }: SnapshotView): string | undefined {
+function beginsLate({ newest, whole, low, high }: SnapshotView): string | undefined {
   if (newest === undefined)
     return whole || low === high ? undefined : 'the topic does not reach back to the beginning, and there is no snapshot';
   return newest.follow < low ? `retention has removed what follows the snapshot of ${formatPosition(newest.position)}` : undefined;
 }
 
-/** Whoever starts before another writer's frames can't get past them. */
-function astray({ newest, foreignTo, high }: SnapshotView): string | undefined {
+/** A secondary that starts before another writer's frames can't get past them. */
+function foreignFrames({ newest, foreignTo, high }: SnapshotView): string | undefined {
   if (foreignTo === undefined || foreignTo > high || (newest !== undefined && newest.follow >= foreignTo)) return undefined;
   return 'another writer put frames into the topic, and a secondary that starts before them can not get past';
 }
 
-function retention(view: SnapshotView): string | undefined {
+function retentionNear(view: SnapshotView): string | undefined {
   const { retentionMs, retentionBytes } = view;
-  const { time, bytes } = since(view);
+  const { time, bytes } = toRead(view);
   if (bytes === 0) return undefined;
   if (retentionMs !== undefined && time !== undefined && view.now - time > retentionMs * LEFT) {
-    return `what follows ${place(view)} is older than half of what the topic keeps ("retention.ms" is ${retentionMs})`;
+    return `what follows ${origin(view)} is older than half of what the topic keeps ("retention.ms" is ${retentionMs})`;
   }
   if (retentionBytes !== undefined && bytes > retentionBytes * LEFT) {
-    return `what follows ${place(view)} is more than half of what the topic keeps ("retention.bytes" is ${retentionBytes})`;
+    return `what follows ${origin(view)} is more than half of what the topic keeps ("retention.bytes" is ${retentionBytes})`;
   }
   return undefined;
 }
 
 /** A tree larger than the limit is not written out again before as much has followed it. */
-function slow(view: SnapshotView): string | undefined {
-  const { bytes } = since(view);
+function catchUpSlow(view: SnapshotView): string | undefined {
+  const { bytes } = toRead(view);
   const limit = Math.max(view.snapshotBytes, view.newest?.bytes ?? 0);
-  return bytes > limit ? `so much follows ${place(view)} that starting from it is slow (about ${bytes} bytes)` : undefined;
+  return bytes > limit ? `so much follows ${origin(view)} that starting from it is slow (about ${bytes} bytes)` : undefined;
 }
 
 /** What has to be read after the snapshot, or from the topic's beginning: how old, how much. */
-function since({ newest, low, high, lowTime, recordBytes }: SnapshotView): { time: number | undefined; bytes: number } {
+function toRead({ newest, low, high, lowTime, recordBytes }: SnapshotView): { time: number | undefined; bytes: number } {
   const from = newest === undefined || newest.follow < low ? low : newest.follow;
   const bytes = from >= high ? 0 : Number(high - from) * recordBytes;
   return { time: newest?.time ?? lowTime, bytes };
 }
 
-function place({ newest }: SnapshotView): string {
+function origin({ newest }: SnapshotView): string {
   return newest === undefined ? "the topic's beginning" : `the snapshot of ${formatPosition(newest.position)}`;
 }

@@ -103,7 +103,7 @@ export class FrameScan {
     const begun = index === 0 ? PartialFrame.begin(value, total) : this.#begun?.add(index, value);
     const state = begun?.state;
     this.#begun = state === 'missing' ? begun : undefined;
-    // The rest of a frame that began before what is looked at, or was given up and comes again, is expected.
+    // The remaining parts of a frame that began before this step, or that is sent again, are expected.
     return begun === undefined && index > 0 ? 'missing' : state;
   }
 

@@ -48,19 +48,19 @@ export async function prepareTopics(
     const remedy = `kafka-topics.sh --bootstrap-server … --alter --topic ${topics.frames} --partitions ${partition + 1}`;
     throw invalid(`the topic ${topics.frames} has no partition ${partition}: set "partition" to one that it has, or add it: ${remedy}`);
   }
-  if (partitions !== undefined && partitions.length > 1) await lookAside(broker, settings, once);
+  if (partitions !== undefined && partitions.length > 1) await lookAtOtherPartitions(broker, settings, once);
   const configs = await describe(broker, topics, once);
   checkRetention(settings, configs, once);
   return { facts: factsOf(topics.frames, configs.frames), created: missing.length > 0 };
 }
 
-/** Nobody reads the other partitions: what lies there, somebody has put into the wrong one. */
-async function lookAside(broker: Broker, { topics, partition }: PublishSettings, once: ReportOnce): Promise<void> {
+/** Nobody reads the other partitions: records there were written to the wrong one. */
+async function lookAtOtherPartitions(broker: Broker, { topics, partition }: PublishSettings, once: ReportOnce): Promise<void> {
   const offsets = await broker.listOffsets(topics.frames);
   const others = [...offsets].filter(([found, { low, high }]) => found !== partition && high > low).map(([found]) => found);
   if (others.length === 0) return;
   const list = others.join(', ');
-  once.tell(`aside ${list}`, {
+  once.tell(`partitions ${list}`, {
     level: 'warn',
     event: 'other-partitions',
     message: `the topic ${topics.frames} has records in partition ${list}, too; this stream is in partition ${partition} alone, and they are not read`,

@@ -25,8 +25,8 @@ interface Announced {
 /** A snapshot that was asked for has begun by then, or is asked for again when it is still due. */
 const ASKED_MS = 60_000;
 /**
- * After a snapshot there is a rest of so many times as long as it took, and at least until the next look at the
- * watermarks: one that nobody can use may lead to the next, and making them must not become all that this site does.
+ * After a snapshot no other one is asked for during so many times the time that it took, and until the next look at the
+ * watermarks: a snapshot that nobody can use leads to the next, and making them must not become all that this site does.
  */
 const REST_FACTOR = 10;
 
@@ -54,7 +54,7 @@ export class TopicSnapshots {
   /** When the snapshot under way began, and when the next one may. */
   #begunAt = 0;
   #restsUntil = -Infinity;
-  /** Of the topic, as far as this link has read or written it: for the average size of a record. */
+  /** Records of the topic that this link has read or written: they give the average size. */
   #seenRecords = 0;
   #seenBytes = 0;
 
@@ -138,9 +138,9 @@ export class TopicSnapshots {
   }
 
   /**
-   * One of this link is whole, and announced. @param time milliseconds since 1970
-   * @returns the offset before which old snapshots may go: the newest and the one before it stay, as somebody may be
-   * reading that
+   * A snapshot of this link is whole, and announced.
+   * @param time milliseconds since 1970
+   * @returns the offset before which old snapshots may go: the newest two stay, as a secondary may be reading one
    */
   finished(record: SnapshotRecord, now: number, time: number): bigint {
     const { topics, limits, report } = this.#settings;

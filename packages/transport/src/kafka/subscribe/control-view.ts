@@ -5,9 +5,10 @@ import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 
-/** What a primary said last. */
+/** What a primary said in `.control`. */
 export interface Announced {
   readonly record: PrimaryRecord;
+  /** What tells this writer from others: 16 hex digits that it drew for its link. */
   readonly from: string;
   /** When it said so, milliseconds since 1970 on its own clock. */
   readonly saidAt: number;
@@ -16,17 +17,24 @@ export interface Announced {
 /** What a record of `.control` means to a secondary. */
 export type News = 'primary' | 'snapshot' | undefined;
 
-/** Of the others' writers that gave way, how many are remembered: one that goes on nevertheless is not heard. */
+/** How many writers that gave way are remembered: one that goes on nevertheless is not followed again. */
 const SUPERSEDED_MOST = 16;
 
-/** What `.control` tells a secondary: who the primary is, and which snapshot is the newest. The other secondaries' records are not read. */
+/**
+ * What `.control` tells a secondary: who the primary is, and which snapshot is the newest. The records of other
+ * secondaries are not decoded.
+ */
 export class ControlView {
   readonly #passed: PassedOver;
   readonly #report: Reporter;
   readonly #topic: string;
+  /** The signs of the writers that gave way, oldest first. */
   readonly #superseded: string[] = [];
+  /** The primary that is followed, as it spoke last. */
   #primary: Announced | undefined;
+  /** The newest that was announced. */
   #snapshot: SnapshotRecord | undefined;
+  /** The other primary that was reported last. */
   #rival = '';
 
   constructor(topic: string, report: Reporter) {
@@ -43,7 +51,10 @@ export class ControlView {
     return this.#snapshot;
   }
 
-  /** Takes the next record. `silent`: the primary heard last is not there any more, so another one of its epoch may take its place. */
+  /**
+   * Takes the next record.
+   * @param silent the primary that was heard last is gone: another one of its epoch may take its place
+   */
   take(record: ReceivedRecord, silent: boolean): News {
     const key = record.key?.toString() ?? '';
     if (/^(?:site|position|want)\//.test(key)) return undefined;
@@ -72,7 +83,7 @@ export class ControlView {
     return 'primary';
   }
 
-  /** The higher epoch has the place; in one epoch, the same site's newer link, or anybody once the present one is gone. */
+  /** The higher epoch is followed. In one epoch: the same site's newer link, or any once the present one is gone. */
   #givesWay(present: Announced, heard: Announced, silent: boolean): boolean {
     const order = compareEpochs(epochOf(heard.record.hello), epochOf(present.record.hello));
     if (order !== 0) return order > 0;

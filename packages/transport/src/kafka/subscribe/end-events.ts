@@ -11,7 +11,10 @@ export type Request =
   | { readonly type: 'locate'; readonly time: number | undefined }
   /** The first frame at or after `offset` and before `end`. Answer: `looked`, `out-of-range`. */
   | { readonly type: 'look'; readonly offset: bigint; readonly end: bigint }
-  /** The next frame, as soon as the link takes one; a fetch where none is left. Answer: a frame, `fetched`, `out-of-range`. */
+  /**
+   * The next frame, as soon as the link takes one. Where no fetched one is left: a fetch.
+   * Answer: a frame, `fetched`, `out-of-range`.
+   */
   | { readonly type: 'read' }
   /** The first offset that `.snapshot` still has. Answer: `snapshots-begin`. */
   | { readonly type: 'find-snapshot' }

@@ -60,15 +60,20 @@ class Partition implements PartitionReader {
 /** A broker that has a topic and its snapshots, and takes what is told. */
 function brokerOf(topic: Partition, snapshots: Partition) {
   const told: SentRecord[] = [];
+  /** Resolves before each send; a test lets one fail. */
+  const gate = { passed: Promise.resolve() };
   const writer: RecordWriter = {
-    send: async (_topic, _partition, records) => BigInt(told.push(...records)),
+    send: async (_topic, _partition, records) => {
+      await gate.passed;
+      return BigInt(told.push(...records));
+    },
     close: async () => undefined,
   };
   const broker: Pick<Broker, 'openReader' | 'openWriter'> = {
     openReader: async (options: ReaderOptions) => (options.topic === 't' ? topic : snapshots),
     openWriter: async () => writer,
   };
-  return { broker: broker as Broker, told };
+  return { broker: broker as Broker, told, gate };
 }
 
 /** What was told under a key, oldest first. */
@@ -101,7 +106,7 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
     groupId: 'g',
     limits: { acknowledgeMs: 0 },
   });
-  const { broker, told } = brokerOf(topic, snapshots);
+  const { broker, told, gate } = brokerOf(topic, snapshots);
   const spoilt = new Set<string>();
   const messages: Message[] = [];
   const closings: [CloseReason, string][] = [];
@@ -116,7 +121,17 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
   link.send({ type: 'hello', hello: site });
   /** The primary goes. */
   const leave = () => link.heard({ ...primary, record: { ...primary.record, closing: { reason: 'going-away', explanation: 'stops' } } }, 0);
-  return { link, messages, closings, spoilt, told, reports, leave, wants: () => valuesOf(told, 'want/south') as (WantRecord | null)[] };
+  return {
+    link,
+    messages,
+    closings,
+    spoilt,
+    told,
+    gate,
+    reports,
+    leave,
+    wants: () => valuesOf(told, 'want/south') as (WantRecord | null)[],
+  };
 }
 
 /** Writes a snapshot of the chain's position; returns what announces it. */
@@ -202,5 +217,22 @@ describe('reading a topic', () => {
     south.link.announced(snapshotOf(chain, snapshots, topic.high, 'b'.repeat(16)));
     await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
     await south.link.shut();
+  });
+
+  test('what the broker refuses while the link closes is sent once more', async () => {
+    const { chain, topic, snapshots } = filled();
+    const south = reader(chain, topic, snapshots);
+    await vi.waitFor(() => expect(valuesOf(south.told, 'site/south').length).toBe(1), TURNS);
+    const refusal = Promise.withResolvers<void>();
+    south.gate.passed = refusal.promise;
+    const position = chain.position;
+    south.link.send({ type: 'acknowledge', site: 'south', applied: position, durable: position });
+    await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('frame'), TURNS);
+    const shut = south.link.shut();
+    south.gate.passed = Promise.resolve();
+    refusal.reject(new BrokerError('UNREACHABLE', 'no', { lasting: false }));
+    await shut;
+    expect(valuesOf(south.told, 'position/south')).toEqual([{ applied: position, durable: position }]);
+    expect(valuesOf(south.told, 'site/south').at(-1)).toMatchObject({ closing: { reason: 'going-away' } });
   });
 });

@@ -31,8 +31,8 @@ export interface TopicLinkOptions {
 export type Outcome = { readonly kind: 'closed-here' } | { readonly kind: 'ended' } | { readonly kind: 'broken'; readonly error: unknown };
 
 /**
- * What a secondary sees of its primary through a topic, as the seam's Link; and the driver of one SecondaryEnd: it feeds the machine
- * events and carries out the actions that it answers with.
+ * What a secondary sees of its primary through a topic, as the seam's Link. It drives one SecondaryEnd: it feeds the
+ * machine events, and carries out the actions that the machine answers with.
  */
 export class TopicLink implements Link {
   readonly remote: string;
@@ -151,7 +151,7 @@ export class TopicLink implements Link {
     this.#finish({ reason, explanation, byPeer: false });
   }
 
-  /** Closes it, and resolves when nothing is left of it, which may take as long as the broker takes for its last word. */
+  /** Closes it. Resolves when nothing is left of it, and the broker has taken the last records, or refused them. */
   async shut(): Promise<void> {
     this.close('going-away', 'the secondary stops');
     await this.#shut;
@@ -242,7 +242,10 @@ export class TopicLink implements Link {
     try {
       await work;
     } catch (error) {
-      return this.#happened({ type: failed, why: error instanceof Error ? error.message : String(error) });
+      const event: EndEvent = { type: failed, why: error instanceof Error ? error.message : String(error) };
+      // What could not be sent is among the last records then.
+      if (this.#delivery.isOver && failed === 'send-failed') this.#end.step(event, this.#settings.clock.monotonic());
+      return this.#happened(event);
     }
     this.#happened(done);
   }

@@ -12,7 +12,10 @@ export interface Situation {
   readonly position: ExactPosition;
   /** The record at which the site's last frame stood, if it came from this topic. */
   readonly known: bigint | undefined;
-  /** The first record that is not older than the site's last frame; `bounds.high` where all are older, undefined where its time is not known. */
+  /**
+   * The first record that is not older than the site's last frame; `bounds.high` where all are older. Undefined where
+   * the time of that frame is not known.
+   */
   readonly byTime: bigint | undefined;
   /** The newest whole snapshot, if it is still there and was not tried in vain. */
   readonly snapshot: SnapshotRecord | undefined;
@@ -27,7 +30,10 @@ export type Step =
   | { readonly kind: 'look'; readonly offset: bigint; readonly end: bigint }
   /** The frame looked at, and what follows it. */
   | { readonly kind: 'follow' }
-  /** The topic holds nothing that this site could go on with: what comes next, if it follows. `short`: the primary has more than the topic. */
+  /**
+   * The topic holds nothing that this site could go on with: read what comes next. `short`: the primary has more than
+   * the topic, so that maybe nothing will follow; why a snapshot helps then.
+   */
   | { readonly kind: 'await'; readonly offset: bigint; readonly short: Reason | undefined }
   | { readonly kind: 'snapshot'; readonly snapshot: SnapshotRecord; readonly reason: Reason }
   /** Only a snapshot that is not there yet helps. */
@@ -38,14 +44,12 @@ interface Candidate {
   readonly offset: bigint;
 }
 
-/**
- * Records before a topic's end at which a whole frame begins in all likelihood: more than the largest frame has parts.
- */
+/** How far before the topic's end a search begins, in records: more than the largest frame has parts. */
 const TAIL_RECORDS = 2048n;
 
 /**
- * Finds a site's place in a topic: PROTOCOL.md, «A secondary». Offsets only say where to look; what the frame there says decides.
- * Pure: the caller reads.
+ * Finds a site's place in a topic: PROTOCOL.md, «A secondary». Offsets only say where to look. What the frame there
+ * says decides. Pure: the caller reads.
  */
 export class Locator {
   readonly #situation: Situation;
@@ -60,7 +64,7 @@ export class Locator {
     this.#candidates = situation.missingBefore === undefined && !this.#prefersSnapshot ? candidates(situation) : [];
   }
 
-  /** What was found where the site's last frame had stood and something else stands now; undefined while that is as it was. */
+  /** What stands where the site's last frame had stood; undefined unless a look found something else there. */
   get surprise(): string | undefined {
     return this.#surprise;
   }
@@ -69,7 +73,7 @@ export class Locator {
     return this.#next();
   }
 
-  /** @param header of the first frame at the offset that was to be looked at; undefined when none is there up to the topic's end */
+  /** @param header of the first frame at the offset of the look; undefined when none is there up to the topic's end */
   judge(header: FrameHeader | undefined): Step {
     const { position, topic, bounds } = this.#situation;
     if (this.#looking?.origin === 'known' && (header === undefined || !samePosition(header.last, position))) {
@@ -86,7 +90,7 @@ export class Locator {
     return (stream === null || position.revision === 0) && this.#usable !== undefined;
   }
 
-  /** The record of the site's last frame was not taken by retention: something else stands there, or the topic ends before. */
+  /** Retention did not take the site's last frame: something else stands there, or the topic ends before. */
   get #isAnew(): boolean {
     const { known, bounds } = this.#situation;
     return this.#surprise !== undefined || (known !== undefined && known >= bounds.high);

@@ -8,8 +8,8 @@ interface Mark {
 }
 
 /**
- * Which offset may be committed for people's dashboards. A mark is set where reading stands, and is due once what was handed up until
- * then is durable: the committed offset never runs ahead of the site. Pure.
+ * Which offset may be committed for people's dashboards. A mark is set where reading stands. It is due once what was
+ * handed up until then is durable: the committed offset never runs ahead of the site. Pure.
  */
 export class OffsetMarks {
   /** The last that was handed up. */
@@ -19,7 +19,9 @@ export class OffsetMarks {
   #durable: ExactPosition | undefined;
   /** The newest offset that the broker took. */
   #committed: bigint | undefined;
+  /** The broker was asked to take one, and has not answered. */
   #underWay = false;
+  /** The last commit failed. */
   #failing = false;
 
   /** A frame or a snapshot was handed up. @param end offset of the last record that belongs to it */

@@ -2,8 +2,8 @@ import type { Fetched, PartitionReader } from '../broker.ts';
 import type { ReceivedRecord } from '../records.ts';
 
 /**
- * The records of a partition from any offset on. One fetch is always under way ahead of what is handed out, so that the broker works
- * while this site does: what is held is two fetches at most.
+ * The records of a partition from any offset on. One fetch is always under way ahead of what is handed out, so that the
+ * broker works while this site does: what is held is two fetches at most.
  */
 export class RecordSource {
   readonly #reader: Pick<PartitionReader, 'fetch'>;

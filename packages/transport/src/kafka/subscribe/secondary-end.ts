@@ -24,11 +24,11 @@ const NOTHING: readonly Action[] = Object.freeze([]);
 const DRAINED: readonly Action[] = Object.freeze<Action[]>([{ type: 'drained' }]);
 
 /**
- * The secondary's end of one link through a topic: events in, actions out. It decides what is read, what is told in `.control`, which
- * offset is committed, and when the link ends. It does no input or output, and time is an argument.
+ * The secondary's end of one link through a topic: events in, actions out. It decides what is read, what is told in
+ * `.control`, which offset is committed, and when the link ends. It does no input or output, and time is an argument.
  *
- * Requests (end-events.ts) are answered one at a time. Every other event may come at any moment. It leads to no request, and what it
- * says is considered at the next answer.
+ * Requests (end-events.ts) are answered one at a time. Every other event may come at any moment. It leads to no
+ * request, and what it says is considered at the next answer.
  */
 export class SecondaryEnd {
   /** 16 hex digits, drawn for this link: its records in `.control` bear them. */
@@ -77,7 +77,7 @@ export class SecondaryEnd {
     return actions.length === 0 ? [send] : [send, ...actions];
   }
 
-  /** What is still due when the link is over, to be sent once. */
+  /** When the link is over: what was not sent, or failed, to be tried once more. */
   lastRecords(): readonly SentRecord[] {
     return this.#records.takeAll();
   }

@@ -2,15 +2,20 @@ import type { ExactPosition } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import type { Announced } from './control-view.ts';
 
-/** So often in a row the primary says that it lives, and nothing comes: what was on its way when a snapshot began is there by then. */
+/**
+ * So often in a row the primary says that it lives, and nothing comes: frames that were on their way when the snapshot
+ * was announced are there by then.
+ */
 const MOST_ANNOUNCEMENTS = 3;
 
 /**
- * Finds that a snapshot took the place of frames, where no frame comes that would show the gap: the primary's journal did not reach back to
- * where the topic ended, and nothing was committed since.
+ * Finds a gap that no frame shows: a snapshot took the place of the frames at the topic's end, as the primary's journal
+ * did not reach back to them, and nothing was committed since.
  */
 export class SilentGap {
+  /** What the primary said last when a fetch brought nothing. */
   #heard: Announced | undefined;
+  /** How often the primary spoke since something came. */
   #times = 0;
 
   /** Something came. */

@@ -16,8 +16,9 @@ export interface SiteRecordsOptions {
 }
 
 /**
- * What the control topic is to say of this site, and which of it is due. One send is under way at a time. Of each key only the newest
- * record is sent, but for those that tell of something that happened. What failed is sent again. Pure: the caller sends.
+ * What the control topic is to say of this site, and which of it is due. One send is under way at a time. Of each key
+ * only the newest record is sent, but for those that count something (see `placeOf`). What failed is sent again. Pure:
+ * the caller sends.
  */
 export class SiteRecords {
   readonly #options: SiteRecordsOptions;
@@ -85,7 +86,7 @@ export class SiteRecords {
     this.#toldPositions = false;
   }
 
-  /** The broker took what was under way. @returns whether it did not take the last one */
+  /** The broker took what was under way. @returns whether it refused the send before */
   sent(): boolean {
     const drained = !this.#accepting;
     this.#sending = undefined;
@@ -135,7 +136,10 @@ export class SiteRecords {
   }
 }
 
-/** The primary counts each snapshot that is taken, with its reason: this record is sent even if the snapshot is over by then. */
+/**
+ * What a record replaces. The primary counts each snapshot that is taken, with its reason: that record is sent even if
+ * the snapshot is over by then.
+ */
 function placeOf(control: Control, key: string): string {
   return control.kind === 'site' && control.value?.state === 'snapshot' ? `${key} snapshot` : key;
 }

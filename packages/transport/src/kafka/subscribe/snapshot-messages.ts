@@ -10,7 +10,7 @@ import { PassedOver } from '../passed-over.ts';
 
 const endSchema = z.object({ chunks: z.int().min(0) });
 
-/** Makes the messages of one announced snapshot out of the records of `<topic>.snapshot`, passing over those of others. */
+/** Makes the messages of one announced snapshot out of the records of `<topic>.snapshot`. It skips those of others. */
 export class SnapshotMessages {
   readonly announced: SnapshotRecord;
   readonly #passed: PassedOver;
@@ -24,7 +24,8 @@ export class SnapshotMessages {
   }
 
   /**
-   * Takes the next record; returns the message that it completes, but for snapshot-begin, which the announcement has made already.
+   * Takes the next record; returns the message that it completes. The first record completes none: the announcement
+   * says what snapshot-begin would.
    * @throws EvertreeError DAMAGED when this snapshot can't become whole any more
    */
   take(record: ReceivedRecord): Message | undefined {

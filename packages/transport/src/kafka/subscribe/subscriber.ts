@@ -13,8 +13,9 @@ const LASTING_RETRY_MS = 30_000;
 const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
- * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary of it in the control
- * topic. `open` resolves as soon as it has begun to try; it tries for ever, unless the brokers refuse this user from the beginning.
+ * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary
+ * of it in the control topic. `open` resolves as soon as it has begun to try. It tries for ever, unless the brokers
+ * refuse this user from the beginning.
  */
 export function subscribeTransport(options: SubscribeOptions): Transport {
   return new Subscriber(settleSubscribe(options));

@@ -13,14 +13,17 @@ import type { SubscribeSettings } from './settings.ts';
 
 /** Waits after a link that this site closed: the first, and the longest, which Backoff knows. */
 const REFUSED_MS = 1_000;
-/** Pause between two looks at `.control`, or a quarter of the primary's heartbeat: this site does not need the others' acknowledgements. */
+/**
+ * Pause between two looks at `.control`, or a quarter of the primary's heartbeat where that is less. Most records there
+ * are acknowledgements of other secondaries, which this site does not need.
+ */
 const CONTROL_PAUSE_MS = 100;
 /** A link that lasted so long has lived, even if it carried nothing new. */
 const LIVED_MS = 10_000;
 /** What a site's last word may take before its connection is cut. */
 const LAST_WORD_MS = 1_000;
 
-/** One life on new connections: it reads `.control`, and makes a link whenever there is a primary to follow. */
+/** One attempt, on new connections: it reads `.control`, and makes a link whenever there is a primary to follow. */
 export class Subscription {
   readonly #settings: SubscribeSettings;
   readonly #topics: TopicNames;
@@ -29,7 +32,7 @@ export class Subscription {
   readonly #connections: Connections;
   readonly #view: ControlView;
   readonly #refused: Backoff;
-  /** Where `.control` ended when this life began: what stands before is history. */
+  /** Where `.control` ended when this attempt began: what stands before it says nothing of who lives. */
   #present = 0n;
   #opened = false;
   /** A link that is over carried something, or lasted. */
@@ -42,11 +45,11 @@ export class Subscription {
   #shut: Promise<void> = Promise.resolve();
   /** No living primary was heard since the last link ended. */
   #quiet = false;
-  /** A primary was heard, or this life is over. */
+  /** A primary was heard, or this attempt is over. */
   readonly #news = new Signal();
   #closed = false;
 
-  /** @param spoilt ids of snapshots that turned out not to be whole, or gone; lives share it */
+  /** @param spoilt ids of snapshots that turned out not to be whole, or gone; attempts share it */
   constructor(settings: SubscribeSettings, spoilt: Set<string>, events: TransportEvents) {
     const { clock, connection, report, random, limits } = settings;
     this.#settings = settings;

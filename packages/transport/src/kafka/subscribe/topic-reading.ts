@@ -22,7 +22,7 @@ export interface TopicReadingOptions {
   readonly spoilt: Set<string>;
 }
 
-/** How often a place is looked for again for the sake of one gap, before a snapshot has to bridge it. */
+/** How often the place is looked for again because of one gap, before a snapshot has to bridge it. */
 const LOOKS_AGAIN = 2;
 /** How many of the primary's heartbeats a topic that holds nothing is given to fill. */
 const PATIENCE_HEARTBEATS = 3;
@@ -36,10 +36,11 @@ const HAND: readonly Action[] = Object.freeze<Action[]>([{ type: 'hand' }, { typ
 const WAIT: readonly Action[] = Object.freeze<Action[]>([{ type: 'wait' }]);
 
 /**
- * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a snapshot where
- * the topic alone does not lead on. Pure: the driver reads, and answers each request with one event.
+ * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a
+ * snapshot where the topic alone does not lead on. Pure: the driver reads, and answers each request with one event.
  *
- * Revisions are enough here: within one history they name positions, and the consumer judges each frame's and snapshot's exact position.
+ * Revisions are enough here: within one history they name positions. The consumer judges the exact position of each
+ * frame and of each snapshot.
  */
 export class TopicReading {
   readonly #options: TopicReadingOptions;
@@ -56,7 +57,7 @@ export class TopicReading {
   #time: number | undefined;
   /** Offset of the first record of the frame that ends there, if this topic brought it. */
   #known: string | undefined;
-  /** The topic lacks frames before this position, and looking for the place again did not help; of the present or the next search. */
+  /** For the present search: the topic lacks frames before this position, and searching again did not help. */
   #missingBefore: ExactPosition | undefined;
   /** Under way from `bounds` to the step that ends it. */
   #locator: Locator | undefined;
@@ -145,7 +146,7 @@ export class TopicReading {
     }
   }
 
-  /** Finds the site's place. @param missingBefore the topic lacks frames before this position, and looking again does not help any more */
+  /** Finds the site's place. @param missingBefore the topic lacks frames before it, and searching again did not help */
   #locate(missingBefore?: ExactPosition): readonly Action[] {
     this.#caughtUp = false;
     this.#missingBefore = missingBefore;
@@ -281,7 +282,7 @@ export class TopicReading {
     return [{ type: 'seek', offset: BigInt(follow) }, { type: 'read' }];
   }
 
-  /** The site has begun the snapshot, and the wire has no message that takes its beginning back: the next link begins anew. */
+  /** The site has begun the snapshot, and no message takes its beginning back: the next link begins anew. */
   #spoilt(why: string): readonly Action[] {
     if (this.#copying !== undefined) this.#options.spoilt.add(this.#copying.snapshot.id);
     return [{ type: 'end', reason: 'lost', explanation: why, byPeer: false }];

@@ -18,10 +18,7 @@ export interface AttemptSettings {
 
 /** What an attempt came to. */
 export interface Attempted {
-  /**
-   * The broker served this site: from then on it tries again whatever happens, because rights are changed while sites
-   * run.
-   */
+  /** The broker served this site: from then on it tries again whatever happens. */
   readonly served: boolean;
   /** Something came of it: the waits begin anew. */
   readonly lived: boolean;
@@ -73,10 +70,7 @@ export abstract class LinkAttempts implements Transport {
   /** Links, and lives as long as that goes well. @throws what the broker throws before it served this site */
   protected abstract attempt(events: TransportEvents): Promise<Attempted>;
 
-  /**
-   * Ends the attempt that goes on, and resolves when nothing is left of it. Bounded, whatever the broker does.
-   * Idempotent.
-   */
+  /** Ends the attempt that goes on; resolves when nothing is left of it. Bounded. Idempotent. */
   protected abstract stop(): Promise<void>;
 
   async #run(events: TransportEvents): Promise<void> {

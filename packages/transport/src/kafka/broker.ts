@@ -11,10 +11,7 @@ import type { ReceivedRecord, SentRecord } from './records.ts';
 export interface BrokerOptions {
   readonly connection: KafkaConnection;
   readonly report: Reporter;
-  /**
-   * With it, `answerMs` bounds the broker's silence: an answer that comes slowly may take longer. Without it, it bounds
-   * each answer.
-   */
+  /** With it, `answerMs` bounds the broker's silence, however slow an answer is; without it, each answer. */
   readonly clock?: Clock | undefined;
   readonly answerMs: number;
 }
@@ -56,10 +53,7 @@ export interface Broker {
   openReader(options: ReaderOptions): Promise<PartitionReader>;
   /** A writer that is connected. */
   openWriter(options: WriterOptions): Promise<RecordWriter>;
-  /**
-   * Cuts all connections and makes no more: whatever waits for an answer fails now, or within a second or two.
-   * Idempotent.
-   */
+  /** Cuts all connections and makes no more: what waits fails now, or within two seconds. Idempotent. */
   abandon(): void;
   /** Abandons it and releases what is left; bounded, whatever the brokers do. Never rejects. */
   close(): Promise<void>;
@@ -153,10 +147,7 @@ export interface RecordWriter {
 export class BrokerError extends EvertreeError {
   /** Trying again will not help: somebody has to change something. */
   readonly lasting: boolean;
-  /**
-   * Kafka's own name of the error (OFFSET_OUT_OF_RANGE, NOT_LEADER_FOR_PARTITION, …), where it was the broker that said
-   * no.
-   */
+  /** Kafka's own name of the error (OFFSET_OUT_OF_RANGE, …), where it was the broker that refused. */
   readonly kafka: string | undefined;
 
   constructor(code: ErrorCode, message: string, { lasting, kafka }: { lasting: boolean; kafka?: string | undefined }, more?: Cause) {

@@ -25,10 +25,7 @@ const snapshotSchema = z.object({
   bytes: count,
   follow: offset,
 });
-/**
- * Version 1 had a sentence where a reason stands. Such a secondary is refused for its hello, which has to be read for
- * that.
- */
+/** Version 1 had a sentence where a reason stands. Its hello has to be read: it is refused for that. */
 export const UNKNOWN_REASON: Reason = { code: 'other', text: 'it did not say why' };
 
 const siteSchema = z.object({
@@ -44,10 +41,7 @@ const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(
 /** Why a link was closed by whoever says so. */
 export type Closing = z.output<typeof closing>;
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
-/**
- * The newest whole snapshot. `begin`, `end`: its first and last record in `.snapshot`; `follow`: where the topic goes
- * on after it.
- */
+/** The newest whole snapshot: its first and last record in `.snapshot`, and where the topic goes on (`follow`). */
 export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
 export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
 export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;

@@ -23,10 +23,7 @@ export interface InspectionOptions {
 export interface Inspection {
   readonly brokers: readonly BrokerNode[];
   readonly topics: readonly TopicInspection[];
-  /**
-   * A broker's own settings, which new topics get; undefined where none of the topics would be new, or this user may
-   * not see them.
-   */
+  /** A broker's settings, which new topics get; undefined where no topic would be new, or they are hidden. */
   readonly defaults: ReadonlyMap<string, string> | undefined;
   /** What this user may not, or what went wrong when it was tried. */
   readonly refusals: readonly BrokerRefusal[];

@@ -52,10 +52,7 @@ export interface KafkaConnection {
         readonly certificate?: string | undefined;
         readonly key?: string | undefined;
         readonly passphrase?: string | undefined;
-        /**
-         * Whether a broker's certificate has to bear its name. Java's `ssl.endpoint.identification.algorithm` "https",
-         * and the default.
-         */
+        /** Whether a certificate has to bear the broker's name: `ssl.endpoint.identification.algorithm` "https". */
         readonly checkName: boolean;
       }
     | undefined;
@@ -99,34 +96,19 @@ export interface PublishOptions extends KafkaWireOptions {
   readonly batchBytes?: number | undefined;
   /** `max.request.size`: the largest batch, whatever the topic allows; default 1 MiB. */
   readonly requestBytes?: number | undefined;
-  /**
-   * `delivery.timeout.ms`: what a batch may take in all before the client counts as stuck, if it is less than
-   * `limits.answerMs`.
-   */
+  /** `delivery.timeout.ms`: what a batch may take in all, if it is less than `limits.answerMs`. */
   readonly deliveryMs?: number | undefined;
-  /**
-   * `max.block.ms`: what finding the topic's place may take before the attempt counts as failed, if it is less than the
-   * client's own bound.
-   */
+  /** `max.block.ms`: what opening the topics may take, if it is less than the default of 15 s. */
   readonly blockMs?: number | undefined;
 }
 
 /** A secondary's end. */
 export interface SubscribeOptions extends KafkaWireOptions {
-  /**
-   * `group.id`: a prefix. Offsets are committed, for people's dashboards, as `<group.id>.<site>`; reading needs no
-   * group.
-   */
+  /** `group.id`: offsets are committed for dashboards as `<group.id>.<site>`; reading needs no group. */
   readonly groupId: string;
-  /**
-   * `auto.commit.interval.ms`: how often offsets are committed for dashboards; undefined (`enable.auto.commit: false`):
-   * never.
-   */
+  /** `auto.commit.interval.ms`; undefined (`enable.auto.commit: false`): nothing is committed. */
   readonly commitMs?: number | undefined;
-  /**
-   * `fetch.min.bytes`, `fetch.max.wait.ms`, `fetch.max.bytes`, `max.partition.fetch.bytes`; defaults 1 B, 500 ms, 16
-   * MiB, 8 MiB.
-   */
+  /** `fetch.min.bytes`, `fetch.max.wait.ms` and so on; defaults 1 B, 500 ms, 16 MiB, 8 MiB. */
   readonly fetch?:
     | {
         readonly minBytes?: number | undefined;

@@ -23,10 +23,7 @@ import { KafkajsWriter } from './writer.ts';
 
 /** The client's own bound for an answer of an administrator's kind. Silence is found earlier. */
 const ADMIN_ANSWER_MS = 60_000;
-/**
- * No topic has such a partition, and none such an offset: a broker looks at the rights first, and then has nothing to
- * do.
- */
+/** No topic has these: a broker looks at the rights first, and then has nothing to do. */
 const NO_PARTITION = 2_147_483_647;
 const NO_OFFSET = '9223372036854775806';
 /** Kafka's own sign for a commit by somebody who is no member: taken while a group has none. */
@@ -217,10 +214,7 @@ class KafkajsBroker implements Broker {
   }
 }
 
-/**
- * Whether an error says that the user may not, or that nothing can be said. What else a broker answers, it answers
- * after it looked at the rights.
- */
+/** Whether an error says that the user may not, or nothing at all. Other answers come after the look at the rights. */
 function isRefusal(right: Right, error: unknown): boolean {
   if (right === 'create' || !(error instanceof BrokerError)) return true;
   // A coordinator that is only just found out about says nothing of rights, and nothing depends on it.

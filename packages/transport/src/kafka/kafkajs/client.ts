@@ -16,10 +16,7 @@ const AUTHENTICATE_LIMIT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
 const ABANDONED = 'the client was given up';
 
-/**
- * The client's own attempts take a second at most, and get to each broker named: its back-off must not outlive an
- * outage. The loops above go on.
- */
+/** Its attempts take a second at most, and reach each broker named. The loops above go on. */
 const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
 const RETRIES = 4;
 
@@ -83,10 +80,7 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
   return { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: await sasl.token() }) };
 }
 
-/**
- * Makes sockets as kafkajs does, and knows those that live. Small requests go out at once: each waits for the answer to
- * the one before.
- */
+/** Makes sockets as kafkajs does, and knows the open ones. Small requests go out at once (no delay). */
 export class Sockets {
   readonly #living = new Set<Socket>();
   #abandoned = false;

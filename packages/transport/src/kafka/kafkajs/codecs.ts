@@ -2,10 +2,7 @@ import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs from 'kafkajs';
 
-/**
- * What a batch of records may unfold to; ours are a hundredth of it. Without a bound, a few kilobytes of somebody
- * else's fill the memory.
- */
+/** What a batch may unfold to; ours are a hundredth of it. Unbounded, a few kilobytes could fill the memory. */
 const UNFOLDED_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const bound = { maxOutputLength: UNFOLDED_LIMIT_BYTES };

@@ -5,10 +5,7 @@ import type { ReceivedRecord, SentRecord } from '../records.ts';
 /** The two ways to the broker. What goes `beside` the frames (snapshots, the control topic) delays none of them. */
 export type Lane = 'frames' | 'beside';
 
-/**
- * What a range of the topic is read for: where it ends, what another writer put between our records, what it begins
- * with.
- */
+/** Why a range is read: where the topic ends, what another writer put in between, what it begins with. */
 type ReadTask = 'tail' | 'between' | 'beginning';
 
 /** The topic's records from `from` to before `to`. */
@@ -39,10 +36,7 @@ export type PublishEvent =
   /** It is at least as late as `wakeAt` said. */
   | { readonly type: 'time' };
 
-/**
- * What a link wants done. Each `produce`, `read`, `ask-watermarks` and `fetch-control` is answered by one event, or by
- * `failed`.
- */
+/** What a link wants done. `produce`, `read`, `ask-…` and `fetch-…` are answered by one event, or by `failed`. */
 export type PublishAction =
   /** One batch at a time in each lane: the next one only after `stored`. */
   | { readonly type: 'produce'; readonly lane: Lane; readonly topic: string; readonly records: readonly SentRecord[] }

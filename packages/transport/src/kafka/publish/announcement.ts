@@ -25,10 +25,7 @@ export class Announcement {
     return { ...this.#hello, stream: last.stream, position: last.last, digest: last.digest, epochs: this.#epochs };
   }
 
-  /**
-   * The topic has said hello. Who is about to be refused says nothing to the readers of another stream, or of a newer
-   * primary.
-   */
+  /** The topic has said hello. A primary that is about to be refused tells the readers nothing. */
   met({ stream, position }: Hello): void {
     this.#isTopicOurs = stream === null || (stream === this.#hello.stream && !isBefore(this.#hello.position, position));
   }

@@ -11,10 +11,7 @@ const REQUEST_BYTES = 1024 * KIBIBYTE;
 /** What the client tries again by itself, unless `retries` says otherwise. */
 const RETRIES = 5;
 
-/**
- * What connecting and looking at the topics may take. `max.block.ms` may make it less, but Java's 1 s is about metadata
- * alone.
- */
+/** What connecting and opening the topics may take. `max.block.ms` may make it less, down to 5 s. */
 const OPENING_MS = 15_000;
 const OPENING_LEAST_MS = 5_000;
 

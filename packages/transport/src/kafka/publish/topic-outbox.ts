@@ -36,10 +36,7 @@ export interface AnnouncedSnapshot {
 export interface StoredFrames {
   /** The offset that the batch should have got. */
   readonly expected: bigint;
-  /**
-   * The topic has every frame up to this position; undefined: the batch ended no frame, or did not follow what was
-   * there.
-   */
+  /** The topic has every frame up to here; undefined: the batch ended no frame, or the topic was cut. */
   readonly last: ExactPosition | undefined;
 }
 

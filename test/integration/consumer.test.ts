@@ -344,6 +344,17 @@ describe('the one primary', () => {
     expect(secondary.consumer.state.lag).toMatchObject({ revisions: 400 - history.store.position.revision });
   });
 
+  it('says its own hello before it closes a link as fenced, so that the primary learns of the higher epoch', async () => {
+    const link = await secondary.connect(history.hello());
+    for (const index of history.frames.keys()) link.say(history.message(index));
+    await simulation.pass(100);
+    const position = { epoch: 0, epochId: '0'.repeat(16), revision: 0 };
+    const fenced = await secondary.connect(history.hello({ site: 'old', position, epochs: [] }), 'there:2');
+    await simulation.pass(100);
+    expect(fenced.closed?.reason).toBe('fenced');
+    expect(fenced.of('hello').map(({ hello }) => hello.epochs)).toEqual([history.store.epochs]);
+  });
+
   it('loses it to a higher epoch, as fenced', async () => {
     const link = await secondary.connect(history.hello());
     const { position } = history.store;

@@ -122,16 +122,17 @@ export class Consumer implements AsyncDisposable {
   }
 
   #introduce(link: Link): void {
+    const said = Promise.withResolvers<void>();
     greet(link, {
       clock: this.#store.clock,
       helloMs: this.#limits.helloMs,
-      meet: hello => this.#meet(link, hello),
+      meet: hello => this.#meet(link, hello, said.promise),
       left: () => undefined,
     });
-    void this.#sayHello(link);
+    void this.#sayHello(link).then(said.resolve);
   }
 
-  /** Sent to every far end, also to one that is refused: a primary may learn from it that it is fenced. */
+  /** Never rejects. */
   async #sayHello(link: Link): Promise<void> {
     const hello = helloOf(this.#store, this.#options.program ?? 'evertree');
     try {
@@ -141,8 +142,11 @@ export class Consumer implements AsyncDisposable {
     }
   }
 
-  /** @returns who takes the link's messages from now on; undefined when it is turned away */
-  #meet(link: Link, hello: Hello): LinkEvents | undefined {
+  /**
+   * @param said resolves when this site has said its own hello
+   * @returns who takes the link's messages from now on; undefined when it is turned away
+   */
+  #meet(link: Link, hello: Hello, said: Promise<void>): LinkEvents | undefined {
     if (this.#closed) return undefined;
     const { site, stream, position: last, epochs } = this.#store;
     const before = this.#session;
@@ -150,7 +154,7 @@ export class Consumer implements AsyncDisposable {
     const secondary = { site, stream, last, epochs, feeder, quarantine: this.#quarantine?.message };
     const admission = admit(secondary, hello, this.#transport.farEnd);
     if (admission.kind === 'refuse') {
-      this.#turnAway(link, admission.reason, admission.error);
+      this.#turnAway(link, admission.reason, admission.error, said);
       return undefined;
     }
     const session = this.#install(link, hello);
@@ -162,12 +166,13 @@ export class Consumer implements AsyncDisposable {
     };
   }
 
-  #turnAway(link: Link, reason: CloseReason, error: EvertreeError): void {
+  #turnAway(link: Link, reason: CloseReason, error: EvertreeError, said: Promise<void>): void {
     const news = this.#refusal !== error.message;
     this.#refusal = error.message;
     const details = { remote: link.remote, reason };
     this.#tell({ level: news ? 'warn' : 'debug', event: 'primary-refused', message: error.message, details });
-    link.close(reason, error.message);
+    // Our hello goes first: a primary learns from it which epoch it is fenced by, and records that.
+    void said.then(() => link.close(reason, error.message));
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
 

@@ -50,12 +50,14 @@ test('a site exchanges its part while HTTP and metrics stay, and they tell of th
   expect(await http.get('/status')).toMatchObject({ site: 'a', role: 'primary', state: 'open', peers: [{ state: 'offline' }] });
   expect((await http.send('GET', '/readyz')).status).toBe(200);
   expect(await metric(http, 'evertree_is_primary')).toBe(1);
+  expect((await http.send('GET', '/metrics')).text).toMatch(/^evertree_peer_connected\{peer=/m);
 
   await site.startConsumer(onPort(here));
   expect([site.role, site.state, site.producer]).toEqual(['secondary', 'listening', undefined]);
   expect(await http.get('/status')).toMatchObject({ role: 'secondary', state: 'listening', peers: [], consumer: { state: 'listening' } });
   expect(await http.send('GET', '/readyz')).toMatchObject({ status: 503, json: { reason: 'the secondary is listening' } });
   expect(await metric(http, 'evertree_is_primary')).toBe(0);
+  expect((await http.send('GET', '/metrics')).text).not.toMatch(/^evertree_peer_connected\{peer=/m);
 
   await using primary = await openSite({ data: data('b'), site: 'b', primary: toPort(here) });
   await primary.store.put('/a', 1).acknowledged(1, { timeoutMs: 20_000 });

@@ -14,16 +14,16 @@ export class Metrics implements Disposable {
   /** One of its own for each site: the names of metrics carry no site. */
   readonly registry = new Registry();
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
-  readonly #eventLoopLag = new EventLoopLag();
+  readonly #stack = new DisposableStack();
 
   /** @param watches how many are open */
   constructor(site: Site, watches: () => number) {
     const { registry } = this;
     addProcess(registry);
-    addEventLoop(registry, this.#eventLoopLag);
+    addEventLoop(registry, this.#stack.use(new EventLoopLag()));
     addSite(registry, site.store);
     addPeers(registry, site);
-    addResyncs(registry, site);
+    this.#stack.use(addResyncs(registry, site));
     addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', watches);
     this.#requests = new Histogram({
       registers: [registry],
@@ -39,7 +39,7 @@ export class Metrics implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#eventLoopLag[Symbol.dispose]();
+    this.#stack.dispose();
   }
 }
 
@@ -139,15 +139,15 @@ function addPeers(registry: Registry, site: Site): void {
   sent.reset();
 }
 
-/** Whole trees sent (at a primary) or received (at a secondary). */
-function addResyncs(registry: Registry, site: Site): void {
+/** Whole trees sent (at a primary) or received (at a secondary). @returns what ends the counting */
+function addResyncs(registry: Registry, site: Site): Disposable {
   const resyncs = new Counter({
     registers: [registry],
     name: 'evertree_resyncs_total',
     help: 'Whole trees sent or received because the journal did not reach back.',
     labelNames: ['kind', 'reason'],
   });
-  site.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code }));
+  return site.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code }));
 }
 
 function addPeerGauge(registry: Registry, site: Site, name: string, help: string, read: (peer: PeerStatus) => number | null): void {

@@ -7,7 +7,7 @@ import { Producer } from '@evertree/producer';
 import { type ConsumerFile, type ProducerFile, type Report, openSite, openStore, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Part } from '../../packages/evertree/src/site/parts.ts';
-import { siteOf } from '../../packages/evertree/src/site/opening.ts';
+import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { Site } from '../../packages/evertree/src/site/site.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';

@@ -5,7 +5,7 @@ import { type EvertreeError, formatAddress, isEvertreeError } from '@evertree/co
 import { dialTransport } from '@evertree/transport/websocket';
 import type { Connection, NettyConsumerConfiguration, NettyProducerConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
-import { nodeClock, nodeRandom } from '../site/data.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { type Finding, failed, note, refused } from './finding.ts';
 
 /** Node's codes for a far end that is away: the file may be right. */

@@ -8,7 +8,7 @@ import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
-import { openUnstarted } from '../site/opening.ts';
+import { openUnstarted } from '../site/store.ts';
 import { resolveOptions } from '../site/options.ts';
 import type { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';

@@ -1,22 +1,11 @@
 import type { Consumer } from '@evertree/consumer';
-import { type Reporter, type Role, Store } from '@evertree/core';
+import type { Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
-import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { optional } from '../optional.ts';
-import { nodeClock, nodeRandom, openData } from './data.ts';
-import {
-  type ConsumerSource,
-  type OpenSiteOptions,
-  type OpenStoreOptions,
-  type ProducerSource,
-  type ResolvedOptions,
-  resolveOptions,
-} from './options.ts';
+import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, resolveOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
-import { joinSettings } from './settings.ts';
-import { Site, type SiteConfigurations } from './site.ts';
-import { SnapshotSchedule } from './snapshot-schedule.ts';
+import type { Site } from './site.ts';
+import { openUnstarted, siteOf } from './store.ts';
 
 /**
  * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself.
@@ -76,48 +65,4 @@ export async function startConsumer(store: Store, configuration: ConsumerSource)
   const part = await secondaryPart(site, checked);
   await site.join(part);
   return part.consumer;
-}
-
-/** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
-export async function openUnstarted(options: ResolvedOptions, configurations: SiteConfigurations = {}): Promise<Site> {
-  const { directory, report } = options;
-  const given = [configurations.primary, configurations.standby].filter(configuration => configuration !== undefined);
-  const settings = joinSettings(options, given);
-  reportNotes(given, report);
-  const { limits, journal: journalSettings } = settings;
-  const { encoding, snapshotBytes } = journalSettings;
-  await using stack = new AsyncDisposableStack();
-  const journal = stack.use(await openData({ ...options, journal: journalSettings }));
-  const machine = { clock: nodeClock, random: nodeRandom, report };
-  // It closes its journal; closing that twice does no harm.
-  const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
-  if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
-  stack.move();
-  return (store.openedBy = new Site(store, directory, settings, configurations));
-}
-
-function reportNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
-  for (const message of configurations.flatMap(({ warnings }) => warnings)) {
-    report({ level: 'warn', event: 'configuration-warning', message });
-  }
-  for (const message of configurations.flatMap(({ notes }) => notes)) {
-    report({ level: 'info', event: 'configuration-note', message });
-  }
-}
-
-/** A store that knows its site, so that `startProducer(store, …)` and `startConsumer(store, …)` find it. */
-class SiteStore extends Store {
-  /** Set as soon as the store is open, and never changed. */
-  openedBy: Site | undefined;
-
-  static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
-    return (await super.open(options)) as SiteStore;
-  }
-}
-
-/** The site of a store that `openStore` or `openSite` opened. */
-export function siteOf(store: Store): Site {
-  const site = store instanceof SiteStore ? store.openedBy : undefined;
-  if (site === undefined) throw new TypeError('the store was not opened by openStore or openSite');
-  return site;
 }

@@ -4,8 +4,8 @@ import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason } from '@ev
 import { describe, expect, it } from 'vitest';
 import type { PositionRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
 import type { SentRecord } from '../src/kafka/records.ts';
-import type { Announced } from '../src/kafka/subscribe/control-view.ts';
-import type { Action, EndEvent } from '../src/kafka/subscribe/end-events.ts';
+import type { HeardPrimary } from '../src/kafka/subscribe/control-view.ts';
+import type { SubscribeAction, SubscribeEvent } from '../src/kafka/subscribe/actions.ts';
 import { SecondaryEnd } from '../src/kafka/subscribe/secondary-end.ts';
 import { encodeTrailer } from '../src/kafka/trailer.ts';
 
@@ -44,7 +44,7 @@ function word(line: string, name: string): string | undefined {
   return new RegExp(` ${name} (\\S+)`).exec(line)?.[1];
 }
 
-function primaryOf(line: string): Announced {
+function primaryOf(line: string): HeardPrimary {
   const closing = word(line, 'closing') as CloseReason | undefined;
   const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), heartbeatMs: 1000 };
   const record = { hello, partition: 0, ...(closing && { closing: { reason: closing, explanation: 'bye' } }) };
@@ -57,7 +57,7 @@ function snapshotOf(line: string): SnapshotRecord {
   return { id, header, begin: word(line, 'begin') ?? '0', end: '9', chunks: 1, bytes: 1, follow: word(line, 'follow') ?? '0' };
 }
 
-function greetedBy(line: string): EndEvent {
+function greetedBy(line: string): SubscribeEvent {
   const revision = line.split(' ')[1];
   const known = word(line, 'known');
   const time = word(line, 'time');
@@ -66,8 +66,8 @@ function greetedBy(line: string): EndEvent {
   return { type: 'greeted', hello, resume: { trailer, time: time === undefined ? undefined : Number(time) } };
 }
 
-function eventOf(line: string): EndEvent {
-  const [type, first, second, third] = line.split(' ') as [EndEvent['type'], ...string[]];
+function eventOf(line: string): SubscribeEvent {
+  const [type, first, second, third] = line.split(' ') as [SubscribeEvent['type'], ...string[]];
   switch (type) {
     case 'greeted':
       return greetedBy(line);
@@ -128,7 +128,7 @@ function told({ key, value }: SentRecord): string {
   ].join(' ');
 }
 
-function toldAction(action: Action): string {
+function toldAction(action: SubscribeAction): string {
   switch (action.type) {
     case 'locate':
       return action.time === undefined ? '> locate' : `> locate ${action.time}`;

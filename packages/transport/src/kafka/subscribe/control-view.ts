@@ -6,7 +6,7 @@ import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 
 /** What a primary said in `.control`. */
-export interface Announced {
+export interface HeardPrimary {
   readonly record: PrimaryRecord;
   /** What tells this writer from others: 16 hex digits that it drew for its link. */
   readonly from: string;
@@ -31,7 +31,7 @@ export class ControlView {
   /** The signs of the writers that gave way, oldest first. */
   readonly #superseded: string[] = [];
   /** The primary that is followed, as it spoke last. */
-  #primary: Announced | undefined;
+  #primary: HeardPrimary | undefined;
   /** The newest that was announced. */
   #snapshot: SnapshotRecord | undefined;
   /** The other primary that was reported last. */
@@ -43,7 +43,7 @@ export class ControlView {
     this.#passed = new PassedOver(topic, report);
   }
 
-  get primary(): Announced | undefined {
+  get primary(): HeardPrimary | undefined {
     return this.#primary;
   }
 
@@ -72,7 +72,7 @@ export class ControlView {
     }
   }
 
-  #hear(heard: Announced, silent: boolean): News {
+  #hear(heard: HeardPrimary, silent: boolean): News {
     const present = this.#primary;
     if (present !== undefined && heard.from !== present.from) {
       if (!this.#givesWay(present, heard, silent)) return this.#ignore(present, heard);
@@ -84,14 +84,14 @@ export class ControlView {
   }
 
   /** The higher epoch is followed. In one epoch: the same site's newer link, or any once the present one is gone. */
-  #givesWay(present: Announced, heard: Announced, silent: boolean): boolean {
+  #givesWay(present: HeardPrimary, heard: HeardPrimary, silent: boolean): boolean {
     const order = compareEpochs(epochOf(heard.record.hello), epochOf(present.record.hello));
     if (order !== 0) return order > 0;
     if (silent || present.record.closing !== undefined) return true;
     return heard.record.hello.site === present.record.hello.site && !this.#superseded.includes(heard.from);
   }
 
-  #ignore(present: Announced, heard: Announced): undefined {
+  #ignore(present: HeardPrimary, heard: HeardPrimary): undefined {
     if (this.#rival === heard.from) return;
     this.#rival = heard.from;
     const { site } = heard.record.hello;

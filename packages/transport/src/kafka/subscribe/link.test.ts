@@ -8,9 +8,9 @@ import { BrokerError } from '../broker.ts';
 import type { Broker, PartitionReader, ReaderOptions, RecordWriter } from '../broker.ts';
 import type { SnapshotRecord, WantRecord } from '../control.ts';
 import type { ReceivedRecord, SentRecord } from '../records.ts';
-import { Connections } from './connections.ts';
+import { TopicAccess } from './topic-access.ts';
 import { TopicLink } from './link.ts';
-import { settleSubscribe } from './settings.ts';
+import { subscriberSettings } from './settings.ts';
 
 const TURNS = { timeout: 5_000, interval: 2 };
 const FROM = 'a'.repeat(16);
@@ -96,7 +96,7 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
     durable: true,
   };
   const primary = { record: { hello: { ...hello, heartbeatMs: PRIMARY_HEARTBEAT_MS }, partition: 0 }, from: FROM, saidAt: 0 };
-  const settings = settleSubscribe({
+  const settings = subscriberSettings({
     clock: systemClock,
     random: systemRandom,
     report,
@@ -110,8 +110,8 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
   const spoilt = new Set<string>();
   const messages: Message[] = [];
   const closings: [CloseReason, string][] = [];
-  const connections = new Connections(settings, broker);
-  const link = new TopicLink({ settings, connections, primary, snapshot: announced, reader: topic, spoilt });
+  const access = new TopicAccess(settings, broker);
+  const link = new TopicLink({ settings, access, primary, snapshot: announced, reader: topic, spoilt });
   link.attach({
     message: message => void messages.push(message),
     drained: () => undefined,

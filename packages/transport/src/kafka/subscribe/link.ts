@@ -6,19 +6,19 @@ import type { SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { PartitionReader } from '../broker.ts';
 import { encodeTrailer } from '../trailer.ts';
-import type { Connections } from './connections.ts';
-import type { Announced } from './control-view.ts';
-import type { Action, EndEvent, Request } from './end-events.ts';
+import type { TopicAccess } from './topic-access.ts';
+import type { HeardPrimary } from './control-view.ts';
+import type { SubscribeAction, SubscribeEvent, SubscribeRequest } from './actions.ts';
 import type { PlacedFrame } from './frame-records.ts';
 import { SecondaryEnd } from './secondary-end.ts';
-import type { SubscribeSettings } from './settings.ts';
+import type { SubscriberSettings } from './settings.ts';
 import { TopicDriver } from './topic-driver.ts';
 
 export interface TopicLinkOptions {
-  readonly settings: SubscribeSettings;
-  readonly connections: Connections;
+  readonly settings: SubscriberSettings;
+  readonly access: TopicAccess;
   /** The primary whose hello begins the link. */
-  readonly primary: Announced;
+  readonly primary: HeardPrimary;
   /** The newest snapshot that is announced. */
   readonly snapshot: SnapshotRecord | undefined;
   /** Of the primary's partition of the topic; connected, and closed with the link. */
@@ -28,7 +28,10 @@ export interface TopicLinkOptions {
 }
 
 /** What became of a link: the site closed it, its far end did, or the broker can't be read any more. */
-export type Outcome = { readonly kind: 'closed-here' } | { readonly kind: 'ended' } | { readonly kind: 'broken'; readonly error: unknown };
+export type LinkOutcome =
+  | { readonly kind: 'closed-here' }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'broken'; readonly error: unknown };
 
 /**
  * What a secondary sees of its primary through a topic, as the seam's Link. It drives one SecondaryEnd: it feeds the
@@ -40,16 +43,16 @@ export class TopicLink implements Link {
   lastSeen: number;
   sentBytes = 0;
   readonly #options: TopicLinkOptions;
-  readonly #settings: SubscribeSettings;
+  readonly #settings: SubscriberSettings;
   readonly #end: SecondaryEnd;
   readonly #delivery: Delivery;
   readonly #driver: TopicDriver;
   readonly #heartbeat: Heartbeat;
-  readonly #outcome = Promise.withResolvers<Outcome>();
+  readonly #outcome = Promise.withResolvers<LinkOutcome>();
   /** What the primary said in `.control`. */
   #heardBytes = 0;
   /** What the machine asked for, and `#run` has not taken up yet. */
-  #request: Request | undefined;
+  #request: SubscribeRequest | undefined;
   /** The frame that `hand` is about. */
   #frame: PlacedFrame | undefined;
   #sendTimer: Disposable | undefined;
@@ -58,7 +61,7 @@ export class TopicLink implements Link {
   #shut: Promise<unknown> = Promise.resolve();
 
   constructor(options: TopicLinkOptions) {
-    const { settings, connections, primary, snapshot, reader, spoilt } = options;
+    const { settings, access, primary, snapshot, reader, spoilt } = options;
     const { clock, report, random, limits, topic, groupId, site } = settings;
     const { partition, hello } = primary.record;
     const group = `${groupId}.${site}`;
@@ -68,7 +71,7 @@ export class TopicLink implements Link {
     this.#settings = settings;
     this.#end = new SecondaryEnd({ ...limits, random, group, topic, partition, primary, snapshot, spoilt });
     this.#delivery = new Delivery(this, clock, report);
-    this.#driver = new TopicDriver(settings, connections, reader, this.#delivery);
+    this.#driver = new TopicDriver(settings, access, reader, this.#delivery);
     this.#heartbeat = new Heartbeat(clock, hello.heartbeatMs, {
       receivedBytes: () => this.receivedBytes,
       reading: () => this.#end.caughtUp && this.#delivery.flows,
@@ -89,7 +92,7 @@ export class TopicLink implements Link {
   }
 
   /** Resolves when the link is over, or the broker can't be read any more. */
-  get outcome(): Promise<Outcome> {
+  get outcome(): Promise<LinkOutcome> {
     return this.#outcome.promise;
   }
 
@@ -131,7 +134,7 @@ export class TopicLink implements Link {
   }
 
   /** The primary spoke in `.control` just now, in so many bytes. */
-  heard(primary: Announced, bytes: number): void {
+  heard(primary: HeardPrimary, bytes: number): void {
     if (primary.from === this.#options.primary.from) {
       this.#heardBytes += bytes;
       this.lastSeen = this.#settings.clock.now();
@@ -167,12 +170,12 @@ export class TopicLink implements Link {
   }
 
   /** Something that is no answer to a request. */
-  #happened(event: EndEvent): void {
+  #happened(event: SubscribeEvent): void {
     if (!this.#delivery.isOver) this.#perform(this.#end.step(event, this.#settings.clock.monotonic()));
   }
 
   /** Answers the machine's requests until the link is over. */
-  async #run(first: readonly Action[]): Promise<void> {
+  async #run(first: readonly SubscribeAction[]): Promise<void> {
     this.#perform(first);
     for (let request = this.#request; request !== undefined && !this.#delivery.isOver; request = this.#request) {
       this.#request = undefined;
@@ -184,11 +187,11 @@ export class TopicLink implements Link {
     }
   }
 
-  #perform(actions: readonly Action[]): void {
+  #perform(actions: readonly SubscribeAction[]): void {
     for (const action of actions) this.#carryOut(action);
   }
 
-  #carryOut(action: Action): void {
+  #carryOut(action: SubscribeAction): void {
     switch (action.type) {
       case 'seek':
         return this.#driver.seek(action.offset);
@@ -227,22 +230,22 @@ export class TopicLink implements Link {
   }
 
   async #send(records: readonly SentRecord[]): Promise<void> {
-    await this.#options.connections.tell(records);
+    await this.#options.access.tell(records);
     this.sentBytes += records.reduce((bytes, record) => bytes + (record.value?.length ?? 0), 0);
   }
 
   #commit(offset: bigint): Promise<void> {
-    const { connections, primary } = this.#options;
+    const { access, primary } = this.#options;
     const { topic, groupId, site } = this.#settings;
-    return connections.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
+    return access.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
   }
 
   /** Tells the machine what became of something. Never rejects. */
-  async #await(work: Promise<void>, done: EndEvent, failed: 'send-failed' | 'commit-failed'): Promise<void> {
+  async #await(work: Promise<void>, done: SubscribeEvent, failed: 'send-failed' | 'commit-failed'): Promise<void> {
     try {
       await work;
     } catch (error) {
-      const event: EndEvent = { type: failed, why: error instanceof Error ? error.message : String(error) };
+      const event: SubscribeEvent = { type: failed, why: error instanceof Error ? error.message : String(error) };
       // What could not be sent is among the last records then.
       if (this.#delivery.isOver && failed === 'send-failed') this.#end.step(event, this.#settings.clock.monotonic());
       return this.#happened(event);
@@ -266,7 +269,7 @@ export class TopicLink implements Link {
     this.#stop({ kind: 'ended' });
   }
 
-  #stop(outcome: Outcome): void {
+  #stop(outcome: LinkOutcome): void {
     this.#heartbeat.stop();
     this.#sendTimer?.[Symbol.dispose]();
     this.#commitTimer?.[Symbol.dispose]();

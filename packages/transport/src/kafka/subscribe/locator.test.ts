@@ -5,7 +5,7 @@ import { frameOf, POSITION, STREAM } from '../../../../../test/support/links.ts'
 import type { SnapshotRecord } from '../control.ts';
 import { readFrameHeader } from '@evertree/core';
 import { Locator } from './locator.ts';
-import type { Situation, Step } from './locator.ts';
+import type { Situation, LocatorStep } from './locator.ts';
 
 const at = (revision: number): ExactPosition => ({ ...POSITION, revision });
 /** The frame from `revision - 1` to `revision`. */
@@ -35,7 +35,7 @@ function situation(change: Partial<Situation> = {}): Situation {
 function locate(
   given: Situation,
   topic: (offset: bigint) => FrameHeader | undefined,
-): { looked: bigint[]; end: Step; surprise: string | undefined } {
+): { looked: bigint[]; end: LocatorStep; surprise: string | undefined } {
   const locator = new Locator(given);
   const looked: bigint[] = [];
   let step = locator.first();

@@ -25,7 +25,7 @@ export interface Situation {
   readonly missingBefore?: ExactPosition | undefined;
 }
 
-export type Step =
+export type LocatorStep =
   /** Read from `offset` to `end`, and tell what the first frame says. */
   | { readonly kind: 'look'; readonly offset: bigint; readonly end: bigint }
   /** The frame looked at, and what follows it. */
@@ -69,12 +69,12 @@ export class Locator {
     return this.#surprise;
   }
 
-  first(): Step {
+  first(): LocatorStep {
     return this.#next();
   }
 
   /** @param header of the first frame at the offset of the look; undefined when none is there up to the topic's end */
-  judge(header: FrameHeader | undefined): Step {
+  judge(header: FrameHeader | undefined): LocatorStep {
     const { position, topic, bounds } = this.#situation;
     if (this.#looking?.origin === 'known' && (header === undefined || !samePosition(header.last, position))) {
       const found = header === undefined ? 'nothing' : `the frame that ends at ${formatPosition(header.last)}`;
@@ -104,7 +104,7 @@ export class Locator {
     return leadsOn && snapshot.header.position.revision >= position.revision ? snapshot : undefined;
   }
 
-  #next(): Step {
+  #next(): LocatorStep {
     const candidate = this.#candidates.shift();
     this.#looking = candidate;
     if (candidate !== undefined) return { kind: 'look', offset: candidate.offset, end: this.#situation.bounds.high };

@@ -1,7 +1,7 @@
 import type { Random } from '@evertree/core';
 import type { SentRecord } from '../records.ts';
-import type { Announced } from './control-view.ts';
-import type { Action, EndEvent } from './end-events.ts';
+import type { HeardPrimary } from './control-view.ts';
+import type { SubscribeAction, SubscribeEvent } from './actions.ts';
 import { OffsetMarks } from './offset-marks.ts';
 import { SiteRecords } from './site-records.ts';
 import { TopicReading } from './topic-reading.ts';
@@ -20,14 +20,14 @@ export interface SecondaryEndOptions extends TopicReadingOptions {
 }
 
 const FROM_BYTES = 8;
-const NOTHING: readonly Action[] = Object.freeze([]);
-const DRAINED: readonly Action[] = Object.freeze<Action[]>([{ type: 'drained' }]);
+const NOTHING: readonly SubscribeAction[] = Object.freeze([]);
+const DRAINED: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'drained' }]);
 
 /**
  * The secondary's end of one link through a topic: events in, actions out. It decides what is read, what is told in
  * `.control`, which offset is committed, and when the link ends. It does no input or output, and time is an argument.
  *
- * Requests (end-events.ts) are answered one at a time. Every other event may come at any moment. It leads to no
+ * Requests (actions.ts) are answered one at a time. Every other event may come at any moment. It leads to no
  * request, and what it says is considered at the next answer.
  */
 export class SecondaryEnd {
@@ -70,7 +70,7 @@ export class SecondaryEnd {
   }
 
   /** @param now on the monotonic clock */
-  step(event: EndEvent, now: number): readonly Action[] {
+  step(event: SubscribeEvent, now: number): readonly SubscribeAction[] {
     const actions = this.#take(event, now);
     const send = this.#records.next(now);
     if (send === undefined) return actions;
@@ -82,7 +82,7 @@ export class SecondaryEnd {
     return this.#records.takeAll();
   }
 
-  #take(event: EndEvent, now: number): readonly Action[] {
+  #take(event: SubscribeEvent, now: number): readonly SubscribeAction[] {
     switch (event.type) {
       case 'greeted':
         this.#beganAt = event.hello.position.revision;
@@ -133,13 +133,13 @@ export class SecondaryEnd {
     }
   }
 
-  #heard(primary: Announced): readonly Action[] {
+  #heard(primary: HeardPrimary): readonly SubscribeAction[] {
     this.#reading.heard(primary);
     if (primary.from === this.#options.primary.from) return NOTHING;
     return [{ type: 'end', reason: 'replaced', explanation: `${primary.record.hello.site} began anew`, byPeer: true }];
   }
 
-  #reportNoCommit(why: string): Action {
+  #reportNoCommit(why: string): SubscribeAction {
     const { group } = this.#options;
     const message = `the offset for dashboards could not be committed in the group ${group}, which disturbs nothing else: ${why}`;
     return { type: 'report', report: { level: 'debug', event: 'offset-not-committed', message, details: { group } } };

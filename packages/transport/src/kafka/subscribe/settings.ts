@@ -3,14 +3,14 @@ import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaLimits, SubscribeOptions } from '../options.ts';
 
 /** A secondary's options, with the defaults resolved. */
-export interface SubscribeSettings extends SubscribeOptions {
+export interface SubscriberSettings extends SubscribeOptions {
   readonly limits: KafkaLimits;
   /** The topic's address, for people. */
   readonly remote: string;
   readonly farEnd: FarEnd;
 }
 
-export function settleSubscribe(options: SubscribeOptions): SubscribeSettings {
+export function subscriberSettings(options: SubscribeOptions): SubscriberSettings {
   const { connection, topic } = options;
   return Object.freeze({
     ...options,

@@ -2,14 +2,14 @@ import { PROTOCOL_VERSIONS } from '@evertree/core';
 import type { ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
-import type { Announced } from './control-view.ts';
+import type { HeardPrimary } from './control-view.ts';
 import { SilentGap } from './silent-gap.ts';
 
 const at: ExactPosition = { epoch: 1, epochId: '0011223344556677', revision: 2 };
 const NEXT = 12n;
 
 /** A word of the primary; each is another one. */
-function word(closing?: PrimaryRecord['closing']): Announced {
+function word(closing?: PrimaryRecord['closing']): HeardPrimary {
   const hello = {
     protocols: PROTOCOL_VERSIONS,
     program: 't',

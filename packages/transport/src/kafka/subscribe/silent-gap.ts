@@ -1,6 +1,6 @@
 import type { ExactPosition } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
-import type { Announced } from './control-view.ts';
+import type { HeardPrimary } from './control-view.ts';
 
 /**
  * So often in a row the primary says that it lives, and nothing comes: frames that were on their way when the snapshot
@@ -14,7 +14,7 @@ const MOST_ANNOUNCEMENTS = 3;
  */
 export class SilentGap {
   /** What the primary said last when a fetch brought nothing. */
-  #heard: Announced | undefined;
+  #heard: HeardPrimary | undefined;
   /** How often the primary spoke since something came. */
   #times = 0;
 
@@ -28,7 +28,7 @@ export class SilentGap {
    * @param at what this site has; @param next the offset that it reads next
    * @returns whether what is missing up to the snapshot will not come
    */
-  unfed(primary: Announced | undefined, snapshot: SnapshotRecord | undefined, at: ExactPosition, next: bigint): boolean {
+  unfed(primary: HeardPrimary | undefined, snapshot: SnapshotRecord | undefined, at: ExactPosition, next: bigint): boolean {
     const isAhead = snapshot !== undefined && snapshot.header.position.revision > at.revision && next >= BigInt(snapshot.follow);
     if (!isAhead || primary?.record.closing !== undefined) {
       this.#times = 0;

@@ -3,7 +3,7 @@ import { Backoff } from '../../wire/backoff.ts';
 import { encodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
-import type { Action } from './end-events.ts';
+import type { SubscribeAction } from './actions.ts';
 
 export interface SiteRecordsOptions {
   /** 16 hex digits that tell this link's records from others'. */
@@ -109,7 +109,7 @@ export class SiteRecords {
   }
 
   /** What is to be done about what is due; undefined when nothing is. */
-  next(now: number): Action | undefined {
+  next(now: number): SubscribeAction | undefined {
     if (this.#due.size === 0 || this.#sending !== undefined || this.#waiting) return undefined;
     if (this.#notBefore > now) {
       this.#waiting = true;

@@ -4,8 +4,8 @@ import type { Attempted } from '../attempts.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
 import type { SubscribeOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
-import { settleSubscribe } from './settings.ts';
-import type { SubscribeSettings } from './settings.ts';
+import { subscriberSettings } from './settings.ts';
+import type { SubscriberSettings } from './settings.ts';
 import { Subscription } from './subscription.ts';
 
 /** How seldom a site tries again what lasts, which it was served before: somebody has to change something first. */
@@ -18,11 +18,11 @@ const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
  * refuse this user from the beginning.
  */
 export function subscribeTransport(options: SubscribeOptions): Transport {
-  return new Subscriber(settleSubscribe(options));
+  return new Subscriber(subscriberSettings(options));
 }
 
 class Subscriber extends LinkAttempts {
-  readonly #settings: SubscribeSettings;
+  readonly #settings: SubscriberSettings;
   /** Kept for as long as this end lives: a snapshot that is not whole does not become so. */
   readonly #spoilt = new Set<string>();
   /** The attempt that goes on, or was given up last. */
@@ -30,7 +30,7 @@ class Subscriber extends LinkAttempts {
   /** Resolves when nothing is left of the attempts before. */
   #closing: Promise<unknown> = Promise.resolve();
 
-  constructor(settings: SubscribeSettings) {
+  constructor(settings: SubscriberSettings) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
   }

@@ -5,11 +5,11 @@ import type { PartitionReader } from '../broker.ts';
 import { createBroker } from '../kafkajs/broker.ts';
 import { topicNames } from '../topics.ts';
 import type { TopicNames } from '../topics.ts';
-import { Connections } from './connections.ts';
+import { TopicAccess } from './topic-access.ts';
 import { ControlView } from './control-view.ts';
-import type { Announced } from './control-view.ts';
+import type { HeardPrimary } from './control-view.ts';
 import { TopicLink } from './link.ts';
-import type { SubscribeSettings } from './settings.ts';
+import type { SubscriberSettings } from './settings.ts';
 
 /** Waits after a link that this site closed: the first, and the longest, which Backoff knows. */
 const REFUSED_MS = 1_000;
@@ -25,11 +25,11 @@ const LAST_WORD_MS = 1_000;
 
 /** One attempt, on new connections: it reads `.control`, and makes a link whenever there is a primary to follow. */
 export class Subscription {
-  readonly #settings: SubscribeSettings;
+  readonly #settings: SubscriberSettings;
   readonly #topics: TopicNames;
   readonly #spoilt: Set<string>;
   readonly #events: TransportEvents;
-  readonly #connections: Connections;
+  readonly #access: TopicAccess;
   readonly #view: ControlView;
   readonly #refused: Backoff;
   /** Where `.control` ended when this attempt began: what stands before it says nothing of who lives. */
@@ -50,13 +50,13 @@ export class Subscription {
   #closed = false;
 
   /** @param spoilt ids of snapshots that turned out not to be whole, or gone; attempts share it */
-  constructor(settings: SubscribeSettings, spoilt: Set<string>, events: TransportEvents) {
+  constructor(settings: SubscriberSettings, spoilt: Set<string>, events: TransportEvents) {
     const { clock, connection, report, random, limits } = settings;
     this.#settings = settings;
     this.#topics = topicNames(settings.topic);
     this.#spoilt = spoilt;
     this.#events = events;
-    this.#connections = new Connections(settings, createBroker({ connection, report, clock, answerMs: limits.answerMs }));
+    this.#access = new TopicAccess(settings, createBroker({ connection, report, clock, answerMs: limits.answerMs }));
     this.#view = new ControlView(this.#topics.control, report);
     this.#refused = new Backoff(REFUSED_MS, random);
   }
@@ -73,7 +73,7 @@ export class Subscription {
 
   /** Serves the site until it is closed. Rejects when the broker does not serve it, or does no longer. */
   async run(): Promise<void> {
-    const control = await this.#connections.open(this.#topics.control);
+    const control = await this.#access.open(this.#topics.control);
     const next = await this.#readPast(control);
     this.#opened = true;
     await Promise.race([this.#listen(control, next), this.#followPrimaries()]);
@@ -86,10 +86,10 @@ export class Subscription {
     this.#news.notify();
     const link = this.#link;
     if (lost !== undefined) link?.lost(lost.reason, lost.explanation);
-    const lastWord = this.#settings.clock.after(LAST_WORD_MS, () => this.#connections.broker.abandon());
+    const lastWord = this.#settings.clock.after(LAST_WORD_MS, () => this.#access.broker.abandon());
     await Promise.all([this.#shut, link?.shut()]);
     lastWord[Symbol.dispose]();
-    await this.#connections.broker.close();
+    await this.#access.broker.close();
   }
 
   async #readPast(control: PartitionReader): Promise<bigint> {
@@ -125,7 +125,7 @@ export class Subscription {
     return next;
   }
 
-  #heard(primary: Announced, bytes: number): void {
+  #heard(primary: HeardPrimary, bytes: number): void {
     this.#link?.heard(primary, bytes);
     if (primary.record.closing === undefined) this.#quiet = false;
     this.#news.notify();
@@ -140,8 +140,8 @@ export class Subscription {
     }
   }
 
-  async #follow(primary: Announced): Promise<void> {
-    const reader = await this.#connections.open(this.#topics.frames, primary.record.partition);
+  async #follow(primary: HeardPrimary): Promise<void> {
+    const reader = await this.#access.open(this.#topics.frames, primary.record.partition);
     if (this.#closed) return reader.close();
     const link = this.#makeLink(primary, reader);
     this.#link = link;
@@ -164,10 +164,10 @@ export class Subscription {
     return link.carried || this.#settings.clock.monotonic() > this.#livesAt;
   }
 
-  #makeLink(primary: Announced, reader: PartitionReader): TopicLink {
+  #makeLink(primary: HeardPrimary, reader: PartitionReader): TopicLink {
     const link = new TopicLink({
       settings: this.#settings,
-      connections: this.#connections,
+      access: this.#access,
       primary,
       snapshot: this.#view.snapshot,
       reader,

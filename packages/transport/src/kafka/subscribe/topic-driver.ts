@@ -4,20 +4,20 @@ import type { Delivery } from '../../wire/delivery.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
 import { topicNames } from '../topics.ts';
-import type { Connections } from './connections.ts';
-import type { Answer, Request } from './end-events.ts';
+import type { TopicAccess } from './topic-access.ts';
+import type { SubscribeAnswer, SubscribeRequest } from './actions.ts';
 import { FrameRecords } from './frame-records.ts';
 import type { PlacedFrame } from './frame-records.ts';
 import { RecordSource } from './record-source.ts';
-import type { SubscribeSettings } from './settings.ts';
+import type { SubscriberSettings } from './settings.ts';
 import { SnapshotMessages } from './snapshot-messages.ts';
 
 const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
 
 /** Does for one link what its SecondaryEnd requests of the broker, and only as fast as the link takes messages. */
 export class TopicDriver {
-  readonly #settings: SubscribeSettings;
-  readonly #connections: Connections;
+  readonly #settings: SubscriberSettings;
+  readonly #access: TopicAccess;
   readonly #reader: PartitionReader;
   readonly #delivery: Delivery;
   readonly #records: RecordSource;
@@ -33,9 +33,9 @@ export class TopicDriver {
   readonly #news = new Signal();
 
   /** @param reader of the primary's partition of the topic; connected, and closed with this */
-  constructor(settings: SubscribeSettings, connections: Connections, reader: PartitionReader, delivery: Delivery) {
+  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, delivery: Delivery) {
     this.#settings = settings;
-    this.#connections = connections;
+    this.#access = access;
     this.#reader = reader;
     this.#delivery = delivery;
     this.#turn = new Turn(settings.clock);
@@ -60,7 +60,7 @@ export class TopicDriver {
    * @param stream whose frames are wanted; null: anybody's
    * @returns undefined when the link is over
    */
-  answer(request: Request, stream: string | null): Answer | undefined | Promise<Answer | undefined> {
+  answer(request: SubscribeRequest, stream: string | null): SubscribeAnswer | undefined | Promise<SubscribeAnswer | undefined> {
     switch (request.type) {
       case 'read': {
         const mayHand = !this.#turn.over && this.#delivery.flows;
@@ -98,7 +98,7 @@ export class TopicDriver {
     return placed;
   }
 
-  async #read(stream: string | null): Promise<Answer | undefined> {
+  async #read(stream: string | null): Promise<SubscribeAnswer | undefined> {
     if (this.#turn.over) await this.#turn.rest();
     if (!this.#delivery.flows) await this.#delivery.flowing();
     if (this.#delivery.isOver) return undefined;
@@ -110,14 +110,14 @@ export class TopicDriver {
     return { type: 'fetched', from, next: this.#records.next, high };
   }
 
-  async #locate(time: number | undefined): Promise<Answer> {
+  async #locate(time: number | undefined): Promise<SubscribeAnswer> {
     await this.#records.settle();
     const bounds = await this.#reader.offsets();
     const byTime = time === undefined ? undefined : await this.#reader.offsetAt(time);
     return { type: 'bounds', ...bounds, byTime };
   }
 
-  async #look(offset: bigint, end: bigint, stream: string | null): Promise<Answer> {
+  async #look(offset: bigint, end: bigint, stream: string | null): Promise<SubscribeAnswer> {
     this.seek(offset);
     for (;;) {
       this.#found = this.#take(stream);
@@ -130,15 +130,15 @@ export class TopicDriver {
     return { type: 'looked', header: this.#found?.frame.header };
   }
 
-  async #findSnapshot(): Promise<Answer> {
+  async #findSnapshot(): Promise<SubscribeAnswer> {
     await this.#snapshots?.close();
-    this.#snapshots = await this.#connections.open(topicNames(this.#settings.topic).snapshots);
+    this.#snapshots = await this.#access.open(topicNames(this.#settings.topic).snapshots);
     const { low } = await this.#snapshots.offsets();
     return { type: 'snapshots-begin', low };
   }
 
   /** Hands up the snapshot's messages, unless the link ends before. */
-  async #copy({ snapshot, reason }: Extract<Request, { type: 'copy' }>): Promise<Answer | undefined> {
+  async #copy({ snapshot, reason }: Extract<SubscribeRequest, { type: 'copy' }>): Promise<SubscribeAnswer | undefined> {
     if (this.#snapshots === undefined) return undefined;
     await using reader = this.#snapshots;
     const messages = new SnapshotMessages(snapshot, topicNames(this.#settings.topic).snapshots, this.#settings.report);
@@ -164,7 +164,7 @@ export class TopicDriver {
     }
   }
 
-  async #wait(): Promise<Answer> {
+  async #wait(): Promise<SubscribeAnswer> {
     await this.#news.wait();
     return { type: 'woken' };
   }
@@ -177,7 +177,7 @@ export class TopicDriver {
 }
 
 /** An offset that the topic does not have is an answer, too. */
-async function unlessOutOfRange(answer: Promise<Answer | undefined>): Promise<Answer | undefined> {
+async function unlessOutOfRange(answer: Promise<SubscribeAnswer | undefined>): Promise<SubscribeAnswer | undefined> {
   try {
     return await answer;
   } catch (error) {

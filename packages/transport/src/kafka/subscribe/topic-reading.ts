@@ -2,11 +2,11 @@ import { ORIGIN, isBefore } from '@evertree/core';
 import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
 import { decodeTrailer } from '../trailer.ts';
-import type { Announced } from './control-view.ts';
-import type { Action, Answer } from './end-events.ts';
+import type { HeardPrimary } from './control-view.ts';
+import type { SubscribeAction, SubscribeAnswer } from './actions.ts';
 import type { PlacedFrame } from './frame-records.ts';
 import { Locator } from './locator.ts';
-import type { Step } from './locator.ts';
+import type { LocatorStep } from './locator.ts';
 import type { OffsetMarks } from './offset-marks.ts';
 import { SilentGap } from './silent-gap.ts';
 import type { SiteRecords } from './site-records.ts';
@@ -15,7 +15,7 @@ export interface TopicReadingOptions {
   readonly topic: string;
   readonly partition: number;
   /** The primary whose hello begins the link. */
-  readonly primary: Announced;
+  readonly primary: HeardPrimary;
   /** The newest snapshot that is announced. */
   readonly snapshot: SnapshotRecord | undefined;
   /** Ids of snapshots that turned out not to be whole, or gone; links share it. */
@@ -29,11 +29,11 @@ const PATIENCE_HEARTBEATS = 3;
 /** Empty fetches after the primary closed that show the topic's end: the first one may have begun before it closed. */
 const LAST_FETCHES = 2;
 
-const READ: readonly Action[] = Object.freeze<Action[]>([{ type: 'read' }]);
-const SEEN: readonly Action[] = Object.freeze<Action[]>([{ type: 'seen' }, { type: 'read' }]);
+const READ: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'read' }]);
+const SEEN: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'seen' }, { type: 'read' }]);
 /** Shared, so that a frame costs no list. */
-const HAND: readonly Action[] = Object.freeze<Action[]>([{ type: 'hand' }, { type: 'read' }]);
-const WAIT: readonly Action[] = Object.freeze<Action[]>([{ type: 'wait' }]);
+const HAND: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'hand' }, { type: 'read' }]);
+const WAIT: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'wait' }]);
 
 /**
  * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a
@@ -47,7 +47,7 @@ export class TopicReading {
   readonly #records: SiteRecords;
   readonly #marks: OffsetMarks;
   readonly #silentGap = new SilentGap();
-  #primary: Announced;
+  #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;
   /** Whose frames are wanted; null until the site's hello, or a frame that it takes, says so. */
   #stream: string | null = null;
@@ -62,7 +62,7 @@ export class TopicReading {
   /** Under way from `bounds` to the step that ends it. */
   #locator: Locator | undefined;
   /** The snapshot that is being found or copied. */
-  #copying: Extract<Step, { kind: 'snapshot' }> | undefined;
+  #copying: Extract<LocatorStep, { kind: 'snapshot' }> | undefined;
   /** The revision before the last gap, and how often frames were missing there. */
   #gap = { after: -1, times: 0 };
   /** The site asked for frames after this position; considered at the next answer. */
@@ -97,7 +97,7 @@ export class TopicReading {
     return this.#caughtUp;
   }
 
-  begin(hello: Hello, resume: ResumeHint | undefined): readonly Action[] {
+  begin(hello: Hello, resume: ResumeHint | undefined): readonly SubscribeAction[] {
     this.#stream = hello.stream;
     this.#at = hello.position;
     this.#time = resume?.time;
@@ -107,7 +107,7 @@ export class TopicReading {
   }
 
   /** The primary spoke. */
-  heard(primary: Announced): void {
+  heard(primary: HeardPrimary): void {
     this.#primary = primary;
   }
 
@@ -120,7 +120,7 @@ export class TopicReading {
     this.#asked = after;
   }
 
-  step(event: Answer, now: number): readonly Action[] {
+  step(event: SubscribeAnswer, now: number): readonly SubscribeAction[] {
     switch (event.type) {
       case 'bounds':
         this.#freshFrom ??= event.high;
@@ -147,13 +147,13 @@ export class TopicReading {
   }
 
   /** Finds the site's place. @param missingBefore the topic lacks frames before it, and searching again did not help */
-  #locate(missingBefore?: ExactPosition): readonly Action[] {
+  #locate(missingBefore?: ExactPosition): readonly SubscribeAction[] {
     this.#caughtUp = false;
     this.#missingBefore = missingBefore;
     return [{ type: 'locate', time: this.#time }];
   }
 
-  #makeLocator({ low, high, byTime }: Extract<Answer, { type: 'bounds' }>): Locator {
+  #makeLocator({ low, high, byTime }: Extract<SubscribeAnswer, { type: 'bounds' }>): Locator {
     return new Locator({
       topic: this.#options.topic,
       bounds: { low, high },
@@ -167,7 +167,7 @@ export class TopicReading {
     });
   }
 
-  #follow(step: Step, now: number): readonly Action[] {
+  #follow(step: LocatorStep, now: number): readonly SubscribeAction[] {
     if (step.kind === 'look') return [{ type: 'look', offset: step.offset, end: step.end }];
     const surprise = this.#locator?.surprise;
     this.#locator = undefined;
@@ -177,7 +177,7 @@ export class TopicReading {
     return [{ type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic } } }, ...actions];
   }
 
-  #go(step: Exclude<Step, { kind: 'look' }>, now: number): readonly Action[] {
+  #go(step: Exclude<LocatorStep, { kind: 'look' }>, now: number): readonly SubscribeAction[] {
     this.#short = undefined;
     switch (step.kind) {
       case 'follow':
@@ -194,7 +194,7 @@ export class TopicReading {
     }
   }
 
-  #take({ frame, offset, end }: PlacedFrame): readonly Action[] {
+  #take({ frame, offset, end }: PlacedFrame): readonly SubscribeAction[] {
     if (this.#asked !== undefined) return this.#askedAgain(this.#asked);
     const { base, last, stream, lastTime } = frame.header;
     if (base.revision > this.#at.revision) return this.#again(base);
@@ -210,7 +210,7 @@ export class TopicReading {
     return HAND;
   }
 
-  #fetched({ from, next, high }: Extract<Answer, { type: 'fetched' }>, now: number): readonly Action[] {
+  #fetched({ from, next, high }: Extract<SubscribeAnswer, { type: 'fetched' }>, now: number): readonly SubscribeAction[] {
     const moved = next !== from;
     this.#caughtUp = next >= high || !moved;
     if (moved) this.#silentGap.fed();
@@ -225,7 +225,7 @@ export class TopicReading {
     return moved && this.#freshFrom !== undefined && next > this.#freshFrom ? SEEN : READ;
   }
 
-  #askedAgain(after: ExactPosition): readonly Action[] {
+  #askedAgain(after: ExactPosition): readonly SubscribeAction[] {
     this.#asked = undefined;
     if (after.revision < this.#at.revision) {
       this.#known = undefined;
@@ -236,26 +236,26 @@ export class TopicReading {
   }
 
   /** Frames are missing after what the site holds: looks again, in vain a few times, then for a way around. */
-  #again(base: ExactPosition | undefined): readonly Action[] {
+  #again(base: ExactPosition | undefined): readonly SubscribeAction[] {
     const after = this.#at.revision;
     this.#gap = { after, times: this.#gap.after === after ? this.#gap.times + 1 : 1 };
     return this.#locate(this.#gap.times > LOOKS_AGAIN ? (base ?? this.#primary.record.hello.position) : undefined);
   }
 
-  #waitForSnapshot(reason: Reason): readonly Action[] {
+  #waitForSnapshot(reason: Reason): readonly SubscribeAction[] {
     this.#tried = this.#snapshot?.id;
     this.#records.tellWant({ after: this.#at, reason, tried: this.#tried ?? null });
     this.#caughtUp = true;
     return this.#woken();
   }
 
-  #woken(): readonly Action[] {
+  #woken(): readonly SubscribeAction[] {
     if (this.#snapshot?.id !== this.#tried) return this.#locate();
     return this.#primary.record.closing === undefined ? WAIT : this.#closed();
   }
 
   /** @param low the first offset that `.snapshot` still has */
-  #copy(low: bigint): readonly Action[] {
+  #copy(low: bigint): readonly SubscribeAction[] {
     const copying = this.#copying;
     if (copying === undefined) return this.#locate();
     const { snapshot, reason } = copying;
@@ -267,7 +267,7 @@ export class TopicReading {
     return [{ type: 'copy', snapshot, reason }];
   }
 
-  #copied(): readonly Action[] {
+  #copied(): readonly SubscribeAction[] {
     const copying = this.#copying;
     if (copying === undefined) return this.#locate();
     const { header, follow } = copying.snapshot;
@@ -283,13 +283,13 @@ export class TopicReading {
   }
 
   /** The site has begun the snapshot, and no message takes its beginning back: the next link begins anew. */
-  #spoilt(why: string): readonly Action[] {
+  #spoilt(why: string): readonly SubscribeAction[] {
     if (this.#copying !== undefined) this.#options.spoilt.add(this.#copying.snapshot.id);
     return [{ type: 'end', reason: 'lost', explanation: why, byPeer: false }];
   }
 
   /** The primary has closed, and everything that it wrote is handed up. */
-  #closed(): readonly Action[] {
+  #closed(): readonly SubscribeAction[] {
     const { reason, explanation } = this.#primary.record.closing ?? { reason: 'lost', explanation: '' };
     return [{ type: 'end', reason, explanation, byPeer: true }];
   }

@@ -2,11 +2,11 @@ import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason, Report, Re
 import type { SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { Watermarks } from '../broker.ts';
-import type { Announced } from './control-view.ts';
+import type { HeardPrimary } from './control-view.ts';
 import type { PlacedFrame } from './frame-records.ts';
 
 /** What the driver is to ask of the broker. One request is open at a time, and one event answers it. */
-export type Request =
+export type SubscribeRequest =
   /** The topic's ends, and the first record that is not older than `time`. Answer: `bounds`. */
   | { readonly type: 'locate'; readonly time: number | undefined }
   /** The first frame at or after `offset` and before `end`. Answer: `looked`, `out-of-range`. */
@@ -24,8 +24,8 @@ export type Request =
   | { readonly type: 'wait' };
 
 /** What the driver is to do. Of the actions that one event leads to, at most one is a request, and it is the last. */
-export type Action =
-  | Request
+export type SubscribeAction =
+  | SubscribeRequest
   /** The next `read` begins at this offset. */
   | { readonly type: 'seek'; readonly offset: bigint }
   /** Hand up the frame that the event brought. */
@@ -45,7 +45,7 @@ export type Action =
   | { readonly type: 'end'; readonly reason: CloseReason; readonly explanation: string; readonly byPeer: boolean };
 
 /** What answers a request about the topic. */
-export type Answer =
+export type SubscribeAnswer =
   | ({ readonly type: 'bounds'; readonly byTime: bigint | undefined } & Watermarks)
   | { readonly type: 'looked'; readonly header: FrameHeader | undefined }
   | PlacedFrame
@@ -60,15 +60,15 @@ export type Answer =
   | { readonly type: 'woken' };
 
 /** What happens to the secondary's end of a topic. */
-export type EndEvent =
-  | Answer
+export type SubscribeEvent =
+  | SubscribeAnswer
   /** The site said hello. */
   | { readonly type: 'greeted'; readonly hello: Hello; readonly resume: ResumeHint | undefined }
   | { readonly type: 'acknowledged'; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The site saw a gap. */
   | { readonly type: 'resend'; readonly after: ExactPosition }
   /** A primary spoke in `.control`. */
-  | { readonly type: 'heard'; readonly primary: Announced }
+  | { readonly type: 'heard'; readonly primary: HeardPrimary }
   | { readonly type: 'announced'; readonly snapshot: SnapshotRecord }
   /** It is time for a sign of life. */
   | { readonly type: 'beat' }

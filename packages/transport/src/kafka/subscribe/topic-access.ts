@@ -1,15 +1,15 @@
 import type { Broker, PartitionReader, RecordWriter } from '../broker.ts';
 import type { SentRecord } from '../records.ts';
 import { topicNames } from '../topics.ts';
-import type { SubscribeSettings } from './settings.ts';
+import type { SubscriberSettings } from './settings.ts';
 
 /** What a secondary asks of the broker, with the settings that it uses for it. */
-export class Connections {
+export class TopicAccess {
   readonly broker: Broker;
-  readonly #settings: SubscribeSettings;
+  readonly #settings: SubscriberSettings;
   #writer: Promise<RecordWriter> | undefined;
 
-  constructor(settings: SubscribeSettings, broker: Broker) {
+  constructor(settings: SubscriberSettings, broker: Broker) {
     this.broker = broker;
     this.#settings = settings;
   }

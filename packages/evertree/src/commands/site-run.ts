@@ -9,7 +9,7 @@ import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
 import { openUnstarted } from '../site/store.ts';
-import { resolveOptions } from '../site/options.ts';
+import { checkOptions } from '../site/options.ts';
 import type { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
@@ -71,7 +71,7 @@ function openSiteOf(
 ): Promise<Site> {
   const configurations = configuration.kind === 'primary' ? { primary: configuration } : { standby: configuration };
   return openUnstarted(
-    resolveOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
+    checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
     configurations,
   );
 }

@@ -139,23 +139,23 @@ export const kafkaConsumerSchema = z.strictObject({
 });
 
 /** What a schema takes, to be written in code: nothing in it is changed. */
-type Written<T> = T extends readonly (infer Item)[]
-  ? readonly Written<Item>[]
+type AsReadOnly<T> = T extends readonly (infer Item)[]
+  ? readonly AsReadOnly<Item>[]
   : T extends object
-    ? { readonly [Key in keyof T]: Written<T[Key]> }
+    ? { readonly [Key in keyof T]: AsReadOnly<T[Key]> }
     : T;
 
 /** A primary's file, as an object. */
 export type ProducerFile =
-  | Written<z.input<typeof nettyProducerSchema>>
-  | (Omit<Written<z.input<typeof kafkaProducerSchema>>, 'kafka-producer-properties'> & {
+  | AsReadOnly<z.input<typeof nettyProducerSchema>>
+  | (Omit<AsReadOnly<z.input<typeof kafkaProducerSchema>>, 'kafka-producer-properties'> & {
       readonly 'kafka-producer-properties'?: JavaProperties;
     });
 
 /** A secondary's file, as an object. */
 export type ConsumerFile =
-  | Written<z.input<typeof nettyConsumerSchema>>
-  | (Omit<Written<z.input<typeof kafkaConsumerSchema>>, 'kafka-consumer-properties'> & {
+  | AsReadOnly<z.input<typeof nettyConsumerSchema>>
+  | (Omit<AsReadOnly<z.input<typeof kafkaConsumerSchema>>, 'kafka-consumer-properties'> & {
       readonly 'kafka-consumer-properties'?: JavaProperties;
     });
 

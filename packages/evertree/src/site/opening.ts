@@ -2,7 +2,7 @@ import type { Consumer } from '@evertree/consumer';
 import type { Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, resolveOptions } from './options.ts';
+import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, checkOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
 import type { Site } from './site.ts';
 import { openUnstarted, siteOf } from './store.ts';
@@ -13,7 +13,7 @@ import { openUnstarted, siteOf } from './store.ts';
  *   CONFIGURATION_INVALID
  */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
-  const { store } = await openUnstarted(resolveOptions(options, 'openStore'));
+  const { store } = await openUnstarted(checkOptions(options, 'openStore'));
   return store;
 }
 
@@ -24,7 +24,7 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
  * @throws EvertreeError as `openStore`, `startProducer` and `startConsumer`; nothing is left open then
  */
 export async function openSite(options: OpenSiteOptions): Promise<Site> {
-  const resolved = resolveOptions(options, 'openSite');
+  const resolved = checkOptions(options, 'openSite');
   const primary = options.primary === undefined ? undefined : readPrimaryConfiguration(options.primary);
   const standby = options.standby === undefined ? undefined : readConsumerConfiguration(options.standby);
   const role: Role | undefined = primary === undefined ? standby && 'secondary' : standby === undefined ? 'primary' : undefined;

@@ -49,7 +49,7 @@ export interface OpenSiteOptions extends OpenStoreOptions {
 }
 
 /** How a site's store is opened, after the check. */
-export interface ResolvedOptions extends StoreSettings {
+export interface CheckedOptions extends StoreSettings {
   /** Undefined: the history is in memory. */
   readonly directory: string | undefined;
   readonly site: string | undefined;
@@ -83,7 +83,7 @@ const SCHEMAS = {
  * Checks the options of `openStore` or `openSite` as a file is checked, and resolves what they leave open.
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each unknown one
  */
-export function resolveOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): ResolvedOptions {
+export function checkOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): CheckedOptions {
   const document = documentOf(options, caller);
   const problems: Problem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
   const { data, site, defaultSite, role, encoding, journal, limits, log } = options;

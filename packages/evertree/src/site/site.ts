@@ -8,7 +8,7 @@ import { type Part, primaryPart, secondaryPart } from './parts.ts';
 import type { StoreSettings } from './settings.ts';
 
 /** What a site needs for the parts that it may play, read and checked. */
-export interface SiteConfigurations {
+export interface RoleConfigurations {
   /** As a primary. */
   readonly primary?: PrimaryConfiguration | undefined;
   /** As a secondary. */
@@ -44,7 +44,7 @@ export class Site implements AsyncDisposable {
   readonly directory: string | undefined;
   /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
-  readonly #configurations: SiteConfigurations;
+  readonly #configurations: RoleConfigurations;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
   /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called repeatedly. */
@@ -58,7 +58,7 @@ export class Site implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
-  constructor(store: Store, directory?: string, settings: StoreSettings = NO_SETTINGS, configurations: SiteConfigurations = {}) {
+  constructor(store: Store, directory?: string, settings: StoreSettings = NO_SETTINGS, configurations: RoleConfigurations = {}) {
     this.store = store;
     this.directory = directory;
     this.settings = settings;
@@ -191,7 +191,7 @@ export class Site implements AsyncDisposable {
 
   async #begin(part: Part): Promise<void> {
     if (this.#closing !== undefined) throw new EvertreeError('CLOSED', `the site ${this.name} is closed`);
-    const running = runningOf(part);
+    const running = lifecycleOf(part);
     using hooks = this.#follow(part);
     try {
       await running.open();
@@ -208,7 +208,7 @@ export class Site implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    for (const part of this.#parts.toReversed()) await runningOf(part).close();
+    for (const part of this.#parts.toReversed()) await lifecycleOf(part).close();
   }
 
   #ended(part: Part): void {
@@ -221,7 +221,7 @@ export class Site implements AsyncDisposable {
   /** Passes on what a part tells. The listeners end with the part. */
   #follow(part: Part): DisposableStack {
     const hooks = new DisposableStack();
-    const running = runningOf(part);
+    const running = lifecycleOf(part);
     hooks.use(running.on('stopped', error => this.#failed(error)));
     hooks.use(running.on('resync', resync => this.#events.emit('resync', resync)));
     if (part.role === 'secondary') hooks.use(part.consumer.on('state', () => this.#events.emit('state', this.state)));
@@ -251,7 +251,7 @@ export class Site implements AsyncDisposable {
 const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}) });
 
 /** What a producer and a consumer have in common. */
-interface Running {
+interface PartLifecycle {
   open(): Promise<void>;
   close(): Promise<void>;
   on(name: 'stopped', listener: (error: Error) => void): Disposable;
@@ -259,6 +259,6 @@ interface Running {
   on(name: 'closed', listener: () => void): Disposable;
 }
 
-function runningOf(part: Part): Running {
+function lifecycleOf(part: Part): PartLifecycle {
   return part.role === 'primary' ? part.producer : part.consumer;
 }

@@ -5,13 +5,13 @@ import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
-import type { ResolvedOptions } from './options.ts';
+import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
-import { Site, type SiteConfigurations } from './site.ts';
+import { Site, type RoleConfigurations } from './site.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
 
 /** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
-export async function openUnstarted(options: ResolvedOptions, configurations: SiteConfigurations = {}): Promise<Site> {
+export async function openUnstarted(options: CheckedOptions, configurations: RoleConfigurations = {}): Promise<Site> {
   const { directory, report } = options;
   const given = [configurations.primary, configurations.standby].filter(configuration => configuration !== undefined);
   const settings = joinSettings(options, given);
@@ -61,7 +61,7 @@ const SITE_FILE = 'site.json';
  * Opens a site's history.
  * @throws EvertreeError as openJournal; WRONG_ROLE says which directory it was, and what can be done about it
  */
-async function openData({ directory, site, defaultSite, role, journal, report }: ResolvedOptions): Promise<Journal> {
+async function openData({ directory, site, defaultSite, role, journal, report }: CheckedOptions): Promise<Journal> {
   const machine = { clock: nodeClock, random: nodeRandom, report };
   const isNew = directory === undefined || !existsSync(join(directory, SITE_FILE));
   const identity = { ...optional('site', site ?? (isNew ? defaultSite : undefined)), ...optional('role', role) };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { at, history, OTHER_PROMOTION, PROMOTED, RESTARTED, RESTORED } from '../test/histories.ts';
-import { covers, forkOf, heldBy, positionAt, type Lineage } from './lineage.ts';
+import { covers, forkOf, heldBy, highestEpoch, positionAt, type Lineage } from './lineage.ts';
 import { formatPosition } from './position.ts';
 
 describe('covers', () => {
@@ -84,6 +84,23 @@ describe('heldBy', () => {
     expect(held).toEqual(at(expected));
     expect(covers(ours, held)).toBe(true);
     expect(covers({ epochs: ours.epochs, last: at(theirs) }, held)).toBe(true);
+  });
+});
+
+describe('highestEpoch', () => {
+  it.each([
+    ['the only one', ['1a'], '1a-9', { number: 1, id: 'a' }],
+    ['the last promotion', PROMOTED, '2b-460', { number: 2, id: 'b' }],
+    [
+      'of a writer that restarted, the one that began its number',
+      ['1m', '1z after 1m-100', '1c after 1z-200'],
+      '1c-300',
+      { number: 1, id: 'm' },
+    ],
+    ['one that only the position names', ['1a'], '3c-9', { number: 3, id: 'c' }],
+    ['none, before the first commit', [], '0-0', { number: 0, id: '0' }],
+  ])('%s', (_, entries, position, { number, id }) => {
+    expect(highestEpoch(history(entries, position).epochs, at(position))).toMatchObject({ number, id: id.repeat(16) });
   });
 });
 

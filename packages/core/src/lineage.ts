@@ -1,6 +1,6 @@
 import { EvertreeError } from './errors.ts';
 import type { FrameHeader } from './frames/frame.ts';
-import { formatExactPosition, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+import { formatExactPosition, NO_EPOCH_ID, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
 
 /** An epoch as far as precedence goes. */
 export interface EpochName {
@@ -99,10 +99,15 @@ export function compareEpochs(a: EpochName, b: EpochName): number {
   return a.id < b.id ? -1 : 1;
 }
 
-/** The highest epoch that a site knows. */
+/**
+ * The highest epoch that a site knows. Where several entries share a number it is the first of them: the later ones are the same
+ * writer's restarts, whose ids give no precedence.
+ * @param position counts where it lies in an epoch above all of the table
+ */
 export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition): EpochName {
-  const names: EpochName[] = [{ number: position.epoch, id: position.epochId }, ...epochs];
-  return names.reduce((highest, name) => (compareEpochs(name, highest) > 0 ? name : highest));
+  let highest: EpochName = { number: 0, id: NO_EPOCH_ID };
+  for (const epoch of epochs) if (epoch.number > highest.number) highest = epoch;
+  return position.epoch > highest.number ? { number: position.epoch, id: position.epochId } : highest;
 }
 
 /** Where a table has the epoch of a position: its index, or -1. Most are asked for the newest one. */

@@ -3,7 +3,7 @@ import type { TreeNode } from '../tree/node.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { hasWildcard, type Pattern } from './pattern.ts';
 import type { Position } from '../position.ts';
-import { exportStanding, forEachDifferentMatch, forEachMatch, sameStanding, type Standing } from './standing.ts';
+import { exportMatched, forEachDifferentMatch, forEachMatch, sameMatched, type MatchedValue } from './matched-value.ts';
 import { getFrom } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -62,10 +62,10 @@ export interface Transition {
  */
 export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
   const modifications: Modification[] = [];
-  const add = (path: Path, type: ChangeType, standing: Standing): void => {
-    modifications.push(modification(path, type, undefined, standing, INITIAL));
+  const add = (path: Path, type: ChangeType, value: MatchedValue): void => {
+    modifications.push(modification(path, type, undefined, value, INITIAL));
   };
-  forEachMatch(root, pattern, ROOT, (path, standing) => add(path, 'write', standing));
+  forEachMatch(root, pattern, ROOT, (path, value) => add(path, 'write', value));
   if (modifications.length === 0 && !hasWildcard(pattern)) add(pattern as Path, 'delete', undefined);
   return modifications;
 }
@@ -76,37 +76,37 @@ const INITIAL = { operations: Object.freeze<Operation[]>([]) };
 export function modificationsOf(pattern: Pattern, transition: Transition): Modification[] {
   const { before, after, operations } = transition;
   const modifications: Modification[] = [];
-  for (const place of operations === undefined ? differentPlaces(pattern, transition) : operatedPlaces(pattern, operations, transition)) {
+  for (const place of operations === undefined ? differentPaths(pattern, transition) : operatedPaths(pattern, operations, transition)) {
     const old = getFrom(before, place.path);
     const present = getFrom(after, place.path);
-    if (sameStanding(old, present)) continue;
+    if (sameMatched(old, present)) continue;
     const written = old === undefined || place.replaced ? 'write' : 'subtree-modified';
     modifications.push(modification(place.path, present === undefined ? 'delete' : written, old, present, place));
   }
   return modifications;
 }
 
-/** A place that matches a pattern and that operations reached. */
-interface Place {
+/** A path that matches a pattern, and what may have changed there. */
+interface ChangedPath {
   readonly path: Path;
   /** An operation at its path or above replaced it. */
   replaced: boolean;
   readonly operations: readonly Operation[] | undefined;
 }
 
-function differentPlaces(pattern: Pattern, { before, after }: Transition): Place[] {
-  const places: Place[] = [];
+function differentPaths(pattern: Pattern, { before, after }: Transition): ChangedPath[] {
+  const places: ChangedPath[] = [];
   forEachDifferentMatch(before, after, pattern, ROOT, path => places.push({ path, replaced: true, operations: undefined }));
   return places;
 }
 
-function operatedPlaces(pattern: Pattern, operations: readonly Operation[], transition: Transition): Iterable<Place> {
-  const places = new Map<string, OperatedPlace>();
+function operatedPaths(pattern: Pattern, operations: readonly Operation[], transition: Transition): Iterable<ChangedPath> {
+  const places = new Map<string, OperatedPath>();
   const above = new Map<string, number[]>();
-  const placeAt = (path: Path): OperatedPlace => {
+  const placeAt = (path: Path): OperatedPath => {
     const pointer = formatPath(path);
     let place = places.get(pointer);
-    if (place === undefined) places.set(pointer, (place = new OperatedPlace(path, operations, above)));
+    if (place === undefined) places.set(pointer, (place = new OperatedPath(path, operations, above)));
     return place;
   };
   for (const [index, { path }] of operations.entries()) {
@@ -125,7 +125,7 @@ function operatedPlaces(pattern: Pattern, operations: readonly Operation[], tran
   return places.values();
 }
 
-class OperatedPlace implements Place {
+class OperatedPath implements ChangedPath {
   readonly path: Path;
   replaced = false;
   readonly #all: readonly Operation[];
@@ -154,7 +154,13 @@ class OperatedPlace implements Place {
   }
 }
 
-function modification(segments: Path, type: ChangeType, before: Standing, after: Standing, place: Pick<Place, 'operations'>): Modification {
+function modification(
+  segments: Path,
+  type: ChangeType,
+  before: MatchedValue,
+  after: MatchedValue,
+  place: Pick<ChangedPath, 'operations'>,
+): Modification {
   let old: Value | undefined;
   let present: Value | undefined;
   let operations: readonly Operation[] | undefined;
@@ -164,10 +170,10 @@ function modification(segments: Path, type: ChangeType, before: Standing, after:
     segments,
     type,
     get before() {
-      return (old ??= exportStanding(before));
+      return (old ??= exportMatched(before));
     },
     get after() {
-      return (present ??= exportStanding(after));
+      return (present ??= exportMatched(after));
     },
     get operations() {
       return (operations ??= place.operations);

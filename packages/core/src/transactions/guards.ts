@@ -3,7 +3,7 @@ import type { TreeNode } from '../tree/node.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { PatternTrie } from '../listeners/pattern-trie.ts';
 import { formatPattern, parsePattern, type Pattern, type PatternLike } from '../listeners/pattern.ts';
-import { exportStanding, forEachMatch } from '../listeners/standing.ts';
+import { exportMatched, forEachMatch } from '../listeners/matched-value.ts';
 import { getFrom } from '../tree/tree.ts';
 
 /** What a zod schema is, as far as a guard needs it. */
@@ -59,7 +59,7 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
     const pointer = formatPath(place);
     if (judged.has(pointer)) return;
     judged.add(pointer);
-    const value = exportStanding(getFrom(root, place));
+    const value = exportMatched(getFrom(root, place));
     const result = value === undefined ? undefined : guard.schema.safeParse(value);
     if (result?.success === false) throw refused(pattern, pointer, tense, result.error);
   };

@@ -26,7 +26,7 @@ export interface Measure {
   readonly about: string;
   /** Left out of a quick run. */
   readonly fullOnly?: boolean;
-  /** Left out, and told so, where it is not to be had. */
+  /** Left out, with a note, if it is not available. */
   readonly needs?: 'kafka';
   run(bench: Bench): Promise<Figure[]>;
 }
@@ -61,7 +61,7 @@ export class Bench implements AsyncDisposable {
     return this.options.quick ? 3 : 5;
   }
 
-  /** Of the measures with Kafka; what a broker adds to a quick run stays small. */
+  /** For measures with Kafka, so that a broker adds little time to a quick run. */
   get kafkaRounds(): number {
     return this.options.quick ? 1 : 5;
   }
@@ -79,7 +79,7 @@ export class Bench implements AsyncDisposable {
     return this.redisVersion !== undefined;
   }
 
-  /** A directory that nobody has used; it goes with the bench. */
+  /** A new directory; it is deleted when the bench ends. */
   directory(label: string): string {
     return join(this.#directory, `${this.#directories++}-${label}`);
   }
@@ -100,7 +100,7 @@ export class Bench implements AsyncDisposable {
     return this.#broker;
   }
 
-  /** A topic that nobody has used. */
+  /** A new topic. */
   async kafkaWire(): Promise<Wire> {
     return kafkaWire((await this.broker()).port, this.#topic());
   }
@@ -110,7 +110,7 @@ export class Bench implements AsyncDisposable {
     return remembered(this.#pairs, `kafka ${JSON.stringify(shape)}`, async () => this.#startPair(shape, await this.kafkaWire()));
   }
 
-  /** What a user writes by hand, or the client of Kafka that it is made of by itself. */
+  /** The client that a user writes by hand, or kafkajs by itself. */
   byHand(shape: Shape, reader: 'applies' | 'only receives'): Promise<KafkaByHand> {
     return remembered(this.#byHand, `${reader} ${JSON.stringify(shape)}`, () => this.#startByHand(shape, reader === 'only receives'));
   }

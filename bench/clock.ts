@@ -5,7 +5,7 @@ export function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-/** Asks again until the answer is yes. */
+/** Asks repeatedly until the answer is yes. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>, deadlineMs = 60_000, everyMs = 3): Promise<void> {
   const end = now() + deadlineMs;
   while (!(await isSo())) {

@@ -7,7 +7,7 @@ export interface Figure {
   readonly unit: string;
   /** Absent where there is nothing to compare with: the figure is only reported. */
   readonly floor?: { readonly relation: '≥' | '≤'; readonly value: number };
-  /** What the figure was made of, and what a reader should know. */
+  /** The figures behind it, and what a reader should know. */
   readonly detail: string;
 }
 

@@ -1,4 +1,4 @@
-/** A line that moves, on a terminal; nothing elsewhere, where the table is all that counts. */
+/** A moving line on a terminal; prints nothing elsewhere. */
 export class Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #started = performance.now();

@@ -32,7 +32,7 @@ export function deviceName(device: number): string {
 
 type Fields = Readonly<Record<string, Leaf>>;
 
-/** What stands at `/devices/<name>`. */
+/** The value at `/devices/<name>`. */
 export function deviceValue({ interfaces }: Shape, device: number): Fields | { readonly interfaces: Readonly<Record<string, Fields>> } {
   if (interfaces === 0) return interfaceValue(device, 0);
   return {
@@ -55,7 +55,7 @@ function interfaceValue(device: number, index: number): Fields {
   };
 }
 
-/** Every leaf with its path, as a contestant without a tree is filled. */
+/** Every leaf with its path, for a contestant without a tree. */
 export function* leaves(shape: Shape): Generator<[path: string, value: Leaf]> {
   for (let device = 0; device < shape.devices; device++) {
     const path = `devices/${deviceName(device)}`;

@@ -11,7 +11,7 @@ export function quantile(values: readonly number[] | Float64Array, fraction: num
   return below + (sorted[Math.ceil(middle)]! - below) * (middle - Math.floor(middle));
 }
 
-/** The median of the ratios, each of two figures of one round: what the machine does besides meets both. */
+/** The median of the ratios of two figures of one round: other load on the machine hits both. */
 export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
   return median(ours.map((value, round) => value / theirs[round]!));
 }
@@ -21,7 +21,7 @@ type Contest<Name extends string> = Readonly<Record<Name, (() => Promise<number>
 
 /**
  * Runs the contestants in turn, round by round; each round begins with another one.
- * @returns each one's figures, one a round; none for who did not take part
+ * @returns each contestant's figures, one a round; none if it did not take part
  */
 export async function interleave<Name extends string>(
   contest: Contest<Name>,

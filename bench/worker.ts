@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** What a process does when it is asked: every method can be called from the process that started it. */
+/** The methods of a worker process. The process that started it can call each of them. */
 type Tasks<T> = { readonly [Name in keyof T]: (...args: never[]) => Promise<unknown> };
 
 interface Call {
@@ -13,7 +13,7 @@ interface Call {
 
 type Answer = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: string };
 
-/** A process of its own that does tasks: its file calls `serve`. */
+/** A process that does tasks; its file calls `serve`. */
 export class Worker<T extends Tasks<T>> {
   readonly #process: ChildProcess;
   readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
@@ -55,7 +55,7 @@ export class Worker<T extends Tasks<T>> {
   }
 }
 
-/** Does what the process that started this one asks for over the IPC channel, and ends with it. */
+/** Runs the tasks that the parent process asks for over the IPC channel; ends with the parent. */
 export function serve<T extends Tasks<T>>(tasks: T): void {
   process.on('disconnect', () => process.exit());
   process.on('message', ({ id, task, args }: Call) => {

@@ -1,4 +1,4 @@
-// One of the two processes of what is written by hand.
+// One of the two processes of the client written by hand.
 import { serve } from '../worker.ts';
 import { ByHandTasks } from './tasks.ts';
 

@@ -15,7 +15,7 @@ interface ChangeSet {
   readonly operations: readonly (readonly ['put', path: readonly string[], value: number])[];
 }
 
-/** What an application writes that keeps a second tree up to date through Kafka by itself: one of its two processes. */
+/** One of the two processes of an application that keeps a second tree up to date through Kafka by itself. */
 export class ByHandTasks {
   readonly #tree: Tree = {};
   #kafka: kafkajs.Kafka | undefined;
@@ -67,7 +67,7 @@ export class ByHandTasks {
     return times;
   }
 
-  /** Applies each change to a tree of its own; `raw`: looks at nothing but when they come. */
+  /** Applies each change to its own tree; `raw`: only notes when messages arrive. */
   async startReading(raw: boolean): Promise<void> {
     const consumer = this.#client.consumer({ groupId: this.#topic });
     await consumer.connect();

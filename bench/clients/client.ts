@@ -1,6 +1,6 @@
 /**
- * What a client of Kafka is asked for by this project: whole frames into one partition, in order, and out of it from
- * any offset on, without a group.
+ * What this project needs of a Kafka client: to write whole frames into one partition, in order, and to read them from
+ * any offset, without a group.
  */
 export interface FrameClient {
   openWriter(broker: string, topic: string): Promise<FrameWriter>;
@@ -10,7 +10,7 @@ export interface FrameClient {
 export interface FrameWriter {
   /** Idempotent, and acknowledged by all replicas. One call at a time. */
   send(frames: readonly Buffer[]): Promise<void>;
-  /** It failed, or is stuck: lets go of its connections. */
+  /** Called when it failed or is stuck: closes its connections. */
   abandon(): void;
 }
 
@@ -21,11 +21,11 @@ export interface FrameReader {
   abandon(): void;
 }
 
-/** What every record bears, as PROTOCOL.md has it. */
+/** The headers of every record; PROTOCOL.md. */
 export const KEY = 'DefaultKey';
 export const HEADERS: Readonly<Record<string, string>> = { evertree: '1', position: '4-1201' };
 export const PARTITION = 0;
-/** What an answer may take. */
+/** The time that an answer may take. */
 export const ANSWER_MS = 6_000;
 export const WAIT_MS = 500;
 export const FETCH_BYTES = 8 * 1024 * 1024;

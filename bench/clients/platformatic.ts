@@ -13,7 +13,7 @@ import {
   WAIT_MS,
 } from './client.ts';
 
-// What is used of @platformatic/kafka 2: it is no dependency, so its own types are not at hand.
+// The part of @platformatic/kafka 2 that is used. It is not a dependency, so its own types are not available.
 interface Library {
   readonly Producer: new (options: object) => Client & { send(options: object): Promise<unknown> };
   readonly Consumer: new (options: object) => Client & {
@@ -56,7 +56,7 @@ export async function platformaticClient(folder: string): Promise<FrameClient> {
   };
 }
 
-/** It tries nothing again by itself, as its callers do. */
+/** The client does not retry: its callers do. */
 function optionsFor(broker: string): object {
   return {
     clientId: 'bench',
@@ -119,7 +119,7 @@ async function opened(client: Client, topic: string): Promise<Topic> {
   }
 }
 
-/** Nobody waits for it; that it was in trouble is known. */
+/** Closes a client that has failed: nobody waits for it, and its error is known. */
 function letGo(client: Client): void {
   client.close(true).catch(() => undefined);
 }

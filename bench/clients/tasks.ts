@@ -6,7 +6,7 @@ import { platformaticClient } from './platformatic.ts';
 
 export type ClientName = 'kafkajs' | 'platformatic';
 
-/** Pause between two frames while a broker dies and comes back, and after a failure. */
+/** The pause between two frames while a broker dies and comes back, and after a failure. */
 const BEAT_MS = 20;
 const RETRY_MS = 100;
 
@@ -55,7 +55,7 @@ export class ClientTasks {
     return times;
   }
 
-  /** What is read from now on is what comes from now on. */
+  /** From now on it reads what arrives from now on. */
   async skip(): Promise<void> {
     this.#next = (await this.#reader?.end()) ?? 0n;
   }
@@ -137,14 +137,14 @@ async function repeat(work: () => Promise<void>, renew: () => Promise<void>, sto
       failed = false;
       await patiently(work());
     } catch {
-      // A dead broker is what is being measured: again, with a new client.
+      // The broker is dead on purpose: try again with a new client.
       failed = true;
       await sleep(RETRY_MS);
     }
   }
 }
 
-/** A client may be stuck; the transport gives it up then, too. */
+/** The time after which a client counts as stuck, as in the transport. */
 async function patiently<T>(work: Promise<T>): Promise<T> {
   const patience = new AbortController();
   work.catch(() => undefined);

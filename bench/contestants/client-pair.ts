@@ -7,7 +7,7 @@ import { Worker } from '../worker.ts';
 
 const CHILD = new URL('../clients/child.ts', import.meta.url);
 const SMALL_FRAME_BYTES = 300;
-/** Frames flow for so long before the broker is killed, and after it is back. */
+/** How long frames flow before the broker is killed, and after it is back. */
 const BEFORE_MS = 1_500;
 const AFTER_MS = 4_000;
 

@@ -6,8 +6,8 @@ import type { Bursts } from '../site/writer.ts';
 import type { Wire } from './wires.ts';
 
 /**
- * V8 sizes its young generation by how fast a process has allocated: a primary that eight held back would collect more
- * often than the other.
+ * V8 sizes the young generation by how fast a process has allocated. A primary that waits for eight secondaries would
+ * get a smaller one and collect more often, so both get the same size.
  */
 const SAME_HEAPS = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 

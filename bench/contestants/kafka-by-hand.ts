@@ -3,7 +3,7 @@ import type { Shape } from '../shape.ts';
 import { Worker } from '../worker.ts';
 
 const CHILD = new URL('../by-hand/child.ts', import.meta.url);
-/** kafkajs sets timers for times that are past; Node would say so in the bench's terminal. */
+/** kafkajs sets timers in the past; Node would warn of them in the bench's terminal. */
 const FLAGS = ['--disable-warning=TimeoutNegativeWarning'];
 
 export interface ByHandRun {

@@ -82,7 +82,7 @@ export class Pair {
     await this.equal();
   }
 
-  /** Waits until both hold the same, durably, and sees that they do. */
+  /** Waits until both hold the same, durably, and checks that their digests agree. */
   async equal(): Promise<void> {
     const { revision, digest } = await this.primary.call('state');
     const secondary = this.#connected;

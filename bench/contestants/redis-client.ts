@@ -71,7 +71,7 @@ export class RedisClient {
     await promise;
   }
 
-  /** Writes without a look at the answers. */
+  /** Writes without reading answers. */
   send(text: string): void {
     this.#socket.write(text);
   }
@@ -91,7 +91,7 @@ export class RedisClient {
 function attempt(port: number): Promise<Socket | undefined> {
   return new Promise(resolve => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => resolve(socket));
-    // Later, too: a server that is killed at the end resets its connections.
+    // The handler stays: a server that is killed at the end resets its connections.
     socket.on('error', () => {
       socket.destroy();
       resolve(undefined);

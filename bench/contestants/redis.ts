@@ -20,7 +20,7 @@ export function redisVersion(): string | undefined {
   try {
     return /v=(\S+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1];
   } catch {
-    // Not installed: the bench says so, and how to mend it.
+    // Redis is not installed: the bench says so, and how to install it.
     return undefined;
   }
 }
@@ -53,7 +53,7 @@ export class RedisPair {
     const pair = new RedisPair(directory, file, shape, await freePort());
     await pair.#spawn('primary', pair.#primaryPort);
     pair.#primary = await RedisClient.connect(pair.#primaryPort);
-    // It is filled faster while it syncs but once a second.
+    // It fills faster while it syncs only once a second.
     if (file === 'always') await pair.#primary.ask('CONFIG', 'SET', 'appendfsync', 'everysec');
     await pair.#fill();
     if (file === 'always') await pair.#primary.ask('CONFIG', 'SET', 'appendfsync', 'always');
@@ -173,7 +173,7 @@ async function end(server: ChildProcess | undefined): Promise<void> {
   await exited;
 }
 
-/** Many keys a command: filling is not what is measured. */
+/** Many keys a command, as filling is not measured. */
 function* sets(shape: Shape): Generator<string> {
   let pairs: string[] = [];
   for (const [path, value] of leaves(shape)) {
@@ -184,7 +184,7 @@ function* sets(shape: Shape): Generator<string> {
   if (pairs.length > 0) yield command('MSET', ...pairs);
 }
 
-/** When MONITOR told each of the values from `first` on. */
+/** When MONITOR showed each of the values from `first` on. */
 function seenBy(monitor: RedisClient, first: number, count: number): Promise<Float64Array> {
   const times = new Float64Array(count);
   let seen = 0;

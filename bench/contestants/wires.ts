@@ -1,11 +1,11 @@
 /** The primary finds a secondary that comes back within 30 of these. */
 const RETRY_MS = 10;
 const HOST = '127.0.0.1';
-/** What a writer as fast as acknowledgements let it may have made that is not acknowledged. */
+/** The most commits that may be unacknowledged when the writer is only limited by acknowledgements. */
 export const UNSETTLED_COMMITS = 65_536;
 /**
- * A topic holds more of it: between a commit and its acknowledgement are two requests to the broker each way. What is
- * written by hand awaits the broker alone.
+ * A topic needs a larger window: between a commit and its acknowledgement are two requests to the broker each way. The
+ * client written by hand awaits the broker alone.
  */
 const UNSETTLED_COMMITS_KAFKA = 262_144;
 
@@ -24,8 +24,8 @@ export function webSocketWire(port: number): Wire {
 }
 
 /**
- * As the sample files have it, but idempotent, and without their `linger.ms` of 1, which is a millisecond of
- * everybody's lag.
+ * The settings of the sample files, but idempotent, and without their `linger.ms` of 1, which adds a millisecond to
+ * every lag.
  */
 export function kafkaWire(brokerPort: number, topic: string): Wire {
   const secondary = { 'kafka-connection': { 'kafka-host': HOST, 'kafka-port': brokerPort }, 'kafka-messaging': { topic } };

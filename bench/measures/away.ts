@@ -5,14 +5,14 @@ import { Pair } from '../contestants/pair.ts';
 import { now } from '../clock.ts';
 
 const CHANGES = 10_000_000;
-/** The floor shrinks with it: memory that grows with the changes is found all the same. */
+/** Fewer changes have a lower floor, so that memory which grows with the changes is still found. */
 const QUICK_CHANGES = 1_000_000;
 const STEPS = 10;
 const MEBIBYTE = 1024 * 1024;
 const MOST_MEBIBYTES = 64;
-/** What «back after» may differ by: a frame tail that is a little fuller, compiled code. */
+/** The tolerance of «back»: caches and compiled code may have grown a little. */
 const BACK_MEBIBYTES = 16;
-/** Before the first look at memory, so that caches are as full as they get. */
+/** Changes before the first look at memory: they fill the caches. */
 const WARM_UP_CHANGES = 1_000_000;
 
 export const away: Measure = {

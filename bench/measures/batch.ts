@@ -14,7 +14,7 @@ import { ratio, nameOf } from './visible.ts';
 const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
 const HOST = '127.0.0.1';
 const OPERATIONS_A_REQUEST = 1_000;
-/** Together as many changes under way as the window of the client of Redis has. */
+/** Together they have as many changes in flight as the window of Redis's client. */
 const REQUESTS_AT_ONCE = 8;
 const CHANGES = 500_000;
 const QUICK_CHANGES = 150_000;
@@ -45,7 +45,7 @@ async function race(bench: Bench, programs: Programs, changes: number): Promise<
   return interleave(contest, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
 }
 
-/** The program itself, as primary and as secondary; this process is their client. */
+/** The program as primary and as secondary; this process is their client. */
 class Programs {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: REQUESTS_AT_ONCE });
   readonly #sites: readonly ChildProcess[];
@@ -86,7 +86,7 @@ class Programs {
     }
   }
 
-  /** @returns changes a second, until the last answer: then the last one is durable, and so visible, at both sites */
+  /** @returns changes a second until the last answer; the last change is then durable and visible at both sites */
   async throughput(count: number): Promise<number> {
     const bodies = Array.from({ length: count / OPERATIONS_A_REQUEST }, () => this.#body());
     const started = now();

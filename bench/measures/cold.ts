@@ -15,7 +15,7 @@ export const cold: Measure = {
   about: 'a cold secondary of 1M leaves, until equal and durable; and stalls of the event loop at the primary meanwhile',
   async run(bench) {
     const options = { profiles: bench.options.profiles, segmentBytes: SMALL_SEGMENT_BYTES };
-    // They are filled at the same time: nothing is measured yet.
+    // Both are filled at the same time, as nothing is measured yet.
     const [pair, redis] = await Promise.all([
       Pair.start(bench.directory('cold'), DEEP, options),
       bench.hasRedis ? RedisPair.start(bench.directory('redis-cold'), 'none', DEEP) : undefined,
@@ -37,7 +37,7 @@ export const cold: Measure = {
   },
 };
 
-/** Both processes run, the secondary listens; from the moment the primary may dial. */
+/** Timed from the moment when the primary may connect: both processes run, and the secondary listens. */
 async function copy(pair: Pair, profile?: string): Promise<{ readonly tookMs: number; readonly stalls: Stalls }> {
   pair.freshSecondary();
   const secondary = await pair.startSecondary();

@@ -5,12 +5,12 @@ import { type Figure, atMost } from '../figure.ts';
 import { NARROW } from '../shape.ts';
 
 const CHANGES = 2_000_000;
-/** The floor shrinks with it: memory that grows with the changes is found all the same. */
+/** Fewer changes have a lower floor, so that memory which grows with the changes is still found. */
 const QUICK_CHANGES = 500_000;
 const STEPS = 10;
 const MEBIBYTE = 1024 * 1024;
 const MOST_MEBIBYTES = 64;
-/** Before the first look at memory, so that caches are as full as they get. */
+/** Changes before the first look at memory: they fill the caches. */
 const WARM_UP_CHANGES = 500_000;
 const QUICK_WARM_UP_CHANGES = 200_000;
 

@@ -9,7 +9,7 @@ const LARGE = { title: 'frames of 128 KiB, 4 a send', bytes: 128 * KIBIBYTE, fra
 const SMALL = { title: 'frames of 300 B, 500 a send', bytes: 300, framesASend: 500, count: 50_000 };
 const SINGLE = { title: 'frames of 300 B, 1 a send', bytes: 300, framesASend: 1, count: 1_000 };
 const LAG_FRAMES = 1_000;
-/** What a broker is away; the last rounds are long enough for a back-off to have grown. */
+/** How long the broker is away. The last rounds are long enough for the back-off to grow. */
 const AWAY_MS = [500, 3_000, 8_000];
 
 export const kafkaClients: Measure = {
@@ -57,7 +57,7 @@ async function medianLag(pair: ClientPair): Promise<number> {
   return median(await pair.lag(LAG_FRAMES));
 }
 
-/** Milliseconds; one after the other, since there is one broker. */
+/** Milliseconds. The clients take turns, as there is one broker. */
 async function recoveries(pairs: Pairs, broker: KafkaBroker): Promise<Values> {
   const found: Values = { theirs: [], ours: [] };
   for (const awayMs of AWAY_MS) {

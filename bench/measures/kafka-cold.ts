@@ -23,8 +23,8 @@ export const kafkaCold: Measure = {
 };
 
 /**
- * The journal does not reach back, so that the tree goes to the snapshot topic; the first secondary waits until it is
- * there.
+ * The journal does not reach back, so the primary puts the tree into the snapshot topic. The first secondary waits
+ * until it is there.
  */
 async function startPair(bench: Bench): Promise<Pair> {
   bench.progress.tell('fills a pair');

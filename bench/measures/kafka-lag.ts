@@ -6,13 +6,13 @@ import { interleave, median, medianRatio, quantile } from '../statistics.ts';
 const PER_SECOND = 1_000;
 const SECONDS = 3;
 const QUICK_SECONDS = 1;
-/** The first part of a run is left out: the beat has to be found. */
+/** The part of a run that is left out at its beginning, until the rate is steady. */
 const LEFT_OUT = 0.2;
 const MESSAGES = 1_000;
 const QUICK_MESSAGES = 500;
 /**
- * What is compiled for a flood is not what a trickle runs through, at both sites and in the broker: 10 ms become 3
- * within two seconds.
+ * Slow traffic runs through other code than fast traffic, at both sites and in the broker. Until that code is compiled,
+ * which takes two seconds, the lag is 10 ms instead of 3.
  */
 const WARM_UP_MESSAGES = 2_000;
 /** A frame with one change. */

@@ -7,11 +7,11 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 const MANY = 8;
 const CHANGES = 500_000;
 const QUICK_CHANGES = 100_000;
-/** So many times as many for one secondary, or its run would be over before it is at full speed. */
+/** One secondary gets so many times as many changes: with fewer its run would end before it is at full speed. */
 const MORE_FOR_ONE = 4;
 const WARM_UP_CHANGES = 200_000;
 const QUICK_WARM_UP_CHANGES = 100_000;
-/** At this beat all have room on two cores. */
+/** At this rate all processes have room on two cores. */
 const BEAT = { commits: 5_000, everyMs: 100 };
 const SECONDS = 3;
 const QUICK_SECONDS = 1;
@@ -33,8 +33,7 @@ export const kafkaMany: Measure = {
     const cpu: Record<keyof typeof crowds, number[]> = { one: [], many: [] };
     for (let round = 0; round < bench.kafkaRounds; round++) {
       bench.progress.tell(`round ${round + 1}, CPU`);
-      // Both at once: what a commit costs depends on who shares the caches and the cores, and so it is the same for
-      // both.
+      // Both are measured at the same time: the cost of a commit depends on who else uses the caches and the cores.
       const [one, many] = await Promise.all([crowds.one.primaryCpu(bursts), crowds.many.primaryCpu(bursts)]);
       cpu.one.push(one);
       cpu.many.push(many);

@@ -5,7 +5,7 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 
 const CHANGES = 1_000_000;
 const QUICK_CHANGES = 300_000;
-/** It takes ten times as long for one. */
+/** A single one takes ten times as long. */
 const BY_HAND_CHANGES = 100_000;
 const QUICK_BY_HAND_CHANGES = 30_000;
 const TITLE = 'visible a second through a real Kafka broker, 100k leaves';

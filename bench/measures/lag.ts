@@ -6,7 +6,7 @@ import { interleave, median, medianRatio, quantile } from '../statistics.ts';
 const PER_SECOND = 5_000;
 const SECONDS = 4;
 const QUICK_SECONDS = 0.6;
-/** The first part of a run is left out: the beat has to be found. */
+/** The part of a run that is left out at its beginning, until the rate is steady. */
 const LEFT_OUT = 0.2;
 
 export const lag: Measure = {

@@ -14,7 +14,7 @@ export const restart: Measure = {
     const runs = [];
     for (let round = 0; round < bench.size(bench.rounds, 1); round++) {
       bench.progress.tell(`round ${round + 1}`);
-      // A new one each time: what a secondary has to recover grows with its history since its last snapshot.
+      // Each round has a new secondary: recovery takes longer the more history there is since the last snapshot.
       const pair = await Pair.start(bench.directory('restart'), NARROW);
       await pair.connect();
       runs.push(await fallBehind(pair, CHANGES));

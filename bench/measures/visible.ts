@@ -36,7 +36,7 @@ async function race(bench: Bench, shape: Shape, changes: number, files: readonly
     const redis = await bench.redis(file, shape);
     return () => redis.throughput(changes);
   };
-  // They are filled at the same time: nothing is measured yet.
+  // Both are filled at the same time, as nothing is measured yet.
   const [pair, always, none] = await Promise.all([bench.pair(shape), racer('always'), racer('none')]);
   const contest = { ours: async () => (await pair.throughput(changes)).visiblePerSecond, always, none };
   const results = await interleave(contest, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
@@ -48,7 +48,7 @@ export function nameOf(file: RedisFile): string {
   return file === 'always' ? 'Redis, appendfsync always' : 'Redis without a file';
 }
 
-/** Ours over theirs where there are theirs; else ours alone, in changes a second. */
+/** The ratio of our figure to theirs, if there is one; else ours alone, in changes a second. */
 export function ratio(measure: string, title: string, ours: readonly number[], theirs: readonly number[], floor: number): Figure {
   const own = `ours ${short(median(ours))}/s`;
   if (theirs.length === 0) return { measure, title, value: median(ours), unit: '/s', detail: own };

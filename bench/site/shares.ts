@@ -14,7 +14,7 @@ export interface Shares {
 }
 
 /**
- * What of a commit goes to the digest and to listeners, in a store without a disk.
+ * Measures the part of a commit that the digest and listeners take, in a store without a disk.
  * @param perFrame commits to a frame, over which the digest is shared
  */
 export async function shares(shape: Shape, count: number, perFrame: number): Promise<Shares> {
@@ -48,7 +48,7 @@ async function commits(
   for (let done = 0; done < count;) {
     const end = Math.min(count, done + perFrame);
     for (; done < end; done++) store.put(paths[done % PICKS]!, first + done);
-    // What is mixed here is not mixed again when the frame is cut.
+    // The digest is computed here, so cutting the frame does not compute it again.
     const before = now();
     if (store.digest.length === 0) throw new Error('no digest');
     digestMs += now() - before;
@@ -60,8 +60,7 @@ async function commits(
 
 async function heard<T>(store: Store, path: string, warmUp: () => Promise<unknown>, run: () => Promise<T>): Promise<T> {
   using _ = store.listen(path, () => undefined);
-  // Its first event holds the tree as it was, so that what is changed then is copied once: that is no part of a
-  // commit's cost.
+  // The first event pins the tree, so the next changes copy nodes once: that is not part of a commit's usual cost.
   await warmUp();
   return run();
 }

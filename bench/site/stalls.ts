@@ -12,7 +12,7 @@ export interface Stalls {
   readonly worstMs: number;
   /** The same, without the garbage collection in it. */
   readonly worstBeyondGcMs: number;
-  /** What the process itself ran in that one; the rest of it the machine gave to others, or it waited for the disk. */
+  /** CPU time of the process in it; the rest of it other processes ran, or this one waited for the disk. */
   readonly ranMs: number;
 }
 

@@ -34,8 +34,7 @@ export interface Peer {
 }
 
 /**
- * What a site's process does when it is asked: one store, fed or followed. Every method can be called from the process
- * that started it.
+ * The tasks of a site's process: one store, as primary or secondary. The process that started it can call each method.
  */
 export class SiteTasks {
   #store: Store | undefined;
@@ -73,7 +72,7 @@ export class SiteTasks {
   }
 
   /**
-   * Commits one leaf at a time, as fast as commits become durable at so many secondaries, or here where that is none.
+   * Commits one leaf at a time, as fast as commits become durable at so many secondaries; with none, at this site.
    */
   async write(count: number, secondaries: number, window = UNSETTLED_COMMITS): Promise<Written> {
     const settle = (commit: Commit) => (secondaries === 0 ? commit.durable : commit.acknowledged(secondaries));
@@ -122,7 +121,7 @@ export class SiteTasks {
 
   async memory(): Promise<Memory> {
     if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
-    // The second one takes what the first one's finalizers let go.
+    // The second collection frees what finalizers of the first one have released.
     globalThis.gc();
     await new Promise(resolve => setImmediate(resolve));
     globalThis.gc();

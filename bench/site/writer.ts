@@ -3,7 +3,7 @@ import type { Commit, Store } from 'evertree';
 import { now } from '../clock.ts';
 import { PICKS } from '../shape.ts';
 
-/** Commits between two looks at what is settled; then the event loop gets a turn. */
+/** Commits between two checks of what is settled; the event loop gets a turn at each. */
 const STRETCH = 1_024;
 
 export interface Written {

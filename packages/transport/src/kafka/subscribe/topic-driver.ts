@@ -24,7 +24,7 @@ export class TopicDriver {
   readonly #frames: FrameRecords;
   /** The frame that a look found: the next one to be read, unless reading goes on elsewhere. */
   #found: PlacedFrame | undefined;
-  /** Of `.snapshot`, from `find-snapshot` to the end of the copy. */
+  /** Of `.snapshot`; open from `find-snapshot` to the end of the copy, or to the next search for the place. */
   #snapshots: PartitionReader | undefined;
   #snapshotBytes = 0;
   /** Handing up frames never holds the event loop for long. */
@@ -100,7 +100,10 @@ export class TopicDriver {
 
   async #read(stream: string | null): Promise<SubscribeAnswer | undefined> {
     if (this.#turn.over) await this.#turn.rest();
-    if (!this.#delivery.flows) await this.#delivery.flowing();
+    if (!this.#delivery.flows) {
+      await this.#delivery.flowing();
+      this.#turn.restart();
+    }
     if (this.#delivery.isOver) return undefined;
     const frame = this.#take(stream);
     if (frame !== undefined) return frame;
@@ -111,7 +114,7 @@ export class TopicDriver {
   }
 
   async #locate(time: number | undefined): Promise<SubscribeAnswer> {
-    await this.#records.settle();
+    await Promise.all([this.#records.settle(), this.#snapshots?.close()]);
     const bounds = await this.#reader.offsets();
     const byTime = time === undefined ? undefined : await this.#reader.offsetAt(time);
     return { type: 'bounds', ...bounds, byTime };
@@ -130,9 +133,12 @@ export class TopicDriver {
     return { type: 'looked', header: this.#found?.frame.header };
   }
 
-  async #findSnapshot(): Promise<SubscribeAnswer> {
-    await this.#snapshots?.close();
+  async #findSnapshot(): Promise<SubscribeAnswer | undefined> {
     this.#snapshots = await this.#access.open(topicNames(this.#settings.topic).snapshots);
+    if (this.#delivery.isOver) {
+      await this.#snapshots.close();
+      return undefined;
+    }
     const { low } = await this.#snapshots.offsets();
     return { type: 'snapshots-begin', low };
   }

@@ -198,7 +198,7 @@ describe('changes of part', () => {
     expect([site.part, seen]).toEqual([undefined, [undefined]]);
   });
 
-  test('a part that lost its only way for good is told of as a failure', async () => {
+  test('a part that lost its only way for good is told of as a failure, which ends with it', async () => {
     const error = new Error('the broker refuses');
     const transport: Transport = {
       remotes: ['broker'],
@@ -210,6 +210,8 @@ describe('changes of part', () => {
     site.on('failed', failure => failures.push(failure));
     await site.play({ role: 'primary', producer: new Producer({ store: site.store, transports: [transport] }) });
     expect([failures, site.failure]).toEqual([[error], error]);
+    await site.play(recorded(site.store, 'second', log));
+    expect(site.failure).toBeUndefined();
   });
 });
 

@@ -12,11 +12,11 @@ export type DelayFigures = Pick<NodeMonitor, 'count' | 'min' | 'max' | 'mean' | 
 export type DelayMonitor = DelayFigures & { reset(): void; disable(): void };
 
 /**
- * The delays of the event loop in the last minutes. Reading changes nothing: two scrapers that read in turn both see each
- * delay.
+ * The delays of the event loop in the last minutes. Reading changes nothing: two scrapers that read in turn both see
+ * each delay.
  *
- * Two monitors run, and the older one is read. When the younger one has run for a whole window, the older one is reset and
- * becomes the younger. So what is read covers one window at least, and about two while somebody reads once a window.
+ * Two monitors run, and the older one is read. When the younger one has run for a whole window, the older one is reset
+ * and becomes the younger. So what is read covers one window at least, and about two while somebody reads once a window.
  */
 export class EventLoopLag implements Disposable {
   readonly #now: () => number;

@@ -9,7 +9,7 @@ import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
 const LONGEST_MS = 2 ** 31 - 1;
 const NANOSECONDS = 1e9;
 
-/** The metrics of one site. Figures are looked up when somebody scrapes, so that commits and frames cost nothing more. */
+/** The metrics of one site. Figures are looked up at a scrape, so that commits and frames cost nothing more. */
 export class Metrics implements Disposable {
   /** One of its own for each site: the names of metrics carry no site. */
   readonly registry = new Registry();
@@ -43,7 +43,10 @@ export class Metrics implements Disposable {
   }
 }
 
-/** The client's figures of the process, but for those of the event loop: these reset at each scrape, and are measured for ever. */
+/**
+ * The client's figures of the process, but for those of the event loop: these reset at each scrape, and their timers can't
+ * be stopped, so they get the longest delay.
+ */
 function addProcess(registry: Registry): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LONGEST_MS, eventLoopUtilizationTimeout: LONGEST_MS });
   for (const { name } of registry.getMetricsAsArray()) if (name.startsWith('nodejs_eventloop_')) registry.removeSingleMetric(name);

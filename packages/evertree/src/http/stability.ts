@@ -12,8 +12,8 @@ import {
 
 /**
  * How often the state is pinned that reads fall back on while storage is full. Commits copy what is pinned before they
- * change it. Up to this rate that costs next to nothing, and each stable state is pinned. Above it one is pinned once an
- * interval: each stable state halved a million commits a second.
+ * change it. Up to this rate that costs next to nothing, and each stable state is pinned. Above it, one is pinned once
+ * an interval: pinning each stable state halved a million commits a second.
  */
 const QUIET_COMMITS_PER_MS = 10;
 const VIEW_INTERVAL_MS = 1_000;

@@ -31,7 +31,7 @@ function statusOf(context: HttpContext): object {
   };
 }
 
-/** How much the history may take; the peers that soon need a full copy if they stay away; those that need one already. */
+/** How much the history may take, and which peers need a full copy: soon if they stay away, or already. */
 function retentionOf({ store }: HttpContext): object {
   const { status } = store.journal.retention;
   if (status === undefined) return {};

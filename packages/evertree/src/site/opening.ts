@@ -57,7 +57,8 @@ export async function startProducer(store: Store, configuration: ProducerSource 
  * Makes a store a secondary's, for good, and feeds it from its primary until the consumer is closed.
  * The store stays open.
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, WRONG_ROLE when the store has commits of
- *   its own, UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this client
+ *   its own, UNREACHABLE when the port can't be listened on, UNAUTHENTICATED or FORBIDDEN when a broker refuses this
+ *   client
  */
 export async function startConsumer(store: Store, configuration: ConsumerSource): Promise<Consumer> {
   const checked = readConsumerConfiguration(configuration);

@@ -27,7 +27,7 @@ export interface SiteEvents extends ErrorEvents {
   state(state: SiteState): void;
   /** A whole tree is about to travel, to this secondary or from this primary. */
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
-  /** The site can't go on by itself: its storage failed, or its part lost the only way to the others. */
+  /** The site can't go on by itself: its storage failed, or its part gave up the only way to the others. */
   failed(error: Error): void;
 }
 
@@ -47,14 +47,14 @@ export class Site implements AsyncDisposable {
   readonly #configurations: RoleConfigurations;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
-  /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called repeatedly. */
+  /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called again. */
   #parts: readonly Part[] = [];
   /** The newest change of part that was asked for: the next one begins when it is over. Never rejects. */
   #change: Promise<unknown> = Promise.resolve();
   /** The role that was told last. */
   #role: Role;
-  /** The first one; a site that failed stays so. */
-  #failure: Error | undefined;
+  /** Why a part of the present ones lost its only way to the others; undefined as soon as no part is open. */
+  #partFailure: Error | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
@@ -81,9 +81,9 @@ export class Site implements AsyncDisposable {
     return store.state === 'open' && consumer !== undefined ? consumer.state.state : store.state;
   }
 
-  /** Why the site can't go on by itself; undefined as long as it can. */
+  /** Why the site can't go on by itself; undefined as long as it can. Another part may help, unless the storage failed. */
   get failure(): Error | undefined {
-    return this.#failure;
+    return this.store.state === 'failed' ? this.store.stateReason : this.#partFailure;
   }
 
   /** What it plays now; undefined between two parts and where none was started. */
@@ -145,7 +145,7 @@ export class Site implements AsyncDisposable {
     });
   }
 
-  /** Begins a part beside those that are open. The caller closes it; `close` does so at the latest. Throws as `play`. */
+  /** Begins a part beside those that are open. The caller closes it, `close` at the latest. Throws as `play`. */
   join(part: Part): Promise<void> {
     return this.#inTurn(() => this.#begin(part));
   }
@@ -195,6 +195,9 @@ export class Site implements AsyncDisposable {
     using hooks = this.#follow(part);
     try {
       await running.open();
+    } catch (error) {
+      if (this.#parts.length === 0) this.#partFailure = undefined;
+      throw error;
     } finally {
       // A consumer has changed the role even if it can't listen.
       this.#tellRole();
@@ -214,6 +217,7 @@ export class Site implements AsyncDisposable {
   #ended(part: Part): void {
     if (!this.#parts.includes(part)) return;
     this.#parts = this.#parts.filter(other => other !== part);
+    if (this.#parts.length === 0) this.#partFailure = undefined;
     this.#events.emit('part', this.part);
     this.#events.emit('state', this.state);
   }
@@ -222,7 +226,12 @@ export class Site implements AsyncDisposable {
   #follow(part: Part): DisposableStack {
     const hooks = new DisposableStack();
     const running = lifecycleOf(part);
-    hooks.use(running.on('stopped', error => this.#failed(error)));
+    hooks.use(
+      running.on('stopped', error => {
+        this.#partFailure ??= error;
+        this.#events.emit('failed', error);
+      }),
+    );
     hooks.use(running.on('resync', resync => this.#events.emit('resync', resync)));
     if (part.role === 'secondary') hooks.use(part.consumer.on('state', () => this.#events.emit('state', this.state)));
     return hooks;
@@ -239,12 +248,7 @@ export class Site implements AsyncDisposable {
     const { state, stateReason } = this.store;
     this.#events.emit('state', this.state);
     // It has to be opened anew, from what the disk holds.
-    if (state === 'failed') this.#failed(stateReason ?? new Error('the storage failed'));
-  }
-
-  #failed(error: Error): void {
-    this.#failure ??= error;
-    this.#events.emit('failed', error);
+    if (state === 'failed') this.#events.emit('failed', stateReason ?? new Error('the storage failed'));
   }
 }
 

@@ -6,16 +6,19 @@ const RETENTION_FRACTION = 1 / 4;
 const RETENTION_INTERVAL_MS = 60_000;
 
 /**
- * Writes a snapshot of a store whenever its journal has grown by `snapshotBytes` since the last one, or by that one's own
- * size if it is larger: so all snapshots together cost no more writing than the history itself. Applies retention once a
- * minute.
+ * Writes a snapshot of a store whenever its journal has grown by `snapshotBytes` since the last one, or by that one's
+ * own size if it is larger: so all snapshots together cost no more writing than the history itself. Applies retention
+ * once a minute.
  */
 export class SnapshotSchedule {
   readonly #store: Store;
   readonly #snapshotBytes: number;
   readonly #hooks = new DisposableStack();
   #interval: Disposable | undefined;
-  /** What the journal took on the disk when the last snapshot was made; undefined before the first commit. It never rises but then. */
+  /**
+   * What the journal took on the disk when the last snapshot was made, or takes now if that is less. Undefined before the
+   * first commit.
+   */
   #baselineBytes: number | undefined;
   /** The size of the newest snapshot. */
   #lastBytes = 0;

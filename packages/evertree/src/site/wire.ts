@@ -9,8 +9,8 @@ import type {
 } from '../configuration/configuration.ts';
 
 /*
- * The one place that knows which configuration asks for which wire. Each wire is loaded when a configuration asks for it:
- * a site without Kafka never loads its client.
+ * The one place that knows which configuration asks for which wire. Each wire is loaded when a configuration asks for
+ * it: a site without Kafka never loads its client.
  */
 
 export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {

@@ -3,9 +3,9 @@ const RESOLUTION_MS = 50;
 /** Entries kept; beyond, every two become one, so that what is long ago is known less exactly. */
 const MOST_ENTRIES = 1024;
 
-/** When what became stable since this process began did so: how far behind in time a position is. */
+/** When each revision became stable, since this process began: the age of what a secondary lacks. */
 export class CommitTimes {
-  /** What follows this revision is known. */
+  /** The times of the revisions after this one are known. */
   readonly start: number;
   /** Oldest first; `upTo` rises: the revisions after the entry before, up to this one, became stable at `time`. */
   #entries: { readonly time: number; readonly upTo: number }[] = [];

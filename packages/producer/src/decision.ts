@@ -60,13 +60,15 @@ export function decide(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: s
   return refused === undefined ? resume(ours, theirs, farEnd, found) : asDecision(refused);
 }
 
-/** Refuses who, by its own words, is no secondary of this stream; what its position means is not looked at. */
+/** Refuses a far end that by its own hello is no secondary of this stream. Its position is not looked at. */
 export function refuseAtTheDoor(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
   const host = { ...ours, role: 'primary' } as const;
   return refuseVersion(theirs) ?? refuseStream(host, theirs, farEnd) ?? refuseRole(host, theirs);
 }
 
-/** Whoever knows a later reign than ours, or more of our own, tells us that somebody else writes, or has written. */
+/**
+ * A far end that knows a higher epoch than ours, or more of our own, shows that another site writes, or has written.
+ */
 function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
   const { last } = ours;
   const { site, position } = theirs;

@@ -1,6 +1,6 @@
 /** Rates are measured over at least this long. */
 const SAMPLE_MS = 250;
-/** What a new sample weighs against those before it. */
+/** The weight of a new sample in the moving average. */
 const SAMPLE_WEIGHT = 0.3;
 
 /** How soon a secondary will have caught up, from the rates at which it and the primary move. */

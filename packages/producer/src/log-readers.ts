@@ -7,7 +7,7 @@ import type { Peers } from './peers.ts';
 export class LogReaders {
   readonly #peers: Peers;
   readonly #report: Reporter;
-  /** Taken off the list: a log that still tells of them from its past is told. */
+  /** Sites taken off the list. A log that still tells of one from its past is told to forget it. */
   readonly #forgotten = new Set<string>();
 
   constructor(peers: Peers, report: Reporter) {
@@ -36,20 +36,20 @@ export class LogReaders {
     }
   }
 
-  /** A log's link is gone, and with it word of who reads there; why it is gone, the log's own status tells. */
+  /** A log's link is gone, so nothing is heard of its readers. The log's own status says why. */
   logLost(link: Link): void {
     for (const peer of this.#peers.all()) {
       if (peer.log?.link === link && peer.isPresent) peer.readerLost('lost', `${peer.log.name} is away`, false);
     }
   }
 
-  /** Takes a site off the list that is known and gone; a log that is away hears of it when it tells of the site. */
+  /** A site was taken off the list. Its log is told, now or, if it is away, when it next tells of the site. */
   forget(site: string, log: LogLink | undefined): void {
     log?.link.send({ type: 'forget', site });
     this.#forgotten.add(site);
   }
 
-  /** A site that has a link of its own says there what is to be known. */
+  /** Undefined also for a site that has a link of its own: what a log tells of it is out of date. */
   #readerOf(site: string): Peer | undefined {
     const peer = this.#peers.get(site);
     return peer?.log === undefined ? undefined : peer;

@@ -8,14 +8,14 @@ const WITHIN_MS = 60_000;
  */
 export class Namesakes {
   /**
-   * By site: how often a link from another address wanted to replace its link, each time within the window after the
-   * time before. `last`: when it did so last, on the monotonic clock. `told`: there are two, and that was said.
+   * By site: how often a link from another address came while its own lived, each within the window after the one
+   * before. `last`: when it did so last, on the monotonic clock. `told`: there are two, and that was said.
    */
   readonly #rivalries = new Map<string, { count: number; last: number; told: boolean }>();
 
   /**
-   * A link from another address bears the name of a site whose link lives. @returns whether it must be another site of
-   * that name
+   * To be called when a link from another address bears the name of a site whose link lives.
+   * @returns whether it must be another site of that name
    */
   isAnother(site: string, nowMs: number): boolean {
     const known = this.#rivalries.get(site);

@@ -16,9 +16,9 @@ export interface PeerOptions {
   readonly store: Store;
   readonly limits: ProducerLimits;
   readonly times: CommitTimes;
-  /** What it is until a link tells. */
+  /** Whether it is a site or a log, as far as is known before its first link. */
   readonly farEnd: FarEnd;
-  /** State, or what a status tells beside it, changed. */
+  /** Its state or its last error changed. */
   changed(peer: Peer): void;
   /** It is about to get a full copy. */
   resync(peer: Peer, reason: Reason): void;
@@ -46,8 +46,8 @@ export class Peer {
   /** Set while it has a link of its own; then `#log` is undefined. */
   #feed: LinkFeed | undefined;
   /**
-   * The log that told of it last, if that was after its last link. Another object each time that the log tells of it, so
-   * that what was found out for an earlier word is dropped.
+   * The log that told of it last, if that was after its last link. Another object each time that the log tells of it,
+   * so that what was found out for an earlier word is dropped.
    */
   #log: LogLink | undefined;
   /** Resolves when the feeds of earlier links have ended. */
@@ -60,7 +60,7 @@ export class Peer {
   #fencing: Promise<void> | undefined;
   /** Bytes sent over earlier links. */
   #sentBefore = 0;
-  /** When it was last heard, but for what the present link knows. */
+  /** When it was last heard in a log or over an earlier link; the present link knows better. */
   #lastSeen: number | null = null;
 
   /** @param durable where the journal's lease for it stands */
@@ -90,7 +90,7 @@ export class Peer {
     return this.#feed !== undefined || (this.#log !== undefined && this.#progress.takesPart);
   }
 
-  /** Goes on over a link whose far end has said hello; the link before, if there is one, ends. */
+  /** Takes a link whose far end has said hello; an earlier link is closed as replaced. */
   async adopt(link: Link, farEnd: FarEnd, hello: Hello): Promise<void> {
     const before = this.link;
     this.#release();
@@ -135,7 +135,7 @@ export class Peer {
     this.#options.resync(this, reason);
   }
 
-  /** It reads from its log no more. */
+  /** It stopped reading from its log, or the log is away. */
   readerLost(reason: CloseReason, explanation: string, byPeer: boolean): void {
     this.#forecast.reset();
     this.#step({ type: 'lost', reason, explanation, byPeer });
@@ -169,7 +169,7 @@ export class Peer {
     if (link === this.link) this.#feed?.notify();
   }
 
-  /** The address where it was is not reached, or somebody else bears its name. */
+  /** Its address can't be reached, or another site bears its name. */
   troubled(explanation: string): void {
     this.#step({ type: 'unreachable', explanation });
   }
@@ -180,7 +180,8 @@ export class Peer {
   }
 
   /**
-   * Finds out how old the oldest commit is that it lacks of those made before this process: its lag counts from there.
+   * Looks up the commit time of the oldest change set that it lacks: for one that was away when this process began, its
+   * lag counts from there.
    */
   async recall(): Promise<void> {
     const { store } = this.#options;
@@ -241,12 +242,12 @@ export class Peer {
     if (lagRevisions === null || lagRevisions === 0) return lagRevisions;
     const { store, times } = this.#options;
     const { durable, oldestTime } = this.#progress;
-    // What a log's reader lacks is not in flight from here: when it became stable tells its age.
+    // Nothing is in flight to one that reads from a log: what it lacks is as old as its becoming stable here.
     const oldest = (this.#log === undefined ? undefined : times.after(durable?.revision ?? 0)) ?? oldestTime;
     return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
   }
 
-  /** @param step takes the decision, unless the peer was heard of from elsewhere meanwhile */
+  /** @param step ignores the decision when the peer has another link, or was heard again, by then */
   async #decide(hello: Hello, farEnd: FarEnd, step: (event: PeerEvent) => void): Promise<void> {
     const { store } = this.#options;
     try {
@@ -258,7 +259,7 @@ export class Peer {
     }
   }
 
-  /** For secondaries that will come: where the log itself stands does not change by it. */
+  /** Sends a snapshot for secondaries that will come to the log. The log's own position does not change by it. */
   #sendAside(request: SnapshotRequest): void {
     const { state } = this.#progress;
     this.#wanted = state === 'probe' ? request : undefined;
@@ -316,7 +317,7 @@ export class Peer {
         return this.#keep(action.position);
       case 'record':
         this.#keep(action.durable);
-        // What a log holds, no secondary holds yet.
+        // A frame in a log is not yet a copy at a secondary.
         if (this.#durable && !this.isLog) this.#options.store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
@@ -327,7 +328,7 @@ export class Peer {
     }
   }
 
-  /** What a fenced primary answers waits until the fence is recorded. */
+  /** A fenced primary answers only when the fence is recorded. */
   #close(reason: CloseReason, explanation: string): void {
     const { link } = this;
     const fencing = this.#fencing;

@@ -55,7 +55,7 @@ export class Peers {
     }
   }
 
-  /** Where a site reads from now on is not an address of its own. */
+  /** A site reads from a log from now on: no address is its own. */
   leaveAddress(site: string): void {
     this.#options.remotes.forget(site);
   }

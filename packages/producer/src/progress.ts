@@ -14,21 +14,21 @@ const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quaranti
  * output, and time is an argument: the loop around it feeds it events and carries out the actions it answers with (as
  * etcd's raft does with Progress).
  *
- * A secondary gets its frames over a link of its own, or reads them from a log; then nothing is sent to it, and nobody
- * closes its link: what was wrong with it is its state.
+ * A secondary gets its frames over a link of its own, or reads them from a log. To one that reads from a log nothing is
+ * sent, and its link is not ours to close: a refusal changes its state only.
  */
 export class Progress {
   readonly #limits: ProducerLimits;
   /** What was sent over the link, and is not yet durable there. Empty without a link. */
   readonly #inflight = new Inflight();
-  /** It reads from a log. */
+  /** It reads from a log, and has no link of its own. Then nothing is in flight, and no snapshot goes out. */
   #readsLog = false;
   #state: PeerState = 'offline';
   /** When it came into its state; milliseconds since 1970. */
   #since: number;
-  /** Where it last said that it stands: perhaps in another history. Undefined until it did. */
+  /** The last position that it said it has applied, perhaps in another history; undefined until it said one. */
   #applied: ExactPosition | undefined;
-  /** The same, of what is durable there. In our history, not beyond `#applied`. */
+  /** The same, of what is durable there. Never beyond `#applied` where both lie in our history. */
   #durable: ExactPosition | undefined;
   /** The end of what was sent. In our history, and set exactly while frames go out over a link. */
   #sent: ExactPosition | undefined;
@@ -76,7 +76,7 @@ export class Progress {
     return { count: this.#resyncs, lastReason: this.#lastReason };
   }
 
-  /** Whether its link lives, or it was heard in the log, and its history is ours as far as we know. */
+  /** It has a link, or was heard in a log and not lost since, and nothing lasting stands against it. */
   get takesPart(): boolean {
     return this.#state !== 'offline' && !LASTING.has(this.#state);
   }
@@ -182,7 +182,7 @@ export class Progress {
     return [{ type: 'read', after }];
   }
 
-  /** Its history is ours, and it reads from the log; perhaps it said meanwhile that it takes a snapshot from there. */
+  /** It reads from a log, and its history is ours. It may have said meanwhile that it takes a snapshot from the log. */
   #follow(now: number): PeerAction[] {
     if (this.#state !== 'snapshot') this.#become('replicate', now);
     const recorded: PeerAction[] = this.#durable === undefined ? [] : [{ type: 'record', durable: this.#durable }];
@@ -215,7 +215,7 @@ export class Progress {
       this.#early = event;
       return [];
     }
-    // What it acknowledges of the history before, while the snapshot is on its way, says nothing of the new one.
+    // Until the snapshot has arrived it acknowledges positions of the history that the snapshot replaces.
     if (this.#state === 'snapshot' && !this.#readsLog && !covers(ours, applied)) return [];
     if (!covers(ours, applied) || !covers(ours, durable) || durable.revision > applied.revision) return this.#denied(event, now);
     // Both lie in our history from here on, where revisions compare.
@@ -234,8 +234,8 @@ export class Progress {
   }
 
   /**
-   * Whether it is not known yet if its history is ours. A word of one that reads from a log and was away is a sign of
-   * life.
+   * Whether it is not known yet if its history is ours. One that reads from a log may acknowledge without a new hello
+   * after it was away; its history was found to be ours before.
    */
   get #isUndecided(): boolean {
     if (this.#readsLog) return this.#state === 'probe';
@@ -290,7 +290,7 @@ export class Progress {
     if (this.#resends > this.#limits.resends) {
       return violation(`it wants frames after ${formatPosition(after)} for the ${this.#resends}th time without getting any further`);
     }
-    // All of it is sent anew, so what was in flight before no longer says what is on its way.
+    // The frames after it are sent again: counting those that were in flight as well would count them twice.
     this.#inflight.clear();
     this.#sent = after;
     return [{ type: 'read', after }];
@@ -323,7 +323,7 @@ export class Progress {
   }
 }
 
-/** What a far end that closed for this reason is from then on. */
+/** The state of a far end that closed its link for this reason. */
 function stateAfterRefusal(reason: CloseReason): PeerState {
   switch (reason) {
     case 'fenced':

@@ -2,7 +2,7 @@ import type { Clock, CloseReason, Link } from '@evertree/core';
 import { NOTHING_KNOWN } from './status.ts';
 import type { PeerStatus } from './status.ts';
 
-/** Reasons for which a link ends that was accepted. Every other one is a refusal. */
+/** Reasons for which an accepted link ends. Every other reason is a refusal. */
 const PASSING: ReadonlySet<CloseReason> = new Set(['going-away', 'replaced', 'silent', 'lost']);
 
 /** A far end by its address: what is known of it before it says its name. */
@@ -105,7 +105,7 @@ export class Remotes {
     for (const remote of this.#remotes.values()) if (remote.site === site) remote.site = undefined;
   }
 
-  /** Those that nobody has said hello from, as peers under their address. */
+  /** The addresses where no site is known, as peers under their address. */
   strangers(): PeerStatus[] {
     const strangers: PeerStatus[] = [];
     for (const remote of this.#remotes.values()) if (remote.site === undefined) strangers.push(statusOf(remote));

@@ -121,7 +121,7 @@ export class Sender {
       if (!this.#goesOn(task)) return;
       link.send({ type: 'snapshot-chunk', bytes });
       chunks += 1;
-      // Making one takes a few milliseconds: two might be too long for one turn.
+      // Making a chunk takes a few milliseconds: two could hold the event loop for more than 5 ms.
       await this.#turn.rest();
     }
     this.#options.step({ type: 'snapshot-sent' });

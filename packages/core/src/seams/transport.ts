@@ -36,12 +36,12 @@ export type FarEnd =
       readonly remedy: string;
     };
 
-/** The far end of most wires. */
+/** The far end of a wire that links two sites. */
 export const SITE: FarEnd = Object.freeze({ kind: 'site' });
 
 /**
- * What a secondary's journal knows of the place where its hello stands, for a wire that has to find it in a log. Never
- * sent.
+ * What a secondary's journal holds beside the position of its hello: it helps a wire to find that position in a log.
+ * Never sent to the far end.
  */
 export interface ResumeHint {
   /** What the wire gave with the frame that ends there; undefined when it came on another wire, or in a snapshot. */
@@ -109,7 +109,7 @@ export type LogMessage =
    * this link.
    */
   | { readonly type: 'snapshot-wanted'; readonly id: number; readonly reason: Reason }
-  /** From the primary: this reader is off the list. */
+  /** From the primary: this reader was taken off its list. */
   | { readonly type: 'forget'; readonly site: string };
 
 export type Message = SiteMessage | LogMessage;
@@ -129,7 +129,7 @@ export interface LinkEvents {
  * - Messages arrive whole, unaltered and in the order they were sent, or the link closes; a prefix of what was sent
  *   arrives.
  * - No message is delivered before `attach`, and none is lost between the link's birth and `attach` (if it is called in
- *   the same turn of the event loop, or later: it waits, within the wire's bound).
+ *   the same turn of the event loop, or later: messages wait, within the wire's bound).
  * - A far end that died or went silent is found: `closed` comes within three heartbeats.
  * - Memory held for a far end that does not read is bounded: `writable` turns false at the wire's named limit, and a
  *   sender that goes on nevertheless has its link closed as `too-large`.

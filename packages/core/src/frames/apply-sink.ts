@@ -4,8 +4,8 @@ import { lookupHashed, spelledKey, type Child, type TreeNode } from '../tree/nod
 import type { Tree } from '../tree/tree.ts';
 
 /**
- * Applies a binary body to a tree, straight to the nodes that its dictionary names: no path is made, walked or hashed.
- * `tree.undo` takes it back.
+ * Applies a binary body straight to the nodes of a tree that its dictionary names: no path is made, walked or hashed.
+ * Every change is in `tree.undo`.
  */
 export class ApplySink implements BodySink {
   note: EpochNote | undefined;
@@ -28,7 +28,7 @@ export class ApplySink implements BodySink {
   }
 
   changeSet(_head: ChangeSetHead): void {
-    // Heads matter to listeners only; without any, operations are all there is to do.
+    // Only listeners need it, and this sink is used only where there are none.
   }
 
   spelledKey(node: number, bytes: Uint8Array, start: number, end: number): string | undefined {
@@ -62,7 +62,7 @@ export class ApplySink implements BodySink {
 
   putRoot(child: Child): void {
     this.#tree.put([], child);
-    // The dictionary goes on, and none of its old nodes is named again: writers find numbers on the nodes themselves.
+    // The numbers of the nodes below the old root are not used again: a writer takes a number from the node itself.
     this.#nodes[1] = this.#tree.ownRoot();
   }
 

@@ -1,9 +1,9 @@
 /**
- * The binary body: varints, a dictionary of keys and a dictionary of nodes, both of which live and die with the frame.
+ * The binary body: varints, a dictionary of keys and a dictionary of nodes. Both dictionaries are valid for one frame.
  * FORMAT.md, «Binary body», is normative.
  *
- * An operation names the object it changes by a number instead of by its path: the writer finds that number on the node itself, the
- * reader finds the node under it. So a change costs the same at any depth, in bytes and in time.
+ * An operation names the object it changes by a number instead of by its path: the writer finds that number on the node
+ * itself, the reader finds the node under it. So a change costs the same at any depth, in bytes and in time.
  */
 
 /** Bits of a change set's first byte. */
@@ -12,7 +12,7 @@ export const HAS_TIME = 2;
 export const HAS_AUTHOR = 4;
 export const HAS_MESSAGE = 8;
 
-/** A value's first byte. From SMALL on it is a whole number itself. */
+/** A value's first byte. From SMALL on it is itself a whole number: SMALL means 0. */
 export const DELETED = 0;
 export const NULL = 1;
 export const FALSE = 2;

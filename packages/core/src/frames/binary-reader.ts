@@ -25,7 +25,7 @@ import { define, type Value } from '../tree/value.ts';
 
 /**
  * Reads a binary body into a sink.
- * @throws EvertreeError FORMAT_INVALID for bytes that are no body; what the sink throws
+ * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
  */
 export function readBinaryBody(
   body: Buffer,
@@ -122,7 +122,10 @@ class BinaryBodyReader {
     return text;
   }
 
-  /** The number of a key, which enters the dictionary if it is new. `parent`: the node whose child it leads to; 0 inside a value. */
+  /**
+   * Reads a key and returns its number; a new key enters the dictionary.
+   * @param parent the node that has it; 0 inside a value
+   */
   #key(parent: number): number {
     const id = this.#varint();
     if (id !== 0) {
@@ -140,7 +143,7 @@ class BinaryBodyReader {
     return this.#keys.push(key) - 1;
   }
 
-  /** A value whose first byte was read; objects become nodes. */
+  /** Reads a value after its first byte; objects become nodes. */
   #value(tag: number): Child {
     if (tag >= SMALL) return tag - SMALL;
     switch (tag) {
@@ -186,7 +189,7 @@ class BinaryBodyReader {
     return node;
   }
 
-  /** Inside arrays objects stay plain, and everything is frozen. */
+  /** Reads an array. Objects inside it are plain, and all of it is frozen. */
   #array(): Value {
     const items: Value[] = [];
     const length = this.#varint();

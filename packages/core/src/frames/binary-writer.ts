@@ -23,15 +23,15 @@ import { forEachChild, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 
-/** Room a body starts with, in bytes. */
+/** The first size of a writer's buffer, in bytes. */
 const FIRST_CAPACITY = 256 * 1024;
-/** A writer's buffer that grew beyond this, in bytes, is given up when the body is taken. */
+/** A buffer that grew beyond this, in bytes, is not reused for the next body. */
 const KEPT_CAPACITY = 1024 * 1024;
 
-/** Keys whose numbers are remembered; a power of two. */
+/** Slots of a key dictionary; a power of two. */
 const PLACES = 8_192;
 
-/** Numbers frames, so that a node tells by itself whether this frame has named it. */
+/** Counts the bodies of all writers. A node keeps the count of the last body that named it, and its number there. */
 let frames = 0;
 
 export class BinaryBodyWriter implements BodyWriter {
@@ -56,7 +56,7 @@ export class BinaryBodyWriter implements BodyWriter {
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {
     if (this.#taken) this.#begin();
     const out = this.#out;
-    // The header has the first one's time.
+    // The frame's header has the first one's time.
     const delta = this.#time === 0 ? 0 : time - this.#time;
     this.#time = time;
     const flags =
@@ -166,7 +166,7 @@ export class BinaryBodyWriter implements BodyWriter {
 
   #number(value: number): void {
     const out = this.#out;
-    // Most whole numbers have 31 bits: telling them costs less than asking for a safe integer.
+    // Most whole numbers have 32 bits at most, and to test for these costs less than isSafeInteger.
     if (value >>> 0 === value && value < 256 - SMALL) {
       out.byte(SMALL + value);
     } else if (value >>> 0 === value) {
@@ -211,9 +211,9 @@ export class BinaryBodyWriter implements BodyWriter {
 }
 
 /**
- * The numbers that a frame's dictionary gave to keys, by the low lane of their hash. Not a map: each frame begins with an empty
- * dictionary, and a map of its keys would be filled anew each time. Two keys of one place push each other out; the one that comes back is spelled
- * again under a new number, which costs its bytes.
+ * The numbers of keys in a frame's dictionary, in slots by the low lane of their hash. It is no Map, because each frame
+ * begins with an empty dictionary, and clearing this one costs nothing. A key replaces another in its slot; if the
+ * other one comes again it is spelled again, under a new number, which costs its bytes.
  */
 class KeyDictionary {
   readonly #keys = Array.from<string>({ length: PLACES }).fill('');
@@ -222,7 +222,7 @@ class KeyDictionary {
   #frame = 1;
   #size = 0;
 
-  /** The number of a key in this frame's dictionary; 0 if it is not there. It is, as the next number, from now on. */
+  /** The number of a key in this frame's dictionary; 0 if it is not there yet: it is given the next number then. */
   number(key: string, keyLo: number): number {
     const place = keyLo & (PLACES - 1);
     if (this.#frames[place] === this.#frame && this.#keys[place] === key) return this.#numbers[place]!;

@@ -1,7 +1,7 @@
 import type { Child, TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 
-/** What the first frame of an epoch says of it, beside its header. */
+/** What the first frame of an epoch tells of it, in addition to its header. */
 export interface EpochNote {
   readonly site: string;
   readonly reason: string;
@@ -18,31 +18,33 @@ export interface ChangeSetHead {
 /** Encodes the change sets of one frame, one after the other. */
 export interface BodyWriter {
   readonly codec: 'binary' | 'json';
-  /** Bytes so far, or nearly so. */
+  /** Bytes so far, approximately. */
   readonly length: number;
-  /** Only first, in an epoch's first frame. */
+  /** In an epoch's first frame, before anything else. */
   epoch(note: EpochNote): void;
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void;
   /**
-   * One of the operations announced.
+   * The next of the operations that `changeSet` announced.
    * @param trail the nodes along the path, from the root; none is read for the root's own path
    * @param child what is put, or undefined for a delete
    */
   operation(trail: readonly TreeNode[], path: Path, child: Child | undefined): void;
-  /** The body, valid until the next call; the writer begins anew. */
+  /** The body; it is valid until the next call, with which another body begins. */
   take(): Uint8Array;
 }
 
-/** Takes what a body holds, in order. Keys come with their hashes; nodes go by the ids of their definitions, 1 for the root. */
+/**
+ * Receives the content of a body, in order. Keys come with their hashes; a node is named by its number: 1 for the root.
+ */
 export interface BodySink {
   epoch(note: EpochNote): void;
   changeSet(head: ChangeSetHead): void;
   /**
-   * The key of a child of a node that bytes spell, from `start` to `end`, with its hash in `lanes`: where it stands in the tree, finding it
-   * there costs less than elsewhere. Undefined where it is not found.
+   * The tree's own string for a child's key that bytes spell from `start` to `end`, with its hash in `lanes`. Undefined
+   * if the tree has it not or can't find it cheaply: then the reader makes the string.
    */
   spelledKey(node: number, bytes: Uint8Array, start: number, end: number): string | undefined;
-  /** Defines the next id as the object under a key; it is made where it is missing. */
+  /** Gives the next number to the object under a key; the object is made if it is missing. */
   define(parent: number, key: string, keyLo: number, keyHi: number): void;
   put(node: number, key: string, keyLo: number, keyHi: number, child: Child): void;
   delete(node: number, key: string, keyLo: number, keyHi: number): void;

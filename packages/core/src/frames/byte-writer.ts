@@ -1,7 +1,7 @@
-/** Texts up to this length are written by a loop: a native call costs more than it. Measured, in UTF-16 units. */
+/** Texts up to this length, in UTF-16 units, are written in a loop: measured, a native call costs more. */
 const SHORT_TEXT = 40;
 
-/** A buffer that grows: numbers as varints (LEB128), texts with their length in bytes before them. */
+/** A growing buffer. Numbers are written as varints (LEB128), texts after their length in bytes. */
 export class ByteWriter {
   bytes: Buffer;
   length = 0;

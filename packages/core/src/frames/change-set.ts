@@ -6,7 +6,7 @@ export type Operation =
   | { readonly type: 'put'; readonly path: Path; readonly value: Value }
   | { readonly type: 'delete'; readonly path: Path };
 
-/** One commit's diff: operations on paths of which none is above another. */
+/** The difference that one commit made: operations on paths, none of which is above another. */
 export interface ChangeSet {
   readonly revision: number;
   /** Milliseconds since 1970; never less than that of the commit before it in its epoch. */

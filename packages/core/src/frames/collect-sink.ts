@@ -63,7 +63,7 @@ export function decodeChangeSets(frame: Frame): ChangeSet[] {
   return decodeFrame(frame).changeSets;
 }
 
-/** As decodeChangeSets, with what an epoch's first frame says of it. */
+/** As decodeChangeSets, with the epoch's note if the frame begins one. */
 export function decodeFrame(frame: Frame): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
   const { header } = frame;
   if (header.codec === 'json') return readJsonBody(frameBody(frame), header);

@@ -11,7 +11,7 @@ import type { Path } from '../tree/path.ts';
 import { formatPosition } from '../position.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 
-/** A change set that a listener has to be told of, with the trees before and after it. */
+/** A change set that concerns a listener, with the trees before and after it. */
 export interface ObservedChange {
   readonly changeSet: ChangeSet;
   readonly before: TreeNode;
@@ -19,14 +19,14 @@ export interface ObservedChange {
 }
 
 export interface Applied {
-  /** What an epoch's first frame says of it. */
+  /** Set if the frame begins an epoch. */
   readonly epoch: EpochNote | undefined;
   readonly observed: readonly ObservedChange[];
 }
 
 /**
  * Applies a frame whose base is the tree's position and compares the digest after it.
- * @param concerns whether a listener watches a path; undefined where there are no listeners
+ * @param concerns whether a listener watches a path; undefined if there are no listeners
  * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID, DIGEST_MISMATCH; the tree is as it was then
  */
 export function applyFrame(tree: Tree, frame: Frame, concerns: ((path: Path) => boolean) | undefined): Applied {
@@ -56,7 +56,9 @@ function applyInPlace(tree: Tree, frame: Frame): Applied {
   }
 }
 
-/** Applies a frame without comparing digests: recovery compares once, at the end. A failure leaves the tree half changed. */
+/**
+ * Applies a frame without comparing digests: recovery compares once, at its end. After an error the tree is useless.
+ */
 export function replayFrame(tree: Tree, frame: Frame): EpochNote | undefined {
   tree.undo.clear();
   if (frame.header.codec === 'binary') return applyBinary(tree, frame);

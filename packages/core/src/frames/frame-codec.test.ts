@@ -174,7 +174,8 @@ describe('a frame whose bytes were altered', () => {
         applyFrame(secondary, epoch!, undefined);
         try {
           applyFrame(secondary, altered, undefined);
-          // A flip that means the same (a longer dictionary, say) gives the same tree; any other is found by the digest.
+          // A flip that means the same (a longer dictionary, say) gives the same tree; any other is found by the
+          // digest.
           expect(secondary.digest()).toBe(tree.digest());
         } catch (error) {
           expect(error).toMatchObject({ name: 'EvertreeError' });

@@ -4,7 +4,7 @@ import { sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import { JsonBodyWriter } from './json-body.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
 
-/** What a frame is sealed on: where its history stands before it. */
+/** What a frame is sealed on: the end of the history before it. */
 export interface FrameBase {
   /** 32 hex digits. */
   readonly stream: string;
@@ -13,7 +13,7 @@ export interface FrameBase {
   readonly chain: string;
 }
 
-/** Gathers change sets and seals them into frames. Where a frame belongs, its caller says when it is sealed. */
+/** Gathers change sets and seals them into frames. The caller of `seal` says which position the frame follows. */
 export class FrameWriter {
   readonly body: BodyWriter;
   /** Change sets that are not sealed yet. */
@@ -37,7 +37,7 @@ export class FrameWriter {
     return time;
   }
 
-  /** Makes one frame of all that was gathered. @param digest of the tree after it */
+  /** Makes one frame of all that was gathered. @param digest of the tree after the frame */
   seal(base: FrameBase, digest: string): Frame {
     const { epoch, epochId, revision } = base.last;
     return this.#seal(base, digest, { epoch, epochId, revision: revision + this.count }, false);

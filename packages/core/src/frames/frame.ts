@@ -4,8 +4,8 @@ import { EvertreeError } from '../errors.ts';
 import type { ExactPosition } from '../position.ts';
 
 /**
- * A frame: a batch of change sets encoded once. These very bytes stand in the primary's journal, on every wire and in the secondary's
- * journal. FORMAT.md, «Frame», is normative; this file is its implementation.
+ * A frame: a batch of change sets, encoded once. The same bytes are in the primary's journal, on every wire and in the
+ * secondary's journal. FORMAT.md, «Frame», is normative; this file is its implementation.
  */
 export interface Frame {
   readonly header: FrameHeader;
@@ -78,8 +78,9 @@ export function sealFrame(header: FrameHeader, body: Uint8Array): Frame {
 
 /**
  * Reads a frame and checks its checksum.
- * @param bytes exactly one frame; they are referred to, not copied
- * @throws EvertreeError FORMAT_INVALID (magic, lengths, checksum, fields that contradict each other), FORMAT_UNSUPPORTED (version, codec)
+ * @param bytes exactly one frame. The frame refers to them: they are not copied
+ * @throws EvertreeError FORMAT_INVALID (magic, lengths, checksum, fields that contradict each other),
+ *   FORMAT_UNSUPPORTED (version, codec)
  */
 export function parseFrame(bytes: Uint8Array): Frame {
   const length = frameLength(bytes);
@@ -116,7 +117,7 @@ export function frameLength(bytes: Uint8Array): number {
 }
 
 /**
- * The header of the frame that begins in `bytes`; body and checksum are not looked at, and need not be there whole.
+ * The header of the frame that begins in `bytes`. Body and checksum are not read and may be missing.
  * @throws EvertreeError FORMAT_INVALID, FORMAT_UNSUPPORTED
  */
 export function readFrameHeader(bytes: Uint8Array): FrameHeader {

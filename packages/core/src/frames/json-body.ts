@@ -10,7 +10,8 @@ import type { Value } from '../tree/value.ts';
 /**
  * The JSON body, for people who read a topic or a journal with other tools:
  * `{"epoch":{"site":…,"reason":…},"changes":[{"time":…,"author":…,"message":…,"operations":[["put","/a/b",1],["delete","/c"]]}]}`
- * (`epoch` only in an epoch's first frame; `author` and `message` only where given). FORMAT.md, «JSON body», is normative.
+ * (`epoch` only in an epoch's first frame; `author` and `message` only where given). FORMAT.md, «JSON body», is
+ * normative.
  */
 export interface JsonBody {
   readonly epoch?: EpochNote;
@@ -66,7 +67,10 @@ export class JsonBodyWriter implements BodyWriter {
   }
 }
 
-/** @throws EvertreeError FORMAT_INVALID, also where the header tells of other change sets, or of another beginning */
+/**
+ * @throws EvertreeError FORMAT_INVALID, also if the header announces another number of change sets, or an epoch without
+ *   a note
+ */
 export function readJsonBody(body: Buffer, head: FrameHeader): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
   try {
     const { epoch, changes } = JSON.parse(body.toString()) as JsonBody;
@@ -80,7 +84,7 @@ export function readJsonBody(body: Buffer, head: FrameHeader): { epoch: EpochNot
 
 function readNote(epoch: EpochNote | undefined): EpochNote {
   if (typeof epoch?.site === 'string' && typeof epoch.reason === 'string') return { site: epoch.site, reason: epoch.reason };
-  throw new Error('it begins an epoch, and does not say whose and why');
+  throw new Error('it begins an epoch and does not say by which site and for what reason');
 }
 
 function readChangeSet(change: JsonChangeSet, revision: number): ChangeSet {

@@ -8,7 +8,8 @@ function read(key: string): string {
 
 describe('The cache of keys', () => {
   it('never takes the bytes of a character for characters', () => {
-    // Of some pairs the second stands in the place of the first, whose characters are its bytes; there is no telling which.
+    // Of some pairs the second stands in the place of the first, whose characters are its bytes; there is no telling
+    // which.
     for (let index = 0; index < 20_000; index++) {
       const key = `é${index}`;
       const lookalike = Buffer.from(key).toString('latin1');

@@ -8,10 +8,13 @@ import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
-/** A chunk is cut at the latest here, in bytes; a single longer value makes a longer chunk. */
+/** Bytes at which a chunk ends. One longer value makes a longer chunk. */
 export const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
 
-/** Each chunk: how many puts, then a binary body with one change set for each; applied in order they build the tree. */
+/**
+ * Each chunk has the number of its puts, then a binary body with one change set for each. Applied in order they build
+ * the tree.
+ */
 export function* encodeTree(root: TreeNode): Generator<Uint8Array> {
   const writer = new TreeWriter();
   yield* writer.writeNode([root], []);
@@ -71,7 +74,7 @@ class TreeWriter {
   }
 
   #put(node: TreeNode, trail: TreeNode[], path: string[], key: string, child: Child): void {
-    // How many puts a chunk has shows only at its end, so each is a change set of its own: one byte.
+    // The number of puts is known only at the end of a chunk, so each put is a change set, which costs one byte.
     this.#body.changeSet(0, undefined, undefined, 1);
     this.#body.name(trail, path);
     this.#body.put(node, key, child);
@@ -80,8 +83,8 @@ class TreeWriter {
 }
 
 /**
- * Whether a node is written in one piece: narrow, without inner nodes, and short, so that a chunk has one long value at the most. An
- * empty one is, also one that was wide once.
+ * Whether a node is written by one put: if it is narrow, has no inner nodes and is short, so that a chunk has one long
+ * value at most. An empty node is, also one that became wide before.
  */
 function isFlat(node: TreeNode): boolean {
   if (node.branch !== undefined) return node.size === 0;
@@ -96,7 +99,7 @@ function isFlat(node: TreeNode): boolean {
   return true;
 }
 
-/** What is left of some room behind an array, or a value in it; negative as soon as it is found to be too little. */
+/** What remains of `room` after an array or a value in it; negative as soon as it is known not to suffice. */
 function roomAfter(value: Value, room: number): number {
   if (typeof value === 'string') return room - value.length;
   if (typeof value !== 'object' || value === null) return room - 8;

@@ -1,22 +1,24 @@
 import { isSpelled } from './spelled-key.ts';
 
 /**
- * A hash array mapped trie from keys to children: the content of a wide node. Editing copies only what another generation may still
- * see, so that a change in an object with a million keys costs a handful of 32-way branches at most, and nothing is copied twice in
- * one generation. After Bagwell, «Ideal Hash Trees», 2001.
+ * A hash array mapped trie from keys to children: the content of a wide node. After Bagwell, «Ideal Hash Trees», 2001.
  *
- * One array holds a branch whole: its generation, the bitmap of its slots, then pairs: a key and its child, or `undefined` and a deeper
- * branch. Below the last level keys whose hashes are equal stand in a row, without a bitmap. Not an object with an array: on a tree
- * beyond the processor's caches a commit waits for memory at every object that it passes, which is most of what it costs.
+ * An edit copies only the branches that another generation may still see, and none twice in one generation. So a change
+ * in an object with a million keys copies a handful of 32-way branches at most.
+ *
+ * One array holds the whole branch: its generation, the bitmap of its slots, then pairs: a key and its child, or
+ * `undefined` and a deeper branch. Below the last level, keys with equal hashes are listed without a bitmap. It is an
+ * array and no object with an array inside: a commit on a tree larger than the processor's caches spends most of its
+ * time waiting for memory, once for each object that it passes.
  */
 export type Branch<T> = [generation: number, bitmap: number, ...pairs: (string | undefined | T | Branch<T>)[]];
 
-/** Where a branch keeps what. */
+/** Indices in the array of a branch. */
 const GENERATION = 0;
 export const BITMAP = 1;
 export const FIRST_PAIR = 2;
 
-/** Bits of a hash that one level uses up. */
+/** Bits of the hash that select a slot on one level. */
 const LEVEL_BITS = 5;
 const LAST_SHIFT = 30;
 
@@ -30,7 +32,7 @@ function countBits(x: number): number {
   return Math.imul((x + (x >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }
 
-/** Where the pair of a bit stands, or would stand. */
+/** The index of a bit's pair, or where it would be inserted. */
 function slotOf(bitmap: number, bit: number): number {
   return (countBits(bitmap & (bit - 1)) << 1) + FIRST_PAIR;
 }
@@ -50,7 +52,7 @@ export function branchGet<T>(branch: Branch<T>, hash: number, key: string): T | 
   return row < 0 ? undefined : (at[row + 1] as T);
 }
 
-/** The key of this hash, as it stands here, that bytes spell; undefined where it is not found. */
+/** The branch's own string for the key that bytes spell; undefined if it is not found. @param hash of that key */
 export function branchKey<T>(branch: Branch<T>, hash: number, bytes: Uint8Array, start: number, end: number): string | undefined {
   let at = branch;
   for (let shift = 0; shift <= LAST_SHIFT; shift += LEVEL_BITS) {
@@ -65,7 +67,7 @@ export function branchKey<T>(branch: Branch<T>, hash: number, bytes: Uint8Array,
   return undefined;
 }
 
-/** Sets a key; returns the branch to use from now on: this one where it belongs to `generation`, else a copy. */
+/** Sets a key. @returns the branch to use from now on: this one if it belongs to `generation`, else a copy */
 export function branchSet<T>(
   branch: Branch<T>,
   shift: number,
@@ -104,7 +106,10 @@ function ownBranch<T>(branch: Branch<T>, generation: number): Branch<T> {
   return copy;
 }
 
-/** A branch with one more pair. Made anew also where it is this generation's own: an array that grows keeps room that most never fill. */
+/**
+ * A copy of a branch with one more pair. The branch is copied in any generation: an array that grows keeps spare room
+ * that is rarely used.
+ */
 function withPair<T>(branch: Branch<T>, slot: number, bitmap: number, key: string, child: T, generation: number): Branch<T> {
   const longer = branch.toSpliced(slot, 0, key, child) as Branch<T>;
   longer[GENERATION] = generation;
@@ -120,7 +125,7 @@ function rowSet<T>(branch: Branch<T>, key: string, child: T, generation: number)
   return own;
 }
 
-/** Removes a key that is there; returns the branch to use from now on. */
+/** Removes a key that is there. @returns the branch to use from now on */
 export function branchRemove<T>(branch: Branch<T>, shift: number, hash: number, key: string, generation: number): Branch<T> {
   const own = ownBranch(branch, generation);
   if (shift > LAST_SHIFT) {
@@ -159,7 +164,7 @@ export function* branchKeys<T>(branch: Branch<T>): Generator<string> {
   }
 }
 
-/** Calls `visit` for each entry, without a generator's cost. */
+/** Calls `visit` for each entry; cheaper than a generator. */
 export function forEachInBranch<T>(branch: Branch<T>, visit: (key: string, child: T) => void): void {
   for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
     const key = branch[slot];

@@ -32,13 +32,13 @@ function importObject(object: { readonly [key: string]: unknown }, path: Path, g
   return node;
 }
 
-/** As checkLeaf, but makes the path only when there is something to say of it. */
+/** As checkLeaf, but makes the path only if the leaf may be refused or changed. */
 function checkLeafAt(item: unknown, path: Path, key: string): Child {
   const plain = typeof item === 'boolean' || (typeof item === 'number' && Number.isFinite(item) && item !== 0);
   return plain ? item : checkLeaf(item, [...path, key]);
 }
 
-/** The JSON value of a child: objects are built anew, leaves and arrays are as they stand. */
+/** The JSON value of a child. Objects are built anew; leaves and arrays are those of the tree. */
 export function exportValue(child: Child): Value {
   if (!(child instanceof TreeNode)) return child;
   const object: { [key: string]: Value } = {};

@@ -1,10 +1,12 @@
 import type { Value } from './value.ts';
 
 /**
- * The digest of a tree: 64 bits that tell accidents apart, kept up to date as the tree changes. FORMAT.md, «Digest», is normative.
+ * The digest of a tree: 64 bits that reveal accidental differences, kept up to date as the tree changes. FORMAT.md,
+ * «Digest», is normative.
  *
- * A digest is two lanes of 32 bits. The digest of an object is a function of the sum, lane by lane, of mix(key, digest of the child):
- * commutative, so that the order of keys is no state, and so that one changed child costs two mixes however wide the object is.
+ * A digest is two lanes of 32 bits. The digest of an object is a function of the sum, lane by lane, of mix(key, digest
+ * of the child): the sum is commutative, so that the order of keys does not matter and one changed child costs two
+ * mixes, however wide the object is.
  *
  * Functions leave their result in `lanes` instead of allocating one: a commit computes several.
  */
@@ -47,7 +49,10 @@ export function hashKey(key: string): void {
   hashText(key, KEY);
 }
 
-/** As hashKey, for a key of ASCII characters that is still bytes, from `start` to `end`; of others the result means nothing. */
+/**
+ * As hashKey, for a key that `bytes` spell from `start` to `end`. Only for ASCII: for other characters the result is
+ * meaningless.
+ */
 export function hashKeyBytes(bytes: Uint8Array, start: number, end: number): void {
   let lo = KEY;
   let hi = ~KEY ^ (end - start);
@@ -80,7 +85,10 @@ function hashTag(tag: number): void {
   lanes.hi = avalanche(~tag);
 }
 
-/** Not avalanched: what takes a leaf's digest in (mix, hashArray) does that. Whole numbers of 32 bits, the most frequent, take the short way. */
+/**
+ * Without avalanche: the callers of hashLeaf (mix, hashArray) apply it. Whole numbers of 32 bits are the most frequent
+ * and take the short way.
+ */
 function hashNumber(value: number): void {
   const whole = value | 0;
   if (whole === value) {
@@ -107,7 +115,7 @@ function hashArray(items: readonly Value[]): void {
   lanes.hi = hi;
 }
 
-/** An object inside an array has the digest it would have as a node. */
+/** An object inside an array has the same digest as an equal node. */
 function hashPlainObject(object: { readonly [key: string]: Value }): void {
   let lo = 0;
   let hi = 0;
@@ -129,7 +137,7 @@ export function closeSum(lo: number, hi: number): void {
   lanes.hi = avalanche(Math.imul(hi ^ ~OBJECT, 0x85eb_ca77) ^ ((lo << 16) | (lo >>> 16)));
 }
 
-/** Mixes a key's hash with the child's digest in `lanes`: what the parent's sum holds for the child. */
+/** Mixes a key's hash with the child's digest in `lanes`. The result is the child's term in its parent's sum. */
 export function mix(keyLo: number, keyHi: number): void {
   const { lo, hi } = lanes;
   lanes.lo = avalanche(Math.imul(keyLo ^ ((lo << 13) | (lo >>> 19)), 0x85eb_ca6b) + hi);

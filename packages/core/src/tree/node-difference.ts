@@ -4,8 +4,8 @@ import { forEachChild, lookup, type Child, type TreeNode } from './node.ts';
 type Visit = (key: string, before: Child | undefined, after: Child | undefined) => void;
 
 /**
- * Calls `visit` for each key under which two nodes have not the very same child. Wide nodes share the branches that no commit between
- * them changed, so that one change in a million keys is found in a few steps.
+ * Calls `visit` for each key whose child is not the same object or leaf in both nodes. Wide nodes share the branches
+ * that no commit between them changed, so that one change among a million keys is found in a few steps.
  */
 export function forEachDifferentChild(before: TreeNode, after: TreeNode, visit: Visit): void {
   if (before.branch !== undefined && after.branch !== undefined) {
@@ -23,7 +23,7 @@ export function forEachDifferentChild(before: TreeNode, after: TreeNode, visit: 
 
 function compareBranches(before: Branch<Child>, after: Branch<Child>, visit: Visit): void {
   if (before === after) return;
-  // A branch below the last level has no bitmap, but a row of keys.
+  // A branch below the last level has no bitmap, only a list of keys.
   if (before[BITMAP] === 0 || after[BITMAP] === 0) {
     compareEntries(entriesOf(before), entriesOf(after), visit);
     return;
@@ -54,7 +54,7 @@ function compareSlots(
   else compareEntries(entriesAt(before, beforeSlot), entriesAt(after, afterSlot), visit);
 }
 
-/** Whether a branch has a deeper one in a slot, not an entry. */
+/** Whether the slot holds a deeper branch and no entry. */
 function isDeeper(branch: Branch<Child> | undefined, slot: number): boolean {
   return branch !== undefined && branch[slot] === undefined;
 }

@@ -6,18 +6,18 @@ import type { Value } from './value.ts';
 export type Child = TreeNode | Exclude<Value, { readonly [key: string]: Value }>;
 
 /**
- * The keys and children of a narrow node. Its prototype has none, so that `constructor` and `__proto__` are keys like any others, and
- * V8 gives nodes of one shape one hidden class.
+ * The keys and children of a narrow node. Its prototype has no properties, so that `constructor` and `__proto__` are
+ * keys like any others. V8 gives nodes of one shape one hidden class.
  */
 interface Fields {
   [key: string]: Child;
 }
 
-/** Most keys that stand in an object itself; V8 keeps those beyond in an array of their own. */
+/** How many keys V8 keeps inside the object itself; it keeps further keys in a separate array. */
 const FIELDS_INSIDE = 10;
 
 const Fields = function (this: Fields, counted?: true): void {
-  // Never done: V8 counts the properties that a constructor's text assigns, and adds eight (see keepFieldsInside).
+  // These lines never run. V8 counts the assignments in a constructor's text and adds eight: see keepFieldsInside.
   if (counted === undefined) return;
   this.a = null;
   this.b = null;
@@ -26,9 +26,10 @@ Fields.prototype = Object.create(null) as Fields;
 keepFieldsInside();
 
 /**
- * V8 decides from the first objects of a constructor how many properties the later ones hold inside themselves, up to what its text let
- * it expect: these have as many as that. A commit waits for memory more than for anything else, and a key outside costs one place more:
- * on records of ten keys, ten inside instead of eight save a tenth of the CPU of both sites, and 24 bytes a record.
+ * V8 decides by the first objects of a constructor how many properties later ones hold inside the object, up to the
+ * number that it expects from the constructor's text. So the first objects are made here, with that many. A commit
+ * waits for memory more than for anything else, and a key outside the object is one access more: on records of ten
+ * keys, ten inside instead of eight save a tenth of the CPU of both sites, and 24 bytes a record.
  */
 function keepFieldsInside(): void {
   for (let object = 0; object < 16; object++) {
@@ -37,26 +38,30 @@ function keepFieldsInside(): void {
   }
 }
 
-/** Most keys a narrow node has; with more it becomes wide, and stays so. Measured: above it, copying a node costs more than a branch. */
+/**
+ * The most keys of a narrow node; with one more it becomes wide for good. Measured: beyond this, copying a node costs
+ * more than a branch.
+ */
 const NARROW_LIMIT = 32;
 
 /** An object of the tree. Only the current generation's nodes are ever changed; see Tree. */
 export class TreeNode {
-  // In the order in which a walk, then a mix reads them: what a walk reads is in one cache line. Measured on a million leaves.
+  // In the order in which a walk reads them, then a mix: what a walk reads lies in one cache line. Measured on a
+  // million leaves.
   generation: number;
   fields: Fields | undefined = new Fields();
   branch: Branch<Child> | undefined = undefined;
-  /** Its sum changed since its part was last mixed. */
+  /** Its sum has changed since `partLo` and `partHi` were computed: the sums above it are out of date. */
   touched = false;
-  /** The frame that last named it in its dictionary, and as what. */
+  /** The last frame whose dictionary names this node, and the node's number in it. */
   frame = 0;
   frameId = 0;
-  /** Hash of the key it stands under, and what its parent's sum holds for it. */
+  /** Hash of its key, and its term in its parent's sum. */
   keyLo = 0;
   keyHi = 0;
   partLo = 0;
   partHi = 0;
-  /** Sum of the children's mixes: the digest, before it is closed. */
+  /** Sum of the children's terms: the digest before closeSum. */
   sumLo = 0;
   sumHi = 0;
   size = 0;
@@ -77,7 +82,10 @@ export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child 
   return node.fields !== undefined ? node.fields[key] : branchGet(node.branch!, keyLo, key);
 }
 
-/** The key of a wide node that bytes spell, its hash in `lanes`; undefined where it is not found, or the node is narrow. */
+/**
+ * A wide node's own string for the key that bytes spell, with the hash in `lanes`; undefined if it is not found or the
+ * node is narrow.
+ */
 export function spelledKey(node: TreeNode, bytes: Uint8Array, start: number, end: number): string | undefined {
   if (node.branch === undefined) return undefined;
   hashKeyBytes(bytes, start, end);
@@ -108,8 +116,8 @@ export function copyNode(node: TreeNode, generation: number): TreeNode {
 }
 
 /**
- * Sets or removes a child and keeps the sum. `node` must belong to the current generation, and a node that is put in or taken out must
- * not be touched. `old` is the present child.
+ * Sets or removes a child and keeps the sum. `node` must belong to the current generation, and a node that is put in or
+ * taken out must not be touched. `old` is the present child.
  */
 export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
   if (old !== undefined) {
@@ -132,13 +140,16 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
   else node.branch = branchSet(node.branch!, 0, keyLo, key, child, hashOf, node.generation);
 }
 
-/** Replaces a node by its copy of another generation: same content, same digest. */
+/** Replaces a child by its copy of another generation, which has the same content and digest. */
 export function adopt(node: TreeNode, key: string, child: TreeNode): void {
   if (node.fields !== undefined) node.fields[key] = child;
   else node.branch = branchSet(node.branch!, 0, child.keyLo, key, child, hashOf, node.generation);
 }
 
-/** Leaves in `lanes` what a parent's sum holds for a child under a key. A node that enters remembers it. */
+/**
+ * Leaves a child's term in its parent's sum in `lanes`.
+ * @param enters the child is put in: a node then keeps its term
+ */
 function mixChild(child: Child, keyLo: number, keyHi: number, enters: boolean): void {
   if (!(child instanceof TreeNode)) {
     hashLeaf(child);

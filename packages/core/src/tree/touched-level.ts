@@ -1,10 +1,10 @@
 import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import { forEachChild, TreeNode } from './node.ts';
 
-/** Entries that a list may keep allocated, with what they refer to, after it was cleared. */
+/** A cleared list keeps its arrays, and so what they refer to, up to this many entries. */
 const KEPT_ENTRIES = 16_384;
 
-/** Touched nodes of one depth with their parents. The arrays are kept: see UndoLog. */
+/** The touched nodes of one depth, with their parents. Its arrays are reused: see UndoLog. */
 export class TouchedLevel {
   readonly #nodes: TreeNode[] = [];
   readonly #parents: TreeNode[] = [];
@@ -37,7 +37,7 @@ function mixAgain(node: TreeNode, parent: TreeNode): void {
   node.partHi = lanes.hi;
 }
 
-/** Computes every sum below a node from nothing. */
+/** Computes every sum at and below a node anew. */
 export function sumAgain(node: TreeNode): void {
   let lo = 0;
   let hi = 0;

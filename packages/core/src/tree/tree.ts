@@ -12,29 +12,33 @@ export const UNCHANGED = -1;
 /**
  * The data tree: copy-on-write by generation.
  *
- * Nodes of the present generation are changed in place; `pin` begins a new generation, after which every node that a pinned root
- * still reaches is copied before it is first changed. So a commit costs the depth of its path, and pinning costs nothing but mixing
- * what is touched.
+ * Nodes of the present generation are changed in place. `pin` begins a new generation: from then on every node that a
+ * pinned root still reaches is copied before its first change. So a commit costs the depth of its path, and a pin costs
+ * only the mixing of touched nodes.
  *
- * Digests: a change adjusts the sum of the node it happens in and marks the nodes above as touched; `mixTouched` mixes those again,
- * the deepest first. It runs where a frame is cut, before a pin, and before an inner node leaves its place (so that what a parent's sum
- * holds for a node that leaves is exact).
+ * Digests: a change adjusts the sum of the node in which it happens and marks the nodes above as touched. `mixTouched`
+ * brings their sums up to date, the deepest first. It runs before a frame is cut, before a pin, and before an inner
+ * node is removed or replaced, so that the term which is subtracted from the parent's sum is exact.
  */
 export class Tree {
   root: TreeNode;
   generation = 1;
   /** The nodes that the last put, delete or reach went through, from the root; one for each segment but the last. */
   readonly trail: TreeNode[] = [];
-  /** For ApplySink: the nodes that a frame names. Kept from frame to frame, as growing them anew each time costs more than a little. */
+  /**
+   * For ApplySink: the nodes that a frame names. The arrays are reused, because growing them anew for each frame is
+   * expensive.
+   */
   readonly named: { readonly nodes: TreeNode[]; readonly parents: number[]; readonly levels: number[] } = {
     nodes: [],
     parents: [],
     levels: [],
   };
-  /** Every assignment since `undo.clear()`, to take back. */
+  /** Every assignment since `undo.clear()`: enough to take all of them back. */
   readonly undo = new UndoLog();
+  /** Index of the trail's last node; -1 for the root's own path. */
   #trailEnd = -1;
-  /** By depth. */
+  /** Touched nodes by their depth. The parents of a touched node, up to the root, are touched, too. */
   readonly #touched: TouchedLevel[] = [];
 
   constructor(root?: TreeNode) {
@@ -48,7 +52,8 @@ export class Tree {
 
   /**
    * Puts a child at a path and makes missing parents.
-   * @returns the length of the path at which the tree changed: that of `path`, less where parents were made; UNCHANGED for an equal value
+   * @returns the length of the path at which the tree changed: that of `path`, or that of the topmost parent that was
+   *   made; UNCHANGED for an equal value
    * @throws EvertreeError PATH_INVALID for a path through a leaf or an array; nothing changed then
    */
   put(path: Path, child: Child): number {
@@ -87,8 +92,8 @@ export class Tree {
   }
 
   /**
-   * Changes one child of a node of this generation and remembers how to take it back. Whoever calls it marks what is above.
-   * Mixes what is touched before an inner node leaves.
+   * Changes one child of a node of this generation and logs how to take that back. The caller marks the nodes above as
+   * touched. Before an inner node is removed or replaced it mixes all touched nodes.
    */
   change(parent: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
     if (old instanceof TreeNode) this.mixTouched();
@@ -96,7 +101,10 @@ export class Tree {
     this.undo.push(parent, key, old);
   }
 
-  /** The present child of a node, made this generation's own, or made anew where there is none. `level` is the parent's depth. */
+  /**
+   * The child of a node under a key, as a node of this generation; it is made if there is none.
+   * @param level the parent's depth
+   */
   step(parent: TreeNode, key: string, keyLo: number, keyHi: number, level: number, present: Child | undefined): TreeNode {
     if (present === undefined) {
       const made = new TreeNode(this.generation);
@@ -110,20 +118,23 @@ export class Tree {
     return copy;
   }
 
-  /** The root, made this generation's own. */
+  /** The root, as a node of this generation. */
   ownRoot(): TreeNode {
     if (this.root.generation !== this.generation) this.root = copyNode(this.root, this.generation);
     return this.root;
   }
 
-  /** Marks a node (and not its parents) as to be mixed again. `level`: its depth; the root has none to be mixed into. */
+  /**
+   * Marks a node, but not its parents, as touched.
+   * @param level its depth, at least 1: the root has no parent whose sum would change
+   */
   markTouched(node: TreeNode, parent: TreeNode, level: number): void {
     node.touched = true;
     while (this.#touched.length <= level) this.#touched.push(new TouchedLevel());
     this.#touched[level]!.push(node, parent);
   }
 
-  /** Brings every part up to date. */
+  /** Brings the sums of all nodes up to date. */
   mixTouched(): void {
     for (let level = this.#touched.length - 1; level > 0; level--) this.#touched[level]!.mix();
   }
@@ -134,7 +145,7 @@ export class Tree {
     return digestOf(this.root);
   }
 
-  /** Freezes the present state: the root returned never changes again, and has its digests. */
+  /** Freezes the present state: the root that is returned never changes again, and its sums are up to date. */
   pin(): TreeNode {
     this.mixTouched();
     this.undo.clear();
@@ -143,14 +154,14 @@ export class Tree {
     return this.root;
   }
 
-  /** Goes back to a root that was pinned; nothing that came after it is left. */
+  /** Goes back to a pinned root. Everything that came after it is dropped. */
   restore(root: TreeNode): void {
     for (const level of this.#touched) level.clear();
     this.root = root;
     this.undo.clear();
   }
 
-  /** Takes back the last put or delete, at this path: the only one since `undo.clear()`. */
+  /** Takes back the put or delete at this path, which has to be the only one since `undo.clear()`. */
   takeBackLast(path: Path): void {
     if (this.undo.empty) return;
     this.#takeBack();
@@ -162,7 +173,7 @@ export class Tree {
     }
   }
 
-  /** Fills the trail along a path that is there up to its last segment, for reading only. */
+  /** Fills the trail along a path whose parents all exist. The nodes are for reading only. */
   follow(path: Path): void {
     let node = this.root;
     this.trail[0] = node;
@@ -170,7 +181,7 @@ export class Tree {
     for (let level = 0; level < path.length - 1; level++) this.trail[level + 1] = node = lookup(node, path[level]!) as TreeNode;
   }
 
-  /** Takes back every change since `undo.clear()`, whatever way it was made. Costs a pass over the whole tree. */
+  /** Takes back every change since `undo.clear()`. Costs a pass over the whole tree. */
   takeBackAll(): void {
     this.#takeBack();
     for (const level of this.#touched) level.clear();
@@ -202,8 +213,8 @@ export class Tree {
   }
 
   /**
-   * Fills the trail with this generation's own nodes along a path.
-   * @returns 0, or the length of the path of the first node that was made; -1 where one is missing and none is to be made
+   * Fills the trail with nodes of this generation along a path.
+   * @returns 0, or the length of the path of the first node that was made; -1 if one is missing and none is to be made
    */
   #reach(path: Path, last: number, make: boolean): number {
     const trail = this.trail;
@@ -241,7 +252,9 @@ export class Tree {
   }
 }
 
-/** What stands at a path below a root, or undefined. Reads may go on into arrays, by index, and into objects inside them. */
+/**
+ * The value at a path below a root, or undefined. A path may lead into arrays, by index, and into objects inside them.
+ */
 export function getFrom(root: TreeNode, path: Path): Child | Value | undefined {
   let at: Child | Value | undefined = root;
   for (const key of path) {

@@ -1,11 +1,12 @@
 import type { Child, TreeNode } from './node.ts';
 
-/** Entries that the log may keep allocated, with what they refer to, after it was cleared. */
+/** A cleared log keeps its arrays, and so what they refer to, up to this many entries. */
 const KEPT_ENTRIES = 16_384;
 
-/** What to assign, to undo what was assigned; the latest first. An entry without a node is the whole root. */
+/** What to assign in order to undo what was assigned, the latest first. An entry without a node stands for the root. */
 export class UndoLog {
-  // Arrays with a count of their own: setting `length` to 0 at every commit would allocate them anew at the next.
+  // The count is kept apart from the arrays: with `length` set to 0 at each commit the next one would allocate them
+  // anew.
   readonly #nodes: (TreeNode | undefined)[] = [];
   readonly #keys: string[] = [];
   readonly #old: (Child | undefined)[] = [];

@@ -6,7 +6,7 @@ import { formatPath } from './path.ts';
 /** A JSON value as it is read from a tree: arrays and what is inside them are frozen. */
 export type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
 
-/** Names what is wrong with a value, and where. */
+/** The error for a value that can't be stored: it names the place and the problem. */
 export function invalidValue(path: Path, problem: string): EvertreeError {
   return new EvertreeError('VALUE_INVALID', `the value at ${JSON.stringify(formatPath(path))} ${problem}`, { path: formatPath(path) });
 }
@@ -34,14 +34,14 @@ export function checkLeaf(value: unknown, path: Path): null | boolean | number |
   }
 }
 
-/** A deep, frozen copy of an array or of an object inside one: values that are replaced whole. */
+/** A deep, frozen copy of an array or of an object inside one. Such values are only ever replaced whole. */
 export function freezeCopy(value: unknown, path: Path, depth: number, ancestors: object[] = []): Value {
   if (typeof value !== 'object' || value === null) return checkLeaf(value, path);
   checkContainer(value, path, depth, ancestors);
   ancestors.push(value);
   let copy: Value;
   if (Array.isArray(value)) {
-    // Not map(): it would leave the holes of a sparse array as holes.
+    // map() would keep the holes of a sparse array; here they become undefined, which is refused.
     copy = Array.from(value, (item, index) => freezeCopy(item, [...path, String(index)], depth + 1, ancestors));
   } else {
     const object: { [key: string]: Value } = {};
@@ -55,7 +55,7 @@ export function freezeCopy(value: unknown, path: Path, depth: number, ancestors:
   return Object.freeze(copy);
 }
 
-/** Refuses what is no plain container, cycles, and what is too deep. `depth`: levels above `value`. */
+/** Refuses what is no plain object or array, contains itself, or nests too deep. @param depth levels above `value` */
 export function checkContainer(value: object, path: Path, depth: number, ancestors: readonly object[]): void {
   if (depth >= DEPTH_LIMIT) throw invalidValue(path.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
   if (ancestors.includes(value)) throw invalidValue(path, 'contains itself');

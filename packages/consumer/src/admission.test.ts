@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PROTOCOL_VERSIONS, SITE } from '@evertree/core';
+import { PROTOCOL_VERSIONS } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
 import { admit } from './admission.ts';
 import type { AskedSecondary } from './admission.ts';
@@ -85,7 +85,7 @@ const CASES: readonly [name: string, secondary: AskedSecondary, hello: Hello, ad
 
 describe('whether a far end becomes the primary of this secondary', () => {
   it.each(CASES)('%s', (_name, secondary, theirs, expected) => {
-    const admission = admit(secondary, theirs, SITE);
+    const admission = admit(secondary, theirs);
     if (admission.kind === 'accept') {
       expect(secondary.feeder === undefined ? 'accept' : `accept, closing ${admission.closes}`).toBe(expected);
     } else {

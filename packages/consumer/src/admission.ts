@@ -1,5 +1,5 @@
-import { compareEpochs, formatPosition, highestEpoch, refusal, refuseRole, refuseStream, refuseVersion } from '@evertree/core';
-import type { FarEnd, Hello, Lineage, Refusal } from '@evertree/core';
+import { SITE, compareEpochs, formatPosition, highestEpoch, refusal, refuseRole, refuseStream, refuseVersion } from '@evertree/core';
+import type { Hello, Lineage, Refusal } from '@evertree/core';
 
 /** The secondary that is asked, and who feeds it. */
 export interface AskedSecondary extends Lineage {
@@ -15,12 +15,13 @@ export type Admission =
   { readonly kind: 'accept'; readonly closes: 'replaced' | 'fenced' } | ({ readonly kind: 'refuse' } & Refusal);
 
 /** Whether a far end that has said hello becomes this secondary's primary. It has one at a time. */
-export function admit(secondary: AskedSecondary, hello: Hello, farEnd: FarEnd): Admission {
+export function admit(secondary: AskedSecondary, hello: Hello): Admission {
   const host = { ...secondary, role: 'secondary' } as const;
   const refused =
     refuseVersion(hello) ??
     refuseRole(host, hello) ??
-    refuseStream(host, hello, farEnd) ??
+    // Also where the hello came through a log: the primary holds another stream, and deleting the log would mend nothing.
+    refuseStream(host, hello, SITE) ??
     refuseFenced(secondary, hello) ??
     refuseQuarantined(secondary);
   return refused === undefined ? choose(secondary, hello) : { kind: 'refuse', ...refused };

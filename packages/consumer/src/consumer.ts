@@ -152,7 +152,7 @@ export class Consumer implements AsyncDisposable {
     const before = this.#session;
     const feeder = before && { hello: before.hello, remote: before.link.remote };
     const secondary = { site, stream, last, epochs, feeder, quarantine: this.#quarantine?.message };
-    const admission = admit(secondary, hello, this.#transport.farEnd);
+    const admission = admit(secondary, hello);
     if (admission.kind === 'refuse') {
       this.#turnAway(link, admission.reason, admission.error, said);
       return undefined;

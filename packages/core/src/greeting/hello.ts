@@ -39,7 +39,10 @@ export function refuseRole(ours: Host, { site, role }: Hello): Refusal | undefin
   return refusal('wrong-role', 'WRONG_ROLE', message);
 }
 
-/** Refuses a far end where the secondary of the two holds another stream than the primary. */
+/**
+ * Refuses a far end where the secondary of the two holds another stream than the primary.
+ * @param farEnd what speaks the hello: a log has a remedy of its own
+ */
 export function refuseStream(ours: Host, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
   const [primary, secondary] = ours.role === 'primary' ? [ours, theirs] : [theirs, ours];
   if (secondary.stream === null || secondary.stream === primary.stream) return undefined;

@@ -113,7 +113,7 @@ export interface PartitionReader extends AsyncDisposable {
   offsets(): Promise<Watermarks>;
   /** The first record whose time is not before this one, milliseconds since 1970; undefined when all are. */
   offsetAt(time: number): Promise<bigint | undefined>;
-  /** Waits up to `maxWaitMs` for a record at or after `offset`. One call at a time. */
+  /** Waits up to `maxWaitMs` for a record at or after `offset`; may bring less than there is. One call at a time. */
   fetch(offset: bigint, maxWaitMs?: number): Promise<Fetched>;
   /**
    * Cuts the connection: a fetch that waits rejects now. Idempotent; bounded, whatever the broker does. Never rejects.

@@ -10,19 +10,23 @@ import type { TopicConnection } from './topic-connection.ts';
 
 type Of<Type extends PublishAction['type']> = Extract<PublishAction, { readonly type: Type }>;
 
-/**  * A topic as the seam's Link: the driver of one PrimaryEnd. It does what the machine  * wants done, and tells it
-what came of it.  */ export class PublishLink implements Link {
+/**
+ * A topic as the seam's Link: the driver of one PrimaryEnd. It does what the machine wants done, and tells it what came
+ * of it.
+ */
+export class PublishLink implements Link {
   readonly remote: string;
-  /** Why it ended; resolves
-when nothing is left of it, and whoever is attached has been told. Never rejects. */ readonly ended: Promise<CloseReason>;
+  /** Why it ended; resolves when nothing is left of it, and whoever is attached has been told. Never rejects. */
+  readonly ended: Promise<CloseReason>;
   readonly #settings: PublishSettings;
   readonly #topic: TopicConnection;
   readonly #end: PrimaryEnd;
   readonly #delivery: Delivery;
   readonly #over = Promise.withResolvers<CloseReason>();
-  /** The last
-range of the topic that is to be read: the reader does one thing at a time. */ #reading: Promise<unknown> = Promise.resolve();
-  /** When the machine is woken, if something is planned; on the monotonic clock. */ #plannedAt = Infinity;
+  /** The last range of the topic that is to be read: the reader does one thing at a time. */
+  #reading: Promise<unknown> = Promise.resolve();
+  /** When the machine is woken, if something is planned; on the monotonic clock. */
+  #plannedAt = Infinity;
   #timer: Disposable | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -45,7 +49,8 @@ range of the topic that is to be read: the reader does one thing at a time. */ #
     return this.#end.writable;
   }
 
-  /** The topic has taken something. */ get hasAccepted(): boolean {
+  /** The topic has taken something. */
+  get hasAccepted(): boolean {
     return this.#hasAccepted;
   }
 
@@ -110,7 +115,8 @@ range of the topic that is to be read: the reader does one thing at a time. */ #
     }
   }
 
-  /** Tells the machine of an answer, or that there is none. Never rejects. */ async #feed(answer: Promise<PublishEvent>): Promise<void> {
+  /** Tells the machine of an answer, or that there is none. Never rejects. */
+  async #feed(answer: Promise<PublishEvent>): Promise<void> {
     let event: PublishEvent;
     try {
       event = await answer;
@@ -128,7 +134,8 @@ range of the topic that is to be read: the reader does one thing at a time. */ #
     return { type: 'stored', lane, offset, time: this.#settings.clock.now() };
   }
 
-  /** Never rejects. */ async #read({ task, from, to }: ReadRange): Promise<void> {
+  /** Never rejects. */
+  async #read({ task, from, to }: ReadRange): Promise<void> {
     try {
       for await (const { records, done } of readRange(this.#topic.reader, from, to)) {
         this.#lastSeen = this.#settings.clock.now();
@@ -167,8 +174,10 @@ range of the topic that is to be read: the reader does one thing at a time. */ #
     this.#settings.clock.soon(() => this.#over.resolve(reason));
   }
 
-  /**    * Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing
-due.    */ #plan(): void {
+  /**
+   * Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing due.
+   */
+  #plan(): void {
     const { wakeAt } = this.#end;
     if (wakeAt >= this.#plannedAt) return;
     this.#timer?.[Symbol.dispose]();

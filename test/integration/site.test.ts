@@ -123,6 +123,7 @@ describe('openSite', () => {
       await using site = await openSite({ data: data('a'), primary, standby });
       expect(site.settings).toMatchObject({ limits: { listenerBatches: 10 }, journal: { segmentBytes: 65_536 } });
       expect(site.store.limits.listenerBatches).toBe(10);
+      expect([site.settings, site.settings.limits, site.settings.journal].map(Object.isFrozen)).toEqual([true, true, true]);
     }
     await expect(openSite({ data: data('a'), primary, standby: { ...standby, limits: { 'listener-batches': 9 } } })).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',

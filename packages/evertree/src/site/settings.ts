@@ -1,4 +1,4 @@
-import type { SiteConfiguration } from '../configuration/configuration.ts';
+import { type SiteConfiguration, freeze } from '../configuration/configuration.ts';
 import { type Problem, configurationError } from '../configuration/problem.ts';
 
 export type JournalSettings = SiteConfiguration['journal'];
@@ -28,7 +28,7 @@ export function joinSettings(own: StoreSettings, configurations: readonly SiteCo
     }
   }
   if (problems.length > 0) throw configurationError(problems);
-  return joined;
+  return freeze(joined);
 }
 
 /**

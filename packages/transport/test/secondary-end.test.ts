@@ -2,13 +2,25 @@ import { readFileSync } from 'node:fs';
 import { ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../../../test/support/host.ts';
 import type { PositionRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
 import type { SentRecord } from '../src/kafka/records.ts';
 import type { HeardPrimary } from '../src/kafka/subscribe/control-view.ts';
 import type { SubscribeAction, SubscribeEvent } from '../src/kafka/subscribe/actions.ts';
 import { SecondaryEnd } from '../src/kafka/subscribe/secondary-end.ts';
+import { subscriberSettings } from '../src/kafka/subscribe/settings.ts';
 import { encodeTrailer } from '../src/kafka/trailer.ts';
 
+const SETTINGS = subscriberSettings({
+  clock: new ManualClock(),
+  random: { bytes: length => new Uint8Array(length), fraction: () => 0.5 },
+  report: () => undefined,
+  connection: { brokers: [] },
+  topic: 'T',
+  site: 's',
+  groupId: 'g',
+  limits: { heartbeatMs: 1000, acknowledgeMs: 20, retryMs: 100 },
+});
 const STREAM = 'aa'.repeat(16);
 const EPOCH_ID = '11'.repeat(8);
 
@@ -156,18 +168,8 @@ function run(script: readonly string[]): string[] {
   const given = (name: string) => script.find(line => line.startsWith(`${name} `));
   const announced = given('snapshot');
   const spoilt = new Set(given('spoilt-before')?.split(' ').slice(1));
-  const end = new SecondaryEnd({
-    topic: 'T',
-    partition: 0,
-    primary: primaryOf(given('primary') ?? 'primary'),
-    snapshot: announced === undefined ? undefined : snapshotOf(announced),
-    spoilt,
-    random: { bytes: length => new Uint8Array(length), fraction: () => 0.5 },
-    group: 'g.s',
-    heartbeatMs: 1000,
-    acknowledgeMs: 20,
-    retryMs: 100,
-  });
+  const snapshot = announced === undefined ? undefined : snapshotOf(announced);
+  const end = new SecondaryEnd(SETTINGS, { primary: primaryOf(given('primary') ?? 'primary'), snapshot, spoilt });
   let now = 0;
   return script.flatMap(line => {
     if (line.startsWith('>')) return [];

@@ -111,7 +111,7 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
   const messages: Message[] = [];
   const closings: [CloseReason, string][] = [];
   const access = new TopicAccess(settings, broker);
-  const link = new TopicLink({ settings, access, primary, snapshot: announced, reader: topic, spoilt });
+  const link = new TopicLink(settings, access, topic, { primary, snapshot: announced, spoilt });
   link.attach({
     message: message => void messages.push(message),
     drained: () => undefined,

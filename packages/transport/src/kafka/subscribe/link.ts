@@ -13,19 +13,7 @@ import type { PlacedFrame } from './frame-records.ts';
 import { SecondaryEnd } from './secondary-end.ts';
 import type { SubscriberSettings } from './settings.ts';
 import { TopicDriver } from './topic-driver.ts';
-
-export interface TopicLinkOptions {
-  readonly settings: SubscriberSettings;
-  readonly access: TopicAccess;
-  /** The primary whose hello begins the link. */
-  readonly primary: HeardPrimary;
-  /** The newest snapshot that is announced. */
-  readonly snapshot: SnapshotRecord | undefined;
-  /** Of the primary's partition of the topic; connected, and closed with the link. */
-  readonly reader: PartitionReader;
-  /** Ids of snapshots that turned out not to be whole, or gone; links share it. */
-  readonly spoilt: Set<string>;
-}
+import type { LinkBeginning } from './topic-reading.ts';
 
 /** What became of a link: the site closed it, its far end did, or the broker can't be read any more. */
 export type LinkOutcome =
@@ -42,8 +30,9 @@ export class TopicLink implements Link {
   /** When the primary was heard last, milliseconds since 1970. */
   lastSeen: number;
   sentBytes = 0;
-  readonly #options: TopicLinkOptions;
   readonly #settings: SubscriberSettings;
+  readonly #access: TopicAccess;
+  readonly #primary: HeardPrimary;
   readonly #end: SecondaryEnd;
   readonly #delivery: Delivery;
   readonly #driver: TopicDriver;
@@ -60,19 +49,19 @@ export class TopicLink implements Link {
   #commitTimer: Disposable | undefined;
   #shut: Promise<unknown> = Promise.resolve();
 
-  constructor(options: TopicLinkOptions) {
-    const { settings, access, primary, snapshot, reader, spoilt } = options;
-    const { clock, report, random, limits, topic, groupId, site } = settings;
-    const { partition, hello } = primary.record;
-    const group = `${groupId}.${site}`;
-    this.remote = settings.remote;
+  /** @param reader of the primary's partition of the topic; connected, and closed with the link */
+  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, beginning: LinkBeginning) {
+    const { clock, report, limits, remote } = settings;
+    const { primary } = beginning;
+    this.remote = remote;
     this.lastSeen = Math.min(primary.saidAt, clock.now());
-    this.#options = options;
     this.#settings = settings;
-    this.#end = new SecondaryEnd({ ...limits, random, group, topic, partition, primary, snapshot, spoilt });
+    this.#access = access;
+    this.#primary = primary;
+    this.#end = new SecondaryEnd(settings, beginning);
     this.#delivery = new Delivery(this, clock, report);
     this.#driver = new TopicDriver(settings, access, reader, this.#delivery);
-    this.#heartbeat = new Heartbeat(clock, hello.heartbeatMs, {
+    this.#heartbeat = new Heartbeat(clock, primary.record.hello.heartbeatMs, {
       receivedBytes: () => this.receivedBytes,
       reading: () => this.#end.caughtUp && this.#delivery.flows,
       beat: () => this.#happened({ type: 'beat' }),
@@ -135,7 +124,7 @@ export class TopicLink implements Link {
 
   /** The primary spoke in `.control` just now, in so many bytes. */
   heard(primary: HeardPrimary, bytes: number): void {
-    if (primary.from === this.#options.primary.from) {
+    if (primary.from === this.#primary.from) {
       this.#heardBytes += bytes;
       this.lastSeen = this.#settings.clock.now();
     }
@@ -163,7 +152,7 @@ export class TopicLink implements Link {
   /** The primary's hello waits for the site's: a refusal has to bear the site's name. */
   #greet({ hello, resume }: Extract<Message, { type: 'hello' }>): void {
     if (this.#delivery.isOver) return;
-    const { heartbeatMs: _, ...primaryHello } = this.#options.primary.record.hello;
+    const { heartbeatMs: _, ...primaryHello } = this.#primary.record.hello;
     this.#delivery.post({ type: 'hello', hello: primaryHello satisfies Hello });
     const actions = this.#end.step({ type: 'greeted', hello, resume }, this.#settings.clock.monotonic());
     this.#run(actions).catch((error: unknown) => this.#outcome.resolve({ kind: 'broken', error }));
@@ -224,20 +213,19 @@ export class TopicLink implements Link {
     this.#frame = undefined;
     if (placed === undefined) return;
     const { topic } = this.#settings;
-    const { partition } = this.#options.primary.record;
+    const { partition } = this.#primary.record;
     const trailer = encodeTrailer({ topic, partition, offset: placed.offset });
     this.#delivery.hand({ type: 'frame', bytes: placed.frame.bytes, trailer, parsed: placed.frame });
   }
 
   async #send(records: readonly SentRecord[]): Promise<void> {
-    await this.#options.access.tell(records);
+    await this.#access.tell(records);
     this.sentBytes += records.reduce((bytes, record) => bytes + (record.value?.length ?? 0), 0);
   }
 
   #commit(offset: bigint): Promise<void> {
-    const { access, primary } = this.#options;
     const { topic, groupId, site } = this.#settings;
-    return access.broker.commitOffset(`${groupId}.${site}`, topic, primary.record.partition, offset);
+    return this.#access.broker.commitOffset(`${groupId}.${site}`, topic, this.#primary.record.partition, offset);
   }
 
   /** Tells the machine what became of something. Never rejects. */

@@ -1,23 +1,11 @@
-import type { Random } from '@evertree/core';
 import type { SentRecord } from '../records.ts';
 import type { HeardPrimary } from './control-view.ts';
 import type { SubscribeAction, SubscribeEvent } from './actions.ts';
 import { OffsetMarks } from './offset-marks.ts';
 import { SiteRecords } from './site-records.ts';
 import { TopicReading } from './topic-reading.ts';
-import type { TopicReadingOptions } from './topic-reading.ts';
-
-export interface SecondaryEndOptions extends TopicReadingOptions {
-  readonly random: Random;
-  /** `<group.id>.<site>`, under which offsets are committed. */
-  readonly group: string;
-  /** How often this site tells that it lives. */
-  readonly heartbeatMs: number;
-  /** Least pause between two acknowledgements. */
-  readonly acknowledgeMs: number;
-  /** The wait after a send that failed; it grows. */
-  readonly retryMs: number;
-}
+import type { LinkBeginning } from './topic-reading.ts';
+import type { SubscriberSettings } from './settings.ts';
 
 const FROM_BYTES = 8;
 const NOTHING: readonly SubscribeAction[] = Object.freeze([]);
@@ -33,7 +21,8 @@ const DRAINED: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ 
 export class SecondaryEnd {
   /** 16 hex digits, drawn for this link: its records in `.control` bear them. */
   readonly from: string;
-  readonly #options: SecondaryEndOptions;
+  readonly #settings: SubscriberSettings;
+  readonly #beginning: LinkBeginning;
   readonly #records: SiteRecords;
   readonly #marks = new OffsetMarks();
   readonly #reading: TopicReading;
@@ -41,12 +30,12 @@ export class SecondaryEnd {
   #beganAt = Infinity;
   #carried = false;
 
-  constructor(options: SecondaryEndOptions) {
-    const { random, acknowledgeMs, retryMs } = options;
-    this.#options = options;
-    this.from = Buffer.from(random.bytes(FROM_BYTES)).toString('hex');
-    this.#records = new SiteRecords({ from: this.from, pauseMs: acknowledgeMs, retryMs, random });
-    this.#reading = new TopicReading(options, this.#records, this.#marks);
+  constructor(settings: SubscriberSettings, beginning: LinkBeginning) {
+    this.#settings = settings;
+    this.#beginning = beginning;
+    this.from = Buffer.from(settings.random.bytes(FROM_BYTES)).toString('hex');
+    this.#records = new SiteRecords(settings, this.from);
+    this.#reading = new TopicReading(settings.topic, beginning, this.#records, this.#marks);
   }
 
   /** Whose frames are wanted; null: anybody's. */
@@ -86,7 +75,7 @@ export class SecondaryEnd {
     switch (event.type) {
       case 'greeted':
         this.#beganAt = event.hello.position.revision;
-        this.#records.greet(event.hello, this.#options.heartbeatMs);
+        this.#records.greet(event.hello, this.#settings.limits.heartbeatMs);
         return this.#reading.begin(event.hello, event.resume);
       case 'acknowledged':
         this.#carried ||= event.applied.revision > this.#beganAt;
@@ -105,7 +94,7 @@ export class SecondaryEnd {
         this.#records.beat();
         return NOTHING;
       case 'silent': {
-        const explanation = `${this.#options.primary.record.hello.site} was not heard for three of its heartbeats`;
+        const explanation = `${this.#beginning.primary.record.hello.site} was not heard for three of its heartbeats`;
         return [{ type: 'end', reason: 'silent', explanation, byPeer: false }];
       }
       case 'closed':
@@ -135,12 +124,13 @@ export class SecondaryEnd {
 
   #heard(primary: HeardPrimary): readonly SubscribeAction[] {
     this.#reading.heard(primary);
-    if (primary.from === this.#options.primary.from) return NOTHING;
+    if (primary.from === this.#beginning.primary.from) return NOTHING;
     return [{ type: 'end', reason: 'replaced', explanation: `${primary.record.hello.site} began anew`, byPeer: true }];
   }
 
   #reportNoCommit(why: string): SubscribeAction {
-    const { group } = this.#options;
+    const { groupId, site } = this.#settings;
+    const group = `${groupId}.${site}`;
     const message = `the offset for dashboards could not be committed in the group ${group}, which disturbs nothing else: ${why}`;
     return { type: 'report', report: { level: 'debug', event: 'offset-not-committed', message, details: { group } } };
   }

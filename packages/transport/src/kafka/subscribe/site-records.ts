@@ -1,19 +1,10 @@
-import type { Hello, Random } from '@evertree/core';
+import type { Hello } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { encodeControl } from '../control.ts';
 import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { SubscribeAction } from './actions.ts';
-
-export interface SiteRecordsOptions {
-  /** 16 hex digits that tell this link's records from others'. */
-  readonly from: string;
-  /** Least time between the beginnings of two sends. */
-  readonly pauseMs: number;
-  /** After a send that failed; it grows. */
-  readonly retryMs: number;
-  readonly random: Random;
-}
+import type { SubscriberSettings } from './settings.ts';
 
 /**
  * What the control topic is to say of this site, and which of it is due. One send is under way at a time. Of each key
@@ -21,7 +12,10 @@ export interface SiteRecordsOptions {
  * the caller sends.
  */
 export class SiteRecords {
-  readonly #options: SiteRecordsOptions;
+  /** Tells this link's records from others'. */
+  readonly #from: string;
+  /** Least time between the beginnings of two sends. */
+  readonly #pauseMs: number;
   readonly #backoff: Backoff;
   /** Undefined until the site has said hello: nothing is told before. */
   #site: SiteRecord | undefined;
@@ -40,9 +34,11 @@ export class SiteRecords {
   #notBefore = -Infinity;
   #accepting = true;
 
-  constructor(options: SiteRecordsOptions) {
-    this.#options = options;
-    this.#backoff = new Backoff(options.retryMs, options.random);
+  /** @param from 16 hex digits */
+  constructor({ limits, random }: SubscriberSettings, from: string) {
+    this.#from = from;
+    this.#pauseMs = limits.acknowledgeMs;
+    this.#backoff = new Backoff(limits.retryMs, random);
   }
 
   /** Whether the broker takes what is told. */
@@ -117,7 +113,7 @@ export class SiteRecords {
     }
     this.#sending = this.#due;
     this.#due = new Map();
-    this.#notBefore = now + this.#options.pauseMs;
+    this.#notBefore = now + this.#pauseMs;
     return { type: 'send', records: [...this.#sending.values()] };
   }
 
@@ -129,7 +125,7 @@ export class SiteRecords {
   }
 
   #put(control: Control): void {
-    const record = encodeControl(control, this.#options.from);
+    const record = encodeControl(control, this.#from);
     const place = placeOf(control, String(record.key));
     this.#due.delete(place);
     this.#due.set(place, record);

@@ -143,7 +143,9 @@ export class Subscription {
   async #follow(primary: HeardPrimary): Promise<void> {
     const reader = await this.#access.open(this.#topics.frames, primary.record.partition);
     if (this.#closed) return reader.close();
-    const link = this.#makeLink(primary, reader);
+    const beginning = { primary, snapshot: this.#view.snapshot, spoilt: this.#spoilt };
+    const link = new TopicLink(this.#settings, this.#access, reader, beginning);
+    if (this.#view.primary !== undefined && this.#view.primary !== primary) link.heard(this.#view.primary, 0);
     this.#link = link;
     this.#livesAt = this.#settings.clock.monotonic() + LIVED_MS;
     this.#events.link(link);
@@ -162,20 +164,6 @@ export class Subscription {
 
   #hasLived(link: TopicLink): boolean {
     return link.carried || this.#settings.clock.monotonic() > this.#livesAt;
-  }
-
-  #makeLink(primary: HeardPrimary, reader: PartitionReader): TopicLink {
-    const link = new TopicLink({
-      settings: this.#settings,
-      access: this.#access,
-      primary,
-      snapshot: this.#view.snapshot,
-      reader,
-      spoilt: this.#spoilt,
-    });
-    const present = this.#view.primary;
-    if (present !== undefined && present !== primary) link.heard(present, 0);
-    return link;
   }
 
   #pause(ms: number): Promise<void> {

@@ -11,9 +11,8 @@ import type { OffsetMarks } from './offset-marks.ts';
 import { SilentGap } from './silent-gap.ts';
 import type { SiteRecords } from './site-records.ts';
 
-export interface TopicReadingOptions {
-  readonly topic: string;
-  readonly partition: number;
+/** What is known when a link begins. */
+export interface LinkBeginning {
   /** The primary whose hello begins the link. */
   readonly primary: HeardPrimary;
   /** The newest snapshot that is announced. */
@@ -43,7 +42,9 @@ const WAIT: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ typ
  * frame and of each snapshot.
  */
 export class TopicReading {
-  readonly #options: TopicReadingOptions;
+  readonly #topic: string;
+  readonly #partition: number;
+  readonly #spoilt: Set<string>;
   readonly #records: SiteRecords;
   readonly #marks: OffsetMarks;
   readonly #silentGap = new SilentGap();
@@ -79,12 +80,14 @@ export class TopicReading {
   /** Fetches that brought nothing since the primary closed. */
   #emptyFetches = 0;
 
-  constructor(options: TopicReadingOptions, records: SiteRecords, marks: OffsetMarks) {
-    this.#options = options;
+  constructor(topic: string, { primary, snapshot, spoilt }: LinkBeginning, records: SiteRecords, marks: OffsetMarks) {
+    this.#topic = topic;
+    this.#partition = primary.record.partition;
+    this.#spoilt = spoilt;
     this.#records = records;
     this.#marks = marks;
-    this.#primary = options.primary;
-    this.#snapshot = options.snapshot;
+    this.#primary = primary;
+    this.#snapshot = snapshot;
   }
 
   /** Whose frames are wanted; null: anybody's, as long as nobody knows better. */
@@ -102,7 +105,7 @@ export class TopicReading {
     this.#at = hello.position;
     this.#time = resume?.time;
     const place = resume?.trailer && decodeTrailer(resume.trailer);
-    if (place?.topic === this.#options.topic && place.partition === this.#options.partition) this.#known = place.offset;
+    if (place?.topic === this.#topic && place.partition === this.#partition) this.#known = place.offset;
     return this.#locate();
   }
 
@@ -140,7 +143,7 @@ export class TopicReading {
       case 'copied':
         return this.#copied();
       case 'spoilt':
-        return this.#spoilt(event.why);
+        return this.#endSpoilt(event.why);
       case 'woken':
         return this.#woken();
     }
@@ -155,7 +158,7 @@ export class TopicReading {
 
   #makeLocator({ low, high, byTime }: Extract<SubscribeAnswer, { type: 'bounds' }>): Locator {
     return new Locator({
-      topic: this.#options.topic,
+      topic: this.#topic,
       bounds: { low, high },
       stream: this.#stream,
       position: this.#at,
@@ -173,8 +176,10 @@ export class TopicReading {
     this.#locator = undefined;
     const actions = this.#go(step, now);
     if (surprise === undefined) return actions;
-    const { topic } = this.#options;
-    return [{ type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic } } }, ...actions];
+    return [
+      { type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic: this.#topic } } },
+      ...actions,
+    ];
   }
 
   #go(step: Exclude<LocatorStep, { kind: 'look' }>, now: number): readonly SubscribeAction[] {
@@ -260,7 +265,7 @@ export class TopicReading {
     if (copying === undefined) return this.#locate();
     const { snapshot, reason } = copying;
     if (low > BigInt(snapshot.begin)) {
-      this.#options.spoilt.add(snapshot.id);
+      this.#spoilt.add(snapshot.id);
       return this.#locate();
     }
     this.#records.tellSite({ state: 'snapshot', reason });
@@ -283,8 +288,8 @@ export class TopicReading {
   }
 
   /** The site has begun the snapshot, and no message takes its beginning back: the next link begins anew. */
-  #spoilt(why: string): readonly SubscribeAction[] {
-    if (this.#copying !== undefined) this.#options.spoilt.add(this.#copying.snapshot.id);
+  #endSpoilt(why: string): readonly SubscribeAction[] {
+    if (this.#copying !== undefined) this.#spoilt.add(this.#copying.snapshot.id);
     return [{ type: 'end', reason: 'lost', explanation: why, byPeer: false }];
   }
 
@@ -296,7 +301,7 @@ export class TopicReading {
 
   #usableSnapshot(): SnapshotRecord | undefined {
     const snapshot = this.#snapshot;
-    return snapshot === undefined || this.#options.spoilt.has(snapshot.id) ? undefined : snapshot;
+    return snapshot === undefined || this.#spoilt.has(snapshot.id) ? undefined : snapshot;
   }
 
   get #primaryIsAhead(): boolean {

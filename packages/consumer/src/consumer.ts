@@ -2,9 +2,9 @@ import { Emitter, covers, greet, helloOf } from '@evertree/core';
 import type { CloseReason, EvertreeError, Hello, Lineage, Link, LinkEvents, Reason, Report, Store, Transport } from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
+import { resumeHint } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
-import { resumeHint } from './resume-hint.ts';
 import { PrimarySession } from './primary-session.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
 

@@ -1,4 +1,5 @@
-import type { Lineage, Store } from '@evertree/core';
+import { samePosition } from '@evertree/core';
+import type { ExactPosition, Journal, Lineage, ResumeHint, Store } from '@evertree/core';
 
 /**
  * This secondary's history, as a view that moves on with its store: made once, so that judging a frame allocates
@@ -16,4 +17,21 @@ export function historyOf(store: Store): Lineage {
       return store.position;
     },
   };
+}
+
+/** What the journal has beside the frame that ends at this stable position, or of the snapshot that stands there. */
+export async function resumeHint(journal: Journal, position: ExactPosition): Promise<ResumeHint> {
+  const frame = await journal.log.find(position);
+  if (frame !== undefined) {
+    const reader = journal.log.read(frame.base);
+    try {
+      const stored = await reader.next();
+      return { trailer: stored?.trailer, time: frame.lastTime };
+    } finally {
+      await reader.close();
+    }
+  }
+  const snapshot = await journal.snapshots.newest();
+  const isThere = snapshot !== undefined && samePosition(snapshot.header.position, position);
+  return { trailer: undefined, time: isThere ? snapshot.header.time : undefined };
 }

@@ -1,5 +1,7 @@
 import { request as httpsRequest } from 'node:https';
 import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpSite } from '../support/http-site.ts';
@@ -8,6 +10,17 @@ import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 let site: HttpSite;
 afterEach(async () => {
   await site[Symbol.asyncDispose]();
+});
+
+test.each(['/data', '/healthz', '/'])('two Host headers are refused for %s, whatever they name', async target => {
+  site = await HttpSite.start();
+  for (const second of [`127.0.0.1:${site.url.port}`, 'evil.example']) {
+    const socket = connect({ port: Number(site.url.port), host: site.url.hostname });
+    socket.end(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1:${site.url.port}\r\nhOST: ${second}\r\nConnection: close\r\n\r\n`);
+    const answer = await text(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('"REQUEST_INVALID"');
+  }
 });
 
 describe('without a token', () => {

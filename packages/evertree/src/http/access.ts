@@ -8,6 +8,22 @@ export interface Access {
   check(request: IncomingMessage, authority: string | undefined): void;
 }
 
+/**
+ * RFC 9112, 3.2: two `Host` headers are an error. Node takes the first, and a proxy in front may have judged the other.
+ * @throws RequestError REQUEST_INVALID
+ */
+export function checkHost({ rawHeaders }: IncomingMessage): void {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]!;
+    if (name.length === HOST.length && name.toLowerCase() === HOST && ++hosts > 1) {
+      throw new RequestError('REQUEST_INVALID', 'the request has two Host headers; send one');
+    }
+  }
+}
+
+const HOST = 'host';
+
 /** Whoever knows the token. */
 export function tokenAccess(token: string): Access {
   return {

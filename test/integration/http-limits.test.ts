@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { systemClock } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 
 let site: HttpSite;
@@ -32,6 +33,29 @@ function body(length: number): string {
 }
 
 describe('bodies', () => {
+  test('that are large are parsed in pieces, and others are answered meanwhile', async () => {
+    // A clock that steps by a millisecond whenever somebody looks: how many turns the work takes depends on no machine.
+    let nowMs = 0;
+    site = await HttpSite.start({ clock: { ...systemClock, monotonic: () => nowMs++ } });
+    const large = JSON.stringify(
+      Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`key ${index}`, { n: index, text: 'a value' }])),
+    );
+    const order: string[] = [];
+    const parse = vi.spyOn(JSON, 'parse');
+    onTestFinished(() => parse.mockRestore());
+    const put = site.send('PUT', '/data/large', { body: large }).then(answer => {
+      order.push('large');
+      return answer.status;
+    });
+    await until(() => parse.mock.calls.length > 0);
+    const pieces = parse.mock.calls.length;
+    await site.send('GET', '/healthz');
+    order.push('small');
+    expect([await put, order]).toEqual([200, ['small', 'large']]);
+    expect(pieces, 'when the small one was sent').toBeLessThan(large.length / (64 * 1024));
+    expect(site.store.get('/large/key 99999')).toEqual({ n: 99_999, text: 'a value' });
+  });
+
   test('up to the limit are taken, one byte more is not', async () => {
     site = await HttpSite.start({ limits: { bodyBytes: 1_000 } });
     expect((await site.send('PUT', '/data/x', { body: body(1_000) })).status).toBe(200);

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { lineAndColumn } from '../json/place.ts';
+import { lineAndColumn } from '../json/location.ts';
 import { type JsonFault, type JsonNode, isFault, parseJsonTree } from '../json/tree.ts';
 import { type Problem, configurationError } from './problem.ts';
 

@@ -1,5 +1,4 @@
 import { EvertreeError, type SnapshotHeader, type Store } from '@evertree/core';
-import { parseExactJson } from '../json/exact.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { mediaType } from './headers.ts';
 import { RequestError } from './problem.ts';
@@ -34,7 +33,7 @@ export async function postForget(exchange: Exchange): Promise<void> {
   if (mediaType(exchange.request.headers) !== 'application/json') {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', 'the body has to be application/json: {"site": "name"}');
   }
-  const site = siteIn(parseExactJson(await exchange.readBody()));
+  const site = siteIn(await exchange.readJson());
   const { store, site: here } = exchange.context;
   const { producer } = here;
   const peer = producer?.peers.find(candidate => candidate.site === site);

@@ -1,4 +1,4 @@
-import { Turn, type Commit, type CommitOptions, type Position, type Store } from '@evertree/core';
+import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
@@ -113,21 +113,21 @@ const NO_OPTIONS: CommitOptions = Object.freeze({});
 /** Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it stand. */
 async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
-  const { batchBytes, batchLineBytes } = exchange.context.limits;
+  const { turns, limits } = exchange.context;
+  const { batchBytes, batchLineBytes } = limits;
   welcomeBody(request, response, batchBytes);
   const lines = new Lines(
     batchLineBytes,
     line => batch.commit(line),
     (bytes, start) => batch.commitPlain(bytes, start),
   );
-  const turn = new Turn(exchange.context.store.clock);
   let bytes = 0;
   try {
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
       lines.add(chunk);
-      await turn.breathe();
+      await turns.breathe();
     }
     lines.finish();
     return undefined;

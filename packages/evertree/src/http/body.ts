@@ -1,22 +1,32 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Path } from '@evertree/core';
+import { parseExactJson } from '../json/exact.ts';
+import { parseSliced } from '../json/sliced.ts';
 import type { HttpLimits } from './limits.ts';
 import { ClientGone, RequestError } from './problem.ts';
+import type { Turns } from './turns.ts';
+
+/** Up to this size a body is read in one step: some milliseconds of work. */
+const ONE_STEP_BYTES = 256 * 1024;
 
 /** Reads the bodies of one server's requests, and bounds what they hold together. */
 export class Bodies {
   readonly #limits: HttpLimits;
+  readonly #turns: Turns;
   #heldBytes = 0;
 
-  constructor(limits: HttpLimits) {
+  constructor(limits: HttpLimits, turns: Turns) {
     this.#limits = limits;
+    this.#turns = turns;
   }
 
   /**
-   * Reads a whole body as UTF-8 text.
-   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding), VALUE_INVALID (not UTF-8); ClientGone
+   * Reads a whole body as JSON, a large one in steps between which others get their turn.
+   * @param at the path at which the value will stand, for errors
+   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding); EvertreeError VALUE_INVALID; ClientGone
    */
-  async read(request: IncomingMessage, response: ServerResponse): Promise<string> {
+  async readJson(request: IncomingMessage, response: ServerResponse, at: Path): Promise<unknown> {
     const limit = this.#limits.bodyBytes;
     welcomeBody(request, response, limit);
     let held = 0;
@@ -28,10 +38,21 @@ export class Bodies {
         held += chunk.length;
         chunks.push(chunk);
       }
+      const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      if (bytes.length <= ONE_STEP_BYTES) return parseExactJson(decodeText(bytes), at);
+      return await this.#parse(bytes, at);
     } finally {
       this.#heldBytes -= held;
     }
-    return decodeText(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+  }
+
+  async #parse(bytes: Buffer, at: Path): Promise<unknown> {
+    const steps = parseSliced(bytes, at);
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) await this.#turns.breathe();
+    // What is done with the value is a step of its own.
+    await this.#turns.breathe();
+    return step.value;
   }
 
   #hold(bytes: number): void {

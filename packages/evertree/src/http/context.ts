@@ -3,6 +3,7 @@ import type { Bodies } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpLimits } from './limits.ts';
 import type { Stability } from './stability.ts';
+import type { Turns } from './turns.ts';
 
 /** What all requests of one server share. */
 export interface HttpContext {
@@ -12,6 +13,7 @@ export interface HttpContext {
   readonly store: Store;
   readonly stability: Stability;
   readonly bodies: Bodies;
+  readonly turns: Turns;
   readonly limits: HttpLimits;
   readonly version: string;
   readonly report: Reporter;

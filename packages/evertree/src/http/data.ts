@@ -1,5 +1,4 @@
 import { EvertreeError, formatPath, formatPosition, type Path, type Snapshot, type Transaction } from '@evertree/core';
-import { parseExactJson } from '../json/exact.ts';
 import type { Exchange } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
 import { jsonSlices } from './json-slices.ts';
@@ -42,7 +41,7 @@ export async function putData(exchange: Exchange): Promise<void> {
   if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
   }
-  await change(exchange, path => readValue(exchange, path).then(value => transaction => transaction.put(path, value)));
+  await change(exchange, path => exchange.readJson(path).then(value => transaction => transaction.put(path, value)));
 }
 
 /** DELETE /data/<pointer>; 404 when nothing is there. */
@@ -61,7 +60,7 @@ export async function patchData(exchange: Exchange): Promise<void> {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `${found}; PATCH takes ${PATCH_TYPES}`, {}, { 'Accept-Patch': PATCH_TYPES });
   }
   await change(exchange, async path => {
-    const document = await readValue(exchange, path);
+    const document = await exchange.readJson(path);
     if (type === MERGE_PATCH) return transaction => transaction.merge(path, document);
     if (!Array.isArray(document)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
     return transaction => transaction.patch(path, document);
@@ -76,10 +75,6 @@ async function change(exchange: Exchange, prepare: (path: Path) => Promise<(tran
   const made = await commit(exchange.context, conditions, path, await prepare(path));
   const { body, headers } = await settle(exchange.context, made, wish);
   exchange.answer(200, body, headers);
-}
-
-async function readValue(exchange: Exchange, path: Path): Promise<unknown> {
-  return parseExactJson(await exchange.readBody(), path);
 }
 
 function checkReadConditions(conditions: Preconditions, path: Path, digest: string | undefined, { position }: Snapshot): void {

@@ -28,7 +28,7 @@ export class EventStream {
   }
 
   /** Writes events that `formatEvent` made. @throws ClientGone */
-  async write(events: string): Promise<void> {
+  async write(events: string | Uint8Array): Promise<void> {
     this.#lastWrite = performance.now();
     await this.#exchange.write(events);
   }

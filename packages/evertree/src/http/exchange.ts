@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatPosition, type Position } from '@evertree/core';
+import { formatPosition, type Path, type Position } from '@evertree/core';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
 import type { Target } from './target.ts';
@@ -18,9 +18,9 @@ export class Exchange {
     this.target = target;
   }
 
-  /** Reads a JSON body's text. Throws as Bodies.read. */
-  readBody(): Promise<string> {
-    return this.context.bodies.read(this.request, this.response);
+  /** Reads the body as JSON. `at`: the path at which the value will stand, for errors. Throws as Bodies.readJson. */
+  readJson(at: Path = []): Promise<unknown> {
+    return this.context.bodies.readJson(this.request, this.response, at);
   }
 
   /** Whether this request asks for no body in the answer. */
@@ -45,8 +45,8 @@ export class Exchange {
     sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
   }
 
-  /** Sends text by bounded steps. @throws ClientGone when the client went away or takes nothing for too long */
-  async write(text: string): Promise<void> {
+  /** Sends text, or its bytes, by bounded steps. @throws ClientGone when the client went away or takes nothing for too long */
+  async write(text: string | Uint8Array): Promise<void> {
     const { response } = this;
     if (response.destroyed) throw new ClientGone();
     if (!response.write(text)) await this.#drained();

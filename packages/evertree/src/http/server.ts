@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import type { Tls } from '../configuration/credentials.ts';
-import { loopbackAccess, tokenAccess, type Access } from './access.ts';
+import { checkHost, loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpContext } from './context.ts';
@@ -16,6 +16,7 @@ import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } fro
 import { dispatch, Routes, type Route } from './routes.ts';
 import { Stability } from './stability.ts';
 import { parseTarget } from './target.ts';
+import { Turns } from './turns.ts';
 import { Watches } from './watch.ts';
 
 export interface HttpOptions {
@@ -77,6 +78,7 @@ class Http {
     const { site, version, report, token } = options;
     const limits = resolveLimits(options.limits);
     const watches = new Watches();
+    const turns = new Turns(site.store.clock);
     this.#options = options;
     this.#limits = limits;
     this.#server = createNodeServer(options.tls, limits);
@@ -88,7 +90,8 @@ class Http {
       report,
       limits,
       stability: new Stability(site.store),
-      bodies: new Bodies(limits),
+      bodies: new Bodies(limits, turns),
+      turns,
       closing: this.#closing.signal,
     };
     this.#dropped = new BoundedReports(site.store.clock, report, (count, seconds) => ({
@@ -152,6 +155,7 @@ class Http {
       const target = parseTarget(request.url ?? '');
       route = this.#routes.find(target.path);
       this.#watchAnswer(request, response, route, began);
+      checkHost(request);
       if (route?.open !== true) this.#access.check(request, target.authority);
       exchange = new Exchange(this.#context, request, response, target);
       await dispatch(route, exchange);

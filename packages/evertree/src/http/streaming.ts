@@ -1,4 +1,3 @@
-import { Turn } from '@evertree/core';
 import type { Exchange } from './exchange.ts';
 
 /** An answer up to this size is sent in one piece, with its length. */
@@ -15,12 +14,11 @@ export async function sendSlices(exchange: Exchange, slices: Iterator<string>, h
     response.writeHead(200, headers).end();
     return;
   }
-  const turn = new Turn(exchange.context.store.clock);
   let text = '';
   let slice = slices.next();
   for (; slice.done !== true && text.length < SMALL_CHARACTERS; slice = slices.next()) {
     text += slice.value;
-    await turn.breathe();
+    await exchange.context.turns.breathe();
   }
   if (slice.done === true) {
     const body = Buffer.from(text);
@@ -37,11 +35,10 @@ export async function sendSlices(exchange: Exchange, slices: Iterator<string>, h
 export async function writeSlices(exchange: Exchange, slices: Iterator<string>): Promise<void> {
   const { response } = exchange;
   const expired = setTimeout(() => response.destroy(), exchange.context.limits.pinnedMs);
-  const turn = new Turn(exchange.context.store.clock);
   try {
     for (let slice = slices.next(); slice.done !== true; slice = slices.next()) {
       if (slice.value !== '') await exchange.write(slice.value);
-      await turn.breathe();
+      await exchange.context.turns.breathe();
     }
   } finally {
     clearTimeout(expired);

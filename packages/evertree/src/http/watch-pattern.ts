@@ -24,6 +24,11 @@ export function targetPattern(target: Target): Pattern {
   return segments.map(segment => (segment === '*' ? any : parsePath(`/${decodeSegment(segment).replaceAll('/', '~1')}`)[0]!));
 }
 
+/** One text for each pattern: a wildcard is no key. */
+export function patternKey(pattern: Pattern): string {
+  return JSON.stringify(pattern.map(segment => (segment === any ? null : segment)));
+}
+
 /** An operation as `POST /batch` takes it, its path a pointer from the root. */
 export type PlainOperation = readonly ['put', string, Value] | readonly ['delete', string];
 

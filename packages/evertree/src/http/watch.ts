@@ -1,5 +1,4 @@
 import {
-  decodeChangeSets,
   formatPath,
   formatPattern,
   formatPosition,
@@ -10,11 +9,7 @@ import {
   positionAt,
   samePosition,
   Signal,
-  Turn,
-  type ChangeSet,
   type ExactPosition,
-  type Frame,
-  type Operation,
   type Path,
   type Pattern,
   type Position,
@@ -23,10 +18,11 @@ import {
 } from '@evertree/core';
 import { EventStream, formatEvent } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
+import { FrameEvents } from './frame-events.ts';
 import { checkAcceptable } from './headers.ts';
 import { RequestError } from './problem.ts';
 import { jsonSlices } from './json-slices.ts';
-import { clip, matchingPaths, targetPattern, type PlainOperation } from './watch-pattern.ts';
+import { matchingPaths, targetPattern } from './watch-pattern.ts';
 import { plainPosition } from './write.ts';
 
 /** Why a watch can't go on from its client's position. */
@@ -34,7 +30,7 @@ type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
 
 /** The watches of one server. */
 export class Watches {
-  readonly #frames = new DecodedFrames();
+  readonly #frames = new FrameEvents();
   #count = 0;
 
   get count(): number {
@@ -65,10 +61,10 @@ class WatchStream {
   readonly #exchange: Exchange;
   readonly #store: Store;
   readonly #pattern: Pattern;
-  readonly #frames: DecodedFrames;
+  readonly #frames: FrameEvents;
   readonly #events: EventStream;
 
-  constructor(exchange: Exchange, pattern: Pattern, frames: DecodedFrames) {
+  constructor(exchange: Exchange, pattern: Pattern, frames: FrameEvents) {
     this.#exchange = exchange;
     this.#store = exchange.context.store;
     this.#pattern = pattern;
@@ -119,7 +115,6 @@ class WatchStream {
     const { heartbeatMs } = this.#exchange.context.limits;
     using wake = new WatchWake(this.#exchange);
     const reader = this.#store.journal.log.read(await this.#boundary(from));
-    const turn = new Turn(this.#store.clock);
     let position: Position = from;
     try {
       while (!wake.ended) {
@@ -128,10 +123,13 @@ class WatchStream {
         if (stored === undefined) {
           await wake.signal.waitAtMost(this.#store.clock, heartbeatMs);
         } else {
-          const events = this.#render(stored.frame, from.revision);
-          if (events !== '') await this.#events.write(events);
-          position = stored.frame.header.last;
-          await turn.breathe();
+          // All watches wake at once: each waits for its share of a turn before it encodes or writes.
+          await this.#exchange.context.turns.breathe();
+          const { frame } = stored;
+          const isCut = frame.header.base.revision < from.revision;
+          const events = isCut ? this.#frames.after(from.revision, frame, this.#pattern) : this.#frames.of(frame, this.#pattern);
+          if (events.length > 0) await this.#events.write(events);
+          position = frame.header.last;
         }
         if (this.#events.silenceMs >= heartbeatMs) await this.#events.heartbeat(position);
       }
@@ -145,25 +143,6 @@ class WatchStream {
     if (position.revision === ORIGIN.revision) return position;
     const frame = await this.#store.journal.log.find(position, { within: true });
     return frame === undefined || samePosition(frame.last, position) ? position : frame.base;
-  }
-
-  /** The events of a frame's change sets after a revision. */
-  #render(frame: Frame, after: number): string {
-    let events = '';
-    for (const { revision, time, author, message, operations: all } of this.#frames.decode(frame)) {
-      if (revision <= after) continue;
-      const operations = this.#clipAll(all);
-      if (operations.length === 0) continue;
-      const position = { epoch: frame.header.epoch, revision };
-      events += formatEvent('change', position, { position, time, author, message, operations });
-    }
-    return events;
-  }
-
-  #clipAll(operations: readonly Operation[]): readonly PlainOperation[] {
-    const [first] = operations;
-    if (first !== undefined && operations.length === 1) return clip(first, this.#pattern);
-    return operations.flatMap(operation => clip(operation, this.#pattern));
   }
 }
 
@@ -223,22 +202,3 @@ function resumePosition(store: Store, id: string): ExactPosition | ResetReason {
   if (position?.epoch === named.epoch) return position;
   return named.epoch > last.epoch || (named.epoch === last.epoch && named.revision > last.revision) ? 'beyond' : 'beside';
 }
-
-/** The frames that were decoded last, for the other watches that read them soon after. */
-class DecodedFrames {
-  readonly #kept: { readonly frame: Frame; readonly changeSets: readonly ChangeSet[] }[] = [];
-
-  decode(frame: Frame): readonly ChangeSet[] {
-    const kept = this.#kept.find(entry => entry.frame === frame);
-    if (kept !== undefined) return kept.changeSets;
-    const changeSets = decodeChangeSets(frame);
-    if (frame.bytes.length > KEPT_FRAME_BYTES) return changeSets;
-    this.#kept.push({ frame, changeSets });
-    if (this.#kept.length > KEPT_FRAMES) this.#kept.shift();
-    return changeSets;
-  }
-}
-
-const KEPT_FRAMES = 8;
-/** A larger frame is decoded by each watch. */
-const KEPT_FRAME_BYTES = 256 * 1024;

@@ -1,5 +1,6 @@
 import { EvertreeError, formatPath, type Path } from '@evertree/core';
-import { findPlace } from './place.ts';
+import { locate } from './location.ts';
+import type { JsonLocation } from './location.ts';
 
 /**
  * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold (9007199254740993 would
@@ -9,14 +10,50 @@ import { findPlace } from './place.ts';
  * @throws EvertreeError VALUE_INVALID with `line` and `column`, from 1, and for a number `path`, the pointer to it
  */
 export function parseExactJson(text: string, at: Path = []): unknown {
+  return parseExcerpt(text, {
+    locateFault: () => withRest(text, locate(text)),
+    locateNumber: offset => withPath(locate(text, offset), at),
+  });
+}
+
+/** Tells where something is in the whole text that another text is an excerpt of. Asked for errors only. */
+export interface Excerpt {
+  /** Where the excerpt stops to be JSON, and what stands there; `rest` is empty where the whole text ends. */
+  locateFault(): FaultLocation;
+  /** Where the number at an offset of the excerpt is; its path begins at the root of the tree. */
+  locateNumber(offset: number): Omit<JsonLocation, 'offset'>;
+}
+
+export interface FaultLocation {
+  readonly line: number;
+  readonly column: number;
+  readonly rest: string;
+}
+
+/** As parseExactJson, of a text that is all JSON by itself and stands in a larger one. */
+export function parseExcerpt(text: string, excerpt: Excerpt): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw notJson(text, error as Error);
+    throw notJson(excerpt.locateFault(), error as Error);
   }
-  if (SUSPECT.test(text)) checkNumbers(text, at);
+  if (SUSPECT.test(text)) checkNumbers(text, excerpt);
   return value;
+}
+
+export function notJson({ line, column, rest }: FaultLocation, cause?: Error): EvertreeError {
+  const found = rest === '' ? 'the text ends' : `there is ${JSON.stringify(rest)}`;
+  return new EvertreeError('VALUE_INVALID', `this is not JSON: at line ${line}, column ${column}, ${found}`, { line, column }, cause);
+}
+
+/** With the beginning of what stands at a place. */
+export function withRest(text: string, { offset, line, column }: JsonLocation): FaultLocation {
+  return { line, column, rest: text.slice(offset, offset + SHOWN_CHARACTERS) };
+}
+
+function withPath({ line, column, path }: JsonLocation, at: Path): Omit<JsonLocation, 'offset'> {
+  return { line, column, path: [...at, ...path] };
 }
 
 /** What a number looks like that a double may not hold: many digits, or an exponent. Cheap, and also found inside strings. */
@@ -40,13 +77,13 @@ const EXPONENT = 101;
 const LOWER_CASE = 32;
 
 /** Checks each number of a text that is known to be JSON, so that only strings and numbers need to be told apart. */
-function checkNumbers(text: string, at: Path): void {
+function checkNumbers(text: string, excerpt: Excerpt): void {
   for (let index = 0; index < text.length; index++) {
     const character = text.charCodeAt(index);
     if (character === QUOTE) index = endOfString(text, index);
     else if (character >= ZERO && character <= NINE) {
       const end = endOfHarmless(text, index);
-      if (end === undefined) index = checkNumber(text, index, at);
+      if (end === undefined) index = checkNumber(text, index, excerpt);
       else index = end - 1;
     }
   }
@@ -68,11 +105,11 @@ function endOfDigits(text: string, start: number): number {
 }
 
 /** @returns the offset of the number's last character */
-function checkNumber(text: string, offset: number, at: Path): number {
+function checkNumber(text: string, offset: number, excerpt: Excerpt): number {
   NUMBER.lastIndex = offset;
   const [literal = ''] = NUMBER.exec(text) ?? [];
   const problem = problemOf(literal, text.charAt(offset - 1) === '-' ? '-' : '');
-  if (problem !== undefined) throw inexact(text, offset, literal, problem, at);
+  if (problem !== undefined) throw inexact(text, offset, literal, problem, excerpt);
   return offset + literal.length - 1;
 }
 
@@ -120,20 +157,14 @@ function same(a: Decimal, b: Decimal): boolean {
   return a.digits === b.digits && a.exponent === b.exponent;
 }
 
-function inexact(text: string, offset: number, literal: string, problem: string, at: Path): EvertreeError {
+function inexact(text: string, offset: number, literal: string, problem: string, excerpt: Excerpt): EvertreeError {
   const sign = text.charAt(offset - 1) === '-' ? '-' : '';
-  const { line, column, path } = findPlace(text, offset - sign.length);
-  const pointer = formatPath([...at, ...path]);
+  const { line, column, path } = excerpt.locateNumber(offset - sign.length);
+  const pointer = formatPath(path);
   const shown = sign + (literal.length > SHOWN_DIGITS ? `${literal.slice(0, SHOWN_DIGITS)}…` : literal);
   return new EvertreeError(
     'VALUE_INVALID',
     `the number ${shown} at ${JSON.stringify(pointer)} (line ${line}, column ${column}) ${problem}; send it as a string`,
     { line, column, path: pointer },
   );
-}
-
-function notJson(text: string, cause: Error): EvertreeError {
-  const { offset, line, column } = findPlace(text);
-  const found = offset >= text.length ? 'the text ends' : `there is ${JSON.stringify(text.slice(offset, offset + SHOWN_CHARACTERS))}`;
-  return new EvertreeError('VALUE_INVALID', `this is not JSON: at line ${line}, column ${column}, ${found}`, { line, column }, cause);
 }

@@ -1,0 +1,42 @@
+import type { Clock } from '@evertree/core';
+import { expect, test } from 'vitest';
+import { systemClock } from '../../../../test/support/host.ts';
+import { Turns } from './turns.ts';
+
+/** Steps by one millisecond whenever somebody looks. */
+function steppingClock(): Clock {
+  let nowMs = 0;
+  return { ...systemClock, monotonic: () => nowMs++ };
+}
+
+test('work of several takes a few milliseconds of each turn together, first come, first served', async () => {
+  const turns = new Turns(steppingClock());
+  const steps: string[] = [];
+  let turn = 0;
+  let working = 3;
+  const work = async (name: string): Promise<void> => {
+    for (let step = 0; step < 10; step++) {
+      await turns.breathe();
+      steps.push(`${turn} ${name}`);
+    }
+    working--;
+  };
+  const count = (): void => {
+    turn++;
+    if (working > 0) setImmediate(count);
+  };
+  setImmediate(count);
+  await Promise.all(['a', 'b', 'c'].map(work));
+  const ofTurn = Map.groupBy(steps, step => step.split(' ')[0]);
+  for (const [, taken] of ofTurn) expect(taken.length).toBeLessThanOrEqual(5);
+  expect(turn).toBeGreaterThanOrEqual(steps.length / 5);
+  // Nobody is overtaken for long: after each dozen of steps every one of them has done some.
+  for (let from = 0; from + 12 <= steps.length; from += 12) {
+    expect(new Set(steps.slice(from, from + 12).map(step => step.split(' ')[1])).size).toBe(3);
+  }
+});
+
+test('what is alone and short goes on at once', () => {
+  const turns = new Turns(steppingClock());
+  expect([turns.breathe(), turns.breathe()]).toEqual([undefined, undefined]);
+});

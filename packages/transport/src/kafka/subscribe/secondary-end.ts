@@ -7,6 +7,7 @@ import { TopicReading } from './topic-reading.ts';
 import type { LinkBeginning } from './topic-reading.ts';
 import type { SubscriberSettings } from './settings.ts';
 
+/** Drawn for each link: the records in `.control` bear them. */
 const FROM_BYTES = 8;
 const NOTHING: readonly SubscribeAction[] = Object.freeze([]);
 const DRAINED: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'drained' }]);
@@ -19,8 +20,6 @@ const DRAINED: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ 
  * request, and what it says is considered at the next answer.
  */
 export class SecondaryEnd {
-  /** 16 hex digits, drawn for this link: its records in `.control` bear them. */
-  readonly from: string;
   readonly #settings: SubscriberSettings;
   readonly #beginning: LinkBeginning;
   readonly #records: SiteRecords;
@@ -28,13 +27,13 @@ export class SecondaryEnd {
   readonly #reading: TopicReading;
   /** The revision of the site's hello. */
   #beganAt = Infinity;
+  /** The site has applied something behind it. */
   #carried = false;
 
   constructor(settings: SubscriberSettings, beginning: LinkBeginning) {
     this.#settings = settings;
     this.#beginning = beginning;
-    this.from = Buffer.from(settings.random.bytes(FROM_BYTES)).toString('hex');
-    this.#records = new SiteRecords(settings, this.from);
+    this.#records = new SiteRecords(settings, Buffer.from(settings.random.bytes(FROM_BYTES)).toString('hex'));
     this.#reading = new TopicReading(settings.topic, beginning, this.#records, this.#marks);
   }
 

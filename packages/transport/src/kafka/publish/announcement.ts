@@ -1,4 +1,4 @@
-import { decodeFrame, highestEpoch, isBefore } from '@evertree/core';
+import { covers, decodeFrame } from '@evertree/core';
 import type { Epoch, FrameHeader, Hello } from '@evertree/core';
 import type { Closing, PrimaryRecord } from '../control.ts';
 import type { PublishSettings } from './settings.ts';
@@ -27,7 +27,8 @@ export class Announcement {
 
   /** The topic has said hello. A primary that is about to be refused tells the readers nothing. */
   met({ stream, position }: Hello): void {
-    this.#isTopicOurs = stream === null || (stream === this.#hello.stream && !isBefore(this.#hello.position, position));
+    const { epochs, position: last } = this.#hello;
+    this.#isTopicOurs = stream === null || (stream === this.#hello.stream && covers({ epochs, last }, position));
   }
 
   /** What `.control` is to say of this primary; undefined as long as it is to say nothing. */
@@ -44,7 +45,7 @@ export class Announcement {
   }
 
   #begin(header: FrameHeader, bytes: Uint8Array): void {
-    if (highestEpoch(this.#epochs, this.#hello.position).id === header.epochId) return;
+    if (this.#epochs.some(epoch => epoch.number === header.epoch && epoch.id === header.epochId)) return;
     const { epoch } = decodeFrame({ header, bytes });
     const { epoch: number, epochId: id, base, firstTime: time } = header;
     this.#epochs.push({ number, id, site: epoch?.site ?? this.#hello.site, base, reason: epoch?.reason ?? '', time });

@@ -8,34 +8,39 @@ import { getFrom } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
 /**
- * - `write`: it is new, or was replaced whole by an operation at or above its path. Leaves and arrays are only ever written.
+ * - `write`: the value is new, or an operation at or above its path replaced it whole. Leaves and arrays are only ever
+ *   written.
  * - `subtree-modified`: operations below its path changed it.
- * - `delete`: it is gone; in an initial batch, it isn't there.
+ * - `delete`: it is gone; in an initial batch: there is none.
  */
 export type ChangeType = 'write' | 'delete' | 'subtree-modified';
 
-/** What became of one place that a listener watches. */
+/** What happened to the value at one path that a listener watches. */
 export interface Modification {
-  /** The pointer of the place. */
+  /** The path, as a pointer. */
   readonly path: string;
   readonly segments: Path;
   readonly type: ChangeType;
   /**
-   * The value before and after; undefined where nothing stood. Each is made when it is first read, from a pinned tree: one that nobody
-   * reads costs nothing. Keep values rather than modifications, which keep two trees.
+   * The value before and after; undefined if there was none. Each is built from a pinned tree when it is first read, so
+   * that one that nobody reads costs nothing. Keep values rather than modifications: a modification keeps two trees in
+   * memory.
    */
   readonly before: Value | undefined;
   readonly after: Value | undefined;
   /**
-   * The operations that made it so: those at or below the path, and the one above that took it along. Empty in an initial batch;
-   * undefined where too many commits were merged to keep theirs (then every change that is no `delete` is a `write`).
+   * The operations at, below or above the path that changed it. Empty in an initial batch; undefined if so many commits
+   * were merged that theirs were not kept: then every change that is no `delete` is a `write`.
    */
   readonly operations: readonly Operation[] | undefined;
 }
 
-/** What a listener is called with: the state when it was registered, then what each commit that concerns it changed. */
+/**
+ * The argument of a listener's call: first the state at its registration, then what each commit that concerns it
+ * changed.
+ */
 export interface Batch {
-  /** Whether it is the first one, which tells the present state. */
+  /** Whether it is the first batch, which tells the state at registration. */
   readonly initial: boolean;
   /** The position that `before` belongs to. */
   readonly from: Position;
@@ -44,21 +49,21 @@ export interface Batch {
   /** Commit time of `position`, in milliseconds since 1970. */
   readonly time: number;
   readonly changes: readonly Modification[];
-  /** How many commits it tells of: 1, or more where the listener fell behind; 0 for the initial one. */
+  /** Number of commits in it: 1, or more if the listener fell behind; 0 for the initial batch. */
   readonly merged: number;
 }
 
-/** Two states of a tree, both pinned, and what led from the one to the other. */
+/** Two states of a tree, both pinned, and the operations between them. */
 export interface Transition {
   readonly before: TreeNode;
   readonly after: TreeNode;
-  /** Those that concern the pattern in question, in order; undefined where they were not kept. */
+  /** Those that concern the listener's pattern, in order; undefined if they were not kept. */
   readonly operations: readonly Operation[] | undefined;
 }
 
 /**
- * The present state: a `write` for each place that matches. A pattern without wildcards has a place even where nothing stands: a
- * `delete` tells so.
+ * The present state: a `write` for each path that matches and has a value. If there is none, a pattern without
+ * wildcards gets a `delete` for its path.
  */
 export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
   const modifications: Modification[] = [];
@@ -72,7 +77,7 @@ export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
 
 const INITIAL = { operations: Object.freeze<Operation[]>([]) };
 
-/** What became of each place that matches a pattern, where its value is another one after than before. */
+/** A modification for each path that matches a pattern and whose value before and after differs. */
 export function modificationsOf(pattern: Pattern, transition: Transition): Modification[] {
   const { before, after, operations } = transition;
   const modifications: Modification[] = [];
@@ -118,7 +123,8 @@ function operatedPaths(pattern: Pattern, operations: readonly Operation[], trans
     const known = above.get(pointer);
     if (known === undefined) above.set(pointer, [index]);
     else known.push(index);
-    // The same path a second time leads to the same places: what differs is told by the trees before and after all operations.
+    // A second operation at the same path finds the same differences: they are those of the trees before and after all
+    // operations.
     if (known === undefined)
       forEachDifferentMatch(transition.before, transition.after, pattern, path, found => (placeAt(found).replaced = true));
   }
@@ -131,7 +137,7 @@ class OperatedPath implements ChangedPath {
   readonly #all: readonly Operation[];
   /** Indices of the operations at or below the path. */
   readonly #own: number[] = [];
-  /** Indices of the operations above places, by their pointers. */
+  /** Indices of the operations whose paths are shorter than the pattern, by their pointers. */
   readonly #above: ReadonlyMap<string, readonly number[]>;
 
   constructor(path: Path, all: readonly Operation[], above: ReadonlyMap<string, readonly number[]>) {

@@ -7,7 +7,7 @@ import type { Position } from '../position.ts';
 
 export type BatchCallback = (batch: Batch) => void | Promise<void>;
 
-/** A commit that waits for its delivery, or several merged. */
+/** A commit that waits for delivery, or several that were merged. */
 interface Waiting extends Transition {
   readonly from: Position;
   readonly position: Position;
@@ -16,14 +16,17 @@ interface Waiting extends Transition {
   readonly merged: number;
 }
 
-/** Operations that merged batches keep, at most; beyond, they tell none. */
+/** The most operations that merged batches keep; with more they keep none. */
 export const MERGED_OPERATIONS_LIMIT = 10_000;
 
-/** Operations, and bytes of values, of all waiting batches of one listener; beyond, they are merged however few batches they are. */
+/**
+ * The most operations, and bytes of values, in the waiting batches of one listener; with more they are merged, however
+ * few they are.
+ */
 export const WAITING_OPERATIONS_LIMIT = 100_000;
 export const WAITING_BYTES_LIMIT = 64 * 1024 * 1024;
 
-/** How long one listener may hold the event loop at a stretch. */
+/** How long one listener may hold the event loop in one turn. */
 const DELIVERY_SLICE_MS = 5;
 
 export interface DeliveryOptions {
@@ -42,16 +45,19 @@ export class Delivery {
   readonly #name: string;
   readonly #callback: BatchCallback;
   readonly #options: DeliveryOptions;
+  /** The state at registration, until it is delivered. */
   #initial: { readonly root: TreeNode; readonly position: Position; readonly time: number } | undefined;
+  /** Oldest first. The counts are those of its operations and of their values' bytes. */
   #waiting: Waiting[] = [];
   #waitingOperations = 0;
   #waitingBytes = 0;
+  /** `#run` will be called in a later turn. */
   #scheduled = false;
-  /** Until when it may go on in this turn. */
+  /** When its share of this turn ends, by Clock.monotonic. */
   #sliceEnd = 0;
-  /** A promise of the callback is awaited. */
+  /** The callback's last promise is not settled yet: no call begins before it is. */
   #busy = false;
-  /** Batches were merged since it last had none waiting. */
+  /** Batches were merged since it last had none waiting: that was reported. */
   #behind = false;
   #disposed = false;
 
@@ -79,7 +85,7 @@ export class Delivery {
     this.#schedule();
   }
 
-  /** Ends it: no call begins from now on. One that is awaited goes on. */
+  /** No call begins from now on. A call whose promise is awaited goes on. */
   dispose(): void {
     this.#disposed = true;
     this.#initial = undefined;
@@ -113,7 +119,8 @@ export class Delivery {
 
   #run(): void {
     this.#scheduled = false;
-    // It was scheduled by a commit from inside a call; the promise of a later call goes on from there.
+    // A commit inside a call scheduled this, and then the call returned a promise: delivery goes on when that is
+    // settled.
     if (this.#busy) return;
     this.#sliceEnd = this.#options.clock.monotonic() + DELIVERY_SLICE_MS;
     this.#deliver();
@@ -131,7 +138,7 @@ export class Delivery {
     this.#behind = false;
   }
 
-  /** The next batch that tells of something, or undefined when nothing waits. */
+  /** The next batch that has changes, or undefined if none waits. */
   #next(): Batch | undefined {
     const initial = this.#initial;
     if (initial !== undefined) {
@@ -157,7 +164,7 @@ export class Delivery {
         .catch((error: unknown) => this.#options.events.threw(this.#name, error))
         .finally(() => {
           this.#busy = false;
-          // A promise that is kept at once costs no turn.
+          // A promise that is settled at once costs no turn of the event loop.
           if (this.#options.clock.monotonic() < this.#sliceEnd) this.#deliver();
           else this.#schedule();
         });
@@ -177,7 +184,7 @@ export class Delivery {
   }
 }
 
-/** One transition for several that follow each other. */
+/** Merges commits that follow each other. */
 function mergeWaiting(waiting: readonly Waiting[]): Waiting {
   const first = waiting[0]!;
   const last = waiting.at(-1)!;
@@ -189,7 +196,7 @@ function mergeWaiting(waiting: readonly Waiting[]): Waiting {
     from: first.from,
     position: last.position,
     time: last.time,
-    // Without operations it holds two trees only, and the later one is there anyway.
+    // Without operations it holds only two trees, of which the later one exists anyway.
     bytes: operations === undefined ? 0 : sum(waiting, ({ bytes }) => bytes),
     merged: sum(waiting, ({ merged }) => merged),
   };

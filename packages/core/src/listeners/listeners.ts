@@ -9,24 +9,28 @@ import { PatternTrie } from './pattern-trie.ts';
 import { parsePattern, type PatternLike } from './pattern.ts';
 import type { Position } from '../position.ts';
 
-/** What a commit, a frame or a snapshot made of the tree. Values are read from the two roots, which are pinned, not from operations. */
+/**
+ * The tree before and after a commit, a frame or a snapshot. Both roots are pinned: values are read from them, not from
+ * operations.
+ */
 export interface Step {
   readonly before: TreeNode;
   readonly after: TreeNode;
   readonly from: Position;
   readonly position: Position;
   readonly time: number;
-  /** What the values of its operations take, nearly: what is held for a listener that has not been told of it. */
+  /** Bytes of its operations' values, approximately: they are held until every listener has been told. */
   readonly bytes: number;
 }
 
 /**
- * Whoever listens to a tree. A listener's first batch tells the present state, exactly once; every commit after it that changes
- * something at, above or below a place its pattern matches makes a batch.
+ * The listeners of a tree. A listener's first batch tells the present state, once; then each commit that changes
+ * something at, above or below a path that its pattern matches makes a batch.
  *
- * Batches come in commit order, never two at a time to one listener (a promise is awaited), and never from inside a commit. A listener
- * that throws is reported and goes on; one that never resolves holds up itself alone. Of one that falls behind by more than
- * `batchLimit` batches the waiting ones are merged into one: from the state before the first to that after the last.
+ * Batches come in commit order, never two at a time to one listener (a promise is awaited), and never from inside a
+ * commit. A listener that throws is reported and called again; one whose promise is never settled holds up nobody else.
+ * If a listener has more than `batchLimit` batches waiting they are merged into one: from the state before the first to
+ * that after the last.
  *
  * As MD-SAL's DOMDataTreeChangeListener, whose spurious modifications (equal before and after) never come.
  */
@@ -43,7 +47,7 @@ export class Listeners {
     return this.#deliveries.size;
   }
 
-  /** Whether a change at this path has to be told to someone, and so needs the trees before and after. */
+  /** Whether a change at this path concerns a listener, which then needs the trees before and after it. */
   concerns(path: Path): boolean {
     return this.#deliveries.size > 0 && this.#trie.concerns(path);
   }
@@ -84,7 +88,7 @@ export class Listeners {
     for (const [delivery, theirs] of concerned) delivery.push({ ...step, operations: theirs, merged: 1 });
   }
 
-  /** Queues what a frame changed, a change set at a time. @param from the position before the frame */
+  /** Queues the change sets of a frame, one by one. @param from the position before the frame */
   notifyOfFrame({ header }: Frame, from: Position, observed: readonly ObservedChange[]): void {
     const { epoch, base } = header;
     for (const { changeSet, before, after } of observed) {
@@ -95,12 +99,12 @@ export class Listeners {
     }
   }
 
-  /** Queues what differs since a snapshot took the tree's place, as one batch. */
+  /** A snapshot took the tree's place: queues the difference as one batch. */
   notifyOfSwap(step: Step): void {
     if (this.size > 0) this.notify(toOperations(differenceOf(step.before, step.after)), step);
   }
 
-  /** Ends every listener; what waits is not delivered. */
+  /** Ends every listener; waiting batches are not delivered. */
   close(): void {
     for (const delivery of this.#deliveries) {
       delivery.dispose();

@@ -46,7 +46,10 @@ function descend(pattern: Pattern, at: MatchedValue, path: string[], visit: (pat
   else if (at instanceof TreeNode) forEachChild(at, enter);
 }
 
-/** Calls `visit` for each path, at or below `path`, that matches a pattern and has another value after than before. Roots are pinned. */
+/**
+ * Calls `visit` for each path, at or below `path`, that matches a pattern and has another value after than before.
+ * Roots are pinned.
+ */
 export function forEachDifferentMatch(before: TreeNode, after: TreeNode, pattern: Pattern, path: Path, visit: (path: Path) => void): void {
   descendBoth(pattern, getFrom(before, path), getFrom(after, path), [...path], visit);
 }

@@ -11,7 +11,10 @@ class TrieNode<Item> {
   }
 }
 
-/** Items by patterns: finds those that a change at a path may matter to. Every node but the root has an item at or below it. */
+/**
+ * Items by their patterns: finds those that a change at a path concerns. Every node but the root has an item at or
+ * below it.
+ */
 export class PatternTrie<Item> {
   readonly #root = new TrieNode<Item>();
   #size = 0;
@@ -39,7 +42,10 @@ export class PatternTrie<Item> {
     this.#delete(this.#root, pattern, 0, item);
   }
 
-  /** Whether some pattern matches the path, a path above it or a path below it. Called for each operation of each commit. */
+  /**
+   * Whether some pattern matches the path, a path above it or a path below it. Called for each operation of each
+   * commit.
+   */
   concerns(path: Path): boolean {
     return this.#size > 0 && concerns(this.#root, path, 0);
   }

@@ -1,6 +1,6 @@
 import { parsePath } from '../tree/path.ts';
 
-/** In an array of segments: any one key. In a pointer it is written `*`, as a whole segment. */
+/** A wildcard in an array of segments: matches any one key. In a pointer it is a segment that is `*`. */
 export const any: unique symbol = Symbol('any key');
 
 export type Pattern = readonly (string | typeof any)[];
@@ -11,7 +11,7 @@ export type PatternLike = string | Pattern;
 /** @throws EvertreeError PATH_INVALID */
 export function parsePattern(pattern: PatternLike): Pattern {
   if (typeof pattern === 'string') return parsePath(pattern).map(segment => (segment === '*' ? any : segment));
-  // Wildcards aside it has to be a path.
+  // Without its wildcards it has to be a path.
   if (Array.isArray(pattern)) parsePath(pattern.map(segment => (segment === any ? '' : segment)) as string[]);
   else parsePath(pattern as unknown as string[]);
   return [...pattern];

@@ -6,9 +6,12 @@ import { define, freezeCopy, type Value } from '../tree/value.ts';
 /** A container inside the array that is being edited. */
 type Container = unknown[] | { [key: string]: unknown };
 
-/** One array of the tree while a JSON Patch edits it: a copy of its own, put back whole. Only own members are read and written. */
+/**
+ * A copy of one array of the tree, which a JSON Patch edits and then puts back whole. Only own members are read and
+ * written.
+ */
 export class ArrayEditor {
-  /** Where the array stands in the tree. */
+  /** The array's path in the tree. */
   readonly path: Path;
   readonly #items: unknown[];
 
@@ -27,14 +30,14 @@ export class ArrayEditor {
     return path.length > this.path.length && this.path.every((segment, level) => segment === path[level]);
   }
 
-  /** A copy of what stands at a path that the array holds, or undefined. */
+  /** A copy of the value at a path inside the array, or undefined. */
   read(path: Path): Value | undefined {
     let at: unknown = this.#items;
     for (let level = this.path.length; level < path.length && at !== undefined; level++) at = member(at, path[level]!);
     return at === undefined ? undefined : (structuredClone(at) as Value);
   }
 
-  /** @throws EvertreeError NOT_FOUND, PATH_INVALID, VALUE_INVALID; the array is as it was then */
+  /** @throws EvertreeError NOT_FOUND, PATH_INVALID, VALUE_INVALID; the array is unchanged then */
   add(path: Path, value: unknown): void {
     const parent = this.#parentOf(path);
     const key = path.at(-1)!;
@@ -85,7 +88,7 @@ function copyOf(value: unknown, path: Path): Value {
   return structuredClone(freezeCopy(value, path, path.length));
 }
 
-/** Nothing stands at a path that a patch needs. */
+/** The error for a path that a patch needs and where nothing is. */
 export function notFound(path: Path): EvertreeError {
   const pointer = formatPath(path);
   return new EvertreeError('NOT_FOUND', `nothing stands at ${JSON.stringify(pointer)}`, { path: pointer });

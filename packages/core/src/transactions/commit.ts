@@ -4,8 +4,8 @@ import { formatPosition, type ExactPosition, type Position } from '../position.t
 
 export interface CommitOptions {
   /**
-   * Commits only if the tree stands here. For a condition on a part of the tree compare its `digestAt` just before the call: both are
-   * synchronous, so that nothing comes between.
+   * Commits only if the tree stands here. For a condition on a part of the tree compare its `digestAt` just before the
+   * call: both are synchronous, so that nothing comes between.
    * @throws POSITION_MISMATCH
    */
   readonly ifPosition?: Position;
@@ -13,7 +13,7 @@ export interface CommitOptions {
   readonly message?: string;
 }
 
-/** What a commit asks of its store, later. */
+/** What a commit asks later, when somebody wants to know how far it got. */
 export interface CommitHost {
   whenDurable(position: ExactPosition): Promise<void>;
   whenAcknowledged(position: ExactPosition, secondaries: number, timeoutMs: number | undefined): Promise<number>;
@@ -24,7 +24,9 @@ export class Commit {
   /** Whether it changed anything, and so took a revision. */
   readonly changed: boolean;
   readonly #host: CommitHost;
-  /** Any position of the commit's epoch: commits share one, and make their own only when they are asked for it. */
+  /**
+   * Any position of the commit's epoch. Many commits share it; one makes its own position only when it is asked for it.
+   */
   readonly #within: ExactPosition;
   readonly #revision: number;
 
@@ -35,22 +37,26 @@ export class Commit {
     this.changed = changed;
   }
 
-  /** The commit's position; that of the tree where there was nothing to change. */
+  /** The commit's position; the tree's if there was nothing to change. */
   get position(): Position {
     return { epoch: this.#within.epoch, revision: this.#revision };
   }
 
   /**
    * Resolves when the commit is on stable storage here.
-   * Rejects with NOT_DURABLE (a store in memory), STORAGE_FAILED, CLOSED; FENCED ({position, last}) when this site's history went back behind it.
+   *
+   * Rejects with NOT_DURABLE (a store in memory), STORAGE_FAILED, CLOSED; FENCED ({position, last}) if this site's
+   * history went back behind the commit.
    */
   get durable(): Promise<void> {
     return this.#host.whenDurable(this.#exactPosition());
   }
 
   /**
-   * Resolves with the count when so many secondaries hold it on stable storage.
-   * Rejects with ACKNOWLEDGEMENT_TIMEOUT ({position, acknowledged}; the commit stands), CLOSED; FENCED ({position, last}) as above.
+   * Resolves with the count when so many secondaries hold the commit on stable storage.
+   *
+   * Rejects with ACKNOWLEDGEMENT_TIMEOUT ({position, acknowledged}; the commit stands), CLOSED; FENCED ({position,
+   * last}) as above.
    */
   acknowledged(secondaries: number, options: { readonly timeoutMs?: number } = {}): Promise<number> {
     return this.#host.whenAcknowledged(this.#exactPosition(), secondaries, options.timeoutMs);
@@ -62,9 +68,9 @@ export class Commit {
 }
 
 /**
- * Whether a commit may go ahead.
- * @throws EvertreeError POSITION_MISMATCH with what was expected and what was found; VALUE_INVALID, TOO_LARGE for an author or a message
- *   that can't be kept
+ * Checks the options of a commit.
+ * @throws EvertreeError POSITION_MISMATCH with what was expected and what was found; VALUE_INVALID, TOO_LARGE for an
+ *   author or a message that can't be kept
  */
 export function checkCommitOptions(options: CommitOptions, position: Position): void {
   const { ifPosition, author, message: note } = options;
@@ -76,7 +82,7 @@ export function checkCommitOptions(options: CommitOptions, position: Position): 
   }
 }
 
-/** What a commit says of itself goes into its frame as it is, so it has to be a text that UTF-8 has. */
+/** Author and message go into the frame as they are, so they have to be texts that UTF-8 can encode. */
 function checkNote(name: string, note: unknown): void {
   if (typeof note !== 'string') throw new EvertreeError('VALUE_INVALID', `the ${name} of a commit is a string, not ${kindOf(note)}`);
   if (note.length > NOTE_LIMIT) {

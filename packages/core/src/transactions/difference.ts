@@ -1,16 +1,13 @@
 import { sameValue } from '../tree/content.ts';
 import type { Path } from '../tree/path.ts';
 import type { TransactionTarget } from './transaction-target.ts';
-import { checkContainer, checkKey, freezeCopy, type Value } from '../tree/value.ts';
-
-interface PlainObject {
-  readonly [key: string]: unknown;
-}
+import { checkContainer, checkKey, freezeCopy, isPlainObject, type PlainObject, type Value } from '../tree/value.ts';
 
 /**
- * Makes the subtree at a path equal to a value by the least operations: objects are compared key by key, and only what differs is put
- * or deleted. Of what stands there only keys and leaves are read, so that a large document costs one pass over it.
- * @returns how many operations that took
+ * Makes the subtree at a path equal to a value with the fewest operations: objects are compared key by key, and only
+ * what differs is put or deleted. Only keys and leaves of the subtree are read, so that a large document costs one pass
+ * over it.
+ * @returns the number of operations
  * @throws EvertreeError VALUE_INVALID, PATH_INVALID
  */
 export function replaceByDifference(tx: TransactionTarget, path: Path, value: unknown): number {
@@ -19,7 +16,7 @@ export function replaceByDifference(tx: TransactionTarget, path: Path, value: un
 
 class Difference {
   readonly #tx: TransactionTarget;
-  /** The place under comparison, changed in place: a path is copied only where there is something to write. */
+  /** The path that is being compared. It is changed in place, and copied only where something is written. */
   readonly #path: string[];
   readonly #ancestors: object[] = [];
   #operations = 0;
@@ -36,9 +33,9 @@ class Difference {
 
   #compare(value: unknown): void {
     const kind = this.#tx.kind(this.#path);
-    if (isObject(value) && kind === 'object') {
+    if (isPlainObject(value) && kind === 'object') {
       this.#compareObject(value);
-    } else if (kind === undefined || kind === 'object' || isObject(value) || !this.#equals(value)) {
+    } else if (kind === undefined || kind === 'object' || isPlainObject(value) || !this.#equals(value)) {
       this.#tx.put([...this.#path], value);
       this.#operations++;
     }
@@ -46,7 +43,7 @@ class Difference {
 
   #equals(value: unknown): boolean {
     const same = sameValue(this.#tx.get(this.#path), value as Value);
-    // An array may hold what only looks the same: a Date has no keys, as {} has none.
+    // An array may hold what JSON has not: a Date has no keys, as {} has none, and would pass for equal.
     if (same && Array.isArray(value)) freezeCopy(value, this.#path, this.#path.length);
     return same;
   }
@@ -70,15 +67,11 @@ class Difference {
   }
 }
 
-function isObject(value: unknown): value is PlainObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Whether what stands at a path is the same JSON value. Of a large subtree only what has to be compared is read. */
+/** Whether the value at a path is the same JSON value. Of a large subtree only what has to be compared is read. */
 export function matchesValue(tx: TransactionTarget, path: Path, value: unknown): boolean {
   const keys = tx.keys(path);
   if (keys === undefined) return value !== undefined && sameValue(tx.get(path), value as Value);
-  if (!isObject(value)) return false;
+  if (!isPlainObject(value)) return false;
   const expected = Object.keys(value);
   return keys.length === expected.length && expected.every(key => value[key] !== undefined && matchesValue(tx, [...path, key], value[key]));
 }

@@ -2,23 +2,22 @@ import { enablePatches, Immer } from 'immer';
 import { EvertreeError } from '../errors.ts';
 import { formatPath, type Path } from '../tree/path.ts';
 import type { TransactionTarget } from './transaction-target.ts';
+import { isPlainObject } from '../tree/value.ts';
 
 enablePatches();
 
-// What a recipe hands over stays the caller's own: it is copied into the tree, not frozen.
+// Values that a recipe puts into its draft belong to the caller: they are copied into the tree and not frozen.
 const immer = new Immer({ autoFreeze: false });
 
-interface PlainObject {
-  readonly [key: string]: unknown;
-}
-
 /**
- * Lets a recipe change a draft of the subtree at a path, and resolves what it changed into puts and deletes. An array that changed is
- * put whole. The subtree is read whole and each object that changes is copied, so the cost grows with its size: draft what is bounded.
+ * Lets a recipe change a draft of the subtree at a path, and resolves what it changed into puts and deletes. An array
+ * that changed is put whole. The whole subtree is read and each object that changes is copied, so the cost grows with
+ * its size: draft small subtrees.
  *
- * A recipe may return a value instead, which replaces the subtree; where nothing stands, or a leaf, that is the only way.
- * @throws EvertreeError TRANSACTION_INVALID (an async recipe; one that changes its draft and returns something else), VALUE_INVALID,
- *   PATH_INVALID (its draft is a leaf), NOT_FOUND (its draft is nothing), and whatever the recipe throws
+ * A recipe may return a value instead, which replaces the subtree. Where nothing or a leaf is at the path, that is the
+ * only way.
+ * @throws EvertreeError TRANSACTION_INVALID (an async recipe; one that changes its draft and returns something else),
+ *   VALUE_INVALID, PATH_INVALID (its draft is a leaf), NOT_FOUND (its draft is nothing), and whatever the recipe throws
  */
 export function updateDraft(tx: TransactionTarget, path: Path, recipe: (draft: unknown) => unknown): void {
   const base = tx.get(path);
@@ -51,7 +50,10 @@ function produce(base: object, recipe: (draft: unknown) => unknown, path: Path):
   }
 }
 
-/** Patches tell where something changed; what stands there is read from the result, so that their order doesn't matter. */
+/**
+ * Only the paths of immer's patches are used. The values are read from the result, so that the patches' order does not
+ * matter.
+ */
 function writeChanges(tx: TransactionTarget, base: Path, next: unknown, changed: readonly PatchPath[]): void {
   const written = new Set<string>();
   for (const patchPath of changed) {
@@ -64,21 +66,24 @@ function writeChanges(tx: TransactionTarget, base: Path, next: unknown, changed:
   }
 }
 
-/** Follows a path as far as objects lead; an array or a leaf on the way is what was changed. */
+/** Follows a path through objects. If an array or a leaf is on the way, that is what changed. */
 function settle(root: unknown, path: PatchPath): { path: string[]; value: unknown; present: boolean } {
-  let value = root;
+  let value: unknown = root;
   const followed: string[] = [];
   for (const segment of path) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) break;
+    if (!isPlainObject(value)) break;
     const key = String(segment);
     followed.push(key);
     if (!Object.hasOwn(value, key)) return { path: followed, value: undefined, present: false };
-    value = (value as PlainObject)[key];
+    value = value[key];
   }
   return { path: followed, value, present: true };
 }
 
-/** Where a recipe can't change anything but may return a value: what it throws when it tries to is told in words of the tree. */
+/**
+ * Runs a recipe where there is no object to change. It may return a value; if it tries to change its draft, the error
+ * says what to do.
+ */
 function runWithoutDraft(recipe: (draft: unknown) => unknown, present: unknown, path: Path): unknown {
   try {
     return runRecipe(recipe, present, path);
@@ -101,7 +106,7 @@ function runWithoutDraft(recipe: (draft: unknown) => unknown, present: unknown, 
 function runRecipe(recipe: (draft: unknown) => unknown, draft: unknown, path: Path): unknown {
   const value = recipe(draft);
   if (!isThenable(value)) return value;
-  // Its draft is revoked by now: what it throws when it goes on is the consequence of what is thrown here.
+  // Its draft is revoked by now, so that it will fail when it goes on. The error below tells why: ignore that one.
   value.then(undefined, () => undefined);
   throw new EvertreeError(
     'TRANSACTION_INVALID',

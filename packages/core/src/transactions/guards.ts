@@ -6,7 +6,7 @@ import { formatPattern, parsePattern, type Pattern, type PatternLike } from '../
 import { exportMatched, forEachMatch } from '../listeners/matched-value.ts';
 import { getFrom } from '../tree/tree.ts';
 
-/** What a zod schema is, as far as a guard needs it. */
+/** The part of a zod schema that a guard needs. */
 export interface GuardSchema {
   safeParse(value: unknown): { readonly success: boolean; readonly error?: unknown };
 }
@@ -16,7 +16,10 @@ interface Guard {
   readonly schema: GuardSchema;
 }
 
-/** Schemas bound to paths: a commit after which what stands there would not parse is refused. What is absent is not judged. */
+/**
+ * Schemas bound to paths: a commit is refused if a value at such a path would not parse after it. Absent values are not
+ * checked.
+ */
 export class Guards {
   readonly #guards = new PatternTrie<Guard>();
 
@@ -25,8 +28,9 @@ export class Guards {
   }
 
   /**
-   * @param root the present tree: a guard that it breaks already would hold up commits that have nothing to do with that
-   * @throws EvertreeError PATH_INVALID; GUARD_FAILED when what stands there does not parse
+   * @param root the present tree. It has to satisfy the guard: otherwise commits that have nothing to do with the fault
+   *   would be refused
+   * @throws EvertreeError PATH_INVALID; GUARD_FAILED if a value there does not parse
    */
   add(patternLike: PatternLike, schema: GuardSchema, root: TreeNode): Disposable {
     const pattern = parsePattern(patternLike);
@@ -37,7 +41,7 @@ export class Guards {
   }
 
   /**
-   * Judges the tree after operations, where they could matter.
+   * Checks the tree after operations, at the paths that they may have changed.
    * @throws EvertreeError GUARD_FAILED naming the guard, the place and the schema's issues
    */
   check(root: TreeNode, operations: readonly { readonly path: Path }[]): void {
@@ -52,7 +56,7 @@ export class Guards {
   }
 }
 
-/** Judges what a guard's pattern matches at, above or below a path. `judged`: the places that need no second look. */
+/** Checks what a guard's pattern matches at, above or below a path. @param judged paths that were checked already */
 function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string>, tense: 'stands' | 'would stand'): void {
   const { pattern } = guard;
   const judge = (place: Path): void => {
@@ -67,7 +71,7 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
   else forEachMatch(root, pattern, path, judge);
 }
 
-/** Issues that an error's sentence tells; all of them are in its details, up to ISSUES_LIMIT. */
+/** How many issues an error's message tells; its details have all of them, up to ISSUES_LIMIT. */
 const TOLD_ISSUES = 5;
 const ISSUES_LIMIT = 1_000;
 
@@ -80,7 +84,7 @@ function refused(pattern: Pattern, pointer: string, tense: 'stands' | 'would sta
   return new EvertreeError('GUARD_FAILED', message, { guard: formatPattern(pattern), path: pointer, issues }, error);
 }
 
-/** zod's issues: where, and what; without the values. */
+/** zod's issues: where and what, without the values. */
 function issuesOf(error: unknown): { path: string[]; message: string }[] {
   const issues = (error as { issues?: unknown } | undefined)?.issues;
   if (!Array.isArray(issues)) return [];

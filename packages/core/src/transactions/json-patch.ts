@@ -6,24 +6,27 @@ import { invalidPath, parsePath, type Path } from '../tree/path.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import type { Value } from '../tree/value.ts';
 
-/** An operation of a patch whose form is checked. */
+/** An operation of a patch, after the check of its form. */
 interface PatchOperation {
   readonly op: 'add' | 'remove' | 'replace' | 'move' | 'copy' | 'test';
-  /** In the tree. */
+  /** From the root of the tree. */
   readonly path: Path;
   readonly from: Path | undefined;
   readonly value: unknown;
-  /** As the document has it. */
+  /** The path as the document has it. */
   readonly pointer: string;
 }
 
 /**
- * Applies a JSON Patch (RFC 6902) to the subtree at a path, to which its pointers are relative. Operations on objects become puts and
- * deletes; an array that operations lead into is edited aside and put whole, once for a run of operations on it.
+ * Applies a JSON Patch (RFC 6902) to the subtree at a path, to which its pointers are relative. Operations on objects
+ * become puts and deletes. For operations inside an array a copy of the array is edited, and put whole once for each
+ * run of operations on it.
  *
- * Strict, as the RFC is: what is removed, replaced, copied or tested has to be there, and so does the parent of what is added.
- * @throws EvertreeError TEST_FAILED; NOT_FOUND; PATH_INVALID; VALUE_INVALID (a document that is no patch, a value that is no JSON). Each
- *   names the operation by its index in the document, also in `details.operation`. The caller takes back what came before it.
+ * As the RFC demands, what is removed, replaced, copied or tested has to exist, and so does the parent of what is
+ * added.
+ * @throws EvertreeError TEST_FAILED; NOT_FOUND; PATH_INVALID; VALUE_INVALID (a document that is no patch, a value that
+ *   is no JSON). Each names the operation by its index, also in `details.operation`. The caller takes back the
+ *   operations before it.
  */
 export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
   if (!Array.isArray(operations)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch is an array of operations');
@@ -46,7 +49,7 @@ export function patchDocument(tx: TransactionTarget, path: Path, operations: rea
 class Patch {
   readonly #tx: TransactionTarget;
   readonly #base: Path;
-  /** The array that the last operation led into; what it was changed to is not in the tree yet. */
+  /** The array that the last operation edited. Its changes are not in the tree yet. */
   #array: ArrayEditor | undefined;
 
   constructor(tx: TransactionTarget, base: Path) {
@@ -72,7 +75,7 @@ class Patch {
     }
   }
 
-  /** Puts back the array that is being edited. */
+  /** Puts the array that is being edited into the tree. */
   closeArray(): void {
     if (this.#array === undefined) return;
     this.#tx.put(this.#array.path, this.#array.items);
@@ -86,7 +89,7 @@ class Patch {
       return;
     }
     const parent = path.slice(0, -1);
-    // The document's root has no parent inside the document; put makes what is above.
+    // The root of the document has no parent in it. Parents above it are made by put.
     if (path.length > this.#base.length && this.#tx.kind(parent) === undefined) throw notFound(parent);
     this.#tx.put(path, value);
   }
@@ -133,7 +136,7 @@ class Patch {
     return value;
   }
 
-  /** The array that a path leads into, opened for editing; undefined where only objects are on the way. */
+  /** The array that a path leads into, opened for editing; undefined if only objects are on the way. */
   #enter(path: Path): ArrayEditor | undefined {
     if (this.#array?.holds(path)) return this.#array;
     this.closeArray();

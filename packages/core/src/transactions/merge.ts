@@ -1,16 +1,13 @@
 import type { Path } from '../tree/path.ts';
 import type { TransactionTarget } from './transaction-target.ts';
-import { checkContainer, checkKey } from '../tree/value.ts';
-
-interface Document {
-  readonly [key: string]: unknown;
-}
+import { checkContainer, checkKey, isPlainObject, type PlainObject } from '../tree/value.ts';
 
 /**
- * Merges a document into what stands at a path, as RFC 7396 says: a member that is null deletes, an object merges, anything else
- * replaces. A document that is no object itself (an array, a text, null) replaces the whole subtree.
+ * Merges a document into the subtree at a path (RFC 7396): a member that is null deletes, an object is merged, anything
+ * else replaces. A document that is no object (an array, a text, null) replaces the whole subtree.
  *
- * What stands there is never read, only asked for its kind: the cost is the document's, however wide the subtree is.
+ * The subtree is not read, only the kind of its values: the cost depends on the document, and not on the width of the
+ * subtree.
  * @throws EvertreeError VALUE_INVALID, PATH_INVALID
  */
 export function mergeDocument(tx: TransactionTarget, path: Path, document: unknown): void {
@@ -18,7 +15,7 @@ export function mergeDocument(tx: TransactionTarget, path: Path, document: unkno
 }
 
 function mergeAt(tx: TransactionTarget, path: Path, document: unknown, ancestors: object[]): void {
-  if (!isObject(document)) {
+  if (!isPlainObject(document)) {
     tx.put(path, document);
     return;
   }
@@ -37,21 +34,17 @@ function mergeAt(tx: TransactionTarget, path: Path, document: unknown, ancestors
   ancestors.pop();
 }
 
-/** What a document becomes where there is nothing to delete from. Arrays are values: nulls inside them stay. */
-function withoutNulls(document: Document, path: Path, ancestors: object[]): Document {
+/** What a document becomes where nothing can be deleted. Arrays are values: nulls inside them stay. */
+function withoutNulls(document: PlainObject, path: Path, ancestors: object[]): PlainObject {
   checkContainer(document, path, path.length, ancestors);
   ancestors.push(document);
-  // No prototype: a member named "__proto__" is one like the others.
+  // Without a prototype, so that "__proto__" is a member like any other.
   const copy = Object.create(null) as { [key: string]: unknown };
   for (const key of Object.keys(document)) {
     checkKey(key, path);
     const member = document[key];
-    if (member !== null) copy[key] = isObject(member) ? withoutNulls(member, [...path, key], ancestors) : member;
+    if (member !== null) copy[key] = isPlainObject(member) ? withoutNulls(member, [...path, key], ancestors) : member;
   }
   ancestors.pop();
   return copy;
-}
-
-function isObject(value: unknown): value is Document {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -13,14 +13,15 @@ export interface NetOperation {
 }
 
 interface Written {
-  /** Its own path was written: what is below needs no operation of its own. */
+  /** Its own path was written: nothing below it needs an operation. */
   whole: boolean;
   below: Map<string, Written> | undefined;
 }
 
 /**
- * What a transaction changed, as the least operations on the paths it wrote: none above another, none that changes nothing.
- * @param written the paths in the order of writing; where parents were made, the path of the topmost one
+ * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
+ * something.
+ * @param written the paths in the order of writing; of a put that made parents, the path of the topmost one
  */
 export function netOperations(written: readonly Path[], before: TreeNode, after: TreeNode): NetOperation[] {
   const root: Written = { whole: false, below: undefined };
@@ -58,7 +59,7 @@ function childAt(root: TreeNode, path: Path): Child | undefined {
 }
 
 /**
- * The least operations that turn one pinned tree into another. Equal subtrees are told by their digests and not walked.
+ * The fewest operations that turn one pinned tree into another. Subtrees with equal digests are not walked.
  */
 export function differenceOf(before: TreeNode, after: TreeNode): NetOperation[] {
   const operations: NetOperation[] = [];
@@ -74,7 +75,9 @@ function compare(before: TreeNode, after: TreeNode, path: Path, operations: NetO
   });
 }
 
-/** As listeners and tools see them; `value` is built when it is read. The tree after them has to be pinned. */
+/**
+ * Operations in the form of change sets. A `value` is built when it is read, so the tree after them has to be pinned.
+ */
 export function toOperations(operations: readonly NetOperation[]): Operation[] {
   return operations.map(({ path, child }) => (child === undefined ? { type: 'delete', path } : new LazyPut(path, child)));
 }

@@ -13,22 +13,24 @@ import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
 
-/** Who a transaction asks whether a listener has to be told of a change at a path, and so needs the trees before and after. */
+/** Tells whether a change at a path concerns a listener, which then needs the trees before and after it. */
 export interface ConcernedListeners {
   concerns(path: Path): boolean;
 }
 
-/** What a transaction changed, and the tree before it where that was pinned. */
+/** What a transaction changed, and the tree before it if that was pinned. */
 export interface Changes {
   readonly operations: readonly NetOperation[];
   readonly before: TreeNode | undefined;
 }
 
 /**
- * The tree as one transaction sees and changes it. Valid inside its callback only; every path may be a pointer or an array of segments.
+ * The tree as one transaction sees and changes it. Valid inside its callback only; every path may be a pointer or an
+ * array of segments.
  *
- * One operation alone is made in place and taken back in place. From the second on (or where a listener needs the tree before) the
- * transaction works on a pinned tree: giving up is going back to it, and the change set is what differs in the end.
+ * A single operation is made in place, and taken back in place on an error. With the second operation, or if a listener
+ * needs the tree before, the transaction pins the tree: on an error it goes back to the pinned root, and the change set
+ * is what differs in the end.
  */
 export class Transaction implements TransactionTarget {
   readonly #tree: Tree;
@@ -37,15 +39,22 @@ export class Transaction implements TransactionTarget {
   readonly #byteLimit: number;
   #active = false;
   #bytes = 0;
-  /** The only operation so far, while nothing is pinned. */
+  /** Path and child of the only operation so far; undefined before it, and once the tree is pinned. */
   #path: Path | undefined;
   #child: Child | undefined;
+  /** The pinned root that an error leads back to. */
   #before: TreeNode | undefined;
+  /** Paths that were written since the tree was pinned, in that order. */
   #written: Path[] = [];
   #changeCount = 0;
-  /** The error of a merge, patch, update or replace that had changed something before it failed. */
+  /**
+   * The error of a merge, patch, update or replace that failed after it had changed something. The transaction fails
+   * with it.
+   */
   #torn: { readonly error: unknown } | undefined;
-  /** What a transaction of one operation returns: used up before the next one begins, so it is made once. */
+  /**
+   * The result of a transaction of one operation. It is reused: its reader is done before the next transaction begins.
+   */
   readonly #one: { path: Path; child: Child | undefined } = { path: ROOT, child: undefined };
   readonly #oneChange: Changes = { operations: [this.#one], before: undefined };
 
@@ -55,7 +64,10 @@ export class Transaction implements TransactionTarget {
     this.#byteLimit = byteLimit;
   }
 
-  /** The value at a path, or undefined; its type is the caller's word. @throws EvertreeError PATH_INVALID */
+  /**
+   * The value at a path, or undefined; its type is taken from the caller, unchecked.
+   * @throws EvertreeError PATH_INVALID
+   */
   get<T = Value>(path: PathLike): T | undefined {
     const child = this.#get(path);
     return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
@@ -93,7 +105,7 @@ export class Transaction implements TransactionTarget {
     this.#change(segments, child);
   }
 
-  /** Removes the subtree at a path; what is absent stays absent. Deleting the root empties it. */
+  /** Removes the subtree at a path, if there is one. Deleting the root empties it. */
   delete(path: PathLike): void {
     this.#assertActive();
     const segments = parsePath(path);
@@ -118,14 +130,15 @@ export class Transaction implements TransactionTarget {
 
   /**
    * Lets `recipe` change a draft of the subtree at a path (immer), or return what replaces it.
-   * @throws EvertreeError NOT_FOUND, PATH_INVALID when it changes a draft of nothing, or of a leaf; TRANSACTION_INVALID; VALUE_INVALID
+   * @throws EvertreeError NOT_FOUND, PATH_INVALID when it changes a draft of nothing, or of a leaf;
+   *   TRANSACTION_INVALID; VALUE_INVALID
    */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void): void {
     this.#assertActive();
     this.#resolve(() => updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown));
   }
 
-  /** Makes the subtree at a path equal to a value by the least changes. */
+  /** Makes the subtree at a path equal to a value with the fewest changes. */
   replace(path: PathLike, value: unknown): void {
     this.#assertActive();
     this.#resolve(() => replaceByDifference(this, parsePath(path), value));
@@ -137,8 +150,8 @@ export class Transaction implements TransactionTarget {
   }
 
   /**
-   * For the store: runs a callback on the tree; `release` is to follow once the changes are recorded. On any error, and where nothing
-   * changed in the end, the tree is as it was.
+   * For the store: runs a callback on the tree. The store calls `release` once it has recorded the changes. On an
+   * error, and if nothing changed in the end, the tree is as it was.
    */
   run(callback: (tx: Transaction) => void, guards: Guards): Changes {
     this.#active = true;
@@ -158,7 +171,7 @@ export class Transaction implements TransactionTarget {
     }
   }
 
-  /** For the store: what the values take that were written, nearly. */
+  /** For the store: bytes of the operations, approximately. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -177,7 +190,10 @@ export class Transaction implements TransactionTarget {
     }
   }
 
-  /** Whatever makes several operations does all or none: if it fails half way, its error ends the transaction, caught or not. */
+  /**
+   * Makes the operations of one call, all or none: if it fails after the first of them the transaction fails, even if
+   * the callback catches the error.
+   */
   #resolve(makeOperations: () => void): void {
     const changes = this.#changeCount;
     try {
@@ -220,7 +236,7 @@ export class Transaction implements TransactionTarget {
     return child === undefined ? this.#tree.delete(path) : this.#tree.put(path, child);
   }
 
-  /** Takes the only operation so far back, pins the tree and makes it again. */
+  /** Pins the tree as it was before the only operation so far, which is taken back and made again. */
   #pin(): void {
     const path = this.#path;
     if (path !== undefined) this.#tree.takeBackLast(path);
@@ -238,7 +254,7 @@ export class Transaction implements TransactionTarget {
   }
 
   #account(path: Path, bytes: number): void {
-    // A frame has room for one short path that is not counted: most transactions have no more.
+    // One short path is not counted: a frame has room for it, and most transactions have no more.
     const pathBytes = this.#bytes === 0 && path.length <= UNCOUNTED_SEGMENTS ? 0 : lengthOf(path);
     this.#bytes += OPERATION_BYTES + pathBytes + bytes;
     const limitBytes = this.#byteLimit;
@@ -254,22 +270,25 @@ export class Transaction implements TransactionTarget {
 
 const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
 
-/** What an operation counts, beside its path and its value, in bytes. */
+/** Bytes that an operation counts, without its path and its value. */
 const OPERATION_BYTES = 16;
 
-/** Segments of a transaction's first path that are not counted: 6 MiB of frame at the most, where JSON escapes every character. */
+/**
+ * A transaction's first path is not counted up to so many segments: at most 6 MiB of a frame, if JSON escapes every
+ * character.
+ */
 const UNCOUNTED_SEGMENTS = 16;
 
-/** Characters of a path: a frame may have to spell it out. */
+/** Characters of a path, which a frame may have to spell. */
 function lengthOf(path: Path): number {
   let length = 0;
   for (let level = 0; level < path.length; level++) length += path[level]!.length;
   return length;
 }
 
-/** A value's size in bytes, nearly: 8 for each value, its text, and the characters of keys. */
+/** A value's size in bytes, approximately: 8 for each value, the bytes of its texts and the characters of its keys. */
 function measure(value: Child | Value): number {
-  // Short texts are not worth a native call.
+  // A short text's length is near enough: a native call costs more.
   if (typeof value === 'string') return 8 + (value.length > 16 ? Buffer.byteLength(value) : value.length);
   if (typeof value !== 'object' || value === null) return 8;
   let bytes = 8;
@@ -285,10 +304,10 @@ function measure(value: Child | Value): number {
   return bytes;
 }
 
-/** Refuses a callback that goes on after it returned. */
+/** Refuses a callback that returned a promise. */
 function assertSynchronous(result: unknown): void {
   if (typeof result !== 'object' || result === null || !('then' in result)) return;
-  // What it rejects with belongs to a transaction that never was.
+  // The transaction is taken back: a later rejection of the promise is a consequence, and must not end the process.
   void Promise.resolve(result).catch(() => undefined);
   throw new EvertreeError(
     'TRANSACTION_INVALID',

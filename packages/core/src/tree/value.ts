@@ -6,6 +6,15 @@ import { formatPath } from './path.ts';
 /** A JSON value as it is read from a tree: arrays and what is inside them are frozen. */
 export type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
 
+/** An object that is no array, of which nothing else is known. */
+export interface PlainObject {
+  readonly [key: string]: unknown;
+}
+
+export function isPlainObject(value: unknown): value is PlainObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** The error for a value that can't be stored: it names the place and the problem. */
 export function invalidValue(path: Path, problem: string): EvertreeError {
   return new EvertreeError('VALUE_INVALID', `the value at ${JSON.stringify(formatPath(path))} ${problem}`, { path: formatPath(path) });

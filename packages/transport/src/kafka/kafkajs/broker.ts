@@ -37,7 +37,8 @@ export function createBroker(options: BrokerOptions): Broker {
 }
 
 interface BrokerPart {
-  readonly isClosed: boolean;
+  /** Undefined for what lives as long as the broker does. */
+  readonly isClosed?: boolean;
   abandon(): void;
   close(): Promise<void>;
 }
@@ -148,7 +149,7 @@ class KafkajsBroker implements Broker {
   }
 
   #add(part: BrokerPart): void {
-    this.#parts = [...this.#parts.filter(({ isClosed }) => !isClosed), part];
+    this.#parts = [...this.#parts.filter(({ isClosed }) => isClosed !== true), part];
     if (this.#abandoned) part.abandon();
   }
 
@@ -189,7 +190,6 @@ class KafkajsBroker implements Broker {
     const client = createClient(this.#options.connection, this.#options.report, this.#adminAnswerMs);
     const admin = client.admin();
     this.#add({
-      isClosed: false,
       abandon: () => client.abandon(),
       close: () => admin.disconnect().catch(() => undefined),
     });

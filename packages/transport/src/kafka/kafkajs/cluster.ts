@@ -22,8 +22,6 @@ export const READ_COMMITTED = 1;
  * Connections to a cluster's brokers, of one user: a broker answers the requests of a connection one after the other.
  */
 export class OwnCluster implements Connections {
-  /** It lives as long as what uses it. */
-  readonly isClosed = false;
   readonly cluster: Cluster;
   readonly #sockets = new Sockets();
 
@@ -48,7 +46,7 @@ export class OwnCluster implements Connections {
     this.#sockets.abandon();
   }
 
-  /** Its sockets are cut; what is left are kafkajs's own notes of them. */
+  /** Cuts the sockets; kafkajs only forgets them then. */
   async close(): Promise<void> {
     this.abandon();
     await this.cluster.disconnect().catch(() => undefined);

@@ -24,8 +24,8 @@ const LOOKS = 4;
 
 /**
  * Waits for answers of a broker as long as any byte of them comes: a large one on a thin line is no silence. Time is
- * counted in looks, between which the event loop has read what there was, so that a process that stood still blames
- * nobody.
+ * counted in looks, between which the event loop has read what there was: a process that stood still does not take its
+ * own pause for the broker's silence.
  */
 export class Patience {
   readonly #options: PatienceOptions;

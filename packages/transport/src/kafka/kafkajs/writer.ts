@@ -35,7 +35,7 @@ export class KafkajsWriter implements RecordWriter {
       idempotent: options.idempotent === true,
       maxInFlightRequests: 1,
       retry: { ...RETRY, retries: options.retries ?? RETRIES },
-      // Whoever sends says where to.
+      // The caller names the partition.
       createPartitioner: () => partitionOf,
     });
   }
@@ -65,7 +65,7 @@ export class KafkajsWriter implements RecordWriter {
     this.#client.abandon();
   }
 
-  /** Its sockets are cut; what is left are kafkajs's own notes of them. */
+  /** Cuts the sockets; kafkajs only forgets them then. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.abandon();

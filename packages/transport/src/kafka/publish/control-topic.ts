@@ -24,7 +24,7 @@ export interface ControlNews {
   /** For the producer, in order. */
   readonly messages: readonly Message[];
   readonly snapshots: readonly { readonly record: SnapshotRecord; readonly time: number }[];
-  /** A secondary has just said that it wants a snapshot, and none leads it on yet. */
+  /** Fresh records came, and a secondary that is present waits for a snapshot. */
   readonly wants: boolean;
 }
 
@@ -103,7 +103,7 @@ export class ControlTopic {
     return { messages: this.#news(), snapshots, wants: live.length > 0 && this.wants.length > 0 };
   }
 
-  /** Finds who has fallen silent. */
+  /** Finds the secondaries that have fallen silent. */
   lapse(): Message[] {
     this.#secondaries.lapse(this.#asOf);
     return this.#news();

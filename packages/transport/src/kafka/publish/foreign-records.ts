@@ -3,7 +3,7 @@ import type { ReadRange } from './actions.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { FrameScan } from './tail.ts';
 
-/** So many records between two of ours are read; more are as good as frames. */
+/** At most so many records between two of ours are read; a longer range counts as one with frames. */
 const LOOK_RECORDS = 256n;
 
 /**
@@ -21,7 +21,7 @@ export class ForeignRecords {
     this.#memory = memory;
   }
 
-  /** Whether so many are to be read; if not, they are taken for frames. */
+  /** Whether a range is short enough to be read; a longer one counts as one with frames. */
   static areFew(from: bigint, to: bigint): boolean {
     return to - from <= LOOK_RECORDS;
   }

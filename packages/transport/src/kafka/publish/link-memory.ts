@@ -12,7 +12,7 @@ export class LinkMemory {
   /** The offset after the last frame of another writer that was seen in the topic. */
   foreignTo: bigint | undefined;
   readonly #random: Random;
-  /** Of this end's own links, oldest first: late records of theirs are nobody else's. */
+  /** Of this end's own links, oldest first: their late records are not another primary's. */
   readonly #signs = new Set<string>();
 
   constructor({ report, random }: Pick<PublishSettings, 'report' | 'random'>) {

@@ -185,7 +185,7 @@ export class PublishLink implements Link {
     this.#plannedAt = wakeAt;
     const { clock } = this.#settings;
     const waitMs = wakeAt - clock.monotonic();
-    // In a turn of its own, when the event loop has read what there was: a process that stood still blames nobody.
+    // In a turn of its own, after the event loop has read what there was: an answer that is there already is not late.
     if (waitMs <= 0) clock.soon(() => this.#wake());
     else this.#timer = clock.after(waitMs, () => clock.soon(() => this.#wake()));
   }

@@ -41,7 +41,7 @@ export class PrimaryEnd {
   /** Set once: from then on nothing is sent but what waits, and nothing is handed up. */
   #ending: Closing | undefined;
   #isOver = false;
-  /** While it closes: when nobody waits for the broker any more. */
+  /** While it closes: it waits for the broker until then. */
   #farewellUntil = Infinity;
   #isFarewellSaid = false;
   #actions: PublishAction[] = [];
@@ -162,7 +162,7 @@ export class PrimaryEnd {
   #findEnd(now: number): void {
     const { search } = this.#opened;
     const stream = this.#announcement!.hello.stream;
-    // A primary without a commit has no stream: any frame at all is somebody else's.
+    // A primary without a commit has no stream: any frame belongs to another one.
     const last = search.of(stream).last ?? (stream === null ? search.any : undefined);
     if (last === undefined && search.stepBack()) this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
     else this.#open(last ?? search.any, now);

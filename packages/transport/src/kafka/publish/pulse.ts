@@ -5,7 +5,8 @@ const SILENT_HEARTBEATS = 2.5;
 
 /**
  * Looks for signs of life: an answer of the broker. Time is counted in looks and not read from a clock, and before each
- * look the event loop has read what there was, so that a process that stood still blames nobody. Pure.
+ * look the event loop has read what there was: a process that stood still does not take its own pause for the broker's
+ * silence. Pure.
  */
 export class Pulse {
   readonly #lookMs: number;

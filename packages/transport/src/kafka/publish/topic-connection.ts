@@ -10,7 +10,7 @@ import type { TopicFacts } from './topic-setup.ts';
 
 /** What waits for records that are there already. */
 const NO_WAIT_MS = 1;
-/** The client's own bound for an answer to a batch, above those that are kept here: they judge better than it does. */
+/** The client's own bound for an answer to a batch. It is above those of PrimaryEnd, which count the batch's bytes. */
 const ANSWER_MOST_MS = 60_000;
 /** Pause between two looks at topics that have just been made, and how many there are: their leaders take a moment. */
 const LEADER_WAIT_MS = 100;
@@ -60,7 +60,7 @@ export async function* readRange(
 ): AsyncGenerator<{ readonly records: readonly ReceivedRecord[]; readonly done: boolean }> {
   for (let offset = from; offset < to;) {
     const { records, next } = await reader.fetch(offset, NO_WAIT_MS);
-    // Nothing comes of what was there: the topic is being cut at this moment.
+    // The broker gives nothing where records were: the topic is being cut at this moment.
     if (next === offset) throw new EvertreeError('UNREACHABLE', `the topic gives nothing at offset ${offset}: it is being cut short`);
     offset = next;
     yield { records, done: offset >= to };
@@ -91,9 +91,7 @@ async function openReader(broker: Broker, topic: string, partition: number, look
   }
 }
 
-/**
- * Resolves or rejects as `work` does, and rejects after `ms` at the latest. What comes of the work then is nobody's.
- */
+/** Resolves or rejects as `work` does, and rejects after `ms` at the latest. The work's outcome is ignored then. */
 async function within<T>(clock: Clock, ms: number, what: string, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const deadline = clock.after(ms, () => late.reject(new EvertreeError('UNREACHABLE', `${what} took longer than ${ms} ms`)));

@@ -52,7 +52,7 @@ export class TopicOutbox {
   readonly #partBytes: number;
   readonly #frames: RecordQueue<FrameTag>;
   readonly #beside: RecordQueue<BesideTag>;
-  /** The offset that the topic's next record gets, if nobody else writes. */
+  /** The offset that the topic's next record gets, unless another writer comes in between. */
   #next: bigint;
   /** Undefined until the topic's position is known: no frame goes out before. */
   #index: OffsetIndex | undefined;

@@ -12,9 +12,9 @@ import type {
   SnapshotHeader,
   StoredFrame,
 } from '@evertree/core';
-import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
+import { Emitter, EvertreeError, formatExactPosition, ORIGIN, samePosition } from '@evertree/core';
 import { journalClosed } from './groups/failure.ts';
-import { checkFollows, describe } from './groups/follow.ts';
+import { checkFollows } from './groups/follow.ts';
 import { isFound, type FindOptions } from './segments/frame-search.ts';
 import { FrameTail } from './segments/frame-tail.ts';
 import type { JournalEvents } from './groups/group-commit.ts';
@@ -126,7 +126,7 @@ export class MemoryLog implements FrameLog {
     this.#assertReached(position, this.#generation);
     if (samePosition(position, this.#last)) return;
     if (!samePosition(position, this.base) && (await this.find(position)) === undefined) throw this.#notOurs(position);
-    this.#rewinding = `this history is cut back to ${describe(position)}; go on behind that`;
+    this.#rewinding = `this history is cut back to ${formatExactPosition(position)}; go on behind that`;
     try {
       await keep({ base: position, last: this.#last, frames: () => this.#framesAfter(position), snapshots: [] });
       this.assertOpen();
@@ -170,10 +170,14 @@ export class MemoryLog implements FrameLog {
   #assertReached(position: ExactPosition, generation: number): void {
     const { base } = this;
     if (position.revision >= base.revision && generation === this.#generation) return;
-    throw new EvertreeError('COMPACTED', `the journal begins at ${describe(base)} and no longer reaches back to ${describe(position)}`, {
-      base,
-      position,
-    });
+    throw new EvertreeError(
+      'COMPACTED',
+      `the journal begins at ${formatExactPosition(base)} and no longer reaches back to ${formatExactPosition(position)}`,
+      {
+        base,
+        position,
+      },
+    );
   }
 
   #after(position: ExactPosition): StoredFrame | undefined {
@@ -189,7 +193,7 @@ export class MemoryLog implements FrameLog {
   }
 
   #notOurs(position: ExactPosition): EvertreeError {
-    const problem = `${describe(position)} is not a frame's end in this journal, which is stable up to ${describe(this.#last)}`;
+    const problem = `${formatExactPosition(position)} is not a frame's end in this journal, which is stable up to ${formatExactPosition(this.#last)}`;
     return new EvertreeError('HISTORY_MISMATCH', problem, { expected: this.#last, found: position });
   }
 

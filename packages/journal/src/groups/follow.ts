@@ -2,8 +2,6 @@ import type { ExactPosition, Frame } from '@evertree/core';
 import { EvertreeError, assertFollows } from '@evertree/core';
 import { TRAILER_LIMIT_BYTES } from '../segments/record-reader.ts';
 
-export { formatExactPosition as describe } from '@evertree/core';
-
 /**
  * Checks that a frame may be appended behind `last`.
  * @param stream that of the journal; undefined while it holds nothing

@@ -1,9 +1,8 @@
 import type { Clock, Disk, ExactPosition, Frame, JournalState, Reporter, SealedSegment } from '@evertree/core';
-import { Emitter, EvertreeError } from '@evertree/core';
+import { Emitter, EvertreeError, ORIGIN, Waiters } from '@evertree/core';
 import { findShortage } from '../disk/room-probe.ts';
 import type { ActiveSegment, Group } from '../segments/active-segment.ts';
 import { isNoSpace, journalClosed } from './failure.ts';
-import { FlushWaiters } from './flush-waiters.ts';
 import { checkFollows } from './follow.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { Health } from './health.ts';
@@ -32,7 +31,8 @@ export class GroupCommit {
   #probing: Promise<void> = Promise.resolve();
   /** A group became stable, or the state changed, and the listeners don't know yet. */
   #untold = false;
-  readonly #waiters = new FlushWaiters();
+  /** Callers of `flush`. What they wait for was appended here, so that no table of epochs is needed. */
+  readonly #waiters = new Waiters({ epochs: [], last: ORIGIN });
   /** Why no frames are taken, while the history is changed otherwise. */
   #suspended: string | undefined;
   /** `close` was called. What is pending may still become stable. */
@@ -94,7 +94,7 @@ export class GroupCommit {
     this.#start();
     // The first segment is made at once, and may have failed at once.
     if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
-    return this.#waiters.wait(this.#last.revision);
+    return this.#waiters.begin(this.#last).reached;
   }
 
   flushSync(): void {
@@ -133,7 +133,7 @@ export class GroupCommit {
     this.#last = last;
     this.#stream = stream;
     this.#queue.clear();
-    this.#waiters.reject(suspended(this.#suspended ?? '', last));
+    this.#waiters.fail(suspended(this.#suspended ?? '', last));
     this.#health.recover();
   }
 
@@ -159,7 +159,7 @@ export class GroupCommit {
       });
     }
     this.#health.close();
-    this.#waiters.reject(journalClosed());
+    this.#waiters.fail(journalClosed());
     this.events.emit('progress');
   }
 
@@ -283,7 +283,7 @@ export class GroupCommit {
     this.#history.settle(group);
     this.#queue.settle(group.frames);
     this.#health.recover();
-    this.#waiters.resolve(this.#history.stable.revision);
+    this.#waiters.reached(this.#history.stable.revision);
   }
 
   #tell(): void {
@@ -294,7 +294,7 @@ export class GroupCommit {
 
   #stumble(error: unknown): void {
     this.#health.stumble(error);
-    if (!this.#health.isUsable()) this.#waiters.reject(this.#health.unusable());
+    if (!this.#health.isUsable()) this.#waiters.fail(this.#health.unusable());
   }
 }
 

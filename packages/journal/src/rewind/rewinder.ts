@@ -1,7 +1,6 @@
 import type { Disk, Divergence, ExactPosition, StoredFrame } from '@evertree/core';
-import { EvertreeError, ORIGIN, samePosition } from '@evertree/core';
+import { EvertreeError, formatExactPosition, ORIGIN, samePosition } from '@evertree/core';
 import { asError, isNoSpace } from '../groups/failure.ts';
-import { describe } from '../groups/follow.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
 import { recordHolding } from '../segments/frame-search.ts';
@@ -40,7 +39,7 @@ export class Rewinder {
   /** As `FrameLog.rewind`. */
   async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
     this.#commit.assertOpen();
-    await this.#commit.suspend(`this history is cut back to ${describe(position)}`);
+    await this.#commit.suspend(`this history is cut back to ${formatExactPosition(position)}`);
     const progress = { isDecided: false };
     try {
       // Beyond it nothing is known to be kept, and rewind.json could not be written.
@@ -86,7 +85,7 @@ export class Rewinder {
     const found =
       position.revision > stable.revision ? undefined : await recordHolding(this.#disk, this.#history.segments, position.revision);
     if (found === undefined || !samePosition(found.record.frame.header.last, position)) {
-      const problem = `${describe(position)} is not a frame's end in this journal, which is stable up to ${describe(stable)}`;
+      const problem = `${formatExactPosition(position)} is not a frame's end in this journal, which is stable up to ${formatExactPosition(stable)}`;
       throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: stable, found: position });
     }
     return { segment: found.segment, end: found.record.next, time: found.record.frame.header.lastTime };
@@ -124,7 +123,7 @@ export class Rewinder {
 }
 
 function compacted(base: ExactPosition, position: ExactPosition): EvertreeError {
-  const problem = `the journal begins at ${describe(base)} and can't be cut back to ${describe(position)}`;
+  const problem = `the journal begins at ${formatExactPosition(base)} and can't be cut back to ${formatExactPosition(position)}`;
   return new EvertreeError('COMPACTED', problem, { base, position });
 }
 

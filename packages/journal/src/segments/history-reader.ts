@@ -1,7 +1,6 @@
 import type { Disk, ExactPosition, FrameReader, StoredFrame } from '@evertree/core';
-import { EvertreeError, samePosition } from '@evertree/core';
+import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
-import { describe } from '../groups/follow.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { SegmentList } from './segment-list.ts';
 import { findSegment } from './frame-search.ts';
@@ -97,7 +96,8 @@ export class HistoryReader implements FrameReader {
     await this.#leave();
     this.#rewinds = rewinds;
     const segment = findSegment(this.#history.segments, this.#position.revision);
-    if (segment === undefined) throw new EvertreeError('HISTORY_MISMATCH', `no segment holds what follows ${describe(this.#position)}`);
+    if (segment === undefined)
+      throw new EvertreeError('HISTORY_MISMATCH', `no segment holds what follows ${formatExactPosition(this.#position)}`);
     this.#cursor = await openCursor(this.#disk, segment, this.#position.revision);
     return this.#cursor;
   }
@@ -113,7 +113,7 @@ export class HistoryReader implements FrameReader {
     if (this.#position.revision >= base.revision && generation === this.#generation) return;
     throw new EvertreeError(
       'COMPACTED',
-      `the journal begins at ${describe(base)} and no longer reaches back to ${describe(this.#position)}`,
+      `the journal begins at ${formatExactPosition(base)} and no longer reaches back to ${formatExactPosition(this.#position)}`,
       {
         base,
         position: this.#position,
@@ -125,7 +125,7 @@ export class HistoryReader implements FrameReader {
   #assertOurs(found: ExactPosition | undefined): void {
     if (found !== undefined && samePosition(found, this.#position)) return;
     const { stable } = this.#history;
-    const problem = `${describe(this.#position)} is not a frame's end in this journal, which is stable up to ${describe(stable)}`;
+    const problem = `${formatExactPosition(this.#position)} is not a frame's end in this journal, which is stable up to ${formatExactPosition(stable)}`;
     throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: found ?? stable, found: this.#position });
   }
 }

@@ -1,7 +1,6 @@
 import type { Clock, Disk, ExactPosition, SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '@evertree/core';
-import { EvertreeError, samePosition } from '@evertree/core';
+import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
-import { describe } from '../groups/follow.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { SegmentList } from '../segments/segment-list.ts';
 import { findFrame } from '../segments/frame-search.ts';
@@ -61,7 +60,7 @@ export class DiskSnapshots implements SnapshotStore {
   #notOurs(position: ExactPosition): EvertreeError {
     const { base } = this.#history;
     const { last } = this.#commit;
-    const problem = `${describe(position)} is not a position of this journal, which goes from ${describe(base)} to ${describe(last)}`;
+    const problem = `${formatExactPosition(position)} is not a position of this journal, which goes from ${formatExactPosition(base)} to ${formatExactPosition(last)}`;
     return new EvertreeError('HISTORY_MISMATCH', problem, { expected: last, found: position });
   }
 

@@ -23,7 +23,8 @@ testJournal(
   'on a real file system',
   async () => {
     const root = await mkdtemp(join(tmpdir(), 'evertree-journal-'));
-    // A process can't end without a word here: what it left is taken over by a copy, and the old directory stays its own.
+    // A process can't end without a word here: what it left is taken over by a copy, and the old directory stays its
+    // own.
     let directory = join(root, '0');
     let crashes = 0;
     return {

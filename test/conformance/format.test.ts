@@ -6,7 +6,10 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import { ManualClock } from '../support/host.ts';
 import { strictReport } from '../support/reports.ts';
 
-/** Pins FORMAT.md: when one of these fails, the format has changed, and that takes a new version and a line in «Versions». */
+/**
+ * Pins FORMAT.md: when one of these fails, the format has changed, and that takes a new version and a line in
+ * «Versions».
+ */
 
 const STREAM = '000102030405060708090a0b0c0d0e0f';
 const EPOCH = 'a0a1a2a3a4a5a6a7';

@@ -69,7 +69,8 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
       journal.log.append(chain.next({ beginsEpoch: true }));
       await fill(journal, chain, 60, 300);
       await save(journal, chain, ['the tree']);
-      // It went on in the first epoch for long, elsewhere: its revision is one that this history has, its position is not.
+      // It went on in the first epoch for long, elsewhere: its revision is one that this history has, its position is
+      // not.
       const elsewhere = { ...fork, revision: fork.revision + 50 };
       journal.leases.hold('peer', 'b', elsewhere);
       await journal.retention.apply();

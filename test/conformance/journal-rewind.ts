@@ -3,7 +3,7 @@ import { ORIGIN } from '@evertree/core';
 import { describe, expect, test } from 'vitest';
 import type { FrameChain } from '../support/frame-chain.ts';
 import type { JournalSuite } from './journal-suite.ts';
-import { chunksOf, closing, expectedFrames, fill, latin1, readAll, save, thrown } from './journal-suite.ts';
+import { chunksOf, closing, expectedFrames, fill, latin1, readAll, save, thrown, until } from './journal-suite.ts';
 
 /** What was handed out before it went. */
 interface Kept {
@@ -72,6 +72,21 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
         refused = await thrown(() => journal.log.append(chain.next()));
       });
       expect(refused).toMatchObject({ code: 'HISTORY_MISMATCH' });
+    });
+
+    test('says in the very step in which the positions move that they moved, before anybody is told', async () => {
+      const { journal, chain } = await filled(20);
+      const position = chain.frames[11]!.header.last;
+      const told: string[] = [];
+      using _ = journal.log.onProgress(() => void told.push('progress'));
+      await journal.log.rewind(position, ignore, () => {
+        expect([journal.log.last, journal.log.stable]).toEqual([position, position]);
+        told.push('moved');
+      });
+      await until(journal, () => told.includes('progress'));
+      expect(told[0]).toBe('moved');
+      await journal.log.rewind(position, ignore, () => told.push('moved for nothing'));
+      expect(told).not.toContain('moved for nothing');
     });
 
     test('hands out what was appended and was not stable yet, too', async () => {

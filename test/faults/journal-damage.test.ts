@@ -27,7 +27,10 @@ async function open(disk: FaultDisk, options: JournalOptions = {}): Promise<{ jo
   return { journal, reports };
 }
 
-/** A disk whose process died after these writes, by the bytes of the frames' bodies. What is listed together is of one group. */
+/**
+ * A disk whose process died after these writes, by the bytes of the frames' bodies. What is listed together is of one
+ * group.
+ */
 async function diskWith(groups: readonly (readonly number[])[]): Promise<{ disk: FaultDisk; chain: FrameChain }> {
   const disk = new FaultDisk();
   const chain = new FrameChain();

@@ -52,8 +52,9 @@ interface Prepared {
 }
 
 /**
- * What is found after a death at any step of `act` has to be one of `allowed`, has to stay so when it is opened again, and has to be able
- * to go on. Each of `allowed` has to come about; the last one is what a process finds that got through.
+ * What is found after a death at any step of `act` has to be one of `allowed`, has to stay so when it is opened again,
+ * and has to be able to go on. Each of `allowed` has to come about; the last one is what a process finds that got
+ * through.
  */
 async function expectOutcomes(
   act: (prepared: Prepared) => Promise<unknown>,

@@ -23,8 +23,9 @@ interface Death<Prepared> {
 }
 
 /**
- * Lets the process die before the first step that `act` does on the disk, before the second, and so on, until it gets through; and shows
- * `check` what is found then. Fails if nothing ever died, and for any error of `act` that is not its death.
+ * Lets the process die before the first step that `act` does on the disk, before the second, and so on, until it gets
+ * through; and shows `check` what is found then. Fails if nothing ever died, and for any error of `act` that is not its
+ * death.
  */
 export async function dieAtEachStep<Prepared extends { readonly disk: FaultDisk }>(
   prepare: () => Promise<Prepared>,

@@ -107,8 +107,8 @@ type Naming =
 type Names = Map<string, Inode | 'directory'>;
 
 /**
- * A disk in memory that keeps what a real one may lose. After `powerLoss` any subset of the blocks and names that were not synced is
- * there, in any order; after `crash` (of the process alone) all of them are.
+ * A disk in memory that keeps what a real one may lose. After `powerLoss` any subset of the blocks and names that were
+ * not synced is there, in any order; after `crash` (of the process alone) all of them are.
  */
 export class FaultDisk implements Disk {
   /** Calls so far that changed something or made it durable. */
@@ -152,7 +152,10 @@ export class FaultDisk implements Disk {
     return this.#successor(found);
   }
 
-  /** What a tool makes that copies file by file: other inodes. @param read what it finds in a file, if it is not what is there now */
+  /**
+   * What a tool makes that copies file by file: other inodes.
+   * @param read what it finds in a file, if it is not what is there now
+   */
   copy(read: (path: string, bytes: Buffer) => Buffer | undefined = (_, bytes) => bytes): FaultDisk {
     const found: Names = new Map();
     for (const [path, inode] of this.#names) {

@@ -3,7 +3,10 @@ import { nodeDisk, openJournal } from '@evertree/journal';
 import { FrameChain } from './frame-chain.ts';
 import { systemClock, systemRandom } from './host.ts';
 
-/** Appends to the journal in the directory that is named by the argument, until it is killed; writes each stable revision on a line. */
+/**
+ * Appends to the journal in the directory that is named by the argument, until it is killed; writes each stable
+ * revision on a line.
+ */
 const journal = await openJournal({
   disk: nodeDisk(process.argv[2]!),
   clock: systemClock,

@@ -18,8 +18,9 @@ import { compareEpochs, EvertreeError, samePosition } from '@evertree/core';
 import { notOurs, storedSnapshot, VirtualLog, type VirtualStorage } from './virtual-log.ts';
 
 /**
- * A journal on a virtual clock, for schedules: each group takes `syncMs` to become stable, and a crash keeps what was. It has no
- * files, so what it can't show is how files tear; the journal's own suites do that. It passes the conformance suite of journals.
+ * A journal on a virtual clock, for schedules: each group takes `syncMs` to become stable, and a crash keeps what was.
+ * It has no files, so what it can't show is how files tear; the journal's own suites do that. It passes the conformance
+ * suite of journals.
  */
 export class VirtualJournal implements Journal {
   readonly log: VirtualLog;

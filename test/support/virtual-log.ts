@@ -173,7 +173,7 @@ export class VirtualLog implements FrameLog {
     return this.#storage.frames.findLast(({ frame }) => frame.header.firstTime <= time)?.frame.header;
   }
 
-  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
     this.assertOpen();
     const storage = this.#storage;
     if (this.state === 'full') throw new EvertreeError('STORAGE_FULL', 'no room to cut the history back');
@@ -201,6 +201,7 @@ export class VirtualLog implements FrameLog {
     storage.frames = storage.frames.filter(stored => !frames.includes(stored));
     storage.snapshots = storage.snapshots.filter(each => !isAfter(each));
     if (samePosition(position, ORIGIN)) storage.stream = undefined;
+    moved?.();
     this.#events.emit('progress');
   }
 

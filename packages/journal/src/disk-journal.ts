@@ -5,7 +5,7 @@ import type { Retainer } from './retention/retainer.ts';
 import type { SegmentList } from './segments/segment-list.ts';
 import type { DiskIdentity } from './site/disk-identity.ts';
 
-/** What an open journal is made of. */
+/** The parts of an open journal. */
 export interface JournalParts {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
@@ -29,7 +29,7 @@ export class DiskJournal implements Journal {
   readonly #lock: AsyncDisposable;
   #closed: Promise<void> | undefined;
 
-  /** Made by `openJournal`. */
+  /** Only `openJournal` makes one. */
   constructor(parts: JournalParts) {
     this.log = parts.log;
     this.snapshots = parts.snapshots;
@@ -56,7 +56,7 @@ export class DiskJournal implements Journal {
     try {
       await this.retention.close();
       await this.leases.close();
-      // A file that failed is not touched again.
+      // After a failed write or sync nobody writes to that file again.
       await this.#history.close(!failed);
       if (!failed && this.log.pendingBytes === 0) await this.identity.closeAt(this.log.stable);
     } finally {

@@ -17,7 +17,7 @@ import type { SegmentList } from './segments/segment-list.ts';
 import type { Segment } from './segments/segment.ts';
 import { HistoryReader } from './segments/history-reader.ts';
 
-/** The log of a journal on disk: `GroupCommit` writes it, `History` knows what is stable of it. */
+/** The log of a journal on disk. `GroupCommit` writes it; `SegmentList` knows which frames are stable. */
 export class DiskLog implements FrameLog {
   readonly durable = true;
   readonly #disk: Disk;
@@ -91,8 +91,8 @@ export class DiskLog implements FrameLog {
     return findByTime(this.#disk, this.#history, time);
   }
 
-  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
-    return this.#rewinder.rewind(position, keep);
+  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
+    return this.#rewinder.rewind(position, keep, moved);
   }
 
   get sealed(): readonly SealedSegment[] {
@@ -104,7 +104,7 @@ export class DiskLog implements FrameLog {
   }
 }
 
-/** What callers see of a segment. */
+/** A segment as callers of `FrameLog` see it. */
 export function sealedSegment({ header, last, lastTime, bytes }: Segment): SealedSegment {
   return { base: header.base, last, lastTime, bytes };
 }

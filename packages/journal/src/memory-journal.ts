@@ -18,7 +18,7 @@ import { LeaseTable } from './leases/lease-table.ts';
 import { MemoryLog } from './memory-log.ts';
 import { settleIdentity } from './site/site-file.ts';
 
-/** Frames kept for secondaries; one that falls further behind gets a full copy. */
+/** Bytes of frames that are kept for secondaries. A secondary that falls further behind gets a full copy. */
 const MEMORY_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 export interface MemoryJournalArguments {
@@ -29,7 +29,10 @@ export interface MemoryJournalArguments {
   readonly maxBytes?: number;
 }
 
-/** A history that ends with its process: the newest frames, and no snapshots (the tree itself is what a secondary is copied from). */
+/**
+ * A history that ends with its process. It keeps the newest frames and no snapshots: a full copy is made from the tree
+ * in memory.
+ */
 export class MemoryJournal implements Journal {
   readonly log: MemoryLog;
   readonly snapshots: SnapshotStore;
@@ -53,7 +56,7 @@ export class MemoryJournal implements Journal {
   }
 }
 
-/** Keeps none. One that replaces the history sets where it begins. */
+/** Stores no snapshot. A snapshot that replaces the history only sets where the history begins. */
 class NoSnapshots implements SnapshotStore {
   readonly #log: MemoryLog;
 
@@ -112,7 +115,7 @@ class MemoryIdentity implements SiteIdentity {
   }
 }
 
-/** The log bounds itself, and nothing is on a disk. */
+/** Retention has nothing to do: the log drops old frames by itself, and nothing is on a disk. */
 class NoRetention implements Retention {
   readonly storedBytes = 0;
   readonly status = undefined;

@@ -19,7 +19,7 @@ import { isFound, type FindOptions } from './segments/frame-search.ts';
 import { FrameTail } from './segments/frame-tail.ts';
 import type { JournalEvents } from './groups/group-commit.ts';
 
-/** The newest frames, in memory. What is appended is stable at once, and durable never. */
+/** The newest frames, in memory. A frame is stable as soon as it is appended, and never durable. */
 export class MemoryLog implements FrameLog {
   readonly durable = false;
   readonly failure = undefined;
@@ -30,16 +30,16 @@ export class MemoryLog implements FrameLog {
   readonly #frames: FrameTail;
   readonly #events: Emitter<JournalEvents>;
   #state: JournalState = 'open';
-  /** Where the frames begin while there are none. */
+  /** The base of the history while no frame is kept. */
   #start: ExactPosition = ORIGIN;
   #last: ExactPosition = ORIGIN;
-  /** Undefined until the first frame or snapshot tells it. */
+  /** The stream's id. Undefined until the first frame or snapshot names it. */
   #stream: string | undefined;
-  /** Counts replacements, so that readers of a history before notice. */
+  /** Counts the snapshots that replaced the history. A reader of an earlier generation gets COMPACTED. */
   #generation = 0;
-  /** Why no frames are taken: what would be lost is being kept. */
+  /** Set during a rewind, while `append` is refused: the message for the caller of `append`. */
   #rewinding: string | undefined;
-  /** The listeners will be told in this turn. */
+  /** A call of the listeners is scheduled. */
   #telling = false;
 
   constructor(clock: Clock, report: Reporter, maxBytes: number) {
@@ -71,7 +71,7 @@ export class MemoryLog implements FrameLog {
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
     this.#frames.push({ frame, trailer: trailer?.length === 0 ? undefined : trailer });
-    // A frame that is longer than all that is kept leaves nothing.
+    // A frame above the limit is not kept, and it pushes out all others.
     if (this.#frames.oldest() === undefined) this.#start = this.#last;
     this.#tellSoon();
   }
@@ -120,7 +120,7 @@ export class MemoryLog implements FrameLog {
     return this.#frames.findLast(({ frame }) => frame.header.firstTime <= time)?.frame.header;
   }
 
-  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
     this.assertOpen();
     if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
     this.#assertReached(position, this.#generation);
@@ -137,10 +137,11 @@ export class MemoryLog implements FrameLog {
     this.#frames.dropAfter(position.revision);
     this.#last = position;
     if (samePosition(position, ORIGIN)) this.#stream = undefined;
+    moved?.();
     this.#tellSoon();
   }
 
-  /** Nothing lies in files. */
+  /** There are no segments, so that the listener is never called. */
   onSealed(): Disposable {
     return { [Symbol.dispose]: () => undefined };
   }
@@ -150,7 +151,7 @@ export class MemoryLog implements FrameLog {
     if (this.#state === 'closed') throw journalClosed();
   }
 
-  /** Begins anew from a snapshot. */
+  /** Replaces the history by a snapshot. */
   replace(header: SnapshotHeader): void {
     this.#frames.clear();
     this.#start = header.position;
@@ -197,7 +198,7 @@ export class MemoryLog implements FrameLog {
     return new EvertreeError('HISTORY_MISMATCH', problem, { expected: this.#last, found: position });
   }
 
-  /** Once for all frames of a turn, and never inside `append`. */
+  /** Calls the listeners once for all frames of a turn, and never inside `append`. */
   #tellSoon(): void {
     if (this.#telling) return;
     this.#telling = true;

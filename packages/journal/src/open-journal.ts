@@ -23,14 +23,15 @@ import { findShortage } from './disk/room-probe.ts';
 import { probeSyncMode } from './disk/sync-probe.ts';
 
 export interface OpenJournalArguments {
-  /** The site's directory: `nodeDisk(directory)`, or one of a test. */
+  /** The site's directory: `nodeDisk(directory)`, or a disk of a test. */
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
   readonly report: Reporter;
   /**
-   * Who a new directory belongs to (a drawn name, a primary). For an old one it has to agree with what is recorded; but a copy of a
-   * directory may be given another name, and that of a secondary's draws one if it is given none.
+   * The name and role of a new directory; by default a random name, and the role of a primary. For an existing
+   * directory they have to be those that it records. A copy of a directory may be given another name; a copy of a
+   * secondary's directory that is given none gets a random one.
    */
   readonly identity?: Partial<Identity>;
   readonly options?: JournalOptions;
@@ -38,8 +39,8 @@ export interface OpenJournalArguments {
 
 /**
  * Opens a site's history, and recovers it from what the directory holds.
- * @throws EvertreeError DIRECTORY_IN_USE, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE, CONFIGURATION_INVALID,
- *   STORAGE_FAILED, STORAGE_FULL (it can't be written to)
+ * @throws EvertreeError DIRECTORY_IN_USE, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE,
+ *   CONFIGURATION_INVALID, STORAGE_FAILED, STORAGE_FULL (it can't be written to)
  */
 export async function openJournal(given: OpenJournalArguments): Promise<DiskJournal> {
   const lock = await given.disk.lock();
@@ -65,7 +66,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   if (site === undefined) assertNoOrphans(findings);
   const leases = new DiskLeases(disk, clock, report);
   await leases.load();
-  // From here on things change: all that could speak against it has been asked.
+  // Everything that can refuse the opening has been checked. From here on the directory is changed.
   const start = await restore(disk, findings, report);
   const record = { ...identity, directory: mark, fencedBy: site?.record.fencedBy, closedAt: undefined };
   await recordOpening({ disk, report, leases }, record, site, isCopy);
@@ -106,7 +107,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   });
 }
 
-/** Writes what the directory says of itself from now on, in the layout of this version. Each step can be repeated. */
+/** Writes site.json, and upgrades a directory of a former version. Each step can be repeated after a crash. */
 async function recordOpening(
   parts: { readonly disk: Disk; readonly report: Reporter; readonly leases: DiskLeases },
   record: SiteRecord,
@@ -119,7 +120,8 @@ async function recordOpening(
     if (isNewer) await writeSite(disk, record);
     await upgradePeers(disk, leases);
   } catch (error) {
-    // Without room the site starts nevertheless, and the next start writes it. What is new has to be written.
+    // On a full disk an existing site starts all the same. A new directory or a copy must not start without its own
+    // site.json.
     if (found === undefined || isCopy || !isNoSpace(error)) throw error;
     const message = `${SITE_FILE} could not be written (${asError(error).message}); it is written at the next start`;
     report({ level: 'warn', event: 'site-not-written', message, details: { error } });
@@ -132,7 +134,10 @@ function reportCopy(report: Reporter, original: string, site: string): void {
   report({ level: named === '' ? 'info' : 'warn', event: 'directory-copied', message, details: { original, site } });
 }
 
-/** After a clean stop the history can't be shorter than it was, unless the disk or somebody else took something away. */
+/**
+ * Reports a history that is shorter than it was when the site was stopped. Something outside this program removed
+ * bytes.
+ */
 function reportLoss(report: Reporter, closedAt: ExactPosition | undefined, last: ExactPosition, isCopy: boolean): void {
   if (closedAt === undefined || closedAt.revision <= last.revision) return;
   if (isCopy) {

@@ -2,24 +2,27 @@ import { EvertreeError } from '@evertree/core';
 import type { SyncMode } from './segments/active-segment.ts';
 
 export interface JournalOptions {
-  /** How writes become stable; `auto` (the default) measures at opening. */
+  /** How writes become stable. The default, `auto`, measures both ways when the journal is opened. */
   readonly sync?: SyncMode | 'auto';
-  /** A segment takes frames until it is this long; the smaller of 64 MiB and an eighth of `retentionMaxBytes`, but 1 MiB at least. */
+  /**
+   * A segment takes frames until it is this long. By default the smaller of 64 MiB and `retentionMaxBytes` / 8, but at
+   * least 1 MiB.
+   */
   readonly segmentBytes?: number;
-  /** Frames that are kept in memory for readers that keep up; 8 MiB. */
+  /** Bytes of the newest frames that are kept in memory for readers that keep up. By default 8 MiB. */
   readonly tailBytes?: number;
-  /** Segments and snapshots may take this; the smaller of 8 GiB and a fifth of the disk. */
+  /** Bytes that segments and snapshots may take. By default the smaller of 8 GiB and a fifth of the disk. */
   readonly retentionMaxBytes?: number;
-  /** The newest history of this size is kept whether a peer needs it or not; 0. */
+  /** Bytes of the newest history that are kept even if no lease asks for them. By default 0. */
   readonly retentionMinBytes?: number;
-  /** History younger than this is kept whether a peer needs it or not; 0. */
+  /** Younger history is kept even if no lease asks for it. By default 0. */
   readonly retentionMinMs?: number;
 }
 
 export type ResolvedOptions = Readonly<Required<JournalOptions>>;
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
-/** History goes in whole segments, so that a few of them have to fit in what it may take. */
+/** Retention drops whole segments, so that several have to fit into `retentionMaxBytes`. */
 const SEGMENT_RETENTION_FRACTION = 1 / 8;
 const SEGMENT_MIN_BYTES = 1024 * 1024;
 const TAIL_BYTES = 8 * 1024 * 1024;

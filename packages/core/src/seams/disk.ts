@@ -1,8 +1,9 @@
 /**
  * A directory on stable storage, as the journal uses it. Paths are relative to it, with `/`.
  *
- * Errors are Node's (`code`: ENOENT, ENOSPC, EIO, EROFS, EACCES …). A write may tear: after a power loss any subset of the blocks
- * not yet covered by a completed sync may be there, in any order. Names (create, rename, remove) are durable only after `syncDirectory`.
+ * Errors are Node's (`code`: ENOENT, ENOSPC, EIO, EROFS, EACCES …). A write may tear: after a power loss any subset of
+ * the blocks not yet covered by a completed sync may be there, in any order. Names (create, rename, remove) are durable
+ * only after `syncDirectory`.
  */
 export interface Disk {
   /** Opens or creates a file. `durableWrites`: each completed write is on stable storage (O_DSYNC). */
@@ -17,8 +18,8 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   syncDirectorySync(path: string): void;
   /**
-   * Names this very directory for as long as it exists: a copy of it, made by whatever tool, has another mark. What was copied file by
-   * file while it was written to may lack what lies in between; only the mark tells that from damage.
+   * Names this very directory for as long as it exists: a copy of it, made by whatever tool, has another mark. What was
+   * copied file by file while it was written to may lack what lies in between; only the mark tells that from damage.
    */
   mark(): Promise<string>;
   /** Bytes on the whole device, and free for us. */

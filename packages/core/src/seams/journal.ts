@@ -33,8 +33,8 @@ export interface SnapshotWriter {
   write(chunk: Uint8Array): Promise<void>;
   /**
    * Makes the snapshot durable and visible to `SnapshotStore.newest`, both or neither.
-   * @param moved for one that replaces the history: called in the very step in which the log's `base`, `last` and `stable` move, before
-   *   anybody is told, so that whoever holds the tree moves with them. It must not throw
+   * @param moved for one that replaces the history: called in the very step in which the log's `base`, `last` and
+   *   `stable` move, before anybody is told, so that whoever holds the tree moves with them. It must not throw
    */
   commit(moved?: () => void): Promise<void>;
   /** Leaves no trace. */
@@ -43,8 +43,10 @@ export interface SnapshotWriter {
 
 /**
  * - `open`: takes frames and makes them durable.
- * - `full`: no room (ENOSPC); what was appended stays pending and is tried again, appends are taken but the store takes no commits.
- * - `failed`: a write or sync failed; never tried again on that file. The site has to stop and recover from what the disk holds.
+ * - `full`: no room (ENOSPC); what was appended stays pending and is tried again, appends are taken but the store takes
+ *   no commits.
+ * - `failed`: a write or sync failed; never tried again on that file. The site has to stop and recover from what the
+ *   disk holds.
  * - `closed`.
  */
 export type JournalState = 'open' | 'full' | 'failed' | 'closed';
@@ -71,7 +73,8 @@ export interface RetentionStatus {
  * - **Same bytes.** A frame is read back as the bytes that were appended, with its trailer.
  * - **Reopening** gives every frame that was ever stable, and none that does not follow from them.
  *
- * The law of what each part survives stands at that part. A journal in memory (`log.durable` is false) survives nothing but its readers.
+ * The law of what each part survives stands at that part. A journal in memory (`log.durable` is false) survives nothing
+ * but its readers.
  */
 export interface Journal extends AsyncDisposable {
   readonly log: FrameLog;
@@ -90,7 +93,8 @@ export interface Journal extends AsyncDisposable {
  * - **Process death**: what was written and not yet stable may be there after a restart, as whole frames in order.
  * - **Power loss**: everything up to `stable` is there; of what was pending, whole frames that follow, or none.
  * - **A full disk**: nothing is lost; what was appended stays pending until there is room (`state` is `full`).
- * - **A failed write or sync**: `state` is `failed`, nothing is written any more, and what the disk holds is found out at the next opening.
+ * - **A failed write or sync**: `state` is `failed`, nothing is written any more, and what the disk holds is found out
+ *   at the next opening.
  */
 export interface FrameLog {
   readonly state: JournalState;
@@ -110,8 +114,10 @@ export interface FrameLog {
   readonly busy: boolean;
 
   /**
-   * Takes the frame, synchronously; the bytes belong to the journal from now on. `trailer` is the site's own note beside it.
-   * @throws HISTORY_MISMATCH with both positions if the frame's base is not `last`, by position and epoch id; nothing changes
+   * Takes the frame, synchronously; the bytes belong to the journal from now on. `trailer` is the site's own note
+   * beside it.
+   * @throws HISTORY_MISMATCH with both positions if the frame's base is not `last`, by position and epoch id; nothing
+   *   changes
    */
   append(frame: Frame, trailer?: Uint8Array): void;
   /** Writes and syncs everything pending before it returns. On ENOSPC it leaves `state` at `full` and returns. */
@@ -123,41 +129,53 @@ export interface FrameLog {
 
   /**
    * Reads stable frames after `position`, oldest first.
-   * @throws COMPACTED when the journal does not reach back to it (also later, from `next`, when retention overtakes the reader)
+   * @throws COMPACTED when the journal does not reach back to it (also later, from `next`, when retention overtakes the
+   *   reader)
    */
   read(position: ExactPosition): FrameReader;
   /**
-   * The header of the stable frame that ends exactly at `position`, if it is here (epoch id compared, too). With `within`: of the one
-   * that holds the change set of that position, so that a reader can go on in the middle of a frame, from its base.
+   * The header of the stable frame that ends exactly at `position`, if it is here (epoch id compared, too). With
+   * `within`: of the one that holds the change set of that position, so that a reader can go on in the middle of a
+   * frame, from its base.
    */
   find(position: ExactPosition, options?: { readonly within?: boolean }): Promise<FrameHeader | undefined>;
   /**
-   * The header of the last stable frame whose first change set is not after `time`; undefined when all frames that are here are later.
+   * The header of the last stable frame whose first change set is not after `time`; undefined when all frames that are
+   * here are later.
    *
-   * The last commit not after `time` lies in that frame: commit times never go back within an epoch, and a frame belongs to one epoch.
-   * Across epochs they may go back; then it is the last such frame of the history that stands, and its header tells the epoch.
+   * The last commit not after `time` lies in that frame: commit times never go back within an epoch, and a frame
+   * belongs to one epoch. Across epochs they may go back; then it is the last such frame of the history that stands,
+   * and its header tells the epoch.
    * @param time milliseconds since 1970
    */
   findByTime(time: number): Promise<FrameHeader | undefined>;
 
   /**
-   * Cuts the history back to `position`: the frames and snapshots after it go, and `last` and `stable` become `position`. Frames of
-   * another history may then follow.
+   * Cuts the history back to `position`: the frames and snapshots after it go, and `last` and `stable` become
+   * `position`. Frames of another history may then follow.
    *
-   * `keep` is handed what goes, before anything of it is touched, and resolves when it has made it durable elsewhere; if it rejects,
-   * nothing was cut. It is not called if nothing goes. Until the cut ends `append` throws; readers beyond `position` throw
-   * HISTORY_MISMATCH afterwards.
+   * `keep` is handed what goes, before anything of it is touched. It resolves when it has made all of it durable
+   * elsewhere; if it rejects, nothing was cut. If nothing goes, neither `keep` nor `moved` is called. Until the cut
+   * ends `append` throws; readers beyond `position` throw HISTORY_MISMATCH afterwards.
    *
-   * **Process death, power loss**: at whatever step, the next opening finds the old history or the cut one, whole; once this has
-   * resolved, the cut one. **A full disk**: throws STORAGE_FULL and nothing was cut.
-   * @throws HISTORY_MISMATCH when no frame ends at `position`; COMPACTED when the history, or the snapshot that it would then have to
-   *   begin with, does not reach back to it
+   * **Process death, power loss**: at whatever step, the next opening finds the old history or the cut one, whole; once
+   * this has resolved, the cut one. **A full disk**: throws STORAGE_FULL and nothing was cut.
+   * @param moved called in the very step in which `last` and `stable` move, before anybody is told, so that whoever
+   *   holds the tree moves with them. It must not throw.
+   * @throws HISTORY_MISMATCH when no frame ends at `position`; COMPACTED when the history, or the snapshot that it
+   *   would then have to begin with, does not reach back to it
    */
-  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void>;
+  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void>;
 
-  /** Segments that take no more frames, oldest first. They go one by one as retention drops them. Always empty for a journal in memory. */
+  /**
+   * Segments that take no more frames, oldest first. They go one by one as retention drops them. Always empty for a
+   * journal in memory.
+   */
   readonly sealed: readonly SealedSegment[];
-  /** Called after a segment was sealed, so that something can be built from its frames. One that was called for may be gone by then. */
+  /**
+   * Calls the listener after each sealing, so that something can be built from the segment's frames. Retention may drop
+   * the segment before the listener has read it.
+   */
   onSealed(listener: (segment: SealedSegment) => void): Disposable;
 }
 
@@ -182,15 +200,17 @@ export interface Divergence {
 }
 
 /**
- * Whole trees, each at one position. A committed snapshot survives process death and power loss; one under way leaves no trace after
- * either. Without room on the disk, and after a failed sync, `write` or `commit` throws and nothing has changed.
+ * Whole trees, each at one position. A committed snapshot survives process death and power loss; one under way leaves
+ * no trace after either. Without room on the disk, and after a failed sync, `write` or `commit` throws and nothing has
+ * changed.
  */
 export interface SnapshotStore {
   /** The newest snapshot; with `atOrBefore`, a position of this history, the newest that is not after it. */
   newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined>;
   /**
-   * Begins a snapshot file. With `replace`, committing it makes it the beginning of this journal's history: `base`, `last` and
-   * `stable` become its position, and the frames before it are dropped (a secondary that was too far behind).
+   * Begins a snapshot file. With `replace`, committing it makes it the beginning of this journal's history: `base`,
+   * `last` and `stable` become its position, and the frames before it are dropped (a secondary that was too far
+   * behind).
    */
   create(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter>;
 }
@@ -207,7 +227,8 @@ export interface SiteIdentity extends Identity {
 
 /**
  * What a lease is for:
- * - `peer`: a secondary, which needs what follows the position that it holds durably. It stays listed when retention has passed it.
+ * - `peer`: a secondary, which needs what follows the position that it holds durably. It stays listed when retention
+ *   has passed it.
  * - `copy`: a copy of the directory or of a snapshot that is being made.
  * - `backup`: an archive, which needs what follows the position that it holds.
  */
@@ -221,15 +242,17 @@ export interface Lease {
 }
 
 /**
- * Named claims on the history, told apart by kind and name. Retention keeps what they ask for within its limits. A position that this
- * history does not hold asks for what follows the fork of the two histories; one of an unknown epoch asks for nothing.
+ * Named claims on the history, told apart by kind and name. Retention keeps what they ask for within its limits. A
+ * position that this history does not hold asks for what follows the fork of the two histories; one of an unknown epoch
+ * asks for nothing.
  *
- * When retention is applied, expired leases go, and so do those (but for peers) that it could not honour within its limits: as long as
- * such a lease is listed, all that it asks for has been here since it was made.
+ * When retention is applied, expired leases go, and so do those (but for peers) that it could not honour within its
+ * limits: as long as such a lease is listed, all that it asks for has been here since it was made.
  *
- * They are written within a second of a change, and at close: process death and power loss may take a lease back to what it was a second
- * before, or lose a new one; `flush` is there for one that must not be lost. On a full disk, and after a failed sync, they live on in
- * memory, and writing is tried again. A file that can't be read loses them all, and that is reported.
+ * They are written within a second of a change, and at close: process death and power loss may take a lease back to
+ * what it was a second before, or lose a new one; `flush` is there for one that must not be lost. On a full disk, and
+ * after a failed sync, they live on in memory, and writing is tried again. A file that can't be read loses them all,
+ * and that is reported.
  */
 export interface Leases {
   /** Those of one kind, by name; a view that changes as they do. */
@@ -248,7 +271,10 @@ export interface Retention {
   readonly storedBytes: number;
   /** Undefined where nothing limits the history. */
   readonly status: RetentionStatus | undefined;
-  /** Drops what nothing asks for any more; called by the site now and then, and after each snapshot. A crash within it leaves a whole history. */
+  /**
+   * Drops what nothing asks for any more; called by the site now and then, and after each snapshot. A crash within it
+   * leaves a whole history.
+   */
   apply(): Promise<void>;
 }
 

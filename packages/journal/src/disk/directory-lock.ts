@@ -7,15 +7,15 @@ import { LOCK_FILE } from '../site/layout.ts';
 const SQLITE_BUSY = 5;
 
 /**
- * Takes a directory for this process: an exclusive lock on an empty database file, which the system frees when its holder dies, and
- * which no stall makes us lose.
+ * Locks a directory for this process, by an exclusive SQLite lock on an empty database file. The system frees the lock
+ * when the process dies. A stalled process keeps it.
  * @throws EvertreeError DIRECTORY_IN_USE, STORAGE_FAILED
  */
 export function lockDirectory(directory: string): AsyncDisposable {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(join(directory, LOCK_FILE));
-    // With a journal of its own SQLite would need room on the disk for a lock.
+    // By default SQLite writes a rollback journal file when it locks, which fails on a full disk.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();

@@ -15,7 +15,7 @@ const fdatasync = promisify(fs.fdatasync);
 const ftruncate = promisify(fs.ftruncate);
 const fstat = promisify(fs.fstat);
 
-/** A directory of this machine, made if it is missing. */
+/** A directory of this machine. It is created if it is missing. */
 export function nodeDisk(directory: string): Disk {
   return new NodeDisk(resolve(directory));
 }
@@ -68,7 +68,7 @@ class NodeDisk implements Disk {
     }
   }
 
-  /** Inode and time of birth: no tool that copies a directory keeps both. */
+  /** Inode and time of birth: no copying tool preserves both. */
   async mark(): Promise<string> {
     const { ino, birthtimeNs } = await fs.promises.stat(this.#directory, { bigint: true });
     return `${ino}-${birthtimeNs}`;
@@ -90,7 +90,7 @@ class NodeDisk implements Disk {
     return lockDirectory(this.#directory);
   }
 
-  /** Makes the directory, and the names on the way to it durable. */
+  /** Creates the directory and its missing parents, durably. */
   async #make(): Promise<void> {
     for (const missing of missingDirectories(this.#directory)) {
       await makeOne(missing);
@@ -105,14 +105,17 @@ class NodeDisk implements Disk {
   }
 }
 
-/** What has to be made, outermost first. Node's own recursive mkdir never returns where a file system takes no directories, such as /proc. */
+/**
+ * The directories to create, outermost first. Node's recursive mkdir never returns on a file system that takes none,
+ * such as /proc.
+ */
 function missingDirectories(directory: string): string[] {
   const missing: string[] = [];
   for (let path = directory; !fs.existsSync(path); path = dirname(path)) missing.unshift(path);
   return missing;
 }
 
-/** Another process may make it at the same time. */
+/** Creates one directory. Another process may create it at the same time. */
 async function makeOne(directory: string): Promise<void> {
   try {
     await fs.promises.mkdir(directory);
@@ -121,7 +124,7 @@ async function makeOne(directory: string): Promise<void> {
   }
 }
 
-/** Elsewhere O_DSYNC is missing, or stops at the drive's own cache: there each write is followed by a sync. */
+/** On other systems O_DSYNC is missing, or does not flush the drive's cache. There each write is followed by a sync. */
 const HAS_DURABLE_WRITES = ['linux', 'freebsd'].includes(platform()) && fs.constants.O_DSYNC !== undefined;
 
 function openFlags(options: OpenOptions): number {
@@ -208,7 +211,7 @@ class NodeFile implements DiskFile {
   }
 }
 
-/** What a write of `written` bytes left over: a full disk or a signal may cut it short. */
+/** The buffers that remain after a write of `written` bytes. A full disk or a signal may cut a write short. */
 function unwritten(buffers: readonly Uint8Array[], written: number): readonly Uint8Array[] {
   let left = written;
   for (const [index, buffer] of buffers.entries()) {

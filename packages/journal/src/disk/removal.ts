@@ -1,7 +1,7 @@
 import type { Disk } from '@evertree/core';
 import { isMissing } from '../groups/failure.ts';
 
-/** Removes files that count no more; one may be gone already, or was never made. */
+/** Removes files. A file that does not exist is no error. */
 export async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     try {

@@ -4,18 +4,20 @@ import { isNoSpace } from '../groups/failure.ts';
 import { removeFiles } from './removal.ts';
 import { SEGMENT_DIRECTORY, TEMPORARY_SUFFIX } from '../site/layout.ts';
 
-/** Writes of each kind that count, those before them that don't (the first ones find everything cold), and their size: a small group. */
+/**
+ * Measured writes of each mode, warm-up writes before them that are not counted, and the bytes of one: a small group.
+ */
 const PROBE_WRITES = 9;
 const WARM_UP_WRITES = 2;
 const PROBE_WRITE_BYTES = 6 * 1024;
-/** Spent at most, but for the writes under way. */
+/** The probe starts no further write after this. */
 const PROBE_LIMIT_MS = 200;
 
 const MODES: readonly SyncMode[] = ['dsync', 'fdatasync'];
 
 /**
- * Finds out which way small writes into a preallocated file become stable sooner on this disk: both in turn, so that neither has the
- * better moment. Without room for the probes it is O_DSYNC.
+ * Measures in which mode small writes into a preallocated file become stable sooner on this disk. The modes take turns,
+ * so that a busy moment hits both. On a full disk the answer is O_DSYNC.
  */
 export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode> {
   const paths = MODES.map(mode => `${SEGMENT_DIRECTORY}/probe-${mode}${TEMPORARY_SUFFIX}`);
@@ -26,7 +28,7 @@ export async function probeSyncMode(disk: Disk, clock: Clock): Promise<SyncMode>
     if (!isNoSpace(error)) throw error;
     return 'dsync';
   } finally {
-    // On a full disk a probe may never have been made.
+    // On a full disk a probe file may not exist.
     await removeFiles(disk, paths);
   }
 }
@@ -43,7 +45,7 @@ async function measure(disk: Disk, clock: Clock, paths: readonly string[]): Prom
     const times = MODES.map((): number[] => []);
     const deadline = clock.monotonic() + PROBE_LIMIT_MS;
     for (let write = 0; write < WARM_UP_WRITES + PROBE_WRITES; write++) {
-      // One that counts is made in any case.
+      // At least one write of each mode is measured.
       if (write > WARM_UP_WRITES && clock.monotonic() >= deadline) break;
       for (const [index, mode] of MODES.entries()) {
         const took = await timeWrite(files[index]!, mode, write, clock);

@@ -1,11 +1,11 @@
 import { EvertreeError } from '@evertree/core';
 
-/** The code of a failed operation on the disk, or what stands for one. */
+/** The system's code of an error (ENOSPC, EIO …), or `unknown`. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 }
 
-/** Whether waiting for room may help. */
+/** Whether the disk, or the user's quota on it, is full. */
 export function isNoSpace(error: unknown): boolean {
   const code = errorCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT';
@@ -19,7 +19,7 @@ export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** @param remedy another way out, beside those that are always open */
+/** @param remedy a further way out, appended to the usual two */
 export function damaged(file: string, offset: number, problem: string, remedy = ''): EvertreeError {
   return new EvertreeError(
     'DAMAGED',

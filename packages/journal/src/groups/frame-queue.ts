@@ -1,10 +1,10 @@
 import type { PendingFrame } from '../segments/active-segment.ts';
 import { recordBytes } from '../segments/active-segment.ts';
 
-/** Bytes of one write; a frame that is longer goes alone. */
+/** The most bytes of one group. A longer frame is a group of its own. */
 const GROUP_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** Frames that wait for their group, in order. What was taken and is not settled yet still counts as pending. */
+/** Frames that wait for their group, in order. Frames of a group that is not stable yet still count as pending. */
 export class FrameQueue {
   #frames: PendingFrame[] = [];
   #pendingBytes = 0;
@@ -22,7 +22,7 @@ export class FrameQueue {
     this.#pendingBytes += bytesOf(pending);
   }
 
-  /** How many of the waiting frames make up the next group, and their bytes in the file. */
+  /** How many of the waiting frames the next group takes, and their bytes in the file. */
   nextGroup(): { readonly count: number; readonly bytes: number } {
     let count = 0;
     let bytes = 0;
@@ -39,12 +39,12 @@ export class FrameQueue {
     return this.#frames.splice(0, count);
   }
 
-  /** They could not be written: they are first again. */
+  /** Puts frames that could not be written back to the front. */
   takeBack(frames: readonly PendingFrame[]): void {
     this.#frames = [...frames, ...this.#frames];
   }
 
-  /** They are stable. */
+  /** Frames became stable: they are no longer pending. */
   settle(frames: readonly PendingFrame[]): void {
     for (const pending of frames) this.#pendingBytes -= bytesOf(pending);
   }

@@ -14,7 +14,9 @@ export interface JournalEvents {
   sealed: (segment: SealedSegment) => void;
 }
 
-/** Makes frames stable: one write in flight; what comes meanwhile makes up the next group. */
+/**
+ * Makes frames stable, in groups. One write is in flight; frames that are appended meanwhile make up the next group.
+ */
 export class GroupCommit {
   readonly events: Emitter<JournalEvents>;
   readonly #disk: Disk;
@@ -27,18 +29,21 @@ export class GroupCommit {
   #inFlight: Group | undefined;
   #busy = false;
   #running: Promise<void> = Promise.resolve();
-  /** The last try of a full disk by a file of its own. */
+  /** The last probe of a full disk. */
   #probing: Promise<void> = Promise.resolve();
-  /** A group became stable, or the state changed, and the listeners don't know yet. */
+  /** A group became stable, or the state changed, and the listeners were not called yet. */
   #untold = false;
-  /** Callers of `flush`. What they wait for was appended here, so that no table of epochs is needed. */
+  /**
+   * Callers of `flush`. They wait for positions that were appended here, so that no table of epochs is needed to
+   * compare.
+   */
   readonly #waiters = new Waiters({ epochs: [], last: ORIGIN });
-  /** Why no frames are taken, while the history is changed otherwise. */
+  /** Set while the history is replaced or cut back, and `append` is refused: the reason. */
   #suspended: string | undefined;
-  /** `close` was called. What is pending may still become stable. */
+  /** `close` was called. Pending frames may still become stable. */
   #closing = false;
 
-  /** @param stream that of the history; undefined while it holds nothing */
+  /** @param stream of the history; undefined while it is empty */
   constructor(parts: { disk: Disk; history: SegmentList; clock: Clock; report: Reporter }, stream: string | undefined) {
     this.#disk = parts.disk;
     this.#history = parts.history;
@@ -92,7 +97,7 @@ export class GroupCommit {
     if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
     if (this.pendingBytes === 0) return Promise.resolve();
     this.#start();
-    // The first segment is made at once, and may have failed at once.
+    // Making the first segment is synchronous: it may have failed already.
     if (!this.#health.isUsable()) return Promise.reject(this.#health.unusable());
     return this.#waiters.begin(this.#last).reached;
   }
@@ -109,7 +114,7 @@ export class GroupCommit {
     this.#health.assertUsable();
   }
 
-  /** Something beside the groups failed on the disk. */
+  /** A disk operation outside the groups failed: zeros ahead, a seal, a replacement. */
   fail(error: unknown): void {
     if (!this.#health.isUsable()) return;
     this.#stumble(error);
@@ -117,8 +122,8 @@ export class GroupCommit {
   }
 
   /**
-   * Takes nothing more until `resume`, and lets what is pending become stable; on a full disk it stays pending.
-   * @param reason why, for those who append
+   * Refuses `append` until `resume`. Resolves when all pending frames are stable; on a full disk they stay pending.
+   * @param reason for the callers of `append`
    */
   async suspend(reason: string): Promise<void> {
     this.#health.assertUsable();
@@ -128,7 +133,7 @@ export class GroupCommit {
     this.#health.assertUsable();
   }
 
-  /** While suspended: the history goes on from there, without what is pending. */
+  /** Sets the end of the changed history, and drops pending frames. Only while suspended. */
   restart({ last, stream }: { readonly last: ExactPosition; readonly stream: string | undefined }): void {
     this.#last = last;
     this.#stream = stream;
@@ -137,13 +142,14 @@ export class GroupCommit {
     this.#health.recover();
   }
 
+  /** Takes frames again. */
   resume(): void {
     this.#suspended = undefined;
     this.#start();
     this.events.emit('progress');
   }
 
-  /** Makes stable what can be, then takes nothing more. */
+  /** Makes pending frames stable if the disk takes them, and then refuses everything. */
   async close(): Promise<void> {
     if (this.state === 'closed') return;
     this.#closing = true;
@@ -163,7 +169,7 @@ export class GroupCommit {
     this.events.emit('progress');
   }
 
-  /** Tries a full disk again: by what is pending, else by a file of its own. */
+  /** Tries a full disk again: with the pending frames, or with a probe file if there are none. */
   #retry(): void {
     if (this.#queue.first === undefined) this.#probing = this.#probe();
     else this.#start();
@@ -178,7 +184,7 @@ export class GroupCommit {
       this.#stumble(error);
     }
     this.events.emit('progress');
-    // What was appended meanwhile waits.
+    // Frames that were appended during the probe have started no write.
     if (this.state === 'open') this.#start();
   }
 
@@ -199,7 +205,7 @@ export class GroupCommit {
       this.#stumble(error);
       this.#untold = true;
     } finally {
-      // At once, not a turn later: whoever appends now has to start the next run.
+      // In the same turn as the end of the loop: a frame that is appended after it has to start the next run.
       this.#busy = false;
     }
     this.#tell();
@@ -209,7 +215,7 @@ export class GroupCommit {
     const group = this.#take(segment);
     this.#inFlight = group;
     const writing = segment.write(group);
-    // The news of the group before it spreads while this one is written.
+    // The listeners hear of the group before this one while this one is being written.
     this.#tell();
     try {
       await writing;
@@ -244,7 +250,7 @@ export class GroupCommit {
     }
   }
 
-  /** The segment that the next group can be written to as things are. */
+  /** The active segment, if the next group can be written to it at once. */
   #readySegment(): ActiveSegment | undefined {
     const { active } = this.#history;
     if (active === undefined || active.isFull || active.meetsFilling(this.#queue.nextGroup().bytes)) return undefined;
@@ -263,7 +269,8 @@ export class GroupCommit {
   #readySegmentSync(): ActiveSegment {
     const ready = this.#readySegment();
     if (ready !== undefined) return ready;
-    // While the next one is being made this one grows beyond its size; no zeros are being written to it then.
+    // The next segment is being made asynchronously. Until it is there, the active one grows beyond its size; nobody
+    // fills it with zeros.
     if (this.#history.active !== undefined && !this.#history.canCreate) return this.#history.active;
     this.#history.nextSegmentSync(this.#queue.first!.frame.header);
     return this.#history.active!;

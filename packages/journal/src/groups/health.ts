@@ -1,10 +1,10 @@
 import type { Clock, EvertreeError, JournalState, Reporter } from '@evertree/core';
 import { asError, isNoSpace, journalClosed, storageFailed } from './failure.ts';
 
-/** A full disk is tried again after this. */
+/** A full disk is tried again this often. */
 const FULL_RETRY_MS = 1_000;
 
-/** What state a journal is in, and why. */
+/** The state of a journal, and the reason for it. */
 export class Health {
   readonly #clock: Clock;
   readonly #report: Reporter;
@@ -13,7 +13,7 @@ export class Health {
   #failure: Error | undefined;
   #timer: Disposable | undefined;
 
-  /** @param retry is called now and then while the disk is full */
+  /** @param retry called every `FULL_RETRY_MS` while the disk is full */
   constructor(clock: Clock, report: Reporter, retry: () => void) {
     this.#clock = clock;
     this.#report = report;
@@ -28,12 +28,12 @@ export class Health {
     return this.#failure;
   }
 
-  /** Whether writing may be tried. */
+  /** Whether a write may be tried. */
   isUsable(): boolean {
     return this.#state === 'open' || this.#state === 'full';
   }
 
-  /** Why it may not. */
+  /** The error for a caller when it may not. */
   unusable(): EvertreeError {
     return this.#state === 'closed' ? journalClosed() : storageFailed(this.#failure ?? new Error('unknown'));
   }
@@ -42,7 +42,10 @@ export class Health {
     if (!this.isUsable()) throw this.unusable();
   }
 
-  /** A write or a sync went wrong. Without room it is tried again; what else it may be, never: what the disk took is unknown. */
+  /**
+   * A write or sync failed. On a full disk it is tried again. After any other failure it is not: nobody knows what the
+   * disk took.
+   */
   stumble(error: unknown): void {
     if (!this.isUsable()) return;
     this.#failure = asError(error);
@@ -50,7 +53,7 @@ export class Health {
     else this.#becomeFailed(this.#failure);
   }
 
-  /** A write went well. */
+  /** A write succeeded. */
   recover(): void {
     this.#stopTimer();
     if (this.#state !== 'full') return;

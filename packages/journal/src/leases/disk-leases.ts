@@ -6,23 +6,25 @@ import { readStateFile, writeStateFile } from '../site/state-file.ts';
 import type { NamedLease } from './lease-table.ts';
 import { LEASE_KINDS, LeaseTable } from './lease-table.ts';
 
-/** A change reaches the disk within this, together with all the others of that time. */
+/** A change is written after this, together with all others of that time. */
 const LEASES_WRITE_DELAY_MS = 1_000;
-/** The version of a directory that listed its peers in a file of their own. */
+/** The version of `peers.json`, which a directory of version 1 has. */
 const PEERS_VERSION = 1;
 
-/** The leases of a journal on disk. A position that is lost in a crash is told again by its holder. */
+/**
+ * The leases of a journal on disk. After a crash a peer tells its position again, so that a late write costs little.
+ */
 export class DiskLeases implements Leases {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #report: Reporter;
   readonly #table = new LeaseTable();
   #timer: Disposable | undefined;
-  /** The table differs from the file, and no write that is under way has it all. */
+  /** The table has changes that no write has begun to write. */
   #changed = false;
-  /** Never rejects. */
+  /** The last write. Never rejects. */
   #writing: Promise<void> = Promise.resolve();
-  /** Why the last write failed. */
+  /** Why the last write failed; undefined if it did not. */
   #failure: Error | undefined;
 
   constructor(disk: Disk, clock: Clock, report: Reporter) {
@@ -64,13 +66,13 @@ export class DiskLeases implements Leases {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Writes the file, whether it differs or not. */
+  /** Writes the file even if nothing changed. */
   async write(): Promise<void> {
     this.#changed = true;
     await this.flush();
   }
 
-  /** Writes what is not written yet, and sets no timer any more. */
+  /** Writes pending changes, and sets no timer any more. */
   async close(): Promise<void> {
     this.#timer?.[Symbol.dispose]();
     await this.#writeSoon();
@@ -104,7 +106,7 @@ export class DiskLeases implements Leases {
     }
   }
 
-  /** The entries of a file; undefined where it is missing. One that can't be read has none. */
+  /** The entries of a file; undefined if it is missing. A file that can't be read is reported, and has no entries. */
   async #read(path: string, version: number, key: string): Promise<unknown[] | undefined> {
     const text = await readStateFile(this.#disk, path);
     if (text === undefined) return undefined;
@@ -118,7 +120,7 @@ export class DiskLeases implements Leases {
   }
 }
 
-/** Removes the list of peers that a directory of version 1 has, once a file of leases has taken its place. */
+/** Removes the `peers.json` of a directory of version 1, once there is a `leases.json`. Each step can be repeated. */
 export async function upgradePeers(disk: Disk, leases: DiskLeases): Promise<void> {
   try {
     await (await disk.open(PEERS_FILE, {})).close();
@@ -131,7 +133,7 @@ export async function upgradePeers(disk: Disk, leases: DiskLeases): Promise<void
   await disk.syncDirectory('');
 }
 
-/** @param entry of leases.json, or of peers.json: `{site, durable}` */
+/** @param entry of leases.json; or of peers.json: `{site, durable}`. @returns undefined if it is none */
 function leaseOf(entry: unknown): NamedLease | undefined {
   if (!isRecord(entry)) return undefined;
   const { kind = 'peer', name = entry['site'], position = entry['durable'], expiresAt } = entry;
@@ -145,7 +147,7 @@ function parse(text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : {};
   } catch {
-    // Told by the caller, as of any other content that is none.
+    // The caller reports it, as any other unreadable content.
     return {};
   }
 }

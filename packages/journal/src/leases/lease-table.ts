@@ -1,6 +1,6 @@
 import type { ExactPosition, Lease, LeaseKind, Leases } from '@evertree/core';
 
-/** A lease with what it is told apart by. */
+/** A lease with its kind and name. */
 export interface NamedLease extends Lease {
   readonly kind: LeaseKind;
   readonly name: string;
@@ -12,7 +12,7 @@ export const LEASE_KINDS: readonly LeaseKind[] = ['peer', 'copy', 'backup'];
 export class LeaseTable implements Leases {
   readonly #kinds: Readonly<Record<LeaseKind, Map<string, Lease>>> = { peer: new Map(), copy: new Map(), backup: new Map() };
 
-  /** In the order of their kinds; those of one kind in the order in which they were made. */
+  /** Sorted by kind; within a kind by the time at which they were made. */
   get all(): NamedLease[] {
     return LEASE_KINDS.flatMap(kind => [...this.#kinds[kind]].map(([name, lease]) => ({ kind, name, ...lease })));
   }
@@ -31,6 +31,6 @@ export class LeaseTable implements Leases {
   }
 
   async flush(): Promise<void> {
-    // Nothing outlives the process.
+    // A table in memory does not outlive its process.
   }
 }

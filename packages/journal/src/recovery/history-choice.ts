@@ -4,14 +4,14 @@ import { frameHolding } from '../segments/frame-search.ts';
 import type { FoundSegment } from '../segments/segment-scan.ts';
 import type { SnapshotFile } from '../snapshots/snapshot-file.ts';
 
-/** Segments without a hole between them. */
+/** Segments that follow each other without a hole. */
 interface Run {
   readonly segments: readonly FoundSegment[];
   readonly base: ExactPosition;
   readonly last: ExactPosition;
 }
 
-/** The history that a site goes on from. */
+/** The history with which a site goes on. */
 export interface Choice {
   readonly generation: number;
   readonly base: ExactPosition;
@@ -21,12 +21,14 @@ export interface Choice {
 }
 
 /**
- * Picks the history that reaches furthest of those that have a beginning: a snapshot, or the origin of the stream.
+ * Picks a history that has a beginning: a snapshot, or the origin of the stream. If there are several, it is the one
+ * that reaches furthest.
  *
- * A directory that no copying tool and no power loss has been at holds exactly one. In others there may be holes: then it is what comes
- * before the hole, or, if there is a snapshot behind it, that and what follows.
+ * A directory that was only written by this program holds exactly one. A copy, or a directory with lost files, may have
+ * holes. Then it is the history before the hole; or, if there is a snapshot behind the hole, that snapshot and the
+ * frames after it.
  * @param segments in the order of their names
- * @returns undefined when there are files, but none to begin with
+ * @returns undefined if there are files, but no beginning
  */
 export async function chooseHistory(
   disk: Disk,
@@ -38,7 +40,7 @@ export async function chooseHistory(
     ...snapshots.map(snapshot => snapshot.generation),
   ]);
   if (generations.size === 0) return { generation: 0, base: ORIGIN, last: ORIGIN, segments: [] };
-  // A snapshot that took the place of the history began a generation; what is of a lower one was void from then on.
+  // A snapshot that replaced the history began a generation. Files of a lower generation were void from then on.
   for (const generation of [...generations].toSorted((a, b) => b - a)) {
     const choice = await chooseWithin(
       disk,
@@ -68,7 +70,7 @@ async function chooseWithin(
   for (const { header } of newestFirst) {
     const run = await runAround(disk, runs, header.position);
     consider(header.position, run);
-    // Nothing reaches further than the newest run, or than a snapshot that is newer than all of them.
+    // Nothing reaches further than the newest run, or than a snapshot behind all runs.
     if (run === runs.at(-1)) break;
   }
   return best;
@@ -89,7 +91,7 @@ function follows(before: FoundSegment, found: FoundSegment): boolean {
   return sameStream && samePosition(before.segment.last, found.segment.header.base);
 }
 
-/** The run in which a frame ends at `position`, or which begins there. */
+/** The run that begins at `position`, or has a frame that ends there. */
 async function runAround(disk: Disk, runs: readonly Run[], position: ExactPosition): Promise<Run | undefined> {
   for (const run of runs) {
     const { base, last } = run;

@@ -7,7 +7,7 @@ import { cutSegment } from '../segments/segment-scan.ts';
 import { DETACHED_DIRECTORY, fileName, SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
 import type { Findings } from './survey.ts';
 
-/** Makes the directory hold what was decided, and nothing else; durable when it resolves. Each step can be repeated. */
+/** Changes the directory to what was decided, durably. Each step can be repeated after a crash. */
 export async function restore(disk: Disk, findings: Findings, report: Reporter): Promise<HistoryStart> {
   const { choice, leftovers } = findings;
   await detach(disk, findings, report);
@@ -28,7 +28,9 @@ export async function restore(disk: Disk, findings: Findings, report: Reporter):
   };
 }
 
-/** Moves aside what the history can't use, and says so. Nothing of it is ever deleted or overwritten. */
+/**
+ * Moves the files that the history can't use to `detached/`, and reports each. They are never deleted or overwritten.
+ */
 async function detach(disk: Disk, findings: Findings, report: Reporter): Promise<void> {
   const { choice, unreachable, withoutRecords, unsound } = findings;
   if (unreachable.length + withoutRecords.length + unsound.length === 0) return;
@@ -43,7 +45,7 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
   }
   for (const { segment, rest } of withoutRecords) {
     const file = await moveAside(disk, segment.path, taken);
-    const held = rest === 'nothing' ? 'only zeros' : 'bytes that are none';
+    const held = rest === 'nothing' ? 'only zeros' : 'other bytes';
     const message = `${segment.path} holds no sound record (${held}): a write that never ended, or lost bytes; the history ends at ${at}, and the file was moved to ${file}`;
     report({ level: 'warn', event: 'segment-without-records', message, details: { last: choice.last, file, offset: segment.end } });
   }
@@ -56,7 +58,7 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
   await disk.syncDirectory('');
 }
 
-/** Moves a file to `detached/`, under a name that is free there. */
+/** Moves a file to `detached/`, under a name that is free there. @param taken the names there */
 async function moveAside(disk: Disk, path: string, taken: Set<string>): Promise<string> {
   let name = fileName(path);
   for (let count = 1; taken.has(name); count++) name = `${fileName(path)}.${count}`;
@@ -65,7 +67,7 @@ async function moveAside(disk: Disk, path: string, taken: Set<string>): Promise<
   return `${DETACHED_DIRECTORY}/${name}`;
 }
 
-/** Cuts a torn tail, and seals what a crash left unsealed. What the page cache alone may hold becomes durable. */
+/** Cuts off a torn tail, or seals a segment that a crash left unsealed. Syncs what only the page cache may hold. */
 async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, report: Reporter): Promise<void> {
   if (found.sealed) return;
   const { segment, rest } = found;
@@ -85,7 +87,7 @@ async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, report: 
 async function cut(file: DiskFile, found: FoundSegment, report: Reporter): Promise<void> {
   const { segment, rest } = found;
   const bytes = await cutSegment(file, segment);
-  const reason = rest === 'torn' ? 'a write that never ended' : 'what this copy lacks something before';
+  const reason = rest === 'torn' ? 'the rest of a write that never ended' : 'the copy lacks bytes before them';
   report({
     level: 'warn',
     event: 'tail-cut',

@@ -18,18 +18,21 @@ import { inspectSnapshot } from '../snapshots/snapshot-file.ts';
 import type { Choice } from './history-choice.ts';
 import { chooseHistory } from './history-choice.ts';
 
-/** What a site's directory holds: what is read to decide, before anything is changed. */
+/** What a site's directory holds. It is read and judged before anything is changed. */
 export interface Findings {
   readonly choice: Choice;
   /** Sound ones that belong to the choice, oldest first. */
   readonly snapshots: readonly SnapshotFile[];
-  /** Files whose content is void or lies elsewhere, too. They are removed. */
+  /** Files under way, and files that a later file replaced. They are removed. */
   readonly leftovers: readonly string[];
-  /** Segments that hold something that the history does not reach. They are kept in `detached/`. */
+  /** Segments that the history does not reach. They are moved to `detached/`. */
   readonly unreachable: readonly string[];
-  /** The newest segment, if no record in it is sound: perhaps a write that never ended, perhaps lost bytes. It is kept in `detached/`. */
+  /**
+   * The newest segment, if no record in it is sound: a write that never ended, or lost bytes. It is moved to
+   * `detached/`.
+   */
   readonly withoutRecords: readonly FoundSegment[];
-  /** Snapshots that can't be used, where another beginning can. They are kept in `detached/`. */
+  /** Damaged snapshots that the history does not need. They are moved to `detached/`. */
   readonly unsound: readonly UnsoundSnapshot[];
 }
 
@@ -42,8 +45,9 @@ interface Segments {
 }
 
 /**
- * Reads what is there and decides what the history is. Changes nothing.
- * @param isCopy the directory was copied, perhaps while it was written to: what is missing then is no damage
+ * Reads the directory and decides what the history is. Changes nothing.
+ * @param isCopy the directory is a copy, which may have been made while the original was written to: missing bytes are
+ *   no damage
  * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
  */
 export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
@@ -77,7 +81,7 @@ async function inspectSnapshots(disk: Disk, names: readonly string[]) {
   return { sound, unsound };
 }
 
-/** Looks at all segments, the newest first: each tells where the one before it has to end. */
+/** Inspects all segments, the newest first: each tells where the one before it has to end. */
 async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boolean): Promise<Segments> {
   const paths = names.filter(candidate => isSegmentName(fileName(candidate))).toSorted(byRevision);
   const segments: Segments = { found: [], leftovers: [], unreachable: [] };
@@ -89,7 +93,7 @@ async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boo
   for (const path of paths.toReversed()) {
     const found = await inspectSegment(disk, path, { trustSeal: !isCopy, stopAt });
     if (found === undefined || found === 'damaged') {
-      // A segment gets its name when its header is durable. Only a copying tool can have taken it without.
+      // A segment gets its name when its header is durable. Only a copying tool may have missed the header.
       if (!isCopy || found === 'damaged') throw headless(path, found);
       segments.unreachable.push(path);
       continue;
@@ -98,7 +102,7 @@ async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boo
     if (header.base.revision + 1 !== firstRevision(path)) throw damaged(path, 0, 'its name and its header contradict each other');
     const next = nextIn(header.generation);
     if (next !== undefined && isEmpty(next) && last.revision > next.segment.header.base.revision) {
-      // Made in vain: a commit that could not wait went on in the segment before it.
+      // Created in vain: a synchronous commit was written to the segment before it in the meantime.
       (next.rest === 'nothing' ? segments.leftovers : segments.unreachable).push(next.segment.path);
       segments.found.splice(segments.found.indexOf(next), 1);
     }
@@ -113,7 +117,7 @@ function headless(path: string, found: 'damaged' | undefined): EvertreeError {
   return damaged(path, 0, 'its header is not sound, and was durable before the file had this name', remedy);
 }
 
-/** @throws EvertreeError DAMAGED, naming the file that the history would have begun with */
+/** @throws EvertreeError DAMAGED if the history has no beginning, with the file that it would have begun with */
 function assertBeginning(
   reached: Choice | undefined,
   segments: readonly FoundSegment[],
@@ -121,7 +125,7 @@ function assertBeginning(
   isCopy: boolean,
 ): asserts reached is Choice {
   const newest = unsound.at(-1);
-  // Without any other file the history has to begin with the snapshot that can't be used.
+  // If there is no other file, the history began with the damaged snapshot.
   const isLost = reached === undefined || (newest !== undefined && segments.length === 0 && reached.last.revision === 0);
   if (!isLost) return;
   if (newest !== undefined) {
@@ -132,26 +136,29 @@ function assertBeginning(
   throw damaged(path, 0, isCopy ? `${problem} (the original removed it while this copy was made: copy it again)` : problem);
 }
 
-/** The next segment is named by its first change set, and which that is was not decided if there is none. */
+/**
+ * Leaves out a newest segment without records. A segment is named after its first change set, and that may get another
+ * epoch now.
+ */
 function withoutEmptyEnd(choice: Choice): { readonly choice: Choice; readonly withoutRecords: readonly FoundSegment[] } {
   const newest = choice.segments.at(-1);
   if (newest === undefined || !isEmpty(newest)) return { choice, withoutRecords: [] };
   return { choice: { ...choice, segments: choice.segments.slice(0, -1) }, withoutRecords: [newest] };
 }
 
-/** Refuses what is missing though it was stable once. @param segments of one generation, oldest first */
+/** Refuses a history that lacks bytes which were stable once. @param segments of one generation, oldest first */
 function assertWhole(segments: readonly FoundSegment[]): void {
   for (const [index, found] of segments.entries()) {
     const { segment, rest, sealed } = found;
     if (rest === 'damaged') throw damaged(segment.path, segment.end, 'no sound record is there, but later ones are');
     const next = segments[index + 1];
-    // Everything before the next segment was stable when that was made.
+    // When a segment is created, all records before it are stable.
     if (next === undefined || sealed || endsAt(found, next)) continue;
     throw damaged(segment.path, segment.end, `no sound record is there, but ${next.segment.path} goes on later`);
   }
 }
 
-/** Of a history that a snapshot took the place of, or so old that retention let it go. */
+/** Whether a snapshot replaced the history of a segment, or retention dropped it. */
 function isVoid(found: FoundSegment, choice: Choice): boolean {
   const { header, last } = found.segment;
   return header.generation < choice.generation || last.revision <= choice.base.revision;
@@ -180,7 +187,7 @@ function endsAt(found: FoundSegment, next: FoundSegment): boolean {
   return last.revision === base.revision && last.epochId === base.epochId;
 }
 
-/** Files without the site.json that says whose they are. */
+/** @throws EvertreeError DAMAGED if there are files, but no site.json that tells whose they are */
 export function assertNoOrphans(findings: Findings): void {
   const { choice, snapshots, withoutRecords } = findings;
   const file = choice.segments[0]?.segment.path ?? snapshots[0]?.path ?? withoutRecords[0]?.segment.path;

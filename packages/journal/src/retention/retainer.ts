@@ -11,7 +11,10 @@ import { behind, planRetention, RETENTION_NEAR_FRACTION } from './retention.ts';
 import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
-/** Carries out what `planRetention` says, one task after the other with all else that changes which files there are. */
+/**
+ * Carries out the plan of `planRetention`. All tasks that create, rename or remove files run one after the other,
+ * through `exclusively`.
+ */
 export class Retainer implements Retention {
   readonly #disk: Disk;
   readonly #clock: Clock;
@@ -23,9 +26,9 @@ export class Retainer implements Retention {
   readonly #options: RetentionOptions;
   #queue: Promise<void> = Promise.resolve();
   #closed = false;
-  /** Names of the peers at risk that were reported, and are still at risk. */
+  /** The peers that were at risk in the last run. They were reported. */
   #warned: readonly string[] = [];
-  /** What the next run may let go, as the last one found it: peers that hold less are at risk while the history is near its limit. */
+  /** From the last plan. While the history is near its limit, a peer that holds less than this revision is at risk. */
   #riskBelow = 0;
 
   constructor(
@@ -72,7 +75,7 @@ export class Retainer implements Retention {
     await this.exclusively(() => this.#retain());
   }
 
-  /** The same, when nobody waits for it. */
+  /** Applies it in a later turn; a failure is reported. */
   retainSoon(): void {
     this.#clock.soon(() => {
       if (this.#closed) return;
@@ -83,7 +86,7 @@ export class Retainer implements Retention {
     });
   }
 
-  /** Runs `task` when the ones before it have ended; closing waits for it. Whatever changes names in the directory goes this way. */
+  /** Runs `task` after all earlier tasks. `close` waits for it. */
   exclusively(task: () => Promise<void>): Promise<void> {
     const run = this.#queue.then(task);
     this.#queue = run.catch(() => undefined);
@@ -109,7 +112,7 @@ export class Retainer implements Retention {
     );
     this.#tell(plan);
     if (plan.segments === 0 && plan.snapshots === 0) return;
-    // Out of sight first: a reader finds itself behind `base` before its file is gone.
+    // Segments leave the list first: a reader gets COMPACTED before its file is gone.
     const dropped = [...this.#history.dropOldest(plan.segments), ...this.#snapshots.dropOldest(plan.snapshots)];
     await removeFiles(
       this.#disk,

@@ -3,11 +3,11 @@ import { forkOf } from '@evertree/core';
 import type { NamedLease } from '../leases/lease-table.ts';
 
 export interface RetentionOptions {
-  /** Bytes that segments and snapshots together may take, but for what the site itself recovers from. */
+  /** Bytes that segments and snapshots may take together. What the site needs to recover is kept even beyond it. */
   readonly maxBytes: number;
-  /** This much of the newest history is kept, whether a peer needs it or not. */
+  /** Bytes of the newest history that are kept even if no lease asks for them. */
   readonly minBytes: number;
-  /** History that is younger is kept, whether a peer needs it or not; milliseconds. */
+  /** Younger history is kept even if no lease asks for it; milliseconds. */
   readonly minMs: number;
 }
 
@@ -24,7 +24,7 @@ export interface RetainedSnapshot {
   /** The table of epochs up to the position. */
   readonly epochs: readonly Epoch[];
   readonly bytes: number;
-  /** When there was a newer one, milliseconds since 1970; undefined for the newest. */
+  /** When a newer snapshot was made, milliseconds since 1970; undefined for the newest. */
   readonly supersededMs: number | undefined;
 }
 
@@ -42,30 +42,34 @@ export interface RetentionPlan {
   /** How many of the oldest segments and snapshots go. */
   readonly segments: number;
   readonly snapshots: number;
-  /** Leases that the frames that go would have served, the one furthest behind first. A peer among them needs a full copy. */
+  /** Leases that ask for frames that go, the one furthest behind first. A peer among them needs a full copy. */
   readonly passed: readonly NamedLease[];
   /** Whether what stays takes more than `RETENTION_NEAR_FRACTION` of what it may. */
   readonly isNear: boolean;
-  /** Leases that are next, the one furthest behind first. Only filled in while `isNear`. */
+  /** Leases that the next run may pass, the one furthest behind first. Empty unless `isNear`. */
   readonly atRisk: readonly NamedLease[];
-  /** What may go next: a lease that holds less than this revision is at risk while `isNear`. */
+  /** The next run may drop frames before this revision: a lease that holds less is at risk while `isNear`. */
   readonly riskBelow: number;
 }
 
 /**
- * A snapshot outlives its use by this: a tool that copies the directory file by file has listed it, and opens it now. Alone it is still
- * a beginning.
+ * A superseded snapshot is kept this long. A tool that copies the directory file by file may have listed it, and opens
+ * it later. In the copy it may be the only beginning.
  */
 export const SNAPSHOT_GRACE_MS = 60_000;
 
-/** From this part of `maxBytes` on, the leases that hold the history back are told. */
+/** Above this part of `maxBytes` the history is near its limit, and the leases at risk are reported. */
 export const RETENTION_NEAR_FRACTION = 0.8;
 
 /**
- * What of the history goes: all before the newest snapshot at or before the lowest position that a lease holds, unless it is young
- * enough or recent enough to be kept anyway. What is then still more than it may be goes, the oldest first, snapshots before the frames
- * that a lease asks for. The newest snapshot and all that follows it always stay: the site itself recovers from them.
- * @param subject its leases are those that have not expired
+ * Decides which part of the history goes.
+ *
+ * 1. All before the anchor goes, unless `minBytes` or `minMs` keep it. The anchor is the newest snapshot that is not
+ *    after the lowest position of a lease.
+ * 2. If the rest takes more than `maxBytes`, older snapshots go next, and then the oldest frames, even if a lease asks
+ *    for them.
+ * 3. The newest snapshot and all frames after it stay in any case: the site recovers from them.
+ * @param subject without expired leases
  */
 export function planRetention(subject: RetentionSubject, options: RetentionOptions): RetentionPlan {
   const { segments, snapshots } = subject;
@@ -73,7 +77,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   const newest = snapshots.at(-1);
   if (newest === undefined) {
     const isNear = bytesOf(segments) > options.maxBytes * RETENTION_NEAR_FRACTION;
-    // The first snapshot lets go what they need.
+    // The first snapshot will let the frames before it go.
     const riskBelow = lastOf(segments);
     return { segments: 0, snapshots: 0, passed: [], isNear, atRisk: isNear ? behind(subject, oldest, riskBelow) : [], riskBelow };
   }
@@ -97,7 +101,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   };
 }
 
-/** Index of the oldest segment that a lease or the bounds of the history ask for. */
+/** Index of the oldest segment that a lease, `minBytes` or `minMs` asks for. */
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
   const { segments, snapshots, leases, now } = subject;
   const lowest = Math.min(...leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory), Infinity);
@@ -110,15 +114,18 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
   return Math.min(wanted, recent);
 }
 
-/** A holder that has nothing of this history begins with a copy anyway. */
+/** The holder of a lease without any of this history needs a full copy in any case. */
 function hasHistory(revision: number): boolean {
   return revision > 0;
 }
 
 /**
- * Up to where a lease's position lies in this history, as far as retention has to know: up to the fork of the two, if it is of another
- * one; 0 if it asks for nothing that may go. That is so for an epoch that nobody here knows, and for one that began after the newest
- * snapshot, since all that follows that snapshot stays. So the table of epochs of that snapshot is enough.
+ * The revision up to which the holder of a lease has this history: up to the fork, if its position is of another
+ * history.
+ *
+ * The table of epochs of the newest snapshot is enough to tell. If that does not know the epoch, the result is 0:
+ * nothing is kept for the lease. Either no history here has the epoch; or it began after that snapshot, and all frames
+ * after the snapshot stay anyway.
  */
 function heldRevision({ position }: NamedLease, snapshots: readonly RetainedSnapshot[]): number {
   const newest = snapshots.at(-1);
@@ -133,7 +140,7 @@ function countUpTo(segments: readonly RetainedSegment[], revision: number): numb
   return index < 0 ? segments.length : index;
 }
 
-/** How many of the oldest snapshots lie before the segments from `first` on, so that nothing stored follows them, and for long enough. */
+/** How many of the oldest snapshots are before all segments from `first` on, and were superseded long enough ago. */
 function snapshotsBefore(subject: RetentionSubject, first: number): number {
   const base = subject.segments[first]?.base.revision ?? Infinity;
   const graceBegan = subject.now - SNAPSHOT_GRACE_MS;
@@ -143,7 +150,7 @@ function snapshotsBefore(subject: RetentionSubject, first: number): number {
   return index < 0 ? subject.snapshots.length : index;
 }
 
-/** Leases whose next frame is at or after `from` and before `to`, the one furthest behind first. */
+/** Leases whose next frame is at or after `from` and before `to`; the one furthest behind is the first. */
 export function behind({ leases, snapshots }: Pick<RetentionSubject, 'leases' | 'snapshots'>, from: number, to: number): NamedLease[] {
   return leases
     .map(lease => ({ lease, held: heldRevision(lease, snapshots) }))

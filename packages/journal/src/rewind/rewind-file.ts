@@ -17,23 +17,30 @@ import { DIRECTORY_VERSION, isPosition, isRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
 import { inspectSnapshot } from '../snapshots/snapshot-file.ts';
 
-/** What a directory goes back to. From its rename on the file is the truth: what lies behind the position counts for nothing. */
+/**
+ * The content of rewind.json. From the rename that names the file on, all that lies behind the position counts for
+ * nothing.
+ */
 export interface Rewind {
   readonly position: ExactPosition;
-  /** Files of another one are left alone. */
+  /** Of the history that is cut back. Files of another generation stay as they are. */
   readonly generation: number;
-  /** The segment that has the position, and the offset after its last record; undefined when the position is the base of the history. */
+  /**
+   * The segment that has the position, and the offset after its last record; undefined when the position is the base of
+   * the history.
+   */
   readonly newest: { readonly path: string; readonly end: number } | undefined;
 }
 
-/** Decides it, durably. */
+/** Decides the rewind, durably. */
 export async function writeRewind(disk: Disk, rewind: Rewind): Promise<void> {
   const { position, generation, newest } = rewind;
   await writeStateFile(disk, REWIND_FILE, { format: DIRECTORY_VERSION, position, generation, newest });
 }
 
 /**
- * Carries out a rewind that was decided and may have been begun; does nothing if there is none. Each step can be repeated.
+ * Carries out a rewind that was decided, from the start or after a crash in the middle. Does nothing if none was
+ * decided.
  * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
  */
 export async function finishRewind(disk: Disk): Promise<void> {
@@ -48,7 +55,9 @@ export async function finishRewind(disk: Disk): Promise<void> {
   await disk.syncDirectory('');
 }
 
-/** Snapshots, then segments, the newest first: whatever is left of them after a crash still is a history without holes. */
+/**
+ * The files to remove: snapshots, then segments, the newest first. A crash in between leaves a history without holes.
+ */
 async function filesAfter(disk: Disk, { position, generation }: Rewind): Promise<string[]> {
   const paths: string[] = [];
   for (const name of (await disk.list(SNAPSHOT_DIRECTORY)).filter(isSnapshotName).toSorted()) {

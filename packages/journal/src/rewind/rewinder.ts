@@ -11,7 +11,9 @@ import { storedSnapshot } from '../snapshots/snapshot-file.ts';
 import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 import { finishRewind, writeRewind } from './rewind-file.ts';
 
-/** The record that ends at the position that is gone back to. */
+type Keep = (divergence: Divergence) => Promise<void>;
+
+/** The record that ends at the position of the rewind. */
 interface RewindEnd {
   readonly segment: Segment;
   /** The offset after it. */
@@ -37,29 +39,31 @@ export class Rewinder {
   }
 
   /** As `FrameLog.rewind`. */
-  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>): Promise<void> {
+  async rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void> {
     this.#commit.assertOpen();
     await this.#commit.suspend(`this history is cut back to ${formatExactPosition(position)}`);
     const progress = { isDecided: false };
     try {
-      // Beyond it nothing is known to be kept, and rewind.json could not be written.
+      // Pending frames could not be handed out, and rewind.json could not be written.
       if (this.#commit.state === 'full') throw full(this.#commit.failure);
-      await this.#retainer.exclusively(() => this.#rewind(position, keep, progress));
+      await this.#retainer.exclusively(async () => {
+        this.#commit.assertOpen();
+        const end = await this.#locate(position);
+        if (samePosition(position, this.#history.stable)) return;
+        await this.#decide(position, end, keep);
+        progress.isDecided = true;
+        await this.#carryOut(position, end, moved);
+      });
     } catch (error) {
-      // What is appended from here on would go with the rest when the next opening finishes it.
+      // The journal must fail: the next opening finishes the rewind, and would remove frames that are appended before.
       if (progress.isDecided) this.#commit.fail(unfinished(error));
-      this.#commit.resume();
       throw error;
+    } finally {
+      this.#commit.resume();
     }
-    const isEmpty = samePosition(position, ORIGIN);
-    this.#commit.restart({ last: position, stream: isEmpty ? undefined : this.#commit.stream });
-    this.#commit.resume();
   }
 
-  async #rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, progress: { isDecided: boolean }): Promise<void> {
-    this.#commit.assertOpen();
-    const end = await this.#locate(position);
-    if (samePosition(position, this.#history.stable)) return;
+  async #decide(position: ExactPosition, end: RewindEnd | undefined, keep: Keep): Promise<void> {
     this.#assertBeginning(position);
     await keep(this.#divergence(position));
     this.#commit.assertOpen();
@@ -70,9 +74,15 @@ export class Rewinder {
     } catch (error) {
       throw isNoSpace(error) ? full(error) : error;
     }
-    progress.isDecided = true;
-    await this.#history.rewind(position, end);
+  }
+
+  async #carryOut(position: ExactPosition, end: RewindEnd | undefined, moved: (() => void) | undefined): Promise<void> {
+    await this.#history.close(false);
+    // In one step: whoever looks at the positions or reads the log finds the tree there, too.
+    this.#history.rewind(position, end);
     this.#snapshots.dropAfter(position.revision);
+    this.#commit.restart({ last: position, stream: samePosition(position, ORIGIN) ? undefined : this.#commit.stream });
+    moved?.();
     await finishRewind(this.#disk);
     await this.#history.reopen();
   }
@@ -91,7 +101,7 @@ export class Rewinder {
     return { segment: found.segment, end: found.record.next, time: found.record.frame.header.lastTime };
   }
 
-  /** Without a snapshot at or before the position nobody could tell the tree there. */
+  /** Recovery has to begin with a snapshot at or before the position, or with the origin. */
   #assertBeginning(position: ExactPosition): void {
     const { base } = this.#history;
     if (samePosition(base, ORIGIN) || this.#snapshots.newestUpTo(position.revision) !== undefined) return;
@@ -127,7 +137,7 @@ function compacted(base: ExactPosition, position: ExactPosition): EvertreeError 
   return new EvertreeError('COMPACTED', problem, { base, position });
 }
 
-/** Not a full disk, whatever the cause: nothing may be appended before the next opening has finished it. */
+/** Never the error of a full disk itself: `full` would be tried again, and the journal must not go on. */
 function unfinished(cause: unknown): Error {
   return new Error(`a rewind that was decided could not be finished: ${asError(cause).message}`, { cause });
 }

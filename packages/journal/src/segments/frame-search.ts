@@ -13,7 +13,7 @@ export interface FindOptions {
   readonly within?: boolean;
 }
 
-/** Whether the frame with the change set of a position's revision is the one that is looked for. */
+/** Whether a frame that holds the revision of `position` is the one to find. */
 export function isFound({ last }: FrameHeader, position: ExactPosition, { within = false }: FindOptions = {}): boolean {
   return samePosition(last, within ? { ...position, revision: last.revision } : position);
 }
@@ -39,7 +39,7 @@ export async function findByTime(disk: Disk, history: SegmentList, time: number)
       const found = await lastNotAfter(disk, segment, time);
       if (found !== undefined) return found;
     } catch (error) {
-      // Retention took the file away in the meantime, and all that is older.
+      // Retention removed the file in the meantime, and all older ones.
       if (isMissing(error) && !history.segments.includes(segment)) return undefined;
       throw error;
     }
@@ -49,9 +49,11 @@ export async function findByTime(disk: Disk, history: SegmentList, time: number)
 
 async function lastNotAfter(disk: Disk, segment: Segment, time: number): Promise<FrameHeader | undefined> {
   const index = await loadIndex(disk, segment);
-  // Within one epoch times never go back, so that the index can be searched. A segment in which an epoch begins is read through.
+  // Within one epoch times never go back, so that the index can be searched. A segment in which an epoch begins is read
+  // whole.
   const isOneEpoch = segment.header.base.epochId === segment.last.epochId;
-  const offset = isOneEpoch ? index.seekTime(time) : SEGMENT_HEADER_BYTES;
+  // An index that could not be read is empty.
+  const offset = isOneEpoch && index.entries.length > 0 ? index.seekTime(time) : SEGMENT_HEADER_BYTES;
   if (offset === undefined) return undefined;
   let found: FrameHeader | undefined;
   for await (const { frame } of recordsFrom(disk, segment, offset)) {
@@ -65,7 +67,7 @@ async function searchStored(disk: Disk, history: SegmentList, revision: number):
   try {
     return await frameHolding(disk, history.segments, revision);
   } catch (error) {
-    // Retention may have taken the file away in the meantime.
+    // Retention may have removed the file in the meantime.
     if (isMissing(error) && revision <= history.base.revision) return undefined;
     throw error;
   }

@@ -1,9 +1,9 @@
 import type { StoredFrame } from '@evertree/core';
 
-/** The most recent stable frames, for readers that keep up: they never touch the disk. */
+/** The newest stable frames, in memory, so that readers that keep up never touch the disk. */
 export class FrameTail {
   readonly #limitBytes: number;
-  /** Holes first, where frames have left; cut off when they are the greater part. */
+  /** The slots before `#first` are empty. They are cut off when they are more than half. */
   #frames: (StoredFrame | undefined)[] = [];
   #first = 0;
   #bytes = 0;
@@ -35,13 +35,13 @@ export class FrameTail {
     this.#bytes = 0;
   }
 
-  /** Forgets the frames after `revision`, the end of one of them. */
+  /** Forgets the frames after `revision`, which ends one of them. */
   dropAfter(revision: number): void {
     const end = this.#search(revision);
     for (const stored of this.#frames.splice(end)) this.#bytes -= frameBytes(stored!);
   }
 
-  /** The last frame that `test` holds for. */
+  /** The last frame for which `test` is true. */
   findLast(test: (stored: StoredFrame) => boolean): StoredFrame | undefined {
     for (let index = this.#frames.length - 1; index >= this.#first; index--) {
       const stored = this.#frames[index]!;

@@ -7,14 +7,14 @@ import { findSegment } from './frame-search.ts';
 import type { ReadCursor } from './read-cursor.ts';
 import { openCursor, readAt } from './read-cursor.ts';
 
-/** Reads stable frames one after the other: from memory if they are there, else from their segments. */
+/** Reads stable frames one after the other: from memory where they are held there, else from their segments. */
 export class HistoryReader implements FrameReader {
   readonly #disk: Disk;
   readonly #history: SegmentList;
   readonly #commit: GroupCommit;
-  /** Of the history that is read: a snapshot that takes its place raises it. */
+  /** The generation of the history that is read. A snapshot that replaces the history raises that of the list. */
   readonly #generation: number;
-  /** As many rewinds had been when the cursor was opened. */
+  /** The list's count of rewinds when the cursor was opened. */
   #rewinds = 0;
   #position: ExactPosition;
   /** Where the next frame stands in its file; undefined while the frames come from memory. */
@@ -35,7 +35,7 @@ export class HistoryReader implements FrameReader {
     for (;;) {
       const { rewinds } = this.#history;
       const stored = await this.#find();
-      // What was read while the history was cut back may be of what went.
+      // A frame that was read while the history was cut back may be one of those that went: read again.
       if (rewinds === this.#history.rewinds) return stored === undefined ? undefined : this.#take(stored);
     }
   }
@@ -46,7 +46,8 @@ export class HistoryReader implements FrameReader {
     const { revision } = this.#position;
     const { stable } = this.#history;
     if (revision >= stable.revision) {
-      // A reader may wait for frames behind one that is appended and not stable yet, but not for what nobody ever saw.
+      // A position up to `last` may be waited for: its frame is appended, if not stable. A later one is not of this
+      // history.
       if (revision === stable.revision) this.#assertOurs(stable);
       else if (revision > this.#commit.last.revision) this.#assertOurs(undefined);
       return undefined;
@@ -74,7 +75,7 @@ export class HistoryReader implements FrameReader {
     try {
       return await this.#readOn();
     } catch (error) {
-      // Retention may have taken the file away between a look at the list and the opening.
+      // Retention may have removed the file after it was looked up in the list.
       this.#assertReached();
       throw error;
     }
@@ -84,12 +85,12 @@ export class HistoryReader implements FrameReader {
     for (;;) {
       const cursor = await this.#arrive();
       const record = await readAt(cursor);
-      // A search begins a little before what it looks for.
+      // The index is sparse: the search starts at a record before the position.
       if (record.frame.header.last.revision > this.#position.revision) return { frame: record.frame, trailer: record.trailer };
     }
   }
 
-  /** Goes to where the next frame stands. */
+  /** Opens the segment that holds the next frame, unless the cursor is in it. */
   async #arrive(): Promise<ReadCursor> {
     const { rewinds } = this.#history;
     if (this.#cursor !== undefined && this.#rewinds === rewinds && this.#cursor.offset < this.#cursor.segment.end) return this.#cursor;
@@ -121,7 +122,7 @@ export class HistoryReader implements FrameReader {
     );
   }
 
-  /** @param found the position in this journal that has the revision of ours; undefined when it has none */
+  /** @param found the journal's own position of the same revision; undefined if it has none */
   #assertOurs(found: ExactPosition | undefined): void {
     if (found !== undefined && samePosition(found, this.#position)) return;
     const { stable } = this.#history;

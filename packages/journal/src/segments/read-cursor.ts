@@ -11,7 +11,7 @@ export interface ReadCursor {
   readonly segment: Segment;
   readonly file: DiskFile;
   readonly window: FileWindow;
-  /** Of the next record; the segment's end when there is none. */
+  /** The offset of the next record; the segment's end when there is none. */
   offset: number;
 }
 

@@ -3,14 +3,16 @@ import type { DiskFile, Frame } from '@evertree/core';
 import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_LIMIT_BYTES, isEvertreeError, parseFrame } from '@evertree/core';
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from './segment-format.ts';
 
-/** Bytes of one read from a segment; a longer record is read whole. */
+/** Bytes of one read from a segment. A longer record takes one longer read. */
 export const READ_BYTES = 512 * 1024;
-/** The site's own note beside a frame. */
+/** The longest trailer: the site's own note beside a frame. */
 export const TRAILER_LIMIT_BYTES = 64 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
-/** A file seen through a buffer that moves along. What it hands out stays valid: a buffer is never written again. */
+/**
+ * Reads a file through a buffer that moves along. Bytes that were handed out stay valid: each read fills a new buffer.
+ */
 export class FileWindow {
   readonly #file: DiskFile;
   #buffer: Buffer = NOTHING;
@@ -20,7 +22,7 @@ export class FileWindow {
     this.#file = file;
   }
 
-  /** The bytes at `offset`, if they are at hand. */
+  /** The bytes at `offset`, if the buffer holds them. */
   peek(offset: number, length: number): Buffer | undefined {
     const from = offset - this.#start;
     return from >= 0 && from + length <= this.#buffer.length ? this.#buffer.subarray(from, from + length) : undefined;
@@ -48,12 +50,13 @@ export interface StoredRecord {
   readonly frame: Frame;
   readonly trailer: Uint8Array | undefined;
   readonly groupStart: number;
-  /** The offset after it. */
+  /** The offset after the record. */
   readonly next: number;
 }
 
 /**
- * The record at `offset`, checked as far as its bytes go; undefined when there is no whole and sound one before `limit`.
+ * The record at `offset`, checked as far as its bytes go; undefined when there is no whole and sound one before
+ * `limit`.
  * @throws EvertreeError FORMAT_UNSUPPORTED for a sound record with a frame of another version
  */
 export async function readRecord(window: FileWindow, offset: number, limit: number, salt: number): Promise<StoredRecord | undefined> {
@@ -72,7 +75,10 @@ export async function readRecord(window: FileWindow, offset: number, limit: numb
   return { frame, trailer: trailer.length === 0 ? undefined : trailer, groupStart: header.groupStart, next: start + length };
 }
 
-/** The frame, or undefined when it is not sound. A foreign version is an error only if its checksum says that it was meant. */
+/**
+ * The frame, or undefined if it is not sound. An unknown version is an error only if the checksum is right: else it is
+ * damage.
+ */
 function soundFrame(bytes: Buffer): Frame | undefined {
   try {
     return parseFrame(bytes);

@@ -17,18 +17,20 @@ export const SEAL_FOOTER_BYTES = 8;
 export interface SegmentHeader {
   /** 32 hex digits. */
   readonly stream: string;
-  /** The position its first frame follows. */
+  /** The position that the first frame follows. */
   readonly base: ExactPosition;
-  /** Drawn for this file: what looks like a record but has another salt is a value of the tree, not a record. */
+  /**
+   * Random, one for each file. Bytes that look like a record but have another salt are part of a value, not a record.
+   */
   readonly salt: number;
-  /** Counts how often a snapshot took the place of this site's history; files of a lower one are leftovers. */
+  /** Counts how often a snapshot replaced this site's history. Files of a lower generation are leftovers. */
   readonly generation: number;
 }
 
 export interface RecordHeader {
   readonly frameLength: number;
   readonly trailerLength: number;
-  /** Where in this file the write began that this record was part of. */
+  /** The offset at which this record's group begins. */
   readonly groupStart: number;
   readonly trailerChecksum: number;
 }
@@ -70,7 +72,7 @@ export function decodeSegmentHeader(bytes: Buffer, file: string): SegmentHeader 
   };
 }
 
-/** Writes the record header of a frame that will stand behind it at `offset` of its file. */
+/** Encodes the header of a record that will stand at `offset` of its file. */
 export function encodeRecordHeader(into: Buffer, at: number, header: RecordHeader, offset: number, salt: number): void {
   into.writeUInt32LE(RECORD_MAGIC, at);
   into.writeUInt32LE(salt, at + 4);
@@ -82,7 +84,7 @@ export function encodeRecordHeader(into: Buffer, at: number, header: RecordHeade
   into.writeUInt32LE(crc32(into.subarray(at, at + 36)), at + 36);
 }
 
-/** @returns undefined when these bytes are no record header of that file at that offset */
+/** @returns undefined if the bytes are no record header of that file at that offset */
 export function decodeRecordHeader(bytes: Buffer, offset: number, salt: number): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES || bytes.readUInt32LE(0) !== RECORD_MAGIC || bytes.readUInt32LE(4) !== salt) return undefined;
   if (bytes.readUInt32LE(36) !== crc32(bytes.subarray(0, 36)) || Number(bytes.readBigUInt64LE(16)) !== offset) return undefined;
@@ -125,7 +127,7 @@ export function sealLength(footer: Buffer): number {
   return footer.readUInt32LE(0);
 }
 
-/** @returns undefined when these bytes are no seal of that file at that offset */
+/** @returns undefined if the bytes are no seal of that file at that offset */
 export function decodeSeal(bytes: Buffer, offset: number, salt: number): Seal | undefined {
   if (bytes.length < SEAL_HEADER_BYTES + SEAL_FOOTER_BYTES || bytes.readUInt32LE(0) !== SEAL_MAGIC) return undefined;
   if (bytes.readUInt32LE(bytes.length - 4) !== crc32(bytes.subarray(0, bytes.length - 4))) return undefined;

@@ -15,15 +15,15 @@ export interface SegmentListOptions {
   readonly segmentBytes: number;
   readonly tailBytes: number;
   readonly mode: SyncMode;
-  /** A write beside the groups (zeros ahead, a seal) failed for another reason than missing room. */
+  /** A write outside the groups (zeros ahead, a seal) failed, and not because the disk is full. */
   readonly failed: (error: unknown) => void;
-  /** A segment has been closed and another one begun. */
+  /** A new segment became the active one. */
   readonly switched: () => void;
-  /** The closed one has its seal. */
+  /** A former active segment was sealed. */
   readonly sealed: (segment: Segment) => void;
 }
 
-/** What recovery found, or what a snapshot that replaces the history begins with. */
+/** The history that recovery found. */
 export interface HistoryStart {
   readonly base: ExactPosition;
   readonly generation: number;
@@ -40,14 +40,14 @@ export class SegmentList {
   #base: ExactPosition = ORIGIN;
   #stable: ExactPosition = ORIGIN;
   #generation = 0;
-  /** Counts how often the history was cut back: what was read of it before may have gone. */
+  /** Counts how often the history was cut back. Frames that were read before may no longer be part of it. */
   #rewinds = 0;
   /** Oldest first; each begins where the one before it ends. */
   #segments: Segment[] = [];
   #active: ActiveSegment | undefined;
-  /** A new segment is being made asynchronously; nobody makes one beside it. */
+  /** A new segment is being created asynchronously. No other one is created at the same time. */
   #creating = false;
-  /** Segments being sealed and closed, one after the other. */
+  /** Resolves when the former active segments are sealed. They are sealed one after the other. */
   #closing: Promise<void> = Promise.resolve();
 
   constructor(options: SegmentListOptions) {
@@ -101,8 +101,8 @@ export class SegmentList {
   }
 
   /**
-   * Makes the next segment, for the frame with the header `first`, and seals the one before it in the background. Does nothing if the history went on
-   * otherwise in the meantime: a commit in a synchronous loop does not wait.
+   * Creates the next segment, for the frame with the header `first`, and seals the active one in the background. Does
+   * nothing if the active segment changed or grew in the meantime: a commit in a synchronous loop does not wait.
    */
   async nextSegment(first: FrameHeader): Promise<void> {
     const before = this.#active;
@@ -130,7 +130,7 @@ export class SegmentList {
     }
   }
 
-  /** The same before it returns. Not while one is being made (`canCreate`): both might want the same name. */
+  /** Creates it before it returns. Only if `canCreate`: a second creation might use the same name. */
   nextSegmentSync(first: FrameHeader): void {
     const header = this.#header(first.stream);
     const path = segmentPath({ epoch: first.epoch, revision: first.base.revision + 1 });
@@ -148,7 +148,10 @@ export class SegmentList {
     this.#switchTo(this.#activate(emptySegment(path, header), file));
   }
 
-  /** Takes the oldest `count` segments out; readers that still need them find themselves behind `base`. The caller removes the files. */
+  /**
+   * Takes the oldest `count` segments out of the list, so that readers of them get COMPACTED. The caller removes the
+   * files.
+   */
   dropOldest(count: number): Segment[] {
     const dropped = this.#segments.splice(0, count);
     const oldest = this.#segments[0];
@@ -156,7 +159,10 @@ export class SegmentList {
     return dropped;
   }
 
-  /** Begins anew from a snapshot, once it is closed. @returns the segments that held the history before; the caller removes the files */
+  /**
+   * Replaces the history by a snapshot at `base`. The list is closed before.
+   * @returns the former segments; the caller removes the files
+   */
   replace(base: ExactPosition, generation: number): Segment[] {
     const dropped = this.#segments;
     this.#segments = [];
@@ -168,11 +174,12 @@ export class SegmentList {
   }
 
   /**
-   * Forgets what comes after `position`, which ends the record that ends at `end` of `newest`; without `newest` it is the base. The
-   * caller changes the files, then calls `reopen`.
+   * Forgets the frames after `position`. The list is closed before. The caller then changes the files, and calls
+   * `reopen`.
+   * @param newest the segment with the record that ends at `position`, and the offset after that record; undefined for
+   *   the base
    */
-  async rewind(position: ExactPosition, newest: { readonly segment: Segment; readonly end: number; readonly time: number } | undefined) {
-    await this.close(false);
+  rewind(position: ExactPosition, newest: { readonly segment: Segment; readonly end: number; readonly time: number } | undefined): void {
     this.#segments = newest === undefined ? [] : this.#segments.slice(0, this.#segments.indexOf(newest.segment) + 1);
     if (newest !== undefined) {
       const { segment, end, time } = newest;
@@ -188,13 +195,13 @@ export class SegmentList {
     this.tail.dropAfter(position.revision);
   }
 
-  /** Goes on in the newest segment, which takes more frames. */
+  /** Makes the newest segment the active one. */
   async reopen(): Promise<void> {
     const newest = this.#segments.at(-1);
     if (newest !== undefined) this.#active = this.#activate(newest, await this.#open(newest.path, false));
   }
 
-  /** Waits for what is under way and closes the files. */
+  /** Waits for writes and seals that are in flight, and closes the files. */
   async close(trim: boolean): Promise<void> {
     const active = this.#active;
     this.#active = undefined;

@@ -11,7 +11,8 @@ export interface FoundSegment {
   readonly segment: Segment;
   readonly sealed: boolean;
   /**
-   * What comes behind its last sound record: nothing (or zeros); the rest of a write that never ended; or what was stable once.
+   * What lies behind the last sound record: nothing or zeros; the rest of a write that never ended; or records that
+   * were stable once.
    */
   readonly rest: 'nothing' | 'torn' | 'damaged';
 }
@@ -20,10 +21,11 @@ const RECORD_MAGIC_BYTES = Buffer.alloc(4);
 RECORD_MAGIC_BYTES.writeUInt32LE(RECORD_MAGIC);
 
 /**
- * Looks at a segment file; undefined when nothing in it was ever stable, as after a power loss while it was made.
- * @param options.trustSeal a sound seal speaks for all before it; not in a copy, whose blocks may be of different times
- * @param options.stopAt where the next segment takes over
- * @returns 'damaged' when it has no sound header, but records
+ * Inspects a segment file.
+ * @param options.trustSeal a sound seal proves that all before it is sound. Not in a copy: its blocks may be of
+ *   different times.
+ * @param options.stopAt the base of the next segment: records behind it count for nothing
+ * @returns undefined if it has no sound header and no records; 'damaged' if it has no sound header, but records
  * @throws EvertreeError FORMAT_UNSUPPORTED
  */
 export async function inspectSegment(
@@ -58,7 +60,7 @@ export async function inspectSegment(
   }
 }
 
-/** Reads the records from the first to the last sound one, into `segment`. */
+/** Reads the records up to the last sound one, and notes in `segment` where they end. */
 async function scan(window: FileWindow, segment: Segment, size: number, stopAt: ExactPosition | undefined): Promise<FoundSegment['rest']> {
   for (;;) {
     if (stopAt !== undefined && samePosition(segment.last, stopAt)) return 'nothing';
@@ -88,14 +90,14 @@ async function soundRecord(window: FileWindow, segment: Segment, size: number) {
 
 interface Rest {
   readonly isZero: boolean;
-  /** Where the write began that the newest of the records behind the damage was part of. */
+  /** The highest start of a group that a record behind the last sound one names; undefined if there is none. */
   readonly lastGroupStart: number | undefined;
 }
 
 /**
- * Goes through what lies behind the last sound record. A later group is only written once those before it are stable: a record of one
- * that begins behind the damage shows that the damaged bytes were stable before.
- * @param salt undefined when the header that told it is lost
+ * Inspects what lies behind the last sound record. A group is only written when all groups before it are stable. So a
+ * record whose group begins behind the damage proves that the damaged bytes were stable once.
+ * @param salt undefined if the segment's header is lost
  */
 async function inspectRest(window: FileWindow, from: number, size: number, salt: number | undefined): Promise<Rest> {
   let isZero = true;
@@ -105,7 +107,7 @@ async function inspectRest(window: FileWindow, from: number, size: number, salt:
     if (bytes.length === 0) break;
     isZero &&= isAllZero(bytes);
     for (const groupStart of groupStarts(bytes, at, salt)) lastGroupStart = Math.max(lastGroupStart ?? 0, groupStart);
-    // The windows overlap by a header, so that none is missed between two of them.
+    // The windows overlap by a record header, so that a header across two of them is not missed.
     at += bytes.length < READ_BYTES ? bytes.length : READ_BYTES - RECORD_HEADER_BYTES;
   }
   return { isZero, lastGroupStart };
@@ -126,7 +128,7 @@ function isAllZero(bytes: Buffer): boolean {
   return bytes.equals(ZERO.subarray(0, bytes.length));
 }
 
-/** Cuts off what lies behind the last sound record, durably. */
+/** Cuts the file off behind its last sound record, durably. @returns how many bytes went */
 export async function cutSegment(file: DiskFile, segment: Segment): Promise<number> {
   const cut = segment.bytes - segment.end;
   await file.truncate(segment.end);

@@ -4,7 +4,7 @@ import type { Seal, SegmentHeader } from './segment-format.ts';
 import { decodeSeal, SEAL_FOOTER_BYTES, SEGMENT_HEADER_BYTES, sealLength } from './segment-format.ts';
 import { SparseIndex } from './sparse-index.ts';
 
-/** A file of stable frames, as the journal knows it in memory. */
+/** What the journal knows of a segment file. */
 export interface Segment {
   readonly path: string;
   readonly header: SegmentHeader;
@@ -14,9 +14,9 @@ export interface Segment {
   lastTime: number;
   /** The offset after its last stable record: readers go no further. */
   end: number;
-  /** What the file takes on the disk. */
+  /** Size of the file. */
   bytes: number;
-  /** Undefined for a sealed segment until somebody searches it. */
+  /** Undefined for a sealed segment until it is searched for the first time. */
   index: SparseIndex | undefined;
   /** It takes no more frames. */
   sealed: boolean;
@@ -50,7 +50,10 @@ export async function readSeal(window: FileWindow, size: number, salt: number): 
   return seal === undefined ? undefined : { seal, offset };
 }
 
-/** The segment's index, from its seal if nobody asked before; one that can't be read only makes searches slow. */
+/**
+ * The segment's index; for a sealed segment it is read from the seal once. If the seal can't be read, the index is
+ * empty and searches are slow.
+ */
 export async function loadIndex(disk: Disk, segment: Segment): Promise<SparseIndex> {
   if (segment.index !== undefined) return segment.index;
   const file = await disk.open(segment.path, {});

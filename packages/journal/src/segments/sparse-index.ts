@@ -1,17 +1,19 @@
-/** A record that a search may begin at. */
+/** A record at which a search may begin. */
 export interface IndexEntry {
-  /** Revision its frame follows. */
+  /** The revision that its frame follows. */
   readonly revision: number;
-  /** Where it stands in its file. */
+  /** Its offset in the file. */
   readonly offset: number;
   /** Commit time of its first change set. */
   readonly time: number;
 }
 
-/** Bytes between two entries, at least: a search reads no more than that, and a segment of 64 MiB has 1,024 entries. */
+/**
+ * The least distance between two entries. A search reads about that much, and a segment of 64 MiB has 1,024 entries.
+ */
 const INDEX_STEP_BYTES = 64 * 1024;
 
-/** Where in a segment to begin looking for a revision. */
+/** Tells where in a segment the search for a revision or a time begins. */
 export class SparseIndex {
   readonly #entries: IndexEntry[];
 
@@ -23,7 +25,7 @@ export class SparseIndex {
     return this.#entries;
   }
 
-  /** Takes note of a record; the caller goes through the file in order. */
+  /** Adds a record, unless the last entry is near. Records are added in the order of the file. */
   add(revision: number, offset: number, time: number): void {
     const newest = this.#entries.at(-1);
     if (newest === undefined || offset - newest.offset >= INDEX_STEP_BYTES) this.#entries.push({ revision, offset, time });
@@ -35,14 +37,16 @@ export class SparseIndex {
   }
 
   /**
-   * The offset of the last known record whose first change set is not after `time`; undefined if all are later. Only for a segment of
-   * one epoch, in which times never go back.
+   * The offset of the last known record whose first change set is not after `time`; undefined if all are later. Only
+   * for a segment of one epoch, in which times never go back.
    */
   seekTime(time: number): number | undefined {
     return this.#entries.findLast(entry => entry.time <= time)?.offset;
   }
 
-  /** The offset of the last known record whose frame follows `revision` or an earlier one; undefined for an empty index. */
+  /**
+   * The offset of the last known record whose frame follows `revision` or an earlier one; undefined for an empty index.
+   */
   seek(revision: number): number | undefined {
     let low = 0;
     let high = this.#entries.length;

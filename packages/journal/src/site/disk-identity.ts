@@ -6,13 +6,13 @@ import { SITE_FILE } from './layout.ts';
 import type { SiteRecord } from './site-file.ts';
 import { writeSite } from './site-file.ts';
 
-/** Who a directory belongs to, as site.json says. */
+/** The identity that site.json records. */
 export class DiskIdentity implements SiteIdentity {
   readonly #disk: Disk;
   readonly #report: Reporter;
   readonly #commit: GroupCommit;
   readonly #retainer: Retainer;
-  /** What site.json holds, durably; but for `closedAt`, which the disk may still have while it is full. */
+  /** What site.json says, durably. Only `closedAt` may still stand in the file, if the disk was full at the opening. */
   #record: SiteRecord;
 
   constructor(parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer }, record: SiteRecord) {
@@ -45,7 +45,10 @@ export class DiskIdentity implements SiteIdentity {
     );
   }
 
-  /** Records that all up to `stable` is in the history, so that the next opening notices if it is not. The journal takes nothing more. */
+  /**
+   * Records where the history ends, so that the next opening notices if it is shorter. Called when the journal takes
+   * nothing more.
+   */
   async closeAt(stable: ExactPosition): Promise<void> {
     try {
       await writeSite(this.#disk, { ...this.#record, closedAt: stable });
@@ -55,7 +58,7 @@ export class DiskIdentity implements SiteIdentity {
     }
   }
 
-  /** @param change what differs from then on; undefined for nothing */
+  /** @param change returns the changed fields; undefined if nothing changes */
   async #change(change: (record: SiteRecord) => Partial<SiteRecord> | undefined): Promise<void> {
     this.#commit.assertOpen();
     await this.#retainer.exclusively(async () => {

@@ -1,24 +1,24 @@
 import type { Position } from '@evertree/core';
 
-/** Where things lie in a site's directory; FORMAT.md, «Directory». */
+/** The names in a site's directory; FORMAT.md, «Directory». */
 export const SITE_FILE = 'site.json';
 export const LEASES_FILE = 'leases.json';
-/** What a directory of version 1 has instead of it. */
+/** A directory of version 1 has this instead of `leases.json`. */
 export const PEERS_FILE = 'peers.json';
-/** What the history goes back to; only there while it does. */
+/** Tells where the history is cut back to. It is there only while that is going on. */
 export const REWIND_FILE = 'rewind.json';
 export const LOCK_FILE = 'lock';
 export const SEGMENT_DIRECTORY = 'journal';
 export const SNAPSHOT_DIRECTORY = 'snapshots';
-/** What recovery found behind a hole in the history: nothing reads it, and nothing throws it away. */
+/** Files that recovery could not use. This program never reads or removes them. */
 export const DETACHED_DIRECTORY = 'detached';
-/** Files under way. None of them counts; recovery removes them. */
+/** Suffix of files that are being written. Recovery ignores their content and removes them. */
 export const TEMPORARY_SUFFIX = '.tmp';
 
 const SEGMENT_SUFFIX = '.evj';
 const SNAPSHOT_SUFFIX = '.evs';
 
-/** Epoch and revision in as many digits as they may have, so that the order of names is the order of history. */
+/** Epoch and revision with leading zeros, so that names sort in the order of the history. */
 function baseName(position: Position): string {
   return `${String(position.epoch).padStart(10, '0')}-${String(position.revision).padStart(16, '0')}`;
 }
@@ -40,7 +40,7 @@ export function isSnapshotName(name: string): boolean {
   return /^\d{10}-\d{16}\.evs$/.test(name);
 }
 
-/** The revision of the first change set of a segment of that name. */
+/** The revision of a segment's first change set, from its name. */
 export function firstRevision(path: string): number {
   return Number(path.slice(-SEGMENT_SUFFIX.length - 16, -SEGMENT_SUFFIX.length));
 }

@@ -4,14 +4,14 @@ import { unsupported } from '../groups/failure.ts';
 import { SITE_FILE } from './layout.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
-/** Version of the directory's layout as a whole; FORMAT.md, «Directory». */
+/** Version of the directory; FORMAT.md, «Directory». */
 export const DIRECTORY_VERSION = 2;
-/** Versions that are read, too. Opening upgrades them; FORMAT.md, «Versions». */
+/** Earlier versions that opening upgrades; FORMAT.md, «Versions». */
 const FORMER_VERSIONS: readonly unknown[] = [1];
 
-/** What site.json says. */
+/** The content of site.json. */
 export interface SiteRecord extends Identity {
-  /** The mark of the directory it was written in: in a copy it names the original. */
+  /** The mark of the directory in which it was written. In a copy it is that of the original. */
   readonly directory: string;
   /** The highest epoch that the site was fenced by. */
   readonly fencedBy: EpochName | undefined;
@@ -19,14 +19,14 @@ export interface SiteRecord extends Identity {
   readonly closedAt: ExactPosition | undefined;
 }
 
-/** What was read. */
+/** A site.json that was read. */
 export interface FoundSite {
   readonly record: SiteRecord;
   /** The file is of a former version. */
   readonly isFormer: boolean;
 }
 
-/** @returns undefined for a directory that is not a site's yet */
+/** @returns undefined for a directory without one: it belongs to no site yet */
 export async function readSite(disk: Disk): Promise<FoundSite | undefined> {
   const text = await readStateFile(disk, SITE_FILE);
   if (text === undefined) return undefined;
@@ -49,15 +49,16 @@ export async function writeSite(disk: Disk, record: SiteRecord): Promise<void> {
   await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, closedAt });
 }
 
-/** What a copy of a secondary's directory is called: the name of the original, and something drawn. */
+/** A name for a copy of a secondary's directory: that of the original, with a random suffix. */
 function nameOfCopy(site: string, random: Random): string {
   return `${site.replace(/-copy-[0-9a-f]{8}$/, '')}-copy-${drawn(random)}`;
 }
 
 /**
- * Who the site is: what the directory says, or what the caller says of a new one. A copy may get another name, and that of a secondary
- * gets one: two secondaries of one name would push each other out at their primary.
- * @throws EvertreeError WRONG_ROLE, CONFIGURATION_INVALID when both say something and differ
+ * The identity of the site: that of the directory; for a new directory that of the caller. A copy may be given another
+ * name. A copy of a secondary's directory always gets one if none is given: at their primary, two secondaries of one
+ * name would take each other's link.
+ * @throws EvertreeError WRONG_ROLE, CONFIGURATION_INVALID if the caller's role or name is not that of the directory
  */
 export function settleIdentity(found: Identity | undefined, wanted: Partial<Identity>, random: Random, isCopy = false): Identity {
   if (found === undefined) return { site: wanted.site ?? `site-${drawn(random)}`, role: wanted.role ?? 'primary' };

@@ -2,10 +2,10 @@ import type { Disk, DiskFile } from '@evertree/core';
 import { isMissing } from '../groups/failure.ts';
 import { TEMPORARY_SUFFIX } from './layout.ts';
 
-/** A state file is small; what is longer is none. */
+/** The most bytes of a state file that are read. */
 const STATE_FILE_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** The text of a small file in the site's directory, or undefined when there is none. */
+/** The text of a small file in the site's directory; undefined if there is none. */
 export async function readStateFile(disk: Disk, path: string): Promise<string | undefined> {
   let file: DiskFile;
   try {
@@ -23,7 +23,7 @@ export async function readStateFile(disk: Disk, path: string): Promise<string | 
   }
 }
 
-/** Replaces a small file, durably, whole or not at all. */
+/** Replaces a small file durably and atomically. */
 export async function writeStateFile(disk: Disk, path: string, value: unknown): Promise<void> {
   const temporaryPath = path + TEMPORARY_SUFFIX;
   const file = await disk.open(temporaryPath, { create: true, write: true });

@@ -11,7 +11,7 @@ import { storedSnapshot } from './snapshot-file.ts';
 import type { SnapshotList } from './snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
-/** Takes snapshots into a history, or begins a history with one. */
+/** The snapshots of a journal on disk: they are added to the history, or replace it. */
 export class DiskSnapshots implements SnapshotStore {
   readonly #disk: Disk;
   readonly #clock: Clock;
@@ -35,7 +35,9 @@ export class DiskSnapshots implements SnapshotStore {
     return found === undefined ? undefined : storedSnapshot(this.#disk, found);
   }
 
-  /** @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH for one beside the history that is not of a position in it */
+  /**
+   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH if it shall be added and its position is not in the history
+   */
   async create(header: SnapshotHeader, { replace = false }: { readonly replace?: boolean } = {}): Promise<SnapshotWriter> {
     this.#commit.assertOpen();
     if (!replace) this.#assertOurs(header);
@@ -66,7 +68,7 @@ export class DiskSnapshots implements SnapshotStore {
 
   async #publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
     const { position } = file.header;
-    // A snapshot that is newer than the frames on the disk would leave a hole behind it after a power loss.
+    // If frames before the snapshot were not stable, a power loss could leave a hole before it.
     if (position.revision > this.#history.stable.revision) await this.#commit.flush();
     await this.#retainer.exclusively(async () => {
       this.#assertOpen();
@@ -87,7 +89,7 @@ export class DiskSnapshots implements SnapshotStore {
     try {
       await this.#retainer.exclusively(() => this.#switchTo(file, temporaryPath, progress));
     } catch (error) {
-      // Behind the rename there is no way back, and no certainty; the directory holds one of the two histories.
+      // After the rename nobody knows which of the two histories the directory holds: the site has to recover.
       if (progress.switched) this.#commit.fail(error);
       this.#commit.resume();
       throw error;
@@ -95,7 +97,10 @@ export class DiskSnapshots implements SnapshotStore {
     this.#commit.resume();
   }
 
-  /** From the rename on the snapshot's higher generation voids all that was there; recovery removes what a crash leaves of it. */
+  /**
+   * From the rename on, the higher generation of the snapshot voids all other files. Recovery removes those that a
+   * crash left.
+   */
   async #switchTo(
     file: SnapshotFile,
     temporaryPath: string,

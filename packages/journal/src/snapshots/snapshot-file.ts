@@ -16,7 +16,7 @@ import {
   snapshotHeadLength,
 } from './snapshot-format.ts';
 
-/** A snapshot is synced as it grows, so that its end does not hold up the groups for longer than this many bytes take. */
+/** A growing snapshot is synced after this many bytes, so that its last sync does not delay the groups for long. */
 const SYNC_STEP_BYTES = 4 * 1024 * 1024;
 
 /** A snapshot file whose head and end are sound. */
@@ -118,10 +118,10 @@ async function readExactly(file: DiskFile, offset: number, length: number): Prom
   return buffer.subarray(0, filled);
 }
 
-/** Gives a file of so many bytes, which is whole and durable, its name. `moved`: as in SnapshotWriter.commit. */
+/** Gives the file, which is whole and durable, its name. `moved` is that of `SnapshotWriter.commit`. */
 type Publish = (bytes: number, moved: (() => void) | undefined) => Promise<void>;
 
-/** Writes a snapshot aside, under a name that does not count. */
+/** Writes a snapshot under a temporary name. */
 export class SnapshotFileWriter implements SnapshotWriter {
   readonly #disk: Disk;
   readonly #file: DiskFile;
@@ -195,7 +195,7 @@ export class SnapshotFileWriter implements SnapshotWriter {
     try {
       await this.#disk.remove(this.#temporaryPath);
     } catch (error) {
-      // Published, or never there.
+      // It was published, or never created.
       if (!isMissing(error)) throw error;
     }
   }

@@ -5,26 +5,26 @@ import { unsupported } from '../groups/failure.ts';
 /** FORMAT.md, «Snapshot», is normative; this file is its implementation. All numbers are little endian. */
 const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
 const SNAPSHOT_VERSION = 1;
-/** Before the text of the header. */
+/** Bytes before the text of the header. */
 export const SNAPSHOT_PREFIX_BYTES = 16;
 export const CHUNK_PREFIX_BYTES = 8;
 export const SNAPSHOT_END_BYTES = 20;
-/** Bytes of one chunk, at most. */
+/** The most bytes of a chunk. */
 export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
-/** Bytes of the header's text, at most: some thousand epochs. */
+/** The most bytes of the header's text: some thousand epochs. */
 const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** What stands at the beginning of a snapshot file. */
+/** The beginning of a snapshot file. */
 export interface SnapshotHead {
   readonly header: SnapshotHeader;
   readonly generation: number;
-  /** Bytes of it, its checksum included. */
+  /** Its bytes in the file, with the checksum. */
   readonly length: number;
 }
 
 export interface SnapshotEnd {
   readonly chunks: number;
-  /** Of the chunks, without their prefixes. */
+  /** Bytes of all chunks without their prefixes. */
   readonly bytes: number;
 }
 
@@ -43,7 +43,7 @@ export function encodeSnapshotHead(header: SnapshotHeader, generation: number): 
 }
 
 /**
- * How long the head is that begins with these bytes; undefined when they are none.
+ * The length of the head that begins with these bytes; undefined if they begin none.
  * @throws EvertreeError FORMAT_UNSUPPORTED
  */
 export function snapshotHeadLength(prefix: Buffer, file: string): number | undefined {
@@ -61,7 +61,7 @@ export function decodeSnapshotHead(bytes: Buffer): SnapshotHead | undefined {
   return { header, generation: bytes.readUInt32LE(8), length: bytes.length };
 }
 
-/** Stands before a chunk: its length, and a checksum of that length and the chunk. */
+/** The prefix of a chunk: its length, and a checksum of that length and the chunk. */
 export function encodeChunkPrefix(chunk: Uint8Array): Buffer {
   const prefix = Buffer.alloc(CHUNK_PREFIX_BYTES);
   prefix.writeUInt32LE(chunk.length, 0);

@@ -28,7 +28,7 @@ export class SnapshotList {
     return this.#files.findLast(file => file.header.position.revision <= revision);
   }
 
-  /** When there was a newer one; 0 for one that this process never knew as the newest. */
+  /** When a newer snapshot was added; 0 if that was before this process; undefined for the newest. */
   supersededMs(file: SnapshotFile): number | undefined {
     return file === this.newest ? undefined : (this.#supersededMs.get(file.path) ?? 0);
   }
@@ -37,14 +37,14 @@ export class SnapshotList {
     return this.#files.reduce((sum, file) => sum + file.bytes, 0);
   }
 
-  /** @param publish is called when the file is whole and durable under its temporary name */
+  /** @param publish called when the file is whole and durable under its temporary name */
   begin(
     header: SnapshotHeader,
     generation: number,
     publish: (file: SnapshotFile, temporaryPath: string, moved: (() => void) | undefined) => Promise<void>,
   ): Promise<SnapshotFileWriter> {
     const path = snapshotPath(header.position);
-    // Two may be under way for one position.
+    // Two snapshots of one position may be written at the same time.
     const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
     return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, (bytes, moved) =>
       publish({ path, header, generation, bytes }, temporaryPath, moved),
@@ -58,7 +58,7 @@ export class SnapshotList {
     this.#files = [...this.#files.filter(other => other.path !== file.path), file].toSorted(byPosition);
   }
 
-  /** Takes all out but `file`. @returns those that the caller has to remove */
+  /** Takes out all snapshots but `file`. @returns those that the caller has to remove */
   replaceAll(file: SnapshotFile): SnapshotFile[] {
     const dropped = this.#files.filter(other => other.path !== file.path);
     this.#files = [file];
@@ -66,7 +66,7 @@ export class SnapshotList {
     return dropped;
   }
 
-  /** Takes out those of positions after `revision`. @returns those that the caller has to remove */
+  /** Takes out the snapshots after `revision`. @returns those that the caller has to remove */
   dropAfter(revision: number): SnapshotFile[] {
     const dropped = this.#files.filter(file => file.header.position.revision > revision);
     this.#files = this.#files.filter(file => !dropped.includes(file));
@@ -75,7 +75,7 @@ export class SnapshotList {
     return dropped;
   }
 
-  /** Takes the oldest `count` out. @returns those that the caller has to remove */
+  /** Takes out the oldest `count` snapshots. @returns those that the caller has to remove */
   dropOldest(count: number): SnapshotFile[] {
     const dropped = this.#files.splice(0, count);
     for (const file of dropped) this.#supersededMs.delete(file.path);

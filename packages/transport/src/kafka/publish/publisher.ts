@@ -6,7 +6,7 @@ import { createBroker } from '../kafkajs/broker.ts';
 import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
 import { PublishLink } from './link.ts';
-import { settle } from './settings.ts';
+import { publishSettings } from './settings.ts';
 import type { PublishSettings } from './settings.ts';
 import { connectTopic } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
@@ -28,7 +28,7 @@ const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent'
  * @throws EvertreeError CONFIGURATION_INVALID
  */
 export function publishTransport(options: PublishOptions): Transport {
-  return new Publisher(settle(options));
+  return new Publisher(publishSettings(options));
 }
 
 class Publisher extends LinkAttempts {

@@ -23,7 +23,9 @@ export interface PublishSettings extends PublishOptions {
   readonly lingerMs: number;
   readonly batchBytes: number;
   readonly requestBytes: number;
+  /** What the broker may take for a batch, beside the time that its bytes take on a thin line. */
   readonly sendMs: number;
+  /** What connecting and opening the topics may take. */
   readonly openingMs: number;
   /** The one address of this end, for people. */
   readonly remote: string;
@@ -32,13 +34,13 @@ export interface PublishSettings extends PublishOptions {
 }
 
 /** @throws EvertreeError CONFIGURATION_INVALID */
-export function settle(options: PublishOptions): PublishSettings {
+export function publishSettings(options: PublishOptions): PublishSettings {
   const { topic, connection, partition, retries = RETRIES, blockMs = OPENING_MS } = options;
   if (!Number.isInteger(partition) || partition < 0) {
     throw new EvertreeError('CONFIGURATION_INVALID', `"partition" is ${partition}; it has to be an integer from 0 on`);
   }
   const limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
-  return {
+  return Object.freeze({
     ...options,
     limits,
     // As in Java: who wants no retries gets no idempotence. What is sent again then comes from the journal.
@@ -51,10 +53,10 @@ export function settle(options: PublishOptions): PublishSettings {
     openingMs: Math.min(Math.max(blockMs, OPENING_LEAST_MS), OPENING_MS),
     remote: `kafka://${connection.brokers.join(',')}/${topic}`,
     farEnd: {
-      kind: 'log',
+      kind: 'log' as const,
       name: `topic ${topic}`,
       remedy: 'name another topic in the configuration, or delete this one with its .snapshot and .control',
     },
     topics: topicNames(topic),
-  };
+  });
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ListenOptions, listenTransport } from '@evertree/transport/websocket';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Checked, checkFile, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
+import { type FileReport, checkFile, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
 import type { Finding } from '../../packages/evertree/src/commands/finding.ts';
 import { type Certificate, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -49,14 +49,14 @@ async function check(
   port: number,
   sections: object = {},
   connectMs = CONNECT_MS,
-): Promise<Checked & { readonly findings: readonly Finding[] }> {
+): Promise<FileReport & { readonly findings: readonly Finding[] }> {
   const file = join(folder, 'producer.json');
   writeFileSync(file, JSON.stringify({ 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port }, ...sections }));
   const checked = await checkFile(file, connectMs);
   return { ...checked, findings: checked.findings ?? [] };
 }
 
-async function expectFinding(checked: Checked, level: Finding['level'], message: RegExp, status: number): Promise<void> {
+async function expectFinding(checked: FileReport, level: Finding['level'], message: RegExp, status: number): Promise<void> {
   expect(checked).toMatchObject({ problems: [], findings: [{ level, message: expect.stringMatching(message) }] });
   expect(statusOf([checked])).toBe(status);
 }

@@ -5,7 +5,7 @@ import type { AclEntry, Admin } from 'kafkajs';
 import { openStore, startProducer } from 'evertree';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createClient } from '../../packages/transport/src/kafka/kafkajs/client.ts';
-import { type Checked, checkFile, checkedText, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
+import { type FileReport, checkFile, checkedText, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
 import type { Finding } from '../../packages/evertree/src/commands/finding.ts';
 import { type KafkaBroker, startKafka } from '../support/kafka/broker.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
@@ -23,7 +23,7 @@ afterAll(() => folder[Symbol.asyncDispose]());
 /** Writes a file and asks the other side, as `check-config --connect` does. */
 const CONNECT_MS = 5_000;
 
-async function check(content: object): Promise<Checked & { readonly findings: readonly Finding[] }> {
+async function check(content: object): Promise<FileReport & { readonly findings: readonly Finding[] }> {
   const file = join(folder.path, `${crypto.randomUUID()}.json`);
   writeFileSync(file, JSON.stringify(content));
   const checked = await checkFile(file, CONNECT_MS);

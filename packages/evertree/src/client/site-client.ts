@@ -70,10 +70,10 @@ export class SiteClient {
    * @param target path and query under the site's URL, already encoded
    * @throws EvertreeError UNREACHABLE, or what the site answered; the signal's reason once that is aborted
    */
-  async request(target: string, options: RequestOptions = {}): Promise<Answer> {
+  async request(target: string, options: RequestOptions = {}): Promise<SiteAnswer> {
     const url = new URL(this.url.pathname.replace(/\/$/, '') + target, this.url);
     const message = await this.#send(url, options);
-    const answer = new Answer(message, this.url, options.silenceMs ?? this.#timeoutMs);
+    const answer = new SiteAnswer(message, this.url, options.silenceMs ?? this.#timeoutMs);
     if (message.statusCode !== undefined && message.statusCode >= 200 && message.statusCode < 300) return answer;
     const error = await answer.refusal();
     message.destroy();
@@ -143,7 +143,7 @@ export class SiteClient {
 }
 
 /** An answer whose headers have come. */
-export class Answer {
+export class SiteAnswer {
   readonly #message: IncomingMessage;
   readonly #url: URL;
   readonly #silenceMs: number;

@@ -1,15 +1,16 @@
 import { isEvertreeError } from '@evertree/core';
 import pico from 'picocolors';
 import { type Configuration, roleOf } from '../configuration/configuration.ts';
-import { type Problem, formatProblem, problemsOf } from '../configuration/problem.ts';
+import { type ConfigurationProblem, formatProblem, problemsOf } from '../configuration/problem.ts';
 import { readConfiguration } from '../configuration/reading.ts';
 import { DONE, type ExitStatus, FAILED, WRONG_USAGE } from './exit-status.ts';
 import { type Finding, findingText } from './finding.ts';
 
-export interface Checked {
+/** What `check-config` found out about a file. */
+export interface FileReport {
   readonly file: string;
   readonly kind: string | null;
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigurationProblem[];
   readonly notes: readonly string[];
   readonly warnings: readonly string[];
   /** What was found at the far end; present when that was asked for and the file is right. */
@@ -20,7 +21,7 @@ export interface Checked {
  * Reads a file as a site would, with the files that it names.
  * @param connectMs how long the far end may take to answer; it is not asked without
  */
-export async function checkFile(file: string, connectMs?: number): Promise<Checked> {
+export async function checkFile(file: string, connectMs?: number): Promise<FileReport> {
   let configuration: Configuration;
   try {
     configuration = readConfiguration(file);
@@ -48,7 +49,7 @@ async function findingsOf(configuration: Configuration, connectMs: number): Prom
   return checkConsumers(configuration, connectMs);
 }
 
-export function checkedText({ file, kind, problems, notes, warnings, findings = [] }: Checked): string {
+export function checkedText({ file, kind, problems, notes, warnings, findings = [] }: FileReport): string {
   if (problems.length > 0) return problems.map(problem => pico.red(formatProblem(problem))).join('\n');
   const role = roleOf(kind as Parameters<typeof roleOf>[0]);
   const transport = kind?.startsWith('kafka') ? 'Kafka' : 'WebSocket';
@@ -61,7 +62,7 @@ export function checkedText({ file, kind, problems, notes, warnings, findings = 
 }
 
 /** 2 when a site would not start or not work with one of the files; 1 when a far end could not be asked. */
-export function statusOf(results: readonly Checked[]): ExitStatus {
+export function statusOf(results: readonly FileReport[]): ExitStatus {
   const levels = new Set(results.flatMap(({ findings = [] }) => findings.map(({ level }) => level)));
   if (levels.has('refused') || results.some(({ problems }) => problems.length > 0)) return WRONG_USAGE;
   return levels.has('failed') ? FAILED : DONE;

@@ -1,11 +1,11 @@
 import { EvertreeError, type ErrorCode, type Path, formatPosition, isEvertreeError } from '@evertree/core';
 import type { Command } from 'commander';
 import { jsonFile, pathArgument } from './arguments.ts';
-import { type PatchOperation, differenceOf } from '../json/difference.ts';
+import { type DifferenceOperation, differenceOf } from '../json/difference.ts';
 import { patchParts } from '../json/patch-parts.ts';
 import { type WriteOptions, clientOf, waitHeaders, withWrite } from './options.ts';
 import { type SiteClient, type WriteAnswer, targetOf } from '../client/site-client.ts';
-import { Progress, printError, printLine, tellProgress } from './terminal.ts';
+import { ProgressLine, printError, printLine, tellProgress } from './terminal.ts';
 import { formatBytes } from './units.ts';
 import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
@@ -130,9 +130,9 @@ class Import {
     return body === text;
   }
 
-  async #sendParts(operations: readonly PatchOperation[], partBytes: number): Promise<void> {
+  async #sendParts(operations: readonly DifferenceOperation[], partBytes: number): Promise<void> {
     const totalBytes = Buffer.byteLength(JSON.stringify(operations));
-    const progress = new Progress('sent', totalBytes);
+    const progress = new ProgressLine('sent', totalBytes);
     let sentBytes = 0;
     for (const body of patchParts(operations, partBytes)) {
       await this.#write('PATCH', body, {});
@@ -178,7 +178,7 @@ class Import {
 }
 
 /** Whether the operations remove every key at the top, or replace the root. */
-function removesAll(operations: readonly PatchOperation[], present: unknown): boolean {
+function removesAll(operations: readonly DifferenceOperation[], present: unknown): boolean {
   const keys = Object.keys(typeof present === 'object' && present !== null ? present : {});
   const removed = operations.filter(({ op, path }) => op === 'remove' && path.lastIndexOf('/') === 0);
   return keys.length > 0 && (removed.length === keys.length || operations.some(({ path }) => path === ''));

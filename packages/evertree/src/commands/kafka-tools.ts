@@ -1,7 +1,7 @@
 import type { KafkaConnection } from '@evertree/transport/kafka';
 
-/** A topic's settings, by Kafka's names. */
-export type TopicSettings = Readonly<Record<string, string>>;
+/** Settings that a topic should have, by Kafka's names. */
+export type WantedSettings = Readonly<Record<string, string>>;
 
 /** Writes commands of Kafka's own tools that can be run as they are, with the brokers and names of a configuration. */
 export class KafkaTools {
@@ -15,11 +15,11 @@ export class KafkaTools {
     this.#principal = sasl !== undefined && 'username' in sasl ? `User:${sasl.username}` : 'User:…';
   }
 
-  configure(topic: string, settings: TopicSettings): string {
+  configure(topic: string, settings: WantedSettings): string {
     return `kafka-configs.sh ${this.#common} --alter --entity-type topics --entity-name ${topic} --add-config ${join(settings, ',')}`;
   }
 
-  create(topic: string, partitions: number, replicas: number, settings: TopicSettings): string {
+  create(topic: string, partitions: number, replicas: number, settings: WantedSettings): string {
     const configs = Object.entries(settings).map(([name, value]) => ` --config ${name}=${value}`);
     return `kafka-topics.sh ${this.#common} --create --topic ${topic} --partitions ${partitions} --replication-factor ${replicas}${configs.join('')}`;
   }
@@ -45,7 +45,7 @@ export class KafkaTools {
   }
 }
 
-function join(settings: TopicSettings, separator: string): string {
+function join(settings: WantedSettings, separator: string): string {
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}`)
     .join(separator);

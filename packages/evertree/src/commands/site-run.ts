@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { type Reporter, type Role, formatAddress, formatPosition, isLoopback } from '@evertree/core';
 import type { ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
-import { type Problem, configurationError } from '../configuration/problem.ts';
+import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
@@ -82,7 +82,7 @@ function openSiteOf(
  */
 function checkHttpAddress(configuration: SiteConfiguration, address: HostAndPort | 'off'): void {
   if (address === 'off' || isLoopback(address.host)) return;
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   const { source, http } = configuration;
   const opens = `is missing, and --http ${formatAddress(address.host, address.port)} can be reached by others`;
   if (http.token === undefined) problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });

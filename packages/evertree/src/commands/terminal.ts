@@ -28,7 +28,7 @@ export function tellProgress(text: string): void {
 const PLAIN_PROGRESS_MS = 10_000;
 
 /** Long work on stderr: done of total, rate, time left. One line that moves on a terminal, plain lines elsewhere. */
-export class Progress {
+export class ProgressLine {
   readonly #verb: string;
   readonly #totalBytes: number;
   readonly #began = performance.now();

@@ -1,7 +1,7 @@
 import { LEAST_MESSAGE_BYTES, limitOf, retentionFaults } from '@evertree/transport/kafka';
 import type { Inspection, TopicInspection, TopicUse } from '@evertree/transport/kafka';
 import { type Finding, note, refused, warning } from './finding.ts';
-import type { KafkaTools, TopicSettings } from './kafka-tools.ts';
+import type { KafkaTools, WantedSettings } from './kafka-tools.ts';
 import { formatBytes, formatDuration } from './units.ts';
 
 /** The longest part of a frame. A topic with a lower limit gets more and smaller parts. */
@@ -15,7 +15,7 @@ const UNREADABLE_CODECS: readonly string[] = ['snappy', 'lz4'];
 export function checkSettings(use: TopicUse, { name, settings }: TopicInspection, tools: KafkaTools): Finding[] {
   if (settings === undefined) return [];
   const subject = `topic ${name}`;
-  const set = (wanted: TopicSettings) => tools.configure(name, wanted);
+  const set = (wanted: WantedSettings) => tools.configure(name, wanted);
   const findings = [...checkCleanup(use, subject, settings, set), ...checkMessageBytes(use, subject, settings, set)];
   const codec = settings.get('compression.type') ?? '';
   if (UNREADABLE_CODECS.includes(codec)) {
@@ -28,7 +28,7 @@ export function checkSettings(use: TopicUse, { name, settings }: TopicInspection
 }
 
 type Settings = ReadonlyMap<string, string>;
-type Set = (wanted: TopicSettings) => string;
+type Set = (wanted: WantedSettings) => string;
 
 function checkCleanup(use: TopicUse, subject: string, settings: Settings, set: Set): Finding[] {
   const policy = settings.get('cleanup.policy') ?? '';

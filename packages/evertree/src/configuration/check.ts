@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 
 /** A name is near another if changing a third of its characters, or two, makes it the other. */
 const NEAR_SHARE = 1 / 3;
@@ -16,7 +16,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 }
 
 export interface Checked<T> {
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigurationProblem[];
   readonly value: T;
 }
 
@@ -51,7 +51,7 @@ function prune(value: unknown, place: KeyPath): void {
 
 interface Found {
   readonly place: KeyPath;
-  readonly problem: Problem;
+  readonly problem: ConfigurationProblem;
 }
 
 function translate(document: ConfigurationDocument, schema: z.ZodType, issues: readonly z.core.$ZodIssue[], above: KeyPath): Found[] {

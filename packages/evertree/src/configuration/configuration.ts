@@ -64,13 +64,13 @@ export interface NettyConsumerConfiguration extends SiteConfiguration {
 }
 
 /** What the file says of sending. */
-export type PublishSettings = Pick<
+export type PublishProperties = Pick<
   PublishOptions,
   'idempotent' | 'retries' | 'compression' | 'lingerMs' | 'batchBytes' | 'requestBytes' | 'deliveryMs' | 'blockMs' | 'limits'
 >;
 
 /** What the file says of reading. */
-export type SubscribeSettings = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
+export type SubscribeProperties = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
 
 export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-producer';
@@ -78,7 +78,7 @@ export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly topic: string;
   readonly partition: number;
   readonly key: string;
-  readonly publish: PublishSettings;
+  readonly publish: PublishProperties;
   readonly acknowledgement: Acknowledgement | undefined;
 }
 
@@ -86,7 +86,7 @@ export interface KafkaConsumerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-consumer';
   readonly connection: KafkaConnection;
   readonly topic: string;
-  readonly subscribe: SubscribeSettings;
+  readonly subscribe: SubscribeProperties;
 }
 
 /** A primary's files together: each wire is one file, and the rest is what they say of the site. */

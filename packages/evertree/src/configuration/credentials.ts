@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
 import { readNamedFile } from './named-file.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, parseToken } from './secret-file.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
 
@@ -17,9 +17,9 @@ export class Credentials {
   /** About secrets that others can read. */
   readonly warnings: string[] = [];
   readonly #document: ConfigurationDocument;
-  readonly #problems: Problem[];
+  readonly #problems: ConfigurationProblem[];
 
-  constructor(document: ConfigurationDocument, problems: Problem[]) {
+  constructor(document: ConfigurationDocument, problems: ConfigurationProblem[]) {
     this.#document = document;
     this.#problems = problems;
   }

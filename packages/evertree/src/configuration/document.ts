@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { lineAndColumn } from '../json/location.ts';
 import { type JsonFault, type JsonNode, isFault, parseJsonTree } from '../json/tree.ts';
-import { type Problem, configurationError } from './problem.ts';
+import { type ConfigurationProblem, configurationError } from './problem.ts';
 
 const CONFIGURATION_LIMIT_BYTES = 1024 * 1024;
 const CONFIGURATION_LIMIT_LEVELS = 64;
@@ -84,7 +84,7 @@ export class ConfigurationDocument {
   }
 
   /** A problem at a place. If nothing stands there, line and column are those of what should contain it. */
-  problem(place: KeyPath, message: string): Problem {
+  problem(place: KeyPath, message: string): ConfigurationProblem {
     const key = this.#asWritten(place).map(String).join('.');
     const { hasLines, text } = this.#parts;
     if (!hasLines) return { source: this.source, key, message };
@@ -98,8 +98,8 @@ export class ConfigurationDocument {
   }
 
   /** Problems for keys that stand twice in one object: JSON does not say which of them counts. */
-  duplicates(): Problem[] {
-    const problems: Problem[] = [];
+  duplicates(): ConfigurationProblem[] {
+    const problems: ConfigurationProblem[] = [];
     this.#collectDuplicates(this.#parts.root, [], problems);
     return problems;
   }
@@ -121,7 +121,7 @@ export class ConfigurationDocument {
     return node;
   }
 
-  #collectDuplicates(node: JsonNode, place: KeyPath, problems: Problem[]): void {
+  #collectDuplicates(node: JsonNode, place: KeyPath, problems: ConfigurationProblem[]): void {
     if (node.type === 'array') node.children.forEach((child, index) => this.#collectDuplicates(child, [...place, index], problems));
     if (node.type !== 'object') return;
     const seen = new Map<string, JsonNode>();

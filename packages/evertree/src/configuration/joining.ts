@@ -5,7 +5,7 @@ import type {
   PrimaryConfiguration,
   ProducerConfiguration,
 } from './configuration.ts';
-import { type Problem, configurationError } from './problem.ts';
+import { type ConfigurationProblem, configurationError } from './problem.ts';
 
 /*
  * Makes one primary of several files: it feeds the secondaries of all of them. A setting that concerns the whole site
@@ -48,7 +48,7 @@ function numbered(wires: readonly ProducerConfiguration[]): string[] {
 }
 
 class Joining {
-  readonly problems: Problem[] = [];
+  readonly problems: ConfigurationProblem[] = [];
   readonly sections: Pick<PrimaryConfiguration, 'limits' | 'journal' | 'http'> = {
     limits: {},
     journal: {},
@@ -90,7 +90,7 @@ class Joining {
 }
 
 /** Refuses two connections to one secondary, and two writers of one topic. */
-function checkTwice(wires: readonly ProducerConfiguration[], names: readonly string[], problems: Problem[]): void {
+function checkTwice(wires: readonly ProducerConfiguration[], names: readonly string[], problems: ConfigurationProblem[]): void {
   const seen = new Map<string, string>();
   wires.forEach((wire, index) => {
     const source = names[index] ?? wire.source;

@@ -17,7 +17,7 @@ const MODULES: { readonly [name: string]: 'plain' | 'scram' | 'oauthbearer' } = 
   'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule': 'oauthbearer',
 };
 
-type Tls = NonNullable<KafkaConnection['tls']>;
+type BrokerTls = NonNullable<KafkaConnection['tls']>;
 
 /** Adds problems and notes to the section; the result counts only if there are no problems. */
 export function resolveKafkaConnection(section: KafkaSection): KafkaConnection {
@@ -50,7 +50,7 @@ export function resolveKafkaConnection(section: KafkaSection): KafkaConnection {
   };
 }
 
-function resolveTls(section: KafkaSection): Tls {
+function resolveTls(section: KafkaSection): BrokerTls {
   const authority = resolveAuthority(section);
   const own = resolveOwnCertificate(section);
   const checkName = section.text('ssl.endpoint.identification.algorithm') !== '';
@@ -76,7 +76,7 @@ function resolveAuthority(section: KafkaSection): string | undefined {
   return text;
 }
 
-function resolveOwnCertificate(section: KafkaSection): Pick<Tls, 'certificate' | 'key' | 'passphrase'> {
+function resolveOwnCertificate(section: KafkaSection): Pick<BrokerTls, 'certificate' | 'key' | 'passphrase'> {
   const key = section.text('ssl.keystore.key');
   const chain = section.text('ssl.keystore.certificate.chain');
   const file = section.text('ssl.keystore.location');

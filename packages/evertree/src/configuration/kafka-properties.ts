@@ -2,7 +2,7 @@ import { isLoopback } from '@evertree/core';
 import { nearest } from './check.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 
 /*
  * The properties of Java's Kafka clients that are taken, and their values. kafka-refusals.ts has those that are
@@ -121,11 +121,11 @@ const KNOWN: ReadonlyMap<string, Property> = new Map(Object.entries(PROPERTIES))
 export type JavaProperties = { readonly [Name in keyof typeof PROPERTIES]?: string | number | boolean };
 
 /** Checks every name and value, and whether they fit together. Values may be strings, numbers, true or false. */
-export function checkKafkaProperties(document: ConfigurationDocument, side: Side): Problem[] {
+export function checkKafkaProperties(document: ConfigurationDocument, side: Side): ConfigurationProblem[] {
   const section = `kafka-${side}-properties`;
   const properties = (document.value as Record<string, unknown> | null)?.[section];
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) return [];
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   for (const [name, value] of Object.entries(properties)) {
     if (typeof value === 'object') continue; // The schema has told.
     const message = checkProperty(document, [section, name], side, String(value));
@@ -157,8 +157,8 @@ function unknownName(name: string, side: Side): string {
   return `is no property of Kafka's ${side}${near === undefined ? '; remove it' : `; did you mean "${near}"?`}`;
 }
 
-function checkTogether(document: ConfigurationDocument, section: string, properties: Record<string, unknown>): Problem[] {
-  const problems: Problem[] = [];
+function checkTogether(document: ConfigurationDocument, section: string, properties: Record<string, unknown>): ConfigurationProblem[] {
+  const problems: ConfigurationProblem[] = [];
   const text = (name: string) => (Object.hasOwn(properties, name) ? String(properties[name]) : undefined);
   const found = (name: string, message: string) => problems.push(document.problem([section, name], message));
   const least = (name: string) => Number(text(name) ?? 0);

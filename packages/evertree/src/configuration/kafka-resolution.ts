@@ -5,7 +5,7 @@ import type { ConfigurationDocument } from './document.ts';
 import { resolveKafkaConnection } from './kafka-connection.ts';
 import { KafkaSection } from './kafka-section.ts';
 import { publishSettings, subscribeSettings } from './kafka-settings.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 import { resolveAcknowledgement, resolveSite } from './resolution.ts';
 import type { CommonSections, kafkaConsumerSchema, kafkaProducerSchema } from './sections.ts';
 
@@ -22,7 +22,7 @@ type Properties = Readonly<Record<string, string | number | boolean>>;
 export function resolveKafkaProducer(
   document: ConfigurationDocument,
   value: z.infer<typeof kafkaProducerSchema>,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): KafkaProducerConfiguration {
   const messaging = value['kafka-messaging'];
   const properties = value['kafka-producer-properties'] ?? DEFAULT_PRODUCER_PROPERTIES;
@@ -44,7 +44,7 @@ export function resolveKafkaProducer(
 export function resolveKafkaConsumer(
   document: ConfigurationDocument,
   value: z.infer<typeof kafkaConsumerSchema>,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): KafkaConsumerConfiguration {
   const properties = value['kafka-consumer-properties'] ?? DEFAULT_CONSUMER_PROPERTIES;
   const section = openSection(document, value, 'kafka-consumer-properties', properties, problems);
@@ -63,7 +63,7 @@ function resolveKafkaSite(
   document: ConfigurationDocument,
   value: CommonSections,
   section: KafkaSection,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): SiteConfiguration {
   const credentials = new Credentials(document, problems);
   const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
@@ -80,7 +80,7 @@ function openSection(
   value: { 'kafka-connection'?: { 'kafka-host'?: string | undefined; 'kafka-port'?: number | undefined } | undefined },
   name: string,
   properties: Properties,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): KafkaSection {
   const texts = Object.fromEntries(Object.entries(properties).map(([property, setting]) => [property, String(setting)]));
   const connection = value['kafka-connection'];
@@ -94,7 +94,12 @@ function openSection(
   return section;
 }
 
-function checkConnection(document: ConfigurationDocument, host: string | undefined, port: number | undefined, problems: Problem[]): void {
+function checkConnection(
+  document: ConfigurationDocument,
+  host: string | undefined,
+  port: number | undefined,
+  problems: ConfigurationProblem[],
+): void {
   const told = (key: string, message: string) => problems.push(document.problem(['kafka-connection', key], message));
   const instead = '(or give "bootstrap.servers" in the properties)';
   if (host === undefined) told('kafka-host', `is missing; it is the broker's address ${instead}`);

@@ -1,6 +1,6 @@
 import type { ConfigurationDocument } from './document.ts';
 import { readNamedFile } from './named-file.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 
 /** The Java properties of a file, as texts, and what is found about them while they are resolved. */
 export class KafkaSection {
@@ -9,9 +9,14 @@ export class KafkaSection {
   readonly #document: ConfigurationDocument;
   readonly #name: string;
   readonly #properties: ReadonlyMap<string, string>;
-  readonly #problems: Problem[];
+  readonly #problems: ConfigurationProblem[];
 
-  constructor(document: ConfigurationDocument, name: string, properties: Readonly<Record<string, string>>, problems: Problem[]) {
+  constructor(
+    document: ConfigurationDocument,
+    name: string,
+    properties: Readonly<Record<string, string>>,
+    problems: ConfigurationProblem[],
+  ) {
     this.#document = document;
     this.#name = name;
     this.#properties = new Map(Object.entries(properties));

@@ -1,5 +1,5 @@
 import type { KafkaLimits } from '@evertree/transport/kafka';
-import type { PublishSettings, SubscribeSettings } from './configuration.ts';
+import type { PublishProperties, SubscribeProperties } from './configuration.ts';
 import type { KafkaSection } from './kafka-section.ts';
 import { optional } from '../optional.ts';
 
@@ -10,14 +10,14 @@ const DEFAULT_GROUP = 'test';
 const DEFAULT_COMMIT_MS = 5_000;
 const WRITABLE_MOST_BYTES = 4 * 1024 * 1024;
 
-export function publishSettings(section: KafkaSection): PublishSettings {
+export function publishSettings(section: KafkaSection): PublishProperties {
   notePublishing(section);
   const idempotence = section.text('enable.idempotence');
   const bufferBytes = section.number('buffer.memory');
   return {
     idempotent: idempotence === undefined ? section.text('retries') !== '0' : idempotence === 'true',
     ...optional('retries', section.number('retries')),
-    ...optional('compression', section.text('compression.type') as PublishSettings['compression']),
+    ...optional('compression', section.text('compression.type') as PublishProperties['compression']),
     ...optional('lingerMs', section.number('linger.ms')),
     ...optional('batchBytes', section.number('batch.size')),
     ...optional('requestBytes', section.number('max.request.size')),
@@ -44,7 +44,7 @@ function notePublishing(section: KafkaSection): void {
   }
 }
 
-export function subscribeSettings(section: KafkaSection): SubscribeSettings {
+export function subscribeSettings(section: KafkaSection): SubscribeProperties {
   noteReading(section);
   const fetch = {
     ...optional('minBytes', section.number('fetch.min.bytes')),

@@ -2,12 +2,12 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 import { exposureOf } from './secret-file.ts';
 
 /** What is found about the files that a configuration names. */
 export interface FileFindings {
-  readonly problems: Problem[];
+  readonly problems: ConfigurationProblem[];
   /** Nothing that keeps a site from starting. */
   readonly warnings: string[];
 }

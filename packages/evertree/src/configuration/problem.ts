@@ -1,7 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 
 /** One thing that is wrong with a configuration. */
-export interface Problem {
+export interface ConfigurationProblem {
   /** The file, or `configuration` for an object given in code. */
   readonly source: string;
   /** Counts from 1. Absent for an object given in code, and when the problem concerns the file itself. */
@@ -14,13 +14,13 @@ export interface Problem {
 }
 
 /** `configs/nettyProducer.json:4:5: netty-connection.consumer-port is …` */
-export function formatProblem(problem: Problem): string {
+export function formatProblem(problem: ConfigurationProblem): string {
   const place = problem.line === undefined ? problem.source : `${problem.source}:${problem.line}:${problem.column}`;
   return `${place}: ${problem.key === '' ? '' : `${problem.key} `}${problem.message}`;
 }
 
 /** Everything that is wrong, as one error: a line for each problem in its message, and the problems in its details. */
-export function configurationError(problems: readonly Problem[], cause?: unknown): EvertreeError {
+export function configurationError(problems: readonly ConfigurationProblem[], cause?: unknown): EvertreeError {
   const sorted = [...problems].toSorted(
     (a, b) => compare(a.source, b.source) || (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
   );
@@ -28,9 +28,9 @@ export function configurationError(problems: readonly Problem[], cause?: unknown
 }
 
 /** The problems behind an error that `configurationError` made. */
-export function problemsOf(error: EvertreeError): readonly Problem[] {
+export function problemsOf(error: EvertreeError): readonly ConfigurationProblem[] {
   const problems = error.details['problems'];
-  return Array.isArray(problems) ? (problems as Problem[]) : [{ source: 'configuration', key: '', message: error.message }];
+  return Array.isArray(problems) ? (problems as ConfigurationProblem[]) : [{ source: 'configuration', key: '', message: error.message }];
 }
 
 function compare(a: string, b: string): number {

@@ -6,7 +6,7 @@ import type { Configuration, ConsumerConfiguration, Kind, PrimaryConfiguration, 
 import { type ConfigurationDocument, documentOf, readDocument } from './document.ts';
 import { joinProducers } from './joining.ts';
 import { checkKafkaProperties } from './kafka-properties.ts';
-import { type Problem, configurationError, problemsOf } from './problem.ts';
+import { type ConfigurationProblem, configurationError, problemsOf } from './problem.ts';
 import { resolveKafkaConsumer, resolveKafkaProducer } from './kafka-resolution.ts';
 import { resolveNettyConsumer, resolveNettyProducer } from './resolution.ts';
 import { commonSchema, kafkaConsumerSchema, kafkaProducerSchema, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
@@ -36,7 +36,7 @@ export function readPrimaryConfiguration(source: UncheckedSource | readonly Unch
 
 /** @throws EvertreeError CONFIGURATION_INVALID with the problems of all files */
 function readAll(sources: readonly UncheckedSource[]): ProducerConfiguration[] {
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   const configurations = sources.flatMap(source => {
     try {
       return [readConfiguration(source, 'primary') as ProducerConfiguration];
@@ -80,7 +80,7 @@ export function readConfiguration(source: UncheckedSource, role?: Role): Configu
 }
 
 /** Reports misspelt sections and gives each its right name, so that the problems inside it are found as well. */
-function withRightNames(document: ConfigurationDocument, problems: Problem[]): ConfigurationDocument {
+function withRightNames(document: ConfigurationDocument, problems: ConfigurationProblem[]): ConfigurationDocument {
   const keys = Object.keys(document.value as object);
   const free = new Set([...EVERY_KEY].filter(name => !keys.includes(name)));
   const written = new Map<string, string>();
@@ -108,7 +108,7 @@ function kindOf(document: ConfigurationDocument, role: Role | undefined): Kind |
   return candidates.find(kind => role === undefined || roleOf(kind) === role) ?? candidates[0];
 }
 
-function checkSections(document: ConfigurationDocument, role: Role | undefined): Problem[] {
+function checkSections(document: ConfigurationDocument, role: Role | undefined): ConfigurationProblem[] {
   const present = sectionsOf(document);
   const kind = kindOf(document, role);
   const first = present[0];
@@ -118,7 +118,7 @@ function checkSections(document: ConfigurationDocument, role: Role | undefined):
     );
     return [document.problem([], `names no transport; add a section ${[...new Set(wanted)].join(' or ')}`)];
   }
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   const transport = first.split('-', 1)[0];
   for (const section of present) {
     if (!section.startsWith(`${transport}-`)) {
@@ -156,7 +156,7 @@ function withoutForeign(document: ConfigurationDocument, kind: Kind): Configurat
   return document.withValue(Object.fromEntries(own));
 }
 
-function resolve(document: ConfigurationDocument, kind: Kind, problems: Problem[]): Configuration {
+function resolve(document: ConfigurationDocument, kind: Kind, problems: ConfigurationProblem[]): Configuration {
   if (kind === 'netty-producer') return check(document, nettyProducerSchema, problems, resolveNettyProducer);
   if (kind === 'netty-consumer') return check(document, nettyConsumerSchema, problems, resolveNettyConsumer);
   const side = kind === 'kafka-producer' ? 'producer' : 'consumer';
@@ -169,8 +169,8 @@ function resolve(document: ConfigurationDocument, kind: Kind, problems: Problem[
 function check<T, C extends Configuration>(
   document: ConfigurationDocument,
   schema: z.ZodType<T>,
-  problems: Problem[],
-  resolveValue: (document: ConfigurationDocument, value: T, problems: Problem[]) => C,
+  problems: ConfigurationProblem[],
+  resolveValue: (document: ConfigurationDocument, value: T, problems: ConfigurationProblem[]) => C,
 ): C {
   const checked = checkSchema(document, schema);
   problems.push(...checked.problems);

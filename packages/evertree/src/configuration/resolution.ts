@@ -11,7 +11,7 @@ import {
 } from './configuration.ts';
 import { Credentials, type Tls, type TlsEnd } from './credentials.ts';
 import type { ConfigurationDocument } from './document.ts';
-import type { Problem } from './problem.ts';
+import type { ConfigurationProblem } from './problem.ts';
 import type { AcknowledgementSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
 // Makes a configuration of a checked document: fills in defaults and reads the files that are named. A value may lack
@@ -24,7 +24,7 @@ const DEFAULT_ACKNOWLEDGEMENT_TIMEOUT_MS = 5_000;
 export function resolveNettyProducer(
   document: ConfigurationDocument,
   value: z.infer<typeof nettyProducerSchema>,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): NettyProducerConfiguration {
   const credentials = new Credentials(document, problems);
   const section = value['netty-connection'];
@@ -52,7 +52,7 @@ export function resolveNettyProducer(
 export function resolveNettyConsumer(
   document: ConfigurationDocument,
   value: z.infer<typeof nettyConsumerSchema>,
-  problems: Problem[],
+  problems: ConfigurationProblem[],
 ): NettyConsumerConfiguration {
   const credentials = new Credentials(document, problems);
   const section = value['netty-consumer'];
@@ -84,7 +84,7 @@ export function resolveNettyConsumer(
   };
 }
 
-function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: Problem[]): void {
+function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: ConfigurationProblem[]): void {
   const seen = new Map<string, number>();
   connections.forEach((connection, index) => {
     const { address, port } = connection as Partial<Connection>;

@@ -1,10 +1,10 @@
 import { parsePath } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type PatchOperation, differenceOf } from './difference.ts';
+import { type DifferenceOperation, differenceOf } from './difference.ts';
 
 /** Applies the three operations that a difference is made of, as RFC 6902 says for objects. */
-function apply(document: unknown, operations: readonly PatchOperation[]): unknown {
+function apply(document: unknown, operations: readonly DifferenceOperation[]): unknown {
   const holder: { root: unknown } = { root: structuredClone(document) };
   for (const operation of operations) {
     const path = ['root', ...parsePath(operation.path)];

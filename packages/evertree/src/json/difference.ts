@@ -1,26 +1,26 @@
 import { type Value, formatPath, sameValue } from '@evertree/core';
 
 /** An operation of a JSON patch (RFC 6902), of the three that a difference needs. */
-export type PatchOperation =
+export type DifferenceOperation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
   | { readonly op: 'remove'; readonly path: string };
 
-export interface Difference {
-  readonly operations: readonly PatchOperation[];
+export interface DocumentDifference {
+  readonly operations: readonly DifferenceOperation[];
   readonly added: number;
   readonly replaced: number;
   readonly removed: number;
 }
 
 /** What makes `before` into `after`. Objects are entered; arrays and leaves are values, replaced whole. */
-export function differenceOf(before: unknown, after: unknown): Difference {
-  const operations: PatchOperation[] = [];
+export function differenceOf(before: unknown, after: unknown): DocumentDifference {
+  const operations: DifferenceOperation[] = [];
   collect(before, after, [], operations);
   const count = (op: string) => operations.filter(operation => operation.op === op).length;
   return { operations, added: count('add'), replaced: count('replace'), removed: count('remove') };
 }
 
-function collect(before: unknown, after: unknown, path: string[], operations: PatchOperation[]): void {
+function collect(before: unknown, after: unknown, path: string[], operations: DifferenceOperation[]): void {
   if (!isObject(before) || !isObject(after)) {
     if (!sameValue(before as Value, after as Value)) operations.push({ op: 'replace', path: formatPath(path), value: after });
     return;

@@ -1,5 +1,5 @@
 import { EvertreeError } from '@evertree/core';
-import type { PatchOperation } from './difference.ts';
+import type { DifferenceOperation } from './difference.ts';
 
 /** A part with more operations would hold the site's event loop for long. */
 const OPERATIONS_LIMIT = 10_000;
@@ -9,7 +9,7 @@ const OPERATIONS_LIMIT = 10_000;
  * is longer is built up from its members; an array or a string is a value of its own, so one that is longer is refused.
  * @throws EvertreeError TOO_LARGE, naming the value
  */
-export function* patchParts(operations: readonly PatchOperation[], limitBytes: number): Generator<string> {
+export function* patchParts(operations: readonly DifferenceOperation[], limitBytes: number): Generator<string> {
   let part: string[] = [];
   let partBytes = 0;
   for (const text of operationTexts(operations, limitBytes - 2)) {
@@ -26,7 +26,7 @@ export function* patchParts(operations: readonly PatchOperation[], limitBytes: n
 }
 
 /** Each operation as JSON of at most `limitBytes`. */
-function* operationTexts(operations: Iterable<PatchOperation>, limitBytes: number): Generator<string> {
+function* operationTexts(operations: Iterable<DifferenceOperation>, limitBytes: number): Generator<string> {
   for (const operation of operations) {
     const text = JSON.stringify(operation);
     const bytes = Buffer.byteLength(text);
@@ -41,7 +41,7 @@ function* operationTexts(operations: Iterable<PatchOperation>, limitBytes: numbe
   }
 }
 
-function* membersOf(path: string, object: Readonly<Record<string, unknown>>): Generator<PatchOperation> {
+function* membersOf(path: string, object: Readonly<Record<string, unknown>>): Generator<DifferenceOperation> {
   for (const [key, value] of Object.entries(object)) {
     yield { op: 'add', path: `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, value };
   }

@@ -11,7 +11,7 @@ const RESTART_DELAY_MS = 500;
 /** The time that a child has to stop before it is killed; longer than the time after which it ends itself. */
 const STOP_LIMIT_MS = 35_000;
 
-export interface ChildEvents {
+export interface SiteChildEvents {
   /** A line that the child wrote to its log. */
   line(role: Role, line: string): void;
   /** It ended by itself and will be started again. */
@@ -21,17 +21,17 @@ export interface ChildEvents {
 }
 
 /** One of the two sites of a pair: a process of its own, started again when it dies. */
-export class Child {
+export class SiteChild {
   readonly role: Role;
   readonly #args: readonly string[];
-  readonly #events: ChildEvents;
+  readonly #events: SiteChildEvents;
   #process: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   #ran = false;
   #deaths = 0;
 
-  constructor(role: Role, args: readonly string[], events: ChildEvents) {
+  constructor(role: Role, args: readonly string[], events: SiteChildEvents) {
     this.role = role;
     this.#args = args;
     this.#events = events;

@@ -10,7 +10,7 @@ import { REFUSED_BY_STATE } from '../commands/exit-status.ts';
 import type { SiteStatus } from '../commands/status-report.ts';
 import { MovingLines, isTerminal } from '../commands/terminal.ts';
 import { HostFeed } from '../feed/host-feed.ts';
-import { Child, type ChildEvents, RESTART_LIMIT } from './child.ts';
+import { SiteChild, type SiteChildEvents, RESTART_LIMIT } from './child.ts';
 import { type PairView, pairLine, pairState } from './pair-line.ts';
 
 const REFRESH_MS = 1_000;
@@ -37,7 +37,7 @@ export class Pair {
   readonly #clients: Readonly<Record<Role, SiteClient>>;
   readonly #moving = new MovingLines();
   readonly #stop = new AbortController();
-  #children: readonly Child[] = [];
+  #children: readonly SiteChild[] = [];
   #feed: HostFeed | undefined;
   #failure: EvertreeError | undefined;
 
@@ -88,7 +88,7 @@ export class Pair {
   }
 
   /** Writes the two configurations, as a user would, and makes the two children. */
-  #prepare(wire: number): readonly Child[] {
+  #prepare(wire: number): readonly SiteChild[] {
     const { data, http } = this.#options;
     const configs = {
       secondary: { 'netty-consumer': { 'listening-port': wire, 'enable-server-auto-restart': true } },
@@ -102,11 +102,11 @@ export class Pair {
       writeFileSync(file, `${JSON.stringify(configs[role], undefined, 2)}\n`);
       const port = role === 'primary' ? http : http + 1;
       const place = ['--config', file, '--data', join(data, role), '--http', `127.0.0.1:${port}`, '--site', role];
-      return new Child(role, [...place, '--log', 'pretty', '--log-level', 'warn'], this.#events());
+      return new SiteChild(role, [...place, '--log', 'pretty', '--log-level', 'warn'], this.#events());
     });
   }
 
-  #events(): ChildEvents {
+  #events(): SiteChildEvents {
     return {
       line: (role, line) => this.#say(`${pico.dim(`${role}:`)} ${line}`),
       restarted: (role, how) => this.#say(pico.yellow(`the ${role} ${how}; it is started again and goes on from its journal`)),

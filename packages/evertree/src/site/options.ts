@@ -5,7 +5,7 @@ import { checkSchema } from '../configuration/check.ts';
 import { freeze } from '../configuration/configuration.ts';
 import { documentOf } from '../configuration/document.ts';
 import { choice, section, text } from '../configuration/fields.ts';
-import { type Problem, configurationError } from '../configuration/problem.ts';
+import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
 import { type ConsumerFile, type ProducerFile, journalFields, storeLimitFields } from '../configuration/sections.ts';
 import { optional } from '../optional.ts';
 import type { JournalSettings, StoreLimitSettings, StoreSettings } from './settings.ts';
@@ -85,7 +85,7 @@ const SCHEMAS = {
  */
 export function checkOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): CheckedOptions {
   const document = documentOf(options, caller);
-  const problems: Problem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
+  const problems: ConfigurationProblem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
   const { data, site, defaultSite, role, encoding, journal, limits, log } = options;
   if (log !== undefined && typeof log !== 'function') {
     problems.push(document.problem(['log'], `is ${document.quote(['log'])}; write a function that takes a report`));

@@ -1,5 +1,5 @@
 import { type SiteConfiguration, freeze } from '../configuration/configuration.ts';
-import { type Problem, configurationError } from '../configuration/problem.ts';
+import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
 
 export type JournalSettings = SiteConfiguration['journal'];
 
@@ -18,7 +18,7 @@ export interface StoreSettings {
  */
 export function joinSettings(own: StoreSettings, configurations: readonly SiteConfiguration[]): StoreSettings {
   const joined: Record<keyof StoreSettings, Record<string, unknown>> = { journal: { ...own.journal }, limits: { ...own.limits } };
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   for (const configuration of configurations) {
     for (const [section, key, value] of settingsIn(configuration)) {
       const present = (joined[section][key] ??= value);
@@ -36,7 +36,7 @@ export function joinSettings(own: StoreSettings, configurations: readonly SiteCo
  * @throws EvertreeError CONFIGURATION_INVALID naming each that differs
  */
 export function checkSettings(present: StoreSettings, configuration: SiteConfiguration): void {
-  const problems: Problem[] = [];
+  const problems: ConfigurationProblem[] = [];
   for (const [section, key, value] of settingsIn(configuration)) {
     if ((present[section] as Readonly<Record<string, unknown>>)[key] === value) continue;
     const message = `asks for ${String(value)}, but the store was opened without it; pass openStore({ ${section}: { ${key}: … } }) the same`;

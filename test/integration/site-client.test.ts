@@ -18,13 +18,18 @@ afterEach(() => {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** `/healthz` answers unless `handler` takes it. */
 async function clientOf(handler: Handler): Promise<SiteClient> {
   server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return new SiteClient(new URL(`http://127.0.0.1:${port}`), { timeoutMs: TIMEOUT_MS });
 }
+
+/** Takes longer than the timeout for everything but `/healthz`. */
+const slowly: Handler = (request, response) => {
+  if (request.url === '/healthz') response.end('{"status":"ok"}');
+  else setTimeout(() => response.end('{"position":{"epoch":1,"revision":2},"acknowledged":0}'), 3 * TIMEOUT_MS);
+};
 
 describe('a site that is silent', () => {
   test('within an answer is told so', async () => {
@@ -58,11 +63,6 @@ describe('a site that is silent', () => {
 });
 
 describe('an answer that takes longer than the timeout', () => {
-  const slowly: Handler = (request, response) => {
-    if (request.url === '/healthz') response.end('{"status":"ok"}');
-    else setTimeout(() => response.end('{"position":{"epoch":1,"revision":2},"acknowledged":0}'), 3 * TIMEOUT_MS);
-  };
-
   test('is awaited for a write, as long as the site says that it lives', async () => {
     const client = await clientOf(slowly);
     expect(await client.write('/data', { method: 'PUT', body: '{}' })).toEqual({ position: { epoch: 1, revision: 2 }, acknowledged: 0 });

@@ -1,12 +1,12 @@
 import type { Reporter } from './seams/host.ts';
 
-/** What any emitter may tell beside its own events. */
+/** An event that any emitter may have beside its own. */
 export interface ErrorEvents {
-  /** A listener threw, or its promise was rejected; it is called again nevertheless. */
+  /** A listener threw, or its promise was rejected. It will be called again. */
   error(error: unknown, listener: string): void;
 }
 
-/** The listeners of an object's named events. They are called at once, in order of registration. */
+/** The listeners of an object's named events. `emit` calls them at once, in order of registration. */
 export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]) => void }> {
   readonly #listeners = new Map<keyof Events, Set<Events[keyof Events]>>();
   readonly #report: Reporter;
@@ -19,7 +19,8 @@ export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]
   on<Name extends keyof Events>(name: Name, listener: Events[Name]): Disposable {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
-    // A wrapper of its own: the same function registered twice is called twice, and each registration ends by itself.
+    // Each registration has a wrapper of its own: a function that is registered twice is called twice, and each
+    // registration ends by itself.
     const entry = ((...event: Parameters<Events[Name]>) => listener(...event)) as Events[Name];
     listeners.add(entry);
     return { [Symbol.dispose]: () => void listeners.delete(entry) };
@@ -36,9 +37,10 @@ export class Emitter<Events extends { [Name in keyof Events]: (...event: never[]
   }
 
   /**
-   * Tells of a listener that threw: to who listens for `error`, and in a report, whose `heard` says whether anybody does.
+   * Tells of a listener that threw: in a report, whose `heard` says whether anybody listens for `error`, and to those
+   * listeners.
    * @param listener its name, for people
-   * @param untold whether `error` is not to be emitted, because one of its own listeners threw
+   * @param untold `error` is not emitted, because one of its own listeners threw
    */
   threw(listener: string, error: unknown, untold = false): void {
     const heard = !untold && (this.#listeners.get('error' as keyof Events)?.size ?? 0) > 0;

@@ -31,7 +31,7 @@ export type ErrorCode =
   | 'CONFIGURATION_INVALID';
 
 export interface ErrorDetails {
-  /** The pointer, file, address or line the error is about. */
+  /** The pointer, file, address or line that the error is about. */
   readonly [name: string]: unknown;
 }
 

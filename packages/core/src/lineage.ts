@@ -2,38 +2,40 @@ import { EvertreeError } from './errors.ts';
 import type { FrameHeader } from './frames/frame.ts';
 import { formatExactPosition, NO_EPOCH_ID, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
 
-/** An epoch as far as precedence goes. */
+/** What orders epochs. */
 export interface EpochName {
   readonly number: number;
   readonly id: string;
 }
 
 /**
- * A history as far as comparing needs it: which epochs it went through, and where it ends.
+ * What has to be known of a history to compare it with another one: its epochs and its end.
  *
- * Within one history revisions are dense, so that a revision alone names a position. Across histories only `covers` and `forkOf`
- * compare: 1-500 does not hold 2-452 if epoch 2 began on 1-450.
+ * Within one history revisions are dense, so that a revision alone names a position. To compare two histories use
+ * `covers` and `forkOf` only: 1-500 does not hold 2-452 if epoch 2 began on 1-450.
  */
 export interface Lineage {
   /** 32 hex digits; null before the first commit. */
   readonly stream: string | null;
   /**
-   * The table of epochs, oldest first. An entry's positions lie after its base, up to the next entry's base; several entries may share
-   * a number, never a number and an id. It may be ahead of `last`: then the entries that begin at or after `last` count for nothing.
+   * The table of epochs, oldest first. An entry's positions lie after its base, up to the next entry's base. Several
+   * entries may share a number, but never both number and id. The table may be ahead of `last`: entries that begin at
+   * or after `last` do not count.
    */
   readonly epochs: readonly Epoch[];
   /** The last position of this history. */
   readonly last: ExactPosition;
 }
 
-/** What the functions here look at: who asks has made sure that the streams are the same. */
+/** What the functions here compare. Their callers make sure that the streams are the same. */
 type Compared = Pick<Lineage, 'epochs' | 'last'>;
 
 /**
  * Whether a history went through a position. Every history covers ORIGIN.
  *
- * `last` may also be another site's word for what it holds of the history that `epochs` tells of: in an epoch that the table does not
- * have it holds nothing of it, and beyond the end of an epoch it holds the history up to that end.
+ * `last` may also be the position of another site, if the question is what that site holds of the history of `epochs`.
+ * In an epoch that the table does not have, it holds nothing of it. Beyond the end of an epoch it holds the history up
+ * to that end.
  */
 export function covers(history: Compared, position: ExactPosition): boolean {
   if (samePosition(position, ORIGIN)) return true;
@@ -42,7 +44,10 @@ export function covers(history: Compared, position: ExactPosition): boolean {
   return position.revision > history.epochs[at]!.base.revision && position.revision <= endOf(history, at);
 }
 
-/** The last position of a history that a site at `theirs` holds; ORIGIN where `theirs` lies in an epoch that the history did not go through. */
+/**
+ * The last position of a history that a site at `theirs` holds; ORIGIN if `theirs` lies in an epoch that the history
+ * does not have.
+ */
 export function heldBy(history: Compared, theirs: ExactPosition): ExactPosition {
   const at = indexOf(history.epochs, theirs);
   if (at < 0 || theirs.revision <= history.epochs[at]!.base.revision) return ORIGIN;
@@ -50,7 +55,10 @@ export function heldBy(history: Compared, theirs: ExactPosition): ExactPosition 
   return theirs.revision <= end ? theirs : (positionAt(history, end) ?? ORIGIN);
 }
 
-/** The last position that two histories of one stream have in common: the lower end of the last epoch that both went through. */
+/**
+ * The last position that two histories of one stream have in common: the lower end of the last epoch that both went
+ * through.
+ */
 export function forkOf(a: Compared, b: Compared): ExactPosition {
   const bLast = indexOf(b.epochs, b.last);
   for (let aAt = indexOf(a.epochs, a.last); aAt >= 0; aAt--) {
@@ -62,7 +70,10 @@ export function forkOf(a: Compared, b: Compared): ExactPosition {
   return ORIGIN;
 }
 
-/** The exact position that a revision names in a history; undefined beyond its end, and where its table does not reach back. */
+/**
+ * The exact position that a revision names in a history; undefined after its end, and before the first entry of its
+ * table.
+ */
 export function positionAt({ epochs, last }: Compared, revision: number): ExactPosition | undefined {
   if (revision === ORIGIN.revision) return ORIGIN;
   if (revision > last.revision) return undefined;
@@ -72,7 +83,7 @@ export function positionAt({ epochs, last }: Compared, revision: number): ExactP
 
 /**
  * Checks that a frame follows a history.
- * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH with what was expected and what was found
+ * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH with `expected` and `found`
  */
 export function assertFollows({ stream, base }: Pick<FrameHeader, 'stream' | 'base'>, history: Pick<Lineage, 'stream' | 'last'>): void {
   if (history.stream !== null && history.stream !== stream) {
@@ -84,7 +95,7 @@ export function assertFollows({ stream, base }: Pick<FrameHeader, 'stream' | 'ba
   throw new EvertreeError('HISTORY_MISMATCH', message, { expected: history.last, found: base });
 }
 
-/** What whoever waits for a position is told once the history does not hold it any more. */
+/** The error for those who wait for a position that the history does not hold any more. */
 export function lostPosition(position: ExactPosition, { last }: Compared): EvertreeError {
   const message =
     `${formatExactPosition(position)} is not in this site's history any more, which stands at ` +
@@ -100,9 +111,9 @@ export function compareEpochs(a: EpochName, b: EpochName): number {
 }
 
 /**
- * The highest epoch that a site knows. Where several entries share a number it is the first of them: the later ones are the same
- * writer's restarts, whose ids give no precedence.
- * @param position counts where it lies in an epoch above all of the table
+ * The highest epoch that a site knows. Where several entries share a number it is the first of them: the later ones are
+ * the same writer's restarts, whose ids give no precedence.
+ * @param position its epoch counts if it is above all of the table
  */
 export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition): EpochName {
   let highest: EpochName = { number: 0, id: NO_EPOCH_ID };
@@ -110,7 +121,9 @@ export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition):
   return position.epoch > highest.number ? { number: position.epoch, id: position.epochId } : highest;
 }
 
-/** Where a table has the epoch of a position: its index, or -1. Most are asked for the newest one. */
+/**
+ * The index of a position's epoch in a table, or -1. The search begins at the newest entry, which is asked for most.
+ */
 function indexOf(epochs: readonly Epoch[], { epoch, epochId }: ExactPosition): number {
   let at = epochs.length - 1;
   while (at >= 0 && !(epochs[at]!.number === epoch && epochs[at]!.id === epochId)) at--;

@@ -1,8 +1,8 @@
 /**
- * Where a tree stands in its stream's history.
+ * A point in a stream's history.
  *
- * A commit takes the next revision; an epoch is one writer's reign. Revisions are dense and go on across epochs: the frame that
- * begins an epoch has the revision after its base.
+ * Each commit takes the next revision; an epoch is one writer's reign. Revisions are dense, also across epochs: the
+ * frame that begins an epoch has the revision after its base.
  */
 export interface Position {
   readonly epoch: number;
@@ -10,15 +10,18 @@ export interface Position {
 }
 
 /**
- * A position with its epoch's id, as files and wires carry it. Positions compare within one epoch id only; across ids the table of
- * epochs decides.
+ * A position with its epoch's id, as files and wires carry it. Revisions compare within one epoch id only; across ids
+ * the table of epochs decides (lineage.ts).
  */
 export interface ExactPosition extends Position {
   /** 16 hex digits, drawn when the epoch began; 16 zeros before the first epoch. */
   readonly epochId: string;
 }
 
-/** An exact position with the digest of the tree there. Where both sides' positions are equal, so are the digests (law 5). */
+/**
+ * An exact position with the digest of the tree there. Where both sides' positions are equal, so are the digests (law
+ * 5).
+ */
 export interface Boundary {
   readonly position: ExactPosition;
   /** Of the whole tree at that position, 16 hex digits. */
@@ -31,7 +34,7 @@ export interface Epoch {
   readonly id: string;
   /** The site that began it. */
   readonly site: string;
-  /** The position it began on; its first frame has the revision after it. */
+  /** The position on which it began; its first frame has the next revision. */
   readonly base: ExactPosition;
   readonly reason: string;
   /** Milliseconds since 1970, by the clock of the site that began it. */
@@ -53,7 +56,7 @@ export function formatExactPosition(position: ExactPosition): string {
   return `${formatPosition(position)} (epoch id ${position.epochId})`;
 }
 
-/** The position that a text names, or undefined when it names none. */
+/** The position that a text names, or undefined. */
 export function parsePosition(text: string): Position | undefined {
   const match = /^(\d{1,10})-(\d{1,16})$/.exec(text);
   if (!match) return undefined;
@@ -67,7 +70,10 @@ export function samePosition(a: ExactPosition, b: ExactPosition): boolean {
   return a.revision === b.revision && a.epoch === b.epoch && a.epochId === b.epochId;
 }
 
-/** Whether `a` comes strictly before `b` in the order of (epoch number, epoch id, revision). */
+/**
+ * Whether `a` comes before `b` in the order of (epoch number, epoch id, revision). It does not tell whether a history
+ * holds them: see `covers`.
+ */
 export function isBefore(a: ExactPosition, b: ExactPosition): boolean {
   if (a.epoch !== b.epoch) return a.epoch < b.epoch;
   if (a.epochId !== b.epochId) return a.epochId < b.epochId;

@@ -1,6 +1,7 @@
 /**
- * What the core and its neighbours need of the machine, as arguments: a later simulation runs them on a virtual clock, network and
- * disk. Nothing in packages/core, journal, producer or consumer reads a clock, sets a timer or draws a random number elsewhere.
+ * What the core and its neighbours need of the machine, as arguments: a later simulation runs them on a virtual clock,
+ * network and disk. Nothing in packages/core, journal, producer or consumer reads a clock, sets a timer or draws a
+ * random number elsewhere.
  */
 export interface Clock {
   /** Milliseconds since 1970; may step back. */

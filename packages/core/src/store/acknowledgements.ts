@@ -7,20 +7,24 @@ import { Waiters } from './waiters.ts';
 /**
  * What each secondary holds durably of this history, and who waits for how many of them.
  *
- * A site's word counts only as far as its epoch goes in this history: 1-500 does not hold 2-452 if epoch 2 began on 1-450.
+ * A site's word counts only as far as its epoch goes in this history: 1-500 does not hold 2-452 if epoch 2 began on
+ * 1-450.
  */
 export class Acknowledgements {
   readonly #history: Pick<Lineage, 'epochs' | 'last'>;
-  /** By site: the last position of this history that it holds durably. It lies in the history that `#epochs` tells of. */
+  /** By site: the last position of this history that the site holds durably, as far as the table `#epochs` tells. */
   readonly #held = new Map<string, ExactPosition>();
-  /** The table of epochs that `#held` was compared with. Tables are replaced, never changed, so the same one means the same epochs. */
+  /**
+   * The table of epochs that `#held` was computed with. Tables are replaced and never changed, so the same array means
+   * the same epochs.
+   */
   #epochs: readonly Epoch[];
-  /** By the number of secondaries that are waited for. */
+  /** By the number of secondaries that somebody waits for. Empty ones are removed. */
   readonly #waiters = new Map<number, Waiters>();
-  /** Why nobody acknowledges any more. */
+  /** Set when no acknowledgement can come any more: the error for everybody who waits. */
   #failure: EvertreeError | undefined;
 
-  /** @param history as it is in memory at any time */
+  /** @param history the history in memory; it changes while this object lives */
   constructor(history: Pick<Lineage, 'epochs' | 'last'>) {
     this.#history = history;
     this.#epochs = history.epochs;
@@ -32,12 +36,12 @@ export class Acknowledgements {
     for (const [secondaries, waiters] of this.#waiters) waiters.reached(this.#reachedBy(secondaries));
   }
 
-  /** The site is off the list: what it holds counts no more. */
+  /** What the site holds counts no more: it was taken off the list. */
   forget(site: string): void {
     this.#held.delete(site);
   }
 
-  /** Tells who waits for what the history does not hold any more. */
+  /** Rejects those who wait for a position that the history does not hold any more. */
   recheck(): void {
     for (const waiters of this.#waiters.values()) waiters.recheck();
   }
@@ -56,8 +60,9 @@ export class Acknowledgements {
   }
 
   /**
-   * Resolves with the count once `secondaries` of them hold a position.
-   * @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT with `position` and `acknowledged`; FENCED where the history holds no such position
+   * Resolves with the count once `secondaries` sites hold a position.
+   * @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT with `position` and `acknowledged`; FENCED if the history holds no
+   *   such position
    */
   async wait(position: ExactPosition, secondaries: number, clock: Clock, timeoutMs: number | undefined): Promise<number> {
     if (!covers(this.#history, position)) throw lostPosition(position, this.#history);
@@ -70,7 +75,7 @@ export class Acknowledgements {
     const timer = timeoutMs === undefined ? undefined : clock.after(timeoutMs, tooLate);
     try {
       await Promise.race([reached, late]);
-      // One that has acknowledged may be forgotten by now.
+      // A site that has acknowledged may have been forgotten since.
       return Math.max(secondaries, this.count(position));
     } finally {
       timer?.[Symbol.dispose]();
@@ -103,7 +108,7 @@ export class Acknowledgements {
     return revisions[secondaries - 1] ?? -1;
   }
 
-  /** Once the table of epochs is another one, each site holds of this history what both have in common. */
+  /** Computes anew what each site holds of this history if the table of epochs is another one now. */
   #followEpochs(): void {
     if (this.#epochs === this.#history.epochs) return;
     this.#epochs = this.#history.epochs;

@@ -5,7 +5,7 @@ import type { ExactPosition } from '../position.ts';
 import type { Clock } from '../seams/host.ts';
 import type { WriteGate } from './write-gate.ts';
 
-/** How far commits have got, here and at the secondaries, and who waits for that. */
+/** What commits are asked for: whether they are durable here, and how many secondaries hold them. */
 export class CommitOutcomes implements CommitHost {
   readonly acknowledgements: Acknowledgements;
   readonly #history: History;
@@ -30,13 +30,13 @@ export class CommitOutcomes implements CommitHost {
     return this.acknowledgements.wait(position, secondaries, this.#clock, timeoutMs);
   }
 
-  /** Another history took the place of the one that commits were waited for in. */
+  /** The history was replaced, and may have gone back behind commits that somebody waits for. */
   historyReplaced(): void {
     this.#history.durability.recheck();
     this.acknowledgements.recheck();
   }
 
-  /** The store failed or is closed: nothing gets any further. */
+  /** The store failed or is closed: rejects everybody who waits. */
   fail(): void {
     const error = this.#gate.reason();
     this.#history.durability.fail(error);

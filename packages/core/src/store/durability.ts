@@ -4,16 +4,19 @@ import type { FrameLog } from '../seams/journal.ts';
 import type { Boundary, ExactPosition } from '../position.ts';
 import { Waiters } from './waiters.ts';
 
-/** Follows which frame boundaries are stable in the journal's log, and who waits for that. */
+/** Keeps track of which frame boundaries are stable in the journal's log, and of those who wait for that. */
 export class Durability {
   readonly #log: FrameLog;
   readonly #waiters: Waiters;
   /** Boundaries of this history that were appended after `stable` and are not stable yet, oldest first. */
   #pending: Boundary[] = [];
-  /** The last boundary of this history that is stable in the log, and was told to be. */
+  /** The last boundary of this history that is known to be stable. `advance` moves it to where the log is. */
   stable: Boundary;
 
-  /** @param history as it is in memory at any time: what is waited for lies in it */
+  /**
+   * @param history the history in memory, which holds every position that is waited for; it changes while this object
+   *   lives
+   */
   constructor(log: FrameLog, history: Pick<Lineage, 'epochs' | 'last'>, stable: Boundary) {
     this.#log = log;
     this.#waiters = new Waiters(history);
@@ -24,20 +27,20 @@ export class Durability {
     this.#pending.push({ position, digest });
   }
 
-  /** A history that ends at a stable boundary has taken the place of the one before. */
+  /** The history was replaced by one that ends at this stable boundary. */
   reset(boundary: Boundary): void {
     this.#pending = [];
     this.stable = boundary;
     this.recheck();
   }
 
-  /** Tells who waits for what the history does not hold any more. */
+  /** Rejects those who wait for a position that the history does not hold any more. */
   recheck(): void {
     this.#waiters.recheck();
     this.#waiters.reached(this.stable.position.revision);
   }
 
-  /** Takes over what became stable in the log; returns whether anything did. */
+  /** Moves `stable` to where the log is. @returns whether it moved */
   advance(): boolean {
     const { revision } = this.#log.stable;
     let done = 0;
@@ -49,7 +52,7 @@ export class Durability {
     return true;
   }
 
-  /** @throws EvertreeError NOT_DURABLE; FENCED where the history holds no such position; what `fail` was told */
+  /** @throws EvertreeError NOT_DURABLE; FENCED if the history holds no such position; what `fail` was told */
   wait(position: ExactPosition): Promise<void> {
     if (!this.#log.durable) {
       return Promise.reject(new EvertreeError('NOT_DURABLE', 'this store is in memory: nothing in it ever counts as durable'));

@@ -3,13 +3,16 @@ import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
 import type { StoreLimits } from './store-options.ts';
 
-/** A frame gathers for more turns once it has so many bytes after one, and no longer than so many milliseconds. */
+/**
+ * A frame that has so many bytes after one turn goes on gathering in the next turns, for at most so many milliseconds.
+ */
 const GATHER_BYTES = 8 * 1024;
 const GATHER_MS = 16;
 
 /**
- * When a frame is cut: as one is full; else once the turn that committed is over and no group is being written. Where turn after turn
- * commits much, frames gather for a while: each spells its dictionaries anew, so that large ones cost half as much a change.
+ * Decides when a frame is cut: when it is full; else when the turn of the event loop that committed is over and no
+ * group is being written. While turn after turn commits much, a frame gathers for some turns: each frame spells its
+ * dictionaries anew, so that in large frames a change costs half as much.
  */
 export class FrameSchedule {
   readonly #journal: Journal;
@@ -17,8 +20,12 @@ export class FrameSchedule {
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
   readonly #cut: () => void;
+  /**
+   * `#turnOver` will run in a later turn. While a change set is open this is set, or a group is being written, or the
+   * journal takes nothing.
+   */
   #scheduled = false;
-  /** While a frame gathers: since when (Clock.monotonic), and the bytes it had a turn ago. */
+  /** Of the open frame: when it began (Clock.monotonic), and how many bytes it had one turn ago. */
   #since = 0;
   #bytesBefore = 0;
 
@@ -30,7 +37,7 @@ export class FrameSchedule {
     this.#cut = cut;
   }
 
-  /** After each commit. Beyond `limits.pendingBytes` it writes and syncs before it returns. */
+  /** To be called after each commit. If more than `limits.pendingBytes` wait it writes and syncs before it returns. */
   committed(): void {
     if (!this.#scheduled) {
       this.#scheduled = true;
@@ -49,7 +56,7 @@ export class FrameSchedule {
     this.#bytesBefore = 0;
   }
 
-  /** Cuts what is open, where the journal still takes it. */
+  /** Cuts the open frame, if the journal still takes frames. */
   cutIfTaken(): void {
     if (this.#journal.log.state === 'open' || this.#journal.log.state === 'full') this.#cut();
   }
@@ -61,7 +68,7 @@ export class FrameSchedule {
       return;
     }
     this.#scheduled = false;
-    // While a group is being written the next one may as well gather more: `written` cuts it.
+    // While a group is being written the next frame can gather more: `written` will cut it.
     if (!this.#journal.log.busy) this.cutIfTaken();
   };
 
@@ -69,12 +76,12 @@ export class FrameSchedule {
     try {
       this.#journal.log.flushSync();
     } catch (error) {
-      // The commit is made: what became of it the store's state and the promise of its durability tell, as of the commits before it.
+      // The commit is made. The store's state and its promise of durability tell that the disk failed.
       if (this.#journal.log.state !== 'failed') throw error;
     }
   }
 
-  /** Whether the open frame had much to begin with, grew in this turn, too, and is young. */
+  /** Whether the open frame goes on gathering: it is large, it grew in this turn, and it is young. */
   #gathers(): boolean {
     const bytes = this.#history.openBytes;
     const grew = bytes > this.#bytesBefore;
@@ -82,7 +89,7 @@ export class FrameSchedule {
     return bytes >= GATHER_BYTES && grew && this.#clock.monotonic() - this.#since < GATHER_MS;
   }
 
-  /** After each group that the journal wrote. */
+  /** To be called after each group that the journal wrote. */
   written(): void {
     if (!this.#scheduled && this.#journal.log.state === 'open') this.#cut();
   }

@@ -11,12 +11,12 @@ import type { NetOperation } from '../transactions/net-operations.ts';
 import { formatPosition, ORIGIN, type Epoch, type ExactPosition } from '../position.ts';
 import type { Tree } from '../tree/tree.ts';
 
-/** Commits of one turn of the event loop that share a reading of the clock: it costs a tenth of a commit. */
+/** So many commits of one turn share a reading of the clock, which costs a tenth of a commit. */
 const CLOCK_SHARE = 64;
 
 const NO_STREAM = '0'.repeat(32);
 
-/** A history up to its last frame, and what the next frame needs of it. */
+/** A history up to its last frame, with what the next frame needs. */
 export interface HistoryHead extends Lineage {
   /** SHA-256 of the last frame, 64 hex digits; or that frame itself, until its hash is asked for. */
   readonly chain: string | Frame;
@@ -27,7 +27,7 @@ export interface HistoryHead extends Lineage {
 /** Before the first commit. */
 export const EMPTY_HEAD: HistoryHead = Object.freeze({ stream: null, last: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 });
 
-/** The head after a frame. `note`: what an epoch's first frame says of it. */
+/** The head after a frame. @param note of an epoch's first frame */
 export function headAfter(
   head: HistoryHead,
   frame: Frame,
@@ -44,20 +44,20 @@ export function headAt({ stream, position, epochs, chain, time }: SnapshotHeader
   return { stream, last: position, epochs, chain, time };
 }
 
-/** The history of a tree as it is in memory, and the way of its commits into the journal. */
+/** The history of a tree, up to its last commit in memory; and the way of the commits into the journal. */
 export class History implements Lineage {
   readonly durability: Durability;
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #random: Random;
-  /** Gathers the commits after `#head`; its `lastTime` is the last commit's. */
+  /** Holds the commits after `#head`. Its `lastTime` is the time of the last commit. */
   readonly #writer: FrameWriter;
-  /** Up to the last frame that was cut or followed. */
+  /** The history up to the last frame that was cut or applied. */
   #head: HistoryHead;
-  /** The head's end, or a later commit's of the same epoch; `#ahead` commits have come after it. */
+  /** The head's end or a later position of the same epoch. The last commit is `#ahead` revisions after it. */
   #position: ExactPosition;
   #ahead = 0;
-  /** The clock's last reading, and how many more commits may use it. */
+  /** The last reading of the clock, and how many more commits may use it. */
   #now = 0;
   #timeUses = 0;
 
@@ -75,7 +75,7 @@ export class History implements Lineage {
     this.durability = new Durability(options.journal.log, this, { position: head.last, digest });
   }
 
-  /** The last commit's position, in memory. Made when it is asked for: most commits are not asked. */
+  /** The last commit's position, in memory. It is made when it is asked for: most commits are not asked for it. */
   get last(): ExactPosition {
     if (this.#ahead > 0) {
       const { epoch, epochId, revision } = this.#position;
@@ -85,7 +85,7 @@ export class History implements Lineage {
     return this.#position;
   }
 
-  /** A position of the epoch that the last commit lies in; made once for many commits. */
+  /** Some position of the last commit's epoch. Many commits share the object. */
   get withinEpoch(): ExactPosition {
     return this.#position;
   }
@@ -118,8 +118,8 @@ export class History implements Lineage {
 
   /**
    * Gives a change set the next revision and encodes it. The first commit of all begins the stream and its first epoch.
-   * @param operations what the tree has gone through already
-   * @param onTrail there is a single one, nothing was tried after it, and so the tree's trail still leads along its path
+   * @param operations they are applied to the tree already
+   * @param onTrail the tree's trail still leads along the path of the only operation
    * @returns its commit time
    */
   record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
@@ -133,20 +133,21 @@ export class History implements Lineage {
     return time;
   }
 
-  /** Has the clock read anew: another turn of the event loop began. */
+  /** Another turn of the event loop began: the next commit reads the clock. */
   newTurn(): void {
     this.#timeUses = 0;
   }
 
-  /** Makes one frame of what was recorded since the last, and appends it. */
+  /** Makes one frame of what was recorded since the last one, and appends it. */
   cut(tree: Tree): void {
     this.#append(this.#writer.seal(this.#base(), tree.digest()), this.#head.epochs);
   }
 
   /**
-   * Begins an epoch of this site's own on the present end, with a frame of its own; everything recorded has to be cut.
+   * Begins an epoch of this site at the end of the history, with a frame of its own. Everything recorded has to be cut
+   * before.
    * @param digest of the tree as it stands
-   * @throws EvertreeError HISTORY_MISMATCH when the epoch does not come after the present one
+   * @throws EvertreeError HISTORY_MISMATCH if the epoch's number is not above the present one
    */
   beginEpoch({ number, id }: EpochName, reason: string, digest: string): void {
     const { last: base, epochs } = this.#head;
@@ -158,20 +159,20 @@ export class History implements Lineage {
     this.#append(this.#writer.sealEpoch(this.#base(), digest, epoch), [...epochs, epoch]);
   }
 
-  /** Goes on to the end of a frame that was applied, and appends it. */
+  /** Moves to the end of a frame that was applied to the tree, and appends the frame. */
   follow(frame: Frame, note: { readonly site: string; readonly reason: string } | undefined, trailer: Uint8Array | undefined): void {
     this.#moveTo(headAfter(this.#head, frame, note));
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
   }
 
-  /** Goes on from a snapshot that the journal has taken in its history's place. */
+  /** Moves to a snapshot with which the journal's history begins anew. */
   replace(header: SnapshotHeader): void {
     this.#moveTo(headAt(header));
     this.durability.reset({ position: header.position, digest: header.digest });
   }
 
-  /** The head of a snapshot of the tree as it stands; everything recorded has to be cut. */
+  /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
   snapshotHeader(digest: string): SnapshotHeader {
     const { stream, last, chain } = this.#base();
     return { stream, position: last, digest, chain, epochs: this.epochs, time: this.time };
@@ -182,23 +183,23 @@ export class History implements Lineage {
     this.beginEpoch({ number: 1, id: toHex(this.#random.bytes(8)) }, 'first commit', emptyDigest());
   }
 
-  /** Goes on to the end of a frame of this site's own, and appends it. */
+  /** Moves to the end of a frame of this site's own, and appends the frame. */
   #append(frame: Frame, epochs: readonly Epoch[]): void {
     const { stream, last, digest, lastTime } = frame.header;
-    // Hashed at once, and not when the next one is cut: a large frame would be held until then.
+    // The hash is computed now and not when the next frame is cut: a large frame would stay in memory until then.
     this.#moveTo({ stream, last, epochs, chain: frameHash(frame), time: lastTime });
     this.durability.appended(last, digest);
     this.#journal.log.append(frame);
   }
 
-  /** The clock's time, read anew for a turn's first commit and every CLOCK_SHARE after it. */
+  /** The time of a commit. The clock is read for the first commit of a turn, and then once for CLOCK_SHARE commits. */
   #time(): number {
     if (this.#timeUses-- > 0) return this.#now;
     this.#timeUses = CLOCK_SHARE;
     return (this.#now = this.#clock.now());
   }
 
-  /** Nothing is open: what comes next comes after this head. */
+  /** The next change set will follow this head. Nothing may be recorded and not cut. */
   #moveTo(head: HistoryHead): void {
     this.#head = head;
     this.#position = head.last;

@@ -9,7 +9,7 @@ import { Tree } from '../tree/tree.ts';
 
 /**
  * Builds the tree that a journal holds: its newest snapshot, then every frame after it.
- * @throws EvertreeError DAMAGED when the tree is not the one that the journal tells of
+ * @throws EvertreeError DAMAGED if the digest of the tree is not the journal's
  */
 export async function recover(journal: Journal): Promise<{ tree: Tree; head: HistoryHead }> {
   const { tree, head: beginning } = await recoverSnapshot(journal);

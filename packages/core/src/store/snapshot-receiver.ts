@@ -3,7 +3,10 @@ import type { SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
 import type { Tree } from '../tree/tree.ts';
 
-/** How a snapshot from elsewhere enters a store: built aside, verified, journalled, and only then swapped in. */
+/**
+ * Receives a snapshot from another site: it is built beside the present tree, verified and made durable, and only then
+ * takes its place.
+ */
 export class SnapshotReceiver {
   readonly #header: SnapshotHeader;
   readonly #writer: SnapshotWriter;
@@ -18,8 +21,8 @@ export class SnapshotReceiver {
   }
 
   /**
-   * Takes the next chunk; to be awaited, which bounds memory.
-   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID; abort then
+   * Takes the next chunk. The caller waits for it, which bounds memory.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID; the caller has to abort then
    */
   async add(chunk: Uint8Array): Promise<void> {
     this.#assertOpen();
@@ -28,8 +31,8 @@ export class SnapshotReceiver {
   }
 
   /**
-   * When it resolves the snapshot is durable here, and is the tree.
-   * @throws EvertreeError DIGEST_MISMATCH; tree and journal are as they were then
+   * Once it has resolved the snapshot is durable here, and is the tree.
+   * @throws EvertreeError DIGEST_MISMATCH; tree and journal are unchanged then
    */
   async finish(): Promise<void> {
     this.#assertOpen();
@@ -40,7 +43,7 @@ export class SnapshotReceiver {
     });
   }
 
-  /** Leaves no trace; idempotent, and does nothing after `finish`. */
+  /** Gives up and leaves no trace. Idempotent; does nothing after `finish`. */
   async abort(): Promise<void> {
     if (this.#over) return;
     this.#over = true;

@@ -9,7 +9,7 @@ import { encodeTree } from '../frames/snapshot-codec.ts';
 import { digestOf, getFrom } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
-/** The whole tree at one position, pinned: later commits copy what they change of it. */
+/** The whole tree at one position, pinned: as long as it is held, later commits copy what they change. */
 export class Snapshot implements Disposable {
   readonly header: SnapshotHeader;
   #root: TreeNode | undefined;
@@ -23,7 +23,7 @@ export class Snapshot implements Disposable {
     return this.header.position;
   }
 
-  /** The value at a path, or undefined. Builds objects whole; `at` goes through them piece by piece. */
+  /** The value at a path, or undefined. Objects are built whole; `at` leads through them piece by piece. */
   get<T = Value>(path: PathLike): T | undefined {
     const child = getFrom(this.#pinned(), parsePath(path));
     return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
@@ -33,24 +33,27 @@ export class Snapshot implements Disposable {
     return getFrom(this.#pinned(), parsePath(path)) !== undefined;
   }
 
-  /** What stands at a path: an object as a SnapshotNode, anything else as its value; undefined where nothing stands. */
+  /** The content at a path: an object as a SnapshotNode, anything else as its value; undefined if there is nothing. */
   at(path: PathLike): SnapshotNode | Value | undefined {
     const child = getFrom(this.#pinned(), parsePath(path));
     return child instanceof TreeNode ? new SnapshotNode(child) : child;
   }
 
-  /** Digest of what stands at a path, 16 hex digits; undefined where nothing stands. */
+  /** Digest of the value at a path, 16 hex digits; undefined if there is none. */
   digestAt(path: PathLike): string | undefined {
     const child = getFrom(this.#pinned(), parsePath(path));
     return child === undefined ? undefined : digestOf(child);
   }
 
-  /** The tree in chunks of about SNAPSHOT_CHUNK_BYTES, each of which takes a millisecond or two to make. FORMAT.md, «Chunks». */
+  /**
+   * The tree in chunks of about SNAPSHOT_CHUNK_BYTES, each of which takes a millisecond or two to make. FORMAT.md,
+   * «Chunks».
+   */
   chunks(): Generator<Uint8Array> {
     return encodeTree(this.#pinned());
   }
 
-  /** Lets go of what only this snapshot still holds. Using it afterwards throws CLOSED. */
+  /** Lets the memory go that only this snapshot still needs. Using it afterwards throws CLOSED. */
   release(): void {
     this.#root = undefined;
   }
@@ -65,7 +68,7 @@ export class Snapshot implements Disposable {
   }
 }
 
-/** An object of a snapshot, to be gone through piece by piece. It stays readable after the snapshot was released. */
+/** An object of a snapshot, read piece by piece. It stays readable after the snapshot was released. */
 export class SnapshotNode {
   readonly #node: TreeNode;
 
@@ -87,7 +90,7 @@ export class SnapshotNode {
     return child instanceof TreeNode ? new SnapshotNode(child) : child;
   }
 
-  /** In no order, and never all at once in memory. */
+  /** In no order. They are not collected in memory. */
   *keys(): Generator<string> {
     const { fields, branch } = this.#node;
     if (branch !== undefined) yield* branchKeys(branch);
@@ -100,7 +103,10 @@ export class SnapshotNode {
   }
 }
 
-/** Writes a pinned snapshot to a journal in slices, so that it holds no commit; whole or not at all. Then retention goes by it. */
+/**
+ * Writes a snapshot to a journal, whole or not at all, in slices between which commits go on. Then retention is
+ * applied.
+ */
 export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promise<void> {
   const writer = await journal.snapshots.create(snapshot.header);
   try {

@@ -4,13 +4,13 @@ import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
 
 export interface StoreOptions {
-  /** Opened, and the store's from now on: it recovers from it and closes it. */
+  /** An open journal. The store recovers from it, owns it from then on and closes it. */
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: Random;
   readonly report?: Reporter;
   readonly limits?: Partial<StoreLimits>;
-  /** Codec of the frames that this store cuts as a primary; binary unless said otherwise. */
+  /** Codec of the frames that this store cuts as a primary; binary by default. */
   readonly encoding?: BodyCodec;
 }
 
@@ -24,20 +24,25 @@ export interface StoreEvents extends ErrorEvents {
 }
 
 /**
- * How much longer than its measure a change set may be in its frame: a character of a key takes three bytes at the worst, and one that
- * JSON escapes takes six. A frame beyond its limit could be written, and never be read.
+ * How many times longer a change set may be in its frame than as it is measured: a character of a key takes at most
+ * three bytes, or six where JSON escapes it. A frame beyond its limit could be written but never read.
  */
 const LONGEST_ENCODING = { binary: 3, json: 6 } as const;
-/** Room beside the largest change set: those that were in the frame before it, its notes, and the header. */
+/** Bytes of a frame beside its largest change set: the change sets before that, author and message, the header. */
 const FRAME_ROOM_BYTES = 32 * 1024 * 1024;
 
-/** Bounds of a store. Each has a stated behaviour at it. */
+/** Bounds of a store. Each says what happens at it. */
 export interface StoreLimits {
-  /** Bytes of commits that may wait for the disk in memory; beyond, `transact` itself writes and syncs before it returns. */
+  /**
+   * Bytes of commits that may wait for the disk in memory; beyond, `transact` itself writes and syncs before it
+   * returns.
+   */
   readonly pendingBytes: number;
-  /** Bytes of a frame's body at which it is cut, at the latest. */
+  /** Bytes of a frame's body at which the frame is cut at the latest. */
   readonly frameBytes: number;
-  /** Bytes of one change set, nearly; beyond, the transaction throws TOO_LARGE. No more than a frame can hold, whatever is asked for. */
+  /**
+   * Bytes of one change set, approximately; beyond, the transaction throws TOO_LARGE. Never more than a frame can hold.
+   */
   readonly changeSetBytes: number;
   /** Batches that may wait for one listener; beyond, the waiting ones are merged into one. */
   readonly listenerBatches: number;
@@ -45,7 +50,7 @@ export interface StoreLimits {
 
 const DEFAULTS: StoreLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
-  // With its last change set and its header below the 256 KiB from which on frames travel in parts.
+  // With its header and its last change set a frame stays below 256 KiB: larger ones travel in parts.
   frameBytes: 240 * 1024,
   changeSetBytes: 64 * 1024 * 1024,
   listenerBatches: 1_000,

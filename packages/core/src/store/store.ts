@@ -28,10 +28,10 @@ import type { Value } from '../tree/value.ts';
 import { fenceOf, WriteGate, type StoreState } from './write-gate.ts';
 
 /**
- * One data tree with its history: what an application reads, writes and listens to, and what replication feeds from.
+ * One data tree with its history. Applications read it, write to it and listen to it; replication reads its history.
  *
- * Commits are synchronous and in memory at once; a frame of all that a turn of the event loop committed is then cut and handed to the
- * journal, one group write in flight. Nothing leaves the process before it is stable there.
+ * A commit is synchronous and visible in memory at once. When the turn of the event loop is over, one frame of all its
+ * commits is cut and appended to the journal. Nothing leaves the process before it is stable there.
  */
 export class Store implements AsyncDisposable {
   readonly journal: Journal;
@@ -96,17 +96,17 @@ export class Store implements AsyncDisposable {
     return this.#history.epochs;
   }
 
-  /** The history up to the last commit, in memory; a view that goes on with it. */
+  /** The history up to the last commit in memory. The object is a view: it changes with the store. */
   get history(): Lineage {
     return this.#history;
   }
 
-  /** The last commit's, in memory. */
+  /** Position of the last commit, in memory. */
   get position(): ExactPosition {
     return this.#history.last;
   }
 
-  /** The last frame boundary that may leave the process, and the digest there. */
+  /** The last frame boundary that is stable and so may leave the process, and the digest there. */
   get stable(): Boundary {
     return this.#history.durability.stable;
   }
@@ -125,7 +125,10 @@ export class Store implements AsyncDisposable {
     return this.#gate.state === 'open' ? undefined : this.#gate.reason();
   }
 
-  /** The value at a path, or undefined. Objects are built for the caller; arrays are frozen. Reads may point into arrays. Its type is the caller's word. */
+  /**
+   * The value at a path, or undefined. Objects are built for the caller; arrays are frozen. A path may lead into
+   * arrays. The type is taken from the caller, unchecked.
+   */
   get<T = Value>(path: PathLike): T | undefined {
     const child = this.#tree.get(parsePath(path));
     return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
@@ -135,7 +138,7 @@ export class Store implements AsyncDisposable {
     return this.#tree.get(parsePath(path)) !== undefined;
   }
 
-  /** Digest of the subtree (or leaf) at a path, 16 hex digits; undefined where nothing stands. */
+  /** Digest of the value at a path, 16 hex digits; undefined if there is none. */
   digestAt(path: PathLike): string | undefined {
     this.#tree.mixTouched();
     const child = this.#tree.get(parsePath(path));
@@ -144,8 +147,9 @@ export class Store implements AsyncDisposable {
 
   /**
    * Runs a transaction: synchronous, whole or not at all. Without operations it takes no revision.
-   * @throws EvertreeError NOT_PRIMARY, FENCED, STORAGE_FULL, STORAGE_FAILED, CLOSED, POSITION_MISMATCH, GUARD_FAILED, TOO_LARGE,
-   *   TRANSACTION_INVALID (nested, or the callback returned a promise), and whatever the callback throws; nothing changed then
+   * @throws EvertreeError NOT_PRIMARY, FENCED, STORAGE_FULL, STORAGE_FAILED, CLOSED, POSITION_MISMATCH, GUARD_FAILED,
+   *   TOO_LARGE, TRANSACTION_INVALID (nested, or the callback returned a promise), and whatever the callback throws;
+   *   nothing changed then
    */
   transact(callback: (tx: Transaction) => void, options?: CommitOptions): Commit {
     this.#gate.assertWritable();
@@ -155,7 +159,7 @@ export class Store implements AsyncDisposable {
     if (operations.length === 0) return this.#commit(false);
     this.#record(operations, before, options);
     this.#transaction.release();
-    // Made first: whoever is told of the frame that is cut may commit.
+    // Made before the frame may be cut: a listener of that event may commit.
     const commit = this.#commit(true);
     this.#schedule.committed();
     return commit;
@@ -177,32 +181,35 @@ export class Store implements AsyncDisposable {
     return this.transact(tx => tx.patch(path, operations), options);
   }
 
-  /** Lets `recipe` change a draft of what stands at a path, or return what replaces it. See Transaction.update. */
+  /** Lets `recipe` change a draft of the value at a path, or return another one. See Transaction.update. */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void, options?: CommitOptions): Commit {
     return this.transact(tx => tx.update(path, recipe), options);
   }
 
-  /** Commits what differs from `value` at a path, as one transaction. */
+  /** Makes the value at a path equal to `value`, as one transaction of the fewest operations. */
   replace(path: PathLike, value: unknown, options?: CommitOptions): Commit {
     return this.transact(tx => tx.replace(path, value), options);
   }
 
-  /** The whole tree as it is now, pinned. Release it: what commits change is copied as long as a snapshot holds it. */
+  /** The whole tree as it is now, pinned. Release it: until then commits copy what they change. */
   snapshot(): Snapshot {
     this.cut();
     const root = this.#tree.pin();
     return new Snapshot(root, this.#history.snapshotHeader(digestOf(root)));
   }
 
-  /** Calls `listener` with the present state at a path, then with a batch for each commit that concerns it. See Listeners. */
+  /**
+   * Calls `listener` with the present state at a path, then with a batch for each commit that concerns it. See
+   * Listeners.
+   */
   listen(path: PatternLike, listener: (batch: Batch) => void | Promise<void>, options?: { readonly name?: string }): Disposable {
     this.#assertNoTransaction();
     return this.#listeners.add(path, listener, { root: this.#tree.pin(), position: this.position, time: this.#history.time }, options);
   }
 
   /**
-   * Refuses commits after which what stands at a path would not parse.
-   * @throws EvertreeError PATH_INVALID; GUARD_FAILED when what stands there does not parse as it is
+   * Refuses commits after which the value at a path would not parse.
+   * @throws EvertreeError PATH_INVALID; GUARD_FAILED if the present value does not parse
    */
   guard(path: PatternLike, schema: GuardSchema): Disposable {
     this.#assertNoTransaction();
@@ -213,7 +220,10 @@ export class Store implements AsyncDisposable {
     return this.#events.on(event, listener);
   }
 
-  /** Cuts what was committed since the last frame into one and hands it to the journal; done by itself after each turn. */
+  /**
+   * Cuts a frame of what was committed since the last one and appends it to the journal; done by itself after each
+   * turn.
+   */
   cut(): void {
     this.#assertNoTransaction();
     if (this.#history.openCount === 0) return;
@@ -232,19 +242,20 @@ export class Store implements AsyncDisposable {
     this.#gate.refuse(reason);
   }
 
-  /** A producer tells what a secondary holds durably. */
+  /** A secondary holds everything up to this position durably; a producer calls it. */
   acknowledge(site: string, durable: ExactPosition): void {
     this.#outcomes.acknowledgements.set(site, durable);
   }
 
-  /** The secondary was taken off the list: what it holds counts for no commit any more. */
+  /** A secondary was taken off the list: what it holds counts for no commit any more. */
   forgetAcknowledgement(site: string): void {
     this.#outcomes.acknowledgements.forget(site);
   }
 
   /**
-   * Begins an epoch of this site's own where the tree stands.
-   * @throws EvertreeError HISTORY_MISMATCH when the epoch does not come after the present one; what `transact` throws when no writes are taken
+   * Begins an epoch of this site at the present position.
+   * @throws EvertreeError HISTORY_MISMATCH if its number is not above the present epoch's; what `transact` throws if no
+   *   writes are taken
    */
   beginEpoch(epoch: EpochName, reason: string): void {
     this.#gate.assertWritable();
@@ -262,9 +273,10 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Applies a frame of the primary's that follows this tree's position, and hands it to the journal. Synchronous.
-   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID, DIGEST_MISMATCH, STORAGE_FULL,
-   *   STORAGE_FAILED, CLOSED, WRONG_ROLE (a primary); tree and position stay as they were then
+   * Applies a frame of the primary that follows this tree's position, and appends it to the journal. Synchronous.
+   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID,
+   *   DIGEST_MISMATCH, STORAGE_FULL, STORAGE_FAILED, CLOSED, WRONG_ROLE (a primary); tree and position are unchanged
+   *   then
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
     this.#gate.assertFollowing();
@@ -280,14 +292,17 @@ export class Store implements AsyncDisposable {
     this.#events.emit('advanced');
   }
 
-  /** Begins to receive a snapshot that replaces this secondary's tree and history. @throws EvertreeError WRONG_ROLE at a primary */
+  /**
+   * Begins to receive a snapshot that replaces this secondary's tree and history.
+   * @throws EvertreeError WRONG_ROLE at a primary
+   */
   async receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
     this.#gate.assertSecondary();
     const writer = await this.journal.snapshots.create(header, { replace: true });
     return new SnapshotReceiver(header, writer, tree => this.#swapIn(tree, header));
   }
 
-  /** Writes a snapshot to the journal, in slices that hold no commit, and lets retention go by it. */
+  /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */
   async saveSnapshot(): Promise<SnapshotHeader> {
     using snapshot = this.snapshot();
     if (snapshot.position.revision === 0) return snapshot.header;
@@ -296,7 +311,7 @@ export class Store implements AsyncDisposable {
     return snapshot.header;
   }
 
-  /** Makes what was committed stable, then closes the journal. Idempotent. */
+  /** Makes everything that was committed stable, then closes the journal. Idempotent. */
   async close(): Promise<void> {
     this.#assertNoTransaction();
     await (this.#closing ??= this.#close());
@@ -344,7 +359,9 @@ export class Store implements AsyncDisposable {
     throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
   }
 
-  /** Puts a received tree in this one's place: listeners are told the difference, in one batch. */
+  /**
+   * Replaces the tree by a received one; listeners get the difference as one batch. Tree and position move together.
+   */
   #swapIn(tree: Tree, header: SnapshotHeader): void {
     const from = this.position;
     const before = this.#tree.pin();

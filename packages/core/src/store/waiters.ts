@@ -9,10 +9,11 @@ interface Waiter {
 }
 
 /**
- * Promises for positions of one history: each resolves once its position is reached, and is rejected when it never will be.
+ * Promises for positions of one history: each resolves once its position is reached, and is rejected if that can't
+ * happen any more.
  *
- * All positions that are waited for lie in the history, so that their revisions order them. Where that may have gone back, `recheck` has
- * to be called.
+ * Every position that is waited for lies in the history, so that their revisions order them. The owner calls `recheck`
+ * whenever the history may have gone back.
  */
 export class Waiters {
   readonly #history: Pick<Lineage, 'epochs' | 'last'>;
@@ -20,7 +21,7 @@ export class Waiters {
   #waiting: Waiter[] = [];
   #first = 0;
 
-  /** @param history as it is at any time */
+  /** @param history it changes while this object lives */
   constructor(history: Pick<Lineage, 'epochs' | 'last'>) {
     this.#history = history;
   }
@@ -32,14 +33,17 @@ export class Waiters {
 
   /**
    * @param reached the revision up to which everything is reached already
-   * @throws EvertreeError FENCED with both positions where the history holds no such position; what `fail` was told
+   * @throws EvertreeError FENCED with both positions if the history holds no such position; what `fail` was told
    */
   wait(position: ExactPosition, reached: number): Promise<void> {
     if (!covers(this.#history, position)) return Promise.reject(lostPosition(position, this.#history));
     return position.revision <= reached ? Promise.resolve() : this.begin(position).reached;
   }
 
-  /** Waits for a position of the history; a caller that gives up says so, or its entry stays until the position is reached. */
+  /**
+   * Waits for a position of the history. A caller that gives up calls `giveUp`: else its entry stays until the position
+   * is reached.
+   */
   begin(position: ExactPosition): { readonly reached: Promise<void>; readonly giveUp: () => void } {
     const { promise: reached, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { position, resolve, reject };
@@ -56,7 +60,7 @@ export class Waiters {
     this.#cutOff();
   }
 
-  /** The history may have gone back: who waits for what it does not hold any more is told FENCED. */
+  /** The history may have gone back: rejects with FENCED those who wait for what it does not hold any more. */
   recheck(): void {
     const waiting = this.#waiting.slice(this.#first);
     this.#waiting = waiting.filter(({ position }) => covers(this.#history, position));
@@ -75,12 +79,12 @@ export class Waiters {
     const at = this.#waiting.indexOf(waiter, this.#first);
     if (at > this.#first) this.#waiting.splice(at, 1);
     if (at !== this.#first) return;
-    // Those that gave up were most often the first to come.
+    // Most of those that give up came first.
     this.#first++;
     this.#cutOff();
   }
 
-  /** Lets go of those that are done, once they are all or many. */
+  /** Drops those that are done, once they are all or many. */
   #cutOff(): void {
     if (this.#first < this.#waiting.length && this.#first <= 1_024) return;
     this.#waiting = this.#waiting.slice(this.#first);

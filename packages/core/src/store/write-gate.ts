@@ -12,14 +12,17 @@ import { compareEpochs, highestEpoch, type Lineage } from '../lineage.ts';
  */
 export type StoreState = 'open' | 'full' | 'refusing' | 'failed' | 'closed';
 
-/** Whether a store takes writes, of its own or of its primary's, and why not: by its journal's state, its role, and what it was told. */
+/**
+ * Decides whether a store takes commits, or its primary's frames: by the journal's state, the role, and the reason that
+ * it was given to refuse.
+ */
 export class WriteGate {
-  /** As of the last `update`. */
+  /** As of the last `update`; each change of it was told by `changed`. */
   state: StoreState = 'open';
   readonly #journal: Journal;
   readonly #changed: () => void;
   #closed = false;
-  /** Why writes are refused though the journal takes them. */
+  /** Why writes are refused although the journal takes them. */
   #refusal: EvertreeError | undefined;
 
   /** `changed` is called after each change of `state`. */
@@ -38,13 +41,13 @@ export class WriteGate {
     this.update();
   }
 
-  /** With undefined, writes are no longer refused for a reason of this kind. */
+  /** Refuses writes for this reason; with undefined it takes them again. */
   refuse(reason: EvertreeError | undefined): void {
     this.#refusal = reason;
     this.update();
   }
 
-  /** Looks at the journal again. */
+  /** To be called when the journal's state may have changed. */
   update(): void {
     const state = this.#judge();
     if (state === this.state) return;
@@ -84,7 +87,7 @@ export class WriteGate {
     await this.#journal.identity.setRole('secondary');
   }
 
-  /** What a write is told while it is not taken. */
+  /** The error of a write that is not taken. */
   reason(): EvertreeError {
     const { site, role } = this.#journal.identity;
     const { failure } = this.#journal.log;

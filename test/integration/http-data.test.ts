@@ -314,7 +314,7 @@ describe('methods and types', () => {
     ['GET', '/batch', 405, 'METHOD_NOT_ALLOWED'],
     ['PUT', '/status', 405, 'METHOD_NOT_ALLOWED'],
     ['GET', '/admin/snapshot', 405, 'METHOD_NOT_ALLOWED'],
-    ['GET', '/', 404, 'NOT_FOUND'],
+    ['GET', '//', 404, 'NOT_FOUND'],
     ['GET', '/history', 404, 'NOT_FOUND'],
     ['GET', '/datax', 404, 'NOT_FOUND'],
     ['GET', '/status/', 404, 'NOT_FOUND'],

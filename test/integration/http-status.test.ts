@@ -162,6 +162,25 @@ test('a secondary whose disk is full is not ready: it takes no frames', async ()
   expect((await secondary.send('GET', '/healthz')).status).toBe(200);
 });
 
+test('GET / names all there is, and each of it is there', async () => {
+  const { program, site, role, links } = (await primary.get('/')) as {
+    readonly program: string;
+    readonly site: string;
+    readonly role: string;
+    readonly links: readonly { readonly href: string; readonly methods: readonly string[]; readonly about: string }[];
+  };
+  expect({ program, site, role }).toEqual({ program: 'evertree', site: 'first', role: 'primary' });
+  expect(links.map(({ href }) => href)).toEqual(
+    expect.arrayContaining(['/data', '/batch', '/watch', '/status', '/healthz', '/readyz', '/metrics', '/admin/snapshot']),
+  );
+  for (const { href, methods, about } of links) {
+    const { status, headers } = await primary.send('OPTIONS', href);
+    expect([status, headers.allow]).toEqual([204, [...methods, 'OPTIONS'].join(', ')]);
+    expect(about).not.toBe('');
+  }
+  expect(await primary.send('GET', '/dta')).toMatchObject({ status: 404, json: { detail: expect.stringContaining('GET /') } });
+});
+
 describe('administration', () => {
   test('writes a snapshot', async () => {
     const put = await primary.put('/data/a', 1);

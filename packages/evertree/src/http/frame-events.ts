@@ -1,4 +1,4 @@
-import { decodeChangeSets, type ChangeSet, type Frame, type Operation, type Pattern } from '@evertree/core';
+import { decodeChangeSets, samePosition, type ChangeSet, type Frame, type Operation, type Pattern } from '@evertree/core';
 import { formatEvent } from './event-stream.ts';
 import { clip, patternKey, type PlainOperation } from './watch-pattern.ts';
 
@@ -43,7 +43,9 @@ export class FrameEvents {
   }
 
   #keep(frame: Frame): Kept {
-    const found = this.#kept.find(entry => entry.frame === frame);
+    // A client that is behind reads from the disk: another object each time, of the same frame.
+    const { base, last } = frame.header;
+    const found = this.#kept.find(({ frame: { header } }) => samePosition(header.last, last) && samePosition(header.base, base));
     if (found !== undefined) return found;
     const made = { frame, changeSets: decodeChangeSets(frame), events: new Map(), bytes: frame.bytes.length };
     this.#kept.push(made);

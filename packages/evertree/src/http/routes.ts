@@ -17,6 +17,8 @@ export interface Route {
   /** Whether it is open to everybody, token or not. */
   readonly open?: true;
   readonly methods: Readonly<Record<string, Handler>>;
+  /** What it is for, in `GET /`. */
+  readonly about: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -28,25 +30,44 @@ export class Routes {
     const snapshots = new SnapshotRequests();
     this.#routes = [
       {
+        name: '/',
+        methods: { GET: exchange => this.#answerIndex(exchange), HEAD: exchange => this.#answerIndex(exchange) },
+        about: 'what there is here',
+      },
+      {
         name: '/data',
         below: true,
         methods: { GET: readData, HEAD: readData, PUT: putData, DELETE: deleteData, PATCH: patchData },
         headers: { 'Accept-Patch': PATCH_TYPES },
+        about: 'the tree: read, replace, remove or patch the subtree at a JSON pointer',
       },
-      { name: '/batch', methods: { POST: postBatch } },
-      { name: '/watch', below: true, methods: { GET: watch } },
-      { name: '/status', methods: { GET: getStatus, HEAD: getStatus } },
-      { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth } },
-      { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness } },
-      { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) } },
-      { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) } },
-      { name: '/admin/forget', methods: { POST: postForget } },
+      { name: '/batch', methods: { POST: postBatch }, about: 'many changes: an operation, or an array of them, a line' },
+      { name: '/watch', below: true, methods: { GET: watch }, about: 'changes of a subtree as Server-Sent Events; * stands for any key' },
+      { name: '/status', methods: { GET: getStatus, HEAD: getStatus }, about: 'role, position, digest, and each secondary' },
+      { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth }, about: 'liveness, for a probe' },
+      { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
+      { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
+      { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
+      { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
     ];
   }
 
   /** @param path of a target, not decoded */
   find(path: string): Route | undefined {
     return this.#routes.find(({ name, below }) => path === name || (below === true && path.startsWith(`${name}/`)));
+  }
+
+  /** GET /: every route, so that a client finds the others from here. */
+  #answerIndex(exchange: Exchange): void {
+    exchange.refuseParameters();
+    const { site, version } = exchange.context;
+    const links = this.#routes.map(({ name, below, methods, about }) => ({
+      href: name,
+      ...(below === true ? { template: `${name}/<pointer>` } : {}),
+      methods: Object.keys(methods),
+      about,
+    }));
+    exchange.answer(200, { program: 'evertree', version, site: site.name, role: site.role, links });
   }
 }
 
@@ -60,7 +81,7 @@ export async function dispatch(route: Route | undefined, exchange: Exchange): Pr
     }
     throw new RequestError(
       'NOT_FOUND',
-      `there is no ${JSON.stringify(exchange.target.path.slice(0, 200))} here; see /data, /batch, /watch, /status`,
+      `there is no ${JSON.stringify(exchange.target.path.slice(0, 200))} here; GET / lists what there is`,
     );
   }
   const allow = [...Object.keys(route.methods), 'OPTIONS'].join(', ');

@@ -10,7 +10,7 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { expectErrors, strictReport } from '../support/reports.ts';
 
-/** What a program of version 0.1.0 left: a primary with three segments, a snapshot and two peers. */
+/** What a program of directory version 1 left: a primary with three segments, a snapshot and two peers. */
 const GOLDEN = fileURLToPath(new URL('../support/golden/directory-1/', import.meta.url));
 const END = { epoch: 1, epochId: '13a8582bb698c9af', revision: 41 };
 const DIGEST = '62f3009c764b2b19';

@@ -130,7 +130,7 @@ async function recordOpening(
 
 function reportCopy(report: Reporter, original: string, site: string): void {
   const named = site === original ? '' : `, named ${site}, for the original is ${original}`;
-  const message = `this directory is a copy of another one, and a site of its own from now on${named}; it holds the history up to some point of the copying`;
+  const message = `this directory is a copy of another one, and from now on a site of its own${named}; it holds the history up to some moment of the copying`;
   report({ level: named === '' ? 'info' : 'warn', event: 'directory-copied', message, details: { original, site } });
 }
 
@@ -145,12 +145,12 @@ function reportLoss(report: Reporter, closedAt: ExactPosition | undefined, last:
     report({ level: 'warn', event: 'copy-incomplete', message, details: { closedAt, last } });
     return;
   }
-  const message = `the history ended at ${formatPosition(closedAt)} when this site was stopped, and ends at ${formatPosition(last)} now: what lay between was lost from this directory; restore it from a backup, or let a secondary that has it take over`;
+  const message = `the history ended at ${formatPosition(closedAt)} when this site was stopped, and ends at ${formatPosition(last)} now: this directory has lost the commits in between; restore it from a backup, or let a secondary that has it take over`;
   report({ level: 'error', event: 'history-lost', message, details: { closedAt, last } });
 }
 
 function openingFailed(error: unknown): EvertreeError {
   const problem = `the site's directory can't be opened (${asError(error).message})`;
   if (isNoSpace(error)) return new EvertreeError('STORAGE_FULL', `${problem}; make room on its disk`, {}, error);
-  return new EvertreeError('STORAGE_FAILED', `${problem}; make all that is in it readable and writable`, {}, error);
+  return new EvertreeError('STORAGE_FAILED', `${problem}; make all files in it readable and writable`, {}, error);
 }

@@ -8,7 +8,7 @@
 export interface Disk {
   /** Opens or creates a file. `durableWrites`: each completed write is on stable storage (O_DSYNC). */
   open(path: string, options: OpenOptions): Promise<DiskFile>;
-  /** The same, before it returns: a commit in a synchronous loop may need a new segment. */
+  /** Opens it before it returns: a commit in a synchronous loop may need a new segment. */
   openSync(path: string, options: OpenOptions): DiskFile;
   list(directory: string): Promise<string[]>;
   makeDirectory(path: string): Promise<void>;
@@ -18,14 +18,14 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   syncDirectorySync(path: string): void;
   /**
-   * Names this very directory for as long as it exists: a copy of it, made by whatever tool, has another mark. What was
-   * copied file by file while it was written to may lack what lies in between; only the mark tells that from damage.
+   * Names this directory as long as it exists. A copy has another mark, whatever tool made it. A copy that was made while
+   * the original was written to may lack bytes; only the mark tells that from damage.
    */
   mark(): Promise<string>;
-  /** Bytes on the whole device, and free for us. */
+  /** Bytes of the device, and bytes that are free for this process. */
   space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
   /**
-   * Takes the directory for this process alone. Freed by disposal or by the holder's death, and not lost in a stall.
+   * Locks the directory for this process. Disposal or the death of the process frees it; a stall does not.
    * @throws EvertreeError DIRECTORY_IN_USE
    */
   lock(): Promise<AsyncDisposable>;

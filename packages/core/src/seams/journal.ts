@@ -10,7 +10,7 @@ export interface Identity {
   readonly role: Role;
 }
 
-/** The head of a stored or travelling snapshot: everything a site needs to go on from it. */
+/** The head of a snapshot, stored or on its way: all that a site needs to go on from it. */
 export interface SnapshotHeader extends Boundary {
   readonly stream: string;
   /** SHA-256 of the frame that ends at the position, 64 hex digits. */
@@ -37,7 +37,7 @@ export interface SnapshotWriter {
    *   `stable` move, before anybody is told, so that whoever holds the tree moves with them. It must not throw
    */
   commit(moved?: () => void): Promise<void>;
-  /** Leaves no trace. */
+  /** Drops what was written so far. */
   abort(): Promise<void>;
 }
 
@@ -51,16 +51,16 @@ export interface SnapshotWriter {
  */
 export type JournalState = 'open' | 'full' | 'failed' | 'closed';
 
-/** How much the history takes, and who it is getting short for, as of now. */
+/** How much room the history takes, and which peers it does not reach, or soon will not. As of now. */
 export interface RetentionStatus {
   readonly storedBytes: number;
   /** What segments and snapshots may take. */
   readonly maxBytes: number;
-  /** Whether little of it is left. */
+  /** Whether little of that is left. */
   readonly isNear: boolean;
   /** Peers that will need a full copy if they stay away, the one furthest behind first. */
   readonly atRisk: readonly string[];
-  /** Peers that need one already: what they would go on with has gone. */
+  /** Peers that need a full copy already: retention has dropped the frames that they need. */
   readonly passed: readonly string[];
 }
 

@@ -39,7 +39,7 @@ export function unsupported(file: string, version: unknown, known: number): Ever
 export function storageFailed(cause: Error): EvertreeError {
   return new EvertreeError(
     'STORAGE_FAILED',
-    `writing the journal failed (${errorCode(cause)}: ${cause.message}); what this disk took is unknown, so this site has to be restarted and recover from what is there`,
+    `writing the journal failed (${errorCode(cause)}: ${cause.message}); nobody knows which bytes the disk took: restart this site, so that it recovers from what the disk holds`,
     {},
     cause,
   );

@@ -59,7 +59,7 @@ export class Health {
     if (this.#state !== 'full') return;
     this.#state = 'open';
     this.#failure = undefined;
-    this.#report({ level: 'info', event: 'storage-has-room', message: 'there is room on the disk again; what was pending is stable' });
+    this.#report({ level: 'info', event: 'storage-has-room', message: 'there is room on the disk again; the pending commits are stable' });
   }
 
   close(): void {
@@ -69,7 +69,7 @@ export class Health {
 
   #becomeFull(failure: Error): void {
     if (this.#state !== 'full') {
-      const message = `there is no room on the disk (${failure.message}); what was appended stays pending and is tried again every ${FULL_RETRY_MS} ms`;
+      const message = `there is no room on the disk (${failure.message}); pending commits are kept and tried again every ${FULL_RETRY_MS} ms`;
       this.#report({ level: 'error', event: 'storage-full', message, details: { error: failure } });
     }
     this.#state = 'full';

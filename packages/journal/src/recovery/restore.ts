@@ -40,7 +40,7 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
   const files: string[] = [];
   for (const path of unreachable) files.push(await moveAside(disk, path, taken));
   if (files.length > 0) {
-    const message = `the history ends at ${at}; what can't be reached from there was moved aside: ${files.join(', ')}`;
+    const message = `the history ends at ${at}; files behind a hole in it were moved to ${files.join(', ')}`;
     report({ level: 'warn', event: 'history-gap', message, details: { last: choice.last, files } });
   }
   for (const { segment, rest } of withoutRecords) {
@@ -51,7 +51,7 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
   }
   for (const { path, offset, problem } of unsound) {
     const file = await moveAside(disk, path, taken);
-    const message = `${path} is no sound snapshot (at offset ${offset}: ${problem}) and was moved to ${file}`;
+    const message = `the snapshot ${path} is damaged at offset ${offset} (${problem}); it was moved to ${file}`;
     report({ level: 'warn', event: 'snapshot-unsound', message, details: { file: path, offset } });
   }
   await disk.syncDirectory(DETACHED_DIRECTORY);

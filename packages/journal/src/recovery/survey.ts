@@ -99,7 +99,7 @@ async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boo
       continue;
     }
     const { header, last } = found.segment;
-    if (header.base.revision + 1 !== firstRevision(path)) throw damaged(path, 0, 'its name and its header contradict each other');
+    if (header.base.revision + 1 !== firstRevision(path)) throw damaged(path, 0, 'its name does not fit its header');
     const next = nextIn(header.generation);
     if (next !== undefined && isEmpty(next) && last.revision > next.segment.header.base.revision) {
       // Created in vain: a synchronous commit was written to the segment before it in the meantime.
@@ -112,9 +112,9 @@ async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boo
 }
 
 function headless(path: string, found: 'damaged' | undefined): EvertreeError {
-  if (found === 'damaged') return damaged(path, 0, 'its header is not sound, but records are there');
+  if (found === 'damaged') return damaged(path, 0, 'its header is damaged, but it has records');
   const remedy = ', or move the file elsewhere and go on without the commits that it held';
-  return damaged(path, 0, 'its header is not sound, and was durable before the file had this name', remedy);
+  return damaged(path, 0, 'its header is damaged, though it was durable before the file got its name', remedy);
 }
 
 /** @throws EvertreeError DAMAGED if the history has no beginning, with the file that it would have begun with */
@@ -132,7 +132,7 @@ function assertBeginning(
     throw damaged(newest.path, newest.offset, `${newest.problem}, and without this snapshot the history has no beginning`);
   }
   const { path, header } = segments[0]!.segment;
-  const problem = `the history begins at ${formatPosition(header.base)}, and no snapshot is there to begin from`;
+  const problem = `the history begins at ${formatPosition(header.base)}, and there is no snapshot to begin with`;
   throw damaged(path, 0, isCopy ? `${problem} (the original removed it while this copy was made: copy it again)` : problem);
 }
 
@@ -150,11 +150,11 @@ function withoutEmptyEnd(choice: Choice): { readonly choice: Choice; readonly wi
 function assertWhole(segments: readonly FoundSegment[]): void {
   for (const [index, found] of segments.entries()) {
     const { segment, rest, sealed } = found;
-    if (rest === 'damaged') throw damaged(segment.path, segment.end, 'no sound record is there, but later ones are');
+    if (rest === 'damaged') throw damaged(segment.path, segment.end, 'the record there is damaged, and sound ones follow');
     const next = segments[index + 1];
     // When a segment is created, all records before it are stable.
     if (next === undefined || sealed || endsAt(found, next)) continue;
-    throw damaged(segment.path, segment.end, `no sound record is there, but ${next.segment.path} goes on later`);
+    throw damaged(segment.path, segment.end, `its records end there, but ${next.segment.path} begins later`);
   }
 }
 

@@ -80,7 +80,7 @@ export class Retainer implements Retention {
     this.#clock.soon(() => {
       if (this.#closed) return;
       this.exclusively(() => this.#retain()).catch((error: unknown) => {
-        const message = `what retention no longer asks for could not be removed (${asError(error).message}); it is tried again with the next segment`;
+        const message = `files that retention drops could not be removed (${asError(error).message}); this is tried again with the next segment`;
         this.#report({ level: 'warn', event: 'retention-failed', message, details: { error } });
       });
     });

@@ -26,7 +26,7 @@ export async function openCursor(disk: Disk, segment: Segment, revision: number)
 export async function readAt(cursor: ReadCursor): Promise<StoredRecord> {
   const { segment } = cursor;
   const record = await readRecord(cursor.window, cursor.offset, segment.end, segment.header.salt);
-  if (record === undefined) throw damaged(segment.path, cursor.offset, 'no sound record is there');
+  if (record === undefined) throw damaged(segment.path, cursor.offset, 'the record there is damaged');
   cursor.offset = record.next;
   return record;
 }

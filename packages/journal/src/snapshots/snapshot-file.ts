@@ -43,10 +43,10 @@ export async function inspectSnapshot(disk: Disk, path: string): Promise<Snapsho
   try {
     const bytes = await file.size();
     const head = await readHead(file, path);
-    if (head === undefined) return { path, offset: 0, problem: 'its header is not sound' };
+    if (head === undefined) return { path, offset: 0, problem: 'its header is damaged' };
     const end = bytes - SNAPSHOT_END_BYTES;
     if (end < head.length || decodeSnapshotEnd(await readExactly(file, end, SNAPSHOT_END_BYTES)) === undefined) {
-      return { path, offset: Math.max(end, head.length), problem: 'its end is not sound' };
+      return { path, offset: Math.max(end, head.length), problem: 'its end is damaged' };
     }
     return { path, header: head.header, generation: head.generation, bytes };
   } finally {
@@ -63,7 +63,7 @@ async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<U
   const file = await openSnapshot(disk, snapshot);
   try {
     let offset = (await readHead(file, snapshot.path))?.length;
-    if (offset === undefined) throw damaged(snapshot.path, 0, 'its header is not sound');
+    if (offset === undefined) throw damaged(snapshot.path, 0, 'its header is damaged');
     let chunks = 0;
     let bytes = 0;
     for (;;) {

@@ -72,7 +72,7 @@ class BrokerCheck {
     const names = topicNames(this.#configuration.topic);
     const use = TOPIC_USES.find(each => names[each] === subject);
     if (operation === 'commit offsets of') {
-      const message = "is not open to this user: your dashboards won't see this site's offsets, and nothing else will miss them";
+      const message = "takes no offsets of this user: dashboards won't show the progress of this site; nothing else needs them";
       return warning(`group ${subject}`, message, this.#tools.allow(GROUP_RIGHTS, 'group', `${subject} --resource-pattern-type prefixed`));
     }
     const place = use === undefined ? subject : `topic ${subject}`;
@@ -107,7 +107,7 @@ class BrokerCheck {
     if (replicas !== 1) return note(`topic ${topic}`, 'is not there yet, and may be made; the primary makes it');
     const made = 'is not there yet; the primary would make it with one replica (the brokers\' "default.replication.factor")';
     if (this.#replicas() === 1)
-      return warning(`topic ${topic}`, `${made}, and the cluster has one broker: what is in there is lost with it`);
+      return warning(`topic ${topic}`, `${made}, and the cluster has one broker: the records are lost if that is lost`);
     return warning(`topic ${topic}`, `${made}; raise that, or make it before`, this.#create(use, topic));
   }
 

@@ -37,12 +37,11 @@ function checkCleanup(use: TopicUse, subject: string, settings: Settings, set: S
       case 'compacted':
         return refused(subject, `is compacted ("cleanup.policy" ${policy}), which takes ${use} out of its middle`, set(remedy));
       case 'not-compacted': {
-        const message = `has "cleanup.policy" ${policy}: it grows, or forgets what secondaries have said of themselves`;
+        const message = `has "cleanup.policy" ${policy}: without compaction it grows, or loses the reports of secondaries`;
         return warning(subject, message, set(remedy));
       }
       case 'expiring': {
-        const message =
-          'lets snapshots go by itself, and a new secondary may then find none; the primary deletes those that are not needed';
+        const message = 'deletes snapshots by itself, so that a new secondary may find none; the primary deletes those that are not needed';
         return warning(subject, message, set(remedy));
       }
     }
@@ -58,7 +57,7 @@ function checkMessageBytes(use: TopicUse, subject: string, settings: Settings, s
   return [
     warning(
       subject,
-      use === 'control' ? `${found}, which what sites say of themselves may exceed` : `${found}: ${use} travel in many small parts`,
+      use === 'control' ? `${found}, and the report of a site may be larger` : `${found}: ${use} travel in many small parts`,
       remedy,
     ),
   ];
@@ -68,7 +67,8 @@ function checkMessageBytes(use: TopicUse, subject: string, settings: Settings, s
 function checkRetention(subject: string, settings: Settings): Finding[] {
   const [ms, bytes] = [limitOf(settings, 'retention.ms'), limitOf(settings, 'retention.bytes')];
   const limits = [...(ms === undefined ? [] : [formatDuration(ms)]), ...(bytes === undefined ? [] : [formatBytes(bytes)])];
-  if (limits.length === 0) return [note(subject, 'keeps everything ("retention.ms" and "retention.bytes" are -1), and grows without end')];
+  if (limits.length === 0)
+    return [note(subject, 'keeps everything ("retention.ms" and "retention.bytes" are -1), and grows without a limit')];
   const names = ms === undefined ? '"retention.bytes"' : bytes === undefined ? '"retention.ms"' : '"retention.ms", "retention.bytes"';
   return [note(subject, `keeps frames for ${limits.join(' or ')} (${names}): a secondary that is away for longer starts from a snapshot`)];
 }
@@ -77,7 +77,7 @@ function checkTimes(subject: string, settings: Settings, set: Set): Finding[] {
   const findings: Finding[] = [];
   const beforeMs = Number(settings.get('message.timestamp.before.max.ms') ?? Infinity);
   if (beforeMs < LONG_MS) {
-    const message = `refuses records older than ${formatDuration(beforeMs)} ("message.timestamp.before.max.ms"), and after a longer outage of the brokers frames are that old`;
+    const message = `refuses records older than ${formatDuration(beforeMs)} ("message.timestamp.before.max.ms"), but after a long outage of the brokers frames may be older`;
     findings.push(warning(subject, message, set({ 'message.timestamp.before.max.ms': EVER })));
   }
   if (settings.get('message.timestamp.type') === 'LogAppendTime') {
@@ -96,7 +96,7 @@ export function checkReplicas(topics: readonly TopicInspection[], { brokers }: I
   );
   if (single.length > 0) {
     const names = [...new Set(single.map(({ topic }) => topic))];
-    const message = `${names.length > 1 ? 'have' : 'has'} one replica, so what is in there is lost with its broker, and away while that is away`;
+    const message = `${names.length > 1 ? 'have' : 'has'} one replica: the records are lost if its broker is lost, and can't be read or written while the broker is away`;
     const ids = brokers.map(({ id }) => id).slice(0, 3);
     const subject = `topic${names.length > 1 ? 's' : ''} ${names.join(', ')}`;
     if (ids.length > 1) findings.push(warning(subject, message, tools.replicate(single, ids)));
@@ -122,7 +122,11 @@ function checkInSync({ name, partitions = [], settings }: TopicInspection, tools
   if (replicas === 1) return [];
   if (wanted === 1) {
     return [
-      warning(subject, 'has "min.insync.replicas" 1: a frame counts as sent when one broker has it, and may be lost with that', set(2)),
+      warning(
+        subject,
+        'has "min.insync.replicas" 1: a frame counts as sent when one broker has it, and is lost if that broker is lost',
+        set(2),
+      ),
     ];
   }
   if (wanted < replicas) return [];

@@ -73,7 +73,7 @@ export class Credentials {
       check(text);
       return text;
     } catch (error) {
-      this.#problem(place, `names ${JSON.stringify(file)}, which is not the PEM file it should be: ${messageOf(error)}`);
+      this.#problem(place, `names ${JSON.stringify(file)}, which does not hold what it should, in PEM: ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -153,7 +153,10 @@ function resolveSasl(section: KafkaSection): KafkaCredentials | undefined {
   const username = option(section, module, 'username');
   const password = option(section, module, 'password');
   if (module.options.get('tokenauth')?.toLowerCase() === 'true') {
-    section.problem('sasl.jaas.config', 'asks for a delegation token (tokenauth), which the client has not; give a user of SCRAM instead');
+    section.problem(
+      'sasl.jaas.config',
+      'asks for a delegation token (tokenauth), which the client does not support; give a SCRAM user instead',
+    );
   }
   return { mechanism: (mechanism ?? '').toLowerCase() as 'plain', username, password };
 }

@@ -68,7 +68,9 @@ function resolveKafkaSite(
   const credentials = new Credentials(document, problems);
   const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
   if (value.tls !== undefined || value.auth !== undefined) {
-    section.note('"tls" and "auth" concern HTTP in this file; "security.protocol", "ssl.…" and "sasl.…" secure the way to the brokers');
+    section.note(
+      '"tls" and "auth" concern HTTP in this file; "security.protocol", "ssl.…" and "sasl.…" secure the connections to the brokers',
+    );
   }
   const site = resolveSite(document, value, 'dials', shared, credentials);
   return { ...site, notes: section.notes, warnings: [...site.warnings, ...section.warnings] };

@@ -12,7 +12,7 @@ import type { ReceivedRecord, SentRecord } from '../src/kafka/records.ts';
 import type { Lane, PublishAction, PublishEvent } from '../src/kafka/publish/actions.ts';
 import { LinkMemory } from '../src/kafka/publish/link-memory.ts';
 import { PrimaryEnd } from '../src/kafka/publish/primary-end.ts';
-import { publishSettings } from '../src/kafka/publish/settings.ts';
+import { publisherSettings } from '../src/kafka/publish/settings.ts';
 import { TailSearch } from '../src/kafka/publish/tail.ts';
 
 const OTHER = 'a'.repeat(16);
@@ -143,7 +143,7 @@ class Script {
   #control = 0;
   #controlHigh = 0;
   readonly #reports: string[] = [];
-  readonly #settings = publishSettings({
+  readonly #settings = publisherSettings({
     clock: new ManualClock(),
     random: new Counting(),
     report: ({ event, level }: Report) => void this.#reports.push(`! ${level} ${event}`),

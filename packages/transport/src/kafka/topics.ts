@@ -23,10 +23,10 @@ export const TOPIC_SETTINGS: Readonly<Record<TopicUse, Readonly<Record<string, s
 /** What a topic has to take (`max.message.bytes`): below, not even a hello with a few epochs goes through. */
 export const LEAST_MESSAGE_BYTES = 16 * 1024;
 
-export type TopicSettings = ReadonlyMap<string, string>;
+export type TopicConfig = ReadonlyMap<string, string>;
 
 /** A setting that is a limit, where -1 and its absence mean that there is none. */
-export function limitOf(settings: TopicSettings, name: string): number | undefined {
+export function limitOf(settings: TopicConfig, name: string): number | undefined {
   const value = Number(settings.get(name) ?? -1);
   return value < 0 ? undefined : value;
 }
@@ -42,7 +42,7 @@ export interface RetentionFault {
   readonly remedy: Readonly<Record<string, string>>;
 }
 
-export function retentionFaults(use: TopicUse, settings: TopicSettings): RetentionFault[] {
+export function retentionFaults(use: TopicUse, settings: TopicConfig): RetentionFault[] {
   const policy = settings.get('cleanup.policy') ?? '';
   if (use === 'control') return policy === 'compact' ? [] : [{ kind: 'not-compacted', remedy: wanted(use, 'cleanup.policy') }];
   const faults: RetentionFault[] = [];

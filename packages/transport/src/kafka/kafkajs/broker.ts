@@ -36,12 +36,8 @@ export function createBroker(options: BrokerOptions): Broker {
   return new KafkajsBroker(options);
 }
 
-interface BrokerPart {
-  /** Undefined for what lives as long as the broker does. */
-  readonly isClosed?: boolean;
-  abandon(): void;
-  close(): Promise<void>;
-}
+/** `isClosed` is undefined for what lives as long as the broker does. */
+type BrokerPart = Pick<KafkajsReader, 'abandon' | 'close'> & { readonly isClosed?: boolean };
 
 class KafkajsBroker implements Broker {
   readonly #options: BrokerOptions;

@@ -6,6 +6,7 @@ import type { ISocketFactoryArgs, KafkaConfig, LogEntry, SASLOptions } from 'kaf
 import { registerCodecs } from './codecs.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaConnection, KafkaCredentials } from '../options.ts';
+import type { Connections } from './patience.ts';
 import { mendRequestQueue } from './request-queue.ts';
 
 const DEFAULT_CLIENT_ID = 'evertree';
@@ -20,17 +21,11 @@ const ABANDONED = 'the client was given up';
 const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
 const RETRIES = 4;
 
-/** A Kafka client, from which producers, consumers and admins are made. */
-export interface KafkaClient extends Kafka {
-  /**
-   * Cuts all its connections at once and makes no more: whatever waits for an answer fails now, what is being tried
-   * again within a second or two. For a client that is stuck, or whose connecting failed: kafkajs takes a broker that
-   * did not answer its first request for connected from then on.
-   */
-  abandon(): void;
-  /** What came from the brokers so far: as long as it grows, they are not silent. */
-  readonly receivedBytes: number;
-}
+/**
+ * A Kafka client, from which producers and admins are made. Abandon it where it is stuck, and where its connecting failed:
+ * kafkajs takes a broker that did not answer its first request for connected from then on.
+ */
+export interface KafkaClient extends Kafka, Connections {}
 
 /**
  * A client for these brokers. It connects nowhere yet, and its log goes to `report`, at `debug`.

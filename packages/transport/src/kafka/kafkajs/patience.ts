@@ -3,9 +3,9 @@ import { BrokerSilent } from '../broker.ts';
 
 /** Connections that live and die together. */
 export interface Connections {
-  /** What came from the brokers so far. */
+  /** What came from the brokers so far: as long as it grows, they are not silent. */
   readonly receivedBytes: number;
-  /** Cuts them and makes no more. */
+  /** Cuts them and makes no more: what waits for an answer fails now, what is being tried again within two seconds. */
   abandon(): void;
 }
 

@@ -1,7 +1,7 @@
 import { covers, decodeFrame } from '@evertree/core';
 import type { Epoch, FrameHeader, Hello } from '@evertree/core';
 import type { Closing, PrimaryRecord } from '../control.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 
 /** What this primary says of itself in the control topic: its hello, brought up to date by the frames that it sends. */
 export class Announcement {
@@ -32,7 +32,7 @@ export class Announcement {
   }
 
   /** What `.control` is to say of this primary; undefined as long as it is to say nothing. */
-  record({ limits, partition }: PublishSettings, closing?: Closing): PrimaryRecord | undefined {
+  record({ limits, partition }: PublisherSettings, closing?: Closing): PrimaryRecord | undefined {
     if (!this.#isTopicOurs) return undefined;
     return { hello: { ...this.hello, heartbeatMs: limits.heartbeatMs }, partition, ...(closing === undefined ? {} : { closing }) };
   }

@@ -5,7 +5,7 @@ import type { ReceivedRecord } from '../records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Secondaries } from './secondaries.ts';
 import type { OtherRecord } from './secondaries.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import type { Want } from './snapshot-need.ts';
 
 /**
@@ -34,7 +34,7 @@ export interface ControlNews {
  * caller's, milliseconds on the monotonic clock.
  */
 export class ControlTopic {
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #memory: LinkMemory;
   readonly #secondaries: Secondaries;
   /** Where the topic ended when this link began. */
@@ -50,7 +50,7 @@ export class ControlTopic {
   #asOf: number;
 
   /** @param ends of the control topic when the link began */
-  constructor(settings: PublishSettings, memory: LinkMemory, { low, high }: Watermarks, now: number) {
+  constructor(settings: PublisherSettings, memory: LinkMemory, { low, high }: Watermarks, now: number) {
     this.#settings = settings;
     this.#memory = memory;
     this.#secondaries = new Secondaries(settings.topics.control, memory.once, settings.report);

@@ -1,6 +1,6 @@
 import type { Random } from '@evertree/core';
 import { ReportOnce } from './report-once.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 
 /** Signs of earlier links that are remembered. */
 const MOST_SIGNS = 16;
@@ -15,7 +15,7 @@ export class LinkMemory {
   /** Of this end's own links, oldest first: their late records are not another primary's. */
   readonly #signs = new Set<string>();
 
-  constructor({ report, random }: Pick<PublishSettings, 'report' | 'random'>) {
+  constructor({ report, random }: Pick<PublisherSettings, 'report' | 'random'>) {
     this.once = new ReportOnce(report);
     this.#random = random;
   }

@@ -4,7 +4,7 @@ import { asBrokerError } from '../broker.ts';
 import type { PublishAction, PublishEvent, ReadRange } from './actions.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { PrimaryEnd } from './primary-end.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { readRange } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
@@ -18,7 +18,7 @@ export class PublishLink implements Link {
   readonly remote: string;
   /** Why it ended; resolves when nothing is left of it, and whoever is attached has been told. Never rejects. */
   readonly ended: Promise<CloseReason>;
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #topic: TopicConnection;
   readonly #end: PrimaryEnd;
   readonly #delivery: Delivery;
@@ -33,7 +33,7 @@ export class PublishLink implements Link {
   #lastSeen: number;
   #hasAccepted = false;
 
-  constructor(settings: PublishSettings, topic: TopicConnection, memory: LinkMemory) {
+  constructor(settings: PublisherSettings, topic: TopicConnection, memory: LinkMemory) {
     const { clock, report, remote } = settings;
     this.remote = remote;
     this.ended = this.#over.promise;

@@ -7,13 +7,13 @@ import { ControlTopic } from './control-topic.ts';
 import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Pulse } from './pulse.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { TopicSnapshots } from './topic-snapshots.ts';
 import type { OpenedTopics } from './topic-connection.ts';
 import { tellTail, topicHello } from './topic-hello.ts';
 import { TopicOutbox } from './topic-outbox.ts';
 
-type Answer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;
+type BrokerAnswer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;
 
 /** What a link that closes may take to let go what waits, and to say so. */
 const FAREWELL_MS = 800;
@@ -26,7 +26,7 @@ const NOTHING: readonly PublishAction[] = Object.freeze([]);
  * the next one reads the topic's end again.
  */
 export class PrimaryEnd {
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #memory: LinkMemory;
   readonly #opened: OpenedTopics;
   readonly #outbox: TopicOutbox;
@@ -46,7 +46,7 @@ export class PrimaryEnd {
   #isFarewellSaid = false;
   #actions: PublishAction[] = [];
 
-  constructor(settings: PublishSettings, opened: OpenedTopics, memory: LinkMemory, now: number) {
+  constructor(settings: PublisherSettings, opened: OpenedTopics, memory: LinkMemory, now: number) {
     const { facts, search, control } = opened;
     this.#settings = settings;
     this.#opened = opened;
@@ -96,7 +96,7 @@ export class PrimaryEnd {
     }
   }
 
-  #answered(event: Answer, now: number): void {
+  #answered(event: BrokerAnswer, now: number): void {
     if (event.type === 'stored') return event.lane === 'frames' ? this.#storedFrames(event.offset, now) : this.#storedBeside(event, now);
     // A link that closes waits for what it has sent, and for nothing else.
     if (this.#ending !== undefined) return;
@@ -180,7 +180,7 @@ export class PrimaryEnd {
     this.#handNews(this.#control.start(now), now);
   }
 
-  #read(event: Answer & { type: 'read' }, now: number): void {
+  #read(event: BrokerAnswer & { type: 'read' }, now: number): void {
     const { task, records, done } = event;
     for (const { value } of records) this.#snapshots.count(value);
     switch (task) {
@@ -207,7 +207,7 @@ export class PrimaryEnd {
     this.#drain(now);
   }
 
-  #storedBeside({ offset, time }: Answer & { type: 'stored' }, now: number): void {
+  #storedBeside({ offset, time }: BrokerAnswer & { type: 'stored' }, now: number): void {
     const announced = this.#outbox.storedBeside(offset, now);
     if (announced !== undefined && this.#ending === undefined) {
       const { record, snapshot } = announced;
@@ -235,7 +235,7 @@ export class PrimaryEnd {
     this.#abort('lost', `another writer put frames into the topic ${this.#settings.topic}; its end is read again`);
   }
 
-  #sawControl({ records, next }: Answer & { type: 'control' }, now: number): void {
+  #sawControl({ records, next }: BrokerAnswer & { type: 'control' }, now: number): void {
     const { messages, snapshots, wants } = this.#control.fetched(records, next, now);
     for (const { record, time } of snapshots) this.#snapshots.announced(record, time);
     this.#handNews(messages, now);
@@ -253,7 +253,7 @@ export class PrimaryEnd {
     if (this.#snapshots.look(this.#outbox.next)) this.#do({ type: 'ask-watermarks' });
   }
 
-  #sawWatermarks({ found, time }: Answer & { type: 'watermarks' }, now: number): void {
+  #sawWatermarks({ found, time }: BrokerAnswer & { type: 'watermarks' }, now: number): void {
     const expected = this.#snapshots.saw(found, time);
     if (expected !== undefined) return this.#abortAsCut(`it ends at ${found.high}, and ${expected} records were there`);
     const low = this.#snapshots.unknownBeginning(this.#stream);

@@ -6,8 +6,8 @@ import { createBroker } from '../kafkajs/broker.ts';
 import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
 import { PublishLink } from './link.ts';
-import { publishSettings } from './settings.ts';
-import type { PublishSettings } from './settings.ts';
+import { publisherSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { connectTopic } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
@@ -28,11 +28,11 @@ const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent'
  * @throws EvertreeError CONFIGURATION_INVALID
  */
 export function publishTransport(options: PublishOptions): Transport {
-  return new Publisher(publishSettings(options));
+  return new Publisher(publisherSettings(options));
 }
 
 class Publisher extends LinkAttempts {
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #memory: LinkMemory;
   /** Of the attempt that goes on, or was the last. */
   #broker: Broker | undefined;
@@ -41,7 +41,7 @@ class Publisher extends LinkAttempts {
   /** Resolves when nothing is left of the attempt. */
   #over: Promise<void> = Promise.resolve();
 
-  constructor(settings: PublishSettings) {
+  constructor(settings: PublisherSettings) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
     this.#memory = new LinkMemory(settings);

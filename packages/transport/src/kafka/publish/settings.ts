@@ -16,7 +16,7 @@ const OPENING_MS = 15_000;
 const OPENING_LEAST_MS = 5_000;
 
 /** The options with their defaults. */
-export interface PublishSettings extends PublishOptions {
+export interface PublisherSettings extends PublishOptions {
   readonly limits: KafkaLimits;
   readonly idempotent: boolean;
   readonly retries: number;
@@ -34,7 +34,7 @@ export interface PublishSettings extends PublishOptions {
 }
 
 /** @throws EvertreeError CONFIGURATION_INVALID */
-export function publishSettings(options: PublishOptions): PublishSettings {
+export function publisherSettings(options: PublishOptions): PublisherSettings {
   const { topic, connection, partition, retries = RETRIES, blockMs = OPENING_MS } = options;
   if (!Number.isInteger(partition) || partition < 0) {
     throw new EvertreeError('CONFIGURATION_INVALID', `"partition" is ${partition}; it has to be an integer from 0 on`);

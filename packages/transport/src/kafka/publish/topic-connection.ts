@@ -3,7 +3,7 @@ import type { Clock } from '@evertree/core';
 import type { Broker, PartitionReader, RecordWriter, Watermarks } from '../broker.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { ReportOnce } from './report-once.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { TailSearch } from './tail.ts';
 import { prepareTopics } from './topic-setup.ts';
 import type { TopicFacts } from './topic-setup.ts';
@@ -40,7 +40,7 @@ export interface TopicConnection {
  * Connects, makes and checks the topics, and reads how the topic ends.
  * @throws BrokerError, EvertreeErrors with what mends it
  */
-export async function connectTopic(broker: Broker, settings: PublishSettings, once: ReportOnce): Promise<TopicConnection> {
+export async function connectTopic(broker: Broker, settings: PublisherSettings, once: ReportOnce): Promise<TopicConnection> {
   const { clock, openingMs, remote } = settings;
   const connected = await within(clock, openingMs, `connecting to ${remote}`, connect(broker, settings, once));
   const { facts, reader, control } = connected;
@@ -67,7 +67,7 @@ export async function* readRange(
   }
 }
 
-async function connect(broker: Broker, settings: PublishSettings, once: ReportOnce) {
+async function connect(broker: Broker, settings: PublisherSettings, once: ReportOnce) {
   const { topics, partition, retries, idempotent, compression } = settings;
   const writer = { acks: 'all', answerMs: ANSWER_MOST_MS, idempotent, retries, compression } as const;
   const [frames, beside] = await Promise.all([broker.openWriter(writer), broker.openWriter(writer)]);

@@ -1,7 +1,7 @@
 import { ORIGIN, PROTOCOL_VERSIONS, emptyDigest } from '@evertree/core';
 import type { FrameHeader, Hello } from '@evertree/core';
 import type { LinkMemory } from './link-memory.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import type { Tail } from './tail.ts';
 
 /** What is called the program at the other end. */
@@ -23,7 +23,7 @@ export function topicHello(site: string, found: FrameHeader | undefined): Hello 
 }
 
 /** Reports what stands at the topic's end beside whole frames of the stream. */
-export function tellTail({ strange, torn }: Tail, { topic, report }: PublishSettings, { once }: LinkMemory): void {
+export function tellTail({ strange, torn }: Tail, { topic, report }: PublisherSettings, { once }: LinkMemory): void {
   if (strange > 0) {
     once.tell('strange', {
       level: 'warn',

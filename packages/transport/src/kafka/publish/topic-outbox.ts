@@ -8,7 +8,7 @@ import type { SentRecord } from '../records.ts';
 import type { PublishAction } from './actions.ts';
 import { OffsetIndex } from './offset-index.ts';
 import { RecordQueue } from './record-queue.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { SnapshotRecords } from './snapshot-records.ts';
 import type { BegunSnapshot } from './snapshot-records.ts';
 
@@ -46,7 +46,7 @@ export interface StoredFrames {
  * the monotonic clock.
  */
 export class TopicOutbox {
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #sign: string;
   readonly #key: Buffer;
   readonly #partBytes: number;
@@ -66,7 +66,7 @@ export class TopicOutbox {
    * @param sign tells this link's records from others'.
    * @param next the topic's end
    */
-  constructor(settings: PublishSettings, messageBytes: number, sign: string, next: bigint) {
+  constructor(settings: PublisherSettings, messageBytes: number, sign: string, next: bigint) {
     const { key, lingerMs, sendMs, requestBytes } = settings;
     const mostBytes = Math.min(requestBytes, messageBytes) - RECORD_OVERHEAD_BYTES;
     this.#settings = settings;

@@ -4,7 +4,7 @@ import type { Broker } from '../broker.ts';
 import { LEAST_MESSAGE_BYTES, TOPIC_SETTINGS, TOPIC_USES, limitOf, retentionFaults } from '../topics.ts';
 import type { TopicNames } from '../topics.ts';
 import type { ReportOnce } from './report-once.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 
 /** What the topic's own settings say. */
 export interface TopicFacts {
@@ -27,7 +27,7 @@ type Configs = { readonly [Use in keyof TopicNames]: Config | undefined };
  */
 export async function prepareTopics(
   broker: Broker,
-  settings: PublishSettings,
+  settings: PublisherSettings,
   once: ReportOnce,
 ): Promise<{ facts: TopicFacts; created: boolean }> {
   const { topics, partition, report } = settings;
@@ -55,7 +55,7 @@ export async function prepareTopics(
 }
 
 /** Nobody reads the other partitions: records there were written to the wrong one. */
-async function lookAtOtherPartitions(broker: Broker, { topics, partition }: PublishSettings, once: ReportOnce): Promise<void> {
+async function lookAtOtherPartitions(broker: Broker, { topics, partition }: PublisherSettings, once: ReportOnce): Promise<void> {
   const offsets = await broker.listOffsets(topics.frames);
   const others = [...offsets].filter(([found, { low, high }]) => found !== partition && high > low).map(([found]) => found);
   if (others.length === 0) return;
@@ -85,7 +85,7 @@ async function describe(broker: Broker, topics: TopicNames, once: ReportOnce): P
   }
 }
 
-function checkRetention({ topics }: PublishSettings, configs: Configs, once: ReportOnce): void {
+function checkRetention({ topics }: PublisherSettings, configs: Configs, once: ReportOnce): void {
   for (const use of TOPIC_USES) {
     const topic = topics[use];
     for (const { kind, remedy } of configs[use] === undefined ? [] : retentionFaults(use, configs[use])) {

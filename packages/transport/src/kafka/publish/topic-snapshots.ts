@@ -4,7 +4,7 @@ import type { Watermarks } from '../broker.ts';
 import type { SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { LinkMemory } from './link-memory.ts';
-import type { PublishSettings } from './settings.ts';
+import type { PublisherSettings } from './settings.ts';
 import { snapshotNeed } from './snapshot-need.ts';
 import type { Want } from './snapshot-need.ts';
 import type { TopicFacts } from './topic-setup.ts';
@@ -35,7 +35,7 @@ const REST_FACTOR = 10;
  * for its reports; `now` is the caller's, milliseconds on the monotonic clock.
  */
 export class TopicSnapshots {
-  readonly #settings: PublishSettings;
+  readonly #settings: PublisherSettings;
   readonly #facts: TopicFacts;
   readonly #memory: LinkMemory;
   #newest: Announced | undefined;
@@ -58,7 +58,7 @@ export class TopicSnapshots {
   #seenRecords = 0;
   #seenBytes = 0;
 
-  constructor(settings: PublishSettings, facts: TopicFacts, memory: LinkMemory) {
+  constructor(settings: PublisherSettings, facts: TopicFacts, memory: LinkMemory) {
     this.#settings = settings;
     this.#facts = facts;
     this.#memory = memory;

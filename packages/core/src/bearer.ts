@@ -4,8 +4,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 export type BearerVerdict = 'held' | 'missing' | 'other';
 
 /**
- * Compares the bearer token of an `Authorization` header (RFC 6750) with the one that is expected. Hashes are compared, so the time
- * that it takes tells neither the token's length nor its first wrong character.
+ * Compares the bearer token of an `Authorization` header (RFC 6750) with the one that is expected. Hashes are compared,
+ * so the time that it takes tells neither the token's length nor its first wrong character.
  */
 export function checkBearer(authorization: string | undefined, token: string): BearerVerdict {
   const given = /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];

@@ -5,8 +5,8 @@ const MOST_REPORTS = 4;
 const INTERVAL_MS = 10_000;
 
 /**
- * Reports of one kind, of which a stranger can cause as many as it likes. The first few in an interval are told, the others at its end,
- * in one report with their count.
+ * Reports of one kind, of which a stranger can cause as many as it likes. The first few in an interval are told, the
+ * others at its end, in one report with their count.
  */
 export class BoundedReports implements Disposable {
   readonly #clock: Clock;

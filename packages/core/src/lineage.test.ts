@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { at, history, OTHER_PROMOTION, PROMOTED, RESTARTED, RESTORED } from '../test/histories.ts';
 import { covers, forkOf, heldBy, highestEpoch, positionAt, type Lineage } from './lineage.ts';
@@ -122,5 +123,53 @@ describe('positionAt', () => {
   it('names nothing beyond the end, nor before the beginning of a folded table', () => {
     expect(positionAt(history(RESTARTED, '2b-460'), 461)).toBeUndefined();
     expect(positionAt(history(['2b after 1a-450'], '2b-460'), 450)).toBeUndefined();
+  });
+});
+
+describe('any two histories of a stream', () => {
+  /** A history by its epochs: each with a letter of its own, whether it is a restart, and how many commits it has. */
+  type Reign = readonly [letter: string, restarts: boolean, commits: number];
+  const commits = fc.integer({ min: 1, max: 4 });
+  const reigns = (letters: string) =>
+    fc
+      .array(fc.tuple(fc.boolean(), commits), { maxLength: 3 })
+      .map(list => list.map(([restarts, count], index): Reign => [letters[index]!, restarts, count]));
+
+  /** The table of a history, and each of its positions: the model that `covers` and `forkOf` have to agree with. */
+  function build(list: readonly Reign[]): { readonly lineage: Lineage; readonly positions: readonly string[] } {
+    const entries: string[] = [];
+    const positions = ['0-0'];
+    let number = 0;
+    for (const [letter, restarts, count] of list) {
+      if (!restarts || number === 0) number++;
+      const base = positions.at(-1)!;
+      entries.push(base === '0-0' ? `${number}${letter}` : `${number}${letter} after ${base}`);
+      for (let n = 0; n < count; n++) positions.push(`${number}${letter}-${positions.length}`);
+    }
+    return { lineage: history(entries, positions.at(-1)!), positions };
+  }
+
+  it('cover the positions that they went through, part after the last that both have, and hold of each other what is before it', () => {
+    fc.assert(
+      fc.property(reigns('abc'), reigns('def'), reigns('xyz'), fc.nat(), (shared, ours, theirs, cut) => {
+        const a = build([...shared, ...ours]);
+        // Their history may leave ours within an epoch.
+        const left = shared.map((reign, index): Reign =>
+          index === shared.length - 1 ? [reign[0], reign[1], 1 + (cut % reign[2])] : reign,
+        );
+        const b = build([...left, ...theirs]);
+        const common = a.positions.filter(position => b.positions.includes(position));
+        const fork = at(common.at(-1)!);
+        expect(forkOf(a.lineage, b.lineage)).toEqual(fork);
+        expect(forkOf(b.lineage, a.lineage)).toEqual(fork);
+        expect(heldBy(a.lineage, b.lineage.last).revision).toBeLessThanOrEqual(fork.revision);
+        for (const position of new Set([...a.positions, ...b.positions])) {
+          expect(covers(a.lineage, at(position))).toBe(a.positions.includes(position));
+          if (covers({ epochs: a.lineage.epochs, last: b.lineage.last }, at(position))) expect(common).toContain(position);
+        }
+        for (const [revision, position] of a.positions.entries()) expect(positionAt(a.lineage, revision)).toEqual(at(position));
+      }),
+      { numRuns: 500 },
+    );
   });
 });

@@ -153,7 +153,7 @@ export class Peer {
         return this.#step({ type: 'resend', after: message.after, ours: { epochs, last: journal.log.stable } });
       }
       case 'snapshot-wanted':
-        return this.isLog ? this.#sendAside(message) : this.#violated(link, message);
+        return this.isLog ? this.#sendBeside(message) : this.#violated(link, message);
       default:
         return this.#violated(link, message);
     }
@@ -260,10 +260,10 @@ export class Peer {
   }
 
   /** Sends a snapshot for secondaries that will come to the log. The log's own position does not change by it. */
-  #sendAside(request: SnapshotRequest): void {
+  #sendBeside(request: SnapshotRequest): void {
     const { state } = this.#progress;
     this.#wanted = state === 'probe' ? request : undefined;
-    if (state !== 'replicate' || this.#feed?.sendAside(request) !== true) return;
+    if (state !== 'replicate' || this.#feed?.sendBeside(request) !== true) return;
     const message = `${this.site} gets a snapshot beside the frames: ${request.reason.text}`;
     this.#options.store.report({ level: 'info', event: 'log-snapshot', message });
   }
@@ -303,7 +303,7 @@ export class Peer {
     const { state, lastError } = this.#progress;
     for (const action of this.#progress.step(event, this.#options.store.clock.now())) this.#carryOut(action);
     if (state !== this.#progress.state || lastError !== this.#progress.lastError) this.#options.changed(this);
-    if (this.#wanted !== undefined && state !== this.#progress.state) this.#sendAside(this.#wanted);
+    if (this.#wanted !== undefined && state !== this.#progress.state) this.#sendBeside(this.#wanted);
   }
 
   #carryOut(action: PeerAction): void {

@@ -9,7 +9,7 @@ export default {
     'packages/consumer/src/{verdict,admission}.ts',
     'packages/producer/src/{decision,progress,inflight}.ts',
     'packages/journal/src/retention/retention.ts',
-    'packages/core/src/{epochs,position}.ts',
+    'packages/core/src/{lineage,position}.ts',
     'packages/core/src/frames/{frame,frame-writer,binary-reader,binary-writer}.ts',
     'packages/core/src/tree/digest.ts',
   ],

@@ -160,7 +160,7 @@ export class Progress {
     }
     if (decision.kind === 'refuse') return this.#refused(decision, now);
     this.#lastError = null;
-    if (this.#readsLog) return this.#follow(now);
+    if (this.#readsLog) return this.#follow(position, now);
     if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
     return [{ type: 'record', durable: position }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
   }
@@ -183,10 +183,9 @@ export class Progress {
   }
 
   /** It reads from a log, and its history is ours. It may have said meanwhile that it takes a snapshot from the log. */
-  #follow(now: number): PeerAction[] {
+  #follow(position: ExactPosition, now: number): PeerAction[] {
     if (this.#state !== 'snapshot') this.#become('replicate', now);
-    const recorded: PeerAction[] = this.#durable === undefined ? [] : [{ type: 'record', durable: this.#durable }];
-    return [...recorded, ...this.#takeEarly(now)];
+    return [{ type: 'record', durable: this.#durable ?? position }, ...this.#takeEarly(now)];
   }
 
   #compacted(base: ExactPosition, now: number): PeerAction[] {
@@ -282,7 +281,7 @@ export class Progress {
 
   #resend({ after, ours }: Extract<PeerEvent, { type: 'resend' }>): PeerAction[] {
     const sent = this.#sent;
-    if (this.#state !== 'replicate' || sent === undefined) return [];
+    if (sent === undefined) return [];
     if (!covers(ours, after) || after.revision > sent.revision) {
       return violation(`it wants frames after ${exactly(after)}, beyond what it was sent`);
     }

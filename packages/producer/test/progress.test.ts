@@ -103,7 +103,7 @@ function toldAction(action: PeerAction): string {
     case 'close':
       return `> close ${action.reason}`;
     case 'fence':
-      return action.fence.epoch === undefined ? '> fence' : `> fence epoch ${action.fence.epoch.number}`;
+      return `> fence ${action.error.code}${action.fence.epoch === undefined ? '' : ` epoch ${action.fence.epoch.number}`}`;
   }
 }
 
@@ -120,12 +120,18 @@ function toldState(progress: Progress): string {
   return `= ${state} ${toldPosition(applied)} ${toldPosition(durable)} ${hasRoom ? 'room' : 'full'}`;
 }
 
+function toldRest({ since, takesPart, resyncs, lastError, oldestTime }: Progress): string {
+  const copies = `${resyncs.count} copies${resyncs.lastReason === null ? '' : ` (${resyncs.lastReason})`}`;
+  return `| ${takesPart ? 'takes part' : 'is away'} since ${since}, ${copies}, oldest ${oldestTime ?? '-'}, error: ${lastError ?? '-'}`;
+}
+
 /** What the script would be if every expectation in it were what really happens. */
 function run(script: readonly string[]): string[] {
   const progress = new Progress(LIMITS, undefined, 0);
   return script.flatMap((line, index) => {
     if (line.startsWith('>')) return [];
     if (line.startsWith('=')) return [toldState(progress)];
+    if (line.startsWith('|')) return [toldRest(progress)];
     return [line, ...progress.step(eventOf(line), index).map(toldAction)];
   });
 }
@@ -163,5 +169,21 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
     progress.step({ type: 'exhausted' }, 1000);
     progress.step(eventOf('lost silent near'), 2000);
     expect(progress.oldestTime).toBe(990);
+  });
+});
+
+describe('a violation', () => {
+  it('names the positions with the ids of their epochs: a revision alone does not tell two histories apart', () => {
+    const progress = new Progress(LIMITS, undefined, 0);
+    for (const event of ['linked', 'decided replicate 150', 'sent 180 10']) progress.step(eventOf(event), 0);
+    expect(progress.step(eventOf('acknowledged 1-250 180'), 0)).toEqual([
+      {
+        type: 'close',
+        reason: 'protocol-violation',
+        explanation:
+          'it acknowledges 1-250 (epoch 1111111111111111) as applied and 1-180 (epoch 1111111111111111) as durable, ' +
+          'and this primary stands at 2-500 (epoch 2222222222222222)',
+      },
+    ]);
   });
 });

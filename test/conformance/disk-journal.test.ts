@@ -23,8 +23,7 @@ testJournal(
   'on a real file system',
   async () => {
     const root = await mkdtemp(join(tmpdir(), 'evertree-journal-'));
-    // A process can't end without a word here: what it left is taken over by a copy, and the old directory stays its
-    // own.
+    // A test can't kill its own process. So the next one works on a copy, and the first keeps the old directory.
     let directory = join(root, '0');
     let crashes = 0;
     return {
@@ -67,7 +66,7 @@ for (const sync of ['dsync', 'fdatasync'] as const) {
             .filter(path => path.endsWith('.evj'))
             .toSorted()
             .at(-1)!;
-          // The blocks of it never came: zeros, as everything that was laid out ahead.
+          // Its blocks never reached the disk: they read as zeros, as all preallocated bytes.
           disk.overwrite(newest, content => content.fill(0, lastByte(content) - bytes));
         },
         [Symbol.asyncDispose]: async () => undefined,

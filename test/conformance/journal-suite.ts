@@ -3,42 +3,42 @@ import { isEvertreeError } from '@evertree/core';
 import type { JournalOptions } from '@evertree/journal';
 import type { FrameChain } from '../support/frame-chain.ts';
 
-/** What a journal can do, declared by whoever implements it. Cases are left out by these words alone. */
+/** What an implementation supports, as it declares. Only these flags decide which cases are left out. */
 export interface JournalSupports {
-  /** What is stable survives the process: closing and opening again gives it back. */
+  /** What is stable survives the process: opening again gives it back. */
   readonly durable: boolean;
   /** Snapshots are kept and can be read. */
   readonly snapshots: boolean;
-  /** History that nothing asks for goes. */
+  /** Retention drops the history that nothing asks for. */
   readonly retention: boolean;
-  /** History lies in segments, which are sealed. */
+  /** The frames lie in segments, which are sealed. */
   readonly segments: boolean;
-  /** The end of its last write can be torn, as by a power loss. */
+  /** The test can tear its last write, as a power loss does. */
   readonly tearing: boolean;
-  /** What was appended becomes stable before it closes. */
+  /** `close` makes pending frames stable. */
   readonly settlesAtClose: boolean;
-  /** Its place says whose it is, and belongs to one process at a time. */
+  /** Its place records whose it is, and one process at a time holds it. */
   readonly ownsPlace: boolean;
-  /** It keeps only so many bytes of frames, whatever happens. */
+  /** It never keeps more bytes of frames than this. */
   readonly ringBytes?: number;
 }
 
-/** A place for one journal, and what can happen to it. */
+/** A place for one journal, and what a test can do to it. */
 export interface JournalPlace extends AsyncDisposable {
   /** Opens the journal there, for the first time or again. */
   readonly open: (identity: Partial<Identity> | undefined, options: JournalOptions) => Promise<Journal>;
-  /** Ends the process without a word: nothing more is written, nothing is closed. Only asked for where `durable`. */
+  /** The process dies: nothing more is written, nothing is closed. Only called if `durable`. */
   readonly crash?: () => Promise<void>;
-  /** Spoils the last `bytes` that were written. Only asked for where `tearing`, after `crash` or `close`. */
+  /** Damages the last `bytes` that were written. Only called if `tearing`, after `crash` or `close`. */
   readonly tear?: (bytes: number) => Promise<void>;
 }
 
-/** What the cases of one implementation share. */
+/** What the cases of one implementation use. */
 export interface JournalSuite {
   readonly supports: JournalSupports;
-  /** A new journal. What is opened is closed after the case. */
+  /** Opens a new journal. All journals are closed after the case. */
   readonly prepare: (options?: JournalOptions, identity?: Partial<Identity>) => Promise<PreparedJournal>;
-  /** A journal with so many stable frames, over several segments. */
+  /** Opens one with so many stable frames, in several segments. */
   readonly filled: (frames: number, bytes?: number) => Promise<PreparedJournal>;
 }
 
@@ -47,7 +47,7 @@ export interface PreparedJournal {
   readonly chain: FrameChain;
   /** Opens it again, after it was closed or the process died. */
   readonly open: (identity?: Partial<Identity>) => Promise<Journal>;
-  /** Ends the process without a word. */
+  /** The process dies. */
   readonly crash: () => Promise<void>;
   readonly tear: (bytes: number) => Promise<void>;
 }

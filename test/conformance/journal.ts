@@ -282,7 +282,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 1000 });
         const writer = await journal.snapshots.create(other.snapshotHeader(), { replace: true });
         await writer.write(Buffer.from('the tree'));
-        /** Where the tree stands by what the journal told. */
+        /** The position of the tree, as the journal told it. */
         let position = chain.position;
         const seen: unknown[] = [];
         const look = (): void => void seen.push([log.last, log.stable].map(at => samePosition(at, position)));

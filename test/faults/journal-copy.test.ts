@@ -115,7 +115,7 @@ function withHole(path: string, bytes: Buffer): Buffer {
 }
 
 describe('a copy that any tool made of a live directory, file by file', () => {
-  test('opens with a prefix of the history, and can be gone on with', async () => {
+  test('opens with a prefix of the history, and takes more frames', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), fc.array(fc.integer(), { minLength: 12, maxLength: 12 }), async (seed, tools) => {
         const { instants, disk, chain } = await work(seed);

@@ -214,7 +214,7 @@ describe('torn or damaged', () => {
     await again.journal.close();
   });
 
-  test('a segment whose only frame a power loss took is not gone on with under its name', async () => {
+  test('a segment that lost its only frame in a power loss is not continued under its name', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const { journal } = await open(disk, { segmentBytes: 300 });
@@ -249,7 +249,7 @@ describe('torn or damaged', () => {
     await again.journal.close();
   });
 
-  test('a seal that is not sound only costs a scan', async () => {
+  test('a damaged seal only costs a scan', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const { journal } = await open(disk, { segmentBytes: 4096 });
@@ -275,7 +275,7 @@ describe('torn or damaged', () => {
 });
 
 describe('holes', () => {
-  test('a missing segment leaves the history before it; what lies behind is kept aside, and told', async () => {
+  test('a missing segment leaves the history before it; what lies behind is moved to detached/, and reported', async () => {
     expectErrors('history-lost');
     const { disk, chain, first } = await holed(undefined);
     const { journal, reports } = await open(disk);
@@ -321,7 +321,7 @@ describe('holes', () => {
 });
 
 describe('snapshots', () => {
-  test('one whose head or end is not sound is put aside, and the one before it begins the history', async () => {
+  test('one with a damaged head or end is moved to detached/, and the one before it begins the history', async () => {
     for (const spoil of [0, 20, -3]) {
       const { disk, chain, newer } = await withSnapshots();
       flip(disk, newer, spoil < 0 ? disk.bytes(newer).length + spoil : spoil);

@@ -1,7 +1,7 @@
 import type { Disk, DiskFile, OpenOptions } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 
-/** What a test may make fail, hold up, or count. */
+/** The operations that a test can make fail or wait. */
 export type DiskOperation =
   | 'open'
   | 'read'
@@ -21,25 +21,25 @@ export interface Fault {
   readonly path?: RegExp;
   /** `ENOSPC`, `EIO`, `EROFS`, … */
   readonly code: string;
-  /** How often; always if left out. */
+  /** How many times; without it, every time. */
   readonly times?: number;
-  /** Only writes of such bytes. */
+  /** Only writes whose bytes pass. */
   readonly data?: (bytes: Buffer) => boolean;
 }
 
 export interface FaultDiskOptions {
-  /** What reaches the disk of unsynced writes, and in which order, is decided in units of this. */
+  /** A power loss keeps or loses unsynced writes in blocks of this size. */
   readonly blockBytes?: 512 | 4096;
-  /** Room on the device; writes beyond it end with ENOSPC, after what fits. */
+  /** Size of the device. A write beyond it stores what fits, and then fails with ENOSPC. */
   readonly capacityBytes?: number;
 }
 
-/** Something that happened to a file since it was last synced. */
+/** A change of a file that is not synced yet. */
 type Change =
   | { readonly type: 'write'; readonly offset: number; readonly data: Buffer }
   | { readonly type: 'truncate'; readonly length: number };
 
-/** A file's bytes: as a process sees them, and as they are on the platter. */
+/** A file: its bytes as a process sees them, and those that survive a power loss for certain. */
 class Inode {
   seen = Buffer.alloc(0);
   durable = Buffer.alloc(0);
@@ -63,7 +63,7 @@ class Inode {
     this.changes.push(change);
   }
 
-  /** @param changes those that become durable; all if left out */
+  /** @param changes those that become durable; without it, all */
   sync(changes: readonly Change[] = this.changes): void {
     const now = new Set(changes);
     this.durable = applyAll(
@@ -74,7 +74,7 @@ class Inode {
   }
 }
 
-/** Changes the bytes in place, or in a longer buffer that is made once. */
+/** Applies the changes in place, or in a longer buffer. */
 function applyAll(bytes: Buffer<ArrayBuffer>, changes: readonly Change[]): Buffer<ArrayBuffer> {
   const ends = changes.map(change => (change.type === 'write' ? change.offset + change.data.length : 0));
   let length = bytes.length;
@@ -89,7 +89,7 @@ function applyAll(bytes: Buffer<ArrayBuffer>, changes: readonly Change[]): Buffe
       change.data.copy(buffer, change.offset);
       length = Math.max(length, change.offset + change.data.length);
     } else {
-      // What is cut off is zero when the file grows over it again.
+      // Bytes that were cut off read as zeros when the file grows again.
       buffer.fill(0, Math.min(change.length, buffer.length));
       length = change.length;
     }
@@ -98,7 +98,7 @@ function applyAll(bytes: Buffer<ArrayBuffer>, changes: readonly Change[]): Buffe
   return buffer.subarray(0, length);
 }
 
-/** Something that happened to names since their directory was last synced. */
+/** A change of a name whose directory is not synced yet. */
 type Naming =
   | { readonly type: 'add'; readonly path: string; readonly inode: Inode | 'directory' }
   | { readonly type: 'rename'; readonly from: string; readonly to: string }
@@ -107,11 +107,11 @@ type Naming =
 type Names = Map<string, Inode | 'directory'>;
 
 /**
- * A disk in memory that keeps what a real one may lose. After `powerLoss` any subset of the blocks and names that were
- * not synced is there, in any order; after `crash` (of the process alone) all of them are.
+ * A disk in memory that loses what a real one may lose. After `powerLoss` any subset of the unsynced blocks and names is
+ * there, in any order. After `crash`, the death of the process alone, all of them are there, and still unsynced.
  */
 export class FaultDisk implements Disk {
-  /** Calls so far that changed something or made it durable. */
+  /** Counts the calls that changed something or made it durable. */
   steps = 0;
   #names: Names = new Map();
   #durableNames: Names = new Map();
@@ -130,9 +130,9 @@ export class FaultDisk implements Disk {
     this.capacityBytes = options.capacityBytes ?? 1024 ** 4;
   }
 
-  // What happens to it
+  // What a test does to it
 
-  /** The process died; what it wrote is in the page cache at least. @returns the disk as the next one finds it */
+  /** The process dies; what it wrote stays in the page cache. @returns the disk as the next process finds it */
   crash(): FaultDisk {
     const next = this.#successor(this.#names);
     next.#durableNames = this.#durableNames;
@@ -140,9 +140,9 @@ export class FaultDisk implements Disk {
     return next;
   }
 
-  /** The power went. @param random in [0, 1) @returns the disk as it is found when the power is back */
+  /** The power fails. @param random in [0, 1) @returns the disk as it is found when the power is back */
   powerLoss(random: () => number): FaultDisk {
-    // Nothing, everything, and all between are worth as much.
+    // Nothing, everything and a random share are equally likely; the share counts twice.
     const chance = [0, 1, random(), random()][Math.floor(random() * 4)]!;
     const survives = () => random() < chance;
     const names: Names = new Map(this.#durableNames);
@@ -153,8 +153,8 @@ export class FaultDisk implements Disk {
   }
 
   /**
-   * What a tool makes that copies file by file: other inodes.
-   * @param read what it finds in a file, if it is not what is there now
+   * Copies the files, as a tool does: into other inodes.
+   * @param read what the tool reads from a file; undefined if it misses the file
    */
   copy(read: (path: string, bytes: Buffer) => Buffer | undefined = (_, bytes) => bytes): FaultDisk {
     const found: Names = new Map();
@@ -174,7 +174,7 @@ export class FaultDisk implements Disk {
     return { [Symbol.dispose]: () => void (this.#faults = this.#faults.filter(other => other !== entry)) };
   }
 
-  /** Lets asynchronous calls wait until the result is called; what they do is not done before. */
+  /** Holds asynchronous calls back until the returned function is called. */
   hold(operation: DiskOperation, path = /./): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     const entry = { operation, path, released: promise };
@@ -185,7 +185,7 @@ export class FaultDisk implements Disk {
     };
   }
 
-  /** Everything fails from the step after `steps` more on, as if the process had died there. */
+  /** Lets the process die after `steps` more steps: every later call fails. */
   dieAfter(steps: number): void {
     this.#lastStep = this.steps + steps;
   }
@@ -205,7 +205,7 @@ export class FaultDisk implements Disk {
     return Buffer.from(this.#inode(path).seen);
   }
 
-  /** Changes a file behind everybody's back, durably. */
+  /** Changes a file durably, without the process. */
   overwrite(path: string, change: (bytes: Buffer) => Buffer): void {
     const inode = this.#inode(path);
     inode.seen = Buffer.from(change(Buffer.from(inode.seen)));
@@ -213,20 +213,20 @@ export class FaultDisk implements Disk {
     inode.changes = [];
   }
 
-  /** Puts a file there behind everybody's back, durably. */
+  /** Creates a file durably, without the process. */
   place(path: string, bytes: Buffer): void {
     const inode = settled(bytes);
     this.#names.set(path, inode);
     this.#durableNames.set(path, inode);
   }
 
-  /** Removes a file behind everybody's back, durably. */
+  /** Removes a file durably, without the process. */
   erase(path: string): void {
     this.#names.delete(path);
     this.#durableNames.delete(path);
   }
 
-  // Disk
+  // The seam
 
   async open(path: string, options: OpenOptions): Promise<DiskFile> {
     await this.#turn('open', path);
@@ -303,7 +303,7 @@ export class FaultDisk implements Disk {
       if (data.length > room) throw diskError('ENOSPC', 'write', path);
       return changes;
     };
-    // Another file may have the descriptor once this one is closed: a late write would go there.
+    // A real system gives the descriptor to another file after the close: a late write would go there.
     const descriptor = { open: true, calls: 0 };
     const assertOpen = () => {
       if (!descriptor.open) throw diskError('EBADF', 'use', path);
@@ -356,7 +356,7 @@ export class FaultDisk implements Disk {
     };
   }
 
-  /** What a call goes through that may wait. */
+  /** Begins an asynchronous call: it takes a turn, and waits while it is held. */
   async #turn(operation: DiskOperation, path: string, buffers?: readonly Uint8Array[]): Promise<void> {
     await nextTurn();
     for (const hold of this.#holds) if (hold.operation === operation && hold.path.test(path)) await hold.released;
@@ -414,7 +414,7 @@ function rename(names: Names, naming: Naming): void {
   else if (naming.type === 'remove') names.delete(naming.path);
   else {
     const inode = names.get(naming.from);
-    // The making of the file may have been lost, and its new name not: a rename is one step, and brings the file along.
+    // The creation of the file may be lost while its rename is kept: then the rename brings the file along.
     if (inode === undefined) return;
     names.delete(naming.from);
     names.set(naming.to, inode);

@@ -1,7 +1,7 @@
 import { frameHash, NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
 import type { Epoch, ExactPosition, Frame, SnapshotHeader } from '@evertree/core';
 
-/** The history of a stream, as a journal sees it: frames that follow each other. Bodies are any bytes. */
+/** A history as a journal sees it: frames that follow each other. The bodies are arbitrary bytes. */
 export class FrameChain {
   readonly stream: string;
   readonly frames: Frame[] = [];
@@ -15,7 +15,7 @@ export class FrameChain {
     this.position = position;
   }
 
-  /** The frame after the last one. The first one begins an epoch, and so do those that are asked to. */
+  /** Makes the next frame. The first one begins an epoch; a later one does if `beginsEpoch` says so. */
   next(options: { readonly bytes?: number; readonly count?: number; readonly beginsEpoch?: boolean } = {}): Frame {
     const base = this.position;
     const beginsEpoch = options.beginsEpoch ?? this.epochs.length === 0;
@@ -54,7 +54,7 @@ export class FrameChain {
     return frame;
   }
 
-  /** Forgets the frames after `position`, as a site does that lost them. */
+  /** Forgets the frames after `position`, as a site that lost them. */
   rewind(position: ExactPosition): void {
     while ((this.frames.at(-1)?.header.last.revision ?? 0) > position.revision) this.frames.pop();
     while ((this.epochs.at(-1)?.base.revision ?? -1) >= position.revision) this.epochs.pop();
@@ -63,7 +63,7 @@ export class FrameChain {
     this.#chain = last === undefined ? NO_CHAIN : frameHash(last);
   }
 
-  /** A head for a snapshot at `position`. */
+  /** The head of a snapshot at `position`. */
   snapshotHeader(position: ExactPosition = this.position): SnapshotHeader {
     const digest = position.revision.toString(16).padStart(16, '0');
     return { stream: this.stream, position, digest, chain: this.#chain, epochs: this.epochs, time: this.time };

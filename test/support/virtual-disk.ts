@@ -2,7 +2,7 @@ import type { Disk, DiskFile, OpenOptions } from '@evertree/core';
 import type { FaultDisk } from './fault-disk.ts';
 import type { Simulation } from './simulation.ts';
 
-/** A disk whose writes and syncs take virtual time. Once its process is killed, nothing comes back from it any more. */
+/** A disk whose writes and syncs take virtual time. After the process was killed no call returns. */
 export class VirtualDisk implements Disk {
   readonly #disk: FaultDisk;
   readonly #simulation: Simulation;

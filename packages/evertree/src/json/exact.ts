@@ -48,7 +48,7 @@ export function notJson({ line, column, rest }: FaultLocation, cause?: Error): E
 }
 
 /** With the beginning of what stands at a place. */
-export function withRest(text: string, { offset, line, column }: JsonLocation): FaultLocation {
+function withRest(text: string, { offset, line, column }: JsonLocation): FaultLocation {
   return { line, column, rest: text.slice(offset, offset + SHOWN_CHARACTERS) };
 }
 

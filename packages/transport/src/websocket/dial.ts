@@ -11,14 +11,14 @@ import { WebSocketLink } from './link.ts';
 import { websocketOptions } from './options.ts';
 import type { DialOptions, Remote, WireLimits } from './options.ts';
 
-/** A link that lasted so long has lived, even if it carried nothing after hello. */
+/** A link that lasted so long resets the back-off, even if it carried nothing after hello. */
 const LIVED_MS = 10_000;
-/** The far end's second message: it did not close us after our hello, so it takes us. */
-const ACCEPTED = 2;
-/** Of a refusal's body, what is read. */
+/** With its second message the far end has accepted this primary: it did not close the link after the primary's hello. */
+const ACCEPTED_AT_MESSAGE = 2;
+/** How much of a refusal's body is read. */
 const REFUSAL_LIMIT_BYTES = 1024;
 
-/** One remote: an attempt or a link at a time, and a wait between them, until it is closed. */
+/** One remote. Until it is closed there is an attempt, a link or a wait for the next attempt, one at a time. */
 export class Dial {
   readonly remote: string;
   readonly #address: string;
@@ -113,7 +113,7 @@ export class Dial {
       report,
       limits: this.#limits,
       heard: count => {
-        if (count === ACCEPTED) this.#backoff.reset();
+        if (count === ACCEPTED_AT_MESSAGE) this.#backoff.reset();
       },
       gone: () => {
         lived[Symbol.dispose]();
@@ -144,14 +144,14 @@ export class Dial {
 }
 
 /**
- * Masking protects intermediaries from what a script in a browser may write; it costs more than everything else on this road. Where no
- * intermediary can see the bytes, the key is zero, which masks nothing and is what both WebSocket ends then skip.
+ * Masking protects intermediaries from bytes that a script in a browser may choose. It costs more than everything else on the way of a
+ * message. Where no intermediary can see the bytes the key is zero: that masks nothing, and both WebSocket ends skip the work.
  */
 function noMask(key: Buffer): void {
   key.fill(0);
 }
 
-/** The first line of a refusal, in a form for people. */
+/** Reads the first line of a refusal, printable. */
 function readSentence(response: IncomingMessage, done: (sentence: string) => void): void {
   let text = '';
   response.setEncoding('utf8');

@@ -8,8 +8,8 @@ import type { DialOptions } from './options.ts';
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs;
 
 /**
- * The producer's end: dials each remote until it is closed, for ever. A remote that can't be reached, or whose link ends at once, is
- * dialled again after a growing wait; after a link that lived, the wait is one interval.
+ * The producer's end. It dials each remote again and again until it is closed. After a failed attempt, or a link that ended at once, the
+ * wait grows; after a link that carried something or lasted, the wait is one interval.
  *
  * `open` resolves as soon as it has begun to dial; it rejects with CONFIGURATION_INVALID for an authority or an address that no
  * attempt could use.
@@ -48,7 +48,7 @@ class Dialler implements Transport {
   #checkAuthority(): void {
     const authority = this.#options.tls?.authority;
     if (authority === undefined) return;
-    // Node ignores an authority that it can't read, and then trusts nobody.
+    // Node ignores an authority that it can't read, and then trusts no certificate.
     const certificates = authority.toString().match(PEM_CERTIFICATE) ?? [];
     if (certificates.length > 0 && certificates.every(isCertificate)) return;
     throw new EvertreeError('CONFIGURATION_INVALID', 'tls.authority has to hold certificates in PEM (-----BEGIN CERTIFICATE-----)');

@@ -2,7 +2,7 @@ import { EvertreeError } from '@evertree/core';
 import type { ErrorCode } from '@evertree/core';
 import { offeredSubprotocols } from './handshake.ts';
 
-/** What to do about the errors that Node gives when a far end can't be reached. */
+/** What a person does about the errors that Node gives when a far end can't be reached. */
 const DIAL_REMEDIES: { readonly [code: string]: string } = {
   ECONNREFUSED: 'nothing listens there; start the consumer, or mend consumer-address and consumer-port',
   ENOTFOUND: 'no such host; mend consumer-address',

@@ -6,7 +6,7 @@ import { PROTOCOL_VERSIONS, checkBearer } from '@evertree/core';
 const SUBPROTOCOL = /^evertree\.(\d{1,9})$/;
 
 /** An answer that refuses an upgrade; the sentence is for people. */
-export interface Refusal {
+export interface UpgradeRefusal {
   readonly status: '400 Bad Request' | '401 Unauthorized' | '403 Forbidden' | '404 Not Found' | '426 Upgrade Required';
   readonly sentence: string;
   readonly header?: string;
@@ -23,10 +23,10 @@ export function chooseVersion(offered: Iterable<string>, spoken: readonly number
   return versions.length > 0 ? Math.max(...versions) : undefined;
 }
 
-/** Why an upgrade is refused, or undefined. In PROTOCOL.md's order: who has no token learns nothing else. */
-export function refuseUpgrade(request: IncomingMessage, token: string | undefined): Refusal | undefined {
+/** Why an upgrade is refused, or undefined. Checked in PROTOCOL.md's order: a client without the token learns nothing else. */
+export function refuseUpgrade(request: IncomingMessage, token: string | undefined): UpgradeRefusal | undefined {
   if (request.headers.origin !== undefined) {
-    return { status: '403 Forbidden', sentence: "a browser's page has no business here" };
+    return { status: '403 Forbidden', sentence: 'pages of a browser may not connect here' };
   }
   if (request.url !== '/') return { status: '404 Not Found', sentence: 'there is only /' };
   if (token !== undefined && checkBearer(request.headers.authorization, token) !== 'held') {
@@ -41,7 +41,7 @@ export function refuseUpgrade(request: IncomingMessage, token: string | undefine
 }
 
 /** Answers with the refusal and closes the connection. */
-export function answerRefusal(socket: Duplex, refusal: Refusal): void {
+export function answerRefusal(socket: Duplex, refusal: UpgradeRefusal): void {
   const body = `${refusal.sentence}\n`;
   const lines = [
     `HTTP/1.1 ${refusal.status}`,

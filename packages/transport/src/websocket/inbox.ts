@@ -4,7 +4,7 @@ import { decodeMessage, TYPE, violation } from './messages.ts';
 import type { Decoded } from './messages.ts';
 import { HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, MessageParts } from './parts.ts';
 
-/** What each role is sent. PROTOCOL.md, «Messages», direction. */
+/** The messages that each role may be sent. PROTOCOL.md, «Messages», direction. */
 const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
   primary: new Set(['hello', 'heartbeat', 'acknowledge', 'resend']),
   secondary: new Set(['hello', 'heartbeat', 'frame', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end']),
@@ -13,7 +13,7 @@ const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
 /** A hello that does not name the version this link was opened with. */
 export class VersionMismatch extends Error {}
 
-/** Makes messages out of what WebSocket delivers, and holds the far end to the order that PROTOCOL.md lays down. */
+/** Decodes what WebSocket delivers, and checks that it comes in the order of PROTOCOL.md. */
 export class Inbox {
   readonly #role: Role;
   readonly #version: number;

@@ -14,7 +14,7 @@ import { Outbox } from './outbox.ts';
 import { MESSAGE_LIMIT_BYTES } from './parts.ts';
 
 export interface LinkOptions {
-  /** This end's role on the wire: the one that dialled is the primary. */
+  /** This end's role on the wire: the end that dialled is the primary. */
   readonly role: Role;
   /** The far end's address, for people. */
   readonly remote: string;
@@ -133,7 +133,7 @@ export class WebSocketLink implements Link {
   #listen(socket: Socket): void {
     this.#websocket.on('message', (payload, binary) => this.#take(payload as Buffer, binary));
     this.#websocket.on('close', (code, reason) => this.#gone(code, reason));
-    // What the WebSocket library finds wrong, it has answered with a close frame of its own.
+    // The WebSocket library has answered what it found wrong with a close frame of its own.
     this.#websocket.on('error', error => this.#end({ reason: 'protocol-violation', explanation: error.message, byPeer: false }));
     socket.on('error', error => {
       this.#fault = error;
@@ -182,13 +182,13 @@ export class WebSocketLink implements Link {
     else void this.#delivery.flowing().then(() => this.#delivery.flows && this.#websocket.resume());
   }
 
-  /** Says why, as far as the socket takes it at once, and drops the connection. */
+  /** Sends the reason if the socket takes it at once, and drops the connection. */
   #abort(reason: CloseReason, explanation: string): void {
     this.close(reason, explanation);
     this.#websocket.terminate();
   }
 
-  /** This end closes: what has not been handed up never is. */
+  /** The link ends at this side: messages that wait are dropped. */
   #end(ending: Ending): void {
     this.#ending ??= ending;
     this.#delivery.drop();
@@ -202,7 +202,7 @@ export class WebSocketLink implements Link {
     this.#helloTimer?.[Symbol.dispose]();
   }
 
-  /** The connection is gone. What had come by then is handed up first, also where `attach` is still to come. */
+  /** The connection is gone. What came before is handed up first, also where nobody has attached yet. */
   #gone(code: number, reason: Buffer): void {
     this.#stop();
     this.#ending ??=

@@ -10,13 +10,13 @@ const milliseconds = (defaultMs: number) => z.int().min(1).max(HEARTBEAT_MOST_MS
 
 const limitsSchema = z
   .strictObject({
-    /** How often the far end has to be heard; three of these without a byte, and it counts as gone. */
+    /** How often the far end has to be heard. After three of these without a byte it counts as gone. */
     heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS).default(2_000),
     /** From the first byte of TCP to the upgrade, TLS included. */
     handshakeTimeoutMs: milliseconds(10_000),
     /** From `attach` to the far end's hello. */
     helloTimeoutMs: milliseconds(10_000),
-    /** What a far end has to answer a close frame. */
+    /** How long a far end may take to answer a close frame. */
     closeTimeoutMs: milliseconds(1_000),
     /** Bytes waiting to be written at which `writable` turns false; it turns true again at half of it. */
     writableBytes: z
@@ -61,7 +61,7 @@ export interface DialOptions extends WireOptions {
 }
 
 export interface ListenOptions extends WireOptions {
-  /** An address of this machine; default 127.0.0.1. What any other one needs is the configuration's to enforce. */
+  /** An address of this machine; default 127.0.0.1. The configuration checks what any other address needs. */
   readonly address?: string | undefined;
   /** 0: any free one. */
   readonly port: number;
@@ -90,8 +90,8 @@ export function checkToken(token: string | undefined): void {
   );
 }
 
-/** What both ends tell the WebSocket library. */
+/** Options of the WebSocket library at both ends. */
 export function websocketOptions(limits: WireLimits) {
-  // Compression is slower than the lines it is for by a factor of 30: frames can be compressed whole where a line is thin.
+  // Compression here is 30 times slower than the networks that it is for.
   return { perMessageDeflate: false, maxPayload: PAYLOAD_LIMIT_BYTES, closeTimeout: limits.closeTimeoutMs } as const;
 }

@@ -5,11 +5,11 @@ import { HEARTBEAT } from './messages.ts';
 import type { WireLimits } from './options.ts';
 import { PAYLOAD_LIMIT_BYTES, splitMessage } from './parts.ts';
 
-/** So much is worth a system call of its own, at once. */
+/** Corked bytes beyond which the socket is written to at once. */
 const CORKED_BYTES = 64 * 1024;
 const BINARY = { binary: true } as const;
 
-/** Writes messages to a WebSocket, and knows how much of them waits for a far end that reads slowly. */
+/** Writes messages to a WebSocket, and counts what waits for a far end that reads slowly. */
 export class Outbox {
   readonly #websocket: WebSocket;
   readonly #socket: Socket;
@@ -38,7 +38,7 @@ export class Outbox {
     return this.#websocket.bufferedAmount;
   }
 
-  /** Bytes that the socket has taken, on what it wrote before the upgrade. */
+  /** Bytes that the socket has taken, those of the upgrade among them. */
   get sentBytes(): number {
     return this.#socket.bytesWritten - this.#socket.writableLength;
   }
@@ -58,7 +58,7 @@ export class Outbox {
     this.#wrote = false;
   }
 
-  /** Lets go what the present turn has written. */
+  /** Writes out what is corked. */
   flush(): void {
     if (!this.#corked) return;
     this.#corked = false;
@@ -71,8 +71,8 @@ export class Outbox {
   }
 
   /**
-   * One system call for the small messages of a turn, also where each comes from a promise of its own: 0.7 to 1.0 million messages of
-   * 200 bytes a second instead of 0.15, at the same round trip.
+   * Collects the small messages of a turn in one system call, also where each comes from a promise of its own: 0.7 to 1.0 million
+   * messages of 200 bytes a second instead of 0.15, at the same round trip.
    */
   #cork(): void {
     if (this.#corked) return;

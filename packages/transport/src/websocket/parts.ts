@@ -24,7 +24,7 @@ export function* splitMessage(message: Buffer): Generator<Buffer> {
   }
 }
 
-/** Puts the parts of a message together, and holds them to the order that PROTOCOL.md lays down. */
+/** Puts the parts of a message together, and checks that they come in the order of PROTOCOL.md. */
 export class MessageParts {
   readonly #assembly = new Assembly();
 

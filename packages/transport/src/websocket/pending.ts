@@ -3,7 +3,7 @@ import type { Clock } from '@evertree/core';
 /** Ends a connection. `why`: for people. */
 export type Drop = (why: string) => void;
 
-/** Connections that have not said hello yet: so many at most, and each for a limited time. The oldest makes room. */
+/** Connections that have not said hello. Their number and the time of each are bounded; beyond the number, the oldest is dropped. */
 export class PendingConnections {
   readonly #clock: Clock;
   readonly #limit: number;
@@ -18,17 +18,18 @@ export class PendingConnections {
     return this.#connections.size;
   }
 
-  /** @param timeoutMs `drop` is called then, unless it has made progress */
+  /** @param timeoutMs `drop` is called after it, unless `progress` or `delete` was */
   add(key: string, timeoutMs: number, drop: Drop): void {
     const [oldest] = this.#connections.keys();
-    if (oldest !== undefined && this.#connections.size >= this.#limit) this.#drop(oldest, 'it made room for a newer connection');
+    if (oldest !== undefined && this.#connections.size >= this.#limit)
+      this.#drop(oldest, 'too many connections had not said hello, and it was the oldest');
     this.#connections.set(key, {
       drop,
       deadline: this.#clock.after(timeoutMs, () => this.#drop(key, `it opened no link within ${timeoutMs} ms`)),
     });
   }
 
-  /** The connection became a link, which keeps time by itself and is closed in another way. */
+  /** The connection became a link. The link watches the time by itself, and `drop` closes it. */
   progress(key: string, drop: Drop): void {
     const connection = this.#connections.get(key);
     if (connection === undefined) return;

@@ -22,7 +22,7 @@ export interface Upgraded {
   readonly version: number;
 }
 
-/** One bound port: answers what is no upgrade, refuses whom PROTOCOL.md refuses, and hands over the rest. */
+/** One bound port. It answers requests that are no upgrade, refuses upgrades as PROTOCOL.md says, and hands over the others. */
 export class UpgradeServer {
   readonly #options: ListenOptions;
   readonly #limits: WireLimits;
@@ -92,7 +92,7 @@ export class UpgradeServer {
       response.end('this port speaks the Evertree protocol over WebSocket\n');
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.#upgrade(request, socket, head));
-    // Node tells of these as errors of a client, too, and does so after the listeners that stand before its own.
+    // Node emits `clientError` for these, too. Its own listener does so, and this one runs before it.
     const withoutTls = new WeakSet<Socket>();
     this.#server.prependListener('tlsClientError', (error: Error, socket: Socket) => {
       withoutTls.add(socket);
@@ -101,7 +101,7 @@ export class UpgradeServer {
     });
     this.#server.on('clientError', (error: Error, socket: Socket) => {
       if (withoutTls.has(socket)) return;
-      this.#refused(remoteOf(socket), `what it sent is no HTTP (${error.message})`);
+      this.#refused(remoteOf(socket), `what it sent is not HTTP (${error.message})`);
       answerRefusal(socket, { status: '400 Bad Request', sentence: STATUS_CODES[400] ?? '' });
     });
   }

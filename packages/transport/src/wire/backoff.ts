@@ -1,10 +1,10 @@
 import type { Random } from '@evertree/core';
 
 const GROWTH = 1.5;
-/** However long an outage lasts, nobody waits longer than this for the next attempt (unless the configured interval is longer). */
+/** The longest wait for the next attempt, unless the configured interval is longer. */
 const LONGEST_MS = 30_000;
 const MOST_INTERVALS = 30;
-/** Each wait is this much shorter or longer, so that many sites that lost one far end don't come back in step. */
+/** Each wait is up to this share shorter or longer, so that sites that lost one far end don't come back all at once. */
 const JITTER = 0.2;
 
 /**

@@ -11,14 +11,14 @@ export interface HeartbeatHost {
   silent(): void;
 }
 
-/** Looks at the link this often in each heartbeat, so that it sends once in every one, and finds silence within three. */
+/** Looks at the link in each heartbeat: enough to send once in every heartbeat, and to find silence within three. */
 const LOOKS = 2;
 /** Heartbeats without a byte, counted in whole looks: found 2.5 to 3 of them after the last byte. */
 const SILENT_HEARTBEATS = 2.5;
 
 /**
- * Signs of life, both ways. Time is counted in looks, not read from a clock, and between two looks the event loop has always read
- * what there was: one that stood still for a minute finds one look missing, and what the far end sent meanwhile.
+ * Signs of life, both ways. Silence is counted in looks, not in time. Between two looks the event loop has always read what had come, so a
+ * process that stood still for a minute finds one silent look at most, and reads what the far end sent meanwhile.
  */
 export class Heartbeat {
   readonly #clock: Clock;

@@ -5,7 +5,7 @@ import type { TransportEvents } from '@evertree/core';
 import { WebSocket } from 'ws';
 import { Backoff } from '../wire/backoff.ts';
 import { dialFailure, refusedFailure } from './failures.ts';
-import { printable } from '../wire/text.ts';
+import { printable } from '../wire/schemas.ts';
 import { chooseVersion, offeredSubprotocols } from './handshake.ts';
 import { WebSocketLink } from './link.ts';
 import { websocketOptions } from './options.ts';

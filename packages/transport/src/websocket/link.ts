@@ -4,7 +4,7 @@ import type { Clock, CloseReason, Link, LinkEvents, Message, Reporter, Role } fr
 import type { WebSocket } from 'ws';
 import { Delivery } from '../wire/delivery.ts';
 import type { Ending } from '../wire/delivery.ts';
-import { printable } from '../wire/text.ts';
+import { printable } from '../wire/schemas.ts';
 import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { Heartbeat } from '../wire/heartbeat.ts';
 import { Inbox, VersionMismatch } from './inbox.ts';

@@ -2,7 +2,7 @@ import { NO_CHAIN, ORIGIN, REASON_CODES, sealFrame } from '@evertree/core';
 import type { ExactPosition, Message } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { printable } from '../wire/text.ts';
+import { printable } from '../wire/schemas.ts';
 import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { decodeMessage, encodeMessage, HEARTBEAT } from './messages.ts';
 

@@ -1,6 +1,5 @@
 import { EvertreeError, REASON_CODES } from '@evertree/core';
 import { z } from 'zod';
-import { printable } from './text.ts';
 
 export const SITE_LIMIT_BYTES = 255;
 export const HEARTBEAT_LEAST_MS = 20;
@@ -66,4 +65,9 @@ export function parseJson<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: stri
   const issue = result.error.issues[0];
   const where = printable((issue?.path ?? []).join('.').slice(0, 60));
   throw new EvertreeError('PROTOCOL_VIOLATION', `a ${name} whose ${where || 'content'} is wrong: ${issue?.message ?? 'invalid'}`);
+}
+
+/** Text from the far end, fit for a terminal and a log. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ').trim();
 }

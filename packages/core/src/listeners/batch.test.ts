@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { Scene, tell } from '../../test/scene.ts';
 import type { Batch } from './batch.ts';
 import { exportValue, importValue, sameValue } from '../tree/content.ts';
-import { MERGED_OPERATIONS_LIMIT, WAITING_BYTES_LIMIT, WAITING_OPERATIONS_LIMIT } from './delivery.ts';
+import { MERGED_OPERATIONS_LIMIT, WAITING_BYTES_LIMIT, WAITING_OPERATIONS_LIMIT } from './listener-queue.ts';
 import type { Clock } from '../seams/host.ts';
 import { differenceOf, toOperations } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';

@@ -1,5 +1,5 @@
 import type { Operation } from '../frames/change-set.ts';
-import { Delivery, type BatchCallback, type DeliveryOptions } from './delivery.ts';
+import { ListenerQueue, type BatchCallback, type ListenerQueueOptions } from './listener-queue.ts';
 import type { Frame } from '../frames/frame.ts';
 import type { ObservedChange } from '../frames/frame-application.ts';
 import { differenceOf, toOperations } from '../transactions/net-operations.ts';
@@ -35,21 +35,21 @@ export interface Step {
  * As MD-SAL's DOMDataTreeChangeListener, whose spurious modifications (equal before and after) never come.
  */
 export class Listeners {
-  readonly #options: DeliveryOptions;
-  readonly #deliveries = new Set<Delivery>();
-  readonly #trie = new PatternTrie<Delivery>();
+  readonly #options: ListenerQueueOptions;
+  readonly #queues = new Set<ListenerQueue>();
+  readonly #trie = new PatternTrie<ListenerQueue>();
 
-  constructor(options: DeliveryOptions) {
+  constructor(options: ListenerQueueOptions) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#deliveries.size;
+    return this.#queues.size;
   }
 
   /** Whether a change at this path concerns a listener, which then needs the trees before and after it. */
   concerns(path: Path): boolean {
-    return this.#deliveries.size > 0 && this.#trie.concerns(path);
+    return this.#queues.size > 0 && this.#trie.concerns(path);
   }
 
   /**
@@ -63,29 +63,29 @@ export class Listeners {
     now: { readonly root: TreeNode; readonly position: Position; readonly time: number },
     options: { readonly name?: string } = {},
   ): Disposable {
-    const delivery = new Delivery(parsePattern(pattern), callback, now, options.name, this.#options);
-    this.#deliveries.add(delivery);
-    this.#trie.add(delivery.pattern, delivery);
+    const queue = new ListenerQueue(parsePattern(pattern), callback, now, options.name, this.#options);
+    this.#queues.add(queue);
+    this.#trie.add(queue.pattern, queue);
     return {
       [Symbol.dispose]: () => {
-        delivery.dispose();
-        this.#deliveries.delete(delivery);
-        this.#trie.delete(delivery.pattern, delivery);
+        queue.dispose();
+        this.#queues.delete(queue);
+        this.#trie.delete(queue.pattern, queue);
       },
     };
   }
 
   /** Queues a commit for the listeners that it concerns. Calls none of them. */
   notify(operations: readonly Operation[], step: Step): void {
-    const concerned = new Map<Delivery, Operation[]>();
+    const concerned = new Map<ListenerQueue, Operation[]>();
     for (const operation of operations) {
-      this.#trie.visit(operation.path, delivery => {
-        const theirs = concerned.get(delivery);
-        if (theirs === undefined) concerned.set(delivery, [operation]);
+      this.#trie.visit(operation.path, queue => {
+        const theirs = concerned.get(queue);
+        if (theirs === undefined) concerned.set(queue, [operation]);
         else theirs.push(operation);
       });
     }
-    for (const [delivery, theirs] of concerned) delivery.push({ ...step, operations: theirs, merged: 1 });
+    for (const [queue, theirs] of concerned) queue.push({ ...step, operations: theirs, merged: 1 });
   }
 
   /** Queues the change sets of a frame, one by one. @param from the position before the frame */
@@ -106,10 +106,10 @@ export class Listeners {
 
   /** Ends every listener; waiting batches are not delivered. */
   close(): void {
-    for (const delivery of this.#deliveries) {
-      delivery.dispose();
-      this.#trie.delete(delivery.pattern, delivery);
+    for (const queue of this.#queues) {
+      queue.dispose();
+      this.#trie.delete(queue.pattern, queue);
     }
-    this.#deliveries.clear();
+    this.#queues.clear();
   }
 }

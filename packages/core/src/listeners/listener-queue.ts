@@ -29,7 +29,7 @@ export const WAITING_BYTES_LIMIT = 64 * 1024 * 1024;
 /** How long one listener may hold the event loop in one turn. */
 const DELIVERY_SLICE_MS = 5;
 
-export interface DeliveryOptions {
+export interface ListenerQueueOptions {
   readonly clock: Clock;
   readonly report: Reporter;
   /** Told of a listener that throws. */
@@ -39,12 +39,12 @@ export interface DeliveryOptions {
 }
 
 /** One listener's queue, and the calls it gets: in order, one at a time, never from inside a commit. */
-export class Delivery {
+export class ListenerQueue {
   readonly pattern: Pattern;
   /** The listener's name, and what it watches, for people. */
   readonly #name: string;
   readonly #callback: BatchCallback;
-  readonly #options: DeliveryOptions;
+  readonly #options: ListenerQueueOptions;
   /** The state at registration, until it is delivered. */
   #initial: { readonly root: TreeNode; readonly position: Position; readonly time: number } | undefined;
   /** Oldest first. The counts are those of its operations and of their values' bytes. */
@@ -66,7 +66,7 @@ export class Delivery {
     callback: BatchCallback,
     now: { readonly root: TreeNode; readonly position: Position; readonly time: number },
     name: string | undefined,
-    options: DeliveryOptions,
+    options: ListenerQueueOptions,
   ) {
     this.pattern = pattern;
     this.#callback = callback;

@@ -35,7 +35,8 @@ describeKafka('conformance', () => {
         },
       };
     },
-    // The log takes what a secondary does not read, and the ends take what they find there for what it is: nobody's link ends by it.
+    // The log takes what a secondary does not read, and the ends take what they find there for what it is: nobody's
+    // link ends by it.
     {
       frameBytes: 20 * 1024 * 1024,
       backPressure: false,

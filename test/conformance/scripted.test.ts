@@ -20,7 +20,8 @@ testTransport(
       },
     };
   },
-  // A test plays the far end of such a link: it says when the link is writable, and nothing comes that the test does not send.
+  // A test plays the far end of such a link: it says when the link is writable, and nothing comes that the test does
+  // not send.
   {
     frameBytes: 20 * 1024 * 1024,
     backPressure: false,

@@ -20,8 +20,9 @@ export interface TransportSupports {
   /** The factory's network can be cut and left half-open; links that are lost are made again. */
   readonly faults: boolean;
   /**
-   * Between the ends stands a log that keeps what it is sent: the primary's far end is the log, which says hello for itself and tells of
-   * its readers, and a secondary has a link once a primary has said hello to the log. Acknowledgements are told as they stand, not each.
+   * Between the ends stands a log that keeps what it is sent: the primary's far end is the log, which says hello for
+   * itself and tells of its readers, and a secondary has a link once a primary has said hello to the log.
+   * Acknowledgements are told as they stand, not each.
    */
   readonly log: boolean;
 }

@@ -17,7 +17,9 @@ export class BatchWriter {
   batches = 0;
   readonly ended: Promise<void>;
 
-  /** @param textBytes how long the longest of the values is; @param places after so many it begins anew with the first */
+  /**
+   * @param textBytes how long the longest of the values is; @param places after so many it begins anew with the first
+   */
   constructor(primary: SiteProcess, textBytes = 100, places = Infinity) {
     this.#primary = primary;
     this.#places = places;

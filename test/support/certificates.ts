@@ -19,7 +19,9 @@ export async function makeAuthority(): Promise<Certificate> {
   return { certificate: cert, key };
 }
 
-/** A server's certificate for `names` (host names and addresses), signed by `authority`, valid now or in another time. */
+/**
+ * A server's certificate for `names` (host names and addresses), signed by `authority`, valid now or in another time.
+ */
 export async function makeCertificate(
   authority: Certificate,
   options: { readonly names?: readonly string[]; readonly notAfter?: Date } = {},

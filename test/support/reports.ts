@@ -3,8 +3,9 @@ import type { Report, Reporter } from '@evertree/core';
 /**
  * Error reports of the running test.
  *
- * Much of what this project calls back (listeners, handlers of a link) catches what is thrown and reports it. A failed assertion inside such
- * a callback would therefore pass. So each test fails at its end for an error report that it did not expect (setup.ts).
+ * Much of what this project calls back (listeners, handlers of a link) catches what is thrown and reports it. A failed
+ * assertion inside such a callback would therefore pass. So each test fails at its end for an error report that it did
+ * not expect (setup.ts).
  */
 let errors: Report[] = [];
 /** The error of a FaultDisk whose process has died: what is said after death reaches nobody. */

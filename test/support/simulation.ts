@@ -7,8 +7,8 @@ interface Task {
 }
 
 /**
- * A virtual clock and a seeded source of randomness. Time stands still while anything runs and jumps to the next task when nothing
- * does, so that minutes of a schedule pass in milliseconds, and the same seed gives the same run.
+ * A virtual clock and a seeded source of randomness. Time stands still while anything runs and jumps to the next task
+ * when nothing does, so that minutes of a schedule pass in milliseconds, and the same seed gives the same run.
  */
 export class Simulation {
   readonly clock: Clock;

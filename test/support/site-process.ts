@@ -154,7 +154,10 @@ export async function until(what: string, holds: () => Promise<boolean>, withinM
   }
 }
 
-/** Below what the kernel gives to connections that go out: one of those would take the port between the look and the use. */
+/**
+ * Below what the kernel gives to connections that go out: one of those would take the port between the look and the
+ * use.
+ */
 const FIRST_PORT = 11_000;
 const PORTS = 20_000;
 

@@ -16,7 +16,10 @@ export interface TcpProxy extends AsyncDisposable {
   setTarget(target: Target): void;
   /** Every byte arrives this much later. 0: at once. */
   setDelay(delayMs: number): void;
-  /** At most so many bytes a second, each direction and connection; undefined: as fast as it goes; 0: nothing until the next call. */
+  /**
+   * At most so many bytes a second, each direction and connection; undefined: as fast as it goes; 0: nothing until the
+   * next call.
+   */
   setRate(bytesPerSecond: number | undefined): void;
   /** What happens to new connections: forwarded, closed at once, or taken and never answered. Present ones stay. */
   setAccepting(mode: 'forward' | 'refuse' | 'silent'): void;
@@ -25,8 +28,8 @@ export interface TcpProxy extends AsyncDisposable {
   /** Resets the present connections once so many further bytes were forwarded, wherever in a message that is. */
   cutAfter(bytes: number): void;
   /**
-   * The present connections become half-open: what either end sends vanishes, and neither hears that the other closed. New connections
-   * work.
+   * The present connections become half-open: what either end sends vanishes, and neither hears that the other closed.
+   * New connections work.
    */
   halfOpen(): void;
   close(): Promise<void>;

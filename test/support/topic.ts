@@ -13,13 +13,19 @@ export interface Written {
   readonly headers?: IHeaders | undefined;
 }
 
-export interface Aside {
-  /** `commit` or `abort`: written in a transaction that ends so; `leave`: in one that does not end before its time is over. */
+export interface WriteOptions {
+  /**
+   * `commit` or `abort`: written in a transaction that ends so; `leave`: in one that does not end before its time is
+   * over.
+   */
   readonly transaction?: 'commit' | 'abort' | 'leave';
   readonly partition?: number;
 }
 
-/** A topic as others have it in hand: people with an administrator's tools, and programs that write where they should not. */
+/**
+ * A topic as others have it in hand: people with an administrator's tools, and programs that write where they should
+ * not.
+ */
 export class Topic implements AsyncDisposable {
   readonly name: string;
   readonly snapshots: string;
@@ -92,7 +98,7 @@ export class Topic implements AsyncDisposable {
     return records;
   }
 
-  async write(records: readonly Written[], { transaction, partition = 0 }: Aside = {}, topic = this.name): Promise<void> {
+  async write(records: readonly Written[], { transaction, partition = 0 }: WriteOptions = {}, topic = this.name): Promise<void> {
     const messages = records.map(({ key = null, value, headers }) => ({ key, value, partition, ...(headers && { headers }) }));
     if (transaction === undefined) {
       this.#producer ??= await this.#connect();

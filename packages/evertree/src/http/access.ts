@@ -42,8 +42,8 @@ export function tokenAccess(token: string): Access {
 }
 
 /**
- * Whoever is on this machine; but not the pages that a browser on this machine shows. A page of another site can have its own name
- * resolve to 127.0.0.1 (DNS rebinding: `Host` is foreign) or send forms here (`Origin` is foreign).
+ * Whoever is on this machine; but not the pages that a browser on this machine shows. A page of another site can have
+ * its own name resolve to 127.0.0.1 (DNS rebinding: `Host` is foreign) or send forms here (`Origin` is foreign).
  * @param port the port that is listened on, in text
  */
 export function loopbackAccess(port: () => string): Access {

@@ -19,7 +19,10 @@ const BATCH_TYPES = [
   FORM_TYPE,
 ];
 
-/** POST /batch: newline-delimited operations, committed line by line as they arrive, with one wait for stable storage at the end. */
+/**
+ * POST /batch: newline-delimited operations, committed line by line as they arrive, with one wait for stable storage at
+ * the end.
+ */
 export async function postBatch(exchange: Exchange): Promise<void> {
   const { context, request } = exchange;
   exchange.refuseParameters();
@@ -37,7 +40,10 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   await answer(exchange, batch, error, wish);
 }
 
-/** Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the batch. */
+/**
+ * Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the
+ * batch.
+ */
 async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | undefined, wish: Wish): Promise<void> {
   const { committed, line } = batch;
   // At the top, too: an error of a line's JSON has a line of its own there, which is always the first.
@@ -84,7 +90,9 @@ class Batch {
     }
   }
 
-  /** Commits the line that begins at `start` if it is a plain one. @returns where the next begins. Throws as `commit` */
+  /**
+   * Commits the line that begins at `start` if it is a plain one. @returns where the next begins. Throws as `commit`
+   */
   commitPlain(bytes: Buffer, start: number): number | undefined {
     const next = readPlainPut(bytes, start, this.#plain);
     if (next !== undefined) this.#committed(this.#store.put(this.#plain.path, this.#plain.value, this.#options()));
@@ -110,7 +118,10 @@ class Batch {
 const SPACE = 32;
 const NO_OPTIONS: CommitOptions = Object.freeze({});
 
-/** Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it stand. */
+/**
+ * Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it
+ * stand.
+ */
 async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
   const { turns, limits } = exchange.context;

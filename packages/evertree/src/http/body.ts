@@ -24,7 +24,8 @@ export class Bodies {
   /**
    * Reads a whole body as JSON, a large one in steps between which others get their turn.
    * @param at the path at which the value will stand, for errors
-   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding); EvertreeError VALUE_INVALID; ClientGone
+   * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding); EvertreeError VALUE_INVALID;
+   *   ClientGone
    */
   async readJson(request: IncomingMessage, response: ServerResponse, at: Path): Promise<unknown> {
     const limit = this.#limits.bodyBytes;
@@ -92,7 +93,9 @@ export async function* bodyChunks(request: IncomingMessage): AsyncGenerator<Buff
   }
 }
 
-/** Reads and throws away what is left of a body, so that its sender gets to read the answer; cuts one that does not end. */
+/**
+ * Reads and throws away what is left of a body, so that its sender gets to read the answer; cuts one that does not end.
+ */
 export function discardBody(request: IncomingMessage, limitBytes: number): void {
   if (request.complete || request.destroyed) return;
   let discarded = 0;

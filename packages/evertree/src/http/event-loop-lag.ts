@@ -16,7 +16,8 @@ export type DelayMonitor = DelayFigures & { reset(): void; disable(): void };
  * each delay.
  *
  * Two monitors run, and the older one is read. When the younger one has run for a whole window, the older one is reset
- * and becomes the younger. So what is read covers one window at least, and about two while somebody reads once a window.
+ * and becomes the younger. So what is read covers one window at least, and about two while somebody reads once a
+ * window.
  */
 export class EventLoopLag implements Disposable {
   readonly #now: () => number;

@@ -45,7 +45,10 @@ export class Exchange {
     sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
   }
 
-  /** Sends text, or its bytes, by bounded steps. @throws ClientGone when the client went away or takes nothing for too long */
+  /**
+   * Sends text, or its bytes, by bounded steps. @throws ClientGone when the client went away or takes nothing for too
+   * long
+   */
   async write(text: string | Uint8Array): Promise<void> {
     const { response } = this;
     if (response.destroyed) throw new ClientGone();
@@ -69,7 +72,9 @@ export function positionHeader(position: Position): Record<string, string> {
   return { 'Evertree-Position': formatPosition(position) };
 }
 
-/** Answers with application/problem+json; an answer that has begun is cut instead, so that nobody takes it for whole. */
+/**
+ * Answers with application/problem+json; an answer that has begun is cut instead, so that nobody takes it for whole.
+ */
 export function sendProblem(response: ServerResponse, error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
   if (response.headersSent) {
     response.destroy();

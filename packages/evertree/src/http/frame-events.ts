@@ -16,8 +16,8 @@ interface Kept {
 }
 
 /**
- * The events that frames are to watches. Each of the newest frames is decoded once, and encoded once for all watches of a pattern: they
- * send the same bytes.
+ * The events that frames are to watches. Each of the newest frames is decoded once, and encoded once for all watches of
+ * a pattern: they send the same bytes.
  */
 export class FrameEvents {
   /** The newest last. */

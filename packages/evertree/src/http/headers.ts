@@ -25,8 +25,8 @@ export function readPreconditions(headers: IncomingHttpHeaders): Preconditions {
 }
 
 /**
- * Whether `If-Match` and `If-None-Match` hold. `digest`: of the subtree, undefined when there is none. A weak ETag never equals one
- * of ours where the comparison has to be strong (RFC 9110, 8.8.3.2).
+ * Whether `If-Match` and `If-None-Match` hold. `digest`: of the subtree, undefined when there is none. A weak ETag
+ * never equals one of ours where the comparison has to be strong (RFC 9110, 8.8.3.2).
  */
 export function matches(conditions: Preconditions, digest: string | undefined): boolean {
   const { match } = conditions;

@@ -8,8 +8,8 @@ const SLICE_CHILDREN = 4_096;
 const RUN_KEYS = 4_096;
 
 /**
- * The JSON text of what stands at a path, keys sorted by UTF-16 units at every level, so that equal values have equal bytes. Each
- * slice takes a millisecond or two to make; empty ones are pauses. Nothing, when nothing stands there.
+ * The JSON text of what stands at a path, keys sorted by UTF-16 units at every level, so that equal values have equal
+ * bytes. Each slice takes a millisecond or two to make; empty ones are pauses. Nothing, when nothing stands there.
  */
 export function* jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
   const top = snapshot.at(path);

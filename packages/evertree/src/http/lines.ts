@@ -3,7 +3,10 @@ import { EvertreeError } from '@evertree/core';
 
 const NEWLINE = 10;
 
-/** Takes a line, which begins at `start`, straight from ASCII bytes. @returns where the next one begins; undefined: it left it */
+/**
+ * Takes a line, which begins at `start`, straight from ASCII bytes. @returns where the next one begins; undefined: it
+ * left it
+ */
 type Shortcut = (bytes: Buffer, start: number) => number | undefined;
 
 /** Cuts the chunks of a body into lines, and hands each out once it is complete. */
@@ -16,7 +19,8 @@ export class Lines {
 
   /**
    * @param limitBytes of one line
-   * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are lost
+   * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are
+   *   lost
    * @param shortcut is asked first; the same holds for what it throws
    */
   constructor(limitBytes: number, take: (line: string) => void, shortcut: Shortcut = () => undefined) {

@@ -44,8 +44,8 @@ export class Metrics implements Disposable {
 }
 
 /**
- * The client's figures of the process, but for those of the event loop: these reset at each scrape, and their timers can't
- * be stopped, so they get the longest delay.
+ * The client's figures of the process, but for those of the event loop: these reset at each scrape, and their timers
+ * can't be stopped, so they get the longest delay.
  */
 function addProcess(registry: Registry): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LONGEST_MS, eventLoopUtilizationTimeout: LONGEST_MS });

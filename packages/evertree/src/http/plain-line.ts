@@ -26,8 +26,8 @@ const NEWLINE = 10;
 const SPACE = 32;
 
 /**
- * Reads `["put","/a/b",12.5]` or `["put","/a/b","text"]`, written just so, without escapes: by far the most lines of a batch. It makes
- * neither a text of the line nor new strings of the keys, which is half of what a line costs otherwise.
+ * Reads `["put","/a/b",12.5]` or `["put","/a/b","text"]`, written just so, without escapes: by far the most lines of a
+ * batch. It makes neither a text of the line nor new strings of the keys, which is half of what a line costs otherwise.
  * @param bytes lines of ASCII
  * @returns where the next line begins; undefined for any other line, which parseExactJson is to read, or to refuse
  */

@@ -44,7 +44,8 @@ export interface HttpServer {
 
 /**
  * Listens, and answers as interface.md says.
- * @throws EvertreeError CONFIGURATION_INVALID for an address that is open without token or TLS, UNREACHABLE for one that can't be
+ * @throws EvertreeError CONFIGURATION_INVALID for an address that is open without token or TLS, UNREACHABLE for one
+ *   that can't be
  *   listened on
  */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
@@ -168,7 +169,9 @@ class Http {
     discardBody(request, this.#limits.discardBytes);
   }
 
-  /** Measures the answer, cuts a client that doesn't take its end, and ends a kept connection when the server closes. */
+  /**
+   * Measures the answer, cuts a client that doesn't take its end, and ends a kept connection when the server closes.
+   */
   #watchAnswer(request: IncomingMessage, response: ServerResponse, route: Route | undefined, began: number): void {
     let stalled: NodeJS.Timeout | undefined;
     response.once('prefinish', () => {

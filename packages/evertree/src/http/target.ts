@@ -2,8 +2,8 @@ import { invalidPath, parsePath, type Path } from '@evertree/core';
 import { RequestError } from './problem.ts';
 
 /**
- * A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. It is ASCII: Node refuses any
- * other.
+ * A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. It is ASCII:
+ * Node refuses any other.
  */
 export interface Target {
   /** The path, percent-encodings untouched. */
@@ -51,9 +51,11 @@ function decodeParameter(text: string): string {
 }
 
 /**
- * The path that a target means below `prefix` (`/data`): `/data` is the root, `/data/` the key "", `/data?pointer=…` any.
+ * The path that a target means below `prefix` (`/data`): `/data` is the root, `/data/` the key "", `/data?pointer=…`
+ * any.
  * @param segment what to do with a raw segment before it is decoded
- * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID for a pointer and a path in one, or another parameter
+ * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID for a pointer and a path in one, or another
+ *   parameter
  */
 export function targetPath(target: Target, prefix: string): Path {
   const rest = pathBelow(target, prefix);

@@ -4,8 +4,9 @@ import type { Clock } from '@evertree/core';
 const TURN_MS = 4;
 
 /**
- * Shares the event loop between the requests of one server. Long work asks between its steps; what all of it may take of one turn is bounded,
- * so that other requests, links and timers wait a few milliseconds at most. Beyond, it goes on in later turns, first come, first served.
+ * Shares the event loop between the requests of one server. Long work asks between its steps; what all of it may take
+ * of one turn is bounded, so that other requests, links and timers wait a few milliseconds at most. Beyond, it goes on
+ * in later turns, first come, first served.
  */
 export class Turns {
   readonly #clock: Clock;

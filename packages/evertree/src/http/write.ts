@@ -22,7 +22,8 @@ export interface Made {
 const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MISMATCH', 'GUARD_FAILED', 'PATH_INVALID'];
 
 /**
- * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing comes between.
+ * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing
+ * comes between.
  * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH
  */
 export async function commit(
@@ -56,8 +57,8 @@ export interface Wish {
 }
 
 /**
- * Which secondaries a write waits for: those that it asks for, else those of the site's configuration. `Prefer: wait` alone says only how
- * long. @throws RequestError REQUEST_INVALID
+ * Which secondaries a write waits for: those that it asks for, else those of the site's configuration. `Prefer: wait`
+ * alone says only how long. @throws RequestError REQUEST_INVALID
  */
 export function readWish({ context, request }: Exchange): Wish {
   const { acknowledgementMs, acknowledgementMaxMs } = context.limits;

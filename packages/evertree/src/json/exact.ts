@@ -3,9 +3,10 @@ import { locate } from './location.ts';
 import type { JsonLocation } from './location.ts';
 
 /**
- * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold (9007199254740993 would
- * become …992), a number beyond every double (1e400), one that would vanish (1e-400). A fraction is rounded to the nearest double, as
- * every reader of JSON does; an integer that is written out again as it came (123456789012345680000, 1e23) is taken.
+ * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold
+ * (9007199254740993 would become …992), a number beyond every double (1e400), one that would vanish (1e-400). A
+ * fraction is rounded to the nearest double, as every reader of JSON does; an integer that is written out again as it
+ * came (123456789012345680000, 1e23) is taken.
  * @param at the path at which the value will stand, for errors
  * @throws EvertreeError VALUE_INVALID with `line` and `column`, from 1, and for a number `path`, the pointer to it
  */
@@ -56,7 +57,10 @@ function withPath({ line, column, path }: JsonLocation, at: Path): Omit<JsonLoca
   return { line, column, path: [...at, ...path] };
 }
 
-/** What a number looks like that a double may not hold: many digits, or an exponent. Cheap, and also found inside strings. */
+/**
+ * What a number looks like that a double may not hold: many digits, or an exponent. Cheap, and also found inside
+ * strings.
+ */
 const SUSPECT = /\d{16}|\d[eE][-+\d]/;
 const NUMBER = /(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?/y;
 /** An integer of so many digits is exact. */
@@ -89,7 +93,10 @@ function checkNumbers(text: string, excerpt: Excerpt): void {
   }
 }
 
-/** Where the number that begins at `start` ends, if it has no exponent, and too few digits for anything to be wrong with it. */
+/**
+ * Where the number that begins at `start` ends, if it has no exponent, and too few digits for anything to be wrong with
+ * it.
+ */
 function endOfHarmless(text: string, start: number): number | undefined {
   const point = endOfDigits(text, start);
   if (point - start > EXACT_DIGITS) return undefined;

@@ -12,8 +12,8 @@ export interface JsonLocation {
 }
 
 /**
- * Walks a JSON text up to the token at `until`, or up to the first token that JSON does not allow. Only errors need it: it is
- * slow, and never deeper than one function however deep the text nests.
+ * Walks a JSON text up to the token at `until`, or up to the first token that JSON does not allow. Only errors need it:
+ * it is slow, and never deeper than one function however deep the text nests.
  */
 export function locate(text: string, until = Infinity): JsonLocation {
   const scanner = new JsonScanner(text);

@@ -24,7 +24,10 @@ function outcome(parse: () => unknown): unknown {
   }
 }
 
-/** Few keys, long strings and blanks with line ends: what pieces are cut in the middle of. `§` stands for LONG, `¤` for half as many blanks. */
+/**
+ * Few keys, long strings and blanks with line ends: what pieces are cut in the middle of. `§` stands for LONG, `¤` for
+ * half as many blanks.
+ */
 function textOf(leaf: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const key = fc.constantFrom('"a"', '"b/c"', '"__proto__"', '""', '"\\""', '"ä"', '"7"');
   const blank = fc.constantFrom('', ' ', '\n', '\r\n\t', '¤');

@@ -5,7 +5,9 @@ import { locate } from './location.ts';
 
 /** Members are parsed together up to so many bytes: a millisecond of work. */
 export const PIECE_BYTES = 64 * 1024;
-/** Larger containers are entered down to this level; deeper ones are one piece. It bounds how often a byte is looked at. */
+/**
+ * Larger containers are entered down to this level; deeper ones are one piece. It bounds how often a byte is looked at.
+ */
 const ENTERED_LEVELS = 16;
 /** Bytes enough for the characters that an error shows. */
 const SHOWN_BYTES = 80;
@@ -26,8 +28,8 @@ const CLOSE_OBJECT = 125;
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 /**
- * Reads a JSON text as parseExactJson does, and pauses after each piece of at most 64 KiB. A longer string is one piece, and so is a
- * longer container below the 16th level.
+ * Reads a JSON text as parseExactJson does, and pauses after each piece of at most 64 KiB. A longer string is one
+ * piece, and so is a longer container below the 16th level.
  * @param at the path at which the value will stand, for errors
  * @throws EvertreeError VALUE_INVALID, also for bytes that are not UTF-8
  */
@@ -151,7 +153,10 @@ class SlicedParser {
     return members;
   }
 
-  /** The last end of a member within a piece: its comma, or the end of the container. Undefined: the next member is larger than that. */
+  /**
+   * The last end of a member within a piece: its comma, or the end of the container. Undefined: the next member is
+   * larger than that.
+   */
   #endOfMembers(): number | undefined {
     const bytes = this.#bytes;
     const most = Math.min(bytes.length, this.#offset + PIECE_BYTES);

@@ -1,6 +1,8 @@
 import { JsonScanner, type TokenKind } from './scanner.ts';
 
-/** A value of a JSON text, or a property (its `children` are the key and the value), and where it stands in the text. */
+/**
+ * A value of a JSON text, or a property (its `children` are the key and the value), and where it stands in the text.
+ */
 export interface JsonNode {
   readonly type: 'object' | 'array' | 'property' | 'string' | 'number' | 'boolean' | 'null';
   readonly parent: JsonNode | undefined;

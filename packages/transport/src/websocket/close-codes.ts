@@ -46,7 +46,10 @@ export function closeReason(code: number): CloseReason {
   return REASONS.get(code) ?? 'lost';
 }
 
-/** As much of `explanation` as a close frame holds: cut between two characters, with an ellipsis where something is missing. */
+/**
+ * As much of `explanation` as a close frame holds: cut between two characters, with an ellipsis where something is
+ * missing.
+ */
 export function fitExplanation(explanation: string): Buffer {
   const bytes = Buffer.from(explanation);
   if (bytes.length <= EXPLANATION_BYTES) return bytes;

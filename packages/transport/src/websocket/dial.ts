@@ -13,7 +13,9 @@ import type { DialOptions, Remote, WireLimits } from './options.ts';
 
 /** A link that lasted so long resets the back-off, even if it carried nothing after hello. */
 const LIVED_MS = 10_000;
-/** With its second message the far end has accepted this primary: it did not close the link after the primary's hello. */
+/**
+ * With its second message the far end has accepted this primary: it did not close the link after the primary's hello.
+ */
 const ACCEPTED_AT_MESSAGE = 2;
 /** How much of a refusal's body is read. */
 const REFUSAL_LIMIT_BYTES = 1024;
@@ -144,8 +146,9 @@ export class Dial {
 }
 
 /**
- * Masking protects intermediaries from bytes that a script in a browser may choose. It costs more than everything else on the way of a
- * message. Where no intermediary can see the bytes the key is zero: that masks nothing, and both WebSocket ends skip the work.
+ * Masking protects intermediaries from bytes that a script in a browser may choose. It costs more than everything else
+ * on the way of a message. Where no intermediary can see the bytes the key is zero: that masks nothing, and both
+ * WebSocket ends skip the work.
  */
 function noMask(key: Buffer): void {
   key.fill(0);

@@ -8,8 +8,8 @@ import type { DialOptions } from './options.ts';
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs;
 
 /**
- * The producer's end. It dials each remote again and again until it is closed. After a failed attempt, or a link that ended at once, the
- * wait grows; after a link that carried something or lasted, the wait is one interval.
+ * The producer's end. It dials each remote again and again until it is closed. After a failed attempt, or a link that
+ * ended at once, the wait grows; after a link that carried something or lasted, the wait is one interval.
  *
  * `open` resolves as soon as it has begun to dial; it rejects with CONFIGURATION_INVALID for an authority or an address that no
  * attempt could use.

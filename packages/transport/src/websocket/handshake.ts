@@ -23,7 +23,10 @@ export function chooseVersion(offered: Iterable<string>, spoken: readonly number
   return versions.length > 0 ? Math.max(...versions) : undefined;
 }
 
-/** Why an upgrade is refused, or undefined. Checked in PROTOCOL.md's order: a client without the token learns nothing else. */
+/**
+ * Why an upgrade is refused, or undefined. Checked in PROTOCOL.md's order: a client without the token learns nothing
+ * else.
+ */
 export function refuseUpgrade(request: IncomingMessage, token: string | undefined): UpgradeRefusal | undefined {
   if (request.headers.origin !== undefined) {
     return { status: '403 Forbidden', sentence: 'pages of a browser may not connect here' };

@@ -35,9 +35,9 @@ const NO_CLOSE_FRAME = 1006;
 /**
  * A WebSocket as the seam's Link.
  *
- * Until `attach`, and while paused, the socket is not read. What had been read by then (one chunk of the socket, 64 KiB, and the message
- * it completes) waits in `#delivery`. The wire never writes into received bytes again: they may be kept, and they keep the chunk in
- * memory that they came in.
+ * Until `attach`, and while paused, the socket is not read. What had been read by then (one chunk of the socket, 64
+ * KiB, and the message it completes) waits in `#delivery`. The wire never writes into received bytes again: they may be
+ * kept, and they keep the chunk in memory that they came in.
  */
 export class WebSocketLink implements Link {
   readonly remote: string;

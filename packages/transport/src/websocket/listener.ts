@@ -21,9 +21,10 @@ const DEFAULT_RETRY_INTERVAL_MS = 1_000;
 /**
  * The consumer's end. It listens until it is closed, and accepts every connection that opens as PROTOCOL.md says.
  *
- * Where the port can't be bound, `open` rejects with UNREACHABLE; with `autoRestart` it tells `failed`, resolves, and tries again. A
- * listener that fails later tells `failed`: with `autoRestart` it binds again; without it `retryInMs` is Infinity, and it listens no more.
- * Open links stay in both cases. `open` rejects with CONFIGURATION_INVALID for a certificate or key that can't be used.
+ * Where the port can't be bound, `open` rejects with UNREACHABLE; with `autoRestart` it tells `failed`, resolves, and
+ * tries again. A listener that fails later tells `failed`: with `autoRestart` it binds again; without it `retryInMs` is
+ * Infinity, and it listens no more. Open links stay in both cases. `open` rejects with CONFIGURATION_INVALID for a
+ * certificate or key that can't be used.
  * @throws EvertreeError CONFIGURATION_INVALID for limits and token
  */
 export function listenTransport(options: ListenOptions): ListenTransport {

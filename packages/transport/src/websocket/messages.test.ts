@@ -7,8 +7,8 @@ import { closeCode, closeReason, fitExplanation } from './close-codes.ts';
 import { decodeMessage, encodeMessage, HEARTBEAT } from './messages.ts';
 
 /**
- * PROTOCOL.md, version 2, byte by byte. Who has to change an expectation here changes the protocol: that needs a new version, a line in its
- * history, and both versions spoken from then on.
+ * PROTOCOL.md, version 2, byte by byte. Who has to change an expectation here changes the protocol: that needs a new
+ * version, a line in its history, and both versions spoken from then on.
  */
 const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 0x0001_0203_0405 };
 const POSITION_HEX = '0400000000112233445566ff0504030201000000';

@@ -56,7 +56,10 @@ export interface DialOptions extends WireOptions {
   readonly remotes: readonly Remote[];
   /** `connection-retry-interval-ms`: the wait after a first failure. Backoff says how it grows. */
   readonly retryIntervalMs: number;
-  /** Dial `wss`. `authority`: PEM certificates that the far end's has to descend from; without it, those that Node trusts. */
+  /**
+   * Dial `wss`. `authority`: PEM certificates that the far end's has to descend from; without it, those that Node
+   * trusts.
+   */
   readonly tls?: { readonly authority?: string | Buffer | undefined } | undefined;
 }
 
@@ -67,7 +70,10 @@ export interface ListenOptions extends WireOptions {
   readonly port: number;
   /** Listen for `wss`: certificate chain and key in PEM. */
   readonly tls?: { readonly certificate: string | Buffer; readonly key: string | Buffer } | undefined;
-  /** `enable-server-auto-restart`: a listener that fails binds again, with back-off around `retryIntervalMs`. Default false. */
+  /**
+   * `enable-server-auto-restart`: a listener that fails binds again, with back-off around `retryIntervalMs`. Default
+   * false.
+   */
   readonly autoRestart?: boolean | undefined;
   /** Default 1000. */
   readonly retryIntervalMs?: number | undefined;

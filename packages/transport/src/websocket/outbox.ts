@@ -52,7 +52,9 @@ export class Outbox {
     if (this.waitingBytes >= this.#limits.writableBytes) this.#writable = false;
   }
 
-  /** Sends a heartbeat if nothing was sent since the last call, and nothing waits that will be a sign of life itself. */
+  /**
+   * Sends a heartbeat if nothing was sent since the last call, and nothing waits that will be a sign of life itself.
+   */
   beat(): void {
     if (!this.#wrote && this.waitingBytes === 0) this.#write(HEARTBEAT);
     this.#wrote = false;
@@ -71,8 +73,8 @@ export class Outbox {
   }
 
   /**
-   * Collects the small messages of a turn in one system call, also where each comes from a promise of its own: 0.7 to 1.0 million
-   * messages of 200 bytes a second instead of 0.15, at the same round trip.
+   * Collects the small messages of a turn in one system call, also where each comes from a promise of its own: 0.7 to
+   * 1.0 million messages of 200 bytes a second instead of 0.15, at the same round trip.
    */
   #cork(): void {
     if (this.#corked) return;

@@ -3,7 +3,10 @@ import type { Clock } from '@evertree/core';
 /** Ends a connection. `why`: for people. */
 export type Drop = (why: string) => void;
 
-/** Connections that have not said hello. Their number and the time of each are bounded; beyond the number, the oldest is dropped. */
+/**
+ * Connections that have not said hello. Their number and the time of each are bounded; beyond the number, the oldest is
+ * dropped.
+ */
 export class PendingConnections {
   readonly #clock: Clock;
   readonly #limit: number;

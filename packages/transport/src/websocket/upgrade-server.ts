@@ -22,7 +22,10 @@ export interface Upgraded {
   readonly version: number;
 }
 
-/** One bound port. It answers requests that are no upgrade, refuses upgrades as PROTOCOL.md says, and hands over the others. */
+/**
+ * One bound port. It answers requests that are no upgrade, refuses upgrades as PROTOCOL.md says, and hands over the
+ * others.
+ */
 export class UpgradeServer {
   readonly #options: ListenOptions;
   readonly #limits: WireLimits;

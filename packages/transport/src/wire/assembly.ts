@@ -1,6 +1,7 @@
 /**
- * The pieces of one message, put together when all of them are there. Each wire checks for itself that a piece belongs to the message,
- * and follows, before it adds it. Memory is held for what has come only; while the last piece is added, that memory is held twice.
+ * The pieces of one message, put together when all of them are there. Each wire checks for itself that a piece belongs
+ * to the message, and follows, before it adds it. Memory is held for what has come only; while the last piece is added,
+ * that memory is held twice.
  */
 export class Assembly {
   #pieces: Buffer[] = [];
@@ -29,7 +30,9 @@ export class Assembly {
     this.#totalBytes = totalBytes;
   }
 
-  /** Adds the next piece of the open message, which must not go beyond its end. Returns the message with its last piece. */
+  /**
+   * Adds the next piece of the open message, which must not go beyond its end. Returns the message with its last piece.
+   */
   add(piece: Buffer): Buffer | undefined {
     this.#pieces.push(piece);
     this.#bytes += piece.length;

@@ -8,8 +8,9 @@ export interface Ending {
 }
 
 /**
- * Delivers a link's messages to whoever is attached, in order, and its end last. What is posted waits while nobody is attached or the
- * link is paused. A reader that fetches only what is wanted asks `flows` before each message, and keeps nothing here.
+ * Delivers a link's messages to whoever is attached, in order, and its end last. What is posted waits while nobody is
+ * attached or the link is paused. A reader that fetches only what is wanted asks `flows` before each message, and keeps
+ * nothing here.
  */
 export class Delivery {
   readonly #link: Pick<Link, 'remote' | 'close'>;
@@ -98,8 +99,8 @@ export class Delivery {
   }
 
   /**
-   * The connection is gone: hands up at once what waits, and the end; what waits behind a pause is dropped, as nobody may ever resume a link
-   * that is gone. Only from an event of the wire, never inside a call of its owner's.
+   * The connection is gone: hands up at once what waits, and the end; what waits behind a pause is dropped, as nobody
+   * may ever resume a link that is gone. Only from an event of the wire, never inside a call of its owner's.
    */
   endNow(ending: Ending): void {
     this.#ending ??= ending;

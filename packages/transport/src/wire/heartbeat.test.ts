@@ -94,7 +94,8 @@ describe('signs of life', () => {
     const host = { receivedBytes: () => received, reading: () => true, beat: () => void beats++, silent };
     new Heartbeat(starved, 2000, host).start();
     for (let turn = 0; turn < 20; turn++) {
-      // Node's turn: timers, of which each is long due, also one that was set just now; then what there is to read; then its end.
+      // Node's turn: timers, of which each is long due, also one that was set just now; then what there is to read;
+      // then its end.
       for (let pass = 0; pass < 10; pass++) for (const task of timers.splice(0)) task();
       received += 1;
       for (const task of turnEnds.splice(0)) task();

@@ -17,8 +17,9 @@ const LOOKS = 2;
 const SILENT_HEARTBEATS = 2.5;
 
 /**
- * Signs of life, both ways. Silence is counted in looks, not in time. Between two looks the event loop has always read what had come, so a
- * process that stood still for a minute finds one silent look at most, and reads what the far end sent meanwhile.
+ * Signs of life, both ways. Silence is counted in looks, not in time. Between two looks the event loop has always read
+ * what had come, so a process that stood still for a minute finds one silent look at most, and reads what the far end
+ * sent meanwhile.
  */
 export class Heartbeat {
   readonly #clock: Clock;
@@ -30,7 +31,10 @@ export class Heartbeat {
   #silentLooks = 0;
   #stopped = false;
 
-  /** @param expectMs how often the far end has to be heard, and, until it has said how often it wants to hear, how often to beat */
+  /**
+   * @param expectMs how often the far end has to be heard, and, until it has said how often it wants to hear, how often
+   * to beat
+   */
   constructor(clock: Clock, expectMs: number, host: HeartbeatHost) {
     this.#clock = clock;
     this.#host = host;

@@ -4,7 +4,7 @@ import { FrameChain } from '../support/frame-chain.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
 import { expectErrors } from '../support/reports.ts';
 import { diskStore, framesOf } from '../support/stores.ts';
-import type { WriteOptions, Topic, Written } from '../support/topic.ts';
+import type { RecordOptions, Topic, Written } from '../support/topic.ts';
 import { SOON } from '../support/topic-sites.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
 
@@ -89,7 +89,7 @@ describeKafka('a Kafka topic', () => {
   });
 
   describe('frames that stand there twice', () => {
-    it.each<[string, WriteOptions]>([
+    it.each<[string, RecordOptions]>([
       ['written again by a client', {}],
       ['in a transaction that was committed', { transaction: 'commit' }],
       ['in a transaction that was aborted', { transaction: 'abort' }],

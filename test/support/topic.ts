@@ -13,7 +13,7 @@ export interface Written {
   readonly headers?: IHeaders | undefined;
 }
 
-export interface WriteOptions {
+export interface RecordOptions {
   /**
    * `commit` or `abort`: written in a transaction that ends so; `leave`: in one that does not end before its time is
    * over.
@@ -98,7 +98,7 @@ export class Topic implements AsyncDisposable {
     return records;
   }
 
-  async write(records: readonly Written[], { transaction, partition = 0 }: WriteOptions = {}, topic = this.name): Promise<void> {
+  async write(records: readonly Written[], { transaction, partition = 0 }: RecordOptions = {}, topic = this.name): Promise<void> {
     const messages = records.map(({ key = null, value, headers }) => ({ key, value, partition, ...(headers && { headers }) }));
     if (transaction === undefined) {
       this.#producer ??= await this.#connect();

@@ -92,4 +92,15 @@ describe('whether a far end becomes the primary of this secondary', () => {
       expect(`${admission.reason} ${admission.error.code}: ${admission.error.message}`.slice(0, expected.length)).toBe(expected);
     }
   });
+
+  it('tells a refusal with what the caller needs to act on it', () => {
+    expect(admit(FREE, hello('a', 1))).toMatchObject({
+      kind: 'refuse',
+      error: { details: { ours: { number: 2, id: epoch(2).id }, theirs: { number: 1, id: epoch(1).id } } },
+    });
+    expect(admit(fedBy(hello('a', 2)), hello('b', 2))).toMatchObject({
+      kind: 'refuse',
+      error: { details: { feeder: 'a', remote: 'there:1' } },
+    });
+  });
 });

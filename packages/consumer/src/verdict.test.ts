@@ -94,6 +94,29 @@ describe('the verdict on a frame', () => {
   });
 });
 
+describe('a refusal', () => {
+  it('names the log and its remedy where the frame came out of a log, and only there', () => {
+    const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
+    const another = frame('2-140..2-160');
+    expect(verdictOn(another, OURS, 'unknown', log)).toMatchObject({
+      error: { message: expect.stringMatching(/Two primaries have written to the topic T: stop the wrong one, and delete it$/) },
+    });
+    expect(verdictOn(another, OURS, 'unknown', SITE)).toMatchObject({
+      error: { message: expect.stringMatching(/a copy of the right one$/) },
+    });
+  });
+
+  it('carries what the caller needs to act on it', () => {
+    const stream = 'bb'.repeat(16);
+    expect(verdictOn(frame('2-150..2-160', { stream }), OURS, 'unknown', SITE)).toMatchObject({
+      error: { code: 'STREAM_MISMATCH', details: { expected: STREAM, found: stream } },
+    });
+    expect(verdictOnSnapshot(snapshot('2-149', OURS.epochs), OURS)).toMatchObject({
+      error: { code: 'HISTORY_MISMATCH', details: { ours: at('2-150'), theirs: at('2-149') } },
+    });
+  });
+});
+
 function snapshot(position: string, epochs: readonly Epoch[], stream = STREAM): SnapshotHeader {
   return { stream, position: at(position), digest: 'd', chain: NO_CHAIN, epochs, time: 0 };
 }

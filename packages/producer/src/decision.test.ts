@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ORIGIN, PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
-import { decide } from './decision.ts';
+import { decide, refuseAtTheDoor } from './decision.ts';
 import type { Decision, OwnHistory } from './decision.ts';
 
 const IDS: Record<string, string> = {
@@ -168,5 +168,47 @@ describe('what a primary does with a far end that says hello', () => {
     expect(ahead).toMatchObject({
       error: { message: expect.stringMatching(/3-301.*3-300.*stop it and start the newer copy.*empty directory/) },
     });
+  });
+
+  it('tells by which epoch it is fenced, and by none where it lags in its own', () => {
+    expect(decide(OURS, hello('4x-301', { epochs: [] }), SITE, undefined)).toMatchObject({
+      fence: { epoch: { number: 4, id: IDS['x'] } },
+      error: { details: { ours: at('3-300'), theirs: at('4x-301') } },
+    });
+    expect(decide(OURS, hello('3-301'), SITE, undefined)).toMatchObject({ fence: { epoch: undefined } });
+  });
+
+  it('takes a higher revision of another epoch for another history, and not for a newer copy', () => {
+    for (const position of ['2-350', '3l-350', '1x-350']) {
+      expect(told(decide(OURS, hello(position, { epochs: [] }), SITE, undefined))).toBe(
+        'refuse history-mismatch diverged HISTORY_MISMATCH',
+      );
+    }
+  });
+
+  it('names the remedy of a log where the far end is one', () => {
+    const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
+    const remedies = [hello('3-301'), hello('3-250', { digest: 'e' })].map(theirs => [
+      decide(OURS, theirs, log, 'd'),
+      decide(OURS, theirs, SITE, 'd'),
+    ]);
+    for (const [atLog, atSite] of remedies) {
+      expect(atLog).toMatchObject({ error: { message: expect.stringContaining('delete it') } });
+      expect(atSite).toMatchObject({ error: { message: expect.not.stringContaining('delete it') } });
+    }
+    expect(decide(OURS, hello('3-250'), SITE, undefined)).toMatchObject({
+      error: { message: expect.stringContaining('no frame of this primary ends') },
+    });
+  });
+});
+
+describe('a far end that bears the name of a linked secondary', () => {
+  it.each<[string, Partial<Hello>, string | undefined]>([
+    ['is let in when it may be that one', {}, undefined],
+    ['is refused with another stream', { stream: 'bb'.repeat(16) }, 'stream-mismatch'],
+    ['is refused as a primary', { role: 'primary' }, 'wrong-role'],
+    ['is refused with another release', { protocols: [9] }, 'protocol-unsupported'],
+  ])('%s', (_name, more, reason) => {
+    expect(refuseAtTheDoor(OURS, hello('3-250', more), SITE)?.reason).toBe(reason);
   });
 });

@@ -40,3 +40,25 @@ test('what is alone and short goes on at once', () => {
   const turns = new Turns(steppingClock());
   expect([turns.breathe(), turns.breathe()]).toEqual([undefined, undefined]);
 });
+
+test('what many wake up to do at once is spread over turns, with what Node writes at the end of each step', async () => {
+  let nowMs = 0;
+  const turns = new Turns({ ...systemClock, monotonic: () => nowMs });
+  let turn = 0;
+  let inTurn = 0;
+  let most = 0;
+  const write = async (): Promise<void> => {
+    await turns.join();
+    most = Math.max(most, ++inTurn);
+    // As Node's HTTP does: the step itself takes no time, what it leaves for the next tick does.
+    process.nextTick(() => (nowMs += 2));
+  };
+  const count = (): void => {
+    turn++;
+    inTurn = 0;
+    if (turn < 300) setImmediate(count);
+  };
+  setImmediate(count);
+  await Promise.all(Array.from({ length: 250 }, write));
+  expect(most).toBeLessThanOrEqual(4);
+});

@@ -25,6 +25,12 @@ export class Turns {
     return new Promise(resolve => this.#waiting.push(resolve));
   }
 
+  /** As `breathe`, but always in a later turn: for what many wake up to do at once. */
+  join(): Promise<void> {
+    this.#hasTime();
+    return new Promise(resolve => this.#waiting.push(resolve));
+  }
+
   #hasTime(): boolean {
     const now = this.#clock.monotonic();
     if (this.#beganMs === undefined) {
@@ -39,8 +45,8 @@ export class Turns {
     this.#beganMs = undefined;
     while (this.#waiting.length > 0 && this.#hasTime()) {
       this.#waiting.shift()?.();
-      // Its step runs before this goes on.
-      await Promise.resolve();
+      // Its step runs before this goes on, and so does what Node writes to sockets at the end of a step.
+      await new Promise<void>(resolve => process.nextTick(resolve));
     }
   }
 }

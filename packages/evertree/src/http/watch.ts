@@ -123,8 +123,8 @@ class WatchStream {
         if (stored === undefined) {
           await wake.signal.waitAtMost(this.#store.clock, heartbeatMs);
         } else {
-          // All watches wake at once: each waits for its share of a turn before it encodes or writes.
-          await this.#exchange.context.turns.breathe();
+          // All watches wake at once, and each encodes or writes in its share of a turn.
+          await this.#exchange.context.turns.join();
           const { frame } = stored;
           const isCut = frame.header.base.revision < from.revision;
           const events = isCut ? this.#frames.after(from.revision, frame, this.#pattern) : this.#frames.of(frame, this.#pattern);

@@ -16,14 +16,28 @@ describe('what is remembered of the frames applied last', () => {
     expect(filled(8, [3, 5, 9]).find(4)).toBe('absent');
   });
 
-  it('does not speak of what came before, or of what was forgotten', () => {
+  it('does not speak of what came before, of what is to come, or of what was forgotten', () => {
     expect(filled(8, [3, 5, 9]).find(2)).toBeUndefined();
+    expect(filled(8, [3, 5, 9]).find(10)).toBeUndefined();
     expect(new RecentFrames(8).find(2)).toBeUndefined();
+    const cleared = filled(8, [3, 5, 9]);
+    cleared.clear();
+    expect(cleared.find(5)).toBeUndefined();
     const long = filled(
       4,
       Array.from({ length: 100 }, (_, index) => index + 1),
     );
     expect(long.find(50)).toBeUndefined();
     expect(long.find(97)).toMatchObject({ digest: 'd97' });
+  });
+
+  it('is at least as many frames as the capacity, and fewer than twice as many', () => {
+    for (let count = 1; count <= 30; count++) {
+      const ends = Array.from({ length: count }, (_, index) => index + 1);
+      const kept = ends.filter(end => filled(4, ends).find(end) !== undefined);
+      expect(kept).toEqual(ends.slice(-kept.length));
+      expect(kept.length).toBeGreaterThanOrEqual(Math.min(count, 4));
+      expect(kept.length).toBeLessThan(8);
+    }
   });
 });

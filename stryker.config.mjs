@@ -6,10 +6,11 @@ export default {
   plugins: ['@stryker-mutator/vitest-runner', './scripts/mutation/prose.ts'],
   ignorers: ['prose'],
   mutate: [
-    'packages/consumer/src/{verdict,admission}.ts',
+    'packages/consumer/src/{verdict,admission,recent-frames}.ts',
     'packages/producer/src/{decision,progress,inflight}.ts',
     'packages/journal/src/retention/retention.ts',
     'packages/core/src/{lineage,position}.ts',
+    'packages/core/src/greeting/{greeting,hello}.ts',
     'packages/core/src/frames/{frame,frame-writer,binary-reader,binary-writer}.ts',
     'packages/core/src/tree/digest.ts',
   ],

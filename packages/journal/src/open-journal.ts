@@ -15,7 +15,7 @@ import { assertNoOrphans, survey } from './recovery/survey.ts';
 import { finishRewind } from './rewind/rewind-file.ts';
 import { Rewinder } from './rewind/rewinder.ts';
 import { Retainer } from './retention/retainer.ts';
-import type { FoundSite, SiteRecord } from './site/site-file.ts';
+import type { FoundSite, SiteFile } from './site/site-file.ts';
 import { readSite, settleIdentity, writeSite } from './site/site-file.ts';
 import { DiskSnapshots } from './snapshots/disk-snapshots.ts';
 import { SnapshotList } from './snapshots/snapshot-list.ts';
@@ -110,7 +110,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
 /** Writes site.json, and upgrades a directory of a former version. Each step can be repeated after a crash. */
 async function recordOpening(
   parts: { readonly disk: Disk; readonly report: Reporter; readonly leases: DiskLeases },
-  record: SiteRecord,
+  record: SiteFile,
   found: FoundSite | undefined,
   isCopy: boolean,
 ): Promise<void> {

@@ -35,7 +35,7 @@ export async function postBatch(exchange: Exchange): Promise<void> {
     throw new RequestError('REQUEST_INVALID', 'ETags are about one subtree, and a batch has none of its own; use Evertree-If-Position');
   }
   const wish = readWish(exchange);
-  const batch = new Batch(context.store, position);
+  const batch = new BatchRun(context.store, position);
   const error = await commitBody(exchange, batch);
   await answer(exchange, batch, error, wish);
 }
@@ -44,7 +44,7 @@ export async function postBatch(exchange: Exchange): Promise<void> {
  * Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the
  * batch.
  */
-async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | undefined, wish: Wish): Promise<void> {
+async function answer(exchange: Exchange, batch: BatchRun, error: ExpectedError | undefined, wish: Wish): Promise<void> {
   const { committed, line } = batch;
   // At the top, too: an error of a line's JSON has a line of its own there, which is always the first.
   const stopped = error === undefined ? {} : { line, error: { ...error.details, line, code: error.code, detail: error.message } };
@@ -65,7 +65,7 @@ async function answer(exchange: Exchange, batch: Batch, error: ExpectedError | u
 }
 
 /** What became of the lines so far. */
-class Batch {
+class BatchRun {
   readonly #store: Store;
   #ifPosition: Position | undefined;
   #last: Commit | undefined;
@@ -122,7 +122,7 @@ const NO_OPTIONS: CommitOptions = Object.freeze({});
  * Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it
  * stand.
  */
-async function commitBody(exchange: Exchange, batch: Batch): Promise<ExpectedError | undefined> {
+async function commitBody(exchange: Exchange, batch: BatchRun): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
   const { turns, limits } = exchange.context;
   const { batchBytes, batchLineBytes } = limits;

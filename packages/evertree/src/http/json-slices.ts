@@ -19,14 +19,14 @@ export function* jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
 }
 
 /** An object whose members are being written. */
-interface Level {
+interface WrittenLevel {
   readonly node: SnapshotNode;
   readonly keys: readonly string[];
   next: number;
 }
 
 function* objectSlices(top: SnapshotNode): Generator<string> {
-  const levels: Level[] = [{ node: top, keys: yield* sortedKeys(top), next: 0 }];
+  const levels: WrittenLevel[] = [{ node: top, keys: yield* sortedKeys(top), next: 0 }];
   let text = '{';
   let children = 0;
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {

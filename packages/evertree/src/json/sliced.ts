@@ -40,7 +40,7 @@ export function parseSliced(bytes: Buffer, at: Path = []): Generator<void, unkno
 type Members = unknown[] | Record<string, unknown>;
 
 /** A container that is being read, member by member. */
-interface Level {
+interface OpenContainer {
   readonly members: Members;
   /** Nothing has been read of it: it may be closed at once. */
   isNew: boolean;
@@ -49,7 +49,7 @@ interface Level {
 class SlicedParser {
   readonly #bytes: Buffer;
   /** Open containers, the outermost first. */
-  readonly #levels: Level[] = [];
+  readonly #levels: OpenContainer[] = [];
   /** Where the container stands that is read now. */
   readonly #path: string[];
   /** Everything before it has been read. */
@@ -79,7 +79,7 @@ class SlicedParser {
   }
 
   /** Reads the members up to `end`: a comma, or the end of their container. */
-  #readMembers(level: Level, end: number): void {
+  #readMembers(level: OpenContainer, end: number): void {
     const { members } = level;
     const text = this.#decode(this.#offset, end);
     const mayBeEmpty = level.isNew && this.#bytes[end] !== COMMA;
@@ -94,7 +94,7 @@ class SlicedParser {
   }
 
   /** Reads a member that is larger than a piece, or enters it. */
-  #readLargeMember(level: Level): void {
+  #readLargeMember(level: OpenContainer): void {
     this.#skipBlanks();
     const { members } = level;
     const key = Array.isArray(members) ? String(members.length) : this.#readKey();
@@ -127,9 +127,9 @@ class SlicedParser {
   }
 
   /** Goes on behind a member: after its comma, or after the end of its container and of all that ends with that. */
-  #endMember(level: Level): void {
+  #endMember(level: OpenContainer): void {
     level.isNew = false;
-    for (let open: Level | undefined = level; open !== undefined; open = this.#levels.at(-1)) {
+    for (let open: OpenContainer | undefined = level; open !== undefined; open = this.#levels.at(-1)) {
       if (this.#bytes[this.#offset] === COMMA) {
         this.#take(COMMA);
         return;

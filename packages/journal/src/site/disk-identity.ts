@@ -3,7 +3,7 @@ import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
 import { SITE_FILE } from './layout.ts';
-import type { SiteRecord } from './site-file.ts';
+import type { SiteFile } from './site-file.ts';
 import { writeSite } from './site-file.ts';
 
 /** The identity that site.json records. */
@@ -13,9 +13,9 @@ export class DiskIdentity implements SiteIdentity {
   readonly #commit: GroupCommit;
   readonly #retainer: Retainer;
   /** What site.json says, durably. Only `closedAt` may still stand in the file, if the disk was full at the opening. */
-  #record: SiteRecord;
+  #record: SiteFile;
 
-  constructor(parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer }, record: SiteRecord) {
+  constructor(parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer }, record: SiteFile) {
     this.#disk = parts.disk;
     this.#report = parts.report;
     this.#commit = parts.commit;
@@ -59,7 +59,7 @@ export class DiskIdentity implements SiteIdentity {
   }
 
   /** @param change returns the changed fields; undefined if nothing changes */
-  async #change(change: (record: SiteRecord) => Partial<SiteRecord> | undefined): Promise<void> {
+  async #change(change: (record: SiteFile) => Partial<SiteFile> | undefined): Promise<void> {
     this.#commit.assertOpen();
     await this.#retainer.exclusively(async () => {
       this.#commit.assertOpen();

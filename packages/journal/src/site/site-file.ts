@@ -10,7 +10,7 @@ export const DIRECTORY_VERSION = 2;
 const FORMER_VERSIONS: readonly unknown[] = [1];
 
 /** The content of site.json. */
-export interface SiteRecord extends Identity {
+export interface SiteFile extends Identity {
   /** The mark of the directory in which it was written. In a copy it is that of the original. */
   readonly directory: string;
   /** The highest epoch that the site was fenced by. */
@@ -21,7 +21,7 @@ export interface SiteRecord extends Identity {
 
 /** A site.json that was read. */
 export interface FoundSite {
-  readonly record: SiteRecord;
+  readonly record: SiteFile;
   /** The file is of a former version. */
   readonly isFormer: boolean;
 }
@@ -44,7 +44,7 @@ export async function readSite(disk: Disk): Promise<FoundSite | undefined> {
   return { record: { site, role, directory, fencedBy, closedAt }, isFormer };
 }
 
-export async function writeSite(disk: Disk, record: SiteRecord): Promise<void> {
+export async function writeSite(disk: Disk, record: SiteFile): Promise<void> {
   const { site, role, directory, fencedBy, closedAt } = record;
   await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, closedAt });
 }

@@ -1,7 +1,8 @@
 // Mutation testing of the pure rooms: `pnpm mutate`, not in CI. The report is .cache/mutation.html.
 export default {
   testRunner: 'vitest',
-  // Without `related`: the packages meet each other through node_modules, which a list of related files does not follow.
+  // Without `related`: the packages meet each other through node_modules, which a list of related files does not
+  // follow.
   vitest: { configFile: 'scripts/mutation/vitest.config.ts', related: false },
   plugins: ['@stryker-mutator/vitest-runner', './scripts/mutation/prose.ts'],
   ignorers: ['prose'],
@@ -19,6 +20,7 @@ export default {
   concurrency: 2,
   ignoreStatic: true,
   tempDirName: '.cache/stryker',
-  // A file that is not there: Stryker would rewrite a tsconfig with TypeScript's old API, which TypeScript 7 does not have.
+  // A file that is not there: Stryker would rewrite a tsconfig with TypeScript's old API, which TypeScript 7 does not
+  // have.
   tsconfigFile: 'scripts/mutation/no-tsconfig.json',
 };

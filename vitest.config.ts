@@ -11,7 +11,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // They start no process and change nothing that a process has once, so files share workers: that saves most of their time.
+        // They start no process and change nothing that a process has once, so files share workers: that saves most of
+        // their time.
         test: { name: 'units', include: ['packages/*/{src,test}/**/*.test.ts'], isolate: false },
       },
       {

@@ -1,4 +1,5 @@
-// A primary inside a process of your own: three commits, the last of which waits for a secondary. Beside it, run embed-secondary.ts:
+// A primary inside a process of your own: three commits, the last of which waits for a secondary. Beside it, run
+// embed-secondary.ts:
 //   npx -y pnpm exec node examples/embed-primary.ts [DATA] [CONFIG]
 import { formatPosition, openStore, startProducer } from 'evertree';
 

@@ -1,6 +1,8 @@
-// Reads a stream's topic with nothing but kafkajs. The primary has to write JSON: "journal": { "encoding": "json" } in its configuration.
+// Reads a stream's topic with nothing but kafkajs. The primary has to write JSON: "journal": { "encoding": "json" } in
+// its configuration.
 //   npx -y pnpm exec node --disable-warning=TimeoutNegativeWarning examples/read-topic.ts [BROKER] [TOPIC]
-// PROTOCOL.md, «Over Kafka», says what a record holds; FORMAT.md what a frame is. (The warning is about kafkajs, and harmless.)
+// PROTOCOL.md, «Over Kafka», says what a record holds; FORMAT.md what a frame is. (The warning is about kafkajs, and
+// harmless.)
 import { once } from 'node:events';
 import { Kafka, logLevel } from 'kafkajs';
 import type { KafkaMessage } from 'kafkajs';

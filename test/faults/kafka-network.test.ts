@@ -48,7 +48,10 @@ async function withScene(play: (scene: Scene) => Promise<void>): Promise<void> {
   await play({ broker, primary, secondary });
 }
 
-/** Until the network has seen so many more pieces of bytes, or so many more attempts to connect: one of them comes in any mishap. */
+/**
+ * Until the network has seen so many more pieces of bytes, or so many more attempts to connect: one of them comes in
+ * any mishap.
+ */
 async function goOn({ proxy }: KafkaBroker, dice: Simulation): Promise<void> {
   const [pieces, accepted] = [proxy.pieces + dice.below(100), proxy.accepted + 1 + dice.below(3)];
   await until('a site sends or connects', async () => proxy.pieces >= pieces || proxy.accepted >= accepted, SOON.timeout);

@@ -139,7 +139,8 @@ describeKafka('what a Kafka topic keeps', () => {
       const primary = await filledPrimary();
       await retain(primary);
       const whole = await stage.topic.records(stage.topic.snapshots);
-      // As a primary leaves it that was killed in the middle: its own id, a beginning, some chunks, no end, not announced.
+      // As a primary leaves it that was killed in the middle: its own id, a beginning, some chunks, no end, not
+      // announced.
       const torn = whole.slice(0, -1).map(record => ({ ...record, key: Buffer.from('f'.repeat(16)) }));
       await stage.topic.write(torn, {}, stage.topic.snapshots);
       const secondary = await stage.secondary();

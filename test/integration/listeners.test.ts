@@ -44,7 +44,10 @@ class Scene implements AsyncDisposable {
     await reader.close();
   }
 
-  /** Resolves when a listener that is registered now has had its first batch: those before it have had what waited for them. */
+  /**
+   * Resolves when a listener that is registered now has had its first batch: those before it have had what waited for
+   * them.
+   */
   async settle(): Promise<void> {
     await this.replicate();
     for (let round = 0; round < 3; round++) {

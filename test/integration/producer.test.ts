@@ -485,7 +485,8 @@ describe('the event loop', () => {
   it('gets a turn when a loop has had 4 ms, however much there is to send', async () => {
     let turns = 0;
     let reads = 0;
-    // Each look at the clock takes a millisecond: a loop that never looks away would look thousands of times in one turn.
+    // Each look at the clock takes a millisecond: a loop that never looks away would look thousands of times in one
+    // turn.
     const { clock } = simulation;
     primary.clock = { ...clock, monotonic: () => reads++, soon: task => clock.soon(() => (turns++, task())) };
     await primary.restart();

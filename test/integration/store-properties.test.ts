@@ -100,7 +100,9 @@ function writeAndRestore(tx: Transaction, at: Path, item: Value): void {
 }
 
 const wideWorld = stepsOf(path, value, 25);
-/** So few places and values that operations meet: the same node named, replaced, deleted and made again in one frame. */
+/**
+ * So few places and values that operations meet: the same node named, replaced, deleted and made again in one frame.
+ */
 const smallWorld = stepsOf(
   fc.array(fc.constantFrom('a', 'b'), { minLength: 0, maxLength: 3 }),
   fc.constantFrom<Value>(0, 1, {}, { a: 0 }, { a: { b: 0 } }, { a: {}, b: { a: 1 } }),

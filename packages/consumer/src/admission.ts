@@ -20,7 +20,8 @@ export function admit(secondary: AskedSecondary, hello: Hello): Admission {
   const refused =
     refuseVersion(hello) ??
     refuseRole(host, hello) ??
-    // Also where the hello came through a log: the primary holds another stream, and deleting the log would mend nothing.
+    // Also where the hello came through a log: the primary holds another stream, and deleting the log would mend
+    // nothing.
     refuseStream(host, hello, SITE) ??
     refuseFenced(secondary, hello) ??
     refuseQuarantined(secondary);

@@ -8,12 +8,15 @@ const START_LIMIT_MS = 60_000;
 const POLL_MS = 10;
 
 /**
- * Becomes the program, and dies with the process that started it, even when that one is killed: the end of the pipe on descriptor 3
- * without a line on it means that nobody is left who would stop this, nor remove its folder.
+ * Becomes the program, and dies with the process that started it, even when that one is killed: the end of the pipe on
+ * descriptor 3 without a line on it means that nobody is left who would stop this, nor remove its folder.
  */
 const LEASH = 'folder=$1; shift; { read -r line <&3 || { kill -9 $$; rm -rf "$folder"; }; } >/dev/null 2>&1 & exec "$@" 3<&-';
 
-/** What every start has in common: small, quick to warm up, nothing left behind in the machine's folder for temporary files. */
+/**
+ * What every start has in common: small, quick to warm up, nothing left behind in the machine's folder for temporary
+ * files.
+ */
 const JVM_OPTIONS = [
   '-Xmx512m',
   '-XX:TieredStopAtLevel=1',

@@ -17,9 +17,14 @@ export interface KafkaOptions {
   readonly port?: number;
   /** A folder that is kept, with the data of the run before; otherwise one of its own that goes with the broker. */
   readonly data?: string;
-  /** More of Kafka's own, among them what topics have by default (`message.max.bytes`, `log.retention.bytes` …), or QUICK_RESTART. They win. */
+  /**
+   * More of Kafka's own, among them what topics have by default (`message.max.bytes`, `log.retention.bytes` …), or
+   * QUICK_RESTART. They win.
+   */
   readonly serverProperties?: Properties;
-  /** A proxy in front, which clients are told of in place of the broker: `broker.proxy` throttles, cuts and silences it. */
+  /**
+   * A proxy in front, which clients are told of in place of the broker: `broker.proxy` throttles, cuts and silences it.
+   */
   readonly proxied?: boolean;
   /** More listeners, which know these users (name → password) and demand what their names say. */
   readonly users?: Readonly<Record<string, string>>;
@@ -52,8 +57,8 @@ export interface KafkaBroker extends AsyncDisposable {
   freeze(): void;
   thaw(): void;
   /**
-   * From now on the disk is full for it. Kafka gives up its folder and ends by itself, within a second; resolves then. After `restart`
-   * there is room. Needs Linux's `prlimit`.
+   * From now on the disk is full for it. Kafka gives up its folder and ends by itself, within a second; resolves then.
+   * After `restart` there is room. Needs Linux's `prlimit`.
    */
   fillDisk(): Promise<void>;
 }
@@ -83,8 +88,8 @@ export async function prepareKafka(tell: (line: string) => void = () => undefine
 }
 
 /**
- * Keeps what Java works out about the broker's classes at each start: 0.7 s then in place of 1.9 s. Once for each Java; it holds for jars
- * where they stand, so that it can't be made before they are in place.
+ * Keeps what Java works out about the broker's classes at each start: 0.7 s then in place of 1.9 s. Once for each Java;
+ * it holds for jars where they stand, so that it can't be made before they are in place.
  */
 async function trainClasses(distribution: Distribution, tell: (line: string) => void): Promise<void> {
   tell('Preparing it for quick starts (once) …');

@@ -11,7 +11,10 @@ import { drawUuid } from './server-properties.ts';
 export interface Distribution {
   /** The jars in one fixed order: an archive of classes holds for that order only. */
   readonly classPath: string;
-  /** The first metadata of a formatted log folder. Nothing in it belongs to one broker, so every broker may start from a copy. */
+  /**
+   * The first metadata of a formatted log folder. Nothing in it belongs to one broker, so every broker may start from a
+   * copy.
+   */
   readonly bootstrapCheckpoint: string;
   /** Where this Java's archive of the broker's classes is, once it was made. */
   readonly classArchive: string;
@@ -37,8 +40,8 @@ export async function findObstacle(): Promise<string | undefined> {
 }
 
 /**
- * Apache Kafka, from the cache folder; the first time it is fetched into it. Several processes may ask at once: each fetches into a
- * folder of its own, and the first to be done puts it in place.
+ * Apache Kafka, from the cache folder; the first time it is fetched into it. Several processes may ask at once: each
+ * fetches into a folder of its own, and the first to be done puts it in place.
  *
  * @param tell is given a line when this is going to take a while
  * @throws with the remedy when there is no Java or nothing can be fetched

@@ -8,8 +8,8 @@ import { STEADY } from './server-properties.ts';
 import type { KafkaOfRun } from './suite.ts';
 
 /**
- * Stands by for a run of the tests: the workers, a process each, ask it to fetch Kafka, and for the address of the broker that they share.
- * Nothing starts before the first of them asks.
+ * Stands by for a run of the tests: the workers, a process each, ask it to fetch Kafka, and for the address of the
+ * broker that they share. Nothing starts before the first of them asks.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const obstacle = await findObstacle();

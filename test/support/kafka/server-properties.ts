@@ -1,4 +1,7 @@
-/** A listener is named after its security protocol, but for the one that demands a certificate of its clients, and Kafka's own two. */
+/**
+ * A listener is named after its security protocol, but for the one that demands a certificate of its clients, and
+ * Kafka's own two.
+ */
 export type ListenerName = 'PLAINTEXT' | SecuredListener | 'INTERNAL' | 'CONTROLLER';
 export type SecuredListener = 'SSL' | 'MUTUAL_TLS' | 'SASL_PLAINTEXT' | 'SASL_SSL';
 
@@ -11,7 +14,9 @@ export interface Listener {
 
 export type Properties = Readonly<Record<string, string | number | boolean>>;
 
-/** One node that is everything, and answers soon: after its start, after a group's first member, after its own death. */
+/**
+ * One node that is everything, and answers soon: after its start, after a group's first member, after its own death.
+ */
 const DEFAULTS: Properties = {
   'process.roles': 'broker,controller',
   'node.id': 1,
@@ -25,7 +30,8 @@ const DEFAULTS: Properties = {
   'share.coordinator.state.topic.replication.factor': 1,
   'share.coordinator.state.topic.min.isr': 1,
   'group.initial.rebalance.delay.ms': 0,
-  // See QUICK_RESTART: no stall took the leader away with this under a load of 20 on 2 cores, and a restart after SIGKILL takes 2.7 s.
+  // See QUICK_RESTART: no stall took the leader away with this under a load of 20 on 2 cores, and a restart after
+  // SIGKILL takes 2.7 s.
   'broker.session.timeout.ms': 2000,
   'broker.heartbeat.interval.ms': 200,
   // 128 MiB of the heap otherwise.
@@ -33,9 +39,9 @@ const DEFAULTS: Properties = {
 };
 
 /**
- * A broker that comes back after SIGKILL takes connections only when the session of the killed one is over: it is back after 1.3 s with
- * these, and after 11 s with Kafka's own 9 s. In exchange a stall that long, on a busy machine, takes the partitions' leader away for a
- * moment. For tests that kill, whose clients have to bear that anyway.
+ * A broker that comes back after SIGKILL takes connections only when the session of the killed one is over: it is back
+ * after 1.3 s with these, and after 11 s with Kafka's own 9 s. In exchange a stall that long, on a busy machine, takes
+ * the partitions' leader away for a moment. For tests that kill, whose clients have to bear that anyway.
  */
 export const QUICK_RESTART: Properties = { 'broker.session.timeout.ms': 600, 'broker.heartbeat.interval.ms': 100 };
 

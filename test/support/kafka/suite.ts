@@ -13,7 +13,10 @@ declare module 'vitest' {
 export interface KafkaOfRun {
   /** Why no broker can be started here, and what helps; null where one can. */
   readonly obstacle: string | null;
-  /** The run itself listens there: `/prepared` answers once a broker can be started at once, `/broker` with the address of the shared one. */
+  /**
+   * The run itself listens there: `/prepared` answers once a broker can be started at once, `/broker` with the address
+   * of the shared one.
+   */
   readonly url: string;
 }
 
@@ -21,8 +24,9 @@ export interface KafkaOfRun {
 const PREPARATION_LIMIT_MS = 300_000;
 
 /**
- * A suite that needs a real broker: of its own, from `startKafka`, where it kills it or gives it other properties, else `sharedBroker()`.
- * Where there is no Java it does not run, and the closing lines say so; with CI set that is a failure.
+ * A suite that needs a real broker: of its own, from `startKafka`, where it kills it or gives it other properties, else
+ * `sharedBroker()`. Where there is no Java it does not run, and the closing lines say so; with CI set that is a
+ * failure.
  */
 export function describeKafka(name: string, suite: () => void): void {
   const { obstacle } = inject('kafka');
@@ -43,8 +47,8 @@ export function describeKafka(name: string, suite: () => void): void {
 }
 
 /**
- * The address of the one broker that all test files of a run share, started when the first of them asks. Take topics and groups of your own
- * on it, leave it alive.
+ * The address of the one broker that all test files of a run share, started when the first of them asks. Take topics
+ * and groups of your own on it, leave it alive.
  */
 export function sharedBroker(): Promise<string> {
   return ask('/broker');

@@ -18,8 +18,8 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   syncDirectorySync(path: string): void;
   /**
-   * Names this directory as long as it exists. A copy has another mark, whatever tool made it. A copy that was made while
-   * the original was written to may lack bytes; only the mark tells that from damage.
+   * Names this directory as long as it exists. A copy has another mark, whatever tool made it. A copy that was made
+   * while the original was written to may lack bytes; only the mark tells that from damage.
    */
   mark(): Promise<string>;
   /** Bytes of the device, and bytes that are free for this process. */

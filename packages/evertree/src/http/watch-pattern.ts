@@ -34,8 +34,8 @@ export type PlainOperation = readonly ['put', string, Value] | readonly ['delete
 
 /**
  * What an operation means for the paths that match a pattern. At such a path or below one it means itself, beside them
- * nothing. One above them is cut to the one path that matches in it. Where a wildcard hides what was there, it becomes a
- * `delete` of that subtree and a `put` of each match in its new value.
+ * nothing. One above them is cut to the one path that matches in it. Where a wildcard hides what was there, it becomes
+ * a `delete` of that subtree and a `put` of each match in its new value.
  */
 export function clip(operation: Operation, pattern: Pattern): readonly PlainOperation[] {
   const { path } = operation;

@@ -81,7 +81,9 @@ export class Site implements AsyncDisposable {
     return store.state === 'open' && consumer !== undefined ? consumer.state.state : store.state;
   }
 
-  /** Why the site can't go on by itself; undefined as long as it can. Another part may help, unless the storage failed. */
+  /**
+   * Why the site can't go on by itself; undefined as long as it can. Another part may help, unless the storage failed.
+   */
   get failure(): Error | undefined {
     return this.store.state === 'failed' ? this.store.stateReason : this.#partFailure;
   }

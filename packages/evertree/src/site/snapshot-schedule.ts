@@ -16,8 +16,8 @@ export class SnapshotSchedule {
   readonly #hooks = new DisposableStack();
   #interval: Disposable | undefined;
   /**
-   * What the journal took on the disk when the last snapshot was made, or takes now if that is less. Undefined before the
-   * first commit.
+   * What the journal took on the disk when the last snapshot was made, or takes now if that is less. Undefined before
+   * the first commit.
    */
   #baselineBytes: number | undefined;
   /** The size of the newest snapshot. */

@@ -11,8 +11,8 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----
  * The producer's end. It dials each remote again and again until it is closed. After a failed attempt, or a link that
  * ended at once, the wait grows; after a link that carried something or lasted, the wait is one interval.
  *
- * `open` resolves as soon as it has begun to dial; it rejects with CONFIGURATION_INVALID for an authority or an address that no
- * attempt could use.
+ * `open` resolves as soon as it has begun to dial; it rejects with CONFIGURATION_INVALID for an authority or an address
+ * that no attempt could use.
  * @throws EvertreeError CONFIGURATION_INVALID for limits and token
  */
 export function dialTransport(options: DialOptions): Transport {

@@ -22,8 +22,8 @@ const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
 const RETRIES = 4;
 
 /**
- * A Kafka client, from which producers and admins are made. Abandon it where it is stuck, and where its connecting failed:
- * kafkajs takes a broker that did not answer its first request for connected from then on.
+ * A Kafka client, from which producers and admins are made. Abandon it where it is stuck, and where its connecting
+ * failed: kafkajs takes a broker that did not answer its first request for connected from then on.
  */
 export interface KafkaClient extends Kafka, Connections {}
 

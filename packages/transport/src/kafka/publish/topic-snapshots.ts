@@ -26,7 +26,8 @@ interface Announced {
 const ASKED_MS = 60_000;
 /**
  * After a snapshot no other one is asked for during so many times the time that it took, and until the next look at the
- * watermarks: a snapshot that nobody can use leads to the next, and making them must not become all that this site does.
+ * watermarks: a snapshot that nobody can use leads to the next, and making them must not become all that this site
+ * does.
  */
 const REST_FACTOR = 10;
 

@@ -1,0 +1,152 @@
+import { crc32 } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { at } from '../../test/histories.ts';
+import { ORIGIN } from '../position.ts';
+import { FrameWriter } from './frame-writer.ts';
+import {
+  FRAME_CHECKSUM_BYTES,
+  FRAME_HEADER_BYTES,
+  FRAME_LIMIT_BYTES,
+  frameLength,
+  NO_CHAIN,
+  parseFrame,
+  readFrameHeader,
+  sealFrame,
+  type FrameHeader,
+} from './frame.ts';
+
+const STREAM = '0123456789abcdef0123456789abcdef';
+const BODY = Buffer.from('body');
+
+/** Three change sets of epoch 2. */
+const GOES_ON: FrameHeader = {
+  codec: 'binary',
+  beginsEpoch: false,
+  stream: STREAM,
+  epoch: 2,
+  epochId: 'b'.repeat(16),
+  base: at('2b-7'),
+  last: at('2b-10'),
+  digest: '0123456789abcdef',
+  firstTime: 5,
+  lastTime: 6,
+  count: 3,
+  previous: NO_CHAIN,
+  bodyLength: BODY.length,
+};
+/** The frame that begins epoch 3. */
+const BEGINS: FrameHeader = {
+  ...GOES_ON,
+  beginsEpoch: true,
+  epoch: 3,
+  epochId: 'c'.repeat(16),
+  last: at('3c-8'),
+  count: 1,
+};
+
+/** The bytes of `GOES_ON` with others in their place from `offset` on, and a checksum that fits. */
+function altered(offset: number, ...bytes: number[]): Buffer {
+  const frame = Buffer.from(sealFrame(GOES_ON, BODY).bytes);
+  frame.set(bytes, offset);
+  const end = frame.length - FRAME_CHECKSUM_BYTES;
+  frame.writeUInt32LE(crc32(frame.subarray(0, end)), end);
+  return frame;
+}
+
+function code(expected: string): unknown {
+  return expect.objectContaining({ name: 'EvertreeError', code: expected });
+}
+
+describe('the header of a frame', () => {
+  it.each<[string, FrameHeader]>([
+    ['goes on in its epoch', GOES_ON],
+    ['begins an epoch', BEGINS],
+    ['begins the first epoch of all', { ...BEGINS, base: ORIGIN, last: at('3c-1') }],
+    ['has the highest numbers', { ...GOES_ON, base: at(`2b-${2 ** 53 - 4}`), last: at(`2b-${2 ** 53 - 1}`), lastTime: 2 ** 53 - 1 }],
+  ])('that %s comes back as it was', (_, header) => {
+    const { bytes } = sealFrame(header, BODY);
+    expect(parseFrame(bytes).header).toEqual(header);
+    expect(parseFrame(new Uint8Array(bytes)).header).toEqual(header);
+  });
+
+  it.each<[string, FrameHeader]>([
+    ['no change set', { ...GOES_ON, count: 0, last: GOES_ON.base }],
+    ['fewer change sets than revisions', { ...GOES_ON, count: 2 }],
+    ['another epoch that it does not begin', { ...GOES_ON, base: at('1a-7') }],
+    ['another epoch of the same number that it does not begin', { ...GOES_ON, base: at('2a-7') }],
+    ['an epoch that it begins and goes on in', { ...GOES_ON, beginsEpoch: true, count: 1, last: at('2b-8') }],
+    ['more than its first change set in an epoch that it begins', { ...BEGINS, count: 2, last: at('3c-9') }],
+    ['an epoch that it begins below the one of its base', { ...BEGINS, base: at('4d-7') }],
+    ['an epoch that it begins beside the one of its base', { ...BEGINS, base: at('3b-7') }],
+  ])('is refused when it contradicts itself: it has %s', (_, header) => {
+    const { bytes } = sealFrame(header, BODY);
+    const { base, last, count, beginsEpoch } = header;
+    expect(() => parseFrame(bytes)).toThrow(
+      expect.objectContaining({ code: 'FORMAT_INVALID', details: { base, last, count, beginsEpoch } }) as Error,
+    );
+  });
+
+  it.each([
+    ['a later version of the format', altered(4, 2), 'FORMAT_UNSUPPORTED'],
+    ['a codec from another time', altered(5, 3), 'FORMAT_UNSUPPORTED'],
+    ['a flag from another time', altered(6, 2), 'FORMAT_UNSUPPORTED'],
+    ['a revision above 2^53', altered(54, 0x20), 'FORMAT_INVALID'],
+    ['another beginning', altered(0, 0), 'FORMAT_INVALID'],
+  ])('is refused when it has %s', (_, bytes, expected) => {
+    expect(() => parseFrame(bytes)).toThrow(code(expected));
+    expect(() => readFrameHeader(bytes)).toThrow(code(expected));
+  });
+});
+
+describe('the bytes of a frame', () => {
+  const { bytes } = sealFrame(GOES_ON, BODY);
+
+  it('are as many as the header says, and no more', () => {
+    expect(frameLength(bytes)).toBe(bytes.length);
+    expect(() => parseFrame(Buffer.concat([bytes, Buffer.of(0)]))).toThrow(code('FORMAT_INVALID'));
+  });
+
+  it('tell their length by the header and as many bytes as a checksum has', () => {
+    const least = FRAME_HEADER_BYTES + FRAME_CHECKSUM_BYTES;
+    expect(frameLength(bytes.subarray(0, least))).toBe(bytes.length);
+    expect(() => frameLength(bytes.subarray(0, least - 1))).toThrow(code('FORMAT_INVALID'));
+  });
+
+  it('are no more than the limit', () => {
+    const large = Buffer.from(bytes);
+    const most = FRAME_LIMIT_BYTES - FRAME_HEADER_BYTES - FRAME_CHECKSUM_BYTES;
+    large.writeUInt32LE(most, 92);
+    expect(frameLength(large)).toBe(FRAME_LIMIT_BYTES);
+    large.writeUInt32LE(most + 1, 92);
+    expect(() => frameLength(large)).toThrow(code('FORMAT_INVALID'));
+  });
+
+  it('are refused by both checksums when they were altered', () => {
+    const torn = Buffer.from(bytes);
+    torn.writeUInt32LE(0x1234, torn.length - FRAME_CHECKSUM_BYTES);
+    const right = bytes.slice(-FRAME_CHECKSUM_BYTES).reverse();
+    expect(() => parseFrame(torn)).toThrow(`a frame's checksum is ${Buffer.from(right).toString('hex')}, but it says 00001234`);
+  });
+});
+
+describe('the times of change sets', () => {
+  const base = { stream: STREAM, last: at('2b-7'), chain: NO_CHAIN };
+
+  it('never step back within an epoch, also where the clock does, and the header has the first and the last', () => {
+    const writer = new FrameWriter('json', 100);
+    expect([99, 100, 105, 103].map(now => writer.changeSet(now, undefined, undefined, 0))).toEqual([100, 100, 105, 105]);
+    expect(writer.count).toBe(4);
+    expect(writer.seal(base, GOES_ON.digest).header).toMatchObject({ firstTime: 100, lastTime: 105, count: 4, last: at('2b-11') });
+    expect([writer.count, writer.lastTime]).toEqual([0, 105]);
+    expect(writer.changeSet(104, undefined, undefined, 0)).toBe(105);
+    expect(writer.seal(base, GOES_ON.digest).header).toMatchObject({ firstTime: 105, lastTime: 105, count: 1 });
+  });
+
+  it('begin anew with an epoch, by the clock of the site that begins it', () => {
+    const writer = new FrameWriter('binary', 100);
+    const epoch = { number: 3, id: 'c'.repeat(16), site: 'here', base: base.last, reason: 'test', time: 40 };
+    const { header } = writer.sealEpoch(base, GOES_ON.digest, epoch);
+    expect(header).toMatchObject({ beginsEpoch: true, base: base.last, last: at('3c-8'), firstTime: 40, lastTime: 40, count: 1 });
+    expect(writer.changeSet(30, undefined, undefined, 0)).toBe(40);
+  });
+});

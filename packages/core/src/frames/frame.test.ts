@@ -74,6 +74,7 @@ describe('the header of a frame', () => {
     ['fewer change sets than revisions', { ...GOES_ON, count: 2 }],
     ['another epoch that it does not begin', { ...GOES_ON, base: at('1a-7') }],
     ['another epoch of the same number that it does not begin', { ...GOES_ON, base: at('2a-7') }],
+    ['another epoch of the same id that it does not begin', { ...GOES_ON, base: at('1b-7') }],
     ['an epoch that it begins and goes on in', { ...GOES_ON, beginsEpoch: true, count: 1, last: at('2b-8') }],
     ['more than its first change set in an epoch that it begins', { ...BEGINS, count: 2, last: at('3c-9') }],
     ['an epoch that it begins below the one of its base', { ...BEGINS, base: at('4d-7') }],
@@ -124,7 +125,7 @@ describe('the bytes of a frame', () => {
   it('are refused by both checksums when they were altered', () => {
     const torn = Buffer.from(bytes);
     torn.writeUInt32LE(0x1234, torn.length - FRAME_CHECKSUM_BYTES);
-    const right = bytes.slice(-FRAME_CHECKSUM_BYTES).reverse();
+    const right = bytes.subarray(-FRAME_CHECKSUM_BYTES).toReversed();
     expect(() => parseFrame(torn)).toThrow(`a frame's checksum is ${Buffer.from(right).toString('hex')}, but it says 00001234`);
   });
 });
@@ -136,7 +137,13 @@ describe('the times of change sets', () => {
     const writer = new FrameWriter('json', 100);
     expect([99, 100, 105, 103].map(now => writer.changeSet(now, undefined, undefined, 0))).toEqual([100, 100, 105, 105]);
     expect(writer.count).toBe(4);
-    expect(writer.seal(base, GOES_ON.digest).header).toMatchObject({ firstTime: 100, lastTime: 105, count: 4, last: at('2b-11') });
+    expect(writer.seal(base, GOES_ON.digest).header).toMatchObject({
+      codec: 'json',
+      firstTime: 100,
+      lastTime: 105,
+      count: 4,
+      last: at('2b-11'),
+    });
     expect([writer.count, writer.lastTime]).toEqual([0, 105]);
     expect(writer.changeSet(104, undefined, undefined, 0)).toBe(105);
     expect(writer.seal(base, GOES_ON.digest).header).toMatchObject({ firstTime: 105, lastTime: 105, count: 1 });
@@ -146,7 +153,15 @@ describe('the times of change sets', () => {
     const writer = new FrameWriter('binary', 100);
     const epoch = { number: 3, id: 'c'.repeat(16), site: 'here', base: base.last, reason: 'test', time: 40 };
     const { header } = writer.sealEpoch(base, GOES_ON.digest, epoch);
-    expect(header).toMatchObject({ beginsEpoch: true, base: base.last, last: at('3c-8'), firstTime: 40, lastTime: 40, count: 1 });
+    expect(header).toMatchObject({
+      codec: 'binary',
+      beginsEpoch: true,
+      base: base.last,
+      last: at('3c-8'),
+      firstTime: 40,
+      lastTime: 40,
+      count: 1,
+    });
     expect(writer.changeSet(30, undefined, undefined, 0)).toBe(40);
   });
 });

@@ -57,6 +57,7 @@ describe('the digest', () => {
     expect(digest({ devices: { r1: { mtu: 1500, up: true, name: 'ключ', load: 0.5, tags: ['a', { b: null }] } } })).toMatchInlineSnapshot(
       `"f09053cb8ba78c82"`,
     );
+    expect(digest({ a: 0.1, b: -2147483649, c: -1e-300, d: 9007199254740991 })).toMatchInlineSnapshot(`"938d2ffbf78958bb"`);
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { at, history, OTHER_PROMOTION, PROMOTED, RESTARTED, RESTORED } from '../test/histories.ts';
-import { covers, forkOf, heldBy, highestEpoch, positionAt, type Lineage } from './lineage.ts';
+import { assertFollows, compareEpochs, covers, forkOf, heldBy, highestEpoch, lostPosition, positionAt, type Lineage } from './lineage.ts';
 import { formatPosition } from './position.ts';
 
 describe('covers', () => {
@@ -24,6 +24,7 @@ describe('covers', () => {
     ['who is in an unknown epoch holds nothing', PROMOTED, '2c-485', '1a-1', false],
     ['but the origin', PROMOTED, '2c-485', '0-0', true],
     ['a position of an unknown epoch is in no history', PROMOTED, '2b-460', '3x-455', false],
+    ['nor one of a known id under another number', PROMOTED, '2b-460', '3b-455', false],
     ['an origin with a revision is no position', PROMOTED, '2b-460', '0-5', false],
     ['entries that share a number are told apart by id', RESTARTED, '2b-460', '1d-150', true],
     ['each up to the next', RESTARTED, '2b-460', '1d-201', false],
@@ -50,6 +51,7 @@ describe('forkOf', () => {
     ['two promotions of one number', history(PROMOTED, '2b-460'), history(OTHER_PROMOTION, '2c-490'), '1a-450'],
     ['a restart, and a directory that went back', history(RESTARTED, '2b-460'), history(RESTORED, '1f-170'), '1d-150'],
     ['nothing in common', history(['1a'], '1a-9'), history(['1z'], '1z-9'), '0-0'],
+    ['nothing but an id under two numbers', history(['1a'], '1a-9'), history(['2a'], '2a-9'), '0-0'],
     ['an empty history', history([], '0-0'), history(PROMOTED, '2b-460'), '0-0'],
     ['a table that is ahead of its last position', history(PROMOTED, '1a-430'), history(PROMOTED, '2b-460'), '1a-430'],
     ['a table that was folded at its beginning', history(['2b after 1a-450'], '2b-455'), history(PROMOTED, '2b-460'), '2b-455'],
@@ -85,6 +87,54 @@ describe('heldBy', () => {
     expect(held).toEqual(at(expected));
     expect(covers(ours, held)).toBe(true);
     expect(covers({ epochs: ours.epochs, last: at(theirs) }, held)).toBe(true);
+  });
+});
+
+describe('compareEpochs', () => {
+  it.each([
+    ['the higher number wins, whatever the ids', { number: 2, id: 'b' }, { number: 3, id: 'a' }],
+    ['within a number the higher id wins', { number: 3, id: 'a' }, { number: 3, id: 'b' }],
+  ])('%s', (_, lower, higher) => {
+    expect(compareEpochs(lower, higher)).toBeLessThan(0);
+    expect(compareEpochs(higher, lower)).toBeGreaterThan(0);
+    expect(compareEpochs(lower, { ...lower })).toBe(0);
+  });
+});
+
+describe('assertFollows', () => {
+  const ours = history(PROMOTED, '2b-460');
+  const stream = ours.stream!;
+  const other = 'e'.repeat(32);
+
+  it.each([
+    ['a frame on the end of the history', { stream, base: at('2b-460') }, ours],
+    ['the first frame of a stream', { stream, base: at('0-0') }, history([], '0-0')],
+    ['the first frame of any stream, where there is none yet', { stream: other, base: at('0-0') }, { ...history([], '0-0'), stream: null }],
+  ])('accepts %s', (_, frame, lineage) => {
+    expect(() => assertFollows(frame, lineage)).not.toThrow();
+  });
+
+  it.each([
+    ['a frame after the end', at('2b-461')],
+    ['a frame before the end', at('2b-459')],
+    ['a frame on that revision in another epoch', at('1a-460')],
+  ])('refuses %s, and names both positions', (_, base) => {
+    expect(() => assertFollows({ stream, base }, ours)).toThrow(
+      expect.objectContaining({ code: 'HISTORY_MISMATCH', details: { expected: at('2b-460'), found: base } }),
+    );
+  });
+
+  it('refuses another stream, whatever the position, and names both', () => {
+    expect(() => assertFollows({ stream: other, base: at('2b-460') }, ours)).toThrow(
+      expect.objectContaining({ code: 'STREAM_MISMATCH', details: { expected: stream, found: other } }),
+    );
+  });
+});
+
+describe('lostPosition', () => {
+  it('is fenced, and names the position and the end of the history', () => {
+    const error = lostPosition(at('1a-500'), history(PROMOTED, '2b-460'));
+    expect(error).toMatchObject({ code: 'FENCED', details: { position: at('1a-500'), last: at('2b-460') } });
   });
 });
 

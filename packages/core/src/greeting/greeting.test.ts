@@ -68,6 +68,14 @@ describe('a new link', () => {
     expect(taken).toEqual([{ type: 'snapshot-end', chunks: 1 }]);
   });
 
+  it('that has room again before the hello tells nobody', () => {
+    receive();
+    link.setWritable(true);
+    expect(told).toEqual([]);
+    link.say({ type: 'hello', hello: hello() });
+    expect(told).toEqual(['met there']);
+  });
+
   it('whose far end says no hello is closed as silent', async () => {
     receive();
     await simulation.pass(99);
@@ -96,6 +104,7 @@ describe('a new link', () => {
   it('that ends before the hello is not waited for', async () => {
     receive();
     link.lose('lost');
+    link.close = () => void told.push('closed by this end');
     await simulation.pass(1000);
     expect(told).toEqual(['left lost']);
   });
@@ -135,7 +144,17 @@ describe('a hello', () => {
   ])('of %s is judged by the stream that the secondary holds', (_name, ours, more, accepted) => {
     const refused = refuseStream(ours, hello(more), SITE);
     expect(refused === undefined).toBe(accepted);
-    if (!accepted) expect(refused).toMatchObject({ reason: 'stream-mismatch', error: { details: { expected: ours.stream } } });
+    if (accepted) return;
+    expect(refused).toMatchObject({ reason: 'stream-mismatch', error: { code: 'STREAM_MISMATCH', details: { expected: ours.stream } } });
+    expect(refused?.error.message).toMatch(/: check the addresses and the data directories;/);
+  });
+
+  it('of another stream is refused with the streams of both, as far as they have one', () => {
+    const stranger = hello({ stream: OTHER });
+    expect(refuseStream(PRIMARY, stranger, SITE)?.error.message).toMatch(
+      `there holds the stream ${OTHER}, and here has the stream ${STREAM}:`,
+    );
+    expect(refuseStream({ ...PRIMARY, stream: null }, stranger, SITE)?.error.message).toMatch('and here has no commit yet');
   });
 
   it('of a log is refused with the remedy of its wire', () => {

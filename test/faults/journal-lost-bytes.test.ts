@@ -63,6 +63,19 @@ async function begunWithSnapshot(): Promise<{ disk: FaultDisk; snapshot: string 
   return { disk, snapshot: disk.files.find(path => path.endsWith('.evs'))! };
 }
 
+/** A process that died after eight answered writes; a snapshot holds all but the last one. */
+async function withSnapshotNearTheEnd(): Promise<{ disk: FaultDisk; path: string; snapshotAt: number }> {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk);
+  for (let write = 1; write <= 8; write++) {
+    journal.log.append(chain.next());
+    await journal.log.flush();
+    if (write === 7) await save(journal, chain, ['the tree']);
+  }
+  return { disk: disk.crash(), path: newestSegment(disk), snapshotAt: chain.position.revision - 1 };
+}
+
 const ATTACKS: [string, (bytes: Buffer, offset: number) => Buffer][] = [
   ['cut', (bytes, offset) => bytes.subarray(0, offset)],
   ['zeroed', (bytes, offset) => bytes.fill(0, offset)],
@@ -118,6 +131,53 @@ describe('the newest segment', () => {
       expect(journal.log.last.revision).toBeLessThan(chain.position.revision);
       await journal.close();
     }
+  });
+
+  test.each(ATTACKS)('%s behind a sound record is cut, and what is cut is kept in detached/', async (_, attack) => {
+    expectErrors('history-lost');
+    const { path, disk: whole } = await stopped();
+    const start = HEADER_BYTES + whole.bytes(path).subarray(HEADER_BYTES).indexOf('EVTR', 1);
+    for (let offset = start; offset < whole.bytes(path).length; offset += 7) {
+      const { disk } = await stopped();
+      disk.overwrite(path, bytes => attack(bytes, offset));
+      const spoiled = disk.bytes(path);
+      const { journal, reports } = await open(disk);
+      const cut = reports.find(({ event }) => event === 'tail-cut');
+      await journal.close();
+      if (cut === undefined) continue;
+      const { offset: at, kept } = cut.details as { offset: number; kept: string };
+      expect(cut.message).toContain(kept);
+      expect(disk.bytes(kept).equals(spoiled.subarray(at)), `${offset}`).toBe(true);
+    }
+    expect.hasAssertions();
+  });
+
+  test.each(ATTACKS)('%s before a snapshot that reaches further is kept in detached/ and reported', async (_, attack) => {
+    for (let offset = HEADER_BYTES; offset < HEADER_BYTES + 2 * RECORD_BYTES; offset += 31) {
+      const { disk, path, snapshotAt } = await withSnapshotNearTheEnd();
+      disk.overwrite(path, bytes => attack(bytes, offset));
+      const spoiled = disk.bytes(path);
+      const { journal, reports } = await open(disk);
+      expect(journal.log.last.revision, `${offset}`).toBe(snapshotAt);
+      const kept = path.replace('journal/', 'detached/');
+      expect(disk.files).toContain(kept);
+      expect(disk.bytes(kept).equals(spoiled)).toBe(true);
+      expect(reports).toContainEqual(
+        expect.objectContaining({ level: 'warn', event: 'history-gap', message: expect.stringContaining(kept) }),
+      );
+      await journal.close();
+    }
+  });
+
+  test('with a torn end starts on a full disk, and says that the end could not be kept', async () => {
+    expectErrors('history-lost');
+    const { disk, path } = await stopped();
+    disk.overwrite(path, bytes => bytes.subarray(0, bytes.length - 60));
+    disk.fail({ operation: 'write', path: /detached/, code: 'ENOSPC' });
+    const { journal, reports } = await open(disk);
+    expect(reports.find(({ event }) => event === 'tail-cut')?.message).toMatch(/no room to keep/);
+    expect(disk.files.filter(name => name.startsWith('detached/'))).toEqual([]);
+    await journal.close();
   });
 
   test('without a sound header is refused with file, offset and what to do', async () => {

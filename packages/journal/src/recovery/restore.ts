@@ -1,10 +1,14 @@
 import type { Disk, DiskFile, Reporter } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
+import { removeFiles } from '../disk/removal.ts';
+import { isNoSpace } from '../groups/failure.ts';
 import { ActiveSegment } from '../segments/active-segment.ts';
+import { READ_BYTES } from '../segments/record-reader.ts';
+import type { Segment } from '../segments/segment.ts';
 import type { HistoryStart } from '../segments/segment-list.ts';
 import type { FoundSegment } from '../segments/segment-scan.ts';
 import { cutSegment } from '../segments/segment-scan.ts';
-import { DETACHED_DIRECTORY, fileName, SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
+import { DETACHED_DIRECTORY, fileName, SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { Findings } from './survey.ts';
 
 /** Changes the directory to what was decided, durably. Each step can be repeated after a crash. */
@@ -40,7 +44,7 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
   const files: string[] = [];
   for (const path of unreachable) files.push(await moveAside(disk, path, taken));
   if (files.length > 0) {
-    const message = `the history ends at ${at}; files behind a hole in it were moved to ${files.join(', ')}`;
+    const message = `the history begins at ${formatPosition(choice.base)} and ends at ${at}; segments that a hole separates from it were moved to ${files.join(', ')}`;
     report({ level: 'warn', event: 'history-gap', message, details: { last: choice.last, files } });
   }
   for (const { segment, rest } of withoutRecords) {
@@ -60,11 +64,16 @@ async function detach(disk: Disk, findings: Findings, report: Reporter): Promise
 
 /** Moves a file to `detached/`, under a name that is free there. @param taken the names there */
 async function moveAside(disk: Disk, path: string, taken: Set<string>): Promise<string> {
-  let name = fileName(path);
-  for (let count = 1; taken.has(name); count++) name = `${fileName(path)}.${count}`;
+  const name = freeName(fileName(path), taken);
   taken.add(name);
   await disk.rename(path, `${DETACHED_DIRECTORY}/${name}`);
   return `${DETACHED_DIRECTORY}/${name}`;
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted;
+  for (let count = 1; taken.has(name); count++) name = `${wanted}.${count}`;
+  return name;
 }
 
 /** Cuts off a torn tail, or seals a segment that a crash left unsealed. Syncs what only the page cache may hold. */
@@ -78,22 +87,64 @@ async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, report: 
   }
   try {
     await file.sync();
-    if (rest !== 'nothing') await cut(file, found, report);
+    if (rest !== 'nothing') await cut(disk, file, found, report);
   } finally {
     await file.close();
   }
 }
 
-async function cut(file: DiskFile, found: FoundSegment, report: Reporter): Promise<void> {
+async function cut(disk: Disk, file: DiskFile, found: FoundSegment, report: Reporter): Promise<void> {
   const { segment, rest } = found;
+  const kept = await keepEnd(disk, file, segment);
   const bytes = await cutSegment(file, segment);
-  const reason = rest === 'torn' ? 'the rest of a write that never ended' : 'the copy lacks bytes before them';
+  const reason =
+    rest === 'torn' ? 'the rest of a write that never ended, or a last write that is damaged' : 'the copy lacks bytes before them';
+  const where = kept === undefined ? 'there is no room to keep them' : `they are kept in ${kept}`;
   report({
     level: 'warn',
     event: 'tail-cut',
-    message: `cut ${bytes} bytes off ${segment.path} at offset ${segment.end}: ${reason}`,
-    details: { file: segment.path, offset: segment.end, bytes, last: segment.last },
+    message: `cut ${bytes} bytes off ${segment.path} at offset ${segment.end}: ${reason}; ${where}`,
+    details: { file: segment.path, offset: segment.end, bytes, last: segment.last, kept },
   });
+}
+
+/**
+ * Copies what is cut off a segment to `detached/`, durably, before it is cut. The last write may have been stable, and
+ * damaged later: recovery can't tell that from a write that never ended.
+ * @returns the copy; undefined if the disk is full, for a full disk must not keep a site from its start
+ */
+async function keepEnd(disk: Disk, from: DiskFile, segment: Segment): Promise<string | undefined> {
+  const name = `${fileName(segment.path)}.from-${segment.end}`;
+  const partial = `${DETACHED_DIRECTORY}/${name}${TEMPORARY_SUFFIX}`;
+  try {
+    await disk.makeDirectory(DETACHED_DIRECTORY);
+    const path = `${DETACHED_DIRECTORY}/${freeName(name, new Set(await disk.list(DETACHED_DIRECTORY)))}`;
+    await copyEnd(disk, from, segment, partial);
+    await disk.rename(partial, path);
+    await disk.syncDirectory(DETACHED_DIRECTORY);
+    await disk.syncDirectory('');
+    return path;
+  } catch (error) {
+    if (!isNoSpace(error)) throw error;
+    await removeFiles(disk, [partial]);
+    return undefined;
+  }
+}
+
+async function copyEnd(disk: Disk, from: DiskFile, segment: Segment, to: string): Promise<void> {
+  const file = await disk.open(to, { create: true, write: true });
+  try {
+    for (let at = segment.end; at < segment.bytes;) {
+      const buffer = Buffer.alloc(Math.min(READ_BYTES, segment.bytes - at));
+      const length = await from.read(buffer, at);
+      if (length === 0) break;
+      await file.write([buffer.subarray(0, length)], at - segment.end);
+      at += length;
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 function rethrow(error: unknown): never {

@@ -63,7 +63,7 @@ export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
   const unreachable = [...segments.unreachable];
   for (const found of segments.found) {
     if (choice.segments.includes(found) || withoutRecords.includes(found)) continue;
-    (isVoid(found, choice) ? leftovers : unreachable).push(found.segment.path);
+    (isVoid(found, reached) ? leftovers : unreachable).push(found.segment.path);
   }
   const snapshots = sound.filter(snapshot => isWithin(snapshot, choice));
   for (const snapshot of sound) if (!snapshots.includes(snapshot)) leftovers.push(snapshot.path);
@@ -158,10 +158,13 @@ function assertWhole(segments: readonly FoundSegment[]): void {
   }
 }
 
-/** Whether a snapshot replaced the history of a segment, or retention dropped it. */
+/**
+ * Whether a snapshot replaced the history of a segment, or retention dropped it. Retention never drops the newest
+ * segment: if the history begins with a snapshot and goes on with no segment, those before the snapshot have lost bytes.
+ */
 function isVoid(found: FoundSegment, choice: Choice): boolean {
   const { header, last } = found.segment;
-  return header.generation < choice.generation || last.revision <= choice.base.revision;
+  return header.generation < choice.generation || (last.revision <= choice.base.revision && choice.segments.length > 0);
 }
 
 function isWithin(snapshot: SnapshotFile, choice: Choice): boolean {

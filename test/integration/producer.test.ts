@@ -370,6 +370,28 @@ describe('who knows better', () => {
     expect(primary.store.get('/n')).toBeDefined();
   });
 
+  it('a secondary that closes right after its hello fences this primary durably all the same', async () => {
+    expectErrors('primary-fenced');
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
+    const link = primary.transport.connect('there:1', primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
+    link.lose('fenced', 'c has the place now');
+    await simulation.pass(10);
+    expect(primary.peer('b').state).toBe('fenced');
+    expect(primary.events('primary-fenced')).toMatchObject([{ message: expect.stringMatching(/epoch 2/) }]);
+    await primary.restart();
+    expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+  });
+
+  it('a linked secondary that has become the primary elsewhere takes the writes from it, though its old link lives', async () => {
+    expectErrors('primary-fenced');
+    await primary.connect(primary.hello('b', -1));
+    const higher = { number: 2, id: 'f'.repeat(16), site: 'b', base: primary.store.position, reason: 'test', time: 0 };
+    const epochs = [...primary.store.epochs, higher];
+    const link = await primary.connect(primary.hello('b', -1, { epochs, role: 'primary' }), 'there:2');
+    expect(link.closed?.reason).toBe('fenced');
+    expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
+  });
+
   it('a disk that can not record the fence keeps no fenced primary writing, and is reported', async () => {
     expectErrors('primary-fenced', 'fence-not-recorded');
     vi.spyOn(primary.journal.identity, 'fence').mockRejectedValue(new EvertreeError('STORAGE_FULL', 'no room'));

@@ -52,12 +52,15 @@ export interface Fence {
  *   exactly there
  */
 export function decide(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string | undefined): Decision {
+  return refuseByHello(ours, theirs, farEnd) ?? resume(ours, theirs, farEnd, found);
+}
+
+/** The refusal that the hello alone leads to, wherever its position lies in our history. */
+export function refuseByHello(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
+  const host = { ...ours, role: 'primary' } as const;
   const refused =
-    refuseVersion(theirs) ??
-    refuseStream({ ...ours, role: 'primary' }, theirs, farEnd) ??
-    refuseNewer(ours, theirs, farEnd) ??
-    refuseRole({ ...ours, role: 'primary' }, theirs);
-  return refused === undefined ? resume(ours, theirs, farEnd, found) : asDecision(refused);
+    refuseVersion(theirs) ?? refuseStream(host, theirs, farEnd) ?? refuseNewer(ours, theirs, farEnd) ?? refuseRole(host, theirs);
+  return refused === undefined ? undefined : asDecision(refused);
 }
 
 /** Refuses a far end that by its own hello is no secondary of this stream. Its position is not looked at. */

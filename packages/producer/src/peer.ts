@@ -1,7 +1,7 @@
 import { covers } from '@evertree/core';
 import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
-import { decide } from './decision.ts';
+import { decide, refuseByHello } from './decision.ts';
 import { fence } from './fencing.ts';
 import { Forecast } from './forecast.ts';
 import type { ProducerLimits } from './limits.ts';
@@ -250,6 +250,9 @@ export class Peer {
   /** @param step ignores the decision when the peer has another link, or was heard again, by then */
   async #decide(hello: Hello, farEnd: FarEnd, step: (event: PeerEvent) => void): Promise<void> {
     const { store } = this.#options;
+    const refused = refuseByHello(ownHistory(store), hello, farEnd);
+    // A fence can't wait for the look-up: the far end may have closed its link by then.
+    if (refused?.fence !== undefined) return step({ type: 'decided', decision: refused, position: hello.position });
     try {
       const found = await digestAt(store, hello.position);
       step({ type: 'decided', decision: decide(ownHistory(store), hello, farEnd, found), position: hello.position });

@@ -13,7 +13,7 @@ import type {
   Transport,
 } from '@evertree/core';
 import { CommitTimes } from './commit-times.ts';
-import { refuseAtTheDoor } from './decision.ts';
+import { refuseAtTheDoor, refuseByHello } from './decision.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ProducerLimits } from './limits.ts';
 import { LogReaders } from './log-readers.ts';
@@ -186,7 +186,9 @@ export class Producer implements AsyncDisposable {
   /** @returns who takes the link's messages from now on; undefined when it is turned away */
   #meet(link: Link, farEnd: FarEnd, hello: Hello): LinkEvents | undefined {
     const known = this.#peers.get(hello.site);
-    if (known?.link !== undefined && (this.#isImpostor(link, farEnd, hello) || this.#isNamesake(link, known, known.link))) return undefined;
+    if (known?.link !== undefined && !this.#fences(hello, farEnd)) {
+      if (this.#isImpostor(link, farEnd, hello) || this.#isNamesake(link, known, known.link)) return undefined;
+    }
     const peer = known ?? this.#peers.add(hello.site, undefined, farEnd);
     this.#remotes.identified(link, hello.site);
     this.#tell({
@@ -208,6 +210,11 @@ export class Producer implements AsyncDisposable {
     if (message.type === 'acknowledge') this.#remotes.accepted(link);
     if (log !== undefined && this.#logReaders.take(log, message)) return;
     peer.receive(link, message);
+  }
+
+  /** Whether this primary may take no writes after such a hello, whoever said it: it has to be heard then. */
+  #fences(hello: Hello, farEnd: FarEnd): boolean {
+    return refuseByHello(ownHistory(this.#store), hello, farEnd)?.fence !== undefined;
   }
 
   /** A far end that bears a linked secondary's name, and by its hello can't be that secondary, is refused. */

@@ -298,7 +298,8 @@ export class Progress {
   #lost(event: Extract<PeerEvent, { type: 'lost' }>, now: number): PeerAction[] {
     this.#unlink();
     const state = event.byPeer ? stateAfterRefusal(event.reason) : 'offline';
-    if (state === 'offline' && LASTING.has(this.#state)) return [];
+    // A fence that its hello led to says more, and is recorded.
+    if ((state === 'offline' && LASTING.has(this.#state)) || (state === 'fenced' && this.#state === 'fenced')) return [];
     this.#lastError = `${event.reason}: ${event.explanation}`;
     this.#become(state, now);
     if (state !== 'fenced') return [];

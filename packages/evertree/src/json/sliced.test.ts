@@ -79,6 +79,14 @@ describe('sliced JSON', () => {
     expect(pauses).toBeGreaterThanOrEqual(whole.length / PIECE_BYTES);
   });
 
+  test('takes an empty container with more blanks than a piece has bytes', () => {
+    const blanks = ' '.repeat(2 * PIECE_BYTES);
+    for (const text of [`[${blanks}]`, `{${blanks}}`, `{"a":[1,{${blanks}}],"b":[${blanks}]}`]) {
+      expect(run(text).value).toEqual(JSON.parse(text));
+    }
+    for (const text of [`[${blanks}}`, `[1,${blanks}]`, `[${blanks},]`]) expect(() => run(text)).toThrow('this is not JSON');
+  });
+
   test('looks at no byte too often, however deep it nests', () => {
     const levels = 200_000;
     const { value, pauses } = run('['.repeat(levels) + ']'.repeat(levels));

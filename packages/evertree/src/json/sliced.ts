@@ -96,6 +96,8 @@ class SlicedParser {
   /** Reads a member that is larger than a piece, or enters it. */
   #readLargeMember(level: OpenContainer): void {
     this.#skipBlanks();
+    // An empty container with more blanks than a piece has bytes.
+    if (level.isNew && this.#atEnd()) return this.#endMember(level);
     const { members } = level;
     const key = Array.isArray(members) ? String(members.length) : this.#readKey();
     const add = (value: unknown): void => (Array.isArray(members) ? void members.push(value) : addMember(members, key, value));
@@ -144,6 +146,11 @@ class SlicedParser {
   #atContainer(): boolean {
     const byte = this.#bytes[this.#offset];
     return byte === OPEN_ARRAY || byte === OPEN_OBJECT;
+  }
+
+  #atEnd(): boolean {
+    const byte = this.#bytes[this.#offset];
+    return byte === CLOSE_ARRAY || byte === CLOSE_OBJECT;
   }
 
   #enter(): Members {

@@ -236,3 +236,33 @@ describe('large answers', () => {
     expect(turns).toBeGreaterThan(10);
   });
 });
+
+/** A request, as it goes over a connection. */
+function putOf(value: string): string {
+  const head = `PUT /data/a HTTP/1.1\r\nHost: ${site.url.host}\r\nContent-Type: application/json\r\n`;
+  return `${head}Content-Length: ${Buffer.byteLength(value)}\r\n\r\n${value}`;
+}
+
+describe('requests that are sent without waiting for answers', () => {
+  test('are carried out in their order: a large write is not overtaken by the next one', async () => {
+    site = await HttpSite.start();
+    const socket = await dial();
+    const large = JSON.stringify(Array.from({ length: 100_000 }, (_, index) => `item ${index}`));
+    socket.write(putOf(large) + putOf('"small"') + `GET /data/a HTTP/1.1\r\nHost: ${site.url.host}\r\nConnection: close\r\n\r\n`);
+    const text = await readAll(socket);
+    expect(text.match(/HTTP\/1.1 200/g)).toHaveLength(3);
+    expect(text.endsWith('"small"\r\n0\r\n\r\n') || text.endsWith('"small"')).toBe(true);
+    expect(site.store.get('/a')).toBe('small');
+  });
+
+  test('that wait leave nothing behind when their connection ends', async () => {
+    site = await HttpSite.start();
+    const socket = await dial();
+    socket.write(`GET /watch/a HTTP/1.1\r\nHost: ${site.url.host}\r\n\r\n${putOf('1')}`);
+    await once(socket, 'data');
+    expect(site.store.get('/a')).toBeUndefined();
+    socket.destroy();
+    await site.server.close();
+    expect(site.reports).toEqual([]);
+  });
+});

@@ -153,6 +153,7 @@ class Http {
     let route: Route | undefined;
     let exchange: Exchange | undefined;
     try {
+      if (response.socket === null) await inTurn(request, response);
       const target = parseTarget(request.url ?? '');
       route = this.#routes.find(target.path);
       this.#watchAnswer(request, response, route, began);
@@ -190,6 +191,21 @@ class Http {
     const message = `${request.method} ${route?.name ?? ''} failed inside the program: ${error instanceof Error ? error.message : String(error)}`;
     this.#options.report({ level: 'error', event: 'http-request-failed', message, details: { error } });
   }
+}
+
+/**
+ * Waits until earlier requests of the same connection are answered. RFC 9112, 9.3.2: requests that a client sends
+ * without waiting may run side by side only if none of them changes anything. A write with a large body would be
+ * overtaken by the next one.
+ * @throws ClientGone when the connection ends before
+ */
+async function inTurn({ socket }: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onClose = (): void => reject(new ClientGone());
+  if (socket.destroyed) throw new ClientGone();
+  response.once('socket', () => resolve());
+  socket.once('close', onClose);
+  await promise.finally(() => socket.off('close', onClose));
 }
 
 function createNodeServer(tls: Tls | undefined, limits: HttpLimits): Server {

@@ -12,19 +12,19 @@ export interface AttemptSettings {
   /** The one address of this end, for people. */
   readonly remote: string;
   readonly farEnd: FarEnd;
-  /** The first wait after what will not mend itself; it grows to 30 s. */
+  /** The first wait after a failure that somebody has to mend; it grows to 30 s. */
   readonly lastingRetryMs: number;
 }
 
 /** What an attempt came to. */
 export interface Attempted {
-  /** The broker served this site: from then on it tries again whatever happens. */
+  /** The broker served this site: from then on this end tries again after every failure. */
   readonly served: boolean;
-  /** Something came of it: the waits begin anew. */
+  /** Its link carried something or lasted: the waits begin anew. */
   readonly lived: boolean;
   /** Trying again soon will not help. */
   readonly lasting: boolean;
-  /** What is to be told; undefined where a link that ended has told it. */
+  /** The failure to report; undefined where the link has told why it ended. */
   readonly error?: BrokerError;
 }
 
@@ -49,8 +49,8 @@ export abstract class LinkAttempts implements Transport {
   }
 
   /**
-   * Resolves as soon as it has begun to try. What lasts ends it only if the broker never served this site: `failed`
-   * with Infinity.
+   * Resolves as soon as the first attempt has begun. A lasting failure ends the attempts only if the broker never
+   * served this site: `failed` with Infinity.
    */
   open(events: TransportEvents): Promise<void> {
     void this.#run(events);
@@ -67,10 +67,10 @@ export abstract class LinkAttempts implements Transport {
     return this.#closed;
   }
 
-  /** Links, and lives as long as that goes well. @throws what the broker throws before it served this site */
+  /** Makes one attempt; settles when its link has ended. @throws what the broker throws before it served this site */
   protected abstract attempt(events: TransportEvents): Promise<Attempted>;
 
-  /** Ends the attempt that goes on; resolves when nothing is left of it. Bounded. Idempotent. */
+  /** Ends the present attempt; resolves when its link and connections are closed. Bounded. Idempotent. */
   protected abstract stop(): Promise<void>;
 
   async #run(events: TransportEvents): Promise<void> {

@@ -11,7 +11,7 @@ import type { ReceivedRecord, SentRecord } from './records.ts';
 export interface BrokerOptions {
   readonly connection: KafkaConnection;
   readonly report: Reporter;
-  /** With it, `answerMs` bounds the broker's silence, however slow an answer is; without it, each answer. */
+  /** With it, `answerMs` bounds the time without any byte from the broker; without it, the time of each answer. */
   readonly clock?: Clock | undefined;
   readonly answerMs: number;
 }
@@ -43,7 +43,7 @@ export interface Broker {
   /** Removes the records before an offset, and nothing else. */
   deleteRecords(topic: string, partition: number, before: bigint): Promise<void>;
   /**
-   * Commits an offset under a group's name, as somebody who is no member.
+   * Commits an offset under a group's name, without being a member of the group.
    * @param offset of the next record to be read
    */
   commitOffset(group: string, topic: string, partition: number, offset: bigint): Promise<void>;
@@ -53,9 +53,9 @@ export interface Broker {
   openReader(options: ReaderOptions): Promise<PartitionReader>;
   /** A writer that is connected. */
   openWriter(options: WriterOptions): Promise<RecordWriter>;
-  /** Cuts all connections and makes no more: what waits fails now, or within two seconds. Idempotent. */
+  /** Cuts all connections and makes no more. Open calls reject now, or within two seconds. Idempotent. */
   abandon(): void;
-  /** Abandons it and releases what is left; bounded, whatever the brokers do. Never rejects. */
+  /** Abandons the client and releases what it holds, in bounded time even if no broker answers. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -87,27 +87,27 @@ export interface Watermarks {
 
 export interface Fetched extends Watermarks {
   readonly records: readonly ReceivedRecord[];
-  /** Where to go on: after the records, and after what stands between them and is none (markers of transactions). */
+  /** The offset of the next fetch: after the records, and after the markers of transactions between them. */
   readonly next: bigint;
 }
 
 export interface ReaderOptions {
   readonly topic: string;
   readonly partition: number;
-  /** Also what transactions have not committed. */
+  /** Whether to read records of transactions that are not committed. */
   readonly readUncommitted?: boolean | undefined;
   /** How long a fetch waits at the broker for `minBytes`; default 500 ms, and never more than half of `answerMs`. */
   readonly maxWaitMs?: number | undefined;
   /** Default 1. */
   readonly minBytes?: number | undefined;
-  /** The most that one fetch brings, but for a single larger batch; default 8 MiB. */
+  /** The most bytes that one fetch brings; a single larger batch may exceed it. Default 8 MiB. */
   readonly maxBytes?: number | undefined;
 }
 
 /**
- * Reads one partition from wherever it is told to, without a consumer group. It fetches when it is asked and not ahead,
- * so who does not ask holds nothing. A fetch outside of the partition rejects (`kafka` is OFFSET_OUT_OF_RANGE) and
- * never goes elsewhere.
+ * Reads one partition from wherever it is told to, without a consumer group. It fetches only when it is asked: it holds
+ * no records of its own. A fetch outside of the partition rejects (`kafka` is OFFSET_OUT_OF_RANGE) and never goes
+ * elsewhere.
  */
 export interface PartitionReader extends AsyncDisposable {
   offsets(): Promise<Watermarks>;
@@ -124,19 +124,19 @@ export interface PartitionReader extends AsyncDisposable {
 export interface WriterOptions {
   /** `all`: an answer means that every replica in sync has the records; `leader`: that its leader has. */
   readonly acks: 'all' | 'leader';
-  /** The broker drops what the client repeats. */
+  /** The broker drops batches that the client sends again. */
   readonly idempotent?: boolean | undefined;
   /** How often the client itself sends a batch again; default 4. */
   readonly retries?: number | undefined;
   readonly compression?: 'none' | 'gzip' | 'zstd' | undefined;
-  /** What an answer to one request may take, whatever comes meanwhile. */
+  /** How long an answer to one request may take, even if its bytes are arriving. */
   readonly answerMs: number;
 }
 
 export interface RecordWriter {
   /**
    * Sends one batch. Batches arrive in the order of the calls, if each waits for the one before.
-   * @returns the offset that the first record got; the others follow it without a hole
+   * @returns the offset that the first record got; the others follow it without a gap
    */
   send(topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint>;
   /** Cuts the connection. Never rejects. */
@@ -162,7 +162,7 @@ interface Cause {
   readonly cause?: unknown;
 }
 
-/** The broker was asked, and not a byte came. */
+/** The broker did not answer a request: no byte came. */
 export class BrokerSilent extends BrokerError {
   constructor(broker: string, silentMs: number) {
     const message = `the broker ${broker} did not answer, nor begin to, for ${Math.round(silentMs)} ms: is it stuck, or the network?`;

@@ -6,8 +6,8 @@ import { headerOf, PROTOCOL_HEADER } from './records.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
 /*
- * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: each key's newest record is what
- * holds.
+ * The records of `<topic>.control`; PROTOCOL.md, «.control». The topic is compacted: only the newest record of each
+ * key counts.
  */
 
 const offset = z.string().regex(/^\d{1,19}$/, 'must be an offset');
@@ -25,7 +25,9 @@ const snapshotSchema = z.object({
   bytes: count,
   follow: offset,
 });
-/** Version 1 had a sentence where a reason stands. Its hello has to be read: it is refused for that. */
+/**
+ * Version 1 had a sentence in place of a reason. Its hello has to be read, so that it can be refused by its version.
+ */
 export const UNKNOWN_REASON: Reason = { code: 'other', text: 'it did not say why' };
 
 const siteSchema = z.object({
@@ -35,13 +37,16 @@ const siteSchema = z.object({
   closing: closing.optional(),
 });
 const positionsSchema = z.object({ applied: positionSchema, durable: positionSchema });
-/** `tried`: the newest snapshot that was announced when it was written, and could not be used. */
+/** `tried`: the newest announced snapshot, which the secondary could not use. */
 const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(UNKNOWN_REASON), tried: hex(16).nullable().default(null) });
 
-/** Why a link was closed by whoever says so. */
+/** Why the writer of the record closed its link. */
 export type Closing = z.output<typeof closing>;
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
-/** The newest whole snapshot: its first and last record in `.snapshot`, and where the topic goes on (`follow`). */
+/**
+ * The newest whole snapshot: its first and last record in `.snapshot`, and the offset of the first frame to read after
+ * it (`follow`).
+ */
 export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
 export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
 export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;
@@ -54,7 +59,7 @@ export type Control =
   | { readonly kind: 'position'; readonly site: string; readonly value: PositionRecord | null }
   | { readonly kind: 'want'; readonly site: string; readonly value: WantRecord | null };
 
-/** Who wrote a record, told apart by the 16 hex digits that each link draws. */
+/** A decoded record, and the link that wrote it: `from` is the 16 hex digits that each link draws. */
 export interface Received {
   readonly control: Control;
   readonly from: string;

@@ -7,7 +7,7 @@ import type { KafkaConnection } from './options.ts';
 
 /*
  * Looks at the brokers and topics of a configuration without changing anything: what is there, how it is set, and what
- * this user may. Whether that is good is for whoever asked.
+ * this user may. The caller judges what is found.
  */
 
 export interface InspectionOptions {
@@ -47,7 +47,7 @@ export interface BrokerRefusal {
   /** The topic, the group or the brokers. */
   readonly subject: string;
   readonly operation: 'see' | 'read' | 'write' | 'create' | 'see the settings of' | 'commit offsets of';
-  /** FORBIDDEN: this user may not. */
+  /** FORBIDDEN: this user lacks the right. */
   readonly error: BrokerError;
 }
 

@@ -118,9 +118,8 @@ export interface SubscribeOptions extends KafkaWireOptions {
       }
     | undefined;
   /**
-   * `isolation.level: read_committed`; default false, as in Java. Sites write no transactions, and what others have
-   * written is judged by what it says; but with it a transaction that somebody leaves open keeps this site from reading
-   * on.
+   * `isolation.level: read_committed`; default false, as in Java. Sites write no transactions. With it, a transaction
+   * that another writer leaves open stops this site's reading.
    */
   readonly readCommitted?: boolean | undefined;
 }

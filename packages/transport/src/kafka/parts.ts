@@ -5,7 +5,7 @@ import type { ReceivedRecord } from './records.ts';
 
 /** The longest value of a record; less where the topic's `max.message.bytes` asks for it. */
 export const PART_BYTES = 256 * 1024;
-/** What the broker counts beside a record's value: the batch's header, key, headers. */
+/** Bytes that the broker counts beside a record's value: the batch's header, key, headers. */
 export const RECORD_OVERHEAD_BYTES = 4096;
 export const PART_HEADER = 'part';
 
@@ -28,8 +28,8 @@ export interface Whole {
 }
 
 /**
- * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or the
- * positions tell. Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
+ * Puts the parts of values together. A part that does not follow drops what was begun: its frame comes again, or a gap
+ * in the positions shows that it is missing. Memory is held for what has come only, up to FRAME_LIMIT_BYTES.
  */
 export class ValueParts {
   readonly #strange: (offset: string, why: string) => void;
@@ -71,7 +71,7 @@ export class ValueParts {
     return this.#add(record, total);
   }
 
-  /** Reading goes on elsewhere. */
+  /** Reading continues at another offset. */
   reset(): void {
     this.#drop();
     this.#midway = true;

@@ -1,7 +1,8 @@
 import type { Reporter } from '@evertree/core';
 
 /**
- * Tells of records that are passed over: the first of a row as it comes, the rest of the row as a count when it ends.
+ * Reports records that are passed over. Of several in a row it reports the first at once, and the number of the others
+ * when the row ends.
  */
 export class PassedOver {
   readonly #topic: string;
@@ -18,7 +19,7 @@ export class PassedOver {
     if (this.#row === 1) this.#tell(`the record at offset ${offset} of ${this.#topic} is passed over: ${why}`, { offset });
   }
 
-  /** A record that is ours came. */
+  /** A record came that is not passed over: the row has ended. */
   end(): void {
     if (this.#row === 0) return;
     if (this.#row > 1) this.#tell(`${this.#row} records of ${this.#topic} in a row were passed over`, { count: this.#row });

@@ -20,7 +20,7 @@ export const TOPIC_SETTINGS: Readonly<Record<TopicUse, Readonly<Record<string, s
   control: { 'cleanup.policy': 'compact', 'segment.bytes': '4194304', 'min.cleanable.dirty.ratio': '0.2' },
 });
 
-/** What a topic has to take (`max.message.bytes`): below, not even a hello with a few epochs goes through. */
+/** What a topic has to take (`max.message.bytes`): in less, a hello with a few epochs does not fit. */
 export const LEAST_MESSAGE_BYTES = 16 * 1024;
 
 export type TopicConfig = ReadonlyMap<string, string>;
@@ -33,9 +33,9 @@ export function limitOf(settings: TopicConfig, name: string): number | undefined
 
 /**
  * What is wrong with how a topic keeps its records, and the settings that mend it.
- * - `compacted`: Kafka removes records from its middle, so that nobody can read on; it can't be used.
+ * - `compacted`: Kafka removes records from its middle, so that frames are missing; it can't be used.
  * - `not-compacted`: `.control` grows, or forgets what secondaries said of themselves.
- * - `expiring`: `.snapshot` loses snapshots by itself, and a new secondary may then find none.
+ * - `expiring`: Kafka removes snapshots from `.snapshot`, and a new secondary may then find none.
  */
 export interface RetentionFault {
   readonly kind: 'compacted' | 'not-compacted' | 'expiring';

@@ -21,12 +21,14 @@ import { OwnCluster, READ_COMMITTED } from './cluster.ts';
 import { KafkajsReader } from './reader.ts';
 import { KafkajsWriter } from './writer.ts';
 
-/** The client's own bound for an answer of an administrator's kind. Silence is found earlier. */
+/** The client's own bound for answers to an admin. Silence is found earlier. */
 const ADMIN_ANSWER_MS = 60_000;
 /** No topic has these: a broker looks at the rights first, and then has nothing to do. */
 const NO_PARTITION = 2_147_483_647;
 const NO_OFFSET = '9223372036854775806';
-/** Kafka's own sign for a commit by somebody who is no member: taken while a group has none. */
+/**
+ * Kafka's generation id for a commit by a client that is no member: the broker takes it while the group has no members.
+ */
 const NO_GENERATION = -1;
 const NO_MEMBER = '';
 const ACKS_ALL = -1;
@@ -41,7 +43,10 @@ type BrokerPart = Pick<KafkajsReader, 'abandon' | 'close'> & { readonly isClosed
 
 class KafkajsBroker implements Broker {
   readonly #options: BrokerOptions;
-  /** What has connections of its own: readers, writers, and the two below. Those that are closed go with the next. */
+  /**
+   * Everything with connections of its own: readers, writers, and the two below. Closed ones are removed when the next
+   * is opened.
+   */
   #parts: BrokerPart[] = [];
   #admin: { readonly admin: Admin; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
   #cluster: { readonly own: OwnCluster; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
@@ -196,7 +201,7 @@ class KafkajsBroker implements Broker {
     return this.#options.clock === undefined ? this.#options.answerMs : ADMIN_ANSWER_MS;
   }
 
-  /** Asks what kafkajs's own clients can't, over a connection below them. */
+  /** Sends requests that kafkajs's clients can't send, over a connection of its own. */
   #below<T>(ask: (own: OwnCluster) => Promise<T>): Promise<T> {
     this.#cluster ??= this.#connectCluster();
     const { own, calls, connected } = this.#cluster;
@@ -210,10 +215,13 @@ class KafkajsBroker implements Broker {
   }
 }
 
-/** Whether an error says that the user may not, or nothing at all. Other answers come after the look at the rights. */
+/**
+ * Whether an error says that the user lacks the right, or that no answer came. The broker gives every other answer
+ * after it has checked the rights.
+ */
 function isRefusal(right: Right, error: unknown): boolean {
   if (right === 'create' || !(error instanceof BrokerError)) return true;
-  // A coordinator that is only just found out about says nothing of rights, and nothing depends on it.
+  // A coordinator that is not ready says nothing of rights.
   if (right === 'commit') return error.lasting;
   return error.code === 'FORBIDDEN' || error.kafka === undefined;
 }

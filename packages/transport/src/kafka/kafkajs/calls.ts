@@ -2,16 +2,18 @@ import type { BrokerOptions } from '../broker.ts';
 import { explain } from './failures.ts';
 import { type Connections, Patience } from './patience.ts';
 
-/** kafkajs's own bound for an answer where Patience has one: it would take an answer that comes slowly for none. */
+/** kafkajs's own bound for an answer where Patience has one: kafkajs would give up an answer that comes slowly. */
 const SLOWEST_ANSWER_MS = 600_000;
 
-/** What kafkajs is told of a broker's patience: nothing, where there is a clock to measure it with. */
+/** The bound for an answer that kafkajs gets: a long one where a clock is given, with which Patience measures. */
 export function clientPatience({ clock, connection, answerMs }: BrokerOptions) {
   if (clock === undefined) return { connection, answerMs };
   return { connection: { ...connection, requestTimeoutMs: undefined }, answerMs: SLOWEST_ANSWER_MS };
 }
 
-/** Calls over some connections: each is given up where the broker stays silent, and each failure is explained. */
+/**
+ * Calls over some connections: each is given up when the broker stays silent, and each failure becomes a BrokerError.
+ */
 export class Calls {
   readonly #options: BrokerOptions;
   readonly #patience: Patience | undefined;

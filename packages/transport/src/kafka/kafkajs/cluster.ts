@@ -13,7 +13,7 @@ import { clientOptions, Sockets } from './client.ts';
  * speak the protocol.
  */
 
-/** How old what is known of a cluster's leaders may get. An error makes it be asked anew at once. */
+/** How old the metadata of leaders may get. After an error it is asked for at once. */
 const METADATA_AGE_MS = 300_000;
 export const READ_UNCOMMITTED = 0;
 export const READ_COMMITTED = 1;

@@ -2,7 +2,10 @@ import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs from 'kafkajs';
 
-/** What a batch may unfold to; ours are a hundredth of it. Unbounded, a few kilobytes could fill the memory. */
+/**
+ * The largest batch after decompression; ours have a hundredth of it. Without a bound a few kilobytes could fill the
+ * memory.
+ */
 const UNFOLDED_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const bound = { maxOutputLength: UNFOLDED_LIMIT_BYTES };
@@ -20,7 +23,7 @@ function codec(compress: (bytes: Buffer) => Promise<Buffer>, decompress: (bytes:
   });
 }
 
-/** Lets kafkajs read and write zstd, and unfold nothing without a bound. */
+/** Lets kafkajs read and write zstd, and bounds every decompression. */
 export function registerCodecs(): void {
   kafkajs.CompressionCodecs[ZSTD] = codec(promisify(zstdCompress), promisify(zstdDecompress));
   kafkajs.CompressionCodecs[GZIP] = codec(promisify(gzip), promisify(gunzip));

@@ -20,9 +20,7 @@ interface Clue {
 
 /** How far causes are followed. */
 const CAUSES_LIMIT = 8;
-/**
- * kafkajs calls whatever happens during SCRAM a refusal; these are its words for a connection that went away meanwhile.
- */
+/** kafkajs calls every failure during SCRAM a refusal; with these words the connection was lost meanwhile. */
 const INTERRUPTED = /closed connection|connection closed|not connected|timed out|connection error|connection timeout|given up/i;
 
 /**
@@ -106,7 +104,7 @@ function wrongProtocol({ tls, sasl }: KafkaConnection): string {
   return `its listener expects another "security.protocol" than ${present}`;
 }
 
-/** What Kafka or Node said stands beside the remedy, so that it can be searched for. */
+/** The message of Kafka or Node is kept beside the remedy, so that it can be searched for. */
 function withWords(remedy: Remedy, clue: Clue, name: string): Remedy {
   return { ...remedy, text: `${remedy.text} (${name}${isText(clue.type) ? `: ${wordsOf(clue)}` : ''})` };
 }

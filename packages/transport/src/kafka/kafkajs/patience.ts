@@ -15,7 +15,7 @@ export interface PatienceOptions {
   readonly broker: string;
   /** How long a broker may be silent while it is to answer. */
   readonly answerMs: number;
-  /** Over which it is to answer; abandoned where it does not. */
+  /** The connections over which it is to answer; abandoned when it does not. */
   readonly connections: Connections;
 }
 
@@ -23,9 +23,9 @@ export interface PatienceOptions {
 const LOOKS = 4;
 
 /**
- * Waits for answers of a broker as long as any byte of them comes: a large one on a thin line is no silence. Time is
- * counted in looks, between which the event loop has read what there was: a process that stood still does not take its
- * own pause for the broker's silence.
+ * Waits for answers of a broker as long as any of their bytes comes: a large answer on a slow line is not silence.
+ * Silence is counted in looks, not in time. Before each look the event loop has read what had come, so a process that
+ * was stopped does not take its own pause for silence of the broker.
  */
 export class Patience {
   readonly #options: PatienceOptions;

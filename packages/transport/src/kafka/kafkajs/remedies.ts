@@ -51,7 +51,7 @@ export const NETWORK_REMEDIES: { readonly [code: string]: Remedy } = {
   CERT_NOT_YET_VALID: lasting('UNAUTHENTICATED', 'its certificate is not valid yet; compare the two clocks'),
 };
 
-/** The far end's TLS said no, after this client has shown its certificate or should have. */
+/** TLS alerts of the far end about this client's certificate. */
 export function isCertificateRefusal(code: string): boolean {
   return /^ERR_SSL_.*ALERT.*(?:CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|ACCESS_DENIED)/.test(code);
 }

@@ -2,10 +2,13 @@ import type { CloseReason, Message } from '@evertree/core';
 import type { BrokerError, Watermarks } from '../broker.ts';
 import type { ReceivedRecord, SentRecord } from '../records.ts';
 
-/** The two ways to the broker. What goes `beside` the frames (snapshots, the control topic) delays none of them. */
+/** The two lanes to the broker. Records in the lane `beside` (snapshots, the control topic) delay no frame. */
 export type Lane = 'frames' | 'beside';
 
-/** Why a range is read: where the topic ends, what another writer put in between, what it begins with. */
+/**
+ * Why a range is read: to find where the topic ends, what another writer put between our records, or what the topic
+ * begins with.
+ */
 type ReadTask = 'tail' | 'between' | 'beginning';
 
 /** The topic's records from `from` to before `to`. */
@@ -23,7 +26,9 @@ export type PublishEvent =
   | { readonly type: 'closed'; readonly reason: CloseReason; readonly explanation: string }
   /** The broker has the batch that was on its way in this lane. `time`: milliseconds since 1970. */
   | { readonly type: 'stored'; readonly lane: Lane; readonly offset: bigint; readonly time: number }
-  /** Records of a range that was to be read, in order, and maybe some behind it. `done`: the last ones. */
+  /**
+   * Records of a range that was to be read, in order; some records after the range may follow. `done`: the last ones.
+   */
   | (ReadRange & { readonly type: 'read'; readonly records: readonly ReceivedRecord[]; readonly done: boolean })
   /** Where the topic begins and ends. `time`: milliseconds since 1970. */
   | { readonly type: 'watermarks'; readonly found: Watermarks; readonly time: number }
@@ -31,14 +36,14 @@ export type PublishEvent =
   | { readonly type: 'control'; readonly records: readonly ReceivedRecord[]; readonly next: bigint }
   /** Old snapshots could not be deleted. */
   | { readonly type: 'not-deleted'; readonly error: BrokerError }
-  /** Something that was asked of the broker failed: what it did is not known. */
+  /** A request to the broker failed. Whether the broker carried it out is not known. */
   | { readonly type: 'failed'; readonly error: BrokerError }
-  /** It is at least as late as `wakeAt` said. */
+  /** The time `wakeAt` has come. */
   | { readonly type: 'time' };
 
 /** What a link wants done. `produce`, `read`, `ask-…` and `fetch-…` are answered by one event, or by `failed`. */
 export type PublishAction =
-  /** One batch at a time in each lane: the next one only after `stored`. */
+  /** One batch at a time in each lane: the next one follows after `stored`. */
   | { readonly type: 'produce'; readonly lane: Lane; readonly topic: string; readonly records: readonly SentRecord[] }
   /** One range after the other, in the order in which they were asked for. */
   | (ReadRange & { readonly type: 'read' })
@@ -49,5 +54,5 @@ export type PublishAction =
   | { readonly type: 'hand'; readonly message: Message; readonly accepted?: boolean }
   /** `writable` is true again. */
   | { readonly type: 'drained' }
-  /** Nothing follows: cut the connections, and tell the producer. */
+  /** The link is over: cut the connections, and tell the producer. */
   | { readonly type: 'end'; readonly reason: CloseReason; readonly explanation: string };

@@ -5,13 +5,13 @@ import type { PublisherSettings } from './settings.ts';
 
 /** What this primary says of itself in the control topic: its hello, brought up to date by the frames that it sends. */
 export class Announcement {
-  /** As this primary said it when the link began. */
+  /** This primary's hello when the link began. */
   readonly #hello: Hello;
   readonly #epochs: Epoch[];
   /** The furthest frame sent that is not older than the hello. */
   #last: FrameHeader | undefined;
 
-  /** The topic is this primary's. */
+  /** The topic has said hello, and this primary may write to it. */
   #isTopicOurs = false;
 
   constructor(hello: Hello) {
@@ -25,7 +25,7 @@ export class Announcement {
     return { ...this.#hello, stream: last.stream, position: last.last, digest: last.digest, epochs: this.#epochs };
   }
 
-  /** The topic has said hello. A primary that is about to be refused tells the readers nothing. */
+  /** The topic has said hello. A primary that is about to be refused is not announced to the readers. */
   met({ stream, position }: Hello): void {
     const { epochs, position: last } = this.#hello;
     this.#isTopicOurs = stream === null || (stream === this.#hello.stream && covers({ epochs, last }, position));
@@ -37,7 +37,7 @@ export class Announcement {
     return { hello: { ...this.hello, heartbeatMs: limits.heartbeatMs }, partition, ...(closing === undefined ? {} : { closing }) };
   }
 
-  /** A frame goes out. Those that the topic gets anew are older than the hello. */
+  /** A frame is sent. A frame that is sent again may be older than the hello. */
   sent(header: FrameHeader, bytes: Uint8Array): void {
     if (header.last.revision <= (this.#last?.last ?? this.#hello.position).revision) return;
     this.#last = header;

@@ -9,14 +9,14 @@ import type { PublisherSettings } from './settings.ts';
 import type { Want } from './snapshot-need.ts';
 
 /**
- * Least pause between two fetches that bring something: twenty secondaries that acknowledge fifty times a second each
- * are fetched together, and not one by one. It is the pause between two acknowledgements of one secondary, so that many
- * cost no more fetches than one.
+ * Least pause between two fetches that bring something: one fetch then brings the acknowledgements of many secondaries.
+ * It is as long as the pause between two acknowledgements of one secondary, so that many secondaries cost no more
+ * fetches than one.
  */
 const GATHER_MS = 20;
 /** How long a fetch waits at the broker. */
 const WAIT_MS = 500;
-/** What waits for records that are there already. */
+/** The wait of a fetch for records that are there already. */
 const NO_WAIT_MS = 1;
 
 /** What a fetch of the control topic brought. */
@@ -29,9 +29,9 @@ export interface ControlNews {
 }
 
 /**
- * The control topic as a primary reads it: from its beginning, for as long as the link lives. What stood there when the
- * link began is history: it tells where a site stood, not that it lives. Pure but for its reports; `now` is the
- * caller's, milliseconds on the monotonic clock.
+ * The control topic as a primary reads it: from its beginning, for as long as the link lives. Records from before the
+ * link began say where a site stood, but not that it is present. Pure but for its reports; `now` is the caller's,
+ * milliseconds on the monotonic clock.
  */
 export class ControlTopic {
   readonly #settings: PublisherSettings;
@@ -40,13 +40,13 @@ export class ControlTopic {
   /** Where the topic ended when this link began. */
   readonly #high: bigint;
   #offset: bigint;
-  /** All that was there when the link began has been taken, and the producer knows of it. */
+  /** All records from before the link began have been taken and handed to the producer. */
   #isHistoryTold = false;
   /** When the next fetch may begin; Infinity before `start`, and while one is under way. */
   #fetchAt = Infinity;
   /** When the fetch under way began. */
   #beganAt = 0;
-  /** Everything that was said up to then has been taken. */
+  /** All records written before this time have been taken. */
   #asOf: number;
 
   /** @param ends of the control topic when the link began */
@@ -63,7 +63,7 @@ export class ControlTopic {
     return this.#fetchAt;
   }
 
-  /** All that was there when the link began is known. */
+  /** All records from before the link began have been handed up. */
   get isHistoryTold(): boolean {
     return this.#isHistoryTold;
   }
@@ -72,7 +72,7 @@ export class ControlTopic {
     return this.#secondaries.wants;
   }
 
-  /** The producer knows the topic: it may hear of the secondaries. */
+  /** The producer has taken the topic's hello: it may be told of the secondaries. */
   start(now: number): Message[] {
     this.#fetchAt = now;
     return this.#news();

@@ -7,8 +7,8 @@ import { FrameScan } from './tail.ts';
 const LOOK_RECORDS = 256n;
 
 /**
- * Records that another writer put between ours. Frames among them put in doubt what the topic holds; anything else only
- * takes up room. Pure but for its reports.
+ * Records that another writer put between ours. If frames are among them, this end no longer knows what the topic
+ * holds. Other records are harmless. Pure but for its reports.
  */
 export class ForeignRecords {
   readonly #topic: string;

@@ -11,21 +11,21 @@ import type { TopicConnection } from './topic-connection.ts';
 type Of<Type extends PublishAction['type']> = Extract<PublishAction, { readonly type: Type }>;
 
 /**
- * A topic as the seam's Link: the driver of one PrimaryEnd. It does what the machine wants done, and tells it what came
- * of it.
+ * A topic as the seam's Link: the driver of one PrimaryEnd. It carries out the machine's actions, and tells it the
+ * results.
  */
 export class PublishLink implements Link {
   readonly remote: string;
-  /** Why it ended; resolves when nothing is left of it, and whoever is attached has been told. Never rejects. */
+  /** Why it ended; resolves when its connections are cut and the producer has been told. Never rejects. */
   readonly ended: Promise<CloseReason>;
   readonly #settings: PublisherSettings;
   readonly #topic: TopicConnection;
   readonly #end: PrimaryEnd;
   readonly #delivery: Delivery;
   readonly #over = Promise.withResolvers<CloseReason>();
-  /** The last range of the topic that is to be read: the reader does one thing at a time. */
+  /** Settles when the last read of the reader is done: the reader answers one call at a time. */
   #reading: Promise<unknown> = Promise.resolve();
-  /** When the machine is woken, if something is planned; on the monotonic clock. */
+  /** When the timer wakes the machine, on the monotonic clock; Infinity while no timer is set. */
   #plannedAt = Infinity;
   #timer: Disposable | undefined;
   #sentBytes = 0;
@@ -115,7 +115,7 @@ export class PublishLink implements Link {
     }
   }
 
-  /** Tells the machine of an answer, or that there is none. Never rejects. */
+  /** Tells the machine of an answer, or of its failure. Never rejects. */
   async #feed(answer: Promise<PublishEvent>): Promise<void> {
     let event: PublishEvent;
     try {
@@ -170,13 +170,11 @@ export class PublishLink implements Link {
   #finish({ reason, explanation }: Of<'end'>): void {
     this.#topic.broker.abandon();
     this.#delivery.close({ reason, explanation, byPeer: false });
-    // Who waits for the transport's end has heard of the link's by then.
+    // By then the owner of the link has been told that it closed.
     this.#settings.clock.soon(() => this.#over.resolve(reason));
   }
 
-  /**
-   * Wakes the machine when it wants to be. A timer that comes too early does no harm: the machine finds nothing due.
-   */
+  /** Sets the timer for `wakeAt`. A timer that comes too early does no harm: the machine finds nothing due. */
   #plan(): void {
     const { wakeAt } = this.#end;
     if (wakeAt >= this.#plannedAt) return;

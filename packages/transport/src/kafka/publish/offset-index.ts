@@ -1,21 +1,21 @@
-/** Entries kept; beyond, every second one goes. */
+/** The most entries that are kept; beyond that every second one is dropped. */
 const MOST_ENTRIES = 1024;
 
 interface Entry {
-  /** Where a frame begins, or will. */
+  /** The offset at which a frame begins, or the next frame will begin. */
   readonly offset: bigint;
-  /** What lies before it goes no further than this revision. */
+  /** The frames before `offset` end at or before this revision. */
   readonly revision: number;
 }
 
 /**
- * Where frames stand in the topic: from which offset on a tree at some revision finds everything that follows it.
- * Revisions alone name positions here, because all of it is one link's history.
+ * The offsets of frames in the topic: for a tree at a revision it gives an offset from which on all later frames can be
+ * read. Revisions alone name positions here, because all of it is one link's history.
  */
 export class OffsetIndex {
-  /** Ascending in both. The first one holds for whatever is asked, so it is never dropped. */
+  /** Ascending in both. The first entry answers any question, so it is never dropped. */
   #entries: Entry[];
-  /** After the last frame that is known to be there. */
+  /** The offset after the last frame that the topic is known to hold. */
   #end: Entry;
 
   /** @param offset the topic's end at the beginning; @param revision what it went up to there */

@@ -15,15 +15,15 @@ import { TopicOutbox } from './topic-outbox.ts';
 
 type BrokerAnswer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;
 
-/** What a link that closes may take to let go what waits, and to say so. */
+/** How long a closing link may take to send what waits, and its `closing` record. */
 const FAREWELL_MS = 800;
 const ID_BYTES = 8;
 const NOTHING: readonly PublishAction[] = Object.freeze([]);
 
 /**
  * A primary's link to a topic, as a reducer: events in, actions out (as etcd's raft does it). It does no input or
- * output, and time is an argument: `now` is milliseconds on the monotonic clock. Whatever is in doubt ends the link;
- * the next one reads the topic's end again.
+ * output, and time is an argument: `now` is milliseconds on the monotonic clock. When it can't know what the topic
+ * holds, it ends the link; the next link reads the topic's end again.
  */
 export class PrimaryEnd {
   readonly #settings: PublisherSettings;
@@ -38,10 +38,10 @@ export class PrimaryEnd {
   #announcement: Announcement | undefined;
   /** The producer has the topic's hello: frames go out, and it may hear of the secondaries. */
   #isOpen = false;
-  /** Set once: from then on nothing is sent but what waits, and nothing is handed up. */
+  /** Set once. From then on only what waits already is sent, and nothing is handed up. */
   #ending: Closing | undefined;
   #isOver = false;
-  /** While it closes: it waits for the broker until then. */
+  /** While the link closes: the time up to which it waits for the broker. */
   #farewellUntil = Infinity;
   #isFarewellSaid = false;
   #actions: PublishAction[] = [];
@@ -149,7 +149,7 @@ export class PrimaryEnd {
     this.#outbox.beginSnapshot({ id, header, reason, answersRequest: request !== undefined }, now);
   }
 
-  /** Lets go what waits, says that it closes, and ends; bounded. */
+  /** Sends what waits, writes a `closing` record, and ends; within FAREWELL_MS. */
   #close({ reason, explanation }: Closing, now: number): void {
     if (this.#ending !== undefined) return;
     this.#ending = { reason, explanation };
@@ -297,7 +297,7 @@ export class PrimaryEnd {
     if (record !== undefined) this.#outbox.tell({ kind: 'primary', value: record }, now);
   }
 
-  /** First the frames that wait, then that it closes, then the end. */
+  /** Sends the frames that wait, then the `closing` record, then ends the link. */
   #sayFarewell(now: number): void {
     if (now >= this.#farewellUntil) {
       const { remote, report } = this.#settings;
@@ -317,7 +317,7 @@ export class PrimaryEnd {
     this.#abort('lost', `the topic ${this.#settings.topic} is not what it was: ${why}: it was cut short or made anew`);
   }
 
-  /** Ends without another word: who would hear it does not answer. */
+  /** Ends without a `closing` record: the broker does not answer. */
   #abort(reason: CloseReason, explanation: string): void {
     this.#ending ??= { reason, explanation };
     this.#finish();

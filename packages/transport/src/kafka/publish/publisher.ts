@@ -11,16 +11,18 @@ import type { PublisherSettings } from './settings.ts';
 import { connectTopic } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
-/** The first wait after what will not mend itself; it grows to 30 s. */
+/** The first wait after a failure that somebody has to mend; it grows to 30 s. */
 const LASTING_RETRY_MS = 1_000;
-/** A link that lasted so long has lived, even if it carried nothing. */
+/** A link that lasted so long counts as a success, even if it carried nothing. */
 const LIVED_MS = 10_000;
-/** Reasons that pass: the broker's, and a stop. Every other one is this primary's refusal, or its own trouble. */
+/**
+ * Reasons after which a new link may succeed at once. After any other reason this primary refused the link or failed.
+ */
 const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent', 'going-away', 'too-large']);
 
 /**
- * A primary's end of a Kafka topic: one link at a time, made again for ever with growing waits. Its far end is a log:
- * it says hello for the topic, acknowledges what the topic has, and tells of the secondaries that read there.
+ * A primary's end of a Kafka topic: one link at a time, made again with growing waits until it is closed. Its far end
+ * is a log: it says hello for the topic, acknowledges what the topic has, and tells of the secondaries that read there.
  *
  * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before
  * the first link (`failed` with `retryInMs: Infinity`); later it is tried again slowly, because credentials and rights
@@ -34,7 +36,7 @@ export function publishTransport(options: PublishOptions): Transport {
 class Publisher extends LinkAttempts {
   readonly #settings: PublisherSettings;
   readonly #memory: LinkMemory;
-  /** Of the attempt that goes on, or was the last. */
+  /** Of the present or the last attempt. */
   #broker: Broker | undefined;
   /** The attempt's link; undefined before there is one, and when it is over. */
   #link: PublishLink | undefined;
@@ -57,7 +59,7 @@ class Publisher extends LinkAttempts {
       const topic = await connectTopic(broker, this.#settings, this.#memory.once);
       return this.isClosed ? { served: true, lived: false, lasting: false } : await this.#live(events, topic);
     } finally {
-      // Nobody waits for what is left of its connections.
+      // Closing does not wait for the remaining connections.
       void broker.close();
       over.resolve();
     }
@@ -69,7 +71,7 @@ class Publisher extends LinkAttempts {
     return this.#over;
   }
 
-  /** One link, from its birth to its end. */
+  /** One link, from its beginning to its end. */
   async #live(events: TransportEvents, topic: TopicConnection): Promise<Attempted> {
     const { clock } = this.#settings;
     const beganAt = clock.monotonic();

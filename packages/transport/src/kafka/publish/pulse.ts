@@ -4,16 +4,16 @@ const LOOKS = 2;
 const SILENT_HEARTBEATS = 2.5;
 
 /**
- * Looks for signs of life: an answer of the broker. Time is counted in looks and not read from a clock, and before each
- * look the event loop has read what there was: a process that stood still does not take its own pause for the broker's
- * silence. Pure.
+ * Looks for signs of life: an answer of the broker. Silence is counted in looks, not in time. Before each look the
+ * event loop has read what had come, so a process that was stopped does not take its own pause for silence of the
+ * broker. Pure.
  */
 export class Pulse {
   readonly #lookMs: number;
   /** When to look next, on the monotonic clock. */
   #lookAt: number;
   #looks = 0;
-  /** In a row, without an answer since the look before. */
+  /** Looks in a row without an answer since the look before. */
   #silentLooks = 0;
   #isAnswered = true;
 

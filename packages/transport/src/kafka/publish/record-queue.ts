@@ -1,6 +1,6 @@
 import type { SentRecord } from '../records.ts';
 
-/** A record that waits for the broker, and what its owner wants to know of it when it is there. */
+/** A record that waits for the broker, and a tag by which its owner knows it once it is stored. */
 export interface Queued<Tag> {
   readonly topic: string;
   readonly record: SentRecord;
@@ -8,11 +8,11 @@ export interface Queued<Tag> {
 }
 
 export interface RecordQueueLimits {
-  /** Bytes of a batch, values alone; a single larger record goes by itself. */
+  /** The most bytes of values in a batch; a larger record is a batch by itself. */
   readonly batchBytes: number;
   /** How long a record waits for others to go with it. */
   readonly lingerMs: number;
-  /** What the broker may take for a batch, beside the time that its bytes take on a thin line. */
+  /** How long the broker may take for a batch, in addition to the time that its bytes take on a slow line. */
   readonly sendMs: number;
 }
 
@@ -23,7 +23,7 @@ export interface RecordBatch {
 
 /** More make kafkajs slow: it sorts a send's messages by partitions in quadratic time. */
 const BATCH_RECORDS = 500;
-/** A line is taken to carry as much at least; a batch has so much longer. */
+/** The slowest line that is allowed for: a batch gets the time that its bytes take on it. */
 const LEAST_BYTES_PER_MS = 32;
 /** Stored entries are cut off the front once there are this many. */
 const SPENT_ENTRIES = 1024;
@@ -31,8 +31,8 @@ const SPENT_ENTRIES = 1024;
 const RECORD_BYTES = 128;
 
 /**
- * Records on their way to the broker: one batch at a time, and what comes meanwhile is the next one, so that batches
- * grow with the load. Order is kept. Pure: times are the caller's, milliseconds on the monotonic clock.
+ * Records on their way to the broker: one batch at a time. Records that come meanwhile make up the next batch, so that
+ * batches grow with the load. Order is kept. Pure: times are the caller's, milliseconds on the monotonic clock.
  */
 export class RecordQueue<Tag> {
   readonly #limits: RecordQueueLimits;
@@ -42,7 +42,7 @@ export class RecordQueue<Tag> {
   #flying = 0;
   /** Bytes of what is not stored yet. Zero only when nothing is. */
   #waitingBytes = 0;
-  /** When the oldest record that waits came, or later: when the batch before it was cut. */
+  /** When the oldest waiting record came, or when the batch before was cut, if that was later. */
   #since = 0;
   #lateAt = Infinity;
 

@@ -1,6 +1,6 @@
 import type { Report, Reporter } from '@evertree/core';
 
-/** Keys that are remembered; beyond, the oldest may be told again. */
+/** The most keys that are remembered; the oldest one beyond that may be reported again. */
 const MOST_KEYS = 256;
 
 /** Reports each thing once, and again only after `MOST_KEYS` other things. */

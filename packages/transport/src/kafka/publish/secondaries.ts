@@ -9,15 +9,17 @@ import type { Want } from './snapshot-need.ts';
 
 /** Secondaries of one topic that are remembered; more are not heard. */
 const MOST_SECONDARIES = 4096;
-/** Heartbeats of its own that a secondary may stay silent. */
+/** A secondary that is silent for so many of its heartbeats counts as gone. */
 const SILENT_HEARTBEATS = 3;
 
 /** A secondary that reads the topic, as it tells of itself in the control topic. */
 interface Secondary {
   site: SiteRecord;
-  /** The link of that secondary whose hello came last: only its words count. */
+  /** The link of that secondary that said hello last. Only records of this link count. */
   from: string;
-  /** Undefined until that link has told them; what the past says counts until then. */
+  /**
+   * Undefined until a record tells them. Records from before this link began count until that link has told its own.
+   */
   positions: PositionRecord | undefined;
   want: WantRecord | undefined;
   /** It was heard since this link began, and did not close or fall silent. */
@@ -28,7 +30,7 @@ interface Secondary {
   readonly news: Message[];
   /** `positions` are to be handed up. */
   moved: boolean;
-  /** Another link under its name that goes on telling positions, and since when. */
+  /** Another link under its name that keeps writing positions, and since when it does. */
   rival: { readonly from: string; readonly since: number } | undefined;
 }
 
@@ -75,7 +77,7 @@ export class Secondaries {
     const newest = newestPositions(records);
     for (const [index, record] of records.entries()) {
       const key = record.key?.toString() ?? '';
-      // Of a secondary's positions only the last counts: reading the others would cost more than everything else here.
+      // Of a secondary's positions only the last counts: decoding the others would take most of the time spent here.
       if (key.startsWith('position/') && newest.get(key) !== index) continue;
       const other = this.#takeOne(record, live, now);
       if (other !== undefined) others.push(other);
@@ -104,7 +106,7 @@ export class Secondaries {
 
   /**
    * Finds the secondaries that have fallen silent.
-   * @param asOf everything that was said up to then has been read; on the monotonic clock
+   * @param asOf all records written before this time have been read; on the monotonic clock
    */
   lapse(asOf: number): void {
     for (const [site, secondary] of this.#known) {
@@ -165,7 +167,7 @@ export class Secondaries {
     if (wasIn !== site.state) greet(name, secondary);
   }
 
-  /** A position, or a want: of the link whose hello came last, and a sign of life. */
+  /** Takes a position or a want. It counts, also as a sign of life, only from the link that said hello last. */
   #takeWord(control: Control & { kind: 'position' | 'want' }, from: string, live: boolean, now: number): void {
     const secondary = this.#known.get(control.site);
     if (secondary === undefined || control.value === null) return;

@@ -8,10 +8,10 @@ import type { TopicNames } from '../topics.ts';
 const KIBIBYTE = 1024;
 const BATCH_BYTES = 512 * KIBIBYTE;
 const REQUEST_BYTES = 1024 * KIBIBYTE;
-/** What the client tries again by itself, unless `retries` says otherwise. */
+/** How often the client sends a batch again, unless `retries` is given. */
 const RETRIES = 5;
 
-/** What connecting and opening the topics may take. `max.block.ms` may make it less, down to 5 s. */
+/** How long connecting and opening the topics may take. `max.block.ms` may lower it, to 5 s at least. */
 const OPENING_MS = 15_000;
 const OPENING_LEAST_MS = 5_000;
 
@@ -23,9 +23,9 @@ export interface PublisherSettings extends PublishOptions {
   readonly lingerMs: number;
   readonly batchBytes: number;
   readonly requestBytes: number;
-  /** What the broker may take for a batch, beside the time that its bytes take on a thin line. */
+  /** How long the broker may take for a batch, in addition to the time that its bytes take on a slow line. */
   readonly sendMs: number;
-  /** What connecting and opening the topics may take. */
+  /** How long connecting and opening the topics may take. */
   readonly openingMs: number;
   /** The one address of this end, for people. */
   readonly remote: string;
@@ -43,7 +43,7 @@ export function publisherSettings(options: PublishOptions): PublisherSettings {
   return Object.freeze({
     ...options,
     limits,
-    // As in Java: who wants no retries gets no idempotence. What is sent again then comes from the journal.
+    // As in Java: without retries there is no idempotence. A failed frame is then sent again from the journal.
     idempotent: (options.idempotent ?? true) && retries > 0,
     retries,
     lingerMs: options.lingerMs ?? 0,

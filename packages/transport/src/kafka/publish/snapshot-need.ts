@@ -4,7 +4,7 @@ import type { ExactPosition, Reason } from '@evertree/core';
 /** A secondary that can go on only from a snapshot. */
 export interface Want {
   readonly site: string;
-  /** Where it stands. */
+  /** The position of the secondary. */
   readonly after: ExactPosition;
   /** The newest snapshot that it saw and could not use. */
   readonly tried: string | undefined;
@@ -16,7 +16,10 @@ export interface SnapshotView {
   /** The topic's first offset, and the one after its last. */
   readonly low: bigint;
   readonly high: bigint;
-  /** The newest announced snapshot. `time`: when it was announced; what follows it is not older. `bytes`: its size. */
+  /**
+   * The newest announced snapshot. `time`: when it was announced; the records after it are not older. `bytes`: its
+   * size.
+   */
   readonly newest:
     | { readonly id: string; readonly position: ExactPosition; readonly time: number; readonly bytes: number; readonly follow: bigint }
     | undefined;
@@ -36,7 +39,10 @@ export interface SnapshotView {
   readonly wants: readonly Want[];
 }
 
-/** Less than this is left of what the topic keeps: what follows the snapshot may soon be gone. */
+/**
+ * Retention is near when less than this share of what the topic keeps is left: the frames after the snapshot may soon
+ * be removed.
+ */
 const LEFT = 0.5;
 
 /**

@@ -9,7 +9,7 @@ export interface BegunSnapshot {
   readonly id: string;
   readonly header: SnapshotHeader;
   readonly reason: Reason;
-  /** It answers a request beside the frames, so where the topic stands does not change by it. */
+  /** It answers a request of this end, so it does not change the topic's position. */
   readonly answersRequest: boolean;
 }
 
@@ -26,7 +26,7 @@ export class SnapshotRecords {
   /** Offset of its first record, once that is stored. */
   #begin: bigint | undefined;
 
-  /** @param follow the offset where the topic goes on after it */
+  /** @param follow the offset of the first frame to read after it */
   constructor(begun: BegunSnapshot, partBytes: number, follow: bigint) {
     this.begun = begun;
     this.#partBytes = partBytes;

@@ -5,12 +5,12 @@ import { headerOf } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { PART_HEADER } from '../parts.ts';
 
-/** Records looked at first; each step back is so much longer than the one before. */
+/** Records of the first step, and the factor by which each step is longer than the one before. */
 const FIRST_STEP_RECORDS = 32n;
 const STEP_GROWTH = 8n;
 /** Records looked back at before a topic counts as one without a frame of ours near its end. */
 const TAIL_RECORDS = 65_536n;
-/** Streams told apart; a topic has one. */
+/** The most streams that are told apart; a topic should have one. */
 const MOST_STREAMS = 16;
 
 /** What the end of a topic holds. */
@@ -166,7 +166,7 @@ function wholeFrame(value: Buffer): FrameHeader | undefined {
   return tryTo(() => parseFrame(value).header);
 }
 
-/** What is no frame is no error here: a topic may hold anything. */
+/** A record that is no frame is no error here: a topic may hold anything. */
 function tryTo<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -8,7 +8,7 @@ import { TailSearch } from './tail.ts';
 import { prepareTopics } from './topic-setup.ts';
 import type { TopicFacts } from './topic-setup.ts';
 
-/** What waits for records that are there already. */
+/** The wait of a fetch for records that are there already. */
 const NO_WAIT_MS = 1;
 /** The client's own bound for an answer to a batch. It is above those of PrimaryEnd, which count the batch's bytes. */
 const ANSWER_MOST_MS = 60_000;
@@ -25,12 +25,12 @@ export interface OpenedTopics {
   readonly control: Watermarks;
 }
 
-/** The connections of one link, all new: a client that was in doubt once is not trusted again. */
+/** The connections of one link, all new: after a failure nothing is known of a client's requests. */
 export interface TopicConnection {
   readonly broker: Broker;
   readonly opened: OpenedTopics;
   readonly frames: RecordWriter;
-  /** A snapshot of a gigabyte must not delay the frames. */
+  /** A writer of its own, so that a large snapshot delays no frame. */
   readonly beside: RecordWriter;
   readonly reader: PartitionReader;
   readonly control: PartitionReader;
@@ -60,7 +60,7 @@ export async function* readRange(
 ): AsyncGenerator<{ readonly records: readonly ReceivedRecord[]; readonly done: boolean }> {
   for (let offset = from; offset < to;) {
     const { records, next } = await reader.fetch(offset, NO_WAIT_MS);
-    // The broker gives nothing where records were: the topic is being cut at this moment.
+    // The broker gives no records where some were: the topic was cut meanwhile.
     if (next === offset) throw new EvertreeError('UNREACHABLE', `the topic gives nothing at offset ${offset}: it is being cut short`);
     offset = next;
     yield { records, done: offset >= to };

@@ -4,10 +4,10 @@ import type { LinkMemory } from './link-memory.ts';
 import type { PublisherSettings } from './settings.ts';
 import type { Tail } from './tail.ts';
 
-/** What is called the program at the other end. */
+/** The program's name in a topic's hello. */
 const LOG_PROGRAM = 'Apache Kafka';
 
-/** What the topic says to a primary: where its last frame ends is where it stands. */
+/** The topic's hello to a primary. Its position is the end of its last frame. */
 export function topicHello(site: string, found: FrameHeader | undefined): Hello {
   return {
     protocols: PROTOCOL_VERSIONS,

@@ -26,7 +26,7 @@ type BesideTag =
   | { readonly type: 'piece'; readonly snapshot: SnapshotRecords; readonly isEnd: boolean }
   | { readonly type: 'announcement'; readonly announced: AnnouncedSnapshot };
 
-/** A snapshot that is whole, and told of in the control topic. */
+/** A snapshot that is whole and announced in the control topic. */
 export interface AnnouncedSnapshot {
   readonly record: SnapshotRecord;
   readonly snapshot: SnapshotRecords;
@@ -41,9 +41,9 @@ export interface StoredFrames {
 }
 
 /**
- * What waits for the broker, in two lanes: frames; and beside them a snapshot at a time and the records of the control
- * topic, in order, so that no snapshot is announced before it is whole. Pure; `now` is the caller's, milliseconds on
- * the monotonic clock.
+ * What waits for the broker, in two lanes. One has the frames. The lane beside it has one snapshot at a time and the
+ * records of the control topic, in order: no snapshot is announced before it is whole. Pure; `now` is the caller's,
+ * milliseconds on the monotonic clock.
  */
 export class TopicOutbox {
   readonly #settings: PublisherSettings;
@@ -99,7 +99,7 @@ export class TopicOutbox {
     return Math.min(this.#frames.lateAt, this.#beside.lateAt);
   }
 
-  /** No frame is to be waited for. */
+  /** Whether no frame waits or is being sent. */
   get areFramesIdle(): boolean {
     return this.#index === undefined || this.#frames.waitingBytes === 0;
   }
@@ -137,7 +137,7 @@ export class TopicOutbox {
     this.#fill();
   }
 
-  /** One that is under way is given up: it is never announced. */
+  /** A snapshot that is under way is given up, and never announced. */
   beginSnapshot(begun: BegunSnapshot, now: number): void {
     this.#snapshot = new SnapshotRecords(begun, this.#partBytes, this.follow(begun.header.position.revision));
     this.#addPieces(this.#snapshot.begin(), false, now);
@@ -189,7 +189,7 @@ export class TopicOutbox {
   }
 
   /**
-   * The broker has a batch of what goes beside.
+   * The broker has a batch of the lane beside the frames.
    * @param offset of its first record.
    * @returns the snapshot that every reader can know of by now
    */
@@ -210,7 +210,7 @@ export class TopicOutbox {
     return true;
   }
 
-  /** From which offset on a tree at this revision finds everything that follows it. */
+  /** The offset from which on all frames after this revision can be read. */
   follow(revision: number): bigint {
     return this.#index?.follow(revision) ?? this.#next;
   }

@@ -54,7 +54,7 @@ export async function prepareTopics(
   return { facts: factsOf(topics.frames, configs.frames), created: missing.length > 0 };
 }
 
-/** Nobody reads the other partitions: records there were written to the wrong one. */
+/** No site reads the other partitions: records there were written to the wrong one. */
 async function lookAtOtherPartitions(broker: Broker, { topics, partition }: PublisherSettings, once: ReportOnce): Promise<void> {
   const offsets = await broker.listOffsets(topics.frames);
   const others = [...offsets].filter(([found, { low, high }]) => found !== partition && high > low).map(([found]) => found);

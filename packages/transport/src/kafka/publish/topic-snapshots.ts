@@ -26,8 +26,7 @@ interface Announced {
 const ASKED_MS = 60_000;
 /**
  * After a snapshot no other one is asked for during so many times the time that it took, and until the next look at the
- * watermarks: a snapshot that nobody can use leads to the next, and making them must not become all that this site
- * does.
+ * watermarks: a snapshot that no secondary can use leads to the next one, and this bounds the time spent on them.
  */
 const REST_FACTOR = 10;
 
@@ -80,7 +79,7 @@ export class TopicSnapshots {
     if (this.#newest === undefined || time >= this.#newest.time) this.#newest = { record, time };
   }
 
-  /** What the control topic said before this link has been read. Idempotent. */
+  /** The control topic has been read up to where it ended when the link began. Idempotent. */
   start(now: number): void {
     if (!this.#isStarted) this.#lookAt = now + this.#settings.limits.watermarksMs;
     this.#isStarted = true;
@@ -197,7 +196,7 @@ function firstHeader(records: readonly ReceivedRecord[]): FrameHeader | undefine
     try {
       if (value !== null) return readFrameHeader(value);
     } catch {
-      // A later part, or nothing of ours: the next one may be.
+      // A later part, or no frame: looks at the next record.
     }
   }
   return undefined;

@@ -12,15 +12,15 @@ export type SubscribeRequest =
   /** The first frame at or after `offset` and before `end`. Answer: `looked`, `out-of-range`. */
   | { readonly type: 'look'; readonly offset: bigint; readonly end: bigint }
   /**
-   * The next frame, as soon as the link takes one. Where no fetched one is left: a fetch.
-   * Answer: a frame, `fetched`, `out-of-range`.
+   * The next frame, as soon as the link takes one. If no fetched frame is left, a fetch. Answer: a frame, `fetched`,
+   * `out-of-range`.
    */
   | { readonly type: 'read' }
   /** The first offset that `.snapshot` still has. Answer: `snapshots-begin`. */
   | { readonly type: 'find-snapshot' }
   /** Hand this snapshot up, from its beginning to its end. Answer: `copied`, `spoilt`. */
   | { readonly type: 'copy'; readonly snapshot: SnapshotRecord; readonly reason: Reason }
-  /** Nothing, until an event comes that nobody asked for. Answer: `woken`. */
+  /** Wait for an event that answers no request. Answer: `woken`. */
   | { readonly type: 'wait' };
 
 /** What the driver is to do. Of the actions that one event leads to, at most one is a request, and it is the last. */
@@ -30,13 +30,13 @@ export type SubscribeAction =
   | { readonly type: 'seek'; readonly offset: bigint }
   /** Hand up the frame that the event brought. */
   | { readonly type: 'hand' }
-  /** The primary wrote what was read just now: it lives. */
+  /** What was read was written just now by the primary: a sign of life. */
   | { readonly type: 'seen' }
   /** Write these records to `.control`. Answer: `sent`, `send-failed`. */
   | { readonly type: 'send'; readonly records: readonly SentRecord[] }
   /** Answer with `send-due` after this time. */
   | { readonly type: 'send-in'; readonly ms: number }
-  /** The broker takes again what this site tells. */
+  /** The broker takes the records of this site again. */
   | { readonly type: 'drained' }
   /** Answer: `committed`, `commit-failed`. */
   | { readonly type: 'commit'; readonly offset: bigint }
@@ -49,7 +49,7 @@ export type SubscribeAnswer =
   | ({ readonly type: 'bounds'; readonly byTime: bigint | undefined } & Watermarks)
   | { readonly type: 'looked'; readonly header: FrameHeader | undefined }
   | PlacedFrame
-  /** A fetch went from `from` to `next`; `high`: the topic's end. */
+  /** A fetch read from `from` to before `next`; `high`: the topic's end. */
   | { readonly type: 'fetched'; readonly from: bigint; readonly next: bigint; readonly high: bigint }
   /** The topic does not have the offset that was asked for. */
   | { readonly type: 'out-of-range' }

@@ -8,7 +8,7 @@ import { PassedOver } from '../passed-over.ts';
 /** What a primary said in `.control`. */
 export interface HeardPrimary {
   readonly record: PrimaryRecord;
-  /** What tells this writer from others: 16 hex digits that it drew for its link. */
+  /** The 16 hex digits that the writer drew for its link; they tell its records from others. */
   readonly from: string;
   /** When it said so, milliseconds since 1970 on its own clock. */
   readonly saidAt: number;
@@ -17,7 +17,7 @@ export interface HeardPrimary {
 /** What a record of `.control` means to a secondary. */
 export type News = 'primary' | 'snapshot' | undefined;
 
-/** How many writers that gave way are remembered: one that goes on nevertheless is not followed again. */
+/** How many replaced writers are remembered, so that one that still writes is not followed again. */
 const SUPERSEDED_MOST = 16;
 
 /**
@@ -28,11 +28,11 @@ export class ControlView {
   readonly #passed: PassedOver;
   readonly #report: Reporter;
   readonly #topic: string;
-  /** The signs of the writers that gave way, oldest first. */
+  /** The `from` of the replaced writers, oldest first. */
   readonly #superseded: string[] = [];
-  /** The primary that is followed, as it spoke last. */
+  /** The last record of the primary that is followed. */
   #primary: HeardPrimary | undefined;
-  /** The newest that was announced. */
+  /** The newest snapshot that was announced. */
   #snapshot: SnapshotRecord | undefined;
   /** The other primary that was reported last. */
   #rival = '';
@@ -53,7 +53,8 @@ export class ControlView {
 
   /**
    * Takes the next record.
-   * @param silent the primary that was heard last is gone: another one of its epoch may take its place
+   * @param silent whether the primary that is followed has fallen silent: another one of its epoch may then take its
+   *   place
    */
   take(record: ReceivedRecord, silent: boolean): News {
     const key = record.key?.toString() ?? '';
@@ -83,7 +84,10 @@ export class ControlView {
     return 'primary';
   }
 
-  /** The higher epoch is followed. In one epoch: the same site's newer link, or any once the present one is gone. */
+  /**
+   * The primary of the higher epoch is followed. Within one epoch a newer link of the same site is, or any other
+   * primary once the present one is silent.
+   */
   #givesWay(present: HeardPrimary, heard: HeardPrimary, silent: boolean): boolean {
     const order = compareEpochs(epochOf(heard.record.hello), epochOf(present.record.hello));
     if (order !== 0) return order > 0;

@@ -22,14 +22,14 @@ export class FrameRecords {
     this.#passed = new PassedOver(topic, report);
   }
 
-  /** What comes next does not follow what came. */
+  /** The next record is at another offset: what was begun is dropped. */
   reset(): void {
     this.#assembly.reset();
   }
 
   /**
    * Takes the next record; returns the frame that it completes.
-   * @param stream whose frames are wanted; null: anybody's
+   * @param stream the stream that is wanted; null: any
    */
   take(record: ReceivedRecord, stream: string | null): PlacedFrame | undefined {
     const { value } = record;

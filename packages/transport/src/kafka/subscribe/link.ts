@@ -40,7 +40,7 @@ export class TopicLink implements Link {
   readonly #outcome = Promise.withResolvers<LinkOutcome>();
   /** What the primary said in `.control`. */
   #heardBytes = 0;
-  /** What the machine asked for, and `#run` has not taken up yet. */
+  /** The machine's request, until `#run` takes it up. */
   #request: SubscribeRequest | undefined;
   /** The frame that `hand` is about. */
   #frame: PlacedFrame | undefined;
@@ -85,7 +85,7 @@ export class TopicLink implements Link {
     return this.#outcome.promise;
   }
 
-  /** It brought the site forward. */
+  /** Whether the site applied something that came over it. */
   get carried(): boolean {
     return this.#end.carried;
   }
@@ -143,7 +143,7 @@ export class TopicLink implements Link {
     this.#finish({ reason, explanation, byPeer: false });
   }
 
-  /** Closes it. Resolves when nothing is left of it, and the broker has taken the last records, or refused them. */
+  /** Closes it. Resolves when its connections are closed, after the broker has taken or refused the last records. */
   async shut(): Promise<void> {
     this.close('going-away', 'the secondary stops');
     await this.#shut;
@@ -228,7 +228,7 @@ export class TopicLink implements Link {
     return this.#access.broker.commitOffset(`${groupId}.${site}`, topic, this.#primary.record.partition, offset);
   }
 
-  /** Tells the machine what became of something. Never rejects. */
+  /** Tells the machine the result of a send or a commit. Never rejects. */
   async #await(work: Promise<void>, done: SubscribeEvent, failed: 'send-failed' | 'commit-failed'): Promise<void> {
     try {
       await work;

@@ -17,11 +17,11 @@ export interface Situation {
    * the time of that frame is not known.
    */
   readonly byTime: bigint | undefined;
-  /** The newest whole snapshot, if it is still there and was not tried in vain. */
+  /** The newest whole snapshot, if it is still there and was not found spoilt. */
   readonly snapshot: SnapshotRecord | undefined;
-  /** Where the primary said that it stands. */
+  /** The position that the primary told last. */
   readonly primary: ExactPosition;
-  /** Looking again does not help any more: frames are missing in the topic before this position. */
+  /** Frames are missing in the topic before this position, and another search did not find them. */
   readonly missingBefore?: ExactPosition | undefined;
 }
 
@@ -31,12 +31,12 @@ export type LocatorStep =
   /** The frame looked at, and what follows it. */
   | { readonly kind: 'follow' }
   /**
-   * The topic holds nothing that this site could go on with: read what comes next. `short`: the primary has more than
-   * the topic, so that maybe nothing will follow; why a snapshot helps then.
+   * The topic holds nothing that follows the site's position: read what comes next. `short` is set where the primary is
+   * ahead of the topic, so that perhaps nothing will come: the reason to ask for a snapshot then.
    */
   | { readonly kind: 'await'; readonly offset: bigint; readonly short: Reason | undefined }
   | { readonly kind: 'snapshot'; readonly snapshot: SnapshotRecord; readonly reason: Reason }
-  /** Only a snapshot that is not there yet helps. */
+  /** Only a snapshot that is not there yet leads on. */
   | { readonly kind: 'want'; readonly reason: Reason };
 
 interface Candidate {
@@ -113,7 +113,7 @@ export class Locator {
     const snapshot = this.#usable;
     if (snapshot !== undefined) return { kind: 'snapshot', snapshot, reason };
     const nothingThere = this.#beginsAfter === undefined && this.#situation.missingBefore === undefined;
-    // The primary may be about to fill the topic: a moment's patience spares it a snapshot.
+    // The primary may be about to fill the topic: a short wait may save a snapshot.
     return nothingThere ? { kind: 'await', offset: this.#situation.bounds.high, short: reason } : { kind: 'want', reason };
   }
 

@@ -8,8 +8,8 @@ interface Mark {
 }
 
 /**
- * Which offset may be committed for people's dashboards. A mark is set where reading stands. It is due once what was
- * handed up until then is durable: the committed offset never runs ahead of the site. Pure.
+ * The offset that may be committed, for dashboards. A mark is the offset reached when a frame or a snapshot was handed
+ * up. It may be committed once that is durable at the site, so the committed offset is never ahead of the site. Pure.
  */
 export class OffsetMarks {
   /** The last that was handed up. */
@@ -19,7 +19,7 @@ export class OffsetMarks {
   #durable: ExactPosition | undefined;
   /** The newest offset that the broker took. */
   #committed: bigint | undefined;
-  /** The broker was asked to take one, and has not answered. */
+  /** A commit was sent and is not answered yet. */
   #underWay = false;
   /** The last commit failed. */
   #failing = false;
@@ -33,7 +33,7 @@ export class OffsetMarks {
     this.#durable = position;
   }
 
-  /** The offset to commit, that of the next record to be read; undefined when there is no other one than before. */
+  /** The offset to commit, that of the next record to be read; undefined when it is the one that was committed last. */
   due(): bigint | undefined {
     if (this.#underWay) return undefined;
     const mark = this.#mark;

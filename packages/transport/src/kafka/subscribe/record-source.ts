@@ -3,11 +3,11 @@ import type { ReceivedRecord } from '../records.ts';
 
 /**
  * The records of a partition from any offset on. One fetch is always under way ahead of what is handed out, so that the
- * broker works while this site does: what is held is two fetches at most.
+ * broker and this site work at the same time. At most two fetches are held.
  */
 export class RecordSource {
   readonly #reader: Pick<PartitionReader, 'fetch'>;
-  /** Fetched, from `#index` on not taken yet. */
+  /** The records of a fetch; those from `#index` on are not taken yet. */
   #records: readonly ReceivedRecord[] = [];
   #index = 0;
   #next = -1n;
@@ -19,7 +19,7 @@ export class RecordSource {
     this.#reader = reader;
   }
 
-  /** Where the next fetch begins; what lies before has been taken, or is about to be. */
+  /** Where the next fetch begins; the records before it have been fetched. */
   get next(): bigint {
     return this.#next;
   }
@@ -45,7 +45,7 @@ export class RecordSource {
 
   /**
    * Fetches what comes next, once everything fetched was taken; nothing after a while at the partition's end.
-   * @param goesOn the fetch after it can begin at once
+   * @param goesOn whether the fetch after it may begin at once
    * @returns the partition's end at that time
    * @throws what the reader throws
    */
@@ -62,7 +62,7 @@ export class RecordSource {
     return high;
   }
 
-  /** Waits for what was fetched ahead in vain: the reader does one thing at a time. */
+  /** Waits for the end of a fetch that is not wanted any more: the reader answers one call at a time. */
   async settle(): Promise<void> {
     await this.#ahead?.answer.catch(() => undefined);
     this.#ahead = undefined;
@@ -70,7 +70,7 @@ export class RecordSource {
 
   #fetchAhead(offset: bigint): void {
     const answer = this.#reader.fetch(offset);
-    // Who fills next hears of its failure.
+    // The next `fill` rejects with its failure.
     answer.catch(() => undefined);
     this.#ahead = { offset, answer };
   }

@@ -7,7 +7,7 @@ import { TopicReading } from './topic-reading.ts';
 import type { LinkBeginning } from './topic-reading.ts';
 import type { SubscriberSettings } from './settings.ts';
 
-/** Drawn for each link: the records in `.control` bear them. */
+/** 16 hex digits, drawn for each link; its records in `.control` bear them. */
 const FROM_BYTES = 8;
 const NOTHING: readonly SubscribeAction[] = Object.freeze([]);
 const DRAINED: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ type: 'drained' }]);
@@ -27,7 +27,7 @@ export class SecondaryEnd {
   readonly #reading: TopicReading;
   /** The revision of the site's hello. */
   #beganAt = Infinity;
-  /** The site has applied something behind it. */
+  /** Whether the site has applied something beyond that revision. */
   #carried = false;
 
   constructor(settings: SubscriberSettings, beginning: LinkBeginning) {
@@ -37,12 +37,12 @@ export class SecondaryEnd {
     this.#reading = new TopicReading(settings.topic, beginning, this.#records, this.#marks);
   }
 
-  /** Whose frames are wanted; null: anybody's. */
+  /** The stream that is wanted; null: any. */
   get stream(): string | null {
     return this.#reading.stream;
   }
 
-  /** Nothing is left to read: only the primary's silence can be the reason that nothing comes. */
+  /** Whether nothing is left to read: then silence means that the primary is silent. */
   get caughtUp(): boolean {
     return this.#reading.caughtUp;
   }
@@ -52,7 +52,7 @@ export class SecondaryEnd {
     return this.#records.accepting;
   }
 
-  /** The link brought the site forward. */
+  /** Whether the site applied something that came over the link. */
   get carried(): boolean {
     return this.#carried;
   }
@@ -65,7 +65,7 @@ export class SecondaryEnd {
     return actions.length === 0 ? [send] : [send, ...actions];
   }
 
-  /** When the link is over: what was not sent, or failed, to be tried once more. */
+  /** For a link that is over: the records that were not sent or failed, to be sent once more. */
   lastRecords(): readonly SentRecord[] {
     return this.#records.takeAll();
   }

@@ -3,8 +3,8 @@ import type { SnapshotRecord } from '../control.ts';
 import type { HeardPrimary } from './control-view.ts';
 
 /**
- * So often in a row the primary says that it lives, and nothing comes: frames that were on their way when the snapshot
- * was announced are there by then.
+ * After so many signs of life of the primary without a frame: frames that were on their way when the snapshot was
+ * announced have come by then.
  */
 const MOST_ANNOUNCEMENTS = 3;
 
@@ -13,7 +13,7 @@ const MOST_ANNOUNCEMENTS = 3;
  * did not reach back to them, and nothing was committed since.
  */
 export class SilentGap {
-  /** What the primary said last when a fetch brought nothing. */
+  /** The primary's last record when a fetch brought nothing. */
   #heard: HeardPrimary | undefined;
   /** How often the primary spoke since something came. */
   #times = 0;
@@ -26,7 +26,7 @@ export class SilentGap {
   /**
    * Nothing came for a while.
    * @param at what this site has; @param next the offset that it reads next
-   * @returns whether what is missing up to the snapshot will not come
+   * @returns whether the frames missing before the snapshot will not come
    */
   unfed(primary: HeardPrimary | undefined, snapshot: SnapshotRecord | undefined, at: ExactPosition, next: bigint): boolean {
     const isAhead = snapshot !== undefined && snapshot.header.position.revision > at.revision && next >= BigInt(snapshot.follow);

@@ -7,9 +7,9 @@ import type { SubscribeAction } from './actions.ts';
 import type { SubscriberSettings } from './settings.ts';
 
 /**
- * What the control topic is to say of this site, and which of it is due. One send is under way at a time. Of each key
- * only the newest record is sent, but for those that count something (see `placeOf`). What failed is sent again. Pure:
- * the caller sends.
+ * The records of this site for the control topic, and which of them are due. One send is under way at a time. Of each
+ * key only the newest record is sent, except records that the primary counts (see `placeOf`). A failed send is
+ * repeated. Pure: the caller sends.
  */
 export class SiteRecords {
   /** Tells this link's records from others'. */
@@ -24,9 +24,11 @@ export class SiteRecords {
   #want: WantRecord | null = null;
   /** The positions were told since the last beat. */
   #toldPositions = false;
-  /** By what they replace, in the order in which they were last told. Nothing in it is under way. */
+  /**
+   * The records that wait, by what they replace, in the order in which they were last told. None of them is being sent.
+   */
   #due = new Map<string, SentRecord>();
-  /** What is under way; undefined while nothing is. */
+  /** The records that are being sent; undefined while none are. */
   #sending: ReadonlyMap<string, SentRecord> | undefined;
   /** The caller was asked for `send-due`, which has not come yet. */
   #waiting = false;
@@ -82,7 +84,7 @@ export class SiteRecords {
     this.#toldPositions = false;
   }
 
-  /** The broker took what was under way. @returns whether it refused the send before */
+  /** The broker took the records that were being sent. @returns whether it refused the send before */
   sent(): boolean {
     const drained = !this.#accepting;
     this.#sending = undefined;
@@ -104,7 +106,7 @@ export class SiteRecords {
     this.#waiting = false;
   }
 
-  /** What is to be done about what is due; undefined when nothing is. */
+  /** The action for what is due; undefined when nothing is. */
   next(now: number): SubscribeAction | undefined {
     if (this.#due.size === 0 || this.#sending !== undefined || this.#waiting) return undefined;
     if (this.#notBefore > now) {
@@ -133,8 +135,8 @@ export class SiteRecords {
 }
 
 /**
- * What a record replaces. The primary counts each snapshot that is taken, with its reason: that record is sent even if
- * the snapshot is over by then.
+ * What a record replaces. The primary counts each snapshot that is taken, with its reason: so that record is sent even
+ * if the snapshot has ended by then.
  */
 function placeOf(control: Control, key: string): string {
   return control.kind === 'site' && control.value?.state === 'snapshot' ? `${key} snapshot` : key;

@@ -8,14 +8,14 @@ import { subscriberSettings } from './settings.ts';
 import type { SubscriberSettings } from './settings.ts';
 import { Subscription } from './subscription.ts';
 
-/** How seldom a site tries again what lasts, which it was served before: somebody has to change something first. */
+/** How long a site that was served before waits after a failure that somebody has to mend. */
 const LASTING_RETRY_MS = 30_000;
 const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
 
 /**
  * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary
- * of it in the control topic. `open` resolves as soon as it has begun to try. It tries for ever, unless the brokers
- * refuse this user from the beginning.
+ * of it in the control topic. `open` resolves as soon as it has begun to try. It tries until it is closed, unless the
+ * brokers refuse this user from the beginning.
  */
 export function subscribeTransport(options: SubscribeOptions): Transport {
   return new Subscriber(subscriberSettings(options));
@@ -23,11 +23,11 @@ export function subscribeTransport(options: SubscribeOptions): Transport {
 
 class Subscriber extends LinkAttempts {
   readonly #settings: SubscriberSettings;
-  /** Kept for as long as this end lives: a snapshot that is not whole does not become so. */
+  /** The ids of spoilt snapshots, kept as long as this end is open: they never become whole. */
   readonly #spoilt = new Set<string>();
-  /** The attempt that goes on, or was given up last. */
+  /** The present attempt, or the last one. */
   #subscription: Subscription | undefined;
-  /** Resolves when nothing is left of the attempts before. */
+  /** Resolves when the connections of earlier attempts are closed. */
   #closing: Promise<unknown> = Promise.resolve();
 
   constructor(settings: SubscriberSettings) {
@@ -45,7 +45,7 @@ class Subscriber extends LinkAttempts {
       const error = this.#explain(cause);
       const { opened: served, lived } = subscription;
       const reason = cause instanceof BrokerSilent ? 'silent' : 'lost';
-      // The next attempt does not wait for the last words of this one.
+      // The next attempt does not wait for the last records of this one.
       this.#closing = Promise.all([this.#closing, subscription.close({ reason, explanation: error.message })]);
       return { served, lived, lasting: error.lasting, error };
     }

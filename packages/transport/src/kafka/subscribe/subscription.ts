@@ -11,16 +11,16 @@ import type { HeardPrimary } from './control-view.ts';
 import { TopicLink } from './link.ts';
 import type { SubscriberSettings } from './settings.ts';
 
-/** Waits after a link that this site closed: the first, and the longest, which Backoff knows. */
+/** The first wait after a link that this site closed; Backoff bounds the longest. */
 const REFUSED_MS = 1_000;
 /**
  * Pause between two looks at `.control`, or a quarter of the primary's heartbeat where that is less. Most records there
  * are acknowledgements of other secondaries, which this site does not need.
  */
 const CONTROL_PAUSE_MS = 100;
-/** A link that lasted so long has lived, even if it carried nothing new. */
+/** A link that lasted so long counts as a success, even if it carried nothing new. */
 const LIVED_MS = 10_000;
-/** What a site's last word may take before its connection is cut. */
+/** How long the last records of a site may take before its connection is cut. */
 const LAST_WORD_MS = 1_000;
 
 /** One attempt, on new connections: it reads `.control`, and makes a link whenever there is a primary to follow. */
@@ -32,18 +32,18 @@ export class Subscription {
   readonly #access: TopicAccess;
   readonly #view: ControlView;
   readonly #refused: Backoff;
-  /** Where `.control` ended when this attempt began: what stands before it says nothing of who lives. */
+  /** Where `.control` ended when this attempt began: records before it do not say who is present. */
   #present = 0n;
   #opened = false;
   /** A link that is over carried something, or lasted. */
   #lived = false;
   /** The link that is not over yet. */
   #link: TopicLink | undefined;
-  /** When it counts as having lasted; on the monotonic clock. */
+  /** When it will have lasted LIVED_MS, on the monotonic clock. */
   #livesAt = Infinity;
-  /** Resolves when nothing is left of the link before. */
+  /** Resolves when the link before has ended altogether. */
   #shut: Promise<void> = Promise.resolve();
-  /** No living primary was heard since the last link ended. */
+  /** No primary was heard since the last link ended. */
   #quiet = false;
   /** A primary was heard, or this attempt is over. */
   readonly #news = new Signal();
@@ -71,7 +71,7 @@ export class Subscription {
     return this.#lived || (this.#link !== undefined && this.#hasLived(this.#link));
   }
 
-  /** Serves the site until it is closed. Rejects when the broker does not serve it, or does no longer. */
+  /** Makes links until it is closed. Rejects when the broker does not answer, or refuses this user. */
   async run(): Promise<void> {
     const control = await this.#access.open(this.#topics.control);
     const next = await this.#readPast(control);
@@ -131,7 +131,7 @@ export class Subscription {
     this.#news.notify();
   }
 
-  /** Makes one link after the other, as long as there is a primary to follow and nothing stands against it. */
+  /** Makes one link after the other, as long as there is a primary to follow. */
   async #followPrimaries(): Promise<void> {
     while (!this.#closed) {
       const { primary } = this.#view;
@@ -154,7 +154,8 @@ export class Subscription {
     const lived = this.#hasLived(link);
     this.#lived ||= lived;
     this.#link = undefined;
-    // A site that closed its link asks again after a while. Else the next sign of a primary makes the next link.
+    // After a link that the site closed, the next one is made after a wait; after any other, when a primary is next
+    // heard.
     this.#quiet = outcome.kind === 'ended' && this.#view.primary?.from === primary.from;
     if (lived) this.#refused.reset();
     this.#shut = link.shut();

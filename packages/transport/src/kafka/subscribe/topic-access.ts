@@ -31,13 +31,13 @@ export class TopicAccess {
   /** Writes records to `.control`. Rejects when the broker did not take them all. */
   async tell(records: readonly SentRecord[]): Promise<void> {
     const { topic, limits } = this.#settings;
-    // What is told in `.control` is told again soon: the leader's word is enough.
+    // Records in `.control` are repeated soon, so an answer of the leader alone is enough.
     this.#writer ??= this.broker.openWriter({ acks: 'leader', answerMs: limits.answerMs });
     const writer = this.#writer;
     try {
       await (await writer).send(topicNames(topic).control, 0, records);
     } catch (error) {
-      // A writer that failed is replaced. Without its connections it is closed at once.
+      // A writer that failed is replaced. Its connections are cut first, so that closing takes no time.
       this.#writer = undefined;
       void writer.then(connected => connected.close()).catch(() => undefined);
       throw error;

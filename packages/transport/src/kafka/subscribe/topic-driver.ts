@@ -22,14 +22,14 @@ export class TopicDriver {
   readonly #delivery: Delivery;
   readonly #records: RecordSource;
   readonly #frames: FrameRecords;
-  /** The frame that a look found: the next one to be read, unless reading goes on elsewhere. */
+  /** The frame that a look found. It is the next one to be read, unless the machine seeks another offset. */
   #found: PlacedFrame | undefined;
-  /** Of `.snapshot`; open from `find-snapshot` to the end of the copy, or to the next search for the place. */
+  /** The reader of `.snapshot`; open from `find-snapshot` to the end of the copy, or to the next search. */
   #snapshots: PartitionReader | undefined;
   #snapshotBytes = 0;
   /** Handing up frames never holds the event loop for long. */
   readonly #turn: Turn;
-  /** Something happened that a `wait` waits for. */
+  /** Ends a `wait`. */
   readonly #news = new Signal();
 
   /** @param reader of the primary's partition of the topic; connected, and closed with this */
@@ -127,7 +127,7 @@ export class TopicDriver {
       const from = this.#records.next;
       if (this.#found !== undefined || from >= end) break;
       await this.#records.fill(false);
-      // Nothing more can be read, although there is more: what an open transaction has written.
+      // Records of an open transaction can't be read yet: reading is at the end of what can be read.
       if (this.#records.next === from) break;
     }
     return { type: 'looked', header: this.#found?.frame.header };

@@ -21,9 +21,9 @@ export interface LinkBeginning {
   readonly spoilt: Set<string>;
 }
 
-/** How often the place is looked for again because of one gap, before a snapshot has to bridge it. */
+/** How often the place is searched again because of one gap, before a snapshot is taken. */
 const LOOKS_AGAIN = 2;
-/** How many of the primary's heartbeats a topic that holds nothing is given to fill. */
+/** For how many heartbeats of the primary an empty topic is waited for to fill. */
 const PATIENCE_HEARTBEATS = 3;
 /** Empty fetches after the primary closed that show the topic's end: the first one may have begun before it closed. */
 const LAST_FETCHES = 2;
@@ -36,7 +36,7 @@ const WAIT: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ typ
 
 /**
  * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a
- * snapshot where the topic alone does not lead on. Pure: the driver reads, and answers each request with one event.
+ * snapshot where the topic lacks frames. Pure: the driver reads, and answers each request with one event.
  *
  * Revisions are enough here: within one history they name positions. The consumer judges the exact position of each
  * frame and of each snapshot.
@@ -50,9 +50,9 @@ export class TopicReading {
   readonly #silentGap = new SilentGap();
   #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;
-  /** Whose frames are wanted; null until the site's hello, or a frame that it takes, says so. */
+  /** The stream that is wanted; null until the site's hello, or a frame that it takes, names it. */
   #stream: string | null = null;
-  /** What the site holds once it has taken what was handed up. */
+  /** The revision of the site once it has applied what was handed up. */
   #at: ExactPosition = ORIGIN;
   /** Commit time of the frame that ends there, if it is known. */
   #time: number | undefined;
@@ -60,7 +60,7 @@ export class TopicReading {
   #known: string | undefined;
   /** For the present search: the topic lacks frames before this position, and searching again did not help. */
   #missingBefore: ExactPosition | undefined;
-  /** Under way from `bounds` to the step that ends it. */
+  /** The search under way, from `bounds` to the step that ends it. */
   #locator: Locator | undefined;
   /** The snapshot that is being found or copied. */
   #copying: Extract<LocatorStep, { kind: 'snapshot' }> | undefined;
@@ -68,14 +68,14 @@ export class TopicReading {
   #gap = { after: -1, times: 0 };
   /** The site asked for frames after this position; considered at the next answer. */
   #asked: ExactPosition | undefined;
-  /** Why waiting for frames may be in vain, until one comes; and when it counts as being so. */
+  /** Set while frames may never come: the reason for asking for a snapshot, and the time at which to ask. */
   #short: Reason | undefined;
   #shortAt = 0;
   /** The newest announced snapshot when the site began to wait for another. */
   #tried: string | undefined;
   /** Everything in the topic was fetched when the last fetch ended. */
   #caughtUp = false;
-  /** The topic's end when the link began to read. Frames behind it tell that the primary lives. */
+  /** The topic's end when the link began to read. Frames after it are signs of life of the primary. */
   #freshFrom: bigint | undefined;
   /** Fetches that brought nothing since the primary closed. */
   #emptyFetches = 0;
@@ -90,7 +90,7 @@ export class TopicReading {
     this.#snapshot = snapshot;
   }
 
-  /** Whose frames are wanted; null: anybody's, as long as nobody knows better. */
+  /** The stream that is wanted; null: any, as long as none is known. */
   get stream(): string | null {
     return this.#stream ?? this.#primary.record.hello.stream;
   }
@@ -136,7 +136,7 @@ export class TopicReading {
       case 'fetched':
         return this.#fetched(event, now);
       case 'out-of-range':
-        // Retention has passed by, or the topic was made anew.
+        // Retention removed what was to be read, or the topic was made anew.
         return this.#locate();
       case 'snapshots-begin':
         return this.#copy(event.low);
@@ -240,7 +240,7 @@ export class TopicReading {
     return this.#again(undefined);
   }
 
-  /** Frames are missing after what the site holds: looks again, in vain a few times, then for a way around. */
+  /** Frames are missing after the site's position: searches again a few times, then takes a snapshot. */
   #again(base: ExactPosition | undefined): readonly SubscribeAction[] {
     const after = this.#at.revision;
     this.#gap = { after, times: this.#gap.after === after ? this.#gap.times + 1 : 1 };

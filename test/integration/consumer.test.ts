@@ -2,7 +2,7 @@ import { Consumer } from '@evertree/consumer';
 import type { ConsumerOptions } from '@evertree/consumer';
 import { frameBody, PROTOCOL_VERSIONS, sealFrame, Store } from '@evertree/core';
 import type { EvertreeError, Frame, Hello, Message, Reason, Report, SnapshotHeader } from '@evertree/core';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { Simulation } from '../support/simulation.ts';
@@ -512,6 +512,24 @@ describe('a snapshot at a secondary', () => {
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('protocol-violation');
     expect(secondary.store.position.revision).toBe(0);
+  });
+
+  it('whose unfinished file can not be removed costs its link only, and that is reported', async () => {
+    vi.spyOn(secondary.journal.snapshots, 'create').mockResolvedValue({
+      write: () => Promise.reject(new Error('EIO: write')),
+      commit: () => Promise.reject(new Error('EIO: commit')),
+      abort: () => Promise.reject(new Error('EIO: unlink')),
+    });
+    for (const extra of [0, 1]) {
+      const link = await secondary.connect(history.hello());
+      const chunks = beginSnapshot(link);
+      for (const bytes of chunks.slice(0, extra)) link.say({ type: 'snapshot-chunk', bytes });
+      link.say({ type: 'snapshot-end', chunks: extra === 0 ? chunks.length : 1 });
+      await simulation.pass(100);
+      expect(link.closed?.reason).toBe(extra === 0 ? 'protocol-violation' : 'going-away');
+    }
+    const left = secondary.reports.filter(({ event }) => event === 'snapshot-left-over');
+    expect(left.map(({ message }) => message)).toEqual(Array(2).fill(expect.stringMatching(/EIO: unlink/)));
   });
 
   it('that is not what it says is quarantined', async () => {

@@ -45,7 +45,7 @@ export class SnapshotReceipt {
 
   async finish(chunks: number): Promise<SnapshotOutcome> {
     if (chunks !== this.#chunks) {
-      await this.abort();
+      await this.#giveUp();
       const message = `a snapshot of ${chunks} chunks came with ${this.#chunks}`;
       return { kind: 'refuse', reason: 'protocol-violation', error: new EvertreeError('PROTOCOL_VIOLATION', message) };
     }
@@ -63,13 +63,23 @@ export class SnapshotReceipt {
     await receiver?.abort();
   }
 
+  /** Never rejects: a file that can't be removed is removed at the next start, and costs no more than its link here. */
+  async #giveUp(): Promise<void> {
+    try {
+      await this.abort();
+    } catch (error) {
+      const message = `an unfinished snapshot could not be removed: ${String(error)}`;
+      this.#store.report({ level: 'warn', event: 'snapshot-left-over', message, details: { error } });
+    }
+  }
+
   async #try(step: () => Promise<void>): Promise<SnapshotOutcome> {
     try {
       await step();
       return { kind: 'taken' };
     } catch (cause) {
       const error = asEvertreeError(cause);
-      await this.abort();
+      await this.#giveUp();
       if (isAboutContent(cause)) return { kind: 'quarantine', error };
       return { kind: 'refuse', reason: error.code === 'WRONG_ROLE' ? 'wrong-role' : 'going-away', error };
     }

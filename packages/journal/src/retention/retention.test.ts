@@ -11,14 +11,20 @@ function at(revision: number) {
   return { epoch: 1, epochId: '1'.repeat(16), revision };
 }
 
-const epochs: Epoch[] = [{ number: 1, id: '1'.repeat(16), site: 'a', base: ORIGIN, reason: 'start', time: 0 }];
+const epoch1: Epoch = { number: 1, id: '1'.repeat(16), site: 'a', base: ORIGIN, reason: 'start', time: 0 };
+/** Epoch 2 began on 1-20. */
+const promoted: Epoch[] = [epoch1, { ...epoch1, number: 2, id: '2'.repeat(16), base: at(20) }];
 
 /** A plan with the names of the leases alone. */
 type NamedPlan = Omit<RetentionPlan, 'passed' | 'atRisk'> & { readonly passed: readonly string[]; readonly atRisk: readonly string[] };
 
 interface Case {
-  /** Ends of the segments; each takes 100 bytes, and the first begins at 0. */
+  /** Ends of the segments; each takes 100 bytes. */
   readonly ends: readonly number[];
+  /** Where the first segment begins; 0 unless said otherwise. */
+  readonly begin?: number;
+  /** The table of epochs of the snapshots; epoch 1 alone unless said otherwise. */
+  readonly epochs?: readonly Epoch[];
   /** Positions of the snapshots; each takes 10 bytes. */
   readonly snapshots: readonly number[];
   readonly peers?: Readonly<Record<string, number>>;
@@ -30,14 +36,14 @@ function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
   const found = planRetention(
     {
       segments: given.ends.map((end, index) => ({
-        base: at(given.ends[index - 1] ?? 0),
+        base: at(given.ends[index - 1] ?? given.begin ?? 0),
         last: at(end),
         lastTime: NOW - (given.ageMs?.(index) ?? 1e6),
         bytes: 100,
       })),
       snapshots: given.snapshots.map((revision, index) => ({
-        position: at(revision),
-        epochs,
+        position: given.epochs === promoted ? { epoch: 2, epochId: '2'.repeat(16), revision } : at(revision),
+        epochs: given.epochs ?? [epoch1],
         bytes: 10,
         supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
       })),
@@ -70,6 +76,24 @@ describe('retention keeps', () => {
     expect(plan({ ends, snapshots: [5, 35] })).toMatchObject({ segments: 3, snapshots: 1, passed: [] });
     expect(plan({ ends, snapshots: [5, 40] })).toMatchObject({ segments: 4, snapshots: 1 });
     expect(plan({ ends, snapshots: [5, 50] })).toMatchObject({ segments: 4, snapshots: 1 });
+    expect(plan({ ends, snapshots: [5] }), 'nothing ends before it').toMatchObject({ segments: 0, snapshots: 0 });
+  });
+
+  test('the snapshot on which the oldest segment that is kept begins', () => {
+    expect(plan({ ends, snapshots: [20, 35] }, { minBytes: 300 })).toMatchObject({ segments: 2, snapshots: 0 });
+    expect(plan({ ends, snapshots: [19, 35] }, { minBytes: 300 })).toMatchObject({ segments: 2, snapshots: 1 });
+  });
+
+  test('the newest snapshot, also where no segment is left', () => {
+    expect(plan({ ends: [], snapshots: [] })).toEqual({ segments: 0, snapshots: 0, passed: [], isNear: false, atRisk: [], riskBelow: 0 });
+    expect(plan({ ends: [], snapshots: [5, 35], peers: { b: 4 } })).toMatchObject({ segments: 0, snapshots: 1, passed: [] });
+  });
+
+  test('what a peer of another history needs from the fork on, and nothing for one that shares no epoch', () => {
+    const given = { ends, snapshots: [15, 35], epochs: promoted };
+    expect(plan({ ...given, peers: { b: 45 } }), '1-45, beyond the end of epoch 1').toMatchObject({ segments: 1, snapshots: 0 });
+    const strange = [{ ...epoch1, id: '9'.repeat(16) }];
+    expect(plan({ ...given, epochs: strange, peers: { b: 12 } })).toMatchObject({ segments: 3, snapshots: 1, passed: [] });
   });
 
   test('what follows the newest snapshot at or before the lowest position of a listed peer', () => {
@@ -84,6 +108,9 @@ describe('retention keeps', () => {
 
   test('what is young, and as many bytes as it has to', () => {
     expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 3_500 })).toMatchObject({ segments: 2 });
+    expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 4_000 }), 'the second is as old as that').toMatchObject({ segments: 2 });
+    expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 4_001 })).toMatchObject({ segments: 1 });
+    expect(plan({ ends, snapshots: [35], ageMs: () => -1 }), 'nothing is young without minMs').toMatchObject({ segments: 3 });
     expect(plan({ ends, snapshots: [35], ageMs }, { minMs: 60_000 })).toMatchObject({ segments: 0 });
     expect(plan({ ends, snapshots: [35] }, { minBytes: 300 })).toMatchObject({ segments: 2 });
     expect(plan({ ends, snapshots: [35] }, { minBytes: 301 })).toMatchObject({ segments: 1 });
@@ -102,6 +129,21 @@ describe('at the limit', () => {
     expect(plan(given, { maxBytes: 510 })).toMatchObject({ segments: 0, snapshots: 2, passed: [] });
     expect(plan(given, { maxBytes: 410 })).toMatchObject({ segments: 1, snapshots: 2, passed: ['b'] });
     expect(plan(given, { maxBytes: 310 })).toMatchObject({ segments: 2, snapshots: 2, passed: ['b', 'c'] });
+  });
+
+  test('only those are passed that needed what goes with this run', () => {
+    const given = { begin: 5, ends, snapshots: [35], peers: { gone: 4, b: 5, c: 9, d: 10 } };
+    expect(plan(given, { maxBytes: 420 })).toMatchObject({ segments: 1, passed: ['b', 'c'] });
+    expect(plan(given, { maxBytes: 520 })).toMatchObject({ segments: 0, passed: [], atRisk: ['b', 'c', 'd'] });
+    expect(plan({ ...given, snapshots: [] }, { maxBytes: 520 })).toMatchObject({ passed: [], atRisk: ['b', 'c', 'd'] });
+  });
+
+  test('is near above four fifths, and not at four fifths', () => {
+    const given = { ends, peers: { b: 4 } };
+    expect(plan({ ...given, snapshots: [] }, { maxBytes: 625 })).toMatchObject({ isNear: false, atRisk: [] });
+    expect(plan({ ...given, snapshots: [] }, { maxBytes: 624 })).toMatchObject({ isNear: true, atRisk: ['b'] });
+    expect(plan({ ...given, snapshots: [5, 35] }, { maxBytes: 650 })).toMatchObject({ isNear: false, atRisk: [] });
+    expect(plan({ ...given, snapshots: [5, 35] }, { maxBytes: 649 })).toMatchObject({ isNear: true, atRisk: ['b'] });
   });
 
   test('what is young goes, too', () => {

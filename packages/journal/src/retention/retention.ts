@@ -84,7 +84,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   // Whole segments only, and never the one that takes new frames.
   const droppable = countUpTo(segments.slice(0, -1), newest.position.revision);
   let first = Math.min(droppable, wantedFrom(subject, options));
-  let snapshot = Math.min(snapshotsBefore(subject, first), snapshots.length - 1);
+  let snapshot = snapshotsBefore(subject, first);
   const left = () => bytesOf(segments.slice(first)) + bytesOf(snapshots.slice(snapshot));
   while (left() > options.maxBytes && snapshot < snapshots.length - 1) snapshot++;
   while (left() > options.maxBytes && first < droppable) first++;
@@ -140,14 +140,16 @@ function countUpTo(segments: readonly RetainedSegment[], revision: number): numb
   return index < 0 ? segments.length : index;
 }
 
-/** How many of the oldest snapshots are before all segments from `first` on, and were superseded long enough ago. */
+/**
+ * How many of the oldest snapshots are before all segments from `first` on, and were superseded long enough ago. The
+ * newest is never one of them.
+ */
 function snapshotsBefore(subject: RetentionSubject, first: number): number {
   const base = subject.segments[first]?.base.revision ?? Infinity;
   const graceBegan = subject.now - SNAPSHOT_GRACE_MS;
-  const index = subject.snapshots.findIndex(
-    snapshot => snapshot.position.revision >= base || (snapshot.supersededMs ?? Infinity) > graceBegan,
-  );
-  return index < 0 ? subject.snapshots.length : index;
+  const older = subject.snapshots.slice(0, -1);
+  const index = older.findIndex(snapshot => snapshot.position.revision >= base || (snapshot.supersededMs ?? Infinity) > graceBegan);
+  return index < 0 ? older.length : index;
 }
 
 /** Leases whose next frame is at or after `from` and before `to`; the one furthest behind is the first. */

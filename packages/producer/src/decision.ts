@@ -142,8 +142,8 @@ function diverged(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, why: string):
   return asDecision(refusal('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: position }));
 }
 
+/** A refusal that says the far end's state keeps it. */
 function asDecision(refused: Refusal | RefuseDecision): RefuseDecision {
-  if ('kind' in refused) return refused;
   const isOfAnotherHistory = refused.reason === 'stream-mismatch' || refused.reason === 'history-mismatch';
   return { kind: 'refuse', state: isOfAnotherHistory ? 'diverged' : 'offline', ...refused };
 }

@@ -11,7 +11,7 @@ import type { ConsumerState, ConsumerStatus } from './status.ts';
 type Heard = Pick<Lineage, 'epochs' | 'last'>;
 
 export interface ConsumerOptions {
-  /** Becomes a secondary's store, for good; the consumer does not close it. */
+  /** The store. It becomes a secondary's and stays one; the consumer does not close it. */
   readonly store: Store;
   /** Not yet opened; the consumer opens and closes it. */
   readonly transport: Transport;
@@ -33,7 +33,7 @@ export interface ConsumerEvents {
   closed(): void;
 }
 
-/** Feeds a secondary's store from its primary: one link at a time, and each frame judged before it is applied. */
+/** Feeds a secondary's store from its primary: one link at a time, and it judges each frame before it is applied. */
 export class Consumer implements AsyncDisposable {
   readonly #store: Store;
   readonly #transport: Transport;

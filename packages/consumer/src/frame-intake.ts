@@ -63,7 +63,7 @@ export class FrameIntake {
     const { last } = frame.header;
     const found = await journal.log.find(last);
     if (found !== undefined) return this.#judge(frame, undefined, { position: found.last, digest: found.digest });
-    // The journal holds this part of the history, and all of it is stable: no frame of ours ends there.
+    // Where the journal keeps this part of the history, no frame found means that none of ours ends there.
     const isKept = last.revision > journal.log.base.revision && last.revision <= journal.log.stable.revision;
     return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
   }

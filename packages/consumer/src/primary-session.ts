@@ -31,7 +31,7 @@ export class PrimarySession {
   readonly #store: Store;
   readonly #snapshot: SnapshotReceipt;
   readonly #acknowledger: Acknowledger;
-  /** Delivered before the link heeded its pause; the wire bounds them. */
+  /** Messages that came before the pause took effect; the wire bounds them. */
   readonly #inbox: Message[] = [];
   /** Set while the last message taken from the inbox has to wait for something; no other one is taken meanwhile. */
   #work: Promise<void> | undefined;

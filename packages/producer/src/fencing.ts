@@ -2,10 +2,9 @@ import type { EvertreeError, Store } from '@evertree/core';
 import type { Fence } from './decision.ts';
 
 /**
- * This primary takes no writes from now on. Memory comes first, so that a disk that takes its time, or has no room,
- * keeps nobody writing. Resolves when the higher epoch is recorded, after which a restart takes no writes either:
- * nobody is answered before. Never rejects; a disk that could not record it is reported, and the next hello tries
- * again.
+ * This primary takes no writes from now on. The fence is set in memory first, so that a slow or full disk does not
+ * delay it. Resolves when the higher epoch is recorded, so that a restart takes no writes either. The far end is
+ * answered only then. Never rejects; a disk that could not record it is reported, and the next hello tries again.
  */
 export async function fence(store: Store, error: EvertreeError, { epoch }: Fence): Promise<void> {
   store.refuseWrites(error);

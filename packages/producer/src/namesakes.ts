@@ -3,8 +3,8 @@ const MOST_REPLACEMENTS = 2;
 const WITHIN_MS = 60_000;
 
 /**
- * Finds two sites that bear one name (a copied directory, say): without this each new link of the one would take the
- * place of the other's, for ever and in silence.
+ * Finds two sites that bear one name (a copied directory, say): else each new link of the one would replace the link of
+ * the other, again and again, and no report would say why.
  */
 export class Namesakes {
   /**

@@ -4,18 +4,18 @@ import type { Socket } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 import { EvertreeError, type ErrorCode, type Path, formatPath } from '@evertree/core';
 
-/** The longest path of a URL that is sent; longer pointers go into the query, which no proxy on the way takes apart. */
+/** The longest path of a URL that is sent; longer pointers go into the query, which proxies leave as it is. */
 const URL_PATH_LIMIT_CHARACTERS = 8 * 1024;
 /** How long a site may be silent by default. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 /** A longer body waits until the site asks for it (`100 Continue`): a refusal then costs no upload. */
 const LONG_BODY_CHARACTERS = 1024 * 1024;
-/** After this time the body is sent unasked: a proxy may have kept the site's `100 Continue` to itself. */
+/** After this time the body is sent without `100 Continue`: a proxy may not have passed it on. */
 const EXPECT_LIMIT_MS = 2_000;
 /** What a site may take to say that it lives. */
 const PROBE_LIMIT_MS = 2_000;
 
-/** What TLS says of a certificate whose authority this machine does not know. */
+/** OpenSSL's codes for a certificate of an authority that this machine does not trust. */
 const UNTRUSTED: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',

@@ -9,13 +9,13 @@ import { ProgressLine, printError, printLine, tellProgress } from './terminal.ts
 import { formatBytes } from './units.ts';
 import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
-/** How often an import reads what is there: somebody else may write to the same subtree meanwhile. */
+/** How often an import reads the subtree anew: another client may write to it meanwhile. */
 const ROUNDS = 5;
 /** The size of a part, at first, when the site does not take an import as one transaction. */
 const PART_BYTES = 8 * 1024 * 1024;
 const LEAST_PART_BYTES = 1024;
 
-/** How a site refuses a patch when somebody else has written to its subtree. */
+/** The codes with which a site refuses a patch after another client wrote to its subtree. */
 const OVERTAKEN: ReadonlySet<string> = new Set(['POSITION_MISMATCH', 'NOT_FOUND', 'PATH_INVALID', 'TEST_FAILED'] satisfies ErrorCode[]);
 
 interface ImportOptions extends WriteOptions, WholeTreeOptions {
@@ -104,7 +104,7 @@ class Import {
       return true;
     }
     await this.#sendParts(operations, this.#partBytes);
-    // Others may have written between the parts: the next round finds and sends what still differs.
+    // Other clients may have written between the parts: the next round sends what still differs.
     return false;
   }
 

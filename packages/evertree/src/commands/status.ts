@@ -51,7 +51,7 @@ async function watchStatus(client: SiteClient, json: boolean): Promise<void> {
   }
 }
 
-/** Asks until an answer comes; meanwhile it shows since when the last one is stale, and why. */
+/** Asks until an answer comes. Until then it shows how old the last answer is, and why no new one came. */
 async function nextStatus(client: SiteClient, last: Seen, view: StatusView): Promise<Seen> {
   let reason = `${client.url.origin} is silent`;
   for (;;) {

@@ -6,7 +6,7 @@ import { formatBytes, formatDuration } from './units.ts';
 
 /** The longest part of a frame. A topic with a lower limit gets more and smaller parts. */
 const EASY_MESSAGE_BYTES = 64 * 1024;
-/** The age that frames may have when a topic gets them: brokers may have been away for long. */
+/** The age up to which frames may reach a topic: the brokers may have been away for long. */
 const LONG_MS = 365 * 86_400_000;
 const EVER = '9223372036854775807';
 const UNREADABLE_CODECS: readonly string[] = ['snappy', 'lz4'];

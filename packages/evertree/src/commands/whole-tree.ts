@@ -18,7 +18,7 @@ export function withYes(command: Command): Command {
  * Asks at a terminal; elsewhere `--yes` is needed. Nothing is asked when the tree is empty, or when the site takes no
  * writes.
  * @param does what the command does to the tree, as a verb: `removes`, `replaces`
- * @throws UsageError when the answer is no, or nobody can be asked
+ * @throws UsageError when the answer is no, or there is no terminal to ask at
  */
 export async function confirmWholeTree(client: SiteClient, does: string, { yes }: WholeTreeOptions): Promise<void> {
   if (yes) return;

@@ -1,7 +1,7 @@
 /** `segment-bytes`, a file's key, is `segmentBytes` in code. */
 export type CamelCase<Key> = Key extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : Key;
 
-/** An object of a file with its keys as in code; where nothing stands there is no property. */
+/** An object of a file with its keys as in code; a key that is missing there is missing here. */
 export type InCamelCase<T> = { readonly [Key in keyof T as CamelCase<Key>]?: Exclude<T[Key], undefined> };
 
 export function inCamelCase<T extends object>(object: T | undefined): InCamelCase<T> {

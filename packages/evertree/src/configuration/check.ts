@@ -7,7 +7,7 @@ import type { ConfigurationProblem } from './problem.ts';
 const NEAR_SHARE = 1 / 3;
 const NEAR_CHARACTERS = 2;
 
-/** The nearest of the known names, if one is near enough to be what was meant. */
+/** The nearest of the known names, if one is near enough to have been meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const best = closest(name.toLowerCase(), known);
@@ -36,7 +36,7 @@ export function checkSchema<T>(document: ConfigurationDocument, schema: z.ZodTyp
   return { value: left as T, problems: [...problems.values()] };
 }
 
-/** Removes what stands at a place; of a section or an entry of an array an empty object stays. */
+/** Removes the value at a path; a section, or an entry of an array, is replaced by an empty object. */
 function prune(value: unknown, place: KeyPath): void {
   let parent = value;
   for (const key of place.slice(0, -1)) {

@@ -89,7 +89,7 @@ export interface KafkaConsumerConfiguration extends SiteConfiguration {
   readonly subscribe: SubscribeProperties;
 }
 
-/** A primary's files together: each wire is one file, and the rest is what they say of the site. */
+/** A primary's files together: each file has one wire, and all of them have the settings of the site. */
 export interface PrimaryConfiguration extends SiteConfiguration {
   readonly kind: 'primary';
   readonly wires: readonly ProducerConfiguration[];

@@ -14,8 +14,9 @@ import type { ConfigurationDocument } from './document.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import type { AcknowledgementSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
-// Makes a configuration of a checked document: fills in defaults and reads the files that are named. A value may lack
-// what the schema found wrong (see checkSchema); then the result does not count, but the problems found here do.
+// Makes a configuration of a checked document: fills in defaults and reads the files that are named. Values that the
+// schema found wrong are missing (see checkSchema). Then the result is not used, but the problems found here are
+// reported.
 
 const DEFAULT_RETRY_INTERVAL_MS = 1_000;
 const DEFAULT_LISTENING_ADDRESS = '127.0.0.1';

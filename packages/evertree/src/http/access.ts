@@ -42,7 +42,7 @@ export function tokenAccess(token: string): Access {
 }
 
 /**
- * Whoever is on this machine; but not the pages that a browser on this machine shows. A page of another site can have
+ * Lets every program on this machine in, but no web page that a browser on it shows. A page of another site can make
  * its own name resolve to 127.0.0.1 (DNS rebinding: `Host` is foreign) or send forms here (`Origin` is foreign).
  * @param port the port that is listened on, in text
  */
@@ -70,7 +70,7 @@ function isLoopbackName(name: string): boolean {
 function isOwnOrigin(origin: string, host: string | undefined, port: string): boolean {
   const authority = /^https?:\/\/([^/?#@]+)$/i.exec(origin)?.[1];
   if (authority === undefined || !isLoopbackName(hostname(authority))) return false;
-  // The second: a tunnel or a proxy, whose port is not ours.
+  // The second case is a tunnel or a proxy: it has another port.
   return authority.slice(hostname(authority).length) === `:${port}` || authority.toLowerCase() === host?.toLowerCase();
 }
 

@@ -21,7 +21,7 @@ export class SnapshotRequests {
     await this.#current;
     this.#next = undefined;
     const saving = store.saveSnapshot();
-    // Whoever asked is told that it failed; the next one begins all the same.
+    // The requests that wait for it get the failure; the next snapshot begins nevertheless.
     this.#current = saving.catch(() => undefined);
     return saving;
   }

@@ -41,8 +41,8 @@ export async function postBatch(exchange: Exchange): Promise<void> {
 }
 
 /**
- * Waits until the lines that stand, and what an error tells of the tree, are stable; then answers, whatever ended the
- * batch.
+ * Waits until the committed lines, and the state that an error tells of, are stable. Then it answers, whether or not a
+ * line failed.
  */
 async function answer(exchange: Exchange, batch: BatchRun, error: ExpectedError | undefined, wish: Wish): Promise<void> {
   const { committed, line } = batch;
@@ -75,7 +75,7 @@ class BatchRun {
   /** The line that is being read, from 1. */
   line = 1;
 
-  /** @param ifPosition where the tree has to stand before the first line */
+  /** @param ifPosition the position that the tree must have before the first line */
   constructor(store: Store, ifPosition: Position | undefined) {
     this.#store = store;
     this.#ifPosition = ifPosition;
@@ -119,8 +119,8 @@ const SPACE = 32;
 const NO_OPTIONS: CommitOptions = Object.freeze({});
 
 /**
- * Reads the body to its end, or up to the first line that fails: that error is returned, since the lines before it
- * stand.
+ * Reads the body to its end, or up to the first line that fails: that error is returned and not thrown, because the
+ * lines before it are committed.
  */
 async function commitBody(exchange: Exchange, batch: BatchRun): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;

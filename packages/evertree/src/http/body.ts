@@ -51,7 +51,7 @@ export class Bodies {
     const steps = parseSliced(bytes, at);
     let step = steps.next();
     for (; step.done !== true; step = steps.next()) await this.#turns.breathe();
-    // What is done with the value is a step of its own.
+    // The value is used in a step of its own.
     await this.#turns.breathe();
     return step.value;
   }
@@ -70,7 +70,8 @@ export class Bodies {
 }
 
 /**
- * Refuses by its head what need not be sent, and asks a waiting client for the rest.
+ * Refuses a body by the headers of its request where they tell enough; else asks a client that waits (`Expect:
+ * 100-continue`) to send it.
  * @throws RequestError TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
  */
 export function welcomeBody(request: IncomingMessage, response: ServerResponse, limitBytes: number): void {

@@ -12,7 +12,7 @@ const MERGE_PATCH = 'application/merge-patch+json';
 const JSON_PATCH = 'application/json-patch+json';
 export const PATCH_TYPES = `${MERGE_PATCH}, ${JSON_PATCH}`;
 
-/** What `curl -d` says of a body when nobody told it what it is. */
+/** The content type that `curl -d` sends by default. */
 export const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 /** GET and HEAD /data/<pointer> */

@@ -39,7 +39,7 @@ export class Exchange {
     sendJson(this.response, status, 'application/json', body, headers);
   }
 
-  /** Answers with a problem, and `members` beside it; one that came to a secondary is told who its primary is. */
+  /** Answers with a problem and `members` beside it. A write that came to a secondary is told who its primary is. */
   refuse(error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
     const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.context.site.consumer?.state.primary : undefined;
     sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
@@ -73,7 +73,8 @@ export function positionHeader(position: Position): Record<string, string> {
 }
 
 /**
- * Answers with application/problem+json; an answer that has begun is cut instead, so that nobody takes it for whole.
+ * Answers with application/problem+json; an answer that has begun is cut instead, so that the client sees that it is
+ * not whole.
  */
 export function sendProblem(response: ServerResponse, error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
   if (response.headersSent) {

@@ -21,7 +21,7 @@ export class Lines {
    * @param limitBytes of one line
    * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are
    *   lost
-   * @param shortcut is asked first; the same holds for what it throws
+   * @param shortcut is asked first; what it throws is treated likewise
    */
   constructor(limitBytes: number, take: (line: string) => void, shortcut: Shortcut = () => undefined) {
     this.#limitBytes = limitBytes;

@@ -11,7 +11,7 @@ const NANOSECONDS = 1e9;
 
 /** The metrics of one site. Figures are looked up at a scrape, so that commits and frames cost nothing more. */
 export class Metrics implements Disposable {
-  /** One of its own for each site: the names of metrics carry no site. */
+  /** Each site has a registry of its own: the names of metrics have no site in them. */
   readonly registry = new Registry();
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
   readonly #stack = new DisposableStack();

@@ -67,7 +67,7 @@ export class RequestError extends Error {
   }
 }
 
-/** The client went away before its answer; nobody is left to tell. */
+/** The client went away before its answer. */
 export class ClientGone extends Error {
   constructor() {
     super('the client closed the connection');
@@ -88,7 +88,7 @@ export interface Problem {
 /** An error that people were meant to read. */
 export type ExpectedError = EvertreeError | RequestError;
 
-/** Whether people were meant to read this error; anything else is a fault of ours, and its text stays inside. */
+/** Whether this error is meant for people. Any other one is a fault of this program, and its text is not sent. */
 export function isExpected(error: unknown): error is ExpectedError {
   return error instanceof EvertreeError || error instanceof RequestError;
 }

@@ -24,7 +24,7 @@ export interface Reading extends Disposable {
 }
 
 /**
- * What may leave the process, and when: nothing before the position it names is stable here (law 2).
+ * Decides what may leave the process: no answer leaves before the position that it names is stable here (law 2).
  *
  * It keeps one stable state pinned for reads while storage is full, when the present tree holds what may yet be lost.
  */
@@ -77,7 +77,7 @@ export class Stability implements Disposable {
     } catch (error) {
       snapshot.release();
       if (this.#store.state === 'full' && this.#view !== undefined) return this.#view.share();
-      // The history went back behind this state while it was waited for: read what stands now.
+      // The history went back behind this state while it was waited for: the present state is read.
       if (isEvertreeError(error, 'FENCED')) return this.read();
       throw error;
     }
@@ -103,7 +103,7 @@ export class Stability implements Disposable {
     this.#renewView();
   }
 
-  /** The history may have gone back: what it does not hold any more is nobody's to wait for, or to read. */
+  /** The history may have gone back: what it does not hold any more can't be waited for, or read. */
   #recheck(): void {
     const { epochs, history } = this.#store;
     this.#epochs = epochs;

@@ -4,8 +4,8 @@ import type { Exchange } from './exchange.ts';
 const SMALL_CHARACTERS = 64 * 1024;
 
 /**
- * Sends a body made of slices: in one piece when it is small, else as it is made and taken. A pinned snapshot behind
- * the slices is held for `limits.pinnedMs` at the longest.
+ * Sends a body made of slices: in one piece when it is small, else slice by slice, as fast as the client takes them. A
+ * pinned snapshot behind the slices is held for `limits.pinnedMs` at the longest.
  * @throws ClientGone
  */
 export async function sendSlices(exchange: Exchange, slices: Iterator<string>, headers: Readonly<Record<string, string>>): Promise<void> {

@@ -5,8 +5,8 @@ const TURN_MS = 4;
 
 /**
  * Shares the event loop between the requests of one server. Long work asks between its steps; what all of it may take
- * of one turn is bounded, so that other requests, links and timers wait a few milliseconds at most. Beyond, it goes on
- * in later turns, first come, first served.
+ * of one turn is bounded, so that other requests, links and timers wait a few milliseconds at most. The work beyond
+ * that waits for later turns, first come, first served.
  */
 export class Turns {
   readonly #clock: Clock;
@@ -25,7 +25,7 @@ export class Turns {
     return new Promise(resolve => this.#waiting.push(resolve));
   }
 
-  /** As `breathe`, but always in a later turn: for what many wake up to do at once. */
+  /** As `breathe`, but always in a later turn: for work that many begin at the same time. */
   join(): Promise<void> {
     this.#hasTime();
     return new Promise(resolve => this.#waiting.push(resolve));
@@ -40,7 +40,7 @@ export class Turns {
     return now - this.#beganMs < TURN_MS;
   }
 
-  /** A new turn: lets those that wait go on until its time is used up. */
+  /** A new turn: lets those that wait continue until its time is used up. */
   async #begin(): Promise<void> {
     this.#beganMs = undefined;
     while (this.#waiting.length > 0 && this.#hasTime()) {

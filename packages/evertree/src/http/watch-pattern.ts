@@ -33,9 +33,9 @@ export function patternKey(pattern: Pattern): string {
 export type PlainOperation = readonly ['put', string, Value] | readonly ['delete', string];
 
 /**
- * What an operation means for the paths that match a pattern. At such a path or below one it means itself, beside them
- * nothing. One above them is cut to the one path that matches in it. Where a wildcard hides what was there, it becomes
- * a `delete` of that subtree and a `put` of each match in its new value.
+ * What an operation means for the paths that match a pattern. An operation at such a path or below one is kept, and one
+ * beside them is left out. One above them is cut to the one path that matches in it. Where a wildcard hides what was
+ * there, it becomes a `delete` of that subtree and a `put` of each match in its new value.
  */
 export function clip(operation: Operation, pattern: Pattern): readonly PlainOperation[] {
   const { path } = operation;

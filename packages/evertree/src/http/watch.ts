@@ -138,7 +138,9 @@ class WatchStream {
     }
   }
 
-  /** Where to begin to read for what follows a position: a client's last event may lie in the middle of a frame. */
+  /**
+   * The position from which to read what follows another one: a client's last event may lie in the middle of a frame.
+   */
   async #boundary(position: ExactPosition): Promise<ExactPosition> {
     if (position.revision === ORIGIN.revision) return position;
     const frame = await this.#store.journal.log.find(position, { within: true });

@@ -12,7 +12,7 @@ import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { checkForWrite, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
 
-/** Where the tree stood after a write, and its last commit; none when it had nothing to commit. */
+/** The position after a write, and its last commit; undefined when the write changed nothing. */
 export interface Made {
   readonly position: ExactPosition;
   readonly commit: Commit | undefined;
@@ -45,7 +45,7 @@ export async function commit(
   }
 }
 
-/** Waits until what an error tells is stable. Throws as Stability.settled, in its place. */
+/** Waits until the state that an error tells of is stable. What Stability.settled throws takes the error's place. */
 async function settleError(context: HttpContext, error: unknown): Promise<void> {
   if (isEvertreeError(error) && TELLING.includes(error.code)) await context.stability.settled();
 }

@@ -19,7 +19,10 @@ export function parseExactJson(text: string, at: Path = []): unknown {
 
 /** Tells where something is in the whole text that another text is an excerpt of. Asked for errors only. */
 export interface Excerpt {
-  /** Where the excerpt stops to be JSON, and what stands there; `rest` is empty where the whole text ends. */
+  /**
+   * The offset at which the excerpt is no longer JSON, and the text there; `rest` is empty at the end of the whole
+   * text.
+   */
   locateFault(): FaultLocation;
   /** Where the number at an offset of the excerpt is; its path begins at the root of the tree. */
   locateNumber(offset: number): Omit<JsonLocation, 'offset'>;
@@ -31,7 +34,7 @@ export interface FaultLocation {
   readonly rest: string;
 }
 
-/** As parseExactJson, of a text that is all JSON by itself and stands in a larger one. */
+/** As parseExactJson, for a text that is JSON and is part of a larger one. */
 export function parseExcerpt(text: string, excerpt: Excerpt): unknown {
   let value: unknown;
   try {
@@ -68,7 +71,7 @@ const EXACT_DIGITS = 15;
 /** A fraction of fewer digits is no smaller than the smallest double. */
 const HARMLESS_DIGITS = 300;
 
-/** How much of what is wrong an error shows. */
+/** How many characters of the wrong text an error shows. */
 const SHOWN_DIGITS = 40;
 const SHOWN_CHARACTERS = 20;
 

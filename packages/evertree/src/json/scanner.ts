@@ -10,10 +10,7 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.+-])/y;
 const COMMENT = /\/\/[^\n\r]*|\/\*[^]*?(?:\*\/|$)/y;
 const WORD = /[^\s{}[\]:,"]+|[^]/y;
 
-/**
- * The tokens of a JSON text, one after the other. Only what tells of places in a text needs it: JSON.parse is much
- * faster.
- */
+/** The tokens of a JSON text, one after the other. It is for finding places in a text: JSON.parse is much faster. */
 export class JsonScanner {
   readonly #text: string;
   /** Where the present token begins and ends; both 0 before the first `next`. */

@@ -185,7 +185,7 @@ class SlicedParser {
     return end;
   }
 
-  /** Behind the value at `#offset`, as far as brackets and quotes tell. */
+  /** The end of the value at `#offset`, judged by brackets and quotes only. */
   #endOfValue(): number {
     const bytes = this.#bytes;
     let depth = 0;

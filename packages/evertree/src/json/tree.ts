@@ -8,13 +8,13 @@ export interface JsonNode {
   readonly parent: JsonNode | undefined;
   readonly offset: number;
   length: number;
-  /** Of a string: what it means. */
+  /** The value of a string, without escapes. */
   readonly value?: string;
   /** Properties of an object, values of an array; empty for any other. */
   readonly children: JsonNode[];
 }
 
-/** Where a text is not JSON, and what should stand there instead; or where it nests too deep. */
+/** The place at which a text is not JSON, and what is expected there; or at which it nests too deep. */
 export interface JsonFault {
   readonly kind: 'syntax' | 'depth';
   readonly offset: number;

@@ -43,11 +43,11 @@ export interface OpenStoreOptions {
 
 export interface OpenSiteOptions extends OpenStoreOptions {
   /**
-   * What the site needs as a primary: several files are several ways to secondaries. Alone, it means the role
-   * `primary`.
+   * What the site needs as a primary: several files are several ways to secondaries. Without `standby` it means the
+   * role `primary`.
    */
   readonly primary?: ProducerSource | readonly ProducerSource[];
-  /** What it needs as a secondary. Alone, it means the role `secondary`. */
+  /** What it needs as a secondary. Without `primary` it means the role `secondary`. */
   readonly standby?: ConsumerSource;
 }
 

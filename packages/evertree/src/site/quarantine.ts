@@ -5,7 +5,7 @@ import { type EvertreeError, type Reporter, formatPosition, parseFrame } from '@
 
 const FOLDER = 'quarantine';
 const EXTENSION = '.evf';
-/** What is there when the folder is full stays: the first frames tell how the trouble began. */
+/** When the folder is full the files in it stay: the first frames tell how the trouble began. */
 const MOST_FRAMES = 64;
 /** Hex digits of the frame's SHA-256 in its file's name. */
 const HASH_DIGITS = 16;

@@ -257,7 +257,7 @@ export class Peer {
       const found = await digestAt(store, hello.position);
       step({ type: 'decided', decision: decide(ownHistory(store), hello, farEnd, found), position: hello.position });
     } catch (error) {
-      const message = this.#unreadable('error', `where ${this.site} stands can't be looked up`, error);
+      const message = this.#unreadable('error', `the position of ${this.site} can't be looked up`, error);
       this.link?.close('going-away', `this primary can't read its journal: ${message}`);
     }
   }

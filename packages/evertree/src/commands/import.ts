@@ -79,7 +79,7 @@ class Import {
       } catch (error) {
         if (isEvertreeError(error, 'TOO_LARGE') && this.#takeSmallerParts(error)) round = 0;
         else if (!isEvertreeError(error) || !OVERTAKEN.has(error.code) || round >= ROUNDS) throw this.#withProgress(error);
-        else tellProgress('somebody else wrote there meanwhile; once more …');
+        else tellProgress('another client wrote there meanwhile; trying again …');
       }
     }
     const counts = this.#counts ?? { added: 0, replaced: 0, removed: 0 };

@@ -123,7 +123,7 @@ class BrokerCheck {
     const others = partitions.filter(found => found.partition !== partition && (found.records ?? 0n) > 0n).map(found => found.partition);
     if (others.length === 0) return [];
     const list = others.length > 1 ? `partitions ${others.join(', ')}` : `partition ${others[0]}`;
-    const message = `has records in ${list} too, which nobody reads: each stream needs a topic of its own, and one partition (${partition}) of it`;
+    const message = `has records in ${list} too, which no site reads: each stream needs a topic of its own, and one partition (${partition}) of it`;
     return [warning(subject, message, this.#tools.empty(name, others))];
   }
 }

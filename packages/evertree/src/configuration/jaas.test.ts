@@ -26,7 +26,7 @@ describe("Java's login configuration in one line", () => {
     ['nothing', ' ', 'begins with no login module'],
     ['no flag', 'a.Module password="hunter2";', 'lacks the word "required" after the login module a.Module'],
     ['no end', 'a.Module required password="hunter2"', 'does not end with ";"'],
-    ['two modules', 'a.Module required; b.Module required;', 'goes on after its ";"'],
+    ['two modules', 'a.Module required; b.Module required;', 'has text after its ";"'],
     ['an open quote', 'a.Module required password="hunter2;', 'has a quote at character 28 that is not closed'],
     ['an open quote at the end of a line', 'a.Module required password="hunter2\n";', 'has a quote at character 28 that is not closed'],
     ['a number without quotes', 'a.Module required password=12hunter2;', 'has a number without quotes at character 28'],

@@ -46,7 +46,7 @@ export function parseJaas(text: string): Jaas {
     options.set(key.text, value.text);
   }
   if (rest[index] === undefined) return { wrong: 'does not end with ";"' };
-  if (index + 1 < rest.length) return { wrong: 'goes on after its ";"; one login module is all there may be' };
+  if (index + 1 < rest.length) return { wrong: 'has text after its ";"; there may be one login module only' };
   return { module: { name: name.text, options } };
 }
 

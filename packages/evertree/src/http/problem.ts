@@ -101,7 +101,7 @@ export function problemOf(error: unknown): Problem {
     title: STATUS_CODES[status] ?? 'Error',
     status,
     code,
-    detail: isExpected(error) ? error.message : 'a fault inside the program; its log says more',
+    detail: isExpected(error) ? error.message : 'a fault inside the program; see its log',
   };
   // Twice: these members come first, and details that bear their names never replace them.
   return isExpected(error) ? { ...problem, ...error.details, ...problem } : problem;

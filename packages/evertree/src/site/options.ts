@@ -115,7 +115,7 @@ function firstThrowPrinted(): Reporter {
     if (isPrinted || event !== 'listener-threw' || details?.['heard'] === true) return;
     isPrinted = true;
     const error = details?.['error'];
-    process.emitWarning(`${message} (told once: listen for "error", or open with a log, to hear of each)`, {
+    process.emitWarning(`${message} (printed once; to get each of them, listen for "error" or give a log)`, {
       type: 'EvertreeWarning',
       code: 'EVERTREE_LISTENER_THREW',
       ...(error instanceof Error && error.stack !== undefined ? { detail: error.stack } : {}),

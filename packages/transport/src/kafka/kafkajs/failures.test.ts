@@ -128,7 +128,7 @@ describe('a failure of the Kafka client, in words', () => {
   });
 
   it('survives what is no error at all', () => {
-    expect(explain('broken', CONNECTION).message).toBe('the broker kafka.example:9093: it failed without a word');
+    expect(explain('broken', CONNECTION).message).toBe('the broker kafka.example:9093: it gave no message');
     const circular = new Error('a');
     circular.cause = circular;
     expect(explain(circular, CONNECTION).message).toContain(': a');

@@ -110,7 +110,7 @@ function withWords(remedy: Remedy, clue: Clue, name: string): Remedy {
 }
 
 function wordsOf(clue: Clue | undefined): string {
-  return isText(clue?.message) ? clue.message : 'it failed without a word';
+  return isText(clue?.message) ? clue.message : 'it gave no message';
 }
 
 function isText(value: unknown): value is string {

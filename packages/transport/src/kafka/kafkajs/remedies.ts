@@ -89,7 +89,7 @@ export const PROTOCOL_REMEDIES: { readonly [type: string]: Remedy } = {
   INVALID_TOPIC_EXCEPTION: lasting('CONFIGURATION_INVALID', 'it does not take the topic\'s name; mend "topic" in "kafka-messaging"'),
   INVALID_PARTITIONS: lasting('CONFIGURATION_INVALID', 'it does not take that number of partitions; mend "partition" in "kafka-messaging"'),
   INVALID_REPLICATION_FACTOR: passing('fewer brokers are there than its "default.replication.factor" asks for; start them, or lower it'),
-  POLICY_VIOLATION: lasting('CONFIGURATION_INVALID', "a topic like this is against the cluster's policy; have it made by whoever may"),
+  POLICY_VIOLATION: lasting('CONFIGURATION_INVALID', "a topic like this is against the cluster's policy; have it made by a user who may"),
   INVALID_SESSION_TIMEOUT: lasting(
     'CONFIGURATION_INVALID',
     'it does not take "session.timeout.ms"; keep it between its "group.min.session.timeout.ms" and "group.max.session.timeout.ms"',

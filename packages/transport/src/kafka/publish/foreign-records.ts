@@ -47,7 +47,7 @@ export class ForeignRecords {
     this.#memory.once.tell(`foreign ${kind}`, {
       level: 'warn',
       event: 'foreign-records',
-      message: `somebody else writes ${kind} into the topic ${this.#topic}, at offset ${from}: it belongs to this primary alone, stop the other writer`,
+      message: `another writer puts ${kind} into the topic ${this.#topic}, at offset ${from}: only this primary may write there; stop the other writer`,
       details: { topic: this.#topic, offset: from },
     });
   }

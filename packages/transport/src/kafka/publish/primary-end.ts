@@ -301,7 +301,7 @@ export class PrimaryEnd {
   #sayFarewell(now: number): void {
     if (now >= this.#farewellUntil) {
       const { remote, report } = this.#settings;
-      const message = `${remote} was left without a word: it did not answer within ${FAREWELL_MS} ms`;
+      const message = `${remote} was left without a closing record: it did not answer within ${FAREWELL_MS} ms`;
       report({ level: 'debug', event: 'no-farewell', message });
       return this.#finish();
     }
@@ -314,7 +314,7 @@ export class PrimaryEnd {
   }
 
   #abortAsCut(why: string): void {
-    this.#abort('lost', `the topic ${this.#settings.topic} is not what it was: ${why}: it was cut short or made anew`);
+    this.#abort('lost', `the topic ${this.#settings.topic} was cut short or made anew: ${why}`);
   }
 
   /** Ends without a `closing` record: the broker does not answer. */

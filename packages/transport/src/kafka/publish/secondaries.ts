@@ -200,7 +200,7 @@ export class Secondaries {
     this.#once.tell(`twice ${site}`, {
       level: 'warn',
       event: 'site-twice',
-      message: `two secondaries in ${this.#topic} call themselves ${site}, and each hides where the other stands: start one of them with another --site`,
+      message: `two secondaries in ${this.#topic} call themselves ${site}, and each overwrites the position of the other: start one of them with another --site`,
       details: { site },
     });
   }

@@ -61,7 +61,8 @@ export async function* readRange(
   for (let offset = from; offset < to;) {
     const { records, next } = await reader.fetch(offset, NO_WAIT_MS);
     // The broker gives no records where some were: the topic was cut meanwhile.
-    if (next === offset) throw new EvertreeError('UNREACHABLE', `the topic gives nothing at offset ${offset}: it is being cut short`);
+    if (next === offset)
+      throw new EvertreeError('UNREACHABLE', `the topic has nothing at offset ${offset}, where records were: it is being cut short`);
     offset = next;
     yield { records, done: offset >= to };
   }

@@ -63,7 +63,7 @@ async function lookAtOtherPartitions(broker: Broker, { topics, partition }: Publ
   once.tell(`partitions ${list}`, {
     level: 'warn',
     event: 'other-partitions',
-    message: `the topic ${topics.frames} has records in partition ${list}, too; this stream is in partition ${partition} alone, and they are not read`,
+    message: `the topic ${topics.frames} has records in partition ${list}, too; this stream is in partition ${partition} only, and they are not read`,
     details: { topic: topics.frames, partition },
   });
 }
@@ -93,7 +93,10 @@ function checkRetention({ topics }: PublisherSettings, configs: Configs, once: R
       if (kind === 'compacted') {
         throw invalid(`the topic ${topic} is compacted ("cleanup.policy"), which removes records from its middle: ${mend}`);
       }
-      const wrong = kind === 'expiring' ? 'lets snapshots go by itself' : 'is not compacted alone, so it grows, or forgets who reads';
+      const wrong =
+        kind === 'expiring'
+          ? 'deletes snapshots by itself'
+          : 'has a cleanup policy other than compaction, so it grows, or forgets secondaries';
       const message = `the topic ${topic} ${wrong}: ${mend}`;
       once.tell(`policy ${topic}`, { level: 'warn', event: 'topic-settings', message, details: { topic } });
     }

@@ -8,9 +8,9 @@ import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Pulse } from './pulse.ts';
 import type { PublisherSettings } from './settings.ts';
+import { tellTail, topicHello } from './tail.ts';
 import { TopicSnapshots } from './topic-snapshots.ts';
 import type { OpenedTopics } from './topic-connection.ts';
-import { tellTail, topicHello } from './topic-hello.ts';
 import { TopicOutbox } from './topic-outbox.ts';
 
 type BrokerAnswer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;

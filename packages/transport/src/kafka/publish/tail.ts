@@ -1,9 +1,11 @@
 import { crc32 } from 'node:zlib';
-import { FRAME_CHECKSUM_BYTES, compareEpochs, parseFrame, readFrameHeader } from '@evertree/core';
-import type { FrameHeader } from '@evertree/core';
+import { FRAME_CHECKSUM_BYTES, ORIGIN, PROTOCOL_VERSIONS, compareEpochs, emptyDigest, parseFrame, readFrameHeader } from '@evertree/core';
+import type { FrameHeader, Hello } from '@evertree/core';
 import { headerOf } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { PART_HEADER } from '../parts.ts';
+import type { LinkMemory } from './link-memory.ts';
+import type { PublisherSettings } from './settings.ts';
 
 /** Records of the first step, and the factor by which each step is longer than the one before. */
 const FIRST_STEP_RECORDS = 32n;
@@ -12,6 +14,8 @@ const STEP_GROWTH = 8n;
 const TAIL_RECORDS = 65_536n;
 /** The most streams that are told apart; a topic should have one. */
 const MOST_STREAMS = 16;
+/** The program's name in a topic's hello. */
+const LOG_PROGRAM = 'Apache Kafka';
 
 /** What the end of a topic holds. */
 export interface Tail {
@@ -21,6 +25,36 @@ export interface Tail {
   readonly strange: number;
   /** The topic ends in the middle of a frame that is in parts. */
   readonly torn: boolean;
+}
+
+/** The topic's hello to a primary. Its position is the end of its last frame. */
+export function topicHello(site: string, found: FrameHeader | undefined): Hello {
+  return {
+    protocols: PROTOCOL_VERSIONS,
+    program: LOG_PROGRAM,
+    site,
+    role: 'secondary',
+    stream: found?.stream ?? null,
+    position: found?.last ?? ORIGIN,
+    digest: found?.digest ?? emptyDigest(),
+    epochs: [],
+    durable: true,
+  };
+}
+
+/** Reports what stands at the topic's end beside whole frames of the stream. */
+export function tellTail({ strange, torn }: Tail, { topic, report }: PublisherSettings, { once }: LinkMemory): void {
+  if (strange > 0) {
+    once.tell('strange', {
+      level: 'warn',
+      event: 'records-passed-over',
+      message: `the end of the topic ${topic} has ${strange} records that are no frames of this stream; they are passed over`,
+      details: { topic, records: strange },
+    });
+  }
+  if (!torn) return;
+  const message = `the topic ${topic} ends in the middle of a frame; the frame is sent again whole`;
+  report({ level: 'info', event: 'torn-frame', message, details: { topic } });
 }
 
 /**

@@ -211,6 +211,7 @@ describe('a binary body that no writer makes', () => {
     ['has a value of no kind', put(31)],
     ['has unknown flags', Buffer.concat([Buffer.of(16), frameBody(frame!).subarray(1)])],
     ['names a node that was not defined', Buffer.from([ONE_OPERATION, 2, 0, 1, 97, NULL])],
+    ['defines a node below one that was not defined', Buffer.from([ONE_OPERATION, 0, 2, 0, 1, 97, 2, 0, 1, 98, NULL])],
     ['names a key that was not defined', Buffer.from([ONE_OPERATION, ROOT_ID, 1, NULL])],
     ['leads through a leaf', Buffer.from([HAS_TIME, 0, 2, ROOT_ID, 0, 1, 97, NULL, 0, ROOT_ID, 1, 2, 1, NULL])],
   ])('is refused, and the tree stays: it %s', (_, body) => {

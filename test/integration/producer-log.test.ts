@@ -149,6 +149,24 @@ describe('a reader', () => {
     expect(primary.peer('b')).toMatchObject({ state: 'offline', lastError: 'silent: nothing for three heartbeats' });
   });
 
+  it.each([
+    ['silent', 'offline'],
+    ['quarantined', 'quarantined'],
+  ] as const)('that is lost (%s) right after its hello stays so, and can be forgotten', async (reason, state) => {
+    link.say({ type: 'reader', hello: primary.hello('b', 1), present: true });
+    link.say({ type: 'reader-lost', site: 'b', reason, explanation: 'so soon' });
+    await simulation.pass(10);
+    expect(primary.peer('b')).toMatchObject({ state, lastError: `${reason}: so soon` });
+    link.say({ type: 'reader', hello: primary.hello('b', 1), present: true });
+    link.say({ type: 'reader-lost', site: 'b', reason, explanation: 'so soon' });
+    expect(primary.producer.forget('b')).toBe(true);
+    await simulation.pass(10);
+    expect(primary.journal.leases.of('peer').has('b')).toBe(false);
+    const copied = expect(primary.store.put('/n', 'alone').acknowledged(1, { timeoutMs: 1 })).rejects.toThrow(/0 of 1/);
+    await simulation.pass(10);
+    await copied;
+  });
+
   it('in quarantine stays so until its hello leads to something better', async () => {
     await introduce(link, primary.hello('b', -1));
     link.say({ type: 'reader-lost', site: 'b', reason: 'quarantined', explanation: 'a frame' });

@@ -47,7 +47,7 @@ export class Peer {
   #feed: LinkFeed | undefined;
   /**
    * The log that told of it last, if that was after its last link. Another object each time that the log tells of it,
-   * so that what was found out for an earlier word is dropped.
+   * or that it is lost, so that what was found out for an earlier word is dropped.
    */
   #log: LogLink | undefined;
   /** Resolves when the feeds of earlier links have ended. */
@@ -138,6 +138,7 @@ export class Peer {
   /** It stopped reading from its log, or the log is away. */
   readerLost(reason: CloseReason, explanation: string, byPeer: boolean): void {
     this.#forecast.reset();
+    if (this.#log !== undefined) this.#log = { ...this.#log };
     this.#step({ type: 'lost', reason, explanation, byPeer });
   }
 

@@ -93,7 +93,7 @@ describe('whether a far end becomes the primary of this secondary', () => {
     }
   });
 
-  it('tells a refusal with what the caller needs to act on it', () => {
+  it('refuses with a code and details that the caller can act on', () => {
     expect(admit(FREE, hello('a', 1))).toMatchObject({
       kind: 'refuse',
       error: { details: { ours: { number: 2, id: epoch(2).id }, theirs: { number: 1, id: epoch(1).id } } },

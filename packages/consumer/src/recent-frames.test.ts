@@ -7,12 +7,12 @@ function filled(capacity: number, ends: readonly number[]): RecentFrames {
   return recent;
 }
 
-describe('what is remembered of the frames applied last', () => {
-  it('is where each ended, and the digest there', () => {
+describe('the memory of the frames applied last', () => {
+  it('holds where each frame ended, and the digest there', () => {
     expect(filled(8, [3, 5, 9]).find(5)).toMatchObject({ digest: 'd5' });
   });
 
-  it('tells that none ended between two that are remembered', () => {
+  it('knows that no frame ended between two remembered ones', () => {
     expect(filled(8, [3, 5, 9]).find(4)).toBe('absent');
   });
 

@@ -95,7 +95,7 @@ describe('the verdict on a frame', () => {
 });
 
 describe('a refusal', () => {
-  it('names the log and its remedy where the frame came out of a log, and only there', () => {
+  it('names the log and its remedy if the frame came out of a log, and only then', () => {
     const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
     const another = frame('2-140..2-160');
     expect(verdictOn(another, OURS, 'unknown', log)).toMatchObject({
@@ -106,7 +106,7 @@ describe('a refusal', () => {
     });
   });
 
-  it('carries what the caller needs to act on it', () => {
+  it('carries a code and details that the caller can act on', () => {
     const stream = 'bb'.repeat(16);
     expect(verdictOn(frame('2-150..2-160', { stream }), OURS, 'unknown', SITE)).toMatchObject({
       error: { code: 'STREAM_MISMATCH', details: { expected: STREAM, found: stream } },
@@ -145,7 +145,7 @@ describe('the verdict on a snapshot', () => {
     expect(verdict.kind === 'refuse' ? verdict.reason : told).toBe(expected);
   });
 
-  it('that would lose commits names the fork, both ends and the way out', () => {
+  it('refuses one that would lose commits, and names the fork, both ends and the remedy', () => {
     const refused = refuseRewind(snapshot('3-400', [...OURS.epochs, epoch('3', '2-120')]), OURS, at('2-120'));
     expect(refused).toMatchObject({
       reason: 'history-mismatch',

@@ -15,7 +15,7 @@ function start() {
   return { clock, told, reports, burst };
 }
 
-test('76 reports at once are a few lines, and one with the count of the others', () => {
+test('76 reports at once make a few lines, and one line with the count of the others', () => {
   const { clock, told, burst } = start();
   burst(76);
   expect(told).toEqual(['1', '2', '3', '4']);
@@ -26,7 +26,7 @@ test('76 reports at once are a few lines, and one with the count of the others',
   expect(told.slice(5)).toEqual(['1']);
 });
 
-test('what was only counted is told at the end', () => {
+test('reports that were only counted are reported at the end', () => {
   const { clock, told, reports, burst } = start();
   burst(5);
   reports[Symbol.dispose]();

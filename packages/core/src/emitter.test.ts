@@ -26,7 +26,7 @@ describe('an emitter', () => {
     expect(told).toEqual(['same 1', 'other 1', 'same 1', 'other 2', 'same 2']);
   });
 
-  it('reports a listener that throws, tells who listens for errors, and calls the others', () => {
+  it('reports a listener that throws, calls the error listeners, and calls the other listeners', () => {
     expectErrors('listener-threw');
     const { reports, report } = collectReports();
     const emitter = new Emitter<Events>(report);
@@ -42,7 +42,7 @@ describe('an emitter', () => {
     );
   });
 
-  it('tells no listener for errors of its own error', () => {
+  it('does not call an error listener for its own error', () => {
     expectErrors('listener-threw');
     const { reports, report } = collectReports();
     const emitter = new Emitter<Events>(report);

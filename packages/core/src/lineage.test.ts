@@ -199,7 +199,7 @@ describe('any two histories of a stream', () => {
     return { lineage: history(entries, positions.at(-1)!), positions };
   }
 
-  it('cover the positions that they went through, part after the last that both have, and hold of each other what is before it', () => {
+  it('cover the positions that they went through, fork after the last common one, and hold of each other what is before the fork', () => {
     fc.assert(
       fc.property(reigns('abc'), reigns('def'), reigns('xyz'), fc.nat(), (shared, ours, theirs, cut) => {
         const a = build([...shared, ...ours]);

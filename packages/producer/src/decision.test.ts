@@ -163,14 +163,14 @@ describe('what a primary does with a far end that says hello', () => {
     expect(stranger).toMatchObject({ error: { details: { expected: STREAM, found: 'bb'.repeat(16) } } });
   });
 
-  it('names the ways out of an older copy', () => {
+  it('names the remedies for an older copy', () => {
     const ahead = decide(OURS, hello('3-301'), SITE, undefined);
     expect(ahead).toMatchObject({
       error: { message: expect.stringMatching(/3-301.*3-300.*stop it and start the newer copy.*empty directory/) },
     });
   });
 
-  it('tells by which epoch it is fenced, and by none where it lags in its own', () => {
+  it('names the epoch that fences it, and none if it lags in its own epoch', () => {
     expect(decide(OURS, hello('4x-301', { epochs: [] }), SITE, undefined)).toMatchObject({
       fence: { epoch: { number: 4, id: IDS['x'] } },
       error: { details: { ours: at('3-300'), theirs: at('4x-301') } },
@@ -186,7 +186,7 @@ describe('what a primary does with a far end that says hello', () => {
     }
   });
 
-  it('names the remedy of a log where the far end is one', () => {
+  it('names the remedy of a log if the far end is one', () => {
     const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
     const remedies = [hello('3-301'), hello('3-250', { digest: 'e' })].map(theirs => [
       decide(OURS, theirs, log, 'd'),

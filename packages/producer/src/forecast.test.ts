@@ -12,7 +12,7 @@ describe('when a secondary will have caught up', () => {
     expect(forecast.caughtUpInMs(1000)).toBeNull();
   });
 
-  it('follows from how fast it gains on the primary', () => {
+  it('follows from how fast it catches up', () => {
     const forecast = new Forecast();
     forecast.observe(0, 0, 1000);
     forecast.observe(500, 600, 1100);

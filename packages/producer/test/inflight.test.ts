@@ -21,7 +21,7 @@ describe('the frames in flight', () => {
     expect(told(new Inflight())).toEqual({ bytes: 0, frames: 0, oldestTime: undefined });
   });
 
-  it('are those sent and not durable, and their bytes those not applied, however many have come and gone', () => {
+  it('are the frames sent and not durable, and their bytes those not applied, however many went before', () => {
     const step = fc.record({ sends: fc.nat(900), applies: fc.nat(900), makesDurable: fc.nat(900) });
     fc.assert(
       fc.property(fc.array(step, { minLength: 4, maxLength: 12 }), steps => {

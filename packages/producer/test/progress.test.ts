@@ -143,7 +143,7 @@ describe("the primary's view of one secondary", () => {
 });
 
 describe('how old the oldest commit is that a secondary does not hold', () => {
-  it('is told by the frames in flight, then by what is not sent, then by nothing', () => {
+  it('comes from the frames in flight, then from those not sent, and is unknown when there are none', () => {
     const progress = new Progress(LIMITS, at('5'), 0);
     progress.step({ type: 'grown' }, 1000);
     progress.step({ type: 'grown' }, 1100);
@@ -161,7 +161,7 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
     expect(progress.oldestTime).toBeUndefined();
   });
 
-  it('outlives the link', () => {
+  it('is known after the link has ended', () => {
     const progress = new Progress(LIMITS, at('5'), 0);
     progress.step({ type: 'linked' }, 0);
     progress.step(eventOf('decided replicate 5'), 0);

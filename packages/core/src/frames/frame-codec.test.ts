@@ -83,7 +83,7 @@ function change(tree: Tree, path: Path, child: ReturnType<typeof importValue> | 
 }
 
 describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
-  it('make any tree out of the one before them, applied or replayed or observed, and decode by themselves', () => {
+  it('lead from any tree to any other, applied, replayed or observed, and decode without other frames', () => {
     fc.assert(
       fc.property(fc.array(fc.array(step, { maxLength: 25 }), { maxLength: 4 }), runs => {
         const primary = new Tree();
@@ -107,7 +107,7 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
     );
   });
 
-  it('tell their change sets: paths, values, times, authors, the epoch', () => {
+  it('decode to their change sets: paths, values, times, authors, the epoch', () => {
     const tree = new Tree();
     const steps = [
       { path: ['a', '/', '~'], value: { x: [1, { y: null }] }, pin: false },
@@ -123,7 +123,7 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
     ]);
   });
 
-  it('tell their header from their first bytes', () => {
+  it('have a header that can be read from their first bytes', () => {
     const [, frame] = frames(new Tree(), [[{ path: ['a'], value: 'x'.repeat(500), pin: false }]], codec);
     const { header, bytes } = frame!;
     expect(readFrameHeader(bytes.subarray(0, 200))).toEqual(header);
@@ -148,7 +148,7 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
 });
 
 describe('a frame whose bytes were altered', () => {
-  it('is refused, and the tree stays: any byte of it, and any end', () => {
+  it('is refused, and the tree stays, whichever byte was altered or cut off', () => {
     const tree = new Tree();
     const [epoch, frame] = frames(tree, [[{ path: ['a', 'b'], value: { c: [1, 'two', 3.5], d: {} }, pin: false }]], 'binary');
     const { bytes } = frame!;
@@ -161,7 +161,7 @@ describe('a frame whose bytes were altered', () => {
     expect(epoch!.header.beginsEpoch).toBe(true);
   });
 
-  it('is refused also where its checksum was made to fit', () => {
+  it('is refused even if its checksum was made to fit', () => {
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 255 }), (place, flip) => {
         const tree = new Tree();
@@ -245,7 +245,7 @@ describe('a JSON body that contradicts its header', () => {
     expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
-  it('begins no epoch where its header begins none', () => {
+  it("can't begin an epoch if its header begins none", () => {
     const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, epoch: { site: 's', reason: 'r' } })));
     expect(decodeFrame(altered).epoch).toBeUndefined();
   });

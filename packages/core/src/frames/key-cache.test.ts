@@ -7,7 +7,7 @@ function read(key: string): string {
 }
 
 describe('The cache of keys', () => {
-  it('never takes the bytes of a character for characters', () => {
+  it('never mistakes the bytes of one character for several characters', () => {
     // Of some pairs the second stands in the place of the first, whose characters are its bytes; there is no telling
     // which.
     for (let index = 0; index < 20_000; index++) {
@@ -18,7 +18,7 @@ describe('The cache of keys', () => {
     }
   });
 
-  it('reads any key as it is spelled, before and after others pushed it out', () => {
+  it('reads any key as it is spelled, before and after other keys replaced it', () => {
     const keys = Array.from({ length: 30_000 }, (_, index) => (index % 3 === 0 ? `ключ ${index}` : `key ${index}`));
     for (let round = 0; round < 2; round++) expect(keys.map(read)).toEqual(keys);
   });

@@ -24,7 +24,7 @@ function emptyOut(tree: Tree, path: string[]): void {
 }
 
 describe('A snapshot', () => {
-  it('has the empty objects, wide ones that lost all their keys among them', () => {
+  it('has the empty objects, also wide ones that lost all their keys', () => {
     const tree = treeOf({ list: WIDE, empty: {}, deep: { list: WIDE } });
     emptyOut(tree, ['list']);
     emptyOut(tree, ['deep', 'list']);
@@ -34,7 +34,7 @@ describe('A snapshot', () => {
     expect(copy.get(['deep', 'list'])).toMatchObject({ size: 0 });
   });
 
-  it('has one long value in a chunk at the most, whatever object it is in', () => {
+  it('has at most one long value in a chunk, whatever object the value is in', () => {
     const text = 'x'.repeat(SNAPSHOT_CHUNK_BYTES);
     const long = { text, array: [text.slice(1), 1], nested: [[{ [text.slice(0, 60_000)]: text.slice(2) }]], short: [null, 'a', { b: 1 }] };
     const tree = treeOf({ records: { long, other: long, short: { a: [1], b: 'b' } } });
@@ -49,7 +49,7 @@ describe('A snapshot', () => {
     expect(throughSnapshot(tree).digest()).toBe(new Tree().digest());
   });
 
-  it('has what a wide object holds again after it was emptied', () => {
+  it('has the keys that a wide object got after it was emptied', () => {
     const tree = treeOf({ list: WIDE });
     emptyOut(tree, ['list']);
     tree.put(['list', 'again'], importValue({ a: [1] }, [], tree.generation));

@@ -57,7 +57,7 @@ describe('a new link', () => {
     });
   }
 
-  it('is handed over once the far end said hello, and what follows goes to who took it', async () => {
+  it('is handed over once the far end said hello, and later messages go to its new owner', async () => {
     receive();
     link.say({ type: 'hello', hello: hello() });
     link.say({ type: 'snapshot-end', chunks: 1 });
@@ -76,7 +76,7 @@ describe('a new link', () => {
     expect(told).toEqual(['met there']);
   });
 
-  it('whose far end says no hello is closed as silent', async () => {
+  it('is closed as silent if the far end says no hello', async () => {
     receive();
     await simulation.pass(99);
     expect(link.closed).toBeUndefined();
@@ -85,7 +85,7 @@ describe('a new link', () => {
     expect(told).toEqual(['left silent']);
   });
 
-  it('whose far end begins with something else is closed as a violation', async () => {
+  it('is closed as a violation if the far end begins with another message', async () => {
     receive();
     link.say({ type: 'snapshot-end', chunks: 1 });
     expect(link.closed).toMatchObject({ reason: 'protocol-violation', explanation: 'the first message is a hello, and not snapshot-end' });
@@ -101,7 +101,7 @@ describe('a new link', () => {
     expect(taken).toEqual([]);
   });
 
-  it('that ends before the hello is not waited for', async () => {
+  it('is not waited for if it ends before the hello', async () => {
     receive();
     link.lose('lost');
     link.close = () => void told.push('closed by this end');
@@ -115,7 +115,7 @@ const SECONDARY: Host = { site: 'here', role: 'secondary', stream: STREAM };
 const LOG: FarEnd = { kind: 'log', name: 'topic T', remedy: 'name another topic' };
 
 describe('a hello', () => {
-  it('is refused where the releases have no version in common, by name', () => {
+  it('is refused if the releases have no version in common, and both are named', () => {
     expect(refuseVersion(hello({ protocols: [1] }))).toMatchObject({
       reason: 'protocol-unsupported',
       error: {

@@ -22,7 +22,7 @@ function heldListener(scene: Scene, pattern: string): { readonly batches: Batch[
 }
 
 describe('a modification', () => {
-  it('makes its values when they are read, once, and stays as the tree goes on', async () => {
+  it('makes its values once, when they are read, and keeps them while the tree changes', async () => {
     const scene = new Scene({ a: { b: 1, list: [{ c: 1 }] } });
     const batches: Batch[] = [];
     scene.listen('/a', batch => void batches.push(batch));
@@ -48,7 +48,7 @@ describe('a modification', () => {
     expect(JSON.parse(JSON.stringify(batches[1]))).toMatchObject({ initial: false, changes: [JSON.parse(JSON.stringify(expected))] });
   });
 
-  it('of a place inside an array tells what became of it', async () => {
+  it('of a path inside an array has the values before and after', async () => {
     const scene = new Scene({ list: [{ n: 1 }, 2] });
     const batches: Batch[] = [];
     scene.listen('/list/0/n', batch => void batches.push(batch));
@@ -82,7 +82,7 @@ describe('merged batches', () => {
     ]);
   });
 
-  it('tell nothing of what is again as it was, and are none where nothing is left to tell', async () => {
+  it('leave out what is again as it was, and are not delivered if nothing is left', async () => {
     const scene = new Scene({ a: { n: 0, m: 0 } }, 1);
     const { batches, letGo } = heldListener(scene, '/a/*');
     await scene.settle();
@@ -96,7 +96,7 @@ describe('merged batches', () => {
     expect(batches.slice(1).flatMap(tell)).toEqual([['write', '/a/m', 0, 1]]);
   });
 
-  it('are writes where something on the way replaced the place, else modifications below it', async () => {
+  it('are writes if an operation replaced the value, and otherwise modifications below it', async () => {
     const scene = new Scene({ a: { x: { n: 0 } }, b: { x: { n: 0 } }, c: { x: { n: 0 } } }, 1);
     const { batches, letGo } = heldListener(scene, '/*/x');
     await scene.settle();
@@ -116,7 +116,7 @@ describe('merged batches', () => {
     expect(operations).toEqual([['put a/x/n'], ['put b/x/n', 'delete b/x', 'put b/x/n'], ['put c/x/n', 'put c']]);
   });
 
-  it('leave out operations when they are too many, and are then as exact in the rest', async () => {
+  it('leave out operations when there are too many, and have exact values all the same', async () => {
     const width = 500;
     const devices = Object.fromEntries(Array.from({ length: width }, (_, index) => [`d${index}`, { up: 0, name: 'x' }]));
     const scene = new Scene({ devices, other: 1 }, 10);
@@ -155,7 +155,7 @@ describe('merged batches', () => {
     expect(scene.reports.map(report => report.event)).toEqual(['listener-behind']);
   });
 
-  it('hold no more for a listener that never returns, whatever is committed', async () => {
+  it('hold a bounded amount for a listener that never returns, whatever is committed', async () => {
     const scene = new Scene({ sessions: {} }, 100);
     const { batches } = heldListener(scene, '/sessions/*');
     await scene.settle();

@@ -80,7 +80,7 @@ describe('what a listener is told, as MD-SAL tells it', () => {
       expect(batches[1]).toMatchObject({ initial: false, merged: 1, from: { revision: 0 }, position: { revision: 1 }, time: 1 });
   });
 
-  it('at registration: the present state once, or that there is none', async () => {
+  it('the present state once at registration, or that there is none', async () => {
     const scene = new Scene(start);
     const patterns = ['/devices/r2', '/nothing', '/devices/*/mtu', '/nothing/*'];
     const told = patterns.map(pattern => {
@@ -98,7 +98,7 @@ describe('what a listener is told, as MD-SAL tells it', () => {
     ]);
   });
 
-  it('with the operations that did it', async () => {
+  it('together with the operations that made the change', async () => {
     const scene = new Scene(start);
     let batch: Batch | undefined;
     scene.listen('/devices/r1', each => void (batch = each));
@@ -112,7 +112,7 @@ describe('what a listener is told, as MD-SAL tells it', () => {
 });
 
 describe('a listener', () => {
-  it('is never called in the commit, nor while an earlier call of it goes on', async () => {
+  it('is never called inside a commit, nor before its earlier call has ended', async () => {
     const scene = new Scene();
     const events: string[] = [];
     let finish: (() => void) | undefined;
@@ -135,7 +135,7 @@ describe('a listener', () => {
     expect(events).toEqual(['begin 0', 'end 0', 'begin 1']);
   });
 
-  it('is not called twice at once, also when a call commits and the next one takes long', async () => {
+  it('is not called twice at once, even if a call commits and the next one takes long', async () => {
     const scene = new Scene();
     let calls = 0;
     scene.listen('/n', batch => {
@@ -149,7 +149,7 @@ describe('a listener', () => {
     expect(calls).toBe(2);
   });
 
-  it('that throws, rejects or never ends harms itself only, and is reported', async () => {
+  it('that throws, rejects or never ends delays no other listener, and is reported', async () => {
     expectErrors('listener-threw');
     const scene = new Scene();
     const good: number[] = [];
@@ -167,7 +167,7 @@ describe('a listener', () => {
     expect(scene.reports[0]!.message).toContain('"/n"');
   });
 
-  it('that was disposed is not called again, also not with what waits', async () => {
+  it('that was disposed is not called again, not even with waiting batches', async () => {
     const scene = new Scene();
     let calls = 0;
     const listening = scene.listen('/n', () => {
@@ -191,7 +191,7 @@ describe('a listener', () => {
     expect(told).toEqual([[['delete', '/m', undefined, undefined]], [['write', '/m', undefined, 2]]]);
   });
 
-  it('that falls behind gets what waits as one batch: before of the first, after of the last, nothing dropped', async () => {
+  it('that falls behind gets what waits as one batch: `before` of the first, `after` of the last, nothing dropped', async () => {
     const scene = new Scene({ n: 0, m: 0 }, 3);
     const batches: Batch[] = [];
     let release: (() => void) | undefined;

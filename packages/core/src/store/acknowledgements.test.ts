@@ -7,7 +7,7 @@ import { EvertreeError } from '../errors.ts';
 const ours = history(['1a'], '1a-9');
 
 describe('Acknowledgements', () => {
-  it('are counted once as many secondaries as were asked for hold the position', async () => {
+  it('resolve once as many secondaries as were asked for hold the position', async () => {
     const acknowledgements = new Acknowledgements(ours);
     const two = acknowledgements.wait(at('1a-5'), 2, new ManualClock(), undefined);
     acknowledgements.set('a', at('1a-5'));
@@ -18,7 +18,7 @@ describe('Acknowledgements', () => {
     expect(acknowledgements.waiting).toBe(0);
   });
 
-  it('keep nothing of whoever waited in vain, however many did while no secondary was there', async () => {
+  it('keep nothing of waits that timed out, however many there were without a secondary', async () => {
     const clock = new ManualClock();
     const acknowledgements = new Acknowledgements(ours);
     const waits = Array.from({ length: 3_000 }, (_, index) =>
@@ -32,7 +32,7 @@ describe('Acknowledgements', () => {
     expect(acknowledgements.waiting).toBe(0);
   });
 
-  it('still come to those that wait on, after others gave up', async () => {
+  it('still resolve the other waits after some have timed out', async () => {
     const clock = new ManualClock();
     const acknowledgements = new Acknowledgements(ours);
     const early = acknowledgements.wait(at('1a-3'), 1, clock, 10);
@@ -44,7 +44,7 @@ describe('Acknowledgements', () => {
     await expect(Promise.all([patient, later])).resolves.toEqual([1, 1]);
   });
 
-  it('are refused at once where none can come any more, but for what is held already', async () => {
+  it('are refused at once if none can come any more, except for positions that are held already', async () => {
     const acknowledgements = new Acknowledgements(ours);
     acknowledgements.set('a', at('1a-5'));
     acknowledgements.fail(new EvertreeError('CLOSED', 'this store is closed'));
@@ -79,7 +79,7 @@ describe('Acknowledgements of histories that part', () => {
     expect(acknowledgements.count(at(position))).toBe(expected);
   });
 
-  it('hold of what comes after a promotion only what was acknowledged in it', async () => {
+  it('count after a promotion only if they were made in its epoch', async () => {
     const moving = { ...history(['1a'], '1a-450') };
     const acknowledgements = new Acknowledgements(moving);
     // Ahead of this site, in the epoch that both know.
@@ -93,7 +93,7 @@ describe('Acknowledgements of histories that part', () => {
     await expect(waiting).resolves.toBe(1);
   });
 
-  it('do not hold later what a site ahead of this one had said', () => {
+  it('do not count later what a site ahead of this one acknowledged', () => {
     const moving = { ...history(['1a'], '1a-450') };
     const acknowledgements = new Acknowledgements(moving);
     acknowledgements.set('a', at('1a-500'));
@@ -104,7 +104,7 @@ describe('Acknowledgements of histories that part', () => {
     expect(acknowledgements.count(at('1a-450'))).toBe(1);
   });
 
-  it('never come for what the history went back behind: who waits is told both positions', async () => {
+  it('never come for a commit that a rewind removed: its wait is rejected with both positions', async () => {
     const moving = { ...history(PROMOTED, '2b-460') };
     const acknowledgements = new Acknowledgements(moving);
     const clock = new ManualClock();

@@ -11,7 +11,7 @@ function logAt(stable: string): Omit<FrameLog, 'stable'> & { stable: ExactPositi
 }
 
 describe('Durability', () => {
-  it('forgets boundaries that a snapshot has taken the place of', async () => {
+  it('forgets frame ends that a snapshot has replaced', async () => {
     const { store } = await memoryStore();
     store.put('/a', 1);
     await store.flush();
@@ -25,7 +25,7 @@ describe('Durability', () => {
     await store.close();
   });
 
-  it('comes to what lies before a fork, and never to what the history went back behind', async () => {
+  it('is reached by commits before a fork, and never by commits that were removed', async () => {
     const moving = { ...history(PROMOTED, '2b-460') };
     const durability = new Durability(logAt('1a-400'), moving, { position: at('1a-400'), digest: 'before' });
     const kept = durability.wait(at('1a-450'));

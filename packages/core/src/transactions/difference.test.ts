@@ -7,7 +7,7 @@ const json = fc.jsonValue({ maxDepth: 4, noUnicodeString: false }).map(value => 
 const jsonObject = fc.dictionary(fc.constantFrom('a', 'b', 'c', '__proto__', ''), json, { maxKeys: 5 });
 
 describe('replacing by the difference', () => {
-  it('makes any tree equal to any document, and a second time does nothing', () => {
+  it('makes any tree equal to any document, and does nothing the second time', () => {
     fc.assert(
       fc.property(jsonObject, jsonObject, (before, after) => {
         let again = -1;
@@ -22,7 +22,7 @@ describe('replacing by the difference', () => {
     );
   });
 
-  it('writes only what differs and tells how much that was', () => {
+  it('writes only what differs, and returns how much that was', () => {
     const before = { same: { a: [1, { b: 2 }], n: null }, leaf: 1, gone: 1, deep: { x: { y: 1, z: 1 } }, kind: {}, list: [1] };
     let count = 0;
     const { calls } = onTree({ at: before }, tx => {
@@ -45,7 +45,7 @@ describe('replacing by the difference', () => {
     expect(calls).toStrictEqual(['put wide/k3/v']);
   });
 
-  it('puts where nothing stands', () => {
+  it('puts the value if there is none', () => {
     const { value, calls } = onTree({}, tx => replaceByDifference(tx, ['a', 'b'], { c: 1 }));
     expect(value).toStrictEqual({ a: { b: { c: 1 } } });
     expect(calls).toStrictEqual(['put a/b']);
@@ -68,7 +68,7 @@ describe('replacing by the difference', () => {
   });
 });
 
-describe('comparing what stands at a path', () => {
+describe('comparing the value at a path', () => {
   it.each([
     [{ a: 1, b: [1] }, { b: [1], a: 1 }, true],
     [{ a: 1 }, { a: 1, b: undefined }, false],

@@ -33,7 +33,7 @@ describe('a draft', () => {
     expect(value).toStrictEqual({ at: { ...device(), mtu: 9000, owner: { name: 'y' }, made: { deep: [1] } }, beside: 1 });
   });
 
-  it('puts an array that changed whole, and once, however many of its items did', () => {
+  it('puts a changed array whole, and once, however many of its items changed', () => {
     const { value, calls } = updated({ at: device() }, (draft: Device) => {
       draft.ports.shift();
       draft.ports[0]!.up = true;
@@ -56,7 +56,7 @@ describe('a draft', () => {
     });
   });
 
-  it('writes nothing where nothing changed', () => {
+  it('writes nothing if nothing changed', () => {
     expect(updated({ at: device() }, (draft: Device) => void draft.ports.map(port => port.up)).calls).toStrictEqual([]);
     expect(updated({}, () => undefined).calls).toStrictEqual([]);
     expect(updated({ at: 1 }, () => undefined).calls).toStrictEqual([]);
@@ -74,7 +74,7 @@ describe('a draft', () => {
     expect(calls).toStrictEqual(['put at']);
   });
 
-  it('is undefined where nothing stands, and the value itself where a leaf stands', () => {
+  it('is undefined if there is no value, and the value itself if that is a leaf', () => {
     const seen: unknown[] = [];
     updated({}, draft => void seen.push(draft));
     updated({ at: 5 }, draft => void seen.push(draft));
@@ -100,7 +100,7 @@ describe('a draft', () => {
     expect(updated({ at: [1] }, (draft: number[]) => void draft.push(2)).value).toStrictEqual({ at: [1, 2] });
   });
 
-  it('keeps odd keys apart', () => {
+  it('keeps unusual keys apart', () => {
     const odd: unknown = JSON.parse('{"__proto__":{"x":1},"a/b":{"~":1},"constructor":{"prototype":1},"0":{"1":1}}');
     const { value, calls } = updated({ at: odd }, (draft: { [key: string]: { [key: string]: number } }) => {
       draft['__proto__']!['x'] = 2;
@@ -114,14 +114,14 @@ describe('a draft', () => {
     expect(calls).toHaveLength(4);
   });
 
-  it('leaves what the recipe handed over to the caller, unfrozen', () => {
+  it("does not freeze the values that the recipe handed over: they stay the caller's", () => {
     const mine = { list: [1] };
     updated({ at: {} }, (draft: { mine?: object }) => void (draft.mine = mine));
     mine.list.push(2);
     expect(mine).toStrictEqual({ list: [1, 2] });
   });
 
-  it('refuses an async recipe, whose later failure ends no process', async () => {
+  it('refuses an async recipe, and its later rejection does not end the process', async () => {
     const rejected: unknown[] = [];
     const onRejection = (error: unknown): void => void rejected.push(error);
     process.on('unhandledRejection', onRejection);

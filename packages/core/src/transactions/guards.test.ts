@@ -18,7 +18,7 @@ function check(pattern: string, content: object, ...paths: string[][]): void {
 }
 
 describe('a guard', () => {
-  it('refuses what does not parse, and names the guard, the place and the issue, but no value', () => {
+  it('refuses what does not parse, and names the guard, the path and the issue, but no value', () => {
     const run = check.bind(undefined, '/devices/*', { devices: { r1: { mtu: 6 } } }, ['devices', 'r1', 'mtu']);
     expect(run).toThrow(/"\/devices\/\*" refuses what would stand at "\/devices\/r1\/mtu": .*68/);
     expect(run).toThrow(
@@ -40,7 +40,7 @@ describe('a guard', () => {
     expect(() => check('/devices/*', judged, path)).toThrow(/name/);
   });
 
-  it('passes what parses, what is absent, and what no operation could have changed', () => {
+  it('accepts what parses, what is absent, and what no operation could have changed', () => {
     const passed: [tree: object, path: string[]][] = [
       [{ devices: { r1: { mtu: 1500 } } }, ['devices']],
       [{ other: 1 }, ['devices', 'r1']],

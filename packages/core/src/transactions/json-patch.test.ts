@@ -150,7 +150,7 @@ describe('a patch of an array', () => {
     expect((value as { at: { list: unknown[] } }).at.list).toHaveLength(252);
   });
 
-  it('is no way into a prototype', () => {
+  it("can't reach a prototype", () => {
     for (const path of ['/a/0/__proto__/polluted', '/a/0/constructor/prototype/polluted', '/a/__proto__/polluted', '/a/__proto__']) {
       expect(failure({ a: [{}] }, [add(path, { polluted: 1 })]), path).toStrictEqual([expect.stringMatching(/NOT_FOUND|PATH_INVALID/), 0]);
       expect(failure({ a: [{}], b: 1 }, [copy('/b', path)]), path).toStrictEqual([expect.stringMatching(/NOT_FOUND|PATH_INVALID/), 0]);
@@ -161,7 +161,7 @@ describe('a patch of an array', () => {
     expect('polluted' in {} || 'also' in {}).toBe(false);
   });
 
-  it('keeps keys that are odd', () => {
+  it('keeps unusual keys', () => {
     const odd: unknown = JSON.parse('[{"__proto__":{"x":1},"constructor":{"prototype":{"y":1}},"hasOwnProperty":1}]');
     const patched = result(odd, [
       replace('/0/constructor/prototype/y', 2),
@@ -204,13 +204,13 @@ describe('a patch at a path', () => {
     expect(onTree({ a: { b: {} } }, tx => patchDocument(tx, ['a', 'b'], [add('/c', 1)])).value).toStrictEqual({ a: { b: { c: 1 } } });
   });
 
-  it('makes the document where nothing stands only by adding it', () => {
+  it('makes the document, if there is none, only by adding it', () => {
     expect(onTree({}, tx => patchDocument(tx, ['a', 'b'], [add('', { c: 1 })])).value).toStrictEqual({ a: { b: { c: 1 } } });
     expect(() => onTree({}, tx => patchDocument(tx, ['a'], [add('/c', 1)]))).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
     expect(() => onTree({}, tx => patchDocument(tx, ['a'], [remove('')]))).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
   });
 
-  it('leads into no array, as no write does', () => {
+  it("can't write into an array, like any other write", () => {
     for (const path of [
       ['a', '0'],
       ['a', '0', 'b'],
@@ -221,7 +221,7 @@ describe('a patch at a path', () => {
     }
   });
 
-  it('reads of a wide object only what it names', () => {
+  it('reads only the named keys of a wide object', () => {
     const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, { v: index }]));
     const patch = [replace('/k7/v', 'seven'), test('/k8', { v: 8 }), remove('/k9'), move('/k10/v', '/k11/w'), test('/k12/v', 12)];
     const { largestRead, operations } = onTree({ wide }, tx => patchDocument(tx, ['wide'], patch));

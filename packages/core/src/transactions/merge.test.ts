@@ -45,14 +45,14 @@ describe('a merge patch', () => {
     expect(operations.toSorted()).toStrictEqual(['delete at/gone', 'put at/changed', 'put at/deep/x', 'put at/made']);
   });
 
-  it('reads nothing of what stands there', () => {
+  it('reads nothing of the present value', () => {
     const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, { v: index }]));
     const { largestRead, operations } = onTree({ wide }, tx => mergeDocument(tx, [], { wide: { k7: { v: 'seven' } } }));
     expect(largestRead).toBe(0);
     expect(operations).toStrictEqual(['put wide/k7/v']);
   });
 
-  it('takes any key, also of members that are new', () => {
+  it('takes any key, even of new members', () => {
     const document: unknown = JSON.parse('{"__proto__":{"a":1,"b":null},"constructor":{"__proto__":{"x":1}},"":2}');
     expect(JSON.stringify(merged({}, document))).toBe('{"__proto__":{"a":1},"constructor":{"__proto__":{"x":1}},"":2}');
     expect(JSON.stringify(merged(undefined, document))).toBe('{"__proto__":{"a":1},"constructor":{"__proto__":{"x":1}},"":2}');

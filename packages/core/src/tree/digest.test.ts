@@ -51,7 +51,7 @@ describe('the digest', () => {
     expect(digest({ k: a })).not.toBe(digest({ k: b }));
   });
 
-  it('is the one that FORMAT.md pins', () => {
+  it('has the values that FORMAT.md gives', () => {
     expect(emptyDigest()).toBe(digest({}));
     expect(emptyDigest()).toMatchInlineSnapshot(`"39ac4a368e76fb70"`);
     expect(digest({ devices: { r1: { mtu: 1500, up: true, name: 'ключ', load: 0.5, tags: ['a', { b: null }] } } })).toMatchInlineSnapshot(

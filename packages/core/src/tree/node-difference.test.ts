@@ -29,7 +29,7 @@ function emptyAt(): Tree {
 }
 
 describe('the difference of two nodes', () => {
-  it('is each key whose child is another one, narrow or wide, and each once', () => {
+  it('has each key with a different child once, in narrow and wide nodes', () => {
     fc.assert(
       fc.property(fc.constantFrom(0, 10, 40, 250), edits(60), edits(60), fc.boolean(), (width, first, second, related) => {
         const tree = emptyAt();
@@ -51,7 +51,7 @@ describe('the difference of two nodes', () => {
     );
   });
 
-  it('of wide nodes that share their branches is found without a look at the rest', () => {
+  it('is found without reading the branches that wide nodes share', () => {
     const tree = emptyAt();
     const before = edit(
       tree,

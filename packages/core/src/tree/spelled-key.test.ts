@@ -20,7 +20,7 @@ describe('The key that bytes spell in a wide node', () => {
   const keys = Array.from({ length: 3_000 }, (_, index) => (index % 3 === 0 ? `ключ ${index}` : `key ${index}`));
   const node = nodeWith(['', ...keys]);
 
-  it('is found where it is ASCII, with the hash that it stands under', () => {
+  it('is found if it is ASCII, with its hash', () => {
     for (const key of ['', 'key 1', 'key 2', 'key 2999']) {
       expect(find(node, key)).toBe(key);
       const found = { ...lanes };
@@ -34,7 +34,7 @@ describe('The key that bytes spell in a wide node', () => {
     expect(find(nodeWith(['a', 'b']), 'a')).toBe(undefined);
   });
 
-  it('is never one whose characters are the bytes of another', () => {
+  it("is never a key with characters that equal another key's bytes", () => {
     const spelled = Array.from({ length: 2_000 }, (_, index) => `é${index}`);
     const lookalikes = nodeWith(spelled.map(key => Buffer.from(key).toString('latin1')));
     for (const key of spelled) expect(find(lookalikes, key)).toBe(undefined);

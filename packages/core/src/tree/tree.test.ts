@@ -104,7 +104,7 @@ function rebuilt(tree: Tree): Tree {
 }
 
 describe('a tree', () => {
-  it('is what a plain model is after any steps, with the digest of a tree that was built at once', () => {
+  it('equals a plain model after any steps, and has the digest of a tree that was built at once', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), steps => {
         const tree = new Tree();
@@ -140,7 +140,7 @@ describe('a tree', () => {
     );
   });
 
-  it('takes back the last change, or all since the log was cleared, digests included', () => {
+  it('takes back the last change, or all changes since the log was cleared, with their digests', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), fc.array(step, { minLength: 1, maxLength: 20 }), (first, then) => {
         const tree = new Tree();
@@ -166,7 +166,7 @@ describe('a tree', () => {
     );
   });
 
-  it('finds equal what is equal: putting what stands there changes nothing', () => {
+  it('changes nothing when a value equal to the present one is put', () => {
     const tree = new Tree();
     const put = (path: Path, item: unknown): number => tree.put(path, importValue(item, path, tree.generation));
     expect(put(['a'], { x: [1, { y: null }], z: -0 })).toBe(1);
@@ -176,7 +176,7 @@ describe('a tree', () => {
     expect(tree.delete(['a', 'nothing', 'here'])).toBe(UNCHANGED);
   });
 
-  it('tells where it changed when parents were made', () => {
+  it('returns the topmost path that changed when parents were made', () => {
     const tree = new Tree();
     expect(tree.put(['a', 'b', 'c'], 1)).toBe(1);
     expect(tree.put(['a', 'd', 'e', 'f'], 1)).toBe(2);

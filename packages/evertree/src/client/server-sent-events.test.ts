@@ -18,7 +18,7 @@ const STREAM =
   ': hello\n\nid: 1-1\nevent: state\ndata: {"a":"ü€😀"}\n\nid:1-2\r\ndata: one\r\ndata:two\r\n\r\nid: 1-3\n\nevent: unfinished\ndata: x\n';
 
 describe('a stream of Server-Sent Events', () => {
-  test('is read however the network cuts it', async () => {
+  test('is read wherever the network cuts it', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(), { maxLength: 12 }), async cuts => {
         expect(await readAll(STREAM, cuts)).toEqual({
@@ -32,7 +32,7 @@ describe('a stream of Server-Sent Events', () => {
     );
   });
 
-  test('an id without data moves the place to go on from', async () => {
+  test('an id without data moves the position to resume from', async () => {
     expect(await readAll('id: 4-1201\n\n')).toEqual({ events: [], lastEventId: '4-1201' });
   });
 });

@@ -5,7 +5,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test('moving lines are taken away from the first column on, wherever an echoed key has left the cursor', () => {
+test('moving lines are erased from the first column on, wherever an echoed key has left the cursor', () => {
   const written: string[] = [];
   vi.spyOn(process.stdout, 'write').mockImplementation(text => {
     written.push(String(text));

@@ -257,7 +257,7 @@ describe('what is wrong is told with file, line, column, key, what was found, an
     ]);
   });
 
-  test('a misspelt section hides nothing: what is wrong in it and beside it is told in the same go', () => {
+  test('a misspelt section hides no other problem: all problems, in it and outside of it, are reported together', () => {
     const text =
       '{\n"netty-conection": { "consumer-address": "b", "consumer-port": 0 },\n"limitz": { "frame-bytes": 1 },\n"journal": { "encodin": "json" }\n}';
     expect(problemsWith(text)).toEqual([

@@ -24,7 +24,7 @@ function problemsOf(...sources: Record<string, unknown>[]): string[] {
 }
 
 describe('several files for one primary', () => {
-  test('kinds may be mixed: each is a way to secondaries', () => {
+  test('kinds may be mixed: each file adds a way to secondaries', () => {
     const { wires, kind } = readPrimaryConfiguration([kafka('a'), netty(1), netty(2)]);
     expect(kind).toBe('primary');
     expect(wires.map(wire => wire.kind)).toEqual(['kafka-producer', 'netty-producer', 'netty-producer']);
@@ -64,7 +64,7 @@ describe('several files for one primary', () => {
     expect(problemsOf(kafka('a', one), netty(1, two)).join('\n')).toContain(expected);
   });
 
-  test('tokens for HTTP that differ are told, and not shown', () => {
+  test('tokens for HTTP that differ are reported, and not shown', () => {
     const folder = mkdtempSync(join(tmpdir(), 'evertree-joining-'));
     const auth = (token: string) => {
       const file = join(folder, token);
@@ -79,7 +79,7 @@ describe('several files for one primary', () => {
     expect(problem).not.toMatch(/correct-horse|battery-staple/);
   });
 
-  test('a secondary or a topic that stands in two of them', () => {
+  test('a secondary or a topic that two files name', () => {
     expect(problemsOf(netty(1), netty(2), netty(1))).toEqual([
       'configuration 3: netty-connection names far:1 again, as configuration 1 does; keep one of them',
     ]);
@@ -89,11 +89,11 @@ describe('several files for one primary', () => {
     expect(problemsOf(kafka('a'), kafka('b'))).toEqual([]);
   });
 
-  test('what is wrong in each is told at once', () => {
+  test('the problems of all files are reported at once', () => {
     expect(problemsOf(kafka('/'), netty(0))).toHaveLength(2);
   });
 
-  test('none at all', () => {
+  test('without any file', () => {
     expect(problemsOf()).toEqual(['configuration: is an empty list; name one file at least']);
   });
 });

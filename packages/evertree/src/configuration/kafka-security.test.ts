@@ -118,7 +118,7 @@ describe('SASL', () => {
     expect(producer(properties).connection.sasl).toMatchObject({ mechanism: 'oauthbearer', token: expect.any(Function) as unknown });
   });
 
-  test('a password in clear is told, unless it stays in this machine', () => {
+  test('a password in clear draws a warning, unless it stays in this machine', () => {
     const open = { ...sasl('PLAIN', `${PLAIN} required username="a" password="b";`), 'security.protocol': 'SASL_PLAINTEXT' };
     expect(producer(open).notes).toEqual([expect.stringContaining('the password travels in clear')]);
     expect(readConfiguration({ 'kafka-producer-properties': { ...open, 'bootstrap.servers': '127.0.0.1:1,localhost:2' } }).notes).toEqual(
@@ -183,7 +183,7 @@ describe('TLS', () => {
     });
   });
 
-  test('names that are not checked are told', () => {
+  test('host names that are not checked draw a warning', () => {
     expect(readConfiguration(inFolder({ 'ssl.endpoint.identification.algorithm': '' })).notes).toEqual([
       expect.stringContaining('a broker may bear any name'),
     ]);

@@ -53,7 +53,7 @@ describe('a token by the client_credentials grant', () => {
     await expect(failed).rejects.not.toThrow('hunter');
   });
 
-  test('nobody there, and a redirection elsewhere', async () => {
+  test('an endpoint that is not there, and one that redirects', async () => {
     const nobody = tokenSource({ endpoint: 'http://127.0.0.1:1/token', ...client });
     await expect(nobody()).rejects.toMatchObject({ code: 'UNREACHABLE' });
     const url = await endpoint((_request, response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end());

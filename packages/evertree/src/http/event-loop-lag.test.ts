@@ -20,7 +20,7 @@ class Monitor implements DelayMonitor {
   }
 }
 
-test('a delay is seen by each of several readers that come once a window, and by nobody for ever', () => {
+test('a delay is seen by each reader that comes once a window, and not for ever', () => {
   const monitors: Monitor[] = [];
   let now = 0;
   const lag = new EventLoopLag(

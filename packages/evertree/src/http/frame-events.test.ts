@@ -29,7 +29,7 @@ test('a frame of 400 KB is encoded once for all watches of a pattern: they get t
   expect(watched[0]!.length).toBeGreaterThan(400_000);
 });
 
-test('a wildcard is another pattern than the key, and what does not match is nothing', async () => {
+test('a wildcard is another pattern than the key, and a frame without a match gives nothing', async () => {
   const [frame] = (await frames({ '*': 1, b: 2 })) as [Frame];
   const events = new FrameEvents();
   const [wild, key, beside] = [events.of(frame, ['a', any]), events.of(frame, ['a', '*']), events.of(frame, ['b'])].map(String);

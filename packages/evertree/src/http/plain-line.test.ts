@@ -64,12 +64,12 @@ describe('a plain line', () => {
     expect(read(line).next).toBeUndefined();
   });
 
-  it('is not a long one', () => {
+  it('is never a long line', () => {
     expect(read(`["put","${'/a'.repeat(600)}",1]`).next).toBeUndefined();
     expect(read(`["put","/a","${'a'.repeat(2_000)}"]`).next).toBeUndefined();
   });
 
-  it('is read as any line is, whatever stands in it, or is left to that', () => {
+  it('is read as the general parser reads it, or is left to that parser', () => {
     const characters = fc.string({ unit: fc.constantFrom(...Array.from('/~"\\[], 019-.eEaé\n')) });
     const value = fc.oneof(fc.integer().map(String), fc.double({ noNaN: true }).map(String), characters);
     fc.assert(

@@ -10,8 +10,8 @@ async function copyTo(store: Store, snapshot: Snapshot): Promise<void> {
   await receiver.finish();
 }
 
-describe('what may leave the process', () => {
-  it('is, once the history went back, the state that stands now, and no commit that is lost', async () => {
+describe('a commit that may leave the process', () => {
+  it('is, after a rewind, one of the present history, never one that was lost', async () => {
     const clock = new ManualClock();
     // Nothing becomes stable in it before its clock moves.
     const { store } = await memoryStore({ site: 'a', clock });

@@ -9,7 +9,7 @@ function steppingClock(): Clock {
   return { ...systemClock, monotonic: () => nowMs++ };
 }
 
-test('work of several takes a few milliseconds of each turn together, first come, first served', async () => {
+test('several tasks together take a few milliseconds of each turn, in the order in which they came', async () => {
   const turns = new Turns(steppingClock());
   const steps: string[] = [];
   let turn = 0;
@@ -36,7 +36,7 @@ test('work of several takes a few milliseconds of each turn together, first come
   }
 });
 
-test('what is alone and short goes on at once', () => {
+test('a short task that is alone goes on at once', () => {
   const turns = new Turns(steppingClock());
   expect([turns.breathe(), turns.breathe()]).toEqual([undefined, undefined]);
 });

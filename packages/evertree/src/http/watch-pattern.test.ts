@@ -52,7 +52,7 @@ const operation: fc.Arbitrary<Operation> = fc
 const pattern = fc.array(fc.oneof(key, fc.constant<typeof any>(any)), { maxLength: 4 });
 
 describe('what a watch is told', () => {
-  test('is enough to know at any time what stands at the paths it watches', () => {
+  test('is enough to know the values at the watched paths at any time', () => {
     fc.assert(
       fc.property(pattern, fc.array(operation, { maxLength: 12 }), (watched, operations) => {
         let tree: Tree = {};
@@ -67,7 +67,7 @@ describe('what a watch is told', () => {
     );
   });
 
-  test('is nothing of what stands beside them', () => {
+  test('has nothing of other paths', () => {
     fc.assert(
       fc.property(pattern, operation, (watched, each) => {
         for (const told of clip(each, watched)) {

@@ -23,7 +23,7 @@ describe('exact JSON', () => {
     );
   });
 
-  test('takes back every double as it was written', () => {
+  test('reads every double as it was written', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), number => {
         expect(parseExactJson(`[${number}]`)).toEqual([Object.is(number, -0) ? 0 : number]);
@@ -57,7 +57,7 @@ describe('exact JSON', () => {
     expect(refusal(text).details).toEqual({ path, line, column });
   });
 
-  test('names the place in the tree where the value is to stand', () => {
+  test('names the path in the tree that the value is for', () => {
     expect(() => parseExactJson('[1e400]', ['a', 'b'])).toThrow('at "/a/b/0"');
   });
 

@@ -15,7 +15,7 @@ async function applied(before: object, parts: Iterable<string>): Promise<unknown
 }
 
 describe('the parts of a patch', () => {
-  test('together make what the whole makes, and none is too long', async () => {
+  test('have together the effect of the whole patch, and none is too long', async () => {
     const leaf = fc.oneof(fc.integer(), fc.boolean(), fc.constant(null), fc.string({ maxLength: 20 }));
     const { tree } = fc.letrec(tie => ({
       tree: fc.dictionary(fc.string({ maxLength: 4 }), fc.oneof({ depthSize: 'small' }, leaf, tie('tree')), {

@@ -45,7 +45,7 @@ const inexact = ['9007199254740993', '12345678901234567890123', '-1e400'];
 const filled = (text: string) => text.replaceAll('§', LONG).replaceAll('¤', ' '.repeat(PIECE_BYTES / 2));
 
 describe('sliced JSON', () => {
-  test('is what the whole is, or is refused in the same words', () => {
+  test('is parsed as the whole is, or is refused in the same words', () => {
     fc.assert(
       fc.property(textOf(fc.constantFrom(...sound, ...inexact)), fc.boolean(), (text, padded) => {
         const whole = filled(padded ? `{"pad":"§","given":${text}}` : text);
@@ -55,7 +55,7 @@ describe('sliced JSON', () => {
     );
   });
 
-  test('is refused in the same words wherever it is broken', () => {
+  test('is refused in the same words wherever it is invalid', () => {
     const damage = fc.constantFrom('', ',', ']', '}', ':', '"', '{', '[', '1', 'tru', '\\', '\n');
     fc.assert(
       fc.property(textOf(fc.constantFrom(...sound)), fc.nat(), damage, (text, place, instead) => {

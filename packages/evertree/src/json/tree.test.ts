@@ -28,7 +28,7 @@ function valueOf(text: string, node: JsonNode): unknown {
 }
 
 describe('parseJsonTree', () => {
-  test('finds each value where it stands', () => {
+  test('finds each value at its place in the text', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), fc.nat(3), (value, indent) => {
         const text = JSON.stringify(value, undefined, indent);

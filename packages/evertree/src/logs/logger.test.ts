@@ -3,7 +3,7 @@ import { jsonLine, openLog, prettyLine } from './logger.ts';
 
 const time = new Date('2026-11-21T01:02:03.456Z');
 
-test('a log that is closed takes no more, and minds nothing', async () => {
+test('a closed log ignores further lines, and does not throw', async () => {
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   onTestFinished(() => write.mockRestore());
   const log = openLog({ level: 'error', format: 'json' });
@@ -45,7 +45,7 @@ describe('a line of the log', () => {
     );
   });
 
-  test('what a peer calls itself begins no line and moves no cursor', () => {
+  test("a peer's name can't begin a line or move the cursor", () => {
     const message = 'evil\n01:02:03.456 error all is lost\u001b[2J\u202f';
     const line = prettyLine({ level: 'info', event: 'x', message, details: { site: 'a\u009b2J\nb' } }, time);
     for (const sequence of ['\n', '\u009b', '\u001b[2J']) expect(line).not.toContain(sequence);

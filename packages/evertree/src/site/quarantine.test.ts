@@ -23,7 +23,7 @@ describe('frames in quarantine', () => {
 
   const files = () => readdirSync(join(directory, 'quarantine')).toSorted();
 
-  it('are kept one by one, named by position and content, also two that end at one position', () => {
+  it('are kept one by one, named by position and content, even two that end at one position', () => {
     const one = frameOf(7, 100).bytes;
     const other = frameOf(7, 200).bytes;
     for (const frame of [one, other, one, Buffer.from('not a frame'), Buffer.from('nor this')]) quarantine.keep(frame, error);

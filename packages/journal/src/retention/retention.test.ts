@@ -102,7 +102,7 @@ describe('retention keeps', () => {
     expect(plan({ ends, snapshots: [5, 15, 35], peers: { b: 4, c: 50 } })).toMatchObject({ segments: 0, snapshots: 0 });
   });
 
-  test('nothing for a peer that never held anything: it begins with a copy anyway', () => {
+  test('nothing for a peer that never held anything: it begins with a full copy anyway', () => {
     expect(plan({ ends, snapshots: [5, 35], peers: { b: 0 } })).toMatchObject({ segments: 3, snapshots: 1, passed: [] });
   });
 
@@ -154,7 +154,7 @@ describe('at the limit', () => {
     expect(plan({ ends, snapshots: [35] }, { maxBytes: 0 })).toMatchObject({ segments: 3, snapshots: 0, isNear: true });
   });
 
-  test('from four fifths of it on, the peers that are next are named, the one furthest behind first', () => {
+  test('from four fifths of it on, the peers at risk are named, the one furthest behind first', () => {
     const given = { ends, snapshots: [35], peers: { d: 34, b: 12, c: 36 } };
     expect(plan(given, { maxBytes: 638 })).toMatchObject({ segments: 0, isNear: false, atRisk: [] });
     expect(plan(given, { maxBytes: 637 })).toMatchObject({ segments: 0, isNear: true, atRisk: ['b', 'd'] });
@@ -167,7 +167,7 @@ describe('at the limit', () => {
   });
 });
 
-test('whatever there is, the newest snapshot and all behind it stay, and no more than may be unless that alone is more', () => {
+test('the newest snapshot and all after it always stay; everything together exceeds the limit only if these alone do', () => {
   const given = fc.record({
     steps: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 12 }),
     snapshots: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }),

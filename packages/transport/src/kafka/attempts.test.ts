@@ -52,31 +52,31 @@ class Ends extends LinkAttempts {
 }
 
 describe('attempts to link', () => {
-  it('go on after what passes, with growing waits', async () => {
+  it('go on after a passing failure, with growing waits', async () => {
     const ends = new Ends([error(false), error(false), error(false)]);
     expect(await ends.run()).toEqual([100, 150, 225]);
     expect(ends.attempts).toBe(4);
   });
 
-  it('end with what lasts, if the broker never served this site', async () => {
+  it('end with a lasting failure if the broker never served this site', async () => {
     const ends = new Ends([error(false), error(true)]);
     expect(await ends.run()).toEqual([100, Infinity]);
     expect(ends.attempts).toBe(2);
   });
 
-  it('go on slowly after what lasts, once the broker served this site', async () => {
+  it('go on slowly after a lasting failure, once the broker served this site', async () => {
     const ends = new Ends([{}, error(true), error(true)]);
     expect(await ends.run()).toEqual([5_000, 7_500]);
     expect(ends.attempts).toBe(4);
   });
 
-  it('tell nothing of a link that ended, and wait anew as at first once one has lived', async () => {
+  it('report nothing of a link that ended, and wait as at first after a link that lasted', async () => {
     const ends = new Ends([error(false), error(false), { lived: true }, error(false)]);
     expect(await ends.run()).toEqual([100, 150, 150]);
     expect(ends.waits).toEqual([100, 150, 100, 150]);
   });
 
-  it('are not made any more after the end is closed', async () => {
+  it('are not made after the transport is closed', async () => {
     const ends = new Ends([error(false)]);
     await ends.open({ link: () => undefined, failed: () => undefined });
     await new Promise(resolve => setImmediate(resolve));

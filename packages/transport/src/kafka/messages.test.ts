@@ -100,19 +100,19 @@ describe('a record of .control', () => {
     expect(decodeControl(received(key, value!.replace('{', '{"later":1,'))).control).toEqual(control);
   });
 
-  test('that closes for a reason of a later version closes as lost', () => {
+  test('with a close reason of a later version closes as lost', () => {
     const { key, value, control } = golden['primary that closes']!;
     const later = decodeControl(received(key, value!.replace('going-away', 'bored'))).control;
     expect(later).toEqual({ ...control, value: { ...control.value, closing: { reason: 'lost', explanation: 'it stops' } } });
   });
 
-  test('that gives a reason with a code of a later version gives another one', () => {
+  test('with a reason code of a later version has the code `other`', () => {
     const { key, value, control } = golden['want']!;
     const later = decodeControl(received(key, value!.replace('frames-missing', 'full-moon'))).control;
     expect(later).toEqual({ ...control, value: { ...control.value, reason: { code: 'other', text: 'a gap' } } });
   });
 
-  test('of a secondary of version 1, with a sentence as its reason, is read: its hello is what it is refused for', () => {
+  test('of a secondary of version 1, with a sentence as its reason, is read, so that its hello can be refused', () => {
     const value = `{"hello":${HELLO_JSON.replace('"protocols":[2]', '"protocols":[1]')},"state":"snapshot","reason":"too far behind"}`;
     expect(decodeControl(received('site/b', value)).control).toMatchObject({ value: { hello: { protocols: [1] }, reason: null } });
   });
@@ -147,7 +147,7 @@ describe('a value in parts', () => {
     expect([...splitValue(value, 10)]).toEqual([{ value, part: undefined }]);
   });
 
-  test('is put together again, whatever its size and the size of its parts, and stands where its first part does', () => {
+  test('is put together again, whatever the sizes, and has the offset of its first part', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.integer({ min: 1, max: 50 }), (bytes, size) => {
         const assembly = new ValueParts(() => expect.unreachable());

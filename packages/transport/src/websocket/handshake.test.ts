@@ -11,7 +11,7 @@ describe('the version of a link', () => {
     expect(chooseVersion(['evertree.10', 'evertree.9'], [9, 10, 11])).toBe(10);
   });
 
-  test('is none where none is in common, or what is offered is something else', () => {
+  test('is none if none is in common, or if something else is offered', () => {
     expect(chooseVersion(['evertree.3'], [1, 2])).toBeUndefined();
     expect(chooseVersion(['graphql-ws', 'evertree', 'evertree.x', 'evertree.1.5', '', 'xevertree.1'])).toBeUndefined();
     expect(chooseVersion([])).toBeUndefined();
@@ -52,7 +52,7 @@ describe('an upgrade', () => {
     });
   });
 
-  test('tells who has no token nothing about versions', () => {
+  test('tells a client without the token nothing about versions', () => {
     expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.7' }), 's3cret')?.status).toBe('401 Unauthorized');
   });
 });

@@ -153,7 +153,7 @@ describe('explanations', () => {
     );
   });
 
-  test('from the far end hold nothing that moves a cursor', () => {
+  test('from the far end have no characters that move a cursor', () => {
     expect(printable('\u001b[31mred\r\n\u0007')).toBe('[31mred');
   });
 });
@@ -198,7 +198,7 @@ describe('any message', () => {
     );
   });
 
-  test('any bytes at all are read, or refused with an error of ours', () => {
+  test('any bytes are read, or refused with an error of ours', () => {
     const bytes = fc.oneof(
       fc.uint8Array(),
       fc.tuple(fc.integer({ min: 1, max: 8 }), fc.uint8Array()).map(([type, rest]) => Buffer.of(type, ...rest)),

@@ -64,14 +64,14 @@ test('small messages go out together at the end of the turn, large ones at once'
   expect(state.corks.length).toBe(4);
 });
 
-test('what is longer than a WebSocket message may be goes out in parts', () => {
+test('a message above the limit of a WebSocket message goes out in parts', () => {
   const { state, outbox } = make();
   outbox.send(Buffer.alloc(262_153));
   outbox.send(Buffer.alloc(262_154));
   expect(state.sent).toEqual([262_153, 262_153, 19]);
 });
 
-test('a heartbeat goes out when nothing else does, and not behind what waits', () => {
+test('a heartbeat goes out if nothing else does, and not if messages wait', () => {
   const { state, outbox, take } = make();
   outbox.beat();
   take();

@@ -37,7 +37,7 @@ test('what is posted waits for attach, and comes in order, the end last', () => 
   expect(told).toEqual(['1', '2', 'lost']);
 });
 
-test('a connection that is gone is told at once, also behind a pause, and what waits there is dropped', () => {
+test('a lost connection is told at once, even while paused, and waiting messages are dropped', () => {
   const { clock, told, delivery, events } = start();
   delivery.attach(events);
   delivery.pause();
@@ -58,7 +58,7 @@ test('an idle link plans nothing', () => {
   expect(clock.nextInMs).toBe(Infinity);
 });
 
-test('a handler that throws is reported and costs its link', () => {
+test('a handler that throws is reported, and its link ends', () => {
   expectErrors('link-handler-threw');
   const { clock, told, closed, delivery, events } = start(() => {
     throw new Error('mine');

@@ -50,7 +50,7 @@ describe('signs of life', () => {
     expect(state.beats.at(-1)).toBeLessThan(state.silentAt!);
   });
 
-  test('silence is found in its own time by one who has to send more often', () => {
+  test('an end that must send more often still finds silence in its own time', () => {
     const { clock, state, heartbeat } = end();
     heartbeat.sendEvery(100);
     clock.advance(4999);
@@ -68,7 +68,7 @@ describe('signs of life', () => {
     expect(state.silentAt).toBeUndefined();
   });
 
-  test('one who does not read does not judge', () => {
+  test('an end that does not read does not judge silence', () => {
     const { clock, state } = end();
     state.reading = false;
     clock.advance(1_000_000);
@@ -80,7 +80,7 @@ describe('signs of life', () => {
     expect(state.silentAt).toBeDefined();
   });
 
-  test('an event loop that hardly gets to run reads before each look', () => {
+  test('an event loop that hardly runs reads before each check', () => {
     const timers: (() => void)[] = [];
     const turnEnds: (() => void)[] = [];
     const after = (_: number, task: () => void) => {

@@ -31,7 +31,7 @@ describe('the Kafka client', () => {
     for (const spy of [...written, ...consoles]) expect(spy).not.toHaveBeenCalled();
   });
 
-  it('repeats neither stacks nor what else the log of kafkajs carries', () => {
+  it("repeats neither stacks nor other fields of kafkajs's log", () => {
     const reports: Report[] = [];
     createClient(NOWHERE, report => reports.push(report))
       .logger()

@@ -94,7 +94,7 @@ describe('a failure of the Kafka client, in words', () => {
     expect(lasting).toBe(false);
   });
 
-  it('looks for what happened behind the errors that the client wraps around it', () => {
+  it('finds the cause inside the errors that the client wraps around it', () => {
     const refused = connectionError('ECONNREFUSED');
     const exceeded = make('KafkaJSNumberOfRetriesExceeded', refused, { retryCount: 4, retryTime: 500, cause: refused });
     expect(explain(exceeded, CONNECTION).message).toContain('nothing listens there');
@@ -109,7 +109,7 @@ describe('a failure of the Kafka client, in words', () => {
     expect(explain(several, CONNECTION).message).toContain('topic devices');
   });
 
-  it('asks for the other protocol where a broker says nothing', () => {
+  it('names the other protocol as the remedy when a broker says nothing', () => {
     const { message, lasting } = explain(make('KafkaJSRequestTimeoutError', 'Request ApiVersions timed out'), { brokers: ['b:1'] });
     expect(lasting).toBe(false);
     expect(message).toBe(
@@ -117,7 +117,7 @@ describe('a failure of the Kafka client, in words', () => {
     );
   });
 
-  it('leaves an error alone that has its words already', () => {
+  it('does not change an error that was described already', () => {
     const error = new EvertreeError('UNAUTHENTICATED', 'the token was refused');
     expect(explain(error, CONNECTION)).toMatchObject({
       code: 'UNAUTHENTICATED',
@@ -127,7 +127,7 @@ describe('a failure of the Kafka client, in words', () => {
     });
   });
 
-  it('survives what is no error at all', () => {
+  it('accepts a value that is no error', () => {
     expect(explain('broken', CONNECTION).message).toBe('the broker kafka.example:9093: it gave no message');
     const circular = new Error('a');
     circular.cause = circular;

@@ -11,7 +11,7 @@ function indexUpTo(last: number): OffsetIndex {
   return index;
 }
 
-describe('what follows a tree in the topic', () => {
+describe('the offset from which frames follow a tree', () => {
   test.for<[string, number, bigint]>([
     ['begins where the frame does that it stands before', 70, 7n],
     ['begins with the frame that it stands in the middle of', 79, 7n],
@@ -22,7 +22,7 @@ describe('what follows a tree in the topic', () => {
     expect(indexUpTo(9).follow(revision)).toBe(offset);
   });
 
-  test('is never too late, however much was forgotten', () => {
+  test('is never too high, however much was forgotten', () => {
     const index = indexUpTo(20_000);
     for (let revision = 50; revision < 200_000; revision += 997) {
       expect(index.follow(revision)).toBeLessThanOrEqual(BigInt(Math.max(5, Math.floor(revision / 10))));

@@ -43,7 +43,7 @@ class Lane {
 }
 
 describe('records on their way to the broker', () => {
-  test('go one batch at a time, and what comes meanwhile is the next one', () => {
+  test('go one batch at a time, and records that come meanwhile make up the next batch', () => {
     const lane = new Lane();
     for (const value of ['a', 'b']) lane.add(Buffer.from(value));
     lane.send();
@@ -98,7 +98,7 @@ describe('records on their way to the broker', () => {
     expect(full.sent).toEqual([['a', 'b', 'c']]);
   });
 
-  test('stop where one is in doubt: without an answer nothing overtakes it', () => {
+  test('stop at a batch in doubt: without its answer no other batch is sent', () => {
     const lane = new Lane();
     lane.push('a');
     lane.push('b');
@@ -109,7 +109,7 @@ describe('records on their way to the broker', () => {
     expect(lane.stored).toEqual([]);
   });
 
-  test('are late when the broker takes too long; a thin line has its time for the bytes', () => {
+  test('are late when the broker takes too long; a slow line gets time for the bytes', () => {
     const lane = new Lane();
     expect(lane.queue.lateAt).toBe(Infinity);
     lane.push('a');

@@ -52,14 +52,14 @@ const types = (messages: readonly Message[]) => messages.map(({ type }) => type)
 const PAST = -1;
 
 describe('a secondary in the control topic', () => {
-  test('of the past is known, and where it stood; it is not there', () => {
+  test('of the past is known with its last position, and is not present', () => {
     expect(take(PAST, FIRST, site(), position(7))).toEqual([]);
     expect([...secondaries.known()]).toMatchObject([
       { type: 'reader', present: false, hello: { site: 'south', position: { revision: 7 } } },
     ]);
   });
 
-  test('is met by its hello, and heard with each position, also one that says nothing new', () => {
+  test('is new at its hello, and heard with each position, even an unchanged one', () => {
     expect(types(take(0, FIRST, site(), position(7)))).toEqual(['reader', 'acknowledge']);
     expect(types(take(50, FIRST, position(7)))).toEqual(['acknowledge']);
   });
@@ -69,7 +69,7 @@ describe('a secondary in the control topic', () => {
     expect(take(1, FIRST, position(1), position(2), position(3))).toMatchObject([{ type: 'acknowledge', applied: { revision: 3 } }]);
   });
 
-  test('tells that it takes a snapshot, and that it is through', () => {
+  test('reports that it takes a snapshot, and that it has taken it', () => {
     take(0, FIRST, site());
     expect(take(1, FIRST, site('snapshot'))).toMatchObject([
       { type: 'reader' },
@@ -88,7 +88,7 @@ describe('a secondary in the control topic', () => {
     expect([...secondaries.news()]).toEqual([]);
   });
 
-  test('is lost after three heartbeats, and met again by any word', () => {
+  test('is lost after three heartbeats, and present again with any record', () => {
     take(0, FIRST, site());
     secondaries.lapse(299);
     expect([...secondaries.news()]).toEqual([]);
@@ -97,14 +97,14 @@ describe('a secondary in the control topic', () => {
     expect(types(take(400, FIRST, position(9)))).toEqual(['reader', 'acknowledge']);
   });
 
-  test('is its newest link: the last words of the one before move nothing', () => {
+  test('is its newest link: late records of the link before change nothing', () => {
     take(0, FIRST, site(), position(5));
     take(1, SECOND, site());
     expect(take(2, FIRST, position(6))).toEqual([]);
     expect(twice).toEqual([]);
   });
 
-  test('is told to be two when the other goes on under its name', () => {
+  test('is reported as two when both go on under one name', () => {
     take(0, FIRST, site());
     take(1, SECOND, site());
     for (let now = 100; now <= 400; now += 100) take(now, FIRST, position(now));

@@ -65,7 +65,7 @@ describe('what a topic ends with', () => {
     expect(search([...records([bytesOf(8)]), ...inParts(damaged, 1n)])).toMatchObject({ strange: 1, last: { last: { revision: 8 } } });
   });
 
-  test('is found behind what is none of ours', () => {
+  test('is found before records that are not ours', () => {
     const foreign = frameOf(77, 10).bytes.slice();
     foreign.fill(0xaa, 8, 24);
     const others = [Buffer.from('hello'), null, Buffer.alloc(0), bytesOf(9).subarray(0, 100)];
@@ -78,7 +78,7 @@ describe('what a topic ends with', () => {
     expect(search(records([bytesOf(1), ...garbage]))).toMatchObject({ steps: 3, last: { last: { revision: 1 } } });
   });
 
-  test('is not looked for beyond what a topic may hold of garbage', () => {
+  test('is not searched for beyond a bound of records that are no frames', () => {
     const tail = new TailSearch(0n, 1_000_000n);
     let steps = 0;
     while (tail.stepBack()) steps += 1;

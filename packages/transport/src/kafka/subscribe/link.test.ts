@@ -178,7 +178,7 @@ describe('reading a topic', () => {
     expect(await south.link.outcome).toEqual({ kind: 'closed-here' });
   });
 
-  test('a snapshot that is not whole costs the link, and is not taken again', async () => {
+  test('an incomplete snapshot ends the link, and is not taken again', async () => {
     const { chain, topic, snapshots } = filled();
     topic.low = 3n;
     const announced = snapshotOf(chain, snapshots, 6n, 'b'.repeat(16));
@@ -219,7 +219,7 @@ describe('reading a topic', () => {
     await south.link.shut();
   });
 
-  test('what the broker refuses while the link closes is sent once more', async () => {
+  test('a record that the broker refuses while the link closes is sent once more', async () => {
     const { chain, topic, snapshots } = filled();
     const south = reader(chain, topic, snapshots);
     await vi.waitFor(() => expect(valuesOf(south.told, 'site/south').length).toBe(1), TURNS);

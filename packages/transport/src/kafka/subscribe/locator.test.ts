@@ -50,47 +50,47 @@ const sameAsOffset = (offset: bigint) => frame(Number(offset));
 const empty = () => undefined;
 
 describe('the place of a site in its topic', () => {
-  test('is where its last frame stood, if it stands there still', () => {
+  test('is where its last frame was, if the frame is still there', () => {
     expect(locate(situation(), sameAsOffset)).toEqual({ looked: [150n], end: { kind: 'follow' }, surprise: undefined });
   });
 
-  test('is found by time where nothing is known, or another wire brought the last frame', () => {
+  test('is found by time if no offset is known, or if another wire brought the last frame', () => {
     expect(locate(situation({ known: undefined }), sameAsOffset)).toMatchObject({ looked: [149n], end: { kind: 'follow' } });
   });
 
-  test('is found by time where offsets mean something else by now, and that is told', () => {
+  test('is found by time if another record is at the offset, and that is reported', () => {
     const made = locate(situation({ known: 120n, byTime: 150n }), offset => frame(offset === 120n ? 180 : Number(offset)));
     expect(made).toMatchObject({ looked: [120n, 150n], end: { kind: 'follow' } });
     expect(made.surprise).toMatch(/^T holds the frame that ends at 7-180 where the frame that ends at 7-150 stood: it was made anew/);
   });
 
-  test('is found from the beginning where neither helps', () => {
+  test('is found from the beginning if neither helps', () => {
     const found = locate(situation({ known: undefined, byTime: 160n }), sameAsOffset);
     expect(found).toMatchObject({ looked: [160n, 100n], end: { kind: 'follow' } });
   });
 
-  test('is the beginning where retention took the record, but nothing that follows', () => {
+  test('is the beginning if retention removed the record, but nothing after it', () => {
     expect(locate(situation({ position: at(99), known: 99n, byTime: 100n }), sameAsOffset)).toMatchObject({
       looked: [100n],
       end: { kind: 'follow' },
     });
   });
 
-  test('is near the end where all there is is older than what it holds', () => {
+  test("is near the end if all records are older than the site's last frame", () => {
     const far = situation({ bounds: { low: 100n, high: 100_000n }, known: undefined, byTime: 100_000n, position: at(99_999) });
     expect(locate(far, sameAsOffset)).toMatchObject({ looked: [97_952n], end: { kind: 'follow' } });
   });
 
-  test('of one that holds nothing is the beginning, if that is the beginning of all', () => {
+  test("of an empty site is the beginning, if the topic begins with the stream's first frame", () => {
     const fresh = situation({ bounds: { low: 0n, high: 9n }, stream: null, position: ORIGIN, known: undefined, byTime: undefined });
     expect(locate(fresh, () => ({ ...frame(1), base: ORIGIN }))).toMatchObject({ looked: [0n], end: { kind: 'follow' } });
   });
 });
 
-describe('a site that the topic does not lead on', () => {
+describe("a site that can't continue from the topic", () => {
   const behind = situation({ position: at(50), known: 50n, byTime: 100n });
 
-  test('takes the snapshot that the topic goes on from, and says why', () => {
+  test("takes a snapshot that the topic's frames follow, and says why", () => {
     const snapshot = snapshotAt(120, 121);
     expect(locate({ ...behind, snapshot }, sameAsOffset).end).toEqual({
       kind: 'snapshot',
@@ -112,7 +112,7 @@ describe('a site that the topic does not lead on', () => {
     });
   });
 
-  test('tells a topic that was made anew from one that retention has cut', () => {
+  test('distinguishes a topic that was made again from one that retention has cut', () => {
     const { end } = locate({ ...behind, known: 900n }, sameAsOffset);
     expect(end).toEqual({
       kind: 'want',
@@ -129,7 +129,7 @@ describe('a site that the topic does not lead on', () => {
     });
   });
 
-  test('asks for one where frames are missing in the middle, and looks no further', () => {
+  test('asks for one if frames are missing in the middle, and searches no further', () => {
     const gap = situation({ missingBefore: at(170) });
     expect(locate(gap, sameAsOffset)).toMatchObject({
       looked: [],
@@ -141,11 +141,11 @@ describe('a site that the topic does not lead on', () => {
 describe('an empty topic', () => {
   const bounds = { low: 200n, high: 200n };
 
-  test('is waited for where the primary has no more than this site', () => {
+  test('is waited for if the primary has no more than this site', () => {
     expect(locate(situation({ bounds, primary: at(150) }), empty).end).toEqual({ kind: 'await', offset: 200n, short: undefined });
   });
 
-  test('is given a moment where the primary has more', () => {
+  test('is waited for a while if the primary has more', () => {
     expect(locate(situation({ bounds }), empty).end).toEqual({
       kind: 'await',
       offset: 200n,

@@ -35,11 +35,11 @@ function starve(gap: SilentGap, times: number, found: SnapshotRecord | undefined
 }
 
 describe('a topic that gives nothing', () => {
-  it('lacks what a snapshot holds, when its primary was heard three times since', () => {
+  it('lacks what a snapshot holds, if its primary was heard three times since', () => {
     expect(starve(new SilentGap(), 5, snapshot(3))).toEqual([false, false, false, true, true]);
   });
 
-  it('is waited for while its primary is not heard anew', () => {
+  it('is waited for while its primary is not heard again', () => {
     const same = word();
     expect(starve(new SilentGap(), 9, snapshot(3), () => same)).not.toContain(true);
   });
@@ -59,7 +59,7 @@ describe('a topic that gives nothing', () => {
     expect(starve(new SilentGap(), 9, found)).not.toContain(true);
   });
 
-  it('lacks nothing that a primary which closes could tell of', () => {
+  it('lacks nothing if its primary is closing', () => {
     expect(starve(new SilentGap(), 9, snapshot(3), () => word({ reason: 'going-away', explanation: '' }))).not.toContain(true);
   });
 });

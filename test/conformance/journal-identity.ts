@@ -17,14 +17,14 @@ export function testIdentity({ supports, prepare }: JournalSuite): void {
       expect(journal.identity.fencedBy).toEqual(high);
     });
 
-    test('of two epochs of one number the higher id counts', async () => {
+    test('of two epochs with one number the one with the higher id counts', async () => {
       const { journal } = await prepare();
       const other = { ...low, id: '3f'.repeat(8) };
       await Promise.all([journal.identity.fence(other), journal.identity.fence(low)]);
       expect(journal.identity.fencedBy).toEqual(other);
     });
 
-    test('does not change who the site is, and a change of role keeps it', async () => {
+    test("does not change the site's name and role, and outlives a change of role", async () => {
       const { journal } = await prepare({}, { site: 'b', role: 'secondary' });
       await journal.identity.fence(high);
       await journal.identity.setRole('primary');

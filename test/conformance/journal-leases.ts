@@ -44,7 +44,7 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
       expect(journal.log.base.revision).toBeGreaterThan(needed.revision);
     });
 
-    test('releases a lease that it can not honour; as long as one is listed all that it asks for is here', async () => {
+    test("releases a lease that it can't honour; while a lease is listed, all that it needs is here", async () => {
       const { journal, chain } = await prepare({ retentionMaxBytes: 40_000 });
       await fill(journal, chain, 20, 300);
       await save(journal, chain, ['old']);
@@ -62,7 +62,7 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
       expect(journal.retention.status?.passed).toEqual(['b']);
     });
 
-    test('keeps for a lease of another history what follows the fork, and nothing for one of an unknown epoch', async () => {
+    test('keeps what follows the fork for a lease of another history, and nothing for one of an unknown epoch', async () => {
       const { journal, chain } = await filled(30);
       const fork = chain.position;
       await fill(journal, chain, 1, 300);
@@ -81,7 +81,7 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
       expect(journal.retention.status?.passed).toEqual([]);
     });
 
-    test('tells of a peer at risk as of now: one that has caught up is at risk no more', async () => {
+    test('computes at the time of the call which peers are at risk: one that has caught up is not', async () => {
       const { journal, chain } = await prepare({ retentionMaxBytes: 60_000 });
       await fill(journal, chain, 20, 300);
       journal.leases.hold('peer', 'b', chain.frames[3]!.header.last);
@@ -94,7 +94,7 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
     });
   });
 
-  test('a lease on a history that a snapshot took the place of asks for nothing of it', async () => {
+  test('a lease on a history that a snapshot replaced keeps nothing of it', async () => {
     const { journal, chain } = await filled(30);
     journal.leases.hold('peer', 'b', chain.position);
     const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 1_000 });

@@ -39,7 +39,7 @@ async function goOn(journal: Journal, chain: FrameChain): Promise<void> {
 /** Cases of cutting the history back. */
 export function testRewind({ supports, prepare, filled }: JournalSuite): void {
   describe('a rewind', () => {
-    test('leaves the history up to a position, whatever segment it lies in, and another one may follow', async () => {
+    test('keeps the history up to a position, in whatever segment it is, and another rewind may follow', async () => {
       for (const revision of [0, 1, 7, 24, 25, 39, 40]) {
         const { journal, chain } = await filled(40);
         const position = chain.frames[revision - 1]?.header.last ?? ORIGIN;
@@ -57,7 +57,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       }
     });
 
-    test('changes nothing if what goes could not be kept', async () => {
+    test('changes nothing if what it removes could not be kept elsewhere', async () => {
       const { journal, chain } = await filled(20);
       await expect(journal.log.rewind(chain.frames[4]!.header.last, () => Promise.reject(new Error('no room')))).rejects.toThrow('no room');
       expect(journal.log.last).toEqual(chain.position);
@@ -65,7 +65,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     });
 
-    test('takes no frame meanwhile, not even one that follows', async () => {
+    test('accepts no frame while it runs, not even one that follows', async () => {
       const { journal, chain } = await filled(20);
       let refused: unknown;
       await journal.log.rewind(chain.frames[4]!.header.last, async () => {
@@ -74,7 +74,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       expect(refused).toMatchObject({ code: 'HISTORY_MISMATCH' });
     });
 
-    test('says in the very step in which the positions move that they moved, before anybody is told', async () => {
+    test('calls its caller in the step in which the positions move, before any listener', async () => {
       const { journal, chain } = await filled(20);
       const position = chain.frames[11]!.header.last;
       const told: string[] = [];
@@ -89,7 +89,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       expect(told).not.toContain('moved for nothing');
     });
 
-    test('hands out what was appended and was not stable yet, too', async () => {
+    test('hands out frames that were appended and not yet stable, too', async () => {
       const { journal, chain } = await filled(5);
       const position = chain.position;
       for (let index = 0; index < 4; index++) journal.log.append(chain.next({ bytes: 2_000 }));
@@ -98,7 +98,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       expect(kept[0]?.frames).toEqual(expectedFrames(chain.frames.slice(5)).map(({ bytes }) => bytes));
     });
 
-    test('ends readers beyond it, and readers before it go on', async () => {
+    test('ends readers that are beyond its position, and readers before it go on', async () => {
       const { journal, chain } = await filled(40);
       const position = chain.frames[19]!.header.last;
       await using before = closing(journal.log.read(ORIGIN));
@@ -132,7 +132,7 @@ export function testRewind({ supports, prepare, filled }: JournalSuite): void {
       await fill(journal, chain, 2, 10);
     });
 
-    test('tells the listeners of progress', async () => {
+    test('calls the listeners of progress', async () => {
       const { journal, chain } = await filled(10);
       const { promise, resolve } = Promise.withResolvers<ExactPosition>();
       const position = chain.frames[3]!.header.last;

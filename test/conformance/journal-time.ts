@@ -19,7 +19,7 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
       }
     });
 
-    test('where an epoch begins at an earlier time it gives the last such frame of the history that stands', async () => {
+    test('gives the last such frame of the present history if an epoch begins at an earlier time', async () => {
       const { journal, chain } = await prepare();
       for (let index = 0; index < 90; index++) {
         // The clock of each new writer is behind.
@@ -33,7 +33,7 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
       }
     });
 
-    test('knows nothing of a journal without frames, and nothing before its first', async () => {
+    test('finds nothing in a journal without frames, and nothing before the first frame', async () => {
       const { journal, chain } = await prepare();
       expect(await journal.log.findByTime(Infinity)).toBe(undefined);
       await fill(journal, chain, 3, 10);
@@ -70,7 +70,7 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
   });
 
   describe.runIf(supports.segments)('sealed segments', () => {
-    test('are told once each, with ranges that follow each other and hold the frames', async () => {
+    test('are listed once each, with ranges that follow each other and hold the frames', async () => {
       const { journal, chain, open } = await prepare();
       const told: SealedSegment[] = [];
       using _ = journal.log.onSealed(segment => void told.push(segment));
@@ -89,7 +89,7 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
       expect(frames).toEqual(expectedFrames(chain.frames.slice(base.revision, last.revision)));
     });
 
-    test('are told again after a crash, as those that are there', async () => {
+    test('are listed again after a crash, if they are still there', async () => {
       const { journal, chain, open, crash } = await filled(200);
       const before = journal.log.sealed.length;
       await crash();
@@ -98,7 +98,7 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
       expect(again.log.sealed.at(-1)!.last.revision).toBeLessThan(chain.position.revision);
     });
 
-    test('go from the list as retention drops them', async () => {
+    test('leave the list when retention drops them', async () => {
       const { journal, chain } = await filled(200);
       await save(journal, chain, ['the tree']);
       await journal.retention.apply();

@@ -108,7 +108,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     describe('durability', () => {
-      test('flush resolves when all that was appended is stable, and progress is told', async () => {
+      test('flush resolves when all that was appended is stable, and progress is reported', async () => {
         const { journal, chain } = await prepare();
         const told: ExactPosition[] = [];
         using _ = journal.log.onProgress(() => void told.push(journal.log.stable));
@@ -148,7 +148,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
 
-      test('listeners are told in the order in which they came, until they end; one that throws stops nobody', async () => {
+      test('listeners are called in the order of registration, until they end; one that throws stops no other', async () => {
         expectErrors('listener-threw');
         const { journal, chain } = await prepare();
         const told: string[] = [];
@@ -195,7 +195,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(seen.length).toBe(5 + 3 * 12);
       });
 
-      test('a reader may wait behind what is appended and not stable yet', async () => {
+      test('a reader may wait for frames after those that are appended and not yet stable', async () => {
         const { journal, chain } = await filled(3);
         journal.log.append(chain.next());
         await using reader = closing(journal.log.read(journal.log.last));
@@ -256,7 +256,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     describe('a snapshot that begins a new history', () => {
-      test('moves base, last and stable, and what was before is compacted', async () => {
+      test('moves base, last and stable, and reading from before them is refused as compacted', async () => {
         const { journal, chain } = await filled(30);
         const old = closing(journal.log.read(ORIGIN));
         await old.next();
@@ -276,7 +276,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         await old[Symbol.asyncDispose]();
       });
 
-      test('moves them in one step with whoever holds the tree, before anybody is told', async () => {
+      test("moves them in one step with the caller's tree, before any listener is called", async () => {
         const { journal, chain } = await filled(30);
         const { log } = journal;
         const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 1000 });
@@ -306,7 +306,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(seen.filter(each => !isDeepStrictEqual(each, [true, true]))).toEqual([]);
       });
 
-      test('may lie before what it takes the place of', async () => {
+      test('may be at a position before the history that it replaces', async () => {
         const { journal, chain } = await filled(30);
         const position = chain.frames[4]!.header.last;
         const writer = await journal.snapshots.create(chain.snapshotHeader(position), { replace: true });
@@ -334,7 +334,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(identityOf(journal)).toEqual({ site: 'b', role: 'primary' });
       });
 
-      test('one that is given none draws a name, and is a primary', async () => {
+      test('a journal that is given none draws a name, and is a primary', async () => {
         const { journal } = await prepare();
         expect(identityOf(journal)).toEqual({ site: expect.stringMatching(/^site-[0-9a-f]{8}$/), role: 'primary' });
       });
@@ -354,7 +354,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     describe('closed', () => {
-      test('takes and gives nothing; closing again does nothing', async () => {
+      test('accepts and returns nothing; closing again does nothing', async () => {
         const { journal, chain } = await filled(2);
         const reader = journal.log.read(ORIGIN);
         await journal.close();
@@ -385,7 +385,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     describe.runIf(supports.ringBytes !== undefined)('within its bytes', () => {
-      test('the base moves up, and readers behind it are told', async () => {
+      test('the base moves up, and readers before it are told so', async () => {
         const { journal, chain } = await prepare();
         const bytes = Math.ceil((supports.ringBytes ?? 0) / 10);
         for (let index = 0; index < 5; index++) journal.log.append(chain.next({ bytes }));
@@ -419,7 +419,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(journal.log.stable).toEqual(chain.position);
       });
 
-      test('neither seen nor left over when it is aborted', async () => {
+      test('one that is aborted is never visible and leaves no file', async () => {
         const { journal, chain } = await filled(2);
         const before = journal.retention.storedBytes;
         const writer = await journal.snapshots.create(chain.snapshotHeader());
@@ -449,7 +449,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(await journal.snapshots.newest()).toBe(undefined);
       });
 
-      test('one that is committed after closing is refused, and leaves nothing', async () => {
+      test('one that is committed after closing is refused, and leaves no file', async () => {
         const { journal, chain, open } = await filled(3);
         const writer = await journal.snapshots.create(chain.snapshotHeader());
         await writer.write(Buffer.from('too late'));
@@ -486,7 +486,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     describe.runIf(supports.durable)('opened again', () => {
-      test('gives every frame, snapshot and peer, and who it is', async () => {
+      test('gives every frame, snapshot and peer, and its identity', async () => {
         const { open, chain, journal } = await filled(50);
         await journal.identity.setRole('secondary');
         await save(journal, chain, ['the tree']);
@@ -505,7 +505,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         for (const frame of chain.frames) expect(await again.log.find(frame.header.last)).toEqual(frame.header);
       });
 
-      test('goes on where it ended, again and again', async () => {
+      test('continues where it ended, again and again', async () => {
         const { open, crash, chain, journal } = await prepare();
         let current = journal;
         for (let round = 0; round < 6; round++) {
@@ -522,7 +522,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect(await readAll(current, ORIGIN)).toEqual(expectedFrames(chain.frames));
       });
 
-      test('a snapshot that took the place of the history stays its beginning', async () => {
+      test('a snapshot that replaced the history stays its beginning', async () => {
         const { open, crash, chain, journal } = await filled(20);
         const other = new FrameChain(chain.stream, { epoch: 7, epochId: '07'.repeat(8), revision: 5 });
         const writer = await journal.snapshots.create(other.snapshotHeader(), { replace: true });

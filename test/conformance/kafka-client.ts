@@ -63,13 +63,13 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       return values;
     }
 
-    test('names the brokers, and tells of a topic that is not there without making it', async () => {
+    test('names the brokers, and says that a topic is missing without making it', async () => {
       expect((await broker.nodes()).map(({ address }) => address)).toEqual([server().address]);
       expect(await broker.metadata(`${topic}-not`)).toBeUndefined();
       expect(await broker.metadata(`${topic}-not`)).toBeUndefined();
     });
 
-    test('makes topics as it is told, and tells of their partitions and settings', async () => {
+    test('makes topics with the given settings, and reads their partitions and settings', async () => {
       expect(await broker.metadata(topic)).toEqual([0, 1].map(partition => ({ partition, replicas: 1, inSync: 1 })));
       const settings = await broker.describeConfigs('topic', topic);
       expect(settings.get('retention.ms')).toBe('-1');
@@ -118,7 +118,7 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       expect((await waiting).records.map(({ value }) => String(value))).toEqual(['b']);
     });
 
-    test('goes nowhere else when an offset is outside of the partition', async () => {
+    test('fails, and does not reset, when an offset is outside of the partition', async () => {
       await filled('a', 'b', 'c');
       await broker.deleteRecords(topic, 0, 2n);
       await using reader = await broker.openReader({ topic, partition: 0 });
@@ -133,19 +133,19 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       await expect(broker.openReader({ topic, partition: 7 })).rejects.toMatchObject({ code: 'NOT_FOUND', lasting: true });
     });
 
-    test('commits an offset under the name of a group that nobody is in', async () => {
+    test('commits an offset for a group without members', async () => {
       await filled('a');
       await vi.waitFor(() => broker.commitOffset(topic, topic, 0, 1n), SOON);
       await broker.probe('commit', topic);
     });
 
-    test('finds nothing that this user may not, and makes nothing by asking', async () => {
+    test('finds the rights that this user lacks, and makes nothing by asking', async () => {
       for (const right of ['read', 'write'] as const) await broker.probe(right, topic);
       await broker.probe('create', `${topic}-not`);
       expect(await broker.metadata(`${topic}-not`)).toBeUndefined();
     });
 
-    test('names the broker and the remedy where nothing listens', async () => {
+    test('names the broker and the remedy if nothing listens', async () => {
       const away = open(['127.0.0.1:1']);
       const failure = { code: 'UNREACHABLE', lasting: false, message: expect.stringMatching(/127\.0\.0\.1:1: nothing listens there/) };
       await expect(away.nodes()).rejects.toMatchObject(failure);
@@ -153,7 +153,7 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       await away.close();
     });
 
-    test('gives up a broker that takes the connection and says nothing', async () => {
+    test('fails at a broker that accepts the connection and says nothing', async () => {
       server().proxy.setAccepting('silent');
       const silent = open([server().address]);
       await expect(silent.nodes()).rejects.toBeInstanceOf(BrokerSilent);
@@ -161,7 +161,7 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       await silent.close();
     });
 
-    test('fails what waits when it is abandoned, and connects no more', async () => {
+    test('fails every waiting call when it is abandoned, and connects no more', async () => {
       await filled('a');
       const reader = await broker.openReader({ topic, partition: 0 });
       const waiting = expect(reader.fetch(1n)).rejects.toMatchObject({ code: 'UNREACHABLE', lasting: false });

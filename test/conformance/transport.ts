@@ -123,7 +123,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     });
 
     describe('messages', () => {
-      test('hello goes first, both ways, and arrives as it was said', async () => {
+      test('hello goes first, both ways, and arrives as it was sent', async () => {
         const { primary, secondary } = await connect();
         const theirs = helloOf('secondary', { stream: null, position: ORIGIN, epochs: [], durable: false });
         greetPrimary(primary);
@@ -214,7 +214,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     });
 
     describe('attaching and pausing', () => {
-      test('nothing is lost before attach, however late it comes', async () => {
+      test('nothing is lost before attach, however late attach is called', async () => {
         const { primary, secondary } = await connect();
         greetPrimary(primary);
         for (let revision = 1; revision <= 100; revision++) primary.link.send(frameOf(revision, 5000));
@@ -245,7 +245,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(await primary.received(1)).toEqual([helloOf('secondary')]);
       });
 
-      test('a paused link hands up nothing, not even what came with the message that paused it', async () => {
+      test('a paused link delivers nothing, not even what came with the message that paused it', async () => {
         const { primary, secondary } = await greeted();
         secondary.onMessage = () => secondary.link.pause();
         for (let revision = 1; revision <= 50; revision++) primary.link.send(frameOf(revision, 100));
@@ -264,7 +264,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(secondary.messages.every((frame, index) => same(frame, frameOf(index + 1, 100)))).toBe(true);
       });
 
-      test('a link that is closed while messages wait hands up none of them', async () => {
+      test('a link that is closed while messages wait delivers none of them', async () => {
         const { primary, secondary } = await greeted();
         secondary.onMessage = () => secondary.link.pause();
         for (let revision = 1; revision <= 50; revision++) primary.link.send(frameOf(revision, 100));
@@ -275,7 +275,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(secondary.messages.length).toBe(1);
       });
 
-      test('a handler that throws costs its link, not the process', async () => {
+      test('if a handler throws, its link ends, and not the process', async () => {
         expectErrors('link-handler-threw');
         const { primary, secondary } = await greeted();
         secondary.onMessage = () => {
@@ -292,7 +292,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     describe.runIf(supports.backPressure)('a far end that does not read', () => {
       const bounds = { writableBytes: 256 * 1024, bufferedBytes: 2 * 1024 * 1024 };
 
-      test('turns writable false at the limit, and drained comes when it reads again; nothing is lost', async () => {
+      test('writable is false at the limit, and drained is called when the far end reads again; nothing is lost', async () => {
         const { primary, secondary } = await greeted(bounds);
         secondary.link.pause();
         const sent = await fill(primary);
@@ -303,14 +303,14 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(received.every((frame, index) => same(frame, frameOf(index + 1, FILLING_BYTES)))).toBe(true);
       });
 
-      test('turns writable false also while nobody has attached yet', async () => {
+      test('writable turns false even before the far end has attached', async () => {
         const { primary, secondary } = await connect(bounds);
         greetPrimary(primary);
         const sent = await fill(primary);
         await secondary.attach().received(sent + 1);
       });
 
-      test('a sender that goes on nevertheless loses the link, and holds no more than the limit and a message', async () => {
+      test('a sender that ignores writable loses the link, and holds at most the limit and one message', async () => {
         const { primary, secondary } = await greeted(bounds);
         secondary.link.pause();
         const frame = frameOf(1, 100_000);
@@ -331,7 +331,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     });
 
     describe('closing', () => {
-      test('both ends hear of it once, and nothing follows', async () => {
+      test('both ends are told of it once, and nothing follows', async () => {
         const { primary, secondary } = await greeted();
         primary.link.send(frameOf(1, 100));
         primary.link.close('fenced', 'epoch 9 began');
@@ -386,7 +386,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         expect(await secondary.closed()).toEqual({ reason: 'replaced', explanation: 'two', byPeer: false });
       });
 
-      test('what came before the far end closed is handed up first, also after a late attach', async () => {
+      test('messages from before the far end closed are delivered first, even after a late attach', async () => {
         const { primary, secondary } = await connect();
         greetPrimary(primary).link.send(frameOf(1, 100));
         primary.link.close('going-away', '');
@@ -501,7 +501,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
       /** Who can't get anywhere by itself: who dials, and who reads a log that only a primary makes. */
       const waiting: Role = supports.log ? 'secondary' : 'primary';
 
-      test('after a cut both ends hear lost, a prefix has arrived, and a new link is made', async () => {
+      test('after a cut both ends are told `lost`, a prefix has arrived, and a new link is made', async () => {
         const { primary, secondary, network, linked } = await greeted();
         for (let revision = 1; revision <= 200; revision++) primary.link.send(frameOf(revision, 50_000));
         await secondary.received(3);
@@ -512,7 +512,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         await greet(await linked(2));
       });
 
-      test('either end may open first; until then failures tell when the next attempt is', async () => {
+      test('either end may open first; until both are open, failures say when the next attempt is', async () => {
         const { open, linked, failures, pair } = await prepare();
         await open(waiting);
         await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);

@@ -98,7 +98,7 @@ describe('data', () => {
     expect(await value('')).toEqual(before);
   });
 
-  test('a secondary refuses writes with 3', async () => {
+  test('a secondary refuses writes, and the command exits with 3', async () => {
     await equal();
     const before = await done(atSecondary(['export']));
     for (const args of [
@@ -111,7 +111,7 @@ describe('data', () => {
     expect(await done(atSecondary(['export']))).toBe(before);
   });
 
-  test('nobody there is told with the address', async () => {
+  test('a site that is not there is reported with its address', async () => {
     expect(await run(['status', '--url', `http://127.0.0.1:${folder.wire === 1 ? 2 : 1}`])).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('no site answers at http://127.0.0.1:1'),
@@ -178,7 +178,7 @@ describe('watching', () => {
     },
   );
 
-  test('status names role, position, digest and peers; --watch prints a line a change', async () => {
+  test('status names role, position, digest and peers; --watch prints a line for each change', async () => {
     await equal();
     const status = JSON.parse(await done(atPrimary(['status', '--json']))) as { digest: string };
     expect(status).toMatchObject({
@@ -214,7 +214,7 @@ describe('operation', () => {
     expect(peers.map(peer => peer.site)).not.toContain('box-b');
   });
 
-  test('check-config tells everything at once and ends with 2', async () => {
+  test('check-config reports all problems at once and exits with 2', async () => {
     await folder.write('wrong.json', '{\n"netty-consumer": { "listening-port": 0 },\n"limitz": {}\n}');
     const ended = await run(['check-config', 'wrong.json', 'consumer.json'], { cwd: folder.path });
     expect(ended).toEqual({

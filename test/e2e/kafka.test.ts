@@ -71,7 +71,7 @@ describeKafka('sites as people run them, over Kafka', () => {
   }
 
   describe('the status of the primary', () => {
-    test('lists each secondary with position, lag and a last contact that moves, and tells which one went, and how', async () => {
+    test('lists each secondary with position, lag and a last contact that moves, and says which one closed, and why', async () => {
       await primary.start(START_LIMIT_MS);
       const [b, c] = await Promise.all([startSecondary('b'), startSecondary('c')]);
       await put(primary, '/a', 1);
@@ -119,7 +119,7 @@ describeKafka('sites as people run them, over Kafka', () => {
     expectNever([], primary, secondary);
   });
 
-  test('a secondary changes between Kafka and WebSocket with the file that it is started with, and goes on where it was', async () => {
+  test('a secondary is started with a file for Kafka, then with one for WebSocket, and continues where it was', async () => {
     const [port, otherPort] = [await freePort(), await freePort()];
     const producer = await sites.write('nettyProducer.json', { 'netty-connection': [port, otherPort].map(connectionTo) });
     const consumer = await sites.write('nettyConsumer.json', { 'netty-consumer': { 'listening-port': port } });
@@ -154,7 +154,7 @@ describeKafka('sites as people run them, over Kafka', () => {
     for (const each of [secondary, lan, far]) expect(await sites.framesOf(each)).toEqual(frames);
   });
 
-  test('retention that passed a secondary by is told in the log, the status and the metrics of both sites', async () => {
+  test('a full copy after retention appears in the log, the status and the metrics of both sites', async () => {
     await primary.start(START_LIMIT_MS);
     const secondary = await startSecondary('b');
     await put(primary, '/a', 1);

@@ -60,7 +60,7 @@ async function into(stdout: number | 'pipe', args: readonly string[]): Promise<{
 }
 
 describe('a site that hangs', () => {
-  test('is told from one that is not there, by every command, within --timeout', async () => {
+  test('is distinguished from a site that is not there, by every command, within --timeout', async () => {
     await evertree(['put', '/a', '1']);
     primary.process.kill('SIGSTOP');
     try {
@@ -92,7 +92,7 @@ describe('a site that hangs', () => {
     expect(since).toBeGreaterThanOrEqual(startedAt);
   });
 
-  test('a --timeout that is none is refused', async () => {
+  test('an invalid --timeout is refused', async () => {
     for (const timeout of ['0', '-1', 'soon']) expect(await evertree(['status', '--timeout', timeout])).toMatchObject({ status: 2 });
   });
 });
@@ -112,7 +112,7 @@ describe('the whole tree', () => {
     expect(await value()).toEqual(before);
   });
 
-  test('goes with --yes, and an empty one may be filled without', async () => {
+  test('is emptied with --yes, and an empty one may be filled without it', async () => {
     await evertree(['put', '/kept', 'true']);
     expect(await evertree(['delete', '', '--yes'])).toMatchObject({ status: 0, stderr: '' });
     expect(await value()).toEqual({});
@@ -150,7 +150,7 @@ describe('an import that the site does not take as one transaction', () => {
     });
   });
 
-  test('names a value that no transaction holds, and what stands', async () => {
+  test('names a value that is too large for any transaction, and what was committed', async () => {
     await folder.write('long.json', { short: 1, long: 'x'.repeat(2 * BODY_LIMIT_BYTES) });
     const ended = await evertree(['import', 'long.json', '--at', '/long']);
     expect(ended).toMatchObject({ status: 1, stderr: expect.stringMatching(/the value at "\/long" takes \d+ bytes and can't be cut/) });
@@ -163,7 +163,7 @@ describe('output that nobody takes', () => {
     for (const command of ['get', 'export']) expect(await into('pipe', [command, ''])).toEqual({ status: 0, stderr: '' });
   });
 
-  test('a full device is told in one line', async () => {
+  test('a full device is reported in one line', async () => {
     for (const command of ['get', 'export']) {
       const full = openSync('/dev/full', 'w');
       const ended = await into(full, [command, '']);
@@ -187,7 +187,7 @@ describe('where a site listens, and how it is reached', () => {
     }
   });
 
-  test('a directory of the other role is told with the command that starts it', async () => {
+  test('a directory of the other role is refused, with the command that starts it', async () => {
     const site = start([...folder.secondary, '--site', 'box-b'], folder.path);
     await site.printed('"event":"started"', 'stderr', LIMIT_MS);
     await site.stop();

@@ -59,7 +59,7 @@ function isAlive(pid: number): boolean {
 }
 
 describe('a pair on this machine', () => {
-  test('feeds readings of this machine, and what it prints to try works as it is printed', async () => {
+  test('feeds readings of this machine, and the commands that it prints work as printed', async () => {
     const { stdout } = await startPair();
     expect(stdout).toContain(`http://127.0.0.1:${http} `);
     expect(stdout).toContain(`http://127.0.0.1:${http + 1} `);
@@ -110,7 +110,7 @@ describe('a pair on this machine', () => {
     for (const child of children) await until('the child is gone', async () => !isAlive(child), LIMIT_MS);
   });
 
-  test('a child that can not start is told of, with its own words, and ends the pair with its status', async () => {
+  test("the error of a child that can't start is printed, and the pair exits with the child's status", async () => {
     await using store = await openStore({ data: join(data, 'primary') });
     const ended = await run(['pair', '--data', data, '--http', String(http)]);
     expect(ended).toMatchObject({
@@ -121,7 +121,7 @@ describe('a pair on this machine', () => {
     expect(store.state).toBe('open');
   });
 
-  test('a port in use is told before anything starts', async () => {
+  test('a port in use is reported before anything starts', async () => {
     await startPair('--feed', 'none');
     const other = await run(['pair', '--data', join(data, 'other'), '--http', String(http)]);
     expect(other).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining(`the port ${http} on 127.0.0.1 is in use`) });

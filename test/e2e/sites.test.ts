@@ -50,7 +50,7 @@ describe("the ancestor's way: a secondary in one terminal, a primary in another"
 });
 
 describe('a site that stops', () => {
-  test('on SIGINT ends with 0 and goes on where it was', async () => {
+  test('exits with 0 on SIGINT and continues where it was', async () => {
     const first = await site(folder.primary);
     await run(['put', '/a', '1', '--url', `127.0.0.1:${folder.primaryHttp}`]);
     expect((await first.stop('SIGINT')).status).toBe(0);
@@ -61,7 +61,7 @@ describe('a site that stops', () => {
 });
 
 describe('a site that may not start says why, changes nothing, and ends', () => {
-  test('with 3 in the other role than its directory', async () => {
+  test('with 3 if its directory has the other role', async () => {
     await (await site(folder.primary)).stop();
     const ended = await run(['secondary', ...folder.secondary.slice(1), '--data', 'a'], { cwd: folder.path });
     expect(ended).toMatchObject({
@@ -137,7 +137,7 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
 });
 
 describe('a token', () => {
-  test('is asked for by HTTP and by the wire, and read from its file', async () => {
+  test('is demanded by HTTP and by the wire, and read from its file', async () => {
     await folder.write('token', 'correct-horse-battery\n');
     await folder.write('wrong', 'incorrect-horse-battery\n');
     const auth = { 'token-file': 'token' };
@@ -158,7 +158,7 @@ describe('a token', () => {
 });
 
 describe('"acknowledgement"', () => {
-  test('has writes wait for secondaries, and tells when there are too few in time', async () => {
+  test('makes writes wait for secondaries, and says if too few acknowledged in time', async () => {
     const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
     const policy = { secondaries: 1, 'timeout-ms': 300, 'on-timeout': 'fail' };
     await folder.write('producer.json', { 'netty-connection': connection, acknowledgement: policy });
@@ -173,7 +173,7 @@ describe('"acknowledgement"', () => {
 });
 
 describe('TLS', () => {
-  test('carries the wire, checked against a private authority, and HTTP where it is asked for', async () => {
+  test('carries the wire, checked against a private authority, and HTTP if it is configured', async () => {
     const authority = await makeAuthority();
     const { certificate, key } = await makeCertificate(authority);
     await folder.write('authority.pem', authority.certificate);

@@ -158,7 +158,7 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     expect(isEvertreeError(refused, 'DAMAGED')).toBe(true);
   });
 
-  test('made while the history is cut back, holds the old history or the new one up to some point, and never a mixture', async () => {
+  test('made during a rewind, holds the old history or the new one up to some position, and never a mixture', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const journal = await open(disk);
@@ -189,7 +189,7 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     await journal.close();
   });
 
-  test('a seal that was read last says nothing of what was read before', async () => {
+  test('a seal that was copied last proves nothing of what was copied before', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const journal = await open(disk);
@@ -202,7 +202,7 @@ describe('a copy that any tool made of a live directory, file by file', () => {
     await journal.close();
   });
 
-  test('on a real file system, while frames are written as fast as they go', async () => {
+  test('on a real file system, while frames are written as fast as possible', async () => {
     const root = await mkdtemp(join(tmpdir(), 'evertree-copy-'));
     const chain = new FrameChain();
     const journal = await open(nodeDisk(join(root, 'live')));
@@ -233,7 +233,7 @@ async function directoryOf(role: Role): Promise<FaultDisk> {
 }
 
 describe('a copy of a directory that a site has used,', () => {
-  test("a secondary's, gets a name of its own, said aloud, and keeps it", async () => {
+  test('of a secondary, gets a name of its own, reports it, and keeps it', async () => {
     const disk = await directoryOf('secondary');
     const reports: Report[] = [];
     const copy = disk.copy();
@@ -266,7 +266,7 @@ describe('a copy of a directory that a site has used,', () => {
     await again.close();
   });
 
-  test("a primary's, keeps the name, and may be given another one", async () => {
+  test('of a primary, keeps the name, and may be given another one', async () => {
     const disk = await directoryOf('primary');
     const kept = await open(disk.copy());
     expect(kept.identity.site).toBe('berlin');

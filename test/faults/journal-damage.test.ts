@@ -115,7 +115,7 @@ function bytesOf(frames: readonly Frame[]): string[] {
 }
 
 describe('torn or damaged', () => {
-  test('any byte spoiled in the last group cuts it at the frame that has the byte, and says so', async () => {
+  test('any damaged byte in the last group cuts the history at its frame, and that is reported', async () => {
     const spoiled = await diskWith([[30], [20, 50, 10]]);
     const length = offsets(spoiled.chain).at(-1)! + RECORD_BYTES + 10 + NOTE.length;
     for (let at = offsets(spoiled.chain).at(-3)!; at < length; at += 7) {
@@ -134,7 +134,7 @@ describe('torn or damaged', () => {
     }
   });
 
-  test('any byte spoiled before the last group is damage: refused with file and offset, and nothing changed', async () => {
+  test('any damaged byte before the last group is refused with file and offset, and nothing is changed', async () => {
     const sound = await diskWith([[30, 40], [20], [10]]);
     const starts = offsets(sound.chain);
     const lastGroupStart = Number(sound.disk.bytes(newestSegment(sound.disk)).readBigUInt64LE(starts.at(-1)! + 24));
@@ -160,7 +160,7 @@ describe('torn or damaged', () => {
     }
   });
 
-  test('a torn group may have its first blocks missing and later ones there', async () => {
+  test('a torn group may lack its first blocks and have later ones', async () => {
     const { disk, chain } = await diskWith([[30], [600, 600, 600]]);
     const start = offsets(chain).at(-3)!;
     disk.overwrite(newestSegment(disk), bytes => bytes.fill(0, start, start + 700));
@@ -177,7 +177,7 @@ describe('torn or damaged', () => {
     await again.journal.close();
   });
 
-  test('blocks missing before a later group are damage, also where they are zeros', async () => {
+  test('missing blocks before a later group are damage, even if they are zeros', async () => {
     const { disk, chain } = await diskWith([[600, 600], [10]]);
     const start = offsets(chain)[2]!;
     disk.overwrite(newestSegment(disk), bytes => bytes.fill(0, start, start + 512));
@@ -214,7 +214,7 @@ describe('torn or damaged', () => {
     await again.journal.close();
   });
 
-  test('a segment that lost its only frame in a power loss is not continued under its name', async () => {
+  test('a segment that lost its only frame in a power loss is not written to again', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const { journal } = await open(disk, { segmentBytes: 300 });
@@ -235,7 +235,7 @@ describe('torn or damaged', () => {
     await third.journal.close();
   });
 
-  test('damage in a sealed segment is found where it is read', async () => {
+  test('damage in a sealed segment is found when it is read', async () => {
     const disk = new FaultDisk();
     const chain = new FrameChain();
     const { journal } = await open(disk, { segmentBytes: 4096 });
@@ -275,7 +275,7 @@ describe('torn or damaged', () => {
 });
 
 describe('holes', () => {
-  test('a missing segment leaves the history before it; what lies behind is moved to detached/, and reported', async () => {
+  test('a missing segment leaves the history before it; later segments are moved to detached/, and reported', async () => {
     expectErrors('history-lost');
     const { disk, chain, first } = await holed(undefined);
     const { journal, reports } = await open(disk);
@@ -290,7 +290,7 @@ describe('holes', () => {
     await again.journal.close();
   });
 
-  test('a snapshot behind it is begun with instead', async () => {
+  test('the history begins with a snapshot after the hole, if there is one', async () => {
     const { disk, chain } = await holed(4);
     const { journal } = await open(disk);
     expect(journal.log.last).toEqual(chain.position);
@@ -313,7 +313,7 @@ describe('holes', () => {
     expect(contents(disk)).toEqual(before);
   });
 
-  test('without the site.json that says whose they are, files are not taken over', async () => {
+  test('a directory with segments and without site.json is refused', async () => {
     const { disk } = await holed(undefined);
     disk.erase('site.json');
     expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { file: 'site.json' } });
@@ -333,7 +333,7 @@ describe('snapshots', () => {
     }
   });
 
-  test('a spoiled chunk is damage, with file and offset', async () => {
+  test('a damaged chunk is reported as damage, with file and offset', async () => {
     const { disk, newer } = await withSnapshots();
     const bytes = disk.bytes(newer);
     const chunk = bytes.indexOf('xxxx') - 8;
@@ -384,7 +384,7 @@ describe('other versions', () => {
     expect(contents(disk)).toEqual(before);
   });
 
-  test('site.json that says nothing is damage; leases.json that says nothing is told, and begun anew', async () => {
+  test('an unreadable site.json is damage; an unreadable leases.json is reported, and the list starts empty', async () => {
     const { disk } = await diskWith([[10]]);
     const site = disk.bytes('site.json');
     for (const text of [

@@ -197,7 +197,7 @@ describe('the newest segment', () => {
     await journal.close();
   });
 
-  test('put aside twice does not overwrite what was put aside before', async () => {
+  test('moved to detached/ twice does not overwrite the first file there', async () => {
     expectErrors('history-lost');
     const { disk, path } = await stopped();
     const header = disk.bytes(path).subarray(0, HEADER_BYTES);
@@ -226,7 +226,7 @@ describe('the only snapshot, damaged,', () => {
     }
   });
 
-  test('is not passed over when there is nothing else', async () => {
+  test('is not ignored when there is nothing else', async () => {
     const { disk, snapshot } = await begunWithSnapshot();
     for (const path of disk.files) if (path.endsWith('.evj')) disk.erase(path);
     disk.overwrite(snapshot, bytes => bytes.subarray(0, 40));

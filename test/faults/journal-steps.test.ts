@@ -80,7 +80,7 @@ async function expectOutcomes(
 }
 
 describe('a death at any step', () => {
-  test('of a snapshot that takes the place of the history leaves the old one or the new one', async () => {
+  test('of a snapshot that replaces the history leaves the old one or the new one', async () => {
     const before: ExactPosition = { epoch: 1, epochId: 'cc'.repeat(8), revision: 7 };
     for (const beginning of [before, { ...before, epoch: 3, revision: 500 }]) {
       await expectOutcomes(
@@ -173,7 +173,7 @@ describe('a death at any step', () => {
     );
   });
 
-  test('of a fence leaves none or the new one, and the new one once it was answered', async () => {
+  test('of a fence leaves no fence or the new one, and the new one once the call has returned', async () => {
     const epoch = { number: 5, id: '55'.repeat(8) };
     await dieAtEachStep(
       prepare,
@@ -188,7 +188,7 @@ describe('a death at any step', () => {
     );
   });
 
-  test('of opening a torn directory leaves it as whole as it was', async () => {
+  test('of opening a torn directory loses nothing more', async () => {
     await dieAtEachStep(
       async () => {
         const { disk, chain, journal } = await prepare();

@@ -77,7 +77,7 @@ describe('a full disk', () => {
     await journal.close();
   });
 
-  test('what half a write left is written over, also in another segment, and never comes back', async () => {
+  test('what half a write left is overwritten, even in another segment, and never comes back', async () => {
     expectErrors('storage-full');
     const disk = new FaultDisk();
     const { journal, chain } = await prepare(disk);
@@ -99,7 +99,7 @@ describe('a full disk', () => {
     await again.journal.close();
   });
 
-  test('no room for the very first segment, or for the next one', async () => {
+  test('without room for the first segment, or for the next one, frames wait', async () => {
     expectErrors('storage-full');
     const { disk, clock, journal, chain } = await prepare();
     for (let round = 0; round < 3; round++) {
@@ -126,7 +126,7 @@ describe('a full disk', () => {
     await again.journal.close();
   });
 
-  test('closing while it is full tells what is lost', async () => {
+  test('closing while it is full reports what is lost', async () => {
     expectErrors('storage-full', 'closed-with-pending');
     const { disk, journal, chain, reports } = await prepare();
     await fill(journal, chain, 2, 100);
@@ -192,7 +192,7 @@ describe('a disk that fails', () => {
     await journal.close();
   });
 
-  test('so do zeros that can not be written ahead; that there is no room for them does not matter', async () => {
+  test("fails when zeros can't be written ahead; missing room for them does not matter", async () => {
     expectErrors('storage-failed', 'closed-with-pending');
     for (const [code, state] of [
       ['EIO', 'failed'],
@@ -221,7 +221,7 @@ describe('a disk that fails', () => {
     },
   );
 
-  test('peers that can not be written are told, and tried again', async () => {
+  test("peers that can't be written are reported, and tried again", async () => {
     const { disk, clock, journal, reports } = await prepare();
     const failing = disk.fail({ operation: 'write', path: /leases/, code: 'EIO' });
     journal.leases.hold('peer', 'b', ORIGIN);
@@ -283,7 +283,7 @@ describe('a commit in a synchronous loop', () => {
   });
 });
 
-test('closing waits for the snapshot that is being published, and then gives the directory back', async () => {
+test('closing waits for the snapshot that is being published, and then releases the directory', async () => {
   const { disk, journal, chain } = await prepare();
   await fill(journal, chain, 3, 100);
   const release = disk.hold('rename', /evs/);

@@ -61,7 +61,7 @@ test.each([false, true])('a directory of version 1 opens with all that it holds,
   await again.close();
 });
 
-test('a death at any step of the upgrade leaves a directory that opens with all that it holds', async () => {
+test('a death at any step of the upgrade leaves a directory that opens with all its content', async () => {
   let deaths = 0;
   await dieAtEachStep(
     async () => ({ disk: golden() }),
@@ -78,7 +78,7 @@ test('a death at any step of the upgrade leaves a directory that opens with all 
   expect(deaths).toBeGreaterThan(40);
 });
 
-test('on a full disk it opens all the same, and the next start upgrades it', async () => {
+test('on a full disk the directory opens all the same, and the next start upgrades it', async () => {
   expectErrors('storage-full');
   const disk = golden();
   const { totalBytes, freeBytes } = await disk.space();
@@ -94,7 +94,7 @@ test('on a full disk it opens all the same, and the next start upgrades it', asy
   expect(disk.files).not.toContain('peers.json');
 });
 
-test('what a former program wrote to its list of peers after a step of the upgrade is not taken for newer', async () => {
+test('a list of peers that an older program wrote after a step of the upgrade does not count as newer', async () => {
   const disk = golden();
   await (await open(disk)).close();
   disk.place('peers.json', Buffer.from('{"format":1,"peers":[]}'));

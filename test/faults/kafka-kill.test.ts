@@ -88,7 +88,7 @@ async function memoryOf(site: SiteProcess): Promise<number> {
 }
 
 describeKafka('broker, primary and secondary, killed under load', () => {
-  it('in random order, end equal: every answered write is there, once and in order', { timeout: 150_000 }, async () => {
+  it('in random order end with equal trees: every answered write is there, once and in order', { timeout: 150_000 }, async () => {
     const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
     console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
     await using broker = await startKafka({ serverProperties: QUICK_RESTART });
@@ -109,7 +109,7 @@ describeKafka('broker, primary and secondary, killed under load', () => {
     for (const [place, bytes] of ours) expect(bytes.equals(theirs.get(place)!), place).toBe(true);
   });
 
-  it('the broker alone: commits go on, the status tells since when it is away and how much waits, and all of it arrives', async () => {
+  it('only the broker is killed: commits go on, the status says since when it is away and how much waits, and all of it arrives', async () => {
     await using broker = await startKafka({ serverProperties: QUICK_RESTART });
     await using sites = await TopicProcesses.at(broker.address);
     const [primary, secondary] = [await sites.primary(), await sites.secondary()];

@@ -83,7 +83,7 @@ describeKafka('between the sites and the broker', () => {
     });
   });
 
-  it('a broker that stands still has its clients given up, and everything arrives once it goes on', async () => {
+  it('clients abandon a broker that is frozen, and everything arrives once it goes on', async () => {
     await withScene(async ({ broker, primary, secondary }) => {
       broker.freeze();
       await primary.commit(20);

@@ -62,7 +62,7 @@ async function expectFinding(checked: FileReport, level: Finding['level'], messa
 }
 
 describe('a consumer without TLS', () => {
-  test('that takes the primary is noted', async () => {
+  test('that accepts the primary is noted', async () => {
     const port = await consumer({ token: TOKEN });
     await expectFinding(await check(port, { auth: { 'token-file': 'token' } }), 'note', /^answers, without TLS$/, 0);
   });
@@ -85,7 +85,7 @@ describe('a consumer without TLS', () => {
 });
 
 describe('a consumer with TLS', () => {
-  test('that takes the primary is noted, with its last day', async () => {
+  test("that accepts the primary is noted, with the certificate's last day", async () => {
     const port = await consumer({ token: TOKEN, tls: certificate });
     const sections = { auth: { 'token-file': 'token' }, tls: { authority: 'authority.pem' } };
     await expectFinding(await check(port, sections), 'note', /^answers in TLS, with a certificate that is valid until \d{4}-\d\d-\d\d$/, 0);
@@ -95,7 +95,7 @@ describe('a consumer with TLS', () => {
     await expectFinding(await check(await consumer({ tls: certificate })), 'refused', /does not take this primary.*TLS/, 2);
   });
 
-  test('is refused where its authority is not known', async () => {
+  test('is refused if its authority is not known', async () => {
     await expectFinding(await check(await consumer({ tls: certificate }), { tls: {} }), 'refused', /its authority is not known/, 2);
   });
 });

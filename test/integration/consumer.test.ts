@@ -136,7 +136,7 @@ describe('frames at a secondary', () => {
     expect(secondary.consumer.state).toMatchObject({ state: 'replicating', lag: { revisions: 0, ms: 0 } });
   });
 
-  it('that come again change nothing and are acknowledged again', async () => {
+  it('that are repeated change nothing and are acknowledged again', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1, 2, 0, 1, 2]) link.say(history.message(index));
     await simulation.pass(100);
@@ -148,7 +148,7 @@ describe('frames at a secondary', () => {
     expect(link.closed).toBeUndefined();
   });
 
-  it('that come again after a restart are known from the journal', async () => {
+  it('that are repeated after a restart are recognised from the journal', async () => {
     const first = await secondary.connect(history.hello());
     for (const index of [0, 1, 2]) first.say(history.message(index));
     await simulation.pass(100);
@@ -161,7 +161,7 @@ describe('frames at a secondary', () => {
     expect(secondary.store.position).toEqual(history.frames[3]!.header.last);
   });
 
-  it('that are missing are asked for once, and what is on its way is dropped until they follow', async () => {
+  it('that are missing are asked for once, and later frames are dropped until they follow', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of [0, 2, 3, 4, 5]) link.say(history.message(index));
     await simulation.pass(100);
@@ -198,7 +198,7 @@ describe('frames at a secondary', () => {
 });
 
 describe('a late frame after a change of role', () => {
-  it('is refused with its link, is not quarantined, and the site goes on reading afterwards', async () => {
+  it('is refused, its link is closed, it is not quarantined, and the site reads on afterwards', async () => {
     const link = await secondary.connect(history.hello());
     link.say(history.message(0));
     await simulation.pass(100);
@@ -217,7 +217,7 @@ describe('a late frame after a change of role', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('is refused also where it is a snapshot', async () => {
+  it('is refused even if it is a snapshot', async () => {
     const link = await secondary.connect(history.hello());
     secondary.storage.role = 'primary';
     link.say({ type: 'snapshot-begin', header: history.snapshot().header, reason: REASON });
@@ -253,7 +253,7 @@ describe('quarantine', () => {
     expect(secondary.reports.filter(report => report.event === 'frame-quarantined').length).toBe(1);
   });
 
-  it('holds also when the frame can not be kept for people', async () => {
+  it("lasts even if the frame can't be kept for an operator", async () => {
     expectErrors('frame-quarantined');
     secondary.keepFails = true;
     const link = await secondary.connect(history.hello());
@@ -288,7 +288,7 @@ describe('the one primary', () => {
     ]);
   });
 
-  it('gets back the trailer of the frame where this site stands, also after a restart, and never tells it to anybody else', async () => {
+  it("gets back the trailer of this site's last frame, also after a restart, and no other far end gets it", async () => {
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1, 2]) link.say({ ...history.message(index), trailer: Buffer.from(`place ${index}`) });
     await simulation.pass(100);
@@ -301,14 +301,14 @@ describe('the one primary', () => {
     expect(hello?.resume?.time).toBe(history.frames[2]!.header.lastTime);
   });
 
-  it('gets no trailer where there is none', async () => {
+  it('gets no trailer if there is none', async () => {
     await secondary.connect(history.hello());
     const link = secondary.transport.connect('there:2');
     await simulation.pass(10);
     expect(link.of('hello')[0]?.resume).toEqual({ trailer: undefined, time: undefined });
   });
 
-  it('has its old link replaced by its new one, and what comes late over the old one does nothing', async () => {
+  it('has its old link replaced by its new one, and late messages of the old one do nothing', async () => {
     const old = await secondary.connect(history.hello());
     old.say(history.message(0));
     const link = await secondary.connect(history.hello(), 'there:2');
@@ -322,14 +322,14 @@ describe('the one primary', () => {
     expect(secondary.consumer.state.primary).toMatchObject({ site: 'a', remote: 'there:2' });
   });
 
-  it('keeps its place against another site, who hears its name', async () => {
+  it('stays when another site dials, which is refused with the name of the present one', async () => {
     const link = await secondary.connect(history.hello());
     const other = await secondary.connect(history.hello({ site: 'b' }), 'elsewhere:1');
     expect(other.closed).toMatchObject({ reason: 'refused', explanation: expect.stringContaining('a (there:1)') });
     expect(link.closed).toBeUndefined();
   });
 
-  it('whose history is not this one leaves it without a lag: there is no common measure', async () => {
+  it('of another history shows no lag: the two histories have no common measure', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of history.frames.keys()) link.say(history.message(index));
     await simulation.pass(100);
@@ -344,7 +344,7 @@ describe('the one primary', () => {
     expect(secondary.consumer.state.lag).toMatchObject({ revisions: 400 - history.store.position.revision });
   });
 
-  it('says its own hello before it closes a link as fenced, so that the primary learns of the higher epoch', async () => {
+  it("learns of the higher epoch from this site's hello, which is sent before the link closes as fenced", async () => {
     const link = await secondary.connect(history.hello());
     for (const index of history.frames.keys()) link.say(history.message(index));
     await simulation.pass(100);
@@ -355,7 +355,7 @@ describe('the one primary', () => {
     expect(fenced.of('hello').map(({ hello }) => hello.epochs)).toEqual([history.store.epochs]);
   });
 
-  it('loses it to a higher epoch, as fenced', async () => {
+  it('is replaced by a primary of a higher epoch, and its link closes as fenced', async () => {
     const link = await secondary.connect(history.hello());
     const { position } = history.store;
     const higher = { number: 2, id: 'f'.repeat(16), site: 'b', base: position, reason: 'test', time: 0 };
@@ -405,7 +405,7 @@ describe('the one primary', () => {
     });
   });
 
-  it('can never come when the transport has given up', async () => {
+  it('can never come once the transport has failed for ever', async () => {
     expectErrors('transport-failed');
     const stopped: Error[] = [];
     secondary.consumer.on('stopped', error => void stopped.push(error));
@@ -416,7 +416,7 @@ describe('the one primary', () => {
     expect(secondary.consumer.state.lastError).toContain('port in use');
   });
 
-  it('is told once for a row of failures, and again after a primary came', async () => {
+  it('is reported as unreachable once for several failures, and again after a primary came', async () => {
     const fail = (): void => secondary.transport.events!.failed('here:1', new Error('no broker'), 1000);
     const warned = (): number => secondary.reports.filter(({ event, level }) => event === 'transport-failed' && level === 'warn').length;
     for (let times = 0; times < 3; times++) fail();
@@ -442,7 +442,7 @@ describe("what a secondary can't take in yet", () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('waits while the disk is full, and nothing is asked for again or skipped', async () => {
+  it('waits while the disk is full, and no frame is asked for again or skipped', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1]) link.say(history.message(index));
     await simulation.pass(100);
@@ -460,7 +460,7 @@ describe("what a secondary can't take in yet", () => {
 });
 
 describe('a snapshot at a secondary', () => {
-  it('becomes the tree when it is there as a whole, and frames follow it', async () => {
+  it('becomes the tree when all of it has come, and frames follow it', async () => {
     const link = await secondary.connect(history.hello());
     const chunks = beginSnapshot(link);
     for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
@@ -479,7 +479,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.consumer.state.state).toBe('replicating');
   });
 
-  it('that is torn leaves no trace, and the next one is taken', async () => {
+  it('that is incomplete leaves no trace, and the next one is taken', async () => {
     const link = await secondary.connect(history.hello());
     const chunks = beginSnapshot(link);
     link.say({ type: 'snapshot-chunk', bytes: chunks[0]! });
@@ -495,7 +495,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('is the only thing on its link', async () => {
+  it('allows no other message between its chunks', async () => {
     const link = await secondary.connect(history.hello());
     beginSnapshot(link);
     link.say(history.message(0));
@@ -504,7 +504,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.position.revision).toBe(0);
   });
 
-  it('with chunks missing is not taken', async () => {
+  it('with missing chunks is not taken', async () => {
     const link = await secondary.connect(history.hello());
     const chunks = beginSnapshot(link);
     for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
@@ -514,7 +514,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.position.revision).toBe(0);
   });
 
-  it('whose unfinished file can not be removed costs its link only, and that is reported', async () => {
+  it("with an unfinished file that can't be removed ends only its link, and that is reported", async () => {
     vi.spyOn(secondary.journal.snapshots, 'create').mockResolvedValue({
       write: () => Promise.reject(new Error('EIO: write')),
       commit: () => Promise.reject(new Error('EIO: commit')),
@@ -532,7 +532,7 @@ describe('a snapshot at a secondary', () => {
     expect(left.map(({ message }) => message)).toEqual(Array(2).fill(expect.stringMatching(/EIO: unlink/)));
   });
 
-  it('that is not what it says is quarantined', async () => {
+  it('with content that differs from its header is quarantined', async () => {
     expectErrors('frame-quarantined');
     const link = await secondary.connect(history.hello());
     const { header, chunks } = history.snapshot();
@@ -545,7 +545,7 @@ describe('a snapshot at a secondary', () => {
     expect([secondary.store.position.revision, secondary.storage.snapshot]).toEqual([0, undefined]);
   });
 
-  it('never takes back what was acknowledged', async () => {
+  it('never removes commits that were acknowledged', async () => {
     const link = await secondary.connect(history.hello());
     const { header } = history.snapshot();
     await history.grow(simulation, 1);
@@ -556,7 +556,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('from a history that outranks this one, and that parted from it, is refused before anything is lost', async () => {
+  it('from a history that forked from this one, with a higher epoch, is refused before anything is lost', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of history.frames.keys()) link.say(history.message(index));
     await simulation.pass(100);
@@ -574,7 +574,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('in the hands of an old link is given up before a new one is dealt with', async () => {
+  it('of an old link is aborted before a message of the new one is handled', async () => {
     const old = await secondary.connect(history.hello());
     const chunks = beginSnapshot(old);
     old.say({ type: 'snapshot-chunk', bytes: chunks[0]! });
@@ -587,7 +587,7 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('has taken in what came before it: such a frame is a duplicate', async () => {
+  it('includes the frames before it: such a frame is a duplicate', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1]) link.say(history.message(index));
     const chunks = beginSnapshot(link);

@@ -103,7 +103,7 @@ describe('without a token', () => {
 });
 
 describe('with a token', () => {
-  test('every request needs it, but for what a probe asks', async () => {
+  test("every request needs it, except a probe's", async () => {
     site = await HttpSite.start({ token: 'opensesame' });
     for (const target of ['/data', '/status', '/metrics', '/watch', '/nowhere']) {
       const answer = await site.send('GET', target);
@@ -124,7 +124,7 @@ describe('with a token', () => {
     },
   );
 
-  test('the right one does, whatever the host is called', async () => {
+  test('the right one is enough, whatever the Host header says', async () => {
     site = await HttpSite.start({ token: 'opensesame' });
     for (const authorization of ['Bearer opensesame', 'bearer  opensesame']) {
       const headers = { Authorization: authorization, Host: 'db.example', Origin: 'https://db.example' };
@@ -132,7 +132,7 @@ describe('with a token', () => {
     }
   });
 
-  test('TLS is spoken where there is a certificate', async () => {
+  test('TLS is used if there is a certificate', async () => {
     const authority = await makeAuthority();
     const { certificate, key } = await makeCertificate(authority);
     site = await HttpSite.start({ token: 'opensesame', tls: { certificate, key } });

@@ -92,7 +92,7 @@ describe('a batch', () => {
     expect(await site.get('/data')).toEqual({ ok: 1 });
   });
 
-  test('may be bound to a position, which its first line has to find', async () => {
+  test('may require a position, which its first line has to find', async () => {
     await empty();
     const { epoch, revision } = site.store.position;
     const headers = { 'Evertree-If-Position': `${epoch}-${revision}` };
@@ -104,7 +104,7 @@ describe('a batch', () => {
     expect(await site.get('/data')).toEqual({ a: 1, b: 1 });
   });
 
-  test('has no ETag to match', async () => {
+  test("can't require an ETag", async () => {
     expect(await post(['["put","/a",1]'], { 'If-Match': '*' })).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } });
   });
 
@@ -129,7 +129,7 @@ describe('a batch', () => {
     });
   });
 
-  test('without a length ends at the limit; what stands is told', async () => {
+  test('without a length ends at the limit, and the answer says what was committed', async () => {
     await empty();
     const line = `${JSON.stringify(['put', '/x', 'y'.repeat(1_000)])}\n`;
     const answer = await site.send('POST', '/batch', {

@@ -152,7 +152,7 @@ describe('values', () => {
 });
 
 describe('writes', () => {
-  test('say where the tree stands then', async () => {
+  test('answer with the new position', async () => {
     const { json, headers } = await site.put('/data/w/deep/er', 1);
     const { epoch, revision } = site.store.position;
     expect(json).toEqual({ position: { epoch, revision }, acknowledged: 0, durable: false });
@@ -221,7 +221,7 @@ describe('writes', () => {
 });
 
 describe('conditions', () => {
-  test('an ETag is the digest of the subtree, and a read of the same is answered without it', async () => {
+  test('an ETag is the digest of the subtree, and a read of the same value is answered without a body', async () => {
     await site.put('/data/c', { a: 1, b: 2 });
     const first = await site.send('GET', '/data/c');
     expect(first.headers.etag).toBe(`"${site.store.digestAt('/c')}"`);
@@ -235,7 +235,7 @@ describe('conditions', () => {
     expect((await site.send('GET', '/data/c', { headers: { 'If-None-Match': etag } })).status).toBe(200);
   });
 
-  test('If-Match lets a write through only to what was seen', async () => {
+  test('If-Match permits a write only to the value that was read', async () => {
     await site.put('/data/c', 1);
     const etag = String((await site.send('GET', '/data/c')).headers.etag);
     expect((await site.put('/data/c', 2, { 'If-Match': `"other", ${etag}` })).status).toBe(200);
@@ -251,7 +251,7 @@ describe('conditions', () => {
     expect(await site.get('/data/c')).toBe(2);
   });
 
-  test('* stands for anything that is there', async () => {
+  test('* matches any value that exists', async () => {
     await site.put('/data/c', 1);
     expect((await site.put('/data/c', 2, { 'If-Match': '*' })).status).toBe(200);
     expect((await site.put('/data/absent', 2, { 'If-Match': '*' })).status).toBe(412);
@@ -277,7 +277,7 @@ describe('conditions', () => {
     expect(await site.put('/data/c', 1, { [name]: value })).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } });
   });
 
-  test('a write that secondaries do not acknowledge in time stands, and says so', async () => {
+  test('a write that secondaries do not acknowledge in time stays committed, and the answer says so', async () => {
     const answer = await site.put('/data/c', 'stands', { Prefer: 'respond-async, wait=0', 'Evertree-Acknowledge': '2' });
     const { epoch, revision } = site.store.position;
     expect(answer).toMatchObject({

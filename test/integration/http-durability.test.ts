@@ -143,7 +143,7 @@ describe('a full disk', () => {
     expect(await answer).toMatchObject({ status: 507, json: { code: 'STORAGE_FULL', committed: 2 } });
   });
 
-  test('has a recent stable state to show under constant writes, too', async () => {
+  test('has a recent stable state to read, even under constant writes', async () => {
     let now = 0;
     await start({ ...systemClock, monotonic: () => now });
     const pending: Promise<unknown>[] = [];

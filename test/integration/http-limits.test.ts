@@ -69,7 +69,7 @@ describe('bodies', () => {
     expect(site.store.has('/y')).toBe(false);
   });
 
-  test('of 100 MiB are refused, their sender gets to know, and the process lives', async () => {
+  test('of 100 MiB are refused with an answer, and the process lives', async () => {
     site = await HttpSite.start();
     const huge = Buffer.alloc(100 * 1024 * 1024, 'x');
     const chunked = { 'Transfer-Encoding': 'chunked' };
@@ -85,7 +85,7 @@ describe('bodies', () => {
     expect(await site.get('/data')).toEqual({});
   });
 
-  test('are asked for only when they will be taken', async () => {
+  test('get 100 Continue only if they will be accepted', async () => {
     site = await HttpSite.start({ limits: { bodyBytes: 1_000 } });
     const welcome = await dial();
     welcome.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n');
@@ -99,7 +99,7 @@ describe('bodies', () => {
     expect(site.store.get('/x')).toBe(7);
   });
 
-  test('that are held together beyond the limit are put off', async () => {
+  test('that together exceed the limit are answered 503', async () => {
     site = await HttpSite.start({ limits: { bodiesBytes: 100_000 } });
     const slow = await dial();
     slow.write(`PUT /data/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90001\r\n\r\n${' '.repeat(90_000)}`);
@@ -148,7 +148,7 @@ describe('slow clients', () => {
     expect(site.store.has('/x')).toBe(false);
   });
 
-  test('that do not take a large answer are cut, and can tell that it is not whole', async () => {
+  test('that do not read a large answer are cut, and can see that it is incomplete', async () => {
     site = await HttpSite.start({ limits: { stallMs: 100 } });
     site.store.put('/wide', Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`key ${index}`, `${index}`.padEnd(100)])));
     const socket = await dial();
@@ -178,7 +178,7 @@ describe('slow clients', () => {
 });
 
 describe('the close', () => {
-  test('lets what is under way finish, and is done', async () => {
+  test('lets requests in progress finish, and ends', async () => {
     site = await HttpSite.start();
     const socket = await dial();
     socket.write('PUT /data/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n');

@@ -51,7 +51,7 @@ async function metric(site: HttpSite, name: string): Promise<number | undefined>
 }
 
 describe('a pair', () => {
-  test('is told of by /status at both sites', async () => {
+  test('appears in /status at both sites', async () => {
     await primary.put('/data/a', 1);
     await until(() => secondary.store.has('/a'));
     await until(async () => ((await primary.get('/status')) as { peers: { lagRevisions: number }[] }).peers[0]?.lagRevisions === 0);
@@ -92,7 +92,7 @@ describe('a pair', () => {
     });
   });
 
-  test('is measured', async () => {
+  test('appears in /metrics', async () => {
     await primary.put('/data/a', 1);
     await until(() => secondary.store.has('/a'));
     await until(async () => (await metric(primary, 'evertree_peer_lag_revisions{peer="second"}')) === 0);
@@ -125,7 +125,7 @@ describe('a pair', () => {
     expect(await secondary.get('/data')).toEqual({ a: 1 });
   });
 
-  test('a write waits for the secondary, and watches there follow', async () => {
+  test('a write waits for the secondary, and a watch there shows it', async () => {
     using watching = await secondary.watch('/watch/a');
     await watching.next();
     expect(await primary.put('/data/a', 1, { 'Evertree-Acknowledge': '0' })).toMatchObject({ status: 200 });
@@ -190,7 +190,7 @@ describe('administration', () => {
     });
   });
 
-  test('writes one snapshot at a time, for all who ask meanwhile', async () => {
+  test('writes one snapshot at a time, for all requests that come meanwhile', async () => {
     const { store } = primary;
     let running = 0;
     let written = 0;
@@ -233,7 +233,7 @@ describe('administration', () => {
   });
 });
 
-test('a secondary that the history gets short for is told of by /status and /metrics beforehand', async () => {
+test('a secondary at risk of a full copy appears in /status and /metrics beforehand', async () => {
   await primary.put('/data/a', 1);
   await until(async () => (await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')) === 0);
   const status = { storedBytes: 900, maxBytes: 1000, isNear: true, atRisk: ['second'], passed: ['third'] };

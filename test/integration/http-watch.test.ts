@@ -39,7 +39,7 @@ describe('a watch', () => {
     expect(await watching.next()).toMatchObject({ data: { operations: [['delete', '/a/c/d']] } });
   });
 
-  test('tells author and message where a commit has them', async () => {
+  test('gives author and message if a commit has them', async () => {
     site = await HttpSite.start();
     using watching = await site.watch('/watch');
     await watching.next();
@@ -47,7 +47,7 @@ describe('a watch', () => {
     expect(await watching.next()).toMatchObject({ data: { author: 'ada', message: 'why' } });
   });
 
-  test('of nothing says so by having no value', async () => {
+  test('of an absent path says so by having no value', async () => {
     site = await HttpSite.start();
     using watching = await site.watch('/watch/a/b');
     expect((await watching.next()).data).toEqual({ position: { epoch: 0, revision: 0 }, path: '/a/b' });
@@ -102,7 +102,7 @@ describe('a watch', () => {
 });
 
 describe('a watch that comes back', () => {
-  test('with the id of its last event gets what followed, and nothing twice', async () => {
+  test('with the id of its last event gets the later events, and none twice', async () => {
     site = await HttpSite.start();
     await site.put('/data/a', 0);
     await site.send('POST', '/batch', { body: [1, 2, 3, 4, 5].map(value => `["put","/a",${value}]`).join('\n') });
@@ -148,7 +148,7 @@ describe('a watch that comes back', () => {
     expect(await watching.next()).toMatchObject({ event: 'state', data: { value: 49 } });
   });
 
-  test('after heartbeats has moved on although nothing concerned it', async () => {
+  test("resumes from a heartbeat's position although no change concerned it", async () => {
     site = await HttpSite.start({ limits: { heartbeatMs: 20 } });
     using watching = await site.watch('/watch/a');
     await watching.next();
@@ -196,7 +196,7 @@ describe('a watch at a secondary', () => {
 });
 
 describe('watches', () => {
-  test('that do not read cost commits nothing, and get all of it in the end', async () => {
+  test('that do not read delay no commit, and get every event in the end', async () => {
     site = await HttpSite.start();
     using watching = await site.watch('/watch/a');
     await watching.next();
@@ -212,7 +212,7 @@ describe('watches', () => {
     }
   });
 
-  test('that take nothing for too long are cut', async () => {
+  test('that read nothing for too long are cut', async () => {
     site = await HttpSite.start({ limits: { stallMs: 100 } });
     using watching = await site.watch('/watch/a');
     await watching.next();

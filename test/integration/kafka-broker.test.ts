@@ -84,7 +84,7 @@ function isListening(port: number): Promise<boolean> {
 }
 
 describeKafka('the Kafka broker that the tests share', () => {
-  it('is one for all files', async () => {
+  it('is shared by all test files', async () => {
     const address = await sharedBroker();
     expect(await sharedBroker()).toBe(address);
     const topic = await makeTopic(address);
@@ -102,7 +102,7 @@ describeKafka("a Kafka broker of a test's own", () => {
   });
   afterAll(() => broker[Symbol.asyncDispose]());
 
-  it('keeps through SIGKILL and restart what it acknowledged, on the same port', async () => {
+  it('keeps what it acknowledged through SIGKILL and restart, on the same port', async () => {
     await write(broker.address, topic, 'before');
     await broker.kill();
     await expect(write(broker.address, topic, 'lost')).rejects.toThrow(/ECONNREFUSED/);
@@ -111,7 +111,7 @@ describeKafka("a Kafka broker of a test's own", () => {
     expect(await read(broker.address, topic, 2)).toEqual(['before', 'after']);
   });
 
-  it('ends where its disk is full, and goes on where there is room again', async () => {
+  it('ends when its disk is full, and goes on when there is room again', async () => {
     const { high } = await offsets(broker.address, topic);
     await broker.fillDisk();
     expect(broker.log).toContain('File too large');
@@ -127,7 +127,7 @@ describeKafka("a Kafka broker of a test's own", () => {
     await vi.waitFor(() => write(broker.address, topic, 'answered'), SOON);
   });
 
-  it('tells clients of the proxy in front of it, so that nothing goes past that, and takes properties', async () => {
+  it('gives clients the address of its proxy, so that no connection bypasses it, and takes properties', async () => {
     await using proxied = await startKafka({ proxied: true, serverProperties: { 'message.max.bytes': 100_000 } });
     const { address, proxy } = proxied;
     const other = await makeTopic(address);

@@ -87,7 +87,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     return topic;
   }
 
-  test('topics that are not there may be made, and asking makes none', async () => {
+  test('missing topics may be made, and checking makes none', async () => {
     const topic = drawTopic();
     const { findings } = await check(producer(topic));
     expect(subjectsOf(findings)).toEqual([
@@ -101,7 +101,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     expect(worst((await check(consumer(topic, 'operator'))).findings)).toEqual([]);
   });
 
-  test('what a primary makes is right, but for its one replica', async () => {
+  test('the topics that a primary makes are right, except for their one replica', async () => {
     const topic = drawTopic();
     await using store = await openStore({ data: 'memory' });
     await using started = await startProducer(store, producer(topic));
@@ -153,7 +153,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     expect(subjectsOf((await check(producer(topic))).findings).filter(line => line.includes(`topic ${topic}.`))).toEqual([]);
   });
 
-  test('how long frames are kept is told', async () => {
+  test('how long frames are kept is reported', async () => {
     expect(await retention({ 'retention.ms': '-1' })).toContain('keeps everything');
     expect(await retention({ 'retention.ms': '7200000', 'retention.bytes': '1000000' })).toContain('for 2 h or 1.00 MB');
   });
@@ -178,7 +178,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     expect(worst(findings)).toEqual([]);
   });
 
-  test('what this user may not is told, with the command that allows it', async () => {
+  test('rights that this user lacks are reported, with the command that grants them', async () => {
     const topic = await makeTopics({});
     await allow(topic, 'DESCRIBE', 'READ');
     await allow(`${topic}.control`, 'DESCRIBE', 'DESCRIBE_CONFIGS', 'READ');
@@ -197,7 +197,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     expect(worst((await check(consumer(topic, 'operator'))).findings)).not.toEqual([]);
   });
 
-  test('wrong credentials are refused, a broker that is away could not be asked; neither tells the password', async () => {
+  test('wrong credentials are refused, a broker that is away could not be asked; neither result shows the password', async () => {
     const wrong = await check(consumer('any', 'guest', `not-${SECRET}`));
     expect(worst(wrong.findings)).toMatchObject([
       { level: 'refused', message: expect.stringContaining('it refuses the credentials of "guest"') },
@@ -209,7 +209,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     expect(statusOf([away])).toBe(1);
   });
 
-  test('the program prints it, for people and as JSON, and ends with 2', async () => {
+  test('the program prints the result, for people and as JSON, and exits with 2', async () => {
     const topic = await makeTopics({ 'cleanup.policy': 'compact' });
     await folder.write('kafka.json', producer(topic));
     const [text, json] = await Promise.all([

@@ -17,7 +17,7 @@ function hold(secondary: TopicSecondary): Disposable {
 describeKafka('one topic', () => {
   const stage = new TopicStage();
 
-  it('feeds twenty secondaries; one that stands still delays none, and has it all in the end', { timeout: 60_000 }, async () => {
+  it('feeds twenty secondaries; one that is frozen delays none, and has everything in the end', { timeout: 60_000 }, async () => {
     const primary = await stage.primary();
     await primary.commit(1);
     await primary.sent();

@@ -32,7 +32,7 @@ describeKafka('what a Kafka topic keeps', () => {
   }
 
   describe('a secondary that retention has passed by', () => {
-    it('gets the whole tree as the smallest difference, and everybody is told why', async () => {
+    it('gets the whole tree as the smallest difference, and every site reports why', async () => {
       const primary = await filledPrimary();
       const secondary = await stage.secondary();
       await secondary.equals(primary);
@@ -54,7 +54,7 @@ describeKafka('what a Kafka topic keeps', () => {
       expect(again.consumer.state.resyncs.count).toBe(1);
     });
 
-    it('gets it also when nothing is left after it, and nothing is committed any more', async () => {
+    it('gets it even if the topic is empty after it, and nothing is committed any more', async () => {
       const primary = await filledPrimary();
       await retain(primary);
       const secondary = await stage.secondary();
@@ -72,7 +72,7 @@ describeKafka('what a Kafka topic keeps', () => {
       expect(primary.told('topic-snapshot').length).toBe(made);
     });
 
-    it('in the middle of its reading gets it, too', async () => {
+    it('gets it in the middle of its reading, too', async () => {
       const primary = await filledPrimary();
       // It reads little by little, and stops when so much waits for its disk.
       const secondary = await stage.secondary({ subscribe: { fetch: { partitionBytes: 1000 } }, consumer: { pendingBytes: 1 } });
@@ -88,7 +88,7 @@ describeKafka('what a Kafka topic keeps', () => {
       expect(secondary.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^retention has passed it by/) });
     });
 
-    it('by less than it holds, needs no copy', async () => {
+    it('needs no copy if only frames that it holds were removed', async () => {
       const primary = await filledPrimary();
       const secondary = await stage.secondary();
       await secondary.equals(primary);
@@ -115,7 +115,7 @@ describeKafka('what a Kafka topic keeps', () => {
       await secondary.equals(primary);
     });
 
-    it('starts from one that is made for it when retention has left nothing at all', async () => {
+    it('starts from a snapshot that is made for it if retention has left nothing', async () => {
       // Nor is anything done about it before somebody wants it.
       const primary = await filledPrimary({ limits: { watermarksMs: 60_000 } });
       await stage.topic.deleteBefore();
@@ -125,7 +125,7 @@ describeKafka('what a Kafka topic keeps', () => {
       expect(primary.told('topic-snapshot').length).toBe(1);
     });
 
-    it('is waited for with a snapshot when the last one is gone, or was spoilt', async () => {
+    it('finds a new snapshot if the last one is gone or damaged', async () => {
       const primary = await filledPrimary();
       await retain(primary);
       await stage.topic.deleteBefore(undefined, stage.topic.snapshots);
@@ -172,7 +172,7 @@ describeKafka('what a Kafka topic keeps', () => {
   describe('is bridged by a snapshot where the journal no longer reaches back to it', () => {
     const FRAMES_MISSING = { count: 1, lastReason: expect.stringMatching(/^frames are missing: in t-\S+ between 1-2 and 1-\d+$/) };
 
-    it('also when nothing is committed since that would show the gap', async () => {
+    it('even if nothing is committed later that would show the gap', async () => {
       const primary = await filledPrimary();
       const secondary = await stage.secondary();
       await secondary.equals(primary);
@@ -201,7 +201,7 @@ describeKafka('what a Kafka topic keeps', () => {
     });
   });
 
-  it('is watched by the primary, which makes a snapshot before half of it is gone', async () => {
+  it('is watched by the primary, which makes a snapshot before half of the time or bytes are used', async () => {
     await stage.topic.create(1, { 'retention.bytes': String(200 * 1024) });
     const primary = await stage.primary();
     await primary.commit(5, index => `/small/${index}`);
@@ -240,7 +240,7 @@ describeKafka('what a Kafka topic keeps', () => {
       expectNoCopy(later);
     });
 
-    it('is sent again whole when its sender was given up in the middle of it', async () => {
+    it('is sent again whole if its sender was abandoned in the middle of it', async () => {
       const [primary, secondary] = await stage.pair();
       await primary.commit(1, () => '/large', 'x'.repeat(MEBIBYTE));
       await secondary.equals(primary);

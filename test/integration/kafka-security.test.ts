@@ -99,7 +99,7 @@ describeKafka('a broker that demands security, as the Java names tell it', () =>
     expect(consumer.state.lastError).toBeNull();
   });
 
-  test('OAUTHBEARER: tokens come from the endpoint, and a client that it refuses is told', async () => {
+  test('OAUTHBEARER: tokens come from the endpoint, and its refusal of a client is reported', async () => {
     const asked: (string | undefined)[] = [];
     const endpoint = createHttpServer((request, response) => {
       asked.push(request.headers.authorization);
@@ -156,7 +156,7 @@ describeKafka('a broker that demands security, as the Java names tell it', () =>
     }
   });
 
-  test('at any level of the log and in whatever is kept, there is no password, and no word of kafkajs or Node beside the log', async () => {
+  test('no log level and no file has a password, and kafkajs and Node print nothing beside the log', async () => {
     const { primary } = files('SASL_SSL', { ...trust, ...scram(SECRET) });
     const http = `127.0.0.1:${folder.primaryHttp}`;
     await using site = start(

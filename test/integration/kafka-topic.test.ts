@@ -44,8 +44,8 @@ const STRANGE: readonly [name: string, records: (topic: Topic) => Promise<readon
 describeKafka('a Kafka topic', () => {
   const stage = new TopicStage();
 
-  describe('what should not stand in a topic', () => {
-    it.each(STRANGE)('%s is told, and passed over', async (_name, make, told) => {
+  describe('records that should not be in a topic', () => {
+    it.each(STRANGE)('%s is reported, and passed over', async (_name, make, told) => {
       const [primary, secondary] = await stage.pair();
       await stage.topic.write(await make(stage.topic));
       await primary.commit(3);
@@ -59,7 +59,7 @@ describeKafka('a Kafka topic', () => {
       await vi.waitFor(() => expect(primary.told('foreign-records').length).toBe(1), SOON);
     });
 
-    it('a row of it is told as its first one and as a count, and frames written next to it are not delayed', async () => {
+    it('many such records are reported as the first one and a count, and frames beside them are not delayed', async () => {
       const [primary, secondary] = await stage.pair();
       await stage.topic.write(Array.from({ length: 300 }, (_, index) => ({ value: Buffer.from(`junk ${index}`) })));
       await primary.commit(3);
@@ -70,7 +70,7 @@ describeKafka('a Kafka topic', () => {
       ]);
     });
 
-    it('a second partition with records is told by the primary, and not read', async () => {
+    it('a second partition with records is reported by the primary, and not read', async () => {
       await stage.topic.create(2);
       const [primary, secondary] = await stage.pair();
       const frames = await stage.topic.records();
@@ -88,7 +88,7 @@ describeKafka('a Kafka topic', () => {
     });
   });
 
-  describe('frames that stand there twice', () => {
+  describe('frames that are there twice', () => {
     it.each<[string, RecordOptions]>([
       ['written again by a client', {}],
       ['in a transaction that was committed', { transaction: 'commit' }],
@@ -115,7 +115,7 @@ describeKafka('a Kafka topic', () => {
       expectNoCopy(secondary);
     });
 
-    it('a transaction that somebody leaves open holds nobody up', async () => {
+    it('a transaction that another client leaves open delays no secondary', async () => {
       const [primary, secondary] = await stage.pair();
       await stage.topic.write([{ value: Buffer.from('not ours') }], { transaction: 'leave' });
       await primary.commit(3);
@@ -125,7 +125,7 @@ describeKafka('a Kafka topic', () => {
       for (const site of [secondary, later]) expectNoCopy(site);
     });
 
-    it('the holes that transactions leave are no gaps', async () => {
+    it('offsets that transactions use are no gaps', async () => {
       const [primary, secondary] = await stage.pair();
       for (const transaction of ['commit', 'abort', 'commit', 'abort'] as const) {
         await stage.topic.write([{ value: Buffer.from('not ours') }], { transaction });
@@ -144,8 +144,8 @@ describeKafka('a Kafka topic', () => {
     });
   });
 
-  describe('a topic that is not what it was', () => {
-    it('deleted and made anew under both, it is filled again, and nobody loses or repeats a change', async () => {
+  describe('a topic that was changed', () => {
+    it('is filled again after it was deleted and made again under both sites, and no change is lost or repeated', async () => {
       const [primary, secondary] = await stage.pair();
       await stage.topic.remove();
       await primary.commit(3);
@@ -156,7 +156,7 @@ describeKafka('a Kafka topic', () => {
       await later.equals(primary);
     });
 
-    it('deleted with all that belongs to it, it comes again', async () => {
+    it('is filled again after it was deleted with its .snapshot and .control', async () => {
       const [primary, secondary] = await stage.pair();
       await stage.topic.remove(stage.topic.name, stage.topic.snapshots, stage.topic.control);
       await primary.commit(3);
@@ -164,7 +164,7 @@ describeKafka('a Kafka topic', () => {
       await secondary.equals(primary);
     });
 
-    it('with other offsets while a secondary was away: its place is found by position, and the change is told', async () => {
+    it('may have other offsets after a secondary was away: its place is found by position, and the change is reported', async () => {
       const [primary, secondary] = await stage.pair();
       await secondary.close();
       await primary.close();
@@ -197,7 +197,7 @@ describeKafka('a Kafka topic', () => {
       expect(other.store.state).toBe('open');
     });
 
-    it('because it was started from an older copy of its directory, takes no writes and says why', async () => {
+    it('because it was started from an older copy of its directory, refuses writes and says why', async () => {
       expectErrors('primary-fenced');
       const [primary, secondary] = await stage.pair();
       const copy = primary.disk.copy();
@@ -217,7 +217,7 @@ describeKafka('a Kafka topic', () => {
       await secondary.equals(right);
     });
 
-    it('because a copy of it has it, too: both say so', async () => {
+    it('because a copy of its directory uses it, too, reports that, and so does the copy', async () => {
       const [primary] = await stage.pair();
       const copy = await stage.primary({ disk: primary.disk.copy() });
       for (const each of [primary, copy]) {
@@ -225,7 +225,7 @@ describeKafka('a Kafka topic', () => {
       }
     });
 
-    it('because a copy of it has written there: nobody mixes the two histories, and a new topic mends it', async () => {
+    it('because a copy of its directory has written there, does not mix the two histories; a new topic is the remedy', async () => {
       const [primary, secondary] = await stage.pair();
       const copy = await diskStore(primary.disk.copy(), { site: 'a', role: 'primary' });
       copy.store.put('/copy', 1);
@@ -251,7 +251,7 @@ describeKafka('a Kafka topic', () => {
     });
   });
 
-  it('is read whether its primary lives or not', async () => {
+  it('is read whether its primary is alive or not', async () => {
     const [primary, secondary] = await stage.pair();
     await secondary.close();
     await primary.commit(3);
@@ -269,7 +269,7 @@ describeKafka('a Kafka topic', () => {
     }
   });
 
-  it('an empty disk is a new site, whatever the topic says of its name', async () => {
+  it('a site with an empty disk is new, whatever the topic says of its name', async () => {
     const [primary, secondary] = await stage.pair();
     await secondary.close();
     const again = await stage.secondary({ disk: new FaultDisk() });

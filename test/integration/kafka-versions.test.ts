@@ -31,7 +31,7 @@ describeKafka('a topic and version 1 of the protocol', () => {
   const stage = new TopicStage();
 
   describe('frames that it wrote', () => {
-    it('are read, and a primary goes on behind them', async () => {
+    it('are read, and a primary goes on after them', async () => {
       const [primary, secondary] = await stage.pair();
       await secondary.close();
       await primary.close();
@@ -50,7 +50,7 @@ describeKafka('a topic and version 1 of the protocol', () => {
     });
   });
 
-  it('a primary that speaks it is refused by a secondary, by name, here and in the control topic', async () => {
+  it('a primary of that version is refused by a secondary, by name, here and in the control topic', async () => {
     const [primary, secondary] = await stage.pair();
     await primary.close();
     await secondary.close();
@@ -66,7 +66,7 @@ describeKafka('a topic and version 1 of the protocol', () => {
     expect(refusal).toEqual({ reason: 'protocol-unsupported', explanation: expect.stringMatching(REFUSED) });
   });
 
-  it('a secondary that speaks it is listed as refused, by name, and gets no snapshot made for it', async () => {
+  it('a secondary of that version is listed as refused, by name, and no snapshot is made for it', async () => {
     const [primary] = await stage.pair();
     const want = { after: ORIGIN, reason: 'retention has passed it by', tried: null };
     await stage.topic.write(

@@ -56,7 +56,7 @@ describe('openStore', () => {
     expect([again.site, again.role]).toEqual(['box-a', 'primary']);
   });
 
-  test('in memory nothing counts as durable, and nobody is told before somebody asks', async () => {
+  test('in memory no commit is durable, and a promise is rejected only if the caller asks for it', async () => {
     await using store = await openStore({ data: 'memory' });
     const commit = store.put('/a', 1);
     expect(store.get('/a')).toBe(1);
@@ -86,7 +86,7 @@ describe('openStore', () => {
     print.mockRestore();
   });
 
-  test('a directory belongs to one store at a time, and to one site for good', async () => {
+  test('a directory belongs to one store at a time, and to the same site for ever', async () => {
     const store = await openStore({ data: data('a'), site: 'box-a' });
     await expect(openStore({ data: data('a') })).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
     await store.close();
@@ -149,7 +149,7 @@ describe('options are checked as files are', () => {
     });
   });
 
-  test('everything that is wrong is told at once, and nothing is opened', async () => {
+  test('all problems are reported at once, and nothing is opened', async () => {
     const options = { data: data('a'), sight: 'a', limits: { listenerBatches: 0 } } as unknown as OpenStoreOptions;
     await expect(openSite(options)).rejects.toMatchObject({
       message: expect.stringMatching(/^openSite: (sight[^]*\nopenSite: limits\.|limits\.[^]*\nopenSite: sight)/),
@@ -180,7 +180,7 @@ describe('options are checked as files are', () => {
   });
 });
 
-test('history keeps to what it may take, and a secondary that stays away is told of before it is passed', async () => {
+test('history stays within its limit, and a secondary that stays away is reported before its frames are removed', async () => {
   const maxBytes = 8 * 1024 * 1024;
   const { reports, report: log } = collectReports();
   await using store = await openStore({ data: data('a'), journal: { retentionMaxBytes: maxBytes }, log });
@@ -213,7 +213,7 @@ async function pair(port: number): Promise<{ primary: Store; secondary: Store }>
 }
 
 describe('startProducer and startConsumer', () => {
-  test('replicate from objects as from files, and tell how it goes', async () => {
+  test('replicate from objects as from files, and have a status', async () => {
     const port = await freePort();
     const { primary, secondary } = await pair(port);
     await using first = primary;
@@ -274,7 +274,7 @@ describe('startProducer and startConsumer', () => {
     });
   });
 
-  test('the client of Kafka is loaded by a site that asks for it, and by no other', async () => {
+  test('the client of Kafka is loaded only by a site that uses it', async () => {
     const script = `
       import { createRequire } from 'node:module';
       import { openStore, startProducer } from 'evertree';
@@ -289,7 +289,7 @@ describe('startProducer and startConsumer', () => {
     expect({ stdout, stderr }).toEqual({ stdout: 'false true\n', stderr: '' });
   });
 
-  test('what a configuration asks of the store has to be what it was opened with', async () => {
+  test("a configuration's settings for the store have to be those that it was opened with", async () => {
     const port = await freePort();
     const configuration = { ...toPort(port), journal: { 'segment-bytes': 65_536 }, limits: { 'listener-batches': 10 } };
     {

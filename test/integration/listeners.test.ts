@@ -173,7 +173,7 @@ const CASES: [string, PatternLike, (store: Store) => unknown, Telling[]][] = [
 ];
 
 describe.each(['primary', 'secondary, binary', 'secondary, json'])('a listener at a %s', where => {
-  it.each(CASES)('is told of %s', async (_, pattern, commit, expected) => {
+  it.each(CASES)('is called with %s', async (_, pattern, commit, expected) => {
     await using scene = await Scene.open(where);
     scene.primary.put('', START);
     await scene.replicate();
@@ -190,7 +190,7 @@ describe.each(['primary', 'secondary, binary', 'secondary, json'])('a listener a
     }
   });
 
-  it('begins with the present state, once, wherever among the commits it is registered', async () => {
+  it('begins with the present state, once, whenever it is registered', async () => {
     await using scene = await Scene.open(where);
     const listeners: Batch[][] = [];
     for (let n = 1; n <= 20; n++) {
@@ -209,7 +209,7 @@ describe.each(['primary', 'secondary, binary', 'secondary, json'])('a listener a
     }
   });
 
-  it('that folds what it is told has the present state, with any commits, however slow it is', async () => {
+  it('that applies its batches has the present state, with any commits, however slow it is', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...PATTERNS),
@@ -287,7 +287,7 @@ function fail(): never {
 }
 
 describe('listeners of a store', () => {
-  it('may commit: each commit makes a batch of its own, after the one they are in', async () => {
+  it('may commit: each commit makes a batch of its own, after the present one', async () => {
     await using scene = await Scene.open('primary');
     const { primary } = scene;
     const told: unknown[] = [];
@@ -299,7 +299,7 @@ describe('listeners of a store', () => {
     await vi.waitFor(() => expect(told).toEqual([undefined, 1, 2, 3, 4, 5]), WAIT);
   });
 
-  it('that throw or never return hold up no commit and nobody else, and no report has a value', async () => {
+  it('that throw or never return delay no commit and no other listener, and no report has a value', async () => {
     expectErrors('listener-threw');
     await using scene = await Scene.open('primary', 10);
     const { primary, reports } = scene;
@@ -336,7 +336,7 @@ describe('listeners of a store', () => {
     await store.close();
   });
 
-  it('are called no more after they end or the store closes', async () => {
+  it('are not called after they end or the store closes', async () => {
     const { primary } = await Scene.open('primary');
     let calls = 0;
     const ended = primary.listen('/n', () => void calls++);
@@ -348,7 +348,7 @@ describe('listeners of a store', () => {
     expect(calls).toBe(0);
   });
 
-  it('leave no trace in the commits of what they do not watch', async () => {
+  it("don't change the commits of paths that they do not watch", async () => {
     await using scene = await Scene.open('primary');
     const batches: Batch[] = [];
     scene.primary.listen('/a/*/x', batch => void batches.push(batch));
@@ -381,7 +381,7 @@ describe('a guard on a store', () => {
     expect(store.put('/devices/r1/mtu', 9000).changed).toBe(true);
   });
 
-  it('judges a transaction by what it leaves, and passes a delete of the place', async () => {
+  it('checks what a transaction leaves, and accepts a delete of the path', async () => {
     await using store = (await memoryStore()).store;
     store.put('/devices/r1', { mtu: 1500 });
     store.guard('/devices/*', device);
@@ -391,7 +391,7 @@ describe('a guard on a store', () => {
     expect(store.get('')).toEqual({ devices: {}, elsewhere: { mtu: 6 } });
   });
 
-  it('is refused where what stands there breaks it already, and then commits go on', async () => {
+  it('is refused if the present value violates it, and then commits go on', async () => {
     await using store = (await memoryStore()).store;
     store.put('/devices', { r1: { mtu: 6 } });
     expect(() => store.guard('/devices/*', device)).toThrow(expect.objectContaining({ code: 'GUARD_FAILED' }));

@@ -44,7 +44,7 @@ describe('a log', () => {
     expect(primary.producer.peers).toMatchObject([{ site: TOPIC, remote: ADDRESS, relay: true, through: null, state: 'offline' }]);
   });
 
-  it('gets the frames after what it ends with, and counts for what the journal keeps, but not as a copy', async () => {
+  it('gets the frames after its end, and counts for retention, but not as a copy', async () => {
     const link = await primary.connect(topic(2));
     expect(link.of('frame').length).toBe(3);
     const commit = primary.store.put('/n', 'copied');
@@ -61,7 +61,7 @@ describe('a log', () => {
     expect(copies).toBe(1);
   });
 
-  it('that is ahead of this primary in its own epoch fences it, and the remedy is about topics', async () => {
+  it('that is ahead of this primary in its own epoch fences it, and the remedy names topics', async () => {
     expectErrors('primary-fenced');
     const ahead = { ...primary.ends.at(-1)!, revision: 1_000_000 };
     const link = await primary.connect(topic(-1, { position: ahead }));
@@ -91,7 +91,7 @@ describe('a log', () => {
     expect(link.of('snapshot-begin').length).toBe(2);
   });
 
-  it('gets one also when it asked before it was known where it stands', async () => {
+  it('gets a snapshot even if it asked before its position was known', async () => {
     const link = primary.transport.connect(ADDRESS, topic(-1));
     link.say({ type: 'snapshot-wanted', id: 7, reason: why('early') });
     await simulation.pass(50);
@@ -122,7 +122,7 @@ describe('a reader', () => {
     expect(primary.journal.leases.of('peer').get('b')?.position).toEqual(primary.ends.at(-1)!);
   });
 
-  it('that lags does so since the oldest commit that it lacks', async () => {
+  it('has the age of the oldest commit that it lacks as its lag', async () => {
     await introduce(link, primary.hello('b', -1));
     await primary.commit(1);
     const since = simulation.clock.now();
@@ -135,7 +135,7 @@ describe('a reader', () => {
     expect(primary.peer('b').lagMs).toBeLessThan(100);
   });
 
-  it('known from the past only is listed as offline, without having been heard', async () => {
+  it('that is known only from the past is listed as offline, and as never heard', async () => {
     await introduce(link, primary.hello('b', 2), false);
     expect(primary.peer('b')).toMatchObject({ state: 'offline', lastSeen: null, lagRevisions: 3 });
     await introduce(link, primary.hello('b', 3));
@@ -167,7 +167,7 @@ describe('a reader', () => {
     await copied;
   });
 
-  it('in quarantine stays so until its hello leads to something better', async () => {
+  it('in quarantine stays so until the decision on a hello is a better one', async () => {
     await introduce(link, primary.hello('b', -1));
     link.say({ type: 'reader-lost', site: 'b', reason: 'quarantined', explanation: 'a frame' });
     link.say({ type: 'reader-lost', site: 'b', reason: 'silent', explanation: 'gone' });
@@ -189,14 +189,14 @@ describe('a reader', () => {
     expect(() => primary.store.put('/n', 'refused')).toThrow(/epoch 9/);
   });
 
-  it('that acknowledges what is not ours is diverged, and counts for nothing', async () => {
+  it('that acknowledges a position of another history is diverged, and counts for nothing', async () => {
     await introduce(link, primary.hello('b', 1));
     await acknowledge(link, 'b', { ...primary.ends.at(-1)!, revision: 1_000_000 });
     expect(primary.peer('b').state).toBe('diverged');
     expect(primary.journal.leases.of('peer').get('b')?.position.revision).toBe(primary.ends[1]!.revision);
   });
 
-  it('takes a snapshot for a reason that is told', async () => {
+  it('takes a snapshot for a reason that the status shows', async () => {
     await introduce(link, primary.hello('b', 1));
     link.say({ type: 'reader', hello: primary.hello('b', 1), present: true });
     link.say({ type: 'reader-resync', site: 'b', reason: why('retention has passed it by') });
@@ -213,7 +213,7 @@ describe('a reader', () => {
     expect(primary.peer(TOPIC).state).toBe('offline');
   });
 
-  it('with a link of its own from now on is a peer like any other, and back again', async () => {
+  it('may get a link of its own, and read from the log again later', async () => {
     await introduce(link, primary.hello('b', -1));
     const direct = await primary.connect(primary.hello('b', -1), 'there:2');
     await introduce(link, primary.hello('b', -1));
@@ -234,7 +234,7 @@ describe('a reader', () => {
     expect(primary.producer.peers.filter(peer => peer.site === 'b')).toMatchObject([{ through: TOPIC, state: 'offline' }]);
   });
 
-  it('can be forgotten while only the journal knows of it: the log is told when it is back', async () => {
+  it('can be forgotten while only the journal knows it: the log is told when it is back', async () => {
     await introduce(link, primary.hello('b', -1));
     await primary.restart();
     expect(primary.producer.forget('b')).toBe(true);
@@ -245,7 +245,7 @@ describe('a reader', () => {
     expect(primary.producer.peers.map(peer => peer.site)).toEqual([TOPIC]);
   });
 
-  it('can be forgotten when it is gone, at the log, too, also if that is away then', async () => {
+  it('can be forgotten when it is gone, and at the log, too, even if the log is away then', async () => {
     await introduce(link, primary.hello('b', -1));
     expect(primary.producer.forget('b')).toBe(false);
     link.say({ type: 'reader-lost', site: 'b', reason: 'going-away', explanation: 'stops' });

@@ -67,7 +67,7 @@ describe('a secondary', () => {
     expect(link.closed?.reason).toBe('silent');
   });
 
-  it('resolves what waits for an acknowledgement when it has it durably, and not before', async () => {
+  it('resolves waits for an acknowledgement when it holds the commit durably, and not before', async () => {
     const link = await primary.connect(primary.hello('b', -1));
     const commit = primary.store.put('/n', 'waited for');
     const acknowledged: number[] = [];
@@ -80,7 +80,7 @@ describe('a secondary', () => {
     expect(acknowledged).toEqual([1]);
   });
 
-  it('in memory acknowledges nothing that counts', async () => {
+  it('in memory makes no acknowledgement that counts', async () => {
     const link = await primary.connect(primary.hello('b', -1, { durable: false }));
     await primary.commit(1);
     await acknowledge(link, 'b', primary.ends.at(-1)!);
@@ -109,7 +109,7 @@ describe('a secondary', () => {
     expect(sentFrames(link)).toBe(3);
   });
 
-  it('that asks again gets the frames after its place', async () => {
+  it('that asks again gets the frames after its position', async () => {
     const link = await primary.connect(primary.hello('b', 1));
     const before = sentFrames(link);
     link.say({ type: 'resend', after: primary.ends[2]! });
@@ -187,7 +187,7 @@ describe('a secondary', () => {
 });
 
 describe('a far end that is refused at each dial', () => {
-  it('is told of once, until it was taken', async () => {
+  it('is reported once, until it was accepted', async () => {
     const stranger = { stream: 'f'.repeat(32) };
     for (let dial = 0; dial < 3; dial++) await primary.connect(primary.hello('b', -1, stranger));
     const levels = () => primary.events('peer-lost').map(({ level }) => level);
@@ -201,7 +201,7 @@ describe('a far end that is refused at each dial', () => {
 });
 
 describe('the list of peers', () => {
-  it('has a far end under its address until it says its name', async () => {
+  it('lists a far end under its address until it says its name', async () => {
     expect(primary.producer.peers).toMatchObject([
       { site: 'there:1', remote: 'there:1', state: 'offline', position: null, lagRevisions: null, lagMs: null },
       { site: 'there:2', remote: 'there:2', state: 'offline' },
@@ -228,7 +228,7 @@ describe('the list of peers', () => {
     expect(primary.journal.leases.of('peer').size).toBe(0);
   });
 
-  it('counts a forgotten secondary for no acknowledgement any more', async () => {
+  it("does not count a forgotten secondary's acknowledgements", async () => {
     const link = await primary.connect(primary.hello('b', -1));
     const commit = primary.store.put('/n', 'held by b');
     await primary.commit(0);
@@ -240,7 +240,7 @@ describe('the list of peers', () => {
     await expect(primary.simulation.during(again)).rejects.toMatchObject({ code: 'ACKNOWLEDGEMENT_TIMEOUT', details: { acknowledged: 0 } });
   });
 
-  it('refuses the second of two sites that bear one name, and says so once, with both addresses', async () => {
+  it('refuses the second of two sites with one name, and reports that once, with both addresses', async () => {
     const first = await primary.connect(primary.hello('b', -1), 'there:1');
     const second = await primary.connect(primary.hello('b', -1), 'there:2');
     expect(first.closed?.reason).toBe('replaced');
@@ -264,7 +264,7 @@ describe('the list of peers', () => {
     expect(primary.peer('b').remote).toBe('there:2');
   });
 
-  it('tells no lag of a secondary whose lease was taken for another history', async () => {
+  it('shows no lag of a secondary with a lease of another history', async () => {
     const { position } = primary.store;
     primary.journal.leases.hold('peer', 'ahead', { ...position, revision: 1_000_000 });
     primary.journal.leases.hold('peer', 'elsewhere', { epoch: 7, epochId: 'c'.repeat(16), revision: 2 });
@@ -284,7 +284,7 @@ describe('the list of peers', () => {
     expect(pair.producer.peers).toMatchObject([{ site: 'b', remote: 'there:1', state: 'offline', lastError: 'connection refused' }]);
   });
 
-  it('gives a site to its newest link', async () => {
+  it('a site belongs to its newest link', async () => {
     const old = await primary.connect(primary.hello('b', -1));
     const link = await primary.connect(primary.hello('b', -1), 'there:2');
     expect(old.closed?.reason).toBe('replaced');
@@ -294,14 +294,14 @@ describe('the list of peers', () => {
     expect(primary.peer('b')).toMatchObject({ state: 'replicate', remote: 'there:2' });
   });
 
-  it('does not give it to somebody else under that name', async () => {
+  it('a link of another site with that name does not replace it', async () => {
     const link = await primary.connect(primary.hello('b', -1));
     const impostor = await primary.connect(primary.hello('b', -1, { stream: 'ab'.repeat(16) }), 'there:2');
     expect(impostor.closed?.reason).toBe('stream-mismatch');
     expect(link.closed).toBeUndefined();
   });
 
-  it('tells each change of state', async () => {
+  it('reports each change of state', async () => {
     const told: string[] = [];
     primary.producer.on('peer', ({ site, state }) => void told.push(`${site} ${state}`));
     const link = await primary.connect(primary.hello('b', 2));
@@ -310,7 +310,7 @@ describe('the list of peers', () => {
     expect(primary.peer('b').lastError).toBe('quarantined: its digest differs');
   });
 
-  it('says that a transport gave up', () => {
+  it('reports a transport that failed for ever', () => {
     const stopped: Error[] = [];
     primary.producer.on('stopped', error => void stopped.push(error));
     primary.transport.events!.failed('there:1', new Error('no'), 50);
@@ -320,8 +320,8 @@ describe('the list of peers', () => {
   });
 });
 
-describe('who knows better', () => {
-  it('a secondary ahead of a primary that was started from an older copy takes the writes from it', async () => {
+describe('far ends that are ahead of this primary', () => {
+  it('a secondary ahead of a primary that was started from an older copy fences it', async () => {
     expectErrors('primary-fenced');
     const { position } = primary.store;
     const link = await primary.connect(primary.hello('b', -1, { position: { ...position, revision: position.revision + 1 } }));
@@ -333,7 +333,7 @@ describe('who knows better', () => {
     expect(primary.store.get('/n')).toBeDefined();
   });
 
-  it('a secondary that knows a higher epoch takes the writes from it', async () => {
+  it('a secondary that knows a higher epoch fences this primary', async () => {
     expectErrors('primary-fenced');
     const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
     const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
@@ -356,7 +356,7 @@ describe('who knows better', () => {
     expect(link.closed?.reason).toBe('fenced');
   });
 
-  it('a fenced primary takes no writes after a restart either, and says what to do', async () => {
+  it('a fenced primary refuses writes after a restart, too, and says what to do', async () => {
     expectErrors('primary-fenced');
     const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
     await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
@@ -392,7 +392,7 @@ describe('who knows better', () => {
     expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
   });
 
-  it('a disk that can not record the fence keeps no fenced primary writing, and is reported', async () => {
+  it("a fenced primary refuses writes even if the disk can't record the fence, which is reported", async () => {
     expectErrors('primary-fenced', 'fence-not-recorded');
     vi.spyOn(primary.journal.identity, 'fence').mockRejectedValue(new EvertreeError('STORAGE_FULL', 'no room'));
     const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
@@ -402,7 +402,7 @@ describe('who knows better', () => {
     expect(primary.events('fence-not-recorded')).toMatchObject([{ level: 'error', message: expect.stringMatching(/epoch 2 .*no room/) }]);
   });
 
-  it('a secondary that lets itself be fed by a higher epoch closes as fenced, and takes the writes from it', async () => {
+  it('a secondary that a higher epoch feeds closes the link as fenced, and that fences this primary', async () => {
     expectErrors('primary-fenced');
     const link = await primary.connect(primary.hello('b', -1));
     link.lose('fenced', 'c has the place now');
@@ -410,7 +410,7 @@ describe('who knows better', () => {
     expect(() => primary.store.put('/n', 1)).toThrow(/c has the place now/);
   });
 
-  it('a secondary of another history changes nothing here, and is asked again at its next link', async () => {
+  it('a secondary of another history changes nothing here, and is judged again at its next link', async () => {
     const link = await primary.connect(primary.hello('b', -1, { digest: 'e'.repeat(16) }));
     expect(link.closed?.reason).toBe('history-mismatch');
     expect(primary.peer('b')).toMatchObject({ state: 'diverged', position: primary.ends.at(-1)!.revision === 0 ? null : { epoch: 1 } });
@@ -432,7 +432,7 @@ describe('a full copy', () => {
     await primary.commit(2);
   });
 
-  it('goes to an empty secondary that the journal does not reach back for, with the reason, and frames follow it', async () => {
+  it('goes to an empty secondary if the journal begins too late, with the reason, and frames follow it', async () => {
     const told: string[] = [];
     primary.producer.on('resync', ({ site, reason }) => void told.push(`${site}: ${reason.code}`));
     const link = await primary.connect(primary.hello('b'));
@@ -462,7 +462,7 @@ describe('a full copy', () => {
     expect(link.of('snapshot-begin')[0]!.header.position).toEqual(primary.store.position);
   });
 
-  it('whose link dies in the middle begins anew with the next one', async () => {
+  it('begins again with the next link if its link ends in the middle', async () => {
     const first = primary.transport.connect('there:1');
     first.setWritable(false);
     first.say({ type: 'hello', hello: primary.hello('b') });
@@ -475,7 +475,7 @@ describe('a full copy', () => {
     expect(first.of('snapshot-chunk')).toEqual([]);
   });
 
-  it('is not held for ever for a far end that takes nothing', async () => {
+  it('is not kept for ever for a far end that takes nothing', async () => {
     const link = primary.transport.connect('there:1');
     link.setWritable(false);
     link.say({ type: 'hello', hello: primary.hello('b') });
@@ -485,7 +485,7 @@ describe('a full copy', () => {
     expect(link.closed?.reason).toBe('silent');
   });
 
-  it('goes to a secondary that retention overtakes while it is fed', async () => {
+  it('goes to a secondary if retention removes its next frame while it is fed', async () => {
     await primary.restart({ windowBytes: 1 });
     const link = await primary.connect(primary.hello('b', 0));
     expect(sentFrames(link)).toBe(1);
@@ -504,7 +504,7 @@ describe('a full copy', () => {
 });
 
 describe('the event loop', () => {
-  it('gets a turn when a loop has had 4 ms, however much there is to send', async () => {
+  it('gets a turn after a loop has run for 4 ms, however much there is to send', async () => {
     let turns = 0;
     let reads = 0;
     // Each look at the clock takes a millisecond: a loop that never looks away would look thousands of times in one

@@ -216,7 +216,7 @@ describe('a pair, after any schedule of commits, faults and restarts', () => {
     expect(told, 'changes that the listener was told of in all of these schedules').toBeGreaterThan(1000);
   });
 
-  it('has equal trees also when retention passes the secondary by', async () => {
+  it("has equal trees even if retention removes the secondary's next frame", async () => {
     allowErrors('storage-full');
     let resyncs = 0;
     await fc.assert(

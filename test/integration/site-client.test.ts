@@ -32,7 +32,7 @@ const slowly: Handler = (request, response) => {
 };
 
 describe('a site that is silent', () => {
-  test('within an answer is told so', async () => {
+  test('in the middle of an answer is reported as silent', async () => {
     const client = await clientOf((_request, response) => response.write('half'));
     const answer = await client.request('/data');
     await expect(answer.text()).rejects.toMatchObject({
@@ -41,7 +41,7 @@ describe('a site that is silent', () => {
     });
   });
 
-  test('is told from one that cuts its answer', async () => {
+  test('is distinguished from one that cuts its answer', async () => {
     const client = await clientOf((_request, response) => response.write('half', () => response.destroy()));
     const answer = await client.request('/data');
     await expect(answer.text()).rejects.toMatchObject({
@@ -50,7 +50,7 @@ describe('a site that is silent', () => {
     });
   });
 
-  test('is not a reader that takes its time', async () => {
+  test('is distinguished from a slow reader', async () => {
     const client = await clientOf((_request, response) => response.end('x'.repeat(LONG_BODY_CHARACTERS)));
     const answer = await client.request('/data');
     let length = 0;
@@ -63,7 +63,7 @@ describe('a site that is silent', () => {
 });
 
 describe('an answer that takes longer than the timeout', () => {
-  test('is awaited for a write, as long as the site says that it lives', async () => {
+  test('is awaited for a write, as long as the site says that it is alive', async () => {
     const client = await clientOf(slowly);
     expect(await client.write('/data', { method: 'PUT', body: '{}' })).toEqual({ position: { epoch: 1, revision: 2 }, acknowledged: 0 });
   });
@@ -73,7 +73,7 @@ describe('an answer that takes longer than the timeout', () => {
     await expect(client.request('/data')).rejects.toMatchObject({ message: expect.stringContaining('was reached, but') as unknown });
   });
 
-  test('is not awaited for a write when the site does not say that it lives', async () => {
+  test('is not awaited for a write when the site does not say that it is alive', async () => {
     const client = await clientOf(() => undefined);
     await expect(client.write('/data', { method: 'PUT', body: '{}' })).rejects.toMatchObject({
       message: expect.stringContaining('whether the change was committed is not known') as unknown,
@@ -92,7 +92,7 @@ describe('a long body', () => {
     expect(await client.json('/data', { method: 'PUT', body })).toEqual({ length: LONG_BODY_CHARACTERS });
   });
 
-  test('does not travel when the site refuses it by its head', async () => {
+  test('is not sent when the site refuses it by its head', async () => {
     let received = 0;
     const client = await clientOf((request, response) => {
       request.on('data', (chunk: Buffer) => (received += chunk.length));

@@ -38,7 +38,7 @@ async function metric(http: HttpSite, name: string): Promise<number | undefined>
   return line === undefined ? undefined : Number(line.slice(name.length));
 }
 
-test('a site exchanges its part while HTTP and metrics stay, and they tell of the present one', async () => {
+test('a site changes its part while HTTP and metrics stay, and they show the present part', async () => {
   const [far, here, there] = [await freePort(), await freePort(), await freePort()];
   const site = await openSite({ data: data('a'), site: 'a', primary: toPort(far), standby: onPort(here) });
   await using http = await HttpSite.start({ site });
@@ -102,13 +102,13 @@ describe('openSite', () => {
     await expect(openSite({ data: data('a'), standby: onPort(await freePort()) })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
   });
 
-  test('plays nothing without a configuration, and is a store all the same', async () => {
+  test('plays no part without a configuration, and is a store all the same', async () => {
     await using site = await openSite({ data: 'memory' });
     site.store.put('/a', 1);
     expect([site.part, site.role, site.state, site.store.get('/a')]).toEqual([undefined, 'primary', 'open', 1]);
   });
 
-  test('leaves nothing open when its part can not begin', async () => {
+  test("leaves nothing open when its part can't begin", async () => {
     const port = await freePort();
     await using first = await openSite({ data: data('a'), standby: onPort(port) });
     await expect(openSite({ data: data('b'), standby: onPort(port) })).rejects.toMatchObject({ code: 'UNREACHABLE' });
@@ -180,7 +180,7 @@ describe('changes of part', () => {
     await site.close();
   });
 
-  test('go on after one that failed: the site plays nothing then', async () => {
+  test('go on after one that failed: the site plays no part then', async () => {
     await site.play(recorded(site.store, 'first', log));
     const failing = recorded(site.store, 'second', log, () => Promise.reject(new Error('no way out')));
     await expect(site.play(failing)).rejects.toThrow('no way out');
@@ -199,7 +199,7 @@ describe('changes of part', () => {
     expect([site.part, seen]).toEqual([undefined, [undefined]]);
   });
 
-  test('a part that lost its only way for good is told of as a failure, which ends with it', async () => {
+  test('a part that lost its only transport for ever is reported as a failure, until the part ends', async () => {
     const error = new Error('the broker refuses');
     const transport: Transport = {
       remotes: ['broker'],
@@ -216,7 +216,7 @@ describe('changes of part', () => {
   });
 });
 
-test('producers that the library started on one store stay beside each other, and the site tells of the newest', async () => {
+test('several producers that the library started on one store run together, and the site shows the newest', async () => {
   const reports: Report[] = [];
   await using store = await openStore({ data: 'memory', log: report => reports.push(report) });
   const site = siteOf(store);

@@ -26,7 +26,7 @@ describe('what a commit says of itself', () => {
 });
 
 describe('a commit', () => {
-  it('tells its own position, also where somebody commits on hearing of its frame', async () => {
+  it('has its own position, even if a listener commits when its frame is cut', async () => {
     await using store = (await memoryStore()).store;
     store.put('/before', 1);
     let heard = 0;
@@ -40,7 +40,7 @@ describe('a commit', () => {
 });
 
 describe('the time of a commit', () => {
-  it('is that of its own turn, also where each commit fills a frame', async () => {
+  it('is that of its own turn, even if each commit fills a frame', async () => {
     const clock = new ManualClock();
     const journal = new MemoryJournal({ clock, random, report: strictReport, identity: { site: 'a', role: 'primary' } });
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 100 } });
@@ -89,7 +89,7 @@ describe('a burst that goes on turn after turn', () => {
     expect((await framesOf(journal)).length).toBeLessThan(revision / 3);
   });
 
-  it('gathers anew behind a frame that was full', async () => {
+  it('gathers again after a full frame', async () => {
     const clock = { ...systemClock, monotonic: () => 0 };
     const journal = new MemoryJournal({ clock, random, report: strictReport, identity: { site: 'a', role: 'primary' } });
     await using store = await Store.open({ clock, random, journal, limits: { frameBytes: 75_000 } });
@@ -103,7 +103,7 @@ describe('a burst that goes on turn after turn', () => {
   });
 });
 
-describe('a journal whose frames make another tree than they tell of', () => {
+describe('a journal with frames that lead to another tree than their digests say', () => {
   it('is damaged, and no store begins from it', async () => {
     await using store = (await memoryStore()).store;
     store.put('/a', 1);
@@ -144,7 +144,7 @@ describe('the header of a snapshot', () => {
 });
 
 describe('a disk that fails', () => {
-  it('while a commit writes by itself stops the store, and leaves that commit made', async () => {
+  it('while a commit writes synchronously stops the store, and the commit stays made', async () => {
     expectErrors('storage-failed', 'closed-with-pending');
     const disk = new FaultDisk();
     const { store } = await diskStore(disk, { limits: { pendingBytes: 1, frameBytes: 1 } });
@@ -160,7 +160,7 @@ describe('a disk that fails', () => {
     await store.close();
   });
 
-  it('before the end of a turn that committed throws at nobody, and lets the store be closed', async () => {
+  it('before the end of a turn that committed throws nothing, and the store can be closed', async () => {
     expectErrors('storage-failed', 'closed-with-pending');
     const disk = new FaultDisk();
     const clock = new ManualClock();
@@ -180,7 +180,7 @@ describe('a disk that fails', () => {
 });
 
 describe('closing a store', () => {
-  it('ends for everybody who asks for it when what was committed is stable', async () => {
+  it('ends for every caller when all that was committed is stable', async () => {
     const disk = new FaultDisk();
     const { store } = await diskStore(disk);
     store.put('/a', 1);
@@ -204,7 +204,7 @@ describe('closing a store', () => {
 });
 
 describe('a primary', () => {
-  it("takes nothing of another's history", async () => {
+  it('accepts no frame or snapshot of another site', async () => {
     await using other = (await memoryStore()).store;
     other.put('/a', 1);
     using snapshot = other.snapshot();
@@ -234,7 +234,7 @@ describe('the largest change set', () => {
     expect([store.get(''), store.position.revision]).toEqual([{}, 0]);
   });
 
-  it('is counted anew for each transaction, also after those that changed nothing in the end, or failed', async () => {
+  it('is measured for each transaction by itself, even after some that changed nothing or failed', async () => {
     await using store = (await memoryStore({ limits: { changeSetBytes: 1_000_000 } })).store;
     const text = 'x'.repeat(600_000);
     store.put('/a', 1);

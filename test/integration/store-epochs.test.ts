@@ -18,7 +18,7 @@ function links(frames: readonly Frame[]): unknown[] {
 }
 
 describe.each(['binary', 'json'] as const)('a site that begins an epoch of its own, with %s frames,', encoding => {
-  it('seals it on the frames that it followed, and what comes after on that', async () => {
+  it('bases it on the frames that it followed, and later frames on that epoch', async () => {
     const clock = new ManualClock();
     clock.advance(9_000);
     await using primary = (await memoryStore({ site: 'a', clock })).store;
@@ -59,7 +59,7 @@ describe.each(['binary', 'json'] as const)('a site that begins an epoch of its o
     expect(again.snapshot().header).toEqual(own);
   });
 
-  it('seals it on the snapshot that it took', async () => {
+  it('bases it on the snapshot that it took', async () => {
     await using primary = (await memoryStore({ site: 'a' })).store;
     primary.put('/a', 1);
     using snapshot = primary.snapshot();
@@ -88,7 +88,7 @@ describe.each(['binary', 'json'] as const)('a site that begins an epoch of its o
 });
 
 describe('an epoch of its own', () => {
-  it('begins behind what was committed before', async () => {
+  it('begins after what was committed before', async () => {
     await using store = (await memoryStore()).store;
     store.put('/a', 1);
     const before = store.position;
@@ -99,7 +99,7 @@ describe('an epoch of its own', () => {
     expect(store.put('/a', 2).position).toEqual({ epoch: 2, revision: before.revision + 2 });
   });
 
-  it('has a number above the present one, and a site that takes writes', async () => {
+  it('needs a number above the present one, and a site that accepts writes', async () => {
     await using store = (await memoryStore()).store;
     store.put('/a', 1);
     const { position, epochs } = store;
@@ -112,8 +112,8 @@ describe('an epoch of its own', () => {
   });
 });
 
-describe('a commit that the history went back behind', () => {
-  it('is told both positions, when it waits and when it asks later; those before the fork go on', async () => {
+describe('a commit that a rewind removed', () => {
+  it('is rejected with both positions, while it waits and when it asks later; commits before the fork go on', async () => {
     const { store: old } = await diskStore(new FaultDisk(), { site: 'a' });
     const kept = old.put('/a', 1);
     await old.flush();

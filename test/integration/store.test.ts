@@ -15,7 +15,7 @@ function code(run: () => unknown): string {
 }
 
 describe('a transaction', () => {
-  it('reads what it wrote, and is seen whole when it is over', async () => {
+  it('reads what it wrote, and becomes visible as a whole when it ends', async () => {
     await using store = (await memoryStore()).store;
     const commit = store.transact(tx => {
       tx.put('/devices/r1', { mtu: 1500 });
@@ -70,7 +70,7 @@ describe('a transaction', () => {
     expect(store.digestAt('/seen')).toBeUndefined();
   });
 
-  it('is not made of half a patch, also when its callback catches the error', async () => {
+  it('never commits half a patch, even if its callback catches the error', async () => {
     await using store = (await memoryStore()).store;
     store.put('/n', 1);
     const halves: ((tx: Transaction) => void)[] = [
@@ -92,7 +92,7 @@ describe('a transaction', () => {
     expect(store.get('')).toEqual({ n: 2 });
   });
 
-  it('keeps its tx for its callback', async () => {
+  it('refuses its tx after its callback has ended', async () => {
     await using store = (await memoryStore()).store;
     let leaked: { put(path: string, value: unknown): void } | undefined;
     store.transact(tx => void (leaked = tx));
@@ -115,7 +115,7 @@ describe('a transaction', () => {
     expect([commit.changed, commit.position.revision, store.position]).toEqual([false, position.revision, position]);
   });
 
-  it('that empties a new object leaves it, here and at a secondary', async () => {
+  it('that empties a new object leaves the empty object, here and at a secondary', async () => {
     await using store = (await memoryStore()).store;
     store.transact(tx => (tx.put('/a/b/c', 1), tx.delete('/a/b/c')));
     expect(store.get('')).toEqual({ a: { b: {} } });
@@ -125,7 +125,7 @@ describe('a transaction', () => {
     expect(other.get('')).toEqual({ a: { b: {} } });
   });
 
-  it('does not mind that its caller goes on with the arrays and objects it gave', async () => {
+  it('does not change when its caller changes the arrays and objects that it passed', async () => {
     await using store = (await memoryStore()).store;
     const path = ['a', 'x'];
     const value = { list: [1, { deep: 1 }] };
@@ -139,7 +139,7 @@ describe('a transaction', () => {
     expect(() => (store.get('/a/x/list') as unknown[]).push(1)).toThrow(TypeError);
   });
 
-  it('lets nothing else of the store come between', async () => {
+  it('allows no other commit of the store meanwhile', async () => {
     await using store = (await memoryStore()).store;
     store.put('/a', 1);
     for (const between of [() => store.snapshot(), () => store.cut(), () => store.listen('/a', () => undefined)]) {
@@ -235,7 +235,7 @@ describe('paths', () => {
 });
 
 describe('durability', () => {
-  it('is told when the journal has it, not before', async () => {
+  it('is reported when the journal has made it stable, not before', async () => {
     const disk = new FaultDisk();
     await using store = (await diskStore(disk)).store;
     store.put('/a', 1);
@@ -251,13 +251,13 @@ describe('durability', () => {
     expect(store.stable).toEqual({ position: store.position, digest: store.digest });
   });
 
-  it('never comes to a store in memory, which an unasked promise does not tell', async () => {
+  it('never comes to a store in memory, and a promise that nobody asked for does not reject', async () => {
     await using store = (await memoryStore()).store;
     const commit = store.put('/a', 1);
     await expect(commit.durable).rejects.toMatchObject({ code: 'NOT_DURABLE' });
   });
 
-  it('is made by the commit itself when too much waits', async () => {
+  it('is reached inside the commit when too much waits', async () => {
     const disk = new FaultDisk();
     await using store = (await diskStore(disk, { limits: { pendingBytes: 4_096, frameBytes: 1_024 } })).store;
     for (let n = 0; n < 5_000; n++) {
@@ -267,7 +267,7 @@ describe('durability', () => {
     expect(store.stable.position.revision).toBeGreaterThan(4_900);
   });
 
-  it('of a commit at n secondaries is told with the count, or in time that it is not', async () => {
+  it('of a commit at n secondaries resolves with the count, or rejects in time', async () => {
     await using store = (await memoryStore()).store;
     const commit = store.put('/a', 1);
     const two = commit.acknowledged(2);
@@ -281,7 +281,7 @@ describe('durability', () => {
     await expect(two).resolves.toBe(2);
   });
 
-  it('ends with the store: what waits is told so', async () => {
+  it('ends with the store: waits are rejected', async () => {
     const { store } = await memoryStore();
     const waiting = store.put('/a', 1).acknowledged(1);
     await store.close();
@@ -311,7 +311,7 @@ describe('a disk', () => {
     expect(again.get('/a')).toBe(4);
   });
 
-  it('that fails stops the site for good, and what it had made stable is recovered', async () => {
+  it('that fails stops the site until a restart, and what it had made stable is recovered', async () => {
     expectErrors('storage-failed');
     const disk = new FaultDisk();
     const { store } = await diskStore(disk);
@@ -336,7 +336,7 @@ describe('a secondary', () => {
     expect(code(() => store.put('/a', 1))).toBe('NOT_PRIMARY');
   });
 
-  it('refuses a frame that does not follow, of another stream, or whose digest differs, and stays', async () => {
+  it('refuses a frame that does not follow, is of another stream or has another digest, and keeps its tree', async () => {
     await using primary = (await memoryStore()).store;
     for (let n = 0; n < 3; n++) {
       primary.put('/n', n);
@@ -359,7 +359,7 @@ describe('a secondary', () => {
     expect([secondary.digest, secondary.position]).toEqual([primary.digest, primary.position]);
   });
 
-  it("takes a snapshot in its tree's place as the smallest difference, durably, or not at all", async () => {
+  it('replaces its tree by a snapshot as the smallest difference, durably, or not at all', async () => {
     await using primary = (await memoryStore()).store;
     primary.put('', { same: { deep: { x: 1 } }, changed: { a: 1, b: 2 }, gone: 1 });
     const disk = new FaultDisk();
@@ -390,7 +390,7 @@ describe('a secondary', () => {
     expect([again.digest, again.position, again.epochs]).toEqual([primary.digest, primary.position, primary.epochs]);
   });
 
-  it('is made of a site without commits only', async () => {
+  it('can be made only of a site without commits', async () => {
     const { store } = await memoryStore();
     store.put('/a', 1);
     await expect(store.becomeSecondary()).rejects.toMatchObject({ code: 'WRONG_ROLE' });

@@ -61,7 +61,7 @@ async function release(server: net.Server): Promise<void> {
 }
 
 describe('a listener', () => {
-  test('listens on loopback alone, unless it is told another address', async () => {
+  test('listens on loopback only, unless another address is configured', async () => {
     const { listener, open } = listen({});
     await open();
     const own = net.connect(listener.port, '127.0.0.1');
@@ -71,7 +71,7 @@ describe('a listener', () => {
     await expect(once(elsewhere, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  test('whose port is in use says so, and what to do', async () => {
+  test('with a port in use says so, and what to do', async () => {
     const port = portOf(await occupy());
     const { open, failures } = listen({ port });
     await expect(open()).rejects.toMatchObject({
@@ -81,7 +81,7 @@ describe('a listener', () => {
     expect(failures).toEqual([]);
   });
 
-  test('whose address is not of this machine says so', async () => {
+  test('with an address of another machine says so', async () => {
     await expect(listen({ address: '192.0.2.1' }).open()).rejects.toMatchObject({
       code: 'UNREACHABLE',
       message: expect.stringMatching(/can't listen on 192\.0\.2\.1:0: this machine has no such address/) as unknown,
@@ -110,7 +110,7 @@ describe('a listener', () => {
     expect(failures.at(-1)!.retryInMs).toBeLessThanOrEqual(6);
   });
 
-  test('that fails later binds again, if it restarts; otherwise that was its last word. Its links stay', async () => {
+  test('that fails later binds again, if it restarts; otherwise it reports that it has ended. Its links stay', async () => {
     const listens = vi.spyOn(net.Server.prototype, 'listen');
     undo.push(() => listens.mockRestore());
     for (const autoRestart of [true, false]) {
@@ -172,7 +172,7 @@ describe('a listener', () => {
     expect(reports).toEqual([]);
   });
 
-  test('waits for hello while it reads, not while it is paused', async () => {
+  test('has a time limit for hello while it reads, not while it is paused', async () => {
     const clock = new ManualClock();
     const { listener, open, links } = listen({ clock, limits: { helloTimeoutMs: 1000, heartbeatMs: 3_600_000 } });
     await open();
@@ -252,7 +252,7 @@ describe('a dialler', () => {
     await next(6, 1000);
   });
 
-  test('that asks for few signs of life gives as many as the listener asks for, and the other way round', async () => {
+  test('that asks for few heartbeats sends as many as the listener asks for, and the other way round', async () => {
     for (const [listening, dialling] of [
       [60, 60_000],
       [60_000, 60],
@@ -274,7 +274,7 @@ describe('a dialler', () => {
     }
   });
 
-  test('of an address that is none is refused at open', async () => {
+  test('with an invalid address is refused at open', async () => {
     for (const remote of [
       { address: 'two words', port: 1 },
       { address: 'host', port: 70_000 },
@@ -286,7 +286,7 @@ describe('a dialler', () => {
     }
   });
 
-  test('of a name that nobody has goes on trying', async () => {
+  test('with a name that does not resolve goes on trying', async () => {
     const failures: string[] = [];
     const dialler = dialTransport({ ...host, remotes: [{ address: 'nobody.invalid', port: 1 }], retryIntervalMs: 5 });
     undo.push(() => dialler.close());

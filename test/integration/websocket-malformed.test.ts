@@ -142,7 +142,7 @@ describe('a listener', () => {
     await expectUnharmed();
   });
 
-  test('takes a connection that breaks in the middle of a message for lost', async () => {
+  test('treats a connection that breaks in the middle of a message as lost', async () => {
     const client = await connect();
     client.socket.write(Buffer.from('82fe1000', 'hex'));
     client.socket.resetAndDestroy();
@@ -150,7 +150,7 @@ describe('a listener', () => {
     await expectUnharmed();
   });
 
-  test('takes an unknown close code for lost, and shows no control characters of the explanation', async () => {
+  test('treats an unknown close code as lost, and shows no control characters of the explanation', async () => {
     const client = await connect();
     client.websocket.close(4999, '\u001b[2Jgone');
     expect(await links[1]!.closed()).toEqual({ reason: 'lost', explanation: '[2Jgone', byPeer: true });
@@ -246,7 +246,7 @@ describe('a dialler', () => {
     expect(links[0]!.closings[0]!.explanation).toMatch(says);
   });
 
-  test('tells of a server that is no consumer, with its own words, and none of their control characters', async () => {
+  test('reports a server that is no consumer, with its answer without control characters', async () => {
     const server = createServer((_, response) => void response.writeHead(200).end('<h1>\u001b[31mwelcome</h1>\nmore'));
     const { failures } = await dial(await serve(server));
     await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);
@@ -268,7 +268,7 @@ describe('a dialler', () => {
     expect(muted.failures[0]!.message).toMatch(/no answer within 150 ms/);
   });
 
-  test('tells of bytes that are no HTTP, and of an upgrade to something else', async () => {
+  test('reports bytes that are no HTTP, and an upgrade to another protocol', async () => {
     const rubbish = net.createServer(socket => void socket.on('error', () => socket.destroy()).end('rubbish\r\n\r\n'));
     const first = await dial(await serve(rubbish));
     await vi.waitFor(() => expect(first.failures.length).toBeGreaterThanOrEqual(1), WAIT);

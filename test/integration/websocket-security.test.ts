@@ -64,7 +64,7 @@ describe('TLS', () => {
     await expectWorks(await pair({ tls: certificate }, { tls: { authority: authority.certificate } }));
   });
 
-  test('takes the name that was dialled, also where it is no address', async () => {
+  test('checks the name that was dialled, even if it is no address', async () => {
     await expectWorks(await pair({ tls: certificate }, { tls: { authority: authority.certificate } }, 'localhost'));
   });
 
@@ -94,7 +94,7 @@ describe('TLS', () => {
     expect(links).toEqual({ dialled: [], taken: [] });
   });
 
-  test('at one end only is found, and told', async () => {
+  test('at one end only is found, and reported', async () => {
     const first = await pair({ tls: certificate }, {});
     expect((await first.failure()).message).toMatch(/can't reach/);
     const second = await pair({}, { tls: { authority: authority.certificate } });
@@ -102,7 +102,7 @@ describe('TLS', () => {
     expect([...first.links.taken, ...second.links.taken]).toEqual([]);
   });
 
-  test('that is begun and never ended costs its own connection only', async () => {
+  test('with a handshake that never ends closes only its own connection', async () => {
     const ends = await pair({ tls: certificate, limits: { handshakeTimeoutMs: 100 } }, { tls: { authority: authority.certificate } });
     const socket = net.connect(ends.listener.port, '127.0.0.1');
     socket.on('error', () => socket.destroy());
@@ -121,7 +121,7 @@ describe('TLS', () => {
     await expectWorks(ends);
   });
 
-  test('that has not ended yet keeps no listener from closing', async () => {
+  test('with an unfinished handshake does not delay the closing of a listener', async () => {
     const limits = { handshakeTimeoutMs: 3_600_000 };
     const { listener, links } = await pair({ tls: certificate, limits }, { tls: { authority: authority.certificate } });
     await vi.waitFor(() => expect(links.taken.length).toBe(1), WAIT);
@@ -177,7 +177,7 @@ describe('a token', () => {
     expect(everything).not.toContain('the-listener-wants-this-one');
   });
 
-  test('that a header could not carry is refused before anything starts, unseen', () => {
+  test("that a header can't carry is refused before anything starts, and not shown", () => {
     const host = { clock: systemClock, random: systemRandom, report: strictReport };
     for (const token of ['', 'two words', 'a line\n', 'ümlaut', 'x'.repeat(5000)]) {
       for (const make of [
@@ -218,7 +218,7 @@ describe('a page in a browser', () => {
     }
   });
 
-  test('and so is who wants another path or protocol version, once the token is right', async () => {
+  test('and so is a client that wants another path or protocol version, once its token is right', async () => {
     const { listener } = await pair({ token: TOKEN }, { token: TOKEN });
     const authorization = `Bearer ${TOKEN}`;
     expect(await upgrade(listener.port, { authorization }, '/data')).toBe(404);

@@ -62,7 +62,7 @@ describe('a primary of version 1', () => {
     expect(reports.reports).toMatchObject([{ event: 'connection-refused', message: expect.stringContaining('here evertree.2') as string }]);
   });
 
-  test('that opened a link of version 2 all the same is refused for its hello', async () => {
+  test('is refused for its hello if it opened a link of version 2 all the same', async () => {
     const { port, links } = await listen();
     const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.2'], { perMessageDeflate: false });
     undo.push(() => websocket.terminate());

@@ -89,7 +89,7 @@ describe('what a power loss takes', () => {
     expect([...seen].toSorted()).toEqual(['00', '11', '20', '21']);
   });
 
-  test('may be a truncation, and then the bytes behind it are there again', async () => {
+  test('may be a truncation, and then the bytes after it are there again', async () => {
     for (const keeps of [false, true]) {
       const { disk, file } = await prepare();
       await file.truncate(100);
@@ -98,7 +98,7 @@ describe('what a power loss takes', () => {
     }
   });
 
-  test('what a file grows over after a truncation is zero', async () => {
+  test('bytes that a file gains after a truncation are zero', async () => {
     const { disk, file } = await prepare();
     await write(file, 1, 300);
     await file.truncate(100);
@@ -135,7 +135,7 @@ describe('what a power loss takes', () => {
     expect(powerLoss(disk, false).files).toEqual(['d/file']);
   });
 
-  test('a rename that is there brings a file whose making was lost', async () => {
+  test('a rename that was kept brings a file whose creation was lost', async () => {
     const { disk } = await prepare();
     await disk.open('d/new', { create: true, write: true });
     await disk.rename('d/new', 'd/named');
@@ -145,7 +145,7 @@ describe('what a power loss takes', () => {
 });
 
 describe('what the death of the process takes', () => {
-  test('is nothing: what it wrote is in the page cache, and not durable by that', async () => {
+  test('is nothing: what it wrote is in the page cache, and so not durable', async () => {
     const { disk, file } = await prepare();
     await write(file, 1, 600);
     await disk.open('d/new', { create: true, write: true });
@@ -155,7 +155,7 @@ describe('what the death of the process takes', () => {
     expect(found.bytes('d/file')[0]).toBe(1);
   });
 
-  test('is the process itself: it does nothing more, and its lock is free', async () => {
+  test('is the process itself: it does nothing more, and its lock is released', async () => {
     const { disk, file } = await prepare();
     await disk.lock();
     const found = disk.crash();
@@ -225,7 +225,7 @@ describe('what it makes fail', () => {
     expect(await code(() => disk.open('missing', {}))).toBe('ENOENT');
   });
 
-  test('nothing comes of a call that is held until it is let go', async () => {
+  test('a call that is held has no effect until it is released', async () => {
     const { disk, file } = await prepare();
     const release = disk.hold('write', /file/);
     const writing = write(file, 1, 10);
@@ -237,7 +237,7 @@ describe('what it makes fail', () => {
   });
 });
 
-test('a copy has the files as they were, another mark, and a life of its own', async () => {
+test('a copy has the files as they were, another mark, and changes independently', async () => {
   const { disk, file } = await prepare();
   await write(file, 1, 10);
   const copy = disk.copy();

@@ -76,7 +76,7 @@ describe('a TCP proxy', () => {
     await vi.waitFor(() => expect(next.heard.closed).toBe(true));
   });
 
-  test('leaves half-open: nothing arrives, and nobody hears of it', async () => {
+  test('leaves connections half-open: nothing arrives, and neither end is told', async () => {
     const { client, heard, proxy, connect, server } = await network();
     client.write('x');
     await vi.waitFor(() => expect(heard.bytes).toBe(1));

@@ -16,7 +16,7 @@ describe('the memory of the frames applied last', () => {
     expect(filled(8, [3, 5, 9]).find(4)).toBe('absent');
   });
 
-  it('does not speak of what came before, of what is to come, or of what was forgotten', () => {
+  it('does not know frames that came before, that are to come, or that were forgotten', () => {
     expect(filled(8, [3, 5, 9]).find(2)).toBeUndefined();
     expect(filled(8, [3, 5, 9]).find(10)).toBeUndefined();
     expect(new RecentFrames(8).find(2)).toBeUndefined();

@@ -160,7 +160,8 @@ function assertWhole(segments: readonly FoundSegment[]): void {
 
 /**
  * Whether a snapshot replaced the history of a segment, or retention dropped it. Retention never drops the newest
- * segment: if the history begins with a snapshot and goes on with no segment, those before the snapshot have lost bytes.
+ * segment: if the history begins with a snapshot and goes on with no segment, those before the snapshot have lost
+ * bytes.
  */
 function isVoid(found: FoundSegment, choice: Choice): boolean {
   const { header, last } = found.segment;

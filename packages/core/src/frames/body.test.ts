@@ -37,6 +37,11 @@ function unfrozen(value: unknown): unknown[] {
   return [...(Object.isFrozen(value) ? [] : [value]), ...Object.values(value).flatMap(unfrozen)];
 }
 
+/** Bytes as they are written here: hex digits, with the words of FORMAT.md beside them. */
+function golden(...lines: string[]): string {
+  return lines.map(line => line.replace(/ \|.*/, '').replaceAll(' ', '')).join('');
+}
+
 const COUNTED = [1, 2, 3, 4, 5].map(count => [['a'], ['b', 'c']].map(path => [path, { count }] as const));
 
 describe.each<BodyCodec>(['binary', 'json'])('a %s body', codec => {
@@ -63,6 +68,66 @@ describe.each<BodyCodec>(['binary', 'json'])('a %s body', codec => {
     expect(exportValue(tree.root)).toEqual({ list: [1, [2], { a: { b: [3] } }] });
     expect(unfrozen(tree.get(['list']))).toEqual([]);
   });
+});
+
+describe('the bytes of a binary body', () => {
+  it('are those of FORMAT.md', () => {
+    const list: Value = [null, false, true, 0, 223, 224, -1, 0.5, 'é', { k: 1 }];
+    const frame = frameOf('binary', [
+      { time: 100, author: 'me', message: 'why', puts: [[['n'], list]] },
+      {
+        time: 105,
+        puts: [
+          [['p', 'm'], {}],
+          [['p', 'n'], 2 ** 31],
+        ],
+      },
+      { time: 105, puts: [[[], { k: -(2 ** 40) }]] },
+    ]);
+    expect(Buffer.from(frameBody(frame)).toString('hex')).toBe(
+      golden(
+        '0d | one operation, author, message',
+        '026d65 | author',
+        '03776879 | message',
+        '01 00016e | root, the new key n',
+        '080a | array of 10 items',
+        '01 02 03 | null, false, true',
+        '20 ff | the least and the highest number of one byte',
+        '04e001 | whole number',
+        '0501 | its negative',
+        '06000000000000e03f | double',
+        '0702c3a9 | string',
+        '0901 00016b 21 | object of one member, its new key k, 1',
+        '02 05 02 | time; 5 ms later, two operations',
+        '00 01 000170 | defines node 2: below the root, under the new key p',
+        '02 00016d | node 2, the new key m',
+        '0900 | empty object',
+        '02 01 | node 2, key 1',
+        '04 8080808008 | whole number',
+        '01 | one operation',
+        '00 00 | the root',
+        '0901 02 | object of one member, key 2',
+        '05 808080808020 | negative number',
+      ),
+    );
+  });
+
+  it('are those of FORMAT.md for a frame that begins an epoch', () => {
+    const epoch = { number: 1, id: 'a'.repeat(16), site: 'here', base: ORIGIN, reason: 'start', time: 7 };
+    const writer = new FrameWriter('binary', 0);
+    const frame = writer.sealEpoch({ stream: 'f'.repeat(32), last: ORIGIN, chain: NO_CHAIN }, new Tree().digest(), epoch);
+    expect(Buffer.from(frameBody(frame)).toString('hex')).toBe(
+      golden('0468657265 | site', '057374617274 | reason', '00 00 | no time, no operation'),
+    );
+  });
+});
+
+it('a binary body reads back the keys that share a slot of the dictionary of its writer', () => {
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key ${index}`, index]));
+  const [first, second] = [['a'], ['b']].map(path => [path, many] as const);
+  const tree = new Tree();
+  applyFrame(tree, frameOf('binary', [{ time: 1, puts: [first!, second!] }]), undefined);
+  expect(exportValue(tree.root)).toEqual({ a: many, b: many });
 });
 
 it('a binary body that is cut off is refused wherever that is, and the tree stays', () => {

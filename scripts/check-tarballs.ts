@@ -85,7 +85,7 @@ function targetsOf({ exports = {}, imports = {}, bin = {} }: Manifest): string[]
   return [...exported, ...Object.values(imports), ...Object.values(bin)];
 }
 
-/** `skipLibCheck` is off: it would hide declarations that point at sources nobody packed. */
+/** `skipLibCheck` is off: it would hide declarations that point at sources missing from the tarball. */
 function checkTypes(): void {
   writeFileSync(
     join(outside, 'use.ts'),

@@ -8,7 +8,7 @@ import { PICKS, type Shape, leaves, picks } from '../shape.ts';
 import { freePort } from './free-port.ts';
 import { RedisClient, command, encode } from './redis-client.ts';
 
-/** `none`: no file at all; `always`: `appendfsync always` at both servers. */
+/** `none`: no file; `always`: `appendfsync always` at both servers. */
 export type RedisFile = 'none' | 'always';
 
 export const REDIS_MISSING = 'redis-server is not on the PATH: ours runs alone. Debian: apt-get install redis-server';

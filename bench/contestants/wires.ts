@@ -5,7 +5,7 @@ const HOST = '127.0.0.1';
 export const UNSETTLED_COMMITS = 65_536;
 /**
  * A topic needs a larger window: between a commit and its acknowledgement are two requests to the broker each way. The
- * client written by hand awaits the broker alone.
+ * client written by hand waits only for the broker.
  */
 const UNSETTLED_COMMITS_KAFKA = 262_144;
 

@@ -35,8 +35,8 @@ describeKafka('conformance', () => {
         },
       };
     },
-    // The log takes what a secondary does not read, and the ends take what they find there for what it is: nobody's
-    // link ends by it.
+    // The log also accepts records that a secondary does not read. The ends recognise such records, and no link ends
+    // because of them.
     {
       frameBytes: 20 * 1024 * 1024,
       backPressure: false,

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { End, EPOCH, frameOf, helloOf, POSITION, same, STREAM, WAIT } from '../support/links.ts';
 import { expectErrors } from '../support/reports.ts';
 
-/** What a wire can do, declared by whoever implements it. Cases are left out by these words alone. */
+/** What a wire supports, as its implementation declares. Only these flags decide which cases are left out. */
 export interface TransportSupports {
   /** The largest frame it is asked to carry here. */
   readonly frameBytes: number;
@@ -20,9 +20,9 @@ export interface TransportSupports {
   /** The factory's network can be cut and left half-open; links that are lost are made again. */
   readonly faults: boolean;
   /**
-   * Between the ends stands a log that keeps what it is sent: the primary's far end is the log, which says hello for
-   * itself and tells of its readers, and a secondary has a link once a primary has said hello to the log.
-   * Acknowledgements are told as they stand, not each.
+   * Between the ends is a log that keeps what it is sent. The primary's far end is the log, which says its own hello
+   * and reports its readers. A secondary has a link once a primary has said hello to the log.
+   * The newest acknowledgement is told; older ones may be skipped.
    */
   readonly log: boolean;
 }

@@ -51,7 +51,7 @@ function rows(from: number): object {
 /** Runs a command with its output into something that is already open. */
 async function into(stdout: number | 'pipe', args: readonly string[]): Promise<{ status: number; stderr: string }> {
   const child = spawn(process.execPath, [PROGRAM, ...args, '--url', url], { stdio: ['ignore', stdout, 'pipe'] });
-  // Nobody reads, and the pipe is closed before the command writes.
+  // No process reads, and the pipe is closed before the command writes.
   child.stdout?.destroy();
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -11,7 +11,7 @@ import { until } from '../support/site-process.ts';
 import type { SiteProcess, SiteStatus } from '../support/site-process.ts';
 import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
 
-/** How long the three are mistreated; then they are left alone until they are equal. */
+/** How long faults are injected; then the three run undisturbed until their trees are equal. */
 const MISTREATED_MS = 15_000;
 /** Frames flow again within this; the figure itself is in the run's output. */
 const FLOW_LIMIT_MS = 15_000;
@@ -29,7 +29,7 @@ interface Trio {
 
 /** What may die, each as often as it stands here; whatever died comes again after a random while. */
 const MISHAPS: readonly (readonly (keyof Omit<Trio, 'writer'>)[])[] = [
-  // Nobody dies: the broker stands still.
+  // No process is killed: the broker is frozen.
   [],
   ['broker'],
   ['broker'],

@@ -41,7 +41,7 @@ describeKafka('a snapshot in the topic beside', () => {
       await topic.deleteBefore();
       await put(primary, '/after', 1);
 
-      // The primary notices on its own that nobody could start any more.
+      // The primary notices by itself that a new secondary could not start from the topic.
       broker.proxy.setRate(THIN_BYTES_PER_SECOND);
       await until('a snapshot has begun', async () => (await topic.offsets(topic.snapshots)).high > 2, LIMIT_MS);
       await primary.kill();

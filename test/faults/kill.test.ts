@@ -8,7 +8,7 @@ import { SiteProcess, freePort, until } from '../support/site-process.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 
-/** How long the pair is mistreated; then it is left alone until it is equal. */
+/** How long faults are injected; then the pair runs undisturbed until its trees are equal. */
 const MISTREATED_MS = 15_000;
 const START_LIMIT_MS = 20_000;
 const EQUAL_LIMIT_MS = 30_000;

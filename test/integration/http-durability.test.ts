@@ -38,7 +38,7 @@ async function isAnswered(answer: Promise<unknown>): Promise<boolean> {
 }
 
 afterEach(async () => {
-  // What a test left pending keeps nobody waiting.
+  // Make stable what a test left pending, so that nothing waits for it.
   journal.setFull(false);
   await letDiskWork(site[Symbol.asyncDispose]());
 });

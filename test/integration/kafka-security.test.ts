@@ -20,7 +20,7 @@ const WRONG = 'battery-staple';
 const SOON = { timeout: 25_000, interval: 20 };
 
 const TOKENS = 'org.apache.kafka.common.security.oauthbearer';
-/** Tokens that nobody has signed: what a broker checks of them is not ours to test. */
+/** Unsigned tokens: these tests do not cover how a broker verifies a token. */
 const ACCEPTS_TOKENS: Readonly<Record<string, string>> = {
   'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-512,OAUTHBEARER',
   ...Object.fromEntries(

@@ -116,7 +116,7 @@ class Pair {
     if (!primary.isRunning) await simulation.during(primary.start());
   }
 
-  /** Mends everything, and waits until the two are equal. */
+  /** Ends all faults, and waits until the two trees are equal. */
   async settle(): Promise<void> {
     const { simulation, network, primary, secondary } = this;
     network.up = true;
@@ -174,7 +174,7 @@ class Pair {
   }
 }
 
-/** The trees are equal, nothing acknowledged is lost, and the primary found nobody ahead of it. */
+/** The trees are equal, nothing acknowledged is lost, and the primary found no secondary ahead of it. */
 function expectEqual({ primary, secondary, acknowledged, lies }: Pair): void {
   expect(lies).toEqual([]);
   expect(secondary.store.digest).toBe(primary.store.digest);

@@ -132,7 +132,7 @@ describe('openSite', () => {
   });
 });
 
-/** A producer whose way out is only told of: `log` gets what is opened and closed. */
+/** A producer that opens no transport: `log` records what would be opened and closed. */
 function recorded(store: Store, name: string, log: string[], opening: () => Promise<void> = () => Promise.resolve()): Part {
   const transport: Transport = {
     remotes: [],

@@ -105,7 +105,7 @@ describe('a listener', () => {
       await once(socket, 'connect');
     }, WAIT);
     expect(links).toEqual([]);
-    // After a success the intervals begin anew.
+    // After a success the intervals start again from the first.
     (listens.mock.contexts.at(-1) as net.Server).emit('error', new Error('accept failed'));
     expect(failures.at(-1)!.retryInMs).toBeLessThanOrEqual(6);
   });
@@ -234,7 +234,7 @@ describe('a dialler', () => {
     await vi.waitFor(() => expect(taken.length).toBe(1), WAIT);
     taken[0]!.link.close('refused', 'no');
     await next(2, 1000);
-    // A hello alone is no life: a secondary that refuses says hello, too.
+    // A hello does not count as a working link: a secondary that refuses says hello, too.
     taken[1]!.link.send(helloOf('secondary'));
     await links[1]!.received(1);
     taken[1]!.link.close('refused', 'no');

@@ -11,7 +11,7 @@ import { systemClock, systemRandom } from '../support/host.ts';
 import { collectReports, strictReport } from '../support/reports.ts';
 import { End, frameOf, helloOf, same, WAIT } from '../support/links.ts';
 
-/** Who may open a link, and what is told to whom may not. */
+/** Which client may open a link, and what a refused one is told. */
 
 const TOKEN = 'a-token-that-nobody-may-see-7f3a';
 let authority: Certificate;

@@ -108,7 +108,7 @@ type Names = Map<string, Inode | 'directory'>;
 
 /**
  * A disk in memory that loses what a real one may lose. After `powerLoss` any subset of the unsynced blocks and names
- * is there, in any order. After `crash`, the death of the process alone, all of them are there, and still unsynced.
+ * is there, in any order. After `crash` (only the process dies) all of them are there, and still unsynced.
  */
 export class FaultDisk implements Disk {
   /** Counts the calls that changed something or made it durable. */

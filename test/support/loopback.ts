@@ -24,7 +24,7 @@ export class Loopback {
   readonly limits: LoopbackLimits;
   readonly #listeners = new Map<string, Listener>();
   readonly #links = new Set<Pair>();
-  /** Each message takes between these, drawn anew; order is kept. */
+  /** The delay of each message is drawn from this range; order is kept. */
   delayMs: readonly [least: number, most: number] = [0, 1];
   /** Each direction of a link carries so much. */
   bytesPerSecond = Infinity;

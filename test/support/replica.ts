@@ -47,7 +47,7 @@ abstract class SimulatedSite {
     return this.running;
   }
 
-  /** As SIGKILL: nobody is told. With `powerLoss`, what was not synced is lost, in any part and order. */
+  /** As SIGKILL: no far end is told. With `powerLoss`, what was not synced is lost, in any part and order. */
   kill(powerLoss: boolean): void {
     if (this.running === undefined) return;
     kill(this.running.transport);

@@ -8,7 +8,7 @@ import type { Report, Reporter } from '@evertree/core';
  * not expect (setup.ts).
  */
 let errors: Report[] = [];
-/** The error of a FaultDisk whose process has died: what is said after death reaches nobody. */
+/** The error of a FaultDisk after its process has died: reports after that are ignored. */
 const DEAD = 'EDEAD';
 const expected = new Set<string>();
 const allowed = new Set<string>();

@@ -3,7 +3,7 @@ import type { CloseReason, FarEnd, Hello, Link, LinkEvents, Message, Transport, 
 import { handToHandler } from '../../packages/transport/src/wire/delivery.ts';
 import { strictReport } from './reports.ts';
 
-/** A transport whose links a test makes, and whose far end it plays. */
+/** A transport for tests: the test makes its links and plays the far end. */
 export class ScriptedTransport implements Transport {
   readonly remotes: readonly string[];
   readonly farEnd: FarEnd;
@@ -55,7 +55,7 @@ export class ScriptedLink implements Link {
   receivedBytes = 0;
   readonly lastSeen = 0;
   #events: LinkEvents | undefined;
-  /** What the far end did that this end was not told of yet: it has not attached, or is paused. */
+  /** Events of the far end that wait because this end has not attached, or is paused. */
   readonly #waiting: (Message | Ending)[] = [];
   #far: ScriptedLink | undefined;
 

@@ -161,7 +161,7 @@ export async function until(what: string, holds: () => Promise<boolean>, withinM
 const FIRST_PORT = 11_000;
 const PORTS = 20_000;
 
-/** A port of loopback that nobody listens on, and with `count` those after it, too. */
+/** A free port of loopback; with `count`, the ports after it are free, too. */
 export async function freePort(count = 1): Promise<number> {
   for (;;) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
@@ -170,7 +170,7 @@ export async function freePort(count = 1): Promise<number> {
   }
 }
 
-/** Whether nobody listens on a port of loopback. */
+/** Whether a port of loopback is free. */
 export function isFree(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const server = net.createServer();

@@ -151,7 +151,7 @@ const CASES: readonly [name: string, ours: OwnHistory, theirs: Hello, found: str
   ],
 ];
 
-describe('what a primary does with a far end that says hello', () => {
+describe("the primary's decision on a hello", () => {
   it.each(CASES)('%s', (_name, ours, theirs, found, decision) => {
     expect(told(decide(ours, theirs, SITE, found))).toBe(decision);
   });

@@ -8,8 +8,8 @@ const START_LIMIT_MS = 60_000;
 const POLL_MS = 10;
 
 /**
- * Becomes the program, and dies with the process that started it, even when that one is killed: the end of the pipe on
- * descriptor 3 without a line on it means that nobody is left who would stop this, nor remove its folder.
+ * The shell becomes the program, and dies with the process that started it, even if that one is killed. If the pipe on
+ * descriptor 3 ends without a line, that process is gone: the broker is killed here, and its folder removed.
  */
 const LEASH = 'folder=$1; shift; { read -r line <&3 || { kill -9 $$; rm -rf "$folder"; }; } >/dev/null 2>&1 & exec "$@" 3<&-';
 

@@ -34,7 +34,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   return async () => {
     server.close();
     server.closeAllConnections();
-    // One that did not start has told those who asked.
+    // A broker that did not start has reported that to its callers.
     await broker?.then(
       started => started[Symbol.asyncDispose](),
       () => undefined,

@@ -8,8 +8,8 @@ function read(key: string): string {
 
 describe('The cache of keys', () => {
   it('never mistakes the bytes of one character for several characters', () => {
-    // Of some pairs the second stands in the place of the first, whose characters are its bytes; there is no telling
-    // which.
+    // Some of these pairs share an entry of the cache, and the second replaces the first there. The test can't know
+    // which pairs do, so it tries many.
     for (let index = 0; index < 20_000; index++) {
       const key = `é${index}`;
       const lookalike = Buffer.from(key).toString('latin1');

@@ -30,7 +30,7 @@ test('several tasks together take a few milliseconds of each turn, in the order 
   const ofTurn = Map.groupBy(steps, step => step.split(' ')[0]);
   for (const [, taken] of ofTurn) expect(taken.length).toBeLessThanOrEqual(5);
   expect(turn).toBeGreaterThanOrEqual(steps.length / 5);
-  // Nobody is overtaken for long: after each dozen of steps every one of them has done some.
+  // No task waits for long: in each dozen of steps every task has made some.
   for (let from = 0; from + 12 <= steps.length; from += 12) {
     expect(new Set(steps.slice(from, from + 12).map(step => step.split(' ')[1])).size).toBe(3);
   }

@@ -19,7 +19,7 @@ function parse(text: string): JsonNode {
   return parsed;
 }
 
-/** The value that the pieces of the text mean, by their places alone. */
+/** The value that the pieces of the text give, found only by their positions in the text. */
 function valueOf(text: string, node: JsonNode): unknown {
   if (node.type === 'array') return node.children.map(child => valueOf(text, child));
   if (node.type !== 'object') return JSON.parse(text.slice(node.offset, node.offset + node.length));

@@ -15,7 +15,7 @@ const epoch1: Epoch = { number: 1, id: '1'.repeat(16), site: 'a', base: ORIGIN, 
 /** Epoch 2 began on 1-20. */
 const promoted: Epoch[] = [epoch1, { ...epoch1, number: 2, id: '2'.repeat(16), base: at(20) }];
 
-/** A plan with the names of the leases alone. */
+/** A plan that has only the names of the leases. */
 type NamedPlan = Omit<RetentionPlan, 'passed' | 'atRisk'> & { readonly passed: readonly string[]; readonly atRisk: readonly string[] };
 
 interface Case {

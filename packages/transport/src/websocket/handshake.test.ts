@@ -28,7 +28,7 @@ describe('an upgrade', () => {
     expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), 's3cret')).toBeUndefined();
     expect(refuseUpgrade(request({ authorization: 'bearer s3cret' }), 's3cret')).toBeUndefined();
     expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.3, evertree.2' }), undefined)).toBeUndefined();
-    // A token that nobody asked for is no reason to refuse.
+    // A token is accepted even if none is required.
     expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), undefined)).toBeUndefined();
   });
 

@@ -18,6 +18,21 @@ function here(): { readonly position: object; readonly id: string } {
 }
 
 describe('a watch', () => {
+  test('that looks for matches in a wide object, in vain, lets others have their turn', async () => {
+    // A clock that steps by a millisecond whenever somebody looks: how many turns the work takes depends on no machine.
+    let nowMs = 0;
+    site = await HttpSite.start({ clock: { ...systemClock, monotonic: () => nowMs++ } });
+    site.store.put('/wide', Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`key ${index}`, { n: index }])));
+    using watching = await site.watch('/watch/wide/*/absent');
+    const state = watching.next();
+    let turns = 0;
+    const over = new AbortController();
+    void state.finally(() => over.abort());
+    for (; !over.signal.aborted; turns++) await new Promise(resolve => setImmediate(resolve));
+    expect(await state).toMatchObject({ event: 'state', data: { values: {} } });
+    expect(turns).toBeGreaterThan(10);
+  });
+
   test('begins with the state, and goes on with each change set below its path', async () => {
     site = await HttpSite.start();
     await site.put('/data/a', { b: 1 });

@@ -71,17 +71,29 @@ function* matchesIn(value: Value, rest: Pattern, path: Path): Generator<[Path, V
   for (const key of keys) yield* matchesIn(object[key]!, further, [...path, key]);
 }
 
-/** The paths of a snapshot that match a pattern with a wildcard, in no certain order. */
-export function matchingPaths(snapshot: Snapshot, pattern: Pattern): Iterable<Path> {
+/**
+ * The paths of a snapshot that match a pattern with a wildcard, in no certain order. Undefined is a pause: many children
+ * were looked at.
+ */
+export function matchingPaths(snapshot: Snapshot, pattern: Pattern): Iterable<Path | undefined> {
   const top = snapshot.at([]);
-  return top instanceof SnapshotNode ? pathsBelow(top, pattern, []) : [];
+  return top instanceof SnapshotNode ? pathsBelow(top, pattern, [], { children: 0 }) : [];
 }
 
-function* pathsBelow(node: SnapshotNode, [segment, ...rest]: Pattern, path: Path): Generator<Path> {
+/** So many children are looked at between two pauses: a millisecond or two. */
+const LOOKED_CHILDREN = 1_024;
+
+function* pathsBelow(
+  node: SnapshotNode,
+  [segment, ...rest]: Pattern,
+  path: Path,
+  looked: { children: number },
+): Generator<Path | undefined> {
   for (const key of segment === any ? node.keys() : [segment as string]) {
+    if (++looked.children % LOOKED_CHILDREN === 0) yield undefined;
     const child: SnapshotNode | Value | undefined = node.child(key);
     if (child === undefined) continue;
     if (rest.length === 0) yield [...path, key];
-    else if (child instanceof SnapshotNode) yield* pathsBelow(child, rest, [...path, key]);
+    else if (child instanceof SnapshotNode) yield* pathsBelow(child, rest, [...path, key], looked);
   }
 }

@@ -187,6 +187,10 @@ function* stateSlices(snapshot: Snapshot, pattern: Pattern): Generator<string> {
   yield `${head},"values":{`;
   let separator = '';
   for (const path of matchingPaths(snapshot, pattern)) {
+    if (path === undefined) {
+      yield '';
+      continue;
+    }
     yield `${separator}${JSON.stringify(formatPath(path))}:`;
     yield* jsonSlices(snapshot, path);
     separator = ',';

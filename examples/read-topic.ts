@@ -21,7 +21,7 @@ await consumer.subscribe({ topic, fromBeginning: true });
 let parts: Buffer[] = [];
 let printed = 0;
 const failed = Promise.withResolvers<void>();
-// What is thrown in there kafkajs tries again for ever.
+// kafkajs retries for ever if this handler throws.
 await consumer.run({ eachMessage: async ({ message }) => attempt(() => take(message)) });
 await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), failed.promise]);
 await consumer.disconnect();

@@ -1,4 +1,4 @@
-// A subtree with a type: a zod schema guards what is written there, and gives what is read there its type.
+// A subtree with a type: a zod schema checks the values that are written to it, and types the values that are read.
 //   npx -y pnpm exec node examples/typed-subtree.ts
 import { isEvertreeError, openStore } from 'evertree';
 import { z } from 'zod';

@@ -48,7 +48,7 @@ interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
-/** What somebody who finds a package in a registry needs, and what its resolution needs to find. */
+/** The fields that a reader of the registry needs, and those that the package's resolution needs. */
 function checkContents(): void {
   const { repository } = readManifest(workspace);
   const wrong = readdirSync(join(workspace, 'packages')).flatMap(room => {

@@ -22,7 +22,7 @@ interface Settings {
   readonly data: string;
 }
 
-/** Undefined: the usage is all that was asked for. @throws what is wrong with the arguments */
+/** Undefined: only the usage was asked for. @throws what is wrong with the arguments */
 function readArguments(args: readonly string[]): Settings | undefined {
   const { values } = parseArgs({
     args: [...args],
@@ -62,7 +62,7 @@ ${ports}
   Ctrl-C ends Kafka.`;
 }
 
-/** Resolves when somebody wants it to end (true) or it did by itself. */
+/** Resolves with true when a signal asks it to end, with false when it ended by itself. */
 function endOf(broker: KafkaBroker): Promise<boolean> {
   return new Promise(resolved => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolved(true));

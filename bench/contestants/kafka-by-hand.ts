@@ -16,7 +16,7 @@ export interface ByHandRun {
 /**
  * What a careful user writes by hand from kafkajs's README: an idempotent producer, one keyed JSON message a change,
  * 500 messages a send, each send awaited; and a consumer that applies each message to a tree of its own. A process for
- * each side. What is durable is the topic.
+ * each side. Only the topic is durable.
  */
 export class KafkaByHand {
   readonly #writer = new Worker<ByHandTasks>(CHILD, FLAGS);

@@ -102,7 +102,7 @@ export class SiteTasks {
     return { site, revision: position.revision, digest };
   }
 
-  /** What is known here of a secondary. */
+  /** What the primary knows of a secondary. */
   async peer(site: string): Promise<Peer | undefined> {
     const peer = this.#producer?.peers.find(each => each.site === site);
     return peer && { state: peer.state, durable: peer.position?.revision ?? -1, copies: peer.resyncs.count };

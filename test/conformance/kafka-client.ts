@@ -41,7 +41,7 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       await broker.close();
     });
 
-    /** A writer, once the topic's leader takes what it writes: a topic is there before it has a leader. */
+    /** A writer, once the topic's leader accepts records: a new topic has no leader at first. */
     async function filled(...values: readonly string[]) {
       const writer = await broker.openWriter({ acks: 'all', idempotent: true, answerMs: ANSWER_MS });
       const records = values.map((value, index) => record(value, 1000 + index));

@@ -13,9 +13,9 @@ export interface TransportSupports {
   readonly backPressure: boolean;
   /** The far end hears why a link was closed. */
   readonly closeReasons: boolean;
-  /** What is malformed or out of order is found by the wire, and closes the link. */
+  /** The wire finds malformed messages and a wrong order, and closes the link. */
   readonly violations: boolean;
-  /** An idle link keeps saying that it lives. */
+  /** An idle link sends heartbeats. */
   readonly signsOfLife: boolean;
   /** The factory's network can be cut and left half-open; links that are lost are made again. */
   readonly faults: boolean;
@@ -417,7 +417,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
           const received = end.link.receivedBytes;
           await vi.waitFor(() => expect(end.link.lastSeen).toBeGreaterThanOrEqual(seen + 6 * heartbeatMs), WAIT);
           expect(end.link.receivedBytes).toBeGreaterThan(received);
-          // A log tells again where its readers stand: a sign of theirs.
+          // A log repeats its readers' positions: that counts as their sign of life.
           const news = end.messages.filter(message => !supports.log || message.type !== 'acknowledge');
           expect(news).toEqual([]);
           expect(end.closings).toEqual([]);

@@ -38,7 +38,7 @@ async function done(ended: Promise<Ended>): Promise<string> {
   return stdout;
 }
 
-/** What the primary has, asked without the program: what is not tried here need not start a process. */
+/** A value at the primary, read over HTTP: reading is not tested here, so no process is started for it. */
 async function value(path: string): Promise<unknown> {
   return (await fetch(`${at('primary')[1]}/data${path}`)).json();
 }
@@ -48,7 +48,7 @@ async function positionOf(role: 'primary' | 'secondary'): Promise<string> {
   return JSON.stringify(((await response.json()) as { position: unknown }).position);
 }
 
-/** Waits until the secondary stands where the primary does. */
+/** Waits until the secondary has the primary's position. */
 async function equal(): Promise<void> {
   await until('both are equal', async () => (await positionOf('primary')) === (await positionOf('secondary')), LIMIT_MS);
 }

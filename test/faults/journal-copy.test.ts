@@ -89,7 +89,7 @@ class CopyingTool {
     }
   }
 
-  /** What somebody reads who has opened a file that is removed since. */
+  /** What a tool reads that has opened a file before it was removed. */
   #lastOf(path: string): Buffer {
     return this.#instants.findLast(instant => instant.has(path))!.get(path)!;
   }
@@ -282,7 +282,7 @@ describe('a copy of a directory that a site has used,', () => {
   });
 });
 
-/** Cuts the history back, and goes on with another one. */
+/** Rewinds the history, and continues it with other frames. */
 async function cutAndGoOn(journal: DiskJournal, chain: FrameChain, position: ExactPosition): Promise<void> {
   await journal.log.rewind(position, () => Promise.resolve());
   chain.rewind(position);

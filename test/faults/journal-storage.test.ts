@@ -20,7 +20,7 @@ async function prepare(disk = new FaultDisk(), sync: 'auto' | 'dsync' | 'fdatasy
   return { disk, clock, reports, states, journal, chain: new FrameChain() };
 }
 
-/** Turns of the event loop, as many as what is under way may take. */
+/** Turns of the event loop: enough for all pending work. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(resolve => void setImmediate(resolve));
 }

@@ -36,7 +36,7 @@ function open(disk: FaultDisk): Promise<DiskJournal> {
   return openJournal({ disk, clock, random, report: strictReport, options: { sync: 'fdatasync' } });
 }
 
-/** What is found has to be what was there. */
+/** The upgraded directory has to hold what the old one held. */
 async function expectWhole(journal: DiskJournal, where = ''): Promise<void> {
   expect([journal.log.base, journal.log.last], where).toEqual([ORIGIN, END]);
   expect((await readAll(journal, ORIGIN)).length, where).toBe(41);

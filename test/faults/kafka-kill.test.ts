@@ -27,7 +27,7 @@ interface Trio {
   readonly writer: BatchWriter;
 }
 
-/** What may die, each as often as it stands here; whatever died comes again after a random while. */
+/** The processes to kill together; one row is drawn each time. After a random time they are started again. */
 const MISHAPS: readonly (readonly (keyof Omit<Trio, 'writer'>)[])[] = [
   // No process is killed: the broker is frozen.
   [],

@@ -20,7 +20,7 @@ interface Pair {
   readonly writer: BatchWriter;
 }
 
-/** What may happen, each as often as it stands here. */
+/** The faults; one that is listed twice is drawn twice as often. */
 const MISHAPS: readonly ((pair: Pair, dice: Simulation) => Promise<void> | void)[] = [
   ({ primary }) => primary.kill(),
   ({ primary }) => primary.kill(),

@@ -5,7 +5,7 @@ import { ManualClock, systemClock } from '../support/host.ts';
 import { VirtualJournal } from '../support/virtual-journal.ts';
 import { VirtualStorage } from '../support/virtual-log.ts';
 
-/** A site whose disk makes nothing stable before `disk` is told so. */
+/** A site with a disk that makes nothing stable until `disk` allows it. */
 let site: HttpSite;
 let journal: VirtualJournal;
 let disk: ManualClock;
@@ -147,7 +147,7 @@ describe('a full disk', () => {
     let now = 0;
     await start({ ...systemClock, monotonic: () => now });
     const pending: Promise<unknown>[] = [];
-    // A group is on its way to the disk at every moment: the tree never stands at a stable position.
+    // A group is being written at every moment, so the tree is never at a stable position.
     for (let index = 0; index < 20; index++) {
       pending.push(site.put('/data/n', index));
       await until(() => site.store.get('/n') === index);

@@ -76,7 +76,7 @@ describe('bodies', () => {
     expect(await site.send('PUT', '/data/x', { body: huge.subarray(0, 80 * 1024 * 1024), headers: chunked })).toMatchObject({
       status: 413,
     });
-    // Beyond what is thrown away for it, its connection may be cut instead.
+    // After a bounded number of discarded bytes the connection may be cut instead.
     const outcome = await site.send('PUT', '/data/x', { body: huge }).then(
       answer => answer.status,
       (error: NodeJS.ErrnoException) => error.code,

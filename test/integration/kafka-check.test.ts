@@ -225,7 +225,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     ]);
   });
 
-  /** What is told of a topic with these settings. */
+  /** The findings for a topic with these settings. */
   async function retention(settings: Record<string, string>): Promise<string | undefined> {
     const topic = await makeTopics(settings);
     return (await check(producer(topic))).findings.find(({ subject, level }) => level === 'note' && subject === `topic ${topic}`)?.message;

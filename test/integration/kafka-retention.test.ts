@@ -116,7 +116,7 @@ describeKafka('what a Kafka topic keeps', () => {
     });
 
     it('starts from a snapshot that is made for it if retention has left nothing', async () => {
-      // Nor is anything done about it before somebody wants it.
+      // No snapshot is made for it before a secondary wants one.
       const primary = await filledPrimary({ limits: { watermarksMs: 60_000 } });
       await stage.topic.deleteBefore();
       const secondary = await stage.secondary();

@@ -242,7 +242,7 @@ describeKafka('a Kafka topic', () => {
       await vi.waitFor(() => expect(primary.told('topic-snapshot').length).toBe(1), SOON);
       const fresh = await stage.secondary({ site: 'c' });
       await fresh.equals(primary);
-      // Each time that it turns the frame away, it waits longer until it asks again: somebody starts it anew.
+      // Each time that it refuses the frame, it waits longer until the next attempt. A restart makes it try at once.
       await secondary.close();
       await stage.topic.remove(stage.topic.name, stage.topic.snapshots, stage.topic.control);
       const again = await stage.secondary({ disk: secondary.disk });

@@ -201,7 +201,7 @@ test('history stays within its limit, and a secondary that stays away is reporte
   );
   expect(events()).toEqual(['retention-near', 'retention-passed-peer']);
   await until('it is told of as passed', () => Promise.resolve(store.journal.retention.status?.passed.includes('away') === true), LIMIT_MS);
-  // What is over the limit goes with the next segment.
+  // Bytes above the limit are removed with the next segment.
   expect(most).toBeLessThan(maxBytes * 1.25);
 });
 

@@ -132,7 +132,7 @@ export class FaultDisk implements Disk {
 
   // What a test does to it
 
-  /** The process dies; what it wrote stays in the page cache. @returns the disk as the next process finds it */
+  /** The process dies; its writes stay in the page cache. @returns the disk as the next process finds it */
   crash(): FaultDisk {
     const next = this.#successor(this.#names);
     next.#durableNames = this.#durableNames;

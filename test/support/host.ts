@@ -14,7 +14,7 @@ export const systemClock: Clock = {
 
 export const systemRandom: Random = { bytes: length => randomBytes(length), fraction: () => Math.random() };
 
-/** A clock that stands still until a test moves it. */
+/** A clock that moves only when a test moves it. */
 export class ManualClock implements Clock {
   #nowMs = 0;
   #tasks: { readonly atMs: number; readonly task: () => void }[] = [];

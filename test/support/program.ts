@@ -14,7 +14,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** The program, or another script, as somebody runs it in a shell. */
+/** The program, or another script, run as a user runs it in a shell. */
 export class Running implements AsyncDisposable {
   readonly process: ChildProcess;
   readonly ended: Promise<Ended>;

@@ -172,7 +172,7 @@ class Pair {
       socket.setNoDelay(true);
       socket.on('error', () => this.#lost());
       socket.on('close', () => {
-        // A half-open connection lives on for the other end.
+        // A half-open connection stays open for the other end.
         if (!this.#silent) this.#lost();
         if (this.#sockets.every(each => each.destroyed)) gone();
       });

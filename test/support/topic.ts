@@ -41,7 +41,7 @@ export class Topic implements AsyncDisposable {
     this.snapshots = `${name}.snapshot`;
     this.control = `${name}.control`;
     this.#broker = broker;
-    // Its warnings would stand between the tests' own lines.
+    // Its warnings would be mixed with the tests' own lines.
     mendRequestQueue();
     this.#kafka = new Kafka({ clientId: 'somebody-else', brokers: [broker], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 30 } });
     this.#admin = this.#kafka.admin();
@@ -84,7 +84,7 @@ export class Topic implements AsyncDisposable {
     return before;
   }
 
-  /** Everything that stands there now and is no transaction's marker. */
+  /** All records in the topic, without markers of transactions. */
   async records(topic = this.name): Promise<ReceivedRecord[]> {
     const broker = createBroker({ connection: { brokers: [this.#broker] }, report: strictReport, answerMs: ANSWER_MS });
     await using reader = await broker.openReader({ topic, partition: 0 });

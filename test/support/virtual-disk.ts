@@ -15,7 +15,7 @@ export class VirtualDisk implements Disk {
     this.#simulation = simulation;
   }
 
-  /** The process is killed, or the power goes with it. @returns what the next process finds */
+  /** The process is killed, or the machine loses power. @returns what the next process finds */
   die(powerLoss: boolean): FaultDisk {
     this.#dead = true;
     return powerLoss ? this.#disk.powerLoss(() => this.#simulation.fraction()) : this.#disk.crash();

@@ -215,7 +215,7 @@ export class VirtualLog implements FrameLog {
     if (this.state === 'closed') throw closed();
   }
 
-  /** Begins anew from a snapshot; `moved` is called in the same step, before anybody is told. */
+  /** Begins again from a snapshot; `moved` is called in the same step, before any listener. */
   replace({ position, stream }: SnapshotHeader, moved: (() => void) | undefined): void {
     this.#storage.base = position;
     this.#storage.frames = [];
@@ -240,7 +240,7 @@ export class VirtualLog implements FrameLog {
     this.#pending = [];
   }
 
-  /** What is pending is lost: a test decides when its disk works. */
+  /** Pending frames are lost: a test decides when its disk works. */
   close(): void {
     this.state = 'closed';
     this.#events.emit('progress');

@@ -53,7 +53,7 @@ export interface KafkaBroker extends AsyncDisposable {
   restart(): Promise<void>;
   /** Resolves when it ended: killed, stopped, or by itself. */
   ended(): Promise<void>;
-  /** It stands still with its connections open, as in a long stall, until `thaw`. */
+  /** Stops the process with its connections open, as in a long stall, until `thaw`. */
   freeze(): void;
   thaw(): void;
   /**
@@ -101,7 +101,7 @@ async function trainClasses(distribution: Distribution, tell: (line: string) => 
   else tell('This Java keeps no archive of classes; the broker starts slower without.');
 }
 
-/** Where somebody takes a free port before the broker does, it starts again on others. */
+/** If another process takes a free port before the broker does, the broker starts again on other ports. */
 async function startBroker(distribution: Distribution, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaBroker> {
   for (let attempt = 1; ; attempt += 1) {
     const broker = await Broker.prepare(distribution, options, jvmOptions);

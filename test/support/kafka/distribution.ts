@@ -99,7 +99,7 @@ async function fetchInto(folder: string): Promise<void> {
     await keepCheckpoint(own);
     await rename(own, folder);
   } catch (error) {
-    // Somebody else was first, and theirs is as good.
+    // Another process was first; its copy is equal.
     if (!existsSync(folder)) throw error;
   } finally {
     await rm(own, { recursive: true, force: true });

@@ -233,6 +233,15 @@ async function directoryOf(role: Role): Promise<FaultDisk> {
 }
 
 describe('a copy of a directory that a site has used,', () => {
+  test('of a primary, keeps the name, and is warned not to run beside the original', async () => {
+    const reports: Report[] = [];
+    const journal = await open((await directoryOf('primary')).copy(), reports);
+    expect(journal.identity.site).toBe('berlin');
+    const message = expect.stringContaining('never run it beside the original, for both are named berlin') as string;
+    expect(reports).toMatchObject([{ level: 'warn', event: 'directory-copied', message }]);
+    await journal.close();
+  });
+
   test('of a secondary, gets a name of its own, reports it, and keeps it', async () => {
     const disk = await directoryOf('secondary');
     const reports: Report[] = [];

@@ -73,7 +73,7 @@ describe('openStore', () => {
     });
     store.put('/a', 1);
     await vi.waitFor(() => expect(calls).toBe(2));
-    const message = expect.stringMatching(/the listener on "\/a" threw, .*: mine \(told once/) as string;
+    const message = expect.stringMatching(/the listener on "\/a" threw, .*: mine \(printed once/) as string;
     expect(print.mock.calls).toEqual([[message, expect.objectContaining({ code: 'EVERTREE_LISTENER_THREW' })]]);
     await using heard = await openStore({ data: 'memory' });
     const errors: unknown[] = [];
@@ -127,7 +127,7 @@ describe('options are checked as files are', () => {
   test.each([
     ['data: an empty text', { data: '' }, 'openStore: data is ""; write a directory, or "memory"'],
     ['data: none', {}, 'openStore: data is missing'],
-    ['no options', undefined, 'openStore: is undefined'],
+    ['no options', undefined, 'openStore: is undefined; give an object with "data"'],
     ['an unknown one', { data: 'memory', sit: 'a' }, 'openStore: sit is not known; did you mean "site"?'],
     ['one of openSite', { data: 'memory', standby: 'a.json' }, 'openStore: standby is not known'],
     ['an unknown role', { data: 'memory', role: 'third' }, 'role is "third"; write one of "primary", "secondary"'],

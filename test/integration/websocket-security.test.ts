@@ -114,6 +114,7 @@ describe('TLS', () => {
     await once(rubbish.resume(), 'close');
     const told = ends.reports.map(report => report.message);
     expect(told.filter(message => /TLS failed .*http request/s.test(message))).toHaveLength(1);
+    expect(told.join(), 'in words, and not as a line of OpenSSL').not.toMatch(/openssl/i);
     expect(told.join('\n'), 'a second report of the same').not.toContain('no HTTP');
     const idle = tls.connect({ port: ends.listener.port, host: '127.0.0.1', ca: authority.certificate });
     idle.on('error', () => idle.destroy());

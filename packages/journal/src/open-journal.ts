@@ -130,8 +130,9 @@ async function recordOpening(
 
 function reportCopy(report: Reporter, original: string, site: string): void {
   const named = site === original ? '' : `, named ${site}, for the original is ${original}`;
-  const message = `this directory is a copy of another one, and from now on a site of its own${named}; it holds the history up to some moment of the copying`;
-  report({ level: named === '' ? 'info' : 'warn', event: 'directory-copied', message, details: { original, site } });
+  const remedy = named === '' ? `; never run it beside the original, for both are named ${site}` : '';
+  const message = `this directory is a copy of another one, and from now on a site of its own${named}; it holds the history up to some moment of the copying${remedy}`;
+  report({ level: 'warn', event: 'directory-copied', message, details: { original, site } });
 }
 
 /**

@@ -159,15 +159,16 @@ export function readDocument(file: string): ConfigurationDocument {
 /**
  * An object given in code, checked like a file.
  * @param source what messages call it
+ * @param wanted what to give instead of nothing
  */
-export function documentOf(value: unknown, source = 'configuration'): ConfigurationDocument {
+export function documentOf(value: unknown, source = 'configuration', wanted = "a file's name or an object"): ConfigurationDocument {
   let text: string | undefined;
   try {
     text = JSON.stringify(value, undefined, 2) as string | undefined;
   } catch (error) {
     throw configurationError([{ source, key: '', message: `can't be written as JSON: ${messageOf(error)}` }], error);
   }
-  if (text === undefined) throw configurationError([{ source, key: '', message: `is ${typeof value}; give a file's name or an object` }]);
+  if (text === undefined) throw configurationError([{ source, key: '', message: `is ${typeof value}; give ${wanted}` }]);
   return parseDocument(source, '.', text, false);
 }
 

@@ -87,7 +87,7 @@ const SCHEMAS = {
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each unknown one
  */
 export function checkOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): CheckedOptions {
-  const document = documentOf(options, caller);
+  const document = documentOf(options, caller, AN_OBJECT);
   const problems: ConfigurationProblem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
   const { data, site, defaultSite, role, encoding, journal, limits, log } = options;
   if (log !== undefined && typeof log !== 'function') {

@@ -97,9 +97,10 @@ export class UpgradeServer {
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.#upgrade(request, socket, head));
     // Node emits `clientError` for these, too. Its own listener does so, and this one runs before it.
     const withoutTls = new WeakSet<Socket>();
-    this.#server.prependListener('tlsClientError', (error: Error, socket: Socket) => {
+    this.#server.prependListener('tlsClientError', (error: Error & { readonly reason?: string }, socket: Socket) => {
       withoutTls.add(socket);
-      this.#refused(remoteOf(socket), `TLS failed (${error.message})`);
+      // OpenSSL's message is a line of its own sources; its reason is a word or two.
+      this.#refused(remoteOf(socket), `TLS failed (${error.reason ?? error.message})`);
       socket.destroy();
     });
     this.#server.on('clientError', (error: Error, socket: Socket) => {

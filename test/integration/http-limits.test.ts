@@ -32,6 +32,22 @@ function body(length: number): string {
   return JSON.stringify('x'.repeat(length - 2));
 }
 
+/** Sends a request, and commits while its body is prepared. */
+async function overtaken(method: string, target: string, text: string, headers: Record<string, string>): Promise<number> {
+  // Every look at the clock costs a millisecond, so that the preparation takes many turns.
+  let nowMs = 0;
+  site = await HttpSite.start({ clock: { ...systemClock, monotonic: () => nowMs++ } });
+  site.store.put('/large', { old: 1 });
+  const { headers: found } = await site.send('GET', '/data/large');
+  const parse = vi.spyOn(JSON, 'parse');
+  onTestFinished(() => parse.mockRestore());
+  const conditions = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value || String(found.etag)]));
+  const sent = site.send(method, target, { body: text, headers: conditions });
+  await until(() => parse.mock.calls.length > 0);
+  site.store.put('/large/old', 2);
+  return (await sent).status;
+}
+
 describe('bodies', () => {
   test('that are large are parsed in pieces, and others are answered meanwhile', async () => {
     // A clock that steps by a millisecond whenever somebody looks: how many turns the work takes depends on no machine.
@@ -54,6 +70,33 @@ describe('bodies', () => {
     expect([await put, order]).toEqual([200, ['small', 'large']]);
     expect(pieces, 'when the small one was sent').toBeLessThan(large.length / (64 * 1024));
     expect(site.store.get('/large/key 99999')).toEqual({ n: 99_999, text: 'a value' });
+  });
+
+  describe('that are prepared in steps', () => {
+    const fresh = JSON.stringify(Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`key ${n}`, { n, text: 'a value' }])));
+    const patchType = { 'Content-Type': 'application/json-patch+json' };
+
+    test.each([
+      ['PUT', '/data/large', fresh, { 'If-Match': '' }, 412],
+      ['PUT', '/data/large', fresh, {}, 200],
+      ['PATCH', '/data', `[{"op":"add","path":"/large","value":${fresh}}]`, patchType, 200],
+      ['PATCH', '/data/large', `[{"op":"add","path":"","value":${fresh}}]`, { ...patchType, 'If-Match': '' }, 412],
+    ])('meet the preconditions of the moment: %s %s', async (method, target, text, headers, status) => {
+      expect(await overtaken(method, target, text, headers as Record<string, string>)).toBe(status);
+      expect(site.store.get('/large')).toEqual(status === 200 ? JSON.parse(fresh) : { old: 2 });
+    });
+
+    test('are refused in the order and the words of small ones', async () => {
+      site = await HttpSite.start();
+      site.store.put('/large', {});
+      for (const pad of ['', 'x'.repeat(300_000)]) {
+        const wrong = `{"pad":"${pad}","list":[{"a/b":"\\ud800"}]}`;
+        const answer = await site.send('PUT', '/data/large', { body: wrong });
+        expect(answer).toMatchObject({ status: 400, json: { code: 'VALUE_INVALID', path: '/large/list/0/a~1b' } });
+        expect(await site.send('PUT', '/data/large', { body: wrong, headers: { 'If-None-Match': '*' } })).toMatchObject({ status: 412 });
+      }
+      expect(site.store.get('/large')).toEqual({});
+    });
   });
 
   test('up to the limit are taken, one byte more is not', async () => {

@@ -3,6 +3,7 @@ import { sameValue } from '../tree/content.ts';
 import { matchesValue } from './difference.ts';
 import { EvertreeError, type ErrorCode } from '../errors.ts';
 import { invalidPath, parsePath, type Path } from '../tree/path.ts';
+import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -24,6 +25,7 @@ interface PatchOperation {
  *
  * As the RFC demands, what is removed, replaced, copied or tested has to exist, and so does the parent of what is
  * added.
+ * @param operations the `value` of one that adds or replaces may be a PreparedValue, see preparePatch
  * @throws EvertreeError TEST_FAILED; NOT_FOUND; PATH_INVALID; VALUE_INVALID (a document that is no patch, a value that
  *   is no JSON). Each names the operation by its index, also in `details.operation`. The caller takes back the
  *   operations before it.
@@ -85,7 +87,7 @@ class Patch {
   #add(path: Path, value: unknown): void {
     const array = this.#enter(path);
     if (array !== undefined) {
-      array.add(path, value);
+      array.add(path, plain(value));
       return;
     }
     const parent = path.slice(0, -1);
@@ -107,7 +109,7 @@ class Patch {
   #replace(path: Path, value: unknown): void {
     const array = this.#enter(path);
     if (array !== undefined) {
-      array.replace(path, value);
+      array.replace(path, plain(value));
       return;
     }
     if (!this.#tx.has(path)) throw notFound(path);
@@ -148,6 +150,11 @@ class Patch {
     }
     return undefined;
   }
+}
+
+/** Arrays are edited as plain values. */
+function plain(value: unknown): unknown {
+  return value instanceof PreparedValue ? value.source : value;
 }
 
 const OPS: readonly string[] = ['add', 'remove', 'replace', 'move', 'copy', 'test'] satisfies PatchOperation['op'][];

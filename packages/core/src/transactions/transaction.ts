@@ -1,4 +1,4 @@
-import { exportValue, importValue } from '../tree/content.ts';
+import { exportValue, importValue, measure } from '../tree/content.ts';
 import { replaceByDifference } from './difference.ts';
 import { updateDraft } from './draft.ts';
 import { EvertreeError } from '../errors.ts';
@@ -6,9 +6,10 @@ import type { Guards } from './guards.ts';
 import { patchDocument } from './json-patch.ts';
 import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument } from './merge.ts';
-import { childKeys, forEachChild, TreeNode, type Child } from '../tree/node.ts';
+import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import { netOperations, type NetOperation } from './net-operations.ts';
 import { parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
+import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
@@ -92,13 +93,16 @@ export class Transaction implements TransactionTarget {
 
   /**
    * Replaces the subtree at a path; missing parents are made.
-   * @throws EvertreeError PATH_INVALID (through a leaf or an array), VALUE_INVALID (not JSON), TOO_LARGE
+   * @param value a JSON value, or a PreparedValue of one
+   * @throws EvertreeError PATH_INVALID (through a leaf or an array), VALUE_INVALID (not JSON), TOO_LARGE,
+   *   TRANSACTION_INVALID (a PreparedValue that was put already, or prepared for another path)
    */
   put(path: PathLike, value: unknown): void {
     this.#assertActive();
     const segments = parsePath(path);
-    const child = importValue(value, segments, this.#tree.generation);
-    const bytes = typeof child === 'object' || typeof child === 'string' ? measure(child) : 0;
+    const prepared = typeof value === 'object' && value instanceof PreparedValue ? value : undefined;
+    const child = prepared === undefined ? importValue(value, segments, this.#tree.generation) : prepared.take(segments);
+    const bytes = typeof child === 'object' || typeof child === 'string' ? (prepared?.bytes ?? measure(child)) : 0;
     this.#account(segments, bytes);
     if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
       throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
@@ -284,24 +288,6 @@ function lengthOf(path: Path): number {
   let length = 0;
   for (let level = 0; level < path.length; level++) length += path[level]!.length;
   return length;
-}
-
-/** A value's size in bytes, approximately: 8 for each value, the bytes of its texts and the characters of its keys. */
-function measure(value: Child | Value): number {
-  // A short text's length is near enough: a native call costs more.
-  if (typeof value === 'string') return 8 + (value.length > 16 ? Buffer.byteLength(value) : value.length);
-  if (typeof value !== 'object' || value === null) return 8;
-  let bytes = 8;
-  if (value instanceof TreeNode) {
-    forEachChild(value, (key, child) => {
-      bytes += key.length + measure(child);
-    });
-  } else if (Array.isArray(value)) {
-    for (const item of value as readonly Value[]) bytes += measure(item);
-  } else {
-    for (const [key, item] of Object.entries(value)) bytes += key.length + measure(item);
-  }
-  return bytes;
 }
 
 /** Refuses a callback that returned a promise. */

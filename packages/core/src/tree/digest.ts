@@ -104,15 +104,28 @@ function hashNumber(value: number): void {
 }
 
 function hashArray(items: readonly Value[]): void {
-  let lo = ARRAY;
-  let hi = ~ARRAY ^ items.length;
+  beginArray(items.length);
+  let { lo, hi } = lanes;
   for (const item of items) {
     hashLeaf(item);
-    lo = avalanche(Math.imul(lo, 0x0100_0193) ^ lanes.lo);
-    hi = avalanche(Math.imul(hi, 0x9e37_79b1) ^ lanes.hi);
+    mixItem(lo, hi);
+    lo = lanes.lo;
+    hi = lanes.hi;
   }
   lanes.lo = lo;
   lanes.hi = hi;
+}
+
+/** The digest of an array of so many items, before the first of them. */
+export function beginArray(length: number): void {
+  lanes.lo = ARRAY;
+  lanes.hi = ~ARRAY ^ length;
+}
+
+/** Mixes the next item's digest in `lanes` with the array's digest so far. The result is the digest with that item. */
+export function mixItem(lo: number, hi: number): void {
+  lanes.lo = avalanche(Math.imul(lo, 0x0100_0193) ^ lanes.lo);
+  lanes.hi = avalanche(Math.imul(hi, 0x9e37_79b1) ^ lanes.hi);
 }
 
 /** An object inside an array has the same digest as an equal node. */

@@ -140,6 +140,30 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
   else node.branch = branchSet(node.branch!, 0, keyLo, key, child, hashOf, node.generation);
 }
 
+/**
+ * Puts a child under a new key of a node that no tree holds yet.
+ * @param lo, hi digest of the child
+ */
+export function insert(node: TreeNode, key: string, child: Child, lo: number, hi: number): void {
+  hashKey(key);
+  const { lo: keyLo, hi: keyHi } = lanes;
+  lanes.lo = lo;
+  lanes.hi = hi;
+  mix(keyLo, keyHi);
+  if (child instanceof TreeNode) {
+    child.keyLo = keyLo;
+    child.keyHi = keyHi;
+    child.partLo = lanes.lo;
+    child.partHi = lanes.hi;
+  }
+  node.sumLo = (node.sumLo + lanes.lo) | 0;
+  node.sumHi = (node.sumHi + lanes.hi) | 0;
+  if (node.size === NARROW_LIMIT) widen(node);
+  node.size++;
+  if (node.fields !== undefined) node.fields[key] = child;
+  else node.branch = branchSet(node.branch!, 0, keyLo, key, child, hashOf, node.generation);
+}
+
 /** Replaces a child by its copy of another generation, which has the same content and digest. */
 export function adopt(node: TreeNode, key: string, child: TreeNode): void {
   if (node.fields !== undefined) node.fields[key] = child;

@@ -67,7 +67,7 @@ export class Tree {
     const old = lookupHashed(parent, key, lo);
     if (old === undefined) {
       if (made === 0) checkNewKeys(path, last);
-    } else if (old === child || (typeof child === 'object' && sameContent(old, child))) {
+    } else if (old === child || (typeof child === 'object' && this.#isSame(old, child))) {
       return UNCHANGED;
     }
     this.change(parent, key, lo, hi, old, child);
@@ -202,9 +202,16 @@ export class Tree {
     });
   }
 
+  /** Whether a child that is in no tree yet equals one of this tree. Objects whose sums differ are not walked. */
+  #isSame(present: Child, child: Child): boolean {
+    if (!(present instanceof TreeNode) || !(child instanceof TreeNode)) return sameContent(present, child);
+    this.mixTouched();
+    return present.sumLo === child.sumLo && present.sumHi === child.sumHi && sameContent(present, child);
+  }
+
   #putRoot(child: Child): number {
     if (!(child instanceof TreeNode)) throw invalidPath('', 'is the root, which is always an object; put an object there');
-    if (sameContent(this.root, child)) return UNCHANGED;
+    if (this.#isSame(this.root, child)) return UNCHANGED;
     this.mixTouched();
     this.undo.push(undefined, '', this.root);
     this.root = child;

@@ -1,14 +1,17 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Path } from '@evertree/core';
+import type { Path, PreparationHints } from '@evertree/core';
 import { parseExactJson } from '../json/exact.ts';
-import { parseSliced } from '../json/sliced.ts';
+import { type ObjectKeys, parseSliced } from '../json/sliced.ts';
 import type { HttpLimits } from './limits.ts';
 import { ClientGone, RequestError } from './problem.ts';
 import type { Turns } from './turns.ts';
 
 /** Up to this size a body is read in one step: some milliseconds of work. */
 const ONE_STEP_BYTES = 256 * 1024;
+
+/** Makes of a value, in steps, what a transaction takes in less time. @param path at which the value will stand */
+export type Prepare = (value: unknown, path: Path, hints: PreparationHints) => Generator<void, unknown, void>;
 
 /** Reads the bodies of one server's requests, and bounds what they hold together. */
 export class Bodies {
@@ -24,10 +27,11 @@ export class Bodies {
   /**
    * Reads a whole body as JSON, a large one in steps between which others get their turn.
    * @param at the path at which the value will stand, for errors
+   * @param prepare for what is done with a large value before it is returned, in steps, too
    * @throws RequestError TOO_LARGE, OVERLOADED, UNSUPPORTED_MEDIA_TYPE (an encoding); EvertreeError VALUE_INVALID;
    *   ClientGone
    */
-  async readJson(request: IncomingMessage, response: ServerResponse, at: Path): Promise<unknown> {
+  async readJson(request: IncomingMessage, response: ServerResponse, at: Path, prepare?: Prepare): Promise<unknown> {
     const limit = this.#limits.bodyBytes;
     welcomeBody(request, response, limit);
     let held = 0;
@@ -41,19 +45,24 @@ export class Bodies {
       }
       const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
       if (bytes.length <= ONE_STEP_BYTES) return parseExactJson(decodeText(bytes), at);
-      return await this.#parse(bytes, at);
+      return await this.#readInSteps(bytes, at, prepare);
     } finally {
       this.#heldBytes -= held;
     }
   }
 
-  async #parse(bytes: Buffer, at: Path): Promise<unknown> {
-    const steps = parseSliced(bytes, at);
-    let step = steps.next();
-    for (; step.done !== true; step = steps.next()) await this.#turns.breathe();
-    // The value is used in a step of its own.
-    await this.#turns.breathe();
-    return step.value;
+  async #readInSteps(bytes: Buffer, at: Path, prepare: Prepare | undefined): Promise<unknown> {
+    const keys: ObjectKeys = new Map();
+    const value = await this.#run(parseSliced(bytes, at, keys));
+    return prepare === undefined ? value : this.#run(prepare(value, at, { keysOf: object => keys.get(object) }));
+  }
+
+  async #run(steps: Generator<void, unknown, void>): Promise<unknown> {
+    for (let step = steps.next(); ; step = steps.next()) {
+      // The result is used in a step of its own.
+      await this.#turns.breathe();
+      if (step.done === true) return step.value;
+    }
   }
 
   #hold(bytes: number): void {

@@ -1,4 +1,14 @@
-import { EvertreeError, formatPath, formatPosition, type Path, type Snapshot, type Transaction } from '@evertree/core';
+import {
+  EvertreeError,
+  formatPath,
+  formatPosition,
+  type Path,
+  type PreparationHints,
+  preparePatch,
+  prepareValue,
+  type Snapshot,
+  type Transaction,
+} from '@evertree/core';
 import type { Exchange } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
 import { jsonSlices } from './json-slices.ts';
@@ -41,7 +51,7 @@ export async function putData(exchange: Exchange): Promise<void> {
   if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
   }
-  await change(exchange, path => exchange.readJson(path).then(value => transaction => transaction.put(path, value)));
+  await change(exchange, path => exchange.readJson(path, prepareValue).then(value => transaction => transaction.put(path, value)));
 }
 
 /** DELETE /data/<pointer>; 404 when nothing is there. */
@@ -60,11 +70,16 @@ export async function patchData(exchange: Exchange): Promise<void> {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `${found}; PATCH takes ${PATCH_TYPES}`, {}, { 'Accept-Patch': PATCH_TYPES });
   }
   await change(exchange, async path => {
-    const document = await exchange.readJson(path);
+    const document = await exchange.readJson(path, type === JSON_PATCH ? prepareOperations : undefined);
     if (type === MERGE_PATCH) return transaction => transaction.merge(path, document);
     if (!Array.isArray(document)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
     return transaction => transaction.patch(path, document);
   });
+}
+
+/** What is no array of operations is left for the commit to refuse. */
+function* prepareOperations(document: unknown, path: Path, hints: PreparationHints): Generator<void, unknown, void> {
+  return Array.isArray(document) ? yield* preparePatch(document, path, hints) : document;
 }
 
 /** Reads all that a request says, commits, and answers. */

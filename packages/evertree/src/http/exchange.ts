@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatPosition, type Path, type Position } from '@evertree/core';
+import type { Prepare } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
 import type { Target } from './target.ts';
@@ -18,9 +19,9 @@ export class Exchange {
     this.target = target;
   }
 
-  /** Reads the body as JSON. `at`: the path at which the value will stand, for errors. Throws as Bodies.readJson. */
-  readJson(at: Path = []): Promise<unknown> {
-    return this.context.bodies.readJson(this.request, this.response, at);
+  /** Reads the body as JSON. `at`: the path at which the value will stand, for errors. See Bodies.readJson. */
+  readJson(at: Path = [], prepare?: Prepare): Promise<unknown> {
+    return this.context.bodies.readJson(this.request, this.response, at, prepare);
   }
 
   /** Whether this request asks for no body in the answer. */

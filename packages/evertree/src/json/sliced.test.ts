@@ -2,7 +2,7 @@ import { isEvertreeError } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseExactJson } from './exact.ts';
-import { parseSliced, PIECE_BYTES } from './sliced.ts';
+import { type ObjectKeys, parseSliced, PIECE_BYTES } from './sliced.ts';
 
 const LONG = 'x'.repeat(PIECE_BYTES);
 
@@ -85,6 +85,17 @@ describe('sliced JSON', () => {
       expect(run(text).value).toEqual(JSON.parse(text));
     }
     for (const text of [`[${blanks}}`, `[1,${blanks}]`, `[${blanks},]`]) expect(() => run(text)).toThrow('this is not JSON');
+  });
+
+  test('tells the keys of objects that are larger than a piece, each once', () => {
+    const text = `{"a":{"x":1,"pad":"${LONG}","x":2,"__proto__":3},"7":[{"pad":"${LONG}"}],"a2":{"small":1},"a2":4}`;
+    const keys: ObjectKeys = new Map();
+    const steps = parseSliced(Buffer.from(text), [], keys);
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    expect(step.value).toEqual(JSON.parse(text));
+    for (const [object, known] of keys) expect(known.toSorted()).toEqual(Object.keys(object).toSorted());
+    expect([...keys.values()].map(known => known.length)).toEqual([3, 3, 1]);
   });
 
   test('looks at no byte too often, however deep it nests', () => {

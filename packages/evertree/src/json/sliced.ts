@@ -31,17 +31,24 @@ const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
  * Reads a JSON text as parseExactJson does, and pauses after each piece of at most 64 KiB. A longer string is one
  * piece, and so is a longer container below the 16th level.
  * @param at the path at which the value will stand, for errors
+ * @param keys receives the keys of each object that is larger than a piece, each key once: to list them when the object
+ *   is read takes half a second for a million of them
  * @throws EvertreeError VALUE_INVALID, also for bytes that are not UTF-8
  */
-export function parseSliced(bytes: Buffer, at: Path = []): Generator<void, unknown, void> {
-  return new SlicedParser(bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes, at).parse();
+export function parseSliced(bytes: Buffer, at: Path = [], keys: ObjectKeys = new Map()): Generator<void, unknown, void> {
+  return new SlicedParser(bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes, at, keys).parse();
 }
+
+/** Keys of objects. */
+export type ObjectKeys = Map<object, string[]>;
 
 type Members = unknown[] | Record<string, unknown>;
 
 /** A container that is being read, member by member. */
 interface OpenContainer {
   readonly members: Members;
+  /** Those of `members`, each once; empty for an array. */
+  readonly keys: string[];
   /** Nothing has been read of it: it may be closed at once. */
   isNew: boolean;
 }
@@ -57,9 +64,11 @@ class SlicedParser {
   /** Of `#offset`, from 1, the column in UTF-16 units. */
   #line = 1;
   #column = 1;
+  readonly #keys: ObjectKeys;
 
-  constructor(bytes: Buffer, at: Path) {
+  constructor(bytes: Buffer, at: Path, keys: ObjectKeys) {
     this.#bytes = bytes;
+    this.#keys = keys;
     this.#path = [...at];
   }
 
@@ -88,7 +97,7 @@ class SlicedParser {
       this.#refuse();
     }
     if (Array.isArray(members)) for (const member of this.#parse(`[${text}]`, 1, members.length) as unknown[]) members.push(member);
-    else addAll(members, this.#parse(`{${text}}`, 1) as Record<string, unknown>);
+    else addAll(members, level.keys, this.#parse(`{${text}}`, 1) as Record<string, unknown>);
     this.#pass(text, end);
     this.#endMember(level);
   }
@@ -98,9 +107,9 @@ class SlicedParser {
     this.#skipBlanks();
     // An empty container with more blanks than a piece has bytes.
     if (level.isNew && this.#atEnd()) return this.#endMember(level);
-    const { members } = level;
+    const { members, keys } = level;
     const key = Array.isArray(members) ? String(members.length) : this.#readKey();
-    const add = (value: unknown): void => (Array.isArray(members) ? void members.push(value) : addMember(members, key, value));
+    const add = (value: unknown): void => (Array.isArray(members) ? void members.push(value) : addMember(members, keys, key, value));
     this.#path.push(key);
     level.isNew = false;
     if (this.#atContainer() && this.#levels.length < ENTERED_LEVELS) {
@@ -156,7 +165,9 @@ class SlicedParser {
   #enter(): Members {
     const members: Members = this.#bytes[this.#offset] === OPEN_ARRAY ? [] : {};
     this.#take(Array.isArray(members) ? OPEN_ARRAY : OPEN_OBJECT);
-    this.#levels.push({ members, isNew: true });
+    const keys: string[] = [];
+    this.#levels.push({ members, keys, isNew: true });
+    if (!Array.isArray(members)) this.#keys.set(members, keys);
     return members;
   }
 
@@ -288,11 +299,12 @@ class SlicedParser {
 
 const BLANK = /^[ \t\n\r]*$/;
 
-function addAll(members: Record<string, unknown>, more: Record<string, unknown>): void {
-  for (const key of Object.keys(more)) addMember(members, key, more[key]);
+function addAll(members: Record<string, unknown>, keys: string[], more: Record<string, unknown>): void {
+  for (const key of Object.keys(more)) addMember(members, keys, key, more[key]);
 }
 
-function addMember(members: Record<string, unknown>, key: string, value: unknown): void {
+function addMember(members: Record<string, unknown>, keys: string[], key: string, value: unknown): void {
+  if (!Object.hasOwn(members, key)) keys.push(key);
   // An assignment would set the prototype.
   if (key === '__proto__') Object.defineProperty(members, key, { value, enumerable: true, configurable: true, writable: true });
   else members[key] = value;

@@ -1,0 +1,264 @@
+import { beginArray, closeSum, hashKey, hashLeaf, lanes, mix, mixItem } from './digest.ts';
+import { EvertreeError } from '../errors.ts';
+import { DEPTH_LIMIT } from './limits.ts';
+import { measure } from './content.ts';
+import { insert, TreeNode, type Child } from './node.ts';
+import { formatPath, type Path } from './path.ts';
+import { checkContainer, checkKey, checkLeaf, define, type PlainObject, type Value } from './value.ts';
+
+/** A preparation pauses after so many members of objects and arrays, or so much text: some 2 ms of work. */
+export const STEP_MEMBERS = 2_048;
+/** Text of so many UTF-16 units counts as one more member. */
+const TEXT_UNITS = 64;
+
+/** Trees count their generations from 1. So a tree copies a prepared node, as any older one, before it changes it. */
+const NO_GENERATION = 0;
+
+/** What a caller knows about the value that is prepared. */
+export interface PreparationHints {
+  /**
+   * The keys of an object, each once, if the caller knows that it is plain JSON. Undefined: the object is checked, and
+   * its keys are listed in one step, which takes half a second for a million of them.
+   */
+  keysOf?(object: object): readonly string[] | undefined;
+}
+
+/**
+ * Does ahead, in steps, what a put does with a value: it checks the value, makes its nodes and computes their digests.
+ * The generator pauses after each step. A text is one step, and so is the freezing of an array.
+ *
+ * The result carries the error of an invalid value, and `put` throws it. So an error comes in the same order as if the
+ * value had been put unprepared. The value must not change until it is prepared.
+ * @param path at which it will be put
+ */
+export function* prepareValue(value: unknown, path: Path, hints: PreparationHints = {}): Generator<void, PreparedValue, void> {
+  const preparation = new Preparation(path, hints);
+  try {
+    const child = yield* preparation.run(value);
+    return new PreparedValue(value, path, child, preparation.bytes);
+  } catch (error) {
+    if (!(error instanceof EvertreeError)) throw error;
+    return new PreparedValue(value, path, error, 0);
+  }
+}
+
+/**
+ * A value in the form that the tree takes, for one put at one path. No tree holds its nodes before, and one at most
+ * after: it can be taken once.
+ */
+export class PreparedValue {
+  /** The value that was prepared. */
+  readonly source: unknown;
+  /** Its size as `measure` counts it. */
+  readonly bytes: number;
+  readonly #path: Path;
+  /** Undefined once it is taken. */
+  #result: Child | EvertreeError | undefined;
+
+  constructor(source: unknown, path: Path, result: Child | EvertreeError, bytes: number) {
+    this.source = source;
+    this.#path = path;
+    this.#result = result;
+    this.bytes = bytes;
+  }
+
+  /**
+   * For the transaction: what is put.
+   * @throws EvertreeError VALUE_INVALID, as `importValue`; TRANSACTION_INVALID if it was taken before, or prepared for
+   *   another path
+   */
+  take(path: Path): Child {
+    const result = this.#result;
+    if (result === undefined) {
+      throw new EvertreeError('TRANSACTION_INVALID', 'this prepared value was put already; prepare the value again');
+    }
+    if (path.length !== this.#path.length || !path.every((segment, level) => segment === this.#path[level])) {
+      const [wanted, found] = [this.#path, path].map(each => JSON.stringify(formatPath(each)));
+      throw new EvertreeError('TRANSACTION_INVALID', `this value was prepared for ${wanted}, and can't be put at ${found}`);
+    }
+    this.#result = undefined;
+    if (result instanceof EvertreeError) throw result;
+    return result;
+  }
+}
+
+/** A container that is being prepared. */
+interface Level {
+  readonly source: object;
+  /** Undefined: an array. */
+  readonly keys: readonly string[] | undefined;
+  readonly made: Made;
+  readonly size: number;
+  /** Index of the next member. Those before it are in `made`, but for one that is a level of its own. */
+  next: number;
+}
+
+/** What becomes of a container. */
+interface Made {
+  /** @param lo, hi digest of the child */
+  add(key: string, child: Child | Value, lo: number, hi: number): void;
+  /** The container, with all its members. Its digest is left in `lanes`. */
+  close(): Child | Value;
+}
+
+class Preparation {
+  /** As `measure` counts them; of what was read so far. */
+  bytes = 0;
+  /** Path of the innermost level. */
+  readonly #path: string[];
+  readonly #hints: PreparationHints;
+  /** Open containers, the outermost first, and what each is made from. */
+  readonly #levels: Level[] = [];
+  readonly #ancestors: object[] = [];
+  /** Work of the present step, in members. */
+  #work = 0;
+
+  constructor(path: Path, hints: PreparationHints) {
+    this.#path = [...path];
+    this.#hints = hints;
+  }
+
+  *run(value: unknown): Generator<void, Child, void> {
+    if (typeof value !== 'object' || value === null) {
+      const leaf = checkLeaf(value, this.#path);
+      this.#count(leaf);
+      return leaf;
+    }
+    this.#enter(value);
+    for (;;) {
+      const level = this.#levels.at(-1)!;
+      this.#fill(level);
+      if (this.#work >= STEP_MEMBERS) {
+        this.#work = 0;
+        yield;
+      } else if (level === this.#levels.at(-1)) {
+        const child = this.#leave(level);
+        if (child !== undefined) return child;
+      }
+    }
+  }
+
+  /** Adds members until one is a container, which is entered, until the step is over, or until none is left. */
+  #fill(level: Level): void {
+    const { keys, made, size, source } = level;
+    while (level.next < size && this.#work < STEP_MEMBERS) {
+      const index = level.next++;
+      const key = keys?.[index] ?? '';
+      if (keys !== undefined) {
+        checkKey(key, this.#path);
+        this.bytes += key.length;
+      }
+      this.#work++;
+      const item = keys === undefined ? (source as readonly unknown[])[index] : (source as PlainObject)[key];
+      if (typeof item === 'object' && item !== null) {
+        this.#path.push(keys === undefined ? String(index) : key);
+        this.#enter(item);
+        return;
+      }
+      const leaf = isPlainLeaf(item) ? item : checkLeaf(item, [...this.#path, keys === undefined ? String(index) : key]);
+      this.#count(leaf);
+      hashLeaf(leaf);
+      made.add(key, leaf, lanes.lo, lanes.hi);
+    }
+  }
+
+  #enter(source: object): void {
+    const known = this.#hints.keysOf?.(source);
+    // An object with known keys is plain JSON. A look for symbols among a million keys takes a tenth of a second.
+    if (known === undefined || this.#path.length >= DEPTH_LIMIT) checkContainer(source, this.#path, this.#path.length, this.#ancestors);
+    const keys = Array.isArray(source) ? undefined : (known ?? Object.keys(source));
+    const size = keys?.length ?? (source as readonly unknown[]).length;
+    const above = this.#levels.at(-1);
+    const inArray = above !== undefined && !(above.made instanceof MadeNode);
+    const made = keys === undefined ? new MadeArray(size) : inArray ? new MadeObject() : new MadeNode();
+    this.#ancestors.push(source);
+    this.#levels.push({ source, keys, made, size, next: 0 });
+    this.bytes += 8;
+  }
+
+  /** Ends the innermost level, which has all its members, and adds it to the one above. @returns the outermost one */
+  #leave(level: Level): Child | undefined {
+    const child = level.made.close();
+    this.#levels.pop();
+    this.#ancestors.pop();
+    const above = this.#levels.at(-1);
+    if (above === undefined) return child as Child;
+    above.made.add(this.#path.pop()!, child, lanes.lo, lanes.hi);
+    return undefined;
+  }
+
+  #count(leaf: null | boolean | number | string): void {
+    this.bytes += measure(leaf);
+    if (typeof leaf === 'string') this.#work += Math.floor(leaf.length / TEXT_UNITS);
+  }
+}
+
+/** Whether a value is a leaf that is stored as it is; others are for checkLeaf to change or to refuse. */
+function isPlainLeaf(value: unknown): value is null | boolean | number | string {
+  if (typeof value === 'string') return value.isWellFormed();
+  return value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value) && value !== 0);
+}
+
+class MadeNode implements Made {
+  readonly #node = new TreeNode(NO_GENERATION);
+
+  add(key: string, child: Child, lo: number, hi: number): void {
+    insert(this.#node, key, child, lo, hi);
+  }
+
+  close(): Child {
+    closeSum(this.#node.sumLo, this.#node.sumHi);
+    return this.#node;
+  }
+}
+
+class MadeArray implements Made {
+  readonly #items: Value[] = [];
+  /** The digest of the array as far as it is read. */
+  #lo: number;
+  #hi: number;
+
+  constructor(length: number) {
+    beginArray(length);
+    this.#lo = lanes.lo;
+    this.#hi = lanes.hi;
+  }
+
+  add(_index: string, item: Value, lo: number, hi: number): void {
+    this.#items.push(item);
+    lanes.lo = lo;
+    lanes.hi = hi;
+    mixItem(this.#lo, this.#hi);
+    this.#lo = lanes.lo;
+    this.#hi = lanes.hi;
+  }
+
+  close(): Value {
+    lanes.lo = this.#lo;
+    lanes.hi = this.#hi;
+    return Object.freeze(this.#items);
+  }
+}
+
+/** An object inside an array: a value, and no node. */
+class MadeObject implements Made {
+  readonly #object: { [key: string]: Value } = {};
+  #lo = 0;
+  #hi = 0;
+
+  add(key: string, child: Value, lo: number, hi: number): void {
+    define(this.#object, key, child);
+    hashKey(key);
+    const { lo: keyLo, hi: keyHi } = lanes;
+    lanes.lo = lo;
+    lanes.hi = hi;
+    mix(keyLo, keyHi);
+    this.#lo = (this.#lo + lanes.lo) | 0;
+    this.#hi = (this.#hi + lanes.hi) | 0;
+  }
+
+  close(): Value {
+    closeSum(this.#lo, this.#hi);
+    return Object.freeze(this.#object);
+  }
+}

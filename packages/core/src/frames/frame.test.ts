@@ -92,6 +92,7 @@ describe('the header of a frame', () => {
     ['a codec from another time', altered(5, 3), 'FORMAT_UNSUPPORTED'],
     ['a flag from another time', altered(6, 2), 'FORMAT_UNSUPPORTED'],
     ['a revision above 2^53', altered(54, 0x20), 'FORMAT_INVALID'],
+    ['a time above 2^53', altered(86, 0x20), 'FORMAT_INVALID'],
     ['another beginning', altered(0, 0), 'FORMAT_INVALID'],
   ])('is refused when it has %s', (_, bytes, expected) => {
     expect(() => parseFrame(bytes)).toThrow(code(expected));
@@ -126,6 +127,7 @@ describe('the bytes of a frame', () => {
     const torn = Buffer.from(bytes);
     torn.writeUInt32LE(0x1234, torn.length - FRAME_CHECKSUM_BYTES);
     const right = bytes.subarray(-FRAME_CHECKSUM_BYTES).toReversed();
+    expect(() => parseFrame(torn)).toThrow(code('FORMAT_INVALID'));
     expect(() => parseFrame(torn)).toThrow(`a frame's checksum is ${Buffer.from(right).toString('hex')}, but it says 00001234`);
   });
 });

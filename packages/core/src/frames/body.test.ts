@@ -110,6 +110,9 @@ describe('the bytes of a binary body', () => {
         '05 808080808020 | negative number',
       ),
     );
+    const tree = new Tree();
+    applyFrame(tree, frame, undefined);
+    expect(exportValue(tree.root)).toEqual({ k: -(2 ** 40) });
   });
 
   it('are those of FORMAT.md for a frame that begins an epoch', () => {

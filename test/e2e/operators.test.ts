@@ -50,7 +50,8 @@ function rows(from: number): object {
 
 /** Runs a command with its output into something that is already open. */
 async function into(stdout: number | 'pipe', args: readonly string[]): Promise<{ status: number; stderr: string }> {
-  const child = spawn(process.execPath, [PROGRAM, ...args, '--url', url], { stdio: ['ignore', stdout, 'pipe'] });
+  const env = { ...process.env, NO_COLOR: '1' };
+  const child = spawn(process.execPath, [PROGRAM, ...args, '--url', url], { env, stdio: ['ignore', stdout, 'pipe'] });
   // No process reads, and the pipe is closed before the command writes.
   child.stdout?.destroy();
   let stderr = '';

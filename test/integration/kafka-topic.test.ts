@@ -236,7 +236,7 @@ describeKafka('a Kafka topic', () => {
       await primary.commit(1);
       await vi.waitFor(() => expect(secondary.consumer.state.lastError).toMatch(/is not of the history of this secondary/), SOON);
       await vi.waitFor(() => expect(primary.peer('b').lastError).toMatch(/history-mismatch: .*is not of the history/), SOON);
-      await vi.waitFor(() => expect(primary.told('foreign-records')).toContainEqual(expect.stringMatching(/writes frames/)), SOON);
+      await vi.waitFor(() => expect(primary.told('foreign-records')).toContainEqual(expect.stringMatching(/puts frames into/)), SOON);
       expect(secondary.store.get('/copy')).toBeUndefined();
       // Who starts from a snapshot behind the copy's frame gets past it.
       await vi.waitFor(() => expect(primary.told('topic-snapshot').length).toBe(1), SOON);

@@ -87,14 +87,14 @@ interface Level {
   readonly source: object;
   /** Undefined: an array. */
   readonly keys: readonly string[] | undefined;
-  readonly made: Made;
+  readonly made: PreparedPiece;
   readonly size: number;
   /** Index of the next member. Those before it are in `made`, but for one that is a level of its own. */
   next: number;
 }
 
 /** What becomes of a container. */
-interface Made {
+interface PreparedPiece {
   /** @param lo, hi digest of the child */
   add(key: string, child: Child | Value, lo: number, hi: number): void;
   /** The container, with all its members. Its digest is left in `lanes`. */
@@ -199,7 +199,7 @@ function isPlainLeaf(value: unknown): value is null | boolean | number | string 
   return value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value) && value !== 0);
 }
 
-class MadeNode implements Made {
+class MadeNode implements PreparedPiece {
   readonly #node = new TreeNode(NO_GENERATION);
 
   add(key: string, child: Child, lo: number, hi: number): void {
@@ -212,7 +212,7 @@ class MadeNode implements Made {
   }
 }
 
-class MadeArray implements Made {
+class MadeArray implements PreparedPiece {
   readonly #items: Value[] = [];
   /** The digest of the array as far as it is read. */
   #lo: number;
@@ -241,7 +241,7 @@ class MadeArray implements Made {
 }
 
 /** An object inside an array: a value, and no node. */
-class MadeObject implements Made {
+class MadeObject implements PreparedPiece {
   readonly #object: { [key: string]: Value } = {};
   #lo = 0;
   #hi = 0;

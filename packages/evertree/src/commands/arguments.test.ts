@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { targetOf } from '../client/site-client.ts';
-import { addressArgument, checkHttpPort, pathArgument, siteArgument, urlArgument } from './arguments.ts';
+import { addressArgument, checkHttpPort, pathArgument, secondsArgument, siteArgument, urlArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 
 describe('arguments', () => {
@@ -59,5 +59,18 @@ describe('the target of a path', () => {
     [['x'.repeat(10_000)], `/data?pointer=%2F${'x'.repeat(10_000)}`],
   ])('%j', (path, target) => {
     expect(targetOf('data', path)).toBe(target);
+  });
+});
+
+describe('the time of --timeout', () => {
+  test.each([
+    ['10', 10],
+    ['0.5', 0.5],
+  ])('%s', (text, seconds) => {
+    expect(secondsArgument(text)).toBe(seconds);
+  });
+
+  test.each(['1s', '0', '-1', '', '1e3'])('%j is refused, and the option is named', text => {
+    expect(() => secondsArgument(text)).toThrow(`--timeout ${JSON.stringify(text)} is no time; write seconds above 0`);
   });
 });

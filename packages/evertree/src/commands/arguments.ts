@@ -60,11 +60,11 @@ export function checkHttpPort(port: number): void {
   throw new UsageError(`--http may not have the port ${port}: ${reason}; choose another, such as ${DEFAULT_HTTP_PORT}`);
 }
 
-/** A time in seconds, fractions too. */
+/** The value of `--timeout`: a time in seconds, fractions too. */
 export function secondsArgument(text: string): number {
   const seconds = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
   if (seconds > 0) return seconds;
-  throw new UsageError(`${JSON.stringify(text)} is no time; write seconds above 0, such as 10 or 0.5`);
+  throw new UsageError(`--timeout ${JSON.stringify(text)} is no time; write seconds above 0, such as 10 or 0.5`);
 }
 
 export function countArgument(text: string): number {

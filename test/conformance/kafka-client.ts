@@ -161,6 +161,18 @@ export function testKafkaClient(name: string, make: (options: BrokerOptions) => 
       await silent.close();
     });
 
+    test('connects again by itself after a cut that came between two calls', async () => {
+      const writer = await filled('a');
+      await using reader = await broker.openReader({ topic, partition: 0 });
+      const { accepted } = server().proxy;
+      server().proxy.cut();
+      // A call that finds the dead connection fails; the next one finds a new connection.
+      expect((await vi.waitFor(() => reader.fetch(0n), SOON)).records.length).toBe(1);
+      expect(await writer.send(topic, 0, [record('b')])).toBe(1n);
+      expect((await reader.fetch(1n)).records.map(({ value }) => String(value))).toEqual(['b']);
+      expect(server().proxy.accepted).toBeGreaterThan(accepted);
+    });
+
     test('fails every waiting call when it is abandoned, and connects no more', async () => {
       await filled('a');
       const reader = await broker.openReader({ topic, partition: 0 });

@@ -1,5 +1,5 @@
 import { NO_CHAIN, ORIGIN } from '@evertree/core';
-import type { CloseReason, Message, Role, Transport } from '@evertree/core';
+import type { CloseReason, Hello, Message, Role, Transport } from '@evertree/core';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { End, EPOCH, frameOf, helloOf, POSITION, same, STREAM, WAIT } from '../support/links.ts';
@@ -23,6 +23,8 @@ export interface TransportSupports {
    * Between the ends is a log that keeps what it is sent. The primary's far end is the log, which says its own hello
    * and reports its readers. A secondary has a link once a primary has said hello to the log.
    * The newest acknowledgement is told; older ones may be skipped.
+   * Its client connects again by itself: a link outlives a cut that comes between two requests, or that the client can
+   * mend. It does not outlive an outage.
    */
   readonly log: boolean;
 }
@@ -60,11 +62,11 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         link: link => void ends[role].push(new End(link)),
         failed: (remote, error, retryInMs) => void failures.push({ remote, error, retryInMs }),
       });
-    const linked = async (count: number) => {
-      await vi.waitFor(() => expect(ends.primary.length).toBe(count), WAIT);
-      if (supports.log) sayHello(ends.primary[count - 1]!, helloOf('primary'));
-      await vi.waitFor(() => expect([ends.primary.length, ends.secondary.length]).toEqual([count, count]), WAIT);
-      return { primary: ends.primary[count - 1]!, secondary: ends.secondary[count - 1]! };
+    const linked = async () => {
+      await vi.waitFor(() => expect(ends.primary.length).toBe(1), WAIT);
+      if (supports.log) sayHello(ends.primary[0]!, helloOf('primary'));
+      await vi.waitFor(() => expect([ends.primary.length, ends.secondary.length]).toEqual([1, 1]), WAIT);
+      return { primary: ends.primary[0]!, secondary: ends.secondary[0]! };
     };
     return { pair, network: pair.network, failures, ends, open, linked };
   }
@@ -74,7 +76,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     const prepared = await prepare(bounds);
     await prepared.open('secondary');
     await prepared.open('primary');
-    return { ...prepared, ...(await prepared.linked(1)) };
+    return { ...prepared, ...(await prepared.linked()) };
   }
 
   /** The primary's hello; before a log the first thing of all. */
@@ -90,6 +92,25 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
     if (supports.log) await vi.waitFor(() => expect(primary.messages.some(each => each.type === 'reader')).toBe(true), WAIT);
     primary.messages.length = 0;
     secondary.messages.length = 0;
+  }
+
+  /**
+   * Both ends say hello on each link that they make after a fault, until two of them have met. A secondary of a log may
+   * follow the primary's old link first, until the new one replaces it.
+   */
+  async function greetAgain(ends: Readonly<Record<Role, readonly End[]>>): Promise<void> {
+    const change = { program: '0.2.0' };
+    await vi.waitFor(() => {
+      for (const role of ['primary', 'secondary'] as const) {
+        for (const end of ends[role]) if (!end.isAttached) sayHello(end, helloOf(role, change));
+      }
+      const [primary, secondary] = [ends.primary.at(-1)!, ends.secondary.at(-1)!];
+      expect(secondary.messages[0]).toEqual(helloOf('primary', change));
+      expect(primary.messages.flatMap(helloIn)).toContainEqual(expect.objectContaining({ program: change.program, site: 'south' }));
+      expect([...primary.closings, ...secondary.closings]).toEqual([]);
+    }, WAIT);
+    expect(ends.primary.length).toBe(2);
+    if (!supports.log) expect(ends.secondary.length).toBe(2);
   }
 
   /** Why the secondary is gone, as the primary hears it. */
@@ -502,14 +523,16 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
       const waiting: Role = supports.log ? 'secondary' : 'primary';
 
       test('after a cut both ends are told `lost`, a prefix has arrived, and a new link is made', async () => {
-        const { primary, secondary, network, linked } = await greeted();
+        const { primary, secondary, network, ends } = await greeted();
         for (let revision = 1; revision <= 200; revision++) primary.link.send(frameOf(revision, 50_000));
         await secondary.received(3);
+        if (supports.log) network.setAccepting('refuse');
         network.cut();
         expect(await primary.closed()).toMatchObject({ reason: 'lost', byPeer: false });
         expect(await secondary.closed()).toMatchObject({ reason: 'lost', byPeer: false });
+        network.setAccepting('forward');
         expect(secondary.messages.every((frame, index) => same(frame, frameOf(index + 1, 50_000)))).toBe(true);
-        await greet(await linked(2));
+        await greetAgain(ends);
       });
 
       test('either end may open first; until both are open, failures say when the next attempt is', async () => {
@@ -517,7 +540,7 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         await open(waiting);
         await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);
         await open(waiting === 'primary' ? 'secondary' : 'primary');
-        await greet(await linked(1));
+        await greet(await linked());
         for (const failure of failures) {
           expect(pair[waiting].remotes).toContain(failure.remote);
           expect(failure.error.message).toContain(failure.remote.replace(/^\w+:\/\/|\/.*$/g, ''));
@@ -527,13 +550,13 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
       });
 
       test('a far end that refuses connections for a while is reached in the end', async () => {
-        const { network, linked, failures, primary } = await greeted();
+        const { network, ends, failures, primary } = await greeted();
         network.setAccepting('refuse');
         network.cut();
         await primary.closed();
         await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), WAIT);
         network.setAccepting('forward');
-        await greet(await linked(2));
+        await greetAgain(ends);
       });
 
       test('a transport that waits for its next attempt can be closed', async () => {
@@ -577,4 +600,9 @@ async function expectViolation({ primary, secondary }: { primary: End; secondary
 
 function isFrom(site: string, message: Message): message is Message & { type: 'acknowledge' } {
   return message.type === 'acknowledge' && message.site === site;
+}
+
+/** The hello of a far end that is there, as a primary hears it. */
+function helloIn(message: Message): readonly Hello[] {
+  return message.type === 'hello' || (message.type === 'reader' && message.present) ? [message.hello] : [];
 }

@@ -42,6 +42,7 @@ export class End {
   readonly messages: Message[] = [];
   readonly closings: { reason: CloseReason; explanation: string; byPeer: boolean }[] = [];
   drained = 0;
+  isAttached = false;
   onMessage: (message: Message) => void = () => undefined;
 
   constructor(link: Link) {
@@ -49,6 +50,7 @@ export class End {
   }
 
   attach(): this {
+    this.isAttached = true;
     this.link.attach({
       message: message => {
         expect(this.closings).toEqual([]);

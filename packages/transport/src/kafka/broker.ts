@@ -25,6 +25,8 @@ export interface BrokerOptions {
  * - Every method rejects with a BrokerError that names the broker, the cause and the remedy; with BrokerSilent where no
  *   byte came for `answerMs`. The client's own attempts end within about a second; trying again is the caller's
  *   business.
+ * - A connection that broke between two calls is made again by the next call. A writer also sends a batch again whose
+ *   answer was lost. So a cut that the client mends is told to nobody.
  * - Once a call was in doubt (it failed, or is late) nothing is known of what the broker did. Who can't bear that
  *   abandons the whole object and looks again through a new one.
  * - What a method returns belongs to the caller; buffers that are handed in must not change until the call is over.

@@ -60,6 +60,8 @@ describe('a site that stops', () => {
   });
 });
 
+const standby = ['--standby-config', 'consumer.json'];
+
 describe('a site that may not start says why, changes nothing, and ends', () => {
   test('with 3 if its directory has the other role', async () => {
     await (await site(folder.primary)).stop();
@@ -120,6 +122,21 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
     ],
     ['two ways for a secondary', ({ secondary }) => [...secondary, '--config', 'consumer.json'], /--config is given 2 times; keep one/],
     [
+      'what is wrong in the files of both roles, told at once',
+      () => ['primary', '--config', 'none.json', '--standby-config', 'java.json'],
+      /java\.json:1:\d+: kafka-producer-properties configures a primary, and this site is to be a secondary[^]*none\.json: does not exist/,
+    ],
+    [
+      'two standby files for a primary',
+      ({ primary }) => [...primary, ...standby, ...standby],
+      /--standby-config is given 2 times; keep one/,
+    ],
+    [
+      'files of the two roles that disagree about HTTP',
+      ({ primary }) => [...primary, '--config', 'advertised.json', '--standby-config', 'standby.json'],
+      /standby\.json: advertised-http differs from that in producer\.json, advertised\.json \("http:\/\/b:1", and there "http:\/\/a:1"\)/,
+    ],
+    [
       'HTTP that others can reach',
       ({ primary }) => [...primary, '--http', '0.0.0.0:8181'],
       /auth is missing, and --http 0\.0\.0\.0:8181 can be reached[^]*tls is missing/,
@@ -131,6 +148,11 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
       'kafka-connection': { 'kafka-host': '::', 'kafka-port': 9092 },
       'kafka-producer-properties': properties,
     });
+    await folder.write('advertised.json', {
+      'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': 9 },
+      'advertised-http': 'http://a:1',
+    });
+    await folder.write('standby.json', { 'netty-consumer': { 'listening-port': 9 }, 'advertised-http': 'http://b:1' });
     await folder.write('other.json', { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire } });
     expect(await run(args(folder), { cwd: folder.path })).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
   });
@@ -169,6 +191,41 @@ describe('"acknowledgement"', () => {
     await site(folder.secondary);
     await until('the secondary has it', async () => (await read(folder.secondaryHttp, '/a')) === 1, LIMIT_MS);
     expect(await put('2')).toMatchObject({ status: 0, stdout: expect.stringContaining('"acknowledged":1') });
+  });
+});
+
+describe('"acknowledgement" with "on-timeout": "refuse"', () => {
+  test('takes no further writes while a secondary hangs, and goes on when it acknowledges what stands', async () => {
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
+    const acknowledgement = { secondaries: 1, 'timeout-ms': 500, 'on-timeout': 'refuse' };
+    await folder.write('producer.json', { 'netty-connection': connection, acknowledgement });
+    const secondary = await site(folder.secondary);
+    await site(folder.primary);
+    const url = `http://127.0.0.1:${folder.primaryHttp}`;
+    const put = async (value: number) => {
+      const response = await fetch(`${url}/data/a`, {
+        method: 'PUT',
+        headers: { 'Content-Type': 'application/json' },
+        body: String(value),
+      });
+      return { status: response.status, retryAfter: response.headers.get('retry-after'), ...((await response.json()) as object) };
+    };
+    await until('a write is acknowledged', async () => (await put(1)).status === 200, LIMIT_MS);
+    secondary.process.kill('SIGSTOP');
+    const late = (await put(2)) as unknown as { readonly position: object };
+    expect(late, 'it stands').toMatchObject({ status: 504, code: 'ACKNOWLEDGEMENT_TIMEOUT', acknowledged: 0 });
+    const { position } = late;
+    expect(await put(3)).toMatchObject({ status: 503, code: 'NOT_ACKNOWLEDGED', retryAfter: '1', position, secondaries: 1 });
+    const batch = await fetch(`${url}/batch`, { method: 'POST', body: '["put","/b",1]' });
+    expect([batch.status, await batch.json()]).toMatchObject([503, { code: 'NOT_ACKNOWLEDGED', committed: 0 }]);
+    expect(await read(folder.primaryHttp, '')).toEqual({ a: 2 });
+    const status = (await (await fetch(`${url}/status`)).json()) as object;
+    expect(status).toMatchObject({ position, acknowledgement: { onTimeout: 'refuse', overdue: position } });
+    expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    secondary.process.kill('SIGCONT');
+    await until('writes are taken again', async () => (await put(4)).status === 200, LIMIT_MS);
+    expect(await read(folder.secondaryHttp, '')).toEqual({ a: 4 });
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 });
 

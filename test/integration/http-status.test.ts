@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MemoryJournal } from '@evertree/journal';
 import { Consumer } from '@evertree/consumer';
 import { Producer } from '@evertree/producer';
-import { Store } from '@evertree/core';
+import { EvertreeError, Store } from '@evertree/core';
 import { openSite } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -148,6 +148,31 @@ describe('a pair', () => {
       json: { status: 'not-ready', reason: expect.stringContaining('listening') },
     });
     expect((await third.send('GET', '/healthz')).status).toBe(200);
+  });
+});
+
+async function health(site: HttpSite, role: string): Promise<[status: number, body: unknown]> {
+  const { status, json } = await site.send('GET', `/healthz?role=${role}`);
+  return [status, json];
+}
+
+describe('GET /healthz?role=', () => {
+  test('is healthy in the role that the site has, and only there', async () => {
+    expect(await health(primary, 'primary')).toEqual([200, { status: 'ok', role: 'primary' }]);
+    expect(await health(primary, 'secondary')).toEqual([503, { status: 'other-role', role: 'primary' }]);
+    expect(await health(secondary, 'secondary')).toEqual([200, { status: 'ok', role: 'secondary' }]);
+    expect(await health(secondary, 'primary')).toEqual([503, { status: 'other-role', role: 'secondary' }]);
+  });
+
+  test('is healthy in neither role at a primary that is fenced', async () => {
+    primary.store.refuseWrites(new EvertreeError('FENCED', 'another site has become the primary'));
+    expect((await health(primary, 'primary'))[0]).toBe(503);
+    expect((await health(primary, 'secondary'))[0]).toBe(503);
+    expect((await primary.send('GET', '/healthz')).status, 'the process itself works').toBe(200);
+  });
+
+  test.each(['role=leader', 'role=', 'rolle=primary'])('refuses ?%s', async query => {
+    expect(await primary.send('GET', `/healthz?${query}`)).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } });
   });
 });
 

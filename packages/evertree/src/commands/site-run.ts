@@ -1,16 +1,16 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { type Reporter, type Role, formatAddress, formatPosition, isLoopback } from '@evertree/core';
-import type { ConsumerConfiguration, PrimaryConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
+import { type SiteSections, joinRoles } from '../configuration/joining.ts';
 import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
-import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { collect, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
 import { openUnstarted } from '../site/store.ts';
 import { checkOptions } from '../site/options.ts';
-import type { Site } from '../site/site.ts';
+import type { RoleConfigurations, Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
@@ -20,6 +20,8 @@ import { onStopSignals } from './signals.ts';
 export interface SiteOptions {
   /** One file; a primary may have several. */
   readonly config: readonly string[];
+  /** Of the other role: one file, of which a secondary may have several. */
+  readonly standbyConfig?: readonly string[];
   readonly data: string;
   readonly http: HostAndPort | 'off';
   readonly site?: string;
@@ -32,8 +34,12 @@ const STOP_LIMIT_MS = 30_000;
 
 /** Checks everything, starts, waits for a signal, and stops in order. */
 export async function runSite(role: Role, options: SiteOptions): Promise<void> {
-  const configuration = role === 'primary' ? readPrimaryConfiguration(options.config) : readConsumerConfiguration(onlyOne(options.config));
-  checkHttpAddress(configuration, options.http);
+  const configurations = readConfigurations(role, options);
+  const settings = joinRoles(Object.values(configurations));
+  const source = Object.values(configurations)
+    .map(configuration => configuration.source)
+    .join(', ');
+  checkHttpAddress(source, settings, options.http);
   const log = openLog({ level: options.logLevel, format: options.log });
   const { promise: ended, resolve: stop, reject: fail } = Promise.withResolvers<void>();
   // The site may fail while it still starts. Nobody awaits `ended` yet, so the rejection is handled here and met again
@@ -42,10 +48,10 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   const signals = onStopSignals(stop);
   try {
     await using stack = new AsyncDisposableStack();
-    const site = stack.use(await openSiteOf(role, options, configuration, log.report));
+    const site = stack.use(await openSiteOf(role, options, configurations, log.report));
     stack.use(site.on('failed', fail));
     await site.start();
-    await startListening(stack, site, options.http, configuration);
+    await startListening(stack, site, options.http, settings);
     log.report({
       level: 'info',
       event: 'started',
@@ -63,13 +69,17 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   }
 }
 
-function openSiteOf(
-  role: Role,
-  { data, site }: SiteOptions,
-  configuration: PrimaryConfiguration | ConsumerConfiguration,
-  log: Reporter,
-): Promise<Site> {
-  const configurations = configuration.kind === 'primary' ? { primary: configuration } : { standby: configuration };
+/** Reads the files of both roles, so that everything that is wrong with them is told at once. */
+function readConfigurations(role: Role, { config, standbyConfig = [] }: SiteOptions): RoleConfigurations {
+  const [primary, secondary] = role === 'primary' ? [config, standbyConfig] : [standbyConfig, config];
+  const secondaryFile = onlyOne(secondary, role === 'primary' ? '--standby-config' : '--config');
+  const readers: (() => RoleConfigurations)[] = [];
+  if (primary.length > 0) readers.push(() => ({ primary: readPrimaryConfiguration(primary) }));
+  if (secondaryFile !== undefined) readers.push(() => ({ standby: readConsumerConfiguration(secondaryFile) }));
+  return Object.assign({}, ...collect(readers)) as RoleConfigurations;
+}
+
+function openSiteOf(role: Role, { data, site }: SiteOptions, configurations: RoleConfigurations, log: Reporter): Promise<Site> {
   return openUnstarted(
     checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
     configurations,
@@ -80,10 +90,9 @@ function openSiteOf(
  * HTTP that listens beyond loopback needs a token, and TLS or `"tls": "off"`.
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-function checkHttpAddress(configuration: SiteConfiguration, address: HostAndPort | 'off'): void {
+function checkHttpAddress(source: string, { http }: SiteSections, address: HostAndPort | 'off'): void {
   if (address === 'off' || isLoopback(address.host)) return;
   const problems: ConfigurationProblem[] = [];
-  const { source, http } = configuration;
   const opens = `is missing, and --http ${formatAddress(address.host, address.port)} can be reached by others`;
   if (http.token === undefined) problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });
   if (http.tls === undefined) {
@@ -97,7 +106,7 @@ async function startListening(
   stack: AsyncDisposableStack,
   site: Site,
   address: HostAndPort | 'off',
-  { http, limits }: SiteConfiguration,
+  { http, limits }: SiteSections,
 ): Promise<void> {
   if (address === 'off') return;
   const { report } = site.store;
@@ -115,10 +124,10 @@ async function startListening(
   report({ level: 'info', event: 'http-listening', message: `HTTP on ${server.address}` });
 }
 
-function onlyOne(files: readonly string[]): string {
+function onlyOne(files: readonly string[], option: string): string | undefined {
   const [file, ...others] = files;
-  if (file !== undefined && others.length === 0) return file;
-  throw new UsageError(`a secondary follows one primary in one way, and --config is given ${files.length} times; keep one`);
+  if (others.length === 0) return file;
+  throw new UsageError(`a secondary follows one primary in one way, and ${option} is given ${files.length} times; keep one`);
 }
 
 /** Two sites on one machine have two directories: the directory's name is part of the site's. */

@@ -15,6 +15,7 @@ export function addPrimary(program: Command): void {
       `
 Examples:
   evertree primary --config configs/nettyProducer.json --data a
+  evertree primary --config configs/nettyProducer.json --standby-config configs/nettyConsumer.json --data a
   evertree primary --config configs/kafkaProducer.json --data a
   evertree primary --config configs/kafkaProducer.json --config configs/nettyProducer.json --data a`,
     );
@@ -31,6 +32,7 @@ export function addSecondary(program: Command): void {
       `
 Examples:
   evertree secondary --config configs/nettyConsumer.json --data b --http 127.0.0.1:8182
+  evertree secondary --config configs/nettyConsumer.json --standby-config configs/nettyProducer.json --data b
   evertree secondary --config configs/kafkaConsumer.json --data c --http 127.0.0.1:8183`,
     );
 }
@@ -42,14 +44,20 @@ function httpArgument(text: string): HostAndPort | 'off' {
   return address;
 }
 
+/** An option that names a file; given again it names one more. */
+function filesOption(flags: string, description: string, isSeveral: boolean): Option {
+  return new Option(flags, isSeveral ? `${description}; may be given several times` : description).argParser(
+    (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
+  );
+}
+
+const STANDBY = 'what it needs in the other role, so that the two sites can swap roles while they run';
+
 function addSite(program: Command, role: Role, samples: string): Command {
   return program
     .command(role)
-    .addOption(
-      new Option('--config <file>', `its configuration; ${samples} are samples${role === 'primary' ? '; may be given several times' : ''}`)
-        .argParser((file: string, before: readonly string[] | undefined) => [...(before ?? []), file])
-        .makeOptionMandatory(),
-    )
+    .addOption(filesOption('--config <file>', `its configuration; ${samples} are samples`, role === 'primary').makeOptionMandatory())
+    .addOption(filesOption('--standby-config <file>', STANDBY, role === 'secondary'))
     .option('--data <dir>', 'its data directory; created if it does not exist', `data/${role}`)
     .addOption(
       new Option('--http <host:port>', 'where HTTP listens, or off')

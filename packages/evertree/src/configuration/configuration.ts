@@ -24,8 +24,11 @@ export interface SiteConfiguration {
     readonly retentionMinBytes?: number;
     readonly retentionMinMs?: number;
   };
-  /** What HTTP demands of its clients. `tls` counts beyond loopback, or if the file's `http` section has it. */
-  readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean };
+  /**
+   * What HTTP demands of its clients, and where they reach it. `tls` counts beyond loopback, or if the file's `http`
+   * section has it. `advertised` is an origin, such as `http://box-a.example:8181`.
+   */
+  readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean; readonly advertised?: string };
   /** Facts that a user should know; nothing is wrong. */
   readonly notes: readonly string[];
   /** Dangers that do not keep the site from starting. */
@@ -40,12 +43,19 @@ export interface Connection {
   readonly token?: string;
 }
 
+/**
+ * What becomes of a write that too few secondaries acknowledge in time. The commit stands in each case.
+ * - `fail`: 504.
+ * - `continue`: 200 with the count.
+ * - `refuse`: 504, and further writes get 503 until as many secondaries hold it.
+ */
+export type OnTimeout = 'fail' | 'continue' | 'refuse';
+
 export interface Acknowledgement {
   /** How many secondaries a write over HTTP waits for, unless the request says so itself. */
   readonly secondaries: number;
   readonly timeoutMs: number;
-  /** `fail`: 504, and the commit stands. `continue`: 200 with the count. */
-  readonly onTimeout: 'fail' | 'continue';
+  readonly onTimeout: OnTimeout;
 }
 
 export interface NettyProducerConfiguration extends SiteConfiguration {

@@ -35,6 +35,18 @@ export function section<T extends z.ZodRawShape>(shape: T, what = 'an object'): 
   return z.strictObject(shape, { error: issue => (issue.code === 'unrecognized_keys' ? undefined : what) });
 }
 
+/** Where clients reach a site's HTTP: `http://HOST:PORT` or `https://HOST:PORT`, without a path. */
+export function httpAddress(what: string): z.ZodString {
+  const expected = `${what}: http:// or https:// with host and port, and no path, such as http://box-a.example:8181`;
+  return text(expected, /^.{1,300}$/u).refine(isHttpAddress, expected);
+}
+
+function isHttpAddress(address: string): boolean {
+  const url = URL.parse(address);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return false;
+  return url.hostname !== '' && url.href === `${url.origin}/` && !/[?#]$/.test(address);
+}
+
 /** A host name, an IPv4 or an IPv6 address (without brackets). */
 export function host(what: string): z.ZodString {
   return text(

@@ -4,6 +4,7 @@ import type {
   NettyProducerConfiguration,
   PrimaryConfiguration,
   ProducerConfiguration,
+  SiteConfiguration,
 } from './configuration.ts';
 import { type ConfigurationProblem, configurationError } from './problem.ts';
 
@@ -11,6 +12,9 @@ import { type ConfigurationProblem, configurationError } from './problem.ts';
  * Makes one primary of several files: it feeds the secondaries of all of them. A setting that concerns the whole site
  * may stand in any file; if it stands in several, they have to agree.
  */
+
+/** What concerns the whole site, whatever its role. */
+export type SiteSections = Pick<SiteConfiguration, 'limits' | 'journal' | 'http'>;
 
 /** Sections whose keys may stand in different files. */
 const SHARED = ['limits', 'journal', 'http'] as const;
@@ -21,7 +25,11 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
     throw configurationError([{ source: 'configuration', key: '', message: 'is an empty list; name one file at least' }]);
   const joining = new Joining();
   const names = numbered(wires);
-  wires.forEach((wire, index) => joining.take(wire, names[index] ?? wire.source));
+  wires.forEach((wire, index) => {
+    const name = names[index] ?? wire.source;
+    joining.take(wire, name);
+    joining.takeAcknowledgement(wire, name);
+  });
   checkTwice(wires, names, joining.problems);
   if (joining.problems.length > 0) throw configurationError(joining.problems);
   const { sections, acknowledgement } = joining;
@@ -37,6 +45,17 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
   };
 }
 
+/**
+ * What the configurations of a site for its two roles say together of the site itself: HTTP, limits, journal.
+ * @throws EvertreeError CONFIGURATION_INVALID naming both files and the key of whatever differs
+ */
+export function joinRoles(configurations: readonly SiteConfiguration[]): SiteSections {
+  const joining = new Joining();
+  for (const configuration of configurations) joining.take(configuration, configuration.source);
+  if (joining.problems.length > 0) throw configurationError(joining.problems);
+  return joining.sections;
+}
+
 /** The messages of all files, each with its file's name if there are several. */
 function messagesOf(kind: 'notes' | 'warnings', wires: readonly ProducerConfiguration[], names: readonly string[]): string[] {
   return wires.flatMap((wire, index) => wire[kind].map(message => (wires.length === 1 ? message : `${names[index]}: ${message}`)));
@@ -49,26 +68,25 @@ function numbered(wires: readonly ProducerConfiguration[]): string[] {
 
 class Joining {
   readonly problems: ConfigurationProblem[] = [];
-  readonly sections: Pick<PrimaryConfiguration, 'limits' | 'journal' | 'http'> = {
-    limits: {},
-    journal: {},
-    http: { tlsOnLoopback: false },
-  };
+  readonly sections: SiteSections = { limits: {}, journal: {}, http: { tlsOnLoopback: false } };
   acknowledgement: PrimaryConfiguration['acknowledgement'];
   /** The file that first gave a value, by key. */
   readonly #origins = new Map<string, string>();
 
-  take(wire: ProducerConfiguration, source: string): void {
+  take(configuration: SiteConfiguration, source: string): void {
     for (const section of SHARED) {
       const joined: Record<string, unknown> = this.sections[section];
-      for (const [key, value] of Object.entries(wire[section])) {
+      for (const [key, value] of Object.entries(configuration[section])) {
         // No file has this key: it follows from "http.tls".
         if (key === 'tlsOnLoopback') joined[key] = joined[key] === true || value === true;
         else if (this.#agrees(keyOf(section, key), joined[key], value, source)) joined[key] = value;
       }
     }
-    if (wire.acknowledgement === undefined) return;
-    if (this.#agrees('acknowledgement', this.acknowledgement, wire.acknowledgement, source)) this.acknowledgement = wire.acknowledgement;
+  }
+
+  takeAcknowledgement({ acknowledgement }: ProducerConfiguration, source: string): void {
+    if (acknowledgement === undefined) return;
+    if (this.#agrees('acknowledgement', this.acknowledgement, acknowledgement, source)) this.acknowledgement = acknowledgement;
   }
 
   #agrees(key: string, present: unknown, value: unknown, source: string): boolean {
@@ -79,10 +97,9 @@ class Joining {
     }
     if (JSON.stringify(present) === JSON.stringify(value)) return true;
     // Secrets and certificates are not repeated.
-    const values = key.startsWith('http.') ? '' : ` (${JSON.stringify(value)}, and there ${JSON.stringify(present)})`;
-    const more = key.startsWith('http.')
-      ? '; without a section "http", HTTP takes them from "auth" and "tls", so give all files the same "http"'
-      : '';
+    const isSecret = key.startsWith('http.');
+    const values = isSecret ? '' : ` (${JSON.stringify(value)}, and there ${JSON.stringify(present)})`;
+    const more = isSecret ? '; without a section "http", HTTP takes them from "auth" and "tls", so give all files the same "http"' : '';
     const message = `differs from that in ${origin}${values}; it concerns the whole site: keep one, or let them agree${more}`;
     this.problems.push({ source, key, message });
     return false;
@@ -117,7 +134,8 @@ function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
 
 /** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
-  return section === 'http' && key === 'token' ? 'http.auth' : `${section}.${kebab(key)}`;
+  if (section !== 'http') return `${section}.${kebab(key)}`;
+  return key === 'advertised' ? 'advertised-http' : key === 'token' ? 'http.auth' : `http.${key}`;
 }
 
 function kebab(key: string): string {

@@ -36,10 +36,18 @@ export function readPrimaryConfiguration(source: UncheckedSource | readonly Unch
 
 /** @throws EvertreeError CONFIGURATION_INVALID with the problems of all files */
 function readAll(sources: readonly UncheckedSource[]): ProducerConfiguration[] {
+  return collect(sources.map(source => () => readConfiguration(source, 'primary') as ProducerConfiguration));
+}
+
+/**
+ * Reads several configurations, so that the problems of all are known at once.
+ * @throws EvertreeError CONFIGURATION_INVALID with the problems of all
+ */
+export function collect<T>(readers: readonly (() => T)[]): T[] {
   const problems: ConfigurationProblem[] = [];
-  const configurations = sources.flatMap(source => {
+  const read = readers.flatMap(reader => {
     try {
-      return [readConfiguration(source, 'primary') as ProducerConfiguration];
+      return [reader()];
     } catch (error) {
       if (!isEvertreeError(error, 'CONFIGURATION_INVALID')) throw error;
       problems.push(...problemsOf(error));
@@ -47,7 +55,7 @@ function readAll(sources: readonly UncheckedSource[]): ProducerConfiguration[] {
     }
   });
   if (problems.length > 0) throw configurationError(problems);
-  return configurations;
+  return read;
 }
 
 /**

@@ -125,8 +125,15 @@ export function resolveSite(
       ...optional('token', credentials.token(value.http?.auth, ['http', 'auth']) ?? shared.token),
       ...optional('tls', ownTls ?? (usable ? shared.tls : undefined)),
       tlsOnLoopback: ownTls !== undefined && ownTls !== 'off',
+      ...optional('advertised', advertisedOf(value)),
     },
     notes: [],
     warnings: credentials.warnings,
   };
+}
+
+/** The origin alone: `HTTP://Box-A:80/` is `http://box-a`. */
+function advertisedOf({ 'advertised-http': address }: CommonSections): string | undefined {
+  // The schema has reported an address that is none.
+  return address === undefined ? undefined : URL.parse(address)?.origin;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JavaProperties } from './kafka-properties.ts';
-import { bytes, choice, host, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
+import { bytes, choice, host, httpAddress, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
 
 const KIBIBYTE = 1024;
 const MEBIBYTE = 1024 * KIBIBYTE;
@@ -53,6 +53,7 @@ const common = {
   tls,
   auth,
   http: section({ tls, auth }, 'an object with "tls" and "auth"').optional(),
+  'advertised-http': httpAddress("where clients reach this site's HTTP").optional(),
   limits: section({
     ...storeLimitFields,
     'window-bytes': bytes(64 * KIBIBYTE, GIBIBYTE, 'what may be on the way to a secondary unacknowledged').optional(),
@@ -65,7 +66,7 @@ const common = {
 const acknowledgement = section({
   secondaries: wholeNumber(0, 1_000, 'secondaries a write over HTTP waits for'),
   'timeout-ms': milliseconds(1, HOUR_MS, 'how long it waits').optional(),
-  'on-timeout': choice(['fail', 'continue']).optional(),
+  'on-timeout': choice(['fail', 'continue', 'refuse']).optional(),
 }).optional();
 
 /** What a file of any kind may hold; checks a file whose kind can't be told. */
@@ -159,7 +160,7 @@ export type ConsumerFile =
       readonly 'kafka-consumer-properties'?: JavaProperties;
     });
 
-export type CommonSections = Pick<z.infer<typeof nettyConsumerSchema>, 'tls' | 'auth' | 'http' | 'limits' | 'journal'>;
+export type CommonSections = Pick<z.infer<typeof nettyConsumerSchema>, 'tls' | 'auth' | 'http' | 'advertised-http' | 'limits' | 'journal'>;
 export type AcknowledgementSection = z.infer<typeof nettyProducerSchema>['acknowledgement'];
 export type TlsSection = CommonSections['tls'];
 export type AuthSection = CommonSections['auth'];

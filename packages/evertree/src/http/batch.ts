@@ -124,7 +124,7 @@ const NO_OPTIONS: CommitOptions = Object.freeze({});
  */
 async function commitBody(exchange: Exchange, batch: BatchRun): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
-  const { turns, limits } = exchange.context;
+  const { turns, limits, admission } = exchange.context;
   const { batchBytes, batchLineBytes } = limits;
   welcomeBody(request, response, batchBytes);
   const lines = new Lines(
@@ -137,9 +137,11 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
+      admission.check();
       lines.add(chunk);
       await turns.breathe();
     }
+    admission.check();
     lines.finish();
     return undefined;
   } catch (error) {

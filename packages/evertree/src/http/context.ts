@@ -1,4 +1,5 @@
 import type { Reporter, Store } from '@evertree/core';
+import type { WriteAdmission } from './admission.ts';
 import type { Bodies } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpLimits } from './limits.ts';
@@ -12,6 +13,7 @@ export interface HttpContext {
   /** The site's, for all its life. */
   readonly store: Store;
   readonly stability: Stability;
+  readonly admission: WriteAdmission;
   readonly bodies: Bodies;
   readonly turns: Turns;
   readonly limits: HttpLimits;

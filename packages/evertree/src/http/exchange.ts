@@ -31,9 +31,7 @@ export class Exchange {
 
   /** Refuses query parameters. @throws RequestError REQUEST_INVALID */
   refuseParameters(): void {
-    for (const name of this.target.parameters.keys()) {
-      throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
-    }
+    for (const name of this.target.parameters.keys()) throw unknownParameter(name);
   }
 
   answer(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
@@ -67,6 +65,10 @@ export class Exchange {
       response.off('drain', resolve).off('close', onClose);
     });
   }
+}
+
+export function unknownParameter(name: string): RequestError {
+  return new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name.slice(0, 100))} means nothing here`);
 }
 
 export function positionHeader(position: Position): Record<string, string> {

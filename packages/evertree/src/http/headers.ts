@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { EvertreeError, formatPosition, parsePosition, type Position } from '@evertree/core';
+import type { OnTimeout } from '../configuration/configuration.ts';
 import { RequestError } from './problem.ts';
 
 export function etagOf(digest: string): string {
@@ -73,8 +74,7 @@ function readPosition(header: string | string[] | undefined): Position | undefin
 export interface AcknowledgementWish {
   readonly secondaries: number;
   readonly timeoutMs: number;
-  /** `fail`: 504, though the commit stands. `continue`: 200 with the count. */
-  readonly onTimeout: 'fail' | 'continue';
+  readonly onTimeout: OnTimeout;
 }
 
 /** What a request says itself of the secondaries it waits for. */

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@pro
 import type { RetentionStatus, Store } from '@evertree/core';
 import type { PeerStatus } from '@evertree/producer';
 import type { Site } from '../site/site.ts';
+import type { WriteAdmission } from './admission.ts';
 import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
 
 /** Node's longest delay of a timer. */
@@ -17,13 +18,16 @@ export class Metrics implements Disposable {
   readonly #stack = new DisposableStack();
 
   /** @param watches how many are open */
-  constructor(site: Site, watches: () => number) {
+  constructor(site: Site, admission: WriteAdmission, watches: () => number) {
     const { registry } = this;
     addProcess(registry);
     addEventLoop(registry, this.#stack.use(new EventLoopLag()));
     addSite(registry, site.store);
     addPeers(registry, site);
     this.#stack.use(addResyncs(registry, site));
+    addGauge(registry, 'evertree_acknowledgement_overdue', '1 while further writes wait for secondaries to acknowledge.', () =>
+      admission.overdue === undefined ? 0 : 1,
+    );
     addGauge(registry, 'evertree_watches', 'Clients that watch over HTTP.', watches);
     this.#requests = new Histogram({
       registers: [registry],

@@ -10,6 +10,7 @@ export type RequestCode =
   | 'REQUEST_TIMEOUT'
   | 'HEAD_TOO_LARGE'
   | 'OVERLOADED'
+  | 'NOT_ACKNOWLEDGED'
   | 'INTERNAL';
 
 const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
@@ -36,6 +37,7 @@ const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
   GUARD_FAILED: 422,
   HEAD_TOO_LARGE: 431,
   OVERLOADED: 503,
+  NOT_ACKNOWLEDGED: 503,
   CLOSED: 503,
   STORAGE_FAILED: 503,
   NOT_DURABLE: 503,

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import type { Tls } from '../configuration/credentials.ts';
 import { checkHost, loopbackAccess, tokenAccess, type Access } from './access.ts';
+import { WriteAdmission } from './admission.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpContext } from './context.ts';
@@ -80,6 +81,7 @@ class Http {
     const limits = resolveLimits(options.limits);
     const watches = new Watches();
     const turns = new Turns(site.store.clock);
+    const admission = new WriteAdmission();
     this.#options = options;
     this.#limits = limits;
     this.#server = createNodeServer(options.tls, limits);
@@ -91,6 +93,7 @@ class Http {
       report,
       limits,
       stability: new Stability(site.store),
+      admission,
       bodies: new Bodies(limits, turns),
       turns,
       closing: this.#closing.signal,
@@ -101,7 +104,7 @@ class Http {
       message: `${count} more HTTP connections were dropped within ${seconds} s: ${limits.connections} are open, the limit`,
       details: { count },
     }));
-    this.#metrics = new Metrics(site, () => watches.count);
+    this.#metrics = new Metrics(site, admission, () => watches.count);
     this.#routes = new Routes(watches, this.#metrics);
   }
 

@@ -1,6 +1,7 @@
-import { ORIGIN } from '@evertree/core';
+import { ORIGIN, type Role } from '@evertree/core';
 import type { HttpContext } from './context.ts';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, unknownParameter } from './exchange.ts';
+import { RequestError } from './problem.ts';
 import { plainPosition } from './write.ts';
 
 /** GET /status: this site, and each secondary that it knows. Only stable positions leave the process. */
@@ -26,9 +27,16 @@ function statusOf(context: HttpContext): object {
     durable: plainPosition(store.journal.log.durable ? position : ORIGIN),
     journalBytes: store.journal.retention.storedBytes,
     ...retentionOf(context),
+    ...acknowledgementOf(context),
     peers: producer?.peers ?? [],
     ...(consumer === undefined ? {} : { consumer: consumer.state }),
   };
+}
+
+/** What writes wait for by configuration, and whether one of them still keeps further ones out. */
+function acknowledgementOf({ site, admission }: HttpContext): object {
+  if (site.acknowledgement === undefined) return {};
+  return { acknowledgement: { ...site.acknowledgement, overdue: admission.overdue ?? null } };
 }
 
 /** How much the history may take, and which peers need a full copy: soon if they stay away, or already. */
@@ -39,12 +47,32 @@ function retentionOf({ store }: HttpContext): object {
   return { retention: { maxBytes, atRisk, passed } };
 }
 
-/** GET /healthz: whether this process works; if not, a restart helps. */
+/**
+ * GET /healthz: whether this process works; if not, a restart helps. With `?role=primary` or `?role=secondary` also
+ * whether it is in that role, so that a load balancer sends writes to the one primary.
+ */
 export function getHealth(exchange: Exchange): void {
-  exchange.refuseParameters();
-  const { state } = exchange.context.store;
-  const alive = state !== 'failed' && state !== 'closed';
-  exchange.answer(alive ? 200 : 503, { status: alive ? 'ok' : state });
+  const { store, site } = exchange.context;
+  const wanted = roleParameter(exchange);
+  const alive = store.state !== 'failed' && store.state !== 'closed';
+  if (wanted === undefined || !alive) {
+    exchange.answer(alive ? 200 : 503, { status: alive ? 'ok' : store.state });
+    return;
+  }
+  const { role } = site;
+  // A site that was a primary and is fenced plays neither role.
+  const plays = role === wanted && store.state !== 'refusing';
+  exchange.answer(plays ? 200 : 503, { status: plays ? 'ok' : 'other-role', role });
+}
+
+/** @throws RequestError REQUEST_INVALID for another parameter, or another role */
+function roleParameter({ target }: Exchange): Role | undefined {
+  for (const [name, value] of target.parameters) {
+    if (name !== 'role') throw unknownParameter(name);
+    if (value === 'primary' || value === 'secondary') return value;
+    throw new RequestError('REQUEST_INVALID', `there is no role ${JSON.stringify(value.slice(0, 100))}; ask for primary or secondary`);
+  }
+  return undefined;
 }
 
 /** GET /readyz: whether a primary takes writes, or a secondary is fed and within its lag bound. */
@@ -55,11 +83,11 @@ export function getReadiness(exchange: Exchange): void {
 }
 
 function obstacleOf(context: HttpContext): string | undefined {
-  const { store, limits } = context;
+  const { store, limits, admission } = context;
   const { consumer } = context.site;
   // A secondary whose disk is full takes no frames, so that it does not know its lag.
   if (store.state !== 'open') return `the store is ${store.state}`;
-  if (store.role === 'primary') return undefined;
+  if (store.role === 'primary') return admission.overdue === undefined ? undefined : 'too few secondaries acknowledge';
   if (consumer === undefined) return 'nothing feeds this secondary';
   const { state, lag } = consumer.state;
   if (state === 'replicating') return undefined;

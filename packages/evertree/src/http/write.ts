@@ -24,7 +24,7 @@ const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MIS
 /**
  * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing
  * comes between.
- * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH
+ * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH; RequestError NOT_ACKNOWLEDGED
  */
 export async function commit(
   context: HttpContext,
@@ -32,7 +32,8 @@ export async function commit(
   path: Path,
   change: (transaction: Transaction) => void,
 ): Promise<Made> {
-  const { store } = context;
+  const { store, admission } = context;
+  admission.check();
   try {
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));
@@ -78,7 +79,7 @@ export function readWish({ context, request }: Exchange): Wish {
 /** Waits until a commit is stable here, and then for as many secondaries as were wished. */
 export async function settle(context: HttpContext, made: Made, wish: Wish): Promise<Settled> {
   await context.stability.reached(made.position);
-  const acknowledged = await countAcknowledgements(made.commit, wish.acknowledgement);
+  const acknowledged = await countAcknowledgements(context, made.commit, wish.acknowledgement);
   const position = plainPosition(made.position);
   return {
     body: context.store.journal.log.durable ? { position, acknowledged } : { position, acknowledged, durable: false },
@@ -87,13 +88,20 @@ export async function settle(context: HttpContext, made: Made, wish: Wish): Prom
 }
 
 /** @throws EvertreeError ACKNOWLEDGEMENT_TIMEOUT, FENCED, CLOSED */
-async function countAcknowledgements(last: Commit | undefined, wish: AcknowledgementWish | undefined): Promise<number> {
+async function countAcknowledgements(
+  { admission }: HttpContext,
+  last: Commit | undefined,
+  wish: AcknowledgementWish | undefined,
+): Promise<number> {
   if (last === undefined) return 0;
   if (wish === undefined) return last.acknowledged(0);
+  const { secondaries, timeoutMs, onTimeout } = wish;
   try {
-    return await last.acknowledged(wish.secondaries, { timeoutMs: wish.timeoutMs });
+    return await last.acknowledged(secondaries, { timeoutMs });
   } catch (error) {
-    if (wish.onTimeout === 'continue' && isEvertreeError(error, 'ACKNOWLEDGEMENT_TIMEOUT')) return last.acknowledged(0);
+    if (!isEvertreeError(error, 'ACKNOWLEDGEMENT_TIMEOUT')) throw error;
+    if (onTimeout === 'continue') return last.acknowledged(0);
+    if (onTimeout === 'refuse') admission.refuseUntil(last, secondaries);
     throw error;
   }
 }

@@ -174,15 +174,20 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
           { type: 'snapshot-begin', header, reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' } },
           { type: 'snapshot-chunk', bytes: Buffer.from('EVTF, as a chunk may begin') },
           { type: 'snapshot-end', chunks: 1 },
+          { type: 'role', from: 'norð', to: 'south', message: { kind: 'lend', after: POSITION } },
         ];
         const up: Message[] = [
           { type: 'acknowledge', site: 'süd', applied: POSITION, durable: ORIGIN },
           { type: 'resend', after: { ...POSITION, revision: Number.MAX_SAFE_INTEGER } },
+          { type: 'role', from: 'south', to: 'norð', message: { kind: 'not-promised', epoch: { number: 7, id: EPOCH.id }, text: 'why' } },
+          // Asked for above.
+          frameOf(9, 0),
         ];
         for (const message of down) primary.link.send(message);
+        await secondary.received(down.length);
         for (const message of up) secondary.link.send(message);
-        expect(await secondary.received(4)).toEqual(down);
-        expect(await primary.received(2)).toEqual(up);
+        expect(await secondary.received(down.length)).toEqual(down);
+        expect(await primary.received(up.length)).toEqual(up);
       });
 
       test('they arrive whole, unaltered and in order, whatever their sizes', async () => {

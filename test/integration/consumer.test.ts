@@ -49,7 +49,8 @@ class History {
 
   hello(more: Partial<Hello> = {}): Hello {
     const { site, stream, stable, epochs } = this.store;
-    return { protocols: PROTOCOL_VERSIONS, program: 'test', site, role: 'primary', stream, ...stable, epochs, durable: true, ...more };
+    const is = { site, role: 'primary', standing: 'primary', standby: false, durable: true } as const;
+    return { protocols: PROTOCOL_VERSIONS, program: 'test', ...is, stream, ...stable, epochs, ...more };
   }
 
   snapshot(): { readonly header: SnapshotHeader; readonly chunks: readonly Uint8Array[] } {

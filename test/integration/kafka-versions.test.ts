@@ -8,7 +8,7 @@ import { SOON } from '../support/topic-sites.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
 
 const HEADERS = { evertree: '1', from: 'a'.repeat(16) };
-const REFUSED = /old speaks the protocol's versions 1, this program 2: .*/;
+const REFUSED = /old speaks the protocol's versions 1, this program 3: .*/;
 
 /** What an end of version 1 says of itself; a reason was a sentence then. */
 function control(key: string, { stream, epochs }: Store, role: 'primary' | 'secondary', more: object): Written {
@@ -42,7 +42,7 @@ describeKafka('a topic and version 1 of the protocol', () => {
       const again = await stage.primary({ disk: primary.disk });
       await again.commit(1);
       await again.sent();
-      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '2']);
+      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '3']);
       const fresh = await stage.secondary({ disk: new FaultDisk() });
       await fresh.equals(again);
       expectNoCopy(fresh);

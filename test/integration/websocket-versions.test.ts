@@ -11,28 +11,30 @@ import { collectReports, strictReport } from '../support/reports.ts';
 
 const host = { clock: systemClock, random: systemRandom, report: strictReport };
 
-/** What a primary of version 1 sent to open a link, byte for byte. */
-const OPENING_OF_VERSION_1 = [
-  'GET / HTTP/1.1',
-  'Sec-WebSocket-Version: 13',
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-  'Connection: Upgrade',
-  'Upgrade: websocket',
-  'Sec-WebSocket-Protocol: evertree.1',
-  'Host: 127.0.0.1',
-  '',
-  '',
-].join('\r\n');
+/** What a primary of an earlier version sent to open a link, byte for byte. */
+const openingOf = (version: number) =>
+  [
+    'GET / HTTP/1.1',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    `Sec-WebSocket-Protocol: evertree.${version}`,
+    'Host: 127.0.0.1',
+    '',
+    '',
+  ].join('\r\n');
 
-/** What a secondary of version 1 answered to one that offered evertree.2 only, byte for byte. */
-const REFUSAL_OF_VERSION_1 = [
-  'HTTP/1.1 400 Bad Request',
-  'Connection: close',
-  'Content-Type: text/plain; charset=utf-8',
-  'Content-Length: 47',
-  '',
-  'no protocol version in common: here evertree.1\n',
-].join('\r\n');
+/** What a secondary of an earlier version answered to one that offered only a later one, byte for byte. */
+const refusalOf = (version: number) =>
+  [
+    'HTTP/1.1 400 Bad Request',
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Length: 47',
+    '',
+    `no protocol version in common: here evertree.${version}\n`,
+  ].join('\r\n');
 
 const undo: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
@@ -48,43 +50,43 @@ async function listen(): Promise<{ readonly port: number; readonly links: End[];
   return { port: listener.port, links, reports };
 }
 
-describe('a primary of version 1', () => {
-  test('is refused by a secondary of version 2, which names the version that it speaks', async () => {
+describe.each([1, 2])('a primary of version %d', version => {
+  test('is refused by a secondary of version 3, which names the version that it speaks', async () => {
     const { port, links, reports } = await listen();
     const socket = net.connect(port, '127.0.0.1');
     undo.push(() => void socket.destroy());
     let answer = '';
     socket.setEncoding('utf8');
     socket.on('data', (piece: string) => (answer += piece));
-    socket.write(OPENING_OF_VERSION_1);
-    await vi.waitFor(() => expect(answer).toMatch(/^HTTP\/1\.1 400 .*no protocol version in common: here evertree\.2\n$/s), WAIT);
+    socket.write(openingOf(version));
+    await vi.waitFor(() => expect(answer).toMatch(/^HTTP\/1\.1 400 .*no protocol version in common: here evertree\.3\n$/s), WAIT);
     expect(links).toEqual([]);
-    expect(reports.reports).toMatchObject([{ event: 'connection-refused', message: expect.stringContaining('here evertree.2') as string }]);
+    expect(reports.reports).toMatchObject([{ event: 'connection-refused', message: expect.stringContaining('here evertree.3') as string }]);
   });
 
-  test('is refused for its hello if it opened a link of version 2 all the same', async () => {
+  test('is refused for its hello if it opened a link of version 3 all the same', async () => {
     const { port, links } = await listen();
-    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.2'], { perMessageDeflate: false });
+    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.3'], { perMessageDeflate: false });
     undo.push(() => websocket.terminate());
     websocket.on('error', () => undefined);
-    const { hello } = helloOf('primary', { protocols: [1] }) as { hello: Hello };
+    const { hello } = helloOf('primary', { protocols: [version] }) as { hello: Hello };
     websocket.on('open', () => websocket.send(Buffer.concat([Buffer.of(1), Buffer.from(JSON.stringify({ ...hello, heartbeatMs: 2000 }))])));
     const closed = new Promise<[number, string]>(resolve => {
       websocket.on('close', (code, reason) => resolve([code, reason.toString()]));
     });
-    expect(await closed).toEqual([4009, 'this link speaks version 2, the far end 1; here 2']);
+    expect(await closed).toEqual([4009, `this link speaks version 3, the far end ${version}; here 3`]);
     expect(links[0]?.messages).toEqual([]);
   });
 });
 
-describe('a secondary of version 1', () => {
-  test('refuses a primary of version 2, and the primary says which versions they speak', async () => {
+describe.each([1, 2])('a secondary of version %d', version => {
+  test('refuses a primary of version 3, and the primary says which versions they speak', async () => {
     const offers: string[] = [];
     const server = net.createServer(socket => {
       socket.on('error', () => undefined);
       socket.once('data', (bytes: Buffer) => {
         offers.push(/Sec-WebSocket-Protocol: (.*)/.exec(bytes.toString())?.[1] ?? '');
-        socket.end(REFUSAL_OF_VERSION_1);
+        socket.end(refusalOf(version));
       });
     });
     await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve));
@@ -95,9 +97,9 @@ describe('a secondary of version 1', () => {
     await dialler.open({ link: () => undefined, failed: (_, error) => void failures.push(error) });
     undo.push(() => dialler.close());
     await vi.waitFor(() => expect(failures.length).toBe(1), WAIT);
-    expect(offers).toEqual(['evertree.2']);
+    expect(offers).toEqual(['evertree.3']);
     expect(failures[0]!.message).toMatch(
-      /refused the connection \(400\): no protocol version in common: here evertree\.1; this site speaks evertree\.2: bring both/,
+      /refused the connection \(400\): no protocol version in common: here evertree\.\d; this site speaks evertree\.3: bring both/,
     );
   });
 });

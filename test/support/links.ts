@@ -21,6 +21,8 @@ export function helloOf(role: Role, change: Partial<Hello> = {}): Message {
       digest: '89abcdef01234567',
       epochs: [EPOCH],
       durable: true,
+      standing: role,
+      standby: false,
       ...change,
     },
   };

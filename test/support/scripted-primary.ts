@@ -80,6 +80,8 @@ export class ScriptedPrimary {
       digest: header?.digest ?? '0'.repeat(16),
       epochs: header === undefined ? [] : this.store.epochs,
       durable: true,
+      standing: 'secondary',
+      standby: false,
       ...more,
     };
   }

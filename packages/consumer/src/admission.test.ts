@@ -27,6 +27,8 @@ function hello(site: string, number: number, more: Partial<Hello> & { id?: strin
     digest: 'd',
     epochs: [current],
     durable: true,
+    standing: 'primary',
+    standby: false,
     ...rest,
   };
 }

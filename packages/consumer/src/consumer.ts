@@ -1,5 +1,19 @@
 import { Emitter, covers, greet, helloOf } from '@evertree/core';
-import type { CloseReason, EvertreeError, Hello, Lineage, Link, LinkEvents, Reason, Report, Store, Transport } from '@evertree/core';
+import type {
+  CloseReason,
+  EvertreeError,
+  Hello,
+  Lineage,
+  Link,
+  LinkEvents,
+  Message,
+  Reason,
+  Report,
+  RoleHandler,
+  RoleMessage,
+  Store,
+  Transport,
+} from '@evertree/core';
 import { admit } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
 import { resumeHint } from './history.ts';
@@ -18,6 +32,12 @@ export interface ConsumerOptions {
   readonly limits?: Partial<ConsumerLimits>;
   /** The program's name and version, as the primary is told. */
   readonly program?: string;
+  /** This site has what a primary needs. */
+  readonly standby?: boolean;
+  /** Where clients reach this site's HTTP, as of now. */
+  readonly advertised?: () => string | undefined;
+  /** Takes what a far end says about who leads. */
+  readonly role?: RoleHandler;
   /** Keeps a frame that could not be applied, for people to look at. */
   readonly keepQuarantined?: (frame: Uint8Array, error: EvertreeError) => void;
 }
@@ -107,6 +127,17 @@ export class Consumer implements AsyncDisposable {
     return this.#events.on(name, listener);
   }
 
+  /**
+   * Says something about who leads to the primary that feeds this site.
+   * @returns false when `site` is another one
+   */
+  sendRole(site: string, message: RoleMessage): boolean {
+    const session = this.#session;
+    if (session === undefined || session.hello.site !== site) return false;
+    session.link.send({ type: 'role', from: this.#store.site, to: site, message });
+    return true;
+  }
+
   /** Closes the link as `going-away`. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -134,7 +165,8 @@ export class Consumer implements AsyncDisposable {
 
   /** Never rejects. */
   async #sayHello(link: Link): Promise<void> {
-    const hello = helloOf(this.#store, this.#options.program ?? 'evertree');
+    const { program = 'evertree', standby = false, advertised } = this.#options;
+    const hello = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined });
     try {
       link.send({ type: 'hello', hello, resume: await resumeHint(this.#store.journal, hello.position) });
     } catch (error) {
@@ -160,10 +192,16 @@ export class Consumer implements AsyncDisposable {
     const session = this.#install(link, hello);
     before?.link.close(admission.closes, `${hello.site} feeds this secondary from now on, from ${link.remote}`);
     return {
-      message: message => session.receive(message),
+      message: message => (message.type === 'role' ? this.#hearRole(session, message) : session.receive(message)),
       drained: () => session.drained(),
       closed: (reason, explanation, byPeer) => this.#lost(session, reason, explanation, byPeer),
     };
+  }
+
+  #hearRole(session: PrimarySession, { from, message }: Extract<Message, { type: 'role' }>): void {
+    const { link, hello } = session;
+    if (from !== hello.site) return link.close('protocol-violation', `${hello.site} speaks in the name of ${from}`);
+    this.#options.role?.(from, message, answer => session === this.#session && this.sendRole(from, answer));
   }
 
   #turnAway(link: Link, reason: CloseReason, error: EvertreeError, said: Promise<void>): void {

@@ -33,6 +33,7 @@ export { Waiters } from './store/waiters.ts';
 export { preparePatch } from './transactions/prepared-patch.ts';
 export { Transaction } from './transactions/transaction.ts';
 export * from './seams/reason.ts';
+export * from './seams/role-message.ts';
 export * from './seams/transport.ts';
 export { sameValue } from './tree/content.ts';
 export { type PreparationHints, PreparedValue, prepareValue } from './tree/prepared-value.ts';

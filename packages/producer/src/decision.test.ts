@@ -46,6 +46,8 @@ function hello(position: string, more: Partial<Hello> = {}): Hello {
     digest: 'd',
     epochs,
     durable: true,
+    standing: 'secondary',
+    standby: false,
     ...more,
   };
 }

@@ -4,11 +4,14 @@ import type {
   ExactPosition,
   FarEnd,
   Hello,
+  Introduction,
   Link,
   LinkEvents,
   Message,
   Reason,
   Report,
+  RoleHandler,
+  RoleMessage,
   Store,
   Transport,
 } from '@evertree/core';
@@ -32,6 +35,12 @@ export interface ProducerOptions {
   readonly limits?: Partial<ProducerLimits>;
   /** The program's name and version, as the far ends are told. */
   readonly program?: string;
+  /** This site has what a secondary needs. */
+  readonly standby?: boolean;
+  /** Where clients reach this site's HTTP, as of now. */
+  readonly advertised?: () => string | undefined;
+  /** Takes what a peer says about who leads. */
+  readonly role?: RoleHandler;
 }
 
 export interface ProducerEvents {
@@ -53,7 +62,7 @@ export class Producer implements AsyncDisposable {
   readonly #store: Store;
   readonly #transports: readonly Transport[];
   readonly #limits: ProducerLimits;
-  readonly #program: string;
+  readonly #options: ProducerOptions;
   readonly #peers: Peers;
   readonly #logReaders: LogReaders;
   readonly #namesakes = new Namesakes();
@@ -69,7 +78,7 @@ export class Producer implements AsyncDisposable {
     this.#store = store;
     this.#transports = transports;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
-    this.#program = options.program ?? 'evertree';
+    this.#options = options;
     this.#stable = store.journal.log.stable;
     this.#events = new Emitter(store.report);
     this.#times = new CommitTimes(this.#stable.revision);
@@ -140,6 +149,15 @@ export class Producer implements AsyncDisposable {
     return wasKnown;
   }
 
+  /**
+   * Says something about who leads to a secondary, over its link or through the log that it reads from.
+   * @returns false when it is not linked
+   */
+  sendRole(site: string, message: RoleMessage): boolean {
+    const peer = this.#peers.get(site);
+    return this.#say(peer?.link ?? peer?.log?.link, site, message);
+  }
+
   /** Closes every link as `going-away`. Idempotent. */
   async close(): Promise<void> {
     this.#progress?.[Symbol.dispose]();
@@ -180,7 +198,12 @@ export class Producer implements AsyncDisposable {
       meet: hello => this.#meet(link, farEnd, hello),
       left: (reason, explanation, byPeer) => this.#closed(link, undefined, reason, explanation, byPeer),
     });
-    link.send({ type: 'hello', hello: helloOf(this.#store, this.#program) });
+    link.send({ type: 'hello', hello: helloOf(this.#store, this.#introduction()) });
+  }
+
+  #introduction(): Introduction {
+    const { program = 'evertree', standby = false, advertised } = this.#options;
+    return { program, standby, advertised: advertised?.(), raises: undefined };
   }
 
   /** @returns who takes the link's messages from now on; undefined when it is turned away */
@@ -208,8 +231,22 @@ export class Producer implements AsyncDisposable {
 
   #receive(link: Link, peer: Peer, log: LogLink | undefined, message: Message): void {
     if (message.type === 'acknowledge') this.#remotes.accepted(link);
+    if (message.type === 'role') return this.#hearRole(link, peer, log, message);
     if (log !== undefined && this.#logReaders.take(log, message)) return;
     peer.receive(link, message);
+  }
+
+  /** A message about who leads; the peer is a log's if `log` is set, and then a reader says it. */
+  #hearRole(link: Link, peer: Peer, log: LogLink | undefined, { from, message }: Extract<Message, { type: 'role' }>): void {
+    if (log === undefined && from !== peer.site) {
+      return link.close('protocol-violation', `${peer.site} speaks in the name of ${from}`);
+    }
+    this.#options.role?.(from, message, answer => this.#say(peer.link === link ? link : undefined, from, answer));
+  }
+
+  #say(link: Link | undefined, to: string, message: RoleMessage): boolean {
+    link?.send({ type: 'role', from: this.#store.site, to, message });
+    return link !== undefined;
   }
 
   /** Whether this primary may take no writes after such a hello, whoever said it: it has to be heard then. */

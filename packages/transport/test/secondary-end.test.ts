@@ -48,7 +48,8 @@ function headerOf(range: string): FrameHeader {
 
 function helloOf(site: string, position: ExactPosition, stream: string | null = STREAM): Hello {
   const role = site === 'n' ? 'primary' : 'secondary';
-  return { protocols: PROTOCOL_VERSIONS, program: 't', site, role, stream, position, digest: '', epochs: [], durable: true };
+  const is = { site, role, standing: role, standby: false, durable: true } as const;
+  return { protocols: PROTOCOL_VERSIONS, program: 't', ...is, stream, position, digest: '', epochs: [] };
 }
 
 /** The value of a named word: `word('frame 1-2 at 5', 'at')` is 5. */

@@ -22,6 +22,8 @@ function hello(more: Partial<Hello> = {}): Hello {
     digest: 'd',
     epochs: [],
     durable: true,
+    standing: 'secondary',
+    standby: false,
     ...more,
   };
 }
@@ -116,14 +118,14 @@ const LOG: FarEnd = { kind: 'log', name: 'topic T', remedy: 'name another topic'
 
 describe('a hello', () => {
   it('is refused if the releases have no version in common, and both are named', () => {
-    expect(refuseVersion(hello({ protocols: [1] }))).toMatchObject({
+    expect(refuseVersion(hello({ protocols: [2] }))).toMatchObject({
       reason: 'protocol-unsupported',
       error: {
         code: 'FORMAT_UNSUPPORTED',
-        message: expect.stringMatching(/^there speaks the protocol's versions 1, this program 2:/) as string,
+        message: expect.stringMatching(/^there speaks the protocol's versions 2, this program 3:/) as string,
       },
     });
-    expect(refuseVersion(hello({ protocols: [1, 2] }))).toBeUndefined();
+    expect(refuseVersion(hello({ protocols: [2, 3] }))).toBeUndefined();
   });
 
   it('is refused to a site of the same role', () => {

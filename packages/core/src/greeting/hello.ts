@@ -2,6 +2,7 @@ import { EvertreeError } from '../errors.ts';
 import type { ErrorDetails } from '../errors.ts';
 import { PROTOCOL_VERSIONS } from '../seams/transport.ts';
 import type { CloseReason, FarEnd, Hello } from '../seams/transport.ts';
+import type { EpochName } from '../lineage.ts';
 import type { Store } from '../store/store.ts';
 
 /** A hello that is turned away: what the far end is told, and what is told here. */
@@ -13,12 +14,35 @@ export interface Refusal {
 /** What of a site its far ends are compared with. */
 export type Host = Pick<Hello, 'site' | 'role' | 'stream'>;
 
+/** What a hello tells beside the store's history. */
+export interface Introduction {
+  /** The program's own version, for people. */
+  readonly program: string;
+  readonly standby: boolean;
+  readonly advertised: string | undefined;
+  readonly raises: EpochName | undefined;
+}
+
 /** What a site says of itself on every link; stable positions only. */
-export function helloOf(store: Store, program: string): Hello {
+export function helloOf(store: Store, { program, standby, advertised, raises }: Introduction): Hello {
   const { site, role, stream, stable, epochs, journal } = store;
   const { position, digest } = stable;
-  const { durable } = journal.log;
-  return { protocols: PROTOCOL_VERSIONS, program, site, role, stream, position, digest, epochs, durable };
+  return {
+    protocols: PROTOCOL_VERSIONS,
+    program,
+    site,
+    role,
+    stream,
+    position,
+    digest,
+    // An epoch's frame is in the table before it is stable.
+    epochs: epochs.filter(({ base }) => base.revision < position.revision),
+    durable: journal.log.durable,
+    standing: role,
+    standby,
+    ...(advertised === undefined ? {} : { advertised }),
+    ...(raises === undefined ? {} : { raises }),
+  };
 }
 
 /** Refuses a far end with whose release this one has no version of the protocol in common. */

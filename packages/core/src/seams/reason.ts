@@ -15,6 +15,8 @@ export const REASON_CODES = Object.freeze([
   /** Retention will soon remove from the log what follows the newest snapshot. */
   'retention-near',
   /** So much follows the newest snapshot in the log that starting from it is slow. */
+  /** The secondary has to go back to where the histories parted, and its journal does not reach back to there. */
+  'fork-passed',
   'catch-up-slow',
   'other',
 ] as const);

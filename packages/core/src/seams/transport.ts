@@ -1,12 +1,17 @@
 import type { SnapshotHeader, Role } from './journal.ts';
+import type { EpochName } from '../lineage.ts';
 import type { Boundary, Epoch, ExactPosition } from '../position.ts';
 import type { Frame } from '../frames/frame.ts';
+import type { RoleMessage } from './role-message.ts';
 import type { Reason } from './reason.ts';
 
 /** The versions of PROTOCOL.md that this program speaks, oldest first. */
-export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([2]);
+export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([3]);
 
-/** What each side says first, on every link: where its tree stands, stable there, and what it is. */
+/**
+ * What each side says first, on every link: what it is, and where its tree stands. Position, digest and epochs are
+ * stable there: an epoch is listed only once a frame of it is.
+ */
 export interface Hello extends Boundary {
   /** Versions of PROTOCOL.md that this side speaks. */
   readonly protocols: readonly number[];
@@ -19,6 +24,15 @@ export interface Hello extends Boundary {
   readonly epochs: readonly Epoch[];
   /** Whether what this side acknowledges as durable survives its process. */
   readonly durable: boolean;
+  readonly standing: 'primary' | 'secondary' | 'fenced' | 'handing-over';
+  /** The highest epoch that it was fenced by, or gave a promise for; durable there. */
+  readonly fencedBy?: EpochName & { readonly begun: boolean };
+  /** It has what the opposite role needs, so it can change places without a restart. */
+  readonly standby: boolean;
+  /** Where clients reach its HTTP, as a base URL. */
+  readonly advertised?: string;
+  /** This link asks for a promise for this epoch, which its sender wants to begin. The sender feeds nothing over it. */
+  readonly raises?: EpochName;
 }
 
 /**
@@ -88,7 +102,9 @@ export type SiteMessage =
   | { readonly type: 'snapshot-begin'; readonly header: SnapshotHeader; readonly reason: Reason; readonly request?: number }
   | { readonly type: 'snapshot-chunk'; readonly bytes: Uint8Array }
   /** `chunks`: how many there were. */
-  | { readonly type: 'snapshot-end'; readonly chunks: number };
+  | { readonly type: 'snapshot-end'; readonly chunks: number }
+  /** From one site to another, either way, about who leads. On a link to a log `to` and `from` say which reader. */
+  | { readonly type: 'role'; readonly from: string; readonly to: string; readonly message: RoleMessage };
 
 /**
  * What passes between a primary and a log beside it. On such a link `acknowledge` speaks for the log under its hello's

@@ -19,8 +19,8 @@ export interface ReceivedRecord {
   readonly timestamp: string;
 }
 
-/** The versions of PROTOCOL.md whose frames' records are read: version 2 left them as they were. */
-const FRAME_VERSIONS: readonly string[] = ['1', '2'];
+/** The versions of PROTOCOL.md whose frames' records are read: they are the same in all of them. */
+const FRAME_VERSIONS: readonly string[] = ['1', '2', '3'];
 const VERSION_HEADER = 'evertree';
 
 /** Every record of ours bears it. */

@@ -6,9 +6,11 @@ import { HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, MessageParts } from './parts.ts
 
 /** The messages that each role may be sent. PROTOCOL.md, «Messages», direction. */
 const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
-  primary: new Set(['hello', 'heartbeat', 'acknowledge', 'resend']),
-  secondary: new Set(['hello', 'heartbeat', 'frame', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end']),
+  primary: new Set(['hello', 'heartbeat', 'acknowledge', 'resend', 'role']),
+  secondary: new Set(['hello', 'heartbeat', 'frame', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end', 'role']),
 };
+/** Those of an end that dialled and asked for frames (`lend`). */
+const TAKES_LENT: ReadonlySet<Decoded['type']> = new Set([...TAKES.primary, 'frame']);
 
 /** A hello that does not name the version this link was opened with. */
 export class VersionMismatch extends Error {}
@@ -17,6 +19,8 @@ export class VersionMismatch extends Error {}
 export class Inbox {
   readonly #role: Role;
   readonly #version: number;
+  /** What the far end may send. */
+  #takes: ReadonlySet<Decoded['type']>;
   readonly #parts = new MessageParts();
   #peerHeartbeatMs: number | undefined;
 
@@ -27,11 +31,17 @@ export class Inbox {
   constructor(role: Role, version: number) {
     this.#role = role;
     this.#version = version;
+    this.#takes = TAKES[role];
   }
 
   /** Whether the far end's hello has come. */
   get greeted(): boolean {
     return this.#peerHeartbeatMs !== undefined;
+  }
+
+  /** This end has asked the far end for frames. */
+  asked(): void {
+    this.#takes = TAKES_LENT;
   }
 
   /** How often the far end wants to hear from this one, if it has said so. */
@@ -56,7 +66,7 @@ export class Inbox {
   #admit(bytes: Buffer): Message | undefined {
     if (!this.greeted && bytes[0] !== TYPE.hello) throw violation('something before hello');
     const message = decodeMessage(bytes);
-    if (!TAKES[this.#role].has(message.type)) throw violation(`a ${message.type}, which a ${this.#role} is not sent`);
+    if (!this.#takes.has(message.type)) throw violation(`a ${message.type}, which a ${this.#role} is not sent`);
     if (message.type === 'heartbeat') return undefined;
     if (message.type !== 'hello') return message;
     this.#greet(message.hello.protocols);

@@ -108,6 +108,7 @@ export class WebSocketLink implements Link {
     if (bytes.length > MESSAGE_LIMIT_BYTES) {
       throw new EvertreeError('TOO_LARGE', `a ${message.type} of ${bytes.length} bytes; the wire takes ${MESSAGE_LIMIT_BYTES}`);
     }
+    if (message.type === 'role' && message.message.kind === 'lend') this.#inbox.asked();
     const { waitingBytes } = this.#outbox;
     if (waitingBytes <= bufferedBytes) this.#outbox.send(bytes);
     else this.#abort('too-large', `${waitingBytes} bytes wait for ${this.remote}, which does not read; the limit is ${bufferedBytes}`);

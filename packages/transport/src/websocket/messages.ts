@@ -1,5 +1,6 @@
 import { EvertreeError, FRAME_MAGIC, frameLength } from '@evertree/core';
 import type { ExactPosition, Hello, Message, SiteMessage } from '@evertree/core';
+import { ROLE_LIMIT_BYTES, roleSchema } from '../wire/role-messages.ts';
 import { decodeUtf8, helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from '../wire/schemas.ts';
 
 /** The first byte of a message that is no frame. PROTOCOL.md, «Messages». */
@@ -12,6 +13,7 @@ export const TYPE = {
   snapshotChunk: 0x06,
   snapshotEnd: 0x07,
   part: 0x08,
+  role: 0x09,
 } as const;
 
 export const HEARTBEAT = Buffer.of(TYPE.heartbeat);
@@ -57,6 +59,8 @@ export function encodeMessage(message: Message, heartbeatMs: number): Buffer {
       bytes.writeUInt32LE(message.chunks, 1);
       return bytes;
     }
+    case 'role':
+      return encodeJson(TYPE.role, { from: message.from, to: message.to, message: message.message });
     default:
       throw violation(`a ${message.type} belongs to a log, and at the other end of this wire is a site`);
   }
@@ -93,6 +97,9 @@ export function decodeMessage(bytes: Buffer): Decoded {
     case TYPE.snapshotEnd:
       requireLength(bytes, 'snapshot-end', 5);
       return { type: 'snapshot-end', chunks: bytes.readUInt32LE(1) };
+    case TYPE.role:
+      if (bytes.length > ROLE_LIMIT_BYTES) throw violation(`a role of ${bytes.length} bytes; the limit is ${ROLE_LIMIT_BYTES}`);
+      return { type: 'role', ...parseJson(roleSchema, bytes.subarray(1), 'role') };
     case undefined:
       throw violation('an empty message');
     default:

@@ -2,6 +2,8 @@ import { EvertreeError, REASON_CODES } from '@evertree/core';
 import { z } from 'zod';
 
 export const SITE_LIMIT_BYTES = 255;
+/** Characters of an address that a site advertises. */
+const URL_LIMIT = 2048;
 export const HEARTBEAT_LEAST_MS = 20;
 export const HEARTBEAT_MOST_MS = 3_600_000;
 
@@ -10,29 +12,46 @@ const label = z
   .string()
   .refine(text => Buffer.byteLength(text) <= SITE_LIMIT_BYTES, `must have at most ${SITE_LIMIT_BYTES} bytes`)
   .refine(text => !/\p{Cc}/u.test(text), 'must have no control characters');
-const site = label.min(1);
+export const siteNameSchema = label.min(1);
 const uint32 = z.int().min(0).max(0xffff_ffff);
 const uint53 = z.int().min(0);
 export const positionSchema = z.object({ epoch: uint32, epochId: hex(16), revision: uint53 }).readonly();
-const epoch = z.object({ number: uint32, id: hex(16), site, base: positionSchema, reason: z.string(), time: uint53 }).readonly();
-const epochs = z.array(epoch).readonly();
+const epoch = z
+  .object({ number: uint32, id: hex(16), site: siteNameSchema, base: positionSchema, reason: z.string(), time: uint53 })
+  .readonly();
+export const epochsSchema = z.array(epoch).readonly();
+export const epochNameSchema = z.object({ number: uint32, id: hex(16) }).readonly();
+export const urlSchema = z.string().max(URL_LIMIT);
 
-/** Unknown keys are dropped: a later version may add some. */
-export const helloSchema = z.object({
-  protocols: z.array(uint32).min(1).readonly(),
-  program: label,
-  site,
-  role: z.enum(['primary', 'secondary']),
-  stream: hex(32).nullable(),
-  position: positionSchema,
-  digest: hex(16),
-  epochs,
-  durable: z.boolean(),
-  heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS),
-});
+/**
+ * Unknown keys are dropped: a later version may add some. Version 2 had neither `standing` nor what follows it; such a
+ * hello has to be read, so that it can be refused by its version.
+ */
+export const helloSchema = z
+  .object({
+    protocols: z.array(uint32).min(1).readonly(),
+    program: label,
+    site: siteNameSchema,
+    role: z.enum(['primary', 'secondary']),
+    stream: hex(32).nullable(),
+    position: positionSchema,
+    digest: hex(16),
+    epochs: epochsSchema,
+    durable: z.boolean(),
+    standing: z.enum(['primary', 'secondary', 'fenced', 'handing-over']).optional(),
+    fencedBy: z
+      .object({ number: uint32, id: hex(16), begun: z.boolean() })
+      .readonly()
+      .exactOptional(),
+    standby: z.boolean().default(false),
+    advertised: urlSchema.exactOptional(),
+    raises: epochNameSchema.exactOptional(),
+    heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS),
+  })
+  .transform(hello => ({ ...hello, standing: hello.standing ?? hello.role }));
 
 export const snapshotHeaderSchema = z
-  .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs, time: uint53 })
+  .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs: epochsSchema, time: uint53 })
   .readonly();
 
 /** A code that is not known here is one of a later version. */

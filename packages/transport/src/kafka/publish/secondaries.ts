@@ -227,8 +227,8 @@ function close(name: string, secondary: Secondary): void {
 }
 
 function helloOf({ hello }: SiteRecord): Hello {
-  const { protocols, program, site, role, stream, position, digest, epochs, durable } = hello;
-  return { protocols, program, site, role, stream, position, digest, epochs, durable };
+  const { heartbeatMs: _, ...said } = hello;
+  return said;
 }
 
 /** For each key of positions, the index of its last record. */

@@ -39,6 +39,8 @@ export function topicHello(site: string, found: FrameHeader | undefined): Hello 
     digest: found?.digest ?? emptyDigest(),
     epochs: [],
     durable: true,
+    standing: 'secondary',
+    standby: false,
   };
 }
 

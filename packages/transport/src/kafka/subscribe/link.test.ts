@@ -94,6 +94,8 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
     digest: '0'.repeat(16),
     epochs: chain.epochs,
     durable: true,
+    standing: 'primary',
+    standby: false,
   };
   const primary = { record: { hello: { ...hello, heartbeatMs: PRIMARY_HEARTBEAT_MS }, partition: 0 }, from: FROM, saidAt: 0 };
   const settings = subscriberSettings({

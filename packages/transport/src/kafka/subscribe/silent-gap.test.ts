@@ -20,6 +20,8 @@ function word(closing?: PrimaryRecord['closing']): HeardPrimary {
     digest: '',
     epochs: [],
     durable: true,
+    standing: 'primary',
+    standby: false,
   } as const;
   return { record: { hello: { ...hello, heartbeatMs: 1 }, partition: 0, closing }, from: 'f', saidAt: 0 };
 }

@@ -1,0 +1,63 @@
+import type { EpochName } from '../lineage.ts';
+import type { Boundary, Epoch, ExactPosition } from '../position.ts';
+
+/** Something that stands against a change of roles: a code for programs, a sentence for people. */
+export interface Obstacle {
+  readonly code: string;
+  readonly text: string;
+}
+
+/** What became of a command. `unknown`: it can't be told here, and `text` says why. */
+export type CommandOutcome = 'done' | 'abandoned' | 'unknown';
+
+/**
+ * What two sites tell each other about who leads: PROTOCOL.md, «Roles». Producer and consumer carry these messages and
+ * decide nothing about them; only `lend` is answered there, with frames.
+ *
+ * `command` is the id of the command that a person gave; whatever is said about one command bears the same id.
+ */
+export type RoleMessage =
+  /** A primary asks the site `to` what stands against its taking over. A dry run ends with the answer. */
+  | { readonly kind: 'prepare'; readonly command: string; readonly from: string; readonly to: string; readonly dryRun: boolean }
+  /** The answer. Without an obstacle it may follow the handover of that command. `syncMs`: one sync of its disk. */
+  | { readonly kind: 'consent'; readonly command: string; readonly obstacles: readonly Obstacle[]; readonly syncMs: number }
+  /** The target leads: the first frame of its epoch, which ends at `position`, is durable there. */
+  | {
+      readonly kind: 'begun';
+      readonly command: string;
+      readonly epoch: EpochName;
+      readonly position: ExactPosition;
+      readonly epochs: readonly Epoch[];
+      readonly advertised?: string;
+    }
+  /** The old primary takes the command back. It is answered with `begun` or `declined`. */
+  | { readonly kind: 'withdraw'; readonly command: string }
+  /** The target never begins for this command; recorded durably before it is said. */
+  | { readonly kind: 'declined'; readonly command: string }
+  /** What became of the command? Asked after a restart. */
+  | { readonly kind: 'ask'; readonly command: string }
+  | { readonly kind: 'told'; readonly command: string; readonly outcome: CommandOutcome; readonly text: string }
+  /** A site that is to be promoted asks for a promise: no acknowledgement for an older epoch from now on. */
+  | { readonly kind: 'raise'; readonly epoch: EpochName }
+  /**
+   * The promise, durable before it is said. `position` and `digest`: where that site stands, with the appends in flight
+   * ended. `known`: positions that it heard of, of other sites.
+   */
+  | ({
+      readonly kind: 'promised';
+      readonly epoch: EpochName;
+      readonly epochs: readonly Epoch[];
+      readonly known: readonly ExactPosition[];
+    } & Boundary)
+  /** No promise. `highest`: the epoch that stands in the way, if one does. */
+  | { readonly kind: 'not-promised'; readonly epoch: EpochName; readonly text: string; readonly highest?: EpochName }
+  /** From the site that is to be promoted: send your frames after this position, up to where you stand. */
+  | { readonly kind: 'lend'; readonly after: ExactPosition }
+  /** The frames are not all there any more. */
+  | { readonly kind: 'not-lent'; readonly text: string };
+
+/**
+ * Takes what a far end says about who leads. `reply` answers on the link that the message came on, and returns false
+ * when that is gone.
+ */
+export type RoleHandler = (from: string, message: RoleMessage, reply: (message: RoleMessage) => boolean) => void;

@@ -209,7 +209,8 @@ export class Store implements AsyncDisposable {
 
   /**
    * Refuses commits after which the value at a path would not parse.
-   * @throws EvertreeError PATH_INVALID; GUARD_FAILED if the present value does not parse
+   * @throws EvertreeError PATH_INVALID; CONFIGURATION_INVALID for a schema without `safeParse`; GUARD_FAILED if the
+   *   present value does not parse
    */
   guard(path: PatternLike, schema: GuardSchema): Disposable {
     this.#assertNoTransaction();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { importValue } from '../tree/content.ts';
-import { Guards } from './guards.ts';
+import { Guards, type GuardSchema } from './guards.ts';
 import { Tree } from '../tree/tree.ts';
 
 const device = z.object({ mtu: z.number().min(68), name: z.string().optional() });
@@ -18,6 +18,25 @@ function check(pattern: string, content: object, ...paths: string[][]): void {
 }
 
 describe('a guard', () => {
+  it.each<[string, unknown]>([
+    ['is missing', undefined],
+    ['is null', null],
+    ['has no safeParse', { parse: () => undefined }],
+    ['has a safeParse that is no function', { safeParse: true }],
+    ['is a function without safeParse', () => true],
+  ])('is refused where nothing stands yet if its schema %s', (_, schema) => {
+    const add = () => new Guards().add('/devices/*', schema as GuardSchema, new Tree().root);
+    expect(add).toThrow(
+      expect.objectContaining({
+        code: 'CONFIGURATION_INVALID',
+        message: expect.stringMatching(
+          /^the schema of the guard on "\/devices\/\*" has no function safeParse; pass a zod schema/,
+        ) as string,
+        details: { guard: '/devices/*', option: 'schema' },
+      }),
+    );
+  });
+
   it('refuses what does not parse, and names the guard, the path and the issue, but no value', () => {
     const run = check.bind(undefined, '/devices/*', { devices: { r1: { mtu: 6 } } }, ['devices', 'r1', 'mtu']);
     expect(run).toThrow(/"\/devices\/\*" refuses what would stand at "\/devices\/r1\/mtu": .*68/);

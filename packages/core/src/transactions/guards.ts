@@ -30,10 +30,12 @@ export class Guards {
   /**
    * @param root the present tree. It has to satisfy the guard: otherwise commits that have nothing to do with the fault
    *   would be refused
-   * @throws EvertreeError PATH_INVALID; GUARD_FAILED if a value there does not parse
+   * @throws EvertreeError PATH_INVALID; CONFIGURATION_INVALID if the schema has no `safeParse`; GUARD_FAILED if a value
+   *   there does not parse
    */
   add(patternLike: PatternLike, schema: GuardSchema, root: TreeNode): Disposable {
     const pattern = parsePattern(patternLike);
+    checkSchema(pattern, schema);
     const guard = { pattern, schema };
     checkGuard(root, guard, ROOT, new Set(), 'stands');
     this.#guards.add(pattern, guard);
@@ -54,6 +56,14 @@ export class Guards {
       });
     }
   }
+}
+
+/** Callers without types may pass anything. Without this check the fault would show at a later commit. */
+function checkSchema(pattern: Pattern, schema: Partial<GuardSchema> | null | undefined): void {
+  if (typeof schema?.safeParse === 'function') return;
+  const name = JSON.stringify(formatPattern(pattern));
+  const message = `the schema of the guard on ${name} has no function safeParse; pass a zod schema, or an object with safeParse(value)`;
+  throw new EvertreeError('CONFIGURATION_INVALID', message, { guard: formatPattern(pattern), option: 'schema' });
 }
 
 /** Checks what a guard's pattern matches at, above or below a path. @param judged paths that were checked already */

@@ -166,7 +166,7 @@ describeKafka('sites as people run them, over Kafka', () => {
     await put(primary, '/a', 3);
     await secondary.start(START_LIMIT_MS);
     await untilEqual(primary, secondary);
-    const reason = /^retention has passed it by: p-.* begins after 1-3, this site stands at 1-2$/;
+    const reason = /^retention has passed it by: p-.* begins after 1-3, the secondary stands at 1-2$/;
     expect((await secondary.status())!.consumer!.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(reason) });
     expect((await peer(primary, 'b', each => each.resyncs.count === 1)).resyncs.lastReason).toMatch(reason);
     expect(primary.log).toContainEqual(

@@ -41,7 +41,7 @@ describeKafka('what a Kafka topic keeps', () => {
       await retain(primary);
       const again = await stage.secondary({ disk: secondary.disk, listen: '/items/*' });
       await again.equals(primary);
-      const reason = expect.stringMatching(/^retention has passed it by: t-.* begins after 1-\d+, this site stands at 1-2$/);
+      const reason = expect.stringMatching(/^retention has passed it by: t-.* begins after 1-\d+, the secondary stands at 1-2$/);
       expect(again.consumer.state.resyncs).toEqual({ count: 1, lastReason: reason });
       expect(again.told('resync')).toEqual([expect.stringContaining('retention has passed it by')]);
       await vi.waitFor(() => expect(primary.peer('b').resyncs).toEqual({ count: 1, lastReason: reason }), SOON);
@@ -165,7 +165,10 @@ describeKafka('what a Kafka topic keeps', () => {
     await store.close();
     const again = await stage.primary({ disk: primary.disk });
     await vi.waitFor(() => expect(again.told('topic-snapshot').length).toBe(1), SOON);
-    expect(again.topic.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/lies before what the journal keeps/) });
+    expect(again.topic.resyncs).toEqual({
+      count: 1,
+      lastReason: expect.stringMatching(/'s position 1-2 lies before what the primary's journal keeps/),
+    });
     return again;
   }
 

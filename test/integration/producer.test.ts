@@ -495,7 +495,7 @@ describe('a full copy', () => {
     primary.journal.compact();
     await acknowledge(link, 'b', place);
     expect(link.of('snapshot-begin')).toMatchObject([
-      { reason: { code: 'retention-passed', text: 'its position 1-8 lies before what the journal keeps by now (from 1-10)' } },
+      { reason: { code: 'retention-passed', text: "b's position 1-8 lies before what the primary's journal keeps by now (from 1-10)" } },
     ]);
     await receive(link);
     expect(primary.peer('b').state).toBe('replicate');

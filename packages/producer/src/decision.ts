@@ -116,7 +116,7 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
   }
   // Both lie in our history from here on, where revisions compare.
   if (position.revision < base.revision) {
-    const where = `its position ${formatPosition(position)} lies before what the journal keeps (from ${formatPosition(base)})`;
+    const where = `${theirs.site}'s position ${formatPosition(position)} lies before what the primary's journal keeps (from ${formatPosition(base)})`;
     return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
   }
   // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The

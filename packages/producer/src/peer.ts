@@ -68,7 +68,7 @@ export class Peer {
     this.site = site;
     this.#farEnd = options.farEnd;
     this.#options = options;
-    this.#progress = new Progress(options.limits, durable, options.store.clock.now());
+    this.#progress = new Progress(site, options.limits, durable, options.store.clock.now());
   }
 
   get link(): Link | undefined {

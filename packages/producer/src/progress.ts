@@ -18,6 +18,7 @@ const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quaranti
  * sent, and its link is not ours to close: a refusal changes its state only.
  */
 export class Progress {
+  readonly #site: string;
   readonly #limits: ProducerLimits;
   /** What was sent over the link, and is not yet durable there. Empty without a link. */
   readonly #inflight = new Inflight();
@@ -44,8 +45,13 @@ export class Progress {
   #lastReason: string | null = null;
   #lastError: string | null = null;
 
-  /** @param durable what is known of it from before this process; @param now milliseconds since 1970 */
-  constructor(limits: ProducerLimits, durable: ExactPosition | undefined, now: number) {
+  /**
+   * @param site its name, for reasons
+   * @param durable what is known of it from before this process
+   * @param now milliseconds since 1970
+   */
+  constructor(site: string, limits: ProducerLimits, durable: ExactPosition | undefined, now: number) {
+    this.#site = site;
     this.#limits = limits;
     this.#durable = durable;
     this.#applied = durable;
@@ -190,7 +196,7 @@ export class Progress {
 
   #compacted(base: ExactPosition, now: number): PeerAction[] {
     const at = this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied);
-    const text = `its position ${at} lies before what the journal keeps by now (from ${formatPosition(base)})`;
+    const text = `${this.#site}'s position ${at} lies before what the primary's journal keeps by now (from ${formatPosition(base)})`;
     return this.#resync({ code: 'retention-passed', text }, now);
   }
 

@@ -127,7 +127,7 @@ function toldRest({ since, takesPart, resyncs, lastError, oldestTime }: Progress
 
 /** What the script would be if every expectation in it were what really happens. */
 function run(script: readonly string[]): string[] {
-  const progress = new Progress(LIMITS, undefined, 0);
+  const progress = new Progress('b', LIMITS, undefined, 0);
   return script.flatMap((line, index) => {
     if (line.startsWith('>')) return [];
     if (line.startsWith('=')) return [toldState(progress)];
@@ -144,7 +144,7 @@ describe("the primary's view of one secondary", () => {
 
 describe('how old the oldest commit is that a secondary does not hold', () => {
   it('comes from the frames in flight, then from those not sent, and is unknown when there are none', () => {
-    const progress = new Progress(LIMITS, at('5'), 0);
+    const progress = new Progress('b', LIMITS, at('5'), 0);
     progress.step({ type: 'grown' }, 1000);
     progress.step({ type: 'grown' }, 1100);
     expect(progress.oldestTime).toBe(1000);
@@ -162,7 +162,7 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
   });
 
   it('is known after the link has ended', () => {
-    const progress = new Progress(LIMITS, at('5'), 0);
+    const progress = new Progress('b', LIMITS, at('5'), 0);
     progress.step({ type: 'linked' }, 0);
     progress.step(eventOf('decided replicate 5'), 0);
     progress.step({ type: 'sent', last: at('6'), bytes: 10, firstTime: 990, lastTime: 995 }, 1000);
@@ -174,7 +174,7 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
 
 describe('a violation', () => {
   it('names the positions with the ids of their epochs: a revision alone does not tell two histories apart', () => {
-    const progress = new Progress(LIMITS, undefined, 0);
+    const progress = new Progress('b', LIMITS, undefined, 0);
     for (const event of ['linked', 'decided replicate 150', 'sent 180 10']) progress.step(eventOf(event), 0);
     expect(progress.step(eventOf('acknowledged 1-250 180'), 0)).toEqual([
       {

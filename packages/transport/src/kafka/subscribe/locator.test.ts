@@ -95,7 +95,7 @@ describe("a site that can't continue from the topic", () => {
     expect(locate({ ...behind, snapshot }, sameAsOffset).end).toEqual({
       kind: 'snapshot',
       snapshot,
-      reason: { code: 'retention-passed', text: 'retention has passed it by: T begins after 7-99, this site stands at 7-50' },
+      reason: { code: 'retention-passed', text: 'retention has passed it by: T begins after 7-99, the secondary stands at 7-50' },
     });
   });
 
@@ -116,7 +116,7 @@ describe("a site that can't continue from the topic", () => {
     const { end } = locate({ ...behind, known: 900n }, sameAsOffset);
     expect(end).toEqual({
       kind: 'want',
-      reason: { code: 'frames-missing', text: 'frames are missing: T was made anew and begins after 7-99, this site stands at 7-50' },
+      reason: { code: 'frames-missing', text: 'frames are missing: T was made anew and begins after 7-99, the secondary stands at 7-50' },
     });
   });
 
@@ -151,7 +151,7 @@ describe('an empty topic', () => {
       offset: 200n,
       short: {
         code: 'frames-missing',
-        text: 'frames are missing: T holds none of this stream, this site stands at 7-150, the primary at 7-199',
+        text: 'frames are missing: T holds none of this stream, the secondary stands at 7-150, the primary at 7-199',
       },
     });
   });

@@ -126,11 +126,11 @@ export class Locator {
     if (this.#beginsAfter !== undefined) {
       const where = stream === null ? 'holds nothing yet' : `stands at ${here}`;
       const after = formatPosition(this.#beginsAfter);
-      if (this.#isAnew) return missing(`${topic} was made anew and begins after ${after}, this site ${where}`);
-      return { code: 'retention-passed', text: `retention has passed it by: ${topic} begins after ${after}, this site ${where}` };
+      if (this.#isAnew) return missing(`${topic} was made anew and begins after ${after}, the secondary ${where}`);
+      return { code: 'retention-passed', text: `retention has passed it by: ${topic} begins after ${after}, the secondary ${where}` };
     }
     if (primary.revision <= position.revision) return undefined;
-    return missing(`${topic} holds none of this stream, this site stands at ${here}, the primary at ${formatPosition(primary)}`);
+    return missing(`${topic} holds none of this stream, the secondary stands at ${here}, the primary at ${formatPosition(primary)}`);
   }
 }
 

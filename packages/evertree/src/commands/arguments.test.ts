@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { targetOf } from '../client/site-client.ts';
-import { addressArgument, checkHttpPort, pathArgument, secondsArgument, siteArgument, urlArgument } from './arguments.ts';
+import {
+  addressArgument,
+  checkHttpPort,
+  directoryArgument,
+  pathArgument,
+  secondsArgument,
+  siteArgument,
+  urlArgument,
+} from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 
 describe('arguments', () => {
@@ -33,6 +41,14 @@ describe('arguments', () => {
 
   test.each(['ftp://a', 'http://', 'http://user:password@box'])('--url %s is refused', text => {
     expect(() => urlArgument(text)).toThrow(UsageError);
+  });
+
+  test.each(['', ' '])('--data %j is refused by that name, with the remedy', text => {
+    expect(() => directoryArgument(text)).toThrow(`--data ${JSON.stringify(text)} names no directory; write its path, such as ./data`);
+  });
+
+  test('--data may be any path', () => {
+    for (const path of ['a', './a b', '/var/lib/evertree']) expect(directoryArgument(path)).toBe(path);
   });
 
   test('--url may leave out http://', () => {

@@ -83,6 +83,12 @@ export function urlArgument(text: string): URL {
   return url;
 }
 
+/** A directory, as a command's `--data` names it. */
+export function directoryArgument(text: string): string {
+  if (/\S/.test(text)) return text;
+  throw new UsageError(`--data ${JSON.stringify(text)} names no directory; write its path, such as ./data`);
+}
+
 /** A site's name, as the other side and status show it. */
 export function siteArgument(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;

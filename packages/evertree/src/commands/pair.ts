@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { checkHttpPort, portArgument } from './arguments.ts';
+import { checkHttpPort, directoryArgument, portArgument } from './arguments.ts';
 import { onStopSignals } from './signals.ts';
 
 interface PairCommandOptions {
@@ -16,7 +16,7 @@ export function addPair(program: Command): void {
     .description(
       'Runs a primary and a secondary on this machine, two processes with a WebSocket between them, and feeds readings of this machine into /host. Ctrl-C ends both; the next start goes on with their data.',
     )
-    .option('--data <dir>', 'where both keep their data', './data')
+    .addOption(new Option('--data <dir>', 'where both keep their data').default('./data').argParser(directoryArgument))
     .addOption(new Option('--http <port>', "the primary's HTTP port; the secondary has the next one").default(8181).argParser(portArgument))
     .addOption(new Option('--feed <feed>', 'what is written once a second').choices(['host', 'none']).default('host'))
     .addHelpText('after', '\nExamples:\n  evertree pair\n  evertree pair --data ./other --http 9181 --feed none')

@@ -1,7 +1,7 @@
 import type { Role } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { LOG_FORMATS, LOG_LEVELS } from '../logs/options.ts';
-import { type HostAndPort, addressArgument, checkHttpPort, siteArgument } from './arguments.ts';
+import { type HostAndPort, addressArgument, checkHttpPort, directoryArgument, siteArgument } from './arguments.ts';
 import type { SiteOptions } from './site-run.ts';
 
 export function addPrimary(program: Command): void {
@@ -58,7 +58,9 @@ function addSite(program: Command, role: Role, samples: string): Command {
     .command(role)
     .addOption(filesOption('--config <file>', `its configuration; ${samples} are samples`, role === 'primary').makeOptionMandatory())
     .addOption(filesOption('--standby-config <file>', STANDBY, role === 'secondary'))
-    .option('--data <dir>', 'its data directory; created if it does not exist', `data/${role}`)
+    .addOption(
+      new Option('--data <dir>', 'its data directory; created if it does not exist').default(`data/${role}`).argParser(directoryArgument),
+    )
     .addOption(
       new Option('--http <host:port>', 'where HTTP listens, or off')
         .default({ host: '127.0.0.1', port: 8181 }, '127.0.0.1:8181')

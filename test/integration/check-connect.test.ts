@@ -1,15 +1,16 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ListenOptions, listenTransport } from '@evertree/transport/websocket';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type FileReport, checkFile, statusOf } from '../../packages/evertree/src/commands/file-check.ts';
 import type { Finding } from '../../packages/evertree/src/commands/finding.ts';
 import { type Certificate, makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
+import { collectReports } from '../support/reports.ts';
 
 /** `check-config --connect` with files for WebSocket: it shakes hands as a site would. */
 
@@ -89,6 +90,18 @@ describe('a consumer with TLS', () => {
     const port = await consumer({ token: TOKEN, tls: certificate });
     const sections = { auth: { 'token-file': 'token' }, tls: { authority: 'authority.pem' } };
     await expectFinding(await check(port, sections), 'note', /^answers in TLS, with a certificate that is valid until \d{4}-\d\d-\d\d$/, 0);
+  });
+
+  test('that accepts the primary logs nothing of the check', async () => {
+    const { reports, report } = collectReports();
+    const port = await consumer({ tls: certificate, report });
+    expect(statusOf([await check(port, { tls: { authority: 'authority.pem' } })])).toBe(0);
+    // A connection that is refused, and so reported: what came before it would have been reported by then.
+    const plain = connect(port, '127.0.0.1').resume();
+    plain.on('error', () => plain.destroy());
+    plain.end('GET / HTTP/1.1\r\n\r\n');
+    await vi.waitFor(() => expect(reports).not.toEqual([]));
+    expect(reports.map(({ message }) => message)).toEqual([expect.stringMatching(/TLS failed \(http request\)/)]);
   });
 
   test('is refused without TLS', async () => {

@@ -20,6 +20,9 @@ const AWAY: ReadonlySet<unknown> = new Set([
   'Error',
 ]);
 
+/** The time that a consumer has to close a connection that was ended. */
+const CLOSE_LIMIT_MS = 1_000;
+
 /**
  * Shakes hands with each consumer as a primary does, TLS and token included, and closes the connection without a hello.
  * @param timeoutMs what one handshake may take
@@ -78,7 +81,13 @@ async function validUntil({ address: host, port }: Connection, authority: string
   const socket = connect({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...optional('ca', authority) });
   try {
     await once(socket, 'secureConnect');
-    return new Date(socket.getPeerCertificate().valid_to).toISOString().slice(0, 10);
+    const { valid_to: end } = socket.getPeerCertificate();
+    // The client's side of the handshake is done before the server's. A server whose handshake is cut off logs that it
+    // refused the connection, so it gets the time to finish its own, and closes first.
+    const closed = once(socket, 'close', { signal: AbortSignal.timeout(CLOSE_LIMIT_MS) });
+    socket.resume().end();
+    await closed.catch(() => undefined);
+    return new Date(end).toISOString().slice(0, 10);
   } finally {
     socket.destroy();
   }

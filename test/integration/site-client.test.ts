@@ -10,19 +10,35 @@ import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 const TIMEOUT_MS = 200;
 const LONG_BODY_CHARACTERS = 2 * 1024 * 1024;
 
-let server: Server | undefined;
+const servers: Server[] = [];
 afterEach(() => {
-  server?.closeAllConnections();
-  server?.close();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-async function clientOf(handler: Handler): Promise<SiteClient> {
-  server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
+async function serve(handler: Handler): Promise<string> {
+  const server = createServer(handler).on('checkContinue', handler).listen(0, '127.0.0.1');
+  servers.push(server);
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return new SiteClient(new URL(`http://127.0.0.1:${port}`), { timeoutMs: TIMEOUT_MS });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function clientOf(handler: Handler): Promise<SiteClient> {
+  return new SiteClient(new URL(await serve(handler)), { timeoutMs: TIMEOUT_MS });
+}
+
+async function follower(handler: Handler): Promise<SiteClient> {
+  return new SiteClient(new URL(await serve(handler)), { follow: true, token: 'correct-horse-battery' });
+}
+
+/** Refuses as a site does that is not the primary. */
+function notPrimary(response: ServerResponse, address: string, status = 409): void {
+  const body = { code: 'NOT_PRIMARY', detail: 'b is a secondary; write there', primary: { site: 'a', address } };
+  response.writeHead(status, status === 307 ? { Location: `${address}/data/x?y` } : {}).end(JSON.stringify(body));
 }
 
 /** Takes longer than the timeout for everything but `/healthz`. */
@@ -101,5 +117,75 @@ describe('a long body', () => {
     const body = 'x'.repeat(LONG_BODY_CHARACTERS);
     await expect(client.write('/data', { method: 'PUT', body })).rejects.toMatchObject({ code: 'TOO_LARGE', details: { limitBytes: 7 } });
     expect(received).toBe(0);
+  });
+});
+
+describe('a client that follows', () => {
+  test.each([409, 307])('sends the request again to the primary that a refusal names (%i), and stays there', async status => {
+    const heard: string[] = [];
+    const primary = await serve((request, response) => {
+      heard.push(`${request.method} ${request.url} ${request.headers.authorization}`);
+      request.on('data', (chunk: Buffer) => heard.push(chunk.toString())).on('end', () => response.end('{"acknowledged":0}'));
+    });
+    let refused = 0;
+    const client = await follower((_request, response) => {
+      refused++;
+      notPrimary(response, primary, status);
+    });
+    await client.write('/data/x?y', { method: 'PUT', body: '1' });
+    await client.write('/data/x?y', { method: 'PUT', body: '2' });
+    const put = 'PUT /data/x?y Bearer correct-horse-battery';
+    expect({ heard, refused, url: client.url.origin }).toEqual({ heard: [put, '1', put, '2'], refused: 1, url: primary });
+  });
+
+  test('gives up when the sites do not agree who is the primary', async () => {
+    let asked = 0;
+    const client = await follower((request, response) => {
+      asked++;
+      notPrimary(response, `http://${request.headers.host}`);
+    });
+    await expect(client.json('/data')).rejects.toMatchObject({
+      code: 'NOT_PRIMARY',
+      message: expect.stringContaining('5 sites were asked, and each named another one as the primary') as unknown,
+    });
+    expect(asked).toBe(6);
+  });
+
+  test('does not go where its token would travel in the clear', () => {
+    const client = new SiteClient(new URL('https://a.example'), { follow: true });
+    expect(() => client.goTo(new URL('http://b.example'))).toThrow(/names http:\/\/b\.example as the primary, which is not encrypted/);
+  });
+
+  test.each(['file:///etc/passwd', 'b:8181', ''])('ignores %j as an address', async address => {
+    const client = await follower((_request, response) => notPrimary(response, address));
+    await expect(client.json('/data')).rejects.toMatchObject({ code: 'NOT_PRIMARY' });
+  });
+});
+
+test('a client that does not follow is told where the primary is', async () => {
+  const client = await clientOf((_request, response) => notPrimary(response, 'http://a.example:8181', 307));
+  await expect(client.json('/data')).rejects.toMatchObject({
+    code: 'NOT_PRIMARY',
+    message: 'b is a secondary; write there: its primary is a, at http://a.example:8181 (--follow goes there)',
+  });
+});
+
+describe('a client that has seen an epoch', () => {
+  test('takes no answer of a lower one, and says what it has seen with each request', async () => {
+    const answers = ['2-7', '2-9', '1-12', '2-9', '3-10'];
+    const seen: unknown[] = [];
+    const client = await clientOf((request, response) => {
+      seen.push(request.headers['evertree-seen-epoch']);
+      response.writeHead(200, { 'Evertree-Position': answers[seen.length - 1]! }).end('{}');
+    });
+    await client.json('/data');
+    await client.json('/data');
+    await expect(client.json('/data')).rejects.toMatchObject({
+      code: 'FENCED',
+      message: expect.stringMatching(/answered from epoch 1, and .* has answered from epoch 2 before: another site has become the primary/),
+    });
+    await client.json('/data');
+    await client.json('/data');
+    expect(seen).toEqual([undefined, '2', '2', '2', '2']);
   });
 });

@@ -1,8 +1,8 @@
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
-import { text as textOf } from 'node:stream/consumers';
-import { EvertreeError, type ErrorCode, type Path, formatPath } from '@evertree/core';
+import { EvertreeError, type Path, formatPath } from '@evertree/core';
+import { SilenceError, SiteAnswer, primaryOf, unreachable } from './site-answer.ts';
 
 /** The longest path of a URL that is sent; longer pointers go into the query, which proxies leave as it is. */
 const URL_PATH_LIMIT_CHARACTERS = 8 * 1024;
@@ -12,21 +12,10 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 const LONG_BODY_CHARACTERS = 1024 * 1024;
 /** After this time the body is sent without `100 Continue`: a proxy may not have passed it on. */
 const EXPECT_LIMIT_MS = 2_000;
+/** Sites that one request may be sent on to: more means that the sites do not agree who is the primary. */
+const FOLLOW_LIMIT = 5;
 /** What a site may take to say that it lives. */
 const PROBE_LIMIT_MS = 2_000;
-
-/** OpenSSL's codes for a certificate of an authority that this machine does not trust. */
-const UNTRUSTED: ReadonlySet<string> = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
-/** Remedies at the command line for refusals of a site, by code. */
-const REMEDIES: Readonly<Record<string, string>> = {
-  UNAUTHENTICATED: '; name the file that holds it in EVERTREE_TOKEN_FILE, or with --token-file',
-};
 
 export interface WriteAnswer {
   readonly position: { readonly epoch: number; readonly revision: number };
@@ -39,6 +28,8 @@ export interface ClientSettings {
   readonly authority?: string;
   /** How long the site may be silent before it accepts a connection, before it answers, and within an answer. */
   readonly timeoutMs?: number;
+  /** Whether a site that is not the primary, and names the primary's address, is left for that one. */
+  readonly follow?: boolean;
 }
 
 export interface RequestOptions {
@@ -54,30 +45,62 @@ export interface RequestOptions {
 
 /**
  * Talks to a running site. Each request has its own connection, so none is sent on one that the site closes just then.
+ *
+ * It takes no answer of an epoch below one that it has seen: a site that answers so has lost its role, and does not
+ * know it yet.
  */
 export class SiteClient {
-  readonly url: URL;
   readonly #settings: ClientSettings;
   readonly #timeoutMs: number;
+  /** The site that is asked: the one that was given until a primary's address was followed. */
+  #url: URL;
+  /** The highest epoch of an answer, and who gave it. */
+  #seen: { readonly epoch: number; readonly origin: string } = { epoch: 0, origin: '' };
 
   constructor(url: URL, settings: ClientSettings = {}) {
-    this.url = url;
+    this.#url = url;
     this.#settings = settings;
     this.#timeoutMs = settings.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
+  get url(): URL {
+    return this.#url;
+  }
+
+  get follows(): boolean {
+    return this.#settings.follow === true;
+  }
+
   /**
    * @param target path and query under the site's URL, already encoded
-   * @throws EvertreeError UNREACHABLE, or what the site answered; the signal's reason once that is aborted
+   * @throws EvertreeError UNREACHABLE, or what the site answered; FENCED for an answer of an epoch below one that was
+   *   seen; the signal's reason once that is aborted
    */
   async request(target: string, options: RequestOptions = {}): Promise<SiteAnswer> {
-    const url = new URL(this.url.pathname.replace(/\/$/, '') + target, this.url);
-    const message = await this.#send(url, options);
-    const answer = new SiteAnswer(message, this.url, options.silenceMs ?? this.#timeoutMs);
-    if (message.statusCode !== undefined && message.statusCode >= 200 && message.statusCode < 300) return answer;
-    const error = await answer.refusal();
-    message.destroy();
-    throw error;
+    for (let followed = 0; ; followed++) {
+      const answer = await this.#ask(target, options);
+      if (answer.isGood) {
+        this.#see(answer);
+        return answer;
+      }
+      const error = await answer.refusal();
+      const primary = this.follows ? primaryOf(answer, error) : undefined;
+      if (primary === undefined) throw error;
+      if (followed === FOLLOW_LIMIT) throw tooManyFollowed(error, primary);
+      this.goTo(primary);
+    }
+  }
+
+  /**
+   * Asks another site from now on.
+   * @throws EvertreeError FORBIDDEN when that would send what went encrypted so far, the token too, in the clear
+   */
+  goTo(address: URL): void {
+    if (this.#url.protocol === 'https:' && address.protocol !== 'https:') {
+      const message = `${this.#url.origin} names ${address.origin} as the primary, which is not encrypted; name it with --url if that is meant`;
+      throw new EvertreeError('FORBIDDEN', message, { url: address.origin });
+    }
+    this.#url = address;
   }
 
   async json(target: string, options: RequestOptions = {}): Promise<unknown> {
@@ -87,6 +110,28 @@ export class SiteClient {
   async write(target: string, options: RequestOptions): Promise<WriteAnswer> {
     // The site may wait for secondaries as long as its configuration says. Giving up would leave the outcome unknown.
     return (await this.json(target, { ...options, patient: true })) as WriteAnswer;
+  }
+
+  async #ask(target: string, options: RequestOptions): Promise<SiteAnswer> {
+    const url = new URL(this.#url.pathname.replace(/\/$/, '') + target, this.#url);
+    const message = await this.#send(url, options);
+    return new SiteAnswer(message, this.#url, options.silenceMs ?? this.#timeoutMs);
+  }
+
+  /** @throws EvertreeError FENCED */
+  #see(answer: SiteAnswer): void {
+    const epoch = answer.position?.epoch;
+    if (epoch === undefined) return;
+    const { origin } = this.#url;
+    if (epoch >= this.#seen.epoch) {
+      this.#seen = { epoch, origin };
+      return;
+    }
+    answer.discard();
+    const message =
+      `${origin} answered from epoch ${epoch}, and ${this.#seen.origin} has answered from epoch ${this.#seen.epoch} before: ` +
+      'another site has become the primary since, and what this one says does not count; ask that one';
+    throw new EvertreeError('FENCED', message, { url: origin, epoch, seen: this.#seen.epoch });
   }
 
   async #send(url: URL, options: RequestOptions): Promise<IncomingMessage> {
@@ -109,7 +154,7 @@ export class SiteClient {
       return message;
     } catch (error) {
       if (options.signal?.aborted === true) throw options.signal.reason;
-      throw unreachable(this.url, error as NodeJS.ErrnoException);
+      throw unreachable(this.#url, error as NodeJS.ErrnoException);
     }
   }
 
@@ -122,6 +167,7 @@ export class SiteClient {
       timeout: this.#timeoutMs,
       headers: {
         ...headers,
+        ...(this.#seen.epoch === 0 ? {} : { 'Evertree-Seen-Epoch': String(this.#seen.epoch) }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...(body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) }),
         ...(isLong(body) ? { Expect: '100-continue' } : {}),
@@ -134,81 +180,11 @@ export class SiteClient {
   /** Whether the site answers at all. */
   async #lives(): Promise<boolean> {
     try {
-      await new SiteClient(this.url, { ...this.#settings, timeoutMs: Math.min(this.#timeoutMs, PROBE_LIMIT_MS) }).request('/healthz');
+      await new SiteClient(this.#url, { ...this.#settings, timeoutMs: Math.min(this.#timeoutMs, PROBE_LIMIT_MS) }).request('/healthz');
       return true;
     } catch (error) {
       return error instanceof EvertreeError && error.code !== 'UNREACHABLE';
     }
-  }
-}
-
-/** An answer whose headers have come. */
-export class SiteAnswer {
-  readonly #message: IncomingMessage;
-  readonly #url: URL;
-  readonly #silenceMs: number;
-
-  constructor(message: IncomingMessage, url: URL, silenceMs: number) {
-    this.#message = message;
-    this.#url = url;
-    this.#silenceMs = silenceMs;
-  }
-
-  header(name: string): string | undefined {
-    const value = this.#message.headers[name.toLowerCase()];
-    return Array.isArray(value) ? value.join(', ') : value;
-  }
-
-  /**
-   * The body as it comes in. Only the time that the reader waits for the site counts as silence.
-   * @throws EvertreeError UNREACHABLE when the site goes silent or cuts it
-   */
-  async *body(): AsyncGenerator<Uint8Array> {
-    const chunks = this.#message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-    for (;;) {
-      const expire = () => this.#message.destroy(new SilenceError(true, this.#silenceMs, false));
-      const timer = setTimeout(expire, this.#silenceMs);
-      let next: IteratorResult<Uint8Array>;
-      try {
-        next = await chunks.next();
-      } catch (error) {
-        if (error instanceof SilenceError) throw unreachable(this.#url, error);
-        const message = `${this.#url.origin} ended its answer before the end`;
-        throw new EvertreeError('UNREACHABLE', message, { url: this.#url.origin }, error);
-      } finally {
-        clearTimeout(timer);
-      }
-      if (next.done === true) return;
-      yield next.value;
-    }
-  }
-
-  text(): Promise<string> {
-    return textOf(this.body());
-  }
-
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
-  }
-
-  /** The error that the site answered with. */
-  async refusal(): Promise<EvertreeError> {
-    const text = await this.text();
-    let problem: unknown;
-    try {
-      problem = JSON.parse(text);
-    } catch (cause) {
-      const { statusCode: status, statusMessage } = this.#message;
-      const message = `${this.#url.origin} answered ${status} ${statusMessage}, and not as a site does; does something else run there?`;
-      return new EvertreeError('UNREACHABLE', message, { status }, cause);
-    }
-    const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
-    // A newer site may have codes that this program does not know; they are passed on.
-    return new EvertreeError(
-      String(code) as ErrorCode,
-      `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
-      details,
-    );
   }
 }
 
@@ -219,6 +195,11 @@ export function targetOf(resource: 'data' | 'watch', path: Path): string {
   const altered = path.some(segment => segment === '.' || segment === '..');
   if (!altered && encoded.length <= URL_PATH_LIMIT_CHARACTERS) return `/${resource}${encoded}`;
   return `/${resource}?pointer=${encodeURIComponent(pointer)}`;
+}
+
+function tooManyFollowed({ code, details, message }: EvertreeError, { origin }: URL): EvertreeError {
+  const more = `${FOLLOW_LIMIT} sites were asked, and each named another one as the primary, ${origin} last; try again when they agree`;
+  return new EvertreeError(code, `${message}; ${more}`, details);
 }
 
 function isLong(body: string | undefined): boolean {
@@ -234,36 +215,4 @@ function sendBody(request: ClientRequest, body: string | undefined): void {
   request.once('continue', () => request.end(body));
   for (const event of ['continue', 'response', 'close']) request.once(event, () => clearTimeout(timer));
   request.flushHeaders();
-}
-
-function remedyOf(code: string, details: Readonly<Record<string, unknown>>): string {
-  const { site } = (details['primary'] ?? {}) as { readonly site?: string };
-  if (code === 'NOT_PRIMARY' && site !== undefined) return `: its primary is ${site}`;
-  return REMEDIES[code] ?? '';
-}
-
-/** The site did not accept the connection in time, or it did and then sent nothing. */
-class SilenceError extends Error {
-  constructor(wasReached: boolean, silenceMs: number, mayHaveChanged: boolean) {
-    const seconds = silenceMs / 1_000;
-    const unknown = mayHaveChanged ? '; whether the change was committed is not known' : '';
-    const remedy = 'look at its process and its log, or wait longer with --timeout SECONDS';
-    super(
-      wasReached
-        ? `was reached, but has been silent for ${seconds} s${unknown}: it hangs, or is very busy; ${remedy}`
-        : `accepts no connection (waited ${seconds} s): the machine is away, or a firewall is between; check the address`,
-    );
-  }
-}
-
-function unreachable(url: URL, error: NodeJS.ErrnoException): EvertreeError {
-  const at = { url: url.origin };
-  if (error instanceof SilenceError) return new EvertreeError('UNREACHABLE', `${url.origin} ${error.message}`, at, error);
-  if (UNTRUSTED.has(error.code ?? '')) {
-    const remedy = "name its authority's PEM file with --ca or EVERTREE_CA (or NODE_EXTRA_CA_CERTS)";
-    return new EvertreeError('UNREACHABLE', `the certificate of ${url.origin} is not trusted (${error.code}); ${remedy}`, at, error);
-  }
-  const reason = error.code === 'ECONNREFUSED' ? 'nothing listens there' : error.message || String(error.code);
-  const message = `no site answers at ${url.origin} (${reason}); start one, or name another with --url`;
-  return new EvertreeError('UNREACHABLE', message, at, error);
 }

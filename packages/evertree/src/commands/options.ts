@@ -11,6 +11,7 @@ export interface ClientOptions {
   readonly ca?: string;
   /** In seconds. */
   readonly timeout: number;
+  readonly follow?: true;
 }
 
 /** The options of every command that talks to a running site. An empty environment variable counts as not set. */
@@ -32,14 +33,16 @@ export function withClient(command: Command): Command {
       new Option('--timeout <seconds>', 'how long the site may be silent before the command gives up')
         .default(DEFAULT_TIMEOUT_MS / 1_000)
         .argParser(secondsArgument),
-    );
+    )
+    .option('--follow', 'go to the primary where the site is not, and says where the primary is');
 }
 
-export function clientOf({ url, tokenFile, ca, timeout }: ClientOptions): SiteClient {
+export function clientOf({ url, tokenFile, ca, timeout, follow }: ClientOptions): SiteClient {
   return new SiteClient(urlArgument(url), {
     ...optional('token', tokenFile === undefined ? undefined : tokenFromFile(tokenFile)),
     ...optional('authority', ca === undefined ? undefined : authorityFromFile(ca)),
     timeoutMs: timeout * 1_000,
+    ...optional('follow', follow),
   });
 }
 

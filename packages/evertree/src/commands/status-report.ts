@@ -22,7 +22,7 @@ export interface SiteStatus {
 
 interface ConsumerView {
   readonly state: string;
-  readonly primary: { readonly site: string; readonly remote: string } | null;
+  readonly primary: { readonly site: string; readonly remote: string; readonly address?: string } | null;
   readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
 }
 

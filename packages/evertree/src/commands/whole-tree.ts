@@ -14,6 +14,15 @@ export function withYes(command: Command): Command {
   return command.option('--yes', 'do not ask before the whole tree is removed or replaced');
 }
 
+/** The status of the site that will take the write: with `--follow` that of the primary, if the site names it. */
+async function writerStatus(client: SiteClient): Promise<SiteStatus> {
+  const status = (await client.json('/status')) as SiteStatus;
+  const address = URL.parse(status.consumer?.primary?.address ?? '');
+  if (status.role === 'primary' || !client.follows || address === null) return status;
+  client.goTo(address);
+  return (await client.json('/status')) as SiteStatus;
+}
+
 /**
  * Asks at a terminal; elsewhere `--yes` is needed. Nothing is asked when the tree is empty, or when the site takes no
  * writes.
@@ -22,7 +31,7 @@ export function withYes(command: Command): Command {
  */
 export async function confirmWholeTree(client: SiteClient, does: string, { yes }: WholeTreeOptions): Promise<void> {
   if (yes) return;
-  const { site, role, digest, position } = (await client.json('/status')) as SiteStatus;
+  const { site, role, digest, position } = await writerStatus(client);
   if (role !== 'primary' || digest === emptyDigest()) return;
   const message = `this ${does} the whole tree of ${site}, at ${formatPosition(position)}`;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {

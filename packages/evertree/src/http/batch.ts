@@ -3,7 +3,7 @@ import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { FORM_TYPE } from './data.ts';
 import type { Exchange } from './exchange.ts';
-import { mediaType, readPreconditions } from './headers.ts';
+import { checkSeenEpoch, mediaType, readPreconditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { readPlainPut, type PlainPut } from './plain-line.ts';
@@ -30,11 +30,13 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   if (type !== undefined && !BATCH_TYPES.includes(type)) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; a batch is application/x-ndjson`);
   }
-  const { match, noneMatch, position } = readPreconditions(request.headers);
+  const conditions = readPreconditions(request.headers);
+  const { match, noneMatch, position } = conditions;
   if (match !== undefined || noneMatch !== undefined) {
     throw new RequestError('REQUEST_INVALID', 'ETags are about one subtree, and a batch has none of its own; use Evertree-If-Position');
   }
   const wish = readWish(exchange);
+  checkSeenEpoch(conditions, context.store.position);
   const batch = new BatchRun(context.store, position);
   const error = await commitBody(exchange, batch);
   await answer(exchange, batch, error, wish);

@@ -14,6 +14,8 @@ export interface Preconditions {
   /** `'*'`: there must be nothing. */
   readonly noneMatch: readonly string[] | '*' | undefined;
   readonly position: Position | undefined;
+  /** An epoch that the client has met: a site that does not know it has lost its role, and must not commit. */
+  readonly seenEpoch: number | undefined;
 }
 
 /** @throws RequestError REQUEST_INVALID for what is not an ETag or a position */
@@ -22,6 +24,7 @@ export function readPreconditions(headers: IncomingHttpHeaders): Preconditions {
     match: readTags('If-Match', headers['if-match']),
     noneMatch: readTags('If-None-Match', headers['if-none-match']),
     position: readPosition(headers['evertree-if-position']),
+    seenEpoch: readEpoch(headers['evertree-seen-epoch']),
   };
 }
 
@@ -68,6 +71,19 @@ function readPosition(header: string | string[] | undefined): Position | undefin
     'REQUEST_INVALID',
     `Evertree-If-Position is ${JSON.stringify(header)}; write it like ${formatPosition({ epoch: 4, revision: 1201 })}`,
   );
+}
+
+function readEpoch(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (typeof header === 'string' && /^\d{1,15}$/.test(header.trim())) return Number(header);
+  throw new RequestError('REQUEST_INVALID', `Evertree-Seen-Epoch is ${JSON.stringify(header)}; write an epoch's number, such as 4`);
+}
+
+/** @throws EvertreeError FENCED when the client has seen a higher epoch than this site has */
+export function checkSeenEpoch({ seenEpoch }: Pick<Preconditions, 'seenEpoch'>, { epoch, revision }: Position): void {
+  if (seenEpoch === undefined || seenEpoch <= epoch) return;
+  const message = `this site is in epoch ${epoch}, and you have met epoch ${seenEpoch}: another site has become the primary since; write there`;
+  throw new EvertreeError('FENCED', message, { position: { epoch, revision }, seenEpoch });
 }
 
 /** How many secondaries a write waits for, how long, and what becomes of it when they are too few. */

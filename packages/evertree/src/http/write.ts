@@ -10,7 +10,7 @@ import {
 } from '@evertree/core';
 import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
-import { checkForWrite, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
+import { checkForWrite, checkSeenEpoch, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
 
 /** The position after a write, and its last commit; undefined when the write changed nothing. */
 export interface Made {
@@ -34,6 +34,7 @@ export async function commit(
 ): Promise<Made> {
   const { store, admission } = context;
   admission.check();
+  checkSeenEpoch(conditions, store.position);
   try {
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));

@@ -210,13 +210,16 @@ export class BinaryBodyWriter implements BodyWriter {
   }
 }
 
+/** Copied for each dictionary, which takes far less time than to make one. */
+const NO_KEYS = Array.from<string>({ length: PLACES }).fill('');
+
 /**
  * The numbers of keys in a frame's dictionary, in slots by the low lane of their hash. It is no Map, because each frame
  * begins with an empty dictionary, and clearing this one costs nothing. A key replaces another in its slot; if the
  * other one comes again it is spelled again, under a new number, which costs its bytes.
  */
 class KeyDictionary {
-  readonly #keys = Array.from<string>({ length: PLACES }).fill('');
+  readonly #keys = NO_KEYS.slice();
   readonly #frames = new Uint32Array(PLACES);
   readonly #numbers = new Uint32Array(PLACES);
   #frame = 1;

@@ -32,6 +32,11 @@ export interface FaultDiskOptions {
   readonly blockBytes?: 512 | 4096;
   /** Size of the device. A write beyond it stores what fits, and then fails with ENOSPC. */
   readonly capacityBytes?: number;
+  /**
+   * How long an asynchronous call takes: one call of it before the operation, and for a write another one before it is
+   * durable. By default a turn of the event loop each.
+   */
+  readonly turn?: (operation: DiskOperation) => Promise<void>;
 }
 
 /** A change of a file that is not synced yet. */
@@ -123,11 +128,13 @@ export class FaultDisk implements Disk {
   #locked = false;
   #mark = 'original';
   readonly #blockBytes: number;
+  readonly #wait: (operation: DiskOperation) => Promise<void>;
   capacityBytes: number;
 
   constructor(options: FaultDiskOptions = {}) {
     this.#blockBytes = options.blockBytes ?? 512;
     this.capacityBytes = options.capacityBytes ?? 1024 ** 4;
+    this.#wait = options.turn ?? nextTurn;
   }
 
   // What a test does to it
@@ -166,6 +173,13 @@ export class FaultDisk implements Disk {
     const copy = this.#successor(found, false);
     copy.#mark = `${this.#mark}, copied`;
     return copy;
+  }
+
+  /** The device as it is at this moment, for a machine that is taken back to it later: the same files, all durable. */
+  image(): FaultDisk {
+    const found: Names = new Map();
+    for (const [path, inode] of this.#names) found.set(path, inode === 'directory' ? inode : settled(inode.seen));
+    return this.#successor(found, false);
   }
 
   fail(fault: Fault): Disposable {
@@ -324,7 +338,7 @@ export class FaultDisk implements Disk {
         during(async () => {
           await turn('write', buffers);
           const changes = write(buffers, offset);
-          await nextTurn();
+          await this.#wait('write');
           if (options.durableWrites === true && !this.#dead) inode.sync(changes);
         }),
       writeSync: (buffers, offset) => {
@@ -358,7 +372,7 @@ export class FaultDisk implements Disk {
 
   /** Begins an asynchronous call: it takes a turn, and waits while it is held. */
   async #turn(operation: DiskOperation, path: string, buffers?: readonly Uint8Array[]): Promise<void> {
-    await nextTurn();
+    await this.#wait(operation);
     for (const hold of this.#holds) if (hold.operation === operation && hold.path.test(path)) await hold.released;
     this.#enter(operation, path, buffers);
   }
@@ -401,7 +415,7 @@ export class FaultDisk implements Disk {
 
   #successor(names: Names, kill = true): FaultDisk {
     if (kill) this.#dead = true;
-    const next = new FaultDisk({ blockBytes: this.#blockBytes as 512 | 4096, capacityBytes: this.capacityBytes });
+    const next = new FaultDisk({ blockBytes: this.#blockBytes as 512 | 4096, capacityBytes: this.capacityBytes, turn: this.#wait });
     next.#names = names;
     next.#durableNames = new Map(names);
     next.#mark = this.#mark;

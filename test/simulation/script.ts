@@ -1,0 +1,84 @@
+import { synchronously } from './time.ts';
+import { apply } from './steps.ts';
+import { World } from './world.ts';
+import type { LawBroken } from './world.ts';
+import { settle } from './settle.ts';
+
+/** A history that can be run: what is drawn comes from the seed, what happens from the lines. */
+export interface Script {
+  readonly seed: number;
+  readonly sites: number;
+  readonly lines: readonly string[];
+}
+
+export interface Outcome {
+  readonly script: Script;
+  /** The law that did not hold, if one did not. */
+  readonly broken: LawBroken | undefined;
+  readonly hash: string;
+  readonly marks: ReadonlySet<string>;
+  /** What happened last, for people. */
+  readonly trace: readonly string[];
+  readonly events: number;
+  readonly promised: number;
+}
+
+const NAMES = ['a', 'b', 'c', 'd', 'e'];
+
+export function formatScript({ seed, sites, lines }: Script): string {
+  return [`sites ${sites}`, `seed ${seed}`, ...lines].join('\n');
+}
+
+/** Reads what `formatScript` wrote. Empty lines and comments after `#` count for nothing. */
+export function parseScript(text: string): Script {
+  const lines = text
+    .split('\n')
+    .map(line => line.replace(/#.*/, '').trim())
+    .filter(line => line !== '');
+  const number = (word: string) => Number(lines.find(line => line.startsWith(`${word} `))?.slice(word.length));
+  return { seed: number('seed') || 1, sites: number('sites') || 2, lines: lines.filter(line => !/^(?:seed|sites) /.test(line)) };
+}
+
+/** Runs it, in one turn of the event loop. */
+export function run(script: Script): Promise<Outcome> {
+  return synchronously(() => runNow(script));
+}
+
+/** To be called outside of a promise's reaction: see `VirtualTime`. */
+function runNow(script: Script): Outcome {
+  const { stackTraceLimit } = Error;
+  // A stack costs more than most of what a disk is asked for, and what a file that is not there throws is expected.
+  Error.stackTraceLimit = 0;
+  const world = new World(script.seed, NAMES.slice(0, script.sites));
+  const rejected = (reason: unknown) =>
+    world.violated('rejection', `nobody handles ${reason instanceof Error ? reason.stack : String(reason)}`);
+  process.on('unhandledRejection', rejected);
+  try {
+    play(world, script.lines);
+  } catch (error) {
+    world.violated('thrown', error instanceof Error ? (error.stack ?? error.message) : String(error));
+  } finally {
+    process.off('unhandledRejection', rejected);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  return {
+    script,
+    broken: world.broken,
+    hash: world.trace.hash,
+    marks: world.marks,
+    trace: world.trace.lines,
+    events: world.time.happened,
+    promised: world.ledger.promised.length,
+  };
+}
+
+function play(world: World, lines: readonly string[]): void {
+  for (const site of world.sites) site.start();
+  world.time.pass(30);
+  for (const line of lines) {
+    world.trace.add(`-- ${line}`);
+    apply(world, line);
+    if (world.broken !== undefined) return;
+  }
+  settle(world);
+}

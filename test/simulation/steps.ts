@@ -1,0 +1,66 @@
+import type { World } from './world.ts';
+
+type Verb = (world: World, words: readonly string[]) => void;
+
+/**
+ * What may happen in a world, by the first word of a script's line. A step that can't happen (a dead site writes) does
+ * nothing: so any line of a script can be left out, and the rest still has a meaning.
+ */
+const VERBS: Readonly<Record<string, Verb>> = {
+  /** `pass 40`: so many milliseconds. */
+  pass: (world, [ms]) => world.time.pass(Number(ms)),
+  /** `write a 3 1`: three commits at a, each of which waits for one secondary. */
+  write: (world, [name, count, secondaries]) => {
+    for (let index = 0; index < Number(count); index++) world.ledger.write(world.site(name!), Number(secondaries ?? 0));
+  },
+  start: (world, [name]) => world.site(name!).start(),
+  stop: (world, [name]) => world.site(name!).stop(),
+  /** As SIGKILL. */
+  kill: (world, [name]) => world.site(name!).crash('killed'),
+  'power-loss': (world, [name]) => world.site(name!).crash('power-loss'),
+  /** As SIGSTOP. */
+  stall: (world, [name]) => world.site(name!).stall(true),
+  resume: (world, [name]) => world.site(name!).stall(false),
+  /** `block a b`: nothing of a's arrives at b. */
+  block: (world, [from, to]) => world.network.block(from!, to!, true),
+  unblock: (world, [from, to]) => world.network.block(from!, to!, false),
+  /** Nothing arrives at the site, nor from it. */
+  isolate: (world, [name]) => {
+    for (const other of world.others(name!)) {
+      world.network.block(name!, other, true);
+      world.network.block(other, name!, true);
+    }
+  },
+  cut: (world, [one, other]) => world.network.cut(one!, other!),
+  'half-open': (world, [one, other]) => world.network.halfOpen(one!, other!),
+  'dial-again': (world, [from, to]) => world.network.dialAgain(from!, to!),
+  /** `delay a b 5 80`: from a to b. */
+  delay: (world, [from, to, least, most]) => {
+    world.network.paths.of(from!, to!).delayMs = [Number(least), Number(most)];
+  },
+  /** `lose a b 0.1`: each message from a to b breaks its link with this chance. */
+  lose: (world, [from, to, chance]) => {
+    world.network.paths.of(from!, to!).loss = Number(chance);
+  },
+  heal: world => world.network.heal(),
+  /** `disk a 1 30`: what a write or a sync takes. */
+  disk: (world, [name, least, most]) => {
+    world.site(name!).machine.temper.latencyMs = [Number(least), Number(most)];
+  },
+  full: (world, [name]) => world.site(name!).setFull(true),
+  room: (world, [name]) => world.site(name!).setFull(false),
+  'fail-disk': (world, [name]) => world.site(name!).failDisk(),
+  /** `clock a -5000`: its wall clock steps. */
+  clock: (world, [name, ms]) => {
+    world.site(name!).machine.clockAheadMs += Number(ms);
+  },
+  snapshot: (world, [name]) => world.site(name!).saveSnapshot(),
+};
+
+/** @throws Error for a line that is no step */
+export function apply(world: World, line: string): void {
+  const [verb, ...words] = line.trim().split(/\s+/);
+  const run = VERBS[verb!];
+  if (run === undefined) throw new Error(`no step begins with "${verb}"`);
+  run(world, words);
+}

@@ -1,0 +1,83 @@
+import { Chance } from './chance.ts';
+import type { Script } from './script.ts';
+
+/** What may happen, and how often beside the rest, in a history where it happens at all. */
+interface Habit {
+  readonly weight: number;
+  /** In how many of the histories it happens. */
+  readonly share: number;
+  readonly draw: (chance: Chance, names: readonly string[]) => readonly string[];
+}
+
+const two = (chance: Chance, names: readonly string[]): readonly [string, string] => {
+  const one = chance.pick(names);
+  return [one, chance.pick(names.filter(name => name !== one))];
+};
+const at = (verb: string) => (chance: Chance, names: readonly string[]) => [`${verb} ${chance.pick(names)}`];
+const between = (verb: string) => (chance: Chance, names: readonly string[]) => [`${verb} ${two(chance, names).join(' ')}`];
+
+const HABITS: readonly Habit[] = [
+  { weight: 10, share: 1, draw: (chance, names) => [`write ${chance.pick(names)} ${1 + chance.below(4)} ${chance.below(names.length)}`] },
+  { weight: 6, share: 1, draw: (chance, names) => [`write ${names[0]} ${1 + chance.below(4)} ${chance.below(2)}`] },
+  { weight: 12, share: 1, draw: chance => [`pass ${chance.pick([1, 2, 5, 10, 20, 40, 100])}`] },
+  { weight: 1, share: 0.3, draw: chance => [`pass ${chance.pick([300, 1000])}`] },
+  { weight: 8, share: 1, draw: at('start') },
+  { weight: 3, share: 0.5, draw: (chance, names) => restarted(chance, names) },
+  { weight: 1, share: 0.3, draw: at('stop') },
+  { weight: 2, share: 0.5, draw: at('kill') },
+  { weight: 2, share: 0.5, draw: at('power-loss') },
+  { weight: 2, share: 0.3, draw: (chance, names) => stalled(chance, names) },
+  { weight: 2, share: 0.3, draw: between('block') },
+  { weight: 2, share: 0.3, draw: between('unblock') },
+  { weight: 1, share: 0.3, draw: at('isolate') },
+  { weight: 1, share: 0.4, draw: () => ['heal'] },
+  { weight: 2, share: 0.4, draw: between('cut') },
+  { weight: 2, share: 0.3, draw: between('half-open') },
+  { weight: 1, share: 0.3, draw: between('dial-again') },
+  {
+    weight: 2,
+    share: 0.3,
+    draw: (chance, names) => [`delay ${two(chance, names).join(' ')} ${chance.pick(['0 5', '5 20', '0 80', '40 41'])}`],
+  },
+  { weight: 1, share: 0.2, draw: (chance, names) => [`lose ${two(chance, names).join(' ')} ${chance.pick([0, 0.02, 0.2])}`] },
+  { weight: 1, share: 0.3, draw: (chance, names) => [`disk ${chance.pick(names)} ${chance.pick(['0 1', '1 5', '5 40'])}`] },
+  { weight: 1, share: 0.2, draw: at('full') },
+  { weight: 1, share: 0.5, draw: at('room') },
+  { weight: 1, share: 0.15, draw: at('fail-disk') },
+  { weight: 1, share: 0.2, draw: (chance, names) => [`clock ${chance.pick(names)} ${chance.pick([-5000, -20, 1000])}`] },
+  { weight: 1, share: 0.3, draw: at('snapshot') },
+];
+
+const NAMES = ['a', 'b', 'c', 'd', 'e'];
+/** Small worlds are found wanting sooner, and cost less. */
+const SIZES = [2, 2, 2, 3, 3, 3, 4, 5];
+
+/** The history of a seed: which kinds of faults exist in it, how often they happen, and when. */
+export function scriptOf(seed: number): Script {
+  const chance = new Chance(seed, 'swarm');
+  const sites = chance.pick(SIZES);
+  const names = NAMES.slice(0, sites);
+  const habits = HABITS.filter(({ share }) => chance.happens(share)).map(habit => ({
+    ...habit,
+    weight: habit.weight * chance.between(0.3, 2),
+  }));
+  const sum = habits.reduce((total, { weight }) => total + weight, 0);
+  const steps = 30 + chance.below(70);
+  const lines: string[] = [];
+  while (lines.length < steps) {
+    let left = chance.fraction() * sum;
+    const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
+    lines.push(...habit.draw(chance, names));
+  }
+  return { seed, sites, lines };
+}
+
+function restarted(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  return [`${chance.pick(['kill', 'power-loss'])} ${name}`, `pass ${chance.pick([1, 20, 200])}`, `start ${name}`];
+}
+
+function stalled(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  return [`stall ${name}`, `write ${chance.pick(names)} 2 1`, `pass ${chance.pick([5, 50, 150, 400])}`, `resume ${name}`];
+}

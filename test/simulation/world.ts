@@ -1,0 +1,109 @@
+import { covers, formatExactPosition, parseFrame, samePosition } from '@evertree/core';
+import type { Message, Report, Store } from '@evertree/core';
+import { Chance } from './chance.ts';
+import { FrameRegistry } from './frame-registry.ts';
+import { Ledger } from './ledger.ts';
+import type { LedgerEntry } from './ledger.ts';
+import { SimulatedMachine } from './machine.ts';
+import { SimulatedNetwork } from './network.ts';
+import { Paths } from './paths.ts';
+import { SimulatedSite } from './site.ts';
+import { VirtualTime } from './time.ts';
+import { Trace, describeMessage } from './trace.ts';
+
+/** A law that did not hold. */
+export class LawBroken extends Error {
+  readonly law: string;
+
+  constructor(law: string, what: string) {
+    super(`${law}: ${what}`);
+    this.name = 'LawBroken';
+    this.law = law;
+  }
+}
+
+/** Sites, the network between them, writers and operators; and what has to hold of them at every moment. */
+export class World {
+  readonly time = new VirtualTime();
+  readonly network: SimulatedNetwork;
+  readonly sites: readonly SimulatedSite[];
+  readonly ledger: Ledger;
+  readonly frames: FrameRegistry;
+  readonly trace = new Trace();
+  /** What was reached: each branch and trap has a name. */
+  readonly marks = new Set<string>();
+  /** The first law that was broken; the run ends with it. */
+  broken: LawBroken | undefined;
+
+  constructor(seed: number, names: readonly string[]) {
+    const violated = (law: string, what: string) => this.violated(law, what);
+    const paths = new Paths(this.time, new Chance(seed, 'network'));
+    this.network = new SimulatedNetwork(paths);
+    this.ledger = new Ledger((site, entry) => this.#promised(site, entry), violated);
+    this.frames = new FrameRegistry(violated);
+    this.sites = names.map((name, index) => this.#site(seed, name, index));
+    paths.sent.add((from, to, message) => this.#sent(from, to, message));
+    paths.delivered.add((from, to, message) => this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`));
+  }
+
+  site(name: string): SimulatedSite {
+    const found = this.sites.find(site => site.name === name);
+    if (found === undefined) throw new Error(`there is no site ${name}`);
+    return found;
+  }
+
+  others(name: string): string[] {
+    return this.sites.map(site => site.name).filter(other => other !== name);
+  }
+
+  mark(name: string): void {
+    this.marks.add(name);
+  }
+
+  violated(law: string, what: string): void {
+    this.broken ??= new LawBroken(law, what);
+  }
+
+  /** A process has recovered its store, and plays no part yet. */
+  opened(site: SimulatedSite, store: Store): void {
+    this.trace.add(`${this.#now()} ${site.name} opened at ${formatExactPosition(store.position)}`);
+  }
+
+  #promised(site: SimulatedSite, entry: LedgerEntry): void {
+    this.trace.add(`${this.#now()} ${site.name} promised ${entry.id} ${entry.acknowledged}`);
+    if (entry.acknowledged === 0) return;
+    const holders = this.sites.filter(other => other !== site && other.holds(entry.position));
+    if (holders.length >= entry.acknowledged) return;
+    this.violated('acknowledged', `${entry.id} was acknowledged by ${entry.acknowledged}, and ${holders.length} hold it`);
+  }
+
+  #site(seed: number, name: string, index: number): SimulatedSite {
+    const machine = new SimulatedMachine(name, this.time, new Chance(seed, name));
+    machine.reported = report => this.#reported(name, report);
+    return new SimulatedSite(this, machine, index === 0 ? 'primary' : 'secondary');
+  }
+
+  #reported(name: string, { level, event, message }: Report): void {
+    this.trace.add(`${this.#now()} ${name} ${level} ${event}: ${message}`);
+    this.mark(`report:${event}`);
+    if (event === 'link-handler-threw' || event === 'listener-threw') this.violated('handler', `${name} ${message}`);
+  }
+
+  #sent(from: string, _to: string, message: Message): void {
+    if (message.type === 'frame') {
+      const frame = message.parsed ?? parseFrame(message.bytes);
+      this.frames.record(frame, from);
+    } else if (message.type === 'acknowledge' && message.site === from) {
+      const store = this.site(from).running?.store;
+      if (store === undefined) return;
+      const { stable } = store.journal.log;
+      const isHeld = samePosition(stable, message.durable) || covers({ epochs: store.epochs, last: stable }, message.durable);
+      if (!isHeld)
+        this.violated('durable', `${from} calls ${formatExactPosition(message.durable)} durable, and is at ${formatExactPosition(stable)}`);
+    }
+  }
+
+  #now(): string {
+    return this.time.nowMs.toFixed(3);
+  }
+}

@@ -153,7 +153,7 @@ describe('format version 1', () => {
   let disk: FaultDisk;
   const hex = (path: string) => disk.bytes(path).toString('hex');
 
-  const fence = { number: 5, id: '51'.repeat(8) };
+  const fence = { number: 5, id: '51'.repeat(8), begun: false };
 
   beforeAll(async () => {
     disk = new FaultDisk();
@@ -213,10 +213,15 @@ describe('format version 1', () => {
   });
 
   test('site.json and leases.json', () => {
-    const identity = { format: 2, site: 'a', role: 'primary', directory: 'original' };
-    expect(JSON.parse(disk.bytes('site.json').toString())).toEqual({ ...identity, fencedBy: fence, closedAt: frames[2]!.header.last });
+    const identity = { format: 3, site: 'a', role: 'primary', directory: 'original' };
+    expect(JSON.parse(disk.bytes('site.json').toString())).toEqual({
+      ...identity,
+      fencedBy: fence,
+      declined: [],
+      closedAt: frames[2]!.header.last,
+    });
     expect(JSON.parse(disk.bytes('leases.json').toString())).toEqual({
-      format: 2,
+      format: 3,
       leases: [
         { kind: 'peer', name: 'b', position: first },
         { kind: 'backup', name: 's3', position: second, expiresAt: 0x0101_0000_0004 },

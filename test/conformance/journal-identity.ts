@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type JournalSuite, identityOf, thrown } from './journal-suite.ts';
 
-const low = { number: 3, id: '33'.repeat(8) };
-const high = { number: 4, id: '44'.repeat(8) };
+const low = { number: 3, id: '33'.repeat(8), begun: true };
+const high = { number: 4, id: '44'.repeat(8), begun: true };
 
 /** Cases of fencing. */
 export function testIdentity({ supports, prepare }: JournalSuite): void {

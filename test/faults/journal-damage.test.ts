@@ -367,8 +367,10 @@ describe('other versions', () => {
           bytes => bytes.fill(2, 4, 5),
         ),
     ],
-    ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":3}'))],
-    ['leases.json', disk => disk.overwrite('leases.json', () => Buffer.from('{"format":3,"leases":[]}'))],
+    ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":4}'))],
+    ['leases.json', disk => disk.overwrite('leases.json', () => Buffer.from('{"format":4,"leases":[]}'))],
+    ['rewind.json', disk => disk.place('rewind.json', Buffer.from('{"format":4}'))],
+    ['a divergence', disk => disk.place(`divergences/1-${'7'.repeat(16)}-0-1.json`, Buffer.from('{"format":4}'))],
   ];
   test.each(cases)('%s of a later version is refused, and nothing changed', async (_, spoil) => {
     const disk = new FaultDisk();
@@ -394,6 +396,7 @@ describe('other versions', () => {
       '{"format":1}',
       '{"format":1,"site":"a","role":"king","directory":"x"}',
       '{"format":2,"site":"a","role":"primary","directory":"x","fencedBy":7}',
+      '{"format":3,"site":"a","role":"primary","directory":"x","declined":"all"}',
     ]) {
       disk.overwrite('site.json', () => Buffer.from(text));
       expect(await thrown(() => open(disk)), text).toMatchObject({ code: 'DAMAGED', details: { file: 'site.json' } });

@@ -174,7 +174,7 @@ describe('a death at any step', () => {
   });
 
   test('of a fence leaves no fence or the new one, and the new one once the call has returned', async () => {
-    const epoch = { number: 5, id: '55'.repeat(8) };
+    const epoch = { number: 5, id: '55'.repeat(8), begun: true };
     await dieAtEachStep(
       prepare,
       ({ journal }) => journal.identity.fence(epoch),

@@ -44,7 +44,7 @@ async function expectWhole(journal: DiskJournal, where = ''): Promise<void> {
   expect([...journal.leases.of('peer').keys()], where).toEqual(['rome', 'paris']);
 }
 
-test.each([false, true])('a directory of version 1 opens with all that it holds, and is of version 2 then (a copy: %s)', async isCopy => {
+test.each([false, true])('a directory of version 1 opens with all that it holds, and is of version 3 then (a copy: %s)', async isCopy => {
   const disk = golden(isCopy);
   const journal = await open(disk);
   await expectWhole(journal);
@@ -52,8 +52,8 @@ test.each([false, true])('a directory of version 1 opens with all that it holds,
   expect([store.position, store.digest]).toEqual([END, DIGEST]);
   expect(store.get('/devices/d29/n')).toBe(29);
   expect(disk.files.filter(path => path.endsWith('.json')).toSorted()).toEqual(['leases.json', 'site.json']);
-  expect(JSON.parse(disk.bytes('site.json').toString())).toMatchObject({ format: 2, site: 'berlin', role: 'primary' });
-  expect(JSON.parse(disk.bytes('leases.json').toString())).toEqual({ format: 2, leases: PEERS });
+  expect(JSON.parse(disk.bytes('site.json').toString())).toMatchObject({ format: 3, site: 'berlin', role: 'primary' });
+  expect(JSON.parse(disk.bytes('leases.json').toString())).toEqual({ format: 3, leases: PEERS });
   await store.close();
   await journal.close();
   const again = await open(disk);

@@ -1,7 +1,7 @@
 import type {
   Clock,
-  EpochName,
   ExactPosition,
+  Fencing,
   Journal,
   Lease,
   LeaseKind,
@@ -10,11 +10,13 @@ import type {
   Role,
   SiteIdentity,
   SnapshotHeader,
+  SnapshotOptions,
   SnapshotStore,
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
-import { compareEpochs, EvertreeError, samePosition } from '@evertree/core';
+import { DECLINED_LIMIT, EvertreeError, raiseFencing, samePosition } from '@evertree/core';
+import { VirtualDivergences } from './virtual-divergences.ts';
 import { notOurs, storedSnapshot, VirtualLog, type VirtualStorage } from './virtual-log.ts';
 
 /**
@@ -26,6 +28,7 @@ export class VirtualJournal implements Journal {
   readonly log: VirtualLog;
   readonly snapshots: VirtualSnapshots;
   readonly identity: SiteIdentity;
+  readonly divergences: VirtualDivergences;
   readonly leases: Leases;
   readonly retention: Retention;
   readonly #storage: VirtualStorage;
@@ -35,6 +38,7 @@ export class VirtualJournal implements Journal {
     this.log = new VirtualLog(storage, clock);
     this.snapshots = new VirtualSnapshots(storage, this.log);
     this.identity = new VirtualIdentity(site, storage, this.log);
+    this.divergences = new VirtualDivergences(storage.divergences, this.log);
     this.leases = new VirtualLeases(storage, this.log);
     this.retention = { storedBytes: 0, status: undefined, apply: async () => this.log.assertOpen() };
   }
@@ -95,7 +99,7 @@ class VirtualSnapshots implements SnapshotStore {
     return found === undefined ? undefined : storedSnapshot(found);
   }
 
-  async create(header: SnapshotHeader, { replace = false }: { readonly replace?: boolean } = {}): Promise<SnapshotWriter> {
+  async create(header: SnapshotHeader, { replace = false, diverged }: SnapshotOptions = {}): Promise<SnapshotWriter> {
     this.#log.assertOpen();
     const chunks: Uint8Array[] = [];
     let isOpen = true;
@@ -120,6 +124,7 @@ class VirtualSnapshots implements SnapshotStore {
         await this.#log.sync();
         end();
         if (!replace) await this.#assertOurs(header.position);
+        if (diverged !== undefined) await this.#log.keepDiverged(diverged);
         const others = replace ? [] : this.#storage.snapshots.filter(each => !samePosition(each.header.position, header.position));
         this.#storage.snapshots = [...others, { header, chunks }];
         if (replace) this.#log.replace(header, moved);
@@ -155,7 +160,7 @@ class VirtualIdentity implements SiteIdentity {
     return this.#storage.role;
   }
 
-  get fencedBy(): EpochName | undefined {
+  get fencedBy(): Fencing | undefined {
     return this.#storage.fencedBy;
   }
 
@@ -164,10 +169,18 @@ class VirtualIdentity implements SiteIdentity {
     this.#storage.role = role;
   }
 
-  async fence({ number, id }: EpochName): Promise<void> {
+  get declined(): ReadonlySet<string> {
+    return new Set(this.#storage.declined);
+  }
+
+  async fence(fencing: Fencing): Promise<void> {
     this.#log.assertOpen();
-    const { fencedBy } = this.#storage;
-    if (fencedBy === undefined || compareEpochs({ number, id }, fencedBy) > 0) this.#storage.fencedBy = { number, id };
+    this.#storage.fencedBy = raiseFencing(this.#storage.fencedBy, fencing) ?? this.#storage.fencedBy;
+  }
+
+  async decline(command: string): Promise<void> {
+    this.#log.assertOpen();
+    this.#storage.declined = [...new Set([...this.#storage.declined, command])].slice(-DECLINED_LIMIT);
   }
 }
 

@@ -1,23 +1,25 @@
 import type {
   Clock,
-  Divergence,
-  EpochName,
   ExactPosition,
+  Fencing,
   Frame,
   FrameHeader,
   FrameLog,
   FrameReader,
   JournalState,
+  Keep,
   Lease,
   LeaseKind,
   Role,
   SealedSegment,
   SnapshotHeader,
+  SnapshotOptions,
   StoredFrame,
   StoredSnapshot,
 } from '@evertree/core';
 import { Emitter, EvertreeError, ORIGIN, samePosition } from '@evertree/core';
 import { strictReport } from './reports.ts';
+import type { VirtualDivergence } from './virtual-divergences.ts';
 
 const TRAILER_LIMIT_BYTES = 64 * 1024;
 
@@ -29,7 +31,9 @@ interface KeptSnapshot {
 /** What survives a crash. */
 export class VirtualStorage {
   role: Role = 'primary';
-  fencedBy: EpochName | undefined;
+  fencedBy: Fencing | undefined;
+  declined: readonly string[] = [];
+  readonly divergences = new Map<string, VirtualDivergence>();
   stream: string | undefined;
   base: ExactPosition = ORIGIN;
   frames: StoredFrame[] = [];
@@ -173,33 +177,18 @@ export class VirtualLog implements FrameLog {
     return this.#storage.frames.findLast(({ frame }) => frame.header.firstTime <= time)?.frame.header;
   }
 
-  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
+  async rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void> {
     this.assertOpen();
     const storage = this.#storage;
-    if (this.state === 'full') throw new EvertreeError('STORAGE_FULL', 'no room to cut the history back');
-    await this.flush();
+    await this.#settle();
     this.#assertReached(position, this.#generation);
     if (!samePosition(position, this.base) && (await this.find(position)) === undefined) throw notOurs(position, this.stable);
     if (samePosition(position, this.stable)) return;
-    const isAfter = ({ header }: KeptSnapshot) => header.position.revision > position.revision;
-    if (this.base.revision > 0 && storage.snapshots.every(isAfter)) throw new EvertreeError('COMPACTED', 'no snapshot to begin with');
-    const frames = storage.frames.filter(({ frame }) => frame.header.last.revision > position.revision);
-    this.#isRewinding = true;
-    try {
-      await keep({
-        base: position,
-        last: this.stable,
-        async *frames() {
-          yield* frames;
-        },
-        snapshots: storage.snapshots.filter(isAfter).map(storedSnapshot),
-      });
-      await this.sync();
-    } finally {
-      this.#isRewinding = false;
-    }
-    storage.frames = storage.frames.filter(stored => !frames.includes(stored));
-    storage.snapshots = storage.snapshots.filter(each => !isAfter(each));
+    if (this.base.revision > 0 && storage.snapshots.every(isAfter(position)))
+      throw new EvertreeError('COMPACTED', 'no snapshot to begin with');
+    await this.#keep(position, keep);
+    storage.frames = storage.frames.filter(({ frame }) => frame.header.last.revision <= position.revision);
+    storage.snapshots = storage.snapshots.filter(each => !isAfter(position)(each));
     if (samePosition(position, ORIGIN)) storage.stream = undefined;
     moved?.();
     this.#events.emit('progress');
@@ -213,6 +202,15 @@ export class VirtualLog implements FrameLog {
   /** @throws EvertreeError CLOSED */
   assertOpen(): void {
     if (this.state === 'closed') throw closed();
+  }
+
+  /**
+   * Before a snapshot takes the history's place: keeps what the snapshot does not hold, while no frame is taken. The
+   * caller calls `replace` in the same step.
+   */
+  async keepDiverged({ fork, keep }: NonNullable<SnapshotOptions['diverged']>): Promise<void> {
+    await this.#settle();
+    if (!samePosition(fork, this.stable)) await this.#keep(fork, keep);
   }
 
   /** Begins again from a snapshot; `moved` is called in the same step, before any listener. */
@@ -255,6 +253,38 @@ export class VirtualLog implements FrameLog {
     });
   }
 
+  /** Resolves when nothing is pending. */
+  async #settle(): Promise<void> {
+    if (this.state === 'full') throw new EvertreeError('STORAGE_FULL', 'no room to cut the history back');
+    await this.flush();
+  }
+
+  /** Hands out what follows `fork`, while no frame is taken, and takes a sync. */
+  async #keep(fork: ExactPosition, keep: Keep): Promise<void> {
+    const { base, stable } = this;
+    if (fork.revision > stable.revision) throw notOurs(fork, stable);
+    const first = fork.revision < base.revision ? base : fork;
+    const { stream, frames, snapshots } = this.#storage;
+    const diverged = frames.filter(({ frame }) => frame.header.last.revision > first.revision);
+    if (diverged[0] !== undefined && !samePosition(diverged[0].frame.header.base, first)) throw notOurs(fork, stable);
+    this.#isRewinding = true;
+    try {
+      await keep({
+        stream: stream!,
+        base: fork,
+        last: stable,
+        missing: first === fork ? undefined : { base: fork, last: first },
+        async *frames() {
+          yield* diverged;
+        },
+        snapshots: snapshots.filter(isAfter(fork)).map(storedSnapshot),
+      });
+      await this.sync();
+    } finally {
+      this.#isRewinding = false;
+    }
+  }
+
   #assertReached(position: ExactPosition, generation: number): void {
     const { base } = this;
     if (position.revision >= base.revision && generation === this.#generation) return;
@@ -283,6 +313,10 @@ export class VirtualLog implements FrameLog {
       this.#write();
     });
   }
+}
+
+function isAfter({ revision }: ExactPosition): (snapshot: KeptSnapshot) => boolean {
+  return ({ header }) => header.position.revision > revision;
 }
 
 export function notOurs(position: ExactPosition, last: ExactPosition): EvertreeError {

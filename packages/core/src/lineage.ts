@@ -8,6 +8,15 @@ export interface EpochName {
   readonly id: string;
 }
 
+/** An epoch above those of a site's history. */
+export interface Fencing extends EpochName {
+  /**
+   * Whether a frame of it exists. Else it is only promised to a site that wants to begin it: this site acknowledges
+   * nothing of a lower epoch any more.
+   */
+  readonly begun: boolean;
+}
+
 /**
  * What has to be known of a history to compare it with another one: its epochs and its end.
  *
@@ -108,6 +117,18 @@ export function compareEpochs(a: EpochName, b: EpochName): number {
   if (a.number !== b.number) return a.number - b.number;
   if (a.id === b.id) return 0;
   return a.id < b.id ? -1 : 1;
+}
+
+/**
+ * What a site is fenced by once it has heard of an epoch: the higher of the two, and of one epoch rather that it has
+ * begun than that it is promised.
+ * @returns undefined if `fencedBy` stays
+ */
+export function raiseFencing(fencedBy: Fencing | undefined, { number, id, begun }: Fencing): Fencing | undefined {
+  const heard = { number, id, begun };
+  if (fencedBy === undefined) return heard;
+  const order = compareEpochs(heard, fencedBy);
+  return order > 0 || (order === 0 && begun && !fencedBy.begun) ? heard : undefined;
 }
 
 /**

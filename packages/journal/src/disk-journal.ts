@@ -1,4 +1,5 @@
 import type { FrameLog, Journal, SnapshotStore } from '@evertree/core';
+import type { DiskDivergences } from './divergences/disk-divergences.ts';
 import type { GroupCommit } from './groups/group-commit.ts';
 import type { DiskLeases } from './leases/disk-leases.ts';
 import type { Retainer } from './retention/retainer.ts';
@@ -10,6 +11,7 @@ export interface JournalParts {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
   readonly identity: DiskIdentity;
+  readonly divergences: DiskDivergences;
   readonly leases: DiskLeases;
   readonly retention: Retainer;
   readonly history: SegmentList;
@@ -22,6 +24,7 @@ export class DiskJournal implements Journal {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
   readonly identity: DiskIdentity;
+  readonly divergences: DiskDivergences;
   readonly leases: DiskLeases;
   readonly retention: Retainer;
   readonly #history: SegmentList;
@@ -34,6 +37,7 @@ export class DiskJournal implements Journal {
     this.log = parts.log;
     this.snapshots = parts.snapshots;
     this.identity = parts.identity;
+    this.divergences = parts.divergences;
     this.leases = parts.leases;
     this.retention = parts.retention;
     this.#history = parts.history;
@@ -51,10 +55,12 @@ export class DiskJournal implements Journal {
   }
 
   async #close(): Promise<void> {
-    const failed = this.#commit.state === 'failed';
+    // The last writes may fail, too.
     await this.#commit.close();
+    const failed = this.#commit.hasFailed;
     try {
       await this.retention.close();
+      await this.divergences.close();
       await this.leases.close();
       // After a failed write or sync nobody writes to that file again.
       await this.#history.close(!failed);

@@ -1,6 +1,7 @@
 import type {
   Clock,
-  EpochName,
+  Divergences,
+  Fencing,
   Identity,
   Journal,
   Random,
@@ -9,16 +10,21 @@ import type {
   Role,
   SiteIdentity,
   SnapshotHeader,
+  SnapshotOptions,
   SnapshotStore,
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
-import { compareEpochs } from '@evertree/core';
+import { DECLINED_LIMIT, raiseFencing } from '@evertree/core';
 import { LeaseTable } from './leases/lease-table.ts';
+import { MemoryDivergences } from './divergences/memory-divergences.ts';
 import { MemoryLog } from './memory-log.ts';
 import { settleIdentity } from './site/site-file.ts';
 
-/** Bytes of frames that are kept for secondaries. A secondary that falls further behind gets a full copy. */
+/**
+ * Bytes of frames that are kept for secondaries, and as many of divergences. A secondary that falls further behind gets
+ * a full copy.
+ */
 const MEMORY_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 export interface MemoryJournalArguments {
@@ -37,11 +43,14 @@ export class MemoryJournal implements Journal {
   readonly log: MemoryLog;
   readonly snapshots: SnapshotStore;
   readonly identity: SiteIdentity;
+  readonly divergences: Divergences;
   readonly leases = new LeaseTable();
   readonly retention: Retention;
 
   constructor(given: MemoryJournalArguments) {
-    this.log = new MemoryLog(given.clock, given.report, given.maxBytes ?? MEMORY_JOURNAL_BYTES);
+    const maxBytes = given.maxBytes ?? MEMORY_JOURNAL_BYTES;
+    this.log = new MemoryLog(given.clock, given.report, maxBytes);
+    this.divergences = new MemoryDivergences(() => this.log.assertOpen(), maxBytes);
     this.snapshots = new NoSnapshots(this.log);
     this.identity = new MemoryIdentity(this.log, settleIdentity(undefined, given.identity ?? {}, given.random));
     this.retention = new NoRetention(this.log);
@@ -69,15 +78,14 @@ class NoSnapshots implements SnapshotStore {
     return undefined;
   }
 
-  async create(header: SnapshotHeader, { replace = false }: { readonly replace?: boolean } = {}): Promise<SnapshotWriter> {
+  async create(header: SnapshotHeader, { replace = false, diverged }: SnapshotOptions = {}): Promise<SnapshotWriter> {
     this.#log.assertOpen();
     return {
       write: async () => this.#log.assertOpen(),
       commit: async moved => {
         this.#log.assertOpen();
         if (!replace) return;
-        this.#log.replace(header);
-        moved?.();
+        await this.#log.replace(header, diverged, moved);
       },
       abort: async () => undefined,
     };
@@ -88,7 +96,8 @@ class MemoryIdentity implements SiteIdentity {
   readonly site: string;
   readonly #log: MemoryLog;
   #role: Role;
-  #fencedBy: EpochName | undefined;
+  #fencedBy: Fencing | undefined;
+  #declined: ReadonlySet<string> = new Set();
 
   constructor(log: MemoryLog, { site, role }: Identity) {
     this.site = site;
@@ -100,7 +109,7 @@ class MemoryIdentity implements SiteIdentity {
     return this.#role;
   }
 
-  get fencedBy(): EpochName | undefined {
+  get fencedBy(): Fencing | undefined {
     return this.#fencedBy;
   }
 
@@ -109,9 +118,18 @@ class MemoryIdentity implements SiteIdentity {
     this.#role = role;
   }
 
-  async fence({ number, id }: EpochName): Promise<void> {
+  get declined(): ReadonlySet<string> {
+    return this.#declined;
+  }
+
+  async fence(fencing: Fencing): Promise<void> {
     this.#log.assertOpen();
-    if (this.#fencedBy === undefined || compareEpochs({ number, id }, this.#fencedBy) > 0) this.#fencedBy = { number, id };
+    this.#fencedBy = raiseFencing(this.#fencedBy, fencing) ?? this.#fencedBy;
+  }
+
+  async decline(command: string): Promise<void> {
+    this.#log.assertOpen();
+    this.#declined = new Set([...this.#declined, command].slice(-DECLINED_LIMIT));
   }
 }
 

@@ -1,15 +1,16 @@
 import type {
   Clock,
-  Divergence,
   ExactPosition,
   Frame,
   FrameHeader,
   FrameLog,
   FrameReader,
   JournalState,
+  Keep,
   Reporter,
   SealedSegment,
   SnapshotHeader,
+  SnapshotOptions,
   StoredFrame,
 } from '@evertree/core';
 import { Emitter, EvertreeError, formatExactPosition, ORIGIN, samePosition } from '@evertree/core';
@@ -37,7 +38,7 @@ export class MemoryLog implements FrameLog {
   #stream: string | undefined;
   /** Counts the snapshots that replaced the history. A reader of an earlier generation gets COMPACTED. */
   #generation = 0;
-  /** Set during a rewind, while `append` is refused: the message for the caller of `append`. */
+  /** Set while what goes is kept, and `append` is refused: the message for the caller of `append`. */
   #rewinding: string | undefined;
   /** A call of the listeners is scheduled. */
   #telling = false;
@@ -66,7 +67,7 @@ export class MemoryLog implements FrameLog {
 
   append(frame: Frame, trailer?: Uint8Array): void {
     this.assertOpen();
-    if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
+    this.#assertNotRewinding();
     checkFollows(frame, trailer, this.#last, this.#stream);
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
@@ -120,19 +121,13 @@ export class MemoryLog implements FrameLog {
     return this.#frames.findLast(({ frame }) => frame.header.firstTime <= time)?.frame.header;
   }
 
-  async rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
+  async rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void> {
     this.assertOpen();
-    if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
+    this.#assertNotRewinding();
     this.#assertReached(position, this.#generation);
     if (samePosition(position, this.#last)) return;
     if (!samePosition(position, this.base) && (await this.find(position)) === undefined) throw this.#notOurs(position);
-    this.#rewinding = `this history is cut back to ${formatExactPosition(position)}; go on behind that`;
-    try {
-      await keep({ base: position, last: this.#last, frames: () => this.#framesAfter(position), snapshots: [] });
-      this.assertOpen();
-    } finally {
-      this.#rewinding = undefined;
-    }
+    await this.#keep(position, keep, `this history is cut back to ${formatExactPosition(position)}; go on behind that`);
     this.#start = this.base;
     this.#frames.dropAfter(position.revision);
     this.#last = position;
@@ -152,12 +147,17 @@ export class MemoryLog implements FrameLog {
   }
 
   /** Replaces the history by a snapshot. */
-  replace(header: SnapshotHeader): void {
+  async replace(header: SnapshotHeader, diverged: SnapshotOptions['diverged'], moved: (() => void) | undefined): Promise<void> {
+    if (diverged !== undefined && !samePosition(diverged.fork, this.#last)) {
+      this.#assertNotRewinding();
+      await this.#keep(diverged.fork, diverged.keep, 'a snapshot takes the place of this history; go on behind it');
+    }
     this.#frames.clear();
     this.#start = header.position;
     this.#last = header.position;
     this.#stream = header.stream;
     this.#generation++;
+    moved?.();
     this.#tellSoon();
   }
 
@@ -166,6 +166,26 @@ export class MemoryLog implements FrameLog {
     this.#state = 'closed';
     this.#frames.clear();
     this.#events.emit('progress');
+  }
+
+  #assertNotRewinding(): void {
+    if (this.#rewinding !== undefined) throw new EvertreeError('HISTORY_MISMATCH', this.#rewinding, { last: this.#last });
+  }
+
+  /** Hands out what follows `fork`. Meanwhile `append` is refused, with `reason`. */
+  async #keep(fork: ExactPosition, keep: Keep, reason: string): Promise<void> {
+    const { base } = this;
+    const last = this.#last;
+    if (fork.revision > last.revision) throw this.#notOurs(fork);
+    const first = fork.revision < base.revision ? base : fork;
+    const missing = first === fork ? undefined : { base: fork, last: first };
+    this.#rewinding = reason;
+    try {
+      await keep({ stream: this.#stream!, base: fork, last, missing, frames: () => this.#framesAfter(first), snapshots: [] });
+      this.assertOpen();
+    } finally {
+      this.#rewinding = undefined;
+    }
   }
 
   #assertReached(position: ExactPosition, generation: number): void {

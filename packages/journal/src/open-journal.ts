@@ -2,8 +2,10 @@ import type { Clock, Disk, ExactPosition, Identity, Random, Reporter } from '@ev
 import { EvertreeError, formatPosition, isEvertreeError } from '@evertree/core';
 import { DiskJournal } from './disk-journal.ts';
 import { asError, isNoSpace } from './groups/failure.ts';
+import { removeFiles } from './disk/removal.ts';
+import { DiskDivergences, findDivergences } from './divergences/disk-divergences.ts';
 import { DiskIdentity } from './site/disk-identity.ts';
-import { DiskLeases, upgradePeers } from './leases/disk-leases.ts';
+import { DiskLeases } from './leases/disk-leases.ts';
 import { DiskLog, sealedSegment } from './disk-log.ts';
 import { GroupCommit } from './groups/group-commit.ts';
 import { SegmentList } from './segments/segment-list.ts';
@@ -61,17 +63,20 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   const identity = settleIdentity(site?.record, given.identity ?? {}, random, isCopy);
   await disk.makeDirectory(SEGMENT_DIRECTORY);
   await disk.makeDirectory(SNAPSHOT_DIRECTORY);
-  if (site !== undefined) await finishRewind(disk);
+  const rewound = site === undefined ? undefined : await finishRewind(disk);
   const findings = await survey(disk, isCopy);
   if (site === undefined) assertNoOrphans(findings);
   const leases = new DiskLeases(disk, clock, report);
   await leases.load();
+  const divergences = await findDivergences(disk, report);
   // Everything that can refuse the opening has been checked. From here on the directory is changed.
-  const start = await restore(disk, findings, report);
-  const record = { ...identity, directory: mark, fencedBy: site?.record.fencedBy, closedAt: undefined };
-  await recordOpening({ disk, report, leases }, record, site, isCopy);
+  const start = await restore(disk, findings, report, options.detachedMaxBytes);
+  await removeFiles(disk, divergences.leftovers);
+  const { fencedBy, declined = [] } = site?.record ?? {};
+  const record = { ...identity, directory: mark, fencedBy, declined, closedAt: undefined };
+  const isStale = !(await recordOpening({ disk, report, leases }, record, site, isCopy));
   if (isCopy) reportCopy(report, site.record.site, identity.site);
-  reportLoss(report, site?.record.closedAt, findings.choice.last, isCopy);
+  reportLoss(report, rewound ?? site?.record.closedAt, findings.choice.last, isCopy);
   const shortage = await findShortage(disk);
   const mode = options.sync === 'auto' ? await probeSyncMode(disk, clock) : options.sync;
   const { segmentBytes, tailBytes } = options;
@@ -94,11 +99,13 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     { disk, clock, report, history, commit, snapshots, leases },
     { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
   );
-  const rewinder = new Rewinder({ disk, history, commit, snapshots, retainer });
+  const identityPart = new DiskIdentity({ disk, report, commit, retainer }, { record, isStale });
+  const rewinder = new Rewinder({ disk, history, commit, snapshots, retainer, identity: identityPart });
   return new DiskJournal({
     log: new DiskLog({ disk, history, commit, rewinder }),
-    snapshots: new DiskSnapshots({ disk, clock, history, commit, snapshots, retainer }),
-    identity: new DiskIdentity({ disk, report, commit, retainer }, record),
+    snapshots: new DiskSnapshots({ disk, clock, history, commit, snapshots, retainer, identity: identityPart }),
+    identity: identityPart,
+    divergences: new DiskDivergences({ disk, random, report, commit }, divergences.kept, options.divergencesMaxBytes),
     leases,
     retention: retainer,
     history,
@@ -107,18 +114,22 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   });
 }
 
-/** Writes site.json, and upgrades a directory of a former version. Each step can be repeated after a crash. */
+/**
+ * Writes site.json, and upgrades a directory of a former version. Each step can be repeated after a crash.
+ * @returns whether site.json says what `record` does
+ */
 async function recordOpening(
   parts: { readonly disk: Disk; readonly report: Reporter; readonly leases: DiskLeases },
   record: SiteFile,
   found: FoundSite | undefined,
   isCopy: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const { disk, report, leases } = parts;
-  const isNewer = found === undefined || found.isFormer || isCopy || found.record.closedAt !== undefined;
+  let isWritten = !(found === undefined || found.isFormer || isCopy || found.record.closedAt !== undefined);
   try {
-    if (isNewer) await writeSite(disk, record);
-    await upgradePeers(disk, leases);
+    if (!isWritten) await writeSite(disk, record);
+    isWritten = true;
+    await leases.upgrade();
   } catch (error) {
     // On a full disk an existing site starts all the same. A new directory or a copy must not start without its own
     // site.json.
@@ -126,6 +137,7 @@ async function recordOpening(
     const message = `${SITE_FILE} could not be written (${asError(error).message}); it is written at the next start`;
     report({ level: 'warn', event: 'site-not-written', message, details: { error } });
   }
+  return isWritten;
 }
 
 function reportCopy(report: Reporter, original: string, site: string): void {

@@ -17,6 +17,16 @@ export interface JournalOptions {
   readonly retentionMinBytes?: number;
   /** Younger history is kept even if no lease asks for it. By default 0. */
   readonly retentionMinMs?: number;
+  /**
+   * Bytes that the divergences may take that are kept until they are forgotten. By default the smaller of 8 GiB and a
+   * fifth of the disk.
+   */
+  readonly divergencesMaxBytes?: number;
+  /**
+   * Recovery copies the end that it cuts off a segment to `detached/` only if what is there takes no more bytes with
+   * it. By default the smaller of 1 GiB and a twentieth of the disk.
+   */
+  readonly detachedMaxBytes?: number;
 }
 
 export type ResolvedOptions = Readonly<Required<JournalOptions>>;
@@ -28,6 +38,10 @@ const SEGMENT_MIN_BYTES = 1024 * 1024;
 const TAIL_BYTES = 8 * 1024 * 1024;
 const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
 const RETENTION_DISK_FRACTION = 0.2;
+const DIVERGENCES_MAX_BYTES = 8 * 1024 * 1024 * 1024;
+const DIVERGENCES_DISK_FRACTION = 0.2;
+const DETACHED_MAX_BYTES = 1024 * 1024 * 1024;
+const DETACHED_DISK_FRACTION = 0.05;
 
 /** @param totalBytes of the device */
 export function resolveOptions(options: JournalOptions, totalBytes: number): ResolvedOptions {
@@ -40,6 +54,8 @@ export function resolveOptions(options: JournalOptions, totalBytes: number): Res
     retentionMaxBytes,
     retentionMinBytes: options.retentionMinBytes ?? 0,
     retentionMinMs: options.retentionMinMs ?? 0,
+    divergencesMaxBytes: options.divergencesMaxBytes ?? Math.min(DIVERGENCES_MAX_BYTES, Math.floor(totalBytes * DIVERGENCES_DISK_FRACTION)),
+    detachedMaxBytes: options.detachedMaxBytes ?? Math.min(DETACHED_MAX_BYTES, Math.floor(totalBytes * DETACHED_DISK_FRACTION)),
   };
   for (const [name, value] of Object.entries(resolved)) {
     if (typeof value === 'string' || (Number.isSafeInteger(value) && value >= 0)) continue;

@@ -11,7 +11,7 @@ export async function fence(store: Store, error: EvertreeError, { epoch }: Fence
   store.report({ level: 'error', event: 'primary-fenced', message: error.message, details: error.details });
   if (epoch === undefined) return;
   try {
-    await store.journal.identity.fence(epoch);
+    await store.journal.identity.fence({ ...epoch, begun: true });
   } catch (cause) {
     const message =
       `the disk of ${store.site} could not record that epoch ${epoch.number} (${epoch.id}) exists: do not start this site as a primary ` +

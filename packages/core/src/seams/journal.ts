@@ -1,6 +1,10 @@
 import type { Frame, FrameHeader } from '../frames/frame.ts';
-import type { EpochName } from '../lineage.ts';
-import type { Boundary, Epoch, ExactPosition } from '../position.ts';
+import type { Fencing } from '../lineage.ts';
+import type { ExactPosition } from '../position.ts';
+import type { Divergences, Keep } from './divergences.ts';
+import type { SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
+
+export type { SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
 
 export type Role = 'primary' | 'secondary';
 
@@ -8,24 +12,6 @@ export type Role = 'primary' | 'secondary';
 export interface Identity {
   readonly site: string;
   readonly role: Role;
-}
-
-/** The head of a snapshot, stored or on its way: all that a site needs to go on from it. */
-export interface SnapshotHeader extends Boundary {
-  readonly stream: string;
-  /** SHA-256 of the frame that ends at the position, 64 hex digits. */
-  readonly chain: string;
-  /** Every epoch of the stream up to the position, oldest first. */
-  readonly epochs: readonly Epoch[];
-  /** Commit time of the position, milliseconds since 1970. */
-  readonly time: number;
-}
-
-export interface StoredSnapshot {
-  readonly header: SnapshotHeader;
-  readonly bytes: number;
-  /** The chunks in order, each checked against its checksum. Throws DAMAGED with file and offset. */
-  chunks(): AsyncIterable<Uint8Array>;
 }
 
 export interface SnapshotWriter {
@@ -80,6 +66,7 @@ export interface Journal extends AsyncDisposable {
   readonly log: FrameLog;
   readonly snapshots: SnapshotStore;
   readonly identity: SiteIdentity;
+  readonly divergences: Divergences;
   readonly leases: Leases;
   readonly retention: Retention;
 
@@ -165,7 +152,7 @@ export interface FrameLog {
    * @throws HISTORY_MISMATCH when no frame ends at `position`; COMPACTED when the history, or the snapshot that it
    *   would then have to begin with, does not reach back to it
    */
-  rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void>;
+  rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void>;
 
   /**
    * Segments that take no more frames, oldest first. They go one by one as retention drops them. Always empty for a
@@ -189,16 +176,6 @@ export interface SealedSegment {
   readonly bytes: number;
 }
 
-/** What a history has behind the position that it is cut back to. */
-export interface Divergence {
-  readonly base: ExactPosition;
-  readonly last: ExactPosition;
-  /** The frames after `base` up to `last`, in order. Each call reads them anew. */
-  frames(): AsyncIterable<StoredFrame>;
-  /** The snapshots at positions after `base`, oldest first. */
-  readonly snapshots: readonly StoredSnapshot[];
-}
-
 /**
  * Whole trees, each at one position. A committed snapshot survives process death and power loss; one under way leaves
  * no trace after either. Without room on the disk, and after a failed sync, `write` or `commit` throws and nothing has
@@ -210,19 +187,39 @@ export interface SnapshotStore {
   /**
    * Begins a snapshot file. With `replace`, committing it makes it the beginning of this journal's history: `base`,
    * `last` and `stable` become its position, and the frames before it are dropped (a secondary that was too far
-   * behind).
+   * behind, or that goes back further than its journal reaches).
    */
-  create(header: SnapshotHeader, options?: { readonly replace?: boolean }): Promise<SnapshotWriter>;
+  create(header: SnapshotHeader, options?: SnapshotOptions): Promise<SnapshotWriter>;
 }
+
+export interface SnapshotOptions {
+  readonly replace?: boolean;
+  /**
+   * For a snapshot that replaces a history which it does not hold all of. Committing it hands what lies after the fork
+   * of the two to `keep`, before anything of it is touched. If `keep` rejects, so does `commit`, and nothing has
+   * changed. If nothing lies after the fork, `keep` is not called.
+   */
+  readonly diverged?: { readonly fork: ExactPosition; readonly keep: Keep };
+}
+
+/** The most declined commands that are kept: the newest. */
+export const DECLINED_LIMIT = 64;
 
 /** Who the history belongs to. What a call recorded survives process death and power loss once it resolves. */
 export interface SiteIdentity extends Identity {
-  /** The highest epoch that this site was fenced by; it never falls. A site takes no writes in an epoch below it. */
-  readonly fencedBy: EpochName | undefined;
+  /** The highest epoch that this site heard of; it never falls. A site takes no writes in an epoch below it. */
+  readonly fencedBy: Fencing | undefined;
+  /** Commands for which this site begins no epoch, whatever it is told later. */
+  readonly declined: ReadonlySet<string>;
   /** Records the role, durably. */
   setRole(role: Role): Promise<void>;
-  /** Records, durably, that there is such an epoch; one that is not higher than `fencedBy` changes nothing. */
-  fence(epoch: EpochName): Promise<void>;
+  /**
+   * Records, durably, that there is such an epoch. One that is not higher than `fencedBy` changes nothing, but an epoch
+   * that has begun replaces the promise of the same epoch.
+   */
+  fence(fencing: Fencing): Promise<void>;
+  /** Records, durably, that the command was declined; the oldest beyond `DECLINED_LIMIT` are dropped. */
+  decline(command: string): Promise<void>;
 }
 
 /**
@@ -276,11 +273,6 @@ export interface Retention {
    * leaves a whole history.
    */
   apply(): Promise<void>;
-}
-
-export interface StoredFrame {
-  readonly frame: Frame;
-  readonly trailer: Uint8Array | undefined;
 }
 
 export interface FrameReader {

@@ -62,6 +62,11 @@ export class GroupCommit {
     return this.#health.failure;
   }
 
+  /** Nobody writes to the files any more, not even after `close`. */
+  get hasFailed(): boolean {
+    return this.#health.hasFailed;
+  }
+
   get last(): ExactPosition {
     return this.#last;
   }

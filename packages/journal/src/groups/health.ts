@@ -11,6 +11,8 @@ export class Health {
   readonly #retry: () => void;
   #state: JournalState = 'open';
   #failure: Error | undefined;
+  /** A write or sync failed for another reason than a full disk. It stays so after `close`. */
+  #hasFailed = false;
   #timer: Disposable | undefined;
 
   /** @param retry called every `FULL_RETRY_MS` while the disk is full */
@@ -26,6 +28,10 @@ export class Health {
 
   get failure(): Error | undefined {
     return this.#failure;
+  }
+
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   /** Whether a write may be tried. */
@@ -81,6 +87,7 @@ export class Health {
 
   #becomeFailed(failure: Error): void {
     this.#state = 'failed';
+    this.#hasFailed = true;
     this.#stopTimer();
     this.#report({ level: 'error', event: 'storage-failed', message: this.unusable().message, details: { error: failure } });
   }

@@ -8,6 +8,8 @@ import { LEASE_KINDS, LeaseTable } from './lease-table.ts';
 
 /** A change is written after this, together with all others of that time. */
 const LEASES_WRITE_DELAY_MS = 1_000;
+/** The versions of `leases.json` that are read: the first is written. */
+const LEASES_VERSIONS = [DIRECTORY_VERSION, 2];
 /** The version of `peers.json`, which a directory of version 1 has. */
 const PEERS_VERSION = 1;
 
@@ -26,6 +28,8 @@ export class DiskLeases implements Leases {
   #writing: Promise<void> = Promise.resolve();
   /** Why the last write failed; undefined if it did not. */
   #failure: Error | undefined;
+  /** The file is of a former version, or there is none beside the `peers.json` of one. */
+  #isFormer = false;
 
   constructor(disk: Disk, clock: Clock, report: Reporter) {
     this.#disk = disk;
@@ -43,7 +47,7 @@ export class DiskLeases implements Leases {
 
   /** @throws EvertreeError FORMAT_UNSUPPORTED */
   async load(): Promise<void> {
-    const leases = (await this.#read(LEASES_FILE, DIRECTORY_VERSION, 'leases')) ?? (await this.#read(PEERS_FILE, PEERS_VERSION, 'peers'));
+    const leases = (await this.#read(LEASES_FILE, LEASES_VERSIONS, 'leases')) ?? (await this.#read(PEERS_FILE, [PEERS_VERSION], 'peers'));
     for (const entry of leases ?? []) {
       const lease = leaseOf(entry);
       if (lease !== undefined) this.#table.hold(lease.kind, lease.name, lease.position, lease.expiresAt);
@@ -66,10 +70,14 @@ export class DiskLeases implements Leases {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Writes the file even if nothing changed. */
-  async write(): Promise<void> {
-    this.#changed = true;
-    await this.flush();
+  /** Writes the file of a directory of a former version anew. Each step can be repeated after a crash. */
+  async upgrade(): Promise<void> {
+    if (this.#isFormer) {
+      this.#changed = true;
+      await this.flush();
+      this.#isFormer = false;
+    }
+    await removePeers(this.#disk);
   }
 
   /** Writes pending changes, and sets no timer any more. */
@@ -107,28 +115,27 @@ export class DiskLeases implements Leases {
   }
 
   /** The entries of a file; undefined if it is missing. A file that can't be read is reported, and has no entries. */
-  async #read(path: string, version: number, key: string): Promise<unknown[] | undefined> {
+  async #read(path: string, versions: readonly number[], key: string): Promise<unknown[] | undefined> {
     const text = await readStateFile(this.#disk, path);
     if (text === undefined) return undefined;
-    const value = parse(text);
-    if (typeof value['format'] === 'number' && value['format'] !== version) throw unsupported(path, value['format'], version);
-    const entries = value[key];
-    if (value['format'] === version && Array.isArray(entries)) return entries;
+    const { format, [key]: entries } = parse(text);
+    if (typeof format === 'number' && !versions.includes(format)) throw unsupported(path, format, versions[0]!);
+    this.#isFormer = format !== DIRECTORY_VERSION;
+    if (typeof format === 'number' && Array.isArray(entries)) return entries;
     const message = `${path} can't be read; the secondaries are listed again once each has connected`;
     this.#report({ level: 'warn', event: 'peers-unreadable', message, details: { file: path } });
     return [];
   }
 }
 
-/** Removes the `peers.json` of a directory of version 1, once there is a `leases.json`. Each step can be repeated. */
-export async function upgradePeers(disk: Disk, leases: DiskLeases): Promise<void> {
+/** Removes the `peers.json` of a directory of version 1. There is a `leases.json` by then. */
+async function removePeers(disk: Disk): Promise<void> {
   try {
     await (await disk.open(PEERS_FILE, {})).close();
   } catch (error) {
     if (isMissing(error)) return;
     throw error;
   }
-  if ((await readStateFile(disk, LEASES_FILE)) === undefined) await leases.write();
   await disk.remove(PEERS_FILE);
   await disk.syncDirectory('');
 }

@@ -1,5 +1,6 @@
 import type { Disk, DiskFile, Reporter } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
+import { listDirectory } from '../disk/listing.ts';
 import { removeFiles } from '../disk/removal.ts';
 import { isNoSpace } from '../groups/failure.ts';
 import { ActiveSegment } from '../segments/active-segment.ts';
@@ -11,14 +12,17 @@ import { cutSegment } from '../segments/segment-scan.ts';
 import { DETACHED_DIRECTORY, fileName, SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { Findings } from './survey.ts';
 
-/** Changes the directory to what was decided, durably. Each step can be repeated after a crash. */
-export async function restore(disk: Disk, findings: Findings, report: Reporter): Promise<HistoryStart> {
+/**
+ * Changes the directory to what was decided, durably. Each step can be repeated after a crash.
+ * @param detachedMaxBytes see `JournalOptions`
+ */
+export async function restore(disk: Disk, findings: Findings, report: Reporter, detachedMaxBytes: number): Promise<HistoryStart> {
   const { choice, leftovers } = findings;
   await detach(disk, findings, report);
   for (const path of leftovers) await disk.remove(path);
   for (const found of choice.segments) {
     const isNewest = found === choice.segments.at(-1);
-    await mend(disk, found, isNewest, report);
+    await mend(disk, found, isNewest, { report, detachedMaxBytes });
     found.segment.sealed = found.sealed || !isNewest;
   }
   await disk.syncDirectory(SEGMENT_DIRECTORY);
@@ -76,8 +80,13 @@ function freeName(wanted: string, taken: ReadonlySet<string>): string {
   return name;
 }
 
+interface Cutting {
+  readonly report: Reporter;
+  readonly detachedMaxBytes: number;
+}
+
 /** Cuts off a torn tail, or seals a segment that a crash left unsealed. Syncs what only the page cache may hold. */
-async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, report: Reporter): Promise<void> {
+async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, cutting: Cutting): Promise<void> {
   if (found.sealed) return;
   const { segment, rest } = found;
   const file = await disk.open(segment.path, { write: true });
@@ -87,25 +96,39 @@ async function mend(disk: Disk, found: FoundSegment, isNewest: boolean, report: 
   }
   try {
     await file.sync();
-    if (rest !== 'nothing') await cut(disk, file, found, report);
+    if (rest !== 'nothing') await cut(disk, file, found, cutting);
   } finally {
     await file.close();
   }
 }
 
-async function cut(disk: Disk, file: DiskFile, found: FoundSegment, report: Reporter): Promise<void> {
+async function cut(disk: Disk, file: DiskFile, found: FoundSegment, { report, detachedMaxBytes }: Cutting): Promise<void> {
   const { segment, rest } = found;
-  const kept = await keepEnd(disk, file, segment);
+  const detachedBytes = await bytesIn(disk, DETACHED_DIRECTORY);
+  const isOver = detachedBytes + segment.bytes - segment.end > detachedMaxBytes;
+  const kept = isOver ? undefined : await keepEnd(disk, file, segment);
   const bytes = await cutSegment(file, segment);
   const reason =
     rest === 'torn' ? 'the rest of a write that never ended, or a last write that is damaged' : 'the copy lacks bytes before them';
-  const where = kept === undefined ? 'there is no room to keep them' : `they are kept in ${kept}`;
+  const limit = `they are not kept, for ${DETACHED_DIRECTORY}/ takes ${detachedBytes} of at most ${detachedMaxBytes} bytes: look at it, and empty it`;
+  const where = isOver ? limit : kept === undefined ? 'there is no room to keep them' : `they are kept in ${kept}`;
   report({
     level: 'warn',
     event: 'tail-cut',
     message: `cut ${bytes} bytes off ${segment.path} at offset ${segment.end}: ${reason}; ${where}`,
     details: { file: segment.path, offset: segment.end, bytes, last: segment.last, kept },
   });
+}
+
+/** Bytes of the files in a directory, which may be missing. */
+async function bytesIn(disk: Disk, directory: string): Promise<number> {
+  let sum = 0;
+  for (const name of await listDirectory(disk, directory)) {
+    const file = await disk.open(`${directory}/${name}`, {});
+    sum += await file.size();
+    await file.close();
+  }
+  return sum;
 }
 
 /**

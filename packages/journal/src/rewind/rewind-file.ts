@@ -1,7 +1,7 @@
-import type { Disk, ExactPosition } from '@evertree/core';
+import type { Disk, DiskFile, ExactPosition } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 import { removeFiles } from '../disk/removal.ts';
-import { unsupported } from '../groups/failure.ts';
+import { isMissing, unsupported } from '../groups/failure.ts';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segments/segment-format.ts';
 import { FileWindow } from '../segments/record-reader.ts';
 import {
@@ -13,7 +13,7 @@ import {
   SEGMENT_DIRECTORY,
   SNAPSHOT_DIRECTORY,
 } from '../site/layout.ts';
-import { DIRECTORY_VERSION, isPosition, isRecord } from '../site/site-file.ts';
+import { DIRECTORY_VERSION, isKnownVersion, isPosition, isRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
 import { inspectSnapshot } from '../snapshots/snapshot-file.ts';
 
@@ -38,14 +38,21 @@ export async function writeRewind(disk: Disk, rewind: Rewind): Promise<void> {
   await writeStateFile(disk, REWIND_FILE, { format: DIRECTORY_VERSION, position, generation, newest });
 }
 
+/** After a failed `writeRewind`: makes sure that nothing was decided. Fails if the disk does not tell. */
+export async function withdrawRewind(disk: Disk): Promise<void> {
+  await removeFiles(disk, [REWIND_FILE]);
+  await disk.syncDirectory('');
+}
+
 /**
  * Carries out a rewind that was decided, from the start or after a crash in the middle. Does nothing if none was
  * decided.
+ * @returns the position of the rewind. The history ends there, unless files are missing
  * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
  */
-export async function finishRewind(disk: Disk): Promise<void> {
+export async function finishRewind(disk: Disk): Promise<ExactPosition | undefined> {
   const rewind = await readRewind(disk);
-  if (rewind === undefined) return;
+  if (rewind === undefined) return undefined;
   const { newest } = rewind;
   for (const path of await filesAfter(disk, rewind)) await removeFiles(disk, [path]);
   if (newest !== undefined) await truncate(disk, newest.path, newest.end);
@@ -53,6 +60,7 @@ export async function finishRewind(disk: Disk): Promise<void> {
   await disk.syncDirectory(SNAPSHOT_DIRECTORY);
   await disk.remove(REWIND_FILE);
   await disk.syncDirectory('');
+  return rewind.position;
 }
 
 /**
@@ -83,8 +91,10 @@ async function generationOf(disk: Disk, path: string): Promise<number | undefine
   }
 }
 
+/** A file that is missing needs no truncation: the opening finds out how far the history reaches without it. */
 async function truncate(disk: Disk, path: string, end: number): Promise<void> {
-  const file = await disk.open(path, { write: true });
+  const file = await openFound(disk, path);
+  if (file === undefined) return;
   try {
     if ((await file.size()) > end) await file.truncate(end);
     await file.sync();
@@ -93,12 +103,21 @@ async function truncate(disk: Disk, path: string, end: number): Promise<void> {
   }
 }
 
+async function openFound(disk: Disk, path: string): Promise<DiskFile | undefined> {
+  try {
+    return await disk.open(path, { write: true });
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
 async function readRewind(disk: Disk): Promise<Rewind | undefined> {
   const text = await readStateFile(disk, REWIND_FILE);
   if (text === undefined) return undefined;
   const value = parse(text);
   const { format, position, generation, newest } = value;
-  if (typeof format === 'number' && format !== DIRECTORY_VERSION) throw unsupported(REWIND_FILE, format, DIRECTORY_VERSION);
+  if (typeof format === 'number' && !isKnownVersion(format)) throw unsupported(REWIND_FILE, format, DIRECTORY_VERSION);
   if (!isPosition(position) || typeof generation !== 'number') throw unreadable();
   if (newest === undefined) return { position, generation, newest };
   if (!isRecord(newest) || typeof newest['path'] !== 'string' || typeof newest['end'] !== 'number') throw unreadable();

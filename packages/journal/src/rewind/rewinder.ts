@@ -1,17 +1,12 @@
-import type { Disk, Divergence, ExactPosition, StoredFrame } from '@evertree/core';
+import type { Divergence, ExactPosition, Keep } from '@evertree/core';
 import { EvertreeError, formatExactPosition, ORIGIN, samePosition } from '@evertree/core';
 import { asError, isNoSpace } from '../groups/failure.ts';
-import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
 import { recordHolding } from '../segments/frame-search.ts';
-import { HistoryReader } from '../segments/history-reader.ts';
-import type { SegmentList } from '../segments/segment-list.ts';
 import type { Segment } from '../segments/segment.ts';
-import { storedSnapshot } from '../snapshots/snapshot-file.ts';
-import type { SnapshotList } from '../snapshots/snapshot-list.ts';
-import { finishRewind, writeRewind } from './rewind-file.ts';
-
-type Keep = (divergence: Divergence) => Promise<void>;
+import type { DiskIdentity } from '../site/disk-identity.ts';
+import { type DivergedParts, divergedAfter, notHere } from './diverged.ts';
+import { finishRewind, withdrawRewind, writeRewind } from './rewind-file.ts';
 
 /** The record that ends at the position of the rewind. */
 interface RewindEnd {
@@ -24,111 +19,86 @@ interface RewindEnd {
 
 /** Cuts the history back to one of its positions. */
 export class Rewinder {
-  readonly #disk: Disk;
-  readonly #history: SegmentList;
-  readonly #commit: GroupCommit;
-  readonly #snapshots: SnapshotList;
-  readonly #retainer: Retainer;
+  readonly #parts: DivergedParts & { readonly retainer: Retainer; readonly identity: DiskIdentity };
 
-  constructor(parts: { disk: Disk; history: SegmentList; commit: GroupCommit; snapshots: SnapshotList; retainer: Retainer }) {
-    this.#disk = parts.disk;
-    this.#history = parts.history;
-    this.#commit = parts.commit;
-    this.#snapshots = parts.snapshots;
-    this.#retainer = parts.retainer;
+  constructor(parts: DivergedParts & { readonly retainer: Retainer; readonly identity: DiskIdentity }) {
+    this.#parts = parts;
   }
 
   /** As `FrameLog.rewind`. */
   async rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void> {
-    this.#commit.assertOpen();
-    await this.#commit.suspend(`this history is cut back to ${formatExactPosition(position)}`);
+    this.#parts.commit.assertOpen();
+    await this.#parts.commit.suspend(`this history is cut back to ${formatExactPosition(position)}`);
     const progress = { isDecided: false };
     try {
       // Pending frames could not be handed out, and rewind.json could not be written.
-      if (this.#commit.state === 'full') throw full(this.#commit.failure);
-      await this.#retainer.exclusively(async () => {
-        this.#commit.assertOpen();
+      if (this.#parts.commit.state === 'full') throw full(this.#parts.commit.failure);
+      await this.#parts.retainer.exclusively(async () => {
+        this.#parts.commit.assertOpen();
         const end = await this.#locate(position);
-        if (samePosition(position, this.#history.stable)) return;
-        await this.#decide(position, end, keep);
-        progress.isDecided = true;
+        const divergence = divergedAfter(this.#parts, position);
+        if (divergence === undefined) return;
+        await this.#decide(divergence, end, keep, progress);
         await this.#carryOut(position, end, moved);
       });
     } catch (error) {
       // The journal must fail: the next opening finishes the rewind, and would remove frames that are appended before.
-      if (progress.isDecided) this.#commit.fail(unfinished(error));
+      if (progress.isDecided) this.#parts.commit.fail(unfinished(error));
       throw error;
     } finally {
-      this.#commit.resume();
+      this.#parts.commit.resume();
     }
   }
 
-  async #decide(position: ExactPosition, end: RewindEnd | undefined, keep: Keep): Promise<void> {
+  async #decide(divergence: Divergence, end: RewindEnd | undefined, keep: Keep, progress: { isDecided: boolean }): Promise<void> {
+    const { disk, commit, history, identity } = this.#parts;
+    const { base: position } = divergence;
     this.#assertBeginning(position);
-    await keep(this.#divergence(position));
-    this.#commit.assertOpen();
-    const { generation } = this.#history;
+    await keep(divergence);
+    commit.assertOpen();
     const newest = end === undefined ? undefined : { path: end.segment.path, end: end.end };
     try {
-      await writeRewind(this.#disk, { position, generation, newest });
+      await identity.forgetClosing();
+      progress.isDecided = true;
+      await writeRewind(disk, { position, generation: history.generation, newest });
     } catch (error) {
+      await withdrawRewind(disk);
+      progress.isDecided = false;
       throw isNoSpace(error) ? full(error) : error;
     }
   }
 
   async #carryOut(position: ExactPosition, end: RewindEnd | undefined, moved: (() => void) | undefined): Promise<void> {
-    await this.#history.close(false);
+    await this.#parts.history.close(false);
     // In one step: whoever looks at the positions or reads the log finds the tree there, too.
-    this.#history.rewind(position, end);
-    this.#snapshots.dropAfter(position.revision);
-    this.#commit.restart({ last: position, stream: samePosition(position, ORIGIN) ? undefined : this.#commit.stream });
+    this.#parts.history.rewind(position, end);
+    this.#parts.snapshots.dropAfter(position.revision);
+    this.#parts.commit.restart({ last: position, stream: samePosition(position, ORIGIN) ? undefined : this.#parts.commit.stream });
     moved?.();
-    await finishRewind(this.#disk);
-    await this.#history.reopen();
+    await finishRewind(this.#parts.disk);
+    await this.#parts.history.reopen();
   }
 
   /** @returns undefined for the base of the history */
   async #locate(position: ExactPosition): Promise<RewindEnd | undefined> {
-    const { base, stable } = this.#history;
+    const { base, stable } = this.#parts.history;
     if (samePosition(position, base)) return undefined;
     if (position.revision < base.revision) throw compacted(base, position);
     const found =
-      position.revision > stable.revision ? undefined : await recordHolding(this.#disk, this.#history.segments, position.revision);
+      position.revision > stable.revision
+        ? undefined
+        : await recordHolding(this.#parts.disk, this.#parts.history.segments, position.revision);
     if (found === undefined || !samePosition(found.record.frame.header.last, position)) {
-      const problem = `${formatExactPosition(position)} is not a frame's end in this journal, which is stable up to ${formatExactPosition(stable)}`;
-      throw new EvertreeError('HISTORY_MISMATCH', problem, { expected: stable, found: position });
+      throw notHere(position, stable);
     }
     return { segment: found.segment, end: found.record.next, time: found.record.frame.header.lastTime };
   }
 
   /** Recovery has to begin with a snapshot at or before the position, or with the origin. */
   #assertBeginning(position: ExactPosition): void {
-    const { base } = this.#history;
-    if (samePosition(base, ORIGIN) || this.#snapshots.newestUpTo(position.revision) !== undefined) return;
-    throw compacted(this.#snapshots.all[0]?.header.position ?? base, position);
-  }
-
-  #divergence(base: ExactPosition): Divergence {
-    const last = this.#history.stable;
-    const snapshots = this.#snapshots.all.filter(file => file.header.position.revision > base.revision);
-    return {
-      base,
-      last,
-      frames: () => this.#frames(base, last),
-      snapshots: snapshots.map(file => storedSnapshot(this.#disk, file)),
-    };
-  }
-
-  async *#frames(base: ExactPosition, last: ExactPosition): AsyncGenerator<StoredFrame, void, undefined> {
-    const reader = new HistoryReader(this.#disk, this.#history, this.#commit, base);
-    try {
-      for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
-        yield stored;
-        if (stored.frame.header.last.revision >= last.revision) return;
-      }
-    } finally {
-      await reader.close();
-    }
+    const { base } = this.#parts.history;
+    if (samePosition(base, ORIGIN) || this.#parts.snapshots.newestUpTo(position.revision) !== undefined) return;
+    throw compacted(this.#parts.snapshots.all[0]?.header.position ?? base, position);
   }
 }
 

@@ -1,4 +1,5 @@
-import { compareEpochs, type Disk, type EpochName, type ExactPosition, type Reporter, type Role, type SiteIdentity } from '@evertree/core';
+import type { Disk, ExactPosition, Fencing, Reporter, Role, SiteIdentity } from '@evertree/core';
+import { DECLINED_LIMIT, raiseFencing } from '@evertree/core';
 import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
@@ -12,15 +13,23 @@ export class DiskIdentity implements SiteIdentity {
   readonly #report: Reporter;
   readonly #commit: GroupCommit;
   readonly #retainer: Retainer;
-  /** What site.json says, durably. Only `closedAt` may still stand in the file, if the disk was full at the opening. */
+  /** What site.json says, durably, but for `closedAt` while `#isStale`. */
   #record: SiteFile;
+  #declined: ReadonlySet<string>;
+  /** The disk was full at the opening, so that site.json may still say where the history ended at the last stop. */
+  #isStale: boolean;
 
-  constructor(parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer }, record: SiteFile) {
+  constructor(
+    parts: { disk: Disk; report: Reporter; commit: GroupCommit; retainer: Retainer },
+    opened: { readonly record: SiteFile; readonly isStale: boolean },
+  ) {
     this.#disk = parts.disk;
     this.#report = parts.report;
     this.#commit = parts.commit;
     this.#retainer = parts.retainer;
-    this.#record = record;
+    this.#record = opened.record;
+    this.#declined = new Set(opened.record.declined);
+    this.#isStale = opened.isStale;
   }
 
   get site(): string {
@@ -31,18 +40,37 @@ export class DiskIdentity implements SiteIdentity {
     return this.#record.role;
   }
 
-  get fencedBy(): EpochName | undefined {
+  get fencedBy(): Fencing | undefined {
     return this.#record.fencedBy;
+  }
+
+  get declined(): ReadonlySet<string> {
+    return this.#declined;
   }
 
   setRole(role: Role): Promise<void> {
     return this.#change(() => ({ role }));
   }
 
-  fence({ number, id }: EpochName): Promise<void> {
-    return this.#change(({ fencedBy }) =>
-      fencedBy !== undefined && compareEpochs(fencedBy, { number, id }) >= 0 ? undefined : { fencedBy: { number, id } },
+  fence(fencing: Fencing): Promise<void> {
+    return this.#change(record => {
+      const fencedBy = raiseFencing(record.fencedBy, fencing);
+      return fencedBy && { fencedBy };
+    });
+  }
+
+  decline(command: string): Promise<void> {
+    return this.#change(({ declined }) =>
+      declined.includes(command) ? undefined : { declined: [...declined, command].slice(-DECLINED_LIMIT) },
     );
+  }
+
+  /**
+   * Before the history is cut back or replaced: where it ended at the last stop must not be taken for its end after
+   * that. Only within `Retainer.exclusively`.
+   */
+  async forgetClosing(): Promise<void> {
+    if (this.#isStale) await this.#write(this.#record);
   }
 
   /**
@@ -64,10 +92,14 @@ export class DiskIdentity implements SiteIdentity {
     await this.#retainer.exclusively(async () => {
       this.#commit.assertOpen();
       const changed = change(this.#record);
-      if (changed === undefined) return;
-      const record = { ...this.#record, ...changed };
-      await writeSite(this.#disk, record);
-      this.#record = record;
+      if (changed !== undefined) await this.#write({ ...this.#record, ...changed });
     });
+  }
+
+  async #write(record: SiteFile): Promise<void> {
+    await writeSite(this.#disk, record);
+    this.#record = record;
+    this.#declined = new Set(record.declined);
+    this.#isStale = false;
   }
 }

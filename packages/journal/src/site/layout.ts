@@ -12,11 +12,15 @@ export const SEGMENT_DIRECTORY = 'journal';
 export const SNAPSHOT_DIRECTORY = 'snapshots';
 /** Files that recovery could not use. This program never reads or removes them. */
 export const DETACHED_DIRECTORY = 'detached';
+/** What this site held and the common history does not. */
+export const DIVERGENCE_DIRECTORY = 'divergences';
 /** Suffix of files that are being written. Recovery ignores their content and removes them. */
 export const TEMPORARY_SUFFIX = '.tmp';
 
 const SEGMENT_SUFFIX = '.evj';
 const SNAPSHOT_SUFFIX = '.evs';
+/** Of the file that tells about a divergence. */
+const RECORD_SUFFIX = '.json';
 
 /** Epoch and revision with leading zeros, so that names sort in the order of the history. */
 function baseName(position: Position): string {
@@ -38,6 +42,18 @@ export function isSegmentName(name: string): boolean {
 
 export function isSnapshotName(name: string): boolean {
   return /^\d{10}-\d{16}\.evs$/.test(name);
+}
+
+/** @param name of a divergence: see core's `KeptDivergence` */
+export function divergencePath(name: string, kind: 'frames' | 'record'): string {
+  return `${DIVERGENCE_DIRECTORY}/${name}${kind === 'frames' ? SEGMENT_SUFFIX : RECORD_SUFFIX}`;
+}
+
+/** The name of the divergence that a file in its directory belongs to; undefined for other files. */
+export function divergenceOf(file: string, kind: 'frames' | 'record'): string | undefined {
+  const suffix = kind === 'frames' ? SEGMENT_SUFFIX : RECORD_SUFFIX;
+  const name = file.endsWith(suffix) ? file.slice(0, -suffix.length) : '';
+  return /^\d+-[0-9a-f]{16}-\d+-\d+$/.test(name) ? name : undefined;
 }
 
 /** The revision of a segment's first change set, from its name. */

@@ -1,20 +1,27 @@
-import type { Disk, EpochName, ExactPosition, Identity, Random, Role } from '@evertree/core';
+import type { Disk, EpochName, ExactPosition, Fencing, Identity, Random, Role } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 import { unsupported } from '../groups/failure.ts';
 import { SITE_FILE } from './layout.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
 /** Version of the directory; FORMAT.md, «Directory». */
-export const DIRECTORY_VERSION = 2;
+export const DIRECTORY_VERSION = 3;
 /** Earlier versions that opening upgrades; FORMAT.md, «Versions». */
-const FORMER_VERSIONS: readonly unknown[] = [1];
+const FORMER_VERSIONS: readonly unknown[] = [1, 2];
+
+/** Whether a file of the directory can be read: in all of these versions it says the same things the same way. */
+export function isKnownVersion(format: number): boolean {
+  return format === DIRECTORY_VERSION || FORMER_VERSIONS.includes(format);
+}
 
 /** The content of site.json. */
 export interface SiteFile extends Identity {
   /** The mark of the directory in which it was written. In a copy it is that of the original. */
   readonly directory: string;
-  /** The highest epoch that the site was fenced by. */
-  readonly fencedBy: EpochName | undefined;
+  /** The highest epoch that the site heard of. */
+  readonly fencedBy: Fencing | undefined;
+  /** The commands that the site declined, the oldest first. */
+  readonly declined: readonly string[];
   /** Where the history ended when the site was closed; undefined while it is open, and after a crash. */
   readonly closedAt: ExactPosition | undefined;
 }
@@ -32,21 +39,22 @@ export async function readSite(disk: Disk): Promise<FoundSite | undefined> {
   if (text === undefined) return undefined;
   const value = parse(text);
   const isFormer = FORMER_VERSIONS.includes(value['format']);
-  if (typeof value['format'] === 'number' && value['format'] !== DIRECTORY_VERSION && !isFormer) {
+  if (typeof value['format'] === 'number' && !isKnownVersion(value['format'])) {
     throw unsupported(SITE_FILE, value['format'], DIRECTORY_VERSION);
   }
-  const { format, site, role, directory, fencedBy, closedAt } = value;
+  const { format, site, role, directory, fencedBy, declined = [], closedAt } = value;
   if (typeof format !== 'number' || typeof site !== 'string' || !isRole(role) || typeof directory !== 'string') {
     throw damagedSite('does not say which site this is');
   }
   if (!isOptional(fencedBy, isEpochName)) throw damagedSite('has a fence that is no epoch');
+  if (!isTexts(declined)) throw damagedSite('has declined commands that are no texts');
   if (!isOptional(closedAt, isPosition)) throw damagedSite('has an end of the history that is no position');
-  return { record: { site, role, directory, fencedBy, closedAt }, isFormer };
+  return { record: { site, role, directory, fencedBy: fencedBy && fencingOf(fencedBy), declined, closedAt }, isFormer };
 }
 
 export async function writeSite(disk: Disk, record: SiteFile): Promise<void> {
-  const { site, role, directory, fencedBy, closedAt } = record;
-  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, closedAt });
+  const { site, role, directory, fencedBy, declined, closedAt } = record;
+  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, declined, closedAt });
 }
 
 /** A name for a copy of a secondary's directory: that of the original, with a random suffix. */
@@ -93,8 +101,17 @@ function isRole(value: unknown): value is Role {
   return value === 'primary' || value === 'secondary';
 }
 
-function isEpochName(value: unknown): value is EpochName {
+function isEpochName(value: unknown): value is EpochName & { readonly begun?: unknown } {
   return isRecord(value) && typeof value['number'] === 'number' && typeof value['id'] === 'string';
+}
+
+/** Directory version 2 has no promises: there an epoch without `begun` is one that has begun. */
+function fencingOf({ number, id, begun }: EpochName & { readonly begun?: unknown }): Fencing {
+  return { number, id, begun: begun !== false };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(each => typeof each === 'string');
 }
 
 export function isPosition(value: unknown): value is ExactPosition {

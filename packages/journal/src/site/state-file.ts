@@ -35,5 +35,5 @@ export async function writeStateFile(disk: Disk, path: string, value: unknown): 
     await file.close();
   }
   await disk.rename(temporaryPath, path);
-  await disk.syncDirectory('');
+  await disk.syncDirectory(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
 }

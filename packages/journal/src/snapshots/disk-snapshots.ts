@@ -1,54 +1,56 @@
-import type { Clock, Disk, ExactPosition, SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '@evertree/core';
+import type { Clock, ExactPosition, SnapshotHeader, SnapshotOptions, SnapshotStore, SnapshotWriter, StoredSnapshot } from '@evertree/core';
 import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
-import type { GroupCommit } from '../groups/group-commit.ts';
-import type { SegmentList } from '../segments/segment-list.ts';
 import { findFrame } from '../segments/frame-search.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
 import type { Retainer } from '../retention/retainer.ts';
+import { type DivergedParts, divergedAfter } from '../rewind/diverged.ts';
+import type { DiskIdentity } from '../site/disk-identity.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { storedSnapshot } from './snapshot-file.ts';
-import type { SnapshotList } from './snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
+
+/** What takes the history's place, beside the snapshot itself. */
+interface Replacement {
+  /** That of `SnapshotWriter.commit`. */
+  readonly moved: (() => void) | undefined;
+  readonly diverged: SnapshotOptions['diverged'];
+}
+
+interface SnapshotParts extends DivergedParts {
+  readonly clock: Clock;
+  readonly retainer: Retainer;
+  readonly identity: DiskIdentity;
+}
 
 /** The snapshots of a journal on disk: they are added to the history, or replace it. */
 export class DiskSnapshots implements SnapshotStore {
-  readonly #disk: Disk;
-  readonly #clock: Clock;
-  readonly #history: SegmentList;
-  readonly #commit: GroupCommit;
-  readonly #snapshots: SnapshotList;
-  readonly #retainer: Retainer;
+  readonly #parts: SnapshotParts;
 
-  constructor(parts: { disk: Disk; clock: Clock; history: SegmentList; commit: GroupCommit; snapshots: SnapshotList; retainer: Retainer }) {
-    this.#disk = parts.disk;
-    this.#clock = parts.clock;
-    this.#history = parts.history;
-    this.#commit = parts.commit;
-    this.#snapshots = parts.snapshots;
-    this.#retainer = parts.retainer;
+  constructor(parts: SnapshotParts) {
+    this.#parts = parts;
   }
 
   async newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined> {
-    this.#commit.assertOpen();
-    const found = this.#snapshots.newestUpTo(atOrBefore?.revision ?? Infinity);
-    return found === undefined ? undefined : storedSnapshot(this.#disk, found);
+    this.#parts.commit.assertOpen();
+    const found = this.#parts.snapshots.newestUpTo(atOrBefore?.revision ?? Infinity);
+    return found === undefined ? undefined : storedSnapshot(this.#parts.disk, found);
   }
 
   /**
    * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH if it shall be added and its position is not in the history
    */
-  async create(header: SnapshotHeader, { replace = false }: { readonly replace?: boolean } = {}): Promise<SnapshotWriter> {
-    this.#commit.assertOpen();
+  async create(header: SnapshotHeader, { replace = false, diverged }: SnapshotOptions = {}): Promise<SnapshotWriter> {
+    this.#parts.commit.assertOpen();
     if (!replace) this.#assertOurs(header);
-    const generation = replace ? this.#history.generation + 1 : this.#history.generation;
-    return this.#snapshots.begin(header, generation, (file, temporaryPath, moved) =>
-      replace ? this.#replace(file, temporaryPath, moved) : this.#publish(file, temporaryPath),
+    const generation = replace ? this.#parts.history.generation + 1 : this.#parts.history.generation;
+    return this.#parts.snapshots.begin(header, generation, (file, temporaryPath, moved) =>
+      replace ? this.#replace(file, temporaryPath, { moved, diverged }) : this.#publish(file, temporaryPath),
     );
   }
 
   #assertOurs(header: SnapshotHeader): void {
-    const { stream } = this.#commit;
+    const { stream } = this.#parts.commit;
     if (stream !== undefined && stream !== header.stream) {
       throw new EvertreeError('STREAM_MISMATCH', `a snapshot of the stream ${header.stream} can't stand beside the stream ${stream}`, {
         expected: stream,
@@ -56,12 +58,12 @@ export class DiskSnapshots implements SnapshotStore {
       });
     }
     const { revision } = header.position;
-    if (revision < this.#history.base.revision || revision > this.#commit.last.revision) throw this.#notOurs(header.position);
+    if (revision < this.#parts.history.base.revision || revision > this.#parts.commit.last.revision) throw this.#notOurs(header.position);
   }
 
   #notOurs(position: ExactPosition): EvertreeError {
-    const { base } = this.#history;
-    const { last } = this.#commit;
+    const { base } = this.#parts.history;
+    const { last } = this.#parts.commit;
     const problem = `${formatExactPosition(position)} is not a position of this journal, which goes from ${formatExactPosition(base)} to ${formatExactPosition(last)}`;
     return new EvertreeError('HISTORY_MISMATCH', problem, { expected: last, found: position });
   }
@@ -69,32 +71,54 @@ export class DiskSnapshots implements SnapshotStore {
   async #publish(file: SnapshotFile, temporaryPath: string): Promise<void> {
     const { position } = file.header;
     // If frames before the snapshot were not stable, a power loss could leave a hole before it.
-    if (position.revision > this.#history.stable.revision) await this.#commit.flush();
-    await this.#retainer.exclusively(async () => {
+    if (position.revision > this.#parts.history.stable.revision) await this.#parts.commit.flush();
+    await this.#parts.retainer.exclusively(async () => {
       this.#assertOpen();
-      if (file.generation !== this.#history.generation || !(await this.#holds(position))) throw this.#notOurs(position);
-      await this.#disk.rename(temporaryPath, file.path);
-      await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
-      this.#snapshots.add(file, this.#clock.now());
+      if (file.generation !== this.#parts.history.generation || !(await this.#holds(position))) throw this.#notOurs(position);
+      await this.#parts.disk.rename(temporaryPath, file.path);
+      await this.#parts.disk.syncDirectory(SNAPSHOT_DIRECTORY);
+      this.#parts.snapshots.add(file, this.#parts.clock.now());
     });
   }
 
   async #holds(position: ExactPosition): Promise<boolean> {
-    return samePosition(position, this.#history.base) || (await findFrame(this.#disk, this.#history, position)) !== undefined;
+    return (
+      samePosition(position, this.#parts.history.base) || (await findFrame(this.#parts.disk, this.#parts.history, position)) !== undefined
+    );
   }
 
-  async #replace(file: SnapshotFile, temporaryPath: string, moved: (() => void) | undefined): Promise<void> {
-    await this.#commit.suspend('a snapshot takes the place of this history');
-    const progress = { switched: false, moved };
+  async #replace(file: SnapshotFile, temporaryPath: string, { moved, diverged }: Replacement): Promise<void> {
+    const { commit, retainer } = this.#parts;
+    await commit.suspend('a snapshot takes the place of this history');
+    const progress = { switched: false };
     try {
-      await this.#retainer.exclusively(() => this.#switchTo(file, temporaryPath, progress));
+      await retainer.exclusively(async () => {
+        this.#assertOpen();
+        if (file.generation !== this.#parts.history.generation + 1) throw this.#notOurs(file.header.position);
+        if (diverged !== undefined) await this.#keep(diverged);
+        await this.#parts.identity.forgetClosing();
+        await this.#switchTo(file, temporaryPath, progress, moved);
+      });
     } catch (error) {
       // After the rename nobody knows which of the two histories the directory holds: the site has to recover.
-      if (progress.switched) this.#commit.fail(error);
-      this.#commit.resume();
+      if (progress.switched) commit.fail(error);
+      commit.resume();
       throw error;
     }
-    this.#commit.resume();
+    commit.resume();
+  }
+
+  /** What the snapshot does not hold is kept before anything of it is touched. */
+  async #keep({ fork, keep }: NonNullable<Replacement['diverged']>): Promise<void> {
+    const { commit } = this.#parts;
+    // Pending frames could not be handed out.
+    if (commit.state === 'full') {
+      const problem = 'there is no room on the disk for the commits that a snapshot is to replace; make room, then try again';
+      throw new EvertreeError('STORAGE_FULL', problem, {}, commit.failure);
+    }
+    const divergence = divergedAfter(this.#parts, fork);
+    if (divergence !== undefined) await keep(divergence);
+    this.#assertOpen();
   }
 
   /**
@@ -104,28 +128,28 @@ export class DiskSnapshots implements SnapshotStore {
   async #switchTo(
     file: SnapshotFile,
     temporaryPath: string,
-    progress: { switched: boolean; readonly moved: (() => void) | undefined },
+    progress: { switched: boolean },
+    moved: (() => void) | undefined,
   ): Promise<void> {
+    const { disk, history, snapshots, commit } = this.#parts;
     const { position, stream } = file.header;
-    this.#assertOpen();
-    if (file.generation !== this.#history.generation + 1) throw this.#notOurs(position);
-    await this.#disk.rename(temporaryPath, file.path);
+    await disk.rename(temporaryPath, file.path);
     progress.switched = true;
-    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
-    await this.#history.close(false);
+    await disk.syncDirectory(SNAPSHOT_DIRECTORY);
+    await history.close(false);
     // In one step: whoever looks at the positions or reads the log finds the tree there, too.
-    const dropped = [...this.#history.replace(position, file.generation), ...this.#snapshots.replaceAll(file)];
-    this.#commit.restart({ last: position, stream });
-    progress.moved?.();
+    const dropped = [...history.replace(position, file.generation), ...snapshots.replaceAll(file)];
+    commit.restart({ last: position, stream });
+    moved?.();
     await removeFiles(
-      this.#disk,
+      disk,
       dropped.map(old => old.path),
     );
-    await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
-    await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+    await disk.syncDirectory(SEGMENT_DIRECTORY);
+    await disk.syncDirectory(SNAPSHOT_DIRECTORY);
   }
 
   #assertOpen(): void {
-    if (this.#commit.state === 'closed') throw journalClosed();
+    if (this.#parts.commit.state === 'closed') throw journalClosed();
   }
 }

@@ -101,14 +101,27 @@ describe('data', () => {
   test('a secondary refuses writes, and the command exits with 3', async () => {
     await equal();
     const before = await done(atSecondary(['export']));
+    const told = new RegExp(
+      `its primary is box-a, at http://127\\.0\\.0\\.1:${folder.primaryHttp} \\(--follow goes there\\) \\(NOT_PRIMARY`,
+    );
     for (const args of [
       ['put', '/x', '1'],
       ['delete', '/devices'],
       ['merge', '/devices', '{}'],
     ]) {
-      expect(await atSecondary(args)).toMatchObject({ status: 3, stderr: expect.stringMatching(/its primary is box-a \(NOT_PRIMARY/) });
+      expect(await atSecondary(args)).toMatchObject({ status: 3, stderr: expect.stringMatching(told) });
     }
     expect(await done(atSecondary(['export']))).toBe(before);
+  });
+
+  test('with --follow the primary takes what a secondary refuses, and the whole tree is asked for there', async () => {
+    expect(await atSecondary(['put', '/followed', '1', '--follow', '--acknowledge', '1'])).toMatchObject({ status: 0, stderr: '' });
+    expect(await value('/followed')).toBe(1);
+    expect(await atSecondary(['delete', '', '--follow'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/removes the whole tree of box-a, at .*; add --yes/),
+    });
+    await done(atPrimary(['delete', '/followed', '--acknowledge', '1']));
   });
 
   test('a site that is not there is reported with its address', async () => {

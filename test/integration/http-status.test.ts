@@ -115,7 +115,10 @@ describe('a pair', () => {
   test('a secondary takes no writes, and names its primary', async () => {
     await primary.put('/data/a', 1);
     await until(() => secondary.store.has('/a'));
-    const refusal = { status: 409, json: { code: 'NOT_PRIMARY', primary: { site: 'first', remote: expect.any(String) } } };
+    const refusal = {
+      status: 409,
+      json: { code: 'NOT_PRIMARY', primary: { site: 'first', remote: expect.any(String), epoch: 1, position: { epoch: 1, revision: 2 } } },
+    };
     expect(await secondary.put('/data/a', 2)).toMatchObject(refusal);
     expect(await secondary.send('DELETE', '/data/a')).toMatchObject(refusal);
     expect(await secondary.send('POST', '/batch', { body: '["put","/a",2]' })).toMatchObject({

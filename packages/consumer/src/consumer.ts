@@ -229,7 +229,9 @@ export class Consumer implements AsyncDisposable {
     this.#session = session;
     this.#refusal = undefined;
     this.#failing = false;
-    this.#primary = { site: hello.site, remote: link.remote, epoch: hello.position.epoch };
+    const { site, position, advertised } = hello;
+    const address = advertised === undefined ? {} : { address: advertised };
+    this.#primary = { site, remote: link.remote, epoch: position.epoch, ...address };
     this.#heard = { epochs: hello.epochs, last: hello.position };
     this.#lastError = null;
     this.#tell({

@@ -13,8 +13,8 @@ export interface ConsumerStatus {
   readonly state: ConsumerState;
   /** When it came into its state. */
   readonly since: number;
-  /** The primary that feeds it, or that did last. */
-  readonly primary: { readonly site: string; readonly remote: string; readonly epoch: number } | null;
+  /** The primary that feeds it, or that did last. `address`: where clients reach its HTTP, if it told. */
+  readonly primary: { readonly site: string; readonly remote: string; readonly epoch: number; readonly address?: string } | null;
   /** When the primary's last byte arrived; null when none did. */
   readonly lastContact: number | null;
   /**

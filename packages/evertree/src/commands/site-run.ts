@@ -1,10 +1,8 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { type Reporter, type Role, formatAddress, formatPosition, isLoopback } from '@evertree/core';
-import { type SiteSections, joinRoles } from '../configuration/joining.ts';
-import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
+import { type Reporter, type Role, formatPosition } from '@evertree/core';
+import { joinRoles } from '../configuration/joining.ts';
 import { collect, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { startHttp } from '../http/server.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
@@ -15,6 +13,7 @@ import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { onStopSignals } from './signals.ts';
+import { checkHttpAddress, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
 /** The options of `primary` and `secondary`. */
 export interface SiteOptions {
@@ -40,6 +39,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     .map(configuration => configuration.source)
     .join(', ');
   checkHttpAddress(source, settings, options.http);
+  const advertised = settings.http.advertised ?? reachableAddress(options.http, settings, configurations);
   const log = openLog({ level: options.logLevel, format: options.log });
   const { promise: ended, resolve: stop, reject: fail } = Promise.withResolvers<void>();
   // The site may fail while it still starts. Nobody awaits `ended` yet, so the rejection is handled here and met again
@@ -48,7 +48,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   const signals = onStopSignals(stop);
   try {
     await using stack = new AsyncDisposableStack();
-    const site = stack.use(await openSiteOf(role, options, configurations, log.report));
+    const site = stack.use(await openSiteOf(role, options, withAdvertised(configurations, advertised), log.report));
     stack.use(site.on('failed', fail));
     await site.start();
     await startListening(stack, site, options.http, settings);
@@ -84,44 +84,6 @@ function openSiteOf(role: Role, { data, site }: SiteOptions, configurations: Rol
     checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
     configurations,
   );
-}
-
-/**
- * HTTP that listens beyond loopback needs a token, and TLS or `"tls": "off"`.
- * @throws EvertreeError CONFIGURATION_INVALID
- */
-function checkHttpAddress(source: string, { http }: SiteSections, address: HostAndPort | 'off'): void {
-  if (address === 'off' || isLoopback(address.host)) return;
-  const problems: ConfigurationProblem[] = [];
-  const opens = `is missing, and --http ${formatAddress(address.host, address.port)} can be reached by others`;
-  if (http.token === undefined) problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });
-  if (http.tls === undefined) {
-    const remedy = 'add "tls": { "certificate": "…", "key": "…" } at the top or under "http", or "tls": "off" if the line is safe without';
-    problems.push({ source, key: 'tls', message: `${opens}; ${remedy}` });
-  }
-  if (problems.length > 0) throw configurationError(problems);
-}
-
-async function startListening(
-  stack: AsyncDisposableStack,
-  site: Site,
-  address: HostAndPort | 'off',
-  { http, limits }: SiteSections,
-): Promise<void> {
-  if (address === 'off') return;
-  const { report } = site.store;
-  const server = await startHttp({
-    site,
-    address: address.host,
-    port: address.port,
-    ...optional('token', http.token),
-    tls: isLoopback(address.host) && !http.tlsOnLoopback ? undefined : http.tls,
-    limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
-    version: VERSION,
-    report,
-  });
-  stack.defer(() => server.close());
-  report({ level: 'info', event: 'http-listening', message: `HTTP on ${server.address}` });
 }
 
 function onlyOne(files: readonly string[], option: string): string | undefined {

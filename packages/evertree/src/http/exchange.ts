@@ -40,8 +40,8 @@ export class Exchange {
 
   /** Answers with a problem and `members` beside it. A write that came to a secondary is told who its primary is. */
   refuse(error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
-    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? this.context.site.consumer?.state.primary : undefined;
-    sendProblem(this.response, error, primary === undefined || primary === null ? members : { ...members, primary });
+    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? primaryOf(this.context) : undefined;
+    sendProblem(this.response, error, primary === undefined ? members : { ...members, primary });
   }
 
   /**
@@ -65,6 +65,14 @@ export class Exchange {
       response.off('drain', resolve).off('close', onClose);
     });
   }
+}
+
+/** What a secondary knows of its primary: where it is, and how far it has come at least. */
+function primaryOf({ site, store }: HttpContext): object | undefined {
+  const primary = site.consumer?.state.primary;
+  if (primary === undefined || primary === null) return undefined;
+  const { epoch, revision } = store.stable.position;
+  return { ...primary, epoch: Math.max(primary.epoch, epoch), position: { epoch, revision } };
 }
 
 export function unknownParameter(name: string): RequestError {

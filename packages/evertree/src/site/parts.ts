@@ -51,6 +51,7 @@ export async function primaryPart({ store, settings }: PartSite, configuration: 
     transports: await producerTransports(store, configuration),
     limits: { ...optional('windowBytes', configuration.limits.windowBytes) },
     program: PROGRAM,
+    advertised: () => configuration.http.advertised,
   });
   return { role: 'primary', producer, acknowledgement: configuration.acknowledgement };
 }
@@ -64,6 +65,7 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
     store,
     transport: await consumerTransport(store, configuration),
     program: PROGRAM,
+    advertised: () => configuration.http.advertised,
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
   return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store.report) };

@@ -348,7 +348,7 @@ describe('far ends that are ahead of this primary', () => {
     const recording = vi.spyOn(primary.journal.identity, 'fence').mockReturnValue(recorded.promise);
     const higher = { number: 2, id: 'f'.repeat(16), site: 'c', base: primary.store.position, reason: 'test', time: 0 };
     const link = await primary.connect(primary.hello('b', -1, { epochs: [...primary.store.epochs, higher] }));
-    expect(recording.mock.calls).toEqual([[{ number: 2, id: higher.id }]]);
+    expect(recording.mock.calls).toEqual([[{ number: 2, id: higher.id, begun: true }]]);
     expect(() => primary.store.put('/n', 1)).toThrow(/epoch 2/);
     expect(link.closed).toBeUndefined();
     recorded.resolve();

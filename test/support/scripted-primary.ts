@@ -1,5 +1,5 @@
 import { ORIGIN, PROTOCOL_VERSIONS, SITE, Store } from '@evertree/core';
-import type { Clock, ExactPosition, FarEnd, Hello, Report } from '@evertree/core';
+import type { Clock, ExactPosition, FarEnd, Hello, Report, RoleHandler } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import type { PeerStatus, ProducerOptions } from '@evertree/producer';
 import { ScriptedTransport } from './scripted-link.ts';
@@ -23,6 +23,7 @@ export class ScriptedPrimary {
   journal!: VirtualJournal;
   store!: Store;
   producer!: Producer;
+  heardRole: RoleHandler = () => undefined;
 
   /** @param farEnd what is at the one remote, or at each of them */
   constructor(simulation: Simulation, remotes: readonly string[], farEnd: FarEnd = SITE) {
@@ -43,7 +44,8 @@ export class ScriptedPrimary {
     });
     this.transport = new ScriptedTransport(this.remotes, this.farEnd);
     this.direct = new ScriptedTransport();
-    this.producer = new Producer({ store: this.store, transports: [this.transport, this.direct], limits });
+    const role: RoleHandler = (from, message, reply) => this.heardRole(from, message, reply);
+    this.producer = new Producer({ store: this.store, transports: [this.transport, this.direct], limits, role });
     await this.producer.open();
   }
 

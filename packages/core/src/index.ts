@@ -12,6 +12,7 @@ export * from './emitter.ts';
 export * from './lineage.ts';
 export * from './errors.ts';
 export * from './frames/frame.ts';
+export * from './greeting/fenced.ts';
 export { greet, type GreetingOptions } from './greeting/greeting.ts';
 export * from './greeting/hello.ts';
 export type { GuardSchema } from './transactions/guards.ts';

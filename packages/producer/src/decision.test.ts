@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ORIGIN, PROTOCOL_VERSIONS, SITE } from '@evertree/core';
 import type { Epoch, ExactPosition, Hello } from '@evertree/core';
-import { decide, refuseAtTheDoor } from './decision.ts';
+import { decide, decideReturn, refuseAtTheDoor } from './decision.ts';
 import type { Decision, OwnHistory } from './decision.ts';
 
 const IDS: Record<string, string> = {
@@ -29,6 +29,8 @@ const TABLE = [epoch('1', '0-0'), epoch('2', '1-100'), epoch('3', '2-200')];
 
 /** At 3-300, of which the journal keeps what follows 2-150. */
 const OURS: OwnHistory = { site: 'a', stream: STREAM, last: at('3-300'), digest: 'd300', base: at('2-150'), epochs: TABLE };
+/** The same, started again at 3-300. */
+const RESTARTED: OwnHistory = { ...OURS, last: at('3x-320'), epochs: [...TABLE, epoch('3x', '3-300')] };
 const WHOLE: OwnHistory = { ...OURS, base: ORIGIN };
 const EMPTY: OwnHistory = { site: 'a', stream: null, last: ORIGIN, digest: 'd0', base: ORIGIN, epochs: [] };
 
@@ -58,6 +60,8 @@ function told(decision: Decision): string {
       return `replicate after ${decision.after.epoch}-${decision.after.revision}`;
     case 'snapshot':
       return `snapshot ${decision.reason.code}: ${decision.reason.text}`;
+    case 'wait':
+      return `wait ${decision.error.code}`;
     case 'refuse':
       return `${decision.fence === undefined ? 'refuse' : 'fence'} ${decision.reason} ${decision.state} ${decision.error.code}`;
   }
@@ -95,28 +99,10 @@ const CASES: readonly [name: string, ours: OwnHistory, theirs: Hello, found: str
   ],
   ['another tree at the same position', OURS, hello('3-250'), 'e', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
   ['no frame that ends there', OURS, hello('3-250'), undefined, 'refuse history-mismatch diverged HISTORY_MISMATCH'],
-  [
-    'a secondary further in a finished epoch than that epoch went',
-    OURS,
-    hello('2-201'),
-    undefined,
-    'refuse history-mismatch diverged HISTORY_MISMATCH',
-  ],
+  ['a secondary further in a finished epoch than that epoch went', OURS, hello('2-201'), undefined, 'wait HISTORY_MISMATCH'],
   ['a revision before its epoch began', OURS, hello('3-200'), 'd', 'refuse history-mismatch diverged HISTORY_MISMATCH'],
-  [
-    'an epoch of the same number and a lower id, never ours',
-    OURS,
-    hello('3l-250', { epochs: [] }),
-    undefined,
-    'refuse history-mismatch diverged HISTORY_MISMATCH',
-  ],
-  [
-    'an old epoch that was never ours, before the journal',
-    OURS,
-    hello('1x-50', { epochs: [] }),
-    undefined,
-    'refuse history-mismatch diverged HISTORY_MISMATCH',
-  ],
+  ['an epoch of the same number and a lower id, never ours', OURS, hello('3l-250', { epochs: [] }), undefined, 'wait HISTORY_MISMATCH'],
+  ['an old epoch that was never ours, before the journal', OURS, hello('1x-50', { epochs: [] }), undefined, 'wait HISTORY_MISMATCH'],
   ['a secondary ahead in our own epoch', OURS, hello('3-301'), undefined, 'fence history-mismatch diverged FENCED'],
   [
     'a secondary that knows a higher epoch',
@@ -141,9 +127,74 @@ const CASES: readonly [name: string, ours: OwnHistory, theirs: Hello, found: str
     undefined,
     'refuse stream-mismatch diverged STREAM_MISMATCH',
   ],
-  ['a primary that was started empty', EMPTY, hello('3-250'), undefined, 'refuse stream-mismatch diverged STREAM_MISMATCH'],
+  ['a primary that was started empty', EMPTY, hello('3-250'), undefined, 'fence stream-mismatch diverged STREAM_MISMATCH'],
   ['another primary', OURS, hello('3-250', { role: 'primary' }), 'd', 'refuse wrong-role offline WRONG_ROLE'],
   ['another primary, promoted since', OURS, hello('4x-301', { role: 'primary', epochs: [] }), undefined, 'fence fenced fenced FENCED'],
+  [
+    'another primary, of an epoch that ours went on from',
+    OURS,
+    hello('2-180', { role: 'primary', standing: 'primary' }),
+    'd',
+    'replicate after 2-180',
+  ],
+  [
+    'another primary, which wrote on after the promotion here',
+    OURS,
+    hello('2-230', { role: 'primary', standing: 'fenced' }),
+    undefined,
+    'wait HISTORY_MISMATCH',
+  ],
+  [
+    'a copy of this primary, which is ahead',
+    OURS,
+    hello('3-301', { role: 'primary', standing: 'primary' }),
+    undefined,
+    'fence history-mismatch diverged FENCED',
+  ],
+  [
+    'a secondary that gave another site a promise',
+    OURS,
+    hello('3-250', { fencedBy: { number: 4, id: IDS['l']!, begun: false } }),
+    'd',
+    'fence fenced fenced FENCED',
+  ],
+  [
+    'a secondary that gave this site a promise',
+    OURS,
+    hello('2-180', { fencedBy: { number: 3, id: IDS['3']!, begun: false } }),
+    'd',
+    'replicate after 2-180',
+  ],
+  [
+    'a secondary that was fenced by an epoch before ours',
+    OURS,
+    hello('2-180', { fencedBy: { number: 3, id: IDS['l']!, begun: true } }),
+    'd',
+    'replicate after 2-180',
+  ],
+  ['a secondary from before a restart of this primary', RESTARTED, hello('3-280'), 'd', 'replicate after 3-280'],
+  ['a secondary in the entry of a restart', RESTARTED, hello('3x-310', { epochs: RESTARTED.epochs }), 'd', 'replicate after 3-310'],
+  [
+    'a secondary with more from before the restart of an older copy',
+    RESTARTED,
+    hello('3-301'),
+    undefined,
+    'fence history-mismatch diverged FENCED',
+  ],
+  [
+    'a secondary in a restart that an older copy never saw, with a lower id',
+    OURS,
+    hello('3l-310', { epochs: [...TABLE, epoch('3l', '3-290')] }),
+    undefined,
+    'fence history-mismatch diverged FENCED',
+  ],
+  [
+    'a secondary in a restart that an older copy never saw, with a higher id',
+    OURS,
+    hello('3x-310', { epochs: [...TABLE, epoch('3x', '3-290')] }),
+    undefined,
+    'fence history-mismatch diverged FENCED',
+  ],
   [
     'a release from another time',
     OURS,
@@ -174,7 +225,7 @@ describe("the primary's decision on a hello", () => {
 
   it('names the epoch that fences it, and none if it lags in its own epoch', () => {
     expect(decide(OURS, hello('4x-301', { epochs: [] }), SITE, undefined)).toMatchObject({
-      fence: { epoch: { number: 4, id: IDS['x'] } },
+      fence: { epoch: { number: 4, id: IDS['x'], begun: true } },
       error: { details: { ours: at('3-300'), theirs: at('4x-301') } },
     });
     expect(decide(OURS, hello('3-301'), SITE, undefined)).toMatchObject({ fence: { epoch: undefined } });
@@ -182,10 +233,38 @@ describe("the primary's decision on a hello", () => {
 
   it('takes a higher revision of another epoch for another history, and not for a newer copy', () => {
     for (const position of ['2-350', '3l-350', '1x-350']) {
-      expect(told(decide(OURS, hello(position, { epochs: [] }), SITE, undefined))).toBe(
-        'refuse history-mismatch diverged HISTORY_MISMATCH',
-      );
+      expect(told(decide(OURS, hello(position, { epochs: [] }), SITE, undefined))).toBe('wait HISTORY_MISMATCH');
     }
+  });
+
+  it('tells a promise from an epoch that has begun', () => {
+    const promised = { number: 4, id: IDS['l']!, begun: false };
+    expect(decide(OURS, hello('3-250', { fencedBy: promised }), SITE, 'd')).toMatchObject({
+      fence: { epoch: promised },
+      error: { message: expect.stringMatching(/has given a promise for epoch 4 .*is being promoted/) },
+    });
+  });
+
+  it('waits for a far end that is to go back, and names the fork', () => {
+    expect(decide(OURS, hello('2-230'), SITE, undefined)).toMatchObject({
+      kind: 'wait',
+      error: { message: expect.stringMatching(/part at 2-200\./), details: { ours: at('3-300'), theirs: at('2-230'), fork: at('2-200') } },
+    });
+  });
+
+  it('takes the entry of a restart at the end of a log for what this primary wrote', () => {
+    const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
+    expect(told(decide(RESTARTED, hello('3x-310', { epochs: [] }), log, 'd'))).toBe('replicate after 3-310');
+    for (const position of ['3x-310', '3l-310']) {
+      expect(told(decide(OURS, hello(position, { epochs: [] }), log, undefined))).toBe('fence history-mismatch diverged FENCED');
+    }
+  });
+
+  it('says in an empty primary why it takes no writes', () => {
+    expect(decide(EMPTY, hello('3-250'), SITE, undefined)).toMatchObject({
+      error: { code: 'STREAM_MISMATCH' },
+      fence: { epoch: undefined, error: { code: 'FENCED', message: expect.stringMatching(/^a is empty.*promote b/) } },
+    });
   });
 
   it('names the remedy of a log if the far end is one', () => {
@@ -202,6 +281,18 @@ describe("the primary's decision on a hello", () => {
     expect(decide(OURS, hello('3-250'), SITE, undefined)).toMatchObject({
       error: { message: expect.stringContaining('no frame of this primary ends') },
     });
+  });
+});
+
+describe('a secondary that has gone back', () => {
+  it.each<[string, OwnHistory, string, string | undefined]>([
+    ['gets the frames after the fork', OURS, '2-200', 'replicate after 2-200'],
+    ['gets a snapshot if the journal does not reach back to the fork', OURS, '1-100', 'snapshot retention-passed'],
+    ['gets a snapshot if it could not go back', WHOLE, '0-0', 'snapshot fork-passed'],
+    ['is in no history of ours', OURS, '2-201', undefined],
+  ])('%s', (_name, ours, after, decision) => {
+    const decided = decideReturn(ours, 'b', at(after));
+    expect(decided === undefined ? undefined : told(decided).slice(0, decision?.length)).toBe(decision);
   });
 });
 

@@ -2,6 +2,7 @@ import {
   EvertreeError,
   compareEpochs,
   covers,
+  forkOf,
   formatPosition,
   highestEpoch,
   refusal,
@@ -10,7 +11,7 @@ import {
   refuseVersion,
   samePosition,
 } from '@evertree/core';
-import type { EpochName, ExactPosition, FarEnd, Hello, Lineage, Reason, Refusal } from '@evertree/core';
+import type { EpochName, ExactPosition, FarEnd, Fencing, Hello, Lineage, Reason, Refusal } from '@evertree/core';
 import type { PeerState } from './status.ts';
 
 /** This primary's own history, as far as it is stable. */
@@ -27,6 +28,8 @@ export type Decision =
   | { readonly kind: 'replicate'; readonly after: ExactPosition }
   /** Send the whole tree. */
   | { readonly kind: 'snapshot'; readonly reason: Reason }
+  /** Send nothing before it has gone back to where the two histories part; the link stays. */
+  | { readonly kind: 'wait'; readonly error: EvertreeError }
   | RefuseDecision;
 
 /** Send nothing. */
@@ -34,16 +37,17 @@ export interface RefuseDecision extends Refusal {
   readonly kind: 'refuse';
   /** What the far end is from then on. */
   readonly state: PeerState;
-  /** Set: this primary must not take writes either, for the reason that `error` tells. */
+  /** Set: this primary must not take writes either. */
   readonly fence?: Fence;
 }
 
 /**
  * Why a primary must not take writes. `epoch`: the higher one that it heard of; undefined when it lags in its own
- * epoch.
+ * epoch, or is empty.
  */
 export interface Fence {
-  readonly epoch: EpochName | undefined;
+  readonly epoch: Fencing | undefined;
+  readonly error: EvertreeError;
 }
 
 /**
@@ -57,49 +61,108 @@ export function decide(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: s
 
 /** The refusal that the hello alone leads to, wherever its position lies in our history. */
 export function refuseByHello(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
-  const host = { ...ours, role: 'primary' } as const;
-  const refused =
-    refuseVersion(theirs) ?? refuseStream(host, theirs, farEnd) ?? refuseNewer(ours, theirs, farEnd) ?? refuseRole(host, theirs);
-  return refused === undefined ? undefined : asDecision(refused);
+  return (
+    refuseStranger(ours, theirs, farEnd) ??
+    refuseNewer(ours, theirs, farEnd) ??
+    refuseBeyond(ours, theirs, farEnd) ??
+    refusePrimary(ours, theirs, farEnd)
+  );
 }
 
 /** Refuses a far end that by its own hello is no secondary of this stream. Its position is not looked at. */
 export function refuseAtTheDoor(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): Refusal | undefined {
-  const host = { ...ours, role: 'primary' } as const;
-  return refuseVersion(theirs) ?? refuseStream(host, theirs, farEnd) ?? refuseRole(host, theirs);
+  return refuseStranger(ours, theirs, farEnd) ?? refusePrimary(ours, theirs, farEnd);
+}
+
+/** What a secondary that waited gets, once it has gone back to `after`; undefined: that is not of our history. */
+export function decideReturn(ours: OwnHistory, site: string, after: ExactPosition): Decision | undefined {
+  if (after.revision === 0) {
+    const text = `the journal of ${site} does not reach back to where its history parted from this primary's`;
+    return { kind: 'snapshot', reason: { code: 'fork-passed', text } };
+  }
+  if (!covers(ours, after)) return undefined;
+  return passedBy(ours, site, after) ?? { kind: 'replicate', after };
+}
+
+/** Negative where our epoch wins over theirs, positive where theirs wins. */
+function precedence(theirs: Hello, ours: OwnHistory, farEnd: FarEnd): number {
+  return compareEpochs(reignOf(theirs, ours, farEnd), highestEpoch(ours.epochs, ours.last));
 }
 
 /**
- * A far end that knows a higher epoch than ours, or more of our own, shows that another site writes, or has written.
+ * The highest epoch that the far end has frames of. A log tells no table, and the last frame there may be of a restart,
+ * whose id gives no precedence: what has our number there counts as ours.
  */
+function reignOf({ epochs, position }: Hello, ours: OwnHistory, farEnd: FarEnd): EpochName {
+  const reign = highestEpoch(epochs, position);
+  const own = highestEpoch(ours.epochs, ours.last);
+  const isOwn = farEnd.kind === 'log' || ours.epochs.some(({ number, id }) => number === reign.number && id === reign.id);
+  return isOwn && reign.number === own.number ? own : reign;
+}
+
+function refuseStranger(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
+  const refused = refuseVersion(theirs) ?? refuseStream({ ...ours, role: 'primary' }, theirs, farEnd);
+  if (refused === undefined) return undefined;
+  const decision = asDecision(refused);
+  // Empty never leads: it has a stream of its own with its first commit.
+  if (ours.stream !== null || theirs.stream === null || farEnd.kind === 'log' || refused.reason !== 'stream-mismatch') return decision;
+  const message =
+    `${ours.site} is empty, and was started as the primary of ${theirs.site}, which holds the stream ${theirs.stream}: it takes no ` +
+    `writes. If ${ours.site} lost its data, promote ${theirs.site}; if the two have nothing to do with each other, mend the address and ` +
+    `start ${ours.site} again`;
+  return { ...decision, fence: { epoch: undefined, error: new EvertreeError('FENCED', message, refused.error.details) } };
+}
+
+/** A far end that knows a higher epoch than ours shows that another site writes, or is about to. */
 function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
   const { last } = ours;
-  const { site, position } = theirs;
+  const { site, position, fencedBy } = theirs;
   const ourEpoch = highestEpoch(ours.epochs, last);
-  const theirEpoch = highestEpoch(theirs.epochs, position);
-  const details = { ours: last, theirs: position };
-  if (compareEpochs(theirEpoch, ourEpoch) > 0) {
-    const message =
-      `${site} knows epoch ${theirEpoch.number} (${theirEpoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
-      'another site has become the primary since. This one takes no writes; stop it, and write at the primary of the higher epoch';
-    const error = new EvertreeError('FENCED', message, details);
-    return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch: { number: theirEpoch.number, id: theirEpoch.id } } };
-  }
-  if (!isAheadInOurEpoch(position, last)) return undefined;
+  const { number, id } = reignOf(theirs, ours, farEnd);
+  const begun = { number, id, begun: true };
+  const epoch = fencedBy !== undefined && compareEpochs(fencedBy, begun) > 0 ? fencedBy : begun;
+  if (compareEpochs(epoch, ourEpoch) <= 0) return undefined;
+  const known = epoch.begun ? 'knows' : 'has given a promise for';
+  const since = epoch.begun ? 'another site has become the primary since' : 'another site is being promoted';
+  const message =
+    `${site} ${known} epoch ${epoch.number} (${epoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
+    `${since}. This one takes no writes; write at the primary of the higher epoch`;
+  const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
+  return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch, error } };
+}
+
+/**
+ * A far end that holds more of our own reign than our history does shows that this directory went back in time: it is
+ * an older copy. The ids of restart entries give no precedence, so neither of the two wins.
+ */
+function refuseBeyond(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
+  const { last } = ours;
+  const { site, position } = theirs;
+  if (precedence(theirs, ours, farEnd) !== 0 || !isBeyond(ours, position)) return undefined;
   const remedy =
     farEnd.kind === 'log'
       ? `export what a secondary of it holds, ${farEnd.remedy}, start the secondaries with empty directories`
       : `export what ${site} holds, start ${site} with an empty directory`;
+  const where = `${formatPosition(position)}, ahead of this primary at ${formatPosition(last)} in the same epoch`;
   const message =
-    `${site} stands at ${formatPosition(position)}, ahead of this primary at ${formatPosition(last)} in the same epoch: ` +
+    `${site} stands at ${where}: ` +
     'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
     `is lost and the commits after ${formatPosition(last)} may go with it, ${remedy}, and start this primary again`;
-  const error = new EvertreeError('FENCED', message, details);
-  return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined } };
+  const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
+  return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined, error } };
 }
 
-function isAheadInOurEpoch(theirs: ExactPosition, ours: ExactPosition): boolean {
-  return theirs.epoch === ours.epoch && theirs.epochId === ours.epochId && theirs.revision > ours.revision;
+/** Whether a position of our present reign lies behind what we have of it. */
+function isBeyond(ours: OwnHistory, position: ExactPosition): boolean {
+  if (position.epoch !== ours.last.epoch || position.revision === 0) return false;
+  const at = ours.epochs.findIndex(({ number, id }) => number === position.epoch && id === position.epochId);
+  return at < 0 || position.revision > Math.min(ours.epochs[at + 1]?.base.revision ?? Infinity, ours.last.revision);
+}
+
+/** Refuses another primary. One of a lower epoch learns of ours by our hello, and follows. */
+function refusePrimary(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
+  const refused = precedence(theirs, ours, farEnd) < 0 ? undefined : refuseRole({ ...ours, role: 'primary' }, theirs);
+  return refused === undefined ? undefined : asDecision(refused);
 }
 
 /** How a secondary of our stream, with no newer history than ours, goes on. */
@@ -112,13 +175,11 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
     return { kind: 'snapshot', reason: { code: 'new-secondary', text } };
   }
   if (!covers(ours, position)) {
+    if (farEnd.kind === 'site' && precedence(theirs, ours, farEnd) < 0) return waitFor(ours, theirs);
     return diverged(ours, theirs, farEnd, `no such position is in this primary's history, which stands at ${formatPosition(last)}`);
   }
-  // Both lie in our history from here on, where revisions compare.
-  if (position.revision < base.revision) {
-    const where = `${theirs.site}'s position ${formatPosition(position)} lies before what the primary's journal keeps (from ${formatPosition(base)})`;
-    return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
-  }
+  const passed = passedBy(ours, theirs.site, position);
+  if (passed !== undefined) return passed;
   // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The
   // secondary then compares the digest that the first frame leads to.
   if (found === undefined && samePosition(position, base)) return { kind: 'replicate', after: position };
@@ -130,6 +191,22 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
     return diverged(ours, theirs, farEnd, why);
   }
   return { kind: 'replicate', after: position };
+}
+
+/** The snapshot for a position of our history that the journal does not reach back to. */
+function passedBy({ base }: OwnHistory, site: string, position: ExactPosition): Decision | undefined {
+  // Both lie in our history, where revisions compare.
+  if (position.revision >= base.revision) return undefined;
+  const where = `${site}'s position ${formatPosition(position)} lies before what the primary's journal keeps (from ${formatPosition(base)})`;
+  return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
+}
+
+function waitFor(ours: OwnHistory, { site, position, epochs }: Hello): Decision {
+  const fork = forkOf(ours, { epochs, last: position });
+  const message =
+    `${site} stands at ${formatPosition(position)} (epoch ${position.epochId}), behind which this primary's history does not lead: the two ` +
+    `part at ${formatPosition(fork)}. ${site} is waited for: it keeps what it has behind that, and goes back`;
+  return { kind: 'wait', error: new EvertreeError('HISTORY_MISMATCH', message, { ours: ours.last, theirs: position, fork }) };
 }
 
 function diverged(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, why: string): RefuseDecision {

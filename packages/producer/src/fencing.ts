@@ -1,4 +1,5 @@
-import type { EvertreeError, Store } from '@evertree/core';
+import { raiseFencing } from '@evertree/core';
+import type { Store } from '@evertree/core';
 import type { Fence } from './decision.ts';
 
 /**
@@ -6,12 +7,15 @@ import type { Fence } from './decision.ts';
  * delay it. Resolves when the higher epoch is recorded, so that a restart takes no writes either. The far end is
  * answered only then. Never rejects; a disk that could not record it is reported, and the next hello tries again.
  */
-export async function fence(store: Store, error: EvertreeError, { epoch }: Fence): Promise<void> {
+export async function fence(store: Store, { epoch, error }: Fence): Promise<void> {
+  const { identity } = store.journal;
+  // The same far end says the same at each of its links.
+  const isNews = store.state === 'open' || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
   store.refuseWrites(error);
-  store.report({ level: 'error', event: 'primary-fenced', message: error.message, details: error.details });
+  store.report({ level: isNews ? 'error' : 'debug', event: 'primary-fenced', message: error.message, details: error.details });
   if (epoch === undefined) return;
   try {
-    await store.journal.identity.fence({ ...epoch, begun: true });
+    await identity.fence(epoch);
   } catch (cause) {
     const message =
       `the disk of ${store.site} could not record that epoch ${epoch.number} (${epoch.id}) exists: do not start this site as a primary ` +

@@ -1,4 +1,4 @@
-import type { CloseReason, EvertreeError, ExactPosition, Lineage, Reason } from '@evertree/core';
+import type { CloseReason, ExactPosition, Lineage, Reason } from '@evertree/core';
 import type { Decision, Fence } from './decision.ts';
 
 type Ours = Pick<Lineage, 'epochs' | 'last'>;
@@ -47,5 +47,5 @@ export type PeerAction =
   /** The peer holds everything up to this position, durably. */
   | { readonly type: 'record'; readonly durable: ExactPosition }
   /** This primary takes no writes any more. */
-  | { readonly type: 'fence'; readonly error: EvertreeError; readonly fence: Fence }
+  | { readonly type: 'fence'; readonly fence: Fence }
   | { readonly type: 'close'; readonly reason: CloseReason; readonly explanation: string };

@@ -1,7 +1,7 @@
-import { covers } from '@evertree/core';
+import { covers, formatExactPosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
-import { decide, refuseByHello } from './decision.ts';
+import { decide, decideReturn, refuseByHello } from './decision.ts';
 import { fence } from './fencing.ts';
 import { Forecast } from './forecast.ts';
 import type { ProducerLimits } from './limits.ts';
@@ -10,7 +10,7 @@ import type { SnapshotRequest } from './link-feed.ts';
 import { digestAt, firstTimeAfter, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
-import type { PeerStatus } from './status.ts';
+import type { PeerStanding, PeerStatus } from './status.ts';
 
 export interface PeerOptions {
   readonly store: Store;
@@ -54,6 +54,7 @@ export class Peer {
   #ended: Promise<void> = Promise.resolve();
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
+  #said: PeerStanding | null = null;
   /** A snapshot beside the frames was asked for before it was known where the log stands. */
   #wanted: SnapshotRequest | undefined;
   /** Resolves when a fence is recorded that the far end is to hear of; set from the action to its answer. */
@@ -98,7 +99,7 @@ export class Peer {
     this.#log = undefined;
     this.#fencing = undefined;
     this.#remote = link.remote;
-    this.#durable = hello.durable;
+    this.#hear(hello);
     this.#farEnd = farEnd;
     const { store, limits } = this.#options;
     this.#feed = new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
@@ -110,11 +111,16 @@ export class Peer {
   async heard(log: LogLink, hello: Hello, present: boolean): Promise<void> {
     this.#log = log;
     this.#remote = log.link.remote;
-    this.#durable = hello.durable;
+    this.#hear(hello);
     if (present) this.#seen();
     this.#step({ type: 'heard', position: hello.position, present });
     if (present) await this.#decide(hello, { kind: 'site' }, event => this.#log === log && this.#step(event));
     if (this.#log === log && hello.position.revision < this.#options.times.start) await this.recall();
+  }
+
+  #hear({ durable, standing, fencedBy, standby, advertised }: Hello): void {
+    this.#durable = durable;
+    this.#said = { standing, fencedBy: fencedBy ?? null, standby, advertised: advertised ?? null };
   }
 
   /** It acknowledged in the log that it reads from. */
@@ -149,10 +155,8 @@ export class Peer {
       case 'acknowledge':
         if (message.site === this.site) return this.acknowledged(message.applied, message.durable);
         return link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
-      case 'resend': {
-        const { epochs, journal } = this.#options.store;
-        return this.#step({ type: 'resend', after: message.after, ours: { epochs, last: journal.log.stable } });
-      }
+      case 'resend':
+        return this.#progress.awaitsReturn ? this.#returned(link, message.after) : this.#resend(message.after);
       case 'snapshot-wanted':
         return this.isLog ? this.#sendBeside(message) : this.#violated(link, message);
       default:
@@ -226,6 +230,7 @@ export class Peer {
       lastSeen: this.link?.lastSeen ?? this.#lastSeen,
       caughtUpInMs: state === 'replicate' && lagRevisions !== null ? this.#forecast.caughtUpInMs(lagRevisions) : null,
       lastError,
+      said: this.#said,
       resyncs,
     };
   }
@@ -261,6 +266,19 @@ export class Peer {
       const message = this.#unreadable('error', `the position of ${this.site} can't be looked up`, error);
       this.link?.close('going-away', `this primary can't read its journal: ${message}`);
     }
+  }
+
+  #resend(after: ExactPosition): void {
+    const { epochs, journal } = this.#options.store;
+    this.#step({ type: 'resend', after, ours: { epochs, last: journal.log.stable } });
+  }
+
+  /** Its history had parted from ours, and it has gone back to this position. */
+  #returned(link: Link, after: ExactPosition): void {
+    const { store } = this.#options;
+    const decision = decideReturn(ownHistory(store), this.site, after);
+    if (decision !== undefined) return this.#step({ type: 'decided', decision, position: after });
+    link.close('protocol-violation', `${this.site} went back to ${formatExactPosition(after)}, which is not in this primary's history`);
   }
 
   /** Sends a snapshot for secondaries that will come to the log. The log's own position does not change by it. */
@@ -325,7 +343,7 @@ export class Peer {
         if (this.#durable && !this.isLog) this.#options.store.acknowledge(this.site, action.durable);
         return;
       case 'fence':
-        this.#fencing = fence(this.#options.store, action.error, action.fence);
+        this.#fencing = fence(this.#options.store, action.fence);
         return;
       case 'close':
         return this.#close(action.reason, action.explanation);

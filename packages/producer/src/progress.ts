@@ -1,4 +1,4 @@
-import { EvertreeError, covers, formatPosition } from '@evertree/core';
+import { EvertreeError, covers, explainFence, fencingIn, formatPosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
 import type { Decision, RefuseDecision } from './decision.ts';
 import { Inflight } from './inflight.ts';
@@ -44,6 +44,8 @@ export class Progress {
   #resyncs = 0;
   #lastReason: string | null = null;
   #lastError: string | null = null;
+  /** Its history parted from ours, and it is to go back: until it says that it has, its acknowledgements say nothing. */
+  #awaitsReturn = false;
 
   /**
    * @param site its name, for reasons
@@ -76,6 +78,11 @@ export class Progress {
 
   get lastError(): string | null {
     return this.#lastError;
+  }
+
+  /** Whether it is waited for to go back; then `resend` says that it has, and is to be decided upon. */
+  get awaitsReturn(): boolean {
+    return this.#awaitsReturn;
   }
 
   get resyncs(): { readonly count: number; readonly lastReason: string | null } {
@@ -160,11 +167,13 @@ export class Progress {
   }
 
   #decided(decision: Decision, position: ExactPosition, now: number): PeerAction[] {
-    if (!this.#readsLog || decision.kind === 'refuse') {
+    if (!this.#readsLog || decision.kind === 'refuse' || decision.kind === 'wait') {
       this.#applied = position;
       this.#durable = position;
     }
+    this.#awaitsReturn = false;
     if (decision.kind === 'refuse') return this.#refused(decision, now);
+    if (decision.kind === 'wait') return this.#waitFor(decision.error, now);
     this.#lastError = null;
     if (this.#readsLog) return this.#follow(position, now);
     if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
@@ -176,9 +185,18 @@ export class Progress {
     this.#early = undefined;
     this.#lastError = error.message;
     this.#become(refused.state, now);
-    const actions: PeerAction[] = fence === undefined ? [] : [{ type: 'fence', error, fence }];
-    if (!this.#readsLog) actions.push({ type: 'close', reason, explanation: error.message });
+    const actions: PeerAction[] = fence === undefined ? [] : [{ type: 'fence', fence }];
+    const explanation = fence?.epoch === undefined ? error.message : explainFence(fence.epoch, error.message);
+    if (!this.#readsLog) actions.push({ type: 'close', reason, explanation });
     return actions;
+  }
+
+  #waitFor(error: EvertreeError, now: number): PeerAction[] {
+    this.#early = undefined;
+    this.#lastError = error.message;
+    this.#awaitsReturn = !this.#readsLog;
+    this.#become('diverged', now);
+    return [];
   }
 
   #replicate(after: ExactPosition, now: number): PeerAction[] {
@@ -216,6 +234,7 @@ export class Progress {
 
   #acknowledged(event: AcknowledgedEvent, now: number): PeerAction[] {
     const { applied, durable, ours } = event;
+    if (this.#awaitsReturn) return [];
     if (this.#isUndecided) {
       this.#early = event;
       return [];
@@ -310,7 +329,7 @@ export class Progress {
     this.#become(state, now);
     if (state !== 'fenced') return [];
     const error = new EvertreeError('FENCED', `a secondary closed the link as fenced: ${event.explanation}`);
-    return [{ type: 'fence', error, fence: { epoch: undefined } }];
+    return [{ type: 'fence', fence: { epoch: fencingIn(event.explanation), error } }];
   }
 
   #unlink(): void {
@@ -320,6 +339,7 @@ export class Progress {
     this.#snapshot = undefined;
     this.#early = undefined;
     this.#resends = 0;
+    this.#awaitsReturn = false;
   }
 
   #become(state: PeerState, now: number): void {

@@ -1,4 +1,4 @@
-import type { Position } from '@evertree/core';
+import type { Fencing, Hello, Position } from '@evertree/core';
 
 /**
  * - `offline`: no link.
@@ -10,6 +10,17 @@ import type { Position } from '@evertree/core';
  * - `quarantined`: it holds back a frame that it could not apply, and reads nothing until it is started again.
  */
 export type PeerState = 'offline' | 'probe' | 'replicate' | 'snapshot' | 'fenced' | 'diverged' | 'quarantined';
+
+/** What a far end said of who leads. */
+export interface PeerStanding {
+  readonly standing: Hello['standing'];
+  /** The highest epoch that it knew of beside those of its history. */
+  readonly fencedBy: Fencing | null;
+  /** It has what the opposite role needs. */
+  readonly standby: boolean;
+  /** Where clients reach its HTTP. */
+  readonly advertised: string | null;
+}
 
 /** What the producer knows of one far end; all times are milliseconds since 1970. */
 export interface PeerStatus {
@@ -51,6 +62,8 @@ export interface PeerStatus {
    */
   readonly caughtUpInMs: number | null;
   readonly lastError: string | null;
+  /** What its last hello said of who leads; null when it said none to this process. */
+  readonly said: PeerStanding | null;
   /** Full copies sent to it by this process. */
   readonly resyncs: { readonly count: number; readonly lastReason: string | null };
 }
@@ -68,5 +81,6 @@ export const NOTHING_KNOWN: Omit<PeerStatus, 'site' | 'state' | 'since'> = Objec
   lastSeen: null,
   caughtUpInMs: null,
   lastError: null,
+  said: null,
   resyncs: { count: 0, lastReason: null },
 });

@@ -51,10 +51,12 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
       return { decision: { kind, after: at(first!) }, position: at(first!) };
     case 'snapshot':
       return { decision: { kind, reason: { code: 'retention-passed', text: 'too old' } }, position: at(first!) };
+    case 'wait':
+      return { decision: { kind, error: new EvertreeError('HISTORY_MISMATCH', 'parted') }, position: at(first!) };
     default: {
       const state = second as 'diverged';
       const error = new EvertreeError(kind === 'fence' ? 'FENCED' : 'HISTORY_MISMATCH', 'no');
-      const fence = kind === 'fence' ? { fence: { epoch: { number: 9, id: idOf(9) } } } : {};
+      const fence = kind === 'fence' ? { fence: { epoch: { number: 9, id: idOf(9), begun: true }, error } } : {};
       return { decision: { kind: 'refuse', reason: first as CloseReason, state, error, ...fence }, position: POSITION };
     }
   }
@@ -84,7 +86,7 @@ function eventOf(line: string): PeerEvent {
     case 'unreachable':
       return { type, explanation: words.join(' ') };
     case 'lost':
-      return { type, reason: words[0] as CloseReason, explanation: 'gone', byPeer: words[1] === 'far' };
+      return { type, reason: words[0] as CloseReason, explanation: words.slice(2).join(' ') || 'gone', byPeer: words[1] === 'far' };
     default:
       return { type };
   }
@@ -103,7 +105,7 @@ function toldAction(action: PeerAction): string {
     case 'close':
       return `> close ${action.reason}`;
     case 'fence':
-      return `> fence ${action.error.code}${action.fence.epoch === undefined ? '' : ` epoch ${action.fence.epoch.number}`}`;
+      return `> fence ${action.fence.error.code}${action.fence.epoch === undefined ? '' : ` epoch ${action.fence.epoch.number}`}`;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { SnapshotHeader, Role } from './journal.ts';
-import type { EpochName } from '../lineage.ts';
+import type { EpochName, Fencing } from '../lineage.ts';
 import type { Boundary, Epoch, ExactPosition } from '../position.ts';
 import type { Frame } from '../frames/frame.ts';
 import type { RoleMessage } from './role-message.ts';
@@ -26,7 +26,7 @@ export interface Hello extends Boundary {
   readonly durable: boolean;
   readonly standing: 'primary' | 'secondary' | 'fenced' | 'handing-over';
   /** The highest epoch that it was fenced by, or gave a promise for; durable there. */
-  readonly fencedBy?: EpochName & { readonly begun: boolean };
+  readonly fencedBy?: Fencing;
   /** It has what the opposite role needs, so it can change places without a restart. */
   readonly standby: boolean;
   /** Where clients reach its HTTP, as a base URL. */

@@ -1,0 +1,30 @@
+import { compareEpochs, highestEpoch, type EpochName, type Fencing } from '../lineage.ts';
+import type { Epoch, ExactPosition } from '../position.ts';
+
+/** PROTOCOL.md, «Closing»: how the explanation of `fenced` begins. */
+const TOLD = /^epoch (\d{1,10}) ([0-9a-f]{16})( promised)?: /;
+
+/** What a link is closed with as fenced: the epoch, for programs, and why, for people. */
+export function explainFence({ number, id, begun }: Fencing, why: string): string {
+  return `epoch ${number} ${id}${begun ? '' : ' promised'}: ${why}`;
+}
+
+/** The epoch that the explanation of a link's end as fenced names; undefined where it names none. */
+export function fencingIn(explanation: string): Fencing | undefined {
+  const [, number, id, promised] = TOLD.exec(explanation) ?? [];
+  return id === undefined ? undefined : { number: Number(number), id, begun: promised === undefined };
+}
+
+/** The highest epoch that a site knows of: of its history up to `position`, or what it was fenced by. */
+export function knownEpoch(epochs: readonly Epoch[], position: ExactPosition, fencedBy: Fencing | undefined): Fencing {
+  const { number, id } = highestEpoch(epochs, position);
+  const own = { number, id, begun: true };
+  return fencedBy !== undefined && compareEpochs(fencedBy, own) > 0 ? fencedBy : own;
+}
+
+/** Whether an epoch stands above that of a position: whoever knows of it acknowledges no such position. */
+export function outranks(epoch: EpochName | undefined, epochs: readonly Epoch[], position: ExactPosition): boolean {
+  if (epoch === undefined || epoch.number < position.epoch) return false;
+  const first = epochs.find(({ number }) => number === position.epoch);
+  return compareEpochs(epoch, { number: position.epoch, id: first?.id ?? position.epochId }) > 0;
+}

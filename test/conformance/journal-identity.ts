@@ -1,3 +1,4 @@
+import { DECLINED_LIMIT } from '@evertree/core';
 import { describe, expect, test } from 'vitest';
 import { type JournalSuite, identityOf, thrown } from './journal-suite.ts';
 
@@ -37,6 +38,20 @@ export function testIdentity({ supports, prepare }: JournalSuite): void {
       expect(await thrown(() => journal.identity.fence(low))).toMatchObject({ code: 'CLOSED' });
     });
 
+    test('a promise is one until the epoch has begun, and an epoch that has begun is no promise again', async () => {
+      const { journal } = await prepare();
+      const promised = { ...low, begun: false };
+      await journal.identity.fence(promised);
+      expect(journal.identity.fencedBy).toEqual(promised);
+      await journal.identity.fence(low);
+      expect(journal.identity.fencedBy).toEqual(low);
+      await journal.identity.fence(promised);
+      expect(journal.identity.fencedBy).toEqual(low);
+      await journal.identity.fence({ ...high, begun: false });
+      await journal.identity.fence(low);
+      expect(journal.identity.fencedBy).toEqual({ ...high, begun: false });
+    });
+
     test.runIf(supports.durable)('survives the process', async () => {
       const { journal, open, crash } = await prepare();
       await journal.identity.fence(high);
@@ -45,6 +60,37 @@ export function testIdentity({ supports, prepare }: JournalSuite): void {
       expect(again.identity.fencedBy).toEqual(high);
       await again.identity.fence(low);
       expect(again.identity.fencedBy).toEqual(high);
+    });
+  });
+
+  describe('declined commands', () => {
+    test('are kept once each, the newest of them', async () => {
+      const { journal } = await prepare();
+      expect([...journal.identity.declined]).toEqual([]);
+      await journal.identity.decline('one');
+      await Promise.all([journal.identity.decline('two'), journal.identity.decline('one')]);
+      expect([...journal.identity.declined]).toEqual(['one', 'two']);
+      for (let index = 0; index < DECLINED_LIMIT; index++) await journal.identity.decline(`more ${index}`);
+      expect(journal.identity.declined.size).toBe(DECLINED_LIMIT);
+      expect(journal.identity.declined.has('two')).toBe(false);
+      expect(journal.identity.declined.has(`more ${DECLINED_LIMIT - 1}`)).toBe(true);
+    });
+
+    test('are refused once the journal is closed', async () => {
+      const { journal } = await prepare();
+      await journal.close();
+      expect(await thrown(() => journal.identity.decline('one'))).toMatchObject({ code: 'CLOSED' });
+    });
+
+    test.runIf(supports.durable)('survive the process, and outlive fences and changes of role', async () => {
+      const { journal, open, crash } = await prepare();
+      await journal.identity.decline('one');
+      await journal.identity.fence({ ...low, begun: false });
+      await journal.identity.setRole('secondary');
+      await crash();
+      const again = await open();
+      expect([...again.identity.declined]).toEqual(['one']);
+      expect([again.identity.fencedBy, again.identity.role]).toEqual([{ ...low, begun: false }, 'secondary']);
     });
   });
 }

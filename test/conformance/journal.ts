@@ -5,6 +5,7 @@ import type { JournalOptions } from '@evertree/journal';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FrameChain } from '../support/frame-chain.ts';
 import { expectErrors } from '../support/reports.ts';
+import { testDivergences } from './journal-divergences.ts';
 import { testIdentity } from './journal-identity.ts';
 import { testLeases } from './journal-leases.ts';
 import { testRewind } from './journal-rewind.ts';
@@ -50,6 +51,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     const suite: JournalSuite = { supports, prepare, filled };
     testTime(suite);
     testRewind(suite);
+    testDivergences(suite);
     testLeases(suite);
     testIdentity(suite);
     describe('order', () => {

@@ -38,6 +38,14 @@ function nameOf(chain: FrameChain, base: number): string {
   return `${epoch}-${epochId}-${base}-${revision}`;
 }
 
+/** A snapshot of the history that goes on: it left ours at `fork`. */
+async function replace(journal: Journal, chain: FrameChain, diverged: { readonly fork: ExactPosition; readonly keep: Keep }) {
+  const position = { epoch: 9, epochId: '99'.repeat(8), revision: 500 };
+  const writer = await journal.snapshots.create(chain.snapshotHeader(position), { replace: true, diverged });
+  await writer.write(Buffer.from('the common tree'));
+  return { position, commit: () => writer.commit() };
+}
+
 /** Cases of keeping what the common history does not hold. */
 export function testDivergences({ supports, prepare, filled }: JournalSuite): void {
   describe('divergences', () => {
@@ -212,14 +220,6 @@ export function testDivergences({ supports, prepare, filled }: JournalSuite): vo
   });
 
   describe('a snapshot that takes the place of a diverged history', () => {
-    /** A snapshot of the history that goes on: it left ours at `fork`. */
-    async function replace(journal: Journal, chain: FrameChain, diverged: { readonly fork: ExactPosition; readonly keep: Keep }) {
-      const position = { epoch: 9, epochId: '99'.repeat(8), revision: 500 };
-      const writer = await journal.snapshots.create(chain.snapshotHeader(position), { replace: true, diverged });
-      await writer.write(Buffer.from('the common tree'));
-      return { position, commit: () => writer.commit() };
-    }
-
     test.each([12, 0])('hands out what it does not hold before it does so: the fork is %i', async revision => {
       const { journal, chain } = await filled(20);
       const fork = chain.frames[revision - 1]?.header.last ?? ORIGIN;

@@ -25,7 +25,7 @@ export interface Findings {
   readonly snapshots: readonly SnapshotFile[];
   /** Files under way, and files that a later file replaced. They are removed. */
   readonly leftovers: readonly string[];
-  /** Segments that the history does not reach. They are moved to `detached/`. */
+  /** Segments that a hole separates from the history, on either side. They are moved to `detached/`. */
   readonly unreachable: readonly string[];
   /**
    * The newest segment, if no record in it is sound: a write that never ended, or lost bytes. It is moved to
@@ -63,7 +63,7 @@ export async function survey(disk: Disk, isCopy: boolean): Promise<Findings> {
   const unreachable = [...segments.unreachable];
   for (const found of segments.found) {
     if (choice.segments.includes(found) || withoutRecords.includes(found)) continue;
-    (isVoid(found, reached) ? leftovers : unreachable).push(found.segment.path);
+    (found.segment.header.generation < choice.generation ? leftovers : unreachable).push(found.segment.path);
   }
   const snapshots = sound.filter(snapshot => isWithin(snapshot, choice));
   for (const snapshot of sound) if (!snapshots.includes(snapshot)) leftovers.push(snapshot.path);
@@ -156,16 +156,6 @@ function assertWhole(segments: readonly FoundSegment[]): void {
     if (next === undefined || sealed || endsAt(found, next)) continue;
     throw damaged(segment.path, segment.end, `its records end there, but ${next.segment.path} begins later`);
   }
-}
-
-/**
- * Whether a snapshot replaced the history of a segment, or retention dropped it. Retention never drops the newest
- * segment: if the history begins with a snapshot and goes on with no segment, those before the snapshot have lost
- * bytes.
- */
-function isVoid(found: FoundSegment, choice: Choice): boolean {
-  const { header, last } = found.segment;
-  return header.generation < choice.generation || (last.revision <= choice.base.revision && choice.segments.length > 0);
 }
 
 function isWithin(snapshot: SnapshotFile, choice: Choice): boolean {

@@ -99,11 +99,10 @@ export class Retainer implements Retention {
   }
 
   async #retain(): Promise<void> {
-    const { segments } = this.#history;
     this.#releaseExpired();
     const plan = planRetention(
       {
-        segments: segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes })),
+        segments: this.#history.segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes })),
         snapshots: this.#retained(),
         leases: this.#leases.all,
         now: this.#clock.now(),
@@ -113,12 +112,17 @@ export class Retainer implements Retention {
     this.#tell(plan);
     if (plan.segments === 0 && plan.snapshots === 0) return;
     // Segments leave the list first: a reader gets COMPACTED before its file is gone.
-    const dropped = [...this.#history.dropOldest(plan.segments), ...this.#snapshots.dropOldest(plan.snapshots)];
+    const segments = this.#history.dropOldest(plan.segments);
+    const snapshots = this.#snapshots.dropOldest(plan.snapshots);
+    for (const { path } of segments) {
+      await removeFiles(this.#disk, [path]);
+      // One after the other, also after a power loss: for recovery a hole between segments is a loss.
+      await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
+    }
     await removeFiles(
       this.#disk,
-      dropped.map(file => file.path),
+      snapshots.map(({ path }) => path),
     );
-    await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
     await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
   }
 

@@ -290,9 +290,17 @@ describe('holes', () => {
     await again.journal.close();
   });
 
-  test('the history begins with a snapshot after the hole, if there is one', async () => {
+  test('the history begins with a snapshot after the hole, if there is one; earlier segments are moved to detached/, and reported', async () => {
     const { disk, chain } = await holed(4);
-    const { journal } = await open(disk);
+    const before = disk.files.filter(path => path.endsWith('.evj'));
+    const { journal, reports } = await open(disk);
+    const after = disk.files.filter(path => path.endsWith('.evj'));
+    const moved = before.filter(path => !after.includes(path)).map(path => path.replace('journal/', 'detached/'));
+    expect(moved.length).toBeGreaterThan(0);
+    expect(after).toEqual(expect.arrayContaining(moved));
+    expect(reports).toEqual([
+      expect.objectContaining({ level: 'warn', event: 'history-gap', message: expect.stringContaining(moved.join(', ')) }),
+    ]);
     expect(journal.log.last).toEqual(chain.position);
     expect(journal.log.base.revision).toBeGreaterThan(20);
     expect(journal.log.base.revision).toBeLessThanOrEqual(50);

@@ -13,9 +13,13 @@ const HEADER_BYTES = 64;
 /** A record with a body of 40 bytes. */
 const RECORD_BYTES = 40 + 128 + 40 + 4;
 
-async function open(disk: FaultDisk, segmentBytes = 64 * 1024): Promise<{ journal: DiskJournal; reports: Report[] }> {
+async function open(
+  disk: FaultDisk,
+  segmentBytes = 64 * 1024,
+  detachedMaxBytes?: number,
+): Promise<{ journal: DiskJournal; reports: Report[] }> {
   const { reports, report } = collectReports();
-  const options = { sync: 'dsync', segmentBytes } as const;
+  const options = { sync: 'dsync', segmentBytes, ...(detachedMaxBytes !== undefined && { detachedMaxBytes }) } as const;
   return { journal: await openJournal({ disk, clock: systemClock, random: systemRandom, report, options }), reports };
 }
 
@@ -178,6 +182,24 @@ describe('the newest segment', () => {
     expect(reports.find(({ event }) => event === 'tail-cut')?.message).toMatch(/no room to keep/);
     expect(disk.files.filter(name => name.startsWith('detached/'))).toEqual([]);
     await journal.close();
+  });
+
+  test('with a torn end starts although detached/ is at its limit, and says what to do', async () => {
+    expectErrors('history-lost');
+    const { disk, path } = await stopped();
+    disk.overwrite(path, bytes => bytes.subarray(0, bytes.length - 60));
+    const end = disk.bytes(path).length - (HEADER_BYTES + 2 * RECORD_BYTES);
+    disk.place('detached/from-before', Buffer.alloc(900));
+    const atLimit = await open(disk.crash(), undefined, 900 + end - 1);
+    expect(atLimit.reports.find(({ event }) => event === 'tail-cut')?.message).toMatch(/takes 900 of at most \d+ bytes: look at it/);
+    expect(atLimit.journal.log.last.revision).toBe(2);
+    await atLimit.journal.close();
+    const other = await stopped();
+    other.disk.overwrite(other.path, bytes => bytes.subarray(0, bytes.length - 60));
+    other.disk.place('detached/from-before', Buffer.alloc(900));
+    const within = await open(other.disk, undefined, 900 + end);
+    expect(other.disk.files.filter(name => name.startsWith('detached/'))).toHaveLength(2);
+    await within.journal.close();
   });
 
   test('without a sound header is refused with file, offset and what to do', async () => {

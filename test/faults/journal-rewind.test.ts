@@ -77,18 +77,18 @@ describe('after a stop, and an opening on a full disk that could not record it',
   });
 });
 
-describe('a rewind that was decided, and whose segment is missing', () => {
-  /** A directory in which the rewind was decided and nothing of it carried out, without the segment that has the position. */
-  async function decided() {
-    expectErrors('storage-failed');
-    const { disk, chain, journal } = await prepare();
-    disk.fail({ operation: 'remove', path: /journal/, code: 'EIO' });
-    await expect(journal.log.rewind(chain.frames[13]!.header.last, ignore)).rejects.toThrow('EIO');
-    const { newest } = JSON.parse(disk.bytes('rewind.json').toString()) as { newest: { path: string } };
-    const first = Number(newest.path.slice(-20, -4));
-    return { disk, chain, missing: newest.path, before: chain.frames[first - 2]!.header.last };
-  }
+/** A directory in which the rewind was decided and nothing of it carried out, without the segment that has the position. */
+async function decided() {
+  expectErrors('storage-failed');
+  const { disk, chain, journal } = await prepare();
+  disk.fail({ operation: 'remove', path: /journal/, code: 'EIO' });
+  await expect(journal.log.rewind(chain.frames[13]!.header.last, ignore)).rejects.toThrow('EIO');
+  const { newest } = JSON.parse(disk.bytes('rewind.json').toString()) as { newest: { path: string } };
+  const first = Number(newest.path.slice(-20, -4));
+  return { disk, chain, missing: newest.path, before: chain.frames[first - 2]!.header.last };
+}
 
+describe('a rewind that was decided, and whose segment is missing', () => {
   test('opens in a copy with the history before it, and says that the copy is incomplete', async () => {
     const { disk, chain, missing, before } = await decided();
     const reports: Report[] = [];
@@ -161,8 +161,8 @@ describe('a rewind among other work', () => {
     for (let index = 0; index < 6; index++) journal.log.append(chain.next({ bytes: 700 }));
     const position = chain.frames[20]!.header.last;
     const kept: number[] = [];
-    const going = journal.log.rewind(position, async ({ frames }) => {
-      for await (const { frame } of frames()) kept.push(frame.header.last.revision);
+    const going = journal.log.rewind(position, async divergence => {
+      for await (const { frame } of divergence.frames()) kept.push(frame.header.last.revision);
     });
     expect(await thrown(() => journal.log.append(chain.next()))).toMatchObject({ code: 'HISTORY_MISMATCH' });
     release();

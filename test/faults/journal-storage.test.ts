@@ -139,6 +139,26 @@ describe('a full disk', () => {
     expect(reports.at(-1)).toMatchObject({ level: 'error', event: 'closed-with-pending', details: { last: chain.position } });
   });
 
+  test('nothing is written to a segment any more once the last write at closing has failed', async () => {
+    expectErrors('storage-full', 'storage-failed', 'closed-with-pending');
+    const { disk, journal, chain } = await prepare();
+    await fill(journal, chain, 3, 100);
+    const full = disk.fail({ operation: 'write', path: /evj/, code: 'ENOSPC' });
+    journal.log.append(chain.next());
+    journal.log.flushSync();
+    expect(journal.log.state).toBe('full');
+    full[Symbol.dispose]();
+    const path = disk.files.find(each => each.endsWith('.evj'))!;
+    disk.fail({ operation: 'write', path: /evj/, code: 'EIO', times: 1 });
+    const before = disk.bytes(path);
+    await journal.close();
+    expect(disk.bytes(path).equals(before)).toBe(true);
+    expect(JSON.parse(disk.bytes('site.json').toString())).not.toHaveProperty('closedAt');
+    const again = await prepare(disk);
+    expect(again.journal.log.last).toEqual(chain.frames[2]!.header.last);
+    await again.journal.close();
+  });
+
   test('a snapshot that finds no room leaves nothing', async () => {
     const { disk, journal, chain } = await prepare();
     await fill(journal, chain, 2, 100);

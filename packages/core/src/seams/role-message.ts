@@ -37,8 +37,30 @@ export type RoleMessage =
   /** What became of the command? Asked after a restart. */
   | { readonly kind: 'ask'; readonly command: string }
   | { readonly kind: 'told'; readonly command: string; readonly outcome: CommandOutcome; readonly text: string }
-  /** A site that is to be promoted asks for a promise: no acknowledgement for an older epoch from now on. */
-  | { readonly kind: 'raise'; readonly epoch: EpochName }
+  /** A secondary passes on what a person asked it for: let this switchover be done, cancelled, or only looked at. */
+  | {
+      readonly kind: 'request';
+      readonly command: string;
+      readonly to: string;
+      readonly dryRun: boolean;
+      readonly cancel: boolean;
+      readonly maxPauseMs?: number;
+    }
+  /** The primary's answer to a request. `pauseMs`: how long writers waited, or would; null if they did not. */
+  | {
+      readonly kind: 'answered';
+      readonly command: string;
+      readonly outcome: CommandOutcome;
+      readonly text: string;
+      readonly obstacles: readonly Obstacle[];
+      readonly position: ExactPosition;
+      readonly pauseMs: number | null;
+    }
+  /**
+   * A site that is to be promoted asks for a promise: no acknowledgement for an older epoch from now on. `epochs`: its
+   * table, in which the other's last epoch has to stand.
+   */
+  | { readonly kind: 'raise'; readonly epoch: EpochName; readonly epochs: readonly Epoch[] }
   /**
    * The promise, durable before it is said. `position` and `digest`: where that site stands, with the appends in flight
    * ended. `known`: positions that it heard of, of other sites.

@@ -84,8 +84,8 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
   'snapshot-end': { message: { type: 'snapshot-end', chunks: 0x0102_0304 }, bytes: Buffer.from('0704030201', 'hex') },
   frame: { message: { type: 'frame', bytes: FRAME }, bytes: Buffer.from(FRAME) },
   role: {
-    message: { type: 'role', from: 'nørth', to: 'south', message: { kind: 'raise', epoch: NAME } },
-    bytes: Buffer.from('\t{"from":"nørth","to":"south","message":{"kind":"raise","epoch":{"number":5,"id":"00000000000000aa"}}}'),
+    message: { type: 'role', from: 'nørth', to: 'south', message: { kind: 'ask', command: 'c1' } },
+    bytes: Buffer.from('\t{"from":"nørth","to":"south","message":{"kind":"ask","command":"c1"}}'),
   },
 };
 

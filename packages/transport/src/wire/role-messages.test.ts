@@ -37,7 +37,15 @@ const roles: { readonly [Kind in RoleMessage['kind']]: readonly [Extract<RoleMes
     { kind: 'told', command: 'c1', outcome: 'abandoned', text: 'declined' },
     '{"kind":"told","command":"c1","outcome":"abandoned","text":"declined"}',
   ],
-  raise: [{ kind: 'raise', epoch: NAME }, `{"kind":"raise","epoch":${NAME_JSON}}`],
+  request: [
+    { kind: 'request', command: 'c1', to: 'south', dryRun: false, cancel: true, maxPauseMs: 5000 },
+    '{"kind":"request","command":"c1","to":"south","dryRun":false,"cancel":true,"maxPauseMs":5000}',
+  ],
+  answered: [
+    { kind: 'answered', command: 'c1', outcome: 'done', text: 'so', obstacles: [], position: POSITION, pauseMs: 4.5 },
+    `{"kind":"answered","command":"c1","outcome":"done","text":"so","obstacles":[],"position":${POSITION_JSON},"pauseMs":4.5}`,
+  ],
+  raise: [{ kind: 'raise', epoch: NAME, epochs: [EPOCH] }, `{"kind":"raise","epoch":${NAME_JSON},"epochs":[${EPOCH_JSON}]}`],
   promised: [
     { kind: 'promised', epoch: NAME, position: POSITION, digest: '89abcdef01234567', epochs: [EPOCH], known: [POSITION] },
     `{"kind":"promised","epoch":${NAME_JSON},"position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"known":[${POSITION_JSON}]}`,

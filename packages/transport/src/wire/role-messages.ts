@@ -12,6 +12,7 @@ export const ROLE_LIMIT_BYTES = 1024 * 1024;
 const command = z.string().min(1).max(64);
 const text = z.string().max(4096);
 const obstacle = z.object({ code: z.string().max(64), text }).readonly();
+const outcome = z.enum(['done', 'abandoned', 'unknown']);
 const milliseconds = z.number().min(0);
 
 const message = z.discriminatedUnion('kind', [
@@ -28,8 +29,25 @@ const message = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('withdraw'), command }),
   z.object({ kind: z.literal('declined'), command }),
   z.object({ kind: z.literal('ask'), command }),
-  z.object({ kind: z.literal('told'), command, outcome: z.enum(['done', 'abandoned', 'unknown']), text }),
-  z.object({ kind: z.literal('raise'), epoch: epochNameSchema }),
+  z.object({ kind: z.literal('told'), command, outcome, text }),
+  z.object({
+    kind: z.literal('request'),
+    command,
+    to: siteNameSchema,
+    dryRun: z.boolean(),
+    cancel: z.boolean(),
+    maxPauseMs: milliseconds.exactOptional(),
+  }),
+  z.object({
+    kind: z.literal('answered'),
+    command,
+    outcome,
+    text,
+    obstacles: z.array(obstacle).readonly(),
+    position: positionSchema,
+    pauseMs: milliseconds.nullable(),
+  }),
+  z.object({ kind: z.literal('raise'), epoch: epochNameSchema, epochs: epochsSchema }),
   z.object({
     kind: z.literal('promised'),
     epoch: epochNameSchema,

@@ -6,6 +6,7 @@ import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { strictReport } from '../support/reports.ts';
 import type { JournalSupports } from './journal-suite.ts';
+import { lastByte, newestSegment } from './journal-suite.ts';
 import { testJournal } from './journal.ts';
 
 const host = { clock: systemClock, random: systemRandom, report: strictReport };
@@ -62,22 +63,12 @@ for (const sync of ['dsync', 'fdatasync'] as const) {
           disk = disk.crash();
         },
         tear: async bytes => {
-          const newest = disk.files
-            .filter(path => path.endsWith('.evj'))
-            .toSorted()
-            .at(-1)!;
           // Its blocks never reached the disk: they read as zeros, as all preallocated bytes.
-          disk.overwrite(newest, content => content.fill(0, lastByte(content) - bytes));
+          disk.overwrite(newestSegment(disk), content => content.fill(0, lastByte(content) - bytes));
         },
         [Symbol.asyncDispose]: async () => undefined,
       };
     },
     supports,
   );
-}
-
-function lastByte(content: Buffer): number {
-  let end = content.length;
-  while (content[end - 1] === 0) end--;
-  return end;
 }

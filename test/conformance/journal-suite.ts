@@ -1,6 +1,7 @@
 import type { ExactPosition, Frame, FrameReader, Identity, Journal, StoredFrame, StoredSnapshot } from '@evertree/core';
 import { isEvertreeError } from '@evertree/core';
 import type { JournalOptions } from '@evertree/journal';
+import type { FaultDisk } from '../support/fault-disk.ts';
 import type { FrameChain } from '../support/frame-chain.ts';
 
 /** What an implementation supports, as it declares. Only these flags decide which cases are left out. */
@@ -114,4 +115,19 @@ export function latin1(bytes: Uint8Array): string {
 
 export function identityOf({ identity }: Journal): Identity {
   return { site: identity.site, role: identity.role };
+}
+
+/** The segment of a disk in memory that takes frames. */
+export function newestSegment(disk: FaultDisk): string {
+  return disk.files
+    .filter(path => path.startsWith('journal/') && path.endsWith('.evj'))
+    .toSorted()
+    .at(-1)!;
+}
+
+/** The offset after the last byte of a segment that is no zero. */
+export function lastByte(content: Buffer): number {
+  let end = content.length;
+  while (content[end - 1] === 0) end--;
+  return end;
 }

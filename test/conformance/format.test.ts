@@ -1,4 +1,4 @@
-import { NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
+import { NO_CHAIN, ORIGIN, decodeFrame, parseFrame, sealFrame } from '@evertree/core';
 import type { ExactPosition, Frame } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -22,6 +22,7 @@ function makeFrame(base: ExactPosition, last: ExactPosition, body: string, previ
     {
       codec: 'binary',
       beginsEpoch,
+      endsEpoch: false,
       stream: STREAM,
       epoch: last.epoch,
       epochId: last.epochId,
@@ -51,7 +52,7 @@ function golden(...lines: string[]): string {
 
 const FRAME_ONE = golden(
   '45565446 | magic',
-  '01 | format version',
+  '02 | format version',
   '01 | codec',
   '0100 | flags: begins its epoch',
   '000102030405060708090a0b0c0d0e0f | stream',
@@ -68,7 +69,42 @@ const FRAME_ONE = golden(
   '03000000 | length of the body',
   '0000000000000000000000000000000000000000000000000000000000000000 | hash of the frame before',
   '6f6e65 | body',
+  '007bb595 | checksum',
+);
+
+/** The same frame, as version 1 wrote it. */
+const OLD_FRAME_ONE = golden(
+  '45565446 | magic',
+  '01 | format version',
+  '01 | codec',
+  '0100 | flags: begins its epoch',
+  FRAME_ONE.slice(16, -8),
   'f607fd4b | checksum',
+);
+
+const HANDOVER = golden(
+  '45565446 | magic',
+  '02 | format version',
+  '01 | codec',
+  '0200 | flags: ends its epoch',
+  '000102030405060708090a0b0c0d0e0f | stream',
+  '04000000 | epoch number',
+  'a0a1a2a3a4a5a6a7 | epoch id',
+  '04000000 | epoch number of the base',
+  'a0a1a2a3a4a5a6a7 | epoch id of the base',
+  '0300000000000000 | revision of the base',
+  '0400000000000000 | last revision',
+  '1112131415161718 | digest',
+  '0300000001010000 | commit time of the first change set',
+  '0300000001010000 | commit time of the last one',
+  '01000000 | count',
+  '0c000000 | length of the body',
+  '2020202020202020202020202020202020202020202020202020202020202020 | hash of the frame before',
+  '077ac3bc72696368 | to: zürich',
+  '0163 | command: c',
+  '00 | flags of the change set: none',
+  '00 | operations',
+  '2e97fa4d | checksum',
 );
 
 const SEGMENT_HEADER = golden(
@@ -149,7 +185,7 @@ const SNAPSHOT = golden(
   '30dbca84 | checksum',
 );
 
-describe('format version 1', () => {
+describe('the format', () => {
   let disk: FaultDisk;
   const hex = (path: string) => disk.bytes(path).toString('hex');
 
@@ -201,6 +237,20 @@ describe('format version 1', () => {
 
   test('frame', () => {
     expect(Buffer.from(frames[0]!.bytes).toString('hex')).toBe(FRAME_ONE);
+  });
+
+  test('handover frame', () => {
+    const frame = parseFrame(Buffer.from(HANDOVER, 'hex'));
+    expect(frame.header).toMatchObject({ beginsEpoch: false, endsEpoch: true, base: second, last: { ...second, revision: 4 }, count: 1 });
+    expect(decodeFrame(frame)).toEqual({
+      note: { handover: { to: 'zürich', command: 'c' } },
+      changeSets: [{ revision: 4, time: 0x0101_0000_0003, operations: [] }],
+    });
+    expect(Buffer.from(sealFrame(frame.header, frame.bytes.subarray(128, -4)).bytes).toString('hex')).toBe(HANDOVER);
+  });
+
+  test('a frame of version 1 is read', () => {
+    expect(parseFrame(Buffer.from(OLD_FRAME_ONE, 'hex')).header).toEqual(frames[0]!.header);
   });
 
   test('segment: header, records, seal', () => {

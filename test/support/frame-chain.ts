@@ -34,6 +34,7 @@ export class FrameChain {
       {
         codec: 'binary',
         beginsEpoch,
+        endsEpoch: false,
         stream: this.stream,
         epoch,
         epochId,

@@ -33,7 +33,15 @@ export function frameOf(revision: number, bodyBytes: number): Message & { type: 
   const body = Buffer.alloc(bodyBytes);
   for (let at = 0; at < bodyBytes; at += 4093) body[at] = (revision * 31 + at) & 0xff;
   const base = { ...POSITION, revision: revision - 1 };
-  const header = { codec: 'binary', beginsEpoch: false, stream: STREAM, epoch: base.epoch, epochId: base.epochId, base } as const;
+  const header = {
+    codec: 'binary',
+    beginsEpoch: false,
+    endsEpoch: false,
+    stream: STREAM,
+    epoch: base.epoch,
+    epochId: base.epochId,
+    base,
+  } as const;
   const rest = { last: { ...base, revision }, digest: 'f'.repeat(16), firstTime: 1, lastTime: 2, count: 1, previous: NO_CHAIN };
   return { type: 'frame', bytes: sealFrame({ ...header, ...rest, bodyLength: bodyBytes }, body).bytes };
 }

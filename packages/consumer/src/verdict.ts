@@ -41,7 +41,8 @@ export function verdictOn(frame: FrameHeader, ours: Lineage, memory: Memory, far
   if (ours.stream !== null && frame.stream !== ours.stream) return otherStream(frame.stream, ours.stream);
   if (samePosition(frame.base, ours.last)) return { kind: 'next' };
   if (isPast(frame, ours)) return isRemembered(frame, ours, memory) ? { kind: 'duplicate' } : otherHistory(frame, ours, farEnd);
-  const isOld = compareEpochs({ number: frame.epoch, id: frame.epochId }, highestEpoch(ours.epochs, ours.last)) < 0;
+  // Ids tell nothing here: a restart of the primary draws another one for the same number.
+  const isOld = frame.epoch < highestEpoch(ours.epochs, ours.last).number;
   return frame.base.revision > ours.last.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, ours, farEnd);
 }
 

@@ -46,15 +46,15 @@ describe('two positions', () => {
     ['a higher revision', '2b-7', '2b-8', 'before'],
     ['a higher epoch, whatever the revision', '2b-7', '3a-6', 'before'],
     ['a higher epoch at the same revision', '2b-7', '3b-7', 'before'],
-    ['a higher id within a number, whatever the revision', '2b-7', '2c-6', 'before'],
-    ['a higher id within a number at the same revision', '2b-7', '2c-7', 'before'],
+    ['a higher revision within a number, whatever the id', '2c-6', '2b-7', 'before'],
+    ['another id within a number at the same revision', '2b-7', '2c-7', 'neither'],
     ['the origin and the first commit', '0-0', '1a-1', 'before'],
   ])('%s', (_, a, b, expected) => {
     const [first, second] = [at(a), at(b)];
     const isSame = expected === 'same';
     expect(samePosition(first, second)).toBe(isSame);
     expect(samePosition(second, first)).toBe(isSame);
-    expect(isBefore(first, second)).toBe(!isSame);
+    expect(isBefore(first, second)).toBe(expected === 'before');
     expect(isBefore(second, first)).toBe(false);
   });
 });

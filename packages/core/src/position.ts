@@ -28,6 +28,14 @@ export interface Boundary {
   readonly digest: string;
 }
 
+/** How an epoch ended: what its handover frame tells. */
+export interface Handover {
+  /** The site that follows. */
+  readonly to: string;
+  /** The id of the command that asked for it. */
+  readonly command: string;
+}
+
 /** One writer's reign, as its first frame announced it. */
 export interface Epoch {
   readonly number: number;
@@ -39,6 +47,8 @@ export interface Epoch {
   readonly reason: string;
   /** Milliseconds since 1970, by the clock of the site that began it. */
   readonly time: number;
+  /** Set when a handover frame ended it. */
+  readonly end?: Handover;
 }
 
 export const NO_EPOCH_ID = '0000000000000000';
@@ -71,11 +81,9 @@ export function samePosition(a: ExactPosition, b: ExactPosition): boolean {
 }
 
 /**
- * Whether `a` comes before `b` in the order of (epoch number, epoch id, revision). It does not tell whether a history
- * holds them: see `covers`.
+ * Whether `a` comes before `b` in the order of (epoch number, revision): within one number a writer draws another id with
+ * each start. It does not tell whether a history holds them: see `covers`.
  */
 export function isBefore(a: ExactPosition, b: ExactPosition): boolean {
-  if (a.epoch !== b.epoch) return a.epoch < b.epoch;
-  if (a.epochId !== b.epochId) return a.epochId < b.epochId;
-  return a.revision < b.revision;
+  return a.epoch === b.epoch ? a.revision < b.revision : a.epoch < b.epoch;
 }

@@ -42,8 +42,18 @@ function at(revision: string | undefined): ExactPosition {
 
 function headerOf(range: string): FrameHeader {
   const [base, last] = range.split('-');
-  const header = { codec: 'binary', beginsEpoch: false, stream: STREAM, epoch: 7, epochId: EPOCH_ID, digest: '', previous: '' } as const;
-  return { ...header, base: at(base), last: at(last), firstTime: 0, lastTime: Number(last), count: 1, bodyLength: 0 };
+  const header = { codec: 'binary', beginsEpoch: false, endsEpoch: false, stream: STREAM, epoch: 7, epochId: EPOCH_ID } as const;
+  return {
+    ...header,
+    digest: '',
+    previous: '',
+    base: at(base),
+    last: at(last),
+    firstTime: 0,
+    lastTime: Number(last),
+    count: 1,
+    bodyLength: 0,
+  };
 }
 
 function helloOf(site: string, position: ExactPosition, stream: string | null = STREAM): Hello {

@@ -1,4 +1,5 @@
-import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
+import type { BodySink, ChangeSetHead, EpochNote, FrameNote } from './body.ts';
+import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
 import { lookupHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -8,7 +9,7 @@ import type { Tree } from '../tree/tree.ts';
  * Every change is in `tree.undo`.
  */
 export class ApplySink implements BodySink {
-  note: EpochNote | undefined;
+  note: FrameNote | undefined;
   readonly #tree: Tree;
   // By the dictionary's numbers: the node, its parent's number, its depth.
   readonly #nodes: TreeNode[];
@@ -23,8 +24,12 @@ export class ApplySink implements BodySink {
     this.#levels[1] = 0;
   }
 
-  epoch(note: EpochNote): void {
-    this.note = note;
+  epoch(epoch: EpochNote): void {
+    this.note = { epoch };
+  }
+
+  handover(handover: Handover): void {
+    this.note = { handover };
   }
 
   changeSet(_head: ChangeSetHead): void {

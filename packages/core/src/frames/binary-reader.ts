@@ -17,22 +17,21 @@ import {
   WHOLE,
 } from './binary-format.ts';
 import type { BodySink } from './body.ts';
+import type { FrameHeader } from './frame.ts';
 import { lanes } from '../tree/digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { keyCache } from './key-cache.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
 import { define, type Value } from '../tree/value.ts';
 
+/** What of a frame's header the body depends on. */
+type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' | 'endsEpoch'>;
+
 /**
  * Reads a binary body into a sink.
  * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
  */
-export function readBinaryBody(
-  body: Buffer,
-  head: { count: number; firstTime: number; beginsEpoch: boolean },
-  generation: number,
-  sink: BodySink,
-): void {
+export function readBinaryBody(body: Buffer, head: BodyHead, generation: number, sink: BodySink): void {
   new BinaryBodyReader(body, generation, sink).read(head);
 }
 
@@ -53,8 +52,9 @@ class BinaryBodyReader {
     this.#sink = sink;
   }
 
-  read(head: { count: number; firstTime: number; beginsEpoch: boolean }): void {
+  read(head: BodyHead): void {
     if (head.beginsEpoch) this.#sink.epoch({ site: this.#text(), reason: this.#text() });
+    if (head.endsEpoch) this.#sink.handover({ to: this.#text(), command: this.#text() });
     let time = head.firstTime;
     for (let index = 0; index < head.count; index++) {
       const flags = this.#byte();

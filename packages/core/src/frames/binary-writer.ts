@@ -17,6 +17,7 @@ import {
   WHOLE,
 } from './binary-format.ts';
 import type { BodyWriter, EpochNote } from './body.ts';
+import type { Handover } from '../position.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
 import { forEachChild, TreeNode, type Child } from '../tree/node.ts';
@@ -51,6 +52,12 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#begin();
     this.#out.text(note.site);
     this.#out.text(note.reason);
+  }
+
+  handover({ to, command }: Handover): void {
+    this.#begin();
+    this.#out.text(to);
+    this.#out.text(command);
   }
 
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {

@@ -1,10 +1,17 @@
 import type { Child, TreeNode } from '../tree/node.ts';
+import type { Handover } from '../position.ts';
 import type { Path } from '../tree/path.ts';
 
 /** What the first frame of an epoch tells of it, in addition to its header. */
 export interface EpochNote {
   readonly site: string;
   readonly reason: string;
+}
+
+/** What a frame tells beside its change sets: only one that begins or ends its epoch does. */
+export interface FrameNote {
+  readonly epoch?: EpochNote;
+  readonly handover?: Handover;
 }
 
 export interface ChangeSetHead {
@@ -22,6 +29,8 @@ export interface BodyWriter {
   readonly length: number;
   /** In an epoch's first frame, before anything else. */
   epoch(note: EpochNote): void;
+  /** In a handover frame, before anything else. */
+  handover(handover: Handover): void;
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void;
   /**
    * The next of the operations that `changeSet` announced.
@@ -38,6 +47,7 @@ export interface BodyWriter {
  */
 export interface BodySink {
   epoch(note: EpochNote): void;
+  handover(handover: Handover): void;
   changeSet(head: ChangeSetHead): void;
   /**
    * The tree's own string for a child's key that bytes spell from `start` to `end`, with its hash in `lanes`. Undefined

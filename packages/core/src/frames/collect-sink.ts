@@ -1,5 +1,6 @@
 import { readBinaryBody } from './binary-reader.ts';
-import type { BodySink, ChangeSetHead, EpochNote } from './body.ts';
+import type { BodySink, ChangeSetHead, EpochNote, FrameNote } from './body.ts';
+import type { Handover } from '../position.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
@@ -10,7 +11,7 @@ import { ROOT, type Path } from '../tree/path.ts';
 /** A frame's change sets with paths and plain values, for listeners, people and other tools. */
 class CollectSink implements BodySink {
   readonly changeSets: ChangeSet[] = [];
-  note: EpochNote | undefined;
+  note: FrameNote | undefined;
   readonly #paths: Path[] = [ROOT, ROOT];
   #operations: Operation[] = [];
   #revision: number;
@@ -19,8 +20,12 @@ class CollectSink implements BodySink {
     this.#revision = base;
   }
 
-  epoch(note: EpochNote): void {
-    this.note = note;
+  epoch(epoch: EpochNote): void {
+    this.note = { epoch };
+  }
+
+  handover(handover: Handover): void {
+    this.note = { handover };
   }
 
   changeSet({ time, author, message }: ChangeSetHead): void {
@@ -63,11 +68,11 @@ export function decodeChangeSets(frame: Frame): ChangeSet[] {
   return decodeFrame(frame).changeSets;
 }
 
-/** As decodeChangeSets, with the epoch's note if the frame begins one. */
-export function decodeFrame(frame: Frame): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
+/** As decodeChangeSets, with the frame's note if it begins or ends its epoch. */
+export function decodeFrame(frame: Frame): { note: FrameNote | undefined; changeSets: ChangeSet[] } {
   const { header } = frame;
   if (header.codec === 'json') return readJsonBody(frameBody(frame), header);
   const sink = new CollectSink(header.base.revision);
   readBinaryBody(frameBody(frame), header, 0, sink);
-  return { epoch: sink.note, changeSets: sink.changeSets };
+  return { note: sink.note, changeSets: sink.changeSets };
 }

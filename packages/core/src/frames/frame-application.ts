@@ -1,6 +1,6 @@
 import { ApplySink } from './apply-sink.ts';
 import { readBinaryBody } from './binary-reader.ts';
-import type { EpochNote } from './body.ts';
+import type { FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { decodeFrame } from './collect-sink.ts';
 import { importValue } from '../tree/content.ts';
@@ -19,8 +19,8 @@ export interface ObservedChange {
 }
 
 export interface Applied {
-  /** Set if the frame begins an epoch. */
-  readonly epoch: EpochNote | undefined;
+  /** Set if the frame begins or ends its epoch. */
+  readonly note: FrameNote | undefined;
   readonly observed: readonly ObservedChange[];
 }
 
@@ -33,11 +33,11 @@ export function applyFrame(tree: Tree, frame: Frame, concerns: ((path: Path) => 
   if (frame.header.codec === 'binary' && concerns === undefined) return applyInPlace(tree, frame);
   const before = tree.pin();
   try {
-    const { epoch, changeSets } = decodeFrame(frame);
+    const { note, changeSets } = decodeFrame(frame);
     const observed: ObservedChange[] = [];
     for (const changeSet of changeSets) applyChangeSet(tree, changeSet, concerns, observed);
     compareDigest(tree, frame);
-    return { epoch, observed };
+    return { note, observed };
   } catch (error) {
     tree.restore(before);
     throw error;
@@ -47,9 +47,9 @@ export function applyFrame(tree: Tree, frame: Frame, concerns: ((path: Path) => 
 function applyInPlace(tree: Tree, frame: Frame): Applied {
   tree.undo.clear();
   try {
-    const epoch = applyBinary(tree, frame);
+    const note = applyBinary(tree, frame);
     compareDigest(tree, frame);
-    return { epoch, observed: [] };
+    return { note, observed: [] };
   } catch (error) {
     tree.takeBackAll();
     throw error;
@@ -59,15 +59,15 @@ function applyInPlace(tree: Tree, frame: Frame): Applied {
 /**
  * Applies a frame without comparing digests: recovery compares once, at its end. After an error the tree is useless.
  */
-export function replayFrame(tree: Tree, frame: Frame): EpochNote | undefined {
+export function replayFrame(tree: Tree, frame: Frame): FrameNote | undefined {
   tree.undo.clear();
   if (frame.header.codec === 'binary') return applyBinary(tree, frame);
-  const { epoch, changeSets } = decodeFrame(frame);
+  const { note, changeSets } = decodeFrame(frame);
   for (const { operations } of changeSets) for (const operation of operations) applyOperation(tree, operation);
-  return epoch;
+  return note;
 }
 
-function applyBinary(tree: Tree, frame: Frame): EpochNote | undefined {
+function applyBinary(tree: Tree, frame: Frame): FrameNote | undefined {
   const sink = new ApplySink(tree);
   readBinaryBody(frameBody(frame), frame.header, tree.generation, sink);
   return sink.note;

@@ -115,12 +115,26 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
       { path: ['a', '/', 'z'], value: -1.5, pin: false },
     ];
     const [first, second] = frames(tree, [steps], codec);
-    expect(decodeFrame(first!)).toEqual({ epoch: { site: 's', reason: 'test' }, changeSets: [{ revision: 1, time: 5, operations: [] }] });
+    expect(decodeFrame(first!)).toEqual({
+      note: { epoch: { site: 's', reason: 'test' } },
+      changeSets: [{ revision: 1, time: 5, operations: [] }],
+    });
     expect(decodeChangeSets(second!)).toEqual([
       { revision: 2, time: 100, author: 'me', operations: [{ type: 'put', path: ['a', '/', '~'], value: { x: [1, { y: null }] } }] },
       { revision: 3, time: 100, author: 'me', operations: [{ type: 'delete', path: ['a', '/', '~'] }] },
       { revision: 4, time: 100, author: 'me', operations: [{ type: 'put', path: ['a', '/', 'z'], value: -1.5 }] },
     ]);
+  });
+
+  it('tell the site that follows and the command where they end their epoch, and change nothing', () => {
+    const base = { stream: STREAM, last: { epoch: 1, epochId: '00000000000000aa', revision: 7 }, chain: NO_CHAIN };
+    const handover = { to: 'zürich', command: 'c-1' };
+    const read = parseFrame(new FrameWriter(codec, 0).sealHandover(base, emptyDigest(), handover, 30).bytes);
+    expect(decodeFrame(read)).toEqual({ note: { handover }, changeSets: [{ revision: 8, time: 30, operations: [] }] });
+    const tree = new Tree();
+    expect(applyFrame(tree, read, undefined)).toEqual({ note: { handover }, observed: [] });
+    expect(applyFrame(tree, read, () => true)).toEqual({ note: { handover }, observed: [] });
+    expect([replayFrame(tree, read), tree.digest()]).toEqual([{ handover }, emptyDigest()]);
   });
 
   it('have a header that can be read from their first bytes', () => {
@@ -231,6 +245,9 @@ describe('a binary body that no writer makes', () => {
 describe('a JSON body that contradicts its header', () => {
   const [epoch, frame] = frames(new Tree(), [[{ path: ['a'], value: 1, pin: false }]], 'json');
   const begins = JSON.parse(frameText(epoch!)) as object;
+  const base = { stream: STREAM, last: frame!.header.last, chain: frameHash(frame!) };
+  const handover = new FrameWriter('json', 0).sealHandover(base, frame!.header.digest, { to: 'b', command: 'c' }, 9);
+  const ends = JSON.parse(frameText(handover)) as object;
   const goesOn = JSON.parse(frameText(frame!)) as { changes: unknown[] };
 
   it.each<[string, Frame, object]>([
@@ -238,6 +255,8 @@ describe('a JSON body that contradicts its header', () => {
     ['has none', frame!, { changes: [] }],
     ['begins an epoch without a word', epoch!, { ...begins, epoch: undefined }],
     ['begins an epoch of nobody', epoch!, { ...begins, epoch: { reason: 'test' } }],
+    ['ends its epoch without a word', handover, { ...ends, handover: undefined }],
+    ['ends its epoch without a command', handover, { ...ends, handover: { to: 'b' } }],
     ['has an operation of no known type', frame!, { changes: [{ time: 1, operations: [['move', '/a', 1]] }] }],
     ['puts nothing', frame!, { changes: [{ time: 1, operations: [['put', '/a']] }] }],
   ])('is refused: it %s', (_, { header }, body) => {
@@ -245,9 +264,10 @@ describe('a JSON body that contradicts its header', () => {
     expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
-  it("can't begin an epoch if its header begins none", () => {
-    const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, epoch: { site: 's', reason: 'r' } })));
-    expect(decodeFrame(altered).epoch).toBeUndefined();
+  it("can't begin or end an epoch if its header does not", () => {
+    const notes = { epoch: { site: 's', reason: 'r' }, handover: { to: 'b', command: 'c' } };
+    const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, ...notes })));
+    expect(decodeFrame(altered).note).toBeUndefined();
   });
 });
 

@@ -2,7 +2,7 @@ import { BinaryBodyWriter } from './binary-writer.ts';
 import type { BodyWriter } from './body.ts';
 import { sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import { JsonBodyWriter } from './json-body.ts';
-import type { Epoch, ExactPosition } from '../position.ts';
+import type { Epoch, ExactPosition, Handover } from '../position.ts';
 
 /** What a frame is sealed on: the end of the history before it. */
 export interface FrameBase {
@@ -40,25 +40,35 @@ export class FrameWriter {
   /** Makes one frame of all that was gathered. @param digest of the tree after the frame */
   seal(base: FrameBase, digest: string): Frame {
     const { epoch, epochId, revision } = base.last;
-    return this.#seal(base, digest, { epoch, epochId, revision: revision + this.count }, false);
+    return this.#seal(base, digest, { epoch, epochId, revision: revision + this.count }, 'continues');
   }
 
   /** The one frame that begins an epoch, on the epoch's base. Nothing else may be gathered. */
   sealEpoch(base: FrameBase, digest: string, epoch: Epoch): Frame {
     this.body.epoch({ site: epoch.site, reason: epoch.reason });
-    this.lastTime = 0;
+    // A restart entry goes on in the time of its number.
+    if (epoch.number !== base.last.epoch) this.lastTime = 0;
     this.changeSet(epoch.time, undefined, undefined, 0);
-    return this.#seal(base, digest, { epoch: epoch.number, epochId: epoch.id, revision: base.last.revision + 1 }, true);
+    return this.#seal(base, digest, { epoch: epoch.number, epochId: epoch.id, revision: base.last.revision + 1 }, 'begins');
   }
 
-  #seal(base: FrameBase, digest: string, last: ExactPosition, beginsEpoch: boolean): Frame {
+  /** The one frame that ends an epoch. Nothing else may be gathered. */
+  sealHandover(base: FrameBase, digest: string, handover: Handover, now: number): Frame {
+    const { epoch, epochId, revision } = base.last;
+    this.body.handover(handover);
+    this.changeSet(now, undefined, undefined, 0);
+    return this.#seal(base, digest, { epoch, epochId, revision: revision + 1 }, 'ends');
+  }
+
+  #seal(base: FrameBase, digest: string, last: ExactPosition, part: 'begins' | 'continues' | 'ends'): Frame {
     const body = this.body.take();
     const count = this.count;
     this.count = 0;
     return sealFrame(
       {
         codec: this.body.codec,
-        beginsEpoch,
+        beginsEpoch: part === 'begins',
+        endsEpoch: part === 'ends',
         stream: base.stream,
         epoch: last.epoch,
         epochId: last.epochId,

@@ -22,6 +22,7 @@ const BODY = Buffer.from('body');
 const GOES_ON: FrameHeader = {
   codec: 'binary',
   beginsEpoch: false,
+  endsEpoch: false,
   stream: STREAM,
   epoch: 2,
   epochId: 'b'.repeat(16),
@@ -44,9 +45,16 @@ const BEGINS: FrameHeader = {
   count: 1,
 };
 
+/** A handover frame. */
+const ENDS: FrameHeader = { ...GOES_ON, endsEpoch: true, last: at('2b-8'), count: 1 };
+
 /** The bytes of `GOES_ON` with others in their place from `offset` on, and a checksum that fits. */
 function altered(offset: number, ...bytes: number[]): Buffer {
-  const frame = Buffer.from(sealFrame(GOES_ON, BODY).bytes);
+  return alteredFrame(GOES_ON, offset, ...bytes);
+}
+
+function alteredFrame(header: FrameHeader, offset: number, ...bytes: number[]): Buffer {
+  const frame = Buffer.from(sealFrame(header, BODY).bytes);
   frame.set(bytes, offset);
   const end = frame.length - FRAME_CHECKSUM_BYTES;
   frame.writeUInt32LE(crc32(frame.subarray(0, end)), end);
@@ -61,6 +69,8 @@ describe('the header of a frame', () => {
   it.each<[string, FrameHeader]>([
     ['goes on in its epoch', GOES_ON],
     ['begins an epoch', BEGINS],
+    ['begins an entry of the same number', { ...BEGINS, base: at('3b-7') }],
+    ['ends its epoch', ENDS],
     ['begins the first epoch of all', { ...BEGINS, base: ORIGIN, last: at('3c-1') }],
     ['has the highest numbers', { ...GOES_ON, base: at(`2b-${2 ** 53 - 4}`), last: at(`2b-${2 ** 53 - 1}`), lastTime: 2 ** 53 - 1 }],
   ])('that %s comes back as it was', (_, header) => {
@@ -78,25 +88,40 @@ describe('the header of a frame', () => {
     ['an epoch that it begins and goes on in', { ...GOES_ON, beginsEpoch: true, count: 1, last: at('2b-8') }],
     ['more than its first change set in an epoch that it begins', { ...BEGINS, count: 2, last: at('3c-9') }],
     ['an epoch that it begins below the one of its base', { ...BEGINS, base: at('4d-7') }],
-    ['an epoch that it begins beside the one of its base', { ...BEGINS, base: at('3b-7') }],
+    ['an epoch that it begins without a number', { ...BEGINS, epoch: 0, base: ORIGIN, last: at('0c-1') }],
+    ['more than its last change set in an epoch that it ends', { ...ENDS, count: 2, last: at('2b-9') }],
+    ['another epoch than its base in one that it ends', { ...ENDS, base: at('1a-7') }],
+    ['an epoch that it begins and ends', { ...BEGINS, endsEpoch: true }],
   ])('is refused when it contradicts itself: it has %s', (_, header) => {
     const { bytes } = sealFrame(header, BODY);
-    const { base, last, count, beginsEpoch } = header;
+    const { base, last, count, beginsEpoch, endsEpoch } = header;
     expect(() => parseFrame(bytes)).toThrow(
-      expect.objectContaining({ code: 'FORMAT_INVALID', details: { base, last, count, beginsEpoch } }) as Error,
+      expect.objectContaining({ code: 'FORMAT_INVALID', details: { base, last, count, beginsEpoch, endsEpoch } }) as Error,
     );
   });
 
   it.each([
-    ['a later version of the format', altered(4, 2), 'FORMAT_UNSUPPORTED'],
+    ['a later version of the format', altered(4, 3), 'FORMAT_UNSUPPORTED'],
+    ['a version before the first', altered(4, 0), 'FORMAT_UNSUPPORTED'],
+    ['a flag from another time in version 1', alteredFrame(ENDS, 4, 1), 'FORMAT_UNSUPPORTED'],
+    ['an entry of the same number in version 1', alteredFrame({ ...BEGINS, base: at('3b-7') }, 4, 1), 'FORMAT_INVALID'],
     ['a codec from another time', altered(5, 3), 'FORMAT_UNSUPPORTED'],
-    ['a flag from another time', altered(6, 2), 'FORMAT_UNSUPPORTED'],
+    ['a flag from another time', altered(6, 4), 'FORMAT_UNSUPPORTED'],
     ['a revision above 2^53', altered(54, 0x20), 'FORMAT_INVALID'],
     ['a time above 2^53', altered(86, 0x20), 'FORMAT_INVALID'],
     ['another beginning', altered(0, 0), 'FORMAT_INVALID'],
   ])('is refused when it has %s', (_, bytes, expected) => {
     expect(() => parseFrame(bytes)).toThrow(code(expected));
     expect(() => readFrameHeader(bytes)).toThrow(code(expected));
+  });
+});
+
+describe('a frame of version 1', () => {
+  it.each<[string, FrameHeader]>([
+    ['goes on in its epoch', GOES_ON],
+    ['begins an epoch', BEGINS],
+  ])('that %s is still read', (_, header) => {
+    expect(parseFrame(alteredFrame(header, 4, 1)).header).toEqual(header);
   });
 });
 
@@ -165,5 +190,15 @@ describe('the times of change sets', () => {
       count: 1,
     });
     expect(writer.changeSet(30, undefined, undefined, 0)).toBe(40);
+  });
+
+  it.each(['binary', 'json'] as const)('go on in a restart entry and in a handover frame, with a %s body', codec => {
+    const writer = new FrameWriter(codec, 100);
+    const epoch = { number: 2, id: 'c'.repeat(16), site: 'here', base: base.last, reason: 'restart', time: 40 };
+    const restart = writer.sealEpoch(base, GOES_ON.digest, epoch);
+    expect(restart.header).toMatchObject({ codec, beginsEpoch: true, last: at('2c-8'), firstTime: 100, lastTime: 100, count: 1 });
+    const handover = writer.sealHandover({ ...base, last: at('2c-8') }, GOES_ON.digest, { to: 'there', command: 'c1' }, 90);
+    expect(handover.header).toMatchObject({ codec, beginsEpoch: false, endsEpoch: true, last: at('2c-9'), firstTime: 100, count: 1 });
+    for (const { header, bytes } of [restart, handover]) expect(parseFrame(bytes).header).toEqual(header);
   });
 });

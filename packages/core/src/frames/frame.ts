@@ -17,8 +17,10 @@ export type BodyCodec = 'binary' | 'json';
 
 export interface FrameHeader {
   readonly codec: BodyCodec;
-  /** Whether this frame begins its epoch. */
+  /** Whether this frame begins its epoch. A restart entry has the number of its base, and another id. */
   readonly beginsEpoch: boolean;
+  /** Whether this is a handover frame, the last of its epoch. */
+  readonly endsEpoch: boolean;
   /** 32 hex digits. */
   readonly stream: string;
   readonly epoch: number;
@@ -40,7 +42,9 @@ export interface FrameHeader {
 }
 
 export const FRAME_MAGIC = 0x4654_5645; // "EVTF", little endian
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
+/** The oldest version that is read. It has no handover frames and no restart entries. */
+const OLDEST_VERSION = 1;
 export const FRAME_HEADER_BYTES = 128;
 export const FRAME_CHECKSUM_BYTES = 4;
 /** Largest frame, in bytes: one change set of the largest size and its header. */
@@ -48,6 +52,9 @@ export const FRAME_LIMIT_BYTES = 256 * 1024 * 1024;
 export const NO_CHAIN = '0'.repeat(64);
 
 const BEGINS_EPOCH = 1;
+const ENDS_EPOCH = 2;
+/** The flags that each version knows. */
+const KNOWN_FLAGS: readonly number[] = [0, BEGINS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH];
 const CODECS = { binary: 1, json: 2 } as const;
 
 /** Puts header, body and checksum together. `body` is copied. */
@@ -56,7 +63,7 @@ export function sealFrame(header: FrameHeader, body: Uint8Array): Frame {
   bytes.writeUInt32LE(FRAME_MAGIC, 0);
   bytes[4] = FRAME_VERSION;
   bytes[5] = CODECS[header.codec];
-  bytes.writeUInt16LE(header.beginsEpoch ? BEGINS_EPOCH : 0, 6);
+  bytes.writeUInt16LE((header.beginsEpoch ? BEGINS_EPOCH : 0) | (header.endsEpoch ? ENDS_EPOCH : 0), 6);
   bytes.write(header.stream, 8, 16, 'hex');
   bytes.writeUInt32LE(header.epoch, 24);
   bytes.write(header.epochId, 28, 8, 'hex');
@@ -106,8 +113,10 @@ export function frameLength(bytes: Uint8Array): number {
   if (buffer.length < FRAME_HEADER_BYTES + FRAME_CHECKSUM_BYTES || buffer.readUInt32LE(0) !== FRAME_MAGIC) {
     throw new EvertreeError('FORMAT_INVALID', 'these bytes are not a frame');
   }
-  if (buffer[4] !== FRAME_VERSION) {
-    throw new EvertreeError('FORMAT_UNSUPPORTED', `a frame has format version ${buffer[4]}; this program reads version ${FRAME_VERSION}`);
+  const version = buffer[4]!;
+  if (version < OLDEST_VERSION || version > FRAME_VERSION) {
+    const known = `this program reads the versions ${OLDEST_VERSION} to ${FRAME_VERSION}`;
+    throw new EvertreeError('FORMAT_UNSUPPORTED', `a frame has format version ${version}; ${known}`);
   }
   const length = FRAME_HEADER_BYTES + buffer.readUInt32LE(92) + FRAME_CHECKSUM_BYTES;
   if (length > FRAME_LIMIT_BYTES) {
@@ -139,25 +148,24 @@ function parseHeader(buffer: Buffer): FrameHeader {
   const codec = buffer[5] === CODECS.binary ? 'binary' : buffer[5] === CODECS.json ? 'json' : undefined;
   if (codec === undefined) throw new EvertreeError('FORMAT_UNSUPPORTED', `a frame has the unknown body codec ${buffer[5]}`);
   const flags = buffer.readUInt16LE(6);
-  if ((flags & ~BEGINS_EPOCH) !== 0) throw new EvertreeError('FORMAT_UNSUPPORTED', `a frame has unknown flags (${flags})`);
+  const version = buffer[4]!;
+  if ((flags & ~KNOWN_FLAGS[version]!) !== 0) throw new EvertreeError('FORMAT_UNSUPPORTED', `a frame has unknown flags (${flags})`);
   const epoch = buffer.readUInt32LE(24);
   const epochId = buffer.toString('hex', 28, 36);
   const base = { epoch: buffer.readUInt32LE(36), epochId: buffer.toString('hex', 40, 48), revision: readUint64(buffer, 48) };
   const last = { epoch, epochId, revision: readUint64(buffer, 56) };
   const beginsEpoch = (flags & BEGINS_EPOCH) !== 0;
+  const endsEpoch = (flags & ENDS_EPOCH) !== 0;
   const count = buffer.readUInt32LE(88);
-  const continues = epoch === base.epoch && epochId === base.epochId;
-  if (
-    count === 0 ||
-    last.revision !== base.revision + count ||
-    beginsEpoch === continues ||
-    (beginsEpoch && (count !== 1 || epoch <= base.epoch))
-  ) {
-    throw new EvertreeError('FORMAT_INVALID', "a frame's positions contradict each other", { base, last, count, beginsEpoch });
+  const isSound =
+    last.revision === base.revision + count && (beginsEpoch ? !endsEpoch && begins(base, last, version) : continues(base, last));
+  if (!isSound || count === 0 || (count !== 1 && (beginsEpoch || endsEpoch))) {
+    throw new EvertreeError('FORMAT_INVALID', "a frame's positions contradict each other", { base, last, count, beginsEpoch, endsEpoch });
   }
   return {
     codec,
     beginsEpoch,
+    endsEpoch,
     stream: buffer.toString('hex', 8, 24),
     epoch,
     epochId,
@@ -170,6 +178,16 @@ function parseHeader(buffer: Buffer): FrameHeader {
     previous: buffer.toString('hex', 96, 128),
     bodyLength: buffer.readUInt32LE(92),
   };
+}
+
+function continues(base: ExactPosition, last: ExactPosition): boolean {
+  return last.epoch === base.epoch && last.epochId === base.epochId;
+}
+
+/** Whether a frame on `base` may begin the epoch of `last`. */
+function begins(base: ExactPosition, last: ExactPosition, version: number): boolean {
+  if (last.epoch > base.epoch) return true;
+  return version > OLDEST_VERSION && last.epoch > 0 && last.epoch === base.epoch && last.epochId !== base.epochId;
 }
 
 function writeUint64(buffer: Buffer, value: number, offset: number): void {

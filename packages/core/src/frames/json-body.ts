@@ -1,4 +1,5 @@
-import type { BodyWriter, EpochNote } from './body.ts';
+import type { BodyWriter, EpochNote, FrameNote } from './body.ts';
+import type { Handover } from '../position.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
@@ -10,11 +11,10 @@ import type { Value } from '../tree/value.ts';
 /**
  * The JSON body, for people who read a topic or a journal with other tools:
  * `{"epoch":{"site":…,"reason":…},"changes":[{"time":…,"author":…,"message":…,"operations":[["put","/a/b",1],["delete","/c"]]}]}`
- * (`epoch` only in an epoch's first frame; `author` and `message` only where given). FORMAT.md, «JSON body», is
+ * (`epoch` only in an epoch's first frame; `"handover":{"to":…,"command":…}` in its place in a handover frame; `author` and `message` only where given). FORMAT.md, «JSON body», is
  * normative.
  */
-export interface JsonBody {
-  readonly epoch?: EpochNote;
+export interface JsonBody extends FrameNote {
   readonly changes: readonly JsonChangeSet[];
 }
 
@@ -28,14 +28,18 @@ interface JsonChangeSet {
 export class JsonBodyWriter implements BodyWriter {
   readonly codec = 'json';
   length = 0;
-  #epoch = '';
+  #note = '';
   #changes: string[] = [];
   #head = '';
   #operations: string[] = [];
   #awaited = 0;
 
   epoch(note: EpochNote): void {
-    this.#epoch = `"epoch":${JSON.stringify(note)},`;
+    this.#note = `"epoch":${JSON.stringify(note)},`;
+  }
+
+  handover(handover: Handover): void {
+    this.#note = `"handover":${JSON.stringify(handover)},`;
   }
 
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {
@@ -52,8 +56,8 @@ export class JsonBodyWriter implements BodyWriter {
   }
 
   take(): Uint8Array {
-    const body = Buffer.from(`{${this.#epoch}"changes":[${this.#changes.join(',')}]}`);
-    this.#epoch = '';
+    const body = Buffer.from(`{${this.#note}"changes":[${this.#changes.join(',')}]}`);
+    this.#note = '';
     this.#changes = [];
     this.length = 0;
     return body;
@@ -68,23 +72,31 @@ export class JsonBodyWriter implements BodyWriter {
 }
 
 /**
- * @throws EvertreeError FORMAT_INVALID, also if the header announces another number of change sets, or an epoch without
- *   a note
+ * @throws EvertreeError FORMAT_INVALID, also if the header announces another number of change sets, or an epoch or
+ *   a handover without a note
  */
-export function readJsonBody(body: Buffer, head: FrameHeader): { epoch: EpochNote | undefined; changeSets: ChangeSet[] } {
+export function readJsonBody(body: Buffer, head: FrameHeader): { note: FrameNote | undefined; changeSets: ChangeSet[] } {
   try {
-    const { epoch, changes } = JSON.parse(body.toString()) as JsonBody;
+    const { epoch, handover, changes } = JSON.parse(body.toString()) as JsonBody;
     const changeSets = changes.map((change, index) => readChangeSet(change, head.base.revision + index + 1));
     if (changeSets.length !== head.count) throw new Error(`it has ${changeSets.length} change sets, and its header says ${head.count}`);
-    return { epoch: head.beginsEpoch ? readNote(epoch) : undefined, changeSets };
+    const note = head.beginsEpoch ? readEpoch(epoch) : head.endsEpoch ? readHandover(handover) : undefined;
+    return { note, changeSets };
   } catch (error) {
     throw new EvertreeError('FORMAT_INVALID', "a frame's JSON body is not as FORMAT.md says", {}, error);
   }
 }
 
-function readNote(epoch: EpochNote | undefined): EpochNote {
-  if (typeof epoch?.site === 'string' && typeof epoch.reason === 'string') return { site: epoch.site, reason: epoch.reason };
+function readEpoch(epoch: EpochNote | undefined): FrameNote {
+  if (typeof epoch?.site === 'string' && typeof epoch.reason === 'string') return { epoch: { site: epoch.site, reason: epoch.reason } };
   throw new Error('it begins an epoch and does not say by which site and for what reason');
+}
+
+function readHandover(handover: Handover | undefined): FrameNote {
+  if (typeof handover?.to === 'string' && typeof handover.command === 'string') {
+    return { handover: { to: handover.to, command: handover.command } };
+  }
+  throw new Error('it ends an epoch and does not say which site follows, and by which command');
 }
 
 function readChangeSet(change: JsonChangeSet, revision: number): ChangeSet {

@@ -124,7 +124,8 @@ export class SnapshotBuilder {
     const body = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (body.length < 4) throw new EvertreeError('FORMAT_INVALID', 'a snapshot has a chunk that is too short');
     const count = body.readUInt32LE(0);
-    readBinaryBody(body.subarray(4), { count, firstTime: 0, beginsEpoch: false }, this.tree.generation, new ApplySink(this.tree));
+    const head = { count, firstTime: 0, beginsEpoch: false, endsEpoch: false };
+    readBinaryBody(body.subarray(4), head, this.tree.generation, new ApplySink(this.tree));
     this.tree.undo.clear();
   }
 

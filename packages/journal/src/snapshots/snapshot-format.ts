@@ -94,6 +94,7 @@ function exact(position: SnapshotHeader['position']): SnapshotHeader['position']
 }
 
 function orderedEpoch(epoch: SnapshotHeader['epochs'][number]): SnapshotHeader['epochs'][number] {
-  const { number, id, site, base, reason, time } = epoch;
-  return { number, id, site, base: exact(base), reason, time };
+  const { number, id, site, base, reason, time, end } = epoch;
+  const ordered = { number, id, site, base: exact(base), reason, time };
+  return end === undefined ? ordered : { ...ordered, end: { to: end.to, command: end.command } };
 }

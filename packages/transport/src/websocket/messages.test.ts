@@ -20,6 +20,7 @@ const FRAME = sealFrame(
   {
     codec: 'binary',
     beginsEpoch: false,
+    endsEpoch: false,
     stream: STREAM,
     epoch: 4,
     epochId: POSITION.epochId,

@@ -16,9 +16,9 @@ export const siteNameSchema = label.min(1);
 const uint32 = z.int().min(0).max(0xffff_ffff);
 const uint53 = z.int().min(0);
 export const positionSchema = z.object({ epoch: uint32, epochId: hex(16), revision: uint53 }).readonly();
-const epoch = z
-  .object({ number: uint32, id: hex(16), site: siteNameSchema, base: positionSchema, reason: z.string(), time: uint53 })
-  .readonly();
+const handover = z.object({ to: siteNameSchema, command: z.string() }).readonly();
+const entry = { number: uint32, id: hex(16), site: siteNameSchema, base: positionSchema, reason: z.string(), time: uint53 };
+const epoch = z.object({ ...entry, end: handover.exactOptional() }).readonly();
 export const epochsSchema = z.array(epoch).readonly();
 export const epochNameSchema = z.object({ number: uint32, id: hex(16) }).readonly();
 export const urlSchema = z.string().max(URL_LIMIT);

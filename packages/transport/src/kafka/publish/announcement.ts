@@ -42,12 +42,19 @@ export class Announcement {
     if (header.last.revision <= (this.#last?.last ?? this.#hello.position).revision) return;
     this.#last = header;
     if (header.beginsEpoch) this.#begin(header, bytes);
+    if (header.endsEpoch) this.#end(header, bytes);
   }
 
   #begin(header: FrameHeader, bytes: Uint8Array): void {
     if (this.#epochs.some(epoch => epoch.number === header.epoch && epoch.id === header.epochId)) return;
-    const { epoch } = decodeFrame({ header, bytes });
+    const epoch = decodeFrame({ header, bytes }).note?.epoch;
     const { epoch: number, epochId: id, base, firstTime: time } = header;
     this.#epochs.push({ number, id, site: epoch?.site ?? this.#hello.site, base, reason: epoch?.reason ?? '', time });
+  }
+
+  #end(header: FrameHeader, bytes: Uint8Array): void {
+    const end = decodeFrame({ header, bytes }).note?.handover;
+    const at = this.#epochs.findLastIndex(epoch => epoch.number === header.epoch && epoch.id === header.epochId);
+    if (at >= 0 && end !== undefined) this.#epochs[at] = { ...this.#epochs[at]!, end };
   }
 }

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { FRAME_CHECKSUM_BYTES, ORIGIN, PROTOCOL_VERSIONS, compareEpochs, emptyDigest, parseFrame, readFrameHeader } from '@evertree/core';
+import { FRAME_CHECKSUM_BYTES, ORIGIN, PROTOCOL_VERSIONS, emptyDigest, parseFrame, readFrameHeader } from '@evertree/core';
 import type { FrameHeader, Hello } from '@evertree/core';
 import { headerOf } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
@@ -153,9 +153,9 @@ export class FrameScan {
   }
 }
 
+/** Within one number of epochs a restart of the writer draws another id, which gives no precedence. */
 function isFurther(header: FrameHeader, than: FrameHeader): boolean {
-  const order = compareEpochs({ number: header.epoch, id: header.epochId }, { number: than.epoch, id: than.epochId });
-  return order === 0 ? header.last.revision >= than.last.revision : order > 0;
+  return header.epoch === than.epoch ? header.last.revision >= than.last.revision : header.epoch > than.epoch;
 }
 
 /** A frame whose parts come one by one: its header, and the checksum so far. */

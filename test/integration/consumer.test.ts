@@ -12,12 +12,24 @@ import { VirtualStorage } from '../support/virtual-log.ts';
 
 const REASON: Reason = { code: 'retention-passed', text: 'for this test' };
 
+/** A site that promotes itself at the end of a secondary's history, and what it sends next. */
+async function promoted(simulation: Simulation, frames: readonly Frame[]): Promise<History> {
+  const { clock, random } = simulation;
+  const storage = new VirtualStorage();
+  storage.role = 'secondary';
+  const store = await Store.open({ journal: new VirtualJournal('promoted', storage, clock), clock, random });
+  for (const frame of frames) store.applyFrame(frame);
+  store.beginEpoch({ number: 3, id: 'e3'.repeat(8) }, 'test');
+  await simulation.during(store.flush());
+  return new History(store, storage);
+}
+
 /** A primary's history, ready to be sent in any order: one frame a commit, `/n` counting them. */
 class History {
   readonly store: Store;
   readonly storage: VirtualStorage;
 
-  private constructor(store: Store, storage: VirtualStorage) {
+  constructor(store: Store, storage: VirtualStorage) {
     this.store = store;
     this.storage = storage;
   }
@@ -203,15 +215,22 @@ describe('a late frame after a change of role', () => {
     const link = await secondary.connect(history.hello());
     link.say(history.message(0));
     await simulation.pass(100);
+    const { position: fork } = secondary.store;
+    secondary.store.beginEpoch({ number: 2, id: 'e2'.repeat(8) }, 'test');
     const { position } = secondary.store;
-    secondary.storage.role = 'primary';
-    link.say(history.message(1));
+    await simulation.during(secondary.store.flush());
+    const other = await promoted(
+      simulation,
+      secondary.storage.frames.map(stored => stored.frame),
+    );
+    link.say(other.message(other.frames.length - 1));
     await simulation.pass(100);
     expect(link.closed).toMatchObject({ reason: 'wrong-role', explanation: expect.stringContaining('is a primary') });
     expect(secondary.kept).toEqual([]);
     expect(secondary.consumer.state).toMatchObject({ state: 'offline', lastError: expect.stringContaining('is a primary') });
     expect(secondary.store.position).toEqual(position);
-    secondary.storage.role = 'secondary';
+    await simulation.during(secondary.store.follow());
+    await simulation.during(secondary.store.rewind(fork));
     const again = await secondary.connect(history.hello());
     for (const index of history.frames.keys()) again.say(history.message(index));
     await simulation.pass(100);
@@ -220,8 +239,15 @@ describe('a late frame after a change of role', () => {
 
   it('is refused even if it is a snapshot', async () => {
     const link = await secondary.connect(history.hello());
-    secondary.storage.role = 'primary';
-    link.say({ type: 'snapshot-begin', header: history.snapshot().header, reason: REASON });
+    link.say(history.message(0));
+    await simulation.pass(100);
+    secondary.store.beginEpoch({ number: 2, id: 'e2'.repeat(8) }, 'test');
+    await simulation.during(secondary.store.flush());
+    const other = await promoted(
+      simulation,
+      secondary.storage.frames.map(stored => stored.frame),
+    );
+    link.say({ type: 'snapshot-begin', header: other.snapshot().header, reason: REASON });
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('wrong-role');
     expect(secondary.consumer.state.state).toBe('offline');

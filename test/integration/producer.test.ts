@@ -90,6 +90,7 @@ describe('a secondary', () => {
 
   it('that stops reading gets no more than the window, and the rest when it goes on', async () => {
     await primary.restart({ windowBytes: 3000 });
+    await primary.commit(1);
     const link = await primary.connect(primary.hello('b', -1));
     await primary.commit(20, 500);
     expect(link.sentBytes).toBeGreaterThanOrEqual(3000);
@@ -152,6 +153,7 @@ describe('a secondary', () => {
 
   it('that hangs, is slow or is dead delays neither commits nor the others', async () => {
     await primary.restart({ windowBytes: 3000 });
+    await primary.commit(1);
     const hanging = await primary.connect(primary.hello('b', -1));
     hanging.setWritable(false);
     const dead = await primary.connect(primary.hello('d', -1), 'there:3');
@@ -495,7 +497,7 @@ describe('a full copy', () => {
     primary.journal.compact();
     await acknowledge(link, 'b', place);
     expect(link.of('snapshot-begin')).toMatchObject([
-      { reason: { code: 'retention-passed', text: "b's position 1-8 lies before what the primary's journal keeps by now (from 1-10)" } },
+      { reason: { code: 'retention-passed', text: "b's position 1-8 lies before what the primary's journal keeps by now (from 1-11)" } },
     ]);
     await receive(link);
     expect(primary.peer('b').state).toBe('replicate');

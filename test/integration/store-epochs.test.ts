@@ -99,16 +99,35 @@ describe('an epoch of its own', () => {
     expect(store.put('/a', 2).position).toEqual({ epoch: 2, revision: before.revision + 2 });
   });
 
-  it('needs a number above the present one, and a site that accepts writes', async () => {
+  it('needs a history, a number above the present one and above those that the site heard of, or the one that it promised', async () => {
     await using store = (await memoryStore()).store;
     store.put('/a', 1);
+    await store.flush();
     const { position, epochs } = store;
     expect(() => store.beginEpoch({ number: 1, id: 'ff'.repeat(8) }, 'test')).toThrow(
       expect.objectContaining({ code: 'HISTORY_MISMATCH', details: expect.objectContaining({ base: position }) }),
     );
     expect([store.position, store.epochs]).toEqual([position, epochs]);
     await using secondary = (await memoryStore({ role: 'secondary' })).store;
-    expect(() => secondary.beginEpoch(EPOCH_TWO, 'test')).toThrow(expect.objectContaining({ code: 'NOT_PRIMARY' }));
+    expect(() => secondary.beginEpoch(EPOCH_TWO, 'test')).toThrow(expect.objectContaining({ code: 'HISTORY_MISMATCH' }));
+    for (const frame of await framesOf(store.journal)) secondary.applyFrame(frame);
+    await secondary.fence({ number: 4, id: '44'.repeat(8) }, false);
+    for (const number of [2, 4]) {
+      expect(() => secondary.beginEpoch({ number, id: '33'.repeat(8) }, 'test')).toThrow(
+        expect.objectContaining({ code: 'HISTORY_MISMATCH' }),
+      );
+    }
+    secondary.beginEpoch({ number: 4, id: '44'.repeat(8) }, 'test');
+    expect([secondary.standing, secondary.position]).toEqual([
+      'primary',
+      { epoch: 4, epochId: '44'.repeat(8), revision: position.revision + 1 },
+    ]);
+    await secondary.fence({ number: 5, id: '55'.repeat(8) }, true);
+    expect(() => secondary.beginEpoch({ number: 5, id: '55'.repeat(8) }, 'test')).toThrow(
+      expect.objectContaining({ code: 'HISTORY_MISMATCH' }),
+    );
+    secondary.beginEpoch({ number: 6, id: '66'.repeat(8) }, 'test');
+    expect([secondary.standing, secondary.put('/a', 3).position.epoch]).toEqual(['primary', 6]);
   });
 });
 

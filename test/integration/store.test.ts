@@ -390,12 +390,20 @@ describe('a secondary', () => {
     expect([again.digest, again.position, again.epochs]).toEqual([primary.digest, primary.position, primary.epochs]);
   });
 
-  it('can be made only of a site without commits', async () => {
-    const { store } = await memoryStore();
+  it('is what a site becomes that is told to follow, also one with commits of its own, and after a restart', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk);
     store.put('/a', 1);
-    await expect(store.becomeSecondary()).rejects.toMatchObject({ code: 'WRONG_ROLE' });
-    await using empty = (await memoryStore()).store;
-    await empty.becomeSecondary();
-    expect(empty.role).toBe('secondary');
+    const following = store.follow();
+    expect([store.role, code(() => store.put('/a', 2))]).toEqual(['secondary', 'NOT_PRIMARY']);
+    await following;
+    await store.close();
+    await using again = (await diskStore(disk)).store;
+    expect([again.role, again.standing, again.get('/a'), code(() => again.put('/a', 2))]).toEqual([
+      'secondary',
+      'secondary',
+      1,
+      'NOT_PRIMARY',
+    ]);
   });
 });

@@ -1,5 +1,15 @@
-import { SITE, compareEpochs, formatPosition, highestEpoch, refusal, refuseRole, refuseStream, refuseVersion } from '@evertree/core';
-import type { Hello, Lineage, Refusal } from '@evertree/core';
+import {
+  EvertreeError,
+  SITE,
+  compareEpochs,
+  formatPosition,
+  highestEpoch,
+  refusal,
+  refuseRole,
+  refuseStream,
+  refuseVersion,
+} from '@evertree/core';
+import type { Hello, Lineage, Refusal, Store } from '@evertree/core';
 
 /** The secondary that is asked, and who feeds it. */
 export interface AskedSecondary extends Lineage {
@@ -53,4 +63,14 @@ function choose({ site, feeder }: AskedSecondary, hello: Hello): Admission {
     `${site} is fed by ${feeder.hello.site} (${feeder.remote}) in epoch ${held.number}, and a secondary has one primary: ` +
     `stop ${feeder.hello.site} first`;
   return { kind: 'refuse', ...refusal('refused', 'FORBIDDEN', message, { feeder: feeder.hello.site, remote: feeder.remote }) };
+}
+
+/**
+ * Whether a consumer may make this store a secondary's.
+ * @throws EvertreeError WRONG_ROLE when it is a primary with commits of its own
+ */
+export function assertMayFollow({ site, standing, position }: Store): void {
+  if (standing !== 'primary' || position.revision === 0) return;
+  const own = `the site ${site} is a primary with commits of its own (${formatPosition(position)})`;
+  throw new EvertreeError('WRONG_ROLE', `${own}; a secondary starts with an empty directory`);
 }

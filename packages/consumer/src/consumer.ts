@@ -14,7 +14,7 @@ import type {
   Store,
   Transport,
 } from '@evertree/core';
-import { admit } from './admission.ts';
+import { admit, assertMayFollow } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
 import { resumeHint } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -98,7 +98,8 @@ export class Consumer implements AsyncDisposable {
    *   listen
    */
   async open(): Promise<void> {
-    await this.#store.becomeSecondary();
+    assertMayFollow(this.#store);
+    await this.#store.follow();
     this.#progress = this.#store.journal.log.onProgress(() => this.#session?.progressed());
     try {
       await this.#transport.open({

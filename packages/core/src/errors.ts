@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'GUARD_FAILED'
   | 'NOT_PRIMARY'
   | 'FENCED'
+  | 'SWITCHING'
   | 'TOO_LARGE'
   | 'STORAGE_FULL'
   | 'STORAGE_FAILED'

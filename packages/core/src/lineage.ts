@@ -1,6 +1,9 @@
 import { EvertreeError } from './errors.ts';
 import type { FrameHeader } from './frames/frame.ts';
-import { formatExactPosition, NO_EPOCH_ID, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+import { formatExactPosition, formatPosition, NO_EPOCH_ID, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
+
+/** The most entries of a table of epochs. */
+const EPOCHS_LIMIT = 1_024;
 
 /** What orders epochs. */
 export interface EpochName {
@@ -90,6 +93,17 @@ export function positionAt({ epochs, last }: Compared, revision: number): ExactP
   return entry === undefined ? undefined : { epoch: entry.number, epochId: entry.id, revision };
 }
 
+/** The table of epochs as it was when the history ended at a revision. */
+export function epochsAt(history: Compared, revision: number): readonly Epoch[] {
+  const { epochs } = history;
+  const count = epochs.findLastIndex(({ base }) => base.revision < revision) + 1;
+  const last = epochs[count - 1];
+  // A handover frame is the last of its epoch.
+  if (last?.end === undefined || endOf(history, count - 1) === revision) return count === epochs.length ? epochs : epochs.slice(0, count);
+  const { end: _, ...unended } = last;
+  return [...epochs.slice(0, count - 1), unended];
+}
+
 /**
  * Checks that a frame follows a history.
  * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH with `expected` and `found`
@@ -102,6 +116,44 @@ export function assertFollows({ stream, base }: Pick<FrameHeader, 'stream' | 'ba
   if (samePosition(base, history.last)) return;
   const message = `a frame that follows ${formatExactPosition(base)} does not follow this history, which ends at ${formatExactPosition(history.last)}`;
   throw new EvertreeError('HISTORY_MISMATCH', message, { expected: history.last, found: base });
+}
+
+/**
+ * Checks that a frame's epoch may follow the last one of a history. After a handover only a higher epoch follows; an
+ * entry of the same number comes from the site that began that number. A site that handed over leaves the next number to
+ * its successor, so that the two never begin the same.
+ * @param epoch the number of the frame's epoch
+ * @param site which begins it; undefined if the frame continues it
+ * @throws EvertreeError HISTORY_MISMATCH
+ */
+export function assertSucceeds(epoch: number, { epochs, last }: Compared, site: string | undefined): void {
+  const entry = epochs.at(-1);
+  if (entry === undefined || (site === undefined && entry.end === undefined)) return;
+  const { number, end } = entry;
+  const ended = end === undefined ? '' : `, which ${entry.site} handed over to ${end.to}`;
+  let problem: string | undefined;
+  if (site === undefined) problem = 'only a new epoch';
+  else if (epoch === number && end !== undefined) problem = 'only an epoch of a higher number';
+  else if (epoch === number && site !== entry.site) problem = `only a restart of ${entry.site}`;
+  else if (epoch === number + 1 && end !== undefined && site === entry.site)
+    problem = `an epoch of ${site} numbered ${number + 2} or above`;
+  else if (epoch < number) problem = `only an epoch numbered ${number} or above`;
+  if (problem === undefined) return;
+  const found = site === undefined ? 'a frame of that epoch' : `epoch ${epoch} of ${site}`;
+  const message = `${found} can't follow ${formatPosition(last)}: ${problem} may follow epoch ${number}${ended}`;
+  throw new EvertreeError('HISTORY_MISMATCH', message, { expected: last, found: epoch });
+}
+
+/**
+ * A table of epochs with one more entry. At its limit the oldest restart entry goes, or the oldest entry: who stands in
+ * it needs a full copy then.
+ */
+export function withEpoch(epochs: readonly Epoch[], entry: Epoch): readonly Epoch[] {
+  const all = [...epochs, entry];
+  if (all.length <= EPOCHS_LIMIT) return all;
+  // The first of each number has the id that decides precedence.
+  const at = all.findIndex(({ number }, index) => index > 0 && number === all[index - 1]!.number);
+  return all.toSpliced(Math.max(at, 0), 1);
 }
 
 /** The error for those who wait for a position that the history does not hold any more. */

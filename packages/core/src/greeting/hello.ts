@@ -2,7 +2,7 @@ import { EvertreeError } from '../errors.ts';
 import type { ErrorDetails } from '../errors.ts';
 import { PROTOCOL_VERSIONS } from '../seams/transport.ts';
 import type { CloseReason, FarEnd, Hello } from '../seams/transport.ts';
-import type { EpochName } from '../lineage.ts';
+import { epochsAt, type EpochName } from '../lineage.ts';
 import type { Store } from '../store/store.ts';
 
 /** A hello that is turned away: what the far end is told, and what is told here. */
@@ -25,7 +25,8 @@ export interface Introduction {
 
 /** What a site says of itself on every link; stable positions only. */
 export function helloOf(store: Store, { program, standby, advertised, raises }: Introduction): Hello {
-  const { site, role, stream, stable, epochs, journal } = store;
+  const { site, role, standing, stream, stable, journal } = store;
+  const { fencedBy } = journal.identity;
   const { position, digest } = stable;
   return {
     protocols: PROTOCOL_VERSIONS,
@@ -35,11 +36,12 @@ export function helloOf(store: Store, { program, standby, advertised, raises }: 
     stream,
     position,
     digest,
-    // An epoch's frame is in the table before it is stable.
-    epochs: epochs.filter(({ base }) => base.revision < position.revision),
+    // What a frame tells of its epoch is in the table before the frame is stable.
+    epochs: epochsAt(store.history, position.revision),
     durable: journal.log.durable,
-    standing: role,
+    standing,
     standby,
+    ...(fencedBy === undefined ? {} : { fencedBy }),
     ...(advertised === undefined ? {} : { advertised }),
     ...(raises === undefined ? {} : { raises }),
   };

@@ -83,6 +83,18 @@ export class Acknowledgements {
     }
   }
 
+  /** Rejects everybody who waits, each with the error of his position. */
+  rejectAll(errorOf: (position: ExactPosition) => EvertreeError): void {
+    for (const waiters of this.#waiters.values()) waiters.rejectAll(errorOf);
+  }
+
+  /** Nobody tells of acknowledgements any more: those who wait learn that the outcome is unknown. */
+  lose(): void {
+    for (const [secondaries, waiters] of this.#waiters) {
+      waiters.rejectAll(position => unknownOutcome(position, this.count(position), secondaries));
+    }
+  }
+
   fail(error: EvertreeError): void {
     this.#failure = error;
     for (const waiters of this.#waiters.values()) waiters.fail(error);
@@ -114,6 +126,15 @@ export class Acknowledgements {
     this.#epochs = this.#history.epochs;
     for (const [site, held] of this.#held) this.#held.set(site, heldBy(this.#history, held));
   }
+}
+
+function unknownOutcome(position: ExactPosition, acknowledged: number, secondaries: number): EvertreeError {
+  const message =
+    `${formatPosition(position)} stands, and ${acknowledged} of ${secondaries} secondaries acknowledged it before another site took over; ` +
+    'whether more hold it is unknown here: ask for that position there';
+  const { epoch, revision } = position;
+  const details = { position: { epoch, revision }, acknowledged, secondaries, outcome: 'unknown' };
+  return new EvertreeError('ACKNOWLEDGEMENT_TIMEOUT', message, details);
 }
 
 function timedOut(position: ExactPosition, acknowledged: number, secondaries: number, timeoutMs: number | undefined): EvertreeError {

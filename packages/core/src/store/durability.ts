@@ -60,6 +60,11 @@ export class Durability {
     return this.#waiters.wait(position, this.stable.position.revision);
   }
 
+  /** Rejects everybody who waits, each with the error of his position. */
+  rejectAll(errorOf: (position: ExactPosition) => EvertreeError): void {
+    this.#waiters.rejectAll(errorOf);
+  }
+
   fail(error: EvertreeError): void {
     this.#waiters.fail(error);
   }

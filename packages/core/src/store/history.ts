@@ -1,14 +1,13 @@
 import type { CommitOptions } from '../transactions/commit.ts';
-import { emptyDigest } from '../tree/digest.ts';
 import { Durability } from './durability.ts';
-import { EvertreeError } from '../errors.ts';
 import { FrameWriter } from '../frames/frame-writer.ts';
 import { frameHash, NO_CHAIN, type BodyCodec, type Frame } from '../frames/frame.ts';
-import type { EpochName, Lineage } from '../lineage.ts';
+import type { FrameNote } from '../frames/body.ts';
+import { assertSucceeds, withEpoch, type EpochName, type Lineage } from '../lineage.ts';
 import type { Clock, Random } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
-import { formatPosition, ORIGIN, type Epoch, type ExactPosition } from '../position.ts';
+import { ORIGIN, type Epoch, type ExactPosition, type Handover } from '../position.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** So many commits of one turn share a reading of the clock, which costs a tenth of a commit. */
@@ -27,16 +26,21 @@ export interface HistoryHead extends Lineage {
 /** Before the first commit. */
 export const EMPTY_HEAD: HistoryHead = Object.freeze({ stream: null, last: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 });
 
-/** The head after a frame. @param note of an epoch's first frame */
-export function headAfter(
-  head: HistoryHead,
-  frame: Frame,
-  note: { readonly site: string; readonly reason: string } | undefined,
-): HistoryHead {
-  const { stream, epoch: number, epochId: id, base, last, firstTime, lastTime } = frame.header;
-  const epochs =
-    note === undefined ? head.epochs : [...head.epochs, { number, id, site: note.site, base, reason: note.reason, time: firstTime }];
-  return { stream, last, epochs, chain: frame, time: lastTime };
+/** The head after a frame. @param note of a frame that begins or ends its epoch */
+export function headAfter(head: HistoryHead, frame: Frame, note: FrameNote | undefined): HistoryHead {
+  const { stream, last, lastTime } = frame.header;
+  return { stream, last, epochs: note === undefined ? head.epochs : epochsAfter(head.epochs, frame, note), chain: frame, time: lastTime };
+}
+
+function epochsAfter(epochs: readonly Epoch[], { header }: Frame, { epoch, handover: end }: FrameNote): readonly Epoch[] {
+  const { epoch: number, epochId: id, base, firstTime: time } = header;
+  if (epoch !== undefined) return withEpoch(epochs, { number, id, site: epoch.site, base, reason: epoch.reason, time });
+  return end === undefined ? epochs : ended(epochs, end);
+}
+
+/** A table whose last entry a handover has ended. */
+function ended(epochs: readonly Epoch[], end: Handover): readonly Epoch[] {
+  return [...epochs.slice(0, -1), { ...epochs.at(-1)!, end }];
 }
 
 /** The head of a history that a snapshot begins. */
@@ -54,9 +58,13 @@ export class History implements Lineage {
   readonly #writer: FrameWriter;
   /** The history up to the last frame that was cut or applied. */
   #head: HistoryHead;
+  /** Digest of the tree at `#head`. */
+  #digest: string;
   /** The head's end or a later position of the same epoch. The last commit is `#ahead` revisions after it. */
   #position: ExactPosition;
   #ahead = 0;
+  /** Whether this object began the last entry of the table of epochs, so that no other copy of the journal writes in it. */
+  #reigns = false;
   /** The last reading of the clock, and how many more commits may use it. */
   #now = 0;
   #timeUses = 0;
@@ -70,6 +78,7 @@ export class History implements Lineage {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#head = head;
+    this.#digest = digest;
     this.#position = head.last;
     this.#writer = new FrameWriter(options.encoding, head.time);
     this.durability = new Durability(options.journal.log, this, { position: head.last, digest });
@@ -117,13 +126,14 @@ export class History implements Lineage {
   }
 
   /**
-   * Gives a change set the next revision and encodes it. The first commit of all begins the stream and its first epoch.
+   * Gives a change set the next revision and encodes it. The first commit of each opening begins an entry of the
+   * table of epochs, and the first of all the stream.
    * @param operations they are applied to the tree already
    * @param onTrail the tree's trail still leads along the path of the only operation
    * @returns its commit time
    */
   record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
-    if (this.#head.stream === null) this.#beginStream();
+    if (!this.#reigns) this.#beginReign();
     const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
     for (const { path, child } of operations) {
       if (!onTrail) tree.follow(path);
@@ -147,29 +157,40 @@ export class History implements Lineage {
    * Begins an epoch of this site at the end of the history, with a frame of its own. Everything recorded has to be cut
    * before.
    * @param digest of the tree as it stands
-   * @throws EvertreeError HISTORY_MISMATCH if the epoch's number is not above the present one
+   * @throws EvertreeError HISTORY_MISMATCH if the epoch may not follow the present one
    */
   beginEpoch({ number, id }: EpochName, reason: string, digest: string): void {
     const { last: base, epochs } = this.#head;
-    if (number <= base.epoch) {
-      const message = `epoch ${number} (${id}) can't begin on ${formatPosition(base)}: its number has to be above ${base.epoch}`;
-      throw new EvertreeError('HISTORY_MISMATCH', message, { base, number, id });
-    }
-    const epoch: Epoch = { number, id, site: this.#journal.identity.site, base, reason, time: this.#clock.now() };
-    this.#append(this.#writer.sealEpoch(this.#base(), digest, epoch), [...epochs, epoch]);
+    const { site } = this.#journal.identity;
+    assertSucceeds(number, this.#head, site);
+    const epoch: Epoch = { number, id, site, base, reason, time: this.#clock.now() };
+    const frame = this.#writer.sealEpoch(this.#base(), digest, epoch);
+    this.#append(frame, withEpoch(epochs, { ...epoch, time: frame.header.firstTime }));
+    this.#reigns = true;
+  }
+
+  /**
+   * Ends the present epoch with a handover frame. Everything recorded has to be cut before.
+   * @param digest of the tree as it stands
+   */
+  handOver(handover: Handover, digest: string): ExactPosition {
+    this.#append(this.#writer.sealHandover(this.#base(), digest, handover, this.#clock.now()), ended(this.#head.epochs, handover));
+    return this.#head.last;
   }
 
   /** Moves to the end of a frame that was applied to the tree, and appends the frame. */
-  follow(frame: Frame, note: { readonly site: string; readonly reason: string } | undefined, trailer: Uint8Array | undefined): void {
-    this.#moveTo(headAfter(this.#head, frame, note));
+  follow(frame: Frame, note: FrameNote | undefined, trailer: Uint8Array | undefined): void {
+    this.#moveTo(headAfter(this.#head, frame, note), frame.header.digest);
+    this.#reigns = false;
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
   }
 
-  /** Moves to a snapshot with which the journal's history begins anew. */
-  replace(header: SnapshotHeader): void {
-    this.#moveTo(headAt(header));
-    this.durability.reset({ position: header.position, digest: header.digest });
+  /** Moves to where the journal's history was moved: to a snapshot with which it begins anew, or back. */
+  replace(head: HistoryHead, digest: string): void {
+    this.#moveTo(head, digest);
+    this.#reigns = false;
+    this.durability.reset({ position: head.last, digest });
   }
 
   /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
@@ -178,16 +199,19 @@ export class History implements Lineage {
     return { stream, position: last, digest, chain, epochs: this.epochs, time: this.time };
   }
 
-  #beginStream(): void {
-    this.#head = { ...this.#head, stream: toHex(this.#random.bytes(16)) };
-    this.beginEpoch({ number: 1, id: toHex(this.#random.bytes(8)) }, 'first commit', emptyDigest());
+  /** Begins the stream, or a restart entry of this site's epoch. */
+  #beginReign(): void {
+    const { stream, last } = this.#head;
+    if (stream === null) this.#head = { ...this.#head, stream: toHex(this.#random.bytes(16)) };
+    const [number, reason] = stream === null ? [1, 'first commit'] : [last.epoch, 'restart'];
+    this.beginEpoch({ number, id: toHex(this.#random.bytes(8)) }, reason, this.#digest);
   }
 
   /** Moves to the end of a frame of this site's own, and appends the frame. */
   #append(frame: Frame, epochs: readonly Epoch[]): void {
     const { stream, last, digest, lastTime } = frame.header;
     // The hash is computed now and not when the next frame is cut: a large frame would stay in memory until then.
-    this.#moveTo({ stream, last, epochs, chain: frameHash(frame), time: lastTime });
+    this.#moveTo({ stream, last, epochs, chain: frameHash(frame), time: lastTime }, digest);
     this.durability.appended(last, digest);
     this.#journal.log.append(frame);
   }
@@ -200,8 +224,9 @@ export class History implements Lineage {
   }
 
   /** The next change set will follow this head. Nothing may be recorded and not cut. */
-  #moveTo(head: HistoryHead): void {
+  #moveTo(head: HistoryHead, digest: string): void {
     this.#head = head;
+    this.#digest = digest;
     this.#position = head.last;
     this.#ahead = 0;
     this.#writer.lastTime = head.time;

@@ -1,25 +1,55 @@
 import { replayFrame } from '../frames/frame-application.ts';
+import type { FrameNote } from '../frames/body.ts';
 import { EvertreeError, isEvertreeError } from '../errors.ts';
 import { frameHash, type Frame } from '../frames/frame.ts';
 import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
-import { formatPosition } from '../position.ts';
+import { formatExactPosition, formatPosition, samePosition, type ExactPosition } from '../position.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
+import { Turn } from '../turn.ts';
 import { Tree } from '../tree/tree.ts';
+
+/** A tree at a position of its history. */
+export interface Recovered {
+  readonly tree: Tree;
+  readonly head: HistoryHead;
+}
 
 /**
  * Builds the tree that a journal holds: its newest snapshot, then every frame after it.
  * @throws EvertreeError DAMAGED if the digest of the tree is not the journal's
  */
-export async function recover(journal: Journal): Promise<{ tree: Tree; head: HistoryHead }> {
-  const { tree, head: beginning } = await recoverSnapshot(journal);
+export async function recover(journal: Journal): Promise<Recovered> {
+  return recoverUpTo(journal, undefined, undefined);
+}
+
+/**
+ * Builds the tree as it was at an earlier position of the journal's history, in slices.
+ * @throws EvertreeError HISTORY_MISMATCH if no frame ends there; COMPACTED if the journal does not reach back to it
+ */
+export async function recoverAt(journal: Journal, position: ExactPosition, clock: Clock): Promise<Recovered> {
+  const recovered = await recoverUpTo(journal, position, new Turn(clock));
+  if (samePosition(recovered.head.last, position)) return recovered;
+  throw new EvertreeError('HISTORY_MISMATCH', `no frame of this history ends at ${formatExactPosition(position)}`, {
+    expected: position,
+    found: recovered.head.last,
+  });
+}
+
+async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, turn: Turn | undefined): Promise<Recovered> {
+  const { tree, head: beginning } = await recoverSnapshot(journal, end);
+  const limit = end?.revision ?? Infinity;
   let head = beginning;
   let last: Frame | undefined;
   const reader = journal.log.read(head.last);
   try {
-    for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
+    while (head.last.revision < limit) {
+      const stored = await reader.next();
+      if (stored === undefined) break;
       last = stored.frame;
       head = headAfter(head, last, replay(tree, last));
+      await turn?.breathe();
     }
   } finally {
     await reader.close();
@@ -33,15 +63,15 @@ export async function recover(journal: Journal): Promise<{ tree: Tree; head: His
   return { tree, head: { ...head, chain: frameHash(last) } };
 }
 
-async function recoverSnapshot(journal: Journal): Promise<{ tree: Tree; head: HistoryHead }> {
-  const snapshot = await journal.snapshots.newest();
+async function recoverSnapshot(journal: Journal, atOrBefore: ExactPosition | undefined): Promise<Recovered> {
+  const snapshot = await journal.snapshots.newest(atOrBefore);
   if (snapshot === undefined) return { tree: new Tree(), head: EMPTY_HEAD };
   const builder = new SnapshotBuilder();
   for await (const chunk of snapshot.chunks()) builder.add(chunk);
   return { tree: builder.finish(snapshot.header), head: headAt(snapshot.header) };
 }
 
-function replay(tree: Tree, frame: Frame): { readonly site: string; readonly reason: string } | undefined {
+function replay(tree: Tree, frame: Frame): FrameNote | undefined {
   try {
     return replayFrame(tree, frame);
   } catch (error) {

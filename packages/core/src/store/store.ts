@@ -4,6 +4,7 @@ import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
 import { EvertreeError } from '../errors.ts';
+import { decodeFrame } from '../frames/collect-sink.ts';
 import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
@@ -11,21 +12,24 @@ import { Guards, type GuardSchema } from '../transactions/guards.ts';
 import { History, type HistoryHead } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
-import { assertFollows, type EpochName, type Lineage } from '../lineage.ts';
+import { assertFollows, assertSucceeds, type EpochName, type Lineage } from '../lineage.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
 import type { Boundary, Epoch, ExactPosition } from '../position.ts';
-import { recover } from './recovery.ts';
-import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { recover, type Recovered } from './recovery.ts';
+import { goBack, receiveSnapshot } from './replaced-history.ts';
+import type { SnapshotReceiver } from './snapshot-receiver.ts';
 import { Snapshot, storeSnapshot } from './snapshot.ts';
+import { Succession } from './succession.ts';
 import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptions } from './store-options.ts';
 import { Transaction } from '../transactions/transaction.ts';
 import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
-import { fenceOf, WriteGate, type StoreState } from './write-gate.ts';
+import type { Standing } from './standing.ts';
+import { WriteGate, type Hold, type StoreState, type WriteDestination } from './write-gate.ts';
 
 /**
  * One data tree with its history. Applications read it, write to it and listen to it; replication reads its history.
@@ -47,6 +51,7 @@ export class Store implements AsyncDisposable {
   readonly #guards = new Guards();
   readonly #events: Emitter<StoreEvents>;
   readonly #gate: WriteGate;
+  readonly #succession: Succession;
   readonly #schedule: FrameSchedule;
   #closing: Promise<void> | undefined;
 
@@ -56,9 +61,7 @@ export class Store implements AsyncDisposable {
    */
   static async open(options: StoreOptions): Promise<Store> {
     const { tree, head } = await recover(options.journal);
-    const store = new this(options, tree, head);
-    store.refuseWrites(fenceOf(options.journal.identity, head));
-    return store;
+    return new this(options, tree, head);
   }
 
   protected constructor(options: StoreOptions, tree: Tree, head: HistoryHead) {
@@ -73,8 +76,18 @@ export class Store implements AsyncDisposable {
     const { clock, report } = this;
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
     this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
-    this.#gate = new WriteGate(this.journal, () => this.#events.emit('state'));
+    this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
+    this.#succession = new Succession({
+      journal: this.journal,
+      report,
+      history: this.#history,
+      gate: this.#gate,
+      outcomes: this.#outcomes,
+      cut: () => this.cut(),
+      digest: () => this.digest,
+      advanced: () => this.#events.emit('advanced'),
+    });
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
     this.journal.log.onProgress(() => this.#onProgress());
   }
@@ -83,8 +96,14 @@ export class Store implements AsyncDisposable {
     return this.journal.identity.site;
   }
 
+  /** What this site is now: derived from its history, and from what it heard of other sites. */
+  get standing(): Standing {
+    return this.#gate.standing;
+  }
+
+  /** The part that the standing gives the site: a secondary follows, any other has an epoch of its own to feed. */
   get role(): Role {
-    return this.journal.identity.role;
+    return this.#gate.standing === 'secondary' ? 'secondary' : 'primary';
   }
 
   /** 32 hex digits; null before the stream's first commit. */
@@ -147,7 +166,7 @@ export class Store implements AsyncDisposable {
 
   /**
    * Runs a transaction: synchronous, whole or not at all. Without operations it takes no revision.
-   * @throws EvertreeError NOT_PRIMARY, FENCED, STORAGE_FULL, STORAGE_FAILED, CLOSED, POSITION_MISMATCH, GUARD_FAILED,
+   * @throws EvertreeError NOT_PRIMARY, FENCED, SWITCHING, STORAGE_FULL, STORAGE_FAILED, CLOSED, POSITION_MISMATCH, GUARD_FAILED,
    *   TOO_LARGE, TRANSACTION_INVALID (nested, or the callback returned a promise), and whatever the callback throws;
    *   nothing changed then
    */
@@ -248,29 +267,87 @@ export class Store implements AsyncDisposable {
     this.#outcomes.acknowledgements.set(site, durable);
   }
 
+  /**
+   * No acknowledgement of what was committed before a handover is heard any more: those who wait for one are told that
+   * the outcome is unknown.
+   */
+  loseAcknowledgements(): void {
+    this.#outcomes.acknowledgements.lose();
+  }
+
   /** A secondary was taken off the list: what it holds counts for no commit any more. */
   forgetAcknowledgement(site: string): void {
     this.#outcomes.acknowledgements.forget(site);
   }
 
   /**
-   * Begins an epoch of this site at the present position.
-   * @throws EvertreeError HISTORY_MISMATCH if its number is not above the present epoch's; what `transact` throws if no
-   *   writes are taken
+   * Holds writes back for a switchover: from now on they throw SWITCHING, and nothing of them is committed.
+   * @throws EvertreeError what `transact` throws if no writes are taken
    */
-  beginEpoch(epoch: EpochName, reason: string): void {
-    this.#gate.assertWritable();
-    this.cut();
-    this.#history.beginEpoch(epoch, reason, this.#tree.digest());
-    this.#events.emit('advanced');
+  hold(command: string): Hold {
+    this.#assertNoTransaction();
+    return this.#gate.hold(command);
   }
 
   /**
-   * Makes this site a secondary, for good.
-   * @throws EvertreeError WRONG_ROLE when it has commits of its own
+   * Resolves when it is decided where writes go: here, or to another site.
+   * @throws EvertreeError CLOSED, STORAGE_FAILED
    */
-  becomeSecondary(): Promise<void> {
-    return this.#gate.becomeSecondary(this.position);
+  writable(): Promise<WriteDestination> {
+    return this.#gate.destination();
+  }
+
+  /** Tells who takes writes now; those who wait in `writable` are told. */
+  settle(destination: WriteDestination): void {
+    this.#gate.settle(destination);
+  }
+
+  /**
+   * Ends this site's epoch: cuts what was committed, and appends a handover frame. Needs a hold. Resolves with the
+   * handover's position when it is durable; from then on only a new epoch follows.
+   * @throws EvertreeError WRONG_ROLE without a hold, or at a site that is not a primary; STORAGE_FAILED, CLOSED; FENCED
+   *   if another site's epoch outranked this one meanwhile
+   */
+  handOver(to: string, command: string): Promise<ExactPosition> {
+    return this.#succession.handOver(to, command);
+  }
+
+  /**
+   * Records durably that this site may lead; until it begins an epoch it stays what it is. Else a crash just after
+   * `beginEpoch` can leave a site that has begun an epoch and still follows. `follow` takes it back.
+   */
+  prepareToLead(): Promise<void> {
+    return this.journal.identity.setRole('primary');
+  }
+
+  /**
+   * Begins an epoch of this site at the present position: a promotion, or the planned one after a handover. Synchronous:
+   * after a handover frame that was applied in the same turn both frames are made stable by one write. Nothing of the
+   * epoch may leave the process before that.
+   * @throws EvertreeError HISTORY_MISMATCH if its number is not above all that this site knows of, or if it may not
+   *   follow a handover; SWITCHING while a primary holds writes back; STORAGE_FULL, STORAGE_FAILED, CLOSED
+   */
+  beginEpoch(epoch: EpochName, reason: string): void {
+    this.#succession.beginEpoch(epoch, reason);
+  }
+
+  /**
+   * There is such an epoch, promised or begun: if it outranks this site's own it takes no writes from now on, in memory
+   * at once. Resolves when that is durable. It never falls.
+   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED: it could not be recorded; this process takes no writes
+   *   nevertheless
+   */
+  fence(epoch: EpochName, begun: boolean): Promise<void> {
+    return this.#succession.fence(epoch, begun);
+  }
+
+  /**
+   * Follows other sites from now on, for good: only a new epoch makes this site a primary again. Resolves when that is
+   * durable. Whether a primary may give up its reign is the caller's to decide.
+   */
+  follow(): Promise<void> {
+    this.#assertNoTransaction();
+    return this.#succession.follow();
   }
 
   /**
@@ -282,33 +359,47 @@ export class Store implements AsyncDisposable {
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
     this.#gate.assertFollowing();
     assertFollows(frame.header, this.#history);
+    const { beginsEpoch, epoch } = frame.header;
+    assertSucceeds(epoch, this.#history, beginsEpoch ? decodeFrame(frame).note?.epoch?.site : undefined);
     const from = this.position;
-    const { epoch, observed } = applyFrame(
-      this.#tree,
-      frame,
-      this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined,
-    );
-    this.#history.follow(frame, epoch, trailer);
+    const { note, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined);
+    this.#history.follow(frame, note, trailer);
+    if (note !== undefined) this.#outcomes.goOn();
     this.#listeners.notifyOfFrame(frame, from, observed);
     this.#events.emit('advanced');
   }
 
   /**
    * Begins to receive a snapshot that replaces this secondary's tree and history.
+   * @param fork where the present history parted from the snapshot's: what lies behind it is kept as a divergence
    * @throws EvertreeError WRONG_ROLE at a primary
    */
-  async receiveSnapshot(header: SnapshotHeader): Promise<SnapshotReceiver> {
-    this.#gate.assertSecondary();
-    const writer = await this.journal.snapshots.create(header, { replace: true });
-    return new SnapshotReceiver(header, writer, tree => this.#swapIn(tree, header));
+  async receiveSnapshot(header: SnapshotHeader, fork?: ExactPosition): Promise<SnapshotReceiver> {
+    this.#gate.assertFollowing();
+    return receiveSnapshot(this.journal, this.clock, header, fork, recovered => this.#swapIn(recovered, header.digest));
+  }
+
+  /**
+   * Goes back to an earlier position of this history, the fork with the one that goes on. What lies behind it is kept as
+   * a divergence first; then the journal is cut, and in the same step the tree goes back. Until then readers see the
+   * present tree. Nothing may be applied meanwhile. If it rejects, nothing has changed.
+   * @returns the name of the divergence; undefined if there is nothing behind the position
+   * @throws EvertreeError WRONG_ROLE (a primary); HISTORY_MISMATCH if no frame of this history ends there; COMPACTED if
+   *   the journal does not reach back to it; STORAGE_FULL, STORAGE_FAILED, CLOSED
+   */
+  async rewind(position: ExactPosition): Promise<string | undefined> {
+    this.#gate.assertFollowing();
+    await this.flush();
+    return goBack(this.journal, position, this.clock, recovered => this.#swapIn(recovered, recovered.tree.digest()));
   }
 
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */
   async saveSnapshot(): Promise<SnapshotHeader> {
     using snapshot = this.snapshot();
-    if (snapshot.position.revision === 0) return snapshot.header;
-    await this.flush();
-    await storeSnapshot(this.journal, snapshot);
+    if (snapshot.position.revision > 0) {
+      await this.flush();
+      await storeSnapshot(this.journal, snapshot);
+    }
     return snapshot.header;
   }
 
@@ -360,17 +451,15 @@ export class Store implements AsyncDisposable {
     throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
   }
 
-  /**
-   * Replaces the tree by a received one; listeners get the difference as one batch. Tree and position move together.
-   */
-  #swapIn(tree: Tree, header: SnapshotHeader): void {
+  /** Replaces the tree, and moves the position with it. Listeners get the difference as one batch. */
+  #swapIn({ tree, head }: Recovered, digest: string): void {
     const from = this.position;
     const before = this.#tree.pin();
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
-    this.#history.replace(header);
+    this.#history.replace(head, digest);
     this.#outcomes.historyReplaced();
-    this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: header.position, time: header.time, bytes: 0 });
+    this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 });
     this.#events.emit('advanced');
     this.#events.emit('stable');
   }

@@ -68,11 +68,17 @@ export class Waiters {
     for (const { position, reject } of waiting) if (!covers(this.#history, position)) reject(lostPosition(position, this.#history));
   }
 
+  /** Rejects everybody. */
   fail(error: EvertreeError): void {
+    this.rejectAll(() => error);
+  }
+
+  /** Rejects everybody, each with the error of his position. */
+  rejectAll(errorOf: (position: ExactPosition) => EvertreeError): void {
     const waiting = this.#waiting.slice(this.#first);
     this.#waiting = [];
     this.#first = 0;
-    for (const waiter of waiting) waiter.reject(error);
+    for (const { position, reject } of waiting) reject(errorOf(position));
   }
 
   #remove(waiter: Waiter): void {

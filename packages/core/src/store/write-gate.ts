@@ -1,33 +1,67 @@
 import { EvertreeError } from '../errors.ts';
-import { formatPosition, type Position } from '../position.ts';
-import type { Journal, SiteIdentity } from '../seams/journal.ts';
-import { compareEpochs, highestEpoch, type Lineage } from '../lineage.ts';
+import { formatPosition, type ExactPosition } from '../position.ts';
+import type { Journal, Role } from '../seams/journal.ts';
+import { highestEpoch, raiseFencing, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
+import { isFenced, standingOf, type Standing, type StandingIdentity } from './standing.ts';
 
 /**
  * - `open`.
  * - `full`: the disk has no room; no writes, reads go on, and writes again when there is room.
- * - `refusing`: no writes, because another copy of this stream is ahead or has a higher epoch.
+ * - `refusing`: no writes, although the site's last epoch is its own: `Store.standing` and `Store.stateReason` tell why.
  * - `failed`: a write or a sync failed; start again, and the site recovers from what the disk holds.
  * - `closed`.
  */
 export type StoreState = 'open' | 'full' | 'refusing' | 'failed' | 'closed';
 
+/** Where writes go, once that is decided. `address`: where clients reach that site over HTTP, if it is known. */
+export type WriteDestination =
+  | { readonly kind: 'here' }
+  | {
+      readonly kind: 'elsewhere';
+      readonly site: string;
+      readonly address: string | undefined;
+      readonly epoch: EpochName;
+      readonly position: ExactPosition;
+    };
+
+/** Writes are held back for a switchover: they throw SWITCHING. */
+export interface Hold {
+  /** The switchover was given up: writes are taken again, unless the epoch has ended meanwhile. Idempotent. */
+  release(): void;
+}
+
 /**
- * Decides whether a store takes commits, or its primary's frames: by the journal's state, the role, and the reason that
- * it was given to refuse.
+ * Decides whether a store takes commits, or another site's frames: by the journal's state, the standing, a hold, and
+ * the reason that it was given to refuse.
  */
 export class WriteGate {
   /** As of the last `update`; each change of it was told by `changed`. */
   state: StoreState = 'open';
+  /** As of the last `update`; each change of it was told by `changed`. */
+  standing: Standing = 'secondary';
   readonly #journal: Journal;
+  readonly #history: Lineage;
   readonly #changed: () => void;
+  /** Whether commits are taken; as of the last `update`. It is all that a commit looks at. */
+  #writable = false;
   #closed = false;
-  /** Why writes are refused although the journal takes them. */
+  /** Why writes are refused although the journal takes them and the standing allows them. */
   #refusal: EvertreeError | undefined;
+  /** What this process decided about the role; its identity may not say so yet. */
+  #role: Role | undefined;
+  /** The command of the switchover for which writes are held back. */
+  #held: string | undefined;
+  /** An epoch that fences this site and that may not be recorded yet; it never falls. */
+  #fencedBy: Fencing | undefined;
+  /** The site that takes writes instead of this one, as far as it was told. */
+  #leader: WriteDestination | undefined;
+  /** Those who wait until it is decided where writes go. */
+  #undecided: PromiseWithResolvers<WriteDestination> | undefined;
 
-  /** `changed` is called after each change of `state`. */
-  constructor(journal: Journal, changed: () => void) {
+  /** `changed` is called after each change of `state` or `standing`. @param history it changes while this object lives */
+  constructor(journal: Journal, history: Lineage, changed: () => void) {
     this.#journal = journal;
+    this.#history = history;
     this.#changed = changed;
     this.update();
   }
@@ -36,9 +70,29 @@ export class WriteGate {
     return this.#closed;
   }
 
+  /** The highest epoch that this site heard of beside those of its history, recorded or not. */
+  get fencedBy(): Fencing | undefined {
+    const recorded = this.#journal.identity.fencedBy;
+    return this.#fencedBy === undefined ? recorded : (raiseFencing(recorded, this.#fencedBy) ?? recorded);
+  }
+
+  /**
+   * Whether another site's epoch outranks this site's own. Until the history follows it, no commit may be answered with
+   * success.
+   */
+  get isFenced(): boolean {
+    return isFenced(this.#identity, this.#history);
+  }
+
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
   close(): void {
     this.#closed = true;
     this.update();
+    this.#undecided?.reject(this.reason());
+    this.#undecided = undefined;
   }
 
   /** Refuses writes for this reason; with undefined it takes them again. */
@@ -47,49 +101,112 @@ export class WriteGate {
     this.update();
   }
 
-  /** To be called when the journal's state may have changed. */
+  /** Notes the epoch in memory; recording it is the caller's. */
+  fence(fencing: Fencing): void {
+    this.#fencedBy = raiseFencing(this.#fencedBy, fencing) ?? this.#fencedBy;
+    this.update();
+  }
+
+  /** This site began an epoch, or was told to follow others: no hold and no earlier reason counts any more. */
+  beginAs(role: Role): void {
+    this.#role = role;
+    this.#held = undefined;
+    this.#refusal = undefined;
+    this.update();
+  }
+
+  /** @throws EvertreeError what a write throws now; SWITCHING if writes are held back already */
+  hold(command: string): Hold {
+    this.assertWritable();
+    this.#held = command;
+    this.update();
+    return {
+      release: () => {
+        if (this.#held === command) this.endHold();
+      },
+    };
+  }
+
+  endHold(): void {
+    this.#held = undefined;
+    this.update();
+  }
+
+  /** Resolves when it is decided where writes go. */
+  destination(): Promise<WriteDestination> {
+    this.update();
+    if (this.#writable) return Promise.resolve({ kind: 'here' });
+    if (this.#closed) return Promise.reject(this.reason());
+    const leader = this.#leader ?? this.#followed();
+    if (leader !== undefined && this.#held === undefined) return Promise.resolve(leader);
+    this.#undecided ??= Promise.withResolvers();
+    return this.#undecided.promise;
+  }
+
+  /** It was decided who takes writes. */
+  settle(destination: WriteDestination): void {
+    this.#leader = destination.kind === 'here' ? undefined : destination;
+    if (destination.kind === 'here' && !this.#writable) return;
+    this.#undecided?.resolve(destination);
+    this.#undecided = undefined;
+  }
+
+  /** To be called when the journal's state, the identity or the epochs of the history may have changed. */
   update(): void {
-    const state = this.#judge();
-    if (state === this.state) return;
+    const standing = standingOf(this.#identity, this.#history);
+    const state = this.#judge(standing);
+    this.#writable = state === 'open' && standing === 'primary';
+    if (this.#writable && (this.#undecided ?? this.#leader) !== undefined) this.settle({ kind: 'here' });
+    if (state === this.state && standing === this.standing) return;
     this.state = state;
+    this.standing = standing;
     this.#changed();
   }
 
-  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED, NOT_PRIMARY */
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, SWITCHING, CLOSED, NOT_PRIMARY */
   assertWritable(): void {
-    if (this.state !== 'open' || this.#journal.identity.role !== 'primary') throw this.reason();
-  }
-
-  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, FENCED, CLOSED; WRONG_ROLE at a primary */
-  assertFollowing(): void {
-    if (this.state !== 'open') throw this.reason();
-    this.assertSecondary();
-  }
-
-  /** @throws EvertreeError WRONG_ROLE at a primary: its history has one writer, itself */
-  assertSecondary(): void {
-    const { site, role } = this.#journal.identity;
-    if (role === 'secondary') return;
-    throw new EvertreeError('WRONG_ROLE', `the site ${site} is a primary: it takes nothing of another's history`);
+    if (!this.#writable) throw this.reason();
   }
 
   /**
-   * Records that this site is a secondary from now on.
-   * @throws EvertreeError WRONG_ROLE when it has commits of its own
+   * Whether this site may begin an epoch: with a number above all that it knows of, or the one that it promised itself.
+   * @throws EvertreeError SWITCHING, HISTORY_MISMATCH, STORAGE_FULL, STORAGE_FAILED, CLOSED
    */
-  async becomeSecondary(position: Position): Promise<void> {
-    const { site, role } = this.#journal.identity;
-    if (role === 'secondary') return;
-    if (position.revision > 0) {
-      const own = `the site ${site} is a primary with commits of its own (${formatPosition(position)})`;
-      throw new EvertreeError('WRONG_ROLE', `${own}; a secondary starts with an empty directory`);
+  assertMayBegin({ number, id }: EpochName): void {
+    this.assertStorage();
+    if (this.#history.stream === null) {
+      throw new EvertreeError(
+        'HISTORY_MISMATCH',
+        `epoch ${number} (${id}) has no history to begin on; a site without one starts as a primary`,
+      );
     }
-    await this.#journal.identity.setRole('secondary');
+    if (this.#held !== undefined && this.standing === 'primary') throw this.reason();
+    const { fencedBy } = this;
+    const { last: base } = this.#history;
+    const isPromised = fencedBy !== undefined && fencedBy.number === number && fencedBy.id === id && !fencedBy.begun;
+    const least = Math.max(base.epoch, isPromised ? 0 : (fencedBy?.number ?? 0));
+    if (number > least) return;
+    const message = `epoch ${number} (${id}) can't begin on ${formatPosition(base)}: its number has to be above ${least}`;
+    throw new EvertreeError('HISTORY_MISMATCH', message, { base, number, id });
+  }
+
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED; WRONG_ROLE at a primary */
+  assertFollowing(): void {
+    this.assertStorage();
+    if (this.standing === 'primary') this.update();
+    if (this.standing !== 'primary') return;
+    const { site } = this.#journal.identity;
+    throw new EvertreeError('WRONG_ROLE', `the site ${site} is a primary: it takes nothing of another's history`);
+  }
+
+  /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED */
+  assertStorage(): void {
+    if (this.state !== 'open' && this.state !== 'refusing') throw this.reason();
   }
 
   /** The error of a write that is not taken. */
   reason(): EvertreeError {
-    const { site, role } = this.#journal.identity;
+    const { site } = this.#journal.identity;
     const { failure } = this.#journal.log;
     switch (this.state) {
       case 'closed':
@@ -104,29 +221,73 @@ export class WriteGate {
       case 'full':
         return new EvertreeError('STORAGE_FULL', `the disk of ${site} is full; writes go on when there is room`, {}, failure);
       default:
-        if (role === 'secondary') {
-          return new EvertreeError('NOT_PRIMARY', `${site} is a secondary: it takes changes from its primary only; write there`);
-        }
+        return this.#reasonOfStanding();
+    }
+  }
+
+  #reasonOfStanding(): EvertreeError {
+    const { site } = this.#journal.identity;
+    switch (this.standing) {
+      case 'secondary':
+        return notPrimary(site, this.#leader);
+      case 'fenced':
+        return this.#refusal ?? fenced(site, this.#history, this.fencedBy!);
+      case 'handing-over':
+        return switching(site, this.#history.epochs.at(-1)!.end!.command);
+      default:
+        if (this.#held !== undefined) return switching(site, this.#held);
         return this.#refusal ?? new EvertreeError('FENCED', `${site} takes no writes`);
     }
   }
 
-  #judge(): StoreState {
+  /** The primary that a secondary's history tells of. */
+  #followed(): WriteDestination | undefined {
+    const { epochs, last } = this.#history;
+    const entry = epochs.at(-1);
+    if (this.standing !== 'secondary' || entry === undefined || entry.site === this.#journal.identity.site) return undefined;
+    return { kind: 'elsewhere', site: entry.site, address: undefined, epoch: { number: entry.number, id: entry.id }, position: last };
+  }
+
+  get #identity(): StandingIdentity {
+    const { site, role } = this.#journal.identity;
+    return { site, role: this.#role ?? role, fencedBy: this.fencedBy };
+  }
+
+  #judge(standing: Standing): StoreState {
     const { state } = this.#journal.log;
     if (this.#closed || state === 'closed') return 'closed';
     if (state === 'failed' || state === 'full') return state;
-    return this.#refusal === undefined ? 'open' : 'refusing';
+    if (standing === 'secondary') return 'open';
+    return standing === 'primary' && this.#refusal === undefined && this.#held === undefined ? 'open' : 'refusing';
   }
 }
 
-/** Why a site takes no writes from its start on: it recorded that there is a higher epoch than those of its history. */
-export function fenceOf({ site, role, fencedBy }: SiteIdentity, { epochs, last }: Lineage): EvertreeError | undefined {
-  if (role !== 'primary' || fencedBy === undefined) return undefined;
+function notPrimary(site: string, leader: WriteDestination | undefined): EvertreeError {
+  const message = `${site} is a secondary: it takes changes from its primary only; write there`;
+  if (leader?.kind !== 'elsewhere') return new EvertreeError('NOT_PRIMARY', message);
+  const { site: primary, address, epoch, position } = leader;
+  return new EvertreeError('NOT_PRIMARY', `${message}${address === undefined ? '' : ` (${address})`}`, {
+    primary,
+    address,
+    epoch,
+    position,
+  });
+}
+
+function switching(site: string, command: string): EvertreeError {
+  const message = `${site} takes no writes while the switchover ${command} is under way; wait until it is decided who takes them`;
+  return new EvertreeError('SWITCHING', message, { command });
+}
+
+/** Why a site takes no writes: it knows that there is a higher epoch than those of its history. */
+function fenced(site: string, { epochs, last }: Lineage, fencedBy: EpochName): EvertreeError {
   const ours = highestEpoch(epochs, last);
-  if (compareEpochs(fencedBy, ours) <= 0) return undefined;
   const message =
     `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it has met a site that knows epoch ${fencedBy.number} ` +
     `(${fencedBy.id}), so another site has become the primary since. Write there. To let ${site} follow it, export what only ${site} holds, ` +
     'and start it as a secondary with an empty directory';
-  return new EvertreeError('FENCED', message, { ours, fencedBy });
+  return new EvertreeError('FENCED', message, {
+    ours: { number: ours.number, id: ours.id },
+    fencedBy: { number: fencedBy.number, id: fencedBy.id },
+  });
 }

@@ -45,8 +45,8 @@ export class Commit {
   /**
    * Resolves when the commit is on stable storage here.
    *
-   * Rejects with NOT_DURABLE (a store in memory), STORAGE_FAILED, CLOSED; FENCED ({position, last}) if this site's
-   * history went back behind the commit.
+   * Rejects with NOT_DURABLE (a store in memory), STORAGE_FAILED, CLOSED; FENCED ({position, last}) if another site has
+   * become the primary, and this site's history went back behind the commit or may have to.
    */
   get durable(): Promise<void> {
     return this.#host.whenDurable(this.#exactPosition());
@@ -56,7 +56,7 @@ export class Commit {
    * Resolves with the count when so many secondaries hold the commit on stable storage.
    *
    * Rejects with ACKNOWLEDGEMENT_TIMEOUT ({position, acknowledged}; the commit stands), CLOSED; FENCED ({position,
-   * last}) as above.
+   * last}) as above. With `outcome: 'unknown'` the commit stands, and this site hears of no acknowledgement any more.
    */
   acknowledged(secondaries: number, options: { readonly timeoutMs?: number } = {}): Promise<number> {
     return this.#host.whenAcknowledged(this.#exactPosition(), secondaries, options.timeoutMs);

@@ -27,6 +27,7 @@ const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
   TEST_FAILED: 409,
   NOT_PRIMARY: 409,
   FENCED: 409,
+  SWITCHING: 503,
   WRONG_ROLE: 409,
   STREAM_MISMATCH: 409,
   HISTORY_MISMATCH: 409,

@@ -1,0 +1,49 @@
+import type { ExactPosition } from '../position.ts';
+import { recoverAt, type Recovered } from './recovery.ts';
+import type { Keep } from '../seams/divergences.ts';
+import type { Clock } from '../seams/host.ts';
+import { headAt } from './history.ts';
+import type { Journal, SnapshotHeader } from '../seams/journal.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+
+/** Keeps a divergence in its journal, as of now. `named` is told its name. */
+function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) => void): Keep {
+  return async divergence => {
+    const { name } = await journal.divergences.keep(divergence, clock.now());
+    named?.(name);
+  };
+}
+
+/**
+ * Takes a journal back to a position of its history; Store.rewind says what is kept.
+ * @param moved called in the very step in which the journal goes back, with the tree as it was there
+ * @returns the name of the divergence; undefined if there was none
+ */
+export async function goBack(
+  journal: Journal,
+  position: ExactPosition,
+  clock: Clock,
+  moved: (recovered: Recovered) => void,
+): Promise<string | undefined> {
+  const recovered = await recoverAt(journal, position, clock);
+  let kept: string | undefined;
+  const keep = keepDivergence(journal, clock, name => (kept = name));
+  await journal.log.rewind(position, keep, () => moved(recovered));
+  return kept;
+}
+
+/**
+ * Begins to receive a snapshot that replaces a journal's history; Store.receiveSnapshot says what `fork` is.
+ * @param moved called in the very step in which the journal takes it, with its tree
+ */
+export async function receiveSnapshot(
+  journal: Journal,
+  clock: Clock,
+  header: SnapshotHeader,
+  fork: ExactPosition | undefined,
+  moved: (received: Recovered) => void,
+): Promise<SnapshotReceiver> {
+  const diverged = fork === undefined ? {} : { diverged: { fork, keep: keepDivergence(journal, clock) } };
+  const writer = await journal.snapshots.create(header, { replace: true, ...diverged });
+  return new SnapshotReceiver(header, writer, tree => moved({ tree, head: headAt(header) }));
+}

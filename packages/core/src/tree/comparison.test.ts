@@ -49,9 +49,12 @@ async function differencesOf(ours: DigestSource, theirs: DigestSource): Promise<
   return { found: found.map(({ path, kind }) => `${kind} ${formatPath(path)}`).toSorted(), digests };
 }
 
+function isObject(value: Value): value is Content {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** The same by looking at all of both trees. */
 function expected(ours: Content, theirs: Content, above = ''): string[] {
-  const isObject = (value: Value | undefined): value is Content => typeof value === 'object' && value !== null && !Array.isArray(value);
   return [...new Set([...Object.keys(ours), ...Object.keys(theirs)])]
     .flatMap(key => {
       const path = above + formatPath([key]);
@@ -64,7 +67,10 @@ function expected(ours: Content, theirs: Content, above = ''): string[] {
     .toSorted();
 }
 
-const key = fc.oneof(fc.constantFrom('', '/', '~', '~1', '😀', '__proto__', 'constructor', '.', '0', ' '), fc.string({ unit: 'binary', maxLength: 4 }).filter(text => text.isWellFormed()));
+const key = fc.oneof(
+  fc.constantFrom('', '/', '~', '~1', '😀', '__proto__', 'constructor', '.', '0', ' '),
+  fc.string({ unit: 'binary', maxLength: 4 }).filter(text => text.isWellFormed()),
+);
 const leaf = fc.constantFrom<Value>(null, true, 0, 1, '', '1', [], [1, { a: {} }], 0.5);
 
 const { content } = fc.letrec<{ value: Value; content: Content }>(tie => ({
@@ -73,10 +79,20 @@ const { content } = fc.letrec<{ value: Value; content: Content }>(tie => ({
     fc.dictionary(key, tie('value'), { maxKeys: 6 }),
     // Wide, so that groups are asked for; sometimes just about as wide as what is still listed.
     fc
-      .record({ base: fc.integer({ min: LISTED_LIMIT - 3, max: 4 * LISTED_LIMIT }), some: fc.dictionary(key, tie('value'), { maxKeys: 4 }) })
+      .record({
+        base: fc.integer({ min: LISTED_LIMIT - 3, max: 4 * LISTED_LIMIT }),
+        some: fc.dictionary(key, tie('value'), { maxKeys: 4 }),
+      })
       .map(({ base, some }) => ({ ...Object.fromEntries(Array.from({ length: base }, (_, at) => [`k${at}`, at % 3])), ...some })),
   ),
 }));
+
+/** An object of 200,000 children, some of them changed. */
+function wide(changed: readonly number[]): Answering {
+  const list = Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`device-${at}`, at]));
+  for (const at of changed) list[`device-${at}`] = -1;
+  return Answering.of({ list, other: { a: 1 } });
+}
 
 describe('comparing two trees', () => {
   it('finds exactly the paths that differ, whatever the trees', async () => {
@@ -93,7 +109,7 @@ describe('comparing two trees', () => {
     const change = fc.record({ pick: fc.nat(), value: fc.option(leaf, { nil: undefined }) });
     await fc.assert(
       fc.asyncProperty(content, fc.array(change, { maxLength: 4 }), async (ours, changes) => {
-        const theirs = structuredClone(ours) as { [key: string]: Value };
+        const theirs = structuredClone<{ [key: string]: Value }>(ours);
         for (const { pick, value } of changes) {
           const keys = Object.keys(theirs);
           const chosen = keys.length === 0 ? 'new' : keys[pick % keys.length]!;
@@ -126,11 +142,6 @@ describe('comparing two trees', () => {
   });
 
   it('of an object of 200,000 children is answered with digests for the difference, not for the width', async () => {
-    const wide = (changed: readonly number[]) => {
-      const list = Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`device-${at}`, at]));
-      for (const at of changed) list[`device-${at}`] = -1;
-      return Answering.of({ list, other: { a: 1 } });
-    };
     const plain = wide([]);
     const one = await differencesOf(wide([77_777]), plain);
     expect(one.found).toEqual(['changed /list/device-77777']);
@@ -149,7 +160,7 @@ describe('comparing two trees', () => {
     expect((await differencesOf(new Answering(tree), Answering.of({ list }))).found).toEqual(['missing /list/k10']);
   });
 
-  it('lists many children of one hash, and long keys, in pages', async () => {
+  it('lists long keys in pages', async () => {
     const long = 'x'.repeat(60_000);
     const keys = Array.from({ length: 40 }, (_, at) => long + String(at).padStart(2, '0'));
     const ours = Answering.of({ list: Object.fromEntries(keys.map(name => [name, 1])) });
@@ -159,17 +170,16 @@ describe('comparing two trees', () => {
     expect(pages.length).toBeGreaterThanOrEqual(40 / 5);
   });
 
-  it('groups children by the low lane of the hash of their keys, five bits a digit, as HTTP.md says', () => {
+  it('groups children by the low lane of the hash of their keys, five bits a digit, as HTTP.md says', async () => {
     const ours = Answering.of(Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`k${at}`, at])));
-    return ours.ask([{ path: [], group: '' }]).then(([answer]) => {
-      const groups = answer !== undefined && 'groups' in answer ? answer.groups : [];
-      const counts = new Map<number, number>();
-      for (let at = 0; at < 100; at++) {
-        hashKey(`k${at}`);
-        counts.set(lanes.lo & 31, (counts.get(lanes.lo & 31) ?? 0) + 1);
-      }
-      expect(groups.map(({ group, count }) => [Number.parseInt(group, 32), count])).toEqual([...counts].toSorted(([a], [b]) => a - b));
-    });
+    const [answer] = await ours.ask([{ path: [], group: '' }]);
+    const groups = answer !== undefined && 'groups' in answer ? answer.groups : [];
+    const counts = new Map<number, number>();
+    for (let at = 0; at < 100; at++) {
+      hashKey(`k${at}`);
+      counts.set(lanes.lo & 31, (counts.get(lanes.lo & 31) ?? 0) + 1);
+    }
+    expect(groups.map(({ group, count }) => [Number.parseInt(group, 32), count])).toEqual([...counts].toSorted(([a], [b]) => a - b));
   });
 
   it('refuses answers that lead nowhere', async () => {

@@ -1,4 +1,12 @@
-import { type ChildDigest, type DigestAnswer, type DigestQuery, digestOfList, groupBelow, type GroupDigest, type KeyGroup } from './digest-query.ts';
+import {
+  type ChildDigest,
+  type DigestAnswer,
+  type DigestQuery,
+  digestOfList,
+  groupBelow,
+  type GroupDigest,
+  type KeyGroup,
+} from './digest-query.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Path } from './path.ts';
 
@@ -46,7 +54,7 @@ export async function compareTrees(
 }
 
 /** The children of one group of an object that both trees have. */
-interface Step {
+interface ComparisonStep {
   readonly path: Path;
   readonly group: KeyGroup;
   /** What is known already of either tree; undefined: it has to be asked. */
@@ -60,7 +68,7 @@ class Comparison implements ComparisonEffort {
   readonly #theirs: DigestSource;
   readonly #found: (difference: TreeDifference) => void;
   /** The last ones are taken first, so that what waits stays small. */
-  readonly #steps: Step[] = [{ path: [], group: '', ours: undefined, theirs: undefined }];
+  readonly #steps: ComparisonStep[] = [{ path: [], group: '', ours: undefined, theirs: undefined }];
 
   constructor(ours: DigestSource, theirs: DigestSource, found: (difference: TreeDifference) => void) {
     this.#ours = ours;
@@ -82,8 +90,8 @@ class Comparison implements ComparisonEffort {
   /** What is known of each step's children in one tree; what is not known yet is asked. */
   async #answers(
     source: DigestSource,
-    steps: readonly Step[],
-    known: (step: Step) => readonly ChildDigest[] | undefined,
+    steps: readonly ComparisonStep[],
+    known: (step: ComparisonStep) => readonly ChildDigest[] | undefined,
   ): Promise<readonly DigestAnswer[]> {
     const asked = steps.filter(step => known(step) === undefined).map(({ path, group }) => ({ path, group }));
     const answers = (await this.#askAll(source, asked)).values();
@@ -114,7 +122,7 @@ class Comparison implements ComparisonEffort {
     return whole;
   }
 
-  #judge(step: Step, ours: DigestAnswer, theirs: DigestAnswer): void {
+  #judge(step: ComparisonStep, ours: DigestAnswer, theirs: DigestAnswer): void {
     if ('children' in ours && 'children' in theirs) {
       this.#judgeChildren(step, ours.children, theirs.children);
       return;
@@ -128,7 +136,7 @@ class Comparison implements ComparisonEffort {
     }
   }
 
-  #judgeChildren({ path }: Step, ours: readonly ChildDigest[], theirs: readonly ChildDigest[]): void {
+  #judgeChildren({ path }: ComparisonStep, ours: readonly ChildDigest[], theirs: readonly ChildDigest[]): void {
     const others = new Map(theirs.map(child => [child.key, child]));
     for (const { key, kind, digest } of ours) {
       const other = others.get(key);
@@ -152,7 +160,8 @@ interface GroupPart extends Pick<GroupDigest, 'count' | 'digest'> {
 
 /** The groups that an answer gives, or those of the children that it lists: one tree may list what the other groups. */
 function partsOf(group: KeyGroup, answer: DigestAnswer): ReadonlyMap<KeyGroup, GroupPart> {
-  if ('groups' in answer) return new Map(answer.groups.map(({ group: name, count, digest }) => [name, { count, digest, children: undefined }]));
+  if ('groups' in answer)
+    return new Map(answer.groups.map(({ group: name, count, digest }) => [name, { count, digest, children: undefined }]));
   const lists = Map.groupBy(answer.children, ({ key }) => groupBelow(group, key));
   return new Map(
     Array.from(lists, ([name, children]): [KeyGroup, GroupPart] => [

@@ -16,7 +16,7 @@ export type KeyGroup = string;
 const DIGITS = '0123456789abcdefghijklmnopqrstuv';
 const DIGIT_BITS = 5;
 /** The low lane has no more whole digits. */
-export const GROUP_DIGITS_LIMIT = 6;
+const GROUP_DIGITS_LIMIT = 6;
 /** A group of more children is answered by its groups: thirty-two digests instead of a digest for each child. */
 export const LISTED_LIMIT = 64;
 /** UTF-16 units of keys after which a list ends. One key at least is listed. */

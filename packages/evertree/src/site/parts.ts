@@ -11,6 +11,8 @@ import { consumerTransport, producerTransports } from './wire.ts';
 interface PartHooks {
   /** Called once the part is open. */
   readonly opened?: () => void;
+  /** The same part, made anew and not opened yet. */
+  readonly again?: () => Promise<Part>;
 }
 
 /** What feeds a primary's secondaries. */
@@ -68,7 +70,8 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
     advertised: () => configuration.http.advertised,
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
-  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store.report) };
+  const again = () => secondaryPart(site, configuration);
+  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store.report), again };
 }
 
 /** Reports where a secondary waits for its primary. A listener that failed and tries again has reported that itself. */

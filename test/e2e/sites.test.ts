@@ -63,14 +63,14 @@ describe('a site that stops', () => {
 const standby = ['--standby-config', 'consumer.json'];
 
 describe('a site that may not start says why, changes nothing, and ends', () => {
-  test('with 3 if its directory has the other role', async () => {
-    await (await site(folder.primary)).stop();
-    const ended = await run(['secondary', ...folder.secondary.slice(1), '--data', 'a'], { cwd: folder.path });
+  test("with 3 if its directory is a secondary's, and it was to be the primary", async () => {
+    await (await site(folder.secondary)).stop();
+    const ended = await run([...folder.primary, '--data', 'b'], { cwd: folder.path });
     expect(ended).toMatchObject({
       status: 3,
-      stderr: expect.stringMatching(/belongs to a primary, and was to be started as a secondary.*WRONG_ROLE/),
+      stderr: expect.stringMatching(/belongs to a secondary, and was to be started as a primary.*--promote.*WRONG_ROLE/),
     });
-    await site(folder.primary);
+    await site(folder.secondary);
   });
 
   test('with 1 when its directory is in use', async () => {

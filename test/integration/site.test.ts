@@ -6,7 +6,7 @@ import { MemoryJournal } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
 import { type ConsumerFile, type ProducerFile, type Report, openSite, openStore, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Part } from '../../packages/evertree/src/site/parts.ts';
+import type { Part } from '../../packages/evertree/src/roles/part.ts';
 import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { Site } from '../../packages/evertree/src/site/site.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -89,11 +89,13 @@ test('one process plays a consumer on one directory, then a producer on another'
 
 describe('openSite', () => {
   test('plays the part of the role that the directory has', async () => {
-    const both = { primary: toPort(await freePort()), standby: onPort(await freePort()) };
-    await (await openSite({ data: data('a'), ...both })).close();
-    await (await openSite({ data: data('b'), ...both, role: 'secondary' })).close();
-    await using a = await openSite({ data: data('a'), ...both });
-    await using b = await openSite({ data: data('b'), ...both });
+    const primary = toPort(await freePort());
+    const first = { primary, standby: onPort(await freePort()) };
+    const second = { primary, standby: onPort(await freePort()) };
+    await (await openSite({ data: data('a'), ...first })).close();
+    await (await openSite({ data: data('b'), ...second, role: 'secondary' })).close();
+    await using a = await openSite({ data: data('a'), ...first });
+    await using b = await openSite({ data: data('b'), ...second });
     expect([a.part?.role, b.part?.role]).toEqual(['primary', 'secondary']);
   });
 

@@ -4,7 +4,7 @@ import { Store, type Clock, type Journal, type Report } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import { MemoryJournal } from '@evertree/journal';
 import { startHttp, type HttpOptions, type HttpServer } from '../../packages/evertree/src/http/server.ts';
-import type { Part, PrimaryPart } from '../../packages/evertree/src/site/parts.ts';
+import type { Part, PrimaryPart } from '../../packages/evertree/src/roles/part.ts';
 import { Site } from '../../packages/evertree/src/site/site.ts';
 import { systemClock, systemRandom } from './host.ts';
 import { collectReports } from './reports.ts';

@@ -22,6 +22,8 @@ export interface SiteProcessOptions {
   readonly site: string;
   /** One file, or at a primary several. */
   readonly config: string | readonly string[];
+  /** What it needs in the other role. */
+  readonly standby?: string | readonly string[];
   readonly data: string;
   readonly httpPort: number;
 }
@@ -61,9 +63,10 @@ export class SiteProcess implements AsyncDisposable {
 
   /** Resolves when it answers. */
   async start(withinMs: number): Promise<void> {
-    const { role, site, data, httpPort } = this.#options;
+    const { role, site, standby = [], data, httpPort } = this.#options;
     const configs = [this.config].flat().flatMap(config => ['--config', config]);
-    const settings = [...configs, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
+    const standbys = [standby].flat().flatMap(config => ['--standby-config', config]);
+    const settings = [...configs, ...standbys, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
     const child = spawn(process.execPath, [PROGRAM, role, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     createInterface({ input: child.stderr }).on('line', line => this.log.push(readLine(line)));
@@ -88,6 +91,11 @@ export class SiteProcess implements AsyncDisposable {
     const child = this.#process;
     await this.#end('SIGTERM');
     if (child !== undefined && child.exitCode !== 0) throw new Error(`${this.#options.site} ended with ${child.exitCode}: ${this.tail()}`);
+  }
+
+  /** Stops it where it is, and lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process?.kill(signal);
   }
 
   /** What /status tells; undefined while it does not answer. */
@@ -125,6 +133,7 @@ export class SiteProcess implements AsyncDisposable {
 
 /** What of a status the tests look at. */
 export interface SiteStatus {
+  readonly role: 'primary' | 'secondary';
   readonly state: string;
   readonly position: { readonly epoch: number; readonly revision: number };
   readonly digest: string;

@@ -1,4 +1,4 @@
-import { Emitter, covers, greet, helloOf } from '@evertree/core';
+import { Emitter, greet, helloOf } from '@evertree/core';
 import type {
   CloseReason,
   EvertreeError,
@@ -16,13 +16,13 @@ import type {
 } from '@evertree/core';
 import { admit, assertMayFollow } from './admission.ts';
 import { FrameIntake } from './frame-intake.ts';
-import { resumeHint } from './history.ts';
+import { resumeHint, revisionsBehind } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { PrimarySession } from './primary-session.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
 
-type Heard = Pick<Lineage, 'epochs' | 'last'>;
+type Heard = Pick<Lineage, 'epochs' | 'last'> & Pick<Hello, 'site'>;
 
 export interface ConsumerOptions {
   /** The store. It becomes a secondary's and stays one; the consumer does not close it. */
@@ -110,6 +110,11 @@ export class Consumer implements AsyncDisposable {
       await this.close();
       throw error;
     }
+  }
+
+  /** The primary that fed this site last, and its history as it was heard. */
+  get heard(): Heard | undefined {
+    return this.#heard;
   }
 
   get state(): ConsumerStatus {
@@ -233,7 +238,7 @@ export class Consumer implements AsyncDisposable {
     const { site, position, advertised } = hello;
     const address = advertised === undefined ? {} : { address: advertised };
     this.#primary = { site, remote: link.remote, epoch: position.epoch, ...address };
-    this.#heard = { epochs: hello.epochs, last: hello.position };
+    this.#heard = { site: hello.site, epochs: hello.epochs, last: hello.position };
     this.#lastError = null;
     this.#tell({
       level: 'info',
@@ -340,19 +345,8 @@ export class Consumer implements AsyncDisposable {
     return this.#heard !== undefined && this.#store.position.revision < this.#heard.last.revision;
   }
 
-  /**
-   * Revisions count the distance within one history only: one of the two positions lies in the history of the other.
-   */
-  #lagRevisions(): number | null {
-    const heard = this.#heard;
-    if (heard === undefined) return null;
-    const { epochs, position: last } = this.#store;
-    if (!covers(heard, last) && !covers({ epochs, last }, heard.last)) return null;
-    return Math.max(0, heard.last.revision - last.revision);
-  }
-
   #lag(): ConsumerStatus['lag'] {
-    const revisions = this.#lagRevisions();
+    const revisions = revisionsBehind(this.#store.history, this.#heard);
     if (revisions === null) return null;
     const now = this.#store.clock.now();
     if (this.#session === undefined) return { revisions, ms: this.#lastContact === null ? null : Math.max(0, now - this.#lastContact) };

@@ -32,6 +32,12 @@ export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';
-export type { Part, PrimaryPart, SecondaryPart } from './site/parts.ts';
+export type { SwitchoverResult } from './roles/giving.ts';
+export type { PossibleLoss, PromotionFacts, ReachedSite } from './roles/losses.ts';
+export type { Part, PrimaryPart, SecondaryPart } from './roles/part.ts';
+export type { SwitchoverForecast } from './roles/preflight.ts';
+export type { PromoteOptions, PromotionForecast, PromotionResult } from './roles/promoting.ts';
+export type { SwitchStatus } from './roles/role-driver.ts';
+export type { SwitchoverOptions } from './roles/switchovers.ts';
 export type { Site, SiteEvents, SiteState } from './site/site.ts';
 export { VERSION as version } from './version.ts';

@@ -11,8 +11,10 @@ export async function fence(store: Store, { epoch, error }: Fence): Promise<void
   const { identity } = store.journal;
   // The same far end says the same at each of its links.
   const isNews = store.state === 'open' || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
+  // Whoever hands over expects an epoch that follows.
+  const news = store.standing === 'handing-over' ? 'info' : 'error';
   store.refuseWrites(error);
-  store.report({ level: isNews ? 'error' : 'debug', event: 'primary-fenced', message: error.message, details: error.details });
+  store.report({ level: isNews ? news : 'debug', event: 'primary-fenced', message: error.message, details: error.details });
   if (epoch === undefined) return;
   try {
     await identity.fence(epoch);

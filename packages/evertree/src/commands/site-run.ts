@@ -24,6 +24,8 @@ export interface SiteOptions {
   readonly data: string;
   readonly http: HostAndPort | 'off';
   readonly site?: string;
+  /** Makes a secondary's directory a primary's. */
+  readonly promote?: boolean;
   readonly log: LogFormat;
   readonly logLevel: LogLevel;
 }
@@ -79,11 +81,16 @@ function readConfigurations(role: Role, { config, standbyConfig = [] }: SiteOpti
   return Object.assign({}, ...collect(readers)) as RoleConfigurations;
 }
 
-function openSiteOf(role: Role, { data, site }: SiteOptions, configurations: RoleConfigurations, log: Reporter): Promise<Site> {
-  return openUnstarted(
-    checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore'),
-    configurations,
-  );
+function openSiteOf(
+  role: Role,
+  { data, site, promote = false }: SiteOptions,
+  configurations: RoleConfigurations,
+  log: Reporter,
+): Promise<Site> {
+  const options = checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore');
+  // A secondary without the other role's file has to follow, whatever its directory was.
+  const changesRole = role === 'primary' ? promote : configurations.primary === undefined;
+  return openUnstarted({ ...options, changesRole }, configurations);
 }
 
 function onlyOne(files: readonly string[], option: string): string | undefined {

@@ -6,6 +6,7 @@ import type { SiteOptions } from './site-run.ts';
 
 export function addPrimary(program: Command): void {
   addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json')
+    .option('--promote', PROMOTE)
     .summary('run a site that takes writes and feeds secondaries')
     .description(
       'Runs a primary: it takes writes and feeds the secondaries that its configuration names, over WebSocket or through a Kafka topic, until it is stopped. They may be started before or after it. With several --config it feeds the secondaries of all these files.',
@@ -52,6 +53,9 @@ function filesOption(flags: string, description: string, isSeveral: boolean): Op
 }
 
 const STANDBY = 'what it needs in the other role, so that the two sites can swap roles while they run';
+
+const PROMOTE =
+  "makes a secondary's directory a primary's: commits that only its old primary has are left behind; stop that one before, or let it hand over (switchover)";
 
 function addSite(program: Command, role: Role, samples: string): Command {
   return program

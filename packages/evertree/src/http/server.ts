@@ -10,7 +10,6 @@ import { WriteAdmission } from './admission.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpContext } from './context.ts';
-import { DigestPins } from './digests.ts';
 import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
@@ -72,7 +71,6 @@ class Http {
   readonly #access: Access;
   readonly #context: HttpContext;
   readonly #metrics: Metrics;
-  readonly #digests = new DigestPins();
   readonly #routes: Routes;
   readonly #closing = new AbortController();
   readonly #dropped: BoundedReports;
@@ -107,7 +105,7 @@ class Http {
       details: { count },
     }));
     this.#metrics = new Metrics(site, admission, () => watches.count);
-    this.#routes = new Routes(watches, this.#digests, this.#metrics);
+    this.#routes = new Routes(watches, this.#metrics);
   }
 
   async listen(): Promise<string> {
@@ -144,7 +142,6 @@ class Http {
   }
 
   #dispose(): void {
-    this.#digests[Symbol.dispose]();
     this.#context.stability[Symbol.dispose]();
     this.#dropped[Symbol.dispose]();
     this.#metrics[Symbol.dispose]();

@@ -49,6 +49,11 @@ export interface OpenSiteOptions extends OpenStoreOptions {
   readonly primary?: ProducerSource | readonly ProducerSource[];
   /** What it needs as a secondary. Without `primary` it means the role `secondary`. */
   readonly standby?: ConsumerSource;
+  /**
+   * Makes a secondary's directory a primary's: the site begins an epoch of its own. Commits that only its old primary
+   * has are left behind; stop that one, or let it hand over, before.
+   */
+  readonly promote?: boolean;
 }
 
 /** How a site's store is opened, after the check. */
@@ -58,6 +63,8 @@ export interface CheckedOptions extends StoreSettings {
   readonly site: string | undefined;
   readonly defaultSite: string | undefined;
   readonly role: Role | undefined;
+  /** Whether a directory of the other role changes it: a secondary's is promoted, a primary's follows. */
+  readonly changesRole: boolean;
   readonly report: Reporter;
 }
 
@@ -79,14 +86,17 @@ const AN_OBJECT = 'an object with "data"';
 const SCHEMAS = {
   openStore: section(storeOptions, AN_OBJECT),
   // Configurations are read as files are, with errors of their own.
-  openSite: section({ ...storeOptions, primary: z.unknown().optional(), standby: z.unknown().optional() }, AN_OBJECT),
+  openSite: section(
+    { ...storeOptions, primary: z.unknown().optional(), standby: z.unknown().optional(), promote: z.boolean().optional() },
+    AN_OBJECT,
+  ),
 };
 
 /**
  * Checks the options of `openStore` or `openSite` as a file is checked, and resolves what they leave open.
  * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong, and the nearest key of each unknown one
  */
-export function checkOptions(options: OpenStoreOptions, caller: keyof typeof SCHEMAS): CheckedOptions {
+export function checkOptions(options: OpenSiteOptions, caller: keyof typeof SCHEMAS): CheckedOptions {
   const document = documentOf(options, caller, AN_OBJECT);
   const problems: ConfigurationProblem[] = [...checkSchema(document, SCHEMAS[caller]).problems];
   const { data, site, defaultSite, role, encoding, journal, limits, log } = options;
@@ -101,7 +111,8 @@ export function checkOptions(options: OpenStoreOptions, caller: keyof typeof SCH
     directory: data === 'memory' ? undefined : data,
     site,
     defaultSite,
-    role,
+    role: options.promote === true ? (role ?? 'primary') : role,
+    changesRole: options.promote === true,
     journal: freeze({ ...journal, ...optional('encoding', encoding) }),
     limits: freeze({ ...limits }),
     report: log ?? firstThrowPrinted(),

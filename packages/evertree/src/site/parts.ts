@@ -1,38 +1,15 @@
 import { Consumer } from '@evertree/consumer';
-import { type Reporter, type Store, formatAddress, isLoopback } from '@evertree/core';
+import { type RoleHandler, type Store, formatAddress, isLoopback } from '@evertree/core';
 import { Producer } from '@evertree/producer';
-import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
+import type { ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
+import type { PrimaryPart, SecondaryPart } from '../roles/part.ts';
 import { VERSION } from '../version.ts';
 import { Quarantine } from './quarantine.ts';
 import { type StoreSettings, checkSettings } from './settings.ts';
 import { consumerTransport, producerTransports } from './wire.ts';
 
-interface PartHooks {
-  /** Called once the part is open. */
-  readonly opened?: () => void;
-  /** The same part, made anew and not opened yet. */
-  readonly again?: () => Promise<Part>;
-}
-
-/** What feeds a primary's secondaries. */
-export interface PrimaryPart extends PartHooks {
-  readonly role: 'primary';
-  readonly producer: Producer;
-  /** What a write over HTTP waits for when it does not say so itself. */
-  readonly acknowledgement?: Acknowledgement | undefined;
-}
-
-/** What feeds a secondary from its primary. */
-export interface SecondaryPart extends PartHooks {
-  readonly role: 'secondary';
-  readonly consumer: Consumer;
-}
-
-/** The part that a site plays. */
-export type Part = PrimaryPart | SecondaryPart;
-
-const PROGRAM = `evertree ${VERSION}`;
+export const PROGRAM = `evertree ${VERSION}`;
 
 /** What a part needs of its site. */
 interface PartSite {
@@ -42,11 +19,22 @@ interface PartSite {
   readonly settings: StoreSettings;
 }
 
+/** What a part tells its far ends of the site, and who takes what they say about who leads. */
+export interface PartRoles {
+  /** The site has the configuration of the other role. */
+  readonly standby: boolean;
+  readonly role: RoleHandler;
+}
+
 /**
  * A primary's part as its configuration says; not opened yet.
  * @throws EvertreeError CONFIGURATION_INVALID when the store was opened with other settings
  */
-export async function primaryPart({ store, settings }: PartSite, configuration: PrimaryConfiguration): Promise<PrimaryPart> {
+export async function primaryPart(
+  { store, settings }: PartSite,
+  configuration: PrimaryConfiguration,
+  roles?: PartRoles,
+): Promise<PrimaryPart> {
   checkSettings(settings, configuration);
   const producer = new Producer({
     store,
@@ -54,12 +42,13 @@ export async function primaryPart({ store, settings }: PartSite, configuration: 
     limits: { ...optional('windowBytes', configuration.limits.windowBytes) },
     program: PROGRAM,
     advertised: () => configuration.http.advertised,
+    ...roles,
   });
   return { role: 'primary', producer, acknowledgement: configuration.acknowledgement };
 }
 
 /** A secondary's part as its configuration says; not opened yet. Throws as `primaryPart`. */
-export async function secondaryPart(site: PartSite, configuration: ConsumerConfiguration): Promise<SecondaryPart> {
+export async function secondaryPart(site: PartSite, configuration: ConsumerConfiguration, roles?: PartRoles): Promise<SecondaryPart> {
   const { store, directory, settings } = site;
   checkSettings(settings, configuration);
   const quarantine = directory === undefined ? undefined : new Quarantine(directory, store.report);
@@ -68,20 +57,21 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
     transport: await consumerTransport(store, configuration),
     program: PROGRAM,
     advertised: () => configuration.http.advertised,
+    ...roles,
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
-  const again = () => secondaryPart(site, configuration);
-  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store.report), again };
+  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store) };
 }
 
 /** Reports where a secondary waits for its primary. A listener that failed and tries again has reported that itself. */
-function reportSource(configuration: ConsumerConfiguration, consumer: Consumer, report: Reporter): void {
+function reportSource(configuration: ConsumerConfiguration, consumer: Consumer, { role, report }: Store): void {
   if (configuration.kind === 'kafka-consumer') {
     const { topic, connection } = configuration;
     report({ level: 'info', event: 'reading', message: `follows the topic ${topic} at ${connection.brokers.join(', ')}` });
   } else if (consumer.state.lastError === null) {
     const { address, port, source } = configuration;
+    const waits = role === 'secondary' ? 'waits for its primary' : 'listens for another primary';
     const open = isLoopback(address) ? `; to be reached by others it needs "listening-address", "auth" and "tls" in ${source}` : '';
-    report({ level: 'info', event: 'listening', message: `waits for its primary on ${formatAddress(address, port)}${open}` });
+    report({ level: 'info', event: 'listening', message: `${waits} on ${formatAddress(address, port)}${open}` });
   }
 }

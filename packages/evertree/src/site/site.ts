@@ -1,11 +1,19 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
-import { Emitter, type ErrorEvents, EvertreeError, type Reason, type Role, type Store, type StoreState } from '@evertree/core';
+import { Emitter, EvertreeError } from '@evertree/core';
+import type { Divergences, ErrorEvents, KeptDivergence, Reason, Role, Standing, Store, StoreState } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import type { SwitchoverResult } from '../roles/giving.ts';
+import type { Part, PartFactory } from '../roles/part.ts';
+import type { SwitchoverForecast } from '../roles/preflight.ts';
+import type { PromoteOptions, PromotionForecast, PromotionResult } from '../roles/promoting.ts';
+import { RoleDriver, type SwitchStatus } from '../roles/role-driver.ts';
+import type { SwitchoverOptions } from '../roles/switchovers.ts';
 import type { ConsumerSource, ProducerSource } from './options.ts';
-import { type Part, primaryPart, secondaryPart } from './parts.ts';
+import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
 import type { StoreSettings } from './settings.ts';
+import { producerTransports } from './wire.ts';
 
 /** What a site needs for the parts that it may play, read and checked. */
 export interface RoleConfigurations {
@@ -13,6 +21,16 @@ export interface RoleConfigurations {
   readonly primary?: PrimaryConfiguration | undefined;
   /** As a secondary. */
   readonly standby?: ConsumerConfiguration | undefined;
+}
+
+/** How a site was opened. */
+interface SiteOrigin {
+  /** Where it lives; undefined in memory. */
+  readonly directory?: string | undefined;
+  readonly settings?: StoreSettings;
+  readonly configurations?: RoleConfigurations;
+  /** It is a secondary's directory, which becomes a primary's when the site starts. */
+  readonly promotes?: boolean;
 }
 
 /** The store's state where it is not simply open, else a secondary's towards its primary. */
@@ -23,6 +41,10 @@ export interface SiteEvents extends ErrorEvents {
   part(part: Part | undefined): void;
   /** It became a primary or a secondary. */
   role(role: Role): void;
+  /** A change of roles came to another step; undefined: none is under way any more. */
+  switch(status: SwitchStatus | undefined): void;
+  /** Commits of this site that are not in the history that goes on were kept. */
+  divergence(divergence: KeptDivergence): void;
   /** `state` changed, or what a secondary tells beside it. */
   state(state: SiteState): void;
   /** A whole tree is about to travel, to this secondary or from this primary. */
@@ -45,27 +67,42 @@ export class Site implements AsyncDisposable {
   /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
   readonly #configurations: RoleConfigurations;
+  /** Changes the roles, and keeps the parts open that the store's standing asks for. */
+  readonly #roles: RoleDriver;
+  readonly #promotes: boolean;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
   /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called again. */
   #parts: readonly Part[] = [];
   /** The newest change of part that was asked for: the next one begins when it is over. Never rejects. */
   #change: Promise<unknown> = Promise.resolve();
-  /** The role that was told last. */
+  /** The role, and the part, that were told last. */
   #role: Role;
+  #toldPart: Part | undefined;
   /** Why a part of the present ones lost its only way to the others; undefined as soon as no part is open. */
   #partFailure: Error | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
-  constructor(store: Store, directory?: string, settings: StoreSettings = NO_SETTINGS, configurations: RoleConfigurations = {}) {
+  constructor(store: Store, { directory, settings = NO_SETTINGS, configurations = {}, promotes = false }: SiteOrigin = {}) {
     this.store = store;
     this.directory = directory;
     this.settings = settings;
     this.#configurations = configurations;
+    this.#promotes = promotes;
     this.#events = new Emitter(store.report);
     this.#role = store.role;
     this.#onStoreState = store.on('state', () => this.#storeChanged());
+    this.#roles = new RoleDriver({
+      store,
+      stage: { begin: part => this.join(part), end: part => this.#inTurn(() => lifecycleOf(part).close()) },
+      factory: this.#factory(),
+      program: PROGRAM,
+      advertised: () => this.#advertised,
+    });
+    this.#roles.on('switch', status => this.#events.emit('switch', status));
+    this.#roles.on('divergence', divergence => this.#events.emit('divergence', divergence));
+    this.#roles.on('failed', error => this.#events.emit('failed', error));
   }
 
   get name(): string {
@@ -74,6 +111,21 @@ export class Site implements AsyncDisposable {
 
   get role(): Role {
     return this.store.role;
+  }
+
+  /** What the site is by its history, and by what it heard of others; finer than `role`. */
+  get standing(): Standing {
+    return this.store.standing;
+  }
+
+  /** The change of roles that is under way. */
+  get switching(): SwitchStatus | undefined {
+    return this.#roles.status;
+  }
+
+  /** Commits of this site that are not in the history that goes on. */
+  get divergences(): Divergences {
+    return this.store.journal.divergences;
   }
 
   get state(): SiteState {
@@ -88,9 +140,13 @@ export class Site implements AsyncDisposable {
     return this.store.state === 'failed' ? this.store.stateReason : this.#partFailure;
   }
 
-  /** What it plays now; undefined between two parts and where none was started. */
+  /**
+   * What it plays now; undefined between two parts and where none was started. A primary that has a standby
+   * configuration listens as well: that is told only when it is no primary any more, and does not feed.
+   */
   get part(): Part | undefined {
-    return this.#parts.at(-1);
+    const own = this.#parts.findLast(({ role }) => role === this.role);
+    return own ?? (this.store.standing === 'primary' ? undefined : this.#parts.at(-1));
   }
 
   get producer(): Producer | undefined {
@@ -113,11 +169,37 @@ export class Site implements AsyncDisposable {
     return this.#events.on(name, listener);
   }
 
-  /** Plays the part of its role, if it has the configuration for it. Throws as `startProducer` and `startConsumer`. */
+  /**
+   * Plays the parts that its standing asks for, as far as it has the configuration for them, and changes them with the
+   * standing from now on. Throws as `startProducer` and `startConsumer`.
+   */
   async start(): Promise<void> {
-    const { primary, standby } = this.#configurations;
-    if (this.role === 'primary' && primary !== undefined) await this.#startProducer(primary);
-    if (this.role === 'secondary' && standby !== undefined) await this.#startConsumer(standby);
+    if (this.#promotes) await this.#roles.promote();
+    await this.#roles.start();
+  }
+
+  /**
+   * Lets another site lead, with nothing lost: writes are held here until it does. A dry run tells what stands in the
+   * way, and how long writers would wait.
+   * @throws EvertreeError NOT_PRIMARY where this site does not lead
+   */
+  switchover(options: SwitchoverOptions & { readonly dryRun: true }): Promise<SwitchoverForecast>;
+  switchover(options?: SwitchoverOptions & { readonly dryRun?: false }): Promise<SwitchoverResult>;
+  switchover(options?: SwitchoverOptions): Promise<SwitchoverResult | SwitchoverForecast>;
+  switchover(options?: SwitchoverOptions): Promise<SwitchoverResult | SwitchoverForecast> {
+    return this.#roles.switchover(options);
+  }
+
+  /**
+   * Makes this site the primary although the present one does not hand over: commits that only that one has may be
+   * lost. A dry run tells.
+   * @throws EvertreeError WRONG_ROLE with the obstacles where it is refused
+   */
+  promote(options: PromoteOptions & { readonly dryRun: true }): Promise<PromotionForecast>;
+  promote(options?: PromoteOptions & { readonly dryRun?: false }): Promise<PromotionResult>;
+  promote(options?: PromoteOptions): Promise<PromotionResult | PromotionForecast>;
+  promote(options?: PromoteOptions): Promise<PromotionResult | PromotionForecast> {
+    return this.#roles.promote(options);
   }
 
   /**
@@ -141,6 +223,7 @@ export class Site implements AsyncDisposable {
    * @throws EvertreeError WRONG_ROLE when the store has the other role, CLOSED, and what opening the part throws
    */
   play(part: Part): Promise<void> {
+    this.#roles.release();
     return this.#inTurn(async () => {
       await this.#end();
       await this.#begin(part);
@@ -152,33 +235,18 @@ export class Site implements AsyncDisposable {
     return this.#inTurn(() => this.#begin(part));
   }
 
-  /**
-   * Ends what the site plays, does work, and then plays the same part again, made anew: also one that had given up, as
-   * after a frame that could not be applied. The part is played again if the work fails, too.
-   * @throws EvertreeError as `play`, and what the work throws
-   */
-  async pauseFor(work: () => Promise<void>): Promise<void> {
-    await this.#inTurn(async () => {
-      const { part } = this;
-      await this.#end();
-      try {
-        await work();
-      } finally {
-        const next = await part?.again?.();
-        if (next !== undefined) await this.#begin(next);
-      }
-    });
-  }
-
   /** Ends what the site plays; the store stays open. */
   stop(): Promise<void> {
+    this.#roles.release();
     return this.#inTurn(() => this.#end());
   }
 
   /** Ends what the site plays, then closes the store. Idempotent. */
   close(): Promise<void> {
+    const stopped = this.#roles.stop();
     return (this.#closing ??= this.#inTurn(async () => {
       try {
+        await stopped;
         await this.#end();
       } finally {
         await this.store.close();
@@ -203,6 +271,21 @@ export class Site implements AsyncDisposable {
     return part.consumer;
   }
 
+  get #advertised(): string | undefined {
+    const { primary, standby } = this.#configurations;
+    return primary?.http.advertised ?? standby?.http.advertised;
+  }
+
+  /** What makes the parts of both roles, as far as the site has their configurations. */
+  #factory(): PartFactory {
+    const { primary, standby } = this.#configurations;
+    return {
+      primary: primary && (role => primaryPart(this, primary, { standby: standby !== undefined, role })),
+      standby: standby && (role => secondaryPart(this, standby, { standby: primary !== undefined, role })),
+      dial: primary && (() => producerTransports(this.store, primary)),
+    };
+  }
+
   #inTurn(change: () => Promise<void>): Promise<void> {
     const done = this.#change.then(change);
     this.#change = done.catch(() => undefined);
@@ -225,7 +308,7 @@ export class Site implements AsyncDisposable {
     hooks.use(running.on('closed', () => this.#ended(part)));
     part.opened?.();
     this.#parts = [...this.#parts, part];
-    this.#events.emit('part', this.part);
+    this.#tellPart();
     this.#events.emit('state', this.state);
     hooks.move();
   }
@@ -238,7 +321,7 @@ export class Site implements AsyncDisposable {
     if (!this.#parts.includes(part)) return;
     this.#parts = this.#parts.filter(other => other !== part);
     if (this.#parts.length === 0) this.#partFailure = undefined;
-    this.#events.emit('part', this.part);
+    this.#tellPart();
     this.#events.emit('state', this.state);
   }
 
@@ -264,8 +347,17 @@ export class Site implements AsyncDisposable {
     this.#events.emit('role', role);
   }
 
+  #tellPart(): void {
+    const { part } = this;
+    if (part === this.#toldPart) return;
+    this.#toldPart = part;
+    this.#events.emit('part', part);
+  }
+
   #storeChanged(): void {
     const { state, stateReason } = this.store;
+    this.#tellRole();
+    this.#tellPart();
     this.#events.emit('state', this.state);
     // It has to be opened anew, from what the disk holds.
     if (state === 'failed') this.#events.emit('failed', stateReason ?? new Error('the storage failed'));

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { EvertreeError, type Journal, type Reporter, Store, isEvertreeError } from '@evertree/core';
+import { EvertreeError, type Journal, type Reporter, type Role, Store } from '@evertree/core';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
@@ -23,10 +23,14 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   const machine = { clock: nodeClock, random: nodeRandom, report };
   // It closes its journal; closing that twice does no harm.
   const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
+  const promotes = await settleRole(store, options, configurations);
   if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
   stack.move();
-  return (store.openedBy = new Site(store, directory, settings, configurations));
+  return (store.openedBy = new Site(store, { directory, settings, configurations, promotes }));
 }
+
+/** Where a directory names its site; FORMAT.md, «Directory». */
+const SITE_FILE = 'site.json';
 
 function reportNotes(configurations: readonly SiteConfiguration[], report: Reporter): void {
   for (const message of configurations.flatMap(({ warnings }) => warnings)) {
@@ -54,28 +58,51 @@ export function siteOf(store: Store): Site {
   return site;
 }
 
-/** Where a directory names its site; FORMAT.md, «Directory». */
-const SITE_FILE = 'site.json';
-
 /**
- * Opens a site's history.
- * @throws EvertreeError as openJournal; WRONG_ROLE says which directory it was, and what can be done about it
+ * Compares the role that is wanted with the one that the history gives (FORMAT.md, «Directory»). A site that has the
+ * configurations of both roles plays the one that its history gives.
+ * @returns whether the site is to be promoted when it starts
+ * @throws EvertreeError WRONG_ROLE, with what can be done
  */
+async function settleRole(
+  store: Store,
+  { directory, role: wanted, changesRole }: CheckedOptions,
+  { primary, standby }: RoleConfigurations,
+): Promise<boolean> {
+  const { role, site } = store;
+  if (wanted === undefined || wanted === role) return false;
+  if (changesRole && wanted === 'primary') return true;
+  if (primary !== undefined && standby !== undefined && !changesRole) {
+    const message = `${site} starts as a ${role}: its journal says so, whatever it was when it was started last`;
+    store.report({ level: 'info', event: 'role-kept', message });
+    return false;
+  }
+  if (!changesRole) throw wrongRole(String(directory), role, wanted);
+  await store.follow();
+  return false;
+}
+
+function wrongRole(directory: string, role: Role, wanted: Role): EvertreeError {
+  const other =
+    wanted === 'primary'
+      ? `To make it the primary, add --promote: commits that only its old primary has are then left behind, and that one has to follow`
+      : `Or start the secondary with an empty directory, into which it copies its primary (--data DIR)`;
+  const message =
+    `the directory ${directory} belongs to a ${role}, and was to be started as a ${wanted}: two sites would then write one history. ` +
+    `Start it with "evertree ${role} --data ${directory}". ${other}`;
+  return new EvertreeError('WRONG_ROLE', message, { expected: role, found: wanted });
+}
+
+/** Opens a site's history. Throws as openJournal. */
 async function openData({ directory, site, defaultSite, role, journal, report }: CheckedOptions): Promise<Journal> {
   const machine = { clock: nodeClock, random: nodeRandom, report };
   const isNew = directory === undefined || !existsSync(join(directory, SITE_FILE));
-  const identity = { ...optional('site', site ?? (isNew ? defaultSite : undefined)), ...optional('role', role) };
+  // The history says which role a directory has that is not new.
+  const identity = {
+    ...optional('site', site ?? (isNew ? defaultSite : undefined)),
+    ...optional('role', isNew ? role : undefined),
+  };
   if (directory === undefined) return new MemoryJournal({ ...machine, identity });
   const { encoding: _encoding, snapshotBytes: _snapshotBytes, ...options } = journal;
-  try {
-    return await openJournal({ ...machine, disk: nodeDisk(directory), identity, options });
-  } catch (error) {
-    if (!isEvertreeError(error, 'WRONG_ROLE')) throw error;
-    const { expected, found } = error.details;
-    const copies = found === 'secondary' ? ', into which it copies its primary' : '';
-    const message =
-      `the directory ${directory} belongs to a ${String(expected)}, and was to be started as a ${String(found)}: two sites would then write one history. ` +
-      `Start it with "evertree ${String(expected)} --data ${directory}", or the ${String(found)} with an empty directory${copies} (--data DIR)`;
-    throw new EvertreeError('WRONG_ROLE', message, error.details, error);
-  }
+  return openJournal({ ...machine, disk: nodeDisk(directory), identity, options });
 }

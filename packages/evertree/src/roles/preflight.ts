@@ -1,0 +1,110 @@
+import type { Obstacle, RoleMessage } from '@evertree/core';
+import type { PeerStatus, Producer } from '@evertree/producer';
+import { timeSync } from './probe.ts';
+import { type RoleContext, describe, drawId } from './role-context.ts';
+
+/** What a switchover would meet: everything that stands in its way, and how long writers would wait. */
+export interface SwitchoverForecast {
+  readonly possible: boolean;
+  readonly from: string;
+  /** Undefined if no target could be told. */
+  readonly to: string | undefined;
+  readonly obstacles: readonly Obstacle[];
+  /** Undefined if the target did not answer. */
+  readonly predictedPauseMs: number | undefined;
+}
+
+/** The questions of a preflight to its target, while they are not answered. */
+export class Preflight {
+  readonly #context: RoleContext;
+  readonly #open = new Map<string, (message: RoleMessage) => void>();
+
+  constructor(context: RoleContext) {
+    this.#context = context;
+  }
+
+  /** @returns whether the message answers a question of a preflight */
+  hear(message: RoleMessage): boolean {
+    if (!('command' in message)) return false;
+    const answer = this.#open.get(message.command);
+    answer?.(message);
+    return answer !== undefined;
+  }
+
+  /** @param wanted the target; undefined: the only secondary */
+  async run(wanted: string | undefined, maxPauseMs: number): Promise<SwitchoverForecast> {
+    const { store, producer, factory } = this.#context;
+    const { to, obstacles } = findTarget(producer, wanted);
+    const { site, standing, state } = store;
+    if (standing !== 'primary') obstacles.push({ code: 'not-primary', text: `${site} is ${standing}: the primary hands over` });
+    if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
+    if (factory.standby === undefined) {
+      const text = `${site} has no standby file, so it could not follow afterwards: start it with one (--standby-config)`;
+      obstacles.push({ code: 'no-standby-file', text });
+    }
+    const predictedPauseMs = to === undefined ? undefined : await this.#askTarget(to, obstacles);
+    if (predictedPauseMs !== undefined && predictedPauseMs > maxPauseMs) {
+      const text = `writers would wait for about ${predictedPauseMs} ms, and at most ${maxPauseMs} ms are allowed (--max-pause)`;
+      obstacles.push({ code: 'pause-too-long', text });
+    }
+    return { possible: obstacles.length === 0, from: site, to: to?.site, obstacles, predictedPauseMs };
+  }
+
+  /** Adds the target's obstacles to ours. @returns the pause that is to be expected */
+  async #askTarget({ site: to, lagMs }: PeerStatus, obstacles: Obstacle[]): Promise<number | undefined> {
+    const { store } = this.#context;
+    const { clock } = store;
+    const begun = clock.monotonic();
+    const told = await this.#ask(to, command => ({ kind: 'ask', command }));
+    if (told === undefined) {
+      obstacles.push({ code: 'target-silent', text: `${to} does not answer` });
+      return undefined;
+    }
+    const roundTripMs = clock.monotonic() - begun;
+    const consent = await this.#ask(to, command => ({ kind: 'prepare', command, from: store.site, to, dryRun: true }));
+    if (consent?.kind !== 'consent') {
+      obstacles.push({ code: 'target-silent', text: `${to} did not tell what stands in its way` });
+      return undefined;
+    }
+    obstacles.push(...consent.obstacles);
+    try {
+      return Math.ceil(roundTripMs + (await timeSync(store)) + consent.syncMs + (lagMs ?? 0));
+    } catch (error) {
+      obstacles.push({ code: 'storage', text: `the disk of ${store.site} can't be written to: ${describe(error)}` });
+      return undefined;
+    }
+  }
+
+  /** The answer to a question; undefined if none comes in time, or the target has no link. */
+  #ask(to: string, question: (command: string) => RoleMessage): Promise<RoleMessage | undefined> {
+    const { store, producer, limits } = this.#context;
+    const command = drawId(store);
+    const { promise, resolve } = Promise.withResolvers<RoleMessage | undefined>();
+    const patience = store.clock.after(limits.consentMs, () => resolve(undefined));
+    this.#open.set(command, resolve);
+    if (producer?.sendRole(to, question(command)) !== true) resolve(undefined);
+    return promise.finally(() => {
+      patience[Symbol.dispose]();
+      this.#open.delete(command);
+    });
+  }
+}
+
+function findTarget(producer: Producer | undefined, wanted: string | undefined): { to: PeerStatus | undefined; obstacles: Obstacle[] } {
+  const secondaries = producer?.peers.filter(({ relay, position, state }) => !relay && (position !== null || state !== 'offline')) ?? [];
+  const candidates = wanted === undefined ? secondaries : secondaries.filter(({ site }) => site === wanted);
+  const [to, ...others] = candidates;
+  if (to === undefined) {
+    const names = secondaries.map(({ site }) => site).join(', ');
+    const text =
+      wanted === undefined ? 'no secondary is known here' : `${wanted} is no secondary of this primary${names === '' ? '' : ` (${names})`}`;
+    return { to: undefined, obstacles: [{ code: 'target-unknown', text }] };
+  }
+  if (others.length > 0) {
+    const text = `there are several secondaries; name one of them: ${candidates.map(({ site }) => site).join(', ')}`;
+    return { to: undefined, obstacles: [{ code: 'target-ambiguous', text }] };
+  }
+  if (to.state === 'replicate') return { to, obstacles: [] };
+  const text = `${to.site} is not replicating but ${to.state}${to.lastError === null ? '' : `: ${to.lastError}`}`;
+  return { to: undefined, obstacles: [{ code: 'target-not-replicating', text }] };
+}

@@ -1,0 +1,227 @@
+import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, highestEpoch } from '@evertree/core';
+import type { PossibleLoss, PromotionFacts } from './losses.ts';
+import {
+  PromotionMachine,
+  type PromotionAction,
+  type PromotionEvent,
+  type PromotionGround,
+  type PromotionObstacle,
+  type PromotionStep,
+} from './promotion-machine.ts';
+import { Raising } from './raising.ts';
+import { type RoleContext, describe, drawId } from './role-context.ts';
+
+export interface PromoteOptions {
+  readonly dryRun?: boolean;
+  /** The plan hash of a dry run: refused if the facts have changed since. */
+  readonly confirm?: string;
+  /** In spite of the obstacles that can be forced. */
+  readonly force?: boolean;
+}
+
+/** What a promotion would do. */
+export interface PromotionForecast extends PromotionFacts {
+  readonly possible: boolean;
+  /** The plan hash. */
+  readonly confirm: string;
+}
+
+/** What a promotion did. */
+export interface PromotionResult {
+  readonly epoch: EpochName;
+  /** Of the epoch's first frame. */
+  readonly position: ExactPosition;
+  readonly lost: PossibleLoss;
+  /** Sites and addresses that did not promise: what they acknowledged to an older primary can't be ruled out. */
+  readonly unheard: readonly string[];
+}
+
+/** A promotion of this site: carries out what its `PromotionMachine` decides. */
+export class Promoting {
+  readonly #context: RoleContext;
+  readonly #machine: PromotionMachine;
+  readonly #id: string;
+  readonly #result = Promise.withResolvers<PromotionResult | PromotionForecast>();
+  #raising: Raising | undefined;
+  #timer: Disposable | undefined;
+
+  constructor(context: RoleContext, { dryRun = false, confirm, force = false }: PromoteOptions) {
+    this.#context = context;
+    this.#id = drawId(context.store);
+    this.#machine = new PromotionMachine({ dryRun, confirm, force, id: this.#id }, context.limits);
+    // Whoever asked awaits it; nobody else has to.
+    this.#result.promise.catch(() => undefined);
+  }
+
+  get step(): PromotionStep {
+    return this.#machine.step;
+  }
+
+  /** @throws EvertreeError WRONG_ROLE with the obstacles and facts when it is refused; what the store throws */
+  get result(): Promise<PromotionResult | PromotionForecast> {
+    return this.#result.promise;
+  }
+
+  async begin(program: string): Promise<void> {
+    try {
+      const transports = (await this.#context.factory.dial?.()) ?? [];
+      // A log takes no promise: what is in it is judged when the epoch's first frame gets there.
+      const direct = transports.filter(({ farEnd }) => farEnd.kind === 'site');
+      const { store } = this.#context;
+      const number =
+        Math.max(store.position.epoch, highestEpoch(store.epochs, store.position).number, store.journal.identity.fencedBy?.number ?? 0) + 1;
+      this.#raising = new Raising({
+        context: this.#context,
+        transports: direct,
+        epoch: { number, id: this.#id },
+        program,
+        heard: event => this.#take(event),
+      });
+      this.#take({
+        type: 'begin',
+        ground: groundOf(
+          this.#context,
+          direct.flatMap(({ remotes }) => remotes),
+        ),
+      });
+    } catch (error) {
+      this.#take({ type: 'failed', why: describe(error) });
+    }
+  }
+
+  stop(why: string): void {
+    this.#take({ type: 'failed', why });
+  }
+
+  #take(event: PromotionEvent): void {
+    const { step } = this;
+    for (const action of this.#machine.take(event)) this.#carryOut(action);
+    if (step === this.step) return;
+    if (this.step === 'over') this.#end();
+    this.#context.changed();
+  }
+
+  #end(): void {
+    this.#timer?.[Symbol.dispose]();
+    void this.#raising?.close();
+  }
+
+  #carryOut(action: PromotionAction): void {
+    switch (action.type) {
+      case 'dial':
+        return this.#raising?.open();
+      case 'raise':
+        this.#raising?.raise(action.epoch, action.sites);
+        return void this.#promiseHere(action.epoch);
+      case 'adopt':
+        return void this.#raising?.adopt(action.from, action.extent);
+      case 'begin-epoch':
+        return void this.#beginEpoch(action.epoch);
+      case 'after':
+        this.#timer?.[Symbol.dispose]();
+        this.#timer = this.#context.store.clock.after(action.ms, () => this.#take({ type: 'due' }));
+        return;
+      case 'foretell':
+        return this.#result.resolve({ ...action.facts, possible: action.possible, confirm: action.confirm });
+      case 'done': {
+        const { epoch, position, lost, unheard } = action;
+        return this.#result.resolve({ epoch, position, lost, unheard });
+      }
+      case 'refuse':
+        return this.#refuse(action.why, action.facts);
+    }
+  }
+
+  /** This site's own promise: a lower primary is refused from now on, here as everywhere. */
+  async #promiseHere(epoch: EpochName): Promise<void> {
+    const { store } = this.#context;
+    try {
+      await store.fence(epoch, false);
+      await store.flush();
+      this.#take({ type: 'raised', epoch, own: { epochs: store.epochs, last: store.position } });
+    } catch (error) {
+      this.#take({ type: 'failed', why: describe(error) });
+    }
+  }
+
+  async #beginEpoch(epoch: EpochName): Promise<void> {
+    const { store } = this.#context;
+    try {
+      store.beginEpoch(epoch, 'promotion');
+      const { position } = store;
+      await store.flush();
+      this.#take({ type: 'stable', position });
+    } catch (error) {
+      this.#take({ type: 'failed', why: describe(error) });
+    }
+  }
+
+  #refuse(why: string, facts: PromotionFacts | undefined): void {
+    const { site } = this.#context.store;
+    const details = { site, ...(facts === undefined ? {} : { facts, obstacles: facts.obstacles }) };
+    this.#result.reject(new EvertreeError('WRONG_ROLE', `${site} is not promoted: ${why}`, details));
+  }
+}
+
+function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly string[]): PromotionGround {
+  const { site, epochs, position: last, standing, state } = store;
+  const obstacles: PromotionObstacle[] = [];
+  if (standing === 'primary') obstacles.push({ code: 'primary-here', text: `${site} is the primary already`, lasting: true });
+  if (state === 'full' || state === 'failed') {
+    obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}`, lasting: true });
+  }
+  if (last.revision === 0) {
+    obstacles.push({ code: 'empty', text: `${site} holds nothing: as the primary it would begin a history of its own` });
+  }
+  if (factory.primary === undefined) {
+    obstacles.push({ code: 'no-primary-file', text: `${site} has no primary file: as the primary it would feed nobody` });
+  }
+  const followed = consumer?.state;
+  if (followed?.state === 'replicating' || followed?.state === 'catching-up' || followed?.state === 'snapshot') {
+    const name = followed.primary?.site ?? 'its primary';
+    obstacles.push({
+      code: 'primary-alive',
+      text: `${site} is linked to ${name}, a primary that answers; use switchover: it loses nothing`,
+    });
+  }
+  if (followed?.state === 'quarantined') {
+    obstacles.push({ code: 'quarantined', text: `${site} holds back a frame that it could not apply; see its status` });
+  }
+  const primary = consumer?.heard;
+  return {
+    site,
+    epochs,
+    last,
+    fencedBy: store.journal.identity.fencedBy,
+    obstacles,
+    primary: primary && { site: primary.site, heard: { epochs: primary.epochs, last: primary.last } },
+    lastContact: followed?.lastContact ?? undefined,
+    remotes,
+  };
+}
+
+/** Answers the questions of a promotion elsewhere. */
+export async function promise({ store }: RoleContext, { epoch, epochs }: Extract<RoleMessage, { kind: 'raise' }>): Promise<RoleMessage> {
+  const highest = highestEpoch(store.epochs, store.position);
+  const { fencedBy } = store.journal.identity;
+  if (highest.number > 0 && !epochs.some(({ number, id }) => number === highest.number && id === highest.id)) {
+    const text = `${store.site} is in epoch ${highest.number} (${highest.id}), which the promoter never saw`;
+    return { kind: 'not-promised', epoch, text, highest: { number: highest.number, id: highest.id } };
+  }
+  const isAgain = fencedBy?.number === epoch.number && fencedBy.id === epoch.id;
+  const bar = Math.max(highest.number, fencedBy?.number ?? 0);
+  if (!isAgain && epoch.number <= bar) {
+    const known = fencedBy !== undefined && fencedBy.number === bar ? fencedBy : highest;
+    const text = `${store.site} knows of epoch ${known.number} (${known.id})`;
+    return { kind: 'not-promised', epoch, text, highest: { number: known.number, id: known.id } };
+  }
+  try {
+    await store.fence(epoch, false);
+    await store.flush();
+  } catch (error) {
+    return { kind: 'not-promised', epoch, text: `the disk of ${store.site} could not record it: ${describe(error)}` };
+  }
+  const { position, digest } = store.stable;
+  const known = [...store.journal.leases.of('peer').values()].map(lease => lease.position);
+  return { kind: 'promised', epoch, position, digest, epochs: store.epochs, known };
+}

@@ -1,0 +1,261 @@
+import type { Consumer } from '@evertree/consumer';
+import { Emitter, type ErrorEvents, EvertreeError, type KeptDivergence, type RoleMessage, type Store } from '@evertree/core';
+import type { Producer } from '@evertree/producer';
+import type { SwitchoverResult } from './giving.ts';
+import { ROLE_LIMITS, type RoleLimits } from './limits.ts';
+import type { Part, PartFactory, PrimaryPart, Stage } from './part.ts';
+import { PartKeeper } from './part-keeper.ts';
+import type { SwitchoverForecast } from './preflight.ts';
+import { type PromoteOptions, Promoting, type PromotionForecast, type PromotionResult, promise } from './promoting.ts';
+import type { FollowedPrimary, RoleContext } from './role-context.ts';
+import { type SwitchoverOptions, Switchovers } from './switchovers.ts';
+import { Taking } from './taking.ts';
+
+/** A change of roles that is under way. */
+export interface SwitchStatus {
+  readonly kind: 'switchover' | 'promotion';
+  /** Undefined for a promotion. */
+  readonly command: string | undefined;
+  readonly step: string;
+  readonly from: string | undefined;
+  readonly to: string;
+  /** When it came to that step, milliseconds since 1970. */
+  readonly since: number;
+}
+
+export interface RoleEvents extends ErrorEvents {
+  /** A change of roles came to another step; undefined: none is under way any more. */
+  switch(status: SwitchStatus | undefined): void;
+  /** Commits of this site that are not in the history that goes on were kept. */
+  divergence(divergence: KeptDivergence): void;
+  /** A part that the standing asks for could not be opened. */
+  failed(error: Error): void;
+}
+
+export interface RoleDriverOptions {
+  readonly store: Store;
+  readonly stage: Stage;
+  readonly factory: PartFactory;
+  readonly limits?: Partial<RoleLimits>;
+  /** The program's name and version, as the far ends are told. */
+  readonly program?: string;
+  readonly advertised?: () => string | undefined;
+}
+
+/**
+ * Changes the roles of one site, and keeps open the parts that its standing asks for: DESIGN.md. The machines decide;
+ * this brings them what happens.
+ */
+export class RoleDriver implements RoleContext {
+  readonly store: Store;
+  readonly factory: PartFactory;
+  readonly limits: RoleLimits;
+  readonly #options: RoleDriverOptions;
+  readonly #events: Emitter<RoleEvents>;
+  readonly #hooks = new DisposableStack();
+  readonly #parts: PartKeeper;
+  readonly #taking: Taking;
+  readonly #switchovers: Switchovers;
+  #promoting: Promoting | undefined;
+  #status: SwitchStatus | undefined;
+  /** The names of the divergences that were told of. */
+  readonly #told = new Set<string>();
+  #followed: FollowedPrimary | undefined;
+  /** The epoch whose site was told to be the leader, and that one's address. */
+  #leader: { readonly id: string; readonly address: string | undefined } | undefined;
+
+  constructor(options: RoleDriverOptions) {
+    const { store, stage, factory, limits } = options;
+    this.store = store;
+    this.factory = factory;
+    this.limits = Object.freeze({ ...ROLE_LIMITS, ...limits });
+    this.#options = options;
+    this.#events = new Emitter(store.report);
+    this.#taking = new Taking(this, () => this.#makePrimary());
+    this.#switchovers = new Switchovers(this, this.#taking);
+    this.#parts = new PartKeeper({
+      store,
+      stage,
+      factory,
+      primary: () => this.#preparedPrimary(),
+      standby: () => factory.standby?.((from, message, reply) => this.#hear(from, message, reply)),
+      isBeginning: () => this.#taking.isBeginning || this.#promoting?.step === 'beginning',
+      opening: part => this.#listen(part),
+      failed: error => this.#events.emit('failed', error),
+    });
+    for (const { name } of store.journal.divergences.list()) this.#told.add(name);
+    this.#hooks.use(store.on('state', () => this.changed()));
+    this.#hooks.use(store.on('advanced', () => this.#advanced()));
+    this.#hooks.use(store.on('stable', () => this.#taking.stable()));
+  }
+
+  get producer(): Producer | undefined {
+    return this.#parts.primary?.producer;
+  }
+
+  get consumer(): Consumer | undefined {
+    return this.#parts.standby?.consumer;
+  }
+
+  get advertised(): string | undefined {
+    return this.#options.advertised?.();
+  }
+
+  get followed(): FollowedPrimary | undefined {
+    return this.#followed;
+  }
+
+  /** The change of roles that is under way. */
+  get status(): SwitchStatus | undefined {
+    return this.#status;
+  }
+
+  on<Name extends keyof RoleEvents>(name: Name, listener: RoleEvents[Name]): Disposable {
+    return this.#events.on(name, listener);
+  }
+
+  /** Opens the parts that the standing asks for, and changes them with it. Throws what opening a part throws. */
+  async start(): Promise<void> {
+    this.#switchovers.resume();
+    this.#tellStatus();
+    await this.#parts.start();
+  }
+
+  /** Opens and closes no part any more. What is under way ends with its outcome unknown. */
+  async stop(): Promise<void> {
+    this.#hooks.dispose();
+    const why = `the site ${this.store.site} stops`;
+    this.#switchovers.stop(why);
+    this.#taking.stop(new EvertreeError('CLOSED', why));
+    this.#promoting?.stop(why);
+    await this.#parts.stop();
+  }
+
+  /** Leaves the parts to whoever opens others from now on. */
+  release(): void {
+    this.#parts.release();
+  }
+
+  /**
+   * Lets another site lead, with nothing lost; or tells what became of the command, or what a switchover would meet.
+   * @throws EvertreeError NOT_PRIMARY where neither this site, nor one that it is linked to, leads
+   */
+  switchover(options: SwitchoverOptions = {}): Promise<SwitchoverResult | SwitchoverForecast> {
+    return this.#switchovers.run(options);
+  }
+
+  /**
+   * Makes this site the primary although the present one does not hand over. Commits that only that one has may be
+   * lost: a dry run tells.
+   * @throws EvertreeError WRONG_ROLE with the obstacles when it is refused
+   */
+  async promote(options: PromoteOptions = {}): Promise<PromotionResult | PromotionForecast> {
+    if (this.#promoting !== undefined || this.#taking.isBeginning) {
+      throw new EvertreeError('WRONG_ROLE', `a change of roles is under way at ${this.store.site}: ${this.#status?.step ?? 'beginning'}`);
+    }
+    const promoting = new Promoting(this, options);
+    this.#promoting = promoting;
+    try {
+      await promoting.begin(this.#options.program ?? 'evertree');
+      return await promoting.result;
+    } finally {
+      this.#promoting = undefined;
+      this.changed();
+    }
+  }
+
+  /** The standing, a machine's step, or what a part tells changed. */
+  changed(): void {
+    this.#switchovers.giving?.storeChanged();
+    this.#followLink();
+    this.#tellLeader();
+    this.#tellDivergences();
+    this.#tellStatus();
+    this.#parts.changed();
+  }
+
+  /** One look for each frame, and only while a switchover is under way. */
+  #advanced(): void {
+    if (this.#taking.awaitsHandover) this.#taking.applied();
+    this.#switchovers.giving?.storeChanged();
+  }
+
+  /** A role message that came over one of the parts' links. */
+  #hear(from: string, message: RoleMessage, reply: (message: RoleMessage) => boolean): void {
+    if (this.#switchovers.hear(from, message, reply)) return;
+    if (message.kind === 'raise') void promise(this, message).then(reply);
+    else this.#taking.hear(from, message);
+  }
+
+  #makePrimary(): Promise<PrimaryPart> | undefined {
+    return this.factory.primary?.((from, message, reply) => this.#hear(from, message, reply));
+  }
+
+  #preparedPrimary(): Promise<PrimaryPart> | undefined {
+    const prepared = this.#taking.takePrepared();
+    return prepared === undefined ? this.#makePrimary() : Promise.resolve(prepared);
+  }
+
+  #listen(part: Part): void {
+    if (part.role === 'primary') part.producer.on('peer', () => this.#switchovers.giving?.peersChanged());
+    else part.consumer.on('state', () => this.changed());
+  }
+
+  /** A consent, and a request, end with the link over which they were given. */
+  #followLink(): void {
+    const { state, primary } = this.consumer?.state ?? { state: 'listening', primary: null };
+    const isLinked = primary !== null && state !== 'offline' && state !== 'listening';
+    const link = isLinked ? { site: primary.site, remote: primary.remote } : undefined;
+    const before = this.#followed;
+    this.#followed = link;
+    if (before === undefined || (link?.site === before.site && link.remote === before.remote)) return;
+    this.#taking.lost(before.site);
+    this.#switchovers.primaryLost();
+  }
+
+  /** Whoever wants to write here is told where: at the site of the last epoch, at the address that it told. */
+  #tellLeader(): void {
+    const { store, consumer } = this;
+    const entry = store.epochs.at(-1);
+    if (store.standing !== 'secondary' || entry === undefined || entry.site === store.site) {
+      this.#leader = undefined;
+      return;
+    }
+    const { site, number, id } = entry;
+    const linked = consumer?.state.primary;
+    const address = linked?.site === site ? linked.address : undefined;
+    if (this.#leader?.id === id && this.#leader.address === address) return;
+    this.#leader = { id, address };
+    store.settle({ kind: 'elsewhere', site, address, epoch: { number, id }, position: store.position });
+  }
+
+  #tellDivergences(): void {
+    for (const divergence of this.store.journal.divergences.list()) {
+      if (this.#told.has(divergence.name)) continue;
+      this.#told.add(divergence.name);
+      this.#events.emit('divergence', divergence);
+    }
+  }
+
+  #tellStatus(): void {
+    const status = this.#statusNow();
+    const before = this.#status;
+    if (status?.step === before?.step && status?.command === before?.command && status?.kind === before?.kind) return;
+    this.#status = status;
+    this.#events.emit('switch', status);
+  }
+
+  #statusNow(): SwitchStatus | undefined {
+    const { site, clock } = this.store;
+    const since = clock.now();
+    const promoting = this.#promoting;
+    if (promoting !== undefined && promoting.step !== 'over') {
+      return { kind: 'promotion', command: undefined, step: promoting.step, from: undefined, to: site, since };
+    }
+    const { giving } = this.#switchovers;
+    if (giving !== undefined) return { kind: 'switchover', command: giving.command, step: giving.step, from: site, to: giving.to, since };
+    const { step, command } = this.#taking;
+    if (command === undefined) return undefined;
+    return { kind: 'switchover', command, step, from: this.#followed?.site, to: site, since };
+  }
+}

@@ -33,7 +33,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       const place = await make();
       undo.push(place);
       const open = async (again?: Partial<Identity>) => {
-        const opened = await place.open(again, { segmentBytes: 8 * 1024, tailBytes: 2 * 1024, ...options });
+        const opened = await place.open(again, { segmentBytes: 8 * 1024, tailBytes: 2 * 1024, retentionRewindMs: 0, ...options });
         undo.push(opened);
         return opened;
       };
@@ -485,6 +485,22 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         expect((await journal.snapshots.newest())?.header.position).toEqual(chain.position);
         await reader[Symbol.asyncDispose]();
       });
+    });
+
+    test.runIf(supports.retention)('retention keeps what the site needs to go back to where it was a minute ago', async () => {
+      const { journal, chain } = await prepare({ retentionRewindMs: 60_000 });
+      await fill(journal, chain, 100, 300);
+      await save(journal, chain, ['first']);
+      const position = chain.position;
+      for (const tree of ['second', 'third']) {
+        await fill(journal, chain, 100, 300);
+        await save(journal, chain, [tree]);
+        await journal.retention.apply();
+      }
+      expect(journal.log.base.revision).toBeGreaterThan(0);
+      const further = chain.frames[position.revision + 20]!.header.last;
+      await journal.log.rewind(further, () => Promise.resolve());
+      expect([journal.log.last, await chunksOf(await journal.snapshots.newest())]).toEqual([further, ['first']]);
     });
 
     describe.runIf(supports.durable)('opened again', () => {

@@ -97,7 +97,12 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   if (shortage !== undefined) commit.fail(shortage);
   const retainer: Retainer = new Retainer(
     { disk, clock, report, history, commit, snapshots, leases },
-    { maxBytes: options.retentionMaxBytes, minBytes: options.retentionMinBytes, minMs: options.retentionMinMs },
+    {
+      maxBytes: options.retentionMaxBytes,
+      minBytes: options.retentionMinBytes,
+      minMs: options.retentionMinMs,
+      rewindMs: options.retentionRewindMs,
+    },
   );
   const identityPart = new DiskIdentity({ disk, report, commit, retainer }, { record, isStale });
   const rewinder = new Rewinder({ disk, history, commit, snapshots, retainer, identity: identityPart });

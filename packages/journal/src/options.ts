@@ -18,6 +18,11 @@ export interface JournalOptions {
   /** Younger history is kept even if no lease asks for it. By default 0. */
   readonly retentionMinMs?: number;
   /**
+   * The site can go back to any position that is younger than this many milliseconds, as long as the history is not
+   * near `retentionMaxBytes`. By default a minute: a site that is ahead of one that was promoted goes back a little.
+   */
+  readonly retentionRewindMs?: number;
+  /**
    * Bytes that the divergences may take that are kept until they are forgotten. By default the smaller of 8 GiB and a
    * fifth of the disk.
    */
@@ -38,6 +43,7 @@ const SEGMENT_MIN_BYTES = 1024 * 1024;
 const TAIL_BYTES = 8 * 1024 * 1024;
 const RETENTION_MAX_BYTES = 8 * 1024 * 1024 * 1024;
 const RETENTION_DISK_FRACTION = 0.2;
+const RETENTION_REWIND_MS = 60_000;
 const DIVERGENCES_MAX_BYTES = 8 * 1024 * 1024 * 1024;
 const DIVERGENCES_DISK_FRACTION = 0.2;
 const DETACHED_MAX_BYTES = 1024 * 1024 * 1024;
@@ -54,6 +60,7 @@ export function resolveOptions(options: JournalOptions, totalBytes: number): Res
     retentionMaxBytes,
     retentionMinBytes: options.retentionMinBytes ?? 0,
     retentionMinMs: options.retentionMinMs ?? 0,
+    retentionRewindMs: options.retentionRewindMs ?? RETENTION_REWIND_MS,
     divergencesMaxBytes: options.divergencesMaxBytes ?? Math.min(DIVERGENCES_MAX_BYTES, Math.floor(totalBytes * DIVERGENCES_DISK_FRACTION)),
     detachedMaxBytes: options.detachedMaxBytes ?? Math.min(DETACHED_MAX_BYTES, Math.floor(totalBytes * DETACHED_DISK_FRACTION)),
   };

@@ -5,7 +5,7 @@ import type { RetentionOptions, RetentionPlan } from './retention.ts';
 import { planRetention, SNAPSHOT_GRACE_MS } from './retention.ts';
 
 const NOW = 1_000_000_000;
-const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0 };
+const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0, rewindMs: 0 };
 
 function at(revision: number) {
   return { epoch: 1, epochId: '1'.repeat(16), revision };
@@ -68,6 +68,16 @@ function ageMs(index: number): number {
 }
 
 describe('retention keeps', () => {
+  test('what follows the snapshot that was the newest a while ago, unless the limit is near', () => {
+    const supersededMs = NOW - 5_000;
+    const given = { ends, snapshots: [5, 20, 40], supersededMs };
+    expect(plan(given, { rewindMs: 0 })).toMatchObject({ segments: 4 });
+    expect(plan(given, { rewindMs: 5_000 })).toMatchObject({ segments: 4 });
+    expect(plan(given, { rewindMs: 5_001 }), 'it was the first, as far as is known').toMatchObject({ segments: 0, snapshots: 0 });
+    expect(plan({ ...given, snapshots: [20, 40] }, { rewindMs: 5_001 })).toMatchObject({ segments: 2, snapshots: 0 });
+    expect(plan(given, { rewindMs: 5_001, maxBytes: 600 }), 'near the limit').toMatchObject({ segments: 4 });
+  });
+
   test('everything, as long as there is no snapshot', () => {
     expect(plan({ ends, snapshots: [] }, { maxBytes: 1 })).toMatchObject({ segments: 0, snapshots: 0, isNear: true });
   });

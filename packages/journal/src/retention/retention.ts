@@ -9,6 +9,8 @@ export interface RetentionOptions {
   readonly minBytes: number;
   /** Younger history is kept even if no lease asks for it; milliseconds. */
   readonly minMs: number;
+  /** The site can go back to all positions that are younger; milliseconds. It yields before `maxBytes` is near. */
+  readonly rewindMs: number;
 }
 
 export interface RetainedSegment {
@@ -65,7 +67,7 @@ export const RETENTION_NEAR_FRACTION = 0.8;
  * Decides which part of the history goes.
  *
  * 1. All before the anchor goes, unless `minBytes` or `minMs` keep it. The anchor is the newest snapshot that is not
- *    after the lowest position of a lease.
+ *    after the lowest position of a lease, and not after the snapshot that was the newest `rewindMs` ago.
  * 2. If the rest takes more than `maxBytes`, older snapshots go next, and then the oldest frames, even if a lease asks
  *    for them.
  * 3. The newest snapshot and all frames after it stay in any case: the site recovers from them.
@@ -83,9 +85,14 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   }
   // Whole segments only, and never the one that takes new frames.
   const droppable = countUpTo(segments.slice(0, -1), newest.position.revision);
-  let first = Math.min(droppable, wantedFrom(subject, options));
+  const from = (rewindMs: number) => Math.min(droppable, wantedFrom(subject, { ...options, rewindMs }));
+  let first = from(options.rewindMs);
   let snapshot = snapshotsBefore(subject, first);
   const left = () => bytesOf(segments.slice(first)) + bytesOf(snapshots.slice(snapshot));
+  if (left() > options.maxBytes * RETENTION_NEAR_FRACTION) {
+    first = from(0);
+    snapshot = snapshotsBefore(subject, first);
+  }
   while (left() > options.maxBytes && snapshot < snapshots.length - 1) snapshot++;
   while (left() > options.maxBytes && first < droppable) first++;
   const base = segments[first]?.base.revision ?? 0;
@@ -101,10 +108,11 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   };
 }
 
-/** Index of the oldest segment that a lease, `minBytes` or `minMs` asks for. */
+/** Index of the oldest segment that a lease, `rewindMs`, `minBytes` or `minMs` asks for. */
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
   const { segments, snapshots, leases, now } = subject;
-  const lowest = Math.min(...leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory), Infinity);
+  const held = leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory);
+  const lowest = Math.min(...held, newestAt(snapshots, now - options.rewindMs)?.position.revision ?? Infinity);
   const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
   let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
   const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);
@@ -112,6 +120,11 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
   let recent = segments.length;
   for (let bytes = 0; recent > 0 && bytes < options.minBytes; recent--) bytes += segments[recent - 1]!.bytes;
   return Math.min(wanted, recent);
+}
+
+/** The snapshot that was the newest at a time; the oldest one if all came later. */
+function newestAt(snapshots: readonly RetainedSnapshot[], time: number): RetainedSnapshot | undefined {
+  return snapshots.findLast((_, index) => (snapshots[index - 1]?.supersededMs ?? -Infinity) <= time);
 }
 
 /** The holder of a lease without any of this history needs a full copy in any case. */

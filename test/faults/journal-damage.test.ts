@@ -362,7 +362,7 @@ describe('other versions', () => {
         disk.overwrite(newestSegment(disk), bytes => {
           const frame = bytes.subarray(HEADER_BYTES + 40);
           const end = 128 + frame.readUInt32LE(92);
-          frame[4] = 2;
+          frame[4] = 3;
           frame.writeUInt32LE(crc32(frame.subarray(0, end)), end);
           return bytes;
         }),

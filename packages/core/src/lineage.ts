@@ -2,8 +2,8 @@ import { EvertreeError } from './errors.ts';
 import type { FrameHeader } from './frames/frame.ts';
 import { formatExactPosition, formatPosition, NO_EPOCH_ID, ORIGIN, samePosition, type Epoch, type ExactPosition } from './position.ts';
 
-/** The most entries of a table of epochs. */
-const EPOCHS_LIMIT = 1_024;
+/** The most entries of a table of epochs. A hello with so many still fits on every wire. */
+export const EPOCHS_LIMIT = 4_096;
 
 /** What orders epochs. */
 export interface EpochName {

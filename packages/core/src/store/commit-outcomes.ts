@@ -49,6 +49,11 @@ export class CommitOutcomes implements CommitHost {
     this.acknowledgements.rejectAll(position => this.#fencedError(position));
   }
 
+  /** @throws EvertreeError FENCED if the history that goes on may lack the position */
+  assertGoesOn(position: ExactPosition): void {
+    if (this.#isInDoubt) throw this.#fencedError(position);
+  }
+
   /** An epoch began on this history, here or elsewhere: all that is in it goes on. */
   goOn(): void {
     this.#gate.update();

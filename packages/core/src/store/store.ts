@@ -334,8 +334,7 @@ export class Store implements AsyncDisposable {
   /**
    * There is such an epoch, promised or begun: if it outranks this site's own it takes no writes from now on, in memory
    * at once. Resolves when that is durable. It never falls.
-   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED: it could not be recorded; this process takes no writes
-   *   nevertheless
+   * @throws what the disk says, CLOSED: it could not be recorded; this process takes no writes nevertheless
    */
   fence(epoch: EpochName, begun: boolean): Promise<void> {
     return this.#succession.fence(epoch, begun);

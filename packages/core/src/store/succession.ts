@@ -30,7 +30,7 @@ export class Succession {
   }
 
   async handOver(to: string, command: string): Promise<ExactPosition> {
-    const { journal, history, gate, cut, digest, advanced } = this.#parts;
+    const { journal, history, gate, outcomes, cut, digest, advanced } = this.#parts;
     gate.assertStorage();
     if (!gate.isHeld || gate.standing !== 'primary') {
       throw new EvertreeError('WRONG_ROLE', `${journal.identity.site} hands over only while it is the primary and holds writes back`);
@@ -40,7 +40,7 @@ export class Succession {
     gate.update();
     advanced();
     await journal.log.flush();
-    if (gate.isFenced) throw gate.reason();
+    outcomes.assertGoesOn(position);
     return position;
   }
 

@@ -138,7 +138,7 @@ export class WriteGate {
     if (this.#writable) return Promise.resolve({ kind: 'here' });
     if (this.#closed) return Promise.reject(this.reason());
     const leader = this.#leader ?? this.#followed();
-    if (leader !== undefined && this.#held === undefined) return Promise.resolve(leader);
+    if (leader !== undefined && this.standing !== 'primary') return Promise.resolve(leader);
     this.#undecided ??= Promise.withResolvers();
     return this.#undecided.promise;
   }

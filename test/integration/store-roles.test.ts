@@ -38,6 +38,26 @@ async function handOver(store: Store): Promise<void> {
   await store.handOver('b', COMMAND);
 }
 
+/** The exact end of each frame. */
+function ids(frames: readonly Frame[]): string[] {
+  return frames.map(({ header: { epochId, last } }) => `${epochId}-${last.revision}`);
+}
+
+/** `a` wrote on after `b` promoted itself. */
+async function diverged(): Promise<{ a: Store; b: Store; diskA: FaultDisk; fork: Store['position'] }> {
+  const { a, b, diskA } = await pair();
+  const fork = a.position;
+  b.beginEpoch(name(2, 'b'), 'promote');
+  b.put('/b', 1);
+  await b.flush();
+  a.put('/a', 2, { author: 'me' });
+  a.cut();
+  a.put('/only/a', 3);
+  await a.flush();
+  await a.fence(name(2, 'b'), true);
+  return { a, b, diskA, fork };
+}
+
 describe('a start of a primary', () => {
   it('adds nothing to the history until it writes; then an id of its own comes before the first commit', async () => {
     const disk = new FaultDisk();
@@ -77,7 +97,6 @@ describe('a start of a primary', () => {
     await using restored = (await diskStore(copy)).store;
     restored.put('/a', 4);
     await restored.flush();
-    const ids = (frames: readonly Frame[]) => frames.map(({ header: { epochId, last } }) => `${epochId}-${last.revision}`);
     const [there, here] = [ids(await framesOf(store.journal)), ids(await framesOf(restored.journal))];
     expect(here.slice(2).filter(id => there.includes(id))).toEqual([]);
     await store.close();
@@ -350,21 +369,6 @@ describe('a fence', () => {
 });
 
 describe('going back to a fork', () => {
-  /** `a` wrote on after `b` promoted itself. */
-  async function diverged(): Promise<{ a: Store; b: Store; diskA: FaultDisk; fork: Store['position'] }> {
-    const { a, b, diskA } = await pair();
-    const fork = a.position;
-    b.beginEpoch(name(2, 'b'), 'promote');
-    b.put('/b', 1);
-    await b.flush();
-    a.put('/a', 2, { author: 'me' });
-    a.cut();
-    a.put('/only/a', 3);
-    await a.flush();
-    await a.fence(name(2, 'b'), true);
-    return { a, b, diskA, fork };
-  }
-
   it('keeps what lies behind it, is one step for readers and listeners, and then the winner is followed', async () => {
     const { a, b, fork, diskA } = await diverged();
     const batches: Batch[] = [];

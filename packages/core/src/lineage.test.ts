@@ -3,26 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { at, history, OTHER_PROMOTION, PROMOTED, RESTARTED, RESTORED } from '../test/histories.ts';
 import {
   assertFollows,
-  assertSucceeds,
   compareEpochs,
   covers,
-  EPOCHS_LIMIT,
   epochsAt,
   forkOf,
   heldBy,
   highestEpoch,
   lostPosition,
   positionAt,
-  withEpoch,
   type Lineage,
 } from './lineage.ts';
 import { formatPosition, type Epoch } from './position.ts';
-
-/** As `history`, whose last entry a handover ended. */
-function handedOver(entries: readonly string[], last: string): Lineage {
-  const { epochs, ...lineage } = history(entries, last);
-  return { ...lineage, epochs: [...epochs.slice(0, -1), { ...epochs.at(-1)!, end: { to: 'other', command: 'c' } }] };
-}
 
 describe('covers', () => {
   const cases: readonly (readonly [what: string, entries: readonly string[], last: string, position: string, expected: boolean])[] = [
@@ -151,81 +142,6 @@ describe('assertFollows', () => {
   });
 });
 
-describe('assertSucceeds', () => {
-  const RUNNING = history(PROMOTED, '2b-460');
-  const ENDED = handedOver(PROMOTED, '2b-460');
-
-  it.each<[what: string, epoch: number, ours: Lineage, site: string | undefined]>([
-    ['a frame that goes on', 2, RUNNING, undefined],
-    ['a restart of the site', 2, RUNNING, 'site'],
-    ['a promotion of another site', 3, RUNNING, 'other'],
-    ['a promotion of the site itself', 3, RUNNING, 'site'],
-    ['a first epoch of whatever number', 7, history([], '0-0'), 'other'],
-    ['after a handover, the epoch of the site that it names', 3, ENDED, 'other'],
-    ['after a handover, a promotion of a third site', 3, ENDED, 'third'],
-    ['after a handover, its withdrawal', 4, ENDED, 'site'],
-  ])('accepts %s', (_, epoch, ours, site) => {
-    expect(() => assertSucceeds(epoch, ours, site)).not.toThrow();
-  });
-
-  it.each<[what: string, epoch: number, ours: Lineage, site: string | undefined]>([
-    ['a restart of another site', 2, RUNNING, 'other'],
-    ['an epoch of a lower number', 1, RUNNING, 'site'],
-    ['after a handover, a frame that goes on', 2, ENDED, undefined],
-    ['after a handover, a restart', 2, ENDED, 'site'],
-    ['after a handover, the number of the successor in the hands of the site that gave it away', 3, ENDED, 'site'],
-    ['after a handover, an epoch of a lower number', 1, ENDED, 'other'],
-  ])('refuses %s', (_, epoch, ours, site) => {
-    expect(() => assertSucceeds(epoch, ours, site)).toThrow(
-      expect.objectContaining({ code: 'HISTORY_MISMATCH', details: { expected: at('2b-460'), found: epoch } }),
-    );
-  });
-});
-
-describe('epochsAt', () => {
-  it.each([
-    ['the end', 460, ['1a', '2b']],
-    ['the first position of an epoch', 451, ['1a', '2b']],
-    ['its base', 450, ['1a']],
-    ['the origin', 0, []],
-  ])('is the table at %s', (_, revision, expected) => {
-    expect(epochsAt(history(PROMOTED, '2b-460'), revision).map(({ number, id }) => `${number}${id[0]}`)).toEqual(expected);
-  });
-
-  it('tells of a handover from its frame on', () => {
-    const ended = handedOver(['1a'], '1a-9');
-    const [entry] = ended.epochs as [Epoch];
-    const { end: _, ...unended } = entry;
-    expect([9, 8].map(revision => epochsAt(ended, revision))).toEqual([[entry], [unended]]);
-    const gone = { ...ended, epochs: [...ended.epochs, ...history(['2b after 1a-9'], '2b-12').epochs], last: at('2b-12') };
-    expect([12, 9, 8].map(revision => epochsAt(gone, revision))).toEqual([gone.epochs, [entry], [unended]]);
-  });
-});
-
-describe('withEpoch', () => {
-  const entry = (number: number, id: number): Epoch => {
-    return { number, id: id.toString(16).padStart(16, '0'), site: 's', base: at('0-0'), reason: '', time: 0 };
-  };
-
-  it('drops the oldest restart entry at the limit, never the first of its number', () => {
-    const before = [entry(1, 1), entry(2, 2), entry(2, 3), ...Array.from({ length: EPOCHS_LIMIT - 3 }, (_, n) => entry(2, n + 4))];
-    const table = withEpoch(before, entry(2, EPOCHS_LIMIT + 1));
-    expect(table.length).toBe(EPOCHS_LIMIT);
-    expect(table.slice(0, 3)).toEqual([before[0], before[1], before[3]]);
-    expect(table.at(-1)).toEqual(entry(2, EPOCHS_LIMIT + 1));
-    expect(highestEpoch(table, at('0-0'))).toEqual(entry(2, 2));
-  });
-
-  it('drops the oldest entry if none is a restart', () => {
-    const before = Array.from({ length: EPOCHS_LIMIT }, (_, n) => entry(n + 1, n));
-    expect(withEpoch(before, entry(EPOCHS_LIMIT + 1, 0))).toEqual([...before.slice(1), entry(EPOCHS_LIMIT + 1, 0)]);
-  });
-
-  it('drops none below the limit', () => {
-    expect(withEpoch([entry(1, 1)], entry(1, 2))).toEqual([entry(1, 1), entry(1, 2)]);
-  });
-});
-
 describe('lostPosition', () => {
   it('is fenced, and names the position and the end of the history', () => {
     const error = lostPosition(at('1a-500'), history(PROMOTED, '2b-460'));
@@ -271,6 +187,11 @@ describe('positionAt', () => {
   });
 });
 
+/** The history after a restart of its writer, with an id above all others. */
+function restarted(lineage: Lineage): Lineage {
+  return { ...lineage, epochs: [...lineage.epochs, { ...lineage.epochs.at(-1)!, id: 'f'.repeat(16), base: lineage.last }] };
+}
+
 describe('any two histories of a stream', () => {
   /** A history by its epochs: each with a letter of its own, whether it is a restart, and how many commits it has. */
   type Reign = readonly [letter: string, restarts: boolean, commits: number];
@@ -312,11 +233,7 @@ describe('any two histories of a stream', () => {
           const number = Math.max(0, ...epochs.map(epoch => epoch.number));
           expect(found).toMatchObject(number === 0 ? { number } : epochs.find(epoch => epoch.number === number)!);
         }
-        const restart = (lineage: Lineage): Lineage => ({
-          ...lineage,
-          epochs: [...lineage.epochs, { ...lineage.epochs.at(-1)!, id: 'f'.repeat(16), base: lineage.last }],
-        });
-        if (a.epochs.length > 0) expect(highestEpoch(restart(a).epochs, a.last)).toEqual(first);
+        if (a.epochs.length > 0) expect(highestEpoch(restarted(a).epochs, a.last)).toEqual(first);
         expect(Math.sign(compareEpochs(first, second))).toBe(-Math.sign(compareEpochs(second, first)) + 0);
       }),
       { numRuns: 300 },

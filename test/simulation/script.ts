@@ -1,4 +1,5 @@
 import { synchronously } from './time.ts';
+import type { Wire } from './site.ts';
 import { apply } from './steps.ts';
 import { World } from './world.ts';
 import type { LawBroken } from './world.ts';
@@ -7,7 +8,8 @@ import { settle } from './settle.ts';
 /** A history that can be run: what is drawn comes from the seed, what happens from the lines. */
 export interface Script {
   readonly seed: number;
-  readonly sites: number;
+  /** How each site is reached, in the order of their names. */
+  readonly wires: readonly Wire[];
   readonly lines: readonly string[];
 }
 
@@ -25,8 +27,8 @@ export interface Outcome {
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 
-export function formatScript({ seed, sites, lines }: Script): string {
-  return [`sites ${sites}`, `seed ${seed}`, ...lines].join('\n');
+export function formatScript({ seed, wires, lines }: Script): string {
+  return [`sites ${wires.join(' ')}`, `seed ${seed}`, ...lines].join('\n');
 }
 
 /** Reads what `formatScript` wrote. Empty lines and comments after `#` count for nothing. */
@@ -35,8 +37,17 @@ export function parseScript(text: string): Script {
     .split('\n')
     .map(line => line.replace(/#.*/, '').trim())
     .filter(line => line !== '');
-  const number = (word: string) => Number(lines.find(line => line.startsWith(`${word} `))?.slice(word.length));
-  return { seed: number('seed') || 1, sites: number('sites') || 2, lines: lines.filter(line => !/^(?:seed|sites) /.test(line)) };
+  const [wires, seed] = ['sites', 'seed'].map(word =>
+    lines
+      .find(line => line.startsWith(`${word} `))
+      ?.split(/\s+/)
+      .slice(1),
+  );
+  return {
+    seed: Number(seed?.[0] ?? 1),
+    wires: (wires ?? ['direct', 'direct']).map(wire => (wire === 'topic' ? 'topic' : 'direct')),
+    lines: lines.filter(line => !/^(?:seed|sites) /.test(line)),
+  };
 }
 
 /** Runs it, in one turn of the event loop. */
@@ -49,7 +60,7 @@ function runNow(script: Script): Outcome {
   const { stackTraceLimit } = Error;
   // A stack costs more than most of what a disk is asked for, and what a file that is not there throws is expected.
   Error.stackTraceLimit = 0;
-  const world = new World(script.seed, NAMES.slice(0, script.sites));
+  const world = new World(script.seed, NAMES.slice(0, script.wires.length), script.wires);
   const rejected = (reason: unknown) =>
     world.violated('rejection', `nobody handles ${reason instanceof Error ? reason.stack : String(reason)}`);
   process.on('unhandledRejection', rejected);

@@ -1,24 +1,44 @@
 import { Consumer } from '@evertree/consumer';
 import { Store, covers, isEvertreeError } from '@evertree/core';
-import type { ExactPosition, Role } from '@evertree/core';
+import type { ExactPosition, Role, Transport } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import type { JournalOptions } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
+import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
+import type { KafkaLimits, KafkaWireOptions } from '@evertree/transport/kafka';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { SimulatedNetwork } from './network.ts';
+import { CLUSTER } from './topic.ts';
+import type { SimulatedCluster } from './topic.ts';
 
 /** What every process of a world is started with. Small, so that short histories meet the limits. */
 const JOURNAL: JournalOptions = { sync: 'dsync', segmentBytes: 8192 };
 const FRAME_BYTES = 512;
 const WINDOW_BYTES = 2048;
 const PENDING_BYTES = 4096;
+const KAFKA: Partial<KafkaLimits> = {
+  heartbeatMs: 100,
+  answerMs: 300,
+  retryMs: 20,
+  retryMostMs: 100,
+  watermarksMs: 500,
+  acknowledgeMs: 5,
+  snapshotBytes: 16 * 1024,
+};
+const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
 const RESTART_MS = 50;
+
+/** How a site is reached as a secondary: it listens, or reads the topic. */
+export type Wire = 'direct' | 'topic';
 
 /** What a site needs of the world around it. */
 interface SiteWorld {
   readonly network: SimulatedNetwork;
+  readonly cluster: SimulatedCluster;
   others(name: string): string[];
+  /** The sites among them that are reached this way. */
+  reached(names: readonly string[], wire: Wire): string[];
   /** A process has recovered its store, and plays no part yet. */
   opened(site: SimulatedSite, store: Store): void;
   violated(law: string, what: string): void;
@@ -37,6 +57,7 @@ export class SimulatedSite {
   readonly world: SiteWorld;
   readonly machine: SimulatedMachine;
   readonly role: Role;
+  readonly wire: Wire;
   /** Undefined while no process runs, or it has not opened its part yet. */
   running: RunningSite | undefined;
   /** Why the last start ended without a running site. */
@@ -44,11 +65,12 @@ export class SimulatedSite {
   #full: Disposable | undefined;
   #images: SimulatedMachine['disk'][] = [];
 
-  constructor(world: SiteWorld, machine: SimulatedMachine, role: Role) {
+  constructor(world: SiteWorld, machine: SimulatedMachine, role: Role, wire: Wire) {
     this.world = world;
     this.machine = machine;
     this.name = machine.name;
     this.role = role;
+    this.wire = wire;
   }
 
   get isUp(): boolean {
@@ -137,10 +159,29 @@ export class SimulatedSite {
     world.opened(this, store);
     const part =
       role === 'primary'
-        ? new Producer({ store, transports: [world.network.dial(process, world.others(this.name))], limits: { windowBytes: WINDOW_BYTES } })
-        : new Consumer({ store, transport: world.network.listen(process), limits: { pendingBytes: PENDING_BYTES, recentFrames: 4 } });
+        ? new Producer({ store, transports: this.#feeding(process), limits: { windowBytes: WINDOW_BYTES } })
+        : new Consumer({ store, transport: this.#following(process), limits: { pendingBytes: PENDING_BYTES, recentFrames: 4 } });
     await part.open();
     return { process, store, part };
+  }
+
+  /** What it needs as a primary. */
+  #feeding(process: SimulatedProcess): Transport[] {
+    const { world } = this;
+    const others = world.others(this.name);
+    const transports = [world.network.dial(process, world.reached(others, 'direct'))];
+    if (world.reached(others, 'topic').length === 0) return transports;
+    return [...transports, publishTransport({ ...this.#topic(process), partition: 0, key: 'k' }, world.cluster.client(process))];
+  }
+
+  /** What it needs as a secondary. */
+  #following(process: SimulatedProcess): Transport {
+    if (this.wire === 'direct') return this.world.network.listen(process);
+    return subscribeTransport({ ...this.#topic(process), groupId: 'g' }, this.world.cluster.client(process));
+  }
+
+  #topic({ clock, report }: SimulatedProcess): KafkaWireOptions {
+    return { clock, report, random: this.machine.chance, connection: { brokers: [CLUSTER] }, topic: TOPIC, site: this.name, limits: KAFKA };
   }
 
   #opened(running: RunningSite): void {

@@ -54,6 +54,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   clock: (world, [name, ms]) => {
     world.site(name!).machine.clockAheadMs += Number(ms);
   },
+  /** `retain t 5`: the topic keeps its last five records. */
+  retain: (world, [topic, kept]) => world.cluster.retain(topic!, Number(kept)),
   snapshot: (world, [name]) => world.site(name!).saveSnapshot(),
 };
 

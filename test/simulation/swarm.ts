@@ -1,12 +1,14 @@
 import { Chance } from './chance.ts';
 import type { Script } from './script.ts';
+import type { Wire } from './site.ts';
 
 /** What may happen, and how often beside the rest, in a history where it happens at all. */
 interface Habit {
   readonly weight: number;
   /** In how many of the histories it happens. */
   readonly share: number;
-  readonly draw: (chance: Chance, names: readonly string[]) => readonly string[];
+  /** @param reachable the sites, and the brokers where there are some */
+  readonly draw: (chance: Chance, names: readonly string[], reachable: readonly string[]) => readonly string[];
 }
 
 const two = (chance: Chance, names: readonly string[]): readonly [string, string] => {
@@ -14,7 +16,9 @@ const two = (chance: Chance, names: readonly string[]): readonly [string, string
   return [one, chance.pick(names.filter(name => name !== one))];
 };
 const at = (verb: string) => (chance: Chance, names: readonly string[]) => [`${verb} ${chance.pick(names)}`];
-const between = (verb: string) => (chance: Chance, names: readonly string[]) => [`${verb} ${two(chance, names).join(' ')}`];
+const between = (verb: string) => (chance: Chance, _names: readonly string[], reachable: readonly string[]) => [
+  `${verb} ${two(chance, reachable).join(' ')}`,
+];
 
 const HABITS: readonly Habit[] = [
   { weight: 10, share: 1, draw: (chance, names) => [`write ${chance.pick(names)} ${1 + chance.below(4)} ${chance.below(names.length)}`] },
@@ -37,15 +41,20 @@ const HABITS: readonly Habit[] = [
   {
     weight: 2,
     share: 0.3,
-    draw: (chance, names) => [`delay ${two(chance, names).join(' ')} ${chance.pick(['0 5', '5 20', '0 80', '40 41'])}`],
+    draw: (chance, _names, reachable) => [`delay ${two(chance, reachable).join(' ')} ${chance.pick(['0 5', '5 20', '0 80', '40 41'])}`],
   },
-  { weight: 1, share: 0.2, draw: (chance, names) => [`lose ${two(chance, names).join(' ')} ${chance.pick([0, 0.02, 0.2])}`] },
+  {
+    weight: 1,
+    share: 0.2,
+    draw: (chance, _names, reachable) => [`lose ${two(chance, reachable).join(' ')} ${chance.pick([0, 0.02, 0.2])}`],
+  },
   { weight: 1, share: 0.3, draw: (chance, names) => [`disk ${chance.pick(names)} ${chance.pick(['0 1', '1 5', '5 40'])}`] },
   { weight: 1, share: 0.2, draw: at('full') },
   { weight: 1, share: 0.5, draw: at('room') },
   { weight: 1, share: 0.15, draw: at('fail-disk') },
   { weight: 1, share: 0.2, draw: (chance, names) => [`clock ${chance.pick(names)} ${chance.pick([-5000, -20, 1000])}`] },
   { weight: 1, share: 0.3, draw: at('snapshot') },
+  { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
 ];
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
@@ -57,19 +66,23 @@ export function scriptOf(seed: number): Script {
   const chance = new Chance(seed, 'swarm');
   const sites = chance.pick(SIZES);
   const names = NAMES.slice(0, sites);
+  const topics = chance.pick([0, 0, 0, 0.5, 1]);
+  // The brokers are a machine like others, but for its name in these places.
+  const reachable = topics > 0 ? [...names, 'kafka'] : names;
   const habits = HABITS.filter(({ share }) => chance.happens(share)).map(habit => ({
     ...habit,
     weight: habit.weight * chance.between(0.3, 2),
   }));
   const sum = habits.reduce((total, { weight }) => total + weight, 0);
+  const wires = names.map((): Wire => (chance.happens(topics) ? 'topic' : 'direct'));
   const steps = 30 + chance.below(70);
   const lines: string[] = [];
   while (lines.length < steps) {
     let left = chance.fraction() * sum;
     const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
-    lines.push(...habit.draw(chance, names));
+    lines.push(...habit.draw(chance, names, reachable));
   }
-  return { seed, sites, lines };
+  return { seed, wires, lines };
 }
 
 function restarted(chance: Chance, names: readonly string[]): string[] {

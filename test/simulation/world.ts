@@ -8,6 +8,8 @@ import { SimulatedMachine } from './machine.ts';
 import { SimulatedNetwork } from './network.ts';
 import { Paths } from './paths.ts';
 import { SimulatedSite } from './site.ts';
+import type { Wire } from './site.ts';
+import { SimulatedCluster } from './topic.ts';
 import { VirtualTime } from './time.ts';
 import { Trace, describeMessage } from './trace.ts';
 
@@ -26,6 +28,7 @@ export class LawBroken extends Error {
 export class World {
   readonly time = new VirtualTime();
   readonly network: SimulatedNetwork;
+  readonly cluster: SimulatedCluster;
   readonly sites: readonly SimulatedSite[];
   readonly ledger: Ledger;
   readonly frames: FrameRegistry;
@@ -35,13 +38,14 @@ export class World {
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
-  constructor(seed: number, names: readonly string[]) {
+  constructor(seed: number, names: readonly string[], wires: readonly Wire[]) {
     const violated = (law: string, what: string) => this.violated(law, what);
     const paths = new Paths(this.time, new Chance(seed, 'network'));
     this.network = new SimulatedNetwork(paths);
+    this.cluster = new SimulatedCluster(paths);
     this.ledger = new Ledger((site, entry) => this.#promised(site, entry), violated);
     this.frames = new FrameRegistry(violated);
-    this.sites = names.map((name, index) => this.#site(seed, name, index));
+    this.sites = names.map((name, index) => this.#site(seed, name, index, wires[index] ?? 'direct'));
     paths.sent.add((from, to, message) => this.#sent(from, to, message));
     paths.delivered.add((from, to, message) => this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`));
   }
@@ -54,6 +58,10 @@ export class World {
 
   others(name: string): string[] {
     return this.sites.map(site => site.name).filter(other => other !== name);
+  }
+
+  reached(names: readonly string[], wire: Wire): string[] {
+    return names.filter(name => this.site(name).wire === wire);
   }
 
   mark(name: string): void {
@@ -77,10 +85,10 @@ export class World {
     this.violated('acknowledged', `${entry.id} was acknowledged by ${entry.acknowledged}, and ${holders.length} hold it`);
   }
 
-  #site(seed: number, name: string, index: number): SimulatedSite {
+  #site(seed: number, name: string, index: number, wire: Wire): SimulatedSite {
     const machine = new SimulatedMachine(name, this.time, new Chance(seed, name));
     machine.reported = report => this.#reported(name, report);
-    return new SimulatedSite(this, machine, index === 0 ? 'primary' : 'secondary');
+    return new SimulatedSite(this, machine, index === 0 ? 'primary' : 'secondary', wire);
   }
 
   #reported(name: string, { level, event, message }: Report): void {

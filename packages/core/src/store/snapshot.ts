@@ -1,13 +1,24 @@
 import { branchKeys } from '../tree/branch.ts';
 import { exportValue } from '../tree/content.ts';
+import { answerDigestQuery, type DigestAnswer, type DigestQuery } from '../tree/digest-query.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { lookup, TreeNode } from '../tree/node.ts';
-import { parsePath, type PathLike } from '../tree/path.ts';
+import { parsePath, type Path, type PathLike } from '../tree/path.ts';
+import { prepareValue } from '../tree/prepared-value.ts';
 import type { ExactPosition } from '../position.ts';
 import { encodeTree } from '../frames/snapshot-codec.ts';
-import { digestOf, getFrom } from '../tree/tree.ts';
+import { digestOf, getFrom, Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
+
+/** What is to stand at a path; without a value nothing. */
+export interface TreeChange {
+  readonly path: Path;
+  readonly value?: Value;
+}
+
+/** Changes after which `changed` pauses. */
+const CHANGES_A_STEP = 256;
 
 /** The whole tree at one position, pinned: as long as it is held, later commits copy what they change. */
 export class Snapshot implements Disposable {
@@ -51,6 +62,32 @@ export class Snapshot implements Disposable {
    */
   chunks(): Generator<Uint8Array> {
     return encodeTree(this.#pinned());
+  }
+
+  /**
+   * Answers for the digests of this tree, to find where another one differs. The generator pauses after each step.
+   * @throws EvertreeError NOT_FOUND when no object stands at the query's path
+   */
+  answerDigestQuery(query: DigestQuery): Generator<void, DigestAnswer, void> {
+    return answerDigestQuery(this.#pinned(), query);
+  }
+
+  /**
+   * The tree that these changes make of this one, under another header. The generator pauses after each step of some
+   * 2 ms. This snapshot stays as it is.
+   * @throws EvertreeError PATH_INVALID, VALUE_INVALID
+   */
+  *changed(changes: readonly TreeChange[], header: SnapshotHeader): Generator<void, Snapshot, void> {
+    const tree = new Tree(this.#pinned());
+    for (const [index, { path, value }] of changes.entries()) {
+      if (value === undefined) tree.delete(path);
+      else tree.put(path, (yield* prepareValue(value, path)).take(path));
+      if (index % CHANGES_A_STEP === 0) {
+        tree.undo.clear();
+        yield;
+      }
+    }
+    return new Snapshot(tree.pin(), header);
   }
 
   /** Lets the memory go that only this snapshot still needs. Using it afterwards throws CLOSED. */

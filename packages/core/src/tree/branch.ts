@@ -149,6 +149,22 @@ export function branchRemove<T>(branch: Branch<T>, shift: number, hash: number, 
   return own;
 }
 
+/**
+ * The lowest branch that has all keys whose hashes begin with these levels' slots. It may have others: a slot with one
+ * key has no branch of its own.
+ */
+export function branchAbove<T>(branch: Branch<T>, slots: readonly number[]): Branch<T> {
+  let at = branch;
+  for (const index of slots) {
+    const bit = 1 << index;
+    if ((at[BITMAP] & bit) === 0) return newBranch(0);
+    const slot = slotOf(at[BITMAP], bit);
+    if (at[slot] !== undefined) return at;
+    at = at[slot + 1] as Branch<T>;
+  }
+  return at;
+}
+
 /** Every branch once, parents before children: pairs whose key is a string are entries. */
 export function* eachBranch<T>(branch: Branch<T>): Generator<Branch<T>> {
   yield branch;

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addAdministration } from './administration.ts';
 import { addCheckConfig } from './check-config.ts';
+import { addCompare } from './compare.ts';
 import { addDataCommands } from './data.ts';
 import { addExport } from './export.ts';
 import { addImport } from './import.ts';
@@ -46,6 +47,7 @@ export function evertreeCommand(): Command {
   addWatch(program);
   program.commandsGroup('Operation:');
   addStatus(program);
+  addCompare(program);
   addAdministration(program);
   return program;
 }

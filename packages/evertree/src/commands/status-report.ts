@@ -54,17 +54,20 @@ const STATE_COLOURS: Readonly<Record<string, (text: string) => string>> = {
   offline: pico.red,
 };
 
-/** The lines that `status` prints. */
-export function statusLines(status: SiteStatus): string[] {
+/**
+ * The lines that `status` prints.
+ * @param url of the site, for commands that are named
+ */
+export function statusLines(status: SiteStatus, url: string): string[] {
   const lines = [
     `${pico.bold(status.site)}  ${status.role}  ${coloured(status.state)}${status.reason ? `  ${status.reason}` : ''}`,
     `  stream    ${status.stream ?? 'none yet: nothing was ever committed'}`,
     `  position  ${formatPosition(status.position)}  durable ${formatPosition(status.durable)}`,
     `  digest    ${status.digest}`,
   ];
-  if (status.consumer !== undefined) lines.push(consumerLine(status.consumer));
+  if (status.consumer !== undefined) lines.push(consumerLine(status.consumer), ...quarantineLines(status.consumer, url));
   for (const peer of status.peers) {
-    lines.push(...peerLines(peer));
+    lines.push(...peerLines(peer), ...divergedLines(peer, url));
     lines.push(...retentionLines(peer.site, status.retention));
   }
   return lines;
@@ -106,6 +109,22 @@ function peerLines(peer: PeerView): string[] {
   const lines = [`  ${pico.bold(peer.site)}  ${facts.join(', ')}`];
   if (peer.lastError !== null && peer.state !== 'replicate') lines.push(`    ${pico.yellow(peer.lastError)}`);
   return lines;
+}
+
+/** The way out of a quarantine. */
+function quarantineLines({ state, primary }: ConsumerView, url: string): string[] {
+  if (state !== 'quarantined') return [];
+  return [`    ${pico.yellow(`mend it: ${repairCommand(url, primary?.address ?? `URL-OF-${primary?.site ?? 'PRIMARY'}`)}`)}`];
+}
+
+/** The way out for a peer whose tree is another one at the same position. Other histories are not mended that way. */
+function divergedLines({ site, state, lastError }: PeerView, url: string): string[] {
+  if (state !== 'diverged' || lastError?.includes('its tree has the digest') !== true) return [];
+  return [`    ${pico.yellow(`mend it: ${repairCommand(`URL-OF-${site}`, url)}`)}`];
+}
+
+function repairCommand(secondary: string, primary: string): string {
+  return `evertree compare --with ${primary} --repair --url ${secondary}`;
 }
 
 function retentionLines(site: string, retention: SiteStatus['retention']): string[] {

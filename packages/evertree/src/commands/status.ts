@@ -30,7 +30,7 @@ export function addStatus(program: Command): void {
       const client = clientOf(options);
       if (options.watch) return watchStatus(client, options.json === true);
       const status = (await client.json('/status')) as SiteStatus;
-      await printLine(options.json ? JSON.stringify(status) : statusLines(status).join('\n'));
+      await printLine(options.json ? JSON.stringify(status) : statusLines(status, client.url.origin).join('\n'));
     });
 }
 
@@ -42,7 +42,7 @@ interface Seen {
 
 /** The first answer has to come. While a later one does not come, the last one is shown as stale. */
 async function watchStatus(client: SiteClient, json: boolean): Promise<void> {
-  const view = json || !isTerminal() ? new StatusPrinter(json) : new StatusPainter();
+  const view = json || !isTerminal() ? new StatusPrinter(json) : new StatusPainter(client.url.origin);
   let last: Seen = { status: (await client.json('/status')) as SiteStatus, at: Date.now() };
   for (;;) {
     await view.live(last.status);
@@ -79,15 +79,20 @@ interface StatusView {
 
 /** Draws the whole status in place. */
 class StatusPainter implements StatusView {
+  readonly #url: string;
   readonly #moving = new MovingLines();
 
+  constructor(url: string) {
+    this.#url = url;
+  }
+
   async live(status: SiteStatus): Promise<void> {
-    this.#moving.draw(statusLines(status));
+    this.#moving.draw(statusLines(status, this.#url));
   }
 
   async stale({ status, at }: Seen, reason: string): Promise<void> {
     const age = `stale: no answer for ${formatDuration(Date.now() - at)}, since ${new Date(at).toISOString()}`;
-    this.#moving.draw([pico.red(age), pico.red(reason), ...statusLines(status).map(line => pico.dim(line))]);
+    this.#moving.draw([pico.red(age), pico.red(reason), ...statusLines(status, this.#url).map(line => pico.dim(line))]);
   }
 }
 

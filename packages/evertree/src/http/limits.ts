@@ -17,6 +17,9 @@ export interface HttpLimits {
   readonly stallMs: number;
   /** For one answer to hold a pinned snapshot. */
   readonly pinnedMs: number;
+  /** States that comparisons hold at one time, and how long one is held that nobody asks for. */
+  readonly digestPins: number;
+  readonly digestPinMs: number;
   readonly heartbeatMs: number;
   /** How long a write waits for secondaries where it does not say. */
   readonly acknowledgementMs: number;
@@ -40,6 +43,8 @@ const HTTP_LIMITS: HttpLimits = Object.freeze({
   keepAliveMs: 30_000,
   stallMs: 30_000,
   pinnedMs: 600_000,
+  digestPins: 8,
+  digestPinMs: 60_000,
   heartbeatMs: 15_000,
   acknowledgementMs: 10_000,
   acknowledgementMaxMs: 300_000,

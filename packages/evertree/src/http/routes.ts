@@ -1,5 +1,6 @@
 import { postForget, SnapshotRequests } from './admin.ts';
 import { postBatch } from './batch.ts';
+import { type DigestPins, postRepair } from './digests.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
 import type { Exchange } from './exchange.ts';
 import type { Metrics } from './metrics.ts';
@@ -12,8 +13,8 @@ export type Handler = (exchange: Exchange) => Promise<void> | void;
 export interface Route {
   /** As metrics name it. */
   readonly name: string;
-  /** Whether everything below belongs to it, too. */
-  readonly below?: true;
+  /** What stands below it, which belongs to it, too. */
+  readonly below?: 'pointer' | 'pin';
   /** Whether it is open to everybody, token or not. */
   readonly open?: true;
   readonly methods: Readonly<Record<string, Handler>>;
@@ -25,7 +26,7 @@ export interface Route {
 export class Routes {
   readonly #routes: readonly Route[];
 
-  constructor(watches: Watches, metrics: Metrics) {
+  constructor(watches: Watches, digests: DigestPins, metrics: Metrics) {
     const watch: Handler = exchange => watches.serve(exchange);
     const snapshots = new SnapshotRequests();
     this.#routes = [
@@ -36,25 +37,37 @@ export class Routes {
       },
       {
         name: '/data',
-        below: true,
+        below: 'pointer',
         methods: { GET: readData, HEAD: readData, PUT: putData, DELETE: deleteData, PATCH: patchData },
         headers: { 'Accept-Patch': PATCH_TYPES },
         about: 'the tree: read, replace, remove or patch the subtree at a JSON pointer',
       },
       { name: '/batch', methods: { POST: postBatch }, about: 'many changes: an operation, or an array of them, a line' },
-      { name: '/watch', below: true, methods: { GET: watch }, about: 'changes of a subtree as Server-Sent Events; * stands for any key' },
+      {
+        name: '/watch',
+        below: 'pointer',
+        methods: { GET: watch },
+        about: 'changes of a subtree as Server-Sent Events; * stands for any key',
+      },
+      {
+        name: '/digests',
+        below: 'pin',
+        methods: { POST: exchange => digests.post(exchange), DELETE: exchange => digests.delete(exchange) },
+        about: 'digests of parts of the tree at one position, to find where another tree differs',
+      },
       { name: '/status', methods: { GET: getStatus, HEAD: getStatus }, about: 'role, position, digest, and each secondary' },
       { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth }, about: 'liveness, for a probe' },
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
       { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
+      { name: '/admin/repair', methods: { POST: postRepair }, about: 'make a secondary equal to another site, as compare --repair does' },
     ];
   }
 
   /** @param path of a target, not decoded */
   find(path: string): Route | undefined {
-    return this.#routes.find(({ name, below }) => path === name || (below === true && path.startsWith(`${name}/`)));
+    return this.#routes.find(({ name, below }) => path === name || (below !== undefined && path.startsWith(`${name}/`)));
   }
 
   /** GET /: every route, so that a client finds the others from here. */
@@ -63,7 +76,7 @@ export class Routes {
     const { site, version } = exchange.context;
     const links = this.#routes.map(({ name, below, methods, about }) => ({
       href: name,
-      ...(below === true ? { template: `${name}/<pointer>` } : {}),
+      ...(below === undefined ? {} : { template: `${name}/<${below}>` }),
       methods: Object.keys(methods),
       about,
     }));

@@ -10,6 +10,7 @@ import { WriteAdmission } from './admission.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpContext } from './context.ts';
+import { DigestPins } from './digests.ts';
 import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
@@ -71,6 +72,7 @@ class Http {
   readonly #access: Access;
   readonly #context: HttpContext;
   readonly #metrics: Metrics;
+  readonly #digests = new DigestPins();
   readonly #routes: Routes;
   readonly #closing = new AbortController();
   readonly #dropped: BoundedReports;
@@ -105,7 +107,7 @@ class Http {
       details: { count },
     }));
     this.#metrics = new Metrics(site, admission, () => watches.count);
-    this.#routes = new Routes(watches, this.#metrics);
+    this.#routes = new Routes(watches, this.#digests, this.#metrics);
   }
 
   async listen(): Promise<string> {
@@ -142,6 +144,7 @@ class Http {
   }
 
   #dispose(): void {
+    this.#digests[Symbol.dispose]();
     this.#context.stability[Symbol.dispose]();
     this.#dropped[Symbol.dispose]();
     this.#metrics[Symbol.dispose]();

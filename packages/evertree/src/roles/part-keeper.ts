@@ -60,6 +60,25 @@ export class PartKeeper {
     if (this.#isKeeping) this.#arrange().catch(() => undefined);
   }
 
+  get isKeeping(): boolean {
+    return this.#isKeeping;
+  }
+
+  /** Closes the open parts, does work, and opens anew those that the standing then asks for, also after a failure. */
+  async pauseFor(work: () => Promise<void>): Promise<void> {
+    await this.stop();
+    const open = [this.#primary, this.#standby].filter(part => part !== undefined);
+    this.#primary = undefined;
+    this.#standby = undefined;
+    try {
+      for (const part of open) await this.#options.stage.end(part);
+      await work();
+    } finally {
+      this.#isKeeping = true;
+      await this.#arrange();
+    }
+  }
+
   /** Leaves the parts to whoever opens others from now on. */
   release(): void {
     this.#isKeeping = false;

@@ -6,6 +6,8 @@ import type { Acknowledgement } from '../configuration/configuration.ts';
 interface PartHooks {
   /** Called once the part is open. */
   readonly opened?: () => void;
+  /** The same part, made anew and not opened yet. */
+  readonly again?: () => Promise<Part>;
 }
 
 /** What feeds a primary's secondaries. */

@@ -131,6 +131,16 @@ export class RoleDriver implements RoleContext {
     await this.#parts.stop();
   }
 
+  /** Whether the parts follow the standing. */
+  get keepsParts(): boolean {
+    return this.#parts.isKeeping;
+  }
+
+  /** Closes the open parts, does work, and opens them anew. Throws what the work throws. */
+  pauseFor(work: () => Promise<void>): Promise<void> {
+    return this.#parts.pauseFor(work);
+  }
+
   /** Leaves the parts to whoever opens others from now on. */
   release(): void {
     this.#parts.release();

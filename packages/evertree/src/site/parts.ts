@@ -60,7 +60,8 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
     ...roles,
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
-  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store) };
+  const again = () => secondaryPart(site, configuration, roles);
+  return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store), again };
 }
 
 /** Reports where a secondary waits for its primary. A listener that failed and tries again has reported that itself. */

@@ -235,6 +235,25 @@ export class Site implements AsyncDisposable {
     return this.#inTurn(() => this.#begin(part));
   }
 
+  /**
+   * Ends what the site plays, does work, and then plays the same part again, made anew: also one that had given up, as
+   * after a frame that could not be applied. The part is played again if the work fails, too.
+   * @throws EvertreeError as `play`, and what the work throws
+   */
+  async pauseFor(work: () => Promise<void>): Promise<void> {
+    if (this.#roles.keepsParts) return this.#roles.pauseFor(work);
+    await this.#inTurn(async () => {
+      const { part } = this;
+      await this.#end();
+      try {
+        await work();
+      } finally {
+        const next = await part?.again?.();
+        if (next !== undefined) await this.#begin(next);
+      }
+    });
+  }
+
   /** Ends what the site plays; the store stays open. */
   stop(): Promise<void> {
     this.#roles.release();

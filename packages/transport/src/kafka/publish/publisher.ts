@@ -1,7 +1,7 @@
 import type { CloseReason, Transport, TransportEvents } from '@evertree/core';
 import { LinkAttempts } from '../attempts.ts';
 import type { Attempted } from '../attempts.ts';
-import type { Broker } from '../broker.ts';
+import type { Broker, BrokerOptions } from '../broker.ts';
 import { createBroker } from '../kafkajs/broker.ts';
 import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
@@ -27,14 +27,16 @@ const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent'
  * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before
  * the first link (`failed` with `retryInMs: Infinity`); later it is tried again slowly, because credentials and rights
  * are changed while sites run.
+ * @param connect makes the client of each attempt
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-export function publishTransport(options: PublishOptions): Transport {
-  return new Publisher(publisherSettings(options));
+export function publishTransport(options: PublishOptions, connect: (options: BrokerOptions) => Broker = createBroker): Transport {
+  return new Publisher(publisherSettings(options), connect);
 }
 
 class Publisher extends LinkAttempts {
   readonly #settings: PublisherSettings;
+  readonly #connect: (options: BrokerOptions) => Broker;
   readonly #memory: LinkMemory;
   /** Of the present or the last attempt. */
   #broker: Broker | undefined;
@@ -43,16 +45,17 @@ class Publisher extends LinkAttempts {
   /** Resolves when nothing is left of the attempt. */
   #over: Promise<void> = Promise.resolve();
 
-  constructor(settings: PublisherSettings) {
+  constructor(settings: PublisherSettings, connect: (options: BrokerOptions) => Broker) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
+    this.#connect = connect;
     this.#memory = new LinkMemory(settings);
   }
 
   protected override async attempt(events: TransportEvents): Promise<Attempted> {
     const { connection, report, clock, limits } = this.#settings;
     const over = Promise.withResolvers<void>();
-    const broker = createBroker({ connection, report, clock, answerMs: limits.answerMs });
+    const broker = this.#connect({ connection, report, clock, answerMs: limits.answerMs });
     this.#over = over.promise;
     this.#broker = broker;
     try {

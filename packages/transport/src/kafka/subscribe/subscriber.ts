@@ -2,6 +2,8 @@ import type { Transport, TransportEvents } from '@evertree/core';
 import { LinkAttempts } from '../attempts.ts';
 import type { Attempted } from '../attempts.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
+import type { Broker, BrokerOptions } from '../broker.ts';
+import { createBroker } from '../kafkajs/broker.ts';
 import type { SubscribeOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
 import { subscriberSettings } from './settings.ts';
@@ -16,13 +18,15 @@ const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
  * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary
  * of it in the control topic. `open` resolves as soon as it has begun to try. It tries until it is closed, unless the
  * brokers refuse this user from the beginning.
+ * @param connect makes the client of each attempt
  */
-export function subscribeTransport(options: SubscribeOptions): Transport {
-  return new Subscriber(subscriberSettings(options));
+export function subscribeTransport(options: SubscribeOptions, connect: (options: BrokerOptions) => Broker = createBroker): Transport {
+  return new Subscriber(subscriberSettings(options), connect);
 }
 
 class Subscriber extends LinkAttempts {
   readonly #settings: SubscriberSettings;
+  readonly #connect: (options: BrokerOptions) => Broker;
   /** The ids of spoilt snapshots, kept as long as this end is open: they never become whole. */
   readonly #spoilt = new Set<string>();
   /** The present attempt, or the last one. */
@@ -30,13 +34,14 @@ class Subscriber extends LinkAttempts {
   /** Resolves when the connections of earlier attempts are closed. */
   #closing: Promise<unknown> = Promise.resolve();
 
-  constructor(settings: SubscriberSettings) {
+  constructor(settings: SubscriberSettings, connect: (options: BrokerOptions) => Broker) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
+    this.#connect = connect;
   }
 
   protected override async attempt(events: TransportEvents): Promise<Attempted> {
-    const subscription = new Subscription(this.#settings, this.#spoilt, events);
+    const subscription = new Subscription(this.#settings, this.#connect, this.#spoilt, events);
     this.#subscription = subscription;
     try {
       await subscription.run();

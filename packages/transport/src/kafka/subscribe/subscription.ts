@@ -1,8 +1,7 @@
 import { Signal } from '@evertree/core';
 import type { TransportEvents } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
-import type { PartitionReader } from '../broker.ts';
-import { createBroker } from '../kafkajs/broker.ts';
+import type { Broker, BrokerOptions, PartitionReader } from '../broker.ts';
 import { topicNames } from '../topics.ts';
 import type { TopicNames } from '../topics.ts';
 import { TopicAccess } from './topic-access.ts';
@@ -50,13 +49,13 @@ export class Subscription {
   #closed = false;
 
   /** @param spoilt ids of snapshots that turned out not to be whole, or gone; attempts share it */
-  constructor(settings: SubscriberSettings, spoilt: Set<string>, events: TransportEvents) {
+  constructor(settings: SubscriberSettings, connect: (options: BrokerOptions) => Broker, spoilt: Set<string>, events: TransportEvents) {
     const { clock, connection, report, random, limits } = settings;
     this.#settings = settings;
     this.#topics = topicNames(settings.topic);
     this.#spoilt = spoilt;
     this.#events = events;
-    this.#access = new TopicAccess(settings, createBroker({ connection, report, clock, answerMs: limits.answerMs }));
+    this.#access = new TopicAccess(settings, connect({ connection, report, clock, answerMs: limits.answerMs }));
     this.#view = new ControlView(this.#topics.control, report);
     this.#refused = new Backoff(REFUSED_MS, random);
   }

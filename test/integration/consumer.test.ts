@@ -1,126 +1,21 @@
-import { Consumer } from '@evertree/consumer';
-import type { ConsumerOptions } from '@evertree/consumer';
-import { frameBody, PROTOCOL_VERSIONS, sealFrame, Store } from '@evertree/core';
-import type { EvertreeError, Frame, Hello, Message, Reason, Report, SnapshotHeader } from '@evertree/core';
+import { NO_CHAIN, frameBody, sealFrame } from '@evertree/core';
+import type { Frame, Message, Reason, Store } from '@evertree/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { ScriptedTransport } from '../support/scripted-link.ts';
 import type { ScriptedLink } from '../support/scripted-link.ts';
+import { ScriptedSecondary, WrittenHistory } from '../support/scripted-secondary.ts';
 import { Simulation } from '../support/simulation.ts';
-import { collectReports, expectErrors } from '../support/reports.ts';
-import { VirtualJournal } from '../support/virtual-journal.ts';
-import { VirtualStorage } from '../support/virtual-log.ts';
+import { expectErrors } from '../support/reports.ts';
 
 const REASON: Reason = { code: 'retention-passed', text: 'for this test' };
 
-/** A site that promotes itself at the end of a secondary's history, and what it sends next. */
-async function promoted(simulation: Simulation, frames: readonly Frame[]): Promise<History> {
-  const { clock, random } = simulation;
-  const storage = new VirtualStorage();
-  storage.role = 'secondary';
-  const store = await Store.open({ journal: new VirtualJournal('promoted', storage, clock), clock, random });
-  for (const frame of frames) store.applyFrame(frame);
-  store.beginEpoch({ number: 3, id: 'e3'.repeat(8) }, 'test');
-  await simulation.during(store.flush());
-  return new History(store, storage);
-}
-
-/** A primary's history, ready to be sent in any order: one frame a commit, `/n` counting them. */
-class History {
-  readonly store: Store;
-  readonly storage: VirtualStorage;
-
-  constructor(store: Store, storage: VirtualStorage) {
-    this.store = store;
-    this.storage = storage;
-  }
-
-  static async make(simulation: Simulation, site: string, commits: number): Promise<History> {
-    const { clock, random } = simulation;
-    const storage = new VirtualStorage();
-    const store = await Store.open({ journal: new VirtualJournal(site, storage, clock), clock, random });
-    const history = new History(store, storage);
-    await history.grow(simulation, commits);
-    return history;
-  }
-
-  async grow(simulation: Simulation, commits: number): Promise<void> {
-    for (let index = 0; index < commits; index++) {
-      this.store.put('/n', this.frames.length + 1);
-      this.store.cut();
-      await simulation.during(this.store.flush());
-    }
-  }
-
-  get frames(): readonly Frame[] {
-    return this.storage.frames.map(stored => stored.frame);
-  }
-
-  message(index: number): Message & { readonly type: 'frame' } {
-    return { type: 'frame', bytes: this.frames[index]!.bytes };
-  }
-
-  hello(more: Partial<Hello> = {}): Hello {
-    const { site, stream, stable, epochs } = this.store;
-    const is = { site, role: 'primary', standing: 'primary', standby: false, durable: true } as const;
-    return { protocols: PROTOCOL_VERSIONS, program: 'test', ...is, stream, ...stable, epochs, ...more };
-  }
-
-  snapshot(): { readonly header: SnapshotHeader; readonly chunks: readonly Uint8Array[] } {
-    using snapshot = this.store.snapshot();
-    return { header: snapshot.header, chunks: Array.from(snapshot.chunks(), chunk => Uint8Array.from(chunk)) };
-  }
-}
-
-/** The secondary that is looked at. */
-class Secondary {
-  readonly simulation: Simulation;
-  readonly reports: Report[] = [];
-  readonly kept: { readonly bytes: Uint8Array; readonly error: EvertreeError }[] = [];
-  keepFails = false;
-  storage = new VirtualStorage();
-  transport!: ScriptedTransport;
-  journal!: VirtualJournal;
-  store!: Store;
-  consumer!: Consumer;
-
-  constructor(simulation: Simulation) {
-    this.simulation = simulation;
-  }
-
-  async start(limits: ConsumerOptions['limits'] = {}): Promise<void> {
-    const { clock, random } = this.simulation;
-    this.journal = new VirtualJournal('s', this.storage, clock);
-    this.store = await Store.open({ journal: this.journal, clock, random, report: collectReports(this.reports).report });
-    this.transport = new ScriptedTransport();
-    const keepQuarantined = (bytes: Uint8Array, error: EvertreeError): void => {
-      if (this.keepFails) throw new Error('no room');
-      this.kept.push({ bytes, error });
-    };
-    this.consumer = new Consumer({ store: this.store, transport: this.transport, limits, keepQuarantined });
-    await this.consumer.open();
-  }
-
-  async restart(): Promise<void> {
-    await this.simulation.during(this.consumer.close());
-    await this.simulation.during(this.store.close());
-    await this.start();
-  }
-
-  async connect(hello: Hello, remote = 'there:1'): Promise<ScriptedLink> {
-    const link = this.transport.connect(remote, hello);
-    await this.simulation.pass(0);
-    return link;
-  }
-}
-
 let simulation: Simulation;
-let history: History;
-let secondary: Secondary;
+let history: WrittenHistory;
+let secondary: ScriptedSecondary;
 
 beforeEach(async () => {
   simulation = new Simulation(7);
-  history = await History.make(simulation, 'a', 5);
-  secondary = new Secondary(simulation);
+  history = await WrittenHistory.make(simulation, 'a', 5);
+  secondary = new ScriptedSecondary(simulation);
   await secondary.start();
 });
 
@@ -187,7 +82,7 @@ describe('frames at a secondary', () => {
   });
 
   it('of another history are refused with both positions, and change nothing', async () => {
-    const other = await History.make(simulation, 'a', 5);
+    const other = await WrittenHistory.make(simulation, 'a', 5);
     const link = await secondary.connect(history.hello());
     for (const index of [0, 1]) link.say(history.message(index));
     await simulation.pass(100);
@@ -201,7 +96,7 @@ describe('frames at a secondary', () => {
   });
 
   it('of another stream are refused', async () => {
-    const other = await History.make(simulation, 'a', 5);
+    const other = await WrittenHistory.make(simulation, 'a', 5);
     const link = await secondary.connect(history.hello());
     link.say(history.message(0));
     link.say(other.message(0));
@@ -210,44 +105,45 @@ describe('frames at a secondary', () => {
   });
 });
 
+/** A frame that would follow, if this site followed anybody. */
+function following({ stream, position, digest }: Store): Frame {
+  const { epoch, epochId, revision } = position;
+  const header = { codec: 'binary', beginsEpoch: false, endsEpoch: false, stream: stream!, epoch, epochId, base: position } as const;
+  const last = { epoch, epochId, revision: revision + 1 };
+  const body = Buffer.of(0, 0);
+  const rest = { last, digest, firstTime: 1, lastTime: 1, count: 1, previous: NO_CHAIN, bodyLength: body.length };
+  return sealFrame({ ...header, ...rest }, body);
+}
+
 describe('a late frame after a change of role', () => {
   it('is refused, its link is closed, it is not quarantined, and the site reads on afterwards', async () => {
     const link = await secondary.connect(history.hello());
     link.say(history.message(0));
     await simulation.pass(100);
-    const { position: fork } = secondary.store;
-    secondary.store.beginEpoch({ number: 2, id: 'e2'.repeat(8) }, 'test');
+    secondary.store.beginEpoch({ number: 2, id: 'e'.repeat(16) }, 'promoted');
     const { position } = secondary.store;
-    await simulation.during(secondary.store.flush());
-    const other = await promoted(
-      simulation,
-      secondary.storage.frames.map(stored => stored.frame),
-    );
-    link.say(other.message(other.frames.length - 1));
+    link.say({ type: 'frame', bytes: following(secondary.store).bytes });
     await simulation.pass(100);
     expect(link.closed).toMatchObject({ reason: 'wrong-role', explanation: expect.stringContaining('is a primary') });
     expect(secondary.kept).toEqual([]);
     expect(secondary.consumer.state).toMatchObject({ state: 'offline', lastError: expect.stringContaining('is a primary') });
     expect(secondary.store.position).toEqual(position);
-    await simulation.during(secondary.store.follow());
-    await simulation.during(secondary.store.rewind(fork));
-    const again = await secondary.connect(history.hello());
-    for (const index of history.frames.keys()) again.say(history.message(index));
+    const later = await history.promoted(simulation, 'b', history.frames.length, 3);
+    const again = await secondary.connect(later.hello());
     await simulation.pass(100);
-    expect(secondary.store.digest).toBe(history.store.digest);
+    for (const index of later.frames.keys()) again.say(later.message(index));
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(later.store.digest);
   });
 
   it('is refused even if it is a snapshot', async () => {
     const link = await secondary.connect(history.hello());
     link.say(history.message(0));
     await simulation.pass(100);
-    secondary.store.beginEpoch({ number: 2, id: 'e2'.repeat(8) }, 'test');
-    await simulation.during(secondary.store.flush());
-    const other = await promoted(
-      simulation,
-      secondary.storage.frames.map(stored => stored.frame),
-    );
-    link.say({ type: 'snapshot-begin', header: other.snapshot().header, reason: REASON });
+    secondary.store.beginEpoch({ number: 2, id: 'e'.repeat(16) }, 'promoted');
+    const { header } = history.snapshot();
+    const later = { ...header, position: { ...secondary.store.position, revision: 400 }, epochs: secondary.store.epochs };
+    link.say({ type: 'snapshot-begin', header: later, reason: REASON });
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('wrong-role');
     expect(secondary.consumer.state.state).toBe('offline');
@@ -583,22 +479,22 @@ describe('a snapshot at a secondary', () => {
     expect(secondary.store.digest).toBe(history.store.digest);
   });
 
-  it('from a history that forked from this one, with a higher epoch, is refused before anything is lost', async () => {
+  it('from a history that forked from this one, with a higher epoch, takes the place once what is lost by it is kept', async () => {
     const link = await secondary.connect(history.hello());
     for (const index of history.frames.keys()) link.say(history.message(index));
     await simulation.pass(100);
-    const { header } = history.snapshot();
-    const [first, ...rest] = history.store.epochs;
-    const base = { ...history.store.position, revision: 3 };
-    const later = { ...first!, number: 9, id: 'e'.repeat(16), base };
-    const position = { epoch: 9, epochId: later.id, revision: 400 };
-    link.say({ type: 'snapshot-begin', header: { ...header, position, epochs: [first!, ...rest, later] }, reason: REASON });
+    const later = await history.promoted(simulation, 'b', 3, 9);
+    await later.grow(simulation, 2);
+    const { header, chunks } = later.snapshot();
+    link.say({ type: 'snapshot-begin', header, reason: REASON });
+    for (const bytes of chunks) link.say({ type: 'snapshot-chunk', bytes });
     await simulation.pass(100);
-    expect(link.closed).toMatchObject({
-      reason: 'history-mismatch',
-      explanation: expect.stringMatching(/parted .* at 1-3. The \d+ commits/),
-    });
     expect(secondary.store.digest).toBe(history.store.digest);
+    link.say({ type: 'snapshot-end', chunks: chunks.length });
+    await simulation.pass(100);
+    expect(link.closed).toBeUndefined();
+    expect(secondary.store.digest).toBe(later.store.digest);
+    expect(secondary.journal.divergences.list()).toMatchObject([{ base: { revision: 3 }, last: history.store.position, commits: 3 }]);
   });
 
   it('of an old link is aborted before a message of the new one is handled', async () => {

@@ -1,59 +1,22 @@
-import { Emitter, greet, helloOf } from '@evertree/core';
-import type {
-  CloseReason,
-  EvertreeError,
-  Hello,
-  Lineage,
-  Link,
-  LinkEvents,
-  Message,
-  Reason,
-  Report,
-  RoleHandler,
-  RoleMessage,
-  Store,
-  Transport,
-} from '@evertree/core';
-import { admit, assertMayFollow } from './admission.ts';
-import { FrameIntake } from './frame-intake.ts';
-import { resumeHint, revisionsBehind } from './history.ts';
+import { Emitter, EvertreeError, explainFence, greet, helloOf, highestEpoch, stepDown } from '@evertree/core';
+import type { CloseReason, Hello, Link, LinkEvents, Message, Reason, Report, RoleMessage, Store, Transport } from '@evertree/core';
+import { admit, assertMayFollow, explain } from './admission.ts';
+import type { Accepted, Admission, AskedSite } from './admission.ts';
+import { FrameIntake, keepFrame } from './frame-intake.ts';
+import { HeardHistory } from './heard-history.ts';
+import { resumeHint } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
+import type { ConsumerEvents, ConsumerOptions } from './options.ts';
 import { PrimarySession } from './primary-session.ts';
+import { PromiseLinks } from './promise-links.ts';
+import { describe } from './return.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
 
-type Heard = Pick<Lineage, 'epochs' | 'last'> & Pick<Hello, 'site'>;
-
-export interface ConsumerOptions {
-  /** The store. It becomes a secondary's and stays one; the consumer does not close it. */
-  readonly store: Store;
-  /** Not yet opened; the consumer opens and closes it. */
-  readonly transport: Transport;
-  readonly limits?: Partial<ConsumerLimits>;
-  /** The program's name and version, as the primary is told. */
-  readonly program?: string;
-  /** This site has what a primary needs. */
-  readonly standby?: boolean;
-  /** Where clients reach this site's HTTP, as of now. */
-  readonly advertised?: () => string | undefined;
-  /** Takes what a far end says about who leads. */
-  readonly role?: RoleHandler;
-  /** Keeps a frame that could not be applied, for people to look at. */
-  readonly keepQuarantined?: (frame: Uint8Array, error: EvertreeError) => void;
-}
-
-export interface ConsumerEvents {
-  /** The state, the primary or the last error changed. */
-  state(status: ConsumerStatus): void;
-  /** The primary begins to send the whole tree, for this reason. */
-  resync(resync: { readonly site: string; readonly reason: Reason }): void;
-  /** The transport failed and will not try again: no primary can come any more. */
-  stopped(error: Error): void;
-  /** It was closed: nothing feeds the store any more. */
-  closed(): void;
-}
-
-/** Feeds a secondary's store from its primary: one link at a time, and it judges each frame before it is applied. */
+/**
+ * Feeds a secondary's store from its primary: one link at a time, and it judges each frame before it is applied. At a
+ * primary it answers at the same port, and takes nothing.
+ */
 export class Consumer implements AsyncDisposable {
   readonly #store: Store;
   readonly #transport: Transport;
@@ -63,13 +26,13 @@ export class Consumer implements AsyncDisposable {
   readonly #events: Emitter<ConsumerEvents>;
   /** The link of the primary that feeds this site; undefined while there is none. */
   #session: PrimarySession | undefined;
+  readonly #promises: PromiseLinks;
   /** Resolves when all earlier sessions have ended. */
   #ended: Promise<void> = Promise.resolve();
   #quarantine: EvertreeError | undefined;
   #primary: ConsumerStatus['primary'] = null;
   #lastContact: number | null = null;
-  /** The primary's history as its hello told it, up to where it stood then. */
-  #heard: Heard | undefined;
+  #heard: HeardHistory | undefined;
   #lastError: string | null = null;
   /** Why a far end was refused last: the same refusal at its next attempt is reported at level debug. */
   #refusal: string | undefined;
@@ -89,18 +52,22 @@ export class Consumer implements AsyncDisposable {
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#frames = new FrameIntake(options.store, options.transport.farEnd, this.#limits.recentFrames);
     this.#events = new Emitter(options.store.report);
+    this.#promises = new PromiseLinks(options.store, (link, site, message) => this.#hearRole(link, site, message));
     this.#since = options.store.clock.now();
   }
 
   /**
-   * Makes the store a secondary's, and resolves when the transport listens.
-   * @throws EvertreeError WRONG_ROLE when the store has commits of its own; what the transport throws when it never can
-   *   listen
+   * Resolves when the transport listens.
+   * @throws EvertreeError WRONG_ROLE at a primary that has commits of its own and no `standby`; what the transport
+   *   throws when it never can listen
    */
   async open(): Promise<void> {
-    assertMayFollow(this.#store);
-    await this.#store.follow();
-    this.#progress = this.#store.journal.log.onProgress(() => this.#session?.progressed());
+    const { journal } = this.#store;
+    if (this.#options.standby !== true) {
+      assertMayFollow(this.#store);
+      await this.#store.follow();
+    }
+    this.#progress = journal.log.onProgress(() => this.#session?.progressed());
     try {
       await this.#transport.open({
         link: link => this.#introduce(link),
@@ -112,8 +79,8 @@ export class Consumer implements AsyncDisposable {
     }
   }
 
-  /** The primary that fed this site last, and its history as it was heard. */
-  get heard(): Heard | undefined {
+  /** The history of the primary that fed this site last. */
+  get heard(): HeardHistory | undefined {
     return this.#heard;
   }
 
@@ -134,14 +101,14 @@ export class Consumer implements AsyncDisposable {
   }
 
   /**
-   * Says something about who leads to the primary that feeds this site.
-   * @returns false when `site` is another one
+   * Says something about who leads to the primary that feeds this site, or to one that asked it for a promise.
+   * @returns false when `site` is linked as neither
    */
   sendRole(site: string, message: RoleMessage): boolean {
     const session = this.#session;
-    if (session === undefined || session.hello.site !== site) return false;
-    session.link.send({ type: 'role', from: this.#store.site, to: site, message });
-    return true;
+    const link = session?.hello.site === site ? session.link : this.#promises.linkOf(site);
+    link?.send({ type: 'role', from: this.#store.site, to: site, message });
+    return link !== undefined;
   }
 
   /** Closes the link as `going-away`. Idempotent. */
@@ -176,7 +143,7 @@ export class Consumer implements AsyncDisposable {
     try {
       link.send({ type: 'hello', hello, resume: await resumeHint(this.#store.journal, hello.position) });
     } catch (error) {
-      link.close('going-away', `this secondary can't read its journal: ${error instanceof Error ? error.message : String(error)}`);
+      link.close('going-away', `this secondary can't read its journal: ${describe(error)}`);
     }
   }
 
@@ -186,47 +153,79 @@ export class Consumer implements AsyncDisposable {
    */
   #meet(link: Link, hello: Hello, said: Promise<void>): LinkEvents | undefined {
     if (this.#closed) return undefined;
-    const { site, stream, position: last, epochs } = this.#store;
-    const before = this.#session;
-    const feeder = before && { hello: before.hello, remote: before.link.remote };
-    const secondary = { site, stream, last, epochs, feeder, quarantine: this.#quarantine?.message };
-    const admission = admit(secondary, hello);
-    if (admission.kind === 'refuse') {
-      this.#turnAway(link, admission.reason, admission.error, said);
-      return undefined;
+    const asked = this.#asked();
+    const admission = admit(asked, hello);
+    if (this.#store.standing === 'primary' && admission.kind !== 'raise' && hello.role === 'primary') this.#meetRival(link, hello);
+    switch (admission.kind) {
+      case 'raise':
+        return this.#promises.take(link, hello);
+      case 'refuse':
+        this.#turnAway(link, admission, asked, said);
+        return undefined;
+      case 'accept':
+        return this.#accept(link, hello, admission);
     }
-    const session = this.#install(link, hello);
-    before?.link.close(admission.closes, `${hello.site} feeds this secondary from now on, from ${link.remote}`);
+  }
+
+  #asked(): AskedSite {
+    const { site, standing, stream, position: last, epochs, journal } = this.#store;
+    const feeder = this.#session && { hello: this.#session.hello, remote: this.#session.link.remote };
+    const { fencedBy } = journal.identity;
+    return { site, standing, stream, last, epochs, fencedBy, feeder, quarantine: this.#quarantine?.message };
+  }
+
+  #meetRival({ remote }: Link, { site, epochs, position }: Hello): void {
+    const { number, id } = highestEpoch(epochs, position);
+    this.#events.emit('rival', { site, remote, epoch: { number, id } });
+  }
+
+  #accept(link: Link, hello: Hello, { closes, fence }: Accepted): LinkEvents {
+    const before = this.#session;
+    const session = this.#install(link, hello, fence);
+    const why = `${hello.site} feeds this secondary from now on, from ${link.remote}`;
+    const { number, id } = highestEpoch(hello.epochs, hello.position);
+    before?.link.close(closes, closes === 'fenced' ? explainFence({ number, id, begun: true }, why) : why);
     return {
-      message: message => (message.type === 'role' ? this.#hearRole(session, message) : session.receive(message)),
+      message: message => (message.type === 'role' ? this.#hearRole(link, hello.site, message) : session.receive(message)),
       drained: () => session.drained(),
       closed: (reason, explanation, byPeer) => this.#lost(session, reason, explanation, byPeer),
     };
   }
 
-  #hearRole(session: PrimarySession, { from, message }: Extract<Message, { type: 'role' }>): void {
-    const { link, hello } = session;
-    if (from !== hello.site) return link.close('protocol-violation', `${hello.site} speaks in the name of ${from}`);
-    this.#options.role?.(from, message, answer => session === this.#session && this.sendRole(from, answer));
+  #hearRole(link: Link, site: string, { from, message }: Extract<Message, { type: 'role' }>): void {
+    if (from !== site) return link.close('protocol-violation', `${site} speaks in the name of ${from}`);
+    this.#options.role?.(from, message, answer => {
+      const lives = this.#session?.link === link || this.#promises.linkOf(site) === link;
+      if (lives) this.sendRole(site, answer);
+      // A promise ends what this site acknowledges to a primary of an older epoch.
+      if (answer.kind === 'promised') this.#session?.progressed();
+      return lives;
+    });
   }
 
-  #turnAway(link: Link, reason: CloseReason, error: EvertreeError, said: Promise<void>): void {
+  #turnAway(link: Link, admission: Extract<Admission, { kind: 'refuse' }>, asked: AskedSite, said: Promise<void>): void {
+    const { reason, error, namesake } = admission;
     const news = this.#refusal !== error.message;
     this.#refusal = error.message;
     const details = { remote: link.remote, reason };
-    this.#tell({ level: news ? 'warn' : 'debug', event: 'primary-refused', message: error.message, details });
+    const level = namesake === undefined ? 'warn' : 'error';
+    this.#tell({ level: news ? level : 'debug', event: 'primary-refused', message: error.message, details });
+    const steppedDown =
+      namesake?.isBehind === true ? stepDown(this.#store, new EvertreeError('FENCED', error.message, error.details)) : undefined;
     // Our hello goes first: a primary learns from it which epoch it is fenced by, and records that.
-    void said.then(() => link.close(reason, error.message));
+    void Promise.all([said, steppedDown]).then(() => link.close(reason, explain(admission, asked)));
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
 
-  #install(link: Link, hello: Hello): PrimarySession {
+  #install(link: Link, hello: Hello, fence: Accepted['fence']): PrimarySession {
     this.#release();
     const session = new PrimarySession(link, {
       store: this.#store,
       limits: this.#limits,
       frames: this.#frames,
+      farEnd: this.#transport.farEnd,
       hello,
+      fence,
       before: this.#ended,
       changed: () => this.#refresh(),
       resync: reason => this.#resynced(hello.site, reason),
@@ -238,7 +237,7 @@ export class Consumer implements AsyncDisposable {
     const { site, position, advertised } = hello;
     const address = advertised === undefined ? {} : { address: advertised };
     this.#primary = { site, remote: link.remote, epoch: position.epoch, ...address };
-    this.#heard = { site: hello.site, epochs: hello.epochs, last: hello.position };
+    this.#heard = new HeardHistory(hello);
     this.#lastError = null;
     this.#tell({
       level: 'info',
@@ -286,21 +285,8 @@ export class Consumer implements AsyncDisposable {
     this.#quarantine = error;
     this.#lastError = error.message;
     this.#tell({ level: 'error', event: 'frame-quarantined', message: error.message, details: { code: error.code, ...error.details } });
-    if (bytes !== undefined) this.#keep(bytes, error);
+    if (bytes !== undefined) keepFrame(this.#store.report, this.#options.keepQuarantined, bytes, error);
     this.#refresh(true);
-  }
-
-  #keep(bytes: Uint8Array, error: EvertreeError): void {
-    try {
-      this.#options.keepQuarantined?.(bytes, error);
-    } catch (cause) {
-      this.#tell({
-        level: 'warn',
-        event: 'frame-not-kept',
-        message: `the frame could not be kept: ${String(cause)}`,
-        details: { error: cause },
-      });
-    }
   }
 
   #resynced(site: string, reason: Reason): void {
@@ -337,22 +323,14 @@ export class Consumer implements AsyncDisposable {
   #stateNow(): ConsumerState {
     if (this.#quarantine !== undefined) return 'quarantined';
     if (this.#session === undefined) return this.#primary === null ? 'listening' : 'offline';
+    if (this.#session.isGoingBack) return 'rewinding';
     if (this.#session.receivesSnapshot) return 'snapshot';
-    return this.#isBehind ? 'catching-up' : 'replicating';
-  }
-
-  get #isBehind(): boolean {
-    return this.#heard !== undefined && this.#store.position.revision < this.#heard.last.revision;
+    return this.#heard?.isAheadOf(this.#store) === true ? 'catching-up' : 'replicating';
   }
 
   #lag(): ConsumerStatus['lag'] {
-    const revisions = revisionsBehind(this.#store.history, this.#heard);
-    if (revisions === null) return null;
-    const now = this.#store.clock.now();
-    if (this.#session === undefined) return { revisions, ms: this.#lastContact === null ? null : Math.max(0, now - this.#lastContact) };
-    const { lastTime } = this.#frames;
-    if (revisions === 0) return { revisions, ms: 0 };
-    return { revisions, ms: lastTime === undefined ? null : Math.max(0, now - lastTime) };
+    const away = this.#session === undefined ? { since: this.#lastContact } : undefined;
+    return this.#heard?.lag(this.#store, this.#frames.lastTime, away) ?? null;
   }
 
   #tell(report: Report): void {

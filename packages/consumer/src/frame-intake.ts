@@ -1,6 +1,7 @@
 import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
-import type { CloseReason, FarEnd, Frame, Message, Lineage, Store } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Frame, Message, Lineage, Reporter, Store } from '@evertree/core';
 import { historyOf } from './history.ts';
+import type { ConsumerOptions } from './options.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { isPast, verdictOn } from './verdict.ts';
 import type { Memory } from './verdict.ts';
@@ -11,6 +12,8 @@ export type FrameOutcome =
   | { readonly kind: 'applied' }
   | { readonly kind: 'duplicate' }
   | { readonly kind: 'gap' }
+  /** This history has to go back to this position first; then the same frame is to be tried again. */
+  | { readonly kind: 'rewind'; readonly fork: ExactPosition }
   /** The disk has no room: the same frame is to be tried again. */
   | { readonly kind: 'full' }
   | { readonly kind: 'refuse'; readonly reason: CloseReason; readonly error: EvertreeError }
@@ -56,6 +59,11 @@ export class FrameIntake {
   restart(time: number): void {
     this.#recent.clear();
     this.#lastTime = time;
+  }
+
+  /** The history went back. */
+  wentBack(): void {
+    this.#recent.clear();
   }
 
   async #recall(frame: Frame): Promise<FrameOutcome> {
@@ -105,6 +113,15 @@ function outcomeOf(error: EvertreeError): FrameOutcome {
       return { kind: 'refuse', reason: 'wrong-role', error };
     default:
       return { kind: 'quarantine', error };
+  }
+}
+
+/** Hands a frame that could not be applied to whoever keeps it for people to look at. */
+export function keepFrame(report: Reporter, keep: ConsumerOptions['keepQuarantined'], bytes: Uint8Array, error: EvertreeError): void {
+  try {
+    keep?.(bytes, error);
+  } catch (cause) {
+    report({ level: 'warn', event: 'frame-not-kept', message: `the frame could not be kept: ${String(cause)}`, details: { error: cause } });
   }
 }
 

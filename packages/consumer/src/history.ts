@@ -1,4 +1,4 @@
-import { covers, samePosition } from '@evertree/core';
+import { samePosition } from '@evertree/core';
 import type { ExactPosition, Journal, Lineage, ResumeHint, Store } from '@evertree/core';
 
 /**
@@ -34,16 +34,4 @@ export async function resumeHint(journal: Journal, position: ExactPosition): Pro
   const snapshot = await journal.snapshots.newest();
   const isThere = snapshot !== undefined && samePosition(snapshot.header.position, position);
   return { trailer: undefined, time: isThere ? snapshot.header.time : undefined };
-}
-
-/**
- * How many revisions a history is behind another one; null where it is not known. Revisions count the distance within
- * one history only: one of the two ends lies in the other history.
- */
-export function revisionsBehind(
-  ours: Pick<Lineage, 'epochs' | 'last'>,
-  heard: Pick<Lineage, 'epochs' | 'last'> | undefined,
-): number | null {
-  if (heard === undefined || (!covers(heard, ours.last) && !covers(ours, heard.last))) return null;
-  return Math.max(0, heard.last.revision - ours.last.revision);
 }

@@ -1,7 +1,10 @@
-import type { CloseReason, EvertreeError, Hello, Link, Message, Reason, Store } from '@evertree/core';
+import { ORIGIN, explainFence, formatPosition, highestEpoch } from '@evertree/core';
+import type { CloseReason, EvertreeError, ExactPosition, FarEnd, Fencing, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
+import { partsAt } from './admission.ts';
 import type { FrameIntake, FrameMessage, FrameOutcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
+import { describe, endReign, returnTo } from './return.ts';
 import { SnapshotReceipt } from './snapshot-receipt.ts';
 import type { SnapshotOutcome } from './snapshot-receipt.ts';
 
@@ -9,8 +12,12 @@ export interface PrimarySessionOptions {
   readonly store: Store;
   readonly limits: ConsumerLimits;
   readonly frames: FrameIntake;
+  /** What the link leads to. */
+  readonly farEnd: FarEnd;
   /** The primary's hello. */
   readonly hello: Hello;
+  /** Its epoch, where that ends a reign of this site: recorded before anything is taken. */
+  readonly fence: Fencing | undefined;
   /** Resolves when the sessions before have ended: what they had under way may still move this site. */
   readonly before: Promise<void>;
   /** Position, or whether a snapshot is on its way, changed. */
@@ -41,6 +48,7 @@ export class PrimarySession {
   #overfull = false;
   /** What the link was told last. */
   #paused = false;
+  #goingBack = false;
   /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
   /** Nothing is taken, applied or sent any more. */
@@ -51,12 +59,18 @@ export class PrimarySession {
     this.#options = options;
     this.#store = options.store;
     this.#snapshot = new SnapshotReceipt(options.store);
-    this.#acknowledger = new Acknowledger(options.store, link);
-    this.#work = this.#after(options.before);
+    const reign = highestEpoch(options.hello.epochs, options.hello.position);
+    this.#acknowledger = new Acknowledger({ store: options.store, link, reign, outranked: by => this.#outranked(by) });
+    this.#work = this.#after(this.#begin());
   }
 
   get hello(): Hello {
     return this.#options.hello;
+  }
+
+  /** This site keeps what lies behind a fork, and undoes it. */
+  get isGoingBack(): boolean {
+    return this.#goingBack;
   }
 
   get receivesSnapshot(): boolean {
@@ -85,6 +99,7 @@ export class PrimarySession {
       this.#inbox.unshift(unfitting);
     }
     this.#proceed();
+    if (this.#store.standing === 'primary') this.#leave();
   }
 
   /**
@@ -97,6 +112,63 @@ export class PrimarySession {
     this.#acknowledger.stop();
     await this.#work;
     await this.#snapshot.abort();
+  }
+
+  /** Records what this primary ends, and goes back to where its history parts from ours. Never rejects. */
+  async #begin(): Promise<void> {
+    const { before, fence, hello, farEnd } = this.#options;
+    await before;
+    if (this.#over) return;
+    const failure = fence === undefined ? undefined : await endReign(this.#store, fence, hello.site);
+    if (failure !== undefined) this.#close('going-away', failure);
+    if (this.#over) return;
+    // Why this site took no writes as a primary, if it was one: it follows from now on.
+    this.#store.refuseWrites(undefined);
+    const fork = partsAt(this.#store.history, hello);
+    if (fork === undefined) return this.#acknowledger.begin();
+    if ((await this.#goBack(fork)) !== 'back') return;
+    // A wire that reads a log finds its place anew with the next link's hello.
+    if (farEnd.kind === 'log') {
+      return this.#close('going-away', `${this.#store.site} went back to ${formatPosition(fork)}, and reads on from there`);
+    }
+    this.link.send({ type: 'resend', after: fork });
+    this.#acknowledger.begin();
+  }
+
+  /** Goes back to a fork. If the journal does not reach back, asks for a whole tree; if it failed, the link is closed. */
+  async #goBack(fork: ExactPosition): Promise<'back' | 'waits' | 'over'> {
+    this.#goingBack = true;
+    this.#options.changed();
+    const outcome = await returnTo(this.#store, fork, this.hello.site);
+    this.#goingBack = false;
+    if (outcome.kind === 'back') {
+      this.#options.frames.wentBack();
+      this.#gapAt = undefined;
+    }
+    if (outcome.kind === 'failed') this.#close('going-away', outcome.error);
+    this.#options.changed();
+    if (this.#over) return 'over';
+    if (outcome.kind === 'back') return 'back';
+    this.link.send({ type: 'resend', after: ORIGIN });
+    return 'waits';
+  }
+
+  /** This site gave a promise, or heard of an epoch, that stands above this primary's. */
+  #outranked(by: Fencing): void {
+    const why = `${this.#store.site} acknowledges nothing of an older epoch`;
+    this.#close('fenced', explainFence(by, why));
+  }
+
+  /**
+   * This site leads now. The primary that it followed is told once this site's epoch is stable. One that handed over
+   * closes by itself when it has heard of that epoch.
+   */
+  #leave(): void {
+    const { epochs, site, stable } = this.#store;
+    const followed = epochs.findLast(epoch => epoch.site !== site);
+    if (followed?.end !== undefined || stable.position.epoch <= (followed?.number ?? 0)) return;
+    const { number, id } = highestEpoch(epochs, stable.position);
+    this.#close('fenced', explainFence({ number, id, begun: true }, `${site} has become the primary`));
   }
 
   #proceed(): void {
@@ -146,37 +218,47 @@ export class PrimarySession {
 
   #handleFrame(message: FrameMessage): Promise<void> | undefined {
     const outcome = this.#options.frames.take(message);
-    if (!(outcome instanceof Promise)) {
-      this.#conclude(outcome, message);
-      return undefined;
-    }
+    if (!(outcome instanceof Promise)) return this.#conclude(outcome, message);
     return outcome.then(
       late => this.#conclude(late, message),
-      (error: unknown) => this.#close('going-away', `the journal can't be read: ${error instanceof Error ? error.message : String(error)}`),
+      (error: unknown) => this.#close('going-away', `the journal can't be read: ${describe(error)}`),
     );
   }
 
-  #conclude(outcome: FrameOutcome, message: FrameMessage): void {
-    if (this.#over) return;
+  /** @returns a promise that never rejects when the next message has to wait */
+  #conclude(outcome: FrameOutcome, message: FrameMessage): Promise<void> | undefined {
+    if (this.#over) return undefined;
     switch (outcome.kind) {
       case 'applied':
         this.#gapAt = undefined;
         this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
         this.#acknowledger.schedule();
-        return this.#options.changed();
+        this.#options.changed();
+        return undefined;
       case 'duplicate':
-        return this.#acknowledger.schedule(true);
+        this.#acknowledger.schedule(true);
+        return undefined;
       case 'gap':
-        return this.#askAgain();
+        this.#askAgain();
+        return undefined;
+      case 'rewind':
+        return this.#rewindFor(message, outcome.fork);
       case 'full':
         this.#unfitting = message;
-        return;
+        return undefined;
       case 'refuse':
-        return this.#close(outcome.reason, outcome.error.message);
+        this.#close(outcome.reason, outcome.error.message);
+        return undefined;
       case 'quarantine':
         this.#options.quarantine(outcome.error, message.bytes);
-        return this.#close('quarantined', outcome.error.message);
+        this.#close('quarantined', outcome.error.message);
+        return undefined;
     }
+  }
+
+  /** Goes back to where a frame begins a higher epoch, and then takes that frame. */
+  async #rewindFor(message: FrameMessage, fork: ExactPosition): Promise<void> {
+    if ((await this.#goBack(fork)) === 'back') this.#inbox.unshift(message);
   }
 
   /** Asks once for a position: the frames that are on their way are dropped until the one that follows comes. */
@@ -198,6 +280,7 @@ export class PrimarySession {
     await this.#await(this.#snapshot.finish(chunks), () => {
       this.#options.frames.restart(time);
       this.#gapAt = undefined;
+      this.#acknowledger.begin();
       this.#acknowledger.schedule(true);
       this.#options.changed();
     });

@@ -2,7 +2,7 @@ import { EvertreeError } from '@evertree/core';
 import type { CloseReason, SnapshotHeader, SnapshotReceiver, Store } from '@evertree/core';
 import { asEvertreeError } from './frame-intake.ts';
 import { historyOf } from './history.ts';
-import { refuseRewind, verdictOnSnapshot } from './verdict.ts';
+import { verdictOnSnapshot } from './verdict.ts';
 
 export type SnapshotOutcome =
   | { readonly kind: 'taken' }
@@ -26,15 +26,14 @@ export class SnapshotReceipt {
   }
 
   async begin(header: SnapshotHeader): Promise<SnapshotOutcome> {
-    const ours = historyOf(this.#store);
-    const verdict = verdictOnSnapshot(header, ours);
-    // Keep before undo: nothing keeps a divergence yet, so nothing may take its place.
-    if (verdict.kind === 'rewind') return refuseRewind(header, ours, verdict.fork);
+    const verdict = verdictOnSnapshot(header, historyOf(this.#store));
     if (verdict.kind === 'refuse') return verdict;
     this.#header = header;
     this.#chunks = 0;
+    // What lies behind the fork is kept when the snapshot is there, before it takes the place.
+    const fork = verdict.kind === 'rewind' ? verdict.fork : undefined;
     return this.#try(async () => {
-      this.#receiver = await this.#store.receiveSnapshot(header);
+      this.#receiver = await this.#store.receiveSnapshot(header, fork);
     });
   }
 

@@ -3,10 +3,11 @@
  * - `catching-up`: frames come in, and the primary's position at its hello is not reached.
  * - `replicating`: it is; what the primary commits comes in.
  * - `snapshot`: the whole tree is on its way.
+ * - `rewinding`: what this site holds behind the fork with the primary's history is kept, and undone.
  * - `quarantined`: a frame can't be applied; nothing is read before a restart.
  * - `offline`: the primary is lost.
  */
-export type ConsumerState = 'listening' | 'catching-up' | 'replicating' | 'snapshot' | 'quarantined' | 'offline';
+export type ConsumerState = 'listening' | 'catching-up' | 'replicating' | 'snapshot' | 'rewinding' | 'quarantined' | 'offline';
 
 /** How a secondary is fed; all times are milliseconds since 1970. */
 export interface ConsumerStatus {

@@ -16,6 +16,8 @@ export type Verdict =
   | { readonly kind: 'duplicate' }
   /** Frames are missing before it. */
   | { readonly kind: 'gap' }
+  /** It begins an epoch that outranks ours, at this position of our history: what we hold after it goes. */
+  | { readonly kind: 'rewind'; readonly fork: ExactPosition }
   | Refused;
 
 export type SnapshotVerdict =
@@ -40,10 +42,23 @@ export function isPast(frame: FrameHeader, ours: Lineage): boolean {
 export function verdictOn(frame: FrameHeader, ours: Lineage, memory: Memory, farEnd: FarEnd): Verdict {
   if (ours.stream !== null && frame.stream !== ours.stream) return otherStream(frame.stream, ours.stream);
   if (samePosition(frame.base, ours.last)) return { kind: 'next' };
+  if (beginsAbove(frame, ours) && covers(ours, frame.base)) return { kind: 'rewind', fork: frame.base };
   if (isPast(frame, ours)) return isRemembered(frame, ours, memory) ? { kind: 'duplicate' } : otherHistory(frame, ours, farEnd);
-  // Ids tell nothing here: a restart of the primary draws another one for the same number.
-  const isOld = frame.epoch < highestEpoch(ours.epochs, ours.last).number;
-  return frame.base.revision > ours.last.revision && !isOld ? { kind: 'gap' } : otherHistory(frame, ours, farEnd);
+  return frame.base.revision > ours.last.revision && !isOver(frame, ours) ? { kind: 'gap' } : otherHistory(frame, ours, farEnd);
+}
+
+/** Whether the frame begins an epoch above all of ours. A restart keeps its number, and outranks nothing. */
+function beginsAbove({ beginsEpoch, base, epoch: number, epochId: id }: FrameHeader, { epochs, last }: Lineage): boolean {
+  return beginsEpoch && number > base.epoch && compareEpochs({ number, id }, highestEpoch(epochs, last)) > 0;
+}
+
+/**
+ * Whether the frame's epoch ended in this history already. An id that is not known, of the number that is the highest,
+ * may be that of a restart: ids give no order there.
+ */
+function isOver({ epoch, epochId }: FrameHeader, { epochs, last }: Lineage): boolean {
+  if (epoch !== last.epoch) return epoch < last.epoch;
+  return epochId !== last.epochId && epochs.some(({ number, id }) => number === epoch && id === epochId);
 }
 
 /**
@@ -61,16 +76,6 @@ export function verdictOnSnapshot(header: SnapshotHeader, ours: Lineage): Snapsh
     `a snapshot of ${formatPosition(header.position)} (epoch ${theirEpoch.id}) would take this secondary back from ` +
     `${formatPosition(ours.last)} (epoch ${ourEpoch.id}); it keeps what it has acknowledged`;
   return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: header.position });
-}
-
-/** Refuses a snapshot that a history behind `fork` stands against, where nothing keeps that history. */
-export function refuseRewind(header: SnapshotHeader, ours: Lineage, fork: ExactPosition): Refused {
-  const count = ours.last.revision - fork.revision;
-  const message =
-    `a snapshot of ${formatPosition(header.position)} (epoch ${header.position.epochId}) comes from a history that parted from this ` +
-    `secondary's at ${formatPosition(fork)}. The ${count} commits after it, up to ${formatPosition(ours.last)} (epoch ${ours.last.epochId}), ` +
-    'would be lost: export what this site holds, and start it with an empty directory';
-  return refuse('history-mismatch', 'HISTORY_MISMATCH', message, { ours: ours.last, theirs: header.position, fork });
 }
 
 function isRemembered(frame: FrameHeader, ours: Lineage, memory: Memory): boolean {

@@ -41,12 +41,12 @@ export interface RefuseDecision extends Refusal {
   readonly fence?: Fence;
 }
 
-/**
- * Why a primary must not take writes. `epoch`: the higher one that it heard of; undefined when it lags in its own
- * epoch, or is empty.
- */
+/** Why a primary must not take writes. */
 export interface Fence {
+  /** The higher epoch that it heard of; undefined when it lags in its own epoch, or is empty. */
   readonly epoch: Fencing | undefined;
+  /** Its directory is an older copy of what it wrote itself. */
+  readonly isBehind?: boolean;
   readonly error: EvertreeError;
 }
 
@@ -149,7 +149,7 @@ function refuseBeyond(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDe
     'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
     `is lost and the commits after ${formatPosition(last)} may go with it, ${remedy}, and start this primary again`;
   const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
-  return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined, error } };
+  return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined, isBehind: true, error } };
 }
 
 /** Whether a position of our present reign lies behind what we have of it. */

@@ -1,4 +1,4 @@
-import { raiseFencing } from '@evertree/core';
+import { raiseFencing, stepDown } from '@evertree/core';
 import type { Store } from '@evertree/core';
 import type { Fence } from './decision.ts';
 
@@ -7,17 +7,18 @@ import type { Fence } from './decision.ts';
  * delay it. Resolves when the higher epoch is recorded, so that a restart takes no writes either. The far end is
  * answered only then. Never rejects; a disk that could not record it is reported, and the next hello tries again.
  */
-export async function fence(store: Store, { epoch, error }: Fence): Promise<void> {
+export async function fence(store: Store, { epoch, isBehind, error }: Fence): Promise<void> {
   const { identity } = store.journal;
   // The same far end says the same at each of its links.
   const isNews = store.state === 'open' || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
+  if (isBehind !== true) store.refuseWrites(error);
   // Whoever hands over expects an epoch that follows.
   const news = store.standing === 'handing-over' ? 'info' : 'error';
-  store.refuseWrites(error);
   store.report({ level: isNews ? news : 'debug', event: 'primary-fenced', message: error.message, details: error.details });
+  if (isBehind === true) return stepDown(store, error);
   if (epoch === undefined) return;
   try {
-    await identity.fence(epoch);
+    await store.fence(epoch, epoch.begun);
   } catch (cause) {
     const message =
       `the disk of ${store.site} could not record that epoch ${epoch.number} (${epoch.id}) exists: do not start this site as a primary ` +

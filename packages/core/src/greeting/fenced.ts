@@ -1,5 +1,7 @@
 import { compareEpochs, highestEpoch, type EpochName, type Fencing } from '../lineage.ts';
+import type { EvertreeError } from '../errors.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
+import type { Store } from '../store/store.ts';
 
 /** PROTOCOL.md, «Closing»: how the explanation of `fenced` begins. */
 const TOLD = /^epoch (\d{1,10}) ([0-9a-f]{16})( promised)?: /;
@@ -27,4 +29,19 @@ export function outranks(epoch: EpochName | undefined, epochs: readonly Epoch[],
   if (epoch === undefined || epoch.number < position.epoch) return false;
   const first = epochs.find(({ number }) => number === position.epoch);
   return compareEpochs(epoch, { number: position.epoch, id: first?.id ?? position.epochId }) > 0;
+}
+
+/**
+ * This primary's directory is an older copy of its stream: it takes no writes from now on, in memory at once, and follows
+ * whoever leads, for good. Resolves when that is durable; a disk that can't record it is reported.
+ */
+export async function stepDown(store: Store, reason: EvertreeError): Promise<void> {
+  store.refuseWrites(reason);
+  try {
+    await store.follow();
+  } catch (error) {
+    const message = `the disk of ${store.site} could not record that it is no primary any more: do not start it as one again: ${String(error)}`;
+    store.report({ level: 'error', event: 'fence-not-recorded', message, details: { error } });
+  }
+  store.refuseWrites(reason);
 }

@@ -229,7 +229,7 @@ export class WriteGate {
     const { site } = this.#journal.identity;
     switch (this.standing) {
       case 'secondary':
-        return notPrimary(site, this.#leader);
+        return this.#refusal ?? notPrimary(site, this.#leader);
       case 'fenced':
         return this.#refusal ?? fenced(site, this.#history, this.fencedBy!);
       case 'handing-over':

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeDisk, openJournal } from '@evertree/journal';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
-import { holding, partedFrames, type Commits } from '../support/parted-trees.ts';
+import { type Commits, holding, partedFrames, PRIMARY } from '../support/parted-trees.ts';
 import { type Ended, run } from '../support/program.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { SiteProcess, until } from '../support/site-process.ts';
@@ -22,7 +22,7 @@ beforeEach(async () => {
   const files = { primary: 'producer.json', secondary: 'consumer.json' };
   const process = (role: 'primary' | 'secondary', site: string, httpPort: number) =>
     new SiteProcess({ role, site, httpPort, config: join(folder.path, files[role]), data: join(folder.path, site) });
-  primary = process('primary', 'box-a', folder.primaryHttp);
+  primary = process('primary', PRIMARY, folder.primaryHttp);
   secondary = process('secondary', 'box-b', folder.secondaryHttp);
 });
 afterEach(async () => {
@@ -35,7 +35,7 @@ afterEach(async () => {
 async function write(common: Commits, ours: Commits, theirs: Commits): Promise<void> {
   const frames = await partedFrames(common, ours, theirs);
   for (const [site, role] of [
-    ['box-a', 'primary'],
+    [PRIMARY, 'primary'],
     ['box-b', 'secondary'],
   ] as const) {
     const { report } = collectReports();

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 import { compareSites, repairSite } from '../../packages/evertree/src/comparison/site-comparison.ts';
 import { HttpSite, until } from '../support/http-site.ts';
-import { holding, memoryJournal, partedFrames, type Commits } from '../support/parted-trees.ts';
+import { type Commits, holding, memoryJournal, partedFrames, PRIMARY } from '../support/parted-trees.ts';
 import { framesOf } from '../support/stores.ts';
 import { freePort } from '../support/site-process.ts';
 
@@ -120,8 +120,8 @@ async function parted(
   theirs: Commits,
 ): Promise<{ primary: HttpSite; secondary: HttpSite } & AsyncDisposable> {
   const frames = await partedFrames(common, ours, theirs);
-  const primary = await HttpSite.start({ journal: await holding(memoryJournal('a', 'primary'), frames.primary) });
-  const secondary = await HttpSite.start({ journal: await holding(memoryJournal('b', 'secondary'), frames.secondary) });
+  const primary = await HttpSite.start({ journal: await holding(memoryJournal(PRIMARY, 'primary'), frames.primary) });
+  const secondary = await HttpSite.start({ journal: await holding(memoryJournal('box-b', 'secondary'), frames.secondary) });
   return {
     primary,
     secondary,
@@ -143,8 +143,8 @@ describe('comparing two sites', () => {
     expect(comparison).toMatchObject({
       equal: false,
       samePosition: true,
-      ours: { site: 'b', role: 'secondary' },
-      theirs: { site: 'a', role: 'primary' },
+      ours: { site: 'box-b', role: 'secondary' },
+      theirs: { site: PRIMARY, role: 'primary' },
     });
     expect(comparison.differences).toEqual({
       count: 5,
@@ -173,9 +173,9 @@ describe('comparing two sites', () => {
 
   test('compares at one position while somebody writes all the time', async () => {
     const port = await freePort();
-    await using secondary = await HttpSite.start({ journal: memoryJournal('b', 'secondary') });
+    await using secondary = await HttpSite.start({ journal: memoryJournal('box-b', 'secondary') });
     await secondary.site.startConsumer({ 'netty-consumer': { 'listening-port': port } });
-    await using primary = await HttpSite.start({ journal: memoryJournal('a', 'primary') });
+    await using primary = await HttpSite.start({ journal: memoryJournal(PRIMARY, 'primary') });
     await primary.site.startProducer({ 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port } });
     const stop = new AbortController();
     const writing = (async () => {
@@ -247,8 +247,10 @@ describe('repairing a secondary', () => {
   test('ends its quarantine: it listens anew, and follows', async () => {
     expectErrors('frame-quarantined');
     const frames = await partedFrames(COMMON, [...DIFFERENT[0], ...NEXT], [...DIFFERENT[1], ...NEXT]);
-    await using primary = await HttpSite.start({ journal: await holding(memoryJournal('a', 'primary'), frames.primary) });
-    await using secondary = await HttpSite.start({ journal: await holding(memoryJournal('b', 'secondary'), frames.primary.slice(0, -1)) });
+    await using primary = await HttpSite.start({ journal: await holding(memoryJournal(PRIMARY, 'primary'), frames.primary) });
+    await using secondary = await HttpSite.start({
+      journal: await holding(memoryJournal('box-b', 'secondary'), frames.primary.slice(0, -1)),
+    });
     const port = await freePort();
     const transport = new ScriptedTransport();
     const again = () => secondaryPart(secondary.site, readConsumerConfiguration({ 'netty-consumer': { 'listening-port': port } }));

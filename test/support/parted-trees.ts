@@ -7,6 +7,9 @@ import { framesOf } from './stores.ts';
 /** Commits of a primary, each a frame of its own. */
 export type Commits = readonly ((store: Store) => void)[];
 
+/** The name of the primary in what is made here: the epochs of its frames bear it. */
+export const PRIMARY = 'box-a';
+
 /** Draws the same bytes in each run: two primaries of it have one stream and one epoch. */
 function repeating(): Random {
   let drawn = 0;
@@ -16,7 +19,7 @@ function repeating(): Random {
 /** The frames of a primary that made these commits. */
 async function framesAfter(commits: Commits): Promise<readonly Frame[]> {
   const host = { clock: new ManualClock(), random: repeating(), report: strictReport };
-  await using store = await Store.open({ ...host, journal: new MemoryJournal({ ...host, identity: { site: 'a', role: 'primary' } }) });
+  await using store = await Store.open({ ...host, journal: new MemoryJournal({ ...host, identity: { site: PRIMARY, role: 'primary' } }) });
   for (const commit of commits) {
     commit(store);
     store.cut();

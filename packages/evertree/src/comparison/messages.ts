@@ -1,20 +1,23 @@
-import { type ChildKind, type DigestAnswer, type Epoch, EvertreeError, isKeyGroup, type Value } from '@evertree/core';
+import { type ChildKind, type DigestAnswer, EvertreeError, isKeyGroup, type Value } from '@evertree/core';
 import { z } from 'zod';
 
 /** What `/digests` and `/admin/repair` take and answer; HTTP.md, «Digests», tells of each. Unknown keys are dropped. */
 const hex = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `must be ${digits} hex digits`);
 const count = z.int().min(0);
 const positionSchema = z.object({ epoch: count.max(0xffff_ffff), epochId: hex(16), revision: count }).readonly();
-/** Entries are passed on as they are. */
-const epochSchema = z.looseObject({
-  number: count,
-  id: hex(16),
-  site: z.string().min(1),
-  base: positionSchema,
-  reason: z.string(),
-  time: count,
-});
-const epochsSchema = z.array(epochSchema).readonly() as unknown as z.ZodType<readonly Epoch[]>;
+const endSchema = z.object({ to: z.string(), command: z.string() }).readonly();
+const epochSchema = z
+  .object({
+    number: count,
+    id: hex(16),
+    site: z.string().min(1),
+    base: positionSchema,
+    reason: z.string(),
+    time: count,
+    end: endSchema.exactOptional(),
+  })
+  .readonly();
+const epochsSchema = z.array(epochSchema).readonly();
 const groupSchema = z.string().refine(isKeyGroup, 'must be at most 6 digits from 0 to v');
 const pointerSchema = z.string();
 /** What JSON.parse gave is a value. */

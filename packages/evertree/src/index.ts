@@ -40,4 +40,5 @@ export type { PromoteOptions, PromotionForecast, PromotionResult } from './roles
 export type { SwitchStatus } from './roles/role-driver.ts';
 export type { SwitchoverOptions } from './roles/switchovers.ts';
 export type { Site, SiteEvents, SiteState } from './site/site.ts';
+export type { SiteStore } from './site/store.ts';
 export { VERSION as version } from './version.ts';

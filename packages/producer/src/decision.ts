@@ -126,7 +126,7 @@ function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDec
   const since = epoch.begun ? 'another site has become the primary since' : 'another site is being promoted';
   const message =
     `${site} ${known} epoch ${epoch.number} (${epoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
-    `${since}. This one takes no writes; write at the primary of the higher epoch`;
+    `${since}. This one takes no writes; write at the primary of the higher epoch, and start this site as a secondary: it then follows, and keeps what only it holds`;
   const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
   return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch, error } };
 }

@@ -174,7 +174,12 @@ export class WriteGate {
    */
   assertMayBegin({ number, id }: EpochName): void {
     this.assertStorage();
-    this.assertHasHistory();
+    if (this.#history.stream === null) {
+      throw new EvertreeError(
+        'HISTORY_MISMATCH',
+        `epoch ${number} (${id}) has no history to begin on; a site without one starts as a primary`,
+      );
+    }
     if (this.#held !== undefined && this.standing === 'primary') throw this.reason();
     const { fencedBy } = this;
     const { last: base } = this.#history;
@@ -192,13 +197,6 @@ export class WriteGate {
     if (this.standing !== 'primary') return;
     const { site } = this.#journal.identity;
     throw new EvertreeError('WRONG_ROLE', `the site ${site} is a primary: it takes nothing of another's history`);
-  }
-
-  /** @throws EvertreeError HISTORY_MISMATCH: there is nothing on which an epoch could begin */
-  assertHasHistory(): void {
-    if (this.#history.stream !== null) return;
-    const { site } = this.#journal.identity;
-    throw new EvertreeError('HISTORY_MISMATCH', `${site} has no history that it could go on with; an empty site starts as a primary`);
   }
 
   /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED */

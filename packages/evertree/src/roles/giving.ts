@@ -218,9 +218,9 @@ export class Giving {
     try {
       store.beginEpoch({ number: store.position.epoch + 2, id: drawId(store) }, 'switchover withdrawn');
     } catch (error) {
-      const message = `${this.to} has declined the switchover, and this site can't go on as the primary: ${describe(error)}`;
-      store.report({ level: 'error', event: 'switchover-not-withdrawn', message, details: { command: this.command, error } });
+      return this.#take({ type: 'refused', why: describe(error) });
     }
+    this.#take({ type: 'leading' });
   }
 
   #begun({ epoch, position, advertised }: Extract<RoleMessage, { kind: 'begun' }>): void {

@@ -18,13 +18,15 @@ export type HandoverEvent =
   | { readonly type: 'consent'; readonly obstacles: readonly Obstacle[] }
   /** The target lacks little by now. */
   | { readonly type: 'near' }
-  /** The store did not take the handover frame; nothing was appended. */
+  /** The store did not take the handover frame, or did not begin an epoch: nothing was appended. */
   | { readonly type: 'refused'; readonly why: string }
   | { readonly type: 'durable' }
   /** The handover frame was appended, and will not become durable in this process. */
   | { readonly type: 'failed'; readonly why: string }
   | { readonly type: 'begun'; readonly epoch: EpochName }
   | { readonly type: 'declined' }
+  /** This site has begun the epoch that `begin-epoch` asked for. */
+  | { readonly type: 'leading' }
   /** The target has a link again. */
   | { readonly type: 'linked' }
   | { readonly type: 'lost'; readonly why: string }
@@ -45,7 +47,7 @@ export type HandoverAction =
   | { readonly type: 'watch-lag' }
   /** Hold writers and append the handover frame, in one turn. Answer: `durable`, `failed`, `refused`. */
   | { readonly type: 'hand-over' }
-  /** Begin the epoch after the one that the target would have begun; writers are let go. */
+  /** Begin the epoch after the one that the target would have begun. Answer: `leading`, `refused`. */
   | { readonly type: 'begin-epoch' }
   /** Tell writers that the target leads. */
   | { readonly type: 'settle'; readonly epoch: EpochName }
@@ -164,7 +166,11 @@ export class HandoverMachine {
       case 'begun':
         return [{ type: 'settle', epoch: event.epoch }, ...this.#end('done', `${this.to} has begun epoch ${event.epoch.number}`)];
       case 'declined':
-        return [{ type: 'begin-epoch' }, ...this.#end('abandoned', `${this.to} has declined: this site goes on as the primary`)];
+        return [{ type: 'begin-epoch' }];
+      case 'leading':
+        return this.#end('abandoned', `${this.to} has declined: this site goes on as the primary`);
+      case 'refused':
+        return this.#end('abandoned', `${this.to} has declined, and this site does not go on as the primary: ${event.why}. Promote a site`);
       case 'linked':
         return [{ type: isWithdrawn ? 'withdraw' : 'prepare' }];
       case 'again':

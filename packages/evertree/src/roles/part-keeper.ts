@@ -115,9 +115,7 @@ export class PartKeeper {
     const { factory } = this.#options;
     const primary = this.#primary;
     if (primary !== undefined && !this.#feeds) return () => this.#close(primary);
-    const { standing } = this.#options.store;
-    if (this.#standby === undefined && factory.standby !== undefined && (standing === 'secondary' || standing === 'fenced'))
-      return () => this.#openStandby();
+    if (this.#standby === undefined && factory.standby !== undefined) return () => this.#openStandby();
     if (primary === undefined && factory.primary !== undefined && this.#feeds) return () => this.#openPrimary();
     return undefined;
   }

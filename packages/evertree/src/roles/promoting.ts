@@ -1,4 +1,5 @@
-import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, highestEpoch } from '@evertree/core';
+import type { Consumer } from '@evertree/consumer';
+import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, highestEpoch } from '@evertree/core';
 import type { PossibleLoss, PromotionFacts } from './losses.ts';
 import {
   PromotionMachine,
@@ -137,7 +138,6 @@ export class Promoting {
     const { store } = this.#context;
     try {
       await store.fence(epoch, false);
-      await store.prepareToLead();
       await store.flush();
       this.#take({ type: 'raised', epoch, own: { epochs: store.epochs, last: store.position } });
     } catch (error) {
@@ -174,7 +174,8 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
   if (last.revision === 0) {
     obstacles.push({ code: 'empty', text: `${site} holds nothing: as the primary it would begin a history of its own` });
   }
-  if (factory.primary === undefined) {
+  // A store without any file is fed by its owner, who knows whom he feeds.
+  if (factory.primary === undefined && factory.standby !== undefined) {
     obstacles.push({ code: 'no-primary-file', text: `${site} has no primary file: as the primary it would feed nobody` });
   }
   const followed = consumer?.state;
@@ -188,17 +189,25 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
   if (followed?.state === 'quarantined') {
     obstacles.push({ code: 'quarantined', text: `${site} holds back a frame that it could not apply; see its status` });
   }
-  const primary = consumer?.heard;
   return {
     site,
     epochs,
     last,
     fencedBy: store.journal.identity.fencedBy,
     obstacles,
-    primary: primary && { site: primary.site, heard: { epochs: primary.epochs, last: primary.last } },
+    primary: lastPrimary(store, consumer),
     lastContact: followed?.lastContact ?? undefined,
     remotes,
   };
+}
+
+/** The primary that this site followed last, or handed over to; what it is not heard to have it has as we do. */
+function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer | undefined): PromotionGround['primary'] {
+  const heard = consumer?.heard;
+  if (heard !== undefined) return { site: heard.site, heard: { epochs: heard.epochs, last: heard.last } };
+  const entry = epochs.at(-1);
+  const other = entry?.end?.to ?? entry?.site;
+  return other === undefined || other === site ? undefined : { site: other, heard: { epochs, last } };
 }
 
 /** Answers the questions of a promotion elsewhere. */

@@ -40,6 +40,8 @@ export interface RoleDriverOptions {
   /** The program's name and version, as the far ends are told. */
   readonly program?: string;
   readonly advertised?: () => string | undefined;
+  /** A consumer that somebody else opened on the store. */
+  readonly joined?: () => Consumer | undefined;
 }
 
 /**
@@ -94,7 +96,7 @@ export class RoleDriver implements RoleContext {
   }
 
   get consumer(): Consumer | undefined {
-    return this.#parts.standby?.consumer;
+    return this.#parts.standby?.consumer ?? this.#options.joined?.();
   }
 
   get advertised(): string | undefined {

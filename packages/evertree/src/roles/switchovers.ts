@@ -44,11 +44,11 @@ export class Switchovers {
     return this.#giving?.isOver === false ? this.#giving : undefined;
   }
 
-  /** After a restart: a handover that nothing follows goes on by itself. */
+  /** A handover that nothing follows goes on by itself, after a restart, or when the command is given again. */
   resume(): void {
     const { store, limits } = this.#context;
     const end = store.epochs.at(-1)?.end;
-    if (store.standing !== 'handing-over' || end === undefined || this.#giving !== undefined) return;
+    if (store.standing !== 'handing-over' || end === undefined || this.giving !== undefined) return;
     const { to, command } = end;
     this.#giving = new Giving(this.#context, { command, to, maxPauseMs: limits.maxPauseMs, resumed: true });
     const message = `${store.site} has handed over to ${to}, and has not heard of its epoch yet: it takes no writes`;
@@ -62,7 +62,8 @@ export class Switchovers {
     const told = command === undefined ? undefined : outcomeOf(this.#taking.standingOf(command));
     if (command !== undefined && told !== undefined && told.outcome !== 'unknown') return this.#toldOf(command, told);
     if (dryRun && store.standing !== 'secondary') return this.#preflight.run(to, maxPauseMs);
-    if (this.giving !== undefined) return join(this.giving, cancel);
+    this.resume();
+    if (this.giving !== undefined) return this.#join(this.giving, to, cancel);
     if (store.standing !== 'secondary') {
       if (cancel) throw new EvertreeError('WRONG_ROLE', `no switchover is under way at ${store.site}`);
       return this.#give(command ?? drawId(store), to, maxPauseMs);
@@ -115,6 +116,21 @@ export class Switchovers {
     return { command, outcome, text: why, from, to, position: epochs[at + 1]?.base ?? position, pauseMs: null, obstacles: [] };
   }
 
+  /** One is under way: whoever gives the command once more hears what becomes of that one. */
+  async #join(giving: Giving, wanted: string | undefined, cancel: boolean): Promise<SwitchoverResult> {
+    const { store } = this.#context;
+    if (wanted !== undefined && wanted !== giving.to && !cancel) {
+      const text = `a switchover to ${giving.to} is under way (${giving.step})`;
+      const obstacles = [{ code: 'under-way', text }];
+      const { command } = giving;
+      return { command, outcome: 'abandoned', text, from: store.site, to: wanted, position: store.position, pauseMs: null, obstacles };
+    }
+    const result = giving.result();
+    if (cancel) giving.cancel();
+    else giving.again();
+    return result;
+  }
+
   /** The handover to this site is the last of its history: the command is given again, or cancelled, at its target. */
   async #takeOver(command: string, cancel: boolean): Promise<SwitchoverResult> {
     if (cancel) await this.#taking.decline(command);
@@ -129,7 +145,7 @@ export class Switchovers {
     const forecast = await this.#preflight.run(wanted, maxPauseMs);
     const { to = wanted ?? '', obstacles } = forecast;
     // Another caller was faster.
-    if (this.giving !== undefined) return join(this.giving, false);
+    if (this.giving !== undefined) return this.#join(this.giving, wanted, false);
     if (!forecast.possible) {
       const text = obstacles.map(each => each.text).join('; ');
       return { command, outcome: 'abandoned', text, from: store.site, to, position: store.position, pauseMs: null, obstacles };
@@ -184,11 +200,4 @@ export class Switchovers {
     const message = `${site} is ${standing}, and the primary hands over: ask ${primary ?? 'it'}, or promote ${site} if it is gone`;
     return new EvertreeError('NOT_PRIMARY', message, { site, primary });
   }
-}
-
-function join(giving: Giving, cancel: boolean): Promise<SwitchoverResult> {
-  const result = giving.result();
-  if (cancel) giving.cancel();
-  else giving.again();
-  return result;
 }

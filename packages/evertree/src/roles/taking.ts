@@ -1,7 +1,7 @@
 import { type EpochName, type ExactPosition, type Obstacle, type RoleMessage, formatPosition } from '@evertree/core';
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
 import type { PrimaryPart } from './part.ts';
-import { timeSync } from './probe.ts';
+import { timeSync, unreachableOf } from './probe.ts';
 import { type RoleContext, describe, drawId } from './role-context.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from './takeover-machine.ts';
 
@@ -137,7 +137,6 @@ export class Taking {
     if (!dryRun && obstacles.length === 0) {
       try {
         this.#prepared = await this.#make();
-        await this.#context.store.prepareToLead();
       } catch (error) {
         obstacles.push({ code: 'primary-file', text: `this site can't make what its primary file asks for: ${describe(error)}` });
       }
@@ -202,10 +201,27 @@ async function examineTarget(context: RoleContext): Promise<{ syncMs: number; ob
     const text = `${site} knows of epoch ${fencedBy.number} (${fencedBy.id}), above that of ${formatPosition(position)}: a promotion was begun; finish it`;
     obstacles.push({ code: 'higher-epoch', text });
   }
+  await examineReach(context, obstacles);
   try {
     return { syncMs: await timeSync(store), obstacles };
   } catch (error) {
     obstacles.push({ code: 'storage', text: `the disk of ${site} can't be written to: ${describe(error)}` });
     return { syncMs: 0, obstacles };
+  }
+}
+
+/** The old primary answers at its port in every standing, so one address of the primary file has to answer. */
+async function examineReach({ store, factory, limits }: RoleContext, obstacles: Obstacle[]): Promise<void> {
+  try {
+    const transports = ((await factory.dial?.()) ?? []).filter(({ farEnd }) => farEnd.kind === 'site');
+    const addresses = transports.flatMap(({ remotes }) => remotes);
+    const unreachable = await unreachableOf(transports, store.clock, limits.silentMs);
+    if (addresses.length === 0 || unreachable.length < addresses.length) return;
+    obstacles.push({
+      code: 'primary-unreachable',
+      text: `${store.site} reaches no address of its primary file: ${unreachable.join('; ')}`,
+    });
+  } catch (error) {
+    obstacles.push({ code: 'primary-file', text: `${store.site} can't dial as its primary file says: ${describe(error)}` });
   }
 }

@@ -5,16 +5,16 @@ import { readConsumerConfiguration, readPrimaryConfiguration } from '../configur
 import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, checkOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
 import type { Site } from './site.ts';
-import { openUnstarted, siteOf } from './store.ts';
+import { type SiteStore, openUnstarted, siteOf } from './store.ts';
 
 /**
  * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself.
  * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, STORAGE_FULL,
  *   CONFIGURATION_INVALID
  */
-export async function openStore(options: OpenStoreOptions): Promise<Store> {
+export async function openStore(options: OpenStoreOptions): Promise<SiteStore> {
   const { store } = await openUnstarted(checkOptions(options, 'openStore'));
-  return store;
+  return store as SiteStore;
 }
 
 /**

@@ -99,6 +99,7 @@ export class Site implements AsyncDisposable {
       factory: this.#factory(),
       program: PROGRAM,
       advertised: () => this.#advertised,
+      joined: () => this.consumer,
     });
     this.#roles.on('switch', status => this.#events.emit('switch', status));
     this.#roles.on('divergence', divergence => this.#events.emit('divergence', divergence));

@@ -4,6 +4,7 @@ import { EvertreeError, type Journal, type Reporter, type Role, Store } from '@e
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
+import type { PromoteOptions, PromotionResult } from '../roles/promoting.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
 import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
@@ -42,12 +43,20 @@ function reportNotes(configurations: readonly SiteConfiguration[], report: Repor
 }
 
 /** A store that knows its site, so that `startProducer(store, …)` and `startConsumer(store, …)` find it. */
-class SiteStore extends Store {
+export class SiteStore extends Store {
   /** Set as soon as the store is open, and never changed. */
   openedBy: Site | undefined;
 
   static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
     return (await super.open(options)) as SiteStore;
+  }
+
+  /**
+   * Makes a secondary's store a primary's: it begins an epoch of its own, and commits that only its old primary has are
+   * left behind. Throws as `Site.promote`.
+   */
+  promote(options?: PromoteOptions & { readonly dryRun?: false }): Promise<PromotionResult> {
+    return siteOf(this).promote(options);
   }
 }
 

@@ -1,0 +1,282 @@
+import { type Site, openSite, openStore } from 'evertree';
+import { afterEach, describe, expect, test } from 'vitest';
+import { until } from '../support/http-site.ts';
+import { RoleSites } from '../support/role-sites.ts';
+
+const ENOUGH_MS = 20_000;
+
+let sites: RoleSites;
+afterEach(() => sites[Symbol.asyncDispose]());
+
+function steps(site: Site): string[] {
+  const told: string[] = [];
+  site.on('switch', status => told.push(status?.step ?? 'none'));
+  return told;
+}
+
+function thrown(call: () => unknown): unknown {
+  try {
+    call();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** A new commit of the site is durable at `count` secondaries. */
+async function writes(site: Site, path: string, count = 1): Promise<void> {
+  await site.store.put(path, true).acknowledged(count, { timeoutMs: ENOUGH_MS });
+}
+
+describe('a switchover', () => {
+  test('lets the secondary lead in both processes, while they run', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    const given = steps(north);
+    const taken = steps(south);
+    const last = north.store.put('/a', 1);
+    const result = await north.switchover();
+    expect(result).toMatchObject({ outcome: 'done', from: 'north', to: 'south', obstacles: [] });
+    expect(result.pauseMs).toEqual(expect.any(Number));
+    expect([south.role, south.standing]).toEqual(['primary', 'primary']);
+    await last.durable;
+    await writes(south, '/b');
+    expect([north.role, north.standing, north.store.get('/b'), south.store.get('/a')]).toEqual(['secondary', 'secondary', true, 1]);
+    expect(() => north.store.put('/c', 3)).toThrow(expect.objectContaining({ code: 'NOT_PRIMARY' }));
+    expect(given).toEqual(['consent', 'handing-over', 'handed-over', 'none']);
+    expect(taken).toEqual(['examining', 'consented', 'beginning', 'none']);
+    expect(south.store.epochs).toMatchObject([
+      { number: 1, site: 'north', end: { to: 'south', command: result.command } },
+      { number: 2, site: 'south' },
+    ]);
+    await sites.settled(south);
+  });
+
+  test('tells writers that wait where they write from now on', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    const held = Promise.withResolvers<unknown>();
+    let refused: unknown;
+    north.on('switch', status => {
+      if (status?.step !== 'handing-over') return;
+      refused = thrown(() => north.store.put('/held', true));
+      held.resolve(north.store.writable());
+    });
+    await north.switchover({ to: 'south' });
+    expect(refused).toMatchObject({ code: 'SWITCHING' });
+    expect(await held.promise).toMatchObject({ kind: 'elsewhere', site: 'south', epoch: { number: 2 } });
+    expect(south.store.has('/held')).toBe(false);
+  });
+
+  test('goes back by the same command, again and again, with nothing lost and nothing twice', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    let [leader, other] = (await sites.startAll()) as [Site, Site];
+    for (let round = 1; round <= 10; round++) {
+      leader.store.put(`/rounds/${round}`, leader.name);
+      await until(() => leader.producer?.peers[0]?.state === 'replicate');
+      expect(await leader.switchover({ to: other.name })).toMatchObject({ outcome: 'done' });
+      [leader, other] = [other, leader];
+      expect(leader.store.position.epoch).toBe(round + 1);
+    }
+    await sites.settled(leader);
+    expect(Object.keys(other.store.get<Record<string, string>>('/rounds')!)).toHaveLength(10);
+    expect(other.divergences.list()).toEqual([]);
+    expect(leader.store.epochs.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  test('may be asked for at its target, which passes it on and tells the pause', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    expect(await south.switchover({ dryRun: true })).toMatchObject({ possible: true, from: 'north', to: 'south', obstacles: [] });
+    expect(await south.switchover({ command: 'mine' })).toMatchObject({
+      command: 'mine',
+      outcome: 'done',
+      from: 'north',
+      to: 'south',
+      pauseMs: expect.any(Number),
+    });
+    await sites.settled(south);
+    expect(north.role).toBe('secondary');
+  });
+
+  test('that is over is told again to whoever gives its command, wherever that is', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    const { command } = await north.switchover();
+    await sites.settled(south);
+    for (const site of [north, south]) {
+      expect(await site.switchover({ command })).toMatchObject({ command, outcome: 'done', from: 'north', to: 'south' });
+    }
+    expect(south.store.epochs).toHaveLength(2);
+  });
+
+  test('to the site that leads is done already', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [, south] = (await sites.startAll()) as [Site, Site];
+    expect(await south.switchover({ to: 'north' })).toMatchObject({ outcome: 'done', from: 'north', to: 'north' });
+    expect(south.store.epochs).toHaveLength(1);
+  });
+
+  test('takes third sites along', async () => {
+    sites = await RoleSites.prepare('north', 'south', 'west');
+    const [north, south, west] = (await sites.startAll()) as [Site, Site, Site];
+    expect(await north.switchover()).toMatchObject({
+      outcome: 'abandoned',
+      obstacles: [{ code: 'target-ambiguous', text: expect.stringMatching(/south, west|west, south/) }],
+    });
+    expect(await north.switchover({ to: 'west' })).toMatchObject({ outcome: 'done' });
+    await writes(west, '/b', 2);
+    await until(() => west.producer?.peers.every(({ state }) => state === 'replicate') === true);
+    expect(await west.switchover({ to: 'south' })).toMatchObject({ outcome: 'done' });
+    await writes(south, '/c', 2);
+    await sites.settled(south);
+    for (const site of [north, west]) expect(site.consumer?.state.resyncs.count).toBe(0);
+  });
+});
+
+describe('a preflight', () => {
+  test('changes nothing, and foretells the pause', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north] = (await sites.startAll()) as [Site, Site];
+    const told = steps(north);
+    const forecast = await north.switchover({ dryRun: true });
+    expect(forecast).toEqual({ possible: true, from: 'north', to: 'south', obstacles: [], predictedPauseMs: expect.any(Number) });
+    expect([told, north.standing, north.store.epochs.length]).toEqual([[], 'primary', 1]);
+  });
+
+  test('tells all obstacles at once, and they keep a switchover from beginning', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.start('south', { role: 'secondary' }, 'standby');
+    const north = await sites.start('north', { role: 'primary' }, 'primary');
+    await writes(north, '/a');
+    const { possible, obstacles } = await north.switchover({ dryRun: true, maxPauseMs: 0 });
+    expect([possible, obstacles.map(({ code }) => code)]).toEqual([false, ['no-standby-file', 'no-primary-file', 'pause-too-long']]);
+    expect(await north.switchover()).toMatchObject({ outcome: 'abandoned', pauseMs: null, obstacles: [{}, {}] });
+    await writes(north, '/b');
+  });
+
+  test('names a target that nobody knows, and one that is away', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north] = (await sites.startAll()) as [Site, Site];
+    expect(await north.switchover({ to: 'east', dryRun: true })).toMatchObject({ obstacles: [{ code: 'target-unknown' }] });
+    await sites.stop('south');
+    await until(() => north.producer?.peers[0]?.state === 'offline');
+    expect(await north.switchover({ to: 'south', dryRun: true })).toMatchObject({ obstacles: [{ code: 'target-not-replicating' }] });
+  });
+
+  test('there is none to cancel where no switchover is under way', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north] = (await sites.startAll()) as [Site, Site];
+    await expect(north.switchover({ cancel: true })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    expect(north.standing).toBe('primary');
+  });
+});
+
+/** The site's directory ends in a handover, as a process leaves it that is killed just after. */
+async function leaveHandover(name: string, to: string, command: string): Promise<void> {
+  await sites.stop(name);
+  await using store = await openStore({ data: sites.data(name) });
+  store.hold(command);
+  await store.handOver(to, command);
+}
+
+describe('after a restart (rules 9, 12 and 13)', () => {
+  test('a primary that has handed over takes no writes, feeds its target, and the switchover goes on by itself', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await leaveHandover('north', 'south', 'c1');
+    await sites.stop('south');
+    const north = await sites.start('north');
+    expect([north.standing, north.switching]).toMatchObject(['handing-over', { command: 'c1', step: 'handed-over', to: 'south' }]);
+    expect(() => north.store.put('/a', 1)).toThrow(expect.objectContaining({ code: 'SWITCHING' }));
+    const south = await sites.start('south');
+    await until(() => south.standing === 'primary');
+    await writes(south, '/b');
+    await sites.settled(south);
+    expect([north.role, north.switching]).toEqual(['secondary', undefined]);
+    expect(await north.switchover({ command: 'c1' })).toMatchObject({ outcome: 'done', to: 'south' });
+  });
+
+  test('the same command waits for what goes on by itself', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await leaveHandover('north', 'south', 'c1');
+    await sites.stop('south');
+    const north = await sites.start('north');
+    const result = north.switchover({ to: 'south' });
+    await sites.start('south');
+    expect(await result).toMatchObject({ command: 'c1', outcome: 'done' });
+  });
+
+  test('a target that has declined makes the old primary go on, in the epoch after the one that it would have begun', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [, south] = (await sites.startAll()) as [Site, Site];
+    await south.store.journal.identity.decline('c1');
+    await leaveHandover('north', 'south', 'c1');
+    const north = await sites.start('north');
+    await until(() => north.standing === 'primary');
+    await writes(north, '/a');
+    expect(north.store.epochs.map(({ number, site }) => [number, site])).toEqual([
+      [1, 'north'],
+      [3, 'north'],
+    ]);
+    expect(await north.switchover({ command: 'c1' })).toMatchObject({ outcome: 'abandoned' });
+    await sites.settled(north);
+    expect(await south.switchover({ command: 'c1' })).toMatchObject({ outcome: 'abandoned' });
+  });
+
+  test('a switchover that is cancelled goes back where its target declines', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await leaveHandover('north', 'south', 'c1');
+    await sites.stop('south');
+    const north = await sites.start('north');
+    const cancelled = north.switchover({ cancel: true });
+    await until(() => north.switching?.step === 'withdrawing');
+    await sites.start('south');
+    expect(await cancelled).toMatchObject({ command: 'c1' });
+    await until(() => north.standing === 'primary');
+    expect(await north.switchover({ command: 'c1' })).toMatchObject({ outcome: 'abandoned' });
+    await writes(north, '/a');
+  });
+});
+
+describe('the role at a start', () => {
+  test('is the one of the history where the site has the files of both roles, whatever it was started as before', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    await north.switchover();
+    await sites.settled(south);
+    await sites.stop('north');
+    await sites.stop('south');
+    const again = await sites.start('south', { role: 'secondary' });
+    const other = await sites.start('north', { role: 'primary' });
+    expect([again.role, other.role]).toEqual(['primary', 'secondary']);
+    expect(sites.reports.filter(({ event }) => event === 'role-kept')).toHaveLength(2);
+    await writes(again, '/a');
+  });
+
+  test("is refused on a secondary's directory with a primary's file alone, with what to do", async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await sites.stop('south');
+    const alone = { data: sites.data('south'), primary: sites.primary('south') };
+    await expect(openSite(alone)).rejects.toMatchObject({
+      code: 'WRONG_ROLE',
+      message: expect.stringMatching(/belongs to a secondary.*add --promote: commits that only its old primary has are then left behind/),
+    });
+  });
+
+  test("changes with promote, the ancestor's way: stop both, start each with the other's file", async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [before] = (await sites.startAll()) as [Site, Site];
+    await sites.settled(before);
+    await sites.stop('north');
+    await sites.stop('south');
+    const south = await sites.start('south', { promote: true }, 'primary');
+    expect([south.standing, south.store.position.epoch]).toEqual(['primary', 2]);
+    const north = await sites.start('north');
+    await writes(south, '/a');
+    expect([north.role, north.store.get('/a'), north.divergences.list()]).toEqual(['secondary', true, []]);
+  });
+});

@@ -163,16 +163,16 @@ const SNAPSHOT_TEXT =
   '{"stream":"000102030405060708090a0b0c0d0e0f","position":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":3},' +
   '"digest":"1112131415161718","chain":"4040404040404040404040404040404040404040404040404040404040404040","time":1103806595075,' +
   '"epochs":[{"number":4,"id":"a0a1a2a3a4a5a6a7","site":"zürich","base":{"epoch":0,"epochId":"0000000000000000","revision":0},' +
-  '"reason":"start","time":1103806595074}]}';
+  '"reason":"start","time":1103806595074,"end":{"to":"b","command":"c"}}]}';
 
 const SNAPSHOT = golden(
   '45565453 | magic',
-  '01 | format version',
+  '02 | format version',
   '000000',
   '00000000 | generation',
-  '8e010000 | length of the text',
+  'ad010000 | length of the text',
   `${Buffer.from(SNAPSHOT_TEXT).toString('hex')} | header`,
-  '40ce4e65 | checksum',
+  '3a825446 | checksum',
   '03000000 | length of the chunk',
   'cc8baddf | its checksum',
   '747265 | the chunk',
@@ -212,7 +212,9 @@ describe('the format', () => {
       position: second,
       digest: '1112131415161718',
       chain: '40'.repeat(32),
-      epochs: [{ number: 4, id: EPOCH, site: 'zürich', base: ORIGIN, reason: 'start', time: 0x0101_0000_0002 }],
+      epochs: [
+        { number: 4, id: EPOCH, site: 'zürich', base: ORIGIN, reason: 'start', time: 0x0101_0000_0002, end: { to: 'b', command: 'c' } },
+      ],
       time: 0x0101_0000_0003,
     });
     await writer.write(Buffer.from('tre'));

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FrameChain } from '../support/frame-chain.ts';
 import { expectErrors } from '../support/reports.ts';
 import { testDivergences } from './journal-divergences.ts';
+import { testEpochs } from './journal-epochs.ts';
 import { testIdentity } from './journal-identity.ts';
 import { testLeases } from './journal-leases.ts';
 import { testRewind } from './journal-rewind.ts';
@@ -32,12 +33,21 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     async function prepare(options: JournalOptions = {}, identity?: Partial<Identity>): Promise<PreparedJournal> {
       const place = await make();
       undo.push(place);
+      const life = { dead: { isSo: false } };
       const open = async (again?: Partial<Identity>) => {
         const opened = await place.open(again, { segmentBytes: 8 * 1024, tailBytes: 2 * 1024, retentionRewindMs: 0, ...options });
-        undo.push(opened);
+        const { dead } = life;
+        undo.push({
+          [Symbol.asyncDispose]: () => opened.close().catch((error: unknown) => (dead.isSo ? undefined : Promise.reject(error))),
+        });
         return opened;
       };
-      const crash = async () => place.crash?.();
+      const crash = async () => {
+        // A process that is dead can't close in good order.
+        life.dead.isSo = true;
+        life.dead = { isSo: false };
+        await place.crash?.();
+      };
       const tear = async (bytes: number) => place.tear?.(bytes);
       return { open, crash, tear, journal: await open(identity), chain: new FrameChain() };
     }
@@ -52,6 +62,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     testTime(suite);
     testRewind(suite);
     testDivergences(suite);
+    testEpochs(suite);
     testLeases(suite);
     testIdentity(suite);
     describe('order', () => {

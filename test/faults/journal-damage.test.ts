@@ -372,7 +372,7 @@ describe('other versions', () => {
       disk =>
         disk.overwrite(
           disk.files.find(path => path.endsWith('.evs'))!,
-          bytes => bytes.fill(2, 4, 5),
+          bytes => bytes.fill(3, 4, 5),
         ),
     ],
     ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":4}'))],

@@ -13,7 +13,7 @@ import { Simulation } from '../support/simulation.ts';
 
 /** What happens to a journal, one after the other. Numbers are sizes or shares. */
 type Step =
-  | { readonly do: 'append'; readonly frames: number; readonly bytes: number; readonly beginsEpoch: boolean }
+  | { readonly do: 'append'; readonly frames: number; readonly bytes: number; readonly begins: 'nothing' | 'epoch' | 'restart' }
   | { readonly do: 'flush' | 'flushSync' | 'turn' | 'snapshot' | 'retain' | 'replace' | 'reopen' | 'crash' | 'powerLoss' }
   | { readonly do: 'peer' | 'rewind'; readonly back: number };
 
@@ -24,7 +24,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('append' as const),
       frames: fc.integer({ min: 1, max: 12 }),
       bytes: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 3000 })),
-      beginsEpoch: fc.boolean(),
+      begins: fc.constantFrom('nothing', 'nothing', 'epoch', 'restart'),
     }),
   },
   {
@@ -59,6 +59,10 @@ class Bench {
   stable: ExactPosition = ORIGIN;
   /** The newest snapshot that was committed, and where the history began anew. */
   snapshot: ExactPosition = ORIGIN;
+  /** The frames of the divergences that were kept, by name. */
+  readonly kept = new Map<string, readonly string[]>();
+  /** It went back, or started anew: what it writes next has another epoch id than what went. */
+  #hasGoneBack = false;
   #undo: Disposable | undefined;
   readonly #simulation: Simulation;
   readonly #sync: 'dsync' | 'fdatasync';
@@ -88,8 +92,9 @@ class Bench {
       case 'append':
         for (let index = 0; index < action.frames; index++) {
           const { bytes } = action;
-          const options = action.beginsEpoch && index === 0 ? { bytes, beginsEpoch: true } : { bytes, count: 1 + (index % 3) };
+          const options = index === 0 ? { bytes, ...this.#beginning(action.begins) } : { bytes, count: 1 + (index % 3) };
           journal.log.append(chain.next(options), index % 4 === 3 ? Buffer.from('a note') : undefined);
+          this.#hasGoneBack = false;
         }
         return;
       case 'flush':
@@ -150,8 +155,29 @@ class Bench {
     if (newest !== undefined) expect(await chunksOf(newest)).toEqual([`the tree at ${beginning.revision}`]);
   }
 
+  /** What was kept stays, whatever became of the history. */
+  async checkDivergences(): Promise<void> {
+    const { divergences } = this.journal;
+    expect(
+      divergences
+        .list()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual([...this.kept.keys()].toSorted());
+    for (const [name, frames] of this.kept) {
+      const found: string[] = [];
+      for await (const { frame } of divergences.read(name)) found.push(latin1(frame.bytes));
+      expect(found).toEqual(frames);
+    }
+  }
+
   async end(): Promise<void> {
     await this.journal.close();
+  }
+
+  #beginning(begins: 'nothing' | 'epoch' | 'restart') {
+    if (this.chain.epochs.length === 0 || begins === 'epoch') return { beginsEpoch: true };
+    return begins === 'restart' || this.#hasGoneBack ? { restart: true } : { count: 1 };
   }
 
   async #save(replace: boolean): Promise<void> {
@@ -169,17 +195,21 @@ class Bench {
   async #rewind(position: ExactPosition): Promise<void> {
     const { journal, chain } = this;
     const gone = chain.frames.filter(({ header }) => header.last.revision > Math.max(position.revision, journal.log.base.revision));
-    const kept: string[] = [];
+    const names: string[] = [];
     const refused = await thrown(() =>
-      journal.log.rewind(position, async divergence => {
-        for await (const { frame } of divergence.frames()) kept.push(latin1(frame.bytes));
-      }),
+      journal.log.rewind(position, async divergence => void names.push((await journal.divergences.keep(divergence, 1)).name)),
     );
     if (refused !== 'nothing was thrown') {
       expect(refused).toMatchObject({ code: 'COMPACTED' });
       return;
     }
-    expect(kept).toEqual(expectedFrames(gone).map(({ bytes }) => bytes));
+    expect(names.length).toBe(gone.length === 0 ? 0 : 1);
+    for (const name of names)
+      this.kept.set(
+        name,
+        expectedFrames(gone).map(({ bytes }) => bytes),
+      );
+    this.#hasGoneBack = true;
     chain.rewind(position);
     this.stable = journal.log.stable;
     this.snapshot = (await journal.snapshots.newest())?.header.position ?? ORIGIN;
@@ -190,7 +220,9 @@ class Bench {
     this.#undo?.[Symbol.dispose]();
     await this.open();
     await this.check();
+    await this.checkDivergences();
     this.chain.rewind(this.journal.log.last);
+    this.#hasGoneBack = true;
     this.stable = this.journal.log.last;
   }
 }

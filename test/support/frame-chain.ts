@@ -1,6 +1,16 @@
 import { frameHash, NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
 import type { Epoch, ExactPosition, Frame, SnapshotHeader } from '@evertree/core';
 
+export interface FrameOptions {
+  readonly bytes?: number;
+  readonly count?: number;
+  readonly beginsEpoch?: boolean;
+  /** It begins an epoch with the number of its base. Never the first frame. */
+  readonly restart?: boolean;
+  /** It hands the reign over. */
+  readonly endsEpoch?: boolean;
+}
+
 /** A history as a journal sees it: frames that follow each other. The bodies are arbitrary bytes. */
 export class FrameChain {
   readonly stream: string;
@@ -9,23 +19,29 @@ export class FrameChain {
   position: ExactPosition;
   time = 1_000;
   #chain: string = NO_CHAIN;
+  #restarts = 0;
+  readonly #ids = new Set<string>();
 
   constructor(stream = '5a'.repeat(16), position: ExactPosition = ORIGIN) {
     this.stream = stream;
     this.position = position;
   }
 
-  /** Makes the next frame. The first one begins an epoch; a later one does if `beginsEpoch` says so. */
-  next(options: { readonly bytes?: number; readonly count?: number; readonly beginsEpoch?: boolean } = {}): Frame {
+  /**
+   * Makes the next frame. The first one begins an epoch; a later one does if `beginsEpoch` says so, or, with the same
+   * number, if it is a restart entry.
+   */
+  next(options: FrameOptions = {}): Frame {
     const base = this.position;
-    const beginsEpoch = options.beginsEpoch ?? this.epochs.length === 0;
+    const { restart = false, endsEpoch = false } = options;
+    const beginsEpoch = restart || (options.beginsEpoch ?? this.epochs.length === 0);
     if (beginsEpoch) {
-      const number = base.epoch + 1;
-      const id = number.toString(16).padStart(16, '7');
-      this.epochs.push({ number, id, site: 'a', base, reason: 'start', time: this.time });
+      const number = restart ? base.epoch : base.epoch + 1;
+      const id = restart ? (++this.#restarts).toString(16).padStart(16, '3') : this.#idOf(number);
+      this.epochs.push({ number, id, site: 'a', base, reason: restart ? 'restart' : 'start', time: this.time });
     }
     const { number: epoch, id: epochId } = this.epochs.at(-1)!;
-    const count = beginsEpoch ? 1 : (options.count ?? 1);
+    const count = beginsEpoch || endsEpoch ? 1 : (options.count ?? 1);
     const last = { epoch, epochId, revision: base.revision + count };
     const body = Buffer.alloc(options.bytes ?? 40, `${last.revision} `);
     const firstTime = this.time;
@@ -34,7 +50,7 @@ export class FrameChain {
       {
         codec: 'binary',
         beginsEpoch,
-        endsEpoch: false,
+        endsEpoch,
         stream: this.stream,
         epoch,
         epochId,
@@ -49,10 +65,19 @@ export class FrameChain {
       },
       body,
     );
+    if (endsEpoch) this.epochs.push({ ...this.epochs.pop()!, end: { to: 'b', command: 'c1' } });
     this.position = last;
     this.#chain = frameHash(frame);
     this.frames.push(frame);
     return frame;
+  }
+
+  /** An epoch that begins anew after a rewind gets another id than the one that went. */
+  #idOf(number: number): string {
+    let id = number.toString(16).padStart(16, '7');
+    while (this.#ids.has(id)) id = (++this.#restarts).toString(16).padStart(16, '5');
+    this.#ids.add(id);
+    return id;
   }
 
   /** Forgets the frames after `position`, as a site that lost them. */

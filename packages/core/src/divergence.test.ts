@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { addRevisions, DivergenceSummary, divergenceName, includesRevision, SUMMARY_LIMIT } from './divergence.ts';
 import { FrameWriter } from './frames/frame-writer.ts';
-import { NO_CHAIN, sealFrame, type BodyCodec, type Frame } from './frames/frame.ts';
+import { frameBody, NO_CHAIN, sealFrame, type BodyCodec, type Frame } from './frames/frame.ts';
 import { ORIGIN } from './position.ts';
 import { Tree } from './tree/tree.ts';
 
@@ -53,9 +53,10 @@ describe('the summary of a divergence', () => {
     });
   });
 
-  test('does not count the frame that begins an epoch', () => {
-    const [first] = frames([{ key: 'a', time: 60 }], 'binary');
-    expect(summaryOf([first!])).toMatchObject({ commits: 0, firstTime: undefined, lastTime: undefined, authors: [], paths: [] });
+  test('does not count the frames that begin and end an epoch', () => {
+    const [first, second] = frames([{ key: 'a', time: 60 }], 'binary');
+    const ends = sealFrame({ ...second!.header, endsEpoch: true }, frameBody(second!));
+    expect(summaryOf([first!, ends])).toMatchObject({ commits: 0, firstTime: undefined, lastTime: undefined, authors: [], paths: [] });
   });
 
   test('names the first authors and paths, and no more', () => {

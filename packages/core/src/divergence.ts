@@ -30,7 +30,7 @@ export class DivergenceSummary implements Pick<KeptDivergence, 'commits' | 'firs
 
   add(frame: Frame): void {
     const { header } = frame;
-    if (header.beginsEpoch) return;
+    if (header.beginsEpoch || header.endsEpoch) return;
     this.commits += header.count;
     this.firstTime ??= header.firstTime;
     this.lastTime = header.lastTime;

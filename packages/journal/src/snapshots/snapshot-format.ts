@@ -4,7 +4,9 @@ import { unsupported } from '../groups/failure.ts';
 
 /** FORMAT.md, «Snapshot», is normative; this file is its implementation. All numbers are little endian. */
 const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
-const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 2;
+/** The first version differs in this only: its epochs have no `end`. */
+const FIRST_VERSION = 1;
 /** Bytes before the text of the header. */
 export const SNAPSHOT_PREFIX_BYTES = 16;
 export const CHUNK_PREFIX_BYTES = 8;
@@ -48,7 +50,7 @@ export function encodeSnapshotHead(header: SnapshotHeader, generation: number): 
  */
 export function snapshotHeadLength(prefix: Buffer, file: string): number | undefined {
   if (prefix.length < SNAPSHOT_PREFIX_BYTES || prefix.readUInt32LE(0) !== SNAPSHOT_MAGIC) return undefined;
-  if (prefix[4] !== SNAPSHOT_VERSION) throw unsupported(file, prefix[4], SNAPSHOT_VERSION);
+  if (prefix[4] !== SNAPSHOT_VERSION && prefix[4] !== FIRST_VERSION) throw unsupported(file, prefix[4], SNAPSHOT_VERSION);
   const text = prefix.readUInt32LE(12);
   return text > SNAPSHOT_HEADER_LIMIT_BYTES ? undefined : SNAPSHOT_PREFIX_BYTES + text + 4;
 }

@@ -6,6 +6,7 @@ import type { Exchange } from './exchange.ts';
 import type { Metrics } from './metrics.ts';
 import { RequestError } from './problem.ts';
 import { getHealth, getReadiness, getStatus } from './status.ts';
+import { postPromote, postSwitchover } from './roles.ts';
 import type { Watches } from './watch.ts';
 
 export type Handler = (exchange: Exchange) => Promise<void> | void;
@@ -60,6 +61,8 @@ export class Routes {
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
       { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
+      { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let a secondary lead, with nothing lost' },
+      { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
       { name: '/admin/repair', methods: { POST: postRepair }, about: 'make a secondary equal to another site, as compare --repair does' },
     ];

@@ -38,6 +38,12 @@ export class Preflight {
     const { site, standing, state } = store;
     if (standing !== 'primary') obstacles.push({ code: 'not-primary', text: `${site} is ${standing}: the primary hands over` });
     if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
+    if (store.stream === null) {
+      obstacles.push({
+        code: 'empty',
+        text: `nothing was committed at ${site} yet: there is no epoch to hand over; write something first`,
+      });
+    }
     if (factory.standby === undefined) {
       const text = `${site} has no standby file, so it could not follow afterwards: start it with one (--standby-config)`;
       obstacles.push({ code: 'no-standby-file', text });

@@ -1,0 +1,187 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SiteProcess, type SiteStatus, freePort, until } from './site-process.ts';
+
+const START_LIMIT_MS = 20_000;
+const LIMIT_MS = 30_000;
+const RETRY_MS = 20;
+
+export interface HttpAnswer<T> {
+  readonly status: number;
+  readonly json: T;
+}
+
+/** What `POST /admin/switchover` answers. */
+export interface SwitchoverAnswer {
+  readonly command: string;
+  readonly outcome: 'done' | 'abandoned' | 'unknown';
+  readonly from: string;
+  readonly to: string;
+  readonly pauseMs: number | null;
+}
+
+/** The program, a process a site, over WebSocket: each site has the files of both roles. */
+export class RoleProcesses implements AsyncDisposable {
+  readonly #folder: string;
+  readonly sites: readonly SiteProcess[];
+
+  private constructor(folder: string, sites: readonly SiteProcess[]) {
+    this.#folder = folder;
+    this.sites = sites;
+  }
+
+  /** Starts the first as the primary and the others as its secondaries. */
+  static async start(...names: readonly string[]): Promise<RoleProcesses> {
+    const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
+    const wire = await freePort(names.length);
+    const http = await freePort(names.length);
+    const sites = await Promise.all(
+      names.map(async (site, index) => {
+        const others = names.flatMap((_, other) => (other === index ? [] : [wire + other]));
+        const write = async (file: string, content: unknown) => {
+          const path = join(folder, `${site}-${file}.json`);
+          await writeFile(path, JSON.stringify(content));
+          return path;
+        };
+        const producer = await write('producer', {
+          'netty-connection': others.map(port => ({
+            'consumer-address': '127.0.0.1',
+            'consumer-port': port,
+            'connection-retry-interval-ms': RETRY_MS,
+          })),
+        });
+        const consumer = await write('consumer', { 'netty-consumer': { 'listening-port': wire + index } });
+        const [role, config, standby] =
+          index === 0 ? (['primary', producer, consumer] as const) : (['secondary', consumer, producer] as const);
+        return new SiteProcess({ role, site, config, standby, data: join(folder, site), httpPort: http + index });
+      }),
+    );
+    const processes = new RoleProcesses(folder, sites);
+    await Promise.all(sites.map(site => site.start(START_LIMIT_MS)));
+    await processes.following(sites[0]!);
+    return processes;
+  }
+
+  async restart(site: SiteProcess): Promise<void> {
+    await site.start(START_LIMIT_MS);
+  }
+
+  /** Waits until exactly this running site leads, and all other running ones stand where it does with its tree. */
+  async following(leader: SiteProcess): Promise<void> {
+    const running = this.sites.filter(({ isRunning }) => isRunning);
+    const told = () => Promise.all(running.map(site => site.status()));
+    try {
+      await until(`all follow ${leader.site}`, async () => isSettled(await told(), running.indexOf(leader)), LIMIT_MS);
+    } catch (error) {
+      const states = (await told()).map(status => JSON.stringify(status));
+      throw new Error([...states, ...running.map(site => site.tail())].join('\n\n'), { cause: error });
+    }
+  }
+
+  /** The running site that takes writes, as soon as there is one. */
+  async leader(): Promise<SiteProcess> {
+    let found: SiteProcess | undefined;
+    await until(
+      'some site takes writes',
+      async () => {
+        for (const site of this.sites) {
+          if (site.isRunning && (await put(site, '/probe', Date.now())).status === 200) found = site;
+        }
+        return found !== undefined;
+      },
+      LIMIT_MS,
+    );
+    return found!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.sites.map(site => site.kill()));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function isSettled(statuses: readonly (SiteStatus | undefined)[], leader: number): boolean {
+  const ours = statuses[leader];
+  const fed = ours?.peers.filter(({ state }) => state === 'replicate').length ?? 0;
+  if (fed < statuses.length - 1) return false;
+  return statuses.every((status, index) => {
+    if (status === undefined || ours === undefined) return false;
+    const isSame = status.position.epoch === ours.position.epoch && status.position.revision === ours.position.revision;
+    const inRole = index === leader ? status.role === 'primary' && status.state === 'open' : status.role === 'secondary';
+    return isSame && inRole && status.digest === ours.digest;
+  });
+}
+
+/** A request to a site's HTTP; status 0 if there is no answer. */
+export async function send<T>(site: SiteProcess, method: string, path: string, body?: unknown): Promise<HttpAnswer<T>> {
+  try {
+    const response = await fetch(`${site.url}${path}`, {
+      method,
+      redirect: 'manual',
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, json: (text === '' ? undefined : JSON.parse(text)) as T };
+  } catch {
+    return { status: 0, json: undefined as T };
+  }
+}
+
+export function put(site: SiteProcess, path: string, value: unknown): Promise<HttpAnswer<unknown>> {
+  return send(site, 'PUT', `/data${path}`, value);
+}
+
+export function switchover(site: SiteProcess, options: object = {}): Promise<HttpAnswer<SwitchoverAnswer>> {
+  return send(site, 'POST', '/admin/switchover', options);
+}
+
+/** Writes one value after the other to whichever site takes it, and remembers those that were answered with 200. */
+export class RoleWriter {
+  readonly #processes: RoleProcesses;
+  readonly #name: string;
+  #leader = 0;
+  #next = 0;
+  #isStopped = false;
+  /** Numbers of the writes that were answered for. */
+  readonly answered: number[] = [];
+  readonly #ended: Promise<void>;
+
+  /** @param name unlike that of any other writer */
+  constructor(processes: RoleProcesses, name: string) {
+    this.#processes = processes;
+    this.#name = name;
+    this.#ended = this.#run();
+  }
+
+  /** Waits until so many more were answered. */
+  async more(count: number): Promise<void> {
+    const enough = this.answered.length + count;
+    await until(`${count} more writes are answered`, async () => this.answered.length >= enough, LIMIT_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#ended;
+  }
+
+  /** Those that were answered for, and are not in the tree of a site. */
+  async lostAt(site: SiteProcess): Promise<number[]> {
+    const { json } = await send<Record<string, number> | undefined>(site, 'GET', `/data/${this.#name}`);
+    return this.answered.filter(number => json?.[number] !== number);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      const number = this.#next++;
+      const { sites } = this.#processes;
+      if ((await put(sites[this.#leader]!, `/${this.#name}/${number}`, number)).status === 200) {
+        this.answered.push(number);
+      } else {
+        // A refused write is not tried again: an unanswered one may stand all the same.
+        this.#leader = (this.#leader + 1) % sites.length;
+        await new Promise(resolve => setTimeout(resolve, 1));
+      }
+    }
+  }
+}

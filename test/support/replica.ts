@@ -56,6 +56,16 @@ abstract class SimulatedSite {
     this.running = undefined;
   }
 
+  /** The disk as it is now, for a machine that is taken back to it later. */
+  diskImage(): FaultDisk {
+    return this.#disk.image();
+  }
+
+  /** Another disk takes the place of its own; only while it does not run. */
+  replaceDisk(disk: FaultDisk): void {
+    this.#disk = disk;
+  }
+
   /** The disk takes no more, or does again. */
   setFull(full: boolean): void {
     this.#full?.[Symbol.dispose]();
@@ -143,5 +153,70 @@ export class SimulatedSecondary extends SimulatedSite {
     await this.consumer.close();
     await this.store.close();
     this.running = undefined;
+  }
+}
+
+/**
+ * A site that may change roles: its consumer is open in every standing, its producer while it has an epoch of its own
+ * to feed.
+ */
+export class SimulatedMember extends SimulatedSite {
+  readonly #network: Loopback;
+  readonly #others: readonly string[];
+  #dial: Transport | undefined;
+  producer: Producer | undefined;
+  consumer!: Consumer;
+  /** The present change of the producer; one after the other. */
+  #arranging: Promise<void> = Promise.resolve();
+
+  constructor(name: string, network: Loopback, simulation: Simulation, others: readonly string[]) {
+    super(name, simulation);
+    this.#network = network;
+    this.#others = others;
+  }
+
+  async start(): Promise<void> {
+    const transport = this.#network.listen(this.name);
+    const store = await this.openStore(transport);
+    this.consumer = new Consumer({ store, transport, standby: true });
+    await this.consumer.open();
+    store.on('state', () => void this.#arrange());
+    await this.#arrange();
+  }
+
+  /** Begins an epoch, whatever the others say. */
+  promote(number: number, id = String(number).repeat(16)): void {
+    this.store.beginEpoch({ number, id }, 'promoted');
+    void this.#arrange();
+  }
+
+  override kill(powerLoss: boolean): void {
+    if (this.#dial !== undefined) kill(this.#dial);
+    this.#dial = undefined;
+    this.producer = undefined;
+    // What was under way never ends.
+    this.#arranging = Promise.resolve();
+    super.kill(powerLoss);
+  }
+
+  #arrange(): Promise<void> {
+    return (this.#arranging = this.#arranging.then(() => this.#arrangeProducer()));
+  }
+
+  async #arrangeProducer(): Promise<void> {
+    const store = this.running?.store;
+    const feeds = store !== undefined && (store.standing === 'primary' || store.standing === 'handing-over');
+    if (feeds === (this.producer !== undefined) || store === undefined) return;
+    if (!feeds) {
+      const { producer } = this;
+      this.producer = undefined;
+      this.#dial = undefined;
+      await producer?.close();
+      return;
+    }
+    const transport = this.#network.dial(this.#others);
+    this.#dial = transport;
+    this.producer = new Producer({ store, transports: [transport], standby: true });
+    await this.producer.open();
   }
 }

@@ -31,6 +31,7 @@ const TABLE = [epoch('1', '0-0'), epoch('2', '1-100'), epoch('3', '2-200')];
 const OURS: OwnHistory = { site: 'a', stream: STREAM, last: at('3-300'), digest: 'd300', base: at('2-150'), epochs: TABLE };
 /** The same, started again at 3-300. */
 const RESTARTED: OwnHistory = { ...OURS, last: at('3x-320'), epochs: [...TABLE, epoch('3x', '3-300')] };
+const FENCED: OwnHistory = { ...OURS, fencedBy: { number: 4, id: IDS['x']!, begun: true } };
 const WHOLE: OwnHistory = { ...OURS, base: ORIGIN };
 const EMPTY: OwnHistory = { site: 'a', stream: null, last: ORIGIN, digest: 'd0', base: ORIGIN, epochs: [] };
 
@@ -194,6 +195,14 @@ const CASES: readonly [name: string, ours: OwnHistory, theirs: Hello, found: str
     hello('3x-310', { epochs: [...TABLE, epoch('3x', '3-290')] }),
     undefined,
     'fence history-mismatch diverged FENCED',
+  ],
+  ['any secondary of a fenced primary', FENCED, hello('3-250'), 'd', 'refuse going-away offline FENCED'],
+  [
+    'a secondary of a fenced primary that knows a higher epoch itself',
+    FENCED,
+    hello('4x-301', { epochs: [] }),
+    undefined,
+    'fence fenced fenced FENCED',
   ],
   [
     'a release from another time',

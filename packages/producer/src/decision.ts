@@ -21,6 +21,8 @@ export interface OwnHistory extends Lineage {
   readonly digest: string;
   /** The journal keeps the frames after this position. */
   readonly base: ExactPosition;
+  /** The higher epoch by which this site is fenced: it feeds nobody. */
+  readonly fencedBy?: Fencing;
 }
 
 export type Decision =
@@ -64,6 +66,7 @@ export function refuseByHello(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): 
   return (
     refuseStranger(ours, theirs, farEnd) ??
     refuseNewer(ours, theirs, farEnd) ??
+    refuseFenced(ours) ??
     refuseBeyond(ours, theirs, farEnd) ??
     refusePrimary(ours, theirs, farEnd)
   );
@@ -131,6 +134,13 @@ function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDec
   return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch, error } };
 }
 
+/** A fenced site feeds nobody: what only it has would be undone wherever it came. */
+function refuseFenced({ site, fencedBy }: OwnHistory): RefuseDecision | undefined {
+  if (fencedBy === undefined) return undefined;
+  const message = `${site} is fenced by epoch ${fencedBy.number} (${fencedBy.id}) and feeds nobody: the primary of that epoch does`;
+  return asDecision(refusal('going-away', 'FENCED', message, { fencedBy }));
+}
+
 /**
  * A far end that holds more of our own reign than our history does shows that this directory went back in time: it is
  * an older copy. The ids of restart entries give no precedence, so neither of the two wins.
@@ -143,11 +153,13 @@ function refuseBeyond(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDe
     farEnd.kind === 'log'
       ? `export what a secondary of it holds, ${farEnd.remedy}, start the secondaries with empty directories`
       : `export what ${site} holds, start ${site} with an empty directory`;
+  const heir = farEnd.kind === 'log' ? 'a secondary that reads there' : site;
   const where = `${formatPosition(position)}, ahead of this primary at ${formatPosition(last)} in the same epoch`;
   const message =
     `${site} stands at ${where}: ` +
-    'this primary was started from an older copy of its data. It takes no writes. Either stop it and start the newer copy, or, if that one ' +
-    `is lost and the commits after ${formatPosition(last)} may go with it, ${remedy}, and start this primary again`;
+    'this primary was started from an older copy of its data. It takes no writes any more. Either stop it and start the newer copy, or, if ' +
+    `that one is lost, promote ${heir}, and this site follows it. If the commits after ${formatPosition(last)} may go, ${remedy}, and promote ` +
+    'this site instead';
   const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
   return { kind: 'refuse', reason: 'history-mismatch', state: 'diverged', error, fence: { epoch: undefined, isBehind: true, error } };
 }

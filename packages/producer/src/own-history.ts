@@ -5,7 +5,10 @@ import type { OwnHistory } from './decision.ts';
 /** This site's history as the decision sees it; stable positions only. */
 export function ownHistory(store: Store): OwnHistory {
   const { position: last, digest } = store.stable;
-  return { site: store.site, stream: store.stream, last, digest, base: store.journal.log.base, epochs: store.epochs };
+  const { site, stream, epochs, journal, standing } = store;
+  const { fencedBy } = journal.identity;
+  const fence = standing === 'fenced' && fencedBy !== undefined ? { fencedBy } : {};
+  return { site, stream, last, digest, base: journal.log.base, epochs, ...fence };
 }
 
 /** Commit time of the oldest change set after `position` that the journal keeps; undefined when there is none. */

@@ -99,13 +99,16 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Resolves when every transport listens or dials.
-   * @throws EvertreeError WRONG_ROLE at a secondary; what a transport throws that can never listen
+   * @throws EvertreeError WRONG_ROLE at a secondary; STORAGE_FAILED if its epoch can't be made stable; what a transport throws that can never listen
    */
   async open(): Promise<void> {
     const { journal, role, site } = this.#store;
     if (role !== 'primary') {
       throw new EvertreeError('WRONG_ROLE', `the site ${site} is a secondary: it has a consumer, and no producer`, { site, role });
     }
+    // A hello lists an epoch only once it is stable, and far ends judge this site by its hello.
+    const { position } = this.#store.stable;
+    if ((this.#store.epochs.at(-1)?.base.revision ?? -1) >= position.revision) await journal.log.flush();
     const logs = new Map(this.#transports.flatMap(({ farEnd }) => (farEnd.kind === 'log' ? [[farEnd.name, farEnd] as const] : [])));
     await this.#peers.recall(name => logs.get(name) ?? SITE);
     this.#expectLogs();

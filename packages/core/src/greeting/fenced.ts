@@ -36,12 +36,12 @@ export function outranks(epoch: EpochName | undefined, epochs: readonly Epoch[],
  * whoever leads, for good. Resolves when that is durable; a disk that can't record it is reported.
  */
 export async function stepDown(store: Store, reason: EvertreeError): Promise<void> {
+  const following = store.follow();
   store.refuseWrites(reason);
   try {
-    await store.follow();
+    await following;
   } catch (error) {
     const message = `the disk of ${store.site} could not record that it is no primary any more: do not start it as one again: ${String(error)}`;
     store.report({ level: 'error', event: 'fence-not-recorded', message, details: { error } });
   }
-  store.refuseWrites(reason);
 }

@@ -6,6 +6,7 @@ import type { JournalOptions } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
 import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
 import type { KafkaLimits, KafkaWireOptions } from '@evertree/transport/kafka';
+import type { DiskOperation } from '../support/fault-disk.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { CLUSTER } from './topic.ts';
@@ -25,6 +26,7 @@ const KAFKA: Partial<KafkaLimits> = {
   acknowledgeMs: 5,
   snapshotBytes: 16 * 1024,
 };
+const DISK_BYTES = 1024 ** 4;
 const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
 const RESTART_MS = 50;
@@ -95,22 +97,29 @@ export class SimulatedSite {
   crash(how: 'killed' | 'power-loss'): void {
     this.running = undefined;
     this.machine.process?.die(how);
-    this.setFull(this.#full !== undefined);
+    if (this.#full !== undefined) this.setFull(true);
   }
 
   stall(isStalled: boolean): void {
     this.machine.process?.stall(isStalled);
   }
 
-  /** The disk takes no more, or does again. */
-  setFull(isFull: boolean): void {
+  /**
+   * The disk takes no more, or does again. With some room that is left, the write that meets its end is stored in part.
+   */
+  setFull(isFull: boolean, roomBytes?: number): void {
     this.#full?.[Symbol.dispose]();
-    this.#full = isFull ? this.machine.disk.fail({ operation: 'write', code: 'ENOSPC' }) : undefined;
+    this.#full = undefined;
+    const { disk } = this.machine;
+    disk.capacityBytes = DISK_BYTES;
+    if (!isFull) return;
+    if (roomBytes === undefined) this.#full = disk.fail({ operation: 'write', code: 'ENOSPC' });
+    else disk.leaveRoom(roomBytes);
   }
 
-  /** The next so many writes or syncs fail. */
-  failDisk(): void {
-    this.machine.disk.fail({ operation: 'write', code: 'EIO', times: 1 });
+  /** The next call of this kind that the disk gets fails. */
+  failDisk(operation: DiskOperation): void {
+    this.machine.disk.fail({ operation, code: 'EIO', times: 1 });
   }
 
   /** Remembers the disk as it is. */

@@ -1,3 +1,4 @@
+import type { DiskOperation } from '../support/fault-disk.ts';
 import type { World } from './world.ts';
 
 type Verb = (world: World, words: readonly string[]) => void;
@@ -47,9 +48,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
   disk: (world, [name, least, most]) => {
     world.site(name!).machine.temper.latencyMs = [Number(least), Number(most)];
   },
-  full: (world, [name]) => world.site(name!).setFull(true),
+  /** `full a 700`: its disk takes 700 bytes more, and part of the write that needs more. */
+  full: (world, [name, room]) => world.site(name!).setFull(true, room === undefined ? undefined : Number(room)),
   room: (world, [name]) => world.site(name!).setFull(false),
-  'fail-disk': (world, [name]) => world.site(name!).failDisk(),
+  /** `fail-disk a sync`: the next sync at a fails. */
+  'fail-disk': (world, [name, operation]) => world.site(name!).failDisk((operation ?? 'write') as DiskOperation),
   /** `clock a -5000`: its wall clock steps. */
   clock: (world, [name, ms]) => {
     world.site(name!).machine.clockAheadMs += Number(ms);

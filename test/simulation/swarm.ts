@@ -51,12 +51,14 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.3, draw: (chance, names) => [`disk ${chance.pick(names)} ${chance.pick(['0 1', '1 5', '5 40'])}`] },
   { weight: 1, share: 0.2, draw: at('full') },
   { weight: 1, share: 0.5, draw: at('room') },
-  { weight: 1, share: 0.15, draw: at('fail-disk') },
+  { weight: 1, share: 0.15, draw: (chance, names) => [`full ${chance.pick(names)} ${chance.below(3000)}`] },
+  { weight: 1, share: 0.2, draw: (chance, names) => [`fail-disk ${chance.pick(names)} ${chance.pick(DISK_FAILURES)}`] },
   { weight: 1, share: 0.2, draw: (chance, names) => [`clock ${chance.pick(names)} ${chance.pick([-5000, -20, 1000])}`] },
   { weight: 1, share: 0.3, draw: at('snapshot') },
   { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
 ];
 
+const DISK_FAILURES = ['open', 'write', 'sync', 'truncate', 'rename', 'remove', 'syncDirectory', 'list', 'read'] as const;
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 /** Small worlds are found wanting sooner, and cost less. */
 const SIZES = [2, 2, 2, 3, 3, 3, 4, 5];

@@ -45,6 +45,18 @@ describe('what a power loss takes', () => {
     expect(powerLoss(again.disk, true).bytes('d/file').subarray(0, 601)).toEqual(Buffer.concat([Buffer.alloc(600, 1), Buffer.alloc(1)]));
   });
 
+  test('is never a durable write for what was written to the same place before, and never synced', async () => {
+    for (const keeps of [true, false]) {
+      const { disk, file } = await prepare({ durableWrites: true });
+      disk.leaveRoom(0);
+      await expect(write(file, 7, 4_096, 2_048)).rejects.toThrow('ENOSPC');
+      await file.truncate(3_000);
+      await write(file, 1, 600, 2_048);
+      const found = powerLoss(disk, keeps).bytes('d/file');
+      expect([found.length, found.subarray(2_048, 2_648)]).toEqual([3_000, Buffer.alloc(600, 1)]);
+    }
+  });
+
   test('is never what was synced, nor a write of a durable file that was answered', async () => {
     const synced = await prepare();
     await write(synced.file, 1, 600);

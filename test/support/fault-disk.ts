@@ -68,15 +68,39 @@ class Inode {
     this.changes.push(change);
   }
 
-  /** @param changes those that become durable; without it, all */
-  sync(changes: readonly Change[] = this.changes): void {
+  sync(): void {
+    this.#settle(new Set(this.changes));
+  }
+
+  /**
+   * Makes some changes durable. What was written to the same blocks before goes with them, for the cache of a system
+   * holds one version of a block; so do earlier changes of the length, and what they cut off.
+   */
+  syncChanges(changes: readonly Change[], blockBytes: number): void {
     const now = new Set(changes);
+    const blocks = new Set(changes.map(change => blockOf(change, blockBytes)));
+    let lengthBytes = Infinity;
+    for (let at = this.changes.findLastIndex(change => now.has(change)); at >= 0; at--) {
+      const change = this.changes[at]!;
+      if (change.type === 'truncate') lengthBytes = Math.min(lengthBytes, change.length);
+      else if (change.offset + change.data.length <= lengthBytes && !blocks.has(blockOf(change, blockBytes))) continue;
+      now.add(change);
+    }
+    this.#settle(now);
+  }
+
+  #settle(now: ReadonlySet<Change>): void {
     this.durable = applyAll(
       this.durable,
       this.changes.filter(change => now.has(change)),
     );
     this.changes = this.changes.filter(change => !now.has(change));
   }
+}
+
+/** The block that a write changes, for no write goes beyond one; -1 for other changes. */
+function blockOf(change: Change, blockBytes: number): number {
+  return change.type === 'write' ? Math.floor(change.offset / blockBytes) : -1;
 }
 
 /** Applies the changes in place, or in a longer buffer. */
@@ -197,6 +221,11 @@ export class FaultDisk implements Disk {
       this.#holds = this.#holds.filter(other => other !== entry);
       resolve();
     };
+  }
+
+  /** Leaves so many bytes of room on the device. */
+  leaveRoom(bytes: number): void {
+    this.capacityBytes = this.#usedBytes() + bytes;
   }
 
   /** Lets the process die after `steps` more steps: every later call fails. */
@@ -339,13 +368,13 @@ export class FaultDisk implements Disk {
           await turn('write', buffers);
           const changes = write(buffers, offset);
           await this.#wait('write');
-          if (options.durableWrites === true && !this.#dead) inode.sync(changes);
+          if (options.durableWrites === true && !this.#dead) inode.syncChanges(changes, this.#blockBytes);
         }),
       writeSync: (buffers, offset) => {
         assertOpen();
         this.#enter('write', path, buffers);
         const changes = write(buffers, offset);
-        if (options.durableWrites === true) inode.sync(changes);
+        if (options.durableWrites === true) inode.syncChanges(changes, this.#blockBytes);
       },
       sync: () =>
         during(async () => {

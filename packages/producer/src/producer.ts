@@ -1,6 +1,7 @@
-import { Emitter, EvertreeError, SITE, greet, helloOf, samePosition } from '@evertree/core';
+import { Emitter, EvertreeError, SITE, greet, helloOf, highestEpoch, samePosition } from '@evertree/core';
 import type {
   CloseReason,
+  EpochName,
   ExactPosition,
   FarEnd,
   Hello,
@@ -48,6 +49,8 @@ export interface ProducerEvents {
   peer(status: PeerStatus): void;
   /** A peer is about to get a full copy, for this reason. */
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
+  /** A far end is a primary, too, as far as it knows. */
+  rival(rival: { readonly site: string; readonly remote: string; readonly epoch: EpochName }): void;
   /** A transport failed and will not try again. */
   stopped(error: Error): void;
   /** It was closed: nobody is fed any more. */
@@ -211,6 +214,10 @@ export class Producer implements AsyncDisposable {
 
   /** @returns who takes the link's messages from now on; undefined when it is turned away */
   #meet(link: Link, farEnd: FarEnd, hello: Hello): LinkEvents | undefined {
+    if (hello.standing === 'primary' && farEnd.kind === 'site') {
+      const { number, id } = highestEpoch(hello.epochs, hello.position);
+      this.#events.emit('rival', { site: hello.site, remote: link.remote, epoch: { number, id } });
+    }
     const known = this.#peers.get(hello.site);
     if (known?.link !== undefined && !this.#fences(hello, farEnd)) {
       if (this.#isImpostor(link, farEnd, hello) || this.#isNamesake(link, known, known.link)) return undefined;

@@ -1,5 +1,6 @@
 import type { Consumer } from '@evertree/consumer';
-import { Emitter, type ErrorEvents, EvertreeError, type KeptDivergence, type RoleMessage, type Store } from '@evertree/core';
+import { Emitter, EvertreeError, compareEpochs, highestEpoch } from '@evertree/core';
+import type { EpochName, ErrorEvents, KeptDivergence, RoleMessage, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { SwitchoverResult } from './giving.ts';
 import { ROLE_LIMITS, type RoleLimits } from './limits.ts';
@@ -10,6 +11,17 @@ import { type PromoteOptions, Promoting, type PromotionForecast, type PromotionR
 import type { FollowedPrimary, RoleContext } from './role-context.ts';
 import { type SwitchoverOptions, Switchovers } from './switchovers.ts';
 import { Taking } from './taking.ts';
+
+/** Another site that begins epochs of its own, beside this one. */
+export interface RivalPrimary {
+  /** Undefined if only its epoch was heard of. */
+  readonly site: string | undefined;
+  readonly epoch: EpochName;
+  /** This site's own. */
+  readonly ours: EpochName;
+  /** Whether this site's epoch outranks it. */
+  readonly wins: boolean;
+}
 
 /** A change of roles that is under way. */
 export interface SwitchStatus {
@@ -28,6 +40,8 @@ export interface RoleEvents extends ErrorEvents {
   switch(status: SwitchStatus | undefined): void;
   /** Commits of this site that are not in the history that goes on were kept. */
   divergence(divergence: KeptDivergence): void;
+  /** Two sites were promoted independently of each other. */
+  'two-primaries'(rival: RivalPrimary): void;
   /** A part that the standing asks for could not be opened. */
   failed(error: Error): void;
 }
@@ -63,6 +77,8 @@ export class RoleDriver implements RoleContext {
   /** The names of the divergences that were told of. */
   readonly #told = new Set<string>();
   #followed: FollowedPrimary | undefined;
+  /** The one that was told of last. */
+  #rival: RivalPrimary | undefined;
   /** The epoch whose site was told to be the leader, and that one's address. */
   #leader: { readonly id: string; readonly address: string | undefined } | undefined;
 
@@ -110,6 +126,11 @@ export class RoleDriver implements RoleContext {
   /** The change of roles that is under way. */
   get status(): SwitchStatus | undefined {
     return this.#status;
+  }
+
+  /** The last site that was heard to begin epochs beside this one. */
+  get rival(): RivalPrimary | undefined {
+    return this.#rival;
   }
 
   on<Name extends keyof RoleEvents>(name: Name, listener: RoleEvents[Name]): Disposable {
@@ -181,6 +202,7 @@ export class RoleDriver implements RoleContext {
     this.#switchovers.giving?.storeChanged();
     this.#followLink();
     this.#tellLeader();
+    this.#tellRival();
     this.#tellDivergences();
     this.#tellStatus();
     this.#parts.changed();
@@ -209,8 +231,35 @@ export class RoleDriver implements RoleContext {
   }
 
   #listen(part: Part): void {
-    if (part.role === 'primary') part.producer.on('peer', () => this.#switchovers.giving?.peersChanged());
-    else part.consumer.on('state', () => this.changed());
+    if (part.role === 'primary') {
+      part.producer.on('peer', () => this.#switchovers.giving?.peersChanged());
+      part.producer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+    } else {
+      part.consumer.on('state', () => this.changed());
+      part.consumer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+    }
+  }
+
+  /** A site that was fenced hears of the other's epoch only. */
+  #tellRival(): void {
+    const { fencedBy } = this.store.journal.identity;
+    if (this.store.standing === 'fenced' && fencedBy?.begun === true) this.#meetRival(undefined, fencedBy);
+  }
+
+  /** An old primary that comes back has an epoch of our table: this one has not, so neither followed the other. */
+  #meetRival(site: string | undefined, { number, id }: EpochName): void {
+    const { epochs, position, report, site: here } = this.store;
+    const ours = highestEpoch(epochs, position);
+    if (number !== ours.number || id === this.#rival?.epoch.id || epochs.some(entry => entry.number === number && entry.id === id)) return;
+    const wins = compareEpochs(ours, { number, id }) > 0;
+    const rival: RivalPrimary = { site, epoch: { number, id }, ours: { number: ours.number, id: ours.id }, wins };
+    this.#rival = rival;
+    const goesBack = wins ? (site ?? 'The other') : here;
+    const message =
+      `${site ?? 'another site'} has begun epoch ${number} (${id}), and ${here} epoch ${ours.number} (${ours.id}): both were promoted. ` +
+      `${goesBack} goes back to where they parted, and keeps what only it has as a divergence`;
+    report({ level: 'error', event: 'two-primaries', message, details: { rival } });
+    this.#events.emit('two-primaries', rival);
   }
 
   /** A consent, and a request, end with the link over which they were given. */

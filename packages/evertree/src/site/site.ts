@@ -8,7 +8,7 @@ import type { SwitchoverResult } from '../roles/giving.ts';
 import type { Part, PartFactory } from '../roles/part.ts';
 import type { SwitchoverForecast } from '../roles/preflight.ts';
 import type { PromoteOptions, PromotionForecast, PromotionResult } from '../roles/promoting.ts';
-import { RoleDriver, type SwitchStatus } from '../roles/role-driver.ts';
+import { type RivalPrimary, RoleDriver, type SwitchStatus } from '../roles/role-driver.ts';
 import type { SwitchoverOptions } from '../roles/switchovers.ts';
 import type { ConsumerSource, ProducerSource } from './options.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
@@ -45,6 +45,8 @@ export interface SiteEvents extends ErrorEvents {
   switch(status: SwitchStatus | undefined): void;
   /** Commits of this site that are not in the history that goes on were kept. */
   divergence(divergence: KeptDivergence): void;
+  /** This site and another one were promoted independently of each other. */
+  'two-primaries'(rival: RivalPrimary): void;
   /** `state` changed, or what a secondary tells beside it. */
   state(state: SiteState): void;
   /** A whole tree is about to travel, to this secondary or from this primary. */
@@ -103,6 +105,7 @@ export class Site implements AsyncDisposable {
     });
     this.#roles.on('switch', status => this.#events.emit('switch', status));
     this.#roles.on('divergence', divergence => this.#events.emit('divergence', divergence));
+    this.#roles.on('two-primaries', rival => this.#events.emit('two-primaries', rival));
     this.#roles.on('failed', error => this.#events.emit('failed', error));
   }
 
@@ -122,6 +125,11 @@ export class Site implements AsyncDisposable {
   /** The change of roles that is under way. */
   get switching(): SwitchStatus | undefined {
     return this.#roles.status;
+  }
+
+  /** The last site that was heard to have been promoted beside this one. */
+  get rival(): RivalPrimary | undefined {
+    return this.#roles.rival;
   }
 
   /** Commits of this site that are not in the history that goes on. */

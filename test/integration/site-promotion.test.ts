@@ -132,6 +132,55 @@ describe('a promotion', () => {
     expect(await north.promote()).toMatchObject({ epoch: { number: 3 } });
     await writes(north, '/a');
   });
+
+  test('may follow a handover whose target is gone (rule 14), and never takes the number that belongs to it (rule 13)', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await sites.leaveHandover('north', 'south', 'c1');
+    await sites.stop('south');
+    const north = await sites.start('north');
+    expect(await north.promote({ dryRun: true })).toMatchObject({ primary: { site: 'south' }, lost: { commits: 0, more: true } });
+    expect(await north.promote()).toMatchObject({ epoch: { number: 3 } });
+    await north.store.put('/a', 1).durable;
+    expect(await north.switchover({ command: 'c1' })).toMatchObject({ outcome: 'abandoned' });
+    const south = await sites.start('south');
+    await writes(north, '/b');
+    expect([south.role, south.store.epochs.map(({ number }) => number)]).toEqual(['secondary', [1, 3]]);
+  });
+
+  test('makes its target, which had not begun, decline: it follows (rules 13 and 15)', async () => {
+    sites = await RoleSites.prepare('north', 'south', 'west');
+    await sites.startAll();
+    await sites.leaveHandover('north', 'south', 'c1');
+    const west = sites.site('west');
+    expect(await west.promote()).toMatchObject({ epoch: { number: 2 } });
+    const north = await sites.start('north');
+    await writes(west, '/a', 2);
+    await sites.settled(west);
+    expect([north.role, sites.site('south').role]).toEqual(['secondary', 'secondary']);
+    expect(north.divergences.list()).toMatchObject([{ commits: 0 }]);
+  });
+
+  test('keeps a fenced primary from writing even if its disk can not record the fence (rule 17)', async () => {
+    allowErrors('primary-fenced', 'fence-not-recorded');
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    const full = new Error('no room');
+    north.store.journal.identity.fence = () => Promise.reject(full);
+    await expect(south.promote({ force: true, confirm: undefined as never })).resolves.toMatchObject({ unheard: ['north'] });
+    expect(() => north.store.put('/a', 1)).toThrow(expect.objectContaining({ code: 'FENCED' }));
+  });
+
+  test('answers a commit that became durable while the site was fenced with FENCED, not with success (rule 7)', async () => {
+    allowErrors('primary-fenced');
+    sites = await RoleSites.prepare('north', 'south');
+    const [north] = (await sites.startAll()) as [Site, Site];
+    const commit = north.store.put('/a', 1);
+    const durable = commit.durable;
+    const fenced = north.store.fence({ number: 5, id: 'aa'.repeat(8) }, true);
+    await expect(durable).rejects.toMatchObject({ code: 'FENCED' });
+    await fenced;
+  });
 });
 
 describe('the old primary comes back', () => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ConsumerFile, type OpenSiteOptions, type ProducerFile, type Report, type Site, openSite } from 'evertree';
+import { type ConsumerFile, type OpenSiteOptions, type ProducerFile, type Report, type Site, openSite, openStore } from 'evertree';
 import { until } from './http-site.ts';
 import { collectReports } from './reports.ts';
 import { freePort } from './site-process.ts';
@@ -73,6 +73,14 @@ export class RoleSites implements AsyncDisposable {
   /** Its directory is lost. */
   async erase(name: string): Promise<void> {
     await rm(this.data(name), { recursive: true });
+  }
+
+  /** Its directory ends in a handover, as a process leaves it that is killed just after. */
+  async leaveHandover(name: string, to: string, command: string): Promise<void> {
+    await this.stop(name);
+    await using store = await openStore({ data: this.data(name) });
+    store.hold(command);
+    await store.handOver(to, command);
   }
 
   async stop(name: string): Promise<void> {

@@ -173,7 +173,7 @@ export class Progress {
     }
     this.#awaitsReturn = false;
     if (decision.kind === 'refuse') return this.#refused(decision, now);
-    if (decision.kind === 'wait') return this.#waitFor(decision.error, now);
+    if (decision.kind === 'wait') return this.#waitFor(decision.error, position, now);
     this.#lastError = null;
     if (this.#readsLog) return this.#follow(position, now);
     if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
@@ -191,12 +191,13 @@ export class Progress {
     return actions;
   }
 
-  #waitFor(error: EvertreeError, now: number): PeerAction[] {
+  /** What follows the fork is kept for it: a lease on a position of another history asks for that. */
+  #waitFor(error: EvertreeError, position: ExactPosition, now: number): PeerAction[] {
     this.#early = undefined;
     this.#lastError = error.message;
     this.#awaitsReturn = !this.#readsLog;
     this.#become('diverged', now);
-    return [];
+    return [{ type: 'keep', position }];
   }
 
   #replicate(after: ExactPosition, now: number): PeerAction[] {

@@ -51,6 +51,7 @@ const STATE_COLOURS: Readonly<Record<string, (text: string) => string>> = {
   'catching-up': pico.yellow,
   probe: pico.yellow,
   snapshot: pico.yellow,
+  rewinding: pico.yellow,
   offline: pico.red,
 };
 

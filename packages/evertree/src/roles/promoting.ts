@@ -1,4 +1,4 @@
-import type { Consumer } from '@evertree/consumer';
+import type { Consumer, ConsumerState } from '@evertree/consumer';
 import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, highestEpoch } from '@evertree/core';
 import type { PossibleLoss, PromotionFacts } from './losses.ts';
 import {
@@ -11,6 +11,9 @@ import {
 } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
 import { type RoleContext, describe, drawId } from './role-context.ts';
+
+/** A primary is linked, and answers. */
+const LINKED: ReadonlySet<ConsumerState> = new Set(['catching-up', 'replicating', 'snapshot', 'rewinding']);
 
 export interface PromoteOptions {
   readonly dryRun?: boolean;
@@ -179,7 +182,7 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
     obstacles.push({ code: 'no-primary-file', text: `${site} has no primary file: as the primary it would feed nobody` });
   }
   const followed = consumer?.state;
-  if (followed?.state === 'replicating' || followed?.state === 'catching-up' || followed?.state === 'snapshot') {
+  if (followed !== undefined && LINKED.has(followed.state)) {
     const name = followed.primary?.site ?? 'its primary';
     obstacles.push({
       code: 'primary-alive',

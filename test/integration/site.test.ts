@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Consumer } from '@evertree/consumer';
 import { SITE, type Transport, Store } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
@@ -11,7 +12,7 @@ import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { Site } from '../../packages/evertree/src/site/site.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
-import { collectReports } from '../support/reports.ts';
+import { allowErrors, collectReports } from '../support/reports.ts';
 import { freePort } from '../support/site-process.ts';
 
 let folder: string;
@@ -227,4 +228,24 @@ test('several producers that the library started on one store run together, and 
   expect([site.producer, first.peers.length, second.peers.length]).toEqual([second, 1, 1]);
   await second.close();
   expect(site.producer).toBe(first);
+});
+
+test('a primary goes on without the port of its standby configuration, and fails when it is to follow', async () => {
+  const host = { clock: systemClock, random: systemRandom, report: collectReports().report };
+  await using site = new Site(await Store.open({ ...host, journal: new MemoryJournal(host) }));
+  site.store.put('/a', 1);
+  const error = new Error('the port is gone');
+  const transport: Transport = {
+    remotes: [],
+    farEnd: SITE,
+    open: events => Promise.resolve(events.failed('port', error, Infinity)),
+    close: () => Promise.resolve(),
+  };
+  const failures: Error[] = [];
+  site.on('failed', failure => failures.push(failure));
+  allowErrors('transport-failed');
+  await site.join({ role: 'secondary', consumer: new Consumer({ store: site.store, transport, standby: true }) });
+  expect([failures, site.failure]).toEqual([[], undefined]);
+  await site.store.fence({ number: 2, id: 'aa'.repeat(8) }, true);
+  expect([failures, site.failure]).toEqual([[error], error]);
 });

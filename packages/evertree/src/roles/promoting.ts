@@ -175,7 +175,7 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
     obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}`, lasting: true });
   }
   if (last.revision === 0) {
-    obstacles.push({ code: 'empty', text: `${site} holds nothing: as the primary it would begin a history of its own` });
+    obstacles.push({ code: 'empty', text: `${site} holds nothing that it could go on with`, lasting: true });
   }
   // A store without any file is fed by its owner, who knows whom he feeds.
   if (factory.primary === undefined && factory.standby !== undefined) {

@@ -81,8 +81,8 @@ export class Site implements AsyncDisposable {
   /** The role, and the part, that were told last. */
   #role: Role;
   #toldPart: Part | undefined;
-  /** Why a part of the present ones lost its only way to the others; undefined as soon as no part is open. */
-  #partFailure: Error | undefined;
+  /** The first of the present parts that lost its only way to the others, and whether that was told. */
+  #lostPart: { readonly part: Part; readonly error: Error; isTold: boolean } | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
@@ -146,7 +146,8 @@ export class Site implements AsyncDisposable {
    * Why the site can't go on by itself; undefined as long as it can. Another part may help, unless the storage failed.
    */
   get failure(): Error | undefined {
-    return this.store.state === 'failed' ? this.store.stateReason : this.#partFailure;
+    if (this.store.state === 'failed') return this.store.stateReason;
+    return this.#lostPart?.isTold === true ? this.#lostPart.error : undefined;
   }
 
   /**
@@ -327,7 +328,7 @@ export class Site implements AsyncDisposable {
     try {
       await running.open();
     } catch (error) {
-      if (this.#parts.length === 0) this.#partFailure = undefined;
+      this.#forgetLost(part);
       throw error;
     } finally {
       // A consumer has changed the role even if it can't listen.
@@ -348,7 +349,7 @@ export class Site implements AsyncDisposable {
   #ended(part: Part): void {
     if (!this.#parts.includes(part)) return;
     this.#parts = this.#parts.filter(other => other !== part);
-    if (this.#parts.length === 0) this.#partFailure = undefined;
+    this.#forgetLost(part);
     this.#tellPart();
     this.#events.emit('state', this.state);
   }
@@ -359,8 +360,8 @@ export class Site implements AsyncDisposable {
     const running = lifecycleOf(part);
     hooks.use(
       running.on('stopped', error => {
-        this.#partFailure ??= error;
-        this.#events.emit('failed', error);
+        this.#lostPart ??= { part, error, isTold: false };
+        this.#tellLost();
       }),
     );
     hooks.use(running.on('resync', resync => this.#events.emit('resync', resync)));
@@ -375,6 +376,18 @@ export class Site implements AsyncDisposable {
     this.#events.emit('role', role);
   }
 
+  #forgetLost(part: Part): void {
+    if (this.#lostPart?.part === part) this.#lostPart = undefined;
+  }
+
+  /** A primary goes on without the port that it needs as a secondary: it fails when it is to follow. */
+  #tellLost(): void {
+    const lost = this.#lostPart;
+    if (lost === undefined || lost.isTold || (lost.part.role === 'secondary' && this.store.standing === 'primary')) return;
+    lost.isTold = true;
+    this.#events.emit('failed', lost.error);
+  }
+
   #tellPart(): void {
     const { part } = this;
     if (part === this.#toldPart) return;
@@ -386,6 +399,7 @@ export class Site implements AsyncDisposable {
     const { state, stateReason } = this.store;
     this.#tellRole();
     this.#tellPart();
+    this.#tellLost();
     this.#events.emit('state', this.state);
     // It has to be opened anew, from what the disk holds.
     if (state === 'failed') this.#events.emit('failed', stateReason ?? new Error('the storage failed'));

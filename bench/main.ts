@@ -5,8 +5,10 @@ import { Bench, type Measure } from './bench.ts';
 import { findObstacle } from '../test/support/kafka/distribution.ts';
 import { REDIS_MISSING } from './contestants/redis.ts';
 import { type Figure, passes } from './figure.ts';
+import { ack } from './measures/ack.ts';
 import { away } from './measures/away.ts';
 import { batch } from './measures/batch.ts';
+import { comeback } from './measures/comeback.ts';
 import { cold } from './measures/cold.ts';
 import { cpu } from './measures/cpu.ts';
 import { growth } from './measures/growth.ts';
@@ -18,15 +20,17 @@ import { kafkaLag } from './measures/kafka-lag.ts';
 import { kafkaMany } from './measures/kafka-many.ts';
 import { kafkaVisible } from './measures/kafka-visible.ts';
 import { lag } from './measures/lag.ts';
+import { promote } from './measures/promote.ts';
 import { recovery } from './measures/recovery.ts';
 import { restart } from './measures/restart.ts';
 import { shares } from './measures/shares.ts';
+import { kafkaSwitchover, switchover } from './measures/switchover.ts';
 import { visible, wide } from './measures/visible.ts';
 import { Progress } from './progress.ts';
 import { table } from './table.ts';
 
 /** The last ones kill the broker. */
-const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaClients, kafkaAway];
+const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaSwitchover, kafkaClients, kafkaAway];
 const MEASURES: readonly Measure[] = [
   visible,
   wide,
@@ -39,6 +43,10 @@ const MEASURES: readonly Measure[] = [
   heap,
   away,
   shares,
+  ack,
+  switchover,
+  promote,
+  comeback,
   ...KAFKA_MEASURES,
   growth,
 ];
@@ -58,7 +66,7 @@ const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 
   --help
 
 Measures:
-${MEASURES.map(({ name, about, fullOnly }) => `  ${name.padEnd(13)} ${about}${fullOnly === true ? ' (full run only)' : ''}`).join('\n')}
+${MEASURES.map(({ name, about, fullOnly }) => `  ${name.padEnd(16)} ${about}${fullOnly === true ? ' (full run only)' : ''}`).join('\n')}
 `;
 
 const options = readOptions();

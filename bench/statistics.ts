@@ -11,6 +11,13 @@ export function quantile(values: readonly number[] | Float64Array, fraction: num
   return below + (sorted[Math.ceil(middle)]! - below) * (middle - Math.floor(middle));
 }
 
+/** The longest time between two of the moments, in milliseconds; all lists together, from one moment to another. */
+export function longestGap(lists: readonly (readonly number[] | Float64Array)[], from: number, to: number): number {
+  const moments = lists.flatMap(list => Array.from(list)).filter(moment => moment >= from && moment <= to);
+  const ordered = [from, ...moments.toSorted((a, b) => a - b), to];
+  return Math.max(...ordered.slice(1).map((moment, index) => moment - ordered[index]!));
+}
+
 /** The median of the ratios of two figures of one round: other load on the machine hits both. */
 export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
   return median(ours.map((value, round) => value / theirs[round]!));

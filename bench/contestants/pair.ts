@@ -117,6 +117,15 @@ export class Pair {
     return (await seen).map((time, index) => time - made[index]!);
   }
 
+  /** One writer that waits for the secondary's acknowledgement each time. @returns both in milliseconds from the commit */
+  async acknowledged(count: number): Promise<{ readonly told: Float64Array; readonly durable: Float64Array }> {
+    const { revision } = await this.primary.call('state');
+    const seen = this.#connected.call('arrivals', revision, count, 'durable');
+    const { made, acknowledged } = await this.primary.call('writeAcknowledged', count);
+    const since = (times: Float64Array) => times.map((time, index) => time - made[index]!);
+    return { told: since(acknowledged), durable: since(await seen) };
+  }
+
   /** Runs something under a profiler on both sides, and leaves the profiles in the directory for them. */
   async profiled<T>(label: string, run: () => Promise<T>): Promise<T> {
     const sides = [['primary', this.primary] as const, ['secondary', this.#connected] as const];

@@ -2,17 +2,21 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { now, until } from '../clock.ts';
 import { PICKS, type Shape, leaves, picks } from '../shape.ts';
 import { freePort } from './free-port.ts';
+import { longestGap } from '../statistics.ts';
 import { RedisClient, command, encode } from './redis-client.ts';
+import { RedisWriter } from './redis-writer.ts';
 
 /** `none`: no file; `always`: `appendfsync always` at both servers. */
 export type RedisFile = 'none' | 'always';
 
 export const REDIS_MISSING = 'redis-server is not on the PATH: ours runs alone. Debian: apt-get install redis-server';
 const MARKER = '__marker';
+/** A writer writes so long before and after a failover. */
+const AROUND_MS = 300;
 /** Keys that one command sets while a server is filled. */
 const FILL_KEYS = 20;
 
@@ -34,7 +38,7 @@ export class RedisPair {
   readonly #file: RedisFile;
   readonly #shape: Shape;
   readonly #servers: ChildProcess[] = [];
-  readonly #primaryPort: number;
+  #primaryPort: number;
   #paths: string[] = [];
   #next = 0;
   #primary!: RedisClient;
@@ -88,6 +92,30 @@ export class RedisPair {
   async connect(): Promise<void> {
     await this.startReplica();
     await this.replicate();
+  }
+
+  /**
+   * Swaps the roles with FAILOVER while this process writes at whichever server leads.
+   * @returns the longest time without an answered write, in milliseconds
+   */
+  async failover(perSecond: number): Promise<number> {
+    const [from, to] = [await RedisClient.connect(this.#primaryPort), await RedisClient.connect(this.#replicaPort)];
+    const writer = new RedisWriter(from, to, () => this.#updates(Infinity), perSecond);
+    await sleep(AROUND_MS);
+    const began = now();
+    await this.#primary.ask('FAILOVER', 'TO', '127.0.0.1', this.#replicaPort);
+    await until('the replica leads', async () => ((await this.#connected.ask('INFO', 'replication')) ?? '').includes('role:master'));
+    await sleep(AROUND_MS);
+    const ended = now();
+    const answers = await writer.stop();
+    from.close();
+    to.close();
+    [this.#primary, this.#replica] = [this.#connected, this.#primary];
+    [this.#primaryPort, this.#replicaPort] = [this.#replicaPort, this.#primaryPort];
+    await until('the old primary follows', async () =>
+      ((await this.#connected.ask('INFO', 'replication')) ?? '').includes('master_link_status:up'),
+    );
+    return longestGap([answers], began, ended);
   }
 
   /** @returns changes a second, from the first write until the last one is visible at the replica */

@@ -8,7 +8,7 @@ import { fill } from './fill.ts';
 import { Profiler } from './profiler.ts';
 import { type Shares, shares } from './shares.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
-import { type Bursts, type Written, write, writeInBursts, writeSteadily } from './writer.ts';
+import { type Acknowledged, type Bursts, type Written, write, writeAcknowledged, writeInBursts, writeSteadily } from './writer.ts';
 
 export interface Opened {
   readonly position: Position;
@@ -84,6 +84,11 @@ export class SiteTasks {
     return writeSteadily(this.#opened, this.#paths, perSecond, count);
   }
 
+  /** One writer, which waits for a secondary's acknowledgement before its next commit. */
+  async writeAcknowledged(count: number): Promise<Acknowledged> {
+    return writeAcknowledged(this.#opened, this.#paths, count);
+  }
+
   async writeInBursts(bursts: Bursts): Promise<void> {
     await writeInBursts(this.#opened, this.#paths, bursts);
   }
@@ -93,8 +98,8 @@ export class SiteTasks {
     return arrival(this.#opened, revision, where);
   }
 
-  async arrivals(first: number, count: number): Promise<Float64Array> {
-    return arrivals(this.#opened, first, count);
+  async arrivals(first: number, count: number, where: 'visible' | 'durable' = 'visible'): Promise<Float64Array> {
+    return arrivals(this.#opened, first, count, where);
   }
 
   async state(): Promise<State> {

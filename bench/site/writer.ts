@@ -107,6 +107,25 @@ export async function writeSteadily(
   return times;
 }
 
+export interface Acknowledged {
+  /** When each commit was made, and when the writer was told that a secondary holds it durably. */
+  readonly made: Float64Array;
+  readonly acknowledged: Float64Array;
+}
+
+/** Commits one leaf at a time; each when a secondary has acknowledged the one before. */
+export async function writeAcknowledged(store: Store, paths: readonly (readonly string[])[], count: number): Promise<Acknowledged> {
+  const first = store.position.revision;
+  const made = new Float64Array(count);
+  const acknowledged = new Float64Array(count);
+  for (let done = 0; done < count; done++) {
+    made[done] = now();
+    await store.put(paths[done % PICKS]!, first + done).acknowledged(1);
+    acknowledged[done] = now();
+  }
+  return { made, acknowledged };
+}
+
 /**
  * Commits one leaf at a time, many in one turn of the event loop and then none for a while, so that the same frames are
  * cut whatever else the machine does.

@@ -40,7 +40,8 @@ function epochsAfter(epochs: readonly Epoch[], { header }: Frame, { epoch, hando
 
 /** A table whose last entry a handover has ended. */
 function ended(epochs: readonly Epoch[], end: Handover): readonly Epoch[] {
-  return [...epochs.slice(0, -1), { ...epochs.at(-1)!, end }];
+  const last = epochs.at(-1);
+  return last === undefined ? epochs : [...epochs.slice(0, -1), { ...last, end }];
 }
 
 /** The head of a history that a snapshot begins. */

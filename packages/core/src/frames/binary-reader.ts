@@ -35,6 +35,20 @@ export function readBinaryBody(body: Buffer, head: BodyHead, generation: number,
   new BinaryBodyReader(body, generation, sink).read(head);
 }
 
+/** Receives of a body only what it wants. */
+export interface SiftingSink extends BodySink {
+  /** Whether `put` is wanted for a child of a node: else its value is skipped. */
+  wants(node: number, key: string): boolean;
+}
+
+/**
+ * As readBinaryBody, but builds only those values that the sink wants.
+ * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
+ */
+export function siftBinaryBody(body: Buffer, head: BodyHead, generation: number, sink: SiftingSink): void {
+  new BinaryBodyReader(body, generation, sink).read(head, sink);
+}
+
 class BinaryBodyReader {
   readonly #body: Buffer;
   readonly #generation: number;
@@ -52,7 +66,7 @@ class BinaryBodyReader {
     this.#sink = sink;
   }
 
-  read(head: BodyHead): void {
+  read(head: BodyHead, sieve?: SiftingSink): void {
     if (head.beginsEpoch) this.#sink.epoch({ site: this.#text(), reason: this.#text() });
     if (head.endsEpoch) this.#sink.handover({ to: this.#text(), command: this.#text() });
     let time = head.firstTime;
@@ -64,7 +78,8 @@ class BinaryBodyReader {
       const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
       const operations = (flags & ONE_OPERATION) === 0 ? this.#varint() : 1;
       this.#sink.changeSet({ time, author, message, operations });
-      for (let operation = 0; operation < operations; operation++) this.#operation();
+      if (sieve === undefined) for (let operation = 0; operation < operations; operation++) this.#operation();
+      else for (let operation = 0; operation < operations; operation++) this.#sift(sieve);
     }
     if (this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
   }
@@ -88,6 +103,55 @@ class BinaryBodyReader {
     const tag = this.#byte();
     if (tag === DELETED) this.#sink.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
     else this.#sink.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
+  }
+
+  /** As #operation, for a sink that does not want every value. */
+  #sift(sieve: SiftingSink): void {
+    let node = this.#varint();
+    while (node === 0) {
+      const parent = this.#varint();
+      if (parent === 0) return sieve.putRoot(this.#value(this.#byte()));
+      if (parent > this.#nodes) throw malformed('an undefined node');
+      const key = this.#key(parent);
+      sieve.define(parent, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
+      this.#nodes++;
+      node = this.#varint();
+    }
+    if (node > this.#nodes) throw malformed('an undefined node');
+    const key = this.#key(node);
+    const tag = this.#byte();
+    if (tag === DELETED) sieve.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
+    else if (!sieve.wants(node, this.#keys[key]!)) this.#skip(tag);
+    else sieve.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
+  }
+
+  /** Reads over a value after its first byte. Its keys enter the dictionary nevertheless. */
+  #skip(tag: number): void {
+    switch (tag) {
+      case WHOLE:
+      case NEGATIVE:
+        this.#varint();
+        return;
+      case DOUBLE:
+        this.#double();
+        return;
+      case TEXT: {
+        const length = this.#varint();
+        this.#at += length;
+        return;
+      }
+      case ARRAY:
+        for (let left = this.#varint(); left > 0; left--) this.#skip(this.#byte());
+        return;
+      case OBJECT:
+        for (let left = this.#varint(); left > 0; left--) {
+          this.#key(0);
+          this.#skip(this.#byte());
+        }
+        return;
+      default:
+        if (tag < SMALL && tag !== NULL && tag !== FALSE && tag !== TRUE) throw malformed(`an unknown kind of value (${tag})`);
+    }
   }
 
   #byte(): number {

@@ -1,3 +1,5 @@
+import { isEvertreeError } from '../errors.ts';
+import type { Lineage } from '../lineage.ts';
 import type { ExactPosition } from '../position.ts';
 import { recoverAt, type Recovered } from './recovery.ts';
 import type { Keep } from '../seams/divergences.ts';
@@ -5,6 +7,8 @@ import type { Clock } from '../seams/host.ts';
 import { headAt } from './history.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { treeAtFork } from './tree-at-fork.ts';
+import type { TreeNode } from '../tree/node.ts';
 
 /** Keeps a divergence in its journal, as of now. `named` is told its name. */
 function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) => void): Keep {
@@ -12,6 +16,13 @@ function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) =
     const { name } = await journal.divergences.keep(divergence, clock.now());
     named?.(name);
   };
+}
+
+/** Where a site stands that goes back. */
+export interface Present {
+  readonly history: Lineage;
+  /** Of the tree, pinned. */
+  readonly root: TreeNode;
 }
 
 /**
@@ -23,13 +34,29 @@ export async function goBack(
   journal: Journal,
   position: ExactPosition,
   clock: Clock,
+  present: Present,
   moved: (recovered: Recovered) => void,
 ): Promise<string | undefined> {
-  const recovered = await recoverAt(journal, position, clock);
+  const recovered = (await takeBack(journal, position, clock, present)) ?? (await recoverAt(journal, position, clock));
   let kept: string | undefined;
   const keep = keepDivergence(journal, clock, name => (kept = name));
   await journal.log.rewind(position, keep, () => moved(recovered));
   return kept;
+}
+
+/** The tree at a position by what changed since; undefined if it takes the whole tree, or if it is not there. */
+async function takeBack(
+  journal: Journal,
+  position: ExactPosition,
+  clock: Clock,
+  { history, root }: Present,
+): Promise<Recovered | undefined> {
+  try {
+    return await treeAtFork(journal, history, root, position, clock);
+  } catch (error) {
+    if (isEvertreeError(error)) return undefined;
+    throw error;
+  }
 }
 
 /**

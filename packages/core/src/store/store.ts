@@ -18,7 +18,7 @@ import { toOperations, type NetOperation } from '../transactions/net-operations.
 import { TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
-import type { Boundary, Epoch, ExactPosition } from '../position.ts';
+import { samePosition, type Boundary, type Epoch, type ExactPosition } from '../position.ts';
 import { recover, type Recovered } from './recovery.ts';
 import { goBack, receiveSnapshot } from './replaced-history.ts';
 import type { SnapshotReceiver } from './snapshot-receiver.ts';
@@ -267,14 +267,6 @@ export class Store implements AsyncDisposable {
     this.#outcomes.acknowledgements.set(site, durable);
   }
 
-  /**
-   * No acknowledgement of what was committed before a handover is heard any more: those who wait for one are told that
-   * the outcome is unknown.
-   */
-  loseAcknowledgements(): void {
-    this.#outcomes.acknowledgements.lose();
-  }
-
   /** A secondary was taken off the list: what it holds counts for no commit any more. */
   forgetAcknowledgement(site: string): void {
     this.#outcomes.acknowledgements.forget(site);
@@ -342,7 +334,8 @@ export class Store implements AsyncDisposable {
 
   /**
    * Follows other sites from now on, for good: only a new epoch makes this site a primary again. Resolves when that is
-   * durable. Whether a primary may give up its reign is the caller's to decide.
+   * durable. Whether a primary may give up its reign is the caller's to decide. After a handover those who wait for
+   * acknowledgements are told that the outcome is unknown: none is heard here any more.
    */
   follow(): Promise<void> {
     this.#assertNoTransaction();
@@ -388,8 +381,10 @@ export class Store implements AsyncDisposable {
    */
   async rewind(position: ExactPosition): Promise<string | undefined> {
     this.#gate.assertFollowing();
+    if (samePosition(position, this.position)) return undefined;
     await this.flush();
-    return goBack(this.journal, position, this.clock, recovered => this.#swapIn(recovered, recovered.tree.digest()));
+    const present = { history: this.#history, root: this.#tree.pin() };
+    return goBack(this.journal, position, this.clock, present, recovered => this.#swapIn(recovered, recovered.tree.digest()));
   }
 
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */

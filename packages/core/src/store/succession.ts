@@ -64,8 +64,9 @@ export class Succession {
   }
 
   async follow(): Promise<void> {
-    const { journal, gate } = this.#parts;
+    const { journal, history, gate, outcomes } = this.#parts;
     gate.beginAs('secondary');
+    if (history.epochs.at(-1)?.end !== undefined) outcomes.acknowledgements.lose();
     if (journal.identity.role !== 'secondary') await journal.identity.setRole('secondary');
   }
 

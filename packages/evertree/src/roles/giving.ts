@@ -229,6 +229,8 @@ export class Giving {
     this.#measurePause();
     // The handover is durable: this site takes no writes whether the fence is recorded or not.
     void this.#fence(epoch);
+    // Its epoch began on the handover: it holds all of ours durably.
+    store.acknowledge(this.to, store.position);
     store.settle({ kind: 'elsewhere', site: this.to, address: advertised, epoch, position });
     this.#take({ type: 'begun', epoch });
   }

@@ -2,7 +2,7 @@ import type { JournalState } from '@evertree/core';
 import { ORIGIN } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import { describe, expect, test } from 'vitest';
-import { expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
+import { chunksOf, expectedFrames, fill, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { FrameChain } from '../support/frame-chain.ts';
 import { ManualClock, systemRandom } from '../support/host.ts';
@@ -301,6 +301,35 @@ describe('a commit in a synchronous loop', () => {
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     await again.journal.close();
   });
+});
+
+test('a disk that can not be read is told to whoever reads, with what to do, and hurts nobody else', async () => {
+  const { disk, journal, chain } = await prepare();
+  await fill(journal, chain, 40, 2_000);
+  await save(journal, chain, ['tree']);
+  await journal.log.rewind(chain.frames[34]!.header.last, async divergence => void (await journal.divergences.keep(divergence, 1)));
+  chain.rewind(chain.frames[34]!.header.last);
+  await save(journal, chain, ['tree']);
+  await journal.close();
+  const again = await prepare(disk);
+  const snapshot = await again.journal.snapshots.newest();
+  const [{ name } = { name: '' }] = again.journal.divergences.list();
+  const reads: (() => Promise<unknown>)[] = [
+    () => again.journal.log.read(ORIGIN).next(),
+    () => again.journal.log.find(chain.frames[2]!.header.last),
+    () => again.journal.log.findByTime(1_002),
+    () => chunksOf(snapshot),
+    async () => again.journal.divergences.read(name)[Symbol.asyncIterator]().next(),
+  ];
+  using _ = disk.fail({ operation: 'read', code: 'EIO' });
+  for (const read of reads) {
+    const error = await thrown(read);
+    expect(error).toMatchObject({ code: 'STORAGE_FAILED' });
+    expect(String(error)).toMatch(/reading the journal failed \(EIO: .*backup/);
+  }
+  expect(again.journal.log.state).toBe('open');
+  await fill(again.journal, chain, 2, 100);
+  await again.journal.close();
 });
 
 test('closing waits for the snapshot that is being published, and then releases the directory', async () => {

@@ -9,6 +9,7 @@ import type {
   JournalState,
   SealedSegment,
 } from '@evertree/core';
+import { readFailed } from './groups/failure.ts';
 import type { GroupCommit } from './groups/group-commit.ts';
 import type { Rewinder } from './rewind/rewinder.ts';
 import type { FindOptions } from './segments/frame-search.ts';
@@ -83,12 +84,12 @@ export class DiskLog implements FrameLog {
 
   async find(position: ExactPosition, options?: FindOptions): Promise<FrameHeader | undefined> {
     this.#commit.assertOpen();
-    return findFrame(this.#disk, this.#history, position, options);
+    return findFrame(this.#disk, this.#history, position, options).catch(rethrow);
   }
 
   async findByTime(time: number): Promise<FrameHeader | undefined> {
     this.#commit.assertOpen();
-    return findByTime(this.#disk, this.#history, time);
+    return findByTime(this.#disk, this.#history, time).catch(rethrow);
   }
 
   rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
@@ -102,6 +103,10 @@ export class DiskLog implements FrameLog {
   onSealed(listener: (segment: SealedSegment) => void): Disposable {
     return this.#commit.events.on('sealed', listener);
   }
+}
+
+function rethrow(error: unknown): never {
+  throw readFailed(error);
 }
 
 /** A segment as callers of `FrameLog` see it. */

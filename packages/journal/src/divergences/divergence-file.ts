@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { Disk, DiskFile, ExactPosition, StoredFrame } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
-import { isMissing } from '../groups/failure.ts';
+import { isMissing, readFailed } from '../groups/failure.ts';
 import { FileWindow, readRecord } from '../segments/record-reader.ts';
 import {
   decodeSegmentHeader,
@@ -103,6 +103,8 @@ export async function* readDivergence(disk: Disk, path: string): AsyncGenerator<
       yield { frame: record.frame, trailer: record.trailer };
       offset = record.next;
     }
+  } catch (error) {
+    throw readFailed(error);
   } finally {
     await file.close();
   }

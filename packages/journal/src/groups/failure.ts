@@ -1,4 +1,4 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 
 /** The system's code of an error (ENOSPC, EIO …), or `unknown`. */
 export function errorCode(error: unknown): string {
@@ -43,6 +43,15 @@ export function storageFailed(cause: Error): EvertreeError {
     {},
     cause,
   );
+}
+
+/** The error for a caller who reads. What is no error of the system stays as it is. */
+export function readFailed(cause: unknown): unknown {
+  const code = errorCode(cause);
+  if (isEvertreeError(cause) || code === 'unknown') return cause;
+  const problem = `reading the journal failed (${code}: ${asError(cause).message})`;
+  const remedy = 'if it fails again at the next start, restore this directory from a backup, or start it empty as a secondary';
+  return new EvertreeError('STORAGE_FAILED', `${problem}; ${remedy}`, {}, cause);
 }
 
 export function journalClosed(): EvertreeError {

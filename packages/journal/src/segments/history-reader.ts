@@ -1,6 +1,6 @@
 import type { Disk, ExactPosition, FrameReader, StoredFrame } from '@evertree/core';
 import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core';
-import { journalClosed } from '../groups/failure.ts';
+import { journalClosed, readFailed } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { SegmentList } from './segment-list.ts';
 import { findSegment } from './frame-search.ts';
@@ -77,7 +77,7 @@ export class HistoryReader implements FrameReader {
     } catch (error) {
       // Retention may have removed the file after it was looked up in the list.
       this.#assertReached();
-      throw error;
+      throw readFailed(error);
     }
   }
 

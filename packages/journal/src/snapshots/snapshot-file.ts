@@ -1,6 +1,6 @@
 import type { Disk, DiskFile, SnapshotHeader, SnapshotWriter, StoredSnapshot } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
-import { damaged, isMissing } from '../groups/failure.ts';
+import { damaged, isMissing, readFailed } from '../groups/failure.ts';
 import type { SnapshotHead } from './snapshot-format.ts';
 import {
   CHUNK_LIMIT_BYTES,
@@ -56,7 +56,15 @@ export async function inspectSnapshot(disk: Disk, path: string): Promise<Snapsho
 
 export function storedSnapshot(disk: Disk, snapshot: SnapshotFile): StoredSnapshot {
   const { header, bytes } = snapshot;
-  return { header, bytes, chunks: () => readChunks(disk, snapshot) };
+  return { header, bytes, chunks: () => chunksOf(disk, snapshot) };
+}
+
+async function* chunksOf(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* readChunks(disk, snapshot);
+  } catch (error) {
+    throw readFailed(error);
+  }
 }
 
 async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined> {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type TcpProxy, startTcpProxy } from './tcp-proxy.ts';
 import { SiteProcess, type SiteStatus, freePort, until } from './site-process.ts';
 
 const START_LIMIT_MS = 20_000;
@@ -25,10 +26,13 @@ export interface SwitchoverAnswer {
 export class RoleProcesses implements AsyncDisposable {
   readonly #folder: string;
   readonly sites: readonly SiteProcess[];
+  /** What the others dial to reach each site, in the order of the sites. */
+  readonly proxies: readonly TcpProxy[];
 
-  private constructor(folder: string, sites: readonly SiteProcess[]) {
+  private constructor(folder: string, sites: readonly SiteProcess[], proxies: readonly TcpProxy[]) {
     this.#folder = folder;
     this.sites = sites;
+    this.proxies = proxies;
   }
 
   /** Starts the first as the primary and the others as its secondaries. */
@@ -36,9 +40,10 @@ export class RoleProcesses implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
     const wire = await freePort(names.length);
     const http = await freePort(names.length);
+    const proxies = await Promise.all(names.map((_, index) => startTcpProxy({ port: wire + index })));
     const sites = await Promise.all(
       names.map(async (site, index) => {
-        const others = names.flatMap((_, other) => (other === index ? [] : [wire + other]));
+        const others = proxies.flatMap((proxy, other) => (other === index ? [] : [proxy.port]));
         const write = async (file: string, content: unknown) => {
           const path = join(folder, `${site}-${file}.json`);
           await writeFile(path, JSON.stringify(content));
@@ -57,7 +62,7 @@ export class RoleProcesses implements AsyncDisposable {
         return new SiteProcess({ role, site, config, standby, data: join(folder, site), httpPort: http + index });
       }),
     );
-    const processes = new RoleProcesses(folder, sites);
+    const processes = new RoleProcesses(folder, sites, proxies);
     await Promise.all(sites.map(site => site.start(START_LIMIT_MS)));
     await processes.following(sites[0]!);
     return processes;
@@ -97,6 +102,7 @@ export class RoleProcesses implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.sites.map(site => site.kill()));
+    await Promise.all(this.proxies.map(proxy => proxy.close()));
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
@@ -114,12 +120,19 @@ function isSettled(statuses: readonly (SiteStatus | undefined)[], leader: number
 }
 
 /** A request to a site's HTTP; status 0 if there is no answer. */
-export async function send<T>(site: SiteProcess, method: string, path: string, body?: unknown): Promise<HttpAnswer<T>> {
+export async function send<T>(
+  site: SiteProcess,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<HttpAnswer<T>> {
   try {
     const response = await fetch(`${site.url}${path}`, {
       method,
       redirect: 'manual',
-      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     return { status: response.status, json: (text === '' ? undefined : JSON.parse(text)) as T };
@@ -128,8 +141,17 @@ export async function send<T>(site: SiteProcess, method: string, path: string, b
   }
 }
 
-export function put(site: SiteProcess, path: string, value: unknown): Promise<HttpAnswer<unknown>> {
-  return send(site, 'PUT', `/data${path}`, value);
+export function put(
+  site: SiteProcess,
+  path: string,
+  value: unknown,
+  headers?: Readonly<Record<string, string>>,
+): Promise<HttpAnswer<unknown>> {
+  return send(site, 'PUT', `/data${path}`, value, headers);
+}
+
+export function promote(site: SiteProcess, options: object = {}): Promise<HttpAnswer<{ readonly epoch: { readonly number: number } }>> {
+  return send(site, 'POST', '/admin/promote', options);
 }
 
 export function switchover(site: SiteProcess, options: object = {}): Promise<HttpAnswer<SwitchoverAnswer>> {
@@ -140,6 +162,7 @@ export function switchover(site: SiteProcess, options: object = {}): Promise<Htt
 export class RoleWriter {
   readonly #processes: RoleProcesses;
   readonly #name: string;
+  readonly #headers: Readonly<Record<string, string>>;
   #leader = 0;
   #next = 0;
   #isStopped = false;
@@ -147,9 +170,10 @@ export class RoleWriter {
   readonly answered: number[] = [];
   readonly #ended: Promise<void>;
 
-  /** @param name unlike that of any other writer */
-  constructor(processes: RoleProcesses, name: string) {
+  /** @param name unlike that of any other writer; @param acknowledgements by how many secondaries it asks for */
+  constructor(processes: RoleProcesses, name: string, acknowledgements = 0) {
     this.#processes = processes;
+    this.#headers = acknowledgements === 0 ? {} : { 'evertree-acknowledge': String(acknowledgements), prefer: 'wait=2' };
     this.#name = name;
     this.#ended = this.#run();
   }
@@ -175,7 +199,7 @@ export class RoleWriter {
     while (!this.#isStopped) {
       const number = this.#next++;
       const { sites } = this.#processes;
-      if ((await put(sites[this.#leader]!, `/${this.#name}/${number}`, number)).status === 200) {
+      if ((await put(sites[this.#leader]!, `/${this.#name}/${number}`, number, this.#headers)).status === 200) {
         this.answered.push(number);
       } else {
         // A refused write is not tried again: an unanswered one may stand all the same.

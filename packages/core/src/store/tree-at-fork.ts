@@ -107,13 +107,13 @@ async function readPart(
   return at !== undefined && samePosition(at.last, position) ? { part: partial.take(), digest: at.digest, time: at.time } : undefined;
 }
 
-interface Difference {
+interface TakenBack {
   readonly path: Path;
   readonly child: ReturnType<typeof lookup>;
 }
 
 /** What has to be put or deleted at the paths of a set, and where objects above them are missing, to have `before` there. */
-function* differences(set: PathSetNode, before: TreeNode, path: Path): Generator<Difference> {
+function* differences(set: PathSetNode, before: TreeNode, path: Path): Generator<TakenBack> {
   if (set.isWhole) {
     yield { path, child: before };
     return;

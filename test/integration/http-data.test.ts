@@ -318,7 +318,9 @@ describe('methods and types', () => {
     ['GET', '/history', 404, 'NOT_FOUND'],
     ['GET', '/datax', 404, 'NOT_FOUND'],
     ['GET', '/status/', 404, 'NOT_FOUND'],
-    ['POST', '/admin/promote', 404, 'NOT_FOUND'],
+    ['POST', '/admin/demote', 404, 'NOT_FOUND'],
+    ['POST', '/admin/promote', 409, 'WRONG_ROLE'],
+    ['GET', '/admin/switchover', 405, 'METHOD_NOT_ALLOWED'],
     ['GET', '/status?at=1-1', 400, 'REQUEST_INVALID'],
   ])('%s %s is %i', async (method, target, status, code) => {
     const answer = await site.send(method, target);

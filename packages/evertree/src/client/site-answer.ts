@@ -92,11 +92,8 @@ export class SiteAnswer {
     }
     const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
     // A newer site may have codes that this program does not know; they are passed on.
-    return new EvertreeError(
-      String(code) as ErrorCode,
-      `${String(detail ?? title ?? status ?? type)}${remedyOf(String(code), details)}`,
-      details,
-    );
+    const told = String(detail ?? title ?? status ?? type);
+    return new EvertreeError(String(code) as ErrorCode, told + remedyOf(String(code), told, details), details);
   }
 }
 
@@ -117,10 +114,11 @@ export function primaryOf(answer: SiteAnswer, { code, details }: EvertreeError):
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? new URL(url.origin) : undefined;
 }
 
-function remedyOf(code: string, details: Readonly<Record<string, unknown>>): string {
+function remedyOf(code: string, text: string, details: Readonly<Record<string, unknown>>): string {
   const { site, address } = (details['primary'] ?? {}) as NamedPrimary;
   if (!ELSEWHERE.has(code) || site === undefined) return REMEDIES[code] ?? '';
-  return address === undefined ? `: its primary is ${site}` : `: its primary is ${site}, at ${address} (--follow goes there)`;
+  if (address === undefined) return `: its primary is ${site}`;
+  return `: its primary is ${site}, ${text.includes(address) ? '' : `at ${address} `}(--follow goes there)`;
 }
 
 /** The site did not accept the connection in time, or it did and then sent nothing. */

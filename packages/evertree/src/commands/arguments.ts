@@ -67,6 +67,15 @@ export function secondsArgument(text: string): number {
   throw new UsageError(`--timeout ${JSON.stringify(text)} is no time; write seconds above 0, such as 10 or 0.5`);
 }
 
+/** A time with its unit, such as `5s`, `500ms` or `1m`, or in seconds; in milliseconds. */
+export function durationArgument(text: string): number {
+  const match = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?$/.exec(text);
+  const milliseconds =
+    match === null ? 0 : Math.round(Number(match[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match[2] ?? 's') as 'ms' | 's' | 'm']);
+  if (milliseconds > 0) return milliseconds;
+  throw new UsageError(`${JSON.stringify(text)} is no time; write one such as 5s, 500ms or 1m`);
+}
+
 export function countArgument(text: string): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
   if (count >= 0) return count;

@@ -4,10 +4,12 @@ import { addAdministration } from './administration.ts';
 import { addCheckConfig } from './check-config.ts';
 import { addCompare } from './compare.ts';
 import { addDataCommands } from './data.ts';
+import { addDivergences } from './divergences.ts';
 import { addExport } from './export.ts';
 import { addImport } from './import.ts';
 import { addPair } from './pair.ts';
 import { addPrimary, addSecondary } from './site.ts';
+import { addRoles } from './roles.ts';
 import { addStatus } from './status.ts';
 import { addWatch } from './watch.ts';
 
@@ -47,6 +49,8 @@ export function evertreeCommand(): Command {
   addWatch(program);
   program.commandsGroup('Operation:');
   addStatus(program);
+  addRoles(program);
+  addDivergences(program);
   addCompare(program);
   addAdministration(program);
   return program;

@@ -16,8 +16,33 @@ export interface SiteStatus {
   readonly peers: readonly PeerView[];
   /** Present when the history has a limit. */
   readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[]; readonly passed: readonly string[] };
+  readonly standing?: string;
+  /** The change of roles that is under way. */
+  readonly switch?: SwitchView | null;
+  readonly epochs?: readonly EpochView[];
+  /** The highest epoch of another site that fences this one, or that it promised to. */
+  readonly fencedBy?: { readonly number: number; readonly id: string; readonly begun: boolean } | null;
+  readonly divergences?: readonly { readonly name: string; readonly commits: number; readonly keptAt: number }[];
   /** Present at a secondary. */
   readonly consumer?: ConsumerView;
+}
+
+interface SwitchView {
+  readonly kind: string;
+  readonly step: string;
+  readonly from?: string;
+  readonly to: string;
+  readonly since: number;
+}
+
+interface EpochView {
+  readonly number: number;
+  readonly id: string;
+  readonly site: string;
+  readonly base: Position;
+  readonly reason: string;
+  readonly time: number;
+  readonly end?: { readonly to: string; readonly command: string };
 }
 
 interface ConsumerView {
@@ -66,6 +91,7 @@ export function statusLines(status: SiteStatus, url: string): string[] {
     `  position  ${formatPosition(status.position)}  durable ${formatPosition(status.durable)}`,
     `  digest    ${status.digest}`,
   ];
+  lines.push(...roleLines(status, url));
   if (status.consumer !== undefined) lines.push(consumerLine(status.consumer), ...quarantineLines(status.consumer, url));
   for (const peer of status.peers) {
     lines.push(...peerLines(peer), ...divergedLines(peer, url));
@@ -80,6 +106,47 @@ export function statusLine(status: SiteStatus): string {
     peer => `${peer.site} ${coloured(peer.state)} ${peer.position === null ? '-' : formatPosition(peer.position)}`,
   );
   return [`${status.site} ${status.role} ${coloured(status.state)} ${formatPosition(status.position)}`, ...peers].join(' | ');
+}
+
+/** Who led before, and what is out of the ordinary: nothing is said of a site that never changed its role. */
+function roleLines({ standing, epochs = [], switch: change, fencedBy, divergences = [], role }: SiteStatus, url: string): string[] {
+  const lines: string[] = [];
+  if (change !== undefined && change !== null) {
+    const from = change.from === undefined ? '' : ` from ${change.from}`;
+    lines.push(`  ${pico.yellow(change.kind)}  ${change.step}${from} to ${change.to}, since ${new Date(change.since).toISOString()}`);
+  }
+  if (standing !== undefined && standing !== role) lines.push(`  standing  ${pico.yellow(standing)}`);
+  if (fencedBy !== undefined && fencedBy !== null && standing === 'fenced') {
+    lines.push(
+      `  ${pico.red('fenced')}    by epoch ${fencedBy.number} (${fencedBy.id})${fencedBy.begun ? '' : ', which was promised and has not begun'}`,
+    );
+  }
+  const reigns = reignsOf(epochs);
+  if (reigns.length > 1) lines.push(...reigns.slice(-EPOCHS_SHOWN).map(epochLine));
+  for (const { name, commits } of divergences) {
+    const count = `${formatCount(commits)} commit${commits === 1 ? '' : 's'}`;
+    lines.push(`  ${pico.yellow('diverged')}  ${count} kept as ${name}`, `    evertree divergences show ${name} --url ${url}`);
+  }
+  return lines;
+}
+
+/** The epochs as people count them: a restart of the primary goes on with the same number. */
+function reignsOf(epochs: readonly EpochView[]): EpochView[] {
+  const reigns: EpochView[] = [];
+  for (const entry of epochs) {
+    const before = reigns.at(-1);
+    if (before?.number !== entry.number) reigns.push(entry);
+    else if (entry.end !== undefined) reigns[reigns.length - 1] = { ...before, end: entry.end };
+  }
+  return reigns;
+}
+
+/** The newest epochs that are printed. */
+const EPOCHS_SHOWN = 5;
+
+function epochLine({ number, site, base, reason, time, end }: EpochView): string {
+  const handed = end === undefined ? '' : `, handed over to ${end.to}`;
+  return `  epoch ${number}   ${site} after ${formatPosition(base)}, ${new Date(time).toISOString()} (${reason})${handed}`;
 }
 
 function consumerLine({ state, primary, lag }: ConsumerView): string {

@@ -134,16 +134,26 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
     line => batch.commit(line),
     (bytes, start) => batch.commitPlain(bytes, start),
   );
+  // While it waits nothing is committed, so that what a chunk holds is committed whole, or not at all.
+  const mayBegin = async () => {
+    for (
+      let wait = admission.wait(exchange, batch.committed > 0);
+      wait !== undefined;
+      wait = admission.wait(exchange, batch.committed > 0)
+    ) {
+      await wait;
+    }
+  };
   let bytes = 0;
   try {
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
-      admission.check();
+      await mayBegin();
       lines.add(chunk);
       await turns.breathe();
     }
-    admission.check();
+    await mayBegin();
     lines.finish();
     return undefined;
   } catch (error) {

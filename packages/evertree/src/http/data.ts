@@ -87,7 +87,7 @@ async function change(exchange: Exchange, prepare: (path: Path) => Promise<(tran
   const path = targetPath(exchange.target, '/data');
   const conditions = readPreconditions(exchange.request.headers);
   const wish = readWish(exchange);
-  const made = await commit(exchange.context, conditions, path, await prepare(path));
+  const made = await commit(exchange, conditions, path, await prepare(path));
   const { body, headers } = await settle(exchange.context, made, wish);
   exchange.answer(200, body, headers);
 }

@@ -40,7 +40,8 @@ export class Exchange {
 
   /** Answers with a problem and `members` beside it. A write that came to a secondary is told who its primary is. */
   refuse(error: unknown, members: Readonly<Record<string, unknown>> = {}): void {
-    const primary = isExpected(error) && error.code === 'NOT_PRIMARY' ? primaryOf(this.context) : undefined;
+    const isElsewhere = isExpected(error) && (error.code === 'NOT_PRIMARY' || error.code === 'FENCED');
+    const primary = isElsewhere && !(error instanceof RequestError) ? primaryOf(this.context) : undefined;
     sendProblem(this.response, error, primary === undefined ? members : { ...members, primary });
   }
 

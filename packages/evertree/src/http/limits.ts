@@ -24,6 +24,10 @@ export interface HttpLimits {
   /** How long a write waits for secondaries where it does not say. */
   readonly acknowledgementMs: number;
   readonly acknowledgementMaxMs: number;
+  /** Writes that are held while roles are switched, the bytes of their bodies, and how long one is held. */
+  readonly heldWrites: number;
+  readonly heldBytes: number;
+  readonly heldMs: number;
   /** For requests under way when the server closes. */
   readonly closeMs: number;
   /** Lag at which a connected secondary stops being ready. */
@@ -48,6 +52,9 @@ const HTTP_LIMITS: HttpLimits = Object.freeze({
   heartbeatMs: 15_000,
   acknowledgementMs: 10_000,
   acknowledgementMaxMs: 300_000,
+  heldWrites: 1_000,
+  heldBytes: 64 * 1024 * 1024,
+  heldMs: 10_000,
   closeMs: 5_000,
   readyLagMs: 10_000,
 });

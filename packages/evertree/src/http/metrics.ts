@@ -25,6 +25,7 @@ export class Metrics implements Disposable {
     addSite(registry, site.store);
     addPeers(registry, site);
     this.#stack.use(addResyncs(registry, site));
+    this.#stack.use(addRoles(registry, site, admission));
     addGauge(registry, 'evertree_acknowledgement_overdue', '1 while further writes wait for secondaries to acknowledge.', () =>
       admission.overdue === undefined ? 0 : 1,
     );
@@ -92,6 +93,10 @@ function addSite(registry: Registry, store: Store): void {
     'Revision up to which this site holds the history on stable storage.',
     () => store.stable.position.revision,
   );
+  addGauge(registry, 'evertree_fenced', '1 while another site’s epoch keeps this one from taking writes.', () =>
+    store.standing === 'fenced' ? 1 : 0,
+  );
+  addGauge(registry, 'evertree_divergences', 'Divergences that are kept here.', () => journal.divergences.list().length);
   addGauge(registry, 'evertree_takes_writes', '1 while commits are taken here.', () =>
     store.role === 'primary' && store.state === 'open' ? 1 : 0,
   );
@@ -155,6 +160,27 @@ function addResyncs(registry: Registry, site: Site): Disposable {
     labelNames: ['kind', 'reason'],
   });
   return site.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code }));
+}
+
+/** Changes of roles, and what they left behind. @returns what ends the counting */
+function addRoles(registry: Registry, site: Site, admission: WriteAdmission): Disposable {
+  addGauge(registry, 'evertree_switch_under_way', '1 while a change of roles is under way.', () => (site.switching === undefined ? 0 : 1));
+  addGauge(registry, 'evertree_switch_held_writes', 'Writes over HTTP that wait until it is decided where they go.', () => admission.held);
+  const changes = new Counter({
+    registers: [registry],
+    name: 'evertree_role_changes_total',
+    help: 'How often this site became a primary or a secondary since the start.',
+    labelNames: ['role'],
+  });
+  const divergences = new Counter({
+    registers: [registry],
+    name: 'evertree_divergences_total',
+    help: 'Divergences that were kept since the start: each holds commits that are not in the history that goes on.',
+  });
+  const hooks = new DisposableStack();
+  hooks.use(site.on('role', role => changes.inc({ role })));
+  hooks.use(site.on('divergence', () => divergences.inc()));
+  return hooks;
 }
 
 function addPeerGauge(registry: Registry, site: Site, name: string, help: string, read: (peer: PeerStatus) => number | null): void {

@@ -60,9 +60,17 @@ export class RequestError extends Error {
   readonly code: ErrorCode | RequestCode;
   readonly details: ErrorDetails;
   readonly headers: Readonly<Record<string, string>>;
+  readonly status: number;
 
-  constructor(code: ErrorCode | RequestCode, message: string, details: ErrorDetails = {}, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    code: ErrorCode | RequestCode,
+    message: string,
+    details: ErrorDetails = {},
+    headers: Readonly<Record<string, string>> = {},
+    status = STATUSES[code],
+  ) {
     super(message);
+    this.status = status;
     this.name = 'RequestError';
     this.code = code;
     this.details = details;
@@ -98,7 +106,7 @@ export function isExpected(error: unknown): error is ExpectedError {
 
 export function problemOf(error: unknown): Problem {
   const code = isExpected(error) ? error.code : 'INTERNAL';
-  const status = STATUSES[code];
+  const status = error instanceof RequestError ? error.status : STATUSES[code];
   const problem: Problem = {
     type: 'about:blank',
     title: STATUS_CODES[status] ?? 'Error',

@@ -1,58 +1,82 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, type Obstacle } from '@evertree/core';
 import { z } from 'zod';
+import { checked } from '../comparison/messages.ts';
+import type { SwitchoverResult } from '../roles/giving.ts';
+import type { PromotionResult } from '../roles/promoting.ts';
 import type { Exchange } from './exchange.ts';
 import { mediaType } from './headers.ts';
 import { RequestError } from './problem.ts';
 import { plainPosition } from './write.ts';
 
-const switchoverOptions = z.strictObject({
-  to: z.string().min(1).max(255).exactOptional(),
+const HOUR_MS = 3_600_000;
+
+/** An unknown key is refused: a misspelt `dryRun` must not switch roles. */
+const switchoverSchema = z.strictObject({
+  to: z.string().min(1).exactOptional(),
   dryRun: z.boolean().exactOptional(),
-  maxPauseMs: z.number().min(0).max(600_000).exactOptional(),
+  maxPauseMs: z.number().min(0).max(HOUR_MS).exactOptional(),
   cancel: z.boolean().exactOptional(),
-  command: z.string().min(1).max(64).exactOptional(),
+  command: z
+    .string()
+    .regex(/^[0-9A-Za-z._-]{1,64}$/)
+    .exactOptional(),
 });
 
-const promoteOptions = z.strictObject({
+const promoteSchema = z.strictObject({
   dryRun: z.boolean().exactOptional(),
-  confirm: z.string().max(64).exactOptional(),
+  confirm: z.string().exactOptional(),
   force: z.boolean().exactOptional(),
 });
 
 /** POST /admin/switchover: answers when it is over. */
 export async function postSwitchover(exchange: Exchange): Promise<void> {
-  const options = await readOptions(exchange, switchoverOptions);
-  const result = await exchange.context.site.switchover(options);
-  if ('possible' in result) return exchange.answer(200, { ...result, predictedPauseMs: result.predictedPauseMs ?? null });
-  if (result.obstacles.length > 0)
-    throw new EvertreeError('WRONG_ROLE', result.text, { command: result.command, obstacles: result.obstacles });
-  const { command, outcome, text, from, to, position, pauseMs } = result;
-  exchange.answer(200, { command, outcome, from, to, position: plainPosition(position), pauseMs, text });
+  const options = checked(switchoverSchema, await adminBody(exchange, '{"to": "name"}'), 'the body');
+  const { site } = exchange.context;
+  if (options.dryRun === true) {
+    const forecast = await site.switchover({ ...options, dryRun: true });
+    exchange.answer(200, { ...forecast, predictedPauseMs: forecast.predictedPauseMs ?? null });
+    return;
+  }
+  const result = await site.switchover({ ...options, dryRun: false });
+  const { outcome, obstacles, text } = result;
+  if (outcome === 'abandoned' && obstacles.length > 0) throw new EvertreeError('WRONG_ROLE', text, switchoverAnswer(result));
+  exchange.answer(200, switchoverAnswer(result));
 }
 
-/** POST /admin/promote */
+function switchoverAnswer({
+  position,
+  ...result
+}: SwitchoverResult): Record<string, unknown> & { readonly obstacles: readonly Obstacle[] } {
+  return { ...result, position: plainPosition(position) };
+}
+
+/** POST /admin/promote: answers when this site's epoch is durable. */
 export async function postPromote(exchange: Exchange): Promise<void> {
-  const options = await readOptions(exchange, promoteOptions);
-  const result = await exchange.context.site.promote(options);
-  if ('possible' in result) return exchange.answer(200, result);
-  const { epoch, position, lost, unheard } = result;
-  exchange.answer(200, { epoch, position: plainPosition(position), lost, unheard });
+  const options = checked(promoteSchema, await adminBody(exchange, '{}'), 'the body');
+  const { site } = exchange.context;
+  if (options.dryRun === true) {
+    exchange.answer(200, await site.promote({ ...options, dryRun: true }));
+    return;
+  }
+  exchange.answer(200, promotionAnswer(await site.promote({ ...options, dryRun: false })));
 }
 
-/** The body is optional; it holds the command's options in camel case. */
-async function readOptions<T>(exchange: Exchange, schema: z.ZodType<T>): Promise<T> {
+function promotionAnswer({ position, ...result }: PromotionResult): object {
+  return { ...result, position: plainPosition(position) };
+}
+
+/**
+ * The JSON body of an administrative request; an absent one is `{}`.
+ * @throws RequestError UNSUPPORTED_MEDIA_TYPE; a form of a web page is none
+ */
+export async function adminBody(exchange: Exchange, sample: string): Promise<unknown> {
   exchange.refuseParameters();
   const { headers } = exchange.request;
   const isEmpty =
     headers['content-length'] === '0' || (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined);
-  if (!isEmpty && mediaType(headers) !== 'application/json') {
-    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', 'the body has to be application/json, with the options of the command');
+  if (isEmpty) return {};
+  if (mediaType(headers) !== 'application/json') {
+    throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body has to be application/json, such as ${sample}`);
   }
-  const parsed = schema.safeParse(isEmpty ? {} : await exchange.readJson());
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new EvertreeError(
-    'VALUE_INVALID',
-    `the body is not what the command takes: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
-  );
+  return exchange.readJson();
 }

@@ -2,6 +2,7 @@ import { postForget, SnapshotRequests } from './admin.ts';
 import { postBatch } from './batch.ts';
 import { type DigestPins, postRepair } from './digests.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
+import { getDivergences, postForgetDivergence, postMark, postReplay } from './divergences.ts';
 import type { Exchange } from './exchange.ts';
 import type { Metrics } from './metrics.ts';
 import { RequestError } from './problem.ts';
@@ -15,7 +16,7 @@ export interface Route {
   /** As metrics name it. */
   readonly name: string;
   /** What stands below it, which belongs to it, too. */
-  readonly below?: 'pointer' | 'pin';
+  readonly below?: 'pointer' | 'pin' | 'divergence';
   /** Whether it is open to everybody, token or not. */
   readonly open?: true;
   readonly methods: Readonly<Record<string, Handler>>;
@@ -57,13 +58,22 @@ export class Routes {
         about: 'digests of parts of the tree at one position, to find where another tree differs',
       },
       { name: '/status', methods: { GET: getStatus, HEAD: getStatus }, about: 'role, position, digest, and each secondary' },
+      {
+        name: '/divergences',
+        below: 'divergence',
+        methods: { GET: getDivergences },
+        about: 'commits that a promotion left behind, and that this site keeps',
+      },
       { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth }, about: 'liveness, for a probe' },
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
       { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
-      { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let a secondary lead, with nothing lost' },
-      { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
+      { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let another site lead, with nothing lost' },
+      { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },
+      { name: '/admin/divergences/replay', methods: { POST: postReplay }, about: 'apply commits of a divergence at this primary' },
+      { name: '/admin/divergences/mark', methods: { POST: postMark }, about: 'record which commits of a divergence were applied' },
+      { name: '/admin/divergences/forget', methods: { POST: postForgetDivergence }, about: 'drop a divergence for good' },
       { name: '/admin/repair', methods: { POST: postRepair }, about: 'make a secondary equal to another site, as compare --repair does' },
     ];
   }

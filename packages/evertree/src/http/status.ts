@@ -28,8 +28,27 @@ function statusOf(context: HttpContext): object {
     journalBytes: store.journal.retention.storedBytes,
     ...retentionOf(context),
     ...acknowledgementOf(context),
+    ...rolesOf(context),
     peers: producer?.peers ?? [],
     ...(consumer === undefined ? {} : { consumer: consumer.state }),
+  };
+}
+
+/** The newest entries of the table of epochs that are told. */
+const EPOCHS_TOLD = 32;
+
+/** Who leads, who led before, and what is under way. An epoch that is not stable yet is not told. */
+function rolesOf({ store, site, admission }: HttpContext): object {
+  const { position } = store.stable;
+  const { fencedBy } = store.journal.identity;
+  const divergences = store.journal.divergences.list().map(({ name, commits, keptAt }) => ({ name, commits, keptAt }));
+  return {
+    standing: site.standing,
+    epochs: store.epochs.filter(({ base }) => base.revision < position.revision).slice(-EPOCHS_TOLD),
+    switch: site.switching ?? null,
+    fencedBy: fencedBy ?? null,
+    heldWrites: admission.held,
+    divergences,
   };
 }
 
@@ -59,10 +78,10 @@ export function getHealth(exchange: Exchange): void {
     exchange.answer(alive ? 200 : 503, { status: alive ? 'ok' : store.state });
     return;
   }
-  const { role } = site;
-  // A site that was a primary and is fenced plays neither role.
-  const plays = role === wanted && store.state !== 'refusing';
-  exchange.answer(plays ? 200 : 503, { status: plays ? 'ok' : 'other-role', role });
+  const { role, standing } = site;
+  // A site that was a primary and is fenced, or hands over, plays neither role.
+  const plays = standing === wanted && store.state !== 'refusing';
+  exchange.answer(plays ? 200 : 503, { status: plays ? 'ok' : 'other-role', role, standing });
 }
 
 /** @throws RequestError REQUEST_INVALID for another parameter, or another role */

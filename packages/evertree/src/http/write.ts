@@ -24,16 +24,17 @@ const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MIS
 /**
  * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing
  * comes between.
- * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH; RequestError NOT_ACKNOWLEDGED
+ * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH; RequestError as WriteAdmission.wait
  */
 export async function commit(
-  context: HttpContext,
+  exchange: Exchange,
   conditions: Preconditions,
   path: Path,
   change: (transaction: Transaction) => void,
 ): Promise<Made> {
+  const { context } = exchange;
   const { store, admission } = context;
-  admission.check();
+  for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
   checkSeenEpoch(conditions, store.position);
   try {
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {

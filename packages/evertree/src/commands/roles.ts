@@ -1,0 +1,245 @@
+import { type Obstacle, type Position, formatPosition, isEvertreeError } from '@evertree/core';
+import { type Command, Option } from 'commander';
+import pico from 'picocolors';
+import type { SiteClient } from '../client/site-client.ts';
+import { optional } from '../optional.ts';
+import { durationArgument, siteArgument } from './arguments.ts';
+import { FAILED, REFUSED_BY_STATE } from './exit-status.ts';
+import { type ClientOptions, clientOf, withClient } from './options.ts';
+import type { SiteStatus } from './status-report.ts';
+import { printLine, tellProgress } from './terminal.ts';
+import { formatCount, formatDuration } from './units.ts';
+
+/** How often the site is asked for the step that it is at, while the command waits. */
+const STEP_INTERVAL_MS = 250;
+
+interface RoleOptions extends ClientOptions {
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+interface SwitchoverCommandOptions extends RoleOptions {
+  readonly to?: string;
+  readonly maxPause?: number;
+  readonly cancel?: true;
+}
+
+interface PromoteCommandOptions extends RoleOptions {
+  readonly confirm?: string;
+  readonly force?: true;
+}
+
+export function addRoles(program: Command): void {
+  withClient(program.command('switchover'))
+    .summary('let a secondary become the primary, with nothing lost')
+    .description(
+      'Swaps roles while both sites run, started with --standby-config. Writes are held while that lasts: they are committed where the outcome says, and the time that writers waited is printed. Given again after an interruption it goes on, or says what became of it. Either site may be asked.',
+    )
+    .addOption(new Option('--to <site>', 'the site that is to lead (default: the only secondary)').argParser(siteArgument))
+    .option('--dry-run', 'only tell what stands in the way, and how long writers would wait')
+    .addOption(new Option('--max-pause <time>', 'how long writers may wait, such as 5s or 500ms (default: 5s)').argParser(durationArgument))
+    .option('--cancel', 'take back the switchover that is under way')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText('after', '\nExamples:\n  evertree switchover --dry-run\n  evertree switchover --to box-b --max-pause 2s')
+    .action(switchover);
+  withClient(program.command('promote'))
+    .summary('make a secondary the primary when the primary is gone')
+    .description(
+      'Makes the site of --url, a secondary, the primary without its old primary. Commits that only that one has are left behind: --dry-run says what is known of them. When the old primary comes back it is fenced, and keeps them as a divergence. Use switchover while the primary works.',
+    )
+    .option('--dry-run', 'only tell what would be lost, and print the hash for --confirm')
+    .option('--confirm <hash>', 'go on only if nothing has changed since that dry run')
+    .option('--force', 'in spite of a primary that works, and of other obstacles that can be overruled')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  evertree promote --dry-run --url http://127.0.0.1:8182\n  evertree promote --confirm 5f0c9b1c5e04d2a7 --url http://127.0.0.1:8182',
+    )
+    .action(promote);
+}
+
+interface SwitchoverAnswer {
+  readonly outcome: 'done' | 'abandoned' | 'unknown';
+  readonly command: string;
+  readonly text: string;
+  readonly from: string;
+  readonly to: string;
+  readonly position: Position;
+  readonly pauseMs: number | null;
+}
+
+interface ForecastAnswer {
+  readonly possible: boolean;
+  readonly obstacles: readonly Obstacle[];
+}
+
+async function switchover({ to, dryRun, maxPause, cancel, json, ...client }: SwitchoverCommandOptions): Promise<void> {
+  const body = { ...optional('to', to), ...optional('dryRun', dryRun), ...optional('maxPauseMs', maxPause), ...optional('cancel', cancel) };
+  const answer = await ask(clientOf(client), '/admin/switchover', body);
+  if (dryRun) return tellForecast(answer as SwitchoverForecastAnswer, json, switchoverForecastLine);
+  const result = answer as SwitchoverAnswer;
+  await printLine(json ? JSON.stringify(result) : resultLine(result));
+  if (result.outcome !== 'done') process.exitCode = FAILED;
+}
+
+function resultLine({ outcome, from, to, position, pauseMs, text, command }: SwitchoverAnswer): string {
+  const pause = pauseMs === null ? '' : `; writers waited ${formatDuration(pauseMs)}`;
+  switch (outcome) {
+    case 'done':
+      return `${pico.green('done')}: ${to} is the primary, and goes on from ${formatPosition(position)} of ${from}${pause}`;
+    case 'abandoned':
+      return `${pico.yellow('abandoned')}: ${text}${pause}`;
+    case 'unknown':
+      return `${pico.yellow('unknown')}: ${text}; give the same command again, or look at "evertree status" of both sites (command ${command})`;
+  }
+}
+
+interface SwitchoverForecastAnswer extends ForecastAnswer {
+  readonly from: string;
+  readonly to?: string;
+  readonly predictedPauseMs: number | null;
+}
+
+function switchoverForecastLine({ from, to, predictedPauseMs }: SwitchoverForecastAnswer): string {
+  const pause = predictedPauseMs === null ? '' : `; writers would wait about ${formatDuration(predictedPauseMs)}`;
+  return `${from} can hand over to ${to}${pause}`;
+}
+
+/** What `promote` answers: a dry run, and one that was carried out. */
+interface PromotionForecastAnswer extends ForecastAnswer {
+  readonly site: string;
+  readonly position: Position;
+  readonly primary?: { readonly site: string; readonly position: Position };
+  readonly lastContact?: number;
+  readonly reached: readonly { readonly site: string; readonly standing: string; readonly last: Position }[];
+  readonly unreached: readonly string[];
+  readonly lost: Loss;
+  readonly confirm: string;
+}
+
+interface Loss {
+  readonly commits: number;
+  readonly more: boolean;
+  readonly paths: readonly string[] | 'unknown';
+  readonly authors: readonly string[] | 'unknown';
+}
+
+interface PromotionAnswer {
+  readonly epoch: { readonly number: number; readonly id: string };
+  readonly position: Position;
+  readonly lost: Loss;
+  readonly unheard: readonly string[];
+}
+
+async function promote({ dryRun, confirm, force, json, ...client }: PromoteCommandOptions): Promise<void> {
+  const body = { ...optional('dryRun', dryRun), ...optional('confirm', confirm), ...optional('force', force) };
+  const answer = await ask(clientOf(client), '/admin/promote', body);
+  if (dryRun) return tellForecast(answer as PromotionForecastAnswer, json, promotionForecastLines);
+  if (json) return printLine(JSON.stringify(answer));
+  const { epoch, position, lost, unheard } = answer as PromotionAnswer;
+  const lines = [
+    `${pico.green('done')}: this site is the primary, in epoch ${epoch.number} from ${formatPosition(position)} on`,
+    lossLine(lost),
+  ];
+  if (unheard.length > 0) lines.push(`not heard: ${unheard.join(', ')}; what they acknowledged to an older primary can't be ruled out`);
+  await printLine(lines.join('\n'));
+}
+
+function promotionForecastLines({
+  site,
+  position,
+  primary,
+  lastContact,
+  reached,
+  unreached,
+  lost,
+  confirm,
+}: PromotionForecastAnswer): string {
+  const contact = lastContact === undefined ? 'was not heard since the start' : `was heard last at ${new Date(lastContact).toISOString()}`;
+  const old =
+    primary === undefined ? 'it has not heard of any primary' : `${primary.site} ${contact}, at ${formatPosition(primary.position)}`;
+  return [
+    `${site} would be the primary from ${formatPosition(position)} on; ${old}`,
+    lossLine(lost),
+    ...reached.map(other => `reached: ${other.site}, ${other.standing}, at ${formatPosition(other.last)}`),
+    ...(unreached.length > 0 ? [`not reached: ${unreached.join(', ')}`] : []),
+    `to do so: evertree promote --confirm ${confirm}`,
+  ].join('\n');
+}
+
+function lossLine({ commits, more, paths, authors }: Loss): string {
+  if (commits === 0 && !more) return 'lost: nothing';
+  const known =
+    commits === 0
+      ? 'no commit that is known of'
+      : `${formatCount(commits)} commit${commits === 1 ? '' : 's'} that ${commits === 1 ? 'is' : 'are'} known of`;
+  const others = more ? ', and what the old primary committed without being heard' : '';
+  return `lost: ${known}${others} (paths: ${namesText(paths)}; authors: ${namesText(authors)})`;
+}
+
+function namesText(each: readonly string[] | 'unknown'): string {
+  return each === 'unknown' ? 'unknown' : each.join(', ') || 'none';
+}
+
+/** Prints a dry run, and what stands in the way; 3 if something does. */
+async function tellForecast<T extends ForecastAnswer>(forecast: T, json: true | undefined, text: (forecast: T) => string): Promise<void> {
+  if (json) await printLine(JSON.stringify(forecast));
+  else {
+    const { possible, obstacles } = forecast;
+    await printLine(
+      [
+        possible ? pico.green('possible') : pico.red('not possible'),
+        ...obstacles.map(obstacleLine),
+        ...(possible || 'confirm' in forecast ? [text(forecast)] : []),
+      ].join('\n'),
+    );
+  }
+  if (!forecast.possible) process.exitCode = REFUSED_BY_STATE;
+}
+
+function obstacleLine({ code, text }: Obstacle): string {
+  return `  ${pico.yellow(code)}: ${text}`;
+}
+
+/** Sends the request, and tells at a terminal at which step the site is. */
+async function ask(client: SiteClient, target: string, body: object): Promise<unknown> {
+  const steps = new Steps(client);
+  const timer = setInterval(() => void steps.look(), STEP_INTERVAL_MS);
+  try {
+    return await client.json(target, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      patient: true,
+    });
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The steps of a change of roles, each told once. */
+class Steps {
+  readonly #client: SiteClient;
+  #isLooking = false;
+  #told = '';
+
+  constructor(client: SiteClient) {
+    this.#client = client;
+  }
+
+  async look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const { switch: status } = (await this.#client.json('/status')) as SiteStatus;
+      if (status === undefined || status === null || status.step === this.#told) return;
+      this.#told = status.step;
+      tellProgress(`${status.step} …`);
+    } catch (error) {
+      // The command's own request tells what is wrong.
+      if (!isEvertreeError(error)) throw error;
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+}

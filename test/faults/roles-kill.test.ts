@@ -55,6 +55,7 @@ function seeded(): Simulation {
 
 async function expectNothingLost(writer: RoleWriter): Promise<void> {
   await writer.stop();
+  await processes.following(await processes.leader());
   for (const site of processes.sites) {
     expect(await writer.lostAt(site)).toEqual([]);
     expect(site.log.filter(({ event }) => event === 'printed' || event === 'peer-resync')).toEqual([]);

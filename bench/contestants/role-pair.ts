@@ -29,6 +29,15 @@ export interface RolePairOptions {
   readonly proxies?: true;
 }
 
+/** What a writer saw of a swap, in milliseconds. */
+export interface Swap {
+  readonly pauseMs: number;
+  /** The longest time without an answered write in the moments before, with nothing to wait for but the disk. */
+  readonly usualMs: number;
+  /** The pause that the sites told. */
+  readonly toldMs: number;
+}
+
 /** How an old primary came back. */
 export interface Comeback {
   /** From the moment when the wire was whole again until it followed, with an equal tree, durably. */
@@ -90,10 +99,11 @@ export class RolePair {
 
   /**
    * Swaps the roles while somebody writes at whichever site leads.
-   * @returns the longest time without an answered write, and the pause that the sites told
+   * @returns the longest time without an answered write, the same for a while before, and the pause that the sites told
    */
-  async swap(perSecond: number): Promise<{ readonly pauseMs: number; readonly toldMs: number }> {
+  async swap(perSecond: number): Promise<Swap> {
     for (const { process } of this.#sides) await process.call('startWriting', perSecond);
+    const before = now();
     await pauseOf(AROUND_MS);
     const from = now();
     const toldMs = await this.#leader.process.call('switchover', this.#follower.name);
@@ -102,7 +112,7 @@ export class RolePair {
     const answers = await Promise.all(this.#sides.map(({ process }) => process.call('stopWriting')));
     this.#sides.reverse();
     await this.equal();
-    return { pauseMs: longestGap(answers, from, to), toldMs };
+    return { pauseMs: longestGap(answers, from, to), usualMs: longestGap(answers, before + AROUND_MS / 2, from), toldMs };
   }
 
   /** Kills the primary, promotes the secondary, and brings the old one back. @returns milliseconds until its first write */

@@ -272,18 +272,23 @@ export function testDivergences({ supports, prepare, filled }: JournalSuite): vo
       expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
     });
 
-    test('changes nothing if the fork is not in the history', async () => {
-      const { journal, chain } = await filled(20);
-      const { epoch, epochId, revision } = chain.position;
-      for (const fork of [
-        { epoch, epochId, revision: revision + 1 },
-        { epoch, epochId: 'ee'.repeat(8), revision: 10 },
+    test('hands out all that is here if no frame of the history ends at the fork', async () => {
+      for (const stranger of [
+        { epochId: undefined, revision: 91 },
+        { epochId: undefined, revision: 29 },
+        { epochId: 'ee'.repeat(8), revision: 30 },
       ]) {
-        const { commit } = await replace(journal, chain, { fork, keep: keeping(journal, 1_000) });
-        expect(await thrown(commit)).toMatchObject({ code: 'HISTORY_MISMATCH' });
+        const { journal, chain } = await prepare();
+        for (let index = 0; index < 30; index++) journal.log.append(chain.next({ count: 3 }));
+        await journal.log.flush();
+        const fork = { ...chain.position, revision: stranger.revision, epochId: stranger.epochId ?? chain.position.epochId };
+        const { position, commit } = await replace(journal, chain, { fork, keep: keeping(journal, 1_000) });
+        await commit();
+        expect(journal.log.last).toEqual(position);
+        const [kept] = journal.divergences.list();
+        expect(kept).toMatchObject({ base: ORIGIN, last: chain.position, missing: undefined });
+        expect(await framesIn(journal, kept!.name)).toEqual(expectedFrames(chain.frames));
       }
-      expect(journal.log.last).toEqual(chain.position);
-      await fill(journal, chain, 2, 10);
     });
 
     test.runIf(supports.durable && supports.snapshots)('stays, and so does what was kept', async () => {

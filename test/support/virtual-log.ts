@@ -210,7 +210,9 @@ export class VirtualLog implements FrameLog {
    */
   async keepDiverged({ fork, keep }: NonNullable<SnapshotOptions['diverged']>): Promise<void> {
     await this.#settle();
-    if (!samePosition(fork, this.stable)) await this.#keep(fork, keep);
+    const isHere = fork.revision <= this.base.revision || (await this.find(fork)) !== undefined;
+    const start = isHere ? fork : this.base;
+    if (!samePosition(start, this.stable)) await this.#keep(start, keep);
   }
 
   /** Begins again from a snapshot; `moved` is called in the same step, before any listener. */

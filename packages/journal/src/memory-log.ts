@@ -150,7 +150,11 @@ export class MemoryLog implements FrameLog {
   async replace(header: SnapshotHeader, diverged: SnapshotOptions['diverged'], moved: (() => void) | undefined): Promise<void> {
     if (diverged !== undefined && !samePosition(diverged.fork, this.#last)) {
       this.#assertNotRewinding();
-      await this.#keep(diverged.fork, diverged.keep, 'a snapshot takes the place of this history; go on behind it');
+      const { fork } = diverged;
+      const isHere = fork.revision <= this.base.revision || (await this.find(fork)) !== undefined;
+      const start = isHere ? fork : this.base;
+      const reason = 'a snapshot takes the place of this history; go on behind it';
+      if (!samePosition(start, this.#last)) await this.#keep(start, diverged.keep, reason);
     }
     this.#frames.clear();
     this.#start = header.position;

@@ -197,7 +197,8 @@ export interface SnapshotOptions {
   /**
    * For a snapshot that replaces a history which it does not hold all of. Committing it hands what lies after the fork
    * of the two to `keep`, before anything of it is touched. If `keep` rejects, so does `commit`, and nothing has
-   * changed. If nothing lies after the fork, `keep` is not called.
+   * changed. If nothing lies after the fork, `keep` is not called. If no frame of this history ends at the fork, all that
+   * is here is handed out: rather too much than too little.
    */
   readonly diverged?: { readonly fork: ExactPosition; readonly keep: Keep };
 }

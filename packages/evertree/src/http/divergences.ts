@@ -2,6 +2,7 @@ import {
   decodeChangeSets,
   EvertreeError,
   formatPath,
+  includesRevision,
   parsePath,
   type ChangeSet,
   type FrameHeader,
@@ -84,11 +85,7 @@ async function* commitsOf(context: HttpContext, { name, base, replayed }: KeptDi
       const { revision, operations } = changeSet;
       // What begins or ends an epoch changes nothing.
       if (revision <= base.revision || operations.length === 0) continue;
-      yield shownCommit(
-        frame.header,
-        changeSet,
-        replayed.some(({ from, to }) => from <= revision && revision <= to),
-      );
+      yield shownCommit(frame.header, changeSet, includesRevision(replayed, revision));
     }
     await context.turns.breathe();
   }

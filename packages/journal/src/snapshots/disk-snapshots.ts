@@ -116,7 +116,8 @@ export class DiskSnapshots implements SnapshotStore {
       const problem = 'there is no room on the disk for the commits that a snapshot is to replace; make room, then try again';
       throw new EvertreeError('STORAGE_FULL', problem, {}, commit.failure);
     }
-    const divergence = divergedAfter(this.#parts, fork);
+    const isHere = fork.revision < this.#parts.history.base.revision || (await this.#holds(fork));
+    const divergence = divergedAfter(this.#parts, isHere ? fork : this.#parts.history.base);
     if (divergence !== undefined) await keep(divergence);
     this.#assertOpen();
   }

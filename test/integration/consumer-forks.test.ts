@@ -111,6 +111,27 @@ describe('a secondary that is beyond the fork with its new primary', () => {
     expect(secondary.consumer.state.state).toBe('catching-up');
   });
 
+  it('tells a newer link of the same primary that it has gone back, though it went for the older one', async () => {
+    await follow();
+    const later = await history.promoted(simulation, 'b', 5);
+    const kept = Promise.withResolvers<void>();
+    const { divergences } = secondary.journal;
+    const keep = divergences.keep.bind(divergences);
+    vi.spyOn(divergences, 'keep').mockImplementation(async (divergence, at) => {
+      await kept.promise;
+      return keep(divergence, at);
+    });
+    const old = await secondary.connect(later.hello(), 'there:2');
+    await simulation.pass(50);
+    const link = await secondary.connect(later.hello(), 'there:2');
+    expect(link.of('hello').map(({ hello }) => hello.position)).toEqual([history.store.position]);
+    kept.resolve();
+    await simulation.pass(50);
+    expect([old.of('resend'), link.of('resend')]).toEqual([[], [{ type: 'resend', after: later.frames[4]!.header.last }]]);
+    await feed(link, later, 5);
+    expect(secondary.store.digest).toBe(later.store.digest);
+  });
+
   it('stays where it is if what lies behind the fork can not be kept, and tries again with the next link', async () => {
     expectErrors('rewind-failed');
     await follow();

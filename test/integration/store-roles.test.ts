@@ -421,6 +421,26 @@ describe('going back to a fork', () => {
     await b.close();
   });
 
+  it('lets nothing else move the site before it is over', async () => {
+    const { a, b, fork, diskA } = await diverged();
+    const release = diskA.hold('sync', /divergences/);
+    const { position } = a;
+    const returned = a.rewind(fork);
+    const busy = expect.objectContaining({ code: 'SWITCHING' }) as Error;
+    expect(() => a.beginEpoch(name(9, 'a'), 'promote')).toThrow(busy);
+    await expect(a.rewind(fork)).rejects.toThrow(busy);
+    using snapshot = b.snapshot();
+    await expect(a.receiveSnapshot(snapshot.header, fork)).rejects.toThrow(busy);
+    expect(a.position).toEqual(position);
+    release();
+    await returned;
+    a.beginEpoch(name(9, 'a'), 'promote');
+    await a.flush();
+    expect([a.standing, a.position.epoch, a.stable.position]).toEqual(['primary', 9, a.position]);
+    await a.close();
+    await b.close();
+  });
+
   it('does not begin where the divergence could not be kept', async () => {
     const { a, b, fork, diskA } = await diverged();
     const { position, digest } = a;

@@ -126,20 +126,20 @@ export class Consumer implements AsyncDisposable {
   }
 
   #introduce(link: Link): void {
+    const { program = 'evertree', standby = false, advertised } = this.#options;
+    const ours = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined });
     const said = Promise.withResolvers<void>();
     greet(link, {
       clock: this.#store.clock,
       helloMs: this.#limits.helloMs,
-      meet: hello => this.#meet(link, hello, said.promise),
+      meet: hello => this.#meet(link, hello, ours, said.promise),
       left: () => undefined,
     });
-    void this.#sayHello(link).then(said.resolve);
+    void this.#sayHello(link, ours).then(said.resolve);
   }
 
   /** Never rejects. */
-  async #sayHello(link: Link): Promise<void> {
-    const { program = 'evertree', standby = false, advertised } = this.#options;
-    const hello = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined });
+  async #sayHello(link: Link, hello: Hello): Promise<void> {
     try {
       link.send({ type: 'hello', hello, resume: await resumeHint(this.#store.journal, hello.position) });
     } catch (error) {
@@ -148,10 +148,11 @@ export class Consumer implements AsyncDisposable {
   }
 
   /**
-   * @param said resolves when this site has said its own hello
+   * @param ours this site's own hello on this link
+   * @param said resolves when this site has said it
    * @returns who takes the link's messages from now on; undefined when it is turned away
    */
-  #meet(link: Link, hello: Hello, said: Promise<void>): LinkEvents | undefined {
+  #meet(link: Link, hello: Hello, ours: Hello, said: Promise<void>): LinkEvents | undefined {
     if (this.#closed) return undefined;
     const asked = this.#asked();
     const admission = admit(asked, hello);
@@ -163,7 +164,7 @@ export class Consumer implements AsyncDisposable {
         this.#turnAway(link, admission, asked, said);
         return undefined;
       case 'accept':
-        return this.#accept(link, hello, admission);
+        return this.#accept(link, hello, ours, admission);
     }
   }
 
@@ -179,9 +180,9 @@ export class Consumer implements AsyncDisposable {
     this.#events.emit('rival', { site, remote, epoch: { number, id } });
   }
 
-  #accept(link: Link, hello: Hello, { closes, fence }: Accepted): LinkEvents {
+  #accept(link: Link, hello: Hello, ours: Hello, { closes, fence }: Accepted): LinkEvents {
     const before = this.#session;
-    const session = this.#install(link, hello, fence);
+    const session = this.#install(link, hello, ours, fence);
     const why = `${hello.site} feeds this secondary from now on, from ${link.remote}`;
     const { number, id } = highestEpoch(hello.epochs, hello.position);
     before?.link.close(closes, closes === 'fenced' ? explainFence({ number, id, begun: true }, why) : why);
@@ -217,7 +218,7 @@ export class Consumer implements AsyncDisposable {
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
 
-  #install(link: Link, hello: Hello, fence: Accepted['fence']): PrimarySession {
+  #install(link: Link, hello: Hello, ours: Hello, fence: Accepted['fence']): PrimarySession {
     this.#release();
     const session = new PrimarySession(link, {
       store: this.#store,
@@ -225,6 +226,7 @@ export class Consumer implements AsyncDisposable {
       frames: this.#frames,
       farEnd: this.#transport.farEnd,
       hello,
+      ours,
       fence,
       before: this.#ended,
       changed: () => this.#refresh(),

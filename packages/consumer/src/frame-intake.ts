@@ -103,6 +103,7 @@ function outcomeOf(error: EvertreeError): FrameOutcome {
     case 'CLOSED':
     case 'NOT_PRIMARY':
     case 'FENCED':
+    case 'SWITCHING':
       return { kind: 'refuse', reason: 'going-away', error };
     case 'STREAM_MISMATCH':
       return { kind: 'refuse', reason: 'stream-mismatch', error };

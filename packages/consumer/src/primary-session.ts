@@ -16,6 +16,8 @@ export interface PrimarySessionOptions {
   readonly farEnd: FarEnd;
   /** The primary's hello. */
   readonly hello: Hello;
+  /** What this site told that primary: where it stood when the link began. */
+  readonly ours: Hello;
   /** Its epoch, where that ends a reign of this site: recorded before anything is taken. */
   readonly fence: Fencing | undefined;
   /** Resolves when the sessions before have ended: what they had under way may still move this site. */
@@ -116,7 +118,7 @@ export class PrimarySession {
 
   /** Records what this primary ends, and goes back to where its history parts from ours. Never rejects. */
   async #begin(): Promise<void> {
-    const { before, fence, hello, farEnd } = this.#options;
+    const { before, fence, hello, ours, farEnd } = this.#options;
     await before;
     if (this.#over) return;
     const failure = fence === undefined ? undefined : await endReign(this.#store, fence, hello.site);
@@ -125,13 +127,16 @@ export class PrimarySession {
     // Why this site took no writes as a primary, if it was one: it follows from now on.
     this.#store.refuseWrites(undefined);
     const fork = partsAt(this.#store.history, hello);
-    if (fork === undefined) return this.#acknowledger.begin();
-    if ((await this.#goBack(fork)) !== 'back') return;
+    // A session before may have gone back since our hello: this primary waits to hear of that.
+    const isAwaited = partsAt({ epochs: ours.epochs, last: ours.position }, hello) !== undefined;
+    if (fork === undefined && !isAwaited) return this.#acknowledger.begin();
+    if (fork !== undefined && (await this.#goBack(fork)) !== 'back') return;
+    const after = fork ?? this.#store.stable.position;
     // A wire that reads a log finds its place anew with the next link's hello.
     if (farEnd.kind === 'log') {
-      return this.#close('going-away', `${this.#store.site} went back to ${formatPosition(fork)}, and reads on from there`);
+      return this.#close('going-away', `${this.#store.site} went back to ${formatPosition(after)}, and reads on from there`);
     }
-    this.link.send({ type: 'resend', after: fork });
+    this.link.send({ type: 'resend', after });
     this.#acknowledger.begin();
   }
 

@@ -374,17 +374,17 @@ export class Store implements AsyncDisposable {
   /**
    * Goes back to an earlier position of this history, the fork with the one that goes on. What lies behind it is kept as
    * a divergence first; then the journal is cut, and in the same step the tree goes back. Until then readers see the
-   * present tree. Nothing may be applied meanwhile. If it rejects, nothing has changed.
+   * present tree. Until then nothing else moves this site: that throws SWITCHING. If it rejects, nothing has changed.
    * @returns the name of the divergence; undefined if there is nothing behind the position
    * @throws EvertreeError WRONG_ROLE (a primary); HISTORY_MISMATCH if no frame of this history ends there; COMPACTED if
    *   the journal does not reach back to it; STORAGE_FULL, STORAGE_FAILED, CLOSED
    */
   async rewind(position: ExactPosition): Promise<string | undefined> {
-    this.#gate.assertFollowing();
+    using _ = this.#gate.goBack();
     if (samePosition(position, this.position)) return undefined;
     await this.flush();
     const present = { history: this.#history, root: this.#tree.pin() };
-    return goBack(this.journal, position, this.clock, present, recovered => this.#swapIn(recovered, recovered.tree.digest()));
+    return await goBack(this.journal, position, this.clock, present, recovered => this.#swapIn(recovered, recovered.tree.digest()));
   }
 
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */

@@ -45,6 +45,8 @@ export class WriteGate {
   /** Whether commits are taken; as of the last `update`. It is all that a commit looks at. */
   #writable = false;
   #closed = false;
+  /** The history goes back: the journal takes no frame before that is over. */
+  #goingBack = false;
   /** Why writes are refused although the journal takes them and the standing allows them. */
   #refusal: EvertreeError | undefined;
   /** What this process decided about the role; its identity may not say so yet. */
@@ -174,6 +176,7 @@ export class WriteGate {
    */
   assertMayBegin({ number, id }: EpochName): void {
     this.assertStorage();
+    this.#assertStays();
     if (this.#history.stream === null) {
       throw new EvertreeError(
         'HISTORY_MISMATCH',
@@ -193,10 +196,27 @@ export class WriteGate {
   /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED; WRONG_ROLE at a primary */
   assertFollowing(): void {
     this.assertStorage();
+    this.#assertStays();
     if (this.standing === 'primary') this.update();
     if (this.standing !== 'primary') return;
     const { site } = this.#journal.identity;
     throw new EvertreeError('WRONG_ROLE', `the site ${site} is a primary: it takes nothing of another's history`);
+  }
+
+  /**
+   * The history goes back; until the result is disposed of, nothing else moves it.
+   * @throws EvertreeError what `assertFollowing` throws
+   */
+  goBack(): Disposable {
+    this.assertFollowing();
+    this.#goingBack = true;
+    return { [Symbol.dispose]: () => void (this.#goingBack = false) };
+  }
+
+  #assertStays(): void {
+    if (!this.#goingBack) return;
+    const message = `${this.#journal.identity.site} goes back to where its history parted from another one; wait until that is over`;
+    throw new EvertreeError('SWITCHING', message);
   }
 
   /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED */

@@ -412,6 +412,16 @@ describe('far ends that are ahead of this primary', () => {
     expect(() => primary.store.put('/n', 1)).toThrow(/c has the place now/);
   });
 
+  it('a secondary that answers an earlier hello with an epoch of this very primary does not fence it', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    const { number, id } = primary.store.epochs[0]!;
+    link.lose('fenced', `epoch ${number} ${id}: the primary of epoch 0 is over`);
+    expect(primary.peer('b').state).toBe('offline');
+    primary.store.put('/n', 1);
+    await primary.connect(primary.hello('b', -1));
+    expect(primary.peer('b').state).toBe('replicate');
+  });
+
   it('a secondary of another history changes nothing here, and is judged again at its next link', async () => {
     const link = await primary.connect(primary.hello('b', -1, { digest: 'e'.repeat(16) }));
     expect(link.closed?.reason).toBe('history-mismatch');

@@ -1,5 +1,5 @@
-import { covers, formatExactPosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
+import { covers, fencingIn, formatExactPosition } from '@evertree/core';
+import type { CloseReason, EpochName, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { decide, decideReturn, refuseByHello } from './decision.ts';
 import { fence } from './fencing.ts';
@@ -167,7 +167,17 @@ export class Peer {
   closed(link: Link, reason: CloseReason, explanation: string, byPeer: boolean): void {
     if (link !== this.link) return;
     this.#release();
-    this.#step({ type: 'lost', reason, explanation, byPeer });
+    const isLate = byPeer && reason === 'fenced' && this.#isOurs(fencingIn(explanation));
+    this.#step({ type: 'lost', reason: isLate ? 'replaced' : reason, explanation, byPeer });
+  }
+
+  /**
+   * Whether an epoch is in this primary's history: a secondary that names such a one answered an earlier hello, which
+   * came late.
+   */
+  #isOurs(epoch: EpochName | undefined): boolean {
+    const { epochs } = this.#options.store;
+    return epoch !== undefined && epochs.some(({ number, id }) => number === epoch.number && id === epoch.id);
   }
 
   drained(link: Link): void {

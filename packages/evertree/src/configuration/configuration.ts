@@ -23,6 +23,8 @@ export interface SiteConfiguration {
     readonly retentionMaxBytes?: number;
     readonly retentionMinBytes?: number;
     readonly retentionMinMs?: number;
+    readonly retentionRewindMs?: number;
+    readonly divergencesMaxBytes?: number;
   };
   /**
    * What HTTP demands of its clients, and where they reach it. `tls` counts beyond loopback, or if the file's `http`

@@ -46,6 +46,8 @@ export const journalFields = {
   'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
   'retention-min-bytes': bytes(0, Number.MAX_SAFE_INTEGER, 'the newest history that is kept in any case').optional(),
   'retention-min-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
+  'retention-rewind-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which the site can go back').optional(),
+  'divergences-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what divergences may take on the disk').optional(),
 };
 
 /** What may stand at the top of each of the four files. */

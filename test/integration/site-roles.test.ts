@@ -292,6 +292,38 @@ describe('after a restart (rules 9, 12 and 13)', () => {
   });
 });
 
+describe('a target that has the handover, and has not begun (rule 13)', () => {
+  test('does not begin by itself', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await sites.leaveDelivered('north', 'south', 'c1');
+    const south = await sites.start('south');
+    expect([south.standing, south.store.epochs.at(-1)?.end]).toEqual(['secondary', { to: 'south', command: 'c1' }]);
+  });
+
+  test('begins when the command is given again there, and the old primary follows', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await sites.leaveDelivered('north', 'south', 'c1');
+    const south = await sites.start('south');
+    expect(await south.switchover()).toMatchObject({ command: 'c1', outcome: 'done', from: 'north', to: 'south' });
+    await sites.start('north');
+    await writes(south, '/a');
+  });
+
+  test('never begins when it was cancelled there, and the old primary goes on', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    await sites.startAll();
+    await sites.leaveDelivered('north', 'south', 'c1');
+    const south = await sites.start('south');
+    expect(await south.switchover({ cancel: true })).toMatchObject({ command: 'c1', outcome: 'abandoned' });
+    const north = await sites.start('north');
+    await until(() => north.standing === 'primary');
+    await writes(north, '/a');
+    expect([north.store.position.epoch, south.role]).toEqual([3, 'secondary']);
+  });
+});
+
 describe('the role at a start', () => {
   test('is the one of the history where the site has the files of both roles, whatever it was started as before', async () => {
     sites = await RoleSites.prepare('north', 'south');

@@ -1,7 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ConsumerFile, type OpenSiteOptions, type ProducerFile, type Report, type Site, openSite, openStore } from 'evertree';
+import {
+  type ConsumerFile,
+  type OpenSiteOptions,
+  type ProducerFile,
+  type Report,
+  type Site,
+  openSite,
+  openStore,
+  startConsumer,
+  startProducer,
+} from 'evertree';
 import { until } from './http-site.ts';
 import { collectReports } from './reports.ts';
 import { freePort } from './site-process.ts';
@@ -81,6 +91,18 @@ export class RoleSites implements AsyncDisposable {
     await using store = await openStore({ data: this.data(name) });
     store.hold(command);
     await store.handOver(to, command);
+  }
+
+  /** Both directories end in a handover, and its target has not begun, as processes leave them that are killed then. */
+  async leaveDelivered(from: string, to: string, command: string): Promise<void> {
+    await this.leaveHandover(from, to, command);
+    await this.stop(to);
+    await using there = await openStore({ data: this.data(to) });
+    await using here = await openStore({ data: this.data(from) });
+    await using stack = new AsyncDisposableStack();
+    stack.use(await startConsumer(there, this.standby(to)));
+    stack.use(await startProducer(here, this.primary(from)));
+    await until(() => there.stable.position.revision === here.stable.position.revision, 20_000);
   }
 
   async stop(name: string): Promise<void> {

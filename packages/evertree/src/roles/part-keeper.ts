@@ -115,9 +115,15 @@ export class PartKeeper {
     const { factory } = this.#options;
     const primary = this.#primary;
     if (primary !== undefined && !this.#feeds) return () => this.#close(primary);
-    if (this.#standby === undefined && factory.standby !== undefined) return () => this.#openStandby();
+    if (this.#standby === undefined && this.#listens) return () => this.#openStandby();
     if (primary === undefined && factory.primary !== undefined && this.#feeds) return () => this.#openPrimary();
     return undefined;
+  }
+
+  /** Whether this standing has a consumer: a primary without a primary file could not become one again. */
+  get #listens(): boolean {
+    const { store, factory } = this.#options;
+    return factory.standby !== undefined && (factory.primary !== undefined || store.standing !== 'primary');
   }
 
   /** Whether this standing has a producer. */

@@ -133,7 +133,7 @@ export class Switchovers {
 
   /** The handover to this site is the last of its history: the command is given again, or cancelled, at its target. */
   async #takeOver(command: string, cancel: boolean): Promise<SwitchoverResult> {
-    if (cancel) await this.#taking.decline(command);
+    if (cancel) await this.#taking.cancel(command);
     else await this.#taking.again(command);
     const told = outcomeOf(this.#taking.standingOf(command));
     return this.#toldOf(command, told ?? { outcome: 'unknown', why: 'it is under way' });

@@ -28,6 +28,8 @@ export type TakeoverEvent =
   /** The epoch that this site began is stable. */
   | { readonly type: 'stable' }
   | ({ readonly type: 'withdraw' } & Asked)
+  /** The command is cancelled here. */
+  | { readonly type: 'cancel'; readonly command: string; readonly standing: CommandStanding }
   /** The command is among the declined ones, durably. */
   | { readonly type: 'recorded'; readonly command: string }
   /** It could not be recorded. */
@@ -95,6 +97,11 @@ export class TakeoverMachine {
     return this.#step === 'examining' || this.#step === 'consented';
   }
 
+  /** Whether the command is being recorded as declined. */
+  isDeclining(command: string): boolean {
+    return this.#declining.has(command);
+  }
+
   take(event: TakeoverEvent): readonly TakeoverAction[] {
     switch (event.type) {
       case 'prepare':
@@ -111,6 +118,8 @@ export class TakeoverMachine {
         return this.#stable();
       case 'withdraw':
         return this.#withdraw(event);
+      case 'cancel':
+        return this.#cancel(event.command, event.standing);
       case 'recorded': {
         const to = this.#declining.get(event.command);
         this.#declining.delete(event.command);
@@ -196,6 +205,13 @@ export class TakeoverMachine {
     if (standing !== 'open' && standing !== 'handed-here') return NOTHING;
     const forgets = this.#command === command ? this.#forget() : NOTHING;
     return [...forgets, ...this.#decline(command, from)];
+  }
+
+  /** What was begun, or ended elsewhere, is not declined: the history tells. */
+  #cancel(command: string, standing: CommandStanding): readonly TakeoverAction[] {
+    if (this.#isBeginning(command) || (standing !== 'open' && standing !== 'handed-here')) return NOTHING;
+    const forgets = this.#command === command ? this.#forget() : NOTHING;
+    return [...forgets, ...this.#decline(command, undefined)];
   }
 
   #decline(command: string, to: string | undefined): readonly TakeoverAction[] {

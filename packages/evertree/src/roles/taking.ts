@@ -1,4 +1,4 @@
-import { type EpochName, type ExactPosition, type Obstacle, type RoleMessage, formatPosition } from '@evertree/core';
+import { type EpochName, EvertreeError, type ExactPosition, type Obstacle, type RoleMessage, formatPosition } from '@evertree/core';
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
 import type { PrimaryPart } from './part.ts';
 import { timeSync, unreachableOf } from './probe.ts';
@@ -15,6 +15,8 @@ export class Taking {
   /** The epoch that this site began last, until it is stable, and the position of its first frame. */
   #begun: { readonly epoch: EpochName; readonly position: ExactPosition } | undefined;
   readonly #waiting: PromiseWithResolvers<ExactPosition>[] = [];
+  /** Resolves when the next decline is recorded, or can't be. */
+  #declined = Promise.withResolvers<void>();
 
   /** @param make makes a primary's part; undefined where there is no primary file */
   constructor(context: RoleContext, make: () => Promise<PrimaryPart> | undefined) {
@@ -85,15 +87,20 @@ export class Taking {
 
   /** The command of the handover to this site is given again, here. Resolves when this site leads, durably. */
   again(command: string): Promise<ExactPosition> {
+    if (this.#machine.isDeclining(command)) {
+      return Promise.reject(new EvertreeError('WRONG_ROLE', `the command ${command} is being withdrawn`, { command }));
+    }
     const waiting = Promise.withResolvers<ExactPosition>();
     this.#waiting.push(waiting);
     this.#take({ type: 'again', command });
     return waiting.promise;
   }
 
-  /** The command is cancelled here, at its target. */
-  async decline(command: string): Promise<void> {
-    await this.#context.store.journal.identity.decline(command);
+  /** The command is cancelled here, at its target. Resolves when it is recorded as declined, or can't be any more. */
+  async cancel(command: string): Promise<void> {
+    this.#take({ type: 'cancel', command, standing: this.standingOf(command) });
+    while (this.#machine.isDeclining(command)) await this.#declined.promise;
+    await this.#context.store.flush();
   }
 
   stop(why: Error): void {
@@ -179,6 +186,9 @@ export class Taking {
       const message = `the disk of ${store.site} could not record that a switchover was withdrawn: ${describe(error)}`;
       store.report({ level: 'error', event: 'decline-not-recorded', message, details: { command, error } });
       this.#take({ type: 'not-recorded', command });
+    } finally {
+      this.#declined.resolve();
+      this.#declined = Promise.withResolvers();
     }
   }
 }

@@ -12,6 +12,8 @@ function eventOf(line: string): TakeoverEvent {
       return { type, from: 'north', command, dryRun, standing };
     case 'withdraw':
       return { type, from: 'north', command, standing };
+    case 'cancel':
+      return { type, command, standing };
     case 'examined': {
       const codes = words.filter(word => word !== 'dry');
       return { type, from: 'north', command, dryRun, obstacles: codes.map(code => ({ code, text: code })), syncMs: 1 };

@@ -3,7 +3,8 @@ import { Consumer } from '@evertree/consumer';
 import { helloOf } from '@evertree/core';
 import { readConsumerConfiguration } from '../../packages/evertree/src/configuration/reading.ts';
 import { secondaryPart } from '../../packages/evertree/src/site/parts.ts';
-import { expectErrors } from '../support/reports.ts';
+import { openSite } from '../../packages/evertree/src/site/opening.ts';
+import { expectErrors, strictReport } from '../support/reports.ts';
 import { ScriptedTransport } from '../support/scripted-link.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
@@ -11,7 +12,7 @@ import { compareSites, repairSite } from '../../packages/evertree/src/comparison
 import { HttpSite, until } from '../support/http-site.ts';
 import { type Commits, holding, memoryJournal, partedFrames, PRIMARY } from '../support/parted-trees.ts';
 import { framesOf } from '../support/stores.ts';
-import { freePort } from '../support/site-process.ts';
+import { freePort, isFree } from '../support/site-process.ts';
 
 /** Where trees differ, and mending one of them, at sites in this process. */
 
@@ -271,6 +272,35 @@ describe('repairing a secondary', () => {
     await primary.put('/data/more', 1);
     await until(() => secondary.store.digest === primary.store.digest);
     expect(secondary.site.state).toBe('replicating');
+  });
+
+  test('keeps another repair and a promotion out, and listens again afterwards', async () => {
+    const port = await freePort();
+    const site = await openSite({ data: 'memory', standby: { 'netty-consumer': { 'listening-port': port } }, log: strictReport });
+    const { promise: work, resolve } = Promise.withResolvers<void>();
+    const repairing = site.pauseFor(() => work);
+    await until(() => site.consumer === undefined);
+    await expect(site.pauseFor(() => work)).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    await expect(site.promote({ force: true })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    resolve();
+    await repairing;
+    expect(site.state).toBe('listening');
+    await expect(site.pauseFor(() => Promise.reject(new Error('no room')))).rejects.toThrow('no room');
+    expect(site.state).toBe('listening');
+    await site.close();
+  });
+
+  test('opens no part of a site that is closed meanwhile', async () => {
+    const port = await freePort();
+    const site = await openSite({ data: 'memory', standby: { 'netty-consumer': { 'listening-port': port } }, log: strictReport });
+    const { promise: work, resolve } = Promise.withResolvers<void>();
+    const repairing = site.pauseFor(() => work);
+    await until(() => site.consumer === undefined);
+    await site.close();
+    resolve();
+    await repairing;
+    expect(site.part).toBeUndefined();
+    expect(await isFree(port)).toBe(true);
   });
 
   test('of a primary is refused, and so is one with a site that lacks what the secondary has', async () => {

@@ -29,6 +29,8 @@ export class PartKeeper {
   #arranging: Promise<void> | undefined;
   /** Whether the parts follow the standing. */
   #isKeeping = false;
+  /** Whether `pauseFor` is under way, and keeps the parts when it is over. */
+  #isPaused = false;
   /** Whether `start` has told what came of it. */
   #isStarted = false;
 
@@ -61,12 +63,19 @@ export class PartKeeper {
   }
 
   get isKeeping(): boolean {
-    return this.#isKeeping;
+    return this.#isKeeping || this.#isPaused;
+  }
+
+  /** Whether the parts are closed for a while, and nothing opens them meanwhile. */
+  get isPaused(): boolean {
+    return this.#isPaused;
   }
 
   /** Closes the open parts, does work, and opens anew those that the standing then asks for, also after a failure. */
   async pauseFor(work: () => Promise<void>): Promise<void> {
-    await this.stop();
+    this.#isPaused = true;
+    this.#isKeeping = false;
+    await this.#arranging?.catch(() => undefined);
     const open = [this.#primary, this.#standby].filter(part => part !== undefined);
     this.#primary = undefined;
     this.#standby = undefined;
@@ -74,21 +83,23 @@ export class PartKeeper {
       for (const part of open) await this.#options.stage.end(part);
       await work();
     } finally {
-      this.#isKeeping = true;
+      // Not after `release` or `stop`: somebody else decides then.
+      this.#isKeeping = this.#isPaused;
+      this.#isPaused = false;
       await this.#arrange();
     }
   }
 
   /** Leaves the parts to whoever opens others from now on. */
   release(): void {
-    this.#isKeeping = false;
+    this.#isKeeping = this.#isPaused = false;
     this.#primary = undefined;
     this.#standby = undefined;
   }
 
   /** Opens and closes nothing any more; resolves when nothing is under way. */
   async stop(): Promise<void> {
-    this.#isKeeping = false;
+    this.#isKeeping = this.#isPaused = false;
     await this.#arranging?.catch(() => undefined);
   }
 

@@ -159,8 +159,12 @@ export class RoleDriver implements RoleContext {
     return this.#parts.isKeeping;
   }
 
-  /** Closes the open parts, does work, and opens them anew. Throws what the work throws. */
+  /**
+   * Closes the open parts, does work, and opens them anew.
+   * @throws EvertreeError WRONG_ROLE while a change of roles is under way; what the work throws
+   */
   pauseFor(work: () => Promise<void>): Promise<void> {
+    this.#assertQuiet();
     return this.#parts.pauseFor(work);
   }
 
@@ -183,9 +187,7 @@ export class RoleDriver implements RoleContext {
    * @throws EvertreeError WRONG_ROLE with the obstacles when it is refused
    */
   async promote(options: PromoteOptions = {}): Promise<PromotionResult | PromotionForecast> {
-    if (this.#promoting !== undefined || this.#taking.isBeginning) {
-      throw new EvertreeError('WRONG_ROLE', `a change of roles is under way at ${this.store.site}: ${this.#status?.step ?? 'beginning'}`);
-    }
+    this.#assertQuiet();
     const promoting = new Promoting(this, options);
     this.#promoting = promoting;
     try {
@@ -195,6 +197,13 @@ export class RoleDriver implements RoleContext {
       this.#promoting = undefined;
       this.changed();
     }
+  }
+
+  /** A promotion and a repair both replace what the site stands on: one at a time. */
+  #assertQuiet(): void {
+    if (this.#parts.isPaused) throw new EvertreeError('WRONG_ROLE', `a repair is under way at ${this.store.site}; try again after it`);
+    if (this.#promoting === undefined && !this.#taking.isBeginning) return;
+    throw new EvertreeError('WRONG_ROLE', `a change of roles is under way at ${this.store.site}: ${this.#status?.step ?? 'beginning'}`);
   }
 
   /** The standing, a machine's step, or what a part tells changed. */

@@ -110,6 +110,7 @@ describe('an epoch of its own', () => {
     expect([store.position, store.epochs]).toEqual([position, epochs]);
     await using secondary = (await memoryStore({ role: 'secondary' })).store;
     expect(() => secondary.beginEpoch(EPOCH_TWO, 'test')).toThrow(expect.objectContaining({ code: 'HISTORY_MISMATCH' }));
+    await expect(secondary.prepareToLead()).rejects.toMatchObject({ code: 'HISTORY_MISMATCH' });
     for (const frame of await framesOf(store.journal)) secondary.applyFrame(frame);
     await secondary.fence({ number: 4, id: '44'.repeat(8) }, false);
     for (const number of [2, 4]) {

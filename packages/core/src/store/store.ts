@@ -307,9 +307,10 @@ export class Store implements AsyncDisposable {
   /**
    * Records durably that this site may lead; until it begins an epoch it stays what it is. Else a crash just after
    * `beginEpoch` can leave a site that has begun an epoch and still follows. `follow` takes it back.
+   * @throws EvertreeError HISTORY_MISMATCH without a history: an empty site would lead at once; what the disk says
    */
   prepareToLead(): Promise<void> {
-    return this.journal.identity.setRole('primary');
+    return this.#succession.prepareToLead();
   }
 
   /**

@@ -44,6 +44,12 @@ export class Succession {
     return position;
   }
 
+  async prepareToLead(): Promise<void> {
+    const { journal, gate } = this.#parts;
+    gate.assertHasHistory();
+    if (journal.identity.role !== 'primary') await journal.identity.setRole('primary');
+  }
+
   beginEpoch(epoch: EpochName, reason: string): void {
     const { journal, history, gate, outcomes, cut, digest, advanced } = this.#parts;
     gate.assertMayBegin(epoch);

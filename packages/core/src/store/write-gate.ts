@@ -177,12 +177,7 @@ export class WriteGate {
   assertMayBegin({ number, id }: EpochName): void {
     this.assertStorage();
     this.#assertStays();
-    if (this.#history.stream === null) {
-      throw new EvertreeError(
-        'HISTORY_MISMATCH',
-        `epoch ${number} (${id}) has no history to begin on; a site without one starts as a primary`,
-      );
-    }
+    this.assertHasHistory();
     if (this.#held !== undefined && this.standing === 'primary') throw this.reason();
     const { fencedBy } = this;
     const { last: base } = this.#history;
@@ -217,6 +212,13 @@ export class WriteGate {
     if (!this.#goingBack) return;
     const message = `${this.#journal.identity.site} goes back to where its history parted from another one; wait until that is over`;
     throw new EvertreeError('SWITCHING', message);
+  }
+
+  /** @throws EvertreeError HISTORY_MISMATCH: there is nothing on which an epoch could begin */
+  assertHasHistory(): void {
+    if (this.#history.stream !== null) return;
+    const { site } = this.#journal.identity;
+    throw new EvertreeError('HISTORY_MISMATCH', `${site} has no history that it could go on with; an empty site starts as a primary`);
   }
 
   /** @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED */

@@ -141,6 +141,7 @@ export class Promoting {
     const { store } = this.#context;
     try {
       await store.fence(epoch, false);
+      await store.prepareToLead();
       await store.flush();
       this.#take({ type: 'raised', epoch, own: { epochs: store.epochs, last: store.position } });
     } catch (error) {

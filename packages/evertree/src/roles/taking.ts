@@ -144,6 +144,7 @@ export class Taking {
     if (!dryRun && obstacles.length === 0) {
       try {
         this.#prepared = await this.#make();
+        await this.#context.store.prepareToLead();
       } catch (error) {
         obstacles.push({ code: 'primary-file', text: `this site can't make what its primary file asks for: ${describe(error)}` });
       }

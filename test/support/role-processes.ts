@@ -22,6 +22,12 @@ export interface SwitchoverAnswer {
   readonly pauseMs: number | null;
 }
 
+/** The contents of a site's two files. */
+interface RoleFiles {
+  readonly producer: object;
+  readonly consumer: object;
+}
+
 /** The program, a process a site, over WebSocket: each site has the files of both roles. */
 export class RoleProcesses implements AsyncDisposable {
   readonly #folder: string;
@@ -35,28 +41,53 @@ export class RoleProcesses implements AsyncDisposable {
     this.proxies = proxies;
   }
 
-  /** Starts the first as the primary and the others as its secondaries. */
+  /** Over WebSocket. Starts the first as the primary and the others as its secondaries. */
   static async start(...names: readonly string[]): Promise<RoleProcesses> {
-    const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
     const wire = await freePort(names.length);
-    const http = await freePort(names.length);
     const proxies = await Promise.all(names.map((_, index) => startTcpProxy({ port: wire + index })));
-    const sites = await Promise.all(
-      names.map(async (site, index) => {
-        const others = proxies.flatMap((proxy, other) => (other === index ? [] : [proxy.port]));
-        const write = async (file: string, content: unknown) => {
-          const path = join(folder, `${site}-${file}.json`);
-          await writeFile(path, JSON.stringify(content));
-          return path;
-        };
-        const producer = await write('producer', {
+    const files = (index: number): RoleFiles => {
+      const others = proxies.flatMap((proxy, other) => (other === index ? [] : [proxy.port]));
+      return {
+        producer: {
           'netty-connection': others.map(port => ({
             'consumer-address': '127.0.0.1',
             'consumer-port': port,
             'connection-retry-interval-ms': RETRY_MS,
           })),
-        });
-        const consumer = await write('consumer', { 'netty-consumer': { 'listening-port': wire + index } });
+        },
+        consumer: { 'netty-consumer': { 'listening-port': wire + index } },
+      };
+    };
+    return RoleProcesses.#startWith(names, proxies, files);
+  }
+
+  /** Through one topic of a broker. */
+  static async onTopic(broker: string, topic: string, ...names: readonly string[]): Promise<RoleProcesses> {
+    const [host, port] = broker.split(':');
+    const connection = { 'kafka-connection': { 'kafka-host': host, 'kafka-port': Number(port) } };
+    return RoleProcesses.#startWith(names, [], () => ({
+      producer: { ...connection, 'kafka-messaging': { topic, partition: 0, key: 'k' } },
+      consumer: { ...connection, 'kafka-messaging': { topic }, 'kafka-consumer-properties': { 'group.id': 'roles' } },
+    }));
+  }
+
+  /** @param files of the site with that index */
+  static async #startWith(
+    names: readonly string[],
+    proxies: readonly TcpProxy[],
+    files: (index: number) => RoleFiles,
+  ): Promise<RoleProcesses> {
+    const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
+    const http = await freePort(names.length);
+    const sites = await Promise.all(
+      names.map(async (site, index) => {
+        const write = async (file: string, content: unknown) => {
+          const path = join(folder, `${site}-${file}.json`);
+          await writeFile(path, JSON.stringify(content));
+          return path;
+        };
+        const producer = await write('producer', files(index).producer);
+        const consumer = await write('consumer', files(index).consumer);
         const [role, config, standby] =
           index === 0 ? (['primary', producer, consumer] as const) : (['secondary', consumer, producer] as const);
         return new SiteProcess({ role, site, config, standby, data: join(folder, site), httpPort: http + index });
@@ -70,6 +101,12 @@ export class RoleProcesses implements AsyncDisposable {
 
   async restart(site: SiteProcess): Promise<void> {
     await site.start(START_LIMIT_MS);
+  }
+
+  /** Waits until one site feeds another, as the first tells. */
+  async feeds(leader: SiteProcess, { site }: SiteProcess): Promise<void> {
+    const told = async () => (await leader.status())?.peers.some(peer => peer.site === site && peer.state === 'replicate') === true;
+    await until(`${leader.site} feeds ${site}`, told, LIMIT_MS);
   }
 
   /** Waits until exactly this running site leads, and all other running ones stand where it does with its tree. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { NO_CHAIN } from '@evertree/core';
+import { NO_CHAIN, sealFrame } from '@evertree/core';
 import type { CloseReason, Hello, Message, Random, Report } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../test/support/links.ts';
@@ -53,6 +53,14 @@ const headerAt = (revision: number) => ({
   time: 7,
 });
 
+/** `higher`: of the next epoch; `leaving`: it has handed over. */
+function rivalHello(word: string): Hello {
+  const hello = { ...primary(5, STREAM), site: 'rival' };
+  const next = { number: EPOCH.number + 1, id: 'e'.repeat(16), site: 'rival', base: at(4), reason: 'promotion', time: 1 };
+  if (word === 'higher') return { ...hello, position: { epoch: next.number, epochId: next.id, revision: 5 }, epochs: [EPOCH, next] };
+  return word === 'leaving' ? { ...hello, epochs: [{ ...EPOCH, end: { to: 'north', command: 'c' } }] } : hello;
+}
+
 /** A record of the topic: `7` is the frame after which the stream stands at 7, `?` is no frame. */
 function recordOf(word: string, offset: number): ReceivedRecord {
   const value = word === '?' ? Buffer.from('?') : Buffer.from(frameOf(Number(word), 20).bytes);
@@ -61,7 +69,7 @@ function recordOf(word: string, offset: number): ReceivedRecord {
 
 /**
  * A record of the control topic: `site/a/replicate`, `position/a/7`, `want/a/7`, `snapshot/7/12`, `primary`,
- * `null/a/want`.
+ * `null/a/want`, `role/a/north`.
  */
 function controlOf(word: string): Control {
   const [kind, name = '', third = ''] = word.split('/');
@@ -82,10 +90,24 @@ function controlOf(word: string): Control {
         value: { id: 'c'.repeat(16), header: headerAt(Number(name)), begin: '3', end: '5', chunks: 1, bytes: 9, follow: third },
       };
     case 'primary':
-      return { kind, value: { hello: { ...primary(5, STREAM), site: 'rival', heartbeatMs: 1000 }, partition: 0 } };
+      return { kind, value: { hello: { ...rivalHello(name), heartbeatMs: 1000 }, partition: 0 } };
+    case 'role':
+      return { kind, site: third, value: { from: name, to: third, message: { kind: 'declined', command: 'c' } } };
     default:
       return { kind: third as 'want', site: name, value: null };
   }
+}
+
+/** The first frame of a site's epoch after the one here, or the handover that ends this one. */
+function epochFrame(type: 'begin' | 'handover', revision: number, site: string): Message {
+  const base = at(revision - 1);
+  const isFirst = type === 'begin';
+  const epoch = isFirst ? { epoch: 8, epochId: 'e'.repeat(16) } : { epoch: 7, epochId: POSITION.epochId };
+  const note = isFirst ? { epoch: { site, reason: 'switchover' } } : { handover: { to: site, command: 'c' } };
+  const body = Buffer.from(JSON.stringify({ ...note, changes: [{ time: 1, operations: [] }] }));
+  const header = { codec: 'json', beginsEpoch: isFirst, endsEpoch: !isFirst, stream: STREAM, ...epoch, base } as const;
+  const rest = { last: { ...epoch, revision }, digest: 'f'.repeat(16), firstTime: 1, lastTime: 1, count: 1, previous: NO_CHAIN };
+  return { type: 'frame', bytes: sealFrame({ ...header, ...rest, bodyLength: body.length }, body).bytes };
 }
 
 function toldRecord(lane: Lane, { key, value, headers }: SentRecord): string {
@@ -110,6 +132,8 @@ function toldMessage(message: Message): string {
       return `reader-resync ${message.site} ${message.reason.code}`;
     case 'reader-lost':
       return `reader-lost ${message.site} ${message.reason}`;
+    case 'role':
+      return `role ${message.from} ${message.message.kind}`;
     case 'snapshot-wanted':
       return `snapshot-wanted ${message.id} ${message.reason.code}`;
     default:
@@ -256,6 +280,11 @@ class Script {
         return { type: 'snapshot-end', chunks: Number(first) };
       case 'forget':
         return { type, site: first };
+      case 'say':
+        return { type: 'role', from: 'north', to: first, message: { kind: 'withdraw', command: second } };
+      case 'begin':
+      case 'handover':
+        return epochFrame(type, Number(first), second);
       default:
         throw new Error(`no such line: ${type}`);
     }

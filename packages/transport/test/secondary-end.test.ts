@@ -3,7 +3,7 @@ import { ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../test/support/host.ts';
-import type { PositionRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
+import type { PositionRecord, RoleRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
 import type { SentRecord } from '../src/kafka/records.ts';
 import type { HeardPrimary } from '../src/kafka/subscribe/control-view.ts';
 import type { SubscribeAction, SubscribeEvent } from '../src/kafka/subscribe/actions.ts';
@@ -69,7 +69,7 @@ function word(line: string, name: string): string | undefined {
 
 function primaryOf(line: string): HeardPrimary {
   const closing = word(line, 'closing') as CloseReason | undefined;
-  const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), heartbeatMs: 1000 };
+  const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), site: word(line, 'site') ?? 'n', heartbeatMs: 1000 };
   const record = { hello, partition: 0, ...(closing && { closing: { reason: closing, explanation: 'bye' } }) };
   return { record, from: word(line, 'from') ?? 'p', saidAt: 0 };
 }
@@ -116,6 +116,8 @@ function eventOf(line: string): SubscribeEvent {
       return { type, primary: primaryOf(line) };
     case 'announced':
       return { type, snapshot: snapshotOf(line) };
+    case 'said':
+      return { type, role: { from: 's', to: first!, message: { kind: 'declined', command: second! } } };
     case 'closed':
       return { type, reason: first as CloseReason, explanation: 'no' };
     case 'committed':
@@ -131,9 +133,13 @@ function toldReason({ code, text }: Reason): string {
 
 /** What a record in `.control` says. */
 function told({ key, value }: SentRecord): string {
-  const name = String(key).split('/')[0];
+  const [name, to] = String(key).split('/');
   const content: unknown = value === null ? null : JSON.parse(String(value));
   if (content === null) return `${name} none`;
+  if (name === 'role') {
+    const { message } = content as RoleRecord;
+    return `role to ${to}: ${message.kind}${'command' in message ? ` ${message.command}` : ''}`;
+  }
   if (name === 'position') {
     const { applied, durable } = content as PositionRecord;
     return `${name} ${applied.revision} ${durable.revision}`;

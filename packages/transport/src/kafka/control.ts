@@ -1,6 +1,7 @@
 import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
 import type { Reason } from '@evertree/core';
 import { z } from 'zod';
+import { roleSchema } from '../wire/role-messages.ts';
 import { helloSchema, hex, parseJson, positionSchema, reasonSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
 import { headerOf, PROTOCOL_HEADER } from './records.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
@@ -51,13 +52,17 @@ export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
 export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
 export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;
 export type WantRecord = Readonly<z.output<typeof wantSchema>>;
+/** What one site says to another about who leads. */
+export type RoleRecord = Readonly<z.output<typeof roleSchema>>;
 
 export type Control =
   | { readonly kind: 'primary'; readonly value: PrimaryRecord }
   | { readonly kind: 'snapshot'; readonly value: SnapshotRecord }
   | { readonly kind: 'site'; readonly site: string; readonly value: SiteRecord | null }
   | { readonly kind: 'position'; readonly site: string; readonly value: PositionRecord | null }
-  | { readonly kind: 'want'; readonly site: string; readonly value: WantRecord | null };
+  | { readonly kind: 'want'; readonly site: string; readonly value: WantRecord | null }
+  /** `site`: to whom it is said. */
+  | { readonly kind: 'role'; readonly site: string; readonly value: RoleRecord | null };
 
 /** A decoded record, and the link that wrote it: `from` is the 16 hex digits that each link draws. */
 export interface Received {
@@ -95,6 +100,8 @@ export function decodeControl(record: ReceivedRecord): Received {
       return { from, control: { kind, site, value: value && parseJson(positionsSchema, value, kind) } };
     case 'want':
       return { from, control: { kind, site, value: value && parseJson(wantSchema, value, kind) } };
+    case 'role':
+      return { from, control: { kind, site, value: value && parseJson(roleSchema, value, kind) } };
     default:
       throw new EvertreeError(
         'PROTOCOL_VIOLATION',

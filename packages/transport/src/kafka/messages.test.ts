@@ -66,6 +66,11 @@ const golden: Record<string, { control: Control; key: string; value: string | nu
     value: `{"hello":${HELLO_JSON},"state":"snapshot","reason":{"code":"retention-passed","text":"too far behind"}}`,
   },
   'site taken back': { control: { kind: 'site', site: 'south', value: null }, key: 'site/south', value: null },
+  role: {
+    control: { kind: 'role', site: 'sø/th', value: { from: 'south', to: 'sø/th', message: { kind: 'withdraw', command: 'c1' } } },
+    key: 'role/sø/th',
+    value: '{"from":"south","to":"sø/th","message":{"kind":"withdraw","command":"c1"}}',
+  },
   position: {
     control: { kind: 'position', site: 'south', value: { applied: POSITION, durable: ORIGIN } },
     key: 'position/south',

@@ -54,5 +54,5 @@ export type PublishAction =
   | { readonly type: 'hand'; readonly message: Message; readonly accepted?: boolean }
   /** `writable` is true again. */
   | { readonly type: 'drained' }
-  /** The link is over: cut the connections, and tell the producer. */
-  | { readonly type: 'end'; readonly reason: CloseReason; readonly explanation: string };
+  /** The link is over: cut the connections, and tell the producer. `byPeer`: something in the topic says so. */
+  | { readonly type: 'end'; readonly reason: CloseReason; readonly explanation: string; readonly byPeer: boolean };

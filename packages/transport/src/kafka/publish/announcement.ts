@@ -13,6 +13,8 @@ export class Announcement {
 
   /** The topic has said hello, and this primary may write to it. */
   #isTopicOurs = false;
+  /** A frame began another site's epoch after this one's: this site leads no more, and writes nothing from there on. */
+  #isSucceeded = false;
 
   constructor(hello: Hello) {
     this.#hello = hello;
@@ -37,12 +39,22 @@ export class Announcement {
     return { hello: { ...this.hello, heartbeatMs: limits.heartbeatMs }, partition, ...(closing === undefined ? {} : { closing }) };
   }
 
-  /** A frame is sent. A frame that is sent again may be older than the hello. */
-  sent(header: FrameHeader, bytes: Uint8Array): void {
-    if (header.last.revision <= (this.#last?.last ?? this.#hello.position).revision) return;
+  /** A frame is sent. A frame that is sent again may be older than the hello. @returns whether it is this primary's to send */
+  sent(header: FrameHeader, bytes: Uint8Array): boolean {
+    if (header.last.revision <= (this.#last?.last ?? this.#hello.position).revision) return true;
+    if (header.beginsEpoch && this.#isAnothers(header, bytes)) this.#isSucceeded = true;
+    if (this.#isSucceeded) return false;
     this.#last = header;
     if (header.beginsEpoch) this.#begin(header, bytes);
     if (header.endsEpoch) this.#end(header, bytes);
+    return true;
+  }
+
+  /** Whether the frame begins an epoch of another site, which is not in the history that this primary had at its hello. */
+  #isAnothers(header: FrameHeader, bytes: Uint8Array): boolean {
+    const isKnown = this.#epochs.some(({ number, id }) => number === header.epoch && id === header.epochId);
+    const site = isKnown ? undefined : decodeFrame({ header, bytes }).note?.epoch?.site;
+    return site !== undefined && site !== this.#hello.site;
   }
 
   #begin(header: FrameHeader, bytes: Uint8Array): void {

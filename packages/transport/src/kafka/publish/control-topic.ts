@@ -19,11 +19,20 @@ const WAIT_MS = 500;
 /** The wait of a fetch for records that are there already. */
 const NO_WAIT_MS = 1;
 
+/** Another site that announces itself as the primary. `isLive`: since this link began. */
+export interface Rival {
+  readonly hello: Hello;
+  readonly from: string;
+  readonly isLive: boolean;
+}
+
 /** What a fetch of the control topic brought. */
 export interface ControlNews {
   /** For the producer, in order. */
   readonly messages: readonly Message[];
   readonly snapshots: readonly { readonly record: SnapshotRecord; readonly time: number }[];
+  /** Other sites that announce themselves as primaries, at whatever time; what they say when they close does not count. */
+  readonly rivals: readonly Rival[];
   /** Fresh records came, and a secondary that is present waits for a snapshot. */
   readonly wants: boolean;
 }
@@ -53,7 +62,7 @@ export class ControlTopic {
   constructor(settings: PublisherSettings, memory: LinkMemory, { low, high }: Watermarks, now: number) {
     this.#settings = settings;
     this.#memory = memory;
-    this.#secondaries = new Secondaries(settings.topics.control, memory.once, settings.report);
+    this.#secondaries = new Secondaries(settings.topics.control, settings.site, memory.once, settings.report);
     this.#high = high;
     this.#offset = low;
     this.#asOf = now;
@@ -93,14 +102,13 @@ export class ControlTopic {
     this.#offset = next;
     const first = records.findIndex(({ offset }) => BigInt(offset) >= this.#high);
     const live = first < 0 ? [] : records.slice(first);
-    const others = this.#secondaries.take(first < 0 ? records : records.slice(0, first), false, now);
-    if (live.length > 0) {
-      const fresh = this.#secondaries.take(live, true, now);
-      for (const other of fresh) this.#tellSecondPrimary(other);
-      others.push(...fresh);
-    }
-    const snapshots = others.flatMap(({ control, time }) => (control.kind === 'snapshot' ? { record: control.value, time } : []));
-    return { messages: this.#news(), snapshots, wants: live.length > 0 && this.wants.length > 0 };
+    const past = this.#secondaries.take(first < 0 ? records : records.slice(0, first), false, now);
+    const fresh = live.length === 0 ? [] : this.#secondaries.take(live, true, now);
+    const snapshots = [...past, ...fresh].flatMap(({ control, time }) =>
+      control.kind === 'snapshot' ? { record: control.value, time } : [],
+    );
+    const rivals = [...past.flatMap(other => this.#rival(other, false)), ...fresh.flatMap(other => this.#rival(other, true))];
+    return { messages: this.#news(), snapshots, rivals, wants: live.length > 0 && this.wants.length > 0 };
   }
 
   /** Finds the secondaries that have fallen silent. */
@@ -120,10 +128,17 @@ export class ControlTopic {
     return [...history, ...this.#secondaries.news()];
   }
 
-  #tellSecondPrimary({ control, from }: OtherRecord): void {
-    if (control.kind !== 'primary' || control.value.closing !== undefined || this.#memory.isOwn(from)) return;
+  #rival({ control, from }: OtherRecord, isLive: boolean): Rival[] {
+    if (control.kind !== 'primary' || control.value.closing !== undefined || this.#memory.isOwn(from)) return [];
+    const { hello } = control.value;
+    // What this site said itself, in its life before or as a copy of it, is not another's unless it goes on.
+    return hello.site === this.#settings.site && !isLive ? [] : [{ hello, from, isLive }];
+  }
+
+  /** Another primary, of this one's epoch or a lower one. */
+  tellSecondPrimary({ hello, from }: Rival): void {
     const { topics, site } = this.#settings;
-    const { site: other, position }: Hello = control.value.hello;
+    const { site: other, position } = hello;
     this.#memory.once.tell(`primary ${from}`, {
       level: 'warn',
       event: 'second-primary',

@@ -167,9 +167,11 @@ export class PublishLink implements Link {
     }
   }
 
-  #finish({ reason, explanation }: Of<'end'>): void {
+  #finish({ reason, explanation, byPeer }: Of<'end'>): void {
     this.#topic.broker.abandon();
-    this.#delivery.close({ reason, explanation, byPeer: false });
+    // What was handed up before may have to be known: it is not dropped.
+    if (byPeer) this.#delivery.end({ reason, explanation, byPeer });
+    else this.#delivery.close({ reason, explanation, byPeer });
     // By then the owner of the link has been told that it closed.
     this.#settings.clock.soon(() => this.#over.resolve(reason));
   }

@@ -1,9 +1,10 @@
-import { EvertreeError, readFrameHeader } from '@evertree/core';
+import { EvertreeError, compareEpochs, explainFence, highestEpoch, readFrameHeader } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Message } from '@evertree/core';
 import type { Closing } from '../control.ts';
 import type { PublishAction, PublishEvent } from './actions.ts';
 import { Announcement } from './announcement.ts';
 import { ControlTopic } from './control-topic.ts';
+import type { Rival } from './control-topic.ts';
 import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Pulse } from './pulse.ts';
@@ -41,6 +42,8 @@ export class PrimaryEnd {
   /** Set once. From then on only what waits already is sent, and nothing is handed up. */
   #ending: Closing | undefined;
   #isOver = false;
+  /** A primary of a higher epoch writes here. */
+  #isSuperseded = false;
   /** While the link closes: the time up to which it waits for the broker. */
   #farewellUntil = Infinity;
   #isFarewellSaid = false;
@@ -124,7 +127,7 @@ export class PrimaryEnd {
         return this.#findEnd(now);
       case 'frame': {
         const header = message.parsed?.header ?? readFrameHeader(message.bytes);
-        this.#announcement?.sent(header, message.bytes);
+        if (this.#announcement?.sent(header, message.bytes) === false) return;
         this.#snapshots.count(message.bytes);
         return this.#outbox.addFrame(header, message.bytes, now);
       }
@@ -136,8 +139,13 @@ export class PrimaryEnd {
         return this.#outbox.endSnapshot(message.chunks, now);
       case 'forget':
         this.#control.forget(message.site);
-        for (const kind of ['site', 'position', 'want'] as const) this.#outbox.tell({ kind, site: message.site, value: null }, now);
+        for (const kind of ['site', 'position', 'want', 'role'] as const) this.#outbox.tell({ kind, site: message.site, value: null }, now);
         return;
+      case 'role':
+        return this.#outbox.tell(
+          { kind: 'role', site: message.to, value: { from: message.from, to: message.to, message: message.message } },
+          now,
+        );
       default:
         throw new EvertreeError('PROTOCOL_VIOLATION', `a primary sends no ${message.type} to a topic`);
     }
@@ -236,10 +244,25 @@ export class PrimaryEnd {
   }
 
   #sawControl({ records, next }: BrokerAnswer & { type: 'control' }, now: number): void {
-    const { messages, snapshots, wants } = this.#control.fetched(records, next, now);
+    const { messages, snapshots, rivals, wants } = this.#control.fetched(records, next, now);
     for (const { record, time } of snapshots) this.#snapshots.announced(record, time);
     this.#handNews(messages, now);
-    if (wants) this.#lookAtWatermarks();
+    for (const rival of rivals) this.#meet(rival);
+    if (wants && !this.#isOver) this.#lookAtWatermarks();
+  }
+
+  /** A primary of a higher epoch ends this one's reign: nothing more is written here. */
+  #meet(rival: Rival): void {
+    const ours = this.#announcement?.hello;
+    if (this.#isOver || ours === undefined) return;
+    const { site, stream, epochs, position } = rival.hello;
+    const { number, id } = highestEpoch(epochs, position);
+    if (stream === ours.stream && compareEpochs({ number, id }, highestEpoch(ours.epochs, ours.position)) > 0) {
+      const why = `${site} announces itself in ${this.#settings.topics.control} as the primary`;
+      this.#isSuperseded = true;
+      return this.#abort('fenced', explainFence({ number, id, begun: true }, why));
+    }
+    if (rival.isLive && epochs.at(-1)?.end === undefined) this.#control.tellSecondPrimary(rival);
   }
 
   #handNews(messages: readonly Message[], now: number): void {
@@ -325,7 +348,7 @@ export class PrimaryEnd {
 
   #finish(): void {
     this.#isOver = true;
-    this.#do({ type: 'end', ...(this.#ending ?? { reason: 'lost', explanation: '' }) });
+    this.#do({ type: 'end', ...(this.#ending ?? { reason: 'lost', explanation: '' }), byPeer: this.#isSuperseded });
   }
 
   #drain(now: number): void {

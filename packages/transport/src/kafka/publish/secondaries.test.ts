@@ -20,7 +20,7 @@ beforeEach(() => {
   twice = [];
   offset = 0;
   const once = new ReportOnce(({ event, details }) => void (event === 'site-twice' && twice.push(String(details?.['site']))));
-  secondaries = new Secondaries('T.control', once, () => undefined);
+  secondaries = new Secondaries('T.control', 'north', once, () => undefined);
 });
 
 function site(state: 'replicate' | 'snapshot' = 'replicate', closing?: { reason: CloseReason; explanation: string }): Control {

@@ -1,7 +1,7 @@
 import { PROTOCOL_VERSIONS, isEvertreeError } from '@evertree/core';
 import type { Hello, Message, Reporter } from '@evertree/core';
 import { UNKNOWN_REASON, decodeControl } from '../control.ts';
-import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
+import type { Control, PositionRecord, RoleRecord, SiteRecord, WantRecord } from '../control.ts';
 import { PassedOver } from '../passed-over.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { ReportOnce } from './report-once.ts';
@@ -30,6 +30,8 @@ interface Secondary {
   readonly news: Message[];
   /** `positions` are to be handed up. */
   moved: boolean;
+  /** What it says about who leads; handed up last: what it said before ends with what these lead to. */
+  readonly roles: Message[];
   /** Another link under its name that keeps writing positions, and since when it does. */
   rival: { readonly from: string; readonly since: number } | undefined;
 }
@@ -45,13 +47,16 @@ export interface OtherRecord {
 /** What the control topic tells of the secondaries, made into messages for the producer. Pure but for its reports. */
 export class Secondaries {
   readonly #known = new Map<string, Secondary>();
+  /** This site's own name: it may have been a secondary here before. */
+  readonly #own: string;
   readonly #topic: string;
   readonly #once: ReportOnce;
   readonly #passed: PassedOver;
 
-  /** @param topic the control topic's name */
-  constructor(topic: string, once: ReportOnce, report: Reporter) {
+  /** @param topic the control topic's name; @param own this site's name */
+  constructor(topic: string, own: string, once: ReportOnce, report: Reporter) {
     this.#topic = topic;
+    this.#own = own;
     this.#once = once;
     this.#passed = new PassedOver(topic, report);
   }
@@ -79,6 +84,7 @@ export class Secondaries {
       const key = record.key?.toString() ?? '';
       // Of a secondary's positions only the last counts: decoding the others would take most of the time spent here.
       if (key.startsWith('position/') && newest.get(key) !== index) continue;
+      if (key.startsWith('role/') && (!live || key !== `role/${this.#own}`)) continue;
       const other = this.#takeOne(record, live, now);
       if (other !== undefined) others.push(other);
     }
@@ -93,6 +99,7 @@ export class Secondaries {
       secondary.moved = false;
       if (secondary.positions !== undefined) yield { type: 'acknowledge', site, ...secondary.positions };
     }
+    for (const { roles } of this.#known.values()) yield* roles.splice(0);
   }
 
   /** The past has been read: tells of the secondaries known from it only. Comes before the first `news`. */
@@ -127,7 +134,9 @@ export class Secondaries {
       const { control, from } = decodeControl(record);
       this.#passed.end();
       if (control.kind === 'primary' || control.kind === 'snapshot') return { control, from, time: Number(record.timestamp) };
-      if (control.value === null) this.#takeBack(control);
+      if (control.kind === 'role') this.#takeRole(control.value, from);
+      else if (control.site === this.#own) return undefined;
+      else if (control.value === null) this.#takeBack(control);
       else if (control.kind === 'site') this.#takeSite(control.site, control.value, from, live, now);
       else this.#takeWord(control, from, live, now);
     } catch (error) {
@@ -156,6 +165,7 @@ export class Secondaries {
       heard: now,
       news: [],
       moved: false,
+      roles: [],
       rival: undefined,
     };
     const wasIn = sameLink && secondary.present ? secondary.site.state : undefined;
@@ -165,6 +175,12 @@ export class Secondaries {
     if (!live) return;
     if (site.closing !== undefined) return close(name, secondary);
     if (wasIn !== site.state) greet(name, secondary);
+  }
+
+  /** Takes what a secondary says about who leads. It counts only from the link that said hello last, as on any wire. */
+  #takeRole(said: RoleRecord | null, from: string): void {
+    const secondary = said === null ? undefined : this.#known.get(said.from);
+    if (said !== null && secondary?.present === true && secondary.from === from) secondary.roles.push({ type: 'role', ...said });
   }
 
   /** Takes a position or a want. It counts, also as a sign of life, only from the link that said hello last. */

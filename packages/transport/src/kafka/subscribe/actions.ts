@@ -1,5 +1,5 @@
 import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason, Report, ResumeHint } from '@evertree/core';
-import type { SnapshotRecord } from '../control.ts';
+import type { RoleRecord, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { Watermarks } from '../broker.ts';
 import type { HeardPrimary } from './control-view.ts';
@@ -64,6 +64,8 @@ export type SubscribeEvent =
   | SubscribeAnswer
   /** The site said hello. */
   | { readonly type: 'greeted'; readonly hello: Hello; readonly resume: ResumeHint | undefined }
+  /** The site says something about who leads. */
+  | { readonly type: 'said'; readonly role: RoleRecord }
   | { readonly type: 'acknowledged'; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The site saw a gap. */
   | { readonly type: 'resend'; readonly after: ExactPosition }

@@ -1,7 +1,7 @@
 import { compareEpochs, highestEpoch, isEvertreeError } from '@evertree/core';
 import type { Hello, Reporter } from '@evertree/core';
 import { decodeControl } from '../control.ts';
-import type { PrimaryRecord, SnapshotRecord } from '../control.ts';
+import type { PrimaryRecord, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { PassedOver } from '../passed-over.ts';
 
@@ -12,6 +12,12 @@ export interface HeardPrimary {
   readonly from: string;
   /** When it said so, milliseconds since 1970 on its own clock. */
   readonly saidAt: number;
+}
+
+/** What a site said to this one about who leads, and the link that it said it on. */
+export interface SaidRole {
+  readonly role: RoleRecord;
+  readonly from: string;
 }
 
 /** What a record of `.control` means to a secondary. */
@@ -28,22 +34,31 @@ export class ControlView {
   readonly #passed: PassedOver;
   readonly #report: Reporter;
   readonly #topic: string;
+  /** This site's own name. What it said as a primary stands for its own reign: nobody below that is followed. */
+  readonly #own: string;
   /** The `from` of the replaced writers, oldest first. */
   readonly #superseded: string[] = [];
-  /** The last record of the primary that is followed. */
+  /** The last record of the primary that counts; it may be this site itself. */
   #primary: HeardPrimary | undefined;
   /** The newest snapshot that was announced. */
   #snapshot: SnapshotRecord | undefined;
   /** The other primary that was reported last. */
   #rival = '';
 
-  constructor(topic: string, report: Reporter) {
+  constructor(topic: string, own: string, report: Reporter) {
     this.#topic = topic;
+    this.#own = own;
     this.#report = report;
     this.#passed = new PassedOver(topic, report);
   }
 
+  /** The primary to follow; undefined while there is none, or this site is it. */
   get primary(): HeardPrimary | undefined {
+    return this.#isOwn(this.#primary) ? undefined : this.#primary;
+  }
+
+  /** The primary of the highest epoch that was heard, which may be this site itself. */
+  get newest(): HeardPrimary | undefined {
     return this.#primary;
   }
 
@@ -58,7 +73,7 @@ export class ControlView {
    */
   take(record: ReceivedRecord, silent: boolean): News {
     const key = record.key?.toString() ?? '';
-    if (/^(?:site|position|want)\//.test(key)) return undefined;
+    if (/^(?:site|position|want|role)\//.test(key)) return undefined;
     try {
       const { control, from } = decodeControl(record);
       this.#passed.end();
@@ -66,6 +81,19 @@ export class ControlView {
       if (control.kind !== 'snapshot') return undefined;
       this.#snapshot = control.value;
       return 'snapshot';
+    } catch (error) {
+      if (!isEvertreeError(error)) throw error;
+      this.#passed.add(record.offset, error.message);
+      return undefined;
+    }
+  }
+
+  /** What a record says to this site about who leads; undefined if it says nothing of the kind. */
+  roleIn(record: ReceivedRecord): SaidRole | undefined {
+    if (record.key?.toString() !== `role/${this.#own}`) return undefined;
+    try {
+      const { control, from } = decodeControl(record);
+      return control.kind === 'role' && control.value !== null ? { role: control.value, from } : undefined;
     } catch (error) {
       if (!isEvertreeError(error)) throw error;
       this.#passed.add(record.offset, error.message);
@@ -91,12 +119,16 @@ export class ControlView {
   #givesWay(present: HeardPrimary, heard: HeardPrimary, silent: boolean): boolean {
     const order = compareEpochs(epochOf(heard.record.hello), epochOf(present.record.hello));
     if (order !== 0) return order > 0;
-    if (silent || present.record.closing !== undefined) return true;
+    if (silent || present.record.closing !== undefined || this.#isOwn(present)) return true;
     return heard.record.hello.site === present.record.hello.site && !this.#superseded.includes(heard.from);
   }
 
+  #isOwn(heard: HeardPrimary | undefined): boolean {
+    return heard?.record.hello.site === this.#own;
+  }
+
   #ignore(present: HeardPrimary, heard: HeardPrimary): undefined {
-    if (this.#rival === heard.from) return;
+    if (this.#rival === heard.from || this.#isOwn(heard) || isLeaving(heard.record)) return;
     this.#rival = heard.from;
     const { site } = heard.record.hello;
     this.#report({
@@ -108,6 +140,11 @@ export class ControlView {
       details: { site, followed: present.record.hello.site },
     });
   }
+}
+
+/** It leads no more, and says so: it closes, or has handed over. */
+function isLeaving({ hello, closing }: PrimaryRecord): boolean {
+  return closing !== undefined || hello.epochs.at(-1)?.end !== undefined;
 }
 
 function epochOf(hello: Hello) {

@@ -2,7 +2,7 @@ import type { CloseReason, Hello, Link, LinkEvents, Message } from '@evertree/co
 import { Delivery } from '../../wire/delivery.ts';
 import type { Ending } from '../../wire/delivery.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
-import type { SnapshotRecord } from '../control.ts';
+import type { RoleRecord, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { PartitionReader } from '../broker.ts';
 import { encodeTrailer } from '../trailer.ts';
@@ -40,6 +40,8 @@ export class TopicLink implements Link {
   readonly #outcome = Promise.withResolvers<LinkOutcome>();
   /** What the primary said in `.control`. */
   #heardBytes = 0;
+  /** The site has said hello. */
+  #isGreeted = false;
   /** The machine's request, until `#run` takes it up. */
   #request: SubscribeRequest | undefined;
   /** The frame that `hand` is about. */
@@ -102,6 +104,10 @@ export class TopicLink implements Link {
         return this.#happened({ type: 'acknowledged', applied: message.applied, durable: message.durable });
       case 'resend':
         return this.#happened({ type: 'resend', after: message.after });
+      case 'role': {
+        const { from, to, message: said } = message;
+        return this.#happened({ type: 'said', role: { from, to, message: said } });
+      }
       default:
         throw new Error(`a secondary sends no ${message.type}`);
     }
@@ -132,6 +138,11 @@ export class TopicLink implements Link {
     this.#driver.wake();
   }
 
+  /** The writer of a link said something to this site about who leads. It counts only from the primary that is followed. */
+  told(role: RoleRecord, from: string): void {
+    if (this.#isGreeted && from === this.#primary.from) this.#delivery.post({ type: 'role', ...role });
+  }
+
   /** Another snapshot was announced. */
   announced(snapshot: SnapshotRecord): void {
     this.#happened({ type: 'announced', snapshot });
@@ -152,6 +163,7 @@ export class TopicLink implements Link {
   /** The primary's hello waits for the site's: a refusal has to bear the site's name. */
   #greet({ hello, resume }: Extract<Message, { type: 'hello' }>): void {
     if (this.#delivery.isOver) return;
+    this.#isGreeted = true;
     const { heartbeatMs: _, ...primaryHello } = this.#primary.record.hello;
     this.#delivery.post({ type: 'hello', hello: primaryHello satisfies Hello });
     const actions = this.#end.step({ type: 'greeted', hello, resume }, this.#settings.clock.monotonic());

@@ -81,6 +81,9 @@ export class SecondaryEnd {
         this.#marks.durable(event.durable);
         this.#records.tellPositions({ applied: event.applied, durable: event.durable });
         return NOTHING;
+      case 'said':
+        this.#records.tellRole(event.role);
+        return NOTHING;
       case 'resend':
         this.#reading.resend(event.after);
         return NOTHING;
@@ -124,7 +127,9 @@ export class SecondaryEnd {
   #heard(primary: HeardPrimary): readonly SubscribeAction[] {
     this.#reading.heard(primary);
     if (primary.from === this.#beginning.primary.from) return NOTHING;
-    return [{ type: 'end', reason: 'replaced', explanation: `${primary.record.hello.site} began anew`, byPeer: true }];
+    const { site } = primary.record.hello;
+    const explanation = site === this.#beginning.primary.record.hello.site ? `${site} began anew` : `${site} leads now`;
+    return [{ type: 'end', reason: 'replaced', explanation, byPeer: true }];
   }
 
   #reportNoCommit(why: string): SubscribeAction {

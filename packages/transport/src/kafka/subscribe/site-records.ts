@@ -1,7 +1,7 @@
 import type { Hello } from '@evertree/core';
 import { Backoff } from '../../wire/backoff.ts';
 import { encodeControl } from '../control.ts';
-import type { Control, PositionRecord, SiteRecord, WantRecord } from '../control.ts';
+import type { Control, PositionRecord, RoleRecord, SiteRecord, WantRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { SubscribeAction } from './actions.ts';
 import type { SubscriberSettings } from './settings.ts';
@@ -22,6 +22,8 @@ export class SiteRecords {
   #positions: PositionRecord | undefined;
   /** What this site waits for; null while it waits for no snapshot. */
   #want: WantRecord | null = null;
+  /** How many messages about who leads were said: none of them replaces another. */
+  #roles = 0;
   /** The positions were told since the last beat. */
   #toldPositions = false;
   /**
@@ -30,7 +32,7 @@ export class SiteRecords {
   #due = new Map<string, SentRecord>();
   /** The records that are being sent; undefined while none are. */
   #sending: ReadonlyMap<string, SentRecord> | undefined;
-  /** The caller was asked for `send-due`, which has not come yet. */
+  /** `send-due` is waited for. One that comes when it is not does no harm. */
   #waiting = false;
   /** When the next send may begin. */
   #notBefore = -Infinity;
@@ -73,6 +75,16 @@ export class SiteRecords {
     if (this.#site === undefined || (want === null && this.#want === null)) return;
     this.#want = want;
     this.#put({ kind: 'want', site: this.#site.hello.site, value: want });
+  }
+
+  /** Says something about who leads. It is not held back for the pause between two sends. */
+  tellRole(role: RoleRecord): void {
+    if (this.#site === undefined) return;
+    this.#roles += 1;
+    this.#put({ kind: 'role', site: role.to, value: role }, `role ${this.#roles}`);
+    if (!this.#accepting) return;
+    this.#notBefore = -Infinity;
+    this.#waiting = false;
   }
 
   /** A sign of life: the positions, unless they were told since the last one, and what is wanted. */
@@ -126,9 +138,9 @@ export class SiteRecords {
     return records;
   }
 
-  #put(control: Control): void {
+  #put(control: Control, place?: string): void {
     const record = encodeControl(control, this.#from);
-    const place = placeOf(control, String(record.key));
+    place ??= placeOf(control, String(record.key));
     this.#due.delete(place);
     this.#due.set(place, record);
   }

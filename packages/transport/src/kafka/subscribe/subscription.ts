@@ -6,7 +6,7 @@ import { topicNames } from '../topics.ts';
 import type { TopicNames } from '../topics.ts';
 import { TopicAccess } from './topic-access.ts';
 import { ControlView } from './control-view.ts';
-import type { HeardPrimary } from './control-view.ts';
+import type { HeardPrimary, SaidRole } from './control-view.ts';
 import { TopicLink } from './link.ts';
 import type { SubscriberSettings } from './settings.ts';
 
@@ -56,7 +56,7 @@ export class Subscription {
     this.#spoilt = spoilt;
     this.#events = events;
     this.#access = new TopicAccess(settings, connect({ connection, report, clock, answerMs: limits.answerMs }));
-    this.#view = new ControlView(this.#topics.control, report);
+    this.#view = new ControlView(this.#topics.control, settings.site, report);
     this.#refused = new Backoff(REFUSED_MS, random);
   }
 
@@ -116,12 +116,18 @@ export class Subscription {
   async #readControl(control: PartitionReader, from: bigint): Promise<bigint> {
     const { records, next } = await control.fetch(from);
     for (const record of records) {
-      const news = this.#view.take(record, this.#link === undefined && this.#quiet);
       const isFresh = BigInt(record.offset) >= this.#present;
+      if (isFresh) this.#tell(this.#view.roleIn(record));
+      const news = this.#view.take(record, this.#link === undefined && this.#quiet);
       if (news === 'snapshot') this.#link?.announced(this.#view.snapshot!);
-      if (news === 'primary' && isFresh) this.#heard(this.#view.primary!, record.value?.length ?? 0);
+      if (news === 'primary' && isFresh) this.#heard(this.#view.newest!, record.value?.length ?? 0);
     }
     return next;
+  }
+
+  /** A message about who leads is for the link that lives when it comes: one from before this attempt is history. */
+  #tell(said: SaidRole | undefined): void {
+    if (said !== undefined) this.#link?.told(said.role, said.from);
   }
 
   #heard(primary: HeardPrimary, bytes: number): void {
@@ -144,7 +150,7 @@ export class Subscription {
     if (this.#closed) return reader.close();
     const beginning = { primary, snapshot: this.#view.snapshot, spoilt: this.#spoilt };
     const link = new TopicLink(this.#settings, this.#access, reader, beginning);
-    if (this.#view.primary !== undefined && this.#view.primary !== primary) link.heard(this.#view.primary, 0);
+    if (this.#view.newest !== undefined && this.#view.newest !== primary) link.heard(this.#view.newest, 0);
     this.#link = link;
     this.#livesAt = this.#settings.clock.monotonic() + LIVED_MS;
     this.#events.link(link);

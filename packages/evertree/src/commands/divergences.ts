@@ -53,7 +53,7 @@ interface ReplayOptions extends WriteOptions {
 }
 
 export function addDivergences(program: Command): void {
-  const divergences = withClient(program.command('divergences'))
+  const divergences = withClient(program.command('divergences').enablePositionalOptions())
     .summary('commits that a promotion left behind: list, read, apply again')
     .description(
       'Lists the divergences that a site keeps: commits that it made, and that are not in the history which went on without it. They stay until they are forgotten. N is the number in the list, or the name or its beginning.',

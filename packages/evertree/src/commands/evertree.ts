@@ -33,6 +33,8 @@ export function evertreeCommand(): Command {
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
+    // Options after a command are that command's: "divergences" and "divergences show" both have --url.
+    .enablePositionalOptions()
     .showHelpAfterError('(--help tells how it is used)')
     .exitOverride()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })

@@ -133,8 +133,9 @@ interface PromotionAnswer {
 
 async function promote({ dryRun, confirm, force, json, ...client }: PromoteCommandOptions): Promise<void> {
   const body = { ...optional('dryRun', dryRun), ...optional('confirm', confirm), ...optional('force', force) };
-  const answer = await ask(clientOf(client), '/admin/promote', body);
-  if (dryRun) return tellForecast(answer as PromotionForecastAnswer, json, promotionForecastLines);
+  const site = clientOf(client);
+  const answer = await ask(site, '/admin/promote', body);
+  if (dryRun) return tellForecast(answer as PromotionForecastAnswer, json, forecast => promotionForecastLines(forecast, site.url.origin));
   if (json) return printLine(JSON.stringify(answer));
   const { epoch, position, lost, unheard } = answer as PromotionAnswer;
   const lines = [
@@ -145,16 +146,10 @@ async function promote({ dryRun, confirm, force, json, ...client }: PromoteComma
   await printLine(lines.join('\n'));
 }
 
-function promotionForecastLines({
-  site,
-  position,
-  primary,
-  lastContact,
-  reached,
-  unreached,
-  lost,
-  confirm,
-}: PromotionForecastAnswer): string {
+function promotionForecastLines(
+  { site, position, primary, lastContact, reached, unreached, lost, confirm }: PromotionForecastAnswer,
+  url: string,
+): string {
   const contact = lastContact === undefined ? 'was not heard since the start' : `was heard last at ${new Date(lastContact).toISOString()}`;
   const old =
     primary === undefined ? 'it has not heard of any primary' : `${primary.site} ${contact}, at ${formatPosition(primary.position)}`;
@@ -163,7 +158,7 @@ function promotionForecastLines({
     lossLine(lost),
     ...reached.map(other => `reached: ${other.site}, ${other.standing}, at ${formatPosition(other.last)}`),
     ...(unreached.length > 0 ? [`not reached: ${unreached.join(', ')}`] : []),
-    `to do so: evertree promote --confirm ${confirm}`,
+    `to do so: evertree promote --confirm ${confirm} --url ${url}`,
   ].join('\n');
 }
 

@@ -59,8 +59,8 @@ function at(name: Name, ...args: readonly string[]): Promise<Ended> {
 }
 
 async function done(ended: Promise<Ended>): Promise<string> {
-  const { status, stdout, stderr } = await ended;
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const { status: exit, stdout, stderr } = await ended;
+  expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
   return stdout;
 }
 

@@ -159,7 +159,7 @@ describe('a promotion', () => {
     await writes(west, '/a', 2);
     await sites.settled(west);
     expect([north.role, sites.site('south').role]).toEqual(['secondary', 'secondary']);
-    expect(north.divergences.list()).toMatchObject([{ commits: 0 }]);
+    expect([north.divergences.list(), north.switching]).toMatchObject([[{ commits: 0 }], undefined]);
   });
 
   test('keeps a fenced primary from writing even if its disk can not record the fence (rule 17)', async () => {

@@ -112,9 +112,16 @@ export class Giving {
   storeChanged(): void {
     if (this.isOver) return;
     const { store } = this.#context;
-    const outcome = outcomeOf(commandStanding(this.command, store.site, store.epochs, store.journal.identity.declined));
-    if (outcome !== undefined && outcome.outcome !== 'unknown')
-      return this.#take({ type: 'settled', outcome: outcome.outcome, why: outcome.why });
+    const standing = commandStanding(this.command, store.site, store.epochs, store.journal.identity.declined);
+    const told = outcomeOf(standing);
+    if (told !== undefined && told.outcome !== 'unknown') return this.#take({ type: 'settled', outcome: told.outcome, why: told.why });
+    if (standing === 'open' && this.#handedOverAt !== undefined) {
+      return this.#take({
+        type: 'settled',
+        outcome: 'abandoned',
+        why: 'its handover is in no history that goes on: another site was promoted',
+      });
+    }
     const isBefore = this.step === 'consent' || this.step === 'catching-up';
     if (isBefore && store.standing !== 'primary') {
       const why = store.stateReason?.message ?? `this site is ${store.standing}`;

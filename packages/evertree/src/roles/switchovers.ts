@@ -64,6 +64,9 @@ export class Switchovers {
     if (dryRun && store.standing !== 'secondary') return this.#preflight.run(to, maxPauseMs);
     this.resume();
     if (this.giving !== undefined) return this.#join(this.giving, to, cancel);
+    if (command !== undefined && told === undefined && store.standing === 'fenced') {
+      return this.#toldOf(command, { outcome: 'unknown', why: 'another epoch has begun, and this site does not follow it yet' });
+    }
     if (store.standing !== 'secondary') {
       if (cancel) throw new EvertreeError('WRONG_ROLE', `no switchover is under way at ${store.site}`);
       return this.#give(command ?? drawId(store), to, maxPauseMs);

@@ -14,8 +14,10 @@ import {
 import { readSeal } from '../segments/segment.ts';
 import { SparseIndex } from '../segments/sparse-index.ts';
 
-/** Records are gathered up to this many bytes, and written at once. */
-const WRITE_BYTES = 1024 * 1024;
+/**
+ * Records are gathered up to this many bytes, and written at once. Only a write lets others run: frames come from memory.
+ */
+const WRITE_BYTES = 256 * 1024;
 
 /** Writes the frames of a divergence as one sealed segment. */
 export class DivergenceWriter {

@@ -366,7 +366,7 @@ describe('far ends that are ahead of this primary', () => {
     expect(() => primary.store.put('/n', 1)).toThrow(
       expect.objectContaining({
         code: 'FENCED',
-        message: expect.stringMatching(/a takes no writes.*epoch 2.*Write there.*empty directory/),
+        message: expect.stringMatching(/a takes no writes.*epoch 2.*Write there.*start it as a secondary/),
       }),
     );
     expect(primary.store.get('/n')).toBeDefined();

@@ -301,13 +301,14 @@ function switching(site: string, command: string): EvertreeError {
   return new EvertreeError('SWITCHING', message, { command });
 }
 
-/** Why a site takes no writes: it knows that there is a higher epoch than those of its history. */
-function fenced(site: string, { epochs, last }: Lineage, fencedBy: EpochName): EvertreeError {
+/** Why a site takes no writes: it knows of a higher epoch than those of its history. */
+function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencing): EvertreeError {
   const ours = highestEpoch(epochs, last);
-  const message =
-    `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it has met a site that knows epoch ${fencedBy.number} ` +
-    `(${fencedBy.id}), so another site has become the primary since. Write there. To let ${site} follow it, export what only ${site} holds, ` +
-    'and start it as a secondary with an empty directory';
+  const known = `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it `;
+  const message = fencedBy.begun
+    ? `${known}has met a site that knows epoch ${fencedBy.number} (${fencedBy.id}), so another site has become the primary since. Write there. ` +
+      `With a standby configuration ${site} follows that site by itself; without one start it as a secondary. What only ${site} holds is kept as a divergence`
+    : `${known}promised epoch ${fencedBy.number} (${fencedBy.id}) to a site that is being promoted. Write there when it leads; if it never does, promote one again`;
   return new EvertreeError('FENCED', message, {
     ours: { number: ours.number, id: ours.id },
     fencedBy: { number: fencedBy.number, id: fencedBy.id },

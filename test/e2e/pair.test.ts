@@ -126,4 +126,17 @@ describe('a pair on this machine', () => {
     const other = await run(['pair', '--data', join(data, 'other'), '--http', String(http)]);
     expect(other).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining(`the port ${http} on 127.0.0.1 is in use`) });
   });
+
+  test('swaps roles by a command, and the next start goes on with the roles as they are', async () => {
+    const first = await startPair();
+    await until('the secondary has a reading', async () => (await get(http + 1, '/data/host')) !== undefined, LIMIT_MS);
+    expect(await run(['switchover', '--url', `http://127.0.0.1:${http}`])).toMatchObject({ status: 0 });
+    await first.printed(`called secondary, at http://127.0.0.1:${http + 1}, takes writes`, 'stdout', LIMIT_MS);
+    const before = await revision(http + 1);
+    await until('the feed goes on at the new primary', async () => (await revision(http + 1)) >= before + 2, LIMIT_MS);
+    expect(await first.stop()).toMatchObject({ status: 0 });
+    await startPair('--feed', 'none');
+    expect(await get(http + 1, '/status')).toMatchObject({ standing: 'primary' });
+    expect(await get(http, '/status')).toMatchObject({ standing: 'secondary' });
+  });
 });

@@ -52,7 +52,7 @@ export class Pair {
    */
   async run(): Promise<void> {
     await this.#checkPorts();
-    this.#children = this.#prepare(await freePort());
+    this.#children = this.#prepare({ primary: await freePort(), secondary: await freePort() });
     try {
       await this.#startBoth();
       if (!this.#stop.signal.aborted) await this.#show();
@@ -87,22 +87,31 @@ export class Pair {
     }
   }
 
-  /** Writes the two configurations, as a user would, and makes the two children. */
-  #prepare(wire: number): readonly SiteChild[] {
+  /**
+   * Writes each site's configurations for both roles, as a user would, and makes the two children. A child that starts
+   * again plays the role that its journal gives, as they may have swapped.
+   * @param wires where each listens, whatever its role is
+   */
+  #prepare(wires: Readonly<Record<Role, number>>): readonly SiteChild[] {
     const { data, http } = this.#options;
-    const configs = {
-      secondary: { 'netty-consumer': { 'listening-port': wire, 'enable-server-auto-restart': true } },
-      primary: {
-        'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': wire, 'connection-retry-interval-ms': RETRY_INTERVAL_MS },
-      },
-    };
     mkdirSync(data, { recursive: true });
+    const write = (name: string, configuration: object): string => {
+      const file = join(data, `${name}.json`);
+      writeFileSync(file, `${JSON.stringify(configuration, undefined, 2)}\n`);
+      return file;
+    };
     return (['secondary', 'primary'] as const).map(role => {
-      const file = join(data, `${role}.json`);
-      writeFileSync(file, `${JSON.stringify(configs[role], undefined, 2)}\n`);
-      const port = role === 'primary' ? http : http + 1;
-      const place = ['--config', file, '--data', join(data, role), '--http', `127.0.0.1:${port}`, '--site', role];
-      return new SiteChild(role, [...place, '--log', 'pretty', '--log-level', 'warn'], this.#events());
+      const other = role === 'primary' ? 'secondary' : 'primary';
+      const leads = { 'consumer-address': '127.0.0.1', 'consumer-port': wires[other], 'connection-retry-interval-ms': RETRY_INTERVAL_MS };
+      const files = {
+        primary: write(role === 'primary' ? role : `${role}-standby`, { 'netty-connection': leads }),
+        secondary: write(role === 'secondary' ? role : `${role}-standby`, {
+          'netty-consumer': { 'listening-port': wires[role], 'enable-server-auto-restart': true },
+        }),
+      };
+      const configs = ['--config', files[role], '--standby-config', files[other]];
+      const place = ['--data', join(data, role), '--http', `127.0.0.1:${role === 'primary' ? http : http + 1}`, '--site', role];
+      return new SiteChild(role, [...configs, ...place, '--log', 'pretty', '--log-level', 'warn'], this.#events());
     });
   }
 
@@ -155,7 +164,8 @@ export class Pair {
   }
 
   #startFeed(): void {
-    this.#feed = new HostFeed(this.#clients.primary, error => this.#say(pico.yellow(`this machine can't be read: ${String(error)}`)));
+    const feeding = new SiteClient(this.#clients.primary.url, { timeoutMs: ANSWER_LIMIT_MS, follow: true });
+    this.#feed = new HostFeed(feeding, error => this.#say(pico.yellow(`this machine can't be read: ${String(error)}`)));
     this.#feed.start();
   }
 
@@ -164,12 +174,17 @@ export class Pair {
     if (this.#options.feed === 'host') this.#startFeed();
     let before = { revision: 0, at: 0 };
     let told = { state: '', at: -PLAIN_LINE_MS };
+    let leader = 'primary';
     while (!this.#stop.signal.aborted) {
       const [primary, secondary] = await Promise.all([this.#status('primary'), this.#status('secondary')]);
       for (const child of this.#children) if ((child.role === 'primary' ? primary : secondary) !== undefined) child.confirm();
-      const now = { revision: primary?.position.revision ?? before.revision, at: performance.now() };
+      // Whichever of them leads: "evertree switchover" swaps them.
+      const [leading, following] =
+        secondary?.role === 'primary' && primary?.role !== 'primary' ? [secondary, primary] : [primary, secondary];
+      if (leading?.role === 'primary' && leading.site !== leader) this.#tellLeader((leader = leading.site));
+      const now = { revision: leading?.position.revision ?? before.revision, at: performance.now() };
       const rate = before.at === 0 ? 0 : Math.max(0, ((now.revision - before.revision) * 1_000) / (now.at - before.at));
-      const view: PairView = { primary, secondary, rate, load: this.#feed?.latest?.load.one };
+      const view: PairView = { primary: leading, secondary: following, rate, load: this.#feed?.latest?.load.one };
       before = now;
       if (isTerminal()) this.#moving.draw([pairLine(view)]);
       else if (pairState(view) !== told.state || now.at - told.at >= PLAIN_LINE_MS) {
@@ -178,6 +193,12 @@ export class Pair {
       }
       await this.#pause(REFRESH_MS);
     }
+  }
+
+  /** The sites keep the names of their first roles. */
+  #tellLeader(site: string): void {
+    const port = this.#options.http + (site === 'primary' ? 0 : 1);
+    this.#say(pico.bold(`the roles are swapped: the site called ${site}, at http://127.0.0.1:${port}, takes writes`));
   }
 
   async #pause(milliseconds: number): Promise<void> {

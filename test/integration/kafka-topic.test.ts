@@ -208,7 +208,7 @@ describeKafka('a Kafka topic', () => {
       await stage.topic.write((await stage.topic.records()).slice(0, 2));
       const before = await stage.topic.records();
       const older = await stage.primary({ disk: copy });
-      await vi.waitFor(() => expect(older.store.state).toBe('refusing'), SOON);
+      await vi.waitFor(() => expect(older.store.standing).toBe('secondary'), SOON);
       expect(() => older.store.put('/n', 1)).toThrow(/older copy/);
       expect(await stage.topic.records()).toEqual(before);
       await older.close();

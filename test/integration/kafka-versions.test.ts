@@ -42,7 +42,8 @@ describeKafka('a topic and version 1 of the protocol', () => {
       const again = await stage.primary({ disk: primary.disk });
       await again.commit(1);
       await again.sent();
-      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '3']);
+      // The start of this primary, and its commit.
+      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '3', '3']);
       const fresh = await stage.secondary({ disk: new FaultDisk() });
       await fresh.equals(again);
       expectNoCopy(fresh);

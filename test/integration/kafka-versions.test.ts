@@ -43,7 +43,11 @@ describeKafka('a topic and version 1 of the protocol', () => {
       await again.commit(1);
       await again.sent();
       // The start of this primary, and its commit.
-      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([...frames.map(() => '1'), '3', '3']);
+      expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([
+        ...frames.map(() => '1'),
+        '3',
+        '3',
+      ]);
       const fresh = await stage.secondary({ disk: new FaultDisk() });
       await fresh.equals(again);
       expectNoCopy(fresh);

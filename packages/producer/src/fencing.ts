@@ -10,7 +10,8 @@ import type { Fence } from './decision.ts';
 export async function fence(store: Store, { epoch, isBehind, error }: Fence): Promise<void> {
   const { identity } = store.journal;
   // The same far end says the same at each of its links.
-  const isNews = (store.role === 'primary' && store.state === 'open') || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
+  const isNews =
+    (store.role === 'primary' && store.state === 'open') || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
   if (isBehind !== true) store.refuseWrites(error);
   // Whoever hands over expects an epoch that follows.
   const news = store.standing === 'handing-over' ? 'info' : 'error';

@@ -1,4 +1,4 @@
-import { EvertreeError, type RoleMessage } from '@evertree/core';
+import { EvertreeError, type ExactPosition, type RoleMessage } from '@evertree/core';
 import { type ToldOutcome, outcomeOf } from './command-outcome.ts';
 import { Giving, type SwitchoverResult } from './giving.ts';
 import { Preflight, type SwitchoverForecast } from './preflight.ts';
@@ -31,6 +31,8 @@ export class Switchovers {
   readonly #preflight: Preflight;
   readonly #requests: Requests;
   #giving: Giving | undefined;
+  /** What became of the last one: until the next epoch is in the history here, nothing else tells it. */
+  #last: SwitchoverResult | undefined;
 
   constructor(context: RoleContext, taking: Taking) {
     this.#context = context;
@@ -63,7 +65,7 @@ export class Switchovers {
     if (command !== undefined && told !== undefined && told.outcome !== 'unknown') return this.#toldOf(command, told);
     if (dryRun && store.standing !== 'secondary') return this.#preflight.run(to, maxPauseMs);
     this.resume();
-    if (this.giving !== undefined) return this.#join(this.giving, to, cancel);
+    if (this.giving !== undefined) return this.#join(this.giving, options);
     if (command !== undefined && told === undefined && store.standing === 'fenced') {
       return this.#toldOf(command, { outcome: 'unknown', why: 'another epoch has begun, and this site does not follow it yet' });
     }
@@ -120,13 +122,22 @@ export class Switchovers {
   }
 
   /** One is under way: whoever gives the command once more hears what becomes of that one. */
-  async #join(giving: Giving, wanted: string | undefined, cancel: boolean): Promise<SwitchoverResult> {
+  async #join(giving: Giving, { command, to: wanted, cancel = false }: SwitchoverOptions): Promise<SwitchoverResult> {
     const { store } = this.#context;
     if (wanted !== undefined && wanted !== giving.to && !cancel) {
       const text = `a switchover to ${giving.to} is under way (${giving.step})`;
       const obstacles = [{ code: 'under-way', text }];
-      const { command } = giving;
-      return { command, outcome: 'abandoned', text, from: store.site, to: wanted, position: store.position, pauseMs: null, obstacles };
+      // The caller's own command came to nothing; the outcome of the other one is not known yet.
+      return {
+        command: command ?? drawId(store),
+        outcome: 'abandoned',
+        text,
+        from: store.site,
+        to: wanted,
+        position: store.position,
+        pauseMs: null,
+        obstacles,
+      };
     }
     const result = giving.result();
     if (cancel) giving.cancel();
@@ -145,10 +156,15 @@ export class Switchovers {
   async #give(command: string, wanted: string | undefined, maxPauseMs: number): Promise<SwitchoverResult> {
     const { store } = this.#context;
     if (store.standing !== 'primary') throw this.#notPrimary();
+    if (wanted === store.site) return alreadyPrimary(command, wanted, store.position);
     const forecast = await this.#preflight.run(wanted, maxPauseMs);
     const { to = wanted ?? '', obstacles } = forecast;
+    // The same command, given elsewhere, may have been carried out meanwhile.
+    const told = outcomeOf(this.#taking.standingOf(command));
+    if (told !== undefined && told.outcome !== 'unknown') return this.#toldOf(command, told);
+    if (this.#last?.command === command && this.#last.outcome !== 'unknown') return this.#last;
     // Another caller was faster.
-    if (this.giving !== undefined) return this.#join(this.giving, wanted, false);
+    if (this.giving !== undefined) return this.#join(this.giving, { command, ...(wanted === undefined ? {} : { to: wanted }) });
     if (!forecast.possible) {
       const text = obstacles.map(each => each.text).join('; ');
       return { command, outcome: 'abandoned', text, from: store.site, to, position: store.position, pauseMs: null, obstacles };
@@ -157,7 +173,7 @@ export class Switchovers {
     this.#giving = giving;
     const result = giving.result();
     giving.begin();
-    return result;
+    return (this.#last = await result);
   }
 
   /** A person asked here, at a secondary: its primary is told, and answers. */
@@ -166,10 +182,7 @@ export class Switchovers {
     const { command, to, dryRun } = request;
     if (followed === undefined) throw this.#notPrimary();
     const from = followed.site;
-    if (to === from && !dryRun) {
-      const text = `${to} is the primary already`;
-      return { command, outcome: 'done', text, from, to, position: store.position, pauseMs: null, obstacles: [] };
-    }
+    if (to === from && !dryRun) return alreadyPrimary(command, to, store.position);
     const answered = await this.#requests.ask(from, request);
     if (dryRun) {
       const obstacles = answered?.obstacles ?? [{ code: 'primary-silent', text: `${from} does not answer` }];
@@ -203,4 +216,10 @@ export class Switchovers {
     const message = `${site} is ${standing}, and the primary hands over: ask ${primary ?? 'it'}, or promote ${site} if it is gone`;
     return new EvertreeError('NOT_PRIMARY', message, { site, primary });
   }
+}
+
+/** Whether it is asked at that site or elsewhere, the answer is one. */
+function alreadyPrimary(command: string, site: string, position: ExactPosition): SwitchoverResult {
+  const text = `${site} is the primary already`;
+  return { command, outcome: 'done', text, from: site, to: site, position, pauseMs: null, obstacles: [] };
 }

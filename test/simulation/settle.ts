@@ -1,16 +1,31 @@
-import { formatExactPosition, samePosition } from '@evertree/core';
+import { compareEpochs, formatExactPosition, highestEpoch, samePosition } from '@evertree/core';
+import { judge } from './judge.ts';
 import type { SimulatedSite } from './site.ts';
 import type { World } from './world.ts';
 
-/** Within so much virtual time after the last fault all sites are one. */
-const LIVENESS_MS = 20_000;
+/** Within so much virtual time after the last fault, or after what an operator did then, all sites are one. */
+const LIVENESS_MS = 6_000;
+/** So often an operator may have to help: each time with one command that the documents name. */
+const HELP_LIMIT = 4;
 
 /** Ends all faults, waits until the sites are one, and judges what is left. */
 export function settle(world: World): void {
   world.trace.add('-- the faults end');
   heal(world);
-  if (!world.time.until(() => world.broken !== undefined || areOne(world), LIVENESS_MS)) {
-    world.violated('liveness', `after ${LIVENESS_MS} ms without faults: ${world.sites.map(describe).join('; ')}`);
+  for (let helped = 0; !world.time.until(() => world.broken !== undefined || areOne(world), LIVENESS_MS); helped++) {
+    if (helped >= HELP_LIMIT) {
+      world.violated('liveness', `after ${helped} commands without faults: ${world.sites.map(describe).join('; ')}`);
+      return;
+    }
+    help(world, helped);
+  }
+  if (world.broken !== undefined) return;
+  const primary = world.sites.find(({ running }) => running?.store.standing === 'primary');
+  if (primary === undefined) return;
+  world.ledger.write(primary, world.sites.length - 1);
+  const isOne = () => world.broken !== undefined || (areOne(world) && world.ledger.entries.at(-1)?.acknowledged !== 0);
+  if (!world.time.until(isOne, LIVENESS_MS)) {
+    world.violated('liveness', `a last commit does not reach all: ${world.sites.map(describe).join('; ')}`);
   }
   if (world.broken === undefined) judge(world);
 }
@@ -19,7 +34,7 @@ function heal(world: World): void {
   world.network.heal();
   for (const site of world.sites) {
     site.machine.temper.latencyMs = [0.2, 1];
-    site.setFull(false);
+    site.mendDisk();
     site.stall(false);
     site.start();
   }
@@ -28,32 +43,65 @@ function heal(world: World): void {
   for (const site of world.sites) site.start();
 }
 
+/** One leads, all others follow, and all stand at one position that is stable. */
 function areOne({ sites }: World): boolean {
   const [first] = sites;
   if (first?.running === undefined) return false;
   const { position } = first.running.store;
-  return sites.every(({ running }) => {
+  // Where nobody has written anything there is nothing to lead or to follow.
+  if (sites.every(({ running }) => running?.store.state === 'open' && running.store.position.revision === 0)) return true;
+  let primaries = 0;
+  for (const { running } of sites) {
     if (running === undefined) return false;
     const { store } = running;
-    return samePosition(store.position, position) && samePosition(store.journal.log.stable, position);
-  });
+    if (store.state !== 'open') return false;
+    if (store.standing === 'primary') primaries++;
+    else if (store.standing !== 'secondary') return false;
+    if (!samePosition(store.position, position) || !samePosition(store.journal.log.stable, position)) return false;
+  }
+  return primaries === 1;
 }
 
-function judge(world: World): void {
-  const [first] = world.sites;
-  const { store } = first!.running!;
-  for (const { name, running } of world.sites) {
-    if (running!.store.digest !== store.digest)
-      world.violated('same-state', `${name} and ${first!.name} have one position and two digests`);
+/** What an operator does who looks at the status of all sites. */
+function help(world: World, helped: number): void {
+  const { sites, operators, trace, time } = world;
+  const running = sites.filter(site => site.running !== undefined);
+  const giving = running.find(({ running: it }) => it!.store.standing === 'handing-over');
+  const primaries = running.filter(({ running: it }) => it!.store.standing === 'primary');
+  for (const site of sites) if (!site.isUp) site.start();
+  // The command once more; and if that does not end it, the target can't take over.
+  if (giving !== undefined && primaries.length === 0 && helped === 0) {
+    trace.add(`-- an operator repeats the switchover at ${giving.name}`);
+    world.mark('help:switchover');
+    operators.switchover(giving, undefined);
+    return;
   }
-  const kept = new Set(Object.keys(store.get<Record<string, 1>>('/c') ?? {}));
-  for (const entry of world.ledger.promised) {
-    if (!kept.has(entry.id) && !entry.excused) world.violated('promise', `${JSON.stringify(entry)} is lost`);
+  // A primary that others are ahead of was started from an older copy: it says so, and what to do.
+  const behind = primaries.find(({ running: it }) => it!.store.state !== 'open' || primaries.length > 1);
+  if (behind !== undefined) {
+    trace.add(`-- an operator starts ${behind.name} as a secondary`);
+    world.mark('help:follow');
+    behind.stop();
+    time.pass(200);
+    behind.start('follower');
+    time.pass(200);
   }
+  if (primaries.length > (behind === undefined ? 0 : 1)) return;
+  const furthest = running.filter(site => site.running !== undefined).toSorted(byExtent)[0];
+  if (furthest === undefined) return;
+  trace.add(`-- an operator promotes ${furthest.name}`);
+  world.mark('help:promote');
+  operators.promote(furthest, 'force');
+}
+
+/** The furthest first. */
+function byExtent(one: SimulatedSite, other: SimulatedSite): number {
+  const [a, b] = [one.running!.store, other.running!.store];
+  return compareEpochs(highestEpoch(b.epochs, b.position), highestEpoch(a.epochs, a.position)) || b.position.revision - a.position.revision;
 }
 
 function describe({ name, isUp, running, failure }: SimulatedSite): string {
   if (running === undefined) return `${name} ${isUp ? 'is opening' : `is down (${failure?.message ?? 'stopped'})`}`;
   const { store } = running;
-  return `${name} ${store.role} ${store.state} at ${formatExactPosition(store.position)}`;
+  return `${name} ${store.standing} ${store.state} at ${formatExactPosition(store.position)}`;
 }

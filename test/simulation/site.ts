@@ -1,12 +1,15 @@
 import { Consumer } from '@evertree/consumer';
-import { Store, covers, isEvertreeError } from '@evertree/core';
-import type { ExactPosition, Role, Transport } from '@evertree/core';
+import { ORIGIN, Store, covers } from '@evertree/core';
+import type { ExactPosition, Lineage, Role, RoleHandler, Transport } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import type { JournalOptions } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
 import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
 import type { KafkaLimits, KafkaWireOptions } from '@evertree/transport/kafka';
 import type { DiskOperation } from '../support/fault-disk.ts';
+import type { Part, PartFactory } from '../../packages/evertree/src/roles/part.ts';
+import { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
+import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { CLUSTER } from './topic.ts';
@@ -17,6 +20,7 @@ const JOURNAL: JournalOptions = { sync: 'dsync', segmentBytes: 8192 };
 const FRAME_BYTES = 512;
 const WINDOW_BYTES = 2048;
 const PENDING_BYTES = 4096;
+const HELLO_MS = 300;
 const KAFKA: Partial<KafkaLimits> = {
   heartbeatMs: 100,
   answerMs: 300,
@@ -27,6 +31,7 @@ const KAFKA: Partial<KafkaLimits> = {
   snapshotBytes: 16 * 1024,
 };
 const DISK_BYTES = 1024 ** 4;
+const ROLES: Partial<RoleLimits> = { maxPauseMs: 400, consentMs: 300, nearMs: 60, answerMs: 200, silentMs: 200, lendMs: 600 };
 const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
 const RESTART_MS = 50;
@@ -43,15 +48,23 @@ interface SiteWorld {
   reached(names: readonly string[], wire: Wire): string[];
   /** A process has recovered its store, and plays no part yet. */
   opened(site: SimulatedSite, store: Store): void;
+  /** Its machine was taken back in time. */
+  wentBack(site: SimulatedSite): void;
   violated(law: string, what: string): void;
 }
+
+/** How far a history is known to be on a disk. */
+type Held = Pick<Lineage, 'epochs' | 'last'>;
 
 /** What a process has opened. */
 export interface RunningSite {
   readonly process: SimulatedProcess;
   readonly store: Store;
-  readonly part: Producer | Consumer;
+  readonly roles: RoleDriver;
 }
+
+/** How a process is started: as the history says, as a primary that takes over, or as a secondary whatever it was. */
+export type StartAs = 'is' | 'promoted' | 'follower';
 
 /** A site of a world: its machine, and the process that runs there. */
 export class SimulatedSite {
@@ -64,8 +77,15 @@ export class SimulatedSite {
   running: RunningSite | undefined;
   /** Why the last start ended without a running site. */
   failure: Error | undefined;
+  /** The store of the present process, or of the last one that opened one. */
+  #store: Store | undefined;
   #full: Disposable | undefined;
-  #images: SimulatedMachine['disk'][] = [];
+  readonly #failures: Disposable[] = [];
+  readonly #images: { readonly disk: SimulatedMachine['disk']; readonly held: Held }[] = [];
+  /** What its disk held for certain when that was looked at last. */
+  #held: Held = { epochs: [], last: ORIGIN };
+  /** Its disk went back in time, once or more. */
+  wentBack = false;
 
   constructor(world: SiteWorld, machine: SimulatedMachine, role: Role, wire: Wire) {
     this.world = world;
@@ -79,11 +99,11 @@ export class SimulatedSite {
     return this.machine.process !== undefined;
   }
 
-  start(): void {
+  start(as: StartAs = 'is'): void {
     if (this.isUp) return;
     const process = this.machine.start();
     this.failure = undefined;
-    void this.#run(process);
+    void this.#run(process, as);
   }
 
   /** Stops in good order; nothing happens while it is opening. */
@@ -119,12 +139,18 @@ export class SimulatedSite {
 
   /** The next call of this kind that the disk gets fails. */
   failDisk(operation: DiskOperation): void {
-    this.machine.disk.fail({ operation, code: 'EIO', times: 1 });
+    this.#failures.push(this.machine.disk.fail({ operation, code: 'EIO', times: 1 }));
+  }
+
+  /** The disk has room, and what was to fail and has not yet will not. */
+  mendDisk(): void {
+    this.setFull(false);
+    for (const failure of this.#failures.splice(0)) failure[Symbol.dispose]();
   }
 
   /** Remembers the disk as it is. */
   keepImage(): void {
-    this.#images.push(this.machine.disk.image());
+    this.#images.push({ disk: this.machine.disk.image(), held: this.#holds() });
   }
 
   /** The machine is taken back to the image that was kept last. @returns whether there was one */
@@ -132,7 +158,11 @@ export class SimulatedSite {
     const image = this.#images.pop();
     if (image === undefined || this.isUp) return false;
     this.setFull(false);
-    this.machine.disk = image;
+    this.machine.disk = image.disk;
+    this.#held = image.held;
+    this.#store = undefined;
+    this.wentBack = true;
+    this.world.wentBack(this);
     return true;
   }
 
@@ -144,34 +174,73 @@ export class SimulatedSite {
     running.process.clock.soon(() => void store.saveSnapshot().catch(() => undefined));
   }
 
-  /** Whether its disk holds a position durably, as far as can be told from outside. */
+  /** Whether its history holds a position durably, as far as can be told from outside. */
   holds(position: ExactPosition): boolean {
-    const store = this.running?.store;
-    return store === undefined || covers({ epochs: store.epochs, last: store.journal.log.stable }, position);
+    return covers(this.#holds(), position);
+  }
+
+  #holds(): Held {
+    const { epochs, journal } = this.#store ?? {};
+    if (epochs !== undefined && journal !== undefined) this.#held = { epochs, last: journal.log.stable };
+    return this.#held;
   }
 
   /** Never rejects. */
-  async #run(process: SimulatedProcess): Promise<void> {
+  async #run(process: SimulatedProcess, as: StartAs): Promise<void> {
     try {
-      const running = await this.#open(process);
+      const running = await this.#open(process, as);
       if (process.isAlive) this.#opened(running);
     } catch (error) {
       if (process.isAlive) this.#openingFailed(process, error);
     }
   }
 
-  async #open(process: SimulatedProcess): Promise<RunningSite> {
-    const { machine, world, role } = this;
+  async #open(process: SimulatedProcess, as: StartAs): Promise<RunningSite> {
+    const { machine, world } = this;
     const host = { clock: process.clock, random: machine.chance, report: process.report };
-    const journal = await openJournal({ ...host, disk: process.disk, identity: { site: this.name, role }, options: JOURNAL });
+    const isNew = !machine.disk.files.includes('site.json');
+    const identity = { site: this.name, ...(isNew ? { role: this.role } : {}) };
+    const journal = await openJournal({ ...host, disk: process.disk, identity, options: JOURNAL });
     const store = await Store.open({ ...host, journal, limits: { frameBytes: FRAME_BYTES } });
+    this.#store = store;
     world.opened(this, store);
-    const part =
-      role === 'primary'
-        ? new Producer({ store, transports: this.#feeding(process), limits: { windowBytes: WINDOW_BYTES } })
-        : new Consumer({ store, transport: this.#following(process), limits: { pendingBytes: PENDING_BYTES, recentFrames: 4 } });
-    await part.open();
-    return { process, store, part };
+    const stage = {
+      begin: (part: Part) => (part.role === 'primary' ? part.producer.open() : part.consumer.open()),
+      end: (part: Part) => (part.role === 'primary' ? part.producer.close() : part.consumer.close()),
+    };
+    const roles = new RoleDriver({ store, stage, factory: this.#factory(process, store), limits: ROLES });
+    if (as === 'follower') await store.follow();
+    if (as === 'promoted' && store.standing !== 'primary') await roles.promote();
+    await roles.start();
+    return { process, store, roles };
+  }
+
+  /** Both files are there at every site: each can lead and follow. */
+  #factory(process: SimulatedProcess, store: Store): PartFactory {
+    const feeding = () => this.#feeding(process);
+    return {
+      primary: async (role: RoleHandler) => ({
+        role: 'primary',
+        producer: new Producer({
+          store,
+          transports: feeding(),
+          limits: { windowBytes: WINDOW_BYTES, helloMs: HELLO_MS },
+          standby: true,
+          role,
+        }),
+      }),
+      standby: async (role: RoleHandler) => ({
+        role: 'secondary',
+        consumer: new Consumer({
+          store,
+          transport: this.#following(process),
+          limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, helloMs: HELLO_MS },
+          standby: true,
+          role,
+        }),
+      }),
+      dial: async () => feeding(),
+    };
   }
 
   /** What it needs as a primary. */
@@ -203,8 +272,11 @@ export class SimulatedSite {
 
   #openingFailed(process: SimulatedProcess, error: unknown): void {
     this.failure = error instanceof Error ? error : new Error(String(error));
-    const isOfTheDisk = isEvertreeError(error, 'STORAGE_FULL') || isEvertreeError(error, 'STORAGE_FAILED');
-    if (!isOfTheDisk) this.world.violated('opening', `${this.name} did not open: ${this.failure.stack}`);
+    // A disk may refuse the opening, and a promotion may be refused.
+    const isExpected = ['STORAGE_FULL', 'STORAGE_FAILED', 'WRONG_ROLE', 'EIO', 'ENOSPC'].includes(
+      String((error as { code?: unknown }).code),
+    );
+    if (!isExpected) this.world.violated('opening', `${this.name} did not open: ${this.failure.stack}`);
     process.die('killed');
   }
 
@@ -217,7 +289,10 @@ export class SimulatedSite {
   }
 }
 
-async function close({ part, store }: RunningSite): Promise<void> {
-  await part.close();
+async function close({ roles, store }: RunningSite): Promise<void> {
+  const { producer, consumer } = roles;
+  await roles.stop();
+  await producer?.close();
+  await consumer?.close();
   await store.close().catch(() => undefined);
 }

@@ -15,6 +15,17 @@ const VERBS: Readonly<Record<string, Verb>> = {
     for (let index = 0; index < Number(count); index++) world.ledger.write(world.site(name!), Number(secondaries ?? 0));
   },
   start: (world, [name]) => world.site(name!).start(),
+  /** As `evertree primary --promote`, and as `evertree secondary` on the directory of whatever it was. */
+  'start-promoted': (world, [name]) => world.site(name!).start('promoted'),
+  'start-follower': (world, [name]) => world.site(name!).start('follower'),
+  /** `switchover a b`: asked at a, b is to lead; without b, the only secondary. */
+  switchover: (world, [name, to]) => world.operators.switchover(world.site(name!), to),
+  'dry-switchover': (world, [name, to]) => world.operators.drySwitchover(world.site(name!), to!),
+  again: (world, [name]) => world.operators.again(world.site(name!)),
+  cancel: (world, [name]) => world.operators.cancel(world.site(name!)),
+  /** `promote b`, `promote b force`, `promote b confirm` */
+  promote: (world, [name, how]) => world.operators.promote(world.site(name!), how),
+  'dry-promote': (world, [name]) => world.operators.dryPromote(world.site(name!)),
   stop: (world, [name]) => world.site(name!).stop(),
   /** As SIGKILL. */
   kill: (world, [name]) => world.site(name!).crash('killed'),
@@ -53,6 +64,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   room: (world, [name]) => world.site(name!).setFull(false),
   /** `fail-disk a sync`: the next sync at a fails. */
   'fail-disk': (world, [name, operation]) => world.site(name!).failDisk((operation ?? 'write') as DiskOperation),
+  /** The disk as it is now is remembered; the machine, while it is off, is taken back to it. */
+  'keep-image': (world, [name]) => world.site(name!).keepImage(),
+  'restore-image': (world, [name]) => void world.site(name!).restoreImage(),
   /** `clock a -5000`: its wall clock steps. */
   clock: (world, [name, ms]) => {
     world.site(name!).machine.clockAheadMs += Number(ms);

@@ -55,6 +55,16 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.2, draw: (chance, names) => [`fail-disk ${chance.pick(names)} ${chance.pick(DISK_FAILURES)}`] },
   { weight: 1, share: 0.2, draw: (chance, names) => [`clock ${chance.pick(names)} ${chance.pick([-5000, -20, 1000])}`] },
   { weight: 1, share: 0.3, draw: at('snapshot') },
+  { weight: 3, share: 0.6, draw: (chance, names) => [`switchover ${two(chance, names).join(' ')}`] },
+  { weight: 1, share: 0.3, draw: (chance, names) => [`dry-switchover ${two(chance, names).join(' ')}`] },
+  { weight: 1, share: 0.4, draw: at('again') },
+  { weight: 1, share: 0.3, draw: at('cancel') },
+  { weight: 2, share: 0.5, draw: at('promote') },
+  { weight: 1, share: 0.3, draw: (chance, names) => [`promote ${chance.pick(names)} force`] },
+  { weight: 1, share: 0.3, draw: (chance, names) => confirmed(chance, names) },
+  { weight: 2, share: 0.3, draw: (chance, names) => rushed(chance, names) },
+  { weight: 1, share: 0.15, draw: (chance, names) => swapped(chance, names) },
+  { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names) },
   { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
 ];
 
@@ -68,7 +78,7 @@ export function scriptOf(seed: number): Script {
   const chance = new Chance(seed, 'swarm');
   const sites = chance.pick(SIZES);
   const names = NAMES.slice(0, sites);
-  const topics = chance.pick([0, 0, 0, 0.5, 1]);
+  const topics = chance.pick([0, 0, 0, 0, 0]);
   // The brokers are a machine like others, but for its name in these places.
   const reachable = topics > 0 ? [...names, 'kafka'] : names;
   const habits = HABITS.filter(({ share }) => chance.happens(share)).map(habit => ({
@@ -78,13 +88,59 @@ export function scriptOf(seed: number): Script {
   const sum = habits.reduce((total, { weight }) => total + weight, 0);
   const wires = names.map((): Wire => (chance.happens(topics) ? 'topic' : 'direct'));
   const steps = 30 + chance.below(70);
-  const lines: string[] = [];
+  // Most histories begin with something to lose.
+  const lines = chance.happens(0.9) ? ['write a 2 1', 'pass 20'] : [];
   while (lines.length < steps) {
     let left = chance.fraction() * sum;
     const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
     lines.push(...habit.draw(chance, names, reachable));
   }
   return { seed, wires, lines };
+}
+
+/** A promotion whose plan was looked at first. */
+function confirmed(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  return [`dry-promote ${name}`, `pass ${chance.pick([5, 300])}`, `promote ${name} confirm`];
+}
+
+/** A switchover under load that something interrupts within a few milliseconds. */
+function rushed(chance: Chance, names: readonly string[]): string[] {
+  const [from, to] = two(chance, names);
+  const stalls = (name: string) => [`stall ${name}`, `write ${to} 1 1`, `pass ${chance.pick([20, 150, 500, 1000])}`, `resume ${name}`];
+  const faults = [
+    [`kill ${from}`],
+    [`kill ${to}`],
+    [`power-loss ${from}`],
+    [`power-loss ${to}`],
+    [`cut ${from} ${to}`],
+    [`half-open ${from} ${to}`],
+    [`block ${to} ${from}`, 'pass 200', `unblock ${to} ${from}`],
+    [`cancel ${from}`],
+    stalls(from),
+    stalls(to),
+  ];
+  const writes = [`write ${from} 2 1`, `switchover ${from} ${to}`, `pass ${chance.below(4)}`, `write ${from} 1 0`];
+  return [...writes, `pass ${1 + chance.below(12)}`, ...chance.pick(faults), `start ${from}`, `start ${to}`];
+}
+
+/** A machine that goes back in time. */
+function swapped(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  return [
+    `keep-image ${name}`,
+    `write ${name} 3 0`,
+    `pass ${chance.pick([5, 50])}`,
+    `kill ${name}`,
+    `restore-image ${name}`,
+    `start ${name}`,
+  ];
+}
+
+/** Both are stopped, and started with each other's file. */
+function tookOver(chance: Chance, names: readonly string[]): string[] {
+  const [from, to] = two(chance, names);
+  return [`stop ${from}`, `stop ${to}`, 'pass 100', `start-promoted ${to}`, `start-follower ${from}`];
 }
 
 function restarted(chance: Chance, names: readonly string[]): string[] {

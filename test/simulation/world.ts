@@ -1,11 +1,12 @@
 import { covers, formatExactPosition, parseFrame, samePosition } from '@evertree/core';
-import type { Message, Report, Store } from '@evertree/core';
+import type { Epoch, Message, Report, Store } from '@evertree/core';
 import { Chance } from './chance.ts';
 import { FrameRegistry } from './frame-registry.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { SimulatedMachine } from './machine.ts';
 import { SimulatedNetwork } from './network.ts';
+import { Operators } from './operator.ts';
 import { Paths } from './paths.ts';
 import { SimulatedSite } from './site.ts';
 import type { Wire } from './site.ts';
@@ -31,10 +32,13 @@ export class World {
   readonly cluster: SimulatedCluster;
   readonly sites: readonly SimulatedSite[];
   readonly ledger: Ledger;
+  readonly operators: Operators;
   readonly frames: FrameRegistry;
   readonly trace = new Trace();
   /** What was reached: each branch and trap has a name. */
   readonly marks = new Set<string>();
+  /** Every entry of a table of epochs that somebody told, by its id. */
+  readonly epochs = new Map<string, Epoch>();
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
@@ -45,6 +49,8 @@ export class World {
     this.cluster = new SimulatedCluster(paths);
     this.ledger = new Ledger((site, entry) => this.#promised(site, entry), violated);
     this.frames = new FrameRegistry(violated);
+    const note = (line: string) => this.trace.add(`${this.#now()} ${line}`);
+    this.operators = new Operators(note, name => this.mark(name), violated);
     this.sites = names.map((name, index) => this.#site(seed, name, index, wires[index] ?? 'direct'));
     paths.sent.add((from, to, message) => this.#sent(from, to, message));
     paths.delivered.add((from, to, message) => this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`));
@@ -64,6 +70,14 @@ export class World {
     return names.filter(name => this.site(name).wire === wire);
   }
 
+  /** What only that disk held is nowhere any more, and nobody can be blamed. */
+  wentBack(site: SimulatedSite): void {
+    for (const entry of this.ledger.entries) {
+      if (!this.sites.some(other => other.holds(entry.position))) entry.excused = true;
+    }
+    this.trace.add(`${this.#now()} ${site.name} went back in time`);
+  }
+
   mark(name: string): void {
     this.marks.add(name);
   }
@@ -80,7 +94,7 @@ export class World {
   #promised(site: SimulatedSite, entry: LedgerEntry): void {
     this.trace.add(`${this.#now()} ${site.name} promised ${entry.id} ${entry.acknowledged}`);
     if (entry.acknowledged === 0) return;
-    const holders = this.sites.filter(other => other !== site && other.holds(entry.position));
+    const holders = this.sites.filter(other => other !== site && (other.wentBack || other.holds(entry.position)));
     if (holders.length >= entry.acknowledged) return;
     this.violated('acknowledged', `${entry.id} was acknowledged by ${entry.acknowledged}, and ${holders.length} hold it`);
   }
@@ -98,7 +112,9 @@ export class World {
   }
 
   #sent(from: string, _to: string, message: Message): void {
-    if (message.type === 'frame') {
+    if (message.type === 'hello') {
+      for (const epoch of message.hello.epochs) if (epoch.end !== undefined || !this.epochs.has(epoch.id)) this.epochs.set(epoch.id, epoch);
+    } else if (message.type === 'frame') {
       const frame = message.parsed ?? parseFrame(message.bytes);
       this.frames.record(frame, from);
     } else if (message.type === 'acknowledge' && message.site === from) {

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { explain } from './report.ts';
+import { parseScript, run } from './script.ts';
+
+/** Bugs that a seed found, as the short script that was left of it, named after what holds since. */
+const CASES: Readonly<Record<string, string>> = {
+  'a switchover to the primary is done, whether it is asked there or at a secondary': `
+    sites direct direct direct
+    seed 117
+    write a 2 1
+    pass 20
+    switchover b a
+    again a
+  `,
+  'a command that is refused because another one is under way keeps its own name': `
+    sites direct direct direct
+    seed 140
+    pass 100
+    write a 2 1
+    switchover a c
+    switchover a b
+  `,
+  'a command whose target did not answer was not abandoned, if it was given again meanwhile and is done': `
+    sites direct direct direct
+    seed 2279
+    write a 2 1
+    pass 20
+    write a 1 0
+    pass 2
+    switchover c b
+    pass 1
+    kill c
+    start c
+    write a 2 1
+    switchover a c
+    pass 10
+    pass 5
+    again c
+  `,
+  'one command that is given twice at once is done once, and both callers hear so': `
+    sites direct direct
+    seed 2283
+    write a 2 1
+    pass 20
+    write a 3 0
+    pass 2
+    cut b a
+    switchover a b
+    write a 2 1
+    pass 40
+    write b 2 1
+    switchover b a
+    pass 5
+    write b 3 0
+    again b
+  `,
+};
+
+describe('what a simulation found:', () => {
+  it.each(Object.entries(CASES))('%s', async (_name, text) => {
+    const outcome = await run(parseScript(text));
+    expect(outcome.broken === undefined ? '' : await explain(outcome)).toBe('');
+  });
+});

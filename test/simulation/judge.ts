@@ -1,0 +1,80 @@
+import { decodeChangeSets, formatExactPosition } from '@evertree/core';
+import type { Frame } from '@evertree/core';
+import type { LedgerEntry } from './ledger.ts';
+import type { SimulatedSite } from './site.ts';
+import type { World } from './world.ts';
+
+const READING_MS = 1_000;
+
+/** What has to hold of sites that have become one. */
+export function judge(world: World): void {
+  const [first] = world.sites;
+  const { store } = first!.running!;
+  for (const { name, running } of world.sites) {
+    if (running!.store.digest !== store.digest)
+      world.violated('same-state', `${name} and ${first!.name} have one position and two digests`);
+  }
+  judgeCommands(world);
+  const diverged = readDivergences(world);
+  const kept = new Set(Object.keys(store.get<Record<string, 1>>('/c') ?? {}));
+  for (const entry of world.ledger.promised) judgeEntry(world, entry, kept.has(entry.id), diverged.get(entry.id));
+}
+
+/** A promised commit is in the history that goes on, or in a divergence that is listed. */
+function judgeEntry(world: World, entry: LedgerEntry, isKept: boolean, divergences: ReadonlySet<string> | undefined): void {
+  if (isKept || entry.excused) return;
+  if (divergences === undefined) return world.violated('promise', `${describe(entry)} is nowhere`);
+  world.mark('commit:diverged');
+  // Sites that stood at different points of one lost branch list it each as far as they held it, under names of its own.
+  if (new Set([...divergences].map(branchOf)).size > 1) world.mark('commit:in-two-branches');
+  // Of a pair every site that acknowledged it can only lead with it.
+  const isSafe = entry.acknowledged > 0 && world.sites.length === 2 && world.sites.every(site => !site.wentBack);
+  if (isSafe) world.violated('acknowledged-kept', `${describe(entry)} was acknowledged, and is only in ${[...divergences].join()}`);
+}
+
+/** The base of a divergence, from its name. */
+function branchOf(name: string): string {
+  return name.split('-')[2]!;
+}
+
+/** A command that was abandoned acts no more. */
+function judgeCommands(world: World): void {
+  const entries = [...world.epochs.values()];
+  for (const command of world.operators.abandoned) {
+    const ended = entries.find(({ end }) => end?.command === command);
+    if (ended === undefined) continue;
+    const following = entries.filter(({ base }) => base.epochId === ended.id);
+    // Of two that follow one handover a promotion began one, and it may be the one that stands.
+    const next = following.find(({ site, reason }) => site === ended.end!.to && reason === 'switchover' && following.length === 1);
+    if (next !== undefined) world.violated('abandoned', `${command} was abandoned, and ${next.site} has begun epoch ${next.number} for it`);
+  }
+}
+
+function describe({ id, site, position, durable, acknowledged }: LedgerEntry): string {
+  return `${id} of ${site} at ${formatExactPosition(position)} (durable ${durable}, acknowledged ${acknowledged})`;
+}
+
+/** By the id of a commit, the names of the divergences that hold it. */
+function readDivergences(world: World): ReadonlyMap<string, ReadonlySet<string>> {
+  const found = new Map<string, Set<string>>();
+  let reading = 0;
+  for (const site of world.sites) {
+    for (const { name } of site.running!.store.journal.divergences.list()) {
+      world.mark('divergence');
+      reading++;
+      void readDivergence(site, name, id => found.set(id, (found.get(id) ?? new Set()).add(name))).finally(() => reading--);
+    }
+  }
+  if (!world.time.until(() => reading === 0, READING_MS)) world.violated('divergences', 'a divergence could not be read');
+  return found;
+}
+
+async function readDivergence(site: SimulatedSite, name: string, take: (id: string) => void): Promise<void> {
+  for await (const { frame } of site.running!.store.journal.divergences.read(name)) for (const id of commitsOf(frame)) take(id);
+}
+
+function commitsOf(frame: Frame): string[] {
+  return decodeChangeSets(frame).flatMap(({ operations }) =>
+    operations.flatMap(({ path }) => (path[0] === 'c' && path.length === 2 ? [path[1]!] : [])),
+  );
+}

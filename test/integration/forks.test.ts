@@ -268,9 +268,11 @@ describe('a disk that went back in time', () => {
       () => a.store.standing,
     );
     expect(() => a.store.put('/late', 1)).toThrow(/older copy of its data/);
+    expect([a.store.state, a.store.stateReason?.message]).toEqual(['refusing', expect.stringMatching(/older copy of its data/)]);
     expect(valuesAt(b).length).toBe(15);
     b.promote(2);
     await together(a, b);
+    expect([a.store.state, a.store.stateReason]).toEqual(['open', undefined]);
     expect(valuesAt(a).length).toBe(15);
     await accountForAll(b, a);
   });

@@ -279,7 +279,7 @@ export class WriteGate {
     const { state } = this.#journal.log;
     if (this.#closed || state === 'closed') return 'closed';
     if (state === 'failed' || state === 'full') return state;
-    if (standing === 'secondary') return 'open';
+    if (standing === 'secondary') return this.#refusal === undefined ? 'open' : 'refusing';
     return standing === 'primary' && this.#refusal === undefined && this.#held === undefined ? 'open' : 'refusing';
   }
 }

@@ -10,9 +10,17 @@ import { parseJson } from './schemas.ts';
  */
 const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 1201 };
 const POSITION_JSON = '{"epoch":4,"epochId":"00112233445566ff","revision":1201}';
-const EPOCH = { number: 4, id: '00112233445566ff', site: 'north', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
+const EPOCH = {
+  number: 4,
+  id: '00112233445566ff',
+  site: 'north',
+  base: ORIGIN,
+  reason: 'created',
+  time: 1_790_000_000_000,
+  end: { to: 'south', command: 'c0' },
+};
 const EPOCH_JSON =
-  '{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created","time":1790000000000}';
+  '{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created","time":1790000000000,"end":{"to":"south","command":"c0"}}';
 const NAME = { number: 5, id: '00000000000000aa' };
 const NAME_JSON = '{"number":5,"id":"00000000000000aa"}';
 

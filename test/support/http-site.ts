@@ -89,7 +89,7 @@ export class HttpSite implements AsyncDisposable {
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString('utf8');
-    const isJson = /json/.test(response.headers['content-type'] ?? '') && text !== '';
+    const isJson = /[/+]json/.test(response.headers['content-type'] ?? '') && text !== '';
     return { status: response.statusCode ?? 0, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
   }
 

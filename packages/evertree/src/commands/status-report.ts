@@ -22,6 +22,12 @@ export interface SiteStatus {
   readonly epochs?: readonly EpochView[];
   /** The highest epoch of another site that fences this one, or that it promised to. */
   readonly fencedBy?: { readonly number: number; readonly id: string; readonly begun: boolean } | null;
+  /** A site that was promoted independently: two primaries were heard of. */
+  readonly rival?: {
+    readonly site?: string;
+    readonly epoch: { readonly number: number; readonly id: string };
+    readonly wins: boolean;
+  } | null;
   readonly divergences?: readonly { readonly name: string; readonly commits: number; readonly keptAt: number }[];
   /** Present at a secondary. */
   readonly consumer?: ConsumerView;
@@ -105,11 +111,15 @@ export function statusLine(status: SiteStatus): string {
   const peers = status.peers.map(
     peer => `${peer.site} ${coloured(peer.state)} ${peer.position === null ? '-' : formatPosition(peer.position)}`,
   );
-  return [`${status.site} ${status.role} ${coloured(status.state)} ${formatPosition(status.position)}`, ...peers].join(' | ');
+  const standing = status.standing === undefined || status.standing === status.role ? [] : [status.standing];
+  const change = status.switch === undefined || status.switch === null ? [] : [`${status.switch.kind} ${status.switch.step}`];
+  const head = [status.site, status.role, ...standing, coloured(status.state), formatPosition(status.position), ...change].join(' ');
+  return [head, ...peers].join(' | ');
 }
 
 /** Who led before, and what is out of the ordinary: nothing is said of a site that never changed its role. */
-function roleLines({ standing, epochs = [], switch: change, fencedBy, divergences = [], role }: SiteStatus, url: string): string[] {
+function roleLines(status: SiteStatus, url: string): string[] {
+  const { standing, epochs = [], switch: change, fencedBy, rival, divergences = [], role } = status;
   const lines: string[] = [];
   if (change !== undefined && change !== null) {
     const from = change.from === undefined ? '' : ` from ${change.from}`;
@@ -119,6 +129,13 @@ function roleLines({ standing, epochs = [], switch: change, fencedBy, divergence
   if (fencedBy !== undefined && fencedBy !== null && standing === 'fenced') {
     lines.push(
       `  ${pico.red('fenced')}    by epoch ${fencedBy.number} (${fencedBy.id})${fencedBy.begun ? '' : ', which was promised and has not begun'}`,
+    );
+  }
+  if (rival !== undefined && rival !== null) {
+    const { number, id } = rival.epoch;
+    const goesBack = rival.wins ? 'it goes back' : 'this site goes back';
+    lines.push(
+      `  ${pico.red('two primaries')}: ${rival.site ?? 'another site'} was promoted, too, in epoch ${number} (${id}); ${goesBack}`,
     );
   }
   const reigns = reignsOf(epochs);

@@ -17,6 +17,7 @@ import type { HttpContext } from './context.ts';
 import { type Exchange, unknownParameter } from './exchange.ts';
 import { type ExpectedError, isExpected, RequestError } from './problem.ts';
 import { adminBody } from './roles.ts';
+import { decodeSegment } from './target.ts';
 import { readWish, settle } from './write.ts';
 import type { PlainOperation } from './watch-pattern.ts';
 
@@ -38,11 +39,7 @@ interface ShownCommit {
 
 /** GET /divergences: those that this site keeps, the oldest first. GET /divergences/N, GET /divergences/N/export */
 export async function getDivergences(exchange: Exchange): Promise<void> {
-  const [wanted, resource, ...rest] = exchange.target.path
-    .slice('/divergences'.length)
-    .split('/')
-    .slice(1)
-    .map(segment => decodeURIComponent(segment));
+  const [wanted, resource, ...rest] = exchange.target.path.slice('/divergences'.length).split('/').slice(1).map(decodeSegment);
   if (wanted === undefined) {
     exchange.refuseParameters();
     const list = exchange.context.store.journal.divergences.list();
@@ -63,8 +60,8 @@ export async function getDivergences(exchange: Exchange): Promise<void> {
  */
 function find({ store }: HttpContext, wanted: string): KeptDivergence & { readonly number: number } {
   const list = store.journal.divergences.list().map((each, index) => ({ ...each, number: index + 1 }));
-  const named = list.filter(({ name, number }) => name === wanted || String(number) === wanted);
-  const meant = named.length > 0 ? named : list.filter(({ name }) => name.startsWith(wanted));
+  const isNumber = /^\d+$/.test(wanted);
+  const meant = list.filter(({ name, number }) => (isNumber ? String(number) === wanted : name.startsWith(wanted)));
   const [found, ...others] = meant;
   if (found !== undefined && others.length === 0) return found;
   const there = list.length === 0 ? `${store.site} keeps none` : `GET /divergences lists the ${list.length} that ${store.site} keeps`;

@@ -177,7 +177,13 @@ function addRoles(registry: Registry, site: Site, admission: WriteAdmission): Di
     name: 'evertree_divergences_total',
     help: 'Divergences that were kept since the start: each holds commits that are not in the history that goes on.',
   });
+  const rivals = new Counter({
+    registers: [registry],
+    name: 'evertree_two_primaries_total',
+    help: 'How often this site heard since the start of a site that was promoted independently.',
+  });
   const hooks = new DisposableStack();
+  hooks.use(site.on('two-primaries', () => rivals.inc()));
   hooks.use(site.on('role', role => changes.inc({ role })));
   hooks.use(site.on('divergence', () => divergences.inc()));
   return hooks;

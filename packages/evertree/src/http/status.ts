@@ -47,6 +47,8 @@ function rolesOf({ store, site, admission }: HttpContext): object {
     epochs: store.epochs.filter(({ base }) => base.revision < position.revision).slice(-EPOCHS_TOLD),
     switch: site.switching ?? null,
     fencedBy: fencedBy ?? null,
+    // Another site that was promoted independently of this one, or of the one that this one follows.
+    rival: site.rival ?? null,
     heldWrites: admission.held,
     divergences,
   };

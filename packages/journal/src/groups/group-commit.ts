@@ -95,7 +95,10 @@ export class GroupCommit {
     this.#stream = frame.header.stream;
     this.#last = frame.header.last;
     this.#queue.push({ frame, trailer });
-    if (this.state === 'open') this.#start();
+    if (this.state !== 'open') return;
+    // The site that a handover names begins the next epoch in the same turn: both frames go into one group.
+    if (frame.header.endsEpoch) queueMicrotask(() => this.#start());
+    else this.#start();
   }
 
   flush(): Promise<void> {
@@ -133,6 +136,7 @@ export class GroupCommit {
   async suspend(reason: string): Promise<void> {
     this.#health.assertUsable();
     if (this.#suspended !== undefined) throw suspended(this.#suspended, this.#last);
+    this.#start();
     this.#suspended = reason;
     while (this.#busy) await this.#running;
     this.#health.assertUsable();
@@ -158,7 +162,7 @@ export class GroupCommit {
   async close(): Promise<void> {
     if (this.state === 'closed') return;
     this.#closing = true;
-    if (this.state === 'full') this.#start();
+    if (this.#health.isUsable()) this.#start();
     while (this.#busy) await this.#running;
     await this.#probing;
     if (this.pendingBytes > 0) {

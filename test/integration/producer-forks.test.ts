@@ -72,6 +72,16 @@ describe('a secondary whose history parted from ours, in a lower epoch', () => {
     expect(primary.peer('b')).toMatchObject({ state: 'snapshot', resyncs: { count: 1 } });
   });
 
+  it('is heard if it has gone back, or can not, before this primary has looked at its hello', async () => {
+    for (const after of [ORIGIN, fork]) {
+      const link = primary.transport.connect('there:1', parted('b'));
+      link.say({ type: 'resend', after });
+      await simulation.pass(10);
+      expect(primary.peer('b').state).toBe(after === fork ? 'replicate' : 'snapshot');
+      expect(link.of('snapshot-begin')).toHaveLength(after === fork ? 0 : 1);
+    }
+  });
+
   it('gets a full copy if this journal does not reach back to the fork', async () => {
     const hello = parted('b');
     await simulation.during(primary.store.saveSnapshot());

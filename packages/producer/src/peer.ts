@@ -59,6 +59,8 @@ export class Peer {
   #wanted: SnapshotRequest | undefined;
   /** Resolves when a fence is recorded that the far end is to hear of; set from the action to its answer. */
   #fencing: Promise<void> | undefined;
+  /** Where it has gone back to, said before the decision on its hello was there. */
+  #earlyReturn: ExactPosition | undefined;
   /** Bytes sent over earlier links. */
   #sentBefore = 0;
   /** When it was last heard in a log or over an earlier link; the present link knows better. */
@@ -105,6 +107,10 @@ export class Peer {
     this.#feed = new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
     this.#step({ type: 'linked' });
     await this.#decide(hello, farEnd, event => this.#stepOn(link, event));
+    const early = this.#earlyReturn;
+    if (link !== this.link || early === undefined) return;
+    this.#earlyReturn = undefined;
+    if (this.#progress.awaitsReturn) this.#returned(link, early);
   }
 
   /** A log told of it; `present`: it was heard there just now. `log`: an object of this call's own. */
@@ -156,7 +162,10 @@ export class Peer {
         if (message.site === this.site) return this.acknowledged(message.applied, message.durable);
         return link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
       case 'resend':
-        return this.#progress.awaitsReturn ? this.#returned(link, message.after) : this.#resend(message.after);
+        if (this.#progress.state === 'probe') this.#earlyReturn = message.after;
+        else if (this.#progress.awaitsReturn) this.#returned(link, message.after);
+        else this.#resend(message.after);
+        return;
       case 'snapshot-wanted':
         return this.isLog ? this.#sendBeside(message) : this.#violated(link, message);
       default:
@@ -316,6 +325,7 @@ export class Peer {
 
   /** Gives up the present link, without closing it. */
   #release(): void {
+    this.#earlyReturn = undefined;
     const feed = this.#feed;
     if (feed === undefined) return;
     this.#sentBefore += feed.link.sentBytes;

@@ -47,6 +47,17 @@ describe('examples', () => {
   });
 });
 
+test('two sites in one process swap roles, and swap them back', async () => {
+  await using swap = new Running(join(REPOSITORY, 'examples', 'swap-roles.ts'), ['sites', String(await freePort(2))], folder);
+  expect(await swap.ended).toMatchObject({
+    status: 0,
+    stderr: '',
+    stdout: expect.stringMatching(
+      /^1-2 was written at north\nnorth → south: done, writers waited \d+\.\d ms\n2-5 was written at south\nsouth → north: done, writers waited .*\n3-8 was written at north\n$/,
+    ),
+  });
+});
+
 describeKafka('an example that needs a broker', () => {
   test("reads a stream's topic, in JSON, with nothing but kafkajs", async () => {
     const broker = await sharedBroker();

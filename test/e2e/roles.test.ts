@@ -136,7 +136,7 @@ describe('promote', () => {
     await both('b', 'secondary');
     const forecast = await done(at('b', 'promote', '--dry-run'));
     expect(forecast).toMatch(
-      /^possible\nbox-b would be the primary from 1-2 on; .*\nlost: no commit that is known of, and what the old primary/,
+      /^possible\nbox-b would be the primary from 1-2 on; .*\nlost: nothing that is known; what else only the old primary has is unknown/,
     );
     const confirm = /--confirm ([0-9a-f]+) --url/.exec(forecast)?.[1] ?? '';
     expect(await at('b', 'promote', '--confirm', '0'.repeat(16))).toMatchObject({ status: 3, stdout: '' });

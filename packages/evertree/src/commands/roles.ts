@@ -151,8 +151,9 @@ function promotionForecastLines(
   url: string,
 ): string {
   const contact = lastContact === undefined ? 'was not heard since the start' : `was heard last at ${new Date(lastContact).toISOString()}`;
-  const old =
-    primary === undefined ? 'it has not heard of any primary' : `${primary.site} ${contact}, at ${formatPosition(primary.position)}`;
+  // Where it stood when its link began tells nothing once this site is further.
+  const stood = primary !== undefined && primary.position.revision > position.revision ? `, at ${formatPosition(primary.position)}` : '';
+  const old = primary === undefined ? 'it has not heard of any primary' : `${primary.site} ${contact}${stood}`;
   return [
     `${site} would be the primary from ${formatPosition(position)} on; ${old}`,
     lossLine(lost),
@@ -164,12 +165,9 @@ function promotionForecastLines(
 
 function lossLine({ commits, more, paths, authors }: Loss): string {
   if (commits === 0 && !more) return 'lost: nothing';
-  const known =
-    commits === 0
-      ? 'no commit that is known of'
-      : `${formatCount(commits)} commit${commits === 1 ? '' : 's'} that ${commits === 1 ? 'is' : 'are'} known of`;
-  const others = more ? ', and what the old primary committed without being heard' : '';
-  return `lost: ${known}${others} (paths: ${namesText(paths)}; authors: ${namesText(authors)})`;
+  const count = `${formatCount(commits)} commit${commits === 1 ? '' : 's'} (paths: ${namesText(paths)}; authors: ${namesText(authors)})`;
+  const known = commits === 0 ? 'nothing that is known' : count;
+  return `lost: ${known}${more ? '; what else only the old primary has is unknown: commits, paths and authors' : ''}`;
 }
 
 function namesText(each: readonly string[] | 'unknown'): string {

@@ -2,6 +2,7 @@ import type { ReceivedRecord } from '../records.ts';
 import type { ReadRange } from './actions.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { FrameScan } from './tail.ts';
+import type { FrameFilter } from './tail.ts';
 
 /** At most so many records between two of ours are read; a longer range counts as one with frames. */
 const LOOK_RECORDS = 256n;
@@ -13,11 +14,14 @@ const LOOK_RECORDS = 256n;
 export class ForeignRecords {
   readonly #topic: string;
   readonly #memory: LinkMemory;
+  readonly #counts: FrameFilter;
   /** Of the range that is being read; undefined between two ranges. */
   #scan: FrameScan | undefined;
 
-  constructor(topic: string, memory: LinkMemory) {
+  /** @param counts what was superseded is no frame for it */
+  constructor(topic: string, memory: LinkMemory, counts: FrameFilter) {
     this.#topic = topic;
+    this.#counts = counts;
     this.#memory = memory;
   }
 
@@ -32,7 +36,7 @@ export class ForeignRecords {
    * @returns whether there are frames in it, once that is known
    */
   take({ from, to }: ReadRange, records: readonly ReceivedRecord[], done: boolean): boolean {
-    this.#scan ??= new FrameScan();
+    this.#scan ??= new FrameScan(this.#counts);
     for (const record of records) if (BigInt(record.offset) < to) this.#scan.take(record);
     if (!done) return false;
     const hasFrames = this.#scan.last !== undefined;

@@ -7,6 +7,7 @@ import { ControlTopic } from './control-topic.ts';
 import type { Rival } from './control-topic.ts';
 import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
+import { NewestTable } from '../newest-table.ts';
 import { Pulse } from './pulse.ts';
 import type { PublisherSettings } from './settings.ts';
 import { tellTail, topicHello } from './tail.ts';
@@ -43,7 +44,7 @@ export class PrimaryEnd {
   #ending: Closing | undefined;
   #isOver = false;
   /** A primary of a higher epoch writes here. */
-  #isSuperseded = false;
+  #isOutranked = false;
   /** While the link closes: the time up to which it waits for the broker. */
   #farewellUntil = Infinity;
   #isFarewellSaid = false;
@@ -57,7 +58,7 @@ export class PrimaryEnd {
     this.#outbox = new TopicOutbox(settings, facts.messageBytes, memory.drawSign(), search.end);
     this.#pulse = new Pulse(settings.limits.heartbeatMs, now);
     this.#control = new ControlTopic(settings, memory, control, now);
-    this.#foreign = new ForeignRecords(settings.topic, memory);
+    this.#foreign = new ForeignRecords(settings.topic, memory, ({ last }) => !this.#isSuperseded(last));
     this.#snapshots = new TopicSnapshots(settings, facts, memory);
   }
 
@@ -172,6 +173,10 @@ export class PrimaryEnd {
     const stream = this.#announcement!.hello.stream;
     // A primary without a commit has no stream: any frame belongs to another one.
     const last = search.of(stream).last ?? (stream === null ? search.any : undefined);
+    // A promotion left behind what the topic ends with: this primary goes on from the end of its own history there.
+    if (last !== undefined && this.#isSuperseded(last.last) && search.limit(({ last: end }) => !this.#isSuperseded(end))) {
+      return this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
+    }
     if (last === undefined && search.stepBack()) this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
     else this.#open(last ?? search.any, now);
   }
@@ -245,7 +250,7 @@ export class PrimaryEnd {
 
   #sawControl({ records, next }: BrokerAnswer & { type: 'control' }, now: number): void {
     const { messages, snapshots, rivals, wants } = this.#control.fetched(records, next, now);
-    for (const { record, time } of snapshots) this.#snapshots.announced(record, time);
+    for (const { record, time } of snapshots) if (!this.#isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
     this.#handNews(messages, now);
     for (const rival of rivals) this.#meet(rival);
     if (wants && !this.#isOver) this.#lookAtWatermarks();
@@ -259,7 +264,7 @@ export class PrimaryEnd {
     const { number, id } = highestEpoch(epochs, position);
     if (stream === ours.stream && compareEpochs({ number, id }, highestEpoch(ours.epochs, ours.position)) > 0) {
       const why = `${site} announces itself in ${this.#settings.topics.control} as the primary`;
-      this.#isSuperseded = true;
+      this.#isOutranked = true;
       return this.#abort('fenced', explainFence({ number, id, begun: true }, why));
     }
     if (rival.isLive && epochs.at(-1)?.end === undefined) this.#control.tellSecondPrimary(rival);
@@ -348,7 +353,7 @@ export class PrimaryEnd {
 
   #finish(): void {
     this.#isOver = true;
-    this.#do({ type: 'end', ...(this.#ending ?? { reason: 'lost', explanation: '' }), byPeer: this.#isSuperseded });
+    this.#do({ type: 'end', ...(this.#ending ?? { reason: 'lost', explanation: '' }), byPeer: this.#isOutranked });
   }
 
   #drain(now: number): void {
@@ -362,6 +367,11 @@ export class PrimaryEnd {
 
   #do(action: PublishAction): void {
     this.#actions.push(action);
+  }
+
+  /** Whether a position lies beside the history of this primary, in an epoch below its own. */
+  #isSuperseded(position: ExactPosition): boolean {
+    return new NewestTable(this.#announcement?.hello.epochs).isSuperseded(position);
   }
 
   get #stream(): string | null {

@@ -71,6 +71,7 @@ export class TailSearch {
   #from: bigint;
   #step = FIRST_STEP_RECORDS;
   #scan = new FrameScan();
+  #counts: FrameFilter | undefined;
 
   /** @param low the topic's first offset; @param end the one after its last */
   constructor(low: bigint, end: bigint) {
@@ -94,7 +95,15 @@ export class TailSearch {
     this.#step *= STEP_GROWTH;
     const from = this.end - this.#step;
     this.#from = from > this.#low ? from : this.#low;
-    this.#scan = new FrameScan();
+    this.#scan = new FrameScan(this.#counts);
+    return true;
+  }
+
+  /** Only these frames count from now on; the present step is to be read once more. @returns false if that was so before */
+  limit(counts: FrameFilter): boolean {
+    if (this.#counts !== undefined) return false;
+    this.#counts = counts;
+    this.#scan = new FrameScan(counts);
     return true;
   }
 
@@ -112,12 +121,20 @@ export class TailSearch {
   }
 }
 
+/** Whether a frame counts. */
+export type FrameFilter = (header: FrameHeader) => boolean;
+
 /** Reads records for the frames that are whole in them, without keeping any. */
 export class FrameScan {
   readonly streams = new Map<string, { last: FrameHeader; frames: number }>();
   last: FrameHeader | undefined;
   strange = 0;
   #begun: PartialFrame | undefined;
+  readonly #counts: FrameFilter;
+
+  constructor(counts: FrameFilter = () => true) {
+    this.#counts = counts;
+  }
 
   get torn(): boolean {
     return this.#begun !== undefined;
@@ -129,7 +146,7 @@ export class FrameScan {
     const header = record.value === null ? undefined : part === undefined ? wholeFrame(record.value) : this.#takePart(part, record.value);
     if (header === 'missing') return;
     if (header === undefined) this.strange += 1;
-    else this.#found(header);
+    else if (this.#counts(header)) this.#found(header);
   }
 
   #takePart(part: string, value: Buffer): FrameHeader | 'missing' | undefined {

@@ -3,6 +3,7 @@ import type { Hello, Reporter } from '@evertree/core';
 import { decodeControl } from '../control.ts';
 import type { PrimaryRecord, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
+import { NewestTable } from '../newest-table.ts';
 import { PassedOver } from '../passed-over.ts';
 
 /** What a primary said in `.control`. */
@@ -79,6 +80,9 @@ export class ControlView {
       this.#passed.end();
       if (control.kind === 'primary') return this.#hear({ record: control.value, from, saidAt: Number(record.timestamp) }, silent);
       if (control.kind !== 'snapshot') return undefined;
+      // A late announcement of a superseded primary takes no newer one's place.
+      const table = new NewestTable(this.#primary?.record.hello.epochs);
+      if (this.#snapshot !== undefined && table.isSuperseded(control.value.header.position)) return undefined;
       this.#snapshot = control.value;
       return 'snapshot';
     } catch (error) {

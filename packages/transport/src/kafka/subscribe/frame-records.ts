@@ -1,5 +1,6 @@
-import { isEvertreeError, parseFrame } from '@evertree/core';
+import { formatPosition, isEvertreeError, parseFrame } from '@evertree/core';
 import type { Frame, Reporter } from '@evertree/core';
+import type { NewestTable } from '../newest-table.ts';
 import { ValueParts } from '../parts.ts';
 import { PassedOver } from '../passed-over.ts';
 import { unreadableVersion } from '../records.ts';
@@ -13,12 +14,17 @@ export interface PlacedFrame {
   readonly end: string;
 }
 
-/** Makes frames of a topic's records. What is no frame of the wanted stream is reported and passed over. */
+/**
+ * Makes frames of a topic's records. What is no frame of the wanted stream, or was superseded, is reported and passed
+ * over.
+ */
 export class FrameRecords {
   readonly #passed: PassedOver;
+  readonly #table: NewestTable;
   readonly #assembly = new ValueParts((offset, why) => this.#passed.add(offset, why));
 
-  constructor(topic: string, report: Reporter) {
+  constructor(topic: string, report: Reporter, table: NewestTable) {
+    this.#table = table;
     this.#passed = new PassedOver(topic, report);
   }
 
@@ -50,6 +56,9 @@ export class FrameRecords {
     }
     const found = frame.header.stream;
     if (stream !== null && found !== stream) return this.#pass(offset, `it belongs to the stream ${found}, and not to ${stream}`);
+    this.#table.read(frame.header);
+    const { last } = frame.header;
+    if (this.#table.isSuperseded(last)) return this.#pass(offset, `it ends at ${formatPosition(last)}, which a promotion left behind`);
     this.#passed.end();
     return { type: 'frame', frame, offset, end };
   }

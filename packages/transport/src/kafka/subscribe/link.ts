@@ -62,7 +62,7 @@ export class TopicLink implements Link {
     this.#primary = primary;
     this.#end = new SecondaryEnd(settings, beginning);
     this.#delivery = new Delivery(this, clock, report);
-    this.#driver = new TopicDriver(settings, access, reader, this.#delivery);
+    this.#driver = new TopicDriver(settings, access, reader, this.#delivery, this.#end.table);
     this.#heartbeat = new Heartbeat(clock, primary.record.hello.heartbeatMs, {
       receivedBytes: () => this.receivedBytes,
       reading: () => this.#end.caughtUp && this.#delivery.flows,

@@ -1,4 +1,5 @@
 import type { SentRecord } from '../records.ts';
+import type { NewestTable } from '../newest-table.ts';
 import type { HeardPrimary } from './control-view.ts';
 import type { SubscribeAction, SubscribeEvent } from './actions.ts';
 import { OffsetMarks } from './offset-marks.ts';
@@ -40,6 +41,11 @@ export class SecondaryEnd {
   /** The stream that is wanted; null: any. */
   get stream(): string | null {
     return this.#reading.stream;
+  }
+
+  /** What was superseded, as far as is known; what a frame of the topic says of it is told to it by who reads. */
+  get table(): NewestTable {
+    return this.#reading.table;
   }
 
   /** Whether nothing is left to read: then silence means that the primary is silent. */

@@ -1,6 +1,7 @@
 import { isEvertreeError, Signal, Turn } from '@evertree/core';
 import type { Message } from '@evertree/core';
 import type { Delivery } from '../../wire/delivery.ts';
+import type { NewestTable } from '../newest-table.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
 import { topicNames } from '../topics.ts';
@@ -32,15 +33,18 @@ export class TopicDriver {
   /** Ends a `wait`. */
   readonly #news = new Signal();
 
-  /** @param reader of the primary's partition of the topic; connected, and closed with this */
-  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, delivery: Delivery) {
+  /**
+   * @param reader of the primary's partition of the topic; connected, and closed with this
+   * @param table what it does not hold is passed over
+   */
+  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, delivery: Delivery, table: NewestTable) {
     this.#settings = settings;
     this.#access = access;
     this.#reader = reader;
     this.#delivery = delivery;
     this.#turn = new Turn(settings.clock);
     this.#records = new RecordSource(reader);
-    this.#frames = new FrameRecords(settings.topic, settings.report);
+    this.#frames = new FrameRecords(settings.topic, settings.report, table);
   }
 
   /** Values read so far. */

@@ -1,6 +1,7 @@
 import { ORIGIN, isBefore } from '@evertree/core';
 import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
 import type { SnapshotRecord } from '../control.ts';
+import { NewestTable } from '../newest-table.ts';
 import { decodeTrailer } from '../trailer.ts';
 import type { HeardPrimary } from './control-view.ts';
 import type { SubscribeAction, SubscribeAnswer } from './actions.ts';
@@ -38,7 +39,7 @@ const WAIT: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ typ
  * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a
  * snapshot where the topic lacks frames. Pure: the driver reads, and answers each request with one event.
  *
- * Revisions are enough here: within one history they name positions. The consumer judges the exact position of each
+ * Revisions are enough here: within one history they name positions, and what a promotion left behind is not read. The consumer judges the exact position of each
  * frame and of each snapshot.
  */
 export class TopicReading {
@@ -48,6 +49,7 @@ export class TopicReading {
   readonly #records: SiteRecords;
   readonly #marks: OffsetMarks;
   readonly #silentGap = new SilentGap();
+  readonly table: NewestTable;
   #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;
   /** The stream that is wanted; null until the site's hello, or a frame that it takes, names it. */
@@ -88,6 +90,7 @@ export class TopicReading {
     this.#marks = marks;
     this.#primary = primary;
     this.#snapshot = snapshot;
+    this.table = new NewestTable(primary.record.hello.epochs);
   }
 
   /** The stream that is wanted; null: any, as long as none is known. */
@@ -112,6 +115,7 @@ export class TopicReading {
   /** The primary spoke. */
   heard(primary: HeardPrimary): void {
     this.#primary = primary;
+    this.table.hear(primary.record.hello.epochs);
   }
 
   announced(snapshot: SnapshotRecord): void {
@@ -301,7 +305,8 @@ export class TopicReading {
 
   #usableSnapshot(): SnapshotRecord | undefined {
     const snapshot = this.#snapshot;
-    return snapshot === undefined || this.#spoilt.has(snapshot.id) ? undefined : snapshot;
+    if (snapshot === undefined || this.#spoilt.has(snapshot.id)) return undefined;
+    return this.table.isSuperseded(snapshot.header.position) ? undefined : snapshot;
   }
 
   get #primaryIsAhead(): boolean {

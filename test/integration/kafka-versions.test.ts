@@ -7,13 +7,20 @@ import type { Written } from '../support/topic.ts';
 import { SOON } from '../support/topic-sites.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
 
-const HEADERS = { evertree: '1', from: 'a'.repeat(16) };
-const REFUSED = /old speaks the protocol's versions 1, this program 3: .*/;
+/** Each with what a reason was then. */
+const OLD = [
+  { version: 1, reason: 'retention has passed it by' },
+  { version: 2, reason: { code: 'retention-passed', text: 'retention has passed it by' } },
+] as const;
+type Old = (typeof OLD)[number];
 
-/** What an end of version 1 says of itself; a reason was a sentence then. */
-function control(key: string, { stream, epochs }: Store, role: 'primary' | 'secondary', more: object): Written {
+const headersOf = ({ version }: Old) => ({ evertree: String(version), from: 'a'.repeat(16) });
+const refusalOf = ({ version }: Old) => new RegExp(`old speaks the protocol's versions ${version}, this program 3: .*`);
+
+/** What an end of an old version says of itself. None of them had a standing, or what follows it. */
+function control(old: Old, key: string, { stream, epochs }: Store, role: 'primary' | 'secondary', more: object): Written {
   const hello = {
-    protocols: [1],
+    protocols: [old.version],
     program: '0.0.9',
     site: 'old',
     role,
@@ -24,27 +31,29 @@ function control(key: string, { stream, epochs }: Store, role: 'primary' | 'seco
     durable: true,
     heartbeatMs: 250,
   };
-  return { key, value: Buffer.from(JSON.stringify({ hello, ...more })), headers: HEADERS };
+  return { key, value: Buffer.from(JSON.stringify({ hello, ...more })), headers: headersOf(old) };
 }
 
-describeKafka('a topic and version 1 of the protocol', () => {
+describeKafka('a topic and old versions of the protocol', () => {
   const stage = new TopicStage();
 
-  describe('frames that it wrote', () => {
-    it('are read, and a primary goes on after them', async () => {
+  describe('frames that they wrote', () => {
+    it.each(OLD)('are read, and a primary goes on after them: version $version', async ({ version }) => {
       const [primary, secondary] = await stage.pair();
       await secondary.close();
       await primary.close();
       const frames = await stage.topic.records();
       await stage.topic.remove(stage.topic.name, stage.topic.snapshots, stage.topic.control);
       await stage.topic.create();
-      await stage.topic.write(frames.map(({ key, value, headers }) => ({ key, value, headers: { ...headers, evertree: '1' } })));
+      await stage.topic.write(
+        frames.map(({ key, value, headers }) => ({ key, value, headers: { ...headers, evertree: String(version) } })),
+      );
       const again = await stage.primary({ disk: primary.disk });
       await again.commit(1);
       await again.sent();
       // The start of this primary, and its commit.
       expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([
-        ...frames.map(() => '1'),
+        ...frames.map(() => String(version)),
         '3',
         '3',
       ]);
@@ -55,34 +64,35 @@ describeKafka('a topic and version 1 of the protocol', () => {
     });
   });
 
-  it('a primary of that version is refused by a secondary, by name, here and in the control topic', async () => {
+  it.each(OLD)('a primary of version $version is refused by a secondary, by name, here and in the control topic', async old => {
     const [primary, secondary] = await stage.pair();
     await primary.close();
     await secondary.close();
-    await stage.topic.write([control('primary', primary.store, 'primary', { partition: 0 })], {}, stage.topic.control);
+    await stage.topic.write([control(old, 'primary', primary.store, 'primary', { partition: 0 })], {}, stage.topic.control);
     const again = await stage.secondary({ disk: secondary.disk });
-    await vi.waitFor(() => expect(again.consumer.state.lastError).toMatch(REFUSED), SOON);
+    await vi.waitFor(() => expect(again.consumer.state.lastError).toMatch(refusalOf(old)), SOON);
     const refusal = await vi.waitFor(async () => {
       const said = (await stage.topic.records(stage.topic.control)).filter(({ key }) => String(key) === 'site/b').at(-1);
       const { closing } = JSON.parse(String(said?.value)) as { closing?: { reason: string; explanation: string } };
       expect(closing).toBeDefined();
       return closing;
     }, SOON);
-    expect(refusal).toEqual({ reason: 'protocol-unsupported', explanation: expect.stringMatching(REFUSED) });
+    expect(refusal).toEqual({ reason: 'protocol-unsupported', explanation: expect.stringMatching(refusalOf(old)) });
   });
 
-  it('a secondary of that version is listed as refused, by name, and no snapshot is made for it', async () => {
+  it.each(OLD)('a secondary of version $version is listed as refused, by name, and no snapshot is made for it', async old => {
     const [primary] = await stage.pair();
-    const want = { after: ORIGIN, reason: 'retention has passed it by', tried: null };
+    const { reason } = old;
+    const want = { after: ORIGIN, reason, tried: null };
     await stage.topic.write(
       [
-        control('site/old', primary.store, 'secondary', { state: 'snapshot', reason: 'retention has passed it by' }),
-        { key: 'want/old', value: Buffer.from(JSON.stringify(want)), headers: HEADERS },
+        control(old, 'site/old', primary.store, 'secondary', { state: 'snapshot', reason }),
+        { key: 'want/old', value: Buffer.from(JSON.stringify(want)), headers: headersOf(old) },
       ],
       {},
       stage.topic.control,
     );
-    await vi.waitFor(() => expect(primary.peer('old').lastError).toMatch(REFUSED), SOON);
+    await vi.waitFor(() => expect(primary.peer('old').lastError).toMatch(refusalOf(old)), SOON);
     await primary.commit(1);
     await primary.sent();
     expect(primary.told('topic-snapshot')).toEqual([]);

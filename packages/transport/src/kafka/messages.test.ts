@@ -124,6 +124,16 @@ describe('a record of .control', () => {
     expect(decodeControl(received('site/b', value)).control).toMatchObject({ value: { hello: { protocols: [1] }, reason: null } });
   });
 
+  test('of an end of version 2, which had neither a standing nor what follows it, is read, so that its hello can be refused', () => {
+    const old = HELLO_JSON.replace('"protocols":[3]', '"protocols":[2]').replace('"standing":"secondary","standby":true,', '');
+    expect(old).not.toContain('stand');
+    const hello = { protocols: [2], standing: 'secondary', standby: false };
+    const reason = { code: 'frames-missing', text: 'a gap' };
+    const site = `{"hello":${old},"state":"snapshot","reason":${JSON.stringify(reason)}}`;
+    expect(decodeControl(received('site/b', site)).control).toMatchObject({ value: { hello, reason } });
+    expect(decodeControl(received('primary', `{"hello":${old},"partition":0}`)).control).toMatchObject({ value: { hello } });
+  });
+
   test.for<[string, ReceivedRecord]>([
     ['of no known key', received('else', '{}')],
     ['without a key', received(null, '{}')],

@@ -1,6 +1,7 @@
-import { covers, decodeFrame } from '@evertree/core';
-import type { Epoch, FrameHeader, Hello } from '@evertree/core';
+import { compareEpochs, covers, decodeFrame, explainFence, highestEpoch } from '@evertree/core';
+import type { Epoch, ExactPosition, FrameHeader, Hello } from '@evertree/core';
 import type { Closing, PrimaryRecord } from '../control.ts';
+import { NewestTable } from '../newest-table.ts';
 import type { PublisherSettings } from './settings.ts';
 
 /** What this primary says of itself in the control topic: its hello, brought up to date by the frames that it sends. */
@@ -31,6 +32,19 @@ export class Announcement {
   met({ stream, position }: Hello): void {
     const { epochs, position: last } = this.#hello;
     this.#isTopicOurs = stream === null || (stream === this.#hello.stream && covers({ epochs, last }, position));
+  }
+
+  /** Whether a position lies beside the history of this primary, in an epoch below its own. */
+  isSuperseded(position: ExactPosition): boolean {
+    return new NewestTable(this.hello.epochs).isSuperseded(position);
+  }
+
+  /** How another primary's hello fences this one; undefined if its epoch is not above. */
+  outrankedBy({ site, stream, epochs, position }: Hello, topic: string): string | undefined {
+    const ours = this.hello;
+    const { number, id } = highestEpoch(epochs, position);
+    if (stream !== ours.stream || compareEpochs({ number, id }, highestEpoch(ours.epochs, ours.position)) <= 0) return undefined;
+    return explainFence({ number, id, begun: true }, `${site} announces itself in ${topic} as the primary`);
   }
 
   /** What `.control` is to say of this primary; undefined as long as it is to say nothing. */

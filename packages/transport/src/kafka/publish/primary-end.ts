@@ -1,4 +1,4 @@
-import { EvertreeError, compareEpochs, explainFence, highestEpoch, readFrameHeader } from '@evertree/core';
+import { EvertreeError, readFrameHeader } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Message } from '@evertree/core';
 import type { Closing } from '../control.ts';
 import type { PublishAction, PublishEvent } from './actions.ts';
@@ -7,7 +7,6 @@ import { ControlTopic } from './control-topic.ts';
 import type { Rival } from './control-topic.ts';
 import { ForeignRecords } from './foreign-records.ts';
 import type { LinkMemory } from './link-memory.ts';
-import { NewestTable } from '../newest-table.ts';
 import { Pulse } from './pulse.ts';
 import type { PublisherSettings } from './settings.ts';
 import { tellTail, topicHello } from './tail.ts';
@@ -252,22 +251,16 @@ export class PrimaryEnd {
     const { messages, snapshots, rivals, wants } = this.#control.fetched(records, next, now);
     for (const { record, time } of snapshots) if (!this.#isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
     this.#handNews(messages, now);
-    for (const rival of rivals) this.#meet(rival);
+    for (const rival of rivals) if (!this.#isOver) this.#meet(rival);
     if (wants && !this.#isOver) this.#lookAtWatermarks();
   }
 
   /** A primary of a higher epoch ends this one's reign: nothing more is written here. */
-  #meet(rival: Rival): void {
-    const ours = this.#announcement?.hello;
-    if (this.#isOver || ours === undefined) return;
-    const { site, stream, epochs, position } = rival.hello;
-    const { number, id } = highestEpoch(epochs, position);
-    if (stream === ours.stream && compareEpochs({ number, id }, highestEpoch(ours.epochs, ours.position)) > 0) {
-      const why = `${site} announces itself in ${this.#settings.topics.control} as the primary`;
-      this.#isOutranked = true;
-      return this.#abort('fenced', explainFence({ number, id, begun: true }, why));
-    }
-    if (rival.isLive && epochs.at(-1)?.end === undefined) this.#control.tellSecondPrimary(rival);
+  #meet({ hello, from, isLive }: Rival): void {
+    const fence = this.#announcement?.outrankedBy(hello, this.#settings.topics.control);
+    this.#isOutranked = fence !== undefined;
+    if (fence !== undefined) return this.#abort('fenced', fence);
+    if (isLive && hello.epochs.at(-1)?.end === undefined) this.#control.tellSecondPrimary({ hello, from, isLive });
   }
 
   #handNews(messages: readonly Message[], now: number): void {
@@ -369,9 +362,8 @@ export class PrimaryEnd {
     this.#actions.push(action);
   }
 
-  /** Whether a position lies beside the history of this primary, in an epoch below its own. */
   #isSuperseded(position: ExactPosition): boolean {
-    return new NewestTable(this.#announcement?.hello.epochs).isSuperseded(position);
+    return this.#announcement?.isSuperseded(position) === true;
   }
 
   get #stream(): string | null {

@@ -132,6 +132,24 @@ describe('a secondary that is beyond the fork with its new primary', () => {
     expect(secondary.store.digest).toBe(later.store.digest);
   });
 
+  it('says its hello before it says that it has gone back, however long its journal takes', async () => {
+    await follow();
+    const later = await history.promoted(simulation, 'b', 5);
+    const found = Promise.withResolvers<void>();
+    const { log } = secondary.journal;
+    const find = log.find.bind(log);
+    vi.spyOn(log, 'find').mockImplementation(async (position, options) => {
+      await found.promise;
+      return find(position, options);
+    });
+    const link = await secondary.connect(later.hello(), 'there:2');
+    await simulation.pass(50);
+    expect(link.sent).toEqual([]);
+    found.resolve();
+    await simulation.pass(50);
+    expect(link.sent.map(({ type }) => type).slice(0, 2)).toEqual(['hello', 'resend']);
+  });
+
   it('stays where it is if what lies behind the fork can not be kept, and tries again with the next link', async () => {
     expectErrors('rewind-failed');
     await follow();

@@ -13,6 +13,12 @@ import { PromiseLinks } from './promise-links.ts';
 import { describe } from './return.ts';
 import type { ConsumerState, ConsumerStatus } from './status.ts';
 
+/** What this site told on a link, and when that was sent: nothing may be sent before. */
+interface OwnHello {
+  readonly ours: Hello;
+  readonly said: Promise<void>;
+}
+
 /**
  * Feeds a secondary's store from its primary: one link at a time, and it judges each frame before it is applied. At a
  * primary it answers at the same port, and takes nothing.
@@ -164,7 +170,7 @@ export class Consumer implements AsyncDisposable {
         this.#turnAway(link, admission, asked, said);
         return undefined;
       case 'accept':
-        return this.#accept(link, hello, ours, admission);
+        return this.#accept(link, hello, { ours, said }, admission);
     }
   }
 
@@ -180,9 +186,9 @@ export class Consumer implements AsyncDisposable {
     this.#events.emit('rival', { site, remote, epoch: { number, id } });
   }
 
-  #accept(link: Link, hello: Hello, ours: Hello, { closes, fence }: Accepted): LinkEvents {
+  #accept(link: Link, hello: Hello, own: OwnHello, { closes, fence }: Accepted): LinkEvents {
     const before = this.#session;
-    const session = this.#install(link, hello, ours, fence);
+    const session = this.#install(link, hello, own, fence);
     const why = `${hello.site} feeds this secondary from now on, from ${link.remote}`;
     const { number, id } = highestEpoch(hello.epochs, hello.position);
     before?.link.close(closes, closes === 'fenced' ? explainFence({ number, id, begun: true }, why) : why);
@@ -197,7 +203,7 @@ export class Consumer implements AsyncDisposable {
     if (from !== site) return link.close('protocol-violation', `${site} speaks in the name of ${from}`);
     this.#options.role?.(from, message, answer => {
       const lives = this.#session?.link === link || this.#promises.linkOf(site) === link;
-      if (lives) this.sendRole(site, answer);
+      if (lives) link.send({ type: 'role', from: this.#store.site, to: site, message: answer });
       // A promise ends what this site acknowledges to a primary of an older epoch.
       if (answer.kind === 'promised') this.#session?.progressed();
       return lives;
@@ -218,7 +224,7 @@ export class Consumer implements AsyncDisposable {
     if (this.#session === undefined && this.#quarantine === undefined) this.#fail(error.message);
   }
 
-  #install(link: Link, hello: Hello, ours: Hello, fence: Accepted['fence']): PrimarySession {
+  #install(link: Link, hello: Hello, { ours, said }: OwnHello, fence: Accepted['fence']): PrimarySession {
     this.#release();
     const session = new PrimarySession(link, {
       store: this.#store,
@@ -228,7 +234,7 @@ export class Consumer implements AsyncDisposable {
       hello,
       ours,
       fence,
-      before: this.#ended,
+      before: Promise.all([this.#ended, said]),
       changed: () => this.#refresh(),
       resync: reason => this.#resynced(hello.site, reason),
       quarantine: (error, bytes) => this.#quarantined(error, bytes),

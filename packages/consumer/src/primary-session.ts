@@ -20,8 +20,11 @@ export interface PrimarySessionOptions {
   readonly ours: Hello;
   /** Its epoch, where that ends a reign of this site: recorded before anything is taken. */
   readonly fence: Fencing | undefined;
-  /** Resolves when the sessions before have ended: what they had under way may still move this site. */
-  readonly before: Promise<void>;
+  /**
+   * Resolves when the sessions before have ended, as what they had under way may still move this site, and when this
+   * site's hello was sent.
+   */
+  readonly before: Promise<unknown>;
   /** Position, or whether a snapshot is on its way, changed. */
   changed(): void;
   /** The primary sends the whole tree, for this reason. */

@@ -161,7 +161,7 @@ export class Producer implements AsyncDisposable {
    */
   sendRole(site: string, message: RoleMessage): boolean {
     const peer = this.#peers.get(site);
-    return this.#say(peer?.link ?? peer?.log?.link, site, message);
+    return this.#say(peer?.link ?? (peer?.isPresent === true ? peer.log?.link : undefined), site, message);
   }
 
   /** Closes every link as `going-away`. Idempotent. */

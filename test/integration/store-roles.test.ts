@@ -369,6 +369,22 @@ describe('a fence', () => {
   });
 });
 
+describe('a site that stepped down', () => {
+  it('says why until it follows another, whose epoch then says enough', async () => {
+    const { a, b } = await pair();
+    b.beginEpoch(name(2, 'b'), 'promote');
+    await a.follow();
+    a.refuseWrites(new EvertreeError('FENCED', 'a test asked for it'));
+    expect([a.standing, a.state, code(() => a.put('/a', 2))]).toEqual(['secondary', 'refusing', 'FENCED']);
+    await feed(b, a);
+    expect([a.state, code(() => a.put('/a', 2))]).toEqual(['open', 'NOT_PRIMARY']);
+    a.refuseWrites(new EvertreeError('FENCED', 'a late link told of it again'));
+    expect([a.state, code(() => a.put('/a', 2))]).toEqual(['open', 'NOT_PRIMARY']);
+    await a.close();
+    await b.close();
+  });
+});
+
 describe('going back to a fork', () => {
   it('keeps what lies behind it, is one step for readers and listeners, and then the winner is followed', async () => {
     const { a, b, fork, diskA } = await diverged();

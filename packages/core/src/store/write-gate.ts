@@ -251,7 +251,7 @@ export class WriteGate {
     const { site } = this.#journal.identity;
     switch (this.standing) {
       case 'secondary':
-        return this.#refusal ?? notPrimary(site, this.#leader);
+        return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#leader);
       case 'fenced':
         return this.#refusal ?? fenced(site, this.#history, this.fencedBy!);
       case 'handing-over':
@@ -275,11 +275,16 @@ export class WriteGate {
     return { site, role: this.#role ?? role, fencedBy: this.fencedBy };
   }
 
+  /** This site was a primary, refuses writes for a reason, and follows nobody yet: then the reason is still of use. */
+  get #hasSteppedDown(): boolean {
+    return this.#refusal !== undefined && this.#history.epochs.at(-1)?.site === this.#journal.identity.site;
+  }
+
   #judge(standing: Standing): StoreState {
     const { state } = this.#journal.log;
     if (this.#closed || state === 'closed') return 'closed';
     if (state === 'failed' || state === 'full') return state;
-    if (standing === 'secondary') return this.#refusal === undefined ? 'open' : 'refusing';
+    if (standing === 'secondary') return this.#hasSteppedDown ? 'refusing' : 'open';
     return standing === 'primary' && this.#refusal === undefined && this.#held === undefined ? 'open' : 'refusing';
   }
 }

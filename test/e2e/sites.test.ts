@@ -137,6 +137,11 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
       /standby\.json: advertised-http differs from that in producer\.json, advertised\.json \("http:\/\/b:1", and there "http:\/\/a:1"\)/,
     ],
     [
+      'a standby file with the port that the site itself dials',
+      ({ primary }) => [...primary, ...standby],
+      /producer\.json: netty-connection names 127\.0\.0\.1:\d+, where this site itself listens \(consumer\.json\); name the port of the other site/,
+    ],
+    [
       'HTTP that others can reach',
       ({ primary }) => [...primary, '--http', '0.0.0.0:8181'],
       /auth is missing, and --http 0\.0\.0\.0:8181 can be reached[^]*tls is missing/,

@@ -16,7 +16,7 @@ export function addPrimary(program: Command): void {
       `
 Examples:
   evertree primary --config configs/nettyProducer.json --data a
-  evertree primary --config configs/nettyProducer.json --standby-config configs/nettyConsumer.json --data a
+  evertree primary --config configs/swap/a-primary.json --standby-config configs/swap/a-secondary.json --data a
   evertree primary --config configs/kafkaProducer.json --data a
   evertree primary --config configs/kafkaProducer.json --config configs/nettyProducer.json --data a`,
     );
@@ -33,7 +33,7 @@ export function addSecondary(program: Command): void {
       `
 Examples:
   evertree secondary --config configs/nettyConsumer.json --data b --http 127.0.0.1:8182
-  evertree secondary --config configs/nettyConsumer.json --standby-config configs/nettyProducer.json --data b
+  evertree secondary --config configs/swap/b-secondary.json --standby-config configs/swap/b-primary.json --data b --http 127.0.0.1:8182
   evertree secondary --config configs/kafkaConsumer.json --data c --http 127.0.0.1:8183`,
     );
 }

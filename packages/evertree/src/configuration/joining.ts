@@ -1,5 +1,6 @@
-import { formatAddress } from '@evertree/core';
+import { formatAddress, isLoopback } from '@evertree/core';
 import type {
+  ConsumerConfiguration,
   KafkaProducerConfiguration,
   NettyProducerConfiguration,
   PrimaryConfiguration,
@@ -54,6 +55,22 @@ export function joinRoles(configurations: readonly SiteConfiguration[]): SiteSec
   for (const configuration of configurations) joining.take(configuration, configuration.source);
   if (joining.problems.length > 0) throw configurationError(joining.problems);
   return joining.sections;
+}
+
+/**
+ * Refuses a primary that would dial its own port: each direction between two sites has a port of its own.
+ * @throws EvertreeError CONFIGURATION_INVALID naming both files
+ */
+export function checkOwnPort(primary: PrimaryConfiguration, standby: ConsumerConfiguration): void {
+  if (standby.kind !== 'netty-consumer' || !isLoopback(standby.address)) return;
+  const problems = primary.wires.flatMap((wire): ConfigurationProblem[] => {
+    if (wire.kind !== 'netty-producer') return [];
+    const own = wire.connections.find(({ address, port }) => isLoopback(address) && port === standby.port);
+    if (own === undefined) return [];
+    const message = `names ${formatAddress(own.address, own.port)}, where this site itself listens (${standby.source}); name the port of the other site`;
+    return [{ source: wire.source, key: 'netty-connection', message }];
+  });
+  if (problems.length > 0) throw configurationError(problems);
 }
 
 /** The messages of all files, each with its file's name if there are several. */

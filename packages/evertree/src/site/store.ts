@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { EvertreeError, type Journal, type Reporter, type Role, Store } from '@evertree/core';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
+import { checkOwnPort } from '../configuration/joining.ts';
 import { optional } from '../optional.ts';
 import type { PromoteOptions, PromotionResult } from '../roles/promoting.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
@@ -14,7 +15,9 @@ import { SnapshotSchedule } from './snapshot-schedule.ts';
 /** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
 export async function openUnstarted(options: CheckedOptions, configurations: RoleConfigurations = {}): Promise<Site> {
   const { directory, report } = options;
-  const given = [configurations.primary, configurations.standby].filter(configuration => configuration !== undefined);
+  const { primary, standby } = configurations;
+  if (primary !== undefined && standby !== undefined) checkOwnPort(primary, standby);
+  const given = [primary, standby].filter(configuration => configuration !== undefined);
   const settings = joinSettings(options, given);
   reportNotes(given, report);
   const { limits, journal: journalSettings } = settings;

@@ -28,12 +28,18 @@ export class Ledger {
   readonly entries: LedgerEntry[] = [];
   /** Writes that were refused before anything was committed, by the error's code. */
   readonly refused = new Map<string, number>();
+  readonly #committed: (site: SimulatedSite) => void;
   readonly #promised: (site: SimulatedSite, entry: LedgerEntry) => void;
   readonly #violated: (law: string, what: string) => void;
   #drawn = 0;
 
   /** @param promised told when a writer was told that its commit is safe */
-  constructor(promised: (site: SimulatedSite, entry: LedgerEntry) => void, violated: (law: string, what: string) => void) {
+  constructor(
+    committed: (site: SimulatedSite) => void,
+    promised: (site: SimulatedSite, entry: LedgerEntry) => void,
+    violated: (law: string, what: string) => void,
+  ) {
+    this.#committed = committed;
     this.#promised = promised;
     this.#violated = violated;
   }
@@ -59,6 +65,7 @@ export class Ledger {
       this.#refused(error, site.name);
       return undefined;
     }
+    this.#committed(site);
     const { position } = running.store;
     const entry: LedgerEntry = { id, site: site.name, position, durable: false, acknowledged: 0, refusal: undefined, excused: false };
     this.entries.push(entry);

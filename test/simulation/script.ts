@@ -3,6 +3,7 @@ import type { Wire } from './site.ts';
 import { apply } from './steps.ts';
 import { World } from './world.ts';
 import type { LawBroken } from './world.ts';
+import type { PlantedFault } from './plants.ts';
 import { settle } from './settle.ts';
 
 /** A history that can be run: what is drawn comes from the seed, what happens from the lines. */
@@ -50,17 +51,17 @@ export function parseScript(text: string): Script {
   };
 }
 
-/** Runs it, in one turn of the event loop. */
-export function run(script: Script): Promise<Outcome> {
-  return synchronously(() => runNow(script));
+/** Runs it, in one turn of the event loop. @param plant what is wrong with Evertree */
+export function run(script: Script, plant?: PlantedFault): Promise<Outcome> {
+  return synchronously(() => runNow(script, plant));
 }
 
 /** To be called outside of a promise's reaction: see `VirtualTime`. */
-function runNow(script: Script): Outcome {
+function runNow(script: Script, plant: PlantedFault | undefined): Outcome {
   const { stackTraceLimit } = Error;
   // A stack costs more than most of what a disk is asked for, and what a file that is not there throws is expected.
   Error.stackTraceLimit = 0;
-  const world = new World(script.seed, NAMES.slice(0, script.wires.length), script.wires);
+  const world = new World(script.seed, NAMES.slice(0, script.wires.length), script.wires, plant);
   const rejected = (reason: unknown) =>
     world.violated('rejection', `nobody handles ${reason instanceof Error ? reason.stack : String(reason)}`);
   process.on('unhandledRejection', rejected);

@@ -11,6 +11,7 @@ import type { Part, PartFactory } from '../../packages/evertree/src/roles/part.t
 import { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
 import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
+import type { PlantedFault } from './plants.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { CLUSTER } from './topic.ts';
 import type { SimulatedCluster } from './topic.ts';
@@ -41,6 +42,8 @@ export type Wire = 'direct' | 'topic';
 
 /** What a site needs of the world around it. */
 interface SiteWorld {
+  /** What is wrong with Evertree in this world. */
+  readonly plant: PlantedFault | undefined;
   readonly network: SimulatedNetwork;
   readonly cluster: SimulatedCluster;
   others(name: string): string[];
@@ -197,11 +200,14 @@ export class SimulatedSite {
 
   async #open(process: SimulatedProcess, as: StartAs): Promise<RunningSite> {
     const { machine, world } = this;
-    const host = { clock: process.clock, random: machine.chance, report: process.report };
+    const { plant } = world;
+    const host = { clock: process.clock, random: plant?.random?.(machine.chance) ?? machine.chance, report: process.report };
     const isNew = !machine.disk.files.includes('site.json');
     const identity = { site: this.name, ...(isNew ? { role: this.role } : {}) };
     const journal = await openJournal({ ...host, disk: process.disk, identity, options: JOURNAL });
+    plant?.journal?.(journal);
     const store = await Store.open({ ...host, journal, limits: { frameBytes: FRAME_BYTES } });
+    plant?.store?.(store);
     this.#store = store;
     world.opened(this, store);
     const stage = {
@@ -217,7 +223,8 @@ export class SimulatedSite {
 
   /** Both files are there at every site: each can lead and follow. */
   #factory(process: SimulatedProcess, store: Store): PartFactory {
-    const feeding = () => this.#feeding(process);
+    const { plant } = this.world;
+    const feeding = () => this.#feeding(process).map(transport => plant?.feeding?.(transport, store) ?? transport);
     return {
       primary: async (role: RoleHandler) => ({
         role: 'primary',
@@ -233,7 +240,7 @@ export class SimulatedSite {
         role: 'secondary',
         consumer: new Consumer({
           store,
-          transport: this.#following(process),
+          transport: plant?.following?.(this.#following(process)) ?? this.#following(process),
           limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, helloMs: HELLO_MS },
           standby: true,
           role,

@@ -1,13 +1,15 @@
-import { covers, formatExactPosition, parseFrame, samePosition } from '@evertree/core';
-import type { Epoch, Message, Report, Store } from '@evertree/core';
+import { compareEpochs, covers, formatExactPosition, highestEpoch, parseFrame, samePosition } from '@evertree/core';
+import type { Epoch, EpochName, Message, Report, Store } from '@evertree/core';
 import { Chance } from './chance.ts';
 import { FrameRegistry } from './frame-registry.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { SimulatedMachine } from './machine.ts';
+import type { SimulatedProcess } from './machine.ts';
 import { SimulatedNetwork } from './network.ts';
 import { Operators } from './operator.ts';
 import { Paths } from './paths.ts';
+import type { PlantedFault } from './plants.ts';
 import { SimulatedSite } from './site.ts';
 import type { Wire } from './site.ts';
 import { SimulatedCluster } from './topic.ts';
@@ -33,27 +35,35 @@ export class World {
   readonly sites: readonly SimulatedSite[];
   readonly ledger: Ledger;
   readonly operators: Operators;
+  readonly plant: PlantedFault | undefined;
   readonly frames: FrameRegistry;
   readonly trace = new Trace();
   /** What was reached: each branch and trap has a name. */
   readonly marks = new Set<string>();
   /** Every entry of a table of epochs that somebody told, by its id. */
   readonly epochs = new Map<string, Epoch>();
+  /** The highest epoch that each process was told of. */
+  readonly #heard = new WeakMap<SimulatedProcess, EpochName>();
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
-  constructor(seed: number, names: readonly string[], wires: readonly Wire[]) {
+  constructor(seed: number, names: readonly string[], wires: readonly Wire[], plant?: PlantedFault) {
+    this.plant = plant;
     const violated = (law: string, what: string) => this.violated(law, what);
     const paths = new Paths(this.time, new Chance(seed, 'network'));
     this.network = new SimulatedNetwork(paths);
     this.cluster = new SimulatedCluster(paths);
-    this.ledger = new Ledger((site, entry) => this.#promised(site, entry), violated);
+    this.ledger = new Ledger(
+      site => this.#committed(site),
+      (site, entry) => this.#promised(site, entry),
+      violated,
+    );
     this.frames = new FrameRegistry(violated);
     const note = (line: string) => this.trace.add(`${this.#now()} ${line}`);
     this.operators = new Operators(note, name => this.mark(name), violated);
     this.sites = names.map((name, index) => this.#site(seed, name, index, wires[index] ?? 'direct'));
     paths.sent.add((from, to, message) => this.#sent(from, to, message));
-    paths.delivered.add((from, to, message) => this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`));
+    paths.delivered.add((from, to, message) => this.#delivered(from, to, message));
   }
 
   site(name: string): SimulatedSite {
@@ -93,10 +103,40 @@ export class World {
 
   #promised(site: SimulatedSite, entry: LedgerEntry): void {
     this.trace.add(`${this.#now()} ${site.name} promised ${entry.id} ${entry.acknowledged}`);
+    this.#assertMayAnswer(site, entry);
     if (entry.acknowledged === 0) return;
     const holders = this.sites.filter(other => other !== site && (other.wentBack || other.holds(entry.position)));
     if (holders.length >= entry.acknowledged) return;
     this.violated('acknowledged', `${entry.id} was acknowledged by ${entry.acknowledged}, and ${holders.length} hold it`);
+  }
+
+  #delivered(from: string, to: string, message: Message): void {
+    this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`);
+    const { process } = this.site(to).machine;
+    if (message.type !== 'hello' || process === undefined) return;
+    const told = highestEpoch(message.hello.epochs, message.hello.position);
+    const before = this.#heard.get(process);
+    if (before === undefined || compareEpochs(told, before) > 0) this.#heard.set(process, told);
+  }
+
+  /** A site that was told of a higher epoch takes no writes. */
+  #committed({ name, running }: SimulatedSite): void {
+    const { store, process } = running!;
+    const heard = this.#heard.get(process);
+    const own = highestEpoch(store.epochs, store.position);
+    if (heard === undefined || compareEpochs(heard, own) <= 0) return;
+    this.violated(
+      'one-writer',
+      `${name} takes a write in epoch ${own.number} (${own.id}), and was told of epoch ${heard.number} (${heard.id})`,
+    );
+  }
+
+  /** Nobody is told that a commit is safe once another epoch is known, unless a handover of this site carries it along. */
+  #assertMayAnswer({ name, running }: SimulatedSite, { id, position }: LedgerEntry): void {
+    if (running === undefined) return;
+    const { epochs, standing, history } = running.store;
+    const isLost = !covers(history, position) || (standing === 'fenced' && epochs.at(-1)?.end === undefined);
+    if (isLost) this.violated('answered', `${name} told that ${id} is safe, and is ${standing} at ${formatExactPosition(history.last)}`);
   }
 
   #site(seed: number, name: string, index: number, wire: Wire): SimulatedSite {

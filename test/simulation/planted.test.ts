@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { PLANTED_FAULTS } from './plants.ts';
+import { run } from './script.ts';
+import { scriptOf } from './swarm.ts';
+
+/** As many as the normal run has. */
+const HISTORIES = 2_000;
+/** What a fault may break: the law that it is about, not just any. */
+const LAWS: Readonly<Record<string, readonly string[]>> = {
+  'acknowledge before the sync': ['durable'],
+  'ignore the epoch': ['one-writer'],
+  'reuse a revision': ['one-frame'],
+  'compare bare revisions': ['liveness', 'acknowledged', 'acknowledged-kept'],
+  'undo before the divergence is kept': ['promise'],
+  'answer after being fenced': ['answered'],
+};
+
+describe('a fault that is planted is found within the normal run:', () => {
+  it.each(Object.entries(PLANTED_FAULTS))('%s', { timeout: 120_000 }, async (name, plant) => {
+    let found: string | undefined;
+    for (let seed = 1; seed <= HISTORIES && found === undefined; seed++) {
+      const { broken } = await run(scriptOf(seed), plant);
+      if (broken !== undefined && LAWS[name]!.includes(broken.law)) found = broken.message;
+    }
+    expect(found).toBeDefined();
+  });
+});

@@ -54,6 +54,19 @@ const CASES: Readonly<Record<string, string>> = {
     write b 3 0
     again b
   `,
+  'a site that is fenced while its parts are compared stops feeding, and follows': `
+    sites direct direct
+    seed 458
+    block b a
+    write a 4 0
+    pass 1000
+    power-loss a
+    promote b
+    pass 10
+    start a
+    full a 303
+    pass 5
+  `,
 };
 
 describe('what a simulation found:', () => {

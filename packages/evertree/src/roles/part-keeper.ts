@@ -27,6 +27,8 @@ export class PartKeeper {
   #standby: SecondaryPart | undefined;
   /** Resolves when the open parts are those that the standing asks for; undefined while they are. */
   #arranging: Promise<void> | undefined;
+  /** Something changed since the parts were compared last. */
+  #isDue = false;
   /** Whether the parts follow the standing. */
   #isKeeping = false;
   /** Whether `pauseFor` is under way, and keeps the parts when it is over. */
@@ -104,18 +106,24 @@ export class PartKeeper {
   }
 
   #arrange(): Promise<void> {
+    this.#isDue = true;
     return (this.#arranging ??= this.#arrangeAll().finally(() => {
       this.#arranging = undefined;
+      // It may have come after the last comparison, and before this.
+      if (this.#isDue) this.changed();
     }));
   }
 
   async #arrangeAll(): Promise<void> {
     while (this.#isKeeping) {
+      this.#isDue = false;
       const change = this.#nextChange();
       if (change === undefined) return;
       try {
         await change();
       } catch (error) {
+        // What failed is not tried again by itself.
+        this.#isDue = false;
         if (this.#isKeeping && this.#isStarted) this.#options.failed(error instanceof Error ? error : new Error(describe(error)));
         throw error;
       }

@@ -111,8 +111,8 @@ function refuseStranger(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): Refuse
   if (ours.stream !== null || theirs.stream === null || farEnd.kind === 'log' || refused.reason !== 'stream-mismatch') return decision;
   const message =
     `${ours.site} is empty, and was started as the primary of ${theirs.site}, which holds the stream ${theirs.stream}: it takes no ` +
-    `writes. If ${ours.site} lost its data, promote ${theirs.site}; if the two have nothing to do with each other, mend the address and ` +
-    `start ${ours.site} again`;
+    `writes. If ${ours.site} lost its data, promote ${theirs.site}. If what ${theirs.site} holds may go, start it with an empty directory; ` +
+    `if the two have nothing to do with each other, mend the address; then start ${ours.site} again`;
   return { ...decision, fence: { epoch: undefined, error: new EvertreeError('FENCED', message, refused.error.details) } };
 }
 

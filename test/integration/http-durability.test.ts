@@ -56,6 +56,20 @@ describe('nothing leaves before it is stable', () => {
     expect((await answer).json).not.toHaveProperty('durable');
   });
 
+  test('nor the success of a write that became stable while another site fenced this one', async () => {
+    await start();
+    await letDiskWork(site.put('/data/a', 1));
+    const answer = site.put('/data/a', 2);
+    await until(() => site.store.get('/a') === 2);
+    const { position } = site.store;
+    const fenced = site.store.fence({ number: 2, id: 'f'.repeat(16) }, true);
+    const { status, json } = await letDiskWork(answer);
+    expect([status, json]).toMatchObject([409, { code: 'FENCED' }]);
+    expect(site.store.stable.position).toEqual(position);
+    await letDiskWork(fenced);
+    expect(await letDiskWork(site.put('/data/a', 3))).toMatchObject({ status: 409, json: { code: 'FENCED' } });
+  });
+
   test('not the answer to a batch', async () => {
     await start();
     const answer = site.send('POST', '/batch', { body: '["put","/a",1]\n["bad"]' });

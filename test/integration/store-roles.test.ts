@@ -261,6 +261,16 @@ describe('a handover', () => {
     await b.close();
   });
 
+  it('or a promotion that is given up at once leaves a site that follows, also after a restart', async () => {
+    const { a, b, diskB } = await pair();
+    b.beginEpoch(name(2, 'b'), 'promote');
+    await b.follow();
+    await b.close();
+    await using again = (await diskStore(diskB, { site: 'b' })).store;
+    expect([again.standing, again.epochs.at(-1)!.site]).toEqual(['secondary', 'b']);
+    await a.close();
+  });
+
   it('is followed by nothing of its own epoch: such frames are refused, and the tree stays', async () => {
     const { a, b, diskA } = await pair();
     await a.flush();

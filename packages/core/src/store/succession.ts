@@ -24,6 +24,8 @@ export interface SuccessionParts {
 /** How a site's reign begins and ends. The methods are those of the Store, which see. */
 export class Succession {
   readonly #parts: SuccessionParts;
+  /** Resolves when the last epoch's role is recorded, or could not be. */
+  #recording: Promise<void> = Promise.resolve();
 
   constructor(parts: SuccessionParts) {
     this.#parts = parts;
@@ -57,7 +59,7 @@ export class Succession {
     history.beginEpoch(epoch, reason, digest());
     gate.beginAs('primary');
     outcomes.goOn();
-    if (journal.identity.role !== 'primary') void this.#recordLead();
+    if (journal.identity.role !== 'primary') this.#recording = this.#recordLead();
     advanced();
   }
 
@@ -73,6 +75,7 @@ export class Succession {
     const { journal, history, gate, outcomes } = this.#parts;
     gate.beginAs('secondary');
     if (history.epochs.at(-1)?.end !== undefined) outcomes.acknowledgements.lose();
+    await this.#recording;
     if (journal.identity.role !== 'secondary') await journal.identity.setRole('secondary');
   }
 

@@ -4,6 +4,7 @@ import { NO_EPOCH_ID, ORIGIN, samePosition } from '@evertree/core';
 import type { JournalOptions } from '@evertree/journal';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FrameChain } from '../support/frame-chain.ts';
+import { systemClock } from '../support/host.ts';
 import { expectErrors } from '../support/reports.ts';
 import { testDivergences } from './journal-divergences.ts';
 import { testEpochs } from './journal-epochs.ts';
@@ -499,19 +500,34 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
     });
 
     test.runIf(supports.retention)('retention keeps what the site needs to go back to where it was a minute ago', async () => {
-      const { journal, chain } = await prepare({ retentionRewindMs: 60_000 });
+      const { journal, chain, open } = await prepare({ retentionRewindMs: 60_000 });
+      chain.time = systemClock.now() - 120_000;
       await fill(journal, chain, 100, 300);
       await save(journal, chain, ['first']);
       const position = chain.position;
+      chain.time = systemClock.now();
       for (const tree of ['second', 'third']) {
         await fill(journal, chain, 100, 300);
         await save(journal, chain, [tree]);
         await journal.retention.apply();
       }
       expect(journal.log.base.revision).toBeGreaterThan(0);
+      await journal.close();
+      const again = await open();
+      await again.retention.apply();
       const further = chain.frames[position.revision + 20]!.header.last;
-      await journal.log.rewind(further, () => Promise.resolve());
-      expect([journal.log.last, await chunksOf(await journal.snapshots.newest())]).toEqual([further, ['first']]);
+      await again.log.rewind(further, () => Promise.resolve());
+      expect([again.log.last, await chunksOf(await again.snapshots.newest())]).toEqual([further, ['first']]);
+    });
+
+    test.runIf(supports.retention)('retention keeps a young history whole, until a snapshot of it is a minute old', async () => {
+      const { journal, chain } = await prepare({ retentionRewindMs: 60_000 });
+      chain.time = systemClock.now();
+      await fill(journal, chain, 100, 300);
+      await save(journal, chain, ['first']);
+      await journal.retention.apply();
+      await journal.log.rewind(chain.frames[20]!.header.last, () => Promise.resolve());
+      expect([journal.log.base, journal.log.last]).toEqual([ORIGIN, chain.frames[20]!.header.last]);
     });
 
     describe.runIf(supports.durable)('opened again', () => {

@@ -10,7 +10,7 @@ import { ManualClock, systemRandom } from '../support/host.ts';
 import { collectReports, expectErrors } from '../support/reports.ts';
 
 async function open(disk: FaultDisk, reports: Report[] = []): Promise<DiskJournal> {
-  const options = { sync: 'fdatasync', segmentBytes: 2_000, tailBytes: 500 } as const;
+  const options = { sync: 'fdatasync', segmentBytes: 2_000, tailBytes: 500, retentionRewindMs: 0 } as const;
   const { report } = collectReports(reports);
   return openJournal({ disk, clock: new ManualClock(), random: systemRandom, report, identity: { site: 'a' }, options });
 }

@@ -130,6 +130,7 @@ export class Retainer implements Retention {
     return this.#snapshots.all.map(file => ({
       position: file.header.position,
       epochs: file.header.epochs,
+      time: file.header.time,
       bytes: file.bytes,
       supersededMs: this.#snapshots.supersededMs(file),
     }));

@@ -30,6 +30,8 @@ interface Case {
   readonly peers?: Readonly<Record<string, number>>;
   readonly ageMs?: (index: number) => number;
   readonly supersededMs?: number;
+  /** How long ago the positions of the snapshots were committed. */
+  readonly snapshotAges?: readonly number[];
 }
 
 function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
@@ -44,6 +46,7 @@ function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
       snapshots: given.snapshots.map((revision, index) => ({
         position: given.epochs === promoted ? { epoch: 2, epochId: '2'.repeat(16), revision } : at(revision),
         epochs: given.epochs ?? [epoch1],
+        time: NOW - (given.snapshotAges?.[index] ?? 1e6),
         bytes: 10,
         supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
       })),
@@ -68,14 +71,15 @@ function ageMs(index: number): number {
 }
 
 describe('retention keeps', () => {
-  test('what follows the snapshot that was the newest a while ago, unless the limit is near', () => {
-    const supersededMs = NOW - 5_000;
-    const given = { ends, snapshots: [5, 20, 40], supersededMs };
+  test('what leads to all positions that are young enough, unless the limit is near', () => {
+    const given = { ends, snapshots: [5, 20, 40], snapshotAges: [9_000, 5_000, 2_000] };
     expect(plan(given, { rewindMs: 0 })).toMatchObject({ segments: 4 });
-    expect(plan(given, { rewindMs: 5_000 })).toMatchObject({ segments: 4 });
-    expect(plan(given, { rewindMs: 5_001 }), 'it was the first, as far as is known').toMatchObject({ segments: 0, snapshots: 0 });
-    expect(plan({ ...given, snapshots: [20, 40] }, { rewindMs: 5_001 })).toMatchObject({ segments: 2, snapshots: 0 });
-    expect(plan(given, { rewindMs: 5_001, maxBytes: 600 }), 'near the limit').toMatchObject({ segments: 4 });
+    expect(plan(given, { rewindMs: 2_000 })).toMatchObject({ segments: 4 });
+    expect(plan(given, { rewindMs: 2_001 })).toMatchObject({ segments: 2, snapshots: 1 });
+    expect(plan(given, { rewindMs: 5_001 })).toMatchObject({ segments: 0, snapshots: 0 });
+    expect(plan({ ...given, snapshots: [12, 20, 40] }, { rewindMs: 9_001 }), 'from the origin').toMatchObject({ segments: 0 });
+    expect(plan({ ends, begin: 2, snapshots: [12, 40], snapshotAges: [9_000, 2_000] }, { rewindMs: 9_001 })).toMatchObject({ segments: 1 });
+    expect(plan(given, { rewindMs: 2_001, maxBytes: 390 }), 'near the limit').toMatchObject({ segments: 4 });
   });
 
   test('everything, as long as there is no snapshot', () => {

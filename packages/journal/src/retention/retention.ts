@@ -25,6 +25,8 @@ export interface RetainedSnapshot {
   readonly position: ExactPosition;
   /** The table of epochs up to the position. */
   readonly epochs: readonly Epoch[];
+  /** Commit time of the position, milliseconds since 1970. */
+  readonly time: number;
   readonly bytes: number;
   /** When a newer snapshot was made, milliseconds since 1970; undefined for the newest. */
   readonly supersededMs: number | undefined;
@@ -112,7 +114,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
   const { segments, snapshots, leases, now } = subject;
   const held = leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory);
-  const lowest = Math.min(...held, newestAt(snapshots, now - options.rewindMs)?.position.revision ?? Infinity);
+  const lowest = Math.min(...held, heldBefore(subject, now - options.rewindMs));
   const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
   let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
   const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);
@@ -122,9 +124,13 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
   return Math.min(wanted, recent);
 }
 
-/** The snapshot that was the newest at a time; the oldest one if all came later. */
-function newestAt(snapshots: readonly RetainedSnapshot[], time: number): RetainedSnapshot | undefined {
-  return snapshots.findLast((_, index) => (snapshots[index - 1]?.supersededMs ?? -Infinity) <= time);
+/**
+ * The revision from which all positions are reached that were committed after `time`: that of a snapshot, or the origin
+ * if the history begins there.
+ */
+function heldBefore({ segments, snapshots }: RetentionSubject, time: number): number {
+  const old = snapshots.findLast(snapshot => snapshot.time <= time);
+  return old?.position.revision ?? (segments[0]?.base.revision === 0 ? 0 : (snapshots[0]?.position.revision ?? Infinity));
 }
 
 /** The holder of a lease without any of this history needs a full copy in any case. */

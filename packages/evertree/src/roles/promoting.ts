@@ -1,5 +1,5 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
-import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, highestEpoch } from '@evertree/core';
+import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, covers, highestEpoch } from '@evertree/core';
 import type { PossibleLoss, PromotionFacts } from './losses.ts';
 import {
   PromotionMachine,
@@ -205,10 +205,14 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
   };
 }
 
-/** The primary that this site followed last, or handed over to; what it is not heard to have it has as we do. */
+/** The primary that this site followed last, or handed over to. It has at least what this site has of its history. */
 function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer | undefined): PromotionGround['primary'] {
   const heard = consumer?.heard;
-  if (heard !== undefined) return { site: heard.site, heard: { epochs: heard.epochs, last: heard.last } };
+  if (heard !== undefined) {
+    // A hello is as old as its link: frames have come since.
+    const isPassed = covers({ epochs, last }, heard.last);
+    return { site: heard.site, heard: isPassed ? { epochs, last } : { epochs: heard.epochs, last: heard.last } };
+  }
   const entry = epochs.at(-1);
   const other = entry?.end?.to ?? entry?.site;
   return other === undefined || other === site ? undefined : { site: other, heard: { epochs, last } };

@@ -114,6 +114,44 @@ describe('switchover', () => {
     await agree();
   });
 
+  test('under HTTP writers of which each follows 307: every write is answered with success, and stands at both sites', async () => {
+    await startPair();
+    const written: string[] = [];
+    const answers = new Map<string, number>();
+    const stop = new AbortController();
+    let origin = `http://127.0.0.1:${ports.a.http}`;
+    const write = async (writer: number) => {
+      for (let count = 0; !stop.signal.aborted;) {
+        const id = `${writer}-${count}`;
+        const headers = { 'Content-Type': 'application/json' };
+        const response = await fetch(`${origin}/data/${id}`, { method: 'PUT', headers, body: JSON.stringify(id) });
+        const { primary } = (await response.json()) as { readonly primary?: { readonly address?: string } };
+        const answer = `${response.status}${response.redirected ? ' redirected' : ''}`;
+        answers.set(answer, (answers.get(answer) ?? 0) + 1);
+        if (response.status === 200) written.push(id);
+        if (response.status === 200) count++;
+        // One that comes when all is over is told, and not redirected.
+        origin = response.redirected ? new URL(response.url).origin : (primary?.address ?? origin);
+      }
+    };
+    const writers = Array.from({ length: 10 }, (_, writer) => write(writer));
+    for (const [from, to] of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ] as const) {
+      const before = written.length;
+      await until('writers write', () => Promise.resolve(written.length > before + 20), LIMIT_MS);
+      await done(at(from, 'switchover', '--to', `box-${to}`));
+    }
+    stop.abort();
+    await Promise.all(writers);
+    expect([...answers.keys()].filter(answer => !/^(?:200|409)/.test(answer))).toEqual([]);
+    expect(answers.get('200 redirected')).toBeGreaterThan(0);
+    await agree();
+    const tree = JSON.parse(await done(at('b', 'export'))) as Record<string, unknown>;
+    expect(written.filter(id => tree[id] !== id)).toEqual([]);
+  });
+
   test('is refused with every obstacle, and with 3', async () => {
     await site('b', argsOf('b', 'secondary'));
     await site('a', argsOf('a', 'primary'));

@@ -165,6 +165,20 @@ describe('switchover', () => {
 });
 
 describe('promote', () => {
+  test('names a command that does what it says: with --force beside a primary that answers, none at the primary', async () => {
+    await startPair();
+    expect(await at('b', 'promote', '--dry-run')).toMatchObject({
+      status: 3,
+      stdout: expect.stringMatching(/^not possible\n[^]*\nto do so all the same: evertree promote --confirm [0-9a-f]+ --force --url http/),
+    });
+    expect(await done(at('b', 'promote', '--dry-run', '--force'))).toMatch(
+      /^possible\n[^]*\nto do so: evertree promote --confirm [0-9a-f]+ --force --url http/,
+    );
+    const here = await at('a', 'promote', '--dry-run');
+    expect([here.status, here.stdout]).toEqual([3, expect.not.stringMatching(/to do so/)]);
+    expect(await at('a', 'switchover', '--dry-run', '--cancel')).toMatchObject({ status: 2, stdout: '' });
+  });
+
   test('tells what may be lost; the old primary comes back, keeps what only it had, and an operator replays it', async () => {
     await startPair();
     await kill('b');

@@ -55,6 +55,9 @@ describe('a promotion', () => {
       unheard: forecast.unreached,
     });
     expect([south.role, told]).toEqual(['primary', ['raising', 'beginning', 'none']]);
+    expect(sites.reports.filter(({ event }) => event === 'reign-begun')).toMatchObject([
+      { level: 'warn', message: expect.stringMatching(/^south has become the primary by a promotion, in epoch 2 \(/) },
+    ]);
     await south.store.put('/a', 1).durable;
   });
 
@@ -86,6 +89,7 @@ describe('a promotion', () => {
     sites = await RoleSites.prepare('north', 'south');
     const [north] = (await sites.startAll()) as [Site, Site];
     await expect(north.promote({ force: true })).rejects.toMatchObject({ code: 'WRONG_ROLE', message: expect.stringMatching(/already/) });
+    await expect(north.promote({ confirm: '0'.repeat(16) })).rejects.toThrow(/already/);
   });
 
   test('takes over the history of a secondary that is further, before it begins (rule 15, trap 20)', async () => {

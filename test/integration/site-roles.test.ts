@@ -40,6 +40,9 @@ describe('a switchover', () => {
     expect(result.pauseMs).toEqual(expect.any(Number));
     expect([south.role, south.standing]).toEqual(['primary', 'primary']);
     await last.durable;
+    expect(sites.reports.filter(({ event }) => event === 'reign-begun')).toMatchObject([
+      { level: 'info', message: expect.stringMatching(/^south has become the primary by a switchover, in epoch 2 \(/) },
+    ]);
     await writes(south, '/b');
     expect([north.role, north.standing, north.store.get('/b'), south.store.get('/a')]).toEqual(['secondary', 'secondary', true, 1]);
     expect(() => north.store.put('/c', 3)).toThrow(expect.objectContaining({ code: 'NOT_PRIMARY' }));

@@ -106,7 +106,12 @@ export class PromiseLinks {
   take(link: Link, hello: Hello): LinkEvents {
     const { site } = hello;
     const { report } = this.#store;
-    report({ level: 'info', event: 'promise-asked', message: `${site} is to be promoted, and asks for a promise`, details: { site } });
+    report({
+      level: 'info',
+      event: 'promise-asked',
+      message: `${site} asks where this site stands, for a promotion or a dry run of one`,
+      details: { site },
+    });
     const asking = new PromiseLink(link, hello, this.#store);
     this.linkOf(site)?.close('replaced', `${site} has made a newer link, from ${link.remote}`);
     this.#links.set(site, asking);

@@ -129,7 +129,8 @@ function refuseNewer(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDec
   const since = epoch.begun ? 'another site has become the primary since' : 'another site is being promoted';
   const message =
     `${site} ${known} epoch ${epoch.number} (${epoch.id}), and this primary's last is ${ourEpoch.number} (${ourEpoch.id}): ` +
-    `${since}. This one takes no writes; write at the primary of the higher epoch, and start this site as a secondary: it then follows, and keeps what only it holds`;
+    `${since}. This one takes no writes: write at the primary of the higher epoch. With a standby configuration this site follows ` +
+    `that one by itself; without one start it as a secondary. What only it holds is kept as a divergence`;
   const error = new EvertreeError('FENCED', message, { ours: last, theirs: position });
   return { kind: 'refuse', reason: 'fenced', state: 'fenced', error, fence: { epoch, error } };
 }

@@ -38,7 +38,7 @@ export function addRoles(program: Command): void {
     .addOption(new Option('--to <site>', 'the site that is to lead (default: the only secondary)').argParser(siteArgument))
     .option('--dry-run', 'only tell what stands in the way, and how long writers would wait')
     .addOption(new Option('--max-pause <time>', 'how long writers may wait, such as 5s or 500ms (default: 5s)').argParser(durationArgument))
-    .option('--cancel', 'take back the switchover that is under way')
+    .addOption(new Option('--cancel', 'take back the switchover that is under way').conflicts(['dryRun', 'maxPause']))
     .option('--json', 'print the answer as JSON')
     .addHelpText('after', '\nExamples:\n  evertree switchover --dry-run\n  evertree switchover --to box-b --max-pause 2s')
     .action(switchover);
@@ -107,6 +107,8 @@ function switchoverForecastLine({ from, to, predictedPauseMs }: SwitchoverForeca
 
 /** What `promote` answers: a dry run, and one that was carried out. */
 interface PromotionForecastAnswer extends ForecastAnswer {
+  /** `lasting`: --force does not help. */
+  readonly obstacles: readonly (Obstacle & { readonly lasting?: boolean })[];
   readonly site: string;
   readonly position: Position;
   readonly primary?: { readonly site: string; readonly position: Position };
@@ -147,19 +149,23 @@ async function promote({ dryRun, confirm, force, json, ...client }: PromoteComma
 }
 
 function promotionForecastLines(
-  { site, position, primary, lastContact, reached, unreached, lost, confirm }: PromotionForecastAnswer,
+  { site, position, primary, lastContact, reached, unreached, lost, confirm, possible, obstacles }: PromotionForecastAnswer,
   url: string,
 ): string {
   const contact = lastContact === undefined ? 'was not heard since the start' : `was heard last at ${new Date(lastContact).toISOString()}`;
   // Where it stood when its link began tells nothing once this site is further.
   const stood = primary !== undefined && primary.position.revision > position.revision ? `, at ${formatPosition(primary.position)}` : '';
   const old = primary === undefined ? 'it has not heard of any primary' : `${primary.site} ${contact}${stood}`;
+  const isHopeless = obstacles.some(({ lasting }) => lasting === true);
+  const force = obstacles.length > 0 ? ' --force' : '';
   return [
     `${site} would be the primary from ${formatPosition(position)} on; ${old}`,
     lossLine(lost),
     ...reached.map(other => `reached: ${other.site}, ${other.standing}, at ${formatPosition(other.last)}`),
     ...(unreached.length > 0 ? [`not reached: ${unreached.join(', ')}`] : []),
-    `to do so: evertree promote --confirm ${confirm} --url ${url}`,
+    ...(isHopeless
+      ? []
+      : [`${possible ? 'to do so' : 'to do so all the same'}: evertree promote --confirm ${confirm}${force} --url ${url}`]),
   ].join('\n');
 }
 

@@ -10,7 +10,7 @@ import {
   type PromotionStep,
 } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
-import { type RoleContext, describe, drawId } from './role-context.ts';
+import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 
 /** A primary is linked, and answers. */
 const LINKED: ReadonlySet<ConsumerState> = new Set(['catching-up', 'replicating', 'snapshot', 'rewinding']);
@@ -129,6 +129,7 @@ export class Promoting {
         return this.#result.resolve({ ...action.facts, possible: action.possible, confirm: action.confirm });
       case 'done': {
         const { epoch, position, lost, unheard } = action;
+        reportReign(this.#context.store, epoch, 'by a promotion', 'warn');
         return this.#result.resolve({ epoch, position, lost, unheard });
       }
       case 'refuse':

@@ -200,7 +200,9 @@ export class PromotionMachine {
       this.#step = 'over';
       return [{ type: 'foretell', facts, possible: inTheWay.length === 0, confirm }];
     }
-    if (this.#request.confirm !== undefined && this.#request.confirm !== confirm) {
+    // What no new dry run changes is said first.
+    const isHopeless = inTheWay.some(({ lasting }) => lasting === true);
+    if (!isHopeless && this.#request.confirm !== undefined && this.#request.confirm !== confirm) {
       return this.#refuse('the facts are not those of the dry run any more; look at a new one, and confirm that', facts);
     }
     if (inTheWay.length > 0) return this.#refuse(inTheWay.map(({ text }) => text).join('; '), facts);

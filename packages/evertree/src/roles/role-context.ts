@@ -1,5 +1,5 @@
 import type { Consumer } from '@evertree/consumer';
-import type { Store } from '@evertree/core';
+import type { EpochName, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { RoleLimits } from './limits.ts';
 import type { PartFactory } from './part.ts';
@@ -33,4 +33,10 @@ export function describe(error: unknown): string {
 /** 16 hex digits. */
 export function drawId({ random }: Store): string {
   return Array.from(random.bytes(8), byte => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Tells at the new primary itself that it leads, once that is stable; the others tell when they hear of it. */
+export function reportReign({ site, report }: Store, epoch: EpochName, how: string, level: 'info' | 'warn'): void {
+  const message = `${site} has become the primary ${how}, in epoch ${epoch.number} (${epoch.id})`;
+  report({ level, event: 'reign-begun', message, details: { epoch } });
 }

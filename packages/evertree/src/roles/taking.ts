@@ -2,7 +2,7 @@ import { type EpochName, EvertreeError, type ExactPosition, type Obstacle, type 
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
 import type { PrimaryPart } from './part.ts';
 import { timeSync, unreachableOf } from './probe.ts';
-import { type RoleContext, describe, drawId } from './role-context.ts';
+import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from './takeover-machine.ts';
 
 /** A switchover at its target: carries out what its `TakeoverMachine` decides. */
@@ -14,6 +14,8 @@ export class Taking {
   #prepared: PrimaryPart | undefined;
   /** The epoch that this site began last, until it is stable, and the position of its first frame. */
   #begun: { readonly epoch: EpochName; readonly position: ExactPosition } | undefined;
+  /** The epoch whose beginning was reported last. */
+  #reported: EpochName | undefined;
   readonly #waiting: PromiseWithResolvers<ExactPosition>[] = [];
   /** Resolves when the next decline is recorded, or can't be. */
   #declined = Promise.withResolvers<void>();
@@ -83,6 +85,9 @@ export class Taking {
     if (begun === undefined || this.#context.store.stable.position.epochId !== begun.epoch.id) return;
     this.#take({ type: 'stable' });
     for (const waiting of this.#waiting.splice(0)) waiting.resolve(begun.position);
+    if (this.#reported === begun.epoch) return;
+    this.#reported = begun.epoch;
+    reportReign(this.#context.store, begun.epoch, 'by a switchover', 'info');
   }
 
   /** The command of the handover to this site is given again, here. Resolves when this site leads, durably. */

@@ -1,9 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeKafka, sharedBroker } from '../support/kafka/suite.ts';
-import { RoleProcesses, RoleWriter, switchover } from '../support/role-processes.ts';
+import { RoleProcesses, RoleWriter, promote, put, switchover } from '../support/role-processes.ts';
+import { type SiteProcess, until } from '../support/site-process.ts';
 import { Topic } from '../support/topic.ts';
 import { expectNever } from '../support/topic-processes.ts';
+
+const LIMIT_MS = 30_000;
+
+/** Gives the command until it is done: it may be abandoned while a link is made anew. */
+async function swap(from: SiteProcess, to: SiteProcess): Promise<void> {
+  const done = async () => {
+    const { json } = await switchover(from, { to: to.site });
+    expect(json.outcome ?? 'abandoned').toMatch(/done|abandoned/);
+    return json.outcome === 'done';
+  };
+  await until(`${to.site} leads`, done, LIMIT_MS);
+}
 
 describeKafka('processes on one topic, each with the files of both roles', () => {
   let topic: Topic;
@@ -43,5 +56,45 @@ describeKafka('processes on one topic, each with the files of both roles', () =>
     for (const site of processes.sites) {
       for (const writer of writers) expect(await writer.lostAt(site)).toEqual([]);
     }
+  });
+
+  test('go on when the primary was killed: another is promoted, and the old one comes back as its secondary', async () => {
+    processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
+    const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
+    const writer = new RoleWriter(processes, 'a');
+    await writer.more(50);
+    await writer.stop();
+    await processes.following(north);
+    await north.kill();
+    await until('the primary is missed', async () => (await south.status())?.consumer?.state === 'offline', LIMIT_MS);
+    expect(await promote(south)).toMatchObject({ status: 200, json: { epoch: { number: 2 } } });
+    expect((await put(south, '/after', 1)).status).toBe(200);
+    await processes.following(south);
+    await processes.restart(north);
+    await processes.following(south);
+    await processes.feeds(south, north);
+    await swap(south, north);
+    await processes.following(north);
+    for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
+    expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync'], ...processes.sites);
+  });
+
+  test('end with one primary when the target is killed at the handover, and the same command finishes it', async () => {
+    processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south');
+    const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
+    const writer = new RoleWriter(processes, 'a');
+    await writer.more(20);
+    const command = 'c'.repeat(16);
+    const first = switchover(north, { to: 'south', command });
+    await until('the target prepares', async () => south.log.some(({ event }) => event === 'primary-linked'), LIMIT_MS);
+    await south.kill();
+    await processes.restart(south);
+    expect((await first).status).toBeLessThan(500);
+    const leader = await processes.leader();
+    await processes.feeds(leader, leader === north ? south : north);
+    if (leader === north) await swap(north, south);
+    await writer.stop();
+    await processes.following(south);
+    for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
   });
 });

@@ -61,7 +61,7 @@ export class Routes {
       {
         name: '/divergences',
         below: 'divergence',
-        methods: { GET: getDivergences },
+        methods: { GET: getDivergences, HEAD: getDivergences },
         about: 'commits that a promotion left behind, and that this site keeps',
       },
       { name: '/healthz', open: true, methods: { GET: getHealth, HEAD: getHealth }, about: 'liveness, for a probe' },

@@ -264,6 +264,7 @@ class Script {
   #message(type: string, [first = '', second = '']: readonly string[]): Message {
     switch (type) {
       case 'hello':
+        if (second === 'promoted') return { type, hello: { ...rivalHello('higher'), site: 'north' } };
         return { type, hello: first === 'new' ? primary(0, null) : primary(Number(first), second === 'other' ? OTHER + OTHER : STREAM) };
       case 'frame':
         return frameOf(Number(first), Number(second || '20'));

@@ -24,6 +24,9 @@ const SETTINGS = subscriberSettings({
 const STREAM = 'aa'.repeat(16);
 const EPOCH_ID = '11'.repeat(8);
 
+/** The table of epochs that every primary has here. */
+const EPOCH = { number: 7, id: EPOCH_ID, site: 'n', base: ORIGIN, reason: 'promotion', time: 0 };
+
 /** A heading, and the lines below it. */
 function readScripts(): [name: string, lines: string[]][] {
   const text = readFileSync(new URL('secondary-end.txt', import.meta.url), 'utf8');
@@ -69,14 +72,16 @@ function word(line: string, name: string): string | undefined {
 
 function primaryOf(line: string): HeardPrimary {
   const closing = word(line, 'closing') as CloseReason | undefined;
-  const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), site: word(line, 'site') ?? 'n', heartbeatMs: 1000 };
+  const hello = { ...helloOf('n', at(word(line, 'at') ?? '199')), site: word(line, 'site') ?? 'n', heartbeatMs: 1000, epochs: [EPOCH] };
   const record = { hello, partition: 0, ...(closing && { closing: { reason: closing, explanation: 'bye' } }) };
   return { record, from: word(line, 'from') ?? 'p', saidAt: 0 };
 }
 
 function snapshotOf(line: string): SnapshotRecord {
   const id = line.split(' ')[1]!;
-  const header = { stream: STREAM, position: at(word(line, 'at')), digest: '', chain: '', epochs: [], time: 0 };
+  const epoch = word(line, 'epoch');
+  const position = { ...at(word(line, 'at')), ...(epoch === undefined ? {} : { epoch: Number(epoch), epochId: '66'.repeat(8) }) };
+  const header = { stream: STREAM, position, digest: '', chain: '', epochs: [], time: 0 };
   return { id, header, begin: word(line, 'begin') ?? '0', end: '9', chunks: 1, bytes: 1, follow: word(line, 'follow') ?? '0' };
 }
 

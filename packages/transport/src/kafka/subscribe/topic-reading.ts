@@ -49,6 +49,7 @@ export class TopicReading {
   readonly #records: SiteRecords;
   readonly #marks: OffsetMarks;
   readonly #silentGap = new SilentGap();
+  /** What was superseded in the topic, as far as is known: neither read nor taken as a snapshot. */
   readonly table: NewestTable;
   #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;

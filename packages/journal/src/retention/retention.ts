@@ -114,7 +114,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
 function wantedFrom(subject: RetentionSubject, options: RetentionOptions): number {
   const { segments, snapshots, leases, now } = subject;
   const held = leases.map(lease => heldRevision(lease, snapshots)).filter(hasHistory);
-  const lowest = Math.min(...held, heldBefore(subject, now - options.rewindMs));
+  const lowest = Math.min(...held, options.rewindMs > 0 ? heldBefore(subject, now - options.rewindMs) : Infinity);
   const anchor = snapshots.findLast(snapshot => snapshot.position.revision <= lowest);
   let wanted = anchor === undefined ? 0 : countUpTo(segments, anchor.position.revision);
   const young = segments.findIndex(segment => segment.lastTime > now - options.minMs);

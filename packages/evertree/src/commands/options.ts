@@ -34,7 +34,7 @@ export function withClient(command: Command): Command {
         .default(DEFAULT_TIMEOUT_MS / 1_000)
         .argParser(secondsArgument),
     )
-    .option('--follow', 'go to the primary where the site is not, and says where the primary is');
+    .option('--follow', 'if the site is not the primary, go on to the one that it names');
 }
 
 export function clientOf({ url, tokenFile, ca, timeout, follow }: ClientOptions): SiteClient {

@@ -33,7 +33,7 @@ export function addRoles(program: Command): void {
   withClient(program.command('switchover'))
     .summary('let a secondary become the primary, with nothing lost')
     .description(
-      'Swaps roles while both sites run, started with --standby-config. Writes are held while that lasts: they are committed where the outcome says, and the time that writers waited is printed. Given again after an interruption it goes on, or says what became of it. Either site may be asked.',
+      'Swaps roles while both sites run, started with --standby-config. Writes that come meanwhile wait, and how long they waited is printed. Nothing is lost. Given again after an interruption it goes on, or says what became of it. Either site may be asked.',
     )
     .addOption(new Option('--to <site>', 'the site that is to lead (default: the only secondary)').argParser(siteArgument))
     .option('--dry-run', 'only tell what stands in the way, and how long writers would wait')

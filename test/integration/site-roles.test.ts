@@ -196,6 +196,20 @@ test(
   },
 );
 
+function unknownOption(command: string): object {
+  return { code: 'CONFIGURATION_INVALID', message: `${command}: dryrun is not known; did you mean "dryRun"?` };
+}
+
+test('a change of roles that is asked for with a misspelt option does not happen', async () => {
+  sites = await RoleSites.prepare('north', 'south');
+  const [north, south] = (await sites.startAll()) as [Site, Site];
+  const misspelt = { dryrun: true } as object;
+  await expect(north.switchover(misspelt)).rejects.toMatchObject(unknownOption('switchover'));
+  await expect(south.promote(misspelt)).rejects.toMatchObject(unknownOption('promote'));
+  await expect(north.switchover({ maxPauseMs: -1 })).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+  expect([north.standing, south.standing]).toEqual(['primary', 'secondary']);
+});
+
 describe('a preflight', () => {
   test('changes nothing, and foretells the pause', async () => {
     sites = await RoleSites.prepare('north', 'south');

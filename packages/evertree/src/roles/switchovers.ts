@@ -212,8 +212,12 @@ export class Switchovers {
   #notPrimary(): EvertreeError {
     const { store, consumer } = this.#context;
     const { site, standing, epochs } = store;
-    const primary = consumer?.state.primary?.site ?? epochs.at(-1)?.site;
-    const message = `${site} is ${standing}, and the primary hands over: ask ${primary ?? 'it'}, or promote ${site} if it is gone`;
+    const last = epochs.at(-1);
+    const known = consumer?.state.primary?.site ?? last?.end?.to ?? last?.site;
+    // A site that was fenced has not always heard yet by whom.
+    const primary = known === site ? undefined : known;
+    const name = primary === undefined ? '' : `, ${primary}`;
+    const message = `${site} is ${standing}, and a switchover is asked of the primary${name}; if that is gone, promote ${site}`;
     return new EvertreeError('NOT_PRIMARY', message, { site, primary });
   }
 }

@@ -11,6 +11,7 @@ import type { PromoteOptions, PromotionForecast, PromotionResult } from '../role
 import { type RivalPrimary, RoleDriver, type SwitchStatus } from '../roles/role-driver.ts';
 import type { SwitchoverOptions } from '../roles/switchovers.ts';
 import type { ConsumerSource, ProducerSource } from './options.ts';
+import { checkRoleOptions } from './role-options.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
 import type { StoreSettings } from './settings.ts';
 import { producerTransports } from './wire.ts';
@@ -196,7 +197,8 @@ export class Site implements AsyncDisposable {
   switchover(options: SwitchoverOptions & { readonly dryRun: true }): Promise<SwitchoverForecast>;
   switchover(options?: SwitchoverOptions & { readonly dryRun?: false }): Promise<SwitchoverResult>;
   switchover(options?: SwitchoverOptions): Promise<SwitchoverResult | SwitchoverForecast>;
-  switchover(options?: SwitchoverOptions): Promise<SwitchoverResult | SwitchoverForecast> {
+  async switchover(options: SwitchoverOptions = {}): Promise<SwitchoverResult | SwitchoverForecast> {
+    checkRoleOptions(options, 'switchover');
     return this.#roles.switchover(options);
   }
 
@@ -208,7 +210,8 @@ export class Site implements AsyncDisposable {
   promote(options: PromoteOptions & { readonly dryRun: true }): Promise<PromotionForecast>;
   promote(options?: PromoteOptions & { readonly dryRun?: false }): Promise<PromotionResult>;
   promote(options?: PromoteOptions): Promise<PromotionResult | PromotionForecast>;
-  promote(options?: PromoteOptions): Promise<PromotionResult | PromotionForecast> {
+  async promote(options: PromoteOptions = {}): Promise<PromotionResult | PromotionForecast> {
+    checkRoleOptions(options, 'promote');
     return this.#roles.promote(options);
   }
 

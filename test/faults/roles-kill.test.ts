@@ -3,7 +3,7 @@ import { RoleProcesses, RoleWriter, switchover } from '../support/role-processes
 import { Simulation } from '../support/simulation.ts';
 import { type SiteProcess, until } from '../support/site-process.ts';
 
-const ROUNDS = 6;
+const ROUNDS = 4;
 /** A switchover lasts some milliseconds: a fault comes within so many after its command, or just after it. */
 const FAULT_MS = 40;
 const LIMIT_MS = 30_000;

@@ -3,7 +3,7 @@ import { RoleProcesses, RoleWriter, switchover } from '../support/role-processes
 import { Simulation } from '../support/simulation.ts';
 import { type SiteProcess, until } from '../support/site-process.ts';
 
-const ROUNDS = 10;
+const ROUNDS = 6;
 /** A switchover exchanges a few thousand bytes. */
 const SWITCH_BYTES = 6_000;
 const LIMIT_MS = 40_000;

@@ -3,7 +3,7 @@ import { RoleProcesses, RoleWriter, promote } from '../support/role-processes.ts
 import { Simulation } from '../support/simulation.ts';
 import { type SiteProcess, until } from '../support/site-process.ts';
 
-const ROUNDS = 4;
+const ROUNDS = 3;
 /** A promotion lasts some milliseconds: its site dies within so many after the command, or just after it. */
 const FAULT_MS = 40;
 const LIMIT_MS = 40_000;

@@ -67,6 +67,33 @@ const CASES: Readonly<Record<string, string>> = {
     full a 303
     pass 5
   `,
+  'a promotion during which another site is promoted takes a higher number, and leaves no promise that fences the other': `
+    sites direct direct direct
+    seed 41095
+    write a 2 1
+    pass 40
+    isolate a
+    isolate c
+    dry-promote c
+    pass 300
+    promote b
+    disk b 5 40
+    promote c
+    pass 5
+  `,
+  'the first commit of all is found in a divergence, too': `
+    sites direct direct
+    seed 41976
+    write a 2 1
+    pass 20
+    stop b
+    pass 10
+    start b
+    block b a
+    pass 20
+    promote b
+    pass 10
+  `,
 };
 
 describe('what a simulation found:', () => {

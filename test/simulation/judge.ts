@@ -75,6 +75,12 @@ async function readDivergence(site: SimulatedSite, name: string, take: (id: stri
 
 function commitsOf(frame: Frame): string[] {
   return decodeChangeSets(frame).flatMap(({ operations }) =>
-    operations.flatMap(({ path }) => (path[0] === 'c' && path.length === 2 ? [path[1]!] : [])),
+    operations.flatMap(operation => {
+      const { path } = operation;
+      if (path[0] !== 'c') return [];
+      if (path.length > 1) return [path[1]!];
+      // The first commit of all makes the object that the others go into.
+      return operation.type === 'put' ? Object.keys(operation.value as object) : [];
+    }),
   );
 }

@@ -302,7 +302,14 @@ export class PromotionMachine {
     ];
   }
 
+  /** Another site may have begun an epoch of our number while promises were asked for, and this site followed it. */
   #begin(): readonly PromotionAction[] {
+    const { number } = highestEpoch(this.#own!.epochs, this.#own!.last);
+    if (number >= this.#epoch.number) {
+      if (this.#raises >= RAISES) return this.#refuse(`other sites begin epochs all the time, the last one ${number}`);
+      this.#step = 'raising';
+      return this.#raiseAbove(number);
+    }
     this.#step = 'beginning';
     return [{ type: 'begin-epoch', epoch: this.#epoch }];
   }

@@ -4,7 +4,7 @@ import { run } from '../test/simulation/script.ts';
 import { scriptOf } from '../test/simulation/swarm.ts';
 
 const USAGE = 'usage: pnpm simulate [--seeds N] [--from S] [--marks]';
-const FAILURES_SHOWN = Number(process.env['SHOWN'] ?? 3);
+const FAILURES_SHOWN = 3;
 
 /** Runs the histories of so many seeds, and prints a shortened script for the first that break a law. */
 async function simulate(from: number, seeds: number, showsMarks: boolean): Promise<number> {

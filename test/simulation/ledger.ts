@@ -1,6 +1,7 @@
 import { isEvertreeError } from '@evertree/core';
 import type { Commit, ErrorCode, ExactPosition } from '@evertree/core';
 import type { SimulatedSite } from './site.ts';
+import type { TrapWatch } from './traps.ts';
 
 /** One commit of a writer, told apart by its content: it put `/c/<id>`. */
 export interface LedgerEntry {
@@ -30,6 +31,7 @@ export class Ledger {
   readonly refused = new Map<string, number>();
   readonly #committed: (site: SimulatedSite) => void;
   readonly #promised: (site: SimulatedSite, entry: LedgerEntry) => void;
+  readonly #traps: TrapWatch;
   readonly #violated: (law: string, what: string) => void;
   #drawn = 0;
 
@@ -37,8 +39,10 @@ export class Ledger {
   constructor(
     committed: (site: SimulatedSite) => void,
     promised: (site: SimulatedSite, entry: LedgerEntry) => void,
+    traps: TrapWatch,
     violated: (law: string, what: string) => void,
   ) {
+    this.#traps = traps;
     this.#committed = committed;
     this.#promised = promised;
     this.#violated = violated;
@@ -91,12 +95,14 @@ export class Ledger {
     } catch (error) {
       if (!isEvertreeError(error)) throw error;
       entry.refusal ??= error.code;
+      this.#traps.disappointed(error.code);
     }
   }
 
   #refused(error: unknown, site: string): void {
     const code = isEvertreeError(error) ? error.code : 'none';
     if (!REFUSALS.has(code)) this.#violated('writing', `a write at ${site} ended with ${String(error)}`);
+    this.#traps.refused(code);
     this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
   }
 }

@@ -27,6 +27,8 @@ export class SimulatedMachine {
   clockAheadMs = 0;
   /** Told of what its processes report. */
   reported: (report: Report) => void = () => undefined;
+  /** Told when its process is about to die. */
+  dies: (how: 'killed' | 'power-loss') => void = () => undefined;
   /** Each process that ran here knows when it is over. */
   process: SimulatedProcess | undefined;
 
@@ -128,6 +130,7 @@ export class SimulatedProcess {
   /** It ends: nothing is called back any more. What it wrote and did not sync may be lost with the power. */
   die(how: 'killed' | 'power-loss'): void {
     if (!this.#isAlive) return;
+    this.machine.dies(how);
     this.#isAlive = false;
     this.#waiting = [];
     const { machine } = this;

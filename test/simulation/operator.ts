@@ -2,6 +2,7 @@ import { isEvertreeError } from '@evertree/core';
 import type { CommandOutcome } from '@evertree/core';
 import type { SwitchoverOptions } from '../../packages/evertree/src/roles/switchovers.ts';
 import type { SimulatedSite } from './site.ts';
+import type { TrapWatch } from './traps.ts';
 
 /** What became of a command, as somebody was told. */
 interface ToldCommand {
@@ -29,6 +30,8 @@ export class Operators {
   /** By command: the sites where it was given. */
   readonly #givenAt = new Map<string, Set<string>>();
   readonly #mark: (name: string) => void;
+  readonly #traps: TrapWatch;
+  readonly #abandonedAt = new Set<string>();
   readonly #violated: (law: string, what: string) => void;
   readonly #note: (line: string) => void;
   #drawn = 0;
@@ -36,10 +39,16 @@ export class Operators {
   /** The plan hash of the last dry run at each site. */
   readonly #confirmations = new Map<string, string>();
 
-  constructor(note: (line: string) => void, mark: (name: string) => void, violated: (law: string, what: string) => void) {
+  constructor(note: (line: string) => void, mark: (name: string) => void, traps: TrapWatch, violated: (law: string, what: string) => void) {
     this.#note = note;
     this.#mark = mark;
+    this.#traps = traps;
     this.#violated = violated;
+  }
+
+  /** Whether a switchover from this site was abandoned. */
+  hasAbandoned(site: string): boolean {
+    return this.#abandonedAt.has(site);
   }
 
   switchover(site: SimulatedSite, to: string | undefined): void {
@@ -67,6 +76,7 @@ export class Operators {
       const result = await roles.promote({ force: how === 'force', ...(confirm === undefined ? {} : { confirm }) });
       if ('epoch' in result)
         this.#note(`${site.name} was promoted: epoch ${result.epoch.number} (${result.epoch.id}), unheard ${result.unheard.join()}`);
+      if ('epoch' in result && result.unheard.length > 0) this.#traps.told('promoted-unheard');
       this.#mark('promotion:done');
     });
   }
@@ -103,6 +113,8 @@ export class Operators {
       if (outcome !== 'unknown') this.#answered(given);
       this.#note(`${site.name} was told that ${command} is ${outcome}: ${text}`);
       this.#mark(`switchover:${outcome}`);
+      if (options.cancel === true) this.#traps.told('cancelled');
+      if (outcome === 'abandoned') this.#abandonedAt.add(site.name);
       for (const { code } of result.obstacles) this.#mark(`switchover-obstacle:${code}`);
       this.told.push({ command, outcome, text });
     });

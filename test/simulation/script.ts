@@ -3,6 +3,7 @@ import type { Wire } from './site.ts';
 import { apply } from './steps.ts';
 import { World } from './world.ts';
 import type { LawBroken } from './world.ts';
+import { markingMachines } from './machine-marks.ts';
 import type { PlantedFault } from './plants.ts';
 import { settle } from './settle.ts';
 
@@ -66,7 +67,10 @@ function runNow(script: Script, plant: PlantedFault | undefined): Outcome {
     world.violated('rejection', `nobody handles ${reason instanceof Error ? reason.stack : String(reason)}`);
   process.on('unhandledRejection', rejected);
   try {
-    play(world, script.lines);
+    markingMachines(
+      name => world.mark(name),
+      () => play(world, script.lines),
+    );
   } catch (error) {
     world.violated('thrown', error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {

@@ -1,6 +1,8 @@
 import type { Clock, Disk, DiskFile, OpenOptions } from '@evertree/core';
 import type { FaultDisk } from '../support/fault-disk.ts';
 
+const DEVICE_BYTES = 1024 ** 4;
+
 /** The process that uses a disk. */
 interface DiskUser {
   readonly isAlive: boolean;
@@ -62,8 +64,10 @@ export class SimulatedDisk implements Disk {
     return this.#disk.mark();
   }
 
-  space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
-    return this.#disk.space();
+  /** The device is large, whatever room a fault leaves on it: limits that follow from its size are those of a real one. */
+  async space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }> {
+    const { freeBytes } = await this.#disk.space();
+    return { totalBytes: DEVICE_BYTES, freeBytes };
   }
 
   lock(): Promise<AsyncDisposable> {

@@ -42,6 +42,7 @@ export type Wire = 'direct' | 'topic';
 
 /** What a site needs of the world around it. */
 interface SiteWorld {
+  readonly traps: { opens(files: readonly string[]): void };
   /** What is wrong with Evertree in this world. */
   readonly plant: PlantedFault | undefined;
   readonly network: SimulatedNetwork;
@@ -118,8 +119,8 @@ export class SimulatedSite {
   }
 
   crash(how: 'killed' | 'power-loss'): void {
-    this.running = undefined;
     this.machine.process?.die(how);
+    this.running = undefined;
     if (this.#full !== undefined) this.setFull(true);
   }
 
@@ -202,6 +203,7 @@ export class SimulatedSite {
     const { machine, world } = this;
     const { plant } = world;
     const host = { clock: process.clock, random: plant?.random?.(machine.chance) ?? machine.chance, report: process.report };
+    world.traps.opens(machine.disk.files);
     const isNew = !machine.disk.files.includes('site.json');
     const identity = { site: this.name, ...(isNew ? { role: this.role } : {}) };
     const journal = await openJournal({ ...host, disk: process.disk, identity, options: JOURNAL });

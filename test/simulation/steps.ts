@@ -32,7 +32,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   'power-loss': (world, [name]) => world.site(name!).crash('power-loss'),
   /** As SIGSTOP. */
   stall: (world, [name]) => world.site(name!).stall(true),
-  resume: (world, [name]) => world.site(name!).stall(false),
+  resume: (world, [name]) => {
+    world.traps.resumed(world.site(name!), world.epochs.values());
+    world.site(name!).stall(false);
+  },
   /** `block a b`: nothing of a's arrives at b. */
   block: (world, [from, to]) => world.network.block(from!, to!, true),
   unblock: (world, [from, to]) => world.network.block(from!, to!, false),
@@ -69,6 +72,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   'restore-image': (world, [name]) => void world.site(name!).restoreImage(),
   /** `clock a -5000`: its wall clock steps. */
   clock: (world, [name, ms]) => {
+    world.traps.clockStepped(world.site(name!));
     world.site(name!).machine.clockAheadMs += Number(ms);
   },
   /** `retain t 5`: the topic keeps its last five records. */

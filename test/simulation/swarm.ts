@@ -65,6 +65,8 @@ const HABITS: readonly Habit[] = [
   { weight: 2, share: 0.3, draw: (chance, names) => rushed(chance, names) },
   { weight: 1, share: 0.15, draw: (chance, names) => swapped(chance, names) },
   { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names) },
+  { weight: 1, share: 0.1, draw: (chance, names) => takenBack(chance, names) },
+  { weight: 1, share: 0.2, draw: (chance, names) => slipped(chance, names) },
   { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
 ];
 
@@ -89,7 +91,9 @@ export function scriptOf(seed: number): Script {
   const wires = names.map((): Wire => (chance.happens(topics) ? 'topic' : 'direct'));
   const steps = 30 + chance.below(70);
   // Most histories begin with something to lose.
-  const lines = chance.happens(0.9) ? ['write a 2 1', 'pass 20'] : [];
+  // A few of these machines may later be taken back to when they were new.
+  const images = chance.happens(0.1) ? names.map(name => `keep-image ${name}`) : [];
+  const lines = chance.happens(0.9) ? [...images, 'write a 2 1', 'pass 20'] : [];
   while (lines.length < steps) {
     let left = chance.fraction() * sum;
     const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
@@ -135,6 +139,18 @@ function swapped(chance: Chance, names: readonly string[]): string[] {
     `restore-image ${name}`,
     `start ${name}`,
   ];
+}
+
+/** A machine that is taken back to an image of long ago. */
+function takenBack(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  return [`kill ${name}`, `restore-image ${name}`, `start ${name}`];
+}
+
+/** A clock that steps while roles are switched. */
+function slipped(chance: Chance, names: readonly string[]): string[] {
+  const [from, to] = two(chance, names);
+  return [`switchover ${from} ${to}`, `pass ${1 + chance.below(8)}`, `clock ${chance.pick([from, to])} ${chance.pick([-5000, 5000])}`];
 }
 
 /** Both are stopped, and started with each other's file. */

@@ -15,6 +15,7 @@ import type { Wire } from './site.ts';
 import { SimulatedCluster } from './topic.ts';
 import { VirtualTime } from './time.ts';
 import { Trace, describeMessage } from './trace.ts';
+import { TrapWatch } from './traps.ts';
 
 /** A law that did not hold. */
 export class LawBroken extends Error {
@@ -42,6 +43,7 @@ export class World {
   readonly marks = new Set<string>();
   /** Every entry of a table of epochs that somebody told, by its id. */
   readonly epochs = new Map<string, Epoch>();
+  readonly traps = new TrapWatch(trap => this.mark(trap));
   /** The highest epoch that each process was told of. */
   readonly #heard = new WeakMap<SimulatedProcess, EpochName>();
   /** The first law that was broken; the run ends with it. */
@@ -56,11 +58,12 @@ export class World {
     this.ledger = new Ledger(
       site => this.#committed(site),
       (site, entry) => this.#promised(site, entry),
+      this.traps,
       violated,
     );
     this.frames = new FrameRegistry(violated);
     const note = (line: string) => this.trace.add(`${this.#now()} ${line}`);
-    this.operators = new Operators(note, name => this.mark(name), violated);
+    this.operators = new Operators(note, name => this.mark(name), this.traps, violated);
     this.sites = names.map((name, index) => this.#site(seed, name, index, wires[index] ?? 'direct'));
     paths.sent.add((from, to, message) => this.#sent(from, to, message));
     paths.delivered.add((from, to, message) => this.#delivered(from, to, message));
@@ -113,6 +116,7 @@ export class World {
   #delivered(from: string, to: string, message: Message): void {
     this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`);
     const { process } = this.site(to).machine;
+    this.traps.delivered(this.site(to), message);
     if (message.type !== 'hello' || process === undefined) return;
     const told = highestEpoch(message.hello.epochs, message.hello.position);
     const before = this.#heard.get(process);
@@ -121,6 +125,7 @@ export class World {
 
   /** A site that was told of a higher epoch takes no writes. */
   #committed({ name, running }: SimulatedSite): void {
+    if (this.operators.hasAbandoned(name)) this.traps.told('writes-again');
     const { store, process } = running!;
     const heard = this.#heard.get(process);
     const own = highestEpoch(store.epochs, store.position);
@@ -142,12 +147,15 @@ export class World {
   #site(seed: number, name: string, index: number, wire: Wire): SimulatedSite {
     const machine = new SimulatedMachine(name, this.time, new Chance(seed, name));
     machine.reported = report => this.#reported(name, report);
+    machine.dies = how => this.traps.dies(this.site(name), how);
     return new SimulatedSite(this, machine, index === 0 ? 'primary' : 'secondary', wire);
   }
 
-  #reported(name: string, { level, event, message }: Report): void {
+  #reported(name: string, report: Report): void {
+    const { level, event, message } = report;
     this.trace.add(`${this.#now()} ${name} ${level} ${event}: ${message}`);
     this.mark(`report:${event}`);
+    this.traps.reported(this.site(name), report);
     if (event === 'link-handler-threw' || event === 'listener-threw') this.violated('handler', `${name} ${message}`);
   }
 

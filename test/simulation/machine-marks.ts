@@ -1,0 +1,35 @@
+import { HandoverMachine } from '../../packages/evertree/src/roles/handover-machine.ts';
+import { PromotionMachine } from '../../packages/evertree/src/roles/promotion-machine.ts';
+import { TakeoverMachine } from '../../packages/evertree/src/roles/takeover-machine.ts';
+
+interface Machine {
+  readonly step: string;
+  take: (this: Machine, event: { readonly type: string }) => readonly unknown[];
+}
+
+let mark: ((name: string) => void) | undefined;
+
+/** Marks, while `run` runs, each event that a machine of the roles acts on: `handover:consent:lost`. */
+export function markingMachines<T>(told: (name: string) => void, run: () => T): T {
+  mark = told;
+  try {
+    return run();
+  } finally {
+    mark = undefined;
+  }
+}
+
+function watch(name: string, machine: { readonly prototype: unknown }): void {
+  const prototype = machine.prototype as Machine;
+  const { take } = prototype;
+  prototype.take = function marked(this: Machine, event) {
+    const { step } = this;
+    const actions = take.call(this, event);
+    if (actions.length > 0 || this.step !== step) mark?.(`${name}:${step}:${event.type}`);
+    return actions;
+  };
+}
+
+watch('handover', HandoverMachine);
+watch('takeover', TakeoverMachine);
+watch('promotion', PromotionMachine);

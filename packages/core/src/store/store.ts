@@ -12,7 +12,7 @@ import { Guards, type GuardSchema } from '../transactions/guards.ts';
 import { History, type HistoryHead } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
-import { assertFollows, assertSucceeds, type EpochName, type Lineage } from '../lineage.ts';
+import { assertFollows, assertSucceeds, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
@@ -104,6 +104,11 @@ export class Store implements AsyncDisposable {
   /** The part that the standing gives the site: a secondary follows, any other has an epoch of its own to feed. */
   get role(): Role {
     return this.#gate.standing === 'secondary' ? 'secondary' : 'primary';
+  }
+
+  /** The highest epoch that this site heard of beside those of its history; it may not be recorded yet. */
+  get fencedBy(): Fencing | undefined {
+    return this.#gate.fencedBy;
   }
 
   /** 32 hex digits; null before the stream's first commit. */

@@ -222,7 +222,8 @@ function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer
 /** Answers the questions of a promotion elsewhere. */
 export async function promise({ store }: RoleContext, { epoch, epochs }: Extract<RoleMessage, { kind: 'raise' }>): Promise<RoleMessage> {
   const highest = highestEpoch(store.epochs, store.position);
-  const { fencedBy } = store.journal.identity;
+  // In memory: two that ask at one time get no promise of the same number.
+  const { fencedBy } = store;
   if (highest.number > 0 && !epochs.some(({ number, id }) => number === highest.number && id === highest.id)) {
     const text = `${store.site} is in epoch ${highest.number} (${highest.id}), which the promoter never saw`;
     return { kind: 'not-promised', epoch, text, highest: { number: highest.number, id: highest.id } };

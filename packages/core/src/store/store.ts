@@ -9,7 +9,7 @@ import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import { Guards, type GuardSchema } from '../transactions/guards.ts';
-import { History, type HistoryHead } from './history.ts';
+import { History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
 import { assertFollows, assertSucceeds, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
@@ -60,11 +60,10 @@ export class Store implements AsyncDisposable {
    * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
    */
   static async open(options: StoreOptions): Promise<Store> {
-    const { tree, head } = await recover(options.journal);
-    return new this(options, tree, head);
+    return new this(options, await recover(options.journal));
   }
 
-  protected constructor(options: StoreOptions, tree: Tree, head: HistoryHead) {
+  protected constructor(options: StoreOptions, { tree, head }: Recovered) {
     this.journal = options.journal;
     this.clock = options.clock;
     this.random = options.random;
@@ -396,10 +395,9 @@ export class Store implements AsyncDisposable {
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */
   async saveSnapshot(): Promise<SnapshotHeader> {
     using snapshot = this.snapshot();
-    if (snapshot.position.revision > 0) {
-      await this.flush();
-      await storeSnapshot(this.journal, snapshot);
-    }
+    if (snapshot.position.revision === 0) return snapshot.header;
+    await this.flush();
+    await storeSnapshot(this.journal, snapshot);
     return snapshot.header;
   }
 

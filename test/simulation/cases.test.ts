@@ -94,6 +94,43 @@ const CASES: Readonly<Record<string, string>> = {
     promote b
     pass 10
   `,
+  'a primary that asks others in the dry run of a promotion, and hears of a higher epoch, takes no more writes': `
+    sites direct direct direct
+    seed 2658
+    write a 2 0
+    pass 20
+    isolate b
+    kill b
+    start b
+    pass 20
+    promote b
+    pass 20
+    heal
+    dry-promote a
+    pass 5
+    write a 3 1
+  `,
+  'a primary that is asked for a promise by a site of a higher epoch takes no more writes': `
+    sites direct direct direct
+    seed 18476
+    write a 1 0
+    pass 100
+    write a 1 1
+    pass 1
+    stop a
+    pass 2
+    promote b
+    pass 20
+    start a
+    stop b
+    stop c
+    pass 100
+    start-promoted c
+    pass 5
+    promote a
+    pass 5
+    write a 3 1
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -1,4 +1,4 @@
-import { covers, formatPosition, isEvertreeError, Signal, Turn } from '@evertree/core';
+import { covers, formatPosition, heedEpoch, isEvertreeError, Signal, Turn } from '@evertree/core';
 import type { ExactPosition, FrameReader, Hello, Link, LinkEvents, Message, RoleMessage, Store } from '@evertree/core';
 import { describe } from './return.ts';
 
@@ -112,6 +112,7 @@ export class PromiseLinks {
       message: `${site} asks where this site stands, for a promotion or a dry run of one`,
       details: { site },
     });
+    void heedEpoch(this.#store, hello);
     const asking = new PromiseLink(link, hello, this.#store);
     this.linkOf(site)?.close('replaced', `${site} has made a newer link, from ${link.remote}`);
     this.#links.set(site, asking);

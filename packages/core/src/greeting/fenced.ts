@@ -1,6 +1,7 @@
 import { compareEpochs, highestEpoch, type EpochName, type Fencing } from '../lineage.ts';
 import type { EvertreeError } from '../errors.ts';
 import type { Epoch, ExactPosition } from '../position.ts';
+import type { Hello } from '../seams/transport.ts';
 import type { Store } from '../store/store.ts';
 
 /** PROTOCOL.md, «Closing»: how the explanation of `fenced` begins. */
@@ -43,5 +44,20 @@ export async function stepDown(store: Store, reason: EvertreeError): Promise<voi
   } catch (error) {
     const message = `the disk of ${store.site} could not record that it is no primary any more: do not start it as one again: ${String(error)}`;
     store.report({ level: 'error', event: 'fence-not-recorded', message, details: { error } });
+  }
+}
+
+/**
+ * Fences a primary whose far end went through a higher epoch, over a link that feeds nobody: such as one that asks for a
+ * promise. In memory it holds at once. Never rejects; a disk that can't record it is reported.
+ */
+export async function heedEpoch(store: Store, { site, epochs, position }: Pick<Hello, 'site' | 'epochs' | 'position'>): Promise<void> {
+  const { number, id } = highestEpoch(epochs, position);
+  if (store.role !== 'primary' || compareEpochs({ number, id }, highestEpoch(store.epochs, store.position)) <= 0) return;
+  try {
+    await store.fence({ number, id }, true);
+  } catch (error) {
+    const message = `the disk of ${store.site} could not record epoch ${number} (${id}), which ${site} went through: ${String(error)}`;
+    store.report({ level: 'error', event: 'fence-not-recorded', message, details: { site, epoch: { number, id }, error } });
   }
 }

@@ -9,6 +9,7 @@ import {
   covers,
   forkOf,
   greet,
+  heedEpoch,
   helloOf,
   parseFrame,
   samePosition,
@@ -111,6 +112,7 @@ export class Raising {
       return undefined;
     }
     this.#met.set(site, { link, site });
+    void heedEpoch(this.#options.context.store, hello);
     const reached: ReachedSite = { site, standing: hello.standing, epochs: hello.epochs, last: hello.position, fencedBy: hello.fencedBy };
     this.#options.heard({ type: 'met', remote: link.remote, site: reached });
     return {

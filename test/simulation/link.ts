@@ -208,15 +208,17 @@ export class LinkEnd implements Link {
     time.after(atMs - time.nowMs, () => this.#pump());
   }
 
+  /** Each message comes in a turn of its own: what it settles is settled before the next one. */
   #pump(): void {
-    const { nowMs } = this.#link.paths.time;
-    while (!this.#isCutOff && this.#coming.length > 0 && this.#coming[0]!.atMs <= nowMs) {
-      const { item } = this.#coming.shift()!;
-      this.process.run(() => {
-        this.#arrived.push(item);
-        this.#deliver();
-      });
-    }
+    const { time } = this.#link.paths;
+    const first = this.#coming[0];
+    if (this.#isCutOff || first === undefined || first.atMs > time.nowMs) return;
+    this.#coming.shift();
+    if (this.#coming.length > 0) time.after(0, () => this.#pump());
+    this.process.run(() => {
+      this.#arrived.push(first.item);
+      this.#deliver();
+    });
   }
 
   #deliver(): void {

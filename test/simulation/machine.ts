@@ -36,7 +36,12 @@ export class SimulatedMachine {
     this.name = name;
     this.time = time;
     this.chance = chance;
-    this.disk = new FaultDisk({ blockBytes: 512, turn: operation => this.#diskTurn(operation) });
+    this.disk = this.#newDisk();
+  }
+
+  /** What was on the disk is gone. */
+  replaceDisk(): void {
+    this.disk = this.#newDisk();
   }
 
   drawLatencyMs(): number {
@@ -46,6 +51,10 @@ export class SimulatedMachine {
   start(): SimulatedProcess {
     this.process = new SimulatedProcess(this);
     return this.process;
+  }
+
+  #newDisk(): FaultDisk {
+    return new FaultDisk({ blockBytes: 512, turn: operation => this.#diskTurn(operation) });
   }
 
   /** What only reads comes from memory, and takes no time. */

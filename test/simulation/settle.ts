@@ -6,28 +6,32 @@ import type { World } from './world.ts';
 /** Within so much virtual time after the last fault, or after what an operator did then, all sites are one. */
 const LIVENESS_MS = 6_000;
 /** So often an operator may have to help: each time with one command that the documents name. */
-const HELP_LIMIT = 4;
+const HELP_LIMIT = 6;
 
 /** Ends all faults, waits until the sites are one, and judges what is left. */
 export function settle(world: World): void {
   world.trace.add('-- the faults end');
   heal(world);
-  for (let helped = 0; !world.time.until(() => world.broken !== undefined || areOne(world), LIVENESS_MS); helped++) {
+  for (let helped = 0; !isSettled(world); helped++) {
+    if (world.broken !== undefined) return;
     if (helped >= HELP_LIMIT) {
       world.violated('liveness', `after ${helped} commands without faults: ${world.sites.map(describe).join('; ')}`);
       return;
     }
     help(world, helped);
   }
-  if (world.broken !== undefined) return;
-  const primary = world.sites.find(({ running }) => running?.store.standing === 'primary');
-  if (primary === undefined) return;
-  world.ledger.write(primary, world.sites.length - 1);
-  const isOne = () => world.broken !== undefined || (areOne(world) && world.ledger.entries.at(-1)?.acknowledged !== 0);
-  if (!world.time.until(isOne, LIVENESS_MS)) {
-    world.violated('liveness', `a last commit does not reach all: ${world.sites.map(describe).join('; ')}`);
-  }
-  if (world.broken === undefined) judge(world);
+  judge(world);
+}
+
+/** Whether all sites become one in time, and one more commit reaches them all. */
+function isSettled(world: World): boolean {
+  const { time, sites, ledger } = world;
+  if (!time.until(() => world.broken !== undefined || areOne(world), LIVENESS_MS) || world.broken !== undefined) return false;
+  const primary = sites.find(({ running }) => running?.store.standing === 'primary');
+  if (primary === undefined) return true;
+  const last = ledger.write(primary, sites.length - 1);
+  const isOne = () => world.broken !== undefined || (areOne(world) && last?.acknowledged === sites.length - 1);
+  return time.until(isOne, LIVENESS_MS) && world.broken === undefined;
 }
 
 function heal(world: World): void {
@@ -69,6 +73,16 @@ function help(world: World, helped: number): void {
   const giving = running.find(({ running: it }) => it!.store.standing === 'handing-over');
   const primaries = running.filter(({ running: it }) => it!.store.standing === 'primary');
   for (const site of sites) if (!site.isUp) site.start();
+  const stranger = strangerAmong(running);
+  if (stranger !== undefined) {
+    trace.add(`-- an operator empties ${stranger.name}, which began a stream of its own`);
+    world.mark('help:empty');
+    stranger.stop();
+    time.pass(200);
+    stranger.empty();
+    stranger.start('follower');
+    return;
+  }
   // The command once more; and if that does not end it, the target can't take over.
   if (giving !== undefined && primaries.length === 0 && helped === 0) {
     trace.add(`-- an operator repeats the switchover at ${giving.name}`);
@@ -92,6 +106,13 @@ function help(world: World, helped: number): void {
   trace.add(`-- an operator promotes ${furthest.name}`);
   world.mark('help:promote');
   operators.promote(furthest, 'force');
+}
+
+/** One that began another stream, because its disk was taken back to when it held nothing. */
+function strangerAmong(running: readonly SimulatedSite[]): SimulatedSite | undefined {
+  const streams = running.filter(({ running: it }) => it!.store.stream !== null);
+  const steady = streams.find(site => !site.wentBack) ?? streams[0];
+  return streams.find(({ running: it }) => it!.store.stream !== steady?.running?.store.stream);
 }
 
 /** The furthest first. */

@@ -178,6 +178,17 @@ export class SimulatedSite {
     running.process.clock.soon(() => void store.saveSnapshot().catch(() => undefined));
   }
 
+  /** The machine gets an empty disk. */
+  empty(): void {
+    this.machine.process?.die('killed');
+    this.running = undefined;
+    this.machine.replaceDisk();
+    this.#held = { epochs: [], last: ORIGIN };
+    this.#store = undefined;
+    this.wentBack = true;
+    this.world.wentBack(this);
+  }
+
   /** Whether its history holds a position durably, as far as can be told from outside. */
   holds(position: ExactPosition): boolean {
     return covers(this.#holds(), position);

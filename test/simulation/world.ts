@@ -117,7 +117,7 @@ export class World {
     this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`);
     const { process } = this.site(to).machine;
     this.traps.delivered(this.site(to), message);
-    if (message.type !== 'hello' || process === undefined) return;
+    if (message.type !== 'hello' || process === undefined || message.hello.stream !== this.site(to).running?.store.stream) return;
     const told = highestEpoch(message.hello.epochs, message.hello.position);
     const before = this.#heard.get(process);
     if (before === undefined || compareEpochs(told, before) > 0) this.#heard.set(process, told);

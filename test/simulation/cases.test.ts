@@ -131,6 +131,42 @@ const CASES: Readonly<Record<string, string>> = {
     pass 5
     write a 3 1
   `,
+  'a handover is preceded by a restart entry, so that a disk that went back in time takes no position twice': `
+    sites direct direct
+    seed 66531
+    write a 3 1
+    switchover a b
+    pass 8
+    pass 8
+    kill a
+    keep-image b
+    write b 3 0
+    pass 50
+    kill b
+    restore-image b
+    start a
+    pass 10
+    start b
+    pass 4
+    switchover b a
+  `,
+  'a promotion that is overtaken by a higher one takes back nothing of what its site follows by then': `
+    sites direct direct direct direct direct
+    seed 19044
+    write a 2 1
+    pass 20
+    keep-image a
+    write a 3 0
+    pass 50
+    kill a
+    restore-image a
+    start a
+    pass 5
+    promote a
+    pass 2
+    kill b
+    promote c
+  `,
 };
 
 describe('what a simulation found:', () => {

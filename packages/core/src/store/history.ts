@@ -171,10 +171,12 @@ export class History implements Lineage {
   }
 
   /**
-   * Ends the present epoch with a handover frame. Everything recorded has to be cut before.
+   * Ends the present epoch with a handover frame. Everything recorded has to be cut before. As a commit would be, it is
+   * preceded by a restart entry if it is the first frame of this opening.
    * @param digest of the tree as it stands
    */
   handOver(handover: Handover, digest: string): ExactPosition {
+    if (!this.#reigns && this.#head.stream !== null) this.#beginReign();
     this.#append(this.#writer.sealHandover(this.#base(), digest, handover, this.#clock.now()), ended(this.#head.epochs, handover));
     return this.#head.last;
   }

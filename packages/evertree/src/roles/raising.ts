@@ -11,6 +11,7 @@ import {
   greet,
   heedEpoch,
   helloOf,
+  highestEpoch,
   parseFrame,
   samePosition,
 } from '@evertree/core';
@@ -47,6 +48,8 @@ export class Raising {
   readonly #options: RaisingOptions;
   readonly #met = new Map<string, Met>();
   #loan: Loan | undefined;
+  /** Of the epoch that is to begin. */
+  #number = 0;
   #closed = false;
 
   constructor(options: RaisingOptions) {
@@ -69,6 +72,7 @@ export class Raising {
   /** Asks these sites for a promise. */
   raise(epoch: EpochName, sites: readonly string[]): void {
     const { epochs } = this.#options.context.store;
+    this.#number = epoch.number;
     for (const site of sites) if (!this.#say(site, { kind: 'raise', epoch, epochs })) this.#options.heard({ type: 'gone', site });
   }
 
@@ -78,6 +82,9 @@ export class Raising {
     try {
       await store.flush();
       const own: Extent = { epochs: store.epochs, last: store.position };
+      // Another site was promoted above this number meanwhile, and this one follows it: its history stays.
+      const followed = highestEpoch(own.epochs, own.last);
+      if (followed.number >= this.#number) return this.#fail(`epoch ${followed.number} (${followed.id}) has begun meanwhile`);
       if (!covers(upTo, own.last)) await store.rewind(forkOf(own, upTo));
       this.#loan = { from, upTo };
       if (this.#isPaid(this.#loan)) return this.#settleLoan();

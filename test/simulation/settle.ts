@@ -73,6 +73,16 @@ function help(world: World, helped: number): void {
   const giving = running.find(({ running: it }) => it!.store.standing === 'handing-over');
   const primaries = running.filter(({ running: it }) => it!.store.standing === 'primary');
   for (const site of sites) if (!site.isUp) site.start();
+  // It refused writes because another site held something, and what that one held is gone, too: it looks anew.
+  const empty = running.find(({ running: it }) => it!.store.state !== 'open');
+  if (empty !== undefined && running.every(({ running: it }) => it!.store.position.revision === 0)) {
+    trace.add(`-- an operator starts ${empty.name} again`);
+    world.mark('help:restart');
+    empty.stop();
+    time.pass(200);
+    empty.start();
+    return;
+  }
   const stranger = strangerAmong(running);
   if (stranger !== undefined) {
     trace.add(`-- an operator empties ${stranger.name}, which began a stream of its own`);

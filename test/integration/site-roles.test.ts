@@ -284,7 +284,9 @@ describe('after a restart (rules 9, 12 and 13)', () => {
     const north = await sites.start('north');
     await until(() => north.standing === 'primary');
     await writes(north, '/a');
+    // The second is the restart entry before the handover.
     expect(north.store.epochs.map(({ number, site }) => [number, site])).toEqual([
+      [1, 'north'],
       [1, 'north'],
       [3, 'north'],
     ]);

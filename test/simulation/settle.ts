@@ -73,13 +73,14 @@ function help(world: World, helped: number): void {
   const giving = running.find(({ running: it }) => it!.store.standing === 'handing-over');
   const primaries = running.filter(({ running: it }) => it!.store.standing === 'primary');
   for (const site of sites) if (!site.isUp) site.start();
-  // It refused writes because another site held something, and what that one held is gone, too: it looks anew.
+  // It heard of what other sites held, and they hold nothing any more: only a new directory can begin again.
   const empty = running.find(({ running: it }) => it!.store.state !== 'open');
   if (empty !== undefined && running.every(({ running: it }) => it!.store.position.revision === 0)) {
-    trace.add(`-- an operator starts ${empty.name} again`);
-    world.mark('help:restart');
+    trace.add(`-- an operator empties ${empty.name}`);
+    world.mark('help:empty');
     empty.stop();
     time.pass(200);
+    empty.empty();
     empty.start();
     return;
   }

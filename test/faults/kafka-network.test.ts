@@ -59,9 +59,7 @@ async function goOn({ proxy }: KafkaBroker, dice: Simulation): Promise<void> {
 
 describeKafka('between the sites and the broker', () => {
   it('a network that cuts, stalls, delays and refuses at random loses nothing and repeats nothing', { timeout: 60_000 }, async () => {
-    const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
-    console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
-    const dice = new Simulation(seed);
+    const dice = Simulation.seeded();
     await withScene(async ({ broker, primary, secondary }) => {
       const endMs = performance.now() + MISTREATED_MS;
       let mishaps = 0;

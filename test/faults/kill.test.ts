@@ -83,9 +83,7 @@ it(
   'a pair of processes, killed and cut off at random moments under load, ends equal, with nothing lost and no full copy',
   { timeout: 120_000 },
   async () => {
-    const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
-    console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
-    const dice = new Simulation(seed);
+    const dice = Simulation.seeded();
     const directory = await mkdtemp(join(tmpdir(), 'evertree-kill-'));
     try {
       const [listening, primaryHttp, secondaryHttp] = [await freePort(), await freePort(), await freePort()];

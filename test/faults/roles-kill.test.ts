@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { RoleProcesses, RoleWriter, switchover } from '../support/role-processes.ts';
 import { Simulation } from '../support/simulation.ts';
-import { type SiteProcess, until } from '../support/site-process.ts';
+import type { SiteProcess } from '../support/site-process.ts';
 
 const ROUNDS = 4;
 /** A switchover lasts some milliseconds: a fault comes within so many after its command, or just after it. */
@@ -13,21 +13,6 @@ afterEach(() => processes[Symbol.asyncDispose]());
 
 function rest(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
-}
-
-/** The same command again, until it tells that it is done. */
-async function finish(to: SiteProcess): Promise<void> {
-  await until(
-    `${to.site} leads, by the same command`,
-    async () => {
-      for (const site of processes.sites) {
-        const { status, json } = await switchover(site, { to: to.site });
-        if (status === 200 && json.outcome === 'done') return true;
-      }
-      return false;
-    },
-    LIMIT_MS,
-  );
 }
 
 /** A round: a switchover is interrupted by `fault`, and finished by the same command. */
@@ -43,14 +28,8 @@ async function interrupt(
   await rest(dice.below(FAULT_MS));
   await fault();
   await given;
-  await finish(to);
+  await processes.finishSwitchover(to, LIMIT_MS);
   await processes.following(to);
-}
-
-function seeded(): Simulation {
-  const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
-  console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
-  return new Simulation(seed);
 }
 
 async function expectNothingLost(writer: RoleWriter): Promise<void> {
@@ -66,7 +45,7 @@ test(
   'a switchover during which either process is killed ends with one primary, and the same command finishes it',
   { timeout: 180_000 },
   async () => {
-    const dice = seeded();
+    const dice = Simulation.seeded();
     processes = await RoleProcesses.start('north', 'south');
     const writer = new RoleWriter(processes, 'w');
     for (let round = 0; round < ROUNDS; round++) {
@@ -88,7 +67,7 @@ test(
 );
 
 test('a switchover during which either process stands still for a while ends with one primary', { timeout: 180_000 }, async () => {
-  const dice = seeded();
+  const dice = Simulation.seeded();
   processes = await RoleProcesses.start('north', 'south');
   const writer = new RoleWriter(processes, 'w');
   for (let round = 0; round < ROUNDS / 2; round++) {

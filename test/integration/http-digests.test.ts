@@ -97,6 +97,7 @@ describe('/digests', () => {
   test('lets a state go that nobody asks for', async () => {
     await using short = await HttpSite.start({ limits: { digestPinMs: 20 } });
     const { pin: name } = await pin(short);
+    // Each question keeps the state, so they are further apart than its idle time.
     await until(
       async () =>
         (await ask(short, name, [{ path: '' }])).status === 404 || new Promise<boolean>(resolve => setTimeout(resolve, 100, false)),

@@ -121,6 +121,21 @@ export class RoleProcesses implements AsyncDisposable {
     }
   }
 
+  /** Gives the command to let a site lead again and again, to all of them, until one tells that it is done. */
+  async finishSwitchover(to: SiteProcess, limitMs: number): Promise<void> {
+    await until(
+      `${to.site} leads, by the same command`,
+      async () => {
+        for (const site of this.sites) {
+          const { status, json } = await switchover(site, { to: to.site });
+          if (status === 200 && json.outcome === 'done') return true;
+        }
+        return false;
+      },
+      limitMs,
+    );
+  }
+
   /** The running site that takes writes, as soon as there is one. */
   async leader(): Promise<SiteProcess> {
     let found: SiteProcess | undefined;
@@ -228,7 +243,8 @@ export class RoleWriter {
 
   /** Those that were answered for, and are not in the tree of a site. */
   async lostAt(site: SiteProcess): Promise<number[]> {
-    const { json } = await send<Record<string, number> | undefined>(site, 'GET', `/data/${this.#name}`);
+    const { status, json } = await send<Record<string, number> | undefined>(site, 'GET', `/data/${this.#name}`);
+    if (status === 0) throw new Error(`${site.site} does not answer`);
     return this.answered.filter(number => json?.[number] !== number);
   }
 

@@ -20,6 +20,13 @@ export class Simulation {
   #held = 0;
   #state: number;
 
+  /** With the seed of the environment, or a random one, which is printed. */
+  static seeded(): Simulation {
+    const seed = Number(process.env['EVERTREE_SEED'] ?? Math.floor(Math.random() * 0x7fff_ffff));
+    console.log(`seed ${seed} (EVERTREE_SEED=${seed} repeats it)`);
+    return new Simulation(seed);
+  }
+
   constructor(seed: number) {
     // xorshift has one state that it never leaves.
     this.#state = seed >>> 0 || 1;

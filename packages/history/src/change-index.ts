@@ -1,0 +1,54 @@
+import type { Path, Position, Value } from '@evertree/core';
+
+/** One operation of the history: where it stands, and what it did. */
+export interface Touch {
+  /** Of its change set. */
+  readonly revision: number;
+  /** Which operation of its change set, from 0. */
+  readonly operation: number;
+  readonly kind: 'put' | 'delete';
+  /** The operation's own path: the path that was asked for, one above it, or one below it. */
+  readonly path: Path;
+}
+
+/** What an operation put; undefined for a delete. */
+export interface TouchedValue {
+  readonly touch: Touch;
+  readonly value: Value | undefined;
+}
+
+/** The change set of some touches, without its other operations. */
+export interface FoundChange {
+  readonly position: Position;
+  /** Commit time, milliseconds since 1970. */
+  readonly time: number;
+  readonly author: string | undefined;
+  readonly message: string | undefined;
+  readonly touches: readonly TouchedValue[];
+}
+
+/**
+ * Finds the operations that concern a path without reading the whole history. Derived from the journal: an
+ * implementation may have less than the journal, but never anything else.
+ *
+ * Replacing or deleting `/a` concerns `/a/b` and everything below it without naming it, so that every method looks at
+ * the ancestors of a path, too.
+ */
+export interface ChangeIndex {
+  /**
+   * It answers for the revisions after `after` up to `upTo`. What lies outside has to be read from the journal. Both
+   * move: take them once for each question.
+   */
+  readonly after: number;
+  readonly upTo: number;
+  /** The newest touch of a path itself or of one above it, at or before a revision. */
+  newest(path: Path, atOrBefore: number): Promise<Touch | undefined>;
+  /** For each path at or below `path` that was ever touched: its newest touch at or before a revision. In the order of the paths. */
+  newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch>;
+  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]. */
+  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch>;
+  /** An upper bound of how many touches `newestBelow` would look at, to choose between it and reading the whole tree. Cheap. */
+  weight(path: Path): Promise<number>;
+  /** The change sets of these touches, in the order given; touches of one change set that follow one another are one. */
+  read(touches: readonly Touch[]): AsyncIterable<FoundChange>;
+}

@@ -1,0 +1,1 @@
+export type { ChangeIndex, FoundChange, TouchedValue, Touch } from './change-index.ts';

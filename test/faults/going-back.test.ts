@@ -90,7 +90,7 @@ test('a death at any step of going back leaves each commit in the tree, or once 
       if (isBack || !died || kept.length > 0) expect(kept, where).toEqual(range(COMMON, DIVERGED));
       if (!died) expect(isBack, where).toBe(true);
       seen.add(`back ${isBack}, kept ${kept.length > 0}`);
-      expect([store.standing, covers(store.history, fork)], where).toEqual(['secondary', true]);
+      expect([store.standing, covers(store.lineage, fork)], where).toEqual(['secondary', true]);
       await store.rewind(fork);
       expect([store.position, await numbersIn(store)], where).toEqual([fork, range(COMMON, DIVERGED)]);
       await store.close();

@@ -53,7 +53,7 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
 
 /** What a secondary says, as a primary takes it that looks at revisions only. */
 function taken(message: Message, store: Store): Message {
-  const here = (position: ExactPosition) => positionAt(store.history, Math.min(position.revision, store.position.revision)) ?? position;
+  const here = (position: ExactPosition) => positionAt(store.lineage, Math.min(position.revision, store.position.revision)) ?? position;
   if (message.type === 'acknowledge') return { ...message, applied: here(message.applied), durable: here(message.durable) };
   if (message.type !== 'hello' || message.hello.role === 'primary') return message;
   return { ...message, hello: { ...message.hello, position: here(message.hello.position), epochs: store.epochs } };

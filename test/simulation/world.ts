@@ -139,9 +139,9 @@ export class World {
   /** Nobody is told that a commit is safe once another epoch is known, unless a handover of this site carries it along. */
   #assertMayAnswer({ name, running }: SimulatedSite, { id, position }: LedgerEntry): void {
     if (running === undefined) return;
-    const { epochs, standing, history } = running.store;
-    const isLost = !covers(history, position) || (standing === 'fenced' && epochs.at(-1)?.end === undefined);
-    if (isLost) this.violated('answered', `${name} told that ${id} is safe, and is ${standing} at ${formatExactPosition(history.last)}`);
+    const { epochs, standing, lineage } = running.store;
+    const isLost = !covers(lineage, position) || (standing === 'fenced' && epochs.at(-1)?.end === undefined);
+    if (isLost) this.violated('answered', `${name} told that ${id} is safe, and is ${standing} at ${formatExactPosition(lineage.last)}`);
   }
 
   #site(seed: number, name: string, index: number, wire: Wire): SimulatedSite {

@@ -129,7 +129,7 @@ export class PrimarySession {
     if (this.#over) return;
     // Why this site took no writes as a primary, if it was one: it follows from now on.
     this.#store.refuseWrites(undefined);
-    const fork = partsAt(this.#store.history, hello);
+    const fork = partsAt(this.#store.lineage, hello);
     // A session before may have gone back since our hello: this primary waits to hear of that.
     const isAwaited = partsAt({ epochs: ours.epochs, last: ours.position }, hello) !== undefined;
     if (fork === undefined && !isAwaited) return this.#acknowledger.begin();

@@ -37,7 +37,7 @@ export function helloOf(store: Store, { program, standby, advertised, raises }: 
     position,
     digest,
     // What a frame tells of its epoch is in the table before the frame is stable.
-    epochs: epochsAt(store.history, position.revision),
+    epochs: epochsAt(store.lineage, position.revision),
     durable: journal.log.durable,
     standing,
     standby,

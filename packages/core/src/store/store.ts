@@ -120,7 +120,7 @@ export class Store implements AsyncDisposable {
   }
 
   /** The history up to the last commit in memory. The object is a view: it changes with the store. */
-  get history(): Lineage {
+  get lineage(): Lineage {
     return this.#history;
   }
 

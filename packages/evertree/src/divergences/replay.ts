@@ -117,7 +117,7 @@ export class Replay {
   async #readHistory(): Promise<void> {
     const store = this.#store;
     const { base } = this.#request;
-    if (!covers(store.history, base)) {
+    if (!covers(store.lineage, base)) {
       const message = `the divergence follows ${formatExactPosition(base)}, which is not in the history of ${store.site}`;
       throw new EvertreeError('HISTORY_MISMATCH', message, { base, last: store.position });
     }

@@ -44,7 +44,7 @@ export class Stability implements Disposable {
 
   constructor(store: Store) {
     this.#store = store;
-    this.#waiters = new Waiters(store.history);
+    this.#waiters = new Waiters(store.lineage);
     this.#epochs = store.epochs;
     this.#pinnedAt = store.clock.monotonic() - VIEW_INTERVAL_MS;
     this.#listening = [store.on('stable', () => this.#advance()), store.on('state', () => this.#judge())];
@@ -105,11 +105,11 @@ export class Stability implements Disposable {
 
   /** The history may have gone back: what it does not hold any more can't be waited for, or read. */
   #recheck(): void {
-    const { epochs, history } = this.#store;
+    const { epochs, lineage } = this.#store;
     this.#epochs = epochs;
     this.#waiters.recheck();
     const [view, nextView] = [this.#view, this.#nextView].map(each => {
-      if (each === undefined || covers(history, each.snapshot.position)) return each;
+      if (each === undefined || covers(lineage, each.snapshot.position)) return each;
       each.release();
       return undefined;
     });

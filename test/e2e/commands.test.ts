@@ -66,6 +66,26 @@ describe('data', () => {
     expect(await done(atPrimary(['get', '/devices/r1']))).toBe('{\n  "alarm": "low",\n  "up": true\n}\n');
   });
 
+  test('every command that writes takes --author and --message, and the history has them', async () => {
+    await done(atPrimary(['put', '/noted', '{"n":0}']));
+    await using watching = start(['watch', '/noted', '--json', ...at('secondary')], folder.path);
+    await watching.printed('"event":"state"');
+    const note = ['--author', 'Zoë 🌲', '--message', '100% sure,\nsaid "ja"'];
+    await done(atPrimary(['put', '/noted/n', '1', ...note]));
+    await done(atPrimary(['merge', '/noted', '{"n":2}', ...note]));
+    await done(atPrimary(['patch', '[{"op":"replace","path":"/noted/n","value":3}]', ...note]));
+    await done(atPrimary(['import', '-', '--at', '/noted', ...note], '{"n":4}'));
+    await done(run(['delete', '/noted', '--message', 'gone', ...at('primary')], { env: { EVERTREE_AUTHOR: 'env' } }));
+    await watching.printed('"message":"gone"');
+    const events = watching.stdout
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map(line => JSON.parse(line) as object);
+    const meant = { author: 'Zoë 🌲', message: '100% sure,\nsaid "ja"' };
+    expect(events).toMatchObject([meant, meant, meant, meant, { author: 'env', message: 'gone' }]);
+  });
+
   test.each([
     ['the empty one', '/'],
     ['"~/"', '/~0~1'],

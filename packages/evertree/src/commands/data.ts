@@ -2,7 +2,7 @@ import { formatPosition } from '@evertree/core';
 import type { Command } from 'commander';
 import { jsonInput, pathArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
-import { type ClientOptions, type WriteOptions, clientOf, waitHeaders, withClient, withWrite } from './options.ts';
+import { type ClientOptions, type WriteOptions, clientOf, writeHeaders, withClient, withWrite } from './options.ts';
 import { type WriteAnswer, targetOf } from '../client/site-client.ts';
 import { printLine } from './terminal.ts';
 import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
@@ -42,7 +42,7 @@ function addPut(program: Command): void {
       const { text } = await jsonInput(json, 'a JSON value');
       const client = clientOf(options);
       if (path.length === 0) await confirmWholeTree(client, 'replaces', options);
-      const headers = { 'Content-Type': 'application/json', ...waitHeaders(options) };
+      const headers = { 'Content-Type': 'application/json', ...writeHeaders(options) };
       await printAnswer(await client.write(targetOf('data', path), { method: 'PUT', headers, body: text }), options);
     });
 }
@@ -57,7 +57,7 @@ function addMerge(program: Command): void {
     .action(async (path: string, json: string | undefined, options: WriteOptions) => {
       const target = targetOf('data', pathArgument(path));
       const { text } = await jsonInput(json, 'a JSON object');
-      const headers = { 'Content-Type': 'application/merge-patch+json', ...waitHeaders(options) };
+      const headers = { 'Content-Type': 'application/merge-patch+json', ...writeHeaders(options) };
       await printAnswer(await clientOf(options).write(target, { method: 'PATCH', headers, body: text }), options);
     });
 }
@@ -71,7 +71,7 @@ function addDelete(program: Command): void {
       const path = pathArgument(argument);
       const client = clientOf(options);
       if (path.length === 0) await confirmWholeTree(client, 'removes', options);
-      await printAnswer(await client.write(targetOf('data', path), { method: 'DELETE', headers: waitHeaders(options) }), options);
+      await printAnswer(await client.write(targetOf('data', path), { method: 'DELETE', headers: writeHeaders(options) }), options);
     });
 }
 
@@ -88,7 +88,7 @@ function addPatch(program: Command): void {
       if (!Array.isArray(value)) throw new UsageError('a JSON patch is an array of operations (RFC 6902); for an object use merge');
       const client = clientOf(options);
       if (value.some(touchesWholeTree)) await confirmWholeTree(client, 'replaces', options);
-      const headers = { 'Content-Type': 'application/json-patch+json', ...waitHeaders(options) };
+      const headers = { 'Content-Type': 'application/json-patch+json', ...writeHeaders(options) };
       await printAnswer(await client.write('/data', { method: 'PATCH', headers, body: text }), options);
     });
 }

@@ -5,7 +5,7 @@ import type { SiteClient } from '../client/site-client.ts';
 import { optional } from '../optional.ts';
 import type { ReplayResult } from '../divergences/replay.ts';
 import { UsageError, REFUSED_BY_STATE } from './exit-status.ts';
-import { type ClientOptions, type WriteOptions, clientOf, waitHeaders, withClient, withWrite } from './options.ts';
+import { type ClientOptions, type WaitOptions, clientOf, waitHeaders, withClient, withWait } from './options.ts';
 import type { SiteStatus } from './status-report.ts';
 import { print, printLine } from './terminal.ts';
 import { formatBytes, formatCount } from './units.ts';
@@ -45,7 +45,7 @@ interface ListOptions extends ClientOptions {
   readonly json?: true;
 }
 
-interface ReplayOptions extends WriteOptions {
+interface ReplayOptions extends WaitOptions {
   readonly commit?: readonly number[];
   readonly to?: string;
   readonly force?: true;
@@ -89,7 +89,7 @@ export function addDivergences(program: Command): void {
 }
 
 function addReplay(divergences: Command): void {
-  withWrite(divergences.command('replay <n>'))
+  withWait(divergences.command('replay <n>'))
     .summary('apply its commits again, at the primary')
     .description(
       'Applies commits of a divergence at the primary, as new commits with their authors. One whose paths no longer hold what it saw is a conflict: it is shown, and left out unless --force is given. One that was applied before is not applied again.',

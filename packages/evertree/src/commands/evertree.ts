@@ -22,7 +22,7 @@ Start with:
   evertree get /hello --url http://127.0.0.1:8182   read at the secondary
 
 A path is a JSON pointer (RFC 6901): /devices/r1, or "" for the whole tree.
-Commands that talk to a site read EVERTREE_URL, EVERTREE_TOKEN_FILE and EVERTREE_CA.
+Commands that talk to a site read EVERTREE_URL, EVERTREE_TOKEN_FILE and EVERTREE_CA; those that write, EVERTREE_AUTHOR.
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused by the site's state.`;
 
 /** The whole command line. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { jsonFile, pathArgument } from './arguments.ts';
 import { type DifferenceOperation, differenceOf } from '../json/difference.ts';
 import { patchParts } from '../json/patch-parts.ts';
-import { type WriteOptions, clientOf, waitHeaders, withWrite } from './options.ts';
+import { type WriteOptions, clientOf, writeHeaders, withWrite } from './options.ts';
 import { type SiteClient, type WriteAnswer, targetOf } from '../client/site-client.ts';
 import { ProgressLine, printError, printLine, tellProgress } from './terminal.ts';
 import { formatBytes } from './units.ts';
@@ -144,7 +144,7 @@ class Import {
 
   async #write(method: 'PUT' | 'PATCH', body: string, conditions: Readonly<Record<string, string>>): Promise<void> {
     const type = method === 'PUT' ? 'application/json' : 'application/json-patch+json';
-    const headers = { ...waitHeaders(this.#options), 'Content-Type': type, ...conditions };
+    const headers = { ...writeHeaders(this.#options), 'Content-Type': type, ...conditions };
     this.#last = await this.#client.write(this.#target, { method, headers, body });
     this.#transactions++;
   }

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { optional } from '../optional.ts';
 import { DEFAULT_TIMEOUT_MS, SiteClient } from '../client/site-client.ts';
 import { authorityFromFile, countArgument, secondsArgument, tokenFromFile, urlArgument } from './arguments.ts';
+import { UsageError } from './exit-status.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8181';
 
@@ -46,21 +47,64 @@ export function clientOf({ url, tokenFile, ca, timeout, follow }: ClientOptions)
   });
 }
 
-export interface WriteOptions extends ClientOptions {
+/** Who makes a commit, and why. */
+export interface NoteOptions {
+  readonly author?: string;
+  readonly message?: string;
+}
+
+/** The options of every command that commits: its author and message stand in the history. */
+export function withNote(command: Command): Command {
+  const { EVERTREE_AUTHOR: author } = process.env;
+  return command
+    .addOption(
+      new Option(
+        '--author <name>',
+        'who makes the change, for the history (or EVERTREE_AUTHOR); with tokens the site goes by the token',
+      ).default(author || undefined),
+    )
+    .option('--message <text>', 'why, for the history');
+}
+
+/** A header carries ASCII only. */
+export function noteHeaders({ author, message }: NoteOptions): Record<string, string> {
+  return {
+    ...(author === undefined ? {} : { 'Evertree-Author': encodeNote('--author', author) }),
+    ...(message === undefined ? {} : { 'Evertree-Message': encodeNote('--message', message) }),
+  };
+}
+
+function encodeNote(name: string, text: string): string {
+  if (text.isWellFormed()) return encodeURIComponent(text);
+  throw new UsageError(`${name} is not well-formed text: it has half of a character`);
+}
+
+/** The options of a command that waits for secondaries. */
+export interface WaitOptions extends ClientOptions {
   readonly acknowledge?: number;
   readonly wait?: number;
   readonly json?: true;
 }
 
+export interface WriteOptions extends WaitOptions, NoteOptions {}
+
 /** The options of every write. */
 export function withWrite(command: Command): Command {
+  return withNote(withWait(command));
+}
+
+export function withWait(command: Command): Command {
   return withClient(command)
     .addOption(new Option('--acknowledge <count>', 'wait until so many secondaries hold it durably').argParser(countArgument))
     .addOption(new Option('--wait <seconds>', 'how long to wait for them').argParser(countArgument))
     .option('--json', 'print the answer as JSON');
 }
 
-export function waitHeaders({ acknowledge, wait }: WriteOptions): Record<string, string> {
+export function writeHeaders(options: WriteOptions): Record<string, string> {
+  return { ...waitHeaders(options), ...noteHeaders(options) };
+}
+
+export function waitHeaders({ acknowledge, wait }: WaitOptions): Record<string, string> {
   return {
     ...(acknowledge === undefined ? {} : { 'Evertree-Acknowledge': String(acknowledge) }),
     ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),

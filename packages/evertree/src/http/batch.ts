@@ -1,6 +1,7 @@
 import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
+import { type CommitNote, readCommitNote } from './commit-note.ts';
 import { FORM_TYPE } from './data.ts';
 import type { Exchange } from './exchange.ts';
 import { checkSeenEpoch, mediaType, readPreconditions } from './headers.ts';
@@ -37,7 +38,7 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   }
   const wish = readWish(exchange);
   checkSeenEpoch(conditions, context.store.position);
-  const batch = new BatchRun(context.store, position);
+  const batch = new BatchRun(context.store, position, readCommitNote(request.headers));
   const error = await commitBody(exchange, batch);
   await answer(exchange, batch, error, wish);
 }
@@ -70,6 +71,8 @@ async function answer(exchange: Exchange, batch: BatchRun, error: ExpectedError 
 class BatchRun {
   readonly #store: Store;
   #ifPosition: Position | undefined;
+  /** Of every line. */
+  readonly #note: CommitNote;
   #last: Commit | undefined;
   readonly #plain: PlainPut = { path: [], value: 0 };
   /** Lines that were committed. */
@@ -78,9 +81,10 @@ class BatchRun {
   line = 1;
 
   /** @param ifPosition the position that the tree must have before the first line */
-  constructor(store: Store, ifPosition: Position | undefined) {
+  constructor(store: Store, ifPosition: Position | undefined, note: CommitNote) {
     this.#store = store;
     this.#ifPosition = ifPosition;
+    this.#note = note;
   }
 
   /** @throws EvertreeError when the line is not committed */
@@ -102,7 +106,7 @@ class BatchRun {
   }
 
   #options(): CommitOptions {
-    return this.#ifPosition === undefined ? NO_OPTIONS : { ifPosition: this.#ifPosition };
+    return this.#ifPosition === undefined ? this.#note : { ...this.#note, ifPosition: this.#ifPosition };
   }
 
   #committed(commit: Commit): void {
@@ -118,7 +122,6 @@ class BatchRun {
 }
 
 const SPACE = 32;
-const NO_OPTIONS: CommitOptions = Object.freeze({});
 
 /**
  * Reads the body to its end, or up to the first line that fails: that error is returned and not thrown, because the

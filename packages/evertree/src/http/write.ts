@@ -8,6 +8,7 @@ import {
   type Position,
   type Transaction,
 } from '@evertree/core';
+import { readCommitNote } from './commit-note.ts';
 import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { checkForWrite, checkSeenEpoch, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
@@ -34,13 +35,14 @@ export async function commit(
 ): Promise<Made> {
   const { context } = exchange;
   const { store, admission } = context;
+  const note = readCommitNote(exchange.request.headers);
   for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
   checkSeenEpoch(conditions, store.position);
   try {
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));
     }
-    const made = store.transact(change, conditions.position === undefined ? {} : { ifPosition: conditions.position });
+    const made = store.transact(change, conditions.position === undefined ? note : { ...note, ifPosition: conditions.position });
     return { commit: made, position: store.position };
   } catch (error) {
     await settleError(context, error);

@@ -1,0 +1,39 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { CommitOptions } from '@evertree/core';
+import { RequestError } from './problem.ts';
+
+/** Who makes a commit, and why, for its history. */
+export type CommitNote = Pick<CommitOptions, 'author' | 'message'>;
+
+const NO_NOTE: CommitNote = Object.freeze({});
+
+/**
+ * Reads `Evertree-Author` and `Evertree-Message`: percent-encoded UTF-8, as a header carries ASCII only. An empty one is
+ * as none. How long they may be is the store's to judge.
+ * @throws RequestError REQUEST_INVALID for what is not percent-encoded UTF-8
+ */
+export function readCommitNote(headers: IncomingHttpHeaders): CommitNote {
+  const author = decodeNote('Evertree-Author', headers['evertree-author']);
+  const message = decodeNote('Evertree-Message', headers['evertree-message']);
+  if (author === undefined && message === undefined) return NO_NOTE;
+  return { ...(author === undefined ? {} : { author }), ...(message === undefined ? {} : { message }) };
+}
+
+function decodeNote(name: string, header: string | readonly string[] | undefined): string | undefined {
+  if (header === undefined || header === '') return undefined;
+  const text = String(header);
+  // oxlint-disable-next-line no-control-regex -- what a header may not carry as it is
+  if (/[^\u0000-\u007f]/.test(text)) throw notEncoded(name, 'has characters beyond ASCII');
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw notEncoded(name, `is ${JSON.stringify(text.slice(0, 100))}, which is not percent-encoded UTF-8`);
+  }
+}
+
+function notEncoded(name: string, found: string): RequestError {
+  return new RequestError(
+    'REQUEST_INVALID',
+    `${name} ${found}; encode it as encodeURIComponent does: "%" itself is "%25", "ü" is "%C3%BC"`,
+  );
+}

@@ -1,5 +1,5 @@
-import { type Site, type SiteStore, openSite } from 'evertree';
-import { afterEach, describe, expect, test } from 'vitest';
+import { type ProducerFile, type Site, type SiteStore, openSite } from 'evertree';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { until } from '../support/http-site.ts';
 import { RoleSites } from '../support/role-sites.ts';
 
@@ -216,7 +216,14 @@ describe('a preflight', () => {
     const [north] = (await sites.startAll()) as [Site, Site];
     const told = steps(north);
     const forecast = await north.switchover({ dryRun: true });
-    expect(forecast).toEqual({ possible: true, from: 'north', to: 'south', obstacles: [], predictedPauseMs: expect.any(Number) });
+    expect(forecast).toEqual({
+      possible: true,
+      from: 'north',
+      to: 'south',
+      obstacles: [],
+      warnings: [],
+      predictedPauseMs: expect.any(Number),
+    });
     expect([told, north.standing, north.store.epochs.length]).toEqual([[], 'primary', 1]);
   });
 
@@ -229,6 +236,35 @@ describe('a preflight', () => {
     expect([possible, obstacles.map(({ code }) => code)]).toEqual([false, ['no-standby-file', 'no-primary-file', 'pause-too-long']]);
     expect(await north.switchover()).toMatchObject({ outcome: 'abandoned', pauseMs: null, obstacles: [{}, {}] });
     await writes(north, '/b');
+  });
+
+  test('tells of a target whose disk has little room', async () => {
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    vi.spyOn(south.store.journal.retention, 'freeBytes').mockResolvedValue(3.5 * 1024 * 1024);
+    expect(await north.switchover({ dryRun: true })).toMatchObject({
+      possible: false,
+      obstacles: [
+        { code: 'little-room', text: expect.stringMatching(/^the disk of south has 3\.5 MiB free, .* at least 16\.0 MiB/) as string },
+      ],
+    });
+    expect(await north.switchover()).toMatchObject({ outcome: 'abandoned', obstacles: [{ code: 'little-room' }] });
+    expect(north.standing).toBe('primary');
+  });
+
+  test('tells of a target that would not reach its primary, and names whom it reaches', async () => {
+    sites = await RoleSites.prepare('north', 'south', 'west');
+    const all = sites;
+    await all.start('west', { role: 'secondary' });
+    const { 'netty-connection': connections } = all.primary('south') as { readonly 'netty-connection': readonly object[] };
+    await all.start('south', { role: 'secondary', primary: { 'netty-connection': [connections[1]] } as ProducerFile });
+    const north = await all.start('north', { role: 'primary' });
+    await north.store.put('/a', 1).acknowledged(2, { timeoutMs: 20_000 });
+    expect(await north.switchover({ to: 'south', dryRun: true })).toMatchObject({
+      obstacles: [
+        { code: 'primary-unreachable', text: expect.stringMatching(/^south does not reach north .*; it reaches west;/) as string },
+      ],
+    });
   });
 
   test('names a target that nobody knows, and one that is away', async () => {

@@ -40,7 +40,7 @@ export class VirtualJournal implements Journal {
     this.identity = new VirtualIdentity(site, storage, this.log);
     this.divergences = new VirtualDivergences(storage.divergences, this.log);
     this.leases = new VirtualLeases(storage, this.log);
-    this.retention = { storedBytes: 0, status: undefined, apply: async () => this.log.assertOpen() };
+    this.retention = { storedBytes: 0, status: undefined, freeBytes: async () => undefined, apply: async () => this.log.assertOpen() };
   }
 
   set syncMs(syncMs: number) {

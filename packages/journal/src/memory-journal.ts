@@ -143,6 +143,10 @@ class NoRetention implements Retention {
     this.#log = log;
   }
 
+  async freeBytes(): Promise<undefined> {
+    return undefined;
+  }
+
   async apply(): Promise<void> {
     this.#log.assertOpen();
   }

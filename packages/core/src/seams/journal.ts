@@ -269,6 +269,8 @@ export interface Retention {
   readonly storedBytes: number;
   /** Undefined where nothing limits the history. */
   readonly status: RetentionStatus | undefined;
+  /** Bytes that are free on the disk now; undefined where nothing is on a disk. */
+  freeBytes(): Promise<number | undefined>;
   /**
    * Drops what nothing asks for any more; called by the site now and then, and after each snapshot. A crash within it
    * leaves a whole history.

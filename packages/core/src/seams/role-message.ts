@@ -7,6 +7,20 @@ export interface Obstacle {
   readonly text: string;
 }
 
+/** What the target of a switchover tells of itself beside its obstacles: the primary compares it with what it knows. */
+export interface TargetFacts {
+  /** Its program's name and version, for people. */
+  readonly program: string;
+  /** The version of the frames that it writes as a primary. */
+  readonly frameVersion: number;
+  /** The sites that answered at the addresses of its primary file. */
+  readonly reaches: readonly string[];
+  /** The addresses of its primary file where no site answered, each with the reason. */
+  readonly unreached: readonly string[];
+  /** The logs that its primary file names, as `FarEnd.name`. */
+  readonly logs: readonly string[];
+}
+
 /** What became of a command. `unknown`: it can't be told here, and `text` says why. */
 export type CommandOutcome = 'done' | 'abandoned' | 'unknown';
 
@@ -20,7 +34,13 @@ export type RoleMessage =
   /** A primary asks the site `to` what stands against its taking over. A dry run ends with the answer. */
   | { readonly kind: 'prepare'; readonly command: string; readonly from: string; readonly to: string; readonly dryRun: boolean }
   /** The answer. Without an obstacle it may follow the handover of that command. `syncMs`: one sync of its disk. */
-  | { readonly kind: 'consent'; readonly command: string; readonly obstacles: readonly Obstacle[]; readonly syncMs: number }
+  | {
+      readonly kind: 'consent';
+      readonly command: string;
+      readonly obstacles: readonly Obstacle[];
+      readonly syncMs: number;
+      readonly facts?: TargetFacts;
+    }
   /** The target leads: the first frame of its epoch, which ends at `position`, is durable there. */
   | {
       readonly kind: 'begun';
@@ -36,7 +56,8 @@ export type RoleMessage =
   | { readonly kind: 'declined'; readonly command: string }
   /** What became of the command? Asked after a restart. */
   | { readonly kind: 'ask'; readonly command: string }
-  | { readonly kind: 'told'; readonly command: string; readonly outcome: CommandOutcome; readonly text: string }
+  /** `time`: the clock of the site that answers, milliseconds since 1970, as it answers. */
+  | { readonly kind: 'told'; readonly command: string; readonly outcome: CommandOutcome; readonly text: string; readonly time?: number }
   /** A secondary passes on what a person asked it for: let this switchover be done, cancelled, or only looked at. */
   | {
       readonly kind: 'request';
@@ -46,13 +67,17 @@ export type RoleMessage =
       readonly cancel: boolean;
       readonly maxPauseMs?: number;
     }
-  /** The primary's answer to a request. `pauseMs`: how long writers waited, or would; null if they did not. */
+  /**
+   * The primary's answer to a request. `pauseMs`: how long writers waited, or would; null if they did not. `warnings`: of
+   * a dry run, what does not stand in the way.
+   */
   | {
       readonly kind: 'answered';
       readonly command: string;
       readonly outcome: CommandOutcome;
       readonly text: string;
       readonly obstacles: readonly Obstacle[];
+      readonly warnings?: readonly Obstacle[];
       readonly position: ExactPosition;
       readonly pauseMs: number | null;
     }

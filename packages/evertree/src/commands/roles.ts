@@ -71,6 +71,8 @@ interface SwitchoverAnswer {
 interface ForecastAnswer {
   readonly possible: boolean;
   readonly obstacles: readonly Obstacle[];
+  /** What does not stand in the way. */
+  readonly warnings?: readonly Obstacle[];
 }
 
 async function switchover({ to, dryRun, maxPause, cancel, json, ...client }: SwitchoverCommandOptions): Promise<void> {
@@ -184,11 +186,11 @@ function namesText(each: readonly string[] | 'unknown'): string {
 async function tellForecast<T extends ForecastAnswer>(forecast: T, json: true | undefined, text: (forecast: T) => string): Promise<void> {
   if (json) await printLine(JSON.stringify(forecast));
   else {
-    const { possible, obstacles } = forecast;
+    const { possible, obstacles, warnings = [] } = forecast;
     await printLine(
       [
         possible ? pico.green('possible') : pico.red('not possible'),
-        ...obstacles.map(obstacleLine),
+        ...[...obstacles, ...warnings].map(obstacleLine),
         ...(possible || 'confirm' in forecast ? [text(forecast)] : []),
       ].join('\n'),
     );

@@ -10,6 +10,10 @@ export interface RoleLimits {
   readonly answerMs: number;
   /** How long a promotion waits for a site that says nothing. */
   readonly silentMs: number;
+  /** Two clocks that certainly differ by more are told of before a switchover. */
+  readonly clocksDifferMs: number;
+  /** Bytes that are free at least on the disk of a site that is to be the primary. */
+  readonly roomBytes: number;
   /** How long a site that lends its frames may send none. */
   readonly lendMs: number;
 }
@@ -20,5 +24,7 @@ export const ROLE_LIMITS: RoleLimits = Object.freeze({
   nearMs: 200,
   answerMs: 2_000,
   silentMs: 1_000,
+  clocksDifferMs: 1_000,
+  roomBytes: 16 * 1024 * 1024,
   lendMs: 10_000,
 });

@@ -1,5 +1,6 @@
 import type { Obstacle, RoleMessage } from '@evertree/core';
 import type { PeerStatus, Producer } from '@evertree/producer';
+import { type ClockSample, type PreflightFindings, clockDifference, judgeClocks, judgeReach, judgeVersions } from './findings.ts';
 import { timeSync } from './probe.ts';
 import { type RoleContext, describe, drawId } from './role-context.ts';
 
@@ -10,9 +11,14 @@ export interface SwitchoverForecast {
   /** Undefined if no target could be told. */
   readonly to: string | undefined;
   readonly obstacles: readonly Obstacle[];
+  /** What an operator wants to know before, and what does not stand in the way. */
+  readonly warnings: readonly Obstacle[];
   /** Undefined if the target did not answer. */
   readonly predictedPauseMs: number | undefined;
 }
+
+/** How often the target is asked for its clock: the quickest answer counts. */
+const CLOCK_SAMPLES = 4;
 
 /** The questions of a preflight to its target, while they are not answered. */
 export class Preflight {
@@ -35,6 +41,7 @@ export class Preflight {
   async run(wanted: string | undefined, maxPauseMs: number): Promise<SwitchoverForecast> {
     const { store, producer, factory } = this.#context;
     const { to, obstacles } = findTarget(producer, wanted);
+    const warnings: Obstacle[] = [];
     const { site, standing, state } = store;
     if (standing !== 'primary') obstacles.push({ code: 'not-primary', text: `${site} is ${standing}: the primary hands over` });
     if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
@@ -48,37 +55,58 @@ export class Preflight {
       const text = `${site} has no standby file, so it could not follow afterwards: start it with one (--standby-config)`;
       obstacles.push({ code: 'no-standby-file', text });
     }
-    const predictedPauseMs = to === undefined ? undefined : await this.#askTarget(to, obstacles);
+    const predictedPauseMs = to === undefined ? undefined : await this.#askTarget(to, { obstacles, warnings });
     if (predictedPauseMs !== undefined && predictedPauseMs > maxPauseMs) {
       const text = `writers would wait for about ${predictedPauseMs} ms, and at most ${maxPauseMs} ms are allowed (--max-pause)`;
       obstacles.push({ code: 'pause-too-long', text });
     }
-    return { possible: obstacles.length === 0, from: site, to: to?.site, obstacles, predictedPauseMs };
+    return { possible: obstacles.length === 0, from: site, to: to?.site, obstacles, warnings, predictedPauseMs };
   }
 
-  /** Adds the target's obstacles to ours. @returns the pause that is to be expected */
-  async #askTarget({ site: to, lagMs }: PeerStatus, obstacles: Obstacle[]): Promise<number | undefined> {
-    const { store } = this.#context;
-    const { clock } = store;
-    const begun = clock.monotonic();
-    const told = await this.#ask(to, command => ({ kind: 'ask', command }));
-    if (told === undefined) {
-      obstacles.push({ code: 'target-silent', text: `${to} does not answer` });
+  /** Adds what the target tells to our findings. @returns the pause that is to be expected */
+  async #askTarget({ site: to, lagMs }: PeerStatus, { obstacles, warnings }: PreflightFindings): Promise<number | undefined> {
+    const { store, producer, program, limits } = this.#context;
+    const { roundTripMs, samples } = await this.#askClock(to);
+    if (roundTripMs === undefined) {
+      obstacles.push({ code: 'target-silent', text: `${to} does not answer; see the log and the link of ${to}` });
       return undefined;
     }
-    const roundTripMs = clock.monotonic() - begun;
+    const difference = clockDifference(samples);
+    if (difference !== undefined) warnings.push(...judgeClocks(to, store.site, difference, limits.clocksDifferMs));
     const consent = await this.#ask(to, command => ({ kind: 'prepare', command, from: store.site, to, dryRun: true }));
     if (consent?.kind !== 'consent') {
-      obstacles.push({ code: 'target-silent', text: `${to} did not tell what stands in its way` });
+      obstacles.push({ code: 'target-silent', text: `${to} did not tell what stands in its way; see its log` });
       return undefined;
     }
     obstacles.push(...consent.obstacles);
+    if (consent.facts !== undefined) {
+      const versions = judgeVersions(to, consent.facts, store.site, program);
+      obstacles.push(...versions.obstacles);
+      warnings.push(...versions.warnings, ...judgeReach(to, consent.facts, store.site, secondariesOf(producer)));
+    }
     try {
       return Math.ceil(roundTripMs + (await timeSync(store)) + consent.syncMs + (lagMs ?? 0));
     } catch (error) {
       obstacles.push({ code: 'storage', text: `the disk of ${store.site} can't be written to: ${describe(error)}` });
       return undefined;
     }
+  }
+
+  /** @returns how long the target took to answer at first; undefined if it does not answer */
+  async #askClock(to: string): Promise<{ readonly roundTripMs: number | undefined; readonly samples: readonly ClockSample[] }> {
+    const { clock } = this.#context.store;
+    const samples: ClockSample[] = [];
+    let roundTripMs: number | undefined;
+    for (let count = 0; count < CLOCK_SAMPLES; count++) {
+      const askedAt = clock.now();
+      const begun = clock.monotonic();
+      const told = await this.#ask(to, command => ({ kind: 'ask', command }));
+      if (told === undefined) break;
+      const tookMs = clock.monotonic() - begun;
+      roundTripMs ??= tookMs;
+      if (told.kind === 'told' && told.time !== undefined) samples.push({ askedAt, tookMs, time: told.time });
+    }
+    return { roundTripMs, samples };
   }
 
   /** The answer to a question; undefined if none comes in time, or the target has no link. */
@@ -96,8 +124,13 @@ export class Preflight {
   }
 }
 
+/** Those that were ever met. */
+function secondariesOf(producer: Producer | undefined): readonly PeerStatus[] {
+  return producer?.peers.filter(({ relay, position, state }) => !relay && (position !== null || state !== 'offline')) ?? [];
+}
+
 function findTarget(producer: Producer | undefined, wanted: string | undefined): { to: PeerStatus | undefined; obstacles: Obstacle[] } {
-  const secondaries = producer?.peers.filter(({ relay, position, state }) => !relay && (position !== null || state !== 'offline')) ?? [];
+  const secondaries = secondariesOf(producer);
   const candidates = wanted === undefined ? secondaries : secondaries.filter(({ site }) => site === wanted);
   const [to, ...others] = candidates;
   if (to === undefined) {

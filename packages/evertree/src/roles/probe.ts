@@ -1,4 +1,4 @@
-import type { Clock, Store, Transport } from '@evertree/core';
+import { type Clock, type LinkEvents, type Store, type Transport, greet } from '@evertree/core';
 
 const LEASE = 'switchover';
 /** The lease that is written asks for nothing after this. */
@@ -18,12 +18,23 @@ export async function timeSync({ clock, journal }: Store): Promise<number> {
   return took;
 }
 
-/** The addresses of transports where no connection comes about, each with the reason. Opens and closes them. */
-export async function unreachableOf(transports: readonly Transport[], clock: Clock, limitMs: number): Promise<string[]> {
+/** Who answers at the addresses of transports. */
+export interface Reach {
+  readonly sites: readonly string[];
+  /** The addresses where no site answered, each with the reason. */
+  readonly unreached: readonly string[];
+}
+
+/** A link on which nothing but the far end's hello is of interest. */
+const NOBODY: LinkEvents = { message: () => undefined, drained: () => undefined, closed: () => undefined };
+
+/** Hears the hello of whoever answers, and says none. Opens and closes the transports. */
+export async function reachOf(transports: readonly Transport[], clock: Clock, limitMs: number): Promise<Reach> {
   const waiting = new Map(transports.flatMap(({ remotes }) => remotes).map(remote => [remote, `no answer within ${limitMs} ms`]));
   const { promise: settled, resolve } = Promise.withResolvers<void>();
+  const sites = new Set<string>();
   const failures = new Map<string, string>();
-  const answered = (remote: string, failure?: string) => {
+  const settle = (remote: string, failure?: string) => {
     if (!waiting.delete(remote)) return;
     if (failure !== undefined) failures.set(remote, failure);
     if (waiting.size === 0) resolve();
@@ -31,12 +42,26 @@ export async function unreachableOf(transports: readonly Transport[], clock: Clo
   const patience = clock.after(limitMs, resolve);
   if (waiting.size === 0) resolve();
   for (const transport of transports) {
+    const met = (remote: string, site: string): LinkEvents => {
+      sites.add(site);
+      settle(remote);
+      return NOBODY;
+    };
     transport
-      .open({ link: link => answered(link.remote), failed: (remote, error) => answered(remote, error.message) })
-      .catch((error: unknown) => transport.remotes.forEach(remote => answered(remote, String(error))));
+      .open({
+        link: link =>
+          greet(link, {
+            clock,
+            helloMs: limitMs,
+            meet: ({ site }) => met(link.remote, site),
+            left: (reason, explanation) => settle(link.remote, `${reason}: ${explanation}`),
+          }),
+        failed: (remote, error) => settle(remote, error.message),
+      })
+      .catch((error: unknown) => transport.remotes.forEach(remote => settle(remote, String(error))));
   }
   await settled;
   patience[Symbol.dispose]();
   await Promise.all(transports.map(transport => transport.close()));
-  return [...failures, ...waiting].map(([remote, why]) => `${remote}: ${why}`);
+  return { sites: [...sites], unreached: [...failures, ...waiting].map(([remote, why]) => `${remote}: ${why}`) };
 }

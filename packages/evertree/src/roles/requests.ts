@@ -57,6 +57,6 @@ export function answerOf(command: string, result: SwitchoverResult | SwitchoverF
     const { outcome, text, obstacles, pauseMs } = result;
     return { kind: 'answered', command, outcome, text, obstacles, position: result.position, pauseMs };
   }
-  const { obstacles, predictedPauseMs = null } = result;
-  return { kind: 'answered', command, outcome: 'unknown', text: 'a dry run', obstacles, position, pauseMs: predictedPauseMs };
+  const { obstacles, warnings, predictedPauseMs = null } = result;
+  return { kind: 'answered', command, outcome: 'unknown', text: 'a dry run', obstacles, warnings, position, pauseMs: predictedPauseMs };
 }

@@ -20,6 +20,8 @@ export interface RoleContext {
   readonly consumer: Consumer | undefined;
   /** The primary that feeds this site over a link that stands. */
   readonly followed: FollowedPrimary | undefined;
+  /** The program's name and version. */
+  readonly program: string;
   /** Where clients reach this site over HTTP. */
   readonly advertised: string | undefined;
   /** The standing, or a machine's step, changed: the open parts may have to, too. */

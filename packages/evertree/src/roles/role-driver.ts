@@ -115,6 +115,10 @@ export class RoleDriver implements RoleContext {
     return this.#parts.standby?.consumer ?? this.#options.joined?.();
   }
 
+  get program(): string {
+    return this.#options.program ?? 'evertree';
+  }
+
   get advertised(): string | undefined {
     return this.#options.advertised?.();
   }
@@ -191,7 +195,7 @@ export class RoleDriver implements RoleContext {
     const promoting = new Promoting(this, options);
     this.#promoting = promoting;
     try {
-      await promoting.begin(this.#options.program ?? 'evertree');
+      await promoting.begin(this.program);
       return await promoting.result;
     } finally {
       this.#promoting = undefined;

@@ -89,7 +89,7 @@ export class Switchovers {
         return true;
       case 'ask': {
         const { outcome, why } = outcomeOf(this.#taking.standingOf(message.command)) ?? { outcome: 'unknown', why: 'it is under way' };
-        reply({ kind: 'told', command: message.command, outcome, text: why });
+        reply({ kind: 'told', command: message.command, outcome, text: why, time: this.#context.store.clock.now() });
         return true;
       }
       case 'request':
@@ -169,6 +169,9 @@ export class Switchovers {
       const text = obstacles.map(each => each.text).join('; ');
       return { command, outcome: 'abandoned', text, from: store.site, to, position: store.position, pauseMs: null, obstacles };
     }
+    for (const { code, text } of forecast.warnings) {
+      store.report({ level: 'warn', event: 'switchover-warning', message: text, details: { code, command, to } });
+    }
     const giving = new Giving(this.#context, { command, to, maxPauseMs, resumed: false });
     this.#giving = giving;
     const result = giving.result();
@@ -186,7 +189,8 @@ export class Switchovers {
     const answered = await this.#requests.ask(from, request);
     if (dryRun) {
       const obstacles = answered?.obstacles ?? [{ code: 'primary-silent', text: `${from} does not answer` }];
-      return { possible: obstacles.length === 0, from, to, obstacles, predictedPauseMs: answered?.pauseMs ?? undefined };
+      const warnings = answered?.warnings ?? [];
+      return { possible: obstacles.length === 0, from, to, obstacles, warnings, predictedPauseMs: answered?.pauseMs ?? undefined };
     }
     if (answered !== undefined) {
       const { outcome, text, position, pauseMs, obstacles } = answered;

@@ -1,4 +1,4 @@
-import type { Obstacle } from '@evertree/core';
+import type { Obstacle, TargetFacts } from '@evertree/core';
 import type { CommandStanding } from './command-outcome.ts';
 
 /** A site, and the command of its that a message is about. */
@@ -20,6 +20,7 @@ export type TakeoverEvent =
       readonly dryRun: boolean;
       readonly obstacles: readonly Obstacle[];
       readonly syncMs: number;
+      readonly facts: TargetFacts;
     }
   /** A handover frame to this site was applied; its `begin` goes into the same group of the journal. */
   | { readonly type: 'handed'; readonly command: string }
@@ -48,6 +49,7 @@ export type TakeoverAction =
       readonly command: string;
       readonly obstacles: readonly Obstacle[];
       readonly syncMs: number;
+      readonly facts: TargetFacts;
     }
   /** Begin this site's epoch now. Answer: `refused`, or later `stable`. */
   | { readonly type: 'begin'; readonly command: string }
@@ -163,8 +165,8 @@ export class TakeoverMachine {
     }
   }
 
-  #examined({ from, command, dryRun, obstacles, syncMs }: Extract<TakeoverEvent, { type: 'examined' }>): readonly TakeoverAction[] {
-    const consent = { type: 'consent', to: from, command, obstacles, syncMs } as const;
+  #examined({ from, command, dryRun, obstacles, syncMs, facts }: Extract<TakeoverEvent, { type: 'examined' }>): readonly TakeoverAction[] {
+    const consent = { type: 'consent', to: from, command, obstacles, syncMs, facts } as const;
     if (dryRun) return [consent];
     // It was withdrawn, or its link ended, meanwhile.
     if (this.#step !== 'examining' || this.#command !== command) return NOTHING;

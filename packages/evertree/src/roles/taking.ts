@@ -1,7 +1,7 @@
-import { type EpochName, EvertreeError, type ExactPosition, type Obstacle, type RoleMessage, formatPosition } from '@evertree/core';
+import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage } from '@evertree/core';
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
+import { examineTarget } from './examination.ts';
 import type { PrimaryPart } from './part.ts';
-import { timeSync, unreachableOf } from './probe.ts';
 import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from './takeover-machine.ts';
 
@@ -123,8 +123,8 @@ export class Taking {
       case 'examine':
         return void this.#examine(action);
       case 'consent': {
-        const { to, command, obstacles, syncMs } = action;
-        return this.#say(to, { kind: 'consent', command, obstacles, syncMs });
+        const { to, command, obstacles, syncMs, facts } = action;
+        return this.#say(to, { kind: 'consent', command, obstacles, syncMs, facts });
       }
       case 'begin':
         return this.#begin(action.command);
@@ -145,7 +145,7 @@ export class Taking {
   }
 
   async #examine({ from, command, dryRun }: Extract<TakeoverAction, { type: 'examine' }>): Promise<void> {
-    const { syncMs, obstacles } = await examineTarget(this.#context);
+    const { syncMs, facts, obstacles } = await examineTarget(this.#context, from);
     if (!dryRun && obstacles.length === 0) {
       try {
         this.#prepared = await this.#make();
@@ -154,7 +154,7 @@ export class Taking {
         obstacles.push({ code: 'primary-file', text: `this site can't make what its primary file asks for: ${describe(error)}` });
       }
     }
-    this.#take({ type: 'examined', from, command, dryRun, obstacles, syncMs });
+    this.#take({ type: 'examined', from, command, dryRun, obstacles, syncMs, facts });
   }
 
   #begin(command: string): void {
@@ -196,48 +196,5 @@ export class Taking {
       this.#declined.resolve();
       this.#declined = Promise.withResolvers();
     }
-  }
-}
-
-/** What stands in the way of this site's taking over. */
-async function examineTarget(context: RoleContext): Promise<{ syncMs: number; obstacles: Obstacle[] }> {
-  const { store, factory } = context;
-  const obstacles: Obstacle[] = [];
-  const { site, standing, state, position } = store;
-  if (factory.primary === undefined) {
-    const text = `${site} has no primary file: start it with one (--standby-config)`;
-    obstacles.push({ code: 'no-primary-file', text });
-  }
-  if (standing !== 'secondary') {
-    obstacles.push({ code: 'not-secondary', text: `${site} is ${standing}, and only a secondary takes over` });
-  }
-  if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
-  const { fencedBy } = store.journal.identity;
-  if (fencedBy !== undefined && fencedBy.number > position.epoch) {
-    const text = `${site} knows of epoch ${fencedBy.number} (${fencedBy.id}), above that of ${formatPosition(position)}: a promotion was begun; finish it`;
-    obstacles.push({ code: 'higher-epoch', text });
-  }
-  await examineReach(context, obstacles);
-  try {
-    return { syncMs: await timeSync(store), obstacles };
-  } catch (error) {
-    obstacles.push({ code: 'storage', text: `the disk of ${site} can't be written to: ${describe(error)}` });
-    return { syncMs: 0, obstacles };
-  }
-}
-
-/** The old primary answers at its port in every standing, so one address of the primary file has to answer. */
-async function examineReach({ store, factory, limits }: RoleContext, obstacles: Obstacle[]): Promise<void> {
-  try {
-    const transports = ((await factory.dial?.()) ?? []).filter(({ farEnd }) => farEnd.kind === 'site');
-    const addresses = transports.flatMap(({ remotes }) => remotes);
-    const unreachable = await unreachableOf(transports, store.clock, limits.silentMs);
-    if (addresses.length === 0 || unreachable.length < addresses.length) return;
-    obstacles.push({
-      code: 'primary-unreachable',
-      text: `${store.site} reaches no address of its primary file: ${unreachable.join('; ')}`,
-    });
-  } catch (error) {
-    obstacles.push({ code: 'primary-file', text: `${store.site} can't dial as its primary file says: ${describe(error)}` });
   }
 }

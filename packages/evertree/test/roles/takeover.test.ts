@@ -3,6 +3,8 @@ import type { CommandStanding } from '../../src/roles/command-outcome.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from '../../src/roles/takeover-machine.ts';
 import { readScripts } from './scripts.ts';
 
+const FACTS = { program: 'evertree', frameVersion: 2, reaches: ['north'], unreached: [], logs: [] };
+
 function eventOf(line: string): TakeoverEvent {
   const [type, command = '', ...words] = line.split(' ') as [TakeoverEvent['type'], ...string[]];
   const standing = (/\((.*)\)/.exec(line)?.[1] ?? 'open') as CommandStanding;
@@ -16,7 +18,7 @@ function eventOf(line: string): TakeoverEvent {
       return { type, command, standing };
     case 'examined': {
       const codes = words.filter(word => word !== 'dry');
-      return { type, from: 'north', command, dryRun, obstacles: codes.map(code => ({ code, text: code })), syncMs: 1 };
+      return { type, from: 'north', command, dryRun, obstacles: codes.map(code => ({ code, text: code })), syncMs: 1, facts: FACTS };
     }
     case 'lost':
       return { type, from: command };

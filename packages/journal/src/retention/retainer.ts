@@ -66,6 +66,10 @@ export class Retainer implements Retention {
     return { storedBytes, maxBytes, isNear, atRisk, passed: this.#peersBehind(0, base) };
   }
 
+  async freeBytes(): Promise<number> {
+    return (await this.#disk.space()).freeBytes;
+  }
+
   #peersBehind(from: number, to: number): string[] {
     return peersOf(behind({ leases: this.#leases.all, snapshots: this.#retained() }, from, to));
   }

@@ -31,8 +31,14 @@ const roles: { readonly [Kind in RoleMessage['kind']]: readonly [Extract<RoleMes
     '{"kind":"prepare","command":"c1","from":"nørth","to":"south","dryRun":true}',
   ],
   consent: [
-    { kind: 'consent', command: 'c1', obstacles: [{ code: 'NO_STANDBY', text: 'why' }], syncMs: 0.5 },
-    '{"kind":"consent","command":"c1","obstacles":[{"code":"NO_STANDBY","text":"why"}],"syncMs":0.5}',
+    {
+      kind: 'consent',
+      command: 'c1',
+      obstacles: [{ code: 'NO_STANDBY', text: 'why' }],
+      syncMs: 0.5,
+      facts: { program: 'evertree 0.3.0', frameVersion: 2, reaches: ['nørth'], unreached: ['ws://west:1'], logs: ['topic t'] },
+    },
+    '{"kind":"consent","command":"c1","obstacles":[{"code":"NO_STANDBY","text":"why"}],"syncMs":0.5,"facts":{"program":"evertree 0.3.0","frameVersion":2,"reaches":["nørth"],"unreached":["ws://west:1"],"logs":["topic t"]}}',
   ],
   begun: [
     { kind: 'begun', command: 'c1', epoch: NAME, position: POSITION, epochs: [EPOCH], advertised: 'http://south:8181' },
@@ -42,16 +48,25 @@ const roles: { readonly [Kind in RoleMessage['kind']]: readonly [Extract<RoleMes
   declined: [{ kind: 'declined', command: 'c1' }, '{"kind":"declined","command":"c1"}'],
   ask: [{ kind: 'ask', command: 'c1' }, '{"kind":"ask","command":"c1"}'],
   told: [
-    { kind: 'told', command: 'c1', outcome: 'abandoned', text: 'declined' },
-    '{"kind":"told","command":"c1","outcome":"abandoned","text":"declined"}',
+    { kind: 'told', command: 'c1', outcome: 'abandoned', text: 'declined', time: 1_790_000_000_000.5 },
+    '{"kind":"told","command":"c1","outcome":"abandoned","text":"declined","time":1790000000000.5}',
   ],
   request: [
     { kind: 'request', command: 'c1', to: 'south', dryRun: false, cancel: true, maxPauseMs: 5000 },
     '{"kind":"request","command":"c1","to":"south","dryRun":false,"cancel":true,"maxPauseMs":5000}',
   ],
   answered: [
-    { kind: 'answered', command: 'c1', outcome: 'done', text: 'so', obstacles: [], position: POSITION, pauseMs: 4.5 },
-    `{"kind":"answered","command":"c1","outcome":"done","text":"so","obstacles":[],"position":${POSITION_JSON},"pauseMs":4.5}`,
+    {
+      kind: 'answered',
+      command: 'c1',
+      outcome: 'done',
+      text: 'so',
+      obstacles: [],
+      warnings: [{ code: 'clocks-differ', text: 'why' }],
+      position: POSITION,
+      pauseMs: 4.5,
+    },
+    `{"kind":"answered","command":"c1","outcome":"done","text":"so","obstacles":[],"warnings":[{"code":"clocks-differ","text":"why"}],"position":${POSITION_JSON},"pauseMs":4.5}`,
   ],
   raise: [{ kind: 'raise', epoch: NAME, epochs: [EPOCH] }, `{"kind":"raise","epoch":${NAME_JSON},"epochs":[${EPOCH_JSON}]}`],
   promised: [
@@ -70,6 +85,14 @@ test.for(Object.entries(roles))('%s is written and read as the protocol says', (
   expect(JSON.stringify(message)).toBe(json);
   const text = `{"from":"nørth","to":"south","message":${json}}`;
   expect(parseJson(roleSchema, Buffer.from(text), 'role')).toEqual({ from: 'nørth', to: 'south', message });
+});
+
+test.for<RoleMessage>([
+  { kind: 'consent', command: 'c1', obstacles: [], syncMs: 0.5 },
+  { kind: 'told', command: 'c1', outcome: 'done', text: '' },
+  { kind: 'answered', command: 'c1', outcome: 'done', text: 'so', obstacles: [], position: POSITION, pauseMs: null },
+])('$kind may come without what only a preflight looks at', message => {
+  expect(parseJson(roleSchema, Buffer.from(JSON.stringify({ from: 'a', to: 'b', message })), 'role').message).toEqual(message);
 });
 
 test.for<[string, object, RegExp]>([

@@ -14,10 +14,18 @@ const text = z.string().max(4096);
 const obstacle = z.object({ code: z.string().max(64), text }).readonly();
 const outcome = z.enum(['done', 'abandoned', 'unknown']);
 const milliseconds = z.number().min(0);
+const names = z.array(text).max(1024).readonly();
+const facts = z.object({ program: text, frameVersion: z.int().min(1), reaches: names, unreached: names, logs: names }).readonly();
 
 const message = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('prepare'), command, from: siteNameSchema, to: siteNameSchema, dryRun: z.boolean() }),
-  z.object({ kind: z.literal('consent'), command, obstacles: z.array(obstacle).readonly(), syncMs: milliseconds }),
+  z.object({
+    kind: z.literal('consent'),
+    command,
+    obstacles: z.array(obstacle).readonly(),
+    syncMs: milliseconds,
+    facts: facts.exactOptional(),
+  }),
   z.object({
     kind: z.literal('begun'),
     command,
@@ -29,7 +37,7 @@ const message = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('withdraw'), command }),
   z.object({ kind: z.literal('declined'), command }),
   z.object({ kind: z.literal('ask'), command }),
-  z.object({ kind: z.literal('told'), command, outcome, text }),
+  z.object({ kind: z.literal('told'), command, outcome, text, time: milliseconds.exactOptional() }),
   z.object({
     kind: z.literal('request'),
     command,
@@ -44,6 +52,7 @@ const message = z.discriminatedUnion('kind', [
     outcome,
     text,
     obstacles: z.array(obstacle).readonly(),
+    warnings: z.array(obstacle).readonly().exactOptional(),
     position: positionSchema,
     pauseMs: milliseconds.nullable(),
   }),

@@ -108,12 +108,24 @@ function refuseStranger(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): Refuse
   if (refused === undefined) return undefined;
   const decision = asDecision(refused);
   // Empty never leads: it has a stream of its own with its first commit.
-  if (ours.stream !== null || theirs.stream === null || farEnd.kind === 'log' || refused.reason !== 'stream-mismatch') return decision;
-  const message =
-    `${ours.site} is empty, and was started as the primary of ${theirs.site}, which holds the stream ${theirs.stream}: it takes no ` +
-    `writes. If ${ours.site} lost its data, promote ${theirs.site}. If what ${theirs.site} holds may go, start it with an empty directory; ` +
-    `if the two have nothing to do with each other, mend the address; then start ${ours.site} again`;
+  if (ours.stream !== null || theirs.stream === null || refused.reason !== 'stream-mismatch') return decision;
+  const message = emptyPrimary(ours.site, theirs, farEnd);
   return { ...decision, fence: { epoch: undefined, error: new EvertreeError('FENCED', message, refused.error.details) } };
+}
+
+function emptyPrimary(ours: string, { site, stream }: Hello, farEnd: FarEnd): string {
+  if (farEnd.kind === 'log') {
+    return (
+      `${ours} is empty, and was started as the primary of ${site}, which holds the stream ${stream}: it takes no writes. ` +
+      `If ${ours} lost its data, promote a secondary that reads there. If what ${site} holds may go, or has nothing to do with ${ours}, ` +
+      `${farEnd.remedy}; then start ${ours} again`
+    );
+  }
+  return (
+    `${ours} is empty, and was started as the primary of ${site}, which holds the stream ${stream}: it takes no ` +
+    `writes. If ${ours} lost its data, promote ${site}. If what ${site} holds may go, start it with an empty directory; ` +
+    `if the two have nothing to do with each other, mend the address; then start ${ours} again`
+  );
 }
 
 /** A far end that knows a higher epoch than ours shows that another site writes, or is about to. */

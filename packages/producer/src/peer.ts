@@ -61,6 +61,11 @@ export class Peer {
   #fencing: Promise<void> | undefined;
   /** Where it has gone back to, said before the decision on its hello was there. */
   #earlyReturn: ExactPosition | undefined;
+  /**
+   * What a reader of a log said, while its position could not be looked up: nobody says it again on this link, so its
+   * next acknowledgement has it looked up once more.
+   */
+  #undecided: { readonly log: LogLink; readonly hello: Hello } | undefined;
   /** Bytes sent over earlier links. */
   #sentBefore = 0;
   /** When it was last heard in a log or over an earlier link; the present link knows better. */
@@ -120,8 +125,14 @@ export class Peer {
     this.#hear(hello);
     if (present) this.#seen();
     this.#step({ type: 'heard', position: hello.position, present });
-    if (present) await this.#decide(hello, { kind: 'site' }, event => this.#log === log && this.#step(event));
+    this.#undecided = undefined;
+    if (present) await this.#decideReader(log, hello);
     if (this.#log === log && hello.position.revision < this.#options.times.start) await this.recall();
+  }
+
+  async #decideReader(log: LogLink, hello: Hello): Promise<void> {
+    const isDecided = await this.#decide(hello, { kind: 'site' }, event => this.#log === log && this.#step(event));
+    if (!isDecided && this.#log === log) this.#undecided = { log, hello };
   }
 
   #hear({ durable, standing, fencedBy, standby, advertised }: Hello): void {
@@ -136,6 +147,7 @@ export class Peer {
     const { stable } = store.journal.log;
     this.#step({ type: 'acknowledged', applied, durable, ours: { epochs, last: stable } });
     this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
+    if (this.#undecided !== undefined) this.#decideAgain(this.#undecided);
     if (this.#feed === undefined) this.#seen();
     else this.#feed.notify();
   }
@@ -272,19 +284,32 @@ export class Peer {
     return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
   }
 
-  /** @param step ignores the decision when the peer has another link, or was heard again, by then */
-  async #decide(hello: Hello, farEnd: FarEnd, step: (event: PeerEvent) => void): Promise<void> {
+  /**
+   * @param step ignores the decision when the peer has another link, or was heard again, by then
+   * @returns false when its position can't be looked up
+   */
+  async #decide(hello: Hello, farEnd: FarEnd, step: (event: PeerEvent) => void): Promise<boolean> {
     const { store } = this.#options;
     const refused = refuseByHello(ownHistory(store), hello, farEnd);
     // A fence can't wait for the look-up: the far end may have closed its link by then.
-    if (refused?.fence !== undefined) return step({ type: 'decided', decision: refused, position: hello.position });
+    if (refused?.fence !== undefined) {
+      step({ type: 'decided', decision: refused, position: hello.position });
+      return true;
+    }
     try {
       const found = await digestAt(store, hello.position);
       step({ type: 'decided', decision: decide(ownHistory(store), hello, farEnd, found), position: hello.position });
+      return true;
     } catch (error) {
       const message = this.#unreadable('error', `the position of ${this.site} can't be looked up`, error);
       this.link?.close('going-away', `this primary can't read its journal: ${message}`);
+      return false;
     }
+  }
+
+  #decideAgain({ log, hello }: { readonly log: LogLink; readonly hello: Hello }): void {
+    this.#undecided = undefined;
+    if (this.#log === log) void this.#decideReader(log, hello);
   }
 
   #resend(after: ExactPosition): void {

@@ -167,6 +167,31 @@ const CASES: Readonly<Record<string, string>> = {
     kill b
     promote c
   `,
+  'a primary that lost its data takes no writes where its topic holds a stream': `
+    sites topic topic
+    seed 3015
+    keep-image a
+    write a 2 1
+    pass 20
+    kill a
+    restore-image a
+  `,
+  'a reader of a topic counts although its position could not be looked up at first': `
+    sites direct topic direct
+    seed 4160
+    write a 2 0
+    pass 100
+    block kafka b
+    kill a
+    pass 20
+    start a
+    pass 100
+    pass 100
+    write a 3 0
+    fail-disk a open
+    heal
+    pass 40
+  `,
 };
 
 describe('what a simulation found:', () => {

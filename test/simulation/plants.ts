@@ -1,5 +1,6 @@
 import { isEvertreeError, positionAt } from '@evertree/core';
-import type { Commit, Divergence, ExactPosition, Journal, Link, Message, Random, Store, StoredFrame, Transport } from '@evertree/core';
+import type { Commit, Divergence, ExactPosition, Journal, Message, Random, Store, StoredFrame, Transport } from '@evertree/core';
+import { override, withLinks } from './overrides.ts';
 
 /** A fault in Evertree itself, put around its parts: a simulation has to find it. */
 export interface PlantedFault {
@@ -93,32 +94,4 @@ async function evenIfFenced(store: Store, told: () => Promise<void>): Promise<vo
     if (!isEvertreeError(error, 'FENCED')) throw error;
     await store.journal.log.flush();
   }
-}
-
-function withLinks(transport: Transport, change: (link: Link) => void): Transport {
-  override(
-    transport,
-    'open',
-    open => events =>
-      open({
-        ...events,
-        link: link => {
-          change(link);
-          events.link(link);
-        },
-        failed: (remote, error, retryInMs) => events.failed(remote, error, retryInMs),
-      }),
-  );
-  return transport;
-}
-
-/** Replaces a method of one object; what replaces it is given the method. */
-function override<Target extends object, Name extends keyof Target>(
-  target: Target,
-  name: Name,
-  change: (method: Target[Name]) => Target[Name],
-): void {
-  const method = target[name] as unknown as (...given: unknown[]) => unknown;
-  const bound = ((...given: unknown[]) => method.apply(target, given)) as unknown as Target[Name];
-  Object.defineProperty(target, name, { value: change(bound) });
 }

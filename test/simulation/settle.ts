@@ -1,5 +1,6 @@
 import { compareEpochs, formatExactPosition, highestEpoch, samePosition } from '@evertree/core';
 import { judge } from './judge.ts';
+import { TOPIC } from './site.ts';
 import type { SimulatedSite } from './site.ts';
 import type { World } from './world.ts';
 
@@ -84,7 +85,7 @@ function help(world: World, helped: number): void {
     empty.start();
     return;
   }
-  const stranger = strangerAmong(running);
+  const stranger = strangerAmong(running, world.cluster.streamOf(TOPIC));
   if (stranger !== undefined) {
     trace.add(`-- an operator empties ${stranger.name}, which began a stream of its own`);
     world.mark('help:empty');
@@ -119,11 +120,15 @@ function help(world: World, helped: number): void {
   operators.promote(furthest, 'force');
 }
 
-/** One that began another stream, because its disk was taken back to when it held nothing. */
-function strangerAmong(running: readonly SimulatedSite[]): SimulatedSite | undefined {
-  const streams = running.filter(({ running: it }) => it!.store.stream !== null);
-  const steady = streams.find(site => !site.wentBack) ?? streams[0];
-  return streams.find(({ running: it }) => it!.store.stream !== steady?.running?.store.stream);
+/**
+ * One that began another stream, because its disk was taken back to when it held nothing.
+ * @param held the stream that the topic holds
+ */
+function strangerAmong(running: readonly SimulatedSite[], held: string | undefined): SimulatedSite | undefined {
+  const streamOf = (site: SimulatedSite | undefined) => site?.running?.store.stream;
+  const sites = running.filter(site => streamOf(site) !== null);
+  const steady = sites.find(site => !site.wentBack) ?? sites.find(site => streamOf(site) === held) ?? sites[0];
+  return sites.find(site => streamOf(site) !== streamOf(steady));
 }
 
 /** The furthest first. */

@@ -1,6 +1,6 @@
 import { Consumer } from '@evertree/consumer';
 import { ORIGIN, Store, covers } from '@evertree/core';
-import type { ExactPosition, Lineage, Role, RoleHandler, Transport } from '@evertree/core';
+import type { ExactPosition, Lineage, Link, Role, RoleHandler, Transport } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import type { JournalOptions } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
@@ -13,6 +13,7 @@ import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { PlantedFault } from './plants.ts';
 import type { SimulatedNetwork } from './network.ts';
+import { override, withLinks } from './overrides.ts';
 import { CLUSTER } from './topic.ts';
 import type { SimulatedCluster } from './topic.ts';
 
@@ -33,7 +34,8 @@ const KAFKA: Partial<KafkaLimits> = {
 };
 const DISK_BYTES = 1024 ** 4;
 const ROLES: Partial<RoleLimits> = { maxPauseMs: 400, consentMs: 300, nearMs: 60, answerMs: 200, silentMs: 200, lendMs: 600 };
-const TOPIC = 't';
+/** The one that all sites of a world have that are reached through a topic. */
+export const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
 const RESTART_MS = 50;
 
@@ -269,13 +271,36 @@ export class SimulatedSite {
     const others = world.others(this.name);
     const transports = [world.network.dial(process, world.reached(others, 'direct'))];
     if (world.reached(others, 'topic').length === 0) return transports;
-    return [...transports, publishTransport({ ...this.#topic(process), partition: 0, key: 'k' }, world.cluster.client(process))];
+    const topic = publishTransport({ ...this.#topic(process), partition: 0, key: 'k' }, world.cluster.client(process));
+    return [...transports, this.#watched(topic)];
   }
 
   /** What it needs as a secondary. */
   #following(process: SimulatedProcess): Transport {
     if (this.wire === 'direct') return this.world.network.listen(process);
-    return subscribeTransport({ ...this.#topic(process), groupId: 'g' }, this.world.cluster.client(process));
+    return this.#watched(subscribeTransport({ ...this.#topic(process), groupId: 'g' }, this.world.cluster.client(process)));
+  }
+
+  /** The world is told what goes to a topic and what comes from it, as the paths tell it of all other messages. */
+  #watched(transport: Transport): Transport {
+    const { name } = this;
+    const { sent, delivered } = this.world.network.paths;
+    return withLinks(transport, (link: Link) => {
+      override(link, 'send', send => message => {
+        for (const told of sent) told(name, CLUSTER, message);
+        send(message);
+      });
+      override(link, 'attach', attach => events => {
+        attach({
+          message: message => {
+            for (const told of delivered) told(CLUSTER, name, message);
+            events.message(message);
+          },
+          drained: () => events.drained(),
+          closed: (reason, explanation, byPeer) => events.closed(reason, explanation, byPeer),
+        });
+      });
+    });
   }
 
   #topic({ clock, report }: SimulatedProcess): KafkaWireOptions {

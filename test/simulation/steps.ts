@@ -1,4 +1,5 @@
 import type { DiskOperation } from '../support/fault-disk.ts';
+import { CLUSTER } from './topic.ts';
 import type { World } from './world.ts';
 
 type Verb = (world: World, words: readonly string[]) => void;
@@ -39,9 +40,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   /** `block a b`: nothing of a's arrives at b. */
   block: (world, [from, to]) => world.network.block(from!, to!, true),
   unblock: (world, [from, to]) => world.network.block(from!, to!, false),
-  /** Nothing arrives at the site, nor from it. */
+  /** Nothing arrives at the site, nor from it; or at the brokers. */
   isolate: (world, [name]) => {
-    for (const other of world.others(name!)) {
+    for (const other of [...world.others(name!), CLUSTER].filter(each => each !== name)) {
       world.network.block(name!, other, true);
       world.network.block(other, name!, true);
     }
@@ -77,6 +78,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   /** `retain t 5`: the topic keeps its last five records. */
   retain: (world, [topic, kept]) => world.cluster.retain(topic!, Number(kept)),
+  /** `compact t.control 2`: of each key the topic keeps the newest record, and all of the last two. */
+  compact: (world, [topic, untouched]) => world.cluster.compact(topic!, Number(untouched)),
   snapshot: (world, [name]) => world.site(name!).saveSnapshot(),
 };
 

@@ -9,6 +9,10 @@ interface Habit {
   readonly share: number;
   /** @param reachable the sites, and the brokers where there are some */
   readonly draw: (chance: Chance, names: readonly string[], reachable: readonly string[]) => readonly string[];
+  /** It can happen only where there is a topic. */
+  readonly needsTopic?: true;
+  /** Somebody promotes a site. */
+  readonly promotes?: true;
 }
 
 const two = (chance: Chance, names: readonly string[]): readonly [string, string] => {
@@ -59,15 +63,18 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.3, draw: (chance, names) => [`dry-switchover ${two(chance, names).join(' ')}`] },
   { weight: 1, share: 0.4, draw: at('again') },
   { weight: 1, share: 0.3, draw: at('cancel') },
-  { weight: 2, share: 0.5, draw: at('promote') },
-  { weight: 1, share: 0.3, draw: (chance, names) => [`promote ${chance.pick(names)} force`] },
-  { weight: 1, share: 0.3, draw: (chance, names) => confirmed(chance, names) },
+  { weight: 2, share: 0.5, draw: at('promote'), promotes: true },
+  { weight: 1, share: 0.3, draw: (chance, names) => [`promote ${chance.pick(names)} force`], promotes: true },
+  { weight: 1, share: 0.3, draw: (chance, names) => confirmed(chance, names), promotes: true },
   { weight: 2, share: 0.3, draw: (chance, names) => rushed(chance, names) },
   { weight: 1, share: 0.15, draw: (chance, names) => swapped(chance, names) },
-  { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names) },
+  { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names), promotes: true },
   { weight: 1, share: 0.1, draw: (chance, names) => takenBack(chance, names) },
   { weight: 1, share: 0.2, draw: (chance, names) => slipped(chance, names) },
   { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
+  { weight: 1, share: 0.2, draw: chance => [`retain t ${chance.below(3)}`], needsTopic: true },
+  { weight: 1, share: 0.3, draw: chance => [`compact t.control ${chance.below(6)}`], needsTopic: true },
+  { weight: 1, share: 0.3, draw: chance => ['isolate kafka', `pass ${chance.pick([5, 50, 350, 1000])}`, 'heal'], needsTopic: true },
 ];
 
 const DISK_FAILURES = ['open', 'write', 'sync', 'truncate', 'rename', 'remove', 'syncDirectory', 'list', 'read'] as const;
@@ -75,20 +82,33 @@ const NAMES = ['a', 'b', 'c', 'd', 'e'];
 /** Small worlds are found wanting sooner, and cost less. */
 const SIZES = [2, 2, 2, 3, 3, 3, 4, 5];
 
+/** The share of the sites that read a topic; the others listen. */
+const TOPIC_SHARES = [0.3, 0.6, 1, 1] as const;
+const NO_TOPICS = [0] as const;
+
+/** Whether the history of a seed may have a topic. */
+function hasTopic(seed: number): boolean {
+  return seed % 5 === 0;
+}
+
 /** The history of a seed: which kinds of faults exist in it, how often they happen, and when. */
 export function scriptOf(seed: number): Script {
   const chance = new Chance(seed, 'swarm');
   const sites = chance.pick(SIZES);
   const names = NAMES.slice(0, sites);
-  const topics = chance.pick([0, 0, 0, 0, 0]);
+  const topics = hasTopic(seed) ? chance.pick(TOPIC_SHARES) : chance.pick(NO_TOPICS);
   // The brokers are a machine like others, but for its name in these places.
   const reachable = topics > 0 ? [...names, 'kafka'] : names;
-  const habits = HABITS.filter(({ share }) => chance.happens(share)).map(habit => ({
-    ...habit,
-    weight: habit.weight * chance.between(0.3, 2),
-  }));
+  const habits = HABITS.filter(({ needsTopic }) => topics > 0 || needsTopic !== true)
+    .filter(({ share }) => chance.happens(share))
+    .filter(({ promotes }) => topics === 0 || promotes !== true)
+    .map(habit => ({
+      ...habit,
+      weight: habit.weight * chance.between(0.3, 2),
+    }));
   const sum = habits.reduce((total, { weight }) => total + weight, 0);
   const wires = names.map((): Wire => (chance.happens(topics) ? 'topic' : 'direct'));
+  if (topics > 0 && !wires.includes('topic')) wires[chance.below(sites)] = 'topic';
   const steps = 30 + chance.below(70);
   // Most histories begin with something to lose.
   // A few of these machines may later be taken back to when they were new.

@@ -1,3 +1,4 @@
+import { parseFrame, readFrameHeader } from '@evertree/core';
 import { BrokerError, BrokerSilent } from '../../packages/transport/src/kafka/broker.ts';
 import type {
   Broker,
@@ -18,66 +19,94 @@ import type { Paths } from './paths.ts';
 export const CLUSTER = 'kafka';
 const FETCH_MS = 100;
 
+/** Situations that only a topic makes possible; the simulation has to get into each of them. */
+export const TOPIC_TRAPS = ['a topic carries out a request after its caller gave up', 'a frame is written to a topic twice'] as const;
+
+type TopicTrap = (typeof TOPIC_TRAPS)[number];
+
 /** One partition: each topic here has one. */
 class TopicLog {
   low = 0;
-  readonly records: ReceivedRecord[] = [];
+  /** The offset of the next record. */
+  high = 0;
+  /** In the order of their offsets, from `low` on; compaction leaves gaps. */
+  records: ReceivedRecord[] = [];
+  /** The frames that were written, by the epoch's id and the revision. */
+  readonly frames = new Set<string>();
   /** Fetches that wait for a record. */
   readonly waiting = new Set<() => void>();
 
   get watermarks(): Watermarks {
-    return { low: BigInt(this.low), high: BigInt(this.records.length) };
+    return { low: BigInt(this.low), high: BigInt(this.high) };
   }
 
   append(records: readonly SentRecord[], nowMs: number): bigint {
-    const first = this.records.length;
+    const first = this.high;
     for (const { key, value, headers, timestamp } of records) {
-      this.records.push({ key, value, headers, offset: String(this.records.length), timestamp: timestamp ?? String(nowMs) });
+      this.records.push({ key, value, headers, offset: String(this.high++), timestamp: timestamp ?? String(nowMs) });
     }
     for (const wake of this.waiting) wake();
     return BigInt(first);
+  }
+
+  removeBefore(offset: number): void {
+    this.low = Math.min(this.high, Math.max(this.low, offset));
+    this.records = this.records.filter(record => Number(record.offset) >= this.low);
+  }
+
+  /** Removes what a later record of the same key replaced, and what removed its key; but none of the last few records. */
+  compact(untouched: number): void {
+    const newest = new Map(this.records.map(({ key, offset }) => [String(key), offset]));
+    const isKept = ({ key, offset, value }: ReceivedRecord) => newest.get(String(key)) === offset && value !== null;
+    this.records = this.records.filter((record, index) => index >= this.records.length - untouched || isKept(record));
   }
 }
 
 /** The topics of a Kafka cluster. They outlive every process; what is answered is as durable as with `acks=all`. */
 export class SimulatedCluster {
-  readonly #paths: Paths;
-  readonly #topics = new Map<string, TopicLog>();
+  readonly paths: Paths;
+  readonly topics = new Map<string, TopicLog>();
+  readonly mark: (trap: TopicTrap) => void;
 
-  constructor(paths: Paths) {
-    this.#paths = paths;
+  constructor(paths: Paths, mark: (trap: TopicTrap) => void) {
+    this.paths = paths;
+    this.mark = mark;
   }
 
   /** A client in a process: in place of the one that talks to real brokers. */
   client(process: SimulatedProcess): (options: BrokerOptions) => Broker {
-    return ({ answerMs }) => new SimulatedBroker(this.#topics, this.#paths, process, answerMs);
+    return ({ answerMs }) => new SimulatedBroker(this, process, answerMs);
   }
 
   /** Retention removes all records of a topic but the last few. */
   retain(topic: string, kept: number): void {
-    const log = this.#topics.get(topic);
-    if (log !== undefined) log.low = Math.max(log.low, log.records.length - kept);
+    const log = this.topics.get(topic);
+    log?.removeBefore(log.high - kept);
   }
 
-  /** What a topic holds, in order. */
-  records(topic: string): readonly ReceivedRecord[] {
-    const log = this.#topics.get(topic);
-    return log?.records.slice(log.low) ?? [];
+  /** Compaction reaches all records of a topic but the last few. */
+  compact(topic: string, untouched: number): void {
+    this.topics.get(topic)?.compact(untouched);
+  }
+
+  /** The stream of a topic's last frame; undefined where there is none. */
+  streamOf(topic: string): string | undefined {
+    const log = this.topics.get(topic);
+    const last = log?.records.at(-1)?.value;
+    return last ? parseFrame(last).header.stream : undefined;
   }
 }
 
 class SimulatedBroker implements Broker {
-  readonly #topics: Map<string, TopicLog>;
-  readonly #paths: Paths;
+  readonly #cluster: SimulatedCluster;
   readonly #process: SimulatedProcess;
   readonly #answerMs: number;
   /** Reject the calls that are under way. */
   readonly #underWay = new Set<(error: Error) => void>();
   #abandoned = false;
 
-  constructor(topics: Map<string, TopicLog>, paths: Paths, process: SimulatedProcess, answerMs: number) {
-    this.#topics = topics;
-    this.#paths = paths;
+  constructor(cluster: SimulatedCluster, process: SimulatedProcess, answerMs: number) {
+    this.#cluster = cluster;
     this.#process = process;
     this.#answerMs = answerMs;
   }
@@ -87,7 +116,7 @@ class SimulatedBroker implements Broker {
   }
 
   metadata(topic: string): Promise<readonly TopicPartition[] | undefined> {
-    return this.call(() => (this.#topics.has(topic) ? [{ partition: 0, replicas: 3, inSync: 3 }] : undefined));
+    return this.call(() => (this.#cluster.topics.has(topic) ? [{ partition: 0, replicas: 3, inSync: 3 }] : undefined));
   }
 
   listOffsets(topic: string): Promise<ReadonlyMap<number, Watermarks>> {
@@ -102,15 +131,12 @@ class SimulatedBroker implements Broker {
 
   createTopics(topics: readonly NewTopic[]): Promise<void> {
     return this.call(() => {
-      for (const { topic } of topics) if (!this.#topics.has(topic)) this.#topics.set(topic, new TopicLog());
+      for (const { topic } of topics) if (!this.#cluster.topics.has(topic)) this.#cluster.topics.set(topic, new TopicLog());
     });
   }
 
   deleteRecords(topic: string, _partition: number, before: bigint): Promise<void> {
-    return this.call(() => {
-      const log = this.#log(topic);
-      log.low = Math.max(log.low, Number(before));
-    });
+    return this.call(() => this.#log(topic).removeBefore(Number(before)));
   }
 
   commitOffset(): Promise<void> {
@@ -128,7 +154,7 @@ class SimulatedBroker implements Broker {
       offsets: () => this.call(() => log.watermarks),
       offsetAt: time =>
         this.call(() => {
-          const found = log.records.slice(log.low).find(({ timestamp }) => Number(timestamp) >= time);
+          const found = log.records.find(({ timestamp }) => Number(timestamp) >= time);
           return found === undefined ? undefined : BigInt(found.offset);
         }),
       fetch: async (offset, waitMs = maxWaitMs) => {
@@ -148,10 +174,7 @@ class SimulatedBroker implements Broker {
   async openWriter(): Promise<RecordWriter> {
     await this.call(() => undefined);
     return {
-      send: (topic, _partition, records) => {
-        const { clock } = this.#process;
-        return this.call(() => this.#log(topic).append(records, clock.now()));
-      },
+      send: (topic, _partition, records) => this.call(() => this.#append(this.#log(topic), records)),
       close: async () => undefined,
     };
   }
@@ -176,11 +199,13 @@ class SimulatedBroker implements Broker {
     const settle = (done: () => void) => this.#process.run(done);
     const fail = (error: Error) => settle(() => reject(error));
     this.#underWay.add(fail);
+    const isAwaited = () => this.#underWay.has(fail);
     const late = this.#process.clock.after(this.#answerMs, () => reject(new BrokerSilent(CLUSTER, this.#answerMs)));
     const { name } = this.#process.machine;
     this.#travel(name, CLUSTER, fail, () =>
       ready(() => {
         let answer: () => void;
+        if (!isAwaited()) this.#cluster.mark('a topic carries out a request after its caller gave up');
         try {
           const result = carryOut();
           answer = () => resolve(result);
@@ -197,7 +222,7 @@ class SimulatedBroker implements Broker {
   }
 
   #travel(from: string, to: string, lost: (error: Error) => void, arrived: () => void): void {
-    const paths = this.#paths;
+    const { paths } = this.#cluster;
     if (paths.chance.happens(paths.of(from, to).loss)) {
       paths.time.after(paths.drawDelayMs(from, to), () => lost(refused('the connection broke')));
       return;
@@ -209,11 +234,26 @@ class SimulatedBroker implements Broker {
     paths.time.after(paths.drawDelayMs(from, to), arrive);
   }
 
+  #append(log: TopicLog, records: readonly SentRecord[]): bigint {
+    for (const { value, headers } of records) {
+      if (value === null || headers?.['position'] === undefined) continue;
+      const { last } = readFrameHeader(value);
+      const name = `${last.epochId}-${last.revision}`;
+      if (log.frames.has(name)) this.#cluster.mark('a frame is written to a topic twice');
+      log.frames.add(name);
+    }
+    return log.append(records, this.#process.clock.now());
+  }
+
   #fetch(log: TopicLog, offset: bigint): Fetched {
     const { low, high } = log.watermarks;
     if (offset < low || offset > high) throw refused('the offset is out of range', 'OFFSET_OUT_OF_RANGE');
-    const records = log.records.slice(Number(offset));
-    return { low, high, records, next: offset + BigInt(records.length) };
+    const found = log.records.filter(record => BigInt(record.offset) >= offset);
+    // A broker brings as much as it likes.
+    const { chance } = this.#cluster.paths;
+    const records = found.length > 1 && chance.happens(0.2) ? found.slice(0, 1 + chance.below(found.length)) : found;
+    const next = records.length === found.length ? high : BigInt(records.at(-1)!.offset) + 1n;
+    return { low, high, records, next };
   }
 
   /** Until there is a record at the offset, or the wait is over. */
@@ -224,12 +264,12 @@ class SimulatedBroker implements Broker {
       log.waiting.delete(once);
       wake();
     };
-    const timer = this.#paths.time.after(waitMs, once);
+    const timer = this.#cluster.paths.time.after(waitMs, once);
     log.waiting.add(once);
   }
 
   #log(topic: string): TopicLog {
-    const log = this.#topics.get(topic);
+    const log = this.#cluster.topics.get(topic);
     if (log === undefined) throw refused(`there is no topic ${topic}`, 'UNKNOWN_TOPIC_OR_PARTITION');
     return log;
   }

@@ -1,9 +1,11 @@
 import { compareEpochs, highestEpoch } from '@evertree/core';
-import type { EpochName, ErrorCode, ExactPosition, Message, Report, Store } from '@evertree/core';
+import type { EpochName, ErrorCode, ExactPosition, Message, Reason, Report, Store } from '@evertree/core';
 import type { SimulatedSite } from './site.ts';
 
 /** Situations in which other systems lost something; the simulation has to get into each of them. */
 export const TRAPS = [
+  'the lead goes from a site on one wire to a site on the other',
+  'a reader of a topic goes on from a snapshot, as retention took what it lacks',
   'a process ends before the first frame of its epoch is durable',
   'a rewind was interrupted by the end of its process',
   'the winner never saw the last epoch of the loser',
@@ -33,6 +35,8 @@ type Trap = (typeof TRAPS)[number];
 /** Looks at what happens, and marks the traps that a history got into. */
 export class TrapWatch {
   readonly #mark: (trap: Trap) => void;
+  /** The site whose epoch began last. */
+  #leader: SimulatedSite | undefined;
 
   constructor(mark: (trap: Trap) => void) {
     this.#mark = mark;
@@ -74,6 +78,14 @@ export class TrapWatch {
   }
 
   reported(site: SimulatedSite, { event, details }: Report): void {
+    if (event === 'reign-begun') {
+      if (this.#leader !== undefined && this.#leader.wire !== site.wire)
+        this.#mark('the lead goes from a site on one wire to a site on the other');
+      this.#leader = site;
+    }
+    if (event === 'resync' && site.wire === 'topic' && (details as { readonly reason: Reason }).reason.code === 'retention-passed') {
+      this.#mark('a reader of a topic goes on from a snapshot, as retention took what it lacks');
+    }
     if (event === 'handing-over') this.#mark('a handover that nothing follows survives a restart');
     if (event !== 'history-rewound') return;
     const { from, fork } = details as { readonly from: ExactPosition; readonly fork: ExactPosition };

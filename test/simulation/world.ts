@@ -12,7 +12,7 @@ import { Paths } from './paths.ts';
 import type { PlantedFault } from './plants.ts';
 import { SimulatedSite } from './site.ts';
 import type { Wire } from './site.ts';
-import { SimulatedCluster } from './topic.ts';
+import { CLUSTER, SimulatedCluster } from './topic.ts';
 import { VirtualTime } from './time.ts';
 import { Trace, describeMessage } from './trace.ts';
 import { TrapWatch } from './traps.ts';
@@ -54,7 +54,7 @@ export class World {
     const violated = (law: string, what: string) => this.violated(law, what);
     const paths = new Paths(this.time, new Chance(seed, 'network'));
     this.network = new SimulatedNetwork(paths);
-    this.cluster = new SimulatedCluster(paths);
+    this.cluster = new SimulatedCluster(paths, trap => this.mark(trap));
     this.ledger = new Ledger(
       site => this.#committed(site),
       (site, entry) => this.#promised(site, entry),
@@ -116,9 +116,12 @@ export class World {
   #delivered(from: string, to: string, message: Message): void {
     this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`);
     const { process } = this.site(to).machine;
-    this.traps.delivered(this.site(to), message);
-    if (message.type !== 'hello' || process === undefined || message.hello.stream !== this.site(to).running?.store.stream) return;
+    if (from !== CLUSTER) this.traps.delivered(this.site(to), message);
+    const store = this.site(to).running?.store;
+    if (message.type !== 'hello' || process === undefined || store === undefined || message.hello.stream !== store.stream) return;
     const told = highestEpoch(message.hello.epochs, message.hello.position);
+    // A topic tells no table, and its last frame may be of a restart: an id of its own number says nothing.
+    if (message.hello.epochs.length === 0 && told.number <= store.position.epoch) return;
     const before = this.#heard.get(process);
     if (before === undefined || compareEpochs(told, before) > 0) this.#heard.set(process, told);
   }

@@ -1,1 +1,3 @@
 export type { ChangeIndex, FoundChange, TouchedValue, Touch } from './change-index.ts';
+export * from './answers.ts';
+export { parseTime, parseWhen, type Moment, type When } from './when.ts';

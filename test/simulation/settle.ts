@@ -125,10 +125,13 @@ function help(world: World, helped: number): void {
  * @param held the stream that the topic holds
  */
 function strangerAmong(running: readonly SimulatedSite[], held: string | undefined): SimulatedSite | undefined {
-  const streamOf = (site: SimulatedSite | undefined) => site?.running?.store.stream;
   const sites = running.filter(site => streamOf(site) !== null);
   const steady = sites.find(site => !site.wentBack) ?? sites.find(site => streamOf(site) === held) ?? sites[0];
   return sites.find(site => streamOf(site) !== streamOf(steady));
+}
+
+function streamOf(site: SimulatedSite | undefined): string | null | undefined {
+  return site?.running?.store.stream;
 }
 
 /** The furthest first. */

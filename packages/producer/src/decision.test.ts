@@ -269,6 +269,8 @@ describe("the primary's decision on a hello", () => {
     }
   });
 
+  const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
+
   it('says in an empty primary why it takes no writes', () => {
     expect(decide(EMPTY, hello('3-250'), SITE, undefined)).toMatchObject({
       error: { code: 'STREAM_MISMATCH' },
@@ -277,7 +279,6 @@ describe("the primary's decision on a hello", () => {
   });
 
   it('says so in an empty primary of a log that holds a stream, with what to do about the log', () => {
-    const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
     expect(decide(EMPTY, hello('3-250', { epochs: [] }), log, undefined)).toMatchObject({
       error: { code: 'STREAM_MISMATCH' },
       fence: { epoch: undefined, error: { code: 'FENCED', message: expect.stringMatching(/^a is empty.*promote a secondary.*delete it/) } },
@@ -285,7 +286,6 @@ describe("the primary's decision on a hello", () => {
   });
 
   it('names the remedy of a log if the far end is one', () => {
-    const log = { kind: 'log', name: 'topic T', remedy: 'delete it' } as const;
     const remedies = [hello('3-301'), hello('3-250', { digest: 'e' })].map(theirs => [
       decide(OURS, theirs, log, 'd'),
       decide(OURS, theirs, SITE, 'd'),

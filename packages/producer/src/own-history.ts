@@ -1,6 +1,7 @@
-import { samePosition } from '@evertree/core';
+import { covers, samePosition } from '@evertree/core';
 import type { ExactPosition, Store } from '@evertree/core';
 import type { OwnHistory } from './decision.ts';
+import type { Progress } from './progress.ts';
 
 /** This site's history as the decision sees it; stable positions only. */
 export function ownHistory(store: Store): OwnHistory {
@@ -30,4 +31,10 @@ export async function digestAt(store: Store, position: ExactPosition): Promise<s
   if (!samePosition(position, log.base)) return undefined;
   const snapshot = await snapshots.newest();
   return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.digest : undefined;
+}
+
+/** What a secondary lacks; null when unknown. Revisions count the distance within one history only. */
+export function lagRevisions({ epochs, stable }: Store, { state, durable }: Progress): number | null {
+  if (durable === undefined || state === 'diverged' || state === 'fenced') return null;
+  return covers({ epochs, last: stable.position }, durable) ? stable.position.revision - durable.revision : null;
 }

@@ -1,5 +1,5 @@
-import { covers, fencingIn, formatExactPosition } from '@evertree/core';
-import type { CloseReason, EpochName, ExactPosition, FarEnd, Hello, Link, Message, Position, Reason, Store } from '@evertree/core';
+import { fencingIn, formatExactPosition } from '@evertree/core';
+import type { CloseReason, EpochName, ExactPosition, FarEnd, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { decide, decideReturn, refuseByHello } from './decision.ts';
 import { fence } from './fencing.ts';
@@ -7,9 +7,10 @@ import { Forecast } from './forecast.ts';
 import type { ProducerLimits } from './limits.ts';
 import { LinkFeed } from './link-feed.ts';
 import type { SnapshotRequest } from './link-feed.ts';
-import { digestAt, firstTimeAfter, ownHistory } from './own-history.ts';
+import { digestAt, firstTimeAfter, lagRevisions, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
+import { positionOf } from './status.ts';
 import type { PeerStanding, PeerStatus } from './status.ts';
 
 export interface PeerOptions {
@@ -147,7 +148,9 @@ export class Peer {
     const { stable } = store.journal.log;
     this.#step({ type: 'acknowledged', applied, durable, ours: { epochs, last: stable } });
     this.#forecast.observe(store.clock.monotonic(), durable.revision, stable.revision);
-    if (this.#undecided !== undefined) this.#decideAgain(this.#undecided);
+    const undecided = this.#undecided;
+    this.#undecided = undefined;
+    if (undecided !== undefined) void this.#decideReader(undecided.log, undecided.hello);
     if (this.#feed === undefined) this.#seen();
     else this.#feed.notify();
   }
@@ -222,7 +225,7 @@ export class Peer {
   async recall(): Promise<void> {
     const { store } = this.#options;
     const { durable } = this.#progress;
-    if (durable === undefined || this.#lagRevisions() === null) return;
+    if (durable === undefined || lagRevisions(store, this.#progress) === null) return;
     try {
       const time = await firstTimeAfter(store, durable);
       if (time !== undefined && this.#feed === undefined) this.#step({ type: 'recalled', time });
@@ -245,7 +248,7 @@ export class Peer {
 
   status(): PeerStatus {
     const { state, since, applied, durable, lastError, resyncs } = this.#progress;
-    const lagRevisions = this.#lagRevisions();
+    const lag = lagRevisions(this.#options.store, this.#progress);
     return {
       site: this.site,
       remote: this.#remote,
@@ -254,29 +257,20 @@ export class Peer {
       state,
       position: positionOf(durable),
       applied: positionOf(applied),
-      lagRevisions,
-      lagMs: this.#lagMs(lagRevisions),
+      lagRevisions: lag,
+      lagMs: this.#lagMs(lag),
       sentBytes: this.#sentBefore + (this.link?.sentBytes ?? 0),
       since,
       lastSeen: this.link?.lastSeen ?? this.#lastSeen,
-      caughtUpInMs: state === 'replicate' && lagRevisions !== null ? this.#forecast.caughtUpInMs(lagRevisions) : null,
+      caughtUpInMs: state === 'replicate' && lag !== null ? this.#forecast.caughtUpInMs(lag) : null,
       lastError,
       said: this.#said,
       resyncs,
     };
   }
 
-  /** Revisions count the distance within one history only. */
-  #lagRevisions(): number | null {
-    const { epochs, stable } = this.#options.store;
-    const { state, durable } = this.#progress;
-    if (durable === undefined || state === 'diverged' || state === 'fenced') return null;
-    if (!covers({ epochs, last: stable.position }, durable)) return null;
-    return stable.position.revision - durable.revision;
-  }
-
-  #lagMs(lagRevisions: number | null): number | null {
-    if (lagRevisions === null || lagRevisions === 0) return lagRevisions;
+  #lagMs(lag: number | null): number | null {
+    if (lag === null || lag === 0) return lag;
     const { store, times } = this.#options;
     const { durable, oldestTime } = this.#progress;
     // Nothing is in flight to one that reads from a log: what it lacks is as old as its becoming stable here.
@@ -292,24 +286,17 @@ export class Peer {
     const { store } = this.#options;
     const refused = refuseByHello(ownHistory(store), hello, farEnd);
     // A fence can't wait for the look-up: the far end may have closed its link by then.
-    if (refused?.fence !== undefined) {
-      step({ type: 'decided', decision: refused, position: hello.position });
-      return true;
-    }
+    const isFence = refused?.fence !== undefined;
     try {
-      const found = await digestAt(store, hello.position);
-      step({ type: 'decided', decision: decide(ownHistory(store), hello, farEnd, found), position: hello.position });
+      const found = isFence ? undefined : await digestAt(store, hello.position);
+      const decision = isFence ? refused : decide(ownHistory(store), hello, farEnd, found);
+      step({ type: 'decided', decision, position: hello.position });
       return true;
     } catch (error) {
       const message = this.#unreadable('error', `the position of ${this.site} can't be looked up`, error);
       this.link?.close('going-away', `this primary can't read its journal: ${message}`);
       return false;
     }
-  }
-
-  #decideAgain({ log, hello }: { readonly log: LogLink; readonly hello: Hello }): void {
-    this.#undecided = undefined;
-    if (this.#log === log) void this.#decideReader(log, hello);
   }
 
   #resend(after: ExactPosition): void {
@@ -407,8 +394,4 @@ export class Peer {
   #keep(position: ExactPosition): void {
     if (this.#durable) this.#options.store.journal.leases.hold('peer', this.site, position);
   }
-}
-
-function positionOf(position: ExactPosition | undefined): Position | null {
-  return position === undefined ? null : { epoch: position.epoch, revision: position.revision };
 }

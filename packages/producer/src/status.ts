@@ -1,4 +1,4 @@
-import type { Fencing, Hello, Position } from '@evertree/core';
+import type { ExactPosition, Fencing, Hello, Position } from '@evertree/core';
 
 /**
  * - `offline`: no link.
@@ -84,3 +84,7 @@ export const NOTHING_KNOWN: Omit<PeerStatus, 'site' | 'state' | 'since'> = Objec
   said: null,
   resyncs: { count: 0, lastReason: null },
 });
+
+export function positionOf(position: ExactPosition | undefined): Position | null {
+  return position === undefined ? null : { epoch: position.epoch, revision: position.revision };
+}

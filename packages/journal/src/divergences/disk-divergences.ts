@@ -12,8 +12,9 @@ import { listDirectory } from '../disk/listing.ts';
 import { removeFiles } from '../disk/removal.ts';
 import { isNoSpace } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
+import { SegmentWriter } from '../segments/segment-writer.ts';
 import { DIVERGENCE_DIRECTORY, divergenceOf, divergencePath, TEMPORARY_SUFFIX } from '../site/layout.ts';
-import { DivergenceWriter, readDivergence } from './divergence-file.ts';
+import { readDivergence } from './divergence-file.ts';
 import { readRecordFile, writeRecord } from './divergence-record.ts';
 import { holdsAll, noRoom, unknownDivergence } from './kept.ts';
 
@@ -156,7 +157,7 @@ export class DiskDivergences implements Divergences {
     const file = await this.#disk.open(path, { create: true, write: true });
     try {
       await file.truncate(0);
-      const writer = new DivergenceWriter(file, { stream, base: missing?.last ?? base, salt });
+      const writer = new SegmentWriter(file, { stream, base: missing?.last ?? base, salt, generation: 0 });
       for await (const stored of divergence.frames()) {
         await writer.write(stored);
         summary.add(stored.frame);

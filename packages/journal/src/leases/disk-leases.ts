@@ -9,7 +9,7 @@ import { LEASE_KINDS, LeaseTable } from './lease-table.ts';
 /** A change is written after this, together with all others of that time. */
 const LEASES_WRITE_DELAY_MS = 1_000;
 /** The versions of `leases.json` that are read: the first is written. */
-const LEASES_VERSIONS = [DIRECTORY_VERSION, 2];
+export const LEASES_VERSIONS: readonly number[] = [DIRECTORY_VERSION, 2];
 /** The version of `peers.json`, which a directory of version 1 has. */
 const PEERS_VERSION = 1;
 
@@ -141,7 +141,7 @@ async function removePeers(disk: Disk): Promise<void> {
 }
 
 /** @param entry of leases.json; or of peers.json: `{site, durable}`. @returns undefined if it is none */
-function leaseOf(entry: unknown): NamedLease | undefined {
+export function leaseOf(entry: unknown): NamedLease | undefined {
   if (!isRecord(entry)) return undefined;
   const { kind = 'peer', name = entry['site'], position = entry['durable'], expiresAt } = entry;
   const known = LEASE_KINDS.find(each => each === kind);

@@ -112,7 +112,8 @@ async function openFound(disk: Disk, path: string): Promise<DiskFile | undefined
   }
 }
 
-async function readRewind(disk: Disk): Promise<Rewind | undefined> {
+/** @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED; undefined if no rewind is decided */
+export async function readRewind(disk: Disk): Promise<Rewind | undefined> {
   const text = await readStateFile(disk, REWIND_FILE);
   if (text === undefined) return undefined;
   const value = parse(text);

@@ -88,7 +88,8 @@ async function soundRecord(window: FileWindow, segment: Segment, size: number) {
   }
 }
 
-interface Rest {
+/** What lies behind the last sound record of a segment. */
+export interface SegmentRest {
   readonly isZero: boolean;
   /** The highest start of a group that a record behind the last sound one names; undefined if there is none. */
   readonly lastGroupStart: number | undefined;
@@ -99,7 +100,7 @@ interface Rest {
  * record whose group begins behind the damage proves that the damaged bytes were stable once.
  * @param salt undefined if the segment's header is lost
  */
-async function inspectRest(window: FileWindow, from: number, size: number, salt: number | undefined): Promise<Rest> {
+export async function inspectRest(window: FileWindow, from: number, size: number, salt: number | undefined): Promise<SegmentRest> {
   let isZero = true;
   let lastGroupStart: number | undefined;
   for (let at = from; at < size;) {

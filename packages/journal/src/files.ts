@@ -1,0 +1,22 @@
+// The files of a site's directory, for those who read or make them without a site: no lock, no recovery. FORMAT.md.
+export { listDirectory } from './disk/listing.ts';
+export { removeFiles } from './disk/removal.ts';
+export { readRecordFile } from './divergences/divergence-record.ts';
+export { asError, isMissing } from './groups/failure.ts';
+export { leaseOf, LEASES_VERSIONS } from './leases/disk-leases.ts';
+export type { Rewind } from './rewind/rewind-file.ts';
+export { readRewind } from './rewind/rewind-file.ts';
+export type { StoredRecord } from './segments/record-reader.ts';
+export { FileWindow, readRecord } from './segments/record-reader.ts';
+export type { SegmentHeader } from './segments/segment-format.ts';
+export { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './segments/segment-format.ts';
+export type { SegmentRest } from './segments/segment-scan.ts';
+export { inspectRest } from './segments/segment-scan.ts';
+export type { FoundSeal } from './segments/segment.ts';
+export { readSeal } from './segments/segment.ts';
+export * from './site/layout.ts';
+export type { FoundSite } from './site/site-file.ts';
+export { readSite } from './site/site-file.ts';
+export { readStateFile } from './site/state-file.ts';
+export type { SnapshotFile, UnsoundSnapshot } from './snapshots/snapshot-file.ts';
+export { inspectSnapshot, storedSnapshot } from './snapshots/snapshot-file.ts';

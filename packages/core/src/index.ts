@@ -26,6 +26,7 @@ export type { Batch, ChangeType, Modification } from './listeners/batch.ts';
 export * from './tree/path.ts';
 export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './listeners/pattern.ts';
 export * from './position.ts';
+export { RebuiltTree } from './store/rebuilt-tree.ts';
 export { SnapshotReceiver } from './store/snapshot-receiver.ts';
 export { SNAPSHOT_CHUNK_BYTES } from './frames/snapshot-codec.ts';
 export { Signal } from './signal.ts';

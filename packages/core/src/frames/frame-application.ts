@@ -89,7 +89,7 @@ function applyChangeSet(
   observed.push({ changeSet, before, after: tree.pin() });
 }
 
-function applyOperation(tree: Tree, operation: Operation): void {
+export function applyOperation(tree: Tree, operation: Operation): void {
   const { path } = operation;
   if (operation.type === 'put') {
     tree.put(path, importValue(operation.value, path, tree.generation));

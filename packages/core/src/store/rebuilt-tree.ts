@@ -1,0 +1,128 @@
+import { ApplySink } from '../frames/apply-sink.ts';
+import { readBinaryBody } from '../frames/binary-reader.ts';
+import type { ChangeSetHead, FrameNote } from '../frames/body.ts';
+import { decodeFrame } from '../frames/collect-sink.ts';
+import { applyOperation } from '../frames/frame-application.ts';
+import { frameBody, type Frame, type FrameHeader } from '../frames/frame.ts';
+import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
+import { EvertreeError } from '../errors.ts';
+import { assertFollows, assertSucceeds } from '../lineage.ts';
+import { formatPosition } from '../position.ts';
+import type { StoredSnapshot } from '../seams/stored.ts';
+import { Tree } from '../tree/tree.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+
+/** Checks the times of a frame's change sets, and counts their operations. */
+class TimesOf {
+  operations = 0;
+  readonly #header: FrameHeader;
+  #time: number;
+
+  constructor(header: FrameHeader) {
+    this.#header = header;
+    this.#time = header.firstTime;
+  }
+
+  changeSet(time: number, operations: number): void {
+    if (time < this.#time) throw this.#wrong(`goes from ${this.#time} back to ${time}`);
+    this.#time = time;
+    this.operations += operations;
+  }
+
+  end(): void {
+    if (this.#time !== this.#header.lastTime) throw this.#wrong(`ends at ${this.#time}, where its header says ${this.#header.lastTime}`);
+  }
+
+  #wrong(problem: string): EvertreeError {
+    const message = `the time of the frame that ends at ${formatPosition(this.#header.last)} ${problem}`;
+    return new EvertreeError('FORMAT_INVALID', message);
+  }
+}
+
+/** Applies a binary body, and looks at its change sets on the way. */
+class CheckingSink extends ApplySink {
+  readonly #times: TimesOf;
+
+  constructor(tree: Tree, times: TimesOf) {
+    super(tree);
+    this.#times = times;
+  }
+
+  override changeSet({ time, operations }: ChangeSetHead): void {
+    this.#times.changeSet(time, operations);
+  }
+}
+
+/**
+ * A tree that is rebuilt from its history, frame by frame, without a store: it proves that the frames give what they
+ * say. After an error it is useless.
+ */
+export class RebuiltTree {
+  /** Operations that were applied. */
+  operations = 0;
+  readonly #tree: Tree;
+  #head: HistoryHead;
+
+  private constructor(tree: Tree, head: HistoryHead) {
+    this.#tree = tree;
+    this.#head = head;
+  }
+
+  /** The tree before the first commit of its stream. */
+  static empty(): RebuiltTree {
+    return new RebuiltTree(new Tree(), EMPTY_HEAD);
+  }
+
+  /** @throws EvertreeError DIGEST_MISMATCH, FORMAT_INVALID, PATH_INVALID, and what reading the chunks throws */
+  static async from(snapshot: StoredSnapshot): Promise<RebuiltTree> {
+    const builder = new SnapshotBuilder();
+    for await (const chunk of snapshot.chunks()) builder.add(chunk);
+    return new RebuiltTree(builder.finish(snapshot.header), headAt(snapshot.header));
+  }
+
+  get head(): HistoryHead {
+    return this.#head;
+  }
+
+  /** 16 hex digits. */
+  get digest(): string {
+    return this.#tree.digest();
+  }
+
+  /**
+   * Applies the frame that follows, and compares the digest after it. The chain of hashes is not looked at.
+   * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID,
+   *   DIGEST_MISMATCH
+   */
+  apply(frame: Frame): void {
+    const { header } = frame;
+    assertFollows(header, this.#head);
+    const times = new TimesOf(header);
+    this.#tree.undo.clear();
+    const note = header.codec === 'binary' ? this.#applyBinary(frame, times) : this.#applyJson(frame, times);
+    times.end();
+    assertSucceeds(header.epoch, this.#head, header.beginsEpoch ? note?.epoch?.site : undefined);
+    const found = this.#tree.digest();
+    if (found !== header.digest) {
+      const message = `the rebuilt tree has the digest ${found} after ${formatPosition(header.last)}, where its frame says ${header.digest}`;
+      throw new EvertreeError('DIGEST_MISMATCH', message, { expected: header.digest, found, position: header.last });
+    }
+    this.operations += times.operations;
+    this.#head = headAfter(this.#head, frame, note);
+  }
+
+  #applyBinary(frame: Frame, times: TimesOf): FrameNote | undefined {
+    const sink = new CheckingSink(this.#tree, times);
+    readBinaryBody(frameBody(frame), frame.header, this.#tree.generation, sink);
+    return sink.note;
+  }
+
+  #applyJson(frame: Frame, times: TimesOf): FrameNote | undefined {
+    const { note, changeSets } = decodeFrame(frame);
+    for (const { time, operations } of changeSets) {
+      times.changeSet(time, operations.length);
+      for (const operation of operations) applyOperation(this.#tree, operation);
+    }
+    return note;
+  }
+}

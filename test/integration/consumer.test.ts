@@ -172,6 +172,11 @@ describe('quarantine', () => {
     expect(link.closed?.reason).toBe('quarantined');
     expect([secondary.store.digest, secondary.store.position]).toEqual([digest, position]);
     expect(secondary.kept).toMatchObject([{ bytes, error: { code } }]);
+    const { last, count } = history.frames[2]!.header;
+    const isReadable = code === 'DIGEST_MISMATCH';
+    expect(secondary.consumer.heard?.unapplied, 'what a promotion knows of it').toEqual(
+      isReadable ? { last, commits: count, paths: [expect.any(String)], authors: [] } : undefined,
+    );
     expect(secondary.consumer.state).toMatchObject({ state: 'quarantined', lastError: secondary.kept[0]!.error.message });
     expect(secondary.reports.filter(report => report.event === 'frame-quarantined').length).toBe(1);
   });

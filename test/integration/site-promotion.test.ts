@@ -1,5 +1,5 @@
-import { type Site, openSite, openStore, startConsumer } from 'evertree';
-import { afterEach, describe, expect, test } from 'vitest';
+import { EvertreeError, type Site, openSite, openStore, startConsumer } from 'evertree';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { until } from '../support/http-site.ts';
 import { allowErrors, expectErrors } from '../support/reports.ts';
 import { RoleSites } from '../support/role-sites.ts';
@@ -61,13 +61,32 @@ describe('a promotion', () => {
     await south.store.put('/a', 1).durable;
   });
 
+  test('counts and names commits that came here and could not be applied, and says of how many it knows', async () => {
+    expectErrors('frame-quarantined');
+    sites = await RoleSites.prepare('north', 'south');
+    const [north, south] = (await sites.startAll()) as [Site, Site];
+    await sites.settled(north);
+    const applying = vi.spyOn(south.store, 'applyFrame').mockImplementation(() => {
+      throw new EvertreeError('DIGEST_MISMATCH', 'its digest differs');
+    });
+    await north.store.put('/lost/here', 1, { author: 'ann' }).durable;
+    await until(() => south.state === 'quarantined');
+    await sites.stop('north');
+    applying.mockRestore();
+    const forecast = await south.promote({ dryRun: true, force: true });
+    const lost = { commits: 1, more: true, named: 1, paths: ['/lost/here'], authors: ['ann'] };
+    expect(forecast).toMatchObject({ possible: true, obstacles: [{ code: 'quarantined' }], lost });
+    expect(forecast.primary?.position.revision).toBe(south.store.position.revision + 1);
+    expect(await south.promote({ confirm: forecast.confirm, force: true })).toMatchObject({ epoch: { number: 2 }, lost });
+  });
+
   test('of a secondary whose primary answers is refused: a switchover loses nothing', async () => {
     sites = await RoleSites.prepare('north', 'south');
     const [north, south] = (await sites.startAll()) as [Site, Site];
     await expect(south.promote()).rejects.toMatchObject({
       code: 'WRONG_ROLE',
       message: expect.stringMatching(/use switchover/),
-      details: { obstacles: [{ code: 'primary-alive' }, { code: 'primary-alive' }] },
+      details: { obstacles: [{ code: 'primary-alive' }] },
     });
     await writes(north, '/a');
     expect(south.standing).toBe('secondary');
@@ -100,7 +119,11 @@ describe('a promotion', () => {
     await sites.stop('north');
     const south = await sites.start('south');
     const west = sites.site('west');
-    expect(await south.promote({ dryRun: true })).toMatchObject({ reached: [{ site: 'west' }], lost: { commits: 0 } });
+    expect(await south.promote({ dryRun: true })).toMatchObject({
+      reached: [{ site: 'west' }],
+      adopts: { site: 'west', commits: 1, leaves: 0 },
+      lost: { commits: 0 },
+    });
     expect(await south.promote()).toMatchObject({ epoch: { number: 2 }, lost: { commits: 0 } });
     expect(south.store.get('/only-at-west')).toBe(true);
     await writes(south, '/b');

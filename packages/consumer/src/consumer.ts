@@ -292,6 +292,7 @@ export class Consumer implements AsyncDisposable {
   #quarantined(error: EvertreeError, bytes: Uint8Array | undefined): void {
     this.#quarantine = error;
     this.#lastError = error.message;
+    if (bytes !== undefined) this.#heard?.leaveOut(bytes);
     this.#tell({ level: 'error', event: 'frame-quarantined', message: error.message, details: { code: error.code, ...error.details } });
     if (bytes !== undefined) keepFrame(this.#store.report, this.#options.keepQuarantined, bytes, error);
     this.#refresh(true);

@@ -1,17 +1,42 @@
-import { covers } from '@evertree/core';
-import type { Epoch, ExactPosition, Hello, Store } from '@evertree/core';
+import { covers, DivergenceSummary, isEvertreeError, parseFrame } from '@evertree/core';
+import type { Epoch, ExactPosition, Frame, Hello, Store } from '@evertree/core';
 import type { ConsumerStatus } from './status.ts';
 
-/** A primary's history as its hello told it, up to where that site stood then. */
+/** Commits that came from a primary, and are not in this site's history. */
+export interface UnappliedCommits {
+  readonly last: ExactPosition;
+  readonly commits: number;
+  /** At most `SUMMARY_LIMIT` of each. */
+  readonly paths: readonly string[];
+  readonly authors: readonly string[];
+}
+
+/** A primary's history as its hello told it, up to where that site stood then; and what came of it in vain. */
 export class HeardHistory {
   readonly site: string;
   readonly epochs: readonly Epoch[];
   readonly last: ExactPosition;
+  #unapplied: UnappliedCommits | undefined;
 
   constructor({ site, epochs, position }: Hello) {
     this.site = site;
     this.epochs = epochs;
     this.last = position;
+  }
+
+  /** What the frame in quarantine tells of its commits; undefined where there is none. */
+  get unapplied(): UnappliedCommits | undefined {
+    return this.#unapplied;
+  }
+
+  /** A frame came that can't be applied: nothing is taken after it. What is no frame tells nothing. */
+  leaveOut(bytes: Uint8Array): void {
+    const frame = readable(bytes);
+    if (frame === undefined) return;
+    const summary = new DivergenceSummary();
+    summary.add(frame);
+    const { commits, paths, authors } = summary;
+    this.#unapplied = { last: frame.header.last, commits, paths, authors };
   }
 
   /** Whether this site has not reached that position yet. */
@@ -33,5 +58,14 @@ export class HeardHistory {
     if (away !== undefined) return { revisions, ms: away.since === null ? null : Math.max(0, now - away.since) };
     if (revisions === 0) return { revisions, ms: 0 };
     return { revisions, ms: lastTime === undefined ? null : Math.max(0, now - lastTime) };
+  }
+}
+
+function readable(bytes: Uint8Array): Frame | undefined {
+  try {
+    return parseFrame(bytes);
+  } catch (error) {
+    if (isEvertreeError(error)) return undefined;
+    throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { type Obstacle, type Position, formatPosition, isEvertreeError } from '@evertree/core';
+import { type Obstacle, type Position, SUMMARY_LIMIT, formatPosition, isEvertreeError } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient } from '../client/site-client.ts';
@@ -117,6 +117,7 @@ interface PromotionForecastAnswer extends ForecastAnswer {
   readonly lastContact?: number;
   readonly reached: readonly { readonly site: string; readonly standing: string; readonly last: Position }[];
   readonly unreached: readonly string[];
+  readonly adopts?: { readonly site: string; readonly commits: number; readonly leaves: number };
   readonly lost: Loss;
   readonly confirm: string;
 }
@@ -124,6 +125,8 @@ interface PromotionForecastAnswer extends ForecastAnswer {
 interface Loss {
   readonly commits: number;
   readonly more: boolean;
+  /** Of how many commits paths and authors are known. */
+  readonly named: number;
   readonly paths: readonly string[] | 'unknown';
   readonly authors: readonly string[] | 'unknown';
 }
@@ -151,7 +154,7 @@ async function promote({ dryRun, confirm, force, json, ...client }: PromoteComma
 }
 
 function promotionForecastLines(
-  { site, position, primary, lastContact, reached, unreached, lost, confirm, possible, obstacles }: PromotionForecastAnswer,
+  { site, position, primary, lastContact, reached, unreached, adopts, lost, confirm, possible, obstacles }: PromotionForecastAnswer,
   url: string,
 ): string {
   const contact = lastContact === undefined ? 'was not heard since the start' : `was heard last at ${new Date(lastContact).toISOString()}`;
@@ -162,6 +165,7 @@ function promotionForecastLines(
   const force = obstacles.length > 0 ? ' --force' : '';
   return [
     `${site} would be the primary from ${formatPosition(position)} on; ${old}`,
+    ...(adopts === undefined ? [] : [adoptionLine(site, adopts)]),
     lossLine(lost),
     ...reached.map(other => `reached: ${other.site}, ${other.standing}, at ${formatPosition(other.last)}`),
     ...(unreached.length > 0 ? [`not reached: ${unreached.join(', ')}`] : []),
@@ -171,15 +175,22 @@ function promotionForecastLines(
   ].join('\n');
 }
 
-function lossLine({ commits, more, paths, authors }: Loss): string {
+function adoptionLine(site: string, { site: other, commits, leaves }: NonNullable<PromotionForecastAnswer['adopts']>): string {
+  const own = leaves === 0 ? '' : `; ${site} keeps ${formatCount(leaves)} of its own as a divergence`;
+  return `${other} is further: ${site} takes over ${formatCount(commits)} commit${commits === 1 ? '' : 's'} from it first${own}`;
+}
+
+function lossLine({ commits, more, named, paths, authors }: Loss): string {
   if (commits === 0 && !more) return 'lost: nothing';
-  const count = `${formatCount(commits)} commit${commits === 1 ? '' : 's'} (paths: ${namesText(paths)}; authors: ${namesText(authors)})`;
+  const part = named > 0 && named < commits ? `of ${formatCount(named)} of them ` : '';
+  const count = `${formatCount(commits)} commit${commits === 1 ? '' : 's'} (${part}paths: ${namesText(paths)}; authors: ${namesText(authors)})`;
   const known = commits === 0 ? 'nothing that is known' : count;
   return `lost: ${known}${more ? '; what else only the old primary has is unknown: commits, paths and authors' : ''}`;
 }
 
 function namesText(each: readonly string[] | 'unknown'): string {
-  return each === 'unknown' ? 'unknown' : each.join(', ') || 'none';
+  if (each === 'unknown') return each;
+  return (each.length < SUMMARY_LIMIT ? each : [...each, '…']).join(', ') || 'none';
 }
 
 /** Prints a dry run, and what stands in the way; 3 if something does. */

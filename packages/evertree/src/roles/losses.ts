@@ -1,3 +1,4 @@
+import type { UnappliedCommits } from '@evertree/consumer';
 import {
   type Epoch,
   type EpochName,
@@ -6,6 +7,7 @@ import {
   type Obstacle,
   compareEpochs,
   covers,
+  forkOf,
   highestEpoch,
 } from '@evertree/core';
 
@@ -28,9 +30,20 @@ export interface PossibleLoss {
   readonly commits: number;
   /** The primary does not answer: it may hold more, of which nobody here has heard. */
   readonly more: boolean;
-  /** Which paths they change, and who made them, where that is known. */
+  /** Of how many of `commits` paths and authors are known: of those whose frame is in quarantine here. */
+  readonly named: number;
+  /** Which paths these change, and who made them; at most `SUMMARY_LIMIT` of each. */
   readonly paths: readonly string[] | 'unknown';
   readonly authors: readonly string[] | 'unknown';
+}
+
+/** Another site is further: a promotion takes over its history, so that what it has is not lost. */
+export interface Adoption {
+  readonly site: string;
+  /** How many commits this site gets from it. */
+  readonly commits: number;
+  /** How many of this site's own are not in that history: they are kept as a divergence. */
+  readonly leaves: number;
 }
 
 /** What speaks for and against a promotion, as a dry run tells it. */
@@ -44,6 +57,8 @@ export interface PromotionFacts {
   readonly reached: readonly ReachedSite[];
   /** Addresses where nobody answered. */
   readonly unreached: readonly string[];
+  /** Undefined where this site is the furthest. */
+  readonly adopts: Adoption | undefined;
   readonly lost: PossibleLoss;
   readonly obstacles: readonly Obstacle[];
 }
@@ -61,20 +76,36 @@ export function furthestOf<Site extends Extent>(own: Extent, others: readonly Si
   return furthest;
 }
 
-/** @param heard the old primary's history, as far as this site heard of it */
-export function possibleLoss(
-  own: Extent,
-  reached: readonly ReachedSite[],
-  heard: Extent | undefined,
-  primary: string | undefined,
-): PossibleLoss {
-  const best: Extent = furthestOf(own, reached) ?? own;
-  const isThere = reached.some(({ site }) => site === primary);
-  const missing = heard === undefined || isThere || covers(best, heard.last) ? 0 : lacking(best, heard);
-  const more = primary !== undefined && !isThere;
-  const isKnown = missing === 0 && !more;
-  return { commits: missing, more, paths: isKnown ? [] : 'unknown', authors: isKnown ? [] : 'unknown' };
+export function adoption(own: Extent, reached: readonly ReachedSite[]): Adoption | undefined {
+  const furthest = furthestOf(own, reached);
+  if (furthest === undefined) return undefined;
+  const fork = forkOf(own, furthest);
+  return { site: furthest.site, commits: furthest.last.revision - fork.revision, leaves: own.last.revision - fork.revision };
 }
+
+/** The primary that a site followed last, and its history, as far as this site heard of it. */
+export interface LastPrimary {
+  readonly site: string;
+  readonly heard: Extent;
+  /** What came from it, and could not be applied here. */
+  readonly unapplied?: UnappliedCommits | undefined;
+}
+
+/** @param reached the sites whose frames this site takes over, if they are further */
+export function possibleLoss(own: Extent, reached: readonly ReachedSite[], primary: LastPrimary | undefined): PossibleLoss {
+  const furthest = furthestOf(own, reached);
+  const best = furthest ?? own;
+  const isThere = reached.some(({ site }) => site === primary?.site);
+  const missing = primary === undefined || isThere || covers(best, primary.heard.last) ? 0 : lacking(best, primary.heard);
+  const more = primary !== undefined && !isThere;
+  // What another site has of those that are in quarantine here can't be told one by one.
+  const unapplied = missing > 0 && furthest === undefined ? primary?.unapplied : undefined;
+  const { commits: named, paths, authors } = unapplied ?? (missing === 0 && !more ? NOTHING_LOST : NOTHING_NAMED);
+  return { commits: missing, more, named, paths, authors };
+}
+
+const NOTHING_LOST = Object.freeze({ commits: 0, paths: [], authors: [] });
+const NOTHING_NAMED = Object.freeze({ commits: 0, paths: 'unknown', authors: 'unknown' });
 
 /** Revisions count within one history: where the heard one went through our end, or else from the fork on. */
 function lacking(best: Extent, heard: Extent): number {
@@ -82,7 +113,14 @@ function lacking(best: Extent, heard: Extent): number {
 }
 
 /** Names what a promotion was decided on: positions, epochs, sites and obstacles; never a time. */
-export function planHash({ site, position, primary, reached, unreached, obstacles }: Omit<PromotionFacts, 'lost' | 'lastContact'>): string {
+export function planHash({
+  site,
+  position,
+  primary,
+  reached,
+  unreached,
+  obstacles,
+}: Omit<PromotionFacts, 'adopts' | 'lost' | 'lastContact'>): string {
   const others = reached
     .toSorted((a, b) => (a.site < b.site ? -1 : 1))
     .map(other => [other.site, other.standing, other.last, other.epochs.map(({ number, id }) => [number, id])]);

@@ -1,6 +1,6 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
 import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, covers, highestEpoch } from '@evertree/core';
-import type { PossibleLoss, PromotionFacts } from './losses.ts';
+import type { LastPrimary, PossibleLoss, PromotionFacts } from './losses.ts';
 import {
   PromotionMachine,
   type PromotionAction,
@@ -207,12 +207,16 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
 }
 
 /** The primary that this site followed last, or handed over to. It has at least what this site has of its history. */
-function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer | undefined): PromotionGround['primary'] {
+function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer | undefined): LastPrimary | undefined {
   const heard = consumer?.heard;
   if (heard !== undefined) {
     // A hello is as old as its link: frames have come since.
     const isPassed = covers({ epochs, last }, heard.last);
-    return { site: heard.site, heard: isPassed ? { epochs, last } : { epochs: heard.epochs, last: heard.last } };
+    const told = isPassed ? { epochs, last } : { epochs: heard.epochs, last: heard.last };
+    const { unapplied } = heard;
+    const isFurther =
+      unapplied !== undefined && unapplied.last.epochId === told.last.epochId && unapplied.last.revision > told.last.revision;
+    return { site: heard.site, heard: isFurther ? { epochs: told.epochs, last: unapplied.last } : told, unapplied };
   }
   const entry = epochs.at(-1);
   const other = entry?.end?.to ?? entry?.site;

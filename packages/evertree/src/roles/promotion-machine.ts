@@ -1,6 +1,16 @@
 import { type EpochName, type ExactPosition, type Obstacle, highestEpoch } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
-import { type Extent, type PossibleLoss, type PromotionFacts, type ReachedSite, furthestOf, planHash, possibleLoss } from './losses.ts';
+import {
+  type Extent,
+  type LastPrimary,
+  type PossibleLoss,
+  type PromotionFacts,
+  type ReachedSite,
+  adoption,
+  furthestOf,
+  planHash,
+  possibleLoss,
+} from './losses.ts';
 
 /**
  * How far a promotion has come.
@@ -18,7 +28,7 @@ export interface PromotionGround extends Extent {
   readonly fencedBy: EpochName | undefined;
   /** What stands against it here: some of it can't be forced. */
   readonly obstacles: readonly PromotionObstacle[];
-  readonly primary: { readonly site: string; readonly heard: Extent } | undefined;
+  readonly primary: LastPrimary | undefined;
   readonly lastContact: number | undefined;
   /** The addresses of its primary file. */
   readonly remotes: readonly string[];
@@ -171,7 +181,8 @@ export class PromotionMachine {
       lastContact,
       reached,
       unreached: [...this.#unreached],
-      lost: possibleLoss(this.#ground!, reached, primary?.heard, primary?.site),
+      adopts: adoption(this.#ground!, reached),
+      lost: possibleLoss(this.#ground!, reached, primary),
       obstacles: [...obstacles, ...reached.flatMap(each => this.#obstaclesAt(each))],
     };
   }
@@ -180,7 +191,8 @@ export class PromotionMachine {
     const highest = highestEpoch(other.epochs, other.last);
     const isKnown = highest.number === 0 || this.#ground!.epochs.some(({ number, id }) => number === highest.number && id === highest.id);
     const obstacles: PromotionObstacle[] = [];
-    if (other.standing === 'primary') {
+    const isTold = this.#ground!.obstacles.some(({ code }) => code === 'primary-alive') && other.site === this.#ground!.primary?.site;
+    if (other.standing === 'primary' && !isTold) {
       const text = `${other.site} is a primary that answers; use switchover: it loses nothing`;
       obstacles.push({ code: 'primary-alive', text });
     }
@@ -336,7 +348,7 @@ export class PromotionMachine {
     this.#step = 'over';
     const { primary } = this.#ground!;
     const promised = [...this.#reached.values()].filter(({ site }) => this.#promised.has(site));
-    const lost = possibleLoss(this.#own!, promised, primary?.heard, primary?.site);
+    const lost = possibleLoss(this.#own!, promised, primary);
     return [{ type: 'done', epoch: this.#epoch, position, lost, unheard: [...this.#unheard] }];
   }
 

@@ -167,7 +167,7 @@ describe('a promotion', () => {
 });
 
 describe('the plan hash', () => {
-  const facts: Omit<PromotionFacts, 'lost' | 'lastContact'> = {
+  const facts: Omit<PromotionFacts, 'adopts' | 'lost' | 'lastContact'> = {
     site: 'south',
     position: at('1-90'),
     primary: { site: 'north', position: at('1-100') },

@@ -192,6 +192,14 @@ const CASES: Readonly<Record<string, string>> = {
     heal
     pass 40
   `,
+  'a reader of a topic asks for a snapshot where retention took all frames, and its idle primary is further': `
+    sites direct direct topic
+    seed 12490
+    kill c
+    write a 3 2
+    pass 5
+    retain t 0
+  `,
 };
 
 describe('what a simulation found:', () => {

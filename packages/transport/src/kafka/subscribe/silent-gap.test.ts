@@ -9,14 +9,14 @@ const at: ExactPosition = { epoch: 1, epochId: '0011223344556677', revision: 2 }
 const NEXT = 12n;
 
 /** A word of the primary; each is another one. */
-function word(closing?: PrimaryRecord['closing']): HeardPrimary {
+function word(closing?: PrimaryRecord['closing'], revision = at.revision): HeardPrimary {
   const hello = {
     protocols: PROTOCOL_VERSIONS,
     program: 't',
     site: 'a',
     stream: null,
     role: 'primary',
-    position: at,
+    position: { ...at, revision },
     digest: '',
     epochs: [],
     durable: true,
@@ -32,13 +32,20 @@ function snapshot(revision: number, follow = NEXT): SnapshotRecord {
 }
 
 /** What each of so many fetches in vain leads to. */
-function starve(gap: SilentGap, times: number, found: SnapshotRecord | undefined, heard = word): boolean[] {
-  return Array.from({ length: times }, () => gap.unfed(heard(), found, at, NEXT));
+function starve(gap: SilentGap, times: number, found: SnapshotRecord | undefined, heard = () => word()): boolean[] {
+  return Array.from({ length: times }, () => gap.unfed(heard(), found, at, NEXT) !== undefined);
 }
 
 describe('a topic that gives nothing', () => {
   it('lacks what a snapshot holds, if its primary was heard three times since', () => {
     expect(starve(new SilentGap(), 5, snapshot(3))).toEqual([false, false, false, true, true]);
+  });
+
+  it('lacks what its primary has, if that one was heard three times since, and says up to where', () => {
+    const gap = new SilentGap();
+    expect(starve(gap, 5, undefined, () => word(undefined, 4))).toEqual([false, false, false, true, true]);
+    expect(gap.unfed(word(undefined, 4), snapshot(3), at, NEXT)?.revision).toBe(4);
+    expect(gap.unfed(word(undefined, 4), snapshot(5), at, NEXT)?.revision).toBe(5);
   });
 
   it('is waited for while its primary is not heard again', () => {
@@ -54,7 +61,7 @@ describe('a topic that gives nothing', () => {
   });
 
   it.each<[string, SnapshotRecord | undefined]>([
-    ['without a snapshot', undefined],
+    ['without a snapshot, where the primary is no further', undefined],
     ['with one that is no further', snapshot(2)],
     ['when what follows the snapshot has not been read up to', snapshot(3, NEXT + 1n)],
   ])('lacks nothing %s', (_name, found) => {

@@ -229,7 +229,8 @@ export class TopicReading {
     if (closing !== undefined && !moved) this.#emptyFetches += 1;
     if (this.#emptyFetches >= LAST_FETCHES) return this.#closed();
     const snapshot = this.#usableSnapshot();
-    if (this.#caughtUp && this.#silentGap.unfed(this.#primary, snapshot, this.#at, next)) return this.#locate(snapshot?.header.position);
+    const missing = this.#caughtUp ? this.#silentGap.unfed(this.#primary, snapshot, this.#at, next) : undefined;
+    if (missing !== undefined) return this.#locate(missing);
     if (this.#short !== undefined && snapshot !== undefined) return this.#locate();
     if (this.#short !== undefined && now > this.#shortAt && this.#primaryIsAhead) return this.#waitForSnapshot(this.#short);
     return moved && this.#freshFrom !== undefined && next > this.#freshFrom ? SEEN : READ;

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { NO_CHAIN, ORIGIN, decodeFrame, parseFrame, sealFrame } from '@evertree/core';
 import type { ExactPosition, Frame } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
@@ -23,6 +24,7 @@ function makeFrame(base: ExactPosition, last: ExactPosition, body: string, previ
       codec: 'binary',
       beginsEpoch,
       endsEpoch: false,
+      isMark: false,
       stream: STREAM,
       epoch: last.epoch,
       epochId: last.epochId,
@@ -52,7 +54,7 @@ function golden(...lines: string[]): string {
 
 const FRAME_ONE = golden(
   '45565446 | magic',
-  '02 | format version',
+  '03 | format version',
   '01 | codec',
   '0100 | flags: begins its epoch',
   '000102030405060708090a0b0c0d0e0f | stream',
@@ -69,11 +71,20 @@ const FRAME_ONE = golden(
   '03000000 | length of the body',
   '0000000000000000000000000000000000000000000000000000000000000000 | hash of the frame before',
   '6f6e65 | body',
+  '6dad5d69 | checksum',
+);
+
+/** The same frame, as the versions before wrote it. */
+const FRAME_ONE_OF_2 = golden(
+  '45565446 | magic',
+  '02 | format version',
+  '01 | codec',
+  '0100 | flags: begins its epoch',
+  FRAME_ONE.slice(16, -8),
   '007bb595 | checksum',
 );
 
-/** The same frame, as version 1 wrote it. */
-const OLD_FRAME_ONE = golden(
+const FRAME_ONE_OF_1 = golden(
   '45565446 | magic',
   '01 | format version',
   '01 | codec',
@@ -84,7 +95,7 @@ const OLD_FRAME_ONE = golden(
 
 const HANDOVER = golden(
   '45565446 | magic',
-  '02 | format version',
+  '03 | format version',
   '01 | codec',
   '0200 | flags: ends its epoch',
   '000102030405060708090a0b0c0d0e0f | stream',
@@ -104,7 +115,46 @@ const HANDOVER = golden(
   '0163 | command: c',
   '00 | flags of the change set: none',
   '00 | operations',
-  '2e97fa4d | checksum',
+  '54bfbb72 | checksum',
+);
+
+const MARK = golden(
+  '45565446 | magic',
+  '03 | format version',
+  '01 | codec',
+  '0400 | flags: a mark frame',
+  '000102030405060708090a0b0c0d0e0f | stream',
+  '04000000 | epoch number',
+  'a0a1a2a3a4a5a6a7 | epoch id',
+  '04000000 | epoch number of the base',
+  'a0a1a2a3a4a5a6a7 | epoch id of the base',
+  '0300000000000000 | revision of the base',
+  '0400000000000000 | last revision',
+  '1112131415161718 | digest',
+  '0300000001010000 | commit time of the first change set',
+  '0300000001010000 | commit time of the last one',
+  '01000000 | count',
+  '0e000000 | length of the body',
+  '2020202020202020202020202020202020202020202020202020202020202020 | hash of the frame before',
+  '05c3bc626572 | name: über',
+  '02 | back: to revision 2',
+  '00 | not removed',
+  '0c | flags of the change set: author, message',
+  '01610162 | author: a, message: b',
+  '00 | operations',
+  'ee695a9b | checksum',
+);
+
+const UNMARK = golden(
+  '45565446 | magic',
+  '03 | format version',
+  '02 | codec: JSON',
+  '0400 | flags: a mark frame',
+  MARK.slice(16, 184),
+  '64000000 | length of the body',
+  MARK.slice(192, 256),
+  `${Buffer.from('{"mark":{"name":"über","back":0,"removed":true},"changes":[{"time":1103806595075,"operations":[]}]}').toString('hex')} | body`,
+  'b4a8590c | checksum',
 );
 
 const SEGMENT_HEADER = golden(
@@ -163,16 +213,18 @@ const SNAPSHOT_TEXT =
   '{"stream":"000102030405060708090a0b0c0d0e0f","position":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":3},' +
   '"digest":"1112131415161718","chain":"4040404040404040404040404040404040404040404040404040404040404040","time":1103806595075,' +
   '"epochs":[{"number":4,"id":"a0a1a2a3a4a5a6a7","site":"zürich","base":{"epoch":0,"epochId":"0000000000000000","revision":0},' +
-  '"reason":"start","time":1103806595074,"end":{"to":"b","command":"c"}}]}';
+  '"reason":"start","time":1103806595074,"end":{"to":"b","command":"c"}}],' +
+  '"marks":[{"name":"über","position":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":1},' +
+  '"markedAt":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":2},"time":1103806595074,"author":"ann","message":"wir bauen um"}]}';
 
 const SNAPSHOT = golden(
   '45565453 | magic',
-  '02 | format version',
+  '03 | format version',
   '000000',
   '00000000 | generation',
-  'ad010000 | length of the text',
+  '87020000 | length of the text',
   `${Buffer.from(SNAPSHOT_TEXT).toString('hex')} | header`,
-  '3a825446 | checksum',
+  'f0e42639 | checksum',
   '03000000 | length of the chunk',
   'cc8baddf | its checksum',
   '747265 | the chunk',
@@ -184,6 +236,15 @@ const SNAPSHOT = golden(
   '0400000000000000 | bytes of all chunks',
   '30dbca84 | checksum',
 );
+
+/** These bytes with another version and other flags, and a checksum that is right. */
+function sealed(hex: string, version: number, flags = 4): Buffer {
+  const bytes = Buffer.from(hex, 'hex');
+  bytes[4] = version;
+  bytes[6] = flags;
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+  return bytes;
+}
 
 describe('the format', () => {
   let disk: FaultDisk;
@@ -214,6 +275,16 @@ describe('the format', () => {
       chain: '40'.repeat(32),
       epochs: [
         { number: 4, id: EPOCH, site: 'zürich', base: ORIGIN, reason: 'start', time: 0x0101_0000_0002, end: { to: 'b', command: 'c' } },
+      ],
+      marks: [
+        {
+          name: 'über',
+          position: first,
+          markedAt: { ...first, revision: 2 },
+          time: 0x0101_0000_0002,
+          author: 'ann',
+          message: 'wir bauen um',
+        },
       ],
       time: 0x0101_0000_0003,
     });
@@ -251,8 +322,41 @@ describe('the format', () => {
     expect(Buffer.from(sealFrame(frame.header, frame.bytes.subarray(128, -4)).bytes).toString('hex')).toBe(HANDOVER);
   });
 
-  test('a frame of version 1 is read', () => {
-    expect(parseFrame(Buffer.from(OLD_FRAME_ONE, 'hex')).header).toEqual(frames[0]!.header);
+  test('mark frame, binary', () => {
+    const frame = parseFrame(Buffer.from(MARK, 'hex'));
+    const at = { base: second, last: { ...second, revision: 4 }, count: 1 };
+    expect(frame.header).toMatchObject({ beginsEpoch: false, endsEpoch: false, isMark: true, ...at });
+    expect(decodeFrame(frame)).toEqual({
+      note: { mark: { name: 'über', back: 2, removed: false } },
+      changeSets: [{ revision: 4, time: 0x0101_0000_0003, author: 'a', message: 'b', operations: [] }],
+    });
+    expect(Buffer.from(sealFrame(frame.header, frame.bytes.subarray(128, -4)).bytes).toString('hex')).toBe(MARK);
+  });
+
+  test('mark frame that removes a mark, JSON', () => {
+    const frame = parseFrame(Buffer.from(UNMARK, 'hex'));
+    expect(decodeFrame(frame)).toEqual({
+      note: { mark: { name: 'über', back: 0, removed: true } },
+      changeSets: [{ revision: 4, time: 0x0101_0000_0003, operations: [] }],
+    });
+    expect(Buffer.from(sealFrame(frame.header, frame.bytes.subarray(128, -4)).bytes).toString('hex')).toBe(UNMARK);
+  });
+
+  test.each([
+    ['1', FRAME_ONE_OF_1],
+    ['2', FRAME_ONE_OF_2],
+  ])('a frame of version %s is read', (_, bytes) => {
+    expect(parseFrame(Buffer.from(bytes, 'hex')).header).toEqual(frames[0]!.header);
+  });
+
+  test('a mark frame is refused in a version that has none', () => {
+    const bytes = sealed(MARK, 2);
+    expect(() => parseFrame(bytes)).toThrow(/a frame has unknown flags \(4\)/);
+  });
+
+  test.each([3, 5, 6, 7])('a frame with the flags %d is refused', flags => {
+    const bytes = sealed(MARK, 3, flags);
+    expect(() => parseFrame(bytes)).toThrow(/positions contradict each other/);
   });
 
   test('segment: header, records, seal', () => {

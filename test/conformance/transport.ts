@@ -168,7 +168,16 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
 
       test.runIf(!supports.log)('every message arrives as it was sent', async () => {
         const { primary, secondary } = await greeted();
-        const header = { stream: STREAM, position: POSITION, digest: '0'.repeat(16), chain: NO_CHAIN, epochs: [EPOCH, EPOCH], time: 5 };
+        const marks = [{ name: 'před', position: ORIGIN, markedAt: POSITION, time: 4, message: 'we upgrade' }];
+        const header = {
+          stream: STREAM,
+          position: POSITION,
+          digest: '0'.repeat(16),
+          chain: NO_CHAIN,
+          epochs: [EPOCH, EPOCH],
+          marks,
+          time: 5,
+        };
         const down: Message[] = [
           frameOf(9, 0),
           { type: 'snapshot-begin', header, reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' } },

@@ -108,7 +108,16 @@ describe('frames at a secondary', () => {
 /** A frame that would follow, if this site followed anybody. */
 function following({ stream, position, digest }: Store): Frame {
   const { epoch, epochId, revision } = position;
-  const header = { codec: 'binary', beginsEpoch: false, endsEpoch: false, stream: stream!, epoch, epochId, base: position } as const;
+  const header = {
+    codec: 'binary',
+    beginsEpoch: false,
+    endsEpoch: false,
+    isMark: false,
+    stream: stream!,
+    epoch,
+    epochId,
+    base: position,
+  } as const;
   const last = { epoch, epochId, revision: revision + 1 };
   const body = Buffer.of(0, 0);
   const rest = { last, digest, firstTime: 1, lastTime: 1, count: 1, previous: NO_CHAIN, bodyLength: body.length };

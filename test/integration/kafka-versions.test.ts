@@ -7,17 +7,19 @@ import type { Written } from '../support/topic.ts';
 import { SOON } from '../support/topic-sites.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
 
-/** Each with what a reason was then. */
+/** Each with what a reason was then, and what a hello had beside the rest. */
+const REASON = { code: 'retention-passed', text: 'retention has passed it by' };
 const OLD = [
-  { version: 1, reason: 'retention has passed it by' },
-  { version: 2, reason: { code: 'retention-passed', text: 'retention has passed it by' } },
+  { version: 1, reason: REASON.text, more: {} },
+  { version: 2, reason: REASON, more: {} },
+  { version: 3, reason: REASON, more: { standing: 'secondary', standby: false } },
 ] as const;
 type Old = (typeof OLD)[number];
 
 const headersOf = ({ version }: Old) => ({ evertree: String(version), from: 'a'.repeat(16) });
-const refusalOf = ({ version }: Old) => new RegExp(`old speaks the protocol's versions ${version}, this program 3: .*`);
+const refusalOf = ({ version }: Old) => new RegExp(`old speaks the protocol's versions ${version}, this program 4: .*`);
 
-/** What an end of an old version says of itself. None of them had a standing, or what follows it. */
+/** What an end of an old version says of itself. */
 function control(old: Old, key: string, { stream, epochs }: Store, role: 'primary' | 'secondary', more: object): Written {
   const hello = {
     protocols: [old.version],
@@ -30,6 +32,7 @@ function control(old: Old, key: string, { stream, epochs }: Store, role: 'primar
     epochs,
     durable: true,
     heartbeatMs: 250,
+    ...old.more,
   };
   return { key, value: Buffer.from(JSON.stringify({ hello, ...more })), headers: headersOf(old) };
 }

@@ -65,7 +65,7 @@ describe('a listener', () => {
   }
 
   async function connect(options: { hello?: boolean } = {}): Promise<{ websocket: WebSocket; socket: net.Socket; code: Promise<number> }> {
-    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.3'], { perMessageDeflate: false });
+    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.4'], { perMessageDeflate: false });
     let socket: net.Socket | undefined;
     websocket.on('upgrade', response => (socket = response.socket));
     websocket.on('error', () => undefined);
@@ -162,11 +162,11 @@ describe('a listener', () => {
     'TLS where there is none': { bytes: Buffer.from('16030100f0010000ec0303', 'hex'), answer: /^HTTP\/1\.1 400/ },
     'headers without end': { bytes: `GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(10_000)}`, answer: /^HTTP\/1\.1 400/ },
     'a handshake without a key': {
-      bytes: 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: evertree.3\r\n\r\n',
+      bytes: 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: evertree.4\r\n\r\n',
       answer: /^HTTP\/1\.1 400/,
     },
     'another kind of upgrade': {
-      bytes: 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nSec-WebSocket-Protocol: evertree.3\r\n\r\n',
+      bytes: 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nSec-WebSocket-Protocol: evertree.4\r\n\r\n',
       answer: /^HTTP\/1\.1 400/,
     },
     'nothing at all': { bytes: '', answer: /^$/ },

@@ -199,7 +199,7 @@ describe('a token', () => {
   });
 });
 
-async function upgrade(port: number, headers: Record<string, string>, path = '/', protocols = ['evertree.3']) {
+async function upgrade(port: number, headers: Record<string, string>, path = '/', protocols = ['evertree.4']) {
   const websocket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, { headers });
   undo.push(() => websocket.terminate());
   websocket.on('error', () => undefined);
@@ -224,7 +224,7 @@ describe('a page in a browser', () => {
     const authorization = `Bearer ${TOKEN}`;
     expect(await upgrade(listener.port, { authorization }, '/data')).toBe(404);
     expect(await upgrade(listener.port, { authorization }, '/', ['evertree.99'])).toBe(400);
-    expect(await upgrade(listener.port, { authorization }, '/', ['evertree.99', 'evertree.3'])).toBe(101);
+    expect(await upgrade(listener.port, { authorization }, '/', ['evertree.99', 'evertree.4'])).toBe(101);
     expect(await upgrade(listener.port, {}, '/', ['evertree.99'])).toBe(401);
   });
 });

@@ -50,8 +50,8 @@ async function listen(): Promise<{ readonly port: number; readonly links: End[];
   return { port: listener.port, links, reports };
 }
 
-describe.each([1, 2])('a primary of version %d', version => {
-  test('is refused by a secondary of version 3, which names the version that it speaks', async () => {
+describe.each([1, 2, 3])('a primary of version %d', version => {
+  test('is refused by a secondary of version 4, which names the version that it speaks', async () => {
     const { port, links, reports } = await listen();
     const socket = net.connect(port, '127.0.0.1');
     undo.push(() => void socket.destroy());
@@ -59,14 +59,14 @@ describe.each([1, 2])('a primary of version %d', version => {
     socket.setEncoding('utf8');
     socket.on('data', (piece: string) => (answer += piece));
     socket.write(openingOf(version));
-    await vi.waitFor(() => expect(answer).toMatch(/^HTTP\/1\.1 400 .*no protocol version in common: here evertree\.3\n$/s), WAIT);
+    await vi.waitFor(() => expect(answer).toMatch(/^HTTP\/1\.1 400 .*no protocol version in common: here evertree\.4\n$/s), WAIT);
     expect(links).toEqual([]);
-    expect(reports.reports).toMatchObject([{ event: 'connection-refused', message: expect.stringContaining('here evertree.3') as string }]);
+    expect(reports.reports).toMatchObject([{ event: 'connection-refused', message: expect.stringContaining('here evertree.4') as string }]);
   });
 
-  test('is refused for its hello if it opened a link of version 3 all the same', async () => {
+  test('is refused for its hello if it opened a link of version 4 all the same', async () => {
     const { port, links } = await listen();
-    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.3'], { perMessageDeflate: false });
+    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.4'], { perMessageDeflate: false });
     undo.push(() => websocket.terminate());
     websocket.on('error', () => undefined);
     const { hello } = helloOf('primary', { protocols: [version] }) as { hello: Hello };
@@ -74,13 +74,13 @@ describe.each([1, 2])('a primary of version %d', version => {
     const closed = new Promise<[number, string]>(resolve => {
       websocket.on('close', (code, reason) => resolve([code, reason.toString()]));
     });
-    expect(await closed).toEqual([4009, `this link speaks version 3, the far end ${version}; here 3`]);
+    expect(await closed).toEqual([4009, `this link speaks version 4, the far end ${version}; here 4`]);
     expect(links[0]?.messages).toEqual([]);
   });
 });
 
-describe.each([1, 2])('a secondary of version %d', version => {
-  test('refuses a primary of version 3, and the primary says which versions they speak', async () => {
+describe.each([1, 2, 3])('a secondary of version %d', version => {
+  test('refuses a primary of version 4, and the primary says which versions they speak', async () => {
     const offers: string[] = [];
     const server = net.createServer(socket => {
       socket.on('error', () => undefined);
@@ -97,9 +97,9 @@ describe.each([1, 2])('a secondary of version %d', version => {
     await dialler.open({ link: () => undefined, failed: (_, error) => void failures.push(error) });
     undo.push(() => dialler.close());
     await vi.waitFor(() => expect(failures.length).toBe(1), WAIT);
-    expect(offers).toEqual(['evertree.3']);
+    expect(offers).toEqual(['evertree.4']);
     expect(failures[0]!.message).toMatch(
-      /refused the connection \(400\): no protocol version in common: here evertree\.\d; this site speaks evertree\.3: bring both/,
+      /refused the connection \(400\): no protocol version in common: here evertree\.\d; this site speaks evertree\.4: bring both/,
     );
   });
 });

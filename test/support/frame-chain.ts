@@ -1,5 +1,5 @@
 import { frameHash, NO_CHAIN, ORIGIN, sealFrame } from '@evertree/core';
-import type { Epoch, ExactPosition, Frame, SnapshotHeader } from '@evertree/core';
+import type { Epoch, ExactPosition, Frame, Mark, SnapshotHeader } from '@evertree/core';
 
 export interface FrameOptions {
   readonly bytes?: number;
@@ -9,6 +9,8 @@ export interface FrameOptions {
   readonly restart?: boolean;
   /** It hands the reign over. */
   readonly endsEpoch?: boolean;
+  /** It is a mark frame. */
+  readonly isMark?: boolean;
 }
 
 /** A history as a journal sees it: frames that follow each other. The bodies are arbitrary bytes. */
@@ -16,6 +18,8 @@ export class FrameChain {
   readonly stream: string;
   readonly frames: Frame[] = [];
   readonly epochs: Epoch[] = [];
+  /** What snapshots say of marks; a journal does not look into it. */
+  readonly marks: Mark[] = [];
   position: ExactPosition;
   time = 1_000;
   #chain: string = NO_CHAIN;
@@ -33,7 +37,7 @@ export class FrameChain {
    */
   next(options: FrameOptions = {}): Frame {
     const base = this.position;
-    const { restart = false, endsEpoch = false } = options;
+    const { restart = false, endsEpoch = false, isMark = false } = options;
     const beginsEpoch = restart || (options.beginsEpoch ?? this.epochs.length === 0);
     if (beginsEpoch) {
       const number = restart ? base.epoch : base.epoch + 1;
@@ -41,7 +45,7 @@ export class FrameChain {
       this.epochs.push({ number, id, site: 'a', base, reason: restart ? 'restart' : 'start', time: this.time });
     }
     const { number: epoch, id: epochId } = this.epochs.at(-1)!;
-    const count = beginsEpoch || endsEpoch ? 1 : (options.count ?? 1);
+    const count = beginsEpoch || endsEpoch || isMark ? 1 : (options.count ?? 1);
     const last = { epoch, epochId, revision: base.revision + count };
     const body = Buffer.alloc(options.bytes ?? 40, `${last.revision} `);
     const firstTime = this.time;
@@ -51,6 +55,7 @@ export class FrameChain {
         codec: 'binary',
         beginsEpoch,
         endsEpoch,
+        isMark,
         stream: this.stream,
         epoch,
         epochId,
@@ -92,6 +97,6 @@ export class FrameChain {
   /** The head of a snapshot at `position`. */
   snapshotHeader(position: ExactPosition = this.position): SnapshotHeader {
     const digest = position.revision.toString(16).padStart(16, '0');
-    return { stream: this.stream, position, digest, chain: this.#chain, epochs: this.epochs, time: this.time };
+    return { stream: this.stream, position, digest, chain: this.#chain, epochs: this.epochs, marks: this.marks, time: this.time };
   }
 }

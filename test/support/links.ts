@@ -37,6 +37,7 @@ export function frameOf(revision: number, bodyBytes: number): Message & { type: 
     codec: 'binary',
     beginsEpoch: false,
     endsEpoch: false,
+    isMark: false,
     stream: STREAM,
     epoch: base.epoch,
     epochId: base.epochId,

@@ -36,6 +36,7 @@ function frame(text: string, more: Partial<FrameHeader> = {}): FrameHeader {
     codec: 'binary',
     beginsEpoch: base.epochId !== last.epochId,
     endsEpoch: false,
+    isMark: false,
     stream: STREAM,
     epoch: last.epoch,
     epochId: last.epochId,
@@ -134,7 +135,7 @@ describe('a refusal', () => {
 });
 
 function snapshot(position: string, epochs: readonly Epoch[], stream = STREAM): SnapshotHeader {
-  return { stream, position: at(position), digest: 'd', chain: NO_CHAIN, epochs, time: 0 };
+  return { stream, position: at(position), digest: 'd', chain: NO_CHAIN, epochs, marks: [], time: 0 };
 }
 
 const SNAPSHOTS: readonly [name: string, ours: Lineage, header: SnapshotHeader, verdict: string][] = [

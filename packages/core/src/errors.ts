@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'TRANSACTION_INVALID'
   | 'NOT_FOUND'
   | 'TEST_FAILED'
+  | 'MARK_EXISTS'
   | 'POSITION_MISMATCH'
   | 'GUARD_FAILED'
   | 'NOT_PRIMARY'

@@ -50,6 +50,7 @@ const headerAt = (revision: number) => ({
   digest: 'f'.repeat(16),
   chain: NO_CHAIN,
   epochs: [EPOCH],
+  marks: [],
   time: 7,
 });
 
@@ -105,7 +106,7 @@ function epochFrame(type: 'begin' | 'handover', revision: number, site: string):
   const epoch = isFirst ? { epoch: 8, epochId: 'e'.repeat(16) } : { epoch: 7, epochId: POSITION.epochId };
   const note = isFirst ? { epoch: { site, reason: 'switchover' } } : { handover: { to: site, command: 'c' } };
   const body = Buffer.from(JSON.stringify({ ...note, changes: [{ time: 1, operations: [] }] }));
-  const header = { codec: 'json', beginsEpoch: isFirst, endsEpoch: !isFirst, stream: STREAM, ...epoch, base } as const;
+  const header = { codec: 'json', beginsEpoch: isFirst, endsEpoch: !isFirst, isMark: false, stream: STREAM, ...epoch, base } as const;
   const rest = { last: { ...epoch, revision }, digest: 'f'.repeat(16), firstTime: 1, lastTime: 1, count: 1, previous: NO_CHAIN };
   return { type: 'frame', bytes: sealFrame({ ...header, ...rest, bodyLength: body.length }, body).bytes };
 }

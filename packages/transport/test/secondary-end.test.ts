@@ -45,7 +45,15 @@ function at(revision: string | undefined): ExactPosition {
 
 function headerOf(range: string): FrameHeader {
   const [base, last] = range.split('-');
-  const header = { codec: 'binary', beginsEpoch: false, endsEpoch: false, stream: STREAM, epoch: 7, epochId: EPOCH_ID } as const;
+  const header = {
+    codec: 'binary',
+    beginsEpoch: false,
+    endsEpoch: false,
+    isMark: false,
+    stream: STREAM,
+    epoch: 7,
+    epochId: EPOCH_ID,
+  } as const;
   return {
     ...header,
     digest: '',

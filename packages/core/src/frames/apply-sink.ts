@@ -1,4 +1,4 @@
-import type { BodySink, ChangeSetHead, EpochNote, FrameNote } from './body.ts';
+import type { BodySink, ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
 import { lookupHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
@@ -30,6 +30,10 @@ export class ApplySink implements BodySink {
 
   handover(handover: Handover): void {
     this.note = { handover };
+  }
+
+  mark(mark: MarkNote): void {
+    this.note = { mark };
   }
 
   changeSet(_head: ChangeSetHead): void {

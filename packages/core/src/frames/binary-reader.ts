@@ -25,7 +25,10 @@ import { assign, TreeNode, type Child } from '../tree/node.ts';
 import { define, type Value } from '../tree/value.ts';
 
 /** What of a frame's header the body depends on. */
-type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' | 'endsEpoch'>;
+type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' | 'endsEpoch' | 'isMark'>;
+
+/** The head of a body of change sets alone: a snapshot's chunk. */
+export const NO_NOTE = Object.freeze({ beginsEpoch: false, endsEpoch: false, isMark: false });
 
 /**
  * Reads a binary body into a sink.
@@ -69,6 +72,7 @@ class BinaryBodyReader {
   read(head: BodyHead, sieve?: SiftingSink): void {
     if (head.beginsEpoch) this.#sink.epoch({ site: this.#text(), reason: this.#text() });
     if (head.endsEpoch) this.#sink.handover({ to: this.#text(), command: this.#text() });
+    if (head.isMark) this.#mark();
     let time = head.firstTime;
     for (let index = 0; index < head.count; index++) {
       const flags = this.#byte();
@@ -82,6 +86,12 @@ class BinaryBodyReader {
       else for (let operation = 0; operation < operations; operation++) this.#sift(sieve);
     }
     if (this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
+  }
+
+  #mark(): void {
+    const [name, back, removed] = [this.#text(), this.#varint(), this.#byte()];
+    if (removed > 1) throw malformed('a mark that is neither set nor removed');
+    this.#sink.mark({ name, back, removed: removed === 1 });
   }
 
   #operation(): void {

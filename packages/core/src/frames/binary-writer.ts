@@ -16,7 +16,7 @@ import {
   TRUE,
   WHOLE,
 } from './binary-format.ts';
-import type { BodyWriter, EpochNote } from './body.ts';
+import type { BodyWriter, EpochNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
@@ -58,6 +58,13 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#begin();
     this.#out.text(to);
     this.#out.text(command);
+  }
+
+  mark({ name, back, removed }: MarkNote): void {
+    this.#begin();
+    this.#out.text(name);
+    this.#out.varint(back);
+    this.#out.byte(removed ? 1 : 0);
   }
 
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {

@@ -8,10 +8,20 @@ export interface EpochNote {
   readonly reason: string;
 }
 
-/** What a frame tells beside its change sets: only one that begins or ends its epoch does. */
+/** What a mark frame tells of its mark; author and message are those of its change set. */
+export interface MarkNote {
+  readonly name: string;
+  /** How many revisions before the frame's own the named state is. */
+  readonly back: number;
+  /** The mark is taken back. */
+  readonly removed: boolean;
+}
+
+/** What a frame tells beside its change sets: only one that begins or ends its epoch does, or one that sets a mark. */
 export interface FrameNote {
   readonly epoch?: EpochNote;
   readonly handover?: Handover;
+  readonly mark?: MarkNote;
 }
 
 export interface ChangeSetHead {
@@ -31,6 +41,8 @@ export interface BodyWriter {
   epoch(note: EpochNote): void;
   /** In a handover frame, before anything else. */
   handover(handover: Handover): void;
+  /** In a mark frame, before anything else. */
+  mark(note: MarkNote): void;
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void;
   /**
    * The next of the operations that `changeSet` announced.
@@ -48,6 +60,7 @@ export interface BodyWriter {
 export interface BodySink {
   epoch(note: EpochNote): void;
   handover(handover: Handover): void;
+  mark(mark: MarkNote): void;
   changeSet(head: ChangeSetHead): void;
   /**
    * The tree's own string for a child's key that bytes spell from `start` to `end`, with its hash in `lanes`. Undefined

@@ -1,5 +1,5 @@
 import { readBinaryBody } from './binary-reader.ts';
-import type { BodySink, ChangeSetHead, EpochNote, FrameNote } from './body.ts';
+import type { BodySink, ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from '../tree/content.ts';
@@ -26,6 +26,10 @@ class CollectSink implements BodySink {
 
   handover(handover: Handover): void {
     this.note = { handover };
+  }
+
+  mark(mark: MarkNote): void {
+    this.note = { mark };
   }
 
   changeSet({ time, author, message }: ChangeSetHead): void {

@@ -137,6 +137,25 @@ describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
     expect([replayFrame(tree, read), tree.digest()]).toEqual([{ handover }, emptyDigest()]);
   });
 
+  it('set or remove a mark where they are mark frames, and change nothing', () => {
+    const base = { stream: STREAM, last: { epoch: 1, epochId: '00000000000000aa', revision: 7 }, chain: NO_CHAIN };
+    const mark = { name: 'über', back: 2, removed: codec === 'json' };
+    const frame = new FrameWriter(codec, 0).sealMark(base, emptyDigest(), mark, { now: 30, author: 'a', message: 'b' });
+    expect(Buffer.from(frameBody(frame)).toString(codec === 'json' ? 'utf8' : 'hex')).toBe(
+      codec === 'json'
+        ? '{"mark":{"name":"über","back":2,"removed":true},"changes":[{"time":30,"author":"a","message":"b","operations":[]}]}'
+        : '05c3bc62657202000c0161016200',
+    );
+    const read = parseFrame(frame.bytes);
+    expect(read.header).toMatchObject({ beginsEpoch: false, endsEpoch: false, isMark: true, count: 1, last: { revision: 8 } });
+    const changeSets = [{ revision: 8, time: 30, author: 'a', message: 'b', operations: [] }];
+    expect(decodeFrame(read)).toEqual({ note: { mark }, changeSets });
+    const tree = new Tree();
+    expect(applyFrame(tree, read, undefined)).toEqual({ note: { mark }, observed: [] });
+    expect(applyFrame(tree, read, () => true)).toEqual({ note: { mark }, observed: [] });
+    expect([replayFrame(tree, read), tree.digest()]).toEqual([{ mark }, emptyDigest()]);
+  });
+
   it('have a header that can be read from their first bytes', () => {
     const [, frame] = frames(new Tree(), [[{ path: ['a'], value: 'x'.repeat(500), pin: false }]], codec);
     const { header, bytes } = frame!;
@@ -248,6 +267,9 @@ describe('a JSON body that contradicts its header', () => {
   const base = { stream: STREAM, last: frame!.header.last, chain: frameHash(frame!) };
   const handover = new FrameWriter('json', 0).sealHandover(base, frame!.header.digest, { to: 'b', command: 'c' }, 9);
   const ends = JSON.parse(frameText(handover)) as object;
+  const note = { now: 9, author: undefined, message: undefined };
+  const mark = new FrameWriter('json', 0).sealMark(base, frame!.header.digest, { name: 'm', back: 0, removed: false }, note);
+  const marks = JSON.parse(frameText(mark)) as object;
   const goesOn = JSON.parse(frameText(frame!)) as { changes: unknown[] };
 
   it.each<[string, Frame, object]>([
@@ -257,6 +279,10 @@ describe('a JSON body that contradicts its header', () => {
     ['begins an epoch of nobody', epoch!, { ...begins, epoch: { reason: 'test' } }],
     ['ends its epoch without a word', handover, { ...ends, handover: undefined }],
     ['ends its epoch without a command', handover, { ...ends, handover: { to: 'b' } }],
+    ['is a mark frame without a word', mark, { ...marks, mark: undefined }],
+    ['sets a mark without a distance', mark, { ...marks, mark: { name: 'm', removed: false } }],
+    ['sets a mark in the future', mark, { ...marks, mark: { name: 'm', back: -1, removed: false } }],
+    ['sets a mark or does not', mark, { ...marks, mark: { name: 'm', back: 0 } }],
     ['has an operation of no known type', frame!, { changes: [{ time: 1, operations: [['move', '/a', 1]] }] }],
     ['puts nothing', frame!, { changes: [{ time: 1, operations: [['put', '/a']] }] }],
   ])('is refused: it %s', (_, { header }, body) => {
@@ -264,8 +290,8 @@ describe('a JSON body that contradicts its header', () => {
     expect(() => decodeFrame(altered)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 
-  it("can't begin or end an epoch if its header does not", () => {
-    const notes = { epoch: { site: 's', reason: 'r' }, handover: { to: 'b', command: 'c' } };
+  it("can't begin or end an epoch, or set a mark, if its header does not", () => {
+    const notes = { epoch: { site: 's', reason: 'r' }, handover: { to: 'b', command: 'c' }, mark: { name: 'm', back: 0, removed: false } };
     const altered = sealFrame(frame!.header, Buffer.from(JSON.stringify({ ...goesOn, ...notes })));
     expect(decodeFrame(altered).note).toBeUndefined();
   });

@@ -1,5 +1,5 @@
 import { BinaryBodyWriter } from './binary-writer.ts';
-import type { BodyWriter } from './body.ts';
+import type { BodyWriter, MarkNote } from './body.ts';
 import { sealFrame, type BodyCodec, type Frame } from './frame.ts';
 import { JsonBodyWriter } from './json-body.ts';
 import type { Epoch, ExactPosition, Handover } from '../position.ts';
@@ -11,6 +11,14 @@ export interface FrameBase {
   readonly last: ExactPosition;
   /** Hash of the frame that ends there, 64 hex digits. */
   readonly chain: string;
+}
+
+/** Who sets a mark, when and why. */
+export interface MarkHead {
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly author: string | undefined;
+  readonly message: string | undefined;
 }
 
 /** Gathers change sets and seals them into frames. The caller of `seal` says which position the frame follows. */
@@ -60,7 +68,15 @@ export class FrameWriter {
     return this.#seal(base, digest, { epoch, epochId, revision: revision + 1 }, 'ends');
   }
 
-  #seal(base: FrameBase, digest: string, last: ExactPosition, part: 'begins' | 'continues' | 'ends'): Frame {
+  /** The one frame that sets or removes a mark. Nothing else may be gathered. */
+  sealMark(base: FrameBase, digest: string, mark: MarkNote, { now, author, message }: MarkHead): Frame {
+    const { epoch, epochId, revision } = base.last;
+    this.body.mark(mark);
+    this.changeSet(now, author, message, 0);
+    return this.#seal(base, digest, { epoch, epochId, revision: revision + 1 }, 'marks');
+  }
+
+  #seal(base: FrameBase, digest: string, last: ExactPosition, part: 'begins' | 'continues' | 'ends' | 'marks'): Frame {
     const body = this.body.take();
     const count = this.count;
     this.count = 0;
@@ -69,6 +85,7 @@ export class FrameWriter {
         codec: this.body.codec,
         beginsEpoch: part === 'begins',
         endsEpoch: part === 'ends',
+        isMark: part === 'marks',
         stream: base.stream,
         epoch: last.epoch,
         epochId: last.epochId,

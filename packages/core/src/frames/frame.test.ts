@@ -23,6 +23,7 @@ const GOES_ON: FrameHeader = {
   codec: 'binary',
   beginsEpoch: false,
   endsEpoch: false,
+  isMark: false,
   stream: STREAM,
   epoch: 2,
   epochId: 'b'.repeat(16),
@@ -48,6 +49,9 @@ const BEGINS: FrameHeader = {
 /** A handover frame. */
 const ENDS: FrameHeader = { ...GOES_ON, endsEpoch: true, last: at('2b-8'), count: 1 };
 
+/** A mark frame. */
+const MARKS: FrameHeader = { ...GOES_ON, isMark: true, last: at('2b-8'), count: 1 };
+
 /** The bytes of `GOES_ON` with others in their place from `offset` on, and a checksum that fits. */
 function altered(offset: number, ...bytes: number[]): Buffer {
   return alteredFrame(GOES_ON, offset, ...bytes);
@@ -71,6 +75,7 @@ describe('the header of a frame', () => {
     ['begins an epoch', BEGINS],
     ['begins an entry of the same number', { ...BEGINS, base: at('3b-7') }],
     ['ends its epoch', ENDS],
+    ['sets a mark', MARKS],
     ['begins the first epoch of all', { ...BEGINS, base: ORIGIN, last: at('3c-1') }],
     ['has the highest numbers', { ...GOES_ON, base: at(`2b-${2 ** 53 - 4}`), last: at(`2b-${2 ** 53 - 1}`), lastTime: 2 ** 53 - 1 }],
   ])('that %s comes back as it was', (_, header) => {
@@ -92,21 +97,26 @@ describe('the header of a frame', () => {
     ['more than its last change set in an epoch that it ends', { ...ENDS, count: 2, last: at('2b-9') }],
     ['another epoch than its base in one that it ends', { ...ENDS, base: at('1a-7') }],
     ['an epoch that it begins and ends', { ...BEGINS, endsEpoch: true }],
+    ['more than one change set in a mark frame', { ...MARKS, count: 2, last: at('2b-9') }],
+    ['another epoch than its base in a mark frame', { ...MARKS, base: at('1a-7') }],
+    ['a mark in the frame that begins an epoch', { ...BEGINS, isMark: true }],
+    ['a mark in the frame that ends an epoch', { ...ENDS, isMark: true }],
   ])('is refused when it contradicts itself: it has %s', (_, header) => {
     const { bytes } = sealFrame(header, BODY);
-    const { base, last, count, beginsEpoch, endsEpoch } = header;
+    const { base, last, count, beginsEpoch, endsEpoch, isMark } = header;
     expect(() => parseFrame(bytes)).toThrow(
-      expect.objectContaining({ code: 'FORMAT_INVALID', details: { base, last, count, beginsEpoch, endsEpoch } }) as Error,
+      expect.objectContaining({ code: 'FORMAT_INVALID', details: { base, last, count, beginsEpoch, endsEpoch, isMark } }) as Error,
     );
   });
 
   it.each([
-    ['a later version of the format', altered(4, 3), 'FORMAT_UNSUPPORTED'],
+    ['a later version of the format', altered(4, 4), 'FORMAT_UNSUPPORTED'],
     ['a version before the first', altered(4, 0), 'FORMAT_UNSUPPORTED'],
     ['a flag from another time in version 1', alteredFrame(ENDS, 4, 1), 'FORMAT_UNSUPPORTED'],
     ['an entry of the same number in version 1', alteredFrame({ ...BEGINS, base: at('3b-7') }, 4, 1), 'FORMAT_INVALID'],
     ['a codec from another time', altered(5, 3), 'FORMAT_UNSUPPORTED'],
-    ['a flag from another time', altered(6, 4), 'FORMAT_UNSUPPORTED'],
+    ['a mark in version 2', alteredFrame(MARKS, 4, 2), 'FORMAT_UNSUPPORTED'],
+    ['a flag from another time', altered(6, 8), 'FORMAT_UNSUPPORTED'],
     ['a revision above 2^53', altered(54, 0x20), 'FORMAT_INVALID'],
     ['a time above 2^53', altered(86, 0x20), 'FORMAT_INVALID'],
     ['another beginning', altered(0, 0), 'FORMAT_INVALID'],
@@ -116,12 +126,15 @@ describe('the header of a frame', () => {
   });
 });
 
-describe('a frame of version 1', () => {
-  it.each<[string, FrameHeader]>([
-    ['goes on in its epoch', GOES_ON],
-    ['begins an epoch', BEGINS],
-  ])('that %s is still read', (_, header) => {
-    expect(parseFrame(alteredFrame(header, 4, 1)).header).toEqual(header);
+describe('a frame of an old version', () => {
+  it.each<[string, number, FrameHeader]>([
+    ['goes on in its epoch', 1, GOES_ON],
+    ['begins an epoch', 1, BEGINS],
+    ['goes on in its epoch', 2, GOES_ON],
+    ['begins an entry of the same number', 2, { ...BEGINS, base: at('3b-7') }],
+    ['ends its epoch', 2, ENDS],
+  ])('that %s is still read in version %d', (_, version, header) => {
+    expect(parseFrame(alteredFrame(header, 4, version)).header).toEqual(header);
   });
 });
 

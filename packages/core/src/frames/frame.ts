@@ -21,6 +21,8 @@ export interface FrameHeader {
   readonly beginsEpoch: boolean;
   /** Whether this is a handover frame, the last of its epoch. */
   readonly endsEpoch: boolean;
+  /** Whether this is a mark frame: it sets or removes a mark. */
+  readonly isMark: boolean;
   /** 32 hex digits. */
   readonly stream: string;
   readonly epoch: number;
@@ -42,8 +44,8 @@ export interface FrameHeader {
 }
 
 export const FRAME_MAGIC = 0x4654_5645; // "EVTF", little endian
-export const FRAME_VERSION = 2;
-/** The oldest version that is read. It has no handover frames and no restart entries. */
+export const FRAME_VERSION = 3;
+/** The oldest version that is read. It has no handover frames and no restart entries; marks came with version 3. */
 const OLDEST_VERSION = 1;
 export const FRAME_HEADER_BYTES = 128;
 export const FRAME_CHECKSUM_BYTES = 4;
@@ -53,8 +55,9 @@ export const NO_CHAIN = '0'.repeat(64);
 
 const BEGINS_EPOCH = 1;
 const ENDS_EPOCH = 2;
+const IS_MARK = 4;
 /** The flags that each version knows. */
-const KNOWN_FLAGS: readonly number[] = [0, BEGINS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH];
+const KNOWN_FLAGS: readonly number[] = [0, BEGINS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH | IS_MARK];
 const CODECS = { binary: 1, json: 2 } as const;
 
 /** Puts header, body and checksum together. `body` is copied. */
@@ -63,7 +66,7 @@ export function sealFrame(header: FrameHeader, body: Uint8Array): Frame {
   bytes.writeUInt32LE(FRAME_MAGIC, 0);
   bytes[4] = FRAME_VERSION;
   bytes[5] = CODECS[header.codec];
-  bytes.writeUInt16LE((header.beginsEpoch ? BEGINS_EPOCH : 0) | (header.endsEpoch ? ENDS_EPOCH : 0), 6);
+  bytes.writeUInt16LE((header.beginsEpoch ? BEGINS_EPOCH : 0) | (header.endsEpoch ? ENDS_EPOCH : 0) | (header.isMark ? IS_MARK : 0), 6);
   bytes.write(header.stream, 8, 16, 'hex');
   bytes.writeUInt32LE(header.epoch, 24);
   bytes.write(header.epochId, 28, 8, 'hex');
@@ -157,15 +160,18 @@ function parseHeader(buffer: Buffer): FrameHeader {
   const beginsEpoch = (flags & BEGINS_EPOCH) !== 0;
   const endsEpoch = (flags & ENDS_EPOCH) !== 0;
   const count = buffer.readUInt32LE(88);
-  const isSound =
-    last.revision === base.revision + count && (beginsEpoch ? !endsEpoch && begins(base, last, version) : continues(base, last));
-  if (!isSound || count === 0 || (count !== 1 && (beginsEpoch || endsEpoch))) {
-    throw new EvertreeError('FORMAT_INVALID', "a frame's positions contradict each other", { base, last, count, beginsEpoch, endsEpoch });
+  const isMark = (flags & IS_MARK) !== 0;
+  const isSound = last.revision === base.revision + count && (beginsEpoch ? begins(base, last, version) : continues(base, last));
+  const hasOneFlag = flags === BEGINS_EPOCH || flags === ENDS_EPOCH || flags === IS_MARK;
+  if (!isSound || count === 0 || (flags !== 0 && (!hasOneFlag || count !== 1))) {
+    const details = { base, last, count, beginsEpoch, endsEpoch, isMark };
+    throw new EvertreeError('FORMAT_INVALID', "a frame's positions contradict each other", details);
   }
   return {
     codec,
     beginsEpoch,
     endsEpoch,
+    isMark,
     stream: buffer.toString('hex', 8, 24),
     epoch,
     epochId,

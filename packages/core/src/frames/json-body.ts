@@ -1,4 +1,4 @@
-import type { BodyWriter, EpochNote, FrameNote } from './body.ts';
+import type { BodyWriter, EpochNote, FrameNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from '../tree/content.ts';
@@ -11,12 +11,16 @@ import type { Value } from '../tree/value.ts';
 /**
  * The JSON body, for people who read a topic or a journal with other tools:
  * `{"epoch":{"site":…,"reason":…},"changes":[{"time":…,"author":…,"message":…,"operations":[["put","/a/b",1],["delete","/c"]]}]}`
- * (`epoch` only in an epoch's first frame; `"handover":{"to":…,"command":…}` in its place in a handover frame; `author` and `message` only where given). FORMAT.md, «JSON body», is
- * normative.
+ * (`epoch` only in an epoch's first frame; in its place `"handover":{"to":…,"command":…}` in a handover frame, and
+ * `"mark":{"name":…,"back":…,"removed":…}` in a mark frame; `author` and `message` only where given). FORMAT.md, «JSON
+ * body», is normative.
  */
 export interface JsonBody extends FrameNote {
   readonly changes: readonly JsonChangeSet[];
 }
+
+/** A note as the JSON has it, whatever the header says. */
+type NoteOnPaper = { readonly [Name in keyof FrameNote]-?: FrameNote[Name] | undefined };
 
 interface JsonChangeSet {
   readonly time: number;
@@ -40,6 +44,10 @@ export class JsonBodyWriter implements BodyWriter {
 
   handover(handover: Handover): void {
     this.#note = `"handover":${JSON.stringify(handover)},`;
+  }
+
+  mark({ name, back, removed }: MarkNote): void {
+    this.#note = `"mark":${JSON.stringify({ name, back, removed })},`;
   }
 
   changeSet(time: number, author: string | undefined, message: string | undefined, operations: number): void {
@@ -72,19 +80,24 @@ export class JsonBodyWriter implements BodyWriter {
 }
 
 /**
- * @throws EvertreeError FORMAT_INVALID, also if the header announces another number of change sets, or an epoch or
- *   a handover without a note
+ * @throws EvertreeError FORMAT_INVALID, also if the header announces another number of change sets, or an epoch, a
+ *   handover or a mark without a note
  */
 export function readJsonBody(body: Buffer, head: FrameHeader): { note: FrameNote | undefined; changeSets: ChangeSet[] } {
   try {
-    const { epoch, handover, changes } = JSON.parse(body.toString()) as JsonBody;
+    const { epoch, handover, mark, changes } = JSON.parse(body.toString()) as JsonBody;
     const changeSets = changes.map((change, index) => readChangeSet(change, head.base.revision + index + 1));
     if (changeSets.length !== head.count) throw new Error(`it has ${changeSets.length} change sets, and its header says ${head.count}`);
-    const note = head.beginsEpoch ? readEpoch(epoch) : head.endsEpoch ? readHandover(handover) : undefined;
-    return { note, changeSets };
+    return { note: readNote(head, { epoch, handover, mark }), changeSets };
   } catch (error) {
     throw new EvertreeError('FORMAT_INVALID', "a frame's JSON body is not as FORMAT.md says", {}, error);
   }
+}
+
+function readNote(head: FrameHeader, { epoch, handover, mark }: NoteOnPaper): FrameNote | undefined {
+  if (head.beginsEpoch) return readEpoch(epoch);
+  if (head.endsEpoch) return readHandover(handover);
+  return head.isMark ? readMark(mark) : undefined;
 }
 
 function readEpoch(epoch: EpochNote | undefined): FrameNote {
@@ -97,6 +110,14 @@ function readHandover(handover: Handover | undefined): FrameNote {
     return { handover: { to: handover.to, command: handover.command } };
   }
   throw new Error('it ends an epoch and does not say which site follows, and by which command');
+}
+
+function readMark(mark: MarkNote | undefined): FrameNote {
+  const { name, back = -1, removed } = mark ?? {};
+  if (typeof name === 'string' && Number.isSafeInteger(back) && back >= 0 && typeof removed === 'boolean') {
+    return { mark: { name, back, removed } };
+  }
+  throw new Error('it is a mark frame and does not say which mark it sets or removes');
 }
 
 function readChangeSet(change: JsonChangeSet, revision: number): ChangeSet {

@@ -1,4 +1,4 @@
-import { siftBinaryBody, type SiftingSink } from './binary-reader.ts';
+import { NO_NOTE, siftBinaryBody, type SiftingSink } from './binary-reader.ts';
 import { decodeChangeSets } from './collect-sink.ts';
 import { importValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
@@ -28,7 +28,7 @@ export class PartialTree {
   /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID */
   addChunk(chunk: Uint8Array): void {
     const body = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.#sift(body.subarray(4), { count: body.readUInt32LE(0), firstTime: 0, beginsEpoch: false, endsEpoch: false });
+    this.#sift(body.subarray(4), { count: body.readUInt32LE(0), firstTime: 0, ...NO_NOTE });
   }
 
   /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID */
@@ -97,6 +97,10 @@ class PartSink implements SiftingSink {
 
   handover(): void {
     // Nor do handovers.
+  }
+
+  mark(): void {
+    // Nor do marks.
   }
 
   changeSet(): void {

@@ -1,5 +1,5 @@
 import { ApplySink } from './apply-sink.ts';
-import { readBinaryBody } from './binary-reader.ts';
+import { NO_NOTE, readBinaryBody } from './binary-reader.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
 import { eachBranch, FIRST_PAIR } from '../tree/branch.ts';
 import { EvertreeError } from '../errors.ts';
@@ -124,7 +124,7 @@ export class SnapshotBuilder {
     const body = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (body.length < 4) throw new EvertreeError('FORMAT_INVALID', 'a snapshot has a chunk that is too short');
     const count = body.readUInt32LE(0);
-    const head = { count, firstTime: 0, beginsEpoch: false, endsEpoch: false };
+    const head = { count, firstTime: 0, ...NO_NOTE };
     readBinaryBody(body.subarray(4), head, this.tree.generation, new ApplySink(this.tree));
     this.tree.undo.clear();
   }

@@ -118,14 +118,14 @@ const LOG: FarEnd = { kind: 'log', name: 'topic T', remedy: 'name another topic'
 
 describe('a hello', () => {
   it('is refused if the releases have no version in common, and both are named', () => {
-    expect(refuseVersion(hello({ protocols: [2] }))).toMatchObject({
+    expect(refuseVersion(hello({ protocols: [2, 3] }))).toMatchObject({
       reason: 'protocol-unsupported',
       error: {
         code: 'FORMAT_UNSUPPORTED',
-        message: expect.stringMatching(/^there speaks the protocol's versions 2, this program 3:/) as string,
+        message: expect.stringMatching(/^there speaks the protocol's versions 2, 3, this program 4:/) as string,
       },
     });
-    expect(refuseVersion(hello({ protocols: [2, 3] }))).toBeUndefined();
+    expect(refuseVersion(hello({ protocols: [3, 4] }))).toBeUndefined();
   });
 
   it('is refused to a site of the same role', () => {

@@ -1,4 +1,5 @@
 import type { Frame } from '../frames/frame.ts';
+import type { Mark } from '../marks.ts';
 import type { Boundary, Epoch } from '../position.ts';
 
 export interface StoredFrame {
@@ -13,6 +14,8 @@ export interface SnapshotHeader extends Boundary {
   readonly chain: string;
   /** Every epoch of the stream up to the position, oldest first. */
   readonly epochs: readonly Epoch[];
+  /** The marks of the history up to the position, in the order in which they were set. */
+  readonly marks: readonly Mark[];
   /** Commit time of the position, milliseconds since 1970. */
   readonly time: number;
 }

@@ -6,7 +6,7 @@ import type { RoleMessage } from './role-message.ts';
 import type { Reason } from './reason.ts';
 
 /** The versions of PROTOCOL.md that this program speaks, oldest first. */
-export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([3]);
+export const PROTOCOL_VERSIONS: readonly number[] = Object.freeze([4]);
 
 /**
  * What each side says first, on every link: what it is, and where its tree stands. Position, digest and epochs are

@@ -47,6 +47,11 @@ export class FrameSchedule {
     if (this.#history.openBytes < this.#limits.frameBytes) return;
     this.#cut();
     this.#begin();
+    this.appended();
+  }
+
+  /** To be called after a frame of this site was appended outside of the schedule; it bounds what waits, likewise. */
+  appended(): void {
     if (this.#journal.log.pendingBytes > this.#limits.pendingBytes) this.#flushSync();
   }
 

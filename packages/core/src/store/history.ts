@@ -1,9 +1,12 @@
 import type { CommitOptions } from '../transactions/commit.ts';
+import { EvertreeError } from '../errors.ts';
 import { Durability } from './durability.ts';
 import { FrameWriter } from '../frames/frame-writer.ts';
 import { frameHash, NO_CHAIN, type BodyCodec, type Frame } from '../frames/frame.ts';
-import type { FrameNote } from '../frames/body.ts';
-import { assertSucceeds, withEpoch, type EpochName, type Lineage } from '../lineage.ts';
+import type { FrameNote, MarkNote } from '../frames/body.ts';
+import { decodeFrame } from '../frames/collect-sink.ts';
+import { assertFollows, assertSucceeds, withEpoch, type EpochName, type Lineage } from '../lineage.ts';
+import { marksAfter, type Mark, type MarkCommit } from '../marks.ts';
 import type { Clock, Random } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
@@ -19,17 +22,39 @@ const NO_STREAM = '0'.repeat(32);
 export interface HistoryHead extends Lineage {
   /** SHA-256 of the last frame, 64 hex digits; or that frame itself, until its hash is asked for. */
   readonly chain: string | Frame;
+  /** The names that its states have, in the order in which they were given. */
+  readonly marks: readonly Mark[];
   /** Commit time of the last change set, milliseconds since 1970; 0 before the first. */
   readonly time: number;
 }
 
 /** Before the first commit. */
-export const EMPTY_HEAD: HistoryHead = Object.freeze({ stream: null, last: ORIGIN, epochs: [], chain: NO_CHAIN, time: 0 });
+export const EMPTY_HEAD: HistoryHead = Object.freeze({ stream: null, last: ORIGIN, epochs: [], marks: [], chain: NO_CHAIN, time: 0 });
 
-/** The head after a frame. @param note of a frame that begins or ends its epoch */
+/**
+ * The head after a frame.
+ * @param note of a frame that begins or ends its epoch, or is a mark frame
+ * @throws EvertreeError FORMAT_INVALID for a mark frame that names no state of the history
+ */
 export function headAfter(head: HistoryHead, frame: Frame, note: FrameNote | undefined): HistoryHead {
-  const { stream, last, lastTime } = frame.header;
-  return { stream, last, epochs: note === undefined ? head.epochs : epochsAfter(head.epochs, frame, note), chain: frame, time: lastTime };
+  const { stream, last, lastTime: time, isMark } = frame.header;
+  const epochs = note === undefined ? head.epochs : epochsAfter(head.epochs, frame, note);
+  return { stream, last, epochs, marks: isMark ? marksAfterFrame(head, frame) : head.marks, chain: frame, time };
+}
+
+/**
+ * The marks after a mark frame.
+ * @throws EvertreeError FORMAT_INVALID if it changes the tree, or names no state of the history
+ */
+export function marksAfterFrame({ marks, epochs }: Pick<HistoryHead, 'marks' | 'epochs'>, frame: Frame): readonly Mark[] {
+  const { last } = frame.header;
+  const { note, changeSets } = decodeFrame(frame);
+  const [changeSet] = changeSets;
+  if (note?.mark === undefined || changeSet === undefined || changeSet.operations.length > 0) {
+    throw new EvertreeError('FORMAT_INVALID', 'a mark frame changes the tree, or sets no mark');
+  }
+  const { time, author, message } = changeSet;
+  return marksAfter(marks, { epochs, last }, note.mark, { position: last, time, author, message });
 }
 
 function epochsAfter(epochs: readonly Epoch[], { header }: Frame, { epoch, handover: end }: FrameNote): readonly Epoch[] {
@@ -44,9 +69,20 @@ function ended(epochs: readonly Epoch[], end: Handover): readonly Epoch[] {
   return last === undefined ? epochs : [...epochs.slice(0, -1), { ...last, end }];
 }
 
+/**
+ * Checks that a frame continues a history: by its base, its epoch and its mark.
+ * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID
+ */
+export function assertContinues(history: Lineage & Pick<HistoryHead, 'marks'>, frame: Frame): void {
+  assertFollows(frame.header, history);
+  const { beginsEpoch, isMark, epoch } = frame.header;
+  assertSucceeds(epoch, history, beginsEpoch ? decodeFrame(frame).note?.epoch?.site : undefined);
+  if (isMark) marksAfterFrame(history, frame);
+}
+
 /** The head of a history that a snapshot begins. */
-export function headAt({ stream, position, epochs, chain, time }: SnapshotHeader): HistoryHead {
-  return { stream, last: position, epochs, chain, time };
+export function headAt({ stream, position, epochs, marks, chain, time }: SnapshotHeader): HistoryHead {
+  return { stream, last: position, epochs, marks, chain, time };
 }
 
 /** The history of a tree, up to its last commit in memory; and the way of the commits into the journal. */
@@ -112,6 +148,10 @@ export class History implements Lineage {
     return this.#head.epochs;
   }
 
+  get marks(): readonly Mark[] {
+    return this.#head.marks;
+  }
+
   /** Commit time of the last commit, milliseconds since 1970; 0 before the first. */
   get time(): number {
     return this.#writer.lastTime;
@@ -149,9 +189,14 @@ export class History implements Lineage {
     this.#timeUses = 0;
   }
 
-  /** Makes one frame of what was recorded since the last one, and appends it. */
-  cut(tree: Tree): void {
-    this.#append(this.#writer.seal(this.#base(), tree.digest()), this.#head.epochs);
+  /**
+   * Makes one frame of what was recorded since the last one, and appends it.
+   * @returns whether there was something
+   */
+  cut(tree: Tree): boolean {
+    if (this.#writer.count === 0) return false;
+    this.#append(this.#writer.seal(this.#base(), tree.digest()), this.#head);
+    return true;
   }
 
   /**
@@ -161,12 +206,12 @@ export class History implements Lineage {
    * @throws EvertreeError HISTORY_MISMATCH if the epoch may not follow the present one
    */
   beginEpoch({ number, id }: EpochName, reason: string, digest: string): void {
-    const { last: base, epochs } = this.#head;
+    const { last: base, epochs, marks } = this.#head;
     const { site } = this.#journal.identity;
     assertSucceeds(number, this.#head, site);
     const epoch: Epoch = { number, id, site, base, reason, time: this.#clock.now() };
     const frame = this.#writer.sealEpoch(this.#base(), digest, epoch);
-    this.#append(frame, withEpoch(epochs, { ...epoch, time: frame.header.firstTime }));
+    this.#append(frame, { epochs: withEpoch(epochs, { ...epoch, time: frame.header.firstTime }), marks });
     this.#reigns = true;
   }
 
@@ -177,8 +222,25 @@ export class History implements Lineage {
    */
   handOver(handover: Handover, digest: string): ExactPosition {
     if (!this.#reigns && this.#head.stream !== null) this.#beginReign();
-    this.#append(this.#writer.sealHandover(this.#base(), digest, handover, this.#clock.now()), ended(this.#head.epochs, handover));
+    const { epochs, marks } = this.#head;
+    this.#append(this.#writer.sealHandover(this.#base(), digest, handover, this.#clock.now()), { epochs: ended(epochs, handover), marks });
     return this.#head.last;
+  }
+
+  /**
+   * Gives a name to the state at a revision, or to the present one, with a mark frame. Everything recorded has to be cut
+   * before. As a commit would be, it is preceded by a restart entry if it is the first frame of this opening.
+   */
+  mark(name: string, revision: number | undefined, note: Pick<MarkCommit, 'author' | 'message'>): void {
+    if (!this.#reigns) this.#beginReign();
+    const own = this.#head.last.revision + 1;
+    this.#appendMark({ name, back: revision === undefined ? 0 : own - revision, removed: false }, note);
+  }
+
+  /** Takes a name back, likewise. */
+  unmark(name: string, note: Pick<MarkCommit, 'author' | 'message'>): void {
+    if (!this.#reigns) this.#beginReign();
+    this.#appendMark({ name, back: 0, removed: true }, note);
   }
 
   /** Moves to the end of a frame that was applied to the tree, and appends the frame. */
@@ -199,7 +261,7 @@ export class History implements Lineage {
   /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
   snapshotHeader(digest: string): SnapshotHeader {
     const { stream, last, chain } = this.#base();
-    return { stream, position: last, digest, chain, epochs: this.epochs, time: this.time };
+    return { stream, position: last, digest, chain, epochs: this.epochs, marks: this.marks, time: this.time };
   }
 
   /** Begins the stream, or a restart entry of this site's epoch. */
@@ -210,11 +272,17 @@ export class History implements Lineage {
     this.beginEpoch({ number, id: toHex(this.#random.bytes(8)) }, reason, this.#digest);
   }
 
+  #appendMark(mark: MarkNote, { author, message }: Pick<MarkCommit, 'author' | 'message'>): void {
+    const frame = this.#writer.sealMark(this.#base(), this.#digest, mark, { now: this.#time(), author, message });
+    const { epochs } = this.#head;
+    this.#append(frame, { epochs, marks: marksAfterFrame(this.#head, frame) });
+  }
+
   /** Moves to the end of a frame of this site's own, and appends the frame. */
-  #append(frame: Frame, epochs: readonly Epoch[]): void {
+  #append(frame: Frame, { epochs, marks }: Pick<HistoryHead, 'epochs' | 'marks'>): void {
     const { stream, last, digest, lastTime } = frame.header;
     // The hash is computed now and not when the next frame is cut: a large frame would stay in memory until then.
-    this.#moveTo({ stream, last, epochs, chain: frameHash(frame), time: lastTime }, digest);
+    this.#moveTo({ stream, last, epochs, marks, chain: frameHash(frame), time: lastTime }, digest);
     this.durability.appended(last, digest);
     this.#journal.log.append(frame);
   }

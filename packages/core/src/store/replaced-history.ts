@@ -1,5 +1,4 @@
 import { isEvertreeError } from '../errors.ts';
-import type { Lineage } from '../lineage.ts';
 import type { ExactPosition } from '../position.ts';
 import { recoverAt, type Recovered } from './recovery.ts';
 import type { Keep } from '../seams/divergences.ts';
@@ -18,15 +17,9 @@ function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) =
   };
 }
 
-/** Where a site stands that goes back. */
-export interface Present {
-  readonly history: Lineage;
-  /** Of the tree, pinned. */
-  readonly root: TreeNode;
-}
-
 /**
  * Takes a journal back to a position of its history; Store.rewind says what is kept.
+ * @param root of the present tree, pinned
  * @param moved called in the very step in which the journal goes back, with the tree as it was there
  * @returns the name of the divergence; undefined if there was none
  */
@@ -34,10 +27,10 @@ export async function goBack(
   journal: Journal,
   position: ExactPosition,
   clock: Clock,
-  present: Present,
+  root: TreeNode,
   moved: (recovered: Recovered) => void,
 ): Promise<string | undefined> {
-  const recovered = (await takeBack(journal, position, clock, present)) ?? (await recoverAt(journal, position, clock));
+  const recovered = (await takeBack(journal, position, clock, root)) ?? (await recoverAt(journal, position, clock));
   let kept: string | undefined;
   const keep = keepDivergence(journal, clock, name => (kept = name));
   await journal.log.rewind(position, keep, () => moved(recovered));
@@ -45,14 +38,9 @@ export async function goBack(
 }
 
 /** The tree at a position by what changed since; undefined if it takes the whole tree, or if it is not there. */
-async function takeBack(
-  journal: Journal,
-  position: ExactPosition,
-  clock: Clock,
-  { history, root }: Present,
-): Promise<Recovered | undefined> {
+async function takeBack(journal: Journal, position: ExactPosition, clock: Clock, root: TreeNode): Promise<Recovered | undefined> {
   try {
-    return await treeAtFork(journal, history, root, position, clock);
+    return await treeAtFork(journal, root, position, clock);
   } catch (error) {
     if (isEvertreeError(error)) return undefined;
     throw error;

@@ -4,15 +4,16 @@ import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
 import { EvertreeError } from '../errors.ts';
-import { decodeFrame } from '../frames/collect-sink.ts';
 import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import { Guards, type GuardSchema } from '../transactions/guards.ts';
-import { History } from './history.ts';
+import { assertContinues, History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
-import { assertFollows, assertSucceeds, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
+import { type EpochName, type Fencing, type Lineage } from '../lineage.ts';
+import type { Mark } from '../marks.ts';
+import { Marking, type MarkOptions } from './marking.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
@@ -28,6 +29,7 @@ import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptio
 import { Transaction } from '../transactions/transaction.ts';
 import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
+import { SingleWrites } from './single-writes.ts';
 import type { Standing } from './standing.ts';
 import { WriteGate, type Hold, type StoreState, type WriteDestination } from './write-gate.ts';
 
@@ -37,7 +39,7 @@ import { WriteGate, type Hold, type StoreState, type WriteDestination } from './
  * A commit is synchronous and visible in memory at once. When the turn of the event loop is over, one frame of all its
  * commits is cut and appended to the journal. Nothing leaves the process before it is stable there.
  */
-export class Store implements AsyncDisposable {
+export class Store extends SingleWrites implements AsyncDisposable {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: Random;
@@ -53,6 +55,7 @@ export class Store implements AsyncDisposable {
   readonly #gate: WriteGate;
   readonly #succession: Succession;
   readonly #schedule: FrameSchedule;
+  readonly #marking: Marking;
   #closing: Promise<void> | undefined;
 
   /**
@@ -64,6 +67,7 @@ export class Store implements AsyncDisposable {
   }
 
   protected constructor(options: StoreOptions, { tree, head }: Recovered) {
+    super();
     this.journal = options.journal;
     this.clock = options.clock;
     this.random = options.random;
@@ -77,17 +81,15 @@ export class Store implements AsyncDisposable {
     this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
+    const parts = { journal: this.journal, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
     this.#succession = new Succession({
-      journal: this.journal,
-      report,
-      history: this.#history,
-      gate: this.#gate,
-      outcomes: this.#outcomes,
+      ...parts,
       cut: () => this.cut(),
       digest: () => this.digest,
       advanced: () => this.#events.emit('advanced'),
     });
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
+    this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
     this.journal.log.onProgress(() => this.#onProgress());
   }
 
@@ -122,6 +124,11 @@ export class Store implements AsyncDisposable {
   /** The history up to the last commit in memory. The object is a view: it changes with the store. */
   get lineage(): Lineage {
     return this.#history;
+  }
+
+  /** The names that states of this history have, in the order in which they were given. */
+  get marks(): readonly Mark[] {
+    return this.#history.marks;
   }
 
   /** Position of the last commit, in memory. */
@@ -188,30 +195,25 @@ export class Store implements AsyncDisposable {
     return commit;
   }
 
-  put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.put(path, value), options);
+  /**
+   * Names a state of the history: the present one, or that at the position `at`. It is a commit of its own, which
+   * changes nothing in the tree.
+   * @throws EvertreeError what `transact` throws if no writes are taken; VALUE_INVALID for a name that can't be one;
+   *   MARK_EXISTS if another state has the name and `move` is not set; HISTORY_MISMATCH if this history does not have
+   *   the position; POSITION_MISMATCH; TOO_LARGE at 4,096 marks
+   */
+  mark(name: string, options: MarkOptions = {}): Commit {
+    this.#assertNoTransaction();
+    return this.#marking.mark(name, options);
   }
 
-  merge(path: PathLike, document: unknown, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.merge(path, document), options);
-  }
-
-  delete(path: PathLike, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.delete(path), options);
-  }
-
-  patch(path: PathLike, operations: readonly unknown[], options?: CommitOptions): Commit {
-    return this.transact(tx => tx.patch(path, operations), options);
-  }
-
-  /** Lets `recipe` change a draft of the value at a path, or return another one. See Transaction.update. */
-  update<T = Value>(path: PathLike, recipe: (draft: T) => T | void, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.update(path, recipe), options);
-  }
-
-  /** Makes the value at a path equal to `value`, as one transaction of the fewest operations. */
-  replace(path: PathLike, value: unknown, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.replace(path, value), options);
+  /**
+   * Takes a name back, likewise. The state stays in the history.
+   * @throws EvertreeError what `transact` throws if no writes are taken; NOT_FOUND; POSITION_MISMATCH
+   */
+  unmark(name: string, options: CommitOptions = {}): Commit {
+    this.#assertNoTransaction();
+    return this.#marking.unmark(name, options);
   }
 
   /** The whole tree as it is now, pinned. Release it: until then commits copy what they change. */
@@ -250,9 +252,7 @@ export class Store implements AsyncDisposable {
    */
   cut(): void {
     this.#assertNoTransaction();
-    if (this.#history.openCount === 0) return;
-    this.#history.cut(this.#tree);
-    this.#events.emit('advanced');
+    if (this.#history.cut(this.#tree)) this.#events.emit('advanced');
   }
 
   /** Resolves when everything committed so far is stable. */
@@ -355,9 +355,7 @@ export class Store implements AsyncDisposable {
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
     this.#gate.assertFollowing();
-    assertFollows(frame.header, this.#history);
-    const { beginsEpoch, epoch } = frame.header;
-    assertSucceeds(epoch, this.#history, beginsEpoch ? decodeFrame(frame).note?.epoch?.site : undefined);
+    assertContinues(this.#history, frame);
     const from = this.position;
     const { note, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined);
     this.#history.follow(frame, note, trailer);
@@ -388,8 +386,9 @@ export class Store implements AsyncDisposable {
     using _ = this.#gate.goBack();
     if (samePosition(position, this.position)) return undefined;
     await this.flush();
-    const present = { history: this.#history, root: this.#tree.pin() };
-    return await goBack(this.journal, position, this.clock, present, recovered => this.#swapIn(recovered, recovered.tree.digest()));
+    return await goBack(this.journal, position, this.clock, this.#tree.pin(), recovered =>
+      this.#swapIn(recovered, recovered.tree.digest()),
+    );
   }
 
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */
@@ -430,6 +429,13 @@ export class Store implements AsyncDisposable {
     if (before === undefined || from === undefined || !operations.some(({ path }) => this.#listeners.concerns(path))) return;
     const { bytes } = this.#transaction;
     this.#listeners.notify(toOperations(operations), { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
+  }
+
+  #appended(): Commit {
+    const commit = this.#commit(true);
+    this.#events.emit('advanced');
+    this.#schedule.appended();
+    return commit;
   }
 
   #commit(changed: boolean): Commit {

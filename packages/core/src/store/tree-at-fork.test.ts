@@ -58,7 +58,7 @@ describe('the tree at a fork', () => {
           using snapshot = store.snapshot();
           tree.put([], importValue(store.get(''), [], tree.generation));
           if (store.position.revision > fork.revision) {
-            const made = await treeAtFork(store.journal, store.lineage, tree.pin(), fork, clock);
+            const made = await treeAtFork(store.journal, tree.pin(), fork, clock);
             const recovered = await recoverAt(store.journal, fork, clock);
             expect(made!.tree.digest()).toBe(digest);
             expect(exportValue(made!.tree.root)).toEqual(exportValue(recovered.tree.root));

@@ -1,9 +1,10 @@
-import { decodeChangeSets } from '../frames/collect-sink.ts';
+import { decodeChangeSets, decodeFrame } from '../frames/collect-sink.ts';
 import { PartialTree } from '../frames/partial-tree.ts';
 import { PathSet, type PathSetNode } from '../frames/path-set.ts';
-import type { HistoryHead } from './history.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
 import type { Recovered } from './recovery.ts';
-import { epochsAt, type Lineage } from '../lineage.ts';
+import type { FrameNote } from '../frames/body.ts';
+import type { Frame } from '../frames/frame.ts';
 import { samePosition, type ExactPosition } from '../position.ts';
 import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
@@ -24,21 +25,14 @@ const CHANGES_A_STEP = 256;
  * @param root the present tree, pinned
  * @returns undefined if this can't be done; `recoverAt` can then, or tells why not
  */
-export async function treeAtFork(
-  journal: Journal,
-  history: Lineage,
-  root: TreeNode,
-  fork: ExactPosition,
-  clock: Clock,
-): Promise<Recovered | undefined> {
+export async function treeAtFork(journal: Journal, root: TreeNode, fork: ExactPosition, clock: Clock): Promise<Recovered | undefined> {
   const turn = new Turn(clock);
   const changes = await readChanges(journal, fork, turn);
   if (changes === undefined) return undefined;
   const { changed, chain } = changes;
   const before = await readPart(journal, changed, fork, turn);
   if (before === undefined) return undefined;
-  const { stream } = history;
-  const head: HistoryHead = { stream, last: fork, epochs: epochsAt(history, fork.revision), chain, time: before.time };
+  const head: HistoryHead = { ...before.head, chain };
   const tree = new Tree(root);
   let left = CHANGES_A_STEP;
   for (const { path, child } of differences(changed.root, before.part, ROOT)) {
@@ -73,38 +67,43 @@ async function readChanges(journal: Journal, after: ExactPosition, turn: Turn): 
   return chain === undefined ? undefined : { changed, chain };
 }
 
-/** What stood at some paths at a position, with the digest and the time there; undefined if the position is not found. */
+/** What stood at some paths at a position, with the digest and the head there; undefined if the position is not found. */
 async function readPart(
   journal: Journal,
   paths: PathSet,
   position: ExactPosition,
   turn: Turn,
-): Promise<{ part: TreeNode; digest: string; time: number } | undefined> {
+): Promise<{ part: TreeNode; digest: string; head: HistoryHead } | undefined> {
   const partial = new PartialTree(paths);
   const snapshot = await journal.snapshots.newest(position);
   if (snapshot === undefined && journal.log.base.revision > 0) return undefined;
-  let at: { readonly last: ExactPosition; readonly digest: string; readonly time: number } | undefined;
+  let at: { readonly head: HistoryHead; readonly digest: string } | undefined;
   if (snapshot !== undefined) {
     for await (const chunk of snapshot.chunks()) {
       partial.addChunk(chunk);
       await turn.breathe();
     }
-    at = { last: snapshot.header.position, digest: snapshot.header.digest, time: snapshot.header.time };
+    at = { head: headAt(snapshot.header), digest: snapshot.header.digest };
   }
-  const reader = journal.log.read(at?.last ?? journal.log.base);
+  const reader = journal.log.read(at?.head.last ?? journal.log.base);
   try {
-    while ((at?.last.revision ?? 0) < position.revision) {
+    while ((at?.head.last.revision ?? 0) < position.revision) {
       const stored = await reader.next();
       if (stored === undefined) return undefined;
-      const { last, digest, lastTime: time } = stored.frame.header;
-      partial.addFrame(stored.frame);
-      at = { last, digest, time };
+      const { frame } = stored;
+      partial.addFrame(frame);
+      at = { head: headAfter(at?.head ?? EMPTY_HEAD, frame, noteOf(frame)), digest: frame.header.digest };
       await turn.breathe();
     }
   } finally {
     await reader.close();
   }
-  return at !== undefined && samePosition(at.last, position) ? { part: partial.take(), digest: at.digest, time: at.time } : undefined;
+  return at !== undefined && samePosition(at.head.last, position) ? { part: partial.take(), ...at } : undefined;
+}
+
+function noteOf(frame: Frame): FrameNote | undefined {
+  const { beginsEpoch, endsEpoch } = frame.header;
+  return beginsEpoch || endsEpoch ? decodeFrame(frame).note : undefined;
 }
 
 interface TakenBack {

@@ -1,4 +1,4 @@
-import { type ChildKind, type DigestAnswer, EvertreeError, isKeyGroup, type Value } from '@evertree/core';
+import { type ChildKind, type DigestAnswer, EvertreeError, isKeyGroup, isMarkName, type Value } from '@evertree/core';
 import { z } from 'zod';
 
 /** What `/digests` and `/admin/repair` take and answer; HTTP.md, «Digests», tells of each. Unknown keys are dropped. */
@@ -23,8 +23,27 @@ const pointerSchema = z.string();
 /** What JSON.parse gave is a value. */
 const valueSchema = z.custom<Value>(value => value !== undefined, 'must be there');
 
+const markSchema = z
+  .object({
+    name: z.string().refine(isMarkName, 'must be the name of a mark'),
+    position: positionSchema,
+    markedAt: positionSchema,
+    time: count,
+    author: z.string().exactOptional(),
+    message: z.string().exactOptional(),
+  })
+  .readonly();
+
 const headerSchema = z
-  .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs: epochsSchema, time: count })
+  .object({
+    stream: hex(32),
+    position: positionSchema,
+    digest: hex(16),
+    chain: hex(64),
+    epochs: epochsSchema,
+    marks: z.array(markSchema).readonly(),
+    time: count,
+  })
   .readonly();
 
 /** The longest wait for a revision. */

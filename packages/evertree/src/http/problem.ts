@@ -25,6 +25,7 @@ const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
   NOT_ACCEPTABLE: 406,
   REQUEST_TIMEOUT: 408,
   TEST_FAILED: 409,
+  MARK_EXISTS: 409,
   NOT_PRIMARY: 409,
   FENCED: 409,
   SWITCHING: 503,

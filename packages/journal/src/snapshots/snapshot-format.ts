@@ -1,19 +1,19 @@
 import { crc32 } from 'node:zlib';
-import type { SnapshotHeader } from '@evertree/core';
+import type { Mark, SnapshotHeader } from '@evertree/core';
 import { unsupported } from '../groups/failure.ts';
 
 /** FORMAT.md, «Snapshot», is normative; this file is its implementation. All numbers are little endian. */
 const SNAPSHOT_MAGIC = 0x5354_5645; // "EVTS"
-const SNAPSHOT_VERSION = 2;
-/** The first version differs in this only: its epochs have no `end`. */
-const FIRST_VERSION = 1;
+const SNAPSHOT_VERSION = 3;
+/** The oldest version that is read. Its epochs have no `end`; marks came with version 3. */
+const OLDEST_VERSION = 1;
 /** Bytes before the text of the header. */
 export const SNAPSHOT_PREFIX_BYTES = 16;
 export const CHUNK_PREFIX_BYTES = 8;
 export const SNAPSHOT_END_BYTES = 20;
 /** The most bytes of a chunk. */
 export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
-/** The most bytes of the header's text: some thousand epochs. */
+/** The most bytes of the header's text: some thousand epochs and marks. */
 const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** The beginning of a snapshot file. */
@@ -32,7 +32,15 @@ export interface SnapshotEnd {
 
 export function encodeSnapshotHead(header: SnapshotHeader, generation: number): Buffer {
   const { stream, position, digest, chain, time } = header;
-  const ordered = { stream, position: exact(position), digest, chain, time, epochs: header.epochs.map(orderedEpoch) };
+  const ordered = {
+    stream,
+    position: exact(position),
+    digest,
+    chain,
+    time,
+    epochs: header.epochs.map(orderedEpoch),
+    marks: header.marks.map(orderedMark),
+  };
   const text = Buffer.from(JSON.stringify(ordered), 'utf8');
   const bytes = Buffer.alloc(SNAPSHOT_PREFIX_BYTES + text.length + 4);
   bytes.writeUInt32LE(SNAPSHOT_MAGIC, 0);
@@ -50,7 +58,8 @@ export function encodeSnapshotHead(header: SnapshotHeader, generation: number): 
  */
 export function snapshotHeadLength(prefix: Buffer, file: string): number | undefined {
   if (prefix.length < SNAPSHOT_PREFIX_BYTES || prefix.readUInt32LE(0) !== SNAPSHOT_MAGIC) return undefined;
-  if (prefix[4] !== SNAPSHOT_VERSION && prefix[4] !== FIRST_VERSION) throw unsupported(file, prefix[4], SNAPSHOT_VERSION);
+  const version = prefix[4]!;
+  if (version < OLDEST_VERSION || version > SNAPSHOT_VERSION) throw unsupported(file, version, SNAPSHOT_VERSION);
   const text = prefix.readUInt32LE(12);
   return text > SNAPSHOT_HEADER_LIMIT_BYTES ? undefined : SNAPSHOT_PREFIX_BYTES + text + 4;
 }
@@ -59,8 +68,9 @@ export function snapshotHeadLength(prefix: Buffer, file: string): number | undef
 export function decodeSnapshotHead(bytes: Buffer): SnapshotHead | undefined {
   const end = bytes.length - 4;
   if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
-  const header = JSON.parse(bytes.toString('utf8', SNAPSHOT_PREFIX_BYTES, end)) as SnapshotHeader;
-  return { header, generation: bytes.readUInt32LE(8), length: bytes.length };
+  const { marks = [], ...header } = JSON.parse(bytes.toString('utf8', SNAPSHOT_PREFIX_BYTES, end)) as Partial<SnapshotHeader> &
+    Omit<SnapshotHeader, 'marks'>;
+  return { header: { ...header, marks }, generation: bytes.readUInt32LE(8), length: bytes.length };
 }
 
 /** The prefix of a chunk: its length, and a checksum of that length and the chunk. */
@@ -93,6 +103,11 @@ export function decodeSnapshotEnd(bytes: Buffer): SnapshotEnd | undefined {
 function exact(position: SnapshotHeader['position']): SnapshotHeader['position'] {
   const { epoch, epochId, revision } = position;
   return { epoch, epochId, revision };
+}
+
+function orderedMark({ name, position, markedAt, time, author, message }: Mark): Mark {
+  const note = { ...(author === undefined ? {} : { author }), ...(message === undefined ? {} : { message }) };
+  return { name, position: exact(position), markedAt: exact(markedAt), time, ...note };
 }
 
 function orderedEpoch(epoch: SnapshotHeader['epochs'][number]): SnapshotHeader['epochs'][number] {

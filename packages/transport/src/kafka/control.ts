@@ -2,7 +2,7 @@ import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
 import type { Reason } from '@evertree/core';
 import { z } from 'zod';
 import { roleSchema } from '../wire/role-messages.ts';
-import { helloSchema, hex, parseJson, positionSchema, reasonSchema, snapshotHeaderSchema } from '../wire/schemas.ts';
+import { announcedHeaderSchema, helloSchema, hex, parseJson, positionSchema, reasonSchema } from '../wire/schemas.ts';
 import { headerOf, PROTOCOL_HEADER } from './records.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
@@ -19,7 +19,7 @@ const closing = z.object({ reason: z.enum(CLOSE_REASONS).catch('lost'), explanat
 const primarySchema = z.object({ hello: helloSchema, partition: count, closing: closing.optional() });
 const snapshotSchema = z.object({
   id: hex(16),
-  header: snapshotHeaderSchema,
+  header: announcedHeaderSchema,
   begin: offset,
   end: offset,
   chunks: count,

@@ -9,7 +9,7 @@ import { ValueParts, splitValue } from './parts.ts';
 import { decodeTrailer, encodeTrailer } from './trailer.ts';
 
 /**
- * PROTOCOL.md, «Over Kafka», version 3, byte by byte. Who has to change an expectation here changes the protocol: that
+ * PROTOCOL.md, «Over Kafka», version 4, byte by byte. Who has to change an expectation here changes the protocol: that
  * needs a new version, a line in its history, and both versions spoken from then on.
  */
 const FROM = '00112233aabbccdd';
@@ -18,7 +18,7 @@ const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revisio
 const POSITION_JSON = '{"epoch":4,"epochId":"00112233445566ff","revision":1201}';
 const EPOCH = { number: 4, id: '00112233445566ff', site: 'north', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
 const HELLO: Hello & { heartbeatMs: number } = {
-  protocols: [3],
+  protocols: [4],
   program: '0.1.0',
   site: 'sø/th',
   role: 'secondary',
@@ -32,9 +32,10 @@ const HELLO: Hello & { heartbeatMs: number } = {
   heartbeatMs: 2000,
 };
 const HELLO_JSON =
-  `{"protocols":[3],"program":"0.1.0","site":"sø/th","role":"secondary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567",` +
+  `{"protocols":[4],"program":"0.1.0","site":"sø/th","role":"secondary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567",` +
   '"epochs":[{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created",' +
   '"time":1790000000000}],"durable":true,"standing":"secondary","standby":true,"heartbeatMs":2000}';
+/** As it is announced: without the marks, which are in `.snapshot`. */
 const HEADER = { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 };
 
 const golden: Record<string, { control: Control; key: string; value: string | null }> = {
@@ -98,7 +99,7 @@ describe('a record of .control', () => {
     const sent = encodeControl(control, FROM);
     expect(String(sent.key)).toBe(key);
     expect(sent.value === null ? null : sent.value.toString()).toBe(value);
-    expect(sent.headers).toEqual({ evertree: '3', from: FROM });
+    expect(sent.headers).toEqual({ evertree: '4', from: FROM });
     expect(decodeControl(received(key, value))).toEqual({ control, from: FROM });
   });
 
@@ -120,12 +121,12 @@ describe('a record of .control', () => {
   });
 
   test('of a secondary of version 1, with a sentence as its reason, is read, so that its hello can be refused', () => {
-    const value = `{"hello":${HELLO_JSON.replace('"protocols":[3]', '"protocols":[1]')},"state":"snapshot","reason":"too far behind"}`;
+    const value = `{"hello":${HELLO_JSON.replace('"protocols":[4]', '"protocols":[1]')},"state":"snapshot","reason":"too far behind"}`;
     expect(decodeControl(received('site/b', value)).control).toMatchObject({ value: { hello: { protocols: [1] }, reason: null } });
   });
 
   test('of an end of version 2, which had neither a standing nor what follows it, is read, so that its hello can be refused', () => {
-    const old = HELLO_JSON.replace('"protocols":[3]', '"protocols":[2]').replace('"standing":"secondary","standby":true,', '');
+    const old = HELLO_JSON.replace('"protocols":[4]', '"protocols":[2]').replace('"standing":"secondary","standby":true,', '');
     expect(old).not.toContain('stand');
     const hello = { protocols: [2], standing: 'secondary', standby: false };
     const reason = { code: 'frames-missing', text: 'a gap' };

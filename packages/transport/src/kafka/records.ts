@@ -20,7 +20,7 @@ export interface ReceivedRecord {
 }
 
 /** The versions of PROTOCOL.md whose frames' records are read: they are the same in all of them. */
-const FRAME_VERSIONS: readonly string[] = ['1', '2', '3'];
+const FRAME_VERSIONS: readonly string[] = ['1', '2', '3', '4'];
 const VERSION_HEADER = 'evertree';
 
 /** Every record of ours bears it. */

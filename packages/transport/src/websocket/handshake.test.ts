@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { chooseVersion, offeredSubprotocols, refuseUpgrade } from './handshake.ts';
 
 const request = (headers: Record<string, string> = {}, url = '/') =>
-  ({ url, headers: { 'sec-websocket-protocol': 'evertree.3', ...headers } }) as unknown as IncomingMessage;
+  ({ url, headers: { 'sec-websocket-protocol': 'evertree.4', ...headers } }) as unknown as IncomingMessage;
 
 describe('the version of a link', () => {
   test('is the highest that both speak', () => {
@@ -18,7 +18,7 @@ describe('the version of a link', () => {
   });
 
   test('is offered, newest first', () => {
-    expect(offeredSubprotocols()).toEqual(['evertree.3']);
+    expect(offeredSubprotocols()).toEqual(['evertree.4']);
   });
 });
 
@@ -27,7 +27,7 @@ describe('an upgrade', () => {
     expect(refuseUpgrade(request(), undefined)).toBeUndefined();
     expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), 's3cret')).toBeUndefined();
     expect(refuseUpgrade(request({ authorization: 'bearer s3cret' }), 's3cret')).toBeUndefined();
-    expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.4, evertree.3' }), undefined)).toBeUndefined();
+    expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.5, evertree.4' }), undefined)).toBeUndefined();
     // A token is accepted even if none is required.
     expect(refuseUpgrade(request({ authorization: 'Bearer s3cret' }), undefined)).toBeUndefined();
   });
@@ -48,7 +48,7 @@ describe('an upgrade', () => {
     expect(refuseUpgrade(request({}, '/data'), undefined)?.status).toBe('404 Not Found');
     expect(refuseUpgrade(request({ 'sec-websocket-protocol': 'evertree.7' }), undefined)).toEqual({
       status: '400 Bad Request',
-      sentence: 'no protocol version in common: here evertree.3',
+      sentence: 'no protocol version in common: here evertree.4',
     });
   });
 

@@ -8,7 +8,7 @@ const hello = encodeMessage(helloOf('primary'), 700);
 
 describe('what a secondary is sent', () => {
   test('begins with hello, which tells how often the primary wants to hear', () => {
-    const inbox = new Inbox('secondary', 3);
+    const inbox = new Inbox('secondary', 4);
     expect([inbox.greeted, inbox.peerHeartbeatMs]).toEqual([false, undefined]);
     expect(inbox.take(hello, true)).toEqual(helloOf('primary'));
     expect([inbox.greeted, inbox.peerHeartbeatMs]).toEqual([true, 700]);
@@ -24,14 +24,14 @@ describe('what a secondary is sent', () => {
       time: 1,
     };
     const long = helloOf('primary', { epochs: Array.from({ length: 3000 }, () => epoch) });
-    const inbox = new Inbox('secondary', 3);
+    const inbox = new Inbox('secondary', 4);
     const messages = Array.from(splitMessage(encodeMessage(long, 700)), part => inbox.take(part, true));
     expect(messages.length).toBe(2);
     expect(messages.at(-1)).toEqual(long);
   });
 
   test('may have heartbeats between the parts of a message, and nothing else', () => {
-    const inbox = new Inbox('secondary', 3);
+    const inbox = new Inbox('secondary', 4);
     inbox.take(hello, true);
     const frame = frameOf(1, 600_000);
     const parts = [...splitMessage(encodeMessage(frame, 1))];
@@ -44,7 +44,7 @@ describe('what a secondary is sent', () => {
 
 describe('what a primary is sent', () => {
   test('has no frames, unless it asked for them', () => {
-    const inbox = new Inbox('primary', 3);
+    const inbox = new Inbox('primary', 4);
     inbox.take(encodeMessage(helloOf('secondary'), 700), true);
     const frame = frameOf(1, 10);
     expect(() => inbox.take(encodeMessage(frame, 1), true)).toThrow(/a frame, which a primary is not sent/);

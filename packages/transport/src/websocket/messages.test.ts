@@ -1,11 +1,11 @@
-import { NO_CHAIN, ORIGIN, REASON_CODES, sealFrame } from '@evertree/core';
+import { isMarkName, NO_CHAIN, ORIGIN, REASON_CODES, sealFrame } from '@evertree/core';
 import type { ExactPosition, Message } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeMessage, encodeMessage, HEARTBEAT } from './messages.ts';
 
 /**
- * PROTOCOL.md, version 3, byte by byte. Who has to change an expectation here changes the protocol: that needs a new
+ * PROTOCOL.md, version 4, byte by byte. Who has to change an expectation here changes the protocol: that needs a new
  * version, a line in its history, and both versions spoken from then on.
  */
 const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 0x0001_0203_0405 };
@@ -15,12 +15,15 @@ const ORIGIN_HEX = '0'.repeat(40);
 const EPOCH = { number: 4, id: '00112233445566ff', site: 'north', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
 const EPOCH_JSON =
   '{"number":4,"id":"00112233445566ff","site":"north","base":{"epoch":0,"epochId":"0000000000000000","revision":0},"reason":"created","time":1790000000000}';
+const MARK = { name: 'before upgrade', position: ORIGIN, markedAt: POSITION, time: 7, author: 'ann', message: 'we upgrade' };
+const MARK_JSON = `{"name":"before upgrade","position":{"epoch":0,"epochId":"0000000000000000","revision":0},"markedAt":${POSITION_JSON},"time":7,"author":"ann","message":"we upgrade"}`;
 const STREAM = '0123456789abcdef0123456789abcdef';
 const FRAME = sealFrame(
   {
     codec: 'binary',
     beginsEpoch: false,
     endsEpoch: false,
+    isMark: false,
     stream: STREAM,
     epoch: 4,
     epochId: POSITION.epochId,
@@ -46,7 +49,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
     message: {
       type: 'hello',
       hello: {
-        protocols: [3],
+        protocols: [4],
         program: '0.1.0',
         site: 'nørth',
         role: 'primary',
@@ -63,7 +66,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
       },
     },
     bytes: Buffer.from(
-      `\u0001{"protocols":[3],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"standing":"fenced","fencedBy":{"number":5,"id":"00000000000000aa","begun":false},"standby":true,"advertised":"https://north.example:8181","raises":{"number":6,"id":"00000000000000bb"},"heartbeatMs":2000}`,
+      `\u0001{"protocols":[4],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"standing":"fenced","fencedBy":{"number":5,"id":"00000000000000aa","begun":false},"standby":true,"advertised":"https://north.example:8181","raises":{"number":6,"id":"00000000000000bb"},"heartbeatMs":2000}`,
     ),
   },
   acknowledge: {
@@ -74,11 +77,11 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
   'snapshot-begin': {
     message: {
       type: 'snapshot-begin',
-      header: { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 },
+      header: { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], marks: [MARK], time: 7 },
       reason: { code: 'retention-passed', text: 'too far behind' },
     },
     bytes: Buffer.from(
-      `\u0005{"header":{"stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","chain":"${NO_CHAIN}","epochs":[${EPOCH_JSON}],"time":7},"reason":{"code":"retention-passed","text":"too far behind"}}`,
+      `\u0005{"header":{"stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","chain":"${NO_CHAIN}","epochs":[${EPOCH_JSON}],"marks":[${MARK_JSON}],"time":7},"reason":{"code":"retention-passed","text":"too far behind"}}`,
     ),
   },
   'snapshot-chunk': { message: { type: 'snapshot-chunk', bytes: Buffer.from('EVTF') }, bytes: Buffer.from('0645565446', 'hex') },
@@ -90,7 +93,7 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
   },
 };
 
-describe('the bytes of version 3', () => {
+describe('the bytes of version 4', () => {
   test.for(Object.entries(golden))('%s', ([, { message, bytes }]) => {
     expect(encodeMessage(message, 2000).toString('latin1')).toBe(bytes.toString('latin1'));
     const expected = message.type === 'hello' ? { ...message, heartbeatMs: 2000 } : message;
@@ -116,7 +119,22 @@ describe('any message', () => {
     .filter(text => Buffer.byteLength(text) <= 255 && !/\p{Cc}/u.test(text));
   const epoch = fc.record({ number: fc.nat(0xffff_ffff), id: hex(16), site, base: position, reason: fc.string(), time: fc.maxSafeNat() });
   const epochs = fc.array(epoch, { maxLength: 3 });
-  const header = fc.record({ stream: hex(32), position, digest: hex(16), chain: hex(64), epochs, time: fc.maxSafeNat() });
+  const mark = fc.record(
+    {
+      name: fc
+        .string({ unit: 'grapheme' })
+        .map(text => `m${text}`)
+        .filter(isMarkName),
+      position,
+      markedAt: position,
+      time: fc.maxSafeNat(),
+      author: fc.string({ unit: 'grapheme' }),
+      message: fc.string({ unit: 'grapheme' }),
+    },
+    { requiredKeys: ['name', 'position', 'markedAt', 'time'] },
+  );
+  const marks = fc.array(mark, { maxLength: 3 });
+  const header = fc.record({ stream: hex(32), position, digest: hex(16), chain: hex(64), epochs, marks, time: fc.maxSafeNat() });
   const reason = fc.record({ code: fc.constantFrom(...REASON_CODES), text: fc.string({ unit: 'grapheme' }) });
   const role = fc.constantFrom('primary', 'secondary');
   const hello = fc.record({
@@ -227,6 +245,14 @@ describe('malformed messages are refused', () => {
     'a snapshot-begin without its chain': {
       bytes: json(5, { ...begin, header: { ...begin.header, chain: undefined } }),
       says: /snapshot-begin whose header.chain/,
+    },
+    'a snapshot-begin of version 3, without marks': {
+      bytes: json(5, { ...begin, header: { ...begin.header, marks: undefined } }),
+      says: /snapshot-begin whose header.marks/,
+    },
+    'a snapshot-begin with a mark of a name that can be read as a position': {
+      bytes: json(5, { ...begin, header: { ...begin.header, marks: [{ ...MARK, name: '4-1201' }] } }),
+      says: /snapshot-begin whose header.marks.0.name/,
     },
     'a snapshot-begin of version 1, whose reason is a sentence': {
       bytes: json(5, { ...begin, reason: 'too far behind' }),

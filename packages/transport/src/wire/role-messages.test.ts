@@ -5,7 +5,7 @@ import { roleSchema } from './role-messages.ts';
 import { parseJson } from './schemas.ts';
 
 /**
- * PROTOCOL.md, version 3, «role»: the JSON that both wires carry. Who has to change an expectation here changes the
+ * PROTOCOL.md, version 4, «role»: the JSON that both wires carry. Who has to change an expectation here changes the
  * protocol.
  */
 const POSITION: ExactPosition = { epoch: 4, epochId: '00112233445566ff', revision: 1201 };

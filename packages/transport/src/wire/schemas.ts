@@ -1,4 +1,4 @@
-import { EvertreeError, REASON_CODES } from '@evertree/core';
+import { EvertreeError, isMarkName, REASON_CODES } from '@evertree/core';
 import { z } from 'zod';
 
 export const SITE_LIMIT_BYTES = 255;
@@ -50,9 +50,20 @@ export const helloSchema = z
   })
   .transform(hello => ({ ...hello, standing: hello.standing ?? hello.role }));
 
-export const snapshotHeaderSchema = z
-  .object({ stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs: epochsSchema, time: uint53 })
+const mark = z
+  .object({
+    name: z.string().refine(isMarkName, 'must be the name of a mark'),
+    position: positionSchema,
+    markedAt: positionSchema,
+    time: uint53,
+    author: z.string().exactOptional(),
+    message: z.string().exactOptional(),
+  })
   .readonly();
+const header = { stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs: epochsSchema };
+export const snapshotHeaderSchema = z.object({ ...header, marks: z.array(mark).readonly(), time: uint53 }).readonly();
+/** Of an announced snapshot: its marks are told where it begins. */
+export const announcedHeaderSchema = z.object({ ...header, time: uint53 }).readonly();
 
 /** A code that is not known here is one of a later version. */
 export const reasonSchema = z.object({ code: z.enum(REASON_CODES).catch('other'), text: z.string() }).readonly();

@@ -60,7 +60,8 @@ export class SnapshotRecords {
 
   /** What is told of it once its last record is there. @param end that record's offset */
   announcement(end: bigint): SnapshotRecord {
-    const { id, header } = this.begun;
+    const { id } = this.begun;
+    const { marks: _, ...header } = this.begun.header;
     const [begin, follow] = [this.#begin ?? end, this.#follow].map(String) as [string, string];
     return { id, header, begin, end: String(end), chunks: this.#chunks, bytes: this.#bytes, follow };
   }

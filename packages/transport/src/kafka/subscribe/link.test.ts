@@ -139,7 +139,8 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
 /** Writes a snapshot of the chain's position; returns what announces it. */
 function snapshotOf(chain: FrameChain, at: Partition, follow: bigint, id: string, chunks = 3): SnapshotRecord {
   const header = { ...chain.snapshotHeader(), chain: NO_CHAIN };
-  const begin = at.add(Buffer.from('{}'), { type: 'begin' }, id);
+  const reason = { code: 'reader-waits', text: 'a reader waits' };
+  const begin = at.add(Buffer.from(JSON.stringify({ header, reason })), { type: 'begin' }, id);
   for (let chunk = 0; chunk < chunks; chunk++) at.add(Buffer.of(chunk), { type: 'chunk' }, id);
   const end = at.add(Buffer.from(JSON.stringify({ chunks })), { type: 'end' }, id);
   return { id, header, begin, end, chunks, bytes: chunks, follow: String(follow) };

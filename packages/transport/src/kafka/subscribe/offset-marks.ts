@@ -1,7 +1,7 @@
 import { isBefore } from '@evertree/core';
 import type { ExactPosition } from '@evertree/core';
 
-interface Mark {
+interface OffsetMark {
   readonly last: ExactPosition;
   /** Offset of the last record that belongs to it. */
   readonly end: string;
@@ -13,9 +13,9 @@ interface Mark {
  */
 export class OffsetMarks {
   /** The last that was handed up. */
-  #reached: Mark | undefined;
+  #reached: OffsetMark | undefined;
   /** Waits until the site holds it durably. */
-  #mark: Mark | undefined;
+  #mark: OffsetMark | undefined;
   #durable: ExactPosition | undefined;
   /** The newest offset that the broker took. */
   #committed: bigint | undefined;

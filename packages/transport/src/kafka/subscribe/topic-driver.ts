@@ -151,11 +151,14 @@ export class TopicDriver {
   async #copy({ snapshot, reason }: Extract<SubscribeRequest, { type: 'copy' }>): Promise<SubscribeAnswer | undefined> {
     if (this.#snapshots === undefined) return undefined;
     await using reader = this.#snapshots;
-    const messages = new SnapshotMessages(snapshot, topicNames(this.#settings.topic).snapshots, this.#settings.report);
+    const messages = new SnapshotMessages(
+      { announced: snapshot, reason },
+      topicNames(this.#settings.topic).snapshots,
+      this.#settings.report,
+    );
     const records = new RecordSource(reader);
     records.seek(BigInt(snapshot.begin));
     try {
-      await this.#hand({ type: 'snapshot-begin', header: snapshot.header, reason });
       while (!this.#delivery.isOver) {
         const record = records.take();
         if (record === undefined) {

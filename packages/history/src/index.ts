@@ -1,3 +1,5 @@
 export type { ChangeIndex, FoundChange, TouchedValue, Touch } from './change-index.ts';
 export * from './answers.ts';
 export { parseTime, parseWhen, type Moment, type When } from './when.ts';
+export * from './offline/verification.ts';
+export type { Damage, Progress, Remark } from './offline/damage.ts';

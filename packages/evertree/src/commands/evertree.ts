@@ -11,6 +11,7 @@ import { addPair } from './pair.ts';
 import { addPrimary, addSecondary } from './site.ts';
 import { addRoles } from './roles.ts';
 import { addStatus } from './status.ts';
+import { addVerify } from './verify.ts';
 import { addWatch } from './watch.ts';
 
 const ABOUT = `Keeps a live, verified copy of a data tree on a second site: a primary takes the writes, secondaries follow it.`;
@@ -55,5 +56,6 @@ export function evertreeCommand(): Command {
   addDivergences(program);
   addCompare(program);
   addAdministration(program);
+  addVerify(program);
   return program;
 }

@@ -58,6 +58,25 @@ export class ProgressLine {
   }
 }
 
+/** The progress of work whose size is known only once it has begun. */
+export class WorkProgress {
+  readonly #verb: string;
+  #line: ProgressLine | undefined;
+  /** Told by the work, as often as it likes. */
+  readonly tell = (doneBytes: number, totalBytes: number): void => {
+    this.#line ??= new ProgressLine(this.#verb, totalBytes);
+    this.#line.show(doneBytes);
+  };
+
+  constructor(verb: string) {
+    this.#verb = verb;
+  }
+
+  end(): void {
+    this.#line?.end();
+  }
+}
+
 export function printError(text: string): void {
   process.stderr.write(`${pico.createColors(process.stderr.isTTY).red('evertree:')} ${text}\n`);
 }

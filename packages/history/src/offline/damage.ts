@@ -1,0 +1,65 @@
+import { isEvertreeError } from '@evertree/core';
+
+/** A place in a directory that is not as FORMAT.md says, or lacks what has to be there. */
+export interface Damage {
+  /** Relative to the directory. */
+  readonly file: string;
+  readonly offset: number;
+  readonly problem: string;
+}
+
+/** Something in a directory that a person should know and that is no damage. */
+export interface Remark {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Told as the work goes on: bytes that were read, of all that are to be read. */
+export type Progress = (doneBytes: number, totalBytes: number) => void;
+
+/** So many of each are listed; all are counted. */
+const LISTED_LIMIT = 1_000;
+/** Progress is told after so many bytes. */
+const PROGRESS_STEP_BYTES = 1024 * 1024;
+
+/** Gathers what is found while a directory is read. */
+export class DamageList {
+  readonly damages: Damage[] = [];
+  readonly remarks: Remark[] = [];
+  count = 0;
+  totalBytes = 0;
+  readonly #progress: Progress | undefined;
+  #doneBytes = 0;
+  #toldBytes = 0;
+
+  constructor(progress: Progress | undefined) {
+    this.#progress = progress;
+  }
+
+  get doneBytes(): number {
+    return this.#doneBytes;
+  }
+
+  damage(file: string, offset: number, problem: string): void {
+    this.count++;
+    if (this.damages.length < LISTED_LIMIT) this.damages.push({ file, offset, problem });
+  }
+
+  /** Takes an error that Evertree threw on purpose while it read a place; any other error is thrown. */
+  take(error: unknown, file: string, offset: number): void {
+    if (!isEvertreeError(error)) throw error;
+    const at = error.details['offset'];
+    this.damage(file, typeof at === 'number' && error.details['file'] === file ? at : offset, error.message);
+  }
+
+  remark(file: string, text: string): void {
+    if (this.remarks.length < LISTED_LIMIT) this.remarks.push({ file, text });
+  }
+
+  read(bytes: number): void {
+    this.#doneBytes += bytes;
+    if (this.#doneBytes - this.#toldBytes < PROGRESS_STEP_BYTES) return;
+    this.#toldBytes = this.#doneBytes;
+    this.#progress?.(this.#doneBytes, Math.max(this.#doneBytes, this.totalBytes));
+  }
+}

@@ -1,0 +1,89 @@
+import type { Disk, DiskFile } from '@evertree/core';
+import type { FoundSeal, SegmentHeader, SegmentRest, StoredRecord } from '@evertree/journal/files';
+import { decodeSegmentHeader, FileWindow, inspectRest, readRecord, readSeal, SEGMENT_HEADER_BYTES } from '@evertree/journal/files';
+
+/** A segment's file as it was when it was listed. */
+export interface ListedSegment {
+  readonly path: string;
+  /** Size of the file. */
+  readonly bytes: number;
+  readonly header: SegmentHeader;
+}
+
+/** @returns undefined if the file has no sound header. @throws EvertreeError FORMAT_UNSUPPORTED; ENOENT */
+export async function listSegment(disk: Disk, path: string): Promise<ListedSegment | undefined> {
+  const file = await disk.open(path, {});
+  try {
+    const bytes = await file.size();
+    const header = decodeSegmentHeader(await new FileWindow(file).load(0, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES), path);
+    return header === undefined ? undefined : { path, bytes, header };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the records of one segment from its first to its last sound one. */
+export class SegmentReader implements AsyncDisposable {
+  readonly segment: ListedSegment;
+  /** The seal at the end of the file, if it has a sound one. */
+  readonly seal: FoundSeal | undefined;
+  readonly #file: DiskFile;
+  #window: FileWindow;
+  /** The offset after the last record that was read. */
+  #offset = SEGMENT_HEADER_BYTES;
+
+  private constructor(segment: ListedSegment, file: DiskFile, window: FileWindow, seal: FoundSeal | undefined) {
+    this.segment = segment;
+    this.#file = file;
+    this.#window = window;
+    this.seal = seal;
+  }
+
+  /** @throws ENOENT */
+  static async open(disk: Disk, segment: ListedSegment): Promise<SegmentReader> {
+    const file = await disk.open(segment.path, {});
+    try {
+      const window = new FileWindow(file);
+      return new SegmentReader(segment, file, window, await readSeal(window, segment.bytes, segment.header.salt));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /**
+   * The next record; undefined where there is no sound one.
+   * @throws EvertreeError FORMAT_UNSUPPORTED
+   */
+  async next(): Promise<StoredRecord | undefined> {
+    const { bytes, header } = this.segment;
+    const limit = this.seal?.offset ?? bytes;
+    const record = await readRecord(this.#window, this.#offset, limit, header.salt);
+    if (record !== undefined) this.#offset = record.next;
+    return record;
+  }
+
+  /** Reads the next record from the file again: a site may have written it since. */
+  async again(): Promise<StoredRecord | undefined> {
+    this.#window = new FileWindow(this.#file);
+    return this.next();
+  }
+
+  /** What lies behind the last record that was read. */
+  rest(): Promise<SegmentRest> {
+    return inspectRest(this.#window, this.#offset, this.segment.bytes, this.segment.header.salt);
+  }
+
+  /** The size of the file now. */
+  size(): Promise<number> {
+    return this.#file.size();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file.close();
+  }
+}

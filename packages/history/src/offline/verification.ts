@@ -1,0 +1,120 @@
+import type { Clock, Disk, ExactPosition } from '@evertree/core';
+import { EvertreeError, formatPosition } from '@evertree/core';
+import { leaseOf, LEASES_VERSIONS, readStateFile } from '@evertree/journal/files';
+import type { Damage, Progress, Remark } from './damage.ts';
+import { DamageList } from './damage.ts';
+import { listSite, type ListedDirectory } from './directory-listing.ts';
+import { checkDivergences } from './divergence-check.ts';
+import { ChangedMeanwhile, HistoryCheck, type HistoryCounts } from './history-check.ts';
+
+const LEASES_FILE = 'leases.json';
+/** A history that is cut back or replaced while it is read is read again, so many times. */
+const ATTEMPTS = 4;
+
+export interface VerificationOptions {
+  /** No tree is rebuilt: checksums, chain, positions and times only. */
+  readonly checksumsOnly?: boolean;
+  readonly progress?: Progress;
+}
+
+/** What a directory was found to hold. It is as FORMAT.md says if `damages` is empty. */
+export interface Verification extends Readonly<HistoryCounts> {
+  readonly site: string | null;
+  readonly stream: string | null;
+  /** The history: after `base` up to `last`. */
+  readonly base: ExactPosition;
+  readonly last: ExactPosition;
+  /** Of the tree at `last`; null before the first commit. */
+  readonly digest: string | null;
+  readonly checksumsOnly: boolean;
+  /** The directory is a copy that no site has opened yet. */
+  readonly isCopy: boolean;
+  readonly divergences: number;
+  readonly bytes: number;
+  readonly milliseconds: number;
+  /** All of them; `damages` lists the first thousand. */
+  readonly damageCount: number;
+  readonly damages: readonly Damage[];
+  readonly remarks: readonly Remark[];
+}
+
+/**
+ * Reads everything that a site's directory holds and checks it: each checksum, the chain of the frames, positions and
+ * times, snapshots, divergences, and the digest of the tree after each frame, by rebuilding it. Takes no lock and changes
+ * nothing. A directory in use is read up to its end when this began.
+ * @throws EvertreeError NOT_FOUND if there is no history
+ */
+export async function verifyDirectory(disk: Disk, clock: Clock, options: VerificationOptions = {}): Promise<Verification> {
+  const began = clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    const list = new DamageList(options.progress);
+    try {
+      const verification = await verifyOnce(disk, list, options.checksumsOnly ?? false);
+      return { ...verification, milliseconds: Math.round(clock.monotonic() - began) };
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error;
+      const message = `the directory's history was cut back or replaced while it was read (${error.message}); try again when it is at rest`;
+      if (attempt === ATTEMPTS) throw new EvertreeError('HISTORY_MISMATCH', message, {}, error);
+    }
+  }
+}
+
+async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean): Promise<Omit<Verification, 'milliseconds'>> {
+  const directory = await listSite(disk, list);
+  list.totalBytes = directory.bytes;
+  const { site, segments, snapshots } = directory;
+  if (site === undefined && segments.length + snapshots.length === 0 && list.count === 0) {
+    throw new EvertreeError('NOT_FOUND', 'there is no site.json, and no history: this is no directory of a site');
+  }
+  const check = new HistoryCheck(disk, directory, list, { checksumsOnly });
+  await check.run();
+  checkSite(directory, check.last, list);
+  await checkLeases(disk, list);
+  const divergences = await checkDivergences(disk, directory.divergences, check.stream, list);
+  return {
+    site: site?.record.site ?? null,
+    stream: check.stream ?? null,
+    base: check.base,
+    last: check.last,
+    digest: check.digest ?? null,
+    checksumsOnly,
+    isCopy: directory.isCopy,
+    ...check.counts,
+    divergences,
+    bytes: list.doneBytes,
+    damageCount: list.count,
+    damages: list.damages,
+    remarks: list.remarks,
+  };
+}
+
+function checkSite({ site, isCopy, rewind }: ListedDirectory, last: ExactPosition, list: DamageList): void {
+  if (site === undefined) {
+    if (!list.damages.some(({ file }) => file === 'site.json')) list.damage('site.json', 0, 'it is missing, though there is a history');
+    return;
+  }
+  const { closedAt, site: name } = site.record;
+  if (rewind !== undefined)
+    list.remark('rewind.json', `the history is being cut back to ${formatPosition(rewind.position)}; the next start finishes that`);
+  else if (closedAt !== undefined && closedAt.revision > last.revision) {
+    const lost = `the history ended at ${formatPosition(closedAt)} when the site was stopped, and ends at ${formatPosition(last)} now`;
+    list.damage('site.json', 0, isCopy ? `${lost}: it was stopped while this copy was made, or the copy is not whole` : lost);
+  }
+  if (isCopy) list.remark('site.json', `this directory is a copy of that of ${name}, and no site has opened it yet`);
+}
+
+async function checkLeases(disk: Disk, list: DamageList): Promise<void> {
+  const text = await readStateFile(disk, LEASES_FILE);
+  if (text === undefined) return;
+  try {
+    const { format, leases } = JSON.parse(text) as { readonly format?: unknown; readonly leases?: unknown };
+    if (!LEASES_VERSIONS.some(version => version === format)) return list.damage(LEASES_FILE, 0, `it has the format ${String(format)}`);
+    if (!Array.isArray(leases)) return list.damage(LEASES_FILE, 0, 'it has no list of leases');
+    for (const [index, lease] of leases.entries()) {
+      if (leaseOf(lease) === undefined) list.damage(LEASES_FILE, 0, `its entry ${index + 1} is no lease`);
+    }
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    list.damage(LEASES_FILE, 0, 'it is not JSON');
+  }
+}

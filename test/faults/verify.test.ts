@@ -1,0 +1,266 @@
+import { parseFrame, sealFrame } from '@evertree/core';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { commit, filesOf, flip, SMALL, stoppedSite, verify } from '../support/offline-site.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { allowErrors } from '../support/reports.ts';
+import { Simulation } from '../support/simulation.ts';
+import { diskStore } from '../support/stores.ts';
+import { crc32 } from 'node:zlib';
+
+const SEGMENT_HEADER_BYTES = 64;
+const RECORD_HEADER_BYTES = 40;
+
+/** Offsets of the records of a segment. */
+function offsets(bytes: Buffer): number[] {
+  const found: number[] = [];
+  for (let at = SEGMENT_HEADER_BYTES; bytes.toString('latin1', at, at + 4) === 'EVTR';) {
+    found.push(at);
+    at += RECORD_HEADER_BYTES + bytes.readUInt32LE(at + 8) + bytes.readUInt32LE(at + 12);
+  }
+  return found;
+}
+
+/** Replaces the frame of a record by one with right checksums. */
+function forge(disk: FaultDisk, path: string, offset: number, change: (frame: ReturnType<typeof parseFrame>) => Uint8Array): void {
+  disk.overwrite(path, bytes => {
+    const start = offset + RECORD_HEADER_BYTES;
+    const length = bytes.readUInt32LE(offset + 8);
+    const forged = change(parseFrame(Buffer.from(bytes.subarray(start, start + length))));
+    expect(forged.length).toBe(length);
+    bytes.set(forged, start);
+    return bytes;
+  });
+}
+
+describe('verify finds', () => {
+  test('nothing in a directory that a site left, and says what it holds', async () => {
+    const { disk, position, digest } = await stoppedSite();
+    const segments = filesOf(disk, '.evj').length;
+    const found = await verify(disk);
+    expect(found).toMatchObject({
+      damageCount: 0,
+      damages: [],
+      remarks: [],
+      last: position,
+      digest,
+      segments,
+      snapshots: 2,
+      isCopy: false,
+    });
+    expect([found.commits, found.rebuiltCommits]).toEqual([position.revision, position.revision]);
+    expect(segments).toBeGreaterThan(3);
+    const quick = await verify(disk, { checksumsOnly: true });
+    expect(quick).toMatchObject({ damageCount: 0, last: position, digest, segments, snapshots: 2, rebuiltCommits: 0 });
+  });
+
+  test('every flipped byte of a segment or a snapshot, in its file', async () => {
+    const { disk } = await stoppedSite({ commits: 24, openings: 1, snapshots: 1 });
+    for (const path of [...filesOf(disk, '.evj'), ...filesOf(disk, '.evs')]) {
+      const { length } = disk.bytes(path);
+      for (let at = 0; at < length; at += 13) {
+        flip(disk, path, at);
+        for (const checksumsOnly of [false, true]) {
+          const found = await verify(disk, { checksumsOnly });
+          // The last write may never have ended; that it did is known from where the site was stopped.
+          const files = found.damages.map(({ file }) => file);
+          expect(files.includes(path) || files.includes('site.json'), `byte ${at} of ${path}`).toBe(true);
+          for (const { file, offset } of found.damages) expect(file !== path || offset <= at + 8, `byte ${at} of ${path}`).toBe(true);
+        }
+        flip(disk, path, at);
+      }
+    }
+    expect((await verify(disk)).damageCount).toBe(0);
+  });
+
+  test('each segment that is missing, and the snapshot that a history needs to begin with', async () => {
+    const { disk } = await stoppedSite({ commits: 120, openings: 1, snapshots: 1, retain: true });
+    expect(await verify(disk)).toMatchObject({ damageCount: 0 });
+    const segments = filesOf(disk, '.evj');
+    const snapshots = filesOf(disk, '.evs');
+    expect([segments.length > 2, snapshots.length]).toEqual([true, 1]);
+    for (const path of [...segments, ...snapshots]) {
+      const copy = disk.image();
+      copy.erase(path);
+      const { damageCount, damages } = await verify(copy);
+      expect(damageCount, `without ${path}`).toBeGreaterThan(0);
+      expect(JSON.stringify(damages)).toMatch(/missing|no snapshot|ends at|end at/);
+    }
+    const unknown = disk.image();
+    unknown.erase('site.json');
+    expect((await verify(unknown)).damages).toMatchObject([{ file: 'site.json' }]);
+  });
+
+  test('a segment of another stream, and one of another history', async () => {
+    const ours = await stoppedSite({ openings: 1 });
+    const theirs = await stoppedSite({ openings: 1 });
+    const [, path] = filesOf(ours.disk, '.evj');
+    const foreign = filesOf(theirs.disk, '.evj')[1]!;
+    ours.disk.overwrite(path!, () => theirs.disk.bytes(foreign));
+    const { damages } = await verify(ours.disk);
+    expect(damages.some(({ file, problem }) => file === path && problem.includes('stream'))).toBe(true);
+  });
+
+  test('a digest that differs, and a chain that is broken, behind right checksums', async () => {
+    const { disk } = await stoppedSite({ openings: 1 });
+    const path = filesOf(disk, '.evj')[1]!;
+    const offset = offsets(disk.bytes(path))[1]!;
+    const wrong = disk.image();
+    forge(
+      wrong,
+      path,
+      offset,
+      frame => sealFrame({ ...frame.header, digest: 'ab'.repeat(8) }, Buffer.from(frame.bytes.subarray(128, -4))).bytes,
+    );
+    const found = await verify(wrong);
+    expect(found.damages.find(({ problem }) => problem.includes('digest'))).toMatchObject({ file: path, offset });
+    expect(found.damages.some(({ problem }) => problem.includes('does not name the frame before it'))).toBe(true);
+    // The content changes, and the digest stays.
+    const forged = disk.image();
+    forge(forged, path, offset, ({ bytes }) => {
+      const changed = Buffer.from(bytes);
+      const at = changed.lastIndexOf(Buffer.from('commit '));
+      changed.write('COMMIT', at, 'latin1');
+      changed.writeUInt32LE(crc32(changed.subarray(0, -4)), changed.length - 4);
+      return changed;
+    });
+    const quick = await verify(forged, { checksumsOnly: true });
+    expect(quick.damages).toMatchObject([{ problem: expect.stringContaining('does not name the frame before it') as string }]);
+  });
+
+  test('a time that goes back within an epoch', async () => {
+    const { disk } = await stoppedSite({ openings: 1 });
+    const path = filesOf(disk, '.evj')[1]!;
+    const offset = offsets(disk.bytes(path))[1]!;
+    forge(
+      disk,
+      path,
+      offset,
+      ({ header, bytes }) => sealFrame({ ...header, firstTime: 1_000, lastTime: 1_000 }, Buffer.from(bytes.subarray(128, -4))).bytes,
+    );
+    expect(
+      (await verify(disk)).damages.some(({ file, offset: at, problem }) => file === path && at === offset && problem.includes('time')),
+    ).toBe(true);
+  });
+
+  test('what is wrong with leases, divergences and names, by file', async () => {
+    const { disk } = await stoppedSite();
+    disk.place('leases.json', Buffer.from('{"format":3,"leases":[{"kind":"peer"}]}'));
+    disk.place('divergences/2-00000000000000aa-5-7.json', Buffer.from('{}'));
+    disk.place('divergences/2-00000000000000ab-5-7.evj', Buffer.from('left over'));
+    disk.place('journal/note.txt', Buffer.from('hello'));
+    const { damages, remarks } = await verify(disk);
+    expect(damages.map(({ file }) => file)).toEqual(['leases.json', 'divergences/2-00000000000000aa-5-7.json']);
+    expect(remarks.map(({ file }) => file).toSorted()).toEqual(['divergences/2-00000000000000ab-5-7.evj', 'journal/note.txt']);
+  });
+});
+
+describe('verify tells from damage', () => {
+  test('a write that never ended', async () => {
+    let torn = 0;
+    for (let seed = 0; seed < 30; seed++) {
+      const disk = new FaultDisk();
+      const { store } = await diskStore(disk, { journalOptions: { ...SMALL, sync: 'fdatasync' } });
+      await commit(store, 0, 20);
+      for (let index = 0; index < 4; index++) {
+        store.put(['big', String(index)], 'x'.repeat(700));
+        store.cut();
+      }
+      for (let turn = 0; turn < 1 + (seed % 4); turn++) await new Promise(resolve => setImmediate(resolve));
+      const simulation = new Simulation(seed);
+      const found = disk.powerLoss(() => simulation.fraction());
+      const { damages, remarks, last } = await verify(found);
+      expect(damages, `seed ${seed}`).toEqual([]);
+      torn += Number(remarks.some(({ text }) => text.includes('never ended')));
+      const { store: recovered } = await diskStore(found, { journalOptions: SMALL });
+      expect(recovered.position, `seed ${seed}`).toEqual(last);
+      await recovered.close();
+    }
+    expect(torn).toBeGreaterThan(0);
+  });
+
+  test('a history that is cut back, before the next start finishes that', async () => {
+    const { disk } = await stoppedSite({ openings: 1, snapshots: 0 });
+    const { store } = await diskStore(disk, { journalOptions: SMALL });
+    const back = store.journal;
+    const reader = back.log.read(back.log.base);
+    let position = back.log.base;
+    for (let count = 0; count < 20; count++) position = (await reader.next())!.frame.header.last;
+    await reader.close();
+    await store.fence({ number: 2, id: 'bb'.repeat(8) }, true);
+    await store.follow();
+    using _ = disk.fail({ operation: 'remove', code: 'EIO' });
+    allowErrors('journal-failed', 'storage-failed');
+    await store.rewind(position).catch(() => undefined);
+    const died = disk.crash();
+    const { damages, remarks, last } = await verify(died);
+    expect(damages).toEqual([]);
+    expect(remarks.map(({ file }) => file)).toContain('rewind.json');
+    expect(last).toEqual(position);
+  });
+
+  test('files that a site writes, seals and drops meanwhile', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), async seed => {
+        const disk = new FaultDisk();
+        const { store } = await diskStore(disk, { journalOptions: { ...SMALL, retentionRewindMs: 0 } });
+        await commit(store, 0, 20);
+        const progress = { verifying: true };
+        const writing = (async () => {
+          for (let index = 20; progress.verifying; index += 2) {
+            await commit(store, index, index + 2);
+            if ((index * seed) % 7 === 0) await store.saveSnapshot();
+          }
+        })();
+        try {
+          for (let round = 0; round < 4; round++) {
+            const from = store.stable.position;
+            const found = await verify(disk, { checksumsOnly: round % 2 === 1 });
+            expect(found.damages).toEqual([]);
+            expect(found.last.revision).toBeGreaterThanOrEqual(from.revision);
+            expect(found.last.revision).toBeLessThanOrEqual(store.position.revision);
+          }
+        } finally {
+          progress.verifying = false;
+          await writing;
+          await store.close();
+        }
+        expect(await verify(disk)).toMatchObject({ damageCount: 0, last: store.position, digest: store.digest });
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  test('what a full copy of another site left behind', async () => {
+    const { disk, position } = await stoppedSite();
+    const { store: winner } = await diskStore(disk.copy(), { site: 'b' });
+    const late = new FaultDisk();
+    const { store } = await diskStore(late, { site: 'c', role: 'secondary' });
+    using snapshot = winner.snapshot();
+    const receiver = await store.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    await receiver.finish();
+    await store.close();
+    await winner.close();
+    expect(await verify(late)).toMatchObject({ damageCount: 0, commits: 0, snapshots: 1, last: position });
+  });
+});
+
+describe('verify of a copy', () => {
+  test('that is whole finds nothing, and says that it is one', async () => {
+    const { disk, position } = await stoppedSite();
+    const found = await verify(disk.copy());
+    expect(found).toMatchObject({ damageCount: 0, isCopy: true, last: position });
+    expect(found.remarks).toMatchObject([{ file: 'site.json' }]);
+  });
+
+  test('with a hole finds it, and says where a site would go on', async () => {
+    const { disk } = await stoppedSite({ openings: 1, snapshots: 0 });
+    const path = filesOf(disk, '.evj').at(-1)!;
+    const [, second] = offsets(disk.bytes(path));
+    const copy = disk.copy((file, bytes) => (file === path ? Buffer.from(bytes).fill(0, second, second! + 50) : bytes));
+    const { damages, last } = await verify(copy);
+    expect(damages[0]).toMatchObject({ file: path, offset: second });
+    expect(damages[0]!.problem).toContain(`go on from ${last.epoch}-${last.revision}`);
+  });
+});

@@ -167,7 +167,8 @@ export class Producer implements AsyncDisposable {
   /** Closes every link as `going-away`. Idempotent. */
   async close(): Promise<void> {
     this.#progress?.[Symbol.dispose]();
-    await Promise.all(this.#transports.map(transport => transport.close()));
+    const why = farewell(this.#store);
+    await Promise.all(this.#transports.map(transport => transport.close(why)));
     await Promise.all(Array.from(this.#peers.all(), peer => peer.close()));
     this.#events.emit('closed');
   }
@@ -322,4 +323,9 @@ export class Producer implements AsyncDisposable {
   #tell(report: Report): void {
     this.#store.report(report);
   }
+}
+
+/** What the far ends are told when their links are closed. */
+function farewell({ site, standing }: Store): string {
+  return standing === 'primary' || standing === 'handing-over' ? 'the primary stops' : `${site} leads no more, and feeds nobody`;
 }

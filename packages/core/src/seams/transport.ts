@@ -190,6 +190,6 @@ export interface Transport {
    * a bad certificate).
    */
   open(events: TransportEvents): Promise<void>;
-  /** Closes every link as `going-away`, and stops. Idempotent. */
-  close(): Promise<void>;
+  /** Closes every link as `going-away`, and stops. Idempotent. @param why for people at the far ends */
+  close(why?: string): Promise<void>;
 }

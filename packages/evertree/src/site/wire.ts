@@ -85,9 +85,9 @@ function keepingAlive(transport: Transport): Transport {
       timer = setInterval(() => undefined, LONGEST_MS);
       return transport.open(events);
     },
-    async close() {
+    async close(why?: string) {
       clearInterval(timer);
-      await transport.close();
+      await transport.close(why);
     },
   };
 }

@@ -57,10 +57,10 @@ export abstract class LinkAttempts implements Transport {
     return Promise.resolve();
   }
 
-  close(): Promise<void> {
+  close(why?: string): Promise<void> {
     this.#closed = true;
     this.#closing.notify();
-    return this.stop();
+    return this.stop(why);
   }
 
   protected get isClosed(): boolean {
@@ -71,7 +71,7 @@ export abstract class LinkAttempts implements Transport {
   protected abstract attempt(events: TransportEvents): Promise<Attempted>;
 
   /** Ends the present attempt; resolves when its link and connections are closed. Bounded. Idempotent. */
-  protected abstract stop(): Promise<void>;
+  protected abstract stop(why?: string): Promise<void>;
 
   async #run(events: TransportEvents): Promise<void> {
     while (!this.#closed) {

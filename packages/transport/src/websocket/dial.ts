@@ -83,10 +83,10 @@ export class Dial {
   }
 
   /** Resolves when the link or the attempt is gone. */
-  close(): Promise<void> {
+  close(why = 'the primary stops'): Promise<void> {
     this.#closed = true;
     this.#wait?.[Symbol.dispose]();
-    this.#link?.close('going-away', 'the primary stops');
+    this.#link?.close('going-away', why);
     this.#attempt?.terminate();
     if (this.#link === undefined && this.#attempt === undefined) this.#idle.resolve();
     return this.#idle.promise;

@@ -68,9 +68,9 @@ class Publisher extends LinkAttempts {
     }
   }
 
-  protected override stop(): Promise<void> {
+  protected override stop(why = 'the primary stops'): Promise<void> {
     if (this.#link === undefined) this.#broker?.abandon();
-    else this.#link.close('going-away', 'the primary stops');
+    else this.#link.close('going-away', why);
     return this.#over;
   }
 

@@ -2,7 +2,7 @@ import type { Divergence, Journal, Keep, Report } from '@evertree/core';
 import { ORIGIN } from '@evertree/core';
 import type { DiskJournal, JournalOptions } from '@evertree/journal';
 import { openJournal } from '@evertree/journal';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { expectedFrames, fill, latin1, readAll, save, thrown } from '../conformance/journal-suite.ts';
 import { dieAtEachStep } from '../support/deaths.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
@@ -212,6 +212,17 @@ describe('the limit of divergences', () => {
     await goBack({ journal, chain });
     expect(journal.divergences.list().map(kept => kept.base)).toEqual([forkOf(chain)]);
     expect(reports.map(({ event }) => event)).toEqual([]);
+    await journal.close();
+  });
+
+  test('is a part of the disk as it is then, not as it was at the start', async () => {
+    const disk = new FaultDisk();
+    const space = vi.spyOn(disk, 'space').mockResolvedValue({ totalBytes: 5_000, freeBytes: 5_000 });
+    const { journal, chain } = await prepare({ retentionMaxBytes: 1_000_000 }, disk);
+    expect(await thrown(() => goBack({ journal, chain }))).toMatchObject({ code: 'STORAGE_FULL', details: { maxBytes: 1_000 } });
+    space.mockResolvedValue({ totalBytes: 500_000, freeBytes: 500_000 });
+    await goBack({ journal, chain });
+    expect(journal.divergences.list().map(kept => kept.base)).toEqual([forkOf(chain)]);
     await journal.close();
   });
 

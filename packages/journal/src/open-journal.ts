@@ -56,7 +56,8 @@ export async function openJournal(given: OpenJournalArguments): Promise<DiskJour
 
 async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): Promise<DiskJournal> {
   const { disk, clock, random, report } = given;
-  const options = resolveOptions(given.options ?? {}, (await disk.space()).totalBytes);
+  const resolve = async () => resolveOptions(given.options ?? {}, (await disk.space()).totalBytes);
+  const options = await resolve();
   const mark = await disk.mark();
   const site = await readSite(disk);
   const isCopy = site !== undefined && site.record.directory !== mark;
@@ -110,7 +111,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     log: new DiskLog({ disk, history, commit, rewinder }),
     snapshots: new DiskSnapshots({ disk, clock, history, commit, snapshots, retainer, identity: identityPart }),
     identity: identityPart,
-    divergences: new DiskDivergences({ disk, random, report, commit }, divergences.kept, options.divergencesMaxBytes),
+    divergences: new DiskDivergences({ disk, random, report, commit }, divergences.kept, async () => (await resolve()).divergencesMaxBytes),
     leases,
     retention: retainer,
     history,

@@ -63,7 +63,8 @@ export class DiskDivergences implements Divergences {
   readonly #random: Random;
   readonly #report: Reporter;
   readonly #commit: GroupCommit;
-  readonly #maxBytes: number;
+  /** Asked at each keeping: the disk may have grown since the start. */
+  readonly #maxBytes: () => Promise<number>;
   /** By name, the oldest first. */
   #kept: ReadonlyMap<string, KeptDivergence>;
   /** Tasks on the files run one after the other. `Retainer.exclusively` is not for them: a rewind within it keeps. */
@@ -72,7 +73,7 @@ export class DiskDivergences implements Divergences {
   constructor(
     parts: { disk: Disk; random: Random; report: Reporter; commit: GroupCommit },
     kept: readonly KeptDivergence[],
-    maxBytes: number,
+    maxBytes: () => Promise<number>,
   ) {
     this.#disk = parts.disk;
     this.#random = parts.random;
@@ -133,13 +134,14 @@ export class DiskDivergences implements Divergences {
     try {
       await this.#disk.makeDirectory(DIVERGENCE_DIRECTORY);
       await this.#disk.syncDirectory('');
-      const written = await this.#write(divergence, temporaryPath, this.#bytes - (former?.bytes ?? 0));
+      const maxBytes = await this.#maxBytes();
+      const written = await this.#write(divergence, temporaryPath, { otherBytes: this.#bytes - (former?.bytes ?? 0), maxBytes });
       await this.#disk.rename(temporaryPath, path);
       await this.#disk.syncDirectory(DIVERGENCE_DIRECTORY);
       const kept = { name, base, last, missing, ...written, keptAt, replayed: former?.replayed ?? [] };
       await writeRecord(this.#disk, kept);
       this.#set(kept);
-      this.#tellNear();
+      this.#tellNear(maxBytes);
       return kept;
     } catch (error) {
       // After any other failure of the disk the files go at the next opening.
@@ -149,8 +151,8 @@ export class DiskDivergences implements Divergences {
     }
   }
 
-  /** @param otherBytes of the other divergences */
-  async #write(divergence: Divergence, path: string, otherBytes: number) {
+  /** @param otherBytes of the other divergences; @param maxBytes of all */
+  async #write(divergence: Divergence, path: string, { otherBytes, maxBytes }: { readonly otherBytes: number; readonly maxBytes: number }) {
     const { base, last, stream, missing } = divergence;
     const salt = Buffer.from(this.#random.bytes(4)).readUInt32LE(0);
     const summary = new DivergenceSummary();
@@ -161,7 +163,7 @@ export class DiskDivergences implements Divergences {
       for await (const stored of divergence.frames()) {
         await writer.write(stored);
         summary.add(stored.frame);
-        if (otherBytes + writer.bytes > this.#maxBytes) throw noRoom(divergence, otherBytes, this.#maxBytes);
+        if (otherBytes + writer.bytes > maxBytes) throw noRoom(divergence, otherBytes, maxBytes);
       }
       if (!samePosition(writer.last, last)) {
         const message = `the frames of a divergence end at ${formatExactPosition(writer.last)}, not at ${formatExactPosition(last)}`;
@@ -190,10 +192,10 @@ export class DiskDivergences implements Divergences {
     return kept;
   }
 
-  #tellNear(): void {
-    if (this.#bytes <= this.#maxBytes * DIVERGENCES_NEAR_FRACTION) return;
-    const message = `the divergences that are kept take ${this.#bytes} of at most ${this.#maxBytes} bytes; when there is no room for another one this site can't go back to a fork: replay or export them, and forget those that are not needed any more`;
-    this.#report({ level: 'warn', event: 'divergences-near', message, details: { bytes: this.#bytes, maxBytes: this.#maxBytes } });
+  #tellNear(maxBytes: number): void {
+    if (this.#bytes <= maxBytes * DIVERGENCES_NEAR_FRACTION) return;
+    const message = `the divergences that are kept take ${this.#bytes} of at most ${maxBytes} bytes; when there is no room for another one this site can't go back to a fork: replay or export them, and forget those that are not needed any more`;
+    this.#report({ level: 'warn', event: 'divergences-near', message, details: { bytes: this.#bytes, maxBytes } });
   }
 
   #exclusively<T>(task: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { type ChildKind, type DigestAnswer, EvertreeError, isKeyGroup, isMarkName, type Value } from '@evertree/core';
+import { type ChildKind, type DigestAnswer, isKeyGroup, isMarkName, type Value } from '@evertree/core';
 import { z } from 'zod';
 
 /** What `/digests` and `/admin/repair` take and answer; HTTP.md, «Digests», tells of each. Unknown keys are dropped. */
@@ -94,13 +94,4 @@ export function readAnswer(written: WrittenAnswer): DigestAnswer {
   if ('groups' in written) return { groups: written.groups.map(([group, children, digest]) => ({ group, count: children, digest })) };
   const children = written.children.map(([key, kind, digest]) => ({ key, kind, digest }));
   return written.next === undefined ? { children } : { children, next: written.next };
-}
-
-/** @throws EvertreeError VALUE_INVALID that names the place */
-export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.').slice(0, 200)}`;
-  throw new EvertreeError('VALUE_INVALID', `${what} is not as it has to be${place}: ${issue?.message ?? 'unreadable'}`);
 }

@@ -9,7 +9,8 @@ import {
   type Value,
 } from '@evertree/core';
 import type { RequestOptions, SiteClient } from '../client/site-client.ts';
-import { answersSchema, checked, PATHS_LIMIT, pinnedSchema, QUERIES_LIMIT, readAnswer } from './messages.ts';
+import { checked } from '../json/checked.ts';
+import { answersSchema, PATHS_LIMIT, pinnedSchema, QUERIES_LIMIT, readAnswer } from './messages.ts';
 
 /** When to hold a site's state: at the first end of a frame that is not before this revision. */
 export interface WantedState {

@@ -2,7 +2,8 @@ import { compareTrees, EvertreeError, formatPath, isEvertreeError, type Position
 import type { SiteClient } from '../client/site-client.ts';
 import type { SiteStatus } from '../commands/status-report.ts';
 import { type ComparedSite, type HeldPair, holdPair } from './held-pair.ts';
-import { checked, repairedSchema } from './messages.ts';
+import { checked } from '../json/checked.ts';
+import { repairedSchema } from './messages.ts';
 
 /** A site, and where its tree stood in the comparison. */
 export interface ComparedState {

@@ -1,19 +1,7 @@
-import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { alternatives, keysAt, nearest } from '../json/schema-keys.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { ConfigurationProblem } from './problem.ts';
-
-/** A name is near another if changing a third of its characters, or two, makes it the other. */
-const NEAR_SHARE = 1 / 3;
-const NEAR_CHARACTERS = 2;
-
-/** The nearest of the known names, if one is near enough to have been meant. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  if (known.length === 0) return undefined;
-  const best = closest(name.toLowerCase(), known);
-  const allowed = Math.max(NEAR_CHARACTERS, Math.floor(best.length * NEAR_SHARE));
-  return distance(name.toLowerCase(), best) <= allowed ? best : undefined;
-}
 
 export interface Checked<T> {
   readonly problems: readonly ConfigurationProblem[];
@@ -76,30 +64,23 @@ function wrongValue(document: ConfigurationDocument, place: KeyPath, expected: s
   return { place, problem: document.problem(place, message) };
 }
 
+/** Keys at the top that only a primary's file has, and what to do where a secondary's has them. */
+const PRIMARYS_KEYS: Readonly<Record<string, string>> = {
+  acknowledgement:
+    "it belongs into the primary's file: move it there; where this site may become the primary, that is its --standby-config",
+};
+
 function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: KeyPath, key: string): Found {
   const known = keysAt(schema, place);
   const near = nearest(key, known);
   const elsewhere = homesOf(schema, key);
   let remedy: string;
-  if (elsewhere.length > 0) remedy = `it belongs ${elsewhere.map(home => (home === '' ? 'at the top' : `into "${home}"`)).join(' or ')}`;
+  if (place.length === 0 && key in PRIMARYS_KEYS) remedy = PRIMARYS_KEYS[key]!;
+  else if (elsewhere.length > 0)
+    remedy = `it belongs ${elsewhere.map(home => (home === '' ? 'at the top' : `into "${home}"`)).join(' or ')}`;
   else if (near !== undefined) remedy = `did you mean "${near}"?`;
   else remedy = known.length === 0 ? 'remove it' : `known here: ${known.map(name => `"${name}"`).join(', ')}`;
   return { place: [...place, key], problem: document.problem([...place, key], `is not known; ${remedy}`) };
-}
-
-/** The keys that an object at the place may have. */
-function keysAt(schema: z.ZodType, place: KeyPath): string[] {
-  let candidates = alternatives(schema);
-  for (const step of place) {
-    candidates = candidates.flatMap(candidate => {
-      if (candidate instanceof z.ZodObject && typeof step === 'string') {
-        const child = (candidate.shape as Record<string, z.ZodType>)[step];
-        return child === undefined ? [] : alternatives(child);
-      }
-      return candidate instanceof z.ZodArray && typeof step === 'number' ? alternatives(candidate.element as z.ZodType) : [];
-    });
-  }
-  return candidates.flatMap(candidate => (candidate instanceof z.ZodObject ? Object.keys(candidate.shape) : []));
 }
 
 /** The sections, as dotted keys, that have a key of this name. */
@@ -117,10 +98,4 @@ function homesOf(schema: z.ZodType, key: string): string[] {
   };
   visit(schema, '');
   return [...homes];
-}
-
-function alternatives(schema: z.ZodType): z.ZodType[] {
-  if (schema instanceof z.ZodOptional) return alternatives(schema.unwrap() as z.ZodType);
-  if (schema instanceof z.ZodUnion) return (schema.options as z.ZodType[]).flatMap(alternatives);
-  return [schema];
 }

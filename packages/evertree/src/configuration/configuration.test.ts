@@ -162,6 +162,11 @@ describe('what is wrong is told with file, line, column, key, what was found, an
       'site.json:4:6: favourite-colour is not known; known here: "netty-connection", "acknowledgement", "tls", "auth", "http", "advertised-http", "limits", "journal"',
     ],
     [
+      "a primary's key in a secondary's file",
+      consumer('"listening-port": 1', ', "acknowledgement": {"secondaries": 1}'),
+      "site.json:4:6: acknowledgement is not known; it belongs into the primary's file: move it there; where this site may become the primary, that is its --standby-config",
+    ],
+    [
       'a number as a string',
       producer('"consumer-address": "b", "consumer-port": "1"'),
       'site.json:3:30: netty-connection.consumer-port is "1"; write the consumer\'s port: a whole number from 1 to 65535',

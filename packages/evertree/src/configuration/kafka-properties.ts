@@ -1,5 +1,5 @@
 import { isLoopback } from '@evertree/core';
-import { nearest } from './check.ts';
+import { nearest } from '../json/schema-keys.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.ts';
 import type { ConfigurationProblem } from './problem.ts';

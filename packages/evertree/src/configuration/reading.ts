@@ -1,6 +1,7 @@
 import { type Role, isEvertreeError } from '@evertree/core';
 import type { z } from 'zod';
-import { checkSchema, nearest } from './check.ts';
+import { nearest } from '../json/schema-keys.ts';
+import { checkSchema } from './check.ts';
 import { freeze, roleOf } from './configuration.ts';
 import type { Configuration, ConsumerConfiguration, Kind, PrimaryConfiguration, ProducerConfiguration } from './configuration.ts';
 import { type ConfigurationDocument, documentOf, readDocument } from './document.ts';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { EvertreeError, parsePath, type Path, type Snapshot, type TreeChange } from '@evertree/core';
 import type { z } from 'zod';
-import { checked, pathsSchema, pinRequestSchema, queriesSchema, repairSchema, WAIT_LIMIT_MS, writeAnswer } from '../comparison/messages.ts';
+import { pathsSchema, pinRequestSchema, queriesSchema, repairSchema, WAIT_LIMIT_MS, writeAnswer } from '../comparison/messages.ts';
+import { checked } from '../json/checked.ts';
 import { optional } from '../optional.ts';
 import { checkRepair, repair } from '../site/repair.ts';
 import type { HttpContext } from './context.ts';

@@ -11,7 +11,7 @@ import {
   type Value,
 } from '@evertree/core';
 import { z } from 'zod';
-import { checked } from '../comparison/messages.ts';
+import { checked } from '../json/checked.ts';
 import { type DivergedCommit, Replay, type ReplayResult } from '../divergences/replay.ts';
 import type { HttpContext } from './context.ts';
 import { type Exchange, unknownParameter } from './exchange.ts';

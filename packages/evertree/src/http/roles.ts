@@ -1,6 +1,6 @@
 import { EvertreeError, type Obstacle } from '@evertree/core';
 import { z } from 'zod';
-import { checked } from '../comparison/messages.ts';
+import { checked } from '../json/checked.ts';
 import type { SwitchoverResult } from '../roles/giving.ts';
 import type { PromotionResult } from '../roles/promoting.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,13 +12,13 @@ const HOUR_MS = 3_600_000;
 
 /** An unknown key is refused: a misspelt `dryRun` must not switch roles. */
 const switchoverSchema = z.strictObject({
-  to: z.string().min(1).exactOptional(),
+  to: z.string().min(1, "must be a site's name").exactOptional(),
   dryRun: z.boolean().exactOptional(),
-  maxPauseMs: z.number().min(0).max(HOUR_MS).exactOptional(),
+  maxPauseMs: z.number('must be milliseconds, as a number').min(0).max(HOUR_MS).exactOptional(),
   cancel: z.boolean().exactOptional(),
   command: z
     .string()
-    .regex(/^[0-9A-Za-z._-]{1,64}$/)
+    .regex(/^[0-9A-Za-z._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, underscores or hyphens')
     .exactOptional(),
 });
 

@@ -1,0 +1,87 @@
+import { EvertreeError } from '@evertree/core';
+import type { z } from 'zod';
+import { keysAt, nearest } from './schema-keys.ts';
+
+type Issue = z.core.$ZodIssue;
+type Place = readonly (string | number)[];
+
+/** The most of a value that an error quotes, and of a place that it names. */
+const QUOTED_CHARACTERS = 80;
+const PLACE_CHARACTERS = 200;
+
+/** @throws EvertreeError VALUE_INVALID with the place, the value that stands there, and what to write instead */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { place, words } = tell(schema, value, result.error.issues[0]!, []);
+  throw new EvertreeError('VALUE_INVALID', `${what} is not as it has to be: ${words}`, place.length === 0 ? {} : { place });
+}
+
+function tell(schema: z.ZodType, value: unknown, issue: Issue, above: Place): { readonly place: string; readonly words: string } {
+  const at = [...above, ...(issue.path as Place)];
+  if (issue.code === 'invalid_union') {
+    const [meant] =
+      issue.errors.find(([first]) => first !== undefined && (first.path.length > 0 || first.code === 'unrecognized_keys')) ?? [];
+    if (meant !== undefined) return tell(schema, value, meant, at);
+  }
+  const place = at.join('.').slice(0, PLACE_CHARACTERS);
+  if (issue.code === 'unrecognized_keys') return { place, words: unknownKey(schema, at, issue.keys[0] ?? '') };
+  const found = valueAt(value, at);
+  const name = at.length === 0 ? 'it' : `"${place}"`;
+  const expected = expectedBy(issue);
+  return { place, words: found === undefined ? `${name} is missing; write ${expected}` : `${name} is ${quote(found)}; write ${expected}` };
+}
+
+function unknownKey(schema: z.ZodType, at: Place, key: string): string {
+  const known = keysAt(schema, at);
+  const near = nearest(key, known);
+  const remedy = near === undefined ? `known here: ${known.map(name => `"${name}"`).join(', ') || 'nothing'}` : `did you mean "${near}"?`;
+  return `"${[...at, key].join('.').slice(0, PLACE_CHARACTERS)}" is not known; ${remedy}`;
+}
+
+function valueAt(value: unknown, at: Place): unknown {
+  let found = value;
+  for (const key of at) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;
+    found = (found as Record<string | number, unknown>)[key];
+  }
+  return found;
+}
+
+function quote(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > QUOTED_CHARACTERS ? `${text.slice(0, QUOTED_CHARACTERS)}…` : text;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+/** What counts towards a bound. */
+const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' entries' };
+
+/** What a value has to be, in words. A schema's own message says it after «must be». */
+function expectedBy(issue: Issue): string {
+  if (issue.message.startsWith('must be ')) return issue.message.slice('must be '.length);
+  switch (issue.code) {
+    case 'invalid_type':
+      return TYPES[issue.expected] ?? issue.expected;
+    case 'too_small':
+      return `at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`;
+    case 'too_big':
+      return `at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`;
+    case 'invalid_format':
+      return `a text that matches ${issue.pattern ?? issue.format}`;
+    case 'invalid_value':
+      return issue.values.map(each => quote(each)).join(' or ');
+    default:
+      return 'what HTTP.md says';
+  }
+}

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { json } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
 import type { WriteDestination } from '@evertree/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type SiteStatus, statusLines } from '../../packages/evertree/src/commands/status-report.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 
 /** What HTTP says and does about roles, at one site in this process. */
@@ -69,6 +71,23 @@ describe('a write that comes while roles are switched', () => {
     await site.store.handOver('box-b', 'switch-1');
     site.store.settle(elsewhere(undefined));
     expect(await put).toMatchObject({ status: 409, json: { code: 'NOT_PRIMARY', primary: { site: 'box-b', epoch: 2 } } });
+  });
+
+  test('is sent to the new primary in the moment after the handover, too: fenced by its epoch, and not following yet', async () => {
+    site.store.hold('switch-1');
+    await site.store.handOver('box-b', 'switch-1');
+    await site.store.fence({ number: 2, id: 'abcdef0123456789' }, true);
+    site.store.settle(elsewhere('http://box-b:8181'));
+    expect(site.store.standing).toBe('fenced');
+    expect(await site.put('/data/a', 2)).toMatchObject({ status: 307, headers: { location: 'http://box-b:8181/data/a' } });
+    expect(() => site.store.put('/a', 2)).toThrow(
+      expect.objectContaining({ code: 'FENCED', details: expect.objectContaining({ primary: 'box-b' }) as object }),
+    );
+  });
+
+  test('is refused at once as FENCED, where another site was promoted and nothing is decided here', async () => {
+    await site.store.fence({ number: 2, id: 'abcdef0123456789' }, true);
+    expect(await site.put('/data/a', 2)).toMatchObject({ status: 409, json: { code: 'FENCED' } });
   });
 
   test('keeps its condition: it is judged when the write is committed', async () => {
@@ -162,5 +181,37 @@ describe('Evertree-Seen-Epoch', () => {
       status: 400,
       json: { code: 'REQUEST_INVALID' },
     });
+  });
+});
+
+describe('a promise whose promoter died', () => {
+  test('is told by status, with the command that helps, as long as no site has begun its epoch', async () => {
+    await site.put('/data/a', 1);
+    const told = async () => stripVTControlCharacters(statusLines((await site.get('/status')) as SiteStatus, site.url.origin).join('\n'));
+    expect(await told()).not.toMatch(/promised|fenced/);
+    await site.store.fence({ number: 2, id: 'abcdef0123456789' }, false);
+    expect(await told()).toContain(
+      '  promised  epoch 2 (abcdef0123456789) to a site that was being promoted, and has not heard that it began: until then this site takes no writes\n' +
+        `    if no site leads, promote one, this one for example: evertree promote --dry-run --url ${site.url.origin}`,
+    );
+    // The command that was named.
+    const { json: forecast } = await site.send('POST', '/admin/promote', {
+      body: '{"dryRun":true}',
+      headers: { 'Content-Type': 'application/json' },
+    });
+    expect(forecast).toMatchObject({ possible: true, obstacles: [] });
+    const body = JSON.stringify({ confirm: (forecast as { confirm: string }).confirm });
+    const promoted = await site.send('POST', '/admin/promote', { body, headers: { 'Content-Type': 'application/json' } });
+    expect(promoted).toMatchObject({ status: 200, json: { epoch: { number: 3 } } });
+    expect((await site.put('/data/a', 2)).status).toBe(200);
+    expect(await told()).not.toMatch(/promised|fenced/);
+  });
+
+  test('is told at a secondary, too, that acknowledges nothing meanwhile', async () => {
+    await site.put('/data/a', 1);
+    await site.store.follow();
+    await site.store.fence({ number: 2, id: 'abcdef0123456789' }, false);
+    const lines = statusLines((await site.get('/status')) as SiteStatus, site.url.origin).map(line => stripVTControlCharacters(line));
+    expect(lines.find(line => line.startsWith('  promised'))).toMatch(/until then this site acknowledges nothing to an older primary$/);
   });
 });

@@ -253,7 +253,7 @@ export class WriteGate {
       case 'secondary':
         return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#leader);
       case 'fenced':
-        return this.#refusal ?? fenced(site, this.#history, this.fencedBy!);
+        return this.#refusal ?? fenced(site, this.#history, this.fencedBy!, this.#leader);
       case 'handing-over':
         return switching(site, this.#history.epochs.at(-1)!.end!.command);
       default:
@@ -306,8 +306,8 @@ function switching(site: string, command: string): EvertreeError {
   return new EvertreeError('SWITCHING', message, { command });
 }
 
-/** Why a site takes no writes: it knows of a higher epoch than those of its history. */
-function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencing): EvertreeError {
+/** Why a site takes no writes: it knows of a higher epoch than those of its history. `leader`: as far as it was told. */
+function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencing, leader: WriteDestination | undefined): EvertreeError {
   const ours = highestEpoch(epochs, last);
   const known = `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it `;
   const message = fencedBy.begun
@@ -317,5 +317,6 @@ function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencing): Eve
   return new EvertreeError('FENCED', message, {
     ours: { number: ours.number, id: ours.id },
     fencedBy: { number: fencedBy.number, id: fencedBy.id },
+    ...(leader?.kind === 'elsewhere' ? { primary: leader.site, address: leader.address } : {}),
   });
 }

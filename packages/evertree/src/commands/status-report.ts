@@ -126,11 +126,7 @@ function roleLines(status: SiteStatus, url: string): string[] {
     lines.push(`  ${pico.yellow(change.kind)}  ${change.step}${from} to ${change.to}, since ${new Date(change.since).toISOString()}`);
   }
   if (standing !== undefined && standing !== role) lines.push(`  standing  ${pico.yellow(standing)}`);
-  if (fencedBy !== undefined && fencedBy !== null && standing === 'fenced') {
-    lines.push(
-      `  ${pico.red('fenced')}    by epoch ${fencedBy.number} (${fencedBy.id})${fencedBy.begun ? '' : ', which was promised and has not begun'}`,
-    );
-  }
+  if (fencedBy !== undefined && fencedBy !== null) lines.push(...fenceLines(status, fencedBy, url));
   if (rival !== undefined && rival !== null) {
     const { number, id } = rival.epoch;
     const goesBack = rival.wins ? 'it goes back' : 'this site goes back';
@@ -145,6 +141,18 @@ function roleLines(status: SiteStatus, url: string): string[] {
     lines.push(`  ${pico.yellow('diverged')}  ${count} kept as ${name}`, `    evertree divergences show ${name} --url ${url}`);
   }
   return lines;
+}
+
+/** By whom a site is fenced. A promise whose promoter died holds until somebody is promoted: then the way out is named. */
+function fenceLines({ standing, position }: SiteStatus, { number, id, begun }: NonNullable<SiteStatus['fencedBy']>, url: string): string[] {
+  const name = `epoch ${number} (${id})`;
+  if (begun) return standing === 'fenced' ? [`  ${pico.red('fenced')}    by ${name}`] : [];
+  if (number <= position.epoch) return [];
+  const effect = standing === 'fenced' ? 'takes no writes' : 'acknowledges nothing to an older primary';
+  return [
+    `  ${pico.red('promised')}  ${name} to a site that was being promoted, and has not heard that it began: until then this site ${effect}`,
+    `    if no site leads, promote one, this one for example: evertree promote --dry-run --url ${url}`,
+  ];
 }
 
 /** The epochs as people count them: a restart of the primary goes on with the same number. */

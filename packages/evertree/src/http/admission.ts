@@ -32,15 +32,18 @@ type HoldLimits = Pick<HttpLimits, 'heldWrites' | 'heldBytes' | 'heldMs'>;
 export class WriteAdmission {
   readonly #store: Store;
   readonly #limits: HoldLimits;
+  /** Whether a change of roles is under way. */
+  readonly #isSwitching: () => boolean;
   /** The last commit that too few secondaries acknowledged in time; undefined as soon as enough of them hold it. */
   #overdue: { readonly commit: Commit; readonly secondaries: number } | undefined;
   /** Writes that are held, and the bytes of their bodies. Never above the limits. */
   #held = 0;
   #heldBytes = 0;
 
-  constructor(store: Store, limits: HoldLimits) {
+  constructor(store: Store, limits: HoldLimits, isSwitching: () => boolean) {
     this.#store = store;
     this.#limits = limits;
+    this.#isSwitching = isSwitching;
   }
 
   /** The position that the secondaries have to reach before further writes are taken. */
@@ -59,7 +62,7 @@ export class WriteAdmission {
    *   another site has become the primary: a redirect if its address is known
    */
   wait(exchange: HeldRequest, begun = false): Promise<void> | undefined {
-    if (this.#store.state === 'refusing' && isEvertreeError(this.#store.stateReason, 'SWITCHING')) return this.#hold(exchange, begun);
+    if (this.#store.state === 'refusing' && this.#isDeciding) return this.#hold(exchange, begun);
     this.#checkOverdue();
     return undefined;
   }
@@ -76,6 +79,17 @@ export class WriteAdmission {
     };
     // It fails when the site is closed or another site has become the primary: both refuse writes for their own reasons.
     void commit.acknowledged(secondaries).then(settled, settled);
+  }
+
+  /**
+   * It is, or is about to be, decided where writes go. A primary that handed over is fenced by its successor's epoch
+   * before it follows: meanwhile writes go to the successor, too. Any other fence is an error of its own.
+   */
+  get #isDeciding(): boolean {
+    const { stateReason } = this.#store;
+    if (!isEvertreeError(stateReason)) return false;
+    if (stateReason.code !== 'FENCED') return stateReason.code === 'SWITCHING';
+    return stateReason.details['primary'] !== undefined || this.#isSwitching();
   }
 
   #checkOverdue(): void {

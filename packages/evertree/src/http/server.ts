@@ -83,7 +83,7 @@ class Http {
     const limits = resolveLimits(options.limits);
     const watches = new Watches();
     const turns = new Turns(site.store.clock);
-    const admission = new WriteAdmission(site.store, limits);
+    const admission = new WriteAdmission(site.store, limits, () => site.switching !== undefined);
     this.#options = options;
     this.#limits = limits;
     this.#server = createNodeServer(options.tls, limits);

@@ -78,6 +78,7 @@ describe('a switchover', () => {
       leader.store.put(`/rounds/${round}`, leader.name);
       await until(() => leader.producer?.peers[0]?.state === 'replicate');
       expect(await leader.switchover({ to: other.name })).toMatchObject({ outcome: 'done' });
+      expect([leader.role, leader.standing], 'the command is over when the old primary follows').toEqual(['secondary', 'secondary']);
       [leader, other] = [other, leader];
       expect(leader.store.position.epoch).toBe(round + 1);
     }

@@ -178,11 +178,26 @@ export class RoleDriver implements RoleContext {
   }
 
   /**
-   * Lets another site lead, with nothing lost; or tells what became of the command, or what a switchover would meet.
+   * Lets another site lead, with nothing lost; or tells what became of the command, or what a switchover would meet. When
+   * it is done, this site follows already, unless that takes longer than `answerMs`.
    * @throws EvertreeError NOT_PRIMARY where neither this site, nor one that it is linked to, leads
    */
-  switchover(options: SwitchoverOptions = {}): Promise<SwitchoverResult | SwitchoverForecast> {
-    return this.#switchovers.run(options);
+  async switchover(options: SwitchoverOptions = {}): Promise<SwitchoverResult | SwitchoverForecast> {
+    const result = await this.#switchovers.run(options);
+    if ('outcome' in result && result.outcome === 'done') await this.#following();
+    return result;
+  }
+
+  /** Resolves when a primary that handed over has become a secondary. One without a standby file never will. */
+  async #following(): Promise<void> {
+    const { store, factory, limits } = this;
+    const isOnItsWay = () => store.standing === 'fenced' || store.standing === 'handing-over';
+    if (factory.standby === undefined || !isOnItsWay()) return;
+    const { promise: follows, resolve } = Promise.withResolvers<void>();
+    using stack = new DisposableStack();
+    stack.use(store.on('state', () => void (isOnItsWay() || resolve())));
+    stack.use(store.clock.after(limits.answerMs, resolve));
+    await follows;
   }
 
   /**

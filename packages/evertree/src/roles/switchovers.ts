@@ -148,7 +148,10 @@ export class Switchovers {
   /** The handover to this site is the last of its history: the command is given again, or cancelled, at its target. */
   async #takeOver(command: string, cancel: boolean): Promise<SwitchoverResult> {
     if (cancel) await this.#taking.cancel(command);
-    else await this.#taking.again(command);
+    else if (!(await this.#taking.again(command))) {
+      const why = `the epoch of ${this.#context.store.site} is not durable yet; see its disk, and give the command again`;
+      return this.#toldOf(command, { outcome: 'unknown', why });
+    }
     const told = outcomeOf(this.#taking.standingOf(command));
     return this.#toldOf(command, told ?? { outcome: 'unknown', why: 'it is under way' });
   }

@@ -1,4 +1,4 @@
-import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage } from '@evertree/core';
+import { type EpochName, EvertreeError, type RoleMessage } from '@evertree/core';
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
 import { examineTarget } from './examination.ts';
 import type { PrimaryPart } from './part.ts';
@@ -12,11 +12,12 @@ export class Taking {
   readonly #make: () => Promise<PrimaryPart> | undefined;
   /** Made while the target consents, so that it need not be made while writers are held. */
   #prepared: PrimaryPart | undefined;
-  /** The epoch that this site began last, until it is stable, and the position of its first frame. */
-  #begun: { readonly epoch: EpochName; readonly position: ExactPosition } | undefined;
+  /** The epoch that this site began last. */
+  #begun: EpochName | undefined;
   /** The epoch whose beginning was reported last. */
   #reported: EpochName | undefined;
-  readonly #waiting: PromiseWithResolvers<ExactPosition>[] = [];
+  /** Callers of `again`. */
+  readonly #waiting = new Set<PromiseWithResolvers<boolean>>();
   /** Resolves when the next decline is recorded, or can't be. */
   #declined = Promise.withResolvers<void>();
 
@@ -82,23 +83,34 @@ export class Taking {
   /** More of the history is stable. */
   stable(): void {
     const begun = this.#begun;
-    if (begun === undefined || this.#context.store.stable.position.epochId !== begun.epoch.id) return;
+    if (begun === undefined || this.#context.store.stable.position.epochId !== begun.id) return;
     this.#take({ type: 'stable' });
-    for (const waiting of this.#waiting.splice(0)) waiting.resolve(begun.position);
-    if (this.#reported === begun.epoch) return;
-    this.#reported = begun.epoch;
-    reportReign(this.#context.store, begun.epoch, 'by a switchover', 'info');
+    for (const waiting of this.#waiting) waiting.resolve(true);
+    if (this.#reported === begun) return;
+    this.#reported = begun;
+    reportReign(this.#context.store, begun, 'by a switchover', 'info');
   }
 
-  /** The command of the handover to this site is given again, here. Resolves when this site leads, durably. */
-  again(command: string): Promise<ExactPosition> {
+  /**
+   * The command of the handover to this site is given again, here. Resolves with true when this site leads, durably;
+   * with false when that has not come about after `maxPauseMs`.
+   * @throws EvertreeError WRONG_ROLE while the command is being withdrawn; what the store throws
+   */
+  async again(command: string): Promise<boolean> {
     if (this.#machine.isDeclining(command)) {
-      return Promise.reject(new EvertreeError('WRONG_ROLE', `the command ${command} is being withdrawn`, { command }));
+      throw new EvertreeError('WRONG_ROLE', `the command ${command} is being withdrawn`, { command });
     }
-    const waiting = Promise.withResolvers<ExactPosition>();
-    this.#waiting.push(waiting);
+    const { store, limits } = this.#context;
+    const waiting = Promise.withResolvers<boolean>();
+    this.#waiting.add(waiting);
+    const patience = store.clock.after(limits.maxPauseMs, () => waiting.resolve(false));
     this.#take({ type: 'again', command });
-    return waiting.promise;
+    try {
+      return await waiting.promise;
+    } finally {
+      patience[Symbol.dispose]();
+      this.#waiting.delete(waiting);
+    }
   }
 
   /** The command is cancelled here, at its target. Resolves when it is recorded as declined, or can't be any more. */
@@ -109,7 +121,7 @@ export class Taking {
   }
 
   stop(why: Error): void {
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(why);
+    for (const waiting of this.#waiting) waiting.reject(why);
   }
 
   #take(event: TakeoverEvent): void {
@@ -162,7 +174,7 @@ export class Taking {
     const epoch = { number: store.position.epoch + 1, id: drawId(store) };
     try {
       store.beginEpoch(epoch, 'switchover');
-      this.#begun = { epoch, position: store.position };
+      this.#begun = epoch;
     } catch (error) {
       const message = `${store.site} does not begin epoch ${epoch.number} after the handover: ${describe(error)}`;
       store.report({ level: 'error', event: 'switchover-refused', message, details: { command, error } });

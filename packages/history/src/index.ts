@@ -2,4 +2,4 @@ export type { ChangeIndex, FoundChange, TouchedValue, Touch } from './change-ind
 export * from './answers.ts';
 export { parseTime, parseWhen, type Moment, type When } from './when.ts';
 export * from './offline/verification.ts';
-export type { Damage, Progress, Remark } from './offline/damage.ts';
+export type { Damage, ReadProgress, Remark } from './offline/damage.ts';

@@ -15,11 +15,11 @@ export interface Remark {
 }
 
 /** Told as the work goes on: bytes that were read, of all that are to be read. */
-export type Progress = (doneBytes: number, totalBytes: number) => void;
+export type ReadProgress = (doneBytes: number, totalBytes: number) => void;
 
 /** So many of each are listed; all are counted. */
 const LISTED_LIMIT = 1_000;
-/** Progress is told after so many bytes. */
+/** ReadProgress is told after so many bytes. */
 const PROGRESS_STEP_BYTES = 1024 * 1024;
 
 /** Gathers what is found while a directory is read. */
@@ -28,11 +28,11 @@ export class DamageList {
   readonly remarks: Remark[] = [];
   count = 0;
   totalBytes = 0;
-  readonly #progress: Progress | undefined;
+  readonly #progress: ReadProgress | undefined;
   #doneBytes = 0;
   #toldBytes = 0;
 
-  constructor(progress: Progress | undefined) {
+  constructor(progress: ReadProgress | undefined) {
     this.#progress = progress;
   }
 

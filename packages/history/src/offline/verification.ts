@@ -1,11 +1,12 @@
 import type { Clock, Disk, ExactPosition } from '@evertree/core';
 import { EvertreeError, formatPosition } from '@evertree/core';
 import { leaseOf, LEASES_VERSIONS, readStateFile } from '@evertree/journal/files';
-import type { Damage, Progress, Remark } from './damage.ts';
+import type { Damage, ReadProgress, Remark } from './damage.ts';
 import { DamageList } from './damage.ts';
 import { listSite, type ListedDirectory } from './directory-listing.ts';
 import { checkDivergences } from './divergence-check.ts';
-import { ChangedMeanwhile, HistoryCheck, type HistoryCounts } from './history-check.ts';
+import type { HistoryCounts } from './followed-history.ts';
+import { ChangedMeanwhile, HistoryCheck } from './history-check.ts';
 
 const LEASES_FILE = 'leases.json';
 /** A history that is cut back or replaced while it is read is read again, so many times. */
@@ -14,7 +15,7 @@ const ATTEMPTS = 4;
 export interface VerificationOptions {
   /** No tree is rebuilt: checksums, chain, positions and times only. */
   readonly checksumsOnly?: boolean;
-  readonly progress?: Progress;
+  readonly progress?: ReadProgress;
 }
 
 /** What a directory was found to hold. It is as FORMAT.md says if `damages` is empty. */
@@ -66,20 +67,19 @@ async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean):
   if (site === undefined && segments.length + snapshots.length === 0 && list.count === 0) {
     throw new EvertreeError('NOT_FOUND', 'there is no site.json, and no history: this is no directory of a site');
   }
-  const check = new HistoryCheck(disk, directory, list, { checksumsOnly });
-  await check.run();
-  checkSite(directory, check.last, list);
+  const history = await new HistoryCheck(disk, directory, list, { checksumsOnly }).run();
+  checkSite(directory, history.last, list);
   await checkLeases(disk, list);
-  const divergences = await checkDivergences(disk, directory.divergences, check.stream, list);
+  const divergences = await checkDivergences(disk, directory.divergences, history.stream, list);
   return {
     site: site?.record.site ?? null,
-    stream: check.stream ?? null,
-    base: check.base,
-    last: check.last,
-    digest: check.digest ?? null,
+    stream: history.stream ?? null,
+    base: history.base,
+    last: history.last,
+    digest: history.digest ?? null,
     checksumsOnly,
     isCopy: directory.isCopy,
-    ...check.counts,
+    ...history.counts,
     divergences,
     bytes: list.doneBytes,
     damageCount: list.count,

@@ -20,9 +20,11 @@ interface Golden {
   readonly value: readonly [string, unknown];
   readonly fencedBy: { readonly number: number; readonly id: string; readonly begun: boolean } | undefined;
   readonly leases: readonly object[];
+  readonly declined: readonly string[];
 }
 
 const berlin = { epoch: 1, epochId: '13a8582bb698c9af', revision: 41 };
+const turin = { epoch: 3, epochId: '0ddba11d0ddba11d', revision: 34 };
 const milan = { epoch: 1, epochId: '81455a309cf8e450', revision: 38 };
 
 const DIRECTORIES: readonly Golden[] = [
@@ -38,6 +40,7 @@ const DIRECTORIES: readonly Golden[] = [
       { kind: 'peer', name: 'rome', position: { ...berlin, revision: 12 } },
       { kind: 'peer', name: 'paris', position: { ...berlin, revision: 31 } },
     ],
+    declined: [],
   },
   {
     version: 2,
@@ -51,6 +54,22 @@ const DIRECTORIES: readonly Golden[] = [
       { kind: 'peer', name: 'rome', position: { ...milan, revision: 20 } },
       { kind: 'backup', name: 's3', position: { ...milan, revision: 30 }, expiresAt: 4_102_444_800_000 },
     ],
+    declined: [],
+  },
+  {
+    // Its frames and its snapshot are of version 2, with a restart entry and a handover that was withdrawn.
+    version: 3,
+    site: 'turin',
+    base: 0,
+    last: turin,
+    digest: 'b9cd1f3865cce2bd',
+    value: ['/devices/d29', { n: 29, mtu: 1529, text: 'ünïcode' }],
+    fencedBy: { number: 4, id: '00c0ffee00c0ffee', begun: false },
+    leases: [
+      { kind: 'peer', name: 'rome', position: { ...turin, revision: 31 } },
+      { kind: 'copy', name: 'rsync', position: { ...turin, revision: 32 }, expiresAt: 4_102_444_800_000 },
+    ],
+    declined: ['c-9'],
   },
 ];
 
@@ -82,7 +101,7 @@ async function expectWhole(journal: DiskJournal, golden: Golden, where = ''): Pr
     site: golden.site,
     role: 'primary',
     fencedBy: golden.fencedBy,
-    declined: new Set(),
+    declined: new Set(golden.declined),
   });
   const held = (['peer', 'copy', 'backup'] as const).flatMap(kind =>
     [...leases.of(kind)].map(([name, lease]) => ({ kind, name, ...lease })),
@@ -103,8 +122,9 @@ describe.each(DIRECTORIES)('a directory of version $version', golden => {
     const store = await Store.open({ journal, clock, random });
     expect([store.position, store.digest]).toEqual([golden.last, golden.digest]);
     expect(store.get(golden.value[0])).toEqual(golden.value[1]);
+    expect(store.marks).toEqual([]);
     expect(disk.files.filter(path => path.endsWith('.json')).toSorted()).toEqual(['leases.json', 'site.json']);
-    expect(json(disk, 'site.json')).toMatchObject({ format: 3, site: golden.site, role: 'primary', declined: [] });
+    expect(json(disk, 'site.json')).toMatchObject({ format: 3, site: golden.site, role: 'primary', declined: golden.declined });
     expect(json(disk, 'leases.json')).toEqual({ format: 3, leases: golden.leases });
     await store.close();
     await journal.close();

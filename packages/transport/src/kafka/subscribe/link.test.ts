@@ -1,4 +1,4 @@
-import { NO_CHAIN, ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
+import { MARKS_LIMIT, NO_CHAIN, ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
 import type { CloseReason, Hello, Message } from '@evertree/core';
 import { describe, expect, test, vi } from 'vitest';
 import { FrameChain } from '../../../../../test/support/frame-chain.ts';
@@ -7,6 +7,8 @@ import { collectReports } from '../../../../../test/support/reports.ts';
 import { BrokerError } from '../broker.ts';
 import type { Broker, PartitionReader, ReaderOptions, RecordWriter } from '../broker.ts';
 import type { SnapshotRecord, WantRecord } from '../control.ts';
+import { PART_BYTES } from '../parts.ts';
+import { SnapshotRecords } from '../publish/snapshot-records.ts';
 import type { ReceivedRecord, SentRecord } from '../records.ts';
 import { TopicAccess } from './topic-access.ts';
 import { TopicLink } from './link.ts';
@@ -191,6 +193,27 @@ describe('reading a topic', () => {
     await vi.waitFor(() => expect(south.closings).toEqual([['lost', expect.stringMatching(/can't be read whole/)]]), TURNS);
     expect(south.spoilt).toEqual(new Set([announced.id]));
     expect(south.messages.map(({ type }) => type)).not.toContain('snapshot-end');
+  });
+
+  test('a snapshot of many marks is announced without them, begins in parts, and comes with all of them', async () => {
+    const { chain, topic, snapshots } = filled();
+    topic.low = 3n;
+    const { position } = chain;
+    const marks = Array.from({ length: MARKS_LIMIT }, (_, index) => ({ name: `m${index}`, position, markedAt: position, time: index }));
+    const header = { ...chain.snapshotHeader(), marks };
+    const reason = { code: 'reader-waits', text: 'a reader waits' } as const;
+    const written = new SnapshotRecords({ id: 'b'.repeat(16), header, reason, answersRequest: true }, PART_BYTES, 6n);
+    const add = ({ value, headers, key }: SentRecord) => written.stored(BigInt(snapshots.add(value, headers, String(key))));
+    for (const record of written.begin()) add(record);
+    expect(snapshots.records.length).toBeGreaterThan(1);
+    for (const record of written.chunk(Buffer.of(1))) add(record);
+    for (const record of written.end()) add(record);
+    const announced = written.announcement(snapshots.high - 1n);
+    expect(Buffer.byteLength(JSON.stringify(announced))).toBeLessThan(2_000);
+    const south = reader(chain, topic, snapshots, announced);
+    await vi.waitFor(() => expect(south.messages.at(-1)?.type).toBe('snapshot-end'), TURNS);
+    expect(south.messages.find(({ type }) => type === 'snapshot-begin')).toMatchObject({ header });
+    await south.link.shut();
   });
 
   test('a snapshot whose records are gone is passed over, and another one wanted', async () => {

@@ -6,7 +6,9 @@ import { secondaryPart } from '../../packages/evertree/src/site/parts.ts';
 import { openSite } from '../../packages/evertree/src/site/opening.ts';
 import { expectErrors, strictReport } from '../support/reports.ts';
 import { ScriptedTransport } from '../support/scripted-link.ts';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { TreeNode } from '../../packages/core/src/tree/node.ts';
+import { getFrom, Tree } from '../../packages/core/src/tree/tree.ts';
 import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 import { compareSites, repairSite } from '../../packages/evertree/src/comparison/site-comparison.ts';
 import { HttpSite, until } from '../support/http-site.ts';
@@ -30,6 +32,15 @@ async function pin(site: HttpSite, body: object = {}): Promise<Pinned> {
 const ask = (site: HttpSite, name: string, queries: readonly object[]) =>
   site.send('POST', `/digests/${name}`, { body: JSON.stringify({ queries }) });
 const clientOf = (site: HttpSite) => new SiteClient(site.url);
+
+/** As a flipped bit does it: the value is another one, and no digest was computed. */
+function damageMemory({ store }: HttpSite, object: string, key: string, value: number): void {
+  const pinning = vi.spyOn(Tree.prototype, 'pin');
+  store.snapshot().release();
+  const root = pinning.mock.results[0]?.value as TreeNode;
+  pinning.mockRestore();
+  (getFrom(root, [object]) as TreeNode).fields![key] = value;
+}
 
 describe('/digests', () => {
   let site: HttpSite;
@@ -141,7 +152,7 @@ describe('comparing two sites', () => {
     const ours: Commits = [tx => void tx.put('', { a: { b: 2, c: [1, 2] }, e: { f: 1 }, '': { '/': 1 }, '😀': 1 })];
     const theirs: Commits = [tx => void tx.put('', { a: { b: 1, c: [1, 2] }, d: 'x', '': { '/': 3 }, '😀': {} })];
     await using pair = await parted(COMMON, ours, theirs);
-    const comparison = await compareSites(clientOf(pair.secondary), clientOf(pair.primary), 10);
+    const comparison = await compareSites(clientOf(pair.secondary), clientOf(pair.primary), { most: 10 });
     expect(comparison).toMatchObject({
       equal: false,
       samePosition: true,
@@ -158,19 +169,19 @@ describe('comparing two sites', () => {
         { path: '/😀', kind: 'changed' },
       ],
     });
-    expect((await compareSites(clientOf(pair.secondary), clientOf(pair.primary), 2)).differences.listed).toHaveLength(2);
+    expect((await compareSites(clientOf(pair.secondary), clientOf(pair.primary), { most: 2 })).differences.listed).toHaveLength(2);
   });
 
   test('asks for nothing when they are equal', async () => {
     await using pair = await parted(COMMON, [], []);
-    expect(await compareSites(clientOf(pair.secondary), clientOf(pair.primary), 10)).toMatchObject({ equal: true, digests: 0 });
+    expect(await compareSites(clientOf(pair.secondary), clientOf(pair.primary), { most: 10 })).toMatchObject({ equal: true, digests: 0 });
   });
 
   test('of different streams is refused', async () => {
     await using pair = await parted(COMMON, [], []);
     await using other = await HttpSite.start();
     await other.put('/data/a', 1);
-    await expect(compareSites(clientOf(pair.secondary), clientOf(other), 10)).rejects.toMatchObject({ code: 'STREAM_MISMATCH' });
+    await expect(compareSites(clientOf(pair.secondary), clientOf(other), { most: 10 })).rejects.toMatchObject({ code: 'STREAM_MISMATCH' });
   });
 
   test('compares at one position while somebody writes all the time', async () => {
@@ -188,7 +199,7 @@ describe('comparing two sites', () => {
     })();
     try {
       await until(() => secondary.site.state === 'replicating');
-      const comparison = await compareSites(clientOf(secondary), clientOf(primary), 10);
+      const comparison = await compareSites(clientOf(secondary), clientOf(primary), { most: 10 });
       expect(comparison).toMatchObject({ equal: true, samePosition: true });
       expect(comparison.ours.position.revision).toBeGreaterThan(0);
     } finally {
@@ -221,12 +232,12 @@ describe('repairing a secondary', () => {
   test('makes its tree the other one, at its position, and it goes on from there', async () => {
     await using pair = await parted(COMMON, ...DIFFERENT);
     const { primary, secondary } = pair;
-    const comparison = await repairSite(clientOf(secondary), clientOf(primary), 10);
+    const comparison = await repairSite(clientOf(secondary), clientOf(primary), { most: 10 });
     expect(comparison).toMatchObject({ equal: false, differences: { count: 4 }, repaired: { digest: primary.store.digest, changes: 4 } });
     expect(secondary.store.get('')).toEqual(primary.store.get(''));
     expect(secondary.store.position).toEqual(primary.store.position);
-    expect(await compareSites(clientOf(secondary), clientOf(primary), 10)).toMatchObject({ equal: true, samePosition: true });
-    expect(await repairSite(clientOf(secondary), clientOf(primary), 10)).not.toHaveProperty('repaired');
+    expect(await compareSites(clientOf(secondary), clientOf(primary), { most: 10 })).toMatchObject({ equal: true, samePosition: true });
+    expect(await repairSite(clientOf(secondary), clientOf(primary), { most: 10 })).not.toHaveProperty('repaired');
     const { position } = secondary.store;
     await primary.put('/data/more', 1);
     for (const frame of await framesOf(primary.store.journal)) {
@@ -235,12 +246,37 @@ describe('repairing a secondary', () => {
     expect(secondary.store.digest).toBe(primary.store.digest);
   });
 
+  test('is found and mended where a value changed in memory and its digest did not, if both sites compute all digests anew', async () => {
+    await using pair = await parted(COMMON, [], []);
+    const [ours, theirs] = [clientOf(pair.secondary), clientOf(pair.primary)];
+    damageMemory(pair.secondary, 'a', 'b', 77);
+    expect(await compareSites(ours, theirs, { most: 10 }), 'digests do not show it').toMatchObject({ equal: true });
+    const damage = { damaged: { ours: ['/a'], theirs: [] }, differences: { count: 1, listed: [{ path: '/a/b', kind: 'changed' }] } };
+    expect(await compareSites(ours, theirs, { most: 10, deep: true })).toMatchObject({ equal: false, ...damage });
+    await expect(repairSite(theirs, ours, { most: 10, deep: true })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    expect(await repairSite(ours, theirs, { most: 10, deep: true })).toMatchObject({
+      ...damage,
+      repaired: { digest: pair.primary.store.digest },
+    });
+    expect(pair.secondary.store.get('')).toEqual(pair.primary.store.get(''));
+    expect(await compareSites(ours, theirs, { most: 10, deep: true })).toMatchObject({ equal: true, damaged: { ours: [], theirs: [] } });
+  });
+
+  test('is not mended from a tree that is damaged itself', async () => {
+    await using pair = await parted(COMMON, [], []);
+    damageMemory(pair.primary, 'a', 'b', 77);
+    await expect(repairSite(clientOf(pair.secondary), clientOf(pair.primary), { most: 10, deep: true })).rejects.toMatchObject({
+      code: 'DAMAGED',
+      message: expect.stringMatching(/is damaged itself, at "\/a": start it again/),
+    });
+  });
+
   test('tells listeners what changed, as one batch', async () => {
     await using pair = await parted(COMMON, ...DIFFERENT);
     const batches: string[][] = [];
     const listening = pair.secondary.store.listen('/a/*', batch => void batches.push(Array.from(batch.changes, ({ path }) => path)));
     await until(() => batches.length === 1);
-    await repairSite(clientOf(pair.secondary), clientOf(pair.primary), 10);
+    await repairSite(clientOf(pair.secondary), clientOf(pair.primary), { most: 10 });
     await until(() => batches.length === 2);
     listening[Symbol.dispose]();
     expect(batches[1]?.toSorted()).toEqual(['/a/b', '/a/z']);
@@ -263,11 +299,13 @@ describe('repairing a secondary', () => {
     );
     link.say({ type: 'frame', bytes: frames.secondary.at(-1)!.bytes });
     await until(() => secondary.site.state === 'quarantined');
-    expect(await compareSites(clientOf(secondary), clientOf(primary), 10)).toMatchObject({
+    expect(await compareSites(clientOf(secondary), clientOf(primary), { most: 10 })).toMatchObject({
       samePosition: false,
       differences: { count: 1 },
     });
-    expect(await repairSite(clientOf(secondary), clientOf(primary), 10)).toMatchObject({ repaired: { digest: primary.store.digest } });
+    expect(await repairSite(clientOf(secondary), clientOf(primary), { most: 10 })).toMatchObject({
+      repaired: { digest: primary.store.digest },
+    });
     expect(secondary.site.state).toBe('listening');
     await primary.site.startProducer({ 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port } });
     await primary.put('/data/more', 1);
@@ -306,10 +344,12 @@ describe('repairing a secondary', () => {
 
   test('of a primary is refused, and so is one with a site that lacks what the secondary has', async () => {
     await using pair = await parted(COMMON, ...DIFFERENT);
-    await expect(repairSite(clientOf(pair.primary), clientOf(pair.secondary), 10)).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    await expect(repairSite(clientOf(pair.primary), clientOf(pair.secondary), { most: 10 })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
     await using behind = await parted(COMMON, [], [tx => void tx.put('/more', 1)]);
     const { digest, position } = behind.secondary.store;
-    await expect(repairSite(clientOf(behind.secondary), clientOf(behind.primary), 10)).rejects.toMatchObject({ code: 'HISTORY_MISMATCH' });
+    await expect(repairSite(clientOf(behind.secondary), clientOf(behind.primary), { most: 10 })).rejects.toMatchObject({
+      code: 'HISTORY_MISMATCH',
+    });
     expect(behind.secondary.store).toMatchObject({ digest, position });
   });
 

@@ -21,6 +21,7 @@ export * from './seams/host.ts';
 export * from './seams/journal.ts';
 export { keyOfBytes } from './frames/key-cache.ts';
 export { compareTrees, type ComparisonEffort, type DigestSource, type TreeDifference } from './tree/comparison.ts';
+export { DAMAGED_LIMIT, type DigestCheck } from './tree/digest-check.ts';
 export { type ChildKind, type DigestAnswer, type DigestQuery, isKeyGroup, type KeyGroup } from './tree/digest-query.ts';
 export * from './tree/limits.ts';
 export type { Batch, ChangeType, Modification } from './listeners/batch.ts';

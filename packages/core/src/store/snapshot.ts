@@ -1,5 +1,6 @@
 import { branchKeys } from '../tree/branch.ts';
 import { exportValue } from '../tree/content.ts';
+import { checkDigests, type DigestCheck } from '../tree/digest-check.ts';
 import { answerDigestQuery, type DigestAnswer, type DigestQuery } from '../tree/digest-query.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
@@ -70,6 +71,11 @@ export class Snapshot implements Disposable {
    */
   answerDigestQuery(query: DigestQuery): Generator<void, DigestAnswer, void> {
     return answerDigestQuery(this.#pinned(), query);
+  }
+
+  /** Computes every digest of this tree anew, and tells where it is not the one that is kept. It pauses as above. */
+  checkDigests(): Generator<void, DigestCheck, void> {
+    return checkDigests(this.#pinned());
   }
 
   /**

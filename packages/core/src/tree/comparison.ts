@@ -41,15 +41,19 @@ const QUERIES_LIMIT = 256;
 /**
  * Finds every difference of two trees by descending from their roots where digests differ: `found` is called for each,
  * in no order.
+ * @param doubtful objects that both trees have, to be compared child by child although their digests may be equal
  * @throws EvertreeError FORMAT_INVALID for answers that make no sense; what `ask` rejects with
  */
 export async function compareTrees(
   ours: DigestSource,
   theirs: DigestSource,
   found: (difference: TreeDifference) => void,
+  doubtful: readonly Path[] = [],
 ): Promise<ComparisonEffort> {
   const comparison = new Comparison(ours, theirs, found);
-  if (ours.digest !== theirs.digest) await comparison.run();
+  if (ours.digest !== theirs.digest) comparison.descend([]);
+  for (const path of doubtful) comparison.descend(path);
+  await comparison.run();
   return comparison;
 }
 
@@ -68,12 +72,17 @@ class Comparison implements ComparisonEffort {
   readonly #theirs: DigestSource;
   readonly #found: (difference: TreeDifference) => void;
   /** The last ones are taken first, so that what waits stays small. */
-  readonly #steps: ComparisonStep[] = [{ path: [], group: '', ours: undefined, theirs: undefined }];
+  readonly #steps: ComparisonStep[] = [];
 
   constructor(ours: DigestSource, theirs: DigestSource, found: (difference: TreeDifference) => void) {
     this.#ours = ours;
     this.#theirs = theirs;
     this.#found = found;
+  }
+
+  /** The objects at this path are to be compared, child by child. */
+  descend(path: Path): void {
+    this.#steps.push({ path, group: '', ours: undefined, theirs: undefined });
   }
 
   async run(): Promise<void> {
@@ -149,7 +158,7 @@ class Comparison implements ComparisonEffort {
   }
 
   #descend(path: Path, ours: string, theirs: string): void {
-    if (ours !== theirs) this.#steps.push({ path, group: '', ours: undefined, theirs: undefined });
+    if (ours !== theirs) this.descend(path);
   }
 }
 

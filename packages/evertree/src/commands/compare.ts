@@ -14,6 +14,7 @@ interface CompareOptions extends ClientOptions {
   readonly withTokenFile?: string;
   readonly withCa?: string;
   readonly repair?: true;
+  readonly deep?: true;
   readonly limit: number;
   readonly json?: true;
 }
@@ -22,12 +23,13 @@ export function addCompare(program: Command): void {
   withClient(program.command('compare'))
     .summary('find where the trees of two sites differ, and mend a secondary')
     .description(
-      'Compares the trees of two sites at one position, and lists the paths that differ. Only digests travel, about as many as there are differences. A path is missing (only the site of --with has it), extra (only the site of --url has it) or changed. Exit status: 0 equal, 1 different.',
+      'Compares the trees of two sites at one position, and lists the paths that differ. Only digests travel, about as many as there are differences. A path is missing (only the site of --with has it), extra (only the site of --url has it) or changed. A site keeps the digests of its objects: --deep has both sites compute them anew, which finds values that changed in their memory. A repair is one request, of 64 MiB at most unless the site of --url allows more. Exit status: 0 equal, 1 different.',
     )
     .requiredOption('--with <url>', 'the site to compare with')
     .option('--with-token-file <file>', 'the file with its token (default: that of --token-file)')
     .option('--with-ca <file>', 'PEM certificates of its authority (default: those of --ca)')
     .option('--repair', 'make the tree of --url, a secondary, equal to that of --with; what differs travels, and nothing else')
+    .option('--deep', 'have both sites compute all digests anew first: as much work as reading both trees')
     .addOption(new Option('--limit <count>', 'how many paths are listed').default(DEFAULT_LIMIT).argParser(countArgument))
     .option('--json', 'print the answer as JSON')
     .addHelpText(
@@ -43,7 +45,8 @@ export function addCompare(program: Command): void {
         ...optional('tokenFile', options.withTokenFile ?? options.tokenFile),
         ...optional('ca', options.withCa ?? options.ca),
       });
-      const comparison = await (options.repair ? repairSite : compareSites)(clientOf(options), theirs, options.limit);
+      const work = { most: options.limit, deep: options.deep === true };
+      const comparison = await (options.repair ? repairSite : compareSites)(clientOf(options), theirs, work);
       await printLine(options.json ? JSON.stringify(comparison) : comparisonLines(comparison).join('\n'));
       if (!comparison.equal && comparison.repaired === undefined) process.exitCode = FAILED;
     });
@@ -66,6 +69,12 @@ function comparisonLines(comparison: SiteComparison): string[] {
       `different: ${differences.count} ${differences.count === 1 ? 'path' : 'paths'}`,
       ...differences.listed.map(line => `  ${differenceLine(line)}`),
     );
+  for (const [site, paths] of [
+    [ours.site, comparison.damaged?.ours ?? []],
+    [theirs.site, comparison.damaged?.theirs ?? []],
+  ] as const) {
+    lines.push(...paths.map(path => `damaged in the memory of ${site}: ${JSON.stringify(path)}`));
+  }
   const more = differences.count - differences.listed.length;
   if (more > 0) lines.push(`  and ${more} more`);
   if (repaired !== undefined) {

@@ -73,6 +73,11 @@ export const answersSchema = z.object({ answers: z.array(answerSchema) });
 
 export const pathsSchema = z.strictObject({ paths: z.array(pointerSchema).min(1).max(PATHS_LIMIT) });
 
+/** A check is asked with `{}`. */
+export const checkRequestSchema = z.strictObject({});
+
+export const checkedSchema = z.object({ objects: count, damaged: z.array(pointerSchema).readonly() }).readonly();
+
 export const repairSchema = z.strictObject({
   header: headerSchema,
   base: z.object({ position: positionSchema, digest: hex(16) }).readonly(),

@@ -4,13 +4,14 @@ import {
   type DigestSource,
   formatPath,
   isEvertreeError,
+  parsePath,
   type Path,
   type SnapshotHeader,
   type Value,
 } from '@evertree/core';
 import type { RequestOptions, SiteClient } from '../client/site-client.ts';
 import { checked } from '../json/checked.ts';
-import { answersSchema, PATHS_LIMIT, pinnedSchema, QUERIES_LIMIT, readAnswer } from './messages.ts';
+import { answersSchema, checkedSchema, PATHS_LIMIT, pinnedSchema, QUERIES_LIMIT, readAnswer } from './messages.ts';
 
 /** When to hold a site's state: at the first end of a frame that is not before this revision. */
 export interface WantedState {
@@ -46,6 +47,12 @@ export class RemoteTree implements DigestSource, AsyncDisposable {
     const asked = queries.slice(0, QUERIES_LIMIT).map(query => ({ ...query, path: formatPath(query.path) }));
     const answer = await this.#client.json(`/digests/${this.#pin}`, post({ queries: asked }));
     return checked(answersSchema, answer, `what ${this.#client.url.origin} answered`).answers.map(readAnswer);
+  }
+
+  /** Objects whose kept digest is not that of their content: the site computes all of its digests anew. */
+  async damaged(): Promise<readonly Path[]> {
+    const answer = await this.#client.json(`/digests/${this.#pin}/check`, post({}));
+    return checked(checkedSchema, answer, `what ${this.#client.url.origin} answered`).damaged.map(path => parsePath(path));
   }
 
   /** The values at these paths. At each there has to be one. */

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { EvertreeError, parsePath, type Path, type Snapshot, type TreeChange } from '@evertree/core';
+import { EvertreeError, formatPath, parsePath, type Path, type Snapshot, type TreeChange } from '@evertree/core';
 import type { z } from 'zod';
-import { pathsSchema, pinRequestSchema, queriesSchema, repairSchema, WAIT_LIMIT_MS, writeAnswer } from '../comparison/messages.ts';
+import {
+  checkRequestSchema,
+  pathsSchema,
+  pinRequestSchema,
+  queriesSchema,
+  repairSchema,
+  WAIT_LIMIT_MS,
+  writeAnswer,
+} from '../comparison/messages.ts';
 import { checked } from '../json/checked.ts';
 import { optional } from '../optional.ts';
 import { checkRepair, repair } from '../site/repair.ts';
@@ -33,14 +41,23 @@ export class DigestPins {
   /** Requests that are about to make a pin. */
   #coming = 0;
 
-  /** POST /digests, /digests/<pin>, /digests/<pin>/values */
+  /** POST /digests, /digests/<pin>, /digests/<pin>/values, /digests/<pin>/check */
   async post(exchange: Exchange): Promise<void> {
     exchange.refuseParameters();
     const [name, resource, ...rest] = segmentsOf(exchange);
     if (name === undefined) return this.#pin(exchange);
-    if (rest.length > 0 || (resource !== undefined && resource !== 'values')) throw nothingThere(exchange);
+    if (rest.length > 0) throw nothingThere(exchange);
     const { snapshot } = this.#use(exchange.context, name);
-    return resource === 'values' ? answerValues(exchange, snapshot) : answerQueries(exchange, snapshot);
+    switch (resource) {
+      case undefined:
+        return answerQueries(exchange, snapshot);
+      case 'values':
+        return answerValues(exchange, snapshot);
+      case 'check':
+        return answerCheck(exchange, snapshot);
+      default:
+        throw nothingThere(exchange);
+    }
   }
 
   /** DELETE /digests/<pin>: lets a state go. */
@@ -145,6 +162,15 @@ async function answerQueries(exchange: Exchange, snapshot: Snapshot): Promise<vo
     if (digests >= ANSWER_DIGESTS || units >= ANSWER_UNITS) break;
   }
   exchange.answer(200, { answers });
+}
+
+async function answerCheck(exchange: Exchange, snapshot: Snapshot): Promise<void> {
+  checked(checkRequestSchema, await exchange.readJson(), 'the body');
+  const steps = snapshot.checkDigests();
+  let step = steps.next();
+  for (; step.done !== true; step = steps.next()) await exchange.context.turns.breathe();
+  const { objects, damaged } = step.value;
+  exchange.answer(200, { objects, damaged: damaged.map(formatPath) });
 }
 
 async function answerValues(exchange: Exchange, snapshot: Snapshot): Promise<void> {

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { keysAt, nearest } from './schema-keys.ts';
 
 type Issue = z.core.$ZodIssue;
-type Place = readonly (string | number)[];
+type ValuePlace = readonly (string | number)[];
 
 /** The most of a value that an error quotes, and of a place that it names. */
 const QUOTED_CHARACTERS = 80;
@@ -17,8 +17,8 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): 
   throw new EvertreeError('VALUE_INVALID', `${what} is not as it has to be: ${words}`, place.length === 0 ? {} : { place });
 }
 
-function tell(schema: z.ZodType, value: unknown, issue: Issue, above: Place): { readonly place: string; readonly words: string } {
-  const at = [...above, ...(issue.path as Place)];
+function tell(schema: z.ZodType, value: unknown, issue: Issue, above: ValuePlace): { readonly place: string; readonly words: string } {
+  const at = [...above, ...(issue.path as ValuePlace)];
   if (issue.code === 'invalid_union') {
     const [meant] =
       issue.errors.find(([first]) => first !== undefined && (first.path.length > 0 || first.code === 'unrecognized_keys')) ?? [];
@@ -32,14 +32,14 @@ function tell(schema: z.ZodType, value: unknown, issue: Issue, above: Place): { 
   return { place, words: found === undefined ? `${name} is missing; write ${expected}` : `${name} is ${quote(found)}; write ${expected}` };
 }
 
-function unknownKey(schema: z.ZodType, at: Place, key: string): string {
+function unknownKey(schema: z.ZodType, at: ValuePlace, key: string): string {
   const known = keysAt(schema, at);
   const near = nearest(key, known);
   const remedy = near === undefined ? `known here: ${known.map(name => `"${name}"`).join(', ') || 'nothing'}` : `did you mean "${near}"?`;
   return `"${[...at, key].join('.').slice(0, PLACE_CHARACTERS)}" is not known; ${remedy}`;
 }
 
-function valueAt(value: unknown, at: Place): unknown {
+function valueAt(value: unknown, at: ValuePlace): unknown {
   let found = value;
   for (const key of at) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined;

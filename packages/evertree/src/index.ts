@@ -28,6 +28,28 @@ export type {
   Value,
 } from '@evertree/core';
 export type { Consumer, ConsumerEvents, ConsumerState, ConsumerStatus } from '@evertree/consumer';
+export type {
+  BegunEpoch,
+  Blame,
+  Change,
+  ChangedMark,
+  ChangeOperation,
+  ChangesOptions,
+  ComparisonOperator,
+  FoundMoment,
+  HistoryReach,
+  Moment,
+  PastValue,
+  PathDifference,
+  Reversal,
+  ReversalConflict,
+  ReversalOptions,
+  SearchOptions,
+  ValueCondition,
+  When,
+  WhenLike,
+} from '@evertree/history';
+export { parseWhen } from '@evertree/history';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';

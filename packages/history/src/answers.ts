@@ -10,7 +10,7 @@ import type {
   SnapshotNode,
   Value,
 } from '@evertree/core';
-import type { Moment, When } from './when.ts';
+import type { Moment, WhenLike } from './when.ts';
 
 /** One operation of a change. */
 export interface ChangeOperation {
@@ -37,7 +37,7 @@ export interface BegunEpoch {
 /** The mark that a change sets or removes. Such a change has no operations. */
 export interface ChangedMark {
   readonly name: string;
-  /** The state that bears the name. */
+  /** The state that has the name; of a removed one the state before its removal. */
   readonly position: Position;
   readonly removed: boolean;
 }
@@ -61,9 +61,9 @@ export interface Change {
 
 export interface ChangesOptions {
   /** The changes after this moment; without it all that are here. */
-  readonly from?: When | undefined;
+  readonly from?: WhenLike | undefined;
   /** The changes up to this moment, which is included; without it the present. */
-  readonly to?: When | undefined;
+  readonly to?: WhenLike | undefined;
   /** Only commits of this author. */
   readonly author?: string | undefined;
   /** The most changes; without it all of them. */
@@ -104,12 +104,12 @@ export interface PathDifference {
  * - `put`: by putting the leaf itself.
  * - `above`: by putting something above it, which it is a part of.
  * - `below`: by deleting the last thing in it (an empty object).
- * - `before`: it has been so since before what this site keeps; `position` is that of the oldest state that is kept.
+ * - `before`: nothing that is kept here wrote it; `position` is where what is kept begins, and the time is not known.
  */
 export interface Blame {
   readonly path: Path;
   readonly position: ExactPosition;
-  readonly time: number;
+  readonly time: number | undefined;
   readonly author: string | undefined;
   readonly message: string | undefined;
   readonly kind: 'put' | 'above' | 'below' | 'before';
@@ -132,8 +132,8 @@ export interface SearchOptions {
   readonly where?: ValueCondition | undefined;
   /** The author of the commit. */
   readonly changedBy?: string | undefined;
-  readonly from?: When | undefined;
-  readonly to?: When | undefined;
+  readonly from?: WhenLike | undefined;
+  readonly to?: WhenLike | undefined;
   /** The most findings; without it all of them. */
   readonly limit?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -155,6 +155,8 @@ export interface ReversalConflict {
   readonly position: ExactPosition | undefined;
   readonly time: number | undefined;
   readonly author: string | undefined;
+  /** What overwriting it would do. */
+  readonly difference: PathDifference;
 }
 
 export interface ReversalOptions extends CommitOptions {
@@ -166,7 +168,7 @@ export interface ReversalOptions extends CommitOptions {
 export interface Reversal {
   /** The present state that this was computed from. */
   readonly base: Moment;
-  /** From the present state to what `commit` makes of it. */
+  /** From the present state to what `commit` makes of it, without those that meet a conflict. */
   readonly differences: readonly PathDifference[];
   readonly conflicts: readonly ReversalConflict[];
   /**
@@ -200,23 +202,23 @@ export interface HistoryQuestions {
    * @throws EvertreeError NOT_FOUND (no such mark), COMPACTED (before what is kept here), HISTORY_MISMATCH (no such
    *   position in this history), POSITION_MISMATCH (beyond its end), VALUE_INVALID
    */
-  resolve(when: When): Promise<Moment>;
+  resolve(when: WhenLike): Promise<Moment>;
   /** The whole tree as it was, pinned; release it. Throws as `resolve`. */
-  at(when: When): Promise<Snapshot>;
+  at(when: WhenLike): Promise<Snapshot>;
   /** What stood at a path. Throws as `resolve`, and PATH_INVALID. */
-  read(path: PathLike, when: When): Promise<PastValue>;
+  read(path: PathLike, when: WhenLike): Promise<PastValue>;
   /** The commits that concern a path: those with an operation at it, above it or below it. Throws as `resolve`. */
   changes(path: PathLike, options?: ChangesOptions): AsyncIterable<Change>;
   /** One commit, with values. */
   show(position: Position): Promise<Change>;
   /** What turns the state at `from` into that at `to`, at a path. */
-  diff(from: When, to: When, path?: PathLike): AsyncIterable<PathDifference>;
+  diff(from: WhenLike, to: WhenLike, path?: PathLike): AsyncIterable<PathDifference>;
   /** For each leaf at a path or below it who set it last. */
-  blame(path: PathLike, at?: When): AsyncIterable<Blame>;
+  blame(path: PathLike, at?: WhenLike): AsyncIterable<Blame>;
   /** Newest first. */
   find(options: SearchOptions): AsyncIterable<FoundMoment>;
   /** What would make the subtree at a path what it was. */
-  revertPath(path: PathLike, when: When): Promise<Reversal>;
+  revertPath(path: PathLike, when: WhenLike): Promise<Reversal>;
   /** What would undo the operations of one commit. */
   revertCommit(position: Position): Promise<Reversal>;
   /** How far back this site's history reaches, and where the rest is. */

@@ -1,10 +1,13 @@
-import { EvertreeError, parsePosition, type ExactPosition, type Position } from '@evertree/core';
+import { EvertreeError, isMarkName, parsePosition, type ExactPosition, type Position } from '@evertree/core';
 
 /**
  * How a moment of a history is named: by a position (with its epoch's id where it is known), by a time in milliseconds
  * since 1970, or by a mark.
  */
 export type When = Position | { readonly time: number } | { readonly mark: string };
+
+/** A `When`, or what people write for one: see `parseWhen`. */
+export type WhenLike = When | string;
 
 /** The moment that a `When` named in the history that stands. */
 export interface Moment {
@@ -14,9 +17,6 @@ export interface Moment {
   /** In words: which commit was taken, and which epoch where epochs overlap in time. */
   readonly taken: string;
 }
-
-/** The longest name of a mark, in UTF-16 units. */
-const MARK_NAME_LIMIT = 255;
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const RELATIVE = /^(?:-(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)|(\d{1,12}(?:\.\d{1,6})?) ?(ms|s|m|h|d|w) ago)$/;
@@ -33,7 +33,7 @@ export function parseWhen(text: string, now: number): When {
   if (position !== undefined) return position;
   const time = parseTime(text, now);
   if (time !== undefined) return { time };
-  if (/^\p{L}/u.test(text) && text.length <= MARK_NAME_LIMIT && text.isWellFormed()) return { mark: text };
+  if (isMarkName(text)) return { mark: text };
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
   const forms = 'a position (4-1201), a time with its zone (2026-11-27T10:00:00Z), a time ago (-10m, "10m ago") or the name of a mark';
   throw new EvertreeError('VALUE_INVALID', `${shown} names no moment; write ${forms}`, { value: text.toWellFormed().slice(0, 80) });

@@ -52,6 +52,24 @@ export function siftBinaryBody(body: Buffer, head: BodyHead, generation: number,
   new BinaryBodyReader(body, generation, sink).read(head, sink);
 }
 
+/** Operations between two pauses of `readInSteps`. */
+const OPERATIONS_A_STEP = 256;
+
+/**
+ * As readBinaryBody or siftBinaryBody, in steps: the generator pauses after some 256 operations.
+ * @param sieve the sink, if it does not want everything
+ * @param changeSets how many are read: those behind them are left out
+ * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
+ */
+export function readInSteps(
+  body: Buffer,
+  head: BodyHead,
+  generation: number,
+  { sink, sieve, changeSets }: { readonly sink: BodySink; readonly sieve: SiftingSink | undefined; readonly changeSets: number },
+): Generator<void> {
+  return new BinaryBodyReader(body, generation, sink).steps(head, sieve, changeSets);
+}
+
 class BinaryBodyReader {
   readonly #body: Buffer;
   readonly #generation: number;
@@ -92,6 +110,29 @@ class BinaryBodyReader {
     const [name, back, removed] = [this.#text(), this.#varint(), this.#byte()];
     if (removed > 1) throw malformed('a mark that is neither set nor removed');
     this.#sink.mark({ name, back, removed: removed === 1 });
+  }
+
+  *steps(head: BodyHead, sieve: SiftingSink | undefined, changeSets: number): Generator<void> {
+    if (head.beginsEpoch || head.endsEpoch || head.isMark) return this.read(head, sieve);
+    let time = head.firstTime;
+    let left = OPERATIONS_A_STEP;
+    for (let index = 0; index < changeSets; index++) {
+      const flags = this.#byte();
+      if (flags > 15) throw malformed('unknown flags of a change set');
+      if ((flags & HAS_TIME) !== 0) time += this.#varint();
+      const author = (flags & HAS_AUTHOR) === 0 ? undefined : this.#text();
+      const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
+      const operations = (flags & ONE_OPERATION) === 0 ? this.#varint() : 1;
+      this.#sink.changeSet({ time, author, message, operations });
+      for (let operation = 0; operation < operations; operation++) {
+        if (sieve === undefined) this.#operation();
+        else this.#sift(sieve);
+        if (--left > 0) continue;
+        left = OPERATIONS_A_STEP;
+        yield;
+      }
+    }
+    if (changeSets === head.count && this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
   }
 
   #operation(): void {

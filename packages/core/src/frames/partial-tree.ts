@@ -1,5 +1,6 @@
-import { NO_NOTE, siftBinaryBody, type SiftingSink } from './binary-reader.ts';
+import { NO_NOTE, readInSteps, siftBinaryBody, type SiftingSink } from './binary-reader.ts';
 import { decodeChangeSets } from './collect-sink.ts';
+import type { Operation } from './change-set.ts';
 import { importValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
@@ -12,11 +13,13 @@ import { Tree } from '../tree/tree.ts';
  * the chunks of a snapshot and from frames. What is not in the set is skipped without being built, which costs a tenth.
  */
 export class PartialTree {
-  readonly #tree = new Tree();
+  readonly #tree: Tree;
   readonly #set: PathSet;
 
-  constructor(set: PathSet) {
+  /** @param tree an empty one, which is filled */
+  constructor(set: PathSet, tree = new Tree()) {
     this.#set = set;
+    this.#tree = tree;
   }
 
   /** The root, for reading. Its parts may be put into another tree: this object is of no use then. */
@@ -34,17 +37,47 @@ export class PartialTree {
   /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID */
   addFrame(frame: Frame): void {
     if (frame.header.codec === 'binary') return this.#sift(frameBody(frame), frame.header);
-    for (const { operations } of decodeChangeSets(frame)) {
+    for (const { operations } of decodeChangeSets(frame)) for (const operation of operations) this.apply(operation);
+    this.#tree.undo.clear();
+  }
+
+  /**
+   * As addFrame, in steps, and only so many of its first change sets.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID
+   */
+  *frameSteps(frame: Frame, changeSets: number): Generator<void> {
+    if (frame.header.codec === 'binary') {
+      const sink = new PartSink(this.#tree, this.#set);
+      yield* this.#inSteps(readInSteps(frameBody(frame), frame.header, this.#tree.generation, { sink, sieve: sink, changeSets }));
+      return;
+    }
+    for (const { operations } of decodeChangeSets(frame).slice(0, changeSets)) {
       for (const operation of operations) {
-        const { path } = operation;
-        if (operation.type === 'put') this.#makeAbove(path);
-        const set = this.#find(path);
-        if (set === undefined) continue;
-        if (operation.type === 'delete') this.#tree.delete(path);
-        else putPart(this.#tree, path, importValue(operation.value, path, this.#tree.generation), set);
+        this.apply(operation);
+        yield;
       }
     }
     this.#tree.undo.clear();
+  }
+
+  /** @throws EvertreeError PATH_INVALID, VALUE_INVALID */
+  apply(operation: Operation): void {
+    const { path } = operation;
+    if (operation.type === 'put') this.#makeAbove(path);
+    const set = this.#find(path);
+    if (set === undefined) return;
+    if (operation.type === 'delete') this.#tree.delete(path);
+    else putPart(this.#tree, path, importValue(operation.value, path, this.#tree.generation), set);
+  }
+
+  *#inSteps(steps: Generator<void>): Generator<void> {
+    for (const _ of steps) {
+      this.#tree.undo.clear();
+      this.#tree.mixTouched();
+      yield;
+    }
+    this.#tree.undo.clear();
+    this.#tree.mixTouched();
   }
 
   #sift(body: Buffer, head: Frame['header'] | Parameters<typeof siftBinaryBody>[1]): void {

@@ -1,6 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { EvertreeError, type Journal, type Reporter, type Role, Store } from '@evertree/core';
+import { EvertreeError, type Journal, type PathLike, type Position, type Reporter, type Role, type Snapshot, Store } from '@evertree/core';
+import {
+  type Blame,
+  type Change,
+  type ChangeIndex,
+  type ChangesOptions,
+  type FoundMoment,
+  HistoryQueries,
+  type PathDifference,
+  type Reversal,
+  type SearchOptions,
+  type WhenLike,
+} from '@evertree/history';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { checkOwnPort } from '../configuration/joining.ts';
@@ -49,6 +61,9 @@ function reportNotes(configurations: readonly SiteConfiguration[], report: Repor
 export class SiteStore extends Store {
   /** Set as soon as the store is open, and never changed. */
   openedBy: Site | undefined;
+  /** What finds changes without reading the whole journal. Set, if there is one, before the store is handed out. */
+  changeIndex: ChangeIndex | undefined;
+  #questions: HistoryQueries | undefined;
 
   static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
     return (await super.open(options)) as SiteStore;
@@ -60,6 +75,60 @@ export class SiteStore extends Store {
    */
   promote(options?: PromoteOptions & { readonly dryRun?: false }): Promise<PromotionResult> {
     return siteOf(this).promote(options);
+  }
+
+  /** All that can be asked of the history. The methods below are what programs ask most. */
+  get questions(): HistoryQueries {
+    return (this.#questions ??= new HistoryQueries({ store: this, index: this.changeIndex }));
+  }
+
+  /**
+   * The whole tree as it was, pinned; release it.
+   * @param when a position, a time or a mark: `'4-1201'`, `'2026-11-27T10:00:00Z'`, `'-10m'`, `'before-upgrade'`, or an
+   *   object
+   * @throws EvertreeError VALUE_INVALID; NOT_FOUND (no such mark); COMPACTED (before what this site keeps);
+   *   HISTORY_MISMATCH, POSITION_MISMATCH (not in this history)
+   */
+  at(when: WhenLike): Promise<Snapshot> {
+    return this.questions.at(when);
+  }
+
+  /**
+   * The commits that concern a path, newest first: those with an operation at it, above it or below it. The iteration
+   * throws as `at`, and COMPACTED or HISTORY_MISMATCH if the history is dropped or cut back under it.
+   */
+  history(path: PathLike, options?: ChangesOptions): AsyncIterable<Change> {
+    return this.questions.changes(path, options);
+  }
+
+  /** One commit, with what was before and after it. Throws as `at`. */
+  show(position: Position): Promise<Change> {
+    return this.questions.show(position);
+  }
+
+  /** What turns one state into another, at a path. The iteration throws as `at`. */
+  diff(from: WhenLike, to: WhenLike, path?: PathLike): AsyncIterable<PathDifference> {
+    return this.questions.diff(from, to, path);
+  }
+
+  /** For each leaf at a path or below it who set it last. The iteration throws as `at`, and NOT_FOUND. */
+  blame(path: PathLike, at?: WhenLike): AsyncIterable<Blame> {
+    return this.questions.blame(path, at);
+  }
+
+  /** Commits that deleted something, gave it a value or are of an author, newest first, each with the moment before. */
+  find(options: SearchOptions): AsyncIterable<FoundMoment> {
+    return this.questions.find(options);
+  }
+
+  /** What would make the subtree at a path what it was: its `commit` does it, as one commit. Throws as `at`. */
+  revert(path: PathLike, { to }: { readonly to: WhenLike }): Promise<Reversal> {
+    return this.questions.revertPath(path, to);
+  }
+
+  /** What would undo one commit: its `commit` does it, as one commit. Throws as `at`. */
+  revertCommit(position: Position): Promise<Reversal> {
+    return this.questions.revertCommit(position);
   }
 }
 

@@ -1,0 +1,148 @@
+import { EvertreeError, formatPath, formatPosition, type Operation, type Path, SnapshotNode, Turn } from '@evertree/core';
+import type { Blame } from './answers.ts';
+import { changesBackward, type PathChange } from './changes.ts';
+import { keysOf, childOf } from './differences.ts';
+import type { HistoryView } from './history-view.ts';
+import { readPastTree } from './past-reader.ts';
+import { type Content, isAtOrAbove, isObject, setOf } from './paths.ts';
+import type { Moment } from './when.ts';
+
+/** The most leaves whose authors are looked for at once: they are held in memory. */
+const MOST_LEAVES = 1_000_000;
+
+/**
+ * For each leaf at a path or below it who set it last, in the order of the paths: the history is read backwards until
+ * that is known of all of them.
+ * @throws EvertreeError NOT_FOUND if nothing stands at the path; TOO_LARGE for more than a million leaves
+ */
+export async function* blameOf(view: HistoryView, path: Path, { position }: Moment): AsyncGenerator<Blame, void, undefined> {
+  const content = (await readPastTree(view, position, setOf(path))).pinned(path);
+  if (content === undefined) {
+    const message = `nothing stands at ${JSON.stringify(formatPath(path))} at ${formatPosition(position)}`;
+    throw new EvertreeError('NOT_FOUND', message, { path: formatPath(path), position });
+  }
+  const turn = new Turn(view.clock);
+  const leaves = new LeafSet();
+  for (const leaf of leavesOf(content, path)) {
+    leaves.add(leaf);
+    if (leaves.count > MOST_LEAVES) throw tooMany(path);
+    await turn.breathe();
+  }
+  const range = { after: undefined, upTo: position.revision };
+  for await (const change of changesBackward(view, { path, author: undefined }, range)) {
+    for (const operation of change.changeSet.operations) for (const _ of leaves.found(operation, change)) await turn.breathe();
+    if (leaves.unknown === 0) break;
+  }
+  for (const leaf of leaves.all()) {
+    yield answerOf(view, leaf);
+    await turn.breathe();
+  }
+}
+
+function answerOf(view: HistoryView, { path, writer, kind }: Leaf): Blame {
+  if (writer === undefined) {
+    return { path, position: view.journal.log.base, time: undefined, author: undefined, message: undefined, kind: 'before' };
+  }
+  const { time, author, message } = writer.changeSet;
+  return { path, position: writer.position, time, author, message, kind };
+}
+
+function tooMany(path: Path): EvertreeError {
+  const message = `there are more than ${MOST_LEAVES} leaves below ${JSON.stringify(formatPath(path))}; ask for a part of them`;
+  return new EvertreeError('TOO_LARGE', message, { path: formatPath(path), limit: MOST_LEAVES });
+}
+
+/** The leaves of a content: what is no object, and empty objects. In the order of their paths. */
+function* leavesOf(content: Content, path: Path): Generator<Path> {
+  if (!isObject(content) || (content instanceof SnapshotNode && content.size === 0)) {
+    yield path;
+    return;
+  }
+  for (const key of [...keysOf(content)].toSorted()) yield* leavesOf(childOf(content, key), [...path, key]);
+}
+
+interface Leaf {
+  readonly path: Path;
+  writer: PathChange | undefined;
+  kind: Blame['kind'];
+}
+
+interface LeafNode {
+  leaf: Leaf | undefined;
+  readonly children: Map<string, LeafNode>;
+  /** Leaves at this node and below it whose writer is not known. */
+  unknown: number;
+}
+
+/** Leaves by their paths, and who wrote them as far as that is known. */
+class LeafSet {
+  count = 0;
+  readonly #root: LeafNode = newNode();
+
+  /** Leaves whose writer is not known. */
+  get unknown(): number {
+    return this.#root.unknown;
+  }
+
+  add(path: Path): void {
+    let node = this.#root;
+    node.unknown++;
+    for (const key of path) {
+      let next = node.children.get(key);
+      if (next === undefined) node.children.set(key, (next = newNode()));
+      node = next;
+      node.unknown++;
+    }
+    node.leaf = { path, writer: undefined, kind: 'before' };
+    this.count++;
+  }
+
+  /** An operation, the newest of those that were not told yet, wrote what is at its path. Pauses after each leaf. */
+  *found(operation: Operation, writer: PathChange): Generator<void> {
+    const above: LeafNode[] = [];
+    let node = this.#root;
+    for (const [level, key] of operation.path.entries()) {
+      if (node.unknown === 0) return;
+      above.push(node);
+      const next = node.children.get(key);
+      if (next === undefined) {
+        // What was deleted from an empty object, or put into what is an array or a part of one since.
+        const { leaf } = node;
+        if (leaf === undefined || level !== leaf.path.length || leaf.writer !== undefined) return;
+        this.#settle(leaf, above, writer, 'below');
+        return;
+      }
+      node = next;
+    }
+    yield* this.#settleAll(node, above, operation.path, writer);
+  }
+
+  *all(): Generator<Leaf> {
+    yield* leavesBelow(this.#root);
+  }
+
+  *#settleAll(node: LeafNode, above: readonly LeafNode[], path: Path, writer: PathChange): Generator<void> {
+    if (node.unknown === 0) return;
+    const here = [...above, node];
+    if (node.leaf !== undefined && node.leaf.writer === undefined) {
+      this.#settle(node.leaf, here, writer, isAtOrAbove(node.leaf.path, path) ? 'put' : 'above');
+      yield;
+    }
+    for (const child of node.children.values()) yield* this.#settleAll(child, here, path, writer);
+  }
+
+  #settle(leaf: Leaf, nodes: readonly LeafNode[], writer: PathChange, kind: Blame['kind']): void {
+    leaf.writer = writer;
+    leaf.kind = kind;
+    for (const node of nodes) node.unknown--;
+  }
+}
+
+function newNode(): LeafNode {
+  return { leaf: undefined, children: new Map(), unknown: 0 };
+}
+
+function* leavesBelow(node: LeafNode): Generator<Leaf> {
+  if (node.leaf !== undefined) yield node.leaf;
+  for (const child of node.children.values()) yield* leavesBelow(child);
+}

@@ -1,0 +1,122 @@
+import { type Path, type PastTree, Signal } from '@evertree/core';
+import type { Change, ChangesOptions } from './answers.ts';
+import { ChangeBatch, readBefore } from './before-values.ts';
+import { changesBackward, changesIn, type PathChange, toChange } from './changes.ts';
+import { boundaryBefore } from './frame-access.ts';
+import type { HistoryView } from './history-view.ts';
+import { readPastTree } from './past-reader.ts';
+import { lowerOf, setOf } from './paths.ts';
+
+/** Which part of the history a stream goes through: the revisions in (after, upTo]. */
+export interface ChangeRange {
+  /** Undefined for all that is kept. */
+  readonly after: number | undefined;
+  /** Undefined for all that is there, and all that follows. */
+  readonly upTo: number | undefined;
+}
+
+/** The commits that concern a path, newest first. */
+export async function* newestFirst(
+  view: HistoryView,
+  path: Path,
+  { after, upTo }: ChangeRange,
+  { author, values = false }: ChangesOptions,
+): AsyncGenerator<Change, void, undefined> {
+  const changes = changesBackward(view, { path, author }, { after, upTo: upTo ?? view.last.revision });
+  if (!values) {
+    for await (const change of changes) yield toChange(change, path, undefined);
+    return;
+  }
+  const batch = new ChangeBatch();
+  for await (const change of changes) if (batch.add(change)) yield* withValues(view, batch.take(), path);
+  yield* withValues(view, batch.take(), path);
+}
+
+async function* withValues(view: HistoryView, changes: readonly PathChange[], path: Path): AsyncGenerator<Change, void, undefined> {
+  const before = await readBefore(view, changes, path);
+  for (const change of changes) yield toChange(change, path, before.get(change.position.revision) ?? []);
+}
+
+/**
+ * The commits that concern a path, oldest first; without an end, each as it becomes stable. With values it holds the
+ * subtree at the path as it goes.
+ */
+export async function* oldestFirst(
+  view: HistoryView,
+  path: Path,
+  range: ChangeRange,
+  { author, values = false, signal }: ChangesOptions,
+): AsyncGenerator<Change, void, undefined> {
+  const set = setOf(path);
+  const { log } = view.journal;
+  const after = range.after ?? log.base.revision;
+  if (range.upTo !== undefined && after >= range.upTo) return;
+  const state = values ? await readPastTree(view, view.exact(after), set) : undefined;
+  const reader = log.read(after >= view.last.revision ? view.last : await boundaryBefore(view, after + 1));
+  const waiter = new ProgressWaiter(view, signal);
+  try {
+    for (;;) {
+      const stored = signal?.aborted === true ? undefined : await reader.next();
+      if (signal?.aborted === true) return;
+      if (stored === undefined) {
+        if (range.upTo !== undefined) throw view.moved();
+        await waiter.wait();
+        continue;
+      }
+      // The author is compared here: what others committed changes the state, too.
+      for await (const change of changesIn(view, stored.frame, set, { path, author: undefined })) {
+        const { revision } = change.position;
+        if (revision <= after || revision > (range.upTo ?? Infinity)) continue;
+        const answer = state === undefined ? toChange(change, path, undefined) : advance(state, change, path);
+        if (author === undefined || answer.author === author) yield answer;
+      }
+      if (stored.frame.header.last.revision >= (range.upTo ?? Infinity)) return;
+    }
+  } finally {
+    waiter.stop();
+    await reader.close();
+  }
+}
+
+/** The answer for a commit, with values; the state is that after it then. */
+function advance(state: PastTree, change: PathChange, path: Path): Change {
+  const before = change.changeSet.operations.map(operation => state.get(lowerOf(operation.path, path)));
+  for (const operation of change.changeSet.operations) state.apply(operation);
+  return toChange(change, path, before);
+}
+
+/** Waits for frames that become stable, or for the end of the question. */
+class ProgressWaiter {
+  readonly #signal = new Signal();
+  readonly #listening: Disposable;
+  readonly #aborting: AbortSignal | undefined;
+  readonly #wake = () => this.#signal.notify();
+
+  constructor({ journal }: HistoryView, aborting: AbortSignal | undefined) {
+    this.#listening = journal.log.onProgress(this.#wake);
+    this.#aborting = aborting;
+    aborting?.addEventListener('abort', this.#wake);
+  }
+
+  wait(): Promise<void> {
+    return this.#signal.wait();
+  }
+
+  stop(): void {
+    this.#listening[Symbol.dispose]();
+    this.#aborting?.removeEventListener('abort', this.#wake);
+  }
+}
+
+/** Ends an iteration after so many, and when it is told to. */
+export async function* limited<T>(
+  items: AsyncIterable<T>,
+  { limit, signal }: { readonly limit?: number | undefined; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<T, void, undefined> {
+  let left = limit ?? Infinity;
+  for await (const item of items) {
+    if (signal?.aborted === true) return;
+    yield item;
+    if (--left <= 0) return;
+  }
+}

@@ -1,0 +1,117 @@
+import {
+  type ChangeSet,
+  decodeFrame,
+  type ExactPosition,
+  type Frame,
+  type MarkNote,
+  type Operation,
+  type Path,
+  type PathSet,
+  readChangeSets,
+  Turn,
+  type Value,
+} from '@evertree/core';
+import type { Change, ChangedMark, ChangeOperation } from './answers.ts';
+import { framesBackward } from './frame-access.ts';
+import type { HistoryView } from './history-view.ts';
+import { insideOf, setOf } from './paths.ts';
+
+/** A commit that concerns a path, with the operations that do. */
+export interface PathChange {
+  readonly position: ExactPosition;
+  readonly changeSet: ChangeSet;
+  /** What it says of its epoch, or of a mark. */
+  readonly notes: Pick<Change, 'begins' | 'ends' | 'mark'>;
+}
+
+/** Which commits are asked for. */
+export interface ChangeFilter {
+  readonly path: Path;
+  readonly author: string | undefined;
+}
+
+/** Commits that concern a path, newest first, in (after, upTo]. @param after undefined for all that is kept */
+export async function* changesBackward(
+  view: HistoryView,
+  filter: ChangeFilter,
+  { after, upTo }: { readonly after: number | undefined; readonly upTo: number },
+): AsyncGenerator<PathChange, void, undefined> {
+  const set = setOf(filter.path);
+  for await (const frame of framesBackward(view, after, upTo)) {
+    const found: PathChange[] = [];
+    for await (const change of changesIn(view, frame, set, filter)) {
+      const { revision } = change.position;
+      if (revision > (after ?? 0) && revision <= upTo) found.push(change);
+    }
+    yield* found.toReversed();
+  }
+}
+
+/** The commits of a frame that concern a path, oldest first. */
+export async function* changesIn(
+  view: HistoryView,
+  frame: Frame,
+  set: PathSet,
+  { path, author }: ChangeFilter,
+): AsyncGenerator<PathChange, void, undefined> {
+  const turn = new Turn(view.clock);
+  const { header } = frame;
+  if (header.beginsEpoch || header.endsEpoch || header.isMark) {
+    const change = path.length > 0 ? undefined : notedChange(view, frame);
+    if (change !== undefined && (author === undefined || change.changeSet.author === author)) yield change;
+    return;
+  }
+  for (const changeSet of readChangeSets(frame, set)) {
+    if (changeSet === undefined) await turn.breathe();
+    else if (changeSet.operations.length > 0 && (author === undefined || changeSet.author === author)) {
+      yield { position: { ...header.last, revision: changeSet.revision }, changeSet, notes: {} };
+    }
+  }
+}
+
+/** The commit of a frame that changes nothing in the tree: it begins or ends an epoch, or it is a mark. */
+function notedChange(view: HistoryView, frame: Frame): PathChange {
+  const { note, changeSets } = decodeFrame(frame);
+  const { last } = frame.header;
+  const notes = {
+    ...(note?.epoch === undefined ? {} : { begins: note.epoch }),
+    ...(note?.handover === undefined ? {} : { ends: note.handover }),
+    ...(note?.mark === undefined ? {} : { mark: markOf(view, last, note.mark) }),
+  };
+  return { position: last, changeSet: changeSets[0]!, notes };
+}
+
+function markOf(view: HistoryView, { revision }: ExactPosition, { name, back, removed }: MarkNote): ChangedMark {
+  return { name, removed, position: view.exact(revision - back) };
+}
+
+/** What was there before an operation: in the order of the operations of a change. */
+export type Before = readonly (Value | undefined)[];
+
+/** The answer for a commit. @param before undefined if no values were asked for */
+export function toChange({ position, changeSet, notes }: PathChange, path: Path, before: Before | undefined): Change {
+  const { time, author, message, operations } = changeSet;
+  return {
+    position,
+    time,
+    author,
+    message,
+    operations: operations.map((operation, index) =>
+      toOperation(operation, path, before === undefined ? undefined : { value: before[index] }),
+    ),
+    ...notes,
+  };
+}
+
+function toOperation(operation: Operation, asked: Path, before: { readonly value: Value | undefined } | undefined): ChangeOperation {
+  const { path, type: kind } = operation;
+  const above = path.length < asked.length;
+  if (before === undefined) return { path, kind, above };
+  return { path, kind, above, before: before.value, after: valueAfter(operation, asked) };
+}
+
+/** What an operation leaves at its path, or at the path that was asked for if that is below it. */
+function valueAfter(operation: Operation, asked: Path): Value | undefined {
+  if (operation.type === 'delete') return undefined;
+  return insideOf(operation.value, asked.slice(operation.path.length));
+}

@@ -1,0 +1,137 @@
+import { type Path, PathSet, readChangeSets, sameValue, SnapshotNode, Turn, type Value } from '@evertree/core';
+import type { PathDifference } from './answers.ts';
+import { framesForward } from './frame-access.ts';
+import type { HistoryView } from './history-view.ts';
+import { readPastTree } from './past-reader.ts';
+import { type Content, isObject, lowerOf, type ObjectContent, setOf } from './paths.ts';
+
+/** With more changed paths than this the whole subtree is compared. */
+const MOST_PATHS = 200_000;
+
+/** Keys that are compared between two pauses. */
+const KEYS_A_STEP = 256;
+
+/** Objects with more keys than this are not read in the order of their keys. */
+const MOST_SORTED = 20_000;
+
+/** What turns the state at one position into that at another, at a path. */
+export async function* differencesBetween(
+  view: HistoryView,
+  from: number,
+  to: number,
+  path: Path,
+): AsyncGenerator<PathDifference, void, undefined> {
+  if (from === to) return;
+  const [earlier, later] = from < to ? [from, to] : [to, from];
+  const set = await changedPaths(view, earlier, later, path);
+  if (set === undefined) return;
+  const { before, after } = await readBoth(view, earlier, later, path, set);
+  yield* inSlices(view, from < to ? compareContents(before, after, path) : compareContents(after, before, path));
+}
+
+/** Gives others a turn where a generator pauses with undefined. */
+async function* inSlices<T>(view: HistoryView, steps: Generator<T | undefined>): AsyncGenerator<T, void, undefined> {
+  const turn = new Turn(view.clock);
+  for (const step of steps) {
+    if (step === undefined) await turn.breathe();
+    else yield step;
+  }
+}
+
+/** The paths at or below a path that were changed in a stretch of the history; undefined if there are none. */
+async function changedPaths(view: HistoryView, after: number, upTo: number, path: Path): Promise<PathSet | undefined> {
+  const set = new PathSet();
+  const asked = setOf(path);
+  const turn = new Turn(view.clock);
+  let count = 0;
+  for await (const frame of framesForward(view, after, upTo)) {
+    for (const changeSet of readChangeSets(frame, asked)) {
+      await turn.breathe();
+      if (changeSet === undefined || changeSet.revision <= after || changeSet.revision > upTo) continue;
+      for (const operation of changeSet.operations) set.add(lowerOf(operation.path, path));
+      count += changeSet.operations.length;
+      if (count > MOST_PATHS) return asked;
+    }
+  }
+  return count === 0 ? undefined : set;
+}
+
+/** What of a set stood at a path at two positions. */
+async function readBoth(
+  view: HistoryView,
+  earlier: number,
+  later: number,
+  path: Path,
+  set: PathSet,
+): Promise<{ readonly before: Content; readonly after: Content }> {
+  const tree = await readPastTree(view, view.exact(earlier), set);
+  const before = tree.pinned(path);
+  const turn = new Turn(view.clock);
+  for await (const frame of framesForward(view, earlier, later)) {
+    for (const changeSet of readChangeSets(frame, set)) {
+      await turn.breathe();
+      if (changeSet === undefined || changeSet.revision <= earlier || changeSet.revision > later) continue;
+      for (const operation of changeSet.operations) tree.apply(operation);
+    }
+  }
+  return { before, after: tree.pinned(path) };
+}
+
+/**
+ * The operations that turn one content into another, each on the highest path where that says all, in the order of the
+ * keys. The generator pauses, with undefined, after some 256 keys.
+ */
+export function* compareContents(before: Content, after: Content, path: Path): Generator<PathDifference | undefined> {
+  if (!isObject(before) || !isObject(after)) {
+    if (!isSame(before, after)) yield difference(before, after, path);
+    return;
+  }
+  if (before instanceof SnapshotNode && after instanceof SnapshotNode && isSame(before, after)) return;
+  let left = KEYS_A_STEP;
+  for (const key of keysOfBoth(before, after)) {
+    if (--left === 0) {
+      left = KEYS_A_STEP;
+      yield undefined;
+    }
+    yield* compareContents(childOf(before, key), childOf(after, key), [...path, key]);
+  }
+}
+
+/** The keys of two objects, each once; in their order unless there are very many, which would hold the event loop. */
+function keysOfBoth(before: ObjectContent, after: ObjectContent): Iterable<string> {
+  if (sizeOf(before) + sizeOf(after) > MOST_SORTED) return unsortedKeys(before, after);
+  return [...new Set([...keysOf(before), ...keysOf(after)])].toSorted();
+}
+
+function* unsortedKeys(before: ObjectContent, after: ObjectContent): Generator<string> {
+  yield* keysOf(before);
+  for (const key of keysOf(after)) if (childOf(before, key) === undefined) yield key;
+}
+
+/** Whether both are the same JSON value. */
+export function isSame(a: Content, b: Content): boolean {
+  if (a instanceof SnapshotNode && b instanceof SnapshotNode) return a.digest === b.digest && a.size === b.size;
+  return sameValue(valueOf(a), valueOf(b));
+}
+
+/** The plain value of a content. */
+export function valueOf(content: Content): Value | undefined {
+  return content instanceof SnapshotNode ? content.value() : content;
+}
+
+function sizeOf(content: ObjectContent): number {
+  return content instanceof SnapshotNode ? content.size : Object.keys(content).length;
+}
+
+export function keysOf(content: ObjectContent): Iterable<string> {
+  return content instanceof SnapshotNode ? content.keys() : Object.keys(content);
+}
+
+export function childOf(content: ObjectContent, key: string): Content {
+  if (content instanceof SnapshotNode) return content.child(key);
+  return Object.hasOwn(content, key) ? content[key] : undefined;
+}
+
+function difference(before: Content, after: Content, path: Path): PathDifference {
+  return { path, kind: after === undefined ? 'delete' : 'put', before: valueOf(before), after: valueOf(after) };
+}

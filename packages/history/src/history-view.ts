@@ -1,0 +1,77 @@
+import {
+  epochsAt,
+  EvertreeError,
+  formatExactPosition,
+  formatPosition,
+  ORIGIN,
+  positionAt,
+  type Clock,
+  type Epoch,
+  type ExactPosition,
+  type Journal,
+  type Lineage,
+  type Mark,
+  type Position,
+  type Store,
+} from '@evertree/core';
+import type { ChangeIndex } from './change-index.ts';
+
+/** What a question is asked of: a journal, with the lineage that stood when the question began. */
+export class HistoryView implements Lineage {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly index: ChangeIndex | undefined;
+  readonly stream: string | null;
+  readonly epochs: readonly Epoch[];
+  /** The last position that is stable: what follows it may never become part of the history. */
+  readonly last: ExactPosition;
+  readonly marks: readonly Mark[];
+
+  constructor(options: {
+    readonly journal: Journal;
+    readonly clock: Clock;
+    readonly index: ChangeIndex | undefined;
+    readonly store: Pick<Store, 'lineage' | 'marks'>;
+  }) {
+    this.journal = options.journal;
+    this.clock = options.clock;
+    this.index = options.index;
+    const { lineage, marks } = options.store;
+    this.stream = lineage.stream;
+    this.marks = marks;
+    this.last = options.journal.log.stable;
+    this.epochs = epochsAt(lineage, this.last.revision);
+  }
+
+  /** The exact position of a revision up to the end. */
+  exact(revision: number): ExactPosition {
+    return positionAt(this, revision) ?? (revision >= this.last.revision ? this.last : ORIGIN);
+  }
+
+  /** The entry of the table of epochs in which a revision lies; undefined for ORIGIN. */
+  epochOf(revision: number): Epoch | undefined {
+    return this.epochs.findLast(({ base }) => base.revision < revision);
+  }
+
+  /** The error for a question about what this site does not keep. */
+  compacted(position: Position): EvertreeError {
+    const { base } = this.journal.log;
+    const message = `${formatPosition(position)} lies before what this site keeps of the history, which begins after ${formatPosition(base)}`;
+    return new EvertreeError('COMPACTED', `${message}. ${this.elsewhere(position.revision)}`, { position, base });
+  }
+
+  /** Where the history up to a revision is to be looked for, in words. */
+  elsewhere(revision: number): string {
+    const own = this.journal.identity.site;
+    const entry = this.epochOf(Math.max(revision, 1));
+    if (entry === undefined) return 'Ask the other sites, or look into a backup';
+    if (entry.site === own) return `This site (${own}) wrote it and has dropped it since: ask the other sites, or look into a backup`;
+    return `${entry.site} wrote it (epoch ${entry.number}): ask that site, or look into a backup`;
+  }
+
+  /** The error for a question under which the history was cut back or replaced. */
+  moved(): EvertreeError {
+    const message = `the history went back behind ${formatExactPosition(this.last)} while it was read; ask again`;
+    return new EvertreeError('HISTORY_MISMATCH', message, { expected: this.last, found: this.journal.log.stable });
+  }
+}

@@ -1,0 +1,195 @@
+import {
+  covers,
+  EvertreeError,
+  type ExactPosition,
+  type FrameHeader,
+  formatExactPosition,
+  formatPosition,
+  includesRevision,
+  type KeptDivergence,
+  ORIGIN,
+  PathSet,
+  type Position,
+  readChangeSets,
+  samePosition,
+  type StoredSnapshot,
+} from '@evertree/core';
+import type { HistoryReach } from './answers.ts';
+import { frameHolding } from './frame-access.ts';
+import type { HistoryView } from './history-view.ts';
+import { nearNames } from './near-names.ts';
+import type { Moment } from './when.ts';
+
+/** A path set without a path: of change sets read with it only their times are left. */
+const NOTHING = new PathSet();
+
+/**
+ * The moment of a position in the history that stands.
+ * @throws EvertreeError COMPACTED, HISTORY_MISMATCH, POSITION_MISMATCH
+ */
+export async function momentOfPosition(view: HistoryView, asked: Position | ExactPosition): Promise<Moment> {
+  const position = checkPosition(view, asked);
+  return { position, time: await timeOf(view, position), taken: `${formatPosition(position)} as asked` };
+}
+
+/**
+ * The moment that a time names: the last commit that is not after it.
+ * @throws EvertreeError COMPACTED
+ */
+export async function momentOfTime(view: HistoryView, time: number): Promise<Moment> {
+  const { log } = view.journal;
+  const header = await log.findByTime(time);
+  if (header === undefined || header.last.revision > view.last.revision) {
+    if (header === undefined) return momentBeforeFrames(view, time);
+    throw view.moved();
+  }
+  const { position, time: found } = await lastNotAfter(view, header, time);
+  const taken = `${formatPosition(position)} of ${formatTime(found)}, the last commit that is not after ${formatTime(time)}`;
+  const overlap = await overlapOf(view, position, time);
+  return { position, time: found, taken: overlap === undefined ? taken : `${taken}; ${overlap}` };
+}
+
+/**
+ * The moment that a mark names.
+ * @throws EvertreeError NOT_FOUND, with names that are near; COMPACTED
+ */
+export async function momentOfMark(view: HistoryView, name: string): Promise<Moment> {
+  const mark = view.marks.find(each => each.name === name);
+  if (mark === undefined) {
+    const names = view.marks.map(each => each.name);
+    const near = nearNames(name, names);
+    const hint = near.length === 0 ? '' : `; is it ${near.map(each => JSON.stringify(each)).join(' or ')}?`;
+    throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)}${hint}`, { mark: name, near });
+  }
+  const { position, markedAt } = mark;
+  const taken = `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`;
+  return { ...(await momentOfPosition(view, position)), taken };
+}
+
+/** How far back the history reaches. */
+export async function reachOf(view: HistoryView): Promise<HistoryReach> {
+  const { base } = view.journal.log;
+  if (base.revision === 0) return { position: ORIGIN, time: 0, changesAfter: ORIGIN, elsewhere: undefined };
+  const oldest = await oldestSnapshot(view);
+  const position = oldest?.header.position ?? view.last;
+  const time = oldest?.header.time ?? (await timeOf(view, position));
+  return { position, time, changesAfter: base, elsewhere: view.elsewhere(base.revision) };
+}
+
+/** RFC 3339, for people. */
+function formatTime(time: number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? `${time} ms after 1970` : date.toISOString();
+}
+
+/** The exact position that was asked for, if the history that stands went through it and it is kept here. */
+function checkPosition(view: HistoryView, asked: Position | ExactPosition): ExactPosition {
+  if (asked.revision > view.last.revision) throw divergedOr(view, asked, beyondTheEnd(view, asked));
+  const position = view.exact(asked.revision);
+  const isOurs = 'epochId' in asked ? covers(view, asked) : position.epoch === asked.epoch;
+  if (!isOurs) throw divergedOr(view, asked, notOurs(asked, position));
+  if (position.revision < view.journal.log.base.revision) throw view.compacted(position);
+  return position;
+}
+
+function beyondTheEnd(view: HistoryView, asked: Position): EvertreeError {
+  const message = `${formatPosition(asked)} is not reached yet: this site's history stands at ${formatPosition(view.last)}`;
+  return new EvertreeError('POSITION_MISMATCH', message, { expected: asked, found: view.last });
+}
+
+function notOurs(asked: Position | ExactPosition, found: ExactPosition): EvertreeError {
+  const name = 'epochId' in asked ? formatExactPosition(asked) : formatPosition(asked);
+  const message = `${name} is not in this site's history, where revision ${asked.revision} is ${formatPosition(found)}`;
+  return new EvertreeError('HISTORY_MISMATCH', message, { expected: asked, found });
+}
+
+/** A position that is not in the history may be in one that was cut off and kept. */
+function divergedOr(view: HistoryView, asked: Position | ExactPosition, otherwise: EvertreeError): EvertreeError {
+  const kept = view.journal.divergences.list();
+  const at = kept.findIndex(divergence => holds(divergence, asked));
+  if (at < 0) return otherwise;
+  const { name, base, replayed } = kept[at]!;
+  const again = includesRevision(replayed, asked.revision) ? ', and was replayed since' : '';
+  const message =
+    `${formatPosition(asked)} is not in the history that stands. It lies in divergence ${at + 1} (${name}), which was cut off after ` +
+    `${formatPosition(base)}${again}: read it with "evertree divergences show ${at + 1}"`;
+  return new EvertreeError('HISTORY_MISMATCH', message, { expected: asked, found: view.last, divergence: name });
+}
+
+function holds({ base, last }: KeptDivergence, asked: Position | ExactPosition): boolean {
+  if (asked.revision <= base.revision || asked.revision > last.revision || asked.epoch > last.epoch || asked.epoch < base.epoch)
+    return false;
+  // A divergence may span restarts, whose ids its name does not tell.
+  return !('epochId' in asked) || asked.epoch !== last.epoch || asked.revision !== last.revision || samePosition(asked, last);
+}
+
+/** The time of a position that the history went through. */
+async function timeOf(view: HistoryView, position: ExactPosition): Promise<number> {
+  if (position.revision === 0) return 0;
+  const { base } = view.journal.log;
+  if (position.revision > base.revision) {
+    const { frame } = await frameHolding(view, position.revision);
+    if (frame.header.last.revision === position.revision) return frame.header.lastTime;
+    for (const changeSet of readChangeSets(frame, NOTHING)) if (changeSet?.revision === position.revision) return changeSet.time;
+    throw view.moved();
+  }
+  const snapshot = await view.journal.snapshots.newest(position);
+  if (snapshot === undefined || snapshot.header.position.revision !== position.revision) throw view.compacted(position);
+  return snapshot.header.time;
+}
+
+/** A time before all frames that are here. */
+async function momentBeforeFrames(view: HistoryView, time: number): Promise<Moment> {
+  const { base } = view.journal.log;
+  if (base.revision === 0) {
+    return { position: ORIGIN, time: 0, taken: `the empty tree: nothing was committed up to ${formatTime(time)}` };
+  }
+  const oldest = await view.journal.snapshots.newest(base);
+  if (oldest !== undefined && samePosition(oldest.header.position, base) && oldest.header.time <= time) {
+    const found = oldest.header.time;
+    const taken = `${formatPosition(base)} of ${formatTime(found)}, the last commit that is not after ${formatTime(time)}`;
+    return { position: base, time: found, taken };
+  }
+  const message = `${formatTime(time)} lies before what this site keeps of the history, which begins after ${formatPosition(base)}`;
+  throw new EvertreeError('COMPACTED', `${message}. ${view.elsewhere(base.revision)}`, { time, base });
+}
+
+async function lastNotAfter(view: HistoryView, header: FrameHeader, time: number): Promise<{ position: ExactPosition; time: number }> {
+  if (header.lastTime <= time) return { position: header.last, time: header.lastTime };
+  const { frame } = await frameHolding(view, header.last.revision);
+  let found = { revision: header.base.revision + 1, time: header.firstTime };
+  for (const changeSet of readChangeSets(frame, NOTHING)) {
+    if (changeSet === undefined) continue;
+    if (changeSet.time > time) break;
+    found = changeSet;
+  }
+  return { position: { ...header.last, revision: found.revision }, time: found.time };
+}
+
+/**
+ * In words, which epoch was taken, if another reign has commits at this time, too: the clock of the site that followed
+ * went behind.
+ */
+async function overlapOf(view: HistoryView, position: ExactPosition, time: number): Promise<string | undefined> {
+  const taken = view.epochs.find(({ number }) => number === position.epoch);
+  const before = view.epochs.findLast(({ number }) => number < position.epoch);
+  if (taken === undefined || before === undefined || taken.base.revision <= view.journal.log.base.revision) return undefined;
+  const last = await view.journal.log.find(taken.base);
+  if (last === undefined || last.lastTime <= taken.time || taken.time > time || last.lastTime < taken.time) return undefined;
+  if (time > last.lastTime) return undefined;
+  return (
+    `epoch ${before.number} of ${before.site} has commits up to ${formatTime(last.lastTime)}, too; epoch ${taken.number} of ${taken.site}, ` +
+    `which follows it in the history, was taken`
+  );
+}
+
+/** The oldest snapshot that is here. Few are kept. */
+async function oldestSnapshot(view: HistoryView): Promise<StoredSnapshot | undefined> {
+  let oldest = await view.journal.snapshots.newest();
+  while (oldest !== undefined && oldest.header.position.revision > 1) {
+    const before = await view.journal.snapshots.newest(view.exact(oldest.header.position.revision - 1));
+    if (before === undefined || before.header.position.revision >= oldest.header.position.revision) break;
+    oldest = before;
+  }
+  return oldest;
+}

@@ -82,7 +82,7 @@ describe('an index tells what the frames tell', () => {
       for (let round = 0; round < 4; round++) {
         const { index, reports } = openIndex(disk, store);
         for (let stretch = 0; stretch < 6; stretch++) {
-          for (let left = history.below(60); left > 0; left--) {
+          for (let left = history.below(100); left > 0; left--) {
             history.commit(store);
             if (history.below(20) === 0) await store.flush();
           }

@@ -73,9 +73,11 @@ export class RandomHistory {
       ...(this.below(5) === 0 ? { message: `🌲 message ${this.below(100)}` } : {}),
     };
     if (kind === 0) store.put([], { root: this.below(100), k1: this.value() }, options);
+    else if (kind === 1) store.mark(this.pick(['one', 'two']), { ...options, move: true });
+    else if (kind === 2) beginEpoch(store, this);
     else
       store.transact(tx => {
-        for (let left = kind === 1 ? 300 : kind < 8 ? 1 + this.below(6) : 1; left > 0; left--) {
+        for (let left = kind === 3 ? 300 : kind < 10 ? 1 + this.below(6) : 1; left > 0; left--) {
           const path = this.path();
           clearWay(tx, path);
           if (this.below(5) === 0) tx.delete(path);
@@ -83,6 +85,12 @@ export class RandomHistory {
         }
       }, options);
   }
+}
+
+function beginEpoch(store: Store, history: RandomHistory): void {
+  if (store.position.revision === 0) return;
+  const id = Array.from({ length: 16 }, () => history.below(16).toString(16)).join('');
+  store.beginEpoch({ number: store.position.epoch + 1, id }, 'a test asked for it');
 }
 
 /** Deletes a leaf or an array that a path would lead through. */

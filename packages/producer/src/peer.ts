@@ -1,5 +1,5 @@
 import { fencingIn, formatExactPosition } from '@evertree/core';
-import type { CloseReason, EpochName, ExactPosition, FarEnd, Hello, Link, Message, Reason, Store } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import { decide, decideReturn, refuseByHello } from './decision.ts';
 import { fence } from './fencing.ts';
@@ -166,7 +166,7 @@ export class Peer {
   readerLost(reason: CloseReason, explanation: string, byPeer: boolean): void {
     this.#forecast.reset();
     if (this.#log !== undefined) this.#log = { ...this.#log };
-    this.#step({ type: 'lost', reason, explanation, byPeer });
+    this.#lost(reason, explanation, byPeer);
   }
 
   /** A message on its link, after the hello. */
@@ -191,17 +191,14 @@ export class Peer {
   closed(link: Link, reason: CloseReason, explanation: string, byPeer: boolean): void {
     if (link !== this.link) return;
     this.#release();
-    const isLate = byPeer && reason === 'fenced' && this.#isOurs(fencingIn(explanation));
-    this.#step({ type: 'lost', reason: isLate ? 'replaced' : reason, explanation, byPeer });
+    this.#lost(reason, explanation, byPeer);
   }
 
-  /**
-   * Whether an epoch is in this primary's history: a secondary that names such a one answered an earlier hello, which
-   * came late.
-   */
-  #isOurs(epoch: EpochName | undefined): boolean {
-    const { epochs } = this.#options.store;
-    return epoch !== undefined && epochs.some(({ number, id }) => number === epoch.number && id === epoch.id);
+  /** Whoever is fenced by an epoch of this primary's history answered an earlier hello, which came late. */
+  #lost(reason: CloseReason, explanation: string, byPeer: boolean): void {
+    const epoch = byPeer && reason === 'fenced' ? fencingIn(explanation) : undefined;
+    const isLate = epoch !== undefined && this.#options.store.epochs.some(({ number, id }) => number === epoch.number && id === epoch.id);
+    this.#step({ type: 'lost', reason: isLate ? 'replaced' : reason, explanation, byPeer });
   }
 
   drained(link: Link): void {

@@ -165,7 +165,16 @@ export class Subscription {
     if (lived) this.#refused.reset();
     this.#shut = link.shut();
     await this.#shut;
-    if (outcome.kind === 'closed-here' && !this.#closed) await this.#pause(this.#refused.next());
+    if (outcome.kind === 'closed-here') await this.#waitForAnother(primary.from, this.#refused.next());
+  }
+
+  /** This site closed its link to a primary: it is not linked again before so long, but another one is at once. */
+  async #waitForAnother(from: string, ms: number): Promise<void> {
+    const { clock } = this.#settings;
+    const until = clock.monotonic() + ms;
+    for (let leftMs = ms; leftMs > 0 && !this.#closed && this.#view.primary?.from === from; leftMs = until - clock.monotonic()) {
+      await this.#news.waitAtMost(clock, leftMs);
+    }
   }
 
   #hasLived(link: TopicLink): boolean {

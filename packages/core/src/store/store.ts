@@ -311,10 +311,12 @@ export class Store extends SingleWrites implements AsyncDisposable {
   /**
    * Records durably that this site may lead; until it begins an epoch it stays what it is. Else a crash just after
    * `beginEpoch` can leave a site that has begun an epoch and still follows. `follow` takes it back.
+   * @param promised the epoch that it is promoted to: it promises that one first, as `fence` does. If this could not be
+   *   recorded the promise is taken back: nobody else begins that epoch
    * @throws EvertreeError HISTORY_MISMATCH without a history: an empty site would lead at once; what the disk says
    */
-  prepareToLead(): Promise<void> {
-    return this.#succession.prepareToLead();
+  prepareToLead(promised?: EpochName): Promise<void> {
+    return this.#succession.prepareToLead(promised);
   }
 
   /**

@@ -46,9 +46,10 @@ export class Succession {
     return position;
   }
 
-  async prepareToLead(): Promise<void> {
+  async prepareToLead(promised: EpochName | undefined): Promise<void> {
     const { journal, gate } = this.#parts;
     gate.assertHasHistory();
+    if (promised !== undefined) await this.#promise(promised);
     if (journal.identity.role !== 'primary') await journal.identity.setRole('primary');
   }
 
@@ -68,7 +69,13 @@ export class Succession {
     const fencing = { number, id, begun };
     gate.fence(fencing);
     outcomes.fenced();
-    await journal.identity.fence(fencing);
+    try {
+      await journal.identity.fence(fencing);
+    } catch (error) {
+      gate.notRecorded(fencing);
+      throw error;
+    }
+    gate.recorded(fencing);
   }
 
   async follow(): Promise<void> {
@@ -77,6 +84,15 @@ export class Succession {
     if (history.epochs.at(-1)?.end !== undefined) outcomes.acknowledgements.lose();
     await this.#recording;
     if (journal.identity.role !== 'secondary') await journal.identity.setRole('secondary');
+  }
+
+  async #promise(epoch: EpochName): Promise<void> {
+    try {
+      await this.fence(epoch, false);
+    } catch (error) {
+      this.#parts.gate.withdrawPromise(epoch);
+      throw error;
+    }
   }
 
   async #recordLead(): Promise<void> {

@@ -53,8 +53,8 @@ export class WriteGate {
   #role: Role | undefined;
   /** The command of the switchover for which writes are held back. */
   #held: string | undefined;
-  /** An epoch that fences this site and that may not be recorded yet; it never falls. */
-  #fencedBy: Fencing | undefined;
+  /** Epochs that fence this site and are not recorded: not yet, or because the disk failed. None of them falls. */
+  readonly #unrecorded: Fencing[] = [];
   /** The site that takes writes instead of this one, as far as it was told. */
   #leader: WriteDestination | undefined;
   /** Those who wait until it is decided where writes go. */
@@ -74,8 +74,9 @@ export class WriteGate {
 
   /** The highest epoch that this site heard of beside those of its history, recorded or not. */
   get fencedBy(): Fencing | undefined {
-    const recorded = this.#journal.identity.fencedBy;
-    return this.#fencedBy === undefined ? recorded : (raiseFencing(recorded, this.#fencedBy) ?? recorded);
+    let highest = this.#journal.identity.fencedBy;
+    for (const fencing of this.#unrecorded) highest = raiseFencing(highest, fencing) ?? highest;
+    return highest;
   }
 
   /**
@@ -105,8 +106,32 @@ export class WriteGate {
 
   /** Notes the epoch in memory; recording it is the caller's. */
   fence(fencing: Fencing): void {
-    this.#fencedBy = raiseFencing(this.#fencedBy, fencing) ?? this.#fencedBy;
+    this.#unrecorded.push(fencing);
     this.update();
+  }
+
+  /** The epoch is recorded. */
+  recorded(fencing: Fencing): void {
+    this.#drop(fencing);
+    this.update();
+  }
+
+  /** The epoch could not be recorded: it fences this process nevertheless. The highest one is enough. */
+  notRecorded(fencing: Fencing): void {
+    this.#drop(fencing);
+    if (raiseFencing(this.fencedBy, fencing) !== undefined) this.#unrecorded.push(fencing);
+    this.update();
+  }
+
+  /** This site's own promotion to that epoch failed before its promise was recorded: nobody ever begins it. */
+  withdrawPromise({ number, id }: EpochName): void {
+    const promise = this.#unrecorded.find(fencing => fencing.number === number && fencing.id === id && !fencing.begun);
+    if (promise !== undefined) this.recorded(promise);
+  }
+
+  #drop(fencing: Fencing): void {
+    const at = this.#unrecorded.indexOf(fencing);
+    if (at >= 0) this.#unrecorded.splice(at, 1);
   }
 
   /** This site began an epoch, or was told to follow others: no hold and no earlier reason counts any more. */

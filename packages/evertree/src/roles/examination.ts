@@ -26,7 +26,7 @@ export async function examineTarget(context: RoleContext, from: string): Promise
     obstacles.push({ code: 'not-secondary', text: `${site} is ${standing}, and only a secondary takes over` });
   }
   if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
-  const { fencedBy } = store.journal.identity;
+  const { fencedBy } = store;
   if (fencedBy !== undefined && fencedBy.number > position.epoch) {
     const text = `${site} knows of epoch ${fencedBy.number} (${fencedBy.id}), above that of ${formatPosition(position)}: a promotion was begun; finish it`;
     obstacles.push({ code: 'higher-epoch', text });

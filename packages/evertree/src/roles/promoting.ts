@@ -72,8 +72,7 @@ export class Promoting {
       // A log takes no promise: what is in it is judged when the epoch's first frame gets there.
       const direct = transports.filter(({ farEnd }) => farEnd.kind === 'site');
       const { store } = this.#context;
-      const number =
-        Math.max(store.position.epoch, highestEpoch(store.epochs, store.position).number, store.journal.identity.fencedBy?.number ?? 0) + 1;
+      const number = Math.max(store.position.epoch, highestEpoch(store.epochs, store.position).number, store.fencedBy?.number ?? 0) + 1;
       this.#raising = new Raising({
         context: this.#context,
         transports: direct,
@@ -141,8 +140,7 @@ export class Promoting {
   async #promiseHere(epoch: EpochName): Promise<void> {
     const { store } = this.#context;
     try {
-      await store.fence(epoch, false);
-      await store.prepareToLead();
+      await store.prepareToLead(epoch);
       await store.flush();
       this.#take({ type: 'raised', epoch, own: { epochs: store.epochs, last: store.position } });
     } catch (error) {
@@ -198,7 +196,7 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
     site,
     epochs,
     last,
-    fencedBy: store.journal.identity.fencedBy,
+    fencedBy: store.fencedBy,
     obstacles,
     primary: lastPrimary(store, consumer),
     lastContact: followed?.lastContact ?? undefined,

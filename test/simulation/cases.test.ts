@@ -200,6 +200,71 @@ const CASES: Readonly<Record<string, string>> = {
     pass 5
     retain t 0
   `,
+  'a primary goes on although a reader is fenced by an epoch that this primary has in its own history': `
+    sites direct topic
+    seed 655
+    drill promotion
+    write a 1 0
+    pass 100
+    keep-image a
+    write a 3 0
+    pass 5
+    kill a
+    restore-image a
+  `,
+  'a promise that the disk did not take is not given, and bars no later promotion': `
+    sites direct direct direct
+    seed 30139
+    journals 1024
+    drill promotion
+    write a 2 1
+    pass 20
+    write a 3 0
+    pass 2
+    power-loss c
+    pass 10
+    full b
+    power-loss a
+    pass 100
+    promote b
+    start a
+    pass 6
+    write a 3 1
+    write a 4 1
+  `,
+  'a promise that the disk did not take bars no handover': `
+    sites direct direct
+    seed 31381
+    drill switchover
+    write a 2 1
+    pass 20
+    half-open a b
+    full b
+    pass 100
+    promote b
+    isolate b
+    pass 2
+  `,
+  'a reader of a topic that refused a primary many times links to another one at once': `
+    sites topic topic
+    seed 32305
+    drill switchover
+    keep-image a
+    write a 3 0
+    pass 50
+    kill a
+    restore-image a
+    start a
+    kill b
+    pass 50
+    kill a
+    start a
+    pass 5
+    start b
+    write a 4 0
+    lose b kafka 0.02
+    pass 300
+  `,
 };
 
 describe('what a simulation found:', () => {

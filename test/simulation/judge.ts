@@ -18,11 +18,15 @@ export function judge(world: World): void {
   const diverged = readDivergences(world);
   const kept = new Set(Object.keys(store.get<Record<string, 1>>('/c') ?? {}));
   for (const entry of world.ledger.promised) judgeEntry(world, entry, kept.has(entry.id), diverged.get(entry.id));
+  for (const id of world.ledger.refusedIds) {
+    if (kept.has(id) || diverged.has(id)) world.violated('refused', `${id} was refused, and is there`);
+  }
 }
 
 /** A promised commit is in the history that goes on, or in a divergence that is listed. */
 function judgeEntry(world: World, entry: LedgerEntry, isKept: boolean, divergences: ReadonlySet<string> | undefined): void {
   if (isKept || entry.excused) return;
+  if (divergences === undefined && isReportedMissing(world, entry)) return world.mark('commit:dropped-by-retention');
   if (divergences === undefined) return world.violated('promise', `${describe(entry)} is nowhere`);
   world.mark('commit:diverged');
   // Sites that stood at different points of one lost branch list it each as far as they held it, under names of its own.
@@ -30,6 +34,16 @@ function judgeEntry(world: World, entry: LedgerEntry, isKept: boolean, divergenc
   // Of a pair every site that acknowledged it can only lead with it.
   const isSafe = entry.acknowledged > 0 && world.sites.length === 2 && world.sites.every(site => !site.wentBack);
   if (isSafe) world.violated('acknowledged-kept', `${describe(entry)} was acknowledged, and is only in ${[...divergences].join()}`);
+}
+
+/** Retention had dropped it before its history was found to have parted: the divergence says so, by positions. */
+function isReportedMissing({ sites }: World, { position }: LedgerEntry): boolean {
+  return sites.some(({ running }) =>
+    running!.store.journal.divergences.list().some(({ missing }) => {
+      if (missing === undefined || position.epoch > missing.last.epoch || position.epoch < missing.base.epoch) return false;
+      return position.revision > missing.base.revision && position.revision <= missing.last.revision;
+    }),
+  );
 }
 
 /** The base of a divergence, from its name. */

@@ -29,6 +29,8 @@ export class Ledger {
   readonly entries: LedgerEntry[] = [];
   /** Writes that were refused before anything was committed, by the error's code. */
   readonly refused = new Map<string, number>();
+  /** Writes that were refused, whose commit is nowhere. */
+  readonly #refusedIds = new Set<string>();
   readonly #committed: (site: SimulatedSite) => void;
   readonly #promised: (site: SimulatedSite, entry: LedgerEntry) => void;
   readonly #traps: TrapWatch;
@@ -53,11 +55,26 @@ export class Ledger {
     return this.entries.filter(entry => entry.durable || entry.acknowledged > 0);
   }
 
-  /** Commits at a site, and waits for what the writer wants to be told. */
-  write(site: SimulatedSite, secondaries: number): LedgerEntry | undefined {
+  /** Writers that were told that nothing of theirs was committed, by the ids of their commits. */
+  get refusedIds(): string[] {
+    const committed = new Set(this.entries.map(({ id }) => id));
+    return [...this.#refusedIds].filter(id => !committed.has(id));
+  }
+
+  draw(site: string): string {
+    return `${site}${this.#drawn++}`;
+  }
+
+  /** Its writer is told that nothing was committed. */
+  refuse(id: string): void {
+    this.#refusedIds.add(id);
+  }
+
+  /** Commits at a site, and waits for what the writer wants to be told. @param drawn of a write that waited before it began */
+  write(site: SimulatedSite, secondaries: number, drawn?: string): LedgerEntry | undefined {
     const { running } = site;
     if (running === undefined || running.process.isStalled) return undefined;
-    const id = `${site.name}${this.#drawn++}`;
+    const id = drawn ?? this.draw(site.name);
     let commit: Commit;
     try {
       commit = running.store.transact(tx => {
@@ -67,6 +84,7 @@ export class Ledger {
       });
     } catch (error) {
       this.#refused(error, site.name);
+      this.refuse(id);
       return undefined;
     }
     this.#committed(site);

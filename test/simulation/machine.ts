@@ -76,6 +76,10 @@ export class SimulatedProcess {
   #isAlive = true;
   #isStalled = false;
   #waiting: (() => void)[] = [];
+  /** When its machine began to sleep, in virtual time. */
+  #suspendedAtMs: number | undefined;
+  /** For how long its machine slept in all. */
+  #sleptMs = 0;
   /** Called once, when it dies; what it holds of the network is told so. */
   readonly died = new Set<(how: 'killed' | 'power-loss') => void>();
   /** Called when it stalls or goes on. */
@@ -89,18 +93,9 @@ export class SimulatedProcess {
     };
     this.clock = {
       now: () => Math.floor(BEGAN_MS + time.nowMs + machine.clockAheadMs),
-      monotonic: () => time.nowMs,
+      monotonic: () => (this.#suspendedAtMs ?? time.nowMs) - this.#sleptMs,
       soon: run => void time.after(TURN_MS, () => this.run(run)),
-      after: (delayMs, run) => {
-        let isCancelled = false;
-        const timer = time.after(delayMs, () => this.run(() => (isCancelled ? undefined : run())));
-        return {
-          [Symbol.dispose]: () => {
-            isCancelled = true;
-            timer[Symbol.dispose]();
-          },
-        };
-      },
+      after: (delayMs, run) => this.#after(delayMs, run),
     };
     this.disk = new SimulatedDisk(machine.disk, this);
   }
@@ -124,16 +119,45 @@ export class SimulatedProcess {
     else task();
   }
 
-  /** As SIGSTOP and SIGCONT. */
+  /** As SIGSTOP and SIGCONT. What was suspended goes on, too. */
   stall(isStalled: boolean): void {
     if (isStalled === this.#isStalled || !this.#isAlive) return;
     this.#isStalled = isStalled;
+    if (this.#suspendedAtMs !== undefined) this.#sleptMs += this.machine.time.nowMs - this.#suspendedAtMs;
+    this.#suspendedAtMs = undefined;
     for (const told of this.stalls) told(isStalled);
     if (isStalled) return;
     // One by one, as a process that goes on would: each may plan more, which comes after what waited.
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const task of waiting) this.machine.time.after(0, () => this.run(task));
+  }
+
+  /** The machine sleeps until the process goes on: as a stall, but the monotonic clock, and all timers, stand still. */
+  suspend(): void {
+    this.stall(true);
+    this.#suspendedAtMs ??= this.machine.time.nowMs;
+  }
+
+  /** Timers count by the monotonic clock: one that comes while the machine sleeps, or after it slept, is armed again. */
+  #after(delayMs: number, run: () => void): Disposable {
+    const { time } = this.machine;
+    const dueMs = this.clock.monotonic() + delayMs;
+    let timer: Disposable;
+    let isCancelled = false;
+    const fire = () => {
+      if (isCancelled) return;
+      const leftMs = dueMs - this.clock.monotonic();
+      if (leftMs > TURN_MS) timer = time.after(leftMs, () => this.run(fire));
+      else run();
+    };
+    timer = time.after(delayMs, () => this.run(fire));
+    return {
+      [Symbol.dispose]: () => {
+        isCancelled = true;
+        timer[Symbol.dispose]();
+      },
+    };
   }
 
   /** It ends: nothing is called back any more. What it wrote and did not sync may be lost with the power. */

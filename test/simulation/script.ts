@@ -1,18 +1,18 @@
+import { drill } from './drill.ts';
+import type { Drill } from './drill.ts';
 import { synchronously } from './time.ts';
-import type { Wire } from './site.ts';
 import { apply } from './steps.ts';
 import { World } from './world.ts';
-import type { LawBroken } from './world.ts';
+import type { LawBroken, WorldPlan } from './world.ts';
 import { markingMachines } from './machine-marks.ts';
 import type { PlantedFault } from './plants.ts';
 import { settle } from './settle.ts';
 
 /** A history that can be run: what is drawn comes from the seed, what happens from the lines. */
-export interface Script {
-  readonly seed: number;
-  /** How each site is reached, in the order of their names. */
-  readonly wires: readonly Wire[];
+export interface Script extends WorldPlan {
   readonly lines: readonly string[];
+  /** What is tried at the end, when the sites are one. */
+  readonly drill?: Drill;
 }
 
 export interface Outcome {
@@ -29,8 +29,11 @@ export interface Outcome {
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 
-export function formatScript({ seed, wires, lines }: Script): string {
-  return [`sites ${wires.join(' ')}`, `seed ${seed}`, ...lines].join('\n');
+export function formatScript({ seed, wires, lines, journalBytes, drill: drilled }: Script): string {
+  const head = [`sites ${wires.join(' ')}`, `seed ${seed}`];
+  if (journalBytes !== undefined) head.push(`journals ${journalBytes}`);
+  if (drilled !== undefined) head.push(`drill ${drilled}`);
+  return [...head, ...lines].join('\n');
 }
 
 /** Reads what `formatScript` wrote. Empty lines and comments after `#` count for nothing. */
@@ -39,7 +42,7 @@ export function parseScript(text: string): Script {
     .split('\n')
     .map(line => line.replace(/#.*/, '').trim())
     .filter(line => line !== '');
-  const [wires, seed] = ['sites', 'seed'].map(word =>
+  const [wires, seed, journals, drilled] = ['sites', 'seed', 'journals', 'drill'].map(word =>
     lines
       .find(line => line.startsWith(`${word} `))
       ?.split(/\s+/)
@@ -48,7 +51,9 @@ export function parseScript(text: string): Script {
   return {
     seed: Number(seed?.[0] ?? 1),
     wires: (wires ?? ['direct', 'direct']).map(wire => (wire === 'topic' ? 'topic' : 'direct')),
-    lines: lines.filter(line => !/^(?:seed|sites) /.test(line)),
+    lines: lines.filter(line => !/^(?:seed|sites|journals|drill) /.test(line)),
+    ...(journals === undefined ? {} : { journalBytes: Number(journals[0]) }),
+    ...(drilled === undefined ? {} : { drill: drilled[0] === 'promotion' ? 'promotion' : 'switchover' }),
   };
 }
 
@@ -62,14 +67,14 @@ function runNow(script: Script, plant: PlantedFault | undefined): Outcome {
   const { stackTraceLimit } = Error;
   // A stack costs more than most of what a disk is asked for, and what a file that is not there throws is expected.
   Error.stackTraceLimit = 0;
-  const world = new World(script.seed, NAMES.slice(0, script.wires.length), script.wires, plant);
+  const world = new World(script, NAMES.slice(0, script.wires.length), plant);
   const rejected = (reason: unknown) =>
     world.violated('rejection', `nobody handles ${reason instanceof Error ? reason.stack : String(reason)}`);
   process.on('unhandledRejection', rejected);
   try {
     markingMachines(
       name => world.mark(name),
-      () => play(world, script.lines),
+      () => play(world, script),
     );
   } catch (error) {
     world.violated('thrown', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -88,7 +93,7 @@ function runNow(script: Script, plant: PlantedFault | undefined): Outcome {
   };
 }
 
-function play(world: World, lines: readonly string[]): void {
+function play(world: World, { seed, lines, drill: drilled }: Script): void {
   for (const site of world.sites) site.start();
   world.time.pass(30);
   for (const line of lines) {
@@ -97,4 +102,5 @@ function play(world: World, lines: readonly string[]): void {
     if (world.broken !== undefined) return;
   }
   settle(world);
+  if (drilled !== undefined && world.broken === undefined) drill(world, drilled, seed);
 }

@@ -13,7 +13,7 @@ const HELP_LIMIT = 6;
 export function settle(world: World): void {
   world.trace.add('-- the faults end');
   heal(world);
-  for (let helped = 0; !isSettled(world); helped++) {
+  for (let helped = 0; !becomeOne(world); helped++) {
     if (world.broken !== undefined) return;
     if (helped >= HELP_LIMIT) {
       world.violated('liveness', `after ${helped} commands without faults: ${world.sites.map(describe).join('; ')}`);
@@ -25,7 +25,7 @@ export function settle(world: World): void {
 }
 
 /** Whether all sites become one in time, and one more commit reaches them all. */
-function isSettled(world: World): boolean {
+export function becomeOne(world: World): boolean {
   const { time, sites, ledger } = world;
   if (!time.until(() => world.broken !== undefined || areOne(world), LIVENESS_MS) || world.broken !== undefined) return false;
   const primary = sites.find(({ running }) => running?.store.standing === 'primary');

@@ -7,6 +7,7 @@ import { Producer } from '@evertree/producer';
 import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
 import type { KafkaLimits, KafkaWireOptions } from '@evertree/transport/kafka';
 import type { DiskOperation } from '../support/fault-disk.ts';
+import type { WriteAdmission } from '../../packages/evertree/src/http/admission.ts';
 import type { Part, PartFactory } from '../../packages/evertree/src/roles/part.ts';
 import { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
 import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
@@ -14,11 +15,19 @@ import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { PlantedFault } from './plants.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { override, withLinks } from './overrides.ts';
+import { addressOf, admissionTo } from './site-http.ts';
 import { CLUSTER } from './topic.ts';
 import type { SimulatedCluster } from './topic.ts';
 
 /** What every process of a world is started with. Small, so that short histories meet the limits. */
 const JOURNAL: JournalOptions = { sync: 'dsync', segmentBytes: 8192 };
+/** The same, where retention drops what it may as soon as it may. */
+const tightJournal = (retentionMaxBytes: number): JournalOptions => ({
+  ...JOURNAL,
+  segmentBytes: Math.ceil(retentionMaxBytes / 2),
+  retentionMaxBytes,
+  retentionRewindMs: 0,
+});
 const FRAME_BYTES = 512;
 const WINDOW_BYTES = 2048;
 const PENDING_BYTES = 4096;
@@ -47,6 +56,7 @@ interface SiteWorld {
   readonly traps: { opens(files: readonly string[]): void };
   /** What is wrong with Evertree in this world. */
   readonly plant: PlantedFault | undefined;
+  readonly journalBytes: number | undefined;
   readonly network: SimulatedNetwork;
   readonly cluster: SimulatedCluster;
   others(name: string): string[];
@@ -67,6 +77,7 @@ export interface RunningSite {
   readonly process: SimulatedProcess;
   readonly store: Store;
   readonly roles: RoleDriver;
+  readonly admission: WriteAdmission;
 }
 
 /** How a process is started: as the history says, as a primary that takes over, or as a secondary whatever it was. */
@@ -128,6 +139,10 @@ export class SimulatedSite {
 
   stall(isStalled: boolean): void {
     this.machine.process?.stall(isStalled);
+  }
+
+  suspend(): void {
+    this.machine.process?.suspend();
   }
 
   /**
@@ -219,7 +234,8 @@ export class SimulatedSite {
     world.traps.opens(machine.disk.files);
     const isNew = !machine.disk.files.includes('site.json');
     const identity = { site: this.name, ...(isNew ? { role: this.role } : {}) };
-    const journal = await openJournal({ ...host, disk: process.disk, identity, options: JOURNAL });
+    const options = world.journalBytes === undefined ? JOURNAL : tightJournal(world.journalBytes);
+    const journal = await openJournal({ ...host, disk: process.disk, identity, options });
     plant?.journal?.(journal);
     const store = await Store.open({ ...host, journal, limits: { frameBytes: FRAME_BYTES } });
     plant?.store?.(store);
@@ -229,11 +245,12 @@ export class SimulatedSite {
       begin: (part: Part) => (part.role === 'primary' ? part.producer.open() : part.consumer.open()),
       end: (part: Part) => (part.role === 'primary' ? part.producer.close() : part.consumer.close()),
     };
-    const roles = new RoleDriver({ store, stage, factory: this.#factory(process, store), limits: ROLES });
+    const advertised = () => addressOf(this.name);
+    const roles = new RoleDriver({ store, stage, factory: this.#factory(process, store), limits: ROLES, advertised });
     if (as === 'follower') await store.follow();
     if (as === 'promoted' && store.standing !== 'primary') await roles.promote();
     await roles.start();
-    return { process, store, roles };
+    return { process, store, roles, admission: admissionTo(store) };
   }
 
   /** Both files are there at every site: each can lead and follow. */
@@ -248,6 +265,7 @@ export class SimulatedSite {
           transports: feeding(),
           limits: { windowBytes: WINDOW_BYTES, helloMs: HELLO_MS },
           standby: true,
+          advertised: () => addressOf(this.name),
           role,
         }),
       }),
@@ -258,6 +276,7 @@ export class SimulatedSite {
           transport: plant?.following?.(this.#following(process)) ?? this.#following(process),
           limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, helloMs: HELLO_MS },
           standby: true,
+          advertised: () => addressOf(this.name),
           role,
         }),
       }),

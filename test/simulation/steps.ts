@@ -1,4 +1,5 @@
 import type { DiskOperation } from '../support/fault-disk.ts';
+import { writeOverHttp } from './held-writer.ts';
 import { CLUSTER } from './topic.ts';
 import type { World } from './world.ts';
 
@@ -14,6 +15,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   /** `write a 3 1`: three commits at a, each of which waits for one secondary. */
   write: (world, [name, count, secondaries]) => {
     for (let index = 0; index < Number(count); index++) world.ledger.write(world.site(name!), Number(secondaries ?? 0));
+  },
+  /** `write-http a 2`: two clients write at a over HTTP, where writes are held while roles are switched. */
+  'write-http': (world, [name, count]) => {
+    for (let index = 0; index < Number(count); index++) void writeOverHttp(world.site(name!), world.ledger, world);
   },
   start: (world, [name]) => world.site(name!).start(),
   /** As `evertree primary --promote`, and as `evertree secondary` on the directory of whatever it was. */
@@ -33,6 +38,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   'power-loss': (world, [name]) => world.site(name!).crash('power-loss'),
   /** As SIGSTOP. */
   stall: (world, [name]) => world.site(name!).stall(true),
+  /** The machine sleeps: its monotonic clock stands still, and its wall clock goes on. */
+  suspend: (world, [name]) => world.site(name!).suspend(),
   resume: (world, [name]) => {
     world.traps.resumed(world.site(name!), world.epochs.values());
     world.site(name!).stall(false);

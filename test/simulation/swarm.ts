@@ -75,6 +75,9 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.2, draw: chance => [`retain t ${chance.below(3)}`], needsTopic: true },
   { weight: 1, share: 0.3, draw: chance => [`compact t.control ${chance.below(6)}`], needsTopic: true },
   { weight: 1, share: 0.3, draw: chance => ['isolate kafka', `pass ${chance.pick([5, 50, 350, 1000])}`, 'heal'], needsTopic: true },
+  { weight: 3, share: 0.4, draw: (chance, names) => [`write-http ${chance.pick(names)} ${1 + chance.below(4)}`] },
+  { weight: 1, share: 0.2, draw: (chance, names) => switchedUnderHttp(chance, names) },
+  { weight: 2, share: 0.2, draw: (chance, names) => suspended(chance, names), promotes: true },
 ];
 
 const DISK_FAILURES = ['open', 'write', 'sync', 'truncate', 'rename', 'remove', 'syncDirectory', 'list', 'read'] as const;
@@ -119,7 +122,31 @@ export function scriptOf(seed: number): Script {
     const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
     lines.push(...habit.draw(chance, names, reachable));
   }
-  return { seed, wires, lines };
+  return { seed, wires, lines, ...extrasOf(seed) };
+}
+
+/** What a seed's number alone decides. */
+function extrasOf(seed: number): Pick<Script, 'journalBytes' | 'drill'> {
+  return {
+    ...(seed % 8 === 3 ? { journalBytes: 1024 } : {}),
+    ...(seed % 12 === 1 ? { drill: 'switchover' } : {}),
+    ...(seed % 12 === 7 ? { drill: 'promotion' } : {}),
+  };
+}
+
+/** Clients that write over HTTP while roles are switched. */
+function switchedUnderHttp(chance: Chance, names: readonly string[]): string[] {
+  const [from, to] = two(chance, names);
+  const slow = chance.happens(0.7) ? [`disk ${to} 5 40`] : [];
+  const writes = Array.from({ length: 10 }, () => [`pass ${2 + chance.below(4)}`, `write-http ${from} 2`]);
+  return [...slow, `switchover ${from} ${to}`, ...writes.flat()];
+}
+
+/** A machine that sleeps, for so long that it is deposed at times. */
+function suspended(chance: Chance, names: readonly string[]): string[] {
+  const [name, other] = two(chance, names);
+  const meanwhile = chance.happens(0.5) ? [`promote ${other} force`] : [`write ${other} 2 1`];
+  return [`suspend ${name}`, ...meanwhile, `pass ${chance.pick([50, 400, 2000])}`, `resume ${name}`, `write ${name} 2 1`];
 }
 
 /** A promotion whose plan was looked at first. */

@@ -28,6 +28,15 @@ export class LawBroken extends Error {
   }
 }
 
+/** What a world is made of, before anything happens in it. */
+export interface WorldPlan {
+  readonly seed: number;
+  /** How each site is reached, in the order of their names. */
+  readonly wires: readonly Wire[];
+  /** Bytes that a site's journal and its snapshots may take; by default more than any history has. */
+  readonly journalBytes?: number;
+}
+
 /** Sites, the network between them, writers and operators; and what has to hold of them at every moment. */
 export class World {
   readonly time = new VirtualTime();
@@ -37,6 +46,7 @@ export class World {
   readonly ledger: Ledger;
   readonly operators: Operators;
   readonly plant: PlantedFault | undefined;
+  readonly journalBytes: number | undefined;
   readonly frames: FrameRegistry;
   readonly trace = new Trace();
   /** What was reached: each branch and trap has a name. */
@@ -49,8 +59,9 @@ export class World {
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
-  constructor(seed: number, names: readonly string[], wires: readonly Wire[], plant?: PlantedFault) {
+  constructor({ seed, wires, journalBytes }: WorldPlan, names: readonly string[], plant?: PlantedFault) {
     this.plant = plant;
+    this.journalBytes = journalBytes;
     const violated = (law: string, what: string) => this.violated(law, what);
     const paths = new Paths(this.time, new Chance(seed, 'network'));
     this.network = new SimulatedNetwork(paths);

@@ -49,8 +49,10 @@ export interface ProducerEvents {
   peer(status: PeerStatus): void;
   /** A peer is about to get a full copy, for this reason. */
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
-  /** A far end is a primary, too, as far as it knows. */
-  rival(rival: { readonly site: string; readonly remote: string; readonly epoch: EpochName }): void;
+  /** A far end is a primary, too, as far as it knows; or one whose name is not known has written to a log. */
+  rival(rival: { readonly site: string | undefined; readonly remote: string; readonly epoch: EpochName }): void;
+  /** This primary's reign does not stand in a log: it has to begin an epoch numbered above `above` (reports tell why). */
+  'reign-void'(above: number): void;
   /** A transport failed and will not try again. */
   stopped(error: Error): void;
   /** It was closed: nobody is fed any more. */
@@ -243,8 +245,15 @@ export class Producer implements AsyncDisposable {
   #receive(link: Link, peer: Peer, log: LogLink | undefined, message: Message): void {
     if (message.type === 'acknowledge') this.#remotes.accepted(link);
     if (message.type === 'role') return this.#hearRole(link, peer, log, message);
+    if (log !== undefined && message.type === 'reign-void') return this.#hearReignVoid(link, message);
     if (log !== undefined && this.#logReaders.take(log, message)) return;
     peer.receive(link, message);
+  }
+
+  #hearReignVoid({ remote }: Link, { above, rival, explanation }: Extract<Message, { type: 'reign-void' }>): void {
+    this.#tell({ level: rival === undefined ? 'warn' : 'error', event: 'reign-void', message: explanation, details: { above } });
+    if (rival !== undefined) this.#events.emit('rival', { site: undefined, remote, epoch: rival });
+    this.#events.emit('reign-void', above);
   }
 
   /** A message about who leads; the peer is a log's if `log` is set, and then a reader says it. */

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { NO_CHAIN, sealFrame } from '@evertree/core';
-import type { CloseReason, Hello, Message, Random, Report } from '@evertree/core';
+import type { CloseReason, EpochName, Hello, Message, Random, Report } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../test/support/links.ts';
 import { ManualClock } from '../../../test/support/host.ts';
 import { BrokerError } from '../src/kafka/broker.ts';
+import { encodeClaim, reignHeader } from '../src/kafka/claims/claim.ts';
+import type { Claim } from '../src/kafka/claims/claim.ts';
 import { decodeControl, encodeControl } from '../src/kafka/control.ts';
 import type { Control } from '../src/kafka/control.ts';
 import type { KafkaLimits } from '../src/kafka/options.ts';
@@ -62,15 +64,29 @@ function rivalHello(word: string): Hello {
   return word === 'leaving' ? { ...hello, epochs: [{ ...EPOCH, end: { to: 'north', command: 'c' } }] } : hello;
 }
 
-/** A record of the topic: `7` is the frame after which the stream stands at 7, `?` is no frame. */
+/** `8e`: an epoch's number, and the digit of which its id is made, z for 0; `7` is this primary's. */
+function reignIn(word: string): EpochName {
+  const [, number = '', digit] = /^(\d+)([a-fz])?$/.exec(word) ?? [];
+  return { number: Number(number), id: digit === undefined ? POSITION.epochId : digit.replace('z', '0').repeat(16) };
+}
+
+const claimOf = (word: string, site: string): Claim => ({ epoch: reignIn(word), site, stream: STREAM, time: 1 });
+
+/**
+ * A record of the topic: `7` is the frame after which the stream stands at 7, and `7@8e` the same frame, written under
+ * epoch 8; `claim/8e` claims that epoch; `?` is no frame.
+ */
 function recordOf(word: string, offset: number): ReceivedRecord {
-  const value = word === '?' ? Buffer.from('?') : Buffer.from(frameOf(Number(word), 20).bytes);
-  return { key: null, value, headers: {}, offset: String(offset), timestamp: '0' };
+  const rest = { offset: String(offset), timestamp: '0' };
+  if (word.startsWith('claim/')) return { ...encodeClaim(claimOf(word.slice('claim/'.length), 'rival'), Buffer.from('k')), ...rest };
+  const [revision, reign] = word.split('@') as [string, string?];
+  const value = word === '?' ? Buffer.from('?') : Buffer.from(frameOf(Number(revision), 20).bytes);
+  return { key: null, value, headers: reign === undefined ? {} : reignHeader(reignIn(reign)), ...rest };
 }
 
 /**
  * A record of the control topic: `site/a/replicate`, `position/a/7`, `want/a/7`, `snapshot/7/12`, `primary`,
- * `null/a/want`, `role/a/north`.
+ * `primary/own/12`, `null/a/want`, `role/a/north`, `claim/8e`, `claim/8e/12`.
  */
 function controlOf(word: string): Control {
   const [kind, name = '', third = ''] = word.split('/');
@@ -90,8 +106,14 @@ function controlOf(word: string): Control {
         kind,
         value: { id: 'c'.repeat(16), header: headerAt(Number(name)), begin: '3', end: '5', chunks: 1, bytes: 9, follow: third },
       };
-    case 'primary':
-      return { kind, value: { hello: { ...rivalHello(name), heartbeatMs: 1000 }, partition: 0 } };
+    case 'primary': {
+      // `own`: what this site said in its life before, with the offset from which its epoch stood in the topic.
+      const hello = name === 'own' ? { ...primary(5, STREAM), site: 'north' } : rivalHello(name);
+      const claim = name === 'own' ? { claim: { ...reignIn('7'), offset: third } } : {};
+      return { kind, value: { hello: { ...hello, heartbeatMs: 1000 }, partition: 0, ...claim } };
+    }
+    case 'claim':
+      return { kind, site: 'rival', value: { ...claimOf(name, 'rival'), after: '0', offset: third === '' ? null : third } };
     case 'role':
       return { kind, site: third, value: { from: name, to: third, message: { kind: 'declined', command: 'c' } } };
     default:
@@ -124,7 +146,7 @@ function toldRecord(lane: Lane, { key, value, headers }: SentRecord): string {
 function toldMessage(message: Message): string {
   switch (message.type) {
     case 'hello':
-      return `hello ${message.hello.stream === null ? 'empty' : message.hello.position.revision}`;
+      return `hello ${message.hello.stream === null ? 'empty' : message.hello.position.revision}${message.hello.fencedBy === undefined ? '' : ` led by ${message.hello.fencedBy.number}`}`;
     case 'acknowledge':
       return `acknowledge ${message.site} ${message.durable.revision}`;
     case 'reader':
@@ -135,6 +157,8 @@ function toldMessage(message: Message): string {
       return `reader-lost ${message.site} ${message.reason}`;
     case 'role':
       return `role ${message.from} ${message.message.kind}`;
+    case 'reign-void':
+      return `reign-void above ${message.above}`;
     case 'snapshot-wanted':
       return `snapshot-wanted ${message.id} ${message.reason.code}`;
     default:
@@ -185,6 +209,7 @@ class Script {
   line(line: string): string[] {
     const [type, ...words] = line.split(' ') as [string, ...string[]];
     if (type === 'topic') this.#begin(words);
+    else if (line === 'watches') return [line, `> watch ${this.#end!.watchFrom ?? 'nothing'}`];
     else if (type === '=') return [this.#state()];
     else if (type === 'after') this.#now += Number(words[0]);
     else return [line, ...this.#step(this.#event(type, words))];
@@ -194,7 +219,7 @@ class Script {
   /** `topic LOW HIGH: records before HIGH; control LOW HIGH; retention BYTES` */
   #begin(words: readonly string[]): void {
     const given = words.join(' ');
-    const [, low = '0', high = '0', records = ''] = /^(\d+) (\d+):?([ \d?]*)/.exec(given) ?? [];
+    const [, low = '0', high = '0', records = ''] = /^(\d+) (\d+):?((?: (?:\d[\d@a-fz]*|\?|claim\/\w+)(?= |;|$))*)/.exec(given) ?? [];
     const [, controlLow = '0', controlHigh = '0'] = /control (\d+) (\d+)/.exec(given) ?? [];
     const retention = /retention (\d+)/.exec(given)?.[1];
     const search = new TailSearch(BigInt(low), BigInt(high));
@@ -234,6 +259,8 @@ class Script {
         return { type: 'closed', reason: first as CloseReason, explanation: 'so' };
       case 'stored':
         return { type, lane: first as Lane, offset: BigInt(second), time: this.#now };
+      case 'watched':
+        return { type, records: words.slice(1).map((word, index) => recordOf(word, Number(first) + index)) };
       case 'tail':
       case 'between':
       case 'beginning': {

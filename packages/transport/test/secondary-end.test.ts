@@ -127,6 +127,11 @@ function eventOf(line: string): SubscribeEvent {
       return { type, after: at(first) };
     case 'heard':
       return { type, primary: primaryOf(line) };
+    case 'claimed': {
+      const epoch = { number: Number(first), id: 'c'.repeat(16) };
+      const [after, offset = null] = second!.split('@') as [string, string?];
+      return { type, claim: { epoch, site: 'other', stream: STREAM, time: 1, after, offset } };
+    }
     case 'announced':
       return { type, snapshot: snapshotOf(line) };
     case 'said':
@@ -175,6 +180,7 @@ function toldAction(action: SubscribeAction): string {
     case 'locate':
       return action.time === undefined ? '> locate' : `> locate ${action.time}`;
     case 'look':
+      return `> look ${action.offset}${action.claimsFrom === undefined ? '' : `, claims from ${action.claimsFrom}`}`;
     case 'seek':
     case 'commit':
       return `> ${action.type} ${action.offset}`;
@@ -199,7 +205,7 @@ function run(script: readonly string[]): string[] {
   const announced = given('snapshot');
   const spoilt = new Set(given('spoilt-before')?.split(' ').slice(1));
   const snapshot = announced === undefined ? undefined : snapshotOf(announced);
-  const end = new SecondaryEnd(SETTINGS, { primary: primaryOf(given('primary') ?? 'primary'), snapshot, spoilt });
+  const end = new SecondaryEnd(SETTINGS, { primary: primaryOf(given('primary') ?? 'primary'), snapshot, claims: [], spoilt });
   let now = 0;
   return script.flatMap(line => {
     if (line.startsWith('>')) return [];

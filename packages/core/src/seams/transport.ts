@@ -125,6 +125,11 @@ export type LogMessage =
    * this link.
    */
   | { readonly type: 'snapshot-wanted'; readonly id: number; readonly reason: Reason }
+  /**
+   * This primary's reign does not stand in the log, or no record of it is left there: it has to begin an epoch numbered
+   * above this one. `rival`: what stands there in its place; then what it writes before counts for nobody.
+   */
+  | { readonly type: 'reign-void'; readonly above: number; readonly rival?: EpochName; readonly explanation: string }
   /** From the primary: this reader was taken off its list. */
   | { readonly type: 'forget'; readonly site: string };
 

@@ -8,7 +8,7 @@ import type { Part, PartFactory, PrimaryPart, Stage } from './part.ts';
 import { PartKeeper } from './part-keeper.ts';
 import type { SwitchoverForecast } from './preflight.ts';
 import { type PromoteOptions, Promoting, type PromotionForecast, type PromotionResult, promise } from './promoting.ts';
-import type { FollowedPrimary, RoleContext } from './role-context.ts';
+import { type FollowedPrimary, type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 import { type SwitchoverOptions, Switchovers } from './switchovers.ts';
 import { Taking } from './taking.ts';
 
@@ -262,9 +262,25 @@ export class RoleDriver implements RoleContext {
     if (part.role === 'primary') {
       part.producer.on('peer', () => this.#switchovers.giving?.peersChanged());
       part.producer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+      part.producer.on('reign-void', above => this.#reignAnew(above));
     } else {
       part.consumer.on('state', () => this.changed());
       part.consumer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+    }
+  }
+
+  /** This primary's epoch does not stand in a log: it goes on in a higher one, unless it leads no more, or hands over. */
+  #reignAnew(above: number): void {
+    const { store } = this;
+    if (store.standing !== 'primary') return;
+    const known = Math.max(above, highestEpoch(store.epochs, store.position).number, store.journal.identity.fencedBy?.number ?? 0);
+    const epoch = { number: known + 1, id: drawId(store) };
+    try {
+      store.beginEpoch(epoch, 'claim');
+      reportReign(store, epoch, 'anew: its epoch before did not stand in a log', 'warn');
+    } catch (error) {
+      const message = `${store.site} could not begin epoch ${epoch.number}, which a log asks for: ${describe(error)}`;
+      store.report({ level: 'error', event: 'reign-not-begun', message, details: { epoch, error } });
     }
   }
 

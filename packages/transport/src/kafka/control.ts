@@ -2,7 +2,8 @@ import { CLOSE_REASONS, EvertreeError } from '@evertree/core';
 import type { Reason } from '@evertree/core';
 import { z } from 'zod';
 import { roleSchema } from '../wire/role-messages.ts';
-import { announcedHeaderSchema, helloSchema, hex, parseJson, positionSchema, reasonSchema } from '../wire/schemas.ts';
+import { announcedHeaderSchema, epochNameSchema, helloSchema, hex, parseJson, positionSchema, reasonSchema } from '../wire/schemas.ts';
+import { claimFields } from './claims/claim.ts';
 import { headerOf, PROTOCOL_HEADER } from './records.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
@@ -16,7 +17,10 @@ const count = z.int().min(0);
 /** A later version may know other reasons. */
 const closing = z.object({ reason: z.enum(CLOSE_REASONS).catch('lost'), explanation: z.string() }).readonly();
 
-const primarySchema = z.object({ hello: helloSchema, partition: count, closing: closing.optional() });
+/** The reign of the primary, and where the topic has the first record of it that is known. */
+const placedReign = z.object({ ...epochNameSchema.unwrap().shape, offset }).readonly();
+
+const primarySchema = z.object({ hello: helloSchema, partition: count, claim: placedReign.exactOptional(), closing: closing.optional() });
 const snapshotSchema = z.object({
   id: hex(16),
   header: announcedHeaderSchema,
@@ -37,12 +41,15 @@ const siteSchema = z.object({
   reason: reasonSchema.nullable().catch(null),
   closing: closing.optional(),
 });
+/** `after`: where the topic ended before the claim was written. `offset`: where it stands there; null: not known to do so. */
+const announcedClaimSchema = z.object({ ...claimFields, after: offset, offset: offset.nullable() });
 const positionsSchema = z.object({ applied: positionSchema, durable: positionSchema });
 /** `tried`: the newest announced snapshot, which the secondary could not use. */
 const wantSchema = z.object({ after: positionSchema, reason: reasonSchema.catch(UNKNOWN_REASON), tried: hex(16).nullable().default(null) });
 
 /** Why the writer of the record closed its link. */
 export type Closing = z.output<typeof closing>;
+export type PlacedReign = z.output<typeof placedReign>;
 export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
 /**
  * The newest whole snapshot: its first and last record in `.snapshot`, and the offset of the first frame to read after
@@ -50,6 +57,8 @@ export type PrimaryRecord = Readonly<z.output<typeof primarySchema>>;
  */
 export type SnapshotRecord = Readonly<z.output<typeof snapshotSchema>>;
 export type SiteRecord = Readonly<z.output<typeof siteSchema>>;
+/** A claim, before and after it is in the topic. */
+export type AnnouncedClaim = Readonly<z.output<typeof announcedClaimSchema>>;
 export type PositionRecord = Readonly<z.output<typeof positionsSchema>>;
 export type WantRecord = Readonly<z.output<typeof wantSchema>>;
 /** What one site says to another about who leads. */
@@ -61,6 +70,7 @@ export type Control =
   | { readonly kind: 'site'; readonly site: string; readonly value: SiteRecord | null }
   | { readonly kind: 'position'; readonly site: string; readonly value: PositionRecord | null }
   | { readonly kind: 'want'; readonly site: string; readonly value: WantRecord | null }
+  | { readonly kind: 'claim'; readonly site: string; readonly value: AnnouncedClaim | null }
   /** `site`: to whom it is said. */
   | { readonly kind: 'role'; readonly site: string; readonly value: RoleRecord | null };
 
@@ -100,6 +110,8 @@ export function decodeControl(record: ReceivedRecord): Received {
       return { from, control: { kind, site, value: value && parseJson(positionsSchema, value, kind) } };
     case 'want':
       return { from, control: { kind, site, value: value && parseJson(wantSchema, value, kind) } };
+    case 'claim':
+      return { from, control: { kind, site, value: value && parseJson(announcedClaimSchema, value, kind) } };
     case 'role':
       return { from, control: { kind, site, value: value && parseJson(roleSchema, value, kind) } };
     default:

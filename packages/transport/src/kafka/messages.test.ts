@@ -2,6 +2,7 @@ import { FRAME_LIMIT_BYTES, NO_CHAIN, ORIGIN } from '@evertree/core';
 import type { ExactPosition, Hello } from '@evertree/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { decodeClaim, encodeClaim, isClaim, reignHeader, reignOf } from './claims/claim.ts';
 import { decodeControl, encodeControl } from './control.ts';
 import type { Control } from './control.ts';
 import type { ReceivedRecord } from './records.ts';
@@ -38,11 +39,29 @@ const HELLO_JSON =
 /** As it is announced: without the marks, which are in `.snapshot`. */
 const HEADER = { stream: STREAM, position: POSITION, digest: '89abcdef01234567', chain: NO_CHAIN, epochs: [EPOCH], time: 7 };
 
+const CLAIM = { epoch: { number: 5, id: FROM }, site: 'sø/th', stream: STREAM, time: 1_790_000_000_000 };
+const CLAIM_JSON = `{"epoch":{"number":5,"id":"${FROM}"},"site":"sø/th","stream":"${STREAM}","time":1790000000000}`;
+
 const golden: Record<string, { control: Control; key: string; value: string | null }> = {
   primary: {
     control: { kind: 'primary', value: { hello: HELLO, partition: 3 } },
     key: 'primary',
     value: `{"hello":${HELLO_JSON},"partition":3}`,
+  },
+  'primary whose reign stands in the topic': {
+    control: { kind: 'primary', value: { hello: HELLO, partition: 3, claim: { number: 4, id: FROM, offset: '17' } } },
+    key: 'primary',
+    value: `{"hello":${HELLO_JSON},"partition":3,"claim":{"number":4,"id":"${FROM}","offset":"17"}}`,
+  },
+  'claim that is not written yet': {
+    control: { kind: 'claim', site: 'sø/th', value: { ...CLAIM, after: '17', offset: null } },
+    key: 'claim/sø/th',
+    value: `${CLAIM_JSON.slice(0, -1)},"after":"17","offset":null}`,
+  },
+  'claim that stands': {
+    control: { kind: 'claim', site: 'sø/th', value: { ...CLAIM, after: '17', offset: '19' } },
+    key: 'claim/sø/th',
+    value: `${CLAIM_JSON.slice(0, -1)},"after":"17","offset":"19"}`,
   },
   'primary that closes': {
     control: { kind: 'primary', value: { hello: HELLO, partition: 0, closing: { reason: 'going-away', explanation: 'it stops' } } },
@@ -145,6 +164,35 @@ describe('a record of .control', () => {
     ['whose offset is none', received('snapshot', golden['snapshot']!.value!.replace('"7"', '"-7"'))],
   ])('%s is refused', ([, record]) => {
     expect(() => decodeControl(record)).toThrow(expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }));
+  });
+});
+
+describe('a claim', () => {
+  test('is written and read as the protocol says', () => {
+    const { key, value, headers, timestamp } = encodeClaim(CLAIM, Buffer.from('k'));
+    expect([String(key), String(value), timestamp]).toEqual(['k', CLAIM_JSON, '1790000000000']);
+    expect(headers).toEqual({ evertree: '4', type: 'claim', claim: `5 ${FROM}` });
+    const record = received('k', CLAIM_JSON, { ...headers });
+    expect(isClaim(record)).toBe(true);
+    expect(decodeClaim(record)).toEqual(CLAIM);
+    expect(isClaim(received('k', CLAIM_JSON, {}))).toBe(false);
+  });
+
+  test('that is none is refused', () => {
+    for (const value of [null, '{}', CLAIM_JSON.replace('5', '-5')]) {
+      expect(() => decodeClaim(received('k', value))).toThrow(expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }));
+    }
+  });
+});
+
+describe('the reign of a record', () => {
+  test('is what its header says', () => {
+    expect(reignHeader({ number: 4, id: FROM })).toEqual({ claim: `4 ${FROM}` });
+    expect(reignOf(received(null, 'x', { claim: `4 ${FROM}` }))).toEqual({ number: 4, id: FROM });
+  });
+
+  test.for(['', '4', `4 ${FROM}0`, `-4 ${FROM}`, `4  ${FROM}`])('is not %j', text => {
+    expect(reignOf(received(null, 'x', { claim: text }))).toBeUndefined();
   });
 });
 

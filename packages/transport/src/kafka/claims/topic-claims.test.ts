@@ -37,7 +37,7 @@ describe('the claims of a topic', () => {
     expect(read(22, frame(ONE))).toBe('superseded');
     expect(read(19, frame(ONE), ONE)).toBe('counts');
     expect(claims.leading).toMatchObject({ number: 2, id: A });
-    expect(claims.leadingFrom).toBe(20n);
+    expect(claims.leading?.offset).toBe(20n);
   });
 
   it('let count what the claimant writes of older epochs: it goes on in the topic from where the topic ends', () => {
@@ -49,7 +49,7 @@ describe('the claims of a topic', () => {
   it('count the first of a claim that was written twice', () => {
     expect(claim(20, 2, A)).toBe('leads');
     expect(claim(23, 2, A)).toBe('again');
-    expect(claims.leadingFrom).toBe(20n);
+    expect(claims.leading?.offset).toBe(20n);
     expect(read(22, frame(ONE), ONE)).toBe('superseded');
   });
 
@@ -72,7 +72,7 @@ describe('the claims of a topic', () => {
   it('take the first record under an epoch that was not claimed for its claim', () => {
     expect(read(10, frame(ONE), ONE)).toBe('counts');
     expect(read(11, frame(ONE), { number: 2, id: A })).toBe('counts');
-    expect(claims.leadingFrom).toBe(11n);
+    expect(claims.leading?.offset).toBe(11n);
     expect(read(12, frame(ONE), ONE)).toBe('superseded');
   });
 
@@ -133,6 +133,11 @@ describe('a writer in a topic', () => {
     ['fenced', 2, B, { number: 3, id: A }],
     ['outnumbered', 2, B, { number: 2, id: A }],
   ] as const)('is %s', (standing, number, id, leading) => {
-    expect(standingInTopic({ number, id }, leading)).toBe(standing);
+    expect(standingInTopic({ number, id }, leading && { ...leading, isNamed: true })).toBe(standing);
+  });
+
+  it('leads where frames of its number stand under an id that may be of its restart', () => {
+    expect(standingInTopic({ number: 2, id: B }, { number: 2, id: C, isNamed: false })).toBe('leads');
+    expect(standingInTopic({ number: 2, id: B }, { number: 3, id: C, isNamed: false })).toBe('fenced');
   });
 });

@@ -15,15 +15,21 @@ export type FrameVerdict = 'counts' | 'superseded';
 /** What is judged of a frame. */
 export type JudgedFrame = Pick<FrameHeader, 'beginsEpoch' | 'epoch' | 'epochId' | 'base'>;
 
-/** A reign that stands in a topic from an offset on. */
-interface StandingReign {
-  readonly number: number;
-  /** Of the number's first entry, unless `isNamed` is false. */
-  id: string;
+/** A reign that stands in a topic. */
+export interface TopicReignName extends EpochName {
   /** Of its claim, or else of the first record that is known to be written under it. */
   readonly offset: bigint;
-  /** Whether a claim, a header or the epoch's first frame told the id. Else it may be that of a restart. */
+  /** Whether a claim, a header or the reign's first frame told the id. Else it may be that of a restart. */
+  readonly isNamed: boolean;
+  /** Whether a frame was written under it. */
+  readonly isBegun: boolean;
+}
+
+/** A reign, and what may yet be learnt of it. */
+interface StandingReign extends TopicReignName {
+  id: string;
   isNamed: boolean;
+  isBegun: boolean;
   /** Ids of the same number that came later, where the records did not say under which epoch they were written. */
   readonly void: Set<string>;
 }
@@ -42,13 +48,8 @@ export class TopicClaims {
   readonly #reigns: StandingReign[] = [];
 
   /** The reign that leads behind all that was taken. */
-  get leading(): EpochName | undefined {
+  get leading(): TopicReignName | undefined {
     return this.#reigns.at(-1);
-  }
-
-  /** Where the leading reign's claim stands, or else the first record that is known to be written under it. */
-  get leadingFrom(): bigint | undefined {
-    return this.#reigns.at(-1)?.offset;
   }
 
   /** A claim stands in the topic at `offset`. Also for what `.control` tells of one. */
@@ -60,7 +61,7 @@ export class TopicClaims {
       if (before.id !== id) return 'void';
       return before.offset === offset ? 'leads' : 'again';
     }
-    this.#insert({ number, id, offset, isNamed: true, void: new Set() });
+    this.#insert({ number, id, offset, isNamed: true, void: new Set(), isBegun: false });
     return 'leads';
   }
 
@@ -75,10 +76,12 @@ export class TopicClaims {
     const before = this.#before(offset);
     if (before !== undefined && name.number <= before.number) {
       if (name.number < before.number) return 'superseded';
-      if (before.id === name.id) return 'counts';
-      return under === undefined ? judgeUnnamed(before, frame) : this.#judgeNamed(before, under);
+      const verdict =
+        before.id === name.id ? 'counts' : under === undefined ? judgeUnnamed(before, frame) : this.#judgeNamed(before, under);
+      if (verdict === 'counts') before.isBegun = true;
+      return verdict;
     }
-    this.#insert({ ...name, offset, isNamed: under !== undefined || beginsNumber(frame), void: new Set() });
+    this.#insert({ ...name, offset, isNamed: under !== undefined || beginsNumber(frame), void: new Set(), isBegun: true });
     return 'counts';
   }
 
@@ -131,9 +134,9 @@ function beginsNumber({ beginsEpoch, epoch, base }: JudgedFrame): boolean {
  */
 export type WriterStanding = 'leads' | 'unclaimed' | 'fenced' | 'outnumbered';
 
-/** @param leading the epoch that leads in the topic, as far as the writer has read it */
-export function standingInTopic(ours: EpochName, leading: EpochName | undefined): WriterStanding {
+/** @param leading the reign that leads in the topic, as far as the writer has read it. One without a name, of our number, counts as ours */
+export function standingInTopic(ours: EpochName, leading: Pick<TopicReignName, 'number' | 'id' | 'isNamed'> | undefined): WriterStanding {
   if (leading === undefined || leading.number < ours.number) return 'unclaimed';
-  if (leading.number === ours.number && leading.id === ours.id) return 'leads';
+  if (leading.number === ours.number && (leading.id === ours.id || !leading.isNamed)) return 'leads';
   return compareEpochs(leading, ours) > 0 ? 'fenced' : 'outnumbered';
 }

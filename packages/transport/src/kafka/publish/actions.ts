@@ -32,6 +32,8 @@ export type PublishEvent =
   | (ReadRange & { readonly type: 'read'; readonly records: readonly ReceivedRecord[]; readonly done: boolean })
   /** Where the topic begins and ends. `time`: milliseconds since 1970. */
   | { readonly type: 'watermarks'; readonly found: Watermarks; readonly time: number }
+  /** Records that came at the topic's end while this end wrote none. */
+  | { readonly type: 'watched'; readonly records: readonly ReceivedRecord[] }
   /** What `.control` holds from where it was to be fetched up to before `next`. */
   | { readonly type: 'control'; readonly records: readonly ReceivedRecord[]; readonly next: bigint }
   /** Old snapshots could not be deleted. */

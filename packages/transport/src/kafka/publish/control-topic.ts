@@ -1,6 +1,8 @@
+import { isEvertreeError } from '@evertree/core';
 import type { Hello, Message } from '@evertree/core';
 import type { Watermarks } from '../broker.ts';
-import type { SnapshotRecord } from '../control.ts';
+import { decodeControl } from '../control.ts';
+import type { AnnouncedClaim, PlacedReign, SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Secondaries } from './secondaries.ts';
@@ -19,6 +21,9 @@ const WAIT_MS = 500;
 /** The wait of a fetch for records that are there already. */
 const NO_WAIT_MS = 1;
 
+/** How the key of an announced claim begins. */
+const CLAIM_KEY = 'claim/';
+
 /** Another site that announces itself as the primary. `isLive`: since this link began. */
 export interface Rival {
   readonly hello: Hello;
@@ -33,6 +38,12 @@ export interface ControlNews {
   readonly snapshots: readonly { readonly record: SnapshotRecord; readonly time: number }[];
   /** Other sites that announce themselves as primaries, at whatever time; what they say when they close does not count. */
   readonly rivals: readonly Rival[];
+  /** What this site's own record said of its reign in the topic, in its life before. */
+  readonly ownReign: PlacedReign | undefined;
+  /** The stream of a primary that announced itself there before this link began, this site in its life before among them. */
+  readonly stream: string | undefined;
+  /** Another site claims an epoch that outranks this primary's. Nothing behind it was taken. */
+  readonly claim: AnnouncedClaim | undefined;
   /** Fresh records came, and a secondary that is present waits for a snapshot. */
   readonly wants: boolean;
 }
@@ -95,8 +106,13 @@ export class ControlTopic {
     return { from: this.#offset, waitMs };
   }
 
-  /** Ends a fetch. @param next where the next one begins */
-  fetched(records: readonly ReceivedRecord[], next: bigint, now: number): ControlNews {
+  /**
+   * Ends a fetch.
+   * @param next where the next one begins.
+   * @param outranks whether a claim ends this primary's reign
+   */
+  fetched(fetched: readonly ReceivedRecord[], next: bigint, now: number, outranks: (claim: AnnouncedClaim) => boolean): ControlNews {
+    const { records, claim } = upToClaim(fetched, outranks);
     this.#fetchAt = records.length > 0 && this.#isHistoryTold ? now + GATHER_MS : now;
     this.#asOf = this.#beganAt;
     this.#offset = next;
@@ -108,7 +124,9 @@ export class ControlTopic {
       control.kind === 'snapshot' ? { record: control.value, time } : [],
     );
     const rivals = [...past.flatMap(other => this.#rival(other, false)), ...fresh.flatMap(other => this.#rival(other, true))];
-    return { messages: this.#news(), snapshots, rivals, wants: live.length > 0 && this.wants.length > 0 };
+    const ownReign = past.map(other => this.#ownReign(other)).findLast(reign => reign !== undefined);
+    const stream = past.map(streamIn).findLast(each => each !== undefined);
+    return { messages: this.#news(), snapshots, rivals, ownReign, stream, claim, wants: live.length > 0 && this.wants.length > 0 };
   }
 
   /** Finds the secondaries that have fallen silent. */
@@ -126,6 +144,10 @@ export class ControlTopic {
     const history = this.#isHistoryTold ? [] : this.#secondaries.known();
     this.#isHistoryTold = true;
     return [...history, ...this.#secondaries.news()];
+  }
+
+  #ownReign({ control }: OtherRecord): PlacedReign | undefined {
+    return control.kind === 'primary' && control.value.hello.site === this.#settings.site ? control.value.claim : undefined;
   }
 
   #rival({ control, from }: OtherRecord, isLive: boolean): Rival[] {
@@ -147,5 +169,30 @@ export class ControlTopic {
         'a topic belongs to one primary, stop the other',
       details: { site: other, position },
     });
+  }
+}
+
+function streamIn({ control }: OtherRecord): string | undefined {
+  return control.kind === 'primary' ? (control.value.hello.stream ?? undefined) : undefined;
+}
+
+/** The records before the first claim that ends a reign: an acknowledgement behind it does not count. */
+function upToClaim(records: readonly ReceivedRecord[], ends: (claim: AnnouncedClaim) => boolean) {
+  for (const [index, record] of records.entries()) {
+    const claim = claimIn(record);
+    if (claim !== undefined && ends(claim)) return { records: records.slice(0, index), claim };
+  }
+  return { records, claim: undefined };
+}
+
+function claimIn(record: ReceivedRecord): AnnouncedClaim | undefined {
+  if (record.key?.toString('latin1', 0, CLAIM_KEY.length) !== CLAIM_KEY) return undefined;
+  try {
+    const { control } = decodeControl(record);
+    return control.kind === 'claim' ? (control.value ?? undefined) : undefined;
+  } catch (error) {
+    // It is reported where the records are taken.
+    if (!isEvertreeError(error)) throw error;
+    return undefined;
   }
 }

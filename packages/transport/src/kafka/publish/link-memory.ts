@@ -1,4 +1,5 @@
 import type { Random } from '@evertree/core';
+import type { PlacedReign } from '../control.ts';
 import { ReportOnce } from './report-once.ts';
 import type { PublisherSettings } from './settings.ts';
 
@@ -11,6 +12,8 @@ export class LinkMemory {
   readonly once: ReportOnce;
   /** The offset after the last frame of another writer that was seen in the topic. */
   foreignTo: bigint | undefined;
+  /** This primary's reign, and where the topic has had a record of it. */
+  reign: PlacedReign | undefined;
   readonly #random: Random;
   /** Of this end's own links, oldest first: their late records are not another primary's. */
   readonly #signs = new Set<string>();

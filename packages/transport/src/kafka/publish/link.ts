@@ -8,6 +8,10 @@ import type { PublisherSettings } from './settings.ts';
 import { readRange } from './topic-connection.ts';
 import type { TopicConnection } from './topic-connection.ts';
 
+/** How long a fetch at the topic's end waits at the broker, and the pause between two of them that bring something. */
+const WATCH_MS = 500;
+const WATCH_PAUSE_MS = 100;
+
 type Of<Type extends PublishAction['type']> = Extract<PublishAction, { readonly type: Type }>;
 
 /**
@@ -43,6 +47,7 @@ export class PublishLink implements Link {
     this.#delivery = new Delivery(this, clock, report);
     this.#lastSeen = clock.now();
     this.#plan();
+    void this.#watch();
   }
 
   get writable(): boolean {
@@ -144,6 +149,31 @@ export class PublishLink implements Link {
     } catch (error) {
       this.#step({ type: 'failed', error: asBrokerError(error) });
     }
+  }
+
+  /** Waits at the topic's end for what others write, while this end writes nothing. Ends with the link. Never rejects. */
+  async #watch(): Promise<void> {
+    let next = 0n;
+    while (!this.#delivery.isOver) {
+      const from = this.#end.watchFrom;
+      if (from === undefined) {
+        await this.#pause(WATCH_PAUSE_MS);
+        continue;
+      }
+      if (from > next) next = from;
+      await this.#feed(
+        this.#topic.watcher.fetch(next, WATCH_MS).then(fetched => {
+          next = fetched.next;
+          return { type: 'watched', records: fetched.records };
+        }),
+      );
+      // Our own records end the wait, too: it is not worth a fetch for each of them.
+      if (next > from) await this.#pause(WATCH_PAUSE_MS);
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise(resolve => void this.#settings.clock.after(ms, resolve));
   }
 
   async #askWatermarks(): Promise<PublishEvent> {

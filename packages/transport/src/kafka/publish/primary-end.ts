@@ -5,19 +5,20 @@ import type { PublishAction, PublishEvent } from './actions.ts';
 import { Announcement } from './announcement.ts';
 import { ControlTopic } from './control-topic.ts';
 import type { Rival } from './control-topic.ts';
-import { ForeignRecords } from './foreign-records.ts';
+import { Farewell } from './farewell.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Pulse } from './pulse.ts';
 import type { PublisherSettings } from './settings.ts';
-import { tellTail, topicHello } from './tail.ts';
+import { topicHello } from './tail.ts';
+import { TopicOrder } from './topic-order.ts';
+import type { OrderBreak } from './topic-order.ts';
 import { TopicSnapshots } from './topic-snapshots.ts';
+import type { Surroundings } from './topic-snapshots.ts';
 import type { OpenedTopics } from './topic-connection.ts';
 import { TopicOutbox } from './topic-outbox.ts';
 
-type BrokerAnswer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'control' | 'watermarks' }>;
+type BrokerAnswer = Extract<PublishEvent, { readonly type: 'stored' | 'read' | 'watched' | 'control' | 'watermarks' }>;
 
-/** How long a closing link may take to send what waits, and its `closing` record. */
-const FAREWELL_MS = 800;
 const ID_BYTES = 8;
 const NOTHING: readonly PublishAction[] = Object.freeze([]);
 
@@ -33,10 +34,11 @@ export class PrimaryEnd {
   readonly #outbox: TopicOutbox;
   readonly #pulse: Pulse;
   readonly #control: ControlTopic;
-  readonly #foreign: ForeignRecords;
   readonly #snapshots: TopicSnapshots;
   /** Undefined until the producer has said hello: nothing can be said of this primary before. */
   #announcement: Announcement | undefined;
+  /** Set with `#announcement`. */
+  #order: TopicOrder | undefined;
   /** The producer has the topic's hello: frames go out, and it may hear of the secondaries. */
   #isOpen = false;
   /** Set once. From then on only what waits already is sent, and nothing is handed up. */
@@ -44,9 +46,8 @@ export class PrimaryEnd {
   #isOver = false;
   /** A primary of a higher epoch writes here. */
   #isOutranked = false;
-  /** While the link closes: the time up to which it waits for the broker. */
-  #farewellUntil = Infinity;
-  #isFarewellSaid = false;
+  /** While the link closes. */
+  #farewell: Farewell | undefined;
   #actions: PublishAction[] = [];
 
   constructor(settings: PublisherSettings, opened: OpenedTopics, memory: LinkMemory, now: number) {
@@ -57,7 +58,6 @@ export class PrimaryEnd {
     this.#outbox = new TopicOutbox(settings, facts.messageBytes, memory.drawSign(), search.end);
     this.#pulse = new Pulse(settings.limits.heartbeatMs, now);
     this.#control = new ControlTopic(settings, memory, control, now);
-    this.#foreign = new ForeignRecords(settings.topic, memory, ({ last }) => !this.#isSuperseded(last));
     this.#snapshots = new TopicSnapshots(settings, facts, memory);
   }
 
@@ -68,8 +68,17 @@ export class PrimaryEnd {
   /** When `time` is the next event, on the monotonic clock; Infinity when the link is over. */
   get wakeAt(): number {
     if (this.#isOver) return Infinity;
-    if (this.#ending !== undefined) return Math.min(this.#outbox.wakeAt, this.#farewellUntil);
+    if (this.#ending !== undefined) return Math.min(this.#outbox.wakeAt, this.#farewell?.until ?? Infinity);
     return Math.min(this.#outbox.wakeAt, this.#pulse.lookAt, this.#control.fetchAt, this.#snapshots.lookAt);
+  }
+
+  /**
+   * Where to wait for what others write, while this end writes nothing; undefined while it need not be looked for: the
+   * answers to our batches tell then, and after a handover `.control` does.
+   */
+  get watchFrom(): bigint | undefined {
+    const isQuiet = this.#isOpen && this.#ending === undefined && !this.#isOver && this.#outbox.areFramesIdle;
+    return isQuiet && this.#announcement?.isEnded === false ? this.#outbox.next : undefined;
   }
 
   /** @throws EvertreeError PROTOCOL_VIOLATION for a message that no primary sends */
@@ -104,6 +113,7 @@ export class PrimaryEnd {
     // A link that closes waits for what it has sent, and for nothing else.
     if (this.#ending !== undefined) return;
     if (event.type === 'read') return this.#read(event, now);
+    if (event.type === 'watched') return this.#break(this.#order!.watch(event.records));
     if (event.type === 'control') return this.#sawControl(event, now);
     this.#sawWatermarks(event, now);
   }
@@ -124,13 +134,10 @@ export class PrimaryEnd {
     switch (message.type) {
       case 'hello':
         this.#announcement = new Announcement(message.hello);
+        this.#order = new TopicOrder(this.#settings, this.#memory, this.#opened.search, this.#announcement);
         return this.#findEnd(now);
-      case 'frame': {
-        const header = message.parsed?.header ?? readFrameHeader(message.bytes);
-        if (this.#announcement?.sent(header, message.bytes) === false) return;
-        this.#snapshots.count(message.bytes);
-        return this.#outbox.addFrame(header, message.bytes, now);
-      }
+      case 'frame':
+        return this.#sendFrame(message, now);
       case 'snapshot-begin':
         return this.#beginSnapshot(message, now);
       case 'snapshot-chunk':
@@ -139,16 +146,25 @@ export class PrimaryEnd {
         return this.#outbox.endSnapshot(message.chunks, now);
       case 'forget':
         this.#control.forget(message.site);
-        for (const kind of ['site', 'position', 'want', 'role'] as const) this.#outbox.tell({ kind, site: message.site, value: null }, now);
-        return;
+        return this.#outbox.forget(message.site, now);
       case 'role':
-        return this.#outbox.tell(
-          { kind: 'role', site: message.to, value: { from: message.from, to: message.to, message: message.message } },
-          now,
-        );
+        return this.#outbox.say(message, now);
       default:
         throw new EvertreeError('PROTOCOL_VIOLATION', `a primary sends no ${message.type} to a topic`);
     }
+  }
+
+  #sendFrame({ bytes, parsed }: Message & { type: 'frame' }, now: number): void {
+    const header = parsed?.header ?? readFrameHeader(bytes);
+    const announcement = this.#announcement!;
+    if (!announcement.sent(header, bytes)) return;
+    const { isOutnumbered, standing } = this.#order!.reign;
+    if (isOutnumbered) {
+      if (standing !== 'outnumbered') this.#abort('lost', 'a higher epoch has begun here, in which the topic is written on');
+      return;
+    }
+    this.#snapshots.count(bytes);
+    this.#outbox.addFrame(header, bytes, announcement.reign, now);
   }
 
   #beginSnapshot({ header, reason, request }: Message & { type: 'snapshot-begin' }, now: number): void {
@@ -157,11 +173,11 @@ export class PrimaryEnd {
     this.#outbox.beginSnapshot({ id, header, reason, answersRequest: request !== undefined }, now);
   }
 
-  /** Sends what waits, writes a `closing` record, and ends; within FAREWELL_MS. */
+  /** Sends what waits, writes a `closing` record, and ends; in bounded time. */
   #close({ reason, explanation }: Closing, now: number): void {
     if (this.#ending !== undefined) return;
     this.#ending = { reason, explanation };
-    this.#farewellUntil = now + FAREWELL_MS;
+    this.#farewell = new Farewell(this.#ending, now);
     this.#sayFarewell(now);
   }
 
@@ -169,26 +185,23 @@ export class PrimaryEnd {
 
   #findEnd(now: number): void {
     const { search } = this.#opened;
-    const stream = this.#announcement!.hello.stream;
-    // A primary without a commit has no stream: any frame belongs to another one.
-    const last = search.of(stream).last ?? (stream === null ? search.any : undefined);
-    // A promotion left behind what the topic ends with: this primary goes on from the end of its own history there.
-    if (last !== undefined && this.#isSuperseded(last.last) && search.limit(({ last: end }) => !this.#isSuperseded(end))) {
-      return this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
-    }
-    if (last === undefined && search.stepBack()) this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
-    else this.#open(last ?? search.any, now);
+    const found = this.#order!.findEnd();
+    if (found === 'read') this.#do({ type: 'read', task: 'tail', from: search.from, to: search.end });
+    else this.#open(found, now);
   }
 
   #open(found: FrameHeader | undefined, now: number): void {
-    const ours = this.#announcement!.hello;
-    const hello = topicHello(this.#settings.farEnd.name, found);
-    tellTail(this.#opened.search.of(ours.stream), this.#settings, this.#memory);
+    const { reign } = this.#order!;
+    const { fence } = reign;
+    const hello = topicHello(this.#settings.farEnd.name, found, fence);
+    this.#order!.tellEnd();
     this.#isOpen = true;
     this.#outbox.open(hello.position.revision);
-    this.#announcement!.met(hello);
+    const told = fence === undefined ? reign.begin() : undefined;
+    this.#announcement!.met(hello, reign.isOutnumbered);
     this.#tellPrimary(now);
     this.#hand({ type: 'hello', hello });
+    if (told !== undefined) this.#hand(told);
     this.#handNews(this.#control.start(now), now);
   }
 
@@ -201,21 +214,20 @@ export class PrimaryEnd {
         if (done) this.#findEnd(now);
         return;
       case 'between':
-        if (this.#foreign.take(event, records, done)) this.#foundForeign();
-        return;
+        return this.#readBetween(event);
       case 'beginning':
-        this.#snapshots.sawBeginning(records);
-        return this.#judgeSnapshots(now);
+        this.#actions.push(...this.#snapshots.sawBeginning(records, this.#surroundings, now));
     }
   }
 
   // What the broker has taken
 
   #storedFrames(offset: bigint, now: number): void {
-    const { expected, last } = this.#outbox.storedFrames(offset);
+    const { expected, last, first } = this.#outbox.storedFrames(offset);
     if (offset < expected) return this.#abortAsCut(`its next record got the offset ${offset}, and ${expected} were there`);
     if (offset > expected) this.#lookBetween(expected, offset);
-    if (last !== undefined) this.#acknowledge(last);
+    if (first !== undefined) this.#order!.reign.stored(first);
+    if (last !== undefined && this.#order!.settles(last)) this.#acknowledge(last);
     this.#drain(now);
   }
 
@@ -238,28 +250,36 @@ export class PrimaryEnd {
 
   #lookBetween(from: bigint, to: bigint): void {
     if (this.#ending !== undefined) return;
-    if (ForeignRecords.areFew(from, to)) return this.#do({ type: 'read', task: 'between', from, to });
-    this.#foreign.tell(from, to, true);
-    this.#foundForeign();
+    if (this.#order!.between(from, to)) this.#do({ type: 'read', task: 'between', from, to });
+    else this.#break(this.#order!.foreignFrames);
   }
 
-  #foundForeign(): void {
-    this.#abort('lost', `another writer put frames into the topic ${this.#settings.topic}; its end is read again`);
+  #readBetween(event: BrokerAnswer & { type: 'read' }): void {
+    const { ends, settled } = this.#order!.read(event, event.records, event.done);
+    this.#break(ends);
+    if (settled !== undefined) this.#acknowledge(settled);
   }
 
   #sawControl({ records, next }: BrokerAnswer & { type: 'control' }, now: number): void {
-    const { messages, snapshots, rivals, wants } = this.#control.fetched(records, next, now);
-    for (const { record, time } of snapshots) if (!this.#isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
+    const { reign } = this.#order!;
+    const { messages, snapshots, rivals, ownReign, stream, claim, wants } = this.#control.fetched(records, next, now, each =>
+      reign.isEndedBy(each),
+    );
+    for (const { record, time } of snapshots)
+      if (!this.#announcement!.isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
     this.#handNews(messages, now);
     for (const rival of rivals) if (!this.#isOver) this.#meet(rival);
+    if (!this.#isOver) this.#break(this.#order!.brokenByStream(stream));
+    if (claim !== undefined && !this.#isOver) return this.#break(this.#order!.brokenByClaim(claim));
+    const told = reign.recall(ownReign);
+    if (told !== undefined) this.#hand(told);
     if (wants && !this.#isOver) this.#lookAtWatermarks();
   }
 
   /** A primary of a higher epoch ends this one's reign: nothing more is written here. */
   #meet({ hello, from, isLive }: Rival): void {
-    const fence = this.#announcement?.outrankedBy(hello, this.#settings.topics.control);
-    this.#isOutranked = fence !== undefined;
-    if (fence !== undefined) return this.#abort('fenced', fence);
+    const ends = this.#order!.brokenByPrimary(hello);
+    if (ends !== undefined) return this.#break(ends);
     if (isLive && hello.epochs.at(-1)?.end === undefined) this.#control.tellSecondPrimary({ hello, from, isLive });
   }
 
@@ -271,21 +291,17 @@ export class PrimaryEnd {
   // Whether a snapshot is due
 
   #lookAtWatermarks(): void {
-    if (this.#snapshots.look(this.#outbox.next)) this.#do({ type: 'ask-watermarks' });
+    this.#actions.push(...this.#snapshots.look(this.#outbox.next));
   }
 
   #sawWatermarks({ found, time }: BrokerAnswer & { type: 'watermarks' }, now: number): void {
     const expected = this.#snapshots.saw(found, time);
     if (expected !== undefined) return this.#abortAsCut(`it ends at ${found.high}, and ${expected} records were there`);
-    const low = this.#snapshots.unknownBeginning(this.#stream);
-    if (low === undefined) this.#judgeSnapshots(now);
-    else this.#do({ type: 'read', task: 'beginning', from: low, to: low + 1n });
+    this.#actions.push(...this.#snapshots.proceed(this.#surroundings, now));
   }
 
-  #judgeSnapshots(now: number): void {
-    const surroundings = { stream: this.#stream, wants: this.#control.wants };
-    const request = this.#snapshots.judge(surroundings, this.#outbox.hasSnapshot, now);
-    if (request !== undefined) this.#hand({ type: 'snapshot-wanted', ...request });
+  get #surroundings(): Surroundings {
+    return { stream: this.#announcement?.hello.stream ?? null, wants: this.#control.wants, isBusy: this.#outbox.hasSnapshot };
   }
 
   // What time brings
@@ -314,24 +330,20 @@ export class PrimaryEnd {
   }
 
   #tellPrimary(now: number, closing?: Closing): void {
-    const record = this.#announcement?.record(this.#settings, closing);
+    const record = this.#announcement?.record(this.#settings, this.#order?.reign.placed, closing);
     if (record !== undefined) this.#outbox.tell({ kind: 'primary', value: record }, now);
   }
 
-  /** Sends the frames that wait, then the `closing` record, then ends the link. */
   #sayFarewell(now: number): void {
-    if (now >= this.#farewellUntil) {
-      const { remote, report } = this.#settings;
-      const message = `${remote} was left without a closing record: it did not answer within ${FAREWELL_MS} ms`;
-      report({ level: 'debug', event: 'no-farewell', message });
-      return this.#finish();
-    }
-    if (this.#outbox.areFramesIdle && !this.#isFarewellSaid) {
-      this.#isFarewellSaid = true;
-      this.#tellPrimary(now, this.#ending);
-    }
-    if (this.#isFarewellSaid && this.#outbox.isBesideIdle) this.#finish();
+    const isOver = this.#farewell?.step(this.#outbox, now, this.#settings, closing => this.#tellPrimary(now, closing)) === true;
+    if (isOver) this.#finish();
     else this.#produce(now);
+  }
+
+  #break(by: OrderBreak | undefined): void {
+    if (by === undefined) return;
+    this.#isOutranked = by.byPeer;
+    this.#abort(by.reason, by.explanation);
   }
 
   #abortAsCut(why: string): void {
@@ -360,13 +372,5 @@ export class PrimaryEnd {
 
   #do(action: PublishAction): void {
     this.#actions.push(action);
-  }
-
-  #isSuperseded(position: ExactPosition): boolean {
-    return this.#announcement?.isSuperseded(position) === true;
-  }
-
-  get #stream(): string | null {
-    return this.#announcement?.hello.stream ?? null;
   }
 }

@@ -134,6 +134,7 @@ export class Secondaries {
       const { control, from } = decodeControl(record);
       this.#passed.end();
       if (control.kind === 'primary' || control.kind === 'snapshot') return { control, from, time: Number(record.timestamp) };
+      if (control.kind === 'claim') return undefined;
       if (control.kind === 'role') this.#takeRole(control.value, from);
       else if (control.site === this.#own) return undefined;
       else if (control.value === null) this.#takeBack(control);

@@ -1,6 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { FRAME_CHECKSUM_BYTES, ORIGIN, PROTOCOL_VERSIONS, emptyDigest, parseFrame, readFrameHeader } from '@evertree/core';
-import type { FrameHeader, Hello } from '@evertree/core';
+import type { Fencing, FrameHeader, Hello } from '@evertree/core';
+import { decodeClaim, isClaim, reignOf } from '../claims/claim.ts';
+import type { Claim } from '../claims/claim.ts';
+import { TopicClaims } from '../claims/topic-claims.ts';
 import { headerOf } from '../records.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { PART_HEADER } from '../parts.ts';
@@ -27,8 +30,8 @@ export interface Tail {
   readonly torn: boolean;
 }
 
-/** The topic's hello to a primary. Its position is the end of its last frame. */
-export function topicHello(site: string, found: FrameHeader | undefined): Hello {
+/** The topic's hello. Its position is the end of its last frame. @param fencedBy who leads there instead of whom it is said to */
+export function topicHello(site: string, found: FrameHeader | undefined, fencedBy?: Fencing): Hello {
   return {
     protocols: PROTOCOL_VERSIONS,
     program: LOG_PROGRAM,
@@ -41,6 +44,7 @@ export function topicHello(site: string, found: FrameHeader | undefined): Hello 
     durable: true,
     standing: 'secondary',
     standby: false,
+    ...(fencedBy === undefined ? {} : { fencedBy }),
   };
 }
 
@@ -67,16 +71,24 @@ export function tellTail({ strange, torn }: Tail, { topic, report }: PublisherSe
 export class TailSearch {
   /** The offset after the last record that counts. */
   readonly end: bigint;
+  /** Which reigns stand in the topic, as far as was read. */
+  readonly claims: StreamClaims;
   readonly #low: bigint;
   #from: bigint;
   #step = FIRST_STEP_RECORDS;
-  #scan = new FrameScan();
+  #scan: FrameScan;
   #counts: FrameFilter | undefined;
 
-  /** @param low the topic's first offset; @param end the one after its last */
-  constructor(low: bigint, end: bigint) {
+  /**
+   * @param low the topic's first offset.
+   * @param end the one after the last that counts.
+   * @param claims what is known of the topic already
+   */
+  constructor(low: bigint, end: bigint, claims = new StreamClaims()) {
     this.#low = low;
     this.end = end;
+    this.claims = claims;
+    this.#scan = new FrameScan(claims);
     this.#from = end - FIRST_STEP_RECORDS > low ? end - FIRST_STEP_RECORDS : low;
   }
 
@@ -95,7 +107,7 @@ export class TailSearch {
     this.#step *= STEP_GROWTH;
     const from = this.end - this.#step;
     this.#from = from > this.#low ? from : this.#low;
-    this.#scan = new FrameScan(this.#counts);
+    this.#scan = new FrameScan(this.claims, this.#counts);
     return true;
   }
 
@@ -103,7 +115,7 @@ export class TailSearch {
   limit(counts: FrameFilter): boolean {
     if (this.#counts !== undefined) return false;
     this.#counts = counts;
-    this.#scan = new FrameScan(counts);
+    this.#scan = new FrameScan(this.claims, counts);
     return true;
   }
 
@@ -115,6 +127,11 @@ export class TailSearch {
     return { last: ours?.last, strange: strange + others.reduce((sum, name) => sum + streams.get(name)!.frames, 0), torn };
   }
 
+  /** Claims that do not stand. */
+  get void(): readonly Claim[] {
+    return this.#scan.void;
+  }
+
   /** The last frame of whatever stream. */
   get any(): FrameHeader | undefined {
     return this.#scan.last;
@@ -124,15 +141,33 @@ export class TailSearch {
 /** Whether a frame counts. */
 export type FrameFilter = (header: FrameHeader) => boolean;
 
-/** Reads records for the frames that are whole in them, without keeping any. */
+/** Which reigns stand in a topic, for each stream that it holds something of. */
+export class StreamClaims {
+  readonly #streams = new Map<string, TopicClaims>();
+
+  of(stream: string): TopicClaims {
+    const known = this.#streams.get(stream) ?? new TopicClaims();
+    if (this.#streams.size < MOST_STREAMS) this.#streams.set(stream, known);
+    return known;
+  }
+}
+
+/** Reads records for the frames that are whole in them and count, without keeping any. */
 export class FrameScan {
   readonly streams = new Map<string, { last: FrameHeader; frames: number }>();
   last: FrameHeader | undefined;
   strange = 0;
+  /** Claims, whether they stand or not. */
+  claims = 0;
+  /** Those that do not. */
+  readonly void: Claim[] = [];
   #begun: PartialFrame | undefined;
+  readonly #known: StreamClaims;
   readonly #counts: FrameFilter;
 
-  constructor(counts: FrameFilter = () => true) {
+  /** @param known takes what the records say of who leads */
+  constructor(known: StreamClaims, counts: FrameFilter = () => true) {
+    this.#known = known;
     this.#counts = counts;
   }
 
@@ -141,12 +176,27 @@ export class FrameScan {
   }
 
   take(record: ReceivedRecord): void {
+    if (isClaim(record)) return this.#takeClaim(record);
     const part = headerOf(record, PART_HEADER);
     if (part === undefined) this.#begun = undefined;
     const header = record.value === null ? undefined : part === undefined ? wholeFrame(record.value) : this.#takePart(part, record.value);
     if (header === 'missing') return;
     if (header === undefined) this.strange += 1;
-    else if (this.#counts(header)) this.#found(header);
+    else if (this.#isStanding(header, record) && this.#counts(header)) this.#found(header);
+  }
+
+  #takeClaim(record: ReceivedRecord): void {
+    const claim = tryTo(() => decodeClaim(record));
+    if (claim === undefined) {
+      this.strange += 1;
+      return;
+    }
+    this.claims += 1;
+    if (this.#known.of(claim.stream).takeClaim(BigInt(record.offset), claim.epoch) === 'void') this.void.push(claim);
+  }
+
+  #isStanding(header: FrameHeader, record: ReceivedRecord): boolean {
+    return this.#known.of(header.stream).takeFrame(BigInt(record.offset), header, reignOf(record)) === 'counts';
   }
 
   #takePart(part: string, value: Buffer): FrameHeader | 'missing' | undefined {

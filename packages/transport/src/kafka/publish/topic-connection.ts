@@ -34,6 +34,8 @@ export interface TopicConnection {
   readonly beside: RecordWriter;
   readonly reader: PartitionReader;
   readonly control: PartitionReader;
+  /** Waits at the topic's end for what others write. */
+  readonly watcher: PartitionReader;
 }
 
 /**
@@ -74,8 +76,12 @@ async function connect(broker: Broker, settings: PublisherSettings, once: Report
   const [frames, beside] = await Promise.all([broker.openWriter(writer), broker.openWriter(writer)]);
   const { facts, created } = await prepareTopics(broker, settings, once);
   const read = (topic: string, from: number) => openReader(broker, topic, from, created ? LEADER_LOOKS : 1, settings.clock);
-  const [reader, control] = await Promise.all([read(topics.frames, partition), read(topics.control, 0)]);
-  return { facts, frames, beside, reader, control };
+  const [reader, control, watcher] = await Promise.all([
+    read(topics.frames, partition),
+    read(topics.control, 0),
+    read(topics.frames, partition),
+  ]);
+  return { facts, frames, beside, reader, control, watcher };
 }
 
 /** A reader that has been answered. */

@@ -1,5 +1,6 @@
 import { EvertreeError, formatPosition } from '@evertree/core';
-import type { ExactPosition, FrameHeader } from '@evertree/core';
+import type { EpochName, ExactPosition, FrameHeader, Message } from '@evertree/core';
+import { reignHeader } from '../claims/claim.ts';
 import { encodeControl } from '../control.ts';
 import type { Control, SnapshotRecord } from '../control.ts';
 import { PART_BYTES, PART_HEADER, RECORD_OVERHEAD_BYTES, splitValue } from '../parts.ts';
@@ -18,6 +19,8 @@ interface FrameTag {
   readonly follows: number | undefined;
   /** The frame's last record: the position after it. */
   readonly last: ExactPosition | undefined;
+  /** Under which the record was written. One object for each reign. */
+  readonly reign: EpochName;
 }
 
 /** What is known of a record beside the frames once it is stored. */
@@ -38,6 +41,8 @@ export interface StoredFrames {
   readonly expected: bigint;
   /** The topic has every frame up to here; undefined: the batch ended no frame, or the topic was cut. */
   readonly last: ExactPosition | undefined;
+  /** The first record that this link wrote under a reign. */
+  readonly first: { readonly offset: bigint; readonly reign: EpochName } | undefined;
 }
 
 /**
@@ -54,6 +59,8 @@ export class TopicOutbox {
   readonly #beside: RecordQueue<BesideTag>;
   /** The offset that the topic's next record gets, unless another writer comes in between. */
   #next: bigint;
+  /** Under which the last record was written that the broker has. */
+  #reign: EpochName | undefined;
   /** Undefined until the topic's position is known: no frame goes out before. */
   #index: OffsetIndex | undefined;
   /** The snapshot that has begun and is not announced yet. */
@@ -117,17 +124,18 @@ export class TopicOutbox {
     this.#index = new OffsetIndex(this.#next, revision);
   }
 
-  addFrame(header: FrameHeader, bytes: Uint8Array, now: number): void {
+  /** @param reign under which it is written; the same object for all of one reign */
+  addFrame(header: FrameHeader, bytes: Uint8Array, reign: EpochName, now: number): void {
     const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const timestamp = String(header.lastTime);
-    const common = { ...PROTOCOL_HEADER, position: formatPosition(header.last) };
+    const common = { ...PROTOCOL_HEADER, position: formatPosition(header.last), ...reignHeader(reign) };
     let rest = value.length;
     for (const { value: piece, part } of splitValue(value, this.#partBytes)) {
       const headers = part === undefined ? common : { ...common, [PART_HEADER]: part };
       const follows = rest === value.length ? header.base.revision : undefined;
       rest -= piece.length;
       const record = { key: this.#key, value: piece, headers, timestamp };
-      this.#frames.push({ topic: this.#settings.topic, record, tag: { follows, last: rest === 0 ? header.last : undefined } }, now);
+      this.#frames.push({ topic: this.#settings.topic, record, tag: { follows, last: rest === 0 ? header.last : undefined, reign } }, now);
     }
     this.#fill();
   }
@@ -135,6 +143,16 @@ export class TopicOutbox {
   tell(control: Control, now: number, tag: BesideTag = { type: 'control' }): void {
     this.#beside.push({ topic: this.#settings.topics.control, record: encodeControl(control, this.#sign), tag }, now);
     this.#fill();
+  }
+
+  /** A site was taken off the list: what it said of itself goes. */
+  forget(site: string, now: number): void {
+    for (const kind of ['site', 'position', 'want', 'role'] as const) this.tell({ kind, site, value: null }, now);
+  }
+
+  /** Says something about who leads to a site. */
+  say({ from, to, message }: Message & { type: 'role' }, now: number): void {
+    this.tell({ kind: 'role', site: to, value: { from, to, message } }, now);
   }
 
   /** A snapshot that is under way is given up, and never announced. */
@@ -172,20 +190,25 @@ export class TopicOutbox {
   storedFrames(offset: bigint): StoredFrames {
     const expected = this.#next;
     const batch = this.#frames.stored();
-    if (offset < expected) return { expected, last: undefined };
+    if (offset < expected) return { expected, last: undefined, first: undefined };
     this.#next = offset + BigInt(batch.length);
     let last: ExactPosition | undefined;
+    let first: StoredFrames['first'];
     let isIndexed = false;
     for (const [index, { tag }] of batch.entries()) {
       if (tag.follows !== undefined && !isIndexed) {
         this.#index?.add(offset + BigInt(index), tag.follows);
         isIndexed = true;
       }
+      if (tag.reign !== this.#reign) {
+        this.#reign = tag.reign;
+        first = { offset: offset + BigInt(index), reign: tag.reign };
+      }
       if (tag.last === undefined) continue;
       last = tag.last;
       this.#index?.reach(offset + BigInt(index + 1), last.revision);
     }
-    return { expected, last };
+    return { expected, last, first };
   }
 
   /**

@@ -2,6 +2,7 @@ import { readFrameHeader } from '@evertree/core';
 import type { FrameHeader, Reason } from '@evertree/core';
 import type { Watermarks } from '../broker.ts';
 import type { SnapshotRecord } from '../control.ts';
+import type { PublishAction } from './actions.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { LinkMemory } from './link-memory.ts';
 import type { PublisherSettings } from './settings.ts';
@@ -14,6 +15,8 @@ export interface Surroundings {
   /** This primary's stream, as far as it has one. */
   readonly stream: string | null;
   readonly wants: readonly Want[];
+  /** A snapshot is under way. */
+  readonly isBusy: boolean;
 }
 
 interface Announced {
@@ -85,12 +88,12 @@ export class TopicSnapshots {
     this.#isStarted = true;
   }
 
-  /** Begins a look. @param next where the topic's records end. @returns whether the watermarks are to be asked for */
-  look(next: bigint): boolean {
-    if (this.#expected !== undefined) return false;
+  /** Begins a look, unless one is under way. @param next where the topic's records end */
+  look(next: bigint): readonly PublishAction[] {
+    if (this.#expected !== undefined) return [];
     this.#expected = next;
     this.#lookAt = Infinity;
-    return true;
+    return [{ type: 'ask-watermarks' }];
   }
 
   /**
@@ -104,31 +107,15 @@ export class TopicSnapshots {
     return undefined;
   }
 
-  /**
-   * Without a snapshot it matters what the topic begins with.
-   * @returns the offset to be read for that, if it is not known yet
-   */
-  unknownBeginning(stream: string | null): bigint | undefined {
-    if (this.#watermarks === undefined || this.#fitting(stream) !== undefined) return undefined;
-    const { low, high } = this.#watermarks;
-    return low === high || this.#beginning?.low === low ? undefined : low;
+  /** Goes on with a look: reads what the topic begins with, if that matters and is not known, or ends it. */
+  proceed(surroundings: Surroundings, now: number): readonly PublishAction[] {
+    const low = this.#unknownBeginning(surroundings.stream);
+    return low === undefined ? this.#judge(surroundings, now) : [{ type: 'read', task: 'beginning', from: low, to: low + 1n }];
   }
 
-  sawBeginning(records: readonly ReceivedRecord[]): void {
+  sawBeginning(records: readonly ReceivedRecord[], surroundings: Surroundings, now: number): readonly PublishAction[] {
     if (this.#watermarks !== undefined) this.#beginning = { low: this.#watermarks.low, first: firstHeader(records) };
-  }
-
-  /** Ends a look. @param busy a snapshot is under way. @returns the snapshot to be asked for */
-  judge(surroundings: Surroundings, busy: boolean, now: number): { readonly id: number; readonly reason: Reason } | undefined {
-    this.#expected = undefined;
-    this.#lookAt = now + this.#settings.limits.watermarksMs;
-    const isAsked = this.#asked !== undefined && now < this.#asked.until;
-    if (busy || isAsked || now < this.#restsUntil || this.#watermarks === undefined) return undefined;
-    const reason = this.#need(surroundings, this.#watermarks);
-    if (reason === undefined) return undefined;
-    this.#lastId += 1;
-    this.#asked = { id: this.#lastId, until: now + ASKED_MS };
-    return { id: this.#lastId, reason };
+    return this.#judge(surroundings, now);
   }
 
   /** A snapshot begins. @param request the id of the request that it answers */
@@ -162,12 +149,32 @@ export class TopicSnapshots {
     this.#memory.once.tell('delete', { level: 'warn', event: 'snapshots-kept', message });
   }
 
-  #need({ stream, ...surroundings }: Surroundings, { low, high, time }: Watermarks & { readonly time: number }): Reason | undefined {
+  /** Without a snapshot it matters what the topic begins with. @returns the offset to be read for that, if it is not known yet */
+  #unknownBeginning(stream: string | null): bigint | undefined {
+    if (this.#watermarks === undefined || this.#fitting(stream) !== undefined) return undefined;
+    const { low, high } = this.#watermarks;
+    return low === high || this.#beginning?.low === low ? undefined : low;
+  }
+
+  /** Ends a look, and asks for a snapshot if one is due. */
+  #judge(surroundings: Surroundings, now: number): readonly PublishAction[] {
+    this.#expected = undefined;
+    this.#lookAt = now + this.#settings.limits.watermarksMs;
+    const isAsked = this.#asked !== undefined && now < this.#asked.until;
+    if (surroundings.isBusy || isAsked || now < this.#restsUntil || this.#watermarks === undefined) return [];
+    const reason = this.#need(surroundings, this.#watermarks);
+    if (reason === undefined) return [];
+    this.#lastId += 1;
+    this.#asked = { id: this.#lastId, until: now + ASKED_MS };
+    return [{ type: 'hand', message: { type: 'snapshot-wanted', id: this.#lastId, reason } }];
+  }
+
+  #need({ stream, wants }: Surroundings, { low, high, time }: Watermarks & { readonly time: number }): Reason | undefined {
     const newest = this.#fitting(stream);
     const first = this.#beginning?.low === low ? this.#beginning.first : undefined;
     return snapshotNeed({
       ...this.#facts,
-      ...surroundings,
+      wants,
       foreignTo: this.#memory.foreignTo,
       snapshotBytes: this.#settings.limits.snapshotBytes,
       low,

@@ -1,5 +1,5 @@
 import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason, Report, ResumeHint } from '@evertree/core';
-import type { RoleRecord, SnapshotRecord } from '../control.ts';
+import type { AnnouncedClaim, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { Watermarks } from '../broker.ts';
 import type { HeardPrimary } from './control-view.ts';
@@ -9,8 +9,11 @@ import type { PlacedFrame } from './frame-records.ts';
 export type SubscribeRequest =
   /** The topic's ends, and the first record that is not older than `time`. Answer: `bounds`. */
   | { readonly type: 'locate'; readonly time: number | undefined }
-  /** The first frame at or after `offset` and before `end`. Answer: `looked`, `out-of-range`. */
-  | { readonly type: 'look'; readonly offset: bigint; readonly end: bigint }
+  /**
+   * The first frame at or after `offset` and before `end`. `claimsFrom`: an earlier offset, from which on claims are
+   * looked for first. Answer: `looked`, `out-of-range`.
+   */
+  | { readonly type: 'look'; readonly offset: bigint; readonly end: bigint; readonly claimsFrom?: bigint }
   /**
    * The next frame, as soon as the link takes one. If no fetched frame is left, a fetch. Answer: a frame, `fetched`,
    * `out-of-range`.
@@ -72,6 +75,8 @@ export type SubscribeEvent =
   /** A primary spoke in `.control`. */
   | { readonly type: 'heard'; readonly primary: HeardPrimary }
   | { readonly type: 'announced'; readonly snapshot: SnapshotRecord }
+  /** A site claims an epoch, or has. */
+  | { readonly type: 'claimed'; readonly claim: AnnouncedClaim }
   /** It is time for a sign of life. */
   | { readonly type: 'beat' }
   /** The primary was not heard for three of its heartbeats. */

@@ -1,7 +1,7 @@
 import { compareEpochs, highestEpoch, isEvertreeError } from '@evertree/core';
 import type { Hello, Reporter } from '@evertree/core';
 import { decodeControl } from '../control.ts';
-import type { PrimaryRecord, RoleRecord, SnapshotRecord } from '../control.ts';
+import type { AnnouncedClaim, PrimaryRecord, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { NewestTable } from '../newest-table.ts';
 import { PassedOver } from '../passed-over.ts';
@@ -22,10 +22,12 @@ export interface SaidRole {
 }
 
 /** What a record of `.control` means to a secondary. */
-export type News = 'primary' | 'snapshot' | undefined;
+export type News = 'primary' | 'snapshot' | 'claim' | undefined;
 
 /** How many replaced writers are remembered, so that one that still writes is not followed again. */
 const SUPERSEDED_MOST = 16;
+/** Sites whose claims are remembered; the topic itself has them all. */
+const CLAIMS_MOST = 256;
 
 /**
  * What `.control` tells a secondary: who the primary is, and which snapshot is the newest. The records of other
@@ -43,6 +45,8 @@ export class ControlView {
   #primary: HeardPrimary | undefined;
   /** The newest snapshot that was announced. */
   #snapshot: SnapshotRecord | undefined;
+  /** By the site that claims; its last one. */
+  readonly #claims = new Map<string, AnnouncedClaim>();
   /** The other primary that was reported last. */
   #rival = '';
 
@@ -67,6 +71,11 @@ export class ControlView {
     return this.#snapshot;
   }
 
+  /** The last claim of each site. */
+  get claims(): readonly AnnouncedClaim[] {
+    return [...this.#claims.values()];
+  }
+
   /**
    * Takes the next record.
    * @param silent whether the primary that is followed has fallen silent: another one of its epoch may then take its
@@ -79,6 +88,7 @@ export class ControlView {
       const { control, from } = decodeControl(record);
       this.#passed.end();
       if (control.kind === 'primary') return this.#hear({ record: control.value, from, saidAt: Number(record.timestamp) }, silent);
+      if (control.kind === 'claim') return this.#takeClaim(control.site, control.value);
       if (control.kind !== 'snapshot') return undefined;
       // A late announcement of a superseded primary takes no newer one's place.
       const table = new NewestTable(this.#primary?.record.hello.epochs);
@@ -103,6 +113,12 @@ export class ControlView {
       this.#passed.add(record.offset, error.message);
       return undefined;
     }
+  }
+
+  #takeClaim(site: string, claim: AnnouncedClaim | null): News {
+    if (claim === null) this.#claims.delete(site);
+    else if (this.#claims.size < CLAIMS_MOST || this.#claims.has(site)) this.#claims.set(site, claim);
+    return 'claim';
   }
 
   #hear(heard: HeardPrimary, silent: boolean): News {

@@ -115,7 +115,7 @@ function reader(chain: FrameChain, topic: Partition, snapshots: Partition, annou
   const messages: Message[] = [];
   const closings: [CloseReason, string][] = [];
   const access = new TopicAccess(settings, broker);
-  const link = new TopicLink(settings, access, topic, { primary, snapshot: announced, spoilt });
+  const link = new TopicLink(settings, access, topic, { primary, snapshot: announced, claims: [], spoilt });
   link.attach({
     message: message => void messages.push(message),
     drained: () => undefined,

@@ -2,7 +2,7 @@ import type { CloseReason, Hello, Link, LinkEvents, Message } from '@evertree/co
 import { Delivery } from '../../wire/delivery.ts';
 import type { Ending } from '../../wire/delivery.ts';
 import { Heartbeat } from '../../wire/heartbeat.ts';
-import type { RoleRecord, SnapshotRecord } from '../control.ts';
+import type { AnnouncedClaim, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { PartitionReader } from '../broker.ts';
 import { encodeTrailer } from '../trailer.ts';
@@ -62,7 +62,7 @@ export class TopicLink implements Link {
     this.#primary = primary;
     this.#end = new SecondaryEnd(settings, beginning);
     this.#delivery = new Delivery(this, clock, report);
-    this.#driver = new TopicDriver(settings, access, reader, this.#delivery, this.#end.table);
+    this.#driver = new TopicDriver(settings, access, reader, this.#delivery, this.#end);
     this.#heartbeat = new Heartbeat(clock, primary.record.hello.heartbeatMs, {
       receivedBytes: () => this.receivedBytes,
       reading: () => this.#end.caughtUp && this.#delivery.flows,
@@ -147,6 +147,11 @@ export class TopicLink implements Link {
   announced(snapshot: SnapshotRecord): void {
     this.#happened({ type: 'announced', snapshot });
     this.#driver.wake();
+  }
+
+  /** Claims were announced, or come to stand. */
+  claimed(claims: readonly AnnouncedClaim[]): void {
+    for (const claim of claims) this.#happened({ type: 'claimed', claim });
   }
 
   /** The broker can't be read any more. */

@@ -1,4 +1,5 @@
 import type { SentRecord } from '../records.ts';
+import type { TopicClaims } from '../claims/topic-claims.ts';
 import type { NewestTable } from '../newest-table.ts';
 import type { HeardPrimary } from './control-view.ts';
 import type { SubscribeAction, SubscribeEvent } from './actions.ts';
@@ -48,6 +49,11 @@ export class SecondaryEnd {
     return this.#reading.table;
   }
 
+  /** Which reigns stand in the topic, as far as is known; what the topic's records say of it is told to it by who reads. */
+  get claims(): TopicClaims {
+    return this.#reading.claims;
+  }
+
   /** Whether nothing is left to read: then silence means that the primary is silent. */
   get caughtUp(): boolean {
     return this.#reading.caughtUp;
@@ -95,6 +101,9 @@ export class SecondaryEnd {
         return NOTHING;
       case 'heard':
         return this.#heard(event.primary);
+      case 'claimed':
+        this.#reading.claimed(event.claim);
+        return NOTHING;
       case 'announced':
         this.#reading.announced(event.snapshot);
         return NOTHING;

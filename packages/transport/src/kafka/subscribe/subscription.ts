@@ -119,6 +119,7 @@ export class Subscription {
       const isFresh = BigInt(record.offset) >= this.#present;
       if (isFresh) this.#tell(this.#view.roleIn(record));
       const news = this.#view.take(record, this.#link === undefined && this.#quiet);
+      if (news === 'claim') this.#link?.claimed(this.#view.claims);
       if (news === 'snapshot') this.#link?.announced(this.#view.snapshot!);
       if (news === 'primary' && isFresh) this.#heard(this.#view.newest!, record.value?.length ?? 0);
     }
@@ -148,7 +149,7 @@ export class Subscription {
   async #follow(primary: HeardPrimary): Promise<void> {
     const reader = await this.#access.open(this.#topics.frames, primary.record.partition);
     if (this.#closed) return reader.close();
-    const beginning = { primary, snapshot: this.#view.snapshot, spoilt: this.#spoilt };
+    const beginning = { primary, snapshot: this.#view.snapshot, claims: this.#view.claims, spoilt: this.#spoilt };
     const link = new TopicLink(this.#settings, this.#access, reader, beginning);
     if (this.#view.newest !== undefined && this.#view.newest !== primary) link.heard(this.#view.newest, 0);
     this.#link = link;

@@ -1,6 +1,7 @@
 import { isEvertreeError, Signal, Turn } from '@evertree/core';
 import type { Message } from '@evertree/core';
 import type { Delivery } from '../../wire/delivery.ts';
+import type { TopicClaims } from '../claims/topic-claims.ts';
 import type { NewestTable } from '../newest-table.ts';
 import { isKafkaError } from '../broker.ts';
 import type { PartitionReader } from '../broker.ts';
@@ -14,6 +15,12 @@ import type { SubscriberSettings } from './settings.ts';
 import { SnapshotMessages } from './snapshot-messages.ts';
 
 const OUT_OF_RANGE = 'OFFSET_OUT_OF_RANGE';
+
+/** By what the records of a topic are passed over. */
+interface PassedOverBy {
+  readonly table: NewestTable;
+  readonly claims: TopicClaims;
+}
 
 /** Does for one link what its SecondaryEnd requests of the broker, and only as fast as the link takes messages. */
 export class TopicDriver {
@@ -35,16 +42,16 @@ export class TopicDriver {
 
   /**
    * @param reader of the primary's partition of the topic; connected, and closed with this
-   * @param table what it does not hold is passed over
+   * @param end names what is passed over: what is beside its table of epochs, or behind a claim
    */
-  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, delivery: Delivery, table: NewestTable) {
+  constructor(settings: SubscriberSettings, access: TopicAccess, reader: PartitionReader, delivery: Delivery, end: PassedOverBy) {
     this.#settings = settings;
     this.#access = access;
     this.#reader = reader;
     this.#delivery = delivery;
     this.#turn = new Turn(settings.clock);
     this.#records = new RecordSource(reader);
-    this.#frames = new FrameRecords(settings.topic, settings.report, table);
+    this.#frames = new FrameRecords(settings.topic, settings.report, end.table, end.claims);
   }
 
   /** Values read so far. */
@@ -73,7 +80,7 @@ export class TopicDriver {
       case 'locate':
         return this.#locate(request.time);
       case 'look':
-        return unlessOutOfRange(this.#look(request.offset, request.end, stream));
+        return unlessOutOfRange(this.#look(request, stream));
       case 'find-snapshot':
         return this.#findSnapshot();
       case 'copy':
@@ -124,7 +131,8 @@ export class TopicDriver {
     return { type: 'bounds', ...bounds, byTime };
   }
 
-  async #look(offset: bigint, end: bigint, stream: string | null): Promise<SubscribeAnswer> {
+  async #look({ offset, end, claimsFrom }: SubscribeRequest & { type: 'look' }, stream: string | null): Promise<SubscribeAnswer> {
+    if (claimsFrom !== undefined) await this.#lookForClaims(claimsFrom, offset, stream);
     this.seek(offset);
     for (;;) {
       this.#found = this.#take(stream);
@@ -135,6 +143,16 @@ export class TopicDriver {
       if (this.#records.next === from) break;
     }
     return { type: 'looked', header: this.#found?.frame.header };
+  }
+
+  async #lookForClaims(from: bigint, to: bigint, stream: string | null): Promise<void> {
+    this.seek(from);
+    while (this.#records.next < to && !this.#delivery.isOver) {
+      const before = this.#records.next;
+      await this.#records.fill(false);
+      for (let record; (record = this.#records.take()) !== undefined;) if (BigInt(record.offset) < to) this.#frames.glance(record, stream);
+      if (this.#records.next === before) return;
+    }
   }
 
   async #findSnapshot(): Promise<SubscribeAnswer | undefined> {

@@ -1,6 +1,7 @@
 import { ORIGIN, isBefore } from '@evertree/core';
 import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
-import type { SnapshotRecord } from '../control.ts';
+import { TopicClaims } from '../claims/topic-claims.ts';
+import type { AnnouncedClaim, SnapshotRecord } from '../control.ts';
 import { NewestTable } from '../newest-table.ts';
 import { decodeTrailer } from '../trailer.ts';
 import type { HeardPrimary } from './control-view.ts';
@@ -18,6 +19,8 @@ export interface LinkBeginning {
   readonly primary: HeardPrimary;
   /** The newest snapshot that is announced. */
   readonly snapshot: SnapshotRecord | undefined;
+  /** The last claim of each site, as `.control` tells. */
+  readonly claims: readonly AnnouncedClaim[];
   /** Ids of snapshots that turned out not to be whole, or gone; links share it. */
   readonly spoilt: Set<string>;
 }
@@ -51,6 +54,10 @@ export class TopicReading {
   readonly #silentGap = new SilentGap();
   /** What was superseded in the topic, as far as is known: neither read nor taken as a snapshot. */
   readonly table: NewestTable;
+  /** Which reigns stand in the topic, as far as is known. */
+  readonly claims = new TopicClaims();
+  /** Claims that may stand in the topic already, at an offset that is not known. By the site that claims. */
+  readonly #unplaced = new Map<string, AnnouncedClaim>();
   #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;
   /** The stream that is wanted; null until the site's hello, or a frame that it takes, names it. */
@@ -83,7 +90,7 @@ export class TopicReading {
   /** Fetches that brought nothing since the primary closed. */
   #emptyFetches = 0;
 
-  constructor(topic: string, { primary, snapshot, spoilt }: LinkBeginning, records: SiteRecords, marks: OffsetMarks) {
+  constructor(topic: string, { primary, snapshot, claims, spoilt }: LinkBeginning, records: SiteRecords, marks: OffsetMarks) {
     this.#topic = topic;
     this.#partition = primary.record.partition;
     this.#spoilt = spoilt;
@@ -92,6 +99,8 @@ export class TopicReading {
     this.#primary = primary;
     this.#snapshot = snapshot;
     this.table = new NewestTable(primary.record.hello.epochs);
+    this.#hearReign(primary);
+    for (const claim of claims) this.claimed(claim);
   }
 
   /** The stream that is wanted; null: any, as long as none is known. */
@@ -117,6 +126,22 @@ export class TopicReading {
   heard(primary: HeardPrimary): void {
     this.#primary = primary;
     this.table.hear(primary.record.hello.epochs);
+    this.#hearReign(primary);
+  }
+
+  /** A site claims an epoch, or has. */
+  claimed(claim: AnnouncedClaim): void {
+    const { site, stream, epoch, offset } = claim;
+    if (this.stream !== null && stream !== this.stream) return;
+    if (offset === null) this.#unplaced.set(site, claim);
+    else {
+      this.#unplaced.delete(site);
+      this.claims.takeClaim(BigInt(offset), epoch);
+    }
+  }
+
+  #hearReign({ record }: HeardPrimary): void {
+    if (record.claim !== undefined) this.claims.takeClaim(BigInt(record.claim.offset), record.claim);
   }
 
   announced(snapshot: SnapshotRecord): void {
@@ -176,7 +201,7 @@ export class TopicReading {
   }
 
   #follow(step: LocatorStep, now: number): readonly SubscribeAction[] {
-    if (step.kind === 'look') return [{ type: 'look', offset: step.offset, end: step.end }];
+    if (step.kind === 'look') return [this.#look(step)];
     const surprise = this.#locator?.surprise;
     this.#locator = undefined;
     const actions = this.#go(step, now);
@@ -185,6 +210,13 @@ export class TopicReading {
       { type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic: this.#topic } } },
       ...actions,
     ];
+  }
+
+  /** Where a claim may stand before the offset, it is looked for first. */
+  #look({ offset, end }: Extract<LocatorStep, { kind: 'look' }>): SubscribeAction {
+    const afters = Array.from(this.#unplaced.values(), claim => BigInt(claim.after)).filter(after => after < offset);
+    if (afters.length === 0) return { type: 'look', offset, end };
+    return { type: 'look', offset, end, claimsFrom: afters.reduce((least, after) => (after < least ? after : least)) };
   }
 
   #go(step: Exclude<LocatorStep, { kind: 'look' }>, now: number): readonly SubscribeAction[] {

@@ -1,7 +1,7 @@
 import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
 import { commitLine } from './batch-line.ts';
 import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
-import { type CommitNote, readCommitNote } from './commit-note.ts';
+import { type CommitNote, commitNote } from './commit-note.ts';
 import { FORM_TYPE } from './data.ts';
 import type { Exchange } from './exchange.ts';
 import { checkSeenEpoch, mediaType, readPreconditions } from './headers.ts';
@@ -38,7 +38,7 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   }
   const wish = readWish(exchange);
   checkSeenEpoch(conditions, context.store.position);
-  const batch = new BatchRun(context.store, position, readCommitNote(request.headers));
+  const batch = new BatchRun(context.store, position, commitNote(exchange));
   const error = await commitBody(exchange, batch);
   await answer(exchange, batch, error, wish);
 }

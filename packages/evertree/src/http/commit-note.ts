@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { CommitOptions } from '@evertree/core';
+import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
 
 /** Who makes a commit, and why, for its history. */
@@ -8,13 +8,15 @@ export type CommitNote = Pick<CommitOptions, 'author' | 'message'>;
 const NO_NOTE: CommitNote = Object.freeze({});
 
 /**
- * Reads `Evertree-Author` and `Evertree-Message`: percent-encoded UTF-8, as a header carries ASCII only. An empty one is
- * as none. How long they may be is the store's to judge.
+ * The author and the message of what a request commits: what its body states, else `Evertree-Author` and
+ * `Evertree-Message`. Those are percent-encoded UTF-8, as a header carries ASCII only. An empty one is as none. How long
+ * they may be is the store's to judge.
+ * @param stated in the body
  * @throws RequestError REQUEST_INVALID for what is not percent-encoded UTF-8
  */
-export function readCommitNote(headers: IncomingHttpHeaders): CommitNote {
-  const author = decodeNote('Evertree-Author', headers['evertree-author']);
-  const message = decodeNote('Evertree-Message', headers['evertree-message']);
+export function commitNote({ request: { headers } }: Exchange, stated: CommitNote = NO_NOTE): CommitNote {
+  const author = stated.author ?? decodeNote('Evertree-Author', headers['evertree-author']);
+  const message = stated.message ?? decodeNote('Evertree-Message', headers['evertree-message']);
   if (author === undefined && message === undefined) return NO_NOTE;
   return { ...(author === undefined ? {} : { author }), ...(message === undefined ? {} : { message }) };
 }

@@ -1,4 +1,5 @@
 import type { Reporter, Store } from '@evertree/core';
+import type { HistoryQuestions } from '@evertree/history';
 import type { WriteAdmission } from './admission.ts';
 import type { Bodies } from './body.ts';
 import type { Site } from '../site/site.ts';
@@ -12,6 +13,8 @@ export interface HttpContext {
   readonly site: Site;
   /** The site's, for all its life. */
   readonly store: Store;
+  /** What the site answers of its past. */
+  readonly history: HistoryQuestions;
   readonly stability: Stability;
   readonly admission: WriteAdmission;
   readonly bodies: Bodies;

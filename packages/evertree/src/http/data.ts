@@ -3,15 +3,16 @@ import {
   formatPath,
   formatPosition,
   type Path,
+  type Position,
   type PreparationHints,
   preparePatch,
   prepareValue,
-  type Snapshot,
   type Transaction,
 } from '@evertree/core';
-import type { Exchange } from './exchange.ts';
+import { type Exchange, momentHeaders } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
-import { jsonSlices } from './json-slices.ts';
+import { contentSlices, jsonSlices } from './json-slices.ts';
+import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { sendSlices } from './streaming.ts';
 import { targetPath } from './target.ts';
@@ -29,13 +30,15 @@ export const FORM_TYPE = 'application/x-www-form-urlencoded';
 export async function readData(exchange: Exchange): Promise<void> {
   const { headers } = exchange.request;
   checkAcceptable(headers, JSON_TYPE);
-  const path = targetPath(exchange.target, '/data');
+  const path = targetPath(exchange.target, '/data', ['at']);
   const conditions = readPreconditions(headers);
+  const at = exchange.target.parameters.get('at');
+  if (at !== undefined) return readPast(exchange, path, conditions, at);
   using reading = await exchange.context.stability.read();
   const { snapshot } = reading;
   const digest = snapshot.digestAt(path);
   exchange.response.setHeader('Evertree-Position', formatPosition(snapshot.position));
-  checkReadConditions(conditions, path, digest, snapshot);
+  checkReadConditions(conditions, path, digest, snapshot.position);
   if (digest === undefined) throw notFound(path);
   const answerHeaders = { ETag: etagOf(digest), 'Cache-Control': 'no-cache' };
   if (!noneMatches(conditions, digest)) {
@@ -44,6 +47,27 @@ export async function readData(exchange: Exchange): Promise<void> {
   }
   await sendSlices(exchange, jsonSlices(snapshot, path), { ...answerHeaders, 'Content-Type': JSON_TYPE });
 }
+
+/** GET and HEAD /data/<pointer>?at=<moment>: what stood there then. */
+async function readPast(exchange: Exchange, path: Path, conditions: Preconditions, at: string): Promise<void> {
+  const { history, store } = exchange.context;
+  const when = whenOf('at', at, store.clock.now());
+  const { moment, digest, content } = await history.read(path, when);
+  const { position, taken } = moment;
+  exchange.response.setHeaders(new Map(Object.entries(momentHeaders(moment))));
+  checkReadConditions(conditions, path, digest, position);
+  if (digest === undefined) throw notFound(path, ` at ${formatPosition(position)}: ${taken}`);
+  // What stood at a position stays; another commit may come to be the last one before a time, and a mark may move.
+  const answerHeaders = { ETag: etagOf(digest), 'Cache-Control': 'epoch' in when ? PAST_CACHING : 'no-cache' };
+  if (!noneMatches(conditions, digest)) {
+    exchange.response.writeHead(304, answerHeaders).end();
+    return;
+  }
+  await sendSlices(exchange, contentSlices(content), { ...answerHeaders, 'Content-Type': JSON_TYPE });
+}
+
+/** A client may keep it, but not for good: a history that was cut back has lost positions. */
+const PAST_CACHING = 'private, max-age=3600, immutable';
 
 /** PUT /data/<pointer> */
 export async function putData(exchange: Exchange): Promise<void> {
@@ -92,7 +116,7 @@ async function change(exchange: Exchange, prepare: (path: Path) => Promise<(tran
   exchange.answer(200, body, headers);
 }
 
-function checkReadConditions(conditions: Preconditions, path: Path, digest: string | undefined, { position }: Snapshot): void {
+function checkReadConditions(conditions: Preconditions, path: Path, digest: string | undefined, position: Position): void {
   const pointer = formatPath(path);
   if (!matches(conditions, digest)) {
     throw new EvertreeError('POSITION_MISMATCH', `If-Match does not hold for ${JSON.stringify(pointer)}`, {
@@ -108,7 +132,8 @@ function checkReadConditions(conditions: Preconditions, path: Path, digest: stri
   });
 }
 
-function notFound(path: Path): EvertreeError {
+function notFound(path: Path, then?: string): EvertreeError {
   const pointer = formatPath(path);
-  return new EvertreeError('NOT_FOUND', `nothing is at ${JSON.stringify(pointer)}`, { path: pointer });
+  const message = `nothing ${then === undefined ? 'is' : 'was'} at ${JSON.stringify(pointer)}${then ?? ''}`;
+  return new EvertreeError('NOT_FOUND', message, { path: pointer });
 }

@@ -243,7 +243,7 @@ export async function postForgetDivergence(exchange: Exchange): Promise<void> {
 const markSchema = z.strictObject({ divergence: nameSchema, revisions: z.array(revisionSchema) });
 
 /** POST /admin/divergences/mark {"divergence": N, "revisions": […]}: records that they were applied at the primary. */
-export async function postMark(exchange: Exchange): Promise<void> {
+export async function postReplayed(exchange: Exchange): Promise<void> {
   const { divergence, revisions } = checked(markSchema, await adminBody(exchange, '{"divergence": "1", "revisions": [1206]}'), 'the body');
   const { name } = find(exchange.context, divergence);
   await exchange.context.store.journal.divergences.markReplayed(name, revisions);

@@ -47,6 +47,11 @@ export class EventStream {
 }
 
 export function formatEvent(name: string, position: Position | undefined, data: unknown): string {
+  return formatEventText(name, position, JSON.stringify(data));
+}
+
+/** @param data JSON, so without line ends */
+export function formatEventText(name: string, position: Position | undefined, data: string): string {
   const id = position === undefined ? '' : `id: ${formatPosition(position)}\n`;
-  return `event: ${name}\n${id}data: ${JSON.stringify(data)}\n\n`;
+  return `event: ${name}\n${id}data: ${data}\n\n`;
 }

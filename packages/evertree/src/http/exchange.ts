@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatPosition, type Path, type Position } from '@evertree/core';
+import type { Moment } from '@evertree/history';
 import type { Prepare } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
@@ -11,6 +12,7 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly target: Target;
+  #ended: AbortSignal | undefined;
 
   constructor(context: HttpContext, request: IncomingMessage, response: ServerResponse, target: Target) {
     this.context = context;
@@ -29,6 +31,15 @@ export class Exchange {
     return this.request.method === 'HEAD';
   }
 
+  /** Aborted when the answer is over, the client goes away, or the server closes: long work ends then. */
+  get ended(): AbortSignal {
+    if (this.#ended !== undefined) return this.#ended;
+    const over = new AbortController();
+    this.response.once('close', () => over.abort());
+    if (this.response.destroyed) over.abort();
+    return (this.#ended = AbortSignal.any([over.signal, this.context.closing]));
+  }
+
   /** Refuses query parameters. @throws RequestError REQUEST_INVALID */
   refuseParameters(): void {
     for (const name of this.target.parameters.keys()) throw unknownParameter(name);
@@ -36,6 +47,11 @@ export class Exchange {
 
   answer(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
     sendJson(this.response, status, 'application/json', body, headers);
+  }
+
+  /** Answers with JSON that is text already. */
+  answerText(status: number, json: string, headers: Readonly<Record<string, string>> = {}): void {
+    sendText(this.response, status, 'application/json', json, headers);
   }
 
   /** Answers with a problem and `members` beside it. A write that came to a secondary is told who its primary is. */
@@ -84,6 +100,18 @@ export function positionHeader(position: Position): Record<string, string> {
   return { 'Evertree-Position': formatPosition(position) };
 }
 
+/** Which moment an answer about the past took. */
+export function momentHeaders({ position, time, taken }: Moment): Record<string, string> {
+  return {
+    ...positionHeader(position),
+    'Evertree-Time': new Date(time).toISOString(),
+    'Evertree-Taken': taken.replaceAll(NOT_PLAIN, encodeURIComponent),
+  };
+}
+
+/** What a header does not carry as it is, and the sign of an encoding. */
+const NOT_PLAIN = /[^ -$&-~]/gu;
+
 /**
  * Answers with application/problem+json; an answer that has begun is cut instead, so that the client sees that it is
  * not whole.
@@ -99,7 +127,11 @@ export function sendProblem(response: ServerResponse, error: unknown, members: R
 }
 
 function sendJson(response: ServerResponse, status: number, type: string, body: unknown, headers: Readonly<Record<string, string>>): void {
-  const text = Buffer.from(`${JSON.stringify(body)}\n`);
+  sendText(response, status, type, `${JSON.stringify(body)}\n`, headers);
+}
+
+function sendText(response: ServerResponse, status: number, type: string, body: string, headers: Readonly<Record<string, string>>): void {
+  const text = Buffer.from(body);
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': text.length, 'Cache-Control': 'no-store', ...headers });
   response.end(text);
 }

@@ -142,3 +142,15 @@ export function checkAcceptable(headers: IncomingHttpHeaders, type: string): voi
   if (best.quality > 0) return;
   throw new RequestError('NOT_ACCEPTABLE', `the answer would be ${type}, which "Accept: ${accept.slice(0, 100)}" does not take`);
 }
+
+/** Whether the client names newline-delimited JSON among what it accepts: then a long answer has an item a line. */
+export function acceptsLines({ accept = '' }: IncomingHttpHeaders): boolean {
+  return accept.split(',').some(range => {
+    const [name, ...parameters] = range
+      .toLowerCase()
+      .split(';')
+      .map(part => part.trim());
+    const isLines = name === 'application/x-ndjson' || name === 'application/ndjson' || name === 'application/jsonl';
+    return isLines && !parameters.some(parameter => /^q=0(?:\.0*)?$/.test(parameter));
+  });
+}

@@ -11,11 +11,15 @@ const RUN_KEYS = 4_096;
  * The JSON text of what stands at a path, keys sorted by UTF-16 units at every level, so that equal values have equal
  * bytes. Each slice takes a millisecond or two to make; empty ones are pauses. Nothing, when nothing stands there.
  */
-export function* jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
-  const top = snapshot.at(path);
-  if (top === undefined) return;
-  if (top instanceof SnapshotNode) yield* objectSlices(top);
-  else yield sortedJson(top);
+export function jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
+  return contentSlices(snapshot.at(path));
+}
+
+/** The same of what was found in a snapshot. */
+export function* contentSlices(content: SnapshotNode | Value | undefined): Generator<string> {
+  if (content === undefined) return;
+  if (content instanceof SnapshotNode) yield* objectSlices(content);
+  else yield sortedJson(content);
 }
 
 /** An object whose members are being written. */
@@ -88,8 +92,8 @@ function* mergeRuns(left: readonly string[], right: readonly string[]): Generato
   return merged;
 }
 
-/** The JSON text of a leaf or an array; keys of objects inside it sorted. No deeper than the core's DEPTH_LIMIT. */
-function sortedJson(value: Value): string {
+/** The JSON text of a value, made in one step; keys sorted at every level. No deeper than the core's DEPTH_LIMIT. */
+export function sortedJson(value: Value): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
   const object = value as { readonly [key: string]: Value };

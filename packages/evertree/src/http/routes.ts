@@ -2,10 +2,14 @@ import { postForget, SnapshotRequests } from './admin.ts';
 import { postBatch } from './batch.ts';
 import { type DigestPins, postRepair } from './digests.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
-import { getDivergences, postForgetDivergence, postMark, postReplay } from './divergences.ts';
+import { getHistory } from './history.ts';
+import { getDivergences, postForgetDivergence, postReplay, postReplayed } from './divergences.ts';
 import type { Exchange } from './exchange.ts';
+import { getMarks, postMark, postUnmark } from './marks.ts';
 import type { Metrics } from './metrics.ts';
+import { getBlame, getDiff, getFindings } from './past.ts';
 import { RequestError } from './problem.ts';
+import { postRevert } from './reversal.ts';
 import { getHealth, getReadiness, getStatus } from './status.ts';
 import { postPromote, postSwitchover } from './roles.ts';
 import type { Watches } from './watch.ts';
@@ -16,7 +20,7 @@ export interface Route {
   /** As metrics name it. */
   readonly name: string;
   /** What stands below it, which belongs to it, too. */
-  readonly below?: 'pointer' | 'pin' | 'divergence';
+  readonly below?: 'pointer' | 'pin' | 'divergence' | 'position';
   /** Whether it is open to everybody, token or not. */
   readonly open?: true;
   readonly methods: Readonly<Record<string, Handler>>;
@@ -30,6 +34,7 @@ export class Routes {
 
   constructor(watches: Watches, digests: DigestPins, metrics: Metrics) {
     const watch: Handler = exchange => watches.serve(exchange);
+    const history: Handler = exchange => getHistory(exchange, watches);
     const snapshots = new SnapshotRequests();
     this.#routes = [
       {
@@ -52,6 +57,20 @@ export class Routes {
         about: 'changes of a subtree as Server-Sent Events; * stands for any key',
       },
       {
+        name: '/history',
+        below: 'position',
+        methods: { GET: history, HEAD: history },
+        about: 'commits that concern a path, newest first; one commit; each as it comes',
+      },
+      { name: '/diff', methods: { GET: getDiff, HEAD: getDiff }, about: 'what turns the state of one moment into that of another' },
+      { name: '/blame', methods: { GET: getBlame, HEAD: getBlame }, about: 'who set each leaf of a subtree last' },
+      { name: '/marks', methods: { GET: getMarks, HEAD: getMarks }, about: 'the named states' },
+      {
+        name: '/find',
+        methods: { GET: getFindings, HEAD: getFindings },
+        about: 'the commits that deleted something, set a value, or are by an author',
+      },
+      {
         name: '/digests',
         below: 'pin',
         methods: { POST: exchange => digests.post(exchange), DELETE: exchange => digests.delete(exchange) },
@@ -71,8 +90,11 @@ export class Routes {
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
       { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let another site lead, with nothing lost' },
       { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },
+      { name: '/admin/mark', methods: { POST: postMark }, about: 'name a state' },
+      { name: '/admin/unmark', methods: { POST: postUnmark }, about: 'remove the name of a state' },
+      { name: '/admin/revert', methods: { POST: postRevert }, about: 'make a subtree what it was at a moment, or undo one commit' },
       { name: '/admin/divergences/replay', methods: { POST: postReplay }, about: 'apply commits of a divergence at this primary' },
-      { name: '/admin/divergences/mark', methods: { POST: postMark }, about: 'record which commits of a divergence were applied' },
+      { name: '/admin/divergences/mark', methods: { POST: postReplayed }, about: 'record which commits of a divergence were applied' },
       { name: '/admin/divergences/forget', methods: { POST: postForgetDivergence }, about: 'drop a divergence for good' },
       { name: '/admin/repair', methods: { POST: postRepair }, about: 'make a secondary equal to another site, as compare --repair does' },
     ];

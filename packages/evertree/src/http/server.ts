@@ -4,11 +4,13 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
+import { HistoryQueries } from '@evertree/history';
 import type { Tls } from '../configuration/credentials.ts';
 import { checkHost, loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { WriteAdmission } from './admission.ts';
 import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
+import { SiteStore } from '../site/store.ts';
 import type { HttpContext } from './context.ts';
 import { DigestPins } from './digests.ts';
 import { Exchange, sendProblem } from './exchange.ts';
@@ -94,6 +96,7 @@ class Http {
       version,
       report,
       limits,
+      history: site.store instanceof SiteStore ? site.store.questions : new HistoryQueries({ store: site.store }),
       stability: new Stability(site.store),
       admission,
       bodies: new Bodies(limits, turns),

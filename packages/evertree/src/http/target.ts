@@ -53,12 +53,12 @@ function decodeParameter(text: string): string {
 /**
  * The path that a target means below `prefix` (`/data`): `/data` is the root, `/data/` the key "", `/data?pointer=…`
  * any.
- * @param segment what to do with a raw segment before it is decoded
+ * @param others parameters that the target may have beside `pointer`
  * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID for a pointer and a path in one, or another
  *   parameter
  */
-export function targetPath(target: Target, prefix: string): Path {
-  const rest = pathBelow(target, prefix);
+export function targetPath(target: Target, prefix: string, others: readonly string[] = []): Path {
+  const rest = pathBelow(target, prefix, others);
   if (typeof rest !== 'string') return parsePath(rest.pointer);
   if (rest === '') return [];
   // A decoded segment may hold a slash of its own: as "~1" it stays within its segment.
@@ -66,11 +66,13 @@ export function targetPath(target: Target, prefix: string): Path {
 }
 
 /** The raw text after the prefix, or the pointer that stands in the query. */
-export function pathBelow(target: Target, prefix: string): string | { readonly pointer: string } {
+export function pathBelow(target: Target, prefix: string, others: readonly string[] = []): string | { readonly pointer: string } {
   const rest = target.path.slice(prefix.length);
   const pointer = target.parameters.get('pointer');
   for (const name of target.parameters.keys()) {
-    if (name !== 'pointer') throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
+    if (name !== 'pointer' && !others.includes(name)) {
+      throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
+    }
   }
   if (pointer === undefined) return rest;
   if (rest !== '') throw new RequestError('REQUEST_INVALID', `a path and ?pointer= in one target; write ${prefix}?pointer=… alone`);

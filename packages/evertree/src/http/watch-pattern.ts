@@ -17,7 +17,7 @@ import { decodeSegment, pathBelow, type Target } from './target.ts';
  * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID
  */
 export function targetPattern(target: Target): Pattern {
-  const rest = pathBelow(target, '/watch');
+  const rest = pathBelow(target, '/watch', ['from']);
   if (typeof rest !== 'string') return parsePattern(rest.pointer);
   if (rest === '') return [];
   const segments = rest.split('/').slice(1);

@@ -20,6 +20,7 @@ import { EventStream, formatEvent } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { FrameEvents } from './frame-events.ts';
 import { checkAcceptable } from './headers.ts';
+import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { jsonSlices } from './json-slices.ts';
 import { matchingPaths, targetPattern } from './watch-pattern.ts';
@@ -37,23 +38,35 @@ export class Watches {
     return this.#count;
   }
 
-  /** GET /watch/<pointer>. Ends with the client, or when the server closes. */
+  /** GET /watch/<pointer>, with `?from=` the history from there on before what comes. Ends with the client, or when the server closes. */
   async serve(exchange: Exchange): Promise<void> {
-    const { request, context } = exchange;
+    const { request } = exchange;
     checkAcceptable(request.headers, 'text/event-stream');
     const pattern = targetPattern(exchange.target);
+    using admission = new DisposableStack();
+    admission.use(this.admit(exchange));
+    const lastEventId = request.headers['last-event-id'];
+    const begin = typeof lastEventId === 'string' ? undefined : await beginOf(exchange);
+    const stream = new WatchStream(exchange, pattern, this.#frames);
+    await stream.run(typeof lastEventId === 'string' ? lastEventId : undefined, begin);
+    exchange.response.end();
+  }
+
+  /** Counts a stream of events, until it is disposed. @throws RequestError OVERLOADED */
+  admit({ context }: Exchange): Disposable {
     if (this.#count >= context.limits.watches) {
       throw new RequestError('OVERLOADED', `${this.#count} watches are open, the limit`, {}, { 'Retry-After': '5' });
     }
     this.#count++;
-    try {
-      const lastEventId = request.headers['last-event-id'];
-      await new WatchStream(exchange, pattern, this.#frames).run(typeof lastEventId === 'string' ? lastEventId : undefined);
-      exchange.response.end();
-    } finally {
-      this.#count--;
-    }
+    return { [Symbol.dispose]: () => this.#count-- };
   }
+}
+
+/** The position that `?from=` names. Throws as HistoryQuestions.resolve, before the answer begins. */
+async function beginOf({ target, context }: Exchange): Promise<ExactPosition | undefined> {
+  const from = target.parameters.get('from');
+  if (from === undefined) return undefined;
+  return (await context.history.resolve(whenOf('from', from, context.store.clock.now()))).position;
 }
 
 /** One client that watches. Its buffer is the journal: it reads on when the client has taken what came before. */
@@ -72,9 +85,14 @@ class WatchStream {
     this.#events = new EventStream(exchange);
   }
 
-  /** @throws ClientGone */
-  async run(lastEventId: string | undefined): Promise<void> {
-    let from = lastEventId === undefined ? undefined : await this.#resume(lastEventId);
+  /**
+   * @param begin the position after which the changes are sent, instead of the state; for a client that does not resume
+   * @throws ClientGone
+   */
+  async run(lastEventId: string | undefined, begin: ExactPosition | undefined): Promise<void> {
+    let from = lastEventId === undefined ? begin : await this.#resume(lastEventId);
+    // Moves the client's id to where it begins: a relative time would be another moment when it comes back.
+    if (begin !== undefined) await this.#events.heartbeat(begin);
     for (;;) {
       from ??= await this.#sendState();
       try {

@@ -6,9 +6,10 @@ import {
   type ExactPosition,
   type Path,
   type Position,
+  type Store,
   type Transaction,
 } from '@evertree/core';
-import { readCommitNote } from './commit-note.ts';
+import { commitNote } from './commit-note.ts';
 import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { checkForWrite, checkSeenEpoch, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
@@ -23,26 +24,41 @@ export interface Made {
 const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MISMATCH', 'GUARD_FAILED', 'PATH_INVALID'];
 
 /**
- * Commits one change of the subtree at `path` if the preconditions hold: in one turn of the event loop, so that nothing
- * comes between.
+ * Commits one change of the subtree at `path` if the preconditions hold.
  * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH; RequestError as WriteAdmission.wait
  */
-export async function commit(
+export function commit(
   exchange: Exchange,
   conditions: Preconditions,
   path: Path,
   change: (transaction: Transaction) => void,
 ): Promise<Made> {
-  const { context } = exchange;
-  const { store, admission } = context;
-  const note = readCommitNote(exchange.request.headers);
-  for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
-  checkSeenEpoch(conditions, store.position);
-  try {
+  const note = commitNote(exchange);
+  return commitAdmitted(exchange, conditions, store => {
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));
     }
-    const made = store.transact(change, conditions.position === undefined ? note : { ...note, ifPosition: conditions.position });
+    return store.transact(change, conditions.position === undefined ? note : { ...note, ifPosition: conditions.position });
+  });
+}
+
+/**
+ * Makes a commit as soon as writes are taken. Nothing comes between the judgement that they are and a `make` that
+ * commits in the same turn.
+ * @throws EvertreeError whatever `make` throws, and FENCED; RequestError as WriteAdmission.wait
+ */
+export async function commitAdmitted(
+  exchange: Exchange,
+  conditions: Pick<Preconditions, 'seenEpoch'>,
+  make: (store: Store) => Commit | Promise<Commit>,
+): Promise<Made> {
+  const { context } = exchange;
+  const { store, admission } = context;
+  for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
+  checkSeenEpoch(conditions, store.position);
+  try {
+    const made = make(store);
+    if (made instanceof Promise) return { commit: await made, position: store.position };
     return { commit: made, position: store.position };
   } catch (error) {
     await settleError(context, error);

@@ -1,0 +1,105 @@
+import { formatPosition, parsePosition, type ExactPosition, type Path } from '@evertree/core';
+import type { ChangesOptions } from '@evertree/history';
+import { type Exchange, positionHeader } from './exchange.ts';
+import { acceptsLines, checkAcceptable } from './headers.ts';
+import { followHistory } from './history-follow.ts';
+import { changeJson } from './history-json.ts';
+import { sendList } from './json-list.ts';
+import { Parameters, present } from './parameters.ts';
+import { RequestError } from './problem.ts';
+import { decodeSegment } from './target.ts';
+import type { Watches } from './watch.ts';
+
+/** Changes of one page, unless the request says how many. */
+const PAGE_CHANGES = 100;
+const PAGE_LIMIT_CHANGES = 10_000;
+/** A page ends when it has so many characters, with at least one change. */
+const PAGE_CHARACTERS = 4 * 1024 * 1024;
+/** The most that an answer of one change a line may be asked for. */
+const LINES_LIMIT = 1_000_000_000;
+
+const PARAMETERS = ['path', 'from', 'to', 'author', 'limit', 'values', 'follow'];
+
+/** GET /history, GET /history/<position> */
+export async function getHistory(exchange: Exchange, watches: Watches): Promise<void> {
+  const [position, ...rest] = exchange.target.path.slice('/history'.length).split('/').slice(1).map(decodeSegment);
+  if (position === undefined) return answerChanges(exchange, watches);
+  if (rest.length === 0) return answerChange(exchange, position);
+  throw new RequestError('NOT_FOUND', 'there is /history and /history/<position>, such as /history/4-1201');
+}
+
+/** One commit, with the values before and after. */
+async function answerChange(exchange: Exchange, text: string): Promise<void> {
+  exchange.refuseParameters();
+  checkAcceptable(exchange.request.headers, 'application/json');
+  const position = parsePosition(text);
+  if (position === undefined) {
+    throw new RequestError('REQUEST_INVALID', `${JSON.stringify(text.slice(0, 100))} is no position; write one such as 4-1201`);
+  }
+  const change = await exchange.context.history.show(position);
+  exchange.answerText(200, `${changeJson(change)}\n`, positionHeader(change.position));
+}
+
+/** The commits that concern a path: a page of them, all of them a line each, or with `follow` each as it comes. */
+async function answerChanges(exchange: Exchange, watches: Watches): Promise<void> {
+  const parameters = new Parameters(exchange, PARAMETERS);
+  const lines = acceptsLines(exchange.request.headers);
+  const path = parameters.path();
+  const options = {
+    from: parameters.when('from'),
+    author: parameters.text('author'),
+    values: parameters.flag('values') ?? true,
+  };
+  if (parameters.flag('follow') === true) {
+    for (const name of ['to', 'limit']) if (parameters.text(name) !== undefined) throw notWithFollow(name);
+    using admission = new DisposableStack();
+    admission.use(watches.admit(exchange));
+    return followHistory(exchange, path, options);
+  }
+  const limit = parameters.count('limit', lines ? LINES_LIMIT : PAGE_LIMIT_CHANGES);
+  const { position: to } = await exchange.context.history.resolve(parameters.when('to') ?? present(exchange));
+  if (lines) {
+    const frame = { head: {}, name: 'changes', headers: positionHeader(to) };
+    return sendList(exchange, frame, changeTexts(exchange, path, { ...options, to, limit }));
+  }
+  checkAcceptable(exchange.request.headers, 'application/json');
+  await answerPage(exchange, path, { ...options, to }, limit ?? PAGE_CHANGES);
+}
+
+async function* changeTexts({ context, ended }: Exchange, path: Path, options: ChangesOptions): AsyncGenerator<string> {
+  for await (const change of context.history.changes(path, { ...options, signal: ended })) yield changeJson(change);
+}
+
+/**
+ * `next` is the position of the newest change that is not on this page: `to` takes it, as what is before a commit stays
+ * when others come.
+ */
+async function answerPage(
+  exchange: Exchange,
+  path: Path,
+  options: ChangesOptions & { readonly to: ExactPosition },
+  limit: number,
+): Promise<void> {
+  const { history, turns } = exchange.context;
+  const texts: string[] = [];
+  let characters = 0;
+  let next: string | null = null;
+  for await (const change of history.changes(path, { ...options, limit: limit + 1, signal: exchange.ended })) {
+    const text = changeJson(change);
+    if (texts.length === limit || (texts.length > 0 && characters + text.length > PAGE_CHARACTERS)) {
+      next = formatPosition(change.position);
+      break;
+    }
+    texts.push(text);
+    characters += text.length;
+    await turns.breathe();
+  }
+  // The oldest page says where to look further, if that is not all of the history.
+  const elsewhere = next === null && options.from === undefined ? (await history.reach()).elsewhere : undefined;
+  const tail = JSON.stringify({ next, elsewhere }).slice(1);
+  exchange.answerText(200, `{"changes":[${texts.join(',')}],${tail}\n`, positionHeader(options.to));
+}
+
+function notWithFollow(name: string): RequestError {
+  return new RequestError('REQUEST_INVALID', `${name} and follow exclude each other: what is followed has no end`);
+}

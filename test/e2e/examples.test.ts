@@ -27,6 +27,24 @@ describe('examples', () => {
     });
   });
 
+  test('the past of a tree: read, asked, undone', async () => {
+    await using running = example('read-the-past.ts');
+    expect(await running.ended).toEqual({
+      status: 0,
+      stderr: '',
+      stdout: [
+        'r2 had { mtu: 1500 }',
+        'bob delete /devices/r2 ',
+        'bob put /devices/r1/mtu jumbo frames',
+        '/devices/r2 was there at 1-4',
+        'to be set back: /devices/r1/mtu, /devices/r2',
+        '/devices/r1/mtu put by eve',
+        '/devices/r2/mtu above by eve',
+        '',
+      ].join('\n'),
+    });
+  });
+
   test('an embedded primary and an embedded secondary', async () => {
     const port = await freePort();
     const producer = { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 50 } };

@@ -71,6 +71,23 @@ export class SiteAnswer {
     }
   }
 
+  /** The values of newline-delimited JSON, as they come in. */
+  async *lines(): AsyncGenerator {
+    const decoder = new TextDecoder();
+    let rest: string[] = [];
+    for await (const chunk of this.body()) {
+      const [first = '', ...lines] = decoder.decode(chunk, { stream: true }).split('\n');
+      rest.push(first);
+      for (const line of lines) {
+        const text = rest.join('');
+        rest = [line];
+        if (text !== '') yield JSON.parse(text);
+      }
+    }
+    const text = rest.join('');
+    if (text !== '') yield JSON.parse(text);
+  }
+
   text(): Promise<string> {
     return textOf(this.body());
   }

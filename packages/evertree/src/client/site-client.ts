@@ -189,12 +189,21 @@ export class SiteClient {
 }
 
 /** The target of a path: `/data/a/b`, or `/data?pointer=…` for what URL parsers would alter or that is very long. */
-export function targetOf(resource: 'data' | 'watch', path: Path): string {
+export function targetOf(resource: 'data' | 'watch', path: Path, parameters: QueryParameters = {}): string {
   const pointer = formatPath(path);
   const encoded = pointer.split('/').map(encodeURIComponent).join('/');
   const altered = path.some(segment => segment === '.' || segment === '..');
-  if (!altered && encoded.length <= URL_PATH_LIMIT_CHARACTERS) return `/${resource}${encoded}`;
-  return `/${resource}?pointer=${encodeURIComponent(pointer)}`;
+  if (!altered && encoded.length <= URL_PATH_LIMIT_CHARACTERS) return `/${resource}${encoded}${queryOf(parameters)}`;
+  return `/${resource}${queryOf({ pointer, ...parameters })}`;
+}
+
+/** The parameters of a target; those that are undefined are left out. */
+export type QueryParameters = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** `?name=value&…`, or nothing where there is no parameter. */
+export function queryOf(parameters: QueryParameters): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? '' : `?${given.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&')}`;
 }
 
 function tooManyFollowed({ code, details, message }: EvertreeError, { origin }: URL): EvertreeError {

@@ -1,7 +1,8 @@
 import { formatPosition } from '@evertree/core';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { jsonInput, pathArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
+import { WHEN_HELP, tellMoment, whenOption } from './moment-text.ts';
 import { type ClientOptions, type WriteOptions, clientOf, writeHeaders, withClient, withWrite } from './options.ts';
 import { type WriteAnswer, targetOf } from '../client/site-client.ts';
 import { printLine } from './terminal.ts';
@@ -19,10 +20,16 @@ function addGet(program: Command): void {
   withClient(program.command('get <path>'))
     .summary('print the value at a path')
     .description('Prints the value at a path: a JSON pointer, such as /devices/r1, or "" for the whole tree.')
+    .addOption(new Option('--at <when>', 'as it was at a moment of the history').argParser(whenOption('--at')))
     .option('--json', 'on one line')
-    .addHelpText('after', '\nExamples:\n  evertree get /host/load\n  evertree get "" --json --url http://127.0.0.1:8182')
-    .action(async (path: string, options: ClientOptions & { json?: true }) => {
-      const value = await clientOf(options).json(targetOf('data', pathArgument(path)));
+    .addHelpText(
+      'after',
+      `\n${WHEN_HELP}\n\nExamples:\n  evertree get /host/load\n  evertree get "" --json --url http://127.0.0.1:8182\n  evertree get /devices/r1 --at -10m\n  evertree get /devices/r1 --at 4-1201`,
+    )
+    .action(async (path: string, options: ClientOptions & { at?: string; json?: true }) => {
+      const answer = await clientOf(options).request(targetOf('data', pathArgument(path), { at: options.at }), { patient: true });
+      const value = await answer.json();
+      if (options.at !== undefined) tellMoment(answer, options.at);
       await printLine(JSON.stringify(value, undefined, options.json ? undefined : 2));
     });
 }

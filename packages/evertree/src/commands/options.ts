@@ -16,7 +16,7 @@ export interface ClientOptions {
 }
 
 /** The options of every command that talks to a running site. An empty environment variable counts as not set. */
-export function withClient(command: Command): Command {
+export function withSite(command: Command): Command {
   const { EVERTREE_URL: url, EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
   return command
     .addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`))
@@ -34,8 +34,12 @@ export function withClient(command: Command): Command {
       new Option('--timeout <seconds>', 'how long the site may be silent before the command gives up')
         .default(DEFAULT_TIMEOUT_MS / 1_000)
         .argParser(secondsArgument),
-    )
-    .option('--follow', 'if the site is not the primary, go on to the one that it names');
+    );
+}
+
+/** The same, of a command that only the primary may answer. */
+export function withClient(command: Command): Command {
+  return withSite(command).option('--follow', 'if the site is not the primary, go on to the one that it names');
 }
 
 export function clientOf({ url, tokenFile, ca, timeout, follow }: ClientOptions): SiteClient {
@@ -54,7 +58,7 @@ export interface NoteOptions {
 }
 
 /** The options of every command that commits: its author and message stand in the history. */
-export function withNote(command: Command): Command {
+function withNote(command: Command): Command {
   const { EVERTREE_AUTHOR: author } = process.env;
   return command
     .addOption(

@@ -24,6 +24,11 @@ export function tellProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${pico.dim(text)}\n`);
 }
 
+/** Says on stderr what belongs to the answer, but not into the output. */
+export function tellNote(text: string): void {
+  process.stderr.write(`${pico.createColors(process.stderr.isTTY).dim(text)}\n`);
+}
+
 /** The pause between two lines of progress where stderr is not a terminal. */
 const PLAIN_PROGRESS_MS = 10_000;
 

@@ -1,21 +1,16 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { type ErrorCode, type Position, formatPosition, isEvertreeError } from '@evertree/core';
-import type { Command } from 'commander';
+import { type Position, formatPosition } from '@evertree/core';
+import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import { pathArgument } from './arguments.ts';
+import { followEvents } from './events.ts';
+import { WHEN_HELP, localTime, whenOption } from './moment-text.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
-import { EventReader, type ServerSentEvent } from '../client/server-sent-events.ts';
-import { type SiteClient, targetOf } from '../client/site-client.ts';
-import { printError, printLine } from './terminal.ts';
-
-const RECONNECT_MS = 1_000;
-/** A site sends something every 15 s. After three times that without a byte, it hangs or the network is cut. */
-const SILENCE_MS = 45_000;
-
-/** Errors that may pass: the site is away, or it stops. */
-const TEMPORARY: ReadonlySet<string> = new Set(['UNREACHABLE', 'CLOSED'] satisfies ErrorCode[]);
+import type { ServerSentEvent } from '../client/server-sent-events.ts';
+import { targetOf } from '../client/site-client.ts';
+import { printLine } from './terminal.ts';
 
 interface WatchOptions extends ClientOptions {
+  readonly from?: string;
   readonly json?: true;
 }
 
@@ -23,35 +18,18 @@ export function addWatch(program: Command): void {
   withClient(program.command('watch <path>'))
     .summary('print what changes at a path, as it happens')
     .description(
-      'Prints the state at a path, then each change set that touches it, until it is interrupted. A * as a whole segment stands for any key. After a cut it goes on from the last event.',
+      'Prints the state at a path, then each change set that touches it, until it is interrupted. A * as a whole segment stands for any key. After a cut it goes on from the last event. With --from it prints the changes since that moment first, instead of the state, and none is missing where the history ends and what happens begins.',
     )
+    .addOption(new Option('--from <when>', 'a moment of the history to begin after, instead of the state').argParser(whenOption('--from')))
     .option('--json', 'one JSON object a line')
-    .addHelpText('after', "\nExamples:\n  evertree watch /host/load\n  evertree watch '/devices/*/up' --json")
+    .addHelpText(
+      'after',
+      `\n${WHEN_HELP}\n\nExamples:\n  evertree watch /host/load\n  evertree watch '/devices/*/up' --json\n  evertree watch /devices --from -1h`,
+    )
     .action(async (path: string, options: WatchOptions) => {
-      await watch(clientOf(options), targetOf('watch', pathArgument(path)), options.json === true);
+      const target = targetOf('watch', pathArgument(path), { from: options.from });
+      await followEvents(clientOf(options), target, event => printLine(options.json ? jsonLine(event) : eventLines(event)));
     });
-}
-
-/** Goes on through cuts and restarts of the site. The first attempt has to succeed, and a refusal ends the command. */
-async function watch(client: SiteClient, target: string, json: boolean): Promise<void> {
-  const reader = new EventReader();
-  let isConnected: boolean | undefined;
-  for (;;) {
-    let problem = `${client.url.origin} ended the stream`;
-    try {
-      const headers = { Accept: 'text/event-stream', ...(reader.lastEventId === '' ? {} : { 'Last-Event-ID': reader.lastEventId }) };
-      const answer = await client.request(target, { headers, silenceMs: SILENCE_MS });
-      if (isConnected === false) printError('connected again');
-      isConnected = true;
-      for await (const event of reader.read(answer.body())) await printLine(json ? jsonLine(event) : eventLines(event));
-    } catch (error) {
-      if (isConnected === undefined || !isEvertreeError(error) || !TEMPORARY.has(error.code)) throw error;
-      problem = error.message;
-    }
-    if (isConnected) printError(`${problem}; asking again every ${RECONNECT_MS / 1000} s`);
-    isConnected = false;
-    await pause(RECONNECT_MS);
-  }
 }
 
 function jsonLine({ event, data }: ServerSentEvent): string {
@@ -64,6 +42,8 @@ interface ChangeData {
   readonly value?: unknown;
   readonly values?: Readonly<Record<string, unknown>>;
   readonly time?: number;
+  readonly author?: string;
+  readonly message?: string;
   readonly reason?: string;
   readonly operations?: readonly (readonly [type: string, path: string, value?: unknown])[];
 }
@@ -77,9 +57,10 @@ function eventLines({ event, data }: ServerSentEvent): string {
     const lines = Object.entries(values).map(([path, value]) => `  ${pico.dim('=')} ${path || '""'} ${JSON.stringify(value)}`);
     return [`${head} ${event}`, ...(lines.length === 0 ? [pico.dim('  nothing is there')] : lines)].join('\n');
   }
-  const time = change.time === undefined ? '' : ` ${pico.dim(new Date(change.time).toISOString())}`;
+  const time = change.time === undefined ? '' : ` ${pico.dim(localTime(change.time))}`;
+  const note = [change.author, change.message].filter(part => part !== undefined).join(': ');
   const lines = (change.operations ?? []).map(([type, path, value]) =>
     type === 'delete' ? `  ${pico.red('delete')} ${path || '""'}` : `  ${pico.green(type)} ${path || '""'} ${JSON.stringify(value)}`,
   );
-  return [`${head}${time}`, ...lines].join('\n');
+  return [`${head}${time}${note === '' ? '' : `  ${note}`}`, ...lines].join('\n');
 }

@@ -24,11 +24,12 @@ export interface SwitchoverAnswer {
 
 /** The contents of a site's two files. */
 interface RoleFiles {
-  readonly producer: object;
+  /** One file, or several: one for each wire. */
+  readonly producer: object | readonly object[];
   readonly consumer: object;
 }
 
-/** The program, a process a site, over WebSocket: each site has the files of both roles. */
+/** The program, a process a site, over WebSocket, a topic, or both: each site has the files of both roles. */
 export class RoleProcesses implements AsyncDisposable {
   readonly #folder: string;
   readonly sites: readonly SiteProcess[];
@@ -45,30 +46,40 @@ export class RoleProcesses implements AsyncDisposable {
   static async start(...names: readonly string[]): Promise<RoleProcesses> {
     const wire = await freePort(names.length);
     const proxies = await Promise.all(names.map((_, index) => startTcpProxy({ port: wire + index })));
-    const files = (index: number): RoleFiles => {
-      const others = proxies.flatMap((proxy, other) => (other === index ? [] : [proxy.port]));
-      return {
-        producer: {
-          'netty-connection': others.map(port => ({
-            'consumer-address': '127.0.0.1',
-            'consumer-port': port,
-            'connection-retry-interval-ms': RETRY_MS,
-          })),
-        },
-        consumer: { 'netty-consumer': { 'listening-port': wire + index } },
-      };
-    };
+    const files = (index: number): RoleFiles => ({
+      producer: dialling(proxies.flatMap((proxy, other) => (other === index ? [] : [proxy.port]))),
+      consumer: { 'netty-consumer': { 'listening-port': wire + index } },
+    });
     return RoleProcesses.#startWith(names, proxies, files);
   }
 
   /** Through one topic of a broker. */
   static async onTopic(broker: string, topic: string, ...names: readonly string[]): Promise<RoleProcesses> {
-    const [host, port] = broker.split(':');
-    const connection = { 'kafka-connection': { 'kafka-host': host, 'kafka-port': Number(port) } };
-    return RoleProcesses.#startWith(names, [], () => ({
-      producer: { ...connection, 'kafka-messaging': { topic, partition: 0, key: 'k' } },
-      consumer: { ...connection, 'kafka-messaging': { topic }, 'kafka-consumer-properties': { 'group.id': 'roles' } },
-    }));
+    return RoleProcesses.#startWith(names, [], () => throughTopic(broker, topic));
+  }
+
+  /**
+   * Over both wires: the first sites listen, and the others read the topic. Whoever leads feeds all of them, but for those
+   * `without` the topic in their primary's files. Starts the first as the primary.
+   */
+  static async mixed(
+    broker: string,
+    topic: string,
+    {
+      listening,
+      reading,
+      without = [],
+    }: { readonly listening: readonly string[]; readonly reading: readonly string[]; readonly without?: readonly string[] },
+  ): Promise<RoleProcesses> {
+    const wire = await freePort(listening.length);
+    const { producer, consumer } = throughTopic(broker, topic);
+    return RoleProcesses.#startWith([...listening, ...reading], [], index => {
+      const others = listening.flatMap((_, other) => (other === index ? [] : [wire + other]));
+      return {
+        producer: without.includes(listening[index] ?? '') ? dialling(others) : [dialling(others), producer],
+        consumer: index < listening.length ? { 'netty-consumer': { 'listening-port': wire + index } } : consumer,
+      };
+    });
   }
 
   /** @param files of the site with that index */
@@ -86,7 +97,9 @@ export class RoleProcesses implements AsyncDisposable {
           await writeFile(path, JSON.stringify(content));
           return path;
         };
-        const producer = await write('producer', files(index).producer);
+        const producer = await Promise.all(
+          [files(index).producer].flat().map((file: unknown, at) => write(at === 0 ? 'producer' : `producer-${at}`, file)),
+        );
         const consumer = await write('consumer', files(index).consumer);
         const [role, config, standby] =
           index === 0 ? (['primary', producer, consumer] as const) : (['secondary', consumer, producer] as const);
@@ -157,6 +170,21 @@ export class RoleProcesses implements AsyncDisposable {
     await Promise.all(this.proxies.map(proxy => proxy.close()));
     await rm(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** A primary's file that dials these ports. */
+function dialling(ports: readonly number[]): object {
+  const connection = { 'consumer-address': '127.0.0.1', 'connection-retry-interval-ms': RETRY_MS };
+  return { 'netty-connection': ports.map(port => ({ ...connection, 'consumer-port': port })) };
+}
+
+function throughTopic(broker: string, topic: string): { readonly producer: object; readonly consumer: object } {
+  const [host, port] = broker.split(':');
+  const connection = { 'kafka-connection': { 'kafka-host': host, 'kafka-port': Number(port) } };
+  return {
+    producer: { ...connection, 'kafka-messaging': { topic, partition: 0, key: 'k' } },
+    consumer: { ...connection, 'kafka-messaging': { topic }, 'kafka-consumer-properties': { 'group.id': 'roles' } },
+  };
 }
 
 function isSettled(statuses: readonly (SiteStatus | undefined)[], leader: number): boolean {

@@ -3,6 +3,8 @@ export { type BearerVerdict, checkBearer } from './bearer.ts';
 export { BoundedReports } from './bounded-reports.ts';
 export { emptyDigest } from './tree/digest.ts';
 export type { MarkNote } from './frames/body.ts';
+export { BodyScan } from './frames/body-scan.ts';
+export { ByteWriter } from './frames/byte-writer.ts';
 export * from './frames/change-set.ts';
 export { readChangeSets } from './frames/change-set-reader.ts';
 export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';

@@ -28,11 +28,22 @@ export interface FoundChange {
 }
 
 /**
+ * The index covers less than it did: a part of it could not be read, or retention took what it is about. Whoever asked
+ * asks again, with `after` and `upTo` as they are now, and reads the rest from the journal.
+ */
+export class IndexOutdated extends Error {
+  override name = 'IndexOutdated';
+}
+
+/**
  * Finds the operations that concern a path without reading the whole history. Derived from the journal: an
  * implementation may have less than the journal, but never anything else.
  *
  * Replacing or deleting `/a` concerns `/a/b` and everything below it without naming it, so that every method looks at
  * the ancestors of a path, too.
+ *
+ * «In the order of the paths» is that of their segments, each by its code points; a path comes before what is below it.
+ * Every method may throw IndexOutdated, also in the middle of an answer: what was told before is true nevertheless.
  */
 export interface ChangeIndex {
   /**
@@ -45,7 +56,7 @@ export interface ChangeIndex {
   newest(path: Path, atOrBefore: number): Promise<Touch | undefined>;
   /** For each path at or below `path` that was ever touched: its newest touch at or before a revision. In the order of the paths. */
   newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch>;
-  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]. */
+  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]. Of one change set the last operation first. */
   touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch>;
   /** An upper bound of how many touches `newestBelow` would look at, to choose between it and reading the whole tree. Cheap. */
   weight(path: Path): Promise<number>;

@@ -1,4 +1,6 @@
-export type { ChangeIndex, FoundChange, TouchedValue, Touch } from './change-index.ts';
+export { type ChangeIndex, type FoundChange, IndexOutdated, type TouchedValue, type Touch } from './change-index.ts';
+export { IndexBuilder, type BuildingEvents, type IndexBuilding } from './index/index-builder.ts';
+export { JournalIndex, type JournalIndexOptions } from './index/journal-index.ts';
 export * from './answers.ts';
 export { parseTime, parseWhen, type Moment, type When, type WhenLike } from './when.ts';
 export { HistoryQueries } from './queries.ts';

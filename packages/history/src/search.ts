@@ -2,7 +2,7 @@ import { EvertreeError, type Path, sameValue, type Value } from '@evertree/core'
 import type { Change, ChangeOperation, ComparisonOperator, FoundMoment, SearchOptions, ValueCondition } from './answers.ts';
 import { childOf, keysOf } from './differences.ts';
 import type { HistoryView } from './history-view.ts';
-import { isObject, lowerOf } from './paths.ts';
+import { insideOf, isObject, lowerOf } from './paths.ts';
 
 const OPERATORS: readonly ComparisonOperator[] = ['=', '!=', '<', '<=', '>', '>='];
 
@@ -54,12 +54,7 @@ function* goneFrom(before: Value | undefined, after: Value | undefined, path: Pa
     return;
   }
   if (!isObject(before)) return;
-  for (const key of keysOf(before)) {
-    yield* goneFrom(childOf(before, key) as Value, isObject(after) ? (childOf(after, key) as Value | undefined) : undefined, [
-      ...path,
-      key,
-    ]);
-  }
+  for (const key of keysOf(before)) yield* goneFrom(childOf(before, key) as Value, insideOf(after, [key]), [...path, key]);
 }
 
 /** The paths of leaves and arrays that fulfil a condition since and did not before. */

@@ -1,0 +1,283 @@
+import {
+  ARRAY,
+  DELETED,
+  DOUBLE,
+  FALSE,
+  HAS_AUTHOR,
+  HAS_MESSAGE,
+  HAS_TIME,
+  NEGATIVE,
+  NULL,
+  OBJECT,
+  ONE_OPERATION,
+  ROOT_ID,
+  SMALL,
+  TEXT,
+  TRUE,
+  WHOLE,
+} from './binary-format.ts';
+import { EvertreeError } from '../errors.ts';
+import type { FrameHeader } from './frame.ts';
+import { keyCache } from './key-cache.ts';
+import { define, type Value } from '../tree/value.ts';
+
+export interface BodyScanOptions {
+  /**
+   * The bytes are no whole body: they begin with a change set, or within the operations of one. The keys and nodes that
+   * were defined before are unknown.
+   */
+  readonly isPart?: boolean;
+  /** Is told each definition: its parent, and the number of its key. It defines the next node. */
+  readonly defined?: (parent: number, key: number) => void;
+}
+
+/** The most bytes of a varint: seven bits each, below 2^53. */
+const VARINT_BYTES = 8;
+
+/**
+ * Steps through a binary body, and tells where everything stands in it. It makes no strings, nodes or values unless it is
+ * asked for one, so that an index can read a body, and a reader one value of it, at little cost.
+ *
+ * Of a part of a body it does not know the keys that were spelled before: `value` then can't make an object whose keys
+ * are among these.
+ */
+export class BodyScan {
+  readonly body: Buffer;
+  /** Where the next byte is read. */
+  at = 0;
+  /** Where the keys stand that were spelled so far, by their numbers from 1. */
+  readonly keyStarts: number[] = [0];
+  readonly keyEnds: number[] = [0];
+  readonly #isWhole: boolean;
+  readonly #defined: ((parent: number, key: number) => void) | undefined;
+  #nodes = ROOT_ID;
+
+  // The change set of the last `changeSet`.
+  /** Milliseconds since the change set before. */
+  time = 0;
+  author: string | undefined;
+  message: string | undefined;
+  operations = 0;
+
+  // The operation of the last `operation`.
+  /** The number of the node whose child it changes; 0 for the root itself. */
+  node = 0;
+  /** The number of the child's key; 0 for the root. */
+  key = 0;
+  tag = DELETED;
+
+  constructor(body: Buffer, { isPart = false, defined }: BodyScanOptions = {}) {
+    this.body = body;
+    this.#isWhole = !isPart;
+    this.#defined = defined;
+  }
+
+  get isDelete(): boolean {
+    return this.tag === DELETED;
+  }
+
+  /** Steps over what the body of a frame begins with if it begins or ends its epoch, or sets a mark. */
+  note({ beginsEpoch, endsEpoch, isMark }: Pick<FrameHeader, 'beginsEpoch' | 'endsEpoch' | 'isMark'>): void {
+    if (beginsEpoch || endsEpoch) {
+      this.#skipText();
+      this.#skipText();
+    } else if (isMark) {
+      this.#skipText();
+      this.varint();
+      this.#byte();
+    }
+  }
+
+  /** Reads the head of the next change set. */
+  changeSet(): void {
+    const flags = this.#byte();
+    if (flags > 15) throw malformed('unknown flags of a change set');
+    this.time = (flags & HAS_TIME) === 0 ? 0 : this.varint();
+    this.author = (flags & HAS_AUTHOR) === 0 ? undefined : this.#text();
+    this.message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
+    this.operations = (flags & ONE_OPERATION) === 0 ? this.varint() : 1;
+  }
+
+  /** Reads the next operation up to its value. `value` or `skip` has to follow unless it is a delete. */
+  operation(): void {
+    let node = this.varint();
+    while (node === 0) {
+      const parent = this.varint();
+      if (parent === 0) {
+        this.node = 0;
+        this.key = 0;
+        this.tag = this.#byte();
+        return;
+      }
+      if (this.#isWhole && parent > this.#nodes) throw malformed('an undefined node');
+      const key = this.#key();
+      this.#nodes++;
+      this.#defined?.(parent, key);
+      node = this.varint();
+    }
+    if (this.#isWhole && node > this.#nodes) throw malformed('an undefined node');
+    this.node = node;
+    this.key = this.#key();
+    this.tag = this.#byte();
+  }
+
+  /** Steps over the value of the operation. Its keys are counted nevertheless. */
+  skip(): void {
+    this.#skip(this.tag);
+  }
+
+  /** The value of the operation; undefined if it has a key that was spelled before this part. */
+  value(): Value | undefined {
+    try {
+      return this.#value(this.tag);
+    } catch (error) {
+      if (error === UNKNOWN_KEY) return undefined;
+      throw error;
+    }
+  }
+
+  varint(): number {
+    const { body } = this;
+    let byte = body[this.at++];
+    if (byte === undefined) throw malformed('an end in the middle');
+    if (byte < 128) return byte;
+    let value = byte & 127;
+    let weight = 128;
+    for (let count = 1; byte > 127; count++) {
+      byte = body[this.at++];
+      if (byte === undefined || count === VARINT_BYTES)
+        throw malformed(byte === undefined ? 'an end in the middle' : 'a number above 2^53');
+      value += (byte & 127) * weight;
+      weight *= 128;
+    }
+    if (!Number.isSafeInteger(value)) throw malformed('a number above 2^53');
+    return value;
+  }
+
+  #byte(): number {
+    const byte = this.body[this.at++];
+    if (byte === undefined) throw malformed('an end in the middle');
+    return byte;
+  }
+
+  /** Where a text ends whose length comes next; `at` is where it begins then. */
+  #textEnd(): number {
+    const length = this.varint();
+    const end = this.at + length;
+    if (end > this.body.length) throw malformed('an end in the middle of a text');
+    return end;
+  }
+
+  #skipText(): void {
+    this.at = this.#textEnd();
+  }
+
+  #text(): string {
+    const end = this.#textEnd();
+    const text = this.body.toString('utf8', this.at, end);
+    this.at = end;
+    return text;
+  }
+
+  /** Reads a key, and returns its number. */
+  #key(): number {
+    const number = this.varint();
+    if (number !== 0) {
+      if (this.#isWhole && number >= this.keyStarts.length) throw malformed('an undefined key');
+      return number;
+    }
+    const end = this.#textEnd();
+    this.keyStarts.push(this.at);
+    this.keyEnds.push(end);
+    this.at = end;
+    return this.keyStarts.length - 1;
+  }
+
+  /** A key of an object, as text. */
+  #keyText(): string {
+    const isSpelled = this.body[this.at] === 0;
+    const key = this.#key();
+    if (!this.#isWhole && !isSpelled) throw UNKNOWN_KEY;
+    return keyCache.find(this.body, this.keyStarts[key]!, this.keyEnds[key]!);
+  }
+
+  #skip(tag: number): void {
+    if (tag >= SMALL) return;
+    switch (tag) {
+      case DELETED:
+      case NULL:
+      case FALSE:
+      case TRUE:
+        return;
+      case WHOLE:
+      case NEGATIVE:
+        this.varint();
+        return;
+      case DOUBLE:
+        this.at += 8;
+        return;
+      case TEXT:
+        this.#skipText();
+        return;
+      case ARRAY:
+        for (let left = this.varint(); left > 0; left--) this.#skip(this.#byte());
+        return;
+      case OBJECT:
+        for (let left = this.varint(); left > 0; left--) {
+          this.#key();
+          this.#skip(this.#byte());
+        }
+        return;
+      default:
+        throw malformed(`an unknown kind of value (${tag})`);
+    }
+  }
+
+  #value(tag: number): Value {
+    if (tag >= SMALL) return tag - SMALL;
+    switch (tag) {
+      case NULL:
+        return null;
+      case FALSE:
+        return false;
+      case TRUE:
+        return true;
+      case WHOLE:
+        return this.varint();
+      case NEGATIVE:
+        return -this.varint();
+      case DOUBLE:
+        return this.#double();
+      case TEXT:
+        return this.#text();
+      case ARRAY: {
+        const items: Value[] = [];
+        for (let left = this.varint(); left > 0; left--) items.push(this.#value(this.#byte()));
+        return Object.freeze(items);
+      }
+      case OBJECT: {
+        const object: { [key: string]: Value } = {};
+        for (let left = this.varint(); left > 0; left--) {
+          const key = this.#keyText();
+          define(object, key, this.#value(this.#byte()));
+        }
+        return object;
+      }
+      default:
+        throw malformed(`an unknown kind of value (${tag})`);
+    }
+  }
+
+  #double(): number {
+    if (this.at + 8 > this.body.length) throw malformed('an end in the middle of a number');
+    const value = this.body.readDoubleLE(this.at);
+    this.at += 8;
+    return value;
+  }
+}
+
+const UNKNOWN_KEY = new Error('a key was spelled before this part of the body');
+
+function malformed(what: string): EvertreeError {
+  return new EvertreeError('FORMAT_INVALID', `a frame's body has ${what}`);
+}

@@ -1,0 +1,185 @@
+import type { ChangeSet, Frame, Value } from '@evertree/core';
+import { BodyScan, decodeFrame, frameBody } from '@evertree/core';
+import type { FoundChange, Touch, TouchedValue } from '../change-index.ts';
+import { rowHolding } from './frame-rows.ts';
+import { UnsoundRun } from './run-format.ts';
+import type { RunFile } from './run-file.ts';
+import type { Chunk, FrameRow } from './run-writer.ts';
+import type { SegmentFiles } from './segment-files.ts';
+import { BODY_OFFSET } from './segment-files.ts';
+
+/** What a change set says of itself. */
+interface FoundHead {
+  readonly time: number;
+  readonly author: string | undefined;
+  readonly message: string | undefined;
+}
+
+/** A chunk of the frame that was read last. */
+interface ReadChunk {
+  readonly index: number;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Reads change sets where a run says that they are. It reads only the chunk with the wanted operation, unless the value
+ * has keys that were spelled in another chunk. What it read last it keeps, for touches that are near one another.
+ */
+export class ChangeReader {
+  readonly #files: SegmentFiles;
+  #run: RunFile | undefined;
+  #row: FrameRow | undefined;
+  #frame: Frame | undefined;
+  #changeSets: readonly ChangeSet[] | undefined;
+  #chunk: ReadChunk | undefined;
+
+  constructor(files: SegmentFiles) {
+    this.#files = files;
+  }
+
+  /**
+   * @param touches of one change set
+   * @throws UnsoundRun where the segments don't hold what the run says
+   */
+  async read(run: RunFile, touches: readonly Touch[]): Promise<FoundChange> {
+    const { revision } = touches[0]!;
+    const row = await this.#find(run, revision);
+    const ordinal = revision - row.base - 1;
+    const values: TouchedValue[] = [];
+    let head: FoundHead | undefined;
+    for (const touch of touches) {
+      const found =
+        row.chunks.length === 0 ? await this.#readWhole(ordinal, touch.operation) : await this.#readChunk(ordinal, touch.operation);
+      head = found.head;
+      values.push({ touch, value: found.value });
+    }
+    return { position: { epoch: epochAt(run, revision), revision }, ...head!, touches: values };
+  }
+
+  async #find(run: RunFile, revision: number): Promise<FrameRow> {
+    const known = this.#run === run ? this.#row : undefined;
+    if (known !== undefined && known.base < revision && revision <= known.base + known.count) return known;
+    const row = await rowHolding(run, revision);
+    if (row === undefined) throw new UnsoundRun(run.path, `it has no frame with the revision ${revision}`);
+    this.#run = run;
+    this.#row = row;
+    this.#frame = undefined;
+    this.#changeSets = undefined;
+    this.#chunk = undefined;
+    return row;
+  }
+
+  async #readWhole(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
+    const frame = await this.#wholeFrame();
+    if (frame.header.codec === 'json') {
+      const { time, author, message, operations } = (this.#changeSets ??= decodeFrame(frame).changeSets)[ordinal]!;
+      const found = operations[operation]!;
+      return { head: { time, author, message }, value: found.type === 'put' ? found.value : undefined };
+    }
+    const scan = new BodyScan(frameBody(frame));
+    scan.note(frame.header);
+    let time = frame.header.firstTime;
+    for (let index = 0; ; index++) {
+      scan.changeSet();
+      time += scan.time;
+      if (index === ordinal) break;
+      stepOver(scan, scan.operations);
+    }
+    const { author, message } = scan;
+    stepOver(scan, operation);
+    scan.operation();
+    return { head: { time, author, message }, value: scan.isDelete ? undefined : scan.value() };
+  }
+
+  async #readChunk(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
+    const { chunks } = this.#row!;
+    const headIn = placeOf(chunks, ordinal, 0);
+    const wantedIn = placeOf(chunks, ordinal, operation);
+    const { head, scan } = await this.#readHead(headIn, ordinal);
+    let at = scan;
+    let before = operation;
+    if (wantedIn.index !== headIn.index) {
+      at = partScan(await this.#bytesOf(wantedIn), wantedIn);
+      before = operation - chunks[wantedIn.index]!.skipped;
+    }
+    stepOver(at, before);
+    at.operation();
+    if (at.isDelete) return { head, value: undefined };
+    const value = at.value();
+    return value === undefined ? this.#readWhole(ordinal, operation) : { head, value };
+  }
+
+  async #readHead(place: ChunkPlace, ordinal: number): Promise<{ head: FoundHead; scan: BodyScan }> {
+    const chunk = this.#row!.chunks[place.index]!;
+    const scan = partScan(await this.#bytesOf(place), place);
+    stepOver(scan, chunk.left);
+    let { time } = chunk;
+    for (let index = place.ordinal; ; index++) {
+      scan.changeSet();
+      time += scan.time;
+      if (index === ordinal) break;
+      stepOver(scan, scan.operations);
+    }
+    return { head: { time, author: scan.author, message: scan.message }, scan };
+  }
+
+  async #bytesOf({ index, offset }: ChunkPlace): Promise<Buffer> {
+    if (this.#chunk?.index === index) return this.#chunk.bytes;
+    const row = this.#row!;
+    const { bytes: length, checksum } = row.chunks[index]!;
+    const { name } = this.#run!.description.segments[row.segment]!;
+    const bytes = await this.#files.chunk(name, row.offset + BODY_OFFSET + offset, length, checksum);
+    if (bytes === undefined) throw new UnsoundRun(this.#run!.path, `${name} does not hold at offset ${row.offset} what it says`);
+    this.#chunk = { index, bytes };
+    return bytes;
+  }
+
+  async #wholeFrame(): Promise<Frame> {
+    if (this.#frame !== undefined) return this.#frame;
+    const row = this.#row!;
+    const segment = this.#run!.description.segments[row.segment]!;
+    const frame = await this.#files.frame(segment, row.offset, row.length);
+    if (frame === undefined || frame.header.base.revision !== row.base) {
+      throw new UnsoundRun(this.#run!.path, `${segment.name} does not hold at offset ${row.offset} what it says`);
+    }
+    return (this.#frame = frame);
+  }
+}
+
+interface ChunkPlace {
+  readonly index: number;
+  /** Of its first byte in the body. */
+  readonly offset: number;
+  /** Of the first change set that begins in it. */
+  readonly ordinal: number;
+}
+
+/** The chunk with an operation of a change set; for the operation 0, with the head of the change set. */
+function placeOf(chunks: readonly Chunk[], ordinal: number, operation: number): ChunkPlace {
+  let found: ChunkPlace = { index: 0, offset: 0, ordinal: 0 };
+  let offset = 0;
+  let begun = 0;
+  for (const [index, chunk] of chunks.entries()) {
+    const begins = chunk.skipped > 0 ? begun - 1 : begun;
+    if (begins > ordinal || (begins === ordinal && chunk.skipped > operation)) break;
+    found = { index, offset, ordinal: begun };
+    offset += chunk.bytes;
+    begun += chunk.begun;
+  }
+  return found;
+}
+
+function partScan(bytes: Buffer, { offset }: ChunkPlace): BodyScan {
+  return new BodyScan(bytes, { isPart: offset > 0 });
+}
+
+function stepOver(scan: BodyScan, operations: number): void {
+  for (let left = operations; left > 0; left--) {
+    scan.operation();
+    scan.skip();
+  }
+}
+
+function epochAt(run: RunFile, revision: number): number {
+  return run.description.epochs.findLast(({ after }) => after < revision)!.number;
+}

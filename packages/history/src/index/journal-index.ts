@@ -1,0 +1,327 @@
+import type { Clock, Disk, ExactPosition, FrameLog, Path, Report, Reporter } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
+import { asError, isMissing } from '@evertree/journal/files';
+import { IndexOutdated, type ChangeIndex, type FoundChange, type Touch } from '../change-index.ts';
+import { BlockCache } from './block-cache.ts';
+import { ChangeReader } from './change-reader.ts';
+import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
+import { RUN_CHANGE_SETS } from './index-keeper.ts';
+import { pathKey } from './path-key.ts';
+import { UnsoundRun } from './run-format.ts';
+import { RunFile } from './run-file.ts';
+import { RunQuestions } from './run-questions.ts';
+import { SegmentFiles } from './segment-files.ts';
+
+/** What of the runs is kept in memory. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+/** Fewer new change sets than this are left to the journal: reading them there is as fast. */
+const LEAST_CHANGE_SETS = 256;
+/** New change sets are covered after this time, unless there are enough of them for a run before. */
+const EXTEND_AFTER_MS = 1_000;
+/** After a failure, such as a full disk, it is tried again after this time. */
+const RETRY_AFTER_MS = 60_000;
+
+export interface JournalIndexOptions {
+  readonly disk: Pick<Disk, 'open'>;
+  readonly log: FrameLog;
+  readonly clock: Clock;
+  readonly report: Reporter;
+  /** Begins the building of the index. */
+  readonly build: (events: BuildingEvents) => IndexBuilding;
+}
+
+/** The index of a journal in a directory. */
+export class JournalIndex implements ChangeIndex, AsyncDisposable {
+  readonly #options: JournalIndexOptions;
+  readonly #cache = new BlockCache(CACHE_BYTES);
+  readonly #segments: SegmentFiles;
+  readonly #building: IndexBuilding;
+  readonly #hooks: Disposable;
+  /** Each goes on where the one before ends, and the last one's last position is one of the journal's. */
+  #runs: readonly RunFile[] = [];
+  /** Files that were found unsound, until the builder has dropped them. */
+  readonly #bad = new Set<string>();
+  /** Where the journal was stable when it was last looked at. Lower than before only after a rewind. */
+  #seen: ExactPosition;
+  /** Up to which revision the builder was asked to cover it. */
+  #asked = 0;
+  #timer: Disposable | undefined;
+  /** The newest list of files that was told. */
+  #told: readonly string[] = [];
+  #opening: Promise<void> | undefined;
+  #hasFailed = false;
+  #isClosed = false;
+  /** How often the builder was asked to cover a range, and how many of these it has done. */
+  #requests = 0;
+  #done = 0;
+  /** How often the history was cut back or replaced. */
+  #rewinds = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(options: JournalIndexOptions) {
+    this.#options = options;
+    this.#segments = new SegmentFiles(options.disk);
+    this.#seen = options.log.stable;
+    this.#building = options.build({
+      changed: paths => this.#changed(paths),
+      dropped: (file, problem) => this.#dropped(file, problem),
+      stuck: position => this.#stuck(position),
+      failed: error => this.#failed(error),
+      idle: requests => this.#idle(requests),
+    });
+    this.#hooks = options.log.onProgress(() => this.#progressed());
+    this.#extend(LEAST_CHANGE_SETS);
+  }
+
+  get after(): number {
+    const [first] = this.#runs;
+    return first === undefined ? this.upTo : Math.max(first.after, this.#options.log.base.revision);
+  }
+
+  get upTo(): number {
+    return this.#runs.at(-1)?.upTo ?? this.#options.log.base.revision;
+  }
+
+  /** Bytes of its files. */
+  get bytes(): number {
+    return this.#runs.reduce((sum, run) => sum + run.bytes, 0);
+  }
+
+  /** Its files, the oldest first. */
+  get files(): readonly string[] {
+    return this.#runs.map(({ path }) => path);
+  }
+
+  /** Resolves when it covers all that is stable now, or can't. */
+  async caughtUp(): Promise<void> {
+    this.#extend(1);
+    const request = this.#requests;
+    while (this.#done < request && !this.#isClosed) await new Promise<void>(resolve => this.#waiting.push(resolve));
+    await this.#opening;
+  }
+
+  newest(path: Path, atOrBefore: number): Promise<Touch | undefined> {
+    return this.#ask(questions => questions.newest(pathKey(path), atOrBefore));
+  }
+
+  newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch> {
+    return this.#askEach(questions => questions.newestBelow(pathKey(path), atOrBefore));
+  }
+
+  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch> {
+    return this.#askEach(questions => questions.touches(pathKey(path), range));
+  }
+
+  weight(path: Path): Promise<number> {
+    return this.#ask(questions => questions.weight(pathKey(path)));
+  }
+
+  read(touches: readonly Touch[]): AsyncIterable<FoundChange> {
+    return this.#askEach(questions => questions.read(touches, new ChangeReader(this.#segments)));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#hooks[Symbol.dispose]();
+    this.#timer?.[Symbol.dispose]();
+    this.#wake();
+    await this.#building.close();
+    await this.#opening;
+    await this.#show([]);
+    await this.#segments.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // Questions
+
+  async #ask<T>(question: (questions: RunQuestions) => Promise<T>): Promise<T> {
+    using stack = this.#useRuns();
+    try {
+      return await question(stack.questions);
+    } catch (error) {
+      throw this.#lost(error);
+    }
+  }
+
+  async *#askEach<T>(question: (questions: RunQuestions) => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    using stack = this.#useRuns();
+    try {
+      yield* question(stack.questions);
+    } catch (error) {
+      throw this.#lost(error);
+    }
+  }
+
+  #useRuns(): Disposable & { readonly questions: RunQuestions } {
+    if (this.#isClosed) throw new EvertreeError('CLOSED', 'the index is closed');
+    const runs = this.#runs;
+    const uses = runs.map(run => run.use());
+    const questions = new RunQuestions(runs, this.after, this.#options.clock);
+    return {
+      questions,
+      [Symbol.dispose]: () => {
+        for (const use of uses) use[Symbol.dispose]();
+      },
+    };
+  }
+
+  /** What a question throws: a run that turned out to be unsound counts for nothing from now on. */
+  #lost(error: unknown): unknown {
+    if (!(error instanceof UnsoundRun))
+      return isMissing(error) ? new IndexOutdated('a segment is no longer kept', { cause: error }) : error;
+    this.#forget(error.file, error.message);
+    return new IndexOutdated(error.message, { cause: error });
+  }
+
+  #forget(file: string, problem: string): void {
+    if (this.#isClosed || this.#bad.has(file)) return;
+    // A run that was merged into another one meanwhile is no loss.
+    if (!this.#runs.some(run => run.path === file)) return;
+    this.#bad.add(file);
+    this.#dropped(file, problem);
+    void this.#show(this.#runs.filter(run => run.path !== file));
+    this.#building.drop([file]);
+    this.#extend(LEAST_CHANGE_SETS);
+  }
+
+  // What the journal and the builder tell
+
+  #progressed(): void {
+    const { stable } = this.#options.log;
+    if (stable.revision < this.#seen.revision) this.#rewound(stable);
+    this.#seen = stable;
+    const more = stable.revision - this.#asked;
+    if (more < LEAST_CHANGE_SETS || this.#hasFailed) return;
+    if (more >= RUN_CHANGE_SETS) this.#extend(LEAST_CHANGE_SETS);
+    else this.#timer ??= this.#options.clock.after(EXTEND_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
+  }
+
+  /** The history was cut back, or replaced by one that ends before: runs beyond its end are not of this history. */
+  #rewound(stable: ExactPosition): void {
+    const gone = this.#runs.filter(run => run.upTo > stable.revision).map(({ path }) => path);
+    this.#rewinds++;
+    this.#asked = Math.min(this.#asked, stable.revision);
+    void this.#segments.close();
+    void this.#show(this.#runs.filter(run => run.upTo <= stable.revision));
+    this.#building.drop(gone);
+    this.#extend(LEAST_CHANGE_SETS);
+  }
+
+  #extend(least: number): void {
+    const { base, stable } = this.#options.log;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    if (this.#isClosed) return;
+    this.#asked = stable.revision;
+    this.#hasFailed = false;
+    this.#requests++;
+    this.#building.extend({ base, stable }, least);
+  }
+
+  #changed(paths: readonly string[]): void {
+    this.#told = paths;
+    for (const path of this.#bad) if (!paths.includes(path)) this.#bad.delete(path);
+    this.#opening ??= this.#openTold().finally(() => {
+      this.#opening = undefined;
+    });
+  }
+
+  /** Opens the files that were told, until there is no newer list. */
+  async #openTold(): Promise<void> {
+    for (let paths: readonly string[] | undefined; paths !== this.#told && !this.#isClosed;) {
+      paths = this.#told;
+      const rewinds = this.#rewinds;
+      const runs: RunFile[] = [];
+      for (const path of paths) {
+        const run = this.#bad.has(path) ? undefined : (this.#runs.find(known => known.path === path) ?? (await this.#open(path)));
+        if (run !== undefined) runs.push(run);
+      }
+      if (rewinds === this.#rewinds) {
+        await this.#show(runs);
+        continue;
+      }
+      // Which of them are of the history is to be asked again.
+      for (const run of runs) if (!this.#runs.includes(run)) await run.retire();
+      paths = undefined;
+    }
+  }
+
+  /** Opens a run if it is of the present history. */
+  async #open(path: string): Promise<RunFile | undefined> {
+    const { disk, log } = this.#options;
+    try {
+      const run = await RunFile.open(disk, path, this.#cache.part());
+      const { last } = run.description;
+      // Histories that share a position share all that is before it.
+      if ((await log.find(last)) !== undefined) return run;
+      await run.retire();
+      if (last.revision > log.base.revision) this.#building.drop([path]);
+    } catch (error) {
+      if (error instanceof UnsoundRun) {
+        this.#dropped(path, error.message);
+        this.#building.drop([path]);
+      } else if (!isMissing(error) && !this.#isClosed) {
+        this.#tell({ level: 'warn', event: 'index-unreadable', message: `${path} can't be read (${asError(error).message})` });
+      }
+    }
+    return undefined;
+  }
+
+  /** Answers from these runs from now on: of each stretch without a gap, the longest. */
+  async #show(runs: readonly RunFile[]): Promise<void> {
+    const before = this.#runs;
+    this.#runs = longestStretch(runs);
+    for (const run of [...before, ...runs]) if (!this.#runs.includes(run)) await run.retire();
+  }
+
+  #dropped(file: string, problem: string): void {
+    const message = `a file of the index is of no use and is made anew (${problem}); until then questions about the history take longer`;
+    this.#tell({ level: 'warn', event: 'index-dropped', message, details: { file } });
+  }
+
+  #stuck(position: ExactPosition): void {
+    const message = `the index can't go on after the revision ${position.revision}: the segments do not hold what follows; verify this directory`;
+    this.#tell({ level: 'warn', event: 'index-stuck', message, details: { position } });
+  }
+
+  #failed(error: Error): void {
+    this.#hasFailed = true;
+    const message = `the index of the history can't be written (${error.message}); it is tried again, and until then questions about the history take longer`;
+    this.#tell({ level: 'warn', event: 'index-failed', message, details: { error } });
+    if (!this.#isClosed) this.#timer ??= this.#options.clock.after(RETRY_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
+  }
+
+  #idle(requests: number): void {
+    this.#done = requests;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #tell(report: Report): void {
+    if (!this.#isClosed) this.#options.report(report);
+  }
+}
+
+/** Of runs in order, the longest stretch in which each goes on where the one before ends. */
+function longestStretch(runs: readonly RunFile[]): readonly RunFile[] {
+  let longest: readonly RunFile[] = [];
+  let stretch: RunFile[] = [];
+  for (const run of runs) {
+    const before = stretch.at(-1)?.description.last;
+    const { base } = run.description;
+    if (before !== undefined && (before.revision !== base.revision || before.epochId !== base.epochId)) stretch = [];
+    stretch = [...stretch, run];
+    if (lengthOf(stretch) >= lengthOf(longest)) longest = stretch;
+  }
+  return longest;
+}
+
+function lengthOf(runs: readonly RunFile[]): number {
+  return runs.length === 0 ? 0 : runs.at(-1)!.upTo - runs[0]!.after;
+}

@@ -1,0 +1,65 @@
+import type { Posting, TouchCursor } from './touch-cursor.ts';
+
+/** A touch with the key of its path. */
+interface KeyedPosting extends Posting {
+  readonly key: Buffer;
+}
+
+/** Of all touches that it is given, keeps the newest ones within a range of revisions. */
+export class NewestTouches {
+  /** About how many it keeps. */
+  readonly limit: number;
+  readonly after: number;
+  readonly upTo: number;
+  #touches: KeyedPosting[] = [];
+  #missing: number;
+
+  constructor(limit: number, range: { readonly after: number; readonly upTo: number }) {
+    this.limit = limit;
+    this.after = range.after;
+    this.upTo = range.upTo;
+    this.#missing = range.after;
+  }
+
+  /** Touches at or before this revision may be missing. */
+  get missing(): number {
+    return this.#missing;
+  }
+
+  /** Adds the touches of the entry at which a cursor stands. @returns how many of them are in the range */
+  addAll(cursor: TouchCursor): number {
+    let key: Buffer | undefined;
+    let count = 0;
+    cursor.forEach((revision, operation, isDelete) => {
+      if (revision <= this.after || revision > this.upTo) return;
+      count++;
+      if (revision <= this.#missing) return;
+      key ??= Buffer.from(cursor.key.subarray(0, cursor.keyLength));
+      this.#touches.push({ revision, operation, isDelete, key });
+    });
+    if (this.#touches.length > this.limit * 2) this.#shorten();
+    return count;
+  }
+
+  /** Not all older touches of a path were added: those that were are the newest. */
+  missesBefore(revision: number): void {
+    this.#missing = Math.max(this.#missing, revision);
+  }
+
+  /** The newest touches, the newest first. `isComplete` says whether there are no others in the range. */
+  take(): { readonly touches: readonly KeyedPosting[]; readonly isComplete: boolean } {
+    this.#touches.sort(newestFirst);
+    const touches = this.#touches.filter(({ revision }) => revision > this.#missing);
+    return { touches, isComplete: this.#missing === this.after };
+  }
+
+  #shorten(): void {
+    this.#touches.sort(newestFirst);
+    this.missesBefore(this.#touches[this.limit]!.revision);
+    this.#touches = this.#touches.filter(({ revision }) => revision > this.#missing);
+  }
+}
+
+function newestFirst(a: Posting, b: Posting): number {
+  return b.revision - a.revision || b.operation - a.operation;
+}

@@ -1,0 +1,93 @@
+import type { Path } from '@evertree/core';
+
+/** Ends each segment of a key; no segment has it. */
+const SEPARATOR = 0;
+/** Stands before a byte that is 0 or 1, which is written as 1 or 2. */
+const ESCAPE = 1;
+
+/**
+ * The key of a path: its bytes sort so that everything at and below a path is one range, which begins with the path's
+ * own key. FORMAT.md, «Touches», is normative.
+ */
+export function pathKey(path: Path): Buffer {
+  return Buffer.concat(path.map(segmentKey));
+}
+
+/** What a segment adds to the key of its path. */
+export function segmentKey(segment: string): Buffer {
+  return segmentKeyOf(Buffer.from(segment, 'utf8'));
+}
+
+/** @param bytes a segment in UTF-8 */
+export function segmentKeyOf(bytes: Uint8Array): Buffer {
+  let escapes = 0;
+  for (const byte of bytes) if (byte <= ESCAPE) escapes++;
+  const key = Buffer.allocUnsafeSlow(bytes.length + escapes + 1);
+  let at = 0;
+  for (const byte of bytes) {
+    if (byte > ESCAPE) {
+      key[at++] = byte;
+    } else {
+      key[at++] = ESCAPE;
+      key[at++] = byte + 1;
+    }
+  }
+  key[at] = SEPARATOR;
+  return key;
+}
+
+/** The path of a key. */
+export function pathOf(key: Uint8Array): Path {
+  const path: string[] = [];
+  let segment: number[] | undefined;
+  let start = 0;
+  for (let at = 0; at < key.length; at++) {
+    const byte = key[at]!;
+    if (byte === SEPARATOR) {
+      path.push(segment === undefined ? textOf(key, start, at) : Buffer.from(segment).toString('utf8'));
+      segment = undefined;
+      start = at + 1;
+    } else if (byte === ESCAPE) {
+      segment ??= [...key.subarray(start, at)];
+      segment.push(key[++at]! - 1);
+    } else {
+      segment?.push(byte);
+    }
+  }
+  return path;
+}
+
+function textOf(key: Uint8Array, start: number, end: number): string {
+  return Buffer.from(key.buffer, key.byteOffset + start, end - start).toString('utf8');
+}
+
+/** The ends of the keys of all paths above the path of a key and of the path itself, the root's first. */
+export function prefixEnds(key: Uint8Array): number[] {
+  const ends = [0];
+  for (let at = 0; at < key.length; at++) if (key[at] === SEPARATOR) ends.push(at + 1);
+  return ends;
+}
+
+/** How many segments a key has. */
+export function depthOf(key: Uint8Array, length: number): number {
+  let depth = 0;
+  for (let at = 0; at < length; at++) if (key[at] === SEPARATOR) depth++;
+  return depth;
+}
+
+/** Whether a key begins with a prefix: the path of the key is that of the prefix, or below it. */
+export function isWithin(key: Uint8Array, length: number, prefix: Uint8Array): boolean {
+  if (length < prefix.length) return false;
+  for (let at = prefix.length - 1; at >= 0; at--) if (key[at] !== prefix[at]) return false;
+  return true;
+}
+
+/** Compares two keys, each in the first bytes of a buffer. */
+export function compareKeys(a: Uint8Array, aLength: number, b: Uint8Array, bLength: number): number {
+  const length = aLength < bLength ? aLength : bLength;
+  for (let at = 0; at < length; at++) {
+    const difference = a[at]! - b[at]!;
+    if (difference !== 0) return difference;
+  }
+  return aLength - bLength;
+}

@@ -1,0 +1,166 @@
+import type { Clock } from '@evertree/core';
+import { Turn } from '@evertree/core';
+import type { FoundChange, Touch } from '../change-index.ts';
+import type { ChangeReader } from './change-reader.ts';
+import { compareKeys, isWithin, pathOf, prefixEnds } from './path-key.ts';
+import type { RunFile } from './run-file.ts';
+import { entriesBelow, newestOf, TouchCursor } from './touch-cursor.ts';
+import { NewestTouches } from './newest-touches.ts';
+
+/** How many touches a first look gathers, and at most; each look gathers so many times as many as the one before. */
+const FIRST_LOOK = 256;
+const LARGEST_LOOK = 65_536;
+const LOOK_GROWTH = 8;
+/** Entries between two looks at the clock. */
+const STEP_ENTRIES = 64;
+
+/** Answers one question from some runs, which each go on where the one before ends. */
+export class RunQuestions {
+  readonly #runs: readonly RunFile[];
+  /** Touches up to this revision are not told. */
+  readonly #after: number;
+  readonly #turn: Turn;
+
+  constructor(runs: readonly RunFile[], after: number, clock: Clock) {
+    this.#runs = runs;
+    this.#after = after;
+    this.#turn = new Turn(clock);
+  }
+
+  async newest(key: Buffer, atOrBefore: number): Promise<Touch | undefined> {
+    const ends = prefixEnds(key);
+    for (const run of this.#runs.toReversed()) {
+      if (run.after >= atOrBefore) continue;
+      let found: Touch | undefined;
+      for (const [depth, end] of ends.entries()) {
+        if (!hasDepth(run, depth)) continue;
+        const posting = await newestOf(run, key, end, atOrBefore);
+        if (posting === undefined || posting.revision <= this.#after || posting.revision < (found?.revision ?? 0)) continue;
+        found = touchOf(posting.revision, posting.operation, posting.isDelete, key.subarray(0, end));
+      }
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  async *newestBelow(key: Buffer, atOrBefore: number): AsyncGenerator<Touch, void, undefined> {
+    const cursors: TouchCursor[] = [];
+    for (const run of this.#runs) {
+      if (run.after >= atOrBefore) continue;
+      const cursor = new TouchCursor(run);
+      await cursor.seek(key, key.length, 0);
+      if (await this.#into(cursor, key)) cursors.push(cursor);
+    }
+    for (let entries = 1; cursors.length > 0; entries++) {
+      const path = leastKey(cursors);
+      let found: Touch | undefined;
+      // The oldest run first, so that a later touch replaces an earlier one.
+      for (const cursor of cursors.slice()) {
+        while (cursor.compare(path, path.length) === 0) {
+          const posting = cursor.newest(atOrBefore);
+          if (posting !== undefined && posting.revision > this.#after) {
+            found = touchOf(posting.revision, posting.operation, posting.isDelete, path);
+          }
+          if (await this.#on(cursor, key)) continue;
+          cursors.splice(cursors.indexOf(cursor), 1);
+          break;
+        }
+      }
+      if (found !== undefined) yield found;
+      if (entries % STEP_ENTRIES === 0) await this.#turn.breathe();
+    }
+  }
+
+  async *touches(key: Buffer, range: { readonly after: number; readonly upTo: number }): AsyncGenerator<Touch, void, undefined> {
+    const after = Math.max(range.after, this.#after);
+    let look = FIRST_LOOK;
+    for (const run of this.#runs.toReversed()) {
+      if (run.after >= range.upTo) continue;
+      if (run.upTo <= after) return;
+      for (let upTo = range.upTo; ;) {
+        const newest = new NewestTouches(look, { after, upTo });
+        await this.#gather(run, key, newest);
+        const { touches, isComplete } = newest.take();
+        yield* touches.map(({ revision, operation, isDelete, key: path }) => touchOf(revision, operation, isDelete, path));
+        if (isComplete) break;
+        // A change set that is more than a look takes has to be gathered whole.
+        look = touches.length === 0 ? look * LOOK_GROWTH : Math.max(look, Math.min(look * LOOK_GROWTH, LARGEST_LOOK));
+        ({ missing: upTo } = newest);
+      }
+    }
+  }
+
+  /** How many entries lie at and below a path. */
+  async weight(key: Buffer): Promise<number> {
+    let weight = 0;
+    for (const run of this.#runs) weight += await entriesBelow(run, key);
+    return weight;
+  }
+
+  async *read(touches: readonly Touch[], reader: ChangeReader): AsyncGenerator<FoundChange, void, undefined> {
+    for (let from = 0; from < touches.length;) {
+      const { revision } = touches[from]!;
+      let to = from + 1;
+      while (touches[to]?.revision === revision) to++;
+      const run = this.#runs.find(({ after, upTo }) => after < revision && revision <= upTo);
+      if (run === undefined) throw new RangeError(`the index does not cover the revision ${revision}`);
+      yield await reader.read(run, touches.slice(from, to));
+      await this.#turn.breathe();
+      from = to;
+    }
+  }
+
+  async #gather(run: RunFile, key: Buffer, into: NewestTouches): Promise<void> {
+    for (const [depth, end] of prefixEnds(key).entries()) if (hasDepth(run, depth)) await gatherPath(run, key.subarray(0, end), into);
+    const cursor = new TouchCursor(run);
+    await cursor.seek(key, key.length, Number.MAX_SAFE_INTEGER);
+    let entries = 0;
+    for (let isIn = await this.#into(cursor, key); isIn; isIn = await this.#on(cursor, key)) {
+      if (cursor.keyLength > key.length) into.addAll(cursor);
+      if (++entries % STEP_ENTRIES === 0) await this.#turn.breathe();
+    }
+  }
+
+  /** Moves a cursor to the first entry at or below a path. @returns whether there is one */
+  async #into(cursor: TouchCursor, key: Buffer): Promise<boolean> {
+    do if (!(await cursor.advance())) return false;
+    while (cursor.compare(key, key.length) < 0);
+    return isWithin(cursor.key, cursor.keyLength, key);
+  }
+
+  /** Moves a cursor on. @returns whether it is still at or below a path */
+  async #on(cursor: TouchCursor, key: Buffer): Promise<boolean> {
+    if (!cursor.next() && !(await cursor.advance())) return false;
+    return isWithin(cursor.key, cursor.keyLength, key);
+  }
+}
+
+/** Gathers the touches of exactly one path, the newest entry first, until there are enough. */
+async function gatherPath(run: RunFile, key: Buffer, into: NewestTouches): Promise<void> {
+  const { after } = into;
+  let { upTo } = into;
+  for (let gathered = 0; gathered < into.limit;) {
+    const cursor = new TouchCursor(run);
+    await cursor.seek(key, key.length, upTo);
+    const first = cursor.toEntry(key, key.length, upTo);
+    if (first === undefined) return;
+    gathered += into.addAll(cursor);
+    upTo = first - 1;
+    if (upTo <= after) return;
+  }
+  into.missesBefore(upTo);
+}
+
+function hasDepth(run: RunFile, depth: number): boolean {
+  return (run.description.depths[depth] ?? 0) > 0;
+}
+
+function leastKey(cursors: readonly TouchCursor[]): Buffer {
+  let least = cursors[0]!;
+  for (const cursor of cursors) if (compareKeys(cursor.key, cursor.keyLength, least.key, least.keyLength) < 0) least = cursor;
+  return Buffer.from(least.key.subarray(0, least.keyLength));
+}
+
+function touchOf(revision: number, operation: number, isDelete: boolean, key: Buffer): Touch {
+  return { revision, operation, kind: isDelete ? 'delete' : 'put', path: pathOf(key) };
+}

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { EvertreeError, type Journal, type PathLike, type Position, type Reporter, type Role, type Snapshot, Store } from '@evertree/core';
 import {
   type Blame,
+  type BuildingEvents,
   type Change,
-  type ChangeIndex,
   type ChangesOptions,
   type FoundMoment,
   HistoryQueries,
+  IndexThread,
+  JournalIndex,
   type PathDifference,
   type Reversal,
   type SearchOptions,
@@ -40,7 +42,11 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   // It closes its journal; closing that twice does no harm.
   const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
   const promotes = await settleRole(store, options, configurations);
-  if (directory !== undefined) await SnapshotSchedule.start(store, snapshotBytes);
+  if (directory !== undefined) {
+    await SnapshotSchedule.start(store, snapshotBytes);
+    const build = (events: BuildingEvents) => new IndexThread(directory, events);
+    store.changeIndex = new JournalIndex({ disk: nodeDisk(directory), log: journal.log, clock: nodeClock, report, build });
+  }
   stack.move();
   return (store.openedBy = new Site(store, { directory, settings, configurations, promotes }));
 }
@@ -62,11 +68,17 @@ export class SiteStore extends Store {
   /** Set as soon as the store is open, and never changed. */
   openedBy: Site | undefined;
   /** What finds changes without reading the whole journal. Set, if there is one, before the store is handed out. */
-  changeIndex: ChangeIndex | undefined;
+  changeIndex: JournalIndex | undefined;
   #questions: HistoryQueries | undefined;
 
   static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
     return (await super.open(options)) as SiteStore;
+  }
+
+  /** Idempotent, as that of the store. */
+  override async close(): Promise<void> {
+    await this.changeIndex?.close();
+    await super.close();
   }
 
   /**

@@ -42,7 +42,6 @@ export class IndexBuilder implements IndexBuilding {
       return options.breathe();
     };
     this.#keeper = new IndexKeeper({ ...options, ...events, breathe });
-    this.#begin();
   }
 
   extend(range: IndexRange, least: number): void {

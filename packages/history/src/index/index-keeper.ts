@@ -1,11 +1,11 @@
 import type { Disk, ExactPosition } from '@evertree/core';
 import { samePosition } from '@evertree/core';
 import { isMissing, TEMPORARY_SUFFIX } from '@evertree/journal/files';
-import type { RunDescription } from './run-format.ts';
-import { INDEX_DIRECTORY, isRunName, runPath, UnsoundRun } from './run-format.ts';
+import { INDEX_DIRECTORY, runPath, UnsoundRun } from './run-format.ts';
 import { RunBuilder } from './run-builder.ts';
 import { RunFile } from './run-file.ts';
 import { type Breathe, mergeRuns } from './run-merge.ts';
+import { describeRun, from, listRuns, type StoredRun, to } from './run-list.ts';
 import { framesAfter, type IndexedSegment, listSegments, type RecordPlace } from './segment-frames.ts';
 
 /** A run is made of this many change sets, or of this many operations, and what is left of a frame. */
@@ -28,12 +28,6 @@ export interface IndexRange {
 
 /** What the keeper needs of a disk. */
 export type IndexDisk = Pick<Disk, 'open' | 'list' | 'makeDirectory' | 'rename' | 'remove'>;
-
-/** A run that is there. */
-export interface StoredRun {
-  readonly path: string;
-  readonly description: RunDescription;
-}
 
 export interface KeeperOptions {
   readonly disk: IndexDisk;
@@ -66,17 +60,13 @@ export class IndexKeeper {
 
   /** Finds what is there. To be called first. */
   async open(): Promise<void> {
-    const { disk } = this.#options;
+    const { disk, dropped } = this.#options;
     await disk.makeDirectory(INDEX_DIRECTORY);
-    const found: StoredRun[] = [];
-    for (const name of await disk.list(INDEX_DIRECTORY)) {
-      const path = `${INDEX_DIRECTORY}/${name}`;
-      if (name.endsWith(TEMPORARY_SUFFIX)) await this.#remove(path);
-      if (!isRunName(name)) continue;
-      const description = await this.#describe(path);
-      if (description !== undefined) found.push({ path, description });
-    }
-    await this.#settle(found);
+    const { runs, leftovers, unsound } = await listRuns(disk);
+    for (const { file, message } of unsound) dropped(file, message);
+    for (const path of [...leftovers, ...unsound.map(({ file }) => file)]) await this.#remove(path);
+    this.#runs = [...runs];
+    this.#tell();
   }
 
   /**
@@ -92,32 +82,6 @@ export class IndexKeeper {
   /** Removes runs that are not of the present history, or could not be read. */
   async drop(paths: readonly string[]): Promise<void> {
     await this.#replace(this.#runs.filter(({ path }) => paths.includes(path)));
-  }
-
-  async #describe(path: string): Promise<RunDescription | undefined> {
-    try {
-      const run = await RunFile.open(this.#options.disk, path);
-      await run.retire();
-      return run.description;
-    } catch (error) {
-      if (!(error instanceof UnsoundRun)) throw error;
-      this.#options.dropped(path, error.message);
-      await this.#remove(path);
-      return undefined;
-    }
-  }
-
-  /** Of runs that overlap, the one that reaches furthest stays: a death left what it was merged from. */
-  async #settle(found: readonly StoredRun[]): Promise<void> {
-    const ordered = found.toSorted((a, b) => from(a) - from(b) || to(b) - to(a));
-    const kept: StoredRun[] = [];
-    for (const run of ordered) {
-      const before = kept.at(-1);
-      if (before === undefined || from(run) >= to(before)) kept.push(run);
-      else await this.#remove(run.path);
-    }
-    this.#runs = kept;
-    this.#tell();
   }
 
   /** Drops the runs that say nothing of the range, and those whose segments are not those that are there. */
@@ -175,7 +139,7 @@ export class IndexKeeper {
     }
     if (builder === undefined) return false;
     const path = await this.#write(builder.base, builder.last, file => builder.write(file));
-    await this.#replace([], { path, description: (await this.#describe(path))! });
+    await this.#replace([], await describeRun(disk, path));
     return true;
   }
 
@@ -187,7 +151,7 @@ export class IndexKeeper {
         for (const { path } of group) inputs.push(await RunFile.open(this.#options.disk, path));
         const [first, last] = [group[0]!.description, group.at(-1)!.description];
         const path = await this.#write(first.base, last.last, file => mergeRuns(inputs, file, this.#options.breathe));
-        await this.#replace(group, { path, description: (await this.#describe(path))! });
+        await this.#replace(group, await describeRun(this.#options.disk, path));
       } catch (error) {
         if (!(error instanceof UnsoundRun)) throw error;
         this.#options.dropped(error.file, error.message);
@@ -252,14 +216,6 @@ export class IndexKeeper {
       if (!isMissing(error)) throw error;
     }
   }
-}
-
-function from({ description }: StoredRun): number {
-  return description.base.revision;
-}
-
-function to({ description }: StoredRun): number {
-  return description.last.revision;
 }
 
 /** The class of a run's size, from 0. */

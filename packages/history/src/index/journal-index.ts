@@ -8,6 +8,7 @@ import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
 import { RUN_CHANGE_SETS } from './index-keeper.ts';
 import { pathKey } from './path-key.ts';
 import { UnsoundRun } from './run-format.ts';
+import { listRuns } from './run-list.ts';
 import { RunFile } from './run-file.ts';
 import { RunQuestions } from './run-questions.ts';
 import { SegmentFiles } from './segment-files.ts';
@@ -22,7 +23,7 @@ const EXTEND_AFTER_MS = 1_000;
 const RETRY_AFTER_MS = 60_000;
 
 export interface JournalIndexOptions {
-  readonly disk: Pick<Disk, 'open'>;
+  readonly disk: Pick<Disk, 'open' | 'list'>;
   readonly log: FrameLog;
   readonly clock: Clock;
   readonly report: Reporter;
@@ -44,12 +45,15 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   /** Where the journal was stable when it was last looked at. Lower than before only after a rewind. */
   #seen: ExactPosition;
   /** Up to which revision the builder was asked to cover it. */
-  #asked = 0;
+  #asked = Infinity;
   #timer: Disposable | undefined;
-  /** The newest list of files that was told. */
-  #told: readonly string[] = [];
+  /** The newest list of files that was told; undefined before the first one. */
+  #told: readonly string[] | undefined;
+  #isListed = false;
   #opening: Promise<void> | undefined;
   #hasFailed = false;
+  /** The failure that was told last, and has not gone since. */
+  #failure: string | undefined;
   #isClosed = false;
   /** How often the builder was asked to cover a range, and how many of these it has done. */
   #requests = 0;
@@ -70,7 +74,9 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
       idle: requests => this.#idle(requests),
     });
     this.#hooks = options.log.onProgress(() => this.#progressed());
-    this.#extend(LEAST_CHANGE_SETS);
+    this.#opening = this.#list().finally(() => {
+      this.#opening = undefined;
+    });
   }
 
   get after(): number {
@@ -223,16 +229,35 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
 
   #changed(paths: readonly string[]): void {
     this.#told = paths;
+    this.#failure = undefined;
     for (const path of this.#bad) if (!paths.includes(path)) this.#bad.delete(path);
-    this.#opening ??= this.#openTold().finally(() => {
+    if (this.#isListed) this.#openTold();
+  }
+
+  /** Finds the runs that are there, so that the builder need not begin before there is something to build. */
+  async #list(): Promise<void> {
+    try {
+      const { runs } = await listRuns(this.#options.disk);
+      this.#told ??= runs.map(({ path }) => path);
+    } catch (error) {
+      this.#failed(asError(error));
+    }
+    this.#isListed = true;
+    await this.#openAll();
+    this.#asked = this.upTo;
+    this.#progressed();
+  }
+
+  #openTold(): void {
+    this.#opening ??= this.#openAll().finally(() => {
       this.#opening = undefined;
     });
   }
 
   /** Opens the files that were told, until there is no newer list. */
-  async #openTold(): Promise<void> {
+  async #openAll(): Promise<void> {
     for (let paths: readonly string[] | undefined; paths !== this.#told && !this.#isClosed;) {
-      paths = this.#told;
+      paths = this.#told!;
       const rewinds = this.#rewinds;
       const runs: RunFile[] = [];
       for (const path of paths) {
@@ -289,9 +314,11 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
 
   #failed(error: Error): void {
     this.#hasFailed = true;
+    if (!this.#isClosed) this.#timer ??= this.#options.clock.after(RETRY_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
+    if (error.message === this.#failure) return;
+    this.#failure = error.message;
     const message = `the index of the history can't be written (${error.message}); it is tried again, and until then questions about the history take longer`;
     this.#tell({ level: 'warn', event: 'index-failed', message, details: { error } });
-    if (!this.#isClosed) this.#timer ??= this.#options.clock.after(RETRY_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
   }
 
   #idle(requests: number): void {

@@ -1,0 +1,15 @@
+import type { ExactPosition } from '@evertree/core';
+import type { IndexRange } from './index-keeper.ts';
+
+/** What is asked of the thread that builds an index: see `IndexBuilding`. */
+export type ThreadRequest =
+  | { readonly type: 'extend'; readonly range: IndexRange; readonly least: number }
+  | { readonly type: 'drop'; readonly paths: readonly string[] };
+
+/** What it tells: see `BuildingEvents`. */
+export type ThreadAnswer =
+  | { readonly type: 'changed'; readonly paths: readonly string[] }
+  | { readonly type: 'dropped'; readonly file: string; readonly problem: string }
+  | { readonly type: 'stuck'; readonly position: ExactPosition }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'idle'; readonly requests: number };

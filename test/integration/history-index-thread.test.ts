@@ -1,0 +1,40 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openStore } from 'evertree';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'evertree-index-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+describe('a site builds its index in a thread of its own', () => {
+  it('covers what is stable, answers from it, and finds it again at the next opening', async () => {
+    {
+      await using store = await openStore({ data: directory });
+      for (let n = 0; n < 1_000; n++) store.put(`/a/k${n % 10}`, n, { author: `author ${n % 3}` });
+      await store.flush();
+      const index = store.changeIndex!;
+      await index.caughtUp();
+      expect(index.upTo).toBe(store.position.revision);
+      const newest = (await index.newest(['a', 'k3'], 500))!;
+      expect(newest).toMatchObject({ kind: 'put', path: ['a', 'k3'] });
+      const [change] = await Array.fromAsync(index.read([newest]));
+      expect(change!.touches[0]!.value).toBe(493);
+    }
+    expect((await readdir(join(directory, 'index'))).length).toBe(1);
+    await using store = await openStore({ data: directory });
+    const index = store.changeIndex!;
+    await index.caughtUp();
+    expect(index.upTo).toBe(store.position.revision);
+    expect(await Array.fromAsync(index.newestBelow(['a'], 700))).toHaveLength(10);
+  });
+
+  it('begins no thread where there is nothing to index', async () => {
+    await using store = await openStore({ data: directory });
+    await store.put('/a', 1).durable;
+    expect(await readdir(directory)).not.toContain('index');
+  });
+});

@@ -1,5 +1,6 @@
 import type { Store } from '@evertree/core';
 import { WriteAdmission } from '../../packages/evertree/src/http/admission.ts';
+import type { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
 
 const LIMITS = { heldWrites: 3, heldBytes: 1000, heldMs: 500 };
 
@@ -9,6 +10,6 @@ export function addressOf(site: string): string {
 }
 
 /** What of a store's HTTP interface decides whether a write may begin. */
-export function admissionTo(store: Store): WriteAdmission {
-  return new WriteAdmission(store, LIMITS);
+export function admissionTo(store: Store, roles: RoleDriver): WriteAdmission {
+  return new WriteAdmission(store, LIMITS, () => roles.status !== undefined);
 }

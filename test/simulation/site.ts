@@ -250,7 +250,7 @@ export class SimulatedSite {
     if (as === 'follower') await store.follow();
     if (as === 'promoted' && store.standing !== 'primary') await roles.promote();
     await roles.start();
-    return { process, store, roles, admission: admissionTo(store) };
+    return { process, store, roles, admission: admissionTo(store, roles) };
   }
 
   /** Both files are there at every site: each can lead and follow. */

@@ -18,25 +18,62 @@ import { freePort } from './site-process.ts';
 
 const RETRY_MS = 20;
 
+/** What a site needs in each role. */
+interface RoleSiteFiles {
+  readonly primary: ProducerFile;
+  readonly standby: ConsumerFile;
+}
+
 /**
- * Sites of one stream in this process, over WebSocket: each has a port of its own, and the files of both roles. A site
- * can be stopped and started again on its directory.
+ * Sites of one stream in this process, over WebSocket or through a topic: each has the files of both roles. A site can
+ * be stopped and started again on its directory.
  */
 export class RoleSites implements AsyncDisposable {
   readonly #folder: string;
-  readonly #ports: ReadonlyMap<string, number>;
+  readonly #files: ReadonlyMap<string, RoleSiteFiles>;
   readonly #open = new Map<string, Site>();
   readonly reports: Report[] = [];
 
-  private constructor(folder: string, ports: ReadonlyMap<string, number>) {
+  private constructor(folder: string, files: ReadonlyMap<string, RoleSiteFiles>) {
     this.#folder = folder;
-    this.#ports = ports;
+    this.#files = files;
   }
 
+  /** Over WebSocket: as the primary a site dials all others. */
   static async prepare(...names: readonly string[]): Promise<RoleSites> {
-    const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
     const first = await freePort(names.length);
-    return new RoleSites(folder, new Map(names.map((name, index) => [name, first + index])));
+    const ports = new Map(names.map((name, index) => [name, first + index]));
+    const connection = { 'consumer-address': '127.0.0.1', 'connection-retry-interval-ms': RETRY_MS };
+    const filesOf = (name: string): RoleSiteFiles => ({
+      primary: {
+        'netty-connection': [...ports].flatMap(([other, port]) => (other === name ? [] : [{ ...connection, 'consumer-port': port }])),
+      },
+      standby: { 'netty-consumer': { 'listening-port': ports.get(name)! } },
+    });
+    return RoleSites.#with(names, filesOf);
+  }
+
+  /** Through one topic of a broker. */
+  static async onTopic(broker: string, topic: string, ...names: readonly string[]): Promise<RoleSites> {
+    const [host, port] = broker.split(':');
+    const connection = { 'kafka-host': host!, 'kafka-port': Number(port) };
+    return RoleSites.#with(names, () => ({
+      primary: {
+        'kafka-connection': connection,
+        'kafka-messaging': { topic, partition: 0, key: 'k' },
+        'kafka-producer-properties': { 'linger.ms': 1 },
+      },
+      standby: {
+        'kafka-connection': connection,
+        'kafka-messaging': { topic },
+        'kafka-consumer-properties': { 'group.id': 'roles', 'heartbeat.interval.ms': 500 },
+      },
+    }));
+  }
+
+  static async #with(names: readonly string[], filesOf: (name: string) => RoleSiteFiles): Promise<RoleSites> {
+    const folder = await mkdtemp(join(tmpdir(), 'evertree-roles-'));
+    return new RoleSites(folder, new Map(names.map(name => [name, filesOf(name)])));
   }
 
   site(name: string): Site {
@@ -45,21 +82,14 @@ export class RoleSites implements AsyncDisposable {
     return site;
   }
 
-  /** What the site needs as a primary: it dials all others. */
+  /** What the site needs as a primary. */
   primary(name: string): ProducerFile {
-    const others = [...this.#ports].filter(([other]) => other !== name);
-    return {
-      'netty-connection': others.map(([, port]) => ({
-        'consumer-address': '127.0.0.1',
-        'consumer-port': port,
-        'connection-retry-interval-ms': RETRY_MS,
-      })),
-    };
+    return this.#files.get(name)!.primary;
   }
 
   /** What it needs as a secondary. */
   standby(name: string): ConsumerFile {
-    return { 'netty-consumer': { 'listening-port': this.#ports.get(name)! } };
+    return this.#files.get(name)!.standby;
   }
 
   data(name: string): string {
@@ -113,7 +143,7 @@ export class RoleSites implements AsyncDisposable {
 
   /** Starts the first as the primary and the others as secondaries, and waits until all of them follow it. */
   async startAll(): Promise<Site[]> {
-    const [first, ...others] = this.#ports.keys();
+    const [first, ...others] = this.#files.keys();
     const secondaries = [];
     for (const name of others) secondaries.push(await this.start(name, { role: 'secondary' }));
     const primary = await this.start(first!, { role: 'primary' });

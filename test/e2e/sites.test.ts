@@ -163,6 +163,59 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
   });
 });
 
+describe('several tokens', () => {
+  test('give each client its rights and its name in the history, over HTTP and on the wire', async () => {
+    const rights = { reader: ['read'], writer: ['read', 'write'], operator: ['read', 'admin'], north: ['replicate'] };
+    for (const name of Object.keys(rights)) await folder.write(name, `secret-of-${name}\n`);
+    const tokens = Object.entries(rights).map(([name, has]) => ({ name, 'token-file': name, rights: has }));
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
+    await folder.write('producer.json', { 'netty-connection': connection, auth: { tokens } });
+    await folder.write('consumer.json', { 'netty-consumer': { 'listening-port': folder.wire }, auth: { tokens } });
+    const secondary = await site(folder.secondary);
+    await site(folder.primary);
+    const at = (port: number, token: string) => ['--url', `127.0.0.1:${port}`, '--token-file', token];
+    const evertree = (...args: string[]) => run(args, { cwd: folder.path });
+    const put = ['put', '/a', '1'];
+    expect(await evertree(...put, ...at(folder.primaryHttp, 'writer'), '--acknowledge', '1', '--wait', '20', '--json')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('"acknowledged":1'),
+    });
+    expect(await evertree('get', '/a', ...at(folder.secondaryHttp, 'reader'))).toMatchObject({ status: 0, stdout: '1\n' });
+    expect(await evertree(...put, ...at(folder.primaryHttp, 'reader'))).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the token "reader" lacks the right "write".*FORBIDDEN/),
+    });
+    expect(await evertree('snapshot', ...at(folder.primaryHttp, 'writer'))).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the token "writer" lacks the right "admin".*FORBIDDEN/),
+    });
+    expect(await evertree('snapshot', ...at(folder.primaryHttp, 'operator'))).toMatchObject({ status: 0 });
+    expect(await evertree('get', '/a', ...at(folder.primaryHttp, 'north'))).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the token "north" lacks the right "read".*FORBIDDEN/),
+    });
+    expect(secondary.stderr).not.toContain('connection-refused');
+    expect(await evertree('check-config', 'producer.json', 'consumer.json')).toMatchObject({ status: 0 });
+  });
+
+  test('are read at the start: a primary that shows one without the right to replicate is refused by name', async () => {
+    await folder.write('reader', 'secret-of-reader\n');
+    await folder.write('north', 'secret-of-north\n');
+    const tokens = [
+      { name: 'reader', 'token-file': 'reader', rights: ['read'] },
+      { name: 'north', 'token-file': 'north', rights: ['replicate'] },
+    ];
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire, 'connection-retry-interval-ms': 50 };
+    await folder.write('producer.json', { 'netty-connection': { ...connection, auth: { 'token-file': 'reader' } } });
+    await folder.write('consumer.json', { 'netty-consumer': { 'listening-port': folder.wire }, auth: { tokens } });
+    const secondary = await site(folder.secondary);
+    const primary = await site(folder.primary);
+    await secondary.printed('the token \\"reader\\" lacks the right \\"replicate\\"', 'stderr', LIMIT_MS);
+    await primary.printed('refused the connection (403): the token \\"reader\\" lacks the right', 'stderr', LIMIT_MS);
+    for (const { stderr } of [primary, secondary]) expect(stderr).not.toContain('secret-of');
+  });
+});
+
 describe('a token', () => {
   test('is demanded by HTTP and by the wire, and read from its file', async () => {
     await folder.write('token', 'correct-horse-battery\n');

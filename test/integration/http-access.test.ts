@@ -4,8 +4,10 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
+import { decodeFrame } from '@evertree/core';
 import { HttpSite } from '../support/http-site.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { framesOf } from '../support/stores.ts';
 
 let site: HttpSite;
 afterEach(async () => {
@@ -143,5 +145,86 @@ describe('with a token', () => {
     }).end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     expect(response.resume().statusCode).toBe(200);
+  });
+});
+
+describe('with several tokens', () => {
+  const RIGHTS = ['read', 'write', 'admin', 'replicate'] as const;
+  const tokens = RIGHTS.map(right => ({ name: `may-${right}`, secret: `secret-to-${right}`, rights: [right] }));
+  const headersOf = (right: string) => ({ Authorization: `Bearer secret-to-${right}`, 'Content-Type': 'application/json' });
+
+  test.each([
+    ['GET', '/', 'read'],
+    ['GET', '/data', 'read'],
+    ['HEAD', '/data/x', 'read'],
+    ['GET', '/status', 'read'],
+    ['GET', '/metrics', 'read'],
+    ['GET', '/divergences', 'read'],
+    ['OPTIONS', '/data', 'read'],
+    ['POST', '/digests', 'read'],
+    ['PUT', '/data/x', 'write'],
+    ['PATCH', '/data/x', 'write'],
+    ['DELETE', '/data/x', 'write'],
+    ['POST', '/batch', 'write'],
+    ['POST', '/admin/mark', 'write'],
+    ['POST', '/admin/unmark', 'write'],
+    ['POST', '/admin/revert', 'write'],
+    ['GET', '/history', 'read'],
+    ['GET', '/marks', 'read'],
+    ['POST', '/admin/snapshot', 'admin'],
+    ['POST', '/admin/forget', 'admin'],
+    ['POST', '/admin/switchover', 'admin'],
+    ['POST', '/admin/promote', 'admin'],
+    ['POST', '/admin/divergences/replay', 'admin'],
+    ['POST', '/admin/repair', 'admin'],
+  ])('%s %s needs the right to %s, and the token that lacks it is named', async (method, target, right) => {
+    site = await HttpSite.start({ tokens });
+    for (const other of RIGHTS) {
+      const answer = await site.send(method, target, {
+        headers: headersOf(other),
+        ...(method === 'GET' || method === 'HEAD' ? {} : { body: '{}' }),
+      });
+      expect([401, 403].includes(answer.status), `${other}: ${answer.status}`).toBe(other !== right);
+      if (other === right || method === 'HEAD') continue;
+      expect(answer.json).toMatchObject({ code: 'FORBIDDEN', token: `may-${other}`, right, rights: [other] });
+      expect(answer.json).toHaveProperty(
+        'detail',
+        expect.stringMatching(
+          new RegExp(`^the token "may-${other}" lacks the right "${right}"; in "auth.tokens" it has "${other}", and ${method} `),
+        ),
+      );
+    }
+  });
+
+  test('probes need none, and an unknown token is unauthenticated', async () => {
+    site = await HttpSite.start({ tokens });
+    expect((await site.send('GET', '/healthz')).status).toBe(200);
+    expect((await site.send('GET', '/data', { headers: { Authorization: 'Bearer secret-to-nothing' } })).status).toBe(401);
+    expect((await site.send('GET', '/data')).status).toBe(401);
+  });
+
+  test("the author of a commit is the token's name, whatever the header says; the message is the header's", async () => {
+    site = await HttpSite.start({ token: 'has-all-rights', tokens });
+    const note = { 'Evertree-Author': 'somebody%20else', 'Evertree-Message': 'why' };
+    const writes: [string, string, Record<string, string>, string][] = [
+      ['PUT', '/data/x', headersOf('write'), '1'],
+      ['POST', '/batch', { ...headersOf('write'), 'Content-Type': 'application/x-ndjson' }, '["put","/y",1]'],
+      ['PUT', '/data/z', { ...headersOf('write'), Authorization: 'Bearer has-all-rights' }, '1'],
+    ];
+    for (const [method, target, headers, body] of writes) {
+      expect((await site.send(method, target, { headers: { ...headers, ...note }, body })).status).toBe(200);
+    }
+    await site.store.flush();
+    const changes = (await framesOf(site.store.journal)).flatMap(frame => decodeFrame(frame).changeSets).slice(1);
+    expect(changes.map(({ author, message }) => [author, message])).toEqual([
+      ['may-write', 'why'],
+      ['may-write', 'why'],
+      [undefined, 'why'],
+    ]);
+  });
+
+  test('beyond loopback a list of tokens is enough', async () => {
+    site = await HttpSite.start({ address: '0.0.0.0', tokens, tls: 'off' });
+    expect((await site.send('GET', '/data')).status).toBe(401);
   });
 });

@@ -170,6 +170,25 @@ describe('a token', () => {
     },
   );
 
+  test('of several is taken if it may replicate; one that may not is refused by name', async () => {
+    const tokens = [
+      { name: 'reader', secret: 'secret-of-the-reader', rights: ['read', 'write', 'admin'] },
+      { name: 'north', secret: 'secret-of-north', rights: ['replicate'] },
+    ] as const;
+    await expectWorks(await pair({ tokens }, { token: 'secret-of-north' }));
+    await expectWorks(await pair({ token: TOKEN, tokens }, { token: TOKEN }));
+    const { failure, reports, links } = await pair({ tokens }, { token: 'secret-of-the-reader' });
+    expect(await failure()).toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringMatching(
+        /\(403\): the token "reader" lacks the right "replicate"; .* it has "read", "write", "admin"$/,
+      ) as unknown,
+    });
+    expect(JSON.stringify(reports)).not.toContain('secret-of');
+    expect(reports.map(report => report.event)).toContain('connection-refused');
+    expect(links).toEqual({ dialled: [], taken: [] });
+  });
+
   test('never shows in an error or a report', async () => {
     const { failure, reports, failures } = await pair({ token: 'the-listener-wants-this-one' }, { token: TOKEN });
     await failure();

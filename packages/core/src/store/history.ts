@@ -46,7 +46,7 @@ export function headAfter(head: HistoryHead, frame: Frame, note: FrameNote | und
  * The marks after a mark frame.
  * @throws EvertreeError FORMAT_INVALID if it changes the tree, or names no state of the history
  */
-export function marksAfterFrame({ marks, epochs }: Pick<HistoryHead, 'marks' | 'epochs'>, frame: Frame): readonly Mark[] {
+function marksAfterFrame({ marks, epochs }: Pick<HistoryHead, 'marks' | 'epochs'>, frame: Frame): readonly Mark[] {
   const { last } = frame.header;
   const { note, changeSets } = decodeFrame(frame);
   const [changeSet] = changeSets;

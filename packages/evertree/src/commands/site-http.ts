@@ -19,7 +19,8 @@ export function checkHttpAddress(source: string, { http }: SiteSections, address
   if (address === 'off' || isLoopback(address.host)) return;
   const problems: ConfigurationProblem[] = [];
   const opens = `is missing, and --http ${formatAddress(address.host, address.port)} can be reached by others`;
-  if (http.token === undefined) problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });
+  if (http.token === undefined && http.tokens === undefined)
+    problems.push({ source, key: 'auth', message: `${opens}; add "auth": { "token-file": "…" }` });
   if (http.tls === undefined) {
     const remedy = 'add "tls": { "certificate": "…", "key": "…" } at the top or under "http", or "tls": "off" if the line is safe without';
     problems.push({ source, key: 'tls', message: `${opens}; ${remedy}` });
@@ -40,6 +41,7 @@ export async function startListening(
     address: address.host,
     port: address.port,
     ...optional('token', http.token),
+    ...optional('tokens', http.tokens),
     tls: tlsAt(address, http),
     limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
     version: VERSION,

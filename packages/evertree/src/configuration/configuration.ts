@@ -1,6 +1,6 @@
 import type { Role } from '@evertree/core';
 import type { KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
-import type { Tls } from './credentials.ts';
+import type { Auth, Tls } from './credentials.ts';
 
 /** What every site takes from its file. The part that uses an absent value has the default. */
 export interface SiteConfiguration {
@@ -27,10 +27,10 @@ export interface SiteConfiguration {
     readonly divergencesMaxBytes?: number;
   };
   /**
-   * What HTTP demands of its clients, and where they reach it. `tls` counts beyond loopback, or if the file's `http`
+   * What HTTP demands of its clients, and where they reach it. `token` has all rights. `tls` counts beyond loopback, or if the file's `http`
    * section has it. `advertised` is an origin, such as `http://box-a.example:8181`.
    */
-  readonly http: { readonly token?: string; readonly tls?: Tls; readonly tlsOnLoopback: boolean; readonly advertised?: string };
+  readonly http: Auth & { readonly tls?: Tls; readonly tlsOnLoopback: boolean; readonly advertised?: string };
   /** Facts that a user should know; nothing is wrong. */
   readonly notes: readonly string[];
   /** Dangers that do not keep the site from starting. */
@@ -66,13 +66,12 @@ export interface NettyProducerConfiguration extends SiteConfiguration {
   readonly acknowledgement: Acknowledgement | undefined;
 }
 
-export interface NettyConsumerConfiguration extends SiteConfiguration {
+export interface NettyConsumerConfiguration extends SiteConfiguration, Auth {
   readonly kind: 'netty-consumer';
   readonly address: string;
   readonly port: number;
   readonly autoRestart: boolean;
   readonly tls?: Tls;
-  readonly token?: string;
 }
 
 /** What the file says of sending. */

@@ -1,10 +1,19 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import type { AccessToken } from '@evertree/core';
+import { optional } from '../optional.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { messageOf } from './document.ts';
 import { readNamedFile } from './named-file.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, parseToken } from './secret-file.ts';
 import type { AuthSection, TlsSection } from './sections.ts';
+
+/** Whom a site lets in. */
+export interface Auth {
+  /** The one token that has all rights. */
+  readonly token?: string;
+  readonly tokens?: readonly AccessToken[];
+}
 
 /** PEM texts. `'off'`: the file says that the connection is not encrypted. */
 export type Tls = 'off' | { readonly certificate?: string; readonly key?: string; readonly authority?: string };
@@ -24,16 +33,63 @@ export class Credentials {
     this.#problems = problems;
   }
 
-  token(section: AuthSection, place: KeyPath): string | undefined {
+  /** The tokens of an `auth` section; undefined without one. */
+  auth(section: AuthSection, place: KeyPath): Auth | undefined {
     if (section === undefined) return undefined;
-    const at = [...place, 'token-file'];
-    const text = this.#read(section['token-file'], at, TOKEN_FILE_LIMIT_BYTES, true);
+    const { 'token-file': file, tokens: list } = section;
+    // The schema has reported one that is not as it should be.
+    if (
+      file === undefined &&
+      list === undefined &&
+      !this.#document.has([...place, 'tokens']) &&
+      !this.#document.has([...place, 'token-file'])
+    ) {
+      this.#problem(
+        place,
+        'names no token; write "token-file": "…", or "tokens": [{ "name": "…", "token-file": "…", "rights": ["read"] }]',
+      );
+    }
+    const token = file === undefined ? undefined : this.#token(file, [...place, 'token-file']);
+    const tokens = list === undefined ? undefined : this.#tokens(list, [...place, 'tokens']);
+    if (token !== undefined && tokens !== undefined)
+      this.#checkSecrets([...tokens.map(({ secret }) => secret), token], [...place, 'token-file']);
+    return { ...optional('token', token), ...optional('tokens', tokens) };
+  }
+
+  #tokens(list: NonNullable<NonNullable<AuthSection>['tokens']>, place: KeyPath): readonly AccessToken[] {
+    const tokens: AccessToken[] = [];
+    list.forEach((entry, index) => {
+      // The schema has reported what is missing or wrong.
+      const { name, 'token-file': file, rights } = entry as Partial<typeof entry>;
+      const at = [...place, index];
+      if (name !== undefined && list.findIndex(other => other.name === name) < index) {
+        this.#problem([...at, 'name'], `is ${JSON.stringify(name)} again; history calls authors by these names: give each token its own`);
+      }
+      const secret = file === undefined ? undefined : this.#token(file, [...at, 'token-file']);
+      if (name === undefined || secret === undefined || rights === undefined) return;
+      tokens.push({ name, secret, rights: [...new Set(rights)] });
+      this.#checkSecrets(
+        tokens.map(token => token.secret),
+        [...at, 'token-file'],
+      );
+    });
+    return tokens;
+  }
+
+  /** Two names for one token would leave open who asks. @param secrets the last of them is checked */
+  #checkSecrets(secrets: readonly string[], place: KeyPath): void {
+    if (secrets.indexOf(secrets.at(-1)!) === secrets.length - 1) return;
+    this.#problem(place, 'names a file with the same token as another one; write a token of its own into it');
+  }
+
+  #token(file: string, place: KeyPath): string | undefined {
+    const text = this.#read(file, place, TOKEN_FILE_LIMIT_BYTES, true);
     if (text === undefined) return undefined;
     const token = parseToken(text);
     if (token !== undefined) return token;
     this.#problem(
-      at,
-      `names ${JSON.stringify(section['token-file'])}, which holds no token; write one line of 8 or more printable ASCII characters into it, without spaces`,
+      place,
+      `names ${JSON.stringify(file)}, which holds no token; write one line of 8 or more printable ASCII characters into it, without spaces`,
     );
     return undefined;
   }

@@ -92,7 +92,7 @@ class Joining {
 
   take(configuration: SiteConfiguration, source: string): void {
     for (const section of SHARED) {
-      const joined: Record<string, unknown> = this.sections[section];
+      const joined = this.sections[section] as Record<string, unknown>;
       for (const [key, value] of Object.entries(configuration[section])) {
         // No file has this key: it follows from "http.tls".
         if (key === 'tlsOnLoopback') joined[key] = joined[key] === true || value === true;
@@ -152,7 +152,7 @@ function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
 /** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
   if (section !== 'http') return `${section}.${kebab(key)}`;
-  return key === 'advertised' ? 'advertised-http' : key === 'token' ? 'http.auth' : `http.${key}`;
+  return key === 'advertised' ? 'advertised-http' : key === 'token' || key === 'tokens' ? 'http.auth' : `http.${key}`;
 }
 
 function kebab(key: string): string {

@@ -66,7 +66,7 @@ function resolveKafkaSite(
   problems: ConfigurationProblem[],
 ): SiteConfiguration {
   const credentials = new Credentials(document, problems);
-  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
+  const shared = { auth: credentials.auth(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
   if (value.tls !== undefined || value.auth !== undefined) {
     section.note(
       '"tls" and "auth" concern HTTP in this file; "security.protocol", "ssl.…" and "sasl.…" secure the connections to the brokers',

@@ -9,10 +9,10 @@ import {
   type NettyProducerConfiguration,
   type SiteConfiguration,
 } from './configuration.ts';
-import { Credentials, type Tls, type TlsEnd } from './credentials.ts';
-import type { ConfigurationDocument } from './document.ts';
+import { type Auth, Credentials, type Tls, type TlsEnd } from './credentials.ts';
+import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { ConfigurationProblem } from './problem.ts';
-import type { AcknowledgementSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
+import type { AcknowledgementSection, AuthSection, CommonSections, nettyConsumerSchema, nettyProducerSchema } from './sections.ts';
 
 // Makes a configuration of a checked document: fills in defaults and reads the files that are named. Values that the
 // schema found wrong are missing (see checkSchema). Then the result is not used, but the problems found here are
@@ -30,17 +30,20 @@ export function resolveNettyProducer(
   const credentials = new Credentials(document, problems);
   const section = value['netty-connection'];
   const isArray = Array.isArray(section);
-  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
+  const shared = { auth: credentials.auth(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
   const connections = (isArray ? section : [section]).map((entry, index): Connection => {
     const place = isArray ? ['netty-connection', index] : ['netty-connection'];
+    const auth = credentials.auth(entry.auth, [...place, 'auth']) ?? shared.auth;
+    checkReplicates(document, [...place, 'auth'], entry.auth, problems);
     return {
       address: entry['consumer-address'],
       port: entry['consumer-port'],
       retryIntervalMs: entry['connection-retry-interval-ms'] ?? DEFAULT_RETRY_INTERVAL_MS,
       ...optional('tls', credentials.tls(entry.tls, [...place, 'tls'], 'dials') ?? shared.tls),
-      ...optional('token', credentials.token(entry.auth, [...place, 'auth']) ?? shared.token),
+      ...(auth === undefined ? {} : optional('token', shownToken(auth))),
     };
   });
+  if ((isArray ? section : [section]).some(entry => entry.auth === undefined)) checkReplicates(document, ['auth'], value.auth, problems);
   checkTwice(document, connections, problems);
   return {
     kind: 'netty-producer',
@@ -58,8 +61,10 @@ export function resolveNettyConsumer(
   const credentials = new Credentials(document, problems);
   const section = value['netty-consumer'];
   const place = ['netty-consumer'];
-  const shared = { token: credentials.token(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'listens') };
-  const token = credentials.token(section.auth, [...place, 'auth']) ?? shared.token;
+  const shared = { auth: credentials.auth(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'listens') };
+  const auth = credentials.auth(section.auth, [...place, 'auth']) ?? shared.auth;
+  if (section.auth === undefined) checkReplicates(document, ['auth'], value.auth, problems);
+  else checkReplicates(document, [...place, 'auth'], section.auth, problems);
   const tls = credentials.tls(section.tls, [...place, 'tls'], 'listens') ?? shared.tls;
   const address = section['listening-address'] ?? DEFAULT_LISTENING_ADDRESS;
   if (!isLoopback(address)) {
@@ -76,13 +81,27 @@ export function resolveNettyConsumer(
   }
   return {
     kind: 'netty-consumer',
-    ...resolveSite(document, value, 'listens', { token, tls }, credentials),
+    ...resolveSite(document, value, 'listens', { auth, tls }, credentials),
     address,
     port: section['listening-port'],
     autoRestart: section['enable-server-auto-restart'] ?? false,
     ...optional('tls', tls),
-    ...optional('token', token),
+    ...auth,
   };
+}
+
+/** What a primary shows: the token that has all rights, or else the first that may replicate. */
+function shownToken({ token, tokens = [] }: Auth): string | undefined {
+  return token ?? tokens.find(({ rights }) => rights.includes('replicate'))?.secret;
+}
+
+/** On the wire only a token with the right `replicate` is of use. */
+function checkReplicates(document: ConfigurationDocument, place: KeyPath, section: AuthSection, problems: ConfigurationProblem[]): void {
+  if (section?.tokens === undefined || section['token-file'] !== undefined) return;
+  // The schema has reported an entry without rights.
+  if (section.tokens.some(entry => (entry as Partial<typeof entry>).rights?.includes('replicate') !== false)) return;
+  const remedy = 'give one of them that right, or add a "token-file", which has all rights';
+  problems.push(document.problem([...place, 'tokens'], `has no token with the right "replicate", which the wire asks for; ${remedy}`));
 }
 
 function checkTwice(document: ConfigurationDocument, connections: readonly Connection[], problems: ConfigurationProblem[]): void {
@@ -111,7 +130,7 @@ export function resolveSite(
   document: ConfigurationDocument,
   value: CommonSections,
   end: TlsEnd,
-  shared: { readonly token: string | undefined; readonly tls: Tls | undefined },
+  shared: { readonly auth: Auth | undefined; readonly tls: Tls | undefined },
   credentials: Credentials,
 ): SiteConfiguration {
   const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
@@ -122,7 +141,7 @@ export function resolveSite(
     limits: inCamelCase(value.limits),
     journal: inCamelCase(value.journal),
     http: {
-      ...optional('token', credentials.token(value.http?.auth, ['http', 'auth']) ?? shared.token),
+      ...(credentials.auth(value.http?.auth, ['http', 'auth']) ?? shared.auth),
       ...optional('tls', ownTls ?? (usable ? shared.tls : undefined)),
       tlsOnLoopback: ownTls !== undefined && ownTls !== 'off',
       ...optional('advertised', advertisedOf(value)),

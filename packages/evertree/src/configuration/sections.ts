@@ -1,3 +1,4 @@
+import { RIGHTS } from '@evertree/core';
 import { z } from 'zod';
 import type { JavaProperties } from './kafka-properties.ts';
 import { bytes, choice, host, httpAddress, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
@@ -7,6 +8,9 @@ const MEBIBYTE = 1024 * KIBIBYTE;
 const GIBIBYTE = 1024 * MEBIBYTE;
 const TEBIBYTE = 1024 * GIBIBYTE;
 const HOUR_MS = 3_600_000;
+
+const RIGHTS_EXPECTED = `an array of ${RIGHTS.map(right => JSON.stringify(right)).join(', ')}, at least one of them`;
+const TOKENS_EXPECTED = 'an array of 1 to 256 objects with "name", "token-file" and "rights"';
 
 const file = (what: string) => text(`${what}: a file's name, relative to this file`).optional();
 
@@ -24,9 +28,24 @@ const tls = z
   )
   .optional();
 
+/** The most tokens of one list: each request compares all of them. */
+const TOKENS_LIMIT = 256;
+
+const token = section(
+  {
+    name: text('who has this token: 1 to 255 characters, no control characters', /^[^\p{Cc}]{1,255}$/u),
+    'token-file': text("the token's file, relative to this file"),
+    rights: z.array(choice(RIGHTS), RIGHTS_EXPECTED).min(1, RIGHTS_EXPECTED),
+  },
+  'an object with "name", "token-file" and "rights"',
+);
+
 const auth = section(
-  { 'token-file': text("the token's file, relative to this file; both sides hold the same token") },
-  'an object with "token-file"',
+  {
+    'token-file': text("the token's file, relative to this file; both sides hold the same token").optional(),
+    tokens: z.array(token, TOKENS_EXPECTED).min(1, TOKENS_EXPECTED).max(TOKENS_LIMIT, TOKENS_EXPECTED).optional(),
+  },
+  'an object with "token-file" or "tokens"',
 ).optional();
 
 /** Bounds of the store itself; the library's `openStore` takes them as well. */

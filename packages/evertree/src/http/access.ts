@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
-import { checkBearer, isLoopback } from '@evertree/core';
+import { type Bearer, type BearerTokens, isLoopback } from '@evertree/core';
 import { RequestError } from './problem.ts';
 
 /** Who may ask. */
 export interface Access {
-  /** @throws RequestError UNAUTHENTICATED, FORBIDDEN */
-  check(request: IncomingMessage, authority: string | undefined): void;
+  /**
+   * @returns who asks; undefined where everybody may do everything
+   * @throws RequestError UNAUTHENTICATED, FORBIDDEN
+   */
+  check(request: IncomingMessage, authority: string | undefined): Bearer | undefined;
 }
 
 /**
@@ -24,12 +27,12 @@ export function checkHost({ rawHeaders }: IncomingMessage): void {
 
 const HOST = 'host';
 
-/** Whoever knows the token. */
-export function tokenAccess(token: string): Access {
+/** Whoever has a token. */
+export function tokenAccess(tokens: BearerTokens): Access {
   return {
     check(request) {
-      const verdict = checkBearer(request.headers.authorization, token);
-      if (verdict === 'held') return;
+      const verdict = tokens.judge(request.headers.authorization);
+      if (typeof verdict === 'object') return verdict;
       const isMissing = verdict === 'missing';
       throw new RequestError(
         'UNAUTHENTICATED',
@@ -57,6 +60,7 @@ export function loopbackAccess(port: () => string): Access {
       if (origin !== undefined && !isOwnOrigin(origin, host, port())) {
         throw new RequestError('FORBIDDEN', `pages of ${quote(origin)} may not ask this site`);
       }
+      return undefined;
     },
   };
 }

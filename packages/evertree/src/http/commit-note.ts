@@ -10,12 +10,13 @@ const NO_NOTE: CommitNote = Object.freeze({});
 /**
  * The author and the message of what a request commits: what its body states, else `Evertree-Author` and
  * `Evertree-Message`. Those are percent-encoded UTF-8, as a header carries ASCII only. An empty one is as none. How long
- * they may be is the store's to judge.
+ * they may be is the store's to judge. Where the site asks for a token, the author is the token's name, whatever the
+ * request says: so history can be trusted.
  * @param stated in the body
  * @throws RequestError REQUEST_INVALID for what is not percent-encoded UTF-8
  */
-export function commitNote({ request: { headers } }: Exchange, stated: CommitNote = NO_NOTE): CommitNote {
-  const author = stated.author ?? decodeNote('Evertree-Author', headers['evertree-author']);
+export function commitNote({ request: { headers }, bearer }: Exchange, stated: CommitNote = NO_NOTE): CommitNote {
+  const author = bearer === undefined ? (stated.author ?? decodeNote('Evertree-Author', headers['evertree-author'])) : bearer.name;
   const message = stated.message ?? decodeNote('Evertree-Message', headers['evertree-message']);
   if (author === undefined && message === undefined) return NO_NOTE;
   return { ...(author === undefined ? {} : { author }), ...(message === undefined ? {} : { message }) };

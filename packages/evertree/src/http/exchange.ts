@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatPosition, type Path, type Position } from '@evertree/core';
+import { type Bearer, formatPosition, type Path, type Position } from '@evertree/core';
 import type { Moment } from '@evertree/history';
 import type { Prepare } from './body.ts';
 import type { HttpContext } from './context.ts';
@@ -13,12 +13,20 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly target: Target;
   #ended: AbortSignal | undefined;
+  /** Who asks; undefined where the site asks for no token. */
+  readonly bearer: Bearer | undefined;
 
-  constructor(context: HttpContext, request: IncomingMessage, response: ServerResponse, target: Target) {
+  constructor(
+    context: HttpContext,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { target, bearer }: Pick<Exchange, 'target' | 'bearer'>,
+  ) {
     this.context = context;
     this.request = request;
     this.response = response;
     this.target = target;
+    this.bearer = bearer;
   }
 
   /** Reads the body as JSON. `at`: the path at which the value will stand, for errors. See Bodies.readJson. */

@@ -1,3 +1,4 @@
+import { type Bearer, lacksRight, type AccessRight } from '@evertree/core';
 import { postForget, SnapshotRequests } from './admin.ts';
 import { postBatch } from './batch.ts';
 import { type DigestPins, postRepair } from './digests.ts';
@@ -23,6 +24,8 @@ export interface Route {
   readonly below?: 'pointer' | 'pin' | 'divergence' | 'position';
   /** Whether it is open to everybody, token or not. */
   readonly open?: true;
+  /** The right that it needs of a token's bearer, whatever the method; by default `rightFor` tells. */
+  readonly right?: AccessRight;
   readonly methods: Readonly<Record<string, Handler>>;
   /** What it is for, in `GET /`. */
   readonly about: string;
@@ -73,6 +76,7 @@ export class Routes {
       {
         name: '/digests',
         below: 'pin',
+        right: 'read',
         methods: { POST: exchange => digests.post(exchange), DELETE: exchange => digests.delete(exchange) },
         about: 'digests of parts of the tree at one position, to find where another tree differs',
       },
@@ -90,9 +94,14 @@ export class Routes {
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
       { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let another site lead, with nothing lost' },
       { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },
-      { name: '/admin/mark', methods: { POST: postMark }, about: 'name a state' },
-      { name: '/admin/unmark', methods: { POST: postUnmark }, about: 'remove the name of a state' },
-      { name: '/admin/revert', methods: { POST: postRevert }, about: 'make a subtree what it was at a moment, or undo one commit' },
+      { name: '/admin/mark', right: 'write', methods: { POST: postMark }, about: 'name a state' },
+      { name: '/admin/unmark', right: 'write', methods: { POST: postUnmark }, about: 'remove the name of a state' },
+      {
+        name: '/admin/revert',
+        right: 'write',
+        methods: { POST: postRevert },
+        about: 'make a subtree what it was at a moment, or undo one commit',
+      },
       { name: '/admin/divergences/replay', methods: { POST: postReplay }, about: 'apply commits of a divergence at this primary' },
       { name: '/admin/divergences/mark', methods: { POST: postReplayed }, about: 'record which commits of a divergence were applied' },
       { name: '/admin/divergences/forget', methods: { POST: postForgetDivergence }, about: 'drop a divergence for good' },
@@ -117,6 +126,22 @@ export class Routes {
     }));
     exchange.answer(200, { program: 'evertree', version, site: site.name, role: site.role, links });
   }
+}
+
+const READING: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+function rightFor({ name, right }: Route, method: string | undefined): AccessRight {
+  if (right !== undefined) return right;
+  if (name.startsWith('/admin/')) return 'admin';
+  return READING.has(method) ? 'read' : 'write';
+}
+
+/** @throws RequestError FORBIDDEN with the token's name, and the right that it lacks */
+export function checkRight(route: Route, method: string | undefined, bearer: Bearer): void {
+  const right = rightFor(route, method);
+  if (bearer.rights.includes(right)) return;
+  const message = `${lacksRight(bearer, right)}, and ${method} ${route.name} needs it`;
+  throw new RequestError('FORBIDDEN', message, { token: bearer.name, right, rights: bearer.rights });
 }
 
 /** @throws RequestError NOT_FOUND, METHOD_NOT_ALLOWED */

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
+import { type AccessToken, bearerTokens, BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import { HistoryQueries } from '@evertree/history';
 import type { Tls } from '../configuration/credentials.ts';
 import { checkHost, loopbackAccess, tokenAccess, type Access } from './access.ts';
@@ -17,7 +17,7 @@ import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
-import { dispatch, Routes, type Route } from './routes.ts';
+import { checkRight, dispatch, Routes, type Route } from './routes.ts';
 import { Stability } from './stability.ts';
 import { parseTarget } from './target.ts';
 import { Turns } from './turns.ts';
@@ -29,8 +29,9 @@ export interface HttpOptions {
   readonly address: string;
   /** 0 for any that is free. */
   readonly port: number;
-  /** Without one it listens on loopback only. */
+  /** The token that has all rights. Without any token the server listens on loopback only. */
   readonly token?: string | undefined;
+  readonly tokens?: readonly AccessToken[] | undefined;
   /** Beyond loopback: PEM texts, or `off` said aloud. */
   readonly tls?: Tls | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
@@ -58,9 +59,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   return { address: await http.listen(), close: () => http.close() };
 }
 
-function checkExposure({ address, token, tls }: HttpOptions): void {
+function checkExposure({ address, token, tokens, tls }: HttpOptions): void {
   if (isLoopback(address)) return;
-  const missing = token === undefined ? 'a token ("auth")' : tls === undefined ? '"tls", or "tls": "off"' : undefined;
+  const missing =
+    token === undefined && tokens === undefined ? 'a token ("auth")' : tls === undefined ? '"tls", or "tls": "off"' : undefined;
   if (missing === undefined) return;
   throw new EvertreeError('CONFIGURATION_INVALID', `HTTP on ${address} can be reached from elsewhere, and so needs ${missing}`, {
     address,
@@ -81,7 +83,8 @@ class Http {
   #closed: Promise<void> | undefined;
 
   constructor(options: HttpOptions) {
-    const { site, version, report, token } = options;
+    const { site, version, report } = options;
+    const tokens = bearerTokens(options);
     const limits = resolveLimits(options.limits);
     const watches = new Watches();
     const turns = new Turns(site.store.clock);
@@ -89,7 +92,7 @@ class Http {
     this.#options = options;
     this.#limits = limits;
     this.#server = createNodeServer(options.tls, limits);
-    this.#access = token === undefined ? loopbackAccess(() => String(this.#port)) : tokenAccess(token);
+    this.#access = tokens === undefined ? loopbackAccess(() => String(this.#port)) : tokenAccess(tokens);
     this.#context = {
       site,
       store: site.store,
@@ -167,8 +170,9 @@ class Http {
       route = this.#routes.find(target.path);
       this.#watchAnswer(request, response, route, began);
       checkHost(request);
-      if (route?.open !== true) this.#access.check(request, target.authority);
-      exchange = new Exchange(this.#context, request, response, target);
+      const bearer = route?.open === true ? undefined : this.#access.check(request, target.authority);
+      if (bearer !== undefined && route !== undefined) checkRight(route, request.method, bearer);
+      exchange = new Exchange(this.#context, request, response, { target, bearer });
       await dispatch(route, exchange);
     } catch (error) {
       this.#reportFault(request, route, error);

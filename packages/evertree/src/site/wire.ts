@@ -53,7 +53,7 @@ async function reading(store: Store, { connection, topic, subscribe }: KafkaCons
 }
 
 async function listening(store: Store, configuration: NettyConsumerConfiguration): Promise<Transport> {
-  const { address, port, autoRestart, token, tls } = configuration;
+  const { address, port, autoRestart, token, tokens, tls } = configuration;
   const { listenTransport } = await import('@evertree/transport/websocket');
   return listenTransport({
     ...machineOf(store),
@@ -61,6 +61,7 @@ async function listening(store: Store, configuration: NettyConsumerConfiguration
     port,
     autoRestart,
     token,
+    tokens,
     tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
   });
 }

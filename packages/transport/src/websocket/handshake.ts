@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { PROTOCOL_VERSIONS, checkBearer } from '@evertree/core';
+import { PROTOCOL_VERSIONS, lacksRight } from '@evertree/core';
+import type { BearerTokens } from '@evertree/core';
 
 /** PROTOCOL.md, «Opening»: `evertree.<version>`. */
 const SUBPROTOCOL = /^evertree\.(\d{1,9})$/;
@@ -27,15 +28,17 @@ export function chooseVersion(offered: Iterable<string>, spoken: readonly number
  * Why an upgrade is refused, or undefined. Checked in PROTOCOL.md's order: a client without the token learns nothing
  * else.
  */
-export function refuseUpgrade(request: IncomingMessage, token: string | undefined): UpgradeRefusal | undefined {
+export function refuseUpgrade(request: IncomingMessage, tokens: BearerTokens | undefined): UpgradeRefusal | undefined {
   if (request.headers.origin !== undefined) {
     return { status: '403 Forbidden', sentence: 'pages of a browser may not connect here' };
   }
   if (request.url !== '/') return { status: '404 Not Found', sentence: 'there is only /' };
-  if (token !== undefined && checkBearer(request.headers.authorization, token) !== 'held') {
+  const bearer = tokens?.judge(request.headers.authorization);
+  if (typeof bearer === 'string') {
     const sentence = 'the token is missing or another one than here: both sites need the same one in auth.token-file';
     return { status: '401 Unauthorized', sentence, header: 'WWW-Authenticate: Bearer' };
   }
+  if (bearer?.rights.includes('replicate') === false) return { status: '403 Forbidden', sentence: lacksRight(bearer, 'replicate') };
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim());
   if (chooseVersion(offered) === undefined) {
     return { status: '400 Bad Request', sentence: `no protocol version in common: here ${offeredSubprotocols().join(', ')}` };

@@ -29,6 +29,7 @@ const DEFAULT_RETRY_INTERVAL_MS = 1_000;
  */
 export function listenTransport(options: ListenOptions): ListenTransport {
   checkToken(options.token);
+  for (const { secret } of options.tokens ?? []) checkToken(secret);
   return new Listener(options, resolveLimits(options.limits));
 }
 

@@ -1,5 +1,5 @@
 import { EvertreeError } from '@evertree/core';
-import type { Clock, Random, Reporter } from '@evertree/core';
+import type { AccessToken, Clock, Random, Reporter } from '@evertree/core';
 import { z } from 'zod';
 import { PAYLOAD_LIMIT_BYTES } from './parts.ts';
 import { HEARTBEAT_LEAST_MS, HEARTBEAT_MOST_MS } from '../wire/schemas.ts';
@@ -68,6 +68,8 @@ export interface ListenOptions extends WireOptions {
   readonly address?: string | undefined;
   /** 0: any free one. */
   readonly port: number;
+  /** More bearer tokens; a primary needs one with the right `replicate`. `token` has it. */
+  readonly tokens?: readonly AccessToken[] | undefined;
   /** Listen for `wss`: certificate chain and key in PEM. */
   readonly tls?: { readonly certificate: string | Buffer; readonly key: string | Buffer } | undefined;
   /**

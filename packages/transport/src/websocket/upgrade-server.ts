@@ -2,8 +2,8 @@ import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { BoundedReports, formatAddress } from '@evertree/core';
-import type { Report } from '@evertree/core';
+import { bearerTokens, BoundedReports, formatAddress } from '@evertree/core';
+import type { BearerTokens, Report } from '@evertree/core';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { answerRefusal, chooseVersion, refuseUpgrade } from './handshake.ts';
@@ -27,7 +27,7 @@ export interface Upgraded {
  * others.
  */
 export class UpgradeServer {
-  readonly #options: ListenOptions;
+  readonly #tokens: BearerTokens | undefined;
   readonly #limits: WireLimits;
   readonly #pending: PendingConnections;
   readonly #server: Server;
@@ -36,7 +36,7 @@ export class UpgradeServer {
   readonly #refusals: BoundedReports;
 
   constructor(options: ListenOptions, limits: WireLimits, pending: PendingConnections, upgraded: (upgraded: Upgraded) => void) {
-    this.#options = options;
+    this.#tokens = bearerTokens(options);
     this.#limits = limits;
     this.#pending = pending;
     this.#upgraded = upgraded;
@@ -112,7 +112,7 @@ export class UpgradeServer {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const remote = remoteOf(socket);
-    const refusal = refuseUpgrade(request, this.#options.token);
+    const refusal = refuseUpgrade(request, this.#tokens);
     if (refusal !== undefined) {
       this.#refused(remote, refusal.sentence);
       answerRefusal(socket, refusal);

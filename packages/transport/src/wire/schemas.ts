@@ -61,7 +61,7 @@ const mark = z
   })
   .readonly();
 const header = { stream: hex(32), position: positionSchema, digest: hex(16), chain: hex(64), epochs: epochsSchema };
-export const snapshotHeaderSchema = z.object({ ...header, marks: z.array(mark).readonly(), time: uint53 }).readonly();
+const snapshotHeaderSchema = z.object({ ...header, marks: z.array(mark).readonly(), time: uint53 }).readonly();
 /** Of an announced snapshot: its marks are told where it begins. */
 export const announcedHeaderSchema = z.object({ ...header, time: uint53 }).readonly();
 

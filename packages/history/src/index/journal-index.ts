@@ -52,8 +52,8 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #isListed = false;
   #opening: Promise<void> | undefined;
   #hasFailed = false;
-  /** The failure that was told last, and has not gone since. */
-  #failure: string | undefined;
+  /** A failure was told, and nothing was built since. */
+  #isFailureTold = false;
   #isClosed = false;
   /** How often the builder was asked to cover a range, and how many of these it has done. */
   #requests = 0;
@@ -229,7 +229,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
 
   #changed(paths: readonly string[]): void {
     this.#told = paths;
-    this.#failure = undefined;
+    this.#isFailureTold = false;
     for (const path of this.#bad) if (!paths.includes(path)) this.#bad.delete(path);
     if (this.#isListed) this.#openTold();
   }
@@ -315,8 +315,8 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #failed(error: Error): void {
     this.#hasFailed = true;
     if (!this.#isClosed) this.#timer ??= this.#options.clock.after(RETRY_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
-    if (error.message === this.#failure) return;
-    this.#failure = error.message;
+    if (this.#isFailureTold) return;
+    this.#isFailureTold = true;
     const message = `the index of the history can't be written (${error.message}); it is tried again, and until then questions about the history take longer`;
     this.#tell({ level: 'warn', event: 'index-failed', message, details: { error } });
   }

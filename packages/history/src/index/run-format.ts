@@ -98,6 +98,7 @@ export function checkRunHead(file: string, head: Buffer): void {
   if (head.length < RUN_HEAD_BYTES || head.readUInt32LE(0) !== RUN_MAGIC) throw new UnsoundRun(file, 'it is no run of an index');
   if (head[4] !== RUN_VERSION)
     throw new UnsoundRun(file, `it has format version ${head[4]}, and this program reads version ${RUN_VERSION}`);
+  if (!head.equals(encodeRunHead())) throw new UnsoundRun(file, 'its head is damaged');
 }
 
 export function encodeRunEnd(offset: number, description: Buffer): Buffer {

@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'DIRECTORY_IN_USE'
   | 'WRONG_ROLE'
   | 'DAMAGED'
+  | 'UNFINISHED'
   | 'FORMAT_INVALID'
   | 'FORMAT_UNSUPPORTED'
   | 'STREAM_MISMATCH'

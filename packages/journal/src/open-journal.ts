@@ -19,6 +19,7 @@ import { Rewinder } from './rewind/rewinder.ts';
 import { Retainer } from './retention/retainer.ts';
 import type { FoundSite, SiteFile } from './site/site-file.ts';
 import { readSite, settleIdentity, writeSite } from './site/site-file.ts';
+import { assertFinished } from './site/unfinished-file.ts';
 import { DiskSnapshots } from './snapshots/disk-snapshots.ts';
 import { SnapshotList } from './snapshots/snapshot-list.ts';
 import { findShortage } from './disk/room-probe.ts';
@@ -41,7 +42,7 @@ export interface OpenJournalArguments {
 
 /**
  * Opens a site's history, and recovers it from what the directory holds.
- * @throws EvertreeError DIRECTORY_IN_USE, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE,
+ * @throws EvertreeError DIRECTORY_IN_USE, UNFINISHED, DAMAGED (nothing was changed), FORMAT_UNSUPPORTED, WRONG_ROLE,
  *   CONFIGURATION_INVALID, STORAGE_FAILED, STORAGE_FULL (it can't be written to)
  */
 export async function openJournal(given: OpenJournalArguments): Promise<DiskJournal> {
@@ -58,6 +59,7 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   const { disk, clock, random, report } = given;
   const resolve = async () => resolveOptions(given.options ?? {}, (await disk.space()).totalBytes);
   const options = await resolve();
+  await assertFinished(disk);
   const mark = await disk.mark();
   const site = await readSite(disk);
   const isCopy = site !== undefined && site.record.directory !== mark;

@@ -14,6 +14,7 @@ const STATE: ReadonlySet<ErrorCode> = new Set([
   'FENCED',
   'STREAM_MISMATCH',
   'HISTORY_MISMATCH',
+  'UNFINISHED',
 ] satisfies ErrorCode[]);
 
 export class UsageError extends Error {}

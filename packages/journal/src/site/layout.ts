@@ -7,6 +7,8 @@ export const LEASES_FILE = 'leases.json';
 export const PEERS_FILE = 'peers.json';
 /** Tells where the history is cut back to. It is there only while that is going on. */
 export const REWIND_FILE = 'rewind.json';
+/** Tells which work on the directory has not ended. No site starts while it is there. */
+export const UNFINISHED_FILE = 'unfinished.json';
 export const LOCK_FILE = 'lock';
 export const SEGMENT_DIRECTORY = 'journal';
 export const SNAPSHOT_DIRECTORY = 'snapshots';

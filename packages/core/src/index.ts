@@ -35,6 +35,7 @@ export { PastTree } from './store/past-tree.ts';
 export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './listeners/pattern.ts';
 export * from './position.ts';
 export { RebuiltTree } from './store/rebuilt-tree.ts';
+export * from './store/rewritten-history.ts';
 export type { MarkOptions } from './store/marking.ts';
 export { SnapshotReceiver } from './store/snapshot-receiver.ts';
 export { SNAPSHOT_CHUNK_BYTES } from './frames/snapshot-codec.ts';

@@ -3,12 +3,12 @@ import { readBinaryBody } from '../frames/binary-reader.ts';
 import type { ChangeSetHead, FrameNote } from '../frames/body.ts';
 import { decodeFrame } from '../frames/collect-sink.ts';
 import { applyOperation } from '../frames/frame-application.ts';
-import { frameBody, type Frame, type FrameHeader } from '../frames/frame.ts';
+import { frameBody, frameHash, type Frame, type FrameHeader } from '../frames/frame.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
 import { EvertreeError } from '../errors.ts';
 import { assertFollows, assertSucceeds } from '../lineage.ts';
 import { formatPosition } from '../position.ts';
-import type { StoredSnapshot } from '../seams/stored.ts';
+import type { SnapshotHeader, StoredSnapshot } from '../seams/stored.ts';
 import { Tree } from '../tree/tree.ts';
 import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
 
@@ -84,9 +84,29 @@ export class RebuiltTree {
     return this.#head;
   }
 
+  /** The header of a snapshot of it. @throws EvertreeError NOT_FOUND before the first commit */
+  get header(): SnapshotHeader {
+    const { stream, last, epochs, marks, chain, time } = this.#head;
+    if (stream === null) throw new EvertreeError('NOT_FOUND', 'this history has no commit yet');
+    return {
+      stream,
+      position: last,
+      digest: this.digest,
+      chain: typeof chain === 'string' ? chain : frameHash(chain),
+      epochs,
+      marks,
+      time,
+    };
+  }
+
   /** 16 hex digits. */
   get digest(): string {
     return this.#tree.digest();
+  }
+
+  /** A tree of its own that is this one now. */
+  fork(): Tree {
+    return new Tree(this.#tree.pin());
   }
 
   /**

@@ -1,8 +1,9 @@
-import type { ExactPosition, Store } from '@evertree/core';
-import type { JournalOptions } from '@evertree/journal';
+import { type ExactPosition, isEvertreeError, Store } from '@evertree/core';
+import { type JournalOptions, openJournal } from '@evertree/journal';
 import { type Verification, type VerificationOptions, verifyDirectory } from '@evertree/history';
 import { FaultDisk } from './fault-disk.ts';
-import { systemClock } from './host.ts';
+import { systemClock, systemRandom } from './host.ts';
+import { collectReports } from './reports.ts';
 import { diskStore } from './stores.ts';
 
 /** Small segments, so that a short history has several. */
@@ -58,4 +59,16 @@ export function flip(disk: FaultDisk, path: string, offset: number): void {
 
 export function filesOf(disk: FaultDisk, suffix: string): string[] {
   return disk.files.filter(path => path.endsWith(suffix)).toSorted();
+}
+
+/** Opens what a directory holds, whoever it belongs to. */
+export async function recovered(disk: FaultDisk): Promise<Store> {
+  const { report } = collectReports();
+  const journal = await openJournal({ disk, clock: systemClock, random: systemRandom, report, options: SMALL });
+  return Store.open({ clock: systemClock, random: systemRandom, report, journal });
+}
+
+/** Whether an error is one that Evertree threw on purpose, with this code. */
+export function isRefusal(error: unknown, code: string): boolean {
+  return isEvertreeError(error) && error.code === code;
 }

@@ -7,3 +7,4 @@ export { parseTime, parseWhen, type Moment, type When, type WhenLike } from './w
 export { HistoryQueries } from './queries.ts';
 export * from './offline/verification.ts';
 export type { Damage, ReadProgress, Remark } from './offline/damage.ts';
+export { type LeftOutCommit, type Replayed, type ReplayOptions, replayDirectory } from './offline/replay.ts';

@@ -7,7 +7,7 @@ import { formatPosition, type Position } from '../position.ts';
 import { importValue } from '../tree/content.ts';
 import { TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
-import { Tree, UNCHANGED } from '../tree/tree.ts';
+import { type Tree, UNCHANGED } from '../tree/tree.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
 import type { RebuiltTree } from './rebuilt-tree.ts';
 import { Snapshot } from './snapshot.ts';

@@ -13,6 +13,7 @@ import { addPair } from './pair.ts';
 import { addPast } from './past.ts';
 import { addRevert } from './revert.ts';
 import { addPrimary, addSecondary } from './site.ts';
+import { addReplay } from './replay.ts';
 import { addRoles } from './roles.ts';
 import { addStatus } from './status.ts';
 import { addVerify } from './verify.ts';
@@ -66,5 +67,6 @@ export function evertreeCommand(): Command {
   addCompare(program);
   addAdministration(program);
   addVerify(program);
+  addReplay(program);
   return program;
 }

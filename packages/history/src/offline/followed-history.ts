@@ -4,8 +4,11 @@ import { formatExactPosition, formatPosition, frameHash, NO_CHAIN, ORIGIN, Rebui
 import { isMissing, type SnapshotFile, storedSnapshot, type StoredRecord } from '@evertree/journal/files';
 import type { DamageList } from './damage.ts';
 
-/** What may be done with each frame that was checked. It stands at an offset of a file. */
-export type FrameTaker = (record: StoredRecord, file: string, offset: number) => Promise<void> | void;
+/**
+ * Is given each frame that follows, before it is applied; it stands at an offset of a file.
+ * @param before the tree before it; undefined if that is not known
+ */
+export type FrameTaker = (record: StoredRecord, before: RebuiltTree | undefined) => Promise<void> | void;
 
 /** Counts of what was read. */
 export interface HistoryCounts {
@@ -155,13 +158,13 @@ export class FollowedHistory {
     this.counts.frames++;
     this.counts.commits += header.count;
     this.#chain = frameHash(frame);
+    const taken = this.#take?.(record, this.#tree);
+    if (taken !== undefined) await taken;
     this.#rebuild(frame, path, offset);
     this.#last = header.last;
     this.#reached = header.last;
     this.#time = header.lastTime;
     this.#digest = header.digest;
-    const taken = this.#take?.(record, path, offset);
-    if (taken !== undefined) await taken;
     if (this.#ahead.length > 0) await this.#meet(header.last);
     return true;
   }

@@ -1,9 +1,11 @@
 import { type Path, sameValue, type Store, type Transaction, type Value } from '@evertree/core';
-import { HistoryQueries } from '@evertree/history';
+import { HistoryQueries, IndexBuilder, JournalIndex } from '@evertree/history';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { applyPlainly, HistoryOracle, isPrefix, leafPaths, valueIn } from '../support/history-oracle.ts';
+import { systemClock } from '../support/host.ts';
+import { NaiveIndex } from '../support/naive-index.ts';
 import { diskStore } from '../support/stores.ts';
 
 const KEYS = ['a', 'b', '', '/', '~', '__proto__', 'constructor', '0', '1', '🌲', 'é'];
@@ -61,16 +63,59 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 const steps = fc.array(step, { minLength: 1, maxLength: 40 });
 
+/** Where the answers come from; each has its own way to go wrong. */
+type Source = 'journal' | 'naive index' | 'shrinking index' | 'index' | 'torn index';
+const SOURCES: readonly Source[] = ['journal', 'naive index', 'shrinking index', 'index', 'torn index'];
+
 /** Runs the steps, and hands over a store, its questions and what the answers have to be. */
 async function withHistory(
+  source: Source,
   made: readonly Step[],
   check: (queries: HistoryQueries, oracle: HistoryOracle, store: Store) => Promise<void>,
 ): Promise<void> {
-  const { store } = await diskStore(new FaultDisk(), { journalOptions: { retentionMaxBytes: 1 << 30, segmentBytes: 4_096 } });
+  const disk = new FaultDisk();
+  const { store } = await diskStore(disk, { journalOptions: { retentionMaxBytes: 1 << 30, segmentBytes: 4_096 } });
   await using _ = store;
   for (const each of made) await each(store);
   const oracle = await HistoryOracle.of(store);
-  await check(new HistoryQueries({ store }), oracle, store);
+  if (source === 'index' || source === 'torn index') {
+    await using index = openIndex(disk, store);
+    await index.caughtUp();
+    expect(index.upTo).toBe(oracle.last);
+    if (source === 'index') {
+      await check(new HistoryQueries({ store, index }), oracle, store);
+    } else {
+      await using torn = await tornIndex(disk, store, index, oracle.last);
+      await check(new HistoryQueries({ store, index: torn }), oracle, store);
+    }
+    return;
+  }
+  const index = source === 'journal' ? undefined : new NaiveIndex(oracle, oracle.last % 5, oracle.last - (oracle.last % 3));
+  if (index !== undefined && source === 'shrinking index') index.answers = oracle.last % 7;
+  await check(new HistoryQueries({ store, index }), oracle, store);
+}
+
+function openIndex(disk: FaultDisk, { journal }: Store): JournalIndex {
+  const options = { disk, log: journal.log, clock: systemClock, report: () => undefined };
+  return new JournalIndex({ ...options, build: events => new IndexBuilder({ disk, breathe: () => undefined }, events) });
+}
+
+/** An index whose files were flipped, cut or lost, opened again. */
+async function tornIndex(disk: FaultDisk, store: Store, index: JournalIndex, seed: number): Promise<JournalIndex> {
+  const { files } = index;
+  await index.close();
+  for (const [at, file] of files.entries()) {
+    if ((seed + at) % 3 === 0) disk.erase(file);
+    else if ((seed + at) % 3 === 1) disk.overwrite(file, bytes => bytes.subarray(0, Math.floor(bytes.length / 2)));
+    else disk.overwrite(file, bytes => flipped(bytes, (seed * 7_919) % bytes.length));
+  }
+  return openIndex(disk, store);
+}
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  const changed = Buffer.from(bytes);
+  changed[at]! ^= 0x40;
+  return changed;
 }
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -83,12 +128,12 @@ function expectSame(found: Value | undefined, expected: Value | undefined): void
   if (!sameValue(found, expected)) expect(found).toEqual(expected);
 }
 
-describe('the questions to a random history', () => {
+describe.each(SOURCES)('the questions to a random history, answered from the %s,', source => {
   it('read every state as it was: whole, and at a path', async () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, async (made, at) => {
-        await withHistory(made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle) => {
           for (let revision = 0; revision <= oracle.last; revision++) {
             const position = oracle.exact(revision);
             using then = await queries.at(position);
@@ -100,7 +145,7 @@ describe('the questions to a random history', () => {
           }
         });
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -108,7 +153,7 @@ describe('the questions to a random history', () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, author, async (made, at, by) => {
-        await withHistory(made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle) => {
           const expected = oracle.concerning(at).filter(({ changeSet }) => by === undefined || changeSet.author === by);
           const filter = { values: true, author: by };
           const newest = await all(queries.changes(at, filter));
@@ -128,7 +173,7 @@ describe('the questions to a random history', () => {
           }
         });
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -136,7 +181,7 @@ describe('the questions to a random history', () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, fc.nat(), fc.nat(), async (made, at, one, other) => {
-        await withHistory(made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle) => {
           const [from, to] = [one % (oracle.last + 1), other % (oracle.last + 1)];
           const differences = await all(queries.diff(oracle.exact(from), oracle.exact(to), at));
           const paths = differences.map(each => each.path);
@@ -151,7 +196,7 @@ describe('the questions to a random history', () => {
           expectSame(subtree, oracle.valueAt(at, to));
         });
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 
@@ -159,7 +204,7 @@ describe('the questions to a random history', () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, fc.nat(), async (made, at, place) => {
-        await withHistory(made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle) => {
           const revision = place % (oracle.last + 1);
           const present = oracle.valueAt(at, revision);
           if (present === undefined) {
@@ -181,7 +226,7 @@ describe('the questions to a random history', () => {
           }
         });
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 
@@ -189,7 +234,7 @@ describe('the questions to a random history', () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, leaf, async (made, at, wanted) => {
-        await withHistory(made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle) => {
           const deleted = await all(queries.find({ path: at, deleted: true }));
           for (const { path: gone, before, change } of deleted) {
             expect(before.revision).toBe(change.position.revision - 1);
@@ -208,7 +253,7 @@ describe('the questions to a random history', () => {
           }
         });
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -216,7 +261,7 @@ describe('the questions to a random history', () => {
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, fc.nat(), async (made, at, place) => {
-        await withHistory(made, async (queries, oracle, store) => {
+        await withHistory(source, made, async (queries, oracle, store) => {
           const revision = place % (oracle.last + 1);
           const before = store.get('');
           try {
@@ -234,7 +279,7 @@ describe('the questions to a random history', () => {
             expectSame(changed(before, at, undefined), changed(store.get(''), at, undefined));
         });
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 });

@@ -1,9 +1,8 @@
-import { measure, type Path, PathSet, readChangeSets, Turn } from '@evertree/core';
+import { measure, type Path, Turn } from '@evertree/core';
 import type { Before, PathChange } from './changes.ts';
-import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
-import { readPastTree } from './past-reader.ts';
-import { lowerOf } from './paths.ts';
+import { readPart } from './past-part.ts';
+import { lowerOf, setOfAll } from './paths.ts';
 
 /** Changes whose values are looked for at once: by number, by operations, and by the bytes of what they put. */
 const CHANGES_AT_ONCE = 1_000;
@@ -16,14 +15,16 @@ export class ChangeBatch {
   #operations = 0;
   #bytes = 0;
 
-  /** @returns whether it is full */
-  add(change: PathChange): boolean {
+  get isFull(): boolean {
+    return this.changes.length >= CHANGES_AT_ONCE || this.#operations >= OPERATIONS_AT_ONCE || this.#bytes >= BYTES_AT_ONCE;
+  }
+
+  add(change: PathChange): void {
     this.changes.push(change);
     for (const operation of change.changeSet.operations) {
       this.#operations++;
       if (operation.type === 'put') this.#bytes += measure(operation.value);
     }
-    return this.changes.length >= CHANGES_AT_ONCE || this.#operations >= OPERATIONS_AT_ONCE || this.#bytes >= BYTES_AT_ONCE;
   }
 
   take(): PathChange[] {
@@ -36,36 +37,24 @@ export class ChangeBatch {
 }
 
 /**
- * What was there before the operations of some changes, by revision: one pass over the history from the snapshot before
- * the oldest of them to the newest.
- * @param changes of one path, in the order of the history or against it
+ * What was there before the operations of some changes, by revision: the state before the oldest of them is read, and
+ * then they are made one after the other.
+ * @param changes all that concern the path from the oldest of them to the newest, newest first
  * @throws EvertreeError COMPACTED if the state before the oldest is not here
  */
 export async function readBefore(view: HistoryView, changes: readonly PathChange[], asked: Path): Promise<ReadonlyMap<number, Before>> {
   const found = new Map<number, Before>();
-  const wanted = new Map(
-    changes.filter(({ changeSet }) => changeSet.operations.length > 0).map(change => [change.position.revision, change]),
-  );
-  if (wanted.size === 0) return found;
-  const set = new PathSet();
-  for (const { changeSet } of wanted.values()) for (const { path } of changeSet.operations) set.add(lowerOf(path, asked));
-  const revisions = [...wanted.keys()];
-  const [oldest, newest] = [Math.min(...revisions), Math.max(...revisions)];
-  const tree = await readPastTree(view, view.exact(oldest - 1), set);
+  const inOrder = changes.filter(({ changeSet }) => changeSet.operations.length > 0).toReversed();
+  const [oldest] = inOrder;
+  if (oldest === undefined) return found;
+  const set = setOfAll(inOrder.flatMap(({ changeSet }) => changeSet.operations.map(({ path }) => lowerOf(path, asked))));
+  const tree = await readPart(view, view.exact(oldest.position.revision - 1), set);
   const turn = new Turn(view.clock);
-  for await (const frame of framesForward(view, oldest - 1, newest)) {
-    for (const changeSet of readChangeSets(frame, set)) {
-      await turn.breathe();
-      if (changeSet === undefined || changeSet.revision < oldest || changeSet.revision > newest) continue;
-      const change = wanted.get(changeSet.revision);
-      if (change !== undefined) {
-        found.set(
-          changeSet.revision,
-          change.changeSet.operations.map(({ path }) => tree.get(lowerOf(path, asked))),
-        );
-      }
-      for (const operation of changeSet.operations) tree.apply(operation);
-    }
+  for (const { position, changeSet } of inOrder) {
+    const before = changeSet.operations.map(({ path }) => tree.get(lowerOf(path, asked)));
+    found.set(position.revision, before);
+    for (const operation of changeSet.operations) tree.apply(operation);
+    await turn.breathe();
   }
   return found;
 }

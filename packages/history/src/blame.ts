@@ -3,7 +3,7 @@ import type { Blame } from './answers.ts';
 import { changesBackward, type PathChange } from './changes.ts';
 import { keysOf, childOf } from './differences.ts';
 import type { HistoryView } from './history-view.ts';
-import { readPastTree } from './past-reader.ts';
+import { readPart } from './past-part.ts';
 import { type Content, isAtOrAbove, isObject, setOf } from './paths.ts';
 import type { Moment } from './when.ts';
 
@@ -16,7 +16,7 @@ const MOST_LEAVES = 1_000_000;
  * @throws EvertreeError NOT_FOUND if nothing stands at the path; TOO_LARGE for more than a million leaves
  */
 export async function* blameOf(view: HistoryView, path: Path, { position }: Moment): AsyncGenerator<Blame, void, undefined> {
-  const content = (await readPastTree(view, position, setOf(path))).pinned(path);
+  const content = (await readPart(view, position, setOf(path))).pinned(path);
   if (content === undefined) {
     const message = `nothing stands at ${JSON.stringify(formatPath(path))} at ${formatPosition(position)}`;
     throw new EvertreeError('NOT_FOUND', message, { path: formatPath(path), position });

@@ -20,21 +20,35 @@ export async function* newestFirst(
   view: HistoryView,
   path: Path,
   { after, upTo }: ChangeRange,
-  { author, values = false }: ChangesOptions,
+  { author, values = false, limit = Infinity }: ChangesOptions,
 ): AsyncGenerator<Change, void, undefined> {
-  const changes = changesBackward(view, { path, author }, { after, upTo: upTo ?? view.last.revision });
+  const range = { after, upTo: upTo ?? view.last.revision };
   if (!values) {
-    for await (const change of changes) yield toChange(change, path, undefined);
+    for await (const change of changesBackward(view, { path, author }, range)) yield toChange(change, path, undefined);
     return;
   }
+  // What others committed between is needed to know what was there before.
   const batch = new ChangeBatch();
-  for await (const change of changes) if (batch.add(change)) yield* withValues(view, batch.take(), path);
-  yield* withValues(view, batch.take(), path);
+  let wanted = 0;
+  for await (const change of changesBackward(view, { path, author: undefined }, range)) {
+    batch.add(change);
+    if (author === undefined || change.changeSet.author === author) wanted++;
+    if (wanted < limit && !batch.isFull) continue;
+    yield* withValues(view, batch.take(), path, author);
+  }
+  yield* withValues(view, batch.take(), path, author);
 }
 
-async function* withValues(view: HistoryView, changes: readonly PathChange[], path: Path): AsyncGenerator<Change, void, undefined> {
+async function* withValues(
+  view: HistoryView,
+  changes: readonly PathChange[],
+  path: Path,
+  author: string | undefined,
+): AsyncGenerator<Change, void, undefined> {
+  const wanted = changes.filter(({ changeSet }) => author === undefined || changeSet.author === author);
+  if (wanted.length === 0) return;
   const before = await readBefore(view, changes, path);
-  for (const change of changes) yield toChange(change, path, before.get(change.position.revision) ?? []);
+  for (const change of wanted) yield toChange(change, path, before.get(change.position.revision) ?? []);
 }
 
 /**

@@ -12,8 +12,10 @@ import {
   type Value,
 } from '@evertree/core';
 import type { Change, ChangedMark, ChangeOperation } from './answers.ts';
+import { IndexOutdated } from './change-index.ts';
 import { framesBackward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
+import { changesInIndex } from './indexed-changes.ts';
 import { insideOf, setOf } from './paths.ts';
 
 /** A commit that concerns a path, with the operations that do. */
@@ -30,11 +32,46 @@ export interface ChangeFilter {
   readonly author: string | undefined;
 }
 
-/** Commits that concern a path, newest first, in (after, upTo]. @param after undefined for all that is kept */
+/** How often the index is asked again after it has become smaller. */
+const MOST_TRIES = 3;
+
+/**
+ * Commits that concern a path, newest first, in (after, upTo]: by the index where that has them. All commits concern the
+ * root, so these are read from the frames.
+ * @param after undefined for all that is kept
+ * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
+ */
 export async function* changesBackward(
   view: HistoryView,
   filter: ChangeFilter,
   { after, upTo }: { readonly after: number | undefined; readonly upTo: number },
+): AsyncGenerator<PathChange, void, undefined> {
+  let end = upTo;
+  for (let tries = 0; tries < MOST_TRIES && filter.path.length > 0; tries++) {
+    const covered = view.covered();
+    if (view.index === undefined || covered === undefined || end <= covered.after || covered.upTo <= (after ?? 0)) break;
+    if (end > covered.upTo) yield* changesInFrames(view, filter, covered.upTo, end);
+    end = Math.min(end, covered.upTo);
+    const begin = Math.max(after ?? 0, covered.after);
+    try {
+      for await (const change of changesInIndex(view, view.index, filter, { after: begin, upTo: end })) {
+        end = change.position.revision - 1;
+        yield change;
+      }
+      end = Math.min(end, begin);
+      break;
+    } catch (error) {
+      if (!(error instanceof IndexOutdated)) throw error;
+    }
+  }
+  if (end > (after ?? 0)) yield* changesInFrames(view, filter, after, end);
+}
+
+async function* changesInFrames(
+  view: HistoryView,
+  filter: ChangeFilter,
+  after: number | undefined,
+  upTo: number,
 ): AsyncGenerator<PathChange, void, undefined> {
   const set = setOf(filter.path);
   for await (const frame of framesBackward(view, after, upTo)) {

@@ -1,12 +1,16 @@
 import { type Path, PathSet, readChangeSets, sameValue, SnapshotNode, Turn, type Value } from '@evertree/core';
 import type { PathDifference } from './answers.ts';
+import { IndexOutdated } from './change-index.ts';
 import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
-import { readPastTree } from './past-reader.ts';
+import { readPart } from './past-part.ts';
 import { type Content, isObject, lowerOf, type ObjectContent, setOf } from './paths.ts';
 
 /** With more changed paths than this the whole subtree is compared. */
 const MOST_PATHS = 200_000;
+
+/** Two states that are further apart than this, in revisions, are looked up each for itself where there is an index. */
+const LEAST_SEPARATE = 512;
 
 /** Keys that are compared between two pauses. */
 const KEYS_A_STEP = 256;
@@ -38,22 +42,91 @@ async function* inSlices<T>(view: HistoryView, steps: Generator<T | undefined>):
   }
 }
 
+/** Touched paths at or below a path; once they are too many, the path itself. */
+class TouchedPaths {
+  readonly #asked: Path;
+  readonly #set = new PathSet();
+  #count = 0;
+
+  constructor(asked: Path) {
+    this.#asked = asked;
+  }
+
+  /** Undefined if nothing was touched. */
+  get set(): PathSet | undefined {
+    if (this.#count === 0) return undefined;
+    return this.areMany ? setOf(this.#asked) : this.#set;
+  }
+
+  get areMany(): boolean {
+    return this.#count > MOST_PATHS;
+  }
+
+  add(path: Path): void {
+    this.#set.add(lowerOf(path, this.#asked));
+    this.#count++;
+  }
+}
+
 /** The paths at or below a path that were changed in a stretch of the history; undefined if there are none. */
 async function changedPaths(view: HistoryView, after: number, upTo: number, path: Path): Promise<PathSet | undefined> {
-  const set = new PathSet();
+  const touched = new TouchedPaths(path);
+  const covered = path.length === 0 ? undefined : view.covered();
+  // Where the index begins and ends within the stretch.
+  const [begin, end] = covered === undefined ? [upTo, upTo] : [clamp(covered.after, after, upTo), clamp(covered.upTo, after, upTo)];
+  if (!(await addFromIndex(view, begin, end, path, touched))) return changedPathsInFrames(view, [[after, upTo]], path);
+  return changedPathsInFrames(
+    view,
+    [
+      [after, begin],
+      [end, upTo],
+    ],
+    path,
+    touched,
+  );
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}
+
+/** @returns whether the index still had all of it */
+async function addFromIndex(view: HistoryView, after: number, upTo: number, path: Path, touched: TouchedPaths): Promise<boolean> {
+  if (view.index === undefined || after >= upTo) return true;
+  const turn = new Turn(view.clock);
+  try {
+    for await (const touch of view.index.touches(path, { after, upTo })) {
+      touched.add(touch.path);
+      if (touched.areMany) break;
+      await turn.breathe();
+    }
+  } catch (error) {
+    if (error instanceof IndexOutdated) return false;
+    throw error;
+  }
+  view.assertStands();
+  return true;
+}
+
+async function changedPathsInFrames(
+  view: HistoryView,
+  stretches: readonly (readonly [number, number])[],
+  path: Path,
+  touched = new TouchedPaths(path),
+): Promise<PathSet | undefined> {
   const asked = setOf(path);
   const turn = new Turn(view.clock);
-  let count = 0;
-  for await (const frame of framesForward(view, after, upTo)) {
-    for (const changeSet of readChangeSets(frame, asked)) {
-      await turn.breathe();
-      if (changeSet === undefined || changeSet.revision <= after || changeSet.revision > upTo) continue;
-      for (const operation of changeSet.operations) set.add(lowerOf(operation.path, path));
-      count += changeSet.operations.length;
-      if (count > MOST_PATHS) return asked;
+  for (const [after, upTo] of stretches) {
+    for await (const frame of framesForward(view, after, upTo)) {
+      for (const changeSet of readChangeSets(frame, asked)) {
+        await turn.breathe();
+        if (changeSet === undefined || changeSet.revision <= after || changeSet.revision > upTo) continue;
+        for (const operation of changeSet.operations) touched.add(operation.path);
+        if (touched.areMany) return touched.set;
+      }
     }
   }
-  return count === 0 ? undefined : set;
+  return touched.set;
 }
 
 /** What of a set stood at a path at two positions. */
@@ -64,8 +137,12 @@ async function readBoth(
   path: Path,
   set: PathSet,
 ): Promise<{ readonly before: Content; readonly after: Content }> {
-  const tree = await readPastTree(view, view.exact(earlier), set);
+  const tree = await readPart(view, view.exact(earlier), set);
   const before = tree.pinned(path);
+  const covered = view.covered();
+  if (covered !== undefined && later - earlier > LEAST_SEPARATE && later > covered.after) {
+    return { before, after: (await readPart(view, view.exact(later), set)).pinned(path) };
+  }
   const turn = new Turn(view.clock);
   for await (const frame of framesForward(view, earlier, later)) {
     for (const changeSet of readChangeSets(frame, set)) {

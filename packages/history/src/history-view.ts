@@ -1,4 +1,5 @@
 import {
+  covers,
   epochsAt,
   EvertreeError,
   formatExactPosition,
@@ -26,6 +27,8 @@ export class HistoryView implements Lineage {
   /** The last position that is stable: what follows it may never become part of the history. */
   readonly last: ExactPosition;
   readonly marks: readonly Mark[];
+  /** The history as it is now. */
+  readonly #present: () => Lineage;
 
   constructor(options: {
     readonly journal: Journal;
@@ -36,7 +39,9 @@ export class HistoryView implements Lineage {
     this.journal = options.journal;
     this.clock = options.clock;
     this.index = options.index;
-    const { lineage, marks } = options.store;
+    const { store } = options;
+    const { lineage, marks } = store;
+    this.#present = () => store.lineage;
     this.stream = lineage.stream;
     this.marks = marks;
     this.last = options.journal.log.stable;
@@ -67,6 +72,22 @@ export class HistoryView implements Lineage {
     if (entry === undefined) return 'Ask the other sites, or look into a backup';
     if (entry.site === own) return `This site (${own}) wrote it and has dropped it since: ask the other sites, or look into a backup`;
     return `${entry.site} wrote it (epoch ${entry.number}): ask that site, or look into a backup`;
+  }
+
+  /** The revisions that the index answers for: those after `after` up to `upTo`. Undefined without such. */
+  covered(): { readonly after: number; readonly upTo: number } | undefined {
+    if (this.index === undefined) return undefined;
+    const { after } = this.index;
+    const upTo = Math.min(this.index.upTo, this.last.revision);
+    return after < upTo ? { after, upTo } : undefined;
+  }
+
+  /**
+   * To be called after an answer of the index, which follows the history as it moves.
+   * @throws EvertreeError HISTORY_MISMATCH if the history was cut back or replaced since the question began
+   */
+  assertStands(): void {
+    if (!covers(this.#present(), this.last)) throw this.moved();
   }
 
   /** The error for a question under which the history was cut back or replaced. */

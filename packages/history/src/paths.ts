@@ -1,10 +1,27 @@
-import { getInside, type Path, PathSet, type SnapshotNode, type Value } from '@evertree/core';
+import { getInside, type Path, PathSet, ROOT, type SnapshotNode, type Value } from '@evertree/core';
 
 /** A set of one path. */
 export function setOf(path: Path): PathSet {
   const set = new PathSet();
   set.add(path);
   return set;
+}
+
+/** A set of several paths. */
+export function setOfAll(paths: Iterable<Path>): PathSet {
+  const set = new PathSet();
+  for (const path of paths) set.add(path);
+  return set;
+}
+
+/** The paths of a set: none is above another. */
+export function* pathsIn({ root }: PathSet): Generator<Path> {
+  yield* pathsBelow(root, ROOT);
+}
+
+function* pathsBelow({ isWhole, children }: PathSet['root'], path: Path): Generator<Path> {
+  if (isWhole) yield path;
+  for (const [key, below] of children) yield* pathsBelow(below, [...path, key]);
 }
 
 /** Whether `upper` is `path` or above it. */

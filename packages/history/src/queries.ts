@@ -32,6 +32,7 @@ import { differencesBetween, valueOf } from './differences.ts';
 import { frameHolding } from './frame-access.ts';
 import { HistoryView } from './history-view.ts';
 import { momentOfMark, momentOfPosition, momentOfTime, reachOf } from './moments.ts';
+import { readPart } from './past-part.ts';
 import { readPastTree } from './past-reader.ts';
 import { type Content, setOf } from './paths.ts';
 import { PlannedReversal, planCommitReversal, planPathReversal } from './reversal.ts';
@@ -70,7 +71,7 @@ export class HistoryQueries implements HistoryQuestions {
       using present = this.#store.snapshot();
       return new ReadValue(moment, present.at(segments), present.digestAt(segments));
     }
-    const tree = await readPastTree(view, moment.position, setOf(segments));
+    const tree = await readPart(view, moment.position, setOf(segments));
     return new ReadValue(moment, tree.pinned(segments), tree.digestAt(segments));
   }
 
@@ -125,7 +126,7 @@ export class HistoryQueries implements HistoryQuestions {
     const segments = parsePath(path);
     const view = await this.#view();
     const moment = await this.#resolve(view, when);
-    const target = (await readPastTree(view, moment.position, setOf(segments))).pinned(segments);
+    const target = (await readPart(view, moment.position, setOf(segments))).pinned(segments);
     const message = `revert ${JSON.stringify(formatPath(segments))} to ${formatPosition(moment.position)}`;
     return PlannedReversal.begin(this.#store, () => planPathReversal(this.#store, segments, target), message);
   }

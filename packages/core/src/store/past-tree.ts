@@ -19,8 +19,8 @@ import type { Value } from '../tree/value.ts';
 
 /**
  * A tree as it was, or those parts of it that are in a set of paths: built anew from a snapshot's chunks and from the
- * frames after it, in steps of a millisecond or two. It can end in the middle of a frame. What is read of parts outside
- * the set means nothing.
+ * frames after it, in steps of a millisecond or two. It can end in the middle of a frame. Above the paths of the set the
+ * objects are there that were there; what is read of other parts means nothing.
  */
 export class PastTree {
   readonly #tree = new Tree();
@@ -66,10 +66,20 @@ export class PastTree {
   *addFrame(frame: Frame, upTo = Infinity): Generator<void> {
     const { base, count } = frame.header;
     const changeSets = Math.min(count, upTo - base.revision);
-    if (this.#part === undefined) yield* this.#apply(frame, changeSets);
-    else yield* this.#part.frameSteps(frame, changeSets);
+    yield* this.makeChanges(frame, upTo);
     if (changeSets === count) this.#head = headAfter(this.#head, frame, noteOf(frame));
     else this.#ahead = changeSets;
+  }
+
+  /**
+   * Makes what a frame changes, up to a revision in it. The position stays: for a tree that no snapshot began.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID
+   */
+  *makeChanges(frame: Frame, upTo: number): Generator<void> {
+    const { base, count } = frame.header;
+    const changeSets = Math.min(count, upTo - base.revision);
+    if (this.#part === undefined) yield* this.#apply(frame, changeSets);
+    else yield* this.#part.frameSteps(frame, changeSets);
   }
 
   /**

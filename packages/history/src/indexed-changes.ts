@@ -1,0 +1,69 @@
+import type { ChangeSet, Operation } from '@evertree/core';
+import type { ChangeIndex, FoundChange, Touch } from './change-index.ts';
+import type { ChangeFilter, PathChange } from './changes.ts';
+import type { HistoryView } from './history-view.ts';
+
+/** Commits that are read at once: few at first, for who wants only the newest. */
+const FIRST_BATCH = 8;
+const LARGEST_BATCH = 256;
+
+/**
+ * Commits that concern a path, newest first, as the index finds them.
+ * @throws IndexOutdated; EvertreeError HISTORY_MISMATCH
+ */
+export async function* changesInIndex(
+  view: HistoryView,
+  index: ChangeIndex,
+  { path, author }: ChangeFilter,
+  range: { readonly after: number; readonly upTo: number },
+): AsyncGenerator<PathChange, void, undefined> {
+  let size = FIRST_BATCH;
+  let commits: Touch[][] = [];
+  for await (const commit of commitsOf(index.touches(path, range))) {
+    if (commits.push(commit) < size) continue;
+    yield* readCommits(view, index, commits, author);
+    commits = [];
+    size = Math.min(size * 2, LARGEST_BATCH);
+  }
+  yield* readCommits(view, index, commits, author);
+}
+
+/** Touches by their commits, those of each in the order in which they were made. */
+async function* commitsOf(touches: AsyncIterable<Touch>): AsyncGenerator<Touch[], void, undefined> {
+  let commit: Touch[] = [];
+  for await (const touch of touches) {
+    if (commit.length > 0 && commit[0]!.revision !== touch.revision) {
+      yield commit.toReversed();
+      commit = [];
+    }
+    commit.push(touch);
+  }
+  if (commit.length > 0) yield commit.toReversed();
+}
+
+async function* readCommits(
+  view: HistoryView,
+  index: ChangeIndex,
+  commits: readonly (readonly Touch[])[],
+  author: string | undefined,
+): AsyncGenerator<PathChange, void, undefined> {
+  const found: PathChange[] = [];
+  for await (const change of index.read(commits.flat())) {
+    if (author === undefined || change.author === author) found.push(toPathChange(view, change));
+  }
+  view.assertStands();
+  yield* found;
+}
+
+function toPathChange(view: HistoryView, { position, time, author, message, touches }: FoundChange): PathChange {
+  const changeSet: ChangeSet = {
+    revision: position.revision,
+    time,
+    operations: touches.map(({ touch: { path, kind }, value }): Operation => {
+      return kind === 'put' ? { type: 'put', path, value: value! } : { type: 'delete', path };
+    }),
+    ...(author === undefined ? {} : { author }),
+    ...(message === undefined ? {} : { message }),
+  };
+  return { position: view.exact(position.revision), changeSet, notes: {} };
+}

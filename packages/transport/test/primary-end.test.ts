@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { NO_CHAIN, sealFrame } from '@evertree/core';
-import type { CloseReason, EpochName, Hello, Message, Random, Report } from '@evertree/core';
+import type { CloseReason, Hello, Message, Random, Report } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../test/support/links.ts';
 import { ManualClock } from '../../../test/support/host.ts';
 import { BrokerError } from '../src/kafka/broker.ts';
-import { encodeClaim, reignHeader } from '../src/kafka/claims/claim.ts';
-import type { Claim } from '../src/kafka/claims/claim.ts';
 import { decodeControl, encodeControl } from '../src/kafka/control.ts';
 import type { Control } from '../src/kafka/control.ts';
 import type { KafkaLimits } from '../src/kafka/options.ts';
@@ -16,6 +14,7 @@ import { LinkMemory } from '../src/kafka/publish/link-memory.ts';
 import { PrimaryEnd } from '../src/kafka/publish/primary-end.ts';
 import { publisherSettings } from '../src/kafka/publish/settings.ts';
 import { TailSearch } from '../src/kafka/publish/tail.ts';
+import { claimOf, recordOf, reignIn } from './topic-words.ts';
 
 const OTHER = 'a'.repeat(16);
 /** What `Counting` draws first: the link's own sign. */
@@ -62,26 +61,6 @@ function rivalHello(word: string): Hello {
   const next = { number: EPOCH.number + 1, id: 'e'.repeat(16), site: 'rival', base: at(4), reason: 'promotion', time: 1 };
   if (word === 'higher') return { ...hello, position: { epoch: next.number, epochId: next.id, revision: 5 }, epochs: [EPOCH, next] };
   return word === 'leaving' ? { ...hello, epochs: [{ ...EPOCH, end: { to: 'north', command: 'c' } }] } : hello;
-}
-
-/** `8e`: an epoch's number, and the digit of which its id is made, z for 0; `7` is this primary's. */
-function reignIn(word: string): EpochName {
-  const [, number = '', digit] = /^(\d+)([a-fz])?$/.exec(word) ?? [];
-  return { number: Number(number), id: digit === undefined ? POSITION.epochId : digit.replace('z', '0').repeat(16) };
-}
-
-const claimOf = (word: string, site: string): Claim => ({ epoch: reignIn(word), site, stream: STREAM, time: 1 });
-
-/**
- * A record of the topic: `7` is the frame after which the stream stands at 7, and `7@8e` the same frame, written under
- * epoch 8; `claim/8e` claims that epoch; `?` is no frame.
- */
-function recordOf(word: string, offset: number): ReceivedRecord {
-  const rest = { offset: String(offset), timestamp: '0' };
-  if (word.startsWith('claim/')) return { ...encodeClaim(claimOf(word.slice('claim/'.length), 'rival'), Buffer.from('k')), ...rest };
-  const [revision, reign] = word.split('@') as [string, string?];
-  const value = word === '?' ? Buffer.from('?') : Buffer.from(frameOf(Number(revision), 20).bytes);
-  return { key: null, value, headers: reign === undefined ? {} : reignHeader(reignIn(reign)), ...rest };
 }
 
 /**

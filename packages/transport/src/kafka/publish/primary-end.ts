@@ -192,12 +192,11 @@ export class PrimaryEnd {
 
   #open(found: FrameHeader | undefined, now: number): void {
     const { reign } = this.#order!;
-    const { fence } = reign;
-    const hello = topicHello(this.#settings.farEnd.name, found, fence);
+    const hello = topicHello(this.#settings.farEnd.name, found, reign.fence);
     this.#order!.tellEnd();
     this.#isOpen = true;
     this.#outbox.open(hello.position.revision);
-    const told = fence === undefined ? reign.begin() : undefined;
+    const told = hello.fencedBy === undefined ? reign.begin() : undefined;
     this.#announcement!.met(hello, reign.isOutnumbered);
     this.#tellPrimary(now);
     this.#hand({ type: 'hello', hello });
@@ -262,18 +261,17 @@ export class PrimaryEnd {
 
   #sawControl({ records, next }: BrokerAnswer & { type: 'control' }, now: number): void {
     const { reign } = this.#order!;
-    const { messages, snapshots, rivals, ownReign, stream, claim, wants } = this.#control.fetched(records, next, now, each =>
-      reign.isEndedBy(each),
-    );
-    for (const { record, time } of snapshots)
+    const news = this.#control.fetched(records, next, now, claim => reign.isEndedBy(claim));
+    for (const { record, time } of news.snapshots) {
       if (!this.#announcement!.isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
-    this.#handNews(messages, now);
-    for (const rival of rivals) if (!this.#isOver) this.#meet(rival);
-    if (!this.#isOver) this.#break(this.#order!.brokenByStream(stream));
-    if (claim !== undefined && !this.#isOver) return this.#break(this.#order!.brokenByClaim(claim));
-    const told = reign.recall(ownReign);
+    }
+    this.#handNews(news.messages, now);
+    for (const rival of news.rivals) if (!this.#isOver) this.#meet(rival);
+    if (!this.#isOver) this.#break(this.#order!.brokenBy(news));
+    if (this.#isOver) return;
+    const told = reign.recall(news.ownReign);
     if (told !== undefined) this.#hand(told);
-    if (wants && !this.#isOver) this.#lookAtWatermarks();
+    if (news.wants) this.#lookAtWatermarks();
   }
 
   /** A primary of a higher epoch ends this one's reign: nothing more is written here. */

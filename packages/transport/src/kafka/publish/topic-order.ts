@@ -1,6 +1,6 @@
 import { explainFence } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Hello } from '@evertree/core';
-import type { AnnouncedClaim } from '../control.ts';
+import type { ControlNews } from './control-topic.ts';
 import type { ReceivedRecord } from '../records.ts';
 import type { ReadRange } from './actions.ts';
 import type { Announcement } from './announcement.ts';
@@ -126,18 +126,21 @@ export class TopicOrder {
     return explanation === undefined ? undefined : { reason: 'fenced', explanation, byPeer: true };
   }
 
+  /** What `.control` tells of claims, and of the topic's stream. */
+  brokenBy({ claim, stream }: Pick<ControlNews, 'claim' | 'stream'>): OrderBreak | undefined {
+    if (claim === undefined) return this.#brokenByStream(stream);
+    const { site, epoch } = claim;
+    const explanation = explainFence({ ...epoch, begun: false }, `${site} claims it in ${this.#settings.topics.control}`);
+    return { reason: 'fenced', explanation, byPeer: true };
+  }
+
   /** An empty primary never leads a topic that a stream was written to, even if nothing of it is left there. */
-  brokenByStream(stream: string | undefined): OrderBreak | undefined {
+  #brokenByStream(stream: string | undefined): OrderBreak | undefined {
     if (stream === undefined || this.#announcement.hello.stream !== null) return undefined;
     const { site, topic, topics, farEnd } = this.#settings;
     const explanation =
       `${site} is empty, and ${topics.control} tells of the stream ${stream}, which was written to the topic ${topic}: it takes no writes. ` +
       `If ${site} lost its data, promote a secondary that reads there. If that stream may go, ${farEnd.remedy}; then start ${site} again`;
-    return { reason: 'fenced', explanation, byPeer: true };
-  }
-
-  brokenByClaim({ site, epoch }: AnnouncedClaim): OrderBreak {
-    const explanation = explainFence({ ...epoch, begun: false }, `${site} claims it in ${this.#settings.topics.control}`);
     return { reason: 'fenced', explanation, byPeer: true };
   }
 

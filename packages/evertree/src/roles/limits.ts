@@ -14,6 +14,8 @@ export interface RoleLimits {
   readonly clocksDifferMs: number;
   /** Bytes that are free at least on the disk of a site that is to be the primary. */
   readonly roomBytes: number;
+  /** How long a promotion waits in all for a log: to be reached and read, and again to take its claim. */
+  readonly claimMs: number;
   /** How long a site that lends its frames may send none. */
   readonly lendMs: number;
 }
@@ -24,6 +26,7 @@ export const ROLE_LIMITS: RoleLimits = Object.freeze({
   nearMs: 200,
   answerMs: 2_000,
   silentMs: 1_000,
+  claimMs: 10_000,
   clocksDifferMs: 1_000,
   roomBytes: 16 * 1024 * 1024,
   lendMs: 10_000,

@@ -22,6 +22,8 @@ export interface ReachedSite extends Extent {
   readonly site: string;
   readonly standing: Hello['standing'];
   readonly fencedBy: EpochName | undefined;
+  /** It is a log, which promises by a claim. */
+  readonly isLog?: true;
 }
 
 /** What a promotion may lose. */

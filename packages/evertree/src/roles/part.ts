@@ -33,7 +33,7 @@ export interface PartFactory {
   readonly primary?: ((role: RoleHandler) => Promise<PrimaryPart>) | undefined;
   /** Undefined: the site has no standby file. */
   readonly standby?: ((role: RoleHandler) => Promise<SecondaryPart>) | undefined;
-  /** Transports as the primary file says, for the questions of a promotion. Undefined: no primary file. */
+  /** Transports as the primary file says, for the questions of a promotion: to a log one that claims there. Undefined: no primary file. */
   readonly dial?: (() => Promise<readonly Transport[]>) | undefined;
 }
 

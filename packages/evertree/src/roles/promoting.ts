@@ -1,14 +1,17 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
-import { type EpochName, EvertreeError, type ExactPosition, type RoleMessage, type Store, covers, highestEpoch } from '@evertree/core';
-import type { LastPrimary, PossibleLoss, PromotionFacts } from './losses.ts';
 import {
-  PromotionMachine,
-  type PromotionAction,
-  type PromotionEvent,
-  type PromotionGround,
-  type PromotionObstacle,
-  type PromotionStep,
-} from './promotion-machine.ts';
+  type EpochName,
+  EvertreeError,
+  type ExactPosition,
+  type RoleMessage,
+  type Store,
+  type Transport,
+  covers,
+  highestEpoch,
+} from '@evertree/core';
+import type { LastPrimary, PossibleLoss, PromotionFacts } from './losses.ts';
+import type { PromotionAction, PromotionEvent, PromotionGround, PromotionObstacle } from './promotion-events.ts';
+import { PromotionMachine, type PromotionStep } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
 import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 
@@ -69,24 +72,16 @@ export class Promoting {
   async begin(program: string): Promise<void> {
     try {
       const transports = (await this.#context.factory.dial?.()) ?? [];
-      // A log takes no promise: what is in it is judged when the epoch's first frame gets there.
-      const direct = transports.filter(({ farEnd }) => farEnd.kind === 'site');
       const { store } = this.#context;
       const number = Math.max(store.position.epoch, highestEpoch(store.epochs, store.position).number, store.fencedBy?.number ?? 0) + 1;
       this.#raising = new Raising({
         context: this.#context,
-        transports: direct,
+        transports,
         epoch: { number, id: this.#id },
         program,
         heard: event => this.#take(event),
       });
-      this.#take({
-        type: 'begin',
-        ground: groundOf(
-          this.#context,
-          direct.flatMap(({ remotes }) => remotes),
-        ),
-      });
+      this.#take({ type: 'begin', ground: groundOf(this.#context, transports) });
     } catch (error) {
       this.#take({ type: 'failed', why: describe(error) });
     }
@@ -167,7 +162,7 @@ export class Promoting {
   }
 }
 
-function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly string[]): PromotionGround {
+function groundOf({ store, factory, consumer }: RoleContext, transports: readonly Transport[]): PromotionGround {
   const { site, epochs, position: last, standing, state } = store;
   const obstacles: PromotionObstacle[] = [];
   if (standing === 'primary') obstacles.push({ code: 'primary-here', text: `${site} is the primary already`, lasting: true });
@@ -200,7 +195,8 @@ function groundOf({ store, factory, consumer }: RoleContext, remotes: readonly s
     obstacles,
     primary: lastPrimary(store, consumer),
     lastContact: followed?.lastContact ?? undefined,
-    remotes,
+    remotes: transports.flatMap(({ remotes }) => remotes),
+    logs: transports.flatMap(({ farEnd, remotes }) => (farEnd.kind === 'log' ? remotes : [])),
   };
 }
 

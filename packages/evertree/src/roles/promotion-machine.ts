@@ -1,16 +1,7 @@
-import { type EpochName, type ExactPosition, type Obstacle, highestEpoch } from '@evertree/core';
+import { type EpochName, type ExactPosition, highestEpoch } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
-import {
-  type Extent,
-  type LastPrimary,
-  type PossibleLoss,
-  type PromotionFacts,
-  type ReachedSite,
-  adoption,
-  furthestOf,
-  planHash,
-  possibleLoss,
-} from './losses.ts';
+import { type Extent, type PromotionFacts, type ReachedSite, adoption, furthestOf, planHash, possibleLoss } from './losses.ts';
+import type { PromotionAction, PromotionEvent, PromotionGround, PromotionObstacle, PromotionRequest } from './promotion-events.ts';
 
 /**
  * How far a promotion has come.
@@ -22,75 +13,7 @@ import {
  */
 export type PromotionStep = 'asking' | 'raising' | 'adopting' | 'beginning' | 'over';
 
-/** What this site knows of itself, and of the primary that it followed. */
-export interface PromotionGround extends Extent {
-  readonly site: string;
-  readonly fencedBy: EpochName | undefined;
-  /** What stands against it here: some of it can't be forced. */
-  readonly obstacles: readonly PromotionObstacle[];
-  readonly primary: LastPrimary | undefined;
-  readonly lastContact: number | undefined;
-  /** The addresses of its primary file. */
-  readonly remotes: readonly string[];
-}
-
-/** `lasting`: `force` does not help. */
-export interface PromotionObstacle extends Obstacle {
-  readonly lasting?: boolean;
-}
-
-export interface PromotionRequest {
-  readonly dryRun: boolean;
-  readonly force: boolean;
-  /** The plan hash of a dry run. */
-  readonly confirm: string | undefined;
-  /** Of the epoch to begin, drawn for this promotion. */
-  readonly id: string;
-}
-
-export type PromotionEvent =
-  | { readonly type: 'begin'; readonly ground: PromotionGround }
-  | { readonly type: 'met'; readonly remote: string; readonly site: ReachedSite }
-  | { readonly type: 'unreachable'; readonly remote: string }
-  /** Its link ended. */
-  | { readonly type: 'gone'; readonly site: string }
-  | { readonly type: 'promised'; readonly site: string; readonly epoch: EpochName; readonly extent: Extent }
-  | {
-      readonly type: 'not-promised';
-      readonly site: string;
-      readonly epoch: EpochName;
-      readonly text: string;
-      readonly highest: EpochName | undefined;
-    }
-  /** This site has promised itself, durably; where it stands from then on. */
-  | { readonly type: 'raised'; readonly epoch: EpochName; readonly own: Extent }
-  /** A frame came from the site that lends. */
-  | { readonly type: 'lent' }
-  | { readonly type: 'adopted'; readonly own: Extent }
-  | { readonly type: 'stable'; readonly position: ExactPosition }
-  /** What was asked of this site's store failed. */
-  | { readonly type: 'failed'; readonly why: string }
-  | { readonly type: 'due' };
-
-export type PromotionAction =
-  /** Dial every remote, and hear each one's hello. Answer: `met`, `unreachable`, for each. */
-  | { readonly type: 'dial' }
-  /** Promise here, durably, then ask these sites. Answer: `raised`, and for each `promised`, `not-promised`, `gone`. */
-  | { readonly type: 'raise'; readonly epoch: EpochName; readonly sites: readonly string[] }
-  /** Take over the history of this site, as far as it promised. Answer: `adopted`, `failed`. */
-  | { readonly type: 'adopt'; readonly from: string; readonly extent: Extent }
-  /** Answer: `stable`, `failed`. */
-  | { readonly type: 'begin-epoch'; readonly epoch: EpochName }
-  | { readonly type: 'after'; readonly ms: number }
-  | { readonly type: 'foretell'; readonly facts: PromotionFacts; readonly possible: boolean; readonly confirm: string }
-  | {
-      readonly type: 'done';
-      readonly epoch: EpochName;
-      readonly position: ExactPosition;
-      readonly lost: PossibleLoss;
-      readonly unheard: readonly string[];
-    }
-  | { readonly type: 'refuse'; readonly why: string; readonly facts: PromotionFacts | undefined };
+export type PromotionLimits = Pick<RoleLimits, 'silentMs' | 'claimMs' | 'lendMs'>;
 
 const NOTHING: readonly PromotionAction[] = Object.freeze([]);
 
@@ -101,11 +24,12 @@ const RAISES = 3;
  * A promotion: events in, actions out.
  *
  * Law: the base of the new epoch is fixed only after every site that answers has promised, and this site's history is
- * the furthest of all that promised (rule 15). The number is above all that were heard of (rule 16).
+ * the furthest of all that promised (rule 15). The number is above all that were heard of (rule 16). A log promises, too:
+ * by a claim, behind which no frame of a lower epoch counts.
  */
 export class PromotionMachine {
   readonly #request: PromotionRequest;
-  readonly #limits: Pick<RoleLimits, 'silentMs' | 'lendMs'>;
+  readonly #limits: PromotionLimits;
   #step: PromotionStep = 'asking';
   #ground: PromotionGround | undefined;
   /** Remotes that neither answered nor failed. */
@@ -116,12 +40,14 @@ export class PromotionMachine {
   #raises = 0;
   /** Sites that were asked for a promise of `#epoch` and have not answered; this site under its own name. */
   readonly #asked = new Set<string>();
+  /** Sites have had their time, and logs have the rest of theirs. */
+  #waitsForLogs = false;
   readonly #promised = new Map<string, Extent & { readonly site: string }>();
   /** Sites and addresses whose acknowledgements to an older primary can't be ruled out. */
   readonly #unheard = new Set<string>();
   #own: Extent | undefined;
 
-  constructor(request: PromotionRequest, limits: Pick<RoleLimits, 'silentMs' | 'lendMs'>) {
+  constructor(request: PromotionRequest, limits: PromotionLimits) {
     this.#request = request;
     this.#limits = limits;
   }
@@ -161,14 +87,28 @@ export class PromotionMachine {
         this.#unreached.add(event.remote);
         return this.#waiting.size === 0 ? this.#judge() : NOTHING;
       case 'due':
-        for (const remote of this.#waiting) this.#unreached.add(remote);
-        this.#waiting.clear();
-        return this.#judge();
+        return this.#late();
       case 'failed':
         return this.#refuse(event.why);
       default:
         return NOTHING;
     }
+  }
+
+  /** The time for answers is over. A log has longer than a site: it has to be reached, and read. */
+  #late(): readonly PromotionAction[] {
+    const { logs } = this.#ground!;
+    for (const remote of this.#waiting) {
+      if (!this.#waitsForLogs && logs.includes(remote)) continue;
+      this.#waiting.delete(remote);
+      this.#unreached.add(remote);
+    }
+    return this.#waiting.size === 0 ? this.#judge() : this.#waitForLogs();
+  }
+
+  #waitForLogs(): readonly PromotionAction[] {
+    this.#waitsForLogs = true;
+    return [{ type: 'after', ms: this.#limits.claimMs - this.#limits.silentMs }];
   }
 
   #facts(): PromotionFacts {
@@ -197,7 +137,8 @@ export class PromotionMachine {
       obstacles.push({ code: 'primary-alive', text });
     }
     if (!isKnown) {
-      const text = `${other.site} is in epoch ${highest.number} (${highest.id}), which this site never saw; promote ${other.site}, or let this site follow it first`;
+      const [whom, what] = other.isLog === true ? ['a secondary that read that', 'read it'] : [other.site, 'follow it'];
+      const text = `${other.site} is in epoch ${highest.number} (${highest.id}), which this site never saw; promote ${whom}, or let this site ${what} first`;
       obstacles.push({ code: 'epoch-unknown', text });
     }
     return obstacles;
@@ -240,6 +181,7 @@ export class PromotionMachine {
     );
     this.#epoch = { number: Math.max(...heard, ...ends) + 1, id: this.#request.id };
     this.#raises += 1;
+    this.#waitsForLogs = false;
     this.#promised.clear();
     this.#asked.clear();
     this.#asked.add(site);
@@ -291,12 +233,15 @@ export class PromotionMachine {
   /** The time for promises is over. This site's own is waited for: its disk says when it fails. */
   #silent(): readonly PromotionAction[] {
     const own = this.#ground!.site;
-    const isWaiting = this.#asked.has(own);
-    for (const site of this.#asked) if (site !== own) this.#unheard.add(site);
-    this.#asked.clear();
-    if (!isWaiting) return this.#adopt();
-    this.#asked.add(own);
-    return NOTHING;
+    const isLate = (site: string) => site !== own && (this.#waitsForLogs || this.#reached.get(site)?.isLog !== true);
+    for (const site of this.#asked) {
+      if (!isLate(site)) continue;
+      this.#asked.delete(site);
+      this.#unheard.add(site);
+    }
+    if (this.#asked.size === 0) return this.#adopt();
+    const logsAreLeft = this.#asked.size > (this.#asked.has(own) ? 1 : 0);
+    return logsAreLeft ? this.#waitForLogs() : NOTHING;
   }
 
   #answered(site: string): readonly PromotionAction[] {
@@ -330,6 +275,8 @@ export class PromotionMachine {
     switch (event.type) {
       case 'lent':
         return this.#step === 'adopting' ? [{ type: 'after', ms: this.#limits.lendMs }] : NOTHING;
+      case 'not-lent':
+        return this.#step === 'adopting' ? this.#notLent(event.site, event.text) : NOTHING;
       case 'adopted':
         this.#own = event.own;
         return this.#step === 'adopting' ? this.#begin() : NOTHING;
@@ -342,6 +289,17 @@ export class PromotionMachine {
       default:
         return NOTHING;
     }
+  }
+
+  /** Only a log may be overruled: a site that is further can be promoted itself. */
+  #notLent(site: string, text: string): readonly PromotionAction[] {
+    const isLog = this.#reached.get(site)?.isLog === true;
+    const remedy = isLog ? 'Promote a secondary that has read them, or leave them behind (--force)' : `Promote ${site} instead`;
+    const why = `${site} is further, and can't lend its frames: ${text}. ${remedy}`;
+    if (!isLog || !this.#request.force) return this.#refuse(why);
+    this.#promised.delete(site);
+    this.#unheard.add(site);
+    return this.#adopt();
   }
 
   #done(position: ExactPosition): readonly PromotionAction[] {

@@ -1,5 +1,6 @@
 import {
   type EpochName,
+  type FarEnd,
   type Hello,
   type Link,
   type LinkEvents,
@@ -16,7 +17,7 @@ import {
   samePosition,
 } from '@evertree/core';
 import type { Extent, ReachedSite } from './losses.ts';
-import type { PromotionEvent } from './promotion-machine.ts';
+import type { PromotionEvent } from './promotion-events.ts';
 import { type RoleContext, describe } from './role-context.ts';
 
 interface Met {
@@ -60,7 +61,7 @@ export class Raising {
     for (const transport of this.#options.transports) {
       transport
         .open({
-          link: link => this.#introduce(link),
+          link: link => this.#introduce(link, transport.farEnd),
           failed: remote => this.#options.heard({ type: 'unreachable', remote }),
         })
         .catch(() => {
@@ -99,19 +100,19 @@ export class Raising {
     await Promise.all(this.#options.transports.map(transport => transport.close()));
   }
 
-  #introduce(link: Link): void {
+  #introduce(link: Link, farEnd: FarEnd): void {
     const { context, epoch, program } = this.#options;
     const { store, advertised, limits, factory } = context;
     greet(link, {
       clock: store.clock,
-      helloMs: limits.silentMs,
-      meet: hello => this.#meet(link, hello),
+      helloMs: farEnd.kind === 'log' ? limits.claimMs : limits.silentMs,
+      meet: hello => this.#meet(link, hello, farEnd),
       left: () => this.#options.heard({ type: 'unreachable', remote: link.remote }),
     });
     link.send({ type: 'hello', hello: helloOf(store, { program, standby: factory.standby !== undefined, advertised, raises: epoch }) });
   }
 
-  #meet(link: Link, hello: Hello): LinkEvents | undefined {
+  #meet(link: Link, hello: Hello, farEnd: FarEnd): LinkEvents | undefined {
     const { stream } = this.#options.context.store;
     const { site } = hello;
     if (this.#closed || (hello.stream !== null && stream !== null && hello.stream !== stream)) {
@@ -120,7 +121,14 @@ export class Raising {
     }
     this.#met.set(site, { link, site });
     void heedEpoch(this.#options.context.store, hello);
-    const reached: ReachedSite = { site, standing: hello.standing, epochs: hello.epochs, last: hello.position, fencedBy: hello.fencedBy };
+    const reached: ReachedSite = {
+      site,
+      standing: hello.standing,
+      epochs: hello.epochs,
+      last: hello.position,
+      fencedBy: hello.fencedBy,
+      ...(farEnd.kind === 'log' ? { isLog: true as const } : {}),
+    };
     this.#options.heard({ type: 'met', remote: link.remote, site: reached });
     return {
       message: message => this.#receive(link, site, message),
@@ -147,7 +155,7 @@ export class Raising {
       case 'role':
         return this.#hear(site, message.message);
       case 'frame':
-        return this.#take(site, message.bytes);
+        return this.#take(site, message);
       default:
         return link.close('protocol-violation', `no ${message.type} belongs on a link that asks for a promise`);
     }
@@ -161,20 +169,21 @@ export class Raising {
       case 'not-promised':
         return heard({ type: 'not-promised', site, epoch: message.epoch, text: message.text, highest: message.highest });
       case 'not-lent':
-        return this.#fail(`${site} is further, and can't lend its frames: ${message.text}. Promote ${site} instead`);
+        this.#loan = undefined;
+        return heard({ type: 'not-lent', site, text: message.text });
       default:
         return;
     }
   }
 
   /** A frame that came twice, or on another link meanwhile, is passed over. */
-  #take(site: string, bytes: Uint8Array): void {
+  #take(site: string, { bytes, parsed, trailer }: Message & { type: 'frame' }): void {
     const loan = this.#loan;
     if (loan?.from !== site) return;
     const { store } = this.#options.context;
     try {
-      const frame = parseFrame(bytes);
-      if (samePosition(frame.header.base, store.position)) store.applyFrame(frame);
+      const frame = parsed ?? parseFrame(bytes);
+      if (samePosition(frame.header.base, store.position)) store.applyFrame(frame, trailer);
       if (this.#isPaid(loan)) this.#settleLoan();
       else this.#options.heard({ type: 'lent' });
     } catch (error) {

@@ -14,7 +14,7 @@ import type { ConsumerSource, ProducerSource } from './options.ts';
 import { checkRoleOptions } from './role-options.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
 import type { StoreSettings } from './settings.ts';
-import { producerTransports } from './wire.ts';
+import { raisingTransports } from './wire.ts';
 
 /** What a site needs for the parts that it may play, read and checked. */
 export interface RoleConfigurations {
@@ -314,7 +314,7 @@ export class Site implements AsyncDisposable {
     return {
       primary: primary && (role => primaryPart(this, primary, { standby: standby !== undefined, role })),
       standby: standby && (role => secondaryPart(this, standby, { standby: primary !== undefined, role })),
-      dial: primary && (() => producerTransports(this.store, primary)),
+      dial: primary && (() => raisingTransports(this.store, primary)),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { Store, Transport, TransportEvents } from '@evertree/core';
+import type { PublishOptions } from '@evertree/transport/kafka';
 import type {
   ConsumerConfiguration,
   KafkaConsumerConfiguration,
@@ -22,6 +23,12 @@ export async function producerTransports(store: Store, { wires }: PrimaryConfigu
   return transports.map(keepingAlive);
 }
 
+/** For the questions of a promotion: a topic is asked by a claim, and fed nothing. */
+export async function raisingTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
+  const transports = wires.map(async wire => (wire.kind === 'kafka-producer' ? [await claiming(store, wire)] : dialling(store, wire)));
+  return (await Promise.all(transports)).flat();
+}
+
 export async function consumerTransport(store: Store, configuration: ConsumerConfiguration): Promise<Transport> {
   return keepingAlive(
     configuration.kind === 'kafka-consumer' ? await reading(store, configuration) : await listening(store, configuration),
@@ -42,9 +49,17 @@ async function dialling(store: Store, { connections }: NettyProducerConfiguratio
 }
 
 async function publishing(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
-  const { connection, topic, partition, key, publish } = configuration;
   const { publishTransport } = await import('@evertree/transport/kafka');
-  return publishTransport({ ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish });
+  return publishTransport(publishOptions(store, configuration));
+}
+
+async function claiming(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
+  const { claimTransport } = await import('@evertree/transport/kafka');
+  return claimTransport(publishOptions(store, configuration));
+}
+
+function publishOptions(store: Store, { connection, topic, partition, key, publish }: KafkaProducerConfiguration): PublishOptions {
+  return { ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish };
 }
 
 async function reading(store: Store, { connection, topic, subscribe }: KafkaConsumerConfiguration): Promise<Transport> {

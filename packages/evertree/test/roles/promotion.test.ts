@@ -2,16 +2,11 @@ import { type Epoch, type EpochName, type ExactPosition, type Hello, ORIGIN } fr
 import { describe, expect, it } from 'vitest';
 import type { Extent, PossibleLoss, PromotionFacts } from '../../src/roles/losses.ts';
 import { planHash } from '../../src/roles/losses.ts';
-import {
-  PromotionMachine,
-  type PromotionAction,
-  type PromotionEvent,
-  type PromotionGround,
-  type PromotionRequest,
-} from '../../src/roles/promotion-machine.ts';
+import type { PromotionAction, PromotionEvent, PromotionGround, PromotionRequest } from '../../src/roles/promotion-events.ts';
+import { PromotionMachine } from '../../src/roles/promotion-machine.ts';
 import { readScripts } from './scripts.ts';
 
-const LIMITS = { silentMs: 1_000, lendMs: 10_000 };
+const LIMITS = { silentMs: 1_000, claimMs: 6_000, lendMs: 10_000 };
 const OWN_ID = 'ff'.repeat(8);
 
 function idOf(number: number): string {
@@ -52,6 +47,10 @@ function groundOf(words: readonly string[]): PromotionGround {
     ...extentOf(words[0]!),
     fencedBy: epochAt(after('fenced', words)),
     remotes: after('remotes', words)?.split(',') ?? [],
+    logs:
+      after('remotes', words)
+        ?.split(',')
+        .filter(remote => remote.startsWith('kafka')) ?? [],
     primary: primary === undefined ? undefined : { site: primary, heard: extentOf(after('primary', words, 2)!) },
     lastContact: undefined,
     obstacles: obstacles.map(code => ({ code, text: code.replace('!', ''), lasting: code.endsWith('!') })),
@@ -73,6 +72,7 @@ function eventOf(line: string): PromotionEvent {
           standing: third as Hello['standing'],
           ...extentOf(fourth),
           fencedBy: epochAt(after('fenced', words.slice(4))),
+          ...(first.startsWith('kafka') ? { isLog: true } : {}),
         },
       };
     case 'unreachable':
@@ -85,6 +85,8 @@ function eventOf(line: string): PromotionEvent {
       return { type, site: first, epoch: { number: Number(second), id: OWN_ID }, text: 'no', highest: epochAt(after('highest', words)) };
     case 'raised':
       return { type, epoch: { number: Number(second), id: OWN_ID }, own: extentOf(first) };
+    case 'not-lent':
+      return { type, site: first, text: 'gone' };
     case 'adopted':
       return { type, own: extentOf(first) };
     case 'stable':

@@ -163,6 +163,10 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
   });
 });
 
+function at(port: number, token: string): string[] {
+  return ['--url', `127.0.0.1:${port}`, '--token-file', token];
+}
+
 describe('several tokens', () => {
   test('give each client its rights and its name in the history, over HTTP and on the wire', async () => {
     const rights = { reader: ['read'], writer: ['read', 'write'], operator: ['read', 'admin'], north: ['replicate'] };
@@ -173,7 +177,6 @@ describe('several tokens', () => {
     await folder.write('consumer.json', { 'netty-consumer': { 'listening-port': folder.wire }, auth: { tokens } });
     const secondary = await site(folder.secondary);
     await site(folder.primary);
-    const at = (port: number, token: string) => ['--url', `127.0.0.1:${port}`, '--token-file', token];
     const evertree = (...args: string[]) => run(args, { cwd: folder.path });
     const put = ['put', '/a', '1'];
     expect(await evertree(...put, ...at(folder.primaryHttp, 'writer'), '--acknowledge', '1', '--wait', '20', '--json')).toMatchObject({

@@ -148,10 +148,13 @@ describe('with a token', () => {
   });
 });
 
+function headersOf(right: string) {
+  return { Authorization: `Bearer secret-to-${right}`, 'Content-Type': 'application/json' };
+}
+
 describe('with several tokens', () => {
   const RIGHTS = ['read', 'write', 'admin', 'replicate'] as const;
   const tokens = RIGHTS.map(right => ({ name: `may-${right}`, secret: `secret-to-${right}`, rights: [right] }));
-  const headersOf = (right: string) => ({ Authorization: `Bearer secret-to-${right}`, 'Content-Type': 'application/json' });
 
   test.each([
     ['GET', '/', 'read'],

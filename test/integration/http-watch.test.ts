@@ -264,6 +264,6 @@ describe('watches', () => {
   test('need a client that takes events', async () => {
     site = await HttpSite.start();
     expect(await site.send('GET', '/watch', { headers: { Accept: 'application/json' } })).toMatchObject({ status: 406 });
-    expect(await site.send('GET', '/watch/a?from=1-1')).toMatchObject({ status: 400 });
+    expect(await site.send('GET', '/watch/a?since=1-1')).toMatchObject({ status: 400 });
   });
 });

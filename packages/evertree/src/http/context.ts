@@ -4,6 +4,7 @@ import type { WriteAdmission } from './admission.ts';
 import type { Bodies } from './body.ts';
 import type { Site } from '../site/site.ts';
 import type { HttpLimits } from './limits.ts';
+import type { Slots } from './slots.ts';
 import type { Stability } from './stability.ts';
 import type { Turns } from './turns.ts';
 
@@ -15,6 +16,10 @@ export interface HttpContext {
   readonly store: Store;
   /** What the site answers of its past. */
   readonly history: HistoryQuestions;
+  /** Questions about the past that are being answered: each may hold a part of a former tree. */
+  readonly questions: Slots;
+  /** Watches, and histories that are followed. */
+  readonly streams: Slots;
   readonly stability: Stability;
   readonly admission: WriteAdmission;
   readonly bodies: Bodies;

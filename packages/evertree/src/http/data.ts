@@ -33,7 +33,7 @@ export async function readData(exchange: Exchange): Promise<void> {
   const path = targetPath(exchange.target, '/data', ['at']);
   const conditions = readPreconditions(headers);
   const at = exchange.target.parameters.get('at');
-  if (at !== undefined) return readPast(exchange, path, conditions, at);
+  if (at !== undefined) return exchange.context.questions.during(() => readPast(exchange, path, conditions, at));
   using reading = await exchange.context.stability.read();
   const { snapshot } = reading;
   const digest = snapshot.digestAt(path);

@@ -3,6 +3,8 @@ import { formatPosition } from '@evertree/core';
 import type { Exchange } from './exchange.ts';
 import { writeSlices } from './streaming.ts';
 
+export const EVENT_STREAM_TYPE = 'text/event-stream; charset=utf-8';
+
 /** How soon an EventSource comes back after its connection broke. */
 const RETRY_MS = 1_000;
 
@@ -14,7 +16,7 @@ export class EventStream {
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     exchange.response.writeHead(200, {
-      'Content-Type': 'text/event-stream; charset=utf-8',
+      'Content-Type': EVENT_STREAM_TYPE,
       'Cache-Control': 'no-store',
       // Proxies that gather an answer before they pass it on (nginx) would hold the events back.
       'X-Accel-Buffering': 'no',

@@ -8,7 +8,6 @@ import { sendList } from './json-list.ts';
 import { Parameters, present } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { decodeSegment } from './target.ts';
-import type { Watches } from './watch.ts';
 
 /** Changes of one page, unless the request says how many. */
 const PAGE_CHANGES = 100;
@@ -21,9 +20,9 @@ const LINES_LIMIT = 1_000_000_000;
 const PARAMETERS = ['path', 'from', 'to', 'author', 'limit', 'values', 'follow'];
 
 /** GET /history, GET /history/<position> */
-export async function getHistory(exchange: Exchange, watches: Watches): Promise<void> {
+export async function getHistory(exchange: Exchange): Promise<void> {
   const [position, ...rest] = exchange.target.path.slice('/history'.length).split('/').slice(1).map(decodeSegment);
-  if (position === undefined) return answerChanges(exchange, watches);
+  if (position === undefined) return answerChanges(exchange);
   if (rest.length === 0) return answerChange(exchange, position);
   throw new RequestError('NOT_FOUND', 'there is /history and /history/<position>, such as /history/4-1201');
 }
@@ -41,9 +40,8 @@ async function answerChange(exchange: Exchange, text: string): Promise<void> {
 }
 
 /** The commits that concern a path: a page of them, all of them a line each, or with `follow` each as it comes. */
-async function answerChanges(exchange: Exchange, watches: Watches): Promise<void> {
+async function answerChanges(exchange: Exchange): Promise<void> {
   const parameters = new Parameters(exchange, PARAMETERS);
-  const lines = acceptsLines(exchange.request.headers);
   const path = parameters.path();
   const options = {
     from: parameters.when('from'),
@@ -52,10 +50,13 @@ async function answerChanges(exchange: Exchange, watches: Watches): Promise<void
   };
   if (parameters.flag('follow') === true) {
     for (const name of ['to', 'limit']) if (parameters.text(name) !== undefined) throw notWithFollow(name);
-    using admission = new DisposableStack();
-    admission.use(watches.admit(exchange));
-    return followHistory(exchange, path, options);
+    return exchange.context.streams.during(() => followHistory(exchange, path, options));
   }
+  await exchange.context.questions.during(() => answerList(exchange, parameters, path, options));
+}
+
+async function answerList(exchange: Exchange, parameters: Parameters, path: Path, options: ChangesOptions): Promise<void> {
+  const lines = acceptsLines(exchange.request.headers);
   const limit = parameters.count('limit', lines ? LINES_LIMIT : PAGE_LIMIT_CHANGES);
   const { position: to } = await exchange.context.history.resolve(parameters.when('to') ?? present(exchange));
   if (lines) {

@@ -9,7 +9,10 @@ export interface HttpLimits {
   /** What is read and thrown away of a body that was refused, before its connection is cut. */
   readonly discardBytes: number;
   readonly connections: number;
+  /** Watches, and histories that are followed. */
   readonly watches: number;
+  /** Questions about the past that are answered at one time. */
+  readonly pastQuestions: number;
   readonly headMs: number;
   readonly requestMs: number;
   readonly keepAliveMs: number;
@@ -42,6 +45,7 @@ const HTTP_LIMITS: HttpLimits = Object.freeze({
   discardBytes: 64 * 1024 * 1024,
   connections: 1_024,
   watches: 256,
+  pastQuestions: 16,
   headMs: 10_000,
   requestMs: 300_000,
   keepAliveMs: 30_000,

@@ -37,7 +37,6 @@ export class Routes {
 
   constructor(watches: Watches, digests: DigestPins, metrics: Metrics) {
     const watch: Handler = exchange => watches.serve(exchange);
-    const history: Handler = exchange => getHistory(exchange, watches);
     const snapshots = new SnapshotRequests();
     this.#routes = [
       {
@@ -62,15 +61,19 @@ export class Routes {
       {
         name: '/history',
         below: 'position',
-        methods: { GET: history, HEAD: history },
+        methods: { GET: getHistory, HEAD: getHistory },
         about: 'commits that concern a path, newest first; one commit; each as it comes',
       },
-      { name: '/diff', methods: { GET: getDiff, HEAD: getDiff }, about: 'what turns the state of one moment into that of another' },
-      { name: '/blame', methods: { GET: getBlame, HEAD: getBlame }, about: 'who set each leaf of a subtree last' },
+      {
+        name: '/diff',
+        methods: { GET: past(getDiff), HEAD: past(getDiff) },
+        about: 'what turns the state of one moment into that of another',
+      },
+      { name: '/blame', methods: { GET: past(getBlame), HEAD: past(getBlame) }, about: 'who set each leaf of a subtree last' },
       { name: '/marks', methods: { GET: getMarks, HEAD: getMarks }, about: 'the named states' },
       {
         name: '/find',
-        methods: { GET: getFindings, HEAD: getFindings },
+        methods: { GET: past(getFindings), HEAD: past(getFindings) },
         about: 'the commits that deleted something, set a value, or are by an author',
       },
       {
@@ -99,7 +102,7 @@ export class Routes {
       {
         name: '/admin/revert',
         right: 'write',
-        methods: { POST: postRevert },
+        methods: { POST: past(postRevert) },
         about: 'make a subtree what it was at a moment, or undo one commit',
       },
       { name: '/admin/divergences/replay', methods: { POST: postReplay }, about: 'apply commits of a divergence at this primary' },
@@ -142,6 +145,11 @@ export function checkRight(route: Route, method: string | undefined, bearer: Bea
   if (bearer.rights.includes(right)) return;
   const message = `${lacksRight(bearer, right)}, and ${method} ${route.name} needs it`;
   throw new RequestError('FORBIDDEN', message, { token: bearer.name, right, rights: bearer.rights });
+}
+
+/** A question about the past: a bounded number of them is answered at one time. */
+function past(handler: (exchange: Exchange) => Promise<void>): Handler {
+  return exchange => exchange.context.questions.during(() => handler(exchange));
 }
 
 /** @throws RequestError NOT_FOUND, METHOD_NOT_ALLOWED */

@@ -13,11 +13,13 @@ import type { Site } from '../site/site.ts';
 import { SiteStore } from '../site/store.ts';
 import type { HttpContext } from './context.ts';
 import { DigestPins } from './digests.ts';
+import { EVENT_STREAM_TYPE } from './event-stream.ts';
 import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
 import { checkRight, dispatch, Routes, type Route } from './routes.ts';
+import { Slots } from './slots.ts';
 import { Stability } from './stability.ts';
 import { parseTarget } from './target.ts';
 import { Turns } from './turns.ts';
@@ -99,6 +101,8 @@ class Http {
       version,
       report,
       limits,
+      questions: new Slots(limits.pastQuestions, 'questions about the past'),
+      streams: new Slots(limits.watches, 'watches'),
       history: site.store instanceof SiteStore ? site.store.questions : new HistoryQueries({ store: site.store }),
       stability: new Stability(site.store),
       admission,
@@ -112,7 +116,7 @@ class Http {
       message: `${count} more HTTP connections were dropped within ${seconds} s: ${limits.connections} are open, the limit`,
       details: { count },
     }));
-    this.#metrics = new Metrics(site, admission, () => watches.count);
+    this.#metrics = new Metrics(site, admission, () => this.#context.streams.count);
     this.#routes = new Routes(watches, this.#digests, this.#metrics);
   }
 
@@ -194,7 +198,8 @@ class Http {
     response.once('close', () => {
       clearTimeout(stalled);
       if (this.#closing.signal.aborted) this.#server.closeIdleConnections();
-      if (route?.name === '/watch') return;
+      // How long a stream of events lasts says nothing of how soon it was answered.
+      if (route?.name === '/watch' || response.getHeader('content-type') === EVENT_STREAM_TYPE) return;
       this.#metrics.answered(request.method ?? '', route?.name ?? 'none', response.statusCode, (performance.now() - began) / 1000);
     });
   }

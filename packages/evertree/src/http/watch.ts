@@ -21,7 +21,6 @@ import type { Exchange } from './exchange.ts';
 import { FrameEvents } from './frame-events.ts';
 import { checkAcceptable } from './headers.ts';
 import { whenOf } from './parameters.ts';
-import { RequestError } from './problem.ts';
 import { jsonSlices } from './json-slices.ts';
 import { matchingPaths, targetPattern } from './watch-pattern.ts';
 import { plainPosition } from './write.ts';
@@ -32,33 +31,22 @@ type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
 /** The watches of one server. */
 export class Watches {
   readonly #frames = new FrameEvents();
-  #count = 0;
 
-  get count(): number {
-    return this.#count;
-  }
-
-  /** GET /watch/<pointer>, with `?from=` the history from there on before what comes. Ends with the client, or when the server closes. */
+  /**
+   * GET /watch/<pointer>, with `?from=` the history from there on before what comes. Ends with the client, or when the
+   * server closes.
+   */
   async serve(exchange: Exchange): Promise<void> {
-    const { request } = exchange;
+    const { request, context } = exchange;
     checkAcceptable(request.headers, 'text/event-stream');
     const pattern = targetPattern(exchange.target);
-    using admission = new DisposableStack();
-    admission.use(this.admit(exchange));
     const lastEventId = request.headers['last-event-id'];
-    const begin = typeof lastEventId === 'string' ? undefined : await beginOf(exchange);
-    const stream = new WatchStream(exchange, pattern, this.#frames);
-    await stream.run(typeof lastEventId === 'string' ? lastEventId : undefined, begin);
-    exchange.response.end();
-  }
-
-  /** Counts a stream of events, until it is disposed. @throws RequestError OVERLOADED */
-  admit({ context }: Exchange): Disposable {
-    if (this.#count >= context.limits.watches) {
-      throw new RequestError('OVERLOADED', `${this.#count} watches are open, the limit`, {}, { 'Retry-After': '5' });
-    }
-    this.#count++;
-    return { [Symbol.dispose]: () => this.#count-- };
+    await context.streams.during(async () => {
+      const begin = typeof lastEventId === 'string' ? undefined : await beginOf(exchange);
+      const stream = new WatchStream(exchange, pattern, this.#frames);
+      await stream.run(typeof lastEventId === 'string' ? lastEventId : undefined, begin);
+      exchange.response.end();
+    });
   }
 }
 

@@ -3,6 +3,8 @@ import { NO_CHAIN, ORIGIN, decodeFrame, parseFrame, sealFrame } from '@evertree/
 import type { ExactPosition, Frame } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { pathKey } from '../../packages/history/src/index/path-key.ts';
+import { RunWriter } from '../../packages/history/src/index/run-writer.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { ManualClock } from '../support/host.ts';
 import { strictReport } from '../support/reports.ts';
@@ -217,6 +219,40 @@ const SNAPSHOT_TEXT =
   '"marks":[{"name":"über","position":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":1},' +
   '"markedAt":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":2},"time":1103806595074,"author":"ann","message":"wir bauen um"}]}';
 
+const RUN_TEXT =
+  '{"stream":"000102030405060708090a0b0c0d0e0f","generation":0,' +
+  '"base":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":1},"last":{"epoch":4,"epochId":"a0a1a2a3a4a5a6a7","revision":3},' +
+  '"segments":[{"name":"0000000004-0000000000000001.evj","salt":67305985,"base":0,"offset":512}],' +
+  '"epochs":[{"after":1,"number":4}],"depths":[0,1,2],' +
+  '"touches":{"offset":8,"bytes":26},"frames":{"offset":34,"bytes":39}}';
+
+const RUN = golden(
+  '45565449 | magic',
+  '01 | format version',
+  '000000',
+  '12000000 | length of the block',
+  '49079dda | its checksum',
+  '00 | a leaf of touches',
+  '00 02 6100 | the key of /a',
+  '01 08 | put at 1 + 2',
+  '02 05 0101010200 | the key of /a and a segment of the characters 0 and 1',
+  '03 07 01 04 | the operation 1 deleted at 1 + 1, put one later',
+  '1f000000 | length of the block',
+  '0a8bd144 | its checksum',
+  '00 | a leaf of frames',
+  '00 00 8004 | revision, segment, offset',
+  '02 a302 | one change set, length of the record',
+  '03 8002 | one change set and chunks, length of the record',
+  '8102 02 | time, count of chunks',
+  '01 00 14 00 0a0b0c0d | begins one change set, 20 bytes, checksum',
+  '01 03 04 14 02 0a0b0c0d | likewise, behind 3 operations of another and with 4 of it, 2 ms later',
+  `${Buffer.from(RUN_TEXT).toString('hex')} | description`,
+  '4900000000000000 | offset of the description',
+  '8b010000 | its length',
+  '1c4406f4 | its checksum',
+  'f17d4e36 | checksum',
+);
+
 const SNAPSHOT = golden(
   '45565453 | magic',
   '03 | format version',
@@ -383,5 +419,33 @@ describe('the format', () => {
         { kind: 'backup', name: 's3', position: second, expiresAt: 0x0101_0000_0004 },
       ],
     });
+  });
+
+  test('run of an index', async () => {
+    const file = await disk.open('run', { create: true, write: true });
+    const range = {
+      stream: STREAM,
+      generation: 0,
+      base: first,
+      segments: [{ name: '0000000004-0000000000000001.evj', salt: 0x0403_0201, base: 0, offset: 0x200 }],
+      epochs: [{ after: 1, number: 4 }],
+    };
+    const writer = new RunWriter(file, range);
+    const touches: [string[], number, number, boolean][] = [
+      [['a'], 3, 0, false],
+      [['a', '\0\u0001'], 2, 1, true],
+      [['a', '\0\u0001'], 3, 0, false],
+    ];
+    for (const [path, revision, operation, isDelete] of touches) {
+      const key = pathKey(path);
+      if (!writer.isPath(key, key.length)) writer.path(key, key.length);
+      writer.posting(revision, operation, isDelete);
+    }
+    const chunk = { begun: 1, skipped: 0, left: 0, bytes: 20, time: 0x101, checksum: 0x0d0c_0b0a };
+    const chunks = [chunk, { ...chunk, begun: 1, skipped: 3, left: 4, time: 0x103 }];
+    writer.frame({ base: 1, count: 1, segment: 0, offset: 0x200, length: 0x123, chunks: [] });
+    writer.frame({ base: 2, count: 1, segment: 0, offset: 0x323, length: 0x100, chunks });
+    await writer.finish(second);
+    expect(hex('run')).toBe(RUN);
   });
 });

@@ -1,10 +1,10 @@
 import type { Store } from '@evertree/core';
-import { IndexOutdated, type JournalIndex } from '@evertree/history';
+import { IndexOutdated, type JournalIndex, proveIndex } from '@evertree/history';
 import { describe, expect, it } from 'vitest';
 import { dieAtEachStep } from '../support/deaths.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { compareIndex, openIndex } from '../support/index-oracle.ts';
-import { RandomHistory } from '../support/random-history.ts';
+import { RandomHistory, touchesOf } from '../support/random-history.ts';
 import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 /** A store with a history and an index of several runs. */
@@ -42,6 +42,10 @@ async function expectWhole(disk: FaultDisk, seed: number, isAllowed = (events: r
   expect(isAllowed(events), events.join()).toBe(true);
   expect(runsOf(disk).filter(file => file.endsWith('.tmp'))).toEqual([]);
   expect([...index.files].toSorted()).toEqual(runsOf(disk));
+  const { base, stable: last } = store.journal.log;
+  const proven = await Array.fromAsync(proveIndex(disk, { base, last }));
+  expect(proven.map(({ file, problem }) => [file, problem])).toEqual(runsOf(disk).map(file => [file, undefined]));
+  expect(proven.reduce((sum, { operations }) => sum + operations, 0)).toBe(touchesOf(await framesOf(store.journal)).length);
   await index.close();
 }
 
@@ -122,6 +126,9 @@ describe('a file of the index that is', () => {
     await store.close();
     const file = history.pick(runsOf(disk));
     disk.overwrite(file, bytes => harm(bytes, history));
+    const range = { base: store.journal.log.base, last: store.position };
+    const proven = await Array.fromAsync(proveIndex(disk, range));
+    expect(proven.filter(({ problem }) => problem !== undefined).map(each => each.file)).toEqual([file]);
     const before = runsOf(disk).length;
     await expectWhole(disk, 12, events => events.join() === 'index-dropped');
     expect(before).toBeGreaterThan(1);

@@ -1,6 +1,7 @@
 export { type ChangeIndex, type FoundChange, IndexOutdated, type TouchedValue, type Touch } from './change-index.ts';
 export { IndexBuilder, type BuildingEvents, type IndexBuilding } from './index/index-builder.ts';
 export { IndexThread } from './index/index-thread.ts';
+export { proveIndex, type ProvenRun } from './index/run-proof.ts';
 export { JournalIndex, type JournalIndexOptions } from './index/journal-index.ts';
 export * from './answers.ts';
 export { parseTime, parseWhen, type Moment, type When, type WhenLike } from './when.ts';

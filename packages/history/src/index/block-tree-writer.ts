@@ -65,7 +65,7 @@ export class BlockTreeWriter {
   #add(height: number, start: BlockStart, place: BlockPlace): void {
     const block = (this.#open[height - 1] ??= newBlock(height));
     if (block.start === undefined) {
-      block.start = { ...start, key: Uint8Array.from(start.key) };
+      block.start = start;
       block.body.length = 1;
       block.last.length = 0;
       block.count = 0;

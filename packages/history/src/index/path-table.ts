@@ -31,35 +31,44 @@ export class PathTable {
     return this.#add(parent, segment, slot);
   }
 
+  /** The number of the path above a path. */
+  parentOf(path: number): number {
+    return this.#parents[path]!;
+  }
+
+  /** What a path adds to the key of the path above it. */
+  partOf(path: number): Uint8Array {
+    return this.segments.keys[this.#segmentOf[path]!]!;
+  }
+
   /**
    * Calls back for each path in the order of their keys.
    * @param visit is given its number and its key, which is valid during the call only
    */
   forEachInOrder(visit: (path: number, key: Uint8Array, length: number) => void): void {
     const { children, firstChild } = this.#childrenInOrder();
-    const segmentKeys = this.segments.keys;
     let key = Buffer.allocUnsafeSlow(4_096);
+    // The path that is visited, those above it, and how far each is: by depth.
+    const next: number[] = [firstChild[0]!];
+    const end: number[] = [firstChild[1]!];
     const lengths: number[] = [0];
-    const stack: { at: number; readonly end: number }[] = [];
-    const enter = (path: number, length: number) => {
-      visit(path, key, length);
-      lengths.push(length);
-      stack.push({ at: firstChild[path]!, end: firstChild[path + 1]! });
-    };
-    enter(0, 0);
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1]!;
-      if (top.at === top.end) {
-        stack.pop();
-        lengths.pop();
+    visit(0, key, 0);
+    for (let depth = 0; depth >= 0;) {
+      if (next[depth] === end[depth]) {
+        depth--;
         continue;
       }
-      const path = children[top.at++]!;
-      const segment = segmentKeys[this.#segmentOf[path]!]!;
-      const start = lengths[lengths.length - 1]!;
-      if (start + segment.length > key.length) key = Buffer.concat([key], (start + segment.length) * 2);
-      key.set(segment, start);
-      enter(path, start + segment.length);
+      const path = children[next[depth]!++]!;
+      const part = this.partOf(path);
+      const start = lengths[depth]!;
+      const length = start + part.length;
+      if (length > key.length) key = Buffer.concat([key], length * 2);
+      for (let at = 0; at < part.length; at++) key[start + at] = part[at]!;
+      visit(path, key, length);
+      depth++;
+      next[depth] = firstChild[path]!;
+      end[depth] = firstChild[path + 1]!;
+      lengths[depth] = length;
     }
   }
 
@@ -69,19 +78,14 @@ export class PathTable {
     const segmentAt = this.segments.inOrder();
     const ranks = new Uint32Array(segmentAt.length);
     for (const [rank, segment] of segmentAt.entries()) ranks[segment] = rank;
-    // Sorted as numbers: the parent first, then the rank of the last segment. Both together stay below 2^53.
-    const order = new Float64Array(count - 1);
-    const ranksCount = segmentAt.length;
-    for (let path = 1; path < count; path++) order[path - 1] = this.#parents[path]! * ranksCount + ranks[this.#segmentOf[path]!]!;
-    order.sort();
-    const children = new Uint32Array(count - 1);
+    // Two counting sorts: by the rank of the last segment, then by the parent.
+    const bySegment = sortedBy(count, segmentAt.length, path => ranks[this.#segmentOf[path]!]!);
     const firstChild = new Uint32Array(count + 1);
-    for (let index = 0; index < order.length; index++) {
-      const parent = Math.floor(order[index]! / ranksCount);
-      children[index] = this.child(parent, segmentAt[order[index]! - parent * ranksCount]!);
-      firstChild[parent + 1]!++;
-    }
+    for (let path = 1; path < count; path++) firstChild[this.#parents[path]! + 1]!++;
     for (let path = 0; path < count; path++) firstChild[path + 1]! += firstChild[path]!;
+    const next = firstChild.slice();
+    const children = new Uint32Array(count - 1);
+    for (const path of bySegment) children[next[this.#parents[path]!]!++] = path;
     return { children, firstChild };
   }
 
@@ -108,6 +112,16 @@ export class PathTable {
     }
     this.#slots = slots;
   }
+}
+
+/** The paths from 1 to below `count`, by a rank below `ranks`. */
+function sortedBy(count: number, ranks: number, rankOf: (path: number) => number): Uint32Array {
+  const starts = new Uint32Array(ranks + 1);
+  for (let path = 1; path < count; path++) starts[rankOf(path) + 1]!++;
+  for (let rank = 0; rank < ranks; rank++) starts[rank + 1]! += starts[rank]!;
+  const sorted = new Uint32Array(count - 1);
+  for (let path = 1; path < count; path++) sorted[starts[rankOf(path)]!++] = path;
+  return sorted;
 }
 
 function slotOf(parent: number, segment: number, mask: number): number {
@@ -137,7 +151,8 @@ export class SegmentTable {
       if (this.#hashes[found - 1] === hash && isSame(this.#texts[found - 1]!, bytes, start, end)) return found - 1;
       slot = (slot + 1) & mask;
     }
-    const text = Uint8Array.from(bytes.subarray(start, end));
+    const text = new Uint8Array(end - start);
+    for (let at = start; at < end; at++) text[at - start] = bytes[at]!;
     this.#texts.push(text);
     this.#hashes.push(hash);
     this.keys.push(segmentKeyOf(text));

@@ -61,15 +61,9 @@ async function mergeTouches(runs: readonly RunFile[], writer: RunWriter, breathe
     if (await input.cursor.advance()) push(heap, input);
   }
   const posting = (revision: number, operation: number, isDelete: boolean) => writer.posting(revision, operation, isDelete);
-  let path: Buffer = Buffer.alloc(0);
-  let isFirst = true;
   for (let entries = 1; heap.length > 0; entries++) {
     const { cursor } = heap[0]!;
-    if (isFirst || cursor.compare(path, path.length) !== 0) {
-      isFirst = false;
-      path = Buffer.from(cursor.key.subarray(0, cursor.keyLength));
-      writer.path(path, path.length);
-    }
+    if (entries === 1 || !writer.isPath(cursor.key, cursor.keyLength)) writer.path(cursor.key, cursor.keyLength);
     cursor.forEach(posting);
     if (cursor.next() || (await cursor.advance())) sink(heap, 0);
     else removeTop(heap);

@@ -1,7 +1,7 @@
 import type { DiskFile, ExactPosition } from '@evertree/core';
 import { ByteWriter } from '@evertree/core';
 import { BlockTreeWriter, writeKey } from './block-tree-writer.ts';
-import { depthOf } from './path-key.ts';
+import { compareKeys, depthOf } from './path-key.ts';
 import type { RunDescription } from './run-format.ts';
 import { BLOCK_BYTES, encodeDescription, encodeRunEnd, ENTRY_BYTES } from './run-format.ts';
 import { RunOutput } from './run-output.ts';
@@ -58,6 +58,11 @@ export class RunWriter {
   /** Begins the touches of the next path. @param key is copied */
   path(key: Uint8Array, length: number): void {
     this.#touches.path(key, length);
+  }
+
+  /** Whether touches of a path are being written. */
+  isPath(key: Uint8Array, length: number): boolean {
+    return this.#touches.isPath(key, length);
   }
 
   /** The next touch of the path. */
@@ -126,6 +131,10 @@ class TouchLeaves {
     while (this.depths.length <= this.#depth) this.depths.push(0);
   }
 
+  isPath(key: Uint8Array, length: number): boolean {
+    return compareKeys(key, length, this.#key.bytes, this.#key.length) === 0;
+  }
+
   posting(revision: number, operation: number, isDelete: boolean): void {
     const postings = this.#postings;
     const isFirst = postings.length === 0;
@@ -147,17 +156,17 @@ class TouchLeaves {
 
   #endEntry(): void {
     const body = this.#body;
-    const key = this.#key.written();
+    const key = this.#key;
     if (body.length === 1) {
       const revision = this.#first - this.#base;
-      this.#start = { key: Uint8Array.from(key), revision, entries: this.#entries, postings: this.#written };
+      this.#start = { key: Buffer.from(key.written()), revision, entries: this.#entries, postings: this.#written };
       this.#last.length = 0;
     }
-    writeKey(body, this.#last, key, key.length);
-    const postings = this.#postings.written();
+    writeKey(body, this.#last, key.bytes, key.length);
+    const postings = this.#postings;
     body.varint(postings.length);
     body.reserve(postings.length);
-    body.bytes.set(postings, body.length);
+    postings.bytes.copy(body.bytes, body.length, 0, postings.length);
     body.length += postings.length;
     this.#postings.length = 0;
     this.#entries++;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeKafka, sharedBroker } from '../support/kafka/suite.ts';
 import { RoleProcesses, RoleWriter, send, switchover } from '../support/role-processes.ts';
-import { type SiteProcess, until } from '../support/site-process.ts';
+import { until } from '../support/site-process.ts';
 import { Topic } from '../support/topic.ts';
 import { expectNever } from '../support/topic-processes.ts';
 
@@ -57,7 +57,7 @@ describeKafka('three processes on one topic', () => {
       await processes.following(leader);
       expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync'], ...sites);
       const { epochs } = (await send<Shown>(leader, 'GET', '/status')).json;
-      for (const site of sites as readonly SiteProcess[]) {
+      for (const site of sites) {
         for (const writer of writers) expect(await writer.lostAt(site), site.site).toEqual([]);
         expect((await send<Shown>(site, 'GET', '/status')).json, site.site).toMatchObject({ epochs, divergences: [] });
       }

@@ -23,7 +23,7 @@ export async function examineTarget(context: RoleContext, from: string): Promise
     obstacles.push({ code: 'no-primary-file', text });
   }
   if (standing !== 'secondary') {
-    obstacles.push({ code: 'not-secondary', text: `${site} is ${standing}, and only a secondary takes over` });
+    obstacles.push({ code: 'not-secondary', text: `${site} is ${standing}, and only a secondary takes over: name another one` });
   }
   if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
   const { fencedBy } = store;
@@ -56,7 +56,10 @@ async function examineReach(
     }
     return { ...reach, logs };
   } catch (error) {
-    obstacles.push({ code: 'primary-file', text: `${store.site} can't dial as its primary file says: ${describe(error)}` });
+    obstacles.push({
+      code: 'primary-file',
+      text: `${store.site} can't dial as its primary file says: ${describe(error)}; correct that file, and start ${store.site} again`,
+    });
     return { sites: [], unreached: [], logs: [] };
   }
 }
@@ -76,7 +79,10 @@ async function examineDisk({ store, limits }: RoleContext, obstacles: Obstacle[]
     }
     return await timeSync(store);
   } catch (error) {
-    obstacles.push({ code: 'storage', text: `the disk of ${site} can't be written to: ${describe(error)}` });
+    obstacles.push({
+      code: 'storage',
+      text: `the disk of ${site} can't be written to: ${describe(error)}; mend it, and start ${site} again`,
+    });
     return 0;
   }
 }

@@ -43,7 +43,8 @@ export class Preflight {
     const { to, obstacles } = findTarget(producer, wanted);
     const warnings: Obstacle[] = [];
     const { site, standing, state } = store;
-    if (standing !== 'primary') obstacles.push({ code: 'not-primary', text: `${site} is ${standing}: the primary hands over` });
+    if (standing !== 'primary')
+      obstacles.push({ code: 'not-primary', text: `${site} is ${standing}, and only the primary hands over: give the command there` });
     if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
     if (store.stream === null) {
       obstacles.push({
@@ -57,7 +58,7 @@ export class Preflight {
     }
     const predictedPauseMs = to === undefined ? undefined : await this.#askTarget(to, { obstacles, warnings });
     if (predictedPauseMs !== undefined && predictedPauseMs > maxPauseMs) {
-      const text = `writers would wait for about ${predictedPauseMs} ms, and at most ${maxPauseMs} ms are allowed (--max-pause)`;
+      const text = `writers would wait for about ${predictedPauseMs} ms, and at most ${maxPauseMs} ms are allowed: wait until ${to?.site} lags less, or allow more with --max-pause`;
       obstacles.push({ code: 'pause-too-long', text });
     }
     return { possible: obstacles.length === 0, from: site, to: to?.site, obstacles, warnings, predictedPauseMs };
@@ -136,7 +137,9 @@ function findTarget(producer: Producer | undefined, wanted: string | undefined):
   if (to === undefined) {
     const names = secondaries.map(({ site }) => site).join(', ');
     const text =
-      wanted === undefined ? 'no secondary is known here' : `${wanted} is no secondary of this primary${names === '' ? '' : ` (${names})`}`;
+      wanted === undefined
+        ? 'no secondary was ever linked to this primary: start one first'
+        : `${wanted} is no secondary of this primary: name one that is${names === '' ? '' : ` (${names})`}`;
     return { to: undefined, obstacles: [{ code: 'target-unknown', text }] };
   }
   if (others.length > 0) {
@@ -144,6 +147,6 @@ function findTarget(producer: Producer | undefined, wanted: string | undefined):
     return { to: undefined, obstacles: [{ code: 'target-ambiguous', text }] };
   }
   if (to.state === 'replicate') return { to, obstacles: [] };
-  const text = `${to.site} is not replicating but ${to.state}${to.lastError === null ? '' : `: ${to.lastError}`}`;
+  const text = `${to.site} is not replicating but ${to.state}${to.lastError === null ? '' : `: ${to.lastError}`}; wait until "evertree status" shows it as replicate`;
   return { to: undefined, obstacles: [{ code: 'target-not-replicating', text }] };
 }

@@ -30,9 +30,15 @@ export type Decision =
   | { readonly kind: 'replicate'; readonly after: ExactPosition }
   /** Send the whole tree. */
   | { readonly kind: 'snapshot'; readonly reason: Reason }
-  /** Send nothing before it has gone back to where the two histories part; the link stays. */
-  | { readonly kind: 'wait'; readonly error: EvertreeError }
+  | WaitDecision
   | RefuseDecision;
+
+/** Send nothing before it has gone back to where the two histories part; the link stays. */
+export interface WaitDecision {
+  readonly kind: 'wait';
+  readonly fork: ExactPosition;
+  readonly error: EvertreeError;
+}
 
 /** Send nothing. */
 export interface RefuseDecision extends Refusal {
@@ -231,7 +237,7 @@ function waitFor(ours: OwnHistory, { site, position, epochs }: Hello): Decision 
   const message =
     `${site} stands at ${formatPosition(position)} (epoch ${position.epochId}), behind which this primary's history does not lead: the two ` +
     `part at ${formatPosition(fork)}. ${site} is waited for: it keeps what it has behind that, and goes back`;
-  return { kind: 'wait', error: new EvertreeError('HISTORY_MISMATCH', message, { ours: ours.last, theirs: position, fork }) };
+  return { kind: 'wait', fork, error: new EvertreeError('HISTORY_MISMATCH', message, { ours: ours.last, theirs: position, fork }) };
 }
 
 function diverged(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, why: string): RefuseDecision {

@@ -1,9 +1,10 @@
 import { EvertreeError, covers, explainFence, fencingIn, formatPosition } from '@evertree/core';
 import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
-import type { Decision, RefuseDecision } from './decision.ts';
+import type { Decision, RefuseDecision, WaitDecision } from './decision.ts';
 import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';
 import type { AcknowledgedEvent, PeerAction, PeerEvent } from './peer-event.ts';
+import { stateAfterRefusal } from './status.ts';
 import type { PeerState } from './status.ts';
 
 /** States that outlive the link: a new one changes them only when its hello led to something better. */
@@ -44,8 +45,11 @@ export class Progress {
   #resyncs = 0;
   #lastReason: string | null = null;
   #lastError: string | null = null;
-  /** Its history parted from ours, and it is to go back: until it says that it has, its acknowledgements say nothing. */
-  #awaitsReturn = false;
+  /**
+   * Where its history parted from ours: it is to go back there. Until it says that it has, its acknowledgements say
+   * nothing; but one that reads from a log shows it by a position of ours behind the fork. Undefined: it need not.
+   */
+  #returnsTo: ExactPosition | undefined;
 
   /**
    * @param site its name, for reasons
@@ -82,7 +86,7 @@ export class Progress {
 
   /** Whether it is waited for to go back; then `resend` says that it has, and is to be decided upon. */
   get awaitsReturn(): boolean {
-    return this.#awaitsReturn;
+    return this.#returnsTo !== undefined && !this.#readsLog;
   }
 
   get resyncs(): { readonly count: number; readonly lastReason: string | null } {
@@ -171,9 +175,9 @@ export class Progress {
       this.#applied = position;
       this.#durable = position;
     }
-    this.#awaitsReturn = false;
+    this.#returnsTo = undefined;
     if (decision.kind === 'refuse') return this.#refused(decision, now);
-    if (decision.kind === 'wait') return this.#waitFor(decision.error, position, now);
+    if (decision.kind === 'wait') return this.#waitFor(decision, position, now);
     this.#lastError = null;
     if (this.#readsLog) return this.#follow(position, now);
     if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
@@ -192,10 +196,10 @@ export class Progress {
   }
 
   /** What follows the fork is kept for it: a lease on a position of another history asks for that. */
-  #waitFor(error: EvertreeError, position: ExactPosition, now: number): PeerAction[] {
+  #waitFor({ error, fork }: WaitDecision, position: ExactPosition, now: number): PeerAction[] {
     this.#early = undefined;
     this.#lastError = error.message;
-    this.#awaitsReturn = !this.#readsLog;
+    this.#returnsTo = fork;
     this.#become('diverged', now);
     return [{ type: 'keep', position }];
   }
@@ -235,7 +239,7 @@ export class Progress {
 
   #acknowledged(event: AcknowledgedEvent, now: number): PeerAction[] {
     const { applied, durable, ours } = event;
-    if (this.#awaitsReturn) return [];
+    if (this.awaitsReturn) return [];
     if (this.#isUndecided) {
       this.#early = event;
       return [];
@@ -244,6 +248,12 @@ export class Progress {
     if (this.#state === 'snapshot' && !this.#readsLog && !covers(ours, applied)) return [];
     if (!covers(ours, applied) || !covers(ours, durable) || durable.revision > applied.revision) return this.#denied(event, now);
     // Both lie in our history from here on, where revisions compare.
+    // One that reads from a log says nothing when a snapshot took the place of its history.
+    if (this.#returnsTo !== undefined && durable.revision > this.#returnsTo.revision) {
+      this.#returnsTo = undefined;
+      this.#lastError = null;
+      this.#become('replicate', now);
+    }
     if (LASTING.has(this.#state)) {
       this.#applied = applied;
       this.#durable = durable;
@@ -340,28 +350,13 @@ export class Progress {
     this.#snapshot = undefined;
     this.#early = undefined;
     this.#resends = 0;
-    this.#awaitsReturn = false;
+    this.#returnsTo = undefined;
   }
 
   #become(state: PeerState, now: number): void {
     if (state === this.#state) return;
     this.#state = state;
     this.#since = now;
-  }
-}
-
-/** The state of a far end that closed its link for this reason. */
-function stateAfterRefusal(reason: CloseReason): PeerState {
-  switch (reason) {
-    case 'fenced':
-      return 'fenced';
-    case 'stream-mismatch':
-    case 'history-mismatch':
-      return 'diverged';
-    case 'quarantined':
-      return 'quarantined';
-    default:
-      return 'offline';
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ExactPosition, Fencing, Hello, Position } from '@evertree/core';
+import type { CloseReason, ExactPosition, Fencing, Hello, Position } from '@evertree/core';
 
 /**
  * - `offline`: no link.
@@ -87,4 +87,19 @@ export const NOTHING_KNOWN: Omit<PeerStatus, 'site' | 'state' | 'since'> = Objec
 
 export function positionOf(position: ExactPosition | undefined): Position | null {
   return position === undefined ? null : { epoch: position.epoch, revision: position.revision };
+}
+
+/** The state of a far end that closed its link for this reason. */
+export function stateAfterRefusal(reason: CloseReason): PeerState {
+  switch (reason) {
+    case 'fenced':
+      return 'fenced';
+    case 'stream-mismatch':
+    case 'history-mismatch':
+      return 'diverged';
+    case 'quarantined':
+      return 'quarantined';
+    default:
+      return 'offline';
+  }
 }

@@ -52,7 +52,7 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
     case 'snapshot':
       return { decision: { kind, reason: { code: 'retention-passed', text: 'too old' } }, position: at(first!) };
     case 'wait':
-      return { decision: { kind, error: new EvertreeError('HISTORY_MISMATCH', 'parted') }, position: at(first!) };
+      return { decision: { kind, fork: at('200'), error: new EvertreeError('HISTORY_MISMATCH', 'parted') }, position: at(first!) };
     default: {
       const state = second as 'diverged';
       const error = new EvertreeError(kind === 'fence' ? 'FENCED' : 'HISTORY_MISMATCH', 'no');

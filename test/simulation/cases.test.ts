@@ -265,6 +265,20 @@ const CASES: Readonly<Record<string, string>> = {
     lose b kafka 0.02
     pass 300
   `,
+  'a reader of a topic that could not go back counts once it has taken a snapshot': `
+    sites topic topic
+    seed 835
+    journals 1024
+    write a 3 0
+    pass 1000
+    suspend a
+    promote b force
+    pass 2000
+    resume a
+    pass 5
+    promote a
+    snapshot b
+  `,
 };
 
 describe('what a simulation found:', () => {

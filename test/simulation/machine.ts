@@ -151,7 +151,8 @@ export class SimulatedProcess {
       if (leftMs > TURN_MS) timer = time.after(leftMs, () => this.run(fire));
       else run();
     };
-    timer = time.after(delayMs, () => this.run(fire));
+    // As in Node, a timer takes a while in any case: what is left of a time may be less than the clock can tell.
+    timer = time.after(Math.max(delayMs, TURN_MS), () => this.run(fire));
     return {
       [Symbol.dispose]: () => {
         isCancelled = true;

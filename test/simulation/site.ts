@@ -78,6 +78,8 @@ export interface RunningSite {
   readonly store: Store;
   readonly roles: RoleDriver;
   readonly admission: WriteAdmission;
+  /** When it came to be fenced, in virtual time; undefined while it is not. */
+  fencedAtMs: number | undefined;
 }
 
 /** How a process is started: as the history says, as a primary that takes over, or as a secondary whatever it was. */
@@ -250,7 +252,7 @@ export class SimulatedSite {
     if (as === 'follower') await store.follow();
     if (as === 'promoted' && store.standing !== 'primary') await roles.promote();
     await roles.start();
-    return { process, store, roles, admission: admissionTo(store, roles) };
+    return { process, store, roles, admission: admissionTo(store, roles), fencedAtMs: undefined };
   }
 
   /** Both files are there at every site: each can lead and follow. */
@@ -329,6 +331,7 @@ export class SimulatedSite {
   #opened(running: RunningSite): void {
     this.running = running;
     running.store.on('state', () => {
+      running.fencedAtMs = running.store.standing === 'fenced' ? (running.fencedAtMs ?? this.machine.time.nowMs) : undefined;
       if (running.store.state === 'failed') this.#restartSoon(running.process);
     });
     if (running.store.state === 'failed') this.#restartSoon(running.process);

@@ -11,8 +11,6 @@ interface Habit {
   readonly draw: (chance: Chance, names: readonly string[], reachable: readonly string[]) => readonly string[];
   /** It can happen only where there is a topic. */
   readonly needsTopic?: true;
-  /** Somebody promotes a site. */
-  readonly promotes?: true;
 }
 
 const two = (chance: Chance, names: readonly string[]): readonly [string, string] => {
@@ -63,12 +61,12 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.3, draw: (chance, names) => [`dry-switchover ${two(chance, names).join(' ')}`] },
   { weight: 1, share: 0.4, draw: at('again') },
   { weight: 1, share: 0.3, draw: at('cancel') },
-  { weight: 2, share: 0.5, draw: at('promote'), promotes: true },
-  { weight: 1, share: 0.3, draw: (chance, names) => [`promote ${chance.pick(names)} force`], promotes: true },
-  { weight: 1, share: 0.3, draw: (chance, names) => confirmed(chance, names), promotes: true },
+  { weight: 2, share: 0.5, draw: at('promote') },
+  { weight: 1, share: 0.3, draw: (chance, names) => [`promote ${chance.pick(names)} force`] },
+  { weight: 1, share: 0.3, draw: (chance, names) => confirmed(chance, names) },
   { weight: 2, share: 0.3, draw: (chance, names) => rushed(chance, names) },
   { weight: 1, share: 0.15, draw: (chance, names) => swapped(chance, names) },
-  { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names), promotes: true },
+  { weight: 1, share: 0.15, draw: (chance, names) => tookOver(chance, names) },
   { weight: 1, share: 0.1, draw: (chance, names) => takenBack(chance, names) },
   { weight: 1, share: 0.2, draw: (chance, names) => slipped(chance, names) },
   { weight: 1, share: 0.1, draw: chance => [`retain t ${chance.below(8)}`] },
@@ -77,7 +75,7 @@ const HABITS: readonly Habit[] = [
   { weight: 1, share: 0.3, draw: chance => ['isolate kafka', `pass ${chance.pick([5, 50, 350, 1000])}`, 'heal'], needsTopic: true },
   { weight: 3, share: 0.4, draw: (chance, names) => [`write-http ${chance.pick(names)} ${1 + chance.below(4)}`] },
   { weight: 1, share: 0.2, draw: (chance, names) => switchedUnderHttp(chance, names) },
-  { weight: 2, share: 0.2, draw: (chance, names) => suspended(chance, names), promotes: true },
+  { weight: 2, share: 0.2, draw: (chance, names) => suspended(chance, names) },
 ];
 
 const DISK_FAILURES = ['open', 'write', 'sync', 'truncate', 'rename', 'remove', 'syncDirectory', 'list', 'read'] as const;
@@ -104,7 +102,6 @@ export function scriptOf(seed: number): Script {
   const reachable = topics > 0 ? [...names, 'kafka'] : names;
   const habits = HABITS.filter(({ needsTopic }) => topics > 0 || needsTopic !== true)
     .filter(({ share }) => chance.happens(share))
-    .filter(({ promotes }) => topics === 0 || promotes !== true)
     .map(habit => ({
       ...habit,
       weight: habit.weight * chance.between(0.3, 2),

@@ -160,7 +160,7 @@ class SimulatedBroker implements Broker {
       fetch: async (offset, waitMs = maxWaitMs) => {
         const fetched = await this.call(
           () => this.#fetch(log, offset),
-          wake => this.#wait(log, offset, waitMs, wake),
+          wake => this.#wait(log, offset, Math.min(waitMs, this.#answerMs / 2), wake),
         );
         if (isClosed) throw refused('the reader is closed');
         return fetched;

@@ -154,7 +154,9 @@ export class World {
   #assertMayAnswer({ name, running }: SimulatedSite, { id, position }: LedgerEntry): void {
     if (running === undefined) return;
     const { epochs, standing, lineage } = running.store;
-    const isLost = !covers(lineage, position) || (standing === 'fenced' && epochs.at(-1)?.end === undefined);
+    // A topic brings an acknowledgement and the fence that came after it at once: writers hear of both when it is over.
+    const isFenced = standing === 'fenced' && running.fencedAtMs !== this.time.nowMs;
+    const isLost = !covers(lineage, position) || (isFenced && epochs.at(-1)?.end === undefined);
     if (isLost) this.violated('answered', `${name} told that ${id} is safe, and is ${standing} at ${formatExactPosition(lineage.last)}`);
   }
 

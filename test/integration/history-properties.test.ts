@@ -113,9 +113,9 @@ async function tornIndex(disk: FaultDisk, store: Store, index: JournalIndex, see
 }
 
 function flipped(bytes: Buffer, at: number): Buffer {
-  const changed = Buffer.from(bytes);
-  changed[at]! ^= 0x40;
-  return changed;
+  const copy = Buffer.from(bytes);
+  copy[at]! ^= 0x40;
+  return copy;
 }
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -1,5 +1,6 @@
 import { measure, type Path, Turn } from '@evertree/core';
-import type { Before, PathChange } from './changes.ts';
+import type { Before } from './changes.ts';
+import type { PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { lowerOf, setOfAll } from './paths.ts';

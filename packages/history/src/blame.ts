@@ -1,6 +1,7 @@
 import { EvertreeError, formatPath, formatPosition, type Operation, type Path, SnapshotNode, Turn } from '@evertree/core';
 import type { Blame } from './answers.ts';
-import { changesBackward, type PathChange } from './changes.ts';
+import { changesBackward } from './changes.ts';
+import type { PathChange } from './path-change.ts';
 import { keysOf, childOf } from './differences.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';

@@ -1,7 +1,8 @@
 import { type Path, type PastTree, Signal } from '@evertree/core';
 import type { Change, ChangesOptions } from './answers.ts';
 import { ChangeBatch, readBefore } from './before-values.ts';
-import { changesBackward, changesIn, type PathChange, toChange } from './changes.ts';
+import { changesBackward, changesIn, toChange } from './changes.ts';
+import type { PathChange } from './path-change.ts';
 import { boundaryBefore } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPastTree } from './past-reader.ts';

@@ -1,5 +1,4 @@
 import {
-  type ChangeSet,
   decodeFrame,
   type ExactPosition,
   type Frame,
@@ -16,21 +15,8 @@ import { IndexOutdated } from './change-index.ts';
 import { framesBackward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { changesInIndex } from './indexed-changes.ts';
+import type { ChangeFilter, PathChange } from './path-change.ts';
 import { insideOf, setOf } from './paths.ts';
-
-/** A commit that concerns a path, with the operations that do. */
-export interface PathChange {
-  readonly position: ExactPosition;
-  readonly changeSet: ChangeSet;
-  /** What it says of its epoch, or of a mark. */
-  readonly notes: Pick<Change, 'begins' | 'ends' | 'mark'>;
-}
-
-/** Which commits are asked for. */
-export interface ChangeFilter {
-  readonly path: Path;
-  readonly author: string | undefined;
-}
 
 /** How often the index is asked again after it has become smaller. */
 const MOST_TRIES = 3;

@@ -1,6 +1,6 @@
 import type { ChangeSet, Operation } from '@evertree/core';
 import type { ChangeIndex, FoundChange, Touch } from './change-index.ts';
-import type { ChangeFilter, PathChange } from './changes.ts';
+import type { ChangeFilter, PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
 
 /** Commits that are read at once: few at first, for who wants only the newest. */

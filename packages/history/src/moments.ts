@@ -188,7 +188,8 @@ async function oldestSnapshot(view: HistoryView): Promise<StoredSnapshot | undef
   let oldest = await view.journal.snapshots.newest();
   while (oldest !== undefined && oldest.header.position.revision > 1) {
     const before = await view.journal.snapshots.newest(view.exact(oldest.header.position.revision - 1));
-    if (before === undefined || before.header.position.revision >= oldest.header.position.revision) break;
+    // One that frames no longer follow is about to be removed.
+    if (before === undefined || before.header.position.revision < view.journal.log.base.revision) break;
     oldest = before;
   }
   return oldest;

@@ -10,8 +10,10 @@ export async function readPastTree(view: HistoryView, position: ExactPosition, s
   const turn = new Turn(view.clock);
   const tree = new PastTree(set);
   const snapshot = await view.journal.snapshots.newest(position);
+  const { base } = view.journal.log;
+  const isReached = (snapshot?.header.position.revision ?? 0) >= base.revision || snapshot?.header.position.revision === position.revision;
+  if (!isReached) throw view.compacted(position);
   if (snapshot !== undefined) await addSnapshot(tree, snapshot, turn);
-  else if (view.journal.log.base.revision > 0) throw view.compacted(position);
   if (tree.position.revision < position.revision) await addFrames(view, tree, position, turn);
   if (!samePosition(tree.position, position)) throw view.moved();
   return tree;

@@ -4,7 +4,7 @@ import { EvertreeError, isMarkName, parsePosition, type ExactPosition, type Posi
  * How a moment of a history is named: by a position (with its epoch's id where it is known), by a time in milliseconds
  * since 1970, or by a mark.
  */
-export type When = Position | { readonly time: number } | { readonly mark: string };
+export type When = Position | ExactPosition | { readonly time: number } | { readonly mark: string };
 
 /** A `When`, or what people write for one: see `parseWhen`. */
 export type WhenLike = When | string;

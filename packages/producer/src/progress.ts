@@ -1,5 +1,5 @@
 import { EvertreeError, covers, explainFence, fencingIn, formatPosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, Reason } from '@evertree/core';
+import type { ExactPosition, Reason } from '@evertree/core';
 import type { Decision, RefuseDecision, WaitDecision } from './decision.ts';
 import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';

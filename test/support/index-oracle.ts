@@ -49,6 +49,7 @@ async function comparePath(index: JournalIndex, told: readonly ToldTouch[], path
   expect(await Array.fromAsync(index.newestBelow(path, moment))).toEqual(expected);
   expect(await index.weight(path)).toBeGreaterThanOrEqual(expected.length);
 
+  if (newest !== undefined) expect(await index.timeOf(newest.revision)).toBe(newest.time);
   const from = after + history.below(upTo - after + 1);
   const concerned = newestFirst.filter(
     touch => touch.revision > from && touch.revision <= moment && (isAtOrBelow(path, touch.path) || isAtOrBelow(touch.path, path)),

@@ -44,6 +44,11 @@ export class NaiveIndex implements ChangeIndex {
     return this.#touches(this.after, this.upTo).filter(({ touch }) => isPrefix(path, touch.path)).length;
   }
 
+  async timeOf(revision: number): Promise<number> {
+    this.#answer();
+    return this.#oracle.commits[revision - 1]!.changeSet.time;
+  }
+
   async *read(touches: readonly Touch[]): AsyncIterable<FoundChange> {
     let found: TouchedValue[] = [];
     for (const [at, touch] of touches.entries()) {

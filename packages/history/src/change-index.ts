@@ -60,6 +60,8 @@ export interface ChangeIndex {
   touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch>;
   /** An upper bound of how many touches `newestBelow` would look at, to choose between it and reading the whole tree. Cheap. */
   weight(path: Path): Promise<number>;
+  /** The commit time of a change set with a revision in (after, upTo], milliseconds since 1970. */
+  timeOf(revision: number): Promise<number>;
   /** The change sets of these touches, in the order given; touches of one change set that follow one another are one. */
   read(touches: readonly Touch[]): AsyncIterable<FoundChange>;
 }

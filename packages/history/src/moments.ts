@@ -15,6 +15,7 @@ import {
   type StoredSnapshot,
 } from '@evertree/core';
 import type { HistoryReach } from './answers.ts';
+import { IndexOutdated } from './change-index.ts';
 import { frameHolding } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { nearNames } from './near-names.ts';
@@ -128,6 +129,8 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
   if (position.revision === 0) return 0;
   const { base } = view.journal.log;
   if (position.revision > base.revision) {
+    const indexed = await timeInIndex(view, position.revision);
+    if (indexed !== undefined) return indexed;
     const { frame } = await frameHolding(view, position.revision);
     if (frame.header.last.revision === position.revision) return frame.header.lastTime;
     for (const changeSet of readChangeSets(frame, NOTHING)) if (changeSet?.revision === position.revision) return changeSet.time;
@@ -136,6 +139,20 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
   const snapshot = await view.journal.snapshots.newest(position);
   if (snapshot === undefined || snapshot.header.position.revision !== position.revision) throw view.compacted(position);
   return snapshot.header.time;
+}
+
+/** The time of a revision that the index has; undefined for others. */
+async function timeInIndex(view: HistoryView, revision: number): Promise<number | undefined> {
+  const covered = view.covered();
+  if (view.index === undefined || covered === undefined || revision <= covered.after || revision > covered.upTo) return undefined;
+  try {
+    const time = await view.index.timeOf(revision);
+    view.assertStands();
+    return time;
+  } catch (error) {
+    if (error instanceof IndexOutdated) return undefined;
+    throw error;
+  }
 }
 
 /** A time before all frames that are here. */

@@ -56,6 +56,17 @@ export class ChangeReader {
     return { position: { epoch: epochAt(run, revision), revision }, ...head!, touches: values };
   }
 
+  /** The commit time of a change set. Throws as `read`. */
+  async timeOf(run: RunFile, revision: number): Promise<number> {
+    const row = await this.#find(run, revision);
+    const ordinal = revision - row.base - 1;
+    if (row.chunks.length > 0) return (await this.#readHead(placeOf(row.chunks, ordinal, 0), ordinal)).head.time;
+    const frame = await this.#wholeFrame();
+    if (ordinal === row.count - 1) return frame.header.lastTime;
+    if (frame.header.codec === 'json') return this.#changeSetsOf(frame)[ordinal]!.time;
+    return this.#headIn(frame, ordinal).head.time;
+  }
+
   async #find(run: RunFile, revision: number): Promise<FrameRow> {
     const known = this.#run === run ? this.#row : undefined;
     if (known !== undefined && known.base < revision && revision <= known.base + known.count) return known;
@@ -72,23 +83,24 @@ export class ChangeReader {
   async #readWhole(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
     const frame = await this.#wholeFrame();
     if (frame.header.codec === 'json') {
-      const { time, author, message, operations } = (this.#changeSets ??= decodeFrame(frame).changeSets)[ordinal]!;
+      const { time, author, message, operations } = this.#changeSetsOf(frame)[ordinal]!;
       const found = operations[operation]!;
       return { head: { time, author, message }, value: found.type === 'put' ? found.value : undefined };
     }
-    const scan = new BodyScan(frameBody(frame));
-    scan.note(frame.header);
-    let time = frame.header.firstTime;
-    for (let index = 0; ; index++) {
-      scan.changeSet();
-      time += scan.time;
-      if (index === ordinal) break;
-      stepOver(scan, scan.operations);
-    }
-    const { author, message } = scan;
+    const { head, scan } = this.#headIn(frame, ordinal);
     stepOver(scan, operation);
     scan.operation();
-    return { head: { time, author, message }, value: scan.isDelete ? undefined : scan.value() };
+    return { head, value: scan.isDelete ? undefined : scan.value() };
+  }
+
+  #changeSetsOf(frame: Frame): readonly ChangeSet[] {
+    return (this.#changeSets ??= decodeFrame(frame).changeSets);
+  }
+
+  #headIn({ header, bytes }: Frame, ordinal: number): { readonly head: FoundHead; readonly scan: BodyScan } {
+    const scan = new BodyScan(frameBody({ header, bytes }));
+    scan.note(header);
+    return { head: headOf(scan, header.firstTime, ordinal), scan };
   }
 
   async #readChunk(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
@@ -113,14 +125,7 @@ export class ChangeReader {
     const chunk = this.#row!.chunks[place.index]!;
     const scan = partScan(await this.#bytesOf(place), place);
     stepOver(scan, chunk.left);
-    let { time } = chunk;
-    for (let index = place.ordinal; ; index++) {
-      scan.changeSet();
-      time += scan.time;
-      if (index === ordinal) break;
-      stepOver(scan, scan.operations);
-    }
-    return { head: { time, author: scan.author, message: scan.message }, scan };
+    return { head: headOf(scan, chunk.time, ordinal - place.ordinal), scan };
   }
 
   async #bytesOf({ index, offset }: ChunkPlace): Promise<Buffer> {
@@ -171,6 +176,21 @@ function placeOf(chunks: readonly Chunk[], ordinal: number, operation: number): 
 
 function partScan(bytes: Buffer, { offset }: ChunkPlace): BodyScan {
   return new BodyScan(bytes, { isPart: offset > 0 });
+}
+
+/**
+ * Reads the head of a change set.
+ * @param time of the change set before, or of the frame
+ * @param steps change sets before it
+ */
+function headOf(scan: BodyScan, time: number, steps: number): FoundHead {
+  let at = time;
+  for (let left = steps; ; left--) {
+    scan.changeSet();
+    at += scan.time;
+    if (left === 0) return { time: at, author: scan.author, message: scan.message };
+    stepOver(scan, scan.operations);
+  }
 }
 
 function stepOver(scan: BodyScan, operations: number): void {

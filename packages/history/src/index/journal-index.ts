@@ -122,6 +122,10 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     return this.#ask(questions => questions.weight(pathKey(path)));
   }
 
+  timeOf(revision: number): Promise<number> {
+    return this.#ask(questions => questions.timeOf(revision, new ChangeReader(this.#segments)));
+  }
+
   read(touches: readonly Touch[]): AsyncIterable<FoundChange> {
     return this.#askEach(questions => questions.read(touches, new ChangeReader(this.#segments)));
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '@evertree/core';
 import { Turn } from '@evertree/core';
-import type { FoundChange, Touch } from '../change-index.ts';
+import { type FoundChange, IndexOutdated, type Touch } from '../change-index.ts';
 import type { ChangeReader } from './change-reader.ts';
 import { compareKeys, isWithin, pathOf, prefixEnds } from './path-key.ts';
 import type { RunFile } from './run-file.ts';
@@ -97,17 +97,25 @@ export class RunQuestions {
     return weight;
   }
 
+  timeOf(revision: number, reader: ChangeReader): Promise<number> {
+    return reader.timeOf(this.#covering(revision), revision);
+  }
+
   async *read(touches: readonly Touch[], reader: ChangeReader): AsyncGenerator<FoundChange, void, undefined> {
     for (let from = 0; from < touches.length;) {
       const { revision } = touches[from]!;
       let to = from + 1;
       while (touches[to]?.revision === revision) to++;
-      const run = this.#runs.find(({ after, upTo }) => after < revision && revision <= upTo);
-      if (run === undefined) throw new RangeError(`the index does not cover the revision ${revision}`);
-      yield await reader.read(run, touches.slice(from, to));
+      yield await reader.read(this.#covering(revision), touches.slice(from, to));
       await this.#turn.breathe();
       from = to;
     }
+  }
+
+  #covering(revision: number): RunFile {
+    const run = revision <= this.#after ? undefined : this.#runs.find(({ after, upTo }) => after < revision && revision <= upTo);
+    if (run === undefined) throw new IndexOutdated(`the index does not cover the revision ${revision}`);
+    return run;
   }
 
   async #gather(run: RunFile, key: Buffer, into: NewestTouches): Promise<void> {

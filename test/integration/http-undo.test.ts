@@ -179,7 +179,10 @@ describe('a reversal', () => {
     site = await HttpSite.start({ store });
     expect(await site.get(`/data/a?at=${here()}`)).toBe(2);
     expect(await post('revert', { path: '/a', to: here(), dryRun: true })).toMatchObject({ status: 200, json: { differences: [] } });
-    expect(await post('mark', { name: 'x' })).toMatchObject({ status: 409, json: { code: 'NOT_PRIMARY' } });
+    for (const at of [{}, { at: '1-1' }, { at: 'nobody' }]) {
+      expect(await post('mark', { name: 'x', ...at })).toMatchObject({ status: 409, json: { code: 'NOT_PRIMARY' } });
+    }
+    expect(await post('revert', { path: '/a', to: '1-2' })).toMatchObject({ status: 409, json: { code: 'NOT_PRIMARY' } });
     const before = await site.send('GET', '/data/a?at=1-2');
     expect(before).toMatchObject({ status: 410, json: { code: 'COMPACTED', detail: expect.stringContaining('1-3') } });
     await primary.close();

@@ -5,7 +5,7 @@ import { UsageError } from './exit-status.ts';
 import { WHEN_HELP, tellMoment, whenOption } from './moment-text.ts';
 import { type ClientOptions, type WriteOptions, clientOf, writeHeaders, withClient, withWrite } from './options.ts';
 import { type WriteAnswer, targetOf } from '../client/site-client.ts';
-import { printLine } from './terminal.ts';
+import { SEARCHING, printLine, whileTelling } from './terminal.ts';
 import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
 export function addDataCommands(program: Command): void {
@@ -27,7 +27,10 @@ function addGet(program: Command): void {
       `\n${WHEN_HELP}\n\nExamples:\n  evertree get /host/load\n  evertree get "" --json --url http://127.0.0.1:8182\n  evertree get /devices/r1 --at -10m\n  evertree get /devices/r1 --at 4-1201`,
     )
     .action(async (path: string, options: ClientOptions & { at?: string; json?: true }) => {
-      const answer = await clientOf(options).request(targetOf('data', pathArgument(path), { at: options.at }), { patient: true });
+      const answer = await whileTelling(
+        SEARCHING,
+        clientOf(options).request(targetOf('data', pathArgument(path), { at: options.at }), { patient: true }),
+      );
       const value = await answer.json();
       if (options.at !== undefined) tellMoment(answer, options.at);
       await printLine(JSON.stringify(value, undefined, options.json ? undefined : 2));

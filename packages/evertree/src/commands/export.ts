@@ -4,7 +4,7 @@ import { pathArgument } from './arguments.ts';
 import { WHEN_HELP, tellMoment, whenOption } from './moment-text.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
 import { targetOf } from '../client/site-client.ts';
-import { print } from './terminal.ts';
+import { print, whileTelling } from './terminal.ts';
 
 export function addExport(program: Command): void {
   withClient(program.command('export [path]'))
@@ -21,7 +21,7 @@ export function addExport(program: Command): void {
     .action(async (path: string | undefined, options: ClientOptions & { at?: string }) => {
       const target = targetOf('data', pathArgument(path ?? ''), { at: options.at });
       // A large tree of long ago takes a while to be put together.
-      const answer = await clientOf(options).request(target, { patient: true });
+      const answer = await whileTelling('reading the tree …', clientOf(options).request(target, { patient: true }));
       if (options.at !== undefined) tellMoment(answer, options.at);
       try {
         for await (const chunk of answer.body()) await print(chunk);

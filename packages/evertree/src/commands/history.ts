@@ -6,7 +6,7 @@ import { followEvents } from './events.ts';
 import { UsageError } from './exit-status.ts';
 import { type ChangeView, WHEN_HELP, changeLines, pathText, whenOption } from './moment-text.ts';
 import { type ClientOptions, clientOf, withSite } from './options.ts';
-import { printLine, tellNote } from './terminal.ts';
+import { SEARCHING, printLine, tellNote, whileTelling } from './terminal.ts';
 
 const DEFAULT_LIMIT = 100;
 /** What --follow prints of the past, where --from does not say how much. */
@@ -97,7 +97,7 @@ function siteOf({ follow: _follow, ...options }: HistoryOptions): SiteClient {
 
 async function page(client: SiteClient, path: string, { from, to, author, limit, values }: HistoryOptions): Promise<HistoryPage> {
   const query = queryOf({ path, from, to, author, limit, values: values === true });
-  return (await client.json(`/history${query}`, { patient: true })) as HistoryPage;
+  return (await whileTelling(SEARCHING, client.json(`/history${query}`, { patient: true }))) as HistoryPage;
 }
 
 /** The page says up to which position it goes, and what comes follows that: nothing is missing between them. */

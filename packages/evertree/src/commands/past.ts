@@ -19,7 +19,7 @@ import {
   whenOption,
 } from './moment-text.ts';
 import { type ClientOptions, clientOf, withSite } from './options.ts';
-import { print, printLine, tellNote } from './terminal.ts';
+import { SEARCHING, print, printLine, tellNote, whileTelling } from './terminal.ts';
 
 /** Columns are as wide as they have to be for so many lines. */
 const ALIGNED_LINES = 1_000;
@@ -34,6 +34,12 @@ export function addPast(program: Command): void {
   addDiff(program);
   addBlame(program);
   addFind(program);
+}
+
+/** Asks for lines, or for the answer that is printed as it comes. */
+function ask(target: string, options: PastOptions): Promise<SiteAnswer> {
+  const headers = options.json ? {} : { headers: LINES };
+  return whileTelling(SEARCHING, clientOf(options).request(target, { patient: true, ...headers }));
 }
 
 function addDiff(program: Command): void {
@@ -56,7 +62,7 @@ function addDiff(program: Command): void {
       const pointer = path ?? '';
       pathArgument(pointer);
       const target = `/diff${queryOf({ from, to, path: pointer })}`;
-      const answer = await clientOf(options).request(target, { patient: true, ...(options.json ? {} : { headers: LINES }) });
+      const answer = await ask(target, options);
       if (options.json) {
         for await (const chunk of answer.body()) await print(chunk);
         return;
@@ -126,7 +132,7 @@ function addBlame(program: Command): void {
     .action(async (path: string, options: PastOptions & { at?: string }) => {
       pathArgument(path);
       const target = `/blame${queryOf({ path, at: options.at })}`;
-      const answer = await clientOf(options).request(target, { patient: true, ...(options.json ? {} : { headers: LINES }) });
+      const answer = await ask(target, options);
       if (options.at !== undefined) tellMoment(answer, options.at);
       if (options.json) {
         for await (const chunk of answer.body()) await print(chunk);
@@ -201,7 +207,7 @@ async function find(path: string, options: SearchCommandOptions): Promise<void> 
     throw new UsageError("nothing is looked for; add --deleted, --where (such as '= 9000') or --changed-by");
   }
   const target = `/find${queryOf({ path, deleted, where, changedBy, from, to, limit })}`;
-  const answer = await clientOf(options).request(target, { patient: true, ...(options.json ? {} : { headers: LINES }) });
+  const answer = await ask(target, options);
   if (options.json) {
     for await (const chunk of answer.body()) await print(chunk);
     return;

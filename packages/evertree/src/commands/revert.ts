@@ -9,8 +9,9 @@ import { WHEN_HELP, localTime, momentText, pathText, whenOption } from './moment
 import { type WriteOptions, clientOf, withWrite, writeHeaders } from './options.ts';
 import { type DifferenceView, differenceLines } from './past.ts';
 import { positionArgument } from './history.ts';
-import { printLine, tellNote } from './terminal.ts';
+import { printLine, tellNote, whileTelling } from './terminal.ts';
 import { formatCount } from './units.ts';
+import { writerStatus } from './whole-tree.ts';
 
 /** So many differences are shown before a reversal; a dry run shows all. */
 const SHOWN_DIFFERENCES = 100;
@@ -47,7 +48,7 @@ export function addRevert(program: Command): void {
   withWrite(program.command('revert [path]'))
     .summary('make a subtree what it was, or undo one commit')
     .description(
-      'With --to: makes the subtree at a path what it was at a moment. With --commit: undoes the operations of one commit; where a later commit changed the same path, that is a conflict, which is shown, and nothing is done unless --conflicts says what. Either is one new commit: nothing of the history is rewritten, and a revert can be reverted. What it changes is shown first.',
+      'With --to: makes the subtree at a path what it was at a moment. With --commit: undoes the operations of one commit; where a later commit changed the same path, that is a conflict, which is shown, and nothing is done unless --conflicts says what. Either is one new commit: nothing of the history is rewritten, and a revert can be reverted. What it changes is shown first. Exit status 3: nothing was done because of conflicts.',
     )
     .addOption(new Option('--to <when>', 'the moment whose state comes back').argParser(whenOption('--to')))
     .addOption(new Option('--commit <position>', 'the commit to undo, such as 4-1201').argParser(positionArgument))
@@ -69,6 +70,8 @@ export function addRevert(program: Command): void {
 async function revert(path: string | undefined, options: RevertOptions): Promise<void> {
   const wanted = requestOf(path, options);
   const client = clientOf(options);
+  // What would change there counts, and a secondary's history may be shorter.
+  if (client.follows) await writerStatus(client);
   const forecast = (await post(client, { ...wanted, dryRun: true })) as RevertForecast;
   if (options.dryRun) {
     await printLine(options.json ? JSON.stringify(forecast) : forecastLines(forecast, Infinity).join('\n'));
@@ -100,12 +103,13 @@ function requestOf(path: string | undefined, { to, commit, conflicts }: RevertOp
 }
 
 async function post(client: SiteClient, body: object, headers: Readonly<Record<string, string>> = {}): Promise<unknown> {
-  return client.json('/admin/revert', {
+  const options = {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify(body),
     patient: true,
-  });
+  };
+  return whileTelling('comparing with what was …', client.json('/admin/revert', options));
 }
 
 function forecastLines({ to, time, base, differences, conflicts }: RevertForecast, most: number): string[] {

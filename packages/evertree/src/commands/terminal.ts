@@ -24,6 +24,22 @@ export function tellProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`${pico.dim(text)}\n`);
 }
 
+/** What a question about the past waits for. */
+export const SEARCHING = 'reading the history …';
+
+/** Work that takes less time is not told of. */
+const SHORT_WORK_MS = 1_000;
+
+/** Tells what the command waits for, if that takes a while. */
+export async function whileTelling<T>(text: string, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => tellProgress(text), SHORT_WORK_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Says on stderr what belongs to the answer, but not into the output. */
 export function tellNote(text: string): void {
   process.stderr.write(`${pico.createColors(process.stderr.isTTY).dim(text)}\n`);

@@ -15,7 +15,7 @@ export function withYes(command: Command): Command {
 }
 
 /** The status of the site that will take the write: with `--follow` that of the primary, if the site names it. */
-async function writerStatus(client: SiteClient): Promise<SiteStatus> {
+export async function writerStatus(client: SiteClient): Promise<SiteStatus> {
   const status = (await client.json('/status')) as SiteStatus;
   const address = URL.parse(status.consumer?.primary?.address ?? '');
   if (status.role === 'primary' || !client.follows || address === null) return status;

@@ -45,7 +45,7 @@ const HTTP_LIMITS: HttpLimits = Object.freeze({
   discardBytes: 64 * 1024 * 1024,
   connections: 1_024,
   watches: 256,
-  pastQuestions: 16,
+  pastQuestions: 8,
   headMs: 10_000,
   requestMs: 300_000,
   keepAliveMs: 30_000,

@@ -6,7 +6,7 @@ import { type Exchange, positionHeader } from './exchange.ts';
 import { readPreconditions } from './headers.ts';
 import { whenOf } from './parameters.ts';
 import { adminBody } from './roles.ts';
-import { commitAdmitted, plainPosition, readWish, settle } from './write.ts';
+import { assertWritable, commitAdmitted, plainPosition, readWish, settle } from './write.ts';
 
 const nameSchema = z.string();
 const noteFields = { author: z.string().exactOptional(), message: z.string().exactOptional() };
@@ -43,6 +43,7 @@ export async function postMark(exchange: Exchange): Promise<void> {
   const body = checked(markSchema, await adminBody(exchange, '{"name": "before-upgrade"}'), 'the body');
   const { history, store } = exchange.context;
   const wish = readWish(exchange);
+  await assertWritable(exchange);
   const { name, move = false } = body;
   const note = commitNote(exchange, body);
   const at = body.at === undefined ? undefined : (await history.resolve(whenOf('at', body.at, store.clock.now()))).position;

@@ -10,7 +10,7 @@ import { sendList } from './json-list.ts';
 import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { adminBody } from './roles.ts';
-import { commitAdmitted, plainPosition, readWish, settle } from './write.ts';
+import { assertWritable, commitAdmitted, plainPosition, readWish, settle } from './write.ts';
 
 const revertSchema = z.strictObject({
   path: z.string().exactOptional(),
@@ -30,6 +30,7 @@ type RevertRequest = z.infer<typeof revertSchema>;
  */
 export async function postRevert(exchange: Exchange): Promise<void> {
   const body = checked(revertSchema, await adminBody(exchange, '{"path": "/devices", "to": "-10m"}'), 'the body');
+  if (body.dryRun !== true) await assertWritable(exchange);
   const { reversal, told } = await reversalOf(exchange, body);
   if (body.dryRun === true) {
     const empties = await wouldEmpty(exchange, changesOf(reversal, body));

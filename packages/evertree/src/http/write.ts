@@ -53,8 +53,8 @@ export async function commitAdmitted(
   make: (store: Store) => Commit | Promise<Commit>,
 ): Promise<Made> {
   const { context } = exchange;
-  const { store, admission } = context;
-  for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
+  const { store } = context;
+  await admitted(exchange);
   checkSeenEpoch(conditions, store.position);
   try {
     const made = make(store);
@@ -64,6 +64,20 @@ export async function commitAdmitted(
     await settleError(context, error);
     throw error;
   }
+}
+
+async function admitted(exchange: Exchange): Promise<void> {
+  const { admission } = exchange.context;
+  for (let wait = admission.wait(exchange); wait !== undefined; wait = admission.wait(exchange)) await wait;
+}
+
+/**
+ * Makes sure that this site takes writes, before something is looked up that only a write needs: elsewhere the sender
+ * is to be told where to write, and not what this site does not know. @throws as `commitAdmitted`
+ */
+export async function assertWritable(exchange: Exchange): Promise<void> {
+  await admitted(exchange);
+  exchange.context.store.transact(() => undefined);
 }
 
 /** Waits until the state that an error tells of is stable. What Stability.settled throws takes the error's place. */

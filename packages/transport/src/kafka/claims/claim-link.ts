@@ -122,7 +122,9 @@ export class ClaimLink implements Link {
 
   async #claim(epoch: EpochName): Promise<void> {
     const { site, key, clock } = this.#settings;
-    const claim: Claim = { epoch, site, stream: this.#ours?.stream ?? '', time: clock.now() };
+    const stream = this.#ours?.stream ?? null;
+    if (stream === null) return this.#say({ kind: 'not-promised', epoch, text: `${site} holds no stream that it could lead` });
+    const claim: Claim = { epoch, site, stream, time: clock.now() };
     const { high: after } = await this.#topic.ends();
     await this.#announce({ ...claim, after: String(after), offset: null });
     const offset = await this.#topic.write(encodeClaim(claim, Buffer.from(key)));

@@ -1,4 +1,4 @@
-import { type ExactPosition, type Frame, isEvertreeError, samePosition, Turn } from '@evertree/core';
+import { type ExactPosition, type Frame, type FrameHeader, isEvertreeError, samePosition, Turn } from '@evertree/core';
 import type { HistoryView } from './history-view.ts';
 
 /** Revisions that are first read at once on the way back, and the most. */
@@ -28,9 +28,17 @@ export async function frameHolding(view: HistoryView, revision: number): Promise
  * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
  */
 export async function boundaryBefore(view: HistoryView, revision: number): Promise<ExactPosition> {
+  return (await headerHolding(view, revision)).base;
+}
+
+/**
+ * The header of the frame that holds a revision.
+ * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
+ */
+export async function headerHolding(view: HistoryView, revision: number): Promise<FrameHeader> {
   const position = view.exact(revision);
   const header = await view.journal.log.find(position, { within: true });
-  if (header !== undefined) return header.base;
+  if (header !== undefined) return header;
   throw revision <= view.journal.log.base.revision ? view.compacted(position) : view.moved();
 }
 

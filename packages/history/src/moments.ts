@@ -16,7 +16,7 @@ import {
 } from '@evertree/core';
 import type { HistoryReach } from './answers.ts';
 import { IndexOutdated } from './change-index.ts';
-import { frameHolding } from './frame-access.ts';
+import { frameHolding, headerHolding } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { nearNames } from './near-names.ts';
 import type { Moment } from './when.ts';
@@ -131,8 +131,9 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
   if (position.revision > base.revision) {
     const indexed = await timeInIndex(view, position.revision);
     if (indexed !== undefined) return indexed;
+    const header = await headerHolding(view, position.revision);
+    if (header.last.revision === position.revision || header.firstTime === header.lastTime) return header.lastTime;
     const { frame } = await frameHolding(view, position.revision);
-    if (frame.header.last.revision === position.revision) return frame.header.lastTime;
     for (const changeSet of readChangeSets(frame, NOTHING)) if (changeSet?.revision === position.revision) return changeSet.time;
     throw view.moved();
   }

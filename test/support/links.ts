@@ -6,6 +6,9 @@ import { expect, vi } from 'vitest';
 export const WAIT = { timeout: 10_000, interval: 5 };
 export const POSITION: ExactPosition = { epoch: 7, epochId: '00112233445566ff', revision: 2 ** 40 + 3 };
 export const STREAM = '0123456789abcdef0123456789abcdef';
+/** Commit time of all frames. A topic drops old ones: at the next look of the broker's retention, 30 s after its start. */
+const TIME = Date.now();
+
 export const EPOCH = { number: 7, id: POSITION.epochId, site: 'norð', base: ORIGIN, reason: 'created', time: 1_790_000_000_000 };
 
 export function helloOf(role: Role, change: Partial<Hello> = {}): Message {
@@ -43,7 +46,7 @@ export function frameOf(revision: number, bodyBytes: number): Message & { type: 
     epochId: base.epochId,
     base,
   } as const;
-  const rest = { last: { ...base, revision }, digest: 'f'.repeat(16), firstTime: 1, lastTime: 2, count: 1, previous: NO_CHAIN };
+  const rest = { last: { ...base, revision }, digest: 'f'.repeat(16), firstTime: TIME, lastTime: TIME, count: 1, previous: NO_CHAIN };
   return { type: 'frame', bytes: sealFrame({ ...header, ...rest, bodyLength: bodyBytes }, body).bytes };
 }
 

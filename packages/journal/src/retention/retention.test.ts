@@ -28,10 +28,16 @@ interface Case {
   /** Positions of the snapshots; each takes 10 bytes. */
   readonly snapshots: readonly number[];
   readonly peers?: Readonly<Record<string, number>>;
+  /** Copies under way, by their positions. */
+  readonly copies?: Readonly<Record<string, number>>;
   readonly ageMs?: (index: number) => number;
   readonly supersededMs?: number;
   /** How long ago the positions of the snapshots were committed. */
   readonly snapshotAges?: readonly number[];
+}
+
+function leasesOf(kind: 'peer' | 'copy', positions: Case['peers'] = {}) {
+  return Object.entries(positions).map(([name, revision]) => ({ kind, name, position: at(revision), expiresAt: undefined }));
 }
 
 function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
@@ -50,12 +56,7 @@ function plan(given: Case, options: Partial<RetentionOptions> = {}): NamedPlan {
         bytes: 10,
         supersededMs: index === given.snapshots.length - 1 ? undefined : (given.supersededMs ?? 0),
       })),
-      leases: Object.entries(given.peers ?? {}).map(([name, revision]) => ({
-        kind: 'peer',
-        name,
-        position: at(revision),
-        expiresAt: undefined,
-      })),
+      leases: [...leasesOf('peer', given.peers), ...leasesOf('copy', given.copies)],
       now: NOW,
     },
     { ...unlimited, ...options },
@@ -179,6 +180,19 @@ describe('at the limit', () => {
       atRisk: ['b', 'd', 'c'],
     });
   });
+});
+
+test('a copy under way keeps its snapshot and all frames after that, or is told to have lost them', () => {
+  const ends = [10, 20, 30, 40, 50];
+  const given = { ends, snapshots: [15, 35], copies: { rsync: 25 } };
+  expect(plan(given)).toMatchObject({ segments: 1, snapshots: 0, passed: [] });
+  expect(plan(given, { maxBytes: 420 })).toMatchObject({ segments: 1, snapshots: 0, passed: [] });
+  expect(plan(given, { maxBytes: 419 }), 'its snapshot goes').toMatchObject({ segments: 1, snapshots: 1, passed: ['rsync'] });
+  expect(plan(given, { maxBytes: 320 }), 'frames after it go').toMatchObject({ segments: 2, snapshots: 1, passed: ['rsync'] });
+  const late = { ends, begin: 5, snapshots: [35], copies: { rsync: 25 } };
+  expect(plan(late), 'it has no snapshot').toMatchObject({ passed: ['rsync'] });
+  const whole = { ends, snapshots: [35], copies: { rsync: 25 } };
+  expect(plan(whole, { maxBytes: 520 }), 'it begins with the stream').toMatchObject({ segments: 0, passed: [] });
 });
 
 test('the newest snapshot and all after it always stay; everything together exceeds the limit only if these alone do', () => {

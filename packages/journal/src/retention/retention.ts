@@ -71,7 +71,7 @@ export const RETENTION_NEAR_FRACTION = 0.8;
  * 1. All before the anchor goes, unless `minBytes` or `minMs` keep it. The anchor is the newest snapshot that is not
  *    after the lowest position of a lease, and not after the snapshot that was the newest `rewindMs` ago.
  * 2. If the rest takes more than `maxBytes`, older snapshots go next, and then the oldest frames, even if a lease asks
- *    for them.
+ *    for them. A copy under way needs its snapshot as well as the frames after it.
  * 3. The newest snapshot and all frames after it stay in any case: the site recovers from them.
  * @param subject without expired leases
  */
@@ -103,7 +103,7 @@ export function planRetention(subject: RetentionSubject, options: RetentionOptio
   return {
     segments: first,
     snapshots: snapshot,
-    passed: behind(subject, oldest, base),
+    passed: [...new Set([...behind(subject, oldest, base), ...brokenCopies(subject, base, snapshot)])],
     isNear,
     atRisk: isNear ? behind(subject, base, riskBelow) : [],
     riskBelow,
@@ -122,6 +122,21 @@ function wantedFrom(subject: RetentionSubject, options: RetentionOptions): numbe
   let recent = segments.length;
   for (let bytes = 0; recent > 0 && bytes < options.minBytes; recent--) bytes += segments[recent - 1]!.bytes;
   return Math.min(wanted, recent);
+}
+
+/**
+ * Copies that lose what they begin with: the snapshot before their position, or frames between the two.
+ * @param base where the frames begin that stay
+ * @param dropped how many of the oldest snapshots go
+ */
+function brokenCopies({ leases, snapshots }: RetentionSubject, base: number, dropped: number): NamedLease[] {
+  if (base === 0) return [];
+  return leases.filter(lease => {
+    const held = lease.kind === 'copy' ? heldRevision(lease, snapshots) : 0;
+    if (!hasHistory(held)) return false;
+    const beginning = snapshots.findLastIndex(snapshot => snapshot.position.revision <= held);
+    return beginning < dropped || snapshots[beginning]!.position.revision < base;
+  });
 }
 
 /**

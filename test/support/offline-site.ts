@@ -1,4 +1,4 @@
-import { type ExactPosition, isEvertreeError, Store } from '@evertree/core';
+import { type Clock, type ExactPosition, isEvertreeError, Store } from '@evertree/core';
 import { type JournalOptions, openJournal } from '@evertree/journal';
 import { type Verification, type VerificationOptions, verifyDirectory } from '@evertree/history';
 import { FaultDisk } from './fault-disk.ts';
@@ -62,10 +62,10 @@ export function filesOf(disk: FaultDisk, suffix: string): string[] {
 }
 
 /** Opens what a directory holds, whoever it belongs to. */
-export async function recovered(disk: FaultDisk): Promise<Store> {
+export async function recovered(disk: FaultDisk, clock: Clock = systemClock): Promise<Store> {
   const { report } = collectReports();
-  const journal = await openJournal({ disk, clock: systemClock, random: systemRandom, report, options: SMALL });
-  return Store.open({ clock: systemClock, random: systemRandom, report, journal });
+  const journal = await openJournal({ disk, clock, random: systemRandom, report, options: SMALL });
+  return Store.open({ clock, random: systemRandom, report, journal });
 }
 
 /** Whether an error is one that Evertree threw on purpose, with this code. */

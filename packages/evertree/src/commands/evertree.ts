@@ -16,6 +16,7 @@ import { addPrimary, addSecondary } from './site.ts';
 import { addReplay } from './replay.ts';
 import { addRoles } from './roles.ts';
 import { addStatus } from './status.ts';
+import { addTimestamp } from './timestamp.ts';
 import { addVerify } from './verify.ts';
 import { addWatch } from './watch.ts';
 
@@ -69,5 +70,6 @@ export function evertreeCommand(): Command {
   addAdministration(program);
   addVerify(program);
   addReplay(program);
+  addTimestamp(program);
   return program;
 }

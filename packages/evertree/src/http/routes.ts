@@ -13,6 +13,7 @@ import { RequestError } from './problem.ts';
 import { postRevert } from './reversal.ts';
 import { getHealth, getReadiness, getStatus } from './status.ts';
 import { postPromote, postSwitchover } from './roles.ts';
+import { getTimestamps, postTimestamp } from './timestamp.ts';
 import type { Watches } from './watch.ts';
 
 export type Handler = (exchange: Exchange) => Promise<void> | void;
@@ -94,6 +95,11 @@ export class Routes {
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
       { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
+      {
+        name: '/admin/timestamp',
+        methods: { GET: getTimestamps, POST: postTimestamp },
+        about: 'hold the history for a copy that another tool makes of the directory, and prove that it was held',
+      },
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
       { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let another site lead, with nothing lost' },
       { name: '/admin/promote', methods: { POST: postPromote }, about: 'make this site the primary although the present one is gone' },

@@ -1,6 +1,7 @@
 import type { Consumer, ConsumerState } from '@evertree/consumer';
 import { Emitter, EvertreeError } from '@evertree/core';
 import type { Divergences, ErrorEvents, KeptDivergence, Reason, Role, Standing, Store, StoreState } from '@evertree/core';
+import { CopyLeases } from '@evertree/history';
 import type { Producer } from '@evertree/producer';
 import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
@@ -67,6 +68,8 @@ export class Site implements AsyncDisposable {
   readonly store: Store;
   /** Where the site lives; undefined in memory. */
   readonly directory: string | undefined;
+  /** Holds the history for copies of the directory that other tools make. */
+  readonly copies: CopyLeases;
   /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
   readonly #configurations: RoleConfigurations;
@@ -89,6 +92,7 @@ export class Site implements AsyncDisposable {
   /** @param store the site's from now on: it closes it */
   constructor(store: Store, { directory, settings = NO_SETTINGS, configurations = {}, promotes = false }: SiteOrigin = {}) {
     this.store = store;
+    this.copies = new CopyLeases(store);
     this.directory = directory;
     this.settings = settings;
     this.#configurations = configurations;

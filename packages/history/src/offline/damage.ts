@@ -1,4 +1,4 @@
-import { isEvertreeError } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 
 /** A place in a directory that is not as FORMAT.md says, or lacks what has to be there. */
 export interface Damage {
@@ -61,5 +61,12 @@ export class DamageList {
     if (this.#doneBytes - this.#toldBytes < PROGRESS_STEP_BYTES) return;
     this.#toldBytes = this.#doneBytes;
     this.#progress?.(this.#doneBytes, Math.max(this.#doneBytes, this.totalBytes));
+  }
+}
+
+/** The history was cut back or replaced while it was read: what was read is no one state of it. */
+export class ChangedMeanwhile extends EvertreeError {
+  constructor(what: string) {
+    super('HISTORY_MISMATCH', `the directory's history changed while it was read (${what}); try again when it is at rest`);
   }
 }

@@ -20,7 +20,7 @@ import {
   type StoredRecord,
   TEMPORARY_SUFFIX,
 } from '@evertree/journal/files';
-import type { DamageList } from './damage.ts';
+import { ChangedMeanwhile, type DamageList } from './damage.ts';
 import { listSegment, type ListedSegment, SegmentReader } from './segment-reader.ts';
 
 /** Where the newest segment ended when the directory was listed. */
@@ -71,7 +71,7 @@ export async function listSite(disk: Disk, list: DamageList): Promise<ListedDire
   const segments = all.filter(({ path, header }) => isHere(path, header.generation, firstRevision(path)));
   const snapshots = sound.filter(file => isHere(file.path, file.generation, file.header.position.revision));
   const last = segments.at(-1);
-  const newest = last === undefined ? undefined : cutBack(await findEnd(disk, last, list), rewind);
+  const newest = last === undefined ? undefined : cutBack(await endOfNewest(disk, last, list), rewind);
   const divergences = await listDirectory(disk, DIVERGENCE_DIRECTORY);
   await remarkOthers(disk, list, divergences);
   const bytes = [...segments, ...snapshots].reduce((sum, file) => sum + file.bytes, 0);
@@ -131,6 +131,15 @@ function generationOf(segments: readonly ListedSegment[], snapshots: readonly Sn
     ...segments.filter(({ header }) => samePosition(header.base, ORIGIN)).map(({ header }) => header.generation),
   ];
   return Math.max(...(begun.length > 0 ? begun : segments.map(({ header }) => header.generation)), 0);
+}
+
+async function endOfNewest(disk: Disk, newest: ListedSegment, list: DamageList): Promise<NewestEnd> {
+  try {
+    return await findEnd(disk, newest, list);
+  } catch (error) {
+    if (isMissing(error)) throw new ChangedMeanwhile(`${newest.path} has gone`);
+    throw error;
+  }
 }
 
 /** Finds where the newest segment ends now. A site that writes to it meanwhile makes nothing look damaged. */

@@ -5,10 +5,13 @@ import { isMissing, type SnapshotFile, storedSnapshot, type StoredRecord } from 
 import type { DamageList } from './damage.ts';
 
 /**
- * Is given each frame that follows, before it is applied; it stands at an offset of a file.
+ * Is given each frame that follows, before it is applied.
  * @param before the tree before it; undefined if that is not known
  */
 export type FrameTaker = (record: StoredRecord, before: RebuiltTree | undefined) => Promise<void> | void;
+
+/** Is told each position that was reached; `end` of the record that leads to it stands in a file. */
+export type PositionTaker = (position: ExactPosition, at: { readonly path: string; readonly end: number } | undefined) => void;
 
 /** Counts of what was read. */
 export interface HistoryCounts {
@@ -21,6 +24,14 @@ export interface HistoryCounts {
   rebuiltCommits: number;
 }
 
+export interface FollowingOptions {
+  /** No tree is rebuilt. */
+  readonly checksumsOnly: boolean;
+  readonly take?: FrameTaker;
+  /** It may throw, and so end the walk. */
+  readonly reached?: PositionTaker;
+}
+
 /** What is known of a history at the place that a walk through it has reached; each frame and snapshot is held to it. */
 export class FollowedHistory {
   readonly counts: HistoryCounts = { segments: 0, snapshots: 0, frames: 0, commits: 0, operations: 0, rebuiltCommits: 0 };
@@ -28,9 +39,12 @@ export class FollowedHistory {
   readonly #list: DamageList;
   readonly #checksumsOnly: boolean;
   readonly #take: FrameTaker | undefined;
+  readonly #tellReached: PositionTaker | undefined;
   /** Of the first file: all others must have it. */
   #stream: string | undefined;
   #base: ExactPosition | undefined;
+  /** Where the present stretch begins; another one begins behind a hole. */
+  #beginning: ExactPosition = ORIGIN;
   /** The end of what was read; undefined before the first segment, and after a damaged place until the next one. */
   #last: ExactPosition | undefined;
   /** The last sound position of all. */
@@ -42,19 +56,18 @@ export class FollowedHistory {
   #digest: string | undefined;
   /** The tree there; undefined before the first snapshot of a history that has lost its beginning, and after damage. */
   #tree: RebuiltTree | undefined;
+  /** Damages that were found when the tree became known. */
+  #damagesBefore = 0;
   #hasBeginning = false;
   /** Snapshots that the history has not met yet, oldest first. */
   #ahead: SnapshotFile[];
 
-  constructor(
-    disk: Disk,
-    list: DamageList,
-    options: { readonly snapshots: readonly SnapshotFile[]; readonly checksumsOnly: boolean; readonly take?: FrameTaker | undefined },
-  ) {
+  constructor(disk: Disk, list: DamageList, options: FollowingOptions & { readonly snapshots: readonly SnapshotFile[] }) {
     this.#disk = disk;
     this.#list = list;
     this.#checksumsOnly = options.checksumsOnly;
     this.#take = options.take;
+    this.#tellReached = options.reached;
     this.#ahead = [...options.snapshots];
   }
 
@@ -65,6 +78,11 @@ export class FollowedHistory {
   /** Where the history begins. */
   get base(): ExactPosition {
     return this.#base ?? ORIGIN;
+  }
+
+  /** Where the stretch without a hole begins in which `last` is. */
+  get beginning(): ExactPosition {
+    return this.#beginning;
   }
 
   get last(): ExactPosition {
@@ -90,6 +108,14 @@ export class FollowedHistory {
     return this.#tree;
   }
 
+  /**
+   * Whether nothing is wrong with what led to the tree: the origin of the stream or a snapshot, and all frames after it.
+   * What comes before may be damaged.
+   */
+  get isProven(): boolean {
+    return this.#tree !== undefined && this.#list.count === this.#damagesBefore;
+  }
+
   /** Hash of the last frame, 64 hex digits. */
   get chain(): string | undefined {
     return this.#chain;
@@ -108,6 +134,7 @@ export class FollowedHistory {
   /** Begins anew at a position, of which only the snapshots there are known. */
   async begin(base: ExactPosition): Promise<void> {
     this.#base ??= base;
+    this.#beginning = base;
     this.#last = base;
     this.#reached = base;
     const isFirst = samePosition(base, ORIGIN);
@@ -115,12 +142,14 @@ export class FollowedHistory {
     this.#chain = isFirst ? NO_CHAIN : undefined;
     this.#time = 0;
     this.#digest = undefined;
-    this.#tree = isFirst && !this.#checksumsOnly ? RebuiltTree.empty() : undefined;
+    this.#tree = undefined;
+    if (isFirst && !this.#checksumsOnly) this.#know(RebuiltTree.empty());
     // What retention was about to remove. If the frames after them are missing the history has no beginning.
     const behind = this.#ahead.filter(file => file.header.position.revision < base.revision);
     this.#ahead = this.#ahead.filter(file => !behind.includes(file));
     for (const { path } of behind) this.#list.remark(path, `the history begins after it, at revision ${base.revision}: a leftover`);
     await this.#meet(base);
+    this.#tellReached?.(base, undefined);
   }
 
   /** Nothing is known of what follows until the next `begin`. */
@@ -166,6 +195,7 @@ export class FollowedHistory {
     this.#time = header.lastTime;
     this.#digest = header.digest;
     if (this.#ahead.length > 0) await this.#meet(header.last);
+    this.#tellReached?.(header.last, { path, end: record.next });
     return true;
   }
 
@@ -221,7 +251,12 @@ export class FollowedHistory {
     this.#chain ??= header.chain;
     this.#digest ??= header.digest;
     this.#time = header.time;
-    if (tree !== 'checked') this.#tree ??= tree;
+    if (tree !== 'checked' && this.#tree === undefined) this.#know(tree);
+  }
+
+  #know(tree: RebuiltTree): void {
+    this.#tree = tree;
+    this.#damagesBefore = this.#list.count;
   }
 
   #compare({ path, header }: SnapshotFile): void {

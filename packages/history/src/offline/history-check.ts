@@ -1,14 +1,11 @@
 import type { Disk } from '@evertree/core';
 import { formatExactPosition, formatPosition, samePosition } from '@evertree/core';
 import { isMissing, SEGMENT_HEADER_BYTES, type StoredRecord } from '@evertree/journal/files';
-import type { DamageList } from './damage.ts';
+import { ChangedMeanwhile, type DamageList } from './damage.ts';
 import { listSnapshots, type ListedDirectory, type NewestEnd } from './directory-listing.ts';
-import { FollowedHistory, type FrameTaker, hasGone } from './followed-history.ts';
+import { FollowedHistory, type FollowingOptions, hasGone } from './followed-history.ts';
 import { SealCheck } from './seal-check.ts';
 import { type ListedSegment, SegmentReader } from './segment-reader.ts';
-
-/** The directory was cut back, or its history replaced, while it was read: what was read is no one state of it. */
-export class ChangedMeanwhile extends Error {}
 
 /**
  * Reads the history of a directory from its beginning to its end: each record, the chain of the frames, positions and
@@ -21,12 +18,7 @@ export class HistoryCheck {
   readonly #directory: ListedDirectory;
   readonly #list: DamageList;
 
-  constructor(
-    disk: Disk,
-    directory: ListedDirectory,
-    list: DamageList,
-    options: { readonly checksumsOnly: boolean; readonly take?: FrameTaker },
-  ) {
+  constructor(disk: Disk, directory: ListedDirectory, list: DamageList, options: FollowingOptions) {
     this.#disk = disk;
     this.#directory = directory;
     this.#list = list;

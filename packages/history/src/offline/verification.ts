@@ -1,14 +1,14 @@
 import type { Clock, Disk, ExactPosition } from '@evertree/core';
-import { EvertreeError, formatPosition } from '@evertree/core';
-import { leaseOf, LEASES_VERSIONS, readStateFile } from '@evertree/journal/files';
+import { EvertreeError, formatPosition, samePosition } from '@evertree/core';
+import { leaseOf, LEASES_FILE, LEASES_VERSIONS, readStateFile, UNFINISHED_FILE } from '@evertree/journal/files';
+import { type CopiedSite, readCopied } from './copied-site.ts';
 import type { Damage, ReadProgress, Remark } from './damage.ts';
-import { DamageList } from './damage.ts';
+import { ChangedMeanwhile, DamageList } from './damage.ts';
 import { listSite, type ListedDirectory } from './directory-listing.ts';
 import { checkDivergences } from './divergence-check.ts';
-import type { HistoryCounts } from './followed-history.ts';
-import { ChangedMeanwhile, HistoryCheck } from './history-check.ts';
+import type { FollowedHistory, HistoryCounts } from './followed-history.ts';
+import { HistoryCheck } from './history-check.ts';
 
-const LEASES_FILE = 'leases.json';
 /** A history that is cut back or replaced while it is read is read again, so many times. */
 const ATTEMPTS = 4;
 
@@ -53,9 +53,7 @@ export async function verifyDirectory(disk: Disk, clock: Clock, options: Verific
       const verification = await verifyOnce(disk, list, options.checksumsOnly ?? false);
       return { ...verification, milliseconds: Math.round(clock.monotonic() - began) };
     } catch (error) {
-      if (!(error instanceof ChangedMeanwhile)) throw error;
-      const message = `the directory's history was cut back or replaced while it was read (${error.message}); try again when it is at rest`;
-      if (attempt === ATTEMPTS) throw new EvertreeError('HISTORY_MISMATCH', message, {}, error);
+      if (!(error instanceof ChangedMeanwhile) || attempt === ATTEMPTS) throw error;
     }
   }
 }
@@ -63,16 +61,19 @@ export async function verifyDirectory(disk: Disk, clock: Clock, options: Verific
 async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean): Promise<Omit<Verification, 'milliseconds'>> {
   const directory = await listSite(disk, list);
   list.totalBytes = directory.bytes;
-  const { site, segments, snapshots } = directory;
+  const { segments, snapshots } = directory;
+  const copied = await copiedSite(disk, list);
+  const site = directory.site?.record ?? copied?.site;
   if (site === undefined && segments.length + snapshots.length === 0 && list.count === 0) {
     throw new EvertreeError('NOT_FOUND', 'there is no site.json, and no history: this is no directory of a site');
   }
   const history = await new HistoryCheck(disk, directory, list, { checksumsOnly }).run();
-  checkSite(directory, history.last, list);
+  if (copied === undefined) checkSite(directory, history.last, list);
+  else checkCopied(copied, history, list);
   await checkLeases(disk, list);
   const divergences = await checkDivergences(disk, directory.divergences, history.stream, list);
   return {
-    site: site?.record.site ?? null,
+    site: site?.site ?? null,
     stream: history.stream ?? null,
     base: history.base,
     last: history.last,
@@ -86,6 +87,32 @@ async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean):
     damages: list.damages,
     remarks: list.remarks,
   };
+}
+
+/** What a copy that is being cleaned says of itself. */
+async function copiedSite(disk: Disk, list: DamageList): Promise<CopiedSite | undefined> {
+  try {
+    return await readCopied(disk);
+  } catch (error) {
+    list.take(error, UNFINISHED_FILE, 0);
+    return undefined;
+  }
+}
+
+/** A cleaned copy holds the history up to its timestamp, and nothing else. */
+function checkCopied({ state, position, digest }: CopiedSite, history: FollowedHistory, list: DamageList): void {
+  if (state === 'cleaning') {
+    list.damage(UNFINISHED_FILE, 0, 'this copy is not cleaned to its end: run "evertree timestamp clean-transactions" again');
+  } else if (!samePosition(history.last, position) || history.digest !== digest) {
+    const found = `${formatPosition(history.last)} with the digest ${history.digest ?? 'of nothing'}`;
+    list.damage(
+      UNFINISHED_FILE,
+      0,
+      `this copy was cleaned up to ${formatPosition(position)} with the digest ${digest}, and ends at ${found}`,
+    );
+  } else {
+    list.remark(UNFINISHED_FILE, 'this copy is cleaned, and not forwarded yet: no site starts on it');
+  }
 }
 
 function checkSite({ site, isCopy, rewind }: ListedDirectory, last: ExactPosition, list: DamageList): void {

@@ -1,0 +1,185 @@
+import { existsSync } from 'node:fs';
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { EvertreeError, formatPosition } from '@evertree/core';
+import { cleanCopy, type Cleaned, forwardCopy, type Forwarded, parseTimestamp, type Timestamp } from '@evertree/history';
+import { nodeDisk } from '@evertree/journal';
+import type { Command } from 'commander';
+import pico from 'picocolors';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { directoryArgument, siteArgument } from './arguments.ts';
+import { UsageError } from './exit-status.ts';
+import { type ClientOptions, clientOf, withClient } from './options.ts';
+import { printLine, WorkProgress } from './terminal.ts';
+import { formatCount } from './units.ts';
+
+const ABOUT = `Around a copy of a site's directory that any tool makes, file by file, while the site runs:
+
+  evertree timestamp fetch --file F1                          before; the site holds its history from now on
+  rsync -a data/ backup/                                      or cp, tar, the snapshot of a disk
+  evertree timestamp fetch --file F2 --first F1               after; fails if the copy is no backup
+  evertree timestamp clean-transactions --data backup --file F1
+  evertree timestamp fast-forward --data backup --file F2
+
+Then a site can start on the copy. It holds exactly the commits up to the first timestamp, proven by digest.`;
+
+interface FetchOptions extends ClientOptions {
+  readonly file: string;
+  readonly first?: string;
+  readonly json?: true;
+}
+
+interface CopyOptions {
+  readonly data: string;
+  readonly file: string;
+  readonly json?: true;
+}
+
+export function addTimestamp(program: Command): void {
+  const timestamp = program
+    .command('timestamp')
+    .summary('a consistent copy of a directory with any tool, while the site runs')
+    .description(ABOUT)
+    .enablePositionalOptions();
+  withClient(timestamp.command('fetch'))
+    .summary('take a timestamp, before the copy and after it')
+    .description(
+      'The first timestamp makes the site hold its history for the copy, for a day at most. The second one, with --first, fails if the history was not held all the time: then the copy is no backup. Without --first another copy begins; the timestamp then also says for which copies the history is held.',
+    )
+    .requiredOption('--file <file>', 'where the timestamp is written')
+    .option('--first <file>', 'the timestamp that was fetched before the copy')
+    .option('--json', 'print the timestamp, too')
+    .action(fetchTimestamp);
+  withClient(timestamp.command('release'))
+    .summary('give a copy up: the site holds no history for it any more')
+    .requiredOption('--file <file>', 'the timestamp that was fetched before the copy')
+    .option('--json', 'print the answer as JSON')
+    .action(release);
+  timestamp
+    .command('clean-transactions')
+    .summary('remove from a copy all that is not before the first timestamp')
+    .description(
+      'Rebuilds the copy up to the first timestamp, compares the digest with what the site said then, and removes everything else. Changes nothing if the copy lacks something. No site starts on the copy until it is fast-forwarded. May be repeated.',
+    )
+    .requiredOption('--data <directory>', 'the copy; no site may run on it')
+    .requiredOption('--file <file>', 'the timestamp that was fetched before the copy')
+    .option('--force', 'the directory is the snapshot of a disk, and so looks like the original')
+    .option('--json', 'print the result as JSON')
+    .action(clean);
+  timestamp
+    .command('fast-forward')
+    .summary('let a cleaned copy go on in an epoch above all that it may have seen')
+    .description(
+      'Begins an epoch in the copy above all epochs that the site had heard of when the copy was finished, so that a site which starts on it writes no position that exists already. The site outranks the original: do not let both run in one replication unless the copy is to take over. May be repeated.',
+    )
+    .requiredOption('--data <directory>', 'the cleaned copy')
+    .requiredOption('--file <file>', 'the timestamp that was fetched after the copy')
+    .option('--site <name>', "the name of the copy's site (default: that of the original; for a secondary's, a new one)")
+    .option('--json', 'print the result as JSON')
+    .action(forward);
+}
+
+async function fetchTimestamp({ file, first, json, ...options }: FetchOptions): Promise<void> {
+  const begun = first === undefined ? undefined : await readTimestamp(first);
+  if (first !== undefined && first === file) throw new UsageError('--file names the first timestamp; it is needed: name another file');
+  const client = clientOf(options);
+  const answer = (await client.json('/admin/timestamp', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(begun === undefined ? {} : { first: begun }),
+  })) as Timestamp;
+  await writeTimestamp(file, answer);
+  if (json) return printLine(JSON.stringify(answer));
+  const { position, site, held, lease } = answer;
+  if (begun === undefined) {
+    await printLine(`${site} is at ${formatPosition(position)}, and holds its history for a copy: ${lease}`);
+    const others = held.filter(each => each.lease !== lease);
+    if (others.length > 0) await printLine(`it holds it for ${others.length} other copies, too; --first FILE ends one`);
+  } else {
+    await printLine(
+      `${site} is at ${formatPosition(position)}; its history was held from ${formatPosition(begun.position)} on: the copy is good`,
+    );
+  }
+}
+
+async function release({ file, json, ...options }: FetchOptions): Promise<void> {
+  const { lease } = await readTimestamp(file);
+  const answer = await clientOf(options).json('/admin/timestamp', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ release: lease }),
+  });
+  await printLine(json ? JSON.stringify(answer) : `the history is no longer held for ${lease}`);
+}
+
+async function clean({ data, file, force, json }: CopyOptions & { readonly force?: true }): Promise<void> {
+  const first = await readTimestamp(file);
+  const progress = new WorkProgress('read');
+  let cleaned: Cleaned;
+  try {
+    cleaned = await cleanCopy({ disk: nodeDisk(existing(data)), first, ...optional('force', force), progress: progress.tell });
+  } finally {
+    progress.end();
+  }
+  if (json) return printLine(JSON.stringify(cleaned));
+  const { position, digest, commits, removed, already, site } = cleaned;
+  const state = `to ${formatPosition(position)} of ${site}, digest ${digest}`;
+  if (already) return printLine(`${data} is clean already, ${state}`);
+  const files = `${formatCount(removed.length)} file${removed.length === 1 ? '' : 's'} removed or cut`;
+  await printLine(
+    `${pico.green('cleaned')} ${formatCount(commits)} commits read, ${state}; ${files}\nnext: evertree timestamp fast-forward --data ${data} --file F2`,
+  );
+}
+
+async function forward({ data, file, site, json }: CopyOptions & { readonly site?: string }): Promise<void> {
+  const second = await readTimestamp(file);
+  const name = site === undefined ? undefined : siteArgument(site);
+  const forwarded: Forwarded = await forwardCopy({
+    disk: nodeDisk(existing(data)),
+    clock: nodeClock,
+    random: nodeRandom,
+    second,
+    ...optional('site', name),
+  });
+  if (json) return printLine(JSON.stringify(forwarded));
+  const { base, position, already, digest } = forwarded;
+  const state = `${forwarded.site} goes on from ${formatPosition(base)} at ${formatPosition(position)}, digest ${digest}`;
+  await printLine(
+    already ? `${data} is forwarded already: ${state}` : `${pico.green('forwarded')} ${state}; a primary can start on ${data}`,
+  );
+}
+
+function existing(data: string): string {
+  if (!existsSync(directoryArgument(data))) throw new UsageError(`--data ${JSON.stringify(data)} does not exist`);
+  return data;
+}
+
+async function readTimestamp(file: string): Promise<Timestamp> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`the timestamp ${file} can't be read: ${(error as Error).message}`, { cause: error });
+  }
+  return parseTimestamp(text, file, Date.now());
+}
+
+/** Durably, and whole or not at all: without it the copy is worth nothing. */
+async function writeTimestamp(file: string, timestamp: Timestamp): Promise<void> {
+  const temporary = `${file}.tmp`;
+  try {
+    const handle = await open(temporary, 'w', 0o644);
+    try {
+      await handle.writeFile(`${JSON.stringify(timestamp, undefined, 2)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    const directory = await open(dirname(file), 'r');
+    await directory.sync().finally(() => directory.close());
+  } catch (error) {
+    throw new EvertreeError('STORAGE_FAILED', `the timestamp can't be written to ${file}: ${(error as Error).message}`, { file }, error);
+  }
+}

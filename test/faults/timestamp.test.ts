@@ -1,4 +1,4 @@
-import { type Store, covers } from '@evertree/core';
+import { covers, type Role, type Store } from '@evertree/core';
 import { cleanCopy, CopyLeases, forwardCopy, type Timestamp } from '@evertree/history';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -20,6 +20,12 @@ interface CopiedWork {
   readonly instants: readonly Instant[];
 }
 
+interface WorkOptions {
+  /** That of retention. */
+  readonly maxBytes?: number;
+  readonly role?: Role;
+}
+
 function clean(disk: FaultDisk, first: Timestamp, force = false) {
   return cleanCopy({ disk, first, force });
 }
@@ -29,7 +35,7 @@ function forward(disk: FaultDisk, second: Timestamp, site?: string) {
 }
 
 /** Commits in frames of one or several, snapshots, retention; a group is in flight at many instants. */
-async function work(seed: number, { maxBytes = 1_000_000, role = 'primary' as 'primary' | 'secondary' } = {}): Promise<CopiedWork> {
+async function work(seed: number, { maxBytes = 1_000_000, role = 'primary' }: WorkOptions = {}): Promise<CopiedWork> {
   const random = new Simulation(seed);
   const disk = new FaultDisk();
   const { store } = await diskStore(disk, {
@@ -75,14 +81,14 @@ async function follow(store: Store, primary: Store): Promise<void> {
   await reader.close();
 }
 
-function copyOf({ disk, instants }: CopiedWork, tool: number): FaultDisk {
+function copyOf({ disk, instants }: Pick<CopiedWork, 'disk' | 'instants'>, tool: number): FaultDisk {
   return new CopyingTool(instants, new Simulation(tool)).copy(disk);
 }
 
-async function workedOut(seed: number, options?: Parameters<typeof work>[1]): Promise<CopiedWork & { readonly second: Timestamp }> {
-  const worked = await work(seed, options);
-  if (worked.second instanceof Error) throw worked.second;
-  return { ...worked, second: worked.second };
+async function workedOut(seed: number, options?: WorkOptions): Promise<Omit<CopiedWork, 'second'> & { readonly second: Timestamp }> {
+  const { second, ...worked } = await work(seed, options);
+  if (second instanceof Error) throw second;
+  return { ...worked, second };
 }
 
 /** Opens a forwarded copy, and lets it go on. */

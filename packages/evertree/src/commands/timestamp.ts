@@ -177,9 +177,17 @@ async function writeTimestamp(file: string, timestamp: Timestamp): Promise<void>
       await handle.close();
     }
     await rename(temporary, file);
-    const directory = await open(dirname(file), 'r');
-    await directory.sync().finally(() => directory.close());
+    await syncDirectory(dirname(file));
   } catch (error) {
     throw new EvertreeError('STORAGE_FAILED', `the timestamp can't be written to ${file}: ${(error as Error).message}`, { file }, error);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }

@@ -57,7 +57,7 @@ export async function forwardCopy(options: ForwardingOptions): Promise<Forwarded
     throw new EvertreeError('UNFINISHED', 'this copy is not clean yet: run "evertree timestamp clean-transactions" again before');
   }
   assertFits(copied, second);
-  return forward(options, copied, second);
+  return carryOut(options, copied, second);
 }
 
 function assertFits(copied: CopiedSite, second: Timestamp): void {
@@ -86,7 +86,7 @@ function assertFits(copied: CopiedSite, second: Timestamp): void {
   );
 }
 
-async function forward({ disk, clock, random, site }: ForwardingOptions, copied: CopiedSite, second: Timestamp): Promise<Forwarded> {
+async function carryOut({ disk, clock, random, site }: ForwardingOptions, copied: CopiedSite, second: Timestamp): Promise<Forwarded> {
   const mark = await disk.mark();
   const identity = settleIdentity(copied.site, site === undefined ? {} : { site }, random, true);
   const { position: base, digest, stream, epochs, chain } = copied;

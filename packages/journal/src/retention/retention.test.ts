@@ -183,7 +183,6 @@ describe('at the limit', () => {
 });
 
 test('a copy under way keeps its snapshot and all frames after that, or is told to have lost them', () => {
-  const ends = [10, 20, 30, 40, 50];
   const given = { ends, snapshots: [15, 35], copies: { rsync: 25 } };
   expect(plan(given)).toMatchObject({ segments: 1, snapshots: 0, passed: [] });
   expect(plan(given, { maxBytes: 420 })).toMatchObject({ segments: 1, snapshots: 0, passed: [] });

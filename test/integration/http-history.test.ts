@@ -59,6 +59,14 @@ describe('the past', () => {
     expect(await site.get(`/data?pointer=/a/n&at=${was[0]}`)).toBe(1);
   });
 
+  test('leads into arrays as the present does', async () => {
+    const then = await put('/list', [{ x: 1 }, [2]]);
+    await put('/list', []);
+    expect(await site.get(`/data/list/0/x?at=${then}`)).toBe(1);
+    expect(await site.get(`/data/list/1?at=${then}`)).toEqual([2]);
+    expect((await site.send('GET', `/data/list/2?at=${then}`)).status).toBe(404);
+  });
+
   test('has the ETag of the same value now', async () => {
     const then = await site.send('GET', `/data/a?at=${was[1]}`);
     const again = await put('/again', { deep: { er: 'x' }, n: 2 });
@@ -174,6 +182,26 @@ describe('the history', () => {
       query = `?path=/n&limit=10&to=${next}`;
     }
     expect(seen).toEqual(all);
+  });
+
+  test.each([1, 2, 7, 24, 25, 26])('is the same in pages of %i as in one', async limit => {
+    site = await HttpSite.start();
+    for (let n = 0; n < 20; n++) await put(`/n/${n % 3}`, n);
+    await site.send('DELETE', '/data/n/1');
+    await put('', { n: { 0: 'replaced' }, other: true });
+    const whole = await site.send('GET', '/history?path=/n', { headers: { Accept: 'application/x-ndjson' } });
+    const all = whole.text
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line) as object);
+    const seen: object[] = [];
+    for (let next: string | null = here(); next !== null;) {
+      const found = await page(`?path=/n&limit=${limit}&to=${next}`);
+      seen.push(...found.changes);
+      next = found.next;
+    }
+    expect(seen).toEqual(all);
+    expect(seen).toHaveLength(22);
   });
 
   test('ends a page that would get too long, and goes on with next', async () => {

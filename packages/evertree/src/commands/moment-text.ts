@@ -8,8 +8,11 @@ import { isTerminal, tellNote } from './terminal.ts';
 /** Longer values are cut at a terminal. */
 const SHOWN_CHARACTERS = 160;
 
-export const WHEN_HELP =
-  'A moment is a position (4-1201), a time with its zone (2026-11-27T10:00:00Z), a time ago by the clock of the site (-10m or "10m ago"; ms, s, m, h, d, w), or the name of a mark. A time means the last commit not after it.';
+export const WHEN_HELP = `A moment is written as
+  4-1201                     a position: the state after that commit
+  2026-11-27T10:00:00+01:00  a time with its zone: after the last commit that is not after it
+  -10m, "10m ago"            so long ago by the clock of the site (ms, s, m, h, d, w)
+  before-upgrade             the name of a mark`;
 
 /**
  * Checks what is to name a moment. The text itself is sent: the site's clock says what «ago» is.

@@ -79,13 +79,13 @@ async function revert(path: string | undefined, options: RevertOptions): Promise
   }
   const { conflicts } = forecast;
   const isUndecided = conflicts.length > 0 && options.conflicts === undefined;
-  if (!options.json || isUndecided) tellNote(forecastLines(forecast, SHOWN_DIFFERENCES).join('\n'));
+  if (!options.json || isUndecided) process.stderr.write(`${forecastLines(forecast, SHOWN_DIFFERENCES).join('\n')}\n`);
   if (isUndecided) {
     tellNote('nothing was changed; --conflicts overwrite sets these paths back all the same, --conflicts skip leaves them');
     process.exitCode = REFUSED_BY_STATE;
     return;
   }
-  if (forecast.differences.length + conflicts.length > 0) await confirm(forecast, options);
+  await confirm(forecast, options);
   // A time ago would be another moment by the time of the answer.
   const exact = forecast.to === undefined ? {} : { to: formatPosition(forecast.to) };
   const answer = (await post(client, { ...wanted, ...exact }, writeHeaders(options))) as WriteAnswer & { readonly changes: number };
@@ -133,16 +133,16 @@ function conflictLines({ path, position, time, author, before, after }: Conflict
 
 /** Asks at a terminal. Elsewhere only what would empty the whole tree needs `--yes`. */
 async function confirm({ empties, differences, conflicts }: RevertForecast, { yes, conflicts: how }: RevertOptions): Promise<void> {
-  if (yes) return;
   const changes = differences.length + (how === 'overwrite' ? conflicts.length : 0);
-  const count = changes === 1 ? 'this change is' : `these ${formatCount(changes)} changes are`;
+  if (yes || changes === 0) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     if (empties) throw new UsageError('this would leave nothing of the whole tree; add --yes if that is meant');
     return;
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const what = changes === 1 ? 'this change' : `these ${formatCount(changes)} changes`;
   const loss = empties ? ' Nothing of the tree would be left.' : '';
-  const answer = await terminal.question(`${count} committed.${loss} Go on? [y/N] `);
+  const answer = await terminal.question(`Commit ${what}?${loss} [y/N] `);
   terminal.close();
   if (!/^y(?:es)?$/i.test(answer.trim())) throw new UsageError('nothing was changed');
 }

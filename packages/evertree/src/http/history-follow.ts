@@ -4,6 +4,7 @@ import { EventStream, formatEventText } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { checkAcceptable } from './headers.ts';
 import { changeJson } from './history-json.ts';
+import { wholeText } from './json-list.ts';
 import { RequestError } from './problem.ts';
 
 /**
@@ -13,16 +14,18 @@ import { RequestError } from './problem.ts';
 export async function followHistory(exchange: Exchange, path: Path, options: ChangesOptions): Promise<void> {
   const { request, response, context } = exchange;
   checkAcceptable(request.headers, 'text/event-stream');
-  const { history, limits } = context;
+  const { history } = context;
   const from = lastEvent(exchange) ?? options.from ?? context.store.stable.position;
   const { position } = await history.resolve(from);
   const changes = history.changes(path, { ...options, from: position, follow: true, signal: exchange.ended });
-  await sendEvents(new EventStream(exchange), changes, position, limits.heartbeatMs);
+  await sendEvents(exchange, changes, position);
   response.end();
 }
 
 /** @throws ClientGone */
-async function sendEvents(events: EventStream, changes: AsyncIterable<Change>, begin: ExactPosition, heartbeatMs: number): Promise<void> {
+async function sendEvents(exchange: Exchange, changes: AsyncIterable<Change>, begin: ExactPosition): Promise<void> {
+  const { heartbeatMs } = exchange.context.limits;
+  const events = new EventStream(exchange);
   const iterator = changes[Symbol.asyncIterator]();
   let position: Position = begin;
   // Moves a client's id to where it began: a relative time would be another moment when it comes back.
@@ -36,7 +39,7 @@ async function sendEvents(events: EventStream, changes: AsyncIterable<Change>, b
       }
       if (result.done === true) return;
       position = result.value.position;
-      await events.write(formatEventText('change', position, changeJson(result.value)));
+      await events.write(formatEventText('change', position, await wholeText(exchange, changeJson(result.value))));
       next = iterator.next();
     }
   } finally {

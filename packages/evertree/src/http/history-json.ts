@@ -1,12 +1,16 @@
 import { formatPath, type Value } from '@evertree/core';
 import type { Blame, Change, ChangeOperation, FoundMoment, PathDifference } from '@evertree/history';
-import { sortedJson } from './json-slices.ts';
+import { valueSlices } from './json-slices.ts';
 import { plainPosition } from './write.ts';
 
-// The JSON texts of what a history answers. Members stand in a fixed order, and the keys of values are sorted, so that
-// equal answers have equal bytes. A value that is not there has no member: `null` is a value.
+// The JSON texts of what a history answers, in slices that take a millisecond or two to make. Members stand in a fixed
+// order, and the keys of values are sorted, so that equal answers have equal bytes. A value that is not there has no
+// member: `null` is a value.
 
-export function changeJson({ position, time, author, message, begins, ends, mark, operations }: Change): string {
+/** The slices of one JSON text. */
+export type JsonText = Iterable<string>;
+
+export function* changeJson({ position, time, author, message, begins, ends, mark, operations }: Change): Generator<string> {
   const head = JSON.stringify({
     position: plainPosition(position),
     time,
@@ -16,37 +20,46 @@ export function changeJson({ position, time, author, message, begins, ends, mark
     ends,
     mark: mark === undefined ? undefined : { ...mark, position: plainPosition(mark.position) },
   });
-  return `${head.slice(0, -1)},"operations":[${operations.map(operationJson).join(',')}]}`;
+  yield `${head.slice(0, -1)},"operations":[`;
+  for (const [index, operation] of operations.entries()) {
+    if (index > 0) yield ',';
+    yield* operationJson(operation);
+  }
+  yield ']}';
 }
 
-function operationJson({ path, kind, above, before, after }: ChangeOperation): string {
-  return withValues({ path: formatPath(path), kind, ...(above ? { above } : {}) }, before, after);
+function operationJson({ path, kind, above, before, after }: ChangeOperation): Generator<string> {
+  return withValues({ path: formatPath(path), kind, ...(above ? { above } : {}) }, { before, after });
 }
 
-export function differenceJson({ path, kind, before, after }: PathDifference): string {
-  return withValues({ path: formatPath(path), kind }, before, after);
+export function differenceJson({ path, kind, before, after }: PathDifference): Generator<string> {
+  return withValues({ path: formatPath(path), kind }, { before, after });
 }
 
 /** As an operation of a JSON patch (RFC 6902), which in this order turns the one state into the other. */
-export function patchOperationJson({ path, before, after }: PathDifference): string {
-  if (after === undefined) return JSON.stringify({ op: 'remove', path: formatPath(path) });
-  return withMember(JSON.stringify({ op: before === undefined ? 'add' : 'replace', path: formatPath(path) }), 'value', after);
+export function patchOperationJson({ path, before, after }: PathDifference): Generator<string> {
+  const op = after === undefined ? 'remove' : before === undefined ? 'add' : 'replace';
+  return withValues({ op, path: formatPath(path) }, { value: after });
 }
 
-export function blameJson({ path, position, time, author, message, kind }: Blame): string {
-  return JSON.stringify({ path: formatPath(path), position: plainPosition(position), time, author, message, kind });
+export function blameJson({ path, position, time, author, message, kind }: Blame): JsonText {
+  return [JSON.stringify({ path: formatPath(path), position: plainPosition(position), time, author, message, kind })];
 }
 
-export function findingJson({ path, before, change }: FoundMoment): string {
+export function* findingJson({ path, before, change }: FoundMoment): Generator<string> {
   const head = JSON.stringify({ path: formatPath(path), before: plainPosition(before) });
-  return `${head.slice(0, -1)},"change":${changeJson(change)}}`;
+  yield `${head.slice(0, -1)},"change":`;
+  yield* changeJson(change);
+  yield '}';
 }
 
-function withValues(head: object, before: Value | undefined, after: Value | undefined): string {
-  return withMember(withMember(JSON.stringify(head), 'before', before), 'after', after);
-}
-
-/** @param json of an object that has members */
-function withMember(json: string, name: string, value: Value | undefined): string {
-  return value === undefined ? json : `${json.slice(0, -1)},${JSON.stringify(name)}:${sortedJson(value)}}`;
+/** @param head has members */
+function* withValues(head: object, values: Readonly<Record<string, Value | undefined>>): Generator<string> {
+  yield JSON.stringify(head).slice(0, -1);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    yield `,${JSON.stringify(name)}:`;
+    yield* valueSlices(value);
+  }
+  yield '}';
 }

@@ -3,8 +3,8 @@ import type { ChangesOptions } from '@evertree/history';
 import { type Exchange, positionHeader } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
 import { followHistory } from './history-follow.ts';
-import { changeJson } from './history-json.ts';
-import { sendList } from './json-list.ts';
+import { changeJson, type JsonText } from './history-json.ts';
+import { sendList, wholeText } from './json-list.ts';
 import { Parameters, present } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { decodeSegment } from './target.ts';
@@ -36,7 +36,7 @@ async function answerChange(exchange: Exchange, text: string): Promise<void> {
     throw new RequestError('REQUEST_INVALID', `${JSON.stringify(text.slice(0, 100))} is no position; write one such as 4-1201`);
   }
   const change = await exchange.context.history.show(position);
-  exchange.answerText(200, `${changeJson(change)}\n`, positionHeader(change.position));
+  exchange.answerText(200, `${await wholeText(exchange, changeJson(change))}\n`, positionHeader(change.position));
 }
 
 /** The commits that concern a path: a page of them, all of them a line each, or with `follow` each as it comes. */
@@ -67,7 +67,7 @@ async function answerList(exchange: Exchange, parameters: Parameters, path: Path
   await answerPage(exchange, path, { ...options, to }, limit ?? PAGE_CHANGES);
 }
 
-async function* changeTexts({ context, ended }: Exchange, path: Path, options: ChangesOptions): AsyncGenerator<string> {
+async function* changeTexts({ context, ended }: Exchange, path: Path, options: ChangesOptions): AsyncGenerator<JsonText> {
   for await (const change of context.history.changes(path, { ...options, signal: ended })) yield changeJson(change);
 }
 
@@ -81,19 +81,18 @@ async function answerPage(
   options: ChangesOptions & { readonly to: ExactPosition },
   limit: number,
 ): Promise<void> {
-  const { history, turns } = exchange.context;
+  const { history } = exchange.context;
   const texts: string[] = [];
   let characters = 0;
   let next: string | null = null;
   for await (const change of history.changes(path, { ...options, limit: limit + 1, signal: exchange.ended })) {
-    const text = changeJson(change);
+    const text = await wholeText(exchange, changeJson(change));
     if (texts.length === limit || (texts.length > 0 && characters + text.length > PAGE_CHARACTERS)) {
       next = formatPosition(change.position);
       break;
     }
     texts.push(text);
     characters += text.length;
-    await turns.breathe();
   }
   // The oldest page says where to look further, if that is not all of the history.
   const elsewhere = next === null && options.from === undefined ? (await history.reach()).elsewhere : undefined;

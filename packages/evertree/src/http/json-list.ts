@@ -1,5 +1,6 @@
 import type { Exchange } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
+import type { JsonText } from './history-json.ts';
 
 const JSON_TYPE = 'application/json';
 const LINES_TYPE = 'application/x-ndjson';
@@ -22,7 +23,7 @@ export interface ListFrame {
  * before the answer begins, so that an error at the beginning has a status of its own.
  * @throws ClientGone; what the items throw: an answer that has begun is cut then
  */
-export async function sendList(exchange: Exchange, frame: ListFrame, items: AsyncIterable<string>): Promise<void> {
+export async function sendList(exchange: Exchange, frame: ListFrame, items: AsyncIterable<JsonText>): Promise<void> {
   const { head, name, headers = {} } = frame;
   const lines = acceptsLines(exchange.request.headers);
   if (!lines) checkAcceptable(exchange.request.headers, JSON_TYPE);
@@ -43,7 +44,7 @@ interface ListParts {
 export async function sendItems(
   exchange: Exchange,
   { opening, separator, closing, empty }: ListParts,
-  items: AsyncIterable<string>,
+  items: AsyncIterable<JsonText>,
   headers: Readonly<Record<string, string>>,
 ): Promise<void> {
   const { response, context } = exchange;
@@ -52,14 +53,26 @@ export async function sendItems(
   for await (const item of items) {
     if (exchange.headOnly) break;
     if (count++ > 0) text += separator;
-    text += item;
-    if (text.length >= WRITE_CHARACTERS) {
+    for (const slice of item) {
+      text += slice;
+      if (text.length < WRITE_CHARACTERS) continue;
       if (!response.headersSent) response.writeHead(200, { 'Cache-Control': 'no-store', ...headers });
       await exchange.write(text);
       text = '';
+      await context.turns.breathe();
     }
     await context.turns.breathe();
   }
   if (!response.headersSent) response.writeHead(200, { 'Cache-Control': 'no-store', ...headers });
   response.end(exchange.headOnly ? '' : text + (count === 0 ? empty : closing));
+}
+
+/** The whole text of an item, made in steps between which others get their turn. */
+export async function wholeText({ context }: Exchange, item: JsonText): Promise<string> {
+  let text = '';
+  for (const slice of item) {
+    text += slice;
+    await context.turns.breathe();
+  }
+  return text;
 }

@@ -1,9 +1,9 @@
-import { Store } from '@evertree/core';
+import { Store, type Value } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { jsonSlices } from './json-slices.ts';
+import { jsonSlices, valueSlices } from './json-slices.ts';
 import { strictReport } from '../../../../test/support/reports.ts';
 
 const clock = {
@@ -50,4 +50,21 @@ test('a wide object comes sorted, in slices of bounded length', async () => {
   expect(Math.max(...slices.map(slice => slice.length))).toBeLessThan(40_000);
   // Sorting has its pauses, too.
   expect(slices.filter(slice => slice === '').length).toBeGreaterThan(5);
+});
+
+test('a plain value has the text that it has in the tree', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.jsonValue(), async value => {
+      const text = [...valueSlices(value as Value)].join('');
+      expect(text).toBe(sorted(value));
+      expect(text).toBe((await slicesOf(value)).join(''));
+    }),
+  );
+});
+
+test('a large plain value is made in small slices', () => {
+  const value = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`key ${index}`, { index, text: 'x'.repeat(20) }]));
+  const slices = [...valueSlices(value)];
+  expect(slices.join('')).toBe(sorted(value));
+  expect(Math.max(...slices.map(({ length }) => length))).toBeLessThan(64 * 1024);
 });

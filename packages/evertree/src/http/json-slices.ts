@@ -22,14 +22,48 @@ export function* contentSlices(content: SnapshotNode | Value | undefined): Gener
   else yield sortedJson(content);
 }
 
+/** The same of a plain value. */
+export function* valueSlices(value: Value): Generator<string> {
+  if (isObjectValue(value)) yield* objectSlices(new PlainMembers(value));
+  else yield sortedJson(value);
+}
+
+/** An object, read piece by piece: one of a snapshot, or a plain one. */
+interface ReadableMembers {
+  keys(): Iterable<string>;
+  child(key: string): SnapshotNode | Value | undefined;
+}
+
+type ObjectValue = Readonly<Record<string, Value>>;
+
+class PlainMembers implements ReadableMembers {
+  readonly #object: ObjectValue;
+
+  constructor(object: ObjectValue) {
+    this.#object = object;
+  }
+
+  keys(): Iterable<string> {
+    return Object.keys(this.#object);
+  }
+
+  child(key: string): Value | undefined {
+    return this.#object[key];
+  }
+}
+
+function isObjectValue(value: Value | undefined): value is ObjectValue {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** An object whose members are being written. */
 interface WrittenLevel {
-  readonly node: SnapshotNode;
+  readonly node: ReadableMembers;
   readonly keys: readonly string[];
   next: number;
 }
 
-function* objectSlices(top: SnapshotNode): Generator<string> {
+function* objectSlices(top: ReadableMembers): Generator<string> {
   const levels: WrittenLevel[] = [{ node: top, keys: yield* sortedKeys(top), next: 0 }];
   let text = '{';
   let children = 0;
@@ -43,11 +77,12 @@ function* objectSlices(top: SnapshotNode): Generator<string> {
     text += level.next === 0 ? `${JSON.stringify(key)}:` : `,${JSON.stringify(key)}:`;
     level.next++;
     const child = level.node.child(key);
-    if (child instanceof SnapshotNode) {
-      text += '{';
-      levels.push({ node: child, keys: yield* sortedKeys(child), next: 0 });
-    } else {
+    const members = child instanceof SnapshotNode ? child : isObjectValue(child) ? new PlainMembers(child) : undefined;
+    if (members === undefined) {
       text += sortedJson(child as Value);
+    } else {
+      text += '{';
+      levels.push({ node: members, keys: yield* sortedKeys(members), next: 0 });
     }
     if (text.length < SLICE_CHARACTERS && ++children < SLICE_CHILDREN) continue;
     yield text;
@@ -58,7 +93,7 @@ function* objectSlices(top: SnapshotNode): Generator<string> {
 }
 
 /** Sorts in runs with pauses between them: a million keys at once would stop the event loop for a second. */
-function* sortedKeys(node: SnapshotNode): Generator<string, readonly string[]> {
+function* sortedKeys(node: ReadableMembers): Generator<string, readonly string[]> {
   let runs: string[][] = [];
   let run: string[] = [];
   for (const key of node.keys()) {
@@ -93,7 +128,7 @@ function* mergeRuns(left: readonly string[], right: readonly string[]): Generato
 }
 
 /** The JSON text of a value, made in one step; keys sorted at every level. No deeper than the core's DEPTH_LIMIT. */
-export function sortedJson(value: Value): string {
+function sortedJson(value: Value): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
   const object = value as { readonly [key: string]: Value };

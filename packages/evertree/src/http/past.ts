@@ -3,7 +3,7 @@ import type { Moment, SearchOptions, ValueCondition } from '@evertree/history';
 import { parseExactJson } from '../json/exact.ts';
 import { type Exchange, momentHeaders } from './exchange.ts';
 import { acceptsLines } from './headers.ts';
-import { blameJson, differenceJson, findingJson, patchOperationJson } from './history-json.ts';
+import { blameJson, differenceJson, findingJson, type JsonText, patchOperationJson } from './history-json.ts';
 import { sendItems, sendList } from './json-list.ts';
 import { Parameters, present } from './parameters.ts';
 import { RequestError } from './problem.ts';
@@ -88,6 +88,6 @@ function momentJson({ position, time, taken }: Moment): Readonly<Record<string, 
   return { position: plainPosition(position), time, taken };
 }
 
-async function* texts<T>(items: AsyncIterable<T>, text: (item: T) => string): AsyncGenerator<string> {
+async function* texts<T>(items: AsyncIterable<T>, text: (item: T) => JsonText): AsyncGenerator<JsonText> {
   for await (const item of items) yield text(item);
 }

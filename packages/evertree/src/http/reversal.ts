@@ -5,7 +5,7 @@ import { checked } from '../json/checked.ts';
 import { commitNote } from './commit-note.ts';
 import type { Exchange } from './exchange.ts';
 import { readPreconditions } from './headers.ts';
-import { differenceJson } from './history-json.ts';
+import { differenceJson, type JsonText } from './history-json.ts';
 import { sendList } from './json-list.ts';
 import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
@@ -81,7 +81,7 @@ function conflictJson({ path, position, time, author, difference: { before, afte
   return { path: formatPath(path), position: position === undefined ? null : plainPosition(position), time, author, before, after };
 }
 
-async function* differenceTexts(differences: readonly PathDifference[]): AsyncGenerator<string> {
+async function* differenceTexts(differences: readonly PathDifference[]): AsyncGenerator<JsonText> {
   for (const difference of differences) yield differenceJson(difference);
 }
 

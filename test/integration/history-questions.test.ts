@@ -305,6 +305,26 @@ describe('what this site does not keep', () => {
   });
 });
 
+describe('a state between the beginning of the log and the oldest snapshot', () => {
+  it('is not there, although its commits are: the answer says from where on there are states', async () => {
+    const { store, queries, journal } = await opened();
+    await using _ = store;
+    for (let value = 1; value <= 4; value++) store.put('/a', value);
+    await store.saveSnapshot();
+    store.put('/a', 5);
+    await store.saveSnapshot();
+    journal.compactTo(1);
+    expect(journal.log.base.revision).toBe(1);
+    await expect(queries.read('/a', '1-3')).rejects.toMatchObject({
+      code: 'COMPACTED',
+      message: expect.stringContaining('which can be read from 1-5 on'),
+    });
+    expect((await queries.reach()).position.revision).toBe(5);
+    expect(await all(queries.changes('/a'))).toHaveLength(5);
+    expect(await all(queries.changes('/a', { values: true }))).toHaveLength(1);
+  });
+});
+
 describe('a question under which the history is cut back', () => {
   it('ends with HISTORY_MISMATCH, from the journal and from an index', async () => {
     expect.hasAssertions();

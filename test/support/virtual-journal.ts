@@ -64,6 +64,13 @@ export class VirtualJournal implements Journal {
     this.#storage.frames = frames.filter(each => each.frame.header.last.revision > snapshot.header.position.revision);
   }
 
+  /** Drops the frames that end at or before a revision: what is left begins before a snapshot. */
+  compactTo(revision: number): void {
+    const dropped = this.#storage.frames.filter(each => each.frame.header.last.revision <= revision);
+    this.#storage.base = dropped.at(-1)?.frame.header.last ?? this.#storage.base;
+    this.#storage.frames = this.#storage.frames.slice(dropped.length);
+  }
+
   setFull(full: boolean): void {
     this.log.setFull(full);
   }

@@ -2,7 +2,7 @@ import { EvertreeError, formatPath, formatPosition, type Operation, type Path, S
 import type { Blame } from './answers.ts';
 import { changesBackward } from './changes.ts';
 import type { PathChange } from './path-change.ts';
-import { keysOf, childOf } from './differences.ts';
+import { childOf, keysInOrder } from './differences.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { type Content, isAtOrAbove, isObject, setOf } from './paths.ts';
@@ -59,7 +59,7 @@ function* leavesOf(content: Content, path: Path): Generator<Path> {
     yield path;
     return;
   }
-  for (const key of [...keysOf(content)].toSorted()) yield* leavesOf(childOf(content, key), [...path, key]);
+  for (const key of keysInOrder(content)) yield* leavesOf(childOf(content, key), [...path, key]);
 }
 
 interface Leaf {

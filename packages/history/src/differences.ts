@@ -174,7 +174,12 @@ export function* compareContents(before: Content, after: Content, path: Path): G
   }
 }
 
-/** The keys of two objects, each once; in their order unless there are very many, which would hold the event loop. */
+/** The keys of an object; in their order unless there are very many, which would hold the event loop. */
+export function keysInOrder(content: ObjectContent): Iterable<string> {
+  return sizeOf(content) > MOST_SORTED ? keysOf(content) : [...keysOf(content)].toSorted();
+}
+
+/** The keys of two objects, each once; in their order as above. */
 function keysOfBoth(before: ObjectContent, after: ObjectContent): Iterable<string> {
   if (sizeOf(before) + sizeOf(after) > MOST_SORTED) return unsortedKeys(before, after);
   return [...new Set([...keysOf(before), ...keysOf(after)])].toSorted();

@@ -58,11 +58,15 @@ export class HistoryView implements Lineage {
     return this.epochs.findLast(({ base }) => base.revision < revision);
   }
 
-  /** The error for a question about what this site does not keep. */
-  compacted(position: Position): EvertreeError {
+  /**
+   * The error for a question about what this site does not keep.
+   * @param oldest the oldest position that could be asked about, where that is not where the log begins
+   */
+  compacted(position: Position, oldest?: ExactPosition): EvertreeError {
     const { base } = this.journal.log;
-    const message = `${formatPosition(position)} lies before what this site keeps of the history, which begins after ${formatPosition(base)}`;
-    return new EvertreeError('COMPACTED', `${message}. ${this.elsewhere(position.revision)}`, { position, base });
+    const begins = oldest === undefined ? `begins after ${formatPosition(base)}` : `can be read from ${formatPosition(oldest)} on`;
+    const message = `${formatPosition(position)} lies before what this site keeps of the history, which ${begins}`;
+    return new EvertreeError('COMPACTED', `${message}. ${this.elsewhere(position.revision)}`, { position, base: oldest ?? base });
   }
 
   /** Where the history up to a revision is to be looked for, in words. */

@@ -12,13 +12,13 @@ import {
   type Position,
   readChangeSets,
   samePosition,
-  type StoredSnapshot,
 } from '@evertree/core';
 import type { HistoryReach } from './answers.ts';
 import { IndexOutdated } from './change-index.ts';
 import { frameHolding, headerHolding } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { nearNames } from './near-names.ts';
+import { oldestSnapshot } from './past-reader.ts';
 import type { Moment } from './when.ts';
 
 /** A path set without a path: of change sets read with it only their times are left. */
@@ -199,16 +199,4 @@ async function overlapOf(view: HistoryView, position: ExactPosition, time: numbe
     `epoch ${before.number} of ${before.site} has commits up to ${formatTime(last.lastTime)}, too; epoch ${taken.number} of ${taken.site}, ` +
     `which follows it in the history, was taken`
   );
-}
-
-/** The oldest snapshot that is here. Few are kept. */
-async function oldestSnapshot(view: HistoryView): Promise<StoredSnapshot | undefined> {
-  let oldest = await view.journal.snapshots.newest();
-  while (oldest !== undefined && oldest.header.position.revision > 1) {
-    const before = await view.journal.snapshots.newest(view.exact(oldest.header.position.revision - 1));
-    // One that frames no longer follow is about to be removed.
-    if (before === undefined || before.header.position.revision < view.journal.log.base.revision) break;
-    oldest = before;
-  }
-  return oldest;
 }

@@ -12,7 +12,7 @@ export async function readPastTree(view: HistoryView, position: ExactPosition, s
   const snapshot = await view.journal.snapshots.newest(position);
   const { base } = view.journal.log;
   const isReached = (snapshot?.header.position.revision ?? 0) >= base.revision || snapshot?.header.position.revision === position.revision;
-  if (!isReached) throw view.compacted(position);
+  if (!isReached) throw view.compacted(position, (await oldestSnapshot(view))?.header.position);
   if (snapshot !== undefined) await addSnapshot(tree, snapshot, turn);
   if (tree.position.revision < position.revision) await addFrames(view, tree, position, turn);
   if (!samePosition(tree.position, position)) throw view.moved();
@@ -47,4 +47,16 @@ async function addFrames(view: HistoryView, tree: PastTree, position: ExactPosit
   } finally {
     await reader.close();
   }
+}
+
+/** The oldest snapshot that is here. Few are kept. */
+export async function oldestSnapshot(view: HistoryView): Promise<StoredSnapshot | undefined> {
+  let oldest = await view.journal.snapshots.newest();
+  while (oldest !== undefined && oldest.header.position.revision > 1) {
+    const before = await view.journal.snapshots.newest(view.exact(oldest.header.position.revision - 1));
+    // One that frames no longer follow is about to be removed.
+    if (before === undefined || before.header.position.revision < view.journal.log.base.revision) break;
+    oldest = before;
+  }
+  return oldest;
 }

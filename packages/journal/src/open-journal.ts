@@ -104,6 +104,8 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
       maxBytes: options.retentionMaxBytes,
       minBytes: options.retentionMinBytes,
       minMs: options.retentionMinMs,
+      maxMs: options.retentionMaxMs,
+      maxCommits: options.retentionMaxCommits,
       rewindMs: options.retentionRewindMs,
     },
   );

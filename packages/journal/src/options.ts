@@ -18,6 +18,13 @@ export interface JournalOptions {
   /** Younger history is kept even if no lease asks for it. By default 0. */
   readonly retentionMinMs?: number;
   /**
+   * Older history is dropped, unless a lease asks for it. Younger history is kept, also without a lease, as long as
+   * `retentionMaxBytes` and `retentionMaxCommits` allow it. By default 0: what nobody asks for goes.
+   */
+  readonly retentionMaxMs?: number;
+  /** As `retentionMaxMs`, by the count of commits. By default there is no such limit. */
+  readonly retentionMaxCommits?: number;
+  /**
    * The site can go back to any position that is younger than this many milliseconds, as long as the history is not
    * near `retentionMaxBytes`. By default a minute: a site that is ahead of one that was promoted goes back a little.
    */
@@ -60,6 +67,8 @@ export function resolveOptions(options: JournalOptions, totalBytes: number): Res
     retentionMaxBytes,
     retentionMinBytes: options.retentionMinBytes ?? 0,
     retentionMinMs: options.retentionMinMs ?? 0,
+    retentionMaxMs: options.retentionMaxMs ?? 0,
+    retentionMaxCommits: options.retentionMaxCommits ?? Number.MAX_SAFE_INTEGER,
     retentionRewindMs: options.retentionRewindMs ?? RETENTION_REWIND_MS,
     divergencesMaxBytes: options.divergencesMaxBytes ?? Math.min(DIVERGENCES_MAX_BYTES, Math.floor(totalBytes * DIVERGENCES_DISK_FRACTION)),
     detachedMaxBytes: options.detachedMaxBytes ?? Math.min(DETACHED_MAX_BYTES, Math.floor(totalBytes * DETACHED_DISK_FRACTION)),

@@ -37,6 +37,17 @@ export interface SnapshotWriter {
  */
 export type JournalState = 'open' | 'full' | 'failed' | 'closed';
 
+/** History that is older than the limits of retention, and stays because somebody needs it. */
+export interface HeldHistory {
+  /** Who needs it: a secondary (`peer`), a copy under way, or an archive. */
+  readonly kind: LeaseKind;
+  readonly name: string;
+  /** It needs what follows this position. */
+  readonly position: ExactPosition;
+  /** Bytes of segments that would go without this lease and those that are further ahead. */
+  readonly bytes: number;
+}
+
 /** How much room the history takes, and which peers it does not reach, or soon will not. As of now. */
 export interface RetentionStatus {
   readonly storedBytes: number;
@@ -48,6 +59,12 @@ export interface RetentionStatus {
   readonly atRisk: readonly string[];
   /** Peers that need a full copy already: retention has dropped the frames that they need. */
   readonly passed: readonly string[];
+  /** The oldest state that can be rebuilt, and its commit time if it is known; the origin if nothing was dropped. */
+  readonly from: { readonly position: ExactPosition; readonly time: number | undefined };
+  /** When `maxBytes` is reached at the rate of the newest history, in milliseconds; undefined if it does not grow. */
+  readonly fullInMs: number | undefined;
+  /** What is kept beyond the limits, and for whom; the one furthest behind first. */
+  readonly held: readonly HeldHistory[];
 }
 
 /**

@@ -16,6 +16,14 @@ export interface SiteStatus {
   readonly peers: readonly PeerView[];
   /** Present when the history has a limit. */
   readonly retention?: { readonly maxBytes: number; readonly atRisk: readonly string[]; readonly passed: readonly string[] };
+  readonly history?: {
+    /** The oldest state that can be read. */
+    readonly from: { readonly position: Position; readonly time: number | null };
+    readonly bytes: number;
+    readonly maxBytes: number | null;
+    readonly fullInMs: number | null;
+    readonly held: readonly { readonly kind: string; readonly name: string; readonly position: Position; readonly bytes: number }[];
+  };
   readonly standing?: string;
   /** The change of roles that is under way. */
   readonly switch?: SwitchView | null;
@@ -97,7 +105,7 @@ export function statusLines(status: SiteStatus, url: string): string[] {
     `  position  ${formatPosition(status.position)}  durable ${formatPosition(status.durable)}`,
     `  digest    ${status.digest}`,
   ];
-  lines.push(...roleLines(status, url));
+  lines.push(...historyLines(status.history), ...roleLines(status, url));
   if (status.consumer !== undefined) lines.push(consumerLine(status.consumer), ...quarantineLines(status.consumer, url));
   for (const peer of status.peers) {
     lines.push(...peerLines(peer), ...divergedLines(peer, url));
@@ -152,6 +160,21 @@ function fenceLines({ standing, position }: SiteStatus, { number, id, begun }: N
   return [
     `  ${pico.red('promised')}  ${name} to a site that was being promoted, and has not heard that it began: until then this site ${effect}`,
     `    if no site leads, promote one, this one for example: evertree promote --dry-run --url ${url}`,
+  ];
+}
+
+/** How far back one can look, and who keeps more than the limits ask for. */
+function historyLines(history: SiteStatus['history']): string[] {
+  if (history === undefined) return [];
+  const { from, bytes, maxBytes, fullInMs, held } = history;
+  const since = from.time === null ? '' : `, ${new Date(from.time).toISOString()}`;
+  const limit = maxBytes === null ? '' : ` of ${formatBytes(maxBytes)}`;
+  const full = fullInMs === null ? '' : `, full in ${formatDuration(fullInMs)} at the present rate`;
+  return [
+    `  history   from ${formatPosition(from.position)}${since}; ${formatBytes(bytes)}${limit}${full}`,
+    ...held.map(({ kind, name, position, bytes: kept }) => {
+      return `    ${pico.yellow(`${formatBytes(kept)} beyond its limits stay: the ${kind} ${name} needs what follows ${formatPosition(position)}`)}`;
+    }),
   ];
 }
 

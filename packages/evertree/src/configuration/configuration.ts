@@ -23,6 +23,8 @@ export interface SiteConfiguration {
     readonly retentionMaxBytes?: number;
     readonly retentionMinBytes?: number;
     readonly retentionMinMs?: number;
+    readonly retentionMaxMs?: number;
+    readonly retentionMaxCommits?: number;
     readonly retentionRewindMs?: number;
     readonly divergencesMaxBytes?: number;
   };

@@ -65,6 +65,8 @@ export const journalFields = {
   'retention-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what segments and snapshots may take on the disk').optional(),
   'retention-min-bytes': bytes(0, Number.MAX_SAFE_INTEGER, 'the newest history that is kept in any case').optional(),
   'retention-min-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which history is kept in any case').optional(),
+  'retention-max-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age from which on history is deleted').optional(),
+  'retention-max-commits': wholeNumber(0, Number.MAX_SAFE_INTEGER, 'the newest commits that are kept').optional(),
   'retention-rewind-ms': milliseconds(0, Number.MAX_SAFE_INTEGER, 'the age up to which the site can go back').optional(),
   'divergences-max-bytes': bytes(MEBIBYTE, Number.MAX_SAFE_INTEGER, 'what divergences may take on the disk').optional(),
 };

@@ -27,6 +27,7 @@ function statusOf(context: HttpContext): object {
     durable: plainPosition(store.journal.log.durable ? position : ORIGIN),
     journalBytes: store.journal.retention.storedBytes,
     ...retentionOf(context),
+    history: historyOf(context),
     ...acknowledgementOf(context),
     ...rolesOf(context),
     peers: producer?.peers ?? [],
@@ -66,6 +67,23 @@ function retentionOf({ store }: HttpContext): object {
   if (status === undefined) return {};
   const { maxBytes, atRisk, passed } = status;
   return { retention: { maxBytes, atRisk, passed } };
+}
+
+/** How far back the history reaches, what it takes, and what is kept beyond its limits, for whom. */
+function historyOf({ store }: HttpContext): object {
+  const { log, retention } = store.journal;
+  const { from, maxBytes, fullInMs, held = [] } = retention.status ?? {};
+  const position = from?.position ?? log.base;
+  const [first] = store.epochs;
+  const time = position.revision === 0 && first?.base.revision === 0 ? first.time : from?.time;
+  return {
+    from: { position: plainPosition(position), time: time ?? null },
+    bytes: retention.storedBytes,
+    maxBytes: maxBytes ?? null,
+    // At the rate of the newest history; null if it does not grow.
+    fullInMs: fullInMs ?? null,
+    held: held.map(each => ({ ...each, position: plainPosition(each.position) })),
+  };
 }
 
 /**

@@ -5,14 +5,28 @@ const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 const RETENTION_FRACTION = 1 / 4;
 const RETENTION_INTERVAL_MS = 60_000;
 
+/** History goes in steps from one snapshot to the next: a limit of age or count is divided into so many. */
+const LIMIT_STEPS = 4;
+
+export interface SnapshotScheduleOptions {
+  readonly snapshotBytes?: number | undefined;
+  /** The limits of the history, where there are any. */
+  readonly retentionMaxMs?: number | undefined;
+  readonly retentionMaxCommits?: number | undefined;
+}
+
 /**
  * Writes a snapshot of a store whenever its journal has grown by `snapshotBytes` since the last one, or by that one's
- * own size if it is larger: so all snapshots together cost no more writing than the history itself. Applies retention
- * once a minute.
+ * own size if it is larger: so all snapshots together cost no more writing than the history itself. Where the history
+ * has a limit of age or count it writes one for each quarter of that, so that the oldest history can go. Applies
+ * retention once a minute.
  */
 export class SnapshotSchedule {
   readonly #store: Store;
   readonly #snapshotBytes: number;
+  /** A snapshot is due if the newest is older, or if more commits follow it. Infinite without limits. */
+  readonly #longestMs: number;
+  readonly #mostCommits: number;
   readonly #hooks = new DisposableStack();
   #interval: Disposable | undefined;
   /**
@@ -26,13 +40,15 @@ export class SnapshotSchedule {
   #base: ExactPosition;
   /** The position of the newest snapshot. */
   #newest: ExactPosition | undefined;
+  /** Its commit time. */
+  #newestMs: number | undefined;
   /** A snapshot is being written or counted, or retention applied: one at a time. */
   #isRunning = false;
   #stopped = false;
 
   /** Resolves when it has found the newest snapshot. It ends with the store. */
-  static async start(store: Store, snapshotBytes = defaultSnapshotBytes(store)): Promise<SnapshotSchedule> {
-    const schedule = new SnapshotSchedule(store, snapshotBytes);
+  static async start(store: Store, options: SnapshotScheduleOptions = {}): Promise<SnapshotSchedule> {
+    const schedule = new SnapshotSchedule(store, options);
     await schedule.#recount();
     // Everything beside the snapshot counts as growth since. A new site's first segment is empty, and so no growth.
     schedule.#baselineBytes = samePosition(store.journal.log.last, ORIGIN) ? undefined : schedule.#lastBytes;
@@ -40,9 +56,11 @@ export class SnapshotSchedule {
     return schedule;
   }
 
-  private constructor(store: Store, snapshotBytes: number) {
+  private constructor(store: Store, { snapshotBytes, retentionMaxMs, retentionMaxCommits }: SnapshotScheduleOptions) {
     this.#store = store;
-    this.#snapshotBytes = snapshotBytes;
+    this.#snapshotBytes = snapshotBytes ?? defaultSnapshotBytes(store);
+    this.#longestMs = stepOf(retentionMaxMs);
+    this.#mostCommits = stepOf(retentionMaxCommits);
     this.#base = store.journal.log.base;
     this.#hooks.use(store.journal.log.onProgress(() => this.#check()));
     this.#hooks.use(store.on('state', () => this.#endWithStore()));
@@ -62,7 +80,8 @@ export class SnapshotSchedule {
     if (!samePosition(journal.log.base, this.#base)) return this.#run(() => this.#recount());
     // Retention may have removed segments: growth counts from what is left.
     this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.retention.storedBytes);
-    if (journal.retention.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes))
+    const isLong = journal.log.stable.revision - (this.#newest?.revision ?? 0) > this.#mostCommits;
+    if (isLong || journal.retention.storedBytes - this.#baselineBytes >= Math.max(this.#snapshotBytes, this.#lastBytes))
       this.#run(() => this.#save());
   }
 
@@ -98,17 +117,30 @@ export class SnapshotSchedule {
     const position = snapshot?.header.position;
     if (position === undefined || (this.#newest !== undefined && samePosition(position, this.#newest))) return;
     this.#newest = position;
+    this.#newestMs = snapshot?.header.time;
     this.#lastBytes = snapshot?.bytes ?? 0;
     this.#baselineBytes = journal.retention.storedBytes;
+  }
+
+  /** Whether commits follow the newest snapshot, which is older than a step of the limit. */
+  #isOld(): boolean {
+    const { journal, clock, epochs } = this.#store;
+    if (journal.log.state !== 'open' || journal.log.stable.revision === (this.#newest?.revision ?? 0)) return false;
+    return clock.now() - (this.#newestMs ?? epochs[0]?.time ?? Infinity) > this.#longestMs;
   }
 
   #retainLater(): void {
     this.#interval = this.#store.clock.after(RETENTION_INTERVAL_MS, () => {
       if (this.#stopped) return;
-      if (!this.#isRunning) this.#run(() => this.#store.journal.retention.apply());
+      if (!this.#isRunning) this.#run(() => (this.#isOld() ? this.#save() : this.#store.journal.retention.apply()));
       this.#retainLater();
     });
   }
+}
+
+/** A part of a limit; without one, or where nothing is kept that nobody asks for, there are no steps. */
+function stepOf(limit: number | undefined): number {
+  return limit === undefined || limit === 0 ? Infinity : limit / LIMIT_STEPS;
 }
 
 function defaultSnapshotBytes({ journal }: Store): number {

@@ -35,7 +35,7 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   const settings = joinSettings(options, given);
   reportNotes(given, report);
   const { limits, journal: journalSettings } = settings;
-  const { encoding, snapshotBytes } = journalSettings;
+  const { encoding } = journalSettings;
   await using stack = new AsyncDisposableStack();
   const journal = stack.use(await openData({ ...options, journal: journalSettings }));
   const machine = { clock: nodeClock, random: nodeRandom, report };
@@ -43,7 +43,7 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
   const promotes = await settleRole(store, options, configurations);
   if (directory !== undefined) {
-    await SnapshotSchedule.start(store, snapshotBytes);
+    await SnapshotSchedule.start(store, journalSettings);
     const build = (events: BuildingEvents) => new IndexThread(directory, events);
     store.changeIndex = new JournalIndex({ disk: nodeDisk(directory), log: journal.log, clock: nodeClock, report, build });
   }
@@ -186,6 +186,9 @@ function wrongRole(directory: string, role: Role, wanted: Role): EvertreeError {
   return new EvertreeError('WRONG_ROLE', message, { expected: role, found: wanted });
 }
 
+/** A site keeps its history as long as there is room, unless its settings say otherwise. */
+const ALL_HISTORY = { retentionMaxMs: Number.MAX_SAFE_INTEGER } as const;
+
 /** Opens a site's history. Throws as openJournal. */
 async function openData({ directory, site, defaultSite, role, journal, report }: CheckedOptions): Promise<Journal> {
   const machine = { clock: nodeClock, random: nodeRandom, report };
@@ -197,5 +200,5 @@ async function openData({ directory, site, defaultSite, role, journal, report }:
   };
   if (directory === undefined) return new MemoryJournal({ ...machine, identity });
   const { encoding: _encoding, snapshotBytes: _snapshotBytes, ...options } = journal;
-  return openJournal({ ...machine, disk: nodeDisk(directory), identity, options });
+  return openJournal({ ...machine, disk: nodeDisk(directory), identity, options: { ...ALL_HISTORY, ...options } });
 }

@@ -1,13 +1,13 @@
-import type { Clock, Disk, Reporter, Retention, RetentionStatus } from '@evertree/core';
-import { formatPosition } from '@evertree/core';
+import type { Clock, Disk, HeldHistory, Reporter, Retention, RetentionStatus } from '@evertree/core';
+import { formatPosition, ORIGIN } from '@evertree/core';
 import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { DiskLeases } from '../leases/disk-leases.ts';
 import type { NamedLease } from '../leases/lease-table.ts';
 import type { SegmentList } from '../segments/segment-list.ts';
 import { SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY } from '../site/layout.ts';
-import type { RetainedSnapshot, RetentionOptions, RetentionPlan } from './retention.ts';
-import { behind, planRetention, RETENTION_NEAR_FRACTION } from './retention.ts';
+import type { RetainedSnapshot, RetentionOptions, RetentionPlan, RetentionSubject } from './retention.ts';
+import { behind, fullIn, LIMIT_STEPS, planRetention, RETENTION_NEAR_FRACTION } from './retention.ts';
 import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
@@ -28,6 +28,10 @@ export class Retainer implements Retention {
   #closed = false;
   /** The peers that were at risk in the last run. They were reported. */
   #warned: readonly string[] = [];
+  /** The leases that held history beyond the limits in the last run, by kind and name. They were reported. */
+  #heldBack: ReadonlySet<string> = new Set();
+  /** From the last plan: bytes of history that stay only because there is room. */
+  #spareBytes = 0;
   /** From the last plan. While the history is near its limit, a peer that holds less than this revision is at risk. */
   #riskBelow = 0;
 
@@ -61,9 +65,21 @@ export class Retainer implements Retention {
     const { maxBytes } = this.#options;
     const { storedBytes } = this;
     const base = this.#history.segments[0]?.header.base.revision ?? 0;
-    const isNear = storedBytes > maxBytes * RETENTION_NEAR_FRACTION;
+    const isNear = storedBytes - this.#spareBytes > maxBytes * RETENTION_NEAR_FRACTION;
     const atRisk = isNear ? this.#peersBehind(base, this.#riskBelow) : [];
-    return { storedBytes, maxBytes, isNear, atRisk, passed: this.#peersBehind(0, base) };
+    const from = this.#oldest();
+    const segments = this.#history.segments.map(({ lastTime, end }) => ({ lastTime, bytes: end }));
+    const fullInMs = fullIn({ segments, since: from.time }, this.#clock.now(), maxBytes - storedBytes);
+    const { held } = planRetention(this.#subject(), this.#options);
+    return { storedBytes, maxBytes, isNear, atRisk, passed: this.#peersBehind(0, base), from, fullInMs, held };
+  }
+
+  #oldest(): RetentionStatus['from'] {
+    const [oldest] = this.#history.segments;
+    const snapshot = this.#snapshots.all[0]?.header;
+    const isWhole = oldest === undefined ? snapshot === undefined : oldest.header.base.revision === 0;
+    if (isWhole || snapshot === undefined) return { position: ORIGIN, time: oldest?.index?.entries[0]?.time };
+    return { position: snapshot.position, time: snapshot.time };
   }
 
   async freeBytes(): Promise<number> {
@@ -104,16 +120,9 @@ export class Retainer implements Retention {
 
   async #retain(): Promise<void> {
     this.#releaseExpired();
-    const plan = planRetention(
-      {
-        segments: this.#history.segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes })),
-        snapshots: this.#retained(),
-        leases: this.#leases.all,
-        now: this.#clock.now(),
-      },
-      this.#options,
-    );
+    const plan = planRetention(this.#subject(), this.#options);
     this.#tell(plan);
+    this.#retire();
     if (plan.segments === 0 && plan.snapshots === 0) return;
     // Segments leave the list first: a reader gets COMPACTED before its file is gone.
     const segments = this.#history.dropOldest(plan.segments);
@@ -128,6 +137,26 @@ export class Retainer implements Retention {
       snapshots.map(({ path }) => path),
     );
     await this.#disk.syncDirectory(SNAPSHOT_DIRECTORY);
+  }
+
+  #subject(): RetentionSubject {
+    const segments = this.#history.segments.map(({ header, last, lastTime, bytes }) => ({ base: header.base, last, lastTime, bytes }));
+    return { segments, snapshots: this.#retained(), leases: this.#leases.all, now: this.#clock.now() };
+  }
+
+  /**
+   * Whole segments go, and never the one that takes new frames. So with a limit of age or count it takes no more once it
+   * spans a quarter of that: what is kept exceeds the limit by little, however slowly the history grows.
+   */
+  #retire(): void {
+    const { maxMs, maxCommits } = this.#options;
+    const { active, segments } = this.#history;
+    const newest = segments.at(-1);
+    if (active === undefined || newest === undefined || maxMs === 0) return;
+    const began = newest.index?.entries[0]?.time ?? Infinity;
+    const isOld = began < this.#clock.now() - maxMs / LIMIT_STEPS;
+    const isLong = newest.last.revision - newest.header.base.revision > maxCommits / LIMIT_STEPS;
+    if (isOld || isLong) active.retire();
   }
 
   #retained(): RetainedSnapshot[] {
@@ -160,6 +189,18 @@ export class Retainer implements Retention {
     }
     this.#warned = atRisk;
     this.#riskBelow = plan.riskBelow;
+    this.#spareBytes = plan.spareBytes;
+    if (this.#options.maxMs > 0) this.#tellHeld(plan.held);
+  }
+
+  #tellHeld(held: readonly HeldHistory[]): void {
+    for (const { kind, name, position, bytes } of held) {
+      if (this.#heldBack.has(`${kind} ${name}`)) continue;
+      const why = `the ${kind} ${name} needs what follows ${formatPosition(position)}`;
+      const message = `${bytes} bytes of history beyond the limits of retention stay: ${why}`;
+      this.#report({ level: 'info', event: 'retention-held', message, details: { kind, name, position, bytes } });
+    }
+    this.#heldBack = new Set(held.map(({ kind, name }) => `${kind} ${name}`));
   }
 
   #tellPassed({ kind, name, position }: NamedLease): void {

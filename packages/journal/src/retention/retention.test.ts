@@ -2,10 +2,10 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ORIGIN, type Epoch } from '@evertree/core';
 import type { RetentionOptions, RetentionPlan } from './retention.ts';
-import { planRetention, SNAPSHOT_GRACE_MS } from './retention.ts';
+import { fullIn, planRetention, SNAPSHOT_GRACE_MS } from './retention.ts';
 
 const NOW = 1_000_000_000;
-const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0, rewindMs: 0 };
+const unlimited: RetentionOptions = { maxBytes: 1e12, minBytes: 0, minMs: 0, maxMs: 0, maxCommits: 1e12, rewindMs: 0 };
 
 function at(revision: number) {
   return { epoch: 1, epochId: '1'.repeat(16), revision };
@@ -100,7 +100,16 @@ describe('retention keeps', () => {
   });
 
   test('the newest snapshot, also where no segment is left', () => {
-    expect(plan({ ends: [], snapshots: [] })).toEqual({ segments: 0, snapshots: 0, passed: [], isNear: false, atRisk: [], riskBelow: 0 });
+    expect(plan({ ends: [], snapshots: [] })).toEqual({
+      segments: 0,
+      snapshots: 0,
+      held: [],
+      spareBytes: 0,
+      passed: [],
+      isNear: false,
+      atRisk: [],
+      riskBelow: 0,
+    });
     expect(plan({ ends: [], snapshots: [5, 35], peers: { b: 4 } })).toMatchObject({ segments: 0, snapshots: 1, passed: [] });
   });
 
@@ -134,6 +143,111 @@ describe('retention keeps', () => {
   test('a snapshot that a copying tool may just be about to open', () => {
     expect(plan({ ends, snapshots: [5, 35], supersededMs: NOW - SNAPSHOT_GRACE_MS + 1 })).toMatchObject({ segments: 3, snapshots: 0 });
     expect(plan({ ends, snapshots: [5, 35], supersededMs: NOW - SNAPSHOT_GRACE_MS })).toMatchObject({ segments: 3, snapshots: 1 });
+  });
+});
+
+describe('history that nobody asks for', () => {
+  const whole = { maxMs: 1e12 };
+  const given = { ends, snapshots: [5, 15, 35], ageMs, snapshotAges: [4_600, 3_500, 1_500] };
+
+  test('stays from the origin on while there is room', () => {
+    expect(plan(given, whole)).toMatchObject({ segments: 0, snapshots: 0, spareBytes: 320, isNear: false, held: [] });
+    expect(plan(given, { ...whole, maxBytes: 530 })).toMatchObject({ segments: 0, snapshots: 0 });
+  });
+
+  test('goes step by step from one snapshot to the next, the oldest first, when there is no more room', () => {
+    expect(plan(given, { ...whole, maxBytes: 529 })).toMatchObject({ segments: 1, snapshots: 1, isNear: false });
+    expect(plan(given, { ...whole, maxBytes: 420 })).toMatchObject({ segments: 1, snapshots: 1 });
+    expect(plan(given, { ...whole, maxBytes: 419 })).toMatchObject({ segments: 3, snapshots: 2 });
+  });
+
+  test('goes when it is older than it may be: no later than the snapshot that leads to all that is younger', () => {
+    expect(plan(given, { maxMs: 3_501 })).toMatchObject({ segments: 0, snapshots: 0 });
+    expect(plan(given, { maxMs: 3_500 })).toMatchObject({ segments: 1, snapshots: 1 });
+    expect(plan(given, { maxMs: 1_501 })).toMatchObject({ segments: 1, snapshots: 1 });
+    expect(plan(given, { maxMs: 1_500 })).toMatchObject({ segments: 3, snapshots: 2 });
+    expect(plan(given, { maxMs: 0 })).toMatchObject({ segments: 3, snapshots: 2 });
+  });
+
+  test('goes when more commits follow it than are to be kept', () => {
+    expect(plan(given, { ...whole, maxCommits: 46 })).toMatchObject({ segments: 0 });
+    expect(plan(given, { ...whole, maxCommits: 36 })).toMatchObject({ segments: 0 });
+    expect(plan(given, { ...whole, maxCommits: 35 })).toMatchObject({ segments: 1, snapshots: 1 });
+    expect(plan(given, { ...whole, maxCommits: 15 })).toMatchObject({ segments: 3, snapshots: 2 });
+    expect(plan(given, { ...whole, maxCommits: 0 })).toMatchObject({ segments: 3, snapshots: 2 });
+  });
+
+  test('stays in any case if it is young or small enough, whatever the limits of age and count', () => {
+    expect(plan(given, { maxMs: 1, minMs: 4_500 })).toMatchObject({ segments: 1 });
+    expect(plan(given, { maxCommits: 1, minBytes: 401 })).toMatchObject({ segments: 0 });
+  });
+
+  test('does not make the limit seem near, nor puts anybody at risk: it is what goes first', () => {
+    expect(plan({ ...given, peers: { b: 14 } }, { ...whole, maxBytes: 535 })).toMatchObject({ segments: 0, isNear: true, atRisk: ['b'] });
+    expect(plan({ ...given, peers: { b: 36 } }, { ...whole, maxBytes: 535 })).toMatchObject({ segments: 0, isNear: false, atRisk: [] });
+  });
+
+  const held = (options: Partial<RetentionOptions>, peers: Record<string, number>) =>
+    plan({ ...given, peers }, options).held.map(({ kind, name, position, bytes }) => [kind, name, position.revision, bytes]);
+
+  test('is named with who needs it where it stays beyond the limits', () => {
+    expect(held({ maxMs: 1_500 }, { c: 34, b: 12, d: 36 })).toEqual([
+      ['peer', 'b', 12, 300],
+      ['peer', 'c', 34, 200],
+    ]);
+    expect(held({ maxMs: 3_500 }, { c: 34, b: 12 })).toEqual([['peer', 'b', 12, 100]]);
+    expect(held(whole, { b: 12 })).toEqual([]);
+    expect(held({ maxMs: 1_500, maxBytes: 250 }, { b: 12 }), 'one that was passed holds nothing').toEqual([]);
+  });
+
+  test('that stays begins at a snapshot or at the origin, and holds all that the limits ask for', () => {
+    const cases = fc.record({
+      steps: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 12 }),
+      snapshots: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }),
+      maxBytes: fc.integer({ min: 0, max: 1_500 }),
+      maxCommits: fc.integer({ min: 1, max: 100 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ steps, snapshots, maxBytes, maxCommits }) => {
+        let end = 0;
+        const segmentEnds = steps.map(each => (end += each));
+        const positions = [...new Set(snapshots.map(position => Math.min(position, end)))].toSorted((a, b) => a - b);
+        const found = plan({ ends: segmentEnds, snapshots: positions }, { ...whole, maxBytes, maxCommits });
+        const begin = segmentEnds[found.segments - 1] ?? 0;
+        const oldest = positions[found.snapshots]!;
+        expect(begin === 0 || begin <= oldest).toBe(true);
+        const left = (segmentEnds.length - found.segments) * 100 + (positions.length - found.snapshots) * 10;
+        const reaches = begin === 0 ? 0 : oldest;
+        const everything = segmentEnds.length * 100 + positions.length * 10;
+        if (everything <= maxBytes) expect(reaches).toBeLessThanOrEqual(Math.max(0, end - maxCommits));
+        const droppable = segmentEnds.slice(0, -1).filter(each => each <= positions.at(-1)!).length;
+        if (left > maxBytes) expect([found.segments, found.snapshots]).toEqual([droppable, positions.length - 1]);
+      }),
+    );
+  });
+});
+
+describe('the time until the history is full', () => {
+  const hour = 3_600_000;
+
+  test('follows from the growth of the last hour', () => {
+    const segments = [
+      { lastTime: NOW - 5 * hour, bytes: 9e9 },
+      { lastTime: NOW - 2 * hour, bytes: 100 },
+      { lastTime: NOW - hour / 2, bytes: 300 },
+      { lastTime: NOW, bytes: 100 },
+    ];
+    expect(fullIn({ segments, since: 0 }, NOW, 400)).toBe(2 * hour);
+    expect(fullIn({ segments, since: 0 }, NOW, 0)).toBe(0);
+    expect(fullIn({ segments, since: 0 }, NOW, -5)).toBe(0);
+  });
+
+  test('follows from all of a history that is younger, and is not known where nothing grew or no time went by', () => {
+    const one = [{ lastTime: NOW, bytes: 50 }];
+    expect(fullIn({ segments: one, since: NOW - 1_000 }, NOW, 200)).toBe(4_000);
+    expect(fullIn({ segments: one, since: undefined }, NOW, 200)).toBeUndefined();
+    expect(fullIn({ segments: one, since: NOW }, NOW, 200)).toBeUndefined();
+    expect(fullIn({ segments: [], since: undefined }, NOW, 200)).toBeUndefined();
   });
 });
 

@@ -54,7 +54,8 @@ export class ActiveSegment {
   readonly segment: Segment;
   readonly #file: DiskFile;
   readonly #mode: SyncMode;
-  readonly #limitBytes: number;
+  /** It takes another group while it is shorter; 0 once it is retired. */
+  #limitBytes: number;
   readonly #failed: (error: unknown) => void;
   /** The offset after the last group that got its place, stable or not. The next group begins here. */
   #reserved: number;
@@ -77,6 +78,11 @@ export class ActiveSegment {
 
   get isFull(): boolean {
     return this.#reserved >= this.#limitBytes;
+  }
+
+  /** Lets it count as full, so that the next group begins another segment. It has to have frames, which give that its name. */
+  retire(): void {
+    this.#limitBytes = 0;
   }
 
   /** Whether the next `bytes` would lie where zeros are being written now. */

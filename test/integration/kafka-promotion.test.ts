@@ -178,3 +178,23 @@ describeKafka('a primary that finds nothing of its epoch in its topic any more',
     expect(south.standing).toBe('secondary');
   });
 });
+
+describeKafka('a switchover through a topic', () => {
+  test(
+    'is done right after a restart of either site, or of both: no question gets lost between two links',
+    { timeout: TEST_MS },
+    async () => {
+      await started(await sharedBroker(), 'north', 'south');
+      let [from, to] = ['north', 'south'] as [string, string];
+      for (const restarted of [['from'], ['to'], ['from', 'to'], ['to'], ['from', 'to'], ['from']]) {
+        const names = restarted.map(which => (which === 'from' ? from : to));
+        for (const name of names) await sites.stop(name);
+        for (const name of names) await sites.start(name);
+        await until(() => sites.site(from).standing === 'primary', ENOUGH_MS);
+        expect(await sites.site(from).switchover({ to }), restarted.join()).toMatchObject({ outcome: 'done', from, to });
+        await until(() => sites.site(to).standing === 'primary', ENOUGH_MS);
+        [from, to] = [to, from];
+      }
+    },
+  );
+});

@@ -19,6 +19,8 @@ export interface SwitchoverForecast {
 
 /** How often the target is asked for its clock: the quickest answer counts. */
 const CLOCK_SAMPLES = 4;
+/** A target that is waited for is looked at so often. */
+const LOOK_MS = 20;
 
 /** The questions of a preflight to its target, while they are not answered. */
 export class Preflight {
@@ -40,7 +42,7 @@ export class Preflight {
   /** @param wanted the target; undefined: the only secondary */
   async run(wanted: string | undefined, maxPauseMs: number): Promise<SwitchoverForecast> {
     const { store, producer, factory } = this.#context;
-    const { to, obstacles } = findTarget(producer, wanted);
+    const { to, obstacles } = await this.#awaitTarget(producer, wanted);
     const warnings: Obstacle[] = [];
     const { site, standing, state } = store;
     if (standing !== 'primary')
@@ -62,6 +64,20 @@ export class Preflight {
       obstacles.push({ code: 'pause-too-long', text });
     }
     return { possible: obstacles.length === 0, from: site, to: to?.site, obstacles, warnings, predictedPauseMs };
+  }
+
+  /** A target that was lost a moment ago, or not heard yet since this site began to lead, may be about to make its link. */
+  async #awaitTarget(producer: Producer | undefined, wanted: string | undefined): Promise<FoundTarget> {
+    const { store, limits } = this.#context;
+    const { clock } = store;
+    const until = clock.monotonic() + limits.consentMs;
+    for (;;) {
+      const found = findTarget(producer, wanted);
+      const { absent } = found;
+      const isAwaited = absent !== undefined && absent.state === 'offline' && clock.now() - absent.since < limits.consentMs;
+      if (!isAwaited || clock.monotonic() >= until) return found;
+      await new Promise<void>(resolve => void clock.after(LOOK_MS, resolve));
+    }
   }
 
   /** Adds what the target tells to our findings. @returns the pause that is to be expected */
@@ -125,12 +141,19 @@ export class Preflight {
   }
 }
 
+/** `absent`: the target, where it can't be asked now. */
+interface FoundTarget {
+  readonly to: PeerStatus | undefined;
+  readonly absent?: PeerStatus;
+  readonly obstacles: Obstacle[];
+}
+
 /** Those that were ever met. */
 function secondariesOf(producer: Producer | undefined): readonly PeerStatus[] {
   return producer?.peers.filter(({ relay, position, state }) => !relay && (position !== null || state !== 'offline')) ?? [];
 }
 
-function findTarget(producer: Producer | undefined, wanted: string | undefined): { to: PeerStatus | undefined; obstacles: Obstacle[] } {
+function findTarget(producer: Producer | undefined, wanted: string | undefined): FoundTarget {
   const secondaries = secondariesOf(producer);
   const candidates = wanted === undefined ? secondaries : secondaries.filter(({ site }) => site === wanted);
   const [to, ...others] = candidates;
@@ -148,5 +171,5 @@ function findTarget(producer: Producer | undefined, wanted: string | undefined):
   }
   if (to.state === 'replicate') return { to, obstacles: [] };
   const text = `${to.site} is not replicating but ${to.state}${to.lastError === null ? '' : `: ${to.lastError}`}; wait until "evertree status" shows it as replicate`;
-  return { to: undefined, obstacles: [{ code: 'target-not-replicating', text }] };
+  return { to: undefined, absent: to, obstacles: [{ code: 'target-not-replicating', text }] };
 }

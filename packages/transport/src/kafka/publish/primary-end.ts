@@ -200,7 +200,7 @@ export class PrimaryEnd {
     this.#announcement!.met(hello, reign.isOutnumbered);
     this.#tellPrimary(now);
     this.#hand({ type: 'hello', hello });
-    if (told !== undefined) this.#hand(told);
+    this.#hand(told);
     this.#handNews(this.#control.start(now), now);
   }
 
@@ -269,8 +269,7 @@ export class PrimaryEnd {
     for (const rival of news.rivals) if (!this.#isOver) this.#meet(rival);
     if (!this.#isOver) this.#break(this.#order!.brokenBy(news));
     if (this.#isOver) return;
-    const told = reign.recall(news.ownReign);
-    if (told !== undefined) this.#hand(told);
+    this.#hand(reign.recall(news.ownReign));
     if (news.wants) this.#lookAtWatermarks();
   }
 
@@ -282,6 +281,7 @@ export class PrimaryEnd {
   }
 
   #handNews(messages: readonly Message[], now: number): void {
+    this.#outbox.heard(messages, now);
     for (const message of messages) this.#hand(message);
     if (this.#control.isHistoryTold) this.#snapshots.start(now);
   }
@@ -364,8 +364,8 @@ export class PrimaryEnd {
     if (!this.#isOver && this.#outbox.drained()) this.#do({ type: 'drained' });
   }
 
-  #hand(message: Message): void {
-    this.#do({ type: 'hand', message });
+  #hand(message: Message | undefined): void {
+    if (message !== undefined) this.#do({ type: 'hand', message });
   }
 
   #do(action: PublishAction): void {

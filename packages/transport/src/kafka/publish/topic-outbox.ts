@@ -13,6 +13,9 @@ import type { PublisherSettings } from './settings.ts';
 import { SnapshotRecords } from './snapshot-records.ts';
 import type { BegunSnapshot } from './snapshot-records.ts';
 
+/** Sites whose answer about who leads is waited for. */
+const MOST_UNANSWERED = 256;
+
 /** What is known of a frame's record once it is stored. */
 interface FrameTag {
   /** The frame's first record: the revision that the frame follows. */
@@ -63,6 +66,8 @@ export class TopicOutbox {
   #reign: EpochName | undefined;
   /** Undefined until the topic's position is known: no frame goes out before. */
   #index: OffsetIndex | undefined;
+  /** The last word about who leads to each site that has not answered since. */
+  readonly #unanswered = new Map<string, Message & { type: 'role' }>();
   /** The snapshot that has begun and is not announced yet. */
   #snapshot: SnapshotRecords | undefined;
   /** False from `writableBytes` on, until half of that waits. */
@@ -147,12 +152,27 @@ export class TopicOutbox {
 
   /** A site was taken off the list: what it said of itself goes. */
   forget(site: string, now: number): void {
+    this.#unanswered.delete(site);
     for (const kind of ['site', 'position', 'want', 'role'] as const) this.tell({ kind, site, value: null }, now);
   }
 
   /** Says something about who leads to a site. */
-  say({ from, to, message }: Message & { type: 'role' }, now: number): void {
+  say(said: Message & { type: 'role' }, now: number): void {
+    const { from, to, message } = said;
+    if (this.#unanswered.size < MOST_UNANSWERED) this.#unanswered.set(to, said);
     this.tell({ kind: 'role', site: to, value: { from, to, message } }, now);
+  }
+
+  /**
+   * What sites say. One that makes a link anew may have missed what was said to it meanwhile: it is said again, unless
+   * the site has answered.
+   */
+  heard(messages: readonly Message[], now: number): void {
+    for (const message of messages) {
+      if (message.type === 'role') this.#unanswered.delete(message.from);
+      const missed = message.type === 'reader' && message.present ? this.#unanswered.get(message.hello.site) : undefined;
+      if (missed !== undefined) this.say(missed, now);
+    }
   }
 
   /** A snapshot that is under way is given up, and never announced. */

@@ -165,6 +165,9 @@ describe('the history', () => {
     expect((await page('?path=/a/n&values=false')).changes[1]?.operations).toEqual([{ path: '/a/n', kind: 'put' }]);
     expect(await site.get(`/history/${second}`)).toMatchObject({ operations: [{ path: '/a/n', before: 1, after: 2 }] });
     expect(positions(await page(`?from=${first}&to=${third}`))).toEqual([third, second]);
+    // How far the site is, and not what is asked about.
+    expect((await asked(`/history?to=${first}`)).headers['evertree-position']).toBe(here());
+    expect((await asked(`/history/${first}`)).headers['evertree-position']).toBe(here());
     expect(positions(await page('?author=ada'))).toEqual([first]);
   });
 

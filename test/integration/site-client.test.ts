@@ -188,4 +188,14 @@ describe('a client that has seen an epoch', () => {
     await client.json('/data');
     expect(seen).toEqual([undefined, '2', '2', '2', '2']);
   });
+
+  test('takes answers about the past of any epoch, and learns none from them', async () => {
+    const answers = [{}, { 'Evertree-Time': '2026-11-27T10:00:00.000Z' }, {}];
+    const positions = ['2-9', '1-3', '2-9'];
+    let count = 0;
+    const client = await clientOf((_request, response) => {
+      response.writeHead(200, { 'Evertree-Position': positions[count]!, ...answers[count++] }).end(String(count));
+    });
+    expect([await client.json('/data'), await client.json('/data?at=1-3'), await client.json('/data')]).toEqual([1, 2, 3]);
+  });
 });

@@ -121,7 +121,8 @@ export class SiteClient {
   /** @throws EvertreeError FENCED */
   #see(answer: SiteAnswer): void {
     const epoch = answer.position?.epoch;
-    if (epoch === undefined) return;
+    // An answer about the past names the moment that it is about, which may lie in any earlier epoch.
+    if (epoch === undefined || answer.header('evertree-time') !== undefined) return;
     const { origin } = this.#url;
     if (epoch >= this.#seen.epoch) {
       this.#seen = { epoch, origin };

@@ -1,4 +1,4 @@
-import { formatPosition, parsePosition, type ExactPosition, type Path } from '@evertree/core';
+import { formatPosition, parsePosition, type Path } from '@evertree/core';
 import type { ChangesOptions } from '@evertree/history';
 import { type Exchange, positionHeader } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
@@ -36,7 +36,7 @@ async function answerChange(exchange: Exchange, text: string): Promise<void> {
     throw new RequestError('REQUEST_INVALID', `${JSON.stringify(text.slice(0, 100))} is no position; write one such as 4-1201`);
   }
   const change = await exchange.context.history.show(position);
-  exchange.answerText(200, `${await wholeText(exchange, changeJson(change))}\n`, positionHeader(change.position));
+  exchange.answerText(200, `${await wholeText(exchange, changeJson(change))}\n`, positionHeader(present(exchange)));
 }
 
 /** The commits that concern a path: a page of them, all of them a line each, or with `follow` each as it comes. */
@@ -58,13 +58,12 @@ async function answerChanges(exchange: Exchange): Promise<void> {
 async function answerList(exchange: Exchange, parameters: Parameters, path: Path, options: ChangesOptions): Promise<void> {
   const lines = acceptsLines(exchange.request.headers);
   const limit = parameters.count('limit', lines ? LINES_LIMIT : PAGE_LIMIT_CHANGES);
-  const { position: to } = await exchange.context.history.resolve(parameters.when('to') ?? present(exchange));
-  if (lines) {
-    const frame = { head: {}, name: 'changes', headers: positionHeader(to) };
-    return sendList(exchange, frame, changeTexts(exchange, path, { ...options, to, limit }));
-  }
+  const now = present(exchange);
+  const range = { ...options, to: parameters.when('to') ?? now };
+  const headers = positionHeader(now);
+  if (lines) return sendList(exchange, { head: {}, name: 'changes', headers }, changeTexts(exchange, path, { ...range, limit }));
   checkAcceptable(exchange.request.headers, 'application/json');
-  await answerPage(exchange, path, { ...options, to }, limit ?? PAGE_CHANGES);
+  await answerPage(exchange, path, range, { limit: limit ?? PAGE_CHANGES, headers });
 }
 
 async function* changeTexts({ context, ended }: Exchange, path: Path, options: ChangesOptions): AsyncGenerator<JsonText> {
@@ -78,8 +77,8 @@ async function* changeTexts({ context, ended }: Exchange, path: Path, options: C
 async function answerPage(
   exchange: Exchange,
   path: Path,
-  options: ChangesOptions & { readonly to: ExactPosition },
-  limit: number,
+  options: ChangesOptions,
+  { limit, headers }: { readonly limit: number; readonly headers: Readonly<Record<string, string>> },
 ): Promise<void> {
   const { history } = exchange.context;
   const texts: string[] = [];
@@ -97,7 +96,7 @@ async function answerPage(
   // The oldest page says where to look further, if that is not all of the history.
   const elsewhere = next === null && options.from === undefined ? (await history.reach()).elsewhere : undefined;
   const tail = JSON.stringify({ next, elsewhere }).slice(1);
-  exchange.answerText(200, `{"changes":[${texts.join(',')}],${tail}\n`, positionHeader(options.to));
+  exchange.answerText(200, `{"changes":[${texts.join(',')}],${tail}\n`, headers);
 }
 
 function notWithFollow(name: string): RequestError {

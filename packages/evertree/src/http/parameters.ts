@@ -1,4 +1,4 @@
-import { isEvertreeError, parsePath, type Path } from '@evertree/core';
+import { isEvertreeError, parsePath, type ExactPosition, type Path } from '@evertree/core';
 import { parseWhen, type When } from '@evertree/history';
 import { type Exchange, unknownParameter } from './exchange.ts';
 import { RequestError } from './problem.ts';
@@ -50,7 +50,7 @@ export class Parameters {
 }
 
 /** The newest state that may leave the process. */
-export function present({ context }: Exchange): When {
+export function present({ context }: Exchange): ExactPosition {
   return context.store.stable.position;
 }
 

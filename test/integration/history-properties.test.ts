@@ -133,11 +133,12 @@ describe.each(SOURCES)('the questions to a random history, answered from the %s,
     expect.hasAssertions();
     await fc.assert(
       fc.asyncProperty(steps, path, async (made, at) => {
-        await withHistory(source, made, async (queries, oracle) => {
+        await withHistory(source, made, async (queries, oracle, store) => {
           for (let revision = 0; revision <= oracle.last; revision++) {
             const position = oracle.exact(revision);
             using then = await queries.at(position);
-            expect(then.position).toEqual(position);
+            using rebuilt = await new HistoryQueries({ store }).at(position);
+            expect(then.header).toEqual({ ...rebuilt.header, position, digest: then.digestAt('') });
             expectSame(then.get(''), oracle.states[revision]);
             const { value: found, digest } = await queries.read(at, position);
             expectSame(found, oracle.valueAt(at, revision));

@@ -30,7 +30,7 @@ export async function* blameOf(view: HistoryView, path: Path, { position }: Mome
     await turn.breathe();
   }
   const range = { after: undefined, upTo: position.revision };
-  for await (const change of changesBackward(view, { path, author: undefined }, range)) {
+  for await (const change of changesBackward(view, { path, author: undefined, values: false }, range)) {
     for (const operation of change.changeSet.operations) for (const _ of leaves.found(operation, change)) await turn.breathe();
     if (leaves.unknown === 0) break;
   }

@@ -25,13 +25,13 @@ export async function* newestFirst(
 ): AsyncGenerator<Change, void, undefined> {
   const range = { after, upTo: upTo ?? view.last.revision };
   if (!values) {
-    for await (const change of changesBackward(view, { path, author }, range)) yield toChange(change, path, undefined);
+    for await (const change of changesBackward(view, { path, author, values }, range)) yield toChange(change, path, undefined);
     return;
   }
   // What others committed between is needed to know what was there before.
   const batch = new ChangeBatch();
   let wanted = 0;
-  for await (const change of changesBackward(view, { path, author: undefined }, range)) {
+  for await (const change of changesBackward(view, { path, author: undefined, values }, range)) {
     batch.add(change);
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;
@@ -79,7 +79,7 @@ export async function* oldestFirst(
         continue;
       }
       // The author is compared here: what others committed changes the state, too.
-      for await (const change of changesIn(view, stored.frame, set, { path, author: undefined })) {
+      for await (const change of changesIn(view, stored.frame, set, { path, author: undefined, values })) {
         const { revision } = change.position;
         if (revision <= after || revision > (range.upTo ?? Infinity)) continue;
         const answer = state === undefined ? toChange(change, path, undefined) : advance(state, change, path);

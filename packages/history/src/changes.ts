@@ -75,7 +75,7 @@ export async function* changesIn(
   view: HistoryView,
   frame: Frame,
   set: PathSet,
-  { path, author }: ChangeFilter,
+  { path, author, values }: ChangeFilter,
 ): AsyncGenerator<PathChange, void, undefined> {
   const turn = new Turn(view.clock);
   const { header } = frame;
@@ -84,7 +84,7 @@ export async function* changesIn(
     if (change !== undefined && (author === undefined || change.changeSet.author === author)) yield change;
     return;
   }
-  for (const changeSet of readChangeSets(frame, set)) {
+  for (const changeSet of readChangeSets(frame, set, { values })) {
     if (changeSet === undefined) await turn.breathe();
     else if (changeSet.operations.length > 0 && (author === undefined || changeSet.author === author)) {
       yield { position: { ...header.last, revision: changeSet.revision }, changeSet, notes: {} };

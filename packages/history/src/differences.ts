@@ -118,7 +118,7 @@ async function changedPathsInFrames(
   const turn = new Turn(view.clock);
   for (const [after, upTo] of stretches) {
     for await (const frame of framesForward(view, after, upTo)) {
-      for (const changeSet of readChangeSets(frame, asked)) {
+      for (const changeSet of readChangeSets(frame, asked, { values: false })) {
         await turn.breathe();
         if (changeSet === undefined || changeSet.revision <= after || changeSet.revision > upTo) continue;
         for (const operation of changeSet.operations) touched.add(operation.path);

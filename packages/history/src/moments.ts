@@ -134,7 +134,8 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
     const header = await headerHolding(view, position.revision);
     if (header.last.revision === position.revision || header.firstTime === header.lastTime) return header.lastTime;
     const { frame } = await frameHolding(view, position.revision);
-    for (const changeSet of readChangeSets(frame, NOTHING)) if (changeSet?.revision === position.revision) return changeSet.time;
+    for (const changeSet of readChangeSets(frame, NOTHING, { values: false }))
+      if (changeSet?.revision === position.revision) return changeSet.time;
     throw view.moved();
   }
   const snapshot = await view.journal.snapshots.newest(position);
@@ -176,7 +177,7 @@ async function lastNotAfter(view: HistoryView, header: FrameHeader, time: number
   if (header.lastTime <= time) return { position: header.last, time: header.lastTime };
   const { frame } = await frameHolding(view, header.last.revision);
   let found = { revision: header.base.revision + 1, time: header.firstTime };
-  for (const changeSet of readChangeSets(frame, NOTHING)) {
+  for (const changeSet of readChangeSets(frame, NOTHING, { values: false })) {
     if (changeSet === undefined) continue;
     if (changeSet.time > time) break;
     found = changeSet;

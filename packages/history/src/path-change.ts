@@ -13,4 +13,6 @@ export interface PathChange {
 export interface ChangeFilter {
   readonly path: Path;
   readonly author: string | undefined;
+  /** Whether the values of puts are wanted: else they may be null. */
+  readonly values: boolean;
 }

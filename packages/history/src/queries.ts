@@ -37,6 +37,7 @@ import { readPastTree } from './past-reader.ts';
 import { type Content, setOf } from './paths.ts';
 import { PlannedReversal, planCommitReversal, planPathReversal } from './reversal.ts';
 import { checkSearch, findingsIn } from './search.ts';
+import { takeBack } from './take-back.ts';
 import { type Moment, parseWhen, type WhenLike } from './when.ts';
 
 /**
@@ -58,9 +59,10 @@ export class HistoryQueries implements HistoryQuestions {
 
   async at(when: WhenLike): Promise<Snapshot> {
     const view = await this.#view();
-    const { position, time } = await this.#resolve(view, when);
+    const moment = await this.#resolve(view, when);
+    const { position, time } = moment;
     if (samePosition(position, this.#store.position)) return this.#store.snapshot();
-    return (await readPastTree(view, position)).snapshot(time);
+    return (await takeBack(view, this.#store, moment)) ?? (await readPastTree(view, position)).snapshot(time);
   }
 
   async read(path: PathLike, when: WhenLike): Promise<PastValue> {
@@ -94,7 +96,7 @@ export class HistoryQueries implements HistoryQuestions {
       throw view.compacted(exact);
     }
     const { frame } = await frameHolding(view, revision);
-    for await (const change of changesIn(view, frame, setOf(ROOT), { path: ROOT, author: undefined })) {
+    for await (const change of changesIn(view, frame, setOf(ROOT), { path: ROOT, author: undefined, values: true })) {
       if (change.position.revision !== revision) continue;
       const before = (await readBefore(view, [change], ROOT)).get(revision);
       return toChange(change, ROOT, before ?? []);

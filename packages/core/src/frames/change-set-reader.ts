@@ -12,16 +12,21 @@ import { ROOT, type Path } from '../tree/path.ts';
  * The change sets of a frame, one after the other, each with those of its operations that concern a set of paths: they
  * are at such a path, below it or above it. Other operations are read over, and their values are not built. A change
  * set is given also without any operation left. The generator pauses, with undefined, after some 256 operations.
+ * @param options without `values` every put has null in the place of its value, which is not built then
  * @throws EvertreeError FORMAT_INVALID
  */
-export function* readChangeSets(frame: Frame, set: PathSet): Generator<ChangeSet | undefined, FrameNote | undefined> {
+export function* readChangeSets(
+  frame: Frame,
+  set: PathSet,
+  { values = true }: { readonly values?: boolean } = {},
+): Generator<ChangeSet | undefined, FrameNote | undefined> {
   const { header } = frame;
   if (header.codec === 'json' || header.beginsEpoch || header.endsEpoch || header.isMark) {
     const { note, changeSets } = decodeFrame(frame);
     for (const changeSet of changeSets) yield { ...changeSet, operations: changeSet.operations.filter(({ path }) => isIn(set, path)) };
     return note;
   }
-  const sink = new SiftedChangeSets(header.base.revision, set);
+  const sink = values ? new SiftedChangeSets(header.base.revision, set) : new SiftedPaths(header.base.revision, set);
   for (const _ of readInSteps(frameBody(frame), header, 0, { sink, sieve: sink, changeSets: header.count })) {
     yield* sink.whole();
     yield undefined;
@@ -52,7 +57,7 @@ class SiftedChangeSets implements SiftingSink {
   changeSets: ChangeSet[] = [];
   /** By the dictionary's numbers. */
   readonly #nodes: (SiftedNode | undefined)[];
-  #operations: Operation[] = [];
+  protected operations: Operation[] = [];
   #revision: number;
 
   constructor(base: number, { root }: PathSet) {
@@ -78,11 +83,11 @@ class SiftedChangeSets implements SiftingSink {
   }
 
   changeSet({ time, author, message }: ChangeSetHead): void {
-    this.#operations = [];
+    this.operations = [];
     this.changeSets.push({
       revision: ++this.#revision,
       time,
-      operations: this.#operations,
+      operations: this.operations,
       ...(author === undefined ? {} : { author }),
       ...(message === undefined ? {} : { message }),
     });
@@ -98,23 +103,43 @@ class SiftedChangeSets implements SiftingSink {
   }
 
   wants(node: number, key: string): boolean {
-    return this.#below(node, key) !== undefined;
+    return this.isIn(node, key);
   }
 
   put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
-    this.#operations.push({ type: 'put', path: [...this.#nodes[node]!.path, key], value: exportValue(child) });
+    this.operations.push({ type: 'put', path: this.pathOf(node, key), value: exportValue(child) });
   }
 
   delete(node: number, key: string): void {
-    if (this.wants(node, key)) this.#operations.push({ type: 'delete', path: [...this.#nodes[node]!.path, key] });
+    if (this.isIn(node, key)) this.operations.push({ type: 'delete', path: this.pathOf(node, key) });
   }
 
   putRoot(child: Child): void {
-    this.#operations.push({ type: 'put', path: ROOT, value: exportValue(child) });
+    this.operations.push({ type: 'put', path: ROOT, value: exportValue(child) });
+  }
+
+  protected isIn(node: number, key: string): boolean {
+    return this.#below(node, key) !== undefined;
+  }
+
+  protected pathOf(node: number, key: string): Path {
+    return [...this.#nodes[node]!.path, key];
   }
 
   #below(node: number, key: string): PathSetNode | undefined {
     const set = this.#nodes[node]?.set;
     return set === undefined || set.isWhole ? set : set.children.get(key);
+  }
+}
+
+/** Collects the operations that concern the set, without values. */
+class SiftedPaths extends SiftedChangeSets {
+  override wants(node: number, key: string): boolean {
+    if (this.isIn(node, key)) this.operations.push({ type: 'put', path: this.pathOf(node, key), value: null });
+    return false;
+  }
+
+  override putRoot(): void {
+    this.operations.push({ type: 'put', path: ROOT, value: null });
   }
 }

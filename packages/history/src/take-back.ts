@@ -1,0 +1,106 @@
+import {
+  epochsAt,
+  type ExactPosition,
+  NO_CHAIN,
+  type PastTree,
+  type Path,
+  PathSet,
+  readChangeSets,
+  samePosition,
+  type Snapshot,
+  type SnapshotHeader,
+  type Store,
+  type TreeChange,
+  Turn,
+} from '@evertree/core';
+import { framesForward, headerHolding } from './frame-access.ts';
+import type { HistoryView } from './history-view.ts';
+import { readPart } from './past-part.ts';
+import { pathsIn, setOf } from './paths.ts';
+import type { Moment } from './when.ts';
+
+/** With more commits since, or more changed paths, building the whole tree anew costs less. */
+const MOST_COMMITS = 20_000;
+const MOST_PATHS = 500;
+
+/** What happened since a position. */
+interface ChangesSince {
+  readonly set: PathSet;
+  /** Hash of the frame that ends at the position, if one does. */
+  readonly chain: string | undefined;
+}
+
+/**
+ * The whole tree at a moment that is not long ago: the present one with the changes since taken back, so that it shares
+ * all else with it.
+ * @returns undefined if this can't be done, or costs more than building the tree anew
+ */
+export async function takeBack(view: HistoryView, store: Store, { position, time }: Moment): Promise<Snapshot | undefined> {
+  const { revision } = position;
+  if (view.index === undefined || view.last.revision - revision > MOST_COMMITS || revision <= view.journal.log.base.revision)
+    return undefined;
+  if (!samePosition(store.position, view.last)) return undefined;
+  using present = store.snapshot();
+  const since = await changesSince(view, position);
+  if (since === undefined) return undefined;
+  const changes = changesBack(await readPart(view, position, since.set), since.set);
+  const { digest: expected, last } = await headerHolding(view, revision);
+  const { stream, marks } = present.header;
+  const chain = since.chain ?? NO_CHAIN;
+  const header: SnapshotHeader = { stream, marks, position, time, chain, digest: expected, epochs: epochsAt(view, revision) };
+  const then = await changed(view, present, changes, header);
+  const digest = then.digestAt('')!;
+  if (last.revision === revision) return digest === expected ? then : undefined;
+  // In the middle of a frame: nobody recorded the digest there.
+  using whole = then;
+  return changed(view, whole, [], { ...header, digest });
+}
+
+/** Undefined if there is too much of it, or marks changed: a header tells the marks as they were. */
+async function changesSince(view: HistoryView, position: ExactPosition): Promise<ChangesSince | undefined> {
+  const set = new PathSet();
+  const root = setOf([]);
+  const turn = new Turn(view.clock);
+  const paths = new Set<string>();
+  let chain: string | undefined;
+  for await (const frame of framesForward(view, position.revision, view.last.revision)) {
+    const { base, previous, isMark } = frame.header;
+    if (isMark) return undefined;
+    if (samePosition(base, position)) chain = previous;
+    for (const changeSet of readChangeSets(frame, root, { values: false })) {
+      await turn.breathe();
+      if (changeSet === undefined || changeSet.revision <= position.revision) continue;
+      for (const { path } of changeSet.operations) {
+        set.add(path);
+        paths.add(JSON.stringify(path));
+      }
+      if (paths.size > MOST_PATHS || set.root.isWhole) return undefined;
+    }
+  }
+  return { set, chain };
+}
+
+/** What makes the state of the paths, and of the objects above them, what it was. */
+function changesBack(then: PastTree, set: PathSet): TreeChange[] {
+  return Array.from(pathsIn(set), (path): TreeChange => {
+    const value = then.get(path);
+    return value === undefined ? { path: topmostMissing(then, path) } : { path, value };
+  });
+}
+
+function topmostMissing(then: PastTree, path: Path): Path {
+  for (let length = 1; length < path.length; length++) {
+    const above = path.slice(0, length);
+    if (!then.hasObject(above)) return above;
+  }
+  return path;
+}
+
+async function changed(view: HistoryView, from: Snapshot, changes: readonly TreeChange[], header: SnapshotHeader): Promise<Snapshot> {
+  const turn = new Turn(view.clock);
+  const steps = from.changed(changes, header);
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value;
+    await turn.breathe();
+  }
+}

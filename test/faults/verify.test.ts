@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { commit, filesOf, flip, SMALL, stoppedSite, verify } from '../support/offline-site.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
+import { openIndex } from '../support/index-oracle.ts';
 import { allowErrors } from '../support/reports.ts';
 import { Simulation } from '../support/simulation.ts';
 import { diskStore } from '../support/stores.ts';
@@ -128,6 +129,34 @@ describe('verify finds', () => {
     expect(quick.damages).toMatchObject([{ problem: expect.stringContaining('does not name the frame before it') as string }]);
   });
 
+  test('every flipped byte of an index, and no fault with one that is missing', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk, { journalOptions: SMALL });
+    const { index } = openIndex(disk, store);
+    for (let round = 0; round < 3; round++) {
+      await commit(store, round * 10, round * 10 + 10);
+      await index.caughtUp();
+    }
+    await index.close();
+    await store.close();
+    const runs = filesOf(disk, '.evi');
+    expect(runs.length).toBeGreaterThan(1);
+    expect(await verify(disk)).toMatchObject({ damageCount: 0, indexes: runs.length, last: store.position });
+    for (const path of runs) {
+      for (let at = 0; at < disk.bytes(path).length; at += 11) {
+        flip(disk, path, at);
+        const { damages } = await verify(disk);
+        expect(
+          damages.map(({ file }) => file),
+          `byte ${at} of ${path}`,
+        ).toEqual([path]);
+        flip(disk, path, at);
+      }
+    }
+    disk.erase(runs[0]!);
+    expect(await verify(disk)).toMatchObject({ damageCount: 0, indexes: runs.length - 1 });
+  });
+
   test('a time that goes back within an epoch', async () => {
     const { disk } = await stoppedSite({ openings: 1 });
     const path = filesOf(disk, '.evj')[1]!;
@@ -204,6 +233,7 @@ describe('verify tells from damage', () => {
       fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), async seed => {
         const disk = new FaultDisk();
         const { store } = await diskStore(disk, { journalOptions: { ...SMALL, retentionRewindMs: 0 } });
+        const built = openIndex(disk, store).index;
         await commit(store, 0, 20);
         const progress = { verifying: true };
         const writing = (async () => {
@@ -223,6 +253,7 @@ describe('verify tells from damage', () => {
         } finally {
           progress.verifying = false;
           await writing;
+          await built.close();
           await store.close();
         }
         expect(await verify(disk)).toMatchObject({ damageCount: 0, last: store.position, digest: store.digest });

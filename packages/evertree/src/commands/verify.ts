@@ -19,9 +19,9 @@ export function addVerify(program: Command): void {
     .command('verify <directory>')
     .summary('prove that a directory holds a whole and sound history')
     .description(
-      'Reads everything in the directory of a site, changes nothing and takes no lock: the site may run meanwhile, and is read up to its end when this began. Checks every checksum, the chain of the frames, positions, times, snapshots and divergences, and rebuilds the tree to compare its digest after each frame. Names each damaged place by file and offset. Exit status: 0 sound, 1 not.',
+      'Reads everything in the directory of a site, changes nothing and takes no lock: the site may run meanwhile, and is read up to its end when this began. Checks every checksum, the chain of the frames, positions, times, snapshots and divergences, rebuilds the tree to compare its digest after each frame, and compares the index with the frames. Names each damaged place by file and offset. Exit status: 0 sound, 1 not.',
     )
-    .option('--checksums-only', 'rebuild no tree: several times as fast, and needs no memory for one')
+    .option('--checksums-only', 'rebuild no tree and compare no index: several times as fast, and needs no memory for a tree')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExamples:\n  evertree verify ./data/primary\n  evertree verify /backups/today --checksums-only --json')
     .action(verify);
@@ -65,9 +65,11 @@ function notRebuiltLines({ checksumsOnly, commits, rebuiltCommits, damageCount }
 
 /** The last line: one sentence that says all that was proven. */
 function proofLine(verification: Verification): string {
-  const { damageCount, snapshots, segments, commits, divergences, last, digest, checksumsOnly, bytes, milliseconds } = verification;
+  const { damageCount, snapshots, segments, commits, divergences, indexes, last, digest, checksumsOnly, bytes, milliseconds } =
+    verification;
   const things = [count(snapshots, 'snapshot'), count(segments, 'segment'), count(commits, 'commit')];
   if (divergences > 0) things.push(count(divergences, 'divergence'));
+  if (indexes > 0) things.push(`${count(indexes, 'run')} of the index`);
   const what = `${things.join(', ')}, to ${formatPosition(last)}, digest ${digest ?? 'of an empty tree'}`;
   const how = checksumsOnly ? ' (checksums only: no tree was rebuilt)' : '';
   const effort = pico.dim(`  ${formatBytes(bytes)} in ${formatDuration(milliseconds)}`);

@@ -3,11 +3,11 @@ import { covers, EvertreeError, formatPosition, highestEpoch, samePosition } fro
 import { type HeldCopy, type Timestamp, TIMESTAMP_FORMAT } from './timestamp-file.ts';
 
 /** A lease of a copy ends so long after it was renewed last. */
-export const COPY_LEASE_MS = 3_600_000;
+const COPY_LEASE_MS = 3_600_000;
 /** The site renews the leases of copies so often. */
-export const COPY_RENEWAL_MS = 600_000;
+const COPY_RENEWAL_MS = 600_000;
 /** The history is held for a copy at most so long. */
-export const COPY_LIMIT_MS = 86_400_000;
+const COPY_LIMIT_MS = 86_400_000;
 /** After the second timestamp the lease stays for a while: the answer may have been lost, and is asked for again. */
 const COPY_END_MS = 600_000;
 /** Copies that lost their leases are told of; only the newest are kept. */

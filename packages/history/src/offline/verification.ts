@@ -8,6 +8,7 @@ import { listSite, type ListedDirectory } from './directory-listing.ts';
 import { checkDivergences } from './divergence-check.ts';
 import type { FollowedHistory, HistoryCounts } from './followed-history.ts';
 import { HistoryCheck } from './history-check.ts';
+import { checkIndex } from './index-check.ts';
 
 /** A history that is cut back or replaced while it is read is read again, so many times. */
 const ATTEMPTS = 4;
@@ -31,6 +32,8 @@ export interface Verification extends Readonly<HistoryCounts> {
   /** The directory is a copy that no site has opened yet. */
   readonly isCopy: boolean;
   readonly divergences: number;
+  /** Runs of the index that were compared with the frames. */
+  readonly indexes: number;
   readonly bytes: number;
   readonly milliseconds: number;
   /** All of them; `damages` lists the first thousand. */
@@ -41,7 +44,7 @@ export interface Verification extends Readonly<HistoryCounts> {
 
 /**
  * Reads everything that a site's directory holds and checks it: each checksum, the chain of the frames, positions and
- * times, snapshots, divergences, and the digest of the tree after each frame, by rebuilding it. Takes no lock and changes
+ * times, snapshots, divergences, the digest of the tree after each frame, by rebuilding it, and the index. Takes no lock and changes
  * nothing. A directory in use is read up to its end when this began.
  * @throws EvertreeError NOT_FOUND if there is no history
  */
@@ -72,6 +75,7 @@ async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean):
   else checkCopied(copied, history, list);
   await checkLeases(disk, list);
   const divergences = await checkDivergences(disk, directory.divergences, history.stream, list);
+  const indexes = checksumsOnly ? 0 : await checkIndex(disk, directory, history, list);
   return {
     site: site?.site ?? null,
     stream: history.stream ?? null,
@@ -82,6 +86,7 @@ async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean):
     isCopy: directory.isCopy,
     ...history.counts,
     divergences,
+    indexes,
     bytes: list.doneBytes,
     damageCount: list.count,
     damages: list.damages,

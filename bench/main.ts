@@ -12,6 +12,7 @@ import { comeback } from './measures/comeback.ts';
 import { cold } from './measures/cold.ts';
 import { cpu } from './measures/cpu.ts';
 import { growth } from './measures/growth.ts';
+import { history, historyPin, historyVerify, historyWriting } from './measures/history.ts';
 import { heap } from './measures/heap.ts';
 import { kafkaAway } from './measures/kafka-away.ts';
 import { kafkaClients } from './measures/kafka-clients.ts';
@@ -47,6 +48,10 @@ const MEASURES: readonly Measure[] = [
   switchover,
   promote,
   comeback,
+  history,
+  historyPin,
+  historyWriting,
+  historyVerify,
   ...KAFKA_MEASURES,
   growth,
 ];

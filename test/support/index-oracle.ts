@@ -36,7 +36,7 @@ export async function compareIndex(index: JournalIndex, store: Store, history: R
 async function comparePath(index: JournalIndex, told: readonly ToldTouch[], path: Path, history: RandomHistory): Promise<void> {
   const { after, upTo } = index;
   const newestFirst = told.filter(({ revision }) => revision > after && revision <= upTo).toReversed();
-  const moment = after + history.below(upTo - after + 2);
+  const moment = after + history.below(upTo - after + 1);
   const newest = newestFirst.find(touch => touch.revision <= moment && isAtOrBelow(path, touch.path));
   expect(await index.newest(path, moment)).toEqual(newest === undefined ? undefined : plain(newest));
 

@@ -6,6 +6,7 @@ import { type HistoryOracle, isPrefix, type KnownCommit } from './history-oracle
 export class NaiveIndex implements ChangeIndex {
   after: number;
   upTo: number;
+  shrinks = 0;
   /** Answers that it still gives before it says that it is outdated and covers less; Infinity for always. */
   answers = Infinity;
   readonly #oracle: HistoryOracle;
@@ -71,6 +72,7 @@ export class NaiveIndex implements ChangeIndex {
   #answer(): void {
     if (--this.answers > 0) return;
     this.answers = Infinity;
+    this.shrinks++;
     this.after = Math.ceil((this.after + this.upTo) / 2);
     throw new IndexOutdated('it covers less from now on');
   }

@@ -52,11 +52,16 @@ export interface ChangeIndex {
    */
   readonly after: number;
   readonly upTo: number;
+  /**
+   * Changes whenever `after` rises or `upTo` falls. What was gathered by several calls is whole only if it is the same
+   * before and after them: an answer does not tell what the index does not cover any more.
+   */
+  readonly shrinks: number;
   /** The newest touch of a path itself or of one above it, at or before a revision. */
   newest(path: Path, atOrBefore: number): Promise<Touch | undefined>;
   /** For each path at or below `path` that was ever touched: its newest touch at or before a revision. In the order of the paths. */
   newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch>;
-  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]. Of one change set the last operation first. */
+  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]; IndexOutdated if the index does not cover all of these. Of one change set the last operation first. */
   touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch>;
   /** An upper bound of how many touches `newestBelow` would look at, to choose between it and reading the whole tree. Cheap. */
   weight(path: Path): Promise<number>;

@@ -15,7 +15,15 @@ import {
   type Position,
   type Store,
 } from '@evertree/core';
-import type { ChangeIndex } from './change-index.ts';
+import { type ChangeIndex, IndexOutdated } from './change-index.ts';
+
+/** What the index covers at some moment. */
+export interface CoveredRange {
+  readonly after: number;
+  readonly upTo: number;
+  /** `ChangeIndex.shrinks` of that moment. */
+  readonly shrinks: number;
+}
 
 /** What a question is asked of: a journal, with the lineage that stood when the question began. */
 export class HistoryView implements Lineage {
@@ -79,11 +87,19 @@ export class HistoryView implements Lineage {
   }
 
   /** The revisions that the index answers for: those after `after` up to `upTo`. Undefined without such. */
-  covered(): { readonly after: number; readonly upTo: number } | undefined {
+  covered(): CoveredRange | undefined {
     if (this.index === undefined) return undefined;
-    const { after } = this.index;
+    const { after, shrinks } = this.index;
     const upTo = Math.min(this.index.upTo, this.last.revision);
-    return after < upTo ? { after, upTo } : undefined;
+    return after < upTo ? { after, upTo, shrinks } : undefined;
+  }
+
+  /**
+   * To be called after several answers of the index about what it covered.
+   * @throws IndexOutdated if it has covered less since
+   */
+  assertCovers({ shrinks }: CoveredRange): void {
+    if (this.index?.shrinks !== shrinks) throw new IndexOutdated('the index covers less than when the question began');
   }
 
   /**

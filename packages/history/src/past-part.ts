@@ -31,6 +31,7 @@ export async function readPart(view: HistoryView, position: ExactPosition, set: 
     try {
       const part = await PartFromIndex.read(view, view.index, covered, position, set);
       view.assertStands();
+      view.assertCovers(covered);
       if (part === undefined) break;
       return part;
     } catch (error) {

@@ -3,7 +3,6 @@ import { EvertreeError } from '@evertree/core';
 import { asError, isMissing } from '@evertree/journal/files';
 import { IndexOutdated, type ChangeIndex, type FoundChange, type Touch } from '../change-index.ts';
 import { BlockCache } from './block-cache.ts';
-import { ChangeReader } from './change-reader.ts';
 import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
 import { RUN_CHANGE_SETS } from './index-keeper.ts';
 import { pathKey } from './path-key.ts';
@@ -14,7 +13,7 @@ import { RunQuestions } from './run-questions.ts';
 import { SegmentFiles } from './segment-files.ts';
 
 /** What of the runs is kept in memory. */
-const CACHE_BYTES = 16 * 1024 * 1024;
+const CACHE_BYTES = 64 * 1024 * 1024;
 /** Fewer new change sets than this are left to the journal: reading them there is as fast. */
 const LEAST_CHANGE_SETS = 256;
 /** New change sets are covered after this time, unless there are enough of them for a run before. */
@@ -58,6 +57,8 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   /** How often the builder was asked to cover a range, and how many of these it has done. */
   #requests = 0;
   #done = 0;
+  /** How often it came to cover less, but for retention. */
+  #shrinks = 0;
   /** How often the history was cut back or replaced. */
   #rewinds = 0;
   #waiting: (() => void)[] = [];
@@ -86,6 +87,10 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
 
   get upTo(): number {
     return this.#runs.at(-1)?.upTo ?? this.#options.log.base.revision;
+  }
+
+  get shrinks(): number {
+    return this.#shrinks + this.#options.log.base.revision;
   }
 
   /** Bytes of its files. */
@@ -123,11 +128,11 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   }
 
   timeOf(revision: number): Promise<number> {
-    return this.#ask(questions => questions.timeOf(revision, new ChangeReader(this.#segments)));
+    return this.#ask(questions => questions.timeOf(revision, this.#segments));
   }
 
   read(touches: readonly Touch[]): AsyncIterable<FoundChange> {
-    return this.#askEach(questions => questions.read(touches, new ChangeReader(this.#segments)));
+    return this.#askEach(questions => questions.read(touches, this.#segments));
   }
 
   async close(): Promise<void> {
@@ -263,23 +268,28 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     for (let paths: readonly string[] | undefined; paths !== this.#told && !this.#isClosed;) {
       paths = this.#told!;
       const rewinds = this.#rewinds;
-      const runs: RunFile[] = [];
+      const opened: RunFile[] = [];
+      let lacksOne = false;
       for (const path of paths) {
-        const run = this.#bad.has(path) ? undefined : (this.#runs.find(known => known.path === path) ?? (await this.#open(path)));
-        if (run !== undefined) runs.push(run);
+        if (this.#bad.has(path)) continue;
+        const run = this.#runs.find(known => known.path === path) ?? (await this.#open(path));
+        if (run === 'missing') lacksOne = true;
+        else if (run !== undefined) opened.push(run);
       }
-      if (rewinds === this.#rewinds) {
-        await this.#show(runs);
-        continue;
-      }
-      // Which of them are of the history is to be asked again.
-      for (const run of runs) if (!this.#runs.includes(run)) await run.retire();
-      paths = undefined;
+      // A question may have found one of them unsound meanwhile.
+      const runs = opened.filter(run => !run.isRetired && !this.#bad.has(run.path));
+      // A file that was merged into another one meanwhile is no loss: that is told next.
+      const isOld = lacksOne && lengthOf(longestStretch(runs)) < lengthOf(this.#runs);
+      // After a rewind it is to be asked again which of them are of the history.
+      const isStale = rewinds !== this.#rewinds;
+      if (!isOld && !isStale) await this.#show(runs);
+      else for (const run of runs) if (!this.#runs.includes(run)) await run.retire();
+      if (isStale) paths = undefined;
     }
   }
 
   /** Opens a run if it is of the present history. */
-  async #open(path: string): Promise<RunFile | undefined> {
+  async #open(path: string): Promise<RunFile | 'missing' | undefined> {
     const { disk, log } = this.#options;
     try {
       const run = await RunFile.open(disk, path, this.#cache.part());
@@ -292,7 +302,10 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
       if (error instanceof UnsoundRun) {
         this.#dropped(path, error.message);
         this.#building.drop([path]);
-      } else if (!isMissing(error) && !this.#isClosed) {
+      } else if (isMissing(error)) {
+        this.#building.drop([path]);
+        return 'missing';
+      } else if (!this.#isClosed) {
         this.#tell({ level: 'warn', event: 'index-unreadable', message: `${path} can't be read (${asError(error).message})` });
       }
     }
@@ -302,7 +315,9 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   /** Answers from these runs from now on: of each stretch without a gap, the longest. */
   async #show(runs: readonly RunFile[]): Promise<void> {
     const before = this.#runs;
+    const { after, upTo } = this;
     this.#runs = longestStretch(runs);
+    if (this.after > after || this.upTo < upTo) this.#shrinks++;
     for (const run of [...before, ...runs]) if (!this.#runs.includes(run)) await run.retire();
   }
 

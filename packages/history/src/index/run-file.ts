@@ -55,6 +55,11 @@ export class RunFile {
     }
   }
 
+  /** It is closed, or will be when the questions that read it have ended. */
+  get isRetired(): boolean {
+    return this.#isRetired;
+  }
+
   get after(): number {
     return this.description.base.revision;
   }

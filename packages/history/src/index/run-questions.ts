@@ -1,7 +1,8 @@
 import type { Clock } from '@evertree/core';
 import { Turn } from '@evertree/core';
 import { type FoundChange, IndexOutdated, type Touch } from '../change-index.ts';
-import type { ChangeReader } from './change-reader.ts';
+import { ChangeReader } from './change-reader.ts';
+import type { SegmentFiles } from './segment-files.ts';
 import { compareKeys, isWithin, pathOf, prefixEnds } from './path-key.ts';
 import type { RunFile } from './run-file.ts';
 import { entriesBelow, newestOf, TouchCursor } from './touch-cursor.ts';
@@ -11,6 +12,9 @@ import { NewestTouches } from './newest-touches.ts';
 const FIRST_LOOK = 256;
 const LARGEST_LOOK = 65_536;
 const LOOK_GROWTH = 8;
+/** Change sets that are read ahead of the reader, and how many at once. */
+const WINDOW = 64;
+const READERS = 4;
 /** Entries between two looks at the clock. */
 const STEP_ENTRIES = 64;
 
@@ -19,11 +23,13 @@ export class RunQuestions {
   readonly #runs: readonly RunFile[];
   /** Touches up to this revision are not told. */
   readonly #after: number;
+  readonly #upTo: number;
   readonly #turn: Turn;
 
   constructor(runs: readonly RunFile[], after: number, clock: Clock) {
     this.#runs = runs;
     this.#after = after;
+    this.#upTo = runs.at(-1)?.upTo ?? after;
     this.#turn = new Turn(clock);
   }
 
@@ -72,7 +78,10 @@ export class RunQuestions {
   }
 
   async *touches(key: Buffer, range: { readonly after: number; readonly upTo: number }): AsyncGenerator<Touch, void, undefined> {
-    const after = Math.max(range.after, this.#after);
+    const { after } = range;
+    if (after < range.upTo && (after < this.#after || range.upTo > this.#upTo)) {
+      throw new IndexOutdated(`the index covers the revisions after ${this.#after} up to ${this.#upTo} only`);
+    }
     let look = FIRST_LOOK;
     for (const run of this.#runs.toReversed()) {
       if (run.after >= range.upTo) continue;
@@ -90,26 +99,34 @@ export class RunQuestions {
     }
   }
 
-  /** How many entries lie at and below a path. */
+  /** An upper bound of how many entries lie at and below a path. */
   async weight(key: Buffer): Promise<number> {
     let weight = 0;
     for (const run of this.#runs) weight += await entriesBelow(run, key);
     return weight;
   }
 
-  timeOf(revision: number, reader: ChangeReader): Promise<number> {
-    return reader.timeOf(this.#covering(revision), revision);
+  timeOf(revision: number, files: SegmentFiles): Promise<number> {
+    return new ChangeReader(files).timeOf(this.#covering(revision), revision);
   }
 
-  async *read(touches: readonly Touch[], reader: ChangeReader): AsyncGenerator<FoundChange, void, undefined> {
-    for (let from = 0; from < touches.length;) {
-      const { revision } = touches[from]!;
-      let to = from + 1;
-      while (touches[to]?.revision === revision) to++;
-      yield await reader.read(this.#covering(revision), touches.slice(from, to));
+  async *read(touches: readonly Touch[], files: SegmentFiles): AsyncGenerator<FoundChange, void, undefined> {
+    const changes = byRevision(touches);
+    const readers = Array.from({ length: Math.min(READERS, changes.length) }, () => new ChangeReader(files));
+    for (let from = 0; from < changes.length; from += WINDOW) {
+      const window = changes.slice(from, from + WINDOW);
+      const share = Math.ceil(window.length / readers.length);
+      // Neighbours are often in one chunk: each reader takes a stretch.
+      const stretches = readers.map((reader, index) => this.#readAll(window.slice(index * share, (index + 1) * share), reader));
+      yield* (await Promise.all(stretches)).flat();
       await this.#turn.breathe();
-      from = to;
     }
+  }
+
+  async #readAll(changes: readonly (readonly Touch[])[], reader: ChangeReader): Promise<FoundChange[]> {
+    const found: FoundChange[] = [];
+    for (const touches of changes) found.push(await reader.read(this.#covering(touches[0]!.revision), touches));
+    return found;
   }
 
   #covering(revision: number): RunFile {
@@ -157,6 +174,17 @@ async function gatherPath(run: RunFile, key: Buffer, into: NewestTouches): Promi
     if (upTo <= after) return;
   }
   into.missesBefore(upTo);
+}
+
+/** Touches by their change sets. */
+function byRevision(touches: readonly Touch[]): (readonly Touch[])[] {
+  const changes: Touch[][] = [];
+  for (const touch of touches) {
+    const last = changes.at(-1);
+    if (last?.[0]!.revision === touch.revision) last.push(touch);
+    else changes.push([touch]);
+  }
+  return changes;
 }
 
 function hasDepth(run: RunFile, depth: number): boolean {

@@ -179,31 +179,34 @@ export async function newestOf(run: RunFile, key: Uint8Array, length: number, at
   return cursor.toEntry(key, length, atOrBefore) === undefined ? undefined : cursor.newest(atOrBefore);
 }
 
-/** How many entries of a run are at or below a path. @throws UnsoundRun */
+/**
+ * An upper bound of how many entries of a run are at or below a path: what the blocks have that hold some of them. No
+ * leaf is read but the only one of a small run.
+ * @throws UnsoundRun
+ */
 export async function entriesBelow(run: RunFile, key: Buffer): Promise<number> {
+  if (key.length === 0) return (await entriesBefore(run, undefined)).upper;
   const end = Buffer.from(key);
   // A segment has no byte below 1, so that the keys below a path come before this one.
-  if (end.length > 0) end[end.length - 1] = 1;
-  return (key.length === 0 ? await entriesBefore(run, undefined) : await entriesBefore(run, end)) - (await entriesBefore(run, key));
+  end[end.length - 1] = 1;
+  return (await entriesBefore(run, end)).upper - (await entriesBefore(run, key)).lower;
 }
 
-/** How many entries of a run are before a key; all of them for undefined. */
-async function entriesBefore(run: RunFile, key: Buffer | undefined): Promise<number> {
-  const { touches } = run.description;
-  if (touches === undefined) return 0;
+/** Bounds of how many entries of a run are before a key; before the end for undefined. */
+async function entriesBefore(run: RunFile, key: Buffer | undefined): Promise<{ readonly lower: number; readonly upper: number }> {
+  const { touches, depths } = run.description;
+  if (touches === undefined) return { lower: 0, upper: 0 };
   let block = run.cached(touches) ?? (await run.load(touches));
-  let before = 0;
+  const total = depths.reduce((sum, count) => sum + count, 0);
+  let bounds = { lower: 0, upper: total };
   while (block.height > 0) {
     const at = key === undefined ? block.entries.length - 1 : Math.max(0, block.search(key, key.length, -1));
     const below = block.entries[at]!;
-    before = below.entries;
+    const next = block.entries[at + 1];
+    // An entry has a posting at least.
+    bounds = { lower: below.entries, upper: next?.entries ?? Math.min(bounds.upper, below.entries + total - below.postings) };
+    if (block.height === 1) return bounds;
     block = run.cached(below) ?? (await run.load(below));
   }
-  const cursor = new TouchCursor(run);
-  cursor.enter(block);
-  while (cursor.next()) {
-    if (key !== undefined && cursor.compare(key, key.length) >= 0) break;
-    before++;
-  }
-  return before;
+  return bounds;
 }

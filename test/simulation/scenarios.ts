@@ -1,6 +1,19 @@
 import { parseScript } from './script.ts';
 import type { Script } from './script.ts';
 
+/** A site follows another one, and holds what was written. */
+const FOLLOWED = ['write a 2 1', 'pass 30'];
+/** The same, and its primary ends. */
+const DESERTED = [...FOLLOWED, 'kill a', 'pass 100'];
+const CONSENTED = [...FOLLOWED, 'switchover a b', 'until b consented 100'];
+/** The target has lost its link, and its consent with it, when the handover becomes durable at the old primary. */
+const HANDED_OVER = [...CONSENTED, 'block a b', 'until a handed-over 100', 'pass 100'];
+/** Writes go on until a switchover waits for its target, which is far away, to catch up. */
+const FAR_AWAY = [
+  ...[...FOLLOWED, 'delay a b 70 75', 'delay b a 20 25', ...writing(20), 'switchover a b'],
+  ...Array.from({ length: 90 }, () => ['write a 1 0', 'until a catching-up 10']).flat(),
+];
+
 /** Moments that a fault has to hit within a millisecond or two: each is tried at many. */
 export const SCENARIOS: readonly Script[] = [
   // The old primary goes back to the fork, and its process ends.
@@ -33,8 +46,105 @@ export const SCENARIOS: readonly Script[] = [
     'power-loss b',
     'start b',
   ]),
+  // Clients write over HTTP while their primary hands over.
+  ...atMany(6, ms => [
+    ...CONSENTED,
+    'disk b 20 40',
+    'until a handing-over 100',
+    `pass ${ms / 2}`,
+    'write-http a 5',
+    'pass 30',
+    'write-http a 2',
+    ...(ms < 4 ? [] : ['stall b', 'write-http a 2', 'pass 700', 'resume b']),
+    'pass 300',
+  ]),
+  ...handovers(),
+  ...takeovers(),
+  ...promotions(),
 ];
 
+/** What ends a switchover at its primary, at each of its steps. */
+function handovers(): Script[] {
+  return [
+    // The target has declined the command, and its primary starts again and asks once more.
+    ...atThree([...CONSENTED, 'cancel a', 'pass 100', 'kill a', 'pass 5', 'start a', 'pass 100', 'again a']),
+    ...atThree([...FOLLOWED, 'switchover a b', 'until a consent 100', 'delay b a 310 320', 'pass 600']),
+    // The target is so far away that it does not get near while writes go on.
+    ...atThree([...FAR_AWAY, 'cancel a', 'pass 300']),
+    ...atThree([...FAR_AWAY, ...writing(60), 'pass 300']),
+    ...atThree([...FAR_AWAY, 'cut a b', 'pass 50']),
+    ...atThree([...FAR_AWAY, 'promote c force', ...writing(40)]),
+    // The disk of the old primary fails, or is slow, as the handover frame is on its way.
+    ...atThree([...FOLLOWED, 'switchover a b', 'until a consent 100', 'fail-disk a write', 'pass 200']),
+    ...atMany(16, ms => [...FOLLOWED, 'switchover a b', `pass ${8 + ms}`, 'fail-disk a write', 'write a 1 0', 'pass 100']),
+    ...atThree([...CONSENTED, 'disk a 1500 1800', 'until a handing-over 100', 'pass 900']),
+    ...atThree([...CONSENTED, 'disk a 100 120', 'until a handing-over 100', 'cancel a', 'pass 300']),
+    // It is durable, and the target does not begin at once.
+    ...atThree([...CONSENTED, 'disk b 200 250', 'until a handed-over 100', 'cut a b', 'pass 100', 'again a', 'pass 100']),
+    ...atThree([
+      ...[...CONSENTED, 'disk b 200 250', 'until a handed-over 100', 'cancel a', 'pass 20', 'again a', 'pass 20', 'cancel a'],
+      ...['cut a b', 'pass 300'],
+    ]),
+    ...atThree([...HANDED_OVER, 'cancel a', 'pass 50', 'unblock a b', 'pass 200']),
+    ...atThree([...HANDED_OVER, 'pass 350', 'again a', 'pass 250', 'unblock a b', 'pass 200']),
+    ...atMany(8, ms => [...CONSENTED, 'promote b force', `pass ${ms}`, 'pass 300']),
+    ...atMany(6, ms => [...CONSENTED, 'full b', `pass ${300 + 10 * ms}`, 'room b', 'pass 300']),
+  ];
+}
+
+/** What comes between a target's consent and its epoch. */
+function takeovers(): Script[] {
+  const step = (ms: number) => `until b ${ms % 2 === 0 ? 'consented' : 'examining'} 100`;
+  return [
+    ...atMany(6, ms => [...FOLLOWED, 'switchover a b', step(ms), 'cancel b', 'pass 300']),
+    ...atMany(16, ms => [
+      ...FOLLOWED,
+      'switchover a b',
+      step(ms),
+      'kill a',
+      'pass 5',
+      'start a',
+      `pass ${50 + ms}`,
+      'switchover a b',
+      'pass 200',
+    ]),
+    ...atMany(8, () => [...FOLLOWED, 'disk b 60 80', 'switchover a b', 'until b examining 300', 'cut a b', 'pass 300']),
+    ...atMany(16, () => [...CONSENTED, 'disk b 30 40', 'cancel a', 'switchover a b', 'pass 300']),
+    ...atMany(4, ms => [...FOLLOWED, 'switchover a b', step(ms), 'isolate b', 'pass 100', 'heal', 'pass 300']),
+  ];
+}
+
+/** What ends a promotion, at each of its steps. */
+function promotions(): Script[] {
+  const isAhead = [...FOLLOWED, 'isolate b', 'write a 4 1', 'pass 20', 'write a 4 1', 'pass 30', 'kill a', 'heal', 'pass 60'];
+  return [
+    ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 800']),
+    ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 50', 'stop b', 'pass 300', 'start b']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'kill c', 'pass 300']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'delay c b 250 260', 'pass 300']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'full c', 'pass 300']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'full b', 'pass 300']),
+    ...atMany(6, ms => [...DESERTED, 'promote b', 'promote c', `pass ${ms}`, 'pass 300']),
+    ...atThree([...isAhead, 'promote b', 'until b raising 100', 'delay c b 20 30', 'pass 900']),
+    ...atThree([...isAhead, 'promote b', 'until b adopting 100', 'delay c b 700 710', 'pass 1500']),
+    ...atThree([...isAhead, 'promote b', 'until b adopting 100', 'kill c', 'pass 900']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'disk b 5 8', 'until b beginning 100', 'full b', 'pass 300']),
+    ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'disk b 5 8', 'until b beginning 100', 'stop b', 'pass 300']),
+  ];
+}
+
+function writing(times: number): string[] {
+  return Array.from({ length: times }, () => ['write a 1 0', 'pass 10']).flat();
+}
+
+function atThree(lines: readonly string[]): Script[] {
+  return atMany(3, () => lines);
+}
+
 function atMany(moments: number, lines: (ms: number) => readonly string[]): Script[] {
-  return Array.from({ length: moments }, (_, ms) => ({ ...parseScript('sites direct direct'), seed: ms + 1, lines: lines(ms) }));
+  return Array.from({ length: moments }, (_, ms) => {
+    const wanted = lines(ms);
+    const wires = wanted.some(line => line.includes(' c')) ? 'sites direct direct direct' : 'sites direct direct';
+    return { ...parseScript(wires), seed: ms + 1, lines: wanted };
+  });
 }

@@ -12,6 +12,11 @@ type Verb = (world: World, words: readonly string[]) => void;
 const VERBS: Readonly<Record<string, Verb>> = {
   /** `pass 40`: so many milliseconds. */
   pass: (world, [ms]) => world.time.pass(Number(ms)),
+  /** `until a handing-over 100`: until the change of roles at a has come to that step, for so many milliseconds at most. */
+  until: (world, [name, step, ms]) => {
+    const { time } = world;
+    time.until(() => world.site(name!).running?.roles.status?.step === step, Number(ms));
+  },
   /** `write a 3 1`: three commits at a, each of which waits for one secondary. */
   write: (world, [name, count, secondaries]) => {
     for (let index = 0; index < Number(count); index++) world.ledger.write(world.site(name!), Number(secondaries ?? 0));

@@ -38,6 +38,8 @@ const CHECKED = [
   'held-write:sent-on',
   'held-write:refused',
   'commit:dropped-by-retention',
+  'report:claim-void',
+  'report:reign-void',
 ];
 
 describe('histories of sites, faults and people', () => {

@@ -4,7 +4,7 @@ import type { ExactPosition, Lineage, Link, Role, RoleHandler, Transport } from 
 import { openJournal } from '@evertree/journal';
 import type { JournalOptions } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
-import { publishTransport, subscribeTransport } from '@evertree/transport/kafka';
+import { claimTransport, publishTransport, subscribeTransport } from '@evertree/transport/kafka';
 import type { KafkaLimits, KafkaWireOptions } from '@evertree/transport/kafka';
 import type { DiskOperation } from '../support/fault-disk.ts';
 import type { WriteAdmission } from '../../packages/evertree/src/http/admission.ts';
@@ -42,7 +42,15 @@ const KAFKA: Partial<KafkaLimits> = {
   snapshotBytes: 16 * 1024,
 };
 const DISK_BYTES = 1024 ** 4;
-const ROLES: Partial<RoleLimits> = { maxPauseMs: 400, consentMs: 300, nearMs: 60, answerMs: 200, silentMs: 200, lendMs: 600 };
+const ROLES: Partial<RoleLimits> = {
+  maxPauseMs: 400,
+  consentMs: 300,
+  nearMs: 60,
+  answerMs: 200,
+  silentMs: 200,
+  claimMs: 1_000,
+  lendMs: 600,
+};
 /** The one that all sites of a world have that are reached through a topic. */
 export const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
@@ -282,18 +290,28 @@ export class SimulatedSite {
           role,
         }),
       }),
-      dial: async () => feeding(),
+      dial: async () => this.#raising(process),
     };
   }
 
   /** What it needs as a primary. */
   #feeding(process: SimulatedProcess): Transport[] {
+    const options = { ...this.#topic(process), partition: 0, key: 'k' };
+    return this.#dialling(process, () => publishTransport(options, this.world.cluster.client(process)));
+  }
+
+  /** What it asks before it is promoted. */
+  #raising(process: SimulatedProcess): Transport[] {
+    const options = { ...this.#topic(process), partition: 0, key: 'k' };
+    return this.#dialling(process, () => claimTransport(options, this.world.cluster.client(process)));
+  }
+
+  /** To the other sites, and to the topic if one of them reads it. */
+  #dialling(process: SimulatedProcess, toTopic: () => Transport): Transport[] {
     const { world } = this;
     const others = world.others(this.name);
     const transports = [world.network.dial(process, world.reached(others, 'direct'))];
-    if (world.reached(others, 'topic').length === 0) return transports;
-    const topic = publishTransport({ ...this.#topic(process), partition: 0, key: 'k' }, world.cluster.client(process));
-    return [...transports, this.#watched(topic)];
+    return world.reached(others, 'topic').length === 0 ? transports : [...transports, this.#watched(toTopic())];
   }
 
   /** What it needs as a secondary. */

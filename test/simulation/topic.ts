@@ -92,7 +92,7 @@ export class SimulatedCluster {
   /** The stream of a topic's last frame; undefined where there is none. */
   streamOf(topic: string): string | undefined {
     const log = this.topics.get(topic);
-    const last = log?.records.at(-1)?.value;
+    const last = log?.records.findLast(isFrame)?.value;
     return last ? parseFrame(last).header.stream : undefined;
   }
 }
@@ -236,8 +236,8 @@ class SimulatedBroker implements Broker {
 
   #append(log: TopicLog, records: readonly SentRecord[]): bigint {
     for (const { value, headers } of records) {
-      if (value === null || headers?.['position'] === undefined) continue;
-      const { last } = readFrameHeader(value);
+      if (!isFrame({ headers })) continue;
+      const { last } = readFrameHeader(value!);
       const name = `${last.epochId}-${last.revision}`;
       if (log.frames.has(name)) this.#cluster.mark('a frame is written to a topic twice');
       log.frames.add(name);
@@ -277,6 +277,11 @@ class SimulatedBroker implements Broker {
 
 /** How often a request that is blocked on its way looks whether it may go on. */
 const BLOCKED_LOOK_MS = 5;
+
+/** A claim has no position. */
+function isFrame({ headers }: Pick<ReceivedRecord, 'headers'>): boolean {
+  return headers?.['position'] !== undefined;
+}
 
 function refused(what: string, kafka?: string): BrokerError {
   return new BrokerError(kafka === undefined ? 'UNREACHABLE' : 'NOT_FOUND', `${CLUSTER}: ${what}`, { lasting: false, kafka });

@@ -122,7 +122,17 @@ export class Replay {
       throw new EvertreeError('HISTORY_MISMATCH', message, { base, last: store.position });
     }
     await store.flush();
-    const reader = store.journal.log.read(base);
+    try {
+      await this.#readFrom(base);
+    } catch (error) {
+      if (!isEvertreeError(error, 'COMPACTED')) throw error;
+      this.#isKnown = false;
+    }
+  }
+
+  /** @throws EvertreeError COMPACTED if the journal no longer reaches back to the fork, or not to the end of this */
+  async #readFrom(base: ExactPosition): Promise<void> {
+    const reader = this.#store.journal.log.read(base);
     try {
       for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
         const { epoch, last } = stored.frame.header;
@@ -132,9 +142,6 @@ export class Replay {
         if (last.revision >= this.#marked.position.revision) break;
         await this.#breathe();
       }
-    } catch (error) {
-      if (!isEvertreeError(error, 'COMPACTED')) throw error;
-      this.#isKnown = false;
     } finally {
       await reader.close();
     }

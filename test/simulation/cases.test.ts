@@ -279,6 +279,21 @@ const CASES: Readonly<Record<string, string>> = {
     promote a
     snapshot b
   `,
+  'a divergence can be replayed where the journal no longer reaches back to its fork': `
+    sites topic direct
+    seed 11275
+    journals 1024
+    drill promotion
+    write a 2 1
+    pass 50
+    suspend a
+    pass 2000
+    resume a
+    write a 2 1
+    pass 20
+    write a 4 0
+    snapshot a
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -110,8 +110,8 @@ function replayOnce(world: World, old: SimulatedSite, { name, running }: Simulat
   if (commits.size === 0) return;
   if (kept === undefined) return world.violated('divergences', `${old.name} lists no divergence of ${commits.size} commits`);
   const diverged = answered(world, readCommits(old.running!, kept));
-  const results = answered(world, replay(running!, kept, diverged));
-  const again = answered(world, replay(running!, kept, diverged));
+  const results = answered(world, replay(running!, kept, diverged, true));
+  const again = answered(world, replay(running!, kept, diverged, true));
   const tree = running!.store.get<Record<string, 1>>('/c') ?? {};
   const missing = [...commits].filter(id => !(id in tree));
   const twice = again.filter(({ outcome }) => outcome !== 'replayed' && outcome !== 'equal');
@@ -124,7 +124,7 @@ function replayOnce(world: World, old: SimulatedSite, { name, running }: Simulat
   replayAtTheNext(world, old, running!, kept, diverged);
 }
 
-/** The old primary leads again: it finds in its history that its commits were replayed. */
+/** The old primary leads again: it finds that its commits were replayed, or that it can't tell. */
 function replayAtTheNext(
   world: World,
   old: SimulatedSite,
@@ -136,7 +136,7 @@ function replayAtTheNext(
   if (back.outcome !== 'done') return world.violated('forecast', `the switchover back to ${old.name} is ${back.outcome}: ${back.text}`);
   const { store } = old.running!;
   const before = store.position;
-  const results = answered(world, replay(old.running!, kept, diverged));
+  const results = answered(world, replay(old.running!, kept, diverged, false));
   if (results.every(({ outcome }) => outcome !== 'applied') && samePosition(store.position, before)) return;
   world.violated('replay', `${old.name} replayed again, at another primary: ${results.map(({ outcome }) => outcome).join()}`);
 }
@@ -157,10 +157,11 @@ async function replay(
   { store, process }: RunningSite,
   { base }: KeptDivergence,
   commits: readonly DivergedCommit[],
+  force: boolean,
 ): Promise<readonly ReplayResult[]> {
   const chosen = new Set(commits.map(({ position }) => position.revision));
   const breathe = () => new Promise<void>(resolve => process.clock.soon(resolve));
-  const run = new Replay(store, { base, commits, chosen, force: true, dryRun: false }, breathe);
+  const run = new Replay(store, { base, commits, chosen, force, dryRun: false }, breathe);
   await run.run();
   return run.results;
 }

@@ -10,7 +10,11 @@ const CONSENTED = [...FOLLOWED, 'switchover a b', 'until b consented 100'];
 const HANDED_OVER = [...CONSENTED, 'block a b', 'until a handed-over 100', 'pass 100'];
 /** Writes go on until a switchover waits for its target, which is far away, to catch up. */
 const FAR_AWAY = [
-  ...[...FOLLOWED, 'delay a b 70 75', 'delay b a 20 25', ...writing(20), 'switchover a b'],
+  ...FOLLOWED,
+  'delay a b 70 75',
+  'delay b a 20 25',
+  ...writing(20),
+  'switchover a b',
   ...Array.from({ length: 90 }, () => ['write a 1 0', 'until a catching-up 10']).flat(),
 ];
 
@@ -58,6 +62,23 @@ export const SCENARIOS: readonly Script[] = [
     ...(ms < 4 ? [] : ['stall b', 'write-http a 2', 'pass 700', 'resume b']),
     'pass 300',
   ]),
+  // One that is promoted hears of a site that is ahead in an older epoch.
+  ...atThree([
+    'write a 2 3',
+    'pass 30',
+    ...['a', 'c'].flatMap(one => ['b', 'd'].flatMap(other => [`block ${one} ${other}`, `block ${other} ${one}`])),
+    'pass 100',
+    'write a 9 1',
+    'pass 30',
+    'promote b',
+    'pass 500',
+    'kill a',
+    'kill b',
+    'heal',
+    'pass 100',
+    'promote d',
+    'pass 300',
+  ]),
   ...handovers(),
   ...takeovers(),
   ...promotions(),
@@ -82,8 +103,16 @@ function handovers(): Script[] {
     // It is durable, and the target does not begin at once.
     ...atThree([...CONSENTED, 'disk b 200 250', 'until a handed-over 100', 'cut a b', 'pass 100', 'again a', 'pass 100']),
     ...atThree([
-      ...[...CONSENTED, 'disk b 200 250', 'until a handed-over 100', 'cancel a', 'pass 20', 'again a', 'pass 20', 'cancel a'],
-      ...['cut a b', 'pass 300'],
+      ...CONSENTED,
+      'disk b 200 250',
+      'until a handed-over 100',
+      'cancel a',
+      'pass 20',
+      'again a',
+      'pass 20',
+      'cancel a',
+      'cut a b',
+      'pass 300',
     ]),
     ...atThree([...HANDED_OVER, 'cancel a', 'pass 50', 'unblock a b', 'pass 200']),
     ...atThree([...HANDED_OVER, 'pass 350', 'again a', 'pass 250', 'unblock a b', 'pass 200']),
@@ -94,13 +123,12 @@ function handovers(): Script[] {
 
 /** What comes between a target's consent and its epoch. */
 function takeovers(): Script[] {
-  const step = (ms: number) => `until b ${ms % 2 === 0 ? 'consented' : 'examining'} 100`;
   return [
-    ...atMany(6, ms => [...FOLLOWED, 'switchover a b', step(ms), 'cancel b', 'pass 300']),
+    ...atMany(6, ms => [...FOLLOWED, 'switchover a b', untilTarget(ms), 'cancel b', 'pass 300']),
     ...atMany(16, ms => [
       ...FOLLOWED,
       'switchover a b',
-      step(ms),
+      untilTarget(ms),
       'kill a',
       'pass 5',
       'start a',
@@ -110,8 +138,12 @@ function takeovers(): Script[] {
     ]),
     ...atMany(8, () => [...FOLLOWED, 'disk b 60 80', 'switchover a b', 'until b examining 300', 'cut a b', 'pass 300']),
     ...atMany(16, () => [...CONSENTED, 'disk b 30 40', 'cancel a', 'switchover a b', 'pass 300']),
-    ...atMany(4, ms => [...FOLLOWED, 'switchover a b', step(ms), 'isolate b', 'pass 100', 'heal', 'pass 300']),
+    ...atMany(4, ms => [...FOLLOWED, 'switchover a b', untilTarget(ms), 'isolate b', 'pass 100', 'heal', 'pass 300']),
   ];
+}
+
+function untilTarget(ms: number): string {
+  return `until b ${ms % 2 === 0 ? 'consented' : 'examining'} 100`;
 }
 
 /** What ends a promotion, at each of its steps. */
@@ -144,7 +176,8 @@ function atThree(lines: readonly string[]): Script[] {
 function atMany(moments: number, lines: (ms: number) => readonly string[]): Script[] {
   return Array.from({ length: moments }, (_, ms) => {
     const wanted = lines(ms);
-    const wires = wanted.some(line => line.includes(' c')) ? 'sites direct direct direct' : 'sites direct direct';
-    return { ...parseScript(wires), seed: ms + 1, lines: wanted };
+    const sites = ['d', 'c'].findIndex(name => wanted.some(line => line.includes(` ${name}`)));
+    const wires = Array.from({ length: sites < 0 ? 2 : 4 - sites }, () => 'direct');
+    return { ...parseScript(`sites ${wires.join(' ')}`), seed: ms + 1, lines: wanted };
   });
 }

@@ -254,6 +254,26 @@ describe('a mark frame', () => {
     await b.close();
   });
 
+  it('behind a fork goes with it: the marks are as they were, and the divergence names it, also after a restart', async () => {
+    const disk = new FaultDisk();
+    const { store: a } = await diskStore(disk, { site: 'a' });
+    a.mark('before');
+    await a.flush();
+    const { position: fork, marks } = a;
+    a.put('/a', 1);
+    a.mark('lost');
+    a.unmark('before');
+    await a.flush();
+    await a.fence({ number: 2, id: 'f'.repeat(16) }, true);
+    await a.follow();
+    await a.rewind(fork);
+    expect(a.marks).toEqual(marks);
+    expect(a.journal.divergences.list()).toMatchObject([{ commits: 1, paths: ['/a'], marks: ['lost'] }]);
+    await a.close();
+    await using again = (await diskStore(disk, { site: 'a' })).store;
+    expect([again.marks, again.journal.divergences.list()[0]?.marks]).toEqual([marks, ['lost']]);
+  });
+
   it('that follows a handover is refused as any frame of the epoch that ended', async () => {
     const { store: a } = await diskStore(new FaultDisk(), { site: 'a' });
     const { store: b } = await diskStore(new FaultDisk(), { site: 'b', role: 'secondary' });

@@ -49,9 +49,10 @@ export class VirtualDivergences implements Divergences {
     const isOver = others.reduce((sum, kept) => sum + kept.bytes, bytes) > this.maxBytes;
     if (isOver || this.#log.state === 'full') throw new EvertreeError('STORAGE_FULL', `no room to keep the divergence ${name}`, { name });
     await this.#sync();
-    const { commits, firstTime, lastTime, authors, paths } = summary;
+    const { commits, firstTime, lastTime, authors, paths, marks } = summary;
+    const named = marks === undefined ? {} : { marks };
     const replayed = known?.replayed ?? [];
-    const kept = { name, base, last, missing, commits, firstTime, lastTime, authors, paths, keptAt, bytes, replayed };
+    const kept = { name, base, last, missing, commits, firstTime, lastTime, authors, paths, ...named, keptAt, bytes, replayed };
     this.#stored.set(name, { kept, frames });
     return kept;
   }

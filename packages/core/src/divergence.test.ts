@@ -59,6 +59,20 @@ describe('the summary of a divergence', () => {
     expect(summaryOf([first!, ends])).toMatchObject({ commits: 0, firstTime: undefined, lastTime: undefined, authors: [], paths: [] });
   });
 
+  test.each(['binary', 'json'] as const)('names the marks that were set, and counts no commit for them (%s)', codec => {
+    const [first, second] = frames([{ key: 'a', time: 60 }], codec);
+    const note = { now: 70, author: 'ann', message: undefined };
+    const base = { stream: STREAM, last: second!.header.last, chain: NO_CHAIN };
+    const marks = [
+      { name: 'kept', back: 0, removed: false },
+      { name: 'moved', back: 1, removed: false },
+      { name: 'moved', back: 0, removed: false },
+      { name: 'removed', back: 0, removed: true },
+    ].map(mark => new FrameWriter(codec, 0).sealMark(base, DIGEST, mark, note));
+    expect(summaryOf([first!, second!, ...marks])).toMatchObject({ commits: 1, lastTime: 60, marks: ['kept', 'moved'] });
+    expect(summaryOf([first!, second!]).marks).toBeUndefined();
+  });
+
   test('names the first authors and paths, and no more', () => {
     const changes = Array.from({ length: 40 }, (_, index) => ({ key: `k${index}`, author: `a${index}`, time: 60 }));
     const { authors, paths, commits } = summaryOf(frames(changes, 'binary'));

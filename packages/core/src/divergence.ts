@@ -1,10 +1,10 @@
 import { isEvertreeError } from './errors.ts';
-import { decodeChangeSets } from './frames/collect-sink.ts';
+import { decodeFrame } from './frames/collect-sink.ts';
 import type { Frame } from './frames/frame.ts';
 import type { KeptDivergence, RevisionRange, Stretch } from './seams/divergences.ts';
 import { formatPath } from './tree/path.ts';
 
-/** The most authors, and the most paths, that the summary of a divergence names. */
+/** The most authors, paths and marks that the summary of a divergence names. */
 export const SUMMARY_LIMIT = 16;
 
 /** The name of a divergence; see `KeptDivergence.name`. */
@@ -19,6 +19,7 @@ export class DivergenceSummary implements Pick<KeptDivergence, 'commits' | 'firs
   lastTime: number | undefined;
   readonly #authors = new Set<string>();
   readonly #paths = new Set<string>();
+  readonly #marks = new Set<string>();
 
   get authors(): readonly string[] {
     return [...this.#authors];
@@ -28,8 +29,14 @@ export class DivergenceSummary implements Pick<KeptDivergence, 'commits' | 'firs
     return [...this.#paths];
   }
 
+  /** Undefined if no mark was set. */
+  get marks(): readonly string[] | undefined {
+    return this.#marks.size === 0 ? undefined : [...this.#marks];
+  }
+
   add(frame: Frame): void {
     const { header } = frame;
+    if (header.isMark) return this.#addMark(frame);
     if (header.beginsEpoch || header.endsEpoch) return;
     this.commits += header.count;
     this.firstTime ??= header.firstTime;
@@ -37,8 +44,13 @@ export class DivergenceSummary implements Pick<KeptDivergence, 'commits' | 'firs
     if (this.#authors.size < SUMMARY_LIMIT || this.#paths.size < SUMMARY_LIMIT) this.#addContent(frame);
   }
 
+  #addMark(frame: Frame): void {
+    const mark = contentOf(frame).note?.mark;
+    if (mark !== undefined && !mark.removed && this.#marks.size < SUMMARY_LIMIT) this.#marks.add(mark.name);
+  }
+
   #addContent(frame: Frame): void {
-    for (const { author, operations } of changeSetsOf(frame)) {
+    for (const { author, operations } of contentOf(frame).changeSets) {
       if (author !== undefined && this.#authors.size < SUMMARY_LIMIT) this.#authors.add(author);
       for (const { path } of operations) if (this.#paths.size < SUMMARY_LIMIT) this.#paths.add(formatPath(path));
     }
@@ -46,11 +58,11 @@ export class DivergenceSummary implements Pick<KeptDivergence, 'commits' | 'firs
 }
 
 /** A journal keeps frames whatever their bodies are: from one that can't be read the summary learns nothing. */
-function changeSetsOf(frame: Frame) {
+function contentOf(frame: Frame): ReturnType<typeof decodeFrame> {
   try {
-    return decodeChangeSets(frame);
+    return decodeFrame(frame);
   } catch (error) {
-    if (isEvertreeError(error)) return [];
+    if (isEvertreeError(error)) return { note: undefined, changeSets: [] };
     throw error;
   }
 }

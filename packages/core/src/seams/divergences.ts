@@ -36,7 +36,7 @@ export interface KeptDivergence extends Stretch {
    */
   readonly name: string;
   readonly missing: Stretch | undefined;
-  /** Change sets that are kept, without those that begin or end an epoch: these hold no operations. */
+  /** Change sets that are kept, without those that begin or end an epoch or set a mark: these hold no operations. */
   readonly commits: number;
   /** Commit times of the first and the last of `commits`, milliseconds since 1970; undefined if there is none. */
   readonly firstTime: number | undefined;
@@ -45,6 +45,8 @@ export interface KeptDivergence extends Stretch {
   readonly authors: readonly string[];
   /** The first `SUMMARY_LIMIT` paths that were changed, as pointers. */
   readonly paths: readonly string[];
+  /** The first `SUMMARY_LIMIT` names of marks that were set or moved; absent without any. */
+  readonly marks?: readonly string[];
   /** When it was kept, milliseconds since 1970. */
   readonly keptAt: number;
   /** Bytes of its frames as they are stored. */

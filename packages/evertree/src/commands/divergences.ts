@@ -24,6 +24,7 @@ interface DivergenceView {
   readonly firstTime: number | null;
   readonly lastTime: number | null;
   readonly authors: readonly string[];
+  readonly marks?: readonly string[];
   readonly paths: readonly string[];
   readonly bytes: number;
   readonly replayed: readonly { readonly from: number; readonly to: number }[];
@@ -133,6 +134,7 @@ function divergenceLines({
   lastTime,
   authors,
   paths,
+  marks = [],
   bytes,
   missing,
   replayed,
@@ -142,6 +144,7 @@ function divergenceLines({
     `${pico.bold(String(number))}  ${name}`,
     `   ${commitsText(commits)} (${formatBytes(bytes)}) after ${formatPosition(base)} up to ${formatPosition(last)}, from ${timeText(firstTime)} to ${timeText(lastTime)}`,
     `   by ${authors.join(', ') || 'nobody named'}, at ${paths.map(path => JSON.stringify(path)).join(', ') || 'no path'}`,
+    ...(marks.length === 0 ? [] : [`   ${pico.yellow(`marks that went with it: ${marks.map(mark => JSON.stringify(mark)).join(', ')}`)}`]),
     ...(applied > 0 ? [`   ${formatCount(applied)} of them applied again`] : []),
     ...(missing === null ? [] : [`   ${pico.yellow('its beginning was dropped before, by retention')}`]),
   ];

@@ -170,8 +170,9 @@ export class DiskDivergences implements Divergences {
         throw new EvertreeError('HISTORY_MISMATCH', message, { expected: last, found: writer.last });
       }
       await writer.seal();
-      const { commits, firstTime, lastTime, authors, paths } = summary;
-      return { commits, firstTime, lastTime, authors, paths, bytes: writer.bytes };
+      const { commits, firstTime, lastTime, authors, paths, marks } = summary;
+      const named = marks === undefined ? {} : { marks };
+      return { commits, firstTime, lastTime, authors, paths, ...named, bytes: writer.bytes };
     } finally {
       await file.close();
     }

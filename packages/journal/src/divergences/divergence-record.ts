@@ -18,7 +18,7 @@ export async function writeRecord(disk: Disk, kept: KeptDivergence): Promise<voi
 export async function readRecordFile(disk: Disk, name: string): Promise<KeptDivergence | undefined> {
   const path = divergencePath(name, 'record');
   const value = parse((await readStateFile(disk, path)) ?? '');
-  const { format, base, last, missing, commits, firstTime, lastTime, authors, paths, keptAt, bytes, replayed } = value;
+  const { format, base, last, missing, commits, firstTime, lastTime, authors, paths, marks, keptAt, bytes, replayed } = value;
   if (typeof format === 'number' && format !== DIRECTORY_VERSION) throw unsupported(path, format, DIRECTORY_VERSION);
   if (!isPosition(base) || !isPosition(last) || divergenceName({ base, last }) !== name) return undefined;
   if (missing !== undefined && !isStretch(missing)) return undefined;
@@ -34,6 +34,7 @@ export async function readRecordFile(disk: Disk, name: string): Promise<KeptDive
     lastTime: typeof lastTime === 'number' ? lastTime : undefined,
     authors,
     paths,
+    ...(isTexts(marks) ? { marks } : {}),
     keptAt,
     bytes,
     replayed,

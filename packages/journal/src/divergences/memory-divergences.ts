@@ -31,9 +31,10 @@ export class MemoryDivergences implements Divergences {
     const { frames, bytes, summary } = await this.#gather(divergence, former);
     this.#assertOpen();
     const { base, last, missing } = divergence;
-    const { commits, firstTime, lastTime, authors, paths } = summary;
+    const { commits, firstTime, lastTime, authors, paths, marks } = summary;
     const replayed = former?.replayed ?? [];
-    const kept = { name, base, last, missing, commits, firstTime, lastTime, authors, paths, keptAt, bytes, replayed };
+    const named = marks === undefined ? {} : { marks };
+    const kept = { name, base, last, missing, commits, firstTime, lastTime, authors, paths, ...named, keptAt, bytes, replayed };
     this.#entries.set(name, { kept, frames });
     return kept;
   }

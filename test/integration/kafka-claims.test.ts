@@ -1,6 +1,6 @@
 import type { EpochName } from '@evertree/core';
 import { expect, test, vi } from 'vitest';
-import { encodeClaim, reignHeader } from '../../packages/transport/src/kafka/claims/claim.ts';
+import { encodeClaim, isClaim, reignHeader } from '../../packages/transport/src/kafka/claims/claim.ts';
 import { Claimant } from '../support/claimant.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
 import type { FaultDisk } from '../support/fault-disk.ts';
@@ -8,6 +8,7 @@ import { expectErrors } from '../support/reports.ts';
 import { diskStore, framesOf } from '../support/stores.ts';
 import { SOON } from '../support/topic-sites.ts';
 import type { TopicPrimary, TopicSecondary } from '../support/topic-sites.ts';
+import type { Written } from '../support/topic.ts';
 import { TopicStage, expectNoCopy } from '../support/topic-stage.ts';
 
 const TWO = { number: 2, id: '22'.repeat(8) };
@@ -18,6 +19,11 @@ const THREE = { number: 3, id: '33'.repeat(8) };
 async function fenced(primary: TopicPrimary, { number, id }: EpochName): Promise<void> {
   await vi.waitFor(() => expect(primary.store.standing).toBe('fenced'), SOON);
   await vi.waitFor(() => expect(primary.store.journal.identity.fencedBy).toMatchObject({ number, id }), SOON);
+}
+
+function claimRecord(epoch: EpochName, stream: string): Written {
+  const { key, value, headers } = encodeClaim({ epoch, site: 'x', stream, time: 1 }, Buffer.from('k'));
+  return { key, value, headers: { ...headers } };
 }
 
 describeKafka('a claim in a topic', () => {
@@ -163,10 +169,37 @@ describeKafka('a claim in a topic', () => {
     }
   });
 
+  test('that nothing but the topic tells of is found by its idle primary', async () => {
+    expectErrors('primary-fenced');
+    const [idle] = await stage.pair();
+    await stage.topic.write([claimRecord(TWO, idle.store.stream!)]);
+    await fenced(idle, TWO);
+  });
+
+  test('that nothing but the topic tells of ends the writing of a primary, and what came behind it is settled for nobody', async () => {
+    expectErrors('primary-fenced');
+    const [old, secondary] = await stage.pair();
+    const writing = (async () => {
+      for (;;) {
+        old.store.put('/live', old.store.position.revision);
+        old.store.cut();
+        await old.store.flush();
+      }
+    })();
+    writing.catch(() => undefined);
+    await stage.topic.write([claimRecord(TWO, old.store.stream!)]);
+    await fenced(old, TWO);
+    await expect(writing).rejects.toMatchObject({ code: 'FENCED' });
+    const records = await stage.topic.records();
+    const at = records.findIndex(isClaim);
+    const before = Number(String(records[at - 1]!.headers!['position']).split('-')[1]);
+    expect(old.topic.position?.revision).toBeLessThanOrEqual(before);
+    await vi.waitFor(() => expect(secondary.store.position.revision).toBe(before), SOON);
+  });
+
   test('ends no reign in another stream', async () => {
     const [old, secondary] = await stage.pair();
-    const foreign = encodeClaim({ epoch: THREE, site: 'x', stream: 'f'.repeat(32), time: 1 }, Buffer.from('k'));
-    await stage.topic.write([{ key: foreign.key, value: foreign.value, headers: { ...foreign.headers } }]);
+    await stage.topic.write([claimRecord(THREE, 'f'.repeat(32))]);
     await old.commit(2);
     await old.sent();
     await secondary.equals(old);

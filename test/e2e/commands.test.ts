@@ -111,7 +111,7 @@ describe('data', () => {
     ['a test that fails', ['patch', '[{"op":"test","path":"/devices","value":1}]'], 1, /TEST_FAILED/],
     ['an unknown command', ['gett', '/a'], 2, /unknown command 'gett'[^]*Did you mean get\?/],
     ['an unknown option', ['get', '/a', '--tokn', 'x'], 2, /unknown option '--tokn'/],
-    ['what belongs to later versions', ['history'], 2, /unknown command/],
+    ['what belongs to later versions', ['backup', '/tmp/target'], 2, /unknown command/],
     ['a switchover without standby files', ['switchover'], 3, /box-a has no standby file[^]*box-b has no primary file.*\(WRONG_ROLE\)/],
   ])('%s is told, with its exit status', async (_name, args, status, message) => {
     const before = await value('');
@@ -228,7 +228,7 @@ describe('watching', () => {
       peers: [],
     });
     expect(await done(atPrimary(['status']))).toMatch(
-      /^box-a {2}primary {2}open\n[^]*digest {4}[0-9a-f]{16}\n {2}box-b {2}replicate, at \d+-\d+, lag 0 revisions/,
+      /^box-a {2}primary {2}open\n[^]*digest {4}[0-9a-f]{16}\n {2}history {3}from [^\n]+\n {2}box-b {2}replicate, at \d+-\d+, lag 0 revisions/,
     );
     await using watching = start(['status', '--watch', '--json', ...at('secondary')]);
     await watching.printed('"site":"box-b"');
@@ -261,7 +261,24 @@ describe('operation', () => {
     });
   });
 
-  test.each(['--help', 'put --help', 'pair --help', 'status --help'])(
+  const helped = [
+    'put',
+    'pair',
+    'status',
+    'get',
+    'export',
+    'watch',
+    'history',
+    'show',
+    'diff',
+    'blame',
+    'find',
+    'mark',
+    'marks',
+    'unmark',
+    'revert',
+  ];
+  test.each(['--help', ...helped.map(command => `${command} --help`)])(
     '%s is worth reading, and has nothing of later versions',
     async args => {
       const help = await done(run(args.split(' ')));

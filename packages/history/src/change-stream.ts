@@ -25,19 +25,24 @@ export async function* newestFirst(
 ): AsyncGenerator<Change, void, undefined> {
   const range = { after, upTo: upTo ?? view.last.revision };
   if (!values) {
-    for await (const change of changesBackward(view, { path, author, values }, range)) yield toChange(change, path, undefined);
+    for await (const change of changesBackward(view, { path, author, values, expected: expectedOf(limit) }, range))
+      yield toChange(change, path, undefined);
     return;
   }
   // What others committed between is needed to know what was there before.
   const batch = new ChangeBatch();
   let wanted = 0;
-  for await (const change of changesBackward(view, { path, author: undefined, values }, range)) {
+  for await (const change of changesBackward(view, { path, author: undefined, values, expected: expectedOf(limit) }, range)) {
     batch.add(change);
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;
     yield* withValues(view, batch.take(), path, author);
   }
   yield* withValues(view, batch.take(), path, author);
+}
+
+function expectedOf(limit: number): number | undefined {
+  return Number.isFinite(limit) ? limit : undefined;
 }
 
 async function* withValues(

@@ -7,6 +7,10 @@ import type { HistoryView } from './history-view.ts';
 const FIRST_BATCH = 8;
 const LARGEST_BATCH = 256;
 
+/** A batch is read in so many parts at the same time, none of which is smaller than this. */
+const SHARES = 8;
+const LEAST_SHARE = 4;
+
 /**
  * Commits that concern a path, newest first, as the index finds them.
  * @throws IndexOutdated; EvertreeError HISTORY_MISMATCH
@@ -14,10 +18,10 @@ const LARGEST_BATCH = 256;
 export async function* changesInIndex(
   view: HistoryView,
   index: ChangeIndex,
-  { path, author }: ChangeFilter,
+  { path, author, expected = FIRST_BATCH }: ChangeFilter,
   range: { readonly after: number; readonly upTo: number },
 ): AsyncGenerator<PathChange, void, undefined> {
-  let size = FIRST_BATCH;
+  let size = Math.min(expected, LARGEST_BATCH);
   let commits: Touch[][] = [];
   for await (const commit of commitsOf(index.touches(path, range))) {
     if (commits.push(commit) < size) continue;
@@ -47,12 +51,18 @@ async function* readCommits(
   commits: readonly (readonly Touch[])[],
   author: string | undefined,
 ): AsyncGenerator<PathChange, void, undefined> {
-  const found: PathChange[] = [];
-  for await (const change of index.read(commits.flat())) {
-    if (author === undefined || change.author === author) found.push(toPathChange(view, change));
-  }
+  // Mostly the disk is waited for.
+  const share = Math.max(LEAST_SHARE, Math.ceil(commits.length / SHARES));
+  const shares = Array.from({ length: Math.ceil(commits.length / share) }, (_, at) => commits.slice(at * share, (at + 1) * share));
+  const found = await Promise.all(shares.map(each => readAll(index, each.flat())));
   view.assertStands();
-  yield* found;
+  for (const change of found.flat()) if (author === undefined || change.author === author) yield toPathChange(view, change);
+}
+
+async function readAll(index: ChangeIndex, touches: readonly Touch[]): Promise<readonly FoundChange[]> {
+  const found: FoundChange[] = [];
+  for await (const change of index.read(touches)) found.push(change);
+  return found;
 }
 
 function toPathChange(view: HistoryView, { position, time, author, message, touches }: FoundChange): PathChange {

@@ -15,4 +15,6 @@ export interface ChangeFilter {
   readonly author: string | undefined;
   /** Whether the values of puts are wanted: else they may be null. */
   readonly values: boolean;
+  /** How many changes will be asked for, if that is known. */
+  readonly expected?: number | undefined;
 }

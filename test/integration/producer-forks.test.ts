@@ -129,6 +129,27 @@ describe('a primary that hears of a higher epoch', () => {
     expect(link.closed).toMatchObject({ reason: 'fenced', explanation: expect.stringMatching(/^epoch 3 f{16}: b knows epoch 3/) });
   });
 
+  it('is no error where this primary has handed over, and takes no word from those who want to know where to write', async () => {
+    const link = await primary.connect(primary.hello('b', -1));
+    const { store } = primary;
+    store.hold('switch-1');
+    await simulation.during(store.handOver('b', 'switch-1'));
+    const epoch = { number: 3, id: 'f'.repeat(16) };
+    store.settle({
+      kind: 'elsewhere',
+      site: 'b',
+      address: 'http://b:1',
+      epoch,
+      position: { ...store.position, epoch: 3, epochId: epoch.id },
+    });
+    void store.fence(epoch, true);
+    link.lose('fenced', 'epoch 3 ffffffffffffffff: b is the primary');
+    await simulation.pass(100);
+    expect(primary.events('primary-fenced').map(({ level }) => level)).not.toContain('error');
+    expect(store.standing).toBe('fenced');
+    expect(store.stateReason).toMatchObject({ code: 'FENCED', details: { primary: 'b', address: 'http://b:1' } });
+  });
+
   it('takes no writes after a restart either if it heard of it by the end of a link only', async () => {
     expectErrors('primary-fenced');
     const link = await primary.connect(primary.hello('b', -1));

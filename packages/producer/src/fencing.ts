@@ -12,9 +12,10 @@ export async function fence(store: Store, { epoch, isBehind, error }: Fence): Pr
   // The same far end says the same at each of its links.
   const isNews =
     (store.role === 'primary' && store.state === 'open') || (epoch !== undefined && raiseFencing(identity.fencedBy, epoch) !== undefined);
-  if (isBehind !== true) store.refuseWrites(error);
-  // Whoever hands over expects an epoch that follows.
-  const news = store.standing === 'handing-over' ? 'info' : 'error';
+  // Whoever handed over takes no writes, and expects an epoch that follows: that is no reason of its own to refuse them.
+  const hasHandedOver = store.standing !== 'secondary' && store.epochs.at(-1)?.end !== undefined;
+  if (isBehind !== true && !hasHandedOver) store.refuseWrites(error);
+  const news = hasHandedOver ? 'info' : 'error';
   store.report({ level: isNews ? news : 'debug', event: 'primary-fenced', message: error.message, details: error.details });
   if (isBehind === true) return stepDown(store, error);
   if (epoch === undefined) return;

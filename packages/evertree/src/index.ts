@@ -59,7 +59,8 @@ export type { PossibleLoss, PromotionFacts, ReachedSite } from './roles/losses.t
 export type { Part, PrimaryPart, SecondaryPart } from './roles/part.ts';
 export type { SwitchoverForecast } from './roles/preflight.ts';
 export type { PromoteOptions, PromotionForecast, PromotionResult } from './roles/promoting.ts';
-export type { RivalPrimary, SwitchStatus } from './roles/role-driver.ts';
+export type { RivalPrimary } from './roles/rivals.ts';
+export type { SwitchStatus } from './roles/role-driver.ts';
 export type { SwitchoverOptions } from './roles/switchovers.ts';
 export type { Site, SiteEvents, SiteState } from './site/site.ts';
 export type { SiteStore } from './site/store.ts';

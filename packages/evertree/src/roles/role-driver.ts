@@ -1,6 +1,6 @@
 import type { Consumer } from '@evertree/consumer';
-import { Emitter, EvertreeError, compareEpochs, highestEpoch } from '@evertree/core';
-import type { EpochName, ErrorEvents, KeptDivergence, RoleMessage, Store } from '@evertree/core';
+import { Emitter, EvertreeError, highestEpoch } from '@evertree/core';
+import type { ErrorEvents, KeptDivergence, RoleMessage, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { SwitchoverResult } from './giving.ts';
 import { ROLE_LIMITS, type RoleLimits } from './limits.ts';
@@ -10,18 +10,9 @@ import type { SwitchoverForecast } from './preflight.ts';
 import { type PromoteOptions, Promoting, type PromotionForecast, type PromotionResult, promise } from './promoting.ts';
 import { type FollowedPrimary, type RoleContext, describe, drawId, reportReign } from './role-context.ts';
 import { type SwitchoverOptions, Switchovers } from './switchovers.ts';
+import { LeaderNotice } from './leader-notice.ts';
+import { type RivalPrimary, Rivals } from './rivals.ts';
 import { Taking } from './taking.ts';
-
-/** Another site that begins epochs of its own, beside this one. */
-export interface RivalPrimary {
-  /** Undefined if only its epoch was heard of. */
-  readonly site: string | undefined;
-  readonly epoch: EpochName;
-  /** This site's own. */
-  readonly ours: EpochName;
-  /** Whether this site's epoch outranks it. */
-  readonly wins: boolean;
-}
 
 /** A change of roles that is under way. */
 export interface SwitchStatus {
@@ -77,10 +68,8 @@ export class RoleDriver implements RoleContext {
   /** The names of the divergences that were told of. */
   readonly #told = new Set<string>();
   #followed: FollowedPrimary | undefined;
-  /** The one that was told of last. */
-  #rival: RivalPrimary | undefined;
-  /** The epoch whose site was told to be the leader, and that one's address. */
-  #leader: { readonly id: string; readonly address: string | undefined } | undefined;
+  readonly #rivals: Rivals;
+  readonly #leader: LeaderNotice;
 
   constructor(options: RoleDriverOptions) {
     const { store, stage, factory, limits } = options;
@@ -89,6 +78,8 @@ export class RoleDriver implements RoleContext {
     this.limits = Object.freeze({ ...ROLE_LIMITS, ...limits });
     this.#options = options;
     this.#events = new Emitter(store.report);
+    this.#rivals = new Rivals(store, rival => this.#events.emit('two-primaries', rival));
+    this.#leader = new LeaderNotice(store);
     this.#taking = new Taking(this, () => this.#makePrimary());
     this.#switchovers = new Switchovers(this, this.#taking);
     this.#parts = new PartKeeper({
@@ -134,7 +125,7 @@ export class RoleDriver implements RoleContext {
 
   /** The last site that was heard to begin epochs beside this one. */
   get rival(): RivalPrimary | undefined {
-    return this.#rival;
+    return this.#rivals.last;
   }
 
   on<Name extends keyof RoleEvents>(name: Name, listener: RoleEvents[Name]): Disposable {
@@ -229,8 +220,8 @@ export class RoleDriver implements RoleContext {
   changed(): void {
     this.#switchovers.giving?.storeChanged();
     this.#followLink();
-    this.#tellLeader();
-    this.#tellRival();
+    this.#leader.update(this.consumer?.state.primary);
+    this.#rivals.heedFence();
     this.#tellDivergences();
     this.#tellStatus();
     this.#parts.changed();
@@ -261,11 +252,11 @@ export class RoleDriver implements RoleContext {
   #listen(part: Part): void {
     if (part.role === 'primary') {
       part.producer.on('peer', () => this.#switchovers.giving?.peersChanged());
-      part.producer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+      part.producer.on('rival', ({ site, epoch }) => this.#rivals.meet(site, epoch));
       part.producer.on('reign-void', above => this.#reignAnew(above));
     } else {
       part.consumer.on('state', () => this.changed());
-      part.consumer.on('rival', rival => this.#meetRival(rival.site, rival.epoch));
+      part.consumer.on('rival', ({ site, epoch }) => this.#rivals.meet(site, epoch));
     }
   }
 
@@ -284,28 +275,6 @@ export class RoleDriver implements RoleContext {
     }
   }
 
-  /** A site that was fenced hears of the other's epoch only. */
-  #tellRival(): void {
-    const { fencedBy } = this.store.journal.identity;
-    if (this.store.standing === 'fenced' && fencedBy?.begun === true) this.#meetRival(undefined, fencedBy);
-  }
-
-  /** An old primary that comes back has an epoch of our table: this one has not, so neither followed the other. */
-  #meetRival(site: string | undefined, { number, id }: EpochName): void {
-    const { epochs, position, report, site: here } = this.store;
-    const ours = highestEpoch(epochs, position);
-    if (number !== ours.number || id === this.#rival?.epoch.id || epochs.some(entry => entry.number === number && entry.id === id)) return;
-    const wins = compareEpochs(ours, { number, id }) > 0;
-    const rival: RivalPrimary = { site, epoch: { number, id }, ours: { number: ours.number, id: ours.id }, wins };
-    this.#rival = rival;
-    const goesBack = wins ? (site ?? 'The other') : here;
-    const message =
-      `${site ?? 'another site'} has begun epoch ${number} (${id}), and ${here} epoch ${ours.number} (${ours.id}): both were promoted. ` +
-      `${goesBack} goes back to where they parted, and keeps what only it has as a divergence`;
-    report({ level: 'error', event: 'two-primaries', message, details: { rival } });
-    this.#events.emit('two-primaries', rival);
-  }
-
   /** A consent, and a request, end with the link over which they were given. */
   #followLink(): void {
     const { state, primary } = this.consumer?.state ?? { state: 'listening', primary: null };
@@ -316,22 +285,6 @@ export class RoleDriver implements RoleContext {
     if (before === undefined || (link?.site === before.site && link.remote === before.remote)) return;
     this.#taking.lost(before.site);
     this.#switchovers.primaryLost();
-  }
-
-  /** Whoever wants to write here is told where: at the site of the last epoch, at the address that it told. */
-  #tellLeader(): void {
-    const { store, consumer } = this;
-    const entry = store.epochs.at(-1);
-    if (store.standing !== 'secondary' || entry === undefined || entry.site === store.site) {
-      this.#leader = undefined;
-      return;
-    }
-    const { site, number, id } = entry;
-    const linked = consumer?.state.primary;
-    const address = linked?.site === site ? linked.address : undefined;
-    if (this.#leader?.id === id && this.#leader.address === address) return;
-    this.#leader = { id, address };
-    store.settle({ kind: 'elsewhere', site, address, epoch: { number, id }, position: store.position });
   }
 
   #tellDivergences(): void {

@@ -24,7 +24,7 @@ beforeEach(async () => {
     config,
     JSON.stringify({
       'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': await freePort() },
-      journal: { 'retention-max-bytes': 32 * MEBIBYTE, 'retention-rewind-ms': 0 },
+      journal: { 'retention-max-bytes': 32 * MEBIBYTE, 'retention-rewind-ms': 0, 'retention-max-ms': 0 },
     }),
   );
   site = new SiteProcess({ role: 'primary', site: 'berlin', config, data: join(root, 'data'), httpPort: await freePort() });

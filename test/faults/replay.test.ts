@@ -1,5 +1,5 @@
 import { decodeChangeSets, type ExactPosition, type Operation, type Path, type Store, type Value } from '@evertree/core';
-import { type Replayed, type ReplayOptions, replayDirectory } from '@evertree/history';
+import { type Replayed, type DirectoryReplay, replayDirectory } from '@evertree/history';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { dieAtEachStep } from '../support/deaths.ts';
@@ -8,7 +8,7 @@ import { systemRandom } from '../support/host.ts';
 import { commit, filesOf, flip, isRefusal, recovered, SMALL, stoppedSite, verify } from '../support/offline-site.ts';
 import { diskStore } from '../support/stores.ts';
 
-type Options = Omit<ReplayOptions, 'from' | 'into' | 'random'>;
+type Options = Omit<DirectoryReplay, 'from' | 'into' | 'random'>;
 
 async function replay(from: FaultDisk, into: FaultDisk, options: Options = {}): Promise<Replayed> {
   return replayDirectory({ from, into, random: systemRandom, segmentBytes: 3_000, ...options });

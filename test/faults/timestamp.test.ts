@@ -41,7 +41,7 @@ async function work(seed: number, { maxBytes = 1_000_000, role = 'primary' }: Wo
   const { store } = await diskStore(disk, {
     role,
     site: 'berlin',
-    journalOptions: { ...SMALL, retentionRewindMs: 0, retentionMaxBytes: maxBytes },
+    journalOptions: { ...SMALL, retentionRewindMs: 0, retentionMaxMs: 0, retentionMaxBytes: maxBytes },
   });
   const feed = role === 'primary' ? store : (await diskStore(new FaultDisk(), { site: 'paris' })).store;
   using copies = new CopyLeases(store);

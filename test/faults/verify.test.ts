@@ -232,7 +232,7 @@ describe('verify tells from damage', () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), async seed => {
         const disk = new FaultDisk();
-        const { store } = await diskStore(disk, { journalOptions: { ...SMALL, retentionRewindMs: 0 } });
+        const { store } = await diskStore(disk, { journalOptions: { ...SMALL, retentionRewindMs: 0, retentionMaxMs: 0 } });
         const built = openIndex(disk, store).index;
         await commit(store, 0, 20);
         const progress = { verifying: true };

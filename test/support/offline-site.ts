@@ -35,7 +35,9 @@ export async function stoppedSite({ commits = 60, snapshots = 2, openings = 2, r
   const disk = new FaultDisk();
   let end = { position: undefined as ExactPosition | undefined, digest: '' };
   for (let opening = 0; opening < openings; opening++) {
-    const { store } = await diskStore(disk, { journalOptions: { ...SMALL, ...(retain ? { retentionRewindMs: 0 } : {}) } });
+    const { store } = await diskStore(disk, {
+      journalOptions: { ...SMALL, ...(retain ? { retentionRewindMs: 0, retentionMaxMs: 0 } : {}) },
+    });
     const step = Math.ceil(commits / openings);
     await commit(store, opening * step, opening * step + step / 2);
     if (opening < snapshots) await store.saveSnapshot();

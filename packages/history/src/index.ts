@@ -8,7 +8,7 @@ export { parseTime, parseWhen, type Moment, type When, type WhenLike } from './w
 export { HistoryQueries } from './queries.ts';
 export * from './offline/verification.ts';
 export type { Damage, ReadProgress, Remark } from './offline/damage.ts';
-export { type LeftOutCommit, type Replayed, type ReplayOptions, replayDirectory } from './offline/replay.ts';
+export { type LeftOutCommit, type Replayed, type DirectoryReplay, replayDirectory } from './offline/replay.ts';
 export { cleanCopy, type Cleaned } from './offline/cleaning.ts';
 export { forwardCopy, type Forwarded } from './offline/forwarding.ts';
 export { CopyLeases, type CopyUnderWay } from './offline/copy-leases.ts';

@@ -18,7 +18,7 @@ const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'unfinished.json', 'jour
 /** More conflicts are only counted. */
 const SHOWN_CONFLICTS = 100;
 
-interface ReplayOptions {
+interface ReplayCommand {
   readonly into: string;
   readonly to?: string;
   readonly without?: readonly Position[];
@@ -53,7 +53,7 @@ function positionOf(text: string): Position {
   return position;
 }
 
-async function replay(directory: string, { into, to, without, json }: ReplayOptions): Promise<void> {
+async function replay(directory: string, { into, to, without, json }: ReplayCommand): Promise<void> {
   const from = directoryArgument(directory);
   assertFree(directoryArgument(into), from);
   const progress = new WorkProgress('replayed');

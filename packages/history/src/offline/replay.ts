@@ -14,7 +14,7 @@ const LISTED_LIMIT = 10_000;
 const WHAT_IF_SUFFIX = '-what-if';
 const SITE_NAME_LIMIT = 64;
 
-export interface ReplayOptions {
+export interface DirectoryReplay {
   readonly from: Disk;
   /** Empty or absent, or one in which a replay did not end. */
   readonly into: Disk;
@@ -74,7 +74,7 @@ class EndReached extends Error {
  * @throws EvertreeError DAMAGED, NOT_FOUND, COMPACTED, HISTORY_MISMATCH; VALUE_INVALID for a commit that can't be left
  *   out; WRONG_ROLE if the other directory holds something; DIRECTORY_IN_USE
  */
-export async function replayDirectory(options: ReplayOptions): Promise<Replayed> {
+export async function replayDirectory(options: DirectoryReplay): Promise<Replayed> {
   const { from, into, to, without = [] } = options;
   const list = new DamageList(options.progress);
   const directory = await listSite(from, list);
@@ -103,7 +103,7 @@ function assertSound({ count, damages }: DamageList): void {
   throw new EvertreeError('DAMAGED', message, { file: first.file, offset: first.offset });
 }
 
-interface ReplayTask extends ReplayOptions {
+interface ReplayTask extends DirectoryReplay {
   /** The revision at which it ends. */
   readonly upTo: number;
   /** The revisions of the commits to leave out. */

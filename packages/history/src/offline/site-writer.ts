@@ -24,7 +24,7 @@ import {
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 
 /** A segment that is being written. */
-interface OpenSegment {
+interface SegmentUnderWay {
   readonly path: string;
   readonly writer: SegmentWriter;
   readonly close: () => Promise<void>;
@@ -38,7 +38,7 @@ export class SiteWriter {
   readonly #disk: Disk;
   readonly #random: Random;
   readonly #segmentBytes: number;
-  #segment: OpenSegment | undefined;
+  #segment: SegmentUnderWay | undefined;
 
   private constructor(disk: Disk, random: Random, segmentBytes: number) {
     this.#disk = disk;
@@ -107,7 +107,11 @@ export class SiteWriter {
     await segment?.close();
   }
 
-  async #create(stream: string, base: ExactPosition, first: { readonly epoch: number; readonly revision: number }): Promise<OpenSegment> {
+  async #create(
+    stream: string,
+    base: ExactPosition,
+    first: { readonly epoch: number; readonly revision: number },
+  ): Promise<SegmentUnderWay> {
     const path = segmentPath(first);
     const salt = Buffer.from(this.#random.bytes(4)).readUInt32LE(0);
     const file = await this.#disk.open(path + TEMPORARY_SUFFIX, { create: true, write: true });

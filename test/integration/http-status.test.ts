@@ -272,6 +272,39 @@ test('a secondary at risk of a full copy appears in /status and /metrics beforeh
   expect(await metric(primary, 'evertree_peer_full_copy_ahead{peer="second"}')).toBe(1);
 });
 
+test('how far back the history reaches, and who needs what is beyond its limits, appear in /status', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'evertree-history-'));
+  try {
+    const journal = { segmentBytes: 65_536, retentionMaxMs: 0, retentionRewindMs: 0, retentionMaxBytes: 64 * 1024 * 1024 };
+    await using site = await openSite({ data: folder, journal });
+    await using http = await HttpSite.start({ site });
+    const { store } = site;
+    const historyOf = async () => ((await http.get('/status')) as { history: object }).history;
+    await store.put('/a', 0).durable;
+    const { position } = store;
+    store.journal.leases.hold('copy', 'rsync', position);
+    for (let index = 0; index < 4; index++) {
+      await store.put('/a', `${index}${'x'.repeat(65_536)}`).durable;
+      await store.saveSnapshot();
+    }
+    const held = { kind: 'copy', name: 'rsync', position: { epoch: position.epoch, revision: position.revision } };
+    expect(await historyOf()).toMatchObject({
+      from: { position: { epoch: 0, revision: 0 }, time: store.epochs[0]!.time },
+      maxBytes: journal.retentionMaxBytes,
+      fullInMs: expect.any(Number) as number,
+      held: [{ ...held, bytes: expect.any(Number) as number }],
+    });
+    store.journal.leases.release('copy', 'rsync');
+    await store.journal.retention.apply();
+    const { from } = (await historyOf()) as { from: { position: { revision: number }; time: number } };
+    expect(from.position.revision).toBeGreaterThan(position.revision);
+    expect(from.time).toBeGreaterThanOrEqual(store.epochs[0]!.time);
+    expect(await historyOf()).toMatchObject({ held: [] });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 describe('metrics', () => {
   test('a stall of the event loop is seen by each of two scrapers', async () => {
     // Node measures from one of its timer's ticks to the next.

@@ -2,7 +2,7 @@ import type { Bench, Measure } from '../bench.ts';
 import { Postgres, POSTGRES_MISSING, postgresVersion } from '../contestants/postgres.ts';
 import { type Figure, atLeast, atMost, short } from '../figure.ts';
 import { DEEP, NARROW } from '../shape.ts';
-import { HistoryTasks } from '../site/history-tasks.ts';
+import type { HistoryTasks } from '../site/history-tasks.ts';
 import { median, medianRatio, quantile } from '../statistics.ts';
 import { Worker } from '../worker.ts';
 
@@ -65,15 +65,18 @@ export const history: Measure = {
   },
 };
 
+function besideTitle(what: string): string {
+  return `${what}: PostgreSQL's temporal table by trigger, against ours, p99`;
+}
+
 async function besidePostgres(
   bench: Bench,
   changes: number,
   ours: { readonly leaves: Float64Array; readonly pages: Float64Array },
 ): Promise<Figure[]> {
   const version = postgresVersion();
-  const title = (what: string) => `${what}: PostgreSQL's temporal table by trigger, against ours, p99`;
   if (version === undefined) {
-    return [{ measure: 'history', title: title('the same questions'), value: Number.NaN, unit: '×', detail: POSTGRES_MISSING }];
+    return [{ measure: 'history', title: besideTitle('the same questions'), value: Number.NaN, unit: '×', detail: POSTGRES_MISSING }];
   }
   bench.progress.tell('PostgreSQL');
   await using postgres = await Postgres.start(bench.options.data);
@@ -83,7 +86,7 @@ async function besidePostgres(
   const { table, index } = await postgres.bytesAChange();
   const figure = (what: string, theirs: readonly number[], own: Float64Array, more = ''): Figure => ({
     measure: 'history',
-    title: title(what),
+    title: besideTitle(what),
     value: quantile(theirs, 0.99) / quantile(own, 0.99),
     unit: '×',
     detail: `${version}: p50 ${quantile(theirs, 0.5).toFixed(3)}, p99 ${quantile(theirs, 0.99).toFixed(3)} ms${more}`,

@@ -7,7 +7,7 @@ import { RunFile } from '../../packages/history/src/index/run-file.ts';
 import { runPath } from '../../packages/history/src/index/run-format.ts';
 import { mergeRuns } from '../../packages/history/src/index/run-merge.ts';
 import { type Chunk, type FrameRow, RunWriter } from '../../packages/history/src/index/run-writer.ts';
-import { entriesBelow, newestOf, TouchCursor } from '../../packages/history/src/index/touch-cursor.ts';
+import { newestOf, shareBelow, TouchCursor } from '../../packages/history/src/index/touch-cursor.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { comparePaths, isAtOrBelow, RandomHistory } from '../support/random-history.ts';
 
@@ -94,6 +94,11 @@ describe('the key of a path', () => {
     for (const path of paths) expect(pathOf(pathKey(path))).toEqual(path);
   });
 
+  it('of a path with a lone surrogate is that of no path in a tree', () => {
+    expect(pathKey(['a', '\ud800'])).not.toEqual(pathKey(['a', '\ufffd']));
+    expect(isWithin(pathKey(['a', '\ud800']), pathKey(['a', '\ud800']).length, pathKey(['a']))).toBe(true);
+  });
+
   it('sorts as the path does, and begins with the keys of those above', () => {
     for (const a of paths) {
       for (const b of paths.slice(0, 40)) {
@@ -124,12 +129,14 @@ describe('a run of many blocks', () => {
       expect(cache.bytes).toBeLessThanOrEqual(64 * 1024);
     }
     const below = content.paths.filter(({ path }) => isAtOrBelow(path, ['devices', 'dev-7']));
-    const bound = await entriesBelow(run, pathKey(['devices', 'dev-7']));
+    const { entries: bound, postings } = await shareBelow(run, pathKey(['devices', 'dev-7']));
     expect(bound).toBeGreaterThanOrEqual(below.length);
+    expect(postings).toBeGreaterThanOrEqual(below.reduce((sum, each) => sum + each.postings.length, 0));
     // What shares blocks with them is counted, too.
     expect(bound).toBeLessThan(below.length + 1_000);
-    expect(await entriesBelow(run, pathKey([]))).toBeGreaterThanOrEqual(content.paths.length);
-    expect(await entriesBelow(run, pathKey(['devices', 'dev-7 missing']))).toBeLessThan(1_000);
+    expect((await shareBelow(run, pathKey([]))).entries).toBeGreaterThanOrEqual(content.paths.length);
+    expect((await shareBelow(run, pathKey([]))).postings).toBe(content.to);
+    expect((await shareBelow(run, pathKey(['devices', 'dev-7 missing']))).entries).toBeLessThan(1_000);
     await run.retire();
     expect(cache.bytes).toBe(0);
   });

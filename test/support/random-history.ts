@@ -21,7 +21,7 @@ const ODD_KEYS = [
 ];
 
 /** A generator of numbers in [0, 1) that a seed decides. */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b_79f5) >>> 0;

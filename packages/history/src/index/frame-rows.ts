@@ -1,6 +1,6 @@
 import type { RunBlock } from './run-block.ts';
 import { BodyReader } from './run-block.ts';
-import type { RunSegment } from './run-format.ts';
+import type { BlockPlace, RunSegment } from './run-format.ts';
 import type { RunFile } from './run-file.ts';
 import type { Chunk, FrameRow } from './run-writer.ts';
 
@@ -35,6 +35,30 @@ async function* leavesOf(run: RunFile): AsyncGenerator<RunBlock, void, undefined
     const block = await run.load(place);
     if (block.height === 0) yield block;
     else places.push(...block.entries.toReversed());
+  }
+}
+
+/**
+ * The frames of a run that have change sets in a range of revisions, the newest first.
+ * @throws UnsoundRun
+ */
+export async function* rowsBackward(
+  run: RunFile,
+  { after, upTo }: { readonly after: number; readonly upTo: number },
+): AsyncGenerator<FrameRow, void, undefined> {
+  const { frames, segments } = run.description;
+  const places: BlockPlace[] = frames === undefined ? [] : [frames];
+  for (let place = places.pop(); place !== undefined; place = places.pop()) {
+    const block = run.cached(place) ?? (await run.load(place));
+    if (block.height > 0) {
+      places.push(...block.entries.filter(({ revision }) => run.after + revision < upTo));
+      continue;
+    }
+    const rows: FrameRow[] = [];
+    const reader = new RowReader(block, run.after, segments);
+    while (reader.next()) if (reader.base < upTo && reader.base + reader.count > after) rows.push(reader.row());
+    yield* rows.toReversed();
+    if (reader.base <= after) return;
   }
 }
 

@@ -120,7 +120,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   }
 
   touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch> {
-    return this.#askEach(questions => questions.touches(pathKey(path), range));
+    return this.#askEach(questions => questions.touches(pathKey(path), range, this.#segments));
   }
 
   weight(path: Path): Promise<number> {

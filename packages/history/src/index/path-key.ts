@@ -5,20 +5,21 @@ const SEPARATOR = 0;
 /** Stands before a byte that is 0 or 1, which is written as 1 or 2. */
 const ESCAPE = 1;
 
+/** Stands for a segment with a lone surrogate, which no path of a tree has: UTF-8 has no such byte. */
+const NO_KEY = Buffer.of(0xff);
+
 /**
  * The key of a path: its bytes sort so that everything at and below a path is one range, which begins with the path's
  * own key. FORMAT.md, «Touches», is normative.
  */
 export function pathKey(path: Path): Buffer {
-  return Buffer.concat(path.map(segmentKey));
+  return Buffer.concat(path.map(segment => segmentKeyOf(segment.isWellFormed() ? Buffer.from(segment, 'utf8') : NO_KEY)));
 }
 
-/** What a segment adds to the key of its path. */
-export function segmentKey(segment: string): Buffer {
-  return segmentKeyOf(Buffer.from(segment, 'utf8'));
-}
-
-/** @param bytes a segment in UTF-8 */
+/**
+ * What a segment adds to the key of its path.
+ * @param bytes the segment in UTF-8
+ */
 export function segmentKeyOf(bytes: Uint8Array): Buffer {
   let escapes = 0;
   for (const byte of bytes) if (byte <= ESCAPE) escapes++;
@@ -38,27 +39,30 @@ export function segmentKeyOf(bytes: Uint8Array): Buffer {
 
 /** The path of a key. */
 export function pathOf(key: Uint8Array): Path {
-  const path: string[] = [];
-  let segment: number[] | undefined;
-  let start = 0;
-  for (let at = 0; at < key.length; at++) {
-    const byte = key[at]!;
-    if (byte === SEPARATOR) {
-      path.push(segment === undefined ? textOf(key, start, at) : Buffer.from(segment).toString('utf8'));
-      segment = undefined;
-      start = at + 1;
-    } else if (byte === ESCAPE) {
-      segment ??= [...key.subarray(start, at)];
-      segment.push(key[++at]! - 1);
-    } else {
-      segment?.push(byte);
-    }
-  }
-  return path;
+  return segmentsOf(key).map(bytes => bytes.toString('utf8'));
 }
 
-function textOf(key: Uint8Array, start: number, end: number): string {
-  return Buffer.from(key.buffer, key.byteOffset + start, end - start).toString('utf8');
+/** The segments of the path of a key, in UTF-8. */
+export function segmentsOf(key: Uint8Array): Buffer[] {
+  const segments: Buffer[] = [];
+  for (let start = 0, at = 0, escapes = 0; at < key.length; at++) {
+    if (key[at] === ESCAPE) {
+      escapes++;
+      at++;
+    } else if (key[at] === SEPARATOR) {
+      segments.push(unescaped(key, start, at, escapes));
+      start = at + 1;
+      escapes = 0;
+    }
+  }
+  return segments;
+}
+
+function unescaped(key: Uint8Array, start: number, end: number, escapes: number): Buffer {
+  if (escapes === 0) return Buffer.from(key.buffer, key.byteOffset + start, end - start);
+  const bytes = Buffer.allocUnsafeSlow(end - start - escapes);
+  for (let at = start, to = 0; at < end; at++) bytes[to++] = key[at] === ESCAPE ? key[++at]! - 1 : key[at]!;
+  return bytes;
 }
 
 /** The ends of the keys of all paths above the path of a key and of the path itself, the root's first. */

@@ -131,7 +131,7 @@ function slotOf(parent: number, segment: number, mask: number): number {
 }
 
 /** Different segments of paths, each under a number from 0. */
-export class SegmentTable {
+class SegmentTable {
   /** What each adds to the key of a path. */
   readonly keys: Buffer[] = [];
   /** Numbers plus 1 by a hash of the bytes; 0 is an empty slot. */

@@ -6,7 +6,7 @@ const RUN_MAGIC = 0x4954_5645; // "EVTI"
 const RUN_VERSION = 1;
 export const RUN_HEAD_BYTES = 8;
 export const RUN_END_BYTES = 20;
-export const BLOCK_PREFIX_BYTES = 8;
+const BLOCK_PREFIX_BYTES = 8;
 /** A block ends after the entry with which its body has this many bytes. */
 export const BLOCK_BYTES = 4_096;
 /** An entry ends after the posting with which it has this many bytes of postings. */

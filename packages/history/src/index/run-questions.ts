@@ -5,7 +5,8 @@ import { ChangeReader } from './change-reader.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { compareKeys, isWithin, pathOf, prefixEnds } from './path-key.ts';
 import type { RunFile } from './run-file.ts';
-import { entriesBelow, newestOf, TouchCursor } from './touch-cursor.ts';
+import { shareBelow, newestOf, TouchCursor } from './touch-cursor.ts';
+import { touchesBackward } from './frame-walk.ts';
 import { NewestTouches } from './newest-touches.ts';
 
 /** How many touches a first look gathers, and at most; each look gathers so many times as many as the one before. */
@@ -15,6 +16,9 @@ const LOOK_GROWTH = 8;
 /** Change sets that are read ahead of the reader, and how many at once. */
 const WINDOW = 64;
 const READERS = 4;
+/** A path is dense in a run of more operations than this if one in so many of them is at or below it. */
+const DENSE_LEAST = 16_384;
+const DENSE_SHARE = 4;
 /** Entries between two looks at the clock. */
 const STEP_ENTRIES = 64;
 
@@ -77,7 +81,11 @@ export class RunQuestions {
     }
   }
 
-  async *touches(key: Buffer, range: { readonly after: number; readonly upTo: number }): AsyncGenerator<Touch, void, undefined> {
+  async *touches(
+    key: Buffer,
+    range: { readonly after: number; readonly upTo: number },
+    files: SegmentFiles,
+  ): AsyncGenerator<Touch, void, undefined> {
     const { after } = range;
     if (after < range.upTo && (after < this.#after || range.upTo > this.#upTo)) {
       throw new IndexOutdated(`the index covers the revisions after ${this.#after} up to ${this.#upTo} only`);
@@ -86,6 +94,10 @@ export class RunQuestions {
     for (const run of this.#runs.toReversed()) {
       if (run.after >= range.upTo) continue;
       if (run.upTo <= after) return;
+      if (await this.#isDense(run, key)) {
+        yield* touchesBackward(run, key, { after, upTo: Math.min(range.upTo, run.upTo) }, { files, turn: this.#turn });
+        continue;
+      }
       for (let upTo = range.upTo; ;) {
         const newest = new NewestTouches(look, { after, upTo });
         await this.#gather(run, key, newest);
@@ -102,7 +114,7 @@ export class RunQuestions {
   /** An upper bound of how many entries lie at and below a path. */
   async weight(key: Buffer): Promise<number> {
     let weight = 0;
-    for (const run of this.#runs) weight += await entriesBelow(run, key);
+    for (const run of this.#runs) weight += (await shareBelow(run, key)).entries;
     return weight;
   }
 
@@ -133,6 +145,12 @@ export class RunQuestions {
     const run = revision <= this.#after ? undefined : this.#runs.find(({ after, upTo }) => after < revision && revision <= upTo);
     if (run === undefined) throw new IndexOutdated(`the index does not cover the revision ${revision}`);
     return run;
+  }
+
+  /** Whether so much of a run concerns a path that its newest touches are found sooner by reading frames backward. */
+  async #isDense(run: RunFile, key: Buffer): Promise<boolean> {
+    const total = run.description.depths.reduce((sum, count) => sum + count, 0);
+    return total > DENSE_LEAST && (await shareBelow(run, key)).postings * DENSE_SHARE > total;
   }
 
   async #gather(run: RunFile, key: Buffer, into: NewestTouches): Promise<void> {

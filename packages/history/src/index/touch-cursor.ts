@@ -179,34 +179,45 @@ export async function newestOf(run: RunFile, key: Uint8Array, length: number, at
   return cursor.toEntry(key, length, atOrBefore) === undefined ? undefined : cursor.newest(atOrBefore);
 }
 
-/**
- * An upper bound of how many entries of a run are at or below a path: what the blocks have that hold some of them. No
- * leaf is read but the only one of a small run.
- * @throws UnsoundRun
- */
-export async function entriesBelow(run: RunFile, key: Buffer): Promise<number> {
-  if (key.length === 0) return (await entriesBefore(run, undefined)).upper;
-  const end = Buffer.from(key);
-  // A segment has no byte below 1, so that the keys below a path come before this one.
-  end[end.length - 1] = 1;
-  return (await entriesBefore(run, end)).upper - (await entriesBefore(run, key)).lower;
+/** Upper bounds of what a run has at and below a path. */
+export interface RunShare {
+  readonly entries: number;
+  readonly postings: number;
 }
 
-/** Bounds of how many entries of a run are before a key; before the end for undefined. */
-async function entriesBefore(run: RunFile, key: Buffer | undefined): Promise<{ readonly lower: number; readonly upper: number }> {
+/**
+ * What a run has at and below a path: all that the blocks have that hold some of it. No leaf is read but the only one of
+ * a small run.
+ * @throws UnsoundRun
+ */
+export async function shareBelow(run: RunFile, key: Buffer): Promise<RunShare> {
+  const end = Buffer.from(key);
+  // A segment has no byte below 1, so that the keys below a path come before this one.
+  if (end.length > 0) end[end.length - 1] = 1;
+  const from = key.length === 0 ? undefined : await blockOf(run, key);
+  const to = await blockOf(run, key.length === 0 ? undefined : end);
+  return { entries: to.after.entries - (from?.before.entries ?? 0), postings: to.after.postings - (from?.before.postings ?? 0) };
+}
+
+/** What a run has before and up to the end of the block in which a key is or would be; the last block for undefined. */
+async function blockOf(run: RunFile, key: Buffer | undefined): Promise<{ readonly before: RunShare; readonly after: RunShare }> {
   const { touches, depths } = run.description;
-  if (touches === undefined) return { lower: 0, upper: 0 };
-  let block = run.cached(touches) ?? (await run.load(touches));
   const total = depths.reduce((sum, count) => sum + count, 0);
-  let bounds = { lower: 0, upper: total };
+  let before: RunShare = { entries: 0, postings: 0 };
+  // An entry has a posting at least.
+  let after: RunShare = { entries: total, postings: total };
+  if (touches === undefined) return { before, after };
+  let block = run.cached(touches) ?? (await run.load(touches));
   while (block.height > 0) {
     const at = key === undefined ? block.entries.length - 1 : Math.max(0, block.search(key, key.length, -1));
     const below = block.entries[at]!;
-    const next = block.entries[at + 1];
-    // An entry has a posting at least.
-    bounds = { lower: below.entries, upper: next?.entries ?? Math.min(bounds.upper, below.entries + total - below.postings) };
-    if (block.height === 1) return bounds;
+    before = below;
+    after = block.entries[at + 1] ?? {
+      entries: Math.min(after.entries, below.entries + after.postings - below.postings),
+      postings: after.postings,
+    };
+    if (block.height === 1) break;
     block = run.cached(below) ?? (await run.load(below));
   }
-  return bounds;
+  return { before, after };
 }

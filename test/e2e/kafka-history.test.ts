@@ -1,15 +1,18 @@
 import { expect, test } from 'vitest';
 import { describeKafka, sharedBroker } from '../support/kafka/suite.ts';
-import { run } from '../support/program.ts';
+import { type Ended, run } from '../support/program.ts';
 import type { SiteProcess } from '../support/site-process.ts';
 import { START_LIMIT_MS, TopicProcesses, untilEqual } from '../support/topic-processes.ts';
+
+function at(site: SiteProcess, ...args: readonly string[]): Promise<Ended> {
+  return run([...args, '--url', site.url]);
+}
 
 describeKafka('the past of a secondary that reads a topic', () => {
   test('is that of its primary: values, commits, authors, differences and marks', async () => {
     await using sites = await TopicProcesses.at(await sharedBroker());
     const primary = await sites.primary();
     await primary.start(START_LIMIT_MS);
-    const at = (site: SiteProcess, ...args: readonly string[]) => run([...args, '--url', site.url]);
     const write = async (...args: readonly string[]) => {
       const { status, stdout, stderr } = await at(primary, ...args);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -103,6 +103,8 @@ describe('a pair', () => {
       expect(await metric(site, 'evertree_revision')).toBe(2);
       expect(await metric(site, 'evertree_commits_total')).toBe(2);
       expect(await metric(site, 'evertree_journal_bytes')).toBe(0);
+      expect(await metric(site, 'evertree_history_first_revision')).toBe(0);
+      expect(await metric(site, 'evertree_marks')).toBe(0);
       expect(await metric(site, 'evertree_watches')).toBe(0);
       expect(await metric(site, 'process_resident_memory_bytes')).toBeGreaterThan(0);
     }

@@ -213,6 +213,9 @@ describe('a history that does not reach back', () => {
     expect(page.changes.length).toBeLessThan(50);
     expect(page).toMatchObject({ next: null, elsewhere: expect.any(String) });
     expect(await site.get('/marks')).toMatchObject({ marks: [{ name: 'first', reachable: false }] });
+    const metrics = (await site.send('GET', '/metrics')).text;
+    expect(Number(/^evertree_history_first_revision (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(2);
+    expect(metrics).toMatch(/^evertree_marks 1$/m);
   });
 });
 

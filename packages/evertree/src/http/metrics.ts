@@ -5,6 +5,7 @@ import type { PeerStatus } from '@evertree/producer';
 import type { Site } from '../site/site.ts';
 import type { WriteAdmission } from './admission.ts';
 import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
+import { beginOfHistory } from './status.ts';
 
 /** Node's longest delay of a timer. */
 const LONGEST_MS = 2 ** 31 - 1;
@@ -107,6 +108,17 @@ function addSite(registry: Registry, store: Store): void {
     'Bytes that segments and snapshots may take on the disk.',
     () => journal.retention.status?.maxBytes,
   );
+  addGauge(
+    registry,
+    'evertree_history_first_revision',
+    'Revision of the oldest state that this site can read.',
+    () => beginOfHistory(store).position.revision,
+  );
+  addGauge(registry, 'evertree_history_oldest_timestamp_seconds', 'When that state was committed, in seconds since 1970.', () => {
+    const { time } = beginOfHistory(store);
+    return time === undefined ? undefined : time / 1_000;
+  });
+  addGauge(registry, 'evertree_marks', 'Named states of the history.', () => store.marks.length);
   addGauge(registry, 'evertree_journal_pending_bytes', 'Bytes appended that are not stable yet.', () => journal.log.pendingBytes);
   addCounter(registry, 'evertree_commits_total', 'Commits made stable here since the start, its own or its primary’s.', () =>
     Math.max(0, store.stable.position.revision - startedAt),

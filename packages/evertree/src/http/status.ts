@@ -1,4 +1,4 @@
-import { ORIGIN, type Role } from '@evertree/core';
+import { ORIGIN, type Position, type Role, type Store } from '@evertree/core';
 import type { HttpContext } from './context.ts';
 import { type Exchange, unknownParameter } from './exchange.ts';
 import { RequestError } from './problem.ts';
@@ -71,11 +71,9 @@ function retentionOf({ store }: HttpContext): object {
 
 /** How far back the history reaches, what it takes, and what is kept beyond its limits, for whom. */
 function historyOf({ store }: HttpContext): object {
-  const { log, retention } = store.journal;
-  const { from, maxBytes, fullInMs, held = [] } = retention.status ?? {};
-  const position = from?.position ?? log.base;
-  const [first] = store.epochs;
-  const time = position.revision === 0 && first?.base.revision === 0 ? first.time : from?.time;
+  const { retention } = store.journal;
+  const { maxBytes, fullInMs, held = [] } = retention.status ?? {};
+  const { position, time } = beginOfHistory(store);
   return {
     from: { position: plainPosition(position), time: time ?? null },
     bytes: retention.storedBytes,
@@ -84,6 +82,17 @@ function historyOf({ store }: HttpContext): object {
     fullInMs: fullInMs ?? null,
     held: held.map(each => ({ ...each, position: plainPosition(each.position) })),
   };
+}
+
+/** Where the history that this site keeps begins, and when that was, as far as it is known. */
+export function beginOfHistory({ journal: { log, retention }, epochs }: Store): {
+  readonly position: Position;
+  readonly time: number | undefined;
+} {
+  const from = retention.status?.from;
+  const position = from?.position ?? log.base;
+  const [first] = epochs;
+  return { position, time: position.revision === 0 && first?.base.revision === 0 ? first.time : from?.time };
 }
 
 /**

@@ -74,7 +74,8 @@ async function withHistory(
   check: (queries: HistoryQueries, oracle: HistoryOracle, store: Store) => Promise<void>,
 ): Promise<void> {
   const disk = new FaultDisk();
-  const { store } = await diskStore(disk, { journalOptions: { retentionMaxBytes: 1 << 30, segmentBytes: 4_096 } });
+  const encoding = made.length % 3 === 0 ? 'json' : 'binary';
+  const { store } = await diskStore(disk, { encoding, journalOptions: { retentionMaxBytes: 1 << 30, segmentBytes: 4_096 } });
   await using _ = store;
   for (const each of made) await each(store);
   const oracle = await HistoryOracle.of(store);

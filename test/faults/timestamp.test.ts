@@ -173,6 +173,71 @@ describe('a copy between two timestamps, file by file and in any order, while th
   });
 });
 
+/** Instants of a disk while something runs. */
+async function watched(disk: FaultDisk, running: Promise<unknown>): Promise<Instant[]> {
+  const instants: Instant[] = [];
+  const progress = { done: false };
+  void running.finally(() => (progress.done = true)).catch(() => undefined);
+  do {
+    instants.push(new Map(disk.files.map(path => [path, disk.bytes(path)])));
+    await new Promise(resolve => void setImmediate(resolve));
+  } while (!progress.done);
+  await running;
+  return instants;
+}
+
+describe('a copy that is made while roles change', () => {
+  test('and the history is cut back to somewhere behind the first timestamp, is cleaned all the same', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk, { site: 'berlin', journalOptions: SMALL });
+    await commit(store, 0, 12);
+    await store.saveSnapshot();
+    await commit(store, 12, 20);
+    using copies = new CopyLeases(store);
+    const first = await copies.begin();
+    await commit(store, 20, 26);
+    const fork = store.position;
+    const { store: winner } = await diskStore(disk.image(), { site: 'berlin', journalOptions: SMALL });
+    await commit(store, 26, 40);
+    await commit(winner, 100, 120);
+    const fallen = async () => {
+      await store.fence({ number: winner.position.epoch, id: winner.position.epochId }, true);
+      await store.follow();
+      await store.rewind(fork);
+      await follow(store, winner);
+      await store.flush();
+    };
+    const instants = await watched(disk, fallen());
+    const second = await copies.end(first);
+    await store.close();
+    await winner.close();
+    for (let tool = 0; tool < 60; tool++) {
+      const copy = copyOf({ disk, instants }, tool);
+      expect(await clean(copy, first), `tool ${tool}`).toMatchObject({ position: first.position, digest: first.digest });
+      await forward(copy, second);
+      await expectGoesOn(copy, first, second);
+    }
+  });
+
+  test('and a full copy of another site replaces the history, is no backup', async () => {
+    const { store: primary } = await diskStore(new FaultDisk(), { site: 'paris', journalOptions: SMALL });
+    await commit(primary, 0, 10);
+    const { store } = await diskStore(new FaultDisk(), { role: 'secondary', site: 'berlin', journalOptions: SMALL });
+    await follow(store, primary);
+    await store.flush();
+    using copies = new CopyLeases(store);
+    const first = await copies.begin();
+    await commit(primary, 10, 20);
+    using snapshot = primary.snapshot();
+    const receiver = await store.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    await receiver.finish();
+    await expect(copies.end(first)).rejects.toMatchObject({ code: 'COMPACTED' });
+    await store.close();
+    await primary.close();
+  });
+});
+
 describe('cleaning and forwarding', () => {
   test('can die at any step, and be repeated; in between no site starts', async () => {
     const worked = await workedOut(11);

@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseFrame, sealFrame } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -293,5 +296,20 @@ describe('verify of a copy', () => {
     const { damages, last } = await verify(copy);
     expect(damages[0]).toMatchObject({ file: path, offset: second });
     expect(damages[0]!.problem).toContain(`go on from ${last.epoch}-${last.revision}`);
+  });
+});
+
+describe('verify of a directory of a former version', () => {
+  test.each(['directory-1', 'directory-2'])('%s finds nothing wrong with its checksums', async name => {
+    const disk = new FaultDisk();
+    const root = fileURLToPath(new URL(`../support/golden/${name}`, import.meta.url));
+    for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      disk.place(relative(root, path), await readFile(path));
+    }
+    const found = await verify(disk, { checksumsOnly: true });
+    expect(found).toMatchObject({ damageCount: 0, snapshots: 1 });
+    expect(found.segments).toBeGreaterThan(2);
   });
 });

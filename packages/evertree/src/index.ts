@@ -35,7 +35,11 @@ export type {
   ChangedMark,
   ChangeOperation,
   ChangesOptions,
+  Cleaned,
   ComparisonOperator,
+  CopyLeases,
+  Damage,
+  Forwarded,
   FoundMoment,
   HistoryReach,
   Moment,
@@ -43,15 +47,20 @@ export type {
   PathDifference,
   Reversal,
   ReversalConflict,
+  Remark,
+  Replayed,
   ReversalOptions,
   SearchOptions,
+  Timestamp,
   ValueCondition,
+  Verification,
   When,
   WhenLike,
 } from '@evertree/history';
 export { parseWhen } from '@evertree/history';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
+export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site/directories.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';
 export type { SwitchoverResult } from './roles/giving.ts';

@@ -1,12 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { formatPath, formatPosition, parsePosition, type Position, type RewriteConflict } from '@evertree/core';
-import { type LeftOutCommit, parseWhen, type Replayed, replayDirectory } from '@evertree/history';
-import { nodeDisk } from '@evertree/journal';
+import type { LeftOutCommit, Replayed } from '@evertree/history';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import { optional } from '../optional.ts';
-import { nodeRandom } from '../site/machine.ts';
 import { directoryArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { printLine, WorkProgress } from './terminal.ts';
@@ -56,13 +54,12 @@ function positionOf(text: string): Position {
 async function replay(directory: string, { into, to, without, json }: ReplayCommand): Promise<void> {
   const from = directoryArgument(directory);
   assertFree(directoryArgument(into), from);
+  // Loaded on demand: other commands start faster without it.
+  const [{ replayDirectory }, { parseWhen }] = await Promise.all([import('../site/directories.ts'), import('@evertree/history')]);
   const progress = new WorkProgress('replayed');
   let replayed: Replayed;
   try {
-    replayed = await replayDirectory({
-      from: nodeDisk(from),
-      into: nodeDisk(into),
-      random: nodeRandom,
+    replayed = await replayDirectory(from, into, {
       ...optional('to', to === undefined ? undefined : parseWhen(to, Date.now())),
       ...optional('without', without),
       progress: progress.tell,

@@ -2,12 +2,10 @@ import { existsSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EvertreeError, formatPosition } from '@evertree/core';
-import { cleanCopy, type Cleaned, forwardCopy, type Forwarded, parseTimestamp, type Timestamp } from '@evertree/history';
-import { nodeDisk } from '@evertree/journal';
+import type { Cleaned, Timestamp } from '@evertree/history';
 import type { Command } from 'commander';
 import pico from 'picocolors';
 import { optional } from '../optional.ts';
-import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { directoryArgument, siteArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
@@ -115,10 +113,11 @@ async function release({ file, json, ...options }: FetchOptions): Promise<void> 
 
 async function clean({ data, file, force, json }: CopyOptions & { readonly force?: true }): Promise<void> {
   const first = await readTimestamp(file);
+  const { cleanCopy } = await import('../site/directories.ts');
   const progress = new WorkProgress('read');
   let cleaned: Cleaned;
   try {
-    cleaned = await cleanCopy({ disk: nodeDisk(existing(data)), first, ...optional('force', force), progress: progress.tell });
+    cleaned = await cleanCopy(existing(data), first, { ...optional('force', force), progress: progress.tell });
   } finally {
     progress.end();
   }
@@ -135,13 +134,8 @@ async function clean({ data, file, force, json }: CopyOptions & { readonly force
 async function forward({ data, file, site, json }: CopyOptions & { readonly site?: string }): Promise<void> {
   const second = await readTimestamp(file);
   const name = site === undefined ? undefined : siteArgument(site);
-  const forwarded: Forwarded = await forwardCopy({
-    disk: nodeDisk(existing(data)),
-    clock: nodeClock,
-    random: nodeRandom,
-    second,
-    ...optional('site', name),
-  });
+  const { forwardCopy } = await import('../site/directories.ts');
+  const forwarded = await forwardCopy(existing(data), second, optional('site', name));
   if (json) return printLine(JSON.stringify(forwarded));
   const { base, position, already, digest } = forwarded;
   const state = `${forwarded.site} goes on from ${formatPosition(base)} at ${formatPosition(position)}, digest ${digest}`;
@@ -156,6 +150,8 @@ function existing(data: string): string {
 }
 
 async function readTimestamp(file: string): Promise<Timestamp> {
+  // Loaded on demand: other commands start faster without it.
+  const { parseTimestamp } = await import('@evertree/history');
   let text: string;
   try {
     text = await readFile(file, 'utf8');

@@ -1,9 +1,7 @@
 import { formatPosition } from '@evertree/core';
-import { type Verification, verifyDirectory } from '@evertree/history';
-import { nodeDisk } from '@evertree/journal';
+import type { Verification } from '@evertree/history';
 import type { Command } from 'commander';
 import pico from 'picocolors';
-import { nodeClock } from '../site/machine.ts';
 import { directoryArgument } from './arguments.ts';
 import { FAILED } from './exit-status.ts';
 import { WorkProgress, printLine } from './terminal.ts';
@@ -28,10 +26,12 @@ export function addVerify(program: Command): void {
 }
 
 async function verify(directory: string, { checksumsOnly, json }: VerifyOptions): Promise<void> {
+  // Loaded on demand: other commands start faster without it.
+  const { verifyDirectory } = await import('../site/directories.ts');
   const progress = new WorkProgress('read');
   let verification: Verification;
   try {
-    verification = await verifyDirectory(nodeDisk(directoryArgument(directory)), nodeClock, {
+    verification = await verifyDirectory(directoryArgument(directory), {
       checksumsOnly: checksumsOnly === true,
       progress: progress.tell,
     });

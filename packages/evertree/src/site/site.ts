@@ -15,6 +15,7 @@ import type { SwitchoverOptions } from '../roles/switchovers.ts';
 import type { ConsumerSource, ProducerSource } from './options.ts';
 import { checkRoleOptions } from './role-options.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
+import { PlayedParts } from './played-parts.ts';
 import type { StoreSettings } from './settings.ts';
 import { raisingTransports } from './wire.ts';
 
@@ -79,15 +80,9 @@ export class Site implements AsyncDisposable {
   readonly #promotes: boolean;
   readonly #events: Emitter<SiteEvents>;
   readonly #onStoreState: Disposable;
-  /** The parts that are open, oldest first. More than one only if the library's `startProducer` was called again. */
-  #parts: readonly Part[] = [];
-  /** The newest change of part that was asked for: the next one begins when it is over. Never rejects. */
-  #change: Promise<unknown> = Promise.resolve();
-  /** The role, and the part, that were told last. */
+  readonly #parts: PlayedParts;
+  /** The role that was told last. */
   #role: Role;
-  #toldPart: Part | undefined;
-  /** The first of the present parts that lost its only way to the others, and whether that was told. */
-  #lostPart: { readonly part: Part; readonly error: Error; isTold: boolean } | undefined;
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
@@ -101,9 +96,10 @@ export class Site implements AsyncDisposable {
     this.#events = new Emitter(store.report);
     this.#role = store.role;
     this.#onStoreState = store.on('state', () => this.#storeChanged());
+    this.#parts = this.#makeParts();
     this.#roles = new RoleDriver({
       store,
-      stage: { begin: part => this.join(part), end: part => this.#inTurn(() => lifecycleOf(part).close()) },
+      stage: { begin: part => this.join(part), end: part => this.#parts.inTurn(() => this.#parts.end(part)) },
       factory: this.#factory(),
       program: PROGRAM,
       advertised: () => this.#advertised,
@@ -153,7 +149,7 @@ export class Site implements AsyncDisposable {
    */
   get failure(): Error | undefined {
     if (this.store.state === 'failed') return this.store.stateReason;
-    return this.#lostPart?.isTold === true ? this.#lostPart.error : undefined;
+    return this.#parts.failure;
   }
 
   /**
@@ -161,8 +157,7 @@ export class Site implements AsyncDisposable {
    * configuration listens as well: that is told only when it is no primary any more, and does not feed.
    */
   get part(): Part | undefined {
-    const own = this.#parts.findLast(({ role }) => role === this.role);
-    return own ?? (this.store.standing === 'primary' ? undefined : this.#parts.at(-1));
+    return this.#parts.present;
   }
 
   get producer(): Producer | undefined {
@@ -242,15 +237,15 @@ export class Site implements AsyncDisposable {
    */
   play(part: Part): Promise<void> {
     this.#roles.release();
-    return this.#inTurn(async () => {
-      await this.#end();
+    return this.#parts.inTurn(async () => {
+      await this.#parts.endAll();
       await this.#begin(part);
     });
   }
 
   /** Begins a part beside those that are open. The caller closes it, `close` at the latest. Throws as `play`. */
   join(part: Part): Promise<void> {
-    return this.#inTurn(() => this.#begin(part));
+    return this.#parts.inTurn(() => this.#begin(part));
   }
 
   /**
@@ -260,9 +255,9 @@ export class Site implements AsyncDisposable {
    */
   async pauseFor(work: () => Promise<void>): Promise<void> {
     if (this.#roles.keepsParts) return this.#roles.pauseFor(work);
-    await this.#inTurn(async () => {
+    await this.#parts.inTurn(async () => {
       const { part } = this;
-      await this.#end();
+      await this.#parts.endAll();
       try {
         await work();
       } finally {
@@ -275,16 +270,16 @@ export class Site implements AsyncDisposable {
   /** Ends what the site plays; the store stays open. */
   stop(): Promise<void> {
     this.#roles.release();
-    return this.#inTurn(() => this.#end());
+    return this.#parts.inTurn(() => this.#parts.endAll());
   }
 
   /** Ends what the site plays, then closes the store. Idempotent. */
   close(): Promise<void> {
     const stopped = this.#roles.stop();
-    return (this.#closing ??= this.#inTurn(async () => {
+    return (this.#closing ??= this.#parts.inTurn(async () => {
       try {
         await stopped;
-        await this.#end();
+        await this.#parts.endAll();
       } finally {
         await this.store.close();
         this.#onStoreState[Symbol.dispose]();
@@ -323,58 +318,19 @@ export class Site implements AsyncDisposable {
     };
   }
 
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const done = this.#change.then(change);
-    this.#change = done.catch(() => undefined);
-    return done;
+  #makeParts(): PlayedParts {
+    const parts = new PlayedParts(this.store);
+    parts.on('part', part => this.#events.emit('part', part));
+    parts.on('tried', () => this.#tellRole());
+    parts.on('state', () => this.#events.emit('state', this.state));
+    parts.on('resync', resync => this.#events.emit('resync', resync));
+    parts.on('failed', error => this.#events.emit('failed', error));
+    return parts;
   }
 
   async #begin(part: Part): Promise<void> {
     if (this.#closing !== undefined) throw new EvertreeError('CLOSED', `the site ${this.name} is closed`);
-    const running = lifecycleOf(part);
-    using hooks = this.#follow(part);
-    try {
-      await running.open();
-    } catch (error) {
-      this.#forgetLost(part);
-      throw error;
-    } finally {
-      // A consumer has changed the role even if it can't listen.
-      this.#tellRole();
-    }
-    hooks.use(running.on('closed', () => this.#ended(part)));
-    part.opened?.();
-    this.#parts = [...this.#parts, part];
-    this.#tellPart();
-    this.#events.emit('state', this.state);
-    hooks.move();
-  }
-
-  async #end(): Promise<void> {
-    for (const part of this.#parts.toReversed()) await lifecycleOf(part).close();
-  }
-
-  #ended(part: Part): void {
-    if (!this.#parts.includes(part)) return;
-    this.#parts = this.#parts.filter(other => other !== part);
-    this.#forgetLost(part);
-    this.#tellPart();
-    this.#events.emit('state', this.state);
-  }
-
-  /** Passes on what a part tells. The listeners end with the part. */
-  #follow(part: Part): DisposableStack {
-    const hooks = new DisposableStack();
-    const running = lifecycleOf(part);
-    hooks.use(
-      running.on('stopped', error => {
-        this.#lostPart ??= { part, error, isTold: false };
-        this.#tellLost();
-      }),
-    );
-    hooks.use(running.on('resync', resync => this.#events.emit('resync', resync)));
-    if (part.role === 'secondary') hooks.use(part.consumer.on('state', () => this.#events.emit('state', this.state)));
-    return hooks;
+    await this.#parts.begin(part);
   }
 
   #tellRole(): void {
@@ -384,30 +340,10 @@ export class Site implements AsyncDisposable {
     this.#events.emit('role', role);
   }
 
-  #forgetLost(part: Part): void {
-    if (this.#lostPart?.part === part) this.#lostPart = undefined;
-  }
-
-  /** A primary goes on without the port that it needs as a secondary: it fails when it is to follow. */
-  #tellLost(): void {
-    const lost = this.#lostPart;
-    if (lost === undefined || lost.isTold || (lost.part.role === 'secondary' && this.store.standing === 'primary')) return;
-    lost.isTold = true;
-    this.#events.emit('failed', lost.error);
-  }
-
-  #tellPart(): void {
-    const { part } = this;
-    if (part === this.#toldPart) return;
-    this.#toldPart = part;
-    this.#events.emit('part', part);
-  }
-
   #storeChanged(): void {
     const { state, stateReason } = this.store;
     this.#tellRole();
-    this.#tellPart();
-    this.#tellLost();
+    this.#parts.update();
     this.#events.emit('state', this.state);
     // It has to be opened anew, from what the disk holds.
     if (state === 'failed') this.#events.emit('failed', stateReason ?? new Error('the storage failed'));
@@ -415,16 +351,3 @@ export class Site implements AsyncDisposable {
 }
 
 const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}) });
-
-/** What a producer and a consumer have in common. */
-interface PartLifecycle {
-  open(): Promise<void>;
-  close(): Promise<void>;
-  on(name: 'stopped', listener: (error: Error) => void): Disposable;
-  on(name: 'resync', listener: SiteEvents['resync']): Disposable;
-  on(name: 'closed', listener: () => void): Disposable;
-}
-
-function lifecycleOf(part: Part): PartLifecycle {
-  return part.role === 'primary' ? part.producer : part.consumer;
-}

@@ -231,6 +231,26 @@ describe('the history', () => {
     expect(lines.map(({ operations }) => operations[0].after)).toEqual(Array.from({ length: 3_000 }, (_, n) => 2_999 - n));
   });
 
+  test('is cut when the server closes on the way, and does not look whole', async () => {
+    site = await HttpSite.start();
+    const body = Array.from({ length: 2_000 }, (_, n) => JSON.stringify(['put', '/n', `${n}${'x'.repeat(4_000)}`])).join('\n');
+    expect((await site.send('POST', '/batch', { body })).status).toBe(200);
+    // It takes nothing yet, so that the answer is under way.
+    using reading = await site.watch('/history', { Accept: 'application/x-ndjson' });
+    const closing = site.server.close();
+    const readAll = async () => {
+      for await (const chunk of reading.response) expect(chunk).not.toBe('');
+    };
+    await expect(readAll()).rejects.toThrow('aborted');
+    await closing;
+  });
+
+  test('that is followed has no HEAD', async () => {
+    site = await HttpSite.start();
+    expect((await site.send('HEAD', '/history?follow=true')).status).toBe(405);
+    expect((await site.send('HEAD', '/history')).status).toBe(200);
+  });
+
   test('of a path that was never there is empty', async () => {
     site = await HttpSite.start();
     await put('/a', 1);

@@ -4,7 +4,7 @@ import { type Exchange, positionHeader } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
 import { followHistory } from './history-follow.ts';
 import { changeJson, type JsonText } from './history-json.ts';
-import { sendList, wholeText } from './json-list.ts';
+import { assertWhole, sendList, wholeText } from './json-list.ts';
 import { Parameters, present } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { decodeSegment } from './target.ts';
@@ -50,6 +50,7 @@ async function answerChanges(exchange: Exchange): Promise<void> {
   };
   if (parameters.flag('follow') === true) {
     for (const name of ['to', 'limit']) if (parameters.text(name) !== undefined) throw notWithFollow(name);
+    if (exchange.headOnly) throw new RequestError('METHOD_NOT_ALLOWED', 'a history that is followed takes GET', {}, { Allow: 'GET' });
     return exchange.context.streams.during(() => followHistory(exchange, path, options));
   }
   await exchange.context.questions.during(() => answerList(exchange, parameters, path, options));
@@ -93,6 +94,7 @@ async function answerPage(
     texts.push(text);
     characters += text.length;
   }
+  assertWhole(exchange);
   // The oldest page says where to look further, if that is not all of the history.
   const elsewhere = next === null && options.from === undefined ? (await history.reach()).elsewhere : undefined;
   const tail = JSON.stringify({ next, elsewhere }).slice(1);

@@ -1,3 +1,4 @@
+import { EvertreeError } from '@evertree/core';
 import type { Exchange } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
 import type { JsonText } from './history-json.ts';
@@ -63,8 +64,17 @@ export async function sendItems(
     }
     await context.turns.breathe();
   }
+  assertWhole(exchange);
   if (!response.headersSent) response.writeHead(200, { 'Cache-Control': 'no-store', ...headers });
   response.end(exchange.headOnly ? '' : text + (count === 0 ? empty : closing));
+}
+
+/**
+ * A question ends early when the client goes away or the server closes. What it has told by then must not look whole.
+ * @throws EvertreeError CLOSED
+ */
+export function assertWhole({ ended }: Exchange): void {
+  if (ended.aborted) throw new EvertreeError('CLOSED', 'the site is closing');
 }
 
 /** The whole text of an item, made in steps between which others get their turn. */

@@ -62,6 +62,11 @@ export class TopicOutbox {
   readonly #beside: RecordQueue<BesideTag>;
   /** The offset that the topic's next record gets, unless another writer comes in between. */
   #next: bigint;
+  /** What the records of a reign have in common; made once for each. */
+  #headed: { readonly reign: EpochName | undefined; readonly headers: Readonly<Record<string, string>> } = {
+    reign: undefined,
+    headers: PROTOCOL_HEADER,
+  };
   /** Under which the last record was written that the broker has. */
   #reign: EpochName | undefined;
   /** Undefined until the topic's position is known: no frame goes out before. */
@@ -133,7 +138,8 @@ export class TopicOutbox {
   addFrame(header: FrameHeader, bytes: Uint8Array, reign: EpochName, now: number): void {
     const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const timestamp = String(header.lastTime);
-    const common = { ...PROTOCOL_HEADER, position: formatPosition(header.last), ...reignHeader(reign) };
+    if (reign !== this.#headed.reign) this.#headed = { reign, headers: { ...PROTOCOL_HEADER, ...reignHeader(reign) } };
+    const common = { ...this.#headed.headers, position: formatPosition(header.last) };
     let rest = value.length;
     for (const { value: piece, part } of splitValue(value, this.#partBytes)) {
       const headers = part === undefined ? common : { ...common, [PART_HEADER]: part };

@@ -41,7 +41,7 @@ describe('questions while commits, snapshots and retention go on', () => {
     }
 
     for (let round = 0; round < ROUNDS; round++) {
-      const asking = Array.from({ length: 6 }, (_, at) => (round === 0 ? undefined : ask(round * 7_919 + at * 104_729)));
+      const asking = Array.from({ length: round === 0 ? 0 : 6 }, (...[, at]) => ask(round * 7_919 + at * 104_729));
       for (let commit = 0; commit < COMMITS_A_ROUND; commit++) {
         const key = (round * 31 + commit * commit) % KEYS;
         const value = `${round}.${commit} ${'x'.repeat(40)}`;

@@ -3,6 +3,7 @@ import {
   formatPath,
   formatPosition,
   parsePath,
+  parsePosition,
   type Path,
   type PathLike,
   type Position,
@@ -42,7 +43,7 @@ import { type Moment, parseWhen, type WhenLike } from './when.ts';
 
 /**
  * Answers questions about the history of a store: from its journal alone, and from an index where that has the part in
- * question. A question flushes the store first, so that what was committed before it counts.
+ * question. A question about the present flushes the store first, so that what was committed before it counts.
  */
 export class HistoryQueries implements HistoryQuestions {
   readonly #store: Store;
@@ -54,11 +55,11 @@ export class HistoryQueries implements HistoryQuestions {
   }
 
   async resolve(when: WhenLike): Promise<Moment> {
-    return this.#resolve(await this.#view(), when);
+    return this.#resolve(await this.#view(when), when);
   }
 
   async at(when: WhenLike): Promise<Snapshot> {
-    const view = await this.#view();
+    const view = await this.#view(when);
     const moment = await this.#resolve(view, when);
     const { position, time } = moment;
     if (samePosition(position, this.#store.position)) return this.#store.snapshot();
@@ -67,7 +68,7 @@ export class HistoryQueries implements HistoryQuestions {
 
   async read(path: PathLike, when: WhenLike): Promise<PastValue> {
     const segments = parsePath(path);
-    const view = await this.#view();
+    const view = await this.#view(when);
     const moment = await this.#resolve(view, when);
     if (samePosition(moment.position, this.#store.position)) {
       using present = this.#store.snapshot();
@@ -80,7 +81,7 @@ export class HistoryQueries implements HistoryQuestions {
   async *changes(path: PathLike, options: ChangesOptions = {}): AsyncGenerator<Change, void, undefined> {
     const segments = parsePath(path);
     checkChanges(options);
-    const view = await this.#view();
+    const view = await this.#view(options.to, ...(options.from === undefined ? [] : [options.from]));
     const { follow = false, order = follow ? 'oldest' : 'newest' } = options;
     const range = await this.#range(view, options);
     const stream = order === 'newest' ? newestFirst : oldestFirst;
@@ -88,7 +89,7 @@ export class HistoryQueries implements HistoryQuestions {
   }
 
   async show(position: Position): Promise<Change> {
-    const view = await this.#view();
+    const view = await this.#view(position);
     const { position: exact } = await this.#resolve(view, position);
     const { revision } = exact;
     if (revision <= view.journal.log.base.revision) {
@@ -106,14 +107,14 @@ export class HistoryQueries implements HistoryQuestions {
 
   async *diff(from: WhenLike, to: WhenLike, path: PathLike = ROOT): AsyncGenerator<PathDifference, void, undefined> {
     const segments = parsePath(path);
-    const view = await this.#view();
+    const view = await this.#view(from, to);
     const [a, b] = [await this.#resolve(view, from), await this.#resolve(view, to)];
     yield* differencesBetween(view, a.position.revision, b.position.revision, segments);
   }
 
   async *blame(path: PathLike, at?: WhenLike): AsyncGenerator<Blame, void, undefined> {
     const segments = parsePath(path);
-    const view = await this.#view();
+    const view = await this.#view(at);
     yield* blameOf(view, segments, await this.#resolve(view, at ?? view.last));
   }
 
@@ -149,17 +150,22 @@ export class HistoryQueries implements HistoryQuestions {
 
   async *#findings(path: Path, options: SearchOptions): AsyncGenerator<FoundMoment, void, undefined> {
     const { deleted = false, where, changedBy: author, from, to, signal } = options;
-    const view = await this.#view();
+    const view = await this.#view(to, ...(from === undefined ? [] : [from]));
     const values = deleted || where !== undefined;
     const range = await this.#range(view, { from, to, values });
     for await (const change of newestFirst(view, path, range, { author, values, signal })) yield* findingsIn(view, change, path, options);
   }
 
-  /** The history as it stands, with all that was committed so far if the journal takes it. */
-  async #view(): Promise<HistoryView> {
+  /**
+   * The history as it stands. What was committed so far is made stable first, if a moment may need it and the journal
+   * takes it.
+   */
+  async #view(...whens: readonly (WhenLike | undefined)[]): Promise<HistoryView> {
     const store = this.#store;
     const { journal } = store;
-    if (journal.log.state === 'open' && store.position.revision > journal.log.stable.revision) await store.flush();
+    const { revision } = journal.log.stable;
+    const isStable = whens.length > 0 && whens.every(when => isAtOrBefore(when, revision));
+    if (!isStable && journal.log.state === 'open' && store.position.revision > revision) await store.flush();
     return new HistoryView({ journal, clock: store.clock, index: this.#index, store });
   }
 
@@ -198,6 +204,12 @@ class ReadValue implements PastValue {
   get value() {
     return valueOf(this.content);
   }
+}
+
+/** Whether a moment is named by a position up to a revision. */
+function isAtOrBefore(when: WhenLike | undefined, revision: number): boolean {
+  const position = typeof when === 'string' ? parsePosition(when) : when;
+  return position !== undefined && 'revision' in position && position.revision <= revision;
 }
 
 function checkTime(time: number): number {

@@ -126,7 +126,8 @@ function help(world: World, helped: number): void {
  */
 function strangerAmong(running: readonly SimulatedSite[], held: string | undefined): SimulatedSite | undefined {
   const sites = running.filter(site => streamOf(site) !== null);
-  const steady = sites.find(site => !site.wentBack) ?? sites.find(site => streamOf(site) === held) ?? sites[0];
+  const holders = sites.filter(site => streamOf(site) === held);
+  const steady = holders.find(site => !site.wentBack) ?? sites.find(site => !site.wentBack) ?? holders[0] ?? sites[0];
   return sites.find(site => streamOf(site) !== streamOf(steady));
 }
 

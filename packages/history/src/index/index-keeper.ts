@@ -2,6 +2,7 @@ import type { Disk, ExactPosition } from '@evertree/core';
 import { samePosition } from '@evertree/core';
 import { isMissing, TEMPORARY_SUFFIX } from '@evertree/journal/files';
 import { INDEX_DIRECTORY, runPath, UnsoundRun } from './run-format.ts';
+import { planMerge } from './merge-plan.ts';
 import { RunBuilder } from './run-builder.ts';
 import { RunFile } from './run-file.ts';
 import { type Breathe, mergeRuns } from './run-merge.ts';
@@ -11,12 +12,6 @@ import { framesAfter, type IndexedSegment, listSegments, type RecordPlace } from
 /** A run is made of this many change sets, or of this many operations, and what is left of a frame. */
 export const RUN_CHANGE_SETS = 65_536;
 const RUN_OPERATIONS = 262_144;
-/** So many runs of one size become one; the next size begins at so many times as many change sets. */
-const FAN_IN = 8;
-/** A run with fewer change sets is of the smallest size. */
-const SMALLEST_SIZE = 2_048;
-/** No run is made of more change sets. */
-const LARGEST_RUN = 64 * 1024 * 1024;
 /** From this size on a run is synced: to make it again would take longer. */
 const SYNCED_BYTES = 4 * 1024 * 1024;
 
@@ -41,7 +36,7 @@ export interface KeeperOptions {
 }
 
 /**
- * Keeps the files in `index/`: makes the runs that are missing, merges those of one size, and removes what is of no use.
+ * Keeps the files in `index/`: makes the runs that are missing, merges them, and removes what is of no use.
  * One call at a time. It reads the segments' files, and asks nothing of the journal.
  */
 export class IndexKeeper {
@@ -143,7 +138,7 @@ export class IndexKeeper {
     return true;
   }
 
-  /** Merges runs of one size where enough of them follow one another. */
+  /** Merges runs where enough of them follow one another. */
   async #merge(): Promise<void> {
     for (let group = this.#mergeable(); group !== undefined; group = this.#mergeable()) {
       const inputs: RunFile[] = [];
@@ -163,18 +158,15 @@ export class IndexKeeper {
     }
   }
 
-  #mergeable(): StoredRun[] | undefined {
-    for (let size = 0; size < 16; size++) {
-      let group: StoredRun[] = [];
-      for (const run of this.#runs) {
-        const before = group.at(-1);
-        const goesOn = before === undefined || samePosition(before.description.last, run.description.base);
-        if (sizeOf(run) !== size || !goesOn) group = [];
-        if (sizeOf(run) === size) group.push(run);
-        if (group.length === FAN_IN && to(run) - from(group[0]!) <= LARGEST_RUN) return group;
-      }
-    }
-    return undefined;
+  #mergeable(): readonly StoredRun[] | undefined {
+    const runs = this.#runs;
+    const plan = planMerge(
+      runs.map((run, index) => ({
+        size: to(run) - from(run),
+        continues: index > 0 && samePosition(runs[index - 1]!.description.last, run.description.base),
+      })),
+    );
+    return plan && runs.slice(plan.from, plan.to);
   }
 
   async #write(base: ExactPosition, last: ExactPosition, content: (file: Awaited<ReturnType<Disk['open']>>) => Promise<number>) {
@@ -216,11 +208,4 @@ export class IndexKeeper {
       if (!isMissing(error)) throw error;
     }
   }
-}
-
-/** The class of a run's size, from 0. */
-function sizeOf(run: StoredRun): number {
-  let size = 0;
-  for (let limit = SMALLEST_SIZE; to(run) - from(run) >= limit; limit *= FAN_IN) size++;
-  return size;
 }

@@ -1,4 +1,4 @@
-import type { Path, Position, Store } from '@evertree/core';
+import { getInside, type Path, type Position, type Store, type Value } from '@evertree/core';
 import { IndexBuilder, JournalIndex, type FoundChange, type Touch } from '@evertree/history';
 import { expect } from 'vitest';
 import type { FaultDisk } from './fault-disk.ts';
@@ -49,7 +49,10 @@ async function comparePath(index: JournalIndex, told: readonly ToldTouch[], path
   expect(await Array.fromAsync(index.newestBelow(path, moment))).toEqual(expected);
   expect(await index.weight(path)).toBeGreaterThanOrEqual(expected.length);
 
-  if (newest !== undefined) expect(await index.timeOf(newest.revision)).toBe(newest.time);
+  if (newest !== undefined) {
+    expect(await index.timeOf(newest.revision)).toBe(newest.time);
+    await compareInside(index, newest, path, history);
+  }
   const from = after + history.below(upTo - after + 1);
   const concerned = newestFirst.filter(
     touch => touch.revision > from && touch.revision <= moment && (isAtOrBelow(path, touch.path) || isAtOrBelow(touch.path, path)),
@@ -59,6 +62,22 @@ async function comparePath(index: JournalIndex, told: readonly ToldTouch[], path
   const first = history.below(touches.length + 1);
   const read = await Array.fromAsync(index.read(touches.slice(first, first + 40)));
   expect(read).toEqual(changesOf(concerned.slice(first, first + 40)));
+}
+
+/** What a put left at the path, and at one inside its value that may be there. */
+async function compareInside(index: JournalIndex, newest: ToldTouch, path: Path, history: RandomHistory): Promise<void> {
+  let inside = path.slice(newest.path.length);
+  for (let look = 0; look < 3; look++) {
+    let expected = newest.value;
+    for (const key of inside) expected = isContainer(expected) ? (getInside(expected, key) as Value | undefined) : undefined;
+    expect(await index.valueAt(newest, [...newest.path, ...inside])).toEqual(expected);
+    const keys = isContainer(expected) ? Object.keys(expected) : [];
+    inside = [...inside, keys.length > 0 && look < 2 ? history.pick(keys) : history.key()];
+  }
+}
+
+function isContainer(value: Value | undefined): value is Exclude<Value, null | boolean | number | string> {
+  return typeof value === 'object' && value !== null;
 }
 
 function changesOf(touches: readonly ToldTouch[]): FoundChange[] {

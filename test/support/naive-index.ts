@@ -1,4 +1,4 @@
-import type { Path } from '@evertree/core';
+import { getInside, type Path, type Value } from '@evertree/core';
 import { type ChangeIndex, type FoundChange, IndexOutdated, type Touch, type TouchedValue } from '@evertree/history';
 import { type HistoryOracle, isPrefix, type KnownCommit } from './history-oracle.ts';
 
@@ -48,6 +48,16 @@ export class NaiveIndex implements ChangeIndex {
   async timeOf(revision: number): Promise<number> {
     this.#answer();
     return this.#oracle.commits[revision - 1]!.changeSet.time;
+  }
+
+  async valueAt(touch: Touch, path: Path): Promise<Value | undefined> {
+    this.#answer();
+    const operation = this.#oracle.commits[touch.revision - 1]!.changeSet.operations[touch.operation]!;
+    let value = operation.type === 'put' ? (operation.value as Value | undefined) : undefined;
+    for (const key of path.slice(touch.path.length)) {
+      value = typeof value === 'object' && value !== null ? (getInside(value, key) as Value | undefined) : undefined;
+    }
+    return value;
   }
 
   async *read(touches: readonly Touch[]): AsyncIterable<FoundChange> {

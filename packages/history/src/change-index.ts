@@ -67,6 +67,8 @@ export interface ChangeIndex {
   weight(path: Path): Promise<number>;
   /** The commit time of a change set with a revision in (after, upTo], milliseconds since 1970. */
   timeOf(revision: number): Promise<number>;
+  /** What a touch left at a path at or below its own; the rest of its value is not made. */
+  valueAt(touch: Touch, path: Path): Promise<Value | undefined>;
   /** The change sets of these touches, in the order given; touches of one change set that follow one another are one. */
   read(touches: readonly Touch[]): AsyncIterable<FoundChange>;
 }

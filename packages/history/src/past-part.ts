@@ -3,7 +3,7 @@ import { type ChangeIndex, IndexOutdated, type Touch } from './change-index.ts';
 import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPastTree } from './past-reader.ts';
-import { insideOf, isObject, pathsIn, setOfAll } from './paths.ts';
+import { isObject, pathsIn, setOfAll } from './paths.ts';
 
 /** With more paths or more touches below them than this, reading the whole tree from snapshot and frames costs less. */
 const MOST_PATHS = 1_000;
@@ -107,8 +107,7 @@ class PartFromIndex {
   }
 
   async #valueOf(touch: Touch, path: Path): Promise<Value | undefined> {
-    for await (const { touches } of this.#index.read([touch])) return insideOf(touches[0]?.value, path.slice(touch.path.length));
-    throw new IndexOutdated('the index does not read what it has found');
+    return touch.kind === 'delete' ? undefined : this.#index.valueAt(touch, path);
   }
 
   /** What nothing has touched since before the index is as the newest snapshot within it has it. */

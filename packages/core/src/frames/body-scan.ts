@@ -136,6 +136,43 @@ export class BodyScan {
     }
   }
 
+  /**
+   * Steps into the value of the operation, as long as it is an object: `value` then gives what is there.
+   * @param keys in UTF-8
+   * @returns how many of them it went along; -1 if there is nothing under one of them; undefined as `value`
+   */
+  descend(keys: readonly Uint8Array[]): number | undefined {
+    for (const [level, key] of keys.entries()) {
+      if (this.tag !== OBJECT) return level;
+      const isThere = this.#enter(key);
+      if (isThere !== true) return isThere === false ? -1 : undefined;
+    }
+    return keys.length;
+  }
+
+  /** Steps to the member of an object with a key. */
+  #enter(key: Uint8Array): boolean | undefined {
+    for (let left = this.varint(); left > 0; left--) {
+      const isSpelled = this.body[this.at] === 0;
+      const number = this.#key();
+      if (!this.#isWhole && !isSpelled) return undefined;
+      const tag = this.#byte();
+      if (this.#isKey(number, key)) {
+        this.tag = tag;
+        return true;
+      }
+      this.#skip(tag);
+    }
+    return false;
+  }
+
+  #isKey(number: number, key: Uint8Array): boolean {
+    const start = this.keyStarts[number]!;
+    if (this.keyEnds[number]! - start !== key.length) return false;
+    for (let at = 0; at < key.length; at++) if (this.body[start + at] !== key[at]) return false;
+    return true;
+  }
+
   varint(): number {
     const { body } = this;
     let byte = body[this.at++];

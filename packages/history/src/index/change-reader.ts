@@ -1,6 +1,7 @@
-import type { ChangeSet, Frame, Value } from '@evertree/core';
-import { BodyScan, decodeFrame, frameBody } from '@evertree/core';
+import type { ChangeSet, Frame, Path, Value } from '@evertree/core';
+import { BodyScan, decodeFrame, frameBody, ROOT } from '@evertree/core';
 import type { FoundChange, Touch, TouchedValue } from '../change-index.ts';
+import { insideOf } from '../paths.ts';
 import { rowHolding } from './frame-rows.ts';
 import { UnsoundRun } from './run-format.ts';
 import type { RunFile } from './run-file.ts';
@@ -56,6 +57,15 @@ export class ChangeReader {
     return { position: { epoch: epochAt(run, revision), revision }, ...head!, touches: values };
   }
 
+  /** What a touch left at a path below its own: the rest of its value is not made. Throws as `read`. */
+  async valueAt(run: RunFile, { revision, operation }: Touch, inside: Path): Promise<Value | undefined> {
+    const row = await this.#find(run, revision);
+    const ordinal = revision - row.base - 1;
+    const found =
+      row.chunks.length === 0 ? await this.#readWhole(ordinal, operation, inside) : await this.#readChunk(ordinal, operation, inside);
+    return found.value;
+  }
+
   /** The commit time of a change set. Throws as `read`. */
   async timeOf(run: RunFile, revision: number): Promise<number> {
     const row = await this.#find(run, revision);
@@ -80,17 +90,17 @@ export class ChangeReader {
     return row;
   }
 
-  async #readWhole(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
+  async #readWhole(ordinal: number, operation: number, inside: Path = ROOT): Promise<FoundValue> {
     const frame = await this.#wholeFrame();
     if (frame.header.codec === 'json') {
       const { time, author, message, operations } = this.#changeSetsOf(frame)[ordinal]!;
       const found = operations[operation]!;
-      return { head: { time, author, message }, value: found.type === 'put' ? found.value : undefined };
+      return { head: { time, author, message }, value: found.type === 'put' ? insideOf(found.value, inside) : undefined };
     }
     const { head, scan } = this.#headIn(frame, ordinal);
     stepOver(scan, operation);
     scan.operation();
-    return { head, value: scan.isDelete ? undefined : scan.value() };
+    return { head, value: scan.isDelete ? undefined : valueIn(scan, inside)!.value };
   }
 
   #changeSetsOf(frame: Frame): readonly ChangeSet[] {
@@ -103,7 +113,7 @@ export class ChangeReader {
     return { head: headOf(scan, header.firstTime, ordinal), scan };
   }
 
-  async #readChunk(ordinal: number, operation: number): Promise<{ head: FoundHead; value: Value | undefined }> {
+  async #readChunk(ordinal: number, operation: number, inside: Path = ROOT): Promise<FoundValue> {
     const { chunks } = this.#row!;
     const headIn = placeOf(chunks, ordinal, 0);
     const wantedIn = placeOf(chunks, ordinal, operation);
@@ -117,8 +127,8 @@ export class ChangeReader {
     stepOver(at, before);
     at.operation();
     if (at.isDelete) return { head, value: undefined };
-    const value = at.value();
-    return value === undefined ? this.#readWhole(ordinal, operation) : { head, value };
+    const found = valueIn(at, inside);
+    return found === undefined ? this.#readWhole(ordinal, operation, inside) : { head, value: found.value };
   }
 
   async #readHead(place: ChunkPlace, ordinal: number): Promise<{ head: FoundHead; scan: BodyScan }> {
@@ -149,6 +159,22 @@ export class ChangeReader {
     }
     return (this.#frame = frame);
   }
+}
+
+interface FoundValue {
+  readonly head: FoundHead;
+  readonly value: Value | undefined;
+}
+
+/** What is at a path in the value of an operation; undefined if that has a key that was spelled in another chunk. */
+function valueIn(scan: BodyScan, inside: Path): { readonly value: Value | undefined } | undefined {
+  const keys = inside.map(key => Buffer.from(key, 'utf8'));
+  const entered = scan.descend(keys);
+  if (entered === undefined) return undefined;
+  // A key with a lone surrogate is none of the tree's.
+  if (entered < 0 || !inside.every(key => key.isWellFormed())) return { value: undefined };
+  const value = scan.value();
+  return value === undefined ? undefined : { value: insideOf(value, inside.slice(entered)) };
 }
 
 interface ChunkPlace {

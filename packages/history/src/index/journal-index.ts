@@ -1,4 +1,4 @@
-import type { Clock, Disk, ExactPosition, FrameLog, Path, Report, Reporter } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, FrameLog, Path, Report, Reporter, Value } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 import { asError, isMissing } from '@evertree/journal/files';
 import { IndexOutdated, type ChangeIndex, type FoundChange, type Touch } from '../change-index.ts';
@@ -129,6 +129,10 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
 
   timeOf(revision: number): Promise<number> {
     return this.#ask(questions => questions.timeOf(revision, this.#segments));
+  }
+
+  valueAt(touch: Touch, path: Path): Promise<Value | undefined> {
+    return this.#ask(questions => questions.valueAt(touch, path, this.#segments));
   }
 
   read(touches: readonly Touch[]): AsyncIterable<FoundChange> {

@@ -1,4 +1,4 @@
-import type { Clock } from '@evertree/core';
+import type { Clock, Path, Value } from '@evertree/core';
 import { Turn } from '@evertree/core';
 import { type FoundChange, IndexOutdated, type Touch } from '../change-index.ts';
 import { ChangeReader } from './change-reader.ts';
@@ -120,6 +120,10 @@ export class RunQuestions {
 
   timeOf(revision: number, files: SegmentFiles): Promise<number> {
     return new ChangeReader(files).timeOf(this.#covering(revision), revision);
+  }
+
+  valueAt(touch: Touch, path: Path, files: SegmentFiles): Promise<Value | undefined> {
+    return new ChangeReader(files).valueAt(this.#covering(touch.revision), touch, path.slice(touch.path.length));
   }
 
   async *read(touches: readonly Touch[], files: SegmentFiles): AsyncGenerator<FoundChange, void, undefined> {

@@ -57,8 +57,8 @@ describeKafka('a topic and old versions of the protocol', () => {
       // The start of this primary, and its commit.
       expect((await stage.topic.records()).map(({ headers }) => String(headers?.['evertree']))).toEqual([
         ...frames.map(() => String(version)),
-        '3',
-        '3',
+        '4',
+        '4',
       ]);
       const fresh = await stage.secondary({ disk: new FaultDisk() });
       await fresh.equals(again);

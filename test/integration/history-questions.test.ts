@@ -223,6 +223,36 @@ async function compacted() {
   return { store, queries, journal };
 }
 
+describe('the difference of two states that are far apart', () => {
+  it('is the same from the index, where each is looked up for itself, and from the journal', async () => {
+    const { store, queries } = await opened();
+    await using _ = store;
+    store.put('/base', { kept: 1, gone: { deep: true } });
+    for (let value = 0; value < 700; value++) {
+      store.put(['k', String(value % 11), 'x'], value);
+      if (value === 300) store.delete('/base/gone');
+      if (value === 400) store.put('/made/on/the/way', value);
+      if (value % 50 === 0) store.cut();
+    }
+    store.delete('/k/3');
+    const oracle = await HistoryOracle.of(store);
+    for (const upTo of [oracle.last, oracle.last - 40]) {
+      const indexed = new HistoryQueries({ store, index: new NaiveIndex(oracle, 0, upTo) });
+      for (const path of ['', '/k', '/k/3/x', '/made/on', '/base']) {
+        for (const [from, to] of [
+          ['1-5', '1-704'],
+          ['1-704', '1-5'],
+          ['1-100', '1-690'],
+        ] as const) {
+          const expected = await all(queries.diff(from, to, path));
+          expect(await all(indexed.diff(from, to, path))).toEqual(expected);
+          expect(expected.length).toBeGreaterThan(0);
+        }
+      }
+    }
+  });
+});
+
 describe('what this site does not keep', () => {
   it('is said to be elsewhere, with the site that wrote it', async () => {
     const { store, queries } = await compacted();

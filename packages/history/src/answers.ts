@@ -68,7 +68,10 @@ export interface ChangesOptions {
   readonly author?: string | undefined;
   /** The most changes; without it all of them. */
   readonly limit?: number | undefined;
-  /** Adds what stood before and after each operation, which costs a search for what stood before. */
+  /**
+   * Adds what stood before and after each operation, which costs a search for what stood before. Without `from` the
+   * listing then ends at the oldest state that is kept, though older commits may be.
+   */
   readonly values?: boolean | undefined;
   /** `newest`: newest first, which is the default. */
   readonly order?: 'newest' | 'oldest' | undefined;

@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseFrame, sealFrame } from '@evertree/core';
+import { isEvertreeError, parseFrame, sealFrame } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { commit, filesOf, flip, SMALL, stoppedSite, verify } from '../support/offline-site.ts';
+import { commit, filesOf, flip, recovered, SMALL, stoppedSite, verify } from '../support/offline-site.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { openIndex } from '../support/index-oracle.ts';
 import { allowErrors } from '../support/reports.ts';
@@ -204,9 +204,9 @@ describe('verify tells from damage', () => {
       const { damages, remarks, last } = await verify(found);
       expect(damages, `seed ${seed}`).toEqual([]);
       torn += Number(remarks.some(({ text }) => text.includes('never ended')));
-      const { store: recovered } = await diskStore(found, { journalOptions: SMALL });
-      expect(recovered.position, `seed ${seed}`).toEqual(last);
-      await recovered.close();
+      const opened = await recovered(found);
+      expect(opened.position, `seed ${seed}`).toEqual(last);
+      await opened.close();
     }
     expect(torn).toBeGreaterThan(0);
   });
@@ -277,6 +277,59 @@ describe('verify tells from damage', () => {
     await store.close();
     await winner.close();
     expect(await verify(late)).toMatchObject({ damageCount: 0, commits: 0, snapshots: 1, last: position });
+  });
+});
+
+/** A disk with something done to it that no site does. */
+function harmed(disk: FaultDisk, chance: Simulation): FaultDisk {
+  const found = disk.image();
+  const files = [...filesOf(found, '.evj'), ...filesOf(found, '.evs')];
+  for (let times = chance.below(3); times > 0; times--) {
+    const path = files[chance.below(files.length)]!;
+    if (!found.files.includes(path)) continue;
+    const { length } = found.bytes(path);
+    const at = length === 0 ? 0 : chance.below(length);
+    const kind = chance.below(5);
+    if (kind === 0) found.erase(path);
+    else if (length === 0) continue;
+    else if (kind === 1) flip(found, path, at);
+    else if (kind === 2) found.overwrite(path, bytes => bytes.subarray(0, at));
+    else if (kind === 3) found.overwrite(path, bytes => bytes.fill(0, at, Math.min(bytes.length, at + 512)));
+    else found.overwrite(path, bytes => Buffer.concat([bytes, bytes.subarray(at)]));
+  }
+  return found;
+}
+
+describe('what verify finds sound', () => {
+  test('opens at the position and with the digest that it names, whatever was done to the directory', async () => {
+    // The opening says so, too.
+    allowErrors('history-lost');
+    const counts = { sound: 0, damaged: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), fc.boolean(), fc.boolean(), async (seed, isStopped, isCopied) => {
+        const chance = new Simulation(seed);
+        const disk = new FaultDisk();
+        const { store } = await diskStore(disk, { journalOptions: { ...SMALL, sync: 'fdatasync' } });
+        await commit(store, 0, 12);
+        if (chance.below(2) === 0) await store.saveSnapshot();
+        await commit(store, 12, 24);
+        if (isStopped) await store.close();
+        const left = isStopped ? disk : disk.powerLoss(() => chance.fraction());
+        const found = harmed(isCopied ? left.copy() : left, chance);
+        const { damageCount, last, digest } = await verify(found);
+        counts[damageCount === 0 ? 'sound' : 'damaged']++;
+        try {
+          const opened = await recovered(found);
+          if (damageCount === 0) expect([opened.position, opened.digest]).toEqual([last, digest]);
+          await opened.close();
+        } catch (error) {
+          if (!isEvertreeError(error)) throw error;
+          expect(damageCount, error.message).toBeGreaterThan(0);
+        }
+      }),
+      { numRuns: 300 },
+    );
+    expect([counts.sound > 50, counts.damaged > 50]).toEqual([true, true]);
   });
 });
 

@@ -70,7 +70,7 @@ function proofLine(verification: Verification): string {
   const things = [count(snapshots, 'snapshot'), count(segments, 'segment'), count(commits, 'commit')];
   if (divergences > 0) things.push(count(divergences, 'divergence'));
   if (indexes > 0) things.push(`${count(indexes, 'run')} of the index`);
-  const what = `${things.join(', ')}, to ${formatPosition(last)}, digest ${digest ?? 'of an empty tree'}`;
+  const what = `${things.join(', ')}, to ${formatPosition(last)}, digest ${digest ?? 'unknown'}`;
   const how = checksumsOnly ? ' (checksums only: no tree was rebuilt)' : '';
   const effort = pico.dim(`  ${formatBytes(bytes)} in ${formatDuration(milliseconds)}`);
   if (damageCount === 0) return `${pico.green('verified')} ${what}${how}${effort}`;

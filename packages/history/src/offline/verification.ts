@@ -1,5 +1,5 @@
 import type { Clock, Disk, ExactPosition } from '@evertree/core';
-import { EvertreeError, formatPosition, samePosition } from '@evertree/core';
+import { emptyDigest, EvertreeError, formatPosition, samePosition } from '@evertree/core';
 import { leaseOf, LEASES_FILE, LEASES_VERSIONS, readStateFile, UNFINISHED_FILE } from '@evertree/journal/files';
 import { type CopiedSite, readCopied } from './copied-site.ts';
 import type { Damage, ReadProgress, Remark } from './damage.ts';
@@ -26,7 +26,7 @@ export interface Verification extends Readonly<HistoryCounts> {
   /** The history: after `base` up to `last`. */
   readonly base: ExactPosition;
   readonly last: ExactPosition;
-  /** Of the tree at `last`; null before the first commit. */
+  /** Of the tree at `last`; null if that is not known. */
   readonly digest: string | null;
   readonly checksumsOnly: boolean;
   /** The directory is a copy that no site has opened yet. */
@@ -81,7 +81,7 @@ async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean):
     stream: history.stream ?? null,
     base: history.base,
     last: history.last,
-    digest: history.digest ?? null,
+    digest: history.digest ?? (history.last.revision === 0 ? emptyDigest() : null),
     checksumsOnly,
     isCopy: directory.isCopy,
     ...history.counts,

@@ -69,7 +69,7 @@ async function compareInside(index: JournalIndex, newest: ToldTouch, path: Path,
   let inside = path.slice(newest.path.length);
   for (let look = 0; look < 3; look++) {
     let expected = newest.value;
-    for (const key of inside) expected = isContainer(expected) ? (getInside(expected, key) as Value | undefined) : undefined;
+    for (const key of inside) expected = isContainer(expected) ? getInside(expected, key) : undefined;
     expect(await index.valueAt(newest, [...newest.path, ...inside])).toEqual(expected);
     const keys = isContainer(expected) ? Object.keys(expected) : [];
     inside = [...inside, keys.length > 0 && look < 2 ? history.pick(keys) : history.key()];

@@ -55,7 +55,7 @@ export class NaiveIndex implements ChangeIndex {
     const operation = this.#oracle.commits[touch.revision - 1]!.changeSet.operations[touch.operation]!;
     let value = operation.type === 'put' ? (operation.value as Value | undefined) : undefined;
     for (const key of path.slice(touch.path.length)) {
-      value = typeof value === 'object' && value !== null ? (getInside(value, key) as Value | undefined) : undefined;
+      value = typeof value === 'object' && value !== null ? getInside(value, key) : undefined;
     }
     return value;
   }

@@ -5,6 +5,7 @@ import { IndexOutdated, type ChangeIndex, type FoundChange, type Touch } from '.
 import { BlockCache } from './block-cache.ts';
 import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
 import { RUN_CHANGE_SETS } from './index-keeper.ts';
+import { droppedReport, failedReport, stuckReport, unreadableReport } from './index-reports.ts';
 import { pathKey } from './path-key.ts';
 import { UnsoundRun } from './run-format.ts';
 import { listRuns } from './run-list.ts';
@@ -70,7 +71,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     this.#building = options.build({
       changed: paths => this.#changed(paths),
       dropped: (file, problem) => this.#dropped(file, problem),
-      stuck: position => this.#stuck(position),
+      stuck: position => this.#tell(stuckReport(position)),
       failed: error => this.#failed(error),
       idle: requests => this.#idle(requests),
     });
@@ -310,7 +311,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
         this.#building.drop([path]);
         return 'missing';
       } else if (!this.#isClosed) {
-        this.#tell({ level: 'warn', event: 'index-unreadable', message: `${path} can't be read (${asError(error).message})` });
+        this.#tell(unreadableReport(path, asError(error)));
       }
     }
     return undefined;
@@ -326,22 +327,14 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   }
 
   #dropped(file: string, problem: string): void {
-    const message = `a file of the index is of no use and is made anew (${problem}); until then questions about the history take longer`;
-    this.#tell({ level: 'warn', event: 'index-dropped', message, details: { file } });
-  }
-
-  #stuck(position: ExactPosition): void {
-    const message = `the index can't go on after the revision ${position.revision}: the segments do not hold what follows; verify this directory`;
-    this.#tell({ level: 'warn', event: 'index-stuck', message, details: { position } });
+    this.#tell(droppedReport(file, problem));
   }
 
   #failed(error: Error): void {
     this.#hasFailed = true;
     if (!this.#isClosed) this.#timer ??= this.#options.clock.after(RETRY_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
-    if (this.#isFailureTold) return;
+    if (!this.#isFailureTold) this.#tell(failedReport(error));
     this.#isFailureTold = true;
-    const message = `the index of the history can't be written (${error.message}); it is tried again, and until then questions about the history take longer`;
-    this.#tell({ level: 'warn', event: 'index-failed', message, details: { error } });
   }
 
   #idle(requests: number): void {

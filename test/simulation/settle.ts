@@ -85,16 +85,20 @@ function help(world: World, helped: number): void {
     empty.start();
     return;
   }
-  const stranger = strangerAmong(running, world.cluster.streamOf(TOPIC));
+  const held = world.cluster.streamOf(TOPIC);
+  const steady = steadyStream(running, held);
+  const stranger = running.find(site => streamOf(site) !== null && streamOf(site) !== steady);
   if (stranger !== undefined) {
     trace.add(`-- an operator empties ${stranger.name}, which began a stream of its own`);
     world.mark('help:empty');
     stranger.stop();
     time.pass(200);
+    if (held !== steady) deleteTopic(world);
     stranger.empty();
     stranger.start('follower');
     return;
   }
+  if (held !== undefined && steady !== undefined && held !== steady) return deleteTopic(world);
   // The command once more; and if that does not end it, the target can't take over.
   if (giving !== undefined && primaries.length === 0 && helped === 0) {
     trace.add(`-- an operator repeats the switchover at ${giving.name}`);
@@ -121,14 +125,22 @@ function help(world: World, helped: number): void {
 }
 
 /**
- * One that began another stream, because its disk was taken back to when it held nothing.
+ * The stream that goes on. Another one was begun by a site whose disk was taken back to when it held nothing.
  * @param held the stream that the topic holds
  */
-function strangerAmong(running: readonly SimulatedSite[], held: string | undefined): SimulatedSite | undefined {
+function steadyStream(running: readonly SimulatedSite[], held: string | undefined): string | undefined {
   const sites = running.filter(site => streamOf(site) !== null);
   const holders = sites.filter(site => streamOf(site) === held);
   const steady = holders.find(site => !site.wentBack) ?? sites.find(site => !site.wentBack) ?? holders[0] ?? sites[0];
-  return sites.find(site => streamOf(site) !== streamOf(steady));
+  return streamOf(steady) ?? undefined;
+}
+
+/** It holds another stream than the sites: the primary makes it anew. */
+function deleteTopic(world: World): void {
+  const { trace, cluster } = world;
+  world.mark('help:topic');
+  trace.add('-- an operator deletes the topic, which holds another stream');
+  for (const topic of [TOPIC, `${TOPIC}.control`, `${TOPIC}.snapshot`]) cluster.delete(topic);
 }
 
 function streamOf(site: SimulatedSite | undefined): string | null | undefined {

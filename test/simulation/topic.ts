@@ -89,6 +89,11 @@ export class SimulatedCluster {
     this.topics.get(topic)?.compact(untouched);
   }
 
+  /** Somebody deletes it: the next primary makes it anew. */
+  delete(topic: string): void {
+    this.topics.delete(topic);
+  }
+
   /** The stream of a topic's last frame; undefined where there is none. */
   streamOf(topic: string): string | undefined {
     const log = this.topics.get(topic);
@@ -151,7 +156,7 @@ class SimulatedBroker implements Broker {
     const log = await this.call(() => this.#log(topic));
     let isClosed = false;
     const reader: PartitionReader = {
-      offsets: () => this.call(() => log.watermarks),
+      offsets: () => this.call(() => this.#log(topic).watermarks),
       offsetAt: time =>
         this.call(() => {
           const found = log.records.find(({ timestamp }) => Number(timestamp) >= time);
@@ -159,7 +164,7 @@ class SimulatedBroker implements Broker {
         }),
       fetch: async (offset, waitMs = maxWaitMs) => {
         const fetched = await this.call(
-          () => this.#fetch(log, offset),
+          () => this.#fetch(log, topic, offset),
           wake => this.#wait(log, offset, Math.min(waitMs, this.#answerMs / 2), wake),
         );
         if (isClosed) throw refused('the reader is closed');
@@ -245,7 +250,8 @@ class SimulatedBroker implements Broker {
     return log.append(records, this.#process.clock.now());
   }
 
-  #fetch(log: TopicLog, offset: bigint): Fetched {
+  #fetch(log: TopicLog, topic: string, offset: bigint): Fetched {
+    if (this.#log(topic) !== log) throw refused(`the topic ${topic} was made anew`, 'UNKNOWN_TOPIC_OR_PARTITION');
     const { low, high } = log.watermarks;
     if (offset < low || offset > high) throw refused('the offset is out of range', 'OFFSET_OUT_OF_RANGE');
     const found = log.records.filter(record => BigInt(record.offset) >= offset);

@@ -189,6 +189,26 @@ describe('a reversal', () => {
   });
 });
 
+describe('a site in memory that got a full copy', () => {
+  test('answers questions about the present, although its journal holds nothing', async () => {
+    const { store: primary } = await memoryStore();
+    const { store } = await memoryStore({ site: 'b', role: 'secondary' });
+    primary.put('/a', 1);
+    primary.mark('here');
+    await primary.flush();
+    using snapshot = primary.snapshot();
+    const receiver = await store.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    await receiver.finish();
+    site = await HttpSite.start({ store });
+    for (const at of [here(), '-0s']) expect(await site.get(`/data/a?at=${at}`)).toBe(1);
+    expect(await site.get('/history')).toEqual({ changes: [], next: null, elsewhere: expect.stringContaining('memory') });
+    expect(await site.get('/marks')).toMatchObject({ marks: [{ name: 'here' }] });
+    expect(await site.send('GET', '/data/a?at=1-1')).toMatchObject({ status: 410, json: { code: 'COMPACTED' } });
+    await primary.close();
+  });
+});
+
 describe('a history that does not reach back', () => {
   test('says from where on it is here: of a read, a page, a stream and a mark', async () => {
     const { report } = collectReports();

@@ -6,6 +6,7 @@ import {
   formatPosition,
   ORIGIN,
   positionAt,
+  samePosition,
   type Clock,
   type Epoch,
   type ExactPosition,
@@ -37,12 +38,13 @@ export class HistoryView implements Lineage {
   readonly marks: readonly Mark[];
   /** The history as it is now. */
   readonly #present: () => Lineage;
+  readonly #store: Pick<Store, 'position' | 'snapshot'>;
 
   constructor(options: {
     readonly journal: Journal;
     readonly clock: Clock;
     readonly index: ChangeIndex | undefined;
-    readonly store: Pick<Store, 'lineage' | 'marks'>;
+    readonly store: Pick<Store, 'lineage' | 'marks' | 'position' | 'snapshot'>;
   }) {
     this.journal = options.journal;
     this.clock = options.clock;
@@ -50,10 +52,18 @@ export class HistoryView implements Lineage {
     const { store } = options;
     const { lineage, marks } = store;
     this.#present = () => store.lineage;
+    this.#store = store;
     this.stream = lineage.stream;
     this.marks = marks;
     this.last = options.journal.log.stable;
     this.epochs = epochsAt(lineage, this.last.revision);
+  }
+
+  /** Commit time of `last`, if the tree stands there: a journal in memory may hold neither its frame nor a snapshot. */
+  get presentTime(): number | undefined {
+    if (!samePosition(this.#store.position, this.last)) return undefined;
+    using present = this.#store.snapshot();
+    return present.header.time;
   }
 
   /** The exact position of a revision up to the end. */

@@ -138,9 +138,16 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
       if (changeSet?.revision === position.revision) return changeSet.time;
     throw view.moved();
   }
+  const time = await timeAtBase(view, position);
+  if (time === undefined) throw view.compacted(position);
+  return time;
+}
+
+/** The time of the position at which the frames that are here begin; undefined if it is not known. */
+async function timeAtBase(view: HistoryView, position: ExactPosition): Promise<number | undefined> {
   const snapshot = await view.journal.snapshots.newest(position);
-  if (snapshot === undefined || snapshot.header.position.revision !== position.revision) throw view.compacted(position);
-  return snapshot.header.time;
+  if (snapshot !== undefined && samePosition(snapshot.header.position, position)) return snapshot.header.time;
+  return samePosition(position, view.last) ? view.presentTime : undefined;
 }
 
 /** The time of a revision that the index has; undefined for others. */
@@ -163,9 +170,8 @@ async function momentBeforeFrames(view: HistoryView, time: number): Promise<Mome
   if (base.revision === 0) {
     return { position: ORIGIN, time: 0, taken: `the empty tree: nothing was committed up to ${formatTime(time)}` };
   }
-  const oldest = await view.journal.snapshots.newest(base);
-  if (oldest !== undefined && samePosition(oldest.header.position, base) && oldest.header.time <= time) {
-    const found = oldest.header.time;
+  const found = await timeAtBase(view, base);
+  if (found !== undefined && found <= time) {
     const taken = `${formatPosition(base)} of ${formatTime(found)}, the last commit that is not after ${formatTime(time)}`;
     return { position: base, time: found, taken };
   }

@@ -219,6 +219,35 @@ describe('a copy that is made while roles change', () => {
     }
   });
 
+  test('and the site dies and starts again, is good, for the lease lives on', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const before = new FaultDisk();
+      const { store } = await diskStore(before, { site: 'berlin', journalOptions: { ...SMALL, sync: 'fdatasync', retentionMaxMs: 0 } });
+      await commit(store, 0, 20);
+      const copies = new CopyLeases(store);
+      const first = await copies.begin();
+      const early = await watched(before, commit(store, 20, 24));
+      for (let index = 0; index < 4; index++) store.put(['in flight', String(index)], 'x'.repeat(500));
+      store.cut();
+      const chance = new Simulation(seed);
+      const disk = seed % 2 === 0 ? before.crash() : before.powerLoss(() => chance.fraction());
+      copies[Symbol.dispose]();
+      const again = await recovered(disk);
+      using later = new CopyLeases(again);
+      const instants = [...early, ...(await watched(disk, commit(again, 30, 40)))];
+      await again.saveSnapshot();
+      instants.push(...(await watched(disk, commit(again, 40, 44))));
+      const second = await later.end(first);
+      await again.close();
+      for (let tool = 0; tool < 8; tool++) {
+        const copy = new CopyingTool(instants, new Simulation(tool)).copy(disk);
+        expect(await clean(copy, first), `seed ${seed}, tool ${tool}`).toMatchObject({ digest: first.digest });
+        await forward(copy, second);
+        await expectGoesOn(copy, first, second);
+      }
+    }
+  });
+
   test('and a full copy of another site replaces the history, is no backup', async () => {
     const { store: primary } = await diskStore(new FaultDisk(), { site: 'paris', journalOptions: SMALL });
     await commit(primary, 0, 10);
@@ -256,6 +285,41 @@ describe('cleaning and forwarding', () => {
         await expectGoesOn(found, first, second);
       },
     );
+  });
+
+  test('leave in between what FORMAT.md says', async () => {
+    const worked = await workedOut(3);
+    const copy = copyOf(worked, 1);
+    await clean(copy, worked.first);
+    const { stream, position, digest, lease } = worked.first;
+    const unfinished = JSON.parse(copy.bytes('unfinished.json').toString()) as Record<string, unknown>;
+    expect(unfinished).toMatchObject({ format: 3, work: 'timestamp', state: 'cleaned', stream, position, digest, lease, generation: 0 });
+    // A snapshot may be all that stays.
+    expect(
+      Object.keys(unfinished)
+        .filter(key => key !== 'newest')
+        .toSorted(),
+    ).toEqual([
+      'chain',
+      'commits',
+      'digest',
+      'epochs',
+      'format',
+      'generation',
+      'keep',
+      'lease',
+      'position',
+      'site',
+      'state',
+      'stream',
+      'work',
+    ]);
+    expect(copy.files).not.toContain('site.json');
+    expect(copy.files.filter(path => /^(?:journal|snapshots|index)\//.test(path)).toSorted()).toEqual(
+      [...(unfinished['keep'] as string[])].toSorted(),
+    );
+    const leases = JSON.parse(copy.bytes('leases.json').toString()) as { readonly leases: readonly unknown[] };
+    expect(leases.leases).toEqual([]);
   });
 
   test('refuse a directory that is in use, another stream, a first timestamp as the second, and another copy', async () => {

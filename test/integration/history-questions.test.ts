@@ -81,6 +81,19 @@ describe('a moment', () => {
     expect((await queries.resolve({ time: begin + 101 })).taken).not.toContain('epoch 1');
   });
 
+  it('of a time that goes on while it is looked for lies in what was there when it was asked', async () => {
+    const { store, queries, journal } = await opened();
+    await using _ = store;
+    store.put('/a', 1);
+    const find = journal.log.findByTime.bind(journal.log);
+    journal.log.findByTime = async time => {
+      store.put('/a', 2);
+      await store.flush();
+      return find(time);
+    };
+    expect((await queries.read('/a', { time: Number.MAX_SAFE_INTEGER })).value).toBe(1);
+  });
+
   it('that is not in the history is refused in words', async () => {
     const { store, queries } = await opened();
     await using _ = store;

@@ -40,10 +40,7 @@ export async function momentOfPosition(view: HistoryView, asked: Position | Exac
 export async function momentOfTime(view: HistoryView, time: number): Promise<Moment> {
   const { log } = view.journal;
   const header = await log.findByTime(time);
-  if (header === undefined || header.last.revision > view.last.revision) {
-    if (header === undefined) return momentBeforeFrames(view, time);
-    throw view.moved();
-  }
+  if (header === undefined) return momentBeforeFrames(view, time);
   const { position, time: found } = await lastNotAfter(view, header, time);
   const taken = `${formatPosition(position)} of ${formatTime(found)}, the last commit that is not after ${formatTime(time)}`;
   const overlap = await overlapOf(view, position, time);
@@ -180,6 +177,11 @@ async function momentBeforeFrames(view: HistoryView, time: number): Promise<Mome
 }
 
 async function lastNotAfter(view: HistoryView, header: FrameHeader, time: number): Promise<{ position: ExactPosition; time: number }> {
+  if (header.last.revision > view.last.revision) {
+    // It was committed since the question began. Within an epoch what comes before it is not later.
+    if (header.last.epochId !== view.last.epochId) throw view.moved();
+    return { position: view.last, time: await timeOf(view, view.last) };
+  }
   if (header.lastTime <= time) return { position: header.last, time: header.lastTime };
   const { frame } = await frameHolding(view, header.last.revision);
   let found = { revision: header.base.revision + 1, time: header.firstTime };

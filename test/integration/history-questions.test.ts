@@ -266,6 +266,23 @@ describe('the difference of two states that are far apart', () => {
   });
 });
 
+describe('a part of the tree, from an index', () => {
+  it('has nothing of what was made where an object stood meanwhile, and a leaf before and after', async () => {
+    const { store } = await opened();
+    await using _ = store;
+    store.put('/p', { a: 5 });
+    store.put('/p/a', {});
+    store.put('/p/a/a', 1);
+    store.put('/p/a', 6);
+    const oracle = await HistoryOracle.of(store);
+    const queries = new HistoryQueries({ store, index: new NaiveIndex(oracle, 0, oracle.last) });
+    store.put('/later', true);
+    for (let revision = 0; revision <= oracle.last; revision++) {
+      expect((await queries.read('/p', oracle.exact(revision))).value).toEqual(oracle.valueAt(['p'], revision));
+    }
+  });
+});
+
 describe('what this site does not keep', () => {
   it('is said to be elsewhere, with the site that wrote it', async () => {
     const { store, queries } = await compacted();

@@ -124,10 +124,12 @@ class PartFromIndex {
     const touches: Touch[] = [];
     for (const { path, value, since } of known) {
       if (value !== undefined && !isObject(value)) continue;
+      const below = new Map<string, Touch>();
       for await (const touch of this.#index.newestBelow(path, this.#upTo)) {
-        if (touch.revision > since && touch.path.length > path.length) touches.push(touch);
+        if (touch.revision > since && touch.path.length > path.length) below.set(nameOf(touch.path), touch);
         await this.#turn.breathe();
       }
+      for (const touch of below.values()) if (!isReplaced(touch, below, path.length)) touches.push(touch);
     }
     touches.sort((a, b) => a.revision - b.revision || a.operation - b.operation);
     for await (const change of this.#index.read(touches)) {
@@ -186,4 +188,17 @@ class PartFromIndex {
     }
     return true;
   }
+}
+
+function nameOf(path: Path): string {
+  return JSON.stringify(path);
+}
+
+/** Whether a later operation above it, at a depth beyond `depth`, took a touch away. What stood there meanwhile is not known. */
+function isReplaced({ path, revision }: Touch, touches: ReadonlyMap<string, Touch>, depth: number): boolean {
+  for (let length = depth + 1; length < path.length; length++) {
+    const above = touches.get(nameOf(path.slice(0, length)));
+    if (above !== undefined && above.revision > revision) return true;
+  }
+  return false;
 }

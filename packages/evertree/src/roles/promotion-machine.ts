@@ -1,4 +1,4 @@
-import { type EpochName, type ExactPosition, highestEpoch } from '@evertree/core';
+import { type EpochName, type ExactPosition, compareEpochs, highestEpoch } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
 import { type Extent, type PromotionFacts, type ReachedSite, adoption, furthestOf, planHash, possibleLoss } from './losses.ts';
 import type { PromotionAction, PromotionEvent, PromotionGround, PromotionObstacle, PromotionRequest } from './promotion-events.ts';
@@ -129,7 +129,10 @@ export class PromotionMachine {
 
   #obstaclesAt(other: ReachedSite): PromotionObstacle[] {
     const highest = highestEpoch(other.epochs, other.last);
-    const isKnown = highest.number === 0 || this.#ground!.epochs.some(({ number, id }) => number === highest.number && id === highest.id);
+    const { epochs, last } = this.#ground!;
+    const isInOurs = highest.number === 0 || epochs.some(({ number, id }) => number === highest.number && id === highest.id);
+    // A log keeps what was left behind: a promotion that lost to the history of this site.
+    const isKnown = isInOurs || (other.isLog === true && compareEpochs(highest, highestEpoch(epochs, last)) < 0);
     const obstacles: PromotionObstacle[] = [];
     const isTold = this.#ground!.obstacles.some(({ code }) => code === 'primary-alive') && other.site === this.#ground!.primary?.site;
     if (other.standing === 'primary' && !isTold) {

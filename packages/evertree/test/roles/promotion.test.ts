@@ -18,9 +18,10 @@ function at(text: string): ExactPosition {
   return { epoch, epochId: idOf(epoch), revision };
 }
 
-/** The history up to a position; `h` behind it: its last epoch ended in a handover. */
+/** The history up to a position; `h` behind it: its last epoch ended in a handover; `?`: of an epoch that no table has. */
 function extentOf(text: string): Extent {
   const last = at(text);
+  if (text.endsWith('?')) return { last: { ...last, epochId: '0'.repeat(16) }, epochs: [] };
   const bases = [ORIGIN, at('1-100'), at('2-200')];
   const epochs = bases
     .slice(0, last.epoch)

@@ -11,7 +11,7 @@ import { type Shape, leaves } from '../shape.ts';
 import { fill } from './fill.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
 
-/** History is kept whole while it is measured. */
+/** History is kept whole while it is measured, and no snapshot is written but those that are asked for. */
 const RETENTION_BYTES = 64 * 1024 ** 3;
 const WRITES_A_TURN = 256;
 const PAGE_ROWS = 100;
@@ -44,7 +44,7 @@ export class HistoryTasks {
   /** @param isIndexed false: no index is built, as on a site before there was one */
   async open(data: string, isIndexed: boolean): Promise<void> {
     this.#directory = data;
-    this.#store = await openStore({ data, journal: { retentionMaxBytes: RETENTION_BYTES } });
+    this.#store = await openStore({ data, journal: { retentionMaxBytes: RETENTION_BYTES, snapshotBytes: RETENTION_BYTES } });
     if (!isIndexed) await this.#opened.changeIndex?.close();
   }
 

@@ -1,4 +1,4 @@
-import { formatPosition, type Value } from '@evertree/core';
+import { formatPosition, isEvertreeError, type Value } from '@evertree/core';
 import type { Moment, SearchOptions, ValueCondition } from '@evertree/history';
 import { parseExactJson } from '../json/exact.ts';
 import { type Exchange, momentHeaders } from './exchange.ts';
@@ -81,7 +81,17 @@ function parseCondition(text: string): ValueCondition {
     );
   }
   const [, operator, value = ''] = match;
-  return { operator: operator as ValueCondition['operator'], value: parseExactJson(value) as Value };
+  try {
+    return { operator: operator as ValueCondition['operator'], value: parseExactJson(value) as Value };
+  } catch (error) {
+    if (!isEvertreeError(error)) throw error;
+    const remedy = 'a text has quotes of its own, such as = "up"';
+    throw new RequestError(
+      error.code,
+      `where compares with ${JSON.stringify(value.slice(0, 100))}: ${error.message}; ${remedy}`,
+      error.details,
+    );
+  }
 }
 
 function momentJson({ position, time, taken }: Moment): Readonly<Record<string, unknown>> {

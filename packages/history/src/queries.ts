@@ -63,7 +63,8 @@ export class HistoryQueries implements HistoryQuestions {
     const moment = await this.#resolve(view, when);
     const { position, time } = moment;
     if (samePosition(position, this.#store.position)) return this.#store.snapshot();
-    return (await takeBack(view, this.#store, moment)) ?? (await readPastTree(view, position)).snapshot(time);
+    const near = this.#index === undefined ? undefined : await takeBack(this.#store, () => this.#viewNow(), moment);
+    return near ?? (await readPastTree(view, position)).snapshot(time);
   }
 
   async read(path: PathLike, when: WhenLike): Promise<PastValue> {
@@ -166,7 +167,12 @@ export class HistoryQueries implements HistoryQuestions {
     const { revision } = journal.log.stable;
     const isStable = whens.length > 0 && whens.every(when => isAtOrBefore(when, revision));
     if (!isStable && journal.log.state === 'open' && store.position.revision > revision) await store.flush();
-    return new HistoryView({ journal, clock: store.clock, index: this.#index, store });
+    return this.#viewNow();
+  }
+
+  #viewNow(): HistoryView {
+    const { journal, clock } = this.#store;
+    return new HistoryView({ journal, clock, index: this.#index, store: this.#store });
   }
 
   async #resolve(view: HistoryView, named: WhenLike): Promise<Moment> {

@@ -1,4 +1,5 @@
 import {
+  covers,
   epochsAt,
   type ExactPosition,
   NO_CHAIN,
@@ -33,15 +34,18 @@ interface ChangesSince {
 /**
  * The whole tree at a moment that is not long ago: the present one with the changes since taken back, so that it shares
  * all else with it.
+ * @param newView the history as it stands when it is called
  * @returns undefined if this can't be done, or costs more than building the tree anew
  */
-export async function takeBack(view: HistoryView, store: Store, { position, time }: Moment): Promise<Snapshot | undefined> {
+export async function takeBack(store: Store, newView: () => HistoryView, { position, time }: Moment): Promise<Snapshot | undefined> {
   const { revision } = position;
-  if (view.index === undefined || view.last.revision - revision > MOST_COMMITS || revision <= view.journal.log.base.revision)
-    return undefined;
-  if (!samePosition(store.position, view.last)) return undefined;
+  const { log } = store.journal;
+  if (store.position.revision - revision > MOST_COMMITS || revision <= log.base.revision || log.state !== 'open') return undefined;
   using present = store.snapshot();
-  const since = await changesSince(view, position);
+  await log.flush();
+  const view = newView();
+  if (!covers(view, present.position) || !covers(view, position)) return undefined;
+  const since = await changesSince(view, position, present.position.revision);
   if (since === undefined) return undefined;
   const changes = changesBack(await readPart(view, position, since.set), since.set);
   const { digest: expected, last } = await headerHolding(view, revision);
@@ -57,13 +61,13 @@ export async function takeBack(view: HistoryView, store: Store, { position, time
 }
 
 /** Undefined if there is too much of it, or marks changed: a header tells the marks as they were. */
-async function changesSince(view: HistoryView, position: ExactPosition): Promise<ChangesSince | undefined> {
+async function changesSince(view: HistoryView, position: ExactPosition, upTo: number): Promise<ChangesSince | undefined> {
   const set = new PathSet();
   const root = setOf([]);
   const turn = new Turn(view.clock);
   const paths = new Set<string>();
   let chain: string | undefined;
-  for await (const frame of framesForward(view, position.revision, view.last.revision)) {
+  for await (const frame of framesForward(view, position.revision, upTo)) {
     const { base, previous, isMark } = frame.header;
     if (isMark) return undefined;
     if (samePosition(base, position)) chain = previous;

@@ -12,15 +12,18 @@ import { type ClientOptions, clientOf, withClient } from './options.ts';
 import { printLine, WorkProgress } from './terminal.ts';
 import { formatCount } from './units.ts';
 
-const ABOUT = `Around a copy of a site's directory that any tool makes, file by file, while the site runs:
+const ABOUT =
+  "Makes a backup of a copy of a site's directory that any tool made, file by file, while the site ran. It holds exactly the commits up to the first timestamp, proven by digest.";
 
-  evertree timestamp fetch --file F1                          before; the site holds its history from now on
-  rsync -a data/ backup/                                      or cp, tar, the snapshot of a disk
-  evertree timestamp fetch --file F2 --first F1               after; fails if the copy is no backup
+const AFTER = `
+Before the copy, and after it:
+  evertree timestamp fetch --file F1
+  rsync -a data/ backup/
+  evertree timestamp fetch --file F2 --first F1
+
+On the copy, any time later; then a site can start on it:
   evertree timestamp clean-transactions --data backup --file F1
-  evertree timestamp fast-forward --data backup --file F2
-
-Then a site can start on the copy. It holds exactly the commits up to the first timestamp, proven by digest.`;
+  evertree timestamp fast-forward --data backup --file F2`;
 
 interface FetchOptions extends ClientOptions {
   readonly file: string;
@@ -39,6 +42,8 @@ export function addTimestamp(program: Command): void {
     .command('timestamp')
     .summary('a consistent copy of a directory with any tool, while the site runs')
     .description(ABOUT)
+    .helpCommand(false)
+    .addHelpText('after', AFTER)
     .enablePositionalOptions();
   withClient(timestamp.command('fetch'))
     .summary('take a timestamp, before the copy and after it')

@@ -13,6 +13,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FaultDisk } from '../support/fault-disk.ts';
+import { ManualClock } from '../support/host.ts';
 import { diskStore, framesOf, memoryStore } from '../support/stores.ts';
 
 function failure(action: () => unknown): unknown {
@@ -62,6 +63,20 @@ describe('a mark', () => {
     expect(batches.map(({ position }) => position.revision)).toEqual([2]);
     const frame = (await framesOf(store.journal)).at(-1)!;
     expect(frame.header).toMatchObject({ isMark: true, count: 1, base: { revision: 2 }, digest });
+    await store.close();
+  });
+
+  it('lends its time to no later commit and to no later mark', async () => {
+    const clock = new ManualClock();
+    const { store } = await memoryStore({ clock });
+    store.mark('first');
+    clock.advance(1_000);
+    store.mark('second');
+    clock.advance(1_000);
+    store.put('/a', 1);
+    await store.flush();
+    const times = (await framesOf(store.journal)).map(frame => frame.header.lastTime);
+    expect(times).toEqual([0, 0, 1_000, 2_000]);
     await store.close();
   });
 

@@ -273,7 +273,8 @@ export class History implements Lineage {
   }
 
   #appendMark(mark: MarkNote, { author, message }: Pick<MarkCommit, 'author' | 'message'>): void {
-    const frame = this.#writer.sealMark(this.#base(), this.#digest, mark, { now: this.#time(), author, message });
+    // Not `#time`: no turn is scheduled after a mark, and commits of later turns would share its reading.
+    const frame = this.#writer.sealMark(this.#base(), this.#digest, mark, { now: this.#clock.now(), author, message });
     const { epochs } = this.#head;
     this.#append(frame, { epochs, marks: marksAfterFrame(this.#head, frame) });
   }

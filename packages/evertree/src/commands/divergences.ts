@@ -4,7 +4,9 @@ import pico from 'picocolors';
 import type { SiteClient } from '../client/site-client.ts';
 import { optional } from '../optional.ts';
 import type { ReplayResult } from '../divergences/replay.ts';
+import { visible } from '../logs/visible.ts';
 import { UsageError, REFUSED_BY_STATE } from './exit-status.ts';
+import { pathText } from './moment-text.ts';
 import { type ClientOptions, type WaitOptions, clientOf, waitHeaders, withClient, withWait } from './options.ts';
 import type { SiteStatus } from './status-report.ts';
 import { print, printLine } from './terminal.ts';
@@ -143,7 +145,7 @@ function divergenceLines({
   return [
     `${pico.bold(String(number))}  ${name}`,
     `   ${commitsText(commits)} (${formatBytes(bytes)}) after ${formatPosition(base)} up to ${formatPosition(last)}, from ${timeText(firstTime)} to ${timeText(lastTime)}`,
-    `   by ${authors.join(', ') || 'nobody named'}, at ${paths.map(path => JSON.stringify(path)).join(', ') || 'no path'}`,
+    `   by ${authors.map(visible).join(', ') || 'nobody named'}, at ${paths.map(path => JSON.stringify(path)).join(', ') || 'no path'}`,
     ...(marks.length === 0 ? [] : [`   ${pico.yellow(`marks that went with it: ${marks.map(mark => JSON.stringify(mark)).join(', ')}`)}`]),
     ...(applied > 0 ? [`   ${formatCount(applied)} of them applied again`] : []),
     ...(missing === null ? [] : [`   ${pico.yellow('its beginning was dropped before, by retention')}`]),
@@ -180,10 +182,12 @@ async function show(n: string, options: ListOptions): Promise<void> {
 }
 
 function commitLines({ position, time, author, message, operations, replayed }: CommitView): string[] {
-  const by = author === undefined ? '' : ` by ${author}`;
-  const note = message === undefined ? '' : `: ${message}`;
+  const by = author === undefined ? '' : ` by ${visible(author)}`;
+  const note = message === undefined ? '' : `: ${visible(message)}`;
   const lines = operations.map(([type, path, value]) =>
-    type === 'delete' ? `  ${pico.red('delete')} ${path || '""'}` : `  ${pico.green(type)} ${path || '""'} ${JSON.stringify(value)}`,
+    type === 'delete'
+      ? `  ${pico.red('delete')} ${pathText(path)}`
+      : `  ${pico.green(type)} ${pathText(path)} ${visible(JSON.stringify(value))}`,
   );
   return [
     `${pico.bold(formatPosition(position))} ${pico.dim(new Date(time).toISOString())}${by}${note}${replayed ? '  (applied again)' : ''}`,

@@ -2,6 +2,7 @@ import { type Position, formatPosition } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient, WriteAnswer } from '../client/site-client.ts';
+import { visible } from '../logs/visible.ts';
 import { WHEN_HELP, alignedLines, localTime, whenOption } from './moment-text.ts';
 import { type ClientOptions, type WriteOptions, clientOf, noteHeaders, waitHeaders, withSite, withWrite } from './options.ts';
 import { printLine, tellNote } from './terminal.ts';
@@ -82,7 +83,7 @@ function markedLine({ position, name, named, moved }: MarkAnswer): string {
 }
 
 function markRow({ name, position, time, author, message, reachable }: MarkView): string[] {
-  const note = message?.split('\n', 1)[0] ?? '';
+  const note = visible(message?.split('\n', 1)[0] ?? '');
   const lost = reachable ? '' : pico.yellow('(its state is not here any more) ');
-  return [name, formatPosition(position), `marked ${localTime(time)}`, author ?? '-', `${lost}${note}`];
+  return [name, formatPosition(position), `marked ${localTime(time)}`, visible(author ?? '-'), `${lost}${note}`];
 }

@@ -2,6 +2,7 @@ import { isEvertreeError, type Position, formatPosition } from '@evertree/core';
 import { parseWhen } from '@evertree/history/when';
 import pico from 'picocolors';
 import type { SiteAnswer } from '../client/site-answer.ts';
+import { visible } from '../logs/visible.ts';
 import { UsageError } from './exit-status.ts';
 import { isTerminal, tellNote } from './terminal.ts';
 
@@ -57,12 +58,12 @@ export function tellMoment(answer: SiteAnswer, asked: string): void {
 
 /** JSON on one line; `none` where there is nothing. At a terminal a long one is cut. */
 export function valueText(value: unknown): string {
-  const text = value === undefined ? 'none' : JSON.stringify(value);
+  const text = value === undefined ? 'none' : visible(JSON.stringify(value));
   return isTerminal() && text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 }
 
 export function pathText(path: string): string {
-  return path === '' ? '""' : path;
+  return path === '' ? '""' : visible(path);
 }
 
 /** Rows in columns; the last column has no width. */
@@ -99,7 +100,7 @@ interface OperationView {
 /** `4-1201  2026-11-27T11:00:00.000+01:00  ada: why` */
 export function changeHead({ position, time, author, message }: Pick<ChangeView, 'position' | 'time' | 'author' | 'message'>): string {
   const note = [author, message].filter(part => part !== undefined).join(': ');
-  return `${pico.bold(formatPosition(position))}  ${pico.dim(localTime(time))}${note === '' ? '' : `  ${note.replaceAll('\n', '\n    ')}`}`;
+  return `${pico.bold(formatPosition(position))}  ${pico.dim(localTime(time))}${note === '' ? '' : `  ${note.split('\n').map(visible).join('\n    ')}`}`;
 }
 
 export function changeLines(change: ChangeView, withValues: boolean): string[] {

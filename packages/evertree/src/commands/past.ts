@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteAnswer } from '../client/site-answer.ts';
 import { queryOf } from '../client/site-client.ts';
+import { visible } from '../logs/visible.ts';
 import { countArgument, pathArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import {
@@ -159,9 +160,9 @@ function blameRow({ path, position, time, author, message, kind }: BlameView): s
   return [
     `${SIGNS[kind]}${formatPosition(position)}`,
     time === undefined ? '-' : localTime(time),
-    author ?? '-',
+    visible(author ?? '-'),
     pathText(path),
-    message?.split('\n', 1)[0] ?? '',
+    visible(message?.split('\n', 1)[0] ?? ''),
   ];
 }
 

@@ -4,6 +4,7 @@ import { formatPath, formatPosition, parsePosition, type Position, type RewriteC
 import type { LeftOutCommit, Replayed } from '@evertree/history';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
+import { visible } from '../logs/visible.ts';
 import { optional } from '../optional.ts';
 import { directoryArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
@@ -93,8 +94,8 @@ function replayedLines(replayed: Replayed, into: string): string[] {
 }
 
 function leftOutLine({ position, author, message, operations }: LeftOutCommit): string {
-  const by = author === undefined ? '' : ` by ${author}`;
-  const note = message === undefined ? '' : `: ${message}`;
+  const by = author === undefined ? '' : ` by ${visible(author)}`;
+  const note = message === undefined ? '' : `: ${visible(message)}`;
   return `left out  ${formatPosition(position)}${by}${note}  (${formatCount(operations)} operation${operations === 1 ? '' : 's'})`;
 }
 

@@ -3,6 +3,7 @@ import { type Position, formatPosition } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient, WriteAnswer } from '../client/site-client.ts';
+import { visible } from '../logs/visible.ts';
 import { pathArgument } from './arguments.ts';
 import { REFUSED_BY_STATE, UsageError } from './exit-status.ts';
 import { WHEN_HELP, localTime, momentText, pathText, whenOption } from './moment-text.ts';
@@ -126,7 +127,7 @@ function forecastLines({ to, time, base, differences, conflicts }: RevertForecas
 
 function conflictLines({ path, position, time, author, before, after }: ConflictView): string[] {
   const when = time === undefined ? '' : ` of ${localTime(time)}`;
-  const by = author === undefined ? '' : ` by ${author}`;
+  const by = author === undefined ? '' : ` by ${visible(author)}`;
   const where = position === null ? 'a commit that is not here any more' : `${formatPosition(position)}${when}${by}`;
   return [`${pico.yellow('conflict')} ${pathText(path)} was changed since, in ${where}`, ...differenceLines({ path, before, after })];
 }

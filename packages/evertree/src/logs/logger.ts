@@ -2,6 +2,7 @@ import type { Report, Reporter } from '@evertree/core';
 import pico from 'picocolors';
 import { createLogger, format, transports } from 'winston';
 import { LOG_LEVELS, type LogOptions } from './options.ts';
+import { visible } from './visible.ts';
 
 export interface Log {
   readonly report: Reporter;
@@ -10,9 +11,6 @@ export interface Log {
 }
 
 const COLOURS = { error: pico.red, warn: pico.yellow, info: pico.green, debug: pico.dim } as const;
-/** Characters that move the cursor or begin a line: a peer or a client may have put them into a name. */
-// oxlint-disable-next-line no-control-regex -- these are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 /** A log on stderr: stdout belongs to what commands print. */
 export function openLog(options: LogOptions): Log {
@@ -51,18 +49,14 @@ export function prettyLine(report: Report, time = new Date()): string {
   const details = Object.entries(report.details ?? {}).map(([key, value]) => `${key}=${textOf(value)}`);
   const clock = time.toISOString().slice(11, 23);
   const rest = pico.dim(`(${[report.event, ...details].join(' ')})`);
-  return `${pico.dim(clock)} ${COLOURS[report.level](report.level.padEnd(5))} ${withoutControl(report.message)} ${withoutControl(rest, true)}`;
+  return `${pico.dim(clock)} ${COLOURS[report.level](report.level.padEnd(5))} ${visible(report.message)} ${rest}`;
 }
 
 function textOf(value: unknown): string {
   // The report's message contains that of the error.
   if (value instanceof Error) return 'code' in value ? String(value.code) : value.name;
-  if (typeof value === 'string') return withoutControl(/^[^\s="]+$/.test(value) ? value : JSON.stringify(value));
-  return withoutControl(JSON.stringify(value, plain) ?? String(value));
-}
-
-function withoutControl(text: string, coloured = false): string {
-  return coloured ? text : text.replaceAll(CONTROL, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  if (typeof value === 'string') return visible(/^[^\s="]+$/.test(value) ? value : JSON.stringify(value));
+  return visible(JSON.stringify(value, plain) ?? String(value));
 }
 
 /** JSON.stringify makes `{}` of an error: name, message and code are kept. */

@@ -108,6 +108,10 @@ export class SimulatedProcess {
     return this.#isStalled;
   }
 
+  get isSuspended(): boolean {
+    return this.#suspendedAtMs !== undefined;
+  }
+
   drawEchoMs(): number {
     return this.machine.chance.happens(0.3) ? this.machine.drawLatencyMs() : 0;
   }

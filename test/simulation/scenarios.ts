@@ -79,6 +79,21 @@ export const SCENARIOS: readonly Script[] = [
     'promote d',
     'pass 300',
   ]),
+  // A primary stops, or its machine sleeps, for so long that another site leads.
+  ...['stall', 'suspend'].flatMap(stops =>
+    atMany(4, ms => [
+      ...FOLLOWED,
+      'write a 2 1',
+      `pass ${ms}`,
+      `${stops} a`,
+      'pass 200',
+      'promote b',
+      'pass 1500',
+      'resume a',
+      'write a 2 1',
+      'pass 100',
+    ]),
+  ),
   ...handovers(),
   ...takeovers(),
   ...promotions(),

@@ -20,6 +20,7 @@ export const TRAPS = [
   'a handover that nothing follows survives a restart',
   'a switchover was cancelled',
   'a site goes on after a stall, and was deposed meanwhile',
+  'a site goes on after its machine slept, and was deposed meanwhile',
   'a clock steps while a change of roles is under way',
   'a frame of a lower epoch arrives after a promise',
   'an acknowledgement of an older epoch arrives',
@@ -120,7 +121,9 @@ export class TrapWatch {
   resumed({ running }: SimulatedSite, known: Iterable<EpochName>): void {
     if (running?.store.standing !== 'primary') return;
     const own = highestEpoch(running.store.epochs, running.store.position);
-    if ([...known].some(epoch => compareEpochs(epoch, own) > 0)) this.#mark('a site goes on after a stall, and was deposed meanwhile');
+    if (![...known].some(epoch => compareEpochs(epoch, own) > 0)) return;
+    if (running.process.isSuspended) this.#mark('a site goes on after its machine slept, and was deposed meanwhile');
+    else if (running.process.isStalled) this.#mark('a site goes on after a stall, and was deposed meanwhile');
   }
 
   clockStepped({ running }: SimulatedSite): void {

@@ -8,8 +8,11 @@ import { runPath } from '../../packages/history/src/index/run-format.ts';
 import { mergeRuns } from '../../packages/history/src/index/run-merge.ts';
 import { type Chunk, type FrameRow, RunWriter } from '../../packages/history/src/index/run-writer.ts';
 import { newestOf, shareBelow, TouchCursor } from '../../packages/history/src/index/touch-cursor.ts';
+import { proveIndex } from '@evertree/history';
 import { FaultDisk } from '../support/fault-disk.ts';
+import { openIndex } from '../support/index-oracle.ts';
 import { comparePaths, isAtOrBelow, RandomHistory } from '../support/random-history.ts';
+import { diskStore } from '../support/stores.ts';
 
 const STREAM = '5a'.repeat(16);
 
@@ -177,3 +180,66 @@ describe('a run of many blocks', () => {
     expect(disk.bytes('merged').equals(whole)).toBe(true);
   });
 });
+
+describe('the proof of a run', () => {
+  it('finds a touch that is missing, told twice or of another kind, and a frame of another length or parts, behind right checksums', async () => {
+    const history = new RandomHistory(43);
+    const disk = new FaultDisk();
+    await using store = (await diskStore(disk)).store;
+    for (let commits = 80; commits > 0; commits--) history.commit(store);
+    await store.flush();
+    const { index } = openIndex(disk, store);
+    await index.caughtUp();
+    const [path] = index.files;
+    await index.close();
+    const run = await RunFile.open(disk, path!);
+    const { base, last } = run.description;
+    const sound = disk.bytes(path!);
+    const wrongs: Wrong[] = [
+      {},
+      { posting: () => [] },
+      { posting: posting => [posting, posting] },
+      { posting: posting => [{ ...posting, isDelete: !posting.isDelete }] },
+      { posting: posting => [{ ...posting, operation: posting.operation + 1 }] },
+      { row: row => ({ ...row, length: row.length + 1 }) },
+      { row: row => ({ ...row, chunks: [chunk(1, 0), chunk(2, 3)] }) },
+    ];
+    for (const [number, wrong] of wrongs.entries()) {
+      await rewrite(disk, run, path!, wrong);
+      const [proven] = await Array.fromAsync(proveIndex(disk, { base, last }));
+      expect(proven!.file).toBe(path);
+      expect(proven!.problem === undefined, `${number}: ${proven!.problem}`).toBe(number === 0);
+      if (number === 0) expect(disk.bytes(path!).equals(sound)).toBe(true);
+      disk.overwrite(path!, () => sound);
+    }
+    await run.retire();
+  });
+});
+
+/** What is wrong in the middle of a run. */
+interface Wrong {
+  readonly posting?: (posting: Posting) => Posting[];
+  readonly row?: (row: FrameRow) => FrameRow;
+}
+
+/** Writes a run anew, with something wrong. */
+async function rewrite(disk: FaultDisk, run: RunFile, path: string, wrong: Wrong): Promise<void> {
+  const { last, depths: _, touches: _touches, frames: _frames, ...range } = run.description;
+  const copy = await disk.open('copy', { create: true, write: true });
+  await copy.truncate(0);
+  const writer = new RunWriter(copy, range);
+  const cursor = new TouchCursor(run);
+  for (let entry = 0; await cursor.advance(); entry++) {
+    if (entry === 0 || !writer.isPath(cursor.key, cursor.keyLength)) writer.path(cursor.key, cursor.keyLength);
+    cursor.forEach((revision, operation, isDelete) => {
+      const posting = { revision, operation, isDelete };
+      const told = entry === 7 && wrong.posting !== undefined ? wrong.posting(posting) : [posting];
+      for (const each of told) writer.posting(each.revision, each.operation, each.isDelete);
+    });
+  }
+  const rows = await Array.fromAsync(rowsOf(run));
+  for (const [number, row] of rows.entries()) writer.frame(number === rows.length - 1 && wrong.row !== undefined ? wrong.row(row) : row);
+  await writer.finish(last);
+  await copy.close();
+  disk.overwrite(path, () => disk.bytes('copy'));
+}

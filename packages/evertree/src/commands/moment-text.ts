@@ -89,7 +89,7 @@ export interface ChangeView {
   readonly operations: readonly OperationView[];
 }
 
-interface OperationView {
+export interface OperationView {
   readonly path: string;
   readonly kind: 'put' | 'delete';
   readonly above?: true;

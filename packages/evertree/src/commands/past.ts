@@ -1,4 +1,4 @@
-import { ORIGIN, type Position, formatPosition, parsePosition } from '@evertree/core';
+import { ORIGIN, type Position, formatPosition, parsePath, parsePosition } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteAnswer } from '../client/site-answer.ts';
@@ -8,6 +8,7 @@ import { countArgument, pathArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import {
   type ChangeView,
+  type OperationView,
   WHEN_HELP,
   alignedLines,
   changeHead,
@@ -221,11 +222,21 @@ async function find(path: string, options: SearchCommandOptions): Promise<void> 
   if (count === 0) tellNote(`no commit is found for ${pathText(path)}`);
 }
 
-function findingLines({ path, before, change }: FindingView): string[] {
-  const operation = change.operations.find(each => each.path === path) ?? change.operations[0];
+export function findingLines({ path, before, change }: FindingView): string[] {
+  // The operation may be above the path; of several at and above it the last one made the value.
+  const operation = change.operations.findLast(each => path === each.path || path.startsWith(`${each.path}/`));
   // Values are looked up only where they were asked for.
   const hasValues = operation !== undefined && ('before' in operation || 'after' in operation);
-  const values = hasValues ? `  ${valueText(operation.before)} → ${valueText(operation.after)}` : '';
+  const values = hasValues ? `  ${valueText(under(operation, path, 'before'))} → ${valueText(under(operation, path, 'after'))}` : '';
   const kind = operation === undefined ? '' : `${operation.kind.padEnd(6)} `;
   return [changeHead(change), `  ${kind}${pathText(path)}${values}`, `  the moment before: --at ${formatPosition(before)}`];
+}
+
+/** What an operation says of a path at or below its own. */
+function under(operation: OperationView, path: string, when: 'before' | 'after'): unknown {
+  let value = operation[when];
+  for (const key of parsePath(path.slice(operation.path.length))) {
+    value = typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+  }
+  return value;
 }

@@ -87,8 +87,8 @@ export class FrameIntake {
     } catch (error) {
       return outcomeOf(asEvertreeError(error));
     }
-    const { last, digest, lastTime } = frame.header;
-    this.#recent.add(last, digest);
+    const { base, last, digest, lastTime } = frame.header;
+    this.#recent.add(base, last, digest);
     this.#lastTime = lastTime;
     return { kind: 'applied' };
   }

@@ -1,9 +1,14 @@
+import type { ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { RecentFrames } from './recent-frames.ts';
 
+function at(revision: number): ExactPosition {
+  return { epoch: 1, epochId: '1'.repeat(16), revision };
+}
+
 function filled(capacity: number, ends: readonly number[]): RecentFrames {
   const recent = new RecentFrames(capacity);
-  for (const revision of ends) recent.add({ epoch: 1, epochId: '1'.repeat(16), revision }, `d${revision}`);
+  for (const [index, revision] of ends.entries()) recent.add(at(ends[index - 1] ?? 0), at(revision), `d${revision}`);
   return recent;
 }
 
@@ -14,6 +19,12 @@ describe('the memory of the frames applied last', () => {
 
   it('knows that no frame ended between two remembered ones', () => {
     expect(filled(8, [3, 5, 9]).find(4)).toBe('absent');
+  });
+
+  it('forgets what came before frames of this site itself', () => {
+    const recent = filled(8, [3, 5, 9]);
+    recent.add(at(12), at(13), 'd13');
+    expect([5, 9, 11, 13].map(revision => recent.find(revision))).toMatchObject([undefined, undefined, undefined, { digest: 'd13' }]);
   });
 
   it('does not know frames that came before, that are to come, or that were forgotten', () => {

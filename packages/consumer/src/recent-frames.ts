@@ -1,6 +1,9 @@
 import type { Boundary, ExactPosition } from '@evertree/core';
 
-/** The ends of the frames that were applied last, and the digests there; the oldest are forgotten. */
+/**
+ * The ends of the frames that were applied last, and the digests there; the oldest are forgotten. They follow one another
+ * without a gap: between two of them nothing ends.
+ */
 export class RecentFrames {
   readonly #capacity: number;
   #ends: Boundary[] = [];
@@ -9,7 +12,9 @@ export class RecentFrames {
     this.#capacity = capacity;
   }
 
-  add(position: ExactPosition, digest: string): void {
+  /** @param base what the frame follows: if that is not the end of the one before, this site wrote frames of its own between */
+  add(base: ExactPosition, position: ExactPosition, digest: string): void {
+    if (this.#ends.length > 0 && this.#ends.at(-1)!.position.revision !== base.revision) this.#ends = [];
     this.#ends.push({ position, digest });
     if (this.#ends.length >= 2 * this.#capacity) this.#ends = this.#ends.slice(-this.#capacity);
   }

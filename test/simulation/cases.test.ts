@@ -294,6 +294,43 @@ const CASES: Readonly<Record<string, string>> = {
     write a 4 0
     snapshot a
   `,
+  'a site that led in between takes its own frames, which come back through a topic, for what they are': `
+    sites direct topic
+    seed 120565
+    drill switchover
+    write a 3 0
+    pass 10
+    promote b force
+    pass 8
+    clock b -5000
+    promote a force
+    pass 100
+    promote b force
+  `,
+  'a promotion takes a number above that of the primary that its site followed, of which it has no frame yet': `
+    sites direct direct direct
+    seed 121516
+    write a 3 0
+    pass 40
+    write-http a 4
+    pass 10
+    write a 1 1
+    delay b a 40 41
+    stop a
+    stop b
+    pass 100
+    start-promoted b
+    start-follower a
+    pass 20
+    pass 40
+    power-loss b
+    pass 100
+    kill c
+    promote a
+    pass 2
+    pass 5
+    write a 1 2
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -169,19 +169,19 @@ export class PromotionMachine {
 
   /** Asks everybody for the lowest number that is above all that were heard of. */
   #raiseAbove(number: number): readonly PromotionAction[] {
-    const { site, fencedBy } = this.#ground!;
+    const { site, fencedBy, primary } = this.#ground!;
     const others = [...this.#reached.values()];
+    // Of the primary that it followed last this site may have no frame.
+    const known = [this.#ground!, ...others, ...(primary === undefined ? [] : [primary.heard])];
     const heard = [
       number,
       this.#epoch.number,
       fencedBy?.number ?? 0,
-      ...[this.#ground!, ...others].flatMap(({ epochs, last }) => [last.epoch, ...epochs.map(epoch => epoch.number)]),
+      ...known.flatMap(({ epochs, last }) => [last.epoch, ...epochs.map(epoch => epoch.number)]),
       ...others.map(other => other.fencedBy?.number ?? 0),
     ];
     // The number after an epoch that ended in a handover belongs to its target: it may begin at any time (rule 13).
-    const ends = [this.#ground!, ...others].flatMap(({ epochs }) =>
-      epochs.filter(({ end }) => end !== undefined).map(epoch => epoch.number + 1),
-    );
+    const ends = known.flatMap(({ epochs }) => epochs.filter(({ end }) => end !== undefined).map(epoch => epoch.number + 1));
     this.#epoch = { number: Math.max(...heard, ...ends) + 1, id: this.#request.id };
     this.#raises += 1;
     this.#waitsForLogs = false;

@@ -1,6 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ORIGIN } from '@evertree/core';
+import { IndexThread } from '@evertree/history';
 import { openStore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -36,5 +38,25 @@ describe('a site builds its index in a thread of its own', () => {
     await using store = await openStore({ data: directory });
     await store.put('/a', 1).durable;
     expect(await readdir(directory)).not.toContain('index');
+  });
+
+  it('counts the ranges that were asked for, also where the thread began to drop a file', async () => {
+    await mkdir(join(directory, 'journal'));
+    const { promise: done, resolve } = Promise.withResolvers<void>();
+    const told: number[] = [];
+    const thread = new IndexThread(directory, {
+      changed: () => undefined,
+      dropped: () => undefined,
+      stuck: () => undefined,
+      failed: error => expect.unreachable(error.message),
+      idle: requests => {
+        if (told.push(requests) === 1) thread.extend({ base: ORIGIN, stable: ORIGIN }, 1);
+        else resolve();
+      },
+    });
+    thread.drop(['index/unsound']);
+    await done;
+    expect(told).toEqual([0, 1]);
+    await thread.close();
   });
 });

@@ -21,23 +21,24 @@ export async function* newestFirst(
   view: HistoryView,
   path: Path,
   { after, upTo }: ChangeRange,
-  { author, values = false, limit = Infinity }: ChangesOptions,
+  { author, values = false, limit = Infinity, signal }: ChangesOptions,
 ): AsyncGenerator<Change, void, undefined> {
   const range = { after, upTo: upTo ?? view.last.revision };
+  const wish = { path, values, expected: expectedOf(limit), signal };
   if (!values) {
-    for await (const change of changesBackward(view, { path, author, values, expected: expectedOf(limit) }, range))
-      yield toChange(change, path, undefined);
+    for await (const change of changesBackward(view, { ...wish, author }, range)) yield toChange(change, path, undefined);
     return;
   }
   // What others committed between is needed to know what was there before.
   const batch = new ChangeBatch();
   let wanted = 0;
-  for await (const change of changesBackward(view, { path, author: undefined, values, expected: expectedOf(limit) }, range)) {
+  for await (const change of changesBackward(view, { ...wish, author: undefined }, range)) {
     batch.add(change);
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;
     yield* withValues(view, batch.take(), path, author);
   }
+  if (signal?.aborted === true) return;
   yield* withValues(view, batch.take(), path, author);
 }
 

@@ -23,7 +23,7 @@ const MOST_TRIES = 3;
 
 /**
  * Commits that concern a path, newest first, in (after, upTo]: by the index where that has them. All commits concern the
- * root, so these are read from the frames.
+ * root, so these are read from the frames. Ends early when it is told to.
  * @param after undefined for all that is kept
  * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
  */
@@ -44,6 +44,7 @@ export async function* changesBackward(
         end = change.position.revision - 1;
         yield change;
       }
+      if (filter.signal?.aborted === true) return;
       end = Math.min(end, begin);
       break;
     } catch (error) {
@@ -61,6 +62,7 @@ async function* changesInFrames(
 ): AsyncGenerator<PathChange, void, undefined> {
   const set = setOf(filter.path);
   for await (const frame of framesBackward(view, after, upTo)) {
+    if (filter.signal?.aborted === true) return;
     const found: PathChange[] = [];
     for await (const change of changesIn(view, frame, set, filter)) {
       const { revision } = change.position;

@@ -18,12 +18,13 @@ const LEAST_SHARE = 4;
 export async function* changesInIndex(
   view: HistoryView,
   index: ChangeIndex,
-  { path, author, expected = FIRST_BATCH }: ChangeFilter,
+  { path, author, expected = FIRST_BATCH, signal }: ChangeFilter,
   range: { readonly after: number; readonly upTo: number },
 ): AsyncGenerator<PathChange, void, undefined> {
   let size = Math.min(expected, LARGEST_BATCH);
   let commits: Touch[][] = [];
   for await (const commit of commitsOf(index.touches(path, range))) {
+    if (signal?.aborted === true) return;
     if (commits.push(commit) < size) continue;
     yield* readCommits(view, index, commits, author);
     commits = [];

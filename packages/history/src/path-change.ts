@@ -17,4 +17,6 @@ export interface ChangeFilter {
   readonly values: boolean;
   /** How many changes will be asked for, if that is known. */
   readonly expected?: number | undefined;
+  /** Ends the search, also while nothing is found. */
+  readonly signal?: AbortSignal | undefined;
 }

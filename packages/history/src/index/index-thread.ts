@@ -27,11 +27,11 @@ export class IndexThread implements IndexBuilding {
 
   extend(range: IndexRange, least: number): void {
     this.#requests++;
-    this.#send({ type: 'extend', range, least });
+    this.#send({ type: 'extend', range, least }, 1);
   }
 
   drop(paths: readonly string[]): void {
-    this.#send({ type: 'drop', paths });
+    this.#send({ type: 'drop', paths }, 0);
   }
 
   /** Ends the thread wherever it is: that is no other than a death of the process. */
@@ -40,18 +40,19 @@ export class IndexThread implements IndexBuilding {
     await this.#worker?.terminate();
   }
 
-  #send(request: ThreadRequest): void {
+  /** @param counted how many requests a new thread will count with this one */
+  #send(request: ThreadRequest, counted: 0 | 1): void {
     if (this.#isClosed) return;
     try {
-      this.#worker ??= this.#begin();
+      this.#worker ??= this.#begin(counted);
       this.#worker.postMessage(request);
     } catch (error) {
       this.#died(undefined, error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  #begin(): Worker {
-    this.#before = this.#requests - 1;
+  #begin(counted: number): Worker {
+    this.#before = this.#requests - counted;
     // Beside this file, as TypeScript in the sources and as JavaScript in the package.
     const file = new URL(import.meta.url.endsWith('.ts') ? './index-worker.ts' : './index-worker.js', import.meta.url);
     const worker = new Worker(file, {

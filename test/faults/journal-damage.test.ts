@@ -354,6 +354,8 @@ describe('snapshots', () => {
 });
 
 describe('other versions', () => {
+  /** Of frames and snapshots: no version that there is yet. */
+  const LATER = 200;
   const cases: [string, (disk: FaultDisk) => void][] = [
     ['a segment', disk => disk.overwrite(newestSegment(disk), bytes => bytes.fill(2, 4, 5))],
     [
@@ -362,7 +364,7 @@ describe('other versions', () => {
         disk.overwrite(newestSegment(disk), bytes => {
           const frame = bytes.subarray(HEADER_BYTES + 40);
           const end = 128 + frame.readUInt32LE(92);
-          frame[4] = 3;
+          frame[4] = LATER;
           frame.writeUInt32LE(crc32(frame.subarray(0, end)), end);
           return bytes;
         }),
@@ -372,7 +374,7 @@ describe('other versions', () => {
       disk =>
         disk.overwrite(
           disk.files.find(path => path.endsWith('.evs'))!,
-          bytes => bytes.fill(3, 4, 5),
+          bytes => bytes.fill(LATER, 4, 5),
         ),
     ],
     ['site.json', disk => disk.overwrite('site.json', () => Buffer.from('{"format":4}'))],

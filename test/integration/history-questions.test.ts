@@ -223,6 +223,28 @@ describe('the history of a path', () => {
     await following;
     expect(seen).toEqual([1, 2, undefined]);
   });
+
+  it('that is followed names the state of a mark that was set since it began', async () => {
+    const { store, queries } = await opened();
+    await using _ = store;
+    store.put('/a', 1);
+    await store.flush();
+    const ending = new AbortController();
+    const named: unknown[] = [];
+    const { position } = store;
+    for await (const { mark, position: at } of queries.changes('', { from: '1-1', follow: true, signal: ending.signal })) {
+      if (mark !== undefined) named.push(mark.position);
+      if (named.length === 2) ending.abort();
+      if (at.revision !== position.revision) continue;
+      store.put('/a', 2);
+      store.mark('later');
+      store.mark('earlier', { at: position });
+    }
+    expect(named).toMatchObject([
+      { epoch: 1, revision: 4 },
+      { epoch: 1, revision: 2 },
+    ]);
+  });
 });
 
 /** A store that keeps what follows 1-6. */

@@ -107,7 +107,7 @@ function notedChange(view: HistoryView, frame: Frame): PathChange {
 }
 
 function markOf(view: HistoryView, { revision }: ExactPosition, { name, back, removed }: MarkNote): ChangedMark {
-  return { name, removed, position: view.exact(revision - back) };
+  return { name, removed, position: view.exactSince(revision - back) };
 }
 
 /** What was there before an operation: in the order of the operations of a change. */

@@ -71,6 +71,11 @@ export class HistoryView implements Lineage {
     return positionAt(this, revision) ?? (revision >= this.last.revision ? this.last : ORIGIN);
   }
 
+  /** The exact position of a revision that may lie beyond the end: who follows the history reads what came since. */
+  exactSince(revision: number): ExactPosition {
+    return revision <= this.last.revision ? this.exact(revision) : (positionAt(this.#present(), revision) ?? this.last);
+  }
+
   /** The entry of the table of epochs in which a revision lies; undefined for ORIGIN. */
   epochOf(revision: number): Epoch | undefined {
     return this.epochs.findLast(({ base }) => base.revision < revision);

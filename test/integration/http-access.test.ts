@@ -171,7 +171,6 @@ describe('with several tokens', () => {
     ['POST', '/batch', 'write'],
     ['POST', '/admin/mark', 'write'],
     ['POST', '/admin/unmark', 'write'],
-    ['POST', '/admin/revert', 'write'],
     ['GET', '/history', 'read'],
     ['GET', '/marks', 'read'],
     ['POST', '/admin/snapshot', 'admin'],
@@ -197,6 +196,25 @@ describe('with several tokens', () => {
         ),
       );
     }
+  });
+
+  test('a revert, whose answer shows values, needs the right to read beside that to write', async () => {
+    const both = { name: 'may-both', secret: 'secret-to-both', rights: ['read', 'write'] as const };
+    site = await HttpSite.start({ tokens: [...tokens, both] });
+    await site.send('PUT', '/data/secret', { headers: headersOf('both'), body: '"hidden"' });
+    const body = JSON.stringify({ path: '/secret', to: '1-1', dryRun: true });
+    for (const [bearer, lacked] of [
+      ['write', 'read'],
+      ['read', 'write'],
+      ['admin', 'write'],
+      ['replicate', 'write'],
+    ] as const) {
+      const answer = await site.send('POST', '/admin/revert', { headers: headersOf(bearer), body });
+      expect(answer).toMatchObject({ status: 403, json: { code: 'FORBIDDEN', token: `may-${bearer}`, right: lacked } });
+      expect(answer.text).not.toContain('hidden');
+    }
+    const told = await site.send('POST', '/admin/revert', { headers: headersOf('both'), body });
+    expect(told).toMatchObject({ status: 200, text: expect.stringContaining('hidden') });
   });
 
   test('probes need none, and an unknown token is unauthenticated', async () => {

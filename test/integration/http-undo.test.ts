@@ -258,3 +258,24 @@ describe('too many questions at one time', () => {
     });
   });
 });
+
+describe('a condition of the request', () => {
+  test.each([
+    ['mark', { name: 'now' }],
+    ['unmark', { name: 'then' }],
+    ['revert', { path: '/a', to: '1-2' }],
+  ])('holds for a %s: nothing is committed at another position, or for an ETag', async (what, body) => {
+    site = await HttpSite.start();
+    const first = await put('/a', 1);
+    expect((await post('mark', { name: 'then' })).status).toBe(200);
+    const before = await put('/a', 2);
+    const refused = await post(what, body, { 'Evertree-If-Position': first });
+    expect(refused).toMatchObject({ status: 412, json: { code: 'POSITION_MISMATCH' } });
+    for (const name of ['If-Match', 'If-None-Match']) {
+      expect((await post(what, body, { [name]: '"0123456789abcdef"' })).json).toMatchObject({ code: 'REQUEST_INVALID' });
+    }
+    expect(here()).toBe(before);
+    expect((await post(what, body, { 'Evertree-If-Position': before })).status).toBe(200);
+    expect(here()).not.toBe(before);
+  });
+});

@@ -4,7 +4,7 @@ import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
 import { type CommitNote, commitNote } from './commit-note.ts';
 import { FORM_TYPE } from './data.ts';
 import type { Exchange } from './exchange.ts';
-import { checkSeenEpoch, mediaType, readPreconditions } from './headers.ts';
+import { checkSeenEpoch, mediaType, readTreeConditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { readPlainPut, type PlainPut } from './plain-line.ts';
@@ -31,14 +31,10 @@ export async function postBatch(exchange: Exchange): Promise<void> {
   if (type !== undefined && !BATCH_TYPES.includes(type)) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; a batch is application/x-ndjson`);
   }
-  const conditions = readPreconditions(request.headers);
-  const { match, noneMatch, position } = conditions;
-  if (match !== undefined || noneMatch !== undefined) {
-    throw new RequestError('REQUEST_INVALID', 'ETags are about one subtree, and a batch has none of its own; use Evertree-If-Position');
-  }
+  const conditions = readTreeConditions(request.headers, 'a batch');
   const wish = readWish(exchange);
   checkSeenEpoch(conditions, context.store.position);
-  const batch = new BatchRun(context.store, position, commitNote(exchange));
+  const batch = new BatchRun(context.store, conditions.position, commitNote(exchange));
   const error = await commitBody(exchange, batch);
   await answer(exchange, batch, error, wish);
 }

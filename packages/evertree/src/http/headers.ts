@@ -29,6 +29,17 @@ export function readPreconditions(headers: IncomingHttpHeaders): Preconditions {
 }
 
 /**
+ * What a request demands that has no subtree of its own.
+ * @param what it is, in words
+ * @throws RequestError REQUEST_INVALID, also for an ETag
+ */
+export function readTreeConditions(headers: IncomingHttpHeaders, what: string): Pick<Preconditions, 'position' | 'seenEpoch'> {
+  const { match, noneMatch, position, seenEpoch } = readPreconditions(headers);
+  if (match === undefined && noneMatch === undefined) return { position, seenEpoch };
+  throw new RequestError('REQUEST_INVALID', `ETags are about one subtree, and ${what} has none of its own; use Evertree-If-Position`);
+}
+
+/**
  * Whether `If-Match` and `If-None-Match` hold. `digest`: of the subtree, undefined when there is none. A weak ETag
  * never equals one of ours where the comparison has to be strong (RFC 9110, 8.8.3.2).
  */

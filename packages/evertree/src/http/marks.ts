@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import { commitNote } from './commit-note.ts';
 import { type Exchange, positionHeader } from './exchange.ts';
-import { readPreconditions } from './headers.ts';
+import { readTreeConditions } from './headers.ts';
 import { whenOf } from './parameters.ts';
 import { adminBody } from './roles.ts';
-import { assertWritable, commitAdmitted, plainPosition, readWish, settle } from './write.ts';
+import { assertWritable, commitAdmitted, optionsOf, plainPosition, readWish, settle } from './write.ts';
 
 const nameSchema = z.string();
 const noteFields = { author: z.string().exactOptional(), message: z.string().exactOptional() };
@@ -43,14 +43,15 @@ export async function postMark(exchange: Exchange): Promise<void> {
   const body = checked(markSchema, await adminBody(exchange, '{"name": "before-upgrade"}'), 'the body');
   const { history, store } = exchange.context;
   const wish = readWish(exchange);
+  const conditions = readTreeConditions(exchange.request.headers, 'a mark');
   await assertWritable(exchange);
   const { name, move = false } = body;
-  const note = commitNote(exchange, body);
+  const options = optionsOf(conditions, commitNote(exchange, body));
   const at = body.at === undefined ? undefined : (await history.resolve(whenOf('at', body.at, store.clock.now()))).position;
   let moved: Mark | undefined;
-  const made = await commitAdmitted(exchange, readPreconditions(exchange.request.headers), () => {
+  const made = await commitAdmitted(exchange, conditions, () => {
     moved = store.marks.find(mark => mark.name === name);
-    return store.mark(name, { ...note, move, ...(at === undefined ? {} : { at }) });
+    return store.mark(name, { ...options, move, ...(at === undefined ? {} : { at }) });
   });
   const named = store.marks.find(mark => mark.name === name)?.position ?? made.position;
   const settled = await settle(exchange.context, made, wish);
@@ -62,8 +63,9 @@ export async function postMark(exchange: Exchange): Promise<void> {
 export async function postUnmark(exchange: Exchange): Promise<void> {
   const body = checked(unmarkSchema, await adminBody(exchange, '{"name": "before-upgrade"}'), 'the body');
   const wish = readWish(exchange);
-  const note = commitNote(exchange, body);
-  const made = await commitAdmitted(exchange, readPreconditions(exchange.request.headers), store => store.unmark(body.name, note));
+  const conditions = readTreeConditions(exchange.request.headers, 'a mark');
+  const options = optionsOf(conditions, commitNote(exchange, body));
+  const made = await commitAdmitted(exchange, conditions, store => store.unmark(body.name, options));
   const settled = await settle(exchange.context, made, wish);
   exchange.answer(200, { ...settled.body, name: body.name }, settled.headers);
 }

@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import { commitNote } from './commit-note.ts';
 import type { Exchange } from './exchange.ts';
-import { readPreconditions } from './headers.ts';
+import { readTreeConditions } from './headers.ts';
 import { differenceJson, type JsonText } from './history-json.ts';
 import { sendList } from './json-list.ts';
 import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { adminBody } from './roles.ts';
-import { assertWritable, commitAdmitted, plainPosition, readWish, settle } from './write.ts';
+import { assertWritable, commitAdmitted, optionsOf, plainPosition, readWish, settle } from './write.ts';
 
 const revertSchema = z.strictObject({
   path: z.string().exactOptional(),
@@ -29,6 +29,7 @@ type RevertRequest = z.infer<typeof revertSchema>;
  * new commit. With "dryRun" it tells what that would change.
  */
 export async function postRevert(exchange: Exchange): Promise<void> {
+  const conditions = readTreeConditions(exchange.request.headers, 'a revert');
   const body = checked(revertSchema, await adminBody(exchange, '{"path": "/devices", "to": "-10m"}'), 'the body');
   if (body.dryRun !== true) await assertWritable(exchange);
   const { reversal, told } = await reversalOf(exchange, body);
@@ -39,8 +40,11 @@ export async function postRevert(exchange: Exchange): Promise<void> {
     return sendList(exchange, { head, name: 'differences' }, differenceTexts(reversal.differences));
   }
   const wish = readWish(exchange);
-  const options = { ...commitNote(exchange, body), ...(body.conflicts === undefined ? {} : { conflicts: body.conflicts }) };
-  const made = await commitAdmitted(exchange, readPreconditions(exchange.request.headers), () => reversal.commit(options));
+  const options = {
+    ...optionsOf(conditions, commitNote(exchange, body)),
+    ...(body.conflicts === undefined ? {} : { conflicts: body.conflicts }),
+  };
+  const made = await commitAdmitted(exchange, conditions, () => reversal.commit(options));
   const settled = await settle(exchange.context, made, wish);
   const changes = changesOf(reversal, body).length;
   // The paths may have been judged anew by then.

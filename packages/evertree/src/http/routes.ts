@@ -27,6 +27,8 @@ export interface Route {
   readonly open?: true;
   /** The right that it needs of a token's bearer, whatever the method; by default `rightFor` tells. */
   readonly right?: AccessRight;
+  /** Its answer tells what the tree holds or held: it needs `read` beside. */
+  readonly tells?: true;
   readonly methods: Readonly<Record<string, Handler>>;
   /** What it is for, in `GET /`. */
   readonly about: string;
@@ -108,6 +110,7 @@ export class Routes {
       {
         name: '/admin/revert',
         right: 'write',
+        tells: true,
         methods: { POST: past(postRevert) },
         about: 'make a subtree what it was at a moment, or undo one commit',
       },
@@ -147,7 +150,8 @@ function rightFor({ name, right }: Route, method: string | undefined): AccessRig
 
 /** @throws RequestError FORBIDDEN with the token's name, and the right that it lacks */
 export function checkRight(route: Route, method: string | undefined, bearer: Bearer): void {
-  const right = rightFor(route, method);
+  const needed = rightFor(route, method);
+  const right = route.tells === true && bearer.rights.includes(needed) ? 'read' : needed;
   if (bearer.rights.includes(right)) return;
   const message = `${lacksRight(bearer, right)}, and ${method} ${route.name} needs it`;
   throw new RequestError('FORBIDDEN', message, { token: bearer.name, right, rights: bearer.rights });

@@ -2,6 +2,7 @@ import {
   formatPath,
   isEvertreeError,
   type Commit,
+  type CommitOptions,
   type ErrorCode,
   type ExactPosition,
   type Path,
@@ -9,7 +10,7 @@ import {
   type Store,
   type Transaction,
 } from '@evertree/core';
-import { commitNote } from './commit-note.ts';
+import { type CommitNote, commitNote } from './commit-note.ts';
 import type { HttpContext } from './context.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { checkForWrite, checkSeenEpoch, readStatedWish, type AcknowledgementWish, type Preconditions } from './headers.ts';
@@ -38,8 +39,13 @@ export function commit(
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));
     }
-    return store.transact(change, conditions.position === undefined ? note : { ...note, ifPosition: conditions.position });
+    return store.transact(change, optionsOf(conditions, note));
   });
+}
+
+/** The options of a commit that is made only at the position that the request demands, if it demands one. */
+export function optionsOf({ position }: Pick<Preconditions, 'position'>, note: CommitNote): CommitOptions {
+  return position === undefined ? note : { ...note, ifPosition: position };
 }
 
 /**

@@ -22,7 +22,7 @@ export async function readPastTree(view: HistoryView, position: ExactPosition, s
 async function addSnapshot(tree: PastTree, snapshot: StoredSnapshot, turn: Turn): Promise<void> {
   tree.begin(snapshot.header);
   for await (const chunk of snapshot.chunks()) {
-    tree.addChunk(chunk);
+    for (const _ of tree.addChunk(chunk)) await turn.breathe();
     await turn.breathe();
   }
   tree.assertDigest(snapshot.header.digest);

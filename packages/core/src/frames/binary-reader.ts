@@ -25,7 +25,7 @@ import { assign, TreeNode, type Child } from '../tree/node.ts';
 import { define, type Value } from '../tree/value.ts';
 
 /** What of a frame's header the body depends on. */
-type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' | 'endsEpoch' | 'isMark'>;
+export type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' | 'endsEpoch' | 'isMark'>;
 
 /** The head of a body of change sets alone: a snapshot's chunk. */
 export const NO_NOTE = Object.freeze({ beginsEpoch: false, endsEpoch: false, isMark: false });
@@ -38,48 +38,17 @@ export function readBinaryBody(body: Buffer, head: BodyHead, generation: number,
   new BinaryBodyReader(body, generation, sink).read(head);
 }
 
-/** Receives of a body only what it wants. */
-export interface SiftingSink extends BodySink {
-  /** Whether `put` is wanted for a child of a node: else its value is skipped. */
-  wants(node: number, key: string): boolean;
-}
-
-/**
- * As readBinaryBody, but builds only those values that the sink wants.
- * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
- */
-export function siftBinaryBody(body: Buffer, head: BodyHead, generation: number, sink: SiftingSink): void {
-  new BinaryBodyReader(body, generation, sink).read(head, sink);
-}
-
-/** Operations between two pauses of `readInSteps`. */
-const OPERATIONS_A_STEP = 256;
-
-/**
- * As readBinaryBody or siftBinaryBody, in steps: the generator pauses after some 256 operations.
- * @param sieve the sink, if it does not want everything
- * @param changeSets how many are read: those behind them are left out
- * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
- */
-export function readInSteps(
-  body: Buffer,
-  head: BodyHead,
-  generation: number,
-  { sink, sieve, changeSets }: { readonly sink: BodySink; readonly sieve: SiftingSink | undefined; readonly changeSets: number },
-): Generator<void> {
-  return new BinaryBodyReader(body, generation, sink).steps(head, sieve, changeSets);
-}
-
-class BinaryBodyReader {
+/** Reads a binary body from its beginning; `binary-steps.ts` reads one in steps. */
+export class BinaryBodyReader {
   readonly #body: Buffer;
   readonly #generation: number;
   readonly #sink: BodySink;
-  #at = 0;
-  #nodes = ROOT_ID;
+  at = 0;
+  nodes = ROOT_ID;
   // By the dictionary's numbers, from 1.
-  readonly #keys: string[] = [''];
-  readonly #keyLo: number[] = [0];
-  readonly #keyHi: number[] = [0];
+  readonly keys: string[] = [''];
+  readonly keyLo: number[] = [0];
+  readonly keyHi: number[] = [0];
 
   constructor(body: Buffer, generation: number, sink: BodySink) {
     this.#body = body;
@@ -87,117 +56,78 @@ class BinaryBodyReader {
     this.#sink = sink;
   }
 
-  read(head: BodyHead, sieve?: SiftingSink): void {
-    if (head.beginsEpoch) this.#sink.epoch({ site: this.#text(), reason: this.#text() });
-    if (head.endsEpoch) this.#sink.handover({ to: this.#text(), command: this.#text() });
-    if (head.isMark) this.#mark();
+  read(head: BodyHead): void {
+    this.note(head);
     let time = head.firstTime;
     for (let index = 0; index < head.count; index++) {
-      const flags = this.#byte();
+      const flags = this.byte();
       if (flags > 15) throw malformed('unknown flags of a change set');
-      if ((flags & HAS_TIME) !== 0) time += this.#varint();
-      const author = (flags & HAS_AUTHOR) === 0 ? undefined : this.#text();
-      const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
-      const operations = (flags & ONE_OPERATION) === 0 ? this.#varint() : 1;
+      if ((flags & HAS_TIME) !== 0) time += this.varint();
+      const author = (flags & HAS_AUTHOR) === 0 ? undefined : this.text();
+      const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.text();
+      const operations = (flags & ONE_OPERATION) === 0 ? this.varint() : 1;
       this.#sink.changeSet({ time, author, message, operations });
-      if (sieve === undefined) for (let operation = 0; operation < operations; operation++) this.#operation();
-      else for (let operation = 0; operation < operations; operation++) this.#sift(sieve);
+      for (let operation = 0; operation < operations; operation++) this.#operation();
     }
-    if (this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
+    this.assertEnd();
   }
 
-  #mark(): void {
-    const [name, back, removed] = [this.#text(), this.#varint(), this.#byte()];
+  assertEnd(): void {
+    if (this.at !== this.#body.length) throw malformed('bytes behind the last change set');
+  }
+
+  note({ beginsEpoch, endsEpoch, isMark }: BodyHead): void {
+    if (beginsEpoch) this.#sink.epoch({ site: this.text(), reason: this.text() });
+    if (endsEpoch) this.#sink.handover({ to: this.text(), command: this.text() });
+    if (!isMark) return;
+    const [name, back, removed] = [this.text(), this.varint(), this.byte()];
     if (removed > 1) throw malformed('a mark that is neither set nor removed');
     this.#sink.mark({ name, back, removed: removed === 1 });
   }
 
-  *steps(head: BodyHead, sieve: SiftingSink | undefined, changeSets: number): Generator<void> {
-    if (head.beginsEpoch || head.endsEpoch || head.isMark) return this.read(head, sieve);
-    let time = head.firstTime;
-    let left = OPERATIONS_A_STEP;
-    for (let index = 0; index < changeSets; index++) {
-      const flags = this.#byte();
-      if (flags > 15) throw malformed('unknown flags of a change set');
-      if ((flags & HAS_TIME) !== 0) time += this.#varint();
-      const author = (flags & HAS_AUTHOR) === 0 ? undefined : this.#text();
-      const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.#text();
-      const operations = (flags & ONE_OPERATION) === 0 ? this.#varint() : 1;
-      this.#sink.changeSet({ time, author, message, operations });
-      for (let operation = 0; operation < operations; operation++) {
-        if (sieve === undefined) this.#operation();
-        else this.#sift(sieve);
-        if (--left > 0) continue;
-        left = OPERATIONS_A_STEP;
-        yield;
-      }
-    }
-    if (changeSets === head.count && this.#at !== this.#body.length) throw malformed('bytes behind the last change set');
-  }
-
   #operation(): void {
-    let node = this.#varint();
+    let node = this.varint();
     while (node === 0) {
-      const parent = this.#varint();
+      const parent = this.varint();
       if (parent === 0) {
-        this.#sink.putRoot(this.#value(this.#byte()));
+        this.#sink.putRoot(this.value(this.byte()));
         return;
       }
-      if (parent > this.#nodes) throw malformed('an undefined node');
-      const key = this.#key(parent);
-      this.#sink.define(parent, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
-      this.#nodes++;
-      node = this.#varint();
+      if (parent > this.nodes) throw malformed('an undefined node');
+      const key = this.key(parent);
+      this.#sink.define(parent, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!);
+      this.nodes++;
+      node = this.varint();
     }
-    if (node > this.#nodes) throw malformed('an undefined node');
-    const key = this.#key(node);
-    const tag = this.#byte();
-    if (tag === DELETED) this.#sink.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
-    else this.#sink.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
-  }
-
-  /** As #operation, for a sink that does not want every value. */
-  #sift(sieve: SiftingSink): void {
-    let node = this.#varint();
-    while (node === 0) {
-      const parent = this.#varint();
-      if (parent === 0) return sieve.putRoot(this.#value(this.#byte()));
-      if (parent > this.#nodes) throw malformed('an undefined node');
-      const key = this.#key(parent);
-      sieve.define(parent, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
-      this.#nodes++;
-      node = this.#varint();
-    }
-    if (node > this.#nodes) throw malformed('an undefined node');
-    const key = this.#key(node);
-    const tag = this.#byte();
-    if (tag === DELETED) sieve.delete(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!);
-    else if (!sieve.wants(node, this.#keys[key]!)) this.#skip(tag);
-    else sieve.put(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, this.#value(tag));
+    if (node > this.nodes) throw malformed('an undefined node');
+    const key = this.key(node);
+    const tag = this.byte();
+    if (tag === DELETED) this.#sink.delete(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!);
+    else this.#sink.put(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!, this.value(tag));
   }
 
   /** Reads over a value after its first byte. Its keys enter the dictionary nevertheless. */
-  #skip(tag: number): void {
+  skip(tag: number): void {
     switch (tag) {
       case WHOLE:
       case NEGATIVE:
-        this.#varint();
+        this.varint();
         return;
       case DOUBLE:
         this.#double();
         return;
       case TEXT: {
-        const length = this.#varint();
-        this.#at += length;
+        const length = this.varint();
+        this.at += length;
         return;
       }
       case ARRAY:
-        for (let left = this.#varint(); left > 0; left--) this.#skip(this.#byte());
+        for (let left = this.varint(); left > 0; left--) this.skip(this.byte());
         return;
       case OBJECT:
-        for (let left = this.#varint(); left > 0; left--) {
-          this.#key(0);
-          this.#skip(this.#byte());
+        for (let left = this.varint(); left > 0; left--) {
+          this.key(0);
+          this.skip(this.byte());
         }
         return;
       default:
@@ -205,35 +135,35 @@ class BinaryBodyReader {
     }
   }
 
-  #byte(): number {
-    const byte = this.#body[this.#at++];
+  byte(): number {
+    const byte = this.#body[this.at++];
     if (byte === undefined) throw malformed('an end in the middle');
     return byte;
   }
 
-  #varint(): number {
-    let byte = this.#byte();
+  varint(): number {
+    let byte = this.byte();
     if (byte < 128) return byte;
     let value = byte & 127;
     let weight = 128;
     do {
-      byte = this.#byte();
+      byte = this.byte();
       value += (byte & 127) * weight;
       weight *= 128;
     } while (byte > 127 && weight < 0x1_0000_0000_0000);
     if (byte > 127) {
-      value += this.#byte() * weight;
+      value += this.byte() * weight;
     }
     if (!Number.isSafeInteger(value)) throw malformed('a number above 2^53');
     return value;
   }
 
-  #text(): string {
-    const length = this.#varint();
-    const end = this.#at + length;
+  text(): string {
+    const length = this.varint();
+    const end = this.at + length;
     if (end > this.#body.length) throw malformed('an end in the middle of a text');
-    const text = this.#body.toString('utf8', this.#at, end);
-    this.#at = end;
+    const text = this.#body.toString('utf8', this.at, end);
+    this.at = end;
     return text;
   }
 
@@ -241,25 +171,25 @@ class BinaryBodyReader {
    * Reads a key and returns its number; a new key enters the dictionary.
    * @param parent the node that has it; 0 inside a value
    */
-  #key(parent: number): number {
-    const id = this.#varint();
+  key(parent: number): number {
+    const id = this.varint();
     if (id !== 0) {
-      if (id >= this.#keys.length) throw malformed('an undefined key');
+      if (id >= this.keys.length) throw malformed('an undefined key');
       return id;
     }
-    const length = this.#varint();
-    const end = this.#at + length;
+    const length = this.varint();
+    const end = this.at + length;
     if (end > this.#body.length) throw malformed('an end in the middle of a key');
-    const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.#body, this.#at, end);
-    const key = known ?? keyCache.read(this.#body, this.#at, end);
-    this.#at = end;
-    this.#keyLo.push(lanes.lo);
-    this.#keyHi.push(lanes.hi);
-    return this.#keys.push(key) - 1;
+    const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.#body, this.at, end);
+    const key = known ?? keyCache.read(this.#body, this.at, end);
+    this.at = end;
+    this.keyLo.push(lanes.lo);
+    this.keyHi.push(lanes.hi);
+    return this.keys.push(key) - 1;
   }
 
   /** Reads a value after its first byte; objects become nodes. */
-  #value(tag: number): Child {
+  value(tag: number): Child {
     if (tag >= SMALL) return tag - SMALL;
     switch (tag) {
       case NULL:
@@ -269,13 +199,13 @@ class BinaryBodyReader {
       case TRUE:
         return true;
       case WHOLE:
-        return this.#varint();
+        return this.varint();
       case NEGATIVE:
-        return -this.#varint();
+        return -this.varint();
       case DOUBLE:
         return this.#double();
       case TEXT:
-        return this.#text();
+        return this.text();
       case ARRAY:
         return this.#array() as Child;
       case OBJECT:
@@ -286,20 +216,20 @@ class BinaryBodyReader {
   }
 
   #double(): number {
-    if (this.#at + 8 > this.#body.length) throw malformed('an end in the middle of a number');
-    const value = this.#body.readDoubleLE(this.#at);
-    this.#at += 8;
+    if (this.at + 8 > this.#body.length) throw malformed('an end in the middle of a number');
+    const value = this.#body.readDoubleLE(this.at);
+    this.at += 8;
     if (!Number.isFinite(value)) throw malformed('a number that JSON does not have');
     return value;
   }
 
   #node(): TreeNode {
     const node = new TreeNode(this.#generation);
-    const size = this.#varint();
+    const size = this.varint();
     for (let index = 0; index < size; index++) {
-      const key = this.#key(0);
-      const child = this.#value(this.#byte());
-      assign(node, this.#keys[key]!, this.#keyLo[key]!, this.#keyHi[key]!, undefined, child);
+      const key = this.key(0);
+      const child = this.value(this.byte());
+      assign(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!, undefined, child);
     }
     return node;
   }
@@ -307,23 +237,23 @@ class BinaryBodyReader {
   /** Reads an array. Objects inside it are plain, and all of it is frozen. */
   #array(): Value {
     const items: Value[] = [];
-    const length = this.#varint();
-    for (let index = 0; index < length; index++) items.push(this.#plain(this.#byte()));
+    const length = this.varint();
+    for (let index = 0; index < length; index++) items.push(this.#plain(this.byte()));
     return Object.freeze(items);
   }
 
   #plain(tag: number): Value {
-    if (tag !== OBJECT) return this.#value(tag) as Value;
+    if (tag !== OBJECT) return this.value(tag) as Value;
     const object: { [key: string]: Value } = {};
-    const size = this.#varint();
+    const size = this.varint();
     for (let index = 0; index < size; index++) {
-      const key = this.#keys[this.#key(0)]!;
-      define(object, key, this.#plain(this.#byte()));
+      const key = this.keys[this.key(0)]!;
+      define(object, key, this.#plain(this.byte()));
     }
     return Object.freeze(object);
   }
 }
 
-function malformed(what: string): EvertreeError {
+export function malformed(what: string): EvertreeError {
   return new EvertreeError('FORMAT_INVALID', `a frame's body has ${what}`);
 }

@@ -1,4 +1,4 @@
-import { readInSteps, type SiftingSink } from './binary-reader.ts';
+import { readInSteps, type SiftingSink } from './binary-steps.ts';
 import type { ChangeSetHead, FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { decodeFrame } from './collect-sink.ts';

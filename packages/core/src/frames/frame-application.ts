@@ -1,5 +1,6 @@
 import { ApplySink } from './apply-sink.ts';
 import { readBinaryBody } from './binary-reader.ts';
+import { readInSteps } from './binary-steps.ts';
 import type { FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { decodeFrame } from './collect-sink.ts';
@@ -64,6 +65,29 @@ export function replayFrame(tree: Tree, frame: Frame): FrameNote | undefined {
   if (frame.header.codec === 'binary') return applyBinary(tree, frame);
   const { note, changeSets } = decodeFrame(frame);
   for (const { operations } of changeSets) for (const operation of operations) applyOperation(tree, operation);
+  return note;
+}
+
+/** As replayFrame, in steps. Between them sums are up to date. */
+export function* replaySteps(tree: Tree, frame: Frame): Generator<void, FrameNote | undefined> {
+  const { header } = frame;
+  tree.undo.clear();
+  if (header.codec === 'binary') {
+    const sink = new ApplySink(tree);
+    for (const _ of readInSteps(frameBody(frame), header, tree.generation, { sink, sieve: undefined, changeSets: header.count })) {
+      tree.undo.clear();
+      tree.mixTouched();
+      yield;
+    }
+    return sink.note;
+  }
+  const { note, changeSets } = decodeFrame(frame);
+  for (const { operations } of changeSets) {
+    for (const operation of operations) {
+      applyOperation(tree, operation);
+      yield;
+    }
+  }
   return note;
 }
 

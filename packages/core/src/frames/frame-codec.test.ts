@@ -4,7 +4,7 @@ import { DELETED, DOUBLE, HAS_TIME, NULL, ONE_OPERATION, ROOT_ID, WHOLE } from '
 import { decodeChangeSets, decodeFrame } from './collect-sink.ts';
 import { exportValue, importValue, sameValue } from '../tree/content.ts';
 import { emptyDigest } from '../tree/digest.ts';
-import { applyFrame, replayFrame } from './frame-application.ts';
+import { applyFrame, replayFrame, replaySteps } from './frame-application.ts';
 import { FrameWriter } from './frame-writer.ts';
 import {
   frameBody,
@@ -83,22 +83,23 @@ function change(tree: Tree, path: Path, child: ReturnType<typeof importValue> | 
 }
 
 describe.each<BodyCodec>(['binary', 'json'])('frames with a %s body', codec => {
-  it('lead from any tree to any other, applied, replayed or observed, and decode without other frames', () => {
+  it('lead from any tree to any other, applied, replayed, replayed in steps or observed, and decode without other frames', () => {
     fc.assert(
       fc.property(fc.array(fc.array(step, { maxLength: 25 }), { maxLength: 4 }), runs => {
         const primary = new Tree();
         const made = frames(primary, runs, codec);
-        const [applied, replayed, observed] = [new Tree(), new Tree(), new Tree()];
+        const [applied, replayed, stepped, observed] = [new Tree(), new Tree(), new Tree(), new Tree()];
         let changes = 0;
         for (const frame of made) {
           const read = parseFrame(frame.bytes);
           expect(read.header).toEqual(frame.header);
           applyFrame(applied, read, undefined);
           replayFrame(replayed, read);
+          for (const _ of replaySteps(stepped, read)) expect(stepped.undo.empty || codec === 'json').toBe(true);
           changes += applyFrame(observed, read, () => true).observed.length;
         }
         expect(changes).toBe(made.reduce((sum, frame) => sum + frame.header.count, 0) - 1);
-        for (const tree of [applied, replayed, observed]) {
+        for (const tree of [applied, replayed, stepped, observed]) {
           expect(tree.digest()).toBe(primary.digest());
           expect(sameValue(exportValue(tree.root), exportValue(primary.root))).toBe(true);
         }

@@ -1,4 +1,5 @@
-import { NO_NOTE, readInSteps, siftBinaryBody, type SiftingSink } from './binary-reader.ts';
+import { NO_NOTE } from './binary-reader.ts';
+import { readInSteps, type SiftingSink } from './binary-steps.ts';
 import { decodeChangeSets } from './collect-sink.ts';
 import type { Operation } from './change-set.ts';
 import { importValue } from '../tree/content.ts';
@@ -28,29 +29,22 @@ export class PartialTree {
     return this.#tree.root;
   }
 
-  /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID */
-  addChunk(chunk: Uint8Array): void {
+  /**
+   * Adds a snapshot's chunk, in steps.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID
+   */
+  *chunkSteps(chunk: Uint8Array): Generator<void> {
     const body = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.#sift(body.subarray(4), { count: body.readUInt32LE(0), firstTime: 0, ...NO_NOTE });
-  }
-
-  /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID */
-  addFrame(frame: Frame): void {
-    if (frame.header.codec === 'binary') return this.#sift(frameBody(frame), frame.header);
-    for (const { operations } of decodeChangeSets(frame)) for (const operation of operations) this.apply(operation);
-    this.#tree.undo.clear();
+    const head = { count: body.readUInt32LE(0), firstTime: 0, ...NO_NOTE };
+    yield* this.#sift(body.subarray(4), head, head.count);
   }
 
   /**
-   * As addFrame, in steps, and only so many of its first change sets.
+   * Adds a frame, or only so many of its first change sets, in steps.
    * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID
    */
-  *frameSteps(frame: Frame, changeSets: number): Generator<void> {
-    if (frame.header.codec === 'binary') {
-      const sink = new PartSink(this.#tree, this.#set);
-      yield* this.#inSteps(readInSteps(frameBody(frame), frame.header, this.#tree.generation, { sink, sieve: sink, changeSets }));
-      return;
-    }
+  *frameSteps(frame: Frame, changeSets = frame.header.count): Generator<void> {
+    if (frame.header.codec === 'binary') return yield* this.#sift(frameBody(frame), frame.header, changeSets);
     for (const { operations } of decodeChangeSets(frame).slice(0, changeSets)) {
       for (const operation of operations) {
         this.apply(operation);
@@ -70,19 +64,18 @@ export class PartialTree {
     else putPart(this.#tree, path, importValue(operation.value, path, this.#tree.generation), set);
   }
 
-  *#inSteps(steps: Generator<void>): Generator<void> {
-    for (const _ of steps) {
-      this.#tree.undo.clear();
-      this.#tree.mixTouched();
+  *#sift(body: Buffer, head: Parameters<typeof readInSteps>[1], changeSets: number): Generator<void> {
+    const sink = new PartSink(this.#tree, this.#set);
+    for (const _ of readInSteps(body, head, this.#tree.generation, { sink, sieve: sink, changeSets })) {
+      this.#rest();
       yield;
     }
-    this.#tree.undo.clear();
-    this.#tree.mixTouched();
+    this.#rest();
   }
 
-  #sift(body: Buffer, head: Frame['header'] | Parameters<typeof siftBinaryBody>[1]): void {
-    siftBinaryBody(body, head, this.#tree.generation, new PartSink(this.#tree, this.#set));
+  #rest(): void {
     this.#tree.undo.clear();
+    this.#tree.mixTouched();
   }
 
   /** A put makes missing parents: those that are above something in the set. */

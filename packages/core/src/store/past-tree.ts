@@ -1,5 +1,6 @@
 import { ApplySink } from '../frames/apply-sink.ts';
-import { NO_NOTE, readInSteps } from '../frames/binary-reader.ts';
+import { NO_NOTE } from '../frames/binary-reader.ts';
+import { readInSteps } from '../frames/binary-steps.ts';
 import type { FrameNote } from '../frames/body.ts';
 import type { Operation } from '../frames/change-set.ts';
 import { decodeFrame } from '../frames/collect-sink.ts';
@@ -45,18 +46,15 @@ export class PastTree {
     this.#head = headAt(header);
   }
 
-  /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID */
-  addChunk(chunk: Uint8Array): void {
-    if (this.#part !== undefined) {
-      this.#part.addChunk(chunk);
-      this.#tree.mixTouched();
-      return;
-    }
+  /**
+   * Adds a chunk of the snapshot, in steps.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID
+   */
+  *addChunk(chunk: Uint8Array): Generator<void> {
+    if (this.#part !== undefined) return yield* this.#part.chunkSteps(chunk);
     const body = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const head = { count: body.readUInt32LE(0), firstTime: 0, ...NO_NOTE };
-    const options = { sink: new ApplySink(this.#tree), sieve: undefined, changeSets: head.count };
-    for (const _ of readInSteps(body.subarray(4), head, this.#tree.generation, options)) this.#tree.undo.clear();
-    this.#rest();
+    yield* this.#read(body.subarray(4), head, head.count);
   }
 
   /**
@@ -140,17 +138,21 @@ export class PastTree {
   }
 
   *#apply(frame: Frame, changeSets: number): Generator<void> {
-    if (frame.header.codec === 'binary') {
-      const options = { sink: new ApplySink(this.#tree), sieve: undefined, changeSets };
-      for (const _ of readInSteps(frameBody(frame), frame.header, this.#tree.generation, options)) {
-        this.#rest();
+    if (frame.header.codec === 'binary') return yield* this.#read(frameBody(frame), frame.header, changeSets);
+    for (const { operations } of decodeFrame(frame).changeSets.slice(0, changeSets)) {
+      for (const operation of operations) {
+        this.apply(operation);
         yield;
       }
-    } else {
-      for (const { operations } of decodeFrame(frame).changeSets.slice(0, changeSets)) {
-        for (const operation of operations) this.apply(operation);
-        yield;
-      }
+    }
+    this.#rest();
+  }
+
+  *#read(body: Buffer, head: Parameters<typeof readInSteps>[1], changeSets: number): Generator<void> {
+    const options = { sink: new ApplySink(this.#tree), sieve: undefined, changeSets };
+    for (const _ of readInSteps(body, head, this.#tree.generation, options)) {
+      this.#rest();
+      yield;
     }
     this.#rest();
   }

@@ -1,4 +1,4 @@
-import { replayFrame } from '../frames/frame-application.ts';
+import { replayFrame, replaySteps } from '../frames/frame-application.ts';
 import type { FrameNote } from '../frames/body.ts';
 import { EvertreeError, isEvertreeError } from '../errors.ts';
 import { frameHash, type Frame } from '../frames/frame.ts';
@@ -25,7 +25,7 @@ export async function recover(journal: Journal): Promise<Recovered> {
 }
 
 /**
- * Builds the tree as it was at an earlier position of the journal's history, in slices.
+ * Builds the tree as it was at an earlier position of the journal's history, in steps.
  * @throws EvertreeError HISTORY_MISMATCH if no frame ends there; COMPACTED if the journal does not reach back to it
  */
 export async function recoverAt(journal: Journal, position: ExactPosition, clock: Clock): Promise<Recovered> {
@@ -38,7 +38,7 @@ export async function recoverAt(journal: Journal, position: ExactPosition, clock
 }
 
 async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, turn: Turn | undefined): Promise<Recovered> {
-  const { tree, head: beginning } = await recoverSnapshot(journal, end);
+  const { tree, head: beginning } = await recoverSnapshot(journal, end, turn);
   const limit = end?.revision ?? Infinity;
   let head = beginning;
   let last: Frame | undefined;
@@ -48,8 +48,7 @@ async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, tur
       const stored = await reader.next();
       if (stored === undefined) break;
       last = stored.frame;
-      head = headAfter(head, last, replay(tree, last));
-      await turn?.breathe();
+      head = headAfter(head, last, turn === undefined ? replay(tree, last) : await replayInSteps(tree, last, turn));
     }
   } finally {
     await reader.close();
@@ -63,11 +62,14 @@ async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, tur
   return { tree, head: { ...head, chain: frameHash(last) } };
 }
 
-async function recoverSnapshot(journal: Journal, atOrBefore: ExactPosition | undefined): Promise<Recovered> {
+async function recoverSnapshot(journal: Journal, atOrBefore: ExactPosition | undefined, turn: Turn | undefined): Promise<Recovered> {
   const snapshot = await journal.snapshots.newest(atOrBefore);
   if (snapshot === undefined) return { tree: new Tree(), head: EMPTY_HEAD };
   const builder = new SnapshotBuilder();
-  for await (const chunk of snapshot.chunks()) builder.add(chunk);
+  for await (const chunk of snapshot.chunks()) {
+    builder.add(chunk);
+    await turn?.breathe();
+  }
   return { tree: builder.finish(snapshot.header), head: headAt(snapshot.header) };
 }
 
@@ -75,9 +77,25 @@ function replay(tree: Tree, frame: Frame): FrameNote | undefined {
   try {
     return replayFrame(tree, frame);
   } catch (error) {
-    if (!isEvertreeError(error)) throw error;
-    throw damaged(`the frame that ends at ${formatPosition(frame.header.last)} can't be applied: ${error.message}`, error);
+    throw notApplied(frame, error);
   }
+}
+
+async function replayInSteps(tree: Tree, frame: Frame, turn: Turn): Promise<FrameNote | undefined> {
+  const steps = replaySteps(tree, frame);
+  try {
+    for (let step = steps.next(); ; step = steps.next()) {
+      await turn.breathe();
+      if (step.done === true) return step.value;
+    }
+  } catch (error) {
+    throw notApplied(frame, error);
+  }
+}
+
+function notApplied(frame: Frame, error: unknown): unknown {
+  if (!isEvertreeError(error)) return error;
+  return damaged(`the frame that ends at ${formatPosition(frame.header.last)} can't be applied: ${error.message}`, error);
 }
 
 function damaged(what: string, cause?: unknown): EvertreeError {

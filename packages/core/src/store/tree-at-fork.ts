@@ -80,7 +80,7 @@ async function readPart(
   let at: { readonly head: HistoryHead; readonly digest: string } | undefined;
   if (snapshot !== undefined) {
     for await (const chunk of snapshot.chunks()) {
-      partial.addChunk(chunk);
+      for (const _ of partial.chunkSteps(chunk)) await turn.breathe();
       await turn.breathe();
     }
     at = { head: headAt(snapshot.header), digest: snapshot.header.digest };
@@ -91,7 +91,7 @@ async function readPart(
       const stored = await reader.next();
       if (stored === undefined) return undefined;
       const { frame } = stored;
-      partial.addFrame(frame);
+      for (const _ of partial.frameSteps(frame)) await turn.breathe();
       at = { head: headAfter(at?.head ?? EMPTY_HEAD, frame, noteOf(frame)), digest: frame.header.digest };
       await turn.breathe();
     }

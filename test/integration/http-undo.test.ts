@@ -248,7 +248,10 @@ describe('too many questions at one time', () => {
     expect(await site.send('GET', '/watch/a')).toMatchObject({ status: 503, json: { code: 'OVERLOADED' } });
     // It takes nothing of its answer, which stays under way.
     using reading = await site.watch('/history', { Accept: 'application/x-ndjson' });
-    expect(await site.send('GET', '/blame')).toMatchObject({ status: 503, json: { code: 'OVERLOADED' }, headers: { 'retry-after': '5' } });
+    for (const target of ['/blame', '/history', `/history/${here()}`, `/data?at=${here()}`, '/find?deleted=true', `/diff?from=${here()}`]) {
+      const refused = { status: 503, json: { code: 'OVERLOADED' }, headers: { 'retry-after': '5' } };
+      expect(await site.send('GET', target), target).toMatchObject(refused);
+    }
     reading[Symbol.dispose]();
     await until(async () => (await site.send('GET', '/blame')).status === 200);
     following[Symbol.dispose]();

@@ -23,7 +23,7 @@ const PARAMETERS = ['path', 'from', 'to', 'author', 'limit', 'values', 'follow']
 export async function getHistory(exchange: Exchange): Promise<void> {
   const [position, ...rest] = exchange.target.path.slice('/history'.length).split('/').slice(1).map(decodeSegment);
   if (position === undefined) return answerChanges(exchange);
-  if (rest.length === 0) return answerChange(exchange, position);
+  if (rest.length === 0) return exchange.context.questions.during(() => answerChange(exchange, position));
   throw new RequestError('NOT_FOUND', 'there is /history and /history/<position>, such as /history/4-1201');
 }
 

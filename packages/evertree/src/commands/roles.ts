@@ -45,7 +45,7 @@ export function addRoles(program: Command): void {
   withClient(program.command('promote'))
     .summary('make a secondary the primary when the primary is gone')
     .description(
-      'Makes the site of --url, a secondary, the primary without its old primary. Commits that only that one has are left behind: --dry-run says what is known of them. When the old primary comes back it is fenced, and keeps them as a divergence. Use switchover while the primary works.',
+      'Makes the site of --url, a secondary, the primary without its old primary. Commits that only that one has are left behind: --dry-run says what is known of them. It never asks back: with --confirm it goes on only if nothing has changed since the dry run, and with neither it promotes at once. When the old primary comes back it is fenced, and keeps them as a divergence. Use switchover while the primary works.',
     )
     .option('--dry-run', 'only tell what would be lost, and print the hash for --confirm')
     .option('--confirm <hash>', 'go on only if nothing has changed since that dry run')

@@ -154,7 +154,10 @@ describe('replay', () => {
     const { disk, position } = await stoppedSite({ openings: 1 });
     const refused = (without: { readonly epoch: number; readonly revision: number }) => replay(disk, otherDisk(), { without: [without] });
     await expect(refused({ epoch: 1, revision: 1 })).rejects.toMatchObject({ code: 'VALUE_INVALID' });
-    await expect(refused({ epoch: 1, revision: position.revision + 1 })).rejects.toMatchObject({ code: 'HISTORY_MISMATCH' });
+    await expect(refused({ epoch: 1, revision: position.revision + 1 })).rejects.toMatchObject({
+      code: 'HISTORY_MISMATCH',
+      message: expect.stringContaining(`to 1-${position.revision}, and does not reach 1-${position.revision + 1}`),
+    });
     await expect(refused({ epoch: 2, revision: 3 })).rejects.toMatchObject({ code: 'HISTORY_MISMATCH' });
   });
 
@@ -172,7 +175,10 @@ describe('replay', () => {
     });
     await expect(replay(disk, otherDisk(), { to: { mark: 'before' } })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(await replay(disk, otherDisk(), { to: { time: Date.now() + 1_000 } })).toMatchObject({ last: store.position });
-    await expect(replay(disk, otherDisk(), { to: { time: 1_000 } })).rejects.toMatchObject({ code: 'COMPACTED' });
+    await expect(replay(disk, otherDisk(), { to: { time: 1_000 } })).rejects.toMatchObject({
+      code: 'COMPACTED',
+      message: expect.stringContaining('does not reach the time 1970-01-01T00:00:01.000Z'),
+    });
   });
 
   test('of a damaged directory is refused, with file and offset', async () => {

@@ -113,6 +113,22 @@ describe('a moment', () => {
     await expect(queries.show({ epoch: 0, revision: 0 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('behind the end of an epoch that another one followed is never reached: the error says where it ended', async () => {
+    const { store, queries } = await opened();
+    await using _ = store;
+    store.put('/a', 1);
+    store.cut();
+    const end = store.position;
+    store.beginEpoch({ number: 2, id: 'b'.repeat(16) }, 'promotion');
+    store.put('/a', 2);
+    await store.flush();
+    await expect(queries.resolve('1-99999')).rejects.toMatchObject({
+      code: 'HISTORY_MISMATCH',
+      message: expect.stringContaining(`epoch 1 ended at 1-${end.revision}`),
+    });
+    await expect(queries.resolve('2-99999')).rejects.toMatchObject({ code: 'POSITION_MISMATCH' });
+  });
+
   it('of a mark is the state that it names, and a name that is near is told', async () => {
     const { store, queries } = await opened();
     await using _ = store;
@@ -123,7 +139,7 @@ describe('a moment', () => {
     expect((await queries.resolve('before-upgrade')).taken).toBe('1-3, which the mark "before-upgrade" names since 1-3');
     await expect(queries.resolve('before-upgrad')).rejects.toMatchObject({
       code: 'NOT_FOUND',
-      message: expect.stringContaining('"before-upgrade"?'),
+      message: expect.stringMatching(/"before-upgrade"\?.*"evertree marks" lists .*-0s/),
     });
   });
 

@@ -19,7 +19,7 @@ import { frameHolding, headerHolding } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { nearNames } from './near-names.ts';
 import { oldestSnapshot } from './past-reader.ts';
-import type { Moment } from './when.ts';
+import { formatTime, type Moment } from './when.ts';
 
 /** A path set without a path: of change sets read with it only their times are left. */
 const NOTHING = new PathSet();
@@ -57,7 +57,8 @@ export async function momentOfMark(view: HistoryView, name: string): Promise<Mom
     const names = view.marks.map(each => each.name);
     const near = nearNames(name, names);
     const hint = near.length === 0 ? '' : `; is it ${near.map(each => JSON.stringify(each)).join(' or ')}?`;
-    throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)}${hint}`, { mark: name, near });
+    const remedy = '"evertree marks" lists the marks; for the present write -0s, or name no moment';
+    throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)}${hint}; ${remedy}`, { mark: name, near });
   }
   const { position, markedAt } = mark;
   const taken = `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`;
@@ -74,15 +75,9 @@ export async function reachOf(view: HistoryView): Promise<HistoryReach> {
   return { position, time, changesAfter: base, elsewhere: view.elsewhere(base.revision) };
 }
 
-/** RFC 3339, for people. */
-function formatTime(time: number): string {
-  const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? `${time} ms after 1970` : date.toISOString();
-}
-
 /** The exact position that was asked for, if the history that stands went through it and it is kept here. */
 function checkPosition(view: HistoryView, asked: Position | ExactPosition): ExactPosition {
-  if (asked.revision > view.last.revision) throw divergedOr(view, asked, beyondTheEnd(view, asked));
+  if (asked.revision > view.last.revision) throw divergedOr(view, asked, endedBefore(view, asked) ?? beyondTheEnd(view, asked));
   const position = view.exact(asked.revision);
   const isOurs = 'epochId' in asked ? covers(view, asked) : position.epoch === asked.epoch;
   if (!isOurs) throw divergedOr(view, asked, notOurs(asked, position));
@@ -93,6 +88,20 @@ function checkPosition(view: HistoryView, asked: Position | ExactPosition): Exac
 function beyondTheEnd(view: HistoryView, asked: Position): EvertreeError {
   const message = `${formatPosition(asked)} is not reached yet: this site's history stands at ${formatPosition(view.last)}`;
   return new EvertreeError('POSITION_MISMATCH', message, { expected: asked, found: view.last });
+}
+
+/** An epoch that another one followed grows no more: what lies behind its end is never reached. */
+function endedBefore(view: HistoryView, asked: Position | ExactPosition): EvertreeError | undefined {
+  if (asked.epoch >= view.last.epoch) return undefined;
+  const next = view.epochs.find(({ number }) => number > asked.epoch);
+  if (next === undefined) return undefined;
+  const { base } = next;
+  const ended =
+    base.epoch === asked.epoch
+      ? `epoch ${asked.epoch} ended at ${formatPosition(base)}`
+      : `epoch ${asked.epoch} is not in it; epoch ${next.number} follows ${formatPosition(base)}`;
+  const message = `${formatPosition(asked)} is not in this site's history, and never will be: ${ended}`;
+  return new EvertreeError('HISTORY_MISMATCH', message, { expected: asked, found: view.last });
 }
 
 function notOurs(asked: Position | ExactPosition, found: ExactPosition): EvertreeError {

@@ -50,6 +50,12 @@ export function parseTime(text: string, now: number): number | undefined {
   return match === null ? undefined : calendarTime(match);
 }
 
+/** RFC 3339, for people. */
+export function formatTime(time: number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? `${time} ms after 1970` : date.toISOString();
+}
+
 /** Date.parse would make a March 3rd of a February 31st. */
 function calendarTime(match: RegExpExecArray): number | undefined {
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [number, number, number, number, number, number];

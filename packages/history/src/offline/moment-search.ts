@@ -1,6 +1,6 @@
 import type { Disk, ExactPosition, FrameHeader, Mark } from '@evertree/core';
 import { decodeChangeSets, EvertreeError, type Frame, formatPosition } from '@evertree/core';
-import type { When } from '../when.ts';
+import { formatTime, type When } from '../when.ts';
 import { DamageList } from './damage.ts';
 import type { ListedDirectory } from './directory-listing.ts';
 import type { FollowedHistory } from './followed-history.ts';
@@ -51,8 +51,9 @@ function markedPosition(marks: readonly Mark[], name: string): ExactPosition {
   throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)} in this directory; ${there}`, { mark: name });
 }
 
-function outside(when: When, { base, last }: FollowedHistory): EvertreeError {
+function outside(when: Exclude<When, { readonly mark: string }>, { base, last }: FollowedHistory): EvertreeError {
   const range = `the history in this directory goes from ${formatPosition(base)} to ${formatPosition(last)}`;
+  const asked = 'revision' in when ? formatPosition(when) : `the time ${formatTime(when.time)}`;
   const isLater = 'revision' in when && when.revision > last.revision;
-  return new EvertreeError(isLater ? 'HISTORY_MISMATCH' : 'COMPACTED', `${range}, and does not reach what was asked for`, { base, last });
+  return new EvertreeError(isLater ? 'HISTORY_MISMATCH' : 'COMPACTED', `${range}, and does not reach ${asked}`, { base, last });
 }

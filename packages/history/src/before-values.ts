@@ -1,14 +1,20 @@
-import { measure, type Path, Turn } from '@evertree/core';
+import { type Path, type PastTree, PathSet, Turn, type Value } from '@evertree/core';
 import type { Before } from './changes.ts';
 import type { PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
-import { lowerOf, setOfAll } from './paths.ts';
+import { lowerOf } from './paths.ts';
 
 /** Changes whose values are looked for at once: by number, by operations, and by the bytes of what they put. */
 const CHANGES_AT_ONCE = 1_000;
 const OPERATIONS_AT_ONCE = 10_000;
 const BYTES_AT_ONCE = 8 * 1024 * 1024;
+
+/** A change that puts more bytes is looked at alone, as is one of OPERATIONS_AT_ONCE: its values are not made again then. */
+const LARGE_BYTES = 1024 * 1024;
+
+/** Of a change with more operations the whole subtree is read: to pick so many paths of one huge value takes too long. */
+const MOST_PATHS = 20_000;
 
 /** Gathers changes until there are enough of them to look for what was there before. */
 export class ChangeBatch {
@@ -20,12 +26,15 @@ export class ChangeBatch {
     return this.changes.length >= CHANGES_AT_ONCE || this.#operations >= OPERATIONS_AT_ONCE || this.#bytes >= BYTES_AT_ONCE;
   }
 
-  add(change: PathChange): void {
+  /** Adds a change if it fits to those that are here. @returns whether it does */
+  add(change: PathChange): boolean {
+    const bytes = sizeOf(change);
+    const isLarge = bytes > LARGE_BYTES || change.changeSet.operations.length >= OPERATIONS_AT_ONCE;
+    if (isLarge && this.changes.length > 0) return false;
     this.changes.push(change);
-    for (const operation of change.changeSet.operations) {
-      this.#operations++;
-      if (operation.type === 'put') this.#bytes += measure(operation.value);
-    }
+    this.#operations += change.changeSet.operations.length;
+    this.#bytes += isLarge ? BYTES_AT_ONCE : bytes;
+    return true;
   }
 
   take(): PathChange[] {
@@ -48,14 +57,65 @@ export async function readBefore(view: HistoryView, changes: readonly PathChange
   const inOrder = changes.filter(({ changeSet }) => changeSet.operations.length > 0).toReversed();
   const [oldest] = inOrder;
   if (oldest === undefined) return found;
-  const set = setOfAll(inOrder.flatMap(({ changeSet }) => changeSet.operations.map(({ path }) => lowerOf(path, asked))));
-  const tree = await readPart(view, view.exact(oldest.position.revision - 1), set);
   const turn = new Turn(view.clock);
-  for (const { position, changeSet } of inOrder) {
-    const before = changeSet.operations.map(({ path }) => tree.get(lowerOf(path, asked)));
-    found.set(position.revision, before);
-    for (const operation of changeSet.operations) tree.apply(operation);
+  const set = new PathSet();
+  const isWhole = inOrder.some(({ changeSet }) => changeSet.operations.length > MOST_PATHS);
+  if (isWhole) set.add(asked);
+  for (const { changeSet } of isWhole ? [] : inOrder) {
+    for (const { path } of changeSet.operations) set.add(lowerOf(path, asked));
     await turn.breathe();
   }
+  const tree = await readPart(view, view.exact(oldest.position.revision - 1), set);
+  turn.restart();
+  for (const change of inOrder) {
+    found.set(change.position.revision, await valuesAt(tree, change, asked, turn));
+    // Nobody asks what stood there after the newest.
+    if (change === inOrder.at(-1)) break;
+    await makeChange(tree, change, turn);
+  }
   return found;
+}
+
+/** What stands in a tree where a change has its operations. */
+export async function valuesAt(tree: PastTree, { changeSet }: PathChange, asked: Path, turn: Turn): Promise<Before> {
+  const values: (Value | undefined)[] = [];
+  for (const { path } of changeSet.operations) {
+    const steps = tree.getInSteps(lowerOf(path, asked));
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) if (turn.over) await turn.rest();
+    values.push(step.value);
+    if (turn.over) await turn.rest();
+  }
+  return values;
+}
+
+/** Makes in a tree what a change does. */
+export async function makeChange(tree: PastTree, { changeSet }: PathChange, turn: Turn): Promise<void> {
+  for (const operation of changeSet.operations) {
+    tree.apply(operation);
+    if (turn.over) await turn.rest();
+  }
+}
+
+/** The bytes of what a change puts, as `measure` counts them, or as soon as that is large a number above LARGE_BYTES. */
+function sizeOf({ changeSet: { operations } }: PathChange): number {
+  if (operations.length >= OPERATIONS_AT_ONCE) return 0;
+  let bytes = 0;
+  for (const operation of operations) {
+    if (operation.type === 'put') bytes += sizeUpTo(operation.value, LARGE_BYTES - bytes);
+    if (bytes > LARGE_BYTES) break;
+  }
+  return bytes;
+}
+
+function sizeUpTo(value: Value, most: number): number {
+  if (typeof value === 'string') return 8 + value.length;
+  if (typeof value !== 'object' || value === null) return 8;
+  let bytes = 8;
+  const object = value as { readonly [key: string]: Value };
+  for (const key in object) {
+    if (bytes > most) break;
+    bytes += key.length + sizeUpTo(object[key]!, most - bytes);
+  }
+  return bytes;
 }

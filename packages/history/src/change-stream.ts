@@ -1,12 +1,12 @@
-import { type Path, type PastTree, Signal } from '@evertree/core';
+import { type Path, type PastTree, Signal, Turn } from '@evertree/core';
 import type { Change, ChangesOptions } from './answers.ts';
-import { ChangeBatch, readBefore } from './before-values.ts';
+import { ChangeBatch, makeChange, readBefore, valuesAt } from './before-values.ts';
 import { changesBackward, changesIn, toChange } from './changes.ts';
 import type { PathChange } from './path-change.ts';
 import { boundaryBefore } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPastTree } from './past-reader.ts';
-import { lowerOf, setOf } from './paths.ts';
+import { setOf } from './paths.ts';
 
 /** Which part of the history a stream goes through: the revisions in (after, upTo]. */
 export interface ChangeRange {
@@ -33,7 +33,10 @@ export async function* newestFirst(
   const batch = new ChangeBatch();
   let wanted = 0;
   for await (const change of changesBackward(view, { ...wish, author: undefined }, range)) {
-    batch.add(change);
+    if (!batch.add(change)) {
+      yield* withValues(view, batch.take(), path, author);
+      batch.add(change);
+    }
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;
     yield* withValues(view, batch.take(), path, author);
@@ -88,7 +91,7 @@ export async function* oldestFirst(
       for await (const change of changesIn(view, stored.frame, set, { path, author: undefined, values })) {
         const { revision } = change.position;
         if (revision <= after || revision > (range.upTo ?? Infinity)) continue;
-        const answer = state === undefined ? toChange(change, path, undefined) : advance(state, change, path);
+        const answer = state === undefined ? toChange(change, path, undefined) : await advance(state, change, path, new Turn(view.clock));
         if (author === undefined || answer.author === author) yield answer;
       }
       if (stored.frame.header.last.revision >= (range.upTo ?? Infinity)) return;
@@ -100,9 +103,9 @@ export async function* oldestFirst(
 }
 
 /** The answer for a commit, with values; the state is that after it then. */
-function advance(state: PastTree, change: PathChange, path: Path): Change {
-  const before = change.changeSet.operations.map(operation => state.get(lowerOf(operation.path, path)));
-  for (const operation of change.changeSet.operations) state.apply(operation);
+async function advance(state: PastTree, change: PathChange, path: Path, turn: Turn): Promise<Change> {
+  const before = await valuesAt(state, change, path, turn);
+  await makeChange(state, change, turn);
   return toChange(change, path, before);
 }
 

@@ -69,7 +69,8 @@ class PartFromIndex {
     set: PathSet,
   ): Promise<PastTree | undefined> {
     const part = new PartFromIndex(view, index, { after, upTo: Math.min(upTo, position.revision) }, set);
-    const paths = [...pathsIn(set)];
+    const paths: Path[] = [];
+    for (const path of pathsIn(set)) if (paths.push(path) > MOST_PATHS) break;
     const known = (await part.#isCheap(paths)) ? await part.#valuesAt(paths) : undefined;
     if (known === undefined) return undefined;
     await part.#addChangesBelow(known);

@@ -2,16 +2,16 @@ import { readInSteps, type SiftingSink } from './binary-steps.ts';
 import type { ChangeSetHead, FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { decodeFrame } from './collect-sink.ts';
-import { exportValue } from '../tree/content.ts';
+import { exportSteps, exportValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
-import type { Child } from '../tree/node.ts';
+import { TreeNode, type Child } from '../tree/node.ts';
 import type { PathSet, PathSetNode } from './path-set.ts';
 import { ROOT, type Path } from '../tree/path.ts';
 
 /**
  * The change sets of a frame, one after the other, each with those of its operations that concern a set of paths: they
  * are at such a path, below it or above it. Other operations are read over, and their values are not built. A change
- * set is given also without any operation left. The generator pauses, with undefined, after some 256 operations.
+ * set is given also without any operation left. The generator pauses, with undefined, after each step.
  * @param options without `values` every put has null in the place of its value, which is not built then
  * @throws EvertreeError FORMAT_INVALID
  */
@@ -28,9 +28,11 @@ export function* readChangeSets(
   }
   const sink = values ? new SiftedChangeSets(header.base.revision, set) : new SiftedPaths(header.base.revision, set);
   for (const _ of readInSteps(frameBody(frame), header, 0, { sink, sieve: sink, changeSets: header.count })) {
+    yield* sink.exportObjects();
     yield* sink.whole();
     yield undefined;
   }
+  yield* sink.exportObjects();
   yield* sink.changeSets;
   return undefined;
 }
@@ -58,11 +60,22 @@ class SiftedChangeSets implements SiftingSink {
   /** By the dictionary's numbers. */
   readonly #nodes: (SiftedNode | undefined)[];
   protected operations: Operation[] = [];
+  /** Operations whose objects are not exported yet: null is in their place. */
+  #objects: { readonly operations: Operation[]; readonly index: number; readonly node: TreeNode }[] = [];
   #revision: number;
 
   constructor(base: number, { root }: PathSet) {
     this.#revision = base;
     this.#nodes = [undefined, { path: ROOT, set: root }];
+  }
+
+  /** Puts the objects that were read in their places, in steps. */
+  *exportObjects(): Generator<undefined> {
+    const objects = this.#objects;
+    this.#objects = [];
+    for (const { operations, index, node } of objects) {
+      operations[index] = { type: 'put', path: operations[index]!.path, value: yield* exportSteps(node) };
+    }
   }
 
   /** Takes those for which no more operations come. */
@@ -107,7 +120,7 @@ class SiftedChangeSets implements SiftingSink {
   }
 
   put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
-    this.operations.push({ type: 'put', path: this.pathOf(node, key), value: exportValue(child) });
+    this.#put(this.pathOf(node, key), child);
   }
 
   delete(node: number, key: string): void {
@@ -115,7 +128,13 @@ class SiftedChangeSets implements SiftingSink {
   }
 
   putRoot(child: Child): void {
-    this.operations.push({ type: 'put', path: ROOT, value: exportValue(child) });
+    this.#put(ROOT, child);
+  }
+
+  #put(path: Path, child: Child): void {
+    const isObject = child instanceof TreeNode;
+    if (isObject) this.#objects.push({ operations: this.operations, index: this.operations.length, node: child });
+    this.operations.push({ type: 'put', path, value: isObject ? null : exportValue(child) });
   }
 
   protected isIn(node: number, key: string): boolean {

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { FaultDisk } from '../../../../test/support/fault-disk.ts';
 import { systemClock } from '../../../../test/support/host.ts';
 import { diskStore, framesOf } from '../../../../test/support/stores.ts';
+import type { Operation } from '../frames/change-set.ts';
+import { readChangeSets } from '../frames/change-set-reader.ts';
 import { PathSet } from '../frames/path-set.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
@@ -87,6 +89,36 @@ describe('a tree as it was', () => {
     expect(longest).toBeGreaterThan(4 * STEP_BYTES);
     tree.assertDigest(snapshot.header.digest);
     expect(tree.get(['giant', 'group7', 'field9'])).toBe(7 * FIELDS + 9);
+    await store.close();
+  });
+});
+
+describe('a huge value of the past', () => {
+  it('is told in short steps: as it stands in a tree, and as a change set puts it', async () => {
+    const { store } = await diskStore(new FaultDisk());
+    store.put('/giant', giant);
+    store.put('/leaf', 1);
+    await store.flush();
+    const tree = new PastTree();
+    let pauses = 0;
+    const operations: Operation[] = [];
+    for (const frame of await framesOf(store.journal)) {
+      count(tree.addFrame(frame));
+      for (const changeSet of readChangeSets(frame, setOf([]))) {
+        if (changeSet === undefined) pauses++;
+        else operations.push(...changeSet.operations);
+      }
+    }
+    expect(operations).toEqual([
+      { type: 'put', path: ['giant'], value: giant },
+      { type: 'put', path: ['leaf'], value: 1 },
+    ]);
+    expect(pauses).toBeGreaterThanOrEqual(GROUPS);
+    const steps = tree.getInSteps(['giant']);
+    let told = steps.next();
+    for (pauses = 0; told.done !== true; told = steps.next()) pauses++;
+    expect(told.value).toEqual(giant);
+    expect(pauses).toBeGreaterThanOrEqual(GROUPS);
     await store.close();
   });
 });

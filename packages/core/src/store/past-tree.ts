@@ -7,7 +7,7 @@ import { decodeFrame } from '../frames/collect-sink.ts';
 import { frameBody, frameHash, NO_CHAIN, type Frame } from '../frames/frame.ts';
 import { PartialTree } from '../frames/partial-tree.ts';
 import type { PathSet } from '../frames/path-set.ts';
-import { exportValue, importValue } from '../tree/content.ts';
+import { exportSteps, exportValue, importValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
 import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
 import { TreeNode } from '../tree/node.ts';
@@ -96,6 +96,12 @@ export class PastTree {
   get(path: Path): Value | undefined {
     const child = this.#tree.get(path);
     return child instanceof TreeNode ? exportValue(child) : child;
+  }
+
+  /** As get, in steps. */
+  *getInSteps(path: Path): Generator<undefined, Value | undefined> {
+    const child = this.#tree.get(path);
+    return child instanceof TreeNode ? yield* exportSteps(child) : child;
   }
 
   /** Whether there is an object at a path. */

@@ -1,3 +1,4 @@
+import { FIRST_PAIR, type Branch } from './branch.ts';
 import { childKeys, forEachChild, lookup, assign, TreeNode, type Child } from './node.ts';
 import { hashKey, lanes } from './digest.ts';
 import type { Path } from './path.ts';
@@ -44,6 +45,31 @@ export function exportValue(child: Child): Value {
   const object: { [key: string]: Value } = {};
   forEachChild(child, (key, item) => define(object, key, item instanceof TreeNode ? exportValue(item) : item));
   return object;
+}
+
+/** As exportValue of an object, in steps of a few dozen children. */
+export function* exportSteps(node: TreeNode): Generator<undefined, Value> {
+  const object: { [key: string]: Value } = {};
+  if (node.branch === undefined) {
+    for (const key in node.fields) {
+      const item = node.fields[key]!;
+      define(object, key, item instanceof TreeNode ? yield* exportSteps(item) : item);
+    }
+    yield;
+    return object;
+  }
+  yield* exportBranch(node.branch, object);
+  return object;
+}
+
+function* exportBranch(branch: Branch<Child>, object: { [key: string]: Value }): Generator<undefined> {
+  for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+    const key = branch[slot];
+    const item = branch[slot + 1];
+    if (key === undefined) yield* exportBranch(item as Branch<Child>, object);
+    else define(object, key as string, item instanceof TreeNode ? yield* exportSteps(item) : (item as Value));
+  }
+  yield;
 }
 
 /** Whether two children are the same JSON value. */

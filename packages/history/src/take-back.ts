@@ -24,6 +24,9 @@ import type { Moment } from './when.ts';
 const MOST_COMMITS = 20_000;
 const MOST_PATHS = 500;
 
+/** Setting a larger value back would take one long step; building the whole tree anew goes in short ones. */
+const MOST_FRAME_BYTES = 1024 * 1024;
+
 /** What happened since a position. */
 interface ChangesSince {
   readonly set: PathSet;
@@ -69,7 +72,7 @@ async function changesSince(view: HistoryView, position: ExactPosition, upTo: nu
   let chain: string | undefined;
   for await (const frame of framesForward(view, position.revision, upTo)) {
     const { base, previous, isMark } = frame.header;
-    if (isMark) return undefined;
+    if (isMark || frame.bytes.length > MOST_FRAME_BYTES) return undefined;
     if (samePosition(base, position)) chain = previous;
     for (const changeSet of readChangeSets(frame, root, { values: false })) {
       await turn.breathe();

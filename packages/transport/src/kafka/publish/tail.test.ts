@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { frameOf, POSITION, STREAM } from '../../../../../test/support/links.ts';
 import type { ReceivedRecord } from '../records.ts';
 import { splitValue } from '../parts.ts';
-import { TailSearch } from './tail.ts';
+import { StreamClaims, TailSearch } from './tail.ts';
 
 const bytesOf = (revision: number, size = 20) => Buffer.from(frameOf(revision, size).bytes);
 
@@ -85,4 +85,13 @@ describe('what a topic ends with', () => {
     expect(steps).toBe(4);
     expect(tail.from).toBe(1_000_000n - 32n * 8n ** 4n);
   });
+});
+
+test('what is known of a stream that is asked for outlives any number of others', () => {
+  const claims = new StreamClaims();
+  const own = claims.of(STREAM);
+  for (let other = 0; other < 100; other++) {
+    claims.of(other.toString(16).padStart(32, '0'));
+    expect(claims.of(STREAM)).toBe(own);
+  }
 });

@@ -141,13 +141,22 @@ export class TailSearch {
 /** Whether a frame counts. */
 export type FrameFilter = (header: FrameHeader) => boolean;
 
-/** Which reigns stand in a topic, for each stream that it holds something of. */
+/**
+ * Which reigns stand in a topic, for each stream that it holds something of. Beyond MOST_STREAMS what is known of the one
+ * that was asked for the longest ago is forgotten.
+ */
 export class StreamClaims {
+  /** The one that was asked for last is the last. */
   readonly #streams = new Map<string, TopicClaims>();
 
   of(stream: string): TopicClaims {
     const known = this.#streams.get(stream) ?? new TopicClaims();
-    if (this.#streams.size < MOST_STREAMS) this.#streams.set(stream, known);
+    this.#streams.delete(stream);
+    this.#streams.set(stream, known);
+    for (const oldest of this.#streams.keys()) {
+      if (this.#streams.size <= MOST_STREAMS) break;
+      this.#streams.delete(oldest);
+    }
     return known;
   }
 }

@@ -77,8 +77,11 @@ export class SiteStore extends Store {
 
   /** Idempotent, as that of the store. */
   override async close(): Promise<void> {
-    await this.changeIndex?.close();
-    await super.close();
+    try {
+      await this.changeIndex?.close();
+    } finally {
+      await super.close();
+    }
   }
 
   /**

@@ -100,9 +100,10 @@ export class RunFile {
     if (this.#users === 0) await this.#close();
   }
 
+  /** Nothing is lost if the closing of a file fails that was only read. It never rejects. */
   async #close(): Promise<void> {
     this.#cache.clear();
-    await this.#file.close();
+    await this.#file.close().catch(() => undefined);
   }
 }
 

@@ -71,8 +71,10 @@ export class SegmentFiles {
   }
 }
 
-/** A file that could not be opened told so to those who wanted to read it. */
+/**
+ * A file that could not be opened told so to those who wanted to read it, and nothing is lost if the closing of one fails
+ * that was only read. It never rejects.
+ */
 async function close(segment: OpenSegment): Promise<void> {
-  const file = await segment.file.catch(() => undefined);
-  await file?.close();
+  await segment.file.then(file => file.close()).catch(() => undefined);
 }

@@ -28,6 +28,7 @@ On the copy, any time later; then a site can start on it:
 interface FetchOptions extends ClientOptions {
   readonly file: string;
   readonly first?: string;
+  readonly force?: true;
   readonly json?: true;
 }
 
@@ -52,6 +53,7 @@ export function addTimestamp(program: Command): void {
     )
     .requiredOption('--file <file>', 'where the timestamp is written')
     .option('--first <file>', 'the timestamp that was fetched before the copy')
+    .option('--force', 'overwrite the file if it exists')
     .option('--json', 'print the timestamp, too')
     .action(fetchTimestamp);
   withClient(timestamp.command('release'))
@@ -83,9 +85,10 @@ export function addTimestamp(program: Command): void {
     .action(forward);
 }
 
-async function fetchTimestamp({ file, first, json, ...options }: FetchOptions): Promise<void> {
+async function fetchTimestamp({ file, first, force, json, ...options }: FetchOptions): Promise<void> {
   const begun = first === undefined ? undefined : await readTimestamp(first);
   if (first !== undefined && first === file) throw new UsageError('--file names the first timestamp; it is needed: name another file');
+  if (force !== true && existsSync(file)) throw overwrites(file);
   const client = clientOf(options);
   const answer = (await client.json('/admin/timestamp', {
     method: 'POST',
@@ -98,12 +101,20 @@ async function fetchTimestamp({ file, first, json, ...options }: FetchOptions): 
   if (begun === undefined) {
     await printLine(`${site} is at ${formatPosition(position)}, and holds its history for a copy: ${lease}`);
     const others = held.filter(each => each.lease !== lease);
-    if (others.length > 0) await printLine(`it holds it for ${others.length} other copies, too; --first FILE ends one`);
+    if (others.length > 0)
+      await printLine(`it holds it for ${others.length} other ${others.length === 1 ? 'copy' : 'copies'}, too; --first FILE ends one`);
   } else {
     await printLine(
       `${site} is at ${formatPosition(position)}; its history was held from ${formatPosition(begun.position)} on: the copy is good`,
     );
   }
+}
+
+/** The file may be all that names a lease: without it the history is held until the lease ends. */
+function overwrites(file: string): UsageError {
+  return new UsageError(
+    `--file ${JSON.stringify(file)} exists, and the site may hold its history for the copy that it names: write to another file, give that copy up first with "evertree timestamp release --file ${file}" and remove the file, or overwrite it with --force`,
+  );
 }
 
 async function release({ file, json, ...options }: FetchOptions): Promise<void> {

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { formatPath, formatPosition, parsePosition, type Position, type RewriteConflict } from '@evertree/core';
 import type { LeftOutCommit, Replayed } from '@evertree/history';
 import { type Command, Option } from 'commander';
@@ -72,9 +72,27 @@ async function replay(directory: string, { into, to, without, json }: ReplayComm
 }
 
 function assertFree(into: string, from: string): void {
-  if (resolve(into) === resolve(from)) throw new UsageError('--into names the directory that is to be replayed; name another one');
+  if (real(into) === real(from)) throw new UsageError('--into names the directory that is to be replayed; name another one');
+  if (isInside(into, from))
+    throw new UsageError(`--into ${JSON.stringify(into)} lies in the directory that is to be replayed; name one beside it`);
+  if (isInside(from, into))
+    throw new UsageError(`--into ${JSON.stringify(into)} holds the directory that is to be replayed; name one beside it`);
   const found = existsSync(into) ? readdirSync(into).find(name => !OWN_NAMES.has(name)) : undefined;
   if (found !== undefined) throw new UsageError(`--into ${JSON.stringify(into)} holds ${found}; name a directory that is empty or absent`);
+}
+
+/** Whether a path lies below a directory, where links lead. */
+function isInside(path: string, directory: string): boolean {
+  const steps = relative(real(directory), real(path));
+  return steps !== '' && steps.split(sep)[0] !== '..' && !isAbsolute(steps);
+}
+
+/** The path that links lead to; what does not exist yet is taken as it is written. */
+function real(path: string): string {
+  const whole = resolve(path);
+  if (existsSync(whole)) return realpathSync(whole);
+  const parent = dirname(whole);
+  return parent === whole ? whole : join(real(parent), basename(whole));
 }
 
 function replayedLines(replayed: Replayed, into: string): string[] {

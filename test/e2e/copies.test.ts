@@ -144,6 +144,16 @@ describe('a copy of a running site, made file by file while others write and ret
   test('is told to be no backup when the site has lost the lease; a live directory is not cleaned', async () => {
     await evertree('put', '/a', '1');
     expect(await evertree('timestamp', 'fetch', '--file', 'F1')).toMatchObject({ status: 0 });
+    const kept = await readFile(join(root, 'F1'), 'utf8');
+    expect(await evertree('timestamp', 'fetch', '--file', 'F1')).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/F1.* exists.*timestamp release --file F1.*--force/s) as string,
+    });
+    expect(await readFile(join(root, 'F1'), 'utf8')).toBe(kept);
+    expect(await evertree('timestamp', 'fetch', '--file', 'F1', '--force')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('for 1 other copy, too') as string,
+    });
     expect(await evertree('timestamp', 'clean-transactions', '--data', 'data', '--file', 'F1', '--force')).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('DIRECTORY_IN_USE') as string,
@@ -178,6 +188,13 @@ describe('verify and replay', () => {
     });
     expect(await evertree('verify', 'what-if')).toMatchObject({ status: 0 });
     expect(await evertree('replay', 'data', '--into', 'before')).toMatchObject({ status: 2 });
+    for (const into of ['data/inside', '.', 'data/../data']) {
+      expect(await evertree('replay', 'data', '--into', into)).toMatchObject({
+        status: 2,
+        stderr: expect.stringContaining('the directory that is to be replayed; name') as string,
+      });
+    }
+    expect(existsSync(join(root, 'data', 'inside'))).toBe(false);
     const [segment] = await readdir(join(root, 'data', 'journal'));
     const path = join(root, 'data', 'journal', segment!);
     const bytes = await readFile(path);
@@ -186,8 +203,20 @@ describe('verify and replay', () => {
     await writeFile(path, bytes);
     expect(await evertree('verify', 'data')).toMatchObject({
       status: 1,
-      stdout: expect.stringMatching(new RegExp(`damage\\s+journal/${segment!} at offset 64: .*NOT sound`, 's')) as string,
+      stdout: expect.stringMatching(
+        new RegExp(`damage\\s+journal/${segment!} at offset 64: .*start from a copy of another site's directory.*NOT sound`, 's'),
+      ) as string,
     });
-    expect(await evertree('verify', 'nowhere')).toMatchObject({ status: 1, stderr: expect.stringContaining('NOT_FOUND') as string });
+    expect(await evertree('verify', 'nowhere')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(
+        /nowhere is no directory of a site.*--data.*NOT_FOUND|NOT_FOUND.*nowhere is no directory.*--data/s,
+      ) as string,
+    });
+    expect(await evertree('replay', 'nowhere', '--into', 'nothing')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/nowhere has no history to replay.*--data/s) as string,
+    });
+    expect(existsSync(join(root, 'nothing'))).toBe(false);
   }, 60_000);
 });

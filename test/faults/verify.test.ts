@@ -69,6 +69,8 @@ describe('verify finds', () => {
           // The last write may never have ended; that it did is known from where the site was stopped.
           const files = found.damages.map(({ file }) => file);
           expect(files.includes(path) || files.includes('site.json'), `byte ${at} of ${path}`).toBe(true);
+          // A finding names its place apart from its problem.
+          for (const { problem } of found.damages) expect(problem).not.toMatch(/is damaged at offset/);
           for (const { file, offset } of found.damages) expect(file !== path || offset <= at + 8, `byte ${at} of ${path}`).toBe(true);
         }
         flip(disk, path, at);
@@ -148,14 +150,18 @@ describe('verify finds', () => {
     for (const path of runs) {
       for (let at = 0; at < disk.bytes(path).length; at += 11) {
         flip(disk, path, at);
-        const { damages } = await verify(disk);
-        expect(
-          damages.map(({ file }) => file),
-          `byte ${at} of ${path}`,
-        ).toEqual([path]);
+        for (const checksumsOnly of [false, true]) {
+          const { damages } = await verify(disk, { checksumsOnly });
+          expect(
+            damages.map(({ file }) => file),
+            `byte ${at} of ${path}`,
+          ).toEqual([path]);
+          expect(damages[0]?.problem.startsWith(path)).toBe(false);
+        }
         flip(disk, path, at);
       }
     }
+    expect(await verify(disk, { checksumsOnly: true })).toMatchObject({ damageCount: 0, indexes: runs.length });
     disk.erase(runs[0]!);
     expect(await verify(disk)).toMatchObject({ damageCount: 0, indexes: runs.length - 1 });
   });

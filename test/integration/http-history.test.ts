@@ -119,6 +119,7 @@ describe('the past', () => {
     ['/find?path=', 400, 'REQUEST_INVALID', 'nothing is looked for'],
     ['/find?where=9000', 400, 'REQUEST_INVALID', 'write one of = != < <= > >='],
     ['/find?where=%3D%20up', 400, 'VALUE_INVALID', 'a text has quotes of its own, such as = "up"'],
+    ['/find?where===9000', 400, 'VALUE_INVALID', 'where compares with "=9000"'],
     ['/find?deleted=maybe', 400, 'REQUEST_INVALID', 'deleted is "maybe"; write true or false'],
     ['/history?limit=0', 400, 'REQUEST_INVALID', 'limit is "0"; write a whole number from 1 to 10000'],
     ['/history?limit=10001', 400, 'REQUEST_INVALID', 'from 1 to 10000'],

@@ -19,7 +19,10 @@ export function addVerify(program: Command): void {
     .description(
       'Reads everything in the directory of a site, changes nothing and takes no lock: the site may run meanwhile, and is read up to its end when this began. Checks every checksum, the chain of the frames, positions, times, snapshots and divergences, rebuilds the tree to compare its digest after each frame, and compares the index with the frames. Names each damaged place by file and offset. Exit status: 0 sound, 1 not.',
     )
-    .option('--checksums-only', 'rebuild no tree and compare no index: several times as fast, and needs no memory for a tree')
+    .option(
+      '--checksums-only',
+      'rebuild no tree and only check the checksums of the index: several times as fast, and needs no memory for a tree',
+    )
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExamples:\n  evertree verify ./data/primary\n  evertree verify /backups/today --checksums-only --json')
     .action(verify);

@@ -19,7 +19,7 @@ import { nodeClock, nodeRandom } from './machine.ts';
 
 /** Checks everything in a site's directory, whether the site runs or not. Damage is told, not thrown. */
 export function verifyDirectory(directory: string, options: VerificationOptions = {}): Promise<Verification> {
-  return verifyDisk(nodeDisk(directory), nodeClock, options);
+  return verifyDisk(nodeDisk(directory), nodeClock, { name: directory, ...options });
 }
 
 /** Rebuilds a directory from its events into another one, up to a moment or without some commits. */
@@ -28,7 +28,7 @@ export function replayDirectory(
   into: string,
   options: Pick<DirectoryReplay, 'to' | 'without' | 'progress'> = {},
 ): Promise<Replayed> {
-  return replayDisk({ ...options, from: nodeDisk(from), into: nodeDisk(into), random: nodeRandom });
+  return replayDisk({ ...options, name: from, from: nodeDisk(from), into: nodeDisk(into), random: nodeRandom });
 }
 
 /**

@@ -67,10 +67,13 @@ export interface RunDescription {
 export class UnsoundRun extends Error {
   override name = 'UnsoundRun';
   readonly file: string;
+  /** The message without the file. */
+  readonly problem: string;
 
   constructor(file: string, problem: string) {
     super(`${file}: ${problem}`);
     this.file = file;
+    this.problem = problem;
   }
 }
 

@@ -17,6 +17,9 @@ export interface Remark {
 /** Told as the work goes on: bytes that were read, of all that are to be read. */
 export type ReadProgress = (doneBytes: number, totalBytes: number) => void;
 
+/** What a person can do about a record that is damaged. */
+export const RECORD_REMEDY = "start from a copy of another site's directory, or empty as a secondary";
+
 /** So many of each are listed; all are counted. */
 const LISTED_LIMIT = 1_000;
 /** ReadProgress is told after so many bytes. */
@@ -49,7 +52,10 @@ export class DamageList {
   take(error: unknown, file: string, offset: number): void {
     if (!isEvertreeError(error)) throw error;
     const at = error.details['offset'];
-    this.damage(file, typeof at === 'number' && error.details['file'] === file ? at : offset, error.message);
+    const place = typeof at === 'number' && error.details['file'] === file ? at : offset;
+    const prefix = `${file} is damaged at offset ${place}: `;
+    // A damage tells its place apart from its problem.
+    this.damage(file, place, error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message);
   }
 
   remark(file: string, text: string): void {

@@ -1,7 +1,7 @@
 import type { Disk } from '@evertree/core';
 import { formatExactPosition, formatPosition, samePosition } from '@evertree/core';
 import { isMissing, SEGMENT_HEADER_BYTES, type StoredRecord } from '@evertree/journal/files';
-import { ChangedMeanwhile, type DamageList } from './damage.ts';
+import { ChangedMeanwhile, type DamageList, RECORD_REMEDY } from './damage.ts';
 import { listSnapshots, type ListedDirectory, type NewestEnd } from './directory-listing.ts';
 import { FollowedHistory, type FollowingOptions, hasGone } from './followed-history.ts';
 import { SealCheck } from './seal-check.ts';
@@ -142,7 +142,7 @@ export class HistoryCheck {
     // It was sound when the directory was listed; or the history was cut back before it.
     if (next === undefined || (await hasGone(this.#disk, next.path))) throw new ChangedMeanwhile(`${path} was cut back`);
     if (reader.seal === undefined && (await reader.rest()).isZero) return 'end';
-    this.#list.damage(path, offset, 'the record there is damaged');
+    this.#list.damage(path, offset, `the record there is damaged; ${RECORD_REMEDY}`);
     this.history.break();
     return undefined;
   }
@@ -181,7 +181,7 @@ export class HistoryCheck {
 
   #brokenText(): string {
     const sound = 'the record there is damaged, and sound ones follow';
-    if (!this.#directory.isCopy) return sound;
+    if (!this.#directory.isCopy) return `${sound}; ${RECORD_REMEDY}`;
     const goesOn = `a site that is started on it would go on from ${formatPosition(this.history.last)}`;
     return `${sound}: this copy was made while the original was written to; ${goesOn}`;
   }

@@ -11,12 +11,19 @@ const ATTEMPTS = 3;
 
 /**
  * Compares the index of a directory with its frames, touch by touch. A damaged history can't prove its index.
- * @returns how many runs were compared
+ * @param options `checksumsOnly`: the blocks' checksums only
+ * @returns how many runs were checked
  */
-export async function checkIndex(disk: Disk, directory: ListedDirectory, history: FollowedHistory, list: DamageList): Promise<number> {
+export async function checkIndex(
+  disk: Disk,
+  directory: ListedDirectory,
+  history: FollowedHistory,
+  list: DamageList,
+  options: { readonly checksumsOnly: boolean },
+): Promise<number> {
   if (list.count > 0) return 0;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const found = await compareOnce(disk, directory, history);
+    const found = await compareOnce(disk, directory, history, options);
     if (found === undefined) continue;
     for (const { file, problem } of found) {
       if (problem !== undefined) list.damage(file, 0, `${problem}; it is derived, and the site makes it anew`);
@@ -28,10 +35,15 @@ export async function checkIndex(disk: Disk, directory: ListedDirectory, history
 }
 
 /** @returns undefined if files went meanwhile */
-async function compareOnce(disk: Disk, { segments }: ListedDirectory, { base, last }: FollowedHistory) {
+async function compareOnce(
+  disk: Disk,
+  { segments }: ListedDirectory,
+  { base, last }: FollowedHistory,
+  options: { readonly checksumsOnly: boolean },
+) {
   const found: { readonly file: string; readonly problem: string | undefined }[] = [];
   try {
-    for await (const { file, problem } of proveIndex(disk, { base, last })) {
+    for await (const { file, problem } of proveIndex(disk, { base, last }, options)) {
       if (problem !== undefined && ((await hasGone(disk, file)) || (await hasAnyGone(disk, segments)))) return undefined;
       found.push({ file, problem });
     }

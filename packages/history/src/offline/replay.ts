@@ -16,6 +16,8 @@ const SITE_NAME_LIMIT = 64;
 
 export interface DirectoryReplay {
   readonly from: Disk;
+  /** What errors call `from`. */
+  readonly name?: string;
   /** Empty or absent, or one in which a replay did not end. */
   readonly into: Disk;
   readonly random: Random;
@@ -78,7 +80,7 @@ export async function replayDirectory(options: DirectoryReplay): Promise<Replaye
   const { from, into, to, without = [] } = options;
   const list = new DamageList(options.progress);
   const directory = await listSite(from, list);
-  assertUsable(directory, list);
+  assertUsable(directory, list, options.name ?? 'the directory');
   if ((await readUnfinished(from)) !== undefined) throw new EvertreeError('UNFINISHED', 'the directory to replay is not finished itself');
   const positions =
     to === undefined && without.length === 0 ? [] : await findMoments(from, directory, [...without, ...(to === undefined ? [] : [to])]);
@@ -89,10 +91,13 @@ export async function replayDirectory(options: DirectoryReplay): Promise<Replaye
   return replay.run();
 }
 
-function assertUsable({ site, segments, snapshots }: ListedDirectory, list: DamageList): void {
+function assertUsable({ site, segments, snapshots }: ListedDirectory, list: DamageList, name: string): void {
   assertSound(list);
   if (site === undefined || segments.length + snapshots.length === 0) {
-    throw new EvertreeError('NOT_FOUND', 'there is no history to replay: this is no directory of a site, or it is empty');
+    throw new EvertreeError(
+      'NOT_FOUND',
+      `${name} has no history to replay: it is no directory of a site, or an empty one; name the directory that a site has as --data`,
+    );
   }
 }
 

@@ -14,9 +14,11 @@ import { checkIndex } from './index-check.ts';
 const ATTEMPTS = 4;
 
 export interface VerificationOptions {
-  /** No tree is rebuilt: checksums, chain, positions and times only. */
+  /** No tree is rebuilt, and the index is compared with nothing: checksums, chain, positions and times only. */
   readonly checksumsOnly?: boolean;
   readonly progress?: ReadProgress;
+  /** What errors call the directory. */
+  readonly name?: string;
 }
 
 /** What a directory was found to hold. It is as FORMAT.md says if `damages` is empty. */
@@ -32,7 +34,7 @@ export interface Verification extends Readonly<HistoryCounts> {
   /** The directory is a copy that no site has opened yet. */
   readonly isCopy: boolean;
   readonly divergences: number;
-  /** Runs of the index that were compared with the frames. */
+  /** Runs of the index that were checked: compared with the frames, or with `checksumsOnly` their blocks only. */
   readonly indexes: number;
   readonly bytes: number;
   readonly milliseconds: number;
@@ -53,7 +55,7 @@ export async function verifyDirectory(disk: Disk, clock: Clock, options: Verific
   for (let attempt = 1; ; attempt++) {
     const list = new DamageList(options.progress);
     try {
-      const verification = await verifyOnce(disk, list, options.checksumsOnly ?? false);
+      const verification = await verifyOnce(disk, list, options);
       return { ...verification, milliseconds: Math.round(clock.monotonic() - began) };
     } catch (error) {
       if (!(error instanceof ChangedMeanwhile) || attempt === ATTEMPTS) throw error;
@@ -61,21 +63,28 @@ export async function verifyDirectory(disk: Disk, clock: Clock, options: Verific
   }
 }
 
-async function verifyOnce(disk: Disk, list: DamageList, checksumsOnly: boolean): Promise<Omit<Verification, 'milliseconds'>> {
+async function verifyOnce(
+  disk: Disk,
+  list: DamageList,
+  { checksumsOnly = false, name = 'the directory' }: VerificationOptions,
+): Promise<Omit<Verification, 'milliseconds'>> {
   const directory = await listSite(disk, list);
   list.totalBytes = directory.bytes;
   const { segments, snapshots } = directory;
   const copied = await copiedSite(disk, list);
   const site = directory.site?.record ?? copied?.site;
   if (site === undefined && segments.length + snapshots.length === 0 && list.count === 0) {
-    throw new EvertreeError('NOT_FOUND', 'there is no site.json, and no history: this is no directory of a site');
+    throw new EvertreeError(
+      'NOT_FOUND',
+      `${name} is no directory of a site: it has no site.json and no history; name the directory that a site has as --data`,
+    );
   }
   const history = await new HistoryCheck(disk, directory, list, { checksumsOnly }).run();
   if (copied === undefined) checkSite(directory, history.last, list);
   else checkCopied(copied, history, list);
   await checkLeases(disk, list);
   const divergences = await checkDivergences(disk, directory.divergences, history.stream, list);
-  const indexes = checksumsOnly ? 0 : await checkIndex(disk, directory, history, list);
+  const indexes = await checkIndex(disk, directory, history, list, { checksumsOnly });
   return {
     site: site?.site ?? null,
     stream: history.stream ?? null,

@@ -3,8 +3,10 @@ import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
 import type { IndexRange } from './index-keeper.ts';
 import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
 
-/** What the thread may take of the heap, in MiB: above that it dies, and is begun anew with the next request. */
+/** What the thread may take of the heap for what lives long, in MiB: above that it dies, and is begun anew with the next request. */
 const HEAP_LIMIT_MB = 512;
+/** For what lives shortly, in MiB. V8's own choice, of many times as much, stays taken while the site writes. */
+const YOUNG_LIMIT_MB = 8;
 
 /**
  * Builds an index in a thread of its own, which begins with the first request. The thread reads the segments itself;
@@ -57,7 +59,7 @@ export class IndexThread implements IndexBuilding {
     const file = new URL(import.meta.url.endsWith('.ts') ? './index-worker.ts' : './index-worker.js', import.meta.url);
     const worker = new Worker(file, {
       workerData: this.#directory,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB, maxYoungGenerationSizeMb: YOUNG_LIMIT_MB },
       execArgv: [],
       name: 'evertree-index',
     });

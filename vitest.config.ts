@@ -20,6 +20,8 @@ export default defineConfig({
         test: { name: 'system', include: ['test/**/*.test.ts'], globalSetup: 'test/support/kafka/global-setup.ts' },
       },
     ],
+    // Most tests wait for processes, disks and brokers: vitest's own choice of one file at a time on two cores takes twice as long.
+    maxWorkers: 2,
     setupFiles: 'test/support/setup.ts',
     // A test that asserts nothing can't fail.
     expect: { requireAssertions: true },

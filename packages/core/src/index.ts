@@ -34,6 +34,7 @@ export * from './tree/path.ts';
 export { PathSet } from './frames/path-set.ts';
 export { PastTree } from './store/past-tree.ts';
 export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './listeners/pattern.ts';
+export { parseJson } from './parse-json.ts';
 export * from './position.ts';
 export type { HistoryHead } from './store/history.ts';
 export { RebuiltTree } from './store/rebuilt-tree.ts';

@@ -3,6 +3,7 @@ import type { Handover } from '../position.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { exportValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
+import { parseJson } from '../parse-json.ts';
 import type { FrameHeader } from './frame.ts';
 import type { Child, TreeNode } from '../tree/node.ts';
 import { formatPath, parsePath, type Path } from '../tree/path.ts';
@@ -85,7 +86,7 @@ export class JsonBodyWriter implements BodyWriter {
  */
 export function readJsonBody(body: Buffer, head: FrameHeader): { note: FrameNote | undefined; changeSets: ChangeSet[] } {
   try {
-    const { epoch, handover, mark, changes } = JSON.parse(body.toString()) as JsonBody;
+    const { epoch, handover, mark, changes } = parseJson(body.toString()) as JsonBody;
     const changeSets = changes.map((change, index) => readChangeSet(change, head.base.revision + index + 1));
     if (changeSets.length !== head.count) throw new Error(`it has ${changeSets.length} change sets, and its header says ${head.count}`);
     return { note: readNote(head, { epoch, handover, mark }), changeSets };

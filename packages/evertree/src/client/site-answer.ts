@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
-import { EvertreeError, type ErrorCode, type Position, parsePosition } from '@evertree/core';
+import { EvertreeError, type ErrorCode, type Position, parsePosition, parseJson } from '@evertree/core';
 
 /** OpenSSL's codes for a certificate of an authority that this machine does not trust. */
 const UNTRUSTED: ReadonlySet<string> = new Set([
@@ -81,11 +81,11 @@ export class SiteAnswer {
       for (const line of lines) {
         const text = rest.join('');
         rest = [line];
-        if (text !== '') yield JSON.parse(text);
+        if (text !== '') yield parseJson(text);
       }
     }
     const text = rest.join('');
-    if (text !== '') yield JSON.parse(text);
+    if (text !== '') yield parseJson(text);
   }
 
   text(): Promise<string> {
@@ -93,7 +93,7 @@ export class SiteAnswer {
   }
 
   async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
+    return parseJson(await this.text());
   }
 
   /** The error that the site answered with. */
@@ -101,7 +101,7 @@ export class SiteAnswer {
     const text = await this.text();
     let problem: unknown;
     try {
-      problem = JSON.parse(text);
+      problem = parseJson(text);
     } catch (cause) {
       const { statusCode: status, statusMessage } = this.#message;
       const message = `${this.#url.origin} answered ${status} ${statusMessage}, and not as a site does; does something else run there?`;

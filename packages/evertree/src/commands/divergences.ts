@@ -1,4 +1,4 @@
-import { EvertreeError, type ExactPosition, type Position, formatPosition } from '@evertree/core';
+import { EvertreeError, type ExactPosition, type Position, formatPosition, parseJson } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient } from '../client/site-client.ts';
@@ -171,7 +171,7 @@ async function* commitsOf(client: SiteClient, n: string): AsyncGenerator<CommitV
   for await (const chunk of await exported(client, n)) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
-    for (const line of lines) yield JSON.parse(line) as CommitView;
+    for (const line of lines) yield parseJson(line) as CommitView;
   }
 }
 

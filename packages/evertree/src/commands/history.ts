@@ -1,4 +1,4 @@
-import { type Position, formatPosition, parsePosition } from '@evertree/core';
+import { type Position, formatPosition, parsePosition, parseJson } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { type SiteClient, queryOf } from '../client/site-client.ts';
 import { countArgument, pathArgument } from './arguments.ts';
@@ -115,5 +115,5 @@ async function follow(path: string, options: HistoryOptions): Promise<void> {
     from = formatPosition(answer.position as Position);
   }
   const target = `/history${queryOf({ path, from, author, values: values === true, follow: true })}`;
-  await followEvents(client, target, ({ data }) => print(JSON.parse(data) as ChangeView));
+  await followEvents(client, target, ({ data }) => print(parseJson(data) as ChangeView));
 }

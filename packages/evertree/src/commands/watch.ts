@@ -1,4 +1,4 @@
-import { type Position, formatPosition } from '@evertree/core';
+import { type Position, formatPosition, parseJson } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import { pathArgument } from './arguments.ts';
@@ -33,7 +33,7 @@ export function addWatch(program: Command): void {
 }
 
 function jsonLine({ event, data }: ServerSentEvent): string {
-  return JSON.stringify({ event, ...(JSON.parse(data) as object) });
+  return JSON.stringify({ event, ...(parseJson(data) as object) });
 }
 
 interface ChangeData {
@@ -49,7 +49,7 @@ interface ChangeData {
 }
 
 function eventLines({ event, data }: ServerSentEvent): string {
-  const change = JSON.parse(data) as ChangeData;
+  const change = parseJson(data) as ChangeData;
   if (event === 'reset') return pico.yellow(`reset: the history after the last position is not here (${change.reason}); the state follows`);
   const head = pico.bold(formatPosition(change.position));
   if (event !== 'change') {

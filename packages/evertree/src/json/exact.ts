@@ -1,4 +1,4 @@
-import { EvertreeError, formatPath, type Path } from '@evertree/core';
+import { EvertreeError, formatPath, parseJson, type Path } from '@evertree/core';
 import { locate } from './location.ts';
 import type { JsonLocation } from './location.ts';
 
@@ -38,7 +38,7 @@ export interface FaultLocation {
 export function parseExcerpt(text: string, excerpt: Excerpt): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw notJson(excerpt.locateFault(), error as Error);
   }

@@ -1,9 +1,10 @@
 import { readlinkSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { IndexBuilder } from './index-builder.ts';
+import { type IndexRange, RUN_CHANGE_SETS } from './index-keeper.ts';
 import { synchronousDisk } from './synchronous-disk.ts';
 import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
 
@@ -11,6 +12,15 @@ import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
 
 /** How long it works before it looks for messages, in milliseconds. */
 const TURN_MS = 20;
+/**
+ * How long it rests after that while the site writes as fast as it can, in milliseconds. Its priority is not enough: what
+ * it reads and builds takes cache, memory and disk from a site that has no processor to spare, and a pair of sites on
+ * two processors made little more than half of its commits. The index falls behind then, and questions read the journal
+ * for what it lacks.
+ */
+const REST_MS = 480;
+/** The site writes fast if so many change sets came within this time, in milliseconds. */
+const BUSY_MS = 500;
 
 /**
  * Gives this thread the lowest priority: it takes what the site leaves of the processor. Linux alone has a priority for
@@ -30,6 +40,9 @@ function tell(answer: ThreadAnswer): void {
 
 yieldProcessor();
 let began = performance.now();
+let busyUntil = 0;
+/** What was asked for last, and when. */
+let last = { revision: 0, time: -Infinity };
 const builder = new IndexBuilder(
   {
     disk: synchronousDisk(workerData as string),
@@ -45,11 +58,20 @@ const builder = new IndexBuilder(
 );
 
 async function rest(): Promise<void> {
-  await setImmediate();
+  if (performance.now() < busyUntil) await setTimeout(REST_MS);
+  else await setImmediate();
   began = performance.now();
 }
 
+/** The site asks again after each run's worth of change sets, or after a second. */
+function heard({ stable: { revision } }: IndexRange): void {
+  const now = performance.now();
+  if (revision - last.revision >= RUN_CHANGE_SETS && now - last.time < BUSY_MS) busyUntil = now + BUSY_MS;
+  last = { revision, time: now };
+}
+
 parentPort!.on('message', (request: ThreadRequest) => {
-  if (request.type === 'extend') builder.extend(request.range, request.least);
-  else builder.drop(request.paths);
+  if (request.type === 'drop') return builder.drop(request.paths);
+  heard(request.range);
+  builder.extend(request.range, request.least);
 });

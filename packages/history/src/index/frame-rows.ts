@@ -22,15 +22,15 @@ export async function rowHolding(run: RunFile, revision: number): Promise<FrameR
 
 /** All frames of a run, in order. @throws UnsoundRun */
 export async function* rowsOf(run: RunFile): AsyncGenerator<FrameRow, void, undefined> {
-  for await (const leaf of leavesOf(run)) {
+  for await (const leaf of leavesOf(run, run.description.frames)) {
     const rows = new RowReader(leaf, run.after, run.description.segments);
     while (rows.next()) yield rows.row();
   }
 }
 
-async function* leavesOf(run: RunFile): AsyncGenerator<RunBlock, void, undefined> {
-  const { frames } = run.description;
-  const places = frames === undefined ? [] : [frames];
+/** The leaves of a tree of blocks, in order. @throws UnsoundRun */
+export async function* leavesOf(run: RunFile, root: BlockPlace | undefined): AsyncGenerator<RunBlock, void, undefined> {
+  const places = root === undefined ? [] : [root];
   for (let place = places.pop(); place !== undefined; place = places.pop()) {
     const block = await run.load(place);
     if (block.height === 0) yield block;

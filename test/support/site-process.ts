@@ -56,6 +56,11 @@ export class SiteProcess implements AsyncDisposable {
     return this.#options.site;
   }
 
+  /** Its directory. */
+  get data(): string {
+    return this.#options.data;
+  }
+
   /** What was written to its terminal that is no line of its log. */
   get printed(): string[] {
     return this.log.filter(({ event }) => event === 'printed').map(({ message }) => message);

@@ -1,6 +1,6 @@
 import { define, type Value } from './tree/value.ts';
 
-type Members = { [key: string]: Value };
+type ObjectMembers = { [key: string]: Value };
 
 /** The end of a string with an escape, and a colon: a key, or what looks like one within a string. */
 const ESCAPED_KEY = /\\[^][^"\\]*"[ \t\n\r]*:/;
@@ -25,7 +25,7 @@ function readTokens(text: string): Value {
   const pattern = new RegExp(TOKEN);
   const root: Value[] = [];
   /** The open containers, the innermost last. The keys are those of objects, as far as their values did not begin. */
-  const open: { readonly container: Value[] | Members; key: string | undefined }[] = [{ container: root, key: undefined }];
+  const open: { readonly container: Value[] | ObjectMembers; key: string | undefined }[] = [{ container: root, key: undefined }];
   for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
     const token = match[1]!;
     const level = open.at(-1)!;
@@ -38,7 +38,7 @@ function readTokens(text: string): Value {
       if (Array.isArray(level.container)) level.container.push(value);
       else define(level.container, level.key!, value);
       level.key = undefined;
-      if (token === '[' || token === '{') open.push({ container: value as Value[] | Members, key: undefined });
+      if (token === '[' || token === '{') open.push({ container: value as Value[] | ObjectMembers, key: undefined });
     }
   }
   return root[0]!;

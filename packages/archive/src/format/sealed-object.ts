@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { EvertreeError } from '@evertree/core';
+import type { Opening, Sealing } from '../encryption/sealing.ts';
+import { damagedObject } from './checked.ts';
+import {
+  encodeFramesHeader,
+  encodeImagePartHeader,
+  parseFramesHeader,
+  parseImagePartHeader,
+  type FramesHeader,
+  type ImagePartHeader,
+} from './object-header.ts';
+
+/** ARCHIVE.md, «Sealed object», is normative; this file is its implementation. */
+const OBJECT_MAGIC = 0x4154_5645; // "EVTA"
+const OBJECT_VERSION = 1;
+const PREFIX_BYTES = 12;
+const SUM_BYTES = 32;
+const KINDS = { frames: 1, image: 2 } as const;
+const IS_COMPRESSED = 1;
+const IS_ENCRYPTED = 2;
+
+/** Frames or chunks of an object before they are compressed; one longer frame or chunk makes a longer object. */
+export const OBJECT_PLAIN_BYTES = 8 * 1024 * 1024;
+/** DESIGN.md, «Sealing», has the measurements. */
+const COMPRESSION_LEVEL = 3;
+
+const compress = promisify(zstdCompress);
+const decompress = promisify(zstdDecompress);
+
+/** What is to be sealed: frames, one after the other, or chunks of an image (image-payload.ts). */
+export type UnsealedObject = (
+  | { readonly kind: 'frames'; readonly header: FramesHeader }
+  | { readonly kind: 'image'; readonly header: ImagePartHeader }
+) & {
+  /** The payload in pieces; together `header.plainBytes`. */
+  readonly parts: readonly Uint8Array[];
+};
+
+export interface SealedObject {
+  readonly bytes: Buffer;
+  /** The sum at its end, 64 hex digits. */
+  readonly sha256: string;
+}
+
+/** A sealed object's head: all that can be read without an identity. */
+export type ObjectHead = (
+  | { readonly kind: 'frames'; readonly header: FramesHeader }
+  | { readonly kind: 'image'; readonly header: ImagePartHeader }
+) & {
+  readonly isCompressed: boolean;
+  readonly isEncrypted: boolean;
+  /** Where the payload begins. */
+  readonly start: number;
+  readonly sha256: string;
+};
+
+export type OpenedObject = ObjectHead & { readonly payload: Buffer };
+
+/** Compresses, encrypts and sums up. */
+export async function sealObject(object: UnsealedObject, sealing: Sealing): Promise<SealedObject> {
+  const plain = object.parts.length === 1 ? object.parts[0]! : Buffer.concat(object.parts);
+  if (plain.length !== object.header.plainBytes) {
+    throw new EvertreeError('FORMAT_INVALID', `a payload has ${plain.length} bytes, and its header says ${object.header.plainBytes}`);
+  }
+  const params = { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL };
+  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length });
+  const isShorter = compressed.length < plain.length;
+  const content = isShorter ? compressed : plain;
+  const payload = sealing === 'plain' ? content : await sealing.encrypt(content);
+  const flags = (isShorter ? IS_COMPRESSED : 0) | (sealing === 'plain' ? 0 : IS_ENCRYPTED);
+  return assemble(object, flags, payload);
+}
+
+function assemble(object: UnsealedObject, flags: number, payload: Uint8Array): SealedObject {
+  const text = object.kind === 'frames' ? encodeFramesHeader(object.header) : encodeImagePartHeader(object.header);
+  const header = Buffer.from(text, 'utf8');
+  const start = PREFIX_BYTES + header.length;
+  const bytes = Buffer.allocUnsafeSlow(start + payload.length + SUM_BYTES);
+  bytes.writeUInt32LE(OBJECT_MAGIC, 0);
+  bytes[4] = OBJECT_VERSION;
+  bytes[5] = KINDS[object.kind];
+  bytes.writeUInt16LE(flags, 6);
+  bytes.writeUInt32LE(header.length, 8);
+  bytes.set(header, PREFIX_BYTES);
+  bytes.set(payload, start);
+  const sum = sumOf(bytes);
+  bytes.set(sum, start + payload.length);
+  return { bytes, sha256: sum.toString('hex') };
+}
+
+/**
+ * Reads the head of an object, and checks the sum of all of it.
+ * @param name its key, for errors
+ * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED
+ */
+export function readObjectHead(bytes: Buffer, name: string): ObjectHead {
+  if (bytes.length < PREFIX_BYTES + SUM_BYTES || bytes.readUInt32LE(0) !== OBJECT_MAGIC) {
+    throw damagedObject(name, `its ${bytes.length} bytes are no object of an archive`);
+  }
+  const found = sumOf(bytes).toString('hex');
+  const expected = bytes.toString('hex', bytes.length - SUM_BYTES);
+  if (found !== expected) throw damagedObject(name, `its sum is ${found}, where it says ${expected}`, { expected, found });
+  const version = bytes[4]!;
+  const flags = bytes.readUInt16LE(6);
+  if (version !== OBJECT_VERSION || (flags & ~(IS_COMPRESSED | IS_ENCRYPTED)) !== 0) {
+    const message = `${name} has the format version ${version} and the flags ${flags}; this program reads version ${OBJECT_VERSION}`;
+    throw new EvertreeError('FORMAT_UNSUPPORTED', message, { object: name, version, flags });
+  }
+  const start = PREFIX_BYTES + bytes.readUInt32LE(8);
+  if (start > bytes.length - SUM_BYTES) throw damagedObject(name, 'its header is longer than the object');
+  const text = bytes.toString('utf8', PREFIX_BYTES, start);
+  const common = { isCompressed: (flags & IS_COMPRESSED) !== 0, isEncrypted: (flags & IS_ENCRYPTED) !== 0, start, sha256: found };
+  if (bytes[5] === KINDS.frames) return { kind: 'frames', header: parseFramesHeader(text, name), ...common };
+  if (bytes[5] === KINDS.image) return { kind: 'image', header: parseImagePartHeader(text, name), ...common };
+  throw damagedObject(name, `it has the unknown kind ${bytes[5]}`);
+}
+
+/**
+ * Opens an object whole.
+ * @param name its key, for errors
+ * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
+ */
+export async function openObject(bytes: Buffer, opening: Opening, name: string): Promise<OpenedObject> {
+  const head = readObjectHead(bytes, name);
+  const stored = bytes.subarray(head.start, bytes.length - SUM_BYTES);
+  const content = head.isEncrypted ? await decrypt(stored, opening, name) : stored;
+  const payload = head.isCompressed ? await inflate(content, head.header.plainBytes, name) : content;
+  if (payload.length === head.header.plainBytes) return { ...head, payload };
+  throw damagedObject(name, `its payload has ${payload.length} bytes, where its header says ${head.header.plainBytes}`);
+}
+
+async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<Buffer> {
+  if (opening !== undefined) return opening.decrypt(stored, name);
+  throw new EvertreeError('IDENTITY_NEEDED', `${name} is encrypted; give the identity of one of the archive's recipients`, {
+    object: name,
+  });
+}
+
+async function inflate(content: Buffer, plainBytes: number, name: string): Promise<Buffer> {
+  try {
+    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes) });
+  } catch (error) {
+    throw damagedObject(name, `it can't be decompressed to the ${plainBytes} bytes that its header says`, {}, error);
+  }
+}
+
+function sumOf(bytes: Buffer): Buffer {
+  return createHash('sha256')
+    .update(bytes.subarray(0, bytes.length - SUM_BYTES))
+    .digest();
+}

@@ -261,6 +261,21 @@ describe('operation', () => {
     });
   });
 
+  test('check-config tells where a site archives, for how many, and each wrong line of its recipients', async () => {
+    const listens = { 'netty-consumer': { 'listening-port': 9999 } };
+    await folder.write('recipients', 'age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\n');
+    await folder.write('archives.json', { ...listens, archive: { target: 's3://backups/north', recipients: 'recipients' } });
+    expect(await done(run(['check-config', 'archives.json'], { cwd: folder.path }))).toBe(
+      'archives.json: right, for a secondary over WebSocket\n' +
+        'archives.json: archives into s3://backups/north, encrypted for 1 recipient\n',
+    );
+    const answer = JSON.parse(await done(run(['check-config', '--json', 'archives.json'], { cwd: folder.path }))) as unknown;
+    expect(answer).toMatchObject([{ archive: { target: 's3://backups/north', recipients: 1 } }]);
+    await folder.write('recipients', '# operators\nage1lggyhq\n');
+    const refused = await run(['check-config', 'archives.json'], { cwd: folder.path });
+    expect(refused).toMatchObject({ status: 2, stdout: expect.stringContaining('names "recipients", which has on line 2 "age1lggyhq"') });
+  });
+
   const helped = [
     'put',
     'pair',

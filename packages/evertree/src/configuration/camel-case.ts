@@ -9,6 +9,6 @@ export function inCamelCase<T extends object>(object: T | undefined): InCamelCas
   return Object.fromEntries(present.map(([key, value]) => [camelCase(key), value])) as InCamelCase<T>;
 }
 
-function camelCase(key: string): string {
+export function camelCase(key: string): string {
   return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

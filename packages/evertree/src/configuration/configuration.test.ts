@@ -159,7 +159,7 @@ describe('what is wrong is told with file, line, column, key, what was found, an
     [
       'a key that is like none',
       producer(right, ', "favourite-colour": 1'),
-      'site.json:4:6: favourite-colour is not known; known here: "netty-connection", "acknowledgement", "tls", "auth", "http", "advertised-http", "limits", "journal"',
+      'site.json:4:6: favourite-colour is not known; known here: "netty-connection", "acknowledgement", "tls", "auth", "http", "advertised-http", "limits", "journal", "archive"',
     ],
     [
       "a primary's key in a secondary's file",

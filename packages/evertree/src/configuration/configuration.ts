@@ -2,6 +2,28 @@ import type { Role } from '@evertree/core';
 import type { KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { Auth, Tls } from './credentials.ts';
 
+/**
+ * Where a site keeps its history elsewhere, and where it takes from what it lacks. Empty without
+ * the section, else one of `target` and `catchUpFrom` is there. Directories are whole paths.
+ */
+export interface ArchiveConfiguration {
+  /** A directory, or `s3://bucket/prefix`. */
+  readonly target?: string;
+  readonly everyMs?: number;
+  /** Texts `age1…`, sorted; without any nothing is encrypted. */
+  readonly recipients?: readonly string[];
+  readonly spoolMaxBytes?: number;
+  readonly imageEveryMs?: number;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly profile?: string;
+  readonly pathStyle?: boolean;
+  /** As `target`; read by a secondary only. */
+  readonly catchUpFrom?: string;
+  /** The text of an identity file, a secret: it opens `catchUpFrom`. */
+  readonly identity?: string;
+}
+
 /** What every site takes from its file. The part that uses an absent value has the default. */
 export interface SiteConfiguration {
   /** The file, or `configuration` for an object given in code. */
@@ -28,6 +50,7 @@ export interface SiteConfiguration {
     readonly retentionRewindMs?: number;
     readonly divergencesMaxBytes?: number;
   };
+  readonly archive: ArchiveConfiguration;
   /**
    * What HTTP demands of its clients, and where they reach it. `token` has all rights. `tls` counts beyond loopback, or if the file's `http`
    * section has it. `advertised` is an origin, such as `http://box-a.example:8181`.

@@ -26,11 +26,11 @@ export class Credentials {
   /** About secrets that others can read. */
   readonly warnings: string[] = [];
   readonly #document: ConfigurationDocument;
-  readonly #problems: ConfigurationProblem[];
+  readonly problems: ConfigurationProblem[];
 
   constructor(document: ConfigurationDocument, problems: ConfigurationProblem[]) {
     this.#document = document;
-    this.#problems = problems;
+    this.problems = problems;
   }
 
   /** The tokens of an `auth` section; undefined without one. */
@@ -135,11 +135,11 @@ export class Credentials {
   }
 
   #read(file: string, place: KeyPath, limitBytes: number, isSecret: boolean): string | undefined {
-    const findings = { problems: this.#problems, warnings: this.warnings };
+    const findings = { problems: this.problems, warnings: this.warnings };
     return readNamedFile(this.#document, place, file, findings, { limitBytes, isSecret });
   }
 
   #problem(place: KeyPath, message: string): void {
-    this.#problems.push(this.#document.problem(place, message));
+    this.problems.push(this.#document.problem(place, message));
   }
 }

@@ -54,3 +54,27 @@ export function host(what: string): z.ZodString {
     /^(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|[0-9a-fA-F:.]{2,45}(?:%[A-Za-z0-9_.-]+)?)$/,
   );
 }
+
+/** The address of a service: `http://` or `https://`, with a path where it has one. */
+export function serviceAddress(what: string): z.ZodString {
+  const expected = `${what}: http:// or https:// with a host, such as https://s3.example:9000`;
+  return text(expected, /^https?:\/\/[^\s?#@]{1,300}$/i).refine(address => URL.parse(address) !== null, expected);
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
+
+/** A time with its unit, such as `1s`, `500ms` or `24h`; `durationMs` reads it. */
+export function duration(minimum: string, maximum: string, what: string): z.ZodString {
+  const expected = `${what}: a time with its unit from ${minimum} to ${maximum}, such as "500ms", "1s", "30m" or "24h"`;
+  return text(expected, DURATION).refine(value => {
+    const milliseconds = durationMs(value);
+    return milliseconds >= durationMs(minimum) && milliseconds <= durationMs(maximum);
+  }, expected);
+}
+
+/** @param value what `duration` accepts */
+export function durationMs(value: string): number {
+  const [, count, unit] = DURATION.exec(value) ?? [];
+  return Math.round(Number(count) * UNITS[unit as keyof typeof UNITS]);
+}

@@ -15,10 +15,10 @@ import { type ConfigurationProblem, configurationError } from './problem.ts';
  */
 
 /** What concerns the whole site, whatever its role. */
-export type SiteSections = Pick<SiteConfiguration, 'limits' | 'journal' | 'http'>;
+export type SiteSections = Pick<SiteConfiguration, 'limits' | 'journal' | 'archive' | 'http'>;
 
 /** Sections whose keys may stand in different files. */
-const SHARED = ['limits', 'journal', 'http'] as const;
+const SHARED = ['limits', 'journal', 'archive', 'http'] as const;
 
 /** @throws EvertreeError CONFIGURATION_INVALID naming both files and the key of whatever differs */
 export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryConfiguration {
@@ -47,7 +47,7 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
 }
 
 /**
- * What the configurations of a site for its two roles say together of the site itself: HTTP, limits, journal.
+ * What the configurations of a site for its two roles say together of the site itself: HTTP, limits, journal, archive.
  * @throws EvertreeError CONFIGURATION_INVALID naming both files and the key of whatever differs
  */
 export function joinRoles(configurations: readonly SiteConfiguration[]): SiteSections {
@@ -85,7 +85,7 @@ function numbered(wires: readonly ProducerConfiguration[]): string[] {
 
 class Joining {
   readonly problems: ConfigurationProblem[] = [];
-  readonly sections: SiteSections = { limits: {}, journal: {}, http: { tlsOnLoopback: false } };
+  readonly sections: SiteSections = { limits: {}, journal: {}, archive: {}, http: { tlsOnLoopback: false } };
   acknowledgement: PrimaryConfiguration['acknowledgement'];
   /** The file that first gave a value, by key. */
   readonly #origins = new Map<string, string>();
@@ -114,9 +114,10 @@ class Joining {
     }
     if (JSON.stringify(present) === JSON.stringify(value)) return true;
     // Secrets and certificates are not repeated.
-    const isSecret = key.startsWith('http.');
+    const isHttp = key.startsWith('http.');
+    const isSecret = isHttp || key === 'archive.identity-file';
     const values = isSecret ? '' : ` (${JSON.stringify(value)}, and there ${JSON.stringify(present)})`;
-    const more = isSecret ? '; without a section "http", HTTP takes them from "auth" and "tls", so give all files the same "http"' : '';
+    const more = isHttp ? '; without a section "http", HTTP takes them from "auth" and "tls", so give all files the same "http"' : '';
     const message = `differs from that in ${origin}${values}; it concerns the whole site: keep one, or let them agree${more}`;
     this.problems.push({ source, key, message });
     return false;
@@ -151,6 +152,7 @@ function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
 
 /** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
+  if (section === 'archive') return `archive.${key === 'identity' ? 'identity-file' : kebab(key.replace(/Ms$/, ''))}`;
   if (section !== 'http') return `${section}.${kebab(key)}`;
   return key === 'advertised' ? 'advertised-http' : key === 'token' || key === 'tokens' ? 'http.auth' : `http.${key}`;
 }

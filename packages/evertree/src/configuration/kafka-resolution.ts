@@ -73,7 +73,7 @@ function resolveKafkaSite(
     );
   }
   const site = resolveSite(document, value, 'dials', shared, credentials);
-  return { ...site, notes: section.notes, warnings: [...site.warnings, ...section.warnings] };
+  return { ...site, notes: [...section.notes, ...site.notes], warnings: [...site.warnings, ...section.warnings] };
 }
 
 /** The properties as texts. `bootstrap.servers` comes from host and port unless it is among them. */

@@ -1,6 +1,7 @@
 import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
 import { optional } from '../optional.ts';
+import { resolveArchive } from './archive-section.ts';
 import { inCamelCase } from './camel-case.ts';
 import {
   type Acknowledgement,
@@ -136,8 +137,12 @@ export function resolveSite(
   const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
   // A site that dials may have no certificate; HTTP then needs one of its own.
   const usable = end === 'listens' || shared.tls === 'off' || shared.tls?.certificate !== undefined;
+  const notes: string[] = [];
+  const { problems, warnings } = credentials;
+  const archive = resolveArchive(document, value.archive, { problems, warnings, notes, spell: key => key });
   return {
     source: document.source,
+    archive,
     limits: inCamelCase(value.limits),
     journal: inCamelCase(value.journal),
     http: {
@@ -146,8 +151,8 @@ export function resolveSite(
       tlsOnLoopback: ownTls !== undefined && ownTls !== 'off',
       ...optional('advertised', advertisedOf(value)),
     },
-    notes: [],
-    warnings: credentials.warnings,
+    notes,
+    warnings,
   };
 }
 

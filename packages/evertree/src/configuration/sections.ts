@@ -1,5 +1,6 @@
 import { RIGHTS } from '@evertree/core';
 import { z } from 'zod';
+import { archiveSection } from './archive-section.ts';
 import type { JavaProperties } from './kafka-properties.ts';
 import { bytes, choice, host, httpAddress, milliseconds, port, section, text, wholeNumber, yesOrNo } from './fields.ts';
 
@@ -84,6 +85,7 @@ const common = {
     'ready-lag-ms': milliseconds(1, 24 * HOUR_MS, 'the lag up to which a secondary is ready').optional(),
   }).optional(),
   journal: section(journalFields).optional(),
+  archive: archiveSection.optional(),
 };
 
 const acknowledgement = section({
@@ -183,7 +185,10 @@ export type ConsumerFile =
       readonly 'kafka-consumer-properties'?: JavaProperties;
     });
 
-export type CommonSections = Pick<z.infer<typeof nettyConsumerSchema>, 'tls' | 'auth' | 'http' | 'advertised-http' | 'limits' | 'journal'>;
+export type CommonSections = Pick<
+  z.infer<typeof nettyConsumerSchema>,
+  'tls' | 'auth' | 'http' | 'advertised-http' | 'limits' | 'journal' | 'archive'
+>;
 export type AcknowledgementSection = z.infer<typeof nettyProducerSchema>['acknowledgement'];
 export type TlsSection = CommonSections['tls'];
 export type AuthSection = CommonSections['auth'];

@@ -1,9 +1,10 @@
 import type { Reporter, Role } from '@evertree/core';
 import { z } from 'zod';
-import { inCamelCase } from '../configuration/camel-case.ts';
+import { archiveFields, archiveSection, resolveArchive } from '../configuration/archive-section.ts';
+import { type InCamelCase, camelCase, inCamelCase } from '../configuration/camel-case.ts';
 import { checkSchema } from '../configuration/check.ts';
-import { freeze } from '../configuration/configuration.ts';
-import { documentOf } from '../configuration/document.ts';
+import { type ArchiveConfiguration, freeze } from '../configuration/configuration.ts';
+import { type ConfigurationDocument, documentOf } from '../configuration/document.ts';
 import { choice, section, text } from '../configuration/fields.ts';
 import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
 import { type ConsumerFile, type ProducerFile, journalFields, storeLimitFields } from '../configuration/sections.ts';
@@ -15,6 +16,9 @@ export type ProducerSource = string | ProducerFile;
 
 /** A secondary's file, such as `configs/nettyConsumer.json`, or the same as an object. */
 export type ConsumerSource = string | ConsumerFile;
+
+/** The `archive` section of a configuration, as code writes it. */
+export type ArchiveOptions = InCamelCase<z.input<typeof archiveSection>>;
 
 /** Of either role. */
 export type ConfigurationSource = ProducerSource | ConsumerSource;
@@ -34,6 +38,8 @@ export interface OpenStoreOptions {
   readonly journal?: JournalSettings;
   /** As in a configuration's `limits` section; what concerns the store. */
   readonly limits?: StoreLimitSettings;
+  /** As in a configuration's `archive` section, with times as texts: `{ target: './archive', every: '1s' }`. */
+  readonly archive?: ArchiveOptions;
   /**
    * Gets a report of what happens, such as a damaged tail that was cut off. Without it there are no reports. Only the
    * first listener that throws while nobody listens for the store's `error` event is printed, as a process warning.
@@ -78,6 +84,7 @@ const storeOptions = {
   encoding: choice(['binary', 'json']).optional(),
   journal: section(inCamelCase(journalFields) as z.ZodRawShape).optional(),
   limits: section(inCamelCase(storeLimitFields) as z.ZodRawShape).optional(),
+  archive: section(inCamelCase(archiveFields) as z.ZodRawShape, 'an object with "target" or "catchUpFrom"').optional(),
   // A function is no JSON: it is checked apart.
   log: z.unknown().optional(),
 };
@@ -106,6 +113,8 @@ export function checkOptions(options: OpenSiteOptions, caller: keyof typeof SCHE
   if (encoding !== undefined && journal?.encoding !== undefined && encoding !== journal.encoding) {
     problems.push(document.problem(['encoding'], `is "${encoding}", and journal.encoding is "${journal.encoding}"; keep one of them`));
   }
+  const report = log ?? firstThrowPrinted();
+  const archive = checkArchive(document, options, problems, report);
   if (problems.length > 0) throw configurationError(problems);
   return Object.freeze({
     directory: data === 'memory' ? undefined : data,
@@ -115,8 +124,29 @@ export function checkOptions(options: OpenSiteOptions, caller: keyof typeof SCHE
     changesRole: options.promote === true,
     journal: freeze({ ...journal, ...optional('encoding', encoding) }),
     limits: freeze({ ...limits }),
-    report: log ?? firstThrowPrinted(),
+    archive: freeze(archive),
+    report,
   });
+}
+
+/** The archive of the options; notes and warnings of it are reported. */
+function checkArchive(
+  document: ConfigurationDocument,
+  { archive }: OpenStoreOptions,
+  problems: ConfigurationProblem[],
+  report: Reporter,
+): ArchiveConfiguration {
+  // The schema has reported values that are wrong; what can be wrong between them is looked for once they are right.
+  if (archive === undefined || problems.length > 0) return {};
+  const value = Object.fromEntries(Object.keys(archiveFields).map(key => [key, archive[camelCase(key) as keyof ArchiveOptions]]));
+  const warnings: string[] = [];
+  const notes: string[] = [];
+  const resolved = resolveArchive(document, value, { problems, warnings, notes, spell: camelCase });
+  if (problems.length === 0) {
+    for (const message of warnings) report({ level: 'warn', event: 'configuration-warning', message });
+    for (const message of notes) report({ level: 'info', event: 'configuration-note', message });
+  }
+  return resolved;
 }
 
 /** For a store without a log: a listener that throws is not to fail in silence. */

@@ -350,4 +350,4 @@ export class Site implements AsyncDisposable {
   }
 }
 
-const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}) });
+const NO_SETTINGS: StoreSettings = Object.freeze({ journal: Object.freeze({}), limits: Object.freeze({}), archive: Object.freeze({}) });

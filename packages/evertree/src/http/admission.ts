@@ -10,13 +10,13 @@ import {
 } from '@evertree/core';
 import type { HttpLimits } from './limits.ts';
 import { ClientGone, RequestError } from './problem.ts';
-import type { Target } from './target.ts';
+import type { RequestTarget } from './target.ts';
 
 /** What of a request's exchange is needed to hold it, and to send it elsewhere. */
 interface HeldRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly target: Target;
+  readonly target: RequestTarget;
   readonly context: { readonly closing: AbortSignal };
 }
 

@@ -4,14 +4,14 @@ import type { Moment } from '@evertree/history';
 import type { Prepare } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
-import type { Target } from './target.ts';
+import type { RequestTarget } from './target.ts';
 
 /** One request and its answer. */
 export class Exchange {
   readonly context: HttpContext;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly target: Target;
+  readonly target: RequestTarget;
   #ended: AbortSignal | undefined;
   /** Who asks; undefined where the site asks for no token. */
   readonly bearer: Bearer | undefined;

@@ -5,7 +5,7 @@ import { RequestError } from './problem.ts';
  * A request target as it came, taken apart but not decoded: URL parsers would collapse `/data/a/../b`. It is ASCII:
  * Node refuses any other.
  */
-export interface Target {
+export interface RequestTarget {
   /** The path, percent-encodings untouched. */
   readonly path: string;
   /** Decoded names and values. */
@@ -15,7 +15,7 @@ export interface Target {
 }
 
 /** @throws RequestError REQUEST_INVALID */
-export function parseTarget(raw: string): Target {
+export function parseTarget(raw: string): RequestTarget {
   const absolute = /^https?:\/\/([^/?#]*)/i.exec(raw);
   const local = absolute === null ? raw : raw.slice(absolute[0].length);
   const question = local.indexOf('?');
@@ -57,7 +57,7 @@ function decodeParameter(text: string): string {
  * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID for a pointer and a path in one, or another
  *   parameter
  */
-export function targetPath(target: Target, prefix: string, others: readonly string[] = []): Path {
+export function targetPath(target: RequestTarget, prefix: string, others: readonly string[] = []): Path {
   const rest = pathBelow(target, prefix, others);
   if (typeof rest !== 'string') return parsePath(rest.pointer);
   if (rest === '') return [];
@@ -66,7 +66,7 @@ export function targetPath(target: Target, prefix: string, others: readonly stri
 }
 
 /** The raw text after the prefix, or the pointer that stands in the query. */
-export function pathBelow(target: Target, prefix: string, others: readonly string[] = []): string | { readonly pointer: string } {
+export function pathBelow(target: RequestTarget, prefix: string, others: readonly string[] = []): string | { readonly pointer: string } {
   const rest = target.path.slice(prefix.length);
   const pointer = target.parameters.get('pointer');
   for (const name of target.parameters.keys()) {

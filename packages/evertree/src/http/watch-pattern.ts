@@ -10,13 +10,13 @@ import {
   SnapshotNode,
   type Value,
 } from '@evertree/core';
-import { decodeSegment, pathBelow, type Target } from './target.ts';
+import { decodeSegment, pathBelow, type RequestTarget } from './target.ts';
 
 /**
  * The pattern that a target means below `/watch`: `*` as a whole segment is a wildcard, `%2A` is the key.
  * @throws EvertreeError PATH_INVALID; RequestError REQUEST_INVALID
  */
-export function targetPattern(target: Target): Pattern {
+export function targetPattern(target: RequestTarget): Pattern {
   const rest = pathBelow(target, '/watch', ['from']);
   if (typeof rest !== 'string') return parsePattern(rest.pointer);
   if (rest === '') return [];

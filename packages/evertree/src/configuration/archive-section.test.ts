@@ -175,10 +175,11 @@ describe('the section archive', () => {
   });
 });
 
-describe('the archive of several files of a primary', () => {
-  const primary = (name: string, port: number, archive: unknown) =>
-    file(name, JSON.stringify({ 'netty-connection': { 'consumer-address': 'far', 'consumer-port': port }, archive }));
+function primary(name: string, port: number, archive: unknown): string {
+  return file(name, JSON.stringify({ 'netty-connection': { 'consumer-address': 'far', 'consumer-port': port }, archive }));
+}
 
+describe('the archive of several files of a primary', () => {
   test('stands in one of them, or they agree', () => {
     const read = readPrimaryConfiguration([primary('a.json', 1, { target: 'x', recipients: 'both.txt' }), primary('b.json', 2, undefined)]);
     expect(read.archive).toEqual({ target: join(folder, 'x'), recipients: [ONE, TWO] });

@@ -68,8 +68,8 @@ const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
 export function duration(minimum: string, maximum: string, what: string): z.ZodString {
   const expected = `${what}: a time with its unit from ${minimum} to ${maximum}, such as "500ms", "1s", "30m" or "24h"`;
   return text(expected, DURATION).refine(value => {
-    const milliseconds = durationMs(value);
-    return milliseconds >= durationMs(minimum) && milliseconds <= durationMs(maximum);
+    const wanted = durationMs(value);
+    return wanted >= durationMs(minimum) && wanted <= durationMs(maximum);
   }, expected);
 }
 

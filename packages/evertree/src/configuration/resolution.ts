@@ -1,7 +1,7 @@
 import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
 import { optional } from '../optional.ts';
-import { resolveArchive } from './archive-section.ts';
+import { resolveArchive } from './archive-resolution.ts';
 import { inCamelCase } from './camel-case.ts';
 import {
   type Acknowledgement,

@@ -1,6 +1,7 @@
 import type { Reporter, Role } from '@evertree/core';
 import { z } from 'zod';
-import { archiveFields, archiveSection, resolveArchive } from '../configuration/archive-section.ts';
+import { resolveArchive } from '../configuration/archive-resolution.ts';
+import { type ArchiveSection, archiveFields } from '../configuration/archive-section.ts';
 import { type InCamelCase, camelCase, inCamelCase } from '../configuration/camel-case.ts';
 import { checkSchema } from '../configuration/check.ts';
 import { type ArchiveConfiguration, freeze } from '../configuration/configuration.ts';
@@ -18,7 +19,7 @@ export type ProducerSource = string | ProducerFile;
 export type ConsumerSource = string | ConsumerFile;
 
 /** The `archive` section of a configuration, as code writes it. */
-export type ArchiveOptions = InCamelCase<z.input<typeof archiveSection>>;
+export type ArchiveOptions = InCamelCase<ArchiveSection>;
 
 /** Of either role. */
 export type ConfigurationSource = ProducerSource | ConsumerSource;

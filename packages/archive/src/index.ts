@@ -7,3 +7,6 @@ export * from './writing/archiver-options.ts';
 export { Identities } from './encryption/identities.ts';
 export { Recipients } from './encryption/recipients.ts';
 export type { Opening, Sealing } from './encryption/sealing.ts';
+export { assertObjectKey } from './targets/object-key.ts';
+export type { OpenTargetOptions } from './targets/open-target.ts';
+export { openTarget } from './targets/open-target.ts';

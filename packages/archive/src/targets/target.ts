@@ -1,6 +1,6 @@
 /**
  * A place that keeps objects: a directory, or a bucket and a prefix of an S3 service. Keys are relative to it, with `/`;
- * they have only letters, digits, `.`, `-`, `_`.
+ * they have only letters, digits, `.`, `-`, `_`, and no part of one begins with a dot.
  *
  * Laws, held by one conformance suite for every implementation:
  * - **Whole or not at all.** An object is there with all its bytes, or it is not there: whatever dies in between.
@@ -48,7 +48,6 @@ export interface ObjectStat {
   readonly size: number;
   /** When it was made, by the target's own time, milliseconds since 1970. */
   readonly modified: number;
-  readonly tag: string;
 }
 
 export interface ListedObject {

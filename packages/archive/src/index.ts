@@ -10,3 +10,5 @@ export type { Opening, Sealing } from './encryption/sealing.ts';
 export { assertObjectKey } from './targets/object-key.ts';
 export type { OpenTargetOptions } from './targets/open-target.ts';
 export { openTarget } from './targets/open-target.ts';
+export { initArchive, type InitializationOptions, type InitializedArchive } from './writing/initialization.ts';
+export { type ArchiveState, type PlannedChange, type Publication, Publisher } from './writing/publisher.ts';

@@ -58,6 +58,21 @@ export class SegmentWriter {
     if (this.#pendingBytes >= WRITE_BYTES) await this.#flush();
   }
 
+  /**
+   * Takes a record over that was read from the file, so that writing goes on after it: the first record of the file, then
+   * the one after it, before anything is written. What comes after the last of them has to be cut off.
+   */
+  adopt({ frame, trailer }: StoredFrame): void {
+    const { base, last, firstTime, lastTime } = frame.header;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#written = Math.max(this.#written, SEGMENT_HEADER_BYTES);
+    this.#index.add(base.revision, this.#written, firstTime);
+    this.#written += RECORD_HEADER_BYTES + frame.bytes.length + (trailer?.length ?? 0);
+    this.#last = last;
+    this.#lastTime = lastTime;
+  }
+
   /** Writes the seal, and makes all of it durable. */
   async seal(): Promise<void> {
     this.#put(encodeSeal({ last: this.#last, lastTime: this.#lastTime, entries: this.#index.entries }, this.bytes, this.#salt));

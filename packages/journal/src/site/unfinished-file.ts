@@ -7,7 +7,7 @@ import { DIRECTORY_VERSION, isRecord } from './site-file.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
 /** The work that makes a directory into one that a site can be started on. */
-export type UnfinishedWork = 'replay' | 'timestamp';
+export type UnfinishedWork = 'replay' | 'restore' | 'timestamp';
 
 /** The content of unfinished.json. What else it holds is the business of its work. */
 export interface UnfinishedFile {
@@ -17,6 +17,7 @@ export interface UnfinishedFile {
 
 const REMEDIES: Readonly<Record<UnfinishedWork, string>> = {
   replay: '"evertree replay" did not end there: run it again, or remove the directory',
+  restore: '"evertree restore" did not end there: run it again as it was run, and it goes on from there; or remove the directory',
   timestamp: 'it is a copy on its way: finish it with "evertree timestamp clean-transactions" and then "evertree timestamp fast-forward"',
 };
 
@@ -29,13 +30,17 @@ export async function readUnfinished(disk: Disk): Promise<UnfinishedFile | undef
     throw unsupported(UNFINISHED_FILE, value['format'], DIRECTORY_VERSION);
   }
   const { format: _, work, ...rest } = value;
-  if (work !== 'replay' && work !== 'timestamp') {
+  if (!isWork(work)) {
     throw new EvertreeError('DAMAGED', `${UNFINISHED_FILE} does not say what is under way in this directory; begin with a new one`, {
       file: UNFINISHED_FILE,
       offset: 0,
     });
   }
   return { ...rest, work };
+}
+
+function isWork(work: unknown): work is UnfinishedWork {
+  return typeof work === 'string' && Object.hasOwn(REMEDIES, work);
 }
 
 /** Records durably what is under way. From then on no site starts on the directory. */

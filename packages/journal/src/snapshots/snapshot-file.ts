@@ -75,20 +75,12 @@ async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<U
     let chunks = 0;
     let bytes = 0;
     for (;;) {
-      const prefix = await readExactly(file, offset, CHUNK_PREFIX_BYTES);
-      const length = prefix.length < CHUNK_PREFIX_BYTES ? Infinity : prefix.readUInt32LE(0);
-      if (length === 0) break;
-      if (length > CHUNK_LIMIT_BYTES || offset + CHUNK_PREFIX_BYTES + length > snapshot.bytes) {
-        throw damaged(snapshot.path, offset, 'no chunk begins there');
-      }
-      const chunk = await readExactly(file, offset + CHUNK_PREFIX_BYTES, length);
-      if (prefix.readUInt32LE(4) !== chunkChecksum(prefix, chunk)) {
-        throw damaged(snapshot.path, offset, "a chunk's checksum is wrong");
-      }
+      const chunk = await readChunk(file, snapshot.path, offset, snapshot.bytes);
+      if (chunk === undefined) break;
       yield chunk;
-      offset += CHUNK_PREFIX_BYTES + length;
+      offset += CHUNK_PREFIX_BYTES + chunk.length;
       chunks++;
-      bytes += length;
+      bytes += chunk.length;
     }
     const end = decodeSnapshotEnd(await readExactly(file, offset, SNAPSHOT_END_BYTES));
     if (end === undefined || end.chunks !== chunks || end.bytes !== bytes) {
@@ -97,6 +89,47 @@ async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<U
   } finally {
     await file.close();
   }
+}
+
+/** The header of a snapshot, also of one whose file is still being written; undefined if it is not sound. */
+export async function readSnapshotHeader(disk: Disk, path: string): Promise<SnapshotHeader | undefined> {
+  const file = await disk.open(path, {});
+  try {
+    return (await readHead(file, path))?.header;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The chunks of a snapshot whose file is still being written, up to an offset that its writer named.
+ * @throws EvertreeError DAMAGED if they are not what was written
+ */
+export async function* writtenChunks(disk: Disk, path: string, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await disk.open(path, {});
+  try {
+    let offset = (await readHead(file, path))?.length;
+    if (offset === undefined) throw damaged(path, 0, 'its header is damaged');
+    while (offset < end) {
+      const chunk = await readChunk(file, path, offset, end);
+      if (chunk === undefined) throw damaged(path, offset, 'no chunk begins there');
+      yield chunk;
+      offset += CHUNK_PREFIX_BYTES + chunk.length;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** The chunk at an offset; undefined at the end of the chunks. */
+async function readChunk(file: DiskFile, path: string, offset: number, limit: number): Promise<Buffer | undefined> {
+  const prefix = await readExactly(file, offset, CHUNK_PREFIX_BYTES);
+  const length = prefix.length < CHUNK_PREFIX_BYTES ? Infinity : prefix.readUInt32LE(0);
+  if (length === 0) return undefined;
+  if (length > CHUNK_LIMIT_BYTES || offset + CHUNK_PREFIX_BYTES + length > limit) throw damaged(path, offset, 'no chunk begins there');
+  const chunk = await readExactly(file, offset + CHUNK_PREFIX_BYTES, length);
+  if (prefix.readUInt32LE(4) !== chunkChecksum(prefix, chunk)) throw damaged(path, offset, "a chunk's checksum is wrong");
+  return chunk;
 }
 
 async function openSnapshot(disk: Disk, snapshot: SnapshotFile): Promise<DiskFile> {
@@ -124,6 +157,15 @@ async function readExactly(file: DiskFile, offset: number, length: number): Prom
     filled += read;
   }
   return buffer.subarray(0, filled);
+}
+
+/** How much of a snapshot's chunks is in its file. */
+export interface WrittenChunks {
+  /** The offset after the last of them. */
+  readonly end: number;
+  readonly chunks: number;
+  /** Without their prefixes. */
+  readonly bytes: number;
 }
 
 /** Gives the file, which is whole and durable, its name. `moved` is that of `SnapshotWriter.commit`. */
@@ -165,6 +207,38 @@ export class SnapshotFileWriter implements SnapshotWriter {
       throw error;
     }
     return writer;
+  }
+
+  /** Goes on with a file that another writer began, after the chunks that it named as `written`. */
+  static async resume(
+    disk: Disk,
+    temporaryPath: string,
+    { end, chunks, bytes }: WrittenChunks,
+    publish: Publish,
+  ): Promise<SnapshotFileWriter> {
+    const file = await disk.open(temporaryPath, { write: true });
+    const writer = new SnapshotFileWriter(disk, file, temporaryPath, end, publish);
+    writer.#chunks = chunks;
+    writer.#bytes = bytes;
+    try {
+      await file.truncate(end);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return writer;
+  }
+
+  /** What is in the file now. */
+  get written(): WrittenChunks {
+    return { end: this.#offset, chunks: this.#chunks, bytes: this.#bytes };
+  }
+
+  /** Closes the file, and leaves what is in it for `resume`. */
+  async leave(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#file.close();
   }
 
   async write(chunk: Uint8Array): Promise<void> {

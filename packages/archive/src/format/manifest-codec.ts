@@ -23,6 +23,8 @@ const STRETCH = z.strictObject({
   chain: sha256(),
   digest: hex(16),
   marks: z.array(count()),
+  marked: z.exactOptional(z.array(count())),
+  archived: z.exactOptional(time()),
 }) satisfies z.ZodType<StretchEntry>;
 
 const IMAGE = z.strictObject({
@@ -34,6 +36,7 @@ const IMAGE = z.strictObject({
   plainBytes: count(),
   parts: z.array(z.strictObject({ path: objectKey(), bytes: count(), sha256: sha256() })).min(1),
   marks: z.array(count()),
+  archived: z.exactOptional(time()),
 }) satisfies z.ZodType<ImageEntry>;
 
 const LINE = z.strictObject({
@@ -43,7 +46,9 @@ const LINE = z.strictObject({
   private: z.union([z.string(), z.record(z.string(), z.unknown())]),
   objects: z.array(z.discriminatedUnion('kind', [STRETCH, IMAGE])),
   tails: z.array(z.strictObject({ path: objectKey(), from: count().min(1), base: position(), previous: sha256() })),
-  gaps: z.array(z.strictObject({ from: position(), to: position(), reason: z.enum(['spool-full', 'history-gone']), time: time() })),
+  gaps: z.array(
+    z.strictObject({ from: position(), to: position(), reason: z.enum(['spool-full', 'history-gone', 'pruned']), time: time() }),
+  ),
 });
 
 const SCHEMA = z.strictObject({

@@ -58,6 +58,10 @@ export interface StretchEntry {
   readonly digest: string;
   /** Revisions of the mark frames in it. */
   readonly marks: readonly number[];
+  /** Revisions of the states that they name; left out where they are not known. */
+  readonly marked?: readonly number[];
+  /** When it came into the manifest, by the target's time. Whoever publishes the manifest sets it, once. */
+  readonly archived?: number;
 }
 
 /** A whole tree. */
@@ -71,6 +75,8 @@ export interface ImageEntry {
   readonly parts: readonly ImagePart[];
   /** Revisions of the states that its marks name. */
   readonly marks: readonly number[];
+  /** When it came into the manifest, by the target's time. Whoever publishes the manifest sets it, once. */
+  readonly archived?: number;
 }
 
 export interface ImagePart {
@@ -92,7 +98,7 @@ export interface TailNote {
 export interface GapNote {
   readonly from: ExactPosition;
   readonly to: ExactPosition;
-  readonly reason: 'spool-full' | 'history-gone';
+  readonly reason: 'spool-full' | 'history-gone' | 'pruned';
   readonly time: number;
 }
 

@@ -3,6 +3,7 @@ import { DirectoryTarget } from './directory-target.ts';
 import type { Target } from './target.ts';
 
 export interface OpenTargetOptions {
+  /** For waits between two attempts. A command needs one whose timers keep its process alive. */
   readonly clock: Clock;
   readonly random: Random;
   /** Makes a directory that is missing. A bucket has to be there. */

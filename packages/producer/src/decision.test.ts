@@ -59,12 +59,12 @@ function told(decision: Decision): string {
   switch (decision.kind) {
     case 'replicate':
       return `replicate after ${decision.after.epoch}-${decision.after.revision}`;
-    case 'snapshot':
-      return `snapshot ${decision.reason.code}: ${decision.reason.text}`;
     case 'wait':
       return `wait ${decision.error.code}`;
     case 'refuse':
       return `${decision.fence === undefined ? 'refuse' : 'fence'} ${decision.reason} ${decision.state} ${decision.error.code}`;
+    default:
+      return `${decision.kind} ${decision.reason.code}: ${decision.reason.text}`;
   }
 }
 
@@ -308,7 +308,7 @@ describe('a secondary that has gone back', () => {
     ['gets a snapshot if it could not go back', WHOLE, '0-0', 'snapshot fork-passed'],
     ['is in no history of ours', OURS, '2-201', undefined],
   ])('%s', (_name, ours, after, decision) => {
-    const decided = decideReturn(ours, 'b', at(after));
+    const decided = decideReturn(ours, 'b', at(after), false);
     expect(decided === undefined ? undefined : told(decided).slice(0, decision?.length)).toBe(decision);
   });
 });

@@ -28,6 +28,11 @@ export interface OwnHistory extends Lineage {
 export type Decision =
   /** Send the frames after this position. */
   | { readonly kind: 'replicate'; readonly after: ExactPosition }
+  /**
+   * It can take the history before `base` from elsewhere: tell it, and wait for it to say where it stands then. Without
+   * that it would be sent the whole tree, for this reason.
+   */
+  | { readonly kind: 'offer'; readonly base: ExactPosition; readonly reason: Reason }
   /** Send the whole tree. */
   | { readonly kind: 'snapshot'; readonly reason: Reason }
   | WaitDecision
@@ -83,14 +88,18 @@ export function refuseAtTheDoor(ours: OwnHistory, theirs: Hello, farEnd: FarEnd)
   return refuseStranger(ours, theirs, farEnd) ?? refusePrimary(ours, theirs, farEnd);
 }
 
-/** What a secondary that waited gets, once it has gone back to `after`; undefined: that is not of our history. */
-export function decideReturn(ours: OwnHistory, site: string, after: ExactPosition): Decision | undefined {
+/**
+ * What a secondary that was waited for gets, now that it stands at `after`; undefined: that is not of our history. It
+ * went back to there, or has taken history from elsewhere.
+ * @param catchesUp whether it may be asked to do that, and has not tried it from there in vain
+ */
+export function decideReturn(ours: OwnHistory, site: string, after: ExactPosition, catchesUp: boolean): Decision | undefined {
   if (after.revision === 0) {
     const text = `the journal of ${site} does not reach back to where its history parted from this primary's`;
     return { kind: 'snapshot', reason: { code: 'fork-passed', text } };
   }
   if (!covers(ours, after)) return undefined;
-  return passedBy(ours, site, after) ?? { kind: 'replicate', after };
+  return passedBy(ours, site, after, catchesUp) ?? { kind: 'replicate', after };
 }
 
 /** Negative where our epoch wins over theirs, positive where theirs wins. */
@@ -209,7 +218,7 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
     if (farEnd.kind === 'site' && precedence(theirs, ours, farEnd) < 0) return waitFor(ours, theirs);
     return diverged(ours, theirs, farEnd, `no such position is in this primary's history, which stands at ${formatPosition(last)}`);
   }
-  const passed = passedBy(ours, theirs.site, position);
+  const passed = passedBy(ours, theirs.site, position, farEnd.kind === 'site' && theirs.catchesUp === true);
   if (passed !== undefined) return passed;
   // The frame that ends at `base` is gone, and its digest with it, unless a snapshot of that position is left. The
   // secondary then compares the digest that the first frame leads to.
@@ -224,12 +233,13 @@ function resume(ours: OwnHistory, theirs: Hello, farEnd: FarEnd, found: string |
   return { kind: 'replicate', after: position };
 }
 
-/** The snapshot for a position of our history that the journal does not reach back to. */
-function passedBy({ base }: OwnHistory, site: string, position: ExactPosition): Decision | undefined {
+/** What follows where the journal does not reach back to a position of our history. */
+function passedBy({ base }: OwnHistory, site: string, position: ExactPosition, catchesUp: boolean): Decision | undefined {
   // Both lie in our history, where revisions compare.
   if (position.revision >= base.revision) return undefined;
   const where = `${site}'s position ${formatPosition(position)} lies before what the primary's journal keeps (from ${formatPosition(base)})`;
-  return { kind: 'snapshot', reason: { code: 'retention-passed', text: `${where}: retention has passed it by` } };
+  const reason: Reason = { code: 'retention-passed', text: `${where}: retention has passed it by` };
+  return catchesUp ? { kind: 'offer', base, reason } : { kind: 'snapshot', reason };
 }
 
 function waitFor(ours: OwnHistory, { site, position, epochs }: Hello): Decision {

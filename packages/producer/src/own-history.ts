@@ -1,5 +1,6 @@
 import { covers, samePosition } from '@evertree/core';
 import type { ExactPosition, Store } from '@evertree/core';
+import type { CommitTimes } from './commit-times.ts';
 import type { OwnHistory } from './decision.ts';
 import type { Progress } from './progress.ts';
 
@@ -37,4 +38,17 @@ export async function digestAt(store: Store, position: ExactPosition): Promise<s
 export function lagRevisions({ epochs, stable }: Store, { state, durable }: Progress): number | null {
   if (durable === undefined || state === 'diverged' || state === 'fenced') return null;
   return covers({ epochs, last: stable.position }, durable) ? stable.position.revision - durable.revision : null;
+}
+
+/** The age of the oldest commit that a secondary lacks, in so many revisions; null when unknown. */
+export function lagMs(
+  { store, times }: { readonly store: Store; readonly times: CommitTimes },
+  { durable, oldestTime }: Progress,
+  revisions: number | null,
+  readsLog: boolean,
+): number | null {
+  if (revisions === null || revisions === 0) return revisions;
+  // Nothing is in flight to one that reads from a log: what it lacks is as old as its becoming stable here.
+  const oldest = (readsLog ? times.after(durable?.revision ?? 0) : undefined) ?? oldestTime;
+  return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
 }

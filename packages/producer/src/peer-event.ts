@@ -5,8 +5,8 @@ type Ours = Pick<Lineage, 'epochs' | 'last'>;
 
 /** What happens to a peer. Positions of `acknowledged` and `resend` come from the far end and are not yet trusted. */
 export type PeerEvent =
-  /** It has a link of its own, and frames will go out over it. */
-  | { readonly type: 'linked' }
+  /** It has a link of its own, and frames will go out over it. `catchesUp`: as its hello says. */
+  | { readonly type: 'linked'; readonly catchesUp: boolean }
   /** A log told of it: it reads there, and stands at `position`. `present`: it was heard just now. */
   | { readonly type: 'heard'; readonly position: ExactPosition; readonly present: boolean }
   | { readonly type: 'decided'; readonly decision: Decision; readonly position: ExactPosition }
@@ -42,6 +42,8 @@ export interface AcknowledgedEvent {
 export type PeerAction =
   | { readonly type: 'read'; readonly after: ExactPosition }
   | { readonly type: 'send-snapshot'; readonly reason: Reason }
+  /** Tells it from where on the history is kept. */
+  | { readonly type: 'tell-beginning'; readonly base: ExactPosition; readonly reason: Reason }
   /** Retention keeps what follows this position. */
   | { readonly type: 'keep'; readonly position: ExactPosition }
   /** The peer holds everything up to this position, durably. */

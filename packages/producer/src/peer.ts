@@ -7,7 +7,7 @@ import { Forecast } from './forecast.ts';
 import type { ProducerLimits } from './limits.ts';
 import { LinkFeed } from './link-feed.ts';
 import type { SnapshotRequest } from './link-feed.ts';
-import { digestAt, firstTimeAfter, lagRevisions, ownHistory } from './own-history.ts';
+import { digestAt, firstTimeAfter, lagMs, lagRevisions, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
 import { positionOf } from './status.ts';
@@ -56,6 +56,8 @@ export class Peer {
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
   #said: PeerStanding | null = null;
+  /** As its last hello says: it can take history from elsewhere. */
+  #catchesUp = false;
   /** A snapshot beside the frames was asked for before it was known where the log stands. */
   #wanted: SnapshotRequest | undefined;
   /** Resolves when a fence is recorded that the far end is to hear of; set from the action to its answer. */
@@ -111,7 +113,7 @@ export class Peer {
     this.#farEnd = farEnd;
     const { store, limits } = this.#options;
     this.#feed = new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
-    this.#step({ type: 'linked' });
+    this.#step({ type: 'linked', catchesUp: hello.catchesUp === true });
     await this.#decide(hello, farEnd, event => this.#stepOn(link, event));
     const early = this.#earlyReturn;
     if (link !== this.link || early === undefined) return;
@@ -136,8 +138,9 @@ export class Peer {
     if (!isDecided && this.#log === log) this.#undecided = { log, hello };
   }
 
-  #hear({ durable, standing, fencedBy, standby, advertised }: Hello): void {
+  #hear({ durable, catchesUp = false, standing, fencedBy, standby, advertised }: Hello): void {
     this.#durable = durable;
+    this.#catchesUp = catchesUp;
     this.#said = { standing, fencedBy: fencedBy ?? null, standby, advertised: advertised ?? null };
   }
 
@@ -177,8 +180,8 @@ export class Peer {
         if (message.site === this.site) return this.acknowledged(message.applied, message.durable);
         return link.close('protocol-violation', `${this.site} acknowledges in the name of ${message.site}`);
       case 'resend':
-        if (this.#progress.state === 'probe') this.#earlyReturn = message.after;
-        else if (this.#progress.awaitsReturn) this.#returned(link, message.after);
+        if (this.#progress.awaitsReturn || this.#progress.offeredAt !== undefined) this.#returned(link, message.after);
+        else if (this.#progress.state === 'probe') this.#earlyReturn = message.after;
         else this.#resend(message.after);
         return;
       case 'snapshot-wanted':
@@ -255,7 +258,7 @@ export class Peer {
       position: positionOf(durable),
       applied: positionOf(applied),
       lagRevisions: lag,
-      lagMs: this.#lagMs(lag),
+      lagMs: lagMs(this.#options, this.#progress, lag, this.#log !== undefined),
       sentBytes: this.#sentBefore + (this.link?.sentBytes ?? 0),
       since,
       lastSeen: this.link?.lastSeen ?? this.#lastSeen,
@@ -264,15 +267,6 @@ export class Peer {
       said: this.#said,
       resyncs,
     };
-  }
-
-  #lagMs(lag: number | null): number | null {
-    if (lag === null || lag === 0) return lag;
-    const { store, times } = this.#options;
-    const { durable, oldestTime } = this.#progress;
-    // Nothing is in flight to one that reads from a log: what it lacks is as old as its becoming stable here.
-    const oldest = (this.#log === undefined ? undefined : times.after(durable?.revision ?? 0)) ?? oldestTime;
-    return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
   }
 
   /**
@@ -301,12 +295,18 @@ export class Peer {
     this.#step({ type: 'resend', after, ours: { epochs, last: journal.log.stable } });
   }
 
-  /** Its history had parted from ours, and it has gone back to this position. */
+  /**
+   * Its history had parted from ours, and it has gone back to this position; or it has taken history from elsewhere up
+   * to there, and is asked for that again only if it got further.
+   */
   #returned(link: Link, after: ExactPosition): void {
     const { store } = this.#options;
-    const decision = decideReturn(ownHistory(store), this.site, after);
+    const { offeredAt } = this.#progress;
+    const mayAsk = this.#catchesUp && (offeredAt === undefined || after.revision > offeredAt.revision);
+    const decision = decideReturn(ownHistory(store), this.site, after, mayAsk);
     if (decision !== undefined) return this.#step({ type: 'decided', decision, position: after });
-    link.close('protocol-violation', `${this.site} went back to ${formatExactPosition(after)}, which is not in this primary's history`);
+    const says = offeredAt === undefined ? 'went back to' : 'says that it has reached';
+    link.close('protocol-violation', `${this.site} ${says} ${formatExactPosition(after)}, which is not in this primary's history`);
   }
 
   /** Sends a snapshot for secondaries that will come to the log. The log's own position does not change by it. */
@@ -361,6 +361,9 @@ export class Peer {
     switch (action.type) {
       case 'read':
         return this.#feed?.sendFrames(action.after);
+      case 'tell-beginning':
+        this.link?.send({ type: 'history-begins', base: action.base, reason: action.reason });
+        return;
       case 'send-snapshot':
         this.#feed?.sendSnapshot(action.reason);
         return this.#options.resync(this, action.reason);

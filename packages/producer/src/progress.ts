@@ -6,6 +6,7 @@ import type { ProducerLimits } from './limits.ts';
 import type { AcknowledgedEvent, PeerAction, PeerEvent } from './peer-event.ts';
 import { stateAfterRefusal } from './status.ts';
 import type { PeerState } from './status.ts';
+import { exactly, isFurther, violation } from './violation.ts';
 
 /** States that outlive the link: a new one changes them only when its hello led to something better. */
 const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quarantined']);
@@ -50,6 +51,13 @@ export class Progress {
    * nothing; but one that reads from a log shows it by a position of ours behind the fork. Undefined: it need not.
    */
   #returnsTo: ExactPosition | undefined;
+  /** As its hello says: it can take history that is not kept here from elsewhere. */
+  #catchesUp = false;
+  /**
+   * Where it stood at the latest when it was told that the history begins behind that. Set until it says where it
+   * stands by then, or its link ends; nothing is sent to it meanwhile.
+   */
+  #offeredAt: ExactPosition | undefined;
 
   /**
    * @param site its name, for reasons
@@ -89,6 +97,11 @@ export class Progress {
     return this.#returnsTo !== undefined && !this.#readsLog;
   }
 
+  /** Where it stood when it was told that the history begins further on; undefined while no answer to that is due. */
+  get offeredAt(): ExactPosition | undefined {
+    return this.#offeredAt;
+  }
+
   get resyncs(): { readonly count: number; readonly lastReason: string | null } {
     return { count: this.#resyncs, lastReason: this.#lastReason };
   }
@@ -111,7 +124,7 @@ export class Progress {
   step(event: PeerEvent, now: number): PeerAction[] {
     switch (event.type) {
       case 'linked':
-        return this.#linked(now);
+        return this.#linked(event.catchesUp, now);
       case 'heard':
         return this.#heard(event.position, event.present, now);
       case 'decided':
@@ -153,8 +166,9 @@ export class Progress {
     }
   }
 
-  #linked(now: number): PeerAction[] {
+  #linked(catchesUp: boolean, now: number): PeerAction[] {
     this.#unlink();
+    this.#catchesUp = catchesUp;
     this.#readsLog = false;
     if (!LASTING.has(this.#state)) this.#become('probe', now);
     return [];
@@ -176,10 +190,12 @@ export class Progress {
       this.#durable = position;
     }
     this.#returnsTo = undefined;
+    this.#offeredAt = undefined;
     if (decision.kind === 'refuse') return this.#refused(decision, now);
     if (decision.kind === 'wait') return this.#waitFor(decision, position, now);
     this.#lastError = null;
     if (this.#readsLog) return this.#follow(position, now);
+    if (decision.kind === 'offer') return [{ type: 'keep', position }, ...this.#offer(decision.base, decision.reason, position, now)];
     if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
     return [{ type: 'record', durable: position }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
   }
@@ -218,15 +234,22 @@ export class Progress {
   }
 
   #compacted(base: ExactPosition, now: number): PeerAction[] {
-    const at = this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied);
-    const text = `${this.#site}'s position ${at} lies before what the primary's journal keeps by now (from ${formatPosition(base)})`;
-    return this.#resync({ code: 'retention-passed', text }, now);
+    const text = `${this.#site}'s position ${this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied)} lies before what the primary's journal keeps by now (from ${formatPosition(base)})`;
+    const reason: Reason = { code: 'retention-passed', text };
+    return this.#catchesUp && this.#sent !== undefined ? this.#offer(base, reason, this.#sent, now) : this.#resync(reason, now);
+  }
+
+  /** @param at where it stands at the latest once it has all that was sent */
+  #offer(base: ExactPosition, reason: Reason, at: ExactPosition, now: number): PeerAction[] {
+    this.#sendNoFrames();
+    this.#offeredAt = at;
+    this.#lastError = `${reason.text}. It is waited for: it takes what lies before that from elsewhere, if it can`;
+    this.#become('probe', now);
+    return [{ type: 'tell-beginning', base, reason }];
   }
 
   #resync(reason: Reason, now: number): PeerAction[] {
-    this.#inflight.clear();
-    this.#sent = undefined;
-    this.#snapshot = undefined;
+    this.#sendNoFrames();
     this.#countResync(reason, now);
     return [{ type: 'send-snapshot', reason }];
   }
@@ -274,7 +297,7 @@ export class Progress {
    */
   get #isUndecided(): boolean {
     if (this.#readsLog) return this.#state === 'probe';
-    return this.#sent === undefined && this.#state !== 'snapshot';
+    return this.#sent === undefined && this.#state !== 'snapshot' && this.#offeredAt === undefined;
   }
 
   #advance({ applied, durable, ours }: AcknowledgedEvent): PeerAction[] {
@@ -305,11 +328,9 @@ export class Progress {
   #acknowledgedSnapshot(applied: ExactPosition, durable: ExactPosition, now: number): PeerAction[] {
     const snapshot = this.#snapshot;
     if (snapshot === undefined || applied.revision < snapshot.position.revision) return [];
-    if (!snapshot.sent || durable.revision < snapshot.position.revision) {
-      return violation(
-        `it acknowledges ${formatPosition(applied)} before it holds the snapshot of ${formatPosition(snapshot.position)} durably`,
-      );
-    }
+    const isHeld = snapshot.sent && durable.revision >= snapshot.position.revision;
+    const held = `the snapshot of ${formatPosition(snapshot.position)}`;
+    if (!isHeld) return violation(`it acknowledges ${formatPosition(applied)} before it holds ${held} durably`);
     this.#applied = applied;
     this.#durable = durable;
     return [{ type: 'record', durable }, ...this.#replicate(applied, now)];
@@ -343,14 +364,19 @@ export class Progress {
     return [{ type: 'fence', fence: { epoch: fencingIn(event.explanation), error } }];
   }
 
-  #unlink(): void {
-    this.#unsentTime = this.oldestTime;
+  #sendNoFrames(): void {
     this.#inflight.clear();
     this.#sent = undefined;
     this.#snapshot = undefined;
+  }
+
+  #unlink(): void {
+    this.#unsentTime = this.oldestTime;
+    this.#sendNoFrames();
     this.#early = undefined;
     this.#resends = 0;
     this.#returnsTo = undefined;
+    this.#offeredAt = undefined;
   }
 
   #become(state: PeerState, now: number): void {
@@ -358,18 +384,4 @@ export class Progress {
     this.#state = state;
     this.#since = now;
   }
-}
-
-/** `position` lies in our history; `than` perhaps not. */
-function isFurther(position: ExactPosition, than: ExactPosition | undefined, ours: AcknowledgedEvent['ours']): boolean {
-  return than === undefined || !covers(ours, than) || position.revision > than.revision;
-}
-
-/** Where two histories may be meant, the epoch's id tells them apart. */
-function exactly(position: ExactPosition): string {
-  return `${formatPosition(position)} (epoch ${position.epochId})`;
-}
-
-function violation(explanation: string): PeerAction[] {
-  return [{ type: 'close', reason: 'protocol-violation', explanation }];
 }

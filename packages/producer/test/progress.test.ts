@@ -51,6 +51,11 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
       return { decision: { kind, after: at(first!) }, position: at(first!) };
     case 'snapshot':
       return { decision: { kind, reason: { code: 'retention-passed', text: 'too old' } }, position: at(first!) };
+    case 'offer':
+      return {
+        decision: { kind, base: at(second!), reason: { code: 'retention-passed', text: 'too old' } },
+        position: at(first!),
+      };
     case 'wait':
       return { decision: { kind, fork: at('200'), error: new EvertreeError('HISTORY_MISMATCH', 'parted') }, position: at(first!) };
     default: {
@@ -65,6 +70,8 @@ function decisionOf([kind, first, second]: readonly string[]): { decision: Decis
 function eventOf(line: string): PeerEvent {
   const [type, ...words] = line.split(' ') as [PeerEvent['type'], ...string[]];
   switch (type) {
+    case 'linked':
+      return { type, catchesUp: words[0] === 'catches-up' };
     case 'decided':
       return { type, ...decisionOf(words) };
     case 'sent':
@@ -96,6 +103,8 @@ function toldAction(action: PeerAction): string {
   switch (action.type) {
     case 'read':
       return `> read ${toldPosition(action.after)}`;
+    case 'tell-beginning':
+      return `> tell-beginning ${toldPosition(action.base)}`;
     case 'keep':
       return `> keep ${toldPosition(action.position)}`;
     case 'record':
@@ -150,7 +159,7 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
     progress.step({ type: 'grown' }, 1000);
     progress.step({ type: 'grown' }, 1100);
     expect(progress.oldestTime).toBe(1000);
-    progress.step({ type: 'linked' }, 2000);
+    progress.step(eventOf('linked'), 2000);
     progress.step(eventOf('decided replicate 5'), 2000);
     progress.step({ type: 'sent', last: at('6'), bytes: 10, firstTime: 990, lastTime: 995 }, 2000);
     progress.step({ type: 'sent', last: at('7'), bytes: 10, firstTime: 996, lastTime: 1100 }, 2000);
@@ -165,7 +174,7 @@ describe('how old the oldest commit is that a secondary does not hold', () => {
 
   it('is known after the link has ended', () => {
     const progress = new Progress('b', LIMITS, at('5'), 0);
-    progress.step({ type: 'linked' }, 0);
+    progress.step(eventOf('linked'), 0);
     progress.step(eventOf('decided replicate 5'), 0);
     progress.step({ type: 'sent', last: at('6'), bytes: 10, firstTime: 990, lastTime: 995 }, 1000);
     progress.step({ type: 'exhausted' }, 1000);

@@ -21,10 +21,11 @@ export interface Introduction {
   readonly standby: boolean;
   readonly advertised: string | undefined;
   readonly raises: EpochName | undefined;
+  readonly catchesUp?: boolean;
 }
 
 /** What a site says of itself on every link; stable positions only. */
-export function helloOf(store: Store, { program, standby, advertised, raises }: Introduction): Hello {
+export function helloOf(store: Store, { program, standby, advertised, raises, catchesUp = false }: Introduction): Hello {
   const { site, role, standing, stream, stable, journal } = store;
   const { fencedBy } = journal.identity;
   const { position, digest } = stable;
@@ -43,6 +44,7 @@ export function helloOf(store: Store, { program, standby, advertised, raises }: 
     standby,
     ...(fencedBy === undefined ? {} : { fencedBy }),
     ...(advertised === undefined ? {} : { advertised }),
+    ...(catchesUp ? { catchesUp } : {}),
     ...(raises === undefined ? {} : { raises }),
   };
 }

@@ -31,6 +31,8 @@ export interface Hello extends Boundary {
   readonly standby: boolean;
   /** Where clients reach its HTTP, as a base URL. */
   readonly advertised?: string;
+  /** It can take history that its primary no longer keeps from elsewhere: it is asked before the whole tree is sent. */
+  readonly catchesUp?: boolean;
   /** This link asks for a promise for this epoch, which its sender wants to begin. The sender feeds nothing over it. */
   readonly raises?: EpochName;
 }
@@ -96,6 +98,12 @@ export type SiteMessage =
   | { readonly type: 'acknowledge'; readonly site: string; readonly applied: ExactPosition; readonly durable: ExactPosition }
   /** The secondary saw a gap: frames are wanted from `after` on. */
   | { readonly type: 'resend'; readonly after: ExactPosition }
+  /**
+   * To a secondary that `catchesUp`: what follows its position is kept from `base` on only, and the whole tree would
+   * follow, for this reason. A `resend` answers it, and says where the secondary stands by then. Until then nothing is
+   * sent.
+   */
+  | { readonly type: 'history-begins'; readonly base: ExactPosition; readonly reason: Reason }
   /**
    * `request`: the id of the `snapshot-wanted` that it answers; absent when it takes the place of frames that are gone.
    */

@@ -7,7 +7,7 @@ import { HELLO_LIMIT_BYTES, MESSAGE_LIMIT_BYTES, MessageParts } from './parts.ts
 /** The messages that each role may be sent. PROTOCOL.md, «Messages», direction. */
 const TAKES: { readonly [role in Role]: ReadonlySet<Decoded['type']> } = {
   primary: new Set(['hello', 'heartbeat', 'acknowledge', 'resend', 'role']),
-  secondary: new Set(['hello', 'heartbeat', 'frame', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end', 'role']),
+  secondary: new Set(['hello', 'heartbeat', 'frame', 'history-begins', 'snapshot-begin', 'snapshot-chunk', 'snapshot-end', 'role']),
 };
 /** Those of an end that dialled and asked for frames (`lend`). */
 const TAKES_LENT: ReadonlySet<Decoded['type']> = new Set([...TAKES.primary, 'frame']);

@@ -62,11 +62,12 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
         fencedBy: { number: 5, id: '00000000000000aa', begun: false },
         standby: true,
         advertised: 'https://north.example:8181',
+        catchesUp: true,
         raises: { number: 6, id: '00000000000000bb' },
       },
     },
     bytes: Buffer.from(
-      `\u0001{"protocols":[4],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"standing":"fenced","fencedBy":{"number":5,"id":"00000000000000aa","begun":false},"standby":true,"advertised":"https://north.example:8181","raises":{"number":6,"id":"00000000000000bb"},"heartbeatMs":2000}`,
+      `\u0001{"protocols":[4],"program":"0.1.0","site":"nørth","role":"primary","stream":"${STREAM}","position":${POSITION_JSON},"digest":"89abcdef01234567","epochs":[${EPOCH_JSON}],"durable":true,"standing":"fenced","fencedBy":{"number":5,"id":"00000000000000aa","begun":false},"standby":true,"advertised":"https://north.example:8181","catchesUp":true,"raises":{"number":6,"id":"00000000000000bb"},"heartbeatMs":2000}`,
     ),
   },
   acknowledge: {
@@ -74,6 +75,10 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
     bytes: Buffer.from('03' + POSITION_HEX + ORIGIN_HEX + '6ec3b8727468', 'hex'),
   },
   resend: { message: { type: 'resend', after: POSITION }, bytes: Buffer.from('04' + POSITION_HEX, 'hex') },
+  'history-begins': {
+    message: { type: 'history-begins', base: POSITION, reason: { code: 'retention-passed', text: 'too far behind' } },
+    bytes: Buffer.from(`\n{"base":${POSITION_JSON},"reason":{"code":"retention-passed","text":"too far behind"}}`),
+  },
   'snapshot-begin': {
     message: {
       type: 'snapshot-begin',
@@ -149,11 +154,13 @@ describe('any message', () => {
     durable: fc.boolean(),
     standing: fc.constantFrom('primary', 'secondary', 'fenced', 'handing-over'),
     standby: fc.boolean(),
+    catchesUp: fc.boolean(),
   });
   const message: fc.Arbitrary<Message> = fc.oneof(
     fc.record({ type: fc.constant('hello' as const), hello }),
     fc.record({ type: fc.constant('acknowledge' as const), site, applied: position, durable: position }),
     fc.record({ type: fc.constant('resend' as const), after: position }),
+    fc.record({ type: fc.constant('history-begins' as const), base: position, reason }),
     fc.record({ type: fc.constant('snapshot-begin' as const), header, reason }),
     fc.record({ type: fc.constant('snapshot-chunk' as const), bytes: fc.uint8Array({ minLength: 1 }).map(bytes => Buffer.from(bytes)) }),
     fc.record({ type: fc.constant('snapshot-end' as const), chunks: fc.nat(0xffff_ffff) }),
@@ -178,7 +185,7 @@ describe('any message', () => {
   test('any bytes are read, or refused with an error of ours', () => {
     const bytes = fc.oneof(
       fc.uint8Array(),
-      fc.tuple(fc.integer({ min: 1, max: 9 }), fc.uint8Array()).map(([type, rest]) => Buffer.of(type, ...rest)),
+      fc.tuple(fc.integer({ min: 1, max: 10 }), fc.uint8Array()).map(([type, rest]) => Buffer.of(type, ...rest)),
       fc.uint8Array({ minLength: 120, maxLength: 140 }).map(rest => Buffer.concat([Buffer.from('EVTF\u0001\u0001'), rest])),
       fc.tuple(message, fc.nat(), fc.nat(255)).map(([each, at, byte]) => {
         const changed = Buffer.from(encodeMessage(each, 2000));
@@ -204,7 +211,7 @@ describe('malformed messages are refused', () => {
   const begin = JSON.parse(golden['snapshot-begin']!.bytes.toString('utf8', 1)) as { header: object };
   const cases: Record<string, { bytes: Buffer; says: RegExp }> = {
     'nothing at all': { bytes: Buffer.alloc(0), says: /empty message/ },
-    'an unknown type': { bytes: Buffer.of(10), says: /unknown type 10/ },
+    'an unknown type': { bytes: Buffer.of(11), says: /unknown type 11/ },
     'type 0': { bytes: Buffer.of(0), says: /unknown type 0/ },
     'a part inside a message': { bytes: Buffer.of(8, 0, 0), says: /unknown type 8/ },
     'a heartbeat with something behind it': { bytes: Buffer.of(2, 2), says: /heartbeat of 2 bytes/ },

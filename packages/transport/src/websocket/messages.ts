@@ -1,7 +1,7 @@
 import { EvertreeError, FRAME_MAGIC, frameLength } from '@evertree/core';
 import type { ExactPosition, Hello, Message, SiteMessage } from '@evertree/core';
 import { ROLE_LIMIT_BYTES, roleSchema } from '../wire/role-messages.ts';
-import { decodeUtf8, helloSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from '../wire/schemas.ts';
+import { decodeUtf8, helloSchema, historyBeginsSchema, parseJson, snapshotBeginSchema, SITE_LIMIT_BYTES } from '../wire/schemas.ts';
 
 /** The first byte of a message that is no frame. PROTOCOL.md, «Messages». */
 export const TYPE = {
@@ -14,6 +14,7 @@ export const TYPE = {
   snapshotEnd: 0x07,
   part: 0x08,
   role: 0x09,
+  historyBegins: 0x0a,
 } as const;
 
 export const HEARTBEAT = Buffer.of(TYPE.heartbeat);
@@ -45,6 +46,8 @@ export function encodeMessage(message: Message, heartbeatMs: number): Buffer {
       writePosition(bytes, message.after, 1);
       return bytes;
     }
+    case 'history-begins':
+      return encodeJson(TYPE.historyBegins, { base: message.base, reason: message.reason });
     case 'snapshot-begin':
       return encodeJson(TYPE.snapshotBegin, { header: message.header, reason: message.reason });
     case 'snapshot-chunk': {
@@ -100,6 +103,8 @@ export function decodeMessage(bytes: Buffer): Decoded {
     case TYPE.role:
       if (bytes.length > ROLE_LIMIT_BYTES) throw violation(`a role of ${bytes.length} bytes; the limit is ${ROLE_LIMIT_BYTES}`);
       return { type: 'role', ...parseJson(roleSchema, bytes.subarray(1), 'role') };
+    case TYPE.historyBegins:
+      return { type: 'history-begins', ...parseJson(historyBeginsSchema, bytes.subarray(1), 'history-begins') };
     case undefined:
       throw violation('an empty message');
     default:

@@ -45,6 +45,7 @@ export const helloSchema = z
       .exactOptional(),
     standby: z.boolean().default(false),
     advertised: urlSchema.exactOptional(),
+    catchesUp: z.boolean().exactOptional(),
     raises: epochNameSchema.exactOptional(),
     heartbeatMs: z.int().min(HEARTBEAT_LEAST_MS).max(HEARTBEAT_MOST_MS),
   })
@@ -67,6 +68,8 @@ export const announcedHeaderSchema = z.object({ ...header, time: uint53 }).reado
 
 /** A code that is not known here is one of a later version. */
 export const reasonSchema = z.object({ code: z.enum(REASON_CODES).catch('other'), text: z.string() }).readonly();
+
+export const historyBeginsSchema = z.object({ base: positionSchema, reason: reasonSchema });
 
 export const snapshotBeginSchema = z.object({ header: snapshotHeaderSchema, reason: reasonSchema });
 

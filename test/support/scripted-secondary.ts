@@ -79,9 +79,9 @@ export class ScriptedSecondary {
   journal!: VirtualJournal;
   store!: Store;
   consumer!: Consumer;
-  readonly #more: Pick<ConsumerOptions, 'standby' | 'role'>;
+  readonly #more: Pick<ConsumerOptions, 'standby' | 'role' | 'earlierFrames'>;
 
-  constructor(simulation: Simulation, more: Pick<ConsumerOptions, 'standby' | 'role'> = {}) {
+  constructor(simulation: Simulation, more: Pick<ConsumerOptions, 'standby' | 'role' | 'earlierFrames'> = {}) {
     this.simulation = simulation;
     this.#more = more;
   }

@@ -2,6 +2,7 @@ import { Emitter, EvertreeError, explainFence, greet, helloOf, highestEpoch, ste
 import type { CloseReason, Hello, Link, LinkEvents, Message, Reason, Report, RoleMessage, Store, Transport } from '@evertree/core';
 import { admit, assertMayFollow, explain } from './admission.ts';
 import type { Accepted, Admission, AskedSite } from './admission.ts';
+import { EarlierIntake } from './earlier-intake.ts';
 import { FrameIntake, keepFrame } from './frame-intake.ts';
 import { HeardHistory } from './heard-history.ts';
 import { resumeHint } from './history.ts';
@@ -29,6 +30,7 @@ export class Consumer implements AsyncDisposable {
   readonly #limits: ConsumerLimits;
   readonly #options: ConsumerOptions;
   readonly #frames: FrameIntake;
+  readonly #earlier: EarlierIntake | undefined;
   readonly #events: Emitter<ConsumerEvents>;
   /** The link of the primary that feeds this site; undefined while there is none. */
   #session: PrimarySession | undefined;
@@ -58,6 +60,8 @@ export class Consumer implements AsyncDisposable {
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
     this.#frames = new FrameIntake(options.store, options.transport.farEnd, this.#limits.recentFrames);
     this.#events = new Emitter(options.store.report);
+    const { store, earlierFrames } = options;
+    this.#earlier = earlierFrames && new EarlierIntake({ store, earlierFrames }, this.#frames, this.#limits, this.#events);
     this.#promises = new PromiseLinks(options.store, (link, site, message) => this.#hearRole(link, site, message));
     this.#since = options.store.clock.now();
   }
@@ -99,6 +103,7 @@ export class Consumer implements AsyncDisposable {
       lag: this.#lag(),
       lastError: this.#lastError,
       resyncs: { count: this.#resyncs, lastReason: this.#lastReason },
+      catchUps: this.#earlier?.status ?? null,
     };
   }
 
@@ -133,7 +138,8 @@ export class Consumer implements AsyncDisposable {
 
   #introduce(link: Link): void {
     const { program = 'evertree', standby = false, advertised } = this.#options;
-    const ours = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined });
+    const catchesUp = this.#earlier !== undefined;
+    const ours = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined, catchesUp });
     const said = Promise.withResolvers<void>();
     greet(link, {
       clock: this.#store.clock,
@@ -231,6 +237,7 @@ export class Consumer implements AsyncDisposable {
       limits: this.#limits,
       frames: this.#frames,
       farEnd: this.#transport.farEnd,
+      earlier: this.#earlier,
       hello,
       ours,
       fence,

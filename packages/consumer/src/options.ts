@@ -1,6 +1,7 @@
 import type { EpochName, EvertreeError, Reason, RoleHandler, Store, Transport } from '@evertree/core';
+import type { EarlierFrames } from './earlier-frames.ts';
 import type { ConsumerLimits } from './limits.ts';
-import type { ConsumerStatus } from './status.ts';
+import type { CatchUp, ConsumerStatus } from './status.ts';
 
 export interface ConsumerOptions {
   /** The store; the consumer does not close it. */
@@ -19,6 +20,8 @@ export interface ConsumerOptions {
   readonly advertised?: () => string | undefined;
   /** Takes what a far end says about who leads. */
   readonly role?: RoleHandler;
+  /** Where history is kept that a primary, or a log, no longer keeps. Without it the whole tree takes its place. */
+  readonly earlierFrames?: EarlierFrames;
   /** Keeps a frame that could not be applied, for people to look at. */
   readonly keepQuarantined?: (frame: Uint8Array, error: EvertreeError) => void;
 }
@@ -28,6 +31,8 @@ export interface ConsumerEvents {
   state(status: ConsumerStatus): void;
   /** The primary begins to send the whole tree, for this reason. */
   resync(resync: { readonly site: string; readonly reason: Reason }): void;
+  /** History was taken from elsewhere, or could not be. */
+  catchUp(catchUp: CatchUp): void;
   /** A primary dialled this site, which is a primary itself. */
   rival(rival: { readonly site: string; readonly remote: string; readonly epoch: EpochName }): void;
   /** The transport failed and will not try again: no primary can come any more. */

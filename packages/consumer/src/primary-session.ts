@@ -2,6 +2,7 @@ import { ORIGIN, explainFence, formatPosition, highestEpoch } from '@evertree/co
 import type { CloseReason, EvertreeError, ExactPosition, FarEnd, Fencing, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
 import { partsAt } from './admission.ts';
+import type { EarlierIntake, EarlierOutcome } from './earlier-intake.ts';
 import type { FrameIntake, FrameMessage, FrameOutcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { describe, endReign, returnTo } from './return.ts';
@@ -18,6 +19,8 @@ export interface PrimarySessionOptions {
   readonly hello: Hello;
   /** What this site told that primary: where it stood when the link began. */
   readonly ours: Hello;
+  /** Takes what the primary no longer keeps from elsewhere. */
+  readonly earlier: EarlierIntake | undefined;
   /** Its epoch, where that ends a reign of this site: recorded before anything is taken. */
   readonly fence: Fencing | undefined;
   /**
@@ -56,6 +59,12 @@ export class PrimarySession {
   #goingBack = false;
   /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
+  /** Set while history is taken from elsewhere; the primary sends nothing meanwhile. */
+  #fetching: Promise<void> | undefined;
+  /** On this link history from elsewhere did not lead to where the primary goes on: it is not tried again. */
+  #triedInVain = false;
+  /** Ends what is taken from elsewhere. */
+  readonly #abort = new AbortController();
   /** Nothing is taken, applied or sent any more. */
   #over = false;
 
@@ -115,7 +124,8 @@ export class PrimarySession {
     this.#over = true;
     this.#inbox.length = 0;
     this.#acknowledger.stop();
-    await this.#work;
+    this.#abort.abort();
+    await Promise.all([this.#work, this.#fetching]);
     await this.#snapshot.abort();
   }
 
@@ -208,7 +218,10 @@ export class PrimarySession {
     const inSnapshot = this.receivesSnapshot;
     switch (message.type) {
       case 'frame':
+        if (this.#fetching !== undefined) return this.#violation('a frame came before the answer to a history-begins');
         return inSnapshot ? this.#violation('a frame came in the middle of a snapshot') : this.#handleFrame(message);
+      case 'history-begins':
+        return this.#takeEarlier(message.base);
       case 'snapshot-begin':
         if (inSnapshot) return this.#violation('a snapshot began in the middle of another');
         this.#options.resync(message.reason);
@@ -231,6 +244,38 @@ export class PrimarySession {
       late => this.#conclude(late, message),
       (error: unknown) => this.#close('going-away', `the journal can't be read: ${describe(error)}`),
     );
+  }
+
+  /** Takes what lies before `base` from elsewhere, and tells the primary where this site stands then. */
+  #takeEarlier(base: ExactPosition): undefined {
+    const { earlier } = this.#options;
+    if (earlier === undefined || this.#fetching !== undefined || this.receivesSnapshot) {
+      return this.#violation('a history-begins came that nothing led to');
+    }
+    const { position: after, stream } = this.#store;
+    if (this.#triedInVain || stream === null) {
+      this.link.send({ type: 'resend', after });
+      return undefined;
+    }
+    const { epochs, position: last } = this.hello;
+    const applied = () => {
+      this.#gapAt = undefined;
+      this.#acknowledger.schedule();
+      this.#options.changed();
+    };
+    const taken = earlier.take({ after, base, primary: { epochs, last }, stream }, this.#abort.signal, applied);
+    this.#fetching = this.#goOnAfter(taken);
+  }
+
+  /** Never rejects. */
+  async #goOnAfter(taken: Promise<EarlierOutcome>): Promise<void> {
+    const outcome = await taken;
+    this.#fetching = undefined;
+    if (this.#over) return;
+    this.#options.changed();
+    if (outcome.kind === 'refuse') return this.#close(outcome.reason, outcome.error.message);
+    this.#triedInVain = outcome.kind === 'failed';
+    this.link.send({ type: 'resend', after: this.#store.position });
   }
 
   /** @returns a promise that never rejects when the next message has to wait */
@@ -311,6 +356,7 @@ export class PrimarySession {
     this.#over = true;
     this.#inbox.length = 0;
     this.#acknowledger.stop();
+    this.#abort.abort();
     this.link.close(reason, explanation);
   }
 }

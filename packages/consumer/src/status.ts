@@ -1,3 +1,5 @@
+import type { ExactPosition } from '@evertree/core';
+
 /**
  * - `listening`: no primary came yet.
  * - `catching-up`: frames come in, and the primary's position at its hello is not reached.
@@ -26,4 +28,31 @@ export interface ConsumerStatus {
   readonly lastError: string | null;
   /** Full copies received by this process. */
   readonly resyncs: { readonly count: number; readonly lastReason: string | null };
+  /** History that came from elsewhere, as nobody else kept it; null where no other place is named. */
+  readonly catchUps: CatchUps | null;
+}
+
+/** What came from elsewhere, since this process began. */
+export interface CatchUps {
+  /** How often it led to where the primary, or the log, goes on, and how often it did not. */
+  readonly done: number;
+  readonly failed: number;
+  readonly last: CatchUp | null;
+}
+
+/** A stretch of history that comes, or came, from elsewhere. */
+export interface CatchUp {
+  /** Where from, for people. */
+  readonly source: string;
+  readonly state: 'running' | 'done' | 'failed';
+  /** Where this site stood. */
+  readonly from: ExactPosition;
+  /** The history is kept from here on. */
+  readonly base: ExactPosition;
+  /** Taken so far. */
+  readonly frames: number;
+  readonly bytes: number;
+  readonly since: number;
+  /** Why it led no further; null while it does. */
+  readonly error: string | null;
 }

@@ -136,17 +136,20 @@ export class Pin implements AsyncDisposable {
     const began = clock.monotonic();
     const time = await this.#target.now();
     const bytes = encodePin({ manifest, time, expiresAt: time + PIN_LIFE_MS, purpose });
-    const answer = await this.#target.replace(this.#key, bytes, this.#tag);
-    this.#tag = answer === 'changed' ? await this.#tagOf(bytes) : answer.tag;
+    this.#tag = await this.#replace(bytes);
     this.#expiresAt = time + PIN_LIFE_MS;
     this.#expiresAtMonotonic = began + PIN_LIFE_MS;
     return time;
   }
 
-  /** The answer may have been lost after it was written; nobody else writes this key. */
-  async #tagOf(bytes: Buffer): Promise<string> {
+  /** Nobody else writes this key: what is there and has another tag was written by this pin, and the answer was lost. */
+  async #replace(bytes: Buffer): Promise<string> {
+    const answer = await this.#target.replace(this.#key, bytes, this.#tag);
+    if (answer !== 'changed') return answer.tag;
     const present = await this.#target.get(this.#key);
-    if (present !== undefined && present.bytes.equals(bytes)) return present.tag;
+    if (present?.bytes.equals(bytes) === true) return present.tag;
+    const again = present === undefined ? 'changed' : await this.#target.replace(this.#key, bytes, present.tag);
+    if (again !== 'changed') return again.tag;
     throw pinLost(`the pin of ${this.#target.name} (${this.#options.purpose}) was removed by somebody else`);
   }
 

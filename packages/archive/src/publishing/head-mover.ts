@@ -6,13 +6,19 @@ import { encodeManifest } from '../format/manifest-codec.ts';
 import type { ArchivedObject, Manifest } from '../format/manifest.ts';
 import { HEAD_KEY, manifestKey } from '../format/object-keys.ts';
 import type { Target } from '../targets/target.ts';
-import { manifestsBefore, readHeadState, type HeadState } from './head-state.ts';
+import { type HeadState, type ManifestCache, manifestsBefore, readHeadState } from './head-state.ts';
 import { NamedObjects } from './named-objects.ts';
 
 /** What is to count from now on. What is left out stays as it is. */
 export interface HeadChange {
-  readonly manifest?: Pick<Manifest, 'lines' | 'condemned'>;
-  readonly head?: Partial<Pick<ArchiveHead, 'stream' | 'drilled' | 'verified'>>;
+  readonly manifest?: Pick<Manifest, 'stream' | 'lines' | 'condemned'>;
+  readonly head?: Partial<Pick<ArchiveHead, 'drilled' | 'verified' | 'conditions'>>;
+}
+
+export interface MovingOptions {
+  readonly cache?: ManifestCache;
+  /** Waits a moment before what another one prevented is tried again; without it there is no pause. */
+  readonly pause?: () => Promise<void>;
 }
 
 export interface MovedHead {
@@ -40,16 +46,20 @@ const LOOKED_FOR_AT_ONCE = 8;
 export async function movingHead(
   target: Target,
   change: (state: HeadState) => HeadChange | undefined | Promise<HeadChange | undefined>,
+  { cache, pause }: MovingOptions = {},
 ): Promise<MovedHead> {
   let ours: PreparedHead | undefined;
   for (let tries = 0; tries < HEAD_TRIES; tries++) {
-    const state = await readHeadState(target);
+    if (tries > 0) await pause?.();
+    const state = await readHeadState(target, cache);
     if (ours !== undefined && (await counts(target, state, ours))) return { head: state.head, manifest: state.manifest, isMoved: true };
     const wish = await change(state);
     if (wish === undefined) return { head: state.head, manifest: state.manifest, isMoved: false };
     ours = prepare(state, wish);
     if (ours.isPublishing) await createManifest(target, state, ours);
-    if (await replaceHead(target, state, ours)) return { head: ours.head, manifest: ours.manifest, isMoved: true };
+    if (!(await replaceHead(target, state, ours))) continue;
+    if (ours.isPublishing) cache?.set(ours.head.manifest!, ours.manifest!);
+    return { head: ours.head, manifest: ours.manifest, isMoved: true };
   }
   const message = `HEAD of ${target.name} was changed by others each of ${HEAD_TRIES} times; try again when fewer write to this archive`;
   throw new EvertreeError('UNREACHABLE', message, { target: target.name, tries: HEAD_TRIES });
@@ -68,10 +78,10 @@ function prepare(state: HeadState, { manifest: draft, head: patch }: HeadChange)
   const { archive, counter, manifest: previous } = state.head;
   const changed: ArchiveHead = { ...state.head, ...patch, counter: counter + 1, time };
   if (draft === undefined) return { head: changed, manifest: state.manifest, isPublishing: false, bytes: encodeHead(changed) };
-  if (changed.stream === null) throw new TypeError('the first manifest of an archive needs its stream');
+  const { stream, condemned } = draft;
   const lines = draft.lines.map(line => ({ ...line, objects: line.objects.map(entry => dated(entry, time)) }));
-  const manifest: Manifest = { archive, stream: changed.stream, previous, time, lines, condemned: draft.condemned };
-  const head = { ...changed, manifest: encodeManifest(manifest).sha256 };
+  const manifest: Manifest = { archive, stream, previous, time, lines, condemned };
+  const head = { ...changed, stream, manifest: encodeManifest(manifest).sha256 };
   return { head, manifest, isPublishing: true, bytes: encodeHead(head) };
 }
 

@@ -18,18 +18,36 @@ export interface HeadState {
   readonly time: number;
 }
 
-/** @throws EvertreeError NOT_FOUND where there is no archive, DAMAGED, and those of the target */
-export async function readHeadState(target: Target): Promise<HeadState> {
+/** The manifest that was read or written last: most times it is the one that counts still. */
+export class ManifestCache {
+  #known: { readonly sha256: string; readonly manifest: Manifest } | undefined;
+
+  get(sha256: string): Manifest | undefined {
+    return this.#known?.sha256 === sha256 ? this.#known.manifest : undefined;
+  }
+
+  set(sha256: string, manifest: Manifest): void {
+    this.#known = { sha256, manifest };
+  }
+}
+
+/** @throws EvertreeError NOT_FOUND where there is no archive, DAMAGED, FORMAT_UNSUPPORTED, and those of the target */
+export async function readHeadState(target: Target, cache?: ManifestCache): Promise<HeadState> {
   const time = await target.now();
   const object = await target.get(HEAD_KEY);
-  if (object === undefined) {
-    const message = `there is no archive in ${target.name}: it has no object HEAD; make one with \`evertree backup init\``;
-    throw new EvertreeError('NOT_FOUND', message, { target: target.name });
-  }
+  if (object === undefined) throw noArchive(target.name);
   const head = parseHead(object.bytes);
-  const manifest = head.manifest === null ? undefined : await readManifest(target, head.manifest);
-  if (head.manifest !== null && manifest === undefined) throw damagedObject(manifestKey(head.manifest), 'HEAD names it, and it is missing');
+  if (head.manifest === null) return { head, tag: object.tag, manifest: undefined, time };
+  const manifest = cache?.get(head.manifest) ?? (await readManifest(target, head.manifest));
+  if (manifest === undefined) throw damagedObject(manifestKey(head.manifest), 'HEAD names it, and it is missing');
+  cache?.set(head.manifest, manifest);
   return { head, tag: object.tag, manifest, time };
+}
+
+/** There is no HEAD. */
+export function noArchive(target: string): EvertreeError {
+  const message = `there is no archive in ${target}: it has no HEAD; make one with "evertree backup init ${target}", or check the name`;
+  return new EvertreeError('NOT_FOUND', message, { target });
 }
 
 /**

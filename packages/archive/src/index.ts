@@ -11,7 +11,7 @@ export { assertObjectKey } from './targets/object-key.ts';
 export type { OpenTargetOptions } from './targets/open-target.ts';
 export { openTarget } from './targets/open-target.ts';
 export { initArchive, type InitializationOptions, type InitializedArchive } from './writing/initialization.ts';
-export { type ArchiveState, type PlannedChange, Publisher } from './writing/publisher.ts';
+export { type ArchiveState, type PlannedChange, HeadPublisher } from './publishing/head-publisher.ts';
 export { type HeadChange, type MovedHead, movingHead } from './publishing/head-mover.ts';
 export { type HeadState, readHeadState } from './publishing/head-state.ts';
 export { Pin, type PinOptions } from './prune/pin.ts';

@@ -25,7 +25,7 @@ const ANSWER_DIGESTS = 8_192;
 const ANSWER_UNITS = 1024 * 1024;
 
 /** A stable state that is held for a comparison. */
-interface Pin {
+interface HeldState {
   readonly reading: Reading;
   /** When it is let go, however much it is used; on the monotonic clock. */
   readonly endsAt: number;
@@ -37,7 +37,7 @@ interface Pin {
  * each ends when nobody has asked for a while.
  */
 export class DigestPins {
-  readonly #pins = new Map<string, Pin>();
+  readonly #pins = new Map<string, HeldState>();
   /** Requests that are about to make a pin. */
   #coming = 0;
 

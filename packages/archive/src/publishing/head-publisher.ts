@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@evertree/core';
-import { type HeadChange, type MovedHead, movingHead } from '../publishing/head-mover.ts';
-import { type HeadState, ManifestCache, readHeadState } from '../publishing/head-state.ts';
+import { type HeadChange, type MovedHead, movingHead } from './head-mover.ts';
+import { type HeadState, ManifestCache, readHeadState } from './head-state.ts';
 import type { Target } from '../targets/target.ts';
 import { wait } from '../targets/waiting.ts';
 
@@ -18,7 +18,7 @@ export type ArchiveState = Pick<HeadState, 'head' | 'manifest'>;
 export type PlannedChange = (state: ArchiveState, time: number) => HeadChange | undefined;
 
 /** Moves HEAD for somebody who does it again and again. */
-export class Publisher {
+export class HeadPublisher {
   readonly #target: Target;
   readonly #cache = new ManifestCache();
   readonly #pause: () => Promise<void>;

@@ -1,5 +1,5 @@
 import { Consumer } from '@evertree/consumer';
-import type { ConsumerLimits } from '@evertree/consumer';
+import type { ConsumerLimits, EarlierFrames } from '@evertree/consumer';
 import type { Batch, EpochName, EvertreeError, ExactPosition, Report, Store, StoreOptions, Transport } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import type { PeerStatus } from '@evertree/producer';
@@ -145,6 +145,8 @@ export interface TopicSecondaryOptions extends Omit<TopicSiteOptions, 'site'> {
   readonly transport?: Transport;
   /** Its disk may be a primary's. */
   readonly standby?: boolean;
+  /** Where history is kept that the topic no longer has. */
+  readonly earlierFrames?: EarlierFrames;
 }
 
 export class TopicSecondary extends TopicSite {
@@ -168,7 +170,8 @@ export class TopicSecondary extends TopicSite {
     opened.store.listen(options.listen ?? '', batch => void batches.push(batch));
     const transport = options.transport ?? subscribeTransport({ ...opened.wire, groupId: 'test', commitMs: 200, ...options.subscribe });
     const keepQuarantined = (_frame: Uint8Array, error: EvertreeError) => void quarantined.push(error);
-    const consumer = new Consumer({ store: opened.store, transport, keepQuarantined, limits: options.consumer ?? {}, standby });
+    const earlier = options.earlierFrames === undefined ? {} : { earlierFrames: options.earlierFrames };
+    const consumer = new Consumer({ store: opened.store, transport, keepQuarantined, limits: options.consumer ?? {}, standby, ...earlier });
     await consumer.open();
     return new TopicSecondary(opened, consumer, quarantined, batches);
   }

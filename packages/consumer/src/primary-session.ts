@@ -257,7 +257,9 @@ export class PrimarySession {
       this.link.send({ type: 'resend', after });
       return undefined;
     }
-    const { epochs, position: last } = this.hello;
+    const { epochs, position } = this.hello;
+    // A link may live for long: where the history is kept from may lie beyond the hello.
+    const last = base.revision > position.revision ? base : position;
     const applied = () => {
       this.#gapAt = undefined;
       this.#acknowledger.schedule();

@@ -98,7 +98,8 @@ function greetedBy(line: string): SubscribeEvent {
   const known = word(line, 'known');
   const time = word(line, 'time');
   const trailer = known === undefined ? undefined : encodeTrailer({ topic: word(line, 'topic') ?? 'T', partition: 0, offset: known });
-  const hello = helloOf('s', at(revision), revision === '0' ? null : STREAM);
+  const catchesUp = line.endsWith('catches up') ? { catchesUp: true } : {};
+  const hello = { ...helloOf('s', at(revision), revision === '0' ? null : STREAM), ...catchesUp };
   return { type: 'greeted', hello, resume: { trailer, time: time === undefined ? undefined : Number(time) } };
 }
 
@@ -184,6 +185,8 @@ function toldAction(action: SubscribeAction): string {
     case 'seek':
     case 'commit':
       return `> ${action.type} ${action.offset}`;
+    case 'offer':
+      return `> offer from ${action.base.revision}, ${toldReason(action.reason)}`;
     case 'copy':
       return `> copy ${action.snapshot.id}, ${toldReason(action.reason)}`;
     case 'send':

@@ -33,6 +33,8 @@ export type SubscribeAction =
   | { readonly type: 'seek'; readonly offset: bigint }
   /** Hand up the frame that the event brought. */
   | { readonly type: 'hand' }
+  /** Ask the site to take what the topic lacks before `base` from elsewhere; it answers with a `resend`. */
+  | { readonly type: 'offer'; readonly base: ExactPosition; readonly reason: Reason }
   /** What was read was written just now by the primary: a sign of life. */
   | { readonly type: 'seen' }
   /** Write these records to `.control`. Answer: `sent`, `send-failed`. */

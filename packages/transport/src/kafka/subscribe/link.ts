@@ -103,7 +103,8 @@ export class TopicLink implements Link {
       case 'acknowledge':
         return this.#happened({ type: 'acknowledged', applied: message.applied, durable: message.durable });
       case 'resend':
-        return this.#happened({ type: 'resend', after: message.after });
+        this.#happened({ type: 'resend', after: message.after });
+        return this.#driver.wake();
       case 'role': {
         const { from, to, message: said } = message;
         return this.#happened({ type: 'said', role: { from, to, message: said } });
@@ -203,6 +204,8 @@ export class TopicLink implements Link {
         return this.#driver.seek(action.offset);
       case 'hand':
         return this.#handFrame();
+      case 'offer':
+        return this.#delivery.post({ type: 'history-begins', base: action.base, reason: action.reason });
       case 'seen':
         this.lastSeen = this.#settings.clock.now();
         return;

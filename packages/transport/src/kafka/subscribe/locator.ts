@@ -69,6 +69,11 @@ export class Locator {
     return this.#surprise;
   }
 
+  /** What the topic goes on after, as far as is known. */
+  get base(): ExactPosition {
+    return this.#situation.missingBefore ?? this.#beginsAfter ?? this.#situation.primary;
+  }
+
   first(): LocatorStep {
     return this.#next();
   }

@@ -9,6 +9,7 @@ import type { SubscribeAction, SubscribeAnswer } from './actions.ts';
 import type { PlacedFrame } from './frame-records.ts';
 import { Locator } from './locator.ts';
 import type { LocatorStep } from './locator.ts';
+import { Offer } from './offer.ts';
 import type { OffsetMarks } from './offset-marks.ts';
 import { SilentGap } from './silent-gap.ts';
 import type { SiteRecords } from './site-records.ts';
@@ -52,6 +53,7 @@ export class TopicReading {
   readonly #records: SiteRecords;
   readonly #marks: OffsetMarks;
   readonly #silentGap = new SilentGap();
+  readonly #offer = new Offer();
   /** What was superseded in the topic, as far as is known: neither read nor taken as a snapshot. */
   readonly table: NewestTable;
   /** Which reigns stand in the topic, as far as is known. */
@@ -117,6 +119,7 @@ export class TopicReading {
     this.#stream = hello.stream;
     this.#at = hello.position;
     this.#time = resume?.time;
+    this.#offer.begin(hello.catchesUp === true);
     const place = resume?.trailer && decodeTrailer(resume.trailer);
     if (place?.topic === this.#topic && place.partition === this.#partition) this.#known = place.offset;
     return this.#locate();
@@ -202,14 +205,23 @@ export class TopicReading {
 
   #follow(step: LocatorStep, now: number): readonly SubscribeAction[] {
     if (step.kind === 'look') return [this.#look(step)];
-    const surprise = this.#locator?.surprise;
+    const { surprise, base } = this.#locator!;
     this.#locator = undefined;
-    const actions = this.#go(step, now);
+    const actions = (step.kind === 'snapshot' || step.kind === 'want' ? this.#ask(step.reason, base) : undefined) ?? this.#go(step, now);
     if (surprise === undefined) return actions;
     return [
       { type: 'report', report: { level: 'warn', event: 'topic-changed', message: surprise, details: { topic: this.#topic } } },
       ...actions,
     ];
+  }
+
+  /** Asks the site to take what is missing from elsewhere. While it does, silence in the topic says nothing. */
+  #ask(reason: Reason, base: ExactPosition): readonly SubscribeAction[] | undefined {
+    const asked = this.#offer.make(this.#at, base, reason);
+    if (asked === undefined) return undefined;
+    this.#short = undefined;
+    this.#caughtUp = false;
+    return asked;
   }
 
   /** Where a claim may stand before the offset, it is looked for first. */
@@ -264,7 +276,9 @@ export class TopicReading {
     const missing = this.#caughtUp ? this.#silentGap.unfed(this.#primary, snapshot, this.#at, next) : undefined;
     if (missing !== undefined) return this.#locate(missing);
     if (this.#short !== undefined && snapshot !== undefined) return this.#locate();
-    if (this.#short !== undefined && now > this.#shortAt && this.#primaryIsAhead) return this.#waitForSnapshot(this.#short);
+    if (this.#short !== undefined && now > this.#shortAt && this.#primaryIsAhead) {
+      return this.#ask(this.#short, this.#primary.record.hello.position) ?? this.#waitForSnapshot(this.#short);
+    }
     return moved && this.#freshFrom !== undefined && next > this.#freshFrom ? SEEN : READ;
   }
 
@@ -293,8 +307,21 @@ export class TopicReading {
   }
 
   #woken(): readonly SubscribeAction[] {
+    if (this.#offer.isOpen) return this.#answered();
     if (this.#snapshot?.id !== this.#tried) return this.#locate();
     return this.#primary.record.closing === undefined ? WAIT : this.#closed();
+  }
+
+  /** The site stands where it says by now: its place is searched again. */
+  #answered(): readonly SubscribeAction[] {
+    const after = this.#asked;
+    if (after === undefined) return WAIT;
+    this.#offer.answered();
+    this.#asked = undefined;
+    // The time of a frame before leads to an earlier record, never to a later one.
+    if (after.revision !== this.#at.revision) this.#known = undefined;
+    this.#at = after;
+    return this.#locate();
   }
 
   /** @param low the first offset that `.snapshot` still has */

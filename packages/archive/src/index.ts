@@ -15,3 +15,6 @@ export { type ArchiveState, type PlannedChange, HeadPublisher } from './publishi
 export { type HeadChange, type MovedHead, movingHead } from './publishing/head-mover.ts';
 export { type HeadState, readHeadState } from './publishing/head-state.ts';
 export { Pin, type PinOptions } from './prune/pin.ts';
+export { Archive, type ReadingOptions, type PlanOptions } from './reading/archive.ts';
+export type { ArchiveProblem, FramesEntry, LineHistory, NearestStates, Restorable, TailEntry } from './reading/line-history.ts';
+export type { RestorePlan } from './reading/restore-plan.ts';

@@ -1,0 +1,231 @@
+import { EvertreeError, type Frame, isEvertreeError, type Reporter, type StoredSnapshot } from '@evertree/core';
+import { parseWhen, type When, type WhenLike } from '@evertree/history';
+import type { Identities } from '../encryption/identities.ts';
+import type { ArchiveHead } from '../format/archive-head.ts';
+import type { ImageEntry, Manifest } from '../format/manifest.ts';
+import { openPrivate } from '../format/private-part.ts';
+import type { Target } from '../targets/target.ts';
+import { FramesReader } from './frames-reader.ts';
+import { damagedPath, ImageReader } from './image-reader.ts';
+import { type ArchiveProblem, type LineHistory, nearestInWords, nearestStates, type Restorable, restorableStates } from './line-history.ts';
+import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
+import { type ArchivedMoment, MomentFinder } from './moments.ts';
+import { ObjectSource } from './object-source.ts';
+import { choiceInWords, nameOf, planOf, type RestorePlan, standingLine } from './restore-plan.ts';
+import { followTails } from './tail-reader.ts';
+
+export interface ReadingOptions {
+  /** Undefined for an archive that is not encrypted, and where positions, times and sizes are enough. */
+  readonly identities?: Identities | undefined;
+  readonly report?: Reporter;
+}
+
+export interface PlanOptions {
+  /** A line's id, the beginning of one, or its site's name; by default the line that stands. */
+  readonly line?: string | undefined;
+  /** Keys of objects that are known to be damaged or missing: the plan goes without them. */
+  readonly without?: ReadonlySet<string>;
+  /** For times that are relative, milliseconds since 1970; needed with a text only. */
+  readonly now?: number;
+}
+
+/**
+ * An archive as it was when it was opened: what it holds, and the way back. Whoever reads what it names for longer than
+ * a moment holds a pin on its manifest meanwhile.
+ */
+export class Archive {
+  readonly target: Target;
+  /** 32 hex digits. */
+  readonly id: string;
+  /** Undefined before the first backup. */
+  readonly stream: string | undefined;
+  /** Undefined where HEAD is missing or damaged. */
+  readonly head: ArchiveHead | undefined;
+  /** HEAD's tag at the target; undefined where it is missing. */
+  readonly headTag: string | undefined;
+  /** Undefined before the first backup. */
+  readonly manifest: Manifest | undefined;
+  readonly manifestHash: string | undefined;
+  readonly isEncrypted: boolean;
+  /** Every line with what its tails held. */
+  readonly lines: readonly LineHistory[];
+  /** What is wrong, as far as it was seen: objects that no tail or manifest leads to were not read. */
+  readonly problems: readonly ArchiveProblem[];
+  readonly #source: ObjectSource;
+
+  private constructor(
+    target: Target,
+    chosen: ChosenManifest,
+    source: ObjectSource,
+    lines: readonly LineHistory[],
+    problems: readonly ArchiveProblem[],
+  ) {
+    this.target = target;
+    this.head = chosen.head;
+    this.headTag = chosen.tag;
+    this.manifest = chosen.manifest;
+    this.manifestHash = chosen.manifestHash;
+    this.id = idOf(chosen);
+    this.stream = chosen.manifest?.stream ?? chosen.head?.stream ?? undefined;
+    this.isEncrypted = isEncrypted(chosen);
+    this.lines = lines;
+    this.problems = problems;
+    this.#source = source;
+  }
+
+  /**
+   * Reads HEAD, the manifest and the tails.
+   * @throws EvertreeError NOT_FOUND if there is no archive, DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED for an identity
+   *   that is none of the archive's, and what the target throws
+   */
+  static async open(target: Target, { identities, report = () => undefined }: ReadingOptions = {}): Promise<Archive> {
+    const chosen = await chooseManifest(target, report);
+    await assertReadable(chosen, identities, target.name);
+    const source = new ObjectSource(target, idOf(chosen), identities);
+    const problems: ArchiveProblem[] = chosen.problems.map(each => ({ line: undefined, ...each }));
+    const lines: LineHistory[] = [];
+    for (const line of chosen.manifest?.lines ?? []) {
+      const site = (await openPrivate(line.private, identities, `the manifest of ${target.name}`))?.site;
+      const stretches = [
+        ...line.objects.filter(object => object.kind === 'stretch'),
+        ...(await followTails(target, source, line, problems)),
+      ];
+      const images = line.objects.filter(object => object.kind === 'image');
+      const states = restorableStates(line.id, images, stretches, problems);
+      lines.push({ id: line.id, line, site, images, stretches, gaps: line.gaps, states });
+    }
+    return new Archive(target, chosen, source, lines, problems);
+  }
+
+  /** Everything that can be restored, line by line, oldest first. */
+  states(): Restorable[] {
+    return this.lines.flatMap(line => line.states);
+  }
+
+  /**
+   * How a state would come back. Positions inside an object, times and marks take reading, and an identity if the
+   * archive is encrypted.
+   * @param when by default the newest state
+   * @throws EvertreeError NOT_FOUND, COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH, DAMAGED, IDENTITY_NEEDED
+   */
+  async plan(when?: WhenLike, options: PlanOptions = {}): Promise<RestorePlan> {
+    const { line, chosen } = this.#line(options.line);
+    const usable = options.without === undefined ? line : withoutObjects(line, options.without);
+    const { stream } = this;
+    if (stream === undefined) throw this.#nothing();
+    const frames = new FramesReader(this.#source, stream, line.id);
+    const finder = new MomentFinder(usable.states, frames, new ImageReader(this.#source, stream, line.id));
+    const moment = await this.#guarded(line, undefined, () => find(finder, when, options.now));
+    return planOf({ archive: this.id, stream }, line, chosen, moment);
+  }
+
+  /**
+   * The frames of a plan, oldest first: those after its image, up to the one that holds its position. That last one may
+   * go further. Each is checked against the one before, and each object against the manifest.
+   * @throws EvertreeError DAMAGED with `object` and `nearest`, the states that can still be restored
+   */
+  async *frames(plan: RestorePlan): AsyncGenerator<Frame> {
+    const line = this.#lineOf(plan);
+    const frames = new FramesReader(this.#source, plan.stream, plan.line).frames(plan.image, plan.stretches, plan.position.revision);
+    try {
+      yield* frames;
+    } catch (error) {
+      throw withNearest(error, line, plan.position.revision);
+    }
+  }
+
+  /**
+   * An image as a snapshot: its head, and its chunks when they are asked for.
+   * @throws EvertreeError DAMAGED with `object` and `nearest`
+   */
+  async image(line: string, image: ImageEntry): Promise<StoredSnapshot> {
+    const history = this.#lineOf({ line });
+    const { revision } = image.position;
+    const { stream } = this;
+    if (stream === undefined) throw this.#nothing();
+    const snapshot = await this.#guarded(history, revision, () => new ImageReader(this.#source, stream, line).open(image));
+    return { ...snapshot, chunks: () => guardedChunks(snapshot, history, revision) };
+  }
+
+  async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      throw withNearest(error, line, revision);
+    }
+  }
+
+  #lineOf({ line }: { readonly line: string }): LineHistory {
+    const found = this.lines.find(({ id }) => id === line);
+    if (found === undefined) throw new EvertreeError('NOT_FOUND', `there is no line ${line} in ${this.target.name}`, { line });
+    return found;
+  }
+
+  #line(wanted: string | undefined): { readonly line: LineHistory; readonly chosen: string | undefined } {
+    const standing = standingLine(this.lines);
+    if (standing === undefined) throw this.#nothing();
+    if (wanted === undefined) {
+      if (standing.states.length === 0) throw this.#nothing();
+      return { line: standing, chosen: choiceInWords(standing, this.lines) };
+    }
+    const found = this.lines.filter(({ id, site }) => id === wanted || site === wanted || (wanted.length >= 4 && id.startsWith(wanted)));
+    if (found.length === 1) return { line: found[0]!, chosen: undefined };
+    const problem =
+      found.length === 0 ? `there is no line ${JSON.stringify(wanted)}` : `${JSON.stringify(wanted)} names ${found.length} lines`;
+    const there = (found.length === 0 ? this.lines : found).map(nameOf).join(', ');
+    throw new EvertreeError('NOT_FOUND', `${problem} in ${this.target.name}: there is ${there}`, { line: wanted });
+  }
+
+  #nothing(): EvertreeError {
+    const problems = this.problems.map(({ text }) => `; ${text}`).join('');
+    return new EvertreeError('NOT_FOUND', `${this.target.name} has no state that can be restored${problems}`, { target: this.target.name });
+  }
+}
+
+async function find(finder: MomentFinder, when: WhenLike | undefined, now: number | undefined): Promise<ArchivedMoment> {
+  if (when === undefined) return finder.newest();
+  const moment: When = typeof when === 'string' ? parseWhen(when, now ?? 0) : when;
+  if ('mark' in moment) return finder.ofMark(moment.mark);
+  return 'time' in moment ? finder.ofTime(moment.time) : finder.ofPosition(moment);
+}
+
+/** A line without some of its objects. */
+function withoutObjects(line: LineHistory, without: ReadonlySet<string>): LineHistory {
+  const images = line.images.filter(({ parts }) => !parts.some(({ path }) => without.has(path)));
+  const stretches = line.stretches.filter(({ path }) => !without.has(path));
+  return { ...line, images, stretches, states: restorableStates(line.id, images, stretches) };
+}
+
+/** An error about a damaged object, with the states that can be restored without it. */
+function withNearest(error: unknown, line: LineHistory, revision: number | undefined): unknown {
+  const path = isEvertreeError(error) ? damagedPath(error) : undefined;
+  if (path === undefined || !isEvertreeError(error) || 'nearest' in error.details) return error;
+  const { states } = withoutObjects(line, new Set([path]));
+  const nearest = nearestStates(states, revision ?? line.states.at(-1)?.to.revision ?? 0);
+  return new EvertreeError('DAMAGED', `${error.message}; ${nearestInWords(nearest)}`, { ...error.details, nearest }, error.cause);
+}
+
+async function* guardedChunks(snapshot: StoredSnapshot, line: LineHistory, revision: number): AsyncGenerator<Uint8Array> {
+  try {
+    yield* snapshot.chunks();
+  } catch (error) {
+    throw withNearest(error, line, revision);
+  }
+}
+
+async function assertReadable(chosen: ChosenManifest, identities: Identities | undefined, name: string): Promise<void> {
+  if (identities === undefined || !isEncrypted(chosen) || chosen.head === undefined) return;
+  const known = new Set(chosen.head.recipients);
+  if ((await identities.hashes()).some(hash => known.has(hash))) return;
+  const message = `the identity that was given is none of those for whom ${name} is encrypted`;
+  throw new EvertreeError('IDENTITY_NEEDED', message, { target: name });
+}
+
+function isEncrypted({ head, manifest }: ChosenManifest): boolean {
+  if (head !== undefined) return head.recipients.length > 0;
+  return manifest?.lines.some(line => typeof line.private === 'string') ?? false;
+}
+
+function idOf({ head, manifest }: ChosenManifest): string {
+  return head?.archive ?? manifest!.archive;
+}

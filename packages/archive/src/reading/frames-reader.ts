@@ -1,0 +1,143 @@
+import {
+  type ExactPosition,
+  EvertreeError,
+  formatExactPosition,
+  formatPosition,
+  type Frame,
+  frameHash,
+  frameLength,
+  NO_CHAIN,
+  ORIGIN,
+  parseFrame,
+  samePosition,
+} from '@evertree/core';
+import { damagedObject } from '../format/checked.ts';
+import type { FramesHeader } from '../format/object-header.ts';
+import type { ImageEntry } from '../format/manifest.ts';
+import type { FramesEntry } from './line-history.ts';
+import type { ObjectSource } from './object-source.ts';
+import { prefetch } from './prefetch.ts';
+
+/** Stored objects that are fetched ahead. At most two of them are open at once. */
+const OBJECTS_AHEAD = 4;
+
+/** Where a history ends: the next frame follows both. */
+interface ChainEnd {
+  readonly position: ExactPosition;
+  readonly chain: string;
+}
+
+/** Reads the frames of objects, and checks that they are what was archived: each follows the one before. */
+export class FramesReader {
+  readonly #source: ObjectSource;
+  readonly #stream: string;
+  readonly #line: string;
+
+  constructor(source: ObjectSource, stream: string, line: string) {
+    this.#source = source;
+    this.#stream = stream;
+    this.#line = line;
+  }
+
+  /**
+   * The frames after an image, or from the origin on, up to the one that holds a revision.
+   * @throws EvertreeError DAMAGED with the object, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
+   */
+  async *frames(image: ImageEntry | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<Frame> {
+    let at: ChainEnd = image === undefined ? { position: ORIGIN, chain: NO_CHAIN } : image;
+    const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
+    for await (const { entry, stored } of prefetch(entries, OBJECTS_AHEAD, load)) {
+      const payload = await this.#open(entry, stored);
+      for (const { frame, chain } of this.#checked(entry, payload)) {
+        if (at.position.revision >= end) return;
+        if (frame.header.last.revision <= at.position.revision) continue;
+        assertNext(entry.path, frame, at);
+        yield frame;
+        at = { position: frame.header.last, chain: chain() };
+      }
+    }
+    if (at.position.revision < end) {
+      throw new EvertreeError('DAMAGED', `the frames that were planned end at ${formatPosition(at.position)}`, { position: at.position });
+    }
+  }
+
+  /** All frames of one object. @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
+  async all(entry: FramesEntry): Promise<Frame[]> {
+    const payload = await this.#open(entry, await this.#source.load(entry));
+    return [...this.#checked(entry, payload)].map(({ frame }) => frame);
+  }
+
+  async #open(entry: FramesEntry, stored: Buffer): Promise<Buffer> {
+    const opened = await this.#source.open(stored, entry);
+    if (opened.kind !== 'frames' || opened.header.line !== this.#line) {
+      throw damagedObject(entry.path, 'it is of another line, or of another kind, than the manifest says');
+    }
+    assertSame(entry, opened.header);
+    return opened.payload;
+  }
+
+  /**
+   * The frames of a payload, each compared with the one before, and all together with what the manifest says. A caller
+   * that stops early leaves the rest unread.
+   */
+  *#checked(entry: FramesEntry, payload: Buffer): Generator<{ readonly frame: Frame; readonly chain: () => string }> {
+    let at: ChainEnd = { position: entry.base, chain: entry.previous };
+    let commits = 0;
+    let digest = '';
+    let time = entry.firstTime;
+    const marks: number[] = [];
+    for (let offset = 0; offset < payload.length;) {
+      const frame = frameAt(payload, offset, entry.path);
+      const { header } = frame;
+      if (header.stream !== this.#stream) throw damagedObject(entry.path, `a frame is of the stream ${header.stream}`);
+      if (offset === 0 && header.firstTime !== entry.firstTime) throw damagedObject(entry.path, 'its first time is not that of its frames');
+      assertNext(entry.path, frame, at);
+      let hash: string | undefined;
+      const chain = (): string => (hash ??= frameHash(frame));
+      yield { frame, chain };
+      at = { position: header.last, chain: chain() };
+      commits += header.count;
+      ({ digest, lastTime: time } = header);
+      if (header.isMark) marks.push(header.last.revision);
+      offset += frame.bytes.length;
+    }
+    const isWhole = samePosition(at.position, entry.last) && at.chain === entry.chain && digest === entry.digest;
+    const isCounted = commits === entry.commits && time === entry.lastTime && marks.join() === entry.marks.join();
+    if (isWhole && isCounted) return;
+    const found = `its frames end at ${formatExactPosition(at.position)} with the digest ${digest}`;
+    throw damagedObject(
+      entry.path,
+      `${found}, where it says ${formatExactPosition(entry.last)} and ${entry.digest}, or their number, times or marks differ`,
+    );
+  }
+}
+
+function frameAt(payload: Buffer, offset: number, path: string): Frame {
+  try {
+    return parseFrame(payload.subarray(offset, offset + frameLength(payload.subarray(offset))));
+  } catch (error) {
+    throw damagedObject(path, `at ${offset} of its frames ${(error as Error).message}`, { offset }, error);
+  }
+}
+
+function assertNext(path: string, { header }: Frame, at: ChainEnd): void {
+  if (samePosition(header.base, at.position) && header.previous === at.chain) return;
+  const gap = header.base.revision - at.position.revision;
+  const lack = gap > 0 ? `${gap} commits are missing` : 'it is of another history';
+  throw damagedObject(
+    path,
+    `a frame follows ${formatExactPosition(header.base)}, where the one before ends at ${formatExactPosition(at.position)}: ${lack}`,
+    {
+      expected: at.position,
+      found: header.base,
+    },
+  );
+}
+
+function assertSame(entry: FramesEntry, header: FramesHeader): void {
+  for (const key of ['base', 'last', 'firstTime', 'lastTime', 'commits', 'plainBytes', 'previous', 'chain', 'digest', 'marks'] as const) {
+    const [said, found] = [JSON.stringify(entry[key]), JSON.stringify(header[key])];
+    if (said === found) continue;
+    throw damagedObject(entry.path, `its header has ${found} for "${key}", where the manifest says ${said}`, { key });
+  }
+}

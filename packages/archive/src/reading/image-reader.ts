@@ -1,0 +1,80 @@
+import { type EvertreeError, type SnapshotHeader, type StoredSnapshot, formatPosition, samePosition } from '@evertree/core';
+import { damagedObject } from '../format/checked.ts';
+import { parseImageHead, readChunks } from '../format/image-payload.ts';
+import type { ImageEntry } from '../format/manifest.ts';
+import type { ObjectSource } from './object-source.ts';
+import { prefetch } from './prefetch.ts';
+
+/** Stored parts that are fetched ahead. At most two of them are open at once. */
+const PARTS_AHEAD = 4;
+
+/** Reads images. The digest of the tree can be compared only by whoever builds it. */
+export class ImageReader {
+  readonly #source: ObjectSource;
+  readonly #stream: string;
+  readonly #line: string;
+
+  constructor(source: ObjectSource, stream: string, line: string) {
+    this.#source = source;
+    this.#stream = stream;
+    this.#line = line;
+  }
+
+  /**
+   * The image as a snapshot. Its head is read at once, and its chunks when they are asked for.
+   * @throws EvertreeError DAMAGED with the object, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
+   */
+  async open(image: ImageEntry): Promise<StoredSnapshot> {
+    const header = this.#headerOf(image, await this.#part(image, 0, await this.#source.load(image.parts[0]!)));
+    return { header, bytes: image.plainBytes, chunks: () => this.#chunks(image) };
+  }
+
+  async *#chunks(image: ImageEntry): AsyncGenerator<Buffer> {
+    const load = async (index: number) => ({ index, stored: await this.#source.load(image.parts[index]!) });
+    let plainBytes = 0;
+    for await (const { index, stored } of prefetch(image.parts.keys(), PARTS_AHEAD, load)) {
+      const payload = await this.#part(image, index, stored);
+      plainBytes += payload.length;
+      let isHead = index === 0;
+      for (const chunk of readChunks(payload, image.parts[index]!.path)) {
+        if (!isHead) yield chunk;
+        isHead = false;
+      }
+    }
+    if (plainBytes === image.plainBytes) return;
+    throw damagedObject(image.parts[0]!.path, `its parts have ${plainBytes} bytes, where the manifest says ${image.plainBytes}`);
+  }
+
+  async #part(image: ImageEntry, index: number, stored: Buffer): Promise<Buffer> {
+    const named = image.parts[index]!;
+    const opened = await this.#source.open(stored, named);
+    const isIt =
+      opened.kind === 'image' &&
+      opened.header.line === this.#line &&
+      opened.header.part === index + 1 &&
+      samePosition(opened.header.position, image.position);
+    if (isIt) return opened.payload;
+    throw damagedObject(named.path, `it is not part ${index + 1} of the image at ${formatPosition(image.position)} of this line`);
+  }
+
+  #headerOf(image: ImageEntry, payload: Buffer): SnapshotHeader {
+    const { path } = image.parts[0]!;
+    const [first] = readChunks(payload, path);
+    if (first === undefined) throw damagedObject(path, 'the head of its snapshot is missing');
+    const header = parseImageHead(first, path);
+    const isIt =
+      header.stream === this.#stream &&
+      samePosition(header.position, image.position) &&
+      header.digest === image.digest &&
+      header.chain === image.chain &&
+      header.time === image.time;
+    if (isIt) return header;
+    throw damagedObject(path, `the head of its snapshot tells of ${formatPosition(header.position)}, and is not what the manifest says`);
+  }
+}
+
+/** What a damaged object is called in an error; undefined for errors about something else. */
+export function damagedPath(error: EvertreeError): string | undefined {
+  const { object } = error.details;
+  return error.code === 'DAMAGED' && typeof object === 'string' ? object : undefined;
+}

@@ -1,0 +1,39 @@
+import { decodeFrame, EMPTY_HEAD, type ExactPosition, type Frame, headAfter, headAt, type HistoryHead, samePosition } from '@evertree/core';
+import type { FramesReader } from './frames-reader.ts';
+import type { ImageReader } from './image-reader.ts';
+import type { FramesEntry, Restorable } from './line-history.ts';
+
+/**
+ * The table of epochs and the marks at the end of some states. Only objects that change one of them are read: those with
+ * mark frames, and those in which an epoch begins or ends.
+ */
+export async function tablesAt(
+  { images, stretches, to }: Restorable,
+  frames: FramesReader,
+  reader: ImageReader,
+): Promise<Pick<HistoryHead, 'epochs' | 'marks' | 'last'>> {
+  const image = images.at(-1);
+  let head: HistoryHead = image === undefined ? EMPTY_HEAD : headAt((await reader.open(image)).header);
+  for (const entry of stretches) {
+    if (entry.last.revision <= head.last.revision || !changesTables(entry)) continue;
+    for (const frame of await frames.all(entry)) {
+      if (frame.header.last.revision > head.last.revision) head = headAfter(head, frame, noteOf(frame));
+    }
+  }
+  return { epochs: head.epochs, marks: head.marks, last: to };
+}
+
+/** A handover is not told by an object's ends; it changes no position that the tables give. */
+function changesTables({ marks, base, last }: FramesEntry): boolean {
+  return marks.length > 0 || !isOneEpoch(base, last);
+}
+
+/** Whether all frames between two positions are of one epoch. */
+export function isOneEpoch(base: ExactPosition, last: ExactPosition): boolean {
+  return samePosition({ ...base, revision: 0 }, { ...last, revision: 0 });
+}
+
+function noteOf(frame: Frame): ReturnType<typeof decodeFrame>['note'] {
+  const { beginsEpoch, endsEpoch, isMark } = frame.header;
+  return beginsEpoch || endsEpoch || isMark ? decodeFrame(frame).note : undefined;
+}

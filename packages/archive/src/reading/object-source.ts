@@ -1,0 +1,79 @@
+import { EvertreeError } from '@evertree/core';
+import type { Opening } from '../encryption/sealing.ts';
+import { damagedObject } from '../format/checked.ts';
+import { openObject, readObjectHead, type ObjectHead, type OpenedObject } from '../format/sealed-object.ts';
+import type { Target } from '../targets/target.ts';
+
+/** An object as a manifest names it. */
+export interface DescribedObject {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Stored bytes of objects that are likely to be read again soon. */
+const KEPT_BYTES = 8 * 1024 * 1024;
+
+/** Gets sealed objects of one archive, and compares each with what the manifest says of it. */
+export class ObjectSource {
+  readonly #target: Target;
+  readonly #archive: string;
+  readonly #opening: Opening;
+  readonly #kept = new Map<string, Buffer>();
+  #keptBytes = 0;
+
+  constructor(target: Target, archive: string, opening: Opening) {
+    this.#target = target;
+    this.#archive = archive;
+    this.#opening = opening;
+  }
+
+  /**
+   * The head of an object that no manifest describes; its bytes are kept for `open`, within a bound.
+   * @returns undefined if there is no such object
+   * @throws EvertreeError DAMAGED
+   */
+  async head(path: string): Promise<(ObjectHead & { readonly bytes: number }) | undefined> {
+    const object = await this.#target.get(path);
+    if (object === undefined) return undefined;
+    const head = readObjectHead(object.bytes, path);
+    this.#assertOurs(head, path);
+    if (this.#keptBytes + object.bytes.length <= KEPT_BYTES) {
+      this.#keptBytes += object.bytes.length;
+      this.#kept.set(path, object.bytes);
+    }
+    return { ...head, bytes: object.bytes.length };
+  }
+
+  /** @throws EvertreeError DAMAGED if it is missing or is not what was stored */
+  async load({ path, bytes }: DescribedObject): Promise<Buffer> {
+    const stored = this.#kept.get(path) ?? (await this.#target.get(path))?.bytes;
+    if (stored === undefined) throw damagedObject(path, 'it is missing');
+    if (stored.length === bytes) return stored;
+    throw damagedObject(path, `it has ${stored.length} bytes, where the manifest says ${bytes}`, { expected: bytes, found: stored.length });
+  }
+
+  /** @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
+  async open(stored: Buffer, { path, sha256 }: DescribedObject): Promise<OpenedObject> {
+    const opened = await openObject(stored, this.#opening, path);
+    if (opened.sha256 !== sha256) {
+      throw damagedObject(path, `its sum is ${opened.sha256}, where the manifest says ${sha256}`, {
+        expected: sha256,
+        found: opened.sha256,
+      });
+    }
+    this.#assertOurs(opened, path);
+    return opened;
+  }
+
+  #assertOurs({ header }: ObjectHead, path: string): void {
+    if (header.archive === this.#archive) return;
+    const message = `${path} is of another archive: of ${header.archive}, and this one is ${this.#archive}`;
+    throw new EvertreeError('DAMAGED', message, {
+      object: path,
+      problem: 'it is of another archive',
+      expected: this.#archive,
+      found: header.archive,
+    });
+  }
+}

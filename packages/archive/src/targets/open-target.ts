@@ -1,8 +1,10 @@
 import type { Clock, Random } from '@evertree/core';
 import { DirectoryTarget } from './directory-target.ts';
+import type { S3Settings } from './s3-client.ts';
+import { isS3Name, parseS3Name } from './s3-location.ts';
 import type { Target } from './target.ts';
 
-export interface OpenTargetOptions {
+export interface OpenTargetOptions extends S3Settings {
   /** For waits between two attempts. A command needs one whose timers keep its process alive. */
   readonly clock: Clock;
   readonly random: Random;
@@ -11,9 +13,14 @@ export interface OpenTargetOptions {
 }
 
 /**
- * Opens what people name: a directory, or `s3://bucket/prefix`. Nothing is read but what tells that it is there.
- * @throws EvertreeError CONFIGURATION_INVALID, NOT_FOUND, FORBIDDEN
+ * Opens what people name: a directory, or `s3://bucket/prefix`. A directory has to be there; of a bucket that is told by
+ * the first call.
+ * @throws EvertreeError CONFIGURATION_INVALID, NOT_FOUND, FORBIDDEN, STORAGE_FAILED
  */
-export function openTarget(name: string, options: OpenTargetOptions): Promise<Target> {
-  return DirectoryTarget.open(name, options);
+export async function openTarget(name: string, options: OpenTargetOptions): Promise<Target> {
+  if (!isS3Name(name)) return DirectoryTarget.open(name, options);
+  const location = parseS3Name(name);
+  // The client of S3 takes longer to load than all else.
+  const { S3Target } = await import('./s3-target.ts');
+  return S3Target.open(location, options);
 }

@@ -1,0 +1,149 @@
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Opening, Recipients, Target } from '@evertree/archive';
+import type { Clock } from '@evertree/core';
+import { type Command, Option } from 'commander';
+import { exposureOf } from '../configuration/secret-file.ts';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { UsageError } from './exit-status.ts';
+import { printError } from './terminal.ts';
+
+// What the commands share that work on an archive: TARGET, how a service is found, and keys of age.
+
+const KEY_FILE_LIMIT_BYTES = 64 * 1024;
+
+/** How an S3 service is found; what is left out is found as AWS tools find it. */
+export interface TargetOptions {
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly profile?: string;
+  readonly pathStyle?: true;
+}
+
+export interface RecipientsOptions {
+  readonly recipients?: readonly string[];
+}
+
+export interface IdentityOptions {
+  readonly identity?: readonly string[];
+}
+
+/** As TARGET is explained in the help of each command. */
+export const TARGET_HELP = `
+TARGET is a directory, or s3://bucket/prefix. S3 takes credentials, region and endpoint from where AWS tools take them:
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws/credentials and ~/.aws/config, AWS_REGION,
+AWS_ENDPOINT_URL_S3, or the machine's role.`;
+
+/** The options of every command that takes a TARGET. */
+export function withTarget(command: Command): Command {
+  return command
+    .option('--endpoint <url>', "the S3 service, if it is not Amazon's (or AWS_ENDPOINT_URL_S3)", endpointArgument)
+    .option('--region <region>', "the bucket's region (or AWS_REGION)")
+    .option('--profile <name>', 'the profile in ~/.aws/config and ~/.aws/credentials (or AWS_PROFILE)')
+    .option('--path-style', 'put the bucket into the path of URLs; the default for every service but Amazon S3');
+}
+
+/** The option of commands that write what is encrypted. */
+export function withRecipients(command: Command): Command {
+  return command.option('--recipients <file...>', 'encrypt for these: files with one age1… a line, as age -R takes them');
+}
+
+/** The option of commands that decrypt. */
+export function withIdentity(command: Command): Command {
+  const { EVERTREE_IDENTITY_FILE: file } = process.env;
+  return command.addOption(
+    new Option('--identity <file...>', 'decrypt with these: files of age-keygen (or EVERTREE_IDENTITY_FILE)').default(
+      file === undefined || file === '' ? undefined : [file],
+      'EVERTREE_IDENTITY_FILE',
+    ),
+  );
+}
+
+/**
+ * A clock for commands. Their process has nothing else to do while they wait, and would end if its timers did not keep
+ * it alive.
+ */
+export const commandClock: Clock = {
+  ...nodeClock,
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  },
+};
+
+/** TARGET as it was given: a directory in full, or `s3://bucket/prefix`. */
+export function targetArgument(text: string): string {
+  if (text.startsWith('s3://')) return text;
+  if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(text))
+    throw new UsageError(`${JSON.stringify(text)} is no target; write a directory, or s3://bucket/prefix`);
+  if (!/\S/.test(text)) throw new UsageError('the target is empty; write a directory, or s3://bucket/prefix');
+  return resolve(text);
+}
+
+/**
+ * Opens TARGET.
+ * @param target as `targetArgument` gives it, or as it was written
+ * @param make makes a directory that is missing
+ */
+export async function openTargetOf(
+  target: string,
+  { endpoint, region, profile, pathStyle }: TargetOptions,
+  { make = false }: { readonly make?: boolean } = {},
+): Promise<Target> {
+  const name = targetArgument(target);
+  if (!name.startsWith('s3://')) {
+    const useless = Object.entries({ '--endpoint': endpoint, '--region': region, '--profile': profile, '--path-style': pathStyle });
+    for (const [option, value] of useless)
+      if (value !== undefined) throw new UsageError(`${option} concerns s3://bucket/prefix, and ${target} is a directory; leave it out`);
+  }
+  // Loaded on demand: other commands start faster without it.
+  const { openTarget } = await import('@evertree/archive');
+  return openTarget(name, {
+    clock: commandClock,
+    random: nodeRandom,
+    make,
+    ...optional('endpoint', endpoint),
+    ...optional('region', region),
+    ...optional('fallbackRegion', process.env['AWS_DEFAULT_REGION'] || undefined),
+    ...optional('profile', profile),
+    ...optional('pathStyle', pathStyle),
+  });
+}
+
+/** Whom the command encrypts for; undefined where `--recipients` was not given. */
+export async function recipientsOf({ recipients: files }: RecipientsOptions): Promise<Recipients | undefined> {
+  if (files === undefined) return undefined;
+  const { Recipients } = await import('@evertree/archive');
+  return Recipients.parse(files.map(file => keyFile(file, 'the file of recipients')));
+}
+
+/** What the command decrypts with; undefined where nothing was given. A file that others can read gets a warning. */
+export async function identitiesOf({ identity: files }: IdentityOptions): Promise<Opening> {
+  if (files === undefined) return undefined;
+  const { Identities } = await import('@evertree/archive');
+  const texts = files.map(file => {
+    const text = keyFile(file, 'the file of identities');
+    const exposure = exposureOf(statSync(file), file);
+    if (exposure !== undefined) printError(`warning: the file of identities ${file} ${exposure}`);
+    return text;
+  });
+  return Identities.parse(texts);
+}
+
+function endpointArgument(text: string): string {
+  const url = URL.parse(text);
+  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.search === '' && url.username === '') return text;
+  throw new UsageError(`--endpoint ${JSON.stringify(text)} is no address of a service; write one such as https://s3.example:9000`);
+}
+
+function keyFile(file: string, what: string): string {
+  try {
+    const { size } = statSync(file);
+    if (size <= KEY_FILE_LIMIT_BYTES) return readFileSync(file, 'utf8');
+    throw new UsageError(`${what} ${file} has ${size} bytes; at most ${KEY_FILE_LIMIT_BYTES} are read. Is it another file?`);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`${what} ${file} can't be read: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -20,3 +20,8 @@ export type { ArchiveProblem, FramesEntry, LineHistory, NearestStates, Restorabl
 export type { RestorePlan } from './reading/restore-plan.ts';
 export { isS3Name, parseS3Name, type S3Location } from './targets/s3-location.ts';
 export type { S3Settings } from './targets/s3-client.ts';
+export type { ArchiveFinding, VerificationLevel } from './proof/archive-finding.ts';
+export type { ArchiveVerification, ArchiveVerificationOptions, VerifiedLine } from './proof/archive-verification.ts';
+export type { Rotation } from './proof/due-objects.ts';
+export type { RestorableSpan } from './proof/restorable-spans.ts';
+export { verifyArchive } from './proof/verify-archive.ts';

@@ -1,0 +1,141 @@
+import { formatPosition } from '@evertree/core';
+import type { Opening } from '../encryption/sealing.ts';
+import type { ArchiveLine } from '../format/manifest.ts';
+import type { FindingList, VerificationLevel } from './archive-finding.ts';
+import type { FoundTail, FramesObject, LineSection, NeededObject } from './line-history.ts';
+import { neededObjects, sectionsOf } from './line-history.ts';
+import type { CheckedObject, ObjectCheck } from './object-check.ts';
+import { readAhead } from './read-ahead.ts';
+import { SectionWalk, type WalkCounts } from './section-walk.ts';
+import type { StoredObjects } from './stored-objects.ts';
+import { TailOrder } from './tail-order.ts';
+import type { VerifiedMemory } from './verified-memory.ts';
+
+/** Objects that are fetched at a time. */
+const WINDOW = 4;
+
+export interface LineProofOptions {
+  readonly line: ArchiveLine;
+  readonly stream: string;
+  readonly stored: StoredObjects;
+  readonly check: ObjectCheck;
+  readonly memory: VerifiedMemory;
+  readonly list: FindingList;
+  readonly opening: Opening;
+  /** Is told after each object; what is remembered may be written down then. */
+  proceeded(): Promise<void>;
+  /** By the target's time. */
+  readonly time: number;
+}
+
+/** Proves one line of an archive. */
+export class LineProof {
+  readonly line: ArchiveLine;
+  /** Set by `order`. */
+  sections: readonly LineSection[] = [];
+  /** In the order of the history. */
+  needed: readonly NeededObject[] = [];
+  readonly counts: WalkCounts = { images: 0, frames: 0, rebuiltCommits: 0 };
+  readonly #options: LineProofOptions;
+  readonly #tails = new Map<string, TailOrder>();
+
+  constructor(options: LineProofOptions) {
+    this.#options = options;
+    this.line = options.line;
+  }
+
+  /** Level 0: the order of the line, and that nothing went which was there before. */
+  async order(): Promise<void> {
+    const { line, stored, memory, list } = this.#options;
+    const tails: FoundTail[] = [];
+    for (const note of line.tails) {
+      const objects = (stored.tails.get(note.path)?.objects ?? []).map(object => ({ kind: 'tail', tail: note, ...object }) as const);
+      const verified = memory.tails.get(note.path);
+      this.#tails.set(note.path, new TailOrder(line.id, note, verified, list));
+      tails.push({ note, objects, end: await this.#endOf(objects) });
+      const last = objects.at(-1)?.number ?? note.from - 1;
+      if (verified === undefined || verified.number <= last) continue;
+      const problem = `it is missing: the tail went on to object ${verified.number}, at ${formatPosition(verified.last)}, when it was verified before`;
+      const object = `${note.path}/${String(last + 1).padStart(10, '0')}`;
+      list.add({ level: 0, object, line: line.id, revision: note.base.revision, problem });
+    }
+    this.sections = sectionsOf(line, tails, list);
+    this.needed = neededObjects(this.sections);
+    this.#compareEnd();
+  }
+
+  /** Level 1: the sums of the objects that are due. */
+  async sums(due: ReadonlySet<string>): Promise<void> {
+    const { memory, time } = this.#options;
+    const objects = this.needed.filter(({ path }) => due.has(path));
+    for await (const [object, checked] of readAhead(objects, WINDOW, each => this.#fetch(each))) {
+      if (checked === undefined || (object.kind !== 'part' && !this.#arrived(object, checked))) memory.forget(object.path);
+      else memory.verified(object.path, checked.head.sha256, 1, time);
+      await this.#options.proceeded();
+    }
+  }
+
+  /** Level 2: the frames and images that are due. */
+  async rebuild(due: ReadonlySet<string>, level: VerificationLevel): Promise<void> {
+    const { stream, opening, list, memory, time } = this.#options;
+    for (const section of this.sections) {
+      const walk = new SectionWalk({
+        section,
+        stream,
+        opening,
+        list,
+        due,
+        fetch: object => this.#fetch(object),
+        arrived: (object, checked) => this.#arrived(object, checked),
+        proven: async (object, sum) => {
+          if (!list.has(object.path)) memory.verified(object.path, sum, level, time);
+          await this.#options.proceeded();
+        },
+      });
+      await walk.run();
+      for (const key of ['images', 'frames', 'rebuiltCommits'] as const) this.counts[key] += walk.counts[key];
+    }
+  }
+
+  /** Forgets what is not sound, and remembers how far the tails were followed. */
+  remember(): void {
+    const { memory, list } = this.#options;
+    for (const { path } of this.needed) if (list.has(path)) memory.forget(path);
+    for (const [path, { followed }] of this.#tails) {
+      if (followed === undefined) memory.tails.delete(path);
+      else memory.tails.set(path, followed);
+    }
+  }
+
+  async #fetch(object: NeededObject): Promise<CheckedObject | undefined> {
+    const { check, list } = this.#options;
+    return list.has(object.path) ? undefined : check.fetch(object, this.line.id);
+  }
+
+  #arrived(object: FramesObject, checked: CheckedObject): boolean {
+    return object.kind === 'stretch' || this.#tails.get(object.tail.path)!.take(object, checked);
+  }
+
+  /** What the last object of a tail says; it is read, unless it was verified before. */
+  async #endOf(objects: readonly Extract<FramesObject, { kind: 'tail' }>[]): Promise<FoundTail['end']> {
+    const object = objects.at(-1);
+    if (object === undefined) return undefined;
+    const verified = this.#options.memory.tails.get(object.tail.path);
+    if (verified?.number === object.number) return { position: verified.last, chain: verified.chain, digest: verified.digest };
+    const checked = await this.#fetch(object);
+    if (checked?.head.kind !== 'frames') return undefined;
+    const { last: position, chain, digest } = checked.head.header;
+    return { position, chain, digest };
+  }
+
+  /** A line only grows at its end. */
+  #compareEnd(): void {
+    const { memory, list, line } = this.#options;
+    const before = memory.endOf(line.id);
+    const end = this.sections.at(-1)?.end?.position;
+    if (before === undefined || end === undefined || end.revision >= before.revision) return;
+    const object = this.needed.at(-1)?.path ?? line.id;
+    const problem = `the line ends with it at ${formatPosition(end)}, and went on to ${formatPosition(before)} when it was verified before: the end is missing`;
+    list.add({ level: 0, object, line: line.id, revision: end.revision, problem });
+  }
+}

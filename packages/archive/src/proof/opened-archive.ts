@@ -1,0 +1,105 @@
+import { EvertreeError, isEvertreeError } from '@evertree/core';
+import type { ArchiveHead } from '../format/archive-head.ts';
+import { parseHead } from '../format/head-codec.ts';
+import { parseManifest } from '../format/manifest-codec.ts';
+import type { Manifest } from '../format/manifest.ts';
+import { HEAD_KEY, MANIFEST_PREFIX, manifestKey } from '../format/object-keys.ts';
+import type { Target } from '../targets/target.ts';
+import { type FindingList, problemOf } from './archive-finding.ts';
+
+/** What counts in an archive, or the newest of it that can still be read. */
+export interface OpenedArchive {
+  readonly archive: string;
+  readonly stream: string | null;
+  readonly isEncrypted: boolean;
+  /** Undefined before the first backup. */
+  readonly manifest: Manifest | undefined;
+  /** Its hash. */
+  readonly hash: string | null;
+  /** Undefined if it can't be read. */
+  readonly head: ArchiveHead | undefined;
+}
+
+/**
+ * Reads HEAD and the manifest. Where they are not sound that is a finding, and the newest sound manifest is taken.
+ * @throws EvertreeError NOT_FOUND where there is no archive at all; FORMAT_UNSUPPORTED
+ */
+export async function openArchive(target: Target, list: FindingList): Promise<OpenedArchive> {
+  const head = await readHead(target, list);
+  const named = head?.manifest ?? null;
+  const manifest = named === null ? undefined : await readManifest(target, named, list);
+  if (head !== undefined && (named === null || manifest !== undefined)) return opened(head, manifest, named);
+  const found = await newestManifest(target, named);
+  if (found === undefined && head === undefined && list.count === 0) throw noArchive(target);
+  if (found === undefined && head === undefined) {
+    throw new EvertreeError('DAMAGED', `neither HEAD nor any manifest of ${target.name} can be read: nothing of it can be restored`);
+  }
+  if (found !== undefined) list.remark(`what follows is of the manifest ${found.hash}, the newest that is sound`);
+  return opened(head, found?.manifest, found?.hash ?? null);
+}
+
+function opened(head: ArchiveHead | undefined, manifest: Manifest | undefined, hash: string | null): OpenedArchive {
+  const isEncrypted =
+    head === undefined ? (manifest?.lines.some(line => typeof line.private === 'string') ?? false) : head.recipients.length > 0;
+  return { archive: (head ?? manifest)!.archive, stream: manifest?.stream ?? head?.stream ?? null, isEncrypted, manifest, hash, head };
+}
+
+async function readHead(target: Target, list: FindingList): Promise<ArchiveHead | undefined> {
+  const object = await target.get(HEAD_KEY);
+  if (object === undefined) {
+    for await (const _ of target.list(MANIFEST_PREFIX)) {
+      list.add({ level: 0, object: HEAD_KEY, line: null, problem: 'it is missing, and there are manifests' });
+      break;
+    }
+    return undefined;
+  }
+  try {
+    return parseHead(object.bytes);
+  } catch (error) {
+    if (isEvertreeError(error, 'FORMAT_UNSUPPORTED')) throw error;
+    list.add({ level: 0, object: HEAD_KEY, line: null, problem: problemOf(error) });
+    return undefined;
+  }
+}
+
+async function readManifest(target: Target, hash: string, list: FindingList): Promise<Manifest | undefined> {
+  const key = manifestKey(hash);
+  const object = await target.get(key);
+  if (object === undefined) {
+    list.add({ level: 0, object: key, line: null, problem: 'it is missing, and HEAD names it' });
+    return undefined;
+  }
+  try {
+    return parseManifest(object.bytes, hash);
+  } catch (error) {
+    if (isEvertreeError(error, 'FORMAT_UNSUPPORTED')) throw error;
+    list.add({ level: 0, object: key, line: null, problem: problemOf(error) });
+    return undefined;
+  }
+}
+
+/** Those that the target made last come first; the first that is sound counts. */
+async function newestManifest(
+  target: Target,
+  except: string | null,
+): Promise<{ readonly manifest: Manifest; readonly hash: string } | undefined> {
+  const listed: { readonly key: string; readonly modified: number }[] = [];
+  for await (const { key, modified } of target.list(MANIFEST_PREFIX)) listed.push({ key, modified });
+  for (const { key } of listed.toSorted((a, b) => b.modified - a.modified)) {
+    const hash = key.slice(MANIFEST_PREFIX.length);
+    const object = hash === except ? undefined : await target.get(key);
+    if (object === undefined) continue;
+    try {
+      return { manifest: parseManifest(object.bytes, hash), hash };
+    } catch (error) {
+      // An older one may be sound.
+      if (!isEvertreeError(error, 'DAMAGED')) throw error;
+    }
+  }
+  return undefined;
+}
+
+function noArchive(target: Target): EvertreeError {
+  const message = `there is no archive in ${target.name}: it has no object HEAD; make one with "evertree backup init"`;
+  return new EvertreeError('NOT_FOUND', message, { target: target.name });
+}

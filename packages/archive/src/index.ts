@@ -25,3 +25,4 @@ export type { ArchiveVerification, ArchiveVerificationOptions, VerifiedLine } fr
 export type { Rotation } from './proof/due-objects.ts';
 export type { RestorableSpan } from './proof/restorable-spans.ts';
 export { verifyArchive } from './proof/verify-archive.ts';
+export { probeTarget, type TargetProbe, type TargetRight } from './targets/probe.ts';

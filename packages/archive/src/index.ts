@@ -26,3 +26,5 @@ export type { Rotation } from './proof/due-objects.ts';
 export type { RestorableSpan } from './proof/restorable-spans.ts';
 export { verifyArchive } from './proof/verify-archive.ts';
 export { probeTarget, type TargetProbe, type TargetRight } from './targets/probe.ts';
+export { historyAfter } from './catch-up/history-after.ts';
+export type { WantedHistory } from './catch-up/way.ts';

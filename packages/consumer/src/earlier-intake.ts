@@ -1,5 +1,5 @@
 import { EvertreeError, Signal, Turn, covers, formatPosition } from '@evertree/core';
-import type { CloseReason, Emitter, Frame, Store } from '@evertree/core';
+import type { CloseReason, Emitter, Frame, Position, Store } from '@evertree/core';
 import type { EarlierFrames, MissingStretch } from './earlier-frames.ts';
 import { asEvertreeError } from './frame-intake.ts';
 import type { FrameIntake } from './frame-intake.ts';
@@ -63,7 +63,8 @@ export class EarlierIntake {
 
   #begin({ after, base }: MissingStretch): void {
     const { source } = this.#earlier;
-    this.#last = { source, state: 'running', from: after, base, frames: 0, bytes: 0, since: this.#store.clock.now(), error: null };
+    const stretch = { from: plain(after), base: plain(base) };
+    this.#last = { source, state: 'running', ...stretch, frames: 0, bytes: 0, since: this.#store.clock.now(), error: null };
     this.#store.report({
       level: 'info',
       event: 'catch-up-begun',
@@ -176,4 +177,8 @@ export class EarlierIntake {
 /** Why this site takes frames from nobody: it closes, its disk failed, or it leads now. */
 function isOfThisSite(reason: CloseReason): boolean {
   return reason === 'going-away' || reason === 'wrong-role';
+}
+
+function plain({ epoch, revision }: Position): Position {
+  return { epoch, revision };
 }

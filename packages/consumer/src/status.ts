@@ -1,4 +1,4 @@
-import type { ExactPosition } from '@evertree/core';
+import type { Position } from '@evertree/core';
 
 /**
  * - `listening`: no primary came yet.
@@ -46,9 +46,9 @@ export interface CatchUp {
   readonly source: string;
   readonly state: 'running' | 'done' | 'failed';
   /** Where this site stood. */
-  readonly from: ExactPosition;
+  readonly from: Position;
   /** The history is kept from here on. */
-  readonly base: ExactPosition;
+  readonly base: Position;
   /** Taken so far. */
   readonly frames: number;
   readonly bytes: number;

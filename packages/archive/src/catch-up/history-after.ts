@@ -11,7 +11,7 @@ export async function* historyAfter(archive: Archive, wanted: WantedHistory): As
   const way = wayIn(archive, wanted);
   const { primary, base } = wanted;
   let at = wanted.after;
-  let damage: unknown;
+  let damage: EvertreeError | undefined;
   for (let step = way.next(at.revision); step !== undefined; step = way.next(at.revision)) {
     try {
       for await (const frame of archive.framesOf(step.line, step.entries)) {

@@ -78,7 +78,8 @@ export class Way {
     for (let end = first; this.#stays(end);) {
       const { last, chain } = end;
       const following = line.stretches.find(
-        entry => samePosition(entry.base, last) && entry.previous === chain && entry.last.revision > last.revision && !this.#spent.has(entry),
+        entry =>
+          samePosition(entry.base, last) && entry.previous === chain && entry.last.revision > last.revision && !this.#spent.has(entry),
       );
       if (following === undefined) break;
       entries.push(following);

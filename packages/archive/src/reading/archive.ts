@@ -7,7 +7,15 @@ import { openPrivate } from '../format/private-part.ts';
 import type { Target } from '../targets/target.ts';
 import { FramesReader } from './frames-reader.ts';
 import { damagedPath, ImageReader } from './image-reader.ts';
-import { type ArchiveProblem, type LineHistory, nearestInWords, nearestStates, type Restorable, restorableStates } from './line-history.ts';
+import {
+  type ArchiveProblem,
+  type FramesEntry,
+  type LineHistory,
+  nearestInWords,
+  nearestStates,
+  type Restorable,
+  restorableStates,
+} from './line-history.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
@@ -131,6 +139,24 @@ export class Archive {
       yield* frames;
     } catch (error) {
       throw withNearest(error, line, plan.position.revision);
+    }
+  }
+
+  /**
+   * The frames of objects of one line that follow one another, from the first object's base on. Each is checked as in
+   * `frames`.
+   * @throws EvertreeError DAMAGED with `object` and `nearest`
+   */
+  async *framesOf(line: string, entries: readonly FramesEntry[]): AsyncGenerator<Frame> {
+    const history = this.#lineOf({ line });
+    const [first, last] = [entries.at(0), entries.at(-1)];
+    const { stream } = this;
+    if (first === undefined || last === undefined || stream === undefined) return;
+    const start = { position: first.base, chain: first.previous };
+    try {
+      yield* new FramesReader(this.#source, stream, line).frames(start, entries, last.last.revision);
+    } catch (error) {
+      throw withNearest(error, history, first.base.revision);
     }
   }
 

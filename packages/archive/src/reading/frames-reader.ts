@@ -13,7 +13,6 @@ import {
 } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import type { FramesHeader } from '../format/object-header.ts';
-import type { ImageEntry } from '../format/manifest.ts';
 import type { FramesEntry } from './line-history.ts';
 import type { ObjectSource } from './object-source.ts';
 import { prefetch } from './prefetch.ts';
@@ -40,11 +39,11 @@ export class FramesReader {
   }
 
   /**
-   * The frames after an image, or from the origin on, up to the one that holds a revision.
+   * The frames after an image or the end of another object, or from the origin on, up to the one that holds a revision.
    * @throws EvertreeError DAMAGED with the object, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
    */
-  async *frames(image: ImageEntry | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<Frame> {
-    let at: ChainEnd = image === undefined ? { position: ORIGIN, chain: NO_CHAIN } : image;
+  async *frames(start: ChainEnd | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<Frame> {
+    let at: ChainEnd = start ?? { position: ORIGIN, chain: NO_CHAIN };
     const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
     for await (const { entry, stored } of prefetch(entries, OBJECTS_AHEAD, load)) {
       const payload = await this.#open(entry, stored);

@@ -165,6 +165,19 @@ function addPeers(registry: Registry, site: Site): void {
 
 /** Whole trees sent (at a primary) or received (at a secondary). @returns what ends the counting */
 function addResyncs(registry: Registry, site: Site): Disposable {
+  const catchUps = new Counter({
+    registers: [registry],
+    name: 'evertree_catch_ups_total',
+    help: 'Stretches of history that this secondary took from an archive, or could not take, since it follows.',
+    labelNames: ['outcome'],
+    collect() {
+      this.reset();
+      const { done, failed } = site.consumer?.state.catchUps ?? { done: 0, failed: 0 };
+      this.inc({ outcome: 'done' }, done);
+      this.inc({ outcome: 'failed' }, failed);
+    },
+  });
+  catchUps.reset();
   const resyncs = new Counter({
     registers: [registry],
     name: 'evertree_resyncs_total',

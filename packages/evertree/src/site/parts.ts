@@ -1,6 +1,7 @@
 import { Consumer } from '@evertree/consumer';
 import { type RoleHandler, type Store, formatAddress, isLoopback } from '@evertree/core';
 import { Producer } from '@evertree/producer';
+import { earlierFrames } from '../archive/catch-up.ts';
 import type { ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
 import type { PrimaryPart, SecondaryPart } from '../roles/part.ts';
@@ -52,12 +53,14 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
   const { store, directory, settings } = site;
   checkSettings(settings, configuration);
   const quarantine = directory === undefined ? undefined : new Quarantine(directory, store.report);
+  const earlier = earlierFrames(store, configuration.archive);
   const consumer = new Consumer({
     store,
     transport: await consumerTransport(store, configuration),
     program: PROGRAM,
     advertised: () => configuration.http.advertised,
     ...roles,
+    ...(earlier === undefined ? {} : { earlierFrames: earlier }),
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
   const again = () => secondaryPart(site, configuration, roles);

@@ -1,0 +1,105 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Sealing, Recipients, openTarget } from '@evertree/archive';
+import type { Frame } from '@evertree/core';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { HttpSite, until } from '../support/http-site.ts';
+import { ShortMemory } from '../support/passed-by.ts';
+
+const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
+const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
+
+let folder: string;
+let place: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'evertree-catch-up-'));
+  place = join(folder, 'archive');
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** An archive of these frames: stretches of six, and a tail. */
+async function archive(frames: readonly Frame[], sealing: Sealing = 'plain'): Promise<void> {
+  await using target = await openTarget(place, { clock: systemClock, random: systemRandom, make: true });
+  const maker = new ArchiveMaker(target, { sealing });
+  const line = maker.line('a');
+  for (const group of inGroups(frames.slice(0, -4), 6)) await line.stretch(group);
+  await line.tail(inGroups(frames.slice(-4), 1));
+  await maker.publish();
+}
+
+/** A secondary was away for so long that its primary kept nothing of what it lacks. */
+async function passedBy(): Promise<ShortMemory> {
+  const sites = await ShortMemory.start(folder);
+  {
+    await using secondary = await sites.secondary();
+    await sites.meet(secondary);
+  }
+  await sites.passBy();
+  return sites;
+}
+
+describe('a secondary whose primary no longer reaches back', () => {
+  it('catches up from the archive that its file names, and no whole tree is sent', async () => {
+    await using sites = await passedBy();
+    await archive(sites.frames);
+    await using http = await HttpSite.start({ site: await sites.secondary({ 'catch-up-from': place }) });
+    await sites.meet(http.site);
+    const { consumer } = (await http.get('/status')) as { consumer: { resyncs: object; catchUps: object } };
+    expect(consumer.resyncs).toEqual({ count: 0, lastReason: null });
+    expect(consumer.catchUps).toMatchObject({ done: 1, failed: 0, last: { source: place, state: 'done', error: null } });
+    expect(sites.primary.producer?.peers).toMatchObject([{ site: 'b', state: 'replicate', lastError: null, resyncs: { count: 0 } }]);
+    expect((await http.send('GET', '/metrics')).text).toContain('evertree_catch_ups_total{outcome="done"} 1\n');
+    expect(http.site.store.get('')).toEqual(sites.store.get(''));
+    // Its history has no hole: what it took from the archive can be read as any other.
+    expect(http.site.store.journal.log.base.revision).toBe(0);
+  });
+
+  it('opens an encrypted archive with its identity file, and takes the whole tree without one', async () => {
+    await using sites = await passedBy();
+    await archive(sites.frames, Recipients.parse([RECIPIENT]));
+    await sites.readAlong();
+    const file = join(folder, 'identity.txt');
+    await writeFile(file, `${IDENTITY}\n`, { mode: 0o600 });
+    {
+      await using secondary = await sites.secondary({ 'catch-up-from': place, 'identity-file': file });
+      await sites.meet(secondary);
+      expect(secondary.consumer?.state).toMatchObject({ resyncs: { count: 0 }, catchUps: { done: 1 } });
+    }
+    await sites.passBy();
+    await using secondary = await sites.secondary({ 'catch-up-from': place });
+    await sites.meet(secondary);
+    expect(secondary.consumer?.state).toMatchObject({ resyncs: { count: 1 }, catchUps: { done: 0, failed: 1 } });
+    expect(secondary.consumer?.state.catchUps?.last?.error).toMatch(/is encrypted: .* "identity-file" beside "catch-up-from"/);
+  });
+
+  it.each<[string, (sites: ShortMemory) => Promise<void>, RegExp]>([
+    ['is not there', () => Promise.resolve(), /archive/],
+    ['ends too early', sites => archive(sites.frames.slice(0, 6)), /holds what follows up to 1-\d+ only/],
+    [
+      'is damaged',
+      async sites => {
+        await archive(sites.frames);
+        await using target = await openTarget(place, { clock: systemClock, random: systemRandom });
+        for await (const { key } of target.list('stretch/')) {
+          const { bytes } = (await target.get(key))!;
+          bytes[bytes.length >> 1]! ^= 1;
+          await target.remove([key]);
+          await target.create(key, bytes);
+        }
+      },
+      /stretch\//,
+    ],
+  ])('takes the whole tree, and says why, if the archive %s', async (_name, prepare, words) => {
+    await using sites = await passedBy();
+    await prepare(sites);
+    await using secondary = await sites.secondary({ 'catch-up-from': place });
+    await sites.meet(secondary);
+    await until(() => secondary.state === 'replicating');
+    expect(secondary.consumer?.state).toMatchObject({ resyncs: { count: 1 }, catchUps: { done: 0, failed: 1 } });
+    expect(secondary.consumer?.state.catchUps?.last?.error).toMatch(words);
+    expect(secondary.store.get('')).toEqual(sites.store.get(''));
+  });
+});

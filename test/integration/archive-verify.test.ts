@@ -136,7 +136,7 @@ describe('verify passes', () => {
   test('a sound archive on every level, and says what it holds', async () => {
     const { target, stream, line } = await built(1);
     const last = stream.frames.at(-1)!.header;
-    for (const level of [0, 1, 2] as const) {
+    for (const level of [0, 1, 2, 3] as const) {
       const found = await verify(target, { level });
       expect(found.findings, `level ${level}`).toEqual([]);
       expect(found).toMatchObject({ passed: true, finished: true, level, commits: last.last.revision, findingCount: 0, remarks: [] });
@@ -147,7 +147,7 @@ describe('verify passes', () => {
 
   test('sound archives of every shape', async () => {
     await fc.assert(
-      fc.asyncProperty(shapes, fc.constantFrom(0, 1, 2), async (shape, level) => {
+      fc.asyncProperty(shapes, fc.constantFrom(0, 1, 2, 3), async (shape, level) => {
         const archive = await shaped(shape);
         if (archive === undefined) return;
         const { findings, passed, lines } = await verify(archive.target, { level, identities: IDENTITIES });
@@ -297,7 +297,8 @@ describe('verify finds and names', () => {
       },
     ]);
     for (const [patch, level, object] of [
-      [{ last: { ...third.last, revision: third.last.revision + 1 } }, 0, fourth.path],
+      [{ last: { ...third.last, revision: third.last.revision - 1 } }, 0, fourth.path],
+      [{ last: { ...third.last, revision: third.last.revision + 1 } }, 1, third.path],
       [{ chain: 'c'.repeat(64) }, 0, fourth.path],
       [{ digest: 'd'.repeat(16) }, 1, third.path],
       [{ commits: third.commits + 1 }, 1, third.path],
@@ -368,6 +369,30 @@ describe('verify finds and names', () => {
     for (const key of keys.slice(-2)) target.objects.delete(key);
     const { findings } = await verify(target, { level: 0 });
     expect(findings[0]).toMatchObject({ object: keys.at(-2), problem: expect.stringContaining('when it was verified before') });
+  });
+});
+
+describe('verify draws a state', () => {
+  test('and rebuilds it to the digest that the site recorded; the seed draws it again', async () => {
+    const { target, stream } = await built(20);
+    const digests = new Map(stream.frames.map(({ header }) => [header.last.revision, header.digest]));
+    const drawn = new Set<number>();
+    for (let seed = 0; seed < 12; seed++) {
+      const found = await verify(target, { level: 3, seed, rotation: { bytes: 0 } });
+      expect(found).toMatchObject({ passed: true, drawn: { seed } });
+      expect(found.drawn!.digest).toBe(digests.get(found.drawn!.position.revision));
+      expect((await verify(target, { level: 3, seed, rotation: { bytes: 0 } })).drawn).toEqual(found.drawn);
+      drawn.add(found.drawn!.position.revision);
+    }
+    expect(drawn.size).toBeGreaterThan(3);
+  });
+
+  test('and names an object that is damaged although it was verified before', async () => {
+    const { target, line } = await built(21);
+    await verify(target, { level: 2 });
+    for (const object of line.objects) if (object.kind === 'stretch') flip(target, object.path, 0.6);
+    const { findings } = await verify(target, { level: 3, seed: 5, rotation: { bytes: 0 } });
+    expect(findings).toMatchObject([{ level: 3, object: expect.stringMatching(/^stretch\//), problem: expect.stringContaining('seed 5') }]);
   });
 });
 

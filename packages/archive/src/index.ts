@@ -28,3 +28,4 @@ export { verifyArchive } from './proof/verify-archive.ts';
 export { probeTarget, type TargetProbe, type TargetRight } from './targets/probe.ts';
 export { historyAfter } from './catch-up/history-after.ts';
 export type { WantedHistory } from './catch-up/way.ts';
+export type { DrawnState } from './proof/drawn-state.ts';

@@ -6,8 +6,9 @@ import { type ErrorCode, isEvertreeError } from '@evertree/core';
  * - 0: HEAD, the manifest, the order of each line, and that every object is there with its size.
  * - 1: the sum of each object, and that its header says what the manifest says. Needs no identity.
  * - 2: decrypts, follows the frames one by one, rebuilds the tree, and compares the images with it.
+ * - 3: rebuilds a state that is drawn, as a restore does, and compares its digest with the one that the site recorded.
  */
-export type VerificationLevel = 0 | 1 | 2;
+export type VerificationLevel = 0 | 1 | 2 | 3;
 
 /** Something in an archive that is not as ARCHIVE.md says, or lacks what has to be there. */
 export interface ArchiveFinding {

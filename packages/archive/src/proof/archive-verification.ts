@@ -3,6 +3,7 @@ import type { ReadProgress } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import type { Target } from '../targets/target.ts';
 import type { ArchiveFinding, VerificationLevel } from './archive-finding.ts';
+import type { DrawnState } from './drawn-state.ts';
 import type { Rotation } from './due-objects.ts';
 import type { RestorableSpan } from './restorable-spans.ts';
 
@@ -16,6 +17,8 @@ export interface ArchiveVerificationOptions {
   readonly level?: VerificationLevel;
   /** Which of the objects that were verified before are read again; a thirtieth of them if nothing else is said. */
   readonly rotation?: Rotation;
+  /** Draws the state that level 3 rebuilds; drawn itself if it is not given. */
+  readonly seed?: number;
   readonly progress?: ReadProgress;
   /** Ends it early. What was verified up to then is remembered. */
   readonly signal?: AbortSignal;
@@ -42,6 +45,8 @@ export interface ArchiveVerification {
   /** Objects that were not read: they were verified before, on this level. */
   readonly objectsRemembered: number;
   readonly bytesRead: number;
+  /** The state that level 3 rebuilt; null on the other levels. */
+  readonly drawn: DrawnState | null;
   readonly findingCount: number;
   /** The first thousand. */
   readonly findings: readonly ArchiveFinding[];

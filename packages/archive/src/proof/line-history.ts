@@ -2,10 +2,19 @@ import { type ExactPosition, formatExactPosition, formatPosition, NO_CHAIN, ORIG
 import type { ArchiveLine, ImageEntry, StretchEntry, TailNote } from '../format/manifest.ts';
 import type { FindingList } from './archive-finding.ts';
 
+/** An object of a tail that a line needs. */
+export interface TailObject {
+  readonly kind: 'tail';
+  readonly path: string;
+  readonly bytes: number;
+  readonly tail: TailNote;
+  readonly number: number;
+}
+
 /** An object that a line needs, and that holds frames. */
 export type FramesObject =
-  | { readonly kind: 'stretch'; readonly path: string; readonly bytes: number; readonly entry: StretchEntry }
-  | { readonly kind: 'tail'; readonly path: string; readonly bytes: number; readonly tail: TailNote; readonly number: number };
+  | TailObject
+  | { readonly kind: 'stretch'; readonly path: string; readonly bytes: number; readonly entry: StretchEntry };
 
 /** One that holds a part of an image, from 1. */
 export interface PartObject {
@@ -21,7 +30,7 @@ export type NeededObject = FramesObject | PartObject;
 /** A tail's objects that are there, and what its last one says. */
 export interface FoundTail {
   readonly note: TailNote;
-  readonly objects: readonly Extract<FramesObject, { kind: 'tail' }>[];
+  readonly objects: readonly TailObject[];
   /** Where it ends; undefined if its last object can't be read. */
   readonly end: HistoryEnd | undefined;
 }
@@ -119,14 +128,14 @@ class LineOrder {
     for (const item of this.#ahead.filter(({ image }) => image.position.revision <= last.revision)) this.#items.push(item);
     this.#ahead = this.#ahead.filter(({ image }) => image.position.revision > last.revision);
     this.#items.push({ kind: 'stretch', path, bytes: entry.bytes, entry });
-    this.#end = { position: last, chain, digest };
+    if (this.#end === undefined || last.revision > this.#end.position.revision) this.#end = { position: last, chain, digest };
   }
 
   #tail({ note, objects, end }: FoundTail): void {
     if (objects.length === 0) return;
     this.#follow(note.path, { position: note.base, chain: note.previous });
     this.#items.push(...objects);
-    this.#end = end;
+    if (end === undefined || this.#end === undefined || end.position.revision > this.#end.position.revision) this.#end = end;
   }
 
   /** Compares what an object says that it follows with what comes before it. */
@@ -137,9 +146,8 @@ class LineOrder {
         this.#found(path, base.position.revision, `it follows another frame than the one that ends at ${formatPosition(end.position)}`);
       return;
     }
-    // The frames go on within what an image holds already.
-    const inside = this.#items[0];
-    if (this.#items.length === 1 && inside?.kind === 'image' && base.position.revision < inside.image.position.revision) return;
+    // The frames begin within what is there already: whoever reads skips those that it has.
+    if (end !== undefined && base.position.revision < end.position.revision) return;
     if (this.#ahead.some(({ image }) => samePosition(image.position, base.position))) return this.#beginAtImage();
     const isFirst = this.#sections.length === 0 && this.#items.length === 0;
     if (isFirst && samePosition(base.position, ORIGIN)) {
@@ -155,7 +163,7 @@ class LineOrder {
     if (isFirst) return `it begins at ${formatPosition(base)}, and neither an image nor the origin of the stream comes before it`;
     const { position } = this.#end!;
     const missing = base.revision - position.revision;
-    const lack = missing > 0 ? `${missing} commits are missing before it` : 'it is of another history, or holds what another one holds';
+    const lack = missing > 0 ? `${missing} commits are missing before it` : 'it is of another history';
     return `it begins at ${formatExactPosition(base)}, and what comes before it ends at ${formatExactPosition(position)}: ${lack}`;
   }
 

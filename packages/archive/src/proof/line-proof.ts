@@ -1,8 +1,8 @@
 import { formatPosition } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
-import type { ArchiveLine } from '../format/manifest.ts';
-import type { FindingList, VerificationLevel } from './archive-finding.ts';
-import type { FoundTail, FramesObject, LineSection, NeededObject } from './line-history.ts';
+import type { ArchiveLine, TailNote } from '../format/manifest.ts';
+import type { FindingList } from './archive-finding.ts';
+import type { FoundTail, FramesObject, LineSection, NeededObject, TailObject } from './line-history.ts';
 import { neededObjects, sectionsOf } from './line-history.ts';
 import type { CheckedObject, ObjectCheck } from './object-check.ts';
 import { readAhead } from './read-ahead.ts';
@@ -52,7 +52,7 @@ export class LineProof {
       const objects = (stored.tails.get(note.path)?.objects ?? []).map(object => ({ kind: 'tail', tail: note, ...object }) as const);
       const verified = memory.tails.get(note.path);
       this.#tails.set(note.path, new TailOrder(line.id, note, verified, list));
-      tails.push({ note, objects, end: await this.#endOf(objects) });
+      tails.push(await this.#found(note, objects));
       const last = objects.at(-1)?.number ?? note.from - 1;
       if (verified === undefined || verified.number <= last) continue;
       const problem = `it is missing: the tail went on to object ${verified.number}, at ${formatPosition(verified.last)}, when it was verified before`;
@@ -76,7 +76,7 @@ export class LineProof {
   }
 
   /** Level 2: the frames and images that are due. */
-  async rebuild(due: ReadonlySet<string>, level: VerificationLevel): Promise<void> {
+  async rebuild(due: ReadonlySet<string>): Promise<void> {
     const { stream, opening, list, memory, time } = this.#options;
     for (const section of this.sections) {
       const walk = new SectionWalk({
@@ -88,7 +88,7 @@ export class LineProof {
         fetch: object => this.#fetch(object),
         arrived: (object, checked) => this.#arrived(object, checked),
         proven: async (object, sum) => {
-          if (!list.has(object.path)) memory.verified(object.path, sum, level, time);
+          if (!list.has(object.path)) memory.verified(object.path, sum, 2, time);
           await this.#options.proceeded();
         },
       });
@@ -116,16 +116,34 @@ export class LineProof {
     return object.kind === 'stretch' || this.#tails.get(object.tail.path)!.take(object, checked);
   }
 
-  /** What the last object of a tail says; it is read, unless it was verified before. */
-  async #endOf(objects: readonly Extract<FramesObject, { kind: 'tail' }>[]): Promise<FoundTail['end']> {
-    const object = objects.at(-1);
-    if (object === undefined) return undefined;
-    const verified = this.#options.memory.tails.get(object.tail.path);
-    if (verified?.number === object.number) return { position: verified.last, chain: verified.chain, digest: verified.digest };
-    const checked = await this.#fetch(object);
-    if (checked?.head.kind !== 'frames') return undefined;
+  /** The objects of a tail that count, and where they end. The last one is read, unless it was verified before. */
+  async #found(note: TailNote, objects: readonly TailObject[]): Promise<FoundTail> {
+    const { tails } = this.line;
+    const limit = tails[tails.indexOf(note) + 1]?.base.revision;
+    const counted = limit === undefined ? objects : await this.#before(objects, limit);
+    const last = counted.at(-1);
+    const verified = this.#options.memory.tails.get(note.path);
+    if (last === undefined) return { note, objects: counted, end: undefined };
+    if (verified?.number === last.number) {
+      return { note, objects: counted, end: { position: verified.last, chain: verified.chain, digest: verified.digest } };
+    }
+    const checked = await this.#fetch(last);
+    if (checked?.head.kind !== 'frames') return { note, objects: counted, end: undefined };
     const { last: position, chain, digest } = checked.head.header;
-    return { position, chain, digest };
+    return { note, objects: counted, end: { position, chain, digest } };
+  }
+
+  /** Whoever lost a line may have written on into its tail: that does not count from where the next tail begins. */
+  async #before(objects: readonly TailObject[], limit: number): Promise<readonly TailObject[]> {
+    let [low, high] = [0, objects.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const checked = await this.#fetch(objects[middle]!);
+      const counts = checked?.head.kind !== 'frames' || checked.head.header.base.revision < limit;
+      if (counts) low = middle + 1;
+      else high = middle;
+    }
+    return objects.slice(0, low);
   }
 
   /** A line only grows at its end. */

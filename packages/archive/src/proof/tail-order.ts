@@ -1,7 +1,7 @@
 import { type ExactPosition, formatPosition, samePosition } from '@evertree/core';
 import type { TailNote } from '../format/manifest.ts';
 import type { FindingList } from './archive-finding.ts';
-import type { FramesObject } from './line-history.ts';
+import type { TailObject } from './line-history.ts';
 import type { CheckedObject } from './object-check.ts';
 import type { VerifiedTail } from './verification-report.ts';
 
@@ -34,7 +34,7 @@ export class TailOrder {
   }
 
   /** Takes the objects in their order. @returns whether it follows those before it */
-  take({ path, number }: Extract<FramesObject, { kind: 'tail' }>, { head }: CheckedObject): boolean {
+  take({ path, number }: TailObject, { head }: CheckedObject): boolean {
     if (head.kind !== 'frames') return false;
     const { number: before, last, chain, sum } = this.#place;
     // It was followed before, or something before it is not sound.

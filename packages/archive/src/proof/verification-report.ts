@@ -6,7 +6,7 @@ import { encodeReport, parseReport } from './report-file.ts';
 const FORMAT = 'evertree verification';
 const VERSION = 1;
 
-const level = () => z.union([z.literal(0), z.literal(1), z.literal(2)]);
+const level = () => z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]);
 
 const SCHEMA = z.strictObject({
   format: z.literal(`${FORMAT} ${VERSION}`),

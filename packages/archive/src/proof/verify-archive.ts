@@ -3,13 +3,16 @@ import { Pin } from '../prune/pin.ts';
 import { movingHead } from '../publishing/head-mover.ts';
 import { type ArchiveFinding, FindingList, type VerificationLevel } from './archive-finding.ts';
 import type { ArchiveVerification, ArchiveVerificationOptions, VerifiedLine } from './archive-verification.ts';
+import type { DrawnState } from './drawn-state.ts';
 import { dueObjects } from './due-objects.ts';
 import { LineProof } from './line-proof.ts';
 import { ObjectCheck, revisionOf, sumOf } from './object-check.ts';
 import { openArchive, type OpenedArchive } from './opened-archive.ts';
 import { restorableSpans, restorableText } from './restorable-spans.ts';
+import { rebuildDrawn } from './state-rebuild.ts';
 import { checkStored } from './stored-objects.ts';
 import { VerifiedMemory } from './verified-memory.ts';
+import { WatchedTarget } from './watched-target.ts';
 
 /**
  * Proves that an archive is whole and sound, on a level: see VerificationLevel. What it verified is remembered in the
@@ -65,6 +68,7 @@ class ArchiveProof {
   #totalBytes = 0;
   #objectsRead = 0;
   #finished = false;
+  #drawn: DrawnState | undefined;
 
   constructor(options: ArchiveVerificationOptions, opened: OpenedArchive, list: FindingList) {
     this.#options = options;
@@ -82,7 +86,9 @@ class ArchiveProof {
     try {
       await this.#order();
       due = this.#due();
-      for (const line of this.#lines) await (this.#level < 2 ? line.sums(due) : line.rebuild(due, this.#level));
+      for (const line of this.#lines) await (this.#level < 2 ? line.sums(due) : line.rebuild(due));
+      if (this.#level === 3 && this.#lines.length > 0)
+        this.#drawn = await rebuildDrawn({ ...this.#options, target: this.#watchedTarget() }, this.#list);
       this.#finished = true;
     } catch (error) {
       if (error instanceof Interrupted) return await this.#result(due);
@@ -98,7 +104,7 @@ class ArchiveProof {
     const { manifest } = this.#opened;
     if (manifest === undefined) return;
     const stored = await checkStored(target, manifest, this.#list);
-    const check = new ObjectCheck(this.#countingTarget(), this.#opened, this.#list);
+    const check = new ObjectCheck(this.#watchedTarget(), this.#opened, this.#list);
     const common = {
       stream: manifest.stream,
       stored,
@@ -116,24 +122,23 @@ class ArchiveProof {
     if (this.#level === 0) return new Set();
     const needed = this.#lines.flatMap(line => line.needed);
     this.#memory.keep(needed, sumOf);
-    const due = dueObjects(needed, this.#memory.objects, this.#level, this.#options.rotation);
+    // What is rebuilt on level 3 is drawn anew each time.
+    const due = dueObjects(needed, this.#memory.objects, this.#level === 1 ? 1 : 2, this.#options.rotation);
     this.#totalBytes = needed.reduce((sum, { path, bytes }) => sum + (due.has(path) ? bytes : 0), 0);
     return due;
   }
 
   /** Counts what is fetched, and ends the work when that is wanted. */
-  #countingTarget(): Pick<ArchiveVerificationOptions['target'], 'get'> {
-    return {
-      get: async key => {
-        if (this.#options.signal?.aborted === true) throw new Interrupted();
-        const found = await this.#options.target.get(key);
-        this.#objectsRead++;
-        this.#doneBytes += found?.bytes.length ?? 0;
-        this.#memory.read(found?.bytes.length ?? 0);
-        this.#options.progress?.(this.#doneBytes, Math.max(this.#doneBytes, this.#totalBytes));
-        return found;
-      },
-    };
+  #watchedTarget(): WatchedTarget {
+    return new WatchedTarget(this.#options.target, (_, found) => {
+      if (this.#options.signal?.aborted === true) throw new Interrupted();
+      const bytes = found?.bytes.length ?? 0;
+      this.#objectsRead++;
+      this.#doneBytes += bytes;
+      this.#memory.read(bytes);
+      this.#options.progress?.(this.#doneBytes, Math.max(this.#doneBytes, this.#totalBytes));
+      return found;
+    });
   }
 
   async #proceeded(): Promise<void> {
@@ -192,6 +197,7 @@ class ArchiveProof {
       objectsRead: this.#objectsRead,
       objectsRemembered: this.#level === 0 ? 0 : needed.filter(({ path }) => !due.has(path)).length,
       bytesRead: this.#doneBytes,
+      drawn: this.#drawn ?? null,
       findingCount: this.#list.count,
       findings: this.#findings(lines),
       remarks: this.#list.remarks,

@@ -78,12 +78,17 @@ export class LineMaker {
     this.id = id;
   }
 
-  /** Frames as one stretch. */
-  async stretch(frames: readonly Frame[], change: Partial<FramesHeader> = {}): Promise<StretchEntry> {
-    const header = { ...this.#header(frames), ...change };
+  /**
+   * Frames as one stretch.
+   * @param change what header and manifest say instead
+   * @param stored the frames that are in it instead
+   */
+  async stretch(frames: readonly Frame[], change: Partial<FramesHeader> = {}, stored = frames): Promise<StretchEntry> {
+    const plainBytes = lengthOf(stored.map(({ bytes }) => bytes));
+    const header = { ...this.#header(frames), plainBytes, ...change };
     const path = stretchKey(this.id, header.last, this.run, ++this.#numbers);
     const { archive: _, line: __, after: ___, ...said } = header;
-    const entry: StretchEntry = { kind: 'stretch', path, ...(await this.#seal(path, header, frames)), ...said };
+    const entry: StretchEntry = { kind: 'stretch', path, ...(await this.#seal(path, header, stored)), ...said };
     this.objects.push(entry);
     return entry;
   }
@@ -137,7 +142,7 @@ export class LineMaker {
     const parts = frames.map(({ bytes }) => bytes);
     const sealed = await sealObject({ kind: 'frames', header: { ...header, plainBytes: lengthOf(parts) }, parts }, this.#maker.sealing);
     await this.#maker.target.create(path, sealed.bytes);
-    this.stream ??= frames[0]!.header.stream;
+    this.stream ??= frames[0]?.header.stream;
     return { bytes: sealed.bytes.length, sha256: sealed.sha256 };
   }
 

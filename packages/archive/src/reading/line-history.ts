@@ -91,13 +91,25 @@ export interface NearestStates {
   readonly after: ExactPosition | undefined;
 }
 
-/** The states that can be restored and are nearest to a revision that can't. */
+/** The states that can be restored and are nearest to a revision, which may be one of them. */
 export function nearestStates(states: readonly Restorable[], revision: number): NearestStates {
-  const before = states.findLast(({ from, to }) => Math.max(from.revision, 1) <= revision && to.revision >= 1);
-  const after = states.find(({ to }) => to.revision >= revision);
-  const earlier = before === undefined ? undefined : before.to.revision <= revision ? before.to : { ...before.to, revision };
-  const later = after === undefined ? undefined : after.from.revision >= revision ? after.from : { ...after.from, revision };
-  return { before: earlier, after: later };
+  const points = states.flatMap(state => pointsOf(state, revision)).toSorted((a, b) => a.revision - b.revision);
+  const before = points.findLast(point => point.revision <= revision);
+  const after = points.find(point => point.revision >= revision);
+  return { before, after };
+}
+
+/** The exact positions that are known of some states without reading frames; the one at a revision, if it is among them. */
+function pointsOf({ from, images, stretches }: Restorable, revision: number): ExactPosition[] {
+  const points = [...images.map(({ position }) => position), ...stretches.map(({ last }) => last)];
+  const holding = stretches.find(({ base, last }) => base.revision < revision && revision <= last.revision);
+  if (holding !== undefined && isOneEpoch(holding.base, holding.last)) points.push({ ...holding.last, revision });
+  return points.filter(point => point.revision >= from.revision);
+}
+
+/** Whether all frames between two positions are of one epoch. */
+export function isOneEpoch(base: ExactPosition, last: ExactPosition): boolean {
+  return base.epoch === last.epoch && base.epochId === last.epochId;
 }
 
 /** In words, for the end of an error. */

@@ -1,7 +1,7 @@
-import { decodeFrame, EMPTY_HEAD, type ExactPosition, type Frame, headAfter, headAt, type HistoryHead, samePosition } from '@evertree/core';
+import { decodeFrame, EMPTY_HEAD, type Frame, headAfter, headAt, type HistoryHead } from '@evertree/core';
 import type { FramesReader } from './frames-reader.ts';
 import type { ImageReader } from './image-reader.ts';
-import type { FramesEntry, Restorable } from './line-history.ts';
+import { isOneEpoch, type FramesEntry, type Restorable } from './line-history.ts';
 
 /**
  * The table of epochs and the marks at the end of some states. Only objects that change one of them are read: those with
@@ -26,11 +26,6 @@ export async function tablesAt(
 /** A handover is not told by an object's ends; it changes no position that the tables give. */
 function changesTables({ marks, base, last }: FramesEntry): boolean {
   return marks.length > 0 || !isOneEpoch(base, last);
-}
-
-/** Whether all frames between two positions are of one epoch. */
-export function isOneEpoch(base: ExactPosition, last: ExactPosition): boolean {
-  return samePosition({ ...base, revision: 0 }, { ...last, revision: 0 });
 }
 
 function noteOf(frame: Frame): ReturnType<typeof decodeFrame>['note'] {

@@ -12,8 +12,8 @@ import {
 import { formatTime, nearNames, type Moment } from '@evertree/history';
 import type { FramesReader } from './frames-reader.ts';
 import type { ImageReader } from './image-reader.ts';
-import { type FramesEntry, nearestInWords, nearestStates, type Restorable } from './line-history.ts';
-import { isOneEpoch, tablesAt } from './line-tables.ts';
+import { type FramesEntry, isOneEpoch, nearestInWords, nearestStates, type Restorable } from './line-history.ts';
+import { tablesAt } from './line-tables.ts';
 
 /** A moment of an archived line, and the states it is one of. */
 export interface ArchivedMoment extends Moment {

@@ -1,0 +1,221 @@
+import { Archive, Identities, type ArchiveHead, type Manifest } from '@evertree/archive';
+import { NO_CHAIN, ORIGIN, type SnapshotHeader } from '@evertree/core';
+import { describe, expect, it } from 'vitest';
+import { encodeHead, parseHead } from '../../packages/archive/src/format/head-codec.ts';
+import { encodeChunk, encodeImageHead, parseImageHead, readChunks } from '../../packages/archive/src/format/image-payload.ts';
+import { encodeManifest, parseManifest } from '../../packages/archive/src/format/manifest-codec.ts';
+import type { FramesHeader } from '../../packages/archive/src/format/object-header.ts';
+import * as keys from '../../packages/archive/src/format/object-keys.ts';
+import { openObject, sealObject } from '../../packages/archive/src/format/sealed-object.ts';
+import { MemoryTarget } from '../support/memory-target.ts';
+
+/**
+ * Pins ARCHIVE.md: when one of these fails, the format has changed, and that takes a new version and a line in
+ * «Versions». What zstd and age make differs from one time to the next, so of that only the reading is pinned.
+ */
+
+const ARCHIVE = '000102030405060708090a0b0c0d0e0f';
+const STREAM = '101112131415161718191a1b1c1d1e1f';
+const LINE = 'a0a1a2a3a4a5a6a7';
+const RUN = 'b0b1b2b3b4b5b6b7';
+const SITE = 'c0c1c2c3c4c5c6c7';
+const EPOCH = 'd0d1d2d3d4d5d6d7';
+import { IDENTITY } from '../support/archived-history.ts';
+const at = (revision: number) => ({ epoch: 4, epochId: EPOCH, revision });
+const CHAIN = 'e1'.repeat(32);
+const DIGEST = 'f0f1f2f3f4f5f6f7';
+
+const HEAD: ArchiveHead = {
+  archive: ARCHIVE,
+  stream: STREAM,
+  counter: 7,
+  time: 1_764_000_000_000,
+  manifest: '11'.repeat(32),
+  recipients: ['22'.repeat(32)],
+  conditions: true,
+  drilled: { time: 1_764_000_000_001, passed: true, position: { epoch: 4, revision: 2 }, milliseconds: 812, report: 'drill/1' },
+  verified: { time: 1_764_000_000_002, level: 1, passed: false, report: 'verified/1' },
+};
+
+const HEADER: FramesHeader = {
+  archive: ARCHIVE,
+  line: LINE,
+  base: ORIGIN,
+  last: at(2),
+  firstTime: 5,
+  lastTime: 6,
+  commits: 2,
+  plainBytes: 3,
+  previous: NO_CHAIN,
+  chain: CHAIN,
+  digest: DIGEST,
+  marks: [2],
+  after: null,
+};
+
+const MANIFEST: Manifest = {
+  archive: ARCHIVE,
+  stream: STREAM,
+  previous: null,
+  time: 9,
+  lines: [
+    {
+      id: LINE,
+      site: SITE,
+      run: RUN,
+      private: { site: 'a' },
+      objects: [
+        {
+          kind: 'stretch',
+          path: keys.stretchKey(LINE, at(2), RUN, 1),
+          bytes: 10,
+          sha256: '33'.repeat(32),
+          base: ORIGIN,
+          last: at(2),
+          firstTime: 5,
+          lastTime: 6,
+          commits: 2,
+          plainBytes: 3,
+          previous: NO_CHAIN,
+          chain: CHAIN,
+          digest: DIGEST,
+          marks: [2],
+          marked: [1],
+          archived: 8,
+        },
+        {
+          kind: 'image',
+          position: at(2),
+          time: 6,
+          digest: DIGEST,
+          chain: CHAIN,
+          plainBytes: 4,
+          parts: [{ path: keys.imagePartKey(LINE, at(2), RUN, 1), bytes: 11, sha256: '44'.repeat(32) }],
+          marks: [1],
+          archived: 8,
+        },
+      ],
+      tails: [{ path: keys.tailPath(4, EPOCH, SITE, RUN), from: 3, base: at(2), previous: CHAIN }],
+      gaps: [{ from: ORIGIN, to: at(1), reason: 'spool-full', time: 7 }],
+    },
+  ],
+  condemned: [{ path: 'stretch/x', bytes: 12, since: 6 }],
+};
+
+const SNAPSHOT: SnapshotHeader = {
+  stream: STREAM,
+  position: at(2),
+  digest: DIGEST,
+  chain: CHAIN,
+  epochs: [{ number: 4, id: EPOCH, site: 'a', base: ORIGIN, reason: 'first commit', time: 5, end: { to: 'b', command: 'c' } }],
+  marks: [{ name: 'm 🌲', position: at(1), markedAt: at(2), time: 6, author: 'ann', message: 'why' }],
+  time: 6,
+};
+
+/** Sealed once: 300 bytes of frames, compressed and encrypted. */
+const SEALED = [
+  'RVZUQQEBAwDIAQAAeyJhcmNoaXZlIjoiMDAwMTAyMDMwNDA1MDYwNzA4MDkwYTBiMGMwZDBlMGYiLCJsaW5lIjoiYTBhMWEyYTNhNGE1YTZhNy',
+  'IsImJhc2UiOnsiZXBvY2giOjAsImVwb2NoSWQiOiIwMDAwMDAwMDAwMDAwMDAwIiwicmV2aXNpb24iOjB9LCJsYXN0Ijp7ImVwb2NoIjo0LCJl',
+  'cG9jaElkIjoiZDBkMWQyZDNkNGQ1ZDZkNyIsInJldmlzaW9uIjoyfSwiZmlyc3RUaW1lIjo1LCJsYXN0VGltZSI6NiwiY29tbWl0cyI6MiwicG',
+  'xhaW5CeXRlcyI6MzAwLCJwcmV2aW91cyI6IjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw',
+  'MDAwMDAwMDAiLCJjaGFpbiI6ImUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZTFlMWUxZT',
+  'EiLCJkaWdlc3QiOiJmMGYxZjJmM2Y0ZjVmNmY3IiwibWFya3MiOlsyXSwiYWZ0ZXIiOm51bGx9YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgy',
+  'NTUxOSBWZTcrUE9DZ2ovLzQrWjJVWiszRGdiMjhJMm5EN1dFa29NdEtIVHhRM1RJCkUrdmMzS2JTZG5rYzlIMUc4bElaRThwUU5GSDBLeXlhVV',
+  'hHaDV0Y3JXbU0KLS0tIDBFUXoyVHpVaFdOTXpVdlp1QzhnZ0tFaFdtdktnVXVsaFg2YXhPd1d4WFkKyRvGnBAX9efH/3ARXSSA2e+Kgp+aVCLx',
+  'zkgbyUNHYBKEhqVAUzcN7mg8KnKxxuk3rc3RxOeDd0UUMzZM2NOWP+RJRT44pk0iptnjwWmzd1oC9UPQxMbj',
+].join('');
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
+const ORIGIN_TEXT = '{"epoch":0,"epochId":"0000000000000000","revision":0}';
+const AT_1 = `{"epoch":4,"epochId":"${EPOCH}","revision":1}`;
+const AT_2 = `{"epoch":4,"epochId":"${EPOCH}","revision":2}`;
+
+describe('an archive’s layout', () => {
+  it('has HEAD as one JSON object with a sum, and a line feed', () => {
+    const expected =
+      `{"format":"evertree archive 1","archive":"${ARCHIVE}","stream":"${STREAM}","counter":7,"time":1764000000000,` +
+      `"manifest":"${'11'.repeat(32)}","recipients":["${'22'.repeat(32)}"],"conditions":true,` +
+      '"drilled":{"time":1764000000001,"passed":true,"position":{"epoch":4,"revision":2},"milliseconds":812,"report":"drill/1"},' +
+      '"verified":{"time":1764000000002,"level":1,"passed":false,"report":"verified/1"},' +
+      '"sum":"SUM"}\n';
+    expect(text(encodeHead(HEAD))).toBe(expected.replace('SUM', '4b022c0865c3ad77a92f5777f0baee2dea86e9011c6b3590ac6e801a215d1fd2'));
+    expect(parseHead(encodeHead(HEAD))).toEqual(HEAD);
+  });
+
+  it('has a manifest as JSON whose hash is its name', () => {
+    const { bytes, sha256 } = encodeManifest(MANIFEST);
+    const stretch =
+      `{"kind":"stretch","path":"stretch/${LINE}/0000000004-0000000000000002-${RUN}-0000000001","bytes":10,"sha256":"${'33'.repeat(32)}",` +
+      `"base":${ORIGIN_TEXT},"last":${AT_2},"firstTime":5,"lastTime":6,"commits":2,"plainBytes":3,"previous":"${NO_CHAIN}",` +
+      `"chain":"${CHAIN}","digest":"${DIGEST}","marks":[2],"marked":[1],"archived":8}`;
+    const image =
+      `{"kind":"image","position":${AT_2},"time":6,"digest":"${DIGEST}","chain":"${CHAIN}","plainBytes":4,` +
+      `"parts":[{"path":"image/${LINE}/0000000004-0000000000000002-${RUN}/0000000001","bytes":11,"sha256":"${'44'.repeat(32)}"}],` +
+      '"marks":[1],"archived":8}';
+    const expected =
+      `{"format":"evertree manifest 1","archive":"${ARCHIVE}","stream":"${STREAM}","previous":null,"time":9,"lines":[` +
+      `{"id":"${LINE}","site":"${SITE}","run":"${RUN}","private":{"site":"a"},"objects":[${stretch},${image}],` +
+      `"tails":[{"path":"tail/0000000004-${EPOCH}-${SITE}-${RUN}","from":3,"base":${AT_2},"previous":"${CHAIN}"}],` +
+      `"gaps":[{"from":${ORIGIN_TEXT},"to":${AT_1},"reason":"spool-full","time":7}]}],` +
+      '"condemned":[{"path":"stretch/x","bytes":12,"since":6}]}';
+    expect(text(bytes)).toBe(expected);
+    expect(sha256).toBe('34ea5cc2b3a26005ee590c3ba4c1795ab7fe14dedc1b2cd521d02fb9ef9c73fa');
+    expect(parseManifest(bytes, sha256)).toEqual(MANIFEST);
+  });
+
+  it('has sealed objects: magic, version, kind, flags, header, payload, sum', async () => {
+    const { bytes, sha256 } = await sealObject({ kind: 'frames', header: HEADER, parts: [Buffer.from('ab'), Buffer.from('c')] }, 'plain');
+    const header =
+      `{"archive":"${ARCHIVE}","line":"${LINE}","base":${ORIGIN_TEXT},"last":${AT_2},"firstTime":5,"lastTime":6,"commits":2,` +
+      `"plainBytes":3,"previous":"${NO_CHAIN}","chain":"${CHAIN}","digest":"${DIGEST}","marks":[2],"after":null}`;
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(header.length);
+    const before = `4556544101010000${length.toString('hex')}${Buffer.from(header).toString('hex')}616263`;
+    expect(bytes.toString('hex')).toBe(`${before}${sha256}`);
+    expect(sha256).toBe('4848df6196965549bc79fa7e0bcda06bda390b88e32973439ae0605fd88923ec');
+
+    const part = { archive: ARCHIVE, line: LINE, position: at(2), part: 1, plainBytes: 1 };
+    const image = await sealObject({ kind: 'image', header: part, parts: [Buffer.from('d')] }, 'plain');
+    const partHeader = `{"archive":"${ARCHIVE}","line":"${LINE}","position":${AT_2},"part":1,"plainBytes":1}`;
+    expect(image.bytes.subarray(0, 12).toString('hex')).toBe(`4556544101020000${partHeader.length.toString(16)}000000`);
+    expect(text(image.bytes.subarray(12, -33))).toBe(partHeader);
+  });
+
+  it('has a payload that zstd compressed and age encrypted', async () => {
+    const opened = await openObject(Buffer.from(SEALED, 'base64'), Identities.parse([IDENTITY]), 'x');
+    expect(opened).toMatchObject({ kind: 'frames', isCompressed: true, isEncrypted: true, header: { ...HEADER, plainBytes: 300 } });
+    expect(text(opened.payload)).toBe('frames'.repeat(50));
+  });
+
+  it('has images: the head of a snapshot behind its length, then chunks behind theirs', () => {
+    const head =
+      `{"stream":"${STREAM}","position":${AT_2},"digest":"${DIGEST}","chain":"${CHAIN}","epochs":[{"number":4,"id":"${EPOCH}",` +
+      `"site":"a","base":${ORIGIN_TEXT},"reason":"first commit","time":5,"end":{"to":"b","command":"c"}}],` +
+      `"marks":[{"name":"m 🌲","position":${AT_1},"markedAt":${AT_2},"time":6,"author":"ann","message":"why"}],"time":6}`;
+    const payload = Buffer.concat([...encodeImageHead(SNAPSHOT), ...encodeChunk(Buffer.from('xyz'))]);
+    const length = Buffer.byteLength(head);
+    expect(payload.readUInt32LE(0)).toBe(length);
+    expect(text(payload.subarray(4, 4 + length))).toBe(head);
+    expect(payload.subarray(4 + length).toString('hex')).toBe('0300000078797a');
+    const [first, second] = [...readChunks(payload, 'x')];
+    expect(parseImageHead(first!, 'x')).toEqual(SNAPSHOT);
+    expect(text(second!)).toBe('xyz');
+  });
+
+  it('has keys of one length, so that they sort as they count', () => {
+    expect(keys.tailKey(keys.tailPath(4, EPOCH, SITE, RUN), 12)).toBe(`tail/0000000004-${EPOCH}-${SITE}-${RUN}/0000000012`);
+    expect(keys.manifestKey('11'.repeat(32))).toBe(`manifest/${'11'.repeat(32)}`);
+    expect([keys.pinKey('1'), keys.drillKey('1'), keys.verifiedKey('1'), keys.probeKey('1')]).toEqual([
+      'pin/1',
+      'drill/1',
+      'verified/1',
+      'probe/1',
+    ]);
+  });
+
+  it('is refused where it is of a later version, and not taken for damage', async () => {
+    const target = new MemoryTarget();
+    await target.create(keys.HEAD_KEY, Buffer.from(text(encodeHead(HEAD)).replace('archive 1', 'archive 2')));
+    await expect(Archive.open(target)).rejects.toMatchObject({ code: 'FORMAT_UNSUPPORTED' });
+  });
+});

@@ -1,10 +1,11 @@
-import type { Commit } from '@evertree/core';
+import type { Commit, ExactPosition, Frame, Journal } from '@evertree/core';
 import type { JournalOptions } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Loopback } from '../support/loopback.ts';
 import { allowErrors } from '../support/reports.ts';
 import { SimulatedPrimary, SimulatedSecondary } from '../support/replica.ts';
+import { ScriptedSource } from '../support/scripted-source.ts';
 import { Simulation } from '../support/simulation.ts';
 
 /** What may happen to a pair, in any order. */
@@ -47,6 +48,8 @@ class Pair {
   readonly lies: string[] = [];
   /** Every value of /sequence that the secondary's listener was told, in order; null where it began anew. */
   readonly seen: (number | null)[] = [];
+  /** What an archive of the primary has; the secondary reads it after `readArchive`. */
+  readonly archived: Frame[] = [];
 
   constructor(seed: number) {
     this.simulation = new Simulation(seed);
@@ -102,8 +105,25 @@ class Pair {
         if (secondary.isRunning) secondary.setFull(what.do === 'fill-disk');
         return;
       case 'snapshot':
-        if (primary.isRunning) await simulation.during(primary.store.saveSnapshot());
+        if (!primary.isRunning) return;
+        await this.#archive();
+        await simulation.during(primary.store.saveSnapshot());
     }
+  }
+
+  /** The secondary takes from the archive what its primary no longer keeps, a frame a millisecond or so. */
+  readArchive(): void {
+    const { clock } = this.simulation;
+    const source = new ScriptedSource(() => this.archived);
+    source.before = () => new Promise<void>(resolve => void clock.after(this.simulation.below(3), resolve));
+    this.secondary.earlierFrames = source;
+  }
+
+  /** Retention follows a snapshot: everything is archived before. */
+  async #archive(): Promise<void> {
+    const { store } = this.primary;
+    await this.simulation.during(store.flush());
+    this.archived.push(...(await this.simulation.during(framesAfter(store.journal, this.archived.at(-1)?.header.last))));
   }
 
   async start(): Promise<void> {
@@ -187,10 +207,13 @@ function expectEqual({ primary, secondary, acknowledged, lies }: Pair): void {
   expect(secondary.consumer.state).toMatchObject({ state: 'replicating', primary: { site: 'a' }, lag: { revisions: 0, ms: 0 } });
 }
 
-async function run(seed: number, actions: readonly Action[], journal: JournalOptions = {}): Promise<Pair> {
+async function run(seed: number, actions: readonly Action[], journal: JournalOptions = {}, fromArchive = false): Promise<Pair> {
   const pair = new Pair(seed);
   pair.primary.journalOptions = { ...pair.primary.journalOptions, ...journal };
+  if (fromArchive) pair.readArchive();
   await pair.start();
+  // A secondary that holds nothing takes the whole tree.
+  if (fromArchive) await pair.settle();
   for (const what of actions) await pair.act(what);
   await pair.settle();
   expectEqual(pair);
@@ -231,6 +254,24 @@ describe('a pair, after any schedule of commits, faults and restarts', () => {
   });
 });
 
+describe('a pair with an archive, after any schedule of commits, faults and restarts', () => {
+  it('has equal trees, each change applied once and in order, and no full copy, whatever retention removes', async () => {
+    allowErrors('storage-full');
+    let caughtUp = 0;
+    await fc.assert(
+      fc.asyncProperty(seeds, fc.array(actionWithRetention, schedule), async (seed, actions) => {
+        const pair = await run(seed, actions, { segmentBytes: 2048, retentionMaxBytes: 6000 }, true);
+        expect(pair.primary.events('peer-resync')).toEqual([]);
+        expect(pair.secondary.events('catch-up-failed').filter(({ level }) => level === 'warn')).toEqual([]);
+        expectEachOnce(pair.seen);
+        caughtUp += pair.secondary.events('catch-up-done').length;
+      }),
+      { numRuns: 120, endOnFailure: false },
+    );
+    expect(caughtUp, 'times that the archive was read in all of these schedules').toBeGreaterThan(0);
+  });
+});
+
 /** Between two beginnings each value is the one before it plus one: nothing was skipped or repeated. */
 function expectEachOnce(seen: readonly (number | null)[]): void {
   for (let index = 1; index < seen.length; index++) {
@@ -246,4 +287,12 @@ function expectRising(seen: readonly (number | null)[]): void {
     const value = seen[index];
     if (typeof before === 'number' && typeof value === 'number') expect(value, `after ${before} in ${seen.join()}`).toBeGreaterThan(before);
   }
+}
+
+async function framesAfter({ log }: Journal, after: ExactPosition = log.base): Promise<Frame[]> {
+  const frames: Frame[] = [];
+  const reader = log.read(after);
+  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored.frame);
+  await reader.close();
+  return frames;
 }

@@ -1,7 +1,7 @@
 import { Store } from '@evertree/core';
 import type { Batch, EvertreeError, Report, Transport } from '@evertree/core';
 import { Consumer } from '@evertree/consumer';
-import type { ConsumerLimits } from '@evertree/consumer';
+import type { ConsumerLimits, EarlierFrames } from '@evertree/consumer';
 import { Producer } from '@evertree/producer';
 import type { ProducerLimits } from '@evertree/producer';
 import { openJournal } from '@evertree/journal';
@@ -124,6 +124,7 @@ export class SimulatedSecondary extends SimulatedSite {
   readonly address: string;
   readonly #network: Loopback;
   limits: Partial<ConsumerLimits> = {};
+  earlierFrames: EarlierFrames | undefined;
   consumer!: Consumer;
   readonly quarantined: { readonly frame: Uint8Array; readonly error: EvertreeError }[] = [];
   /** What a listener on the whole tree was told since the last start. */
@@ -144,6 +145,7 @@ export class SimulatedSecondary extends SimulatedSite {
       store,
       transport,
       limits: this.limits,
+      ...(this.earlierFrames === undefined ? {} : { earlierFrames: this.earlierFrames }),
       keepQuarantined: (frame, error) => void this.quarantined.push({ frame, error }),
     });
     await this.consumer.open();

@@ -185,19 +185,20 @@ export class Progress {
   }
 
   #decided(decision: Decision, position: ExactPosition, now: number): PeerAction[] {
-    if (!this.#readsLog || decision.kind === 'refuse' || decision.kind === 'wait') {
-      this.#applied = position;
-      this.#durable = position;
-    }
+    // The answer to an offer says what is applied there: only acknowledgements say what is durable.
+    const saysDurable = this.#offeredAt === undefined && (!this.#readsLog || decision.kind === 'refuse' || decision.kind === 'wait');
+    if (saysDurable) this.#applied = this.#durable = position;
+    const durable = this.#durable ?? position;
     this.#returnsTo = undefined;
     this.#offeredAt = undefined;
     if (decision.kind === 'refuse') return this.#refused(decision, now);
     if (decision.kind === 'wait') return this.#waitFor(decision, position, now);
     this.#lastError = null;
     if (this.#readsLog) return this.#follow(position, now);
-    if (decision.kind === 'offer') return [{ type: 'keep', position }, ...this.#offer(decision.base, decision.reason, position, now)];
-    if (decision.kind === 'snapshot') return [{ type: 'keep', position }, ...this.#resync(decision.reason, now)];
-    return [{ type: 'record', durable: position }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
+    const { kind } = decision;
+    if (kind === 'offer') return [{ type: 'keep', position: durable }, ...this.#offer(decision.base, decision.reason, position, now)];
+    if (kind === 'snapshot') return [{ type: 'keep', position: durable }, ...this.#resync(decision.reason, now)];
+    return [{ type: 'record', durable }, ...this.#replicate(decision.after, now), ...this.#takeEarly(now)];
   }
 
   #refused(refused: RefuseDecision, now: number): PeerAction[] {

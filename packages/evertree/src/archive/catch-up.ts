@@ -8,7 +8,7 @@ import { optional } from '../optional.ts';
  * An archive as the place from which a secondary takes history that its primary, or its topic, no longer keeps. It is
  * opened when it is needed, and closed again.
  */
-export class ArchivedFrames implements EarlierFrames {
+class ArchivedFrames implements EarlierFrames {
   readonly source: string;
   readonly #store: Store;
   readonly #configuration: ArchiveConfiguration;

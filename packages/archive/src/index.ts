@@ -29,3 +29,7 @@ export { probeTarget, type TargetProbe, type TargetRight } from './targets/probe
 export { historyAfter } from './catch-up/history-after.ts';
 export type { WantedHistory } from './catch-up/way.ts';
 export type { DrawnState } from './proof/drawn-state.ts';
+export { Archiver, type ArchiverParts } from './writing/archiver.ts';
+export { DirectorySource, type DirectorySourceOptions, stoppedSource, type ToldHistory } from './writing/directory-source.ts';
+export { LineFile, type LineNote } from './writing/line-file.ts';
+export { type BackupParts, backUp } from './writing/one-shot.ts';

@@ -14,6 +14,8 @@ export interface ArchiveSource {
    * on from there: the history was cut back, or retention has dropped what follows.
    */
   frames(after: ExactPosition): AsyncIterable<Frame>;
+  /** The hash of the frame that ends at a position; undefined if it is not one of this history, or not here any more. */
+  chainAt(position: ExactPosition): Promise<string | undefined>;
   /** The snapshots that can be read now, oldest first. */
   snapshots(): Promise<readonly StoredSnapshot[]>;
   /**

@@ -1,0 +1,158 @@
+import type { Disk, ExactPosition, Frame, StoredSnapshot } from '@evertree/core';
+import { frameHash, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
+import { DamageList, framesAfter, type IndexedSegment, listSegments, listSite, type RecordPlace } from '@evertree/history/files';
+import {
+  fileName,
+  inspectSnapshot,
+  isMissing,
+  isSnapshotName,
+  listDirectory,
+  SNAPSHOT_DIRECTORY,
+  type SnapshotFile,
+  storedSnapshot,
+} from '@evertree/journal/files';
+import type { ArchiveSource, SourceExtent } from './archive-source.ts';
+
+/** Places in the files are remembered for so many readers. */
+const PLACES_LIMIT = 8;
+
+/** What a running site tells of its history. */
+export interface ToldHistory {
+  readonly base: ExactPosition;
+  readonly stable: ExactPosition;
+}
+
+export interface DirectorySourceOptions {
+  /** The site's directory. */
+  readonly disk: Pick<Disk, 'open' | 'list'>;
+  readonly site: string;
+  /** What the site tells now. */
+  readonly told: () => ToldHistory;
+  readonly makeSnapshot: () => Promise<boolean>;
+}
+
+/** The history in a site's directory, as far as it is told to go. */
+export class DirectorySource implements ArchiveSource {
+  readonly site: string;
+  readonly #options: DirectorySourceOptions;
+  #segments: readonly IndexedSegment[] = [];
+  /** Where the record behind a position begins, by the position: the one that was used last comes last. */
+  readonly #places = new Map<string, RecordPlace>();
+
+  constructor(options: DirectorySourceOptions) {
+    this.site = options.site;
+    this.#options = options;
+  }
+
+  async extent(): Promise<SourceExtent> {
+    const { base, stable } = this.#options.told();
+    if (samePosition(stable, ORIGIN)) return { stream: undefined, base, stable };
+    return { stream: await this.#stream(), base, stable };
+  }
+
+  async *frames(after: ExactPosition): AsyncGenerator<Frame, void, undefined> {
+    const { stable } = this.#options.told();
+    let next: { readonly at: ExactPosition; readonly place: RecordPlace } | undefined;
+    try {
+      for await (const { frame, place } of framesAfter(this.#options.disk, await this.#list(), after, this.#places.get(keyOf(after)))) {
+        if (frame.header.last.revision > stable.revision) return;
+        next = { at: frame.header.last, place: { name: place.segment.name, offset: place.offset + place.length } };
+        yield frame;
+      }
+    } finally {
+      if (next !== undefined) this.#remember(keyOf(next.at), next.place);
+    }
+  }
+
+  async chainAt(position: ExactPosition): Promise<string | undefined> {
+    if (samePosition(position, ORIGIN)) return NO_CHAIN;
+    const { base, stable } = this.#options.told();
+    if (position.revision < base.revision || position.revision > stable.revision) return undefined;
+    for await (const frame of this.frames(position)) return frame.header.previous;
+    const last = await this.#frameOf(position);
+    if (last !== undefined) return samePosition(last.header.last, position) ? frameHash(last) : undefined;
+    return (await this.snapshots()).find(({ header }) => samePosition(header.position, position))?.header.chain;
+  }
+
+  async snapshots(): Promise<readonly StoredSnapshot[]> {
+    const { base, stable } = this.#options.told();
+    const files = await this.#snapshotFiles();
+    const generation = Math.max(0, ...files.map(file => file.generation), ...(await this.#list()).map(segment => segment.generation));
+    return files
+      .filter(file => file.generation === generation)
+      .filter(({ header: { position } }) => position.revision >= base.revision && position.revision <= stable.revision)
+      .toSorted((a, b) => a.header.position.revision - b.header.position.revision)
+      .map(file => storedSnapshot(this.#options.disk as Disk, file));
+  }
+
+  makeSnapshot(): Promise<boolean> {
+    return this.#options.makeSnapshot();
+  }
+
+  async #stream(): Promise<string | undefined> {
+    const segments = this.#segments.length > 0 ? this.#segments : await this.#list();
+    return segments.at(-1)?.stream ?? (await this.#snapshotFiles()).at(-1)?.header.stream;
+  }
+
+  async #list(): Promise<readonly IndexedSegment[]> {
+    this.#segments = await listSegments(this.#options.disk, this.#segments);
+    return this.#segments;
+  }
+
+  async #snapshotFiles(): Promise<SnapshotFile[]> {
+    const { disk } = this.#options;
+    const found: SnapshotFile[] = [];
+    for (const name of (await listDirectory(disk as Disk, SNAPSHOT_DIRECTORY)).filter(isSnapshotName)) {
+      try {
+        const file = await inspectSnapshot(disk as Disk, `${SNAPSHOT_DIRECTORY}/${name}`);
+        if ('header' in file) found.push(file);
+      } catch (error) {
+        // Retention removed it after it was listed.
+        if (!isMissing(error)) throw error;
+      }
+    }
+    return found;
+  }
+
+  /** The frame that holds a position, if its segment begins before it. */
+  async #frameOf(position: ExactPosition): Promise<Frame | undefined> {
+    const segments = await this.#list();
+    const segment = segments.findLast(({ base }) => base.revision < position.revision);
+    if (segment === undefined) return undefined;
+    for await (const { frame } of framesAfter(this.#options.disk, [segment], segment.base)) {
+      if (frame.header.last.revision >= position.revision) return frame;
+    }
+    return undefined;
+  }
+
+  #remember(key: string, place: RecordPlace): void {
+    this.#places.delete(key);
+    this.#places.set(key, place);
+    const [oldest] = this.#places.keys();
+    if (this.#places.size > PLACES_LIMIT) this.#places.delete(oldest!);
+  }
+}
+
+/**
+ * The history of a directory without its site: what is there when this is called. It works beside a running site, too,
+ * whose later commits are left out.
+ * @throws EvertreeError what reading site.json throws
+ */
+export async function stoppedSource(disk: Disk): Promise<DirectorySource> {
+  const listed = await listSite(disk, new DamageList(undefined));
+  const { site, segments, newest, snapshots } = listed;
+  const lastSnapshot = snapshots.at(-1)?.header.position;
+  const base = segments[0]?.header.base ?? lastSnapshot ?? ORIGIN;
+  const end = newest?.last ?? base;
+  const stable = lastSnapshot !== undefined && lastSnapshot.revision > end.revision ? lastSnapshot : end;
+  return new DirectorySource({
+    disk,
+    site: site?.record.site ?? fileName(segments[0]?.path ?? 'site'),
+    told: () => ({ base, stable }),
+    makeSnapshot: async () => false,
+  });
+}
+
+function keyOf({ epoch, epochId, revision }: ExactPosition): string {
+  return `${epoch}-${epochId}-${revision}`;
+}

@@ -1,0 +1,80 @@
+import type { ExactPosition, Frame } from '@evertree/core';
+import { EvertreeError, formatExactPosition, frameHash, samePosition } from '@evertree/core';
+import type { FramesHeader } from '../format/object-header.ts';
+import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
+
+/** A place in a history, and what proves that it is that place. */
+export interface ProvenPosition {
+  readonly position: ExactPosition;
+  /** Hash of the frame that ends there, 64 hex digits. */
+  readonly chain: string;
+}
+
+/** A proven position with what is told of the state there. */
+export interface ArchivedEnd extends ProvenPosition {
+  /** Commit time there, milliseconds since 1970. */
+  readonly time: number;
+  /** Digest of the tree there, 16 hex digits. */
+  readonly digest: string;
+}
+
+/** Frames for one object. Each is held to the one before it: by position and by hash. */
+export class FrameBatch {
+  readonly base: ExactPosition;
+  /** The hash of the frame before the first one. */
+  readonly previous: string;
+  readonly frames: Uint8Array[] = [];
+  readonly marks: number[] = [];
+  plainBytes = 0;
+  commits = 0;
+  #firstTime = 0;
+  #end: ArchivedEnd;
+
+  constructor({ position, chain }: ProvenPosition) {
+    this.base = position;
+    this.previous = chain;
+    this.#end = { position, chain, time: 0, digest: '' };
+  }
+
+  get isEmpty(): boolean {
+    return this.frames.length === 0;
+  }
+
+  /** What comes after the last frame; time and digest are known only behind a frame. */
+  get end(): ArchivedEnd {
+    return this.#end;
+  }
+
+  /** Whether one more frame keeps the object within its bound. A longer frame has an object of its own. */
+  fits(frame: Frame): boolean {
+    return this.isEmpty || this.plainBytes + frame.bytes.length <= OBJECT_PLAIN_BYTES;
+  }
+
+  /** @throws EvertreeError DAMAGED if it does not follow */
+  add(frame: Frame): void {
+    const { header, bytes } = frame;
+    if (!samePosition(header.base, this.#end.position) || header.previous !== this.#end.chain) throw this.#unrelated(frame);
+    if (this.isEmpty) this.#firstTime = header.firstTime;
+    this.frames.push(bytes);
+    this.plainBytes += bytes.length;
+    this.commits += header.count;
+    if (header.isMark) this.marks.push(header.last.revision);
+    this.#end = { position: header.last, chain: frameHash(frame), time: header.lastTime, digest: header.digest };
+  }
+
+  /** What its object says of it. @param after see ARCHIVE.md, «Sealed object» */
+  header(archive: string, line: string, after: string | null): FramesHeader {
+    const { position: last, chain, time: lastTime, digest } = this.#end;
+    const { base, previous, commits, plainBytes, marks } = this;
+    return { archive, line, base, last, firstTime: this.#firstTime, lastTime, commits, plainBytes, previous, chain, digest, marks, after };
+  }
+
+  #unrelated({ header }: Frame): EvertreeError {
+    const { position, chain } = this.#end;
+    const names = samePosition(header.base, position)
+      ? `names ${header.previous} as the frame before it`
+      : `follows ${formatExactPosition(header.base)}`;
+    const message = `the frame that ends at ${formatExactPosition(header.last)} ${names}, and the history before it ends at ${formatExactPosition(position)} with ${chain}: the journal is damaged, run "evertree verify" on the directory`;
+    return new EvertreeError('DAMAGED', message, { position: header.last, expected: chain, found: header.previous });
+  }
+}

@@ -1,0 +1,84 @@
+import type { Clock, Random } from '@evertree/core';
+import { EvertreeError, formatPosition } from '@evertree/core';
+import type { Sealing } from '../encryption/sealing.ts';
+import type { Target } from '../targets/target.ts';
+import type { ArchiveSource } from './archive-source.ts';
+import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './archiver-options.ts';
+import type { ArchivedEnd } from './frame-batch.ts';
+import type { LineFile } from './line-file.ts';
+import { HistoryMoved, LineWriter } from './line-writer.ts';
+import type { WrittenCounts } from './object-writer.ts';
+import { Publisher } from './publisher.ts';
+
+/** The history may move under a backup so often before it is given up. */
+const MOVES_LIMIT = 4;
+
+export interface BackupParts {
+  readonly target: Target;
+  readonly source: ArchiveSource;
+  readonly lines: LineFile;
+  readonly sealing: Sealing;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Pick<ArchiverEvents, 'report' | 'lease'>;
+  readonly imageEveryMs?: number;
+}
+
+/**
+ * Archives what the archive lacks of a history, up to its present end, and publishes it.
+ * @throws EvertreeError NOT_FOUND (no archive, or nothing to archive), STREAM_MISMATCH, CONFIGURATION_INVALID; DAMAGED; what
+ *   the target throws. What was published until then can be restored
+ */
+export async function backUp(parts: BackupParts): Promise<BackupResult> {
+  const { clock } = parts;
+  const begun = clock.monotonic();
+  const counts: WrittenCounts = { objects: 0, bytes: 0, plainBytes: 0, commits: 0, images: 0 };
+  for (let moves = 0; ; moves++) {
+    const writer = await open(parts);
+    const gaps = writer.gaps.length;
+    try {
+      await writer.catchUp();
+      if (writer.hasNews) await writer.publish([]);
+      addCounts(counts, writer.counts);
+      const milliseconds = Math.round(clock.monotonic() - begun);
+      return resultOf(writer, { counts, milliseconds, gap: writer.gaps[gaps] });
+    } catch (error) {
+      if (!(error instanceof HistoryMoved)) throw error;
+      // What could be read is worth keeping, and the next round goes on from there.
+      if (writer.hasNews) await writer.publish([]);
+      addCounts(counts, writer.counts);
+      if (moves >= MOVES_LIMIT) throw unreadable(parts, writer.end);
+    }
+  }
+}
+
+async function open(parts: BackupParts): Promise<LineWriter> {
+  const { target, clock, random, imageEveryMs = ARCHIVER_DEFAULTS.imageEveryMs } = parts;
+  const publisher = new Publisher({ target, clock, random });
+  const options = { ...ARCHIVER_DEFAULTS, imageEveryMs };
+  const writer = await LineWriter.open({ ...parts, publisher, options, wasFull: () => false });
+  if (writer !== undefined) return writer;
+  throw new EvertreeError('NOT_FOUND', `${parts.source.site} has no commit yet: there is nothing to back up`);
+}
+
+/** What a backup brought about. */
+export function resultOf(
+  { owner: { archive, line }, end: { position, time, digest } }: Pick<LineWriter, 'owner' | 'end'>,
+  done: { readonly counts: WrittenCounts; readonly milliseconds: number; readonly gap: BackupResult['gap'] | undefined },
+): BackupResult {
+  const { counts, milliseconds, gap } = done;
+  return { archive, line, position, time, digest, ...counts, milliseconds, ...(gap === undefined ? {} : { gap }) };
+}
+
+function addCounts(sum: WrittenCounts, added: WrittenCounts): void {
+  sum.objects += added.objects;
+  sum.bytes += added.bytes;
+  sum.plainBytes += added.plainBytes;
+  sum.commits += added.commits;
+  sum.images += added.images;
+}
+
+function unreadable({ source, target }: BackupParts, { position }: ArchivedEnd): EvertreeError {
+  const message = `the journal of ${source.site} can't be read on from ${formatPosition(position)}: ${target.name} has everything up to there; run "evertree verify" on the directory`;
+  return new EvertreeError('DAMAGED', message, { position });
+}

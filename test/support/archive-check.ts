@@ -4,7 +4,7 @@ import { type Frame, frameHash, frameLength, NO_CHAIN, ORIGIN, parseFrame, Rebui
 import { openObject } from '../../packages/archive/src/format/sealed-object.ts';
 import { parseImageHead, readChunks } from '../../packages/archive/src/format/image-payload.ts';
 import { tailKey } from '../../packages/archive/src/format/object-keys.ts';
-import { Publisher } from '@evertree/archive';
+import { HeadPublisher } from '@evertree/archive';
 import { systemClock as clock, systemRandom as random } from './host.ts';
 
 /** What a line gives, read as ARCHIVE.md says, by nothing of what the program reads it with. */
@@ -19,7 +19,7 @@ export interface CheckedLine {
 
 /** Reads a whole archive, and throws for whatever is not as its manifest says. */
 export async function checkArchive(target: Target, identities?: Identities): Promise<CheckedLine[]> {
-  const { manifest } = await new Publisher({ target, clock, random }).read();
+  const { manifest } = await new HeadPublisher({ target, clock, random }).read();
   const checked: CheckedLine[] = [];
   for (const line of manifest?.lines ?? []) checked.push(await checkLine(target, line, identities));
   return checked;

@@ -3,3 +3,4 @@ export { DamageList } from './offline/damage.ts';
 export { listSite, type ListedDirectory } from './offline/directory-listing.ts';
 export { framesAfter, type IndexedSegment, listSegments, type RecordPlace } from './index/segment-frames.ts';
 export { synchronousDisk } from './index/synchronous-disk.ts';
+export { yieldProcessor } from './index/thread-priority.ts';

@@ -1,13 +1,21 @@
-import type { Clock, FrameLog } from '@evertree/core';
+import { Worker } from 'node:worker_threads';
+import type { Clock, ExactPosition, FrameLog } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
+import { asError } from '@evertree/journal/files';
+import type { S3Settings } from '../targets/s3-client.ts';
+import type { ArchiveAnswer, ArchiveRequest, ArchiveTask } from './archive-messages.ts';
 import type { ArchiveProgress, ArchiverEvents, ArchiverOptions, BackupResult } from './archiver-options.ts';
+import { type ArchiveLag, LagMeter } from './lag-meter.ts';
+import { ProgressBoard } from './progress-board.ts';
 
-/** How a target is reached: what `openTarget` takes beside clock and random. */
-export interface TargetSettings {
-  readonly endpoint?: string;
-  readonly region?: string;
-  readonly profile?: string;
-  readonly pathStyle?: boolean;
-}
+/** What the thread may take of the heap, in MiB. Objects that are made and sent lie outside of it. */
+const HEAP_LIMIT_MB = 256;
+const YOUNG_LIMIT_MB = 8;
+/** A thread that died is begun anew after this time, in milliseconds. */
+const RESTART_MS = 5_000;
+/** The thread is told of what is stable at most, and at least, so often, in milliseconds. */
+const TELL_LEAST_MS = 10;
+const TELL_MOST_MS = 100;
 
 export interface ArchiveThreadOptions {
   /** The site's, in which the thread reads the history. */
@@ -15,10 +23,11 @@ export interface ArchiveThreadOptions {
   readonly site: string;
   /** As people write it: a directory, or `s3://bucket/prefix`. */
   readonly target: string;
-  readonly settings: TargetSettings;
+  /** How the service is reached. */
+  readonly settings: S3Settings;
   /** What files of recipients hold; undefined for an archive that is not encrypted. */
   readonly recipients: readonly string[] | undefined;
-  /** Undefined for a single backup: nothing is archived but when `backup` is called. */
+  /** Undefined for single backups: nothing is archived but when `backup` is called. */
   readonly follow: ArchiverOptions | undefined;
   readonly log: Pick<FrameLog, 'base' | 'stable' | 'onProgress'>;
   readonly clock: Clock;
@@ -34,19 +43,171 @@ export interface ArchiveThreadEvents extends Pick<ArchiverEvents, 'report' | 'le
 export interface ArchiveStatus extends ArchiveProgress {
   /** As people write it. */
   readonly target: string;
-  readonly lag: {
-    /** Stable commits that the archive lacks. */
-    readonly commits: number;
-    /** How long the oldest of them has been stable, in milliseconds; 0 if there is none. */
-    readonly milliseconds: number;
-  };
+  readonly lag: ArchiveLag;
 }
 
-/** Archives the history of a site in a thread of its own. */
-export interface ArchivingThread extends AsyncDisposable {
-  readonly status: ArchiveStatus;
-  /** Archives everything that is stable now. */
-  backup(): Promise<BackupResult>;
+/**
+ * Archives the history of a running site in a thread of its own. The thread reads the journal's files itself; only small
+ * messages pass, and no commit ever waits for it.
+ */
+export class ArchiveThread implements AsyncDisposable {
+  readonly #options: ArchiveThreadOptions;
+  readonly #hooks: Disposable;
+  readonly #lag: LagMeter;
+  readonly #board: ProgressBoard;
+  readonly #tellMs: number;
+  /** The next telling of what is stable. */
+  #timer: Disposable | undefined;
+  #worker: Worker | undefined;
+  #isClosed = false;
+  #requests = 0;
+  readonly #waiting = new Map<number, PromiseWithResolvers<BackupResult>>();
+
+  constructor(options: ArchiveThreadOptions) {
+    const { follow, recipients, clock, log } = options;
+    this.#options = options;
+    this.#lag = new LagMeter(clock);
+    this.#board = new ProgressBoard(
+      clock,
+      { spoolMaxBytes: follow?.spoolMaxBytes ?? 0, encrypted: recipients !== undefined },
+      () => undefined,
+    );
+    this.#tellMs = Math.max(TELL_LEAST_MS, Math.min(TELL_MOST_MS, (follow?.everyMs ?? TELL_MOST_MS) / 4));
+    this.#hooks = log.onProgress(() => this.#progressed());
+    if (follow !== undefined) this.#begin();
+  }
+
+  get status(): ArchiveStatus {
+    const { target, log } = this.#options;
+    const progress = this.#board.now;
+    this.#lag.stable(log.stable);
+    return { ...progress, target, lag: this.#lag.behind(progress.position, log.stable) };
+  }
+
+  /**
+   * Archives everything that is stable now.
+   * @throws EvertreeError why it is not possible at present; CLOSED
+   */
+  backup(): Promise<BackupResult> {
+    const request = ++this.#requests;
+    const done = Promise.withResolvers<BackupResult>();
+    if (this.#isClosed) return Promise.reject(new EvertreeError('CLOSED', 'the archiving was closed'));
+    this.#waiting.set(request, done);
+    if (this.#worker === undefined) this.#begin();
+    this.#tell();
+    this.#send({ type: 'backup', request });
+    return done.promise;
+  }
+
   /** Ends the thread. What is under way is given up, as if the process had died: the next start goes on from there. */
-  close(): Promise<void>;
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#hooks[Symbol.dispose]();
+    this.#timer?.[Symbol.dispose]();
+    this.#refuse(new EvertreeError('CLOSED', 'the archiving was closed'));
+    await this.#worker?.terminate();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Called after each group: it costs a comparison, and a timer now and then. */
+  #progressed(): void {
+    if (this.#timer === undefined && this.#worker !== undefined) this.#timer = this.#options.clock.after(this.#tellMs, () => this.#tell());
+  }
+
+  #tell(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    const { base, stable } = this.#options.log;
+    this.#lag.stable(stable);
+    this.#send({ type: 'history', history: { base: plain(base), stable: plain(stable) } });
+  }
+
+  #send(request: ArchiveRequest): void {
+    this.#worker?.postMessage(request);
+  }
+
+  #begin(): void {
+    if (this.#isClosed) return;
+    const { directory, site, target, settings, recipients, follow, log } = this.#options;
+    const history = { base: plain(log.base), stable: plain(log.stable) };
+    const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history };
+    // Beside this file, as TypeScript in the sources and as JavaScript in the package.
+    const file = new URL(import.meta.url.endsWith('.ts') ? './archive-worker.ts' : './archive-worker.js', import.meta.url);
+    const worker = new Worker(file, {
+      workerData: task,
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB, maxYoungGenerationSizeMb: YOUNG_LIMIT_MB },
+      execArgv: [],
+      name: 'evertree-archive',
+    });
+    this.#worker = worker;
+    // It never keeps the process alive.
+    worker.unref();
+    worker.on('message', (answer: ArchiveAnswer) => this.#answered(answer));
+    worker.on('error', (error: unknown) => this.#died(worker, asError(error)));
+    worker.on('exit', () => this.#died(worker, new Error('its thread ended')));
+  }
+
+  #answered(answer: ArchiveAnswer): void {
+    if (this.#isClosed) return;
+    const { events } = this.#options;
+    switch (answer.type) {
+      case 'progress':
+        this.#board.set(answer.progress);
+        return this.#lag.archived(answer.progress.position);
+      case 'report':
+        return events.report(answer.report);
+      case 'lease':
+        return events.lease(answer.lease);
+      case 'snapshot':
+        return void this.#makeSnapshot();
+      case 'done':
+        return this.#take(answer.request)?.resolve(answer.result);
+      case 'failed': {
+        const { code, message, details } = answer.failure;
+        return this.#take(answer.request)?.reject(new EvertreeError(code, message, details));
+      }
+    }
+  }
+
+  async #makeSnapshot(): Promise<void> {
+    let problem: string | undefined;
+    try {
+      await this.#options.events.makeSnapshot();
+    } catch (error) {
+      problem = asError(error).message;
+    }
+    // The snapshot may be of what is stable only now.
+    if (!this.#isClosed) this.#tell();
+    this.#send({ type: 'snapshot', problem });
+  }
+
+  #take(request: number): PromiseWithResolvers<BackupResult> | undefined {
+    const waiting = this.#waiting.get(request);
+    this.#waiting.delete(request);
+    return waiting;
+  }
+
+  #refuse(error: EvertreeError): void {
+    for (const request of this.#waiting.keys()) this.#take(request)?.reject(error);
+  }
+
+  #died(worker: Worker, error: Error): void {
+    if (this.#isClosed || this.#worker !== worker) return;
+    this.#worker = undefined;
+    const { site, target, follow, clock, events } = this.#options;
+    this.#refuse(new EvertreeError('STORAGE_FAILED', `the thread that archives to ${target} died: ${error.message}`, {}, error));
+    if (follow === undefined) return;
+    const message = `the thread that archives ${site} to ${target} died (${error.message}); another one begins`;
+    events.report({ level: 'error', event: 'archive-thread-died', message, details: { target } });
+    clock.after(RESTART_MS, () => {
+      if (this.#worker === undefined) this.#begin();
+    });
+  }
+}
+
+function plain({ epoch, epochId, revision }: ExactPosition): ExactPosition {
+  return { epoch, epochId, revision };
 }

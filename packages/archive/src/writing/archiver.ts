@@ -11,7 +11,7 @@ import { HistoryMoved, LineWriter } from './line-writer.ts';
 import { LineLost } from './object-writer.ts';
 import { PatientTarget } from './patient-target.ts';
 import { ProgressBoard } from './progress-board.ts';
-import { Publisher } from './publisher.ts';
+import { HeadPublisher } from '../publishing/head-publisher.ts';
 import { SpoolWatch } from './spool-watch.ts';
 
 /** After a failure that is not the target's it begins anew after this time, growing up to the second. */
@@ -44,7 +44,7 @@ interface Request {
 export class Archiver implements AsyncDisposable {
   readonly #parts: ArchiverParts;
   readonly #target: PatientTarget;
-  readonly #publisher: Publisher;
+  readonly #publisher: HeadPublisher;
   readonly #board: ProgressBoard;
   readonly #spool: SpoolWatch;
   readonly #closing = Promise.withResolvers<void>();
@@ -66,7 +66,7 @@ export class Archiver implements AsyncDisposable {
       failed: (error, attempts) => this.#failed('away', error, attempts),
       succeeded: () => this.#isBack(),
     });
-    this.#publisher = new Publisher({ target: this.#target, clock, random });
+    this.#publisher = new HeadPublisher({ target: this.#target, clock, random });
     this.#board = new ProgressBoard(clock, { spoolMaxBytes: options.spoolMaxBytes, encrypted: sealing !== 'plain' }, events.progress);
     this.#spool = new SpoolWatch({
       ...parts,

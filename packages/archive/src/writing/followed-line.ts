@@ -1,5 +1,6 @@
 import type { Clock } from '@evertree/core';
 import { EvertreeError, formatPosition, samePosition } from '@evertree/core';
+import { asError } from '@evertree/journal/files';
 import type { ArchiveSource } from './archive-source.ts';
 import type { ArchiverOptions, BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
@@ -42,7 +43,7 @@ export class FollowedLine {
   readonly #tail: TailWriter;
   /** The cut that is under way; it runs beside the tail. */
   #cutting: Promise<void> | undefined;
-  #cutFailure: unknown;
+  #cutFailure: Error | undefined;
   #cutAt: number;
   #checkedAt: number;
   /** Since when the journal has not gone on although it is said to. */
@@ -87,7 +88,7 @@ export class FollowedLine {
    */
   async advance(whole: boolean): Promise<void> {
     const { source, writer, board, clock } = this.#parts;
-    if (this.#cutFailure !== undefined) throw this.#cutFailure;
+    this.#assertCut();
     const { stable } = await source.extent();
     if (samePosition(stable, this.end.position)) board.set({ lastSuccess: clock.now() });
     else await this.#write(stable);
@@ -98,7 +99,7 @@ export class FollowedLine {
     if (whole) await this.#cutting;
     if (whole || this.#isCutDue()) this.#beginCut();
     if (whole) await this.#cutting;
-    if (whole && this.#cutFailure !== undefined) throw this.#cutFailure;
+    if (whole) this.#assertCut();
   }
 
   /** What was brought about since the result before. */
@@ -138,6 +139,11 @@ export class FollowedLine {
     throw new EvertreeError('DAMAGED', message, { position: before.position });
   }
 
+  /** A cut that failed, failed for a reason that ends the line. */
+  #assertCut(): void {
+    if (this.#cutFailure !== undefined) throw this.#cutFailure;
+  }
+
   #archived(plainBytes: number): void {
     const { board, spool, writer } = this.#parts;
     spool.taken(this.end.position, plainBytes);
@@ -157,7 +163,7 @@ export class FollowedLine {
     this.#cutAt = this.#parts.clock.monotonic();
     this.#cutting = this.#cut()
       .catch((error: unknown) => {
-        this.#cutFailure = error;
+        this.#cutFailure = asError(error);
       })
       .finally(() => {
         this.#cutting = undefined;

@@ -1,5 +1,5 @@
 import type { ExactPosition, Frame } from '@evertree/core';
-import { EvertreeError, formatExactPosition, frameHash, samePosition } from '@evertree/core';
+import { decodeFrame, EvertreeError, formatExactPosition, frameHash, samePosition } from '@evertree/core';
 import type { FramesHeader } from '../format/object-header.ts';
 import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 
@@ -25,6 +25,8 @@ export class FrameBatch {
   readonly previous: string;
   readonly frames: Uint8Array[] = [];
   readonly marks: number[] = [];
+  /** Revisions of the states that its mark frames name. */
+  readonly marked: number[] = [];
   plainBytes = 0;
   commits = 0;
   #firstTime = 0;
@@ -58,7 +60,7 @@ export class FrameBatch {
     this.frames.push(bytes);
     this.plainBytes += bytes.length;
     this.commits += header.count;
-    if (header.isMark) this.marks.push(header.last.revision);
+    if (header.isMark) this.#addMark(frame);
     this.#end = { position: header.last, chain: frameHash(frame), time: header.lastTime, digest: header.digest };
   }
 
@@ -67,6 +69,13 @@ export class FrameBatch {
     const { position: last, chain, time: lastTime, digest } = this.#end;
     const { base, previous, commits, plainBytes, marks } = this;
     return { archive, line, base, last, firstTime: this.#firstTime, lastTime, commits, plainBytes, previous, chain, digest, marks, after };
+  }
+
+  #addMark(frame: Frame): void {
+    const { revision } = frame.header.last;
+    const mark = decodeFrame(frame).note?.mark;
+    this.marks.push(revision);
+    if (mark !== undefined && !mark.removed) this.marked.push(revision - mark.back);
   }
 
   #unrelated({ header }: Frame): EvertreeError {

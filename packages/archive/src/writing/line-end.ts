@@ -52,7 +52,7 @@ export async function tailStretches(target: Target, { found, objects }: LineEnd)
   for (const { path, bytes } of found) {
     const read = await readHead(target, path);
     if (read === undefined || !samePosition(read.header.base, end.position) || read.header.previous !== end.chain) continue;
-    stretches.push(stretchOf({ path, bytes, sha256: read.sha256 }, read.header));
+    stretches.push(stretchOf({ path, bytes, sha256: read.sha256 }, read.header, read.header.marks.length === 0 ? [] : undefined));
     end = endOfFrames(read.header);
   }
   return stretches;

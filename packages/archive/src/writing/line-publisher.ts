@@ -4,7 +4,8 @@ import type { ExactPosition } from '@evertree/core';
 import { assertUsable, type Usage } from './archive-use.ts';
 import type { ImageOwner } from './image-writer.ts';
 import { LineLost } from './object-writer.ts';
-import type { ArchiveState, Publication, Publisher } from './publisher.ts';
+import type { HeadChange } from '../publishing/head-mover.ts';
+import type { ArchiveState, HeadPublisher } from '../publishing/head-publisher.ts';
 
 /** What is new in a line. */
 export interface LineChange {
@@ -25,20 +26,20 @@ export interface PublishedLine extends Pick<ArchiveLine, 'site' | 'private'> {
 
 /** Publishes what a run adds to its line, as long as nobody else has taken the line. */
 export class LinePublisher {
-  readonly #publisher: Publisher;
+  readonly #publisher: HeadPublisher;
   readonly #usage: Usage;
   readonly #line: PublishedLine;
   /** The runs that the manifest may have for the line. */
   #known: readonly (string | undefined)[];
 
-  constructor(publisher: Publisher, usage: Usage, line: PublishedLine) {
+  constructor(publisher: HeadPublisher, usage: Usage, line: PublishedLine) {
     this.#publisher = publisher;
     this.#usage = usage;
     this.#line = line;
     this.#known = [line.run];
   }
 
-  /** @returns the line as it is now. @throws LineLost; what `Publisher.publish` throws */
+  /** @returns the line as it is now. @throws LineLost; what `HeadPublisher.publish` throws */
   async publish(change: LineChange): Promise<ArchiveLine> {
     const { line: id, run } = this.#line.owner;
     // From here on it may be published, even if nobody hears of it.
@@ -48,12 +49,12 @@ export class LinePublisher {
     return state.manifest!.lines.find(line => line.id === id)!;
   }
 
-  /** Whether the line is still its own. @throws LineLost; what `Publisher.read` throws */
+  /** Whether the line is still its own. @throws LineLost; what `HeadPublisher.read` throws */
   async check(): Promise<void> {
     this.#assertOwn(await this.#publisher.read());
   }
 
-  #plan(state: ArchiveState, time: number, change: LineChange): Publication | undefined {
+  #plan(state: ArchiveState, time: number, change: LineChange): HeadChange | undefined {
     assertUsable(state.head, this.#usage);
     const present = this.#assertOwn(state);
     const { site, private: sealed, owner } = this.#line;

@@ -12,7 +12,7 @@ import { endOfObject, tailStretches } from './line-end.ts';
 import { chooseLine, type Continuation, type ContinuationParts, drawId, needSnapshots } from './line-opening.ts';
 import { endOf, LinePublisher, newestImage } from './line-publisher.ts';
 import { ObjectWriter, type WrittenCounts } from './object-writer.ts';
-import type { Publisher } from './publisher.ts';
+import type { HeadPublisher } from '../publishing/head-publisher.ts';
 import { StretchWriter } from './stretch-writer.ts';
 
 /** After so many objects they are published, so that a death does not lose much of the work. */
@@ -26,7 +26,7 @@ export interface LineParts extends Omit<ContinuationParts, 'report'> {
   readonly random: Random;
   readonly options: ArchiverOptions;
   readonly events: Pick<ArchiverEvents, 'report' | 'lease'>;
-  readonly publisher: Publisher;
+  readonly publisher: HeadPublisher;
   /** The history was not held all the time: the reason of a gap. */
   readonly wasFull: () => boolean;
 }
@@ -81,7 +81,7 @@ export class LineWriter {
   /**
    * Finds the line of a site, or begins one. Nothing is published yet.
    * @returns undefined before the site's first commit
-   * @throws EvertreeError as `Publisher.read`; STREAM_MISMATCH, CONFIGURATION_INVALID: this site must not write there
+   * @throws EvertreeError as `HeadPublisher.read`; STREAM_MISMATCH, CONFIGURATION_INVALID: this site must not write there
    */
   static async open(parts: LineParts): Promise<LineWriter | undefined> {
     const state = await parts.publisher.read();

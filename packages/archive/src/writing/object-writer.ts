@@ -58,8 +58,11 @@ export class ObjectWriter {
   }
 }
 
-/** What a manifest says of an object of frames. */
-export function stretchOf(stored: ImagePart, header: FramesHeader): StretchEntry {
+/**
+ * What a manifest says of an object of frames.
+ * @param marked revisions of the states that its marks name; undefined where they are not known
+ */
+export function stretchOf(stored: ImagePart, header: FramesHeader, marked: readonly number[] | undefined): StretchEntry {
   const { archive: _archive, line: _line, after: _after, ...frames } = header;
-  return { kind: 'stretch', ...stored, ...frames };
+  return { kind: 'stretch', ...stored, ...frames, ...(marked === undefined ? {} : { marked }) };
 }

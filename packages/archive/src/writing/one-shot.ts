@@ -8,7 +8,7 @@ import type { ArchivedEnd } from './frame-batch.ts';
 import type { LineFile } from './line-file.ts';
 import { HistoryMoved, LineWriter } from './line-writer.ts';
 import type { WrittenCounts } from './object-writer.ts';
-import { Publisher } from './publisher.ts';
+import { HeadPublisher } from '../publishing/head-publisher.ts';
 
 /** The history may move under a backup so often before it is given up. */
 const MOVES_LIMIT = 4;
@@ -54,7 +54,7 @@ export async function backUp(parts: BackupParts): Promise<BackupResult> {
 
 async function open(parts: BackupParts): Promise<LineWriter> {
   const { target, clock, random, imageEveryMs = ARCHIVER_DEFAULTS.imageEveryMs } = parts;
-  const publisher = new Publisher({ target, clock, random });
+  const publisher = new HeadPublisher({ target, clock, random });
   const options = { ...ARCHIVER_DEFAULTS, imageEveryMs };
   const writer = await LineWriter.open({ ...parts, publisher, options, wasFull: () => false });
   if (writer !== undefined) return writer;

@@ -46,7 +46,7 @@ export class StretchWriter {
     const key = stretchKey(line, header.last, run, ++this.#number);
     return async () => {
       const stored: ImagePart = await this.#writer.create(key, sealed, header.plainBytes);
-      return stretchOf(stored, header);
+      return stretchOf(stored, header, batch.marked);
     };
   }
 

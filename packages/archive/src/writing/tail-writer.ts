@@ -12,6 +12,7 @@ interface MadeObject {
   readonly key: string;
   readonly sealed: SealedObject;
   readonly header: FramesHeader;
+  readonly marked: readonly number[];
 }
 
 /** Writes frames as they come, one object after the other: none before the one before it is in the target. */
@@ -101,19 +102,21 @@ export class TailWriter {
     const header = batch.header(this.#owner.archive, this.#owner.line, this.#after);
     const sealed = await this.#writer.seal({ kind: 'frames', header, parts: batch.frames });
     this.#after = sealed.sha256;
-    return { key: tailKey(this.#path, this.#next++), sealed, header };
+    return { key: tailKey(this.#path, this.#next++), sealed, header, marked: batch.marked };
   }
 
-  #send({ key, sealed, header }: MadeObject, end: ArchivedEnd): Promise<void> {
-    const sending = this.#writer.create(key, sealed, header.plainBytes).then(stored => {
-      const object = stretchOf(stored, header);
-      this.#objects = [...this.#objects, object];
-      this.#end = end;
-      this.#writer.counts.commits += header.commits;
-      this.#archived(object);
-    });
+  #send(made: MadeObject, end: ArchivedEnd): Promise<void> {
+    const sending = this.#create(made, end);
     // A failure is met when it is waited for.
     sending.catch(() => undefined);
     return sending;
+  }
+
+  async #create({ key, sealed, header, marked }: MadeObject, end: ArchivedEnd): Promise<void> {
+    const object = stretchOf(await this.#writer.create(key, sealed, header.plainBytes), header, marked);
+    this.#objects = [...this.#objects, object];
+    this.#end = end;
+    this.#writer.counts.commits += header.commits;
+    this.#archived(object);
   }
 }

@@ -1,5 +1,3 @@
-import { readlinkSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -7,6 +5,7 @@ import { IndexBuilder } from './index-builder.ts';
 import { type IndexRange, RUN_CHANGE_SETS } from './index-keeper.ts';
 import { synchronousDisk } from './synchronous-disk.ts';
 import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
+import { yieldProcessor } from './thread-priority.ts';
 
 // The thread that builds an index: carries out requests of `IndexThread`.
 
@@ -21,18 +20,6 @@ const TURN_MS = 20;
 const REST_MS = 480;
 /** The site writes fast if so many change sets came within this time, in milliseconds. */
 const BUSY_MS = 500;
-
-/**
- * Gives this thread the lowest priority: it takes what the site leaves of the processor. Linux alone has a priority for
- * each thread, and tells a thread's number.
- */
-function yieldProcessor(): void {
-  try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), constants.priority.PRIORITY_LOW);
-  } catch {
-    // Elsewhere the index is built with the priority of the process.
-  }
-}
 
 function tell(answer: ThreadAnswer): void {
   parentPort!.postMessage(answer);

@@ -1,0 +1,54 @@
+import type { ListedObject, ObjectStat, Target, TargetObject } from '../targets/target.ts';
+
+/** A target that is opened by its first call, and by each one after that until it could be. */
+export class OpeningTarget implements Target {
+  readonly name: string;
+  readonly #open: () => Promise<Target>;
+  #opened: Promise<Target> | undefined;
+
+  constructor(name: string, open: () => Promise<Target>) {
+    this.name = name;
+    this.#open = open;
+  }
+
+  async get(key: string): Promise<TargetObject | undefined> {
+    return (await this.#target()).get(key);
+  }
+
+  async stat(key: string): Promise<ObjectStat | undefined> {
+    return (await this.#target()).stat(key);
+  }
+
+  async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    return (await this.#target()).create(key, bytes);
+  }
+
+  async replace(key: string, bytes: Uint8Array, tag: string | undefined): Promise<{ readonly tag: string } | 'changed'> {
+    return (await this.#target()).replace(key, bytes, tag);
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    return (await this.#target()).remove(keys);
+  }
+
+  async *list(prefix: string): AsyncIterable<ListedObject> {
+    yield* (await this.#target()).list(prefix);
+  }
+
+  async now(): Promise<number> {
+    return (await this.#target()).now();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#opened)?.[Symbol.asyncDispose]();
+  }
+
+  async #target(): Promise<Target> {
+    try {
+      return await (this.#opened ??= this.#open());
+    } catch (error) {
+      this.#opened = undefined;
+      throw error;
+    }
+  }
+}

@@ -2,7 +2,14 @@ export type { ListedObject, ObjectStat, Target, TargetObject } from './targets/t
 export type * from './format/archive-head.ts';
 export type * from './format/manifest.ts';
 export type * from './writing/archive-source.ts';
-export { type ArchiveStatus, ArchiveThread, type ArchiveThreadEvents, type ArchiveThreadOptions } from './writing/archive-thread.ts';
+export {
+  type ArchiveStatus,
+  type ArchivingThread,
+  type TargetSettings,
+  ArchiveThread,
+  type ArchiveThreadEvents,
+  type ArchiveThreadOptions,
+} from './writing/archive-thread.ts';
 export * from './writing/archiver-options.ts';
 export { Identities } from './encryption/identities.ts';
 export { Recipients } from './encryption/recipients.ts';

@@ -17,14 +17,16 @@ const RESTART_MS = 5_000;
 const TELL_LEAST_MS = 10;
 const TELL_MOST_MS = 100;
 
+/** How a service is reached. */
+export type TargetSettings = S3Settings;
+
 export interface ArchiveThreadOptions {
   /** The site's, in which the thread reads the history. */
   readonly directory: string;
   readonly site: string;
   /** As people write it: a directory, or `s3://bucket/prefix`. */
   readonly target: string;
-  /** How the service is reached. */
-  readonly settings: S3Settings;
+  readonly settings: TargetSettings;
   /** What files of recipients hold; undefined for an archive that is not encrypted. */
   readonly recipients: readonly string[] | undefined;
   /** Undefined for single backups: nothing is archived but when `backup` is called. */
@@ -46,11 +48,23 @@ export interface ArchiveStatus extends ArchiveProgress {
   readonly lag: ArchiveLag;
 }
 
+/** What archives the history of a site. */
+export interface ArchivingThread extends AsyncDisposable {
+  readonly status: ArchiveStatus;
+  /**
+   * Archives everything that is stable now.
+   * @throws EvertreeError why it is not possible at present; CLOSED
+   */
+  backup(): Promise<BackupResult>;
+  /** Ends the thread. What is under way is given up, as if the process had died: the next start goes on from there. */
+  close(): Promise<void>;
+}
+
 /**
  * Archives the history of a running site in a thread of its own. The thread reads the journal's files itself; only small
  * messages pass, and no commit ever waits for it.
  */
-export class ArchiveThread implements AsyncDisposable {
+export class ArchiveThread implements ArchivingThread {
   readonly #options: ArchiveThreadOptions;
   readonly #hooks: Disposable;
   readonly #lag: LagMeter;
@@ -84,10 +98,6 @@ export class ArchiveThread implements AsyncDisposable {
     return { ...progress, target, lag: this.#lag.behind(progress.position, log.stable) };
   }
 
-  /**
-   * Archives everything that is stable now.
-   * @throws EvertreeError why it is not possible at present; CLOSED
-   */
   backup(): Promise<BackupResult> {
     const request = ++this.#requests;
     const done = Promise.withResolvers<BackupResult>();
@@ -99,7 +109,6 @@ export class ArchiveThread implements AsyncDisposable {
     return done.promise;
   }
 
-  /** Ends the thread. What is under way is given up, as if the process had died: the next start goes on from there. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#hooks[Symbol.dispose]();

@@ -130,6 +130,25 @@ describe('a secondary that its primary no longer reaches back to', () => {
     expect(secondary.journal.divergences.list()).toEqual([]);
   });
 
+  it('goes back to a fork first, and then takes what the new primary no longer keeps', async () => {
+    const promoted = await history.promoted(simulation, 'b', 5);
+    await promoted.grow(simulation, 10);
+    const former = await secondary.connect(history.hello());
+    for (let index = 0; index < 8; index++) former.say(history.message(index));
+    await simulation.pass(100);
+    former.lose('lost');
+    source.frameList = () => promoted.frames;
+    const link = await secondary.connect(promoted.hello());
+    await simulation.pass(100);
+    expect(link.of('resend')).toEqual([{ type: 'resend', after: history.frames[4]!.header.last }]);
+    link.say({ type: 'history-begins', base: promoted.frames[9]!.header.last, reason: REASON });
+    await simulation.pass(100);
+    expect(source.asked).toMatchObject([{ after: history.frames[4]!.header.last }]);
+    expect(secondary.store.digest).toBe(promoted.store.digest);
+    expect(secondary.journal.divergences.list().length).toBe(1);
+    expect(lastAcknowledged(link)[1]).toBe(promoted.store.position.revision);
+  });
+
   it('waits while its disk is full, and skips nothing', async () => {
     secondary.journal.setFull(false);
     source.before = index => {

@@ -10,7 +10,7 @@ import { systemRandom } from '../support/host.ts';
 import { filesOf, recovered, stoppedSite, verify } from '../support/offline-site.ts';
 import { framesOf } from '../support/stores.ts';
 
-const START = { last: ORIGIN, chain: NO_CHAIN };
+const START = { position: ORIGIN, chain: NO_CHAIN };
 
 async function someFrames(): Promise<{ readonly frames: Frame[]; readonly digest: string }> {
   const { disk, digest } = await stoppedSite({ commits: 40, openings: 2, snapshots: 0 });

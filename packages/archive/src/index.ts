@@ -40,3 +40,6 @@ export { Archiver, type ArchiverParts } from './writing/archiver.ts';
 export { DirectorySource, type DirectorySourceOptions, stoppedSource, type ToldHistory } from './writing/directory-source.ts';
 export { LineFile, type LineNote } from './writing/line-file.ts';
 export { type BackupParts, backUp } from './writing/one-shot.ts';
+export { type ArchivedSubtree, readArchivedSubtree, type SubtreeOptions } from './restore/archived-subtree.ts';
+export { type Restored, type RestoreOptions, restoreSite } from './restore/restore.ts';
+export type { RestoreForecast } from './restore/restore-forecast.ts';

@@ -60,6 +60,8 @@ export type {
 export { parseWhen } from '@evertree/history';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
+export type { Restored, RestoreForecast } from '@evertree/archive';
+export { restore, type RestoreSiteOptions } from './archive/restoring.ts';
 export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site/directories.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';

@@ -5,8 +5,8 @@ import type { ArchiveHead } from '../format/archive-head.ts';
 import type { ImageEntry, Manifest } from '../format/manifest.ts';
 import { openPrivate } from '../format/private-part.ts';
 import type { Target } from '../targets/target.ts';
-import { FramesReader } from './frames-reader.ts';
-import { damagedPath, ImageReader } from './image-reader.ts';
+import { type ChainEnd, FramesReader } from './frames-reader.ts';
+import { damagedPath, ImageReader, type ReadPart } from './image-reader.ts';
 import {
   type ArchiveProblem,
   type FramesEntry,
@@ -19,8 +19,12 @@ import {
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
+import { prefetch } from './prefetch.ts';
 import { choiceInWords, nameOf, planOf, type RestorePlan, standingLine } from './restore-plan.ts';
 import { followTails } from './tail-reader.ts';
+
+/** Objects that are looked for at once. */
+const STATS_AT_ONCE = 16;
 
 export interface ReadingOptions {
   /** Undefined for an archive that is not encrypted, and where positions, times and sizes are enough. */
@@ -130,11 +134,13 @@ export class Archive {
   /**
    * The frames of a plan, oldest first: those after its image, up to the one that holds its position. That last one may
    * go further. Each is checked against the one before, and each object against the manifest.
+   * @param after a place in them, for whoever has those before it
    * @throws EvertreeError DAMAGED with `object` and `nearest`, the states that can still be restored
    */
-  async *frames(plan: RestorePlan): AsyncGenerator<Frame> {
+  async *frames(plan: RestorePlan, after: ChainEnd | undefined = plan.image): AsyncGenerator<Frame> {
     const line = this.#lineOf(plan);
-    const frames = new FramesReader(this.#source, plan.stream, plan.line).frames(plan.image, plan.stretches, plan.position.revision);
+    const entries = plan.stretches.filter(({ last }) => last.revision > (after?.position.revision ?? 0));
+    const frames = new FramesReader(this.#source, plan.stream, plan.line).frames(after, entries, plan.position.revision);
     try {
       yield* frames;
     } catch (error) {
@@ -171,6 +177,32 @@ export class Archive {
     if (stream === undefined) throw this.#nothing();
     const snapshot = await this.#guarded(history, revision, () => new ImageReader(this.#source, stream, line).open(image));
     return { ...snapshot, chunks: () => guardedChunks(snapshot, history, revision) };
+  }
+
+  /**
+   * The parts of a plan's image after the first `skipped`.
+   * @throws EvertreeError DAMAGED with `object` and `nearest`
+   */
+  async *imageParts({ line, stream, image }: RestorePlan, skipped: number): AsyncGenerator<ReadPart> {
+    if (image === undefined) return;
+    try {
+      yield* new ImageReader(this.#source, stream, line).parts(image, skipped);
+    } catch (error) {
+      throw withNearest(error, this.#lineOf({ line }), image.position.revision);
+    }
+  }
+
+  /**
+   * Whether all objects of a plan are there, each as long as the manifest says. Nothing of them is read.
+   * @throws EvertreeError DAMAGED with `object` and `nearest`
+   */
+  async assertThere(plan: RestorePlan): Promise<void> {
+    const objects = [...(plan.image?.parts ?? []), ...plan.stretches];
+    try {
+      for await (const _ of prefetch(objects, STATS_AT_ONCE, object => this.#source.assertThere(object)));
+    } catch (error) {
+      throw withNearest(error, this.#lineOf(plan), plan.position.revision);
+    }
   }
 
   async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {

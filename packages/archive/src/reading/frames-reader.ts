@@ -15,13 +15,13 @@ import { damagedObject } from '../format/checked.ts';
 import type { FramesHeader } from '../format/object-header.ts';
 import type { FramesEntry } from './line-history.ts';
 import type { ObjectSource } from './object-source.ts';
-import { prefetch } from './prefetch.ts';
+import { ahead, prefetch } from './prefetch.ts';
 
 /** Stored objects that are fetched ahead. At most two of them are open at once. */
 const OBJECTS_AHEAD = 4;
 
 /** Where a history ends: the next frame follows both. */
-interface ChainEnd {
+export interface ChainEnd {
   readonly position: ExactPosition;
   readonly chain: string;
 }
@@ -40,13 +40,12 @@ export class FramesReader {
 
   /**
    * The frames after an image or the end of another object, or from the origin on, up to the one that holds a revision.
+   * @param entries the objects that hold them; frames before the start are read over
    * @throws EvertreeError DAMAGED with the object, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
    */
   async *frames(start: ChainEnd | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<Frame> {
     let at: ChainEnd = start ?? { position: ORIGIN, chain: NO_CHAIN };
-    const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
-    for await (const { entry, stored } of prefetch(entries, OBJECTS_AHEAD, load)) {
-      const payload = await this.#open(entry, stored);
+    for await (const { entry, payload } of this.#opened(entries)) {
       for (const { frame, chain } of this.#checked(entry, payload)) {
         if (at.position.revision >= end) return;
         if (frame.header.last.revision <= at.position.revision) continue;
@@ -64,6 +63,13 @@ export class FramesReader {
   async all(entry: FramesEntry): Promise<Frame[]> {
     const payload = await this.#open(entry, await this.#source.load(entry));
     return [...this.#checked(entry, payload)].map(({ frame }) => frame);
+  }
+
+  /** Opens the next object while the caller reads one: most of that is done by other threads. */
+  async *#opened(entries: readonly FramesEntry[]): AsyncGenerator<{ readonly entry: FramesEntry; readonly payload: Buffer }> {
+    const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
+    const open = async ({ entry, stored }: { entry: FramesEntry; stored: Buffer }) => ({ entry, payload: await this.#open(entry, stored) });
+    yield* ahead(prefetch(entries, OBJECTS_AHEAD, load), open);
   }
 
   async #open(entry: FramesEntry, stored: Buffer): Promise<Buffer> {

@@ -3,10 +3,21 @@ import { damagedObject } from '../format/checked.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
 import type { ImageEntry } from '../format/manifest.ts';
 import type { ObjectSource } from './object-source.ts';
-import { prefetch } from './prefetch.ts';
+import { ahead, prefetch } from './prefetch.ts';
 
 /** Stored parts that are fetched ahead. At most two of them are open at once. */
 const PARTS_AHEAD = 4;
+
+/** A part of an image that was read. */
+export interface ReadPart {
+  /** From 1. */
+  readonly number: number;
+  /** Of all that is in it. */
+  readonly bytes: number;
+  /** That of the snapshot, in the first part. */
+  readonly header: SnapshotHeader | undefined;
+  readonly chunks: readonly Uint8Array[];
+}
 
 /** Reads images. The digest of the tree can be compared only by whoever builds it. */
 export class ImageReader {
@@ -29,17 +40,32 @@ export class ImageReader {
     return { header, bytes: image.plainBytes, chunks: () => this.#chunks(image) };
   }
 
-  async *#chunks(image: ImageEntry): AsyncGenerator<Buffer> {
+  /**
+   * The parts of an image after the first `skipped`. Only the first part has the head; whoever skips it has it already.
+   * @throws EvertreeError as `open`
+   */
+  async *parts(image: ImageEntry, skipped: number): AsyncGenerator<ReadPart> {
     const load = async (index: number) => ({ index, stored: await this.#source.load(image.parts[index]!) });
+    const open = async ({ index, stored }: { index: number; stored: Buffer }) => ({
+      index,
+      payload: await this.#part(image, index, stored),
+    });
+    for await (const { index, payload } of ahead(prefetch([...image.parts.keys()].slice(skipped), PARTS_AHEAD, load), open)) {
+      const header = index === 0 ? this.#headerOf(image, payload) : undefined;
+      yield {
+        number: index + 1,
+        bytes: payload.length,
+        header,
+        chunks: [...readChunks(payload, image.parts[index]!.path)].slice(index === 0 ? 1 : 0),
+      };
+    }
+  }
+
+  async *#chunks(image: ImageEntry): AsyncGenerator<Uint8Array> {
     let plainBytes = 0;
-    for await (const { index, stored } of prefetch(image.parts.keys(), PARTS_AHEAD, load)) {
-      const payload = await this.#part(image, index, stored);
-      plainBytes += payload.length;
-      let isHead = index === 0;
-      for (const chunk of readChunks(payload, image.parts[index]!.path)) {
-        if (!isHead) yield chunk;
-        isHead = false;
-      }
+    for await (const { bytes, chunks } of this.parts(image, 0)) {
+      plainBytes += bytes;
+      yield* chunks;
     }
     if (plainBytes === image.plainBytes) return;
     throw damagedObject(image.parts[0]!.path, `its parts have ${plainBytes} bytes, where the manifest says ${image.plainBytes}`);

@@ -48,9 +48,13 @@ export class ObjectSource {
   /** @throws EvertreeError DAMAGED if it is missing or is not what was stored */
   async load({ path, bytes }: DescribedObject): Promise<Buffer> {
     const stored = this.#kept.get(path) ?? (await this.#target.get(path))?.bytes;
-    if (stored === undefined) throw damagedObject(path, 'it is missing');
-    if (stored.length === bytes) return stored;
-    throw damagedObject(path, `it has ${stored.length} bytes, where the manifest says ${bytes}`, { expected: bytes, found: stored.length });
+    assertLength(path, bytes, stored?.length);
+    return stored!;
+  }
+
+  /** @throws EvertreeError DAMAGED if it is missing or has another length */
+  async assertThere({ path, bytes }: DescribedObject): Promise<void> {
+    if (!this.#kept.has(path)) assertLength(path, bytes, (await this.#target.stat(path))?.size);
   }
 
   /** @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
@@ -76,4 +80,10 @@ export class ObjectSource {
       found: header.archive,
     });
   }
+}
+
+function assertLength(path: string, expected: number, found: number | undefined): void {
+  if (found === undefined) throw damagedObject(path, 'it is missing');
+  if (found === expected) return;
+  throw damagedObject(path, `it has ${found} bytes, where the manifest says ${expected}`, { expected, found });
 }

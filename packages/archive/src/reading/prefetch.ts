@@ -13,3 +13,15 @@ export async function* prefetch<T, R>(items: Iterable<T>, window: number, load: 
   }
   for (const loading of underWay) yield await loading;
 }
+
+/** Works on the next item while the caller has one. */
+export async function* ahead<T, R>(items: AsyncIterable<T>, work: (item: T) => Promise<R>): AsyncGenerator<R> {
+  let before: Promise<R> | undefined;
+  for await (const item of items) {
+    const next = work(item);
+    next.catch(() => undefined);
+    if (before !== undefined) yield await before;
+    before = next;
+  }
+  if (before !== undefined) yield await before;
+}

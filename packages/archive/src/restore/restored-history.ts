@@ -1,4 +1,4 @@
-import type { Disk, DiskFile, ExactPosition, Frame, Random } from '@evertree/core';
+import type { Disk, DiskFile, Frame, Random } from '@evertree/core';
 import { frameHash, samePosition } from '@evertree/core';
 import {
   decodeSegmentHeader,
@@ -14,6 +14,7 @@ import {
   SegmentWriter,
   TEMPORARY_SUFFIX,
 } from '@evertree/journal/files';
+import type { ChainEnd } from '../reading/frames-reader.ts';
 
 /** A segment takes frames until it is this long. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -23,13 +24,6 @@ interface GrowingSegment {
   readonly path: string;
   readonly file: DiskFile;
   readonly writer: SegmentWriter;
-}
-
-/** Where a history ends. */
-interface KeptEnd {
-  readonly last: ExactPosition;
-  /** Hash of the frame that ends there. */
-  readonly chain: string;
 }
 
 /** The segments of a directory that is restored. What an earlier attempt wrote is read first, and then added to. */
@@ -49,10 +43,10 @@ export class RestoredHistory {
    * Hands out the frames that an earlier attempt wrote, as far as they are sound, and follow `base` and one another. What
    * comes after them is removed, and writing goes on there.
    */
-  async keep(base: KeptEnd, take: (frame: Frame) => void): Promise<void> {
+  async keep(base: ChainEnd, take: (frame: Frame) => void): Promise<void> {
     const names = (await listDirectory(this.#disk, SEGMENT_DIRECTORY)).filter(name => isSegmentName(sealedName(name)));
     const paths = names.map(name => `${SEGMENT_DIRECTORY}/${name}`);
-    let end: KeptEnd | undefined = base;
+    let end: ChainEnd | undefined = base;
     for (const [index, path] of paths.entries()) {
       end = await this.#keepSegment(path, end, take);
       if (end !== undefined) continue;
@@ -91,13 +85,13 @@ export class RestoredHistory {
   }
 
   /** @returns where the segment ends; undefined if none can follow it: it is open then, or does not belong here */
-  async #keepSegment(path: string, base: KeptEnd, take: (frame: Frame) => void): Promise<KeptEnd | undefined> {
+  async #keepSegment(path: string, base: ChainEnd, take: (frame: Frame) => void): Promise<ChainEnd | undefined> {
     const file = await this.#disk.open(path, { write: true });
     try {
       const size = await file.size();
       const window = new FileWindow(file);
       const header = decodeSegmentHeader(await window.load(0, SEGMENT_HEADER_BYTES, size), path);
-      if (header === undefined || !samePosition(header.base, base.last)) {
+      if (header === undefined || !samePosition(header.base, base.position)) {
         await file.close();
         return undefined;
       }
@@ -108,7 +102,7 @@ export class RestoredHistory {
         if (record === undefined || !follows(record.frame, end)) break;
         take(record.frame);
         writer.adopt(record);
-        end = { last: record.frame.header.last, chain: frameHash(record.frame) };
+        end = { position: record.frame.header.last, chain: frameHash(record.frame) };
       }
       const seal = path.endsWith(TEMPORARY_SUFFIX) ? undefined : await readSeal(window, size, header.salt);
       if (seal?.offset === writer.bytes) {
@@ -144,8 +138,8 @@ export class RestoredHistory {
   }
 }
 
-function follows({ header }: Frame, { last, chain }: KeptEnd): boolean {
-  return samePosition(header.base, last) && header.previous === chain;
+function follows({ header }: Frame, { position, chain }: ChainEnd): boolean {
+  return samePosition(header.base, position) && header.previous === chain;
 }
 
 /** The name of a segment when it is sealed. */

@@ -11,6 +11,7 @@ import { addImport } from './import.ts';
 import { addMarks } from './marks.ts';
 import { addPair } from './pair.ts';
 import { addPast } from './past.ts';
+import { addRestore } from './restore.ts';
 import { addRevert } from './revert.ts';
 import { addPrimary, addSecondary } from './site.ts';
 import { addReplay } from './replay.ts';
@@ -69,6 +70,7 @@ export function evertreeCommand(): Command {
   addCompare(program);
   addAdministration(program);
   addVerify(program);
+  addRestore(program);
   addReplay(program);
   addTimestamp(program);
   return program;

@@ -34,11 +34,24 @@ export function addImport(program: Command): void {
       const path = pathArgument(options.at);
       const { text, value } = await jsonFile(file);
       const imported = await new Import(clientOf(options), path, { text, value }, options).run();
-      await printLine(options.json ? JSON.stringify(imported) : summary(imported));
+      await printLine(options.json ? JSON.stringify(imported) : importSummary(imported));
     });
 }
 
-interface Imported {
+/**
+ * Makes what stands at a path of a site equal to a document, in one commit.
+ * @throws EvertreeError TOO_LARGE if the site does not take it as one
+ */
+export function importWhole(
+  client: SiteClient,
+  path: Path,
+  document: { readonly text: string; readonly value: unknown },
+  options: WriteOptions & WholeTreeOptions,
+): Promise<Imported> {
+  return new Import(client, path, document, options, true).run();
+}
+
+export interface Imported {
   /** The position of the last commit; null when nothing differed. */
   readonly position: WriteAnswer['position'] | null;
   readonly acknowledged: number | null;
@@ -57,14 +70,23 @@ class Import {
   readonly #path: Path;
   readonly #target: string;
   readonly #document: { readonly text: string; readonly value: unknown };
-  readonly #options: ImportOptions;
+  readonly #options: WriteOptions & WholeTreeOptions;
+  /** It is one transaction, or none. */
+  readonly #isOne: boolean;
   /** The size of a part; undefined while the import goes as one transaction. */
   #partBytes: number | undefined;
   #last: WriteAnswer | undefined;
   #transactions = 0;
   #counts: { readonly added: number; readonly replaced: number; readonly removed: number } | undefined;
 
-  constructor(client: SiteClient, path: Path, document: { readonly text: string; readonly value: unknown }, options: ImportOptions) {
+  constructor(
+    client: SiteClient,
+    path: Path,
+    document: { readonly text: string; readonly value: unknown },
+    options: WriteOptions & WholeTreeOptions,
+    isOne = false,
+  ) {
+    this.#isOne = isOne;
     this.#client = client;
     this.#path = path;
     this.#target = targetOf('data', path);
@@ -77,7 +99,7 @@ class Import {
       try {
         if (await this.#round()) break;
       } catch (error) {
-        if (isEvertreeError(error, 'TOO_LARGE') && this.#takeSmallerParts(error)) round = 0;
+        if (isEvertreeError(error, 'TOO_LARGE') && !this.#isOne && this.#takeSmallerParts(error)) round = 0;
         else if (!isEvertreeError(error) || !OVERTAKEN.has(error.code) || round >= ROUNDS) throw this.#withProgress(error);
         else tellProgress('another client wrote there meanwhile; trying again …');
       }
@@ -184,7 +206,7 @@ function removesAll(operations: readonly DifferenceOperation[], present: unknown
   return keys.length > 0 && (removed.length === keys.length || operations.some(({ path }) => path === ''));
 }
 
-function summary({ position, added, replaced, removed, transactions }: Imported): string {
+export function importSummary({ position, added, replaced, removed, transactions }: Imported): string {
   if (position === null) return 'nothing differs; nothing was committed';
   const parts = transactions > 1 ? `, in ${transactions} transactions` : '';
   return `${formatPosition(position)}: ${added} added, ${replaced} replaced, ${removed} removed${parts}`;

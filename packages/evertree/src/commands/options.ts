@@ -17,9 +17,16 @@ export interface ClientOptions {
 
 /** The options of every command that talks to a running site. An empty environment variable counts as not set. */
 export function withSite(command: Command): Command {
-  const { EVERTREE_URL: url, EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
+  const { EVERTREE_URL: url } = process.env;
+  return withConnection(
+    command.addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`)),
+  );
+}
+
+/** How a site is talked to, of a command that names it in its own way. */
+export function withConnection(command: Command): Command {
+  const { EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
   return command
-    .addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`))
     .addOption(
       new Option('--token-file <file>', 'the file with the token that the site asks for (or EVERTREE_TOKEN_FILE)').default(
         tokenFile || undefined,
@@ -58,7 +65,7 @@ export interface NoteOptions {
 }
 
 /** The options of every command that commits: its author and message stand in the history. */
-function withNote(command: Command): Command {
+export function withNote(command: Command): Command {
   const { EVERTREE_AUTHOR: author } = process.env;
   return command
     .addOption(

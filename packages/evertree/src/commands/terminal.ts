@@ -79,18 +79,47 @@ export class ProgressLine {
   }
 }
 
+/** The pause between two lines of progress for programs. */
+const JSON_PROGRESS_MS = 1_000;
+
+/** Long work on stdout, as lines of JSON: `{"progress": {doneBytes, totalBytes, bytesPerSecond, leftMs}}`. */
+class JsonProgress {
+  readonly #totalBytes: number;
+  readonly #began = performance.now();
+  #printedAt = this.#began;
+
+  constructor(totalBytes: number) {
+    this.#totalBytes = totalBytes;
+  }
+
+  show(doneBytes: number): void {
+    const now = performance.now();
+    if (now - this.#printedAt < JSON_PROGRESS_MS) return;
+    this.#printedAt = now;
+    const bytesPerSecond = Math.round((doneBytes * 1_000) / (now - this.#began));
+    const leftMs = Math.round(((this.#totalBytes - doneBytes) * 1_000) / Math.max(1, bytesPerSecond));
+    const progress = { doneBytes, totalBytes: this.#totalBytes, bytesPerSecond, leftMs };
+    process.stdout.write(`${JSON.stringify({ progress })}\n`);
+  }
+
+  end(): void {}
+}
+
 /** The progress of work whose size is known only once it has begun. */
 export class WorkProgress {
   readonly #verb: string;
-  #line: ProgressLine | undefined;
+  readonly #isJson: boolean;
+  #line: ProgressLine | JsonProgress | undefined;
   /** Told by the work, as often as it likes. */
   readonly tell = (doneBytes: number, totalBytes: number): void => {
-    this.#line ??= new ProgressLine(this.#verb, totalBytes);
+    this.#line ??= this.#isJson ? new JsonProgress(totalBytes) : new ProgressLine(this.#verb, totalBytes);
     this.#line.show(doneBytes);
   };
 
-  constructor(verb: string) {
+  /** @param json for a program: off a terminal the lines are JSON, on stdout */
+  constructor(verb: string, json = false) {
     this.#verb = verb;
+    this.#isJson = json && !isTerminal();
   }
 
   end(): void {

@@ -1,0 +1,207 @@
+import {
+  type Clock,
+  type Disk,
+  EvertreeError,
+  formatPosition,
+  isEvertreeError,
+  type Random,
+  type Reporter,
+  type Role,
+  samePosition,
+} from '@evertree/core';
+import { parseWhen, type WhenLike } from '@evertree/history';
+import type { Identities } from '../encryption/identities.ts';
+import { Archive } from '../reading/archive.ts';
+import type { NearestStates } from '../reading/line-history.ts';
+import type { RestorePlan } from '../reading/restore-plan.ts';
+import type { Target } from '../targets/target.ts';
+import { assertEmpty } from './empty-directory.ts';
+import { forecastOf, highestEpochIn, type RestoreForecast } from './restore-forecast.ts';
+import { restoreDirectory } from './restore-run.ts';
+import type { RestoredSite, RestoreTask } from './restore-task.ts';
+import { pinOf } from './restore-pin.ts';
+import { readRestoreState, type RestoreState } from './restore-state.ts';
+
+export interface RestoreOptions {
+  readonly target: Target;
+  readonly identities?: Identities | undefined;
+  /** The directory to restore into: empty or absent, or one in which the same restore did not end. */
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report?: Reporter;
+  /** The state to restore; by default the newest. */
+  readonly to?: WhenLike;
+  /** A line's id, or the name of its site; by default the line that stands. */
+  readonly line?: string | undefined;
+  /** Keys of objects to do without, because they are damaged or missing: there may be another way to the state. */
+  readonly without?: readonly string[];
+  /** A primary goes on in an epoch of its own; a secondary follows its primary from there. */
+  readonly role?: Role;
+  /** The site's name; by default that of the site that archived the line. */
+  readonly site?: string | undefined;
+  /** The site begins another stream, so that no site of the original takes it for one of theirs. */
+  readonly asNewStream?: boolean;
+  /** Ends with the plan. Nothing is changed. */
+  readonly dryRun?: boolean;
+  /** Told the plan before anything is changed. */
+  readonly planned?: (plan: RestoreForecast) => void | Promise<void>;
+  readonly progress?: (doneBytes: number, totalBytes: number) => void;
+  /** Of the segments that are written. */
+  readonly segmentBytes?: number;
+}
+
+/** What a restore did. */
+export interface Restored extends RestoredSite {
+  readonly plan: RestoreForecast;
+  readonly site: string;
+  readonly role: Role;
+  readonly milliseconds: number;
+}
+
+/**
+ * Restores a state of an archive into a directory, as a site that goes on from there. If reading is interrupted, the next
+ * call goes on with what is there. Where it is refused, the directory stays as it was.
+ * @throws EvertreeError WRONG_ROLE if the directory holds something; UNFINISHED if other work, or another restore, did not
+ *   end there; DIRECTORY_IN_USE; NOT_FOUND, COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH if there is no such state;
+ *   DAMAGED with `object` and `nearest`; IDENTITY_NEEDED; CONFIGURATION_INVALID without a name for the site; STORAGE_FULL
+ */
+export function restoreSite(options: RestoreOptions & { readonly dryRun: true }): Promise<RestoreForecast>;
+export function restoreSite(options: RestoreOptions & { readonly dryRun?: false }): Promise<Restored>;
+export async function restoreSite(options: RestoreOptions): Promise<RestoreForecast | Restored> {
+  const { disk, clock, target } = options;
+  const begun = clock.monotonic();
+  await assertRestorable(disk);
+  const archive = await Archive.open(target, { identities: options.identities, ...(options.report && { report: options.report }) });
+  const found = await readRestoreState(disk);
+  if (found !== undefined) assertSame(found, archive, options);
+  const plan = await planOf(archive, options, found);
+  if (found === undefined) assertReached(archive, plan, options);
+  const forecast = forecastOf(archive, plan, options, found !== undefined);
+  await options.planned?.(forecast);
+  if (options.dryRun === true) return forecast;
+  const site = assertComplete(archive, forecast, options);
+  const restored = await carryOut(archive, plan, { forecast, site, state: stateOf(plan, options, found) }, options);
+  return { ...restored, plan: forecast, site, role: forecast.role, milliseconds: clock.monotonic() - begun };
+}
+
+async function carryOut(
+  archive: Archive,
+  plan: RestorePlan,
+  { forecast, site, state }: { readonly forecast: RestoreForecast; readonly site: string; readonly state: RestoreState },
+  options: RestoreOptions,
+): Promise<RestoredSite> {
+  const { disk, random } = options;
+  await using held = new AsyncDisposableStack();
+  held.use(await pinOf(archive, options));
+  await guarded(plan, () => archive.assertThere(plan));
+  held.use(await disk.lock());
+  await assertRestorable(disk);
+  await assertRoom(disk, forecast);
+  const newStream = forecast.asNewStream ? Buffer.from(random.bytes(16)).toString('hex') : undefined;
+  const task: RestoreTask = {
+    ...options,
+    source: {
+      image: plan.image,
+      parts: skipped => archive.imageParts(plan, skipped),
+      frames: after => archive.frames(plan, after),
+    },
+    state,
+    stream: plan.stream,
+    digest: plan.digest,
+    plainBytes: plan.plainBytes,
+    identity: { site, role: forecast.role, newStream, archivedEpoch: highestEpochIn(archive) },
+  };
+  return guarded(plan, () => restoreDirectory(task));
+}
+
+/** Says of a damaged object how to do without it, where that is possible. */
+async function guarded<T>(plan: RestorePlan, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isEvertreeError(error, 'DAMAGED')) throw error;
+    const { object, nearest } = error.details as { readonly object?: string; readonly nearest?: NearestStates };
+    const isReachable = nearest?.before !== undefined && samePosition(nearest.before, plan.position);
+    if (object === undefined || !isReachable) throw error;
+    throw new EvertreeError('DAMAGED', `${error.message}; --without ${object} takes another way to it`, error.details, error);
+  }
+}
+
+/** @throws EvertreeError WRONG_ROLE, UNFINISHED */
+async function assertRestorable(disk: Disk): Promise<void> {
+  if ((await readRestoreState(disk)) === undefined) await assertEmpty(disk);
+}
+
+/** The plan of what was asked for; of a restore that goes on, the plan of the position that it had found. */
+function planOf(archive: Archive, { to, line, clock, without }: RestoreOptions, found: RestoreState | undefined): Promise<RestorePlan> {
+  const leftOut = without === undefined ? {} : { without: new Set(without) };
+  if (found !== undefined) return archive.plan(found.position, { line: found.line, ...leftOut });
+  return archive.plan(to, { line, now: clock.now(), ...leftOut });
+}
+
+/**
+ * What is damaged can't be listed. So the newest state, or that of a time, may be one that the archive lost: whoever wants
+ * what is left names its position.
+ * @throws EvertreeError DAMAGED
+ */
+function assertReached({ problems, lines }: Archive, { line, position }: RestorePlan, { to }: RestoreOptions): void {
+  const problem = problems.find(each => each.line === undefined || each.line === line);
+  const end = lines.find(({ id }) => id === line)?.states.at(-1)?.to;
+  const when = typeof to === 'string' ? parseWhen(to, 0) : to;
+  const isNamed = when !== undefined && !('time' in when);
+  if (problem === undefined || isNamed || end === undefined || !samePosition(end, position)) return;
+  const message =
+    `${problem.text}: what was archived after ${formatPosition(position)} can't be restored, or part of it; ` +
+    `to restore what is left, name it: --to ${formatPosition(position)}`;
+  throw new EvertreeError('DAMAGED', message, {
+    object: problem.object,
+    problem: problem.text,
+    nearest: { before: position, after: undefined },
+  });
+}
+
+/** What was asked for, as one text. */
+function askedOf({ to }: RestoreOptions): string | null {
+  return to === undefined ? null : typeof to === 'string' ? to : JSON.stringify(to);
+}
+
+/** @throws EvertreeError UNFINISHED if another restore did not end in the directory */
+function assertSame(found: RestoreState, archive: Archive, options: RestoreOptions): void {
+  const { role = 'primary', line } = options;
+  const isSameLine =
+    line === undefined || archive.lines.some(({ id, site }) => id === found.line && (site === line || id.startsWith(line)));
+  if (found.archive === archive.id && found.asked === askedOf(options) && found.role === role && isSameLine) return;
+  const what = found.archive === archive.id ? `the ${found.role} at ${formatPosition(found.position)}` : `the archive ${found.archive}`;
+  const asked = found.asked === null ? 'without --to' : `with --to ${found.asked}`;
+  const message =
+    `in this directory another restore did not end: of ${what}, ${asked}. Run it again as it was run, and it goes on from there; ` +
+    'or remove the directory, or name another one';
+  throw new EvertreeError('UNFINISHED', message, { position: found.position, asked: found.asked });
+}
+
+/** The state that is recorded. What an earlier attempt has of another image does not count. */
+function stateOf(plan: RestorePlan, options: RestoreOptions, found: RestoreState | undefined): RestoreState {
+  const image = plan.image?.position ?? null;
+  if (found !== undefined && found.image?.revision === image?.revision && found.image?.epochId === image?.epochId) return found;
+  const { archive, line, position } = plan;
+  return { archive, line, asked: askedOf(options), role: options.role ?? 'primary', position, image, parts: 0 };
+}
+
+/** @returns the site's name @throws EvertreeError IDENTITY_NEEDED, CONFIGURATION_INVALID */
+function assertComplete(archive: Archive, { site, target }: RestoreForecast, { identities }: RestoreOptions): string {
+  if (archive.isEncrypted && identities === undefined) {
+    const message = `${target} is encrypted; give the identity of one of its recipients with --identity`;
+    throw new EvertreeError('IDENTITY_NEEDED', message, { target });
+  }
+  if (site !== undefined) return site;
+  throw new EvertreeError('CONFIGURATION_INVALID', `the name of the site is not in ${target}; give one with --site`, { target });
+}
+
+/** @throws EvertreeError STORAGE_FULL if the disk certainly has too little room */
+async function assertRoom(disk: Disk, { plainBytes, resumes }: RestoreForecast): Promise<void> {
+  const { freeBytes } = await disk.space();
+  if (resumes || freeBytes >= plainBytes) return;
+  const message = `the disk has ${freeBytes} bytes of room, and what is restored needs ${plainBytes}; make room, or name a directory on another disk`;
+  throw new EvertreeError('STORAGE_FULL', message, { freeBytes, neededBytes: plainBytes });
+}

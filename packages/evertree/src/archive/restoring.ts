@@ -1,0 +1,108 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { rmdir, unlink } from 'node:fs/promises';
+import { join, relative, resolve, sep } from 'node:path';
+import {
+  Identities,
+  type Opening,
+  openTarget,
+  type Restored,
+  type RestoreForecast,
+  type RestoreOptions,
+  restoreSite,
+  type Target,
+  type TargetSettings,
+} from '@evertree/archive';
+import { type Clock, EvertreeError, type Reporter } from '@evertree/core';
+import { nodeDisk } from '@evertree/journal';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+
+/** How a site is restored: what, into which directory, and as which site. */
+export interface RestoreSiteOptions
+  extends
+    TargetSettings,
+    Pick<RestoreOptions, 'to' | 'line' | 'without' | 'role' | 'site' | 'asNewStream' | 'dryRun' | 'planned' | 'progress'> {
+  /** The directory: empty or absent, or one in which the same restore did not end. */
+  readonly data: string;
+  /** What files of age identities hold, for an archive that is encrypted. */
+  readonly identities?: readonly string[];
+  readonly log?: Reporter;
+}
+
+/** The same, from a target that is open. */
+export interface OpenRestoreOptions extends Omit<RestoreOptions, 'target' | 'disk' | 'random' | 'report' | 'clock'> {
+  readonly data: string;
+  readonly identities?: Opening;
+  readonly clock?: Clock;
+  readonly log?: Reporter;
+}
+
+/** What a restore leaves in its directory; anything else is somebody's. */
+const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'unfinished.json', 'unfinished.json.tmp', 'journal', 'snapshots', 'lost+found']);
+
+/**
+ * Restores a state of an archive into a directory, on which a site can then be opened. An interrupted restore goes on when
+ * it is called again. Where it is refused, nothing was changed.
+ * @param target a directory, or `s3://bucket/prefix`
+ * @throws EvertreeError WRONG_ROLE if the directory holds something; UNFINISHED; DIRECTORY_IN_USE; NOT_FOUND, COMPACTED,
+ *   POSITION_MISMATCH, HISTORY_MISMATCH if there is no such state; DAMAGED with `object` and `nearest`; IDENTITY_NEEDED;
+ *   CONFIGURATION_INVALID; STORAGE_FULL; and what the target throws
+ */
+export function restore(target: string, options: RestoreSiteOptions & { readonly dryRun: true }): Promise<RestoreForecast>;
+export function restore(target: string, options: RestoreSiteOptions & { readonly dryRun?: false }): Promise<Restored>;
+export function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored>;
+export async function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored> {
+  const { identities, endpoint, region, profile, pathStyle, ...rest } = options;
+  const settings = {
+    ...optional('endpoint', endpoint),
+    ...optional('region', region),
+    ...optional('profile', profile),
+    ...optional('pathStyle', pathStyle),
+  };
+  assertFree(options.data, target);
+  await using opened = await openTarget(target, { clock: nodeClock, random: nodeRandom, ...settings });
+  return restoreFrom(opened, { ...rest, identities: identities === undefined ? undefined : Identities.parse(identities) });
+}
+
+/** As `restore`. */
+export async function restoreFrom(target: Target, options: OpenRestoreOptions): Promise<RestoreForecast | Restored> {
+  const { data, log, dryRun, clock = nodeClock, ...rest } = options;
+  assertFree(data, target.name);
+  const isNew = !existsSync(data);
+  const given = { ...rest, ...optional('report', log), target, disk: nodeDisk(data), clock, random: nodeRandom };
+  try {
+    return dryRun === true ? await restoreSite({ ...given, dryRun }) : await restoreSite({ ...given, dryRun: false });
+  } catch (error) {
+    if (isNew) await removeMade(data);
+    throw error;
+  }
+}
+
+/** @throws EvertreeError WRONG_ROLE, CONFIGURATION_INVALID */
+function assertFree(data: string, target: string): void {
+  if (!target.startsWith('s3://')) {
+    const way = relative(resolve(target), resolve(data));
+    if (way === '' || (way !== '..' && !way.startsWith(`..${sep}`))) {
+      const message = `the directory to restore into, ${data}, lies in the archive ${target}; name one elsewhere`;
+      throw new EvertreeError('CONFIGURATION_INVALID', message, { target, directory: data });
+    }
+  }
+  const found = existsSync(data) ? readdirSync(data).find(name => !OWN_NAMES.has(name)) : undefined;
+  if (found === undefined) return;
+  throw new EvertreeError('WRONG_ROLE', `the directory to restore into, ${data}, holds ${found}; name one that is empty or absent`, {
+    file: found,
+  });
+}
+
+/** Removes a directory that was made for a restore which was refused; not one in which something is to be gone on with. */
+async function removeMade(data: string): Promise<void> {
+  if (existsSync(join(data, 'unfinished.json'))) return;
+  const steps = [() => unlink(join(data, 'lock')), ...['journal', 'snapshots', ''].map(name => () => rmdir(join(data, name)))];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch {
+      // It was not made, or it is not empty.
+    }
+  }
+}

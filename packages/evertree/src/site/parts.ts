@@ -53,7 +53,7 @@ export async function secondaryPart(site: PartSite, configuration: ConsumerConfi
   const { store, directory, settings } = site;
   checkSettings(settings, configuration);
   const quarantine = directory === undefined ? undefined : new Quarantine(directory, store.report);
-  const earlier = earlierFrames(store, configuration.archive);
+  const earlier = earlierFrames(store, settings.archive);
   const consumer = new Consumer({
     store,
     transport: await consumerTransport(store, configuration),

@@ -7,6 +7,7 @@ import {
   movingHead,
   type Sealing,
   type StretchEntry,
+  type Target,
   type TailNote,
 } from '@evertree/archive';
 import { type Frame, frameHash, type SnapshotHeader } from '@evertree/core';
@@ -15,7 +16,6 @@ import { imagePartKey, stretchKey, tailKey, tailPath } from '../../packages/arch
 import { sealPrivate } from '../../packages/archive/src/format/private-part.ts';
 import { sealObject } from '../../packages/archive/src/format/sealed-object.ts';
 import { systemRandom } from './host.ts';
-import type { MemoryTarget } from './memory-target.ts';
 import { RandomHistory } from './random-history.ts';
 import { framesOf, memoryStore } from './stores.ts';
 
@@ -46,8 +46,21 @@ export async function randomStream(seed: number, commits: number): Promise<Rando
   return { frames, images };
 }
 
+/** Commits of so many bytes that can't be compressed much. */
+export async function largeStream(commits: number, bytes: number): Promise<RandomStream> {
+  const { store } = await memoryStore({ site: 'site' });
+  for (let index = 0; index < commits; index++) {
+    store.put(['large', `k${index % 50}`], Buffer.from(systemRandom.bytes(bytes)).toString('base64'));
+    store.cut();
+  }
+  await store.flush();
+  const frames = await framesOf(store.journal);
+  await store.close();
+  return { frames, images: new Map() };
+}
+
 export interface BuiltArchiveOptions {
-  readonly target: MemoryTarget;
+  readonly target: Target;
   readonly stream: RandomStream;
   readonly sealing?: Sealing;
   /** The first and the last frame; without them all. */

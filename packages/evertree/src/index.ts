@@ -62,6 +62,8 @@ export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
 export type { Restored, RestoreForecast } from '@evertree/archive';
 export { restore, type RestoreSiteOptions } from './archive/restoring.ts';
+export type { ArchiveFinding, ArchiveVerification, RestorableSpan, Rotation, VerificationLevel, VerifiedLine } from '@evertree/archive';
+export { verifyArchive, type VerifyArchiveOptions } from './archive/proving.ts';
 export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site/directories.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';

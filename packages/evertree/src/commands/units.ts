@@ -20,10 +20,15 @@ export function formatDuration(milliseconds: number): string {
 }
 
 /** `1,234,567` */
-export function formatCount(count: number): string {
-  return count.toLocaleString('en');
+export function formatCount(value: number): string {
+  return value.toLocaleString('en');
 }
 
 function trim(value: number): string {
   return value < 100 ? String(Number(value.toPrecision(3))) : String(Math.round(value));
+}
+
+/** `1 object`, `1,234 objects` */
+export function count(number: number, what: string): string {
+  return `${formatCount(number)} ${what}${number === 1 ? '' : 's'}`;
 }

@@ -1,0 +1,44 @@
+import {
+  type ArchiveVerification,
+  type ArchiveVerificationOptions,
+  Identities,
+  openTarget,
+  type OpenTargetOptions,
+  verifyArchive as verifyTarget,
+} from '@evertree/archive';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+
+/** How an archive is verified, and how its service is found. */
+export interface VerifyArchiveOptions
+  extends
+    Omit<ArchiveVerificationOptions, 'target' | 'clock' | 'random' | 'identities'>,
+    Pick<OpenTargetOptions, 'endpoint' | 'region' | 'profile' | 'pathStyle'> {
+  /** What files of age identities hold; needed from level 2 on for an archive that is encrypted. */
+  readonly identities?: readonly string[];
+}
+
+/**
+ * Proves that an archive is whole and sound, up to a level. What it verified is remembered in the target, so that the next
+ * run reads what is new and a part of the rest. Damage is told, not thrown.
+ * @param target a directory, or `s3://bucket/prefix`
+ * @throws EvertreeError NOT_FOUND where there is no archive; IDENTITY_NEEDED; CONFIGURATION_INVALID; and what the target
+ *   throws
+ */
+export async function verifyArchive(target: string, options: VerifyArchiveOptions = {}): Promise<ArchiveVerification> {
+  const { identities, endpoint, region, profile, pathStyle, ...rest } = options;
+  const machine = { clock: nodeClock, random: nodeRandom };
+  const service = {
+    ...optional('endpoint', endpoint),
+    ...optional('region', region),
+    ...optional('profile', profile),
+    ...optional('pathStyle', pathStyle),
+  };
+  await using opened = await openTarget(target, { ...machine, ...service });
+  return await verifyTarget({
+    ...rest,
+    ...machine,
+    target: opened,
+    ...optional('identities', identities === undefined ? undefined : Identities.parse(identities)),
+  });
+}

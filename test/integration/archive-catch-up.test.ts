@@ -3,12 +3,10 @@ import type { WantedHistory } from '@evertree/archive';
 import type { Frame } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ArchiveMaker, inGroups, snapshotOf } from '../support/archive-maker.ts';
+import { IDENTITY, RECIPIENT } from '../support/archived-history.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
 import { WrittenHistory } from '../support/scripted-secondary.ts';
 import { Simulation } from '../support/simulation.ts';
-
-const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
-const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
 
 let simulation: Simulation;
 let history: WrittenHistory;

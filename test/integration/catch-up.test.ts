@@ -1,16 +1,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Sealing, Recipients, openTarget } from '@evertree/archive';
+import { type Sealing, Recipients, openTarget, restoreSite } from '@evertree/archive';
 import type { Frame } from '@evertree/core';
+import { nodeDisk } from '@evertree/journal';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
+import { IDENTITY, RECIPIENT } from '../support/archived-history.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 import { ShortMemory } from '../support/passed-by.ts';
-
-const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
-const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
 
 let folder: string;
 let place: string;
@@ -25,8 +24,9 @@ async function archive(frames: readonly Frame[], sealing: Sealing = 'plain'): Pr
   await using target = await openTarget(place, { clock: systemClock, random: systemRandom, make: true });
   const maker = new ArchiveMaker(target, { sealing });
   const line = maker.line('a');
-  for (const group of inGroups(frames.slice(0, -4), 6)) await line.stretch(group);
-  await line.tail(inGroups(frames.slice(-4), 1));
+  const behind = Math.max(0, frames.length - 4);
+  for (const group of inGroups(frames.slice(0, behind), 6)) await line.stretch(group);
+  await line.tail(inGroups(frames.slice(behind), 1));
   await maker.publish();
 }
 
@@ -55,6 +55,33 @@ describe('a secondary whose primary no longer reaches back', () => {
     expect(http.site.store.get('')).toEqual(sites.store.get(''));
     // Its history has no hole: what it took from the archive can be read as any other.
     expect(http.site.store.journal.log.base.revision).toBe(0);
+  });
+
+  it('is seeded by a restore, and goes on by frames: from the archive, and then from its primary', async () => {
+    await using sites = await ShortMemory.start(folder);
+    await sites.store.put('/a', 1).durable;
+    await sites.readAlong();
+    await archive(sites.frames);
+    {
+      await using target = await openTarget(place, { clock: systemClock, random: systemRandom });
+      await restoreSite({
+        target,
+        disk: nodeDisk(join(folder, 'b')),
+        clock: systemClock,
+        random: systemRandom,
+        site: 'b',
+        role: 'secondary',
+        dryRun: false,
+      });
+    }
+    await sites.passBy();
+    await rm(place, { recursive: true });
+    await archive(sites.frames);
+    await using secondary = await sites.secondary({ 'catch-up-from': place });
+    await sites.meet(secondary);
+    expect(secondary.consumer?.state).toMatchObject({ resyncs: { count: 0 }, catchUps: { done: 1, failed: 0 } });
+    expect(secondary.store.get('')).toEqual(sites.store.get(''));
+    expect(secondary.store.journal.divergences.list()).toEqual([]);
   });
 
   it('opens an encrypted archive with its identity file, and takes the whole tree without one', async () => {

@@ -43,3 +43,11 @@ export { type BackupParts, backUp } from './writing/one-shot.ts';
 export { type ArchivedSubtree, readArchivedSubtree, type SubtreeOptions } from './restore/archived-subtree.ts';
 export { type Restored, type RestoreOptions, restoreSite } from './restore/restore.ts';
 export type { RestoreForecast } from './restore/restore-forecast.ts';
+export {
+  backupListing,
+  type BackupListing,
+  type ListedImage,
+  type ListedLine,
+  type ListedMark,
+  type ListedStates,
+} from './reading/backup-listing.ts';

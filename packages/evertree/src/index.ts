@@ -64,6 +64,8 @@ export type { Restored, RestoreForecast } from '@evertree/archive';
 export { restore, type RestoreSiteOptions } from './archive/restoring.ts';
 export type { ArchiveFinding, ArchiveVerification, RestorableSpan, Rotation, VerificationLevel, VerifiedLine } from '@evertree/archive';
 export { verifyArchive, type VerifyArchiveOptions } from './archive/proving.ts';
+export { type BackupListOptions, listBackups } from './archive/backup-list.ts';
+export type { BackupListing, ListedImage, ListedLine, ListedMark, ListedStates } from '@evertree/archive';
 export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site/directories.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';

@@ -1,4 +1,4 @@
-import { EvertreeError, type Frame, isEvertreeError, type Reporter, type StoredSnapshot } from '@evertree/core';
+import { EvertreeError, type Frame, isEvertreeError, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
 import { parseWhen, type When, type WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import type { ArchiveHead } from '../format/archive-head.ts';
@@ -15,7 +15,9 @@ import {
   nearestStates,
   type Restorable,
   restorableStates,
+  withoutObjects,
 } from './line-history.ts';
+import { tablesAt } from './line-tables.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
@@ -205,6 +207,19 @@ export class Archive {
     }
   }
 
+  /**
+   * The marks at the end of a line, in the order in which they were set.
+   * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
+   */
+  async marks(line: LineHistory): Promise<readonly Mark[]> {
+    const newest = line.states.at(-1);
+    const { stream } = this;
+    if (newest === undefined || stream === undefined) return [];
+    const frames = new FramesReader(this.#source, stream, line.id);
+    const { marks } = await this.#guarded(line, undefined, () => tablesAt(newest, frames, new ImageReader(this.#source, stream, line.id)));
+    return marks;
+  }
+
   async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {
     try {
       return await read();
@@ -245,13 +260,6 @@ async function find(finder: MomentFinder, when: WhenLike | undefined, now: numbe
   const moment: When = typeof when === 'string' ? parseWhen(when, now ?? 0) : when;
   if ('mark' in moment) return finder.ofMark(moment.mark);
   return 'time' in moment ? finder.ofTime(moment.time) : finder.ofPosition(moment);
-}
-
-/** A line without some of its objects. */
-function withoutObjects(line: LineHistory, without: ReadonlySet<string>): LineHistory {
-  const images = line.images.filter(({ parts }) => !parts.some(({ path }) => without.has(path)));
-  const stretches = line.stretches.filter(({ path }) => !without.has(path));
-  return { ...line, images, stretches, states: restorableStates(line.id, images, stretches) };
 }
 
 /** An error about a damaged object, with the states that can be restored without it. */

@@ -85,6 +85,13 @@ export function restorableStates(
   return states.toSorted((a, b) => a.from.revision - b.from.revision);
 }
 
+/** A line without some of its objects. */
+export function withoutObjects(line: LineHistory, without: ReadonlySet<string>): LineHistory {
+  const images = line.images.filter(({ parts }) => !parts.some(({ path }) => without.has(path)));
+  const stretches = line.stretches.filter(({ path }) => !without.has(path));
+  return { ...line, images, stretches, states: restorableStates(line.id, images, stretches) };
+}
+
 /** The first state at or before a revision, and the first at or after it. */
 export interface NearestStates {
   readonly before: ExactPosition | undefined;

@@ -8,6 +8,7 @@ import { addDivergences } from './divergences.ts';
 import { addExport } from './export.ts';
 import { addHistory } from './history.ts';
 import { addImport } from './import.ts';
+import { addBackups } from './backups.ts';
 import { addMarks } from './marks.ts';
 import { addPair } from './pair.ts';
 import { addPast } from './past.ts';
@@ -71,6 +72,7 @@ export function evertreeCommand(): Command {
   addAdministration(program);
   addVerify(program);
   addRestore(program);
+  addBackups(program);
   addReplay(program);
   addTimestamp(program);
   return program;

@@ -1,0 +1,23 @@
+import { Archive, type BackupListing, backupListing, Identities, openTarget, type TargetSettings } from '@evertree/archive';
+import type { Reporter } from '@evertree/core';
+import { optional } from '../optional.ts';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+
+export interface BackupListOptions extends TargetSettings {
+  /** What files of age identities hold; without them the names of sites and marks in an encrypted archive stay unknown. */
+  readonly identities?: readonly string[];
+  readonly log?: Reporter;
+}
+
+/**
+ * Lists what an archive can give back: lines, states, images, gaps, marks, sizes, and what is wrong.
+ * @param target a directory, or `s3://bucket/prefix`
+ * @throws EvertreeError NOT_FOUND if there is no archive, DAMAGED if no manifest is sound, IDENTITY_NEEDED for identities that
+ *   are none of the archive's, FORMAT_UNSUPPORTED, and what the target throws
+ */
+export async function listBackups(target: string, options: BackupListOptions = {}): Promise<BackupListing> {
+  const { identities, log, ...settings } = options;
+  await using opened = await openTarget(target, { clock: nodeClock, random: nodeRandom, ...settings });
+  const parsed = identities === undefined ? undefined : Identities.parse(identities);
+  return backupListing(await Archive.open(opened, { identities: parsed, ...optional('report', log) }));
+}

@@ -72,6 +72,10 @@ function resummed(text: string, from: string, to: string): Buffer {
   return Buffer.from(`${JSON.stringify({ ...head, sum })}\n`);
 }
 
+function condemnedTail(number: number, since = 3) {
+  return { path: tailKey('tail/x', number), bytes: 7, since };
+}
+
 describe('HEAD', () => {
   it('is read as it was written', () => {
     expect(parseHead(encodeHead(HEAD))).toEqual(HEAD);
@@ -96,6 +100,18 @@ describe('HEAD', () => {
 });
 
 describe('a manifest', () => {
+  it('tells of condemned objects of a tail that follow one another in one entry', () => {
+    const condemned = [
+      ...Array.from({ length: 1_000 }, (_, index) => condemnedTail(index + 1)),
+      condemnedTail(1_002),
+      condemnedTail(1_003, 4),
+      { ...condemnedTail(5), path: 'stretch/5' },
+    ];
+    const { bytes, sha256 } = encodeManifest({ ...MANIFEST, condemned });
+    expect(parseManifest(bytes, sha256).condemned).toEqual(condemned);
+    expect((JSON.parse(bytes.toString()) as { condemned: object[] }).condemned).toHaveLength(4);
+  });
+
   it('is read as it was written, with sizes above 4 GiB', () => {
     const { bytes, sha256 } = encodeManifest(MANIFEST);
     expect(parseManifest(bytes, sha256)).toEqual(MANIFEST);

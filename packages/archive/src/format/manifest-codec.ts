@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { assertVersion, count, damagedObject, hex, objectKey, parseChecked, position, sha256, time } from './checked.ts';
+import { condemnedObjects, storedCondemned } from './condemned-ranges.ts';
 import type { ImageEntry, Manifest, StretchEntry } from './manifest.ts';
 import { manifestKey } from './object-keys.ts';
 
@@ -51,6 +52,20 @@ const LINE = z.strictObject({
   ),
 });
 
+/** The most objects of one range. */
+const RANGE_LIMIT = 1_000_000;
+
+const CONDEMNED = z.strictObject({
+  path: objectKey(),
+  bytes: count(),
+  since: time(),
+  numbers: z.exactOptional(
+    z
+      .tuple([count().min(1), count()])
+      .refine(([from, to]) => to >= from && to - from < RANGE_LIMIT, 'must be the first and the last number of a range'),
+  ),
+});
+
 const SCHEMA = z.strictObject({
   format: z.literal(`${FORMAT} ${VERSION}`),
   archive: hex(32),
@@ -58,7 +73,7 @@ const SCHEMA = z.strictObject({
   previous: sha256().nullable(),
   time: time(),
   lines: z.array(LINE),
-  condemned: z.array(z.strictObject({ path: objectKey(), bytes: count(), since: time() })),
+  condemned: z.array(CONDEMNED),
 });
 
 /** A manifest as it is stored. */
@@ -70,7 +85,15 @@ export interface EncodedManifest {
 
 export function encodeManifest(manifest: Manifest): EncodedManifest {
   const { archive, stream, previous, time: published, lines, condemned } = manifest;
-  const ordered = { format: `${FORMAT} ${VERSION}`, archive, stream, previous, time: published, lines, condemned };
+  const ordered = {
+    format: `${FORMAT} ${VERSION}`,
+    archive,
+    stream,
+    previous,
+    time: published,
+    lines,
+    condemned: storedCondemned(condemned),
+  };
   const bytes = Buffer.from(JSON.stringify(ordered), 'utf8');
   return { bytes, sha256: hashOf(bytes) };
 }
@@ -85,8 +108,8 @@ export function parseManifest(bytes: Uint8Array, expected: string): Manifest {
   if (found !== expected) throw damagedObject(name, `its hash is ${found}`, { expected, found });
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   assertVersion(text, FORMAT, VERSION, name);
-  const { format: _, ...manifest } = parseChecked(SCHEMA, text, name);
-  return manifest;
+  const { format: _, condemned, ...manifest } = parseChecked(SCHEMA, text, name);
+  return { ...manifest, condemned: condemnedObjects(condemned) };
 }
 
 function hashOf(bytes: Uint8Array): string {

@@ -1,0 +1,100 @@
+import { EvertreeError } from '@evertree/core';
+import type { Manifest } from '../format/manifest.ts';
+import { movingHead } from '../publishing/head-mover.ts';
+import { type HeadState, readHeadState } from '../publishing/head-state.ts';
+import type { Target } from '../targets/target.ts';
+import { deleteCondemned, dueObjects } from './deletion.ts';
+import { checkRules } from './keep-rules.ts';
+import { PinnedObjects } from './pinned-objects.ts';
+import { SAFE_AFTER_SUPERSEDED_MS } from './pin.ts';
+import { planPrune, type PrunePlan, type PruneRequest } from './prune-plan.ts';
+import { type DeletionOutcome, type PruneReport, reportOf } from './prune-report.ts';
+import { listNameable, UNNAMED_LEAST_AGE_MS } from './unnamed-objects.ts';
+
+/** What nobody needs stays for so long, in case somebody reads it who has not pinned it. */
+export const DEFAULT_GRACE_MS = 86_400_000;
+/** Pins are safe with it: what a manifest named is there for so long after it was superseded. */
+export const LEAST_GRACE_MS = SAFE_AFTER_SUPERSEDED_MS;
+
+export interface PruneOptions extends PruneRequest {
+  /** Says what would happen, and changes nothing. */
+  readonly dryRun?: boolean;
+  readonly graceMs?: number;
+  /**
+   * The caller's word that nobody else reads or writes the archive meanwhile. Then the grace may be shorter than an hour,
+   * and the target need not refuse what its conditions forbid.
+   */
+  readonly isExclusive?: boolean;
+  /** Objects deleted, of those that are to be. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/**
+ * Removes from an archive what no rule keeps, in steps of which each may be the last: whoever prunes next goes on.
+ *
+ * 1. A new manifest without what is dropped, which condemns it together with what nothing names.
+ * 2. What was condemned for the grace and is in no pinned manifest is deleted, and looked for.
+ * 3. A new manifest that condemns no more what is gone.
+ *
+ * @throws EvertreeError VALUE_INVALID for rules and grace, NOT_FOUND, FORBIDDEN, DAMAGED, and those of the target
+ */
+export async function prune(target: Target, options: PruneOptions): Promise<PruneReport> {
+  const { rules, graceMs = DEFAULT_GRACE_MS, isExclusive = false, dryRun = false, progress } = options;
+  checkRules(rules);
+  checkGrace(graceMs, isExclusive);
+  const listed = await listNameable(target);
+  const leastAgeMs = isExclusive ? Math.min(graceMs, UNNAMED_LEAST_AGE_MS) : UNNAMED_LEAST_AGE_MS;
+  let planned: { readonly state: HeadState; readonly plan: PrunePlan } | undefined;
+  const plan = (state: HeadState) => {
+    assertAlone(target, state, isExclusive);
+    planned = { state, plan: planOf(state, listed, options, leastAgeMs) };
+    return planned;
+  };
+  if (dryRun) {
+    const wouldBe = plan(await readHeadState(target));
+    return reportOf({ ...wouldBe, dryRun, graceMs }, await wouldDelete(target, wouldBe, graceMs));
+  }
+  await movingHead(target, state => {
+    const { plan: next } = plan(state);
+    const lines = next.lines.flatMap(line => line.next ?? []);
+    return next.isChange ? { manifest: { stream: state.manifest!.stream, lines, condemned: next.condemned } } : undefined;
+  });
+  const deletion = await deleteCondemned(target, { graceMs, ...(progress === undefined ? {} : { progress }) });
+  return reportOf({ ...planned!, dryRun, graceMs }, deletion);
+}
+
+function planOf(state: HeadState, listed: Awaited<ReturnType<typeof listNameable>>, request: PruneRequest, leastAgeMs: number): PrunePlan {
+  const { manifest } = state;
+  if (manifest === undefined) return { lines: [], dropped: [], unnamed: [], condemned: [], isChange: false };
+  return planPrune({ ...state, manifest }, listed, request, leastAgeMs);
+}
+
+async function wouldDelete(
+  target: Target,
+  { state, plan }: { state: HeadState; plan: PrunePlan },
+  graceMs: number,
+): Promise<DeletionOutcome> {
+  const pins = await PinnedObjects.read(target, state.time);
+  const manifest: Pick<Manifest, 'lines' | 'condemned'> = { lines: plan.lines.flatMap(line => line.next ?? []), condemned: plan.condemned };
+  const rest = dueObjects({ manifest, time: state.time }, pins, graceMs);
+  return { gone: rest.due, stubborn: [], rest, pins };
+}
+
+function checkGrace(graceMs: number, isExclusive: boolean): void {
+  if (!Number.isSafeInteger(graceMs) || graceMs < 0) {
+    throw new EvertreeError('VALUE_INVALID', `the grace of ${graceMs} ms is no time; write whole milliseconds from 0`);
+  }
+  if (graceMs >= LEAST_GRACE_MS || isExclusive) return;
+  const message =
+    'a grace of less than an hour takes away what others are reading or writing now; ' +
+    'say with --exclusive that nobody else reads or writes the archive meanwhile';
+  throw new EvertreeError('VALUE_INVALID', message, { graceMs });
+}
+
+function assertAlone(target: Target, { head }: HeadState, isExclusive: boolean): void {
+  if (head.conditions || isExclusive) return;
+  const message =
+    `${target.name} does not refuse what its conditions forbid, so a prune could undo what a site archives meanwhile: ` +
+    'stop the site, and say with --exclusive that nobody else reads or writes the archive';
+  throw new EvertreeError('FORBIDDEN', message, { target: target.name });
+}

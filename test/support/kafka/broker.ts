@@ -4,10 +4,10 @@ import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ServerProcess } from '../server-process.ts';
 import { freePort } from '../site-process.ts';
 import { type TcpProxy, startTcpProxy } from '../tcp-proxy.ts';
 import { type BrokerFolder, prepareFolder } from './broker-folder.ts';
-import { BrokerProcess } from './broker-process.ts';
 import { type Distribution, provideKafka } from './distribution.ts';
 import { SECURED_LISTENERS, type Security } from './security.ts';
 import type { Listener, ListenerName, Properties, SecuredListener } from './server-properties.ts';
@@ -64,6 +64,19 @@ export interface KafkaBroker extends AsyncDisposable {
 }
 
 const START_ATTEMPTS = 3;
+
+/**
+ * What every start has in common: small, quick to warm up, nothing left behind in the machine's folder for temporary
+ * files.
+ */
+const JVM_OPTIONS = [
+  '-Xmx512m',
+  '-XX:TieredStopAtLevel=1',
+  '-XX:-UsePerfData',
+  '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+  '-Dorg.slf4j.simpleLogger.showDateTime=true',
+  '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
+];
 
 /**
  * Starts a broker; resolves when it takes connections. The first start on a machine fetches Kafka.
@@ -128,7 +141,7 @@ interface Parts {
 
 class Broker implements KafkaBroker {
   readonly #parts: Parts;
-  #process: BrokerProcess | undefined;
+  #process: ServerProcess | undefined;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -177,12 +190,10 @@ class Broker implements KafkaBroker {
   async restart(): Promise<void> {
     const { distribution, jvmOptions, files, ownFolder } = this.#parts;
     if (this.#process?.isRunning === true) throw new Error('This broker runs: kill or stop it before it is started again.');
-    this.#process = new BrokerProcess({
-      classPath: distribution.classPath,
-      jvmOptions: [`-Djava.io.tmpdir=${files.temporary}`, ...jvmOptions],
-      properties: files.properties,
-      ownFolder,
-    });
+    const options = [`-Djava.io.tmpdir=${files.temporary}`, ...JVM_OPTIONS, ...jvmOptions];
+    const command = ['java', ...options, '-cp', distribution.classPath, 'kafka.Kafka', files.properties];
+    this.#process = new ServerProcess({ name: 'Kafka broker', command, ownFolder });
+    // It takes connections only once it may lead partitions.
     await this.#process.answers(this.#listener('PLAINTEXT').port);
   }
 

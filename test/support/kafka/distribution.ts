@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { readdir, rename, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder, fillOnce, isOnPath } from '../cache-folder.ts';
 import { fetchJars, KAFKA_VERSION } from './maven.ts';
 import { drawUuid } from './server-properties.ts';
 
@@ -22,6 +22,7 @@ export interface Distribution {
 
 const OLDEST_JAVA = 17;
 const FORMAT_LIMIT_MS = 30_000;
+const FOLDER = cacheFolder(`kafka-${KAFKA_VERSION}`);
 const CHECKPOINT = 'bootstrap.checkpoint';
 
 const REMEDY =
@@ -35,13 +36,12 @@ export async function findObstacle(): Promise<string | undefined> {
   const java = await readJavaVersion();
   if (java === undefined) return `There is no \`java\` on the PATH. ${REMEDY}`;
   if (Number.parseInt(java, 10) < OLDEST_JAVA) return `The \`java\` on the PATH is ${java}, too old for Kafka ${KAFKA_VERSION}. ${REMEDY}`;
-  if (!existsSync(cacheFolder()) && !isOnPath('mvn')) return `There is no \`mvn\` on the PATH. ${REMEDY}`;
+  if (!existsSync(FOLDER) && !isOnPath('mvn')) return `There is no \`mvn\` on the PATH. ${REMEDY}`;
   return undefined;
 }
 
 /**
- * Apache Kafka, from the cache folder; the first time it is fetched into it. Several processes may ask at once: each
- * fetches into a folder of its own, and the first to be done puts it in place.
+ * Apache Kafka, from the cache folder; the first time it is fetched into it. Several processes may ask at once.
  *
  * @param tell is given a line when this is going to take a while
  * @throws with the remedy when there is no Java or nothing can be fetched
@@ -49,10 +49,13 @@ export async function findObstacle(): Promise<string | undefined> {
 export async function provideKafka(tell: (line: string) => void): Promise<Distribution> {
   const obstacle = await findObstacle();
   if (obstacle !== undefined) throw new Error(obstacle);
-  const folder = cacheFolder();
+  const folder = FOLDER;
   if (!existsSync(folder)) {
     tell(`Fetching Apache Kafka ${KAFKA_VERSION} from Maven Central into ${folder} (45 MB, once) …`);
-    await fetchInto(folder);
+    await fillOnce(folder, async own => {
+      await fetchJars(own);
+      await keepCheckpoint(own);
+    });
   }
   return {
     classPath: await listJars(folder),
@@ -72,10 +75,6 @@ export async function formatLog(classPath: string, properties: string, users: Re
   await execute('java', ['-XX:TieredStopAtLevel=1', '-cp', classPath, 'kafka.tools.StorageTool', ...args], { timeout: FORMAT_LIMIT_MS });
 }
 
-function cacheFolder(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'evertree', `kafka-${KAFKA_VERSION}`);
-}
-
 /** «17.0.15+6-Debian-1deb12u1», as whoever built it wrote it; undefined where there is no Java. */
 async function readJavaVersion(): Promise<string | undefined> {
   try {
@@ -84,25 +83,6 @@ async function readJavaVersion(): Promise<string | undefined> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Error('`java -version` fails: mend the Java on the PATH.', { cause: error });
-  }
-}
-
-function isOnPath(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(folder => existsSync(join(folder, command)));
-}
-
-async function fetchInto(folder: string): Promise<void> {
-  await mkdir(dirname(folder), { recursive: true });
-  const own = await mkdtemp(`${folder}.`);
-  try {
-    await fetchJars(own);
-    await keepCheckpoint(own);
-    await rename(own, folder);
-  } catch (error) {
-    // Another process was first; its copy is equal.
-    if (!existsSync(folder)) throw error;
-  } finally {
-    await rm(own, { recursive: true, force: true });
   }
 }
 

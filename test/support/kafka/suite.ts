@@ -1,11 +1,10 @@
-import { beforeAll, describe, inject, it } from 'vitest';
+import { inject } from 'vitest';
+import { askRun } from '../run-server.ts';
+import { describeServer } from '../server-suite.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     readonly kafka: KafkaOfRun;
-  }
-  interface TaskMeta {
-    needsKafka?: boolean;
   }
 }
 
@@ -29,21 +28,13 @@ const PREPARATION_LIMIT_MS = 300_000;
  * failure.
  */
 export function describeKafka(name: string, suite: () => void): void {
-  const { obstacle } = inject('kafka');
-  if (obstacle === null) {
-    describe(name, () => {
-      beforeAll(() => ask('/prepared'), PREPARATION_LIMIT_MS);
-      suite();
-    });
-  } else if (process.env['CI'] === undefined) {
-    describe(name, { skip: true, meta: { needsKafka: true } }, suite);
-  } else {
-    describe(name, () => {
-      it('runs against a real Kafka broker', () => {
-        throw new Error(obstacle);
-      });
-    });
-  }
+  const { obstacle, url } = inject('kafka');
+  const prepare = () => askRun(url, '/prepared');
+  describeServer(
+    name,
+    { mark: 'needsKafka', name: 'a real Kafka broker', obstacle, prepare, preparationLimitMs: PREPARATION_LIMIT_MS },
+    suite,
+  );
 }
 
 /**
@@ -51,12 +42,5 @@ export function describeKafka(name: string, suite: () => void): void {
  * and groups of your own on it, leave it alive.
  */
 export function sharedBroker(): Promise<string> {
-  return ask('/broker');
-}
-
-async function ask(path: string): Promise<string> {
-  const response = await fetch(new URL(path, inject('kafka').url));
-  const answer = await response.text();
-  if (!response.ok) throw new Error(answer);
-  return answer;
+  return askRun(inject('kafka').url, '/broker');
 }

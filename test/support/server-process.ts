@@ -2,50 +2,43 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 
-/** Lines of the broker's log that an error shows. */
+/** Lines of a server's log that an error shows. */
 const TAIL_LINES = 40;
 const START_LIMIT_MS = 60_000;
 const POLL_MS = 10;
 
 /**
  * The shell becomes the program, and dies with the process that started it, even if that one is killed. If the pipe on
- * descriptor 3 ends without a line, that process is gone: the broker is killed here, and its folder removed.
+ * descriptor 3 ends without a line, that process is gone: the server is killed here, and its folder removed.
  */
 const LEASH = 'folder=$1; shift; { read -r line <&3 || { kill -9 $$; rm -rf "$folder"; }; } >/dev/null 2>&1 & exec "$@" 3<&-';
 
-/**
- * What every start has in common: small, quick to warm up, nothing left behind in the machine's folder for temporary
- * files.
- */
-const JVM_OPTIONS = [
-  '-Xmx512m',
-  '-XX:TieredStopAtLevel=1',
-  '-XX:-UsePerfData',
-  '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
-  '-Dorg.slf4j.simpleLogger.showDateTime=true',
-  '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
-];
-
-export interface BrokerStart {
-  readonly classPath: string;
-  readonly jvmOptions: readonly string[];
-  /** The file of server properties. */
-  readonly properties: string;
+export interface ServerStart {
+  /** As errors name it: `Kafka broker`. */
+  readonly name: string;
+  /** The program and its arguments. */
+  readonly command: readonly string[];
+  /** More of its environment. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** To be removed where nobody is left to do it. */
   readonly ownFolder: string | undefined;
 }
 
-/** A broker's process, from its start until it ended. */
-export class BrokerProcess {
+/** The process of a real server that tests need, from its start until it ended. It dies with this process. */
+export class ServerProcess {
+  readonly #name: string;
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
   #log = '';
 
-  constructor({ classPath, jvmOptions, properties, ownFolder }: BrokerStart) {
-    const java = ['java', ...JVM_OPTIONS, ...jvmOptions, '-cp', classPath, 'kafka.Kafka', properties];
-    const child = spawn('sh', ['-c', LEASH, 'sh', ownFolder ?? '', ...java], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+  constructor({ name, command, environment = {}, ownFolder }: ServerStart) {
+    const child = spawn('sh', ['-c', LEASH, 'sh', ownFolder ?? '', ...command], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     const leash = child.stdio[3] as net.Socket;
     leash.on('error', () => leash.destroy());
+    this.#name = name;
     this.#child = child;
     this.#exited = once(child, 'exit').finally(() => leash.end('\n'));
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
@@ -65,15 +58,15 @@ export class BrokerProcess {
   }
 
   /**
-   * Resolves when it takes connections, which it does only once it may lead partitions.
+   * Resolves when it takes connections.
    *
    * @throws with its log when it ends before, or takes too long
    */
   async answers(port: number): Promise<void> {
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await takesConnections(port))) {
-      if (!this.isRunning) throw new Error(`The Kafka broker ended before it answered:\n${this.#log}`);
-      if (performance.now() > deadline) throw new Error(`The Kafka broker did not answer within ${START_LIMIT_MS} ms:\n${this.#log}`);
+      if (!this.isRunning) throw new Error(`The ${this.#name} ended before it answered:\n${this.#log}`);
+      if (performance.now() > deadline) throw new Error(`The ${this.#name} did not answer within ${START_LIMIT_MS} ms:\n${this.#log}`);
       await new Promise(resolve => setTimeout(resolve, POLL_MS));
     }
   }

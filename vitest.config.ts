@@ -17,7 +17,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'system', include: ['test/**/*.test.ts'], globalSetup: 'test/support/kafka/global-setup.ts' },
+        test: {
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          globalSetup: ['test/support/kafka/global-setup.ts', 'test/support/s3/global-setup.ts'],
+        },
       },
     ],
     // Most tests wait for processes, disks and brokers: vitest's own choice of one file at a time on two cores takes twice as long.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openTarget } from '@evertree/archive';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
+import { describeS3, sharedS3 } from '../support/s3/suite.ts';
 import { testTarget } from './target.ts';
 
 const host = { clock: systemClock, random: systemRandom };
@@ -51,3 +52,28 @@ testTarget(
   },
   { conditions: true, durable: true },
 );
+
+describeS3('S3', () => {
+  testTarget(
+    'in a bucket',
+    async () => {
+      const { endpoint, bucket } = await sharedS3();
+      return { open: () => openTarget(`s3://${bucket}`, { ...host, endpoint }), [Symbol.asyncDispose]: async () => undefined };
+    },
+    { conditions: true, durable: true },
+  );
+
+  testTarget(
+    'below a prefix of a bucket, beside others',
+    async () => {
+      const { endpoint, bucket } = await sharedS3();
+      for (const other of ['site', 'site/a-b', 'site/aa']) {
+        const target = await openTarget(`s3://${bucket}/${other}`, { ...host, endpoint });
+        await target.create('HEAD', Buffer.from('of another archive'));
+        await target[Symbol.asyncDispose]();
+      }
+      return { open: () => openTarget(`s3://${bucket}/site/a/`, { ...host, endpoint }), [Symbol.asyncDispose]: async () => undefined };
+    },
+    { conditions: true, durable: true },
+  );
+});

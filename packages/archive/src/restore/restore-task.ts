@@ -41,7 +41,7 @@ export interface RestoredSite {
   readonly position: ExactPosition;
   /** Bytes that an earlier attempt had written already. */
   readonly keptBytes: number;
-  /** Frames after which the digest of the rebuilt tree was compared with the recorded one. All were equal. */
+  /** How often the digest of the rebuilt tree was compared with that of a frame. All were equal. */
   readonly comparisons: number;
   readonly phases: RestorePhases;
 }

@@ -1,4 +1,14 @@
-import { EvertreeError, type Frame, frameHash, isEvertreeError, RebuiltTree, RewrittenHistory, Turn } from '@evertree/core';
+import {
+  EvertreeError,
+  formatPosition,
+  type Frame,
+  frameHash,
+  type FrameHeader,
+  isEvertreeError,
+  RebuiltTree,
+  RewrittenHistory,
+  Turn,
+} from '@evertree/core';
 import type { ChainEnd } from '../reading/frames-reader.ts';
 import type { ReadPart } from '../reading/image-reader.ts';
 import { type RestoreState, writeRestoreState } from './restore-state.ts';
@@ -9,6 +19,9 @@ import type { WriteQueue } from './write-queue.ts';
 
 /** What an earlier attempt wrote is not what it was. */
 export class KeptUnsound extends Error {}
+
+/** After so many bytes of frames the digest is compared; comparing it after each costs a tenth of the time. */
+const COMPARED_BYTES = 1024 * 1024;
 
 /** Errors after which trying again can't help. */
 const FINAL: ReadonlySet<string> = new Set([
@@ -45,6 +58,9 @@ export class RestoredTree {
   /** Of the frames after the image. */
   frameBytes = 0;
   comparisons = 0;
+  /** Bytes of the frames since the digest was compared, and the header of the last of them. */
+  #unprovenBytes = 0;
+  #unproven: FrameHeader | undefined;
 
   constructor(task: RestoreTask, queue: WriteQueue, history: RestoredHistory) {
     const { disk, clock, source, state } = task;
@@ -126,15 +142,14 @@ export class RestoredTree {
 
   /** Applies what an earlier attempt wrote. */
   async #keepFrames(tree: RebuiltTree): Promise<void> {
-    const base = endOf(tree);
-    await this.#kept(() =>
-      this.#history.keep(base, frame => {
+    await this.#kept(async () => {
+      await this.#history.keep(endOf(tree), frame => {
         if (frame.header.last.revision > this.#end) throw new KeptUnsound();
-        tree.apply(frame);
-        this.#count(frame);
+        this.#apply(tree, frame);
         this.keptBytes += frame.bytes.length;
-      }),
-    );
+      });
+      this.#prove(tree);
+    });
   }
 
   async #readFrames(tree: RebuiltTree): Promise<void> {
@@ -143,14 +158,44 @@ export class RestoredTree {
     for await (const frame of source.frames(endOf(tree))) {
       const isCut = frame.header.last.revision > this.#end;
       // A secondary can only go on after a whole frame of its primary.
-      if (isCut && state.role === 'secondary') return;
+      if (isCut && state.role === 'secondary') break;
+      if (isCut) this.#prove(tree);
       const written = isCut ? new RewrittenHistory({ stream, without: new Set(), upTo: this.#end }).take(frame, tree).frame! : frame;
       await this.#queue.add(written.bytes.length, () => this.#history.write(written));
-      tree.apply(written);
-      this.#count(written);
+      this.#apply(tree, written);
       await this.#turn.breathe();
-      if (isCut) return;
+      if (isCut) break;
     }
+    this.#prove(tree);
+  }
+
+  #apply(tree: RebuiltTree, frame: Frame): void {
+    const { length } = frame.bytes;
+    this.#unprovenBytes += length;
+    const compares = this.#unprovenBytes >= COMPARED_BYTES;
+    tree.apply(frame, compares);
+    this.#unproven = frame.header;
+    if (compares) this.#proven();
+    this.frameBytes += length;
+    this.#tell(length);
+  }
+
+  /** Compares the digest of the tree with that of its last frame. @throws EvertreeError DIGEST_MISMATCH */
+  #prove(tree: RebuiltTree): void {
+    if (this.#unproven === undefined) return;
+    const { digest: expected, last: position } = this.#unproven;
+    const found = tree.digest;
+    if (found !== expected) {
+      const message = `the rebuilt tree has the digest ${found} at ${formatPosition(position)}, where its frame says ${expected}`;
+      throw new EvertreeError('DIGEST_MISMATCH', message, { expected, found, position });
+    }
+    this.#proven();
+  }
+
+  #proven(): void {
+    this.#unproven = undefined;
+    this.#unprovenBytes = 0;
+    this.comparisons++;
   }
 
   get #end(): number {
@@ -181,12 +226,6 @@ export class RestoredTree {
       this.#tell(chunk.length);
       yield chunk;
     }
-  }
-
-  #count({ bytes }: Frame): void {
-    this.comparisons++;
-    this.frameBytes += bytes.length;
-    this.#tell(bytes.length);
   }
 
   #tell(bytes: number): void {

@@ -32,7 +32,7 @@ function becomes({ site, role, epoch, asNewStream }: RestoreForecast): string {
 export function restoredLines(restored: Restored, data: string): string[] {
   const { site, role, base, digest, position, milliseconds, keptBytes, stream, plan, comparisons } = restored;
   const kept = keptBytes === 0 ? '' : `; ${formatBytes(keptBytes)} were there already`;
-  const proof = `${formatCount(comparisons)} frame${comparisons === 1 ? '' : 's'} compared by digest`;
+  const proof = `the digest was compared ${formatCount(comparisons + 1)} times`;
   const goesOn =
     role === 'secondary' ? `it follows its primary from ${formatPosition(position)}` : `it goes on at ${formatPosition(position)}`;
   return [

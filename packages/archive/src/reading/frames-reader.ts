@@ -15,7 +15,7 @@ import { damagedObject } from '../format/checked.ts';
 import type { FramesHeader } from '../format/object-header.ts';
 import type { FramesEntry } from './line-history.ts';
 import type { ObjectSource } from './object-source.ts';
-import { ahead, prefetch } from './prefetch.ts';
+import { prefetchOpened } from './prefetch.ts';
 
 /** Stored objects that are fetched ahead. At most two of them are open at once. */
 const OBJECTS_AHEAD = 4;
@@ -69,7 +69,7 @@ export class FramesReader {
   async *#opened(entries: readonly FramesEntry[]): AsyncGenerator<{ readonly entry: FramesEntry; readonly payload: Buffer }> {
     const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
     const open = async ({ entry, stored }: { entry: FramesEntry; stored: Buffer }) => ({ entry, payload: await this.#open(entry, stored) });
-    yield* ahead(prefetch(entries, OBJECTS_AHEAD, load), open);
+    yield* prefetchOpened(entries, OBJECTS_AHEAD, load, open);
   }
 
   async #open(entry: FramesEntry, stored: Buffer): Promise<Buffer> {

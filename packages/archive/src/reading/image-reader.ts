@@ -3,7 +3,7 @@ import { damagedObject } from '../format/checked.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
 import type { ImageEntry } from '../format/manifest.ts';
 import type { ObjectSource } from './object-source.ts';
-import { ahead, prefetch } from './prefetch.ts';
+import { prefetchOpened } from './prefetch.ts';
 
 /** Stored parts that are fetched ahead. At most two of them are open at once. */
 const PARTS_AHEAD = 4;
@@ -50,7 +50,7 @@ export class ImageReader {
       index,
       payload: await this.#part(image, index, stored),
     });
-    for await (const { index, payload } of ahead(prefetch([...image.parts.keys()].slice(skipped), PARTS_AHEAD, load), open)) {
+    for await (const { index, payload } of prefetchOpened([...image.parts.keys()].slice(skipped), PARTS_AHEAD, load, open)) {
       const header = index === 0 ? this.#headerOf(image, payload) : undefined;
       yield {
         number: index + 1,

@@ -14,14 +14,31 @@ export async function* prefetch<T, R>(items: Iterable<T>, window: number, load: 
   for (const loading of underWay) yield await loading;
 }
 
-/** Works on the next item while the caller has one. */
-export async function* ahead<T, R>(items: AsyncIterable<T>, work: (item: T) => Promise<R>): AsyncGenerator<R> {
-  let before: Promise<R> | undefined;
-  for await (const item of items) {
-    const next = work(item);
-    next.catch(() => undefined);
-    if (before !== undefined) yield await before;
-    before = next;
-  }
-  if (before !== undefined) yield await before;
+/**
+ * The same, and opens what was loaded: the next one while the caller has one, so that two are open at most.
+ */
+export async function* prefetchOpened<T, S, R>(
+  items: Iterable<T>,
+  window: number,
+  load: (item: T) => Promise<S>,
+  open: (loaded: S) => Promise<R>,
+): AsyncGenerator<R> {
+  const left = items[Symbol.iterator]();
+  const loading: Promise<S>[] = [];
+  const opening: Promise<R>[] = [];
+  const fill = (): void => {
+    while (loading.length + opening.length < window) {
+      const next = left.next();
+      if (next.done === true) break;
+      loading.push(handled(load(next.value)));
+    }
+    while (opening.length < 2 && loading.length > 0) opening.push(handled(loading.shift()!.then(open)));
+  };
+  for (fill(); opening.length > 0; fill()) yield await opening.shift()!;
+}
+
+/** It is awaited in its turn; until then nobody would hear of a rejection. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }

@@ -5,6 +5,7 @@ import {
   EvertreeError,
   type ExactPosition,
   formatPosition,
+  isEvertreeError,
   NO_CHAIN,
   ORIGIN,
   type RebuiltTree,
@@ -14,6 +15,7 @@ import {
   Turn,
 } from '@evertree/core';
 import {
+  isNoSpace,
   removeFiles,
   removeUnfinished,
   SEGMENT_DIRECTORY,
@@ -52,8 +54,17 @@ export async function restoreDirectory(task: RestoreTask): Promise<RestoredSite>
       await clearHistory(task.disk);
       await removeUnfinished(task.disk);
     }
-    throw error;
+    throw storageError(error);
   }
+}
+
+/** The disk's own errors, as errors with a remedy. What was written stays, and is gone on with. */
+function storageError(error: unknown): unknown {
+  if (isEvertreeError(error) || !(error instanceof Error) || !('syscall' in error || 'code' in error)) return error;
+  const goesOn = 'and run the same restore again: it goes on with what was written';
+  if (isNoSpace(error))
+    return new EvertreeError('STORAGE_FULL', `there is no room on the disk (${error.message}); make room, ${goesOn}`, {}, error);
+  return new EvertreeError('STORAGE_FAILED', `the directory can't be written (${error.message}); mend that, ${goesOn}`, {}, error);
 }
 
 async function clearHistory(disk: Disk): Promise<void> {
@@ -87,10 +98,19 @@ class RestoreRun {
       const changesAt = clock.monotonic();
       return await this.#finish(tree, { image: imageAt - begun, changes: changesAt - imageAt, finish: changesAt });
     } catch (error) {
-      await this.#queue.abandon();
-      await this.#building.leave();
-      await this.#history.leave();
+      await this.#leave();
       throw error;
+    }
+  }
+
+  /** Writes what was read, as far as that goes, and closes the files: they stay for the next attempt. */
+  async #leave(): Promise<void> {
+    for (const step of [() => this.#queue.end(), () => this.#building.leave(), () => this.#history.leave()]) {
+      try {
+        await step();
+      } catch {
+        // What ended the work is what counts.
+      }
     }
   }
 

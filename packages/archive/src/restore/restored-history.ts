@@ -77,11 +77,16 @@ export class RestoredHistory {
     await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
   }
 
-  /** Closes the file. What is in it stays, for the next attempt. */
+  /** Writes what is gathered, and closes the file. What is in it stays, for the next attempt. */
   async leave(): Promise<void> {
     const open = this.#open;
+    if (open === undefined) return;
     this.#open = undefined;
-    await open?.file.close();
+    try {
+      await open.writer.flush();
+    } finally {
+      await open.file.close();
+    }
   }
 
   /** @returns where the segment ends; undefined if none can follow it: it is open then, or does not belong here */

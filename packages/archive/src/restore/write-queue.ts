@@ -25,9 +25,8 @@ export class WriteQueue {
     this.#assertSound();
   }
 
-  /** Waits for the task under way; none after it is begun. */
-  async abandon(): Promise<void> {
-    this.#failure ??= { error: new Error('the work was abandoned') };
+  /** Waits for all tasks, or up to the one that fails. */
+  async end(): Promise<void> {
     await this.#tail;
   }
 

@@ -55,7 +55,7 @@ export class SegmentWriter {
     this.#index.add(base.revision, offset, firstTime);
     this.#last = last;
     this.#lastTime = lastTime;
-    if (this.#pendingBytes >= WRITE_BYTES) await this.#flush();
+    if (this.#pendingBytes >= WRITE_BYTES) await this.flush();
   }
 
   /**
@@ -76,19 +76,20 @@ export class SegmentWriter {
   /** Writes the seal, and makes all of it durable. */
   async seal(): Promise<void> {
     this.#put(encodeSeal({ last: this.#last, lastTime: this.#lastTime, entries: this.#index.entries }, this.bytes, this.#salt));
-    await this.#flush();
+    await this.flush();
     await this.#file.sync();
+  }
+
+  /** Writes what is gathered. It need not be durable then. */
+  async flush(): Promise<void> {
+    await this.#file.write([Buffer.concat(this.#pending, this.#pendingBytes)], this.#written);
+    this.#written += this.#pendingBytes;
+    this.#pending = [];
+    this.#pendingBytes = 0;
   }
 
   #put(bytes: Uint8Array): void {
     this.#pending.push(bytes);
     this.#pendingBytes += bytes.length;
-  }
-
-  async #flush(): Promise<void> {
-    await this.#file.write([Buffer.concat(this.#pending, this.#pendingBytes)], this.#written);
-    this.#written += this.#pendingBytes;
-    this.#pending = [];
-    this.#pendingBytes = 0;
   }
 }

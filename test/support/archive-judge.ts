@@ -1,9 +1,11 @@
-import { readFile } from 'node:fs/promises';
-import { glob } from 'node:fs/promises';
+import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Archive, type Identities, type Target } from '@evertree/archive';
 import { type ExactPosition, type Frame, RebuiltTree } from '@evertree/core';
 import { expect } from 'vitest';
+
+/** ARCHIVE.md, «Sealed object»: encrypted with age. */
+const ENCRYPTED = 2;
 
 /** What sites say their trees were: the digest at the end of each frame, by exact position. */
 export class Testimony {
@@ -75,15 +77,20 @@ function expectDigest(testimony: Testimony, position: ExactPosition, digest: str
   if (said !== undefined) expect(digest, `the tree at ${keyOf(position)}`).toBe(said);
 }
 
-/** Looks for a text in all files of a folder, in plain and as UTF-16. @returns the files that have it */
-export async function filesWith(folder: string, texts: readonly string[]): Promise<string[]> {
+/**
+ * Looks for plain bytes among the stored ones: sealed objects that are not encrypted, and texts, as UTF-8 or UTF-16, in
+ * files or in their names.
+ * @returns the files
+ */
+export async function unsealedFiles(folder: string, texts: readonly string[]): Promise<string[]> {
   const wanted = texts.flatMap(text => [Buffer.from(text), Buffer.from(text, 'utf16le')]);
   const found: string[] = [];
   for await (const entry of glob('**/*', { cwd: folder, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const bytes = await readFile(path);
-    if (wanted.some(each => bytes.includes(each) || path.includes(String(each)))) found.push(path);
+    const isPlain = bytes.subarray(0, 4).toString('latin1') === 'EVTA' && (bytes.readUInt16LE(6) & ENCRYPTED) === 0;
+    if (isPlain || wanted.some(each => bytes.includes(each)) || texts.some(text => entry.name.includes(text))) found.push(path);
   }
   return found;
 }

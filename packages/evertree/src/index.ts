@@ -66,6 +66,8 @@ export type { ArchiveFinding, ArchiveVerification, RestorableSpan, Rotation, Ver
 export { verifyArchive, type VerifyArchiveOptions } from './archive/proving.ts';
 export { type BackupListOptions, listBackups } from './archive/backup-list.ts';
 export type { BackupListing, ListedImage, ListedLine, ListedMark, ListedStates } from '@evertree/archive';
+export { prune, type PruneArchiveOptions } from './archive/pruning.ts';
+export type { KeepRules, ObjectCount, PrunedEntry, PrunedLine, PruneReport, ReportedPin } from '@evertree/archive';
 export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site/directories.ts';
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';

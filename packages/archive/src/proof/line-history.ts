@@ -122,7 +122,7 @@ class LineOrder {
 
   #stretch(entry: StretchEntry): void {
     const { path, base, last, previous, chain, digest } = entry;
-    this.#follow(path, { position: base, chain: previous });
+    this.#follow(path, { position: base, chain: previous }, last);
     if (last.revision <= base.revision) this.#found(path, base.revision, `it ends at ${formatPosition(last)}, where it begins`);
     // Images inside it come before it: a restore that begins with one skips the frames before.
     for (const item of this.#ahead.filter(({ image }) => image.position.revision <= last.revision)) this.#items.push(item);
@@ -138,8 +138,11 @@ class LineOrder {
     if (end === undefined || this.#end === undefined || end.position.revision > this.#end.position.revision) this.#end = end;
   }
 
-  /** Compares what an object says that it follows with what comes before it. */
-  #follow(path: string, base: Pick<HistoryEnd, 'position' | 'chain'>): void {
+  /**
+   * Compares what an object says that it follows with what comes before it.
+   * @param last where a stretch ends: behind a gap an image may lead into the middle of it
+   */
+  #follow(path: string, base: Pick<HistoryEnd, 'position' | 'chain'>, last?: ExactPosition): void {
     const end = this.#end;
     if (end !== undefined && samePosition(base.position, end.position)) {
       if (base.chain !== end.chain)
@@ -149,6 +152,8 @@ class LineOrder {
     // The frames begin within what is there already: whoever reads skips those that it has.
     if (end !== undefined && base.position.revision < end.position.revision) return;
     if (this.#ahead.some(({ image }) => samePosition(image.position, base.position))) return this.#beginAtImage();
+    const inside = last === undefined ? -1 : this.#ahead.findIndex(({ image }) => this.#isAfterGap(image, base.position, last));
+    if (inside >= 0) return this.#beginAtImage(inside);
     const isFirst = this.#sections.length === 0 && this.#items.length === 0;
     if (isFirst && samePosition(base.position, ORIGIN)) {
       this.#hasOrigin = true;
@@ -159,6 +164,12 @@ class LineOrder {
     this.#close();
   }
 
+  /** Whether a gap is noted that ends at an image, and the image is inside a stretch. */
+  #isAfterGap({ position }: ImageEntry, base: ExactPosition, last: ExactPosition): boolean {
+    if (position.revision <= base.revision || position.revision > last.revision) return false;
+    return this.#line.gaps.some(({ to }) => samePosition(to, position));
+  }
+
   #hole(base: ExactPosition, isFirst: boolean): string {
     if (isFirst) return `it begins at ${formatPosition(base)}, and neither an image nor the origin of the stream comes before it`;
     const { position } = this.#end!;
@@ -167,13 +178,13 @@ class LineOrder {
     return `it begins at ${formatExactPosition(base)}, and what comes before it ends at ${formatExactPosition(position)}: ${lack}`;
   }
 
-  /** Begins a section at the last image that no frames have led to, if there is one. */
-  #beginAtImage(): void {
-    const item = this.#ahead.at(-1);
+  /** Begins a section at an image that no frames have led to, if there is one. @param index in `#ahead`: by default the last */
+  #beginAtImage(index = this.#ahead.length - 1): void {
+    const item = this.#ahead[index];
     if (item === undefined) return;
     const from = this.#end?.position;
-    const others = this.#ahead;
-    this.#ahead = [];
+    const others = this.#ahead.slice(0, index + 1);
+    this.#ahead = this.#ahead.slice(index + 1);
     this.#close();
     // Each of them is a state of its own.
     for (const image of others.slice(0, -1)) {

@@ -50,7 +50,7 @@ export interface DeletionOptions {
   readonly graceMs: number;
   /** Of which objects; without it of all. */
   readonly only?: (path: string) => boolean;
-  readonly progress?: (done: number, total: number) => void;
+  readonly progress?: (doneBytes: number, totalBytes: number) => void;
 }
 
 /**
@@ -63,6 +63,7 @@ export async function deleteCondemned(target: Target, { graceMs, only, progress 
   const gone: CondemnedObject[] = [];
   const stubborn: CondemnedObject[] = [];
   const tried = new Set<string>();
+  let done = 0;
   for (;;) {
     const state = await readHeadState(target, cache);
     const pins = await PinnedObjects.read(target, state.time);
@@ -79,8 +80,13 @@ export async function deleteCondemned(target: Target, { graceMs, only, progress 
       tried.add(object.path);
       (left.has(object.path) ? stubborn : gone).push(object);
     }
-    progress?.(tried.size, tried.size + due.length - batch.length);
+    done += bytesOf(batch);
+    progress?.(done, done + bytesOf(due.slice(batch.length)));
   }
+}
+
+function bytesOf(objects: readonly CondemnedObject[]): number {
+  return objects.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function dueOf({ manifest, time }: HeadState, pins: PinnedObjects, graceMs: number): DueObjects {

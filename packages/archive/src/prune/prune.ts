@@ -25,8 +25,8 @@ export interface PruneOptions extends PruneRequest {
    * and the target need not refuse what its conditions forbid.
    */
   readonly isExclusive?: boolean;
-  /** Objects deleted, of those that are to be. */
-  readonly progress?: (done: number, total: number) => void;
+  /** Of what is deleted. */
+  readonly progress?: (doneBytes: number, totalBytes: number) => void;
 }
 
 /**

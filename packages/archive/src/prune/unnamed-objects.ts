@@ -1,19 +1,11 @@
 import type { Manifest } from '../format/manifest.ts';
-import {
-  IMAGE_PREFIX,
-  MANIFEST_PREFIX,
-  manifestKey,
-  PROBE_PREFIX,
-  STRETCH_PREFIX,
-  TAIL_PREFIX,
-  VERIFIED_PREFIX,
-} from '../format/object-keys.ts';
+import { IMAGE_PREFIX, MANIFEST_PREFIX, manifestKey, PROBE_PREFIX, STRETCH_PREFIX, TAIL_PREFIX } from '../format/object-keys.ts';
 import type { HeadState } from '../publishing/head-state.ts';
 import { type NamedObject, NamedObjects } from '../publishing/named-objects.ts';
 import type { ListedObject, Target } from '../targets/target.ts';
 
-/** Where objects lie that HEAD or its manifest name, or that nobody needs. Pins, and reports of drills, are not theirs. */
-const PREFIXES = [TAIL_PREFIX, STRETCH_PREFIX, IMAGE_PREFIX, MANIFEST_PREFIX, PROBE_PREFIX, VERIFIED_PREFIX];
+/** Where objects lie that a manifest names, or that nobody needs. Pins and reports belong to those who made them. */
+const PREFIXES = [TAIL_PREFIX, STRETCH_PREFIX, IMAGE_PREFIX, MANIFEST_PREFIX, PROBE_PREFIX];
 /**
  * An object that nothing names is left alone for so long after it was made: a backup under way may be about to name it.
  * That only spares it the work of writing it anew; nothing is deleted because of its age.
@@ -35,7 +27,7 @@ export async function listNameable(target: Target): Promise<ListedObject[]> {
 
 /**
  * What nothing names: left behind by writers that died or lost their line, swallowed objects of tails that nobody
- * condemned, superseded manifests and reports.
+ * condemned, superseded manifests, and probes.
  * @param listed before the state was read
  * @param leastAgeMs of what is taken
  */
@@ -49,7 +41,6 @@ export function unnamedObjects(
   const named = new NamedObjects(manifest);
   const others = new Set(manifest.condemned.map(({ path }) => path));
   if (head.manifest !== null) others.add(manifestKey(head.manifest));
-  if (head.verified !== null) others.add(head.verified.report);
   const unnamed = listed.filter(({ key }) => !named.has(key) && !others.has(key));
   const superseded = unnamed.filter(isManifest).toSorted((a, b) => b.modified - a.modified);
   const old = superseded

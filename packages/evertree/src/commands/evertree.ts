@@ -12,6 +12,7 @@ import { addBackups } from './backups.ts';
 import { addMarks } from './marks.ts';
 import { addPair } from './pair.ts';
 import { addPast } from './past.ts';
+import { addPrune } from './prune.ts';
 import { addRestore } from './restore.ts';
 import { addRevert } from './revert.ts';
 import { addPrimary, addSecondary } from './site.ts';
@@ -73,6 +74,7 @@ export function evertreeCommand(): Command {
   addVerify(program);
   addRestore(program);
   addBackups(program);
+  addPrune(program);
   addReplay(program);
   addTimestamp(program);
   return program;

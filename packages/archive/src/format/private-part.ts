@@ -1,5 +1,6 @@
 import type { Opening, Sealing } from '../encryption/sealing.ts';
-import { damagedObject } from './checked.ts';
+import { z } from 'zod';
+import { parseChecked } from './checked.ts';
 import type { Private } from './manifest.ts';
 
 /** What a line says of its site only to those who may read the archive. */
@@ -7,6 +8,8 @@ export interface PrivatePart {
   /** The name of the site. */
   readonly site: string;
 }
+
+const SCHEMA = z.strictObject({ site: z.string() });
 
 export async function sealPrivate(part: PrivatePart, sealing: Sealing): Promise<Private> {
   if (sealing === 'plain') return { site: part.site };
@@ -19,14 +22,8 @@ export async function sealPrivate(part: PrivatePart, sealing: Sealing): Promise<
  * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
  */
 export async function openPrivate(sealed: Private, opening: Opening, name: string): Promise<PrivatePart | undefined> {
-  if (typeof sealed !== 'string') return checkPart(sealed, name);
+  if (typeof sealed !== 'string') return parseChecked(SCHEMA, JSON.stringify(sealed), name);
   if (opening === undefined) return undefined;
   const plain = await opening.decrypt(Buffer.from(sealed, 'base64'), name);
-  return checkPart(JSON.parse(plain.toString('utf8')), name);
-}
-
-function checkPart(part: unknown, name: string): PrivatePart {
-  const site: unknown = typeof part === 'object' && part !== null && 'site' in part ? part.site : undefined;
-  if (typeof site === 'string') return { site };
-  throw damagedObject(name, '"private.site" is not a text', { key: 'private.site', value: site });
+  return parseChecked(SCHEMA, plain.toString('utf8'), name);
 }

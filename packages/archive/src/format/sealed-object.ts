@@ -27,6 +27,8 @@ export const OBJECT_PLAIN_BYTES = 8 * 1024 * 1024;
 /** DESIGN.md, «Sealing», has the measurements. */
 const COMPRESSION_LEVEL = 3;
 
+const LEAST_PIECE_BYTES = 1_024;
+
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
@@ -66,7 +68,8 @@ export async function sealObject(object: UnsealedObject, sealing: Sealing): Prom
     throw new EvertreeError('FORMAT_INVALID', `a payload has ${plain.length} bytes, and its header says ${object.header.plainBytes}`);
   }
   const params = { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL };
-  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length });
+  // One piece of output takes one turn of another thread; by default there is one for each 16 KiB.
+  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length, chunkSize: pieceBytes(plain.length >> 1) });
   const isShorter = compressed.length < plain.length;
   const content = isShorter ? compressed : plain;
   const payload = sealing === 'plain' ? content : await sealing.encrypt(content);
@@ -141,10 +144,15 @@ async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<
 
 async function inflate(content: Buffer, plainBytes: number, name: string): Promise<Buffer> {
   try {
-    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes) });
+    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes), chunkSize: pieceBytes(plainBytes) });
   } catch (error) {
     throw damagedObject(name, `it can't be decompressed to the ${plainBytes} bytes that its header says`, {}, error);
   }
+}
+
+/** The output of zstd comes in pieces of this length. */
+function pieceBytes(expected: number): number {
+  return Math.max(LEAST_PIECE_BYTES, expected);
 }
 
 function sumOf(bytes: Buffer): Buffer {

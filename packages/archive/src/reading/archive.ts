@@ -6,7 +6,7 @@ import type { ImageEntry, Manifest } from '../format/manifest.ts';
 import { openPrivate } from '../format/private-part.ts';
 import type { Target } from '../targets/target.ts';
 import { type ChainEnd, FramesReader } from './frames-reader.ts';
-import { damagedPath, ImageReader, type ReadPart } from './image-reader.ts';
+import { ImageReader, type ReadPart } from './image-reader.ts';
 import {
   type ArchiveProblem,
   type FramesEntry,
@@ -20,7 +20,7 @@ import {
 import { tablesAt } from './line-tables.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
-import { ObjectSource } from './object-source.ts';
+import { objectOf, ObjectSource } from './object-source.ts';
 import { prefetch } from './prefetch.ts';
 import { choiceInWords, nameOf, planOf, type RestorePlan, standingLine } from './restore-plan.ts';
 import { followTails } from './tail-reader.ts';
@@ -264,7 +264,7 @@ async function find(finder: MomentFinder, when: WhenLike | undefined, now: numbe
 
 /** An error about a damaged object, with the states that can be restored without it. */
 function withNearest(error: unknown, line: LineHistory, revision: number | undefined): unknown {
-  const path = isEvertreeError(error) ? damagedPath(error) : undefined;
+  const path = isEvertreeError(error, 'DAMAGED') ? objectOf(error) : undefined;
   if (path === undefined || !isEvertreeError(error) || 'nearest' in error.details) return error;
   const { states } = withoutObjects(line, new Set([path]));
   const nearest = nearestStates(states, revision ?? line.states.at(-1)?.to.revision ?? 0);

@@ -1,4 +1,4 @@
-import { type EvertreeError, type SnapshotHeader, type StoredSnapshot, formatPosition, samePosition } from '@evertree/core';
+import { type SnapshotHeader, type StoredSnapshot, formatPosition, samePosition } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
 import type { ImageEntry } from '../format/manifest.ts';
@@ -97,10 +97,4 @@ export class ImageReader {
     if (isIt) return header;
     throw damagedObject(path, `the head of its snapshot tells of ${formatPosition(header.position)}, and is not what the manifest says`);
   }
-}
-
-/** What a damaged object is called in an error; undefined for errors about something else. */
-export function damagedPath(error: EvertreeError): string | undefined {
-  const { object } = error.details;
-  return error.code === 'DAMAGED' && typeof object === 'string' ? object : undefined;
 }

@@ -87,3 +87,9 @@ function assertLength(path: string, expected: number, found: number | undefined)
   if (found === expected) return;
   throw damagedObject(path, `it has ${found} bytes, where the manifest says ${expected}`, { expected, found });
 }
+
+/** The key of the object that an error is about; undefined for errors about something else. */
+export function objectOf(error: EvertreeError): string | undefined {
+  const { object } = error.details;
+  return typeof object === 'string' ? object : undefined;
+}

@@ -1,10 +1,10 @@
-import { formatPosition, samePosition } from '@evertree/core';
+import { formatPosition, isEvertreeError, samePosition } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import type { ArchiveLine, TailNote } from '../format/manifest.ts';
 import { tailKey } from '../format/object-keys.ts';
 import type { Target } from '../targets/target.ts';
 import type { ArchiveProblem, TailEntry } from './line-history.ts';
-import type { ObjectSource } from './object-source.ts';
+import { objectOf, type ObjectSource } from './object-source.ts';
 import { prefetch } from './prefetch.ts';
 
 /** Objects of a tail that are read at once: they are small. */
@@ -70,8 +70,8 @@ async function* entriesOf(source: ObjectSource, line: string, note: TailNote, ke
   }
 }
 
+/** What is wrong with an object is a problem of the line; everything else goes to the caller. */
 function problemOf(error: unknown, line: string): ArchiveProblem {
-  const { details, message } = error as { readonly details?: { readonly object?: unknown }; readonly message: string };
-  if (typeof details?.object !== 'string') throw error;
-  return { line, object: details.object, text: message };
+  if (!isEvertreeError(error, 'DAMAGED') && !isEvertreeError(error, 'FORMAT_UNSUPPORTED')) throw error;
+  return { line, object: objectOf(error), text: error.message };
 }

@@ -15,7 +15,7 @@ import { HeadPublisher } from '../publishing/head-publisher.ts';
 import { SpoolWatch } from './spool-watch.ts';
 
 /** After a failure that is not the target's it begins anew after this time, growing up to the second. */
-const FIRST_PAUSE_MS = 1_000;
+const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 /** Without news it looks after this time whether something is due. */
 const IDLE_MS = 10_000;
@@ -124,7 +124,7 @@ export class Archiver implements AsyncDisposable {
       }
       await this.#line?.abandon();
       this.#line = undefined;
-      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures, 8)), this.#closing.promise);
+      if (failures > 0) await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures, 8)), this.#closing.promise);
     }
   }
 
@@ -191,7 +191,12 @@ export class Archiver implements AsyncDisposable {
     const { target, source, events } = this.#parts;
     const end = state === 'away' ? 'its commits wait in the journal, and it is tried again' : 'it is looked at again now and then';
     const message = `nothing of ${source.site} is archived to ${target.name} at present: ${error.message}; ${end}`;
-    events.report({ level: 'error', event: `archive-${state}`, message, details: { target: target.name, code: error.code, error } });
+    events.report({
+      level: state === 'away' ? 'warn' : 'error',
+      event: `archive-${state}`,
+      message,
+      details: { target: target.name, code: error.code, error },
+    });
   }
 
   #isBack(): void {

@@ -1,0 +1,53 @@
+import { initArchive } from '@evertree/archive';
+import { describe, expect, it } from 'vitest';
+import { checkArchive } from '../support/archive-check.ts';
+import { ArchivingSite } from '../support/archiving-site.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { systemRandom as random } from '../support/host.ts';
+import { MemoryTarget } from '../support/memory-target.ts';
+import { commit } from '../support/offline-site.ts';
+
+async function emptyArchive(): Promise<MemoryTarget> {
+  const target = new MemoryTarget();
+  await initArchive(target, { sealing: 'plain', conditions: true, random });
+  return target;
+}
+
+describe('a site that archives all the time', () => {
+  it('archives what it commits, and goes on in its line after a restart', async () => {
+    const target = await emptyArchive();
+    const disk = new FaultDisk();
+    {
+      await using site = await ArchivingSite.open(disk, target);
+      await commit(site.store, 0, 30);
+      await site.archived();
+      const [line] = await checkArchive(target);
+      expect(line).toMatchObject({ last: site.store.position, digest: site.store.digest });
+      expect(site.events).toEqual([]);
+    }
+    await using site = await ArchivingSite.open(disk, target);
+    await commit(site.store, 30, 60);
+    await site.archived();
+    const lines = await checkArchive(target);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
+    expect(site.events).toEqual([]);
+  });
+
+  it('makes stretches of its tail when it is asked for a backup, and condemns what they hold', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target);
+    for (let n = 0; n < 5; n++) {
+      await commit(site.store, n * 3, n * 3 + 3);
+      await site.archived();
+    }
+    const result = await site.archiver.backup();
+    expect(result).toMatchObject({ position: site.store.position, digest: site.store.digest });
+    const [line] = await checkArchive(target);
+    expect(line).toMatchObject({ last: site.store.position, digest: site.store.digest });
+    expect(line!.line.objects.at(-1)).toMatchObject({ kind: 'stretch', last: site.store.position });
+    await commit(site.store, 100, 110);
+    await site.archived();
+    expect((await checkArchive(target))[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
+  });
+});

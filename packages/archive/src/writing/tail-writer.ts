@@ -8,7 +8,7 @@ import type { ImageOwner } from './image-writer.ts';
 import { type ObjectWriter, stretchOf } from './object-writer.ts';
 
 /** An object that is ready to be written. */
-interface MadeObject {
+interface SealedTailObject {
   readonly key: string;
   readonly sealed: SealedObject;
   readonly header: FramesHeader;
@@ -98,21 +98,21 @@ export class TailWriter {
     this.#objects = this.#objects.slice(count);
   }
 
-  async #make(batch: FrameBatch): Promise<MadeObject> {
+  async #make(batch: FrameBatch): Promise<SealedTailObject> {
     const header = batch.header(this.#owner.archive, this.#owner.line, this.#after);
     const sealed = await this.#writer.seal({ kind: 'frames', header, parts: batch.frames });
     this.#after = sealed.sha256;
     return { key: tailKey(this.#path, this.#next++), sealed, header, marked: batch.marked };
   }
 
-  #send(made: MadeObject, end: ArchivedEnd): Promise<void> {
+  #send(made: SealedTailObject, end: ArchivedEnd): Promise<void> {
     const sending = this.#create(made, end);
     // A failure is met when it is waited for.
     sending.catch(() => undefined);
     return sending;
   }
 
-  async #create({ key, sealed, header, marked }: MadeObject, end: ArchivedEnd): Promise<void> {
+  async #create({ key, sealed, header, marked }: SealedTailObject, end: ArchivedEnd): Promise<void> {
     const object = stretchOf(await this.#writer.create(key, sealed, header.plainBytes), header, marked);
     this.#objects = [...this.#objects, object];
     this.#end = end;

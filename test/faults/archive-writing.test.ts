@@ -16,6 +16,7 @@ const clock: Clock = {
   monotonic: () => systemClock.monotonic() * 50,
   after: (delayMs, task) => systemClock.after(delayMs / 50, task),
 };
+const report = (): void => undefined;
 const OPERATIONS: readonly TargetOperation[] = ['get', 'stat', 'create', 'replace', 'list', 'now'];
 
 /** Sites that archive to one target, and what happens to them at random. */
@@ -176,7 +177,6 @@ class Happenings {
     const client = this.#target.client();
     if (this.#draw.below(2) === 0) this.#fault(client);
     if (this.#draw.below(3) === 0) client.dieAfter(this.#draw.below(4));
-    const report = (): void => undefined;
     const parts = { source: await stoppedSource(one.disk), lines: await LineFile.open(one.disk, report), sealing: 'plain' as const };
     try {
       const { position } = await backUp({ ...parts, target: client, clock, random, events: { report, lease: () => undefined } });

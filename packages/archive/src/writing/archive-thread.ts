@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock, ExactPosition, FrameLog } from '@evertree/core';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, samePosition } from '@evertree/core';
 import { asError } from '@evertree/journal/files';
 import type { S3Settings } from '../targets/s3-client.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask } from './archive-messages.ts';
@@ -16,6 +16,9 @@ const RESTART_MS = 5_000;
 /** The thread is told of what is stable at most, and at least, so often, in milliseconds. */
 const TELL_LEAST_MS = 10;
 const TELL_MOST_MS = 100;
+
+/** Retention moves the base of the history without a word: it is looked at so often, in milliseconds. */
+const LOOK_MS = 1_000;
 
 /** How a service is reached. */
 export type TargetSettings = S3Settings;
@@ -72,6 +75,9 @@ export class ArchiveThread implements ArchivingThread {
   readonly #tellMs: number;
   /** The next telling of what is stable. */
   #timer: Disposable | undefined;
+  /** The next look at the base. */
+  #look: Disposable | undefined;
+  #toldBase: ExactPosition | undefined;
   #worker: Worker | undefined;
   #isClosed = false;
   #requests = 0;
@@ -88,7 +94,9 @@ export class ArchiveThread implements ArchivingThread {
     );
     this.#tellMs = Math.max(TELL_LEAST_MS, Math.min(TELL_MOST_MS, (follow?.everyMs ?? TELL_MOST_MS) / 4));
     this.#hooks = log.onProgress(() => this.#progressed());
-    if (follow !== undefined) this.#begin();
+    if (follow === undefined) return;
+    this.#begin();
+    this.#lookAtBase();
   }
 
   get status(): ArchiveStatus {
@@ -113,6 +121,7 @@ export class ArchiveThread implements ArchivingThread {
     this.#isClosed = true;
     this.#hooks[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
+    this.#look?.[Symbol.dispose]();
     this.#refuse(new EvertreeError('CLOSED', 'the archiving was closed'));
     await this.#worker?.terminate();
   }
@@ -126,11 +135,17 @@ export class ArchiveThread implements ArchivingThread {
     if (this.#timer === undefined && this.#worker !== undefined) this.#timer = this.#options.clock.after(this.#tellMs, () => this.#tell());
   }
 
+  #lookAtBase(): void {
+    if (this.#toldBase !== undefined && !samePosition(this.#toldBase, this.#options.log.base)) this.#tell();
+    this.#look = this.#options.clock.after(LOOK_MS, () => this.#lookAtBase());
+  }
+
   #tell(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     const { base, stable } = this.#options.log;
     this.#lag.stable(stable);
+    this.#toldBase = base;
     this.#send({ type: 'history', history: { base: plain(base), stable: plain(stable) } });
   }
 
@@ -142,6 +157,7 @@ export class ArchiveThread implements ArchivingThread {
     if (this.#isClosed) return;
     const { directory, site, target, settings, recipients, follow, log } = this.#options;
     const history = { base: plain(log.base), stable: plain(log.stable) };
+    this.#toldBase = history.base;
     const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history };
     // Beside this file, as TypeScript in the sources and as JavaScript in the package.
     const file = new URL(import.meta.url.endsWith('.ts') ? './archive-worker.ts' : './archive-worker.js', import.meta.url);

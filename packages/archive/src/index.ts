@@ -55,3 +55,6 @@ export {
   type ListedMark,
   type ListedStates,
 } from './reading/backup-listing.ts';
+export { parseHead } from './format/head-codec.ts';
+export { HEAD_KEY } from './format/object-keys.ts';
+export { type BackupForecast, forecastBackup } from './writing/backup-forecast.ts';

@@ -111,7 +111,8 @@ describe('data', () => {
     ['a test that fails', ['patch', '[{"op":"test","path":"/devices","value":1}]'], 1, /TEST_FAILED/],
     ['an unknown command', ['gett', '/a'], 2, /unknown command 'gett'[^]*Did you mean get\?/],
     ['an unknown option', ['get', '/a', '--tokn', 'x'], 2, /unknown option '--tokn'/],
-    ['what belongs to later versions', ['backup', '/tmp/target'], 2, /unknown command/],
+    ['a backup without a target', ['backup'], 2, /missing required argument 'target'/],
+    ['a backup to what is none', ['backup', 'gs://bucket'], 2, /"gs:\/\/bucket" is no target; write a directory, or s3:\/\/bucket\/prefix/],
     ['a switchover without standby files', ['switchover'], 3, /box-a has no standby file[^]*box-b has no primary file.*\(WRONG_ROLE\)/],
   ])('%s is told, with its exit status', async (_name, args, status, message) => {
     const before = await value('');
@@ -293,13 +294,20 @@ describe('operation', () => {
     'unmark',
     'revert',
   ];
-  test.each(['--help', ...helped.map(command => `${command} --help`)])(
-    '%s is worth reading, and has nothing of later versions',
-    async args => {
-      const help = await done(run(args.split(' ')));
-      expect(help).toMatch(/Usage: evertree/);
-      expect(help).toMatch(/Example|Start with/);
-      expect(help).not.toMatch(/backup|restore|drill/i);
-    },
-  );
+  test.each(helped.map(command => `${command} --help`))('%s is worth reading, and has nothing of archives', async args => {
+    const help = await done(run(args.split(' ')));
+    expect(help).toMatch(/Usage: evertree/);
+    expect(help).toMatch(/Example/);
+    expect(help).not.toMatch(/backup|restore|drill/i);
+  });
+
+  test.each([
+    ['--help', /Start with[^]*backup/],
+    ['backup --help', /--dry-run[^]*TARGET is a directory[^]*Examples/],
+    ['backup init --help', /TARGET is a directory[^]*Examples[^]*age-keygen/],
+  ])('%s is worth reading', async (args, expected) => {
+    const help = await done(run(args.split(' ')));
+    expect(help).toMatch(/Usage: evertree/);
+    expect(help).toMatch(expected);
+  });
 });

@@ -82,3 +82,8 @@ export type { SwitchoverOptions } from './roles/switchovers.ts';
 export type { Site, SiteEvents, SiteState } from './site/site.ts';
 export type { SiteStore } from './site/store.ts';
 export { VERSION as version } from './version.ts';
+export { backup } from './site/backing-up.ts';
+export type { BackupOptions, BackupOutcome, BackupProgress, ForecastOutcome } from './archive/backup-options.ts';
+export { initArchive, type InitOptions, type InitOutcome } from './archive/initialization.ts';
+export type { SiteArchive, SiteArchiveStatus } from './archive/site-archive.ts';
+export type { ArchiveOptions } from './site/options.ts';

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
 import { addAdministration } from './administration.ts';
+import { addBackup } from './backup.ts';
 import { addCheckConfig } from './check-config.ts';
 import { addCompare } from './compare.ts';
 import { addDataCommands } from './data.ts';
@@ -31,6 +32,7 @@ Start with:
   evertree put /hello '"world"'             write at the primary
   evertree get /hello --url http://127.0.0.1:8182   read at the secondary
   evertree history /hello                   what changed there, when, and by whom
+  evertree backup /mnt/backups/hello        all of it, kept elsewhere
 
 A path is a JSON pointer (RFC 6901): /devices/r1, or "" for the whole tree.
 Commands that talk to a site read EVERTREE_URL, EVERTREE_TOKEN_FILE and EVERTREE_CA; those that write, EVERTREE_AUTHOR.
@@ -72,10 +74,12 @@ export function evertreeCommand(): Command {
   addCompare(program);
   addAdministration(program);
   addVerify(program);
-  addRestore(program);
-  addBackups(program);
-  addPrune(program);
   addReplay(program);
   addTimestamp(program);
+  program.commandsGroup('Backup:');
+  addBackup(program);
+  addBackups(program);
+  addRestore(program);
+  addPrune(program);
   return program;
 }

@@ -1,6 +1,7 @@
 import type { Position, Role } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import pico from 'picocolors';
+import { type ArchiveView, archiveLines, archiveWord } from './archive-report.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';
 
 /** What `GET /status` answers. */
@@ -36,6 +37,8 @@ export interface SiteStatus {
     readonly epoch: { readonly number: number; readonly id: string };
     readonly wins: boolean;
   } | null;
+  /** Null where the site has none. */
+  readonly archive?: ArchiveView | null;
   readonly divergences?: readonly { readonly name: string; readonly commits: number; readonly keptAt: number }[];
   /** Present at a secondary. */
   readonly consumer?: ConsumerView;
@@ -105,7 +108,7 @@ export function statusLines(status: SiteStatus, url: string): string[] {
     `  position  ${formatPosition(status.position)}  durable ${formatPosition(status.durable)}`,
     `  digest    ${status.digest}`,
   ];
-  lines.push(...historyLines(status.history), ...roleLines(status, url));
+  lines.push(...historyLines(status.history), ...archiveLines(status.archive, Date.now()), ...roleLines(status, url));
   if (status.consumer !== undefined) lines.push(consumerLine(status.consumer), ...quarantineLines(status.consumer, url));
   for (const peer of status.peers) {
     lines.push(...peerLines(peer), ...divergedLines(peer, url));
@@ -122,7 +125,8 @@ export function statusLine(status: SiteStatus): string {
   const standing = status.standing === undefined || status.standing === status.role ? [] : [status.standing];
   const change = status.switch === undefined || status.switch === null ? [] : [`${status.switch.kind} ${status.switch.step}`];
   const head = [status.site, status.role, ...standing, coloured(status.state), formatPosition(status.position), ...change].join(' ');
-  return [head, ...peers].join(' | ');
+  const archive = archiveWord(status.archive);
+  return [head, ...peers, ...(archive === undefined ? [] : [archive])].join(' | ');
 }
 
 /** Who led before, and what is out of the ordinary: nothing is said of a site that never changed its role. */

@@ -1,11 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Opening, Recipients, Target } from '@evertree/archive';
-import type { Clock } from '@evertree/core';
+import type { Opening, Recipients, Target, TargetSettings } from '@evertree/archive';
 import { type Command, Option } from 'commander';
+import { parseRecipients } from '../configuration/recipients-file.ts';
 import { exposureOf } from '../configuration/secret-file.ts';
 import { optional } from '../optional.ts';
-import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { nodeRandom, workClock } from '../site/machine.ts';
 import { UsageError } from './exit-status.ts';
 import { printError } from './terminal.ts';
 
@@ -60,17 +60,8 @@ export function withIdentity(command: Command): Command {
   );
 }
 
-/**
- * A clock for commands. Their process has nothing else to do while they wait, and would end if its timers did not keep
- * it alive.
- */
-export const commandClock: Clock = {
-  ...nodeClock,
-  after(delayMs, task) {
-    const timer = setTimeout(task, delayMs);
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  },
-};
+/** For commands that wait for a target: their process has nothing else to do meanwhile. */
+export const commandClock = workClock;
 
 /** TARGET as it was given: a directory in full, or `s3://bucket/prefix`. */
 export function targetArgument(text: string): string {
@@ -88,27 +79,33 @@ export function targetArgument(text: string): string {
  */
 export async function openTargetOf(
   target: string,
-  { endpoint, region, profile, pathStyle }: TargetOptions,
+  options: TargetOptions,
   { make = false }: { readonly make?: boolean } = {},
 ): Promise<Target> {
   const name = targetArgument(target);
-  if (!name.startsWith('s3://')) {
+  const settings = settingsOf(name, options);
+  // Loaded on demand: other commands start faster without it.
+  const { openTarget } = await import('@evertree/archive');
+  const region = optional('fallbackRegion', process.env['AWS_DEFAULT_REGION'] || undefined);
+  return openTarget(name, { clock: workClock, random: nodeRandom, make, ...region, ...settings });
+}
+
+/**
+ * How TARGET is reached, for whoever opens it.
+ * @throws UsageError for options that concern S3 only, where TARGET is a directory
+ */
+export function settingsOf(target: string, { endpoint, region, profile, pathStyle }: TargetOptions): TargetSettings {
+  if (!target.startsWith('s3://')) {
     const useless = Object.entries({ '--endpoint': endpoint, '--region': region, '--profile': profile, '--path-style': pathStyle });
     for (const [option, value] of useless)
       if (value !== undefined) throw new UsageError(`${option} concerns s3://bucket/prefix, and ${target} is a directory; leave it out`);
   }
-  // Loaded on demand: other commands start faster without it.
-  const { openTarget } = await import('@evertree/archive');
-  return openTarget(name, {
-    clock: commandClock,
-    random: nodeRandom,
-    make,
+  return {
     ...optional('endpoint', endpoint),
     ...optional('region', region),
-    ...optional('fallbackRegion', process.env['AWS_DEFAULT_REGION'] || undefined),
     ...optional('profile', profile),
     ...optional('pathStyle', pathStyle),
-  });
+  };
 }
 
 /** Whom the command encrypts for; undefined where `--recipients` was not given. */
@@ -116,6 +113,20 @@ export async function recipientsOf({ recipients: files }: RecipientsOptions): Pr
   if (files === undefined) return undefined;
   const { Recipients } = await import('@evertree/archive');
   return Recipients.parse(files.map(file => keyFile(file, 'the file of recipients')));
+}
+
+/**
+ * The recipients as texts, for whoever encrypts elsewhere; undefined where `--recipients` was not given.
+ * @throws UsageError with each line that is none
+ */
+export function recipientTexts({ recipients: files }: RecipientsOptions): readonly string[] | undefined {
+  if (files === undefined) return undefined;
+  const read = files.map(file => ({ file, ...parseRecipients(keyFile(file, 'the file of recipients')) }));
+  const problems = read.flatMap(({ file, problems: found }) => found.map(problem => `${file} ${problem}`));
+  if (problems.length > 0) throw new UsageError(problems.join('\n'));
+  const texts = [...new Set(read.flatMap(({ recipients }) => recipients))];
+  if (texts.length > 0) return texts;
+  throw new UsageError(`${files.join(', ')} has no recipient; write one age1… a line, as age-keygen -y prints it`);
 }
 
 /** What the command decrypts with; undefined where nothing was given. A file that others can read gets a warning. */

@@ -51,21 +51,25 @@ const PLAIN_PROGRESS_MS = 10_000;
 /** Long work on stderr: done of total, rate, time left. One line that moves on a terminal, plain lines elsewhere. */
 export class ProgressLine {
   readonly #verb: string;
-  readonly #totalBytes: number;
+  readonly #total: number;
+  readonly #format: (amount: number) => string;
   readonly #began = performance.now();
   #printedAt = this.#began;
 
-  constructor(verb: string, totalBytes: number) {
+  /** @param format how an amount is written; without it amounts are bytes */
+  constructor(verb: string, total: number, format: (amount: number) => string = formatBytes) {
     this.#verb = verb;
-    this.#totalBytes = totalBytes;
+    this.#total = total;
+    this.#format = format;
   }
 
-  show(doneBytes: number): void {
+  /** @param total if it has changed */
+  show(done: number, total = this.#total): void {
     const now = performance.now();
-    const rate = (doneBytes * 1_000) / Math.max(1, now - this.#began);
-    const leftMs = ((this.#totalBytes - doneBytes) * 1_000) / Math.max(1, rate);
-    const done = `${formatBytes(doneBytes)} of ${formatBytes(this.#totalBytes)}`;
-    const text = `${this.#verb} ${done}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(Math.max(0, leftMs))} left`;
+    const rate = (done * 1_000) / Math.max(1, now - this.#began);
+    const leftMs = ((total - done) * 1_000) / Math.max(1, rate);
+    const amount = `${this.#format(done)} of ${this.#format(total)}`;
+    const text = `${this.#verb} ${amount}, ${this.#format(Math.round(rate))}/s, ${formatDuration(Math.max(0, leftMs))} left`;
     if (process.stderr.isTTY) process.stderr.write(`\r${ESCAPE}2K${pico.dim(text)}`);
     else if (now - this.#printedAt >= PLAIN_PROGRESS_MS) {
       this.#printedAt = now;

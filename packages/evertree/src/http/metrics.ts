@@ -4,7 +4,9 @@ import type { RetentionStatus, Store } from '@evertree/core';
 import type { PeerStatus } from '@evertree/producer';
 import type { Site } from '../site/site.ts';
 import type { WriteAdmission } from './admission.ts';
+import { addArchive } from './archive-metrics.ts';
 import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
+import { addGauge } from './gauges.ts';
 import { beginOfHistory } from './status.ts';
 
 /** Node's longest delay of a timer. */
@@ -25,6 +27,7 @@ export class Metrics implements Disposable {
     addEventLoop(registry, this.#stack.use(new EventLoopLag()));
     addSite(registry, site.store);
     addPeers(registry, site);
+    addArchive(registry, site);
     this.#stack.use(addResyncs(registry, site));
     this.#stack.use(addRoles(registry, site, admission));
     addGauge(registry, 'evertree_acknowledgement_overdue', '1 while further writes wait for secondaries to acknowledge.', () =>
@@ -229,23 +232,6 @@ function addPeerGauge(registry: Registry, site: Site, name: string, help: string
     },
   });
   gauge.reset();
-}
-
-type MaybeLater<T> = T | Promise<T>;
-
-/** @param read undefined while there is no such number */
-function addGauge(registry: Registry, name: string, help: string, read: () => MaybeLater<number | undefined>): void {
-  const gauge = new Gauge({
-    registers: [registry],
-    name,
-    help,
-    async collect() {
-      const value = await read();
-      if (value === undefined) this.remove();
-      else this.set(value);
-    },
-  });
-  gauge.remove();
 }
 
 function addCounter(registry: Registry, name: string, help: string, read: () => number): void {

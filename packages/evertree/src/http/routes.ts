@@ -1,5 +1,6 @@
 import { type Bearer, lacksRight, type AccessRight } from '@evertree/core';
 import { postForget, SnapshotRequests } from './admin.ts';
+import { postBackup } from './backup.ts';
 import { postBatch } from './batch.ts';
 import { type DigestPins, postRepair } from './digests.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
@@ -97,6 +98,11 @@ export class Routes {
       { name: '/readyz', open: true, methods: { GET: getReadiness, HEAD: getReadiness }, about: 'readiness, for a probe' },
       { name: '/metrics', methods: { GET: exchange => sendMetrics(exchange, metrics) }, about: 'figures for Prometheus' },
       { name: '/admin/snapshot', methods: { POST: exchange => snapshots.serve(exchange) }, about: 'write a snapshot to the disk' },
+      {
+        name: '/admin/backup',
+        methods: { POST: postBackup },
+        about: 'archive what is stable now into a directory or a bucket; GET /status tells of the continuous archive',
+      },
       {
         name: '/admin/timestamp',
         methods: { GET: getTimestamps, POST: postTimestamp },

@@ -30,6 +30,7 @@ function statusOf(context: HttpContext): object {
     history: historyOf(context),
     ...acknowledgementOf(context),
     ...rolesOf(context),
+    archive: archiveOf(context),
     peers: producer?.peers ?? [],
     ...(consumer === undefined ? {} : { consumer: consumer.state }),
   };
@@ -81,6 +82,18 @@ function historyOf({ store }: HttpContext): object {
     // At the rate of the newest history; null if it does not grow.
     fullInMs: fullInMs ?? null,
     held: held.map(each => ({ ...each, position: plainPosition(each.position) })),
+  };
+}
+
+/** Where the archive of this site stands; null without one. */
+function archiveOf({ site }: HttpContext): object | null {
+  if (site.archive === undefined) return null;
+  const { position, lag, gaps, ...status } = site.archive.status;
+  return {
+    ...status,
+    position: position === null ? null : plainPosition(position),
+    lag: { revisions: lag.commits, ms: lag.milliseconds },
+    gaps: gaps.map(gap => ({ ...gap, from: plainPosition(gap.from), to: plainPosition(gap.to) })),
   };
 }
 

@@ -14,6 +14,15 @@ export const nodeClock: Clock = {
   },
 };
 
+/** For work that the process has to finish: its timers keep the process alive. */
+export const workClock: Clock = {
+  ...nodeClock,
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs);
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  },
+};
+
 export const nodeRandom: Random = {
   bytes: length => randomBytes(length),
   fraction: () => Math.random(),

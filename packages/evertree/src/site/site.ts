@@ -3,6 +3,8 @@ import { Emitter, EvertreeError } from '@evertree/core';
 import type { Divergences, ErrorEvents, KeptDivergence, Reason, Role, Standing, Store, StoreState } from '@evertree/core';
 import { CopyLeases } from '@evertree/history';
 import type { Producer } from '@evertree/producer';
+import { Backups } from '../archive/backups.ts';
+import type { SiteArchive } from '../archive/site-archive.ts';
 import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import type { SwitchoverResult } from '../roles/giving.ts';
@@ -33,6 +35,7 @@ interface SiteOrigin {
   readonly directory?: string | undefined;
   readonly settings?: StoreSettings;
   readonly configurations?: RoleConfigurations;
+  readonly archive?: SiteArchive | undefined;
   /** It is a secondary's directory, which becomes a primary's when the site starts. */
   readonly promotes?: boolean;
 }
@@ -72,6 +75,10 @@ export class Site implements AsyncDisposable {
   readonly directory: string | undefined;
   /** Holds the history for copies of the directory that other tools make. */
   readonly copies: CopyLeases;
+  /** Keeps the history elsewhere, continuously; undefined where the settings name no target. The store closes it. */
+  readonly archive: SiteArchive | undefined;
+  /** Backups that are asked for one by one. */
+  readonly backups: Backups;
   /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
   readonly #configurations: RoleConfigurations;
@@ -86,11 +93,13 @@ export class Site implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
-  constructor(store: Store, { directory, settings = NO_SETTINGS, configurations = {}, promotes = false }: SiteOrigin = {}) {
+  constructor(store: Store, { directory, settings = NO_SETTINGS, configurations = {}, promotes = false, archive }: SiteOrigin = {}) {
     this.store = store;
     this.copies = new CopyLeases(store);
     this.directory = directory;
     this.settings = settings;
+    this.archive = archive;
+    this.backups = new Backups(store, directory, archive);
     this.#configurations = configurations;
     this.#promotes = promotes;
     this.#events = new Emitter(store.report);
@@ -168,6 +177,11 @@ export class Site implements AsyncDisposable {
   get consumer(): Consumer | undefined {
     const { part } = this;
     return part?.role === 'secondary' ? part.consumer : undefined;
+  }
+
+  /** When all that was stable then was in an archive last, milliseconds since 1970; undefined if that is not known. */
+  get lastBackup(): number | undefined {
+    return Math.max(this.archive?.status.lastSuccess ?? 0, this.backups.lastCompleted ?? 0) || undefined;
   }
 
   /** What a write waits for that does not say so itself. */

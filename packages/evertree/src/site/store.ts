@@ -16,6 +16,8 @@ import {
   type WhenLike,
 } from '@evertree/history';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
+import { openArchive } from '../archive/opening.ts';
+import type { SiteArchive } from '../archive/site-archive.ts';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { checkOwnPort } from '../configuration/joining.ts';
 import { optional } from '../optional.ts';
@@ -42,13 +44,15 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   // It closes its journal; closing that twice does no harm.
   const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
   const promotes = await settleRole(store, options, configurations);
+  const archive = await openArchive(store, directory, settings.archive);
+  store.archive = archive;
   if (directory !== undefined) {
     await SnapshotSchedule.start(store, journalSettings);
     const build = (events: BuildingEvents) => new IndexThread(directory, events);
     store.changeIndex = new JournalIndex({ disk: nodeDisk(directory), log: journal.log, clock: nodeClock, report, build });
   }
   stack.move();
-  return (store.openedBy = new Site(store, { directory, settings, configurations, promotes }));
+  return (store.openedBy = new Site(store, { directory, settings, configurations, promotes, archive }));
 }
 
 /** Where a directory names its site; FORMAT.md, «Directory». */
@@ -69,6 +73,8 @@ export class SiteStore extends Store {
   openedBy: Site | undefined;
   /** What finds changes without reading the whole journal. Set, if there is one, before the store is handed out. */
   changeIndex: JournalIndex | undefined;
+  /** Keeps the history elsewhere. Set, if there is one, before the store is handed out. */
+  archive: SiteArchive | undefined;
   #questions: HistoryQueries | undefined;
 
   static override async open(options: Parameters<typeof Store.open>[0]): Promise<SiteStore> {
@@ -78,6 +84,7 @@ export class SiteStore extends Store {
   /** Idempotent, as that of the store. */
   override async close(): Promise<void> {
     try {
+      await this.archive?.close();
       await this.changeIndex?.close();
     } finally {
       await super.close();

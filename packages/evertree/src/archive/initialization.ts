@@ -1,0 +1,82 @@
+import {
+  type OpenTargetOptions,
+  Recipients,
+  type Sealing,
+  type Target,
+  type TargetProbe,
+  type TargetSettings,
+  initArchive as makeArchive,
+  openTarget,
+  probeTarget,
+} from '@evertree/archive';
+import { EvertreeError } from '@evertree/core';
+import { nodeRandom, workClock } from '../site/machine.ts';
+import { isBucket } from './places.ts';
+import { targetSettings } from './thread-options.ts';
+
+const HOST = { clock: workClock, random: nodeRandom };
+
+/** What an archive is made with. */
+export interface InitOptions extends TargetSettings {
+  /** Texts `age1…`: those whom the archive is encrypted for, for good. Without any it is not encrypted. */
+  readonly recipients?: readonly string[];
+}
+
+/** The archive that is there now, and what its place was seen to do. */
+export interface InitOutcome extends TargetProbe {
+  readonly target: string;
+  readonly archive: string;
+  /** False if it was there, empty and for the same recipients. */
+  readonly made: boolean;
+  readonly encrypted: boolean;
+  readonly recipients: number;
+}
+
+/**
+ * Finds out whether a place can be trusted with an archive, and makes one there.
+ * @param target a directory, which is made if it is missing, or `s3://bucket/prefix`
+ * @throws EvertreeError DIRECTORY_IN_USE where there is another archive; FORBIDDEN where a right is missing that each
+ *   backup needs; CONFIGURATION_INVALID for a recipient that is none; what the target throws
+ */
+export async function initArchive(target: string, options: InitOptions = {}): Promise<InitOutcome> {
+  const sealing = sealingOf(options);
+  await using place = await openPlace(target, options, { make: true });
+  const { probe, head, isNew } = await make(place, sealing);
+  const recipients = head.recipients.length;
+  return { target: place.name, archive: head.archive, made: isNew, encrypted: recipients > 0, recipients, ...probe };
+}
+
+/**
+ * Makes an archive where nothing is at all.
+ * @returns whether it did
+ * @throws EvertreeError NOT_FOUND where something else is
+ */
+export async function makeIfEmpty(place: Target, sealing: Sealing): Promise<boolean> {
+  if ((await place.stat('HEAD')) !== undefined) return false;
+  for await (const { key } of place.list('')) {
+    const message = `${place.name} has no archive, and is not empty (${key}): name another place, or make an archive there with "evertree backup init ${place.name}"`;
+    throw new EvertreeError('NOT_FOUND', message, { target: place.name });
+  }
+  await make(place, sealing);
+  return true;
+}
+
+/** @param make makes a directory that is missing */
+export function openPlace(target: string, settings: TargetSettings, more: Pick<OpenTargetOptions, 'make'> = {}): Promise<Target> {
+  return openTarget(target, { ...HOST, ...more, ...(isBucket(target) ? targetSettings(settings) : {}) });
+}
+
+/** How whoever writes seals. @throws EvertreeError CONFIGURATION_INVALID */
+export function sealingOf({ recipients }: Pick<InitOptions, 'recipients'>): Sealing {
+  return recipients === undefined ? 'plain' : Recipients.parse(recipients);
+}
+
+async function make(place: Target, sealing: Sealing): Promise<{ readonly probe: TargetProbe } & Awaited<ReturnType<typeof makeArchive>>> {
+  const probe = await probeTarget(place, HOST);
+  const { create, read, replace } = probe.rights;
+  if (!create || !read || !replace) {
+    const message = `${place.name} can't be archived into: ${probe.refusals.join('; ')}`;
+    throw new EvertreeError('FORBIDDEN', message, { target: place.name, rights: probe.rights });
+  }
+  return { probe, ...(await makeArchive(place, { sealing, conditions: probe.conditions, random: nodeRandom })) };
+}

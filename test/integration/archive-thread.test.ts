@@ -1,0 +1,112 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ARCHIVER_DEFAULTS, ArchiveThread, type ArchiveThreadOptions, initArchive, openTarget } from '@evertree/archive';
+import type { Report, Store } from '@evertree/core';
+import { openStore } from 'evertree';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkArchive } from '../support/archive-check.ts';
+import { systemClock as clock, systemRandom as random } from '../support/host.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'evertree-archive-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+const site = (): string => join(directory, 'site');
+const place = (): string => join(directory, 'archive');
+
+/** A thread that archives a store, with what it told. */
+class Archiving {
+  readonly thread: ArchiveThread;
+  readonly reports: Report[] = [];
+  #listeners: (() => void)[] = [];
+
+  constructor(store: Store, options: Partial<ArchiveThreadOptions> = {}) {
+    this.thread = new ArchiveThread({
+      directory: site(),
+      site: store.site,
+      target: place(),
+      settings: {},
+      recipients: undefined,
+      follow: { ...ARCHIVER_DEFAULTS, everyMs: 10 },
+      log: store.journal.log,
+      clock,
+      events: {
+        report: report => this.#take(report),
+        lease: ({ name, position }) => store.journal.leases.hold('backup', name, position),
+        makeSnapshot: async () => void (await store.saveSnapshot()),
+      },
+      ...options,
+    });
+  }
+
+  async reported(event: string): Promise<void> {
+    while (!this.reports.some(report => report.event === event)) await new Promise<void>(resolve => this.#listeners.push(resolve));
+  }
+
+  #take(report: Report): void {
+    this.reports.push(report);
+    for (const listener of this.#listeners.splice(0)) listener();
+  }
+}
+
+async function makeArchive(): Promise<void> {
+  await mkdir(place());
+  await using target = await openTarget(place(), { clock, random });
+  await initArchive(target, { sealing: 'plain', conditions: true, random });
+}
+
+async function check() {
+  await using target = await openTarget(place(), { clock, random });
+  return checkArchive(target);
+}
+
+describe('a thread that archives', () => {
+  it('archives a site that runs, and says how far it is', async () => {
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    const archiving = new Archiving(store);
+    await using thread = archiving.thread;
+    for (let n = 0; n < 2_000; n++) store.put(`/a/k${n % 100}`, n);
+    await store.flush();
+    const result = await thread.backup();
+    expect(result).toMatchObject({ position: store.position, digest: store.digest });
+    expect(thread.status).toMatchObject({
+      state: 'archiving',
+      position: store.position,
+      lag: { commits: 0, milliseconds: 0 },
+      lastError: null,
+    });
+    expect([...store.journal.leases.of('backup')]).toEqual([[result.archive, { position: store.position, expiresAt: undefined }]]);
+    expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
+    expect(archiving.reports).toEqual([]);
+  });
+
+  it('makes single backups, each of what is new', async () => {
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    await using thread = new Archiving(store, { follow: undefined }).thread;
+    await store.put('/a', 1).durable;
+    expect(await thread.backup()).toMatchObject({ position: store.position, objects: 1 });
+    await store.put('/b', '🌳').durable;
+    expect(await thread.backup()).toMatchObject({ position: store.position, objects: 1, commits: 1 });
+    expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
+  });
+
+  it('waits for a target that is not there yet, and blocks no commit', async () => {
+    await using store = await openStore({ data: site() });
+    const archiving = new Archiving(store);
+    await using thread = archiving.thread;
+    await store.put('/a', 1).durable;
+    await archiving.reported('archive-away');
+    await store.put('/a', 2).durable;
+    expect(thread.status).toMatchObject({ state: 'away', position: null, lag: { commits: store.position.revision } });
+    await expect(thread.backup()).rejects.toThrow(place());
+    await makeArchive();
+    await archiving.reported('archive-back');
+    await thread.backup();
+    expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
+  });
+});

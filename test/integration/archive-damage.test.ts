@@ -1,4 +1,4 @@
-import { Archive, Identities, type NearestStates, Recipients } from '@evertree/archive';
+import { Archive, Identities, type ListedObject, type NearestStates, Recipients } from '@evertree/archive';
 import { type EvertreeError, type ExactPosition, type Report } from '@evertree/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { manifestKey } from '../../packages/archive/src/format/object-keys.ts';
@@ -50,6 +50,15 @@ async function digestAt(archive: Archive, position: ExactPosition, without: Read
   return tree.digest;
 }
 
+/** Its lists lack one object. */
+class RacingTarget extends MemoryTarget {
+  unseen: string | undefined;
+
+  override async *list(prefix: string): AsyncGenerator<ListedObject> {
+    for await (const object of super.list(prefix)) if (object.key !== this.unseen) yield object;
+  }
+}
+
 describe('damage in an archive', () => {
   it.each(['a changed byte', 'a missing object'])('%s is found and named, and the states next to it come back', async what => {
     const { target: sound } = await makeArchive();
@@ -85,6 +94,15 @@ describe('damage in an archive', () => {
     const [state] = archive.states();
     expect(state!.to.revision).toBeLessThan(40);
     expect(await restoreNewest(archive)).toBeUndefined();
+  });
+
+  it('is not what a list shows that is made while objects come: it lacks one and has the next', async () => {
+    const { target, tail } = await makeArchive();
+    const racing = new RacingTarget({}, target.objects);
+    racing.unseen = tail[1];
+    const archive = await Archive.open(racing);
+    expect(archive.problems).toEqual([]);
+    expect(archive.states().at(-1)!.to).toEqual(made.store.position);
   });
 
   it('of a tail’s object that follows another one is told, and nothing behind it is listed', async () => {

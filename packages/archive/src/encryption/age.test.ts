@@ -111,6 +111,7 @@ describe('encryption', () => {
   it.each([
     ['', 'there is no identity'],
     [`\n${RECIPIENT}`, 'line 2 of the identities is a recipient'],
+    ['-----BEGIN AGE ENCRYPTED FILE-----', 'line 1 of the identities is a file that is encrypted itself'],
     ['AGE-SECRET-KEY-1NONSENSE', 'line 1 of the identities is no identity'],
   ])('takes no identities from %j', (text, message) => {
     expect(() => Identities.parse([text])).toThrow(message);

@@ -36,8 +36,7 @@ export class Identities {
       try {
         new Decrypter().addIdentity(text);
       } catch (error) {
-        const hint = text.startsWith('age1') ? 'a recipient, which only encrypts' : 'no identity';
-        const message = `line ${number} of the identities is ${hint}; write "AGE-SECRET-KEY-…", as "age-keygen" prints it`;
+        const message = `line ${number} of the identities is ${kindOf(text)}; write "AGE-SECRET-KEY-…", as "age-keygen" prints it`;
         throw new EvertreeError('CONFIGURATION_INVALID', message, { line: number }, error);
       }
     }
@@ -76,6 +75,13 @@ export class Identities {
       throw new EvertreeError('IDENTITY_NEEDED', message, { object: name });
     }
   }
+}
+
+/** What stands where an identity should. */
+function kindOf(text: string): string {
+  if (text.startsWith('age1')) return 'a recipient, which only encrypts';
+  if (/^(age-encryption\.org|-----BEGIN AGE)/.test(text)) return 'a file that is encrypted itself: decrypt it with "age -d" first';
+  return 'no identity';
 }
 
 /** Where the payload's nonce begins: after the line that begins with three dashes. */

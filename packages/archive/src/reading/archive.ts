@@ -201,7 +201,9 @@ export class Archive {
   async assertThere(plan: RestorePlan): Promise<void> {
     const objects = [...(plan.image?.parts ?? []), ...plan.stretches];
     try {
-      for await (const _ of prefetch(objects, STATS_AT_ONCE, object => this.#source.assertThere(object)));
+      for await (const _ of prefetch(objects, { items: STATS_AT_ONCE, bytes: Infinity, bytesOf: () => 0 }, object =>
+        this.#source.assertThere(object),
+      ));
     } catch (error) {
       throw withNearest(error, this.#lineOf(plan), plan.position.revision);
     }

@@ -13,12 +13,13 @@ import {
 } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import type { FramesHeader } from '../format/object-header.ts';
+import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { FramesEntry } from './line-history.ts';
 import type { ObjectSource } from './object-source.ts';
 import { prefetchOpened } from './prefetch.ts';
 
 /** Stored objects that are fetched ahead. At most two of them are open at once. */
-const OBJECTS_AHEAD = 4;
+const OBJECTS_AHEAD = { items: 4, bytes: OBJECT_PLAIN_BYTES, bytesOf: ({ bytes }: FramesEntry) => bytes };
 
 /** Where a history ends: the next frame follows both. */
 export interface ChainEnd {

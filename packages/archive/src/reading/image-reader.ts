@@ -2,6 +2,7 @@ import { type SnapshotHeader, type StoredSnapshot, formatPosition, samePosition 
 import { damagedObject } from '../format/checked.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
 import type { ImageEntry } from '../format/manifest.ts';
+import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { ObjectSource } from './object-source.ts';
 import { prefetchOpened } from './prefetch.ts';
 
@@ -50,7 +51,8 @@ export class ImageReader {
       index,
       payload: await this.#part(image, index, stored),
     });
-    for await (const { index, payload } of prefetchOpened([...image.parts.keys()].slice(skipped), PARTS_AHEAD, load, open)) {
+    const bounds = { items: PARTS_AHEAD, bytes: OBJECT_PLAIN_BYTES, bytesOf: (index: number) => image.parts[index]!.bytes };
+    for await (const { index, payload } of prefetchOpened([...image.parts.keys()].slice(skipped), bounds, load, open)) {
       const header = index === 0 ? this.#headerOf(image, payload) : undefined;
       yield {
         number: index + 1,

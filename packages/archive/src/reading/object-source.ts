@@ -47,7 +47,7 @@ export class ObjectSource {
 
   /** @throws EvertreeError DAMAGED if it is missing or is not what was stored */
   async load({ path, bytes }: DescribedObject): Promise<Buffer> {
-    const stored = this.#kept.get(path) ?? (await this.#target.get(path))?.bytes;
+    const stored = this.#release(path) ?? (await this.#target.get(path))?.bytes;
     assertLength(path, bytes, stored?.length);
     return stored!;
   }
@@ -68,6 +68,13 @@ export class ObjectSource {
     }
     this.#assertOurs(opened, path);
     return opened;
+  }
+
+  /** Each kept object is read once more, as a rule: its memory goes with that. */
+  #release(path: string): Buffer | undefined {
+    const kept = this.#kept.get(path);
+    if (kept !== undefined && this.#kept.delete(path)) this.#keptBytes -= kept.length;
+    return kept;
   }
 
   #assertOurs({ header }: ObjectHead, path: string): void {

@@ -2,13 +2,20 @@ import { formatPosition, isEvertreeError, samePosition } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import type { ArchiveLine, TailNote } from '../format/manifest.ts';
 import { tailKey } from '../format/object-keys.ts';
+import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { Target } from '../targets/target.ts';
 import type { ArchiveProblem, TailEntry } from './line-history.ts';
 import { objectOf, type ObjectSource } from './object-source.ts';
 import { prefetch } from './prefetch.ts';
 
-/** Objects of a tail that are read at once: they are small. */
-const READS_AT_ONCE = 16;
+/** An object of a tail as the target lists it. */
+interface ListedTailObject {
+  readonly key: string;
+  readonly bytes: number;
+}
+
+/** Objects of a tail that are read at once: they are small, as a rule. */
+const READS_AT_ONCE = { items: 16, bytes: OBJECT_PLAIN_BYTES, bytesOf: ({ bytes }: ListedTailObject) => bytes };
 
 /**
  * Follows the tails of a line to their ends. Each object names the sum of the one before; what does not follow it does
@@ -24,9 +31,9 @@ export async function followTails(
   for (const [index, note] of line.tails.entries()) {
     // Whoever took the line over began another tail where he saw this one end.
     const end = line.tails[index + 1]?.base.revision ?? Infinity;
-    const keys = await keysOf(target, note, line.id, problems);
+    const objects = await objectsOf(target, note, line.id, problems);
     try {
-      for await (const entry of entriesOf(source, line.id, note, keys)) {
+      for await (const entry of entriesOf(source, line.id, note, objects)) {
         if (entry.base.revision >= end) break;
         found.push(entry);
       }
@@ -37,25 +44,40 @@ export async function followTails(
   return found;
 }
 
-/** The keys of a tail's objects from its first number on, up to the first that is missing. */
-async function keysOf(target: Target, { path, from }: TailNote, line: string, problems: ArchiveProblem[]): Promise<string[]> {
-  const there = new Set<string>();
-  for await (const { key } of target.list(`${path}/`)) there.add(key);
-  const keys: string[] = [];
-  for (let number = from; there.has(tailKey(path, number)); number++) keys.push(tailKey(path, number));
-  const missing = tailKey(path, from + keys.length);
-  const behind = [...there].filter(key => key > missing).length;
-  if (behind > 0) {
-    const text = `${missing} is missing, and ${behind} objects of its tail follow: what they hold can't be restored`;
-    problems.push({ line, object: missing, text });
+/** The objects of a tail from its first number on, up to the first that is missing. */
+async function objectsOf(target: Target, { path, from }: TailNote, line: string, problems: ArchiveProblem[]): Promise<ListedTailObject[]> {
+  const sizes = new Map<string, number>();
+  let last = '';
+  for await (const { key, size } of target.list(`${path}/`)) {
+    sizes.set(key, size);
+    last = key;
   }
-  return keys;
+  const objects: ListedTailObject[] = [];
+  for (let number = from; ; number++) {
+    const key = tailKey(path, number);
+    // A list that is made while objects come may lack one and have the next.
+    const bytes = sizes.get(key) ?? (key < last ? (await target.stat(key))?.size : undefined);
+    if (bytes !== undefined) {
+      objects.push({ key, bytes });
+      continue;
+    }
+    if (key > last) return objects;
+    const behind = [...sizes.keys()].filter(other => other > key).length;
+    const text = `${key} is missing, and ${behind} objects of its tail follow: what they hold can't be restored`;
+    problems.push({ line, object: key, text });
+    return objects;
+  }
 }
 
-async function* entriesOf(source: ObjectSource, line: string, note: TailNote, keys: readonly string[]): AsyncGenerator<TailEntry> {
+async function* entriesOf(
+  source: ObjectSource,
+  line: string,
+  note: TailNote,
+  objects: readonly ListedTailObject[],
+): AsyncGenerator<TailEntry> {
   let before: TailEntry | undefined;
-  const load = async (path: string) => ({ path, head: await source.head(path) });
-  for await (const { path, head } of prefetch(keys, READS_AT_ONCE, load)) {
+  const load = async ({ key }: ListedTailObject) => ({ path: key, head: await source.head(key) });
+  for await (const { path, head } of prefetch(objects, READS_AT_ONCE, load)) {
     // It was listed, and has gone since: the tail ends there for this reader.
     if (head === undefined) return;
     if (head.kind !== 'frames' || head.header.line !== line) throw damagedObject(path, 'it is of another line, or of another kind');

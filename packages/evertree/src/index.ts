@@ -63,6 +63,7 @@ export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
 export type { Restored, RestoreForecast } from '@evertree/archive';
 export { restore, type RestoreSiteOptions } from './archive/restoring.ts';
 export type { ArchiveFinding, ArchiveVerification, RestorableSpan, Rotation, VerificationLevel, VerifiedLine } from '@evertree/archive';
+export { drill, type Drilled, type DrillOptions } from './archive/drilling.ts';
 export { verifyArchive, type VerifyArchiveOptions } from './archive/proving.ts';
 export { type BackupListOptions, listBackups } from './archive/backup-list.ts';
 export type { BackupListing, ListedImage, ListedLine, ListedMark, ListedStates } from '@evertree/archive';

@@ -98,6 +98,12 @@ export function directoryArgument(text: string): string {
   throw new UsageError(`--data ${JSON.stringify(text)} names no directory; write its path, such as ./data`);
 }
 
+/** What a drill or a verification on level 3 prints, so that it can be repeated. */
+export function seedArgument(text: string): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32) return Number(text);
+  throw new UsageError(`--seed ${JSON.stringify(text)} is none; write a whole number below ${2 ** 32}, such as an earlier run printed it`);
+}
+
 /** A site's name, as the other side and status show it. */
 export function siteArgument(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;

@@ -6,6 +6,7 @@ import { addCheckConfig } from './check-config.ts';
 import { addCompare } from './compare.ts';
 import { addDataCommands } from './data.ts';
 import { addDivergences } from './divergences.ts';
+import { addDrill } from './drill.ts';
 import { addExport } from './export.ts';
 import { addHistory } from './history.ts';
 import { addImport } from './import.ts';
@@ -74,6 +75,10 @@ export function evertreeCommand(): Command {
   addCompare(program);
   addAdministration(program);
   addVerify(program);
+  addDrill(program);
+  addRestore(program);
+  addBackups(program);
+  addPrune(program);
   addReplay(program);
   addTimestamp(program);
   program.commandsGroup('Backup:');

@@ -18,7 +18,7 @@ export async function verifyTarget(target: string, options: VerifyCommand): Prom
   await using opened = await openTargetOf(target, options);
   const stop = new AbortController();
   using _ = onStopSignals(() => stop.abort());
-  const progress = new WorkProgress('verified');
+  const progress = new WorkProgress('verified', json);
   let verification: ArchiveVerification;
   try {
     verification = await verifyArchive({

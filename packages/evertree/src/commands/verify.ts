@@ -5,7 +5,7 @@ import { EvertreeError, formatPosition } from '@evertree/core';
 import type { Verification } from '@evertree/history';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
-import { directoryArgument } from './arguments.ts';
+import { directoryArgument, seedArgument } from './arguments.ts';
 import { FAILED, UsageError } from './exit-status.ts';
 import { type IdentityOptions, TARGET_HELP, type TargetOptions, withIdentity, withTarget } from './target-options.ts';
 import { WorkProgress, printLine } from './terminal.ts';
@@ -167,9 +167,4 @@ function bytesArgument(text: string): Rotation {
   const unit = BYTES[match?.[2]?.toUpperCase() ?? '?'];
   if (match !== null && unit !== undefined) return { bytes: Math.round(Number(match[1]) * unit) };
   throw new UsageError(`--bytes ${JSON.stringify(text)} is no size; write one such as 500MB or 2GiB`);
-}
-
-export function seedArgument(text: string): number {
-  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32) return Number(text);
-  throw new UsageError(`--seed ${JSON.stringify(text)} is none; write a whole number below ${2 ** 32}, such as a drill prints it`);
 }

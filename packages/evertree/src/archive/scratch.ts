@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isEvertreeError } from '@evertree/core';
+import { nodeDisk } from '@evertree/journal';
+
+const NAME = /^evertree-drill-[0-9a-f]{16}$/;
+/** What a drill puts into its directory; anything else is somebody's. */
+const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'data']);
+
+/** A directory for one drill. Whoever is killed leaves it to the next drill in the same place, which removes it. */
+export class Scratch implements AsyncDisposable {
+  readonly directory: string;
+  readonly #lock: AsyncDisposable;
+  #keptAs: string | undefined;
+
+  private constructor(directory: string, lock: AsyncDisposable) {
+    this.directory = directory;
+    this.#lock = lock;
+  }
+
+  /** Makes one, and removes what drills that died have left beside it. */
+  static async make(place: string): Promise<Scratch> {
+    await mkdir(place, { recursive: true });
+    await clearDead(place);
+    const directory = join(place, `evertree-drill-${randomBytes(8).toString('hex')}`);
+    await mkdir(directory, { mode: 0o700 });
+    return new Scratch(directory, await nodeDisk(directory).lock());
+  }
+
+  /** Where the site is restored to. */
+  get data(): string {
+    return join(this.directory, 'data');
+  }
+
+  /** It stays, under another name, so that no drill takes it for that of a dead one. @returns that name */
+  keep(): string {
+    return (this.#keptAs ??= this.directory.replace(/drill-([0-9a-f]{16})$/, 'drilled-$1'));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.#keptAs === undefined) await rm(this.directory, { recursive: true, force: true });
+      else await rename(this.directory, this.#keptAs);
+    } finally {
+      await this.#lock[Symbol.asyncDispose]();
+    }
+  }
+}
+
+async function clearDead(place: string): Promise<void> {
+  for (const name of await readdir(place)) {
+    const directory = join(place, name);
+    if (!NAME.test(name) || (await isForeign(directory))) continue;
+    try {
+      await using _ = await nodeDisk(directory).lock();
+      await rm(directory, { recursive: true, force: true });
+    } catch (error) {
+      // Its drill is alive; or it is another user's.
+      if (!isEvertreeError(error)) throw error;
+    }
+  }
+}
+
+async function isForeign(directory: string): Promise<boolean> {
+  try {
+    return (await readdir(directory)).some(name => !OWN_NAMES.has(name));
+  } catch {
+    // It is no directory, can't be read, or has gone.
+    return true;
+  }
+}

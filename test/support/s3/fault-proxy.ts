@@ -77,7 +77,7 @@ class FaultProxy implements S3FaultProxy {
   constructor(upstream: URL) {
     this.#upstream = upstream;
     this.#server = http.createServer((request, response) => {
-      this.#handle(request, response).catch(() => request.destroy());
+      this.#handle(request, response).catch(() => request.socket.destroy());
     });
   }
 
@@ -130,7 +130,7 @@ class FaultProxy implements S3FaultProxy {
       case 'stall':
         return;
       case 'cut':
-        request.destroy();
+        request.socket.destroy();
         return;
       case 'pretend':
         response.writeHead(method === 'DELETE' ? 204 : 200, { date: this.#date(), etag: '"pretended"' });
@@ -156,7 +156,7 @@ class FaultProxy implements S3FaultProxy {
   #answer(kind: S3FaultKind | undefined, request: http.IncomingMessage, response: http.ServerResponse, answer: Answer): void {
     if (kind === 'stall-answer') return;
     if (kind === 'lose-answer') {
-      request.destroy();
+      request.socket.destroy();
       return;
     }
     response.writeHead(answer.status, { ...answer.headers, date: this.#date() });
@@ -166,7 +166,7 @@ class FaultProxy implements S3FaultProxy {
     }
     const half = answer.body.subarray(0, Math.floor(answer.body.length / 2));
     response.write(half, () => {
-      if (kind === 'cut-body') request.destroy();
+      if (kind === 'cut-body') request.socket.destroy();
     });
   }
 

@@ -39,6 +39,8 @@ export async function connectS3(settings: S3Settings): Promise<S3Connection> {
   const common: S3ClientConfig = {
     ...(profile === undefined ? {} : { profile }),
     maxAttempts: 1,
+    // With it each PUT would have a connection of its own, and a cut would be noticed after seconds.
+    expectContinueHeader: false,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     logger: SILENT,

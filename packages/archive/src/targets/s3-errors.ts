@@ -18,6 +18,7 @@ export interface S3Failure {
 const PASSING: ReadonlySet<string> = new Set([
   'ConditionalRequestConflict',
   'InternalError',
+  'NotAnS3Service',
   'OperationAborted',
   'RequestTimeout',
   'RequestTimeTooSkewed',
@@ -52,7 +53,8 @@ export function readS3Failure(error: unknown): S3Failure {
 /** Whether another attempt is worth it. */
 export function isPassing({ name, status, system }: S3Failure): boolean {
   if (PASSING.has(name)) return true;
-  if (status !== undefined) return status === 429 || (status >= STATUS_SERVER_ERROR && ![501, 507].includes(status)) || isCutAnswer(status);
+  if (status !== undefined)
+    return status === 409 || status === 429 || (status >= STATUS_SERVER_ERROR && ![501, 507].includes(status)) || isCutAnswer(status);
   return system !== 'unknown' && !UNTRUSTED.test(system);
 }
 
@@ -141,6 +143,7 @@ function explainCredentials(name: string, said: string): Explanation | undefined
     case 'CredentialsProviderError':
       return { code: 'UNAUTHENTICATED', problem: 'there are no credentials', remedy: CREDENTIALS_REMEDY };
     case 'InvalidAccessKeyId':
+    case 'XAdminUserNotFound':
       return { code: 'UNAUTHENTICATED', problem: 'the service does not know the access key', remedy: CREDENTIALS_REMEDY };
     case 'SignatureDoesNotMatch':
       return { code: 'UNAUTHENTICATED', problem: 'the secret key is not that of the access key', remedy: CREDENTIALS_REMEDY };

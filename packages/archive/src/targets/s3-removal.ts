@@ -82,8 +82,8 @@ export class S3Removal {
   #isPresent(key: string): Promise<boolean> {
     return this.#attempts.run(this.#place('looking at', key), async ({ signal }) => {
       try {
-        await this.#client.send(new HeadObjectCommand(this.#named(key)), { abortSignal: signal });
-        return true;
+        const { ETag } = await this.#client.send(new HeadObjectCommand(this.#named(key)), { abortSignal: signal });
+        return ETag !== undefined;
       } catch (error) {
         if (isFailure(error, ({ status, name }) => status === 404 && name !== 'NoSuchBucket')) return false;
         throw error;

@@ -62,7 +62,7 @@ export class S3Target implements Target {
     return this.#attempts.run(this.#place('looking at', key), async bounds => {
       try {
         const found = await this.#connection.client.send(new HeadObjectCommand(this.#named(key)), { abortSignal: bounds.signal });
-        this.#bucketSeen = true;
+        this.#seen(found.ETag);
         return { size: found.ContentLength ?? 0, modified: found.LastModified?.getTime() ?? 0 };
       } catch (error) {
         // An answer to HEAD has no body, and so no code.
@@ -115,8 +115,7 @@ export class S3Target implements Target {
     const found = await this.#connection.client.send(new GetObjectCommand(this.#named(key)), { abortSignal: bounds.signal });
     bounds.expect(found.ContentLength ?? 0);
     const bytes = await found.Body!.transformToByteArray();
-    this.#bucketSeen = true;
-    return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), tag: found.ETag ?? '' };
+    return { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), tag: this.#seen(found.ETag) };
   }
 
   /**
@@ -130,8 +129,7 @@ export class S3Target implements Target {
       const command = new PutObjectCommand({ ...this.#named(key), ...condition, Body: bytes, ContentLength: bytes.length });
       try {
         const { ETag } = await this.#connection.client.send(command, { abortSignal: bounds.signal });
-        this.#bucketSeen = true;
-        return { tag: ETag ?? '' };
+        return { tag: this.#seen(ETag) };
       } catch (error) {
         if (!isFailure(error, failure => isRefusedCondition(failure, condition))) throw error;
         return isRepeated ? this.#ownWrite(key, bytes) : undefined;
@@ -154,12 +152,20 @@ export class S3Target implements Target {
         ...(token === undefined ? {} : { ContinuationToken: token }),
       });
       const page = await this.#connection.client.send(command, { abortSignal: signal });
-      this.#bucketSeen = true;
+      if (page.Name === undefined) throw notAnS3Service('its list has no name of a bucket');
       if (page.IsTruncated === true && page.NextContinuationToken === undefined) {
-        throw Object.assign(new Error('a page of its list says that there are more, and not where they begin'), { name: 'NotAnS3Service' });
+        throw notAnS3Service('a page of its list says that there are more, and not where they begin');
       }
+      this.#bucketSeen = true;
       return page;
     });
+  }
+
+  /** Every answer about an object has its tag; that of a page which a network puts in between has none. */
+  #seen(tag: string | undefined): string {
+    if (tag === undefined) throw notAnS3Service('its answer has no ETag');
+    this.#bucketSeen = true;
+    return tag;
   }
 
   /** Nothing is there, which is no answer where the bucket itself is missing. */
@@ -195,6 +201,10 @@ export class S3Target implements Target {
       { step: 'deserialize', priority: 'low', name: 'evertreeServiceClock' },
     );
   }
+}
+
+function notAnS3Service(problem: string): Error {
+  return Object.assign(new Error(problem), { name: 'NotAnS3Service' });
 }
 
 /** 412; and 404 where `If-Match` meets no object, which is answered by some services. */

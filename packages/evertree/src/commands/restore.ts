@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import type { ArchivedSubtree, RestoreForecast } from '@evertree/archive';
-import { EvertreeError, formatPath, formatPosition, type Path, type Report, type Role, SnapshotNode, type Value } from '@evertree/core';
+import { EvertreeError, formatPath, type Path, type Report, type Role, SnapshotNode, type Value } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { optional } from '../optional.ts';
 import { nodeRandom } from '../site/machine.ts';
@@ -41,7 +41,8 @@ interface RestoreCommand extends TargetOptions, IdentityOptions, NoteOptions, Om
 const WHEN = 'the state at a position, a time or a mark: 4-1201, 2026-11-27T10:00:00Z, -10m, before-upgrade (default: the newest)';
 
 export function addRestore(program: Command): void {
-  withNote(withConnection(withIdentity(withTarget(program.command('restore <target>')))))
+  const command = program
+    .command('restore <target>')
     .summary('bring a state back from an archive: a whole site, or one subtree')
     .description(
       'Restores a state from TARGET, a directory or s3://bucket/prefix, into a directory on which a site can then be started. The plan comes first; every sum, the chain of the frames and the digest of the rebuilt tree are compared. The restored site begins an epoch of its own above all that the archive knows, so that it never gives a position twice. An interrupted restore goes on when the same command is run again; where it is refused, nothing was changed. With --path it brings back one subtree, as a document or into a running site, and no site. If all is lost, "evertree primary --restore TARGET" restores and starts in one command.',
@@ -61,7 +62,8 @@ export function addRestore(program: Command): void {
     .option('--at <path>', 'with --into: where it is to stand (default: the same path)')
     .option('--yes', 'with --into: do not ask before the whole tree is replaced')
     .option('--dry-run', 'print the plan, and change nothing')
-    .option('--json', 'print plan and result as JSON; off a terminal with lines of progress before it')
+    .option('--json', 'print plan and result as JSON; off a terminal with lines of progress before it');
+  withNote(withConnection(withIdentity(withTarget(command))))
     .addHelpText(
       'after',
       `${TARGET_HELP}
@@ -82,7 +84,7 @@ async function restoreCommand(target: string, options: RestoreCommand): Promise<
   const path = pathArgument(options.path);
   const at = options.at === undefined ? path : pathArgument(options.at);
   const { plan, content } = await readSubtree(target, path, options);
-  const where = `${JSON.stringify(formatPath(path))} at ${formatPosition(plan.position)} (${plan.taken})`;
+  const where = `${JSON.stringify(formatPath(path))} at ${plan.taken}`;
   if (content === undefined) throw new EvertreeError('NOT_FOUND', `nothing stood at ${where}`, { path: formatPath(path) });
   if (options.into !== undefined) return putInto(options.into, at, content, { where, ...options });
   await writeDocument(content, options.output);

@@ -12,11 +12,12 @@ import type { RoleConfigurations, Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
+import { restoreBeforeStart, type RestoredStartOptions } from './restored-start.ts';
 import { onStopSignals } from './signals.ts';
 import { checkHttpAddress, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
 /** The options of `primary` and `secondary`. */
-export interface SiteOptions {
+export interface SiteOptions extends RestoredStartOptions {
   /** One file; a primary may have several. */
   readonly config: readonly string[];
   /** Of the other role: one file, of which a secondary may have several. */
@@ -49,6 +50,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   ended.catch(() => undefined);
   const signals = onStopSignals(stop);
   try {
+    await restoreBeforeStart(options, log.report);
     await using stack = new AsyncDisposableStack();
     const site = stack.use(await openSiteOf(role, options, withAdvertised(configurations, advertised), log.report));
     stack.use(site.on('failed', fail));

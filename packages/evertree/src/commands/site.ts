@@ -3,10 +3,16 @@ import { type Command, Option } from 'commander';
 import { LOG_FORMATS, LOG_LEVELS } from '../logs/options.ts';
 import { type HostAndPort, addressArgument, checkHttpPort, directoryArgument, siteArgument } from './arguments.ts';
 import type { SiteOptions } from './site-run.ts';
+import { withIdentity, withTarget } from './target-options.ts';
 
 export function addPrimary(program: Command): void {
-  addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json')
-    .option('--promote', PROMOTE)
+  withIdentity(withTarget(addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json').option('--promote', PROMOTE)))
+    .option(
+      '--restore <target>',
+      'all is lost: if the data directory is empty, restore the site from this archive first (see "evertree restore")',
+    )
+    .option('--to <when>', 'with --restore: the state at a position, a time or a mark (default: the newest)')
+    .option('--line <line>', 'with --restore: a line of the archive (default: the one that goes furthest)')
     .summary('run a site that takes writes and feeds secondaries')
     .description(
       'Runs a primary: it takes writes and feeds the secondaries that its configuration names, over WebSocket or through a Kafka topic, until it is stopped. They may be started before or after it. With several --config it feeds the secondaries of all these files.',
@@ -18,7 +24,8 @@ Examples:
   evertree primary --config configs/nettyProducer.json --data a
   evertree primary --config configs/swap/a-primary.json --standby-config configs/swap/a-secondary.json --data a
   evertree primary --config configs/kafkaProducer.json --data a
-  evertree primary --config configs/kafkaProducer.json --config configs/nettyProducer.json --data a`,
+  evertree primary --config configs/kafkaProducer.json --config configs/nettyProducer.json --data a
+  evertree primary --config configs/nettyProducer.json --data a --restore s3://backups/north --identity identity.txt`,
     );
 }
 

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
-import { openTarget, Recipients, type Restored, type RestoreForecast } from '@evertree/archive';
+import { openTarget, Recipients, type RestoreForecast } from '@evertree/archive';
 import { formatPosition } from '@evertree/core';
 import { restore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -182,7 +182,7 @@ describe('a restore that is killed at any moment', () => {
         expect(verified.digest, `seed ${seed}`).toBe(digest);
         continue;
       }
-      const restored = (await restore(target, { data })) as Restored;
+      const restored = await restore(target, { data });
       expect([restored.digest, restored.base.revision], `seed ${seed}`).toEqual([digest, revision]);
       expect((await evertree('verify', data)).status, `seed ${seed}`).toBe(0);
       expect(readdirSync(data), `seed ${seed}`).not.toContain('unfinished.json');

@@ -39,8 +39,7 @@ export async function restoreBeforeStart(options: RestoredStart, report: Reporte
   }
   const { restoreFrom } = await import('../archive/restoring.ts');
   const progress = new WorkProgress('restored');
-  const planned = (plan: RestoreForecast) => forecastLines(plan).forEach(tellNote);
-  const wish = { data, planned, ...optional('site', site), ...optional('to', to), ...optional('line', line) };
+  const wish = { data, planned: tellPlan, ...optional('site', site), ...optional('to', to), ...optional('line', line) };
   const identities = await identitiesOf(options);
   await using opened = await openTargetOf(target, options);
   try {
@@ -52,4 +51,8 @@ export async function restoreBeforeStart(options: RestoredStart, report: Reporte
   } finally {
     progress.end();
   }
+}
+
+function tellPlan(plan: RestoreForecast): void {
+  for (const line of forecastLines(plan)) tellNote(line);
 }

@@ -82,7 +82,7 @@ describe('prune', () => {
       ['stretch', 10, []],
       ['image', 10, []],
       ['stretch', 20, []],
-      ['image', 20, ['the newest state', 'last 1', 'daily: 1970-01-01']],
+      ['image', 20, ['the newest state', 'last 1', 'daily: 1970-01-01', 'daily: 2024-10-04']],
       ['stretch', 30, ['the newest state', 'last 1']],
     ]);
     expect(lines[0]).toMatchObject({ line: LINE, site: 'a', isWritten: true, fate: 'pruned', statesBefore: 3, states: 2 });

@@ -74,10 +74,25 @@ class KeptEntries {
     this.#keep(this.#states.needsFrom(from.revision), `within ${durationText(withinMs)}`);
   }
 
-  /** Of each day, week, … the last image; where it has none, its last state. */
+  /** Of each day, week, … the last image; where it has none, its last state. By both of the times that a state has. */
   #keepCalendar(rule: CalendarRule, count: number): void {
+    const states = datedStates(this.#states.states, this.#facts.time).toReversed();
+    this.#keepBuckets(
+      rule,
+      count,
+      states.map(({ state, time }) => ({ state, time })),
+    );
+    this.#keepBuckets(
+      rule,
+      count,
+      states.map(({ state, seen }) => ({ state, time: seen })),
+    );
+  }
+
+  /** @param states newest first, in the order of the chain */
+  #keepBuckets(rule: CalendarRule, count: number, states: readonly { readonly state: LineState; readonly time: number }[]): void {
     const buckets = new Map<number, { readonly text: string; pick: LineState }>();
-    for (const { state, time } of datedStates(this.#states.states, this.#facts.time).toReversed()) {
+    for (const { state, time } of states) {
       const { number, text } = bucketOf(rule, time);
       const bucket = buckets.get(number);
       if (bucket === undefined && buckets.size === count) break;
@@ -122,16 +137,24 @@ class KeptEntries {
   }
 }
 
+/** A state that was archived within this time of its commit is dated by its commit. */
+const PROMPT_MS = 86_400_000;
+
+/** Times of a state, milliseconds since 1970. None of them is behind the target's clock. */
 interface DatedState {
   readonly state: LineState;
+  /** Of its commit, but no later than `archived`, and no earlier than that of the state before. */
   readonly time: number;
+  /** When it came into the archive. */
   readonly archived: number;
+  /** Of its commit if it was archived promptly, else when it was archived. It depends on no other state. */
+  readonly seen: number;
 }
 
 /**
- * Commit times as rules take them. They may be forged, or come from a clock that was wrong; the order of the chain is
- * what can be relied on. No commit is later than its coming into the archive, by the target's clock, and none is earlier
- * than the one before it.
+ * Commit times may be forged, or come from a clock that was wrong; the order of the chain and the target's clock are what
+ * can be relied on. By `time` alone a clock that once was behind would draw all that follows into one day; by `seen` alone
+ * old history that was archived late would be of one day. So rules keep what either asks for.
  */
 function datedStates(states: readonly LineState[], now: number): DatedState[] {
   let time = 0;
@@ -139,7 +162,8 @@ function datedStates(states: readonly LineState[], now: number): DatedState[] {
   return states.map(state => {
     archived = Math.max(archived, Math.min(state.archived ?? now, now));
     time = Math.max(time, Math.min(state.time, archived));
-    return { state, time, archived };
+    const isPrompt = state.time <= archived && state.time >= archived - PROMPT_MS;
+    return { state, time, archived, seen: isPrompt ? state.time : archived };
   });
 }
 

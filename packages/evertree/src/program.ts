@@ -18,7 +18,7 @@ function tell(error: unknown): number {
     return error.exitCode === 0 ? DONE : WRONG_USAGE;
   }
   const message = error instanceof Error ? error.message : String(error);
-  if (isEvertreeError(error, 'CONFIGURATION_INVALID')) printError(`nothing was started:\n${message}`);
+  if (isEvertreeError(error, 'CONFIGURATION_INVALID') && 'problems' in error.details) printError(`nothing was started:\n${message}`);
   else if (isEvertreeError(error)) printError(`${message} (${error.code})`);
   else printError(error instanceof UsageError ? message : ((error as Error).stack ?? message));
   return exitStatusOf(error);

@@ -1,6 +1,5 @@
-/** An X25519 recipient of age: `age`, the separator 1, 32 bytes and a checksum in Bech32. */
-const RECIPIENT = /^age1[02-9ac-hj-np-z]{58}$/;
-const HUMAN_PART = 'age';
+/** A recipient of age in Bech32: what it is (X25519, or that with a post-quantum key), 1, its bytes, a checksum. */
+const RECIPIENT = /^(?<kind>age|age1pq)1(?<data>[02-9ac-hj-np-z]{58,})$/;
 const BECH32 = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l';
 const GENERATORS = [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3];
 
@@ -32,17 +31,18 @@ function problemOf(line: string): string | undefined {
   if (line.startsWith('AGE-SECRET-KEY-'))
     return 'an identity, which must not be at a site that archives; write its recipient, as age-keygen -y prints it, and keep the identity elsewhere';
   const quoted = JSON.stringify(line.length > QUOTE_LIMIT_CHARACTERS ? `${line.slice(0, QUOTE_LIMIT_CHARACTERS)}…` : line);
-  if (!RECIPIENT.test(line)) return `${quoted}, which is no recipient; write age1… with 62 characters, as age-keygen -y prints it`;
-  return hasChecksum(line) ? undefined : `${quoted}, whose checksum is wrong: a character was changed; copy it again`;
+  const { kind, data } = RECIPIENT.exec(line)?.groups ?? {};
+  if (kind === undefined || data === undefined) return `${quoted}, which is no recipient; write age1…, as age-keygen -y prints it`;
+  return hasChecksum(kind, data) ? undefined : `${quoted}, whose checksum is wrong: a character was changed; copy it again`;
 }
 
 /** BIP 173. */
-function hasChecksum(text: string): boolean {
-  const high = Array.from(HUMAN_PART, character => character.charCodeAt(0) >> 5);
-  const low = Array.from(HUMAN_PART, character => character.charCodeAt(0) & 31);
-  const data = Array.from(text.slice(HUMAN_PART.length + 1), character => BECH32.indexOf(character));
+function hasChecksum(kind: string, data: string): boolean {
+  const high = Array.from(kind, character => character.charCodeAt(0) >> 5);
+  const low = Array.from(kind, character => character.charCodeAt(0) & 31);
+  const values = Array.from(data, character => BECH32.indexOf(character));
   let sum = 1;
-  for (const value of [...high, 0, ...low, ...data]) {
+  for (const value of [...high, 0, ...low, ...values]) {
     const top = sum >>> 25;
     sum = ((sum & 0x1ffffff) << 5) ^ value;
     GENERATORS.forEach((generator, bit) => {

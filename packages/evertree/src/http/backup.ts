@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path';
+import { EvertreeError } from '@evertree/core';
 import { z } from 'zod';
 import type { BackupOutcome, BackupProgress } from '../archive/backup-options.ts';
 import { isBucket } from '../archive/places.ts';
@@ -18,7 +19,7 @@ const name = z.string().min(1).max(4_096);
 /** An unknown key is refused: a misspelt `recipients` must not leave a backup in the clear. */
 const backupSchema = z.strictObject({
   target: name.refine(isWholeName, 'must be s3://bucket/prefix, or the whole path of a directory at this site').exactOptional(),
-  recipients: z.array(z.string().refine(isRecipient, 'must be a recipient, age1…')).min(1).exactOptional(),
+  recipients: z.array(z.string()).min(1).exactOptional(),
   endpoint: name.exactOptional(),
   region: name.exactOptional(),
   profile: name.exactOptional(),
@@ -31,8 +32,10 @@ function isWholeName(target: string): boolean {
   return isBucket(target) || isAbsolute(target);
 }
 
-function isRecipient(text: string): boolean {
-  return parseRecipients(text).recipients.length === 1;
+/** Beside the schema, whose errors repeat what is wrong: an identity is a secret. @throws EvertreeError VALUE_INVALID */
+function checkRecipients(recipients: readonly string[] = []): void {
+  const { problems } = parseRecipients(recipients.join('\n'));
+  if (problems.length > 0) throw new EvertreeError('VALUE_INVALID', `"recipients" ${problems.join(', and ')}`);
 }
 
 /**
@@ -46,6 +49,7 @@ export async function postBackup(exchange: Exchange): Promise<void> {
     dryRun,
     ...options
   } = checked(backupSchema, await adminBody(exchange, '{"target": "s3://bucket/prefix"}'), 'the body');
+  checkRecipients(options.recipients);
   const { backups, archive } = exchange.context.site;
   const target = given ?? archive?.target;
   if (target === undefined) {

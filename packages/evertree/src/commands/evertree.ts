@@ -75,16 +75,13 @@ export function evertreeCommand(): Command {
   addCompare(program);
   addAdministration(program);
   addVerify(program);
-  addDrill(program);
-  addRestore(program);
-  addBackups(program);
-  addPrune(program);
   addReplay(program);
   addTimestamp(program);
   program.commandsGroup('Backup:');
   addBackup(program);
   addBackups(program);
   addRestore(program);
+  addDrill(program);
   addPrune(program);
   return program;
 }

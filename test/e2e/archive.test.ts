@@ -123,6 +123,11 @@ describe('a pair of sites with an encrypted archive in a directory', () => {
     expect(metrics).toMatch(/^evertree_archive_lag_revisions 0$/m);
     expect(metrics).toMatch(/^evertree_archive_working 1$/m);
 
+    expect(await evertree('drill', 'archive', '--identity', 'identity')).toMatchObject({ status: 0 });
+    await until('the site has heard of the drill', async () => (await archiveAt(url())).drilled !== null, LIMIT_MS);
+    expect((await evertree('status')).stdout).toMatch(/^ {4}last drill passed 20.*, at 1-\d+ in /m);
+    expect(await (await fetch(`${url()}/metrics`)).text()).toMatch(/^evertree_archive_last_drill_passed 1$/m);
+
     primary.process.kill('SIGKILL');
     secondary.process.kill('SIGKILL');
     await Promise.all([primary.ended, secondary.ended]);

@@ -1,7 +1,7 @@
-import { Archive, type BackupListing, backupListing, Identities, openTarget, type TargetSettings } from '@evertree/archive';
+import { Archive, type BackupListing, backupListing, Identities, type TargetSettings } from '@evertree/archive';
 import type { Reporter } from '@evertree/core';
 import { optional } from '../optional.ts';
-import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { openPlace } from './target-opening.ts';
 
 export interface BackupListOptions extends TargetSettings {
   /** What files of age identities hold; without them the names of sites and marks in an encrypted archive stay unknown. */
@@ -17,7 +17,7 @@ export interface BackupListOptions extends TargetSettings {
  */
 export async function listBackups(target: string, options: BackupListOptions = {}): Promise<BackupListing> {
   const { identities, log, ...settings } = options;
-  await using opened = await openTarget(target, { clock: nodeClock, random: nodeRandom, ...settings });
+  await using opened = await openPlace(target, settings);
   const parsed = identities === undefined ? undefined : Identities.parse(identities);
   return backupListing(await Archive.open(opened, { identities: parsed, ...optional('report', log) }));
 }

@@ -10,7 +10,6 @@ import {
   FlipPlant,
   Identities,
   movingHead,
-  openTarget,
   type OpenTargetOptions,
   type Opening,
   type PlantedFlip,
@@ -21,6 +20,7 @@ import {
 import { type Clock, EvertreeError, type ExactPosition, isEvertreeError } from '@evertree/core';
 import { parseWhen } from '@evertree/history';
 import { optional } from '../optional.ts';
+import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { runCheck } from './check-command.ts';
 import { restoreFrom } from './restoring.ts';
@@ -98,14 +98,8 @@ export interface Drilled {
  *   CLOSED if it was ended early; and what the target throws before the restore begins
  */
 export async function drill(target: string, options: DrillOptions = {}): Promise<Drilled> {
-  const { identities, endpoint, region, profile, pathStyle, ...rest } = options;
-  const service = {
-    ...optional('endpoint', endpoint),
-    ...optional('region', region),
-    ...optional('profile', profile),
-    ...optional('pathStyle', pathStyle),
-  };
-  await using opened = await openTarget(target, { clock: nodeClock, random: nodeRandom, ...service });
+  const { identities, ...rest } = options;
+  await using opened = await openPlace(target, options);
   return await drillTarget(opened, {
     ...rest,
     ...optional('identities', identities === undefined ? undefined : Identities.parse(identities)),

@@ -1,18 +1,15 @@
 import {
-  type OpenTargetOptions,
   Recipients,
   type Sealing,
   type Target,
   type TargetProbe,
   type TargetSettings,
   initArchive as makeArchive,
-  openTarget,
   probeTarget,
 } from '@evertree/archive';
 import { EvertreeError } from '@evertree/core';
 import { nodeRandom, workClock } from '../site/machine.ts';
-import { isBucket } from './places.ts';
-import { targetSettings } from './thread-options.ts';
+import { openPlace } from './target-opening.ts';
 
 const HOST = { clock: workClock, random: nodeRandom };
 
@@ -59,11 +56,6 @@ export async function makeIfEmpty(place: Target, sealing: Sealing): Promise<bool
   }
   await make(place, sealing);
   return true;
-}
-
-/** @param make makes a directory that is missing */
-export function openPlace(target: string, settings: TargetSettings, more: Pick<OpenTargetOptions, 'make'> = {}): Promise<Target> {
-  return openTarget(target, { ...HOST, ...more, ...(isBucket(target) ? targetSettings(settings) : {}) });
 }
 
 /** How whoever writes seals. @throws EvertreeError CONFIGURATION_INVALID */

@@ -13,8 +13,9 @@ import { type Disk, type ExactPosition, type Frame, type Report, type Store, typ
 import { nodeDisk } from '@evertree/journal';
 import { nodeRandom, workClock } from '../site/machine.ts';
 import type { BackupOptions, BackupOutcome, BackupProgress, ForecastOutcome } from './backup-options.ts';
-import { makeIfEmpty, openPlace, sealingOf } from './initialization.ts';
+import { makeIfEmpty, sealingOf } from './initialization.ts';
 import { checkApart, isBucket } from './places.ts';
+import { openPlace } from './target-opening.ts';
 import { backupBy, threadOptions } from './thread-options.ts';
 
 /** One backup of a running site, in a thread beside it. The history is held meanwhile. */

@@ -2,11 +2,11 @@ import {
   type ArchiveVerification,
   type ArchiveVerificationOptions,
   Identities,
-  openTarget,
   type OpenTargetOptions,
   verifyArchive as verifyTarget,
 } from '@evertree/archive';
 import { optional } from '../optional.ts';
+import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 
 /** How an archive is verified, and how its service is found. */
@@ -26,15 +26,9 @@ export interface VerifyArchiveOptions
  *   throws
  */
 export async function verifyArchive(target: string, options: VerifyArchiveOptions = {}): Promise<ArchiveVerification> {
-  const { identities, endpoint, region, profile, pathStyle, ...rest } = options;
+  const { identities, ...rest } = options;
   const machine = { clock: nodeClock, random: nodeRandom };
-  const service = {
-    ...optional('endpoint', endpoint),
-    ...optional('region', region),
-    ...optional('profile', profile),
-    ...optional('pathStyle', pathStyle),
-  };
-  await using opened = await openTarget(target, { ...machine, ...service });
+  await using opened = await openPlace(target, options);
   return await verifyTarget({
     ...rest,
     ...machine,

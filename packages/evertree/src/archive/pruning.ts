@@ -1,5 +1,5 @@
-import { openTarget, prune as pruneTarget, type PruneOptions, type PruneReport, type TargetSettings } from '@evertree/archive';
-import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { prune as pruneTarget, type PruneOptions, type PruneReport, type TargetSettings } from '@evertree/archive';
+import { openPlace } from './target-opening.ts';
 
 /** What stays of an archive, and how its service is found. */
 export interface PruneArchiveOptions extends PruneOptions, TargetSettings {}
@@ -11,12 +11,6 @@ export interface PruneArchiveOptions extends PruneOptions, TargetSettings {}
  * @throws EvertreeError VALUE_INVALID without a rule; NOT_FOUND, FORBIDDEN, DAMAGED, and what the target throws
  */
 export async function prune(target: string, options: PruneArchiveOptions): Promise<PruneReport> {
-  const { endpoint, region, profile, pathStyle, ...rest } = options;
-  const settings = Object.entries({ endpoint, region, profile, pathStyle }).filter(([, value]) => value !== undefined);
-  await using opened = await openTarget(target, {
-    clock: nodeClock,
-    random: nodeRandom,
-    ...(Object.fromEntries(settings) as TargetSettings),
-  });
-  return await pruneTarget(opened, rest);
+  await using opened = await openPlace(target, options);
+  return await pruneTarget(opened, options);
 }

@@ -4,7 +4,6 @@ import { join, relative, resolve, sep } from 'node:path';
 import {
   Identities,
   type Opening,
-  openTarget,
   type Restored,
   type RestoreForecast,
   type RestoreOptions,
@@ -15,6 +14,7 @@ import {
 import { type Clock, EvertreeError, type Reporter } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
 import { optional } from '../optional.ts';
+import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 
 /** How a site is restored: what, into which directory, and as which site. */
@@ -52,15 +52,9 @@ export function restore(target: string, options: RestoreSiteOptions & { readonly
 export function restore(target: string, options: RestoreSiteOptions & { readonly dryRun?: false }): Promise<Restored>;
 export function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored>;
 export async function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored> {
-  const { identities, endpoint, region, profile, pathStyle, ...rest } = options;
-  const settings = {
-    ...optional('endpoint', endpoint),
-    ...optional('region', region),
-    ...optional('profile', profile),
-    ...optional('pathStyle', pathStyle),
-  };
+  const { identities, ...rest } = options;
   assertFree(options.data, target);
-  await using opened = await openTarget(target, { clock: nodeClock, random: nodeRandom, ...settings });
+  await using opened = await openPlace(target, options);
   return restoreFrom(opened, { ...rest, identities: identities === undefined ? undefined : Identities.parse(identities) });
 }
 

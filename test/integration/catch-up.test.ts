@@ -1,10 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Sealing, Recipients, openTarget, restoreSite } from '@evertree/archive';
+import { type Sealing, Recipients, initArchive, openTarget, restoreSite } from '@evertree/archive';
 import type { Frame } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unsealedFiles } from '../support/archive-judge.ts';
 import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
 import { IDENTITY, RECIPIENT } from '../support/archived-history.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -55,6 +56,31 @@ describe('a secondary whose primary no longer reaches back', () => {
     expect(http.site.store.get('')).toEqual(sites.store.get(''));
     // Its history has no hole: what it took from the archive can be read as any other.
     expect(http.site.store.journal.log.base.revision).toBe(0);
+  });
+
+  it('catches up from what its primary archives all the time, encrypted, although that keeps little', async () => {
+    const [recipients, identity] = [join(folder, 'recipients.txt'), join(folder, 'identity.txt')];
+    await writeFile(recipients, RECIPIENT);
+    await writeFile(identity, IDENTITY, { mode: 0o600 });
+    {
+      await using target = await openTarget(place, { clock: systemClock, random: systemRandom, make: true });
+      await initArchive(target, { sealing: Recipients.parse([RECIPIENT]), conditions: true, random: systemRandom });
+    }
+    await using sites = await ShortMemory.start(folder, { target: place, every: '50ms', recipients });
+    {
+      await using secondary = await sites.secondary();
+      await sites.meet(secondary);
+      await sites.archived();
+    }
+    for (const done of [1, 2]) {
+      await sites.passBy();
+      await using secondary = await sites.secondary({ 'catch-up-from': place, 'identity-file': identity });
+      await sites.meet(secondary);
+      expect(secondary.consumer?.state, `the time ${done}`).toMatchObject({ resyncs: { count: 0 }, catchUps: { done: 1, failed: 0 } });
+      expect(secondary.store.get('')).toEqual(sites.store.get(''));
+    }
+    expect(sites.primary.archive?.status).toMatchObject({ state: 'archiving', gaps: [] });
+    expect(await unsealedFiles(place, ['xxxxxxxxxxxxxxxx', 'met'])).toEqual([]);
   });
 
   it('is seeded by a restore, and goes on by frames: from the archive, and then from its primary', async () => {

@@ -29,6 +29,7 @@ export interface ArchivingSiteOptions {
 
 /** A site that archives all the time, in this thread. */
 export class ArchivingSite implements AsyncDisposable {
+  readonly disk: FaultDisk;
   readonly store: Store;
   readonly archiver: Archiver;
   readonly reports: readonly Report[];
@@ -41,6 +42,7 @@ export class ArchivingSite implements AsyncDisposable {
     told: { readonly reports: readonly Report[]; readonly report: (report: Report) => void },
     parts: { readonly disk: FaultDisk; readonly target: Target; readonly lines: LineFile } & ArchivingSiteOptions,
   ) {
+    this.disk = parts.disk;
     this.store = store;
     this.reports = told.reports;
     const { disk, target, lines, sealing = 'plain', clock = systemClock, random = systemRandom } = parts;

@@ -5,7 +5,7 @@ import type { ListedObject, ObjectStat, Target, TargetObject } from '../targets/
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
 
-export interface PatienceOptions {
+export interface PatientTargetOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** A call has failed, for the `attempts`th time in a row. */
@@ -21,13 +21,13 @@ export interface PatienceOptions {
 export class PatientTarget implements Target {
   readonly name: string;
   readonly #target: Target;
-  readonly #patience: PatienceOptions;
+  readonly #patience: PatientTargetOptions;
   readonly #closing = Promise.withResolvers<void>();
   #isClosed = false;
   /** Calls that are failing now. */
   #failing = 0;
 
-  constructor(target: Target, patience: PatienceOptions) {
+  constructor(target: Target, patience: PatientTargetOptions) {
     this.name = target.name;
     this.#target = target;
     this.#patience = patience;

@@ -204,6 +204,21 @@ describe('damage in an archive', () => {
     expect((await archive.plan({ time: made.snapshots.get(12)!.header.time - 1 })).position.revision).toBe(11);
   });
 
+  it('of an image’s entry leaves the states of the frames there, and is told', async () => {
+    const { target, maker } = await makeArchive();
+    await maker.publish(manifest => ({
+      ...manifest,
+      lines: manifest.lines.map(line => ({
+        ...line,
+        objects: line.objects.map(object => (object.kind === 'image' ? { ...object, chain: 'ee'.repeat(32) } : object)),
+      })),
+    }));
+    const archive = await Archive.open(target);
+    expect(archive.problems).toMatchObject([{ text: 'the image at 2-24 is of another history than the frames there' }]);
+    expect(archive.states()).toMatchObject([{ from: { revision: 0 }, to: { revision: 40 }, images: [] }]);
+    expect(await restoreNewest(archive)).toBeUndefined();
+  });
+
   it('takes the line that stands, says why, and others when they are asked for', async () => {
     const target = new MemoryTarget();
     const maker = new ArchiveMaker(target);

@@ -63,7 +63,8 @@ export function restorableStates(
   const states: Restorable[] = [];
   const placed = new Set<ImageEntry>();
   for (const run of runs) {
-    const inside = images.filter(image => stands(image, run));
+    const byEnd = new Map(run.map(entry => [entry.last.revision, entry]));
+    const inside = images.filter(image => stands(image, run, byEnd));
     for (const image of inside) placed.add(image);
     const state = stateOf(line, inside, run);
     if (state !== undefined) states.push(state);
@@ -74,13 +75,15 @@ export function restorableStates(
     const isBeside = runs.some(
       run => run[0]!.base.revision <= image.position.revision && image.position.revision <= run.at(-1)!.last.revision,
     );
-    if (isBeside)
+    if (isBeside) {
       problems.push({
         line,
         object: image.parts[0]!.path,
         text: `the image at ${formatPosition(image.position)} is of another history than the frames there`,
       });
-    states.push({ line, ...ends(image), images: [image], stretches: [] });
+    } else if (!states.some(({ to }) => samePosition(to, image.position))) {
+      states.push({ line, ...ends(image), images: [image], stretches: [] });
+    }
   }
   return states.toSorted((a, b) => a.from.revision - b.from.revision);
 }
@@ -144,12 +147,15 @@ function runsOf(stretches: readonly FramesEntry[]): FramesEntry[][] {
   return runs;
 }
 
-/** Whether an image is of the history of a run. Inside a stretch only its frames can tell. */
-function stands({ position, chain, digest }: ImageEntry, run: readonly FramesEntry[]): boolean {
+/**
+ * Whether an image is of the history of a run. Inside a stretch only its frames can tell.
+ * @param byEnd the run's entries by the revisions at which they end
+ */
+function stands({ position, chain, digest }: ImageEntry, run: readonly FramesEntry[], byEnd: ReadonlyMap<number, FramesEntry>): boolean {
   const first = run[0]!;
   if (position.revision < first.base.revision || position.revision > run.at(-1)!.last.revision) return false;
   if (position.revision === first.base.revision) return samePosition(position, first.base) && chain === first.previous;
-  const end = run.find(({ last }) => last.revision === position.revision);
+  const end = byEnd.get(position.revision);
   return end === undefined || (samePosition(position, end.last) && chain === end.chain && digest === end.digest);
 }
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ArchivedObject, ArchiveLine, CondemnedObject, GapNote, ImageEntry, TailNote } from '../format/manifest.ts';
-import type { ExactPosition } from '@evertree/core';
+import { type ExactPosition, isEvertreeError } from '@evertree/core';
 import { assertUsable, type Usage } from './archive-use.ts';
 import type { ImageOwner } from './image-writer.ts';
-import { LineLost } from './object-writer.ts';
+import { LineLost, ObjectsPruned } from './object-writer.ts';
 import type { HeadChange } from '../publishing/head-mover.ts';
 import type { ArchiveState, HeadPublisher } from '../publishing/head-publisher.ts';
 
@@ -39,14 +39,23 @@ export class LinePublisher {
     this.#known = [line.run];
   }
 
-  /** @returns the line as it is now. @throws LineLost; what `HeadPublisher.publish` throws */
+  /** @returns the line as it is now. @throws LineLost, ObjectsPruned; what `HeadPublisher.publish` throws */
   async publish(change: LineChange): Promise<ArchiveLine> {
     const { line: id, run } = this.#line.owner;
     // From here on it may be published, even if nobody hears of it.
     this.#known = [...new Set([...this.#known, run])];
-    const state = await this.#publisher.publish((present, time) => this.#plan(present, time, change));
+    const state = await this.#publish(change);
     this.#known = [run];
     return state.manifest!.lines.find(line => line.id === id)!;
+  }
+
+  async #publish(change: LineChange): Promise<ArchiveState> {
+    try {
+      return await this.#publisher.publish((present, time) => this.#plan(present, time, change));
+    } catch (error) {
+      if (!isEvertreeError(error, 'COMPACTED')) throw error;
+      throw new ObjectsPruned(error.message, { ...error.details, line: this.#line.owner.line });
+    }
   }
 
   /** Whether the line is still its own. @throws LineLost; what `HeadPublisher.read` throws */
@@ -68,7 +77,6 @@ export class LinePublisher {
     };
     if (present !== undefined && isDeepStrictEqual(line, present)) return undefined;
     const condemned = state.manifest?.condemned ?? [];
-    this.#assertNoneCondemned(change.objects, condemned);
     const others = (state.manifest?.lines ?? []).filter(({ id }) => id !== owner.line);
     return { manifest: { stream: this.#usage.stream, lines: [...others, line], condemned: condemn(condemned, change.condemned, time) } };
   }
@@ -79,15 +87,6 @@ export class LinePublisher {
     if (this.#known.includes(present?.run)) return present;
     const problem = present === undefined ? 'is not in the archive any more' : 'was taken by another process';
     throw new LineLost(`the line ${id} ${problem}`, { line: id, expected: run, found: present?.run });
-  }
-
-  /** Who was stalled for long enough that its objects were unlinked must not bring them back: they may be gone. */
-  #assertNoneCondemned(objects: readonly ArchivedObject[], condemned: readonly CondemnedObject[]): void {
-    const gone = new Set(condemned.map(({ path }) => path));
-    const found = objects.flatMap(pathsOf).find(path => gone.has(path));
-    if (found === undefined) return;
-    const { line } = this.#line.owner;
-    throw new LineLost(`${found} of the line ${line} was pruned before it was published`, { line, object: found });
   }
 }
 

@@ -22,6 +22,9 @@ export class LineLost extends EvertreeError {
   }
 }
 
+/** Objects were pruned before a manifest named them, because that took too long: they are to be written anew. */
+export class ObjectsPruned extends LineLost {}
+
 /** Seals objects of one line, and creates them. */
 export class ObjectWriter {
   readonly target: Target;

@@ -7,7 +7,7 @@ import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './arc
 import type { ArchivedEnd } from './frame-batch.ts';
 import type { LineFile } from './line-file.ts';
 import { HistoryMoved, LineWriter } from './line-writer.ts';
-import type { WrittenCounts } from './object-writer.ts';
+import { ObjectsPruned, type WrittenCounts } from './object-writer.ts';
 import { HeadPublisher } from '../publishing/head-publisher.ts';
 
 /** The history may move under a backup so often before it is given up. */
@@ -43,6 +43,7 @@ export async function backUp(parts: BackupParts): Promise<BackupResult> {
       const milliseconds = Math.round(clock.monotonic() - begun);
       return resultOf(writer, { counts, milliseconds, gap: writer.gaps[gaps] });
     } catch (error) {
+      if (error instanceof ObjectsPruned && moves < MOVES_LIMIT) continue;
       if (!(error instanceof HistoryMoved)) throw error;
       // What could be read is worth keeping, and the next round goes on from there.
       if (writer.hasNews) await writer.publish([]);

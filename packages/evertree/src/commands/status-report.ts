@@ -2,6 +2,7 @@ import type { Position, Role } from '@evertree/core';
 import { formatPosition } from '@evertree/core';
 import pico from 'picocolors';
 import { type ArchiveView, archiveLines, archiveWord } from './archive-report.ts';
+import { type CatchUpsView, catchUpLines } from './catch-up-report.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';
 
 /** What `GET /status` answers. */
@@ -66,6 +67,8 @@ interface ConsumerView {
   readonly state: string;
   readonly primary: { readonly site: string; readonly remote: string; readonly address?: string } | null;
   readonly lag: { readonly revisions: number; readonly ms: number | null } | null;
+  /** Null where its file names no archive to catch up from. */
+  readonly catchUps?: CatchUpsView | null;
 }
 
 interface PeerView {
@@ -109,7 +112,8 @@ export function statusLines(status: SiteStatus, url: string): string[] {
     `  digest    ${status.digest}`,
   ];
   lines.push(...historyLines(status.history), ...archiveLines(status.archive, Date.now()), ...roleLines(status, url));
-  if (status.consumer !== undefined) lines.push(consumerLine(status.consumer), ...quarantineLines(status.consumer, url));
+  const { consumer } = status;
+  if (consumer !== undefined) lines.push(consumerLine(consumer), ...catchUpLines(consumer.catchUps), ...quarantineLines(consumer, url));
   for (const peer of status.peers) {
     lines.push(...peerLines(peer), ...divergedLines(peer, url));
     lines.push(...retentionLines(peer.site, status.retention));

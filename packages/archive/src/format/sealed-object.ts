@@ -144,13 +144,13 @@ async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<
 
 async function inflate(content: Buffer, plainBytes: number, name: string): Promise<Buffer> {
   try {
-    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes), chunkSize: pieceBytes(plainBytes) });
+    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes), chunkSize: pieceBytes(plainBytes + 1) });
   } catch (error) {
     throw damagedObject(name, `it can't be decompressed to the ${plainBytes} bytes that its header says`, {}, error);
   }
 }
 
-/** The output of zstd comes in pieces of this length. */
+/** The output of zstd comes in pieces of this length. With one that is full another one is taken. */
 function pieceBytes(expected: number): number {
   return Math.max(LEAST_PIECE_BYTES, expected);
 }

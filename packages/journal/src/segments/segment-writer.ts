@@ -8,6 +8,8 @@ import { SparseIndex } from './sparse-index.ts';
  * Records are gathered up to this many bytes, and written at once. Only a write lets others run: frames come from memory.
  */
 const WRITE_BYTES = 256 * 1024;
+/** More pieces are put together before they are written: copying costs less than a list of small ones. */
+const PIECES_AT_ONCE = 64;
 
 /** Writes frames that are all there already as one sealed segment: all of them are one group. */
 export class SegmentWriter {
@@ -82,7 +84,8 @@ export class SegmentWriter {
 
   /** Writes what is gathered. It need not be durable then. */
   async flush(): Promise<void> {
-    await this.#file.write([Buffer.concat(this.#pending, this.#pendingBytes)], this.#written);
+    const pieces = this.#pending;
+    await this.#file.write(pieces.length > PIECES_AT_ONCE ? [Buffer.concat(pieces, this.#pendingBytes)] : pieces, this.#written);
     this.#written += this.#pendingBytes;
     this.#pending = [];
     this.#pendingBytes = 0;

@@ -1,4 +1,4 @@
-import { backUp, initArchive, LineFile, stoppedSource } from '@evertree/archive';
+import { backUp, initArchive, LineFile, stoppedSource, verifyArchive } from '@evertree/archive';
 import type { Clock } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { checkArchive, stateKey } from '../support/archive-check.ts';
@@ -105,6 +105,14 @@ class Happenings {
       expect([...before].filter(key => !now?.has(key))).toEqual([]);
     }
     for (const { id, states } of lines) this.#seen.set(id, new Set(states.keys()));
+    // While the sites go on: what is read by then is verified as it is, and HEAD is moved between theirs.
+    const { findings } = await verifyArchive({
+      target: this.#target.client(),
+      clock,
+      random,
+      level: this.#draw.pick([0, 1, 2, 3] as const),
+    });
+    expect(findings).toEqual([]);
   }
 
   async settle(): Promise<void> {

@@ -40,9 +40,9 @@ export { probeTarget, type TargetProbe, type TargetRight } from './targets/probe
 export { historyAfter } from './catch-up/history-after.ts';
 export type { WantedHistory } from './catch-up/way.ts';
 export { type DrawnState, drawSeed, drawState } from './proof/drawn-state.ts';
-export { type DrillPhase, type DrillReport, encodeDrill, parseDrill } from './proof/drill-report.ts';
+export { writeDrill } from './proof/drill-note.ts';
+export { type DrillPhase, type DrillReport, parseDrill } from './proof/drill-report.ts';
 export { FlipPlant, type PlantedFlip } from './proof/flip-plant.ts';
-export { reportId } from './proof/report-file.ts';
 export { Archiver, type ArchiverParts } from './writing/archiver.ts';
 export { DirectorySource, type DirectorySourceOptions, stoppedSource, type ToldHistory } from './writing/directory-source.ts';
 export { LineFile, type LineNote } from './writing/line-file.ts';

@@ -7,7 +7,7 @@ export const TAIL_PREFIX = 'tail/';
 export const STRETCH_PREFIX = 'stretch/';
 export const IMAGE_PREFIX = 'image/';
 export const PIN_PREFIX = 'pin/';
-export const DRILL_PREFIX = 'drill/';
+const DRILL_PREFIX = 'drill/';
 export const VERIFIED_PREFIX = 'verified/';
 export const PROBE_PREFIX = 'probe/';
 

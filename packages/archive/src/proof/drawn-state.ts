@@ -43,7 +43,8 @@ export function fractionsOf(seed: number): () => number {
 export async function drawState(archive: Archive, opening: Opening, seed: number): Promise<DrawnState> {
   const fraction = fractionsOf(seed);
   const states = archive.states();
-  const commits = states.map(({ from, to }) => to.revision - from.revision + 1);
+  // The tree before the first commit is no state that a restore gives.
+  const commits = states.map(({ from, to }) => to.revision - Math.max(1, from.revision) + 1);
   let drawn = Math.floor(fraction() * commits.reduce((sum, each) => sum + each, 0));
   const state = states.find((_, index) => (drawn -= commits[index]!) < 0);
   if (state === undefined) throw new EvertreeError('NOT_FOUND', `${archive.target.name} has no state that can be restored`);

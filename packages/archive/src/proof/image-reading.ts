@@ -3,13 +3,10 @@ import { type RebuiltTree, samePosition, type SnapshotHeader, type StoredSnapsho
 import type { Opening } from '../encryption/sealing.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
 import { openObject } from '../format/sealed-object.ts';
+import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
 import type { ImageItem, NeededObject, PartObject } from './line-history.ts';
-import type { CheckedObject } from './object-check.ts';
-import { readAhead } from './read-ahead.ts';
-
-/** Parts that are fetched before they are needed. */
-const WINDOW = 3;
+import { type CheckedObject, FETCHED_AHEAD } from './object-check.ts';
 
 /** A part is not sound; that is among the findings. */
 export class PartUnsound extends Error {}
@@ -90,7 +87,11 @@ export class ImageReading {
   }
 
   async *#parts(): AsyncGenerator<readonly [PartObject, Buffer]> {
-    for await (const [part, checked] of readAhead(this.#item.parts, WINDOW, object => this.#options.fetch(object))) {
+    for await (const [part, checked] of prefetch(
+      this.#item.parts,
+      FETCHED_AHEAD,
+      async object => [object, await this.#options.fetch(object)] as const,
+    )) {
       if (checked === undefined) throw new PartUnsound(part.path);
       let payload: Buffer;
       try {

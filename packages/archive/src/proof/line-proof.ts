@@ -1,18 +1,15 @@
 import { formatPosition } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import type { ArchiveLine, TailNote } from '../format/manifest.ts';
+import { prefetch } from '../reading/prefetch.ts';
 import type { FindingList } from './archive-finding.ts';
 import type { FoundTail, FramesObject, LineSection, NeededObject, TailObject } from './line-history.ts';
 import { neededObjects, sectionsOf } from './line-history.ts';
-import type { CheckedObject, ObjectCheck } from './object-check.ts';
-import { readAhead } from './read-ahead.ts';
+import { type CheckedObject, FETCHED_AHEAD, type ObjectCheck } from './object-check.ts';
 import { SectionWalk, type WalkCounts } from './section-walk.ts';
 import type { StoredObjects } from './stored-objects.ts';
 import { TailOrder } from './tail-order.ts';
 import type { VerifiedMemory } from './verified-memory.ts';
-
-/** Objects that are fetched at a time. */
-const WINDOW = 4;
 
 export interface LineProofOptions {
   readonly line: ArchiveLine;
@@ -68,7 +65,7 @@ export class LineProof {
   async sums(due: ReadonlySet<string>): Promise<void> {
     const { memory, time } = this.#options;
     const objects = this.needed.filter(({ path }) => due.has(path));
-    for await (const [object, checked] of readAhead(objects, WINDOW, each => this.#fetch(each))) {
+    for await (const [object, checked] of prefetch(objects, FETCHED_AHEAD, async each => [each, await this.#fetch(each)] as const)) {
       if (checked === undefined || (object.kind !== 'part' && !this.#arrived(object, checked))) memory.forget(object.path);
       else memory.verified(object.path, checked.head.sha256, 1, time);
       await this.#options.proceeded();

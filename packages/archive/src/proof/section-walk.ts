@@ -14,14 +14,11 @@ import {
 } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import { type OpenedObject, openObject } from '../format/sealed-object.ts';
+import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
 import { type ImageFacts, ImageReading, PartUnsound } from './image-reading.ts';
 import type { FramesObject, HistoryItem, ImageItem, LineSection, NeededObject } from './line-history.ts';
-import { type CheckedObject, revisionOf } from './object-check.ts';
-import { readAhead } from './read-ahead.ts';
-
-/** Objects of frames that are fetched before they are needed. */
-const WINDOW = 3;
+import { type CheckedObject, FETCHED_AHEAD, revisionOf } from './object-check.ts';
 
 export interface WalkOptions {
   readonly section: LineSection;
@@ -129,7 +126,11 @@ export class SectionWalk {
   async #follow(items: readonly HistoryItem[]): Promise<void> {
     const frames = items.filter(item => item.kind !== 'image');
     const images = items.filter(item => item.kind === 'image');
-    for await (const [item, checked] of readAhead(frames, WINDOW, object => this.#options.fetch(object))) {
+    for await (const [item, checked] of prefetch(
+      frames,
+      FETCHED_AHEAD,
+      async object => [object, await this.#options.fetch(object)] as const,
+    )) {
       const opened = checked !== undefined && this.#options.arrived(item, checked) ? await this.#open(item, checked) : undefined;
       if (opened === undefined) this.#break();
       else await this.#object(item, opened, images);

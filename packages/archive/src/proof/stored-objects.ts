@@ -13,8 +13,6 @@ export interface TailListing {
 export interface StoredObjects {
   /** By the path of the tail's note. */
   readonly tails: ReadonlyMap<string, TailListing>;
-  /** Objects of lines that the manifest does not need: condemned ones, and those that somebody is about to add. */
-  readonly others: number;
 }
 
 /**
@@ -24,7 +22,6 @@ export interface StoredObjects {
 export async function checkStored(target: Target, manifest: Manifest, list: FindingList): Promise<StoredObjects> {
   const missing = neededSizes(manifest);
   const tails = tailNumbers(manifest);
-  let others = 0;
   for (const prefix of [STRETCH_PREFIX, IMAGE_PREFIX, TAIL_PREFIX]) {
     for await (const { key, size } of target.list(prefix)) {
       const needed = missing.get(key);
@@ -32,7 +29,7 @@ export async function checkStored(target: Target, manifest: Manifest, list: Find
       if (needed !== undefined) {
         missing.delete(key);
         if (size !== needed.bytes) wrongSize(list, key, needed, size);
-      } else if (tail === undefined || !tail.take(key, size)) others++;
+      } else tail?.take(key, size);
     }
   }
   for (const [key, needed] of missing) {
@@ -41,7 +38,7 @@ export async function checkStored(target: Target, manifest: Manifest, list: Find
     if (stat === undefined) list.add({ level: 0, object: key, ...needed.of, problem: 'it is missing' });
     else if (stat.size !== needed.bytes) wrongSize(list, key, needed, stat.size);
   }
-  return { tails: new Map([...tails].map(([path, tail]) => [path, tail.end(list)])), others };
+  return { tails: new Map([...tails].map(([path, tail]) => [path, tail.end(list)])) };
 }
 
 interface Needed {
@@ -81,13 +78,10 @@ class TailNumbers {
     this.#from = from;
   }
 
-  /** @returns whether the tail needs it */
-  take(key: string, bytes: number): boolean {
+  take(key: string, bytes: number): void {
     const name = key.slice(key.lastIndexOf('/') + 1);
     const number = /^\d{10}$/.test(name) ? Number(name) : 0;
-    if (number < this.#from) return false;
-    this.#objects.push({ path: key, number, bytes });
-    return true;
+    if (number >= this.#from) this.#objects.push({ path: key, number, bytes });
   }
 
   /** Only the first ones, up to the first that is missing, can be read. */

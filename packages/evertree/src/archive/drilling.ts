@@ -6,16 +6,14 @@ import {
   type DrillReport,
   drawSeed,
   drawState,
-  encodeDrill,
   FlipPlant,
   Identities,
-  movingHead,
   type OpenTargetOptions,
   type Opening,
   type PlantedFlip,
-  reportId,
   type Restored,
   type Target,
+  writeDrill,
 } from '@evertree/archive';
 import { type Clock, EvertreeError, type ExactPosition, isEvertreeError } from '@evertree/core';
 import { parseWhen } from '@evertree/history';
@@ -283,13 +281,7 @@ const UNUSABLE: ReadonlySet<string> = new Set([
 /** Writes the result to the target, where sites read it. @returns the key of the report */
 async function writeReport(target: Target, drilled: Omit<Drilled, 'report'>, remarks: string[]): Promise<string | null> {
   try {
-    const time = await target.now();
-    const key = `drill/${reportId(time, nodeRandom.bytes(4))}`;
-    await target.create(key, encodeDrill(reportOf(drilled, time)));
-    const { passed, milliseconds, position } = drilled;
-    const { epoch, revision } = position ?? { epoch: 0, revision: 0 };
-    await movingHead(target, () => ({ head: { drilled: { time, passed, position: { epoch, revision }, milliseconds, report: key } } }));
-    return key;
+    return await writeDrill(target, nodeRandom, reportOf(drilled));
   } catch (error) {
     if (!isEvertreeError(error)) throw error;
     remarks.push(`the result could not be written to ${target.name}, so no site knows of it: ${error.message}`);
@@ -297,7 +289,7 @@ async function writeReport(target: Target, drilled: Omit<Drilled, 'report'>, rem
   }
 }
 
-function reportOf(drilled: Omit<Drilled, 'report'>, time: number): DrillReport {
+function reportOf(drilled: Omit<Drilled, 'report'>): Omit<DrillReport, 'time'> {
   const { archive, passed, failed, seed, line, position, digest, found, phases, check, milliseconds } = drilled;
   const flip = drilled.flip && {
     object: drilled.flip.object,
@@ -305,5 +297,5 @@ function reportOf(drilled: Omit<Drilled, 'report'>, time: number): DrillReport {
     bit: drilled.flip.bit,
     found: drilled.flip.found,
   };
-  return { archive, time, passed, failed, seed, line, position, stateTime: drilled.time, digest, found, phases, check, flip, milliseconds };
+  return { archive, passed, failed, seed, line, position, stateTime: drilled.time, digest, found, phases, check, flip, milliseconds };
 }

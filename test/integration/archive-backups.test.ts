@@ -1,7 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Archive, type BackupListing, backupListing, Identities, openTarget, Recipients, type Target } from '@evertree/archive';
+import {
+  Archive,
+  type BackupListing,
+  backupListing,
+  Identities,
+  initArchive,
+  openTarget,
+  Recipients,
+  type Target,
+} from '@evertree/archive';
 import { listBackups } from 'evertree';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
@@ -108,6 +117,17 @@ describe('the list of backups', () => {
       ]),
     );
     expect(listing.lines[0]!.states[0]!.from).toMatchObject({ revision: 12 });
+  });
+
+  it('is not healthy before the first backup', async () => {
+    const target = new MemoryTarget();
+    await initArchive(target, { sealing: 'plain', conditions: true, random: systemRandom });
+    expect(await listed(target)).toMatchObject({
+      healthy: false,
+      stream: null,
+      lines: [],
+      problems: [{ text: 'nothing was archived yet' }],
+    });
   });
 
   it('is not healthy where the newest history is a gap', async () => {

@@ -26,7 +26,7 @@ export interface BackupListing {
   readonly drilled: DrillNote | null;
   readonly verified: VerificationNote | null;
   readonly problems: readonly ArchiveProblem[];
-  /** Nothing is damaged or missing, the newest history is not a gap, and the newest drill and verification passed. */
+  /** Something was archived, nothing is damaged or missing, the newest history is not a gap, and the newest drill and verification passed. */
   readonly healthy: boolean;
 }
 
@@ -91,6 +91,7 @@ export async function backupListing(archive: Archive): Promise<BackupListing> {
   for (const line of lines.toSorted((a, b) => Number(b === standing) - Number(a === standing))) {
     listed.push(await listedLine(archive, line, line === standing, problems));
   }
+  if (lines.length === 0) problems.push({ line: undefined, object: undefined, text: 'nothing was archived yet' });
   const { head, manifest } = archive;
   const condemned = manifest?.condemned ?? [];
   const { drilled = null, verified = null } = head ?? {};

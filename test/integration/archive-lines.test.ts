@@ -1,115 +1,144 @@
-import { initArchive, restoreSite } from '@evertree/archive';
-import { nodeDisk } from '@evertree/journal';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ArchivedStores } from '../support/archived-stores.ts';
-import { systemClock as clock, systemRandom as random } from '../support/host.ts';
-import { expectErrors } from '../support/reports.ts';
-import { RoleSites } from '../support/role-sites.ts';
+import { backUp, initArchive, LineFile, Recipients, stoppedSource } from '@evertree/archive';
+import type { Clock } from '@evertree/core';
+import type { JournalOptions } from '@evertree/journal';
+import { describe, expect, it } from 'vitest';
+import { checkArchive, stateKey } from '../support/archive-check.ts';
+import { ArchivingSite } from '../support/archiving-site.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { systemClock, systemRandom as random } from '../support/host.ts';
+import { MemoryTarget } from '../support/memory-target.ts';
+import { commit, SMALL } from '../support/offline-site.ts';
+import { expectErrors, strictReport as report } from '../support/reports.ts';
+import { diskStore } from '../support/stores.ts';
 
-let stores: ArchivedStores;
-let roles: RoleSites;
-beforeEach(async () => {
-  stores = await ArchivedStores.prepare();
-  roles = await RoleSites.prepare('north', 'south');
-  await using target = await stores.target();
+/** Made by age-keygen, for tests. */
+const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
+/** Pauses are short on it. */
+const clock: Clock = {
+  ...systemClock,
+  monotonic: () => systemClock.monotonic() * 50,
+  after: (delayMs, task) => systemClock.after(delayMs / 50, task),
+};
+/** Retention drops whatever nobody holds. */
+const FORGETFUL: JournalOptions = { ...SMALL, retentionRewindMs: 0, retentionMaxMs: 0 };
+
+async function emptyArchive(): Promise<MemoryTarget> {
+  const target = new MemoryTarget();
   await initArchive(target, { sealing: 'plain', conditions: true, random });
-});
-afterEach(async () => {
-  await roles[Symbol.asyncDispose]();
-  await stores[Symbol.asyncDispose]();
-});
-
-/** North has led, and both archived; then it had commits of its own, and south was promoted without them. */
-async function part(): Promise<void> {
-  const { archive } = stores;
-  const behind = await roles.start('south', { role: 'secondary', archive });
-  const north = await roles.start('north', { role: 'primary', archive });
-  await stores.commit(north.store, 30);
-  await north.store.put('/met', true).acknowledged(1, { timeoutMs: 20_000 });
-  await stores.archived(behind.store);
-  await roles.stop('south');
-  await stores.commit(north.store, 10);
-  await stores.archived(north.store);
-  await roles.stop('north');
-  const south = await roles.start('south', { archive });
-  const { confirm } = await south.promote({ dryRun: true });
-  await south.promote({ confirm });
-  await stores.commit(south.store, 20);
-  await stores.archived(south.store);
+  return target;
 }
 
-describe('sites that archive into one target', () => {
-  it('go on in lines of their own when one is promoted, and the other comes back', async () => {
-    expectErrors('primary-fenced');
-    await part();
-    const south = roles.site('south');
-    const north = await roles.start('north', { archive: stores.archive });
-    await roles.settled(south);
-    await stores.commit(south.store, 10);
-    await roles.settled(south);
-    for (const { store } of [north, south]) {
-      await stores.archived(store);
-      await stores.hear(store);
+describe('the line of a site', () => {
+  it('is lost by the one of two that run on one disk whose run is replaced, and nothing of either is lost', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock });
+    await commit(site.store, 0, 10);
+    await site.archived();
+    await using twin = await ArchivingSite.open(site.disk.image(), target, { clock });
+    await commit(twin.store, 100, 110);
+    await twin.archived();
+    await commit(site.store, 10, 20);
+    await site.until(() => site.events.includes('archive-line-lost'));
+    await commit(site.store, 20, 30);
+    await site.archived();
+    const lines = await checkArchive(target);
+    expect(lines.map(({ digest }) => digest).toSorted()).toEqual([site.store.digest, twin.store.digest].toSorted());
+    expect(site.events).toContain('archive-line-begun');
+  });
+
+  it('goes on behind a gap where the journal dropped what was not archived; what its tail has becomes stretches', async () => {
+    expectErrors('archive-gap');
+    const target = await emptyArchive();
+    let disk: FaultDisk;
+    let said: string;
+    {
+      await using site = await ArchivingSite.open(new FaultDisk(), target, { clock, journalOptions: FORGETFUL });
+      for (let n = 0; n < 4; n++) {
+        await commit(site.store, n * 5, n * 5 + 5);
+        await site.archived();
+      }
+      said = stateKey(site.progress!.position!);
+      disk = site.disk.image();
     }
-    const { lines, states } = await stores.judge();
-    // That of north before, which has what only it had; and one of each since.
-    expect(lines).toBe(3);
-    expect(states).toBeGreaterThan(100);
-    const trees = await stores.restoreAll();
-    const whole = south.store.get('');
-    expect(trees.filter(tree => JSON.stringify(tree) === JSON.stringify(whole)).length).toBe(2);
-    expect(trees.filter(tree => (tree as { by: string }).by === 'north in epoch 1').length).toBe(1);
+    disk.erase('leases.json');
+    const { store } = await diskStore(disk, { journalOptions: FORGETFUL });
+    await commit(store, 30, 80);
+    await store.saveSnapshot();
+    await store.journal.retention.apply();
+    expect(store.journal.log.base.revision).toBeGreaterThan(30);
+    await store.close();
+    await using site = await ArchivingSite.open(disk, target, { clock, journalOptions: FORGETFUL });
+    await commit(site.store, 80, 85);
+    await site.archived();
+    const [line, ...others] = await checkArchive(target);
+    expect(others).toEqual([]);
+    expect(line).toMatchObject({ last: site.store.position, digest: site.store.digest });
+    expect([...line!.states.keys()]).toContain(said);
+    expect(line!.line.gaps).toMatchObject([{ reason: 'history-gone' }]);
+    expect(line!.line.objects.some(object => object.kind === 'stretch' && object.path.startsWith('tail/'))).toBe(true);
   });
 
-  it('do no harm to each other while a former and a present primary both lead', async () => {
-    await part();
-    await roles.stop('south');
-    const [north, south] = [await stores.open('north', roles.data('north')), await stores.open('south', roles.data('south'))];
-    await Promise.all([stores.commit(north, 60), stores.commit(south, 60)]);
-    for (const store of [north, south]) await stores.archived(store);
-    const { lines, ends } = await stores.judge();
-    expect(lines).toBe(2);
-    expect(ends).toEqual(expect.arrayContaining([north.position, south.position]));
-    const trees = await stores.restoreAll();
-    for (const store of [north, south]) expect(trees).toContainEqual(store.get(''));
+  it('is not taken from a site that runs by a backup of its directory', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock });
+    await commit(site.store, 0, 10);
+    await site.archived();
+    const parts = { target, sealing: 'plain' as const, clock, random, events: { report, lease: () => undefined } };
+    const beside = { ...parts, source: await stoppedSource(site.disk), lines: await LineFile.open(site.disk, report) };
+    await expect(backUp({ ...beside, siteRuns: async () => true })).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
+    await commit(site.store, 10, 12);
+    await site.archived();
+    expect(site.events).toEqual([]);
   });
 
-  it('do no harm to each other if one is a copy of the other', async () => {
-    const original = await stores.open('north');
-    await stores.commit(original, 30);
-    await stores.close('north');
-    await stores.copy('north', 'copy');
-    const [north, copy] = [await stores.open('north'), await stores.open('north', stores.data('copy'))];
-    await Promise.all([stores.commit(north, 40), stores.commit(copy, 40)]);
-    for (const store of [north, copy]) await stores.archived(store);
-    const { lines, ends } = await stores.judge();
-    expect(lines).toBe(2);
-    expect(ends).toEqual(expect.arrayContaining([north.position, copy.position]));
-    const trees = await stores.restoreAll();
-    for (const store of [north, copy]) expect(trees).toContainEqual(store.get(''));
+  it('gets an image when its frames span long enough', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock, options: { imageEveryMs: 0 } });
+    await commit(site.store, 0, 10);
+    await site.archived();
+    await site.archiver.backup();
+    // The snapshot that the first backup asked for is there when the next one looks.
+    await site.until(() => site.disk.files.some(file => file.startsWith('snapshots/') && file.endsWith('.evs')));
+    await commit(site.store, 10, 20);
+    await site.archived();
+    await site.archiver.backup();
+    const [line] = await checkArchive(target);
+    expect(line!.line.objects.map(({ kind }) => kind)).toContain('image');
+    expect(line).toMatchObject({ last: site.store.position, digest: site.store.digest });
+  });
+});
+
+describe('making an archive', () => {
+  const plain = { sealing: 'plain', conditions: true, random } as const;
+
+  it('may be tried again while it is empty, and is refused for another one', async () => {
+    const target = new MemoryTarget();
+    const { head, isNew } = await initArchive(target, plain);
+    expect(isNew).toBe(true);
+    expect(await initArchive(target, plain)).toEqual({ head, isNew: false });
+    await expect(initArchive(target, { ...plain, sealing: Recipients.parse([RECIPIENT]) })).rejects.toMatchObject({
+      code: 'DIRECTORY_IN_USE',
+    });
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock });
+    await commit(site.store, 0, 1);
+    await site.archived();
+    await expect(initArchive(target, plain)).rejects.toMatchObject({ code: 'DIRECTORY_IN_USE' });
   });
 
-  it('go on beside each other if one was restored from the archive, again and again, and no revision is used twice', async () => {
-    const original = await stores.open('north');
-    await stores.commit(original, 30);
-    await stores.archived(original);
-    const began: number[] = [];
-    let newest = original.get('');
-    for (const name of ['first', 'second']) {
-      await using target = await stores.target();
-      await restoreSite({ target, disk: nodeDisk(stores.data(name)), clock, random, site: name, dryRun: false });
-      const again = await stores.open(name);
-      expect(again.get('')).toEqual(newest);
-      began.push(again.epochs.at(-1)!.number);
-      await Promise.all([stores.commit(again, 25), stores.commit(original, 25)]);
-      await stores.archived(original);
-      // The line of the highest epoch stands: the next one is restored from what this one wrote.
-      newest = again.get('');
-      await stores.close(name);
-    }
-    expect(began).toEqual([...new Set(began)].toSorted((a, b) => a - b));
-    const { lines } = await stores.judge();
-    expect(lines).toBe(3);
-    expect((await stores.restoreAll()).length).toBe(3);
+  it('is refused where objects are and HEAD is not', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock });
+    await commit(site.store, 0, 1);
+    await site.archived();
+    await site.archiver.close();
+    target.objects.delete('HEAD');
+    await expect(initArchive(target, plain)).rejects.toMatchObject({ code: 'DAMAGED' });
+  });
+
+  it('finds its own HEAD when the answer was lost', async () => {
+    const target = new MemoryTarget();
+    target.fail({ operation: 'replace', times: 1, tookEffect: true });
+    await expect(initArchive(target, plain)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    expect(await initArchive(target, plain)).toMatchObject({ isNew: false });
   });
 });

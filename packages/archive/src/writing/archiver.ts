@@ -135,6 +135,8 @@ export class Archiver implements AsyncDisposable {
       target: this.#target,
       publisher: this.#publisher,
       wasFull: () => this.#board.now.spool.isFull,
+      published: ({ end, counts: { objects, bytes, plainBytes, commits } }) =>
+        this.#board.reached(end, { written: { objects, bytes, plainBytes, commits } }),
     });
     if (writer === undefined) return this.#wait();
     const { archive, line } = writer.owner;

@@ -20,6 +20,8 @@ export interface ContinuationParts {
   readonly source: ArchiveSource;
   readonly lines: LineFile;
   readonly report: Reporter;
+  /** Whether the site of the directory runs beside: then it extends the line that has a tail. Asked only for such a line. */
+  readonly siteRuns?: () => Promise<boolean>;
 }
 
 /**
@@ -27,7 +29,10 @@ export interface ContinuationParts {
  * history holds the line's end, by epoch and by hash. A site that was cut back, one on an older disk and a copy of one
  * begin a line of their own, and leave the other as it is.
  */
-export async function chooseLine({ target, source, lines, report }: ContinuationParts, state: ArchiveState): Promise<Continuation> {
+export async function chooseLine(
+  { target, source, lines, report, siteRuns }: ContinuationParts,
+  state: ArchiveState,
+): Promise<Continuation> {
   const { archive } = state.head;
   const note = lines.find(archive);
   if (note === undefined) return { kind: 'new' };
@@ -39,9 +44,15 @@ export async function chooseLine({ target, source, lines, report }: Continuation
   };
   if (line === undefined) return note.next === undefined ? begin('its line was pruned') : { kind: 'new' };
   if (line.run !== note.run && line.run !== note.next) return begin('another process writes the line that this directory wrote');
+  if (line.tails.length > 0 && (await siteRuns?.()) === true) throw siteFollows(source.site, target.name);
   const end = await findEnd(target, line);
   if (await goesThrough(source, end.tails)) return { kind: 'line', line, end };
   return begin(`this site's history does not hold ${formatPosition(end.tails.position)}, where its line ends`);
+}
+
+function siteFollows(site: string, target: string): EvertreeError {
+  const message = `${site} runs and archives to ${target} all the time: ask the running site for a backup, "evertree backup" without --data does`;
+  return new EvertreeError('DIRECTORY_IN_USE', message, { target });
 }
 
 /** Whether the history of a site goes through a position: by its hash, or, where the journal begins later, by its epoch. */

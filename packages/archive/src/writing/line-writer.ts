@@ -29,6 +29,8 @@ export interface LineParts extends Omit<ContinuationParts, 'report'> {
   readonly publisher: HeadPublisher;
   /** The history was not held all the time: the reason of a gap. */
   readonly wasFull: () => boolean;
+  /** Is told when what the line has was published while it catches up. */
+  readonly published?: (writer: LineWriter) => void;
 }
 
 /** The journal does not go on where the line ends any more: the line is to be opened anew. */
@@ -125,7 +127,9 @@ export class LineWriter {
     for await (const stretch of this.stretches.write(this.end, source.frames(this.end.position))) {
       this.writer.counts.commits += stretch.commits;
       this.add([stretch]);
-      if (this.#objects.length >= PUBLISH_OBJECTS && this.end.position.revision >= this.#covered) await this.publish([]);
+      if (this.#objects.length < PUBLISH_OBJECTS || this.end.position.revision < this.#covered) continue;
+      await this.publish([]);
+      this.#parts.published?.(this);
     }
     if (this.end.position.revision < stable.revision) throw new HistoryMoved(this.end);
     await this.addImageIfDue();

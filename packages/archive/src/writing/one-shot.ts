@@ -6,6 +6,7 @@ import type { ArchiveSource } from './archive-source.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
 import type { LineFile } from './line-file.ts';
+import type { ContinuationParts } from './line-opening.ts';
 import { HistoryMoved, LineWriter } from './line-writer.ts';
 import { ObjectsPruned, type WrittenCounts } from './object-writer.ts';
 import { HeadPublisher } from '../publishing/head-publisher.ts';
@@ -13,7 +14,7 @@ import { HeadPublisher } from '../publishing/head-publisher.ts';
 /** The history may move under a backup so often before it is given up. */
 const MOVES_LIMIT = 4;
 
-export interface BackupParts {
+export interface BackupParts extends Pick<ContinuationParts, 'siteRuns'> {
   readonly target: Target;
   readonly source: ArchiveSource;
   readonly lines: LineFile;

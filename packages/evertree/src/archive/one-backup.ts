@@ -58,8 +58,20 @@ export async function backupDirectory(directory: string, target: string, options
     clock: workClock,
     random: nodeRandom,
     events: { report: toWarning, lease: () => undefined },
+    siteRuns: () => isInUse(disk),
   });
   return { site: source.site, target, made, ...result };
+}
+
+/** Whether a site has the directory open. */
+async function isInUse(disk: Disk): Promise<boolean> {
+  try {
+    await using _ = await disk.lock();
+    return false;
+  } catch (error) {
+    if (isEvertreeError(error, 'DIRECTORY_IN_USE')) return true;
+    throw error;
+  }
 }
 
 /** What a backup of a directory would archive now. Reads, and changes nothing. */

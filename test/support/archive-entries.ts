@@ -7,7 +7,7 @@ import { systemRandom } from './host.ts';
 /** Entries of manifests with something as their objects, for tests that look at what is there and not into it. */
 export const STREAM = 'b'.repeat(32);
 export const LINE = '1'.repeat(16);
-export const RUN = '3'.repeat(16);
+const RUN = '3'.repeat(16);
 
 /** A position of the one epoch that these histories have. */
 export function at(revision: number): ExactPosition {

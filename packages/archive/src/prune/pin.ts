@@ -7,7 +7,7 @@ import type { Target } from '../targets/target.ts';
 /** A pin counts for so long after it was made or renewed. */
 export const PIN_LIFE_MS = 3_600_000;
 /** It is renewed so often. */
-export const PIN_RENEWAL_MS = 600_000;
+const PIN_RENEWAL_MS = 600_000;
 /** A renewal that failed is tried again after this time. */
 const RENEWAL_RETRY_MS = 60_000;
 /**

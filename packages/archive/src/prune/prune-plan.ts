@@ -9,7 +9,7 @@ import { LineStates } from './line-states.ts';
 import { unnamedObjects } from './unnamed-objects.ts';
 
 /** A line counts as written for so long after something came into it. */
-export const WRITTEN_MS = 7 * 86_400_000;
+const WRITTEN_MS = 7 * 86_400_000;
 
 /** What prune is asked for. */
 export interface PruneRequest {

@@ -12,9 +12,9 @@ import { type DeletionOutcome, type PruneReport, reportOf } from './prune-report
 import { listNameable, UNNAMED_LEAST_AGE_MS } from './unnamed-objects.ts';
 
 /** What nobody needs stays for so long, in case somebody reads it who has not pinned it. */
-export const DEFAULT_GRACE_MS = 86_400_000;
+const DEFAULT_GRACE_MS = 86_400_000;
 /** Pins are safe with it: what a manifest named is there for so long after it was superseded. */
-export const LEAST_GRACE_MS = SAFE_AFTER_SUPERSEDED_MS;
+const LEAST_GRACE_MS = SAFE_AFTER_SUPERSEDED_MS;
 
 export interface PruneOptions extends PruneRequest {
   /** Says what would happen, and changes nothing. */

@@ -45,7 +45,7 @@ export async function readHeadState(target: Target, cache?: ManifestCache): Prom
 }
 
 /** There is no HEAD. */
-export function noArchive(target: string): EvertreeError {
+function noArchive(target: string): EvertreeError {
   const message = `there is no archive in ${target}: it has no HEAD; make one with "evertree backup init ${target}", or check the name`;
   return new EvertreeError('NOT_FOUND', message, { target });
 }

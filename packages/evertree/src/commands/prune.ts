@@ -119,7 +119,7 @@ function pruneOptions(options: PruneCommand): PruneOptions {
   };
 }
 
-export function reportLines(report: PruneReport): string[] {
+function reportLines(report: PruneReport): string[] {
   const { lines, dryRun, condemned, unnamed, deleted, waiting, pinned, pins, stubborn } = report;
   const would = (done: string, planned: string) => (dryRun ? planned : done);
   const others = unnamed.objects === 0 ? '' : `, of which no manifest names ${formatCount(unnamed.objects)}`;
@@ -134,6 +134,7 @@ export function reportLines(report: PruneReport): string[] {
       : [`${amount(waiting)} ${dryRun ? 'would wait' : 'wait'} to be deleted, the first until ${localTime(waiting.until)}`]),
     ...(pinned.objects > 0 ? [`${amount(pinned)} stay while somebody reads them: ${pins.map(pinText).join(', ')}`] : []),
     ...stubborn.map(key => `${pico.red('not gone')}  ${key}: the target said that it was deleted, and it is there still`),
+    ...(stubborn.length > 0 ? ['see whether a lock or a rule of retention keeps them there; the next prune tries again'] : []),
     ...(dryRun ? [pico.dim('nothing was changed')] : []),
   ];
 }
@@ -211,7 +212,7 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 };
 
 /** `30d`, `1y6w`: an «m» would be a month to some and a minute to others. */
-export function withinOption(text: string): number {
+function withinOption(text: string): number {
   const parts = /^(?:\d{1,6}[hdwy])+$/.test(text) ? [...text.matchAll(/(\d+)([hdwy])/g)] : [];
   const milliseconds = parts.reduce((sum, [, amountText, unit]) => sum + Number(amountText) * UNITS_MS[unit!]!, 0);
   if (milliseconds > 0 && milliseconds <= 1_000 * UNITS_MS['y']!) return milliseconds;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTarget } from '@evertree/archive';
 import { samePosition } from '@evertree/core';
-import { type OpenStoreOptions, type Report, type SiteStore, openSite, openStore } from 'evertree';
+import { type OpenStoreOptions, type Report, type SiteStore, openSite, openStore, startProducer } from 'evertree';
 import { initArchive } from '../../packages/evertree/src/archive/initialization.ts';
 import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -248,4 +248,69 @@ describe('a pair of sites that both archive', () => {
     expect(lines).toHaveLength(2);
     expect(lines.map(({ digest }) => digest)).toEqual([b.store.digest, b.store.digest]);
   });
+});
+
+describe('a secondary that archives', () => {
+  test('and gets a full copy goes on: its archive ends where it is, and the gap is said', async () => {
+    allowErrors('archive-gap');
+    await initArchive(target);
+    const wire = await freePort();
+    const journal = { segmentBytes: 65_536, retentionMaxMs: 0, retentionRewindMs: 0, snapshotBytes: 65_536 };
+    const consumer = { 'netty-consumer': { 'listening-port': wire } };
+    const openSecondary = async () => {
+      const site = await openSite({
+        data: join(folder, 'b'),
+        site: 'b',
+        standby: consumer,
+        archive: { target, every: '50ms' },
+        log: report,
+      });
+      stack.push(site);
+      return site;
+    };
+    const primary = await openStore({ data: join(folder, 'a'), site: 'a', journal, log: report });
+    stack.push(primary);
+    const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': wire, 'connection-retry-interval-ms': 20 };
+    const first = await openSecondary();
+    const producer = await startProducer(primary, { 'netty-connection': connection });
+    await primary.transact(tx => tx.put('/a', 1)).acknowledged(1);
+    await archived(first.store as SiteStore);
+    await first.close();
+    producer.forget('b');
+    const text = 'x'.repeat(20_000);
+    for (let n = 0; n < 60; n++) await primary.transact(tx => tx.put(`/texts/${n % 5}`, `${n}${text}`)).durable;
+    await primary.saveSnapshot();
+    await primary.journal.retention.apply();
+    expect(primary.journal.log.base.revision).toBeGreaterThan(10);
+    const second = await openSecondary();
+    await until(() => samePosition(second.store.stable.position, primary.stable.position), ATTEMPT_LIMIT_MS);
+    expect(reports.map(({ event }) => event)).toContain('resync');
+    await archived(second.store as SiteStore);
+    expect(second.archive!.status.gaps).toMatchObject([{ reason: 'history-gone' }]);
+    expect(reports.map(({ event }) => event)).toContain('archive-gap');
+    expect((await restorable()).map(({ digest }) => digest)).toEqual([primary.digest]);
+    await primary.transact(tx => tx.put('/a', 2)).acknowledged(1);
+    await archived(second.store as SiteStore);
+    expect((await restorable()).map(({ digest }) => digest)).toEqual([primary.digest]);
+    await producer.close();
+  }, 90_000);
+
+  test('and goes back behind what it archived begins a new line, and the old one stays as it is', async () => {
+    await initArchive(target);
+    const store = await open();
+    await store.transact(tx => tx.put('/a', 1)).durable;
+    const early = store.stable.position;
+    await store.transact(tx => tx.put('/a', 2)).durable;
+    await archived(store);
+    const [before] = await restorable();
+    await store.follow();
+    await store.rewind(early);
+    const other = store.digest;
+    await until(() => reports.some(({ event }) => event === 'archive-line-begun'), ATTEMPT_LIMIT_MS);
+    await archived(store);
+    const lines = await restorable();
+    expect(lines).toHaveLength(2);
+    expect(lines.find(({ id }) => id === before!.id)).toMatchObject({ digest: before!.digest });
+    expect(lines.find(({ id }) => id !== before!.id)).toMatchObject({ digest: other });
+  }, 90_000);
 });

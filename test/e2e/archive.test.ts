@@ -151,6 +151,10 @@ describe('a pair of sites with an encrypted archive in a directory', () => {
     const primary = await started(folder.primary);
     await put('/a', 1);
     await archived();
+    expect(await evertree('backup', 'archive', '--data', 'a')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/the site that runs on .*a archives to .*archive by itself: leave --data out/),
+    });
     await rename(join(folder.path, 'archive'), join(folder.path, 'away'));
     await put('/a', 2);
     await until('it is away', async () => (await archiveAt(url())).state === 'away', LIMIT_MS);

@@ -5,6 +5,7 @@ import { asError } from '@evertree/journal/files';
 import type { S3Settings } from '../targets/s3-client.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask } from './archive-messages.ts';
 import type { ArchiveProgress, ArchiverEvents, ArchiverOptions, BackupResult } from './archiver-options.ts';
+import type { CountedFrames } from './counted-source.ts';
 import { type ArchiveLag, LagMeter } from './lag-meter.ts';
 import { ProgressBoard } from './progress-board.ts';
 
@@ -54,6 +55,8 @@ export interface ArchiveStatus extends ArchiveProgress {
 /** What archives the history of a site. */
 export interface ArchivingThread extends AsyncDisposable {
   readonly status: ArchiveStatus;
+  /** How far a single backup has come; undefined before the first one, and where the history is followed. */
+  readonly counted: CountedFrames | undefined;
   /**
    * Archives everything that is stable now.
    * @throws EvertreeError why it is not possible at present; CLOSED
@@ -78,6 +81,7 @@ export class ArchiveThread implements ArchivingThread {
   /** The next look at the base. */
   #look: Disposable | undefined;
   #toldBase: ExactPosition | undefined;
+  #counted: CountedFrames | undefined;
   #worker: Worker | undefined;
   #isClosed = false;
   #requests = 0;
@@ -104,6 +108,10 @@ export class ArchiveThread implements ArchivingThread {
     const progress = this.#board.now;
     this.#lag.stable(log.stable);
     return { ...progress, target, lag: this.#lag.behind(progress.position, log.stable) };
+  }
+
+  get counted(): CountedFrames | undefined {
+    return this.#counted;
   }
 
   backup(): Promise<BackupResult> {
@@ -186,6 +194,9 @@ export class ArchiveThread implements ArchivingThread {
         return events.report(answer.report);
       case 'lease':
         return events.lease(answer.lease);
+      case 'counted':
+        this.#counted = answer.counted;
+        return undefined;
       case 'snapshot':
         return void this.#makeSnapshot();
       case 'done':

@@ -11,6 +11,7 @@ import { openTarget } from '../targets/open-target.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask, ToldFailure } from './archive-messages.ts';
 import type { ArchiveLease, ArchiveProgress } from './archiver-options.ts';
 import { Archiver } from './archiver.ts';
+import type { CountedFrames } from './counted-source.ts';
 import { DirectorySource } from './directory-source.ts';
 import { LineFile } from './line-file.ts';
 import { backUp } from './one-shot.ts';
@@ -29,6 +30,10 @@ const clock: Clock = {
   },
 };
 const random: Random = { bytes: length => randomBytes(length), fraction: () => randomBytes(4).readUInt32LE() / 2 ** 32 };
+
+/** How far a backup has come is told so often, in milliseconds. */
+const COUNT_MS = 100;
+let countedAt = -Infinity;
 
 function tell(answer: ArchiveAnswer): void {
   parentPort!.postMessage(answer);
@@ -80,7 +85,15 @@ async function begin(follow: NonNullable<ArchiveTask['follow']>): Promise<Archiv
 
 async function backupOnce(): ReturnType<typeof backUp> {
   await using target = await openTarget(task.target, { ...task.settings, clock, random });
-  return backUp({ ...parts, target, lines: await LineFile.open(nodeDisk(task.directory), report) });
+  return backUp({ ...parts, target, lines: await LineFile.open(nodeDisk(task.directory), report), progress: tellCounted });
+}
+
+/** Frames come by the thousand. */
+function tellCounted(counted: CountedFrames): void {
+  const now = clock.monotonic();
+  if (now - countedAt < COUNT_MS) return;
+  countedAt = now;
+  tell({ type: 'counted', counted });
 }
 
 async function backup(request: number): Promise<void> {

@@ -5,6 +5,7 @@ import type { Target } from '../targets/target.ts';
 import type { ArchiveSource } from './archive-source.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
+import { type CountedFrames, CountedSource } from './counted-source.ts';
 import type { LineFile } from './line-file.ts';
 import type { ContinuationParts } from './line-opening.ts';
 import { HistoryMoved, LineWriter } from './line-writer.ts';
@@ -23,6 +24,8 @@ export interface BackupParts extends Pick<ContinuationParts, 'siteRuns'> {
   readonly random: Random;
   readonly events: Pick<ArchiverEvents, 'report' | 'lease'>;
   readonly imageEveryMs?: number;
+  /** Called with each frame that was read. */
+  readonly progress?: (counted: CountedFrames) => void;
 }
 
 /**
@@ -30,8 +33,9 @@ export interface BackupParts extends Pick<ContinuationParts, 'siteRuns'> {
  * @throws EvertreeError NOT_FOUND (no archive, or nothing to archive), STREAM_MISMATCH, CONFIGURATION_INVALID; DAMAGED; what
  *   the target throws. What was published until then can be restored
  */
-export async function backUp(parts: BackupParts): Promise<BackupResult> {
-  const { clock } = parts;
+export async function backUp(given: BackupParts): Promise<BackupResult> {
+  const { clock, progress } = given;
+  const parts = progress === undefined ? given : { ...given, source: new CountedSource(given.source, progress) };
   const begun = clock.monotonic();
   const counts: WrittenCounts = { objects: 0, bytes: 0, plainBytes: 0, commits: 0, images: 0 };
   for (let moves = 0; ; moves++) {

@@ -1,11 +1,11 @@
-import type { BackupForecast, BackupResult, TargetSettings } from '@evertree/archive';
+import type { BackupForecast, BackupResult, CountedFrames, TargetSettings } from '@evertree/archive';
 
 /** What a single backup is asked with. */
 export interface BackupOptions extends TargetSettings {
   /** Texts `age1…`: those whom the archive is encrypted for. Without any it is not encrypted. */
   readonly recipients?: readonly string[];
   /** Called now and then while it is under way. */
-  readonly progress?: (progress: BackupProgress) => void;
+  readonly progress?: (progress: CountedFrames) => void;
 }
 
 /** What a backup brought about, and whether it made the archive. */
@@ -14,15 +14,6 @@ export interface BackupOutcome extends BackupResult {
   readonly target: string;
   /** There was nothing in the place: an archive was made there. */
   readonly made: boolean;
-}
-
-/** How far a backup has come. */
-export interface BackupProgress {
-  readonly commits: number;
-  /** With those that are left. */
-  readonly ofCommits: number;
-  /** Written to the target. */
-  readonly bytes: number;
 }
 
 /** What a backup would bring about. */

@@ -2,17 +2,20 @@ import {
   type ArchiveLease,
   type ArchiveSource,
   ArchiveThread,
+  HEAD_KEY,
   LineFile,
-  type SourceExtent,
   type Target,
   backUp,
   forecastBackup,
+  parseHead,
   stoppedSource,
 } from '@evertree/archive';
-import { type Disk, type ExactPosition, type Frame, type Report, type Store, type StoredSnapshot, isEvertreeError } from '@evertree/core';
+import { EvertreeError, type Disk, type Report, type Store, isEvertreeError } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
+import { LEASES_FILE, readStateFile } from '@evertree/journal/files';
+import { optional } from '../optional.ts';
 import { nodeRandom, workClock } from '../site/machine.ts';
-import type { BackupOptions, BackupOutcome, BackupProgress, ForecastOutcome } from './backup-options.ts';
+import type { BackupOptions, BackupOutcome, ForecastOutcome } from './backup-options.ts';
 import { makeIfEmpty, sealingOf } from './initialization.ts';
 import { checkApart, isBucket } from './places.ts';
 import { openPlace } from './target-opening.ts';
@@ -50,9 +53,11 @@ export async function backupDirectory(directory: string, target: string, options
   const { disk, source } = await openDirectory(directory);
   const made = await prepare(target, options);
   await using place = await openPlace(target, options);
+  if (!made) await assertNotWritten(disk, directory, place);
   const result = await backUp({
     target: place,
-    source: new CountedSource(source, options.progress),
+    source,
+    ...optional('progress', options.progress),
     lines: await LineFile.open(disk, toWarning),
     sealing: sealingOf(options),
     clock: workClock,
@@ -100,6 +105,24 @@ async function openDirectory(directory: string): Promise<{ readonly disk: Disk; 
   return { disk, source: await stoppedSource(disk) };
 }
 
+/**
+ * A site that runs and archives there would lose its line to this process, and begin another one with an image.
+ * @throws EvertreeError DIRECTORY_IN_USE
+ */
+async function assertNotWritten(disk: Disk, directory: string, place: Target): Promise<void> {
+  const head = await place.get(HEAD_KEY);
+  const leases = await readStateFile(disk, LEASES_FILE);
+  if (head === undefined || leases?.includes(parseHead(head.bytes).archive) !== true) return;
+  try {
+    // Free if the site does not run: then this goes on in its line.
+    await using _ = await disk.lock();
+  } catch (error) {
+    if (!isEvertreeError(error, 'DIRECTORY_IN_USE')) throw error;
+    const message = `the site that runs on ${directory} archives to ${place.name} by itself: leave --data out, so that it makes the backup`;
+    throw new EvertreeError('DIRECTORY_IN_USE', message, { target: place.name }, error);
+  }
+}
+
 /** Makes an archive of an empty place. @returns whether it did */
 async function prepare(target: string, options: BackupOptions): Promise<boolean> {
   await using place = await openPlace(target, options, { make: true });
@@ -109,49 +132,4 @@ async function prepare(target: string, options: BackupOptions): Promise<boolean>
 /** For work without a log. */
 function toWarning({ level, message, event }: Report): void {
   if (level === 'warn' || level === 'error') process.emitWarning(message, { type: 'EvertreeWarning', code: event });
-}
-
-/** Tells how far the frames have been read. */
-class CountedSource implements ArchiveSource {
-  readonly #source: ArchiveSource;
-  readonly #tell: (progress: BackupProgress) => void;
-  #bytes = 0;
-  /** The revision that the first frame followed. */
-  #from: number | undefined;
-
-  constructor(source: ArchiveSource, tell: (progress: BackupProgress) => void = () => undefined) {
-    this.#source = source;
-    this.#tell = tell;
-  }
-
-  get site(): string {
-    return this.#source.site;
-  }
-
-  extent(): Promise<SourceExtent> {
-    return this.#source.extent();
-  }
-
-  async *frames(after: ExactPosition): AsyncGenerator<Frame, void, undefined> {
-    const { stable } = await this.#source.extent();
-    for await (const frame of this.#source.frames(after)) {
-      const { base, last } = frame.header;
-      this.#from ??= base.revision;
-      this.#bytes += frame.bytes.length;
-      yield frame;
-      this.#tell({ commits: last.revision - this.#from, ofCommits: stable.revision - this.#from, bytes: this.#bytes });
-    }
-  }
-
-  chainAt(position: ExactPosition): Promise<string | undefined> {
-    return this.#source.chainAt(position);
-  }
-
-  snapshots(): Promise<readonly StoredSnapshot[]> {
-    return this.#source.snapshots();
-  }
-
-  makeSnapshot(): Promise<boolean> {
-    return this.#source.makeSnapshot();
-  }
 }

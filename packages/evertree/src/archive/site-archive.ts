@@ -4,13 +4,13 @@ import {
   ArchiveThread,
   type ArchivingThread,
   type BackupResult,
+  type CountedFrames,
   type DrillNote,
   type VerificationNote,
   openTarget,
 } from '@evertree/archive';
 import { EvertreeError, type Leases, type Store, isEvertreeError } from '@evertree/core';
 import { nodeClock, nodeRandom, workClock } from '../site/machine.ts';
-import type { BackupProgress } from './backup-options.ts';
 import { NewestReports } from './newest-reports.ts';
 import { type WrittenArchive, backupBy, followOptions, targetSettings, threadOptions } from './thread-options.ts';
 
@@ -61,7 +61,7 @@ export class SiteArchive implements AsyncDisposable {
   }
 
   /** Archives everything that is stable now, without waiting until it is due. */
-  backup(progress?: (progress: BackupProgress) => void): Promise<BackupResult> {
+  backup(progress?: (progress: CountedFrames) => void): Promise<BackupResult> {
     return backupBy(this.#thread, this.#store.clock, progress);
   }
 
@@ -103,7 +103,10 @@ export class SiteArchive implements AsyncDisposable {
 function holdInstead(leases: Leases): (lease: ArchiveLease) => void {
   const before = new Set(leases.of('backup').keys());
   return ({ name, position }) => {
+    const isNew = !leases.of('backup').has(name);
     leases.hold('backup', name, position);
+    // It is written within a second anyway; a backup by another process should know of it at once.
+    if (isNew) leases.flush().catch(() => undefined);
     before.delete(name);
     for (const other of before) leases.release('backup', other);
     before.clear();

@@ -5,12 +5,12 @@ import {
   type ArchiverOptions,
   type ArchivingThread,
   type BackupResult,
+  type CountedFrames,
   type TargetSettings,
 } from '@evertree/archive';
 import type { Clock, Store } from '@evertree/core';
 import type { ArchiveConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
-import type { BackupProgress } from './backup-options.ts';
 
 /** An archive that is written. */
 export type WrittenArchive = ArchiveConfiguration & { readonly target: string };
@@ -65,12 +65,12 @@ export function threadOptions(
 export async function backupBy(
   thread: ArchivingThread,
   clock: Clock,
-  tell: ((progress: BackupProgress) => void) | undefined,
+  tell: ((progress: CountedFrames) => void) | undefined,
 ): Promise<BackupResult> {
   const before = thread.status.written;
   let timer: Disposable | undefined;
   const look = (): void => {
-    tell?.(progressOf(thread.status, before));
+    tell?.(thread.counted ?? progressOf(thread.status, before));
     timer = clock.after(PROGRESS_MS, look);
   };
   if (tell !== undefined) look();
@@ -81,7 +81,7 @@ export async function backupBy(
   }
 }
 
-function progressOf({ written, lag }: ArchiveStatus, before: ArchiveStatus['written']): BackupProgress {
+function progressOf({ written, lag }: ArchiveStatus, before: ArchiveStatus['written']): CountedFrames {
   const commits = written.commits - before.commits;
-  return { commits, ofCommits: commits + lag.commits, bytes: written.bytes - before.bytes };
+  return { commits, ofCommits: commits + lag.commits, bytes: written.plainBytes - before.plainBytes };
 }

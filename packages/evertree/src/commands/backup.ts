@@ -1,8 +1,8 @@
+import type { CountedFrames } from '@evertree/archive';
 import { EvertreeError, type ErrorCode } from '@evertree/core';
 import type { Command } from 'commander';
 import pico from 'picocolors';
 import type { InitOutcome } from '../archive/initialization.ts';
-import type { BackupProgress } from '../archive/backup-options.ts';
 import { optional } from '../optional.ts';
 import { directoryArgument } from './arguments.ts';
 import { type BackupAnswer, type BackupForecastAnswer, backupLines, forecastLines } from './backup-report.ts';
@@ -117,7 +117,7 @@ async function askSite(target: string, options: ClientOptions, request: BackupRe
 
 /** A line of the answer of `POST /admin/backup`. */
 interface BackupLine {
-  readonly progress?: BackupProgress;
+  readonly progress?: CountedFrames;
   readonly result?: BackupAnswer;
   readonly error?: { readonly code: ErrorCode; readonly detail: string };
 }
@@ -174,7 +174,7 @@ class CommitProgress {
   readonly #asJson: boolean;
   #line: ProgressLine | undefined;
   #printedAt = -Infinity;
-  readonly tell = (progress: BackupProgress): void => {
+  readonly tell = (progress: CountedFrames): void => {
     if (this.#asJson) return this.#print(progress);
     const { commits, ofCommits } = progress;
     if (ofCommits === 0) return;
@@ -191,7 +191,7 @@ class CommitProgress {
     this.#line = undefined;
   }
 
-  #print(progress: BackupProgress): void {
+  #print(progress: CountedFrames): void {
     const now = performance.now();
     if (process.stderr.isTTY || now - this.#printedAt < LINES_MS) return;
     this.#printedAt = now;

@@ -54,7 +54,7 @@ async function backups(name: string, options: BackupsOptions): Promise<void> {
   if (!listing.healthy) process.exitCode = FAILED;
 }
 
-export function listingLines(listing: BackupListing): string[] {
+function listingLines(listing: BackupListing): string[] {
   const { target, encrypted, lines, bytes, plainBytes, condemned, problems, conditions, healthy } = listing;
   const how = encrypted ? 'encrypted' : 'not encrypted';
   const sizes = lines.length === 0 ? 'nothing was archived yet' : `${formatBytes(bytes)} stored, ${formatBytes(plainBytes)} of history`;

@@ -1,12 +1,12 @@
-import type { Disk, ExactPosition, Frame, StoredSnapshot } from '@evertree/core';
-import { frameHash, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
+import type { Disk, ExactPosition, Frame, Reporter, StoredSnapshot } from '@evertree/core';
+import { EvertreeError, frameHash, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
 import { DamageList, framesAfter, type IndexedSegment, listSegments, listSite, type RecordPlace } from '@evertree/history/files';
 import {
-  fileName,
   inspectSnapshot,
   isMissing,
   isSnapshotName,
   listDirectory,
+  SITE_FILE,
   SNAPSHOT_DIRECTORY,
   type SnapshotFile,
   storedSnapshot,
@@ -136,21 +136,26 @@ export class DirectorySource implements ArchiveSource {
 /**
  * The history of a directory without its site: what is there when this is called. It works beside a running site, too,
  * whose later commits are left out.
- * @throws EvertreeError what reading site.json throws
+ * @param report is told if the directory is damaged: what is sound before that can be archived
+ * @throws EvertreeError NOT_FOUND if no site has that directory; what reading site.json throws
  */
-export async function stoppedSource(disk: Disk): Promise<DirectorySource> {
-  const listed = await listSite(disk, new DamageList(undefined));
-  const { site, segments, newest, snapshots } = listed;
+export async function stoppedSource(disk: Disk, report?: Reporter): Promise<DirectorySource> {
+  const damages = new DamageList(undefined);
+  const { site, segments, newest, snapshots } = await listSite(disk, damages);
+  if (site === undefined) throw new EvertreeError('NOT_FOUND', `no site has this directory: it has no ${SITE_FILE}`);
+  const [damage] = damages.damages;
   const lastSnapshot = snapshots.at(-1)?.header.position;
   const base = segments[0]?.header.base ?? lastSnapshot ?? ORIGIN;
   const end = newest?.last ?? base;
   const stable = lastSnapshot !== undefined && lastSnapshot.revision > end.revision ? lastSnapshot : end;
-  return new DirectorySource({
-    disk,
-    site: site?.record.site ?? fileName(segments[0]?.path ?? 'site'),
-    told: () => ({ base, stable }),
-    makeSnapshot: async () => false,
-  });
+  const problem =
+    damage ??
+    (newest?.rest === 'damaged' ? { file: newest.path, offset: newest.end, problem: 'sound records follow a damaged one' } : undefined);
+  if (problem !== undefined) {
+    const message = `the directory is damaged (${problem.file} at ${problem.offset}: ${problem.problem}); only what is sound before that can be archived; "evertree verify" tells more`;
+    report?.({ level: 'warn', event: 'archive-source-damaged', message, details: { ...problem } });
+  }
+  return new DirectorySource({ disk, site: site.record.site, told: () => ({ base, stable }), makeSnapshot: async () => false });
 }
 
 function keyOf({ epoch, epochId, revision }: ExactPosition): string {

@@ -51,7 +51,7 @@ export async function initArchive(target: Target, options: InitializationOptions
 }
 
 /** What HEAD says of those who may read the archive. */
-export function recipientsOf(sealing: Sealing): readonly string[] {
+function recipientsOf(sealing: Sealing): readonly string[] {
   return sealing === 'plain' ? [] : sealing.hashes;
 }
 

@@ -105,7 +105,7 @@ function pathsOf(object: ArchivedObject): readonly string[] {
 }
 
 /** All objects of a line, in the order of their ends: they are of one history. */
-export function mergeObjects(present: readonly ArchivedObject[], added: readonly ArchivedObject[]): readonly ArchivedObject[] {
+function mergeObjects(present: readonly ArchivedObject[], added: readonly ArchivedObject[]): readonly ArchivedObject[] {
   const known = new Set(present.map(object => pathsOf(object)[0]));
   const fresh = added.filter(object => !known.has(pathsOf(object)[0]));
   return fresh.length === 0 ? present : [...present, ...fresh].toSorted((a, b) => endOf(a).revision - endOf(b).revision);

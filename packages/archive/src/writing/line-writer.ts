@@ -1,4 +1,4 @@
-import type { Random, StoredSnapshot } from '@evertree/core';
+import type { Random, Report, StoredSnapshot } from '@evertree/core';
 import { EvertreeError, formatPosition, isEvertreeError, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
 import type { Sealing } from '../encryption/sealing.ts';
 import type { ArchivedObject, ArchiveLine, CondemnedObject, GapNote, TailNote } from '../format/manifest.ts';
@@ -91,6 +91,7 @@ export class LineWriter {
     const { stream } = await parts.source.extent();
     if (stream === undefined) return undefined;
     assertUsable(state.head, { target: parts.target.name, archive, stream, sealing: parts.sealing });
+    if (!state.head.conditions) parts.events.report(unconditional(parts.target.name));
     const from = await chooseLine({ ...parts, report: parts.events.report }, state);
     const owner = { archive, line: from.kind === 'line' ? from.line.id : drawId(parts.random), run: drawId(parts.random) };
     const { site } = parts.source;
@@ -259,6 +260,11 @@ export class LineWriter {
     const { archive, line, run } = this.owner;
     await this.#parts.lines.write({ archive, line, run: this.#before ?? run, next: run, target: this.#parts.target.name });
   }
+}
+
+function unconditional(target: string): Report {
+  const message = `${target} does not refuse what its conditions forbid: only one site may write to this archive, or they overwrite HEAD for one another`;
+  return { level: 'warn', event: 'archive-unconditional', message, details: { target } };
 }
 
 interface OpenedLine {

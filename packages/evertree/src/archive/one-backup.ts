@@ -102,7 +102,7 @@ async function openIfThere(target: string, options: BackupOptions): Promise<Targ
 /** @throws EvertreeError NOT_FOUND */
 async function openDirectory(directory: string): Promise<{ readonly disk: Disk; readonly source: ArchiveSource }> {
   const disk = nodeDisk(directory);
-  return { disk, source: await stoppedSource(disk) };
+  return { disk, source: await stoppedSource(disk, toWarning) };
 }
 
 /**

@@ -92,6 +92,7 @@ export class ArchivingPair implements AsyncDisposable {
       () => secondary.kill(),
       async () => void (await Promise.all([primary.kill(), secondary.kill()])),
       () => primary.stop(),
+      () => this.#judgeLive(),
     ];
     let count = 0;
     while (performance.now() < endMs || count < LEAST_MISHAPS) {
@@ -141,6 +142,14 @@ export class ArchivingPair implements AsyncDisposable {
     await judgeArchive(target, testimony, identities);
     await checkArchive(target, identities);
     if (identities !== undefined) expect(await unsealedFiles(this.#place.folder, MARKERS), 'plain bytes').toEqual([]);
+    this.#judged += 1;
+  }
+
+  /** What is listed can be restored at any moment, while both write. */
+  async #judgeLive(): Promise<void> {
+    await this.#place.heal();
+    await using target = await this.#place.target();
+    await judgeArchive(target, new Testimony(), this.#place.identities);
     this.#judged += 1;
   }
 

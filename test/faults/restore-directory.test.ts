@@ -30,7 +30,7 @@ async function written(disk: FaultDisk, frames: readonly Frame[], segmentBytes =
 async function kept(disk: FaultDisk): Promise<{ readonly frames: Frame[]; readonly history: RestoredHistory }> {
   const frames: Frame[] = [];
   const history = new RestoredHistory(disk, systemRandom, 3_000);
-  await history.keep(START, frame => void frames.push(frame));
+  await history.keep(START, frame => frames.push(frame) > 0);
   return { frames, history };
 }
 

@@ -23,8 +23,17 @@ function archive(): MemoryTarget {
   return new MemoryTarget({}, new Map(objects));
 }
 
-function restore(target: MemoryTarget, disk: FaultDisk, to?: OracleState['position']): Promise<Restored> {
-  return restoreSite({ target, disk, clock: systemClock, random: systemRandom, segmentBytes: 600, ...(to && { to }), dryRun: false });
+function restore(target: MemoryTarget, disk: FaultDisk, to?: OracleState['position'], asNewStream = false): Promise<Restored> {
+  return restoreSite({
+    asNewStream,
+    target,
+    disk,
+    clock: systemClock,
+    random: systemRandom,
+    segmentBytes: 600,
+    ...(to && { to }),
+    dryRun: false,
+  });
 }
 
 /** What was read of what is restored, in order. */
@@ -71,6 +80,20 @@ describe('a restore that dies at any step', () => {
         expect(died, where).toBe(true);
         const restored = await restore(archive(), found, to);
         expect([restored.base, restored.digest], where).toEqual([state.position, state.digest]);
+        await expectWhole(found, state, where);
+      },
+    );
+  });
+
+  test("as another stream leaves nothing of that stream to a restore that stays in the archive's", async () => {
+    const state = made.states.at(-1)!;
+    const { stream } = made.frames[0]!.header;
+    await dieAtEachStep(
+      async () => ({ disk: new FaultDisk().copy(), target: archive() }),
+      ({ disk, target }) => restore(target, disk, undefined, true),
+      async ({ found, where }) => {
+        if (await starts(found)) return expectWhole(found, state, where);
+        expect(await restore(archive(), found), where).toMatchObject({ base: state.position, digest: state.digest, stream });
         await expectWhole(found, state, where);
       },
     );

@@ -1,5 +1,13 @@
-import { Identities, Recipients, type Restored, type RestoreForecast, type RestoreOptions, restoreSite } from '@evertree/archive';
-import { EvertreeError, type Frame, type StoredSnapshot } from '@evertree/core';
+import {
+  Identities,
+  readArchivedSubtree,
+  Recipients,
+  type Restored,
+  type RestoreForecast,
+  type RestoreOptions,
+  restoreSite,
+} from '@evertree/archive';
+import { EvertreeError, type Frame, SnapshotNode, type StoredSnapshot, type Value } from '@evertree/core';
 import { writeUnfinished } from '@evertree/journal/files';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -27,6 +35,24 @@ function restore(target: MemoryTarget, disk: FaultDisk, wish: Wish = {}): Promis
 
 function planned(target: MemoryTarget, disk: FaultDisk, wish: Wish = {}): Promise<RestoreForecast> {
   return restoreSite({ ...given(target, disk, wish), dryRun: true });
+}
+
+/** A path of something in a value, or of nothing. */
+function pathIn(value: Value, chosen: number): string[] {
+  const path: string[] = [];
+  for (let at = value, left = chosen % 5; left > 0 && typeof at === 'object' && at !== null && !Array.isArray(at); left--) {
+    const keys = Object.keys(at);
+    const key = keys[chosen % (keys.length + 1)] ?? 'nothing';
+    path.push(key);
+    at = valueAt(at, [key]) ?? null;
+  }
+  return path;
+}
+
+function valueAt(value: Value, path: readonly string[]): Value | undefined {
+  const step = (at: unknown, key: string) =>
+    typeof at === 'object' && at !== null && !Array.isArray(at) && Object.hasOwn(at, key) ? (at as Record<string, Value>)[key] : undefined;
+  return path.reduce<unknown>(step, value) as Value | undefined;
 }
 
 /** A whole history as a line. */
@@ -79,6 +105,15 @@ describe('a restore', () => {
           const restored = await restore(target, disk, { to: state.position, identities });
           expect([restored.base, restored.digest]).toEqual([state.position, state.digest]);
           await expectSite(disk, state, restored);
+          const path = pathIn(state.value, chosen);
+          const { content } = await readArchivedSubtree(path, {
+            target,
+            identities,
+            to: state.position,
+            clock: systemClock,
+            random: systemRandom,
+          });
+          expect(content instanceof SnapshotNode ? content.value() : content).toEqual(valueAt(state.value, path));
           const byTime = made.states.findLast(({ time }) => time <= state.time)!;
           expect(await restore(target, new FaultDisk(), { to: { time: state.time }, identities })).toMatchObject({
             base: byTime.position,

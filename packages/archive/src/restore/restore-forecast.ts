@@ -112,6 +112,10 @@ function notesOf(archive: Archive, plan: RestorePlan, { role, site, asNewStream 
   if (!asNewStream && role !== 'secondary' && (site === undefined || site === plan.site) && plan.site !== undefined) {
     notes.push(`it has the name of the site that archived this, ${plan.site}: never run both; --site gives it another name`);
   }
+  const namesake = archive.lines.find(
+    other => other.id !== plan.line && other.site !== undefined && other.site === site && other.site !== plan.site,
+  );
+  if (namesake !== undefined) notes.push(`a site named ${site} archived the line ${namesake.id} here: never run it beside this one`);
   for (const { text } of archive.problems) notes.push(`in the archive: ${text}`);
   return notes;
 }

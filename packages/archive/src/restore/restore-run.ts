@@ -91,6 +91,7 @@ class RestoreRun {
     const { disk, clock } = this.#task;
     const begun = clock.monotonic();
     for (const directory of [SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY]) await disk.makeDirectory(directory);
+    await this.#dropSnapshots();
     try {
       const tree = await this.#building.begin();
       const imageAt = clock.monotonic();
@@ -101,6 +102,17 @@ class RestoreRun {
       await this.#leave();
       throw error;
     }
+  }
+
+  /** Removes snapshots of an earlier attempt but that of the image: the one at the end may be of another stream. */
+  async #dropSnapshots(): Promise<void> {
+    const { disk, source } = this.#task;
+    const image = source.image === undefined ? undefined : snapshotPath(source.image.position);
+    const found = (await historyFiles(disk)).filter(path => path.startsWith(`${SNAPSHOT_DIRECTORY}/`));
+    await removeFiles(
+      disk,
+      found.filter(path => path !== image && path !== `${image}${TEMPORARY_SUFFIX}`),
+    );
   }
 
   /** Writes what was read, as far as that goes, and closes the files: they stay for the next attempt. */

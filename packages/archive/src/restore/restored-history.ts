@@ -40,10 +40,10 @@ export class RestoredHistory {
   }
 
   /**
-   * Hands out the frames that an earlier attempt wrote, as far as they are sound, and follow `base` and one another. What
-   * comes after them is removed, and writing goes on there.
+   * Hands out the frames that an earlier attempt wrote, as far as they are sound, follow `base` and one another, and are
+   * taken. What comes after them is removed, and writing goes on there.
    */
-  async keep(base: ChainEnd, take: (frame: Frame) => void): Promise<void> {
+  async keep(base: ChainEnd, take: (frame: Frame) => boolean): Promise<void> {
     const names = (await listDirectory(this.#disk, SEGMENT_DIRECTORY)).filter(name => isSegmentName(sealedName(name)));
     const paths = names.map(name => `${SEGMENT_DIRECTORY}/${name}`);
     let end: ChainEnd | undefined = base;
@@ -90,7 +90,7 @@ export class RestoredHistory {
   }
 
   /** @returns where the segment ends; undefined if none can follow it: it is open then, or does not belong here */
-  async #keepSegment(path: string, base: ChainEnd, take: (frame: Frame) => void): Promise<ChainEnd | undefined> {
+  async #keepSegment(path: string, base: ChainEnd, take: (frame: Frame) => boolean): Promise<ChainEnd | undefined> {
     const file = await this.#disk.open(path, { write: true });
     try {
       const size = await file.size();
@@ -104,8 +104,7 @@ export class RestoredHistory {
       let end = base;
       for (;;) {
         const record = await readRecord(window, writer.bytes, size, header.salt);
-        if (record === undefined || !follows(record.frame, end)) break;
-        take(record.frame);
+        if (record === undefined || !follows(record.frame, end) || !take(record.frame)) break;
         writer.adopt(record);
         end = { position: record.frame.header.last, chain: frameHash(record.frame) };
       }

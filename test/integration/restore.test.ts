@@ -50,9 +50,12 @@ function pathIn(value: Value, chosen: number): string[] {
 }
 
 function valueAt(value: Value, path: readonly string[]): Value | undefined {
-  const step = (at: unknown, key: string) =>
-    typeof at === 'object' && at !== null && !Array.isArray(at) && Object.hasOwn(at, key) ? (at as Record<string, Value>)[key] : undefined;
-  return path.reduce<unknown>(step, value) as Value | undefined;
+  return path.reduce<unknown>(childAt, value) as Value | undefined;
+}
+
+function childAt(at: unknown, key: string): unknown {
+  const isThere = typeof at === 'object' && at !== null && !Array.isArray(at) && Object.hasOwn(at, key);
+  return isThere ? (at as Record<string, unknown>)[key] : undefined;
 }
 
 /** A whole history as a line. */

@@ -1,6 +1,7 @@
 import {
   Identities,
   type Manifest,
+  prune,
   readHeadState,
   Recipients,
   type StretchEntry,
@@ -8,7 +9,7 @@ import {
   type ArchiveVerification,
   type ArchiveVerificationOptions,
 } from '@evertree/archive';
-import { frameLength } from '@evertree/core';
+import { type Frame, frameLength, parseFrame } from '@evertree/core';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeHead } from '../../packages/archive/src/format/head-codec.ts';
@@ -46,6 +47,14 @@ function flip(target: MemoryTarget, key: string, at: number): void {
     bytes[Math.floor(at * bytes.length)]! ^= 0x40;
     return bytes;
   });
+}
+
+function* framesIn(payload: Buffer): Generator<Frame> {
+  for (let offset = 0; offset < payload.length;) {
+    const length = frameLength(payload.subarray(offset));
+    yield parseFrame(payload.subarray(offset, offset + length));
+    offset += length;
+  }
 }
 
 /** Puts another manifest in the place of the present one, and makes HEAD name it. */
@@ -157,6 +166,42 @@ describe('verify passes', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('verify passes', () => {
+  test('what pruning leaves, whatever it was told to keep, also if all of it was verified before', async () => {
+    let dropped = 0;
+    await fc.assert(
+      fc.asyncProperty(shapes, fc.integer({ min: 1, max: 3 }), fc.constantFrom(0, 1, 2, 3), async (shape, last, level) => {
+        const archive = await shaped({ ...shape, commits: shape.commits + 60 });
+        if (archive === undefined) return;
+        const { target } = archive;
+        const identities = IDENTITIES;
+        expect(await verify(target, { level, identities })).toMatchObject({ passed: true });
+        const report = await prune(target, { rules: { last, atLeast: 1 }, graceMs: 0, isExclusive: true });
+        dropped += report.condemned.objects;
+        const { findings } = await verify(target, { level, identities, rotation: 'all' });
+        expect(findings).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+    expect(dropped).toBeGreaterThan(0);
+  });
+
+  test('stretches that overlap, where each frame follows', async () => {
+    const { target, line } = await built(22, { inTails: 0 });
+    const [before, stretch] = line.objects.filter(object => object.kind === 'stretch') as [StretchEntry, StretchEntry];
+    const frames = [...framesIn((await openObject(target.bytes(before.path), undefined, before.path)).payload)];
+    const { header, bytes } = frames.at(-1)!;
+    await reseal(target, stretch.path, payload => Buffer.concat([bytes, payload]), {
+      base: header.base,
+      previous: header.previous,
+      firstTime: header.firstTime,
+      commits: stretch.commits + header.count,
+      marks: [...(header.isMark ? [header.last.revision] : []), ...stretch.marks],
+    });
+    for (const level of [0, 1, 2, 3] as const) expect((await verify(target, { level, rotation: 'all' })).findings).toEqual([]);
   });
 });
 

@@ -127,7 +127,11 @@ export function readObjectHead(bytes: Buffer, name: string): ObjectHead {
  * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
  */
 export async function openObject(bytes: Buffer, opening: Opening, name: string): Promise<OpenedObject> {
-  const head = readObjectHead(bytes, name);
+  return openContent(bytes, readObjectHead(bytes, name), opening, name);
+}
+
+/** The same, of an object whose head was read: the sum is not made again. */
+export async function openContent(bytes: Buffer, head: ObjectHead, opening: Opening, name: string): Promise<OpenedObject> {
   const stored = bytes.subarray(head.start, bytes.length - SUM_BYTES);
   const content = head.isEncrypted ? await decrypt(stored, opening, name) : stored;
   const payload = head.isCompressed ? await inflate(content, head.header.plainBytes, name) : content;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type RebuiltTree, samePosition, type SnapshotHeader, type StoredSnapshot } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
-import { openObject } from '../format/sealed-object.ts';
+import { openContent } from '../format/sealed-object.ts';
 import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
 import type { ImageItem, NeededObject, PartObject } from './line-history.ts';
@@ -95,7 +95,7 @@ export class ImageReading {
       if (checked === undefined) throw new PartUnsound(part.path);
       let payload: Buffer;
       try {
-        ({ payload } = await openObject(checked.bytes, this.#options.opening, part.path));
+        ({ payload } = await openContent(checked.bytes, checked.head, this.#options.opening, part.path));
       } catch (error) {
         throw this.#unsound(part, problemOf(error));
       }

@@ -1,4 +1,4 @@
-import { formatPosition } from '@evertree/core';
+import { type Clock, formatPosition } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import type { ArchiveLine, TailNote } from '../format/manifest.ts';
 import { prefetch } from '../reading/prefetch.ts';
@@ -19,6 +19,7 @@ export interface LineProofOptions {
   readonly memory: VerifiedMemory;
   readonly list: FindingList;
   readonly opening: Opening;
+  readonly clock: Clock;
   /** Is told after each object; what is remembered may be written down then. */
   proceeded(): Promise<void>;
   /** By the target's time. */
@@ -74,10 +75,11 @@ export class LineProof {
 
   /** Level 2: the frames and images that are due. */
   async rebuild(due: ReadonlySet<string>): Promise<void> {
-    const { stream, opening, list, memory, time } = this.#options;
+    const { stream, opening, list, memory, time, clock } = this.#options;
     for (const section of this.sections) {
       const walk = new SectionWalk({
         section,
+        clock,
         stream,
         opening,
         list,

@@ -1,4 +1,5 @@
 import {
+  type Clock,
   EvertreeError,
   type ExactPosition,
   type Frame,
@@ -11,9 +12,11 @@ import {
   parseFrame,
   RebuiltTree,
   samePosition,
+  Turn,
 } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
-import { type OpenedObject, openObject } from '../format/sealed-object.ts';
+import type { FramesHeader } from '../format/object-header.ts';
+import { type OpenedObject, openContent } from '../format/sealed-object.ts';
 import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
 import { type ImageFacts, ImageReading, PartUnsound } from './image-reading.ts';
@@ -22,6 +25,7 @@ import { type CheckedObject, FETCHED_AHEAD, revisionOf } from './object-check.ts
 
 export interface WalkOptions {
   readonly section: LineSection;
+  readonly clock: Clock;
   readonly stream: string;
   readonly opening: Opening;
   readonly list: FindingList;
@@ -46,6 +50,8 @@ export interface WalkCounts {
 export class SectionWalk {
   readonly counts: WalkCounts = { images: 0, frames: 0, rebuiltCommits: 0 };
   readonly #options: WalkOptions;
+  /** A site may live in this process. */
+  readonly #turn: Turn;
   readonly #images = new Map<ImageItem, ImageFacts | undefined>();
   /** Undefined where it is not known: behind damage, and before the first sound image. */
   #tree: RebuiltTree | undefined;
@@ -56,6 +62,7 @@ export class SectionWalk {
 
   constructor(options: WalkOptions) {
     this.#options = options;
+    this.#turn = new Turn(options.clock);
   }
 
   async run(): Promise<void> {
@@ -137,9 +144,9 @@ export class SectionWalk {
     }
   }
 
-  async #open({ path }: FramesObject, { bytes }: CheckedObject): Promise<OpenedObject | undefined> {
+  async #open({ path }: FramesObject, { bytes, head }: CheckedObject): Promise<OpenedObject | undefined> {
     try {
-      return await openObject(bytes, this.#options.opening, path);
+      return await openContent(bytes, head, this.#options.opening, path);
     } catch (error) {
       return this.#found(path, undefined, problemOf(error));
     }
@@ -150,31 +157,22 @@ export class SectionWalk {
     const { header } = opened;
     const isRebuilt = this.#last === undefined || this.#tree !== undefined;
     if (this.#last === undefined) this.#begin(header.base, header.previous, undefined);
-    const counted = { commits: 0, firstTime: undefined as number | undefined, lastTime: 0, marks: [] as number[], digest: '' };
+    const counted = new CountedFrames();
     try {
       for (const frame of framesOf(opened.payload)) {
-        counted.commits += frame.header.count;
-        counted.firstTime ??= frame.header.firstTime;
-        counted.lastTime = frame.header.lastTime;
-        counted.digest = frame.header.digest;
-        if (frame.header.isMark) counted.marks.push(frame.header.last.revision);
+        counted.add(frame);
+        // Objects may overlap: what is there already is skipped, as a restore does.
         if (frame.header.last.revision > this.#last!.revision) this.#frame(frame);
         await this.#meet(images);
+        await this.#turn.breathe();
       }
     } catch (error) {
       this.#found(item.path, revisionOf(item), problemOf(error));
       return this.#break();
     }
-    const { commits, firstTime, lastTime, marks, digest } = counted;
-    const found = { last: this.#last!, chain: this.#chain, commits, firstTime, lastTime, marks, digest };
-    for (const [key, value] of Object.entries(found)) {
-      const said = header[key as keyof typeof found];
-      if (JSON.stringify(said) === JSON.stringify(value)) continue;
-      this.#found(
-        item.path,
-        revisionOf(item),
-        `its frames give ${key} ${JSON.stringify(value)}, where its header says ${JSON.stringify(said)}`,
-      );
+    const difference = counted.differenceFrom(header);
+    if (difference !== undefined) {
+      this.#found(item.path, revisionOf(item), difference);
       return this.#break();
     }
     if (isRebuilt && this.#tree !== undefined) await this.#options.proven(item, opened.sha256);
@@ -243,6 +241,46 @@ export class SectionWalk {
   #found(object: string, revision: number | undefined, problem: string): undefined {
     const { list, section } = this.#options;
     list.add({ level: 2, object, line: section.line, ...(revision === undefined ? {} : { revision }), problem });
+  }
+}
+
+/** What the frames of one object are together. */
+class CountedFrames {
+  #commits = 0;
+  #first: Frame | undefined;
+  #last: Frame | undefined;
+  readonly #marks: number[] = [];
+
+  add(frame: Frame): void {
+    this.#commits += frame.header.count;
+    this.#first ??= frame;
+    this.#last = frame;
+    if (frame.header.isMark) this.#marks.push(frame.header.last.revision);
+  }
+
+  /** What of a header they are not; undefined if it is right. */
+  differenceFrom(header: FramesHeader): string | undefined {
+    const [first, last] = [this.#first, this.#last];
+    if (first === undefined || last === undefined) return 'it holds no frame';
+    const { base, firstTime, previous } = first.header;
+    const { last: end, lastTime, digest } = last.header;
+    const found = {
+      base,
+      previous,
+      firstTime,
+      last: end,
+      lastTime,
+      digest,
+      chain: frameHash(last),
+      commits: this.#commits,
+      marks: this.#marks,
+    };
+    for (const [key, value] of Object.entries(found)) {
+      const said = header[key as keyof typeof found];
+      if (JSON.stringify(said) !== JSON.stringify(value))
+        return `its frames give ${key} ${JSON.stringify(value)}, where its header says ${JSON.stringify(said)}`;
+    }
+    return undefined;
   }
 }
 

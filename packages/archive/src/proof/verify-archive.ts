@@ -100,7 +100,7 @@ class ArchiveProof {
   }
 
   async #order(): Promise<void> {
-    const { target, identities } = this.#options;
+    const { target, identities, clock } = this.#options;
     const { manifest } = this.#opened;
     if (manifest === undefined) return;
     const stored = await checkStored(target, manifest, this.#list);
@@ -112,6 +112,7 @@ class ArchiveProof {
       memory: this.#memory,
       list: this.#list,
       opening: identities,
+      clock,
       time: this.#time,
     };
     this.#lines = manifest.lines.map(line => new LineProof({ line, ...common, proceeded: () => this.#proceeded() }));

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type CheckedLine, checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { type Ended, type Running, run, start } from '../support/program.ts';
+import { S3_ENVIRONMENT } from '../support/s3/server.ts';
 import { describeS3, sharedS3 } from '../support/s3/suite.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { until } from '../support/site-process.ts';
@@ -27,6 +28,9 @@ interface ArchiveState {
 const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
 const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
 
+/** Of the server of the tests, for all that runs here. */
+const CREDENTIALS = { ...S3_ENVIRONMENT, AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
+
 let folder: SiteFolder;
 const stack: AsyncDisposable[] = [];
 
@@ -41,7 +45,7 @@ afterEach(async () => {
 });
 
 function evertree(...args: readonly string[]): Promise<Ended> {
-  return run(args, { cwd: folder.path, env: { EVERTREE_URL: url() } });
+  return run(args, { cwd: folder.path, env: { ...CREDENTIALS, EVERTREE_URL: url() } });
 }
 
 function url(port = folder.primaryHttp): string {
@@ -103,6 +107,11 @@ describe('a pair of sites with an encrypted archive in a directory', () => {
     expect(made.stdout).toMatch(/^made the archive [0-9a-f]{32} in .*archive; it refuses what it must refuse$/m);
     expect(made.stdout).toMatch(/^encrypted for 1 recipient\. Whoever loses all of their identities has lost every backup in it/m);
     await configure({ target: 'archive', every: '50ms', recipients: 'recipients' });
+    const checked = await evertree('check-config', '--connect', 'consumer.json');
+    expect(checked).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/archive .*archive is there, encrypted for these recipients$/m),
+    });
     const secondary = await started(folder.secondary);
     const primary = await started(folder.primary);
     for (let n = 0; n < 20; n++) await put(`/numbers/${n}`, `${SECRET}-${n}`);
@@ -209,6 +218,36 @@ describe('single backups', () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ digest });
     for (const file of await filesIn('one')) expect((await readFile(file)).includes(SECRET.slice(0, 12))).toBe(false);
+  }, 60_000);
+
+  test('check-config --connect finds an archive that is missing, not for these recipients, or closed to the identity', async () => {
+    const check = async (archive: object) => {
+      await folder.write('checked.json', { 'netty-consumer': { 'listening-port': folder.wire }, archive });
+      return evertree('check-config', '--connect', 'checked.json');
+    };
+    expect(await check({ target: 'sealed', recipients: 'recipients' })).toMatchObject({
+      status: 2,
+      stdout: expect.stringMatching(
+        /refused: archive .*sealed can't be used: .* is missing.*\n {4}evertree backup init .*sealed --recipients FILE$/m,
+      ),
+    });
+    expect(await evertree('backup', 'init', 'sealed', '--recipients', 'recipients')).toMatchObject({ status: 0 });
+    expect(await check({ target: 'sealed' })).toMatchObject({
+      status: 2,
+      stdout: expect.stringMatching(/refused: archive .*sealed is encrypted, and the file names no recipients$/m),
+    });
+    expect(await check({ 'catch-up-from': 'sealed' })).toMatchObject({
+      status: 2,
+      stdout: expect.stringMatching(/refused: archive .*sealed is encrypted, and the file names no "identity-file"$/m),
+    });
+    expect(await check({ 'catch-up-from': 'sealed', 'identity-file': 'identity' })).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/archive .*sealed can be read with the identity$/m),
+    });
+    expect(await check({ target: 's3://backups/x', endpoint: 'http://127.0.0.1:9' })).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/failed: archive s3:\/\/backups\/x is not reached/),
+    });
   }, 60_000);
 
   test('are refused in words: other recipients, another tree, the own directory, a place with something else', async () => {

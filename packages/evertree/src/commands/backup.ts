@@ -1,5 +1,5 @@
 import type { CountedFrames } from '@evertree/archive';
-import { EvertreeError, type ErrorCode } from '@evertree/core';
+import { EvertreeError, type ErrorCode, type Position } from '@evertree/core';
 import type { Command } from 'commander';
 import pico from 'picocolors';
 import type { InitOutcome } from '../archive/initialization.ts';
@@ -89,13 +89,21 @@ async function forecastOf(target: string, options: BackupCommandOptions, request
     return (await clientOf(options).json('/admin/backup', post({ ...request, target, dryRun: true }))) as BackupForecastAnswer;
   }
   const { forecastDirectory } = await import('../archive/one-backup.ts');
-  return forecastDirectory(directoryArgument(options.data), target, request);
+  const forecast = await forecastDirectory(directoryArgument(options.data), target, request);
+  return { ...forecast, from: forecast.from && plainPosition(forecast.from), to: plainPosition(forecast.to) };
 }
 
 async function fromDirectory(data: string, target: string, request: BackupRequest, progress: CommitProgress): Promise<BackupAnswer> {
   // Loaded on demand: other commands start faster without it.
   const { backupDirectory } = await import('../archive/one-backup.ts');
-  return backupDirectory(directoryArgument(data), target, { ...request, progress: progress.tell });
+  const { position, gap, ...outcome } = await backupDirectory(directoryArgument(data), target, { ...request, progress: progress.tell });
+  const lost = gap === undefined ? {} : { gap: { ...gap, from: plainPosition(gap.from), to: plainPosition(gap.to) } };
+  return { ...outcome, position: plainPosition(position), ...lost };
+}
+
+/** As HTTP answers it. */
+function plainPosition({ epoch, revision }: Position): Position {
+  return { epoch, revision };
 }
 
 /** The last line of the answer tells how it ended. */

@@ -11,7 +11,7 @@ export function addCheckConfig(program: Command): void {
     )
     .option(
       '--connect',
-      'also connect: ask the brokers (rights, topics and their settings), or shake hands with the consumers (TLS and token); 1 if one does not answer',
+      'also connect: ask the brokers (rights, topics and their settings), or shake hands with the consumers (TLS and token), and look at the archive; 1 if one does not answer',
     )
     .addOption(
       new Option('--timeout <seconds>', 'how long a consumer may take to answer, with --connect').default(10).argParser(secondsArgument),

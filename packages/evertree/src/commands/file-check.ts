@@ -57,6 +57,16 @@ function summaryOf({ target, catchUpFrom, recipients = [] }: ArchiveConfiguratio
 }
 
 async function findingsOf(configuration: Configuration, connectMs: number): Promise<Finding[]> {
+  return [...(await farEndsOf(configuration, connectMs)), ...(await archivesOf(configuration))];
+}
+
+async function archivesOf({ archive }: Configuration): Promise<Finding[]> {
+  if (archive.target === undefined && archive.catchUpFrom === undefined) return [];
+  const { checkArchives } = await import('./archive-check.ts');
+  return checkArchives(archive);
+}
+
+async function farEndsOf(configuration: Configuration, connectMs: number): Promise<Finding[]> {
   if (configuration.kind === 'kafka-producer' || configuration.kind === 'kafka-consumer') {
     const { checkBrokers } = await import('./kafka-check.ts');
     return checkBrokers(configuration);

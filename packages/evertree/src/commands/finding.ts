@@ -7,7 +7,7 @@ export interface Finding {
    * works, but something may be lost or missed.
    */
   readonly level: 'refused' | 'failed' | 'warning' | 'note';
-  /** The topic, the group or the address that it is about. */
+  /** The topic, the group, the address or the archive that it is about. */
   readonly subject: string;
   readonly message: string;
   /** The command or the setting that mends it. */

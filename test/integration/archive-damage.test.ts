@@ -171,6 +171,12 @@ describe('damage in an archive', () => {
     expect((await (await Archive.open(target, { identities: Identities.parse([IDENTITY]) })).plan('early')).position.revision).toBe(11);
   });
 
+  it.each(['get', 'list'] as const)('is not what a target that fails shows: the error of a %s goes to the caller', async operation => {
+    const { target } = await makeArchive();
+    using _ = target.fail({ operation, key: /^tail/ });
+    await expect(Archive.open(target)).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  });
+
   it('lets a gap be known: no state in it, and a time that may lie in it is refused with both ends', async () => {
     const target = new MemoryTarget();
     const maker = new ArchiveMaker(target);

@@ -1,4 +1,4 @@
-import { EvertreeError, type Frame, isEvertreeError, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
+import { EvertreeError, type Frame, type HistoryHead, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
 import { parseWhen, type When, type WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import type { ArchiveHead } from '../format/archive-head.ts';
@@ -11,8 +11,6 @@ import {
   type ArchiveProblem,
   type FramesEntry,
   type LineHistory,
-  nearestInWords,
-  nearestStates,
   type Restorable,
   restorableStates,
   withoutObjects,
@@ -20,9 +18,11 @@ import {
 import { tablesAt } from './line-tables.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
-import { objectOf, ObjectSource } from './object-source.ts';
+import { ObjectSource } from './object-source.ts';
 import { prefetch } from './prefetch.ts';
-import { choiceInWords, nameOf, planOf, type RestorePlan, standingLine } from './restore-plan.ts';
+import { choiceInWords, nameOf, planOf, type RestorePlan } from './restore-plan.ts';
+import { guardedChunks, withNearest } from './nearest-error.ts';
+import { standingLine } from './standing-line.ts';
 import { followTails } from './tail-reader.ts';
 
 /** Objects that are looked for at once. */
@@ -123,7 +123,7 @@ export class Archive {
    * @throws EvertreeError NOT_FOUND, COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH, DAMAGED, IDENTITY_NEEDED
    */
   async plan(when?: WhenLike, options: PlanOptions = {}): Promise<RestorePlan> {
-    const { line, chosen } = this.#line(options.line);
+    const { line, chosen } = await this.#line(options.line);
     const usable = options.without === undefined ? line : withoutObjects(line, options.without);
     const { stream } = this;
     if (stream === undefined) throw this.#nothing();
@@ -210,16 +210,28 @@ export class Archive {
   }
 
   /**
+   * The line that a restore takes unless another one is named; undefined if there is none.
+   * @param lines those of this archive, perhaps without objects that are missing
+   */
+  standing(lines = this.lines): Promise<LineHistory | undefined> {
+    return standingLine(lines, async line => (await this.#tables(line)).epochs);
+  }
+
+  /**
    * The marks at the end of a line, in the order in which they were set.
    * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
    */
   async marks(line: LineHistory): Promise<readonly Mark[]> {
+    const { marks } = await this.#tables(line);
+    return marks;
+  }
+
+  async #tables(line: LineHistory): Promise<Pick<HistoryHead, 'epochs' | 'marks'>> {
     const newest = line.states.at(-1);
     const { stream } = this;
-    if (newest === undefined || stream === undefined) return [];
+    if (newest === undefined || stream === undefined) return { epochs: [], marks: [] };
     const frames = new FramesReader(this.#source, stream, line.id);
-    const { marks } = await this.#guarded(line, undefined, () => tablesAt(newest, frames, new ImageReader(this.#source, stream, line.id)));
-    return marks;
+    return this.#guarded(line, undefined, () => tablesAt(newest, frames, new ImageReader(this.#source, stream, line.id)));
   }
 
   async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {
@@ -236,8 +248,8 @@ export class Archive {
     return found;
   }
 
-  #line(wanted: string | undefined): { readonly line: LineHistory; readonly chosen: string | undefined } {
-    const standing = standingLine(this.lines);
+  async #line(wanted: string | undefined): Promise<{ readonly line: LineHistory; readonly chosen: string | undefined }> {
+    const standing = await this.standing();
     if (standing === undefined) throw this.#nothing();
     if (wanted === undefined) {
       if (standing.states.length === 0) throw this.#nothing();
@@ -262,23 +274,6 @@ async function find(finder: MomentFinder, when: WhenLike | undefined, now: numbe
   const moment: When = typeof when === 'string' ? parseWhen(when, now ?? 0) : when;
   if ('mark' in moment) return finder.ofMark(moment.mark);
   return 'time' in moment ? finder.ofTime(moment.time) : finder.ofPosition(moment);
-}
-
-/** An error about a damaged object, with the states that can be restored without it. */
-function withNearest(error: unknown, line: LineHistory, revision: number | undefined): unknown {
-  const path = isEvertreeError(error, 'DAMAGED') ? objectOf(error) : undefined;
-  if (path === undefined || !isEvertreeError(error) || 'nearest' in error.details) return error;
-  const { states } = withoutObjects(line, new Set([path]));
-  const nearest = nearestStates(states, revision ?? line.states.at(-1)?.to.revision ?? 0);
-  return new EvertreeError('DAMAGED', `${error.message}; ${nearestInWords(nearest)}`, { ...error.details, nearest }, error.cause);
-}
-
-async function* guardedChunks(snapshot: StoredSnapshot, line: LineHistory, revision: number): AsyncGenerator<Uint8Array> {
-  try {
-    yield* snapshot.chunks();
-  } catch (error) {
-    throw withNearest(error, line, revision);
-  }
 }
 
 async function assertReadable(chosen: ChosenManifest, identities: Identities | undefined, name: string): Promise<void> {

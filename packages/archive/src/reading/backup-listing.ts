@@ -4,7 +4,6 @@ import type { GapNote, ImageEntry } from '../format/manifest.ts';
 import { IMAGE_PREFIX, STRETCH_PREFIX } from '../format/object-keys.ts';
 import type { Archive } from './archive.ts';
 import { type ArchiveProblem, type LineHistory, type Restorable, withoutObjects } from './line-history.ts';
-import { standingLine } from './restore-plan.ts';
 
 /** What an archive can give back, for people. */
 export interface BackupListing {
@@ -86,7 +85,7 @@ export async function backupListing(archive: Archive): Promise<BackupListing> {
   const problems = [...archive.problems];
   const absent = await absentObjects(archive, problems);
   const lines = archive.lines.map(line => (absent.size === 0 ? line : withoutObjects(line, absent)));
-  const standing = standingLine(lines);
+  const standing = await archive.standing(lines);
   const listed: ListedLine[] = [];
   for (const line of lines.toSorted((a, b) => Number(b === standing) - Number(a === standing))) {
     listed.push(await listedLine(archive, line, line === standing, problems));

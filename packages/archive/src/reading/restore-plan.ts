@@ -63,30 +63,16 @@ export function planOf(
   };
 }
 
-/**
- * The line that stands: the one that ends in the highest epoch, and there at the highest revision. A line that ends
- * lower is of a former primary, of a secondary that is behind, or of a site that archives no more.
- */
-export function standingLine(lines: readonly LineHistory[]): LineHistory | undefined {
-  return lines.toSorted((a, b) => compareEnds(b, a))[0];
-}
-
 /** In words, why a line was taken where there are several. */
 export function choiceInWords(taken: LineHistory, lines: readonly LineHistory[]): string | undefined {
   if (lines.length < 2) return undefined;
   const end = taken.states.at(-1)!;
   const others = lines.filter(line => line !== taken).map(line => nameOf(line));
-  return `${nameOf(taken)} was taken: it goes furthest, up to ${formatPosition(end.to)} of ${formatTime(end.toTime)}; others, for --line: ${others.join(', ')}`;
+  return `${nameOf(taken)} was taken: it ends in the highest epoch and goes furthest there, up to ${formatPosition(end.to)} of ${formatTime(end.toTime)}; others, for --line: ${others.join(', ')}`;
 }
 
 export function nameOf({ id, site }: LineHistory): string {
   return site === undefined ? `the line ${id}` : `the line ${id} of ${site}`;
-}
-
-function compareEnds(a: LineHistory, b: LineHistory): number {
-  const [one, two] = [a.states.at(-1), b.states.at(-1)];
-  if (one === undefined || two === undefined) return Number(one !== undefined) - Number(two !== undefined);
-  return one.to.epoch - two.to.epoch || one.to.revision - two.to.revision || one.toTime - two.toTime;
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -253,6 +253,19 @@ describe('prune', () => {
     expect(await fates({ lines: ['ffff'] })).toEqual(['1 left true 3', 'f pruned false 1', 'a left true 1']);
     expect(await fates({ dropLines: ['ffff'] })).toEqual(['1 pruned true 2', 'f dropped false 0', 'a pruned true 1']);
     await expect(prune(target, { ...LAST, dropLines: ['aaaa'] })).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    // Its epoch is the highest: a restore would begin it once more.
+    await movingHead(target, ({ manifest }) => ({
+      manifest: {
+        ...manifest!,
+        lines: manifest!.lines.map(line =>
+          line.id === other.id ? { ...line, gaps: [{ from: at(1), to: { ...at(105), epoch: 9 }, reason: 'history-gone', time: 1 }] } : line,
+        ),
+      },
+    }));
+    await expect(prune(target, { ...LAST, dropLines: ['ffff'] })).rejects.toThrow('it alone tells of epoch 9');
+    await movingHead(target, ({ manifest }) => ({
+      manifest: { ...manifest!, lines: manifest!.lines.map(line => (line.id === other.id ? { ...line, gaps: [] } : line)) },
+    }));
     await expect(prune(target, { ...LAST, lines: ['beef'] })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await movingHead(target, () => ({
       head: { drilled: { time: 1, passed: true, position: { epoch: 1, revision: 106 }, milliseconds: 1, report: 'drill/1' } },

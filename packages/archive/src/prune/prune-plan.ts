@@ -2,6 +2,7 @@ import { EvertreeError, formatPosition } from '@evertree/core';
 import type { ArchiveLine, CondemnedObject, Manifest } from '../format/manifest.ts';
 import type { HeadState } from '../publishing/head-state.ts';
 import { type NamedObject, NamedObjects, objectsOf } from '../publishing/named-objects.ts';
+import { highestArchivedEpoch } from '../restore/restore-epoch.ts';
 import type { ListedObject } from '../targets/target.ts';
 import type { KeepRules } from './keep-rules.ts';
 import { type PlannedEntry, planLine, prunedLine } from './line-plan.ts';
@@ -129,9 +130,14 @@ class LineChoice {
     if (this.isWritten(line)) {
       throw refused('it is the newest line of its site, or something came into it in the last 7 days, so a site may still write it');
     }
+    const rest = this.#lines.filter(other => !this.#dropped.has(other));
+    const [highest, left] = [[line], rest].map(lines => highestArchivedEpoch({ lines }, [])) as [number, number];
+    if (highest > left) {
+      throw refused(`it alone tells of epoch ${highest}, and a restore begins an epoch above all that the archive tells of`);
+    }
     const { drilled } = this.#state.head;
     if (drilled === null || !this.#holds(line, drilled.position.revision)) return;
-    if (this.#lines.some(other => !this.#dropped.has(other) && this.#holds(other, drilled.position.revision))) return;
+    if (rest.some(other => this.#holds(other, drilled.position.revision))) return;
     throw refused(`it alone has the state that was drilled last, ${formatPosition(drilled.position)}; drill another one first`);
   }
 

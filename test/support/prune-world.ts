@@ -12,6 +12,7 @@ import {
 } from '@evertree/archive';
 import { isEvertreeError } from '@evertree/core';
 import { setImmediate } from 'node:timers/promises';
+import { CondemnedPaths } from '../../packages/archive/src/format/condemned.ts';
 import { parseHead } from '../../packages/archive/src/format/head-codec.ts';
 import { parseManifest } from '../../packages/archive/src/format/manifest-codec.ts';
 import { manifestKey, tailKey } from '../../packages/archive/src/format/object-keys.ts';
@@ -266,7 +267,7 @@ export class PruneWorld {
     const end = endOf({ ...present, objects });
     const line = { ...present, run, objects, tails: [{ ...tail, base: at(end), previous: chainAt(end) }] };
     const condemned = manifest?.condemned ?? [];
-    const known = new Set(condemned.map(({ path }) => path));
+    const known = new CondemnedPaths(condemned);
     const more = swallowed.filter(path => !known.has(path) && this.target.objects.has(path)).map(path => ({ path, bytes: 1, since: time }));
     return { manifest: { stream: STREAM, lines: [...lines.filter(other => other.id !== id), line], condemned: [...condemned, ...more] } };
   }

@@ -21,11 +21,11 @@ export { initArchive, type InitializationOptions, type InitializedArchive } from
 export { type ArchiveState, type PlannedChange, HeadPublisher } from './publishing/head-publisher.ts';
 export { type HeadChange, type MovedHead, movingHead } from './publishing/head-mover.ts';
 export { type HeadState, readHeadState } from './publishing/head-state.ts';
-export { deleteCondemned, type Deletion, type DeletionOptions } from './prune/deletion.ts';
+export type { ObjectCount } from './prune/deletion.ts';
 export type { KeepRules } from './prune/keep-rules.ts';
 export { Pin, type PinOptions } from './prune/pin.ts';
 export { prune, type PruneOptions } from './prune/prune.ts';
-export type { ObjectCount, PrunedEntry, PrunedLine, PruneReport, ReportedPin } from './prune/prune-report.ts';
+export type { PrunedEntry, PrunedLine, PruneReport, ReportedPin } from './prune/prune-report.ts';
 export { Archive, type ReadingOptions, type PlanOptions } from './reading/archive.ts';
 export type { ArchiveProblem, FramesEntry, LineHistory, NearestStates, Restorable, TailEntry } from './reading/line-history.ts';
 export type { RestorePlan } from './reading/restore-plan.ts';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { ORIGIN } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import type { ArchiveHead } from './archive-head.ts';
+import { CondemnedPaths, objectsOf, withoutObjects } from './condemned.ts';
 import { encodeHead, parseHead } from './head-codec.ts';
 import { encodeManifest, parseManifest } from './manifest-codec.ts';
 import type { Manifest } from './manifest.ts';
@@ -108,8 +109,24 @@ describe('a manifest', () => {
       { ...condemnedTail(5), path: 'stretch/5' },
     ];
     const { bytes, sha256 } = encodeManifest({ ...MANIFEST, condemned });
-    expect(parseManifest(bytes, sha256).condemned).toEqual(condemned);
-    expect((JSON.parse(bytes.toString()) as { condemned: object[] }).condemned).toHaveLength(4);
+    const read = parseManifest(bytes, sha256).condemned;
+    expect(read).toEqual([
+      { path: 'tail/x', numbers: [1, 1_000], bytes: 7_000, since: 3 },
+      { path: 'tail/x', numbers: [1_002, 1_002], bytes: 7, since: 3 },
+      { path: 'tail/x', numbers: [1_003, 1_003], bytes: 7, since: 4 },
+      condemned.at(-1),
+    ]);
+    expect(read.flatMap(entry => [...objectsOf(entry)])).toEqual(condemned);
+    const paths = new CondemnedPaths(read);
+    expect(condemned.filter(({ path }) => !paths.has(path))).toEqual([]);
+    expect([condemnedTail(1_001), condemnedTail(1_004)].filter(({ path }) => paths.has(path))).toEqual([]);
+    const left = withoutObjects(read, new Set([condemnedTail(3).path, condemnedTail(4).path, 'stretch/5']));
+    expect(left.map(({ numbers }) => numbers)).toEqual([
+      [1, 2],
+      [5, 1_000],
+      [1_002, 1_002],
+      [1_003, 1_003],
+    ]);
   });
 
   it('is read as it was written, with sizes above 4 GiB', () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { assertVersion, count, damagedObject, hex, objectKey, parseChecked, position, sha256, time } from './checked.ts';
-import { condemnedObjects, storedCondemned } from './condemned-ranges.ts';
+import { compacted } from './condemned.ts';
 import type { ImageEntry, Manifest, StretchEntry } from './manifest.ts';
 import { manifestKey } from './object-keys.ts';
 
@@ -92,7 +92,7 @@ export function encodeManifest(manifest: Manifest): EncodedManifest {
     previous,
     time: published,
     lines,
-    condemned: storedCondemned(condemned),
+    condemned: compacted(condemned),
   };
   const bytes = Buffer.from(JSON.stringify(ordered), 'utf8');
   return { bytes, sha256: hashOf(bytes) };
@@ -108,8 +108,8 @@ export function parseManifest(bytes: Uint8Array, expected: string): Manifest {
   if (found !== expected) throw damagedObject(name, `its hash is ${found}`, { expected, found });
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   assertVersion(text, FORMAT, VERSION, name);
-  const { format: _, condemned, ...manifest } = parseChecked(SCHEMA, text, name);
-  return { ...manifest, condemned: condemnedObjects(condemned) };
+  const { format: _, ...manifest } = parseChecked(SCHEMA, text, name);
+  return manifest;
 }
 
 function hashOf(bytes: Uint8Array): string {

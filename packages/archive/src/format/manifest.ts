@@ -102,9 +102,12 @@ export interface GapNote {
   readonly time: number;
 }
 
+/** An object, or those of a tail from one number to another. */
 export interface CondemnedObject {
   readonly path: string;
   readonly bytes: number;
+  /** The first and the last number: `path` is that of a tail then, and `bytes` those of all together. */
+  readonly numbers?: readonly [from: number, to: number];
   /** When it was unlinked, by the target's time. */
   readonly since: number;
 }

@@ -70,10 +70,10 @@ export function planPrune(
   const dropped = lines
     .flatMap(({ entries }) => entries.filter(({ keptBy }) => keptBy.length === 0).flatMap(({ entry }) => objectsOf(entry)))
     .filter(({ path }) => !named.has(path));
-  const before = manifest.condemned.filter(({ path }) => !named.has(path));
+  const before = withoutNamed(manifest.condemned, named);
   const condemned = [...before, ...dropped.map(({ path, bytes }) => ({ path, bytes, since: time }))];
   const unnamed = unnamedObjects(listed, state, { lines: next, condemned }, leastAgeMs);
-  const isChange = unnamed.length > 0 || before.length < manifest.condemned.length || lines.some(plan => plan.next !== plan.line);
+  const isChange = unnamed.length > 0 || before !== manifest.condemned || lines.some(plan => plan.next !== plan.line);
   return {
     lines,
     dropped,
@@ -81,6 +81,13 @@ export function planPrune(
     condemned: [...condemned, ...unnamed.map(({ path, bytes }) => ({ path, bytes, since: time }))],
     isChange,
   };
+}
+
+/** What was condemned and is named all the same stays: no program does that. */
+function withoutNamed(condemned: readonly CondemnedObject[], named: NamedObjects): readonly CondemnedObject[] {
+  const isNamed = ({ path, numbers }: CondemnedObject) =>
+    numbers === undefined ? named.has(path) : (named.tailFrom(path) ?? Infinity) <= numbers[1];
+  return condemned.some(isNamed) ? condemned.filter(entry => !isNamed(entry)) : condemned;
 }
 
 function linePlan(line: ArchiveLine, choice: LineChoice, state: HeadState, { rules }: PruneRequest): LinePlan {

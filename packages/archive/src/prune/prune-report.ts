@@ -1,7 +1,7 @@
 import type { Position } from '@evertree/core';
 import type { ArchivedObject } from '../format/manifest.ts';
 import type { HeadState } from '../publishing/head-state.ts';
-import type { Deletion, DueObjects } from './deletion.ts';
+import { type Deletion, type ObjectCount, sumOf } from './deletion.ts';
 import { LineStates } from './line-states.ts';
 import type { LinePlan, PrunePlan } from './prune-plan.ts';
 
@@ -23,11 +23,6 @@ export interface PruneReport {
   readonly pins: readonly ReportedPin[];
   /** Keys of objects that the target said were deleted, and that are there still. */
   readonly stubborn: readonly string[];
-}
-
-export interface ObjectCount {
-  readonly objects: number;
-  readonly bytes: number;
 }
 
 export interface ReportedPin {
@@ -62,8 +57,6 @@ export interface PrunedEntry {
   readonly keptBy: readonly string[];
 }
 
-export type DeletionOutcome = Pick<Deletion, 'gone' | 'stubborn' | 'pins'> & { readonly rest: Omit<DueObjects, 'due'> };
-
 export interface PruneOutcome {
   readonly state: HeadState;
   readonly plan: PrunePlan;
@@ -71,20 +64,20 @@ export interface PruneOutcome {
   readonly graceMs: number;
 }
 
-export function reportOf({ state, plan, dryRun, graceMs }: PruneOutcome, { gone, stubborn, rest, pins }: DeletionOutcome): PruneReport {
-  const until = rest.waiting.length === 0 ? null : rest.waiting.reduce((least, { since }) => Math.min(least, since), Infinity) + graceMs;
+export function reportOf({ state, plan, dryRun, graceMs }: PruneOutcome, { gone, stubborn, left, pins }: Deletion): PruneReport {
+  const { since, ...waiting } = left.waiting;
   return {
     archive: state.head.archive,
     dryRun,
     time: state.time,
     lines: plan.lines.map(lineReport),
-    condemned: countOf([...plan.dropped, ...plan.unnamed]),
-    unnamed: countOf(plan.unnamed),
-    deleted: countOf(gone),
-    waiting: { ...countOf(rest.waiting), until },
-    pinned: countOf(rest.pinned),
+    condemned: sumOf([...plan.dropped, ...plan.unnamed]),
+    unnamed: sumOf(plan.unnamed),
+    deleted: gone,
+    waiting: { ...waiting, until: since === undefined ? null : since + graceMs },
+    pinned: left.pinned,
     pins: pins.pins.map(({ key, note }) => ({ key, purpose: note?.purpose ?? null, expiresAt: note?.expiresAt ?? null })),
-    stubborn: stubborn.map(({ path }) => path),
+    stubborn,
   };
 }
 
@@ -106,13 +99,9 @@ function entryReport(entry: ArchivedObject): Omit<PrunedEntry, 'keptBy'> {
   if (entry.kind === 'image') {
     const { kind, position, time, parts } = entry;
     const at = { epoch: position.epoch, revision: position.revision };
-    return { kind, from: at, to: at, time, ...countOf(parts) };
+    return { kind, from: at, to: at, time, ...sumOf(parts) };
   }
   const { kind, base, last, lastTime, bytes } = entry;
   const [from, to] = [base, last].map(({ epoch, revision }) => ({ epoch, revision })) as [Position, Position];
   return { kind, from, to, time: lastTime, objects: 1, bytes };
-}
-
-function countOf(objects: readonly { readonly bytes: number }[]): ObjectCount {
-  return { objects: objects.length, bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0) };
 }

@@ -3,13 +3,13 @@ import type { Manifest } from '../format/manifest.ts';
 import { movingHead } from '../publishing/head-mover.ts';
 import { type HeadState, readHeadState } from '../publishing/head-state.ts';
 import type { Target } from '../targets/target.ts';
-import { deleteCondemned, dueObjects } from './deletion.ts';
+import { countCondemned, deleteCondemned, type Deletion } from './deletion.ts';
 import { checkRules } from './keep-rules.ts';
 import { PinnedObjects } from './pinned-objects.ts';
 import { SAFE_AFTER_SUPERSEDED_MS } from './pin.ts';
 import { planPrune, type PrunePlan, type PruneRequest } from './prune-plan.ts';
-import { type DeletionOutcome, type PruneReport, reportOf } from './prune-report.ts';
-import { listNameable, UNNAMED_LEAST_AGE_MS } from './unnamed-objects.ts';
+import { type PruneReport, reportOf } from './prune-report.ts';
+import { listUnnamed, UNNAMED_LEAST_AGE_MS } from './unnamed-objects.ts';
 
 /** What nobody needs stays for so long, in case somebody reads it who has not pinned it. */
 const DEFAULT_GRACE_MS = 86_400_000;
@@ -42,7 +42,7 @@ export async function prune(target: Target, options: PruneOptions): Promise<Prun
   const { rules, graceMs = DEFAULT_GRACE_MS, isExclusive = false, dryRun = false, progress } = options;
   checkRules(rules);
   checkGrace(graceMs, isExclusive);
-  const listed = await listNameable(target);
+  const listed = await listUnnamed(target);
   const leastAgeMs = isExclusive ? Math.min(graceMs, UNNAMED_LEAST_AGE_MS) : UNNAMED_LEAST_AGE_MS;
   let planned: { readonly state: HeadState; readonly plan: PrunePlan } | undefined;
   const plan = (state: HeadState) => {
@@ -63,21 +63,17 @@ export async function prune(target: Target, options: PruneOptions): Promise<Prun
   return reportOf({ ...planned!, dryRun, graceMs }, deletion);
 }
 
-function planOf(state: HeadState, listed: Awaited<ReturnType<typeof listNameable>>, request: PruneRequest, leastAgeMs: number): PrunePlan {
+function planOf(state: HeadState, listed: Awaited<ReturnType<typeof listUnnamed>>, request: PruneRequest, leastAgeMs: number): PrunePlan {
   const { manifest } = state;
   if (manifest === undefined) return { lines: [], dropped: [], unnamed: [], condemned: [], isChange: false };
   return planPrune({ ...state, manifest }, listed, request, leastAgeMs);
 }
 
-async function wouldDelete(
-  target: Target,
-  { state, plan }: { state: HeadState; plan: PrunePlan },
-  graceMs: number,
-): Promise<DeletionOutcome> {
+async function wouldDelete(target: Target, { state, plan }: { state: HeadState; plan: PrunePlan }, graceMs: number): Promise<Deletion> {
   const pins = await PinnedObjects.read(target, state.time);
   const manifest: Pick<Manifest, 'lines' | 'condemned'> = { lines: plan.lines.flatMap(line => line.next ?? []), condemned: plan.condemned };
-  const rest = dueObjects({ manifest, time: state.time }, pins, graceMs);
-  return { gone: rest.due, stubborn: [], rest, pins };
+  const left = countCondemned({ manifest, time: state.time, pins, graceMs });
+  return { gone: left.due, stubborn: [], left, pins };
 }
 
 function checkGrace(graceMs: number, isExclusive: boolean): void {

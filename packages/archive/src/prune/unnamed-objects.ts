@@ -1,6 +1,7 @@
+import { CondemnedPaths } from '../format/condemned.ts';
 import type { Manifest } from '../format/manifest.ts';
 import { IMAGE_PREFIX, MANIFEST_PREFIX, manifestKey, PROBE_PREFIX, STRETCH_PREFIX, TAIL_PREFIX } from '../format/object-keys.ts';
-import type { HeadState } from '../publishing/head-state.ts';
+import { type HeadState, readHeadState } from '../publishing/head-state.ts';
 import { type NamedObject, NamedObjects } from '../publishing/named-objects.ts';
 import type { ListedObject, Target } from '../targets/target.ts';
 
@@ -18,17 +19,27 @@ const SUPERSEDED_KEPT = 8;
 /** With more of them the others go. A prune supersedes two by itself, and must not find them the next time. */
 const SUPERSEDED_LIMIT = 24;
 
-/** All that an archive's manifest might name, as it is in the target. This is the one place that lists. */
-export async function listNameable(target: Target): Promise<ListedObject[]> {
+/**
+ * Lists what may have to go: what a manifest might name, and that of now does not. It may have been about to be named: the
+ * manifest has to be asked again afterwards. This is the one place that lists.
+ */
+export async function listUnnamed(target: Target): Promise<ListedObject[]> {
+  const { manifest = { lines: [], condemned: [] } } = await readHeadState(target);
+  const named = new NamedObjects(manifest);
+  const condemned = new CondemnedPaths(manifest.condemned);
   const listed: ListedObject[] = [];
-  for (const prefix of PREFIXES) for await (const object of target.list(prefix)) listed.push(object);
+  for (const prefix of PREFIXES) {
+    for await (const object of target.list(prefix)) {
+      if (!named.has(object.key) && !condemned.has(object.key)) listed.push(object);
+    }
+  }
   return listed;
 }
 
 /**
  * What nothing names: left behind by writers that died or lost their line, swallowed objects of tails that nobody
  * condemned, superseded manifests, and probes.
- * @param listed before the state was read
+ * @param listed by `listUnnamed`, before the state was read
  * @param leastAgeMs of what is taken
  */
 export function unnamedObjects(
@@ -39,9 +50,9 @@ export function unnamedObjects(
 ): NamedObject[] {
   const manifestAgeMs = Math.min(leastAgeMs, MANIFEST_LEAST_AGE_MS);
   const named = new NamedObjects(manifest);
-  const others = new Set(manifest.condemned.map(({ path }) => path));
-  if (head.manifest !== null) others.add(manifestKey(head.manifest));
-  const unnamed = listed.filter(({ key }) => !named.has(key) && !others.has(key));
+  const condemned = new CondemnedPaths(manifest.condemned);
+  const present = head.manifest === null ? undefined : manifestKey(head.manifest);
+  const unnamed = listed.filter(({ key }) => key !== present && !named.has(key) && !condemned.has(key));
   const superseded = unnamed.filter(isManifest).toSorted((a, b) => b.modified - a.modified);
   const old = superseded
     .slice(superseded.length > SUPERSEDED_LIMIT ? SUPERSEDED_KEPT : SUPERSEDED_LIMIT)

@@ -1,6 +1,7 @@
 import { EvertreeError, isEvertreeError } from '@evertree/core';
 import type { ArchiveHead } from '../format/archive-head.ts';
 import { damagedObject } from '../format/checked.ts';
+import { compacted, CondemnedPaths } from '../format/condemned.ts';
 import { encodeHead } from '../format/head-codec.ts';
 import { encodeManifest } from '../format/manifest-codec.ts';
 import type { ArchivedObject, Manifest } from '../format/manifest.ts';
@@ -78,7 +79,8 @@ function prepare(state: HeadState, { manifest: draft, head: patch }: HeadChange)
   const { archive, counter, manifest: previous } = state.head;
   const changed: ArchiveHead = { ...state.head, ...patch, counter: counter + 1, time };
   if (draft === undefined) return { head: changed, manifest: state.manifest, isPublishing: false, bytes: encodeHead(changed) };
-  const { stream, condemned } = draft;
+  const { stream } = draft;
+  const condemned = compacted(draft.condemned);
   const lines = draft.lines.map(line => ({ ...line, objects: line.objects.map(entry => dated(entry, time)) }));
   const manifest: Manifest = { archive, stream, previous, time, lines, condemned };
   const head = { ...changed, stream, manifest: encodeManifest(manifest).sha256 };
@@ -106,7 +108,7 @@ async function createManifest(target: Target, state: HeadState, { manifest, head
 async function assertNamable(target: Target, before: Manifest | undefined, next: Manifest): Promise<void> {
   const named = new NamedObjects(before ?? { lines: [] }).entries;
   const added = [...new NamedObjects(next).entries].filter(([path]) => !named.has(path));
-  const condemned = new Set([...(before?.condemned ?? []), ...next.condemned].map(({ path }) => path));
+  const condemned = new CondemnedPaths([...(before?.condemned ?? []), ...next.condemned]);
   const lost = added.filter(([path]) => condemned.has(path)).map(([path]) => path);
   for (let at = 0; at < added.length; at += LOOKED_FOR_AT_ONCE) {
     const some = added.slice(at, at + LOOKED_FOR_AT_ONCE);

@@ -28,6 +28,11 @@ export class NamedObjects {
     return this.entries.has(path) || this.#isOfTail(path);
   }
 
+  /** The first number of a tail that counts; undefined for a tail that does not. */
+  tailFrom(path: string): number | undefined {
+    return this.#tails.get(path);
+  }
+
   #isOfTail(path: string): boolean {
     const slash = path.lastIndexOf('/');
     const from = this.#tails.get(path.slice(0, slash));

@@ -1,4 +1,5 @@
 import { type ExactPosition, formatPosition } from '@evertree/core';
+import { countOf } from '../format/condemned.ts';
 import type { DrillNote, VerificationNote } from '../format/archive-head.ts';
 import type { GapNote, ImageEntry } from '../format/manifest.ts';
 import { IMAGE_PREFIX, STRETCH_PREFIX } from '../format/object-keys.ts';
@@ -104,7 +105,7 @@ export async function backupListing(archive: Archive): Promise<BackupListing> {
     lines: listed,
     bytes: sum(listed, line => line.bytes),
     plainBytes: sum(listed, line => line.plainBytes),
-    condemned: { objects: condemned.length, bytes: sum(condemned, object => object.bytes) },
+    condemned: { objects: sum(condemned, countOf), bytes: sum(condemned, object => object.bytes) },
     drilled,
     verified,
     problems,

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { CondemnedPaths } from '../format/condemned.ts';
 import type { ArchivedObject, ArchiveLine, CondemnedObject, GapNote, ImageEntry, TailNote } from '../format/manifest.ts';
 import { type ExactPosition, isEvertreeError } from '@evertree/core';
 import { assertUsable, type Usage } from './archive-use.ts';
@@ -121,6 +122,6 @@ function condemn(
   added: readonly Omit<CondemnedObject, 'since'>[],
   since: number,
 ): readonly CondemnedObject[] {
-  const known = new Set(present.map(({ path }) => path));
+  const known = new CondemnedPaths(present);
   return [...present, ...added.filter(({ path }) => !known.has(path)).map(({ path, bytes }) => ({ path, bytes, since }))];
 }

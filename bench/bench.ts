@@ -27,7 +27,7 @@ export interface Measure {
   /** Left out of a quick run. */
   readonly fullOnly?: boolean;
   /** Left out, with a note, if it is not available. */
-  readonly needs?: 'kafka';
+  readonly needs?: 'kafka' | 's3';
   run(bench: Bench): Promise<Figure[]>;
 }
 

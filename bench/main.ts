@@ -2,10 +2,12 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type Measure } from './bench.ts';
-import { findObstacle } from '../test/support/kafka/distribution.ts';
+import { findObstacle as findKafkaObstacle } from '../test/support/kafka/distribution.ts';
+import { findObstacle as findS3Obstacle } from '../test/support/s3/versitygw.ts';
 import { REDIS_MISSING } from './contestants/redis.ts';
 import { type Figure, passes } from './figure.ts';
 import { ack } from './measures/ack.ts';
+import { archiveAge, archiveMemory, archiveRestore, archiveS3, archiveSize, archiveWriting } from './measures/archive.ts';
 import { away } from './measures/away.ts';
 import { batch } from './measures/batch.ts';
 import { comeback } from './measures/comeback.ts';
@@ -32,6 +34,7 @@ import { table } from './table.ts';
 
 /** The last ones kill the broker. */
 const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaSwitchover, kafkaClients, kafkaAway];
+const ARCHIVE_MEASURES: readonly Measure[] = [archiveWriting, archiveSize, archiveAge, archiveRestore, archiveS3, archiveMemory];
 const MEASURES: readonly Measure[] = [
   visible,
   wide,
@@ -52,6 +55,7 @@ const MEASURES: readonly Measure[] = [
   historyPin,
   historyWriting,
   historyVerify,
+  ...ARCHIVE_MEASURES,
   ...KAFKA_MEASURES,
   growth,
 ];
@@ -61,7 +65,7 @@ const WRONG_USAGE = 2;
 const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
 
   --quick          fewer and shorter rounds, without growth; without Kafka, unless --only names it
-  --only NAME,…    these measures only; \`kafka\` stands for all of Kafka's
+  --only NAME,…    these measures only; \`kafka\` and \`archive\` stand for all of theirs
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --platformatic DIR
                    @platformatic/kafka joins the measure kafka-clients (a folder in which \`npm i @platformatic/kafka@2\` was done)
@@ -111,10 +115,21 @@ function chosen(only: string | undefined, quick: boolean): readonly Measure[] {
   if (only === undefined) return MEASURES.filter(measure => !quick || (measure.fullOnly !== true && measure.needs !== 'kafka'));
   return only.split(',').flatMap(name => {
     if (name === 'kafka') return KAFKA_MEASURES;
+    if (name === 'archive') return ARCHIVE_MEASURES;
     const measure = MEASURES.find(each => each.name === name);
     if (measure === undefined) throw new Error(`there is no measure ${name}`);
     return [measure];
   });
+}
+
+/** Why the servers that some measures need can't be started here, and what helps. */
+async function findObstacles(wanted: readonly Measure[]): Promise<ReadonlyMap<string, string>> {
+  const obstacles = new Map<string, string>();
+  for (const [name, find] of Object.entries({ kafka: findKafkaObstacle, s3: findS3Obstacle })) {
+    const obstacle = wanted.some(({ needs }) => needs === name) ? await find() : undefined;
+    if (obstacle !== undefined) obstacles.set(name, obstacle);
+  }
+  return obstacles;
 }
 
 function absolute(path: string | undefined): string | undefined {
@@ -129,10 +144,10 @@ async function run({ measures: wanted, quick, lab, platformatic, data, profile, 
     progress,
   );
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
-  const obstacle = wanted.some(measure => measure.needs === 'kafka') ? await findObstacle() : undefined;
-  const measures = wanted.filter(measure => obstacle === undefined || measure.needs !== 'kafka');
+  const obstacles = await findObstacles(wanted);
+  const measures = wanted.filter(({ needs }) => needs === undefined || !obstacles.has(needs));
   const notMeasured = wanted.filter(measure => !measures.includes(measure)).map(({ name }) => name);
-  const omission = notMeasured.length === 0 ? '' : `NOT MEASURED: ${notMeasured.join(', ')}. ${obstacle}\n`;
+  const omission = notMeasured.length === 0 ? '' : `NOT MEASURED: ${notMeasured.join(', ')}. ${[...obstacles.values()].join(' ')}\n`;
   process.stderr.write(omission);
   const figures: Figure[] = [];
   const tookSeconds: Record<string, number> = {};

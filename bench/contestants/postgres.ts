@@ -17,7 +17,7 @@ const WARM_UP = 500;
 const PAGE_ROWS = 100;
 
 /** The path of the leaf with a number, as `shape.ts` makes it. */
-const PATH = `'devices/dev-' || lpad((:n / 100)::text, 6, '0') || '/interfaces/eth' || (:n / 10 % 10)::text || '/field' || (:n % 10)::text`;
+export const LEAF_PATH = `'devices/dev-' || lpad((:n / 100)::text, 6, '0') || '/interfaces/eth' || (:n / 10 % 10)::text || '/field' || (:n % 10)::text`;
 
 const SCHEMA = `
   CREATE TABLE leaf (path text PRIMARY KEY, value bigint NOT NULL, revision bigint NOT NULL);
@@ -33,19 +33,19 @@ const SCHEMA = `
 
 export function postgresVersion(): string | undefined {
   try {
-    return /\d+\.\d+/.exec(execFileSync(binary('postgres'), ['--version'], { encoding: 'utf8' }))?.[0];
+    return /\d+\.\d+/.exec(execFileSync(postgresBinary('postgres'), ['--version'], { encoding: 'utf8' }))?.[0];
   } catch {
     // PostgreSQL is not installed: the row says so.
     return undefined;
   }
 }
 
-function binary(name: string): string {
+export function postgresBinary(name: string): string {
   const path = join(BINARIES, name);
   return existsSync(path) ? path : name;
 }
 
-interface SystemUser {
+export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
 }
@@ -66,7 +66,7 @@ export class Postgres implements AsyncDisposable {
   /** @param data the folder in which it makes its own; its user has to be able to enter it */
   static async start(data: string): Promise<Postgres> {
     const directory = mkdtempSync(join(data, 'evertree-bench-postgres-'));
-    const owner = userInfo().uid === 0 ? idsOf('postgres') : undefined;
+    const owner = ownerOfServers();
     if (owner !== undefined) chownSync(directory, owner.uid, owner.gid);
     const server = new Postgres(directory, await freePort(), owner);
     try {
@@ -87,13 +87,13 @@ export class Postgres implements AsyncDisposable {
   async fill(shape: Shape, changes: number): Promise<number> {
     const leaves = leavesOf(shape);
     await this.sql(SCHEMA);
-    const path = PATH.replaceAll(':n', 'n');
+    const path = LEAF_PATH.replaceAll(':n', 'n');
     await this.sql(`INSERT INTO leaf SELECT ${path}, n, 0 FROM generate_series(0, ${leaves - 1}) AS n`);
     await this.sql(`INSERT INTO leaf_history SELECT ${path}, nextval('revision'), i, now()
       FROM (SELECT i, floor(random() * ${leaves})::bigint AS n FROM generate_series(1, ${changes - leaves - BY_TRIGGER}) AS i) AS picked`);
     await this.sql('CREATE INDEX by_path ON leaf_history (path, revision)');
     await this.sql('VACUUM ANALYZE');
-    const script = `\\set n random(0, ${leaves - 1})\nUPDATE leaf SET value = value + 1 WHERE path = ${PATH};\n`;
+    const script = `\\set n random(0, ${leaves - 1})\nUPDATE leaf SET value = value + 1 WHERE path = ${LEAF_PATH};\n`;
     const took = await this.#bench(script, BY_TRIGGER);
     await this.sql('VACUUM ANALYZE');
     await this.sql('CHECKPOINT');
@@ -135,7 +135,7 @@ export class Postgres implements AsyncDisposable {
 
   async #ask(shape: Shape, changes: number, count: number, limit: number, columns: string): Promise<number[]> {
     const script = `\\set n random(0, ${leavesOf(shape) - 1})\n\\set r random(${leavesOf(shape)}, ${changes})
-      SELECT ${columns} FROM leaf_history WHERE path = ${PATH} AND revision <= :r ORDER BY revision DESC LIMIT ${limit};\n`;
+      SELECT ${columns} FROM leaf_history WHERE path = ${LEAF_PATH} AND revision <= :r ORDER BY revision DESC LIMIT ${limit};\n`;
     return (await this.#bench(script, count + WARM_UP)).slice(WARM_UP);
   }
 
@@ -156,9 +156,14 @@ export class Postgres implements AsyncDisposable {
   }
 
   async #run(name: string, args: readonly string[]): Promise<string> {
-    const { stdout } = await run(binary(name), [...args], { ...this.#owner, cwd: this.#directory, maxBuffer: 1024 ** 3 });
+    const { stdout } = await run(postgresBinary(name), [...args], { ...this.#owner, cwd: this.#directory, maxBuffer: 1024 ** 3 });
     return stdout;
   }
+}
+
+/** Who runs a server: it refuses to run as root. */
+export function ownerOfServers(): SystemUser | undefined {
+  return userInfo().uid === 0 ? idsOf('postgres') : undefined;
 }
 
 function idsOf(user: string): SystemUser {

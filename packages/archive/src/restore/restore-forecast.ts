@@ -50,6 +50,8 @@ export interface RestoreForecast {
 const READ_RATE = 40_000_000;
 const APPLY_RATE = 20_000_000;
 const MEGABYTE = 1_000_000;
+/** Of the shortest restore. */
+const OVERHEAD_MS = 100;
 
 /** What is asked for, beside the state. */
 export interface RestoreWish {
@@ -77,7 +79,7 @@ export function forecastOf(archive: Archive, plan: RestorePlan, wish: RestoreWis
     commits,
     bytes,
     plainBytes,
-    expectedMs: Math.ceil((bytes / READ_RATE + plainBytes / APPLY_RATE) * 1_000),
+    expectedMs: Math.ceil(OVERHEAD_MS + (bytes / READ_RATE + plainBytes / APPLY_RATE) * 1_000),
     rate: `assumed: ${READ_RATE / MEGABYTE} MB/s read, ${APPLY_RATE / MEGABYTE} MB/s applied`,
     role,
     site: wish.site ?? plan.site,

@@ -6,8 +6,8 @@ import { optional } from '../optional.ts';
 import { UsageError } from './exit-status.ts';
 import { forecastLines } from './restore-report.ts';
 import { commandClock, type IdentityOptions, identitiesOf, openTargetOf, type TargetOptions } from './target-options.ts';
-import { tellNote, WorkProgress } from './terminal.ts';
-import { formatDuration } from './units.ts';
+import { WorkProgress } from './terminal.ts';
+import { formatBytes, formatDuration } from './units.ts';
 
 /** The options of `primary` with which a lost site comes back. */
 export interface RestoredStartOptions extends TargetOptions, IdentityOptions {
@@ -38,8 +38,14 @@ export async function restoreBeforeStart(options: RestoredStart, report: Reporte
     return;
   }
   const { restoreFrom } = await import('../archive/restoring.ts');
-  const progress = new WorkProgress('restored');
-  const wish = { data, planned: tellPlan, ...optional('site', site), ...optional('to', to), ...optional('line', line) };
+  const progress = process.stderr.isTTY ? new WorkProgress('restored') : new LoggedProgress(report);
+  const wish = {
+    data,
+    planned: (plan: RestoreForecast) => tellPlan(plan, report),
+    ...optional('site', site),
+    ...optional('to', to),
+    ...optional('line', line),
+  };
   const identities = await identitiesOf(options);
   await using opened = await openTargetOf(target, options);
   try {
@@ -53,6 +59,32 @@ export async function restoreBeforeStart(options: RestoredStart, report: Reporte
   }
 }
 
-function tellPlan(plan: RestoreForecast): void {
-  for (const line of forecastLines(plan)) tellNote(line);
+/** As lines of the log, so that whoever reads that as JSON finds nothing else. */
+function tellPlan(plan: RestoreForecast, report: Reporter): void {
+  for (const line of forecastLines(plan)) report({ level: 'info', event: 'restore-plan', message: line.replace(/ {2,}/, ': ') });
+}
+
+/** The pause between two lines of the log. */
+const LOG_PAUSE_MS = 10_000;
+
+/** The progress of a restore, in the log. */
+class LoggedProgress {
+  readonly #report: Reporter;
+  readonly #began = performance.now();
+  #toldAt = this.#began;
+  readonly tell = (doneBytes: number, totalBytes: number): void => {
+    const now = performance.now();
+    if (now - this.#toldAt < LOG_PAUSE_MS) return;
+    this.#toldAt = now;
+    const rate = (doneBytes * 1_000) / (now - this.#began);
+    const leftMs = ((totalBytes - doneBytes) * 1_000) / Math.max(1, rate);
+    const message = `restored ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(leftMs)} left`;
+    this.#report({ level: 'info', event: 'restore-progress', message, details: { doneBytes, totalBytes, leftMs: Math.round(leftMs) } });
+  };
+
+  constructor(report: Reporter) {
+    this.#report = report;
+  }
+
+  end(): void {}
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Archive, Identities, type ArchiveHead, type Manifest } from '@evertree/archive';
 import { NO_CHAIN, ORIGIN, type SnapshotHeader } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +8,8 @@ import { encodeManifest, parseManifest } from '../../packages/archive/src/format
 import type { FramesHeader } from '../../packages/archive/src/format/object-header.ts';
 import * as keys from '../../packages/archive/src/format/object-keys.ts';
 import { openObject, sealObject } from '../../packages/archive/src/format/sealed-object.ts';
+import { encodeDrill, parseDrill } from '../../packages/archive/src/proof/drill-report.ts';
+import { encodeVerification, parseVerification } from '../../packages/archive/src/proof/verification-report.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
 
 /**
@@ -130,6 +133,11 @@ const ORIGIN_TEXT = '{"epoch":0,"epochId":"0000000000000000","revision":0}';
 const AT_1 = `{"epoch":4,"epochId":"${EPOCH}","revision":1}`;
 const AT_2 = `{"epoch":4,"epochId":"${EPOCH}","revision":2}`;
 
+/** The same with the sum of its text as the last key, and a line feed. */
+function summed(json: string): string {
+  return `${json.slice(0, -1)},"sum":"${createHash('sha256').update(json).digest('hex')}"}\n`;
+}
+
 describe('an archive’s layout', () => {
   it('has HEAD as one JSON object with a sum, and a line feed', () => {
     const expected =
@@ -185,6 +193,54 @@ describe('an archive’s layout', () => {
     const opened = await openObject(Buffer.from(SEALED, 'base64'), Identities.parse([IDENTITY]), 'x');
     expect(opened).toMatchObject({ kind: 'frames', isCompressed: true, isEncrypted: true, header: { ...HEADER, plainBytes: 300 } });
     expect(text(opened.payload)).toBe('frames'.repeat(50));
+  });
+
+  it('has reports as JSON with their format first and a sum last', () => {
+    const verification = {
+      archive: ARCHIVE,
+      manifest: '11'.repeat(32),
+      time: 9,
+      level: 2 as const,
+      finished: true,
+      passed: false,
+      findings: [{ level: 1 as const, object: 'stretch/x', line: LINE }],
+      lines: [{ line: LINE, position: at(2) }],
+      tails: [{ path: 'tail/x', number: 3, last: at(2), chain: CHAIN, digest: DIGEST, sum: '55'.repeat(32) }],
+      objects: [['stretch/y', '66'.repeat(8), 2 as const, 8] satisfies [string, string, 2, number]],
+    };
+    const verified =
+      `{"format":"evertree verification 1","archive":"${ARCHIVE}","manifest":"${'11'.repeat(32)}","time":9,"level":2,"finished":true,` +
+      `"passed":false,"findings":[{"level":1,"object":"stretch/x","line":"${LINE}"}],"lines":[{"line":"${LINE}","position":${AT_2}}],` +
+      `"tails":[{"path":"tail/x","number":3,"last":${AT_2},"chain":"${CHAIN}","digest":"${DIGEST}","sum":"${'55'.repeat(32)}"}],` +
+      `"objects":[["stretch/y","${'66'.repeat(8)}",2,8]]}`;
+    expect(text(encodeVerification(verification))).toBe(summed(verified));
+    expect(parseVerification(encodeVerification(verification), 'verified/x')).toMatchObject(verification);
+    const drill = {
+      archive: ARCHIVE,
+      time: 9,
+      passed: true,
+      failed: null,
+      seed: 7,
+      line: LINE,
+      position: at(2),
+      stateTime: 6,
+      digest: DIGEST,
+      found: DIGEST,
+      phases: { open: 1, restore: 2, start: 3, check: null, flip: 4 },
+      check: null,
+      flip: { object: 'stretch/x', offset: 5, bit: 7, found: true },
+      milliseconds: 10,
+    };
+    const drilled =
+      `{"format":"evertree drill 1","archive":"${ARCHIVE}","time":9,"passed":true,"failed":null,"seed":7,"line":"${LINE}",` +
+      `"position":${AT_2},"stateTime":6,"digest":"${DIGEST}","found":"${DIGEST}",` +
+      '"phases":{"open":1,"restore":2,"start":3,"check":null,"flip":4},"check":null,' +
+      '"flip":{"object":"stretch/x","offset":5,"bit":7,"found":true},"milliseconds":10}';
+    expect(text(encodeDrill(drill))).toBe(summed(drilled));
+    expect(parseDrill(encodeDrill(drill), 'drill/x')).toEqual(drill);
+    const changed = Buffer.from(text(encodeDrill(drill)).replace('"seed":7', '"seed":8'));
+    expect(() => parseDrill(changed, 'drill/x')).toThrow(/drill\/x is damaged: its sum is/);
+    expect(() => parseDrill(Buffer.from(drilled.replace('drill 1', 'drill 2')), 'drill/x')).toThrow(/has the version 2 of its format/);
   });
 
   it('has images: the head of a snapshot behind its length, then chunks behind theirs', () => {

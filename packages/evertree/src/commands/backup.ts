@@ -17,8 +17,8 @@ import {
   withRecipients,
   withTarget,
 } from './target-options.ts';
-import { ProgressLine, printLine, tellNote } from './terminal.ts';
-import { formatCount, formatDuration } from './units.ts';
+import { WorkProgress, printLine, tellNote } from './terminal.ts';
+import { formatDuration } from './units.ts';
 
 interface BackupCommandOptions extends ClientOptions, TargetOptions, RecipientsOptions {
   readonly data?: string;
@@ -38,7 +38,7 @@ export function addBackup(program: Command): void {
     )
     .option('--data <directory>', "read the history from a site's directory here, instead of asking the running site")
     .option('--dry-run', 'say what would be written, and change nothing')
-    .option('--json', 'print the result as JSON; off a terminal with lines of progress on stderr')
+    .option('--json', 'print the result as JSON; off a terminal with lines of progress before it')
     .addHelpText(
       'after',
       `${TARGET_HELP}\n\nExamples:\n  evertree backup /mnt/backups/north\n  evertree backup s3://backups/north --recipients operators.txt\n  evertree backup /mnt/backups/north --data ./data/primary --dry-run`,
@@ -61,7 +61,8 @@ async function backUp(text: string, options: BackupCommandOptions): Promise<void
   const target = targetArgument(text);
   const recipients = recipientTexts(options);
   const request = { ...settingsOf(target, options), ...optional('recipients', recipients) };
-  const progress = new CommitProgress(options.json === true);
+  const progress = new WorkProgress('archived', options.json === true, 'Commits');
+  const tell = ({ commits, ofCommits }: CountedFrames) => progress.tell(commits, ofCommits);
   try {
     if (options.dryRun === true) {
       const forecast = await forecastOf(target, options, request);
@@ -69,8 +70,8 @@ async function backUp(text: string, options: BackupCommandOptions): Promise<void
       return;
     }
     const answer = await (options.data === undefined
-      ? askSite(target, options, request, progress)
-      : fromDirectory(options.data, target, request, progress));
+      ? askSite(target, options, request, tell)
+      : fromDirectory(options.data, target, request, tell));
     progress.end();
     await printLine(options.json ? JSON.stringify(answer) : backupLines(answer).join('\n'));
     if (answer.made && recipients === undefined) tellNote(NOT_ENCRYPTED);
@@ -93,10 +94,15 @@ async function forecastOf(target: string, options: BackupCommandOptions, request
   return { ...forecast, from: forecast.from && plainPosition(forecast.from), to: plainPosition(forecast.to) };
 }
 
-async function fromDirectory(data: string, target: string, request: BackupRequest, progress: CommitProgress): Promise<BackupAnswer> {
+async function fromDirectory(
+  data: string,
+  target: string,
+  request: BackupRequest,
+  tell: (counted: CountedFrames) => void,
+): Promise<BackupAnswer> {
   // Loaded on demand: other commands start faster without it.
   const { backupDirectory } = await import('../archive/one-backup.ts');
-  const { position, gap, ...outcome } = await backupDirectory(directoryArgument(data), target, { ...request, progress: progress.tell });
+  const { position, gap, ...outcome } = await backupDirectory(directoryArgument(data), target, { ...request, progress: tell });
   const lost = gap === undefined ? {} : { gap: { ...gap, from: plainPosition(gap.from), to: plainPosition(gap.to) } };
   return { ...outcome, position: plainPosition(position), ...lost };
 }
@@ -107,7 +113,12 @@ function plainPosition({ epoch, revision }: Position): Position {
 }
 
 /** The last line of the answer tells how it ended. */
-async function askSite(target: string, options: ClientOptions, request: BackupRequest, progress: CommitProgress): Promise<BackupAnswer> {
+async function askSite(
+  target: string,
+  options: ClientOptions,
+  request: BackupRequest,
+  tell: (counted: CountedFrames) => void,
+): Promise<BackupAnswer> {
   const client = clientOf(options);
   const answer = await client.request('/admin/backup', {
     ...post({ ...request, target }),
@@ -116,7 +127,7 @@ async function askSite(target: string, options: ClientOptions, request: BackupRe
   });
   for await (const line of answer.lines()) {
     const { progress: told, result, error } = line as BackupLine;
-    if (told !== undefined) progress.tell(told);
+    if (told !== undefined) tell(told);
     if (result !== undefined) return result;
     if (error !== undefined) throw new EvertreeError(error.code, error.detail);
   }
@@ -172,37 +183,4 @@ function initializedLines(made: InitOutcome): string[] {
       : [`not encrypted: whoever can read it reads the data. Encryption can't be added later: make another archive with --recipients`]),
     `next: evertree backup ${target}, or "archive": { "target": ${JSON.stringify(target)}${encrypted ? ', "recipients": …' : ''} } in the site's file`,
   ];
-}
-
-/** The pause between two lines of progress for programs. */
-const LINES_MS = 500;
-
-/** The progress of a backup on stderr: a line that moves, or off a terminal lines, as JSON where that is asked for. */
-class CommitProgress {
-  readonly #asJson: boolean;
-  #line: ProgressLine | undefined;
-  #printedAt = -Infinity;
-  readonly tell = (progress: CountedFrames): void => {
-    if (this.#asJson) return this.#print(progress);
-    const { commits, ofCommits } = progress;
-    if (ofCommits === 0) return;
-    this.#line ??= new ProgressLine('archived', ofCommits, count => `${formatCount(count)} commits`);
-    this.#line.show(commits, ofCommits);
-  };
-
-  constructor(asJson: boolean) {
-    this.#asJson = asJson;
-  }
-
-  end(): void {
-    this.#line?.end();
-    this.#line = undefined;
-  }
-
-  #print(progress: CountedFrames): void {
-    const now = performance.now();
-    if (process.stderr.isTTY || now - this.#printedAt < LINES_MS) return;
-    this.#printedAt = now;
-    process.stderr.write(`${JSON.stringify({ progress })}\n`);
-  }
 }

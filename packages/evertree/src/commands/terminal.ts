@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import pico from 'picocolors';
 import { DONE, FAILED } from './exit-status.ts';
-import { formatBytes, formatDuration } from './units.ts';
+import { formatBytes, formatCount, formatDuration } from './units.ts';
 
 const ESCAPE = '\u001b[';
 
@@ -86,23 +86,34 @@ export class ProgressLine {
 /** The pause between two lines of progress for programs. */
 const JSON_PROGRESS_MS = 1_000;
 
-/** Long work on stdout, as lines of JSON: `{"progress": {doneBytes, totalBytes, bytesPerSecond, leftMs}}`. */
+/** What work is counted in, and how an amount of it is written. */
+const WORK_UNITS = {
+  Bytes: formatBytes,
+  Commits: (count: number) => `${formatCount(count)} commits`,
+} as const;
+type WorkUnit = keyof typeof WORK_UNITS;
+
+/**
+ * Long work on stdout, as lines of JSON: `{"progress": {doneBytes, totalBytes, bytesPerSecond, leftMs}}`, or the same with
+ * `Commits`.
+ */
 class JsonProgress {
-  readonly #totalBytes: number;
+  readonly #unit: WorkUnit;
   readonly #began = performance.now();
   #printedAt = this.#began;
 
-  constructor(totalBytes: number) {
-    this.#totalBytes = totalBytes;
+  constructor(unit: WorkUnit) {
+    this.#unit = unit;
   }
 
-  show(doneBytes: number): void {
+  show(done: number, total: number): void {
     const now = performance.now();
-    if (now - this.#printedAt < JSON_PROGRESS_MS) return;
+    if (done === 0 || now - this.#printedAt < JSON_PROGRESS_MS) return;
     this.#printedAt = now;
-    const bytesPerSecond = Math.round((doneBytes * 1_000) / (now - this.#began));
-    const leftMs = Math.round(((this.#totalBytes - doneBytes) * 1_000) / Math.max(1, bytesPerSecond));
-    const progress = { doneBytes, totalBytes: this.#totalBytes, bytesPerSecond, leftMs };
+    const rate = Math.round((done * 1_000) / (now - this.#began));
+    const leftMs = Math.round(((total - done) * 1_000) / Math.max(1, rate));
+    const unit = this.#unit;
+    const progress = { [`done${unit}`]: done, [`total${unit}`]: total, [`${unit.toLowerCase()}PerSecond`]: rate, leftMs };
     process.stdout.write(`${JSON.stringify({ progress })}\n`);
   }
 
@@ -113,17 +124,19 @@ class JsonProgress {
 export class WorkProgress {
   readonly #verb: string;
   readonly #isJson: boolean;
+  readonly #unit: WorkUnit;
   #line: ProgressLine | JsonProgress | undefined;
-  /** Told by the work, as often as it likes. */
-  readonly tell = (doneBytes: number, totalBytes: number): void => {
-    this.#line ??= this.#isJson ? new JsonProgress(totalBytes) : new ProgressLine(this.#verb, totalBytes);
-    this.#line.show(doneBytes);
+  /** Told by the work, as often as it likes. The total may change. */
+  readonly tell = (done: number, total: number): void => {
+    this.#line ??= this.#isJson ? new JsonProgress(this.#unit) : new ProgressLine(this.#verb, total, WORK_UNITS[this.#unit]);
+    this.#line.show(done, total);
   };
 
   /** @param json for a program: off a terminal the lines are JSON, on stdout */
-  constructor(verb: string, json = false) {
+  constructor(verb: string, json = false, unit: WorkUnit = 'Bytes') {
     this.#verb = verb;
     this.#isJson = json && !isTerminal();
+    this.#unit = unit;
   }
 
   end(): void {

@@ -305,6 +305,7 @@ describe('operation', () => {
     ['--help', /Start with[^]*backup/],
     ['backup --help', /--dry-run[^]*TARGET is a directory[^]*Examples/],
     ['backup init --help', /TARGET is a directory[^]*Examples[^]*age-keygen/],
+    ['prune --help', /--keep-last[^]*--dry-run[^]*Always kept[^]*TARGET is a directory[^]*Examples/],
   ])('%s is worth reading', async (args, expected) => {
     const help = await done(run(args.split(' ')));
     expect(help).toMatch(/Usage: evertree/);

@@ -89,6 +89,12 @@ describe('evertree restore', () => {
     const one = await evertree('restore', target, '--path', `/${key}`, '--to', to, '--output', 'one.json');
     expect(one).toMatchObject({ status: 0, stdout: '' });
     expect(JSON.parse(await readFile(join(root, 'one.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(value)));
+    const dry = await evertree('restore', target, '--path', `/${key}`, '--to', to, '--output', 'two.json', '--dry-run');
+    expect(dry).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^would write to two\.json .*; nothing was changed\n$/) as string,
+    });
+    expect(existsSync(join(root, 'two.json'))).toBe(false);
     const nothing = await evertree('restore', target, '--path', '/never/there', '--to', to);
     expect(nothing).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('nothing stood at "/never/there"') as string });
     await using site = await primary('live');

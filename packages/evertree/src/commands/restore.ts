@@ -1,41 +1,20 @@
-import { createWriteStream } from 'node:fs';
-import { once } from 'node:events';
-import { finished } from 'node:stream/promises';
-import type { ArchivedSubtree, RestoreForecast } from '@evertree/archive';
-import { EvertreeError, formatPath, type Path, type Report, type Role, SnapshotNode, type Value } from '@evertree/core';
+import type { RestoreForecast } from '@evertree/archive';
+import type { Role } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { optional } from '../optional.ts';
-import { nodeRandom } from '../site/machine.ts';
-import { directoryArgument, pathArgument, siteArgument } from './arguments.ts';
+import { directoryArgument, siteArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
-import { type ClientOptions, clientOf, type NoteOptions, withConnection, withNote } from './options.ts';
-import {
-  commandClock,
-  type IdentityOptions,
-  identitiesOf,
-  openTargetOf,
-  TARGET_HELP,
-  type TargetOptions,
-  withIdentity,
-  withTarget,
-} from './target-options.ts';
-import { print, printError, printLine, tellNote, WorkProgress } from './terminal.ts';
+import { withConnection, withNote } from './options.ts';
+import type { SubtreeRestoreOptions } from './subtree-restore.ts';
+import { commandClock, identitiesOf, openTargetOf, TARGET_HELP, withIdentity, withTarget } from './target-options.ts';
+import { printLine, tellWarnings, WorkProgress } from './terminal.ts';
 
-interface RestoreCommand extends TargetOptions, IdentityOptions, NoteOptions, Omit<ClientOptions, 'url'> {
+interface RestoreCommand extends SubtreeRestoreOptions {
   readonly data?: string;
-  readonly to?: string;
-  readonly line?: string;
-  readonly without?: readonly string[];
   readonly site?: string;
   readonly role?: Role;
   readonly asNewStream?: true;
   readonly path?: string;
-  readonly output?: string;
-  readonly into?: string;
-  readonly at?: string;
-  readonly yes?: true;
-  readonly dryRun?: true;
-  readonly json?: true;
 }
 
 const WHEN = 'the state at a position, a time or a mark: 4-1201, 2026-11-27T10:00:00Z, -10m, before-upgrade (default: the newest)';
@@ -81,17 +60,11 @@ Examples:
 async function restoreCommand(target: string, options: RestoreCommand): Promise<void> {
   checkOptions(options);
   if (options.path === undefined) return restoreSite(target, options);
-  const path = pathArgument(options.path);
-  const at = options.at === undefined ? path : pathArgument(options.at);
-  const { plan, content } = await readSubtree(target, path, options);
-  const where = `${JSON.stringify(formatPath(path))} at ${plan.taken}`;
-  if (content === undefined) throw new EvertreeError('NOT_FOUND', `nothing stood at ${where}`, { path: formatPath(path) });
-  if (options.into !== undefined) return putInto(options.into, at, content, { where, ...options });
-  await writeDocument(content, options.output);
-  tellNote(`${where}, ${plan.digest === undefined || path.length > 0 ? 'each frame compared' : `digest ${plan.digest}`}`);
+  const { restoreSubtree } = await import('./subtree-restore.ts');
+  await restoreSubtree(target, options.path, options);
 }
 
-function checkOptions({ data, path, output, into, at, role, site, asNewStream, dryRun }: RestoreCommand): void {
+function checkOptions({ data, path, output, into, at, role, site, asNewStream }: RestoreCommand): void {
   if (path === undefined) {
     if (data === undefined) throw new UsageError('name the directory to restore into with --data, or one subtree with --path');
     const given = { '--output': output, '--into': into, '--at': at };
@@ -106,8 +79,6 @@ function checkOptions({ data, path, output, into, at, role, site, asNewStream, d
     if (value !== undefined) throw new UsageError(`${name} is for a whole site: it does not go with --path`);
   if (output !== undefined && into !== undefined) throw new UsageError('--output and --into name two places; keep one of them');
   if (at !== undefined && into === undefined) throw new UsageError('--at is a path of a running site: it goes with --into');
-  if (dryRun === true && into === undefined)
-    throw new UsageError('--dry-run changes nothing, and neither does --path without --into; leave one of them out');
 }
 
 async function restoreSite(target: string, options: RestoreCommand): Promise<void> {
@@ -131,7 +102,7 @@ async function restoreSite(target: string, options: RestoreCommand): Promise<voi
       ...wish,
       identities,
       clock: commandClock,
-      log: tellReport,
+      log: tellWarnings,
       ...optional('dryRun', dryRun),
       progress: progress.tell,
     });
@@ -141,66 +112,4 @@ async function restoreSite(target: string, options: RestoreCommand): Promise<voi
   } finally {
     progress.end();
   }
-}
-
-/** What was found on the way that people have to know. */
-function tellReport({ level, message }: Report): void {
-  if (level === 'warn' || level === 'error') printError(`warning: ${message}`);
-}
-
-async function readSubtree(target: string, path: Path, options: RestoreCommand): Promise<ArchivedSubtree> {
-  const { readArchivedSubtree } = await import('@evertree/archive');
-  const { to, line, without } = options;
-  const progress = new WorkProgress('read', options.json === true && options.output !== undefined);
-  const identities = await identitiesOf(options);
-  await using opened = await openTargetOf(target, options);
-  const state = { ...optional('to', to), ...optional('line', line), ...optional('without', without) };
-  try {
-    return await readArchivedSubtree(path, {
-      target: opened,
-      identities,
-      clock: commandClock,
-      random: nodeRandom,
-      report: tellReport,
-      ...state,
-      progress: progress.tell,
-    });
-  } finally {
-    progress.end();
-  }
-}
-
-async function writeDocument(content: SnapshotNode | Value, output: string | undefined): Promise<void> {
-  const { contentSlices } = await import('../http/json-slices.ts');
-  if (output === undefined) {
-    for (const slice of contentSlices(content)) await print(slice);
-    await print('\n');
-    return;
-  }
-  const file = createWriteStream(output, { flush: true });
-  const ended = finished(file);
-  // It is awaited below; until then nobody would hear of a rejection.
-  ended.catch(() => undefined);
-  for (const slice of contentSlices(content)) if (!file.write(slice)) await Promise.race([once(file, 'drain'), ended]);
-  file.end('\n');
-  await ended;
-}
-
-interface Putting extends RestoreCommand {
-  readonly where: string;
-}
-
-async function putInto(url: string, at: Path, content: SnapshotNode | Value, options: Putting): Promise<void> {
-  const [{ contentSlices }, { importWhole, importSummary }] = await Promise.all([import('../http/json-slices.ts'), import('./import.ts')]);
-  const value = content instanceof SnapshotNode ? content.value() : content;
-  const client = clientOf({ ...options, url });
-  const message = options.message ?? `restored ${options.where}`;
-  if (options.dryRun === true) {
-    await printLine(
-      `would make ${JSON.stringify(formatPath(at))} of ${client.url.origin} what stood at ${options.where}, in one commit; nothing was changed`,
-    );
-    return;
-  }
-  const imported = await importWhole(client, at, { text: [...contentSlices(content)].join(''), value }, { ...options, url, message });
-  await printLine(options.json ? JSON.stringify(imported) : importSummary(imported));
 }

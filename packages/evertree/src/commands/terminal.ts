@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Report } from '@evertree/core';
 import pico from 'picocolors';
 import { DONE, FAILED } from './exit-status.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';
@@ -43,6 +44,11 @@ export async function whileTelling<T>(text: string, work: Promise<T>): Promise<T
 /** Says on stderr what belongs to the answer, but not into the output. */
 export function tellNote(text: string): void {
   process.stderr.write(`${pico.createColors(process.stderr.isTTY).dim(text)}\n`);
+}
+
+/** What a command found on the way that people have to know. */
+export function tellWarnings({ level, message }: Report): void {
+  if (level === 'warn' || level === 'error') printError(`warning: ${message}`);
 }
 
 /** The pause between two lines of progress where stderr is not a terminal. */

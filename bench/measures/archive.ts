@@ -273,10 +273,15 @@ export const archiveMemory: Measure = {
     await filler.call('close');
     await filler.kill();
     const peaks: [string, number][] = [];
+    // It starts a thread, and loads its code from TypeScript: what that takes stays with the process.
+    let first = 0;
     for (const task of ['backup', 'restore', 'verify'] as const) {
       bench.progress.tell(task);
       const site = new ArchiveProcess();
-      if (task === 'backup') await site.call('open', data);
+      if (task === 'backup') {
+        await site.call('open', data);
+        first = await site.call('peakOf', task, { ...place, target: bench.directory('archive') }, '');
+      }
       peaks.push([task, await site.call('peakOf', task, place, bench.directory('restored'))]);
       await site.kill();
     }
@@ -284,7 +289,7 @@ export const archiveMemory: Measure = {
     return [
       memoryFigure(
         peaks,
-        `${peaks.map(([task, peak]) => `${task} ${Math.round(peak)}`).join(', ')} MiB; ${size}, encrypted; the aim is 32`,
+        `${peaks.map(([task, peak]) => `${task} ${Math.round(peak)}`).join(', ')} MiB; the first backup of a process, which starts a thread, ${Math.round(first)}; ${size}, encrypted; the aim is 32`,
       ),
     ];
   },

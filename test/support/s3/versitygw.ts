@@ -27,7 +27,7 @@ export async function findObstacle(): Promise<string | undefined> {
   return undefined;
 }
 
-export function isBuilt(): boolean {
+function isBuilt(): boolean {
   return existsSync(PROGRAM);
 }
 

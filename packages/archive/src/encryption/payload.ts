@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { releaseMemory } from '../format/memory.ts';
 
 /**
  * The payload of the format age-encryption.org/v1: pieces of 64 KiB, each sealed by ChaCha20-Poly1305 under a number of
@@ -30,6 +31,7 @@ export function sealPayload(key: Uint8Array, plain: Uint8Array, target: Uint8Arr
     target.set(sealed, offset);
     target.set(cipher.getAuthTag(), offset + sealed.length);
     offset += sealed.length + TAG_BYTES;
+    releaseMemory(sealed);
   }
 }
 

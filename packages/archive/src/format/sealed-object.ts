@@ -4,6 +4,7 @@ import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { EvertreeError } from '@evertree/core';
 import type { Opening, Sealing } from '../encryption/sealing.ts';
 import { damagedObject } from './checked.ts';
+import { releaseMemory } from './memory.ts';
 import {
   encodeFramesHeader,
   encodeImagePartHeader,
@@ -69,12 +70,20 @@ export async function sealObject(object: UnsealedObject, sealing: Sealing): Prom
   }
   const params = { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL };
   // One piece of output takes one turn of another thread; by default there is one for each 16 KiB.
-  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length, chunkSize: pieceBytes(plain.length >> 1) });
+  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length, chunkSize: pieceBytes(compressedBound(plain.length)) });
   const isShorter = compressed.length < plain.length;
   const content = isShorter ? compressed : plain;
   const payload = sealing === 'plain' ? content : await sealing.encrypt(content);
   const flags = (isShorter ? IS_COMPRESSED : 0) | (sealing === 'plain' ? 0 : IS_ENCRYPTED);
-  return assemble(object, flags, payload);
+  const sealed = assemble(object, flags, payload);
+  // What was made on the way; the caller's own bytes stay.
+  for (const bytes of [plain, compressed, payload]) if (!object.parts.includes(bytes)) releaseMemory(bytes);
+  return sealed;
+}
+
+/** With room for all of it the output is one piece, and no copy of several. */
+function compressedBound(length: number): number {
+  return length + Math.ceil(length / 256) + 1024;
 }
 
 function assemble(object: UnsealedObject, flags: number, payload: Uint8Array): SealedObject {

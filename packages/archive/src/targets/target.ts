@@ -23,7 +23,7 @@ export interface Target extends AsyncDisposable {
   get(key: string): Promise<TargetObject | undefined>;
   /** What is known of an object without its bytes; undefined if there is none. */
   stat(key: string): Promise<ObjectStat | undefined>;
-  /** Makes an object, unless there is one of that key. Bytes that the caller does not change any more. */
+  /** Makes an object, unless there is one of that key. The caller leaves the bytes alone until the call has ended. */
   create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
   /**
    * Replaces an object if it still has the tag, or makes it if `tag` is undefined and there is none.

@@ -11,7 +11,8 @@ export interface ArchiveSource {
   extent(): Promise<SourceExtent>;
   /**
    * The stable frames after a position, oldest first, up to the end of `extent`. It gives none where the files do not go
-   * on from there: the history was cut back, or retention has dropped what follows.
+   * on from there: the history was cut back, or retention has dropped what follows. The bytes of a frame are valid until
+   * the next one is asked for.
    */
   frames(after: ExactPosition): AsyncIterable<Frame>;
   /** The hash of the frame that ends at a position; undefined if it is not one of this history, or not here any more. */

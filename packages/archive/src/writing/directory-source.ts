@@ -54,7 +54,8 @@ export class DirectorySource implements ArchiveSource {
     const { stable } = this.#options.told();
     let next: { readonly at: ExactPosition; readonly place: RecordPlace } | undefined;
     try {
-      for await (const { frame, place } of framesAfter(this.#options.disk, await this.#list(), after, this.#places.get(keyOf(after)))) {
+      const options = { hint: this.#places.get(keyOf(after)), fleeting: true };
+      for await (const { frame, place } of framesAfter(this.#options.disk, await this.#list(), after, options)) {
         if (frame.header.last.revision > stable.revision) return;
         next = { at: frame.header.last, place: { name: place.segment.name, offset: place.offset + place.length } };
         yield frame;

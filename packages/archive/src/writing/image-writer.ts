@@ -2,7 +2,7 @@ import type { SnapshotHeader, StoredSnapshot } from '@evertree/core';
 import { encodeChunk, encodeImageHead } from '../format/image-payload.ts';
 import type { ImageEntry, ImagePart } from '../format/manifest.ts';
 import { imagePartKey } from '../format/object-keys.ts';
-import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
+import { BATCH_BYTES } from './frame-batch.ts';
 import type { ObjectWriter } from './object-writer.ts';
 
 /** Whose image it is. */
@@ -37,7 +37,7 @@ export class ImageWriter {
     const image = new ImageWriter(writer, owner, snapshot.header);
     image.#gather(encodeImageHead(snapshot.header));
     for await (const chunk of snapshot.chunks()) {
-      if (image.#gatheredBytes + chunk.length > OBJECT_PLAIN_BYTES) await image.#send();
+      if (image.#gatheredBytes + chunk.length > BATCH_BYTES) await image.#send();
       image.#gather(encodeChunk(chunk));
     }
     await image.#send();

@@ -2,6 +2,7 @@ import { EvertreeError } from '@evertree/core';
 import type { Sealing } from '../encryption/sealing.ts';
 import type { ImagePart, StretchEntry } from '../format/manifest.ts';
 import type { FramesHeader } from '../format/object-header.ts';
+import { releaseMemory } from '../format/memory.ts';
 import { readObjectHead, sealObject, type SealedObject, type UnsealedObject } from '../format/sealed-object.ts';
 import type { Target } from '../targets/target.ts';
 
@@ -42,14 +43,17 @@ export class ObjectWriter {
 
   /**
    * Creates an object. One that is there already is the same: an attempt before took effect and its answer was lost.
+   * The object's bytes are given back: they are not valid any more.
    * @throws LineLost if it is another one; what the target throws
    */
   async create(key: string, { bytes, sha256 }: SealedObject, plainBytes: number): Promise<ImagePart> {
     if ((await this.target.create(key, bytes)) === 'exists') await this.#assertSame(key, sha256);
+    const { length } = bytes;
+    releaseMemory(bytes);
     this.counts.objects++;
-    this.counts.bytes += bytes.length;
+    this.counts.bytes += length;
     this.counts.plainBytes += plainBytes;
-    return { path: key, bytes: bytes.length, sha256 };
+    return { path: key, bytes: length, sha256 };
   }
 
   async #assertSame(key: string, sha256: string): Promise<void> {

@@ -42,11 +42,13 @@ export class StretchWriter {
   async #make(batch: FrameBatch): Promise<() => Promise<StretchEntry>> {
     const { archive, line, run } = this.#owner;
     const header = batch.header(archive, line, null);
-    const sealed = await this.#writer.seal({ kind: 'frames', header, parts: batch.frames });
+    const sealed = await this.#writer.seal({ kind: 'frames', header, parts: [batch.bytes] });
+    batch.release();
+    const { marked } = batch;
     const key = stretchKey(line, header.last, run, ++this.#number);
     return async () => {
       const stored: ImagePart = await this.#writer.create(key, sealed, header.plainBytes);
-      return stretchOf(stored, header, batch.marked);
+      return stretchOf(stored, header, marked);
     };
   }
 

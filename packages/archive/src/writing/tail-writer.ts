@@ -100,7 +100,8 @@ export class TailWriter {
 
   async #make(batch: FrameBatch): Promise<SealedTailObject> {
     const header = batch.header(this.#owner.archive, this.#owner.line, this.#after);
-    const sealed = await this.#writer.seal({ kind: 'frames', header, parts: batch.frames });
+    const sealed = await this.#writer.seal({ kind: 'frames', header, parts: [batch.bytes] });
+    batch.release();
     this.#after = sealed.sha256;
     return { key: tailKey(this.#path, this.#next++), sealed, header, marked: batch.marked };
   }

@@ -64,22 +64,26 @@ export interface SegmentFrame {
   readonly place: FramePlace;
 }
 
-/**
- * The frames after a position, in order, as far as they are sound and follow one another.
- * @param hint where the first of them may stand, if that is known
- */
+export interface FramesOptions {
+  /** Where the first frame may stand, if that is known. */
+  readonly hint?: RecordPlace | undefined;
+  /** Each frame is valid only until the next one is asked for: see `FileWindow`. */
+  readonly fleeting?: boolean;
+}
+
+/** The frames after a position, in order, as far as they are sound and follow one another. */
 export async function* framesAfter(
   disk: Pick<Disk, 'open'>,
   segments: readonly IndexedSegment[],
   position: ExactPosition,
-  hint?: RecordPlace,
+  { hint, fleeting = false }: FramesOptions = {},
 ): AsyncGenerator<SegmentFrame, void, undefined> {
   let last = position;
   const from = segments.findLastIndex(({ base }) => base.revision <= position.revision);
   for (const segment of segments.slice(Math.max(0, from))) {
     const offset = hint?.name === segment.name ? hint.offset : SEGMENT_HEADER_BYTES;
     try {
-      for await (const placed of framesIn(disk, segment, offset)) {
+      for await (const placed of framesIn(disk, segment, { from: offset, fleeting })) {
         const { base } = placed.frame.header;
         if (base.revision < last.revision) continue;
         if (!samePosition(base, last)) return;
@@ -94,18 +98,32 @@ export async function* framesAfter(
   }
 }
 
-async function* framesIn(disk: Pick<Disk, 'open'>, segment: IndexedSegment, from: number): AsyncGenerator<SegmentFrame, void, undefined> {
+/** Where reading begins, and whether frames stay valid. */
+interface ReadingStart {
+  readonly from: number;
+  readonly fleeting: boolean;
+}
+
+async function* framesIn(
+  disk: Pick<Disk, 'open'>,
+  segment: IndexedSegment,
+  start: ReadingStart,
+): AsyncGenerator<SegmentFrame, void, undefined> {
   const file = await disk.open(`${SEGMENT_DIRECTORY}/${segment.name}`, {});
   try {
-    yield* framesFrom(file, segment, from);
+    yield* framesFrom(file, segment, start);
   } finally {
     await file.close();
   }
 }
 
-async function* framesFrom(file: DiskFile, segment: IndexedSegment, from: number): AsyncGenerator<SegmentFrame, void, undefined> {
+async function* framesFrom(
+  file: DiskFile,
+  segment: IndexedSegment,
+  { from, fleeting }: ReadingStart,
+): AsyncGenerator<SegmentFrame, void, undefined> {
   const size = await file.size();
-  const window = new FileWindow(file);
+  const window = new FileWindow(file, { fleeting });
   const named = { name: segment.name, salt: segment.salt, base: segment.base.revision };
   for (let offset = from; ;) {
     const record = await readRecord(window, offset, size, segment.salt);

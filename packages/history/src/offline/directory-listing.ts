@@ -145,7 +145,7 @@ async function endOfNewest(disk: Disk, newest: ListedSegment, list: DamageList):
 /** Finds where the newest segment ends now. A site that writes to it meanwhile makes nothing look damaged. */
 async function findEnd(disk: Disk, segment: ListedSegment, list: DamageList): Promise<NewestEnd> {
   const { path } = segment;
-  await using reader = await SegmentReader.open(disk, segment);
+  await using reader = await SegmentReader.open(disk, segment, { fleeting: true });
   let last = segment.header.base;
   const readOn = async (next: StoredRecord | undefined) => {
     for (let found = next; found !== undefined; found = await reader.next()) ({ last } = found.frame.header);

@@ -22,6 +22,11 @@ export async function listSegment(disk: Disk, path: string): Promise<ListedSegme
   }
 }
 
+export interface SegmentReaderOptions {
+  /** Each record is valid only until the next one is read: see `FileWindow`. */
+  readonly fleeting?: boolean;
+}
+
 /** Reads the records of one segment from its first to its last sound one. */
 export class SegmentReader implements AsyncDisposable {
   readonly segment: ListedSegment;
@@ -32,19 +37,22 @@ export class SegmentReader implements AsyncDisposable {
   /** The offset after the last record that was read. */
   #offset = SEGMENT_HEADER_BYTES;
 
-  private constructor(segment: ListedSegment, file: DiskFile, window: FileWindow, seal: FoundSeal | undefined) {
+  readonly #options: SegmentReaderOptions;
+
+  private constructor(segment: ListedSegment, file: DiskFile, options: SegmentReaderOptions, seal: FoundSeal | undefined) {
     this.segment = segment;
     this.#file = file;
-    this.#window = window;
+    this.#options = options;
+    this.#window = new FileWindow(file, options);
     this.seal = seal;
   }
 
   /** @throws ENOENT */
-  static async open(disk: Disk, segment: ListedSegment): Promise<SegmentReader> {
+  static async open(disk: Disk, segment: ListedSegment, options: SegmentReaderOptions = {}): Promise<SegmentReader> {
     const file = await disk.open(segment.path, {});
     try {
-      const window = new FileWindow(file);
-      return new SegmentReader(segment, file, window, await readSeal(window, segment.bytes, segment.header.salt));
+      const seal = await readSeal(new FileWindow(file), segment.bytes, segment.header.salt);
+      return new SegmentReader(segment, file, options, seal);
     } catch (error) {
       await file.close();
       throw error;
@@ -69,7 +77,7 @@ export class SegmentReader implements AsyncDisposable {
 
   /** Reads the next record from the file again: a site may have written it since. */
   async again(): Promise<StoredRecord | undefined> {
-    this.#window = new FileWindow(this.#file);
+    this.#window = new FileWindow(this.#file, this.#options);
     return this.next();
   }
 

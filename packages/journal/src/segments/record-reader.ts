@@ -11,15 +11,20 @@ export const TRAILER_LIMIT_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Reads a file through a buffer that moves along. Bytes that were handed out stay valid: each read fills a new buffer.
+ * Reads a file through a buffer that moves along. Bytes that were handed out stay valid: each read fills a new buffer,
+ * unless it is `fleeting`. Then they are valid until the next read, and reading much leaves nothing to be collected.
  */
 export class FileWindow {
   readonly #file: DiskFile;
+  readonly #isFleeting: boolean;
+  /** The buffer that is filled again; empty unless it is fleeting. */
+  #room: Buffer = NOTHING;
   #buffer: Buffer = NOTHING;
   #start = 0;
 
-  constructor(file: DiskFile) {
+  constructor(file: DiskFile, options: { readonly fleeting?: boolean } = {}) {
     this.#file = file;
+    this.#isFleeting = options.fleeting ?? false;
   }
 
   /** The bytes at `offset`, if the buffer holds them. */
@@ -33,7 +38,7 @@ export class FileWindow {
     const ready = this.peek(offset, length);
     if (ready !== undefined) return ready;
     const wanted = Math.max(length, Math.min(READ_BYTES, limit - offset));
-    const buffer = Buffer.allocUnsafeSlow(wanted);
+    const buffer = this.#take(wanted);
     let filled = 0;
     while (filled < wanted) {
       const read = await this.#file.read(buffer.subarray(filled), offset + filled);
@@ -43,6 +48,12 @@ export class FileWindow {
     this.#buffer = buffer.subarray(0, filled);
     this.#start = offset;
     return this.#buffer.subarray(0, Math.min(length, filled));
+  }
+
+  #take(length: number): Buffer {
+    if (!this.#isFleeting) return Buffer.allocUnsafeSlow(length);
+    if (this.#room.length < length) this.#room = Buffer.allocUnsafeSlow(Math.max(length, READ_BYTES));
+    return this.#room.subarray(0, length);
   }
 }
 

@@ -1,7 +1,20 @@
-import { backUp, initArchive, LineFile, prune, readHeadState, stoppedSource, type Target } from '@evertree/archive';
+import {
+  Archive,
+  backUp,
+  Identities,
+  initArchive,
+  LineFile,
+  prune,
+  readHeadState,
+  Recipients,
+  stoppedSource,
+  type Target,
+} from '@evertree/archive';
 import { describe, expect, it } from 'vitest';
 import { checkArchive } from '../support/archive-check.ts';
 import { judgeArchive, Testimony } from '../support/archive-judge.ts';
+import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
+import { framesBetween, IDENTITY, makeHistory, rebuild, RECIPIENT } from '../support/archived-history.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { ManualClock, systemClock, systemRandom as random } from '../support/host.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
@@ -87,5 +100,34 @@ describe('an archive that is backed up into and pruned', () => {
     const [line] = await checkArchive(site.target);
     expect(line).toMatchObject({ last: position, digest });
     await judgeArchive(site.target, site.testimony);
+  });
+
+  it('is pruned without an identity, and gives back marked states and the tail behind an image', async () => {
+    const made = await makeHistory();
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target, { sealing: Recipients.parse([RECIPIENT]) });
+    const line = maker.line();
+    for (const group of inGroups(framesBetween(made, 0, 24), 1)) await line.stretch(group);
+    const snapshot = made.snapshots.get(24)!;
+    await line.image(snapshot, { marks: snapshot.header.marks.map(({ position }) => position.revision) });
+    await line.tail(inGroups(framesBetween(made, 24, 40), 2));
+    await maker.publish();
+    const { lines } = await prune(target, { rules: { last: 1, atLeast: 1 }, graceMs: 0, isExclusive: true });
+    const dropped = lines[0]!.entries.filter(({ keptBy }) => keptBy.length === 0);
+    expect(dropped.length).toBeGreaterThan(2);
+    // What is behind the marked state, up to the image.
+    expect(dropped.every(({ to }) => to.revision > 11 && to.revision <= 24)).toBe(true);
+    const archive = await Archive.open(target, { identities: Identities.parse([IDENTITY]) });
+    expect(archive.problems).toEqual([]);
+    for (const [when, revision] of [
+      [undefined, 40],
+      ['late 🌲', 32],
+      ['early', 11],
+    ] as const) {
+      const plan = await archive.plan(when);
+      expect(plan.position.revision).toBe(revision);
+      if (plan.digest !== undefined) expect((await rebuild(archive, plan)).digest).toBe(plan.digest);
+    }
+    await expect(archive.plan('1-15')).rejects.toMatchObject({ code: expect.stringMatching(/COMPACTED|NOT_FOUND/) });
   });
 });

@@ -83,13 +83,18 @@ export class SiteArchive implements AsyncDisposable {
     }
   }
 
+  async #archiveRest(): Promise<void> {
+    await this.#store.flush();
+    if (this.#thread.status.lag.commits > 0) await this.#thread.backup();
+  }
+
   /** Only where all was well: an outage is not over because the site closes. */
   async #finish(): Promise<void> {
     const store = this.#store;
     if (this.#thread.status.state !== 'archiving') return;
     try {
-      await store.flush();
-      if (this.#thread.status.lag.commits > 0) await withinTime(LAST_OBJECT_MS, this.#thread.backup());
+      // Also the flush: on a full disk it ends with the store.
+      await withinTime(LAST_OBJECT_MS, this.#archiveRest());
     } catch (error) {
       // The next start goes on from there.
       const reason = isEvertreeError(error) ? error.message : String(error);
@@ -117,5 +122,7 @@ function holdInstead(leases: Leases): (lease: ArchiveLease) => void {
 async function withinTime(milliseconds: number, work: Promise<unknown>): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   using _ = workClock.after(milliseconds, () => reject(new EvertreeError('UNREACHABLE', `it takes more than ${milliseconds / 1_000} s`)));
+  // What fails later has been told of by then.
+  work.catch(() => undefined);
   await Promise.race([work, late]);
 }

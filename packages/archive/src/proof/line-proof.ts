@@ -1,4 +1,4 @@
-import { type Clock, formatPosition } from '@evertree/core';
+import { type Clock, type ExactPosition, formatPosition } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import type { ArchiveLine, TailNote } from '../format/manifest.ts';
 import { prefetch } from '../reading/prefetch.ts';
@@ -6,6 +6,7 @@ import type { FindingList } from './archive-finding.ts';
 import type { FoundTail, FramesObject, LineSection, NeededObject, TailObject } from './line-history.ts';
 import { neededObjects, sectionsOf } from './line-history.ts';
 import { type CheckedObject, FETCHED_AHEAD, type ObjectCheck } from './object-check.ts';
+import { type RestorableSpan, restorableSpans } from './restorable-spans.ts';
 import { SectionWalk, type WalkCounts } from './section-walk.ts';
 import type { StoredObjects } from './stored-objects.ts';
 import { TailOrder } from './tail-order.ts';
@@ -36,6 +37,8 @@ export class LineProof {
   readonly counts: WalkCounts = { images: 0, frames: 0, rebuiltCommits: 0 };
   readonly #options: LineProofOptions;
   readonly #tails = new Map<string, TailOrder>();
+  /** Where objects of tails end that were read. */
+  readonly #tailEnds = new Map<string, ExactPosition>();
 
   constructor(options: LineProofOptions) {
     this.#options = options;
@@ -96,6 +99,12 @@ export class LineProof {
     }
   }
 
+  /** What can be restored of the line, without what was found to be unsound. */
+  restorable(): RestorableSpan[] {
+    const { list } = this.#options;
+    return restorableSpans(this.sections, { isUnsound: path => list.has(path), tailEnd: path => this.#tailEnds.get(path) });
+  }
+
   /** Forgets what is not sound, and remembers how far the tails were followed. */
   remember(): void {
     const { memory, list } = this.#options;
@@ -112,7 +121,9 @@ export class LineProof {
   }
 
   #arrived(object: FramesObject, checked: CheckedObject): boolean {
-    return object.kind === 'stretch' || this.#tails.get(object.tail.path)!.take(object, checked);
+    if (object.kind === 'stretch') return true;
+    if (checked.head.kind === 'frames') this.#tailEnds.set(object.path, checked.head.header.last);
+    return this.#tails.get(object.tail.path)!.take(object, checked);
   }
 
   /** The objects of a tail that count, and where they end. The last one is read, unless it was verified before. */

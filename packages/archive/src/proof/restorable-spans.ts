@@ -14,6 +14,9 @@ export interface ObjectKnowledge {
   tailEnd(path: string): ExactPosition | undefined;
 }
 
+/** Where more can be restored only the newest are named. */
+const SHOWN_SPANS = 4;
+
 /** What sections give without their unsound objects. */
 export function restorableSpans(sections: readonly LineSection[], known: ObjectKnowledge): RestorableSpan[] {
   return sections.flatMap(section => spansOf(section, known));
@@ -54,16 +57,16 @@ function soundRuns({ hasOrigin, items, end }: LineSection, known: ObjectKnowledg
   return runs;
 }
 
-/** In words: the states next to a damaged place that can be restored all the same. */
+/**
+ * In words: the states next to a damaged place that can be restored all the same.
+ * @param revision where the place is; undefined for what concerns more than one place
+ */
 export function restorableText(spans: readonly RestorableSpan[], revision: number | undefined): string {
-  if (spans.length === 0) return 'nothing of its line can be restored';
-  if (revision === undefined) return `its line can be restored ${spans.map(spanText).join(', ')}`;
-  const before = spans.findLast(({ from }) => from.revision <= revision);
-  const after = spans.find(({ from }) => from.revision > revision);
-  return `its line can be restored ${[before, after]
-    .filter(span => span !== undefined)
-    .map(spanText)
-    .join(', and ')}`;
+  if (spans.length === 0) return 'nothing of it can be restored';
+  const before = revision === undefined ? undefined : spans.findLast(({ from }) => from.revision <= revision);
+  const after = revision === undefined ? undefined : spans.find(({ from }) => from.revision > revision);
+  const shown = revision === undefined ? spans.slice(-SHOWN_SPANS) : [before, after].filter(span => span !== undefined);
+  return `what can still be restored${revision === undefined ? '' : ' there'}: ${shown.map(spanText).join(', and ')}`;
 }
 
 function spanText({ from, to }: RestorableSpan): string {

@@ -8,7 +8,7 @@ import { dueObjects } from './due-objects.ts';
 import { LineProof } from './line-proof.ts';
 import { ObjectCheck, revisionOf, sumOf } from './object-check.ts';
 import { openArchive, type OpenedArchive } from './opened-archive.ts';
-import { restorableSpans, restorableText } from './restorable-spans.ts';
+import { restorableText } from './restorable-spans.ts';
 import { rebuildDrawn } from './state-rebuild.ts';
 import { checkStored } from './stored-objects.ts';
 import { VerifiedMemory } from './verified-memory.ts';
@@ -218,10 +218,9 @@ class ArchiveProof {
     }
   }
 
-  #verifiedLine({ line, sections }: LineProof): VerifiedLine {
-    const end = sections.at(-1)?.end;
-    const known = { isUnsound: (path: string) => this.#list.has(path), tailEnd: () => undefined };
-    return { line: line.id, position: end?.position ?? null, digest: end?.digest ?? null, restorable: restorableSpans(sections, known) };
+  #verifiedLine(proof: LineProof): VerifiedLine {
+    const end = proof.sections.at(-1)?.end;
+    return { line: proof.line.id, position: end?.position ?? null, digest: end?.digest ?? null, restorable: proof.restorable() };
   }
 
   #findings(lines: readonly VerifiedLine[]): ArchiveFinding[] {

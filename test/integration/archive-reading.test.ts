@@ -68,6 +68,8 @@ describe.each(['plain', 'encrypted'] as const)('an archive that is %s', kind => 
         expect((await archive.plan({ time: time + 999 })).position.revision).toBe(newest.revision);
       }
     }
+    expect((await archive.plan('-10s', { now: 30_500 })).time).toBeLessThanOrEqual(20_500);
+    await expect(archive.plan('-10s')).rejects.toMatchObject({ code: 'VALUE_INVALID' });
     await expect(archive.plan({ time: 0 })).rejects.toMatchObject({ code: 'COMPACTED' });
     await expect(archive.plan('2-41')).rejects.toMatchObject({ code: 'POSITION_MISMATCH', message: expect.stringContaining('2-40') });
     await expect(archive.plan('2-5')).rejects.toMatchObject({ code: 'HISTORY_MISMATCH', message: expect.stringContaining('1-5') });

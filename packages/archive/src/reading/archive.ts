@@ -1,5 +1,5 @@
 import { EvertreeError, type Frame, type HistoryHead, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
-import { parseWhen, type When, type WhenLike } from '@evertree/history';
+import { parseTime, parseWhen, type When, type WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import type { ArchiveHead } from '../format/archive-head.ts';
 import type { ImageEntry, Manifest } from '../format/manifest.ts';
@@ -39,7 +39,7 @@ export interface PlanOptions {
   readonly line?: string | undefined;
   /** Keys of objects that are known to be damaged or missing: the plan goes without them. */
   readonly without?: ReadonlySet<string>;
-  /** For times that are relative, milliseconds since 1970; needed with a text only. */
+  /** The present, milliseconds since 1970: what a text such as `-10m` is relative to. */
   readonly now?: number;
 }
 
@@ -271,9 +271,17 @@ export class Archive {
 
 async function find(finder: MomentFinder, when: WhenLike | undefined, now: number | undefined): Promise<ArchivedMoment> {
   if (when === undefined) return finder.newest();
-  const moment: When = typeof when === 'string' ? parseWhen(when, now ?? 0) : when;
+  const moment: When = typeof when === 'string' ? parseWhen(when, now ?? nobodySaidNow(when)) : when;
   if ('mark' in moment) return finder.ofMark(moment.mark);
   return 'time' in moment ? finder.ofTime(moment.time) : finder.ofPosition(moment);
+}
+
+/** @throws EvertreeError VALUE_INVALID for a text that is relative to a present that is not known */
+function nobodySaidNow(text: string): number {
+  if (parseTime(text, 0) === parseTime(text, 1_000)) return 0;
+  throw new EvertreeError('VALUE_INVALID', `${JSON.stringify(text)} is relative, and the present time was not given with it`, {
+    value: text,
+  });
 }
 
 async function assertReadable(chosen: ChosenManifest, identities: Identities | undefined, name: string): Promise<void> {

@@ -1,9 +1,12 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { S3Target, type S3TargetOptions } from '../../packages/archive/src/targets/s3-target.ts';
 import { parseS3Name, probeTarget } from '@evertree/archive';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { type S3Fault, type S3FaultProxy, startFaultProxy } from '../support/s3/fault-proxy.ts';
-import { makeBucket, type S3Server, startS3 } from '../support/s3/server.ts';
+import { makeBucket, S3_ENVIRONMENT, type S3Server, startS3 } from '../support/s3/server.ts';
 import { describeS3, sharedS3, type SharedS3 } from '../support/s3/suite.ts';
 
 /** Attempts follow one another at once, and are given up soon. */
@@ -174,6 +177,24 @@ describeS3('an archive in a bucket', () => {
     vi.stubEnv('AWS_ACCESS_KEY_ID', 'nobody');
     const another = await open();
     await expect(another.get('HEAD')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
+  test('credentials that were mended in their file while the process runs are taken', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'evertree-credentials-'));
+    const file = join(folder, 'credentials');
+    const write = (secret: string) =>
+      writeFile(file, `[default]\naws_access_key_id = ${S3_ENVIRONMENT.AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${secret}\n`);
+    vi.stubEnv('AWS_ACCESS_KEY_ID', undefined);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined);
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', file);
+    await write('expired');
+    const other = await open();
+    await expect(other.create('a', BYTES)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await expect(other.create('a', BYTES)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await write(S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY);
+    expect(await other.create('a', BYTES)).toBe('created');
+    await other[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
   });
 
   test('the endpoint of the environment, and an address where nobody is', async () => {

@@ -25,6 +25,9 @@ export interface AttemptBounds {
   expect(bytes: number): void;
 }
 
+/** As S3Attempts.run. */
+export type S3Run = S3Attempts['run'];
+
 /** Tries requests again where that is worth it, within bounds. */
 export class S3Attempts {
   readonly #clock: Clock;

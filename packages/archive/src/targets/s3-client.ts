@@ -25,6 +25,11 @@ const CUSTOM_REGION = 'us-east-1';
 const CONNECTION_TIMEOUT_MS = 10_000;
 /** Connections that are open at once. */
 const MAX_SOCKETS = 32;
+/**
+ * For the providers of credentials, which are handed what the client is made with. Otherwise they never see that a file
+ * of credentials was changed while the process runs.
+ */
+const READS_FILES_ANEW = { ignoreCache: true };
 const nothing = () => undefined;
 /** The client writes to the terminal by itself otherwise. */
 const SILENT = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
@@ -57,6 +62,7 @@ export async function connectS3(settings: S3Settings): Promise<S3Connection> {
     const region = givenRegion ?? (await configuredRegion(finder, fallbackRegion ?? (endpoint === undefined ? undefined : CUSTOM_REGION)));
     const client = new S3Client({
       ...common,
+      ...READS_FILES_ANEW,
       region,
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? (endpoint !== undefined && !isAmazon(endpoint)),

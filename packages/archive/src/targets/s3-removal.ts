@@ -1,6 +1,6 @@
 import { DeleteObjectCommand, DeleteObjectsCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { EvertreeError, isEvertreeError } from '@evertree/core';
-import { isFailure, type S3Attempts } from './s3-attempts.ts';
+import { isFailure, type S3Run } from './s3-attempts.ts';
 import type { S3Place } from './s3-errors.ts';
 import type { S3Location } from './s3-location.ts';
 
@@ -13,17 +13,17 @@ const ROUNDS = 3;
 
 /** Removes objects, and looks whether they are gone: a service may say so and keep them. */
 export class S3Removal {
-  readonly #client: S3Client;
+  readonly #client: () => S3Client;
   readonly #location: S3Location;
-  readonly #attempts: S3Attempts;
+  readonly #run: S3Run;
   readonly #place: (action: string, key?: string) => S3Place;
   /** False for a service that was seen to refuse requests that name many keys. */
   #knowsBatches = true;
 
-  constructor(client: S3Client, location: S3Location, attempts: S3Attempts, place: (action: string, key?: string) => S3Place) {
+  constructor(client: () => S3Client, location: S3Location, run: S3Run, place: (action: string, key?: string) => S3Place) {
     this.#client = client;
     this.#location = location;
-    this.#attempts = attempts;
+    this.#run = run;
     this.#place = place;
   }
 
@@ -50,9 +50,9 @@ export class S3Removal {
 
   async #removeTogether(keys: readonly string[]): Promise<void> {
     const Objects = keys.map(key => ({ Key: this.#location.prefix + key }));
-    await this.#attempts.run(this.#place('removing objects'), async ({ signal }) => {
+    await this.#run(this.#place('removing objects'), async ({ signal }) => {
       const command = new DeleteObjectsCommand({ Bucket: this.#location.bucket, Delete: { Objects, Quiet: true } });
-      const { Errors = [] } = await this.#client.send(command, { abortSignal: signal });
+      const { Errors = [] } = await this.#client().send(command, { abortSignal: signal });
       const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey');
       if (failed === undefined) return;
       const message = `${failed.Key ?? 'an object'}: ${failed.Message ?? 'it was not removed'}`;
@@ -61,9 +61,9 @@ export class S3Removal {
   }
 
   async #removeOne(key: string): Promise<void> {
-    await this.#attempts.run(this.#place('removing', key), async ({ signal }) => {
+    await this.#run(this.#place('removing', key), async ({ signal }) => {
       try {
-        await this.#client.send(new DeleteObjectCommand(this.#named(key)), { abortSignal: signal });
+        await this.#client().send(new DeleteObjectCommand(this.#named(key)), { abortSignal: signal });
       } catch (error) {
         if (!isFailure(error, ({ name }) => name === 'NoSuchKey')) throw error;
       }
@@ -80,9 +80,9 @@ export class S3Removal {
   }
 
   #isPresent(key: string): Promise<boolean> {
-    return this.#attempts.run(this.#place('looking at', key), async ({ signal }) => {
+    return this.#run(this.#place('looking at', key), async ({ signal }) => {
       try {
-        const { ETag } = await this.#client.send(new HeadObjectCommand(this.#named(key)), { abortSignal: signal });
+        const { ETag } = await this.#client().send(new HeadObjectCommand(this.#named(key)), { abortSignal: signal });
         return ETag !== undefined;
       } catch (error) {
         if (isFailure(error, ({ status, name }) => status === 404 && name !== 'NoSuchBucket')) return false;

@@ -1,6 +1,6 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { GetObjectCommand, HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
-import type { Clock, Random } from '@evertree/core';
+import { type Clock, isEvertreeError, type Random } from '@evertree/core';
 import { assertObjectKey, isObjectKey } from './object-key.ts';
 import { isFailure, S3_LIMITS, S3Attempts, type AttemptBounds, type S3Limits } from './s3-attempts.ts';
 import { connectS3, type S3Connection, type S3Settings } from './s3-client.ts';
@@ -23,20 +23,30 @@ type Condition = { readonly IfNoneMatch: '*' } | { readonly IfMatch: string };
 export class S3Target implements Target {
   readonly name: string;
   readonly #location: S3Location;
-  readonly #connection: S3Connection;
+  readonly #options: S3TargetOptions;
+  #connection: S3Connection;
+  /** The credentials were refused: they are looked for anew before the next request. */
+  #isRefused = false;
   readonly #attempts: S3Attempts;
   readonly #serviceClock: ServiceClock;
   readonly #removal: S3Removal;
   /** The service did something with the bucket: what is missing is an object. */
   #bucketSeen = false;
 
-  private constructor(location: S3Location, connection: S3Connection, { clock, random, limits }: S3TargetOptions) {
+  private constructor(location: S3Location, connection: S3Connection, options: S3TargetOptions) {
+    const { clock, random, limits } = options;
+    this.#options = options;
     this.name = location.name;
     this.#location = location;
     this.#connection = connection;
     this.#attempts = new S3Attempts(clock, random, { ...S3_LIMITS, ...limits });
     this.#serviceClock = new ServiceClock(clock);
-    this.#removal = new S3Removal(connection.client, location, this.#attempts, (action, key) => this.#place(action, key));
+    this.#removal = new S3Removal(
+      () => this.#connection.client,
+      location,
+      (...call) => this.#run(...call),
+      (action, key) => this.#place(action, key),
+    );
     this.#watchDates();
   }
 
@@ -47,7 +57,7 @@ export class S3Target implements Target {
 
   async get(key: string): Promise<TargetObject | undefined> {
     assertObjectKey(key);
-    return this.#attempts.run(this.#place('reading', key), async bounds => {
+    return this.#run(this.#place('reading', key), async bounds => {
       try {
         return await this.#get(key, bounds);
       } catch (error) {
@@ -59,7 +69,7 @@ export class S3Target implements Target {
 
   async stat(key: string): Promise<ObjectStat | undefined> {
     assertObjectKey(key);
-    return this.#attempts.run(this.#place('looking at', key), async bounds => {
+    return this.#run(this.#place('looking at', key), async bounds => {
       try {
         const found = await this.#connection.client.send(new HeadObjectCommand(this.#named(key)), { abortSignal: bounds.signal });
         this.#seen(found.ETag);
@@ -135,7 +145,7 @@ export class S3Target implements Target {
         return isRepeated ? this.#ownWrite(key, bytes) : undefined;
       }
     };
-    return this.#attempts.run(this.#place(action, key), put, bytes.length);
+    return this.#run(this.#place(action, key), put, bytes.length);
   }
 
   async #ownWrite(key: string, bytes: Uint8Array): Promise<{ readonly tag: string } | undefined> {
@@ -144,7 +154,7 @@ export class S3Target implements Target {
   }
 
   async #listPage(prefix: string, token: string | undefined): Promise<ListObjectsV2CommandOutput> {
-    return this.#attempts.run(this.#place('listing', prefix), async ({ signal }) => {
+    return this.#run(this.#place('listing', prefix), async ({ signal }) => {
       const { bucket: Bucket, prefix: above } = this.#location;
       const command = new ListObjectsV2Command({
         Bucket,
@@ -178,6 +188,25 @@ export class S3Target implements Target {
       throw Object.assign(new Error('no such bucket', { cause: error }), { name: 'NoSuchBucket' });
     }
     this.#bucketSeen = true;
+  }
+
+  async #run<T>(place: S3Place, request: (bounds: AttemptBounds, isRepeated: boolean) => Promise<T>, bytes?: number): Promise<T> {
+    if (this.#isRefused) await this.#connectAnew();
+    try {
+      return await this.#attempts.run(place, request, bytes);
+    } catch (error) {
+      if (isEvertreeError(error, 'UNAUTHENTICATED')) this.#isRefused = true;
+      throw error;
+    }
+  }
+
+  /** Whoever signed in again, or wrote other credentials, need not start the site again. */
+  async #connectAnew(): Promise<void> {
+    const before = this.#connection;
+    this.#connection = await connectS3(this.#options);
+    this.#isRefused = false;
+    this.#watchDates();
+    before.client.destroy();
   }
 
   #named(key: string): { readonly Bucket: string; readonly Key: string } {

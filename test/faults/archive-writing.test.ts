@@ -1,4 +1,4 @@
-import { backUp, initArchive, LineFile, stoppedSource, verifyArchive } from '@evertree/archive';
+import { backUp, Identities, initArchive, LineFile, Recipients, type Sealing, stoppedSource, verifyArchive } from '@evertree/archive';
 import type { Clock } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { checkArchive, stateKey } from '../support/archive-check.ts';
@@ -17,6 +17,11 @@ const clock: Clock = {
   after: (delayMs, task) => systemClock.after(delayMs / 50, task),
 };
 const report = (): void => undefined;
+/** Made by age-keygen, for tests. */
+const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
+const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
+/** What the commits of these sites have in them: keys, values, authors and messages. */
+const WORDS = ['devices', 'ü🌳', 'author-', 'commit '];
 const OPERATIONS: readonly TargetOperation[] = ['get', 'stat', 'create', 'replace', 'list', 'now'];
 
 /** Sites that archive to one target, and what happens to them at random. */
@@ -30,15 +35,17 @@ class Happenings {
   readonly #sites: { disk: FaultDisk; client: MemoryTarget; site: ArchivingSite | undefined }[] = [];
   /** Earlier states of the disk of a site. Two that run at once on one disk's states are a case of their own. */
   readonly #images: { readonly at: number; readonly disk: FaultDisk }[] = [];
+  readonly #sealing: Sealing;
   #commits = 0;
   readonly story: string[] = [];
 
   constructor(seed: number) {
     this.#draw = new RandomHistory(seed);
+    this.#sealing = seed % 3 === 0 ? Recipients.parse([RECIPIENT]) : 'plain';
   }
 
   async begin(): Promise<void> {
-    await initArchive(this.#target, { sealing: 'plain', conditions: true, random });
+    await initArchive(this.#target, { sealing: this.#sealing, conditions: true, random });
     await this.#start(new FaultDisk());
     // From here on there is one stream: an empty directory would begin another one, which is refused.
     await this.#commit(0);
@@ -97,7 +104,8 @@ class Happenings {
   /** What must hold at any moment. */
   async check(): Promise<void> {
     const said = [...this.#said];
-    const lines = await checkArchive(this.#target.client());
+    const opening = this.#sealing === 'plain' ? undefined : Identities.parse([IDENTITY]);
+    const lines = await checkArchive(this.#target.client(), opening);
     const all = new Set(lines.flatMap(({ states }) => [...states.keys()]));
     expect(said.filter(key => !all.has(key))).toEqual([]);
     for (const [id, before] of this.#seen) {
@@ -111,8 +119,15 @@ class Happenings {
       clock,
       random,
       level: this.#draw.pick([0, 1, 2, 3] as const),
+      ...(opening === undefined ? {} : { identities: opening }),
     });
     expect(findings).toEqual([]);
+  }
+
+  /** What is encrypted can't be read by whoever sees the target. */
+  checkSealed(): void {
+    const legible = [...this.#target.objects].filter(([, { bytes }]) => WORDS.some(word => bytes.includes(word)));
+    if (this.#sealing !== 'plain') expect(legible.map(([key]) => key)).toEqual([]);
   }
 
   async settle(): Promise<void> {
@@ -144,7 +159,11 @@ class Happenings {
     const one = this.#sites[at]!;
     one.disk = disk;
     one.client = this.#target.client();
-    one.site = await ArchivingSite.open(disk, one.client, { clock, heard: progress => this.#heard(progress.position) });
+    one.site = await ArchivingSite.open(disk, one.client, {
+      clock,
+      sealing: this.#sealing,
+      heard: progress => this.#heard(progress.position),
+    });
   }
 
   #heard(position: { readonly epochId: string; readonly revision: number } | null): void {
@@ -185,7 +204,7 @@ class Happenings {
     const client = this.#target.client();
     if (this.#draw.below(2) === 0) this.#fault(client);
     if (this.#draw.below(3) === 0) client.dieAfter(this.#draw.below(4));
-    const parts = { source: await stoppedSource(one.disk), lines: await LineFile.open(one.disk, report), sealing: 'plain' as const };
+    const parts = { source: await stoppedSource(one.disk), lines: await LineFile.open(one.disk, report), sealing: this.#sealing };
     try {
       const { position } = await backUp({ ...parts, target: client, clock, random, events: { report, lease: () => undefined } });
       this.#heard(position);
@@ -211,6 +230,7 @@ describe('whatever happens to those who archive', () => {
         }
         await happenings.settle();
         await happenings.check();
+        happenings.checkSealed();
       } catch (error) {
         throw new Error(`seed ${seed}: ${happenings.story.join(', ')}`, { cause: error });
       } finally {

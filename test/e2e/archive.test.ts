@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type CheckedLine, checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { type Ended, type Running, run, start } from '../support/program.ts';
-import { S3_ENVIRONMENT } from '../support/s3/server.ts';
+import { makeBucket, S3_ENVIRONMENT, startS3 } from '../support/s3/server.ts';
 import { describeS3, sharedS3 } from '../support/s3/suite.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { until } from '../support/site-process.ts';
@@ -301,6 +301,46 @@ describeS3('an archive in a bucket', () => {
     const absent = await evertree('backup', `s3://${bucket}-absent/x`, '--endpoint', endpoint);
     expect(absent).toMatchObject({ status: 1, stderr: expect.stringMatching(/absent.*NOT_FOUND/) });
   }, 120_000);
+});
+
+describeS3('a bucket whose server goes away', () => {
+  test('killed or stalled: no commit waits, and everything is archived once it is back', async () => {
+    await using server = await startS3();
+    const bucket = await makeBucket(server, 'backups');
+    const { endpoint } = server;
+    const target = `s3://${bucket}/north`;
+    expect(await evertree('backup', 'init', target, '--endpoint', endpoint)).toMatchObject({ status: 0 });
+    await configure({ target, every: '50ms', endpoint });
+    const primary = await started(folder.primary);
+    await put('/a', 0);
+    await archived();
+    await server.kill();
+    for (let n = 1; n < 20; n++) await put('/a', n);
+    await until('it is away', async () => (await archiveAt(url())).state === 'away', LIMIT_MS);
+    expect((await archiveAt(url())).lastError).toMatchObject({ code: 'UNREACHABLE' });
+    await server.restart();
+    await archived();
+    server.freeze();
+    for (let n = 20; n < 40; n++) await put('/a', n);
+    expect((await fetch(`${url()}/readyz`)).status).toBe(200);
+    server.thaw();
+    await archived();
+    expect(await linesIn(target, { endpoint })).toMatchObject([{ digest: await digestOf(url()), line: { gaps: [] } }]);
+    expect(await primary.stop('SIGTERM')).toMatchObject({ status: 0 });
+  }, 180_000);
+
+  test('or that refuses the credentials is told in status, and stops nothing', async () => {
+    const { endpoint, bucket } = await sharedS3();
+    await configure({ target: `s3://${bucket}/north`, every: '50ms', endpoint });
+    const running = start([...folder.primary, '--log', 'json'], folder.path, { ...CREDENTIALS, AWS_SECRET_ACCESS_KEY: 'another-secret' });
+    stack.push(running);
+    await running.printed('"started"', 'stderr');
+    await put('/a', 1);
+    await until('it is refused', async () => (await archiveAt(url())).lastError?.code === 'UNAUTHENTICATED', LIMIT_MS);
+    await put('/a', 2);
+    expect((await evertree('status')).stdout).toMatch(/^ {2}archive {3}s3:.* away, nothing archived yet, lag \d+ revisions/m);
+    expect(running.stderr).not.toContain('another-secret');
+  }, 90_000);
 });
 
 /** Lines of progress may come before the outcome. */

@@ -96,7 +96,7 @@ describe('a pin', () => {
     const { clock, target, options } = await opened();
     await publish(target);
     await publish(target);
-    clock.advance(HOUR - 1);
+    clock.advance(HOUR - MINUTE - 1);
     await using pin = await Pin.hold(target, options);
     expect(pin.notHeld).toBeUndefined();
     clock.advance(1);

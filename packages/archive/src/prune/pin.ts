@@ -10,11 +10,12 @@ export const PIN_LIFE_MS = 3_600_000;
 const PIN_RENEWAL_MS = 600_000;
 /** A renewal that failed is tried again after this time. */
 const RENEWAL_RETRY_MS = 60_000;
-/**
- * Whatever a manifest names is there for so long, at least, after another manifest has taken its place: pruning waits
- * longer before it deletes. So who makes a pin later than that may have lost objects already.
- */
-export const SAFE_AFTER_SUPERSEDED_MS = 3_600_000;
+/** Whoever prunes waits for so long, at least, before he deletes what a manifest condemned. */
+export const LEAST_GRACE_MS = 3_600_000;
+/** Two who ask one target for its time may differ by a second or two; this is more than enough. */
+const SKEW_MS = 60_000;
+/** Who makes a pin later than this after his manifest was superseded may have lost objects already. */
+const SAFE_AFTER_SUPERSEDED_MS = LEAST_GRACE_MS - SKEW_MS;
 
 export interface PinOptions {
   /** SHA-256 of the manifest whose objects must stay. */
@@ -115,7 +116,7 @@ export class Pin implements AsyncDisposable {
     if (this.#isDisposed || this.notHeld !== undefined) return;
     const before = this.#expiresAt;
     try {
-      const wasInTime = (await this.#write()) < before;
+      const wasInTime = (await this.#write()) < before - SKEW_MS;
       if (!wasInTime) await this.#assertInTime();
       this.#schedule(PIN_RENEWAL_MS);
     } catch (error) {
@@ -138,7 +139,7 @@ export class Pin implements AsyncDisposable {
     const bytes = encodePin({ manifest, time, expiresAt: time + PIN_LIFE_MS, purpose });
     this.#tag = await this.#replace(bytes);
     this.#expiresAt = time + PIN_LIFE_MS;
-    this.#expiresAtMonotonic = began + PIN_LIFE_MS;
+    this.#expiresAtMonotonic = began + PIN_LIFE_MS - SKEW_MS;
     return time;
   }
 
@@ -166,7 +167,7 @@ export class Pin implements AsyncDisposable {
       if (sha256 === manifest) return;
     }
     const message =
-      `the manifest ${manifest.slice(0, 12)}… of ${this.#target.name} was replaced more than an hour ago, or never counted: ` +
+      `the manifest ${manifest.slice(0, 12)}… of ${this.#target.name} was replaced almost an hour ago or longer, or never counted: ` +
       'what it names may have been pruned; read the archive again from HEAD';
     throw pinLost(message, { manifest });
   }

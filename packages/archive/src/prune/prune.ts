@@ -6,15 +6,13 @@ import type { Target } from '../targets/target.ts';
 import { countCondemned, deleteCondemned, type Deletion } from './deletion.ts';
 import { checkRules } from './keep-rules.ts';
 import { PinnedObjects } from './pinned-objects.ts';
-import { SAFE_AFTER_SUPERSEDED_MS } from './pin.ts';
+import { LEAST_GRACE_MS } from './pin.ts';
 import { planPrune, type PrunePlan, type PruneRequest } from './prune-plan.ts';
 import { type PruneReport, reportOf } from './prune-report.ts';
 import { listUnnamed, UNNAMED_LEAST_AGE_MS } from './unnamed-objects.ts';
 
 /** What nobody needs stays for so long, in case somebody reads it who has not pinned it. */
 const DEFAULT_GRACE_MS = 86_400_000;
-/** Pins are safe with it: what a manifest named is there for so long after it was superseded. */
-const LEAST_GRACE_MS = SAFE_AFTER_SUPERSEDED_MS;
 
 export interface PruneOptions extends PruneRequest {
   /** Says what would happen, and changes nothing. */

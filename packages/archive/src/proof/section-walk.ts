@@ -157,7 +157,7 @@ export class SectionWalk {
     const { header } = opened;
     const isRebuilt = this.#last === undefined || this.#tree !== undefined;
     if (this.#last === undefined) this.#begin(header.base, header.previous, undefined);
-    const counted = new CountedFrames();
+    const counted = new ObjectFrames();
     try {
       for (const frame of framesOf(opened.payload)) {
         counted.add(frame);
@@ -245,7 +245,7 @@ export class SectionWalk {
 }
 
 /** What the frames of one object are together. */
-class CountedFrames {
+class ObjectFrames {
   #commits = 0;
   #first: Frame | undefined;
   #last: Frame | undefined;

@@ -1,5 +1,5 @@
 /** So much may wait for the disk before whoever adds to it waits, too. */
-const WAITING_LIMIT_BYTES = 8 * 1024 * 1024;
+const WAITING_LIMIT_BYTES = 2 * 1024 * 1024;
 
 /**
  * Work on the disk that goes on beside its caller: one task after the other, in the order in which they were added. What
@@ -10,7 +10,7 @@ export class WriteQueue {
   #waitingBytes = 0;
   #failure: { readonly error: unknown } | undefined;
 
-  /** Adds a task; waits while more than 8 MiB wait before it. */
+  /** Adds a task; waits while more than 2 MiB wait before it. */
   async add(bytes: number, task: () => Promise<void>): Promise<void> {
     if (this.#waitingBytes > WAITING_LIMIT_BYTES) await this.#tail;
     this.#assertSound();

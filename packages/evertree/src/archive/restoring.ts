@@ -16,6 +16,7 @@ import { nodeDisk } from '@evertree/journal';
 import { optional } from '../optional.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { holdYoungSpace } from './young-space.ts';
 
 /** How a site is restored: what, into which directory, and as which site. */
 export interface RestoreSiteOptions
@@ -63,6 +64,7 @@ export async function restoreFrom(target: Target, options: OpenRestoreOptions): 
   const { data, log, dryRun, clock = nodeClock, ...rest } = options;
   assertFree(data, target.name);
   const isNew = !existsSync(data);
+  using _ = holdYoungSpace();
   const given = { ...rest, ...optional('report', log), target, disk: nodeDisk(data), clock, random: nodeRandom };
   try {
     return dryRun === true ? await restoreSite({ ...given, dryRun }) : await restoreSite({ ...given, dryRun: false });

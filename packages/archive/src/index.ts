@@ -61,4 +61,4 @@ export {
 export { parseHead } from './format/head-codec.ts';
 export { HEAD_KEY } from './format/object-keys.ts';
 export { type BackupForecast, forecastBackup } from './writing/backup-forecast.ts';
-export type { CountedFrames } from './writing/counted-source.ts';
+export type { BackupProgress } from './writing/counted-source.ts';

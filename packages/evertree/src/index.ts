@@ -88,4 +88,4 @@ export type { BackupOptions, BackupOutcome, ForecastOutcome } from './archive/ba
 export { initArchive, type InitOptions, type InitOutcome } from './archive/initialization.ts';
 export type { SiteArchive, SiteArchiveStatus } from './archive/site-archive.ts';
 export type { ArchiveOptions } from './site/options.ts';
-export type { CountedFrames } from '@evertree/archive';
+export type { BackupProgress } from '@evertree/archive';

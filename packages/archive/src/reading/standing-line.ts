@@ -1,7 +1,7 @@
 import { compareEpochs, type Epoch, type EpochName, highestEpoch, isEvertreeError } from '@evertree/core';
 import type { LineHistory, Restorable } from './line-history.ts';
 
-interface LineEnd {
+interface StandingCandidate {
   readonly line: LineHistory;
   readonly newest: Restorable;
 }
@@ -26,9 +26,9 @@ export async function standingLine(
 
 /** Those of the highest reign; all of them if the table of one can't be read, as without an identity. */
 async function highestReign(
-  candidates: readonly LineEnd[],
+  candidates: readonly StandingCandidate[],
   epochsOf: (line: LineHistory) => Promise<readonly Epoch[]>,
-): Promise<readonly LineEnd[]> {
+): Promise<readonly StandingCandidate[]> {
   const reigns: EpochName[] = [];
   for (const { line, newest } of candidates) {
     try {
@@ -42,6 +42,6 @@ async function highestReign(
   return candidates.filter((_, index) => compareEpochs(reigns[index]!, highest) === 0);
 }
 
-function furthest(candidates: readonly LineEnd[]): LineHistory {
+function furthest(candidates: readonly StandingCandidate[]): LineHistory {
   return candidates.toSorted((a, b) => b.newest.to.revision - a.newest.to.revision || b.newest.toTime - a.newest.toTime)[0]!.line;
 }

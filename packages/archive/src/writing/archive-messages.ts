@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorDetails, Report } from '@evertree/core';
 import type { ArchiveLease, ArchiveProgress, ArchiverOptions, BackupResult } from './archiver-options.ts';
-import type { CountedFrames } from './counted-source.ts';
+import type { BackupProgress } from './counted-source.ts';
 import type { ToldHistory } from './directory-source.ts';
 import type { S3Settings } from '../targets/s3-client.ts';
 
@@ -28,7 +28,7 @@ export type ArchiveAnswer =
   | { readonly type: 'report'; readonly report: Report }
   | { readonly type: 'lease'; readonly lease: ArchiveLease }
   | { readonly type: 'snapshot' }
-  | { readonly type: 'counted'; readonly counted: CountedFrames }
+  | { readonly type: 'counted'; readonly counted: BackupProgress }
   | { readonly type: 'done'; readonly request: number; readonly result: BackupResult }
   | { readonly type: 'failed'; readonly request: number; readonly failure: ToldFailure };
 

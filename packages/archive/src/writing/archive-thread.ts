@@ -5,7 +5,7 @@ import { asError } from '@evertree/journal/files';
 import type { S3Settings } from '../targets/s3-client.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask } from './archive-messages.ts';
 import type { ArchiveProgress, ArchiverEvents, ArchiverOptions, BackupResult } from './archiver-options.ts';
-import type { CountedFrames } from './counted-source.ts';
+import type { BackupProgress } from './counted-source.ts';
 import { type ArchiveLag, LagMeter } from './lag-meter.ts';
 import { ProgressBoard } from './progress-board.ts';
 
@@ -56,7 +56,7 @@ export interface ArchiveStatus extends ArchiveProgress {
 export interface ArchivingThread extends AsyncDisposable {
   readonly status: ArchiveStatus;
   /** How far a single backup has come; undefined before the first one, and where the history is followed. */
-  readonly counted: CountedFrames | undefined;
+  readonly counted: BackupProgress | undefined;
   /**
    * Archives everything that is stable now.
    * @throws EvertreeError why it is not possible at present; CLOSED
@@ -81,7 +81,7 @@ export class ArchiveThread implements ArchivingThread {
   /** The next look at the base. */
   #look: Disposable | undefined;
   #toldBase: ExactPosition | undefined;
-  #counted: CountedFrames | undefined;
+  #counted: BackupProgress | undefined;
   #worker: Worker | undefined;
   #isClosed = false;
   #requests = 0;
@@ -110,7 +110,7 @@ export class ArchiveThread implements ArchivingThread {
     return { ...progress, target, lag: this.#lag.behind(progress.position, log.stable) };
   }
 
-  get counted(): CountedFrames | undefined {
+  get counted(): BackupProgress | undefined {
     return this.#counted;
   }
 

@@ -11,7 +11,7 @@ import { openTarget } from '../targets/open-target.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask, ToldFailure } from './archive-messages.ts';
 import type { ArchiveLease, ArchiveProgress } from './archiver-options.ts';
 import { Archiver } from './archiver.ts';
-import type { CountedFrames } from './counted-source.ts';
+import type { BackupProgress } from './counted-source.ts';
 import { DirectorySource } from './directory-source.ts';
 import { LineFile } from './line-file.ts';
 import { backUp } from './one-shot.ts';
@@ -89,7 +89,7 @@ async function backupOnce(): ReturnType<typeof backUp> {
 }
 
 /** Frames come by the thousand. */
-function tellCounted(counted: CountedFrames): void {
+function tellCounted(counted: BackupProgress): void {
   const now = clock.monotonic();
   if (now - countedAt < COUNT_MS) return;
   countedAt = now;

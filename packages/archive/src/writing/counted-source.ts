@@ -2,7 +2,7 @@ import type { ExactPosition, Frame, StoredSnapshot } from '@evertree/core';
 import type { ArchiveSource, SourceExtent } from './archive-source.ts';
 
 /** How far a backup has read the history. */
-export interface CountedFrames {
+export interface BackupProgress {
   readonly commits: number;
   /** With those that are left. */
   readonly ofCommits: number;
@@ -13,12 +13,12 @@ export interface CountedFrames {
 /** Tells how far the frames have been read. */
 export class CountedSource implements ArchiveSource {
   readonly #source: ArchiveSource;
-  readonly #tell: (counted: CountedFrames) => void;
+  readonly #tell: (counted: BackupProgress) => void;
   #bytes = 0;
   /** The revision that the first frame followed. */
   #from: number | undefined;
 
-  constructor(source: ArchiveSource, tell: (counted: CountedFrames) => void) {
+  constructor(source: ArchiveSource, tell: (counted: BackupProgress) => void) {
     this.#source = source;
     this.#tell = tell;
   }

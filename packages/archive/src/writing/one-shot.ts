@@ -5,7 +5,7 @@ import type { Target } from '../targets/target.ts';
 import type { ArchiveSource } from './archive-source.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
-import { type CountedFrames, CountedSource } from './counted-source.ts';
+import { type BackupProgress, CountedSource } from './counted-source.ts';
 import type { LineFile } from './line-file.ts';
 import type { ContinuationParts } from './line-opening.ts';
 import { HistoryMoved, LineWriter } from './line-writer.ts';
@@ -25,7 +25,7 @@ export interface BackupParts extends Pick<ContinuationParts, 'siteRuns'> {
   readonly events: Pick<ArchiverEvents, 'report' | 'lease'>;
   readonly imageEveryMs?: number;
   /** Called with each frame that was read. */
-  readonly progress?: (counted: CountedFrames) => void;
+  readonly progress?: (counted: BackupProgress) => void;
 }
 
 /**

@@ -1,11 +1,11 @@
-import type { BackupForecast, BackupResult, CountedFrames, TargetSettings } from '@evertree/archive';
+import type { BackupForecast, BackupResult, BackupProgress, TargetSettings } from '@evertree/archive';
 
 /** What a single backup is asked with. */
 export interface BackupOptions extends TargetSettings {
   /** Texts `age1…`: those whom the archive is encrypted for. Without any it is not encrypted. */
   readonly recipients?: readonly string[];
   /** Called now and then while it is under way. */
-  readonly progress?: (progress: CountedFrames) => void;
+  readonly progress?: (progress: BackupProgress) => void;
 }
 
 /** What a backup brought about, and whether it made the archive. */

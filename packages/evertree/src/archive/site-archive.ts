@@ -4,7 +4,7 @@ import {
   ArchiveThread,
   type ArchivingThread,
   type BackupResult,
-  type CountedFrames,
+  type BackupProgress,
   type DrillNote,
   type VerificationNote,
   openTarget,
@@ -61,7 +61,7 @@ export class SiteArchive implements AsyncDisposable {
   }
 
   /** Archives everything that is stable now, without waiting until it is due. */
-  backup(progress?: (progress: CountedFrames) => void): Promise<BackupResult> {
+  backup(progress?: (progress: BackupProgress) => void): Promise<BackupResult> {
     return backupBy(this.#thread, this.#store.clock, progress);
   }
 

@@ -5,7 +5,7 @@ import {
   type ArchiverOptions,
   type ArchivingThread,
   type BackupResult,
-  type CountedFrames,
+  type BackupProgress,
   type TargetSettings,
 } from '@evertree/archive';
 import type { Clock, Store } from '@evertree/core';
@@ -65,7 +65,7 @@ export function threadOptions(
 export async function backupBy(
   thread: ArchivingThread,
   clock: Clock,
-  tell: ((progress: CountedFrames) => void) | undefined,
+  tell: ((progress: BackupProgress) => void) | undefined,
 ): Promise<BackupResult> {
   const before = thread.status.written;
   let timer: Disposable | undefined;
@@ -81,7 +81,7 @@ export async function backupBy(
   }
 }
 
-function progressOf({ written, lag }: ArchiveStatus, before: ArchiveStatus['written']): CountedFrames {
+function progressOf({ written, lag }: ArchiveStatus, before: ArchiveStatus['written']): BackupProgress {
   const commits = written.commits - before.commits;
   return { commits, ofCommits: commits + lag.commits, bytes: written.plainBytes - before.plainBytes };
 }

@@ -1,4 +1,4 @@
-import type { CountedFrames } from '@evertree/archive';
+import type { BackupProgress } from '@evertree/archive';
 import { EvertreeError, type ErrorCode, type Position } from '@evertree/core';
 import type { Command } from 'commander';
 import pico from 'picocolors';
@@ -62,7 +62,7 @@ async function backUp(text: string, options: BackupCommandOptions): Promise<void
   const recipients = recipientTexts(options);
   const request = { ...settingsOf(target, options), ...optional('recipients', recipients) };
   const progress = new WorkProgress('archived', options.json === true, 'Commits');
-  const tell = ({ commits, ofCommits }: CountedFrames) => progress.tell(commits, ofCommits);
+  const tell = ({ commits, ofCommits }: BackupProgress) => progress.tell(commits, ofCommits);
   try {
     if (options.dryRun === true) {
       const forecast = await forecastOf(target, options, request);
@@ -98,7 +98,7 @@ async function fromDirectory(
   data: string,
   target: string,
   request: BackupRequest,
-  tell: (counted: CountedFrames) => void,
+  tell: (counted: BackupProgress) => void,
 ): Promise<BackupAnswer> {
   // Loaded on demand: other commands start faster without it.
   const { backupDirectory } = await import('../archive/one-backup.ts');
@@ -117,7 +117,7 @@ async function askSite(
   target: string,
   options: ClientOptions,
   request: BackupRequest,
-  tell: (counted: CountedFrames) => void,
+  tell: (counted: BackupProgress) => void,
 ): Promise<BackupAnswer> {
   const client = clientOf(options);
   const answer = await client.request('/admin/backup', {
@@ -136,7 +136,7 @@ async function askSite(
 
 /** A line of the answer of `POST /admin/backup`. */
 interface BackupLine {
-  readonly progress?: CountedFrames;
+  readonly progress?: BackupProgress;
   readonly result?: BackupAnswer;
   readonly error?: { readonly code: ErrorCode; readonly detail: string };
 }

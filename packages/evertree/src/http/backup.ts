@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import type { CountedFrames } from '@evertree/archive';
+import type { BackupProgress } from '@evertree/archive';
 import { EvertreeError } from '@evertree/core';
 import { z } from 'zod';
 import type { BackupOutcome } from '../archive/backup-options.ts';
@@ -82,11 +82,11 @@ function outcomeJson({ position, gap, ...outcome }: BackupOutcome): object {
 /** The head is sent at once, so the last line tells how it ended. A client that goes away ends nothing. */
 async function sendProgress(
   exchange: Exchange,
-  run: (progress: (progress: CountedFrames) => void) => Promise<BackupOutcome>,
+  run: (progress: (progress: BackupProgress) => void) => Promise<BackupOutcome>,
 ): Promise<void> {
   const { response } = exchange;
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' });
-  let newest: CountedFrames = { commits: 0, ofCommits: 0, bytes: 0 };
+  let newest: BackupProgress = { commits: 0, ofCommits: 0, bytes: 0 };
   const timer = setInterval(() => {
     if (!response.destroyed && !response.writableNeedDrain) response.write(`${JSON.stringify({ progress: newest })}\n`);
   }, PROGRESS_MS);

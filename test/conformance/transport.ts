@@ -180,7 +180,13 @@ export function testTransport(name: string, make: (bounds: Partial<Bounds>) => P
         };
         const down: Message[] = [
           frameOf(9, 0),
-          { type: 'history-begins', base: POSITION, reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' } },
+          {
+            type: 'history-begins',
+            base: ORIGIN,
+            epochs: [EPOCH],
+            last: POSITION,
+            reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' },
+          },
           { type: 'snapshot-begin', header, reason: { code: 'retention-passed', text: 'the journal reaches back to 4-900 only' } },
           { type: 'snapshot-chunk', bytes: Buffer.from('EVTF, as a chunk may begin') },
           { type: 'snapshot-end', chunks: 1 },

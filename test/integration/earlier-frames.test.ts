@@ -1,5 +1,5 @@
-import { EvertreeError, frameBody, sealFrame } from '@evertree/core';
-import type { Frame, Reason } from '@evertree/core';
+import { EvertreeError, ORIGIN, frameBody, sealFrame } from '@evertree/core';
+import type { Frame, Message, Reason } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedPrimary } from '../support/scripted-primary.ts';
@@ -32,7 +32,12 @@ async function passedBy(sent: number, kept: number): Promise<ScriptedLink> {
 }
 
 function tellBeginning(link: ScriptedLink, kept: number): void {
-  link.say({ type: 'history-begins', base: history.frames[kept - 1]!.header.last, reason: REASON });
+  link.say(beginning(history, kept));
+}
+
+function beginning({ frames, store }: WrittenHistory, kept: number): Message {
+  const { epochs, position: last } = store;
+  return { type: 'history-begins', base: frames[kept - 1]!.header.last, epochs, last, reason: REASON };
 }
 
 function lastAcknowledged(link: ScriptedLink): readonly [applied: number, durable: number] {
@@ -141,12 +146,22 @@ describe('a secondary that its primary no longer reaches back to', () => {
     const link = await secondary.connect(promoted.hello());
     await simulation.pass(100);
     expect(link.of('resend')).toEqual([{ type: 'resend', after: history.frames[4]!.header.last }]);
-    link.say({ type: 'history-begins', base: promoted.frames[9]!.header.last, reason: REASON });
+    link.say(beginning(promoted, 10));
     await simulation.pass(100);
     expect(source.asked).toMatchObject([{ after: history.frames[4]!.header.last }]);
     expect(secondary.store.digest).toBe(promoted.store.digest);
     expect(secondary.journal.divergences.list().length).toBe(1);
     expect(lastAcknowledged(link)[1]).toBe(promoted.store.position.revision);
+  });
+
+  it('takes what was committed long after the link was made, also where nothing was committed then', async () => {
+    const { store, frames } = history;
+    const link = await secondary.connect(history.hello({ position: ORIGIN, digest: '0'.repeat(16), stream: null, epochs: [] }));
+    for (const index of [0, 1]) link.say(history.message(index));
+    tellBeginning(link, 8);
+    await simulation.pass(100);
+    expect(secondary.store.digest).toBe(store.digest);
+    expect(link.of('resend')).toEqual([{ type: 'resend', after: frames.at(-1)!.header.last }]);
   });
 
   it('waits while its disk is full, and skips nothing', async () => {

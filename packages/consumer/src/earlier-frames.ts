@@ -6,7 +6,7 @@ export interface MissingStretch {
   readonly after: ExactPosition;
   /** The history is kept from here on: without a frame that ends here or further on the rest is of no use. */
   readonly base: ExactPosition;
-  /** The primary's history, as far as its hello and `base` tell it: only frames of this history are taken. */
+  /** The primary's history: only frames of this history are taken. */
   readonly primary: Pick<Lineage, 'epochs' | 'last'>;
   readonly stream: string;
 }

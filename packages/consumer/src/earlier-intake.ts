@@ -74,45 +74,36 @@ export class EarlierIntake {
   }
 
   async #run(stretch: MissingStretch, signal: AbortSignal, applied: () => void): Promise<EarlierOutcome> {
-    const aborted = Promise.withResolvers<undefined>();
-    const abort = () => aborted.resolve(undefined);
-    signal.addEventListener('abort', abort, { once: true });
+    using wait = new AbortableWait(signal);
     const frames = this.#earlier.frames(stretch, signal)[Symbol.asyncIterator]();
     try {
-      return await this.#takeAll(frames, stretch, signal, aborted.promise, applied);
+      return await this.#takeAll(frames, stretch, wait, applied);
     } catch (error) {
       return signal.aborted ? { kind: 'aborted' } : { kind: 'failed', error: asEvertreeError(error) };
     } finally {
-      signal.removeEventListener('abort', abort);
       // Nobody waits for a source that does not answer, and what it fails with at its end says nothing.
       void frames.return?.().catch(() => undefined);
     }
   }
 
-  async #takeAll(
-    frames: AsyncIterator<Frame>,
-    stretch: MissingStretch,
-    signal: AbortSignal,
-    aborted: Promise<undefined>,
-    applied: () => void,
-  ): Promise<EarlierOutcome> {
+  async #takeAll(frames: AsyncIterator<Frame>, stretch: MissingStretch, wait: AbortableWait, applied: () => void): Promise<EarlierOutcome> {
     const turn = new Turn(this.#store.clock);
     const moved = new Signal();
     using _ = this.#store.journal.log.onProgress(() => moved.notify());
     for (;;) {
-      const next = await Promise.race([frames.next(), aborted]);
-      if (next === undefined || signal.aborted) return { kind: 'aborted' };
+      const next = await wait.for(frames.next());
+      if (next === undefined) return { kind: 'aborted' };
       // What is beside the primary's history belongs to a site that went another way.
       if (next.done === true || !covers(stretch.primary, next.value.header.last)) return this.#reached(stretch);
-      const failure = await this.#takeOne(next.value, moved, signal, aborted);
-      if (signal.aborted) return { kind: 'aborted' };
+      const failure = await this.#takeOne(next.value, moved, wait);
+      if (wait.isOver) return { kind: 'aborted' };
       if (failure !== undefined) return failure;
       applied();
       await turn.breathe();
     }
   }
 
-  async #takeOne(frame: Frame, moved: Signal, signal: AbortSignal, aborted: Promise<undefined>): Promise<Failure | undefined> {
+  async #takeOne(frame: Frame, moved: Signal, wait: AbortableWait): Promise<Failure | undefined> {
     const { log } = this.#store.journal;
     for (;;) {
       const outcome = await this.#frames.take({ type: 'frame', bytes: frame.bytes, parsed: frame });
@@ -120,14 +111,14 @@ export class EarlierIntake {
         case 'applied':
           this.#count(frame);
           if (log.pendingBytes > this.#limits.pendingBytes) {
-            while (log.pendingBytes > this.#limits.pendingBytes / 2 && !signal.aborted) await Promise.race([moved.wait(), aborted]);
+            while (log.pendingBytes > this.#limits.pendingBytes / 2 && !wait.isOver) await wait.for(moved.wait());
           }
           return undefined;
         case 'duplicate':
           return undefined;
         case 'full':
-          while (this.#store.state === 'full' && !signal.aborted) await Promise.race([moved.wait(), aborted]);
-          if (signal.aborted) return undefined;
+          while (this.#store.state === 'full' && !wait.isOver) await wait.for(moved.wait());
+          if (wait.isOver) return undefined;
           continue;
         case 'gap':
         case 'rewind':
@@ -181,4 +172,34 @@ function isOfThisSite(reason: CloseReason): boolean {
 
 function plain({ epoch, revision }: Position): Position {
   return { epoch, revision };
+}
+
+/** Waits, but not beyond a signal. Nothing of a wait that is over is kept, however many there are. */
+class AbortableWait implements Disposable {
+  readonly #signal: AbortSignal;
+  /** Ends the wait that is under way. */
+  #end: () => void = () => undefined;
+  readonly #ended = () => this.#end();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', this.#ended);
+  }
+
+  get isOver(): boolean {
+    return this.#signal.aborted;
+  }
+
+  /** One wait at a time. @returns undefined once the signal has come */
+  for<T>(promise: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#end = () => resolve(undefined);
+      promise.then(value => resolve(this.isOver ? undefined : value), reject);
+      if (this.isOver) this.#end();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.#ended);
+  }
 }

@@ -221,7 +221,7 @@ export class PrimarySession {
         if (this.#fetching !== undefined) return this.#violation('a frame came before the answer to a history-begins');
         return inSnapshot ? this.#violation('a frame came in the middle of a snapshot') : this.#handleFrame(message);
       case 'history-begins':
-        return this.#takeEarlier(message.base);
+        return this.#takeEarlier(message);
       case 'snapshot-begin':
         if (inSnapshot) return this.#violation('a snapshot began in the middle of another');
         this.#options.resync(message.reason);
@@ -247,7 +247,7 @@ export class PrimarySession {
   }
 
   /** Takes what lies before `base` from elsewhere, and tells the primary where this site stands then. */
-  #takeEarlier(base: ExactPosition): undefined {
+  #takeEarlier({ base, epochs, last }: Extract<Message, { type: 'history-begins' }>): undefined {
     const { earlier } = this.#options;
     if (earlier === undefined || this.#fetching !== undefined || this.receivesSnapshot) {
       return this.#violation('a history-begins came that nothing led to');
@@ -257,9 +257,6 @@ export class PrimarySession {
       this.link.send({ type: 'resend', after });
       return undefined;
     }
-    const { epochs, position } = this.hello;
-    // A link may live for long: where the history is kept from may lie beyond the hello.
-    const last = base.revision > position.revision ? base : position;
     const applied = () => {
       this.#gapAt = undefined;
       this.#acknowledger.schedule();

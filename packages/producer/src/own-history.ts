@@ -1,5 +1,5 @@
 import { covers, samePosition } from '@evertree/core';
-import type { ExactPosition, Store } from '@evertree/core';
+import type { ExactPosition, Message, Reason, Store } from '@evertree/core';
 import type { CommitTimes } from './commit-times.ts';
 import type { OwnHistory } from './decision.ts';
 import type { Progress } from './progress.ts';
@@ -51,4 +51,10 @@ export function lagMs(
   // Nothing is in flight to one that reads from a log: what it lacks is as old as its becoming stable here.
   const oldest = (readsLog ? times.after(durable?.revision ?? 0) : undefined) ?? oldestTime;
   return oldest === undefined ? null : Math.max(0, store.clock.now() - oldest);
+}
+
+/** Tells a secondary from where on this site keeps the history, for this reason, and which history it is. */
+export function beginningOf(store: Store, base: ExactPosition, reason: Reason): Message {
+  const { epochs, last } = ownHistory(store);
+  return { type: 'history-begins', base, epochs, last, reason };
 }

@@ -7,7 +7,7 @@ import { Forecast } from './forecast.ts';
 import type { ProducerLimits } from './limits.ts';
 import { LinkFeed } from './link-feed.ts';
 import type { SnapshotRequest } from './link-feed.ts';
-import { digestAt, firstTimeAfter, lagMs, lagRevisions, ownHistory } from './own-history.ts';
+import { beginningOf, digestAt, firstTimeAfter, lagMs, lagRevisions, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
 import { Progress } from './progress.ts';
 import { positionOf } from './status.ts';
@@ -362,8 +362,7 @@ export class Peer {
       case 'read':
         return this.#feed?.sendFrames(action.after);
       case 'tell-beginning':
-        this.link?.send({ type: 'history-begins', base: action.base, reason: action.reason });
-        return;
+        return this.link?.send(beginningOf(this.#options.store, action.base, action.reason));
       case 'send-snapshot':
         this.#feed?.sendSnapshot(action.reason);
         return this.#options.resync(this, action.reason);

@@ -100,10 +100,16 @@ export type SiteMessage =
   | { readonly type: 'resend'; readonly after: ExactPosition }
   /**
    * To a secondary that `catchesUp`: what follows its position is kept from `base` on only, and the whole tree would
-   * follow, for this reason. A `resend` answers it, and says where the secondary stands by then. Until then nothing is
-   * sent.
+   * follow, for this reason. `epochs` and `last` are the primary's history as it is now. A `resend` answers it, and says
+   * where the secondary stands by then. Until then nothing is sent.
    */
-  | { readonly type: 'history-begins'; readonly base: ExactPosition; readonly reason: Reason }
+  | {
+      readonly type: 'history-begins';
+      readonly base: ExactPosition;
+      readonly epochs: readonly Epoch[];
+      readonly last: ExactPosition;
+      readonly reason: Reason;
+    }
   /**
    * `request`: the id of the `snapshot-wanted` that it answers; absent when it takes the place of frames that are gone.
    */

@@ -76,8 +76,16 @@ const golden: Record<string, { message: Message; bytes: Buffer }> = {
   },
   resend: { message: { type: 'resend', after: POSITION }, bytes: Buffer.from('04' + POSITION_HEX, 'hex') },
   'history-begins': {
-    message: { type: 'history-begins', base: POSITION, reason: { code: 'retention-passed', text: 'too far behind' } },
-    bytes: Buffer.from(`\n{"base":${POSITION_JSON},"reason":{"code":"retention-passed","text":"too far behind"}}`),
+    message: {
+      type: 'history-begins',
+      base: ORIGIN,
+      epochs: [EPOCH],
+      last: POSITION,
+      reason: { code: 'retention-passed', text: 'too far behind' },
+    },
+    bytes: Buffer.from(
+      `\n{"base":${JSON.stringify(ORIGIN)},"epochs":[${EPOCH_JSON}],"last":${POSITION_JSON},"reason":{"code":"retention-passed","text":"too far behind"}}`,
+    ),
   },
   'snapshot-begin': {
     message: {
@@ -160,7 +168,7 @@ describe('any message', () => {
     fc.record({ type: fc.constant('hello' as const), hello }),
     fc.record({ type: fc.constant('acknowledge' as const), site, applied: position, durable: position }),
     fc.record({ type: fc.constant('resend' as const), after: position }),
-    fc.record({ type: fc.constant('history-begins' as const), base: position, reason }),
+    fc.record({ type: fc.constant('history-begins' as const), base: position, epochs, last: position, reason }),
     fc.record({ type: fc.constant('snapshot-begin' as const), header, reason }),
     fc.record({ type: fc.constant('snapshot-chunk' as const), bytes: fc.uint8Array({ minLength: 1 }).map(bytes => Buffer.from(bytes)) }),
     fc.record({ type: fc.constant('snapshot-end' as const), chunks: fc.nat(0xffff_ffff) }),

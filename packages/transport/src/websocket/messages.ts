@@ -47,7 +47,7 @@ export function encodeMessage(message: Message, heartbeatMs: number): Buffer {
       return bytes;
     }
     case 'history-begins':
-      return encodeJson(TYPE.historyBegins, { base: message.base, reason: message.reason });
+      return encodeJson(TYPE.historyBegins, { base: message.base, epochs: message.epochs, last: message.last, reason: message.reason });
     case 'snapshot-begin':
       return encodeJson(TYPE.snapshotBegin, { header: message.header, reason: message.reason });
     case 'snapshot-chunk': {

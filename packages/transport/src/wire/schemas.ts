@@ -69,7 +69,7 @@ export const announcedHeaderSchema = z.object({ ...header, time: uint53 }).reado
 /** A code that is not known here is one of a later version. */
 export const reasonSchema = z.object({ code: z.enum(REASON_CODES).catch('other'), text: z.string() }).readonly();
 
-export const historyBeginsSchema = z.object({ base: positionSchema, reason: reasonSchema });
+export const historyBeginsSchema = z.object({ base: positionSchema, epochs: epochsSchema, last: positionSchema, reason: reasonSchema });
 
 export const snapshotBeginSchema = z.object({ header: snapshotHeaderSchema, reason: reasonSchema });
 

@@ -1,4 +1,4 @@
-import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason, Report, ResumeHint } from '@evertree/core';
+import type { CloseReason, Epoch, ExactPosition, FrameHeader, Hello, Reason, Report, ResumeHint } from '@evertree/core';
 import type { AnnouncedClaim, RoleRecord, SnapshotRecord } from '../control.ts';
 import type { SentRecord } from '../records.ts';
 import type { Watermarks } from '../broker.ts';
@@ -33,8 +33,17 @@ export type SubscribeAction =
   | { readonly type: 'seek'; readonly offset: bigint }
   /** Hand up the frame that the event brought. */
   | { readonly type: 'hand' }
-  /** Ask the site to take what the topic lacks before `base` from elsewhere; it answers with a `resend`. */
-  | { readonly type: 'offer'; readonly base: ExactPosition; readonly reason: Reason }
+  /**
+   * Ask the site to take what the topic lacks before `base` from elsewhere; it answers with a `resend`. `epochs` and
+   * `last`: the primary's history.
+   */
+  | {
+      readonly type: 'offer';
+      readonly base: ExactPosition;
+      readonly epochs: readonly Epoch[];
+      readonly last: ExactPosition;
+      readonly reason: Reason;
+    }
   /** What was read was written just now by the primary: a sign of life. */
   | { readonly type: 'seen' }
   /** Write these records to `.control`. Answer: `sent`, `send-failed`. */

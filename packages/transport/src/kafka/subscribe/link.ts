@@ -205,7 +205,7 @@ export class TopicLink implements Link {
       case 'hand':
         return this.#handFrame();
       case 'offer':
-        return this.#delivery.post({ type: 'history-begins', base: action.base, reason: action.reason });
+        return this.#delivery.post({ ...action, type: 'history-begins' });
       case 'seen':
         this.lastSeen = this.#settings.clock.now();
         return;

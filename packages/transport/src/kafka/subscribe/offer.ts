@@ -1,4 +1,4 @@
-import type { ExactPosition, Reason } from '@evertree/core';
+import type { ExactPosition, Hello, Reason } from '@evertree/core';
 import type { SubscribeAction } from './actions.ts';
 
 /**
@@ -24,13 +24,16 @@ export class Offer {
   /**
    * @param at where the site stands
    * @param base what the topic goes on after
+   * @param primary the primary's hello
    * @returns undefined where it is not to be asked
    */
-  make(at: ExactPosition, base: ExactPosition, reason: Reason): readonly SubscribeAction[] | undefined {
+  make(at: ExactPosition, base: ExactPosition, { epochs, position }: Hello, reason: Reason): readonly SubscribeAction[] | undefined {
     if (!this.#isPossible || at.revision <= this.#madeAt || base.revision <= at.revision) return undefined;
     this.#madeAt = at.revision;
     this.#isOpen = true;
-    return [{ type: 'offer', base, reason }, { type: 'wait' }];
+    // A frame of the topic may be newer than what the primary said last.
+    const last = base.revision > position.revision ? base : position;
+    return [{ type: 'offer', base, epochs, last, reason }, { type: 'wait' }];
   }
 
   answered(): void {

@@ -217,7 +217,7 @@ export class TopicReading {
 
   /** Asks the site to take what is missing from elsewhere. While it does, silence in the topic says nothing. */
   #ask(reason: Reason, base: ExactPosition): readonly SubscribeAction[] | undefined {
-    const asked = this.#offer.make(this.#at, base, reason);
+    const asked = this.#offer.make(this.#at, base, this.#primary.record.hello, reason);
     if (asked === undefined) return undefined;
     this.#short = undefined;
     this.#caughtUp = false;

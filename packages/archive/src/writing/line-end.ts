@@ -15,7 +15,7 @@ interface FoundObject {
 }
 
 /** Where a line ends in the target. */
-export interface LineEnd {
+export interface ArchivedLineEnd {
   /** Where the objects of its manifest end. */
   readonly objects: ArchivedEnd;
   /** Where its tails end; the same if they have nothing. */
@@ -25,7 +25,7 @@ export interface LineEnd {
 }
 
 /** Finds where a line ends: the objects of its manifest, and what its tails have behind them. */
-export async function findEnd(target: Target, line: ArchiveLine): Promise<LineEnd> {
+export async function findEnd(target: Target, line: ArchiveLine): Promise<ArchivedLineEnd> {
   const objects = endOfObjects(line.objects);
   let tails = objects;
   const found: FoundObject[] = [];
@@ -46,7 +46,7 @@ export async function findEnd(target: Target, line: ArchiveLine): Promise<LineEn
  * The objects of a line's tails as stretches, for a history that the journal does not have any more: those that follow
  * one another behind `from`.
  */
-export async function tailStretches(target: Target, { found, objects }: LineEnd): Promise<StretchEntry[]> {
+export async function tailStretches(target: Target, { found, objects }: ArchivedLineEnd): Promise<StretchEntry[]> {
   const stretches: StretchEntry[] = [];
   let end = objects;
   for (const { path, bytes } of found) {

@@ -4,14 +4,14 @@ import type { ArchiveLine } from '../format/manifest.ts';
 import type { Target } from '../targets/target.ts';
 import type { ArchiveSource, SourceExtent } from './archive-source.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
-import { findEnd, type LineEnd } from './line-end.ts';
+import { findEnd, type ArchivedLineEnd } from './line-end.ts';
 import type { LineFile } from './line-file.ts';
 import type { ArchiveState } from '../publishing/head-publisher.ts';
 
 /** How a site goes on in an archive. */
 export type Continuation =
   /** In its line, whose end the history holds. */
-  | { readonly kind: 'line'; readonly line: ArchiveLine; readonly end: LineEnd }
+  | { readonly kind: 'line'; readonly line: ArchiveLine; readonly end: ArchivedLineEnd }
   /** In a new line. */
   | { readonly kind: 'new' };
 

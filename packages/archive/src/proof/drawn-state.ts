@@ -64,7 +64,11 @@ async function stateNear(
     const { position, time, digest } = image!;
     return { position, time, digest };
   }
-  const frames = await new FramesReader(new ObjectSource(archive.target, archive.id, opening), archive.stream!, state.line).all(entry);
+  const frames = await new FramesReader(
+    new ObjectSource(archive.target, { archive: archive.id, isEncrypted: archive.isEncrypted, opening }),
+    archive.stream!,
+    state.line,
+  ).all(entry);
   const { last, lastTime, digest } = frames.find(({ header }) => header.last.revision >= revision)!.header;
   return { position: last, time: lastTime, digest };
 }

@@ -88,7 +88,12 @@ async function problemIn(
     const plan = await archive.plan(position, { line });
     const part = plan.image?.parts.findIndex(({ path }) => path === key) ?? -1;
     const stretch = plan.stretches.find(({ path }) => path === key);
-    if (stretch !== undefined) await new FramesReader(new ObjectSource(target, archive.id, identities), plan.stream, line).all(stretch);
+    if (stretch !== undefined)
+      await new FramesReader(
+        new ObjectSource(target, { archive: archive.id, isEncrypted: archive.isEncrypted, opening: identities }),
+        plan.stream,
+        line,
+      ).all(stretch);
     else if (part >= 0) await archive.imageParts(plan, part).next();
     return undefined;
   } catch (error) {

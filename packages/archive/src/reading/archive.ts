@@ -95,11 +95,13 @@ export class Archive {
   static async open(target: Target, { identities, report = () => undefined }: ReadingOptions = {}): Promise<Archive> {
     const chosen = await chooseManifest(target, report);
     await assertReadable(chosen, identities, target.name);
-    const source = new ObjectSource(target, idOf(chosen), identities);
+    const source = new ObjectSource(target, { archive: idOf(chosen), isEncrypted: isEncrypted(chosen), opening: identities });
     const problems: ArchiveProblem[] = chosen.problems.map(each => ({ line: undefined, ...each }));
     const lines: LineHistory[] = [];
     for (const line of chosen.manifest?.lines ?? []) {
-      const site = (await openPrivate(line.private, identities, `the manifest of ${target.name}`))?.site;
+      const site = (
+        await openPrivate(line.private, { isEncrypted: isEncrypted(chosen), opening: identities, name: `the manifest of ${target.name}` })
+      )?.site;
       const stretches = [
         ...line.objects.filter(object => object.kind === 'stretch'),
         ...(await followTails(target, source, line, problems)),
@@ -109,6 +111,20 @@ export class Archive {
       lines.push({ id: line.id, line, site, images, stretches, gaps: line.gaps, states });
     }
     return new Archive(target, chosen, source, lines, problems);
+  }
+
+  /**
+   * For whoever acts on what is read: an archive that he knows as encrypted must not become another one by a HEAD that
+   * says so.
+   * @throws EvertreeError CONFIGURATION_INVALID
+   */
+  assertEncryptedFor(identities: Identities | undefined): void {
+    if (identities === undefined || this.isEncrypted) return;
+    const { name } = this.target;
+    const message =
+      `${name} says that it is not encrypted, and an identity was given: whoever can write there may have put anything in its place; ` +
+      'if it was never encrypted, leave the identity out';
+    throw new EvertreeError('CONFIGURATION_INVALID', message, { target: name });
   }
 
   /** Everything that can be restored, line by line, oldest first. */

@@ -11,6 +11,14 @@ export interface DescribedObject {
   readonly sha256: string;
 }
 
+/** The archive whose objects are read. */
+export interface SourceArchive {
+  readonly archive: string;
+  /** Nothing that is not encrypted is taken then: whoever can only write to the target could have put it there. */
+  readonly isEncrypted: boolean;
+  readonly opening: Opening;
+}
+
 /** Stored bytes of objects that are likely to be read again soon. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 
@@ -19,13 +27,15 @@ export class ObjectSource {
   readonly #target: Target;
   readonly #archive: string;
   readonly #opening: Opening;
+  readonly #isEncrypted: boolean;
   readonly #kept = new Map<string, Buffer>();
   #keptBytes = 0;
 
-  constructor(target: Target, archive: string, opening: Opening) {
+  constructor(target: Target, { archive, isEncrypted, opening }: SourceArchive) {
     this.#target = target;
     this.#archive = archive;
     this.#opening = opening;
+    this.#isEncrypted = isEncrypted;
   }
 
   /**
@@ -77,7 +87,8 @@ export class ObjectSource {
     return kept;
   }
 
-  #assertOurs({ header }: ObjectHead, path: string): void {
+  #assertOurs({ header, isEncrypted }: ObjectHead, path: string): void {
+    if (this.#isEncrypted && !isEncrypted) throw damagedObject(path, 'it is not encrypted, and the archive is');
     if (header.archive === this.#archive) return;
     const message = `${path} is of another archive: of ${header.archive}, and this one is ${this.#archive}`;
     throw new EvertreeError('DAMAGED', message, {

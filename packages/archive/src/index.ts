@@ -24,6 +24,7 @@ export { type HeadState, readHeadState } from './publishing/head-state.ts';
 export type { ObjectCount } from './prune/deletion.ts';
 export type { KeepRules } from './prune/keep-rules.ts';
 export { Pin, type PinOptions } from './prune/pin.ts';
+export { pinOf, type ArchivePinOptions } from './reading/archive-pin.ts';
 export { prune, type PruneOptions } from './prune/prune.ts';
 export type { PrunedEntry, PrunedLine, PruneReport, ReportedPin } from './prune/prune-report.ts';
 export { Archive, type ReadingOptions, type PlanOptions } from './reading/archive.ts';

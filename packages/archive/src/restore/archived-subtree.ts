@@ -2,9 +2,9 @@ import { type Clock, PastTree, type Path, PathSet, type Random, type Reporter, t
 import type { WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import { Archive } from '../reading/archive.ts';
+import { pinOf } from '../reading/archive-pin.ts';
 import type { RestorePlan } from '../reading/restore-plan.ts';
 import type { Target } from '../targets/target.ts';
-import { pinOf } from './restore-pin.ts';
 
 export interface SubtreeOptions {
   readonly target: Target;
@@ -33,10 +33,11 @@ export interface ArchivedSubtree {
  * @throws EvertreeError as `Archive.plan` and `Archive.frames`
  */
 export async function readArchivedSubtree(path: Path, options: SubtreeOptions): Promise<ArchivedSubtree> {
-  const { target, identities, clock, to, line, without, report } = options;
+  const { target, identities, clock, random, to, line, without, report } = options;
   const archive = await Archive.open(target, { identities, ...(report && { report }) });
+  archive.assertEncryptedFor(identities);
   const plan = await archive.plan(to, { line, now: clock.now(), ...(without && { without: new Set(without) }) });
-  await using _ = await pinOf(archive, options);
+  await using _ = await pinOf(archive, { clock, random, report, purpose: 'restore' });
   const tree = new PastTree(path.length === 0 ? undefined : setOf(path));
   await new SubtreeReading(archive, plan, tree, options).run();
   return { plan, content: tree.pinned(path) };

@@ -1,7 +1,6 @@
 import { type ExactPosition, formatPosition, type Role } from '@evertree/core';
 import type { Archive } from '../reading/archive.ts';
 import type { RestorePlan } from '../reading/restore-plan.ts';
-import { highestArchivedEpoch } from './restore-epoch.ts';
 
 /** What a restore is going to do. */
 export interface RestoreForecast {
@@ -60,7 +59,14 @@ export interface RestoreWish {
   readonly asNewStream?: boolean;
 }
 
-export function forecastOf(archive: Archive, plan: RestorePlan, wish: RestoreWish, resumes: boolean): RestoreForecast {
+/** What was found out before. */
+interface ForecastFacts {
+  /** The highest number of an epoch that the archive tells of. */
+  readonly archivedEpoch: number;
+  readonly resumes: boolean;
+}
+
+export function forecastOf(archive: Archive, plan: RestorePlan, wish: RestoreWish, facts: ForecastFacts): RestoreForecast {
   const { image, stretches, bytes, plainBytes, commits, position, time, digest, taken, chosen, line, stream } = plan;
   const { role = 'primary', asNewStream = false } = wish;
   return {
@@ -83,17 +89,11 @@ export function forecastOf(archive: Archive, plan: RestorePlan, wish: RestoreWis
     rate: `assumed: ${READ_RATE / MEGABYTE} MB/s read, ${APPLY_RATE / MEGABYTE} MB/s applied`,
     role,
     site: wish.site ?? plan.site,
-    epoch: role === 'secondary' ? undefined : highestEpochIn(archive) + 2,
+    epoch: role === 'secondary' ? undefined : facts.archivedEpoch + 2,
     asNewStream,
-    resumes,
+    resumes: facts.resumes,
     notes: notesOf(archive, plan, { ...wish, role, asNewStream }),
   };
-}
-
-/** The highest number of an epoch that the archive names. */
-export function highestEpochIn({ manifest, lines }: Archive): number {
-  const ends = lines.flatMap(({ stretches, images }) => [...stretches.map(({ last }) => last), ...images.map(({ position }) => position)]);
-  return highestArchivedEpoch({ lines: manifest?.lines ?? [] }, ends);
 }
 
 function notesOf(archive: Archive, plan: RestorePlan, { role, site, asNewStream }: RestoreWish): string[] {

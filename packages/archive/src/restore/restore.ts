@@ -2,6 +2,7 @@ import {
   type Clock,
   type Disk,
   EvertreeError,
+  type ExactPosition,
   formatPosition,
   isEvertreeError,
   type Random,
@@ -12,14 +13,15 @@ import {
 import { parseWhen, type WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import { Archive } from '../reading/archive.ts';
-import type { NearestStates } from '../reading/line-history.ts';
+import { pinOf } from '../reading/archive-pin.ts';
+import type { ArchiveProblem, LineHistory, NearestStates } from '../reading/line-history.ts';
 import type { RestorePlan } from '../reading/restore-plan.ts';
 import type { Target } from '../targets/target.ts';
+import { highestEpochIn } from './archived-epochs.ts';
 import { assertEmpty } from './empty-directory.ts';
-import { forecastOf, highestEpochIn, type RestoreForecast } from './restore-forecast.ts';
+import { forecastOf, type RestoreForecast } from './restore-forecast.ts';
 import { restoreDirectory } from './restore-run.ts';
 import type { RestoredSite, RestoreTask } from './restore-task.ts';
-import { pinOf } from './restore-pin.ts';
 import { readRestoreState, type RestoreState } from './restore-state.ts';
 
 export interface RestoreOptions {
@@ -73,27 +75,36 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreForec
   const begun = clock.monotonic();
   await assertRestorable(disk);
   const archive = await Archive.open(target, { identities: options.identities, ...(options.report && { report: options.report }) });
+  archive.assertEncryptedFor(options.identities);
   const found = await readRestoreState(disk);
   if (found !== undefined) assertSame(found, archive, options);
   const plan = await planOf(archive, options, found);
-  if (found === undefined) assertReached(archive, plan, options);
-  const forecast = forecastOf(archive, plan, options, found !== undefined);
+  const archivedEpoch = await highestEpochIn(archive);
+  if (found === undefined) assertReached(archive, plan, options, archivedEpoch);
+  const forecast = forecastOf(archive, plan, options, { archivedEpoch, resumes: found !== undefined });
   await options.planned?.(forecast);
   if (options.dryRun === true) return forecast;
   const site = assertComplete(archive, forecast, options);
-  const restored = await carryOut(archive, plan, { forecast, site, state: stateOf(plan, options, found) }, options);
+  const restored = await carryOut(archive, plan, { forecast, site, archivedEpoch, state: stateOf(plan, options, found) }, options);
   return { ...restored, plan: forecast, site, role: forecast.role, milliseconds: clock.monotonic() - begun };
+}
+
+interface RestoreWork {
+  readonly forecast: RestoreForecast;
+  readonly site: string;
+  readonly archivedEpoch: number;
+  readonly state: RestoreState;
 }
 
 async function carryOut(
   archive: Archive,
   plan: RestorePlan,
-  { forecast, site, state }: { readonly forecast: RestoreForecast; readonly site: string; readonly state: RestoreState },
+  { forecast, site, archivedEpoch, state }: RestoreWork,
   options: RestoreOptions,
 ): Promise<RestoredSite> {
-  const { disk, random } = options;
+  const { disk, clock, random, report } = options;
   await using held = new AsyncDisposableStack();
-  held.use(await pinOf(archive, options));
+  held.use(await pinOf(archive, { clock, random, report, purpose: 'restore' }));
   await guarded(plan, () => archive.assertThere(plan));
   held.use(await disk.lock());
   await assertRestorable(disk);
@@ -110,7 +121,7 @@ async function carryOut(
     stream: plan.stream,
     digest: plan.digest,
     plainBytes: plan.plainBytes,
-    identity: { site, role: forecast.role, newStream, archivedEpoch: highestEpochIn(archive) },
+    identity: { site, role: forecast.role, newStream, archivedEpoch },
   };
   return guarded(plan, () => restoreDirectory(task));
 }
@@ -142,23 +153,58 @@ function planOf(archive: Archive, { to, line, clock, without }: RestoreOptions, 
 
 /**
  * What is damaged can't be listed. So the newest state, or that of a time, may be one that the archive lost: whoever wants
- * what is left names its position.
+ * what is left names its position, or the line.
  * @throws EvertreeError DAMAGED
  */
-function assertReached({ problems, lines }: Archive, { line, position }: RestorePlan, { to }: RestoreOptions): void {
-  const problem = problems.find(each => each.line === undefined || each.line === line);
-  const end = lines.find(({ id }) => id === line)?.states.at(-1)?.to;
+function assertReached(
+  archive: Archive,
+  { line, position }: RestorePlan,
+  { to, line: named }: RestoreOptions,
+  archivedEpoch: number,
+): void {
   const when = typeof to === 'string' ? parseWhen(to, 0) : to;
-  const isNamed = when !== undefined && !('time' in when);
-  if (problem === undefined || isNamed || end === undefined || !samePosition(end, position)) return;
-  const message =
-    `${problem.text}: what was archived after ${formatPosition(position)} can't be restored, or part of it; ` +
-    `to restore what is left, name it: --to ${formatPosition(position)}`;
-  throw new EvertreeError('DAMAGED', message, {
-    object: problem.object,
-    problem: problem.text,
-    nearest: { before: position, after: undefined },
-  });
+  if (when !== undefined && !('time' in when)) return;
+  const { problems, lines } = archive;
+  const end = lines.find(({ id }) => id === line)?.states.at(-1)?.to;
+  if (end === undefined) return;
+  const problem = problems.find(each => each.line === undefined || each.line === line);
+  if (problem !== undefined && samePosition(end, position)) {
+    const at = formatPosition(position);
+    throw lost(
+      problem,
+      `what was archived after ${at} can't be restored, or part of it; to restore what is left, name it: --to ${at}`,
+      position,
+    );
+  }
+  const rival =
+    named !== undefined
+      ? undefined
+      : problems.find(each =>
+          mayStand(
+            lines.find(({ id }) => id === each.line),
+            end,
+            archivedEpoch,
+          ),
+        );
+  if (rival === undefined || rival.line === line) return;
+  const remedy = `without that the line ${rival.line} may be the one to restore, and not ${line}; name one of them: --line ${line}`;
+  throw lost(rival, remedy, position);
+}
+
+/** Whether a line that lacks something may have gone further than where another one ends. */
+function mayStand(line: LineHistory | undefined, end: ExactPosition, archivedEpoch: number): boolean {
+  if (line === undefined) return false;
+  if (archivedEpoch > end.epoch) return true;
+  const known = [
+    ...line.stretches.map(({ last }) => last),
+    ...line.images.map(each => each.position),
+    ...line.line.tails.map(({ base }) => base),
+  ];
+  return known.some(({ epoch, revision }) => epoch === end.epoch && revision >= end.revision);
+}
+
+function lost({ text, object }: ArchiveProblem, consequence: string, before: ExactPosition): EvertreeError {
+  return new EvertreeError('DAMAGED', `${text}: ${consequence}`, { object, problem: text, nearest: { before, after: undefined } });
 }
 
 /** What was asked for, as one text. */

@@ -20,7 +20,7 @@ class ArchivedFrames implements EarlierFrames {
   }
 
   async *frames(stretch: MissingStretch, signal: AbortSignal): AsyncGenerator<Frame> {
-    const { Archive, historyAfter, Identities, openTarget, Pin } = await import('@evertree/archive');
+    const { Archive, historyAfter, Identities, openTarget, pinOf } = await import('@evertree/archive');
     const { clock, random, report } = this.#store;
     const { endpoint, region, profile, pathStyle, identity } = this.#configuration;
     const settings = {
@@ -33,9 +33,9 @@ class ArchivedFrames implements EarlierFrames {
     const identities = identity === undefined ? undefined : Identities.parse([identity]);
     const archive = await Archive.open(target, { identities, report });
     assertReadable(archive, identities);
-    const { manifestHash: manifest } = archive;
-    if (manifest === undefined || signal.aborted) return;
-    await using _ = await Pin.hold(target, { manifest, purpose: 'catch-up', clock, random, report });
+    archive.assertEncryptedFor(identities);
+    if (signal.aborted) return;
+    await using _ = await pinOf(archive, { purpose: 'catch-up', clock, random, report });
     for await (const frame of historyAfter(archive, stretch)) {
       if (signal.aborted) return;
       yield frame;

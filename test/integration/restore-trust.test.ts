@@ -1,0 +1,162 @@
+import { Identities, Recipients, type Restored, type RestoreOptions, restoreSite, type StretchEntry } from '@evertree/archive';
+import { EvertreeError } from '@evertree/core';
+import { describe, expect, test } from 'vitest';
+import { encodeHead, parseHead } from '../../packages/archive/src/format/head-codec.ts';
+import { sealPrivate } from '../../packages/archive/src/format/private-part.ts';
+import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
+import { IDENTITY, RECIPIENT } from '../support/archived-history.ts';
+import { FaultDisk } from '../support/fault-disk.ts';
+import { systemClock, systemRandom } from '../support/host.ts';
+import { MemoryTarget } from '../support/memory-target.ts';
+import { archiveHistory, oracleHistory } from '../support/restorable.ts';
+import { framesOf, memoryStore } from '../support/stores.ts';
+
+type Wish = Omit<Partial<RestoreOptions>, 'dryRun'>;
+
+function restore(target: MemoryTarget, wish: Wish = {}, disk = new FaultDisk()): Promise<Restored> {
+  return restoreSite({ target, disk, clock: systemClock, random: systemRandom, ...wish, dryRun: false });
+}
+
+async function refused(target: MemoryTarget, wish: Wish = {}): Promise<EvertreeError> {
+  const disk = new FaultDisk();
+  const error = await restore(target, wish, disk).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(EvertreeError);
+  expect(disk.files.filter(path => path !== 'lock')).toEqual([]);
+  return error as EvertreeError;
+}
+
+const RECIPIENTS = Recipients.parse([RECIPIENT]);
+
+describe('the name of an archived site', () => {
+  test('is refused if printing it could do something to a terminal', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    await maker.line('north\u001b[2J').stretch((await oracleHistory(26, 5)).frames);
+    await maker.publish();
+    expect((await refused(target)).message).toContain('must have no control characters');
+  });
+
+  test('is taken only encrypted from an archive that is encrypted', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target, { sealing: RECIPIENTS });
+    await maker.line('north').stretch((await oracleHistory(26, 5)).frames);
+    await maker.publish(manifest => ({ ...manifest, lines: manifest.lines.map(line => ({ ...line, private: { site: 'south' } })) }));
+    const error = await refused(target, { identities: Identities.parse([IDENTITY]) });
+    expect(error.message).toContain('the name of a site in it is not encrypted');
+  });
+});
+
+describe('an encrypted archive', () => {
+  const identities = Identities.parse([IDENTITY]);
+
+  test.each([0, 4])(
+    'gives back nothing that is not encrypted, with %i frames in a tail: keys are not needed to write that',
+    async tailed => {
+      const target = new MemoryTarget();
+      const maker = new ArchiveMaker(target);
+      const line = maker.line('north');
+      const { frames } = await oracleHistory(21, 20);
+      await line.stretch(frames.slice(0, frames.length - tailed));
+      const [object = (line.objects[0] as StretchEntry).path] = tailed === 0 ? [] : await line.tail([frames.slice(-tailed)]);
+      const name = await sealPrivate({ site: 'north' }, RECIPIENTS);
+      await maker.publish(manifest => ({ ...manifest, lines: manifest.lines.map(each => ({ ...each, private: name })) }));
+      target.overwrite('HEAD', bytes => encodeHead({ ...parseHead(bytes), recipients: RECIPIENTS.hashes }));
+      const error = await refused(target, { identities });
+      expect(error.code).toBe('DAMAGED');
+      expect(error.message).toContain(`${object} is damaged: it is not encrypted, and the archive is`);
+    },
+  );
+
+  test('that says it is not encrypted is refused to whoever has an identity for it', async () => {
+    const target = new MemoryTarget();
+    await archiveHistory(target, await oracleHistory(21, 20));
+    const error = await refused(target, { identities });
+    expect(error).toMatchObject({ code: 'CONFIGURATION_INVALID' });
+    expect(error.message).toContain('is not encrypted');
+  });
+});
+
+describe('a restore that names no line', () => {
+  test('is refused if another line would stand, were it not damaged', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const made = await oracleHistory(22, 30);
+    const former = maker.line('north');
+    for (const group of inGroups(made.frames, 3)) await former.stretch(group);
+    const { store } = await memoryStore({ site: 'south', role: 'secondary' });
+    for (const frame of made.frames) store.applyFrame(frame);
+    store.beginEpoch({ number: 70, id: '7'.repeat(16) }, 'a promotion elsewhere');
+    await store.flush();
+    const [epoch] = (await framesOf(store.journal)).slice(made.frames.length);
+    await store.close();
+    const present = maker.line('south');
+    await present.stretch(made.frames);
+    const [tail] = await present.tail([[epoch!]]);
+    await maker.publish();
+    expect((await restore(target)).base.epoch).toBe(70);
+    target.overwrite(tail!, bytes => ((bytes[70]! ^= 1), bytes));
+    const error = await refused(target);
+    expect(error).toMatchObject({ code: 'DAMAGED', details: { object: tail } });
+    expect(error.message).toContain('--line');
+    expect((await restore(target, { line: 'north' })).base).toEqual(made.frames.at(-1)!.header.last);
+  });
+});
+
+describe('a restore of what is named', () => {
+  test.each(['missing', 'damaged'])('is made from the newest sound manifest where HEAD is %s', async how => {
+    const target = new MemoryTarget();
+    const made = await oracleHistory(25, 30);
+    await archiveHistory(target, made);
+    if (how === 'missing') target.objects.delete('HEAD');
+    else target.overwrite('HEAD', bytes => ((bytes[60]! ^= 1), bytes));
+    const { position, digest } = made.states.at(-1)!;
+    expect((await refused(target)).code).toBe('DAMAGED');
+    expect(await restore(target, { to: position })).toMatchObject({ base: position, digest });
+  });
+});
+
+describe('the epoch of a restored site', () => {
+  test('is above those that only objects tell of which lie behind damage', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const made = await oracleHistory(23, 30);
+    const { store } = await memoryStore({ site: 'south', role: 'secondary' });
+    for (const frame of made.frames) store.applyFrame(frame);
+    store.beginEpoch({ number: 70, id: '7'.repeat(16) }, 'a promotion elsewhere');
+    await store.flush();
+    const frames = await framesOf(store.journal);
+    await store.close();
+    const line = maker.line('south');
+    await line.stretch(frames.slice(0, -3));
+    const tail = await line.tail(inGroups(frames.slice(-3), 1));
+    await maker.publish();
+    target.overwrite(tail[0]!, bytes => ((bytes[70]! ^= 1), bytes));
+    const restored = await restore(target, { to: frames.at(-4)!.header.last });
+    expect(restored.position.epoch).toBe(72);
+  });
+
+  test('is above those of lines that only a lost manifest named', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const made = await oracleHistory(24, 30);
+    const line = maker.line('north');
+    await line.stretch(made.frames);
+    await maker.publish();
+    const { store } = await memoryStore({ site: 'south', role: 'secondary' });
+    for (const frame of made.frames) store.applyFrame(frame);
+    store.beginEpoch({ number: 70, id: '7'.repeat(16) }, 'a promotion elsewhere');
+    await store.flush();
+    const frames = await framesOf(store.journal);
+    await store.close();
+    const other = maker.line('south');
+    await other.stretch(made.frames);
+    await other.tail([frames.slice(made.frames.length)]);
+    const lost = await maker.publish();
+    target.objects.delete(`manifest/${lost}`);
+    const restored = await restore(target, { to: made.frames.at(-1)!.header.last });
+    expect(restored.position.epoch).toBe(72);
+  });
+});

@@ -7,7 +7,7 @@ import { siteId } from './archive-use.ts';
 import type { ArchiverEvents, ArchiverOptions, BackupResult } from './archiver-options.ts';
 import { FollowedLine } from './followed-line.ts';
 import type { LineFile } from './line-file.ts';
-import { HistoryMoved, LineWriter } from './line-writer.ts';
+import { HistoryMoved, LineWriter, MOVES_LIMIT, unreadableJournal } from './line-writer.ts';
 import { LineLost } from './object-writer.ts';
 import { PatientTarget } from './patient-target.ts';
 import { ProgressBoard } from './progress-board.ts';
@@ -174,7 +174,10 @@ export class Archiver implements AsyncDisposable {
 
   /** The line could not be followed any further. */
   #ended(error: unknown, attempts: number): void {
-    if (error instanceof HistoryMoved) return;
+    if (error instanceof HistoryMoved) {
+      if (attempts > MOVES_LIMIT) this.#failed('refused', unreadableJournal(this.#parts, error), attempts);
+      return;
+    }
     const { target, source } = this.#parts;
     if (error instanceof LineLost) {
       const message = `${source.site} does not write its line in the archive ${target.name} any more: ${error.message}`;

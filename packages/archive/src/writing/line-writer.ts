@@ -8,7 +8,7 @@ import type { ArchiverEvents, ArchiverOptions } from './archiver-options.ts';
 import { assertUsable, siteId } from './archive-use.ts';
 import type { ArchivedEnd, ProvenPosition } from './frame-batch.ts';
 import { type ImageOwner, ImageWriter } from './image-writer.ts';
-import { endOfObject, tailStretches } from './line-end.ts';
+import { type ArchivedLineEnd, endOfObject, tailStretches } from './line-end.ts';
 import { chooseLine, type Continuation, type ContinuationParts, drawId, needSnapshots } from './line-opening.ts';
 import { endOf, LinePublisher, newestImage } from './line-publisher.ts';
 import { ObjectWriter, type WrittenCounts } from './object-writer.ts';
@@ -33,6 +33,9 @@ export interface LineParts extends Omit<ContinuationParts, 'report'> {
   readonly published?: (writer: LineWriter) => void;
 }
 
+/** The history may move under whoever archives it so often in a row. Then the journal is damaged. */
+export const MOVES_LIMIT = 4;
+
 /** The journal does not go on where the line ends any more: the line is to be opened anew. */
 export class HistoryMoved extends EvertreeError {
   constructor(at: ProvenPosition) {
@@ -43,6 +46,13 @@ export class HistoryMoved extends EvertreeError {
   }
 }
 
+/** The journal did not go on there however often the line was opened anew. */
+export function unreadableJournal({ source, target }: Pick<LineParts, 'source' | 'target'>, { details }: HistoryMoved): EvertreeError {
+  const position = details['position'] as ProvenPosition['position'];
+  const message = `the journal of ${source.site} can't be read on from ${formatPosition(position)}: ${target.name} has everything up to there; run "evertree verify" on the directory`;
+  return new EvertreeError('DAMAGED', message, { position });
+}
+
 /** Adds to one line what the archive lacks of a site's history: stretches, images, gaps. */
 export class LineWriter {
   readonly owner: ImageOwner;
@@ -51,7 +61,7 @@ export class LineWriter {
   readonly #parts: LineParts;
   readonly #line: LinePublisher;
   /** The run that archive.json has to name beside this one until the first publication; undefined for a new line. */
-  readonly #before: string | undefined;
+  readonly #runBefore: string | undefined;
   /** As it was published last. */
   #published: Pick<ArchiveLine, 'objects' | 'gaps'>;
   /** Written, and not published yet. */
@@ -60,8 +70,8 @@ export class LineWriter {
   #condemned: Omit<CondemnedObject, 'since'>[];
   /** Where the objects of the line end; undefined for a new line. */
   #end: ArchivedEnd | undefined;
-  /** What its former tails hold: until the objects hold it too, they stay. */
-  readonly #covered: number;
+  /** Where it ended when it was opened: until its objects hold what its former tails hold, those stay. */
+  readonly #before: ArchivedLineEnd | undefined;
   #isOwn = false;
 
   private constructor(parts: LineParts, opened: OpenedLine) {
@@ -73,11 +83,11 @@ export class LineWriter {
     const line = from.kind === 'line' ? from.line : undefined;
     const usage = { target: parts.target.name, archive: owner.archive, stream, sealing: parts.sealing };
     this.#line = new LinePublisher(parts.publisher, usage, { owner, site, private: line?.private ?? sealed, run: line?.run });
-    this.#before = line?.run;
+    this.#runBefore = line?.run;
+    this.#before = from.kind === 'line' ? from.end : undefined;
     this.#published = { objects: line?.objects ?? [], gaps: line?.gaps ?? [] };
     this.#condemned = from.kind === 'line' ? [...from.end.found] : [];
     this.#end = from.kind === 'line' ? from.end.objects : undefined;
-    this.#covered = from.kind === 'line' ? from.end.tails.position.revision : 0;
   }
 
   /**
@@ -97,7 +107,8 @@ export class LineWriter {
     const { site } = parts.source;
     const sealed = await sealPrivate({ site }, parts.sealing);
     const opened = new LineWriter(parts, { owner, from, site: siteId(archive, site), sealed, stream });
-    if (from.kind === 'line') await opened.#adoptTails(from);
+    const { base } = await parts.source.extent();
+    if (from.kind === 'line' && from.end.objects.position.revision < base.revision) await opened.#adoptTails();
     return opened;
   }
 
@@ -119,21 +130,33 @@ export class LineWriter {
     return this.#objects.length + this.#gaps.length > 0;
   }
 
+  /** Whether its objects hold all that its former tails hold. Before that publishing would take something away. */
+  get holdsTails(): boolean {
+    return this.#before === undefined || this.end.position.revision >= this.#before.tails.position.revision;
+  }
+
   /** Adds what is stable now, and publishes on the way. @throws HistoryMoved */
   async catchUp(): Promise<void> {
     const { source } = this.#parts;
     const { base, stable } = await source.extent();
     if (this.#end === undefined || this.#end.position.revision < base.revision) await this.#begin();
     this.hold(this.end);
-    for await (const stretch of this.stretches.write(this.end, source.frames(this.end.position))) {
-      this.writer.counts.commits += stretch.commits;
-      this.add([stretch]);
-      if (this.#objects.length < PUBLISH_OBJECTS || this.end.position.revision < this.#covered) continue;
-      await this.publish([]);
-      this.#parts.published?.(this);
-    }
+    await this.#readOn();
+    // A damaged journal may be sound again where they end.
+    if (!this.holdsTails && (await this.#adoptTails())) await this.#readOn();
     if (this.end.position.revision < stable.revision) throw new HistoryMoved(this.end);
     await this.addImageIfDue();
+  }
+
+  async #readOn(): Promise<void> {
+    for await (const stretch of this.stretches.write(this.end, this.#parts.source.frames(this.end.position))) {
+      this.writer.counts.commits += stretch.commits;
+      this.add([stretch]);
+      if (this.#objects.length < PUBLISH_OBJECTS || !this.holdsTails) continue;
+      await this.publish([]);
+      this.hold(this.end);
+      this.#parts.published?.(this);
+    }
   }
 
   /** Takes objects that are in the target, in their order. */
@@ -149,9 +172,7 @@ export class LineWriter {
   /** Publishes all that was added. @param tails all that the line has from now on */
   async publish(tails: readonly TailNote[]): Promise<void> {
     if (!this.#isOwn) await this.#claim();
-    const objects = this.#objects;
-    const gaps = this.#gaps;
-    const condemned = this.#condemned;
+    const [objects, gaps, condemned] = [[...this.#objects], [...this.#gaps], [...this.#condemned]];
     const adopted = new Set(objects.map(object => (object.kind === 'stretch' ? object.path : '')));
     const change = { objects, gaps, tails, condemned: condemned.filter(({ path }) => !adopted.has(path)) };
     this.#published = await this.#line.publish(change);
@@ -249,16 +270,25 @@ export class LineWriter {
     }
   }
 
-  /** What the journal does not have any more, and the tails have, becomes stretches as it is. */
-  async #adoptTails({ end }: Extract<Continuation, { kind: 'line' }>): Promise<void> {
-    const { base } = await this.#parts.source.extent();
-    if (end.objects.position.revision < base.revision) this.add(await tailStretches(this.#parts.target, end));
+  /**
+   * What the journal can't give any more, and the tails have, becomes stretches as it is.
+   * @returns whether they lead further than the journal
+   */
+  async #adoptTails(): Promise<boolean> {
+    const before = this.#before;
+    if (before === undefined || this.#gaps.length > 0) return false;
+    const stretches = await tailStretches(this.#parts.target, before);
+    if ((stretches.at(-1)?.last.revision ?? 0) <= this.end.position.revision) return false;
+    this.#objects = [];
+    this.#end = before.objects;
+    this.add(stretches);
+    return true;
   }
 
   /** Before its run is published, so that the next start knows that it was this directory. */
   async #claim(): Promise<void> {
     const { archive, line, run } = this.owner;
-    await this.#parts.lines.write({ archive, line, run: this.#before ?? run, next: run, target: this.#parts.target.name });
+    await this.#parts.lines.write({ archive, line, run: this.#runBefore ?? run, next: run, target: this.#parts.target.name });
   }
 }
 

@@ -1,19 +1,15 @@
 import type { Clock, Random } from '@evertree/core';
-import { EvertreeError, formatPosition } from '@evertree/core';
+import { EvertreeError } from '@evertree/core';
 import type { Sealing } from '../encryption/sealing.ts';
 import type { Target } from '../targets/target.ts';
 import type { ArchiveSource } from './archive-source.ts';
 import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './archiver-options.ts';
-import type { ArchivedEnd } from './frame-batch.ts';
 import { type BackupProgress, CountedSource } from './counted-source.ts';
 import type { LineFile } from './line-file.ts';
 import type { ContinuationParts } from './line-opening.ts';
-import { HistoryMoved, LineWriter } from './line-writer.ts';
+import { HistoryMoved, LineWriter, MOVES_LIMIT, unreadableJournal } from './line-writer.ts';
 import { ObjectsPruned, type WrittenCounts } from './object-writer.ts';
 import { HeadPublisher } from '../publishing/head-publisher.ts';
-
-/** The history may move under a backup so often before it is given up. */
-const MOVES_LIMIT = 4;
 
 export interface BackupParts extends Pick<ContinuationParts, 'siteRuns'> {
   readonly target: Target;
@@ -51,9 +47,9 @@ export async function backUp(given: BackupParts): Promise<BackupResult> {
       if (error instanceof ObjectsPruned && moves < MOVES_LIMIT) continue;
       if (!(error instanceof HistoryMoved)) throw error;
       // What could be read is worth keeping, and the next round goes on from there.
-      if (writer.hasNews) await writer.publish([]);
+      if (writer.hasNews && writer.holdsTails) await writer.publish([]);
       addCounts(counts, writer.counts);
-      if (moves >= MOVES_LIMIT) throw unreadable(parts, writer.end);
+      if (moves >= MOVES_LIMIT) throw unreadableJournal(parts, error);
     }
   }
 }
@@ -82,9 +78,4 @@ function addCounts(sum: WrittenCounts, added: WrittenCounts): void {
   sum.plainBytes += added.plainBytes;
   sum.commits += added.commits;
   sum.images += added.images;
-}
-
-function unreadable({ source, target }: BackupParts, { position }: ArchivedEnd): EvertreeError {
-  const message = `the journal of ${source.site} can't be read on from ${formatPosition(position)}: ${target.name} has everything up to there; run "evertree verify" on the directory`;
-  return new EvertreeError('DAMAGED', message, { position });
 }

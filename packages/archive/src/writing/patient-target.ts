@@ -74,18 +74,23 @@ export class PatientTarget implements Target {
 
   async #insist<T>(call: () => Promise<T>): Promise<T> {
     for (let attempts = 0; ; attempts++) {
-      this.#assertOpen();
+      let answer: T;
       try {
-        const answer = await call();
-        if (attempts > 0 && --this.#failing === 0) this.#patience.succeeded();
-        return answer;
+        this.#assertOpen();
+        answer = await call();
       } catch (error) {
         // What Evertree did not throw on purpose is a fault of the program, and no attempt mends it.
-        if (!isEvertreeError(error) || error.code === 'CLOSED') throw error;
+        if (!isEvertreeError(error) || error.code === 'CLOSED') {
+          if (attempts > 0) this.#failing--;
+          throw error;
+        }
         if (attempts === 0) this.#failing++;
         this.#patience.failed(error, attempts + 1);
         await this.#pause(attempts);
+        continue;
       }
+      if (attempts > 0 && --this.#failing === 0) this.#patience.succeeded();
+      return answer;
     }
   }
 

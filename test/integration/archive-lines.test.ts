@@ -28,6 +28,10 @@ async function emptyArchive(): Promise<MemoryTarget> {
   return target;
 }
 
+function note(archive: string, run: string) {
+  return { archive, line: 'line', run, target: `/${archive}` };
+}
+
 describe('the line of a site', () => {
   it('is lost by the one of two that run on one disk whose run is replaced, and nothing of either is lost', async () => {
     const target = await emptyArchive();
@@ -140,5 +144,17 @@ describe('making an archive', () => {
     target.fail({ operation: 'replace', times: 1, tookEffect: true });
     await expect(initArchive(target, plain)).rejects.toMatchObject({ code: 'UNREACHABLE' });
     expect(await initArchive(target, plain)).toMatchObject({ isNew: false });
+  });
+
+  it('stays known when another archive of the site is written beside it', async () => {
+    const disk = new FaultDisk();
+    const continuous = await LineFile.open(disk, report);
+    await continuous.write(note('first', 'run 1'));
+    const single = await LineFile.open(disk, report);
+    await continuous.write(note('first', 'run 2'));
+    await single.write(note('second', 'run 3'));
+    await continuous.write(note('first', 'run 4'));
+    const read = await LineFile.open(disk, report);
+    expect([read.find('first')?.run, read.find('second')?.run]).toEqual(['run 4', 'run 3']);
   });
 });

@@ -26,6 +26,8 @@ export class LineFile {
   readonly #report: Reporter;
   readonly #mark: string;
   #notes: readonly LineNote[];
+  /** The archives whose lines were recorded here: of the others the file knows more than this. */
+  readonly #own = new Set<string>();
 
   private constructor(disk: Disk, report: Reporter, read: { readonly mark: string; readonly notes: readonly LineNote[] }) {
     this.#disk = disk;
@@ -37,8 +39,7 @@ export class LineFile {
   /** A file that can't be read, or is of another directory, names no lines. */
   static async open(disk: Disk, report: Reporter): Promise<LineFile> {
     const mark = await disk.mark();
-    const text = await readStateFile(disk, LINE_FILE);
-    return new LineFile(disk, report, { mark, notes: text === undefined ? [] : notesOf(text, mark) });
+    return new LineFile(disk, report, { mark, notes: await readNotes(disk, mark) });
   }
 
   find(archive: string): LineNote | undefined {
@@ -52,14 +53,23 @@ export class LineFile {
 
   /** Records a line durably. Without room on the disk it lives on in memory: the next start begins another line then. */
   async write(note: LineNote): Promise<void> {
-    this.#notes = [...this.#notes.filter(({ archive }) => archive !== note.archive), note];
+    this.#own.add(note.archive);
+    const own = [...this.#notes.filter(({ archive }) => archive !== note.archive && this.#own.has(archive)), note];
+    this.#notes = [...this.#notes.filter(({ archive }) => !this.#own.has(archive)), ...own];
     try {
+      // A backup to another archive may have written the file since.
+      this.#notes = [...(await readNotes(this.#disk, this.#mark)).filter(({ archive }) => !this.#own.has(archive)), ...own];
       await writeStateFile(this.#disk, LINE_FILE, { format: LINE_FILE_VERSION, directory: this.#mark, archives: this.#notes });
     } catch (error) {
       const message = `${LINE_FILE} could not be written (${asError(error).message}); after the next start this site begins another line in the archive, with an image of all its data`;
       this.#report({ level: 'warn', event: 'archive-line-not-written', message, details: { error } });
     }
   }
+}
+
+async function readNotes(disk: Disk, mark: string): Promise<LineNote[]> {
+  const text = await readStateFile(disk, LINE_FILE);
+  return text === undefined ? [] : notesOf(text, mark);
 }
 
 function notesOf(text: string, mark: string): LineNote[] {

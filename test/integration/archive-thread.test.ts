@@ -7,6 +7,7 @@ import { openStore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
+import { expectErrors, strictReport } from '../support/reports.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -48,6 +49,7 @@ class Archiving {
 
   #take(report: Report): void {
     this.reports.push(report);
+    strictReport(report);
     for (const listener of this.#listeners.splice(0)) listener();
   }
 }
@@ -108,5 +110,16 @@ describe('a thread that archives', () => {
     await archiving.reported('archive-back');
     await thread.backup();
     expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
+  });
+
+  it('says in its status that it died', async () => {
+    expectErrors('archive-thread-died');
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    // A recipient that is none: the thread can't begin.
+    const archiving = new Archiving(store, { recipients: ['age1'] });
+    await using thread = archiving.thread;
+    await archiving.reported('archive-thread-died');
+    expect(thread.status).toMatchObject({ state: 'starting', lastError: { code: 'STORAGE_FAILED', attempts: 1 } });
   });
 });

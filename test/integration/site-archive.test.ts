@@ -57,6 +57,11 @@ async function archived(store: SiteStore): Promise<void> {
   await until(isArchived, ATTEMPT_LIMIT_MS);
 }
 
+/** Commits 700,000 bytes. */
+async function writeTexts(store: SiteStore): Promise<void> {
+  for (let n = 0; n < 35; n++) await store.transact(tx => tx.put('/text', `${n}${'x'.repeat(20_000)}`)).durable;
+}
+
 /** What can be restored from the archive: the newest state of each line. */
 async function restorable() {
   await using place = await openTarget(target, { clock, random });
@@ -162,6 +167,42 @@ describe('a site with an archive', () => {
     const told = reports.map(({ event }) => event);
     expect(told).toContain('archive-spool-full');
   }, 90_000);
+
+  test('restarts while the target is away make the spool no longer', async () => {
+    allowErrors('archive-away', 'archive-spool-full');
+    await initArchive(target);
+    const archive = { target, every: '50ms', spoolMaxBytes: 1_048_576 };
+    const first = await open(archive);
+    first.transact(tx => tx.put('/a', 0));
+    await archived(first);
+    await rename(target, `${target}-away`);
+    await writeTexts(first);
+    await first.close();
+    expect(reports.map(({ event }) => event)).not.toContain('archive-spool-full');
+    const second = await open(archive);
+    await writeTexts(second);
+    await until(() => archiveOf(second).status.spool.isFull);
+    await second.close();
+    await rename(`${target}-away`, target);
+  });
+
+  test('holds the history for the archive that is in its place, and no more for one that was there before', async () => {
+    allowErrors('archive-refused');
+    await initArchive(target);
+    const store = await open();
+    store.transact(tx => tx.put('/a', 1));
+    await archived(store);
+    const before = archiveOf(store).status.archive;
+    await rename(target, `${target}-old`);
+    await initArchive(target);
+    await archiveOf(store)
+      .backup()
+      .catch(() => undefined);
+    await until(() => ![null, before].includes(archiveOf(store).status.archive), ATTEMPT_LIMIT_MS);
+    store.transact(tx => tx.put('/a', 2));
+    await archived(store);
+    expect([...store.journal.leases.of('backup').keys()]).toEqual([archiveOf(store).status.archive]);
+  });
 
   test('is refused in memory, and in the directory that it is to survive', async () => {
     await expect(openStore({ data: 'memory', archive: { target } })).rejects.toThrow(

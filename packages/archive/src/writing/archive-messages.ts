@@ -1,4 +1,4 @@
-import type { ErrorCode, ErrorDetails, Report } from '@evertree/core';
+import type { ErrorCode, ErrorDetails, ExactPosition, Report } from '@evertree/core';
 import type { ArchiveLease, ArchiveProgress, ArchiverOptions, BackupResult } from './archiver-options.ts';
 import type { BackupProgress } from './counted-source.ts';
 import type { ToldHistory } from './directory-source.ts';
@@ -13,6 +13,8 @@ export interface ArchiveTask {
   readonly recipients: readonly string[] | undefined;
   readonly follow: ArchiverOptions | undefined;
   readonly history: ToldHistory;
+  /** From there on the history is held already, for an archive that was written before. */
+  readonly held: ExactPosition | undefined;
 }
 
 /** What is asked of the thread that archives. */

@@ -38,6 +38,8 @@ export interface ArchiveThreadOptions {
   readonly log: Pick<FrameLog, 'base' | 'stable' | 'onProgress'>;
   readonly clock: Clock;
   readonly events: ArchiveThreadEvents;
+  /** From where the history is held for the archive; undefined if it is not. Asked when a thread begins. */
+  readonly held?: () => ExactPosition | undefined;
 }
 
 export interface ArchiveThreadEvents extends Pick<ArchiverEvents, 'report' | 'lease'> {
@@ -84,6 +86,8 @@ export class ArchiveThread implements ArchivingThread {
   #counted: BackupProgress | undefined;
   #worker: Worker | undefined;
   #isClosed = false;
+  /** Threads that died. */
+  #deaths = 0;
   #requests = 0;
   readonly #waiting = new Map<number, PromiseWithResolvers<BackupResult>>();
 
@@ -163,10 +167,10 @@ export class ArchiveThread implements ArchivingThread {
 
   #begin(): void {
     if (this.#isClosed) return;
-    const { directory, site, target, settings, recipients, follow, log } = this.#options;
+    const { directory, site, target, settings, recipients, follow, log, held } = this.#options;
     const history = { base: plain(log.base), stable: plain(log.stable) };
     this.#toldBase = history.base;
-    const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history };
+    const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history, held: held?.() };
     // Beside this file, as TypeScript in the sources and as JavaScript in the package.
     const file = new URL(import.meta.url.endsWith('.ts') ? './archive-worker.ts' : './archive-worker.js', import.meta.url);
     const worker = new Worker(file, {
@@ -234,8 +238,10 @@ export class ArchiveThread implements ArchivingThread {
     if (this.#isClosed || this.#worker !== worker) return;
     this.#worker = undefined;
     const { site, target, follow, clock, events } = this.#options;
-    this.#refuse(new EvertreeError('STORAGE_FAILED', `the thread that archives to ${target} died: ${error.message}`, {}, error));
+    const failure = new EvertreeError('STORAGE_FAILED', `the thread that archives to ${target} died: ${error.message}`, {}, error);
+    this.#refuse(failure);
     if (follow === undefined) return;
+    this.#board.failed('starting', failure, ++this.#deaths);
     const message = `the thread that archives ${site} to ${target} died (${error.message}); another one begins`;
     events.report({ level: 'error', event: 'archive-thread-died', message, details: { target } });
     clock.after(RESTART_MS, () => {

@@ -78,7 +78,7 @@ async function begin(follow: NonNullable<ArchiveTask['follow']>): Promise<Archiv
   const target = new OpeningTarget(task.target, () => openTarget(task.target, { ...task.settings, clock, random }));
   const lines = await LineFile.open(nodeDisk(task.directory), report);
   const events = { ...parts.events, progress: (progress: ArchiveProgress) => tell({ type: 'progress', progress }) };
-  const archiver = new Archiver({ ...parts, target, lines, options: follow, events });
+  const archiver = new Archiver({ ...parts, target, lines, options: follow, events, held: task.held });
   archiver.start();
   return archiver;
 }

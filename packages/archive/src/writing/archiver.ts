@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@evertree/core';
+import type { Clock, ExactPosition, Random } from '@evertree/core';
 import { EvertreeError, isEvertreeError } from '@evertree/core';
 import type { Sealing } from '../encryption/sealing.ts';
 import type { Target } from '../targets/target.ts';
@@ -29,6 +29,8 @@ export interface ArchiverParts {
   readonly random: Random;
   readonly options: ArchiverOptions;
   readonly events: ArchiverEvents;
+  /** From there on the history is held already, for an archive that was written before. */
+  readonly held?: ExactPosition | undefined;
 }
 
 /** Somebody waits for a backup. */
@@ -73,6 +75,7 @@ export class Archiver implements AsyncDisposable {
       board: this.#board,
       archive: () => this.#line?.owner.archive ?? parts.lines.archiveIn(target.name),
       archived: () => this.#line?.end.position,
+      held: parts.held,
     });
   }
 
@@ -130,13 +133,17 @@ export class Archiver implements AsyncDisposable {
 
   /** Opens the line and follows the history, until that can't go on. */
   async #follow(opened: () => void): Promise<void> {
+    let plainBefore = 0;
     const writer = await LineWriter.open({
       ...this.#parts,
       target: this.#target,
       publisher: this.#publisher,
       wasFull: () => this.#board.now.spool.isFull,
-      published: ({ end, counts: { objects, bytes, plainBytes, commits } }) =>
-        this.#board.reached(end, { written: { objects, bytes, plainBytes, commits } }),
+      published: ({ end, counts: { objects, bytes, plainBytes, commits } }) => {
+        this.#spool.taken(end.position, plainBytes - plainBefore);
+        plainBefore = plainBytes;
+        this.#board.reached(end, { written: { objects, bytes, plainBytes, commits } });
+      },
     });
     if (writer === undefined) return this.#wait();
     const { archive, line } = writer.owner;

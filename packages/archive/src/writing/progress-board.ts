@@ -44,7 +44,11 @@ export class ProgressBoard {
     this.set({ position, time, lastSuccess: this.#clock.now(), ...changed });
   }
 
-  failed(state: 'away' | 'refused', error: { readonly code: string; readonly message: string }, attempts: number): ArchiveFailure {
+  failed(
+    state: 'starting' | 'away' | 'refused',
+    error: { readonly code: string; readonly message: string },
+    attempts: number,
+  ): ArchiveFailure {
     const since = this.#progress.lastError?.since ?? this.#clock.now();
     const lastError = { code: error.code, message: error.message, since, attempts };
     this.set({ state, lastError });

@@ -9,7 +9,7 @@ import {
   type VerificationNote,
   openTarget,
 } from '@evertree/archive';
-import { EvertreeError, type Leases, type Store, isEvertreeError } from '@evertree/core';
+import { EvertreeError, type ExactPosition, type Leases, type Store, isEvertreeError } from '@evertree/core';
 import { nodeClock, nodeRandom, workClock } from '../site/machine.ts';
 import { NewestReports } from './newest-reports.ts';
 import { type WrittenArchive, backupBy, followOptions, targetSettings, threadOptions } from './thread-options.ts';
@@ -45,6 +45,7 @@ export class SiteArchive implements AsyncDisposable {
     this.#store = store;
     this.#thread = new ArchiveThread({
       ...threadOptions(store, directory, archive, followOptions(archive)),
+      held: () => heldFrom(store.journal.leases),
       events: {
         report: store.report,
         lease: holdInstead(store.journal.leases),
@@ -106,16 +107,21 @@ export class SiteArchive implements AsyncDisposable {
 
 /** Holds the history for the archive that the site writes, and for none that it wrote before. */
 function holdInstead(leases: Leases): (lease: ArchiveLease) => void {
-  const before = new Set(leases.of('backup').keys());
+  let before: Iterable<string> = [...leases.of('backup').keys()];
   return ({ name, position }) => {
     const isNew = !leases.of('backup').has(name);
     leases.hold('backup', name, position);
     // It is written within a second anyway; a backup by another process should know of it at once.
     if (isNew) leases.flush().catch(() => undefined);
-    before.delete(name);
-    for (const other of before) leases.release('backup', other);
-    before.clear();
+    for (const other of before) if (other !== name) leases.release('backup', other);
+    before = [name];
   };
+}
+
+/** From where the history is held for an archive, whichever it is. */
+function heldFrom(leases: Leases): ExactPosition | undefined {
+  const positions = [...leases.of('backup').values()].map(({ position }) => position);
+  return positions.toSorted((a, b) => a.revision - b.revision)[0];
 }
 
 /** Waits for work, and keeps the process alive meanwhile. @throws EvertreeError UNREACHABLE after that time */

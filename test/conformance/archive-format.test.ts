@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Archive, Identities, type ArchiveHead, type Manifest } from '@evertree/archive';
-import { NO_CHAIN, ORIGIN, type SnapshotHeader } from '@evertree/core';
+import { type Frame, frameHash, NO_CHAIN, ORIGIN, sealFrame, type SnapshotHeader } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
+import { decodeColumns, encodeColumns } from '../../packages/archive/src/format/frame-columns.ts';
 import { encodeHead, parseHead } from '../../packages/archive/src/format/head-codec.ts';
 import { encodeChunk, encodeImageHead, parseImageHead, readChunks } from '../../packages/archive/src/format/image-payload.ts';
 import { encodeManifest, parseManifest } from '../../packages/archive/src/format/manifest-codec.ts';
@@ -128,6 +129,50 @@ const SEALED = [
   'zkgbyUNHYBKEhqVAUzcN7mg8KnKxxuk3rc3RxOeDd0UUMzZM2NOWP+RJRT44pk0iptnjwWmzd1oC9UPQxMbj',
 ].join('');
 
+/** Three frames in columns. */
+const COLUMNS = [
+  '0003080d0fe0014556544603010100101112131415161718191a1b1c1d1e1f04000000d0d1d2d3d4d5d6d700000000000000000000000000',
+  '000000000000000100000000000000f0f1f2f3f4f5f6f7e803000000000000ec030000000000000100000006000000000000000000000000',
+  '00000000000000000000000000000000000000000000004556544603010000101112131415161718191a1b1c1d1e1f04000000d0d1d2d3d4',
+  'd5d6d704000000d0d1d2d3d4d5d6d701000000000000000300000000000000f0f1f2f3f4f5f6f7f203000000000000f60300000000000002',
+  '0000005100000008f0f1f2f3f4f5f6f70601610162000005050a0101010a010201010101010000000e040105060708200309040704002108',
+  '6b6e6d6f7071727308616e6e7774657874010104010111010109000101050101070301040401070101010303030303080101010201010101',
+  '0101010901010201010e0402596265130202020001010101040100f83f020103030201020104010101010403010402050801020202020202',
+  '0202',
+].join('');
+
+/** Three frames: the second has every kind of value, the third follows from it. */
+function columnFrames(): Frame[] {
+  const frames: Frame[] = [];
+  const add = (body: string, count: number, flags: { readonly beginsEpoch?: boolean } = {}) => {
+    const before = frames.at(-1);
+    const base = before?.header.last ?? ORIGIN;
+    const bytes = Buffer.from(body.replaceAll(' ', ''), 'hex');
+    const header = { codec: 'binary', beginsEpoch: false, endsEpoch: false, isMark: false, ...flags } as const;
+    const last = at(base.revision + count);
+    const times = { firstTime: 1_000 + 10 * base.revision, lastTime: 1_004 + 10 * base.revision };
+    const rest = { stream: STREAM, epoch: 4, epochId: EPOCH, base, last, digest: DIGEST, ...times, count, bodyLength: bytes.length };
+    frames.push(sealFrame({ ...header, ...rest, previous: before === undefined ? NO_CHAIN : frameHash(before) }, bytes));
+  };
+  // Site «a», reason «b»; an empty change set.
+  add('0161 0162 00 00', 1, { beginsEpoch: true });
+  // /k = 300 by «ann»; 4 ms later /n/k and so on, with a message: null, -5, 1.5, «text», an array and an object.
+  add(
+    '05 03616e6e 01 00016b 04ac02' +
+      '0a 04 0177 06' +
+      '00 01 00016e 02 01 01' +
+      '02 00016d 05 05' +
+      '02 00016f 06 000000000000f83f' +
+      '02 000170 07 0474657874' +
+      '02 000171 08 02 20 03' +
+      '02 000172 09 02 01 04 ad02 000173 07 0474657874',
+    2,
+  );
+  // /n/k = 310; it is deleted, with /n defined anew and k spelled anew; the root is put.
+  add('01 00 01 00016e 02 00016b 04b602 01 00 01 01 03 00016b 00 01 00 00 21', 3);
+  return frames;
+}
+
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8');
 const ORIGIN_TEXT = '{"epoch":0,"epochId":"0000000000000000","revision":0}';
 const AT_1 = `{"epoch":4,"epochId":"${EPOCH}","revision":1}`;
@@ -193,6 +238,14 @@ describe('an archive’s layout', () => {
     const opened = await openObject(Buffer.from(SEALED, 'base64'), Identities.parse([IDENTITY]), 'x');
     expect(opened).toMatchObject({ kind: 'frames', isCompressed: true, isEncrypted: true, header: { ...HEADER, plainBytes: 300 } });
     expect(text(opened.payload)).toBe('frames'.repeat(50));
+  });
+
+  it('has frames in columns', () => {
+    const frames = columnFrames();
+    const plain = Buffer.concat(frames.map(({ bytes }) => bytes));
+    const columns = encodeColumns(plain)!;
+    expect(columns.toString('hex')).toBe(COLUMNS);
+    expect(decodeColumns(Buffer.from(COLUMNS, 'hex'), plain.length).equals(plain)).toBe(true);
   });
 
   it('has reports as JSON with their format first and a sum last', () => {

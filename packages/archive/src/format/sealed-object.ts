@@ -4,6 +4,8 @@ import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { EvertreeError } from '@evertree/core';
 import type { Opening, Sealing } from '../encryption/sealing.ts';
 import { damagedObject } from './checked.ts';
+import { MalformedColumns } from './column-reader.ts';
+import { columnsLimit, decodeColumns, encodeColumns } from './frame-columns.ts';
 import { releaseMemory } from './memory.ts';
 import {
   encodeFramesHeader,
@@ -22,11 +24,16 @@ const SUM_BYTES = 32;
 const KINDS = { frames: 1, image: 2 } as const;
 const IS_COMPRESSED = 1;
 const IS_ENCRYPTED = 2;
+const IS_IN_COLUMNS = 4;
+const KNOWN_FLAGS = IS_COMPRESSED | IS_ENCRYPTED | IS_IN_COLUMNS;
 
 /** Frames or chunks of an object before they are compressed; one longer frame or chunk makes a longer object. */
 export const OBJECT_PLAIN_BYTES = 8 * 1024 * 1024;
 /** DESIGN.md, «Sealing», has the measurements. */
 const COMPRESSION_LEVEL = 3;
+
+/** Of fewer bytes of frames both are made, and the shorter one is taken: columns of little may be longer. */
+const CERTAIN_BYTES = 64 * 1024;
 
 const LEAST_PIECE_BYTES = 1_024;
 
@@ -55,6 +62,7 @@ export type ObjectHead = (
 ) & {
   readonly isCompressed: boolean;
   readonly isEncrypted: boolean;
+  readonly isInColumns: boolean;
   /** Where the payload begins. */
   readonly start: number;
   readonly sha256: string;
@@ -68,17 +76,40 @@ export async function sealObject(object: UnsealedObject, sealing: Sealing): Prom
   if (plain.length !== object.header.plainBytes) {
     throw new EvertreeError('FORMAT_INVALID', `a payload has ${plain.length} bytes, and its header says ${object.header.plainBytes}`);
   }
+  const packed = await pack(object.kind, plain);
+  const payload = sealing === 'plain' ? packed.bytes : await sealing.encrypt(packed.bytes);
+  const sealed = assemble(object, packed.flags | (sealing === 'plain' ? 0 : IS_ENCRYPTED), payload);
+  // What was made on the way; the caller's own bytes stay.
+  for (const bytes of [plain, packed.bytes, payload]) if (!object.parts.includes(bytes)) releaseMemory(bytes);
+  return sealed;
+}
+
+/** A payload as it is stored, unless it is encrypted yet. */
+interface PackedPayload {
+  readonly bytes: Uint8Array;
+  readonly flags: number;
+}
+
+async function pack(kind: UnsealedObject['kind'], plain: Uint8Array): Promise<PackedPayload> {
+  const columns = kind === 'frames' ? encodeColumns(Buffer.from(plain.buffer, plain.byteOffset, plain.byteLength)) : undefined;
+  if (columns === undefined) return compressed(plain, 0);
+  const short = await compressed(columns, IS_IN_COLUMNS);
+  if (short.bytes !== columns) releaseMemory(columns);
+  if (plain.length >= CERTAIN_BYTES && short.bytes.length < plain.length) return short;
+  const other = await compressed(plain, 0);
+  const [taken, left] = short.bytes.length < other.bytes.length ? [short, other] : [other, short];
+  if (left.bytes !== plain) releaseMemory(left.bytes);
+  return taken;
+}
+
+async function compressed(content: Uint8Array, flags: number): Promise<PackedPayload> {
   const params = { [constants.ZSTD_c_compressionLevel]: COMPRESSION_LEVEL };
   // One piece of output takes one turn of another thread; by default there is one for each 16 KiB.
-  const compressed = await compress(plain, { params, pledgedSrcSize: plain.length, chunkSize: pieceBytes(compressedBound(plain.length)) });
-  const isShorter = compressed.length < plain.length;
-  const content = isShorter ? compressed : plain;
-  const payload = sealing === 'plain' ? content : await sealing.encrypt(content);
-  const flags = (isShorter ? IS_COMPRESSED : 0) | (sealing === 'plain' ? 0 : IS_ENCRYPTED);
-  const sealed = assemble(object, flags, payload);
-  // What was made on the way; the caller's own bytes stay.
-  for (const bytes of [plain, compressed, payload]) if (!object.parts.includes(bytes)) releaseMemory(bytes);
-  return sealed;
+  const chunkSize = pieceBytes(compressedBound(content.length));
+  const bytes = await compress(content, { params, pledgedSrcSize: content.length, chunkSize });
+  if (bytes.length < content.length) return { bytes, flags: flags | IS_COMPRESSED };
+  releaseMemory(bytes);
+  return { bytes: content, flags };
 }
 
 /** With room for all of it the output is one piece, and no copy of several. */
@@ -117,15 +148,23 @@ export function readObjectHead(bytes: Buffer, name: string): ObjectHead {
   if (found !== expected) throw damagedObject(name, `its sum is ${found}, where it says ${expected}`, { expected, found });
   const version = bytes[4]!;
   const flags = bytes.readUInt16LE(6);
-  if (version !== OBJECT_VERSION || (flags & ~(IS_COMPRESSED | IS_ENCRYPTED)) !== 0) {
+  if (version !== OBJECT_VERSION || (flags & ~KNOWN_FLAGS) !== 0) {
     const message = `${name} has the format version ${version} and the flags ${flags}; this program reads version ${OBJECT_VERSION}`;
     throw new EvertreeError('FORMAT_UNSUPPORTED', message, { object: name, version, flags });
   }
   const start = PREFIX_BYTES + bytes.readUInt32LE(8);
   if (start > bytes.length - SUM_BYTES) throw damagedObject(name, 'its header is longer than the object');
   const text = bytes.toString('utf8', PREFIX_BYTES, start);
-  const common = { isCompressed: (flags & IS_COMPRESSED) !== 0, isEncrypted: (flags & IS_ENCRYPTED) !== 0, start, sha256: found };
+  const isInColumns = (flags & IS_IN_COLUMNS) !== 0;
+  const common = {
+    isCompressed: (flags & IS_COMPRESSED) !== 0,
+    isEncrypted: (flags & IS_ENCRYPTED) !== 0,
+    start,
+    sha256: found,
+    isInColumns,
+  };
   if (bytes[5] === KINDS.frames) return { kind: 'frames', header: parseFramesHeader(text, name), ...common };
+  if (isInColumns) throw damagedObject(name, 'it is in columns, and it has no frames');
   if (bytes[5] === KINDS.image) return { kind: 'image', header: parseImagePartHeader(text, name), ...common };
   throw damagedObject(name, `it has the unknown kind ${bytes[5]}`);
 }
@@ -143,7 +182,11 @@ export async function openObject(bytes: Buffer, opening: Opening, name: string):
 export async function openContent(bytes: Buffer, head: ObjectHead, opening: Opening, name: string): Promise<OpenedObject> {
   const stored = bytes.subarray(head.start, bytes.length - SUM_BYTES);
   const content = head.isEncrypted ? await decrypt(stored, opening, name) : stored;
-  const payload = head.isCompressed ? await inflate(content, head.header.plainBytes, name) : content;
+  const { plainBytes } = head.header;
+  const packedBytes = head.isInColumns ? columnsLimit(plainBytes) : plainBytes;
+  const unpacked = head.isCompressed ? await inflate(content, { most: packedBytes, expected: plainBytes }, name) : content;
+  const payload = head.isInColumns ? framesOf(unpacked, plainBytes, name) : unpacked;
+  if (head.isInColumns && head.isCompressed) releaseMemory(unpacked);
   if (payload.length === head.header.plainBytes) return { ...head, payload };
   throw damagedObject(name, `its payload has ${payload.length} bytes, where its header says ${head.header.plainBytes}`);
 }
@@ -155,11 +198,20 @@ async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<
   });
 }
 
-async function inflate(content: Buffer, plainBytes: number, name: string): Promise<Buffer> {
+function framesOf(columns: Buffer, plainBytes: number, name: string): Buffer {
   try {
-    return await decompress(content, { maxOutputLength: Math.max(1, plainBytes), chunkSize: pieceBytes(plainBytes + 1) });
+    return decodeColumns(columns, plainBytes);
   } catch (error) {
-    throw damagedObject(name, `it can't be decompressed to the ${plainBytes} bytes that its header says`, {}, error);
+    if (!(error instanceof MalformedColumns)) throw error;
+    throw damagedObject(name, `its columns are not what frames give: ${error.message}`, {}, error);
+  }
+}
+
+async function inflate(content: Buffer, { most, expected }: { most: number; expected: number }, name: string): Promise<Buffer> {
+  try {
+    return await decompress(content, { maxOutputLength: Math.max(1, most), chunkSize: pieceBytes(expected + 1) });
+  } catch (error) {
+    throw damagedObject(name, `it can't be decompressed to the ${most} bytes that its header says`, {}, error);
   }
 }
 

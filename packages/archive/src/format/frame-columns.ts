@@ -1,0 +1,260 @@
+import { hash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC } from '@evertree/core';
+import { BodyColumnsReader, SPARE_BYTES } from './body-columns-reader.ts';
+import { BodyColumnsWriter, UnfitBody } from './body-columns-writer.ts';
+import { ColumnReaders, ColumnWriters } from './column-list.ts';
+import { MalformedColumns } from './column-reader.ts';
+import { releaseMemory } from './memory.ts';
+
+/** ARCHIVE.md, «Columns», is normative; this file and those whose names say columns are its implementation. */
+
+/** More bytes of frames are never in columns: coding them takes some times their memory. */
+const COLUMNS_PLAIN_LIMIT_BYTES = 8 * 1024 * 1024;
+
+/** Bits of a frame's kind. */
+const HAS_BODY_COLUMNS = 1;
+const HAS_NEXT_HEADER = 2;
+const HAS_CHAIN = 4;
+const HAS_CHECKSUM = 8;
+
+/** Offsets in a frame: FORMAT.md, «Frame». */
+const CODEC = 5;
+const FLAGS = 6;
+const EPOCH = 24;
+const BASE = 36;
+const BASE_REVISION = 48;
+const LAST_REVISION = 56;
+const DIGEST = 64;
+const FIRST_TIME = 72;
+const LAST_TIME = 80;
+const COUNT = 88;
+const BODY_LENGTH = 92;
+const PREVIOUS = 96;
+const BINARY = 1;
+
+/** After so many frames whose bodies don't fit, the object is no case for columns. */
+const ATTEMPTS = 4;
+
+/** The most bytes that columns of so many bytes of frames have; 0 if these are too many for columns. */
+export function columnsLimit(plainBytes: number): number {
+  return plainBytes > COLUMNS_PLAIN_LIMIT_BYTES ? 0 : plainBytes * 2;
+}
+
+/**
+ * Writes frames that follow one another as columns. What is given back was read again and compared.
+ * @returns undefined for what is better stored as it is
+ */
+export function encodeColumns(frames: Buffer): Buffer | undefined {
+  if (frames.length > COLUMNS_PLAIN_LIMIT_BYTES || !areFrames(frames)) return undefined;
+  const unfit = new Set<number>();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const columns = new ColumnWriters();
+    const at = writeFrames(frames, columns, unfit);
+    if (at === undefined) return proven(columns.store(columnsLimit(frames.length)), frames);
+    unfit.add(at);
+  }
+  return undefined;
+}
+
+function proven(columns: Buffer | undefined, frames: Buffer): Buffer | undefined {
+  if (columns === undefined) return undefined;
+  try {
+    const again = decodeColumns(columns, frames.length);
+    const isSame = again.equals(frames);
+    releaseMemory(again);
+    return isSame ? columns : undefined;
+  } catch (error) {
+    if (error instanceof MalformedColumns) return undefined;
+    throw error;
+  }
+}
+
+function areFrames(bytes: Buffer): boolean {
+  let at = 0;
+  while (at < bytes.length) {
+    if (bytes.length - at < FRAME_HEADER_BYTES + FRAME_CHECKSUM_BYTES || bytes.readUInt32LE(at) !== FRAME_MAGIC) return false;
+    at = frameEnd(bytes, at);
+  }
+  return at === bytes.length;
+}
+
+function frameEnd(bytes: Buffer, at: number): number {
+  return at + FRAME_HEADER_BYTES + bytes.readUInt32LE(at + BODY_LENGTH) + FRAME_CHECKSUM_BYTES;
+}
+
+/**
+ * @param unfit where frames begin whose bodies are kept as they are
+ * @returns where one more begins; undefined if all were written
+ */
+function writeFrames(frames: Buffer, columns: ColumnWriters, unfit: ReadonlySet<number>): number | undefined {
+  const bodies = new BodyColumnsWriter(frames, columns);
+  let before = -1;
+  for (let at = 0; at < frames.length;) {
+    const end = frameEnd(frames, at);
+    const isBinary = frames[at + CODEC] === BINARY && frames.readUInt16LE(at + FLAGS) === 0;
+    try {
+      writeFrame(frames, { before, at, end, hasBodyColumns: isBinary && !unfit.has(at) }, columns, bodies);
+    } catch (error) {
+      if (error instanceof UnfitBody) return at;
+      throw error;
+    }
+    before = at;
+    at = end;
+  }
+  return undefined;
+}
+
+interface WrittenFrame {
+  /** Where the frame before begins; -1 for none. */
+  readonly before: number;
+  readonly at: number;
+  readonly end: number;
+  readonly hasBodyColumns: boolean;
+}
+
+function writeFrame(
+  frames: Buffer,
+  { before, at, end, hasBodyColumns }: WrittenFrame,
+  columns: ColumnWriters,
+  bodies: BodyColumnsWriter,
+): void {
+  const count = frames.readUInt32LE(at + COUNT);
+  const isNext = before >= 0 && isNextHeader(frames, before, at);
+  const body = at + FRAME_HEADER_BYTES;
+  const sum = end - FRAME_CHECKSUM_BYTES;
+  if (isNext) columns.counts.add(count);
+  else columns.headers.addBytes(frames, at, at + PREVIOUS);
+  let time = 0;
+  if (hasBodyColumns) {
+    time = bodies.write(body, sum, count);
+  } else {
+    if (isNext) columns.bodyLengths.add(sum - body);
+    columns.bodies.addBytes(frames, body, sum);
+  }
+  if (isNext) writeHeader(frames, before, at, time, columns);
+  const hasChain = before >= 0 && hash('sha256', frames.subarray(before, at), 'buffer').equals(frames.subarray(at + PREVIOUS, body));
+  if (!hasChain) columns.headers.addBytes(frames, at + PREVIOUS, body);
+  const hasChecksum = crc32(frames.subarray(at, sum)) === frames.readUInt32LE(sum);
+  if (!hasChecksum) columns.headers.addBytes(frames, sum, end);
+  const kind = (hasBodyColumns ? HAS_BODY_COLUMNS : 0) | (isNext ? HAS_NEXT_HEADER : 0);
+  columns.kinds.add(kind | (hasChain ? HAS_CHAIN : 0) | (hasChecksum ? HAS_CHECKSUM : 0));
+}
+
+/** Whether a header says of stream, epochs and revisions what follows from the one before. */
+function isNextHeader(frames: Buffer, before: number, at: number): boolean {
+  const isSame = frames.compare(frames, before, before + BASE, at, at + BASE) === 0;
+  if (!isSame || frames.compare(frames, before + EPOCH, before + BASE, at + BASE, at + BASE_REVISION) !== 0) return false;
+  const base = readWide(frames, at + BASE_REVISION);
+  const isFollowing = base === readWide(frames, before + LAST_REVISION);
+  const hasCount = readWide(frames, at + LAST_REVISION) === base + frames.readUInt32LE(at + COUNT);
+  const first = readWide(frames, at + FIRST_TIME);
+  return isFollowing && hasCount && first >= readWide(frames, before + LAST_TIME) && readWide(frames, at + LAST_TIME) >= 0;
+}
+
+function writeHeader(frames: Buffer, before: number, at: number, time: number, columns: ColumnWriters): void {
+  const first = readWide(frames, at + FIRST_TIME);
+  columns.firstTimes.add(first - readWide(frames, before + LAST_TIME));
+  const rest = readWide(frames, at + LAST_TIME) - first - time;
+  columns.lastTimes.add(rest < 0 ? -2 * rest - 1 : 2 * rest);
+  columns.digests.addBytes(frames, at + DIGEST, at + FIRST_TIME);
+}
+
+/**
+ * Gives back the frames that were written as columns.
+ * @param plainBytes how many bytes they have
+ * @throws MalformedColumns for columns that were not written by `encodeColumns`
+ */
+export function decodeColumns(columns: Buffer, plainBytes: number): Buffer {
+  if (plainBytes > COLUMNS_PLAIN_LIMIT_BYTES) throw new MalformedColumns(`${plainBytes} bytes of frames are never in columns`);
+  const readers = new ColumnReaders(columns);
+  // Each path is used by an operation or a definition, of three bytes at least.
+  if (readers.pathKeys.length * 3 > plainBytes) throw new MalformedColumns('there are more paths than frames can have');
+  const frames = Buffer.allocUnsafeSlow(plainBytes + SPARE_BYTES);
+  const bodies = new BodyColumnsReader(frames, readers);
+  let before = -1;
+  let at = 0;
+  while (at < plainBytes) {
+    const end = readFrame(frames, before, at, readers, bodies);
+    before = at;
+    at = end;
+  }
+  readers.assertRead();
+  if (at !== plainBytes) throw new MalformedColumns('the frames are longer than the header says');
+  return frames.subarray(0, plainBytes);
+}
+
+/** @returns where it ends */
+function readFrame(frames: Buffer, before: number, at: number, columns: ColumnReaders, bodies: BodyColumnsReader): number {
+  const kind = columns.kinds.read();
+  const body = at + FRAME_HEADER_BYTES;
+  const isNext = (kind & HAS_NEXT_HEADER) !== 0;
+  if (body > frames.length || kind > 15 || (before < 0 && (kind & (HAS_NEXT_HEADER | HAS_CHAIN)) !== 0))
+    throw new MalformedColumns('a frame has no sound kind');
+  if (!isNext) copy(columns, frames, at, PREVIOUS);
+  const count = isNext ? columns.counts.read() : frames.readUInt32LE(at + COUNT);
+  let time = 0;
+  let sum: number;
+  if ((kind & HAS_BODY_COLUMNS) !== 0) {
+    sum = bodies.read(body, count);
+    ({ time } = bodies);
+  } else {
+    const length = isNext ? columns.bodyLengths.read() : frames.readUInt32LE(at + BODY_LENGTH);
+    const start = columns.bodies.take(length);
+    sum = body + length;
+    if (sum <= frames.length) columns.bodies.bytes.copy(frames, body, start, start + length);
+  }
+  if (sum + FRAME_CHECKSUM_BYTES > frames.length) throw new MalformedColumns('there are more frames than the header says');
+  if (isNext) readHeader(frames, { before, at, count, time, bodyLength: sum - body }, columns);
+  if ((kind & HAS_CHAIN) !== 0) frames.set(hash('sha256', frames.subarray(before, at), 'buffer'), at + PREVIOUS);
+  else copy(columns, frames, at + PREVIOUS, FRAME_HEADER_BYTES - PREVIOUS);
+  if ((kind & HAS_CHECKSUM) !== 0) frames.writeUInt32LE(crc32(frames.subarray(at, sum)), sum);
+  else copy(columns, frames, sum, FRAME_CHECKSUM_BYTES);
+  return sum + FRAME_CHECKSUM_BYTES;
+}
+
+function copy({ headers }: ColumnReaders, frames: Buffer, at: number, count: number): void {
+  const start = headers.take(count);
+  headers.bytes.copy(frames, at, start, start + count);
+}
+
+interface NextHeader {
+  readonly before: number;
+  readonly at: number;
+  readonly count: number;
+  /** Sum of the times in its body. */
+  readonly time: number;
+  readonly bodyLength: number;
+}
+
+function readHeader(frames: Buffer, { before, at, count, time, bodyLength }: NextHeader, columns: ColumnReaders): void {
+  frames.copyWithin(at, before, before + BASE);
+  frames.copyWithin(at + BASE, before + EPOCH, before + BASE);
+  frames.copyWithin(at + BASE_REVISION, before + LAST_REVISION, before + DIGEST);
+  writeWide(frames, at + LAST_REVISION, readWide(frames, before + LAST_REVISION) + count);
+  const first = readWide(frames, before + LAST_TIME) + columns.firstTimes.read();
+  const folded = columns.lastTimes.read();
+  writeWide(frames, at + FIRST_TIME, first);
+  writeWide(frames, at + LAST_TIME, first + time + (folded % 2 === 0 ? folded / 2 : -(folded + 1) / 2));
+  const digest = columns.digests.take(8);
+  columns.digests.bytes.copy(frames, at + DIGEST, digest, digest + 8);
+  writeWide32(frames, at + COUNT, count);
+  writeWide32(frames, at + BODY_LENGTH, bodyLength);
+}
+
+/** A number in 8 bytes; NaN for one above 2^53. */
+function readWide(bytes: Buffer, at: number): number {
+  const high = bytes.readUInt32LE(at + 4);
+  return high < 0x20_0000 ? bytes.readUInt32LE(at) + high * 0x1_0000_0000 : NaN;
+}
+
+function writeWide(bytes: Buffer, at: number, value: number): void {
+  if (!(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw new MalformedColumns('a number is above 2^53');
+  writeWide32(bytes, at, value % 0x1_0000_0000);
+  writeWide32(bytes, at + 4, Math.floor(value / 0x1_0000_0000));
+}
+
+function writeWide32(bytes: Buffer, at: number, value: number): void {
+  if (value > 0xffff_ffff) throw new MalformedColumns('a number is above 2^32');
+  bytes.writeUInt32LE(value, at);
+}

@@ -150,6 +150,19 @@ describe('replay', () => {
     expect(await stateOf(into)).toMatchObject({ position: changed, value: { other: true } });
   });
 
+  test('leaves out what is below a put that was left out, also where the object above that put is missing', async () => {
+    const disk = new FaultDisk();
+    const { store } = await diskStore(disk, { journalOptions: SMALL });
+    const { position } = store.put('/sites/r1', { mtu: 1_500 });
+    store.put('/sites/r1/mtu', 9_000);
+    store.put('/other', true);
+    await store.close();
+    const into = otherDisk();
+    const { conflicts } = await replay(disk, into, { without: [position] });
+    expect(conflicts).toEqual([{ position: { epoch: 1, revision: 3 }, path: ['sites', 'r1', 'mtu'], kind: 'put', reason: 'parent' }]);
+    expect(await stateOf(into)).toMatchObject({ value: { other: true } });
+  });
+
   test('refuses to leave out what changes nothing, and what is not there', async () => {
     const { disk, position } = await stoppedSite({ openings: 1 });
     const refused = (without: { readonly epoch: number; readonly revision: number }) => replay(disk, otherDisk(), { without: [without] });

@@ -154,10 +154,9 @@ function change(tree: Tree, operation: Operation): number {
 function obstacle({ type, path }: Operation, tree: Tree, lacking: LackingPaths): RewriteConflict['reason'] | undefined {
   if (type === 'delete') return tree.get(path) === undefined ? 'absent' : undefined;
   for (let length = 0; length < path.length; length++) {
-    const above = path.slice(0, length);
-    const here = tree.get(above);
+    const here = tree.get(path.slice(0, length));
     // A put makes missing parents, but for those that a commit put which is not in this history.
-    if (here === undefined) return lacking.holds(above) ? 'parent' : undefined;
+    if (here === undefined) return lacking.holds(path.slice(0, -1)) ? 'parent' : undefined;
     if (!(here instanceof TreeNode)) return 'parent';
   }
   return undefined;

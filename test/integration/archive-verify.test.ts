@@ -343,6 +343,20 @@ describe('verify finds and names', () => {
     });
   });
 
+  test('HEAD is gone from a copied archive: what is proven is the manifest that a restore takes', async () => {
+    const { target } = await built(5);
+    const { manifest } = await readHeadState(target);
+    await republish(target, present => ({ ...present, time: present.time + 1_000, previous: encodeManifest(manifest!).sha256 }));
+    const newest = (await readHeadState(target)).head.manifest!;
+    target.objects.delete('HEAD');
+    // A copy has its files from whatever moments they were copied at.
+    const key = `manifest/${newest}`;
+    target.objects.set(key, { ...target.objects.get(key)!, modified: 1 });
+    const { remarks } = await verify(target, { level: 0 });
+    expect((await Archive.open(target)).manifestHash).toBe(newest);
+    expect(remarks.join()).toContain(newest);
+  });
+
   test('a manifest that was altered, although HEAD names it', async () => {
     const { target, line } = await built(5);
     const stretches = line.objects.filter(object => object.kind === 'stretch');

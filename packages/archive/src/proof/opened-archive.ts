@@ -4,8 +4,12 @@ import { parseHead } from '../format/head-codec.ts';
 import { parseManifest } from '../format/manifest-codec.ts';
 import type { Manifest } from '../format/manifest.ts';
 import { HEAD_KEY, MANIFEST_PREFIX, manifestKey } from '../format/object-keys.ts';
+import { newestSound } from '../reading/manifest-choice.ts';
 import type { Target } from '../targets/target.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
+
+/** What is wrong with older manifests changes nothing of what counts. */
+const nothing = () => undefined;
 
 /** What counts in an archive, or the newest of it that can still be read. */
 export interface OpenedArchive {
@@ -29,7 +33,7 @@ export async function openArchive(target: Target, list: FindingList): Promise<Op
   const named = head?.manifest ?? null;
   const manifest = named === null ? undefined : await readManifest(target, named, list);
   if (head !== undefined && (named === null || manifest !== undefined)) return opened(head, manifest, named);
-  const found = await newestManifest(target, named);
+  const found = await newestSound(target, head?.archive, nothing);
   if (found === undefined && head === undefined && list.count === 0) throw noArchive(target);
   if (found === undefined && head === undefined) {
     throw new EvertreeError('DAMAGED', `neither HEAD nor any manifest of ${target.name} can be read: nothing of it can be restored`);
@@ -76,27 +80,6 @@ async function readManifest(target: Target, hash: string, list: FindingList): Pr
     list.add({ level: 0, object: key, line: null, problem: problemOf(error) });
     return undefined;
   }
-}
-
-/** Those that the target made last come first; the first that is sound counts. */
-async function newestManifest(
-  target: Target,
-  except: string | null,
-): Promise<{ readonly manifest: Manifest; readonly hash: string } | undefined> {
-  const listed: { readonly key: string; readonly modified: number }[] = [];
-  for await (const { key, modified } of target.list(MANIFEST_PREFIX)) listed.push({ key, modified });
-  for (const { key } of listed.toSorted((a, b) => b.modified - a.modified)) {
-    const hash = key.slice(MANIFEST_PREFIX.length);
-    const object = hash === except ? undefined : await target.get(key);
-    if (object === undefined) continue;
-    try {
-      return { manifest: parseManifest(object.bytes, hash), hash };
-    } catch (error) {
-      // An older one may be sound.
-      if (!isEvertreeError(error, 'DAMAGED')) throw error;
-    }
-  }
-  return undefined;
 }
 
 function noArchive(target: Target): EvertreeError {

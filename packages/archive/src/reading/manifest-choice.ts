@@ -70,8 +70,11 @@ async function readManifest(target: Target, hash: string, tell: (object: string,
   return undefined;
 }
 
-/** The newest manifest that is sound, by what the target says of their age first, and by their own time among those. */
-async function newestSound(
+/**
+ * The newest manifest that is sound: among those that the target made last, the newest by its own time. A copied archive
+ * has all of its files from one moment.
+ */
+export async function newestSound(
   target: Target,
   archive: string | undefined,
   tell: (object: string, text: string) => void,

@@ -5,7 +5,7 @@ import { asError, errorCode, isNoSpace } from '@evertree/journal/files';
 export function directoryError(directory: string, action: string, key: string | undefined, cause: unknown): unknown {
   if (cause instanceof EvertreeError) return cause;
   const code = errorCode(cause);
-  const what = `${action}${key === undefined ? '' : ` ${key}`} in the archive ${directory} failed (${code}: ${asError(cause).message})`;
+  const what = `${action}${key === undefined ? '' : ` ${key}`} in the archive ${directory} failed (${systemMessage(code, cause)})`;
   const details = { target: directory, ...(key === undefined ? {} : { key }) };
   if (isNoSpace(cause)) {
     const remedy = 'the disk is full: make room there (`evertree prune` drops old states), or choose another target';
@@ -17,6 +17,12 @@ export function directoryError(directory: string, action: string, key: string | 
   }
   const remedy = 'see whether its disk is sound and mounted, then try again';
   return new EvertreeError('STORAGE_FAILED', `${what}; ${remedy}`, details, cause);
+}
+
+/** Node's messages begin with the code; those of SQLite and of streams do not. */
+function systemMessage(code: string, cause: unknown): string {
+  const { message } = asError(cause);
+  return message.startsWith(`${code}:`) ? message : `${code}: ${message}`;
 }
 
 const SQLITE_READONLY = 8;

@@ -201,6 +201,14 @@ describe('a file system that fails', () => {
     expect(await readdir(join(root, 'archive/.spare')).catch(() => [])).toEqual([]);
   });
 
+  test('is told with its code once', async () => {
+    const faults = new FaultCalls();
+    await open({ make: true });
+    const target = await open({ calls: faults.calls });
+    faults.fail = { call: 'writeFile', code: 'ENOSPC' };
+    await expect(target.create('a', NEW)).rejects.toMatchObject({ message: expect.not.stringMatching(/ENOSPC.*ENOSPC/) });
+  });
+
   test('because it knows no hard links: creating renames, under the lock', async () => {
     await open({ make: true });
     const clients = await Promise.all(

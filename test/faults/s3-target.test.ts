@@ -179,6 +179,15 @@ describeS3('an archive in a bucket', () => {
     await expect(another.get('HEAD')).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
+  test('a profile without credentials, which is named', async () => {
+    const other = await open({ profile: 'nope' });
+    await expect(other.get('HEAD')).rejects.toMatchObject({
+      code: 'UNAUTHENTICATED',
+      message: expect.stringContaining('there are no credentials in the profile "nope"; give others'),
+    });
+    await other[Symbol.asyncDispose]();
+  });
+
   test('credentials that were mended in their file while the process runs are taken', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'evertree-credentials-'));
     const file = join(folder, 'credentials');

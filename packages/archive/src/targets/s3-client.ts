@@ -18,6 +18,8 @@ export interface S3Connection {
   /** Undefined for Amazon's. */
   readonly endpoint: string | undefined;
   readonly region: string;
+  /** The one that was named, by an option or by AWS_PROFILE. */
+  readonly profile: string | undefined;
 }
 
 /** Services of one's own usually have no regions; some name must be signed. */
@@ -67,7 +69,7 @@ export async function connectS3(settings: S3Settings): Promise<S3Connection> {
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? (endpoint !== undefined && !isAmazon(endpoint)),
     });
-    return { client, endpoint, region };
+    return { client, endpoint, region, profile: profile ?? (process.env['AWS_PROFILE'] || undefined) };
   } finally {
     finder.destroy();
   }

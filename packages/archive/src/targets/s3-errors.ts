@@ -78,6 +78,8 @@ export interface S3Place {
   /** `https://…`, as it was configured; undefined for Amazon's. */
   readonly endpoint: string | undefined;
   readonly region: string;
+  /** The one that was named; undefined where credentials are looked for as AWS tools do. */
+  readonly profile: string | undefined;
   readonly action: string;
   readonly key?: string;
 }
@@ -113,7 +115,7 @@ function explain(failure: S3Failure, place: S3Place): Explanation {
     default:
       break;
   }
-  const refused = explainCredentials(name, said);
+  const refused = explainCredentials(name, said, place);
   if (refused !== undefined) return refused;
   if (status === 301 || status === 307) return wrongRegion(place, region);
   if (status === 507)
@@ -138,10 +140,14 @@ function explain(failure: S3Failure, place: S3Place): Explanation {
 const CREDENTIALS_REMEDY =
   'give others in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in a profile of ~/.aws/credentials (--profile, AWS_PROFILE)';
 
-function explainCredentials(name: string, said: string): Explanation | undefined {
+function explainCredentials(name: string, said: string, { profile }: S3Place): Explanation | undefined {
   switch (name) {
     case 'CredentialsProviderError':
-      return { code: 'UNAUTHENTICATED', problem: 'there are no credentials', remedy: CREDENTIALS_REMEDY };
+      return {
+        code: 'UNAUTHENTICATED',
+        problem: `there are no credentials${profile === undefined ? '' : ` in the profile ${JSON.stringify(profile)}`}`,
+        remedy: CREDENTIALS_REMEDY,
+      };
     case 'InvalidAccessKeyId':
     case 'XAdminUserNotFound':
       return { code: 'UNAUTHENTICATED', problem: 'the service does not know the access key', remedy: CREDENTIALS_REMEDY };

@@ -214,8 +214,8 @@ export class S3Target implements Target {
   }
 
   #place(action: string, key?: string): S3Place {
-    const { endpoint, region } = this.#connection;
-    return { target: this.name, bucket: this.#location.bucket, endpoint, region, action, ...(key === undefined ? {} : { key }) };
+    const { endpoint, region, profile } = this.#connection;
+    return { target: this.name, bucket: this.#location.bucket, endpoint, region, profile, action, ...(key === undefined ? {} : { key }) };
   }
 
   /** Every answer tells the service's time, also one that refuses. */

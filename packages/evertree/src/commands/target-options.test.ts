@@ -33,7 +33,7 @@ describe('TARGET', () => {
     expect(targetArgument('s3://bucket/a')).toBe('s3://bucket/a');
   });
 
-  test.each(['gs://bucket/a', 'https://s3.example/bucket', '', ' '])('is not %j', text => {
+  test.each(['gs://bucket/a', 's3:/bucket/a', 's3:bucket', 'S3:/bucket/a', 'https://s3.example/bucket', '', ' '])('is not %j', text => {
     expect(() => targetArgument(text)).toThrow(/s3:\/\/bucket\/prefix/);
   });
 
@@ -44,6 +44,10 @@ describe('TARGET', () => {
   test('that is a directory takes no option of S3', async () => {
     for (const options of [{ endpoint: 'http://s3' }, { region: 'x' }, { profile: 'x' }, { pathStyle: true }] satisfies TargetOptions[])
       await expect(openTargetOf(folder, options)).rejects.toThrow(/is a directory; leave it out/);
+  });
+
+  test('s3:/bucket is told to be none before a directory of that name is made', () => {
+    expect(() => targetArgument('s3:/bucket/a')).toThrow('"s3:/bucket/a" is no target; write a directory, or s3://bucket/prefix');
   });
 
   test('that is a directory has to be there, unless it is to be made', async () => {
@@ -104,5 +108,6 @@ describe('keys', () => {
     writeFileSync(join(folder, 'identity'), RECIPIENT);
     chmodSync(join(folder, 'identity'), 0o600);
     await expect(identitiesOf({ identity: [join(folder, 'identity')] })).rejects.toThrow(/a recipient, which only encrypts/);
+    await expect(identitiesOf({ identity: [join(folder, 'identity')] })).rejects.toThrow(`${join(folder, 'identity')}: line 1`);
   });
 });

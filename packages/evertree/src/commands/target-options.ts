@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Opening, Recipients, Target, TargetSettings } from '@evertree/archive';
+import type { Identities, Opening, Recipients, Target, TargetSettings } from '@evertree/archive';
+import { isEvertreeError } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import { parseRecipients } from '../configuration/recipients-file.ts';
 import { exposureOf } from '../configuration/secret-file.ts';
@@ -66,7 +67,8 @@ export const commandClock = workClock;
 /** TARGET as it was given: a directory in full, or `s3://bucket/prefix`. */
 export function targetArgument(text: string): string {
   if (text.startsWith('s3://')) return text;
-  if (/^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(text))
+  // "s3:/bucket" is what is left of s3://bucket where something tidied it as a path.
+  if (/^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|s3:)/i.test(text))
     throw new UsageError(`${JSON.stringify(text)} is no target; write a directory, or s3://bucket/prefix`);
   if (!/\S/.test(text)) throw new UsageError('the target is empty; write a directory, or s3://bucket/prefix');
   return resolve(text);
@@ -132,14 +134,25 @@ export function recipientTexts({ recipients: files }: RecipientsOptions): readon
 /** What the command decrypts with; undefined where nothing was given. A file that others can read gets a warning. */
 export async function identitiesOf({ identity: files }: IdentityOptions): Promise<Opening> {
   if (files === undefined) return undefined;
-  const { Identities } = await import('@evertree/archive');
+  const { Identities: identities } = await import('@evertree/archive');
   const texts = files.map(file => {
     const text = keyFile(file, 'the file of identities');
+    assertIdentities(identities, file, text);
     const exposure = exposureOf(statSync(file), file);
     if (exposure !== undefined) printError(`warning: the file of identities ${file} ${exposure}`);
     return text;
   });
-  return Identities.parse(texts);
+  return identities.parse(texts);
+}
+
+/** @throws UsageError that names the file, for one without an identity, or with something else in it */
+function assertIdentities(identities: typeof Identities, file: string, text: string): void {
+  try {
+    identities.parse([text]);
+  } catch (error) {
+    if (!isEvertreeError(error, 'CONFIGURATION_INVALID')) throw error;
+    throw new UsageError(`${file}: ${error.message}`, { cause: error });
+  }
 }
 
 function endpointArgument(text: string): string {

@@ -225,6 +225,39 @@ describe('a restore', () => {
     expect(filesOf(disk, '.evj')).toHaveLength(1);
   });
 
+  test('from the line of a secondary that goes further has the name of the primary', async () => {
+    const made = await oracleHistory(5, 40);
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    await archiveLine(maker, 'north', made.frames.slice(0, -1), []);
+    await archiveLine(maker, 'south', made.frames, []);
+    await maker.publish();
+    expect(await planned(target, new FaultDisk())).toMatchObject({ lineSite: 'south', site: 'north' });
+    const disk = new FaultDisk();
+    expect(await restore(target, disk)).toMatchObject({ site: 'north', base: made.states.at(-1)!.position });
+    const store = await recovered(disk);
+    expect(store.site).toBe('north');
+    await store.close();
+    expect(await planned(target, new FaultDisk(), { line: 'south' })).toMatchObject({ site: 'south' });
+    expect(await planned(target, new FaultDisk(), { role: 'secondary' })).toMatchObject({ site: 'south' });
+  });
+
+  test('refused for damage names the line that has the same state', async () => {
+    const made = await oracleHistory(5, 40);
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    await archiveLine(maker, 'north', made.frames, []);
+    await archiveLine(maker, 'south', made.frames, []);
+    await maker.publish();
+    const [taken, other] = maker.lines as [(typeof maker.lines)[0], (typeof maker.lines)[0]];
+    for (const key of target.keys.filter(each => each.startsWith(`stretch/${taken.id}`))) target.objects.delete(key);
+    await expect(restore(target, new FaultDisk())).rejects.toMatchObject({
+      code: 'DAMAGED',
+      message: expect.stringContaining(`the line ${other.id} of south (--line ${other.id}), too`) as string,
+    });
+    expect(await restore(target, new FaultDisk(), { line: other.id })).toMatchObject({ digest: made.states.at(-1)!.digest });
+  });
+
   test('begins above every epoch that any line or tail of the archive names', async () => {
     const target = new MemoryTarget();
     const maker = new ArchiveMaker(target);

@@ -234,6 +234,14 @@ export class Archive {
   }
 
   /**
+   * The name of the site that was the primary at the end of a line; undefined if the line has no states.
+   * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
+   */
+  async primaryOf(line: LineHistory): Promise<string | undefined> {
+    return (await this.#tables(line)).epochs.at(-1)?.site;
+  }
+
+  /**
    * The marks at the end of a line, in the order in which they were set.
    * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
    */

@@ -87,10 +87,14 @@ export class MomentFinder {
         marks.map(each => each.name),
       );
       const hint = near.length === 0 ? '' : `; is it ${near.map(each => JSON.stringify(each)).join(' or ')}?`;
-      throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)} in this line of the archive${hint}`, {
-        mark: name,
-        near,
-      });
+      throw new EvertreeError(
+        'NOT_FOUND',
+        `there is no mark ${JSON.stringify(name)} in this line of the archive${hint === '' ? '; "evertree backups" lists the marks' : hint}`,
+        {
+          mark: name,
+          near,
+        },
+      );
     }
     const { position, markedAt } = mark;
     const taken = `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`;

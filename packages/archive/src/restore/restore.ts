@@ -14,8 +14,8 @@ import { parseWhen, type WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import { Archive } from '../reading/archive.ts';
 import { pinOf } from '../reading/archive-pin.ts';
-import type { ArchiveProblem, LineHistory, NearestStates } from '../reading/line-history.ts';
-import type { RestorePlan } from '../reading/restore-plan.ts';
+import { type ArchiveProblem, type LineHistory, nearestStates, type NearestStates } from '../reading/line-history.ts';
+import { nameOf, type RestorePlan } from '../reading/restore-plan.ts';
 import type { Target } from '../targets/target.ts';
 import { highestEpochIn } from './archived-epochs.ts';
 import { assertEmpty } from './empty-directory.ts';
@@ -40,7 +40,10 @@ export interface RestoreOptions {
   readonly without?: readonly string[];
   /** A primary goes on in an epoch of its own; a secondary follows its primary from there. */
   readonly role?: Role;
-  /** The site's name; by default that of the site that archived the line. */
+  /**
+   * The site's name; by default that of the site that archived the line. If no line is named, a primary is named as the
+   * primary that the line names last, if that archived here, too.
+   */
   readonly site?: string | undefined;
   /** The site begins another stream, so that no site of the original takes it for one of theirs. */
   readonly asNewStream?: boolean;
@@ -81,12 +84,37 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreForec
   const plan = await planOf(archive, options, found);
   const archivedEpoch = await highestEpochIn(archive);
   if (found === undefined) assertReached(archive, plan, options, archivedEpoch);
-  const forecast = forecastOf(archive, plan, options, { archivedEpoch, resumes: found !== undefined });
+  const forecast = forecastOf(
+    archive,
+    plan,
+    { ...options, site: await siteOf(archive, plan, options) },
+    { archivedEpoch, resumes: found !== undefined },
+  );
   await options.planned?.(forecast);
   if (options.dryRun === true) return forecast;
   const site = assertComplete(archive, forecast, options);
-  const restored = await carryOut(archive, plan, { forecast, site, archivedEpoch, state: stateOf(plan, options, found) }, options);
+  const state = stateOf(plan, options, found);
+  const restored = await withOtherLines(archive, plan, () => carryOut(archive, plan, { forecast, site, archivedEpoch, state }, options));
   return { ...restored, plan: forecast, site, role: forecast.role, milliseconds: clock.monotonic() - begun };
+}
+
+/**
+ * The name of the restored site. Where a secondary's line goes furthest, what becomes the primary takes the name of the
+ * primary, for the secondary may be running.
+ */
+async function siteOf(archive: Archive, plan: RestorePlan, { site, line, role, identities }: RestoreOptions): Promise<string | undefined> {
+  const { lines, isEncrypted } = archive;
+  const isOnlySite = lines.every(each => each.site === plan.site);
+  if (site !== undefined || line !== undefined || role === 'secondary' || isOnlySite) return site;
+  if (isEncrypted && identities === undefined) return undefined;
+  try {
+    const primary = await archive.primaryOf(lines.find(({ id }) => id === plan.line)!);
+    return lines.some(each => each.site === primary) ? primary : undefined;
+  } catch (error) {
+    // Fetching meets the same object, and tells what can be restored.
+    if (isEvertreeError(error, 'DAMAGED')) return undefined;
+    throw error;
+  }
 }
 
 interface RestoreWork {
@@ -136,6 +164,22 @@ async function guarded<T>(plan: RestorePlan, work: () => Promise<T>): Promise<T>
     const isReachable = nearest?.before !== undefined && samePosition(nearest.before, plan.position);
     if (object === undefined || !isReachable) throw error;
     throw new EvertreeError('DAMAGED', `${error.message}; --without ${object} takes another way to it`, error.details, error);
+  }
+}
+
+/** Says of a damaged object which other lines have the same state. */
+async function withOtherLines<T>({ lines }: Archive, { line, position }: RestorePlan, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isEvertreeError(error, 'DAMAGED')) throw error;
+    const others = lines.filter(({ id, states }) => {
+      const { before } = nearestStates(states, position.revision);
+      return id !== line && before !== undefined && samePosition(before, position);
+    });
+    if (others.length === 0) throw error;
+    const ways = others.map(other => `${nameOf(other)} (--line ${other.id})`).join(', ');
+    throw new EvertreeError('DAMAGED', `${error.message}; ${formatPosition(position)} is in ${ways}, too`, error.details, error);
   }
 }
 

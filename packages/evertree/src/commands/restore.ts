@@ -30,7 +30,9 @@ export function addRestore(program: Command): void {
     .option('--to <when>', WHEN)
     .option('--line <line>', 'a line of the archive, by its id or the name of its site (default: the one that goes furthest)')
     .option('--without <object...>', 'do without damaged objects of the archive, where there is another way to the state')
-    .addOption(new Option('--site <name>', 'the name of the restored site (default: that of the line)').argParser(siteArgument))
+    .addOption(
+      new Option('--site <name>', 'the name of the restored site (default: that of the primary, or of the line)').argParser(siteArgument),
+    )
     .addOption(
       new Option('--role <role>', 'a secondary takes no writes, and follows its primary from there').choices(['primary', 'secondary']),
     )

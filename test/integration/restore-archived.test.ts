@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backup, initArchive, listBackups, openSite, openStore, restore, type Store } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '../support/program.ts';
 import { until } from '../support/site-process.ts';
 
 let root: string;
@@ -89,5 +90,33 @@ describe('trap 4: a restored site', () => {
       digest: after.digest,
     });
     expect(await restore(target, { data: join(root, 'before'), to: 'round-1', dryRun: false })).toMatchObject({ digest: before.digest });
+  });
+});
+
+describe('a place that can not be right is named, and left as it is', () => {
+  test('an archive in the directory of a site', async () => {
+    await (await openStore({ data, defaultSite: 'north' })).close();
+    const before = await readdir(data);
+    await expect(initArchive(data)).rejects.toMatchObject({
+      code: 'DIRECTORY_IN_USE',
+      message: expect.stringContaining(`${data} is the directory of a site`) as string,
+    });
+    expect(await readdir(data)).toEqual(before);
+  });
+
+  test('a restore into a file', async () => {
+    await writeFile(data, 'mine');
+    await expect(restore(target, { data, dryRun: false })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: `the directory to restore into, ${data}, is none; name one that is empty or absent`,
+    });
+  });
+
+  test('a backup of a directory that no site has', async () => {
+    await initArchive(target);
+    const { status, stderr } = await run(['backup', target, '--data', join(root, 'nothing')]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`${join(root, 'nothing')} is no directory of a site; name the one that a site has as --data`);
+    expect(await readdir(root)).toEqual(['archive']);
   });
 });

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   Recipients,
   type Sealing,
@@ -9,6 +11,7 @@ import {
 } from '@evertree/archive';
 import { EvertreeError } from '@evertree/core';
 import { nodeRandom, workClock } from '../site/machine.ts';
+import { isBucket } from './places.ts';
 import { openPlace } from './target-opening.ts';
 
 const HOST = { clock: workClock, random: nodeRandom };
@@ -32,11 +35,12 @@ export interface InitOutcome extends TargetProbe {
 /**
  * Finds out whether a place can be trusted with an archive, and makes one there.
  * @param target a directory, which is made if it is missing, or `s3://bucket/prefix`
- * @throws EvertreeError DIRECTORY_IN_USE where there is another archive; FORBIDDEN where a right is missing that each
+ * @throws EvertreeError DIRECTORY_IN_USE where there is another archive, or a site; FORBIDDEN where a right is missing that each
  *   backup needs; CONFIGURATION_INVALID for a recipient that is none; what the target throws
  */
 export async function initArchive(target: string, options: InitOptions = {}): Promise<InitOutcome> {
   const sealing = sealingOf(options);
+  assertNoSite(target);
   await using place = await openPlace(target, options, { make: true });
   const { probe, head, isNew } = await make(place, sealing);
   const recipients = head.recipients.length;
@@ -56,6 +60,13 @@ export async function makeIfEmpty(place: Target, sealing: Sealing): Promise<bool
   }
   await make(place, sealing);
   return true;
+}
+
+/** @throws EvertreeError DIRECTORY_IN_USE for the directory of a site */
+function assertNoSite(target: string): void {
+  if (isBucket(target) || !existsSync(join(target, 'site.json'))) return;
+  const message = `${target} is the directory of a site, and an archive in it would be lost with it; choose a directory elsewhere, best on another disk`;
+  throw new EvertreeError('DIRECTORY_IN_USE', message, { target });
 }
 
 /** How whoever writes seals. @throws EvertreeError CONFIGURATION_INVALID */

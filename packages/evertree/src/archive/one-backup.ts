@@ -102,7 +102,13 @@ async function openIfThere(target: string, options: BackupOptions): Promise<Targ
 /** @throws EvertreeError NOT_FOUND */
 async function openDirectory(directory: string): Promise<{ readonly disk: Disk; readonly source: ArchiveSource }> {
   const disk = nodeDisk(directory);
-  return { disk, source: await stoppedSource(disk, toWarning) };
+  try {
+    return { disk, source: await stoppedSource(disk, toWarning) };
+  } catch (error) {
+    if (!isEvertreeError(error, 'NOT_FOUND')) throw error;
+    const message = `${directory} is no directory of a site; name the one that a site has as --data (${error.message})`;
+    throw new EvertreeError('NOT_FOUND', message, { directory }, error);
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { rmdir, unlink } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import {
@@ -83,7 +83,12 @@ function assertFree(data: string, target: string): void {
       throw new EvertreeError('CONFIGURATION_INVALID', message, { target, directory: data });
     }
   }
-  const found = existsSync(data) ? readdirSync(data).find(name => !OWN_NAMES.has(name)) : undefined;
+  const isThere = existsSync(data);
+  if (isThere && !statSync(data).isDirectory()) {
+    const message = `the directory to restore into, ${data}, is none; name one that is empty or absent`;
+    throw new EvertreeError('CONFIGURATION_INVALID', message, { directory: data });
+  }
+  const found = isThere ? readdirSync(data).find(name => !OWN_NAMES.has(name)) : undefined;
   if (found === undefined) return;
   throw new EvertreeError('WRONG_ROLE', `the directory to restore into, ${data}, holds ${found}; name one that is empty or absent`, {
     file: found,

@@ -15,7 +15,7 @@ import {
   withTarget,
 } from './target-options.ts';
 import { printLine } from './terminal.ts';
-import { formatBytes, formatCount, formatDuration } from './units.ts';
+import { count, formatBytes, formatCount, formatDuration } from './units.ts';
 
 type BackupsOptions = TargetOptions & IdentityOptions & { readonly json?: true };
 
@@ -80,8 +80,8 @@ function lineLines(line: ListedLine): string[] {
   const { id, site, stands, states, images, gaps, marks, objects, tailObjects, commits, bytes, plainBytes } = line;
   const name = site === null ? 'of a site whose name is encrypted' : `of ${visible(site)}`;
   const role = stands ? pico.green('stands: a restore takes it') : pico.dim(`for --line ${id}`);
-  const tail = tailObjects === 0 ? '' : `, ${formatCount(tailObjects)} of them new`;
-  const size = `${formatCount(commits)} commits, ${formatCount(objects)} objects${tail}, ${formatBytes(bytes)} (${formatBytes(plainBytes)})`;
+  const tail = tailObjects === 0 ? '' : `, ${formatCount(tailObjects)} of them in the tail`;
+  const size = `${count(commits, 'commit')}, ${count(objects, 'object')}${tail}, ${formatBytes(bytes)} (${formatBytes(plainBytes)})`;
   const rows = [
     ...states.map(statesRow),
     ...newest(images).map(({ position, time, bytes: stored }) => ['image', formatPosition(position), localTime(time), formatBytes(stored)]),

@@ -18,7 +18,7 @@ export interface S3Connection {
   /** Undefined for Amazon's. */
   readonly endpoint: string | undefined;
   readonly region: string;
-  /** The one that was named, by an option or by AWS_PROFILE. */
+  /** The one that was named; undefined where AWS_PROFILE, or nobody, names one. */
   readonly profile: string | undefined;
 }
 
@@ -69,7 +69,7 @@ export async function connectS3(settings: S3Settings): Promise<S3Connection> {
       ...(endpoint === undefined ? {} : { endpoint }),
       forcePathStyle: pathStyle ?? (endpoint !== undefined && !isAmazon(endpoint)),
     });
-    return { client, endpoint, region, profile: profile ?? (process.env['AWS_PROFILE'] || undefined) };
+    return { client, endpoint, region, profile };
   } finally {
     finder.destroy();
   }

@@ -78,7 +78,7 @@ export interface S3Place {
   /** `https://…`, as it was configured; undefined for Amazon's. */
   readonly endpoint: string | undefined;
   readonly region: string;
-  /** The one that was named; undefined where credentials are looked for as AWS tools do. */
+  /** The one that was named; undefined where AWS_PROFILE, or nobody, names one. */
   readonly profile: string | undefined;
   readonly action: string;
   readonly key?: string;

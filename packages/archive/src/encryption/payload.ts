@@ -54,6 +54,7 @@ export function openPayload(key: Uint8Array, sealed: Uint8Array): Buffer | undef
       return undefined;
     }
     plain.set(opened, number * PIECE_BYTES);
+    releaseMemory(opened);
   }
   return plain;
 }

@@ -10,3 +10,8 @@ export function releaseMemory({ buffer, byteLength }: Uint8Array): void {
   const isOwn = buffer.byteLength >= OWN_BYTES || byteLength === buffer.byteLength;
   if (isOwn && byteLength > 0 && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
+
+/** The same for bytes from which others were made, unless those lie in the same memory. */
+export function releaseSource(bytes: Uint8Array, made: Uint8Array): void {
+  if (bytes.buffer !== made.buffer) releaseMemory(bytes);
+}

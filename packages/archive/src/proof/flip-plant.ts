@@ -71,7 +71,9 @@ export class FlipPlant {
     if (!isTail && !key.startsWith(STRETCH_PREFIX) && !key.startsWith(IMAGE_PREFIX)) return;
     // Of tails more is fetched than a restore needs, but never less than their first objects.
     const rank = isTail ? `tail ${key}` : createHash('sha256').update(`${this.#seed} ${key}`).digest('hex');
-    if (this.#kept === undefined || rank < this.#kept.rank) this.#kept = { key, rank, object };
+    if (this.#kept !== undefined && rank >= this.#kept.rank) return;
+    // Its reader gives the memory of what it got back.
+    this.#kept = { key, rank, object: { bytes: Buffer.from(object.bytes), tag: object.tag } };
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type RebuiltTree, samePosition, type SnapshotHeader, type StoredSnapshot } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import { parseImageHead, readChunks } from '../format/image-payload.ts';
+import { releaseSource } from '../format/memory.ts';
 import { openContent } from '../format/sealed-object.ts';
 import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
@@ -96,6 +97,7 @@ export class ImageReading {
       let payload: Buffer;
       try {
         ({ payload } = await openContent(checked.bytes, checked.head, this.#options.opening, part.path));
+        releaseSource(checked.bytes, payload);
       } catch (error) {
         throw this.#unsound(part, problemOf(error));
       }

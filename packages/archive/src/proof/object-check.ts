@@ -1,5 +1,5 @@
 import { type ExactPosition, formatPosition, samePosition } from '@evertree/core';
-import { type ObjectHead, readObjectHead } from '../format/sealed-object.ts';
+import { OBJECT_PLAIN_BYTES, type ObjectHead, readObjectHead } from '../format/sealed-object.ts';
 import type { PrefetchBounds } from '../reading/prefetch.ts';
 import type { Target } from '../targets/target.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
@@ -7,7 +7,7 @@ import type { NeededObject } from './line-history.ts';
 import type { OpenedArchive } from './opened-archive.ts';
 
 /** What is fetched ahead of what is checked. */
-export const FETCHED_AHEAD: PrefetchBounds<NeededObject> = { items: 4, bytes: 16 * 1024 * 1024, bytesOf: ({ bytes }) => bytes };
+export const FETCHED_AHEAD: PrefetchBounds<NeededObject> = { items: 4, bytes: OBJECT_PLAIN_BYTES, bytesOf: ({ bytes }) => bytes };
 
 /** What of an object is compared with its header. */
 type ExpectedHeader = Readonly<Record<string, unknown>>;

@@ -16,6 +16,7 @@ import {
 } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import type { FramesHeader } from '../format/object-header.ts';
+import { releaseMemory, releaseSource } from '../format/memory.ts';
 import { type OpenedObject, openContent } from '../format/sealed-object.ts';
 import { prefetch } from '../reading/prefetch.ts';
 import { type FindingList, problemOf } from './archive-finding.ts';
@@ -55,6 +56,8 @@ export class SectionWalk {
   readonly #images = new Map<ImageItem, ImageFacts | undefined>();
   /** Undefined where it is not known: behind damage, and before the first sound image. */
   #tree: RebuiltTree | undefined;
+  /** Holds the frame that the tree refers to, if one was applied. */
+  #applied: Buffer | undefined;
   /** The end of what was read; undefined behind damage. */
   #last: ExactPosition | undefined;
   #chain: string | undefined;
@@ -146,7 +149,9 @@ export class SectionWalk {
 
   async #open({ path }: FramesObject, { bytes, head }: CheckedObject): Promise<OpenedObject | undefined> {
     try {
-      return await openContent(bytes, head, this.#options.opening, path);
+      const opened = await openContent(bytes, head, this.#options.opening, path);
+      releaseSource(bytes, opened.payload);
+      return opened;
     } catch (error) {
       return this.#found(path, undefined, problemOf(error));
     }
@@ -158,6 +163,7 @@ export class SectionWalk {
     const isRebuilt = this.#last === undefined || this.#tree !== undefined;
     if (this.#last === undefined) this.#begin(header.base, header.previous, undefined);
     const counted = new ObjectFrames();
+    const before = this.#last;
     try {
       for (const frame of framesOf(opened.payload)) {
         counted.add(frame);
@@ -175,7 +181,18 @@ export class SectionWalk {
       this.#found(item.path, revisionOf(item), difference);
       return this.#break();
     }
+    this.#release(opened.payload, this.#last !== before);
     if (isRebuilt && this.#tree !== undefined) await this.#options.proven(item, opened.sha256);
+  }
+
+  /**
+   * Gives back the memory of what was followed: the collector would let tens of MiB gather. The tree refers to the frame
+   * that was applied last, so the payload of that one waits until there is a later one.
+   */
+  #release(payload: Buffer, isApplied: boolean): void {
+    const free = isApplied ? this.#applied : payload;
+    if (free !== undefined) releaseMemory(free);
+    if (isApplied) this.#applied = payload;
   }
 
   /** @throws EvertreeError if it does not follow, or gives another tree than it says */

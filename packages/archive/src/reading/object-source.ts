@@ -1,6 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import { damagedObject } from '../format/checked.ts';
+import { releaseSource } from '../format/memory.ts';
 import { openObject, readObjectHead, type ObjectHead, type OpenedObject } from '../format/sealed-object.ts';
 import type { Target } from '../targets/target.ts';
 
@@ -67,9 +68,13 @@ export class ObjectSource {
     if (!this.#kept.has(path)) assertLength(path, bytes, (await this.#target.stat(path))?.size);
   }
 
-  /** @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
+  /**
+   * Opens what was loaded, and gives its memory back: it is not valid any more.
+   * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
+   */
   async open(stored: Buffer, { path, sha256 }: DescribedObject): Promise<OpenedObject> {
     const opened = await openObject(stored, this.#opening, path);
+    releaseSource(stored, opened.payload);
     if (opened.sha256 !== sha256) {
       throw damagedObject(path, `its sum is ${opened.sha256}, where the manifest says ${sha256}`, {
         expected: sha256,

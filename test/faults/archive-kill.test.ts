@@ -38,32 +38,36 @@ async function killedAfter(lines: number): Promise<string[]> {
 }
 
 describe('a process that archives and is killed', () => {
-  it('has archived all that it said, loses nothing of it later, and goes on; and nothing of it is legible', async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    console.info(`archive-kill: seed ${seed}`);
-    await mkdir(join(root, 'archive'));
-    await using target = await openTarget(join(root, 'archive'), { clock, random });
-    const sealing = Recipients.parse([RECIPIENT]);
-    const identities = Identities.parse([IDENTITY]);
-    await initArchive(target, { sealing, conditions: true, random });
-    const told = new Set<string>();
-    for (let round = 0; round < 3; round++) {
-      for (const line of await killedAfter(20 + ((seed >> (round * 6)) & 63))) told.add(line);
-      const states = new Set((await checkArchive(target, identities)).flatMap(line => [...line.states.keys()]));
-      expect([...told].filter(line => !states.has(line))).toEqual([]);
-    }
-    const disk = nodeDisk(join(root, 'site'));
-    const parts = {
-      source: await stoppedSource(disk),
-      lines: await LineFile.open(disk, report),
-      events: { report, lease: () => undefined },
-    };
-    const { position, digest } = await backUp({ ...parts, target, sealing, clock, random });
-    const lines = await checkArchive(target, identities);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({ last: position, digest });
-    expect(await legible(['secret', parts.source.site])).toEqual([]);
-  });
+  it(
+    'has archived all that it said, loses nothing of it later, and goes on; and nothing of it is legible',
+    { timeout: 180_000 },
+    async () => {
+      const seed = Math.floor(Math.random() * 2 ** 31);
+      console.info(`archive-kill: seed ${seed}`);
+      await mkdir(join(root, 'archive'));
+      await using target = await openTarget(join(root, 'archive'), { clock, random });
+      const sealing = Recipients.parse([RECIPIENT]);
+      const identities = Identities.parse([IDENTITY]);
+      await initArchive(target, { sealing, conditions: true, random });
+      const told = new Set<string>();
+      for (let round = 0; round < 3; round++) {
+        for (const line of await killedAfter(20 + ((seed >> (round * 6)) & 63))) told.add(line);
+        const states = new Set((await checkArchive(target, identities)).flatMap(line => [...line.states.keys()]));
+        expect([...told].filter(line => !states.has(line))).toEqual([]);
+      }
+      const disk = nodeDisk(join(root, 'site'));
+      const parts = {
+        source: await stoppedSource(disk),
+        lines: await LineFile.open(disk, report),
+        events: { report, lease: () => undefined },
+      };
+      const { position, digest } = await backUp({ ...parts, target, sealing, clock, random });
+      const lines = await checkArchive(target, identities);
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatchObject({ last: position, digest });
+      expect(await legible(['secret', parts.source.site])).toEqual([]);
+    },
+  );
 });
 
 /** The files of the archive in which one of some words stands. */

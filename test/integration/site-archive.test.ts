@@ -1,6 +1,9 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdtemp, open as openFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { openTarget } from '@evertree/archive';
 import { samePosition } from '@evertree/core';
 import { type OpenStoreOptions, type Report, type SiteStore, openSite, openStore, startProducer } from 'evertree';
@@ -55,6 +58,16 @@ async function archived(store: SiteStore): Promise<void> {
     return position !== null && samePosition(position, store.journal.log.stable);
   };
   await until(isArchived, ATTEMPT_LIMIT_MS);
+}
+
+/** Opens a named pipe for writing as soon as somebody reads it. */
+async function openedByReader(pipe: string): Promise<FileHandle> {
+  let opened: FileHandle | undefined;
+  await until(async () => {
+    opened = await openFile(pipe, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined);
+    return opened !== undefined;
+  }, ATTEMPT_LIMIT_MS);
+  return opened!;
 }
 
 /** Commits 700,000 bytes. */
@@ -202,6 +215,27 @@ describe('a site with an archive', () => {
     store.transact(tx => tx.put('/a', 2));
     await archived(store);
     expect([...store.journal.leases.of('backup').keys()]).toEqual([archiveOf(store).status.archive]);
+  });
+
+  test('closes although a call to the disk of its target never returns', async () => {
+    await initArchive(target);
+    const store = await open();
+    await store.transact(tx => tx.put('/a', 1)).durable;
+    await archived(store);
+    const head = join(target, 'HEAD');
+    await rename(head, `${head}-away`);
+    // As a mount whose server is away: whoever reads it waits for what is written to it.
+    await promisify(execFile)('mkfifo', [head]);
+    await store.transact(tx => tx.put('/a', 2)).durable;
+    void archiveOf(store)
+      .backup()
+      .catch(() => undefined);
+    const writer = await openedByReader(head);
+    await store.transact(tx => tx.put('/a', 3)).durable;
+    await store.close();
+    expect(reports.map(({ event }) => event)).toContain('archive-thread-stuck');
+    // The call that waits ends, and the thread with it.
+    await writer.close();
   });
 
   test('is refused in memory, and in the directory that it is to survive', async () => {

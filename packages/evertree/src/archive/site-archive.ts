@@ -16,6 +16,8 @@ import { type WrittenArchive, backupBy, followOptions, targetSettings, threadOpt
 
 /** How long a site that closes waits until what was committed last is in the archive. */
 const LAST_OBJECT_MS = 5_000;
+/** And until its thread has ended. */
+const THREAD_END_MS = 2_000;
 
 /** What is shown of a site's archive. */
 export interface SiteArchiveStatus extends ArchiveStatus {
@@ -80,7 +82,17 @@ export class SiteArchive implements AsyncDisposable {
     try {
       await this.#finish();
     } finally {
-      await this.#thread.close();
+      await this.#endThread();
+    }
+  }
+
+  /** A call of the system that never returns, as on a mount whose server is away, keeps the thread from ending. */
+  async #endThread(): Promise<void> {
+    try {
+      await withinTime(THREAD_END_MS, this.#thread.close());
+    } catch (error) {
+      const message = `the thread that archives to ${this.target} does not end, as a call to that disk does not return; the site closes without it`;
+      this.#store.report({ level: 'warn', event: 'archive-thread-stuck', message, details: { error } });
     }
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { openTarget } from '@evertree/archive';
 import { samePosition } from '@evertree/core';
-import { type OpenStoreOptions, type Report, type SiteStore, openSite, openStore, startProducer } from 'evertree';
+import { type OpenStoreOptions, type Report, type SiteStore, backup, openSite, openStore, startProducer } from 'evertree';
 import { initArchive } from '../../packages/evertree/src/archive/initialization.ts';
 import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -215,6 +215,19 @@ describe('a site with an archive', () => {
     store.transact(tx => tx.put('/a', 2));
     await archived(store);
     expect([...store.journal.leases.of('backup').keys()]).toEqual([archiveOf(store).status.archive]);
+  });
+
+  test('a single backup ends with the store that it is made of', async () => {
+    const store = await open(null);
+    for (let n = 0; n < 2_000; n++) store.put(`/texts/${n}`, `${n}`.repeat(500));
+    await store.flush();
+    const begun = Promise.withResolvers<void>();
+    const backingUp = backup(store, target, { progress: () => begun.resolve() });
+    const ended = expect(backingUp).rejects.toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    await begun.promise;
+    await store.close();
+    await ended;
+    await expect(backup(store, target)).rejects.toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
 
   test('closes although a call to the disk of its target never returns', async () => {

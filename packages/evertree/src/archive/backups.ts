@@ -9,6 +9,7 @@ export class Backups {
   readonly #store: Store;
   readonly #directory: string | undefined;
   readonly #archive: SiteArchive | undefined;
+  readonly #closing = new AbortController();
   #current: Promise<unknown> = Promise.resolve();
   #underWay = 0;
   #lastCompleted: number | undefined;
@@ -52,6 +53,11 @@ export class Backups {
     return forecastDirectory(directory, target, options);
   }
 
+  /** Ends the one that is under way; what it published stays, and the next one goes on from there. */
+  close(): void {
+    this.#closing.abort();
+  }
+
   async #carryOut(directory: string, target: string, options: BackupOptions): Promise<BackupOutcome> {
     const archive = this.#archive;
     if (archive !== undefined && sameTarget(archive.target, target)) {
@@ -59,7 +65,7 @@ export class Backups {
       return { site: this.#store.site, target, made: false, ...(await archive.backup(options.progress)) };
     }
     const { backupSite } = await import('./one-backup.ts');
-    return backupSite(this.#store, directory, target, options);
+    return backupSite(this.#store, directory, target, { ...options, signal: this.#closing.signal });
   }
 
   /** @throws EvertreeError CONFIGURATION_INVALID, NOT_DURABLE */

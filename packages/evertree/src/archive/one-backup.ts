@@ -21,9 +21,23 @@ import { checkApart, isBucket } from './places.ts';
 import { openPlace } from './target-opening.ts';
 import { backupBy, threadOptions } from './thread-options.ts';
 
-/** One backup of a running site, in a thread beside it. The history is held meanwhile. */
-export async function backupSite(store: Store, directory: string, target: string, options: BackupOptions): Promise<BackupOutcome> {
+interface SiteBackupOptions extends BackupOptions {
+  /** The site closes: its directory may be another process's from then on. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One backup of a running site, in a thread beside it. The history is held meanwhile.
+ * @throws EvertreeError CLOSED if the site closes
+ */
+export async function backupSite(
+  store: Store,
+  directory: string,
+  target: string,
+  { signal, ...options }: SiteBackupOptions,
+): Promise<BackupOutcome> {
   const made = await prepare(target, options);
+  if (signal.aborted) throw new EvertreeError('CLOSED', 'the site closes: it makes no backup any more');
   const held = new Set<string>();
   const { leases } = store.journal;
   // That of the continuous archive, which may be the same under another name, is not this one's to change.
@@ -40,9 +54,12 @@ export async function backupSite(store: Store, directory: string, target: string
       makeSnapshot: async () => void (await store.saveSnapshot()),
     },
   });
+  const end = (): void => void thread.close();
+  signal.addEventListener('abort', end);
   try {
     return { site: store.site, target, made, ...(await backupBy(thread, store.clock, options.progress)) };
   } finally {
+    signal.removeEventListener('abort', end);
     for (const name of held) leases.release('backup', name);
   }
 }

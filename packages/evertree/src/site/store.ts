@@ -84,6 +84,7 @@ export class SiteStore extends Store {
   /** Idempotent, as that of the store. */
   override async close(): Promise<void> {
     try {
+      this.openedBy?.backups.close();
       await this.archive?.close();
       await this.changeIndex?.close();
     } finally {

@@ -26,6 +26,8 @@ export class DiskLeases implements Leases {
   #changed = false;
   /** The last write. Never rejects. */
   #writing: Promise<void> = Promise.resolve();
+  /** Another process may have the directory. */
+  #isClosed = false;
   /** Why the last write failed; undefined if it did not. */
   #failure: Error | undefined;
   /** The file is of a former version, or there is none beside the `peers.json` of one. */
@@ -80,14 +82,16 @@ export class DiskLeases implements Leases {
     await removePeers(this.#disk);
   }
 
-  /** Writes pending changes, and sets no timer any more. */
+  /** Writes pending changes. What is changed afterwards is never written. */
   async close(): Promise<void> {
     this.#timer?.[Symbol.dispose]();
     await this.#writeSoon();
+    this.#isClosed = true;
     this.#timer?.[Symbol.dispose]();
   }
 
   #schedule(): void {
+    if (this.#isClosed) return;
     this.#changed = true;
     this.#timer ??= this.#clock.after(LEASES_WRITE_DELAY_MS, () => {
       this.#timer = undefined;

@@ -1,11 +1,19 @@
 import { initArchive } from '@evertree/archive';
+import type { Clock, ExactPosition } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { checkArchive } from '../support/archive-check.ts';
 import { ArchivingSite } from '../support/archiving-site.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
-import { systemRandom as random } from '../support/host.ts';
+import { systemClock, systemRandom as random } from '../support/host.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
 import { commit } from '../support/offline-site.ts';
+
+/** Pauses are short on it. */
+const clock: Clock = {
+  ...systemClock,
+  monotonic: () => systemClock.monotonic() * 50,
+  after: (delayMs, task) => systemClock.after(delayMs / 50, task),
+};
 
 async function emptyArchive(): Promise<MemoryTarget> {
   const target = new MemoryTarget();
@@ -49,5 +57,45 @@ describe('a site that archives all the time', () => {
     await commit(site.store, 100, 110);
     await site.archived();
     expect((await checkArchive(target))[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
+  });
+
+  it('says after a restart what it has in the archive, also while the target is away', async () => {
+    const target = await emptyArchive();
+    const disk = new FaultDisk();
+    let before: ExactPosition;
+    {
+      await using site = await ArchivingSite.open(disk, target);
+      await commit(site.store, 0, 30);
+      await site.archived();
+      before = site.store.position;
+    }
+    target.fail({ operation: 'create' });
+    await using site = await ArchivingSite.open(disk, target);
+    await site.until(() => site.progress?.state === 'away');
+    expect(site.progress).toMatchObject({ position: before, lastSuccess: null });
+  });
+
+  it('archives all of it anew if another archive stands in the place of a target that was away', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { clock });
+    await commit(site.store, 0, 30);
+    await site.archived();
+    const { archive } = site.progress!;
+    const fault = target.fail({});
+    await commit(site.store, 30, 40);
+    await site.until(() => site.progress?.state === 'away');
+    fault[Symbol.dispose]();
+    target.objects.clear();
+    await initArchive(target, { sealing: 'plain', conditions: true, random });
+    const checked = target.calls.length;
+    for (let n = 40; n < 46; n++) {
+      await site.archived();
+      await commit(site.store, n, n + 1);
+    }
+    await site.until(() => site.progress?.archive !== archive && site.isCurrent);
+    expect((await checkArchive(target))[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
+    // The first object that was written there made it look.
+    const calls = target.calls.slice(checked);
+    expect(calls.slice(0, calls.indexOf('get HEAD')).filter(call => call.startsWith('create'))).toHaveLength(1);
   });
 });

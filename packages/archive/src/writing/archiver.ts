@@ -66,7 +66,11 @@ export class Archiver implements AsyncDisposable {
       clock,
       random,
       failed: (error, attempts) => this.#failed('away', error, attempts),
-      succeeded: () => this.#isBack(),
+      succeeded: () => {
+        this.#isBack();
+        // What came back may be another place of that name.
+        this.#line?.doubt();
+      },
     });
     this.#publisher = new HeadPublisher({ target: this.#target, clock, random });
     this.#board = new ProgressBoard(clock, { spoolMaxBytes: options.spoolMaxBytes, encrypted: sealing !== 'plain' }, events.progress);
@@ -147,7 +151,8 @@ export class Archiver implements AsyncDisposable {
     });
     if (writer === undefined) return this.#wait();
     const { archive, line } = writer.owner;
-    this.#board.set({ archive, line });
+    const { position = null, time = null } = writer.endBefore ?? {};
+    this.#board.set({ archive, line, position, time });
     await writer.catchUp();
     const { board, spool } = { board: this.#board, spool: this.#spool };
     const site = siteId(archive, this.#parts.source.site);

@@ -118,6 +118,11 @@ export class FollowedLine {
     return resultOf(writer, { counts, milliseconds, gap: undefined });
   }
 
+  /** The next `advance` looks whether the archive still is what it was. */
+  doubt(): void {
+    this.#checkedAt = -Infinity;
+  }
+
   /** Waits for what runs beside; the target throws CLOSED or goes on. */
   async abandon(): Promise<void> {
     await this.#cutting;

@@ -125,6 +125,12 @@ export class LineWriter {
     return this.#end!;
   }
 
+  /** Everything up to here could be restored when the line was opened; undefined for a new line. */
+  get endBefore(): ArchivedEnd | undefined {
+    const end = this.#before?.tails;
+    return end?.position.revision === 0 ? undefined : end;
+  }
+
   /** Whether something waits for being published. */
   get hasNews(): boolean {
     return this.#objects.length + this.#gaps.length > 0;

@@ -61,6 +61,18 @@ describe('prune', () => {
     expect((await counting(target)).condemned).toEqual([]);
   });
 
+  it('makes room on a target that is full, with what was condemned before', async () => {
+    const { clock, target } = await opened([...OLD, ...NEW, image(30), stretch(30, 40)]);
+    await prune(target, { rules: { last: 3, atLeast: 1 } });
+    clock.advance(DAY);
+    const { condemned } = await counting(target);
+    for (const key of condemned) target.overwrite(key, () => Buffer.alloc(50_000));
+    const used = target.keys.reduce((sum, key) => sum + target.bytes(key).length, 0);
+    const full = target.client({ capacityBytes: used });
+    expect(await prune(full, LAST)).toMatchObject({ deleted: { objects: condemned.length }, waiting: { objects: 3 } });
+    expect(await prune(full, LAST)).toMatchObject({ deleted: { objects: 0 }, waiting: { objects: 3 } });
+  });
+
   it('says in a dry run exactly what it does then, and changes nothing', async () => {
     const { clock, target } = await opened();
     const steps: [dry: PruneReport, real: PruneReport][] = [];

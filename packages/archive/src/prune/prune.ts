@@ -1,4 +1,4 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 import type { Manifest } from '../format/manifest.ts';
 import { movingHead } from '../publishing/head-mover.ts';
 import { type HeadState, readHeadState } from '../publishing/head-state.ts';
@@ -34,6 +34,8 @@ export interface PruneOptions extends PruneRequest {
  * 2. What was condemned for the grace and is in no pinned manifest is deleted, and looked for.
  * 3. A new manifest that condemns no more what is gone.
  *
+ * Where the target is too full for the first, the other two come before it.
+ *
  * @throws EvertreeError VALUE_INVALID for rules and grace, NOT_FOUND, FORBIDDEN, DAMAGED, and those of the target
  */
 export async function prune(target: Target, options: PruneOptions): Promise<PruneReport> {
@@ -52,13 +54,31 @@ export async function prune(target: Target, options: PruneOptions): Promise<Prun
     const wouldBe = plan(await readHeadState(target));
     return reportOf({ ...wouldBe, dryRun, graceMs }, await wouldDelete(target, wouldBe, graceMs));
   }
-  await movingHead(target, state => {
-    const { plan: next } = plan(state);
-    const lines = next.lines.flatMap(line => line.next ?? []);
-    return next.isChange ? { manifest: { stream: state.manifest!.stream, lines, condemned: next.condemned } } : undefined;
-  });
-  const deletion = await deleteCondemned(target, { graceMs, ...(progress === undefined ? {} : { progress }) });
-  return reportOf({ ...planned!, dryRun, graceMs }, deletion);
+  const condemn = () =>
+    movingHead(target, state => {
+      const { plan: next } = plan(state);
+      const lines = next.lines.flatMap(line => line.next ?? []);
+      return next.isChange ? { manifest: { stream: state.manifest!.stream, lines, condemned: next.condemned } } : undefined;
+    });
+  const deleteDue = () => deleteCondemned(target, { graceMs, ...(progress === undefined ? {} : { progress }) });
+  const freed = await makingRoom(condemn, deleteDue);
+  const { gone, ...deletion } = await deleteDue();
+  const all = { objects: gone.objects + freed.objects, bytes: gone.bytes + freed.bytes };
+  return reportOf({ ...planned!, dryRun, graceMs }, { ...deletion, gone: all });
+}
+
+/** A full target has no room for a manifest, until what was condemned before is gone. @returns what went for that */
+async function makingRoom(condemn: () => Promise<unknown>, deleteDue: () => Promise<Deletion>): Promise<Deletion['gone']> {
+  try {
+    await condemn();
+    return { objects: 0, bytes: 0 };
+  } catch (error) {
+    if (!isEvertreeError(error, 'STORAGE_FULL')) throw error;
+    const { gone } = await deleteDue();
+    if (gone.objects === 0) throw error;
+    await condemn();
+    return gone;
+  }
 }
 
 function planOf(state: HeadState, listed: Awaited<ReturnType<typeof listUnnamed>>, request: PruneRequest, leastAgeMs: number): PrunePlan {

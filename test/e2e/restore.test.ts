@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -162,6 +162,31 @@ describe('evertree primary --restore', () => {
       status: 2,
       stderr: expect.stringContaining('--to names what is restored: it goes with --restore') as string,
     });
+  });
+});
+
+describe('a restore that was killed right before its end', () => {
+  /** The directory as it is after site.json was written, and before unfinished.json was removed. */
+  async function killedAtEnd(target: string, data: string): Promise<void> {
+    let unfinished: Buffer | undefined;
+    await restore(target, { data, progress: () => void (unfinished = readFileSync(join(data, 'unfinished.json'))) });
+    await writeFile(join(data, 'unfinished.json'), unfinished!);
+  }
+
+  test('goes on when it is run again, and when the site is started with --restore', async () => {
+    const made = await oracleHistory(8, 40);
+    const target = await archive(made);
+    await killedAtEnd(target, join(root, 'again'));
+    expect(await evertree('restore', target, '--data', 'again')).toMatchObject({ status: 0, stderr: '' });
+    expect((await evertree('verify', 'again')).status).toBe(0);
+    await killedAtEnd(target, join(root, 'started'));
+    const config = join(root, 'primary.json');
+    await writeFile(config, JSON.stringify({ 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': await freePort() } }));
+    const http = `127.0.0.1:${await freePort()}`;
+    await using site = start(['primary', '--restore', target, '--config', config, '--data', 'started', '--http', http], root);
+    await Promise.race([site.printed('is a primary at', 'stderr'), site.ended]);
+    expect(site.stderr).toContain('north is a primary at');
+    expect(site.stderr).toContain(`digest ${made.states.at(-1)!.digest}`);
   });
 });
 

@@ -1,5 +1,6 @@
 import { Identities, Recipients, type Restored, type RestoreOptions, restoreSite, type StretchEntry } from '@evertree/archive';
 import { EvertreeError } from '@evertree/core';
+import { writeUnfinished } from '@evertree/journal/files';
 import { describe, expect, test } from 'vitest';
 import { encodeHead, parseHead } from '../../packages/archive/src/format/head-codec.ts';
 import { sealPrivate } from '../../packages/archive/src/format/private-part.ts';
@@ -115,6 +116,23 @@ describe('a restore of what is named', () => {
     const { position, digest } = made.states.at(-1)!;
     expect((await refused(target)).code).toBe('DAMAGED');
     expect(await restore(target, { to: position })).toMatchObject({ base: position, digest });
+  });
+});
+
+describe('a restore that was killed right before its end', () => {
+  test('leaves no site behind if its archive is found damaged the next time', async () => {
+    const target = new MemoryTarget();
+    const line = await archiveHistory(target, await oracleHistory(27, 30), { tailed: 0 });
+    const disk = new FaultDisk();
+    const { plan } = await restore(target, {}, disk);
+    const { archive, position, image } = plan;
+    const state = { archive, line: plan.line, asked: null, role: 'primary', position, image: image?.position ?? null, parts: 0 };
+    await writeUnfinished(disk, { work: 'restore', ...state });
+    const { path } = line.objects.findLast(({ kind }) => kind === 'stretch') as StretchEntry;
+    for (const name of disk.files.filter(each => each.startsWith('journal/'))) await disk.remove(name);
+    target.overwrite(path, bytes => ((bytes[bytes.length - 40]! ^= 1), bytes));
+    await expect(restore(target, {}, disk)).rejects.toMatchObject({ code: 'DAMAGED' });
+    expect(disk.files.filter(name => name !== 'lock')).toEqual([]);
   });
 });
 

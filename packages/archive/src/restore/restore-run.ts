@@ -19,6 +19,7 @@ import {
   removeFiles,
   removeUnfinished,
   SEGMENT_DIRECTORY,
+  SITE_FILE,
   SNAPSHOT_DIRECTORY,
   SnapshotFileWriter,
   snapshotPath,
@@ -90,6 +91,8 @@ class RestoreRun {
   async run(): Promise<RestoredSite> {
     const { disk, clock } = this.#task;
     const begun = clock.monotonic();
+    // An attempt that ended right before unfinished.json was removed had written it.
+    await removeFiles(disk, [SITE_FILE]);
     for (const directory of [SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY]) await disk.makeDirectory(directory);
     await this.#dropSnapshots();
     try {

@@ -38,8 +38,11 @@ export interface OpenRestoreOptions extends Omit<RestoreOptions, 'target' | 'dis
   readonly log?: Reporter;
 }
 
+const UNFINISHED_FILE = 'unfinished.json';
 /** What a restore leaves in its directory; anything else is somebody's. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'unfinished.json', 'unfinished.json.tmp', 'journal', 'snapshots', 'lost+found']);
+const OWN_NAMES: ReadonlySet<string> = new Set(['lock', UNFINISHED_FILE, `${UNFINISHED_FILE}.tmp`, 'journal', 'snapshots', 'lost+found']);
+/** What else it leaves if it ends right before its end. Without `unfinished.json` it is a site's. */
+const LAST_NAMES: ReadonlySet<string> = new Set(['site.json', 'site.json.tmp']);
 
 /**
  * Restores a state of an archive into a directory, on which a site can then be opened. An interrupted restore goes on when
@@ -88,7 +91,9 @@ function assertFree(data: string, target: string): void {
     const message = `the directory to restore into, ${data}, is none; name one that is empty or absent`;
     throw new EvertreeError('CONFIGURATION_INVALID', message, { directory: data });
   }
-  const found = isThere ? readdirSync(data).find(name => !OWN_NAMES.has(name)) : undefined;
+  const names = isThere ? readdirSync(data) : [];
+  const goesOn = names.includes(UNFINISHED_FILE);
+  const found = names.find(name => !OWN_NAMES.has(name) && !(goesOn && LAST_NAMES.has(name)));
   if (found === undefined) return;
   throw new EvertreeError('WRONG_ROLE', `the directory to restore into, ${data}, holds ${found}; name one that is empty or absent`, {
     file: found,
@@ -97,7 +102,7 @@ function assertFree(data: string, target: string): void {
 
 /** Removes a directory that was made for a restore which was refused; not one in which something is to be gone on with. */
 async function removeMade(data: string): Promise<void> {
-  if (existsSync(join(data, 'unfinished.json'))) return;
+  if (existsSync(join(data, UNFINISHED_FILE))) return;
   const steps = [() => unlink(join(data, 'lock')), ...['journal', 'snapshots', ''].map(name => () => rmdir(join(data, name)))];
   for (const step of steps) {
     try {

@@ -22,8 +22,9 @@ interface RestoredStart extends RestoredStartOptions {
   readonly site?: string;
 }
 
-/** What says that a directory is a site's. */
+/** What says that a directory is a site's, unless the other one says that something did not end there. */
 const SITE_FILE = 'site.json';
+const UNFINISHED_FILE = 'unfinished.json';
 
 /** Restores the directory of a site that is about to start, if it is empty or a restore did not end in it. */
 export async function restoreBeforeStart(options: RestoredStart, report: Reporter): Promise<void> {
@@ -32,7 +33,7 @@ export async function restoreBeforeStart(options: RestoredStart, report: Reporte
     if (to === undefined && line === undefined) return;
     throw new UsageError(`${to === undefined ? '--line' : '--to'} names what is restored: it goes with --restore`);
   }
-  if (existsSync(join(data, SITE_FILE))) {
+  if (existsSync(join(data, SITE_FILE)) && !existsSync(join(data, UNFINISHED_FILE))) {
     const message = `${data} holds a site already, which starts as it is: nothing is restored; --restore restores into an empty directory only`;
     report({ level: 'info', event: 'restore-not-needed', message, details: { data, target } });
     return;

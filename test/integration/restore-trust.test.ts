@@ -1,5 +1,13 @@
-import { Identities, Recipients, type Restored, type RestoreOptions, restoreSite, type StretchEntry } from '@evertree/archive';
-import { EvertreeError } from '@evertree/core';
+import {
+  Identities,
+  readArchivedSubtree,
+  Recipients,
+  type Restored,
+  type RestoreOptions,
+  restoreSite,
+  type StretchEntry,
+} from '@evertree/archive';
+import { EvertreeError, type ExactPosition } from '@evertree/core';
 import { writeUnfinished } from '@evertree/journal/files';
 import { describe, expect, test } from 'vitest';
 import { encodeHead, parseHead } from '../../packages/archive/src/format/head-codec.ts';
@@ -103,6 +111,24 @@ describe('a restore that names no line', () => {
     expect(error).toMatchObject({ code: 'DAMAGED', details: { object: tail } });
     expect(error.message).toContain('--line');
     expect((await restore(target, { line: 'north' })).base).toEqual(made.frames.at(-1)!.header.last);
+  });
+});
+
+describe('a restore of one subtree', () => {
+  test('is refused if the archive lost what came last, and given if its position is named', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const { frames, states } = await oracleHistory(28, 30);
+    const line = maker.line('north');
+    await line.stretch(frames.slice(0, -4));
+    const [tail] = await line.tail(inGroups(frames.slice(-4), 2));
+    await maker.publish();
+    target.overwrite(tail!, bytes => ((bytes[70]! ^= 1), bytes));
+    const read = (to?: ExactPosition) =>
+      readArchivedSubtree([], { target, clock: systemClock, random: systemRandom, ...(to && { to }) }).then(({ plan }) => plan.position);
+    await expect(read()).rejects.toMatchObject({ code: 'DAMAGED', details: { object: tail } });
+    const { position } = states.find(state => state.position.revision === frames.at(-5)!.header.last.revision)!;
+    expect(await read(position)).toEqual(position);
   });
 });
 

@@ -5,6 +5,7 @@ import { Archive } from '../reading/archive.ts';
 import { pinOf } from '../reading/archive-pin.ts';
 import type { RestorePlan } from '../reading/restore-plan.ts';
 import type { Target } from '../targets/target.ts';
+import { assertReached } from './damaged-end.ts';
 
 export interface SubtreeOptions {
   readonly target: Target;
@@ -30,13 +31,14 @@ export interface ArchivedSubtree {
 /**
  * Reads one subtree of an archived state. Of the tree only that part is built, so that memory is needed for it alone;
  * everything else is read over. Of the whole tree the digest is compared, too.
- * @throws EvertreeError as `Archive.plan` and `Archive.frames`
+ * @throws EvertreeError as `Archive.plan` and `Archive.frames`; DAMAGED where the archive may have lost what was asked for
  */
 export async function readArchivedSubtree(path: Path, options: SubtreeOptions): Promise<ArchivedSubtree> {
   const { target, identities, clock, random, to, line, without, report } = options;
   const archive = await Archive.open(target, { identities, ...(report && { report }) });
   archive.assertEncryptedFor(identities);
   const plan = await archive.plan(to, { line, now: clock.now(), ...(without && { without: new Set(without) }) });
+  await assertReached(archive, plan, { to, line });
   await using _ = await pinOf(archive, { clock, random, report, purpose: 'restore' });
   const tree = new PastTree(path.length === 0 ? undefined : setOf(path));
   await new SubtreeReading(archive, plan, tree, options).run();

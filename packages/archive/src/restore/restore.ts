@@ -2,7 +2,6 @@ import {
   type Clock,
   type Disk,
   EvertreeError,
-  type ExactPosition,
   formatPosition,
   isEvertreeError,
   type Random,
@@ -10,14 +9,15 @@ import {
   type Role,
   samePosition,
 } from '@evertree/core';
-import { parseWhen, type WhenLike } from '@evertree/history';
+import type { WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import { Archive } from '../reading/archive.ts';
 import { pinOf } from '../reading/archive-pin.ts';
-import { type ArchiveProblem, type LineHistory, nearestStates, type NearestStates } from '../reading/line-history.ts';
+import { nearestStates, type NearestStates } from '../reading/line-history.ts';
 import { nameOf, type RestorePlan } from '../reading/restore-plan.ts';
 import type { Target } from '../targets/target.ts';
 import { highestEpochIn } from './archived-epochs.ts';
+import { assertReached } from './damaged-end.ts';
 import { assertEmpty } from './empty-directory.ts';
 import { forecastOf, type RestoreForecast } from './restore-forecast.ts';
 import { restoreDirectory } from './restore-run.ts';
@@ -83,7 +83,7 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreForec
   if (found !== undefined) assertSame(found, archive, options);
   const plan = await planOf(archive, options, found);
   const archivedEpoch = await highestEpochIn(archive);
-  if (found === undefined) assertReached(archive, plan, options, archivedEpoch);
+  if (found === undefined) await assertReached(archive, plan, options);
   const forecast = forecastOf(
     archive,
     plan,
@@ -193,62 +193,6 @@ function planOf(archive: Archive, { to, line, clock, without }: RestoreOptions, 
   const leftOut = without === undefined ? {} : { without: new Set(without) };
   if (found !== undefined) return archive.plan(found.position, { line: found.line, ...leftOut });
   return archive.plan(to, { line, now: clock.now(), ...leftOut });
-}
-
-/**
- * What is damaged can't be listed. So the newest state, or that of a time, may be one that the archive lost: whoever wants
- * what is left names its position, or the line.
- * @throws EvertreeError DAMAGED
- */
-function assertReached(
-  archive: Archive,
-  { line, position }: RestorePlan,
-  { to, line: named }: RestoreOptions,
-  archivedEpoch: number,
-): void {
-  const when = typeof to === 'string' ? parseWhen(to, 0) : to;
-  if (when !== undefined && !('time' in when)) return;
-  const { problems, lines } = archive;
-  const end = lines.find(({ id }) => id === line)?.states.at(-1)?.to;
-  if (end === undefined) return;
-  const problem = problems.find(each => each.line === undefined || each.line === line);
-  if (problem !== undefined && samePosition(end, position)) {
-    const at = formatPosition(position);
-    throw lost(
-      problem,
-      `what was archived after ${at} can't be restored, or part of it; to restore what is left, name it: --to ${at}`,
-      position,
-    );
-  }
-  const rival =
-    named !== undefined
-      ? undefined
-      : problems.find(each =>
-          mayStand(
-            lines.find(({ id }) => id === each.line),
-            end,
-            archivedEpoch,
-          ),
-        );
-  if (rival === undefined || rival.line === line) return;
-  const remedy = `without that the line ${rival.line} may be the one to restore, and not ${line}; name one of them: --line ${line}`;
-  throw lost(rival, remedy, position);
-}
-
-/** Whether a line that lacks something may have gone further than where another one ends. */
-function mayStand(line: LineHistory | undefined, end: ExactPosition, archivedEpoch: number): boolean {
-  if (line === undefined) return false;
-  if (archivedEpoch > end.epoch) return true;
-  const known = [
-    ...line.stretches.map(({ last }) => last),
-    ...line.images.map(each => each.position),
-    ...line.line.tails.map(({ base }) => base),
-  ];
-  return known.some(({ epoch, revision }) => epoch === end.epoch && revision >= end.revision);
-}
-
-function lost({ text, object }: ArchiveProblem, consequence: string, before: ExactPosition): EvertreeError {
-  return new EvertreeError('DAMAGED', `${text}: ${consequence}`, { object, problem: text, nearest: { before, after: undefined } });
 }
 
 /** What was asked for, as one text. */

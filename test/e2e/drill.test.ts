@@ -121,6 +121,13 @@ describe('evertree drill', () => {
     expect(found.stdout).toMatch(new RegExp(`^409 FENCED\ndrilled ${to} of \\S+, digest ${digest} `));
   }, 60_000);
 
+  test('lets nobody make the restored site a primary, or administer it', async () => {
+    await archive(48);
+    const post = `node -e "fetch(process.env.EVERTREE_URL + '/admin/promote', { method: 'POST', body: '{\\"force\\":true}', headers: { 'content-type': 'application/json' } }).then(async r => console.log(r.status, (await r.json()).code))"`;
+    const found = await evertree('drill', 'north', '--scratch', 'scratch', '--check', post);
+    expect(found.stdout).toMatch(/^403 FORBIDDEN\ndrilled /);
+  }, 60_000);
+
   test('repeats, goes on after a failure, and ends with the status of the last one', async () => {
     await archive(44);
     const file = join(root, 'sound');

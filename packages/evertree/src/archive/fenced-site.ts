@@ -9,7 +9,10 @@ import { VERSION } from '../version.ts';
 /** What a site that lives for seconds reports is nobody's concern; what fails is thrown. */
 function quiet(): void {}
 
-/** A site that was restored to be looked at: it takes no writes, contacts nobody, and answers on this machine only. */
+/**
+ * A site that was restored to be looked at: it takes no writes, contacts nobody, and answers on this machine only. It asks
+ * for no token, so that every program on this machine can read it; nobody can make it a primary.
+ */
 export class FencedSite implements AsyncDisposable {
   /** `http://127.0.0.1:40123` */
   readonly url: string;
@@ -30,7 +33,7 @@ export class FencedSite implements AsyncDisposable {
     // As if it had heard that another site has become the primary.
     await site.store.fence({ number: epoch + 1, id: randomBytes(8).toString('hex') }, true);
     assertFenced(site);
-    const server = await startHttp({ site, address: '127.0.0.1', port: 0, report: quiet, version: VERSION });
+    const server = await startHttp({ site, address: '127.0.0.1', port: 0, administrable: false, report: quiet, version: VERSION });
     stack.defer(() => server.close());
     return new FencedSite(site, server.address, stack.move());
   }

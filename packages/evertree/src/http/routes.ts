@@ -197,3 +197,9 @@ async function sendMetrics(exchange: Exchange, { registry }: Metrics): Promise<v
   const text = await registry.metrics();
   exchange.response.writeHead(200, { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }).end(text);
 }
+
+/** @throws RequestError FORBIDDEN for a request that only an administrator may make, at a site that has none */
+export function refuseAdministration(route: Route, method: string | undefined): void {
+  if (rightFor(route, method) !== 'admin') return;
+  throw new RequestError('FORBIDDEN', `this site is only there to be looked at, and ${method} ${route.name} would change what it is`);
+}

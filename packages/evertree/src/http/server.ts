@@ -18,7 +18,7 @@ import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
-import { checkRight, dispatch, Routes, type Route } from './routes.ts';
+import { checkRight, dispatch, refuseAdministration, Routes, type Route } from './routes.ts';
 import { Slots } from './slots.ts';
 import { Stability } from './stability.ts';
 import { parseTarget } from './target.ts';
@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly tokens?: readonly AccessToken[] | undefined;
   /** Beyond loopback: PEM texts, or `off` said aloud. */
   readonly tls?: Tls | undefined;
+  /** False: what needs the right "admin" is refused, whoever asks. */
+  readonly administrable?: boolean;
   readonly limits?: Partial<HttpLimits> | undefined;
   readonly report: Reporter;
   /** The program's own version, for `/status`. */
@@ -174,6 +176,7 @@ class Http {
       route = this.#routes.find(target.path);
       this.#watchAnswer(request, response, route, began);
       checkHost(request);
+      if (this.#options.administrable === false && route !== undefined) refuseAdministration(route, request.method);
       const bearer = route?.open === true ? undefined : this.#access.check(request, target.authority);
       if (bearer !== undefined && route !== undefined) checkRight(route, request.method, bearer);
       exchange = new Exchange(this.#context, request, response, { target, bearer });

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTarget, parseDrill, Recipients, type Sealing } from '@evertree/archive';
@@ -119,6 +119,17 @@ describe('evertree drill', () => {
     const to = `${position.epoch}-${position.revision}`;
     const found = await evertree('drill', 'north', '--scratch', 'scratch', '--to', to, '--check', write);
     expect(found.stdout).toMatch(new RegExp(`^409 FENCED\ndrilled ${to} of \\S+, digest ${digest} `));
+  }, 60_000);
+
+  test('takes no link for what a dead drill left, and touches nothing that it leads to', async () => {
+    await archive(49);
+    await mkdir(join(root, 'precious', 'data'), { recursive: true });
+    await mkdir(join(root, 'scratch'));
+    const link = 'evertree-drill-0123456789abcdef';
+    await symlink(join(root, 'precious'), join(root, 'scratch', link));
+    expect((await evertree('drill', 'north', '--scratch', 'scratch')).status).toBe(0);
+    expect(await leftIn('scratch')).toEqual([link]);
+    expect(await readdir(join(root, 'precious'))).toEqual(['data']);
   }, 60_000);
 
   test('lets nobody make the restored site a primary, or administer it', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isEvertreeError } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
@@ -62,8 +62,11 @@ async function clearDead(place: string): Promise<void> {
   }
 }
 
+/** Others may write in the directory for temporary files, too: a link, or a directory of theirs, leads somewhere else. */
 async function isForeign(directory: string): Promise<boolean> {
   try {
+    const found = await lstat(directory);
+    if (!found.isDirectory() || found.uid !== process.getuid?.()) return true;
     return (await readdir(directory)).some(name => !OWN_NAMES.has(name));
   } catch {
     // It is no directory, can't be read, or has gone.

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
-import { rename } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import type { ArchivedSubtree } from '@evertree/archive';
 import { EvertreeError, formatPath, type Path, SnapshotNode, type Value } from '@evertree/core';
@@ -93,14 +93,21 @@ async function writeDocument(content: SnapshotNode | Value, output: string | und
     await print('\n');
     return;
   }
-  const file = createWriteStream(`${output}.tmp`, { flush: true });
-  const ended = finished(file);
-  // It is awaited below; until then nobody would hear of a rejection.
-  ended.catch(() => undefined);
-  for (const slice of contentSlices(content)) if (!file.write(slice)) await Promise.race([once(file, 'drain'), ended]);
-  file.end('\n');
-  await ended;
-  await rename(`${output}.tmp`, output);
+  // A drawn name, and a new file: where others may write, too, a link of a known name could lead anywhere.
+  const temporary = `${output}.${Buffer.from(nodeRandom.bytes(4)).toString('hex')}.tmp`;
+  try {
+    const file = createWriteStream(temporary, { flush: true, flags: 'wx' });
+    const ended = finished(file);
+    // It is awaited below; until then nobody would hear of a rejection.
+    ended.catch(() => undefined);
+    for (const slice of contentSlices(content)) if (!file.write(slice)) await Promise.race([once(file, 'drain'), ended]);
+    file.end('\n');
+    await ended;
+    await rename(temporary, output);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 async function putInto(url: string, at: Path, content: SnapshotNode | Value, where: string, options: SubtreeRestoreOptions): Promise<void> {

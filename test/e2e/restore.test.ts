@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
@@ -125,6 +125,19 @@ describe('evertree restore', () => {
   });
 });
 
+test("a document that can't be written leaves nothing of the data behind, and none is written through a link", async () => {
+  const made = await oracleHistory(8, 40);
+  const target = await archive(made);
+  await mkdir(join(root, 'taken'));
+  expect((await evertree('restore', target, '--path', '', '--output', 'taken')).status).not.toBe(0);
+  expect(readdirSync(root).filter(name => name.startsWith('taken'))).toEqual(['taken']);
+  await writeFile(join(root, 'precious'), 'kept');
+  await symlink('precious', join(root, 'tree.json.tmp'));
+  expect((await evertree('restore', target, '--path', '', '--output', 'tree.json')).status).toBe(0);
+  expect(await readFile(join(root, 'precious'), 'utf8')).toBe('kept');
+  expect(JSON.parse(await readFile(join(root, 'tree.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(made.states.at(-1)!.value)));
+});
+
 async function primary(data: string): Promise<SiteProcess> {
   const config = join(root, `${data}.json`);
   await writeFile(config, JSON.stringify({ 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': await freePort() } }));
@@ -165,14 +178,14 @@ describe('evertree primary --restore', () => {
   });
 });
 
-describe('a restore that was killed right before its end', () => {
-  /** The directory as it is after site.json was written, and before unfinished.json was removed. */
-  async function killedAtEnd(target: string, data: string): Promise<void> {
-    let unfinished: Buffer | undefined;
-    await restore(target, { data, progress: () => void (unfinished = readFileSync(join(data, 'unfinished.json'))) });
-    await writeFile(join(data, 'unfinished.json'), unfinished!);
-  }
+/** The directory as it is after site.json was written, and before unfinished.json was removed. */
+async function killedAtEnd(target: string, data: string): Promise<void> {
+  let unfinished: Buffer | undefined;
+  await restore(target, { data, progress: () => void (unfinished = readFileSync(join(data, 'unfinished.json'))) });
+  await writeFile(join(data, 'unfinished.json'), unfinished!);
+}
 
+describe('a restore that was killed right before its end', () => {
   test('goes on when it is run again, and when the site is started with --restore', async () => {
     const made = await oracleHistory(8, 40);
     const target = await archive(made);

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { backup, initArchive, listBackups, openSite, openStore, restore, type Store } from 'evertree';
+import { backup, drill, initArchive, listBackups, openSite, openStore, restore, type Store } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../support/program.ts';
 import { until } from '../support/site-process.ts';
@@ -110,6 +110,18 @@ describe('a place that can not be right is named, and left as it is', () => {
       code: 'CONFIGURATION_INVALID',
       message: `the directory to restore into, ${data}, is none; name one that is empty or absent`,
     });
+  });
+
+  test('a drill whose scratch directory lies in the archive: no site reads of a drill that failed', async () => {
+    await using store = await openStore({ data, defaultSite: 'north' });
+    await write(store, 0);
+    await backup(store, target);
+    await expect(drill(target, { scratch: join(target, 'scratch') })).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining(`${join(target, 'scratch')} lies in the archive`) as string,
+    });
+    expect((await listBackups(target)).drilled).toBeNull();
+    expect(await readdir(target)).not.toContain('scratch');
   });
 
   test('a backup of a directory that no site has', async () => {

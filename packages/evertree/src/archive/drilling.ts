@@ -18,6 +18,7 @@ import {
 import { type Clock, EvertreeError, type ExactPosition, isEvertreeError } from '@evertree/core';
 import { parseWhen } from '@evertree/history';
 import { optional } from '../optional.ts';
+import { assertOutside } from './places.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { runCheck } from './check-command.ts';
@@ -107,7 +108,9 @@ export async function drill(target: string, options: DrillOptions = {}): Promise
 /** As `drill`. */
 export async function drillTarget(target: Target, options: OpenDrillOptions = {}): Promise<Drilled> {
   const { clock = nodeClock } = options;
-  await using scratch = await Scratch.make(options.scratch ?? tmpdir());
+  const place = options.scratch ?? tmpdir();
+  assertOutside(`the scratch directory ${place}`, place, target.name);
+  await using scratch = await Scratch.make(place);
   return await new Drill(target, scratch, { ...options, clock }).run();
 }
 

@@ -24,3 +24,15 @@ export function checkApart(directory: string, target: string): void {
   const message = `the archive ${target} would lie in the site's own directory ${from}, and be lost with it; choose a directory elsewhere, best on another disk`;
   throw new EvertreeError('CONFIGURATION_INVALID', message, { target, directory: from });
 }
+
+/**
+ * Whoever looks for an archive's objects must not find something else among them.
+ * @param what the directory, for the error
+ * @throws EvertreeError CONFIGURATION_INVALID if a directory is an archive's, or lies in it
+ */
+export function assertOutside(what: string, directory: string, target: string): void {
+  if (isBucket(target)) return;
+  const way = relative(resolve(target), resolve(directory));
+  if (way === '..' || way.startsWith(`..${sep}`)) return;
+  throw new EvertreeError('CONFIGURATION_INVALID', `${what} lies in the archive ${target}; name one elsewhere`, { target, directory });
+}

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { rmdir, unlink } from 'node:fs/promises';
-import { join, relative, resolve, sep } from 'node:path';
+import { join } from 'node:path';
 import {
   Identities,
   type Opening,
@@ -14,6 +14,7 @@ import {
 import { type Clock, EvertreeError, type Reporter } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
 import { optional } from '../optional.ts';
+import { assertOutside } from './places.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { holdYoungSpace } from './young-space.ts';
@@ -79,13 +80,7 @@ export async function restoreFrom(target: Target, options: OpenRestoreOptions): 
 
 /** @throws EvertreeError WRONG_ROLE, CONFIGURATION_INVALID */
 function assertFree(data: string, target: string): void {
-  if (!target.startsWith('s3://')) {
-    const way = relative(resolve(target), resolve(data));
-    if (way === '' || (way !== '..' && !way.startsWith(`..${sep}`))) {
-      const message = `the directory to restore into, ${data}, lies in the archive ${target}; name one elsewhere`;
-      throw new EvertreeError('CONFIGURATION_INVALID', message, { target, directory: data });
-    }
-  }
+  assertOutside(`the directory to restore into, ${data},`, data, target);
   const isThere = existsSync(data);
   if (isThere && !statSync(data).isDirectory()) {
     const message = `the directory to restore into, ${data}, is none; name one that is empty or absent`;

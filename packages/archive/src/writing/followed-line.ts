@@ -5,7 +5,8 @@ import type { ArchiveSource } from './archive-source.ts';
 import type { ArchiverOptions, BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
 import type { ImageOwner } from './image-writer.ts';
-import { HistoryMoved, type LineWriter } from './line-writer.ts';
+import { HistoryMoved } from './history-moved.ts';
+import type { LineWriter } from './line-writer.ts';
 import type { WrittenCounts } from './object-writer.ts';
 import { resultOf } from './one-shot.ts';
 import type { ProgressBoard } from './progress-board.ts';
@@ -17,6 +18,8 @@ import { TailWriter } from './tail-writer.ts';
 const CUT_BYTES = 8 * 1024 * 1024;
 const CUT_LIMIT_BYTES = 64 * 1024 * 1024;
 const CUT_PAUSE_MS = 5_000;
+/** Each cut writes all entries of the line anew: it has to bring more than they have, a few hundred bytes each. */
+const CUT_BYTES_PER_ENTRY = 4 * 1024;
 /** Or so many objects: a restore reads them one by one. */
 const CUT_OBJECTS = 600;
 /** Or when its first object is so old. */
@@ -160,7 +163,7 @@ export class FollowedLine {
     const { objects, plainBytes } = this.#tail;
     if (this.#cutting !== undefined || objects.length === 0) return false;
     const since = this.#parts.clock.monotonic() - this.#cutAt;
-    if (plainBytes >= CUT_BYTES && (since >= CUT_PAUSE_MS || plainBytes >= CUT_LIMIT_BYTES)) return true;
+    if (plainBytes >= cutBytes(this.#parts.writer.entries) && (since >= CUT_PAUSE_MS || plainBytes >= CUT_LIMIT_BYTES)) return true;
     return objects.length >= CUT_OBJECTS || since >= CUT_AFTER_MS;
   }
 
@@ -202,4 +205,9 @@ export class FollowedLine {
         this.#snapshotAsked = false;
       });
   }
+}
+
+/** How many bytes of frames a tail has when it is cut. @param entries that the line has in the manifest */
+export function cutBytes(entries: number): number {
+  return Math.min(CUT_LIMIT_BYTES, Math.max(CUT_BYTES, entries * CUT_BYTES_PER_ENTRY));
 }

@@ -7,6 +7,7 @@ import type { Target } from '../targets/target.ts';
 import type { ArchiverEvents, ArchiverOptions } from './archiver-options.ts';
 import { assertUsable, siteId } from './archive-use.ts';
 import type { ArchivedEnd, ProvenPosition } from './frame-batch.ts';
+import { HistoryMoved } from './history-moved.ts';
 import { type ImageOwner, ImageWriter } from './image-writer.ts';
 import { type ArchivedLineEnd, endOfObject, tailStretches } from './line-end.ts';
 import { chooseLine, type Continuation, type ContinuationParts, drawId, needSnapshots } from './line-opening.ts';
@@ -31,26 +32,6 @@ export interface LineParts extends Omit<ContinuationParts, 'report'> {
   readonly wasFull: () => boolean;
   /** Is told when what the line has was published while it catches up. */
   readonly published?: (writer: LineWriter) => void;
-}
-
-/** The history may move under whoever archives it so often in a row. Then the journal is damaged. */
-export const MOVES_LIMIT = 4;
-
-/** The journal does not go on where the line ends any more: the line is to be opened anew. */
-export class HistoryMoved extends EvertreeError {
-  constructor(at: ProvenPosition) {
-    super('HISTORY_MISMATCH', `the history of this site does not go on from ${formatPosition(at.position)} any more`, {
-      position: at.position,
-    });
-    this.name = 'HistoryMoved';
-  }
-}
-
-/** The journal did not go on there however often the line was opened anew. */
-export function unreadableJournal({ source, target }: Pick<LineParts, 'source' | 'target'>, { details }: HistoryMoved): EvertreeError {
-  const position = details['position'] as ProvenPosition['position'];
-  const message = `the journal of ${source.site} can't be read on from ${formatPosition(position)}: ${target.name} has everything up to there; run "evertree verify" on the directory`;
-  return new EvertreeError('DAMAGED', message, { position });
 }
 
 /** Adds to one line what the archive lacks of a site's history: stretches, images, gaps. */
@@ -114,6 +95,11 @@ export class LineWriter {
 
   get counts(): WrittenCounts {
     return this.writer.counts;
+  }
+
+  /** How many objects of the line the manifest has. */
+  get entries(): number {
+    return this.#published.objects.length;
   }
 
   get gaps(): readonly GapNote[] {

@@ -7,7 +7,8 @@ import { ARCHIVER_DEFAULTS, type ArchiverEvents, type BackupResult } from './arc
 import { type BackupProgress, CountedSource } from './counted-source.ts';
 import type { LineFile } from './line-file.ts';
 import type { ContinuationParts } from './line-opening.ts';
-import { HistoryMoved, LineWriter, MOVES_LIMIT, unreadableJournal } from './line-writer.ts';
+import { HistoryMoved, MOVES_LIMIT, unreadableJournal } from './history-moved.ts';
+import { LineWriter } from './line-writer.ts';
 import { ObjectsPruned, type WrittenCounts } from './object-writer.ts';
 import { HeadPublisher } from '../publishing/head-publisher.ts';
 

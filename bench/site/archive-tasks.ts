@@ -12,6 +12,7 @@ import { fill } from './fill.ts';
 /** History is kept whole while it is measured, and no snapshot is written but those that are asked for. */
 const RETENTION_BYTES = 64 * 1024 ** 3;
 const WRITES_A_TURN = 256;
+const SEED = 777;
 const MEBIBYTE = 1024 ** 2;
 
 /** Where an archive is, and how it is reached. */
@@ -71,10 +72,7 @@ export class ArchiveTasks {
 
   /** A change goes to any leaf, not only to the counters that others write. */
   async aimAnywhere(shape: Shape): Promise<void> {
-    this.#paths = [...leaves(shape)].map(([path]) => path.split('/'));
-    // Far from one another, as random ones are, and each leaf once before one comes again.
-    const step = 7_919;
-    this.#paths = this.#paths.map((_, index, all) => all[(index * step) % all.length]!);
+    this.#paths = shuffled([...leaves(shape)].map(([path]) => path.split('/')));
   }
 
   /** Commits one leaf at a time. @returns milliseconds until all were stable */
@@ -203,6 +201,17 @@ export class ArchiveTasks {
     if (archive === undefined) throw new Error('the store has no archive');
     return archive;
   }
+}
+
+/** In an order that can't be foreseen, and is the same each time: each comes once before one comes again. */
+function shuffled<T>(items: T[]): T[] {
+  let seed = SEED;
+  for (let left = items.length; left > 1; left--) {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    const drawn = Math.floor((seed / 0x1_0000_0000) * left);
+    [items[left - 1], items[drawn]] = [items[drawn]!, items[left - 1]!];
+  }
+  return items;
 }
 
 function service({ endpoint }: Place): { readonly endpoint?: string } {

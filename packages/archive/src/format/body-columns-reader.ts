@@ -2,6 +2,7 @@ import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from 
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnReaders } from './column-list.ts';
 import { MalformedColumns, type NumberColumnReader } from './column-reader.ts';
 import { writeVarint } from './column-writer.ts';
+import { releaseMemory } from './memory.ts';
 import { NumberPrediction } from './number-prediction.ts';
 import { PathNumbers } from './path-numbers.ts';
 
@@ -17,11 +18,11 @@ export const SPARE_BYTES = STEP_BYTES;
 export class BodyColumnsReader {
   readonly #bytes: Buffer;
   readonly #columns: ColumnReaders;
-  readonly #paths = new PathNumbers();
-  readonly #numbers = new NumberPrediction();
+  readonly #paths: PathNumbers;
+  readonly #numbers: NumberPrediction;
   /** Where keys and texts stand in their columns. */
-  readonly #keys = new Spans();
-  readonly #texts = new Spans();
+  readonly #keys: Spans;
+  readonly #texts: Spans;
   #at = 0;
   #nodes = 1;
   #keyCount = 0;
@@ -36,6 +37,10 @@ export class BodyColumnsReader {
   constructor(bytes: Buffer, columns: ColumnReaders) {
     this.#bytes = bytes;
     this.#columns = columns;
+    this.#paths = new PathNumbers(columns.pathKeys.length);
+    this.#numbers = new NumberPrediction(columns.pathKeys.length);
+    this.#keys = new Spans(columns.keyLengths.length);
+    this.#texts = new Spans(columns.textLengths.length);
     this.#operationsLeft = nextException(columns.redefined);
     this.#keysLeft = nextException(columns.respelled);
   }
@@ -64,6 +69,11 @@ export class BodyColumnsReader {
       for (; operations > 0; operations--) this.#operation();
     }
     return this.#at;
+  }
+
+  /** Gives the memory back, but for the bodies. Nothing may be read afterwards. */
+  release(): void {
+    for (const table of [this.#paths, this.#numbers, this.#keys, this.#texts]) table.release();
   }
 
   #operation(): void {
@@ -224,22 +234,25 @@ export class BodyColumnsReader {
 
 /** Where texts stand in a buffer, by number from 1. */
 class Spans {
-  starts = new Uint32Array(256);
-  lengths = new Uint32Array(256);
+  readonly starts: Uint32Array;
+  readonly lengths: Uint32Array;
   count = 0;
+
+  constructor(most: number) {
+    this.starts = new Uint32Array(1 + most);
+    this.lengths = new Uint32Array(1 + most);
+  }
 
   add(start: number, length: number): number {
     const number = ++this.count;
-    if (number === this.starts.length) {
-      const [starts, lengths] = [new Uint32Array(number * 2), new Uint32Array(number * 2)];
-      starts.set(this.starts);
-      lengths.set(this.lengths);
-      this.starts = starts;
-      this.lengths = lengths;
-    }
     this.starts[number] = start;
     this.lengths[number] = length;
     return number;
+  }
+
+  release(): void {
+    releaseMemory(this.starts);
+    releaseMemory(this.lengths);
   }
 }
 

@@ -1,11 +1,15 @@
 import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from './body-tags.ts';
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnWriters } from './column-list.ts';
+import { releaseMemory } from './memory.ts';
 import { DIFFERENCE_LIMIT, NumberPrediction } from './number-prediction.ts';
-import { mixed, NumberTable, PathNumbers } from './path-numbers.ts';
+import { NumberTable, PathNumbers } from './path-numbers.ts';
 import { TextNumbers } from './text-numbers.ts';
 
 /** A body that columns can't give back: its frame is kept as it is. */
 export class UnfitBody extends Error {}
+
+/** About as many bytes of frames come with each new path. */
+const BYTES_A_PATH = 40;
 
 /** Most definitions before one operation. */
 const DEFINITIONS_LIMIT = 255;
@@ -17,11 +21,11 @@ const DEFINITIONS_LIMIT = 255;
 export class BodyColumnsWriter {
   readonly #bytes: Buffer;
   readonly #columns: ColumnWriters;
-  readonly #paths = new PathNumbers();
-  readonly #pathTable = new NumberTable();
+  readonly #paths: PathNumbers;
+  readonly #pathTable: NumberTable;
   readonly #keys: TextNumbers;
   readonly #texts: TextNumbers;
-  readonly #numbers = new NumberPrediction();
+  readonly #numbers: NumberPrediction;
   #at = 0;
   #end = 0;
   /** The paths of the frame's nodes. */
@@ -41,6 +45,10 @@ export class BodyColumnsWriter {
   constructor(bytes: Buffer, columns: ColumnWriters) {
     this.#bytes = bytes;
     this.#columns = columns;
+    const expected = Math.ceil(bytes.length / BYTES_A_PATH);
+    this.#paths = new PathNumbers(expected);
+    this.#numbers = new NumberPrediction(expected);
+    this.#pathTable = new NumberTable(expected);
     this.#keys = new TextNumbers(bytes);
     this.#texts = new TextNumbers(bytes);
   }
@@ -71,6 +79,13 @@ export class BodyColumnsWriter {
     }
     if (this.#at !== end) throw new UnfitBody();
     return time;
+  }
+
+  /** Gives the memory back. Nothing may be written afterwards. */
+  release(): void {
+    for (const table of [this.#paths, this.#pathTable, this.#keys, this.#texts, this.#numbers]) table.release();
+    releaseMemory(this.#nodePaths);
+    releaseMemory(this.#frameKeys);
   }
 
   #operation(): void {
@@ -139,15 +154,20 @@ export class BodyColumnsWriter {
 
   #below(parent: number, key: number): number {
     const paths = this.#paths;
-    const hash = mixed(Math.imul(parent, 0x9e37_79b1) + key);
+    const recent = paths.recent(parent, key);
+    if (recent !== 0) return recent;
     const table = this.#pathTable;
-    let place = table.place(hash);
+    let place = table.place(parent, key);
     for (let path = table.at(place); path !== 0; path = table.at(place)) {
-      if (table.hasHash(place, hash) && paths.parent(path) === parent && paths.key(path) === key) return path;
+      if (table.has(place, parent, key)) {
+        paths.setRecent(path, parent, key);
+        return path;
+      }
       place = table.next(place);
     }
     const path = paths.add(parent, key);
-    table.put(place, hash, path);
+    table.put(place, path, parent, key);
+    paths.setRecent(path, parent, key);
     if (this.#newPaths++ === 0) this.#columns.parents.add(parent);
     this.#columns.pathKeys.add(this.#isNewKey ? 0 : key);
     return path;

@@ -39,6 +39,11 @@ export class ColumnWriters {
   readonly textLengths = new NumberColumnWriter(this.wide);
   readonly keyLengths = new NumberColumnWriter(this.wide);
 
+  /** Gives the memory back. Nothing may be written or stored afterwards. */
+  release(): void {
+    for (const column of Object.values(this) as readonly (ByteColumnWriter | NumberColumnWriter)[]) column.release();
+  }
+
   /** The columns, one after the other. @returns undefined if they have more bytes */
   store(limit: number): Buffer | undefined {
     const all = Object.values(this) as readonly (ByteColumnWriter | NumberColumnWriter)[];

@@ -1,3 +1,5 @@
+import { releaseMemory } from './memory.ts';
+
 /** A growing column of bytes. */
 export class ByteColumnWriter {
   #bytes = Buffer.allocUnsafeSlow(256);
@@ -35,9 +37,14 @@ export class ByteColumnWriter {
     return start + this.length;
   }
 
+  release(): void {
+    releaseMemory(this.#bytes);
+  }
+
   #grow(count: number): void {
     const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.length + count));
     this.#bytes.copy(larger, 0, 0, this.length);
+    releaseMemory(this.#bytes);
     this.#bytes = larger;
   }
 }
@@ -82,6 +89,10 @@ export class NumberColumnWriter {
     return end;
   }
 
+  release(): void {
+    releaseMemory(this.#codes);
+  }
+
   get #planes(): number {
     return this.#most < 0x100 ? 1 : this.#most < 0x1_0000 ? 2 : this.#most < 0x100_0000 ? 3 : 4;
   }
@@ -90,6 +101,7 @@ export class NumberColumnWriter {
     if (this.#length === this.#codes.length) {
       const larger = new Uint32Array(this.#length * 2);
       larger.set(this.#codes);
+      releaseMemory(this.#codes);
       this.#codes = larger;
     }
     this.#codes[this.#length++] = code;

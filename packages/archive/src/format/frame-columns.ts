@@ -51,7 +51,9 @@ export function encodeColumns(frames: Buffer): Buffer | undefined {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const columns = new ColumnWriters();
     const at = writeFrames(frames, columns, unfit);
-    if (at === undefined) return proven(columns.store(columnsLimit(frames.length)), frames);
+    const stored = at === undefined ? columns.store(columnsLimit(frames.length)) : undefined;
+    columns.release();
+    if (at === undefined) return proven(stored, frames);
     unfit.add(at);
   }
   return undefined;
@@ -102,6 +104,7 @@ function writeFrames(frames: Buffer, columns: ColumnWriters, unfit: ReadonlySet<
     before = at;
     at = end;
   }
+  bodies.release();
   return undefined;
 }
 
@@ -143,8 +146,10 @@ function writeFrame(
 
 /** Whether a header says of stream, epochs and revisions what follows from the one before. */
 function isNextHeader(frames: Buffer, before: number, at: number): boolean {
-  const isSame = frames.compare(frames, before, before + BASE, at, at + BASE) === 0;
-  if (!isSame || frames.compare(frames, before + EPOCH, before + BASE, at + BASE, at + BASE_REVISION) !== 0) return false;
+  for (let offset = 0; offset < BASE; offset++) if (frames[before + offset] !== frames[at + offset]) return false;
+  for (let offset = EPOCH; offset < BASE; offset++) {
+    if (frames[before + offset] !== frames[at + offset + BASE - EPOCH]) return false;
+  }
   const base = readWide(frames, at + BASE_REVISION);
   const isFollowing = base === readWide(frames, before + LAST_REVISION);
   const hasCount = readWide(frames, at + LAST_REVISION) === base + frames.readUInt32LE(at + COUNT);
@@ -168,8 +173,11 @@ function writeHeader(frames: Buffer, before: number, at: number, time: number, c
 export function decodeColumns(columns: Buffer, plainBytes: number): Buffer {
   if (plainBytes > COLUMNS_PLAIN_LIMIT_BYTES) throw new MalformedColumns(`${plainBytes} bytes of frames are never in columns`);
   const readers = new ColumnReaders(columns);
-  // Each path is used by an operation or a definition, of three bytes at least.
-  if (readers.pathKeys.length * 3 > plainBytes) throw new MalformedColumns('there are more paths than frames can have');
+  // An operation or a definition has three bytes at least, a key that is spelled two, a text one.
+  const { pathKeys, keyLengths, textLengths } = readers;
+  if (pathKeys.length * 3 > plainBytes || keyLengths.length * 2 > plainBytes || textLengths.length > plainBytes) {
+    throw new MalformedColumns('they have more than frames can have');
+  }
   const frames = Buffer.allocUnsafeSlow(plainBytes + SPARE_BYTES);
   const bodies = new BodyColumnsReader(frames, readers);
   let before = -1;
@@ -180,6 +188,7 @@ export function decodeColumns(columns: Buffer, plainBytes: number): Buffer {
     at = end;
   }
   readers.assertRead();
+  bodies.release();
   if (at !== plainBytes) throw new MalformedColumns('the frames are longer than the header says');
   return frames.subarray(0, plainBytes);
 }
@@ -228,18 +237,22 @@ interface NextHeader {
 }
 
 function readHeader(frames: Buffer, { before, at, count, time, bodyLength }: NextHeader, columns: ColumnReaders): void {
-  frames.copyWithin(at, before, before + BASE);
-  frames.copyWithin(at + BASE, before + EPOCH, before + BASE);
-  frames.copyWithin(at + BASE_REVISION, before + LAST_REVISION, before + DIGEST);
+  copyFew(frames, before, frames, at, BASE);
+  copyFew(frames, before + EPOCH, frames, at + BASE, BASE - EPOCH);
+  copyFew(frames, before + LAST_REVISION, frames, at + BASE_REVISION, DIGEST - LAST_REVISION);
   writeWide(frames, at + LAST_REVISION, readWide(frames, before + LAST_REVISION) + count);
   const first = readWide(frames, before + LAST_TIME) + columns.firstTimes.read();
   const folded = columns.lastTimes.read();
   writeWide(frames, at + FIRST_TIME, first);
   writeWide(frames, at + LAST_TIME, first + time + (folded % 2 === 0 ? folded / 2 : -(folded + 1) / 2));
-  const digest = columns.digests.take(8);
-  columns.digests.bytes.copy(frames, at + DIGEST, digest, digest + 8);
+  copyFew(columns.digests.bytes, columns.digests.take(FIRST_TIME - DIGEST), frames, at + DIGEST, FIRST_TIME - DIGEST);
   writeWide32(frames, at + COUNT, count);
   writeWide32(frames, at + BODY_LENGTH, bodyLength);
+}
+
+/** Of few bytes a loop is faster than a call. */
+function copyFew(source: Buffer, start: number, target: Buffer, at: number, count: number): void {
+  for (let offset = 0; offset < count; offset++) target[at + offset] = source[start + offset]!;
 }
 
 /** A number in 8 bytes; NaN for one above 2^53. */

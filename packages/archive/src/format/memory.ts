@@ -6,7 +6,7 @@ const OWN_BYTES = 128 * 1024;
  * afterwards. What may lie in a pool is left to the collector.
  * @param bytes that have all of the memory in which they lie for themselves, unless that is a pool
  */
-export function releaseMemory({ buffer, byteLength }: Uint8Array): void {
+export function releaseMemory({ buffer, byteLength }: ArrayBufferView): void {
   const isOwn = buffer.byteLength >= OWN_BYTES || byteLength === buffer.byteLength;
   if (isOwn && byteLength > 0 && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

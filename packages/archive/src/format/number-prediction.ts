@@ -1,3 +1,5 @@
+import { releaseMemory } from './memory.ts';
+
 /** Differences at least this large are not coded: the number itself is. */
 export const DIFFERENCE_LIMIT = 0x4000_0000;
 
@@ -10,11 +12,16 @@ const GUESSES = 4;
  */
 export class NumberPrediction {
   // By path.
-  #atPath = new Float64Array(256).fill(NaN);
+  #atPath: Float64Array<ArrayBuffer>;
   // By key; 0 is for what is under no key.
   #atKey = new Float64Array(64);
   #costs = new Int32Array(64 * GUESSES);
   #before = 0;
+
+  /** @param expected how many paths it is made for, besides the root; it grows beyond that */
+  constructor(expected: number) {
+    this.#atPath = new Float64Array(1 + expected).fill(NaN);
+  }
 
   /** @param path of an operation's own value; -1 for what is inside of one */
   guess(path: number, key: number): number {
@@ -52,9 +59,17 @@ export class NumberPrediction {
     this.#atKey[key] = value;
   }
 
+  /** Gives the memory back. Nothing may be asked afterwards. */
+  release(): void {
+    releaseMemory(this.#atPath);
+    releaseMemory(this.#atKey);
+    releaseMemory(this.#costs);
+  }
+
   #growPaths(path: number): void {
     const larger = new Float64Array(Math.max(path + 1, this.#atPath.length * 2)).fill(NaN);
     larger.set(this.#atPath);
+    releaseMemory(this.#atPath);
     this.#atPath = larger;
   }
 

@@ -1,11 +1,11 @@
-import { mixed, NumberTable } from './path-numbers.ts';
+import { releaseMemory } from './memory.ts';
+import { NumberTable } from './path-numbers.ts';
 
 /** Texts that stand in a buffer, each with a number from 1, in the order in which they were added. */
 export class TextNumbers {
   readonly #bytes: Buffer;
-  readonly #table = new NumberTable();
+  readonly #table = new NumberTable(0);
   #starts = new Uint32Array(256);
-  #lengths = new Uint32Array(256);
   #next = 1;
 
   constructor(bytes: Buffer) {
@@ -18,16 +18,21 @@ export class TextNumbers {
     const length = end - start;
     let hash = length;
     for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x0100_0193);
-    hash = mixed(hash);
     const table = this.#table;
-    let place = table.place(hash);
+    let place = table.place(hash, length);
     for (let number = table.at(place); number !== 0; number = table.at(place)) {
-      if (table.hasHash(place, hash) && this.#lengths[number] === length && this.#isSame(number, start)) return number;
+      if (table.has(place, hash, length) && this.#isSame(number, start, length)) return number;
       place = table.next(place);
     }
-    this.#add(start, length);
-    table.put(place, hash, this.#next++);
+    this.#add(start);
+    table.put(place, this.#next++, hash, length);
     return 0;
+  }
+
+  /** Gives the memory back, but for the texts. Nothing may be asked afterwards. */
+  release(): void {
+    this.#table.release();
+    releaseMemory(this.#starts);
   }
 
   /** The number that was given last. */
@@ -35,22 +40,20 @@ export class TextNumbers {
     return this.#next - 1;
   }
 
-  #isSame(number: number, start: number): boolean {
+  #isSame(number: number, start: number, length: number): boolean {
     const bytes = this.#bytes;
     const other = this.#starts[number]!;
-    for (let at = this.#lengths[number]! - 1; at >= 0; at--) if (bytes[other + at] !== bytes[start + at]) return false;
+    for (let at = length - 1; at >= 0; at--) if (bytes[other + at] !== bytes[start + at]) return false;
     return true;
   }
 
-  #add(start: number, length: number): void {
+  #add(start: number): void {
     if (this.#next === this.#starts.length) {
-      const [starts, lengths] = [new Uint32Array(this.#next * 2), new Uint32Array(this.#next * 2)];
+      const starts = new Uint32Array(this.#next * 2);
       starts.set(this.#starts);
-      lengths.set(this.#lengths);
+      releaseMemory(this.#starts);
       this.#starts = starts;
-      this.#lengths = lengths;
     }
     this.#starts[this.#next] = start;
-    this.#lengths[this.#next] = length;
   }
 }

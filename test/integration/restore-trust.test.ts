@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   Identities,
   readArchivedSubtree,
@@ -55,6 +56,32 @@ describe('the name of an archived site', () => {
     await maker.publish(manifest => ({ ...manifest, lines: manifest.lines.map(line => ({ ...line, private: { site: 'south' } })) }));
     const error = await refused(target, { identities: Identities.parse([IDENTITY]) });
     expect(error.message).toContain('the name of a site in it is not encrypted');
+  });
+});
+
+describe('JSON that is nested without end', () => {
+  const NESTED = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+
+  test('in HEAD is damage: the newest sound manifest is taken', async () => {
+    const target = new MemoryTarget();
+    const made = await oracleHistory(29, 20);
+    await archiveHistory(target, made);
+    target.overwrite('HEAD', () => Buffer.from(`{"format":"evertree archive 1","archive":${NESTED}}`));
+    const { position } = made.states.at(-1)!;
+    expect((await refused(target)).message).toContain('HEAD is damaged: "archive" is nested too deeply');
+    expect((await restore(target, { to: position })).base).toEqual(position);
+  });
+
+  test('in the name of a site is damage', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    await maker.line('north').stretch((await oracleHistory(29, 5)).frames);
+    const hash = await maker.publish();
+    const text = target.bytes(`manifest/${hash}`).toString().replace('{"site":"north"}', `{"site":${NESTED}}`);
+    const forged = createHash('sha256').update(text).digest('hex');
+    await target.create(`manifest/${forged}`, Buffer.from(text));
+    target.overwrite('HEAD', bytes => encodeHead({ ...parseHead(bytes), manifest: forged }));
+    expect((await refused(target)).message).toContain('"site" is nested too deeply');
   });
 });
 

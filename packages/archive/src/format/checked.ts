@@ -25,6 +25,14 @@ export function parseChecked<T>(schema: z.ZodType<T>, text: string, name: string
   } catch (error) {
     throw damagedObject(name, 'it is not JSON', {}, error);
   }
+  return checkValue(schema, value, name);
+}
+
+/**
+ * Checks a value that was read as JSON.
+ * @throws EvertreeError DAMAGED with object, key and value
+ */
+export function checkValue<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
@@ -33,7 +41,8 @@ export function parseChecked<T>(schema: z.ZodType<T>, text: string, name: string
   const found = valueAt(value, at);
   const place = key === '' ? 'it' : `"${key}"`;
   const shown = found === undefined ? 'missing' : quote(found);
-  throw damagedObject(name, `${place} is ${shown}: ${expectation(issue)}`, { key, value: found });
+  const details = shown === undefined ? { key } : { key, value: found };
+  throw damagedObject(name, `${place} is ${shown ?? 'nested too deeply'}: ${expectation(issue)}`, details);
 }
 
 /**
@@ -66,7 +75,13 @@ function valueAt(value: unknown, at: readonly (string | number)[]): unknown {
   return found;
 }
 
-function quote(value: unknown): string {
-  const text = JSON.stringify(value);
+/** @returns undefined for what can't be written as JSON again, because it is nested too deeply */
+function quote(value: unknown): string | undefined {
+  let text: string;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
   return text.length > QUOTED_CHARACTERS ? `${text.slice(0, QUOTED_CHARACTERS)}…` : text;
 }

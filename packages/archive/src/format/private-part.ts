@@ -1,6 +1,6 @@
 import type { Opening, Sealing } from '../encryption/sealing.ts';
 import { z } from 'zod';
-import { damagedObject, parseChecked } from './checked.ts';
+import { checkValue, damagedObject, parseChecked } from './checked.ts';
 import type { Private } from './manifest.ts';
 
 /** What a line says of its site only to those who may read the archive. */
@@ -40,7 +40,7 @@ export interface PrivateOpening {
 export async function openPrivate(sealed: Private, { isEncrypted, opening, name }: PrivateOpening): Promise<PrivatePart | undefined> {
   if (typeof sealed !== 'string') {
     if (isEncrypted) throw damagedObject(name, 'the name of a site in it is not encrypted, and the archive is');
-    return parseChecked(SCHEMA, JSON.stringify(sealed), name);
+    return checkValue(SCHEMA, sealed, name);
   }
   if (opening === undefined) return undefined;
   const plain = await opening.decrypt(Buffer.from(sealed, 'base64'), name);

@@ -7,6 +7,7 @@ import {
   type RestoreOptions,
   restoreSite,
   type StretchEntry,
+  verifyArchive,
 } from '@evertree/archive';
 import { EvertreeError, type ExactPosition } from '@evertree/core';
 import { writeUnfinished } from '@evertree/journal/files';
@@ -56,6 +57,9 @@ describe('the name of an archived site', () => {
     await maker.publish(manifest => ({ ...manifest, lines: manifest.lines.map(line => ({ ...line, private: { site: 'south' } })) }));
     const error = await refused(target, { identities: Identities.parse([IDENTITY]) });
     expect(error.message).toContain('the name of a site in it is not encrypted');
+    const { passed, findings } = await verifyArchive({ target, clock: systemClock, random: systemRandom, level: 0 });
+    expect(passed).toBe(false);
+    expect(findings).toMatchObject([{ level: 0, problem: expect.stringContaining('is not encrypted') as string }]);
   });
 });
 

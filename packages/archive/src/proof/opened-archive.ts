@@ -32,19 +32,24 @@ export async function openArchive(target: Target, list: FindingList): Promise<Op
   const head = await readHead(target, list);
   const named = head?.manifest ?? null;
   const manifest = named === null ? undefined : await readManifest(target, named, list);
-  if (head !== undefined && (named === null || manifest !== undefined)) return opened(head, manifest, named);
+  if (head !== undefined && (named === null || manifest !== undefined)) return opened({ head, manifest, hash: named }, list);
   const found = await newestSound(target, head?.archive, nothing);
   if (found === undefined && head === undefined && list.count === 0) throw noArchive(target);
   if (found === undefined && head === undefined) {
     throw new EvertreeError('DAMAGED', `neither HEAD nor any manifest of ${target.name} can be read: nothing of it can be restored`);
   }
   if (found !== undefined) list.remark(`what follows is of the manifest ${found.hash}, the newest that is sound`);
-  return opened(head, found?.manifest, found?.hash ?? null);
+  return opened({ head, manifest: found?.manifest, hash: found?.hash ?? null }, list);
 }
 
-function opened(head: ArchiveHead | undefined, manifest: Manifest | undefined, hash: string | null): OpenedArchive {
-  const isEncrypted =
-    head === undefined ? (manifest?.lines.some(line => typeof line.private === 'string') ?? false) : head.recipients.length > 0;
+function opened({ head, manifest, hash }: Pick<OpenedArchive, 'head' | 'manifest' | 'hash'>, list: FindingList): OpenedArchive {
+  const lines = manifest?.lines ?? [];
+  const isEncrypted = head === undefined ? lines.some(line => typeof line.private === 'string') : head.recipients.length > 0;
+  for (const line of isEncrypted ? lines : []) {
+    if (typeof line.private === 'string') continue;
+    const problem = 'the name of a site in it is not encrypted, and the archive is';
+    list.add({ level: 0, object: manifestKey(hash!), line: line.id, problem });
+  }
   return { archive: (head ?? manifest)!.archive, stream: manifest?.stream ?? head?.stream ?? null, isEncrypted, manifest, hash, head };
 }
 

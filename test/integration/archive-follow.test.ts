@@ -59,6 +59,18 @@ describe('a site that archives all the time', () => {
     expect((await checkArchive(target))[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
   });
 
+  it('backs up at once when it is asked, however long it waits between two rounds', async () => {
+    const target = await emptyArchive();
+    await using site = await ArchivingSite.open(new FaultDisk(), target, { options: { everyMs: 3_600_000 } });
+    await commit(site.store, 0, 3);
+    await site.archived();
+    for (let n = 3; n < 6; n++) {
+      await commit(site.store, n, n + 1);
+      expect(await site.archiver.backup()).toMatchObject({ position: site.store.position });
+    }
+    expect((await checkArchive(target))[0]).toMatchObject({ last: site.store.position, digest: site.store.digest });
+  });
+
   it('says after a restart what it has in the archive, also while the target is away', async () => {
     const target = await emptyArchive();
     const disk = new FaultDisk();

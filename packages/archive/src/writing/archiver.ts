@@ -54,6 +54,8 @@ export class Archiver implements AsyncDisposable {
   #isClosed = false;
   /** Resolved when there may be something to do. */
   #news = Promise.withResolvers<void>();
+  /** Resolved when somebody waits for a backup. */
+  #asked = Promise.withResolvers<void>();
   #requests: Request[] = [];
   #line: FollowedLine | undefined;
   /** The failure that was told last. */
@@ -105,6 +107,7 @@ export class Archiver implements AsyncDisposable {
     const done = Promise.withResolvers<BackupResult>();
     this.#requests.push({ done, begun: this.#parts.clock.monotonic() });
     this.noticed();
+    this.#asked.resolve();
     return done.promise;
   }
 
@@ -167,6 +170,7 @@ export class Archiver implements AsyncDisposable {
     const { clock, options } = this.#parts;
     while (!this.#isClosed) {
       this.#news = Promise.withResolvers();
+      this.#asked = Promise.withResolvers();
       const begun = clock.monotonic();
       const requests = [...this.#requests];
       await line.advance(requests.length > 0);
@@ -174,7 +178,7 @@ export class Archiver implements AsyncDisposable {
       this.#requests = this.#requests.filter(request => !requests.includes(request));
       if (this.#requests.length > 0) continue;
       await this.#pause(IDLE_MS, this.#news.promise);
-      if (this.#requests.length === 0) await this.#pause(options.everyMs - (clock.monotonic() - begun), this.#closing.promise);
+      if (this.#requests.length === 0) await this.#pause(options.everyMs - (clock.monotonic() - begun), this.#asked.promise);
     }
   }
 

@@ -9,7 +9,6 @@ import {
   RewrittenHistory,
   Turn,
 } from '@evertree/core';
-import { releaseMemory } from '../format/memory.ts';
 import type { ChainEnd } from '../reading/frames-reader.ts';
 import type { ReadPart } from '../reading/image-reader.ts';
 import { type RestoreState, writeRestoreState } from './restore-state.ts';
@@ -127,11 +126,8 @@ export class RestoredTree {
           this.#tell(chunk.length);
           await this.#turn.breathe();
         }
-        const { number, chunks } = part.value;
-        await this.#queue.add(0, async () => {
-          await this.#noteParts(number);
-          releasePayload(chunks[0]);
-        });
+        const { number } = part.value;
+        await this.#queue.add(0, () => this.#noteParts(number));
       }
     } finally {
       await parts.return?.();
@@ -161,19 +157,15 @@ export class RestoredTree {
   async #readFrames(tree: RebuiltTree): Promise<void> {
     const { source, state, stream } = this.#task;
     if (tree.head.last.revision >= this.#end) return;
-    let former: Uint8Array | undefined;
     for await (const frame of source.frames(endOf(tree))) {
       const isCut = frame.header.last.revision > this.#end;
       // A secondary can only go on after a whole frame of its primary.
       if (isCut && state.role === 'secondary') break;
       if (isCut) this.#prove(tree);
       const written = isCut ? new RewrittenHistory({ stream, without: new Set(), upTo: this.#end }).take(frame, tree).frame! : frame;
+      // Its bytes have to stay: the writer of the segment gathers frames before it writes them.
       await this.#queue.add(written.bytes.length, () => this.#history.write(written));
       this.#apply(tree, written);
-      // The tree refers to the last frame only, and the writing of those before it ends before this begins.
-      const last = former;
-      if (last !== undefined && last.buffer !== frame.bytes.buffer) await this.#queue.add(0, async () => releasePayload(last));
-      former = frame.bytes;
       await this.#turn.breathe();
       if (isCut) break;
     }
@@ -249,9 +241,4 @@ export class RestoredTree {
 /** Where the history of a tree ends. */
 function endOf({ head: { last: position, chain } }: RebuiltTree): ChainEnd {
   return { position, chain: typeof chain === 'string' ? chain : frameHash(chain) };
-}
-
-/** Gives back the payload of which this is a piece: nobody reads any of it again. */
-function releasePayload(piece: Uint8Array | undefined): void {
-  if (piece !== undefined) releaseMemory(piece);
 }

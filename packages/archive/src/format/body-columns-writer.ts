@@ -2,14 +2,14 @@ import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from 
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnWriters } from './column-list.ts';
 import { releaseMemory } from './memory.ts';
 import { DIFFERENCE_LIMIT, NumberPrediction } from './number-prediction.ts';
-import { NumberTable, PathNumbers } from './path-numbers.ts';
+import { NumberTable, pathHash, PathNumbers } from './path-numbers.ts';
 import { TextNumbers } from './text-numbers.ts';
 
 /** A body that columns can't give back: its frame is kept as it is. */
 export class UnfitBody extends Error {}
 
 /** About as many bytes of frames come with each new path. */
-const BYTES_A_PATH = 40;
+const BYTES_A_PATH = 24;
 
 /** Most definitions before one operation. */
 const DEFINITIONS_LIMIT = 255;
@@ -48,7 +48,7 @@ export class BodyColumnsWriter {
     const expected = Math.ceil(bytes.length / BYTES_A_PATH);
     this.#paths = new PathNumbers(expected);
     this.#numbers = new NumberPrediction(expected);
-    this.#pathTable = new NumberTable(expected);
+    this.#pathTable = new NumberTable(expected, path => pathHash(this.#paths.parent(path), this.#paths.key(path)));
     this.#keys = new TextNumbers(bytes);
     this.#texts = new TextNumbers(bytes);
   }
@@ -157,16 +157,17 @@ export class BodyColumnsWriter {
     const recent = paths.recent(parent, key);
     if (recent !== 0) return recent;
     const table = this.#pathTable;
-    let place = table.place(parent, key);
-    for (let path = table.at(place); path !== 0; path = table.at(place)) {
-      if (table.has(place, parent, key)) {
+    const hash = pathHash(parent, key);
+    let place = table.place(hash);
+    for (; !table.isEmpty(place); place = table.next(place)) {
+      const path = table.at(place, hash);
+      if (path !== 0 && paths.parent(path) === parent && paths.key(path) === key) {
         paths.setRecent(path, parent, key);
         return path;
       }
-      place = table.next(place);
     }
     const path = paths.add(parent, key);
-    table.put(place, path, parent, key);
+    table.put(place, hash, path);
     paths.setRecent(path, parent, key);
     if (this.#newPaths++ === 0) this.#columns.parents.add(parent);
     this.#columns.pathKeys.add(this.#isNewKey ? 0 : key);

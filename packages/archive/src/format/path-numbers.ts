@@ -1,15 +1,15 @@
 import { releaseMemory } from './memory.ts';
 
 /**
- * Of each path: the path above it, its last key, its node and the frame in which that is its node; the path right below
- * that was found last, and its key. Side by side, since most of the time goes to fetching them from memory.
+ * Of each path: the path above it, its last key, its node, and the path right below that was found last. Side by side,
+ * since most of the time goes to fetching them from memory.
  */
-const FIELDS = 8;
+const FIELDS = 4;
 const KEY = 1;
+/** The number of the node and of all nodes of the frames before. */
 const NODE = 2;
-const FRAME = 3;
-const BELOW = 4;
-const KEY_BELOW = 5;
+/** With the lowest bits of its key above it. */
+const BELOW = 3;
 
 /** Of each key: its number, the frame in which it has it, and the path with this last key that was found last. */
 const KEY_FIELDS = 4;
@@ -26,6 +26,9 @@ export class PathNumbers {
   #keys = new Uint32Array(256 * KEY_FIELDS);
   /** Counts the frames. */
   #frame = 0;
+  /** Of the frames before. */
+  #nodesBefore = 0;
+  #most = 0;
 
   /** @param expected how many paths it is made for, besides the root; it grows beyond that */
   constructor(expected: number) {
@@ -34,6 +37,7 @@ export class PathNumbers {
 
   beginFrame(): void {
     this.#frame++;
+    this.#nodesBefore = this.#most;
     this.setNode(0, 1);
   }
 
@@ -61,21 +65,21 @@ export class PathNumbers {
 
   /** The number of the node in this frame; 0 if it has none. */
   node(path: number): number {
-    const at = path * FIELDS;
-    return this.#paths[at + FRAME] === this.#frame ? this.#paths[at + NODE]! : 0;
+    const node = this.#paths[path * FIELDS + NODE]!;
+    return node > this.#nodesBefore ? node - this.#nodesBefore : 0;
   }
 
   setNode(path: number, node: number): void {
-    const at = path * FIELDS;
-    this.#paths[at + NODE] = node;
-    this.#paths[at + FRAME] = this.#frame;
+    const its = this.#nodesBefore + node;
+    this.#paths[path * FIELDS + NODE] = its;
+    if (its > this.#most) this.#most = its;
   }
 
   /** How many nodes, this one and those above it, have to be defined before this one has a number. */
   lacking(path: number): number {
     const paths = this.#paths;
     let count = 0;
-    for (let at = path * FIELDS; paths[at + FRAME] !== this.#frame; at = paths[at]! * FIELDS) count++;
+    for (let at = path * FIELDS; paths[at + NODE]! <= this.#nodesBefore; at = paths[at]! * FIELDS) count++;
     return count;
   }
 
@@ -83,14 +87,13 @@ export class PathNumbers {
   recent(parent: number, key: number): number {
     const withKey = this.#keys[key * KEY_FIELDS + KEY_PATH];
     if (withKey !== undefined && withKey !== 0 && this.#paths[withKey * FIELDS] === parent) return withKey;
-    const at = parent * FIELDS;
-    return this.#paths[at + KEY_BELOW] === key ? this.#paths[at + BELOW]! : 0;
+    const below = this.#paths[parent * FIELDS + BELOW]!;
+    const path = below & NUMBER_MASK;
+    return below >>> NUMBER_BITS === (key & KEY_MASK) && this.#paths[path * FIELDS + KEY] === key ? path : 0;
   }
 
   setRecent(path: number, parent: number, key: number): void {
-    const at = parent * FIELDS;
-    this.#paths[at + BELOW] = path;
-    this.#paths[at + KEY_BELOW] = key;
+    this.#paths[parent * FIELDS + BELOW] = ((key & KEY_MASK) << NUMBER_BITS) | path;
     this.#keys[key * KEY_FIELDS + KEY_PATH] = path;
   }
 
@@ -114,51 +117,59 @@ export class PathNumbers {
   }
 }
 
-function larger(numbers: Uint32Array<ArrayBuffer>, index: number): Uint32Array<ArrayBuffer> {
-  const grown = new Uint32Array(Math.max(index + 1, numbers.length * 2));
+export function larger<T extends Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>>(numbers: T, index: number): T {
+  const grown = new (numbers.constructor as new (length: number) => T)(Math.max(index + 1, numbers.length * 2));
   grown.set(numbers);
   releaseMemory(numbers);
   return grown;
 }
 
-/** At each place of a NumberTable: a number, 0 if the place is empty, and what it is the number of. */
-const SLOT = 4;
+/**
+ * A place has the bits of a number, and above them the upper bits of its hash. 8 MiB of frames have fewer than 3M paths,
+ * keys or texts.
+ */
+const NUMBER_BITS = 22;
+const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
+const KEY_MASK = (1 << (32 - NUMBER_BITS)) - 1;
 
-/** Finds a number by two others that belong to it, in one place of memory: open addressing, at most half full. */
+/**
+ * Finds a number below 2^22 by its hash: open addressing, at most half full. Four bytes a place, since most of the time
+ * goes to fetching them from memory.
+ */
 export class NumberTable {
   #slots: Int32Array<ArrayBuffer>;
   #count = 0;
+  readonly #hashOf: (number: number) => number;
 
   /** @param expected how many it is made for; it grows beyond that */
-  constructor(expected: number) {
-    this.#slots = new Int32Array(SLOT << Math.max(8, 33 - Math.clz32(expected)));
+  constructor(expected: number, hashOf: (number: number) => number) {
+    this.#slots = new Int32Array(1 << Math.max(8, 33 - Math.clz32(expected)));
+    this.#hashOf = hashOf;
   }
 
-  /** Where to look first. Then come the places that `next` gives, until `at` gives 0. */
-  place(first: number, second: number): number {
-    return (mixed(Math.imul(first, 0x9e37_79b1) + second) << 2) & (this.#slots.length - SLOT);
+  /** Where to look first. Then come the places that `next` gives, until one is empty. */
+  place(hash: number): number {
+    return hash & (this.#slots.length - 1);
   }
 
   next(place: number): number {
-    return (place + SLOT) & (this.#slots.length - SLOT);
+    return (place + 1) & (this.#slots.length - 1);
   }
 
-  /** The number at a place; 0 if it is empty. */
-  at(place: number): number {
-    return this.#slots[place]!;
+  isEmpty(place: number): boolean {
+    return this.#slots[place] === 0;
   }
 
-  /** Whether the number at a place is that of two others. */
-  has(place: number, first: number, second: number): boolean {
-    return this.#slots[place + 1] === first && this.#slots[place + 2] === second;
+  /** The number at a place; 0 if it has another hash. */
+  at(place: number, hash: number): number {
+    const slot = this.#slots[place]!;
+    return (slot ^ hash) >>> NUMBER_BITS === 0 ? slot & NUMBER_MASK : 0;
   }
 
-  /** Puts a number into an empty place that was found for two others. */
-  put(place: number, number: number, first: number, second: number): void {
-    this.#slots[place] = number;
-    this.#slots[place + 1] = first;
-    this.#slots[place + 2] = second;
-    if (++this.#count * 2 * SLOT > this.#slots.length) this.#grow();
+  /** Puts a number into an empty place that was found for its hash. */
+  put(place: number, hash: number, number: number): void {
+    this.#slots[place] = (hash & ~NUMBER_MASK) | number;
+    if (++this.#count * 2 > this.#slots.length) this.#grow();
   }
 
   /** Gives the memory back. Nothing may be asked afterwards. */
@@ -169,18 +180,23 @@ export class NumberTable {
   #grow(): void {
     const slots = this.#slots;
     this.#slots = new Int32Array(slots.length * 2);
-    for (let from = 0; from < slots.length; from += SLOT) {
-      if (slots[from] === 0) continue;
-      let place = this.place(slots[from + 1]!, slots[from + 2]!);
+    for (const slot of slots) {
+      if (slot === 0) continue;
+      let place = this.place(this.#hashOf(slot & NUMBER_MASK));
       while (this.#slots[place] !== 0) place = this.next(place);
-      this.#slots.set(slots.subarray(from, from + SLOT), place);
+      this.#slots[place] = slot;
     }
     releaseMemory(slots);
   }
 }
 
+/** The hash of a path. */
+export function pathHash(parent: number, key: number): number {
+  return mixed(Math.imul(parent, 0x9e37_79b1) + key);
+}
+
 /** Spreads numbers over all bits of a hash. */
-function mixed(hash: number): number {
+export function mixed(hash: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
   return hash ^ (hash >>> 16);

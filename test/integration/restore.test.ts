@@ -210,6 +210,24 @@ describe('a restore', () => {
     expect(target.calls.slice(calls).filter(call => /^get (stretch|image)/.test(call))).toEqual([]);
   });
 
+  test('of objects so long that their memory could be given back early writes a journal without damage', async () => {
+    const { store } = await memoryStore();
+    // Each object has 20 frames of 20 KiB: more than the writer of a segment gathers, and more than a pool of buffers.
+    for (let commit = 0; commit < 100; commit++) {
+      store.put(['part'], `${commit} `.repeat(20 * 1024).slice(0, 20 * 1024));
+      await store.flush();
+    }
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const line = maker.line('north');
+    for (const group of inGroups(await framesOf(store.journal), 20)) await line.stretch(group);
+    await maker.publish();
+    const disk = new FaultDisk();
+    const restored = await restore(target, disk, { segmentBytes: 8 * 1024 * 1024 });
+    expect(await verify(disk)).toMatchObject({ damageCount: 0, last: restored.position, digest: store.digest });
+    await store.close();
+  });
+
   test('as another stream has the tree and the epochs, and none of the history', async () => {
     const made = await oracleHistory(5, 40);
     const target = new MemoryTarget();

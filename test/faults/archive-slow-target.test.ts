@@ -20,7 +20,7 @@ describe('a target that takes less than is committed', () => {
     expectErrors('archive-spool-full');
     const target = new MemoryTarget();
     await initArchive(target, { sealing: 'plain', conditions: true, random });
-    const slow = target.client({ clock, latencyMs: 300 });
+    const slow = target.client({ clock, latencyMs: 1_000 });
     await using site = await ArchivingSite.open(new FaultDisk(), slow, {
       clock,
       journalOptions: {},

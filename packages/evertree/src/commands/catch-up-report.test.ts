@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type CatchUpsView, catchUpLines } from './catch-up-report.ts';
 
@@ -21,7 +22,7 @@ describe('what status says of a catch-up from an archive', () => {
       '  catch-up  could not take 1-2 to 1-24 from s3://backups/prices: nobody answers',
     ],
   ])('%s', (_name, change, line) => {
-    expect(catchUpLines({ last: { ...LAST, ...change } })).toEqual([line]);
+    expect(catchUpLines({ last: { ...LAST, ...change } }).map(stripVTControlCharacters)).toEqual([line]);
   });
 
   test('is nothing where there was none', () => {

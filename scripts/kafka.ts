@@ -1,14 +1,12 @@
 // Starts a real Kafka broker on this machine, the one that the tests use, for whoever wants to try a pair over Kafka.
 import { mkdir } from 'node:fs/promises';
-import { relative, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type KafkaBroker, startKafka } from '../test/support/kafka/broker.ts';
+import { relative } from 'node:path';
+import { startKafka } from '../test/support/kafka/broker.ts';
 import { KAFKA_VERSION } from '../test/support/kafka/maven.ts';
-import { isFree } from '../test/support/site-process.ts';
+import { endOf, runServerScript } from './server-script.ts';
 
 /** As configs/kafkaProducer.json and configs/kafkaConsumer.json have it. */
 const USUAL_PORT = 9092;
-const MOST_PORT = 65_535;
 
 const USAGE = `Usage: pnpm kafka [--port PORT] [--data DIR]
 
@@ -17,25 +15,7 @@ Starts Apache Kafka ${KAFKA_VERSION}, one node, on 127.0.0.1. Needs Java 17 or n
   --port PORT  where clients find it (default ${USUAL_PORT}, as in configs/)
   --data DIR   where it keeps its topics (default ./data/kafka)`;
 
-interface Settings {
-  readonly port: number;
-  readonly data: string;
-}
-
-/** Undefined: only the usage was asked for. @throws what is wrong with the arguments */
-function readArguments(args: readonly string[]): Settings | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { port: { type: 'string' }, data: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  });
-  if (values.help === true) return undefined;
-  const port = Number(values.port ?? USUAL_PORT);
-  if (!Number.isInteger(port) || port < 1 || port > MOST_PORT) throw new Error(`--port ${values.port} is no port: give 1 to ${MOST_PORT}.`);
-  return { port, data: resolve(values.data ?? 'data/kafka') };
-}
-
-async function run({ port, data }: Settings): Promise<void> {
-  if (!(await isFree(port))) throw new Error(`Port ${port} of 127.0.0.1 is taken: end what listens there, or give --port another one.`);
+async function run({ port, data }: { readonly port: number; readonly data: string }): Promise<void> {
   await mkdir(data, { recursive: true });
   await using broker = await startKafka({ port, data, tell: line => console.log(line) });
   console.log(describeBroker(port, data));
@@ -62,19 +42,4 @@ ${ports}
   Ctrl-C ends Kafka.`;
 }
 
-/** Resolves with true when a signal asks it to end, with false when it ended by itself. */
-function endOf(broker: KafkaBroker): Promise<boolean> {
-  return new Promise(resolved => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolved(true));
-    void broker.ended().then(() => resolved(false));
-  });
-}
-
-try {
-  const settings = readArguments(process.argv.slice(2));
-  if (settings === undefined) console.log(USAGE);
-  else await run(settings);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
-}
+await runServerScript({ usage: USAGE, usualPort: USUAL_PORT, usualData: 'data/kafka', run });

@@ -16,7 +16,7 @@ interface TailPlace {
 
 /** Follows a tail by what the headers of its objects say. */
 export class TailOrder {
-  /** What was followed, if that was anything. */
+  /** How far the tail was followed; undefined before its first object. */
   followed: VerifiedTail | undefined;
   readonly #line: string;
   readonly #path: string;

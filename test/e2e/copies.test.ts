@@ -3,6 +3,8 @@ import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Timestamp, Verification } from '@evertree/history';
+import { nodeDisk } from '@evertree/journal';
+import { writeUnfinished } from '@evertree/journal/files';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BatchWriter } from '../support/batch-writer.ts';
 import { run, start } from '../support/program.ts';
@@ -188,6 +190,13 @@ describe('verify and replay', () => {
     });
     expect(await evertree('verify', 'what-if')).toMatchObject({ status: 0 });
     expect(await evertree('replay', 'data', '--into', 'before')).toMatchObject({ status: 2 });
+    // As a death leaves it that comes right before the end: site.json is there already.
+    await writeUnfinished(nodeDisk(join(root, 'before')), { work: 'replay' });
+    expect(await evertree('verify', 'before')).toMatchObject({ status: 1 });
+    expect(await evertree('replay', 'data', '--into', 'before')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('to 1-3') as string,
+    });
     for (const into of ['data/inside', '.', 'data/../data']) {
       expect(await evertree('replay', 'data', '--into', into)).toMatchObject({
         status: 2,

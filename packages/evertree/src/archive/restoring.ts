@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -17,6 +17,7 @@ import { optional } from '../optional.ts';
 import { assertOutside } from './places.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { findForeign, isUnfinished } from '../site/unfinished-directory.ts';
 import { holdYoungSpace } from './young-space.ts';
 
 /** How a site is restored: what, into which directory, and as which site. */
@@ -38,12 +39,6 @@ export interface OpenRestoreOptions extends Omit<RestoreOptions, 'target' | 'dis
   readonly clock?: Clock;
   readonly log?: Reporter;
 }
-
-const UNFINISHED_FILE = 'unfinished.json';
-/** What a restore leaves in its directory; anything else is somebody's. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['lock', UNFINISHED_FILE, `${UNFINISHED_FILE}.tmp`, 'journal', 'snapshots', 'lost+found']);
-/** What else it leaves if it ends right before its end. Without `unfinished.json` it is a site's. */
-const LAST_NAMES: ReadonlySet<string> = new Set(['site.json', 'site.json.tmp']);
 
 /**
  * Restores a state of an archive into a directory, on which a site can then be opened. An interrupted restore goes on when
@@ -86,9 +81,7 @@ function assertFree(data: string, target: string): void {
     const message = `the directory to restore into, ${data}, is none; name one that is empty or absent`;
     throw new EvertreeError('CONFIGURATION_INVALID', message, { directory: data });
   }
-  const names = isThere ? readdirSync(data) : [];
-  const goesOn = names.includes(UNFINISHED_FILE);
-  const found = names.find(name => !OWN_NAMES.has(name) && !(goesOn && LAST_NAMES.has(name)));
+  const found = isThere ? findForeign(data) : undefined;
   if (found === undefined) return;
   throw new EvertreeError('WRONG_ROLE', `the directory to restore into, ${data}, holds ${found}; name one that is empty or absent`, {
     file: found,
@@ -97,7 +90,7 @@ function assertFree(data: string, target: string): void {
 
 /** Removes a directory that was made for a restore which was refused; not one in which something is to be gone on with. */
 async function removeMade(data: string): Promise<void> {
-  if (existsSync(join(data, UNFINISHED_FILE))) return;
+  if (existsSync(data) && isUnfinished(data)) return;
   const steps = [() => unlink(join(data, 'lock')), ...['journal', 'snapshots', ''].map(name => () => rmdir(join(data, name)))];
   for (const step of steps) {
     try {

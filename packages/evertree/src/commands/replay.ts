@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { formatPath, formatPosition, parsePosition, type Position, type RewriteConflict } from '@evertree/core';
 import type { LeftOutCommit, Replayed } from '@evertree/history';
@@ -6,13 +6,11 @@ import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import { visible } from '../logs/visible.ts';
 import { optional } from '../optional.ts';
+import { findForeign } from '../site/unfinished-directory.ts';
 import { directoryArgument } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { printLine, WorkProgress } from './terminal.ts';
 import { formatCount } from './units.ts';
-
-/** What the directory of an unfinished replay holds. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'unfinished.json', 'journal', 'snapshots']);
 
 /** More conflicts are only counted. */
 const SHOWN_CONFLICTS = 100;
@@ -77,7 +75,7 @@ function assertFree(into: string, from: string): void {
     throw new UsageError(`--into ${JSON.stringify(into)} lies in the directory that is to be replayed; name one beside it`);
   if (isInside(from, into))
     throw new UsageError(`--into ${JSON.stringify(into)} holds the directory that is to be replayed; name one beside it`);
-  const found = existsSync(into) ? readdirSync(into).find(name => !OWN_NAMES.has(name)) : undefined;
+  const found = existsSync(into) ? findForeign(into) : undefined;
   if (found !== undefined) throw new UsageError(`--into ${JSON.stringify(into)} holds ${found}; name a directory that is empty or absent`);
 }
 

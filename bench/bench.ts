@@ -7,6 +7,7 @@ import { Pair } from './contestants/pair.ts';
 import { type RedisFile, RedisPair, redisVersion } from './contestants/redis.ts';
 import { type Wire, kafkaWire } from './contestants/wires.ts';
 import type { Figure } from './figure.ts';
+import { killAll } from './processes.ts';
 import type { Progress } from './progress.ts';
 import type { Shape } from './shape.ts';
 
@@ -115,10 +116,18 @@ export class Bench implements AsyncDisposable {
     return remembered(this.#byHand, `${reader} ${JSON.stringify(shape)}`, () => this.#startByHand(shape, reader === 'only receives'));
   }
 
+  /** Ends all contestants, those of a measure that failed as well. The next measure starts its own. */
+  async reset(): Promise<void> {
+    for (const contestants of [this.#pairs, this.#redis, this.#byHand]) contestants.clear();
+    const broker = this.#broker;
+    this.#broker = undefined;
+    await killAll();
+    // Who asked for a broker that did not start was told why.
+    await (await broker?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const contestants = await Promise.allSettled([...this.#pairs.values(), ...this.#redis.values(), ...this.#byHand.values()]);
-    for (const each of contestants) if (each.status === 'fulfilled') await each.value.close();
-    await (await this.#broker)?.[Symbol.asyncDispose]();
+    await this.reset();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 

@@ -1,3 +1,10 @@
+/** What a figure has to reach, and what it should reach. */
+export interface Floor {
+  readonly relation: '≥' | '≤';
+  readonly value: number;
+  readonly aim?: number;
+}
+
 /** One line of the table. */
 export interface Figure {
   /** Of its measure. */
@@ -6,7 +13,7 @@ export interface Figure {
   readonly value: number;
   readonly unit: string;
   /** Absent where there is nothing to compare with: the figure is only reported. */
-  readonly floor?: { readonly relation: '≥' | '≤'; readonly value: number };
+  readonly floor?: Floor;
   /** The figures behind it, and what a reader should know. */
   readonly detail: string;
 }
@@ -16,12 +23,14 @@ export function passes({ value, floor }: Figure): boolean {
   return floor.relation === '≥' ? value >= floor.value : value <= floor.value;
 }
 
-export function atLeast(value: number): NonNullable<Figure['floor']> {
-  return { relation: '≥', value };
+/** @param aim what it should reach, where that is more than the floor; it never fails the bench */
+export function atLeast(value: number, aim?: number): Floor {
+  return { relation: '≥', value, ...(aim === undefined ? {} : { aim }) };
 }
 
-export function atMost(value: number): NonNullable<Figure['floor']> {
-  return { relation: '≤', value };
+/** As `atLeast`, where less is better. */
+export function atMost(value: number, aim?: number): Floor {
+  return { relation: '≤', value, ...(aim === undefined ? {} : { aim }) };
 }
 
 /** Three digits that tell, with a suffix for thousands and millions. */

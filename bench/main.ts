@@ -5,64 +5,17 @@ import { Bench, type Measure } from './bench.ts';
 import { findObstacle as findKafkaObstacle } from '../test/support/kafka/distribution.ts';
 import { findObstacle as findS3Obstacle } from '../test/support/s3/versitygw.ts';
 import { REDIS_MISSING } from './contestants/redis.ts';
-import { type Figure, passes } from './figure.ts';
-import { ack } from './measures/ack.ts';
-import { archiveAge, archiveMemory, archiveRestore, archiveS3, archiveSize, archiveWriting } from './measures/archive.ts';
-import { away } from './measures/away.ts';
-import { batch } from './measures/batch.ts';
-import { comeback } from './measures/comeback.ts';
-import { cold } from './measures/cold.ts';
-import { cpu } from './measures/cpu.ts';
-import { growth } from './measures/growth.ts';
-import { history, historyPin, historyVerify, historyWriting } from './measures/history.ts';
-import { heap } from './measures/heap.ts';
-import { kafkaAway } from './measures/kafka-away.ts';
-import { kafkaClients } from './measures/kafka-clients.ts';
-import { kafkaCold } from './measures/kafka-cold.ts';
-import { kafkaLag } from './measures/kafka-lag.ts';
-import { kafkaMany } from './measures/kafka-many.ts';
-import { kafkaVisible } from './measures/kafka-visible.ts';
-import { lag } from './measures/lag.ts';
-import { promote } from './measures/promote.ts';
-import { recovery } from './measures/recovery.ts';
-import { restart } from './measures/restart.ts';
-import { shares } from './measures/shares.ts';
-import { kafkaSwitchover, switchover } from './measures/switchover.ts';
-import { visible, wide } from './measures/visible.ts';
+import { passes } from './figure.ts';
+import { chosenMeasures, MEASURES } from './measures/all.ts';
 import { Progress } from './progress.ts';
+import { type Results, runMeasures } from './run.ts';
 import { table } from './table.ts';
 
-/** The last ones kill the broker. */
-const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaSwitchover, kafkaClients, kafkaAway];
-const ARCHIVE_MEASURES: readonly Measure[] = [archiveWriting, archiveSize, archiveAge, archiveRestore, archiveS3, archiveMemory];
-const MEASURES: readonly Measure[] = [
-  visible,
-  wide,
-  cpu,
-  batch,
-  lag,
-  cold,
-  restart,
-  recovery,
-  heap,
-  away,
-  shares,
-  ack,
-  switchover,
-  promote,
-  comeback,
-  history,
-  historyPin,
-  historyWriting,
-  historyVerify,
-  ...ARCHIVE_MEASURES,
-  ...KAFKA_MEASURES,
-  growth,
-];
-const BELOW_A_FLOOR = 1;
+const FAILED = 1;
 const WRONG_USAGE = 2;
 
-const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor.
+const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor, or
+a measure failed.
 
   --quick          fewer and shorter rounds, without growth; without Kafka, unless --only names it
   --only NAME,…    these measures only; \`kafka\` and \`archive\` stand for all of theirs
@@ -103,23 +56,12 @@ function readOptions() {
       process.stdout.write(HELP);
       return undefined;
     }
-    return { ...values, measures: chosen(values.only, values.quick) };
+    return { ...values, measures: chosenMeasures(values.only, values.quick) };
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n\n${HELP}`);
     process.exitCode = WRONG_USAGE;
     return undefined;
   }
-}
-
-function chosen(only: string | undefined, quick: boolean): readonly Measure[] {
-  if (only === undefined) return MEASURES.filter(measure => !quick || (measure.fullOnly !== true && measure.needs !== 'kafka'));
-  return only.split(',').flatMap(name => {
-    if (name === 'kafka') return KAFKA_MEASURES;
-    if (name === 'archive') return ARCHIVE_MEASURES;
-    const measure = MEASURES.find(each => each.name === name);
-    if (measure === undefined) throw new Error(`there is no measure ${name}`);
-    return [measure];
-  });
 }
 
 /** Why the servers that some measures need can't be started here, and what helps. */
@@ -149,34 +91,38 @@ async function run({ measures: wanted, quick, lab, platformatic, data, profile, 
   const notMeasured = wanted.filter(measure => !measures.includes(measure)).map(({ name }) => name);
   const omission = notMeasured.length === 0 ? '' : `NOT MEASURED: ${notMeasured.join(', ')}. ${[...obstacles.values()].join(' ')}\n`;
   process.stderr.write(omission);
-  const figures: Figure[] = [];
-  const tookSeconds: Record<string, number> = {};
-  for (const [index, measure] of measures.entries()) {
-    progress.measure(measure.name, index, measures.length);
-    const begun = performance.now();
-    figures.push(...(await measure.run(bench)));
-    tookSeconds[measure.name] = Math.round((performance.now() - begun) / 100) / 10;
-  }
+  const results = await runMeasures(bench, measures);
   progress.clear();
-  const seconds = Math.round((performance.now() - started) / 1e3);
+  const { figures, failures, tookSeconds } = results;
   const machine = {
     node: process.version,
     redis: bench.redisVersion ?? null,
     cores: cpus().length,
     memoryBytes: totalmem(),
     quick,
-    seconds,
+    rounds: bench.rounds,
+    seconds: Math.round((performance.now() - started) / 1e3),
     tookSeconds,
     notMeasured,
   };
-  process.stdout.write(
-    json ? `${JSON.stringify({ machine, figures: figures.map(figure => ({ ...figure, passes: passes(figure) })) })}\n` : report(),
-  );
-  return figures.every(passes) ? 0 : BELOW_A_FLOOR;
+  const rows = figures.map(figure => ({ ...figure, passes: passes(figure) }));
+  process.stdout.write(json ? `${JSON.stringify({ machine, figures: rows, failures })}\n` : report(machine, results) + omission);
+  return failures.length === 0 && figures.every(passes) ? 0 : FAILED;
+}
 
-  function report(): string {
-    const { node, redis, cores } = machine;
-    const head = `Node ${node}, ${redis === null ? 'no Redis' : `Redis ${redis}`}, ${cores} cores; medians of ${bench.rounds} rounds, ${seconds} s`;
-    return `${table(figures)}\n\n${head}\n${omission}`;
-  }
+interface Machine {
+  readonly node: string;
+  readonly redis: string | null;
+  readonly cores: number;
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+function report({ node, redis, cores, rounds, seconds }: Machine, { figures, failures, tookSeconds }: Results): string {
+  const head = `Node ${node}, ${redis === null ? 'no Redis' : `Redis ${redis}`}, ${cores} cores; medians of ${rounds} rounds, ${seconds} s`;
+  const times = `Seconds each: ${Object.entries(tookSeconds)
+    .map(([name, took]) => `${name} ${took}`)
+    .join(', ')}`;
+  const failed = failures.map(({ measure, error }) => `FAILED ${measure}: ${error}\n`).join('');
+  return `${table(figures)}\n\n${head}\n${times}\n${failed}`;
 }

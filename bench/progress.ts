@@ -1,4 +1,4 @@
-/** A moving line on a terminal; prints nothing elsewhere. */
+/** A moving line on a terminal, and lines that stay, there and elsewhere. */
 export class Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #started = performance.now();
@@ -18,6 +18,11 @@ export class Progress {
     const seconds = Math.round((performance.now() - this.#started) / 1e3);
     const line = `${seconds} s ${this.#measure} ${what}`;
     this.#stream.write(`\r\u001B[K${line.slice(0, this.#stream.columns - 1)}`);
+  }
+
+  print(line: string): void {
+    this.clear();
+    this.#stream.write(`${line}\n`);
   }
 
   clear(): void {

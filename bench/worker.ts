@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { kill, tracked } from './processes.ts';
 
 /** The methods of a worker process. The process that started it can call each of them. */
 type Tasks<T> = { readonly [Name in keyof T]: (...args: never[]) => Promise<unknown> };
@@ -18,10 +18,9 @@ export class Worker<T extends Tasks<T>> {
   readonly #process: ChildProcess;
   readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
   #next = 0;
-  #ended = false;
 
   constructor(file: URL, flags: readonly string[] = []) {
-    this.#process = fork(fileURLToPath(file), [], { execArgv: ['--expose-gc', ...flags], serialization: 'advanced' });
+    this.#process = tracked(fork(fileURLToPath(file), [], { execArgv: ['--expose-gc', ...flags], serialization: 'advanced' }));
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#process.once('exit', (code, signal) => this.#fail(new Error(`a contestant's process ended (${signal ?? code})`)));
   }
@@ -30,15 +29,14 @@ export class Worker<T extends Tasks<T>> {
     const id = this.#next++;
     const call = Promise.withResolvers<unknown>();
     this.#calls.set(id, call);
+    // Where two calls run and one fails, nobody waits for the other any more.
+    call.promise.catch(() => undefined);
     this.#process.send({ id, task, args } satisfies Call);
     return call.promise as ReturnType<T[Name]>;
   }
 
-  async kill(): Promise<void> {
-    if (this.#ended) return;
-    const exited = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await exited;
+  kill(): Promise<void> {
+    return kill(this.#process);
   }
 
   #settle(answer: Answer): void {
@@ -49,7 +47,6 @@ export class Worker<T extends Tasks<T>> {
   }
 
   #fail(error: Error): void {
-    this.#ended = true;
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
   }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { OpenStoreOptions } from 'evertree';
 import { until } from '../clock.ts';
 import type { Shape } from '../shape.ts';
 import { SiteProcess } from '../site/site-process.ts';
@@ -18,7 +19,8 @@ export interface Throughput {
 
 export interface PairOptions {
   readonly profiles?: string | undefined;
-  readonly segmentBytes?: number;
+  /** Of the primary. */
+  readonly journal?: OpenStoreOptions['journal'];
   /** A WebSocket of its own, unless given. */
   readonly wire?: Wire;
 }
@@ -40,10 +42,9 @@ export class Pair {
 
   /** A filled primary; no secondary yet. */
   static async start(directory: string, shape: Shape, options: PairOptions = {}): Promise<Pair> {
-    const { profiles, segmentBytes, wire = webSocketWire(await freePort()) } = options;
+    const { profiles, journal = {}, wire = webSocketWire(await freePort()) } = options;
     const pair = new Pair(directory, profiles, wire);
-    const journal = segmentBytes === undefined ? {} : { journal: { segmentBytes } };
-    await pair.primary.call('open', { data: pair.primaryDirectory, ...journal });
+    await pair.primary.call('open', { data: pair.primaryDirectory, journal });
     await pair.primary.call('fill', shape);
     await pair.primary.call('aim', shape);
     return pair;

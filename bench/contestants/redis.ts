@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { now, until } from '../clock.ts';
+import { kill, tracked } from '../processes.ts';
 import { PICKS, type Shape, leaves, picks } from '../shape.ts';
 import { freePort } from './free-port.ts';
 import { longestGap } from '../statistics.ts';
@@ -73,7 +74,8 @@ export class RedisPair {
 
   async stopReplica(): Promise<void> {
     this.#replica?.close();
-    await end(this.#servers.pop());
+    const server = this.#servers.pop();
+    if (server !== undefined) await kill(server);
   }
 
   /** @returns milliseconds from REPLICAOF until the replica holds all keys */
@@ -155,7 +157,7 @@ export class RedisPair {
   async close(): Promise<void> {
     this.#primary.close();
     this.#replica?.close();
-    await Promise.all(this.#servers.map(end));
+    await Promise.all(this.#servers.map(kill));
   }
 
   *#updates(count: number): Generator<string, void> {
@@ -188,17 +190,10 @@ export class RedisPair {
       '--client-output-buffer-limit': 'replica 0 0 0',
       '--repl-backlog-size': '64mb',
     };
-    const server = spawn('redis-server', [...Object.entries(options).flat().map(String), ...file], { stdio: 'ignore' });
+    const server = tracked(spawn('redis-server', [...Object.entries(options).flat().map(String), ...file], { stdio: 'ignore' }));
     await once(server, 'spawn');
     this.#servers.push(server);
   }
-}
-
-async function end(server: ChildProcess | undefined): Promise<void> {
-  if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
-  const exited = once(server, 'exit');
-  server.kill('SIGKILL');
-  await exited;
 }
 
 /** Many keys a command, as filling is not measured. */

@@ -1,34 +1,26 @@
 import type { Measure } from '../bench.ts';
 import { atMost, type Figure } from '../figure.ts';
-import { NARROW } from '../shape.ts';
-import { interleave, median, medianRatio } from '../statistics.ts';
+import { median, medianRatio } from '../statistics.ts';
 import type { Throughput } from '../contestants/pair.ts';
-
-const CHANGES = 1_000_000;
-const QUICK_CHANGES = 500_000;
-const QUICK_ROUNDS = 2;
+import { narrowRace } from './visible.ts';
 
 export const cpu: Measure = {
   name: 'cpu',
-  about: "CPU (user and system) a change, both sites together, next to the lab's pipeline; and bytes on the wire",
+  about: "CPU (user and system) a change in the runs of `visible`, both sites together, next to the lab's pipeline; and bytes on the wire",
   async run(bench) {
-    const pair = await bench.pair(NARROW);
-    const { lab } = bench;
-    const changes = bench.size(CHANGES, QUICK_CHANGES);
-    const runs: Throughput[] = [];
-    const ours = async (): Promise<number> => {
-      const run = await pair.throughput(changes);
-      runs.push(run);
-      return run.primaryCpuUs + run.secondaryCpuUs;
-    };
-    const contest = { ours, lab: lab === undefined ? undefined : () => lab.cpuPerChange(changes) };
-    const rounds = lab === undefined ? bench.rounds : bench.size(bench.rounds, QUICK_ROUNDS);
-    const results = await interleave(contest, rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
-    return [cpuFigure(results.ours, results.lab, runs), wireFigure(runs)];
+    const { ours, lab } = await narrowRace(bench);
+    return [
+      cpuFigure(
+        ours,
+        lab.map(run => run.cpuUs),
+      ),
+      wireFigure(ours),
+    ];
   },
 };
 
-function cpuFigure(ours: readonly number[], lab: readonly number[], runs: readonly Throughput[]): Figure {
+function cpuFigure(runs: readonly Throughput[], lab: readonly number[]): Figure {
+  const ours = runs.map(run => run.primaryCpuUs + run.secondaryCpuUs);
   const primary = median(runs.map(run => run.primaryCpuUs));
   const secondary = median(runs.map(run => run.secondaryCpuUs));
   const own = `ours ${median(ours).toFixed(2)} µs (primary ${primary.toFixed(2)}, secondary ${secondary.toFixed(2)})`;

@@ -4,7 +4,7 @@ import { Pair } from '../contestants/pair.ts';
 import { type Figure, atMost } from '../figure.ts';
 import { DEEP } from '../shape.ts';
 import { median } from '../statistics.ts';
-import { SMALL_SEGMENT_BYTES } from './cold.ts';
+import { SHORT_JOURNAL } from './cold.ts';
 
 export const kafkaCold: Measure = {
   name: 'kafka-cold',
@@ -29,7 +29,7 @@ export const kafkaCold: Measure = {
 async function startPair(bench: Bench): Promise<Pair> {
   bench.progress.tell('fills a pair');
   const wire = await bench.kafkaWire();
-  const pair = await Pair.start(bench.directory('kafka-cold'), DEEP, { wire, segmentBytes: SMALL_SEGMENT_BYTES });
+  const pair = await Pair.start(bench.directory('kafka-cold'), DEEP, { wire, journal: SHORT_JOURNAL });
   await pair.primary.call('snapshot');
   await pair.connect();
   return pair;

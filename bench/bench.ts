@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type KafkaBroker, startKafka } from '../test/support/kafka/broker.ts';
 import { KafkaByHand } from './contestants/kafka-by-hand.ts';
 import { Lab } from './contestants/lab.ts';
-import { Pair } from './contestants/pair.ts';
+import { Pair, type PairOptions } from './contestants/pair.ts';
 import { type RedisFile, RedisPair, redisVersion } from './contestants/redis.ts';
 import { type Wire, kafkaWire } from './contestants/wires.ts';
 import type { Figure } from './figure.ts';
@@ -90,6 +90,11 @@ export class Bench implements AsyncDisposable {
     return remembered(this.#pairs, JSON.stringify(shape), () => this.#startPair(shape));
   }
 
+  /** Another such pair, whose sites note when changes reach each stage of their way; the caller closes it. */
+  probedPair(shape: Shape): Promise<Pair> {
+    return this.#startPair(shape, { probed: true });
+  }
+
   /** A primary and a replica for keys of this shape. */
   redis(file: RedisFile, shape: Shape): Promise<RedisPair> {
     return remembered(this.#redis, `${file} ${JSON.stringify(shape)}`, () => this.#startRedis(file, shape));
@@ -108,7 +113,7 @@ export class Bench implements AsyncDisposable {
 
   /** The connected pair with a topic of its own, warmed up, as `pair` is. */
   kafkaPair(shape: Shape): Promise<Pair> {
-    return remembered(this.#pairs, `kafka ${JSON.stringify(shape)}`, async () => this.#startPair(shape, await this.kafkaWire()));
+    return remembered(this.#pairs, `kafka ${JSON.stringify(shape)}`, async () => this.#startPair(shape, { wire: await this.kafkaWire() }));
   }
 
   /** The client that a user writes by hand, or kafkajs by itself. */
@@ -144,10 +149,9 @@ export class Bench implements AsyncDisposable {
     return pair;
   }
 
-  async #startPair(shape: Shape, wire?: Wire): Promise<Pair> {
+  async #startPair(shape: Shape, options: PairOptions = {}): Promise<Pair> {
     this.progress.tell('fills a pair');
-    const { profiles } = this.options;
-    const pair = await Pair.start(this.directory('pair'), shape, { profiles, ...(wire === undefined ? {} : { wire }) });
+    const pair = await Pair.start(this.directory('pair'), shape, { profiles: this.options.profiles, ...options });
     await pair.connect();
     await pair.throughput(WARM_UP_CHANGES);
     return pair;

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { OpenStoreOptions } from 'evertree';
+import type { Beat } from '../beat.ts';
 import { until } from '../clock.ts';
 import type { Shape } from '../shape.ts';
 import { SiteProcess } from '../site/site-process.ts';
+import type { Stage } from '../site/stage-probe.ts';
 import { freePort } from './free-port.ts';
 import { type Wire, webSocketWire } from './wires.ts';
 
@@ -21,6 +23,8 @@ export interface PairOptions {
   readonly profiles?: string | undefined;
   /** Of the primary. */
   readonly journal?: OpenStoreOptions['journal'];
+  /** Both sites note when changes reach each stage of their way. */
+  readonly probed?: boolean;
   /** A WebSocket of its own, unless given. */
   readonly wire?: Wire;
 }
@@ -30,23 +34,26 @@ export class Pair {
   readonly #directory: string;
   readonly #profiles: string | undefined;
   readonly #wire: Wire;
+  readonly #probed: boolean;
   #secondaries = 0;
   primary = new SiteProcess();
   secondary: SiteProcess | undefined;
 
-  private constructor(directory: string, profiles: string | undefined, wire: Wire) {
+  private constructor(directory: string, wire: Wire, { profiles, probed = false }: PairOptions) {
     this.#directory = directory;
     this.#profiles = profiles;
     this.#wire = wire;
+    this.#probed = probed;
   }
 
   /** A filled primary; no secondary yet. */
   static async start(directory: string, shape: Shape, options: PairOptions = {}): Promise<Pair> {
-    const { profiles, journal = {}, wire = webSocketWire(await freePort()) } = options;
-    const pair = new Pair(directory, profiles, wire);
+    const { journal = {}, wire = webSocketWire(await freePort()) } = options;
+    const pair = new Pair(directory, wire, options);
     await pair.primary.call('open', { data: pair.primaryDirectory, journal });
     await pair.primary.call('fill', shape);
     await pair.primary.call('aim', shape);
+    if (pair.#probed) await pair.primary.call('watchStages', pair.primaryDirectory, 'primary');
     return pair;
   }
 
@@ -63,6 +70,7 @@ export class Pair {
     const secondary = new SiteProcess();
     this.secondary = secondary;
     await secondary.call('open', { data: this.secondaryDirectory });
+    if (this.#probed) await secondary.call('watchStages', this.secondaryDirectory, 'secondary');
     await secondary.call('follow', this.#wire.secondary);
     return secondary;
   }
@@ -111,11 +119,27 @@ export class Pair {
   }
 
   /** @returns for each change, milliseconds from its commit until it was visible at the secondary */
-  async lag(perSecond: number, count: number): Promise<Float64Array> {
+  async lag(beat: Beat): Promise<Float64Array> {
     const { revision } = await this.primary.call('state');
-    const seen = this.#connected.call('arrivals', revision, count);
-    const made = await this.primary.call('writeSteadily', perSecond, count);
+    const seen = this.#connected.call('arrivals', revision, beat.count);
+    const made = await this.primary.call('writeSteadily', beat);
     return (await seen).map((time, index) => time - made[index]!);
+  }
+
+  /** @returns when each change was made, and when it reached each stage */
+  async stages(beat: Beat): Promise<Record<Stage | 'made', Float64Array>> {
+    const { revision } = await this.primary.call('state');
+    // What was noted before is dropped.
+    await this.#stages(revision, 0);
+    const made = await this.primary.call('writeSteadily', beat);
+    await this.equal();
+    return { made, ...(await this.#stages(revision, beat.count)) };
+  }
+
+  async #stages(first: number, count: number): Promise<Record<Stage, Float64Array>> {
+    const ours = await this.primary.call('stages', first, count);
+    const theirs = await this.#connected.call('stages', first, count);
+    return { ...ours, ...theirs } as Record<Stage, Float64Array>;
   }
 
   /** One writer that waits for the secondary's acknowledgement each time. @returns both in milliseconds from the commit */

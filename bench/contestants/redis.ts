@@ -2,7 +2,8 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Beat, steadily } from '../beat.ts';
 import { now, until } from '../clock.ts';
 import { kill, tracked } from '../processes.ts';
 import { PICKS, type Shape, leaves, picks } from '../shape.ts';
@@ -132,23 +133,15 @@ export class RedisPair {
   }
 
   /** @returns for each change, milliseconds from its write until the replica showed it (MONITOR) */
-  async lag(perSecond: number, count: number): Promise<Float64Array> {
-    const made = new Float64Array(count);
+  async lag(beat: Beat): Promise<Float64Array> {
+    const { count } = beat;
     const first = this.#next;
     const monitor = await RedisClient.connect(this.#replicaPort);
     await monitor.ask('MONITOR');
     const seen = seenBy(monitor, first, count);
     using _ = this.#primary.onText(() => undefined);
     const updates = this.#updates(count);
-    const started = now();
-    for (let done = 0; done < count;) {
-      const due = Math.min(count, Math.floor(((now() - started) * perSecond) / 1e3));
-      for (; done < due; done++) {
-        made[done] = now();
-        this.#primary.send(updates.next().value ?? '');
-      }
-      await nextTurn();
-    }
+    const made = await steadily(beat, () => this.#primary.send(updates.next().value ?? ''));
     const lags = (await seen).map((time, index) => time - made[index]!);
     monitor.close();
     return lags;

@@ -16,6 +16,7 @@ import { kafkaLag } from './kafka-lag.ts';
 import { kafkaMany } from './kafka-many.ts';
 import { kafkaVisible } from './kafka-visible.ts';
 import { lag } from './lag.ts';
+import { profile } from './profile.ts';
 import { promote } from './promote.ts';
 import { recovery } from './recovery.ts';
 import { restart } from './restart.ts';
@@ -32,6 +33,7 @@ export const MEASURES: readonly Measure[] = [
   cpu,
   batch,
   lag,
+  profile,
   cold,
   restart,
   recovery,

@@ -34,7 +34,7 @@ async function grown(bench: Bench, shape: Shape): Promise<Figure[]> {
   await pair.connect();
   await pair.throughput(CHANGES / 4);
   const run = await pair.throughput(CHANGES);
-  const lag = await pair.lag(PER_SECOND, LAG_CHANGES);
+  const lag = await pair.lag({ pace: 'spins', perSecond: PER_SECOND, count: LAG_CHANGES });
   const { equalMs } = await fallBehind(pair, CHANGES);
   await pair.close();
   const [recoveryMs] = await recover(bench.directory('growth-recovery'), shape, 1);

@@ -1,3 +1,4 @@
+import type { Beat } from '../beat.ts';
 import type { Measure } from '../bench.ts';
 import { type Figure, atMost } from '../figure.ts';
 import { NARROW } from '../shape.ts';
@@ -18,6 +19,8 @@ const WARM_UP_MESSAGES = 2_000;
 /** A frame with one change. */
 const MESSAGE_BYTES = 200;
 
+const beat = (count: number): Beat => ({ pace: 'beats', perSecond: PER_SECOND, count });
+
 export const kafkaLag: Measure = {
   name: 'kafka-lag',
   needs: 'kafka',
@@ -26,7 +29,7 @@ export const kafkaLag: Measure = {
     const pair = await bench.kafkaPair(NARROW);
     const client = await bench.byHand(NARROW, 'only receives');
     bench.progress.tell('warms up');
-    await pair.lag(PER_SECOND, WARM_UP_MESSAGES);
+    await pair.lag(beat(WARM_UP_MESSAGES));
     await client.sendToReceive(WARM_UP_MESSAGES, MESSAGE_BYTES);
     const worst: Record<'ours' | 'bare', number[]> = { ours: [], bare: [] };
     const measured = (name: 'ours' | 'bare', run: () => Promise<Float64Array>) => async (): Promise<number> => {
@@ -35,12 +38,12 @@ export const kafkaLag: Measure = {
       worst[name].push(quantile(lags, 0.99));
       return quantile(lags, 0.5);
     };
-    const ours = measured('ours', () => pair.lag(PER_SECOND, PER_SECOND * bench.size(SECONDS, QUICK_SECONDS)));
+    const ours = measured('ours', () => pair.lag(beat(PER_SECOND * bench.size(SECONDS, QUICK_SECONDS))));
     const bare = measured('bare', () => client.sendToReceive(bench.size(MESSAGES, QUICK_MESSAGES), MESSAGE_BYTES));
     const results = await interleave({ ours, bare }, bench.kafkaRounds, (round, name) =>
       bench.progress.tell(`round ${round + 1}, ${name}`),
     );
-    if (bench.options.profiles !== undefined) await pair.profiled('kafka-lag', () => pair.lag(PER_SECOND, PER_SECOND * SECONDS));
+    if (bench.options.profiles !== undefined) await pair.profiled('kafka-lag', () => pair.lag(beat(PER_SECOND * SECONDS)));
     return [figure(results, worst)];
   },
 };

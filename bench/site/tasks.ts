@@ -1,5 +1,6 @@
-import type { Commit, OpenStoreOptions, Position, Producer, Store } from 'evertree';
+import type { Commit, OpenStoreOptions, Position, Producer, Role, Store } from 'evertree';
 import { openStore, startConsumer, startProducer } from 'evertree';
+import type { Beat } from '../beat.ts';
 import { now } from '../clock.ts';
 import { UNSETTLED_COMMITS, type Wire } from '../contestants/wires.ts';
 import { type Shape, picks } from '../shape.ts';
@@ -7,6 +8,7 @@ import { arrival, arrivals } from './arrivals.ts';
 import { fill } from './fill.ts';
 import { Profiler } from './profiler.ts';
 import { type Shares, shares } from './shares.ts';
+import { type Stage, StageProbe } from './stage-probe.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
 import { type Acknowledged, type Bursts, type Written, write, writeAcknowledged, writeInBursts, writeSteadily } from './writer.ts';
 
@@ -42,6 +44,7 @@ export class SiteTasks {
   #paths: string[][] = [];
   #probe: StallProbe | undefined;
   #profiler: Profiler | undefined;
+  #stages: StageProbe | undefined;
 
   async open(options: OpenStoreOptions): Promise<Opened> {
     const started = now();
@@ -80,8 +83,18 @@ export class SiteTasks {
   }
 
   /** @returns when each commit was made */
-  async writeSteadily(perSecond: number, count: number): Promise<Float64Array> {
-    return writeSteadily(this.#opened, this.#paths, perSecond, count);
+  async writeSteadily(beat: Beat): Promise<Float64Array> {
+    return writeSteadily(this.#opened, this.#paths, beat);
+  }
+
+  /** Notes from now on when changes reach each stage of their way. Producer and consumer are not started yet. */
+  async watchStages(directory: string, role: Role): Promise<void> {
+    this.#stages = new StageProbe(this.#opened, directory, role);
+  }
+
+  /** When each of the revisions after `first` reached each stage that this site has. */
+  async stages(first: number, count: number): Promise<Partial<Record<Stage, Float64Array>>> {
+    return this.#stages?.take(first, count) ?? {};
   }
 
   /** One writer, which waits for a secondary's acknowledgement before its next commit. */

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Commit, Store } from 'evertree';
 import { now } from '../clock.ts';
+import { BEAT_MS, type Beat, steadily } from '../beat.ts';
 import { PICKS } from '../shape.ts';
 
 /** Commits between two checks of what is settled; the event loop gets a turn at each. */
@@ -78,33 +79,12 @@ class Window {
 }
 
 /**
- * The shortest that a timer waits. At this beat and slower the writer sleeps, as an application does; a faster one
- * needs a busy loop.
- */
-const SLEEP_MS = 1;
-
-/**
  * Commits one leaf at a time at a steady rate.
  * @returns when each commit was made
  */
-export async function writeSteadily(
-  store: Store,
-  paths: readonly (readonly string[])[],
-  perSecond: number,
-  count: number,
-): Promise<Float64Array> {
+export function writeSteadily(store: Store, paths: readonly (readonly string[])[], beat: Beat): Promise<Float64Array> {
   const first = store.position.revision;
-  const times = new Float64Array(count);
-  const started = now();
-  for (let done = 0; done < count;) {
-    const due = Math.min(count, Math.floor(((now() - started) * perSecond) / 1e3));
-    for (; done < due; done++) {
-      times[done] = now();
-      store.put(paths[done % PICKS]!, first + done);
-    }
-    await (1e3 / perSecond < SLEEP_MS ? nextTurn() : sleep(SLEEP_MS));
-  }
-  return times;
+  return steadily(beat, index => void store.put(paths[index % PICKS]!, first + index));
 }
 
 export interface Acknowledged {
@@ -138,7 +118,7 @@ export async function writeInBursts(
   const first = store.position.revision;
   const started = now();
   for (let burst = 0; burst < bursts; burst++) {
-    await sleep(Math.max(SLEEP_MS, started + burst * everyMs - now()));
+    await sleep(Math.max(BEAT_MS, started + burst * everyMs - now()));
     const end = (burst + 1) * commits;
     for (let done = burst * commits; done < end; done++) store.put(paths[done % PICKS]!, first + done);
   }

@@ -17,7 +17,7 @@ const WRONG_USAGE = 2;
 const HELP = `pnpm bench [options]: what Evertree claims, measured. Ends with 1 if a figure is below its floor, or
 a measure failed.
 
-  --quick          fewer and shorter rounds, without growth; without Kafka, unless --only names it
+  --quick          fewer and shorter rounds of what a minute has room for, with the same floors
   --only NAME,…    these measures only; \`kafka\` and \`archive\` stand for all of theirs
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --platformatic DIR

@@ -5,6 +5,8 @@ import { median, medianRatio, quantile } from '../statistics.ts';
 
 const COMMITS = 2_000;
 const QUICK_COMMITS = 500;
+/** The code that single commits use is compiled by then, which a throughput run does not do. */
+const WARM_UP_COMMITS = 500;
 /** The part of a run that is left out at its beginning. */
 const LEFT_OUT = 0.2;
 
@@ -14,6 +16,8 @@ export const ack: Measure = {
   async run(bench) {
     const pair = await bench.pair(NARROW);
     const count = bench.size(COMMITS, QUICK_COMMITS);
+    bench.progress.tell('warms up');
+    await pair.acknowledged(WARM_UP_COMMITS);
     const [told, durable]: [number[], number[]] = [[], []];
     for (let round = 0; round < bench.rounds; round++) {
       bench.progress.tell(`round ${round + 1}`);

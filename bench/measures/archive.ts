@@ -36,6 +36,7 @@ function sizeOf(shape: Shape, changes: number): string {
 
 export const archiveWriting: Measure = {
   name: 'archive-writing',
+  fullOnly: true,
   about: 'commits a second with a continuous encrypted archive, against none',
   async run(bench) {
     const on: number[] = [];
@@ -75,6 +76,7 @@ export const archiveWriting: Measure = {
 
 export const archiveSize: Measure = {
   name: 'archive-size',
+  fullOnly: true,
   about: 'bytes of an incremental backup, and of an archive against lines of JSON',
   async run(bench) {
     const shape = shapeOf(bench);
@@ -122,13 +124,14 @@ export const archiveSize: Measure = {
 
 export const archiveAge: Measure = {
   name: 'archive-age',
+  fullOnly: true,
   about: 'the age of the newest change in the archive at 1,000 commits a second',
   async run(bench) {
     const site = new ArchiveProcess();
     await site.call('open', bench.directory('archive-age'), { target: bench.directory('archive'), encrypted: true });
     await site.call('fill', NARROW);
     await site.call('settled');
-    const seconds = bench.size(60, 10);
+    const seconds = bench.size(20, 10);
     bench.progress.tell(`commits for ${seconds} s`);
     const ages = await site.call('ages', STEADY_PER_SECOND, seconds);
     await site.kill();
@@ -175,6 +178,7 @@ async function restoredOnce(bench: Bench, place: Place, digest: string): Promise
 
 export const archiveRestore: Measure = {
   name: 'archive-restore',
+  fullOnly: true,
   about: 'a restore to a named moment until it serves, from a directory, against PostgreSQL with pgBackRest',
   async run(bench) {
     const shape = shapeOf(bench);
@@ -228,6 +232,7 @@ function besidePostgres(
 
 export const archiveS3: Measure = {
   name: 'archive-s3',
+  fullOnly: true,
   about: 'the same restore from a real S3 server, encrypted',
   needs: 's3',
   async run(bench) {
@@ -258,6 +263,7 @@ export const archiveS3: Measure = {
 
 export const archiveMemory: Measure = {
   name: 'archive-memory',
+  fullOnly: true,
   about: 'memory of backup, restore and verify, beyond the tree',
   async run(bench) {
     if (process.platform !== 'linux') return [memoryFigure([], 'Linux alone tells the highest memory of a process')];

@@ -31,9 +31,9 @@ export const cold: Measure = {
       return tookMs;
     };
     const theirs = redis === undefined ? undefined : () => copyRedis(redis);
-    const results = await interleave({ ours, theirs }, bench.size(bench.rounds, 2), (round, name) =>
-      bench.progress.tell(`round ${round + 1}, ${name}`),
-    );
+    bench.progress.tell('warms up the primary');
+    await copy(pair);
+    const results = await interleave({ ours, theirs }, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
     if (bench.options.profiles !== undefined) await copy(pair, 'cold');
     await Promise.all([pair.close(), redis?.close()]);
     return [copyFigure(results.ours, results.theirs), stallFigure(stalls)];

@@ -8,6 +8,7 @@ const DIVERGED = 10_000;
 
 export const comeback: Measure = {
   name: 'comeback',
+  fullOnly: true,
   about: `an old primary comes back with ${DIVERGED} diverged commits, 1M leaves, its process running`,
   async run(bench) {
     const shape = bench.options.quick ? NARROW : DEEP;

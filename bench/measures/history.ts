@@ -21,6 +21,7 @@ class HistoryProcess extends Worker<HistoryTasks> {
 
 export const history: Measure = {
   name: 'history',
+  fullOnly: true,
   about: 'one leaf, and a page of its changes, anywhere in 10M commits; the index; beside a temporal table of PostgreSQL',
   async run(bench) {
     const changes = bench.size(CHANGES, QUICK_CHANGES);
@@ -97,6 +98,7 @@ async function besidePostgres(
 
 export const historyPin: Measure = {
   name: 'history-pin',
+  fullOnly: true,
   about: 'the whole tree of 1M leaves as it was, 1M commits after a snapshot; and how long the event loop was held',
   async run(bench) {
     const site = new HistoryProcess();
@@ -140,6 +142,7 @@ export const historyPin: Measure = {
 
 export const historyWriting: Measure = {
   name: 'history-writing',
+  fullOnly: true,
   about: 'commits a second with indexing on, against off',
   async run(bench) {
     const on: number[] = [];
@@ -180,6 +183,7 @@ export const historyWriting: Measure = {
 
 export const historyVerify: Measure = {
   name: 'history-verify',
+  fullOnly: true,
   about: '`verify`: everything rebuilt, and checksums only',
   async run(bench) {
     const site = new HistoryProcess();

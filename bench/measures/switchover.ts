@@ -10,6 +10,7 @@ const QUICK_SWAPS = 4;
 
 export const switchover: Measure = {
   name: 'switchover',
+  fullOnly: true,
   about: `the longest pause of a writer when roles are swapped, at ${PER_SECOND} commits a second, 1M leaves`,
   async run(bench) {
     const shape = bench.options.quick ? NARROW : DEEP;

@@ -4,7 +4,7 @@ import { MalformedColumns, type NumberColumnReader } from './column-reader.ts';
 import { writeVarint } from './column-writer.ts';
 import { releaseMemory } from './memory.ts';
 import { NumberPrediction } from './number-prediction.ts';
-import { PathNumbers } from './path-numbers.ts';
+import { FETCHED_PATHS, PathNumbers } from './path-numbers.ts';
 
 /** Most bytes that are written between two looks at the room that is left: three numbers and some bytes. */
 const STEP_BYTES = 32;
@@ -20,8 +20,7 @@ export class BodyColumnsReader {
   readonly #columns: ColumnReaders;
   readonly #paths: PathNumbers;
   readonly #numbers: NumberPrediction;
-  /** Where keys and texts stand in their columns. */
-  readonly #keys: Spans;
+  /** Where texts stand in their column. */
   readonly #texts: Spans;
   #at = 0;
   #nodes = 1;
@@ -38,8 +37,7 @@ export class BodyColumnsReader {
     this.#bytes = bytes;
     this.#columns = columns;
     this.#paths = new PathNumbers(columns.pathKeys.length);
-    this.#numbers = new NumberPrediction(columns.pathKeys.length);
-    this.#keys = new Spans(columns.keyLengths.length);
+    this.#numbers = new NumberPrediction(this.#paths);
     this.#texts = new Spans(columns.textLengths.length);
     this.#operationsLeft = nextException(columns.redefined);
     this.#keysLeft = nextException(columns.respelled);
@@ -73,7 +71,7 @@ export class BodyColumnsReader {
 
   /** Gives the memory back, but for the bodies. Nothing may be read afterwards. */
   release(): void {
-    for (const table of [this.#paths, this.#numbers, this.#keys, this.#texts]) table.release();
+    for (const table of [this.#paths, this.#numbers, this.#texts]) table.release();
   }
 
   #operation(): void {
@@ -103,10 +101,18 @@ export class BodyColumnsReader {
   /** The path of an operation. @param levels how many of the paths that lead to it are new */
   #target(levels: number): number {
     const { targets, parents, pathKeys } = this.#columns;
-    let path = levels === 0 ? targets.read() : parents.read();
+    let path = this.#nextPath(levels === 0 ? targets : parents);
     if (path >= this.#paths.count) throw new MalformedColumns('a path is not there');
     for (let left = levels; left > 0; left--) path = this.#paths.add(path, this.#knownKey(pathKeys.read()));
     return path;
+  }
+
+  /** The next path of a column. Now and then the paths behind it are fetched, too. */
+  #nextPath(column: NumberColumnReader): number {
+    if (column.at === column.count) column.fill();
+    const { at, codes } = column;
+    if (at % FETCHED_PATHS === 0) this.#paths.fetch(codes, at, Math.min(column.count, at + FETCHED_PATHS));
+    return column.read();
   }
 
   #define(path: number, definitions: number): void {
@@ -134,12 +140,12 @@ export class BodyColumnsReader {
   /** The number of a key. @param stored 0 for a new one */
   #knownKey(stored: number): number {
     if (stored !== 0) {
-      if (stored > this.#keys.count) throw new MalformedColumns('a key is not there');
+      if (stored > this.#paths.keyCount) throw new MalformedColumns('a key is not there');
       return stored;
     }
     const { keys, keyLengths } = this.#columns;
     const length = keyLengths.read();
-    return this.#keys.add(keys.take(length), length);
+    return this.#paths.addKey(keys.take(length), length);
   }
 
   /** Writes a key as the frame has it: its number, or its text where it is spelled. */
@@ -151,7 +157,7 @@ export class BodyColumnsReader {
     this.#varint(number);
     if (number !== 0) return;
     if (isException) this.#keysLeft = nextException(this.#columns.respelled);
-    this.#spell(this.#columns.keys.bytes, this.#keys.starts[key]!, this.#keys.lengths[key]!);
+    this.#spell(this.#columns.keys.bytes, this.#paths.keyStart(key), this.#paths.keyLength(key));
     this.#paths.setKeyNumber(key, ++this.#keyCount);
   }
 

@@ -2,7 +2,8 @@ import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from 
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnWriters } from './column-list.ts';
 import { releaseMemory } from './memory.ts';
 import { DIFFERENCE_LIMIT, NumberPrediction } from './number-prediction.ts';
-import { NumberTable, pathHash, PathNumbers } from './path-numbers.ts';
+import { PathNumbers } from './path-numbers.ts';
+import { PathFinder } from './path-finder.ts';
 import { TextNumbers } from './text-numbers.ts';
 
 /** A body that columns can't give back: its frame is kept as it is. */
@@ -22,7 +23,7 @@ export class BodyColumnsWriter {
   readonly #bytes: Buffer;
   readonly #columns: ColumnWriters;
   readonly #paths: PathNumbers;
-  readonly #pathTable: NumberTable;
+  readonly #finder: PathFinder;
   readonly #keys: TextNumbers;
   readonly #texts: TextNumbers;
   readonly #numbers: NumberPrediction;
@@ -47,10 +48,10 @@ export class BodyColumnsWriter {
     this.#columns = columns;
     const expected = Math.ceil(bytes.length / BYTES_A_PATH);
     this.#paths = new PathNumbers(expected);
-    this.#numbers = new NumberPrediction(expected);
-    this.#pathTable = new NumberTable(expected, path => pathHash(this.#paths.parent(path), this.#paths.key(path)));
-    this.#keys = new TextNumbers(bytes);
-    this.#texts = new TextNumbers(bytes);
+    this.#numbers = new NumberPrediction(this.#paths);
+    this.#finder = new PathFinder(this.#paths, expected);
+    this.#keys = new TextNumbers(columns.keys);
+    this.#texts = new TextNumbers(columns.texts);
   }
 
   /** @returns the sum of the change sets' times */
@@ -83,7 +84,7 @@ export class BodyColumnsWriter {
 
   /** Gives the memory back. Nothing may be written afterwards. */
   release(): void {
-    for (const table of [this.#paths, this.#pathTable, this.#keys, this.#texts, this.#numbers]) table.release();
+    for (const table of [this.#paths, this.#finder, this.#keys, this.#texts, this.#numbers]) table.release();
     releaseMemory(this.#nodePaths);
     releaseMemory(this.#frameKeys);
   }
@@ -156,19 +157,11 @@ export class BodyColumnsWriter {
     const paths = this.#paths;
     const recent = paths.recent(parent, key);
     if (recent !== 0) return recent;
-    const table = this.#pathTable;
-    const hash = pathHash(parent, key);
-    let place = table.place(hash);
-    for (; !table.isEmpty(place); place = table.next(place)) {
-      const path = table.at(place, hash);
-      if (path !== 0 && paths.parent(path) === parent && paths.key(path) === key) {
-        paths.setRecent(path, parent, key);
-        return path;
-      }
-    }
-    const path = paths.add(parent, key);
-    table.put(place, hash, path);
+    const found = paths.mayHave(parent, key) ? this.#finder.find(parent, key) : 0;
+    const path = found === 0 ? paths.add(parent, key) : found;
     paths.setRecent(path, parent, key);
+    if (found !== 0) return found;
+    this.#finder.add(path);
     if (this.#newPaths++ === 0) this.#columns.parents.add(parent);
     this.#columns.pathKeys.add(this.#isNewKey ? 0 : key);
     return path;
@@ -187,7 +180,7 @@ export class BodyColumnsWriter {
       return key;
     }
     const start = this.#textStart();
-    const key = this.#keys.find(start, this.#at);
+    const key = this.#keys.find(this.#bytes, start, this.#at);
     if (key === 0) this.#spell(start);
     const found = this.#isNewKey ? this.#keys.last : key;
     if (paths.keyNumber(found) !== 0) {
@@ -211,7 +204,7 @@ export class BodyColumnsWriter {
     const columns = this.#columns;
     const start = this.#textStart();
     const length = this.#at - start;
-    const number = length > NUMBERED_TEXT_BYTES ? 0 : this.#texts.find(start, this.#at);
+    const number = length > NUMBERED_TEXT_BYTES ? 0 : this.#texts.find(this.#bytes, start, this.#at);
     columns.textNumbers.add(number);
     if (number !== 0) return;
     columns.textLengths.add(length);

@@ -74,17 +74,22 @@ export class ByteColumnReader {
   }
 }
 
+/** So many codes of a column are put together from its planes at once. */
+const BLOCK_CODES = 1024;
+
 /** A column of whole numbers. */
 export class NumberColumnReader {
   readonly #bytes: Buffer;
   readonly #wide: ByteColumnReader;
   readonly length: number;
   readonly #planes: number;
-  readonly #second: number;
-  readonly #third: number;
-  readonly #fourth: number;
-  #at: number;
+  /** Where the codes that are not in `codes` yet begin in the lowest plane, and where they end. */
+  #left: number;
   readonly #end: number;
+  /** Some codes, of which those from `at` to `count` are the next ones. A code is the number plus 1; 0 stands for one in `wide`. */
+  readonly codes: Uint32Array<ArrayBuffer>;
+  at = 0;
+  count = 0;
 
   constructor(cursor: ColumnsCursor, wide: ByteColumnReader) {
     const length = cursor.length();
@@ -93,28 +98,19 @@ export class NumberColumnReader {
     this.length = length;
     this.#planes = length === 0 ? 1 : cursor.bytes[cursor.take(1)]!;
     if (this.#planes < 1 || this.#planes > 4) throw new MalformedColumns('a column has no number of planes');
-    this.#at = cursor.take(length * this.#planes);
-    this.#end = this.#at + length;
-    this.#second = length;
-    this.#third = length * 2;
-    this.#fourth = length * 3;
+    this.#left = cursor.take(length * this.#planes);
+    this.#end = this.#left + length;
+    this.codes = new Uint32Array(Math.min(length, BLOCK_CODES));
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#end;
+    return this.at === this.count && this.#left === this.#end;
   }
 
   /** The number plus 1; 0 for one that is in `wide`. */
   code(): number {
-    const at = this.#at;
-    if (at === this.#end) throw new MalformedColumns('a column is too short');
-    this.#at = at + 1;
-    const bytes = this.#bytes;
-    const planes = this.#planes;
-    let code = bytes[at]!;
-    if (planes > 1) code |= bytes[at + this.#second]! << 8;
-    if (planes > 2) code |= bytes[at + this.#third]! << 16;
-    return planes > 3 ? code + bytes[at + this.#fourth]! * 0x100_0000 : code;
+    if (this.at === this.count) this.fill();
+    return this.codes[this.at++]!;
   }
 
   read(): number {
@@ -122,7 +118,25 @@ export class NumberColumnReader {
     return code === 0 ? this.#wide.readWide() : code - 1;
   }
 
+  /** Puts the next codes together. Only where none is left in `codes`. */
+  fill(): void {
+    const bytes = this.#bytes;
+    const { codes, length } = this;
+    const start = this.#left;
+    const count = Math.min(this.#end - start, codes.length);
+    if (count === 0) throw new MalformedColumns('a column is too short');
+    for (let index = 0; index < count; index++) codes[index] = bytes[start + index]!;
+    for (let plane = 1; plane < this.#planes; plane++) {
+      const from = start + length * plane;
+      const shift = 8 * plane;
+      for (let index = 0; index < count; index++) codes[index]! |= bytes[from + index]! << shift;
+    }
+    this.#left = start + count;
+    this.at = 0;
+    this.count = count;
+  }
+
   assertEnd(): void {
-    if (this.#at !== this.#end) throw new MalformedColumns('a column is too long');
+    if (!this.isAtEnd) throw new MalformedColumns('a column is too long');
   }
 }

@@ -2,27 +2,28 @@ import { releaseMemory } from './memory.ts';
 
 /** A growing column of bytes. */
 export class ByteColumnWriter {
-  #bytes = Buffer.allocUnsafeSlow(256);
+  /** What was added is in the first `length` of them. */
+  bytes = Buffer.allocUnsafeSlow(256);
   length = 0;
 
   add(byte: number): void {
-    if (this.length === this.#bytes.length) this.#grow(1);
-    this.#bytes[this.length++] = byte;
+    if (this.length === this.bytes.length) this.#grow(1);
+    this.bytes[this.length++] = byte;
   }
 
   addBytes(source: Buffer, start: number, end: number): void {
     const count = end - start;
-    if (this.length + count > this.#bytes.length) this.#grow(count);
-    if (count > 32) source.copy(this.#bytes, this.length, start, end);
-    else for (let at = 0; at < count; at++) this.#bytes[this.length + at] = source[start + at]!;
+    if (this.length + count > this.bytes.length) this.#grow(count);
+    if (count > 32) source.copy(this.bytes, this.length, start, end);
+    else for (let at = 0; at < count; at++) this.bytes[this.length + at] = source[start + at]!;
     this.length += count;
   }
 
   /** A whole number in [0, 2^53), in 8 bytes. */
   addWide(value: number): void {
-    if (this.length + 8 > this.#bytes.length) this.#grow(8);
-    this.#bytes.writeUInt32LE(value % 0x1_0000_0000, this.length);
-    this.#bytes.writeUInt32LE(Math.floor(value / 0x1_0000_0000), this.length + 4);
+    if (this.length + 8 > this.bytes.length) this.#grow(8);
+    this.bytes.writeUInt32LE(value % 0x1_0000_0000, this.length);
+    this.bytes.writeUInt32LE(Math.floor(value / 0x1_0000_0000), this.length + 4);
     this.length += 8;
   }
 
@@ -33,19 +34,19 @@ export class ByteColumnWriter {
   /** @returns where the next column begins */
   store(into: Buffer, at: number): number {
     const start = writeVarint(into, at, this.length);
-    this.#bytes.copy(into, start, 0, this.length);
+    this.bytes.copy(into, start, 0, this.length);
     return start + this.length;
   }
 
   release(): void {
-    releaseMemory(this.#bytes);
+    releaseMemory(this.bytes);
   }
 
   #grow(count: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.length + count));
-    this.#bytes.copy(larger, 0, 0, this.length);
-    releaseMemory(this.#bytes);
-    this.#bytes = larger;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + count));
+    this.bytes.copy(larger, 0, 0, this.length);
+    releaseMemory(this.bytes);
+    this.bytes = larger;
   }
 }
 

@@ -1,4 +1,5 @@
 import { releaseMemory } from './memory.ts';
+import type { PathNumbers } from './path-numbers.ts';
 
 /** Differences at least this large are not coded: the number itself is. */
 export const DIFFERENCE_LIMIT = 0x4000_0000;
@@ -11,21 +12,19 @@ const GUESSES = 4;
  * then `learn`. ARCHIVE.md, «Columns», is normative.
  */
 export class NumberPrediction {
-  // By path.
-  #atPath: Float64Array<ArrayBuffer>;
+  /** Know the number at each path. */
+  readonly #paths: PathNumbers;
   // By key; 0 is for what is under no key.
   #atKey = new Float64Array(64);
   #costs = new Int32Array(64 * GUESSES);
   #before = 0;
 
-  /** @param expected how many paths it is made for, besides the root; it grows beyond that */
-  constructor(expected: number) {
-    this.#atPath = new Float64Array(1 + expected).fill(NaN);
+  constructor(paths: PathNumbers) {
+    this.#paths = paths;
   }
 
   /** @param path of an operation's own value; -1 for what is inside of one */
   guess(path: number, key: number): number {
-    if (path >= this.#atPath.length) this.#growPaths(path);
     if (key >= this.#atKey.length) this.#growKeys(key);
     const costs = this.#costs;
     const first = key * GUESSES;
@@ -40,7 +39,7 @@ export class NumberPrediction {
       guess = 0;
     }
     if (path < 0) return guess;
-    const atPath = this.#atPath[path]!;
+    const atPath = this.#paths.value(path);
     return atPath === atPath && costs[first]! <= least ? atPath : guess;
   }
 
@@ -48,9 +47,9 @@ export class NumberPrediction {
     const costs = this.#costs;
     const first = key * GUESSES;
     if (path >= 0) {
-      const atPath = this.#atPath[path]!;
+      const atPath = this.#paths.value(path);
       if (atPath === atPath) costs[first] = costs[first]! - (costs[first]! >> 4) + bitsOf(value - atPath);
-      this.#atPath[path] = value;
+      this.#paths.setValue(path, value);
     }
     costs[first + 1] = costs[first + 1]! - (costs[first + 1]! >> 4) + bitsOf(value - this.#before);
     costs[first + 2] = costs[first + 2]! - (costs[first + 2]! >> 4) + bitsOf(value - this.#atKey[key]!);
@@ -61,16 +60,8 @@ export class NumberPrediction {
 
   /** Gives the memory back. Nothing may be asked afterwards. */
   release(): void {
-    releaseMemory(this.#atPath);
     releaseMemory(this.#atKey);
     releaseMemory(this.#costs);
-  }
-
-  #growPaths(path: number): void {
-    const larger = new Float64Array(Math.max(path + 1, this.#atPath.length * 2)).fill(NaN);
-    larger.set(this.#atPath);
-    releaseMemory(this.#atPath);
-    this.#atPath = larger;
   }
 
   #growKeys(key: number): void {

@@ -1,20 +1,41 @@
 import { releaseMemory } from './memory.ts';
 
 /**
- * Of each path: the path above it, its last key, its node, and the path right below that was found last. Side by side,
- * since most of the time goes to fetching them from memory.
+ * Of each path one record, which lies within a line of the processor's cache, because most of the time goes to fetching
+ * it from memory: the path above it, its last key, its node, the path right below that was found last, the number that
+ * was put there last, as a double, and which keys paths below it have.
  */
-const FIELDS = 4;
+const FIELDS = 8;
 const KEY = 1;
 /** The number of the node and of all nodes of the frames before. */
 const NODE = 2;
 /** With the lowest bits of its key above it. */
 const BELOW = 3;
+const DOUBLES = FIELDS / 2;
+/** The number, in doubles from the record's beginning. NaN where none was put. */
+const VALUE = 2;
+/** A bit for each key of a path right below, by the lowest bits of the key. */
+const KEYS_BELOW = 6;
 
-/** Of each key: its number, the frame in which it has it, and the path with this last key that was found last. */
+/**
+ * Of each key: its number, the frame in which it has it, and, of a writer, the path with this last key that was found
+ * last; of a reader, where the key stands in its column, and its length.
+ */
 const KEY_FIELDS = 4;
 const KEY_FRAME = 1;
 const KEY_PATH = 2;
+const KEY_START = 2;
+const KEY_LENGTH = 3;
+
+/** So many paths are fetched at once: the processor then waits for all of them together. */
+export const FETCHED_PATHS = 16;
+/** Of each the records above it, too. Most operations need no more of them. */
+const FETCHED_LEVELS = 4;
+
+/** Of the path below another one that was found last, so many bits are its number. */
+const NUMBER_BITS = 22;
+const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
+const KEY_MASK = (1 << (32 - NUMBER_BITS)) - 1;
 
 /**
  * The paths of an object's frames. A path is the number of the path above it, and that of its last key; 0 is the root. Of
@@ -22,17 +43,23 @@ const KEY_PATH = 2;
  */
 export class PathNumbers {
   #paths: Uint32Array<ArrayBuffer>;
+  /** The same memory. */
+  #values: Float64Array<ArrayBuffer>;
   #count = 1;
   #keys = new Uint32Array(256 * KEY_FIELDS);
+  #keyCount = 0;
   /** Counts the frames. */
   #frame = 0;
   /** Of the frames before. */
   #nodesBefore = 0;
   #most = 0;
+  readonly #fetched = new Uint32Array(FETCHED_PATHS);
 
   /** @param expected how many paths it is made for, besides the root; it grows beyond that */
   constructor(expected: number) {
     this.#paths = new Uint32Array((1 + expected) * FIELDS);
+    this.#values = new Float64Array(this.#paths.buffer);
+    this.#values[VALUE] = NaN;
   }
 
   beginFrame(): void {
@@ -49,9 +76,14 @@ export class PathNumbers {
   add(parent: number, key: number): number {
     const path = this.#count++;
     const at = path * FIELDS;
-    if (at >= this.#paths.length) this.#paths = larger(this.#paths, at);
+    if (at >= this.#paths.length) {
+      this.#paths = larger(this.#paths, at + FIELDS - 1);
+      this.#values = new Float64Array(this.#paths.buffer);
+    }
     this.#paths[at] = parent;
     this.#paths[at + KEY] = key;
+    this.#values[path * DOUBLES + VALUE] = NaN;
+    this.#paths[parent * FIELDS + KEYS_BELOW]! |= 1 << (key & 31);
     return path;
   }
 
@@ -61,6 +93,24 @@ export class PathNumbers {
 
   key(path: number): number {
     return this.#paths[path * FIELDS + KEY]!;
+  }
+
+  /** Whether a path right below another one may have this last key. If not, no table need be asked. */
+  mayHave(parent: number, key: number): boolean {
+    return ((this.#paths[parent * FIELDS + KEYS_BELOW]! >>> (key & 31)) & 1) !== 0;
+  }
+
+  is(path: number, parent: number, key: number): boolean {
+    return this.#paths[path * FIELDS] === parent && this.#paths[path * FIELDS + KEY] === key;
+  }
+
+  /** The number that was put at a path last; NaN if none was. */
+  value(path: number): number {
+    return this.#values[path * DOUBLES + VALUE]!;
+  }
+
+  setValue(path: number, value: number): void {
+    this.#values[path * DOUBLES + VALUE] = value;
   }
 
   /** The number of the node in this frame; 0 if it has none. */
@@ -83,6 +133,24 @@ export class PathNumbers {
     return count;
   }
 
+  /**
+   * Reads the records of paths that are needed soon, and of those above them. One after the other, each operation would
+   * wait for memory four times.
+   * @param codes the numbers of paths, each plus 1; those from `start` to `end`, at most FETCHED_PATHS
+   */
+  fetch(codes: Uint32Array, start: number, end: number): void {
+    const paths = this.#paths;
+    const fetched = this.#fetched;
+    const count = end - start;
+    for (let index = 0; index < count; index++) {
+      const code = codes[start + index]!;
+      fetched[index] = code === 0 || code > this.#count ? 0 : (code - 1) * FIELDS;
+    }
+    for (let level = 0; level < FETCHED_LEVELS; level++) {
+      for (let index = 0; index < count; index++) fetched[index] = paths[fetched[index]!]! * FIELDS;
+    }
+  }
+
   /** The path below another one, if it is that which was found last there or with this key; 0 if it may be another. */
   recent(parent: number, key: number): number {
     const withKey = this.#keys[key * KEY_FIELDS + KEY_PATH];
@@ -95,6 +163,29 @@ export class PathNumbers {
   setRecent(path: number, parent: number, key: number): void {
     this.#paths[parent * FIELDS + BELOW] = ((key & KEY_MASK) << NUMBER_BITS) | path;
     this.#keys[key * KEY_FIELDS + KEY_PATH] = path;
+  }
+
+  /** How many keys have a place. */
+  get keyCount(): number {
+    return this.#keyCount;
+  }
+
+  /** @returns the number of the key that stands there in its column */
+  addKey(start: number, length: number): number {
+    const key = ++this.#keyCount;
+    const at = key * KEY_FIELDS;
+    if (at >= this.#keys.length) this.#keys = larger(this.#keys, at + KEY_FIELDS);
+    this.#keys[at + KEY_START] = start;
+    this.#keys[at + KEY_LENGTH] = length;
+    return key;
+  }
+
+  keyStart(key: number): number {
+    return this.#keys[key * KEY_FIELDS + KEY_START]!;
+  }
+
+  keyLength(key: number): number {
+    return this.#keys[key * KEY_FIELDS + KEY_LENGTH]!;
   }
 
   /** The number of a key in this frame; 0 if it was not spelled yet. */
@@ -122,82 +213,4 @@ export function larger<T extends Uint32Array<ArrayBuffer> | Int32Array<ArrayBuff
   grown.set(numbers);
   releaseMemory(numbers);
   return grown;
-}
-
-/**
- * A place has the bits of a number, and above them the upper bits of its hash. 8 MiB of frames have fewer than 3M paths,
- * keys or texts.
- */
-const NUMBER_BITS = 22;
-const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
-const KEY_MASK = (1 << (32 - NUMBER_BITS)) - 1;
-
-/**
- * Finds a number below 2^22 by its hash: open addressing, at most half full. Four bytes a place, since most of the time
- * goes to fetching them from memory.
- */
-export class NumberTable {
-  #slots: Int32Array<ArrayBuffer>;
-  #count = 0;
-  readonly #hashOf: (number: number) => number;
-
-  /** @param expected how many it is made for; it grows beyond that */
-  constructor(expected: number, hashOf: (number: number) => number) {
-    this.#slots = new Int32Array(1 << Math.max(8, 33 - Math.clz32(expected)));
-    this.#hashOf = hashOf;
-  }
-
-  /** Where to look first. Then come the places that `next` gives, until one is empty. */
-  place(hash: number): number {
-    return hash & (this.#slots.length - 1);
-  }
-
-  next(place: number): number {
-    return (place + 1) & (this.#slots.length - 1);
-  }
-
-  isEmpty(place: number): boolean {
-    return this.#slots[place] === 0;
-  }
-
-  /** The number at a place; 0 if it has another hash. */
-  at(place: number, hash: number): number {
-    const slot = this.#slots[place]!;
-    return (slot ^ hash) >>> NUMBER_BITS === 0 ? slot & NUMBER_MASK : 0;
-  }
-
-  /** Puts a number into an empty place that was found for its hash. */
-  put(place: number, hash: number, number: number): void {
-    this.#slots[place] = (hash & ~NUMBER_MASK) | number;
-    if (++this.#count * 2 > this.#slots.length) this.#grow();
-  }
-
-  /** Gives the memory back. Nothing may be asked afterwards. */
-  release(): void {
-    releaseMemory(this.#slots);
-  }
-
-  #grow(): void {
-    const slots = this.#slots;
-    this.#slots = new Int32Array(slots.length * 2);
-    for (const slot of slots) {
-      if (slot === 0) continue;
-      let place = this.place(this.#hashOf(slot & NUMBER_MASK));
-      while (this.#slots[place] !== 0) place = this.next(place);
-      this.#slots[place] = slot;
-    }
-    releaseMemory(slots);
-  }
-}
-
-/** The hash of a path. */
-export function pathHash(parent: number, key: number): number {
-  return mixed(Math.imul(parent, 0x9e37_79b1) + key);
-}
-
-/** Spreads numbers over all bits of a hash. */
-export function mixed(hash: number): number {
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
-  return hash ^ (hash >>> 16);
 }

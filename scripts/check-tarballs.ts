@@ -1,13 +1,14 @@
 // Builds and packs the packages, installs the tarballs with npm in an empty folder outside the workspace, and uses what
 // came out as a stranger would: the types compile, the library loads, the program helps, and a pair of sites answers
 // and replicates.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { environment, installTarballs, installedProgram, run } from './tarballs.ts';
 
 /** How long a site may take to start, and a change to arrive. */
 const patienceMs = 30_000;
@@ -15,27 +16,8 @@ const pollMs = 50;
 
 const workspace = join(import.meta.dirname, '..');
 const outside = mkdtempSync(join(tmpdir(), 'evertree-tarballs-'));
-const evertree = join(outside, 'node_modules', '.bin', 'evertree');
-// The program's `#!/usr/bin/env node` finds the Node that runs this script.
-const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` };
+const evertree = installedProgram(outside);
 const sites: ChildProcess[] = [];
-
-function run(command: string, args: string[], cwd = outside): void {
-  execFileSync(command, args, { cwd, env, stdio: ['ignore', 'inherit', 'inherit'] });
-}
-
-function buildAndPack(): string[] {
-  for (const room of readdirSync(join(workspace, 'packages')))
-    rmSync(join(workspace, 'packages', room, 'dist'), { recursive: true, force: true });
-  run('pnpm', ['build'], workspace);
-  run('pnpm', ['--silent', '--recursive', '--filter', './packages/*', 'pack', '--pack-destination', outside], workspace);
-  return readdirSync(outside).filter(name => name.endsWith('.tgz'));
-}
-
-function installTarballs(tarballs: string[]): void {
-  writeFileSync(join(outside, 'package.json'), JSON.stringify({ name: 'outside', private: true, type: 'module' }));
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel', 'error', ...tarballs.map(name => `./${name}`)]);
-}
 
 interface Manifest {
   readonly description?: string;
@@ -101,7 +83,7 @@ function checkTypes(): void {
     typeRoots: [join(workspace, 'node_modules', '@types')],
   };
   writeFileSync(join(outside, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['use.ts'] }));
-  run(join(workspace, 'node_modules', '.bin', 'tsc'), ['-p', outside]);
+  run(join(workspace, 'node_modules', '.bin', 'tsc'), ['-p', outside], outside);
 }
 
 async function freePort(): Promise<number> {
@@ -118,7 +100,7 @@ function startSite(role: 'primary' | 'secondary', config: unknown, httpPort: num
   const file = join(outside, `${role}.json`);
   writeFileSync(file, JSON.stringify(config));
   const args = [role, '--config', file, '--data', join(outside, role), '--http', `127.0.0.1:${httpPort}`];
-  sites.push(spawn(evertree, args, { cwd: outside, env, stdio: ['ignore', 'ignore', 'inherit'] }));
+  sites.push(spawn(evertree, args, { cwd: outside, env: environment, stdio: ['ignore', 'ignore', 'inherit'] }));
 }
 
 /** The body once the address answers 200 with one that fits. */
@@ -150,7 +132,7 @@ async function replicateOnce(): Promise<void> {
     primary,
   );
   for (const port of [primary, secondary]) await waitFor(`http://127.0.0.1:${port}/healthz`, () => true);
-  run(evertree, ['put', '/packed', '"and installed"', '--url', `http://127.0.0.1:${primary}`]);
+  run(evertree, ['put', '/packed', '"and installed"', '--url', `http://127.0.0.1:${primary}`], outside);
   await waitFor(`http://127.0.0.1:${secondary}/data/packed`, body => JSON.parse(body) === 'and installed');
 }
 
@@ -165,11 +147,10 @@ async function stopSites(): Promise<void> {
 }
 
 try {
-  const tarballs = buildAndPack();
-  installTarballs(tarballs);
+  const tarballs = installTarballs(outside);
   checkContents();
   checkTypes();
-  run(evertree, ['--help']);
+  run(evertree, ['--help'], outside);
   await replicateOnce();
   await stopSites();
   console.log(`${tarballs.length} tarballs installed; the types compile, the program starts, a pair replicates.`);

@@ -21,6 +21,7 @@ import { promote } from './promote.ts';
 import { recovery } from './recovery.ts';
 import { restart } from './restart.ts';
 import { shares } from './shares.ts';
+import { start } from './start.ts';
 import { kafkaSwitchover, switchover } from './switchover.ts';
 import { visible, wide } from './visible.ts';
 
@@ -37,6 +38,7 @@ export const MEASURES: readonly Measure[] = [
   cold,
   restart,
   recovery,
+  start,
   heap,
   away,
   shares,

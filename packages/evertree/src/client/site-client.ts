@@ -1,7 +1,7 @@
-import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { EvertreeError, type Path, formatPath } from '@evertree/core';
+import { nodeHttps, request as requestHttp } from '../node-http.ts';
 import { SilenceError, SiteAnswer, primaryOf, unreachable } from './site-answer.ts';
 
 /** The longest path of a URL that is sent; longer pointers go into the query, which proxies leave as it is. */
@@ -161,7 +161,7 @@ export class SiteClient {
 
   #open(url: URL, { method = 'GET', headers, body, signal }: RequestOptions): ClientRequest {
     const { token, authority } = this.#settings;
-    const request = url.protocol === 'https:' ? requestHttps : requestHttp;
+    const request = url.protocol === 'https:' ? nodeHttps().request : requestHttp;
     return request(url, {
       method,
       agent: false,

@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http';
 import { EvertreeError, type ErrorCode, type ErrorDetails } from '@evertree/core';
+import { STATUS_CODES } from '../node-http.ts';
 
 /** Codes of errors that only HTTP knows, beside the core's. */
 export type RequestCode =

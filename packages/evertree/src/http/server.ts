@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type AccessToken, bearerTokens, BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
 import { HistoryQueries } from '@evertree/history';
 import type { Tls } from '../configuration/credentials.ts';
+import { createServer, nodeHttps } from '../node-http.ts';
 import { checkHost, loopbackAccess, tokenAccess, type Access } from './access.ts';
 import { WriteAdmission } from './admission.ts';
 import { Bodies, discardBody } from './body.ts';
@@ -239,7 +239,9 @@ function createNodeServer(tls: Tls | undefined, limits: HttpLimits): Server {
     noDelay: true,
   };
   const server =
-    tls === undefined || tls === 'off' ? createServer(options) : createTlsServer({ ...options, cert: tls.certificate, key: tls.key });
+    tls === undefined || tls === 'off'
+      ? createServer(options)
+      : nodeHttps().createServer({ ...options, cert: tls.certificate, key: tls.key });
   server.maxConnections = limits.connections;
   return server;
 }

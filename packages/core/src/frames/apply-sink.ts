@@ -24,6 +24,14 @@ export class ApplySink implements BodySink {
     this.#levels[1] = 0;
   }
 
+  /** Gives the next number to an object that is known already. */
+  adopt(id: number, node: TreeNode, parent: number, level: number): void {
+    this.#count = id;
+    this.#nodes[id] = node;
+    this.#parents[id] = parent;
+    this.#levels[id] = level;
+  }
+
   epoch(epoch: EpochNote): void {
     this.note = { epoch };
   }

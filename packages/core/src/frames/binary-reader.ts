@@ -40,7 +40,7 @@ export function readBinaryBody(body: Buffer, head: BodyHead, generation: number,
 
 /** Reads a binary body from its beginning; `binary-steps.ts` reads one in steps. */
 export class BinaryBodyReader {
-  readonly #body: Buffer;
+  protected readonly body: Buffer;
   readonly #generation: number;
   readonly #sink: BodySink;
   at = 0;
@@ -51,7 +51,7 @@ export class BinaryBodyReader {
   readonly keyHi: number[] = [0];
 
   constructor(body: Buffer, generation: number, sink: BodySink) {
-    this.#body = body;
+    this.body = body;
     this.#generation = generation;
     this.#sink = sink;
   }
@@ -67,13 +67,13 @@ export class BinaryBodyReader {
       const message = (flags & HAS_MESSAGE) === 0 ? undefined : this.text();
       const operations = (flags & ONE_OPERATION) === 0 ? this.varint() : 1;
       this.#sink.changeSet({ time, author, message, operations });
-      for (let operation = 0; operation < operations; operation++) this.#operation();
+      for (let operation = 0; operation < operations; operation++) this.operation();
     }
     this.assertEnd();
   }
 
   assertEnd(): void {
-    if (this.at !== this.#body.length) throw malformed('bytes behind the last change set');
+    if (this.at !== this.body.length) throw malformed('bytes behind the last change set');
   }
 
   note({ beginsEpoch, endsEpoch, isMark }: BodyHead): void {
@@ -85,7 +85,7 @@ export class BinaryBodyReader {
     this.#sink.mark({ name, back, removed: removed === 1 });
   }
 
-  #operation(): void {
+  protected operation(): void {
     let node = this.varint();
     while (node === 0) {
       const parent = this.varint();
@@ -136,7 +136,7 @@ export class BinaryBodyReader {
   }
 
   byte(): number {
-    const byte = this.#body[this.at++];
+    const byte = this.body[this.at++];
     if (byte === undefined) throw malformed('an end in the middle');
     return byte;
   }
@@ -161,8 +161,8 @@ export class BinaryBodyReader {
   text(): string {
     const length = this.varint();
     const end = this.at + length;
-    if (end > this.#body.length) throw malformed('an end in the middle of a text');
-    const text = this.#body.toString('utf8', this.at, end);
+    if (end > this.body.length) throw malformed('an end in the middle of a text');
+    const text = this.body.toString('utf8', this.at, end);
     this.at = end;
     return text;
   }
@@ -179,9 +179,9 @@ export class BinaryBodyReader {
     }
     const length = this.varint();
     const end = this.at + length;
-    if (end > this.#body.length) throw malformed('an end in the middle of a key');
-    const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.#body, this.at, end);
-    const key = known ?? keyCache.read(this.#body, this.at, end);
+    if (end > this.body.length) throw malformed('an end in the middle of a key');
+    const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.body, this.at, end);
+    const key = known ?? keyCache.read(this.body, this.at, end);
     this.at = end;
     this.keyLo.push(lanes.lo);
     this.keyHi.push(lanes.hi);
@@ -216,8 +216,8 @@ export class BinaryBodyReader {
   }
 
   #double(): number {
-    if (this.at + 8 > this.#body.length) throw malformed('an end in the middle of a number');
-    const value = this.#body.readDoubleLE(this.at);
+    if (this.at + 8 > this.body.length) throw malformed('an end in the middle of a number');
+    const value = this.body.readDoubleLE(this.at);
     this.at += 8;
     if (!Number.isFinite(value)) throw malformed('a number that JSON does not have');
     return value;

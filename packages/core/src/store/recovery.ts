@@ -1,7 +1,8 @@
-import { replayFrame, replaySteps } from '../frames/frame-application.ts';
+import { replaySteps } from '../frames/frame-application.ts';
 import type { FrameNote } from '../frames/body.ts';
+import { Coalescer } from '../frames/coalescer.ts';
 import { EvertreeError, isEvertreeError } from '../errors.ts';
-import { frameHash, type Frame } from '../frames/frame.ts';
+import { frameHash, type Frame, type FrameHeader } from '../frames/frame.ts';
 import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
 import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
@@ -40,6 +41,7 @@ export async function recoverAt(journal: Journal, position: ExactPosition, clock
 async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, turn: Turn | undefined): Promise<Recovered> {
   const { tree, head: beginning } = await recoverSnapshot(journal, end, turn);
   const limit = end?.revision ?? Infinity;
+  const frames = turn === undefined ? new FramesAtOnce(tree) : new FramesInSteps(tree, turn);
   let head = beginning;
   let last: Frame | undefined;
   const reader = journal.log.read(head.last);
@@ -48,12 +50,12 @@ async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, tur
       const stored = await reader.next();
       if (stored === undefined) break;
       last = stored.frame;
-      head = headAfter(head, last, turn === undefined ? replay(tree, last) : await replayInSteps(tree, last, turn));
+      head = headAfter(head, last, await frames.apply(last));
     }
   } finally {
     await reader.close();
   }
-  tree.undo.clear();
+  frames.end();
   if (last === undefined) return { tree, head };
   const found = tree.digest();
   if (found !== last.header.digest) {
@@ -73,29 +75,65 @@ async function recoverSnapshot(journal: Journal, atOrBefore: ExactPosition | und
   return { tree: builder.finish(snapshot.header), head: headAt(snapshot.header) };
 }
 
-function replay(tree: Tree, frame: Frame): FrameNote | undefined {
-  try {
-    return replayFrame(tree, frame);
-  } catch (error) {
-    throw notApplied(frame, error);
-  }
-}
+/** While a store opens nobody else needs the event loop, nor the states between the frames. */
+class FramesAtOnce {
+  readonly #tree: Tree;
+  readonly #coalescer: Coalescer;
 
-async function replayInSteps(tree: Tree, frame: Frame, turn: Turn): Promise<FrameNote | undefined> {
-  const steps = replaySteps(tree, frame);
-  try {
-    for (let step = steps.next(); ; step = steps.next()) {
-      await turn.breathe();
-      if (step.done === true) return step.value;
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    this.#coalescer = new Coalescer(tree);
+  }
+
+  apply(frame: Frame): FrameNote | undefined {
+    return this.#try(() => this.#coalescer.take(frame).note);
+  }
+
+  end(): void {
+    this.#try(() => this.#coalescer.settle());
+  }
+
+  #try<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      const { faulty } = this.#coalescer;
+      throw faulty === undefined ? error : notApplied(faulty, error);
+    } finally {
+      this.#tree.undo.clear();
     }
-  } catch (error) {
-    throw notApplied(frame, error);
   }
 }
 
-function notApplied(frame: Frame, error: unknown): unknown {
+class FramesInSteps {
+  readonly #tree: Tree;
+  readonly #turn: Turn;
+
+  constructor(tree: Tree, turn: Turn) {
+    this.#tree = tree;
+    this.#turn = turn;
+  }
+
+  async apply(frame: Frame): Promise<FrameNote | undefined> {
+    const steps = replaySteps(this.#tree, frame);
+    try {
+      for (let step = steps.next(); ; step = steps.next()) {
+        await this.#turn.breathe();
+        if (step.done === true) return step.value;
+      }
+    } catch (error) {
+      throw notApplied(frame.header, error);
+    }
+  }
+
+  end(): void {
+    this.#tree.undo.clear();
+  }
+}
+
+function notApplied({ last }: FrameHeader, error: unknown): unknown {
   if (!isEvertreeError(error)) return error;
-  return damaged(`the frame that ends at ${formatPosition(frame.header.last)} can't be applied: ${error.message}`, error);
+  return damaged(`the frame that ends at ${formatPosition(last)} can't be applied: ${error.message}`, error);
 }
 
 function damaged(what: string, cause?: unknown): EvertreeError {

@@ -1,0 +1,91 @@
+import { type BodySummary, CoalescingReader, FrameNumbers } from './coalescing-reader.ts';
+import { applyOperation } from './frame-application.ts';
+import { decodeFrame } from './collect-sink.ts';
+import type { Frame, FrameHeader } from './frame.ts';
+import { PendingChanges } from './pending-changes.ts';
+import type { Tree } from '../tree/tree.ts';
+
+/** The most frames whose changes are pending. */
+const FRAMES_LIMIT = 65_536;
+
+/**
+ * Applies many frames, one after the other, where nobody needs the states in between: of each path only the last change
+ * is made in the tree. The tree is that after the last frame when `settle` has returned, and not before.
+ *
+ * The frames' order and their digests are the caller's to check. Every change is in `tree.undo`.
+ */
+export class Coalescer {
+  readonly #tree: Tree;
+  readonly #pending: PendingChanges;
+  readonly #numbers = new FrameNumbers();
+  /** Those with pending changes. */
+  readonly #frames: FrameHeader[] = [];
+  #faulty: FrameHeader | undefined;
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    this.#pending = new PendingChanges(tree);
+  }
+
+  /** The frame that the last error was about. It is the first one that can't be applied, as if each had been. */
+  get faulty(): FrameHeader | undefined {
+    return this.#faulty;
+  }
+
+  /**
+   * Takes the frame that follows.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID for this frame, or for one before; the tree is
+   *   somewhere between two frames then
+   */
+  take(frame: Frame): BodySummary {
+    const { header } = frame;
+    this.#frames.push(header);
+    try {
+      return this.#read(frame);
+    } catch (error) {
+      // What is pending came before.
+      if (this.#faulty === undefined) this.settle();
+      this.#faulty ??= header;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes all changes in the tree.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID for one of the frames
+   */
+  settle(): void {
+    this.#settle();
+    this.#pending.clear();
+    this.#frames.length = 0;
+  }
+
+  #read(frame: Frame): BodySummary {
+    const { header } = frame;
+    if (header.codec === 'json') {
+      this.settle();
+      return this.#applyJson(frame);
+    }
+    const parts = { pending: this.#pending, numbers: this.#numbers, settle: () => this.#settle() };
+    const reader = new CoalescingReader(frame, this.#frames.length - 1, this.#tree, parts);
+    reader.read(header);
+    if (this.#pending.isHalfFull || this.#frames.length >= FRAMES_LIMIT) this.settle();
+    return reader.summary;
+  }
+
+  #settle(): void {
+    this.#pending.settle(frame => {
+      this.#faulty = this.#frames[frame];
+    });
+  }
+
+  #applyJson(frame: Frame): BodySummary {
+    const { note, changeSets } = decodeFrame(frame);
+    let operations = 0;
+    for (const changeSet of changeSets) {
+      for (const operation of changeSet.operations) applyOperation(this.#tree, operation);
+      operations += changeSet.operations.length;
+    }
+    return { note, time: changeSets.at(-1)!.time, operations };
+  }
+}

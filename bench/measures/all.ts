@@ -9,6 +9,7 @@ import { cpu } from './cpu.ts';
 import { growth } from './growth.ts';
 import { history, historyPin, historyVerify, historyWriting } from './history.ts';
 import { heap } from './heap.ts';
+import { holds } from './holds.ts';
 import { kafkaAway } from './kafka-away.ts';
 import { kafkaClients } from './kafka-clients.ts';
 import { kafkaCold } from './kafka-cold.ts';
@@ -40,6 +41,7 @@ export const MEASURES: readonly Measure[] = [
   recovery,
   start,
   heap,
+  holds,
   away,
   shares,
   ack,

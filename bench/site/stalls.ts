@@ -14,6 +14,8 @@ export interface Stalls {
   readonly worstBeyondGcMs: number;
   /** CPU time of the process in it; the rest of it other processes ran, or this one waited for the disk. */
   readonly ranMs: number;
+  /** The most CPU time of the process in one such stretch: other load does not lengthen it. */
+  readonly mostRanMs: number;
 }
 
 interface Span {
@@ -52,6 +54,7 @@ export class StallProbe {
       worstMs: Math.max(0, ...this.#gaps.map(lengthOf)),
       worstBeyondGcMs: worst === undefined ? 0 : beyond(worst),
       ranMs: worst?.ranMs ?? 0,
+      mostRanMs: Math.max(0, ...this.#gaps.map(({ ranMs: ran }) => ran)),
     };
   }
 

@@ -16,6 +16,9 @@ testJournal(
     const process = {
       isAlive: true,
       isStalled: false,
+      isHeld: false,
+      hold: () => undefined,
+      drawHoldMs: () => 0,
       clock: systemClock,
       run: (task: () => void) => task(),
       drawEchoMs: () => (chance.fraction() < 0.1 ? chance.fraction() : 0),

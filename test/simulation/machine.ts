@@ -20,7 +20,7 @@ export class SimulatedMachine {
   readonly name: string;
   readonly time: VirtualTime;
   readonly chance: Chance;
-  readonly temper: DiskTemper = { latencyMs: [0.2, 1] };
+  readonly temper: DiskTemper = { latencyMs: [0.1, 0.6] };
   /** What a process that is started now finds. */
   disk: FaultDisk;
   /** Milliseconds that `now` is ahead. */
@@ -76,6 +76,11 @@ export class SimulatedProcess {
   #isAlive = true;
   #isStalled = false;
   #waiting: (() => void)[] = [];
+  /**
+   * A call of its own holds it until then: its clock has moved there already, and what calls it back comes after. In
+   * virtual time.
+   */
+  #heldUntilMs = 0;
   /** When its machine began to sleep, in virtual time. */
   #suspendedAtMs: number | undefined;
   /** For how long its machine slept in all. */
@@ -93,7 +98,7 @@ export class SimulatedProcess {
     };
     this.clock = {
       now: () => Math.floor(BEGAN_MS + time.nowMs + machine.clockAheadMs),
-      monotonic: () => (this.#suspendedAtMs ?? time.nowMs) - this.#sleptMs,
+      monotonic: () => (this.#suspendedAtMs ?? Math.max(time.nowMs, this.#heldUntilMs)) - this.#sleptMs,
       soon: run => void time.after(TURN_MS, () => this.run(run)),
       after: (delayMs, run) => this.#after(delayMs, run),
     };
@@ -112,6 +117,19 @@ export class SimulatedProcess {
     return this.#suspendedAtMs !== undefined;
   }
 
+  get isHeld(): boolean {
+    return this.machine.time.nowMs < this.#heldUntilMs;
+  }
+
+  /** A synchronous call takes so long. */
+  hold(forMs: number): void {
+    this.#heldUntilMs = Math.max(this.machine.time.nowMs, this.#heldUntilMs) + forMs;
+  }
+
+  drawHoldMs(): number {
+    return this.machine.drawLatencyMs();
+  }
+
   drawEchoMs(): number {
     return this.machine.chance.happens(0.3) ? this.machine.drawLatencyMs() : 0;
   }
@@ -120,6 +138,7 @@ export class SimulatedProcess {
   run(task: () => void): void {
     if (!this.#isAlive) return;
     if (this.#isStalled) this.#waiting.push(task);
+    else if (this.isHeld) this.machine.time.after(this.#heldUntilMs - this.machine.time.nowMs, () => this.run(task));
     else task();
   }
 

@@ -8,11 +8,16 @@ const DEVICE_BYTES = 1024 ** 4;
 interface DiskUser {
   readonly isAlive: boolean;
   readonly isStalled: boolean;
+  readonly isHeld: boolean;
   readonly clock: Clock;
+  /** What it hears from now on it hears after so long. */
+  hold(forMs: number): void;
   /** Calls `task` now, when it goes on after a stall, or never. */
   run(task: () => void): void;
   /** How long it takes until it hears of what the disk did, drawn anew. */
   drawEchoMs(): number;
+  /** How long a synchronous call takes, drawn anew. */
+  drawHoldMs(): number;
 }
 
 /** A machine's disk as one process sees it: once it is dead no call returns, and while it is stalled it hears of none. */
@@ -38,15 +43,20 @@ export class SimulatedDisk extends DelayedDisk {
     return result;
   }
 
+  protected override hold(run: () => void): void {
+    run();
+    this.#process.hold(this.#process.drawHoldMs());
+  }
+
   protected override async read<T>(run: () => Promise<T>): Promise<T> {
     const process = this.#process;
     if (!process.isAlive) return never();
     try {
       const result = await run();
-      if (process.isStalled) await new Promise<void>(resolve => process.run(resolve));
+      if (process.isStalled || process.isHeld) await new Promise<void>(resolve => process.run(resolve));
       return process.isAlive ? result : await never();
     } catch (error) {
-      if (process.isStalled) await new Promise<void>(resolve => process.run(resolve));
+      if (process.isStalled || process.isHeld) await new Promise<void>(resolve => process.run(resolve));
       if (!process.isAlive) return never();
       throw error;
     }

@@ -40,6 +40,8 @@ const CHECKED = [
   'commit:dropped-by-retention',
   'report:claim-void',
   'report:reign-void',
+  'quick-writes:begin',
+  'quick-writes:rest',
 ];
 
 describe('histories of sites, faults and people', () => {

@@ -15,6 +15,11 @@ export abstract class DelayedDisk implements Disk {
   /** A write, a sync, or a change of a directory. */
   protected abstract write<T>(run: () => Promise<T>): Promise<T>;
 
+  /** A call that returns when it is done, and lets the process do nothing else meanwhile. */
+  protected hold(run: () => void): void {
+    run();
+  }
+
   async open(path: string, options: OpenOptions): Promise<DiskFile> {
     return this.#wrap(await this.read(() => this.disk.open(path, options)));
   }
@@ -36,7 +41,7 @@ export abstract class DelayedDisk implements Disk {
   }
 
   renameSync(from: string, to: string): void {
-    this.disk.renameSync(from, to);
+    this.hold(() => this.disk.renameSync(from, to));
   }
 
   remove(path: string): Promise<void> {
@@ -48,7 +53,7 @@ export abstract class DelayedDisk implements Disk {
   }
 
   syncDirectorySync(path: string): void {
-    this.disk.syncDirectorySync(path);
+    this.hold(() => this.disk.syncDirectorySync(path));
   }
 
   mark(): Promise<string> {
@@ -68,9 +73,9 @@ export abstract class DelayedDisk implements Disk {
       size: () => this.read(() => file.size()),
       read: (buffer, offset) => this.read(() => file.read(buffer, offset)),
       write: (buffers, offset) => this.write(() => file.write(buffers, offset)),
-      writeSync: (buffers, offset) => file.writeSync(buffers, offset),
+      writeSync: (buffers, offset) => this.hold(() => file.writeSync(buffers, offset)),
       sync: () => this.write(() => file.sync()),
-      syncSync: () => file.syncSync(),
+      syncSync: () => this.hold(() => file.syncSync()),
       truncate: length => this.write(() => file.truncate(length)),
       close: () => this.read(() => file.close()),
     };

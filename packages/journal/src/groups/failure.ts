@@ -1,4 +1,5 @@
 import { EvertreeError, isEvertreeError } from '@evertree/core';
+import type { ExactPosition } from '@evertree/core';
 
 /** The system's code of an error (ENOSPC, EIO …), or `unknown`. */
 export function errorCode(error: unknown): string {
@@ -56,4 +57,9 @@ export function readFailed(cause: unknown): unknown {
 
 export function journalClosed(): EvertreeError {
   return new EvertreeError('CLOSED', 'the journal is closed');
+}
+
+/** The error for a caller of `append` while the history is replaced or cut back. */
+export function suspended(reason: string, last: ExactPosition): EvertreeError {
+  return new EvertreeError('HISTORY_MISMATCH', `${reason}; go on behind what it then is`, { last });
 }

@@ -1,11 +1,12 @@
 import type { Clock, Disk, ExactPosition, Frame, JournalState, Reporter, SealedSegment } from '@evertree/core';
-import { Emitter, EvertreeError, ORIGIN, Waiters } from '@evertree/core';
+import { Emitter, ORIGIN, Waiters } from '@evertree/core';
 import { findShortage } from '../disk/room-probe.ts';
 import type { ActiveSegment, Group } from '../segments/active-segment.ts';
-import { isNoSpace, journalClosed } from './failure.ts';
+import { isNoSpace, journalClosed, suspended } from './failure.ts';
 import { checkFollows } from './follow.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { Health } from './health.ts';
+import { QuickWrites } from './quick-writes.ts';
 import type { SegmentList } from '../segments/segment-list.ts';
 
 export interface JournalEvents {
@@ -21,8 +22,10 @@ export class GroupCommit {
   readonly events: Emitter<JournalEvents>;
   readonly #disk: Disk;
   readonly #history: SegmentList;
+  readonly #clock: Clock;
   readonly #report: Reporter;
   readonly #health: Health;
+  readonly #quick: QuickWrites;
   #last: ExactPosition;
   #stream: string | undefined;
   readonly #queue = new FrameQueue();
@@ -47,7 +50,9 @@ export class GroupCommit {
   constructor(parts: { disk: Disk; history: SegmentList; clock: Clock; report: Reporter }, stream: string | undefined) {
     this.#disk = parts.disk;
     this.#history = parts.history;
+    this.#clock = parts.clock;
     this.#report = parts.report;
+    this.#quick = new QuickWrites(parts.clock);
     this.#health = new Health(parts.clock, parts.report, () => this.#retry());
     this.#last = parts.history.stable;
     this.#stream = stream;
@@ -205,9 +210,17 @@ export class GroupCommit {
 
   async #run(): Promise<void> {
     try {
+      // What is appended in the same turn joins the group, and no listener is called within `append`.
+      if (this.#isQuick()) await Promise.resolve();
       while (this.#queue.first !== undefined && this.#health.isUsable()) {
+        if (this.#untold && this.#isQuick()) {
+          // A listener may append, or write all that is pending: what comes next is decided anew.
+          this.#tell();
+          continue;
+        }
         const segment = this.#readySegment();
         if (segment === undefined) await this.#makeRoom();
+        else if (this.#isQuick()) this.#writeQuickly(segment);
         else await this.#write(segment);
       }
     } catch (error) {
@@ -220,9 +233,29 @@ export class GroupCommit {
     this.#tell();
   }
 
+  /** Whether the next group is written synchronously. */
+  #isQuick(): boolean {
+    return this.#quick.allows(this.#queue.nextGroup().bytes);
+  }
+
+  #writeQuickly(segment: ActiveSegment): void {
+    const group = this.#take(segment);
+    const begun = this.#clock.monotonic();
+    try {
+      segment.writeQuickly(group);
+    } catch (error) {
+      this.#takeBack(group);
+      throw error;
+    }
+    this.#quick.wrote(this.#clock.monotonic() - begun);
+    this.#settle(group);
+    this.#untold = true;
+  }
+
   async #write(segment: ActiveSegment): Promise<void> {
     const group = this.#take(segment);
     this.#inFlight = group;
+    const begun = this.#clock.monotonic();
     const writing = segment.write(group);
     // The listeners hear of the group before this one while this one is being written.
     this.#tell();
@@ -236,6 +269,7 @@ export class GroupCommit {
       this.#inFlight = undefined;
     }
     if (group.settled || !this.#health.isUsable()) return;
+    this.#quick.observe(group.bytes, this.#clock.monotonic() - begun);
     this.#settle(group);
     this.#untold = true;
   }
@@ -312,8 +346,4 @@ export class GroupCommit {
     this.#health.stumble(error);
     if (!this.#health.isUsable()) this.#waiters.fail(this.#health.unusable());
   }
-}
-
-function suspended(reason: string, last: ExactPosition): EvertreeError {
-  return new EvertreeError('HISTORY_MISMATCH', `${reason}; go on behind what it then is`, { last });
 }

@@ -1,7 +1,7 @@
 import type { BodySink, ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
-import { lookupHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
+import { lookupHashed, reachHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /**
@@ -55,7 +55,7 @@ export class ApplySink implements BodySink {
   define(parent: number, key: string, keyLo: number, keyHi: number): void {
     const level = this.#levels[parent]!;
     const above = this.#nodes[parent]!;
-    const known = lookupHashed(above, key, keyLo);
+    const known = reachHashed(above, key, keyLo);
     const id = ++this.#count;
     this.#nodes[id] = this.#tree.step(above, key, keyLo, keyHi, level, known);
     this.#parents[id] = parent;

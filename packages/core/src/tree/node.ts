@@ -1,5 +1,6 @@
 import { branchGet, branchKey, branchRemove, branchSet, forEachInBranch, newBranch, type Branch } from './branch.ts';
 import { closeSum, hashKey, hashKeyBytes, hashLeaf, lanes, mix } from './digest.ts';
+import { RecentChildren } from './recent-children.ts';
 import type { Value } from './value.ts';
 
 /** What a key leads to: an object, or a value that is replaced whole (a leaf or a frozen array). */
@@ -44,13 +45,23 @@ function keepFieldsInside(): void {
  */
 const NARROW_LIMIT = 32;
 
+/** So many children make it worth while to remember which ones were lately reached. */
+const REMEMBERED_SIZE = 512;
+
+/** What a wide node holds instead of fields. */
+interface WideContent {
+  branch: Branch<Child>;
+  /** Of the newest copy of a node only; the copy takes it over. */
+  recent: RecentChildren<TreeNode> | undefined;
+}
+
 /** An object of the tree. Only the current generation's nodes are ever changed; see Tree. */
 export class TreeNode {
   // In the order in which a walk reads them, then a mix: what a walk reads lies in one cache line. Measured on a
   // million leaves.
   generation: number;
   fields: Fields | undefined = new Fields();
-  branch: Branch<Child> | undefined = undefined;
+  wide: WideContent | undefined = undefined;
   /** Its sum has changed since `partLo` and `partHi` were computed: the sums above it are out of date. */
   touched = false;
   /** The last frame whose dictionary names this node, and the node's number in it. */
@@ -69,17 +80,45 @@ export class TreeNode {
   constructor(generation: number) {
     this.generation = generation;
   }
+
+  /** The content of a wide node. */
+  get branch(): Branch<Child> | undefined {
+    return this.wide?.branch;
+  }
 }
 
 export function lookup(node: TreeNode, key: string): Child | undefined {
   if (node.fields !== undefined) return node.fields[key];
   hashKey(key);
-  return branchGet(node.branch!, lanes.lo, key);
+  return branchGet(node.wide!.branch, lanes.lo, key);
 }
 
 /** As lookup, for a key whose hash is known. */
 export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
-  return node.fields !== undefined ? node.fields[key] : branchGet(node.branch!, keyLo, key);
+  return node.fields !== undefined ? node.fields[key] : branchGet(node.wide!.branch, keyLo, key);
+}
+
+/**
+ * As lookupHashed, of a node that a path leads through: an inner node that is found is remembered. `node` belongs to the
+ * current generation.
+ */
+export function reachHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
+  if (node.fields !== undefined) return node.fields[key];
+  const wide = node.wide!;
+  if (node.size < REMEMBERED_SIZE) return branchGet(wide.branch, keyLo, key);
+  wide.recent ??= new RecentChildren();
+  const known = wide.recent.get(keyLo, key);
+  if (known !== undefined) return known;
+  const child = branchGet(wide.branch, keyLo, key);
+  if (child instanceof TreeNode) wide.recent.set(keyLo, key, child, node.size);
+  return child;
+}
+
+/** As reachHashed, for a key whose hash is not known. */
+export function reach(node: TreeNode, key: string): Child | undefined {
+  if (node.fields !== undefined) return node.fields[key];
+  hashKey(key);
+  return reachHashed(node, key, lanes.lo);
 }
 
 /**
@@ -87,9 +126,10 @@ export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child 
  * node is narrow.
  */
 export function spelledKey(node: TreeNode, bytes: Uint8Array, start: number, end: number): string | undefined {
-  if (node.branch === undefined) return undefined;
+  if (node.wide === undefined) return undefined;
   hashKeyBytes(bytes, start, end);
-  return branchKey(node.branch, lanes.lo, bytes, start, end);
+  const { branch, recent } = node.wide;
+  return recent?.spelledKey(lanes.lo, bytes, start, end) ?? branchKey(branch, lanes.lo, bytes, start, end);
 }
 
 /** A copy that belongs to `generation`; its branches and children are shared until they are changed. */
@@ -98,7 +138,9 @@ export function copyNode(node: TreeNode, generation: number): TreeNode {
   copy.size = node.size;
   if (node.fields === undefined) {
     copy.fields = undefined;
-    copy.branch = node.branch;
+    const { branch, recent } = node.wide!;
+    copy.wide = { branch, recent };
+    node.wide!.recent = undefined;
   } else {
     const from = node.fields;
     const to = copy.fields!;
@@ -124,6 +166,7 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
     mixChild(old, keyLo, keyHi, false);
     node.sumLo = (node.sumLo - lanes.lo) | 0;
     node.sumHi = (node.sumHi - lanes.hi) | 0;
+    if (old instanceof TreeNode) node.wide?.recent?.forget(keyLo, old);
   }
   if (child === undefined) {
     if (old !== undefined) remove(node, key, keyLo);
@@ -137,7 +180,7 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
     node.size++;
   }
   if (node.fields !== undefined) node.fields[key] = child;
-  else node.branch = branchSet(node.branch!, 0, keyLo, key, child, hashOf, node.generation);
+  else setInBranch(node.wide!, keyLo, key, child, node.generation);
 }
 
 /**
@@ -161,13 +204,22 @@ export function insert(node: TreeNode, key: string, child: Child, lo: number, hi
   if (node.size === NARROW_LIMIT) widen(node);
   node.size++;
   if (node.fields !== undefined) node.fields[key] = child;
-  else node.branch = branchSet(node.branch!, 0, keyLo, key, child, hashOf, node.generation);
+  else setInBranch(node.wide!, keyLo, key, child, node.generation);
 }
 
 /** Replaces a child by its copy of another generation, which has the same content and digest. */
 export function adopt(node: TreeNode, key: string, child: TreeNode): void {
-  if (node.fields !== undefined) node.fields[key] = child;
-  else node.branch = branchSet(node.branch!, 0, child.keyLo, key, child, hashOf, node.generation);
+  if (node.fields !== undefined) {
+    node.fields[key] = child;
+    return;
+  }
+  const wide = node.wide!;
+  setInBranch(wide, child.keyLo, key, child, node.generation);
+  wide.recent?.set(child.keyLo, key, child, node.size);
+}
+
+function setInBranch(wide: WideContent, keyLo: number, key: string, child: Child, generation: number): void {
+  wide.branch = branchSet(wide.branch, 0, keyLo, key, child, hashOf, generation);
 }
 
 /**
@@ -196,7 +248,8 @@ function mixChild(child: Child, keyLo: number, keyHi: number, enters: boolean): 
 function remove(node: TreeNode, key: string, keyLo: number): void {
   node.size--;
   if (node.fields === undefined) {
-    node.branch = branchRemove(node.branch!, 0, keyLo, key, node.generation);
+    const wide = node.wide!;
+    wide.branch = branchRemove(wide.branch, 0, keyLo, key, node.generation);
     return;
   }
   // Not `delete`: it would turn the object into a dictionary of twice the size.
@@ -209,7 +262,7 @@ function widen(node: TreeNode): void {
   if (node.fields === undefined) return;
   let branch = newBranch<Child>(node.generation);
   for (const key in node.fields) branch = branchSet(branch, 0, hashOf(key), key, node.fields[key]!, hashOf, node.generation);
-  node.branch = branch;
+  node.wide = { branch, recent: undefined };
   node.fields = undefined;
 }
 
@@ -220,7 +273,7 @@ function hashOf(key: string): number {
 
 export function forEachChild(node: TreeNode, visit: (key: string, child: Child) => void): void {
   if (node.fields === undefined) {
-    forEachInBranch(node.branch!, visit);
+    forEachInBranch(node.wide!.branch, visit);
     return;
   }
   for (const key in node.fields) visit(key, node.fields[key]!);

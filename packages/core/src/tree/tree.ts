@@ -1,5 +1,5 @@
 import { closeSum, formatDigest, hashKey, hashLeaf, lanes } from './digest.ts';
-import { adopt, assign, copyNode, lookup, lookupHashed, TreeNode, type Child } from './node.ts';
+import { adopt, assign, copyNode, lookup, lookupHashed, reach, TreeNode, type Child } from './node.ts';
 import { sameContent } from './content.ts';
 import { sumAgain, TouchedLevel } from './touched-level.ts';
 import { UndoLog } from './undo-log.ts';
@@ -231,7 +231,7 @@ export class Tree {
     let made = 0;
     for (let level = 0; level < last; level++) {
       const key = path[level]!;
-      let child = lookup(node, key);
+      let child = reach(node, key);
       if (!(child instanceof TreeNode) || child.generation !== this.generation) {
         if (child !== undefined && !(child instanceof TreeNode)) throw throughLeaf(path, level, child);
         if (child === undefined && !make) return -1;

@@ -11,6 +11,7 @@ import type { Clock, Random } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
 import { ORIGIN, type Epoch, type ExactPosition, type Handover } from '../position.ts';
+import { ROOT } from '../tree/path.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** So many commits of one turn share a reading of the clock, which costs a tenth of a commit. */
@@ -176,9 +177,11 @@ export class History implements Lineage {
   record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
     if (!this.#reigns) this.#beginReign();
     const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
+    let previous = ROOT;
     for (const { path, child } of operations) {
-      if (!onTrail) tree.follow(path);
+      if (!onTrail) tree.follow(path, previous);
       this.#writer.body.operation(tree.trail, path, child);
+      previous = path;
     }
     this.#ahead++;
     return time;

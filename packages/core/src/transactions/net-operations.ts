@@ -1,9 +1,8 @@
 import type { Operation } from '../frames/change-set.ts';
 import { exportValue, sameContent } from '../tree/content.ts';
 import { forEachDifferentChild } from '../tree/node-difference.ts';
-import { TreeNode, type Child } from '../tree/node.ts';
-import type { Path } from '../tree/path.ts';
-import { getFrom } from '../tree/tree.ts';
+import { lookup, TreeNode, type Child } from '../tree/node.ts';
+import { ROOT, type Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 
 /** A resolved operation: what is put at the path, or undefined for a delete. */
@@ -12,11 +11,8 @@ export interface NetOperation {
   readonly child: Child | undefined;
 }
 
-interface Written {
-  /** Its own path was written: nothing below it needs an operation. */
-  whole: boolean;
-  below: Map<string, Written> | undefined;
-}
+/** What was written below an object, by key: a path that was written itself covers everything below it. */
+type Written = Map<string, Written | Path>;
 
 /**
  * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
@@ -24,38 +20,52 @@ interface Written {
  * @param written the paths in the order of writing; of a put that made parents, the path of the topmost one
  */
 export function netOperations(written: readonly Path[], before: TreeNode, after: TreeNode): NetOperation[] {
-  const root: Written = { whole: false, below: undefined };
-  for (const path of written) markWritten(root, path);
+  const root = gather(written);
   const operations: NetOperation[] = [];
-  collect(root, [], before, after, operations);
+  if (root instanceof Map) collect(root, before, after, operations);
+  else if (!sameContent(before, after)) operations.push({ path: root, child: after });
   return operations;
 }
 
-function markWritten(root: Written, path: Path): void {
-  let at = root;
-  for (const key of path) {
-    if (at.whole) return;
-    at.below ??= new Map();
-    let next = at.below.get(key);
-    if (next === undefined) at.below.set(key, (next = { whole: false, below: undefined }));
-    at = next;
+function gather(written: readonly Path[]): Written | Path {
+  const trail: Written[] = [new Map()];
+  let last: Path = ROOT;
+  // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
+  let known = 0;
+  for (const path of written) {
+    if (path.length === 0) return path;
+    const end = path.length - 1;
+    let level = 0;
+    while (level < end && level < known && path[level] === last[level]) level++;
+    let at = trail[level];
+    while (level < end) {
+      at = enter(at!, path[level]!);
+      if (at === undefined) break;
+      trail[++level] = at;
+    }
+    at?.set(path[end]!, path);
+    last = path;
+    known = level;
   }
-  at.whole = true;
-  at.below = undefined;
+  return trail[0]!;
 }
 
-function collect(at: Written, path: string[], before: TreeNode, after: TreeNode, operations: NetOperation[]): void {
-  if (!at.whole) {
-    for (const [key, next] of at.below ?? []) collect(next, [...path, key], before, after, operations);
-    return;
-  }
-  const old = childAt(before, path);
-  const child = childAt(after, path);
-  if (!sameContent(old, child)) operations.push({ path, child });
+/** What was written below a key; undefined if the key's own path was written, so that nothing more counts. */
+function enter(at: Written, key: string): Written | undefined {
+  const next = at.get(key);
+  if (next !== undefined) return next instanceof Map ? next : undefined;
+  const below: Written = new Map();
+  at.set(key, below);
+  return below;
 }
 
-function childAt(root: TreeNode, path: Path): Child | undefined {
-  return getFrom(root, path) as Child | undefined;
+function collect(at: Written, before: Child | undefined, after: Child | undefined, operations: NetOperation[]): void {
+  for (const [key, next] of at) {
+    const old = before instanceof TreeNode ? lookup(before, key) : undefined;
+    const child = after instanceof TreeNode ? lookup(after, key) : undefined;
+    if (next instanceof Map) collect(next, old, child, operations);
+    else if (!sameContent(old, child)) operations.push({ path: next, child });
+  }
 }
 
 /**

@@ -225,6 +225,8 @@ export class Transaction implements TransactionTarget {
 
   #change(path: Path, child: Child | undefined): void {
     if (this.#before === undefined && (this.#path !== undefined || this.#listeners.concerns(path))) this.#pin();
+    // A pinned tree goes back to its root: nothing needs to be taken back singly.
+    if (this.#before !== undefined) this.#tree.undo.clear();
     const changedAt = this.#apply(path, child);
     if (changedAt === UNCHANGED) return;
     this.#changeCount++;

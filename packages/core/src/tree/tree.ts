@@ -3,7 +3,7 @@ import { adopt, assign, copyNode, lookup, lookupHashed, reach, TreeNode, type Ch
 import { sameContent } from './content.ts';
 import { sumAgain, TouchedLevel } from './touched-level.ts';
 import { UndoLog } from './undo-log.ts';
-import { checkNewKeys, formatPath, invalidPath, type Path } from './path.ts';
+import { checkNewKeys, formatPath, invalidPath, ROOT, type Path } from './path.ts';
 import type { Value } from './value.ts';
 
 /** What `put` and `delete` did. */
@@ -38,6 +38,11 @@ export class Tree {
   readonly undo = new UndoLog();
   /** Index of the trail's last node; -1 for the root's own path. */
   #trailEnd = -1;
+  /**
+   * The path along which `#reach` filled the trail. While it is set, all of the trail's nodes are in the tree and belong
+   * to the present generation.
+   */
+  #reached: Path | undefined;
   /** Touched nodes by their depth. The parents of a touched node, up to the root, are touched, too. */
   readonly #touched: TouchedLevel[] = [];
 
@@ -96,7 +101,10 @@ export class Tree {
    * touched. Before an inner node is removed or replaced it mixes all touched nodes.
    */
   change(parent: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
-    if (old instanceof TreeNode) this.mixTouched();
+    if (old instanceof TreeNode) {
+      this.mixTouched();
+      this.#reached = undefined;
+    }
     assign(parent, key, keyLo, keyHi, old, child);
     this.undo.push(parent, key, old);
   }
@@ -149,6 +157,7 @@ export class Tree {
   pin(): TreeNode {
     this.mixTouched();
     this.undo.clear();
+    this.#reached = undefined;
     // A root of an earlier generation is frozen already: nothing changed since it was pinned.
     if (this.root.generation === this.generation) this.generation++;
     return this.root;
@@ -159,6 +168,7 @@ export class Tree {
     for (const level of this.#touched) level.clear();
     this.root = root;
     this.undo.clear();
+    this.#reached = undefined;
   }
 
   /** Takes back the put or delete at this path, which has to be the only one since `undo.clear()`. */
@@ -173,12 +183,19 @@ export class Tree {
     }
   }
 
-  /** Fills the trail along a path whose parents all exist. The nodes are for reading only. */
-  follow(path: Path): void {
-    let node = this.root;
-    this.trail[0] = node;
-    this.#trailEnd = path.length - 1;
-    for (let level = 0; level < path.length - 1; level++) this.trail[level + 1] = node = lookup(node, path[level]!) as TreeNode;
+  /**
+   * Fills the trail along a path whose parents all exist. The nodes are for reading only.
+   * @param previous the path that was followed just before, if nothing changed since: its parents are not looked up again
+   */
+  follow(path: Path, previous: Path = ROOT): void {
+    const last = path.length - 1;
+    let level = 0;
+    while (level < last && level < previous.length - 1 && path[level] === previous[level]) level++;
+    this.trail[0] = this.root;
+    this.#trailEnd = last;
+    this.#reached = undefined;
+    let node = this.trail[level]!;
+    for (; level < last; level++) this.trail[level + 1] = node = lookup(node, path[level]!) as TreeNode;
   }
 
   /** Takes back every change since `undo.clear()`. Costs a pass over the whole tree. */
@@ -189,6 +206,7 @@ export class Tree {
   }
 
   #takeBack(): void {
+    this.#reached = undefined;
     this.undo.takeBack((node, key, old) => {
       if (node === undefined) {
         this.root = old as TreeNode;
@@ -216,6 +234,7 @@ export class Tree {
     this.undo.push(undefined, '', this.root);
     this.root = child;
     this.#trailEnd = -1;
+    this.#reached = undefined;
     return 0;
   }
 
@@ -224,6 +243,8 @@ export class Tree {
    * @returns 0, or the length of the path of the first node that was made; -1 if one is missing and none is to be made
    */
   #reach(path: Path, last: number, make: boolean): number {
+    if (this.#reached !== undefined && hasParents(path, this.#reached)) return 0;
+    this.#reached = undefined;
     const trail = this.trail;
     let node = this.root.generation === this.generation ? this.root : this.ownRoot();
     trail[0] = node;
@@ -245,6 +266,7 @@ export class Tree {
       trail[level + 1] = child;
       node = child;
     }
+    this.#reached = path;
     return made;
   }
 
@@ -257,6 +279,13 @@ export class Tree {
       this.markTouched(node, trail[at - 1]!, at);
     }
   }
+}
+
+/** Whether the parents of both paths are the same, compared from the lowest one: programs often write one after the other. */
+function hasParents(path: Path, other: Path): boolean {
+  if (path.length !== other.length) return false;
+  for (let level = path.length - 2; level >= 0; level--) if (path[level] !== other[level]) return false;
+  return true;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, Turn } from '@evertree/core';
 import type { CloseReason, SnapshotHeader, SnapshotReceiver, Store } from '@evertree/core';
 import { asEvertreeError } from './frame-intake.ts';
 import { historyOf } from './history.ts';
@@ -16,9 +16,11 @@ export class SnapshotReceipt {
   #header: SnapshotHeader | undefined;
   #receiver: SnapshotReceiver | undefined;
   #chunks = 0;
+  readonly #turn: Turn;
 
   constructor(store: Store) {
     this.#store = store;
+    this.#turn = new Turn(store.clock);
   }
 
   get header(): SnapshotHeader | undefined {
@@ -39,7 +41,11 @@ export class SnapshotReceipt {
 
   async add(chunk: Uint8Array): Promise<SnapshotOutcome> {
     this.#chunks += 1;
-    return this.#try(() => this.#receiver!.add(chunk));
+    return this.#try(async () => {
+      await this.#receiver!.add(chunk);
+      // Building a chunk takes a few milliseconds, and waits for nothing: several in one turn would hold the event loop.
+      await this.#turn.rest();
+    });
   }
 
   async finish(chunks: number): Promise<SnapshotOutcome> {

@@ -4,6 +4,12 @@ import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /**
+ * Bytes of chunks that are in the tree and wait for the disk. As the next chunks are built while these are written, the
+ * disk delays nothing until it is so far behind: a sync takes as long as some chunks.
+ */
+const UNWRITTEN_LIMIT_BYTES = 4 * 1024 * 1024;
+
+/**
  * Receives a snapshot from another site: it is built beside the present tree, verified and made durable, and only then
  * takes its place.
  */
@@ -12,6 +18,11 @@ export class SnapshotReceiver {
   readonly #writer: SnapshotWriter;
   readonly #swapIn: (tree: Tree) => void;
   readonly #builder = new SnapshotBuilder();
+  /** The chunks are written one after the other. Rejects once one could not be written; nothing is written then. */
+  #writing: Promise<void> = Promise.resolve();
+  #unwrittenBytes = 0;
+  /** Set once a chunk could not be written. */
+  #failure: { readonly error: unknown } | undefined;
   #over = false;
 
   constructor(header: SnapshotHeader, writer: SnapshotWriter, swapIn: (tree: Tree) => void) {
@@ -21,13 +32,26 @@ export class SnapshotReceiver {
   }
 
   /**
-   * Takes the next chunk. The caller waits for it, which bounds memory.
-   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID; the caller has to abort then
+   * Takes the next chunk, whose bytes stay as they are. The caller waits for it, which bounds memory.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, and what failed at the disk, which may be a chunk before this
+   *   one; the caller has to abort then
    */
   async add(chunk: Uint8Array): Promise<void> {
     this.#assertOpen();
+    if (this.#failure !== undefined) throw this.#failure.error;
     this.#builder.add(chunk);
+    const before = this.#writing;
+    this.#unwrittenBytes += chunk.length;
+    this.#writing = this.#writeAfter(before, chunk);
+    // Whoever calls next is told: with a later chunk, or with `finish`.
+    this.#writing.catch((error: unknown) => (this.#failure ??= { error }));
+    if (this.#unwrittenBytes > UNWRITTEN_LIMIT_BYTES) await before;
+  }
+
+  async #writeAfter(before: Promise<void>, chunk: Uint8Array): Promise<void> {
+    await before;
     await this.#writer.write(chunk);
+    this.#unwrittenBytes -= chunk.length;
   }
 
   /**
@@ -37,6 +61,7 @@ export class SnapshotReceiver {
   async finish(): Promise<void> {
     this.#assertOpen();
     const tree = this.#builder.finish(this.#header);
+    await this.#writing;
     await this.#writer.commit(() => {
       this.#over = true;
       this.#swapIn(tree);
@@ -47,6 +72,8 @@ export class SnapshotReceiver {
   async abort(): Promise<void> {
     if (this.#over) return;
     this.#over = true;
+    // Nothing may write to the file while it is closed and removed.
+    await this.#writing.catch(() => undefined);
     await this.#writer.abort();
   }
 

@@ -10,8 +10,7 @@ if (Number(process.versions.node.split('.')[0]) < oldest) {
   );
   process.exitCode = 2;
 } else {
-  // Halves the start of a command: what was compiled once is kept in the system's folder for temporary files.
-  const { enableCompileCache } = await import('node:module');
-  enableCompileCache();
+  const { keepCompiledCode } = await import('./compile-cache.js');
+  keepCompiledCode();
   await import('#program');
 }

@@ -2,7 +2,6 @@ import { formatAddress, isLoopback } from '@evertree/core';
 import type { ConsumerConfiguration, ProducerConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
 import type { SiteSections } from '../configuration/joining.ts';
 import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
-import { startHttp } from '../http/server.ts';
 import { optional } from '../optional.ts';
 import type { RoleConfigurations, Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
@@ -28,6 +27,11 @@ export function checkHttpAddress(source: string, { http }: SiteSections, address
   if (problems.length > 0) throw configurationError(problems);
 }
 
+/** Takes as long as opening a site, which waits for the disk meanwhile: begun before that, it costs no time. */
+export function loadHttp() {
+  return import('../http/server.ts');
+}
+
 export async function startListening(
   stack: AsyncDisposableStack,
   site: Site,
@@ -36,6 +40,7 @@ export async function startListening(
 ): Promise<void> {
   if (address === 'off') return;
   const { report } = site.store;
+  const { startHttp } = await loadHttp();
   const server = await startHttp({
     site,
     address: address.host,

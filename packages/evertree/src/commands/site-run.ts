@@ -14,7 +14,7 @@ import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { restoreBeforeStart, type RestoredStartOptions } from './restored-start.ts';
 import { onStopSignals } from './signals.ts';
-import { checkHttpAddress, reachableAddress, startListening, withAdvertised } from './site-http.ts';
+import { checkHttpAddress, loadHttp, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
 /** The options of `primary` and `secondary`. */
 export interface SiteOptions extends RestoredStartOptions {
@@ -51,6 +51,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   const signals = onStopSignals(stop);
   try {
     await restoreBeforeStart(options, log.report);
+    if (options.http !== 'off') void loadHttp();
     await using stack = new AsyncDisposableStack();
     const site = stack.use(await openSiteOf(role, options, withAdvertised(configurations, advertised), log.report));
     stack.use(site.on('failed', fail));
@@ -69,7 +70,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     }
   } finally {
     signals[Symbol.dispose]();
-    await log.close();
+    log.close();
   }
 }
 

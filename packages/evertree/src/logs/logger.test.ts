@@ -8,7 +8,7 @@ test('a closed log ignores further lines, and does not throw', async () => {
   onTestFinished(() => write.mockRestore());
   const log = openLog({ level: 'error', format: 'json' });
   log.report({ level: 'error', event: 'early', message: 'an ordinary word' });
-  await log.close();
+  log.close();
   const lines = () => write.mock.calls.map(([line]) => String(line));
   expect(lines()).toEqual([expect.stringContaining('an ordinary word')]);
   log.report({ level: 'error', event: 'late', message: 'a last word' });

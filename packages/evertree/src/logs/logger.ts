@@ -1,39 +1,28 @@
 import type { Report, Reporter } from '@evertree/core';
 import pico from 'picocolors';
-import { createLogger, format, transports } from 'winston';
 import { LOG_LEVELS, type LogOptions } from './options.ts';
 import { visible } from './visible.ts';
 
 export interface Log {
   readonly report: Reporter;
-  /** Resolves when all reports are written. */
-  close(): Promise<void>;
+  /** Ignores what is reported from now on. Node writes what was reported before it ends the process. */
+  close(): void;
 }
 
 const COLOURS = { error: pico.red, warn: pico.yellow, info: pico.green, debug: pico.dim } as const;
 
-/** A log on stderr: stdout belongs to what commands print. */
-export function openLog(options: LogOptions): Log {
-  const pretty = options.format === 'pretty' || (options.format === 'auto' && process.stderr.isTTY);
-  const transport = new transports.Stream({ stream: process.stderr });
-  const logger = createLogger({
-    level: options.level,
-    format: format.printf(info => (pretty ? prettyLine(info['report'] as Report) : jsonLine(info['report'] as Report))),
-    transports: [transport],
-  });
+/** A log on stderr: stdout belongs to what commands print. A library for logs would be a tenth of a site's start. */
+export function openLog({ level, format }: LogOptions): Log {
+  const toLine = format === 'pretty' || (format === 'auto' && process.stderr.isTTY) ? prettyLine : jsonLine;
+  const least = LOG_LEVELS.indexOf(level);
   let closed = false;
   return {
     report(report) {
       // A client that was abandoned may still report.
-      if (closed) return;
-      if (LOG_LEVELS.indexOf(report.level) <= LOG_LEVELS.indexOf(options.level)) logger.log({ level: report.level, message: '', report });
+      if (!closed && LOG_LEVELS.indexOf(report.level) <= least) process.stderr.write(`${toLine(report)}\n`);
     },
     close() {
       closed = true;
-      return new Promise(resolve => {
-        logger.once('finish', resolve);
-        logger.end();
-      });
     },
   };
 }

@@ -1,4 +1,4 @@
-// Stands apart from the logger, so that the command line need not load winston to know its options.
+// Stands apart from the logger, so that the command line need not load it to know its options.
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

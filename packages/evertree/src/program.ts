@@ -6,7 +6,8 @@ import { outliveReaders, printError } from './commands/terminal.ts';
 
 outliveReaders();
 try {
-  await evertreeCommand().parseAsync();
+  const command = await evertreeCommand(process.argv.slice(2));
+  await command.parseAsync();
 } catch (error) {
   process.exitCode = tell(error);
 }

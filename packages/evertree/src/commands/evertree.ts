@@ -1,29 +1,50 @@
 import { Command } from 'commander';
 import { VERSION } from '../version.ts';
-import { addAdministration } from './administration.ts';
-import { addBackup } from './backup.ts';
-import { addCheckConfig } from './check-config.ts';
-import { addCompare } from './compare.ts';
-import { addDataCommands } from './data.ts';
-import { addDivergences } from './divergences.ts';
-import { addDrill } from './drill.ts';
-import { addExport } from './export.ts';
-import { addHistory } from './history.ts';
-import { addImport } from './import.ts';
-import { addBackups } from './backups.ts';
-import { addMarks } from './marks.ts';
-import { addPair } from './pair.ts';
-import { addPast } from './past.ts';
-import { addPrune } from './prune.ts';
-import { addRestore } from './restore.ts';
-import { addRevert } from './revert.ts';
-import { addPrimary, addSecondary } from './site.ts';
-import { addReplay } from './replay.ts';
-import { addRoles } from './roles.ts';
-import { addStatus } from './status.ts';
-import { addTimestamp } from './timestamp.ts';
-import { addVerify } from './verify.ts';
-import { addWatch } from './watch.ts';
+
+/** A file of commands. */
+interface CommandFile {
+  readonly names: readonly string[];
+  /** Loads the file. @returns what adds its commands */
+  readonly load: () => Promise<(program: Command) => void>;
+}
+
+/** The files by the heading of their commands, in the order of the help. A file is loaded when a command in it is chosen. */
+export const COMMAND_FILES: Readonly<Record<string, readonly CommandFile[]>> = {
+  'Sites:': [
+    { names: ['pair'], load: async () => (await import('./pair.ts')).addPair },
+    { names: ['primary', 'secondary'], load: async () => (await import('./site.ts')).addSites },
+    { names: ['check-config'], load: async () => (await import('./check-config.ts')).addCheckConfig },
+  ],
+  'Data:': [
+    { names: ['get', 'put', 'merge', 'delete', 'patch'], load: async () => (await import('./data.ts')).addDataCommands },
+    { names: ['import'], load: async () => (await import('./import.ts')).addImport },
+    { names: ['export'], load: async () => (await import('./export.ts')).addExport },
+    { names: ['watch'], load: async () => (await import('./watch.ts')).addWatch },
+  ],
+  'History:': [
+    { names: ['history', 'show'], load: async () => (await import('./history.ts')).addHistory },
+    { names: ['diff', 'blame', 'find'], load: async () => (await import('./past.ts')).addPast },
+    { names: ['mark', 'marks', 'unmark'], load: async () => (await import('./marks.ts')).addMarks },
+    { names: ['revert'], load: async () => (await import('./revert.ts')).addRevert },
+  ],
+  'Operation:': [
+    { names: ['status'], load: async () => (await import('./status.ts')).addStatus },
+    { names: ['switchover', 'promote'], load: async () => (await import('./roles.ts')).addRoles },
+    { names: ['divergences'], load: async () => (await import('./divergences.ts')).addDivergences },
+    { names: ['compare'], load: async () => (await import('./compare.ts')).addCompare },
+    { names: ['snapshot', 'forget'], load: async () => (await import('./administration.ts')).addAdministration },
+    { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
+    { names: ['replay'], load: async () => (await import('./replay.ts')).addReplay },
+    { names: ['timestamp'], load: async () => (await import('./timestamp.ts')).addTimestamp },
+  ],
+  'Backup:': [
+    { names: ['backup'], load: async () => (await import('./backup.ts')).addBackup },
+    { names: ['backups'], load: async () => (await import('./backups.ts')).addBackups },
+    { names: ['restore'], load: async () => (await import('./restore.ts')).addRestore },
+    { names: ['drill'], load: async () => (await import('./drill.ts')).addDrill },
+    { names: ['prune'], load: async () => (await import('./prune.ts')).addPrune },
+  ],
+};
 
 const ABOUT = `Keeps a live, verified copy of a data tree on a second site: a primary takes the writes, secondaries follow it.`;
 
@@ -39,8 +60,11 @@ A path is a JSON pointer (RFC 6901): /devices/r1, or "" for the whole tree.
 Commands that talk to a site read EVERTREE_URL, EVERTREE_TOKEN_FILE and EVERTREE_CA; those that write, EVERTREE_AUTHOR.
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused by the site's state.`;
 
-/** The whole command line. */
-export function evertreeCommand(): Command {
+/**
+ * The command line. It has all commands, unless the arguments begin with the name of one: the others are then nothing to
+ * it, and their files are not loaded.
+ */
+export async function evertreeCommand(args: readonly string[]): Promise<Command> {
   const program = new Command('evertree');
   program
     .description(ABOUT)
@@ -53,35 +77,12 @@ export function evertreeCommand(): Command {
     .exitOverride()
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .addHelpText('after', AFTER);
-  program.commandsGroup('Sites:');
-  addPair(program);
-  addPrimary(program);
-  addSecondary(program);
-  addCheckConfig(program);
-  program.commandsGroup('Data:');
-  addDataCommands(program);
-  addImport(program);
-  addExport(program);
-  addWatch(program);
-  program.commandsGroup('History:');
-  addHistory(program);
-  addPast(program);
-  addMarks(program);
-  addRevert(program);
-  program.commandsGroup('Operation:');
-  addStatus(program);
-  addRoles(program);
-  addDivergences(program);
-  addCompare(program);
-  addAdministration(program);
-  addVerify(program);
-  addReplay(program);
-  addTimestamp(program);
-  program.commandsGroup('Backup:');
-  addBackup(program);
-  addBackups(program);
-  addRestore(program);
-  addDrill(program);
-  addPrune(program);
+  const files = Object.entries(COMMAND_FILES).flatMap(([heading, each]) => each.map(file => ({ heading, ...file })));
+  const chosen = files.filter(({ names }) => names.includes(args[0] ?? ''));
+  const loaded = await Promise.all((chosen.length > 0 ? chosen : files).map(async ({ heading, load }) => ({ heading, add: await load() })));
+  for (const { heading, add } of loaded) {
+    program.commandsGroup(heading);
+    add(program);
+  }
   return program;
 }

@@ -5,7 +5,12 @@ import { type HostAndPort, addressArgument, checkHttpPort, directoryArgument, si
 import type { SiteOptions } from './site-run.ts';
 import { withIdentity, withTarget } from './target-options.ts';
 
-export function addPrimary(program: Command): void {
+export function addSites(program: Command): void {
+  addPrimary(program);
+  addSecondary(program);
+}
+
+function addPrimary(program: Command): void {
   withIdentity(withTarget(addSite(program, 'primary', 'configs/nettyProducer.json and kafkaProducer.json').option('--promote', PROMOTE)))
     .option(
       '--restore <target>',
@@ -29,7 +34,7 @@ Examples:
     );
 }
 
-export function addSecondary(program: Command): void {
+function addSecondary(program: Command): void {
   addSite(program, 'secondary', 'configs/nettyConsumer.json and kafkaConsumer.json')
     .summary('run a site that follows a primary')
     .description(

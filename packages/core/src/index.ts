@@ -25,6 +25,7 @@ export type { GuardSchema } from './transactions/guards.ts';
 export * from './seams/host.ts';
 export * from './seams/journal.ts';
 export { keyOfBytes } from './frames/key-cache.ts';
+export { NET_DEPTH_LIMIT, type NetChanges } from './frames/net-changes.ts';
 export { compareTrees, type ComparisonEffort, type DigestSource, type TreeDifference } from './tree/comparison.ts';
 export { DAMAGED_LIMIT, type DigestCheck } from './tree/digest-check.ts';
 export { type ChildKind, type DigestAnswer, type DigestQuery, isKeyGroup, type KeyGroup } from './tree/digest-query.ts';

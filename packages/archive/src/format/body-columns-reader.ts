@@ -1,3 +1,4 @@
+import { NET_DEPTH_LIMIT, type NetChanges } from '@evertree/core';
 import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from './body-tags.ts';
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnReaders } from './column-list.ts';
 import { MalformedColumns, type NumberColumnReader } from './column-reader.ts';
@@ -31,6 +32,12 @@ export class BodyColumnsReader {
   readonly #lacking = new Uint32Array(256);
   /** Sum of the change sets' times in the body that was read last. */
   time = 0;
+  /** Whether what the next body changes is gathered. */
+  isGathering = false;
+  /** Operations that were gathered. */
+  gatheredOperations = 0;
+  /** Whether they are such that `gathered` can give them. */
+  #isGatherable = true;
 
   /** @param bytes get the bodies; the last SPARE_BYTES of them are never needed */
   constructor(bytes: Buffer, columns: ColumnReaders) {
@@ -69,6 +76,19 @@ export class BodyColumnsReader {
     return this.#at;
   }
 
+  /** What the bodies changed that were gathered; undefined if something of it can't be told. */
+  gathered(): Pick<NetChanges, 'parents' | 'pathKeys' | 'puts' | 'keySpans' | 'keys'> | undefined {
+    const { members, keys } = this.#columns;
+    if (!this.#isGatherable || members.length > 0) return undefined;
+    const changes = this.#paths.gathered(NET_DEPTH_LIMIT);
+    if (changes === undefined) return undefined;
+    // The keys of these spans, beginning with the first one: the columns are given back.
+    const { keySpans } = changes;
+    const first = keySpans[2] ?? 0;
+    for (let at = 2; at < keySpans.length; at += 2) keySpans[at]! -= first;
+    return { ...changes, keys: Buffer.from(keys.bytes.subarray(first, first + keys.length)) };
+  }
+
   /** Gives the memory back, but for the bodies. Nothing may be read afterwards. */
   release(): void {
     for (const table of [this.#paths, this.#numbers, this.#texts]) table.release();
@@ -94,8 +114,15 @@ export class BodyColumnsReader {
     if (isException) this.#operationsLeft = nextException(columns.redefined);
     const tag = columns.tags.read();
     this.#room(STEP_BYTES);
+    if (this.isGathering) this.#gather(target);
     this.#bytes[this.#at++] = tag;
     if (tag !== 0) this.#value(tag, target, key, 0);
+  }
+
+  #gather(target: number): void {
+    if (target === 0) this.#isGatherable = false;
+    this.#paths.setPut(target, this.#at);
+    this.gatheredOperations++;
   }
 
   /** The path of an operation. @param levels how many of the paths that lead to it are new */

@@ -1,10 +1,27 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC } from '@evertree/core';
+import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, type NetChanges } from '@evertree/core';
 import { BodyColumnsReader, SPARE_BYTES } from './body-columns-reader.ts';
 import { BodyColumnsWriter, UnfitBody } from './body-columns-writer.ts';
 import { ColumnReaders, ColumnWriters } from './column-list.ts';
 import { MalformedColumns } from './column-reader.ts';
+import {
+  BASE,
+  BASE_REVISION,
+  BINARY,
+  BODY_LENGTH,
+  CODEC,
+  COUNT,
+  DIGEST,
+  EPOCH,
+  FIRST_TIME,
+  FLAGS,
+  LAST_REVISION,
+  LAST_TIME,
+  PREVIOUS,
+  readWide,
+} from './frame-offsets.ts';
+import { Gathering, type RevisionSpan } from './gathering.ts';
 import { releaseMemory } from './memory.ts';
 
 /** ARCHIVE.md, «Columns», is normative; this file and those whose names say columns are its implementation. */
@@ -17,21 +34,6 @@ const HAS_BODY_COLUMNS = 1;
 const HAS_NEXT_HEADER = 2;
 const HAS_CHAIN = 4;
 const HAS_CHECKSUM = 8;
-
-/** Offsets in a frame: FORMAT.md, «Frame». */
-const CODEC = 5;
-const FLAGS = 6;
-const EPOCH = 24;
-const BASE = 36;
-const BASE_REVISION = 48;
-const LAST_REVISION = 56;
-const DIGEST = 64;
-const FIRST_TIME = 72;
-const LAST_TIME = 80;
-const COUNT = 88;
-const BODY_LENGTH = 92;
-const PREVIOUS = 96;
-const BINARY = 1;
 
 /** After so many frames whose bodies don't fit, the object is no case for columns. */
 const ATTEMPTS = 4;
@@ -62,7 +64,7 @@ export function encodeColumns(frames: Buffer): Buffer | undefined {
 function proven(columns: Buffer | undefined, frames: Buffer): Buffer | undefined {
   if (columns === undefined) return undefined;
   try {
-    const again = decodeColumns(columns, frames.length, frames);
+    const again = readColumns(columns, frames.length, { expected: frames }).frames;
     const isSame = again.equals(frames);
     releaseMemory(again);
     return isSame ? columns : undefined;
@@ -168,10 +170,35 @@ function writeHeader(frames: Buffer, before: number, at: number, time: number, c
 /**
  * Gives back the frames that were written as columns.
  * @param plainBytes how many bytes they have
- * @param expected the frames that they have to be, whose hashes were compared: those are not made again
- * @throws MalformedColumns for columns that were not written by `encodeColumns`, or not from what is expected
+ * @throws MalformedColumns for columns that were not written by `encodeColumns`
  */
-export function decodeColumns(columns: Buffer, plainBytes: number, expected?: Buffer): Buffer {
+export function decodeColumns(columns: Buffer, plainBytes: number): Buffer {
+  return readColumns(columns, plainBytes, {}).frames;
+}
+
+/**
+ * The same, and gathers what the frames of a span change altogether.
+ * @returns without changes where their order or their values can't be told apart so easily
+ */
+export function decodeGathering(
+  columns: Buffer,
+  plainBytes: number,
+  span: RevisionSpan,
+): { readonly frames: Buffer; readonly changes: NetChanges | undefined } {
+  return readColumns(columns, plainBytes, { span });
+}
+
+interface DecodingOptions {
+  /** The frames that they have to be, whose hashes were compared: those are not made again. */
+  readonly expected?: Buffer;
+  readonly span?: RevisionSpan;
+}
+
+function readColumns(
+  columns: Buffer,
+  plainBytes: number,
+  { expected, span }: DecodingOptions,
+): { readonly frames: Buffer; readonly changes: NetChanges | undefined } {
   if (plainBytes > COLUMNS_PLAIN_LIMIT_BYTES) throw new MalformedColumns(`${plainBytes} bytes of frames are never in columns`);
   const readers = new ColumnReaders(columns);
   // An operation or a definition has three bytes at least, a key that is spelled two, a text one.
@@ -181,17 +208,19 @@ export function decodeColumns(columns: Buffer, plainBytes: number, expected?: Bu
   }
   const frames = Buffer.allocUnsafeSlow(plainBytes + SPARE_BYTES);
   const bodies = new BodyColumnsReader(frames, readers);
+  const gathering = span && new Gathering(frames, span, bodies);
   let before = -1;
   let at = 0;
   while (at < plainBytes) {
-    const end = readFrame(frames, { before, at, expected }, readers, bodies);
+    const end = readFrame(frames, { before, at, expected, gathering }, readers, bodies);
     before = at;
     at = end;
   }
   readers.assertRead();
-  bodies.release();
   if (at !== plainBytes) throw new MalformedColumns('the frames are longer than the header says');
-  return frames.subarray(0, plainBytes);
+  const changes = gathering?.changes();
+  bodies.release();
+  return { frames: frames.subarray(0, plainBytes), changes };
 }
 
 interface ReadFrame {
@@ -199,10 +228,16 @@ interface ReadFrame {
   readonly before: number;
   readonly at: number;
   readonly expected: Buffer | undefined;
+  readonly gathering: Gathering | undefined;
 }
 
 /** @returns where it ends */
-function readFrame(frames: Buffer, { before, at, expected }: ReadFrame, columns: ColumnReaders, bodies: BodyColumnsReader): number {
+function readFrame(
+  frames: Buffer,
+  { before, at, expected, gathering }: ReadFrame,
+  columns: ColumnReaders,
+  bodies: BodyColumnsReader,
+): number {
   const kind = columns.kinds.read();
   const body = at + FRAME_HEADER_BYTES;
   const isNext = (kind & HAS_NEXT_HEADER) !== 0;
@@ -210,9 +245,11 @@ function readFrame(frames: Buffer, { before, at, expected }: ReadFrame, columns:
     throw new MalformedColumns('a frame has no sound kind');
   if (!isNext) copy(columns, frames, at, PREVIOUS);
   const count = isNext ? columns.counts.read() : frames.readUInt32LE(at + COUNT);
+  gathering?.begin(isNext ? readWide(frames, before + LAST_REVISION) + count : readWide(frames, at + LAST_REVISION));
   let time = 0;
   let sum: number;
-  if ((kind & HAS_BODY_COLUMNS) !== 0) {
+  const hasBodyColumns = (kind & HAS_BODY_COLUMNS) !== 0;
+  if (hasBodyColumns) {
     sum = bodies.read(body, count);
     ({ time } = bodies);
   } else {
@@ -223,6 +260,7 @@ function readFrame(frames: Buffer, { before, at, expected }: ReadFrame, columns:
   }
   if (sum + FRAME_CHECKSUM_BYTES > frames.length) throw new MalformedColumns('there are more frames than the header says');
   if (isNext) readHeader(frames, { before, at, count, time, bodyLength: sum - body }, columns);
+  gathering?.end(at, hasBodyColumns ? time : undefined);
   if ((kind & HAS_CHAIN) !== 0) frames.set(hashBefore(frames, before, at, expected), at + PREVIOUS);
   else copy(columns, frames, at + PREVIOUS, FRAME_HEADER_BYTES - PREVIOUS);
   if ((kind & HAS_CHECKSUM) !== 0) frames.writeUInt32LE(crc32(frames.subarray(at, sum)), sum);
@@ -268,12 +306,6 @@ function readHeader(frames: Buffer, { before, at, count, time, bodyLength }: Nex
 /** Of few bytes a loop is faster than a call. */
 function copyFew(source: Buffer, start: number, target: Buffer, at: number, count: number): void {
   for (let offset = 0; offset < count; offset++) target[at + offset] = source[start + offset]!;
-}
-
-/** A number in 8 bytes; NaN for one above 2^53. */
-function readWide(bytes: Buffer, at: number): number {
-  const high = bytes.readUInt32LE(at + 4);
-  return high < 0x20_0000 ? bytes.readUInt32LE(at) + high * 0x1_0000_0000 : NaN;
 }
 
 function writeWide(bytes: Buffer, at: number, value: number): void {

@@ -1,9 +1,10 @@
+import type { NetChanges } from '@evertree/core';
 import { releaseMemory } from './memory.ts';
 
 /**
  * Of each path one record, which lies within a line of the processor's cache, because most of the time goes to fetching
  * it from memory: the path above it, its last key, its node, the path right below that was found last, the number that
- * was put there last, as a double, and which keys paths below it have.
+ * was put there last, as a double, which keys paths below it have, and where a value was put last.
  */
 const FIELDS = 8;
 const KEY = 1;
@@ -16,6 +17,8 @@ const DOUBLES = FIELDS / 2;
 const VALUE = 2;
 /** A bit for each key of a path right below, by the lowest bits of the key. */
 const KEYS_BELOW = 6;
+/** Plus 1; 0 where none was. */
+const PUT = 7;
 
 /**
  * Of each key: its number, the frame in which it has it, and, of a writer, the path with this last key that was found
@@ -111,6 +114,35 @@ export class PathNumbers {
 
   setValue(path: number, value: number): void {
     this.#values[path * DOUBLES + VALUE] = value;
+  }
+
+  /** Remembers where the value stands that was put at a path last. */
+  setPut(path: number, at: number): void {
+    this.#paths[path * FIELDS + PUT] = at + 1;
+  }
+
+  /** All paths with what was put there last, and where all keys stand; undefined if a path is deeper than a limit. */
+  gathered(depthLimit: number): Pick<NetChanges, 'parents' | 'pathKeys' | 'puts' | 'keySpans'> | undefined {
+    const count = this.#count;
+    const [parents, pathKeys, puts, depths] = [
+      new Uint32Array(count),
+      new Uint32Array(count),
+      new Uint32Array(count),
+      new Uint16Array(count),
+    ];
+    for (let path = 1, at = FIELDS; path < count; path++, at += FIELDS) {
+      const parent = this.#paths[at]!;
+      if ((depths[path] = depths[parent]! + 1) > depthLimit) return undefined;
+      parents[path] = parent;
+      pathKeys[path] = this.#paths[at + KEY]!;
+      puts[path] = this.#paths[at + PUT]!;
+    }
+    const keySpans = new Uint32Array((this.#keyCount + 1) * 2);
+    for (let key = 1; key <= this.#keyCount; key++) {
+      keySpans[key * 2] = this.keyStart(key);
+      keySpans[key * 2 + 1] = this.keyLength(key);
+    }
+    return { parents, pathKeys, puts, keySpans };
   }
 
   /** The number of the node in this frame; 0 if it has none. */

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, type NetChanges } from '@evertree/core';
 import type { Opening, Sealing } from '../encryption/sealing.ts';
 import { damagedObject } from './checked.ts';
 import { MalformedColumns } from './column-reader.ts';
-import { columnsLimit, decodeColumns, encodeColumns } from './frame-columns.ts';
+import { columnsLimit, decodeColumns, decodeGathering, encodeColumns } from './frame-columns.ts';
+import type { RevisionSpan } from './gathering.ts';
 import { releaseMemory } from './memory.ts';
 import {
   encodeFramesHeader,
@@ -68,7 +69,11 @@ export type ObjectHead = (
   readonly sha256: string;
 };
 
-export type OpenedObject = ObjectHead & { readonly payload: Buffer };
+export type OpenedObject = ObjectHead & {
+  readonly payload: Buffer;
+  /** What frames of a span change altogether, where that was asked for and can be told. */
+  readonly changes?: NetChanges | undefined;
+};
 
 /** Compresses, encrypts and sums up. */
 export async function sealObject(object: UnsealedObject, sealing: Sealing): Promise<SealedObject> {
@@ -172,22 +177,31 @@ export function readObjectHead(bytes: Buffer, name: string): ObjectHead {
 /**
  * Opens an object whole.
  * @param name its key, for errors
+ * @param span of the frames whose changes are gathered
  * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
  */
-export async function openObject(bytes: Buffer, opening: Opening, name: string): Promise<OpenedObject> {
-  return openContent(bytes, readObjectHead(bytes, name), opening, name);
+export async function openObject(bytes: Buffer, opening: Opening, name: string, span?: RevisionSpan): Promise<OpenedObject> {
+  return openContent(bytes, readObjectHead(bytes, name), opening, name, span);
 }
 
 /** The same, of an object whose head was read: the sum is not made again. */
-export async function openContent(bytes: Buffer, head: ObjectHead, opening: Opening, name: string): Promise<OpenedObject> {
+export async function openContent(
+  bytes: Buffer,
+  head: ObjectHead,
+  opening: Opening,
+  name: string,
+  span?: RevisionSpan,
+): Promise<OpenedObject> {
   const stored = bytes.subarray(head.start, bytes.length - SUM_BYTES);
   const content = head.isEncrypted ? await decrypt(stored, opening, name) : stored;
   const { plainBytes } = head.header;
   const packedBytes = head.isInColumns ? columnsLimit(plainBytes) : plainBytes;
   const unpacked = head.isCompressed ? await inflate(content, { most: packedBytes, expected: plainBytes }, name) : content;
-  const payload = head.isInColumns ? framesOf(unpacked, plainBytes, name) : unpacked;
+  const { frames: payload, changes } = head.isInColumns
+    ? framesOf(unpacked, plainBytes, name, span)
+    : { frames: unpacked, changes: undefined };
   if (head.isInColumns && head.isCompressed) releaseMemory(unpacked);
-  if (payload.length === head.header.plainBytes) return { ...head, payload };
+  if (payload.length === head.header.plainBytes) return { ...head, payload, changes };
   throw damagedObject(name, `its payload has ${payload.length} bytes, where its header says ${head.header.plainBytes}`);
 }
 
@@ -198,9 +212,15 @@ async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<
   });
 }
 
-function framesOf(columns: Buffer, plainBytes: number, name: string): Buffer {
+function framesOf(
+  columns: Buffer,
+  plainBytes: number,
+  name: string,
+  span: RevisionSpan | undefined,
+): { readonly frames: Buffer; readonly changes: NetChanges | undefined } {
   try {
-    return decodeColumns(columns, plainBytes);
+    if (span !== undefined) return decodeGathering(columns, plainBytes, span);
+    return { frames: decodeColumns(columns, plainBytes), changes: undefined };
   } catch (error) {
     if (!(error instanceof MalformedColumns)) throw error;
     throw damagedObject(name, `its columns are not what frames give: ${error.message}`, {}, error);

@@ -5,7 +5,7 @@ import type { ArchiveHead } from '../format/archive-head.ts';
 import type { ImageEntry, Manifest } from '../format/manifest.ts';
 import { openPrivate } from '../format/private-part.ts';
 import type { Target } from '../targets/target.ts';
-import { type ChainEnd, FramesReader } from './frames-reader.ts';
+import { type ChainEnd, FramesReader, type GatheredFrame } from './frames-reader.ts';
 import { ImageReader, type ReadPart } from './image-reader.ts';
 import {
   type ArchiveProblem,
@@ -156,11 +156,23 @@ export class Archive {
    * @throws EvertreeError DAMAGED with `object` and `nearest`, the states that can still be restored
    */
   async *frames(plan: RestorePlan, after: ChainEnd | undefined = plan.image): AsyncGenerator<Frame> {
+    yield* this.#read(plan, after, (reader, entries) => reader.frames(after, entries, plan.position.revision));
+  }
+
+  /** The same, with what many of them change altogether. */
+  async *gathered(plan: RestorePlan, after: ChainEnd | undefined): AsyncGenerator<GatheredFrame> {
+    yield* this.#read(plan, after, (reader, entries) => reader.gathered(after, entries, plan.position.revision));
+  }
+
+  async *#read<T>(
+    plan: RestorePlan,
+    after: ChainEnd | undefined,
+    read: (reader: FramesReader, entries: readonly FramesEntry[]) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
     const line = this.#lineOf(plan);
     const entries = plan.stretches.filter(({ last }) => last.revision > (after?.position.revision ?? 0));
-    const frames = new FramesReader(this.#source, plan.stream, plan.line).frames(after, entries, plan.position.revision);
     try {
-      yield* frames;
+      yield* read(new FramesReader(this.#source, plan.stream, plan.line), entries);
     } catch (error) {
       throw withNearest(error, line, plan.position.revision);
     }

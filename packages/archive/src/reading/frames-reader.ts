@@ -6,12 +6,14 @@ import {
   type Frame,
   frameHash,
   frameLength,
+  type NetChanges,
   NO_CHAIN,
   ORIGIN,
   parseFrame,
   samePosition,
 } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
+import type { RevisionSpan } from '../format/gathering.ts';
 import type { FramesHeader } from '../format/object-header.ts';
 import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { FramesEntry } from './line-history.ts';
@@ -25,6 +27,21 @@ const OBJECTS_AHEAD = { items: 4, bytes: OBJECT_PLAIN_BYTES, bytesOf: ({ bytes }
 export interface ChainEnd {
   readonly position: ExactPosition;
   readonly chain: string;
+}
+
+/** A frame as a restore reads it. */
+export interface GatheredFrame {
+  readonly frame: Frame;
+  /** What it changes is in `changes`, its own or those of a frame that follows. */
+  readonly isGathered: boolean;
+  readonly changes: NetChanges | undefined;
+}
+
+/** An object with frames that was opened. */
+interface OpenedFrames {
+  readonly entry: FramesEntry;
+  readonly payload: Buffer;
+  readonly changes?: NetChanges | undefined;
 }
 
 /** Reads the frames of objects, and checks that they are what was archived: each follows the one before. */
@@ -45,13 +62,35 @@ export class FramesReader {
    * @throws EvertreeError DAMAGED with the object, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
    */
   async *frames(start: ChainEnd | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<Frame> {
+    for await (const { frame } of this.#frames(start, entries, end, undefined)) yield frame;
+  }
+
+  /** The same, and tells what the frames of an object change altogether, where it can. */
+  gathered(start: ChainEnd | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<GatheredFrame> {
+    return this.#frames(start, entries, end, { after: start?.position.revision ?? 0, upTo: end });
+  }
+
+  async *#frames(
+    start: ChainEnd | undefined,
+    entries: readonly FramesEntry[],
+    end: number,
+    span: RevisionSpan | undefined,
+  ): AsyncGenerator<GatheredFrame> {
     let at: ChainEnd = start ?? { position: ORIGIN, chain: NO_CHAIN };
-    for await (const { entry, payload } of this.#opened(entries)) {
+    for await (const { entry, payload, changes: gathered } of this.#opened(entries, span)) {
+      // Those of frames that were read before, in another object, were gathered here, too.
+      const isNext = Math.max(entry.base.revision, span?.after ?? 0) === at.position.revision;
+      const changes = isNext ? gathered : undefined;
       for (const { frame, chain } of this.#checked(entry, payload)) {
         if (at.position.revision >= end) return;
-        if (frame.header.last.revision <= at.position.revision) continue;
+        const { revision } = frame.header.last;
+        if (revision <= at.position.revision) continue;
         assertNext(entry.path, frame, at);
-        yield frame;
+        yield {
+          frame,
+          isGathered: changes !== undefined && revision <= changes.last,
+          changes: changes?.last === revision ? changes : undefined,
+        };
         at = { position: frame.header.last, chain: chain() };
       }
     }
@@ -62,24 +101,24 @@ export class FramesReader {
 
   /** All frames of one object. @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
   async all(entry: FramesEntry): Promise<Frame[]> {
-    const payload = await this.#open(entry, await this.#source.load(entry));
+    const { payload } = await this.#open(entry, await this.#source.load(entry));
     return [...this.#checked(entry, payload)].map(({ frame }) => frame);
   }
 
   /** Opens the next object while the caller reads one: most of that is done by other threads. */
-  async *#opened(entries: readonly FramesEntry[]): AsyncGenerator<{ readonly entry: FramesEntry; readonly payload: Buffer }> {
+  async *#opened(entries: readonly FramesEntry[], span: RevisionSpan | undefined): AsyncGenerator<OpenedFrames> {
     const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
-    const open = async ({ entry, stored }: { entry: FramesEntry; stored: Buffer }) => ({ entry, payload: await this.#open(entry, stored) });
+    const open = ({ entry, stored }: { entry: FramesEntry; stored: Buffer }) => this.#open(entry, stored, span);
     yield* prefetchOpened(entries, OBJECTS_AHEAD, load, open);
   }
 
-  async #open(entry: FramesEntry, stored: Buffer): Promise<Buffer> {
-    const opened = await this.#source.open(stored, entry);
+  async #open(entry: FramesEntry, stored: Buffer, span?: RevisionSpan): Promise<OpenedFrames> {
+    const opened = await this.#source.open(stored, entry, span);
     if (opened.kind !== 'frames' || opened.header.line !== this.#line) {
       throw damagedObject(entry.path, 'it is of another line, or of another kind, than the manifest says');
     }
     assertSame(entry, opened.header);
-    return opened.payload;
+    return { entry, payload: opened.payload, changes: opened.changes };
   }
 
   /**

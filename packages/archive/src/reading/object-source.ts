@@ -1,6 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 import type { Opening } from '../encryption/sealing.ts';
 import { damagedObject } from '../format/checked.ts';
+import type { RevisionSpan } from '../format/gathering.ts';
 import { releaseSource } from '../format/memory.ts';
 import { openObject, readObjectHead, type ObjectHead, type OpenedObject } from '../format/sealed-object.ts';
 import type { Target } from '../targets/target.ts';
@@ -70,10 +71,11 @@ export class ObjectSource {
 
   /**
    * Opens what was loaded, and gives its memory back: it is not valid any more.
+   * @param span of the frames whose changes are gathered
    * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
    */
-  async open(stored: Buffer, { path, sha256 }: DescribedObject): Promise<OpenedObject> {
-    const opened = await openObject(stored, this.#opening, path);
+  async open(stored: Buffer, { path, sha256 }: DescribedObject, span?: RevisionSpan): Promise<OpenedObject> {
+    const opened = await openObject(stored, this.#opening, path, span);
     releaseSource(stored, opened.payload);
     if (opened.sha256 !== sha256) {
       throw damagedObject(path, `its sum is ${opened.sha256}, where the manifest says ${sha256}`, {

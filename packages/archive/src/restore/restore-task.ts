@@ -1,6 +1,6 @@
-import type { Clock, Disk, ExactPosition, Frame, Random, Role } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, Random, Role } from '@evertree/core';
 import type { ImageEntry } from '../format/manifest.ts';
-import type { ChainEnd } from '../reading/frames-reader.ts';
+import type { ChainEnd, GatheredFrame } from '../reading/frames-reader.ts';
 import type { ReadPart } from '../reading/image-reader.ts';
 import type { RestoreState } from './restore-state.ts';
 
@@ -11,7 +11,7 @@ export interface RestoreSource {
   /** The parts of the image after the first `skipped`. */
   parts(skipped: number): AsyncIterable<ReadPart>;
   /** The frames after a place of the history, up to the one that holds the end. */
-  frames(after: ChainEnd): AsyncIterable<Frame>;
+  frames(after: ChainEnd): AsyncIterable<GatheredFrame>;
 }
 
 /** What the site is to be. */

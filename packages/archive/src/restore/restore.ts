@@ -143,7 +143,7 @@ async function carryOut(
     source: {
       image: plan.image,
       parts: skipped => archive.imageParts(plan, skipped),
-      frames: after => archive.frames(plan, after),
+      frames: after => archive.gathered(plan, after),
     },
     state,
     stream: plan.stream,

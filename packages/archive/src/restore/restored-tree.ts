@@ -5,6 +5,7 @@ import {
   frameHash,
   type FrameHeader,
   isEvertreeError,
+  type NetChanges,
   RebuiltTree,
   RewrittenHistory,
   Turn,
@@ -61,6 +62,8 @@ export class RestoredTree {
   /** Bytes of the frames since the digest was compared, and the header of the last of them. */
   #unprovenBytes = 0;
   #unproven: FrameHeader | undefined;
+  /** Whether changes are to be made of frames that were taken. */
+  #isGathering = false;
 
   constructor(task: RestoreTask, queue: WriteQueue, history: RestoredHistory) {
     const { disk, clock, source, state } = task;
@@ -157,7 +160,7 @@ export class RestoredTree {
   async #readFrames(tree: RebuiltTree): Promise<void> {
     const { source, state, stream } = this.#task;
     if (tree.head.last.revision >= this.#end) return;
-    for await (const frame of source.frames(endOf(tree))) {
+    for await (const { frame, isGathered, changes } of source.frames(endOf(tree))) {
       const isCut = frame.header.last.revision > this.#end;
       // A secondary can only go on after a whole frame of its primary.
       if (isCut && state.role === 'secondary') break;
@@ -165,10 +168,25 @@ export class RestoredTree {
       const written = isCut ? new RewrittenHistory({ stream, without: new Set(), upTo: this.#end }).take(frame, tree).frame! : frame;
       // Its bytes have to stay: the writer of the segment gathers frames before it writes them.
       await this.#queue.add(written.bytes.length, () => this.#history.write(written));
-      this.#apply(tree, written);
+      if (isGathered) this.#gather(tree, frame, changes);
+      else this.#apply(tree, written);
       await this.#turn.breathe();
       if (isCut) break;
     }
+    this.#prove(tree);
+  }
+
+  /** Takes a frame of those whose changes are made together, with the last of them. The digest is compared then. */
+  #gather(tree: RebuiltTree, frame: Frame, changes: NetChanges | undefined): void {
+    // What was applied before is not what these changes are about.
+    if (this.#unproven !== undefined && !this.#isGathering) this.#prove(tree);
+    this.#isGathering = changes === undefined;
+    tree.defer(frame);
+    this.#unproven = frame.header;
+    this.frameBytes += frame.bytes.length;
+    this.#tell(frame.bytes.length);
+    if (changes === undefined) return;
+    tree.make(changes);
     this.#prove(tree);
   }
 

@@ -3,6 +3,7 @@ import { readBinaryBody } from '../frames/binary-reader.ts';
 import type { ChangeSetHead, FrameNote } from '../frames/body.ts';
 import { decodeFrame } from '../frames/collect-sink.ts';
 import { applyOperation } from '../frames/frame-application.ts';
+import { makeNetChanges, type NetChanges } from '../frames/net-changes.ts';
 import { frameBody, frameHash, type Frame, type FrameHeader } from '../frames/frame.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
 import { EvertreeError } from '../errors.ts';
@@ -127,6 +128,28 @@ export class RebuiltTree {
     if (compares) this.#compare(header);
     this.operations += times.operations;
     this.#head = headAfter(this.#head, frame, note);
+  }
+
+  /**
+   * Takes the frame that follows, and leaves its changes to `make`. Until then the tree is none of this history.
+   * @throws EvertreeError as `apply`
+   */
+  defer(frame: Frame): void {
+    const { header } = frame;
+    // It changes nothing in the tree.
+    if (header.beginsEpoch || header.endsEpoch || header.isMark) return this.apply(frame, false);
+    assertFollows(header, this.#head);
+    assertSucceeds(header.epoch, this.#head, undefined);
+    this.#head = headAfter(this.#head, frame, undefined);
+  }
+
+  /**
+   * Makes what all frames that were deferred change altogether. The caller compares the digest afterwards.
+   * @throws EvertreeError PATH_INVALID, FORMAT_INVALID
+   */
+  make(changes: NetChanges): void {
+    makeNetChanges(this.#tree, changes);
+    this.operations += changes.operations;
   }
 
   #compare({ digest: expected, last: position }: FrameHeader): void {

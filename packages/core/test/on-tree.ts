@@ -28,9 +28,11 @@ export function onTree(content: object, resolve: (tx: TransactionTarget) => void
   const before = tree.pin();
   const spy = new Spy(transaction);
   transaction.run(() => resolve(spy), guards);
-  const operations = netOperations(spy.written, before, tree.root).map(
-    ({ path, child }) => `${child === undefined ? 'delete' : 'put'} ${path.join('/')}`,
-  );
+  const operations = netOperations(
+    spy.written.map(path => ({ path, child: undefined, exact: false })),
+    before,
+    tree.root,
+  ).map(({ path, child }) => `${child === undefined ? 'delete' : 'put'} ${path.join('/')}`);
   return { value: exportValue(tree.root), calls: spy.calls, operations, largestRead: spy.largestRead };
 }
 

@@ -11,29 +11,37 @@ export interface NetOperation {
   readonly child: Child | undefined;
 }
 
+/** A write that changed the tree. */
+export interface Write extends NetOperation {
+  /** `child` is what the write left at `path`. False: look what stands there. */
+  readonly exact: boolean;
+}
+
 /** What was written below an object, by key: a path that was written itself covers everything below it. */
-type Written = Map<string, Written | Path>;
+type Written = Map<string, Written | Write>;
 
 /**
  * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
- * something.
- * @param written the paths in the order of writing; of a put that made parents, the path of the topmost one
+ * something. A path that was written once, with no other write above or below it, has changed for sure; where others met,
+ * the trees before and after are compared.
+ * @param writes in their order; of a put that made parents, the path of the topmost one
  */
-export function netOperations(written: readonly Path[], before: TreeNode, after: TreeNode): NetOperation[] {
-  const root = gather(written);
+export function netOperations(writes: readonly Write[], before: TreeNode, after: TreeNode): NetOperation[] {
+  const root = gather(writes);
   const operations: NetOperation[] = [];
   if (root instanceof Map) collect(root, before, after, operations);
-  else if (!sameContent(before, after)) operations.push({ path: root, child: after });
+  else if (!sameContent(before, after)) operations.push({ path: root.path, child: after });
   return operations;
 }
 
-function gather(written: readonly Path[]): Written | Path {
+function gather(writes: readonly Write[]): Written | Write {
   const trail: Written[] = [new Map()];
   let last: Path = ROOT;
   // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
   let known = 0;
-  for (const path of written) {
-    if (path.length === 0) return path;
+  for (const write of writes) {
+    const { path } = write;
+    if (path.length === 0) return write;
     const end = path.length - 1;
     let level = 0;
     while (level < end && level < known && path[level] === last[level]) level++;
@@ -43,28 +51,45 @@ function gather(written: readonly Path[]): Written | Path {
       if (at === undefined) break;
       trail[++level] = at;
     }
-    at?.set(path[end]!, path);
+    if (at !== undefined) add(at, path[end]!, write);
     last = path;
     known = level;
   }
   return trail[0]!;
 }
 
-/** What was written below a key; undefined if the key's own path was written, so that nothing more counts. */
+/** What was written below a key; undefined if the key's own path was written, which then covers this write too. */
 function enter(at: Written, key: string): Written | undefined {
   const next = at.get(key);
-  if (next !== undefined) return next instanceof Map ? next : undefined;
-  const below: Written = new Map();
-  at.set(key, below);
-  return below;
+  if (next instanceof Map) return next;
+  if (next === undefined) {
+    const below: Written = new Map();
+    at.set(key, below);
+    return below;
+  }
+  if (next.exact) at.set(key, inexact(next));
+  return undefined;
+}
+
+function add(at: Written, key: string, write: Write): void {
+  const isFirst = at.get(key) === undefined;
+  at.set(key, isFirst || !write.exact ? write : inexact(write));
+}
+
+function inexact({ path }: Write): Write {
+  return { path, child: undefined, exact: false };
 }
 
 function collect(at: Written, before: Child | undefined, after: Child | undefined, operations: NetOperation[]): void {
   for (const [key, next] of at) {
+    if (!(next instanceof Map) && next.exact) {
+      operations.push(next);
+      continue;
+    }
     const old = before instanceof TreeNode ? lookup(before, key) : undefined;
     const child = after instanceof TreeNode ? lookup(after, key) : undefined;
     if (next instanceof Map) collect(next, old, child, operations);
-    else if (!sameContent(old, child)) operations.push({ path: next, child });
+    else if (!sameContent(old, child)) operations.push({ path: next.path, child });
   }
 }
 

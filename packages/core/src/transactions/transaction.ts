@@ -7,7 +7,7 @@ import { patchDocument } from './json-patch.ts';
 import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument } from './merge.ts';
 import { childKeys, TreeNode, type Child } from '../tree/node.ts';
-import { netOperations, type NetOperation } from './net-operations.ts';
+import { netOperations, type NetOperation, type Write } from './net-operations.ts';
 import { parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
@@ -45,8 +45,8 @@ export class Transaction implements TransactionTarget {
   #child: Child | undefined;
   /** The pinned root that an error leads back to. */
   #before: TreeNode | undefined;
-  /** Paths that were written since the tree was pinned, in that order. */
-  #written: Path[] = [];
+  /** What was written since the tree was pinned, in that order. */
+  #written: Write[] = [];
   #changeCount = 0;
   /**
    * The error of a merge, patch, update or replace that failed after it had changed something. The transaction fails
@@ -231,7 +231,7 @@ export class Transaction implements TransactionTarget {
     if (changedAt === UNCHANGED) return;
     this.#changeCount++;
     if (this.#before !== undefined) {
-      this.#written.push(changedAt === path.length ? path : path.slice(0, changedAt));
+      this.#written.push(writeOf(path, child, changedAt));
     } else {
       this.#path = path;
       this.#child = child;
@@ -249,7 +249,7 @@ export class Transaction implements TransactionTarget {
     this.#before = this.#tree.pin();
     if (path === undefined) return;
     const changedAt = this.#apply(path, this.#child);
-    this.#written.push(path.slice(0, changedAt));
+    this.#written.push(writeOf(path, this.#child, changedAt));
     this.#path = undefined;
     this.#child = undefined;
   }
@@ -284,6 +284,12 @@ const OPERATION_BYTES = 16;
  * character.
  */
 const UNCOUNTED_SEGMENTS = 16;
+
+/** @param changedAt length of the path at which the tree changed: shorter than `path` if parents were made */
+function writeOf(path: Path, child: Child | undefined, changedAt: number): Write {
+  const exact = changedAt === path.length;
+  return { path: exact ? path : path.slice(0, changedAt), child: exact ? child : undefined, exact };
+}
 
 /** Characters of a path, which a frame may have to spell. */
 function lengthOf(path: Path): number {

@@ -52,6 +52,9 @@ export class Tree {
   }
 
   get(path: Path): Child | Value | undefined {
+    if (this.#reached !== undefined && path.length > 0 && hasParents(path, this.#reached)) {
+      return lookup(this.trail[path.length - 1]!, path[path.length - 1]!);
+    }
     return getFrom(this.root, path);
   }
 
@@ -243,7 +246,11 @@ export class Tree {
    * @returns 0, or the length of the path of the first node that was made; -1 if one is missing and none is to be made
    */
   #reach(path: Path, last: number, make: boolean): number {
-    if (this.#reached !== undefined && hasParents(path, this.#reached)) return 0;
+    if (this.#reached !== undefined && hasParents(path, this.#reached)) {
+      this.#reached = path;
+      this.#trailEnd = last;
+      return 0;
+    }
     this.#reached = undefined;
     const trail = this.trail;
     let node = this.root.generation === this.generation ? this.root : this.ownRoot();
@@ -281,9 +288,9 @@ export class Tree {
   }
 }
 
-/** Whether the parents of both paths are the same, compared from the lowest one: programs often write one after the other. */
+/** Whether a path's parents are on the way to another path. Compared from the lowest one: as a rule that one differs. */
 function hasParents(path: Path, other: Path): boolean {
-  if (path.length !== other.length) return false;
+  if (path.length > other.length) return false;
   for (let level = path.length - 2; level >= 0; level--) if (path[level] !== other[level]) return false;
   return true;
 }

@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { onTree, type Outcome } from '../../test/on-tree.ts';
 import { patchDocument } from './json-patch.ts';
+import type { TransactionTarget } from './transaction-target.ts';
 
 /** Patches a document that stands at /at, which may be any value. */
 function patchedAt(document: unknown, patch: readonly unknown[]): Outcome {
@@ -227,5 +229,54 @@ describe('a patch at a path', () => {
     const { largestRead, operations } = onTree({ wide }, tx => patchDocument(tx, ['wide'], patch));
     expect(largestRead).toBe(1);
     expect(operations).toHaveLength(4);
+  });
+
+  it('does not list the keys of the object that it is applied to', () => {
+    const listed: string[] = [];
+    onTree({ wide: { a: { b: 1 }, c: 2 } }, tx => {
+      const target: TransactionTarget = {
+        get: path => tx.get(path),
+        has: path => tx.has(path),
+        kind: path => tx.kind(path),
+        put: (path, value) => tx.put(path, value),
+        delete: path => tx.delete(path),
+        keys: path => {
+          listed.push(path.join('/'));
+          return tx.keys(path);
+        },
+      };
+      patchDocument(target, ['wide'], [replace('/a/b', 3), add('/d', 4), remove('/c')]);
+    });
+    expect(listed).toEqual([]);
+  });
+
+  it('of many operations does what as many patches of one operation do', () => {
+    const place = fc.array(fc.constantFrom('a', 'b', '0', '1', '-'), { minLength: 1, maxLength: 3 }).map(keys => `/${keys.join('/')}`);
+    const value = fc.constantFrom<unknown>(1, 'x', {}, { a: { b: 2 } }, [1, 2], { b: [] });
+    const operation = fc.oneof(
+      fc.tuple(place, value).map(([path, item]) => add(path, item)),
+      fc.tuple(place, value).map(([path, item]) => replace(path, item)),
+      place.map(remove),
+      fc.tuple(place, place).map(([from, path]) => copy(from, path)),
+    );
+    const many = Array.from({ length: 300 }, (_, index) => add(`/many/k${index % 90}`, index));
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 40 }), operations => {
+        const start = { at: { a: { b: 1 }, b: [0, { a: 1 }], many: {} } };
+        const done: object[] = [];
+        const one = onTree(start, tx => {
+          for (const each of [...operations, ...many]) {
+            try {
+              patchDocument(tx, ['at'], [each]);
+              done.push(each);
+            } catch {
+              // It names what is not there: it is left out of the long patch.
+            }
+          }
+        });
+        expect(onTree(start, tx => patchDocument(tx, ['at'], done)).value).toEqual(one.value);
+      }),
+      { numRuns: 150 },
+    );
   });
 });

@@ -2,10 +2,13 @@ import { ArrayEditor, notFound } from './array-editor.ts';
 import { sameValue } from '../tree/content.ts';
 import { matchesValue } from './difference.ts';
 import { EvertreeError, type ErrorCode } from '../errors.ts';
-import { invalidPath, parsePath, type Path } from '../tree/path.ts';
+import { checkDepth, invalidPath, parsePath, PointerReader, type Path } from '../tree/path.ts';
 import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import type { Value } from '../tree/value.ts';
+
+/** The pointers of so many operations may come again with the next patch; those of more are read once. */
+const FEW_OPERATIONS = 256;
 
 /** An operation of a patch, after the check of its form. */
 interface PatchOperation {
@@ -32,10 +35,12 @@ interface PatchOperation {
  */
 export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
   if (!Array.isArray(operations)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch is an array of operations');
-  if (tx.keys(path) === undefined && tx.kind(path) !== undefined && isInsideArray(tx, path)) {
+  if (tx.kind(path) !== undefined && isInsideArray(tx, path)) {
     throw invalidPath(path, 'leads into an array, which is replaced whole; patch the array itself, with longer pointers');
   }
-  const parsed = operations.map((operation, index) => parseOperation(operation, index, path));
+  const reader = new PointerReader();
+  const toPath = operations.length > FEW_OPERATIONS ? (pointer: string) => reader.read(pointer) : (pointer: string) => parsePath(pointer);
+  const parsed = operations.map((operation, index) => parseOperation(operation, index, path, toPath));
   const patch = new Patch(tx, path);
   for (const [index, operation] of parsed.entries()) {
     try {
@@ -53,6 +58,8 @@ class Patch {
   readonly #base: Path;
   /** The array that the last operation edited. Its changes are not in the tree yet. */
   #array: ArrayEditor | undefined;
+  /** The path that was entered last, if all its parents are objects. Nothing but this path was written since. */
+  #entered: Path | undefined;
 
   constructor(tx: TransactionTarget, base: Path) {
     this.#tx = tx;
@@ -90,9 +97,11 @@ class Patch {
       array.add(path, plain(value));
       return;
     }
-    const parent = path.slice(0, -1);
     // The root of the document has no parent in it. Parents above it are made by put.
-    if (path.length > this.#base.length && this.#tx.kind(parent) === undefined) throw notFound(parent);
+    if (path.length > this.#base.length && this.#entered !== path) {
+      const parent = path.slice(0, -1);
+      if (this.#tx.kind(parent) === undefined) throw notFound(parent);
+    }
     this.#tx.put(path, value);
   }
 
@@ -142,14 +151,27 @@ class Patch {
   #enter(path: Path): ArrayEditor | undefined {
     if (this.#array?.holds(path)) return this.#array;
     this.closeArray();
+    if (this.#entered !== undefined && haveSameParents(path, this.#entered)) {
+      this.#entered = path;
+      return undefined;
+    }
+    this.#entered = undefined;
     for (let length = this.#base.length; length < path.length; length++) {
       const above = path.slice(0, length);
       const kind = this.#tx.kind(above);
       if (kind === 'array') return (this.#array = new ArrayEditor(above, this.#tx.get(above)!));
       if (kind !== 'object') return undefined;
     }
+    if (path.length > this.#base.length) this.#entered = path;
     return undefined;
   }
+}
+
+/** Compared from the lowest one: as a rule that one differs. */
+function haveSameParents(path: Path, other: Path): boolean {
+  if (path.length !== other.length) return false;
+  for (let level = path.length - 2; level >= 0; level--) if (path[level] !== other[level]) return false;
+  return true;
 }
 
 /** Arrays are edited as plain values. */
@@ -159,7 +181,7 @@ function plain(value: unknown): unknown {
 
 const OPS: readonly string[] = ['add', 'remove', 'replace', 'move', 'copy', 'test'] satisfies PatchOperation['op'][];
 
-function parseOperation(operation: unknown, index: number, base: Path): PatchOperation {
+function parseOperation(operation: unknown, index: number, base: Path, toPath: (pointer: string) => Path): PatchOperation {
   const refuse = (problem: string): EvertreeError => atOperation(index, undefined, 'VALUE_INVALID', problem);
   if (typeof operation !== 'object' || operation === null || Array.isArray(operation)) throw refuse('is no object');
   const { op, path, from, value } = operation as { readonly [name: string]: unknown };
@@ -170,16 +192,17 @@ function parseOperation(operation: unknown, index: number, base: Path): PatchOpe
   if (!needsFrom && op !== 'remove' && value === undefined) throw refuse(`is a ${op} without "value"`);
   return {
     op: op as PatchOperation['op'],
-    path: parsePointer(path, index, base),
-    from: needsFrom ? parsePointer(from as string, index, base) : undefined,
+    path: parsePointer(path, index, base, toPath),
+    from: needsFrom ? parsePointer(from as string, index, base, toPath) : undefined,
     value,
     pointer: path,
   };
 }
 
-function parsePointer(pointer: string, index: number, base: Path): Path {
+function parsePointer(pointer: string, index: number, base: Path, toPath: (pointer: string) => Path): Path {
   try {
-    return parsePath([...base, ...parsePath(pointer)]);
+    const path = toPath(pointer);
+    return base.length === 0 ? path : checkDepth([...base, ...path]);
   } catch (error) {
     if (!(error instanceof EvertreeError)) throw error;
     throw atOperation(index, undefined, error.code, error.message, pointer, error);

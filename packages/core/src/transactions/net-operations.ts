@@ -12,13 +12,13 @@ export interface NetOperation {
 }
 
 /** A write that changed the tree. */
-export interface Write extends NetOperation {
+export interface TreeWrite extends NetOperation {
   /** `child` is what the write left at `path`. False: look what stands there. */
   readonly exact: boolean;
 }
 
 /** What was written below an object, by key: a path that was written itself covers everything below it. */
-type Written = Map<string, Written | Write>;
+type Written = Map<string, Written | TreeWrite>;
 
 /**
  * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
@@ -26,7 +26,7 @@ type Written = Map<string, Written | Write>;
  * the trees before and after are compared.
  * @param writes in their order; of a put that made parents, the path of the topmost one
  */
-export function netOperations(writes: readonly Write[], before: TreeNode, after: TreeNode): NetOperation[] {
+export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): NetOperation[] {
   const root = gather(writes);
   const operations: NetOperation[] = [];
   if (root instanceof Map) collect(root, before, after, operations);
@@ -34,7 +34,7 @@ export function netOperations(writes: readonly Write[], before: TreeNode, after:
   return operations;
 }
 
-function gather(writes: readonly Write[]): Written | Write {
+function gather(writes: readonly TreeWrite[]): Written | TreeWrite {
   const trail: Written[] = [new Map()];
   let last: Path = ROOT;
   // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
@@ -71,12 +71,12 @@ function enter(at: Written, key: string): Written | undefined {
   return undefined;
 }
 
-function add(at: Written, key: string, write: Write): void {
+function add(at: Written, key: string, write: TreeWrite): void {
   const isFirst = at.get(key) === undefined;
   at.set(key, isFirst || !write.exact ? write : inexact(write));
 }
 
-function inexact({ path }: Write): Write {
+function inexact({ path }: TreeWrite): TreeWrite {
   return { path, child: undefined, exact: false };
 }
 

@@ -7,8 +7,8 @@ import { patchDocument } from './json-patch.ts';
 import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument } from './merge.ts';
 import { childKeys, TreeNode, type Child } from '../tree/node.ts';
-import { netOperations, type NetOperation, type Write } from './net-operations.ts';
-import { parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
+import { netOperations, type NetOperation, type TreeWrite } from './net-operations.ts';
+import { checkDepth, parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
@@ -46,13 +46,25 @@ export class Transaction implements TransactionTarget {
   /** The pinned root that an error leads back to. */
   #before: TreeNode | undefined;
   /** What was written since the tree was pinned, in that order. */
-  #written: Write[] = [];
+  #written: TreeWrite[] = [];
   #changeCount = 0;
   /**
    * The error of a merge, patch, update or replace that failed after it had changed something. The transaction fails
    * with it.
    */
   #torn: { readonly error: unknown } | undefined;
+  /**
+   * The transaction for merges, patches, drafts and differences. Their paths are arrays of their own making, which they
+   * never change once they wrote to them: these are neither copied nor checked for their segments' types.
+   */
+  readonly #target: TransactionTarget = {
+    get: path => valueOf(this.#tree.get(path)),
+    has: path => this.#tree.get(path) !== undefined,
+    kind: path => kindOf(this.#tree.get(path)),
+    keys: path => keysOf(this.#tree.get(path)),
+    put: (path, value) => this.#put(checkDepth(path), value),
+    delete: path => this.#delete(checkDepth(path)),
+  };
   /**
    * The result of a transaction of one operation. It is reused: its reader is done before the next transaction begins.
    */
@@ -70,8 +82,7 @@ export class Transaction implements TransactionTarget {
    * @throws EvertreeError PATH_INVALID
    */
   get<T = Value>(path: PathLike): T | undefined {
-    const child = this.#get(path);
-    return (child instanceof TreeNode ? exportValue(child) : child) as T | undefined;
+    return valueOf(this.#get(path)) as T | undefined;
   }
 
   has(path: PathLike): boolean {
@@ -79,16 +90,11 @@ export class Transaction implements TransactionTarget {
   }
 
   kind(path: PathLike): 'object' | 'array' | 'leaf' | undefined {
-    const child = this.#get(path);
-    if (child === undefined) return undefined;
-    if (child instanceof TreeNode) return 'object';
-    if (Array.isArray(child)) return 'array';
-    return typeof child === 'object' && child !== null ? 'object' : 'leaf';
+    return kindOf(this.#get(path));
   }
 
   keys(path: PathLike): string[] | undefined {
-    const child = this.#get(path);
-    return child instanceof TreeNode ? childKeys(child) : undefined;
+    return keysOf(this.#get(path));
   }
 
   /**
@@ -99,7 +105,10 @@ export class Transaction implements TransactionTarget {
    */
   put(path: PathLike, value: unknown): void {
     this.#assertActive();
-    const segments = parsePath(path);
+    this.#put(parsePath(path), value);
+  }
+
+  #put(segments: Path, value: unknown): void {
     const prepared = typeof value === 'object' && value instanceof PreparedValue ? value : undefined;
     const child = prepared === undefined ? importValue(value, segments, this.#tree.generation) : prepared.take(segments);
     const bytes = typeof child === 'object' || typeof child === 'string' ? (prepared?.bytes ?? measure(child)) : 0;
@@ -112,7 +121,10 @@ export class Transaction implements TransactionTarget {
   /** Removes the subtree at a path, if there is one. Deleting the root empties it. */
   delete(path: PathLike): void {
     this.#assertActive();
-    const segments = parsePath(path);
+    this.#delete(parsePath(path));
+  }
+
+  #delete(segments: Path): void {
     this.#account(segments, 0);
     this.#change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
   }
@@ -120,7 +132,7 @@ export class Transaction implements TransactionTarget {
   /** Merges a document into the subtree at a path (RFC 7396: null deletes). */
   merge(path: PathLike, document: unknown): void {
     this.#assertActive();
-    this.#resolve(() => mergeDocument(this, parsePath(path), document));
+    this.#resolve(() => mergeDocument(this.#target, parsePath(path), document));
   }
 
   /**
@@ -129,7 +141,7 @@ export class Transaction implements TransactionTarget {
    */
   patch(path: PathLike, operations: readonly unknown[]): void {
     this.#assertActive();
-    this.#resolve(() => patchDocument(this, parsePath(path), operations));
+    this.#resolve(() => patchDocument(this.#target, parsePath(path), operations));
   }
 
   /**
@@ -139,13 +151,13 @@ export class Transaction implements TransactionTarget {
    */
   update<T = Value>(path: PathLike, recipe: (draft: T) => T | void): void {
     this.#assertActive();
-    this.#resolve(() => updateDraft(this, parsePath(path), recipe as (draft: unknown) => unknown));
+    this.#resolve(() => updateDraft(this.#target, parsePath(path), recipe as (draft: unknown) => unknown));
   }
 
   /** Makes the subtree at a path equal to a value with the fewest changes. */
   replace(path: PathLike, value: unknown): void {
     this.#assertActive();
-    this.#resolve(() => replaceByDifference(this, parsePath(path), value));
+    this.#resolve(() => replaceByDifference(this.#target, parsePath(path), value));
   }
 
   /** For the store: whether a callback is being run. */
@@ -274,6 +286,21 @@ export class Transaction implements TransactionTarget {
   }
 }
 
+function valueOf(child: Child | Value | undefined): Value | undefined {
+  return child instanceof TreeNode ? exportValue(child) : child;
+}
+
+function kindOf(child: Child | Value | undefined): 'object' | 'array' | 'leaf' | undefined {
+  if (child === undefined) return undefined;
+  if (child instanceof TreeNode) return 'object';
+  if (Array.isArray(child)) return 'array';
+  return typeof child === 'object' && child !== null ? 'object' : 'leaf';
+}
+
+function keysOf(child: Child | Value | undefined): string[] | undefined {
+  return child instanceof TreeNode ? childKeys(child) : undefined;
+}
+
 const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
 
 /** Bytes that an operation counts, without its path and its value. */
@@ -286,7 +313,7 @@ const OPERATION_BYTES = 16;
 const UNCOUNTED_SEGMENTS = 16;
 
 /** @param changedAt length of the path at which the tree changed: shorter than `path` if parents were made */
-function writeOf(path: Path, child: Child | undefined, changedAt: number): Write {
+function writeOf(path: Path, child: Child | undefined, changedAt: number): TreeWrite {
   const exact = changedAt === path.length;
   return { path: exact ? path : path.slice(0, changedAt), child: exact ? child : undefined, exact };
 }

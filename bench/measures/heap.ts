@@ -5,6 +5,7 @@ import { SiteProcess } from '../site/site-process.ts';
 
 export const heap: Measure = {
   name: 'heap',
+  fullOnly: true,
   about: 'heap a leaf, 10-key records, 1M leaves (heapUsed after garbage collection)',
   async run(bench) {
     const value = await heapPerLeaf(bench.directory('heap'), DEEP);

@@ -7,7 +7,7 @@ import { nameOf } from './visible.ts';
 
 export const PER_SECOND = 5_000;
 const SECONDS = 4;
-const QUICK_SECONDS = 0.8;
+const QUICK_SECONDS = 0.6;
 /** The code that slow traffic uses is compiled by then, which a throughput run does not do. */
 const WARM_UP_SECONDS = 1;
 /** The part of a run that is left out at its beginning, until the rate is steady. */

@@ -5,6 +5,8 @@ import { RoleProcesses, RoleWriter, promote, put, switchover } from '../support/
 import { type SiteProcess, until } from '../support/site-process.ts';
 import { Topic } from '../support/topic.ts';
 import { expectNever } from '../support/topic-processes.ts';
+import { KAFKA_CLIENTS } from '@evertree/transport/kafka';
+import { useKafkaClient } from '../support/kafka/client.ts';
 
 const LIMIT_MS = 30_000;
 
@@ -32,31 +34,35 @@ describeKafka('processes on one topic, each with the files of both roles', () =>
     await topic[Symbol.asyncDispose]();
   });
 
-  test('change roles and change them back under load, with no answered write lost and one history for a third site', async () => {
-    processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
-    const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
-    const writers = ['a', 'b', 'c'].map(name => new RoleWriter(processes, name));
-    for (const [from, to] of [
-      [north, south],
-      [south, north],
-      [north, south],
-    ] as const) {
+  test.each(KAFKA_CLIENTS)(
+    'change roles and change them back under load, with no answered write lost and one history for a third site (%s)',
+    async client => {
+      useKafkaClient(client);
+      processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
+      const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
+      const writers = ['a', 'b', 'c'].map(name => new RoleWriter(processes, name));
+      for (const [from, to] of [
+        [north, south],
+        [south, north],
+        [north, south],
+      ] as const) {
+        await Promise.all(writers.map(writer => writer.more(50)));
+        await processes.feeds(from, to);
+        const answer = await switchover(from, { to: to.site });
+        expect(answer, `${from.tail()}\n\n${to.tail()}`).toMatchObject({
+          status: 200,
+          json: { outcome: 'done', from: from.site, to: to.site, pauseMs: expect.any(Number) },
+        });
+      }
       await Promise.all(writers.map(writer => writer.more(50)));
-      await processes.feeds(from, to);
-      const answer = await switchover(from, { to: to.site });
-      expect(answer, `${from.tail()}\n\n${to.tail()}`).toMatchObject({
-        status: 200,
-        json: { outcome: 'done', from: from.site, to: to.site, pauseMs: expect.any(Number) },
-      });
-    }
-    await Promise.all(writers.map(writer => writer.more(50)));
-    await Promise.all(writers.map(writer => writer.stop()));
-    await processes.following(south);
-    expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync', 'divergence'], ...processes.sites);
-    for (const site of processes.sites) {
-      for (const writer of writers) expect(await writer.lostAt(site)).toEqual([]);
-    }
-  });
+      await Promise.all(writers.map(writer => writer.stop()));
+      await processes.following(south);
+      expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync', 'divergence'], ...processes.sites);
+      for (const site of processes.sites) {
+        for (const writer of writers) expect(await writer.lostAt(site)).toEqual([]);
+      }
+    },
+  );
 
   test('go on when the primary was killed: another is promoted, and the old one comes back as its secondary', async () => {
     processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');

@@ -11,6 +11,8 @@ import { Simulation } from '../support/simulation.ts';
 import { until } from '../support/site-process.ts';
 import type { SiteProcess, SiteStatus } from '../support/site-process.ts';
 import { START_LIMIT_MS, TopicProcesses, expectNever, untilEqual } from '../support/topic-processes.ts';
+import { KAFKA_CLIENTS } from '@evertree/transport/kafka';
+import { drawKafkaClient, useKafkaClient } from '../support/kafka/client.ts';
 
 /** How long faults are injected; then the three run undisturbed until their trees are equal. */
 const MISTREATED_MS = 15_000;
@@ -93,6 +95,7 @@ async function memoryOf(site: SiteProcess): Promise<number> {
 describeKafka('broker, primary and secondary, killed under load', () => {
   it('in random order end with equal trees: every answered write is there, once and in order', { timeout: 150_000 }, async () => {
     const dice = Simulation.seeded();
+    drawKafkaClient(dice);
     await using broker = await startKafka({ serverProperties: QUICK_RESTART });
     await using sites = await TopicProcesses.at(broker.address);
     const [primary, secondary] = [await sites.primary(), await sites.secondary()];
@@ -111,50 +114,55 @@ describeKafka('broker, primary and secondary, killed under load', () => {
     for (const [place, bytes] of ours) expect(bytes.equals(theirs.get(place)!), place).toBe(true);
   });
 
-  it('only the broker is killed: commits go on, the status says since when it is away and how much waits, and all of it arrives', async () => {
-    await using broker = await startKafka({ serverProperties: QUICK_RESTART });
-    await using sites = await TopicProcesses.at(broker.address);
-    const [primary, secondary] = [await sites.primary(), await sites.secondary()];
-    await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
-    // The same places again and again: what grows then is not the tree.
-    const writer = new BatchWriter(primary, TEXT_BYTES, 1000);
-    await until('it flows', async () => ((await secondary.status())?.position.revision ?? 0) > 2000, START_LIMIT_MS);
-    // The thread of the index takes its memory with its first run, outage or not.
-    const indexFiles = () => readdir(join(primary.data, 'index')).catch(() => []);
-    await until('the index has begun', async () => (await indexFiles()).length > 0, START_LIMIT_MS);
-    const before = await memoryOf(primary);
+  it.each(KAFKA_CLIENTS)(
+    'only the broker is killed: commits go on, the status says since when it is away and how much waits, and all of it arrives (%s)',
+    async client => {
+      useKafkaClient(client);
+      await using broker = await startKafka({ serverProperties: QUICK_RESTART });
+      await using sites = await TopicProcesses.at(broker.address);
+      const [primary, secondary] = [await sites.primary(), await sites.secondary()];
+      await Promise.all([primary.start(START_LIMIT_MS), secondary.start(START_LIMIT_MS)]);
+      // The same places again and again: what grows then is not the tree.
+      const writer = new BatchWriter(primary, TEXT_BYTES, 1000);
+      await until('it flows', async () => ((await secondary.status())?.position.revision ?? 0) > 2000, START_LIMIT_MS);
+      // The thread of the index takes its memory with its first run, outage or not.
+      const indexFiles = () => readdir(join(primary.data, 'index')).catch(() => []);
+      await until('the index has begun', async () => (await indexFiles()).length > 0, START_LIMIT_MS);
+      const before = await memoryOf(primary);
 
-    await broker.kill();
-    const killed = Date.now();
-    const committed = writer.answered.length;
-    await until('the status tells', async () => topicOf(await primary.status())?.state === 'offline', FLOW_LIMIT_MS);
-    await until('a long outage shows', async () => (topicOf(await primary.status())?.lagMs ?? 0) > OUTAGE_MS, FLOW_LIMIT_MS);
-    const topic = topicOf(await primary.status())!;
-    expect(topic.since).toBeGreaterThanOrEqual(killed - 1000);
-    expect(topic.lagRevisions).toBeGreaterThan(0);
-    expect(topic.lagMs).toBeGreaterThan(OUTAGE_MS);
-    expect(topic.lastError).toMatch(/ECONNREFUSED|lost|given up|closed/);
-    expect(writer.answered.length, 'commits during the outage').toBeGreaterThan(committed + 1000);
-    const waitingBytes = topic.lagRevisions! * (TEXT_BYTES - 50);
-    const grownBytes = (await memoryOf(primary)) - before;
-    const { stdout } = await run(['status', '--url', primary.url]);
-    expect(stdout).toMatch(/topic p-\w+ +offline, at 1-\d+, away since 20\S+Z, [\d,.  ]+ revisions wait for it/);
-    const behind = (await secondary.status())!.position.revision;
+      await broker.kill();
+      const killed = Date.now();
+      const committed = writer.answered.length;
+      await until('the status tells', async () => topicOf(await primary.status())?.state === 'offline', FLOW_LIMIT_MS);
+      await until('a long outage shows', async () => (topicOf(await primary.status())?.lagMs ?? 0) > OUTAGE_MS, FLOW_LIMIT_MS);
+      const topic = topicOf(await primary.status())!;
+      expect(topic.since).toBeGreaterThanOrEqual(killed - 1000);
+      expect(topic.lagRevisions).toBeGreaterThan(0);
+      expect(topic.lagMs).toBeGreaterThan(OUTAGE_MS);
+      expect(topic.lastError).toMatch(/ECONNREFUSED|lost|given up|closed/);
+      expect(writer.answered.length, 'commits during the outage').toBeGreaterThan(committed + 1000);
+      const waitingBytes = topic.lagRevisions! * (TEXT_BYTES - 50);
+      const grownBytes = (await memoryOf(primary)) - before;
+      const { stdout } = await run(['status', '--url', primary.url]);
+      expect(stdout).toMatch(/topic p-\w+ +offline, at 1-\d+, away since 20\S+Z, [\d,.  ]+ revisions wait for it/);
+      const behind = (await secondary.status())!.position.revision;
 
-    await broker.restart();
-    const back = performance.now();
-    await until('frames flow again', async () => ((await secondary.status())?.position.revision ?? 0) > behind, FLOW_LIMIT_MS);
-    const flowMs = performance.now() - back;
-    await writer.stop();
-    await untilEqual(primary, secondary);
-    await until('the status tells it', async () => topicOf(await primary.status())?.state === 'replicate', FLOW_LIMIT_MS);
-    console.log(
-      `${Math.round(flowMs)} ms after the broker was back frames flowed; ${Math.round(waitingBytes / 2 ** 20)} MiB waited for it, ` +
-        `and the primary grew by ${Math.round(grownBytes / 2 ** 20)} MiB`,
-    );
-    expect(grownBytes).toBeLessThan(MEMORY_BYTES);
-    expectNever(['peer-resync', 'resync', 'primary-fenced', 'frame-quarantined', 'topic-changed'], primary, secondary);
-    await Promise.all([primary.stop(), secondary.stop()]);
-    expectNever([], primary, secondary);
-  }, 90_000);
+      await broker.restart();
+      const back = performance.now();
+      await until('frames flow again', async () => ((await secondary.status())?.position.revision ?? 0) > behind, FLOW_LIMIT_MS);
+      const flowMs = performance.now() - back;
+      await writer.stop();
+      await untilEqual(primary, secondary);
+      await until('the status tells it', async () => topicOf(await primary.status())?.state === 'replicate', FLOW_LIMIT_MS);
+      console.log(
+        `${Math.round(flowMs)} ms after the broker was back frames flowed; ${Math.round(waitingBytes / 2 ** 20)} MiB waited for it, ` +
+          `and the primary grew by ${Math.round(grownBytes / 2 ** 20)} MiB`,
+      );
+      expect(grownBytes).toBeLessThan(MEMORY_BYTES);
+      expectNever(['peer-resync', 'resync', 'primary-fenced', 'frame-quarantined', 'topic-changed'], primary, secondary);
+      await Promise.all([primary.stop(), secondary.stop()]);
+      expectNever([], primary, secondary);
+    },
+    90_000,
+  );
 });

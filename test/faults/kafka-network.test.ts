@@ -6,6 +6,8 @@ import { Simulation } from '../support/simulation.ts';
 import { until } from '../support/site-process.ts';
 import { SOON, TopicPrimary, TopicSecondary } from '../support/topic-sites.ts';
 import { expectNoCopy } from '../support/topic-stage.ts';
+import { KAFKA_CLIENTS } from '@evertree/transport/kafka';
+import { drawKafkaClient, useKafkaClient } from '../support/kafka/client.ts';
 
 const MISTREATED_MS = 6_000;
 /** So that a client that is stuck is found out soon. */
@@ -60,6 +62,7 @@ async function goOn({ proxy }: KafkaBroker, dice: Simulation): Promise<void> {
 describeKafka('between the sites and the broker', () => {
   it('a network that cuts, stalls, delays and refuses at random loses nothing and repeats nothing', { timeout: 60_000 }, async () => {
     const dice = Simulation.seeded();
+    drawKafkaClient(dice);
     await withScene(async ({ broker, primary, secondary }) => {
       const endMs = performance.now() + MISTREATED_MS;
       let mishaps = 0;
@@ -81,7 +84,8 @@ describeKafka('between the sites and the broker', () => {
     });
   });
 
-  it('clients abandon a broker that is frozen, and everything arrives once it goes on', async () => {
+  it.each(KAFKA_CLIENTS)('clients abandon a broker that is frozen, and everything arrives once it goes on (%s)', async client => {
+    useKafkaClient(client);
     await withScene(async ({ broker, primary, secondary }) => {
       broker.freeze();
       await primary.commit(20);

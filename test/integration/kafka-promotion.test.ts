@@ -92,7 +92,7 @@ describeKafka('a promotion of a site whose primary file names a topic', () => {
     const [north, south, west] = (await started(broker, 'north', 'south', 'west')) as [Site, Site, Site];
     {
       const dying = { number: 2, id: '22'.repeat(8) };
-      await using promoter = new Claimant(broker, topic.name, south.store, dying);
+      await using promoter = await Claimant.ask(broker, topic.name, south.store, dying);
       expect(await promoter.claim(dying)).toMatchObject({ kind: 'promised' });
     }
     await until(() => north.standing === 'fenced', ENOUGH_MS);

@@ -14,6 +14,8 @@ import type { SecuredListener } from '../support/kafka/server-properties.ts';
 import { describeKafka } from '../support/kafka/suite.ts';
 import { type Ended, start } from '../support/program.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
+import { KAFKA_CLIENTS } from '@evertree/transport/kafka';
+import { testedClientName, useKafkaClient } from '../support/kafka/client.ts';
 
 const SECRET = 'correct-horse';
 const WRONG = 'battery-staple';
@@ -50,136 +52,142 @@ const scram = (password: string): Properties => ({
   'sasl.jaas.config': jaas('scram.ScramLoginModule', password),
 });
 
-describeKafka('a broker that demands security, as the Java names tell it', () => {
-  let broker: KafkaBroker;
-  let folder: SiteFolder;
+describeKafka('a broker that demands security, as the Java names tell it', () =>
+  describe.each(KAFKA_CLIENTS)('by %s', client => {
+    beforeAll(() => useKafkaClient(client));
+    let broker: KafkaBroker;
+    let folder: SiteFolder;
 
-  beforeAll(async () => {
-    broker = await startKafka({ users: { alice: SECRET }, serverProperties: ACCEPTS_TOKENS });
-    folder = await siteFolder();
-    const own = await makeCertificate(broker.authority, { names: ['site-a'] });
-    await folder.write('trust.pem', broker.authority.certificate);
-    await folder.write('foreign.pem', (await makeAuthority()).certificate);
-    await folder.write('own.pem', `${own.certificate}\n${own.key}`);
-  });
-  afterAll(async () => {
-    await broker[Symbol.asyncDispose]();
-    await folder[Symbol.asyncDispose]();
-  });
+    beforeAll(async () => {
+      broker = await startKafka({ users: { alice: SECRET }, serverProperties: ACCEPTS_TOKENS });
+      folder = await siteFolder();
+      const own = await makeCertificate(broker.authority, { names: ['site-a'] });
+      await folder.write('trust.pem', broker.authority.certificate);
+      await folder.write('foreign.pem', (await makeAuthority()).certificate);
+      await folder.write('own.pem', `${own.certificate}\n${own.key}`);
+    });
+    afterAll(async () => {
+      await broker[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    });
 
-  /** Files for both roles, beside the certificates that they name. */
-  function files(listener: SecuredListener, properties: Properties): { readonly primary: string; readonly secondary: string } {
-    const topic = `security-${crypto.randomUUID()}`;
-    const protocol = listener === 'MUTUAL_TLS' ? 'SSL' : listener;
-    const write = (side: 'producer' | 'consumer') => {
-      const all = { 'bootstrap.servers': broker.addressOf(listener), 'security.protocol': protocol, ...properties };
-      const file = join(folder.path, `${topic}-${side}.json`);
-      writeFileSync(file, JSON.stringify({ 'kafka-messaging': { topic }, [`kafka-${side}-properties`]: all }));
-      return file;
-    };
-    return { primary: write('producer'), secondary: write('consumer') };
-  }
-
-  const trust = { 'ssl.truststore.location': 'trust.pem' };
-
-  test.each<[string, SecuredListener, Properties]>([
-    ['TLS', 'SSL', trust],
-    ["TLS with the client's certificate", 'MUTUAL_TLS', { ...trust, 'ssl.keystore.location': 'own.pem' }],
-    ['SASL PLAIN', 'SASL_PLAINTEXT', plain(SECRET)],
-    ['SCRAM-SHA-512 over TLS', 'SASL_SSL', { ...trust, ...scram(SECRET) }],
-  ])('%s: a secondary gets what the primary commits', async (_name, listener, properties) => {
-    const { primary, secondary } = files(listener, properties);
-    await using a = await openStore({ data: 'memory', site: 'a' });
-    await using b = await openStore({ data: 'memory', site: 'b' });
-    await using producer = await startProducer(a, primary);
-    await using consumer = await startConsumer(b, secondary);
-    a.put('/hello', 'world');
-    await vi.waitFor(() => expect(b.get('/hello')).toBe('world'), SOON);
-    await vi.waitFor(() => expect(producer.peers.map(({ site }) => site)).toContain('b'), SOON);
-    expect(consumer.state.lastError).toBeNull();
-  });
-
-  test('OAUTHBEARER: tokens come from the endpoint, and its refusal of a client is reported', async () => {
-    const asked: (string | undefined)[] = [];
-    const endpoint = createHttpServer((request, response) => {
-      asked.push(request.headers.authorization);
-      if (asked.length > 1) response.writeHead(401).end();
-      else response.end(JSON.stringify({ access_token: unsignedToken('alice'), expires_in: 3600 }));
-    }).listen(0, '127.0.0.1');
-    await once(endpoint, 'listening');
-    const properties = {
-      'sasl.mechanism': 'OAUTHBEARER',
-      'sasl.jaas.config': `${TOKENS}.OAuthBearerLoginModule required clientId="site" clientSecret="${SECRET}";`,
-      'sasl.oauthbearer.token.endpoint.url': `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/token`,
-    };
-    const { primary } = files('SASL_PLAINTEXT', properties);
-    await using a = await openStore({ data: 'memory', site: 'a' });
-    await using producer = await startProducer(a, primary);
-    await vi.waitFor(() => expect(producer.peers[0]).toMatchObject({ state: 'replicate', lastError: null }), SOON);
-    expect(asked).toEqual([`Basic ${Buffer.from(`site:${SECRET}`).toString('base64')}`]);
-    const { status, stderr } = await runSite('primary', primary);
-    endpoint.close();
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^evertree: the token endpoint .* refuses the client "site" \(401\); mend client id, secret and scope/m);
-  });
-
-  const refusals: readonly (readonly [string, SecuredListener, Properties, RegExp])[] = [
-    [
-      'a wrong password, by PLAIN',
-      'SASL_PLAINTEXT',
-      plain(WRONG),
-      /refuses the credentials of \\?"alice\\?": .*mend user name and password/,
-    ],
-    [
-      'a wrong password, by SCRAM',
-      'SASL_SSL',
-      { ...trust, ...scram(WRONG) },
-      /refuses the credentials of \\?"alice\\?": .*mend user name and password/,
-    ],
-    [
-      'a mechanism that it has not',
-      'SASL_SSL',
-      { ...trust, ...scram(SECRET), 'sasl.mechanism': 'SCRAM-SHA-256' },
-      /mend \\?"sasl.mechanism/,
-    ],
-    ['an authority that is not its own', 'SSL', { 'ssl.truststore.location': 'foreign.pem' }, /an authority that is not known here/],
-    ['no certificate of the client', 'MUTUAL_TLS', trust, /refuses this client's certificate/],
-  ];
-
-  test.each(refusals)('%s ends the start of either role with 1 and a clear error', async (_name, listener, properties, message) => {
-    const { primary, secondary } = files(listener, properties);
-    for (const ended of await Promise.all([runSite('primary', primary), runSite('secondary', secondary)])) {
-      expect(ended.status).toBe(1);
-      expect(ended.stderr.split('\n').findLast(line => line.startsWith('evertree: '))).toMatch(message);
-      expect(ended.stderr).toContain('(UNAUTHENTICATED)');
-      expect(ended.stderr).not.toMatch(new RegExp(`${WRONG}|${SECRET}`));
+    /** Files for both roles, beside the certificates that they name. */
+    function files(listener: SecuredListener, properties: Properties): { readonly primary: string; readonly secondary: string } {
+      const topic = `security-${crypto.randomUUID()}`;
+      const protocol = listener === 'MUTUAL_TLS' ? 'SSL' : listener;
+      const write = (side: 'producer' | 'consumer') => {
+        const all = { 'bootstrap.servers': broker.addressOf(listener), 'security.protocol': protocol, ...properties };
+        const file = join(folder.path, `${topic}-${side}.json`);
+        writeFileSync(
+          file,
+          JSON.stringify({ 'kafka-client': testedClientName(), 'kafka-messaging': { topic }, [`kafka-${side}-properties`]: all }),
+        );
+        return file;
+      };
+      return { primary: write('producer'), secondary: write('consumer') };
     }
-  });
 
-  test('no log level and no file has a password, and kafkajs and Node print nothing beside the log', async () => {
-    const { primary } = files('SASL_SSL', { ...trust, ...scram(SECRET) });
-    const http = `127.0.0.1:${folder.primaryHttp}`;
-    await using site = start(
-      ['primary', '--config', primary, '--data', 'kept', '--http', http, '--log-level', 'debug', '--log', 'json'],
-      folder.path,
-    );
-    await site.printed(/"event":"peer-linked"/, 'stderr');
-    const status = await (await fetch(`http://${http}/status`)).text();
-    const { stderr, stdout } = await site.stop();
-    expect(stdout).toBe('');
-    for (const line of stderr.trimEnd().split('\n')) expect(() => JSON.parse(line) as unknown, line).not.toThrow();
-    const kept = join(folder.path, 'kept');
-    const contents = readdirSync(kept, { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile())
-      .map(entry => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
-    for (const text of [stderr, status, ...contents]) expect(text).not.toContain(SECRET);
-  });
+    const trust = { 'ssl.truststore.location': 'trust.pem' };
 
-  async function runSite(role: 'primary' | 'secondary', file: string): Promise<Ended> {
-    await using site = start([role, '--config', file, '--data', crypto.randomUUID(), '--http', 'off'], folder.path);
-    return await site.ended;
-  }
-});
+    test.each<[string, SecuredListener, Properties]>([
+      ['TLS', 'SSL', trust],
+      ["TLS with the client's certificate", 'MUTUAL_TLS', { ...trust, 'ssl.keystore.location': 'own.pem' }],
+      ['SASL PLAIN', 'SASL_PLAINTEXT', plain(SECRET)],
+      ['SCRAM-SHA-512 over TLS', 'SASL_SSL', { ...trust, ...scram(SECRET) }],
+    ])('%s: a secondary gets what the primary commits', async (_name, listener, properties) => {
+      const { primary, secondary } = files(listener, properties);
+      await using a = await openStore({ data: 'memory', site: 'a' });
+      await using b = await openStore({ data: 'memory', site: 'b' });
+      await using producer = await startProducer(a, primary);
+      await using consumer = await startConsumer(b, secondary);
+      a.put('/hello', 'world');
+      await vi.waitFor(() => expect(b.get('/hello')).toBe('world'), SOON);
+      await vi.waitFor(() => expect(producer.peers.map(({ site }) => site)).toContain('b'), SOON);
+      expect(consumer.state.lastError).toBeNull();
+    });
+
+    test('OAUTHBEARER: tokens come from the endpoint, and its refusal of a client is reported', async () => {
+      const asked: (string | undefined)[] = [];
+      const endpoint = createHttpServer((request, response) => {
+        asked.push(request.headers.authorization);
+        if (asked.length > 1) response.writeHead(401).end();
+        else response.end(JSON.stringify({ access_token: unsignedToken('alice'), expires_in: 3600 }));
+      }).listen(0, '127.0.0.1');
+      await once(endpoint, 'listening');
+      const properties = {
+        'sasl.mechanism': 'OAUTHBEARER',
+        'sasl.jaas.config': `${TOKENS}.OAuthBearerLoginModule required clientId="site" clientSecret="${SECRET}";`,
+        'sasl.oauthbearer.token.endpoint.url': `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}/token`,
+      };
+      const { primary } = files('SASL_PLAINTEXT', properties);
+      await using a = await openStore({ data: 'memory', site: 'a' });
+      await using producer = await startProducer(a, primary);
+      await vi.waitFor(() => expect(producer.peers[0]).toMatchObject({ state: 'replicate', lastError: null }), SOON);
+      expect(asked).toEqual([`Basic ${Buffer.from(`site:${SECRET}`).toString('base64')}`]);
+      const { status, stderr } = await runSite('primary', primary);
+      endpoint.close();
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^evertree: the token endpoint .* refuses the client "site" \(401\); mend client id, secret and scope/m);
+    });
+
+    const refusals: readonly (readonly [string, SecuredListener, Properties, RegExp])[] = [
+      [
+        'a wrong password, by PLAIN',
+        'SASL_PLAINTEXT',
+        plain(WRONG),
+        /refuses the credentials of \\?"alice\\?": .*mend user name and password/,
+      ],
+      [
+        'a wrong password, by SCRAM',
+        'SASL_SSL',
+        { ...trust, ...scram(WRONG) },
+        /refuses the credentials of \\?"alice\\?": .*mend user name and password/,
+      ],
+      [
+        'a mechanism that it has not',
+        'SASL_SSL',
+        { ...trust, ...scram(SECRET), 'sasl.mechanism': 'SCRAM-SHA-256' },
+        /mend \\?"sasl.mechanism/,
+      ],
+      ['an authority that is not its own', 'SSL', { 'ssl.truststore.location': 'foreign.pem' }, /an authority that is not known here/],
+      ['no certificate of the client', 'MUTUAL_TLS', trust, /refuses this client's certificate/],
+    ];
+
+    test.each(refusals)('%s ends the start of either role with 1 and a clear error', async (_name, listener, properties, message) => {
+      const { primary, secondary } = files(listener, properties);
+      for (const ended of await Promise.all([runSite('primary', primary), runSite('secondary', secondary)])) {
+        expect(ended.status).toBe(1);
+        expect(ended.stderr.split('\n').findLast(line => line.startsWith('evertree: '))).toMatch(message);
+        expect(ended.stderr).toContain('(UNAUTHENTICATED)');
+        expect(ended.stderr).not.toMatch(new RegExp(`${WRONG}|${SECRET}`));
+      }
+    });
+
+    test('no log level and no file has a password, and neither the client nor Node prints anything beside the log', async () => {
+      const { primary } = files('SASL_SSL', { ...trust, ...scram(SECRET) });
+      const http = `127.0.0.1:${folder.primaryHttp}`;
+      await using site = start(
+        ['primary', '--config', primary, '--data', 'kept', '--http', http, '--log-level', 'debug', '--log', 'json'],
+        folder.path,
+      );
+      await site.printed(/"event":"peer-linked"/, 'stderr');
+      const status = await (await fetch(`http://${http}/status`)).text();
+      const { stderr, stdout } = await site.stop();
+      expect(stdout).toBe('');
+      for (const line of stderr.trimEnd().split('\n')) expect(() => JSON.parse(line) as unknown, line).not.toThrow();
+      const kept = join(folder.path, 'kept');
+      const contents = readdirSync(kept, { recursive: true, withFileTypes: true })
+        .filter(entry => entry.isFile())
+        .map(entry => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
+      for (const text of [stderr, status, ...contents]) expect(text).not.toContain(SECRET);
+    });
+
+    async function runSite(role: 'primary' | 'secondary', file: string): Promise<Ended> {
+      await using site = start([role, '--config', file, '--data', crypto.randomUUID(), '--http', 'off'], folder.path);
+      return await site.ended;
+    }
+  }),
+);
 
 /** A JSON Web Token with the algorithm `none`. */
 function unsignedToken(user: string): string {

@@ -1,8 +1,10 @@
 import type { EpochName, Hello, Message, RoleMessage, Store, Transport } from '@evertree/core';
 import { helloOf } from '@evertree/core';
 import { claimTransport } from '@evertree/transport/kafka';
+import type { MakeBroker } from '@evertree/transport/kafka';
 import { vi, expect } from 'vitest';
 import { systemClock, systemRandom } from './host.ts';
+import { testedClient } from './kafka/client.ts';
 import { SOON } from './topic-sites.ts';
 
 type Frame = Extract<Message, { type: 'frame' }>;
@@ -15,11 +17,10 @@ export class Claimant implements AsyncDisposable {
   /** Why its link ended, or why there was none. */
   ended: string | undefined;
 
-  /** @param store of the site that is to be promoted */
-  constructor(broker: string, topic: string, store: Store, raises: EpochName) {
+  private constructor(connect: MakeBroker, broker: string, topic: string, store: Store, raises: EpochName) {
     const { site, report } = store;
     const machine = { clock: systemClock, random: systemRandom, report };
-    this.#transport = claimTransport({ ...machine, site, connection: { brokers: [broker] }, topic, partition: 0, key: 'k' });
+    this.#transport = claimTransport({ ...machine, site, connection: { brokers: [broker] }, topic, partition: 0, key: 'k' }, connect);
     void this.#transport.open({
       link: link => {
         this.#say = message => link.send({ type: 'role', from: site, to: 'topic', message });
@@ -32,6 +33,11 @@ export class Claimant implements AsyncDisposable {
       },
       failed: (_remote, error) => void (this.ended = error.message),
     });
+  }
+
+  /** @param store of the site that is to be promoted */
+  static async ask(broker: string, topic: string, store: Store, raises: EpochName): Promise<Claimant> {
+    return new Claimant(await testedClient(), broker, topic, store, raises);
   }
 
   /** The topic's hello. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TcpProxy, startTcpProxy } from './tcp-proxy.ts';
 import { SiteProcess, type SiteStatus, freePort, until } from './site-process.ts';
+import { testedClientName } from './kafka/client.ts';
 
 const START_LIMIT_MS = 20_000;
 const LIMIT_MS = 30_000;
@@ -180,7 +181,7 @@ function dialling(ports: readonly number[]): object {
 
 function throughTopic(broker: string, topic: string): { readonly producer: object; readonly consumer: object } {
   const [host, port] = broker.split(':');
-  const connection = { 'kafka-connection': { 'kafka-host': host, 'kafka-port': Number(port) } };
+  const connection = { 'kafka-client': testedClientName(), 'kafka-connection': { 'kafka-host': host, 'kafka-port': Number(port) } };
   return {
     producer: { ...connection, 'kafka-messaging': { topic, partition: 0, key: 'k' } },
     consumer: { ...connection, 'kafka-messaging': { topic }, 'kafka-consumer-properties': { 'group.id': 'roles' } },

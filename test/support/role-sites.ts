@@ -15,6 +15,7 @@ import {
 import { until } from './http-site.ts';
 import { collectReports } from './reports.ts';
 import { freePort } from './site-process.ts';
+import { testedClientName } from './kafka/client.ts';
 
 const RETRY_MS = 20;
 
@@ -56,15 +57,15 @@ export class RoleSites implements AsyncDisposable {
   /** Through one topic of a broker. */
   static async onTopic(broker: string, topic: string, ...names: readonly string[]): Promise<RoleSites> {
     const [host, port] = broker.split(':');
-    const connection = { 'kafka-host': host!, 'kafka-port': Number(port) };
+    const connection = { 'kafka-client': testedClientName(), 'kafka-connection': { 'kafka-host': host!, 'kafka-port': Number(port) } };
     return RoleSites.#with(names, () => ({
       primary: {
-        'kafka-connection': connection,
+        ...connection,
         'kafka-messaging': { topic, partition: 0, key: 'k' },
         'kafka-producer-properties': { 'linger.ms': 1 },
       },
       standby: {
-        'kafka-connection': connection,
+        ...connection,
         'kafka-messaging': { topic },
         'kafka-consumer-properties': { 'group.id': 'roles', 'heartbeat.interval.ms': 500 },
       },

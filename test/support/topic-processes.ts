@@ -6,6 +6,7 @@ import { nodeDisk, openJournal } from '@evertree/journal';
 import { expect } from 'vitest';
 import { treeOf } from './batch-writer.ts';
 import { systemClock as clock, systemRandom as random } from './host.ts';
+import { testedClientName } from './kafka/client.ts';
 import { strictReport } from './reports.ts';
 import { SiteProcess, freePort, until } from './site-process.ts';
 import { framesOf } from './stores.ts';
@@ -35,7 +36,7 @@ export class TopicProcesses implements AsyncDisposable {
     const [host, port] = broker.split(':');
     const connection = { 'kafka-host': host, 'kafka-port': Number(port) };
     const write = async (name: string, content: object): Promise<string> => {
-      await writeFile(join(path, name), JSON.stringify({ 'kafka-connection': connection, ...content }));
+      await writeFile(join(path, name), JSON.stringify({ 'kafka-client': testedClientName(), 'kafka-connection': connection, ...content }));
       return join(path, name);
     };
     // The sample files, but for the topic and a heartbeat for impatient tests.

@@ -9,6 +9,7 @@ import { expect, vi } from 'vitest';
 import { FaultDisk } from './fault-disk.ts';
 import { systemClock, systemRandom } from './host.ts';
 import { diskStore, framesOf } from './stores.ts';
+import { testedClient } from './kafka/client.ts';
 
 /** For vi.waitFor: conditions, with a deadline. */
 export const SOON = { timeout: 15_000, interval: 10 };
@@ -93,7 +94,7 @@ export class TopicPrimary extends TopicSite {
     const { promotion } = options;
     const { store, reports, disk, wire } = await openSite({ site: 'a', ...options }, promotion === undefined ? 'primary' : undefined);
     if (promotion !== undefined) store.beginEpoch(promotion, 'promotion');
-    const transport = publishTransport({ ...wire, partition: 0, key: 'DefaultKey', ...options.publish });
+    const transport = publishTransport({ ...wire, partition: 0, key: 'DefaultKey', ...options.publish }, await testedClient());
     const producer = new Producer({ store, transports: [transport, ...(options.transports ?? [])] });
     await producer.open();
     return new TopicPrimary(store, reports, disk, producer, options);
@@ -168,7 +169,8 @@ export class TopicSecondary extends TopicSite {
     const quarantined: EvertreeError[] = [];
     const batches: Batch[] = [];
     opened.store.listen(options.listen ?? '', batch => void batches.push(batch));
-    const transport = options.transport ?? subscribeTransport({ ...opened.wire, groupId: 'test', commitMs: 200, ...options.subscribe });
+    const subscribe = { ...opened.wire, groupId: 'test', commitMs: 200, ...options.subscribe };
+    const transport = options.transport ?? subscribeTransport(subscribe, await testedClient());
     const keepQuarantined = (_frame: Uint8Array, error: EvertreeError) => void quarantined.push(error);
     const earlier = options.earlierFrames === undefined ? {} : { earlierFrames: options.earlierFrames };
     const consumer = new Consumer({ store: opened.store, transport, keepQuarantined, limits: options.consumer ?? {}, standby, ...earlier });

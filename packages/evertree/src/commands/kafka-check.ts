@@ -1,5 +1,5 @@
 import { isEvertreeError } from '@evertree/core';
-import { TOPIC_SETTINGS, TOPIC_USES, inspectTopics, topicNames } from '@evertree/transport/kafka';
+import { TOPIC_SETTINGS, TOPIC_USES, inspectTopics, loadKafkaClient, topicNames } from '@evertree/transport/kafka';
 import type { BrokerRefusal, Inspection, TopicInspection, TopicUse } from '@evertree/transport/kafka';
 import type { KafkaConsumerConfiguration, KafkaProducerConfiguration } from '../configuration/configuration.ts';
 import { type Finding, failed, note, refused, warning } from './finding.ts';
@@ -27,13 +27,14 @@ export async function checkBrokers(configuration: KafkaFile): Promise<Finding[]>
   const { connection } = configuration;
   const names = topicNames(configuration.topic);
   try {
-    const inspection = await inspectTopics({
+    const questions = {
       connection,
       report: () => undefined,
       topics: TOPIC_USES.map(use => names[use]),
       written: configuration.kind === 'kafka-producer' ? TOPIC_USES.map(use => names[use]) : [names.control],
       group: configuration.kind === 'kafka-consumer' ? configuration.subscribe.groupId : undefined,
-    });
+    };
+    const inspection = await inspectTopics(questions, await loadKafkaClient(configuration.client));
     return new BrokerCheck(configuration, inspection).findings();
   } catch (error) {
     if (!isEvertreeError(error)) throw error;

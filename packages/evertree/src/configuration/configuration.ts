@@ -1,5 +1,5 @@
 import type { Role } from '@evertree/core';
-import type { KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
+import type { KafkaClientName, KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { Auth, Tls } from './credentials.ts';
 
 /**
@@ -110,6 +110,8 @@ export type SubscribeProperties = Pick<SubscribeOptions, 'groupId' | 'commitMs' 
 
 export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-producer';
+  /** Undefined: kafkajs. */
+  readonly client: KafkaClientName | undefined;
   readonly connection: KafkaConnection;
   readonly topic: string;
   readonly partition: number;
@@ -120,6 +122,8 @@ export interface KafkaProducerConfiguration extends SiteConfiguration {
 
 export interface KafkaConsumerConfiguration extends SiteConfiguration {
   readonly kind: 'kafka-consumer';
+  /** Undefined: kafkajs. */
+  readonly client: KafkaClientName | undefined;
   readonly connection: KafkaConnection;
   readonly topic: string;
   readonly subscribe: SubscribeProperties;

@@ -35,6 +35,7 @@ export function resolveKafkaProducer(
     topic: messaging?.topic ?? DEFAULT_TOPIC,
     partition: messaging?.partition ?? DEFAULT_PARTITION,
     key: messaging?.key ?? DEFAULT_KEY,
+    client: value['kafka-client'],
     connection,
     publish,
     acknowledgement: resolveAcknowledgement(value.acknowledgement),
@@ -54,6 +55,7 @@ export function resolveKafkaConsumer(
     kind: 'kafka-consumer',
     ...resolveKafkaSite(document, value, section, problems),
     topic: value['kafka-messaging']?.topic ?? DEFAULT_TOPIC,
+    client: value['kafka-client'],
     connection,
     subscribe,
   };

@@ -101,6 +101,17 @@ describe("Java's property names", () => {
     expect(problemsOf(() => readConfiguration(file))[0]).toContain('write a name that leads to it');
   });
 
+  test('the client is kafkajs, unless the file says platformatic', () => {
+    const properties = { 'bootstrap.servers': 'a:1' };
+    expect(readConfiguration({ 'kafka-producer-properties': properties })).toMatchObject({ client: undefined });
+    for (const side of ['producer', 'consumer']) {
+      const file = { 'kafka-client': 'platformatic', [`kafka-${side}-properties`]: properties };
+      expect(readConfiguration(file)).toMatchObject({ client: 'platformatic' });
+    }
+    const wrong = { 'kafka-client': 'librdkafka', 'kafka-producer-properties': properties };
+    expect(problemsOf(() => readConfiguration(wrong))[0]).toContain('kafka-client is "librdkafka"; write one of "kafkajs", "platformatic"');
+  });
+
   test('a topic leaves room for the names of those beside it', () => {
     expect(problems('producer', {}, { 'kafka-messaging': { topic: 'a'.repeat(241) } })[0]).toContain('1 to 240 letters');
   });

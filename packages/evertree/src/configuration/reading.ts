@@ -19,8 +19,8 @@ export type UncheckedSource = string | object;
 const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
   'netty-producer': ['netty-connection'],
   'netty-consumer': ['netty-consumer'],
-  'kafka-producer': ['kafka-connection', 'kafka-messaging', 'kafka-producer-properties'],
-  'kafka-consumer': ['kafka-connection', 'kafka-messaging', 'kafka-consumer-properties'],
+  'kafka-producer': ['kafka-connection', 'kafka-client', 'kafka-messaging', 'kafka-producer-properties'],
+  'kafka-consumer': ['kafka-connection', 'kafka-client', 'kafka-messaging', 'kafka-consumer-properties'],
 };
 const KINDS = Object.keys(SECTIONS) as Kind[];
 const EVERY_SECTION = new Set(Object.values(SECTIONS).flat());

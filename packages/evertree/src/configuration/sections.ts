@@ -142,10 +142,13 @@ const kafkaConnection = section(
   'an object with "kafka-host" and "kafka-port"',
 ).optional();
 
+const kafkaClient = choice(['kafkajs', 'platformatic']).optional();
+
 /** Kafka allows 249 characters; `<topic>.snapshot` has to fit. */
 const topic = text('the topic: 1 to 240 letters, digits, ".", "_" and "-"', /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,240}$/).optional();
 
 export const kafkaProducerSchema = z.strictObject({
+  'kafka-client': kafkaClient,
   'kafka-connection': kafkaConnection,
   'kafka-messaging': section({
     topic,
@@ -158,6 +161,7 @@ export const kafkaProducerSchema = z.strictObject({
 });
 
 export const kafkaConsumerSchema = z.strictObject({
+  'kafka-client': kafkaClient,
   'kafka-connection': kafkaConnection,
   'kafka-messaging': section({ topic }).optional(),
   'kafka-consumer-properties': properties,

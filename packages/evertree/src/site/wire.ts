@@ -49,22 +49,23 @@ async function dialling(store: Store, { connections }: NettyProducerConfiguratio
 }
 
 async function publishing(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
-  const { publishTransport } = await import('@evertree/transport/kafka');
-  return publishTransport(publishOptions(store, configuration));
+  const { loadKafkaClient, publishTransport } = await import('@evertree/transport/kafka');
+  return publishTransport(publishOptions(store, configuration), await loadKafkaClient(configuration.client));
 }
 
 async function claiming(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
-  const { claimTransport } = await import('@evertree/transport/kafka');
-  return claimTransport(publishOptions(store, configuration));
+  const { claimTransport, loadKafkaClient } = await import('@evertree/transport/kafka');
+  return claimTransport(publishOptions(store, configuration), await loadKafkaClient(configuration.client));
 }
 
 function publishOptions(store: Store, { connection, topic, partition, key, publish }: KafkaProducerConfiguration): PublishOptions {
   return { ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish };
 }
 
-async function reading(store: Store, { connection, topic, subscribe }: KafkaConsumerConfiguration): Promise<Transport> {
-  const { subscribeTransport } = await import('@evertree/transport/kafka');
-  return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe });
+async function reading(store: Store, { client, connection, topic, subscribe }: KafkaConsumerConfiguration): Promise<Transport> {
+  const { loadKafkaClient, subscribeTransport } = await import('@evertree/transport/kafka');
+  const connect = await loadKafkaClient(client);
+  return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe }, connect);
 }
 
 async function listening(store: Store, configuration: NettyConsumerConfiguration): Promise<Transport> {

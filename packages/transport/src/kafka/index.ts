@@ -1,3 +1,5 @@
+export { KAFKA_CLIENTS, loadKafkaClient } from './clients.ts';
+export type { KafkaClientName, MakeBroker } from './clients.ts';
 export { inspectTopics } from './inspection.ts';
 export type { BrokerRefusal, Inspection, InspectionOptions, PartitionInspection, TopicInspection } from './inspection.ts';
 export { claimTransport } from './claims/claim-transport.ts';

@@ -1,7 +1,7 @@
 import type { Reporter } from '@evertree/core';
 import { asBrokerError } from './broker.ts';
 import type { Broker, BrokerError, BrokerNode, TopicPartition } from './broker.ts';
-import { createBroker } from './kafkajs/broker.ts';
+import type { MakeBroker } from './clients.ts';
 import { DEFAULT_LIMITS } from './options.ts';
 import type { KafkaConnection } from './options.ts';
 
@@ -52,9 +52,9 @@ export interface BrokerRefusal {
 }
 
 /** @throws BrokerError UNREACHABLE or UNAUTHENTICATED when no broker lets this client in */
-export async function inspectTopics(options: InspectionOptions): Promise<Inspection> {
+export async function inspectTopics(options: InspectionOptions, connect: MakeBroker): Promise<Inspection> {
   const { connection, report } = options;
-  const broker = createBroker({ connection, report, answerMs: DEFAULT_LIMITS.answerMs });
+  const broker = connect({ connection, report, answerMs: DEFAULT_LIMITS.answerMs });
   try {
     return await new Inspector(options, broker).inspect();
   } finally {

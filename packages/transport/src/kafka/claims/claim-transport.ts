@@ -1,8 +1,8 @@
 import { EvertreeError } from '@evertree/core';
 import type { FarEnd, Transport, TransportEvents } from '@evertree/core';
 import { asBrokerError } from '../broker.ts';
-import type { Broker, BrokerOptions } from '../broker.ts';
-import { createBroker } from '../kafkajs/broker.ts';
+import type { Broker } from '../broker.ts';
+import type { MakeBroker } from '../clients.ts';
 import type { PublishOptions } from '../options.ts';
 import { publisherSettings } from '../publish/settings.ts';
 import type { PublisherSettings } from '../publish/settings.ts';
@@ -16,10 +16,10 @@ import { openClaimTopic } from './claim-topic.ts';
  *
  * It tries once: a topic that can't be reached is told with `failed`, and not tried again.
  * @param options as of the end with which the site would lead
- * @param connect makes the client
+ * @param connect the client: `loadKafkaClient`
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-export function claimTransport(options: PublishOptions, connect: (options: BrokerOptions) => Broker = createBroker): Transport {
+export function claimTransport(options: PublishOptions, connect: MakeBroker): Transport {
   return new Claimant(publisherSettings(options), connect);
 }
 
@@ -27,12 +27,12 @@ class Claimant implements Transport {
   readonly remotes: readonly string[];
   readonly farEnd: FarEnd;
   readonly #settings: PublisherSettings;
-  readonly #connect: (options: BrokerOptions) => Broker;
+  readonly #connect: MakeBroker;
   #broker: Broker | undefined;
   #link: ClaimLink | undefined;
   #isClosed = false;
 
-  constructor(settings: PublisherSettings, connect: (options: BrokerOptions) => Broker) {
+  constructor(settings: PublisherSettings, connect: MakeBroker) {
     this.remotes = [settings.remote];
     this.farEnd = settings.farEnd;
     this.#settings = settings;

@@ -1,7 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
-import { BrokerError, isKafkaError } from '../broker.ts';
+import { isKafkaError } from '../broker.ts';
 import type {
   Broker,
   BrokerNode,
@@ -15,42 +15,27 @@ import type {
   Watermarks,
   WriterOptions,
 } from '../broker.ts';
-import { Calls } from './calls.ts';
+import { Calls } from '../client/calls.ts';
+import { BrokerParts } from '../client/parts.ts';
+import { isRefusal } from '../client/rights.ts';
+import { ACKS, ADMIN_ANSWER_MS, NO_GENERATION, NO_MEMBER, NO_OFFSET, NO_PARTITION, READ_COMMITTED } from '../client/settings.ts';
 import { createClient } from './client.ts';
-import { OwnCluster, READ_COMMITTED } from './cluster.ts';
+import { explain } from './failures.ts';
+import { OwnCluster } from './cluster.ts';
 import { KafkajsReader } from './reader.ts';
 import { KafkajsWriter } from './writer.ts';
-
-/** The client's own bound for answers to an admin. Silence is found earlier. */
-const ADMIN_ANSWER_MS = 60_000;
-/** No topic has these: a broker looks at the rights first, and then has nothing to do. */
-const NO_PARTITION = 2_147_483_647;
-const NO_OFFSET = '9223372036854775806';
-/**
- * Kafka's generation id for a commit by a client that is no member: the broker takes it while the group has no members.
- */
-const NO_GENERATION = -1;
-const NO_MEMBER = '';
-const ACKS_ALL = -1;
 
 /** The brokers, by kafkajs. Connects nowhere yet. */
 export function createBroker(options: BrokerOptions): Broker {
   return new KafkajsBroker(options);
 }
 
-/** `isClosed` is undefined for what lives as long as the broker does. */
-type BrokerPart = Pick<KafkajsReader, 'abandon' | 'close'> & { readonly isClosed?: boolean };
-
 class KafkajsBroker implements Broker {
   readonly #options: BrokerOptions;
-  /**
-   * Everything with connections of its own: readers, writers, and the two below. Closed ones are removed when the next
-   * is opened.
-   */
-  #parts: BrokerPart[] = [];
+  /** Readers, writers, and the two below. */
+  readonly #parts = new BrokerParts();
   #admin: { readonly admin: Admin; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
   #cluster: { readonly own: OwnCluster; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
-  #abandoned = false;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -120,38 +105,19 @@ class KafkajsBroker implements Broker {
   }
 
   async openReader(options: ReaderOptions): Promise<PartitionReader> {
-    return this.#open(new KafkajsReader(this.#options, options));
+    return this.#parts.open(new KafkajsReader(this.#options, options));
   }
 
   async openWriter(options: WriterOptions): Promise<RecordWriter> {
-    return this.#open(new KafkajsWriter(this.#options, options));
+    return this.#parts.open(new KafkajsWriter(this.#options, options));
   }
 
   abandon(): void {
-    this.#abandoned = true;
-    for (const part of this.#parts) part.abandon();
+    this.#parts.abandon();
   }
 
-  async close(): Promise<void> {
-    this.abandon();
-    await Promise.all(this.#parts.map(part => part.close()));
-  }
-
-  async #open<Part extends KafkajsReader | KafkajsWriter>(part: Part): Promise<Part> {
-    this.#add(part);
-    try {
-      await part.connect();
-      return part;
-    } catch (error) {
-      // kafkajs takes a broker that did not answer its first request for connected from then on.
-      await part.close();
-      throw error;
-    }
-  }
-
-  #add(part: BrokerPart): void {
-    this.#parts = [...this.#parts.filter(({ isClosed }) => isClosed !== true), part];
-    if (this.#abandoned) part.abandon();
+  close(): Promise<void> {
+    return this.#parts.close();
   }
 
   #probe(right: Right, name: string): Promise<unknown> {
@@ -161,13 +127,13 @@ class KafkajsBroker implements Broker {
       case 'commit':
         return this.#administer(admin => admin.fetchOffsets({ groupId: name }));
       case 'read': {
-        const partitions = [{ partition: 0, fetchOffset: NO_OFFSET, maxBytes: 1 }];
+        const partitions = [{ partition: 0, fetchOffset: String(NO_OFFSET), maxBytes: 1 }];
         const request = { isolationLevel: READ_COMMITTED, maxWaitTime: 0, minBytes: 0, maxBytes: 1 };
         return this.#below(async own => (await anyNode(own)).fetch({ ...request, topics: [{ topic: name, partitions }] }));
       }
       case 'write': {
         const partitions = [{ partition: NO_PARTITION, firstSequence: 0, messages: [{ value: Buffer.alloc(0) }] }];
-        return this.#below(async own => (await anyNode(own)).produce({ topicData: [{ topic: name, partitions }], acks: ACKS_ALL }));
+        return this.#below(async own => (await anyNode(own)).produce({ topicData: [{ topic: name, partitions }], acks: ACKS.all }));
       }
     }
   }
@@ -190,11 +156,11 @@ class KafkajsBroker implements Broker {
   #connectAdmin() {
     const client = createClient(this.#options.connection, this.#options.report, this.#adminAnswerMs);
     const admin = client.admin();
-    this.#add({
+    this.#parts.add({
       abandon: () => client.abandon(),
       close: () => admin.disconnect().catch(() => undefined),
     });
-    return { admin, calls: new Calls(this.#options, client), connected: admin.connect() };
+    return { admin, calls: new Calls(this.#options, client, explain), connected: admin.connect() };
   }
 
   get #adminAnswerMs(): number {
@@ -210,20 +176,9 @@ class KafkajsBroker implements Broker {
 
   #connectCluster() {
     const own = new OwnCluster(this.#options, READ_COMMITTED);
-    this.#add(own);
-    return { own, calls: new Calls(this.#options, own), connected: connectCluster(own) };
+    this.#parts.add(own);
+    return { own, calls: new Calls(this.#options, own, explain), connected: connectCluster(own) };
   }
-}
-
-/**
- * Whether an error says that the user lacks the right, or that no answer came. The broker gives every other answer
- * after it has checked the rights.
- */
-function isRefusal(right: Right, error: unknown): boolean {
-  if (right === 'create' || !(error instanceof BrokerError)) return true;
-  // A coordinator that is not ready says nothing of rights.
-  if (right === 'commit') return error.lasting;
-  return error.code === 'FORBIDDEN' || error.kafka === undefined;
 }
 
 async function connectCluster({ cluster }: OwnCluster): Promise<void> {

@@ -6,20 +6,17 @@ import type { ISocketFactoryArgs, KafkaConfig, LogEntry, SASLOptions } from 'kaf
 import { registerCodecs } from './codecs.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaConnection, KafkaCredentials } from '../options.ts';
-import type { Connections } from './patience.ts';
+import type { Connections } from '../client/patience.ts';
+import {
+  ABANDONED,
+  AUTHENTICATE_LIMIT_MS,
+  CONNECT_LIMIT_MS,
+  DEFAULT_CLIENT_ID,
+  KEEP_ALIVE_MS,
+  RETRY,
+  tlsOptions,
+} from '../client/settings.ts';
 import { mendRequestQueue } from './request-queue.ts';
-
-const DEFAULT_CLIENT_ID = 'evertree';
-/** Until a broker's socket is there, TLS included. */
-const CONNECT_LIMIT_MS = 3_000;
-/** Until a broker has accepted the credentials; a token may have to be asked for. */
-const AUTHENTICATE_LIMIT_MS = 5_000;
-const KEEP_ALIVE_MS = 30_000;
-const ABANDONED = 'the client was given up';
-
-/** Its attempts take a second at most, and reach each broker named. The loops above go on. */
-const RETRY = Object.freeze({ initialRetryTime: 50, maxRetryTime: 250 });
-const RETRIES = 4;
 
 /**
  * A Kafka client, from which producers and admins are made. Abandon it where it is stuck, and where its connecting
@@ -46,28 +43,22 @@ export function clientOptions(connection: KafkaConnection, report: Reporter, ans
   return {
     brokers: [...connection.brokers],
     clientId: connection.clientId ?? DEFAULT_CLIENT_ID,
-    ...(tls === undefined ? {} : { ssl: tlsOptions(tls) }),
+    ...(tls === undefined ? {} : { ssl: { ...tlsOptions(tls), rejectUnauthorized: true } }),
     ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
     connectionTimeout: CONNECT_LIMIT_MS,
     authenticationTimeout: AUTHENTICATE_LIMIT_MS,
     requestTimeout: connection.requestTimeoutMs ?? answerMs,
     enforceRequestTimeout: true,
-    retry: { ...RETRY, retries: Math.max(RETRIES, connection.brokers.length - 1) },
+    retry: {
+      initialRetryTime: RETRY.firstPauseMs,
+      maxRetryTime: RETRY.mostPauseMs,
+      // So that each broker named is reached.
+      retries: Math.max(RETRY.attempts, connection.brokers.length) - 1,
+    },
     socketFactory: socket => sockets.connect(socket),
     logLevel: logLevel.INFO,
     logCreator: () => entry => report(reportOf(entry)),
   } satisfies KafkaConfig;
-}
-
-function tlsOptions(tls: NonNullable<KafkaConnection['tls']>): NonNullable<Exclude<KafkaConfig['ssl'], boolean>> {
-  return {
-    rejectUnauthorized: true,
-    ...(tls.authority === undefined ? {} : { ca: tls.authority }),
-    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
-    ...(tls.key === undefined ? {} : { key: tls.key }),
-    ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
-    ...(tls.checkName ? {} : { checkServerIdentity: () => undefined }),
-  };
 }
 
 function saslOptions(sasl: KafkaCredentials): SASLOptions {

@@ -1,8 +1,8 @@
 import Cluster from 'kafkajs/src/cluster/index.js';
 import loggers from 'kafkajs/src/loggers/index.js';
 import type { BrokerOptions } from '../broker.ts';
-import { clientPatience } from './calls.ts';
-import type { Connections } from './patience.ts';
+import { clientPatience } from '../client/calls.ts';
+import type { Connections } from '../client/patience.ts';
 import { clientOptions, Sockets } from './client.ts';
 
 /*
@@ -15,8 +15,6 @@ import { clientOptions, Sockets } from './client.ts';
 
 /** How old the metadata of leaders may get. After an error it is asked for at once. */
 const METADATA_AGE_MS = 300_000;
-export const READ_UNCOMMITTED = 0;
-export const READ_COMMITTED = 1;
 
 /**
  * Connections to a cluster's brokers, of one user: a broker answers the requests of a connection one after the other.

@@ -1,12 +1,7 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs from 'kafkajs';
-
-/**
- * The largest batch after decompression; ours have a hundredth of it. Without a bound a few kilobytes could fill the
- * memory.
- */
-const UNFOLDED_LIMIT_BYTES = 64 * 1024 * 1024;
+import { UNFOLDED_LIMIT_BYTES } from '../client/settings.ts';
 
 const bound = { maxOutputLength: UNFOLDED_LIMIT_BYTES };
 const { GZIP, ZSTD } = kafkajs.CompressionTypes;

@@ -2,12 +2,11 @@ import { EvertreeError } from '@evertree/core';
 import type Cluster from 'kafkajs/src/cluster/index.js';
 import Batch from 'kafkajs/src/consumer/batch.js';
 import type { BrokerOptions, Fetched, PartitionReader, ReaderOptions, Watermarks } from '../broker.ts';
-import { Calls } from './calls.ts';
-import { OwnCluster, READ_COMMITTED, READ_UNCOMMITTED } from './cluster.ts';
+import { Calls } from '../client/calls.ts';
+import { FETCH_BYTES, FETCH_WAIT_MS, READ_COMMITTED, READ_UNCOMMITTED } from '../client/settings.ts';
+import { explain } from './failures.ts';
+import { OwnCluster } from './cluster.ts';
 
-const MEBIBYTE = 1024 * 1024;
-const FETCH_BYTES = 8 * MEBIBYTE;
-const WAIT_MS = 500;
 /** `ListOffsets` asks with these for the log's ends. */
 const EARLIEST = '-2';
 const LATEST = '-1';
@@ -27,7 +26,7 @@ export class KafkajsReader implements PartitionReader {
     this.#answerMs = broker.answerMs;
     this.#isolationLevel = options.readUncommitted === true ? READ_UNCOMMITTED : READ_COMMITTED;
     this.#own = new OwnCluster(broker, this.#isolationLevel);
-    this.#calls = new Calls(broker, this.#own);
+    this.#calls = new Calls(broker, this.#own, explain);
   }
 
   get isClosed(): boolean {
@@ -48,7 +47,7 @@ export class KafkajsReader implements PartitionReader {
     return offset < 0n ? undefined : offset;
   }
 
-  fetch(offset: bigint, maxWaitMs = this.#options.maxWaitMs ?? WAIT_MS): Promise<Fetched> {
+  fetch(offset: bigint, maxWaitMs = this.#options.maxWaitMs ?? FETCH_WAIT_MS): Promise<Fetched> {
     const waitMs = Math.min(maxWaitMs, this.#answerMs / 2);
     return this.#calls.call(this.#fetch(offset, waitMs), waitMs);
   }

@@ -3,16 +3,11 @@ import kafkajs from 'kafkajs';
 import type { CompressionTypes, Producer } from 'kafkajs';
 import type { BrokerOptions, RecordWriter, WriterOptions } from '../broker.ts';
 import type { SentRecord } from '../records.ts';
-import { Calls } from './calls.ts';
+import { Calls } from '../client/calls.ts';
+import { ACKS, WRITE_RETRY } from '../client/settings.ts';
 import { createClient } from './client.ts';
 import type { KafkaClient } from './client.ts';
 import { explain } from './failures.ts';
-
-const RETRIES = 4;
-/** Between the client's own attempts at one batch. */
-const RETRY = Object.freeze({ initialRetryTime: 100, maxRetryTime: 500 });
-/** Kafka's numbers: every replica in sync has it, or its leader. */
-const ACKS = { all: -1, leader: 1 } as const;
 
 /** Sends batches with a producer of kafkajs. */
 export class KafkajsWriter implements RecordWriter {
@@ -34,7 +29,11 @@ export class KafkajsWriter implements RecordWriter {
       allowAutoTopicCreation: false,
       idempotent: options.idempotent === true,
       maxInFlightRequests: 1,
-      retry: { ...RETRY, retries: options.retries ?? RETRIES },
+      retry: {
+        initialRetryTime: WRITE_RETRY.firstPauseMs,
+        maxRetryTime: WRITE_RETRY.mostPauseMs,
+        retries: options.retries ?? WRITE_RETRY.retries,
+      },
       // The caller names the partition.
       createPartitioner: () => partitionOf,
     });
@@ -45,7 +44,7 @@ export class KafkajsWriter implements RecordWriter {
   }
 
   connect(): Promise<void> {
-    return new Calls(this.#broker, this.#client).call(this.#producer.connect());
+    return new Calls(this.#broker, this.#client, explain).call(this.#producer.connect());
   }
 
   async send(topic: string, partition: number, records: readonly SentRecord[]): Promise<bigint> {

@@ -1,8 +1,8 @@
 import type { CloseReason, Transport, TransportEvents } from '@evertree/core';
 import { LinkAttempts } from '../attempts.ts';
 import type { Attempted } from '../attempts.ts';
-import type { Broker, BrokerOptions } from '../broker.ts';
-import { createBroker } from '../kafkajs/broker.ts';
+import type { Broker } from '../broker.ts';
+import type { MakeBroker } from '../clients.ts';
 import type { PublishOptions } from '../options.ts';
 import { LinkMemory } from './link-memory.ts';
 import { PublishLink } from './link.ts';
@@ -27,16 +27,16 @@ const PASSING: ReadonlySet<CloseReason> = new Set<CloseReason>(['lost', 'silent'
  * `open` resolves as soon as it has begun to try. What trying again can't mend ends the transport if it is found before
  * the first link (`failed` with `retryInMs: Infinity`); later it is tried again slowly, because credentials and rights
  * are changed while sites run.
- * @param connect makes the client of each attempt
+ * @param connect the client: `loadKafkaClient`
  * @throws EvertreeError CONFIGURATION_INVALID
  */
-export function publishTransport(options: PublishOptions, connect: (options: BrokerOptions) => Broker = createBroker): Transport {
+export function publishTransport(options: PublishOptions, connect: MakeBroker): Transport {
   return new Publisher(publisherSettings(options), connect);
 }
 
 class Publisher extends LinkAttempts {
   readonly #settings: PublisherSettings;
-  readonly #connect: (options: BrokerOptions) => Broker;
+  readonly #connect: MakeBroker;
   readonly #memory: LinkMemory;
   /** Of the present or the last attempt. */
   #broker: Broker | undefined;
@@ -45,7 +45,7 @@ class Publisher extends LinkAttempts {
   /** Resolves when nothing is left of the attempt. */
   #over: Promise<void> = Promise.resolve();
 
-  constructor(settings: PublisherSettings, connect: (options: BrokerOptions) => Broker) {
+  constructor(settings: PublisherSettings, connect: MakeBroker) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
     this.#connect = connect;

@@ -2,8 +2,7 @@ import type { Transport, TransportEvents } from '@evertree/core';
 import { LinkAttempts } from '../attempts.ts';
 import type { Attempted } from '../attempts.ts';
 import { BrokerError, BrokerSilent, asBrokerError, isKafkaError } from '../broker.ts';
-import type { Broker, BrokerOptions } from '../broker.ts';
-import { createBroker } from '../kafkajs/broker.ts';
+import type { MakeBroker } from '../clients.ts';
 import type { SubscribeOptions } from '../options.ts';
 import { topicNames } from '../topics.ts';
 import { subscriberSettings } from './settings.ts';
@@ -18,15 +17,15 @@ const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
  * A secondary's end of the Kafka wire. It reads the topic from where the site's journal stands, and tells the primary
  * of it in the control topic. `open` resolves as soon as it has begun to try. It tries until it is closed, unless the
  * brokers refuse this user from the beginning.
- * @param connect makes the client of each attempt
+ * @param connect the client: `loadKafkaClient`
  */
-export function subscribeTransport(options: SubscribeOptions, connect: (options: BrokerOptions) => Broker = createBroker): Transport {
+export function subscribeTransport(options: SubscribeOptions, connect: MakeBroker): Transport {
   return new Subscriber(subscriberSettings(options), connect);
 }
 
 class Subscriber extends LinkAttempts {
   readonly #settings: SubscriberSettings;
-  readonly #connect: (options: BrokerOptions) => Broker;
+  readonly #connect: MakeBroker;
   /** The ids of spoilt snapshots, kept as long as this end is open: they never become whole. */
   readonly #spoilt = new Set<string>();
   /** The present attempt, or the last one. */
@@ -34,7 +33,7 @@ class Subscriber extends LinkAttempts {
   /** Resolves when the connections of earlier attempts are closed. */
   #closing: Promise<unknown> = Promise.resolve();
 
-  constructor(settings: SubscriberSettings, connect: (options: BrokerOptions) => Broker) {
+  constructor(settings: SubscriberSettings, connect: MakeBroker) {
     super({ ...settings, lastingRetryMs: LASTING_RETRY_MS });
     this.#settings = settings;
     this.#connect = connect;

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EvertreeError } from '@evertree/core';
+import type { Connection } from '@platformatic/kafka';
+import type { BrokerPart } from '../client/parts.ts';
+import { RETRY } from '../client/settings.ts';
+import { canRetry, protocolErrorOf } from './errors.ts';
+import type { Library } from './library.ts';
+import { Nodes } from './nodes.ts';
+import type { NodeAddress, NodeOptions } from './nodes.ts';
+
+/** Kafka's number for a group, of what has a coordinator. */
+const GROUP = 0;
+
+type MetadataResponse = ReturnType<Library['metadataV9']['parseResponse']>;
+type MetadataTopic = MetadataResponse['topics'][number];
+
+/** One user's connections to a cluster, and what its nodes last said of who leads where. */
+export class Cluster implements BrokerPart {
+  readonly nodes: Nodes;
+  readonly #library: Library;
+  readonly #bootstrap: readonly NodeAddress[];
+  /** What the last metadata named; those that the user named before that. */
+  #known: readonly NodeAddress[] = [];
+  /** By topic and partition, until `forget`. */
+  readonly #leaders = new Map<string, NodeAddress>();
+  /** By group, until `forget`. */
+  readonly #coordinators = new Map<string, NodeAddress>();
+
+  constructor(library: Library, options: NodeOptions) {
+    this.nodes = new Nodes(library, options);
+    this.#library = library;
+    this.#bootstrap = options.connection.brokers.map(addressOf);
+  }
+
+  abandon(): void {
+    this.nodes.abandon();
+  }
+
+  close(): Promise<void> {
+    this.abandon();
+    return Promise.resolve();
+  }
+
+  /** The next request asks again who leads and who coordinates. */
+  forget(): void {
+    this.#leaders.clear();
+    this.#coordinators.clear();
+  }
+
+  /** Tries again what may pass; each attempt asks anew who leads. */
+  async retrying<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        this.forget();
+        if (attempt >= RETRY.attempts || !canRetry(error)) throw error;
+      }
+      await sleep(Math.min(RETRY.firstPauseMs * 2 ** (attempt - 1), RETRY.mostPauseMs));
+    }
+  }
+
+  /** Asks any node, the next one where one can't be reached. */
+  async askAny<T>(request: (connection: Connection) => Promise<T>): Promise<T> {
+    let failure: unknown;
+    for (const node of [...this.#known, ...this.#bootstrap]) {
+      try {
+        return await this.nodes.ask(node, request);
+      } catch (error) {
+        if (protocolErrorOf(error) !== undefined) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure;
+  }
+
+  /** Whatever Kafka says of single topics and partitions stands in the answer. */
+  async metadata(topics: readonly string[]): Promise<MetadataResponse> {
+    const answer = await this.askAny(connection => this.#metadata(connection, topics));
+    this.#known = answer.brokers.map(({ host, port }) => ({ host, port }));
+    return answer;
+  }
+
+  /** @throws an error with Kafka's name where it has one for the topic, or for any of its partitions */
+  async topic(name: string): Promise<{ readonly topic: MetadataTopic; readonly brokers: MetadataResponse['brokers'] }> {
+    const { topics, brokers } = await this.metadata([name]);
+    const topic = topics.find(found => found.name === name);
+    if (topic === undefined) throw new this.#library.ProtocolError('UNKNOWN_TOPIC_OR_PARTITION');
+    const errorCode = topic.errorCode || topic.partitions.find(partition => partition.errorCode !== 0)?.errorCode;
+    if (errorCode) throw new this.#library.ProtocolError(errorCode, null, { topic: name });
+    return { topic, brokers };
+  }
+
+  async askLeader<T>(topic: string, partition: number, request: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.nodes.ask(await this.leader(topic, partition), request);
+  }
+
+  /** @throws EvertreeError NOT_FOUND */
+  async leader(name: string, partition: number): Promise<NodeAddress> {
+    const key = `${name}:${partition}`;
+    const known = this.#leaders.get(key);
+    if (known !== undefined) return known;
+    const { topic, brokers } = await this.topic(name);
+    const found = topic.partitions.find(({ partitionIndex }) => partitionIndex === partition);
+    if (found === undefined) {
+      const remedy = 'name another, or add it with `kafka-topics.sh --alter --partitions`';
+      throw new EvertreeError('NOT_FOUND', `the topic ${name} has no partition ${partition}; ${remedy}`, { topic: name, partition });
+    }
+    const leader = nodeOf(brokers, found.leaderId);
+    if (leader === undefined) throw new this.#library.ProtocolError('LEADER_NOT_AVAILABLE', null, { topic: name });
+    this.#leaders.set(key, leader);
+    return leader;
+  }
+
+  async askCoordinator<T>(group: string, request: (connection: Connection) => Promise<T>): Promise<T> {
+    let node = this.#coordinators.get(group);
+    if (node === undefined) {
+      const { coordinators } = await this.askAny(connection => this.nodes.requests.findCoordinator.async(connection, GROUP, [group]));
+      const [found] = coordinators;
+      if (found === undefined) throw new this.#library.ProtocolError('COORDINATOR_NOT_AVAILABLE');
+      node = { host: found.host, port: found.port };
+      this.#coordinators.set(group, node);
+    }
+    return this.nodes.ask(node, request);
+  }
+
+  async #metadata(connection: Connection, topics: readonly string[]): Promise<MetadataResponse> {
+    try {
+      return await this.nodes.requests.metadata.async(connection, [...topics], false, false);
+    } catch (error) {
+      const { response } = error as { readonly response?: MetadataResponse };
+      if (response === undefined) throw error;
+      return response;
+    }
+  }
+}
+
+export function nodeOf(brokers: MetadataResponse['brokers'], id: number): NodeAddress | undefined {
+  const found = brokers.find(({ nodeId }) => nodeId === id);
+  return found && { host: found.host, port: found.port };
+}
+
+function addressOf(broker: string): NodeAddress {
+  const separator = broker.lastIndexOf(':');
+  return { host: broker.slice(0, separator), port: Number(broker.slice(separator + 1)) };
+}

@@ -61,4 +61,17 @@ describe('patience with a broker', () => {
       expect(clock.nextInMs).toBe(Infinity);
     }
   });
+
+  test('looks no more where the answer came between the timer and its look', async () => {
+    const { clock, givenUp, answer, result } = waiting();
+    const looks: (() => void)[] = [];
+    clock.soon = look => void looks.push(look);
+    clock.advance(100);
+    answer.resolve('just in time');
+    expect(await result).toBe('just in time');
+    for (const look of looks) look();
+    expect(clock.nextInMs).toBe(Infinity);
+    clock.advance(10_000);
+    expect(givenUp).toEqual([]);
+  });
 });

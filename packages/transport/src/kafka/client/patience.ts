@@ -54,7 +54,10 @@ export class Patience {
     let received = connections.receivedBytes;
     let silentMs = -expectedMs;
     let timer: Disposable;
+    let isOver = false;
     const look = () => {
+      // The answer came between the timer and this look.
+      if (isOver) return;
       silentMs = connections.receivedBytes === received ? silentMs + lookMs : 0;
       received = connections.receivedBytes;
       if (silentMs >= answerMs) {
@@ -65,6 +68,11 @@ export class Patience {
       }
     };
     timer = clock.after(lookMs, () => clock.soon(look));
-    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+    return {
+      [Symbol.dispose]: () => {
+        isOver = true;
+        timer[Symbol.dispose]();
+      },
+    };
   }
 }

@@ -26,7 +26,7 @@ interface LibraryError {
 }
 
 function clueOf(error: object): Clue {
-  const { apiId, serverErrorMessage, message } = innermostOfLogin(error) ?? (error as LibraryError);
+  const { apiId, serverErrorMessage, message }: LibraryError = innermostOfLogin(error) ?? error;
   const clue = error as Clue;
   return { code: clue.code, name: clue.name, broker: clue.broker, topic: clue.topic, type: apiId, message: serverErrorMessage ?? message };
 }

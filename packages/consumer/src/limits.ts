@@ -13,6 +13,6 @@ export interface ConsumerLimits {
 
 export const DEFAULT_LIMITS: ConsumerLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
-  recentFrames: 4096,
+  recentFrames: 1024,
   helloMs: 10_000,
 });

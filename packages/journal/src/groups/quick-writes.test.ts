@@ -30,12 +30,12 @@ describe('quick writes', () => {
     expect(quick.allows(SMALL)).toBe(false);
   });
 
-  test('a write that stalls ends them for a thousand times as long', () => {
+  test('a write that stalls ends them for a hundred times as long', () => {
     const { quick, clock } = seen(4, 0.2);
     for (let write = 0; write < 1_000; write++) quick.wrote(0.1);
     quick.wrote(2_000);
     expect(quick.allows(SMALL)).toBe(false);
-    clock.advance(1_999_999);
+    clock.advance(199_999);
     for (let write = 0; write < 100; write++) quick.observe(SMALL, 0.2);
     expect(quick.allows(SMALL)).toBe(false);
     clock.advance(1);

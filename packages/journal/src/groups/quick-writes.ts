@@ -16,10 +16,10 @@ const REST_MS = 1_000;
 
 /**
  * They end at once when one took longer than SLOW_MS: it held the event loop. They rest for so many times as long, so
- * that writes that stall hold it for at most a thousandth of the time. A busy machine makes any write take up to 5 ms.
+ * that writes that stall hold it for at most a hundredth of the time. A busy machine makes any write take up to 5 ms.
  */
 const SLOW_MS = 8;
-const REST_FACTOR = 1_000;
+const REST_FACTOR = 100;
 
 /** The average is that of about so many writes, the newest of which count most. */
 const AVERAGED_WRITES = 32;

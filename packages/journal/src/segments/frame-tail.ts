@@ -3,13 +3,15 @@ import type { StoredFrame } from '@evertree/core';
 /** The newest stable frames, in memory, so that readers that keep up never touch the disk. */
 export class FrameTail {
   readonly #limitBytes: number;
+  readonly #limitFrames: number;
   /** The slots before `#first` are empty. They are cut off when they are more than half. */
   #frames: (StoredFrame | undefined)[] = [];
   #first = 0;
   #bytes = 0;
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, limitFrames = Infinity) {
     this.#limitBytes = limitBytes;
+    this.#limitFrames = limitFrames;
   }
 
   get bytes(): number {
@@ -19,7 +21,7 @@ export class FrameTail {
   push(stored: StoredFrame): void {
     this.#frames.push(stored);
     this.#bytes += frameBytes(stored);
-    while (this.#bytes > this.#limitBytes && this.#first < this.#frames.length) {
+    while (this.#isOver()) {
       this.#bytes -= frameBytes(this.#frames[this.#first]!);
       this.#frames[this.#first++] = undefined;
     }
@@ -27,6 +29,11 @@ export class FrameTail {
       this.#frames = this.#frames.slice(this.#first);
       this.#first = 0;
     }
+  }
+
+  #isOver(): boolean {
+    const count = this.#frames.length - this.#first;
+    return count > 0 && (this.#bytes > this.#limitBytes || count > this.#limitFrames);
   }
 
   clear(): void {

@@ -9,6 +9,12 @@ import { encodeSegmentHeader } from './segment-format.ts';
 import type { Segment } from './segment.ts';
 import { emptySegment } from './segment.ts';
 
+/**
+ * The most frames in memory for readers. A small frame takes more of the heap than its bytes: 36,000 of them made a
+ * collection of the young generation take 6 ms instead of 4.
+ */
+const TAIL_FRAMES = 1_024;
+
 export interface SegmentListOptions {
   readonly disk: Disk;
   readonly random: Random;
@@ -52,7 +58,7 @@ export class SegmentList {
 
   constructor(options: SegmentListOptions) {
     this.#options = options;
-    this.tail = new FrameTail(options.tailBytes);
+    this.tail = new FrameTail(options.tailBytes, TAIL_FRAMES);
   }
 
   get base(): ExactPosition {

@@ -1,4 +1,4 @@
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { constants, cpus, tmpdir, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Bench, type Measure } from './bench.ts';
@@ -85,6 +85,7 @@ async function run({ measures: wanted, quick, lab, platformatic, data, profile, 
     { quick, lab: absolute(lab), platformatic: absolute(platformatic), data: resolve(data), profiles: absolute(profile) },
     progress,
   );
+  endWithSignals(bench);
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
   const obstacles = await findObstacles(wanted);
   const measures = wanted.filter(({ needs }) => needs === undefined || !obstacles.has(needs));
@@ -108,6 +109,13 @@ async function run({ measures: wanted, quick, lab, platformatic, data, profile, 
   const rows = figures.map(figure => ({ ...figure, passes: passes(figure) }));
   process.stdout.write(json ? `${JSON.stringify({ machine, figures: rows, failures })}\n` : report(machine, results) + omission);
   return failures.length === 0 && figures.every(passes) ? 0 : FAILED;
+}
+
+/** Who ends the bench ends its contestants, too, and leaves none of their files. */
+function endWithSignals(bench: Bench): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void bench[Symbol.asyncDispose]().finally(() => process.exit(128 + constants.signals[signal])));
+  }
 }
 
 interface Machine {

@@ -3,6 +3,9 @@ import { once } from 'node:events';
 
 /** The processes of contestants that have not ended. */
 const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const each of running) each.kill('SIGKILL');
+});
 
 /** Remembers a process until it ends, so that a measure that fails leaves none behind. */
 export function tracked<Process extends ChildProcess>(started: Process): Process {

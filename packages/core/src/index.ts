@@ -24,6 +24,7 @@ export * from './greeting/hello.ts';
 export type { GuardSchema } from './transactions/guards.ts';
 export * from './seams/host.ts';
 export * from './seams/journal.ts';
+export * as bodyTags from './frames/binary-format.ts';
 export { keyOfBytes } from './frames/key-cache.ts';
 export { NET_DEPTH_LIMIT, type NetChanges } from './frames/net-changes.ts';
 export { compareTrees, type ComparisonEffort, type DigestSource, type TreeDifference } from './tree/comparison.ts';

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ARCHIVER_DEFAULTS, ArchiveThread, type ArchiveThreadOptions, initArchive, openTarget } from '@evertree/archive';
@@ -54,10 +54,15 @@ class Archiving {
   }
 }
 
+/** In one step: a thread that waits for it, and finds the directory without HEAD, is refused and looks again much later. */
 async function makeArchive(): Promise<void> {
-  await mkdir(place());
-  await using target = await openTarget(place(), { clock, random });
-  await initArchive(target, { sealing: 'plain', conditions: true, random });
+  const made = `${place()}.made`;
+  await mkdir(made);
+  {
+    await using target = await openTarget(made, { clock, random });
+    await initArchive(target, { sealing: 'plain', conditions: true, random });
+  }
+  await rename(made, place());
 }
 
 async function check() {

@@ -137,6 +137,7 @@ export class PathNumbers {
       pathKeys[path] = this.#paths[at + KEY]!;
       puts[path] = this.#paths[at + PUT]!;
     }
+    releaseMemory(depths);
     const keySpans = new Uint32Array((this.#keyCount + 1) * 2);
     for (let key = 1; key <= this.#keyCount; key++) {
       keySpans[key * 2] = this.keyStart(key);

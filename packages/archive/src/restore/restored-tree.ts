@@ -10,6 +10,7 @@ import {
   RewrittenHistory,
   Turn,
 } from '@evertree/core';
+import { releaseMemory } from '../format/memory.ts';
 import type { ChainEnd } from '../reading/frames-reader.ts';
 import type { ReadPart } from '../reading/image-reader.ts';
 import { type RestoreState, writeRestoreState } from './restore-state.ts';
@@ -187,6 +188,8 @@ export class RestoredTree {
     this.#tell(frame.bytes.length);
     if (changes === undefined) return;
     tree.make(changes);
+    const { parents, pathKeys, puts, keySpans } = changes;
+    for (const made of [parents, pathKeys, puts, keySpans]) releaseMemory(made);
     this.#prove(tree);
   }
 

@@ -48,10 +48,10 @@ class NetApplication {
   readonly #texts: (string | undefined)[];
   readonly #hashes: Int32Array;
   /** The paths below each path: those of path n from `#firsts[n]` up to `#firsts[n + 1]`. */
-  readonly #below: Uint32Array;
-  readonly #firsts: Uint32Array;
+  readonly #below: Uint32Array<ArrayBuffer>;
+  readonly #firsts: Uint32Array<ArrayBuffer>;
   /** The last put below each path. */
-  readonly #latest: Uint32Array;
+  readonly #latest: Uint32Array<ArrayBuffer>;
   /** The objects on the way, by depth. */
   readonly #nodes: TreeNode[] = [];
   #made = 0;
@@ -73,6 +73,8 @@ class NetApplication {
     this.#nodes[0] = this.#tree.ownRoot();
     this.#walk(0, 0, 0);
     this.#tree.undo.clear();
+    // At once: the collector lets tens of MiB of buffers gather before it looks.
+    for (const { buffer } of [this.#below, this.#firsts, this.#latest]) buffer.transfer(0);
   }
 
   #sort(): void {

@@ -85,7 +85,7 @@ export class BinaryBodyWriter implements BodyWriter {
     if (operations !== 1) out.varint(operations);
   }
 
-  operation(trail: readonly TreeNode[], path: Path, child: Child | undefined): void {
+  operation(trail: readonly TreeNode[], path: Path, child: Child | undefined, keyLo?: number): void {
     const last = path.length - 1;
     if (last < 0) {
       this.#out.byte(0);
@@ -96,7 +96,8 @@ export class BinaryBodyWriter implements BodyWriter {
     const parent = trail[last]!;
     const id = parent.frame === this.#frame ? parent.frameId : this.#define(trail, path, last);
     this.#out.varint(id);
-    this.#key(path[last]!);
+    if (keyLo === undefined) this.#key(path[last]!);
+    else this.#hashedKey(path[last]!, keyLo);
     if (child === undefined) this.#out.byte(DELETED);
     else this.#value(child);
   }

@@ -48,8 +48,9 @@ export interface BodyWriter {
    * The next of the operations that `changeSet` announced.
    * @param trail the nodes along the path, from the root; none is read for the root's own path
    * @param child what is put, or undefined for a delete
+   * @param keyLo low lane of the hash of the path's last key, if the caller has it
    */
-  operation(trail: readonly TreeNode[], path: Path, child: Child | undefined): void;
+  operation(trail: readonly TreeNode[], path: Path, child: Child | undefined, keyLo?: number): void;
   /** The body; it is valid until the next call, with which another body begins. */
   take(): Uint8Array;
 }

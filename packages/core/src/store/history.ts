@@ -177,14 +177,23 @@ export class History implements Lineage {
   record(operations: readonly NetOperation[], tree: Tree, onTrail: boolean, options: CommitOptions | undefined): number {
     if (!this.#reigns) this.#beginReign();
     const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
-    let previous = ROOT;
-    for (const { path, child } of operations) {
-      if (!onTrail) tree.follow(path, previous);
-      this.#writer.body.operation(tree.trail, path, child);
-      previous = path;
+    if (onTrail) {
+      const { path, child } = operations[0]!;
+      this.#writer.body.operation(tree.trail, path, child, tree.keyLo);
+    } else {
+      this.#encode(operations, tree);
     }
     this.#ahead++;
     return time;
+  }
+
+  #encode(operations: readonly NetOperation[], tree: Tree): void {
+    let previous = ROOT;
+    for (const { path, child } of operations) {
+      tree.follow(path, previous);
+      this.#writer.body.operation(tree.trail, path, child);
+      previous = path;
+    }
   }
 
   /** Another turn of the event loop began: the next commit reads the clock. */

@@ -38,6 +38,8 @@ export class Tree {
   readonly undo = new UndoLog();
   /** Index of the trail's last node; -1 for the root's own path. */
   #trailEnd = -1;
+  /** Low lane of the hash of the last key that `put` or `delete` wrote to. */
+  keyLo = 0;
   /**
    * The path along which `#reach` filled the trail. While it is set, all of the trail's nodes are in the tree and belong
    * to the present generation.
@@ -72,6 +74,7 @@ export class Tree {
     const key = path[last]!;
     hashKey(key);
     const { lo, hi } = lanes;
+    this.keyLo = lo;
     const old = lookupHashed(parent, key, lo);
     if (old === undefined) {
       if (made === 0) checkNewKeys(path, last);
@@ -92,6 +95,7 @@ export class Tree {
     const key = path[last]!;
     hashKey(key);
     const { lo, hi } = lanes;
+    this.keyLo = lo;
     const old = lookupHashed(parent, key, lo);
     if (old === undefined) return UNCHANGED;
     this.change(parent, key, lo, hi, old, undefined);

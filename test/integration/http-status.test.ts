@@ -308,6 +308,14 @@ test('how far back the history reaches, and who needs what is beyond its limits,
 });
 
 describe('metrics', () => {
+  test('count the answers from before the client of Prometheus is loaded', async () => {
+    await using site = await HttpSite.start();
+    for (let asked = 0; asked < 3; asked++) await site.get('/healthz');
+    const name = 'evertree_http_request_duration_seconds_count{method="GET",route="/healthz",status="200"}';
+    await until(async () => (await metric(site, name)) === 3);
+    expect(await metric(site, name)).toBe(3);
+  });
+
   test('a stall of the event loop is seen by each of two scrapers', async () => {
     // Node measures from one of its timer's ticks to the next.
     await until(async () => ((await metric(primary, 'nodejs_eventloop_lag_max_seconds')) ?? 0) > 0);

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
-import type { RetentionStatus, Store } from '@evertree/core';
+import type { RetentionStatus, Role, Store } from '@evertree/core';
 import type { PeerStatus } from '@evertree/producer';
 import type { Site } from '../site/site.ts';
 import type { WriteAdmission } from './admission.ts';
 import { addArchive } from './archive-metrics.ts';
-import { type DelayFigures, EventLoopLag } from './event-loop-lag.ts';
+import type { DelayFigures, EventLoopLag } from './event-loop-lag.ts';
 import { addGauge } from './gauges.ts';
 import { beginOfHistory } from './status.ts';
 
@@ -13,23 +13,68 @@ import { beginOfHistory } from './status.ts';
 const LONGEST_MS = 2 ** 31 - 1;
 const NANOSECONDS = 1e9;
 
-/** The metrics of one site. Figures are looked up at a scrape, so that commits and frames cost nothing more. */
-export class Metrics implements Disposable {
+interface MetricsSources {
+  readonly admission: WriteAdmission;
+  /** How many watches are open. */
+  readonly watches: () => number;
+  /** Whoever made it ends it. */
+  readonly lag: EventLoopLag;
+  /** The stable revision when the site started. */
+  readonly startedAt: number;
+}
+
+/**
+ * The metrics of one site. Figures are looked up at a scrape, so that commits and frames cost nothing more; what is only
+ * told in events is counted by the methods.
+ */
+export class Metrics {
   /** Each site has a registry of its own: the names of metrics have no site in them. */
   readonly registry = new Registry();
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
-  readonly #stack = new DisposableStack();
+  readonly #resyncs: Counter<'kind' | 'reason'>;
+  readonly #roleChanges: Counter<'role'>;
+  readonly #divergences: Counter;
+  readonly #rivals: Counter;
 
-  /** @param watches how many are open */
-  constructor(site: Site, admission: WriteAdmission, watches: () => number) {
+  constructor(site: Site, { admission, watches, lag, startedAt }: MetricsSources) {
     const { registry } = this;
     addProcess(registry);
-    addEventLoop(registry, this.#stack.use(new EventLoopLag()));
-    addSite(registry, site.store);
+    addEventLoop(registry, lag);
+    addSite(registry, site.store, startedAt);
     addPeers(registry, site);
     addArchive(registry, site);
-    this.#stack.use(addResyncs(registry, site));
-    this.#stack.use(addRoles(registry, site, admission));
+    addCatchUps(registry, site);
+    this.#resyncs = new Counter({
+      registers: [registry],
+      name: 'evertree_resyncs_total',
+      help: 'Whole trees sent or received because the journal did not reach back.',
+      labelNames: ['kind', 'reason'],
+    });
+    addGauge(registry, 'evertree_switch_under_way', '1 while a change of roles is under way.', () =>
+      site.switching === undefined ? 0 : 1,
+    );
+    addGauge(
+      registry,
+      'evertree_switch_held_writes',
+      'Writes over HTTP that wait until it is decided where they go.',
+      () => admission.held,
+    );
+    this.#roleChanges = new Counter({
+      registers: [registry],
+      name: 'evertree_role_changes_total',
+      help: 'How often this site became a primary or a secondary since the start.',
+      labelNames: ['role'],
+    });
+    this.#divergences = new Counter({
+      registers: [registry],
+      name: 'evertree_divergences_total',
+      help: 'Divergences that were kept since the start: each holds commits that are not in the history that goes on.',
+    });
+    this.#rivals = new Counter({
+      registers: [registry],
+      name: 'evertree_two_primaries_total',
+      help: 'How often this site heard since the start of a site that was promoted independently.',
+    });
     addGauge(registry, 'evertree_acknowledgement_overdue', '1 while further writes wait for secondaries to acknowledge.', () =>
       admission.overdue === undefined ? 0 : 1,
     );
@@ -47,8 +92,20 @@ export class Metrics implements Disposable {
     this.#requests.observe({ method, route, status }, seconds);
   }
 
-  [Symbol.dispose](): void {
-    this.#stack.dispose();
+  resynced(reason: string): void {
+    this.#resyncs.inc({ kind: 'snapshot', reason });
+  }
+
+  roleChanged(role: Role): void {
+    this.#roleChanges.inc({ role });
+  }
+
+  diverged(): void {
+    this.#divergences.inc();
+  }
+
+  heardRival(): void {
+    this.#rivals.inc();
   }
 }
 
@@ -86,9 +143,8 @@ function addEventLoop(registry: Registry, lag: EventLoopLag): void {
   }
 }
 
-function addSite(registry: Registry, store: Store): void {
+function addSite(registry: Registry, store: Store, startedAt: number): void {
   const { journal } = store;
-  const startedAt = store.stable.position.revision;
   addGauge(registry, 'evertree_is_primary', '1 at a primary, 0 at a secondary.', () => (store.role === 'primary' ? 1 : 0));
   addGauge(registry, 'evertree_epoch', "Number of the tree's epoch.", () => store.stable.position.epoch);
   addGauge(
@@ -166,8 +222,7 @@ function addPeers(registry: Registry, site: Site): void {
   sent.reset();
 }
 
-/** Whole trees sent (at a primary) or received (at a secondary). @returns what ends the counting */
-function addResyncs(registry: Registry, site: Site): Disposable {
+function addCatchUps(registry: Registry, site: Site): void {
   const catchUps = new Counter({
     registers: [registry],
     name: 'evertree_catch_ups_total',
@@ -181,40 +236,6 @@ function addResyncs(registry: Registry, site: Site): Disposable {
     },
   });
   catchUps.reset();
-  const resyncs = new Counter({
-    registers: [registry],
-    name: 'evertree_resyncs_total',
-    help: 'Whole trees sent or received because the journal did not reach back.',
-    labelNames: ['kind', 'reason'],
-  });
-  return site.on('resync', ({ reason }) => resyncs.inc({ kind: 'snapshot', reason: reason.code }));
-}
-
-/** Changes of roles, and what they left behind. @returns what ends the counting */
-function addRoles(registry: Registry, site: Site, admission: WriteAdmission): Disposable {
-  addGauge(registry, 'evertree_switch_under_way', '1 while a change of roles is under way.', () => (site.switching === undefined ? 0 : 1));
-  addGauge(registry, 'evertree_switch_held_writes', 'Writes over HTTP that wait until it is decided where they go.', () => admission.held);
-  const changes = new Counter({
-    registers: [registry],
-    name: 'evertree_role_changes_total',
-    help: 'How often this site became a primary or a secondary since the start.',
-    labelNames: ['role'],
-  });
-  const divergences = new Counter({
-    registers: [registry],
-    name: 'evertree_divergences_total',
-    help: 'Divergences that were kept since the start: each holds commits that are not in the history that goes on.',
-  });
-  const rivals = new Counter({
-    registers: [registry],
-    name: 'evertree_two_primaries_total',
-    help: 'How often this site heard since the start of a site that was promoted independently.',
-  });
-  const hooks = new DisposableStack();
-  hooks.use(site.on('two-primaries', () => rivals.inc()));
-  hooks.use(site.on('role', role => changes.inc({ role })));
-  hooks.use(site.on('divergence', () => divergences.inc()));
-  return hooks;
 }
 
 function addPeerGauge(registry: Registry, site: Site, name: string, help: string, read: (peer: PeerStatus) => number | null): void {

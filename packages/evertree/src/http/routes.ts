@@ -2,13 +2,13 @@ import { type Bearer, lacksRight, type AccessRight } from '@evertree/core';
 import { postForget, SnapshotRequests } from './admin.ts';
 import { postBackup } from './backup.ts';
 import { postBatch } from './batch.ts';
+import type { DeferredMetrics } from './deferred-metrics.ts';
 import { type DigestPins, postRepair } from './digests.ts';
 import { deleteData, PATCH_TYPES, patchData, putData, readData } from './data.ts';
 import { getHistory } from './history.ts';
 import { getDivergences, postForgetDivergence, postReplay, postReplayed } from './divergences.ts';
 import type { Exchange } from './exchange.ts';
 import { getMarks, postMark, postUnmark } from './marks.ts';
-import type { Metrics } from './metrics.ts';
 import { getBlame, getDiff, getFindings } from './past.ts';
 import { RequestError } from './problem.ts';
 import { postRevert } from './reversal.ts';
@@ -39,7 +39,7 @@ export interface Route {
 export class Routes {
   readonly #routes: readonly Route[];
 
-  constructor(watches: Watches, digests: DigestPins, metrics: Metrics) {
+  constructor(watches: Watches, digests: DigestPins, metrics: DeferredMetrics) {
     const watch: Handler = exchange => watches.serve(exchange);
     const snapshots = new SnapshotRequests();
     this.#routes = [
@@ -192,8 +192,9 @@ export async function dispatch(route: Route | undefined, exchange: Exchange): Pr
   }
 }
 
-async function sendMetrics(exchange: Exchange, { registry }: Metrics): Promise<void> {
+async function sendMetrics(exchange: Exchange, metrics: DeferredMetrics): Promise<void> {
   exchange.refuseParameters();
+  const { registry } = await metrics.load();
   const text = await registry.metrics();
   exchange.response.writeHead(200, { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }).end(text);
 }

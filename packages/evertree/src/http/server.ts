@@ -12,11 +12,11 @@ import { Bodies, discardBody } from './body.ts';
 import type { Site } from '../site/site.ts';
 import { SiteStore } from '../site/store.ts';
 import type { HttpContext } from './context.ts';
+import { DeferredMetrics } from './deferred-metrics.ts';
 import { DigestPins } from './digests.ts';
 import { EVENT_STREAM_TYPE } from './event-stream.ts';
 import { Exchange, sendProblem } from './exchange.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
-import { Metrics } from './metrics.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
 import { checkRight, dispatch, refuseAdministration, Routes, type Route } from './routes.ts';
 import { Slots } from './slots.ts';
@@ -79,7 +79,7 @@ class Http {
   readonly #server: Server;
   readonly #access: Access;
   readonly #context: HttpContext;
-  readonly #metrics: Metrics;
+  readonly #metrics: DeferredMetrics;
   readonly #digests = new DigestPins();
   readonly #routes: Routes;
   readonly #closing = new AbortController();
@@ -118,7 +118,7 @@ class Http {
       message: `${count} more HTTP connections were dropped within ${seconds} s: ${limits.connections} are open, the limit`,
       details: { count },
     }));
-    this.#metrics = new Metrics(site, admission, () => this.#context.streams.count);
+    this.#metrics = new DeferredMetrics(site, admission, () => this.#context.streams.count);
     this.#routes = new Routes(watches, this.#digests, this.#metrics);
   }
 

@@ -159,3 +159,20 @@ describe('small groups', () => {
     await journal.close();
   });
 });
+
+test('a group that meets zeros waits for the piece in flight, and not for all of them', async () => {
+  const disk = new FaultDisk();
+  const { report } = collectReports();
+  const options = { sync: 'dsync', segmentBytes: 8 * 1024 * 1024 } as const;
+  const journal = await openJournal({ disk, clock: new ManualClock(), random: systemRandom, report, options });
+  const chain = new FrameChain();
+  await write(journal, chain, 2);
+  const [segment] = disk.files.filter(path => path.endsWith('.evj'));
+  expect(disk.bytes(segment!).length).toBeLessThan(512 * 1024);
+  // No piece is written over what was appended meanwhile.
+  await write(journal, chain, 50);
+  journal.log.append(chain.next({ bytes: 300_000 }));
+  await journal.log.flush();
+  expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+  await journal.close();
+});

@@ -306,7 +306,7 @@ export class GroupCommit {
     const first = this.#queue.first!.frame.header;
     if (active === undefined) this.#history.nextSegmentSync(first);
     else if (active.isFull) await this.#history.nextSegment(first);
-    else await active.filled();
+    else await active.pieceFilled();
   }
 
   #readySegmentSync(): ActiveSegment {

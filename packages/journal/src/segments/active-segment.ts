@@ -39,6 +39,16 @@ const WRITE_LIMIT_PIECES = 1024;
  */
 const ZEROS = Buffer.alloc(64 * 1024);
 
+/** Zeros are being written, piece by piece. */
+interface Filling {
+  /** The piece in flight begins here; all before it is written. */
+  at: number;
+  /** Resolves when that piece is written, or failed; never rejects. */
+  piece: Promise<void>;
+  /** Resolves when all of it is done; never rejects. */
+  done: Promise<void>;
+}
+
 /** Bytes of a frame and its trailer in a segment. */
 export function recordBytes(pending: PendingFrame): number {
   return RECORD_HEADER_BYTES + pending.frame.bytes.length + (pending.trailer?.length ?? 0);
@@ -62,7 +72,7 @@ export class ActiveSegment {
   /** Below this offset everything on the disk is data or zeros. */
   #filled: number;
   #fillStep: number;
-  #filling: { readonly from: number; readonly to: number; readonly done: Promise<void> } | undefined;
+  #filling: Filling | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(segment: Segment, file: DiskFile, options: { mode: SyncMode; limitBytes: number; failed: (error: unknown) => void }) {
@@ -87,7 +97,12 @@ export class ActiveSegment {
 
   /** Whether the next `bytes` would lie where zeros are being written now. */
   meetsFilling(bytes: number): boolean {
-    return this.#filling !== undefined && this.#reserved + bytes > this.#filling.from;
+    return this.#filling !== undefined && this.#reserved + bytes > this.#filling.at;
+  }
+
+  /** Resolves when the zeros that are being written are on the disk, as far as they are in flight: 64 KiB. */
+  async pieceFilled(): Promise<void> {
+    await this.#filling?.piece;
   }
 
   /** Resolves when no zeros are being written. */
@@ -209,15 +224,21 @@ export class ActiveSegment {
     const from = Math.max(this.#filled, this.#reserved);
     const to = Math.min(from + this.#fillStep, Math.max(this.#limitBytes, from));
     if (to === from) return;
-    this.#filling = { from, to, done: this.#fill(from, to) };
+    const filling: Filling = { at: from, piece: Promise.resolve(), done: Promise.resolve() };
+    this.#filling = filling;
+    filling.done = this.#fill(filling, to);
   }
 
-  async #fill(from: number, to: number): Promise<void> {
+  async #fill(filling: Filling, to: number): Promise<void> {
     try {
-      for (let at = from; at < to; at += ZEROS.length) {
-        await this.#write([ZEROS.subarray(0, Math.min(ZEROS.length, to - at))], at);
+      while (filling.at < to) {
+        const end = Math.min(filling.at + ZEROS.length, to);
+        const writing = this.#write([ZEROS.subarray(0, end - filling.at)], filling.at);
+        filling.piece = writing.catch(() => undefined);
+        await writing;
+        this.#filled = end;
+        filling.at = end;
       }
-      this.#filled = to;
       this.#fillStep = Math.min(this.#fillStep * 2, PREALLOCATION_LIMIT_BYTES);
     } catch (error) {
       // A full disk is no failure yet: it is one when the data itself finds no room.

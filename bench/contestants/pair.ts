@@ -27,6 +27,8 @@ export interface PairOptions {
   readonly probed?: boolean;
   /** A WebSocket of its own, unless given. */
   readonly wire?: Wire;
+  /** Node's own, of both processes. */
+  readonly flags?: readonly string[];
 }
 
 /** A primary and a secondary, each a process with a directory of its own, and the wire between them. */
@@ -36,14 +38,17 @@ export class Pair {
   readonly #wire: Wire;
   readonly #probed: boolean;
   #secondaries = 0;
-  primary = new SiteProcess();
+  readonly #flags: readonly string[];
+  primary: SiteProcess;
   secondary: SiteProcess | undefined;
 
-  private constructor(directory: string, wire: Wire, { profiles, probed = false }: PairOptions) {
+  private constructor(directory: string, wire: Wire, { profiles, probed = false, flags = [] }: PairOptions) {
     this.#directory = directory;
     this.#profiles = profiles;
     this.#wire = wire;
     this.#probed = probed;
+    this.#flags = flags;
+    this.primary = new SiteProcess(flags);
   }
 
   /** A filled primary; no secondary yet. */
@@ -67,7 +72,7 @@ export class Pair {
 
   /** Starts the secondary on the directory that the last one had, if there was one. */
   async startSecondary(): Promise<SiteProcess> {
-    const secondary = new SiteProcess();
+    const secondary = new SiteProcess(this.#flags);
     this.secondary = secondary;
     await secondary.call('open', { data: this.secondaryDirectory });
     if (this.#probed) await secondary.call('watchStages', this.secondaryDirectory, 'secondary');

@@ -24,6 +24,7 @@ import { restart } from './restart.ts';
 import { shares } from './shares.ts';
 import { start } from './start.ts';
 import { kafkaSwitchover, switchover } from './switchover.ts';
+import { tenMillion } from './ten-million.ts';
 import { visible, wide } from './visible.ts';
 
 /** The last ones kill the broker. */
@@ -54,6 +55,7 @@ export const MEASURES: readonly Measure[] = [
   historyVerify,
   ...ARCHIVE_MEASURES,
   ...KAFKA_MEASURES,
+  tenMillion,
   growth,
 ];
 

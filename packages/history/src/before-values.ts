@@ -15,6 +15,8 @@ const LARGE_BYTES = 1024 * 1024;
 
 /** Of a change with more operations the whole subtree is read: to pick so many paths of one huge value takes too long. */
 const MOST_PATHS = 20_000;
+/** Paths between two looks at the clock. */
+const STEP_PATHS = 64;
 
 /** Gathers changes until there are enough of them to look for what was there before. */
 export class ChangeBatch {
@@ -62,8 +64,10 @@ export async function readBefore(view: HistoryView, changes: readonly PathChange
   const isWhole = inOrder.some(({ changeSet }) => changeSet.operations.length > MOST_PATHS);
   if (isWhole) set.add(asked);
   for (const { changeSet } of isWhole ? [] : inOrder) {
-    for (const { path } of changeSet.operations) set.add(lowerOf(path, asked));
-    await turn.breathe();
+    for (const [index, { path }] of changeSet.operations.entries()) {
+      set.add(lowerOf(path, asked));
+      if (index % STEP_PATHS === 0) await turn.breathe();
+    }
   }
   const tree = await readPart(view, view.exact(oldest.position.revision - 1), set);
   turn.restart();

@@ -10,6 +10,8 @@ import type { Moment } from './when.ts';
 
 /** The most leaves whose authors are looked for at once: they are held in memory. */
 const MOST_LEAVES = 1_000_000;
+/** Operations between two looks at the clock. */
+const STEP_OPERATIONS = 64;
 
 /**
  * For each leaf at a path or below it who set it last, in the order of the paths: the history is read backwards until
@@ -31,7 +33,10 @@ export async function* blameOf(view: HistoryView, path: Path, { position }: Mome
   }
   const range = { after: undefined, upTo: position.revision };
   for await (const change of changesBackward(view, { path, author: undefined, values: false }, range)) {
-    for (const operation of change.changeSet.operations) for (const _ of leaves.found(operation, change)) await turn.breathe();
+    for (const [index, operation] of change.changeSet.operations.entries()) {
+      for (const _ of leaves.found(operation, change)) await turn.breathe();
+      if (index % STEP_OPERATIONS === 0) await turn.breathe();
+    }
     if (leaves.unknown === 0) break;
   }
   for (const leaf of leaves.all()) {

@@ -26,7 +26,8 @@ export async function* newestFirst(
   const range = { after, upTo: upTo ?? view.last.revision };
   const wish = { path, values, expected: expectedOf(limit), signal };
   if (!values) {
-    for await (const change of changesBackward(view, { ...wish, author }, range)) yield toChange(change, path, undefined);
+    const turn = new Turn(view.clock);
+    for await (const change of changesBackward(view, { ...wish, author }, range)) yield await toChange(change, path, undefined, turn);
     return;
   }
   // What others committed between is needed to know what was there before.
@@ -58,7 +59,8 @@ async function* withValues(
   const wanted = changes.filter(({ changeSet }) => author === undefined || changeSet.author === author);
   if (wanted.length === 0) return;
   const before = await readBefore(view, changes, path);
-  for (const change of wanted) yield toChange(change, path, before.get(change.position.revision) ?? []);
+  const turn = new Turn(view.clock);
+  for (const change of wanted) yield await toChange(change, path, before.get(change.position.revision) ?? [], turn);
 }
 
 /**
@@ -91,7 +93,8 @@ export async function* oldestFirst(
       for await (const change of changesIn(view, stored.frame, set, { path, author: undefined, values })) {
         const { revision } = change.position;
         if (revision <= after || revision > (range.upTo ?? Infinity)) continue;
-        const answer = state === undefined ? toChange(change, path, undefined) : await advance(state, change, path, new Turn(view.clock));
+        const turn = new Turn(view.clock);
+        const answer = await (state === undefined ? toChange(change, path, undefined, turn) : advance(state, change, path, turn));
         if (author === undefined || answer.author === author) yield answer;
       }
       if (stored.frame.header.last.revision >= (range.upTo ?? Infinity)) return;
@@ -106,7 +109,7 @@ export async function* oldestFirst(
 async function advance(state: PastTree, change: PathChange, path: Path, turn: Turn): Promise<Change> {
   const before = await valuesAt(state, change, path, turn);
   await makeChange(state, change, turn);
-  return toChange(change, path, before);
+  return toChange(change, path, before, turn);
 }
 
 /** Waits for frames that become stable, or for the end of the question. */

@@ -20,6 +20,8 @@ import { insideOf, setOf } from './paths.ts';
 
 /** How often the index is asked again after it has become smaller. */
 const MOST_TRIES = 3;
+/** Operations between two looks at the clock. */
+const STEP_OPERATIONS = 64;
 
 /**
  * Commits that concern a path, newest first, in (after, upTo]: by the index where that has them. All commits concern the
@@ -114,18 +116,19 @@ function markOf(view: HistoryView, { revision }: ExactPosition, { name, back, re
 export type Before = readonly (Value | undefined)[];
 
 /** The answer for a commit. @param before undefined if no values were asked for */
-export function toChange({ position, changeSet, notes }: PathChange, path: Path, before: Before | undefined): Change {
+export async function toChange(
+  { position, changeSet, notes }: PathChange,
+  path: Path,
+  before: Before | undefined,
+  turn: Turn,
+): Promise<Change> {
   const { time, author, message, operations } = changeSet;
-  return {
-    position,
-    time,
-    author,
-    message,
-    operations: operations.map((operation, index) =>
-      toOperation(operation, path, before === undefined ? undefined : { value: before[index] }),
-    ),
-    ...notes,
-  };
+  const shown: ChangeOperation[] = [];
+  for (const operation of operations) {
+    shown.push(toOperation(operation, path, before === undefined ? undefined : { value: before[shown.length] }));
+    if (shown.length % STEP_OPERATIONS === 0) await turn.breathe();
+  }
+  return { position, time, author, message, operations: shown, ...notes };
 }
 
 function toOperation(operation: Operation, asked: Path, before: { readonly value: Value | undefined } | undefined): ChangeOperation {

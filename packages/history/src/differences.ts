@@ -12,6 +12,9 @@ const MOST_PATHS = 200_000;
 /** Two states that are further apart than this, in revisions, are looked up each for itself where there is an index. */
 const LEAST_SEPARATE = 512;
 
+/** Operations between two looks at the clock. */
+const STEP_OPERATIONS = 64;
+
 /** Keys that are compared between two pauses. */
 const KEYS_A_STEP = 256;
 
@@ -121,8 +124,11 @@ async function changedPathsInFrames(
       for (const changeSet of readChangeSets(frame, asked, { values: false })) {
         await turn.breathe();
         if (changeSet === undefined || changeSet.revision <= after || changeSet.revision > upTo) continue;
-        for (const operation of changeSet.operations) touched.add(operation.path);
-        if (touched.areMany) return touched.set;
+        for (const [index, operation] of changeSet.operations.entries()) {
+          touched.add(operation.path);
+          if (touched.areMany) return touched.set;
+          if (index % STEP_OPERATIONS === 0) await turn.breathe();
+        }
       }
     }
   }
@@ -148,7 +154,10 @@ async function readBoth(
     for (const changeSet of readChangeSets(frame, set)) {
       await turn.breathe();
       if (changeSet === undefined || changeSet.revision <= earlier || changeSet.revision > later) continue;
-      for (const operation of changeSet.operations) tree.apply(operation);
+      for (const [index, operation] of changeSet.operations.entries()) {
+        tree.apply(operation);
+        if (index % STEP_OPERATIONS === 0) await turn.breathe();
+      }
     }
   }
   return { before, after: tree.pinned(path) };

@@ -1,4 +1,4 @@
-import type { ChangeSet, Operation } from '@evertree/core';
+import { type ChangeSet, type Operation, Turn } from '@evertree/core';
 import type { ChangeIndex, FoundChange, Touch } from './change-index.ts';
 import type { ChangeFilter, PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
@@ -10,6 +10,8 @@ const LARGEST_BATCH = 256;
 /** A batch is read in so many parts at the same time, none of which is smaller than this. */
 const SHARES = 8;
 const LEAST_SHARE = 4;
+/** Operations between two looks at the clock. */
+const STEP_OPERATIONS = 64;
 
 /**
  * Commits that concern a path, newest first, as the index finds them.
@@ -57,7 +59,8 @@ async function* readCommits(
   const shares = Array.from({ length: Math.ceil(commits.length / share) }, (_, at) => commits.slice(at * share, (at + 1) * share));
   const found = await Promise.all(shares.map(each => readAll(index, each.flat())));
   view.assertStands();
-  for (const change of found.flat()) if (author === undefined || change.author === author) yield toPathChange(view, change);
+  const turn = new Turn(view.clock);
+  for (const change of found.flat()) if (author === undefined || change.author === author) yield await toPathChange(view, change, turn);
 }
 
 async function readAll(index: ChangeIndex, touches: readonly Touch[]): Promise<readonly FoundChange[]> {
@@ -66,13 +69,19 @@ async function readAll(index: ChangeIndex, touches: readonly Touch[]): Promise<r
   return found;
 }
 
-function toPathChange(view: HistoryView, { position, time, author, message, touches }: FoundChange): PathChange {
+async function toPathChange(view: HistoryView, { position, time, author, message, touches }: FoundChange, turn: Turn): Promise<PathChange> {
+  const operations: Operation[] = [];
+  for (const {
+    touch: { path, kind },
+    value,
+  } of touches) {
+    operations.push(kind === 'put' ? { type: 'put', path, value: value! } : { type: 'delete', path });
+    if (operations.length % STEP_OPERATIONS === 0) await turn.breathe();
+  }
   const changeSet: ChangeSet = {
     revision: position.revision,
     time,
-    operations: touches.map(({ touch: { path, kind }, value }): Operation => {
-      return kind === 'put' ? { type: 'put', path, value: value! } : { type: 'delete', path };
-    }),
+    operations,
     ...(author === undefined ? {} : { author }),
     ...(message === undefined ? {} : { message }),
   };

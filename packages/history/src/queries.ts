@@ -11,6 +11,7 @@ import {
   samePosition,
   type Snapshot,
   type Store,
+  Turn,
 } from '@evertree/core';
 import type {
   Blame,
@@ -101,7 +102,7 @@ export class HistoryQueries implements HistoryQuestions {
     for await (const change of changesIn(view, frame, setOf(ROOT), { path: ROOT, author: undefined, values: true })) {
       if (change.position.revision !== revision) continue;
       const before = (await readBefore(view, [change], ROOT)).get(revision);
-      return toChange(change, ROOT, before ?? []);
+      return await toChange(change, ROOT, before ?? [], new Turn(view.clock));
     }
     throw view.moved();
   }

@@ -98,7 +98,7 @@ export async function planPathReversal(store: Store, path: Path, target: Content
   assertPuttable(present, path);
   const base = momentOf(present);
   const now = present.at(path);
-  const differences = await collect(store, compareContents(now, target, path));
+  const differences = await collect(new Turn(store.clock), compareContents(now, target, path));
   return { base, differences, conflicts: [], expected: [{ path, digest: present.digestAt(path) }] };
 }
 
@@ -110,8 +110,10 @@ export async function planCommitReversal(store: Store, change: Change, newest: N
   using present = store.snapshot();
   const differences: PathDifference[] = [];
   const conflicts: ReversalConflict[] = [];
+  const turn = new Turn(store.clock);
   for (const { path, before, after } of change.operations) {
-    for (const undone of await collect(store, compareContents(after, before, path))) {
+    await turn.breathe();
+    for (const undone of await collect(turn, compareContents(after, before, path))) {
       const now: Content = present.at(undone.path);
       if (isSame(now, undone.after)) continue;
       const difference: PathDifference = { ...undone, before: valueOf(now) };
@@ -123,13 +125,17 @@ export async function planCommitReversal(store: Store, change: Change, newest: N
       conflicts.push({ path: undone.path, position: later?.position, time: later?.time, author: later?.author, difference });
     }
   }
-  const paths = [...differences, ...conflicts].map(({ path }) => path);
-  const expected = paths.map(path => ({ path, digest: present.digestAt(path) }));
+  const expected: { readonly path: Path; readonly digest: string | undefined }[] = [];
+  for (const changed of [differences, conflicts]) {
+    for (const { path } of changed) {
+      expected.push({ path, digest: present.digestAt(path) });
+      await turn.breathe();
+    }
+  }
   return { base: momentOf(present), differences, conflicts, expected };
 }
 
-async function collect(store: Store, steps: Generator<PathDifference | undefined>): Promise<PathDifference[]> {
-  const turn = new Turn(store.clock);
+async function collect(turn: Turn, steps: Generator<PathDifference | undefined>): Promise<PathDifference[]> {
   const differences: PathDifference[] = [];
   for (const step of steps) {
     if (step === undefined) {

@@ -1,4 +1,4 @@
-import type { ChangeSet, Frame, Path, Value } from '@evertree/core';
+import type { ChangeSet, Frame, Operation, Path, Turn, Value } from '@evertree/core';
 import { BodyScan, decodeFrame, frameBody, ROOT } from '@evertree/core';
 import type { FoundChange, Touch, TouchedValue } from '../change-index.ts';
 import { insideOf } from '../paths.ts';
@@ -8,6 +8,11 @@ import type { RunFile } from './run-file.ts';
 import type { Chunk, FrameRow } from './run-writer.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { BODY_OFFSET } from './segment-files.ts';
+
+/** With more touches of one change set than this the whole frame is read, and gone through once. */
+const MANY_TOUCHES = 64;
+/** Touches between two looks at the clock. */
+const STEP_TOUCHES = 64;
 
 /** What a change set says of itself. */
 interface FoundHead {
@@ -28,14 +33,16 @@ interface ReadChunk {
  */
 export class ChangeReader {
   readonly #files: SegmentFiles;
+  readonly #turn: Turn;
   #run: RunFile | undefined;
   #row: FrameRow | undefined;
   #frame: Frame | undefined;
   #changeSets: readonly ChangeSet[] | undefined;
   #chunk: ReadChunk | undefined;
 
-  constructor(files: SegmentFiles) {
+  constructor(files: SegmentFiles, turn: Turn) {
     this.#files = files;
+    this.#turn = turn;
   }
 
   /**
@@ -46,6 +53,7 @@ export class ChangeReader {
     const { revision } = touches[0]!;
     const row = await this.#find(run, revision);
     const ordinal = revision - row.base - 1;
+    if (touches.length > MANY_TOUCHES) return this.#readMany(run, touches, ordinal);
     const values: TouchedValue[] = [];
     let head: FoundHead | undefined;
     for (const touch of touches) {
@@ -55,6 +63,36 @@ export class ChangeReader {
       values.push({ touch, value: found.value });
     }
     return { position: { epoch: epochAt(run, revision), revision }, ...head!, touches: values };
+  }
+
+  /** Goes once through the change set, instead of looking for each operation from the beginning of its chunk or frame. */
+  async #readMany(run: RunFile, touches: readonly Touch[], ordinal: number): Promise<FoundChange> {
+    const frame = await this.#wholeFrame();
+    const { revision } = touches[0]!;
+    const position = { epoch: epochAt(run, revision), revision };
+    if (frame.header.codec === 'json') {
+      const { time, author, message, operations } = this.#changeSetsOf(frame)[ordinal]!;
+      return { position, time, author, message, touches: await this.#valuesIn(touches, index => jsonValue(operations[index]!)) };
+    }
+    const { head, scan } = this.#headIn(frame, ordinal);
+    let next = 0;
+    const valueOf = (operation: number): Value | undefined => {
+      stepOver(scan, operation - next);
+      scan.operation();
+      next = operation + 1;
+      return scan.isDelete ? undefined : scan.value();
+    };
+    const inOrder = touches.toSorted((a, b) => a.operation - b.operation);
+    return { position, ...head, touches: await this.#valuesIn(inOrder, valueOf) };
+  }
+
+  async #valuesIn(touches: readonly Touch[], valueOf: (operation: number) => Value | undefined): Promise<TouchedValue[]> {
+    const values: TouchedValue[] = [];
+    for (const touch of touches) {
+      values.push({ touch, value: valueOf(touch.operation) });
+      if (values.length % STEP_TOUCHES === 0) await this.#turn.breathe();
+    }
+    return values;
   }
 
   /** What a touch left at a path below its own: the rest of its value is not made. Throws as `read`. */
@@ -159,6 +197,10 @@ export class ChangeReader {
     }
     return (this.#frame = frame);
   }
+}
+
+function jsonValue(operation: Operation): Value | undefined {
+  return operation.type === 'put' ? operation.value : undefined;
 }
 
 interface FoundValue {

@@ -15,10 +15,22 @@ export type VisitTouch = (path: number, revision: number, operation: number, isD
  * @throws EvertreeError FORMAT_INVALID
  */
 export function eachTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chunk[] {
-  return frame.header.codec === 'json' ? eachJsonTouch(frame, paths, visit) : eachBinaryTouch(frame, paths, visit);
+  const steps = touchesInSteps(frame, paths, visit);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
-function eachJsonTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chunk[] {
+/** The same with pauses: a commit may have a million operations. A JSON body is decoded in one step. */
+export function touchesInSteps(frame: Frame, paths: PathTable, visit: VisitTouch): Generator<void, Chunk[]> {
+  return frame.header.codec === 'json' ? jsonTouches(frame, paths, visit) : binaryTouches(frame, paths, visit);
+}
+
+/** Operations between two pauses. */
+const STEP_OPERATIONS = 256;
+
+function* jsonTouches(frame: Frame, paths: PathTable, visit: VisitTouch): Generator<void, Chunk[]> {
   for (const { revision, operations } of decodeFrame(frame).changeSets) {
     for (const [index, { type, path }] of operations.entries()) {
       let number = 0;
@@ -27,12 +39,13 @@ function eachJsonTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chunk
         number = paths.child(number, paths.segments.number(bytes, 0, bytes.length));
       }
       visit(number, revision, index, type === 'delete');
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }
   }
   return [];
 }
 
-function eachBinaryTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chunk[] {
+function* binaryTouches(frame: Frame, paths: PathTable, visit: VisitTouch): Generator<void, Chunk[]> {
   const { header } = frame;
   const body = frameBody(frame);
   const { segments } = paths;
@@ -55,6 +68,7 @@ function eachBinaryTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chu
       const path = scan.node === 0 ? 0 : paths.child(nodes[scan.node]!, keyOf(scan.key));
       visit(path, revision, index, scan.isDelete);
       scan.skip();
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }
   }
   return cutter.finish();

@@ -1,7 +1,7 @@
 import type { Path, Turn } from '@evertree/core';
 import type { Touch } from '../change-index.ts';
 import { rowsBackward } from './frame-rows.ts';
-import { eachTouch } from './frame-touches.ts';
+import { touchesInSteps } from './frame-touches.ts';
 import { pathOf, segmentsOf } from './path-key.ts';
 import { PathTable } from './path-table.ts';
 import { UnsoundRun } from './run-format.ts';
@@ -10,6 +10,8 @@ import type { SegmentFiles } from './segment-files.ts';
 
 /** Paths that are kept while frames are read; then it begins anew. */
 const PATHS_LIMIT = 65_536;
+/** Touches between two looks at the clock. */
+const STEP_TOUCHES = 64;
 
 /**
  * The touches of a path, of those above it and of those below it, newest first, from the frames of a run: for a path that
@@ -32,12 +34,15 @@ export async function* touchesBackward(
     if (concerned.table.count > PATHS_LIMIT) concerned = new ConcernedPaths(key);
     const { table } = concerned;
     const found: Touch[] = [];
-    eachTouch(frame, table, (number, revision, operation, isDelete) => {
+    const steps = touchesInSteps(frame, table, (number, revision, operation, isDelete) => {
       if (revision <= after || revision > upTo || !concerned.has(number)) return;
       found.push({ revision, operation, kind: isDelete ? 'delete' : 'put', path: concerned.path(number) });
     });
-    yield* found.toReversed();
-    await turn.breathe();
+    while (steps.next().done !== true) await turn.breathe();
+    for (let touch = found.pop(); touch !== undefined; touch = found.pop()) {
+      yield touch;
+      if (found.length % STEP_TOUCHES === 0) await turn.breathe();
+    }
   }
 }
 

@@ -102,7 +102,10 @@ export class RunQuestions {
         const newest = new NewestTouches(look, { after, upTo });
         await this.#gather(run, key, newest);
         const { touches, isComplete } = newest.take();
-        yield* touches.map(({ revision, operation, isDelete, key: path }) => touchOf(revision, operation, isDelete, path));
+        for (const [index, { revision, operation, isDelete, key: path }] of touches.entries()) {
+          yield touchOf(revision, operation, isDelete, path);
+          if (index % STEP_ENTRIES === 0) await this.#turn.breathe();
+        }
         if (isComplete) break;
         // A change set that is more than a look takes has to be gathered whole.
         look = touches.length === 0 ? look * LOOK_GROWTH : Math.max(look, Math.min(look * LOOK_GROWTH, LARGEST_LOOK));
@@ -119,16 +122,16 @@ export class RunQuestions {
   }
 
   timeOf(revision: number, files: SegmentFiles): Promise<number> {
-    return new ChangeReader(files).timeOf(this.#covering(revision), revision);
+    return new ChangeReader(files, this.#turn).timeOf(this.#covering(revision), revision);
   }
 
   valueAt(touch: Touch, path: Path, files: SegmentFiles): Promise<Value | undefined> {
-    return new ChangeReader(files).valueAt(this.#covering(touch.revision), touch, path.slice(touch.path.length));
+    return new ChangeReader(files, this.#turn).valueAt(this.#covering(touch.revision), touch, path.slice(touch.path.length));
   }
 
   async *read(touches: readonly Touch[], files: SegmentFiles): AsyncGenerator<FoundChange, void, undefined> {
     const changes = byRevision(touches);
-    const readers = Array.from({ length: Math.min(READERS, changes.length) }, () => new ChangeReader(files));
+    const readers = Array.from({ length: Math.min(READERS, changes.length) }, () => new ChangeReader(files, this.#turn));
     for (let from = 0; from < changes.length; from += WINDOW) {
       const window = changes.slice(from, from + WINDOW);
       const share = Math.ceil(window.length / readers.length);

@@ -32,7 +32,8 @@ class KeyCache {
     for (let at = start; at < end; at++) place = Math.imul(place ^ bytes[at]!, 0x0100_0193);
     place = (place ^ (place >>> 15)) & (this.#keys.length - 1);
     const known = this.#keys[place];
-    if (known !== undefined && isSpelled(known, bytes, start, end)) return this.#isInternal[place] === 1 ? known : this.#meetAgain(place, known);
+    if (known !== undefined && isSpelled(known, bytes, start, end))
+      return this.#isInternal[place] === 1 ? known : this.#meetAgain(place, known);
     // Most keys of a large object are met once: V8's copy of one costs a microsecond, and all else some 0.1.
     const key = bytes.toString('utf8', start, end);
     this.#keys[place] = key;

@@ -70,7 +70,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     }
   } finally {
     signals[Symbol.dispose]();
-    log.close();
+    await log.close();
   }
 }
 

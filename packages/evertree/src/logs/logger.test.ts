@@ -8,12 +8,24 @@ test('a closed log ignores further lines, and does not throw', async () => {
   onTestFinished(() => write.mockRestore());
   const log = openLog({ level: 'error', format: 'json' });
   log.report({ level: 'error', event: 'early', message: 'an ordinary word' });
-  log.close();
+  await log.close();
   const lines = () => write.mock.calls.map(([line]) => String(line));
   expect(lines()).toEqual([expect.stringContaining('an ordinary word')]);
   log.report({ level: 'error', event: 'late', message: 'a last word' });
   await new Promise(resolve => setImmediate(resolve));
   expect(lines()).toHaveLength(1);
+});
+
+test('lines that come while winston is loaded are written in their order, before those that come later', async () => {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
+  const log = openLog({ level: 'info', format: 'json' });
+  const tell = (event: string) => log.report({ level: 'info', event, message: event });
+  for (const event of ['1', '2', '3']) tell(event);
+  await vi.waitUntil(() => write.mock.calls.length === 3);
+  tell('4');
+  await log.close();
+  expect(write.mock.calls.map(([line]) => (JSON.parse(String(line)) as { event: string }).event)).toEqual(['1', '2', '3', '4']);
 });
 
 describe('a line of the log', () => {

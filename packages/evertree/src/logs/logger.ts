@@ -1,30 +1,68 @@
+import { once } from 'node:events';
 import type { Report, Reporter } from '@evertree/core';
 import pico from 'picocolors';
+import type { Logger } from 'winston';
 import { LOG_LEVELS, type LogOptions } from './options.ts';
 import { visible } from './visible.ts';
 
 export interface Log {
   readonly report: Reporter;
-  /** Ignores what is reported from now on. Node writes what was reported before it ends the process. */
-  close(): void;
+  /** Resolves when all reports are written; it ignores what is reported from then on. */
+  close(): Promise<void>;
 }
 
 const COLOURS = { error: pico.red, warn: pico.yellow, info: pico.green, debug: pico.dim } as const;
 
-/** A log on stderr: stdout belongs to what commands print. A library for logs would be a tenth of a site's start. */
+/** So many lines wait while winston is loaded; what comes above that is not written. */
+const WAITING_LIMIT_LINES = 10_000;
+
+/** A log on stderr: stdout belongs to what commands print. */
 export function openLog({ level, format }: LogOptions): Log {
   const toLine = format === 'pretty' || (format === 'auto' && process.stderr.isTTY) ? prettyLine : jsonLine;
   const least = LOG_LEVELS.indexOf(level);
+  const waiting: WinstonEntry[] = [];
+  let loading: Promise<Logger> | undefined;
+  let logger: Logger | undefined;
   let closed = false;
   return {
     report(report) {
       // A client that was abandoned may still report.
-      if (!closed && LOG_LEVELS.indexOf(report.level) <= least) process.stderr.write(`${toLine(report)}\n`);
+      if (closed || LOG_LEVELS.indexOf(report.level) > least) return;
+      const entry = { level: report.level, message: toLine(report) };
+      if (logger !== undefined) {
+        logger.log(entry);
+        return;
+      }
+      if (waiting.length < WAITING_LIMIT_LINES) waiting.push(entry);
+      // Loading it takes a tenth of a site's start. The first line comes when the site serves.
+      loading ??= createWinston(level).then(loaded => {
+        for (const early of waiting.splice(0)) loaded.log(early);
+        return (logger = loaded);
+      });
     },
-    close() {
+    async close() {
       closed = true;
+      const loaded = await loading;
+      if (loaded === undefined) return;
+      const finished = once(loaded, 'finish');
+      loaded.end();
+      await finished;
     },
   };
+}
+
+interface WinstonEntry {
+  readonly level: string;
+  readonly message: string;
+}
+
+async function createWinston(level: string): Promise<Logger> {
+  const { createLogger, format, transports } = await import('winston');
+  return createLogger({
+    level,
+    format: format.printf(({ message }) => message as string),
+    transports: [new transports.Stream({ stream: process.stderr })],
+  });
 }
 
 /** `{"time":"…","level":"…","event":"…","message":"…","details":{…}}` */

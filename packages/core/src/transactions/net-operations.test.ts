@@ -4,7 +4,7 @@ import { Guards } from './guards.ts';
 import { Transaction } from './transaction.ts';
 import { exportValue, importValue, sameContent } from '../tree/content.ts';
 import type { Child, TreeNode } from '../tree/node.ts';
-import type { Path } from '../tree/path.ts';
+import { formatPath, type Path } from '../tree/path.ts';
 import { getFrom, Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -57,4 +57,21 @@ describe('the net operations of a transaction', () => {
       { numRuns: 2_000 },
     );
   });
+});
+
+it('a long transaction writes to the same paths by pointers as by segments', () => {
+  const paths = Array.from({ length: 700 }, (_, n) => [`dev-${n % 90}`, n % 7 === 0 ? 'a/b~c' : `f${n % 11}`]);
+  const written = (toPath: (segments: readonly string[]) => string | readonly string[]): string => {
+    const tree = new Tree();
+    const transaction = new Transaction(tree, { concerns: () => false }, 1e6);
+    transaction.run(tx => {
+      for (const [n, each] of paths.entries()) {
+        tx.put(toPath(each), n);
+        if (tx.get(toPath(each)) !== n) throw new Error(`${n} was not written`);
+        if (n % 50 === 49) tx.delete(toPath(paths[n - 1]!));
+      }
+    }, new Guards());
+    return tree.digest();
+  };
+  expect(written(formatPath)).toBe(written(segments => segments));
 });

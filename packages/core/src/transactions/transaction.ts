@@ -8,7 +8,7 @@ import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument } from './merge.ts';
 import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import { netOperations, type NetOperation, type TreeWrite } from './net-operations.ts';
-import { checkDepth, parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
+import { checkDepth, parsePath, PointerReader, ROOT, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
@@ -43,6 +43,8 @@ export class Transaction implements TransactionTarget {
   /** Path and child of the only operation so far; undefined before it, and once the tree is pinned. */
   #path: Path | undefined;
   #child: Child | undefined;
+  /** For the pointers of a long transaction: they would push those of short ones out of the cache. */
+  readonly #pointers = new PointerReader();
   /** The pinned root that an error leads back to. */
   #before: TreeNode | undefined;
   /** What was written since the tree was pinned, in that order. */
@@ -105,7 +107,7 @@ export class Transaction implements TransactionTarget {
    */
   put(path: PathLike, value: unknown): void {
     this.#assertActive();
-    this.#put(parsePath(path), value);
+    this.#put(this.#toPath(path), value);
   }
 
   #put(segments: Path, value: unknown): void {
@@ -121,7 +123,7 @@ export class Transaction implements TransactionTarget {
   /** Removes the subtree at a path, if there is one. Deleting the root empties it. */
   delete(path: PathLike): void {
     this.#assertActive();
-    this.#delete(parsePath(path));
+    this.#delete(this.#toPath(path));
   }
 
   #delete(segments: Path): void {
@@ -268,7 +270,11 @@ export class Transaction implements TransactionTarget {
 
   #get(path: PathLike): Child | Value | undefined {
     this.#assertActive();
-    return this.#tree.get(parsePath(path));
+    return this.#tree.get(this.#toPath(path));
+  }
+
+  #toPath(path: PathLike): Path {
+    return typeof path === 'string' && this.#written.length > FEW_WRITES ? this.#pointers.read(path) : parsePath(path);
   }
 
   #account(path: Path, bytes: number): void {
@@ -302,6 +308,9 @@ function keysOf(child: Child | Value | undefined): string[] | undefined {
 }
 
 const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
+
+/** The pointers of so many writes may come again with the next transaction; those of more are read once. */
+const FEW_WRITES = 256;
 
 /** Bytes that an operation counts, without its path and its value. */
 const OPERATION_BYTES = 16;

@@ -1,6 +1,6 @@
 import type { Measure } from '../bench.ts';
 import { Installed } from '../contestants/installed.ts';
-import { type Figure, atMost } from '../figure.ts';
+import { type Figure, type Floor, atMost } from '../figure.ts';
 import { interleave, median } from '../statistics.ts';
 
 const ROUNDS = 15;
@@ -41,7 +41,7 @@ async function startOnce(installed: Installed): Promise<number> {
   return site.tookMs;
 }
 
-function figure(title: string, times: readonly number[], node: string, floor?: Figure['floor']): Figure {
+function figure(title: string, times: readonly number[], node: string, floor?: Floor): Figure {
   const detail = `median of ${times.length}, worst ${(Math.max(...times) / 1e3).toFixed(3)} s; ${node}`;
   return { measure: 'start', title, value: median(times) / 1e3, unit: 's', detail, ...(floor === undefined ? {} : { floor }) };
 }

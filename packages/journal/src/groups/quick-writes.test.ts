@@ -61,4 +61,10 @@ describe('quick writes', () => {
     quick.observe(SMALL, 0.4);
     expect(quick.allows(SMALL)).toBe(true);
   });
+
+  test('a few asynchronous writes that waited for a processor do not keep them from beginning', () => {
+    const { quick } = seen(0, 0);
+    for (let write = 0; write < 8; write++) quick.observe(SMALL, write % 4 === 0 ? 20 : 0.3);
+    expect(quick.allows(SMALL)).toBe(true);
+  });
 });

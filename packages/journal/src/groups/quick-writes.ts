@@ -21,8 +21,12 @@ const REST_MS = 1_000;
 const SLOW_MS = 8;
 const REST_FACTOR = 100;
 
-/** The average is that of about so many writes, the newest of which count most. */
+/**
+ * The average is that of about so many writes, the newest of which count most. A longer one counts as COUNTED_MS: the
+ * few that a busy machine delays say little about the disk.
+ */
 const AVERAGED_WRITES = 32;
+const COUNTED_MS = 2;
 
 /**
  * Judges whether the next group is written synchronously. On a quick disk the hand-over to another thread and back costs
@@ -52,7 +56,7 @@ export class QuickWrites {
     if (this.#active || bytes > QUICK_LIMIT_BYTES) return;
     this.#observed++;
     // The first ones count alike.
-    this.#average += (tookMs - this.#average) / Math.min(this.#observed, AVERAGED_WRITES);
+    this.#count(tookMs, Math.min(this.#observed, AVERAGED_WRITES));
     if (this.#observed < OBSERVED_WRITES || this.#average > OBSERVED_LIMIT_MS || this.#clock.monotonic() < this.#restsUntil) return;
     this.#active = true;
     this.#average = 0;
@@ -60,9 +64,13 @@ export class QuickWrites {
 
   /** A group was written synchronously. */
   wrote(tookMs: number): void {
-    this.#average += (tookMs - this.#average) / AVERAGED_WRITES;
+    this.#count(tookMs, AVERAGED_WRITES);
     if (tookMs > SLOW_MS) this.#rest(tookMs * REST_FACTOR);
     else if (this.#average > QUICK_LIMIT_MS) this.#rest(REST_MS);
+  }
+
+  #count(tookMs: number, among: number): void {
+    this.#average += (Math.min(tookMs, COUNTED_MS) - this.#average) / among;
   }
 
   #rest(forMs: number): void {

@@ -6,6 +6,7 @@ import { Lab } from './contestants/lab.ts';
 import { Pair, type PairOptions } from './contestants/pair.ts';
 import { type RedisFile, RedisPair, redisVersion } from './contestants/redis.ts';
 import { type Wire, kafkaWire } from './contestants/wires.ts';
+import type { KafkaClientName } from '@evertree/transport/kafka';
 import type { Figure } from './figure.ts';
 import { killAll } from './processes.ts';
 import type { Progress } from './progress.ts';
@@ -15,8 +16,6 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** The laboratory's folder. */
   readonly lab: string | undefined;
-  /** A folder with @platformatic/kafka in it. */
-  readonly platformatic: string | undefined;
   /** All contestants' directories are made in here. */
   readonly data: string;
   readonly profiles: string | undefined;
@@ -107,13 +106,15 @@ export class Bench implements AsyncDisposable {
   }
 
   /** A new topic. */
-  async kafkaWire(): Promise<Wire> {
-    return kafkaWire((await this.broker()).port, this.#topic());
+  async kafkaWire(client: KafkaClientName = 'kafkajs'): Promise<Wire> {
+    return kafkaWire((await this.broker()).port, this.#topic(), client);
   }
 
   /** The connected pair with a topic of its own, warmed up, as `pair` is. */
-  kafkaPair(shape: Shape): Promise<Pair> {
-    return remembered(this.#pairs, `kafka ${JSON.stringify(shape)}`, async () => this.#startPair(shape, { wire: await this.kafkaWire() }));
+  kafkaPair(shape: Shape, client: KafkaClientName = 'kafkajs'): Promise<Pair> {
+    return remembered(this.#pairs, `${client} ${JSON.stringify(shape)}`, async () =>
+      this.#startPair(shape, { wire: await this.kafkaWire(client) }),
+    );
   }
 
   /** The client that a user writes by hand, or kafkajs by itself. */

@@ -20,8 +20,6 @@ a measure failed.
   --quick          fewer and shorter rounds of what a minute has room for, with the same floors
   --only NAME,…    these measures only; \`kafka\` and \`archive\` stand for all of theirs
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
-  --platformatic DIR
-                   @platformatic/kafka joins the measure kafka-clients (a folder in which \`npm i @platformatic/kafka@2\` was done)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
   --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag, cold, kafka-visible and kafka-lag
   --json           the figures as JSON
@@ -43,7 +41,6 @@ function readOptions() {
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         lab: { type: 'string' },
-        platformatic: { type: 'string' },
         data: { type: 'string', default: tmpdir() },
         profile: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -78,13 +75,10 @@ function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-async function run({ measures: wanted, quick, lab, platformatic, data, profile, json }: Options): Promise<number> {
+async function run({ measures: wanted, quick, lab, data, profile, json }: Options): Promise<number> {
   const progress = new Progress(process.stderr);
   const started = performance.now();
-  await using bench = new Bench(
-    { quick, lab: absolute(lab), platformatic: absolute(platformatic), data: resolve(data), profiles: absolute(profile) },
-    progress,
-  );
+  await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
   endWithSignals(bench);
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
   const obstacles = await findObstacles(wanted);

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadKafkaClient } from '@evertree/transport/kafka';
+import type { KafkaClientName } from '@evertree/transport/kafka';
 import { now } from '../clock.ts';
 import { ANSWER_MS, type FrameClient, type FrameReader, type FrameWriter } from './client.ts';
-import { kafkajsClient } from './kafkajs.ts';
-import { platformaticClient } from './platformatic.ts';
-
-export type ClientName = 'kafkajs' | 'platformatic';
+import { brokerClient } from './broker-client.ts';
 
 /** The pause between two frames while a broker dies and comes back, and after a failure. */
 const BEAT_MS = 20;
@@ -22,9 +21,8 @@ export class ClientTasks {
   #repeating: Promise<void> = Promise.resolve();
   readonly #heard: number[] = [];
 
-  /** @param folder where a client that is no dependency is installed */
-  async load(name: ClientName, folder: string, broker: string, topic: string): Promise<void> {
-    this.#client = name === 'kafkajs' ? kafkajsClient : await platformaticClient(folder);
+  async load(name: KafkaClientName, broker: string, topic: string): Promise<void> {
+    this.#client = brokerClient(await loadKafkaClient(name));
     this.#broker = broker;
     this.#topic = topic;
   }

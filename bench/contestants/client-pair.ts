@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { KafkaClientName } from '@evertree/transport/kafka';
 import { createClient } from '../../packages/transport/src/kafka/kafkajs/client.ts';
 import type { KafkaBroker } from '../../test/support/kafka/broker.ts';
 import { now } from '../clock.ts';
-import type { ClientName, ClientTasks } from '../clients/tasks.ts';
+import type { ClientTasks } from '../clients/tasks.ts';
 import { Worker } from '../worker.ts';
 
 const CHILD = new URL('../clients/child.ts', import.meta.url);
@@ -16,11 +17,11 @@ export class ClientPair {
   readonly #writer = new Worker<ClientTasks>(CHILD);
   readonly #reader = new Worker<ClientTasks>(CHILD);
 
-  static async start(name: ClientName, folder: string, { address }: KafkaBroker): Promise<ClientPair> {
+  static async start(name: KafkaClientName, { address }: KafkaBroker): Promise<ClientPair> {
     const pair = new ClientPair();
     const topic = `client-${name}`;
     await makeTopic(address, topic);
-    for (const end of [pair.#writer, pair.#reader]) await end.call('load', name, folder, address, topic);
+    for (const end of [pair.#writer, pair.#reader]) await end.call('load', name, address, topic);
     await pair.#writer.call('openWriter');
     await pair.#reader.call('openReader');
     return pair;

@@ -1,3 +1,5 @@
+import type { KafkaClientName } from '@evertree/transport/kafka';
+
 /** The primary finds a secondary that comes back within 30 of these. */
 const RETRY_MS = 10;
 const HOST = '127.0.0.1';
@@ -27,8 +29,12 @@ export function webSocketWire(port: number): Wire {
  * The settings of the sample files, but idempotent, and without their `linger.ms` of 1, which adds a millisecond to
  * every lag.
  */
-export function kafkaWire(brokerPort: number, topic: string): Wire {
-  const secondary = { 'kafka-connection': { 'kafka-host': HOST, 'kafka-port': brokerPort }, 'kafka-messaging': { topic } };
+export function kafkaWire(brokerPort: number, topic: string, client: KafkaClientName): Wire {
+  const secondary = {
+    'kafka-client': client,
+    'kafka-connection': { 'kafka-host': HOST, 'kafka-port': brokerPort },
+    'kafka-messaging': { topic },
+  };
   const primary = { ...secondary, 'kafka-producer-properties': { 'enable.idempotence': true, 'linger.ms': 0 } };
   return { primary, secondary, window: UNSETTLED_COMMITS_KAFKA };
 }

@@ -15,15 +15,13 @@ const AWAY_MS = [500, 3_000, 8_000];
 export const kafkaClients: Measure = {
   name: 'kafka-clients',
   needs: 'kafka',
-  about: '@platformatic/kafka beside kafkajs, both behind the same seam; with --platformatic DIR',
+  about: '@platformatic/kafka beside kafkajs, both behind the same seam',
   fullOnly: true,
   async run(bench) {
-    const folder = bench.options.platformatic;
-    if (folder === undefined) return [];
     const broker = await bench.broker();
     const pairs: Pairs = {
-      theirs: await ClientPair.start('platformatic', folder, broker),
-      ours: await ClientPair.start('kafkajs', folder, broker),
+      theirs: await ClientPair.start('platformatic', broker),
+      ours: await ClientPair.start('kafkajs', broker),
     };
     const figures: Figure[] = [];
     for (const load of [LARGE, SMALL, SINGLE]) figures.push(...(await throughput(bench, pairs, load)));

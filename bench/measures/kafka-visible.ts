@@ -15,12 +15,12 @@ export const kafkaVisible: Measure = {
   needs: 'kafka',
   about: 'one-leaf commits through a real Kafka broker, visible at the secondary a second, against what a user writes by hand',
   async run(bench) {
-    const pair = await bench.kafkaPair(NARROW);
+    const pairs = { ours: await bench.kafkaPair(NARROW), platformatic: await bench.kafkaPair(NARROW, 'platformatic') };
     const hand = await bench.byHand(NARROW, 'applies');
-    const cpu: Record<'ours' | 'byHand', number[]> = { ours: [], byHand: [] };
-    const ours = async (): Promise<number> => {
-      const run = await pair.throughput(bench.size(CHANGES, QUICK_CHANGES));
-      cpu.ours.push(run.primaryCpuUs + run.secondaryCpuUs);
+    const cpu: Record<'ours' | 'platformatic' | 'byHand', number[]> = { ours: [], platformatic: [], byHand: [] };
+    const pairRate = (name: keyof typeof pairs) => async (): Promise<number> => {
+      const run = await pairs[name].throughput(bench.size(CHANGES, QUICK_CHANGES));
+      cpu[name].push(run.primaryCpuUs + run.secondaryCpuUs);
       return run.visiblePerSecond;
     };
     const byHand = async (): Promise<number> => {
@@ -28,31 +28,46 @@ export const kafkaVisible: Measure = {
       cpu.byHand.push(run.cpuUs);
       return run.visiblePerSecond;
     };
-    const results = await interleave({ ours, byHand }, bench.kafkaRounds, (round, name) =>
-      bench.progress.tell(`round ${round + 1}, ${name}`),
-    );
-    if (bench.options.profiles !== undefined) await pair.profiled('kafka-visible', () => pair.throughput(CHANGES));
-    return [rateFigure(results.ours, results.byHand, hand.firstPerSecond), cpuFigure(cpu.ours, cpu.byHand)];
+    // Starting a pair warms it up; the client by hand gets a run that does not count.
+    await hand.throughput(bench.size(BY_HAND_CHANGES, QUICK_BY_HAND_CHANGES));
+    const contest = { ours: pairRate('ours'), platformatic: pairRate('platformatic'), byHand };
+    const results = await interleave(contest, bench.kafkaRounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
+    if (bench.options.profiles !== undefined) await pairs.ours.profiled('kafka-visible', () => pairs.ours.throughput(CHANGES));
+    return [
+      ...figures('', { rate: results.ours, cpu: cpu.ours }, { rate: results.byHand, cpu: cpu.byHand }, hand.firstPerSecond),
+      ...figures(
+        ', by @platformatic/kafka',
+        { rate: results.platformatic, cpu: cpu.platformatic },
+        { rate: results.byHand, cpu: cpu.byHand },
+        hand.firstPerSecond,
+      ),
+    ];
   },
 };
 
-function rateFigure(ours: readonly number[], byHand: readonly number[], byHandFirst: number): Figure {
-  return {
-    measure: 'kafka-visible',
-    title: `${TITLE}, against one written by hand`,
-    value: medianRatio(ours, byHand),
-    unit: '×',
-    floor: atLeast(20),
-    detail: `ours ${short(median(ours))}/s, by hand ${short(median(byHand))}/s (not yet warm: ${short(byHandFirst)}/s)`,
-  };
+interface Runs {
+  /** Visible a second. */
+  readonly rate: readonly number[];
+  /** Microseconds a change. */
+  readonly cpu: readonly number[];
 }
 
-function cpuFigure(ours: readonly number[], byHand: readonly number[]): Figure {
-  return {
-    measure: 'kafka-visible',
-    title: 'CPU a change, both sites and no broker, against one written by hand',
-    value: medianRatio(ours, byHand),
-    unit: '×',
-    detail: `ours ${median(ours).toFixed(2)} µs, by hand ${median(byHand).toFixed(1)} µs`,
-  };
+function figures(how: string, ours: Runs, byHand: Runs, byHandFirst: number): Figure[] {
+  return [
+    {
+      measure: 'kafka-visible',
+      title: `${TITLE}${how}, against one written by hand`,
+      value: medianRatio(ours.rate, byHand.rate),
+      unit: '×',
+      floor: atLeast(12, 20),
+      detail: `ours ${short(median(ours.rate))}/s, by hand ${short(median(byHand.rate))}/s (not yet warm: ${short(byHandFirst)}/s)`,
+    },
+    {
+      measure: 'kafka-visible',
+      title: `CPU a change, both sites and no broker${how}, against one written by hand`,
+      value: medianRatio(ours.cpu, byHand.cpu),
+      unit: '×',
+      detail: `ours ${median(ours.cpu).toFixed(2)} µs, by hand ${median(byHand.cpu).toFixed(1)} µs`,
+    },
+  ];
 }

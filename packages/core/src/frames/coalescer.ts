@@ -32,6 +32,11 @@ export class Coalescer {
     return this.#faulty;
   }
 
+  /** Whether the tree is that after the last frame. */
+  get isSettled(): boolean {
+    return this.#frames.length === 0;
+  }
+
   /**
    * Takes the frame that follows.
    * @throws EvertreeError FORMAT_INVALID, PATH_INVALID, VALUE_INVALID for this frame, or for one before; the tree is

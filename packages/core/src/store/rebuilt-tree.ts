@@ -1,12 +1,14 @@
 import { ApplySink } from '../frames/apply-sink.ts';
 import { readBinaryBody } from '../frames/binary-reader.ts';
 import type { ChangeSetHead, FrameNote } from '../frames/body.ts';
+import { Coalescer } from '../frames/coalescer.ts';
+import type { BodySummary } from '../frames/coalescing-reader.ts';
 import { decodeFrame } from '../frames/collect-sink.ts';
 import { applyOperation } from '../frames/frame-application.ts';
 import { makeNetChanges, type NetChanges } from '../frames/net-changes.ts';
 import { frameBody, frameHash, type Frame, type FrameHeader } from '../frames/frame.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
-import { EvertreeError } from '../errors.ts';
+import { EvertreeError, isEvertreeError } from '../errors.ts';
 import { assertFollows, assertSucceeds } from '../lineage.ts';
 import { formatPosition } from '../position.ts';
 import type { SnapshotHeader, StoredSnapshot } from '../seams/stored.ts';
@@ -62,10 +64,12 @@ export class RebuiltTree {
   /** Operations that were applied. */
   operations = 0;
   readonly #tree: Tree;
+  readonly #coalescer: Coalescer;
   #head: HistoryHead;
 
   private constructor(tree: Tree, head: HistoryHead) {
     this.#tree = tree;
+    this.#coalescer = new Coalescer(tree);
     this.#head = head;
   }
 
@@ -100,20 +104,26 @@ export class RebuiltTree {
     };
   }
 
-  /** 16 hex digits. */
+  /**
+   * 16 hex digits.
+   * @throws EvertreeError FORMAT_INVALID, PATH_INVALID for a frame whose digest was not compared
+   */
   get digest(): string {
+    this.#settle();
     return this.#tree.digest();
   }
 
-  /** A tree of its own that is this one now. */
+  /** A tree of its own that is this one now. @throws EvertreeError as `digest` */
   fork(): Tree {
+    this.#settle();
     return new Tree(this.#tree.pin());
   }
 
   /**
    * Applies the frame that follows, and compares the digest after it. The chain of hashes is not looked at.
-   * @param compares whether the digest is compared; that costs a tenth. A frame whose digest is not compared is proven by
-   *   the next one whose digest is
+   * @param compares whether the digest is compared. A frame whose digest is not compared is proven by the next one whose
+   *   digest is. Of many such frames only the last change of each path is made, when a digest is needed: the more of them,
+   *   the less time each takes; what is wrong with one may be found with a later one
    * @throws EvertreeError STREAM_MISMATCH, HISTORY_MISMATCH, FORMAT_INVALID, PATH_INVALID, VALUE_INVALID,
    *   DIGEST_MISMATCH
    */
@@ -122,7 +132,7 @@ export class RebuiltTree {
     assertFollows(header, this.#head);
     const times = new TimesOf(header);
     this.#tree.undo.clear();
-    const note = header.codec === 'binary' ? this.#applyBinary(frame, times) : this.#applyJson(frame, times);
+    const note = this.#make(frame, times, compares);
     times.end();
     assertSucceeds(header.epoch, this.#head, header.beginsEpoch ? note?.epoch?.site : undefined);
     if (compares) this.#compare(header);
@@ -157,6 +167,41 @@ export class RebuiltTree {
     if (found === expected) return;
     const message = `the rebuilt tree has the digest ${found} after ${formatPosition(position)}, where its frame says ${expected}`;
     throw new EvertreeError('DIGEST_MISMATCH', message, { expected, found, position });
+  }
+
+  #make(frame: Frame, times: TimesOf, compares: boolean): FrameNote | undefined {
+    if (compares && this.#coalescer.isSettled) {
+      return frame.header.codec === 'binary' ? this.#applyBinary(frame, times) : this.#applyJson(frame, times);
+    }
+    const { note, time, operations } = this.#take(frame);
+    times.changeSet(time, operations);
+    if (compares) this.#settle();
+    return note;
+  }
+
+  #take(frame: Frame): BodySummary {
+    try {
+      return this.#coalescer.take(frame);
+    } catch (error) {
+      throw this.#named(error, frame);
+    }
+  }
+
+  #settle(): void {
+    if (this.#coalescer.isSettled) return;
+    try {
+      this.#coalescer.settle();
+    } catch (error) {
+      throw this.#named(error, undefined);
+    }
+  }
+
+  /** Names the frame that an error is about, if it is not the one that is being applied. */
+  #named(error: unknown, applied: Frame | undefined): unknown {
+    const { faulty } = this.#coalescer;
+    if (!isEvertreeError(error) || faulty === undefined || faulty === applied?.header) return error;
+    const message = `${error.message}, in the frame that ends at ${formatPosition(faulty.last)}`;
+    return new EvertreeError(error.code, message, error.details, error);
   }
 
   #applyBinary(frame: Frame, times: TimesOf): FrameNote | undefined {

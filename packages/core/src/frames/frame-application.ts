@@ -122,7 +122,8 @@ export function applyOperation(tree: Tree, operation: Operation): void {
   }
 }
 
-function compareDigest(tree: Tree, frame: Frame): void {
+/** @throws EvertreeError DIGEST_MISMATCH if the tree is not that after a frame */
+export function compareDigest(tree: Tree, frame: Frame): void {
   const found = tree.digest();
   const { digest: expected, last } = frame.header;
   if (found === expected) return;

@@ -1,6 +1,6 @@
 import { ApplySink } from './apply-sink.ts';
 import { ARRAY, DELETED, OBJECT, ROOT_ID, SMALL, WHOLE } from './binary-format.ts';
-import { BinaryBodyReader, malformed } from './binary-reader.ts';
+import { BinaryBodyReader, malformed, readBinaryBody } from './binary-reader.ts';
 import type { ChangeSetHead, FrameNote } from './body.ts';
 import { frameBody, type Frame } from './frame.ts';
 import { lanes } from '../tree/digest.ts';
@@ -46,10 +46,27 @@ class SummingSink extends ApplySink {
   time = 0;
   operations = 0;
 
+  get summary(): BodySummary {
+    return { note: this.note, time: this.time, operations: this.operations };
+  }
+
   override changeSet({ time, operations }: ChangeSetHead): void {
     this.time = time;
     this.operations += operations;
   }
+}
+
+/** Applies a binary body to the tree, change by change. */
+export function readAtOnce(frame: Frame, tree: Tree): BodySummary {
+  const sink = new SummingSink(tree);
+  readBinaryBody(frameBody(frame), frame.header, tree.generation, sink);
+  return sink.summary;
+}
+
+interface CoalescingParts {
+  readonly pending: PendingChanges;
+  readonly numbers: FrameNumbers;
+  readonly settle: () => void;
 }
 
 /** Reads a binary body into pending changes. From the first one that they refuse on, it applies the rest to the tree. */
@@ -64,9 +81,9 @@ export class CoalescingReader extends BinaryBodyReader {
 
   /**
    * @param number of the frame, for the pending changes
-   * @param settle makes the pending changes
+   * @param parts.settle makes the pending changes
    */
-  constructor(frame: Frame, number: number, tree: Tree, parts: { pending: PendingChanges; numbers: FrameNumbers; settle: () => void }) {
+  constructor(frame: Frame, number: number, tree: Tree, parts: CoalescingParts) {
     const sink = new SummingSink(tree);
     super(frameBody(frame), tree.generation, sink);
     this.#sink = sink;
@@ -78,8 +95,7 @@ export class CoalescingReader extends BinaryBodyReader {
   }
 
   get summary(): BodySummary {
-    const { note, time, operations } = this.#sink;
-    return { note, time, operations };
+    return this.#sink.summary;
   }
 
   protected override operation(): void {

@@ -68,3 +68,11 @@ test('a large plain value is made in small slices', () => {
   expect(slices.join('')).toBe(sorted(value));
   expect(Math.max(...slices.map(({ length }) => length))).toBeLessThan(64 * 1024);
 });
+
+test('a large array is made in small slices, whatever it holds', () => {
+  const value = Array.from({ length: 20_000 }, (_, index) => [index, [], {}, { b: [index], a: null }]);
+  const slices = [...valueSlices(value)];
+  expect(JSON.parse(slices.join(''))).toEqual(value);
+  expect(slices.join('')).toContain('[7,[],{},{"a":null,"b":[7]}]');
+  expect(Math.max(...slices.map(slice => slice.length))).toBeLessThan(64 * 1024);
+});

@@ -18,14 +18,14 @@ export function jsonSlices(snapshot: Snapshot, path: Path): Generator<string> {
 /** The same of what was found in a snapshot. */
 export function* contentSlices(content: SnapshotNode | Value | undefined): Generator<string> {
   if (content === undefined) return;
-  if (content instanceof SnapshotNode) yield* objectSlices(content);
-  else yield sortedJson(content);
+  yield* content instanceof SnapshotNode ? levelSlices(yield* objectLevel(content)) : valueSlices(content);
 }
 
 /** The same of a plain value. */
 export function* valueSlices(value: Value): Generator<string> {
-  if (isObjectValue(value)) yield* objectSlices(new PlainMembers(value));
-  else yield sortedJson(value);
+  if (Array.isArray(value)) yield* levelSlices(arrayLevel(value));
+  else if (isObjectValue(value)) yield* levelSlices(yield* objectLevel(new PlainMembers(value)));
+  else yield JSON.stringify(value);
 }
 
 /** An object, read piece by piece: one of a snapshot, or a plain one. */
@@ -56,33 +56,53 @@ function isObjectValue(value: Value | undefined): value is ObjectValue {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** An object whose members are being written. */
+/** An object or an array that is being written. */
 interface WrittenLevel {
-  readonly node: ReadableMembers;
-  readonly keys: readonly string[];
+  readonly closing: string;
+  readonly count: number;
+  /** What stands before a child: the key of a member. */
+  label(index: number): string;
+  child(index: number): SnapshotNode | Value | undefined;
   next: number;
 }
 
-function* objectSlices(top: ReadableMembers): Generator<string> {
-  const levels: WrittenLevel[] = [{ node: top, keys: yield* sortedKeys(top), next: 0 }];
-  let text = '{';
+function* objectLevel(node: ReadableMembers): Generator<string, WrittenLevel> {
+  const keys = yield* sortedKeys(node);
+  return {
+    closing: '}',
+    count: keys.length,
+    label: index => `${JSON.stringify(keys[index]!)}:`,
+    child: index => node.child(keys[index]!),
+    next: 0,
+  };
+}
+
+function arrayLevel(items: readonly Value[]): WrittenLevel {
+  return { closing: ']', count: items.length, label: () => '', child: index => items[index], next: 0 };
+}
+
+function* levelSlices(top: WrittenLevel): Generator<string> {
+  const levels = [top];
+  let text = top.closing === ']' ? '[' : '{';
   let children = 0;
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-    const key = level.keys[level.next];
-    if (key === undefined) {
+    if (level.next === level.count) {
       levels.pop();
-      text += '}';
+      text += level.closing;
       continue;
     }
-    text += level.next === 0 ? `${JSON.stringify(key)}:` : `,${JSON.stringify(key)}:`;
-    level.next++;
-    const child = level.node.child(key);
+    if (level.next > 0) text += ',';
+    text += level.label(level.next);
+    const child = level.child(level.next++);
     const members = child instanceof SnapshotNode ? child : isObjectValue(child) ? new PlainMembers(child) : undefined;
-    if (members === undefined) {
-      text += sortedJson(child as Value);
-    } else {
+    if (members !== undefined) {
       text += '{';
-      levels.push({ node: members, keys: yield* sortedKeys(members), next: 0 });
+      levels.push(yield* objectLevel(members));
+    } else if (Array.isArray(child)) {
+      text += '[';
+      levels.push(arrayLevel(child));
+    } else {
+      text += JSON.stringify(child);
     }
     if (text.length < SLICE_CHARACTERS && ++children < SLICE_CHILDREN) continue;
     yield text;
@@ -125,15 +145,4 @@ function* mergeRuns(left: readonly string[], right: readonly string[]): Generato
   for (; fromLeft < left.length; fromLeft++) merged.push(left[fromLeft]!);
   for (; fromRight < right.length; fromRight++) merged.push(right[fromRight]!);
   return merged;
-}
-
-/** The JSON text of a value, made in one step; keys sorted at every level. No deeper than the core's DEPTH_LIMIT. */
-function sortedJson(value: Value): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
-  const object = value as { readonly [key: string]: Value };
-  const members = Object.keys(object)
-    .toSorted()
-    .map(key => `${JSON.stringify(key)}:${sortedJson(object[key]!)}`);
-  return `{${members.join(',')}}`;
 }

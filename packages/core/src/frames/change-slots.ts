@@ -1,5 +1,5 @@
 /** What a slot stands for. */
-export const FREE = 0;
+const FREE = 0;
 /** It was just taken: whoever asked for it says what it stands for. */
 export const FRESH = 1;
 /** An object that frames name; its value is the index of the node. */

@@ -110,6 +110,17 @@ describe('frames of which only the last change of each path is made', () => {
     expect(failures).toBeGreaterThan(60);
   });
 
+  it.each([
+    ['keys', (n: number) => ({ [`${n}`.padStart(50_000, '.')]: 1 }), 90],
+    ['values', (n: number) => `${n}`.padStart(4_000_000, '.'), 17],
+  ] as const)('are made when their %s take much memory, though they all go to one path', (_what, valueOf, count) => {
+    const steps = Array.from({ length: count }, (_, n) => [{ path: ['a'], value: valueOf(n), pin: false }]);
+    const tree = new Tree();
+    const coalescer = new Coalescer(tree);
+    for (const frame of frames(new Tree(), steps, 'binary')) coalescer.take(frame);
+    expect(tree.root.size).toBe(1);
+  });
+
   it('may be longer than all that is held at once', () => {
     const paths = Array.from({ length: 300_000 }, (_, n) => [`${n % 7}`, `${n % 1_000}`, `${n}`]);
     const steps = paths.map((path, n) => ({ path, value: n, pin: false }));

@@ -6,8 +6,9 @@ import type { Frame, FrameHeader } from './frame.ts';
 import { PendingChanges } from './pending-changes.ts';
 import type { Tree } from '../tree/tree.ts';
 
-/** The most frames whose changes are pending. */
+/** The most frames whose changes are pending, and the most bytes they have, but for one frame. */
 const FRAMES_LIMIT = 65_536;
+const BYTES_LIMIT = 64 * 1024 * 1024;
 
 /**
  * After so many changes it is judged whether enough of them go to the same paths: the share of different paths above which
@@ -31,6 +32,8 @@ export class Coalescer {
   readonly #numbers = new FrameNumbers();
   /** Those with pending changes. */
   readonly #frames: FrameHeader[] = [];
+  /** Of those. Values that are pending stand in memory beside what they replace. */
+  #bytes = 0;
   #faulty: FrameHeader | undefined;
   /** So many changes more are made at once: few of those before went to the same paths. */
   #atOnce = 0;
@@ -58,6 +61,7 @@ export class Coalescer {
   take(frame: Frame): BodySummary {
     const { header } = frame;
     this.#frames.push(header);
+    this.#bytes += frame.bytes.length;
     try {
       return this.#read(frame);
     } catch (error) {
@@ -77,6 +81,7 @@ export class Coalescer {
     if (this.#hasFewRepeats()) this.#atOnce = this.#pending.taken * REST;
     this.#pending.clear();
     this.#frames.length = 0;
+    this.#bytes = 0;
   }
 
   #read(frame: Frame): BodySummary {
@@ -89,6 +94,7 @@ export class Coalescer {
       const summary = readAtOnce(frame, this.#tree);
       this.#atOnce -= summary.operations;
       this.#frames.length = 0;
+      this.#bytes = 0;
       return summary;
     }
     const parts = { pending: this.#pending, numbers: this.#numbers, settle: () => this.#settle() };
@@ -99,7 +105,8 @@ export class Coalescer {
   }
 
   #isTimeToSettle(): boolean {
-    return this.#pending.isHalfFull || this.#frames.length >= FRAMES_LIMIT || this.#hasFewRepeats();
+    const isLarge = this.#frames.length >= FRAMES_LIMIT || this.#bytes > BYTES_LIMIT;
+    return isLarge || this.#pending.isHalfFull || this.#hasFewRepeats();
   }
 
   #hasFewRepeats(): boolean {

@@ -12,7 +12,7 @@ export const ROOT_SLOT = -1;
 const KIND = 7;
 const WAS_THERE = 8;
 
-/** Keys and bytes of keys above which all of them are forgotten with the next `clear`. */
+/** Keys, and bytes of keys, above which it is time for `settle`, and all of them are forgotten with the next `clear`. */
 const KEYS_LIMIT = 262_144;
 const KEY_BYTES_LIMIT = 4 * 1024 * 1024;
 
@@ -40,18 +40,18 @@ export class PendingChanges {
     this.#tree = tree;
   }
 
-  get isEmpty(): boolean {
-    return this.#slots.count === 0;
-  }
-
   /** Whether nothing more may be taken before `grow` or `clear`. */
   get isFull(): boolean {
     return this.#slots.isFull;
   }
 
-  /** Whether it is time for `settle`, so that another frame finds room. */
+  /** Whether it is time for `settle`, so that another frame finds room. Objects as values bring keys without a slot. */
   get isHalfFull(): boolean {
-    return this.#slots.isHalfFull;
+    return this.#slots.isHalfFull || this.#hasManyKeys;
+  }
+
+  get #hasManyKeys(): boolean {
+    return this.keys.count > KEYS_LIMIT || this.keys.bytes > KEY_BYTES_LIMIT;
   }
 
   /**
@@ -147,7 +147,7 @@ export class PendingChanges {
     this.#named = 0;
     this.taken = 0;
     this.paths = 0;
-    if (this.keys.count > KEYS_LIMIT || this.keys.bytes > KEY_BYTES_LIMIT) this.keys.clear();
+    if (this.#hasManyKeys) this.keys.clear();
   }
 
   #make(slot: number): void {

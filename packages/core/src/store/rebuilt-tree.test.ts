@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { frames, step } from '../../test/made-frames.ts';
-import { FRAME_HEADER_BYTES, sealFrame, type Frame } from '../frames/frame.ts';
+import { FRAME_HEADER_BYTES, frameBody, sealFrame, type Frame } from '../frames/frame.ts';
 import { RebuiltTree } from './rebuilt-tree.ts';
 import { exportValue, sameValue } from '../tree/content.ts';
 import { Tree } from '../tree/tree.ts';
@@ -40,5 +40,17 @@ describe('a tree that is rebuilt from its frames', () => {
     const rebuilt = RebuiltTree.empty();
     for (const frame of made.slice(0, -1)) rebuilt.apply(frame, false);
     expect(() => rebuilt.apply(last)).toThrow(expect.objectContaining({ code: 'DIGEST_MISMATCH' }));
+  });
+
+  it.each([true, false])('refuses a frame whose times go back within it, in JSON, too (digest compared: %s)', compares => {
+    const steps = [1, 2, 3].map(value => ({ path: ['a'], value, pin: false }));
+    const [epoch, made] = frames(new Tree(), [steps], 'json') as [Frame, Frame];
+    let count = 0;
+    const body = frameBody(made)
+      .toString()
+      .replaceAll('"time":100', time => (++count === 2 ? '"time":99' : time));
+    const rebuilt = RebuiltTree.empty();
+    rebuilt.apply(epoch, compares);
+    expect(() => rebuilt.apply(sealFrame(made.header, Buffer.from(body)), compares)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
   });
 });

@@ -170,9 +170,12 @@ export class RebuiltTree {
   }
 
   #make(frame: Frame, times: TimesOf, compares: boolean): FrameNote | undefined {
-    if (compares && this.#coalescer.isSettled) {
-      return frame.header.codec === 'binary' ? this.#applyBinary(frame, times) : this.#applyJson(frame, times);
+    if (frame.header.codec === 'json') {
+      // Its times may go back within the frame, so that the last one does not tell.
+      this.#settle();
+      return this.#applyJson(frame, times);
     }
+    if (compares && this.#coalescer.isSettled) return this.#applyBinary(frame, times);
     const { note, time, operations } = this.#take(frame);
     times.changeSet(time, operations);
     if (compares) this.#settle();

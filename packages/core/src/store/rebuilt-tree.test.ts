@@ -51,6 +51,8 @@ describe('a tree that is rebuilt from its frames', () => {
       .replaceAll('"time":100', time => (++count === 2 ? '"time":99' : time));
     const rebuilt = RebuiltTree.empty();
     rebuilt.apply(epoch, compares);
-    expect(() => rebuilt.apply(sealFrame(made.header, Buffer.from(body)), compares)).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
+    expect(() => rebuilt.apply(sealFrame(made.header, Buffer.from(body)), compares)).toThrow(
+      expect.objectContaining({ code: 'FORMAT_INVALID' }),
+    );
   });
 });

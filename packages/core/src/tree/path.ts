@@ -122,8 +122,9 @@ class PointerCache {
 
 const pointers = new PointerCache();
 
-/** The most last segments that a PointerReader remembers. */
+/** The most last segments that a PointerReader remembers, and the longest pointer of which it does: a part may hold it. */
 const READER_KEYS = 4_096;
+const READER_POINTER_LENGTH = 256;
 
 /**
  * Makes segments of many pointers, most of which are read once and follow others with the same parents. Measured on
@@ -141,7 +142,7 @@ export class PointerReader {
     const slash = pointer.lastIndexOf('/') + 1;
     if (slash === this.#above.length && slash > 0 && pointer.length <= POINTER_LIMIT && pointer.startsWith(this.#above)) {
       const key = pointer.slice(slash);
-      if (!key.includes('~')) return [...this.#parents, this.#known(key)];
+      if (!key.includes('~')) return [...this.#parents, pointer.length > READER_POINTER_LENGTH ? key : this.#known(key)];
     }
     const segments = parsePointer(pointer);
     this.#above = pointer.slice(0, slash);

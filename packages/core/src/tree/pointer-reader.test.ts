@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { parsePath, PointerReader } from './path.ts';
@@ -25,4 +27,17 @@ it('a reader of many pointers makes of each what parsePath makes, or fails as it
     }),
     { numRuns: 1_000 },
   );
+});
+
+it('what a reader remembers keeps no long pointers in memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const above = `/${'x'.repeat(60_000)}`;
+  const reader = new PointerReader();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 1_000; n++) reader.read(`${above}/the-last-segment-${n}`);
+  collect();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(20e6);
+  expect(reader.read('/a')).toEqual(['a']);
 });

@@ -1,6 +1,6 @@
 import { NO_CHAIN, frameBody, sealFrame } from '@evertree/core';
 import type { Frame, Message, Reason, Store } from '@evertree/core';
-import { beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ScriptedLink } from '../support/scripted-link.ts';
 import { ScriptedSecondary, WrittenHistory } from '../support/scripted-secondary.ts';
 import { Simulation } from '../support/simulation.ts';
@@ -102,59 +102,6 @@ describe('frames at a secondary', () => {
     link.say(other.message(0));
     await simulation.pass(100);
     expect(link.closed?.reason).toBe('stream-mismatch');
-  });
-});
-
-describe('frames at a secondary that is far behind', () => {
-  let together: MockInstance<Store['applyFrames']>;
-
-  beforeEach(async () => {
-    await simulation.during(secondary.consumer.close());
-    await simulation.during(secondary.store.close());
-    await history.grow(simulation, 20);
-    await secondary.start({ farBehind: 4 });
-    together = vi.spyOn(secondary.store, 'applyFrames');
-  });
-
-  it('are applied together, and acknowledged when the last of them is in the journal', async () => {
-    const link = await secondary.connect(history.hello());
-    const moves: number[] = [];
-    secondary.store.on('advanced', () => moves.push(secondary.store.position.revision));
-    for (const index of history.frames.keys()) link.say(history.message(index));
-    await simulation.pass(100);
-    const last = history.frames.at(-1)!.header.last;
-    expect(together.mock.results.map(({ value }) => value)).toContain(true);
-    expect(moves.length).toBeLessThan(history.frames.length / 2);
-    expect(secondary.store.position).toEqual(last);
-    expect(secondary.store.digest).toBe(history.store.digest);
-    expect(secondary.storage.frames.map(({ frame }) => frame.header.last)).toEqual(history.frames.map(({ header }) => header.last));
-    expect(acknowledged(link).at(-1)).toEqual([last.revision, last.revision]);
-  });
-
-  it.each<[string, number, (frame: Frame) => Frame]>([
-    ["can't be applied", 12, frame => sealFrame({ ...frame.header, bodyLength: 5 }, Buffer.from([1, 1, 0, 1, 120, 0]))],
-    ['has another digest', 20, frame => sealFrame({ ...frame.header, digest: '1'.repeat(16) }, frameBody(frame))],
-  ])('are applied up to the one that %s, and that one is quarantined', async (_, wrong, change) => {
-    const frames = history.frames.slice(0, 21);
-    const sent = frames.map((frame, index) => (index === wrong ? change(frame) : frame).bytes);
-    const link = await secondary.connect(history.hello());
-    for (const bytes of sent) link.say({ type: 'frame', bytes });
-    await simulation.pass(100);
-    expect(together.mock.results.map(({ value }) => value)).toContain(false);
-    expect(secondary.store.position).toEqual(frames[wrong - 1]!.header.last);
-    expect(secondary.store.digest).toBe(frames[wrong - 1]!.header.digest);
-    expect(secondary.kept.map(({ bytes }) => bytes)).toEqual([sent[wrong]]);
-    expect(link.closed?.reason).toBe('quarantined');
-    expectErrors('frame-quarantined');
-  });
-
-  it('do not wait for more where listeners want each state', async () => {
-    using _ = secondary.store.listen('/n', () => undefined);
-    const link = await secondary.connect(history.hello());
-    for (const index of history.frames.keys()) link.say(history.message(index));
-    await simulation.pass(100);
-    expect(together.mock.results.map(({ value }) => value)).not.toContain(true);
-    expect(secondary.store.digest).toBe(history.store.digest);
   });
 });
 

@@ -31,8 +31,6 @@ const tightJournal = (retentionMaxBytes: number): JournalOptions => ({
 const FRAME_BYTES = 512;
 const WINDOW_BYTES = 2048;
 const PENDING_BYTES = 4096;
-/** Small, so that what a secondary takes many at once is simulated, too. */
-const FAR_BEHIND = 3;
 const HELLO_MS = 300;
 const KAFKA: Partial<KafkaLimits> = {
   heartbeatMs: 100,
@@ -286,7 +284,7 @@ export class SimulatedSite {
         consumer: new Consumer({
           store,
           transport: plant?.following?.(this.#following(process)) ?? this.#following(process),
-          limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, farBehind: FAR_BEHIND, helloMs: HELLO_MS },
+          limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, helloMs: HELLO_MS },
           standby: true,
           advertised: () => addressOf(this.name),
           role,

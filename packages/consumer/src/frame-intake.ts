@@ -1,6 +1,5 @@
-import { EvertreeError, isEvertreeError, parseFrame, samePosition } from '@evertree/core';
-import type { CloseReason, ExactPosition, FarEnd, Frame, Message, Lineage, Reporter, Store, StoredFrame } from '@evertree/core';
-import { TOGETHER_BYTES } from './frame-gathering.ts';
+import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Frame, Message, Lineage, Reporter, Store } from '@evertree/core';
 import { historyOf } from './history.ts';
 import type { ConsumerOptions } from './options.ts';
 import { RecentFrames } from './recent-frames.ts';
@@ -28,8 +27,6 @@ export class FrameIntake {
   readonly #farEnd: FarEnd;
   readonly #recent: RecentFrames;
   #lastTime: number | undefined;
-  /** So many frames are taken one by one: they were not applied together. */
-  #alone = 0;
 
   /** @param farEnd where the frames come from */
   constructor(store: Store, farEnd: FarEnd, recentFrames: number) {
@@ -46,7 +43,6 @@ export class FrameIntake {
 
   /** Answers at once, unless the frame is so old that the journal has to be asked. */
   take({ bytes, trailer, parsed }: FrameMessage): FrameOutcome | Promise<FrameOutcome> {
-    if (this.#alone > 0) this.#alone--;
     let frame: Frame;
     try {
       frame = parsed ?? parseFrame(bytes);
@@ -57,48 +53,6 @@ export class FrameIntake {
     if (!isPast(frame.header, this.#history)) return this.#judge(frame, trailer, 'unknown');
     const recent = this.#recent.find(last.revision);
     return recent === undefined ? this.#recall(frame) : this.#judge(frame, trailer, recent);
-  }
-
-  /**
-   * Takes the first ones together where each follows the one before: at most so many that nobody waits long for the
-   * event loop. Whatever is not as it should be is left to `take`, which says what it is.
-   * @returns how many were applied
-   */
-  takeTogether(messages: readonly Message[]): number {
-    if (this.#alone > 0) return 0;
-    const frames = this.#together(messages);
-    if (frames.length < 2) return 0;
-    if (!this.#applyTogether(frames)) {
-      this.#alone = frames.length;
-      return 0;
-    }
-    for (const { frame } of frames) this.#applied(frame);
-    return frames.length;
-  }
-
-  #applyTogether(frames: readonly StoredFrame[]): boolean {
-    try {
-      return this.#store.applyFrames(frames);
-    } catch {
-      return false;
-    }
-  }
-
-  /** The first ones that follow one another and change nothing but the tree, within the bound. */
-  #together(messages: readonly Message[]): StoredFrame[] {
-    const frames: StoredFrame[] = [];
-    let bytes = 0;
-    let { last } = this.#history;
-    for (const message of messages) {
-      if (message.type !== 'frame') break;
-      bytes += message.bytes.length;
-      if (bytes > TOGETHER_BYTES) break;
-      const frame = message.parsed ?? soundFrame(message.bytes);
-      if (frame === undefined || !samePosition(frame.header.base, last) || hasNote(frame)) break;
-      frames.push({ frame, trailer: message.trailer });
-      ({ last } = frame.header);
-    }
-    return frames;
   }
 
   /** The tree was replaced as a whole. */
@@ -133,26 +87,10 @@ export class FrameIntake {
     } catch (error) {
       return outcomeOf(asEvertreeError(error));
     }
-    this.#applied(frame);
-    return { kind: 'applied' };
-  }
-
-  #applied({ header: { base, last, digest, lastTime } }: Frame): void {
+    const { base, last, digest, lastTime } = frame.header;
     this.#recent.add(base, last, digest);
     this.#lastTime = lastTime;
-  }
-}
-
-function hasNote({ header: { beginsEpoch, endsEpoch, isMark } }: Frame): boolean {
-  return beginsEpoch || endsEpoch || isMark;
-}
-
-/** The frame, checked; undefined if it is not sound. */
-function soundFrame(bytes: Uint8Array): Frame | undefined {
-  try {
-    return parseFrame(bytes);
-  } catch {
-    return undefined;
+    return { kind: 'applied' };
   }
 }
 

@@ -7,11 +7,6 @@ export interface ConsumerLimits {
    * journal.
    */
   readonly recentFrames: number;
-  /**
-   * Revisions: a secondary that was further behind its primary when the link began lets frames wait for one another, and
-   * applies many at once.
-   */
-  readonly farBehind: number;
   /** How long a far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;
 }
@@ -19,6 +14,5 @@ export interface ConsumerLimits {
 export const DEFAULT_LIMITS: ConsumerLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
   recentFrames: 1024,
-  farBehind: 65_536,
   helloMs: 10_000,
 });

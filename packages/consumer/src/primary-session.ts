@@ -3,7 +3,6 @@ import type { CloseReason, EvertreeError, ExactPosition, FarEnd, Fencing, Hello,
 import { Acknowledger } from './acknowledger.ts';
 import { partsAt } from './admission.ts';
 import type { EarlierIntake, EarlierOutcome } from './earlier-intake.ts';
-import { FrameGathering } from './frame-gathering.ts';
 import type { FrameIntake, FrameMessage, FrameOutcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
 import { describe, endReign, returnTo } from './return.ts';
@@ -58,8 +57,6 @@ export class PrimarySession {
   /** What the link was told last. */
   #paused = false;
   #goingBack = false;
-  /** Leaves frames in the inbox until there are many. */
-  readonly #gathering: FrameGathering;
   /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
   /** Set while history is taken from elsewhere; the primary sends nothing meanwhile. */
@@ -75,7 +72,6 @@ export class PrimarySession {
     this.link = link;
     this.#options = options;
     this.#store = options.store;
-    this.#gathering = new FrameGathering(options.store.clock, options.limits.farBehind, () => this.#proceed());
     this.#snapshot = new SnapshotReceipt(options.store);
     const reign = highestEpoch(options.hello.epochs, options.hello.position);
     this.#acknowledger = new Acknowledger({ store: options.store, link, reign, outranked: by => this.#outranked(by) });
@@ -98,8 +94,7 @@ export class PrimarySession {
   receive(message: Message): void {
     if (this.#over) return;
     this.#inbox.push(message);
-    const behind = this.hello.position.revision - this.#store.position.revision;
-    if (message.type !== 'frame' || !this.#gathering.add(message.bytes.length, behind)) this.#proceed();
+    this.#proceed();
   }
 
   drained(): void {
@@ -117,7 +112,7 @@ export class PrimarySession {
       this.#unfitting = undefined;
       this.#inbox.unshift(unfitting);
     }
-    if (!this.#gathering.isUnderWay) this.#proceed();
+    this.#proceed();
     if (this.#store.standing === 'primary') this.#leave();
   }
 
@@ -195,9 +190,7 @@ export class PrimarySession {
   }
 
   #proceed(): void {
-    this.#gathering.end();
     while (!this.#over && this.#work === undefined && this.#unfitting === undefined) {
-      if (this.#takeTogether()) continue;
       const message = this.#inbox.shift();
       if (message === undefined) break;
       const work = this.#handle(message);
@@ -242,21 +235,6 @@ export class PrimarySession {
       default:
         return this.#violation(`a primary sends no ${message.type} after its hello`);
     }
-  }
-
-  /** Takes frames that wait in the inbox many at once. */
-  #takeTogether(): boolean {
-    if (this.#inbox.length < 2 || this.#fetching !== undefined || this.receivesSnapshot) return false;
-    const taken = this.#inbox.splice(0, this.#options.frames.takeTogether(this.#inbox)).length;
-    if (taken > 0) this.#applied();
-    return taken > 0;
-  }
-
-  #applied(): void {
-    this.#gapAt = undefined;
-    this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
-    this.#acknowledger.schedule();
-    this.#options.changed();
   }
 
   #handleFrame(message: FrameMessage): Promise<void> | undefined {
@@ -304,7 +282,10 @@ export class PrimarySession {
     if (this.#over) return undefined;
     switch (outcome.kind) {
       case 'applied':
-        this.#applied();
+        this.#gapAt = undefined;
+        this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
+        this.#acknowledger.schedule();
+        this.#options.changed();
         return undefined;
       case 'duplicate':
         this.#acknowledger.schedule(true);

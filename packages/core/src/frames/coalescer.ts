@@ -1,7 +1,6 @@
 import { type BodySummary, CoalescingReader, FrameNumbers, readAtOnce } from './coalescing-reader.ts';
-import { applyOperation, compareDigest } from './frame-application.ts';
+import { applyOperation } from './frame-application.ts';
 import { decodeFrame } from './collect-sink.ts';
-import { isEvertreeError } from '../errors.ts';
 import type { Frame, FrameHeader } from './frame.ts';
 import { PendingChanges } from './pending-changes.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -129,26 +128,5 @@ export class Coalescer {
       operations += changeSet.operations.length;
     }
     return { note, time: changeSets.at(-1)!.time, operations };
-  }
-}
-
-/**
- * Applies frames of which each follows the one before, and compares the digest after the last one, which proves all.
- * @param coalescer of this tree, with nothing pending; after a failure it is useless
- * @returns whether they were applied; else the tree is as it was
- */
-export function applyTogether(tree: Tree, coalescer: Coalescer, frames: readonly { readonly frame: Frame }[]): boolean {
-  tree.undo.clear();
-  try {
-    for (const { frame } of frames) coalescer.take(frame);
-    coalescer.settle();
-    compareDigest(tree, frames.at(-1)!.frame);
-    return true;
-  } catch (error) {
-    tree.takeBackAll();
-    if (isEvertreeError(error)) return false;
-    throw error;
-  } finally {
-    tree.undo.clear();
   }
 }

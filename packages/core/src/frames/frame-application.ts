@@ -122,8 +122,7 @@ export function applyOperation(tree: Tree, operation: Operation): void {
   }
 }
 
-/** @throws EvertreeError DIGEST_MISMATCH if the tree is not that after a frame */
-export function compareDigest(tree: Tree, frame: Frame): void {
+function compareDigest(tree: Tree, frame: Frame): void {
   const found = tree.digest();
   const { digest: expected, last } = frame.header;
   if (found === expected) return;

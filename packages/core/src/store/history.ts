@@ -8,9 +8,9 @@ import { decodeFrame } from '../frames/collect-sink.ts';
 import { assertFollows, assertSucceeds, withEpoch, type EpochName, type Lineage } from '../lineage.ts';
 import { marksAfter, type Mark, type MarkCommit } from '../marks.ts';
 import type { Clock, Random } from '../seams/host.ts';
-import type { Journal, SnapshotHeader, StoredFrame } from '../seams/journal.ts';
+import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import type { NetOperation } from '../transactions/net-operations.ts';
-import { ORIGIN, samePosition, type Epoch, type ExactPosition, type Handover } from '../position.ts';
+import { ORIGIN, type Epoch, type ExactPosition, type Handover } from '../position.ts';
 import { ROOT } from '../tree/path.ts';
 import type { Tree } from '../tree/tree.ts';
 
@@ -79,17 +79,6 @@ export function assertContinues(history: Lineage & Pick<HistoryHead, 'marks'>, f
   const { beginsEpoch, isMark, epoch } = frame.header;
   assertSucceeds(epoch, history, beginsEpoch ? decodeFrame(frame).note?.epoch?.site : undefined);
   if (isMark) marksAfterFrame(history, frame);
-}
-
-/** Whether frames continue a history, one after the other, and change nothing but the tree. */
-export function continueTogether({ stream, epochs, last }: Lineage, frames: readonly StoredFrame[]): boolean {
-  let end = last;
-  for (const { header } of frames.map(({ frame }) => frame)) {
-    if (header.stream !== stream || !samePosition(header.base, end) || header.beginsEpoch || header.endsEpoch || header.isMark)
-      return false;
-    end = header.last;
-  }
-  return epochs.at(-1)?.end === undefined;
 }
 
 /** The head of a history that a snapshot begins. */

@@ -4,13 +4,13 @@ import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
 import { EvertreeError } from '../errors.ts';
+import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import { Guards, type GuardSchema } from '../transactions/guards.ts';
-import { FollowedFrames } from './followed-frames.ts';
-import { History } from './history.ts';
+import { assertContinues, History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
-import type { Journal, Role, SnapshotHeader, StoredFrame } from '../seams/journal.ts';
+import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
 import { type EpochName, type Fencing, type Lineage } from '../lineage.ts';
 import type { Mark } from '../marks.ts';
 import { Marking, type MarkOptions } from './marking.ts';
@@ -56,7 +56,6 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly #succession: Succession;
   readonly #schedule: FrameSchedule;
   readonly #marking: Marking;
-  readonly #followed: FollowedFrames;
   #closing: Promise<void> | undefined;
 
   /**
@@ -91,7 +90,6 @@ export class Store extends SingleWrites implements AsyncDisposable {
     });
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
     this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
-    this.#followed = new FollowedFrames({ ...parts, listeners: this.#listeners, advanced: () => this.#events.emit('advanced') });
     this.journal.log.onProgress(() => this.#onProgress());
   }
 
@@ -358,19 +356,14 @@ export class Store extends SingleWrites implements AsyncDisposable {
    *   then
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
-    this.#followed.applyFrame(this.#tree, frame, trailer);
-  }
-
-  /**
-   * As `applyFrame` of each, and much faster where many change the same paths: nobody sees the states in between. The
-   * digest is compared after the last one. Only at a store without listeners, and of frames that change nothing but the
-   * tree.
-   * @returns false if these are not such frames, or if one of them can't be applied; tree and position are unchanged
-   *   then, and `applyFrame` tells what is wrong
-   * @throws EvertreeError STORAGE_FULL, STORAGE_FAILED, CLOSED, WRONG_ROLE, SWITCHING
-   */
-  applyFrames(frames: readonly StoredFrame[]): boolean {
-    return this.#followed.applyFrames(this.#tree, frames);
+    this.#gate.assertFollowing();
+    assertContinues(this.#history, frame);
+    const from = this.position;
+    const { note, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined);
+    this.#history.follow(frame, note, trailer);
+    if (note !== undefined) this.#outcomes.goOn();
+    this.#listeners.notifyOfFrame(frame, from, observed);
+    this.#events.emit('advanced');
   }
 
   /**

@@ -96,7 +96,7 @@ export async function valuesAt(tree: PastTree, { changeSet }: PathChange, asked:
 /** Makes in a tree what a change does. */
 export async function makeChange(tree: PastTree, { changeSet }: PathChange, turn: Turn): Promise<void> {
   for (const operation of changeSet.operations) {
-    tree.apply(operation);
+    for (const _ of tree.applyInSteps(operation)) if (turn.over) await turn.rest();
     if (turn.over) await turn.rest();
   }
 }

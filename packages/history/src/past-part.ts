@@ -103,7 +103,7 @@ class PartFromIndex {
       if (old === undefined) return undefined;
       known.push(...old);
     }
-    for (const { path, value } of known) if (value !== undefined) this.#tree.apply({ type: 'put', path, value });
+    for (const { path, value } of known) if (value !== undefined) await this.#put(path, value);
     return known;
   }
 
@@ -134,16 +134,20 @@ class PartFromIndex {
     }
     touches.sort((a, b) => a.revision - b.revision || a.operation - b.operation);
     for await (const change of this.#index.read(touches)) {
-      for (const { touch, value } of change.touches) this.#add(touch, value);
-      await this.#turn.breathe();
+      for (const { touch, value } of change.touches) {
+        await this.#add(touch, value);
+        if (this.#turn.over) await this.#turn.rest();
+      }
     }
   }
 
-  #add({ path }: Touch, value: Value | undefined): void {
-    if (value !== undefined) {
-      this.#tree.apply({ type: 'put', path, value });
-      return;
-    }
+  /** A value may be large. */
+  async #put(path: Path, value: Value): Promise<void> {
+    for (const _ of this.#tree.applyInSteps({ type: 'put', path, value })) await this.#turn.breathe();
+  }
+
+  async #add({ path }: Touch, value: Value | undefined): Promise<void> {
+    if (value !== undefined) return this.#put(path, value);
     // What was deleted stood in an object, which may have been made by a put of it.
     const above = path.slice(0, -1);
     if (!this.#tree.hasObject(above)) this.#tree.apply({ type: 'put', path: above, value: {} });

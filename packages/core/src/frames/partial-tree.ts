@@ -7,6 +7,7 @@ import { frameBody, type Frame } from './frame.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { PathSet, PathSetNode } from './path-set.ts';
 import { ROOT, type Path } from '../tree/path.ts';
+import type { PreparedValue } from '../tree/prepared-value.ts';
 import { Tree } from '../tree/tree.ts';
 
 /**
@@ -62,6 +63,13 @@ export class PartialTree {
     if (set === undefined) return;
     if (operation.type === 'delete') this.#tree.delete(path);
     else putPart(this.#tree, path, importValue(operation.value, path, this.#tree.generation), set);
+  }
+
+  /** Puts a value that was prepared for a path. @throws EvertreeError PATH_INVALID, VALUE_INVALID */
+  put(value: PreparedValue, path: Path): void {
+    this.#makeAbove(path);
+    const set = this.#find(path);
+    if (set !== undefined) putPart(this.#tree, path, value.take(path), set);
   }
 
   *#sift(body: Buffer, head: Parameters<typeof readInSteps>[1], changeSets: number): Generator<void> {

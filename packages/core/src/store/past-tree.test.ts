@@ -6,6 +6,7 @@ import type { Operation } from '../frames/change-set.ts';
 import { readChangeSets } from '../frames/change-set-reader.ts';
 import { PathSet } from '../frames/path-set.ts';
 import type { Path } from '../tree/path.ts';
+import { STEP_MEMBERS } from '../tree/prepared-value.ts';
 import type { Value } from '../tree/value.ts';
 import { PastTree } from './past-tree.ts';
 import { recoverAt } from './recovery.ts';
@@ -94,6 +95,29 @@ describe('a tree as it was', () => {
 });
 
 describe('a huge value of the past', () => {
+  it.each([
+    ['whole', undefined],
+    ['at the path of the value', setOf(['list'])],
+  ])('is put in short steps, and becomes what it becomes at once: %s', (_, set) => {
+    const value = Array.from({ length: 10_000 }, (__, index) => ({ index, inner: [index] }));
+    const [slowly, atOnce] = [new PastTree(set), new PastTree(set)];
+    const put: Operation = { type: 'put', path: ['list', 'here'], value };
+    expect(count(slowly.applyInSteps(put))).toBeGreaterThan((3 * value.length) / STEP_MEMBERS);
+    atOnce.apply(put);
+    expect(slowly.get(['list'])).toEqual({ here: value });
+    expect(slowly.digestAt([])).toBe(atOnce.digestAt([]));
+    count(slowly.applyInSteps({ type: 'delete', path: ['list', 'here'] }));
+    expect(slowly.get(['list'])).toEqual({});
+  });
+
+  it('is refused in steps as it is at once', () => {
+    const tree = new PastTree();
+    tree.apply({ type: 'put', path: ['leaf'], value: 1 });
+    const through: Operation = { type: 'put', path: ['leaf', 'below'], value: {} };
+    expect(() => count(tree.applyInSteps(through))).toThrow('leads through');
+    expect(tree.get([])).toEqual({ leaf: 1 });
+  });
+
   it('is told in short steps: as it stands in a tree, and as a change set puts it', async () => {
     const { store } = await diskStore(new FaultDisk());
     store.put('/giant', giant);

@@ -12,6 +12,7 @@ import { EvertreeError } from '../errors.ts';
 import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
 import { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
+import { prepareValue } from '../tree/prepared-value.ts';
 import { formatPosition, type ExactPosition } from '../position.ts';
 import type { SnapshotHeader } from '../seams/journal.ts';
 import { Snapshot, SnapshotNode } from './snapshot.ts';
@@ -89,6 +90,16 @@ export class PastTree {
     if (this.#part !== undefined) this.#part.apply(operation);
     else if (operation.type === 'delete') this.#tree.delete(path);
     else this.#tree.put(path, importValue(operation.value, path, this.#tree.generation));
+    this.#tree.undo.clear();
+  }
+
+  /** As apply, in steps: for a value that may be large. */
+  *applyInSteps(operation: Operation): Generator<void> {
+    if (operation.type === 'delete' || typeof operation.value !== 'object') return this.apply(operation);
+    const { path } = operation;
+    const prepared = yield* prepareValue(operation.value, path);
+    if (this.#part === undefined) this.#tree.put(path, prepared.take(path));
+    else this.#part.put(prepared, path);
     this.#tree.undo.clear();
   }
 

@@ -3,7 +3,11 @@ import { explain } from '../test/simulation/report.ts';
 import { run } from '../test/simulation/script.ts';
 import { scriptOf } from '../test/simulation/swarm.ts';
 
-const USAGE = 'usage: pnpm simulate [--seeds N] [--from S] [--marks]';
+const USAGE = `usage: pnpm simulate [--seeds N] [--from S] [--marks]
+
+  --seeds N   so many random histories of two and more sites (default: 2000)
+  --from S    the first seed (default: 1); the same seed gives the same history
+  --marks     also how often each rare case came up`;
 const FAILURES_SHOWN = 3;
 
 /** Runs the histories of so many seeds, and prints a shortened script for the first that break a law. */
@@ -30,10 +34,13 @@ async function simulate(from: number, seeds: number, showsMarks: boolean): Promi
   return failed.length === 0 ? 0 : 1;
 }
 
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, marks: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: { seeds: { type: 'string' }, from: { type: 'string' }, marks: { type: 'boolean' }, help: { type: 'boolean' } },
+});
 const seeds = Number(values.seeds ?? 2000);
 const from = Number(values.from ?? 1);
-if (Number.isSafeInteger(seeds) && seeds > 0 && Number.isSafeInteger(from) && from > 0)
+if (values.help === true) console.log(USAGE);
+else if (Number.isSafeInteger(seeds) && seeds > 0 && Number.isSafeInteger(from) && from > 0)
   process.exitCode = await simulate(from, seeds, values.marks === true);
 else {
   console.error(USAGE);

@@ -130,6 +130,19 @@ describe('small groups', () => {
     await journal.close();
   });
 
+  test('a listener that writes all that is pending leaves nothing for the next segment, and the journal goes on', async () => {
+    const { journal, chain } = await prepare();
+    journal.log.append(chain.next({ bytes: 65_000 }));
+    journal.log.append(chain.next());
+    const writing = journal.log.onProgress(() => journal.log.flushSync());
+    await journal.log.flush();
+    await write(journal, chain, 2);
+    writing[Symbol.dispose]();
+    expect([journal.log.state, journal.log.stable]).toEqual(['open', chain.position]);
+    expect(await readAll(journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
+    await journal.close();
+  });
+
   test('a full disk keeps what was to be written synchronously, and takes it when there is room', async () => {
     expectErrors('storage-full');
     const { clock, faults, journal, chain } = await prepare();

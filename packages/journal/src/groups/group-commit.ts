@@ -303,7 +303,9 @@ export class GroupCommit {
   async #makeRoom(): Promise<void> {
     this.#tell();
     const { active } = this.#history;
-    const first = this.#queue.first!.frame.header;
+    const first = this.#queue.first?.frame.header;
+    // A listener wrote all that was pending.
+    if (first === undefined) return;
     if (active === undefined) this.#history.nextSegmentSync(first);
     else if (active.isFull) await this.#history.nextSegment(first);
     else await active.pieceFilled();

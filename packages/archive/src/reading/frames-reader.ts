@@ -14,6 +14,7 @@ import {
 } from '@evertree/core';
 import { damagedObject } from '../format/checked.ts';
 import type { RevisionSpan } from '../format/gathering.ts';
+import { releaseMemory } from '../format/memory.ts';
 import type { FramesHeader } from '../format/object-header.ts';
 import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { FramesEntry } from './line-history.ts';
@@ -65,7 +66,10 @@ export class FramesReader {
     for await (const { frame } of this.#frames(start, entries, end, undefined)) yield frame;
   }
 
-  /** The same, and tells what the frames of an object change altogether, where it can. */
+  /**
+   * The same, and tells what the frames of an object change altogether, where it can. The memory of these frames is given
+   * back when the frame behind them is asked for: nothing may hold them then.
+   */
   gathered(start: ChainEnd | undefined, entries: readonly FramesEntry[], end: number): AsyncGenerator<GatheredFrame> {
     return this.#frames(start, entries, end, { after: start?.position.revision ?? 0, upTo: end });
   }
@@ -93,6 +97,7 @@ export class FramesReader {
         };
         at = { position: frame.header.last, chain: chain() };
       }
+      if (changes !== undefined) releaseMemory(payload);
     }
     if (at.position.revision < end) {
       throw new EvertreeError('DAMAGED', `the frames that were planned end at ${formatPosition(at.position)}`, { position: at.position });

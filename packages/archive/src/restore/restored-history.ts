@@ -63,6 +63,11 @@ export class RestoredHistory {
     if (writer.bytes >= this.#segmentBytes) await this.seal();
   }
 
+  /** Writes what is gathered: no frame that was added is held then. It need not be durable. */
+  async flush(): Promise<void> {
+    await this.#open?.writer.flush();
+  }
+
   /** No frame follows in the segment that takes them. Makes it durable, under its name. */
   async seal(): Promise<void> {
     const open = this.#open;

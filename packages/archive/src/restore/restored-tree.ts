@@ -171,6 +171,7 @@ export class RestoredTree {
       await this.#queue.add(written.bytes.length, () => this.#history.write(written));
       if (isGathered) this.#gather(tree, frame, changes);
       else this.#apply(tree, written);
+      if (changes !== undefined) await this.#letGo(tree);
       await this.#turn.breathe();
       if (isCut) break;
     }
@@ -191,6 +192,13 @@ export class RestoredTree {
     const { parents, pathKeys, puts, keySpans } = changes;
     for (const made of [parents, pathKeys, puts, keySpans]) releaseMemory(made);
     this.#prove(tree);
+  }
+
+  /** Holds no frame that was taken: their memory is given back when the next one is read. */
+  async #letGo(tree: RebuiltTree): Promise<void> {
+    await this.#queue.add(0, () => this.#history.flush());
+    await this.#queue.drain();
+    tree.letGo();
   }
 
   #apply(tree: RebuiltTree, frame: Frame): void {

@@ -162,6 +162,13 @@ export class RebuiltTree {
     this.operations += changes.operations;
   }
 
+  /** Holds no frame that was taken: their memory may be given back. @throws EvertreeError as `digest` */
+  letGo(): void {
+    this.#settle();
+    const { chain } = this.#head;
+    if (typeof chain !== 'string') this.#head = { ...this.#head, chain: frameHash(chain) };
+  }
+
   #compare({ digest: expected, last: position }: FrameHeader): void {
     const found = this.#tree.digest();
     if (found === expected) return;

@@ -85,6 +85,7 @@ export class SegmentWriter {
   /** Writes what is gathered. It need not be durable then. */
   async flush(): Promise<void> {
     const pieces = this.#pending;
+    if (pieces.length === 0) return;
     await this.#file.write(pieces.length > PIECES_AT_ONCE ? [Buffer.concat(pieces, this.#pendingBytes)] : pieces, this.#written);
     this.#written += this.#pendingBytes;
     this.#pending = [];

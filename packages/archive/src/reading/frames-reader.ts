@@ -19,9 +19,9 @@ import type { FramesHeader } from '../format/object-header.ts';
 import { OBJECT_PLAIN_BYTES } from '../format/sealed-object.ts';
 import type { FramesEntry } from './line-history.ts';
 import type { ObjectSource } from './object-source.ts';
-import { prefetchOpened } from './prefetch.ts';
+import { prefetch } from './prefetch.ts';
 
-/** Stored objects that are fetched ahead. At most two of them are open at once. */
+/** Stored objects that are fetched ahead. One of them is open. */
 const OBJECTS_AHEAD = { items: 4, bytes: OBJECT_PLAIN_BYTES, bytesOf: ({ bytes }: FramesEntry) => bytes };
 
 /** Where a history ends: the next frame follows both. */
@@ -110,11 +110,10 @@ export class FramesReader {
     return [...this.#checked(entry, payload)].map(({ frame }) => frame);
   }
 
-  /** Opens the next object while the caller reads one: most of that is done by other threads. */
+  /** Opens an object when the one before was read: what two take at once is more than what is gained by opening ahead. */
   async *#opened(entries: readonly FramesEntry[], span: RevisionSpan | undefined): AsyncGenerator<OpenedFrames> {
     const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
-    const open = ({ entry, stored }: { entry: FramesEntry; stored: Buffer }) => this.#open(entry, stored, span);
-    yield* prefetchOpened(entries, OBJECTS_AHEAD, load, open);
+    for await (const { entry, stored } of prefetch(entries, OBJECTS_AHEAD, load)) yield await this.#open(entry, stored, span);
   }
 
   async #open(entry: FramesEntry, stored: Buffer, span?: RevisionSpan): Promise<OpenedFrames> {

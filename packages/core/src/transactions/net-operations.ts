@@ -26,54 +26,71 @@ type Written = Map<string, Written | TreeWrite>;
  * the trees before and after are compared.
  * @param writes in their order; of a put that made parents, the path of the topmost one
  */
-export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): NetOperation[] {
-  const root = gather(writes);
+export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): readonly NetOperation[] {
+  const { root, met } = new GatheredWrites(writes);
+  // Most transactions write each path once: their writes are the operations, and no tree has to be read.
+  if (!met) return writes;
   const operations: NetOperation[] = [];
   if (root instanceof Map) collect(root, before, after, operations);
   else if (!sameContent(before, after)) operations.push({ path: root.path, child: after });
   return operations;
 }
 
-function gather(writes: readonly TreeWrite[]): Written | TreeWrite {
-  const trail: Written[] = [new Map()];
-  let last: Path = ROOT;
-  // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
-  let known = 0;
-  for (const write of writes) {
-    const { path } = write;
-    if (path.length === 0) return write;
-    const end = path.length - 1;
-    let level = 0;
-    while (level < end && level < known && path[level] === last[level]) level++;
-    let at = trail[level];
-    while (level < end) {
-      at = enter(at!, path[level]!);
-      if (at === undefined) break;
-      trail[++level] = at;
+class GatheredWrites {
+  readonly root: Written | TreeWrite;
+  /** Some writes have equal paths, or one is above another, or it is not known what one of them left. */
+  met = false;
+
+  constructor(writes: readonly TreeWrite[]) {
+    this.root = this.#gather(writes);
+  }
+
+  #gather(writes: readonly TreeWrite[]): Written | TreeWrite {
+    const trail: Written[] = [new Map()];
+    let last: Path = ROOT;
+    // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
+    let known = 0;
+    for (const write of writes) {
+      const { path } = write;
+      if (path.length === 0) {
+        this.met = true;
+        return write;
+      }
+      const end = path.length - 1;
+      let level = 0;
+      while (level < end && level < known && path[level] === last[level]) level++;
+      let at = trail[level];
+      while (level < end) {
+        at = this.#enter(at!, path[level]!);
+        if (at === undefined) break;
+        trail[++level] = at;
+      }
+      if (at !== undefined) this.#add(at, path[end]!, write);
+      last = path;
+      known = level;
     }
-    if (at !== undefined) add(at, path[end]!, write);
-    last = path;
-    known = level;
+    return trail[0]!;
   }
-  return trail[0]!;
-}
 
-/** What was written below a key; undefined if the key's own path was written, which then covers this write too. */
-function enter(at: Written, key: string): Written | undefined {
-  const next = at.get(key);
-  if (next instanceof Map) return next;
-  if (next === undefined) {
-    const below: Written = new Map();
-    at.set(key, below);
-    return below;
+  /** What was written below a key; undefined if the key's own path was written, which then covers this write too. */
+  #enter(at: Written, key: string): Written | undefined {
+    const next = at.get(key);
+    if (next instanceof Map) return next;
+    if (next === undefined) {
+      const below: Written = new Map();
+      at.set(key, below);
+      return below;
+    }
+    this.met = true;
+    if (next.exact) at.set(key, inexact(next));
+    return undefined;
   }
-  if (next.exact) at.set(key, inexact(next));
-  return undefined;
-}
 
-function add(at: Written, key: string, write: TreeWrite): void {
-  const isFirst = at.get(key) === undefined;
-  at.set(key, isFirst || !write.exact ? write : inexact(write));
+  #add(at: Written, key: string, write: TreeWrite): void {
+    const isFirst = at.get(key) === undefined;
+    if (!isFirst || !write.exact) this.met = true;
+    at.set(key, isFirst || !write.exact ? write : inexact(write));
+  }
 }
 
 function inexact({ path }: TreeWrite): TreeWrite {

@@ -1,6 +1,7 @@
 import { netOperations } from '../src/transactions/net-operations.ts';
+import { TreeNode } from '../src/tree/node.ts';
 import type { Path } from '../src/tree/path.ts';
-import type { TransactionTarget } from '../src/transactions/transaction-target.ts';
+import type { ComparedTarget, TransactionTarget } from '../src/transactions/transaction-target.ts';
 import { Transaction } from '../src/transactions/transaction.ts';
 import { Tree } from '../src/tree/tree.ts';
 import type { Value } from '../src/tree/value.ts';
@@ -19,14 +20,14 @@ export interface Outcome {
 }
 
 /** Runs `resolve` as one transaction on a tree with this content. */
-export function onTree(content: object, resolve: (tx: TransactionTarget) => void): Outcome {
+export function onTree(content: object, resolve: (tx: ComparedTarget) => void): Outcome {
   const tree = new Tree();
   const transaction = new Transaction(tree, { concerns: () => false }, 1e9);
   const guards = new Guards();
   transaction.run(tx => tx.put([], content), guards);
   transaction.release();
   const before = tree.pin();
-  const spy = new Spy(transaction);
+  const spy = new Spy(transaction, tree);
   transaction.run(() => resolve(spy), guards);
   const operations = netOperations(
     spy.written.map(path => ({ path, child: undefined, exact: false })),
@@ -36,14 +37,16 @@ export function onTree(content: object, resolve: (tx: TransactionTarget) => void
   return { value: exportValue(tree.root), calls: spy.calls, operations, largestRead: spy.largestRead };
 }
 
-class Spy implements TransactionTarget {
+class Spy implements ComparedTarget {
   readonly calls: string[] = [];
   readonly written: Path[] = [];
   largestRead = 0;
   readonly #tx: TransactionTarget;
+  readonly #tree: Tree;
 
-  constructor(tx: TransactionTarget) {
+  constructor(tx: TransactionTarget, tree: Tree) {
     this.#tx = tx;
+    this.#tree = tree;
   }
 
   get(path: Path): Value | undefined {
@@ -74,5 +77,14 @@ class Spy implements TransactionTarget {
 
   keys(path: Path): string[] | undefined {
     return this.#tx.keys(path);
+  }
+
+  object(path: Path): TreeNode | undefined {
+    const child = this.#tree.get(path);
+    return child instanceof TreeNode ? child : undefined;
+  }
+
+  changes(): number {
+    return this.calls.length;
   }
 }

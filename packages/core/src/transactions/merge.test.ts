@@ -1,6 +1,42 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { onTree } from '../../test/on-tree.ts';
 import { mergeDocument } from './merge.ts';
+import type { Value } from '../tree/value.ts';
+
+const key = fc.constantFrom('a', 'b', 'c');
+const path = fc.array(key, { maxLength: 2 });
+const { value: anyValue, object } = fc.letrec<{ value: Value; object: { [key: string]: Value } }>(tie => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom<Value>(0, 1, 'x', null),
+    fc.constantFrom<Value>([], [null], [{ a: null }]),
+    tie('object'),
+  ),
+  object: fc.dictionary(key, tie('value'), { maxKeys: 3, noNullPrototype: true }),
+}));
+
+/** MergePatch of RFC 7396, section 2. */
+function mergePatch(target: Value | undefined, patch: Value): Value {
+  if (!isObject(patch)) return patch;
+  const result: { [key: string]: Value } = isObject(target) ? { ...target } : {};
+  for (const [name, member] of Object.entries(patch)) {
+    if (member === null) delete result[name];
+    else result[name] = mergePatch(result[name], member);
+  }
+  return result;
+}
+
+function mergedBelow(target: Value | undefined, at: readonly string[], patch: Value): Value {
+  const [name, ...below] = at;
+  if (name === undefined) return mergePatch(target, patch);
+  const members = isObject(target) ? target : {};
+  return { ...members, [name]: mergedBelow(members[name], below, patch) };
+}
+
+function isObject(value: Value | undefined): value is { readonly [key: string]: Value } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 const merged = (target: unknown, document: unknown): unknown => {
   const { value } = onTree(target === undefined ? {} : { at: target }, tx => mergeDocument(tx, ['at'], document));
@@ -43,6 +79,52 @@ describe('a merge patch', () => {
       mergeDocument(tx, ['at'], { same: 1, changed: 2, gone: null, absent: null, deep: { x: 2 }, made: { z: null, w: 1 } }),
     );
     expect(operations.toSorted()).toStrictEqual(['delete at/gone', 'put at/changed', 'put at/deep/x', 'put at/made']);
+  });
+
+  it('writes no leaf that is there already, and no null where nothing is', () => {
+    const { calls } = onTree({ at: { same: 1, text: 'x', none: null, zero: 0, changed: 1, deep: { a: true, b: [1] } } }, tx =>
+      mergeDocument(tx, ['at'], { same: 1, text: 'x', absent: null, zero: -0, changed: 2, deep: { a: true, b: [1], c: null } }),
+    );
+    expect(calls).toStrictEqual(['put at/changed', 'put at/deep/b']);
+  });
+
+  it('makes what RFC 7396 says of any documents, in one transaction with other writes', () => {
+    fc.assert(
+      fc.property(object, fc.array(fc.tuple(path, anyValue), { minLength: 1, maxLength: 5 }), fc.boolean(), (start, merges, pinned) => {
+        let expected: Value = start;
+        const { value: found } = onTree(start, tx => {
+          if (pinned) tx.put(['other'], 1);
+          for (const [at, document] of merges) {
+            try {
+              mergeDocument(tx, at, document);
+            } catch {
+              // Through a leaf, or no object at the root: it changed nothing.
+              continue;
+            }
+            expected = mergedBelow(expected, at, document);
+          }
+          tx.delete(['other']);
+        });
+        expect(found).toEqual(expected);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('sees what a getter of the document wrote', () => {
+    const { value: found } = onTree({ at: { a: 1, b: 1, deep: { c: 1 } } }, tx => {
+      tx.put(['at', 'z'], 1);
+      mergeDocument(tx, ['at'], {
+        get a() {
+          tx.put(['at', 'b'], 2);
+          tx.put(['at', 'deep'], { c: 2 });
+          return 3;
+        },
+        b: 1,
+        deep: { c: 1 },
+      });
+    });
+    expect(found).toEqual({ at: { a: 3, b: 1, deep: { c: 1 }, z: 1 } });
   });
 
   it('reads nothing of the present value', () => {

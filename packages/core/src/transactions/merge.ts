@@ -1,35 +1,47 @@
+import { lookup, TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
-import type { TransactionTarget } from './transaction-target.ts';
+import type { ComparedTarget } from './transaction-target.ts';
 import { checkContainer, checkKey, isPlainObject, type PlainObject } from '../tree/value.ts';
 
 /**
  * Merges a document into the subtree at a path (RFC 7396): a member that is null deletes, an object is merged, anything
  * else replaces. A document that is no object (an array, a text, null) replaces the whole subtree.
  *
- * The subtree is not read, only the kind of its values: the cost depends on the document, and not on the width of the
- * subtree.
+ * Of the subtree only what stands under the document's keys is read: the cost depends on the document, and not on the
+ * width of the subtree. Leaves that are there already are not written; nor are nulls where nothing is.
  * @throws EvertreeError VALUE_INVALID, PATH_INVALID
  */
-export function mergeDocument(tx: TransactionTarget, path: Path, document: unknown): void {
-  mergeAt(tx, path, document, []);
+export function mergeDocument(tx: ComparedTarget, path: Path, document: unknown): void {
+  if (isPlainObject(document)) mergeObject(tx, path, document, tx.object(path), []);
+  else tx.put(path, document);
 }
 
-function mergeAt(tx: TransactionTarget, path: Path, document: unknown, ancestors: object[]): void {
-  if (!isPlainObject(document)) {
-    tx.put(path, document);
-    return;
-  }
-  if (tx.kind(path) !== 'object') {
+/** @param present the object at the path, if there is one */
+function mergeObject(tx: ComparedTarget, path: Path, document: PlainObject, present: TreeNode | undefined, ancestors: object[]): void {
+  if (present === undefined) {
     tx.put(path, withoutNulls(document, path, ancestors));
     return;
   }
   checkContainer(document, path, path.length, ancestors);
   ancestors.push(document);
+  let node: TreeNode | undefined = present;
+  let changes = tx.changes();
   for (const key of Object.keys(document)) {
     checkKey(key, path);
     const member = document[key];
-    if (member === null) tx.delete([...path, key]);
-    else mergeAt(tx, [...path, key], member, ancestors);
+    // A write copies a pinned object; that of a getter of the document may even replace it.
+    if (changes !== tx.changes()) {
+      node = tx.object(path);
+      changes = tx.changes();
+    }
+    const old = node === undefined ? undefined : lookup(node, key);
+    if (isPlainObject(member)) {
+      mergeObject(tx, [...path, key], member, old instanceof TreeNode ? old : undefined, ancestors);
+    } else if (member === null) {
+      if (old !== undefined) tx.delete([...path, key]);
+    } else if (member !== old || member === undefined) {
+      tx.put([...path, key], member);
+    }
   }
   ancestors.pop();
 }

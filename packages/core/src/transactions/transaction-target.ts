@@ -1,3 +1,4 @@
+import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -11,4 +12,12 @@ export interface TransactionTarget {
   kind(path: Path): 'object' | 'array' | 'leaf' | undefined;
   /** The keys of the object at a path, in no order; undefined if there is no object. */
   keys(path: Path): string[] | undefined;
+}
+
+/** What documents are compared with as they are written: objects of the tree itself, which spare a path for each child. */
+export interface ComparedTarget extends TransactionTarget {
+  /** The object at a path, for reading until `changes` has changed; undefined if there is no object. */
+  object(path: Path): TreeNode | undefined;
+  /** How many writes of the transaction have changed the tree. */
+  changes(): number;
 }

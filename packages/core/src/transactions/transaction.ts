@@ -10,7 +10,7 @@ import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import { netOperations, type NetOperation, type TreeWrite } from './net-operations.ts';
 import { checkDepth, parsePath, PointerReader, ROOT, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue } from '../tree/prepared-value.ts';
-import type { TransactionTarget } from './transaction-target.ts';
+import type { ComparedTarget, TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
 
@@ -59,13 +59,15 @@ export class Transaction implements TransactionTarget {
    * The transaction for merges, patches, drafts and differences. Their paths are arrays of their own making, which they
    * never change once they wrote to them: these are neither copied nor checked for their segments' types.
    */
-  readonly #target: TransactionTarget = {
+  readonly #target: ComparedTarget = {
     get: path => valueOf(this.#tree.get(path)),
     has: path => this.#tree.get(path) !== undefined,
     kind: path => kindOf(this.#tree.get(path)),
     keys: path => keysOf(this.#tree.get(path)),
     put: (path, value) => this.#put(checkDepth(path), value),
     delete: path => this.#delete(checkDepth(path)),
+    object: path => objectOf(this.#tree.get(path)),
+    changes: () => this.#changeCount,
   };
   /**
    * The result of a transaction of one operation. It is reused: its reader is done before the next transaction begins.
@@ -301,6 +303,10 @@ function kindOf(child: Child | Value | undefined): 'object' | 'array' | 'leaf' |
   if (child instanceof TreeNode) return 'object';
   if (Array.isArray(child)) return 'array';
   return typeof child === 'object' && child !== null ? 'object' : 'leaf';
+}
+
+function objectOf(child: Child | Value | undefined): TreeNode | undefined {
+  return child instanceof TreeNode ? child : undefined;
 }
 
 function keysOf(child: Child | Value | undefined): string[] | undefined {

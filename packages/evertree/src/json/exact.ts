@@ -1,5 +1,5 @@
 import { EvertreeError, formatPath, parseJson, type Path } from '@evertree/core';
-import { locate } from './location.ts';
+import { faultOffset, lineAndColumn, locate } from './location.ts';
 import type { JsonLocation } from './location.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { JsonLocation } from './location.ts';
  */
 export function parseExactJson(text: string, at: Path = []): unknown {
   return parseExcerpt(text, {
-    locateFault: () => withRest(text, locate(text)),
+    locateFault: () => faultAt(text, faultOffset(text)),
     locateNumber: offset => withPath(locate(text, offset), at),
   });
 }
@@ -51,9 +51,8 @@ export function notJson({ line, column, rest }: FaultLocation, cause?: Error): E
   return new EvertreeError('VALUE_INVALID', `this is not JSON: at line ${line}, column ${column}, ${found}`, { line, column }, cause);
 }
 
-/** With the beginning of what stands at a place. */
-function withRest(text: string, { offset, line, column }: JsonLocation): FaultLocation {
-  return { line, column, rest: text.slice(offset, offset + SHOWN_CHARACTERS) };
+function faultAt(text: string, offset: number): FaultLocation {
+  return { ...lineAndColumn(text, offset), rest: text.slice(offset, offset + SHOWN_CHARACTERS) };
 }
 
 function withPath({ line, column, path }: JsonLocation, at: Path): Omit<JsonLocation, 'offset'> {

@@ -11,11 +11,14 @@ export interface JsonLocation {
   readonly path: readonly string[];
 }
 
+/** Tokens between two pauses of `faultSteps`: a millisecond of work. */
+const TOKENS_A_STEP = 16_384;
+
 /**
  * Walks a JSON text up to the token at `until`, or up to the first token that JSON does not allow. Only errors need it:
  * it is slow, and never deeper than one function however deep the text nests.
  */
-export function locate(text: string, until = Infinity): JsonLocation {
+export function locate(text: string, until: number): JsonLocation {
   const scanner = new JsonScanner(text);
   const walk = new Walk();
   for (;;) {
@@ -23,6 +26,24 @@ export function locate(text: string, until = Infinity): JsonLocation {
     const { offset } = scanner;
     if (offset >= until || !walk.take(token, scanner)) return { offset, ...lineAndColumn(text, offset), path: walk.path.map(String) };
   }
+}
+
+/** The offset of the first token that JSON does not allow; the length of a text that ends too early. */
+export function faultOffset(text: string): number {
+  const steps = faultSteps(text);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
+}
+
+/** As faultOffset, in steps. */
+export function* faultSteps(text: string): Generator<void, number, void> {
+  const scanner = new JsonScanner(text);
+  const walk = new Walk();
+  for (let left = TOKENS_A_STEP; walk.take(scanner.next(), scanner);) {
+    if (--left > 0) continue;
+    left = TOKENS_A_STEP;
+    yield;
+  }
+  return scanner.offset;
 }
 
 const SCALARS: readonly TokenKind[] = ['string', 'number', 'true', 'false', 'null'];

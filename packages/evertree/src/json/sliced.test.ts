@@ -69,6 +69,19 @@ describe('sliced JSON', () => {
     );
   });
 
+  test('that nests without an end is refused in steps, in the same words', () => {
+    for (const opening of ['[', '{"a":', '[1,', '[ ']) {
+      const text = `[{"pad":"${LONG}"},\n${opening.repeat(200_000)}`;
+      const slices = parseSliced(Buffer.from(text));
+      let pauses = 0;
+      const sliced = outcome(() => {
+        while (slices.next().done !== true) pauses++;
+      });
+      expect(sliced).toEqual(outcome(() => parseExactJson(text)));
+      expect(pauses).toBeGreaterThan(200_000 / 16_384);
+    }
+  });
+
   test('pauses after each piece, in wide objects, in arrays, and in what nests', () => {
     const wide = Object.fromEntries(
       Array.from({ length: 20_000 }, (_, index) => [`key ${index}`, { n: index, text: 'a value of some length' }]),

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { EvertreeError, type Path } from '@evertree/core';
-import { notJson, parseExactJson, parseExcerpt, type Excerpt } from './exact.ts';
-import { locate } from './location.ts';
+import { notJson, parseExactJson, parseExcerpt, type Excerpt, type FaultLocation } from './exact.ts';
+import { faultOffset, faultSteps, locate } from './location.ts';
 
 /** Members are parsed together up to so many bytes: a millisecond of work. */
 export const PIECE_BYTES = 64 * 1024;
@@ -29,7 +29,7 @@ const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 /**
  * Reads a JSON text as parseExactJson does, and pauses after each piece of at most 64 KiB. A longer string is one
- * piece, and so is a longer container below the 16th level.
+ * piece, and so is a longer container below the 16th level that has an end.
  * @param at the path at which the value will stand, for errors
  * @param keys receives the keys of each object that is larger than a piece, each key once: to list them when the object
  *   is read takes half a second for a million of them
@@ -78,7 +78,7 @@ class SlicedParser {
     const root = this.#enter();
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const end = this.#endOfMembers();
-      if (end === undefined) this.#readLargeMember(level);
+      if (end === undefined) yield* this.#readLargeMember(level);
       else this.#readMembers(level, end);
       yield;
     }
@@ -103,7 +103,7 @@ class SlicedParser {
   }
 
   /** Reads a member that is larger than a piece, or enters it. */
-  #readLargeMember(level: OpenContainer): void {
+  *#readLargeMember(level: OpenContainer): Generator<void> {
     this.#skipBlanks();
     // An empty container with more blanks than a piece has bytes.
     if (level.isNew && this.#atEnd()) return this.#endMember(level);
@@ -117,7 +117,9 @@ class SlicedParser {
       return;
     }
     const end = this.#endOfValue();
-    const text = this.#decode(this.#offset, end);
+    const text = this.#decode(this.#offset, end ?? this.#bytes.length);
+    // JSON.parse would hold the event loop for long, only to refuse what nests deep.
+    if (end === undefined) throw notJson(this.#faultAt(text, yield* faultSteps(text)));
     add(this.#parse(text, 0));
     this.#path.pop();
     this.#pass(text, end);
@@ -196,8 +198,8 @@ class SlicedParser {
     return end;
   }
 
-  /** The end of the value at `#offset`, judged by brackets and quotes only. */
-  #endOfValue(): number {
+  /** The end of the value at `#offset`, judged by brackets and quotes only. Undefined for a container without an end. */
+  #endOfValue(): number | undefined {
     const bytes = this.#bytes;
     let depth = 0;
     for (let index = this.#offset; index < bytes.length; index++) {
@@ -214,7 +216,7 @@ class SlicedParser {
         return index;
       }
     }
-    return bytes.length;
+    return depth > 0 ? undefined : bytes.length;
   }
 
   /** Where the string that begins at `start` has its closing quote; the end of the bytes where it has none. */
@@ -272,11 +274,7 @@ class SlicedParser {
    */
   #parse(text: string, lead: number, firstIndex = 0): unknown {
     const excerpt: Excerpt = {
-      locateFault: () => {
-        const offset = locate(text).offset - lead;
-        const inner = text.slice(lead);
-        return { ...this.#place(inner, offset), rest: this.#shown(this.#offset + Buffer.byteLength(inner.slice(0, offset))) };
-      },
+      locateFault: () => this.#faultAt(text.slice(lead), faultOffset(text) - lead),
       locateNumber: offset => {
         const [first, ...path] = locate(text, offset).path;
         const place = this.#place(text.slice(lead), offset - lead);
@@ -286,6 +284,11 @@ class SlicedParser {
       },
     };
     return parseExcerpt(text, excerpt);
+  }
+
+  /** @param text what begins at `#offset`, with a fault at `offset` */
+  #faultAt(text: string, offset: number): FaultLocation {
+    return { ...this.#place(text, offset), rest: this.#shown(this.#offset + Buffer.byteLength(text.slice(0, offset))) };
   }
 
   #refuse(): never {

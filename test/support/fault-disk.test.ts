@@ -147,6 +147,21 @@ describe('what a power loss takes', () => {
     expect(powerLoss(disk, false).files).toEqual(['d/file']);
   });
 
+  test('a rename into another directory takes no file along that came under the old name later', async () => {
+    for (const keeps of [true, false]) {
+      const { disk, file } = await prepare();
+      await disk.makeDirectory('aside');
+      await disk.syncDirectory('');
+      await disk.rename('d/file', 'aside/file');
+      await file.close();
+      const other = await disk.open('d/file', { create: true, write: true });
+      await write(other, 1, 100);
+      await other.sync();
+      await disk.syncDirectory('d');
+      expect(powerLoss(disk, keeps).bytes('d/file')).toEqual(Buffer.alloc(100, 1));
+    }
+  });
+
   test('a rename that was kept brings a file whose creation was lost', async () => {
     const { disk } = await prepare();
     await disk.open('d/new', { create: true, write: true });

@@ -130,7 +130,7 @@ function applyAll(bytes: Buffer<ArrayBuffer>, changes: readonly Change[]): Buffe
 /** A change of a name whose directory is not synced yet. */
 type Naming =
   | { readonly type: 'add'; readonly path: string; readonly inode: Inode | 'directory' }
-  | { readonly type: 'rename'; readonly from: string; readonly to: string }
+  | { readonly type: 'rename'; readonly from: string; readonly to: string; readonly inode: Inode }
   | { readonly type: 'remove'; readonly path: string };
 
 type Names = Map<string, Inode | 'directory'>;
@@ -294,14 +294,12 @@ export class FaultDisk implements Disk {
 
   async rename(from: string, to: string): Promise<void> {
     await this.#turn('rename', to);
-    this.#inode(from);
-    this.#name({ type: 'rename', from, to });
+    this.#name({ type: 'rename', from, to, inode: this.#inode(from) });
   }
 
   renameSync(from: string, to: string): void {
     this.#enter('rename', to);
-    this.#inode(from);
-    this.#name({ type: 'rename', from, to });
+    this.#name({ type: 'rename', from, to, inode: this.#inode(from) });
   }
 
   async remove(path: string): Promise<void> {
@@ -456,11 +454,13 @@ function rename(names: Names, naming: Naming): void {
   if (naming.type === 'add') names.set(naming.path, naming.inode);
   else if (naming.type === 'remove') names.delete(naming.path);
   else {
-    const inode = names.get(naming.from);
+    const { from, to, inode } = naming;
+    const found = names.get(from);
     // The creation of the file may be lost while its rename is kept: then the rename brings the file along.
-    if (inode === undefined) return;
-    names.delete(naming.from);
-    names.set(naming.to, inode);
+    if (found === undefined) return;
+    // A file that came under the old name later, and became durable first, stays there.
+    if (found === inode) names.delete(from);
+    names.set(to, inode);
   }
 }
 

@@ -238,17 +238,18 @@ export class BinaryBodyReader {
   #array(): Value {
     const items: Value[] = [];
     const length = this.varint();
-    for (let index = 0; index < length; index++) items.push(this.#plain(this.byte()));
+    for (let index = 0; index < length; index++) items.push(this.plain(this.byte()));
     return Object.freeze(items);
   }
 
-  #plain(tag: number): Value {
+  /** Reads an item of an array after its first byte; objects are plain, and frozen. */
+  plain(tag: number): Value {
     if (tag !== OBJECT) return this.value(tag) as Value;
     const object: { [key: string]: Value } = {};
     const size = this.varint();
     for (let index = 0; index < size; index++) {
       const key = this.keys[this.key(0)]!;
-      define(object, key, this.#plain(this.byte()));
+      define(object, key, this.plain(this.byte()));
     }
     return Object.freeze(object);
   }

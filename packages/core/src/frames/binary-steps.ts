@@ -1,7 +1,8 @@
-import { DELETED, HAS_AUTHOR, HAS_MESSAGE, HAS_TIME, OBJECT, ONE_OPERATION } from './binary-format.ts';
+import { ARRAY, DELETED, HAS_AUTHOR, HAS_MESSAGE, HAS_TIME, OBJECT, ONE_OPERATION } from './binary-format.ts';
 import { BinaryBodyReader, malformed, type BodyHead } from './binary-reader.ts';
 import type { BodySink } from './body.ts';
-import { assign, TreeNode } from '../tree/node.ts';
+import { assign, TreeNode, type Child } from '../tree/node.ts';
+import type { Value } from '../tree/value.ts';
 
 /** Receives of a body only what it wants. */
 export interface SiftingSink extends BodySink {
@@ -36,9 +37,11 @@ class BodySteps {
   readonly #sieve: SiftingSink | undefined;
   /** The next pause comes where this many bytes were read. */
   #pauseAt = BYTES_A_STEP;
-  /** Where the object is put that is read next, by the dictionary's numbers; node 0 for the root itself. */
+  /** Where the container is put that is read next, by the dictionary's numbers; node 0 for the root itself. */
   #node = 0;
   #key = 0;
+  /** OBJECT or ARRAY. */
+  #tag = OBJECT;
 
   constructor(from: BinaryBodyReader, generation: number, sink: BodySink, sieve: SiftingSink | undefined) {
     this.#from = from;
@@ -61,7 +64,7 @@ class BodySteps {
       const operations = (flags & ONE_OPERATION) === 0 ? from.varint() : 1;
       this.#sink.changeSet({ time, author, message, operations });
       for (let operation = 0; operation < operations; operation++) {
-        if (this.#begin()) yield* this.#putObject();
+        if (this.#begin()) yield* this.#putContainer();
         if (--left > 0 && from.at < this.#pauseAt) continue;
         left = OPERATIONS_A_STEP;
         yield* this.#pause();
@@ -70,7 +73,7 @@ class BodySteps {
     if (changeSets === head.count) from.assertEnd();
   }
 
-  /** Reads an operation, but leaves an object that it puts to #putObject. @returns whether there is one */
+  /** Reads an operation, but leaves an object or an array that it puts to #putContainer. @returns whether there is one */
   #begin(): boolean {
     const from = this.#from;
     let node = from.varint();
@@ -90,9 +93,10 @@ class BodySteps {
   #put(node: number, key: number): boolean {
     const from = this.#from;
     const tag = from.byte();
-    if (tag === OBJECT) {
+    if (tag === OBJECT || (tag === ARRAY && node !== 0)) {
       this.#node = node;
       this.#key = key;
+      this.#tag = tag;
       return true;
     }
     if (node === 0) this.#sink.putRoot(from.value(tag));
@@ -102,12 +106,24 @@ class BodySteps {
     return false;
   }
 
-  *#putObject(): Generator<void> {
+  *#putContainer(): Generator<void> {
     const { keys, keyLo, keyHi } = this.#from;
-    const [node, key] = [this.#node, this.#key];
+    const [node, key, tag] = [this.#node, this.#key, this.#tag];
     if (node === 0) this.#sink.putRoot(yield* this.#object());
-    else if (this.#sieve?.wants(node, keys[key]!) === false) yield* this.#skipObject();
-    else this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, yield* this.#object());
+    else if (this.#sieve?.wants(node, keys[key]!) !== false)
+      this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, yield* tag === OBJECT ? this.#object() : this.#array());
+    else if (tag === OBJECT) yield* this.#skipObject();
+    else this.#from.skip(tag);
+  }
+
+  *#array(): Generator<void, Child> {
+    const from = this.#from;
+    const items: Value[] = [];
+    for (let left = from.varint(); left > 0; left--) {
+      items.push(from.plain(from.byte()));
+      if (from.at >= this.#pauseAt) yield* this.#pause();
+    }
+    return Object.freeze(items) as Child;
   }
 
   *#object(): Generator<void, TreeNode> {
@@ -125,7 +141,7 @@ class BodySteps {
           node = new TreeNode(this.#generation);
           left = from.varint();
         } else {
-          const child = from.value(tag);
+          const child = tag === ARRAY ? yield* this.#array() : from.value(tag);
           assign(node, keys[key]!, keyLo[key]!, keyHi[key]!, undefined, child);
         }
         if (from.at >= this.#pauseAt) yield* this.#pause();

@@ -110,6 +110,23 @@ describe('a huge value of the past', () => {
     expect(slowly.get(['list'])).toEqual({});
   });
 
+  it.each([
+    ['itself', '/list'],
+    ['in an object', '/object'],
+  ])('that is a long array, %s, is read from a frame in short steps', async (_, path) => {
+    const { store } = await diskStore(new FaultDisk());
+    const list: Value = Array.from({ length: 30_000 }, (__, index) => (index % 2 === 0 ? { index } : [index, 'x']));
+    store.put(path, path === '/list' ? list : { before: 1, list, after: {} });
+    await store.flush();
+    const tree = new PastTree();
+    for (const frame of await framesOf(store.journal)) {
+      expect(count(tree.addFrame(frame))).toBeGreaterThanOrEqual(Math.floor(frame.bytes.length / (STEP_BYTES + 1_024)));
+      tree.assertDigest(frame.header.digest);
+    }
+    expect(tree.digestAt([])).toBe(store.digest);
+    await store.close();
+  });
+
   it('is refused in steps as it is at once', () => {
     const tree = new PastTree();
     tree.apply({ type: 'put', path: ['leaf'], value: 1 });

@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { onTree } from '../../test/on-tree.ts';
+import { exportValue } from '../tree/content.ts';
+import { Guards } from './guards.ts';
 import { mergeDocument } from './merge.ts';
+import { Transaction } from './transaction.ts';
+import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
 const key = fc.constantFrom('a', 'b', 'c');
@@ -109,6 +113,18 @@ describe('a merge patch', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it('sees the write before it, also where an equal array pins the tree', () => {
+    const tree = new Tree();
+    const transaction = new Transaction(tree, { concerns: () => false }, 1e9);
+    transaction.run(tx => tx.put([], { at: { b: 1, list: [1] } }), new Guards());
+    transaction.release();
+    transaction.run(tx => {
+      tx.put(['at', 'b'], 2);
+      tx.merge(['at'], { list: [1], b: 1, c: 1 });
+    }, new Guards());
+    expect(exportValue(tree.root)).toEqual({ at: { b: 1, list: [1], c: 1 } });
   });
 
   it('sees what a getter of the document wrote', () => {

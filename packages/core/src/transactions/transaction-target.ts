@@ -18,6 +18,6 @@ export interface TransactionTarget {
 export interface ComparedTarget extends TransactionTarget {
   /** The object at a path, for reading until `changes` has changed; undefined if there is no object. */
   object(path: Path): TreeNode | undefined;
-  /** How many writes of the transaction have changed the tree. */
+  /** Another number after each write that changed the tree, or what of it may be read. */
   changes(): number;
 }

@@ -67,7 +67,8 @@ export class Transaction implements TransactionTarget {
     put: (path, value) => this.#put(checkDepth(path), value),
     delete: path => this.#delete(checkDepth(path)),
     object: path => objectOf(this.#tree.get(path)),
-    changes: () => this.#changeCount,
+    // A pin counts, too: it takes the first operation back in the node that was read, and makes it in a copy.
+    changes: () => this.#changeCount + (this.#before === undefined ? 0 : 1),
   };
   /**
    * The result of a transaction of one operation. It is reused: its reader is done before the next transaction begins.

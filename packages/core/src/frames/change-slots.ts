@@ -123,6 +123,7 @@ export class ChangeSlots {
       this.set(slot, old.words[at + STATE]!, old.doubles[from * DOUBLES + VALUE]!);
       moved[from] = slot;
     }
+    release(old);
     return moved;
   }
 
@@ -130,6 +131,14 @@ export class ChangeSlots {
     if (this.#count > this.#size / 16) this.#words.fill(0);
     else for (let index = 0; index < this.#count; index++) this.#words[this.#order[index]! * WORDS + STATE] = FREE;
     this.#count = 0;
+  }
+
+  /** Only behind `clear`: has as few slots as at first, and gives the memory of the others back. */
+  shrink(): void {
+    if (this.#size === FIRST_SLOTS) return;
+    const old = { words: this.#words, order: this.#order };
+    this.#allot(FIRST_SLOTS);
+    release(old);
   }
 
   #allot(size: number): void {
@@ -141,6 +150,11 @@ export class ChangeSlots {
     this.#order = new Int32Array(size);
     this.#count = 0;
   }
+}
+
+/** At once: the collector lets tens of MiB of buffers gather before it looks. */
+function release({ words, order }: { readonly words: Int32Array<ArrayBuffer>; readonly order: Int32Array<ArrayBuffer> }): void {
+  for (const { buffer } of [words, order]) buffer.transfer(0);
 }
 
 function roomOf(slots: number): number {

@@ -67,6 +67,24 @@ describe('frames of which only the last change of each path is made', () => {
     );
   });
 
+  it('go on in a smaller table after a large one was given back', () => {
+    const steps = Array.from({ length: 6 }, (_, run) =>
+      Array.from({ length: 5_000 }, (__, n): Step => ({ path: [`k${(n * 7 + run) % 6_000}`, 'x'], value: n + run, pin: false })),
+    );
+    const [one, many] = [new Tree(), new Tree()];
+    const coalescer = new Coalescer(many);
+    for (const [index, frame] of frames(new Tree(), steps, 'binary').entries()) {
+      replayFrame(one, frame);
+      coalescer.take(frame);
+      if (index % 2 === 0) continue;
+      coalescer.settle();
+      expectSame(many, one);
+      coalescer.shrink();
+    }
+    coalescer.settle();
+    expectSame(many, one);
+  });
+
   it('are taken back whole', () => {
     fc.assert(
       fc.property(runs, fc.nat(), (steps, cut) => {

@@ -83,6 +83,11 @@ export class Coalescer {
     this.#bytes = 0;
   }
 
+  /** Only when it is settled: gives back what many frames made it take. */
+  shrink(): void {
+    this.#pending.shrink();
+  }
+
   #read(frame: Frame): BodySummary {
     const { header } = frame;
     if (header.codec === 'json') {

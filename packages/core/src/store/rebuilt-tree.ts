@@ -158,6 +158,8 @@ export class RebuiltTree {
    * @throws EvertreeError PATH_INVALID, FORMAT_INVALID
    */
   make(changes: NetChanges): void {
+    // What frames made it take that were applied before stands beside the tree, up to 14 MiB.
+    if (this.#coalescer.isSettled) this.#coalescer.shrink();
     makeNetChanges(this.#tree, changes);
     this.operations += changes.operations;
   }

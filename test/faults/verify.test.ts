@@ -201,7 +201,8 @@ describe('verify tells from damage', () => {
       const { store } = await diskStore(disk, { journalOptions: { ...SMALL, sync: 'fdatasync' } });
       await commit(store, 0, 20);
       for (let index = 0; index < 4; index++) {
-        store.put(['big', String(index)], 'x'.repeat(700));
+        // Longer than what is written within one turn of the event loop: the power fails in the middle of it.
+        store.put(['big', String(index)], 'x'.repeat(20_000));
         store.cut();
       }
       for (let turn = 0; turn < 1 + (seed % 4); turn++) await new Promise(resolve => setImmediate(resolve));
@@ -248,6 +249,8 @@ describe('verify tells from damage', () => {
         const writing = (async () => {
           for (let index = 20; progress.verifying; index += 2) {
             await commit(store, index, index + 2);
+            // A disk in memory takes no time for small writes: a real one leaves others some turns.
+            for (let turn = 0; turn < 8; turn++) await new Promise(resolve => setImmediate(resolve));
             if ((index * seed) % 7 === 0) await store.saveSnapshot();
           }
         })();

@@ -176,7 +176,7 @@ export class ServedPair {
     return { primary: await this.primary.process.call('stalls'), secondary: await this.secondary.process.call('stalls') };
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.primary.process.kill();
     await this.secondary.process.kill();
   }

@@ -9,7 +9,7 @@ import { cpu } from './cpu.ts';
 import { growth } from './growth.ts';
 import { history, historyPin, historyVerify, historyWriting } from './history.ts';
 import { heap } from './heap.ts';
-import { holds } from './holds.ts';
+import { holds, holdsLarge } from './holds.ts';
 import { kafkaAway } from './kafka-away.ts';
 import { kafkaClients } from './kafka-clients.ts';
 import { kafkaCold } from './kafka-cold.ts';
@@ -43,6 +43,7 @@ export const MEASURES: readonly Measure[] = [
   start,
   heap,
   holds,
+  holdsLarge,
   away,
   shares,
   ack,

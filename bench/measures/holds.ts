@@ -73,8 +73,8 @@ async function heldBy(bench: Bench, pair: ServedPair, cases: readonly HoldCase[]
   for (const of of cases) {
     bench.progress.tell(of.name);
     await of.prepare?.(pair);
-    const holds = await pair.held(() => of.run(pair));
-    held.push(...SITES.map(site => ({ of, site, stalls: holds[site] })));
+    const found = await pair.held(() => of.run(pair));
+    held.push(...SITES.map(site => ({ of, site, stalls: found[site] })));
   }
   return held;
 }

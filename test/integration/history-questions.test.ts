@@ -274,6 +274,20 @@ async function compacted() {
   return { store, queries, journal };
 }
 
+describe('the last writer', () => {
+  it('of an empty object in an array is that of the array', async () => {
+    const { store, queries } = await opened();
+    await using _ = store;
+    store.put('/a', [{}, { b: {}, c: 1 }]);
+    const blamed = async (path: string) => (await all(queries.blame(path))).map(each => [each.path.join('/'), each.kind]);
+    expect(await blamed('/a/0')).toEqual([['a/0', 'above']]);
+    expect(await blamed('/a/1')).toEqual([
+      ['a/1/b', 'above'],
+      ['a/1/c', 'above'],
+    ]);
+  });
+});
+
 describe('the difference of two states that are far apart', () => {
   it('is the same from the index, where each is looked up for itself, and from the journal', async () => {
     const { store, queries } = await opened();

@@ -1,8 +1,8 @@
-import { EvertreeError, formatPath, formatPosition, type Operation, type Path, SnapshotNode, Turn } from '@evertree/core';
+import { EvertreeError, formatPath, formatPosition, type Operation, type Path, Turn } from '@evertree/core';
 import type { Blame } from './answers.ts';
 import { changesBackward } from './changes.ts';
 import type { PathChange } from './path-change.ts';
-import { childOf, keysInOrder } from './differences.ts';
+import { childOf, keysInOrder, sizeOf } from './differences.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { type Content, isAtOrAbove, isObject, setOf } from './paths.ts';
@@ -60,7 +60,7 @@ function tooMany(path: Path): EvertreeError {
 
 /** The leaves of a content: what is no object, and empty objects. In the order of their paths. */
 function* leavesOf(content: Content, path: Path): Generator<Path> {
-  if (!isObject(content) || (content instanceof SnapshotNode && content.size === 0)) {
+  if (!isObject(content) || sizeOf(content) === 0) {
     yield path;
     return;
   }

@@ -210,7 +210,7 @@ export function valueOf(content: Content): Value | undefined {
   return content instanceof SnapshotNode ? content.value() : content;
 }
 
-function sizeOf(content: ObjectContent): number {
+export function sizeOf(content: ObjectContent): number {
   return content instanceof SnapshotNode ? content.size : Object.keys(content).length;
 }
 

@@ -56,18 +56,15 @@ export class FetchRequest {
     return this.#library.fetchV11.createRequest(waitMs, minBytes, maxBytes, isolationLevel, NO_SESSION, NO_SESSION_EPOCH, topics, [], '');
   }
 
-  /** Fetch Response, version 11. */
+  /** Fetch Response, version 11. What is skipped is always followed by what is read, which ends at the answer's end. */
   #read(reader: Reader, topic: string): FetchAnswer {
     reader.skip(4); // throttle time
     this.#check(reader.readInt16(), topic);
     reader.skip(4); // session
-    let answer: FetchAnswer | undefined;
-    for (let topics = reader.readInt32(); topics > 0; topics--) {
-      reader.readString(false);
-      for (let partitions = reader.readInt32(); partitions > 0; partitions--) answer = this.#readPartition(reader, topic);
-    }
-    if (answer === undefined) throw new Error(`the broker answered a fetch of ${topic} with nothing`);
-    return answer;
+    assertOne(reader.readInt32(), topic);
+    reader.readString(false);
+    assertOne(reader.readInt32(), topic);
+    return this.#readPartition(reader, topic);
   }
 
   #readPartition(reader: Reader, topic: string): FetchAnswer {
@@ -86,4 +83,9 @@ export class FetchRequest {
   #check(errorCode: number, topic: string): void {
     if (errorCode !== 0) throw new this.#library.ProtocolError(errorCode, null, { topic });
   }
+}
+
+/** One partition of one topic was asked for. */
+function assertOne(count: number, topic: string): void {
+  if (count !== 1) throw new Error(`the broker answered a fetch of one partition of ${topic} with ${count}`);
 }

@@ -118,5 +118,19 @@ describe('a batch of records', () => {
     // The length of its key.
     broken[65] = 0x7e;
     await expect(decodeBatches(broken, 0n, [])).rejects.toThrow('a record ends behind its batch');
+    const short = Buffer.from(batch);
+    short.writeInt32BE(-100, 8);
+    await expect(decodeBatches(short, 0n, [])).rejects.toMatchObject({ apiId: 'UNSUPPORTED_FOR_MESSAGE_FORMAT' });
+  });
+
+  it.each([
+    ['of a record that ends before its fields', [0x01]],
+    ['of a record that ends behind its batch', [0x7e]],
+    ['with more than 32 bits', [0x80, 0x80, 0x80, 0x80, 0x80, 0x01]],
+  ])('is refused for a length %s, however many records it tells of', async (_, length) => {
+    const forged = await batchOf([record('a')]);
+    Buffer.from(length).copy(forged, 61);
+    forged.writeInt32BE(2 ** 31 - 1, 57);
+    await expect(decodeBatches(forged, 0n, [])).rejects.toBeInstanceOf(RangeError);
   });
 });

@@ -142,9 +142,9 @@ export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readon
   for (let at = 0; at + UNCOUNTED <= bytes.length;) {
     const end = at + UNCOUNTED + bytes.readInt32BE(at + LENGTH_AT);
     if (end > bytes.length) break;
+    if (end - at < RECORDS_AT || bytes[at + MAGIC_AT] !== MAGIC) throw new UnreadableRecords('UNSUPPORTED_FOR_MESSAGE_FORMAT');
     const batch = bytes.subarray(at, end);
     at = end;
-    if (batch.length < RECORDS_AT || batch[MAGIC_AT] !== MAGIC) throw new UnreadableRecords('UNSUPPORTED_FOR_MESSAGE_FORMAT');
     const last = batch.readBigInt64BE(0) + BigInt(batch.readInt32BE(LAST_DELTA_AT));
     next = last + 1n;
     if (filter.counts(batch, last) && last >= from) readRecords(batch, await unfolded(batch), from, records);
@@ -208,7 +208,7 @@ function readRecords(batch: Buffer, bytes: Buffer, from: bigint, into: ReceivedR
     const key = reader.bytes();
     const value = reader.bytes();
     if (offset >= from) into.push({ key, value, headers: readHeaders(reader), offset: String(offset), timestamp: String(timestamp) });
-    reader.skip(end - reader.position);
+    reader.endAt(end);
   }
 }
 

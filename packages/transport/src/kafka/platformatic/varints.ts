@@ -16,24 +16,32 @@ export class VarintReader {
     this.#position += count;
   }
 
+  /** Goes on at the end of a record, behind what a later version may have added to it. */
+  endAt(end: number): void {
+    if (this.#position > end || end > this.#bytes.length) throw new RangeError('a record ends before its fields, or behind its batch');
+    this.#position = end;
+  }
+
   /** Zigzag, up to 32 bits. */
   int(): number {
     let value = 0;
-    for (let shift = 0; ; shift += 7) {
+    for (let shift = 0; shift < 35; shift += 7) {
       const byte = this.#byte();
       value |= (byte & 0x7f) << shift;
       if (byte < 0x80) return (value >>> 1) ^ -(value & 1);
     }
+    throw new RangeError('a number of a record has more than 32 bits');
   }
 
   /** Zigzag, up to 64 bits; exact up to 2^53. */
   long(): number {
     let value = 0;
-    for (let factor = 1; ; factor *= 128) {
+    for (let factor = 1; factor < 2 ** 70; factor *= 128) {
       const byte = this.#byte();
       value += (byte & 0x7f) * factor;
       if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
     }
+    throw new RangeError('a number of a record has more than 64 bits');
   }
 
   /** With its length in front; null where that is -1. */

@@ -26,7 +26,7 @@ import {
   READ_UNCOMMITTED,
 } from '../client/settings.ts';
 import { Cluster, nodeOf } from './cluster.ts';
-import { protocolErrorOf } from './errors.ts';
+import { isOnly } from './errors.ts';
 import { explain } from './failures.ts';
 import { FetchRequest } from './fetch-request.ts';
 import type { Library } from './library.ts';
@@ -204,7 +204,7 @@ class PlatformaticBroker implements Broker {
         await (controller === undefined ? cluster.askAny(ask) : cluster.nodes.ask(controller, ask));
       } catch (error) {
         // Another site was quicker.
-        if (protocolErrorOf(error) !== 'TOPIC_ALREADY_EXISTS') throw error;
+        if (!isOnly('TOPIC_ALREADY_EXISTS', error)) throw error;
       }
     });
   }

@@ -1,7 +1,7 @@
 import { EvertreeError } from '@evertree/core';
 import { AuthenticationError, MultipleErrors, NetworkError, ProtocolError, TimeoutError, UserError } from '@platformatic/kafka';
 import { describe, expect, it } from 'vitest';
-import { canRetry } from './errors.ts';
+import { canRetry, isOnly } from './errors.ts';
 import { explain } from './failures.ts';
 
 const SECRET = 'correct horse battery staple';
@@ -72,5 +72,18 @@ describe('a failure of @platformatic/kafka, in words', () => {
     expect(canRetry(failed(new AuthenticationError('no')))).toBe(false);
     expect(canRetry(new ProtocolError('OUT_OF_ORDER_SEQUENCE_NUMBER'))).toBe(false);
     expect(canRetry(new Error('the client was given up'))).toBe(false);
+  });
+
+  it('tells an answer that refuses all topics alike from one that refuses them for several reasons', () => {
+    const refused = (...names: ConstructorParameters<typeof ProtocolError>[0][]) =>
+      failed(
+        new MultipleErrors(
+          'several',
+          names.map(name => new ProtocolError(name)),
+        ),
+      );
+    expect(isOnly('TOPIC_ALREADY_EXISTS', refused('TOPIC_ALREADY_EXISTS', 'TOPIC_ALREADY_EXISTS'))).toBe(true);
+    expect(isOnly('TOPIC_ALREADY_EXISTS', refused('TOPIC_ALREADY_EXISTS', 'POLICY_VIOLATION'))).toBe(false);
+    expect(isOnly('TOPIC_ALREADY_EXISTS', failed(coded('ECONNREFUSED')))).toBe(false);
   });
 });

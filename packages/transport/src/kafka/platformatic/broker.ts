@@ -1,4 +1,3 @@
-import { isKafkaError } from '../broker.ts';
 import type {
   Broker,
   BrokerNode,
@@ -66,9 +65,9 @@ class PlatformaticBroker implements Broker {
     });
   }
 
-  async metadata(topic: string): Promise<readonly TopicPartition[] | undefined> {
-    try {
-      return await this.#administer(async cluster => {
+  metadata(topic: string): Promise<readonly TopicPartition[] | undefined> {
+    return this.#administer(async cluster => {
+      try {
         const found = await cluster.topic(topic);
         return found.topic.partitions
           .map(({ partitionIndex, replicaNodes, isrNodes }) => ({
@@ -77,11 +76,12 @@ class PlatformaticBroker implements Broker {
             inSync: isrNodes.length,
           }))
           .toSorted((a, b) => a.partition - b.partition);
-      });
-    } catch (error) {
-      if (isKafkaError(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return undefined;
-      throw error;
-    }
+      } catch (error) {
+        // An answer, and no failure that may pass.
+        if (isOnly('UNKNOWN_TOPIC_OR_PARTITION', error)) return undefined;
+        throw error;
+      }
+    });
   }
 
   listOffsets(topic: string): Promise<ReadonlyMap<number, Watermarks>> {
@@ -175,11 +175,11 @@ class PlatformaticBroker implements Broker {
           maxBytes: 1,
           isolationLevel: READ_COMMITTED,
         };
-        return this.#administer(cluster => cluster.askAny(connection => new FetchRequest(this.#library).send(connection, question)));
+        return this.#once(cluster => cluster.askAny(connection => new FetchRequest(this.#library).send(connection, question)));
       }
       case 'write': {
         const messages = [{ topic: name, partition: NO_PARTITION, value: Buffer.alloc(0) }];
-        return this.#administer(cluster =>
+        return this.#once(cluster =>
           cluster.askAny(connection => cluster.nodes.requests.produce.async(connection, ACKS.all, this.#adminAnswerMs, messages)),
         );
       }
@@ -219,9 +219,14 @@ class PlatformaticBroker implements Broker {
   }
 
   #administer<T>(ask: (cluster: Cluster) => Promise<T>): Promise<T> {
+    return this.#once(cluster => cluster.retrying(() => ask(cluster)));
+  }
+
+  /** Without attempts: for what is expected to be refused with a name that else would be tried again. */
+  #once<T>(ask: (cluster: Cluster) => Promise<T>): Promise<T> {
     this.#admin ??= this.#connectAdmin();
     const { cluster, calls } = this.#admin;
-    return calls.call(cluster.retrying(() => ask(cluster)));
+    return calls.call(ask(cluster));
   }
 
   #connectAdmin() {

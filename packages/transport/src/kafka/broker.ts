@@ -4,8 +4,8 @@ import type { KafkaConnection } from './options.ts';
 import type { ReceivedRecord, SentRecord } from './records.ts';
 
 /*
- * Everything that the two ends of this wire ask of a Kafka client. kafkajs/ implements it; another client could.
- * Nothing outside of that folder knows the client.
+ * Everything that the two ends of this wire ask of a Kafka client. kafkajs/ and platformatic/ implement it. Nothing
+ * outside of those folders knows a client.
  */
 
 export interface BrokerOptions {

@@ -24,7 +24,7 @@ import {
   READ_COMMITTED,
   READ_UNCOMMITTED,
 } from '../client/settings.ts';
-import { Cluster, nodeOf } from './cluster.ts';
+import { Cluster, EARLIEST, LATEST, nodeOf } from './cluster.ts';
 import { isOnly } from './errors.ts';
 import { explain } from './failures.ts';
 import { FetchRequest } from './fetch-request.ts';
@@ -32,10 +32,7 @@ import type { Library } from './library.ts';
 import { PlatformaticReader } from './reader.ts';
 import { PlatformaticWriter } from './writer.ts';
 
-const EARLIEST = -2n;
-const LATEST = -1n;
 const ANY_EPOCH = -1;
-const CONSUMER = -1;
 /** Kafka's numbers of what has settings. */
 const RESOURCES = { topic: 2, broker: 4 } as const;
 /** As many replicas as the brokers' `default.replication.factor` says. */
@@ -89,7 +86,7 @@ class PlatformaticBroker implements Broker {
       const found = await cluster.topic(topic);
       const partitions = found.topic.partitions.map(({ partitionIndex }) => partitionIndex).toSorted((a, b) => a - b);
       const ends = partitions.map(async partition => {
-        const [low, high] = await Promise.all([EARLIEST, LATEST].map(end => this.#offset(cluster, topic, partition, end)));
+        const [low, high] = await Promise.all([EARLIEST, LATEST].map(end => cluster.offset(topic, partition, end, READ_UNCOMMITTED)));
         return [partition, { low: low!, high: high! }] as const;
       });
       return new Map(await Promise.all(ends));
@@ -207,15 +204,6 @@ class PlatformaticBroker implements Broker {
         if (!isOnly('TOPIC_ALREADY_EXISTS', error)) throw error;
       }
     });
-  }
-
-  async #offset(cluster: Cluster, topic: string, partition: number, timestamp: bigint): Promise<bigint> {
-    const partitions = [{ partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp }];
-    const { listOffsets } = cluster.nodes.requests;
-    const { topics } = await cluster.askLeader(topic, partition, connection =>
-      listOffsets.async(connection, CONSUMER, READ_UNCOMMITTED, [{ name: topic, partitions }]),
-    );
-    return topics[0]?.partitions[0]?.offset ?? -1n;
   }
 
   #administer<T>(ask: (cluster: Cluster) => Promise<T>): Promise<T> {

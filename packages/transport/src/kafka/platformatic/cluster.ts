@@ -10,6 +10,12 @@ import type { NodeAddress, NodeOptions } from './nodes.ts';
 
 /** Kafka's number for a group, of what has a coordinator. */
 const GROUP = 0;
+/** `ListOffsets` asks with these for the log's ends. */
+export const EARLIEST = -2n;
+export const LATEST = -1n;
+const ANY_EPOCH = -1;
+/** Kafka's number of what asks and is no replica. */
+const CONSUMER = -1;
 
 type MetadataResponse = ReturnType<Library['metadataV9']['parseResponse']>;
 type MetadataTopic = MetadataResponse['topics'][number];
@@ -110,6 +116,21 @@ export class Cluster implements BrokerPart {
     if (leader === undefined) throw new this.#library.ProtocolError('LEADER_NOT_AVAILABLE', null, { topic: name });
     this.#leaders.set(key, leader);
     return leader;
+  }
+
+  /**
+   * The offset of the first record that is not older; negative where there is none.
+   * @param time milliseconds since 1970, EARLIEST or LATEST
+   */
+  async offset(topic: string, partition: number, time: bigint, isolationLevel: number): Promise<bigint> {
+    const { listOffsets } = this.nodes.requests;
+    const partitions = [{ partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp: time }];
+    const { topics } = await this.askLeader(topic, partition, connection =>
+      listOffsets.async(connection, CONSUMER, isolationLevel, [{ name: topic, partitions }]),
+    );
+    const found = topics[0]?.partitions[0]?.offset;
+    if (found === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a question for offsets of ${topic} with nothing`);
+    return found;
   }
 
   async askCoordinator<T>(group: string, request: (connection: Connection) => Promise<T>): Promise<T> {

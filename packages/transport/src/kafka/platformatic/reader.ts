@@ -1,20 +1,11 @@
-import { EvertreeError } from '@evertree/core';
-import type { Connection } from '@platformatic/kafka';
 import type { BrokerOptions, Fetched, PartitionReader, ReaderOptions, Watermarks } from '../broker.ts';
 import { Calls, clientPatience } from '../client/calls.ts';
 import { FETCH_BYTES, FETCH_WAIT_MS, READ_COMMITTED, READ_UNCOMMITTED } from '../client/settings.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, EARLIEST, LATEST } from './cluster.ts';
 import { explain } from './failures.ts';
 import { FetchRequest } from './fetch-request.ts';
 import type { Library } from './library.ts';
 import { decodeBatches } from './record-batch.ts';
-
-/** `ListOffsets` asks with these for the log's ends. */
-const EARLIEST = -2n;
-const LATEST = -1n;
-const ANY_EPOCH = -1;
-/** Kafka's number of what asks and is no replica. */
-const CONSUMER = -1;
 
 /** Reads one partition, without a group. */
 export class PlatformaticReader implements PartitionReader {
@@ -95,25 +86,13 @@ export class PlatformaticReader implements PartitionReader {
   async #fetch(offset: bigint, waitMs: number): Promise<Fetched> {
     const { topic, partition, minBytes = 1, maxBytes = FETCH_BYTES } = this.#options;
     const asked = { topic, partition, offset, waitMs, minBytes, maxBytes, isolationLevel: this.#isolationLevel };
-    const answer = await this.#ask(connection => this.#fetchRequest.send(connection, asked));
+    const answer = await this.#cluster.askLeader(topic, partition, connection => this.#fetchRequest.send(connection, asked));
     const { records, next = offset } = await decodeBatches(answer.records, offset, answer.aborted);
     return { records, next, low: answer.low, high: answer.high };
   }
 
-  async #list(timestamp: bigint): Promise<bigint> {
+  #list(time: bigint): Promise<bigint> {
     const { topic, partition } = this.#options;
-    const partitions = [{ partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp }];
-    const { listOffsets } = this.#cluster.nodes.requests;
-    const { topics } = await this.#ask(connection =>
-      listOffsets.async(connection, CONSUMER, this.#isolationLevel, [{ name: topic, partitions }]),
-    );
-    const found = topics[0]?.partitions[0]?.offset;
-    if (found === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a question for offsets of ${topic} with nothing`);
-    return found;
-  }
-
-  #ask<T>(request: (connection: Connection) => Promise<T>): Promise<T> {
-    const { topic, partition } = this.#options;
-    return this.#cluster.askLeader(topic, partition, request);
+    return this.#cluster.offset(topic, partition, time, this.#isolationLevel);
   }
 }

@@ -7,15 +7,8 @@ import { registerCodecs } from './codecs.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaConnection, KafkaCredentials } from '../options.ts';
 import type { Connections } from '../client/patience.ts';
-import {
-  ABANDONED,
-  AUTHENTICATE_LIMIT_MS,
-  CONNECT_LIMIT_MS,
-  DEFAULT_CLIENT_ID,
-  KEEP_ALIVE_MS,
-  RETRY,
-  tlsOptions,
-} from '../client/settings.ts';
+import { ABANDONED, AUTHENTICATE_LIMIT_MS, CONNECT_LIMIT_MS, DEFAULT_CLIENT_ID, RETRY, tlsOptions } from '../client/settings.ts';
+import { Sockets } from '../client/sockets.ts';
 import { mendRequestQueue } from './request-queue.ts';
 
 /**
@@ -55,7 +48,7 @@ export function clientOptions(connection: KafkaConnection, report: Reporter, ans
       // So that each broker named is reached.
       retries: Math.max(RETRY.attempts, connection.brokers.length) - 1,
     },
-    socketFactory: socket => sockets.connect(socket),
+    socketFactory: socket => connectSocket(sockets, socket),
     logLevel: logLevel.INFO,
     logCreator: () => entry => report(reportOf(entry)),
   } satisfies KafkaConfig;
@@ -66,39 +59,16 @@ function saslOptions(sasl: KafkaCredentials): SASLOptions {
   return { mechanism: sasl.mechanism, oauthBearerProvider: async () => ({ value: await sasl.token() }) };
 }
 
-/** Makes sockets as kafkajs does, and knows the open ones. Small requests go out at once (no delay). */
-export class Sockets {
-  readonly #living = new Set<Socket>();
-  #abandoned = false;
-  #goneBytes = 0;
-
-  /** What came through them so far. */
-  get receivedBytes(): number {
-    let bytes = this.#goneBytes;
-    for (const { bytesRead } of this.#living) bytes += bytesRead;
-    return bytes;
-  }
-
-  connect({ host, port, ssl, onConnect }: ISocketFactoryArgs): Socket {
-    if (this.#abandoned) throw new Error(ABANDONED);
-    // kafkajs passes null where its types promise options.
-    const tls = ssl as typeof ssl | null;
-    const servername = isIP(host) === 0 ? { servername: host } : {};
-    const socket = tls === null ? connect({ host, port }, onConnect) : connectTls({ host, port, ...servername, ...tls }, onConnect);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    socket.setNoDelay(true);
-    this.#living.add(socket);
-    socket.once('close', () => {
-      this.#living.delete(socket);
-      this.#goneBytes += socket.bytesRead;
-    });
-    return socket;
-  }
-
-  abandon(): void {
-    this.#abandoned = true;
-    for (const socket of this.#living) socket.destroy(new Error(ABANDONED));
-  }
+/** Makes a socket as kafkajs does. Small requests go out at once (no delay). */
+function connectSocket(sockets: Sockets, { host, port, ssl, onConnect }: ISocketFactoryArgs): Socket {
+  if (sockets.isAbandoned) throw new Error(ABANDONED);
+  // kafkajs passes null where its types promise options.
+  const tls = ssl as typeof ssl | null;
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  const socket = tls === null ? connect({ host, port }, onConnect) : connectTls({ host, port, ...servername, ...tls }, onConnect);
+  socket.setNoDelay(true);
+  sockets.add(socket);
+  return socket;
 }
 
 /** Only what is known to be harmless: the rest of an entry may hold what the broker answered, or stacks. */

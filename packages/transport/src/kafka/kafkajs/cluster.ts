@@ -3,7 +3,8 @@ import loggers from 'kafkajs/src/loggers/index.js';
 import type { BrokerOptions } from '../broker.ts';
 import { clientPatience } from '../client/calls.ts';
 import type { Connections } from '../client/patience.ts';
-import { clientOptions, Sockets } from './client.ts';
+import { Sockets } from '../client/sockets.ts';
+import { clientOptions } from './client.ts';
 
 /*
  * kafkajs reads through consumer groups only. A site reads one partition whole and by itself, from where its own

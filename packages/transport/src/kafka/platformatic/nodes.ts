@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
-import type { Socket } from 'node:net';
 import type { Clock } from '@evertree/core';
 import type { Connection, ConnectionOptions } from '@platformatic/kafka';
 import type { KafkaConnection } from '../options.ts';
 import type { Connections } from '../client/patience.ts';
-import { ABANDONED, AUTHENTICATE_LIMIT_MS, CONNECT_LIMIT_MS, DEFAULT_CLIENT_ID, KEEP_ALIVE_MS, tlsOptions } from '../client/settings.ts';
+import { ABANDONED, AUTHENTICATE_LIMIT_MS, CONNECT_LIMIT_MS, DEFAULT_CLIENT_ID, tlsOptions } from '../client/settings.ts';
+import { Sockets } from '../client/sockets.ts';
 import { unfitVersion } from '../client/failures.ts';
 import { BrokerError } from '../broker.ts';
 import type { Library } from './library.ts';
@@ -57,9 +57,7 @@ export class Nodes implements Connections {
   readonly #opened = new Map<string, Opened>();
   /** Why a connection ended. */
   readonly #errors = new WeakMap<Connection, Error>();
-  readonly #living = new Set<Socket>();
-  #goneBytes = 0;
-  #abandoned = false;
+  readonly #sockets = new Sockets();
 
   constructor(library: Library, { connection, answerMs, clock }: NodeOptions) {
     this.requests = requestsOf(library);
@@ -75,9 +73,7 @@ export class Nodes implements Connections {
   }
 
   get receivedBytes(): number {
-    let bytes = this.#goneBytes;
-    for (const { bytesRead } of this.#living) bytes += bytesRead;
-    return bytes;
+    return this.#sockets.receivedBytes;
   }
 
   /** @throws NodeError */
@@ -99,12 +95,11 @@ export class Nodes implements Connections {
   }
 
   abandon(): void {
-    this.#abandoned = true;
-    for (const socket of this.#living) socket.destroy(new Error(ABANDONED));
+    this.#sockets.abandon();
   }
 
   #openedTo(node: NodeAddress, address: string): Opened {
-    if (this.#abandoned) throw new NodeError(address, new Error(ABANDONED), undefined);
+    if (this.#sockets.isAbandoned) throw new NodeError(address, new Error(ABANDONED), undefined);
     let opened = this.#opened.get(address);
     if (opened !== undefined && !this.#isUsable(opened.connection)) {
       opened.connection.socket.destroy();
@@ -134,17 +129,8 @@ export class Nodes implements Connections {
     const connected = new Promise<void>((resolve, reject) => {
       void connection.connect(host, port, error => (error ? reject(error) : resolve()));
     });
-    this.#watch(connection.socket);
+    this.#sockets.add(connection.socket);
     return { connection, ready: connected.then(() => this.#checkVersions(connection)) };
-  }
-
-  #watch(socket: Socket): void {
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    this.#living.add(socket);
-    socket.once('close', () => {
-      this.#living.delete(socket);
-      this.#goneBytes += socket.bytesRead;
-    });
   }
 
   /** A broker closes a connection without a word over a version that it does not know. */

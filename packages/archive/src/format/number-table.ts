@@ -1,13 +1,13 @@
 import { releaseMemory } from './memory.ts';
 
+/** 8 MiB of frames have fewer than 3M paths, keys or texts. */
+export const NUMBER_BITS = 22;
+export const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
+
 /**
  * Finds a number by its hash: open addressing, at most half full. A place has the bits of a number, and above them the
- * upper bits of its hash: four bytes, since most of the time goes to fetching them from memory. 8 MiB of frames have
- * fewer than 3M paths, keys or texts.
+ * upper bits of its hash: four bytes, since most of the time goes to fetching them from memory.
  */
-const NUMBER_BITS = 22;
-const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
-
 export class NumberTable {
   #slots: Int32Array<ArrayBuffer>;
   #count = 0;

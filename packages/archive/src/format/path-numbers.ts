@@ -1,5 +1,6 @@
 import type { NetChanges } from '@evertree/core';
 import { releaseMemory } from './memory.ts';
+import { NUMBER_BITS, NUMBER_MASK } from './number-table.ts';
 
 /**
  * Of each path one record, which lies within a line of the processor's cache, because most of the time goes to fetching
@@ -35,9 +36,7 @@ export const FETCHED_PATHS = 16;
 /** Of each the records above it, too. Most operations need no more of them. */
 const FETCHED_LEVELS = 4;
 
-/** Of the path below another one that was found last, so many bits are its number. */
-const NUMBER_BITS = 22;
-const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
+/** Of the key of the path below another one that was found last. Above them its record has the path's number. */
 const KEY_MASK = (1 << (32 - NUMBER_BITS)) - 1;
 
 /**

@@ -4,6 +4,7 @@ import type { PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { lowerOf } from './paths.ts';
+import { STEP_ITEMS } from './step.ts';
 
 /** Changes whose values are looked for at once: by number, by operations, and by the bytes of what they put. */
 const CHANGES_AT_ONCE = 1_000;
@@ -15,8 +16,6 @@ const LARGE_BYTES = 1024 * 1024;
 
 /** Of a change with more operations the whole subtree is read: to pick so many paths of one huge value takes too long. */
 const MOST_PATHS = 20_000;
-/** Paths between two looks at the clock. */
-const STEP_PATHS = 64;
 
 /** Gathers changes until there are enough of them to look for what was there before. */
 export class ChangeBatch {
@@ -66,7 +65,7 @@ export async function readBefore(view: HistoryView, changes: readonly PathChange
   for (const { changeSet } of isWhole ? [] : inOrder) {
     for (const [index, { path }] of changeSet.operations.entries()) {
       set.add(lowerOf(path, asked));
-      if (index % STEP_PATHS === 0) await turn.breathe();
+      if (index % STEP_ITEMS === 0) await turn.breathe();
     }
   }
   const tree = await readPart(view, view.exact(oldest.position.revision - 1), set);

@@ -7,11 +7,10 @@ import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { type Content, isAtOrAbove, isObject, setOf } from './paths.ts';
 import type { Moment } from './when.ts';
+import { STEP_ITEMS } from './step.ts';
 
 /** The most leaves whose authors are looked for at once: they are held in memory. */
 const MOST_LEAVES = 1_000_000;
-/** Operations between two looks at the clock. */
-const STEP_OPERATIONS = 64;
 
 /**
  * For each leaf at a path or below it who set it last, in the order of the paths: the history is read backwards until
@@ -35,7 +34,7 @@ export async function* blameOf(view: HistoryView, path: Path, { position }: Mome
   for await (const change of changesBackward(view, { path, author: undefined, values: false }, range)) {
     for (const [index, operation] of change.changeSet.operations.entries()) {
       for (const _ of leaves.found(operation, change)) await turn.breathe();
-      if (index % STEP_OPERATIONS === 0) await turn.breathe();
+      if (index % STEP_ITEMS === 0) await turn.breathe();
     }
     if (leaves.unknown === 0) break;
   }

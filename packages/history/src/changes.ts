@@ -17,11 +17,10 @@ import type { HistoryView } from './history-view.ts';
 import { changesInIndex } from './indexed-changes.ts';
 import type { ChangeFilter, PathChange } from './path-change.ts';
 import { insideOf, setOf } from './paths.ts';
+import { STEP_ITEMS } from './step.ts';
 
 /** How often the index is asked again after it has become smaller. */
 const MOST_TRIES = 3;
-/** Operations between two looks at the clock. */
-const STEP_OPERATIONS = 64;
 
 /**
  * Commits that concern a path, newest first, in (after, upTo]: by the index where that has them. All commits concern the
@@ -126,7 +125,7 @@ export async function toChange(
   const shown: ChangeOperation[] = [];
   for (const operation of operations) {
     shown.push(toOperation(operation, path, before === undefined ? undefined : { value: before[shown.length] }));
-    if (shown.length % STEP_OPERATIONS === 0) await turn.breathe();
+    if (shown.length % STEP_ITEMS === 0) await turn.breathe();
   }
   return { position, time, author, message, operations: shown, ...notes };
 }

@@ -5,15 +5,13 @@ import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
 import { type Content, isObject, lowerOf, type ObjectContent, setOf } from './paths.ts';
+import { STEP_ITEMS } from './step.ts';
 
 /** With more changed paths than this the whole subtree is compared. */
 const MOST_PATHS = 200_000;
 
 /** Two states that are further apart than this, in revisions, are looked up each for itself where there is an index. */
 const LEAST_SEPARATE = 512;
-
-/** Operations between two looks at the clock. */
-const STEP_OPERATIONS = 64;
 
 /** Keys that are compared between two pauses. */
 const KEYS_A_STEP = 256;
@@ -127,7 +125,7 @@ async function changedPathsInFrames(
         for (const [index, operation] of changeSet.operations.entries()) {
           touched.add(operation.path);
           if (touched.areMany) return touched.set;
-          if (index % STEP_OPERATIONS === 0) await turn.breathe();
+          if (index % STEP_ITEMS === 0) await turn.breathe();
         }
       }
     }
@@ -156,7 +154,7 @@ async function readBoth(
       if (changeSet === undefined || changeSet.revision <= earlier || changeSet.revision > later) continue;
       for (const [index, operation] of changeSet.operations.entries()) {
         tree.apply(operation);
-        if (index % STEP_OPERATIONS === 0) await turn.breathe();
+        if (index % STEP_ITEMS === 0) await turn.breathe();
       }
     }
   }

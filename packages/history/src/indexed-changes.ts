@@ -2,6 +2,7 @@ import { type ChangeSet, type Operation, Turn } from '@evertree/core';
 import type { ChangeIndex, FoundChange, Touch } from './change-index.ts';
 import type { ChangeFilter, PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
+import { STEP_ITEMS } from './step.ts';
 
 /** Commits that are read at once: few at first, for who wants only the newest. */
 const FIRST_BATCH = 8;
@@ -10,8 +11,6 @@ const LARGEST_BATCH = 256;
 /** A batch is read in so many parts at the same time, none of which is smaller than this. */
 const SHARES = 8;
 const LEAST_SHARE = 4;
-/** Operations between two looks at the clock. */
-const STEP_OPERATIONS = 64;
 
 /**
  * Commits that concern a path, newest first, as the index finds them.
@@ -76,7 +75,7 @@ async function toPathChange(view: HistoryView, { position, time, author, message
     value,
   } of touches) {
     operations.push(kind === 'put' ? { type: 'put', path, value: value! } : { type: 'delete', path });
-    if (operations.length % STEP_OPERATIONS === 0) await turn.breathe();
+    if (operations.length % STEP_ITEMS === 0) await turn.breathe();
   }
   const changeSet: ChangeSet = {
     revision: position.revision,

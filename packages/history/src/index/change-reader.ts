@@ -8,11 +8,10 @@ import type { RunFile } from './run-file.ts';
 import type { Chunk, FrameRow } from './run-writer.ts';
 import type { SegmentFiles } from './segment-files.ts';
 import { BODY_OFFSET } from './segment-files.ts';
+import { STEP_ITEMS } from '../step.ts';
 
 /** With more touches of one change set than this the whole frame is read, and gone through once. */
 const MANY_TOUCHES = 64;
-/** Touches between two looks at the clock. */
-const STEP_TOUCHES = 64;
 
 /** What a change set says of itself. */
 interface FoundHead {
@@ -90,7 +89,7 @@ export class ChangeReader {
     const values: TouchedValue[] = [];
     for (const touch of touches) {
       values.push({ touch, value: valueOf(touch.operation) });
-      if (values.length % STEP_TOUCHES === 0) await this.#turn.breathe();
+      if (values.length % STEP_ITEMS === 0) await this.#turn.breathe();
     }
     return values;
   }

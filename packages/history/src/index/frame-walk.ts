@@ -7,11 +7,10 @@ import { PathTable } from './path-table.ts';
 import { UnsoundRun } from './run-format.ts';
 import type { RunFile } from './run-file.ts';
 import type { SegmentFiles } from './segment-files.ts';
+import { STEP_ITEMS } from '../step.ts';
 
 /** Paths that are kept while frames are read; then it begins anew. */
 const PATHS_LIMIT = 65_536;
-/** Touches between two looks at the clock. */
-const STEP_TOUCHES = 64;
 
 /**
  * The touches of a path, of those above it and of those below it, newest first, from the frames of a run: for a path that
@@ -41,7 +40,7 @@ export async function* touchesBackward(
     while (steps.next().done !== true) await turn.breathe();
     for (let touch = found.pop(); touch !== undefined; touch = found.pop()) {
       yield touch;
-      if (found.length % STEP_TOUCHES === 0) await turn.breathe();
+      if (found.length % STEP_ITEMS === 0) await turn.breathe();
     }
   }
 }

@@ -8,6 +8,7 @@ import type { RunFile } from './run-file.ts';
 import { shareBelow, newestOf, TouchCursor } from './touch-cursor.ts';
 import { touchesBackward } from './frame-walk.ts';
 import { NewestTouches } from './newest-touches.ts';
+import { STEP_ITEMS } from '../step.ts';
 
 /** How many touches a first look gathers, and at most; each look gathers so many times as many as the one before. */
 const FIRST_LOOK = 256;
@@ -19,8 +20,6 @@ const READERS = 4;
 /** A path is dense in a run of more operations than this if one in so many of them is at or below it. */
 const DENSE_LEAST = 16_384;
 const DENSE_SHARE = 4;
-/** Entries between two looks at the clock. */
-const STEP_ENTRIES = 64;
 
 /** Answers one question from some runs, which each go on where the one before ends. */
 export class RunQuestions {
@@ -77,7 +76,7 @@ export class RunQuestions {
         }
       }
       if (found !== undefined) yield found;
-      if (entries % STEP_ENTRIES === 0) await this.#turn.breathe();
+      if (entries % STEP_ITEMS === 0) await this.#turn.breathe();
     }
   }
 
@@ -104,7 +103,7 @@ export class RunQuestions {
         const { touches, isComplete } = newest.take();
         for (const [index, { revision, operation, isDelete, key: path }] of touches.entries()) {
           yield touchOf(revision, operation, isDelete, path);
-          if (index % STEP_ENTRIES === 0) await this.#turn.breathe();
+          if (index % STEP_ITEMS === 0) await this.#turn.breathe();
         }
         if (isComplete) break;
         // A change set that is more than a look takes has to be gathered whole.
@@ -167,7 +166,7 @@ export class RunQuestions {
     let entries = 0;
     for (let isIn = await this.#into(cursor, key); isIn; isIn = await this.#on(cursor, key)) {
       if (cursor.keyLength > key.length) into.addAll(cursor);
-      if (++entries % STEP_ENTRIES === 0) await this.#turn.breathe();
+      if (++entries % STEP_ITEMS === 0) await this.#turn.breathe();
     }
   }
 

@@ -1,4 +1,4 @@
-import { type Path, type PastTree, PathSet, Turn, type Value } from '@evertree/core';
+import { type ChangeSet, type Path, type PastTree, PathSet, Turn, type Value } from '@evertree/core';
 import type { Before } from './changes.ts';
 import type { PathChange } from './path-change.ts';
 import type { HistoryView } from './history-view.ts';
@@ -74,7 +74,7 @@ export async function readBefore(view: HistoryView, changes: readonly PathChange
     found.set(change.position.revision, await valuesAt(tree, change, asked, turn));
     // Nobody asks what stood there after the newest.
     if (change === inOrder.at(-1)) break;
-    await makeChange(tree, change, turn);
+    await makeChange(tree, change.changeSet, turn);
   }
   return found;
 }
@@ -92,9 +92,9 @@ export async function valuesAt(tree: PastTree, { changeSet }: PathChange, asked:
   return values;
 }
 
-/** Makes in a tree what a change does. */
-export async function makeChange(tree: PastTree, { changeSet }: PathChange, turn: Turn): Promise<void> {
-  for (const operation of changeSet.operations) {
+/** Makes in a tree what a change set does. */
+export async function makeChange(tree: PastTree, { operations }: ChangeSet, turn: Turn): Promise<void> {
+  for (const operation of operations) {
     for (const _ of tree.applyInSteps(operation)) if (turn.over) await turn.rest();
     if (turn.over) await turn.rest();
   }

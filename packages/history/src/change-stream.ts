@@ -108,7 +108,7 @@ export async function* oldestFirst(
 /** The answer for a commit, with values; the state is that after it then. */
 async function advance(state: PastTree, change: PathChange, path: Path, turn: Turn): Promise<Change> {
   const before = await valuesAt(state, change, path, turn);
-  await makeChange(state, change, turn);
+  await makeChange(state, change.changeSet, turn);
   return toChange(change, path, before, turn);
 }
 

@@ -1,6 +1,7 @@
 import { type Path, PathSet, readChangeSets, sameValue, SnapshotNode, Turn, type Value } from '@evertree/core';
 import type { PathDifference } from './answers.ts';
 import { IndexOutdated } from './change-index.ts';
+import { makeChange } from './before-values.ts';
 import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPart } from './past-part.ts';
@@ -152,10 +153,7 @@ async function readBoth(
     for (const changeSet of readChangeSets(frame, set)) {
       await turn.breathe();
       if (changeSet === undefined || changeSet.revision <= earlier || changeSet.revision > later) continue;
-      for (const [index, operation] of changeSet.operations.entries()) {
-        tree.apply(operation);
-        if (index % STEP_ITEMS === 0) await turn.breathe();
-      }
+      await makeChange(tree, changeSet, turn);
     }
   }
   return { before, after: tree.pinned(path) };

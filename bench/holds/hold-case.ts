@@ -3,10 +3,8 @@ import type { Answered, ServedPair, ServedSite } from '../contestants/served-pai
 /** Something that a user can do, and that may hold the event loop of a site. */
 export interface HoldCase {
   readonly name: string;
-  /** Up to 1 MiB or 10,000 operations, a watch, or a snapshot; or above. */
-  readonly size: 'small' | 'large';
   /** Leaves that it changes in one commit: of a large one, the longest hold is judged for each of them. */
-  readonly leaves?: number;
+  readonly leaves?: number | undefined;
   /** What has to be there before. Not measured. */
   prepare?(pair: ServedPair): Promise<void>;
   run(pair: ServedPair): Promise<void>;

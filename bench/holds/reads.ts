@@ -3,57 +3,25 @@ import { until } from '../clock.ts';
 import * as bodies from './bodies.ts';
 import { atBoth, batch, expectStatus, get, type HoldCase, position, post, put } from './hold-case.ts';
 
-/** What is asked about one commit of so many operations, and about the path that it changed. */
-interface Asked {
-  readonly size: HoldCase['size'];
-  readonly operations: number;
-}
-
-/** The large one is what «400k operations» are in the other cases. */
-export const ASKED: readonly Asked[] = [
-  { size: 'small', operations: 10_000 },
-  { size: 'large', operations: 400_000 },
-];
-
 const LINES = 'application/x-ndjson';
 /** Events that a watch has had with its first `state`. */
 const WITH_STATE = 2;
 
 /** The whole tree, or much of it. */
 export const treeCases: readonly HoldCase[] = [
-  { name: 'GET the whole tree', size: 'small', run: pair => atBoth(pair, site => get(site, '/data')) },
+  { name: 'GET the whole tree', run: pair => atBoth(pair, site => get(site, '/data')) },
   {
     name: 'HEAD of the whole tree',
-    size: 'small',
     run: pair => atBoth(pair, async site => expectStatus(await site.request('HEAD', '/data'), 200)),
   },
-  {
-    name: 'watch of the whole tree, from its state',
-    size: 'small',
-    run: pair =>
-      atBoth(pair, async site => {
-        using watcher = await site.watch('/watch');
-        await until('the state came', () => watcher.events >= WITH_STATE);
-      }),
-  },
-  {
-    name: 'watch of a wildcard, from its state',
-    size: 'small',
-    run: pair =>
-      atBoth(pair, async site => {
-        using watcher = await site.watch('/watch/devices/*/interfaces/*/mtu');
-        await until('the state came', () => watcher.events >= WITH_STATE);
-      }),
-  },
-  { name: 'blame of the whole tree', size: 'large', run: pair => atBoth(pair, site => get(site, '/blame?path=/devices', LINES)) },
+  watchCase('the whole tree', '/watch'),
+  watchCase('a wildcard', '/watch/devices/*/interfaces/*/mtu'),
   {
     name: 'status and metrics',
-    size: 'small',
     run: pair => atBoth(pair, async site => [await get(site, '/status'), await get(site, '/metrics')]),
   },
   {
     name: 'compare: the state is held, its digests asked for',
-    size: 'small',
     run: pair =>
       atBoth(pair, async site => {
         const { pin } = JSON.parse((await post(site, '/digests', {})).text) as { pin: string };
@@ -61,18 +29,34 @@ export const treeCases: readonly HoldCase[] = [
         expectStatus(await site.request('DELETE', `/digests/${pin}`), 204);
       }),
   },
-  { name: 'snapshot', size: 'small', run: pair => atBoth(pair, site => post(site, '/admin/snapshot', {})) },
+  { name: 'snapshot', run: pair => atBoth(pair, site => post(site, '/admin/snapshot', {})) },
 ];
 
-/** What is asked about a commit afterwards, and what undoes it. */
-export function pastCases({ size, operations }: Asked): readonly HoldCase[] {
-  const path = `/past/${size}`;
+/** Goes back through the history until the author of each leaf is known. */
+export const wholeBlame: HoldCase = {
+  name: 'blame of the whole tree',
+  run: pair => atBoth(pair, site => get(site, '/blame?path=/devices', LINES)),
+};
+
+function watchCase(what: string, path: string): HoldCase {
+  return {
+    name: `watch of ${what}, from its state`,
+    run: pair =>
+      atBoth(pair, async site => {
+        using watcher = await site.watch(path);
+        await until('the state came', () => watcher.events >= WITH_STATE);
+      }),
+  };
+}
+
+/** What is asked about a commit of so many operations afterwards, and what undoes it. */
+export function pastCases(operations: number): readonly HoldCase[] {
+  const path = '/past/commit';
   let before = '';
   let after = '';
   const body = (value: number) => bodies.transaction(operations, index => ['put', `${path}/d${index % 1_000}/k${index}`, index + value]);
   const ask = (name: string, target: () => string, accept?: string): HoldCase => ({
     name: `${name}, ${operations / 1_000}k operations in one commit`,
-    size,
     run: pair => atBoth(pair, site => get(site, target(), accept)),
   });
   return [
@@ -101,18 +85,15 @@ export function pastCases({ size, operations }: Asked): readonly HoldCase[] {
     ask('the whole tree as it was', () => `/data?at=${before}`),
     {
       name: `revert of a commit, dry run, ${operations / 1_000}k operations in one commit`,
-      size,
       run: ({ primary }) => post(primary, '/admin/revert', { commit: after, dryRun: true }).then(() => undefined),
     },
     {
       name: `revert of a commit, ${operations / 1_000}k operations in one commit`,
-      size,
       leaves: operations,
       run: ({ primary }) => post(primary, '/admin/revert', { commit: after }).then(() => undefined),
     },
     {
       name: `revert of a path, ${operations / 1_000}k operations in one commit`,
-      size,
       leaves: operations,
       run: ({ primary }) => post(primary, '/admin/revert', { path, to: after }).then(() => undefined),
     },
@@ -124,10 +105,9 @@ const WATCHED = ['/y', '/x', '/x/*', '/x/*/*', '/*/d1', '/x/d2', '/*/*/k3', '/x/
 const WATCHES = 20;
 
 /** A commit of many operations while many watch. */
-export function watchedCase({ size, operations }: Asked): HoldCase {
+export function watchedCase(operations: number): HoldCase {
   return {
     name: `${WATCHES} watches of ${WATCHED.length} patterns at each site, ${operations / 1_000}k operations in one commit`,
-    size,
     leaves: operations,
     prepare: ({ primary }) => put(primary, '/x', Buffer.from('{}')),
     run: async pair => {
@@ -148,16 +128,15 @@ export function watchedCase({ size, operations }: Asked): HoldCase {
 }
 
 /** A commit of many operations while somebody listens in the process. */
-export function listenedCase({ size, operations }: Asked): HoldCase {
+export function listenedCase(operations: number): HoldCase {
   return {
     name: `a listener at each site, ${operations / 1_000}k operations in one commit`,
-    size,
     leaves: operations,
     run: async pair => {
       await atBoth(pair, site => site.process.call('listen', '/heard/*/*'));
       await batch(
         pair.primary,
-        bodies.transaction(operations, index => ['put', `/heard/${size}-${index % 1_000}/k${index}`, index]),
+        bodies.transaction(operations, index => ['put', `/heard/h${index % 1_000}/k${index}`, index]),
       );
       await pair.equal();
       await atBoth(pair, site => site.process.call('stopListening'));
@@ -169,7 +148,6 @@ export function listenedCase({ size, operations }: Asked): HoldCase {
 export function snapshotWhileWriting(shape: Parameters<ServedPair['writeMeanwhile']>[0]): HoldCase {
   return {
     name: 'snapshot while 2,000 commits a second go on',
-    size: 'small',
     run: pair => pair.writeMeanwhile(shape, 2_000, () => atBoth(pair, site => post(site, '/admin/snapshot', {}))),
   };
 }
@@ -177,7 +155,6 @@ export function snapshotWhileWriting(shape: Parameters<ServedPair['writeMeanwhil
 /** A new secondary gets the whole tree. */
 export const fullCopy: HoldCase = {
   name: 'full copy to a new secondary',
-  size: 'small',
   prepare: pair => post(pair.primary, '/admin/snapshot', {}).then(() => undefined),
   run: pair => pair.replaceSecondary(),
 };

@@ -2,8 +2,8 @@ import type { Bench, Measure } from '../bench.ts';
 import { type Holds, ServedPair } from '../contestants/served-pair.ts';
 import { type Figure, atMost } from '../figure.ts';
 import type { HoldCase } from '../holds/hold-case.ts';
-import { ASKED, fullCopy, listenedCase, pastCases, snapshotWhileWriting, treeCases, watchedCase } from '../holds/reads.ts';
-import { LARGE, replayCase, SMALL, writeCases } from '../holds/writes.ts';
+import { fullCopy, listenedCase, pastCases, snapshotWhileWriting, treeCases, watchedCase, wholeBlame } from '../holds/reads.ts';
+import { LARGE, replayCase, SMALL, type Sizes, writeCases } from '../holds/writes.ts';
 import { DEEP, NARROW, type Shape } from '../shape.ts';
 import type { Stalls } from '../site/stalls.ts';
 
@@ -23,15 +23,13 @@ export const holds: Measure = {
   async run(bench) {
     const shape = bench.options.quick ? NARROW : DEEP;
     await using pair = await servedPair(bench, shape);
-    const asked = ASKED[0]!;
-    const writes = [...writeCases(SMALL), watchedCase(asked), listenedCase(asked), ...pastCases(asked), replayCase(SMALL)];
+    const writes = casesOf(SMALL);
     // Once unmeasured: compilation is no part of what a request costs.
     await heldBy(bench, pair, writes);
-    const whole = treeCases.filter(({ size }) => size === 'small');
-    const held = await heldBy(bench, pair, [...writes, ...whole, snapshotWhileWriting(shape)]);
+    const held = await heldBy(bench, pair, [...writes, ...treeCases, snapshotWhileWriting(shape)]);
     return [
-      longest(`${WHAT} by one request or frame up to 1 MiB or 10,000 operations, by watches and snapshots`, held, 'worstMs'),
-      longest('the same, without garbage collection', held, 'worstBeyondGcMs'),
+      longest('holds', `${WHAT} by one request or frame up to 1 MiB or 10,000 operations, by watches and snapshots`, held, 'worstMs'),
+      longest('holds', 'the same, without garbage collection', held, 'worstBeyondGcMs'),
     ];
   },
 };
@@ -42,18 +40,21 @@ export const holdsLarge: Measure = {
   fullOnly: true,
   async run(bench) {
     await using pair = await servedPair(bench, bench.options.quick ? NARROW : DEEP);
-    const asked = ASKED[1]!;
-    const cases = [...writeCases(LARGE), watchedCase(asked), listenedCase(asked), ...pastCases(asked), replayCase(LARGE), fullCopy];
-    const whole = treeCases.filter(({ size }) => size === 'large');
-    const held = await heldBy(bench, pair, [...cases, ...whole]);
+    const held = await heldBy(bench, pair, [...casesOf(LARGE), fullCopy, wholeBlame]);
     const sliced = held.filter(({ of }) => of.leaves === undefined);
     return [
-      longest(`${WHAT} by one request above that, but for commits`, sliced, 'worstMs'),
-      longest('the same, without garbage collection', sliced, 'worstBeyondGcMs'),
+      longest('holds-large', `${WHAT} by one request above that, but for commits`, sliced, 'worstMs'),
+      longest('holds-large', 'the same, without garbage collection', sliced, 'worstBeyondGcMs'),
       aLeaf(held.filter(({ of }) => of.leaves !== undefined)),
     ];
   },
 };
+
+/** What is done by requests of these sizes, or with commits of so many operations. */
+function casesOf(sizes: Sizes): HoldCase[] {
+  const { operations } = sizes;
+  return [...writeCases(sizes), watchedCase(operations), listenedCase(operations), ...pastCases(operations), replayCase(sizes)];
+}
 
 function servedPair(bench: Bench, shape: Shape): Promise<ServedPair> {
   bench.progress.tell('fills a pair');
@@ -79,11 +80,11 @@ async function heldBy(bench: Bench, pair: ServedPair, cases: readonly HoldCase[]
   return held;
 }
 
-function longest(title: string, held: readonly Held[], figure: 'worstMs' | 'worstBeyondGcMs'): Figure {
+function longest(measure: string, title: string, held: readonly Held[], figure: 'worstMs' | 'worstBeyondGcMs'): Figure {
   const sorted = held.toSorted((a, b) => b.stalls[figure] - a.stalls[figure]);
   const tell = ({ of, site, stalls }: Held) => `${of.name}, ${site}: ${stalls[figure].toFixed(1)} (ran ${stalls.mostRanMs.toFixed(1)})`;
   const detail = sorted.slice(0, NAMED).map(tell).join('; ');
-  return { measure: 'holds', title, value: sorted[0]!.stalls[figure], unit: 'ms', floor: atMost(FLOOR_MS, AIM_MS), detail };
+  return { measure, title, value: sorted[0]!.stalls[figure], unit: 'ms', floor: atMost(FLOOR_MS, AIM_MS), detail };
 }
 
 function aLeaf(held: readonly Held[]): Figure {

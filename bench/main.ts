@@ -21,7 +21,7 @@ a measure failed.
   --only NAME,…    these measures only; \`kafka\` and \`archive\` stand for all of theirs
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
-  --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, lag, cold, kafka-visible and kafka-lag
+  --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, batch, lag, cold, kafka-visible and kafka-lag
   --json           the figures as JSON
   --help
 

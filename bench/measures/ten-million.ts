@@ -97,8 +97,8 @@ function cpuFigure(ours: readonly Throughput[], small: readonly Throughput[]): F
     title: '10M leaves: CPU a commit, both sites, against 100k leaves',
     value: large / narrow,
     unit: '×',
-    floor: atMost(10),
-    detail: `${large.toFixed(2)} µs (primary ${sides('primaryCpuUs')}, secondary ${sides('secondaryCpuUs')}) and ${narrow.toFixed(2)} µs; the aim is 4`,
+    floor: atMost(10, 4),
+    detail: `${large.toFixed(2)} µs (primary ${sides('primaryCpuUs')}, secondary ${sides('secondaryCpuUs')}) and ${narrow.toFixed(2)} µs`,
   };
 }
 

@@ -4,7 +4,6 @@ import { startHttp } from '../../packages/evertree/src/http/server.ts';
 import { type Shape, picks } from '../shape.ts';
 import { fill } from './fill.ts';
 import { LeaderWriter } from './leader-writer.ts';
-import { Profiler } from './profiler.ts';
 import { type Stalls, StallProbe } from './stalls.ts';
 
 export interface ServedState {
@@ -20,7 +19,6 @@ export interface ServedState {
 export class ServedTasks {
   #site: Site | undefined;
   #probe: StallProbe | undefined;
-  #profiler: Profiler | undefined;
   #writer: LeaderWriter | undefined;
   #listening: Disposable | undefined;
 
@@ -66,15 +64,6 @@ export class ServedTasks {
   async stalls(): Promise<Stalls> {
     if (this.#probe === undefined) throw new Error('nobody watches');
     return this.#probe.stop();
-  }
-
-  async profile(): Promise<void> {
-    this.#profiler = new Profiler();
-    await this.#profiler.start();
-  }
-
-  async saveProfile(file: string): Promise<void> {
-    await this.#profiler?.stop(file);
   }
 
   get #opened(): Site {

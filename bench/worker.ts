@@ -1,5 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { flushCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { keepsCompiledCode } from './compiled-code.ts';
 import { kill, tracked } from './processes.ts';
 
 /** The methods of a worker process. The process that started it can call each of them. */
@@ -20,7 +22,8 @@ export class Worker<T extends Tasks<T>> {
   #next = 0;
 
   constructor(file: URL, flags: readonly string[] = []) {
-    this.#process = tracked(fork(fileURLToPath(file), [], { execArgv: ['--expose-gc', ...flags], serialization: 'advanced' }));
+    const execArgv = ['--expose-gc', ...flags];
+    this.#process = tracked(fork(fileURLToPath(file), [], { execArgv, env: keepsCompiledCode, serialization: 'advanced' }));
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#process.once('exit', (code, signal) => this.#fail(new Error(`a contestant's process ended (${signal ?? code})`)));
   }
@@ -57,10 +60,13 @@ export function serve<T extends Tasks<T>>(tasks: T): void {
   process.on('disconnect', () => process.exit());
   process.on('message', ({ id, task, args }: Call) => {
     const run = (tasks[task as keyof T] as unknown as (...given: readonly unknown[]) => Promise<unknown>).bind(tasks);
-    run(...args).then(
-      result => process.send?.({ id, result } satisfies Answer),
-      (error: unknown) =>
-        process.send?.({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) } satisfies Answer),
-    );
+    void run(...args)
+      .then(
+        result => process.send?.({ id, result } satisfies Answer),
+        (error: unknown) =>
+          process.send?.({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) } satisfies Answer),
+      )
+      // It may be killed at any time. Takes 0.01 ms where nothing was compiled since the last time.
+      .finally(() => flushCompileCache());
   });
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { keepsCompiledCode } from '../compiled-code.ts';
 import { tracked } from '../processes.ts';
 
 const PIPELINE = 'proto.mjs';
@@ -32,7 +33,8 @@ export class Lab {
   async run(count: number): Promise<LabRun> {
     mkdirSync(this.#directory, { recursive: true });
     const args = ['--import', PROBE, this.#pipeline, 'mode=thr', 'journal=strict', 'jmode=dsync', 'D=1000', `n=${count}`];
-    const child = tracked(spawn(process.execPath, args, { cwd: this.#directory, stdio: ['ignore', 'pipe', 'inherit'] }));
+    const place = { cwd: this.#directory, env: keepsCompiledCode };
+    const child = tracked(spawn(process.execPath, args, { ...place, stdio: ['ignore', 'pipe', 'inherit'] }));
     const exited = once(child, 'exit');
     let cpuMs: number | undefined;
     let visiblePerSecond: number | undefined;

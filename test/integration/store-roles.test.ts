@@ -468,6 +468,30 @@ describe('going back to a fork', () => {
     await b.close();
   });
 
+  it('lets nothing else move the site while a snapshot takes the place of its history, and tells when it may go on', async () => {
+    const { a, b, diskB } = await pair();
+    a.put('/a', 2);
+    await handOver(a);
+    using snapshot = a.snapshot();
+    const receiver = await b.receiveSnapshot(snapshot.header);
+    for (const chunk of snapshot.chunks()) await receiver.add(chunk);
+    const release = diskB.hold('syncDirectory', /journal/);
+    const finished = receiver.finish();
+    await vi.waitFor(() => expect(b.position).toEqual(a.position));
+    expect(code(() => b.beginEpoch(name(2, 'b'), 'switchover'))).toBe('SWITCHING');
+    expect([b.position, b.standing]).toEqual([a.position, 'secondary']);
+    const told: Store['standing'][] = [];
+    using _ = b.on('advanced', () => {
+      if (told.push(b.standing) === 1) b.beginEpoch(name(2, 'b'), 'switchover');
+    });
+    release();
+    await finished;
+    await b.flush();
+    expect([told[0], b.standing, b.stable.position.epoch]).toEqual(['secondary', 'primary', 2]);
+    await a.close();
+    await b.close();
+  });
+
   it('does not begin where the divergence could not be kept', async () => {
     const { a, b, fork, diskA } = await diverged();
     const { position, digest } = a;

@@ -331,6 +331,25 @@ const CASES: Readonly<Record<string, string>> = {
     pass 5
     write a 1 2
   `,
+  'a handover that comes with a snapshot begins the next epoch when the snapshot is the history': `
+    sites topic topic
+    seed 1010480
+    write a 2 1
+    pass 20
+    write a 2 1
+    switchover a b
+    pass 2
+    write a 1 0
+    pass 45
+    write a 2 0
+    pass 100
+    write a 2 0
+    isolate b
+    pass 6
+    write a 2 1
+    pass 5
+    retain t 1
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -1,5 +1,6 @@
 import { isEvertreeError } from '../errors.ts';
-import type { ExactPosition } from '../position.ts';
+import type { Lineage } from '../lineage.ts';
+import { samePosition, type ExactPosition } from '../position.ts';
 import { recoverAt, type Recovered } from './recovery.ts';
 import type { Keep } from '../seams/divergences.ts';
 import type { Clock } from '../seams/host.ts';
@@ -8,6 +9,73 @@ import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { treeAtFork } from './tree-at-fork.ts';
 import type { TreeNode } from '../tree/node.ts';
+import type { WriteGate } from './write-gate.ts';
+
+export interface ReplacementParts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly gate: WriteGate;
+  readonly history: Lineage;
+  /** Makes everything that was committed stable. */
+  readonly flush: () => Promise<void>;
+  /** The present tree, pinned. */
+  readonly pin: () => TreeNode;
+  /** Takes another tree, and moves the position with it. */
+  readonly swapIn: (recovered: Recovered) => void;
+  readonly tell: (event: 'advanced' | 'stable') => void;
+}
+
+/** How another history takes the place of a site's own. The methods are those of the Store, which see. */
+export class HistoryReplacement {
+  readonly #parts: ReplacementParts;
+
+  constructor(parts: ReplacementParts) {
+    this.#parts = parts;
+  }
+
+  async receiveSnapshot(header: SnapshotHeader, fork: ExactPosition | undefined): Promise<SnapshotReceiver> {
+    const { journal, clock, gate } = this.#parts;
+    gate.assertFollowing();
+    const diverged = fork === undefined ? {} : { diverged: { fork, keep: keepDivergence(journal, clock) } };
+    const writer = await journal.snapshots.create(header, { replace: true, ...diverged });
+    return new SnapshotReceiver(header, writer, take => this.#replace(moved => take(tree => moved({ tree, head: headAt(header) }))));
+  }
+
+  rewind(position: ExactPosition): Promise<string | undefined> {
+    const { journal, clock, history, flush, pin } = this.#parts;
+    return this.#replace(async moved => {
+      if (samePosition(position, history.last)) return undefined;
+      await flush();
+      const recovered = (await takeBack(journal, position, clock, pin())) ?? (await recoverAt(journal, position, clock));
+      let kept: string | undefined;
+      const keep = keepDivergence(journal, clock, name => (kept = name));
+      await journal.log.rewind(position, keep, () => moved(recovered));
+      return kept;
+    });
+  }
+
+  /**
+   * Until the change is over nothing else moves the site. Then it is told: whoever hears of it may go on from there.
+   * @param change calls `moved` in the very step in which the journal moves, with the tree that goes with it
+   */
+  async #replace<T>(change: (moved: (recovered: Recovered) => void) => Promise<T>): Promise<T> {
+    const { gate, swapIn, tell } = this.#parts;
+    const replacing = gate.replaceHistory();
+    let hasMoved = false;
+    try {
+      return await change(recovered => {
+        hasMoved = true;
+        swapIn(recovered);
+      });
+    } finally {
+      replacing[Symbol.dispose]();
+      if (hasMoved) {
+        tell('advanced');
+        tell('stable');
+      }
+    }
+  }
+}
 
 /** Keeps a divergence in its journal, as of now. `named` is told its name. */
 function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) => void): Keep {
@@ -15,26 +83,6 @@ function keepDivergence(journal: Journal, clock: Clock, named?: (name: string) =
     const { name } = await journal.divergences.keep(divergence, clock.now());
     named?.(name);
   };
-}
-
-/**
- * Takes a journal back to a position of its history; Store.rewind says what is kept.
- * @param root of the present tree, pinned
- * @param moved called in the very step in which the journal goes back, with the tree as it was there
- * @returns the name of the divergence; undefined if there was none
- */
-export async function goBack(
-  journal: Journal,
-  position: ExactPosition,
-  clock: Clock,
-  root: TreeNode,
-  moved: (recovered: Recovered) => void,
-): Promise<string | undefined> {
-  const recovered = (await takeBack(journal, position, clock, root)) ?? (await recoverAt(journal, position, clock));
-  let kept: string | undefined;
-  const keep = keepDivergence(journal, clock, name => (kept = name));
-  await journal.log.rewind(position, keep, () => moved(recovered));
-  return kept;
 }
 
 /** The tree at a position by what changed since; undefined if it takes the whole tree, or if it is not there. */
@@ -45,20 +93,4 @@ async function takeBack(journal: Journal, position: ExactPosition, clock: Clock,
     if (isEvertreeError(error)) return undefined;
     throw error;
   }
-}
-
-/**
- * Begins to receive a snapshot that replaces a journal's history; Store.receiveSnapshot says what `fork` is.
- * @param moved called in the very step in which the journal takes it, with its tree
- */
-export async function receiveSnapshot(
-  journal: Journal,
-  clock: Clock,
-  header: SnapshotHeader,
-  fork: ExactPosition | undefined,
-  moved: (received: Recovered) => void,
-): Promise<SnapshotReceiver> {
-  const diverged = fork === undefined ? {} : { diverged: { fork, keep: keepDivergence(journal, clock) } };
-  const writer = await journal.snapshots.create(header, { replace: true, ...diverged });
-  return new SnapshotReceiver(header, writer, tree => moved({ tree, head: headAt(header) }));
 }

@@ -44,7 +44,7 @@ class SlowWriter implements SnapshotWriter {
 }
 
 function receiverOf(tree: Tree, writer: SnapshotWriter, swapIn: (tree: Tree) => void = () => undefined): SnapshotReceiver {
-  return new SnapshotReceiver({ digest: tree.digest() } as SnapshotHeader, writer, swapIn);
+  return new SnapshotReceiver({ digest: tree.digest() } as SnapshotHeader, writer, take => take(swapIn));
 }
 
 describe('A snapshot that is received', () => {

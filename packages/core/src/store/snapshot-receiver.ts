@@ -9,6 +9,9 @@ import type { Tree } from '../tree/tree.ts';
  */
 const UNWRITTEN_LIMIT_BYTES = 4 * 1024 * 1024;
 
+/** Lets the snapshot take the place of the history. `take` calls `moved` with its tree in the very step in which it does. */
+type TakePlace = (take: (moved: (tree: Tree) => void) => Promise<void>) => Promise<void>;
+
 /**
  * Receives a snapshot from another site: it is built beside the present tree, verified and made durable, and only then
  * takes its place.
@@ -16,7 +19,7 @@ const UNWRITTEN_LIMIT_BYTES = 4 * 1024 * 1024;
 export class SnapshotReceiver {
   readonly #header: SnapshotHeader;
   readonly #writer: SnapshotWriter;
-  readonly #swapIn: (tree: Tree) => void;
+  readonly #takePlace: TakePlace;
   readonly #builder = new SnapshotBuilder();
   /** The chunks are written one after the other. Rejects once one could not be written; nothing is written then. */
   #writing: Promise<void> = Promise.resolve();
@@ -25,10 +28,10 @@ export class SnapshotReceiver {
   #failure: { readonly error: unknown } | undefined;
   #over = false;
 
-  constructor(header: SnapshotHeader, writer: SnapshotWriter, swapIn: (tree: Tree) => void) {
+  constructor(header: SnapshotHeader, writer: SnapshotWriter, takePlace: TakePlace) {
     this.#header = header;
     this.#writer = writer;
-    this.#swapIn = swapIn;
+    this.#takePlace = takePlace;
   }
 
   /**
@@ -62,10 +65,12 @@ export class SnapshotReceiver {
     this.#assertOpen();
     const tree = this.#builder.finish(this.#header);
     await this.#writing;
-    await this.#writer.commit(() => {
-      this.#over = true;
-      this.#swapIn(tree);
-    });
+    await this.#takePlace(moved =>
+      this.#writer.commit(() => {
+        this.#over = true;
+        moved(tree);
+      }),
+    );
   }
 
   /** Gives up and leaves no trace. Idempotent; does nothing after `finish`. */

@@ -19,9 +19,9 @@ import { toOperations, type NetOperation } from '../transactions/net-operations.
 import { TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
-import { samePosition, type Boundary, type Epoch, type ExactPosition } from '../position.ts';
+import { type Boundary, type Epoch, type ExactPosition } from '../position.ts';
 import { recover, type Recovered } from './recovery.ts';
-import { goBack, receiveSnapshot } from './replaced-history.ts';
+import { HistoryReplacement } from './replaced-history.ts';
 import type { SnapshotReceiver } from './snapshot-receiver.ts';
 import { Snapshot, storeSnapshot } from './snapshot.ts';
 import { Succession } from './succession.ts';
@@ -54,6 +54,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly #events: Emitter<StoreEvents>;
   readonly #gate: WriteGate;
   readonly #succession: Succession;
+  readonly #replacement: HistoryReplacement;
   readonly #schedule: FrameSchedule;
   readonly #marking: Marking;
   #closing: Promise<void> | undefined;
@@ -87,6 +88,14 @@ export class Store extends SingleWrites implements AsyncDisposable {
       cut: () => this.cut(),
       digest: () => this.digest,
       advanced: () => this.#events.emit('advanced'),
+    });
+    this.#replacement = new HistoryReplacement({
+      ...parts,
+      clock: this.clock,
+      flush: () => this.flush(),
+      pin: () => this.#tree.pin(),
+      swapIn: recovered => this.#swapIn(recovered),
+      tell: event => this.#events.emit(event),
     });
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
     this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
@@ -371,9 +380,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * @param fork where the present history parted from the snapshot's: what lies behind it is kept as a divergence
    * @throws EvertreeError WRONG_ROLE at a primary
    */
-  async receiveSnapshot(header: SnapshotHeader, fork?: ExactPosition): Promise<SnapshotReceiver> {
-    this.#gate.assertFollowing();
-    return receiveSnapshot(this.journal, this.clock, header, fork, recovered => this.#swapIn(recovered, header.digest));
+  receiveSnapshot(header: SnapshotHeader, fork?: ExactPosition): Promise<SnapshotReceiver> {
+    return this.#replacement.receiveSnapshot(header, fork);
   }
 
   /**
@@ -384,13 +392,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * @throws EvertreeError WRONG_ROLE (a primary); HISTORY_MISMATCH if no frame of this history ends there; COMPACTED if
    *   the journal does not reach back to it; STORAGE_FULL, STORAGE_FAILED, CLOSED
    */
-  async rewind(position: ExactPosition): Promise<string | undefined> {
-    using _ = this.#gate.goBack();
-    if (samePosition(position, this.position)) return undefined;
-    await this.flush();
-    return await goBack(this.journal, position, this.clock, this.#tree.pin(), recovered =>
-      this.#swapIn(recovered, recovered.tree.digest()),
-    );
+  rewind(position: ExactPosition): Promise<string | undefined> {
+    return this.#replacement.rewind(position);
   }
 
   /** Writes a snapshot to the journal, in slices between which commits go on; then retention is applied. */
@@ -458,15 +461,13 @@ export class Store extends SingleWrites implements AsyncDisposable {
   }
 
   /** Replaces the tree, and moves the position with it. Listeners get the difference as one batch. */
-  #swapIn({ tree, head }: Recovered, digest: string): void {
+  #swapIn({ tree, head }: Recovered): void {
     const from = this.position;
     const before = this.#tree.pin();
     this.#tree = tree;
     this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
-    this.#history.replace(head, digest);
+    this.#history.replace(head, tree.digest());
     this.#outcomes.historyReplaced();
     this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 });
-    this.#events.emit('advanced');
-    this.#events.emit('stable');
   }
 }

@@ -45,8 +45,8 @@ export class WriteGate {
   /** Whether commits are taken; as of the last `update`. It is all that a commit looks at. */
   #writable = false;
   #closed = false;
-  /** The history goes back: the journal takes no frame before that is over. */
-  #goingBack = false;
+  /** The history is being replaced: the journal takes no frame before that is over. */
+  #replacing = false;
   /** Why writes are refused although the journal takes them and the standing allows them. */
   #refusal: EvertreeError | undefined;
   /** What this process decided about the role; its identity may not say so yet. */
@@ -224,18 +224,18 @@ export class WriteGate {
   }
 
   /**
-   * The history goes back; until the result is disposed of, nothing else moves it.
+   * The history goes back, or a snapshot takes its place; until the result is disposed of, nothing else moves it.
    * @throws EvertreeError what `assertFollowing` throws
    */
-  goBack(): Disposable {
+  replaceHistory(): Disposable {
     this.assertFollowing();
-    this.#goingBack = true;
-    return { [Symbol.dispose]: () => void (this.#goingBack = false) };
+    this.#replacing = true;
+    return { [Symbol.dispose]: () => void (this.#replacing = false) };
   }
 
   #assertStays(): void {
-    if (!this.#goingBack) return;
-    const message = `${this.#journal.identity.site} goes back to where its history parted from another one; wait until that is over`;
+    if (!this.#replacing) return;
+    const message = `the history of ${this.#journal.identity.site} is being replaced by that of its primary; wait until that is over`;
     throw new EvertreeError('SWITCHING', message);
   }
 

@@ -353,6 +353,20 @@ describe('a fence', () => {
     await a.close();
   });
 
+  it('that is a promise and could not be recorded was not given, where there are no writes to refuse', async () => {
+    const { a, b, diskB } = await pair();
+    using full = diskB.fail({ operation: 'write', path: /site/, code: 'ENOSPC' });
+    const promised = b.fence(name(2, 'c'), false);
+    expect(b.fencedBy).toMatchObject(name(2, 'c'));
+    await expect(promised).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(b.fencedBy).toBeUndefined();
+    await expect(b.fence(name(2, 'd'), true)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(b.fencedBy).toMatchObject(name(2, 'd'));
+    full[Symbol.dispose]();
+    await a.close();
+    await b.close();
+  });
+
   it('that finds a handover not yet stable leaves it in doubt, with all that came before it', async () => {
     const { a, diskA } = await pair();
     const release = diskA.hold('sync', /evj$/);

@@ -350,6 +350,19 @@ const CASES: Readonly<Record<string, string>> = {
     pass 5
     retain t 1
   `,
+  'a promise that a full disk did not take stands in the way of no later switchover': `
+    sites direct direct direct direct
+    seed 3004921
+    drill switchover
+    write a 4 3
+    pass 5
+    stop a
+    full b
+    promote b force
+    stop c
+    full d
+    pass 20
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -116,10 +116,14 @@ export class WriteGate {
     this.update();
   }
 
-  /** The epoch could not be recorded: it fences this process nevertheless. The highest one is enough. */
+  /**
+   * The epoch could not be recorded: it fences this process nevertheless. The highest one is enough. A promise that a
+   * secondary could not record was not given: nobody relies on it, and there are no writes to refuse.
+   */
   notRecorded(fencing: Fencing): void {
     this.#drop(fencing);
-    if (raiseFencing(this.fencedBy, fencing) !== undefined) this.#unrecorded.push(fencing);
+    const fences = fencing.begun || this.standing !== 'secondary';
+    if (fences && raiseFencing(this.fencedBy, fencing) !== undefined) this.#unrecorded.push(fencing);
     this.update();
   }
 

@@ -1,6 +1,6 @@
 import type { KafkaClientName } from '@evertree/transport/kafka';
 
-/** The primary finds a secondary that comes back within 30 of these. */
+/** The primary finds a secondary that comes back within 7 of these; one that is cut off, within 36. */
 const RETRY_MS = 10;
 const HOST = '127.0.0.1';
 /** The most commits that may be unacknowledged when the writer is only limited by acknowledgements. */

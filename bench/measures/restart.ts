@@ -66,6 +66,6 @@ function figure({ title, floor }: Tree, runs: readonly Return[]): Figure {
     value: median(runs.map(run => run.equalMs)) / 1e3,
     unit: 's',
     floor,
-    detail: `${(startedMs / 1e3).toFixed(2)} s of it until its process listens; then up to 0.3 s until the primary dials`,
+    detail: `${(startedMs / 1e3).toFixed(2)} s of it until its process listens; then up to 0.07 s until the primary dials`,
   };
 }

@@ -220,6 +220,19 @@ describe('a dialler', () => {
     expect([failures.length, connections]).toEqual([5, 1]);
   });
 
+  test('waits six intervals at most while the far machine is up and nobody listens there', async () => {
+    const clock = new ManualClock();
+    const other = await occupy();
+    const port = portOf(other);
+    await release(other);
+    const { failures } = await dial(port, clock);
+    for (let count = 1; count <= 8; count++) {
+      await vi.waitFor(() => expect(failures.length).toBe(count), WAIT);
+      clock.advance(clock.nextInMs);
+    }
+    expect(failures.slice(5, 8).map(each => each.retryInMs)).toEqual([6000, 6000, 6000]);
+  });
+
   test('waits longer after each link that ends at once, and one interval after a link that lived', async () => {
     const clock = new ManualClock();
     const { listener, open, links: taken } = listen({});

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { EvertreeError, formatAddress, isLoopback } from '@evertree/core';
+import { EvertreeError, formatAddress, isEvertreeError, isLoopback } from '@evertree/core';
 import type { TransportEvents } from '@evertree/core';
 import { WebSocket } from 'ws';
 import { Backoff } from '../wire/backoff.ts';
@@ -17,6 +17,11 @@ const LIVED_MS = 10_000;
  * With its second message the far end has accepted this primary: it did not close the link after the primary's hello.
  */
 const ACCEPTED_AT_MESSAGE = 2;
+/**
+ * The longest wait after a connection that the far end's machine refused at once, in intervals. That machine is up, and
+ * as a rule a site that restarts there will listen soon; such an attempt costs each side one packet.
+ */
+const NOBODY_LISTENS_INTERVALS = 6;
 /** How much of a refusal's body is read. */
 const REFUSAL_LIMIT_BYTES = 1024;
 
@@ -129,17 +134,18 @@ export class Dial {
 
   #failed(events: TransportEvents, failure: Error): void {
     this.#attempt = undefined;
-    const retryInMs = this.#again(events);
+    const nobodyListens = isEvertreeError(failure) && failure.details['reason'] === 'ECONNREFUSED';
+    const retryInMs = this.#again(events, nobodyListens ? NOBODY_LISTENS_INTERVALS : undefined);
     if (retryInMs !== undefined) events.failed(this.remote, failure, retryInMs);
   }
 
   /** Plans the next attempt; returns the wait, or undefined when this end is closed. */
-  #again(events: TransportEvents): number | undefined {
+  #again(events: TransportEvents, mostIntervals?: number): number | undefined {
     if (this.#closed) {
       this.#idle.resolve();
       return undefined;
     }
-    const waitMs = this.#backoff.next();
+    const waitMs = this.#backoff.next(mostIntervals);
     this.#wait = this.#options.clock.after(waitMs, () => this.start(events));
     return waitMs;
   }

@@ -18,6 +18,12 @@ describe('back-off', () => {
     expect(waits(new Backoff(100, even(0.5), 300), 5)).toEqual([100, 150, 225, 300, 300]);
   });
 
+  test('is shorter after a failure with a limit of its own, and grows on nevertheless', () => {
+    const backoff = new Backoff(1000, even(0.5));
+    expect(Array.from({ length: 7 }, () => backoff.next(6))).toEqual([1000, 1500, 2250, 3375, 5062.5, 6000, 6000]);
+    expect(waits(backoff, 1)).toEqual([17086]);
+  });
+
   test('varies by a fifth either way', () => {
     expect(waits(new Backoff(1000, even(0)), 2)).toEqual([800, 1200]);
     expect(waits(new Backoff(1000, even(0.999_999)), 2)).toEqual([1200, 1800]);

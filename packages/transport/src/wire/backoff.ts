@@ -24,9 +24,13 @@ export class Backoff {
     this.#nextMs = intervalMs;
   }
 
-  /** Milliseconds until the next attempt. */
-  next(): number {
-    const waitMs = this.#nextMs * (1 - JITTER + 2 * JITTER * this.#random.fraction());
+  /**
+   * Milliseconds until the next attempt.
+   * @param mostIntervals the longest wait after this failure; the waits after others grow on
+   */
+  next(mostIntervals = Infinity): number {
+    const baseMs = Math.min(this.#nextMs, this.#intervalMs * mostIntervals);
+    const waitMs = baseMs * (1 - JITTER + 2 * JITTER * this.#random.fraction());
     this.#nextMs = Math.min(this.#nextMs * GROWTH, this.#mostMs);
     return waitMs;
   }

@@ -1,5 +1,5 @@
-import { FIRST_PAIR, type Branch } from './branch.ts';
-import { childKeys, forEachChild, lookup, assign, TreeNode, type Child } from './node.ts';
+import { BITMAP, FIRST_PAIR, type Branch } from './branch.ts';
+import { forEachChild, lookup, assign, TreeNode, type Child } from './node.ts';
 import { hashKey, lanes } from './digest.ts';
 import type { Path } from './path.ts';
 import { checkContainer, checkKey, checkLeaf, define, freezeCopy, type Value } from './value.ts';
@@ -75,26 +75,66 @@ function* exportBranch(branch: Branch<Child>, object: { [key: string]: Value }):
 /** Whether two children are the same JSON value. */
 export function sameContent(a: Child | undefined, b: Child | undefined): boolean {
   if (a === b) return true;
-  if (a instanceof TreeNode && b instanceof TreeNode) {
-    if (a.size !== b.size) return false;
-    return childKeys(a).every(key => sameContent(lookup(a, key), lookup(b, key)));
+  if (!(a instanceof TreeNode) || !(b instanceof TreeNode)) return sameValue(a as Value | undefined, b as Value | undefined);
+  if (a.size !== b.size) return false;
+  if (a.branch !== undefined && b.branch !== undefined) return sameBranch(a.branch, b.branch, b);
+  if (a.branch !== undefined) return hasAllOf(b, a.branch);
+  // Half the time of a list of the keys.
+  for (const key in a.fields) if (!sameContent(a.fields[key], lookup(b, key))) return false;
+  return true;
+}
+
+/**
+ * Whether all that one branch holds stands in another node, too. Branches of equal keys are alike as a rule and are read
+ * side by side: a look-up of each key would wait for memory five times as long.
+ * @param other the branch of `node` at the same place
+ */
+function sameBranch(branch: Branch<Child>, other: Branch<Child>, node: TreeNode): boolean {
+  if (branch === other) return true;
+  if (branch.length !== other.length || branch[BITMAP] !== other[BITMAP]) return hasAllOf(node, branch);
+  for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+    const key = branch[slot];
+    if (key !== other[slot]) return hasAllOf(node, branch);
+    const same =
+      key === undefined
+        ? sameBranch(branch[slot + 1] as Branch<Child>, other[slot + 1] as Branch<Child>, node)
+        : sameContent(branch[slot + 1] as Child, other[slot + 1] as Child);
+    if (!same) return false;
   }
-  return sameValue(a as Value | undefined, b as Value | undefined);
+  return true;
+}
+
+function hasAllOf(node: TreeNode, branch: Branch<Child>): boolean {
+  for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+    const key = branch[slot];
+    const child = branch[slot + 1];
+    const has = key === undefined ? hasAllOf(node, child as Branch<Child>) : sameContent(child as Child, lookup(node, key as string));
+    if (!has) return false;
+  }
+  return true;
 }
 
 /** Whether two plain JSON values are the same; keys in any order. */
 export function sameValue(a: Value | undefined, b: Value | undefined): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return (
-      Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => sameValue(item as Value, b[index] as Value))
-    );
-  }
+  if (Array.isArray(a) || Array.isArray(b)) return Array.isArray(a) && Array.isArray(b) && sameItems(a, b);
   const left = a as { readonly [key: string]: Value };
   const right = b as { readonly [key: string]: Value };
   const keys = Object.keys(left);
-  return keys.length === Object.keys(right).length && keys.every(key => Object.hasOwn(right, key) && sameValue(left[key], right[key]));
+  if (keys.length !== Object.keys(right).length) return false;
+  for (const key of keys) if (!Object.hasOwn(right, key) || !sameValue(left[key], right[key])) return false;
+  return true;
+}
+
+/** A plain loop: a callback for each of half a million numbers takes ten times as long. */
+function sameItems(a: readonly Value[], b: readonly Value[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) {
+    const item = a[index];
+    if (item !== b[index] && !sameValue(item, b[index])) return false;
+  }
+  return true;
 }
 
 /** A value's size in bytes, approximately: 8 for each value, the bytes of its texts and the characters of its keys. */

@@ -26,7 +26,7 @@ export * from './seams/host.ts';
 export * from './seams/journal.ts';
 export * as bodyTags from './frames/binary-format.ts';
 export { keyOfBytes } from './frames/key-cache.ts';
-export { NET_DEPTH_LIMIT, type NetChanges } from './frames/net-changes.ts';
+export { HAS_BELOW, HAS_VALUE, NET_DEPTH_LIMIT, NET_KEY_SHIFT, type NetChanges } from './frames/net-changes.ts';
 export { compareTrees, type ComparisonEffort, type DigestSource, type TreeDifference } from './tree/comparison.ts';
 export { DAMAGED_LIMIT, type DigestCheck } from './tree/digest-check.ts';
 export { type ChildKind, type DigestAnswer, type DigestQuery, isKeyGroup, type KeyGroup } from './tree/digest-query.ts';

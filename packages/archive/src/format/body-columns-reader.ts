@@ -1,9 +1,9 @@
-import { NET_DEPTH_LIMIT, type NetChanges } from '@evertree/core';
 import { ARRAY, DOUBLE, NEGATIVE, NULL, OBJECT, SMALL, TEXT, TRUE, WHOLE } from './body-tags.ts';
 import { NUMBERED_TEXT_BYTES, VALUE_DEPTH_LIMIT, type ColumnReaders } from './column-list.ts';
 import { MalformedColumns, type NumberColumnReader } from './column-reader.ts';
 import { writeVarint } from './column-writer.ts';
 import { releaseMemory } from './memory.ts';
+import { NetBodyWriter } from './net-body-writer.ts';
 import { NumberPrediction } from './number-prediction.ts';
 import { FETCHED_PATHS, PathNumbers } from './path-numbers.ts';
 
@@ -76,17 +76,11 @@ export class BodyColumnsReader {
     return this.#at;
   }
 
-  /** What the bodies changed that were gathered; undefined if something of it can't be told. */
-  gathered(): Pick<NetChanges, 'parents' | 'pathKeys' | 'puts' | 'keySpans' | 'keys'> | undefined {
+  /** What the bodies changed that were gathered, as NetChanges have it; undefined if something of it can't be told. */
+  gathered(): Buffer | undefined {
     const { members, keys } = this.#columns;
     if (!this.#isGatherable || members.length > 0) return undefined;
-    const changes = this.#paths.gathered(NET_DEPTH_LIMIT);
-    if (changes === undefined) return undefined;
-    // The keys of these spans, beginning with the first one: the columns are given back.
-    const { keySpans } = changes;
-    const first = keySpans[2] ?? 0;
-    for (let at = 2; at < keySpans.length; at += 2) keySpans[at]! -= first;
-    return { ...changes, keys: Buffer.from(keys.bytes.subarray(first, first + keys.length)) };
+    return new NetBodyWriter(this.#paths, keys, this.#bytes).write();
   }
 
   /** Gives the memory back, but for the bodies. Nothing may be read afterwards. */

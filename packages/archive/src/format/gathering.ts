@@ -40,7 +40,7 @@ export class Gathering {
 
   changes(): NetChanges | undefined {
     const { gatheredOperations: operations } = this.#bodies;
-    const gathered = this.#isPossible && operations > 0 ? this.#bodies.gathered() : undefined;
-    return gathered && { ...gathered, operations, last: this.#last, bytes: this.#frames };
+    const body = this.#isPossible && operations > 0 ? this.#bodies.gathered() : undefined;
+    return body && { operations, last: this.#last, body };
   }
 }

@@ -1,4 +1,3 @@
-import type { NetChanges } from '@evertree/core';
 import { releaseMemory } from './memory.ts';
 import { NUMBER_BITS, NUMBER_MASK } from './number-table.ts';
 
@@ -20,6 +19,10 @@ const VALUE = 2;
 const KEYS_BELOW = 6;
 /** Plus 1; 0 where none was. */
 const PUT = 7;
+/** What `ordered` keeps in the places of what a reader needs no more. */
+const LAST_BELOW = NODE;
+const SIZE = BELOW;
+const NEXT_PLACE = KEYS_BELOW;
 
 /**
  * Of each key: its number, the frame in which it has it, and, of a writer, the path with this last key that was found
@@ -120,29 +123,47 @@ export class PathNumbers {
     this.#paths[path * FIELDS + PUT] = at + 1;
   }
 
-  /** All paths with what was put there last, and where all keys stand; undefined if a path is deeper than a limit. */
-  gathered(depthLimit: number): Pick<NetChanges, 'parents' | 'pathKeys' | 'puts' | 'keySpans'> | undefined {
-    const count = this.#count;
-    const [parents, pathKeys, puts, depths] = [
-      new Uint32Array(count),
-      new Uint32Array(count),
-      new Uint32Array(count),
-      new Uint16Array(count),
-    ];
-    for (let path = 1, at = FIELDS; path < count; path++, at += FIELDS) {
-      const parent = this.#paths[at]!;
-      if ((depths[path] = depths[parent]! + 1) > depthLimit) return undefined;
-      parents[path] = parent;
-      pathKeys[path] = this.#paths[at + KEY]!;
-      puts[path] = this.#paths[at + PUT]!;
+  /**
+   * Puts all paths but the root in an order: each before those below it, and these together, by their numbers. It finds
+   * out, too, how many those are, and where the last value stands that was put there. Nodes are gone afterwards.
+   */
+  ordered(): Uint32Array<ArrayBuffer> {
+    const paths = this.#paths;
+    for (let path = this.#count - 1, at = path * FIELDS; path > 0; path--, at -= FIELDS) {
+      // Those below have been met. A reader leaves this field alone until then.
+      if (paths[at + SIZE] === 0) paths[at + LAST_BELOW] = 0;
+      const above = paths[at]! * FIELDS;
+      const size = ++paths[at + SIZE]!;
+      const [put, below] = [paths[at + PUT]!, paths[at + LAST_BELOW]!];
+      const last = put > below ? put : below;
+      if (paths[above + SIZE] === 0 || last > paths[above + LAST_BELOW]!) paths[above + LAST_BELOW] = last;
+      paths[above + SIZE]! += size;
     }
-    releaseMemory(depths);
-    const keySpans = new Uint32Array((this.#keyCount + 1) * 2);
-    for (let key = 1; key <= this.#keyCount; key++) {
-      keySpans[key * 2] = this.keyStart(key);
-      keySpans[key * 2 + 1] = this.keyLength(key);
+    const order = new Uint32Array(this.#count - 1);
+    paths[NEXT_PLACE] = 0;
+    for (let path = 1, at = FIELDS; path < this.#count; path++, at += FIELDS) {
+      const above = paths[at]! * FIELDS;
+      const place = paths[above + NEXT_PLACE]!;
+      paths[above + NEXT_PLACE] = place + paths[at + SIZE]!;
+      paths[at + NEXT_PLACE] = place + 1;
+      order[place] = path;
     }
-    return { parents, pathKeys, puts, keySpans };
+    return order;
+  }
+
+  /** How many paths are at and below one, after `ordered`. */
+  size(path: number): number {
+    return this.#paths[path * FIELDS + SIZE]!;
+  }
+
+  /** Where the last value that was put below stands, plus 1, after `ordered`; 0 for none. */
+  lastBelow(path: number): number {
+    return this.#paths[path * FIELDS + LAST_BELOW]!;
+  }
+
+  /** Where the value stands that was put at a path last, plus 1; 0 where none was. */
+  put(path: number): number {
+    return this.#paths[path * FIELDS + PUT]!;
   }
 
   /** The number of the node in this frame; 0 if it has none. */

@@ -189,8 +189,7 @@ export class RestoredTree {
     this.#tell(frame.bytes.length);
     if (changes === undefined) return;
     tree.make(changes);
-    const { parents, pathKeys, puts, keySpans } = changes;
-    for (const made of [parents, pathKeys, puts, keySpans]) releaseMemory(made);
+    releaseMemory(changes.body);
     this.#prove(tree);
   }
 

@@ -1,144 +1,107 @@
 import { ApplySink } from './apply-sink.ts';
 import { DELETED } from './binary-format.ts';
-import { BinaryBodyReader } from './binary-reader.ts';
+import { BinaryBodyReader, malformed } from './binary-reader.ts';
 import { keyOfBytes } from './key-cache.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
 import { lookupHashed, type TreeNode } from '../tree/node.ts';
+import { mixAgain } from '../tree/touched-level.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** Deeper paths are never gathered: they are walked by recursion. */
 export const NET_DEPTH_LIMIT = 256;
+/** Of what is said of a child. */
+export const HAS_BELOW = 1;
+export const HAS_VALUE = 2;
+/** By so much the number of its key stands above that. */
+export const NET_KEY_SHIFT = 2;
 /** Changes after which what would take them back is forgotten. */
 const CHANGES_A_STEP = 1_024;
 
-/**
- * What some frames, which follow one another, change altogether. A path is the number of the path above it and that of
- * its last key; 0 is the root, and a path comes behind that above it. No value is an object or an array.
- */
+/** What some frames, which follow one another, change altogether. No value is an object or an array. */
 export interface NetChanges {
   /** Revision at the end of the last of the frames. */
   readonly last: number;
   readonly operations: number;
-  readonly parents: Uint32Array;
-  /** The number of each path's last key, from 1. */
-  readonly pathKeys: Uint32Array;
-  /** Where in `bytes` the value stands that was put at a path last, plus 1; 0 where none was. Later operations stand behind earlier ones. */
-  readonly puts: Uint32Array;
-  /** The frames. */
-  readonly bytes: Buffer;
-  /** Where each key stands in `keys`, and behind that its length. */
-  readonly keySpans: Uint32Array;
-  readonly keys: Buffer;
+  /**
+   * What changes in the root: for each child that changes, or below which something does, a varint, then its value, then
+   * what changes in the child. A 0 stands behind the last one. The varint has HAS_VALUE, HAS_BELOW, and above them the
+   * number of the child's key: 0 for a key that follows, its length before it, and which gets the next number, from 1.
+   * Values are those of a binary body; DELETED for none.
+   */
+  readonly body: Buffer;
 }
 
 /**
- * Makes the changes in a tree, path by path, those of an object together. One after the other, as they were made, each
- * would wait for memory at every object on its way: on a tree that is larger than the processor's caches that is most of
- * the time. Whether the frames could be applied one by one is not looked at: the digest afterwards tells.
+ * Makes the changes in a tree, those of an object together. One after the other, as they were made, each would wait for
+ * memory at every object on its way: on a tree that is larger than the processor's caches that is most of the time.
+ * Whether the frames could be applied one by one is not looked at: the digest afterwards tells.
  * @throws EvertreeError PATH_INVALID, FORMAT_INVALID
  */
-export function makeNetChanges(tree: Tree, changes: NetChanges): void {
-  new NetApplication(tree, changes).run();
+export function makeNetChanges(tree: Tree, { body }: NetChanges): void {
+  new NetApplication(tree, body).run();
 }
 
 class NetApplication {
   readonly #tree: Tree;
-  readonly #changes: NetChanges;
+  readonly #body: Buffer;
   readonly #reader: BinaryBodyReader;
-  readonly #texts: (string | undefined)[];
-  readonly #hashes: Int32Array;
-  /** The paths below each path: those of path n from `#firsts[n]` up to `#firsts[n + 1]`. */
-  readonly #below: Uint32Array<ArrayBuffer>;
-  readonly #firsts: Uint32Array<ArrayBuffer>;
-  /** The last put below each path. */
-  readonly #latest: Uint32Array<ArrayBuffer>;
-  /** The objects on the way, by depth. */
-  readonly #nodes: TreeNode[] = [];
+  // By the numbers of keys, from 1.
+  readonly #keys: string[] = [''];
+  readonly #hashesLo: number[] = [0];
+  readonly #hashesHi: number[] = [0];
   #made = 0;
 
-  constructor(tree: Tree, changes: NetChanges) {
-    const { parents, keySpans, bytes } = changes;
+  constructor(tree: Tree, body: Buffer) {
     this.#tree = tree;
-    this.#changes = changes;
-    this.#reader = new BinaryBodyReader(bytes, tree.generation, new ApplySink(tree));
-    this.#texts = Array.from({ length: keySpans.length / 2 });
-    this.#hashes = new Int32Array(keySpans.length);
-    this.#below = new Uint32Array(parents.length);
-    this.#firsts = new Uint32Array(parents.length + 2);
-    this.#latest = new Uint32Array(parents.length);
+    this.#body = body;
+    this.#reader = new BinaryBodyReader(body, tree.generation, new ApplySink(tree));
   }
 
   run(): void {
-    this.#sort();
-    this.#nodes[0] = this.#tree.ownRoot();
-    this.#walk(0, 0, 0);
+    // What was touched before is mixed, so that no touched node is below one that is mixed on the way.
+    this.#tree.mixTouched();
+    this.#walk(this.#tree.ownRoot(), 0);
     this.#tree.undo.clear();
-    // At once: the collector lets tens of MiB of buffers gather before it looks.
-    for (const { buffer } of [this.#below, this.#firsts, this.#latest]) buffer.transfer(0);
+    this.#reader.assertEnd();
   }
 
-  #sort(): void {
-    const { parents, puts } = this.#changes;
-    const [firsts, latest] = [this.#firsts, this.#latest];
-    for (let path = parents.length - 1; path > 0; path--) {
-      const parent = parents[path]!;
-      firsts[parent + 2]!++;
-      const last = Math.max(puts[path]!, latest[path]!);
-      if (last > latest[parent]!) latest[parent] = last;
-    }
-    for (let path = 2; path < firsts.length; path++) firsts[path]! += firsts[path - 1]!;
-    for (let path = 1; path < parents.length; path++) this.#below[firsts[parents[path]! + 1]!++] = path;
-  }
-
-  /** @param after what was put before is gone: an object above was replaced then */
-  #walk(path: number, level: number, after: number): void {
-    const { puts, pathKeys } = this.#changes;
-    const tree = this.#tree;
-    const node = this.#nodes[level]!;
-    for (let index = this.#firsts[path]!, end = this.#firsts[path + 1]!; index < end; index++) {
-      const child = this.#below[index]!;
-      const put = puts[child]!;
-      const since = put > after ? put : after;
-      const leadsOn = this.#latest[child]! > since;
-      if (put <= after && !leadsOn) continue;
-      const number = pathKeys[child]!;
-      const key = this.#texts[number] ?? this.#key(number);
-      const [lo, hi] = [this.#hashes[number * 2]!, this.#hashes[number * 2 + 1]!];
-      if (put > after) this.#put(put - 1, level, key, lo, hi);
-      if (!leadsOn) continue;
-      const known = lookupHashed(node, key, lo);
-      this.#nodes[level + 1] = tree.step(node, key, lo, hi, level, known);
-      if (known === undefined) this.#touch(level);
-      this.#walk(child, level + 1, since);
-    }
-  }
-
-  #put(at: number, level: number, key: string, lo: number, hi: number): void {
+  /** Makes what changes in a node. Its own term in its parent's sum is left to the caller. */
+  #walk(node: TreeNode, level: number): void {
     const reader = this.#reader;
-    const node = this.#nodes[level]!;
-    reader.at = at;
-    const tag = reader.byte();
+    const tree = this.#tree;
+    for (let head = reader.varint(); head !== 0; head = reader.varint()) {
+      const number = head >>> NET_KEY_SHIFT === 0 ? this.#spelled() : head >>> NET_KEY_SHIFT;
+      const key = this.#keys[number];
+      if (key === undefined) throw malformed('an undefined key');
+      const [lo, hi] = [this.#hashesLo[number]!, this.#hashesHi[number]!];
+      if ((head & HAS_VALUE) !== 0) this.#put(node, key, lo, hi);
+      if ((head & HAS_BELOW) === 0) continue;
+      const below = tree.step(node, key, lo, hi, level, lookupHashed(node, key, lo));
+      this.#walk(below, level + 1);
+      mixAgain(below, node);
+    }
+  }
+
+  #put(node: TreeNode, key: string, lo: number, hi: number): void {
+    const tag = this.#reader.byte();
     const old = lookupHashed(node, key, lo);
     // It was put and deleted among these changes.
     if (tag === DELETED && old === undefined) return;
-    this.#tree.change(node, key, lo, hi, old, tag === DELETED ? undefined : reader.value(tag));
-    this.#touch(level);
+    this.#tree.change(node, key, lo, hi, old, tag === DELETED ? undefined : this.#reader.value(tag));
     if (++this.#made % CHANGES_A_STEP === 0) this.#tree.undo.clear();
   }
 
-  #touch(level: number): void {
-    const nodes = this.#nodes;
-    for (let at = level; at > 0 && !nodes[at]!.touched; at--) this.#tree.markTouched(nodes[at]!, nodes[at - 1]!, at);
-  }
-
-  #key(number: number): string {
-    const { keys, keySpans } = this.#changes;
-    const start = keySpans[number * 2]!;
-    const key = keyOfBytes(keys, start, start + keySpans[number * 2 + 1]!);
+  /** Reads a key, and gives it the next number. */
+  #spelled(): number {
+    const reader = this.#reader;
+    const length = reader.varint();
+    const end = reader.at + length;
+    if (end > this.#body.length) throw malformed('an end in the middle of a key');
+    const key = keyOfBytes(this.#body, reader.at, end);
+    reader.at = end;
     hashKey(key);
-    this.#texts[number] = key;
-    this.#hashes[number * 2] = lanes.lo;
-    this.#hashes[number * 2 + 1] = lanes.hi;
-    return key;
+    this.#hashesLo.push(lanes.lo);
+    this.#hashesHi.push(lanes.hi);
+    return this.#keys.push(key) - 1;
   }
 }

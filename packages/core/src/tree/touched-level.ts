@@ -27,7 +27,8 @@ export class TouchedLevel {
   }
 }
 
-function mixAgain(node: TreeNode, parent: TreeNode): void {
+/** Brings the term of a node in the sum of its parent up to date, as far as its own sum is. */
+export function mixAgain(node: TreeNode, parent: TreeNode): void {
   node.touched = false;
   closeSum(node.sumLo, node.sumHi);
   mix(node.keyLo, node.keyHi);

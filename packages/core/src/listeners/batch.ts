@@ -3,7 +3,7 @@ import type { TreeNode } from '../tree/node.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { hasWildcard, type Pattern } from './pattern.ts';
 import type { Position } from '../position.ts';
-import { exportMatched, forEachDifferentMatch, forEachMatch, sameMatched, type MatchedValue } from './matched-value.ts';
+import { differentMatches, exportMatched, matchesBelow, sameMatched, type MatchedValue } from './matched-value.ts';
 import { getFrom } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -61,27 +61,39 @@ export interface Transition {
   readonly operations: readonly Operation[] | undefined;
 }
 
+/** Work of one step, in operations or paths: half a millisecond or so. */
+const STEP_PATHS = 256;
+
 /**
- * The present state: a `write` for each path that matches and has a value. If there is none, a pattern without
- * wildcards gets a `delete` for its path.
+ * The present state, made in steps: a `write` for each path that matches and has a value. If there is none, a pattern
+ * without wildcards gets a `delete` for its path.
  */
-export function presentState(pattern: Pattern, root: TreeNode): Modification[] {
+export function* presentState(pattern: Pattern, root: TreeNode): Generator<void, Modification[], void> {
   const modifications: Modification[] = [];
   const add = (path: Path, type: ChangeType, value: MatchedValue): void => {
     modifications.push(modification(path, type, undefined, value, INITIAL));
   };
-  forEachMatch(root, pattern, ROOT, (path, value) => add(path, 'write', value));
+  for (const match of matchesBelow(root, pattern, ROOT)) {
+    if (match !== undefined) add(match.path, 'write', match.value);
+    if (match === undefined || modifications.length % STEP_PATHS === 0) yield;
+  }
   if (modifications.length === 0 && !hasWildcard(pattern)) add(pattern as Path, 'delete', undefined);
   return modifications;
 }
 
 const INITIAL = { operations: Object.freeze<Operation[]>([]) };
 
-/** A modification for each path that matches a pattern and whose value before and after differs. */
-export function modificationsOf(pattern: Pattern, transition: Transition): Modification[] {
+/** A modification for each path that matches a pattern and whose value before and after differs, made in steps. */
+export function* modificationsOf(pattern: Pattern, transition: Transition): Generator<void, Modification[], void> {
   const { before, after, operations } = transition;
+  const places = yield* operations === undefined ? differentPaths(pattern, transition) : operatedPaths(pattern, operations, transition);
   const modifications: Modification[] = [];
-  for (const place of operations === undefined ? differentPaths(pattern, transition) : operatedPaths(pattern, operations, transition)) {
+  let left = STEP_PATHS;
+  for (const place of places) {
+    if (--left === 0) {
+      left = STEP_PATHS;
+      yield;
+    }
     const old = getFrom(before, place.path);
     const present = getFrom(after, place.path);
     if (sameMatched(old, present)) continue;
@@ -99,13 +111,20 @@ interface ChangedPath {
   readonly operations: readonly Operation[] | undefined;
 }
 
-function differentPaths(pattern: Pattern, { before, after }: Transition): ChangedPath[] {
+function* differentPaths(pattern: Pattern, { before, after }: Transition): Generator<void, ChangedPath[], void> {
   const places: ChangedPath[] = [];
-  forEachDifferentMatch(before, after, pattern, ROOT, path => places.push({ path, replaced: true, operations: undefined }));
+  for (const path of differentMatches(before, after, pattern, ROOT)) {
+    if (path !== undefined) places.push({ path, replaced: true, operations: undefined });
+    if (path === undefined || places.length % STEP_PATHS === 0) yield;
+  }
   return places;
 }
 
-function operatedPaths(pattern: Pattern, operations: readonly Operation[], transition: Transition): Iterable<ChangedPath> {
+function* operatedPaths(
+  pattern: Pattern,
+  operations: readonly Operation[],
+  transition: Transition,
+): Generator<void, Iterable<ChangedPath>, void> {
   const places = new Map<string, OperatedPath>();
   const above = new Map<string, number[]>();
   const placeAt = (path: Path): OperatedPath => {
@@ -115,18 +134,25 @@ function operatedPaths(pattern: Pattern, operations: readonly Operation[], trans
     return place;
   };
   for (const [index, { path }] of operations.entries()) {
+    if (index % STEP_PATHS === STEP_PATHS - 1) yield;
     if (path.length >= pattern.length) {
       placeAt(path.slice(0, pattern.length)).reachedBy(index, path);
       continue;
     }
     const pointer = formatPath(path);
     const known = above.get(pointer);
-    if (known === undefined) above.set(pointer, [index]);
-    else known.push(index);
-    // A second operation at the same path finds the same differences: they are those of the trees before and after all
-    // operations.
-    if (known === undefined)
-      forEachDifferentMatch(transition.before, transition.after, pattern, path, found => (placeAt(found).replaced = true));
+    if (known !== undefined) {
+      // It finds the same differences as the first operation at this path: they are those of the trees before and after
+      // all operations.
+      known.push(index);
+      continue;
+    }
+    above.set(pointer, [index]);
+    let found = 0;
+    for (const different of differentMatches(transition.before, transition.after, pattern, path)) {
+      if (different !== undefined) placeAt(different).replaced = true;
+      if (different === undefined || ++found % STEP_PATHS === 0) yield;
+    }
   }
   return places.values();
 }

@@ -1,6 +1,6 @@
 import type { Operation } from '../frames/change-set.ts';
 import type { Clock, Reporter } from '../seams/host.ts';
-import { modificationsOf, presentState, type Batch, type Transition } from './batch.ts';
+import { modificationsOf, presentState, type Batch, type Modification, type Transition } from './batch.ts';
 import type { TreeNode } from '../tree/node.ts';
 import { formatPattern, type Pattern } from './pattern.ts';
 import type { Position } from '../position.ts';
@@ -38,6 +38,12 @@ export interface ListenerQueueOptions {
   readonly batchLimit: number;
 }
 
+/** The next batch, while its changes are made in steps. */
+interface Preparation {
+  readonly head: Omit<Batch, 'changes'>;
+  readonly steps: Generator<void, Modification[], void>;
+}
+
 /** One listener's queue, and the calls it gets: in order, one at a time, never from inside a commit. */
 export class ListenerQueue {
   readonly pattern: Pattern;
@@ -51,6 +57,8 @@ export class ListenerQueue {
   #waiting: Waiting[] = [];
   #waitingOperations = 0;
   #waitingBytes = 0;
+  /** What was taken from those above and is not delivered yet: nothing is merged into it. */
+  #preparing: Preparation | undefined;
   /** `#run` will be called in a later turn. */
   #scheduled = false;
   /** When its share of this turn ends, by Clock.monotonic. */
@@ -89,6 +97,7 @@ export class ListenerQueue {
   dispose(): void {
     this.#disposed = true;
     this.#initial = undefined;
+    this.#preparing = undefined;
     this.#waiting = [];
   }
 
@@ -127,9 +136,15 @@ export class ListenerQueue {
   }
 
   #deliver(): void {
-    for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
-      this.#call(batch);
-      if (this.#busy || this.#disposed) return;
+    while ((this.#preparing ??= this.#next()) !== undefined) {
+      const changes = this.#prepared(this.#preparing);
+      if (changes !== undefined) {
+        const { head } = this.#preparing;
+        this.#preparing = undefined;
+        // A commit whose operations changed nothing that the listener watches makes no batch.
+        if (head.initial || changes.length > 0) this.#call({ ...head, changes });
+        if (this.#busy || this.#disposed) return;
+      }
       if (this.#options.clock.monotonic() >= this.#sliceEnd) {
         this.#schedule();
         return;
@@ -138,21 +153,27 @@ export class ListenerQueue {
     this.#behind = false;
   }
 
-  /** The next batch that has changes, or undefined if none waits. */
-  #next(): Batch | undefined {
+  /** Goes on with the changes of a batch; undefined if the slice ended before the last one was made. */
+  #prepared({ steps }: Preparation): Modification[] | undefined {
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done === true) return step.value;
+      if (this.#options.clock.monotonic() >= this.#sliceEnd) return undefined;
+    }
+  }
+
+  /** Takes the next batch; undefined if none waits. */
+  #next(): Preparation | undefined {
     const initial = this.#initial;
     if (initial !== undefined) {
       this.#initial = undefined;
       const { root, position, time } = initial;
-      return { initial: true, from: position, position, time, changes: presentState(this.pattern, root), merged: 0 };
+      return { head: { initial: true, from: position, position, time, merged: 0 }, steps: presentState(this.pattern, root) };
     }
-    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) {
-      this.#count(waiting, -1);
-      const changes = modificationsOf(this.pattern, waiting);
-      const { from, position, time, merged } = waiting;
-      if (changes.length > 0) return { initial: false, from, position, time, changes, merged };
-    }
-    return undefined;
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) return undefined;
+    this.#count(waiting, -1);
+    const { from, position, time, merged } = waiting;
+    return { head: { initial: false, from, position, time, merged }, steps: modificationsOf(this.pattern, waiting) };
   }
 
   #call(batch: Batch): void {

@@ -1,6 +1,6 @@
 import { exportValue, sameValue } from '../tree/content.ts';
 import { forEachDifferentChild } from '../tree/node-difference.ts';
-import { forEachChild, lookup, TreeNode, type Child } from '../tree/node.ts';
+import { eachChild, lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { any, type Pattern } from './pattern.ts';
 import { getFrom, getInside } from '../tree/tree.ts';
@@ -22,58 +22,98 @@ export function sameMatched(a: MatchedValue, b: MatchedValue): boolean {
   return sameValue(a, b);
 }
 
+/** A path that matches a pattern, and what stands there. */
+export interface Match {
+  readonly path: Path;
+  readonly value: MatchedValue;
+}
+
+/** So many children are looked at between two pauses: a millisecond at most. */
+const LOOKED_CHILDREN = 1_024;
+
 /**
- * Calls `visit` for each path at or below `path` that matches a pattern and has a value.
+ * Each path at or below `path` that matches a pattern and has a value; undefined is a pause.
  * @param path matches the pattern as far as it goes
  */
-export function forEachMatch(root: TreeNode, pattern: Pattern, path: Path, visit: (path: Path, value: MatchedValue) => void): void {
-  descend(pattern, getFrom(root, path), [...path], visit);
-}
-
-function descend(pattern: Pattern, at: MatchedValue, path: string[], visit: (path: Path, value: MatchedValue) => void): void {
-  if (at === undefined) return;
-  if (path.length === pattern.length) {
-    visit([...path], at);
-    return;
-  }
-  const segment = pattern[path.length]!;
-  const enter = (key: string, child: MatchedValue): void => {
-    path.push(key);
-    descend(pattern, child, path, visit);
-    path.pop();
-  };
-  if (segment !== any) enter(segment, step(at, segment));
-  else if (at instanceof TreeNode) forEachChild(at, enter);
+export function matchesBelow(root: TreeNode, pattern: Pattern, path: Path): Generator<Match | undefined> {
+  return new Descent(pattern, path).matches(getFrom(root, path));
 }
 
 /**
- * Calls `visit` for each path, at or below `path`, that matches a pattern and has another value after than before.
+ * Each path, at or below `path`, that matches a pattern and has another value after than before; undefined is a pause.
  * Roots are pinned.
  */
-export function forEachDifferentMatch(before: TreeNode, after: TreeNode, pattern: Pattern, path: Path, visit: (path: Path) => void): void {
-  descendBoth(pattern, getFrom(before, path), getFrom(after, path), [...path], visit);
+export function differentMatches(before: TreeNode, after: TreeNode, pattern: Pattern, path: Path): Generator<Path | undefined> {
+  return new Descent(pattern, path).differences(getFrom(before, path), getFrom(after, path));
 }
 
-function descendBoth(pattern: Pattern, before: MatchedValue, after: MatchedValue, path: string[], visit: (path: Path) => void): void {
-  if (sameMatched(before, after)) return;
-  if (path.length === pattern.length) {
-    visit([...path]);
-    return;
+/** Goes down one tree or two, along a pattern. */
+class Descent {
+  readonly #pattern: Pattern;
+  /** Where it is. */
+  readonly #path: string[];
+  #looked = 0;
+
+  constructor(pattern: Pattern, path: Path) {
+    this.#pattern = pattern;
+    this.#path = [...path];
   }
-  const segment = pattern[path.length]!;
-  const enter = (key: string, old: MatchedValue, present: MatchedValue): void => {
-    path.push(key);
-    descendBoth(pattern, old, present, path, visit);
-    path.pop();
-  };
-  if (segment !== any) {
-    enter(segment, step(before, segment), step(after, segment));
-    return;
+
+  *matches(at: MatchedValue): Generator<Match | undefined> {
+    if (at === undefined) return;
+    const path = this.#path;
+    if (path.length === this.#pattern.length) {
+      yield { path: [...path], value: at };
+      return;
+    }
+    const segment = this.#pattern[path.length]!;
+    if (segment !== any) {
+      path.push(segment);
+      yield* this.matches(step(at, segment));
+      path.pop();
+    } else if (at instanceof TreeNode) {
+      for (const [key, child] of eachChild(at)) {
+        path.push(key);
+        yield* this.matches(child);
+        path.pop();
+        if (++this.#looked % LOOKED_CHILDREN === 0) yield undefined;
+      }
+    }
   }
-  const nodes = [before, after].filter(each => each instanceof TreeNode);
-  if (nodes.length === 2) forEachDifferentChild(nodes[0]!, nodes[1]!, enter);
-  else if (before instanceof TreeNode) forEachChild(before, (key, child) => enter(key, child, undefined));
-  else if (after instanceof TreeNode) forEachChild(after, (key, child) => enter(key, undefined, child));
+
+  *differences(before: MatchedValue, after: MatchedValue): Generator<Path | undefined> {
+    if (sameMatched(before, after)) return;
+    const path = this.#path;
+    if (path.length === this.#pattern.length) {
+      yield [...path];
+      return;
+    }
+    const segment = this.#pattern[path.length]!;
+    const children = segment === any ? childrenOfBoth(before, after) : [[segment, step(before, segment), step(after, segment)] as const];
+    for (const [key, old, present] of children) {
+      path.push(key);
+      yield* this.differences(old, present);
+      path.pop();
+      if (++this.#looked % LOOKED_CHILDREN === 0) yield undefined;
+    }
+  }
+}
+
+type ChildOfBoth = readonly [key: string, before: Child | undefined, after: Child | undefined];
+
+/** The children that may differ. Those of two nodes are found in one step: wide nodes share what did not change. */
+function childrenOfBoth(before: MatchedValue, after: MatchedValue): Iterable<ChildOfBoth> {
+  if (before instanceof TreeNode && after instanceof TreeNode) {
+    const children: ChildOfBoth[] = [];
+    forEachDifferentChild(before, after, (key, old, present) => children.push([key, old, present]));
+    return children;
+  }
+  if (before instanceof TreeNode) return childrenOfOne(before, true);
+  return after instanceof TreeNode ? childrenOfOne(after, false) : [];
+}
+
+function* childrenOfOne(node: TreeNode, isBefore: boolean): Generator<ChildOfBoth> {
+  for (const [key, child] of eachChild(node)) yield isBefore ? [key, child, undefined] : [key, undefined, child];
 }
 
 function step(value: MatchedValue, segment: string): MatchedValue {

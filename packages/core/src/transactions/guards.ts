@@ -3,7 +3,7 @@ import type { TreeNode } from '../tree/node.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { PatternTrie } from '../listeners/pattern-trie.ts';
 import { formatPattern, parsePattern, type Pattern, type PatternLike } from '../listeners/pattern.ts';
-import { exportMatched, forEachMatch } from '../listeners/matched-value.ts';
+import { exportMatched, matchesBelow } from '../listeners/matched-value.ts';
 import { getFrom } from '../tree/tree.ts';
 
 /** The part of a zod schema that a guard needs. */
@@ -77,8 +77,11 @@ function checkGuard(root: TreeNode, guard: Guard, path: Path, judged: Set<string
     const result = value === undefined ? undefined : guard.schema.safeParse(value);
     if (result?.success === false) throw refused(pattern, pointer, tense, result.error);
   };
-  if (path.length >= pattern.length) judge(path.slice(0, pattern.length));
-  else forEachMatch(root, pattern, path, judge);
+  if (path.length >= pattern.length) {
+    judge(path.slice(0, pattern.length));
+    return;
+  }
+  for (const match of matchesBelow(root, pattern, path)) if (match !== undefined) judge(match.path);
 }
 
 /** How many issues an error's message tells; its details have all of them, up to ISSUES_LIMIT. */

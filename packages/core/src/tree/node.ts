@@ -1,4 +1,14 @@
-import { branchGet, branchKey, branchRemove, branchSet, forEachInBranch, newBranch, type Branch } from './branch.ts';
+import {
+  branchGet,
+  branchKey,
+  branchRemove,
+  branchSet,
+  eachBranch,
+  FIRST_PAIR,
+  forEachInBranch,
+  newBranch,
+  type Branch,
+} from './branch.ts';
 import { closeSum, hashKey, hashKeyBytes, hashLeaf, lanes, mix } from './digest.ts';
 import { RecentChildren } from './recent-children.ts';
 import type { Value } from './value.ts';
@@ -277,6 +287,19 @@ export function forEachChild(node: TreeNode, visit: (key: string, child: Child) 
     return;
   }
   for (const key in node.fields) visit(key, node.fields[key]!);
+}
+
+/** As forEachChild, for those that stop in between. */
+export function* eachChild(node: TreeNode): Generator<readonly [key: string, child: Child]> {
+  if (node.fields !== undefined) {
+    for (const key in node.fields) yield [key, node.fields[key]!];
+    return;
+  }
+  for (const branch of eachBranch(node.wide!.branch)) {
+    for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+      if (branch[slot] !== undefined) yield [branch[slot] as string, branch[slot + 1] as Child];
+    }
+  }
 }
 
 export function childKeys(node: TreeNode): string[] {

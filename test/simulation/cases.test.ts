@@ -363,6 +363,40 @@ const CASES: Readonly<Record<string, string>> = {
     full d
     pass 20
   `,
+  'an acknowledgement that a stalled primary hears late is of a secondary that kept the commit, before it followed another': `
+    sites direct direct direct
+    seed 2
+    write a 2 1
+    pass 50
+    isolate c
+    promote c force
+    pass 200
+    write a 1 1
+    pass 1
+    stall a
+    pass 5
+    heal
+    pass 300
+    resume a
+  `,
+  'so is one that a primary hears late of a reader of the topic': `
+    sites direct direct topic
+    seed 6
+    write a 2 1
+    pass 100
+    isolate b
+    promote b force
+    pass 300
+    write a 2 1
+    pass 2
+    block kafka a
+    pass 30
+    heal
+    block kafka a
+    pass 20
+    unblock kafka a
+    pass 100
+  `,
 };
 
 describe('what a simulation found:', () => {

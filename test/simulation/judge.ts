@@ -2,6 +2,7 @@ import { decodeChangeSets, formatExactPosition } from '@evertree/core';
 import type { Frame } from '@evertree/core';
 import type { LedgerEntry } from './ledger.ts';
 import type { SimulatedSite } from './site.ts';
+import { isWithin } from './stretch.ts';
 import type { World } from './world.ts';
 
 const READING_MS = 1_000;
@@ -39,10 +40,7 @@ function judgeEntry(world: World, entry: LedgerEntry, isKept: boolean, divergenc
 /** Retention had dropped it before its history was found to have parted: the divergence says so, by positions. */
 function isReportedMissing({ sites }: World, { position }: LedgerEntry): boolean {
   return sites.some(({ running }) =>
-    running!.store.journal.divergences.list().some(({ missing }) => {
-      if (missing === undefined || position.epoch > missing.last.epoch || position.epoch < missing.base.epoch) return false;
-      return position.revision > missing.base.revision && position.revision <= missing.last.revision;
-    }),
+    running!.store.journal.divergences.list().some(({ missing }) => missing !== undefined && isWithin(missing, position)),
   );
 }
 

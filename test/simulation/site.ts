@@ -13,6 +13,7 @@ import { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
 import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { PlantedFault } from './plants.ts';
+import { isWithin } from './stretch.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { override, withLinks } from './overrides.ts';
 import { addressOf, admissionTo } from './site-http.ts';
@@ -219,6 +220,12 @@ export class SimulatedSite {
   /** Whether its history holds a position durably, as far as can be told from outside. */
   holds(position: ExactPosition): boolean {
     return covers(this.#holds(), position);
+  }
+
+  /** Whether it went back from the position, to follow another site, and keeps it as a divergence. */
+  keepsAside(position: ExactPosition): boolean {
+    const kept = this.#store?.journal.divergences.list() ?? [];
+    return kept.some(({ base, last, missing }) => isWithin({ base: missing?.base ?? base, last }, position));
   }
 
   #holds(): Held {

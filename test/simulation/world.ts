@@ -119,7 +119,9 @@ export class World {
     this.trace.add(`${this.#now()} ${site.name} promised ${entry.id} ${entry.acknowledged}`);
     this.#assertMayAnswer(site, entry);
     if (entry.acknowledged === 0) return;
-    const holders = this.sites.filter(other => other !== site && (other.wentBack || other.holds(entry.position)));
+    const { position } = entry;
+    // What a secondary said may arrive when it has begun to follow another primary: no acknowledgement is newer than its way.
+    const holders = this.sites.filter(other => other !== site && (other.wentBack || other.holds(position) || other.keepsAside(position)));
     if (holders.length >= entry.acknowledged) return;
     this.violated('acknowledged', `${entry.id} was acknowledged by ${entry.acknowledged}, and ${holders.length} hold it`);
   }

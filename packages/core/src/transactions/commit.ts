@@ -53,7 +53,8 @@ export class Commit {
   }
 
   /**
-   * Resolves with the count when so many secondaries hold the commit on stable storage.
+   * Resolves with the count when so many secondaries have said that they hold the commit on stable storage. One may have
+   * followed a site that was promoted without it since it said so: then it keeps the commit as a divergence.
    *
    * Rejects with ACKNOWLEDGEMENT_TIMEOUT ({position, acknowledged}; the commit stands), CLOSED; FENCED ({position,
    * last}) as above. With `outcome: 'unknown'` the commit stands, and this site hears of no acknowledgement any more.

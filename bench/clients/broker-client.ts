@@ -19,7 +19,7 @@ export function brokerClient(make: MakeBroker): FrameClient {
   return {
     async openWriter(broker, topic): Promise<FrameWriter> {
       const client = connect(broker);
-      const writer = await client.openWriter({ acks: 'all', idempotent: true, retries: 0, answerMs: ANSWER_MS });
+      const writer = await client.openWriter({ acks: 'all', idempotent: true, answerMs: ANSWER_MS });
       return {
         async send(frames) {
           const records = frames.map(value => ({ key, value, headers: HEADERS }));

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { KafkaConnection } from '../options.ts';
+import type { Pauses } from './retrying.ts';
 
 // What every client is told in the same way.
 
@@ -17,9 +18,9 @@ export const ABANDONED = 'the client was given up';
 export const UNFOLDED_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** A client's own attempts at one request take a second at most. The loops above go on. */
-export const RETRY = Object.freeze({ attempts: 5, firstPauseMs: 50, mostPauseMs: 250 });
+export const RETRY: Pauses = Object.freeze({ retries: 4, firstPauseMs: 50, mostPauseMs: 250 });
 /** Between a writer's attempts at one batch. */
-export const WRITE_RETRY = Object.freeze({ retries: 4, firstPauseMs: 100, mostPauseMs: 500 });
+export const WRITE_RETRY: Pauses = Object.freeze({ retries: 4, firstPauseMs: 100, mostPauseMs: 500 });
 
 /** A client's own bound for answers to an admin. Silence is found earlier. */
 export const ADMIN_ANSWER_MS = 60_000;

@@ -1,4 +1,3 @@
-import { EvertreeError } from '@evertree/core';
 import kafkajs from 'kafkajs';
 import type { Admin } from 'kafkajs';
 import { isKafkaError } from '../broker.ts';
@@ -15,6 +14,8 @@ import type {
   Watermarks,
   WriterOptions,
 } from '../broker.ts';
+import { BatchReader } from '../client/batch-reader.ts';
+import { BatchWriter } from '../client/batch-writer.ts';
 import { Calls } from '../client/calls.ts';
 import { BrokerParts } from '../client/parts.ts';
 import { isRefusal } from '../client/rights.ts';
@@ -22,8 +23,6 @@ import { ACKS, ADMIN_ANSWER_MS, NO_GENERATION, NO_MEMBER, NO_OFFSET, NO_PARTITIO
 import { createClient } from './client.ts';
 import { explain } from './failures.ts';
 import { OwnCluster } from './cluster.ts';
-import { KafkajsReader } from './reader.ts';
-import { KafkajsWriter } from './writer.ts';
 
 /** The brokers, by kafkajs. Connects nowhere yet. */
 export function createBroker(options: BrokerOptions): Broker {
@@ -35,7 +34,7 @@ class KafkajsBroker implements Broker {
   /** Readers, writers, and the two below. */
   readonly #parts = new BrokerParts();
   #admin: { readonly admin: Admin; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
-  #cluster: { readonly own: OwnCluster; readonly calls: Calls; readonly connected: Promise<void> } | undefined;
+  #cluster: { readonly own: OwnCluster; readonly calls: Calls } | undefined;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -105,11 +104,13 @@ class KafkajsBroker implements Broker {
   }
 
   async openReader(options: ReaderOptions): Promise<PartitionReader> {
-    return this.#parts.open(new KafkajsReader(this.#options, options));
+    return this.#parts.open(new BatchReader(this.#options, options, new OwnCluster(this.#options), explain));
   }
 
   async openWriter(options: WriterOptions): Promise<RecordWriter> {
-    return this.#parts.open(new KafkajsWriter(this.#options, options));
+    const { connection, report } = this.#options;
+    const cluster = new OwnCluster({ connection, report, answerMs: options.answerMs });
+    return this.#parts.open(new BatchWriter(this.#options, options, cluster, explain));
   }
 
   abandon(): void {
@@ -127,13 +128,12 @@ class KafkajsBroker implements Broker {
       case 'commit':
         return this.#administer(admin => admin.fetchOffsets({ groupId: name }));
       case 'read': {
-        const partitions = [{ partition: 0, fetchOffset: String(NO_OFFSET), maxBytes: 1 }];
-        const request = { isolationLevel: READ_COMMITTED, maxWaitTime: 0, minBytes: 0, maxBytes: 1 };
-        return this.#below(async own => (await anyNode(own)).fetch({ ...request, topics: [{ topic: name, partitions }] }));
+        const nothing = { partition: 0, offset: NO_OFFSET, waitMs: 0, minBytes: 0, maxBytes: 1, isolationLevel: READ_COMMITTED };
+        return this.#below(async own => own.fetchFrom(await own.anyNode(), { topic: name, ...nothing }));
       }
       case 'write': {
         const partitions = [{ partition: NO_PARTITION, firstSequence: 0, messages: [{ value: Buffer.alloc(0) }] }];
-        return this.#below(async own => (await anyNode(own)).produce({ topicData: [{ topic: name, partitions }], acks: ACKS.all }));
+        return this.#below(async own => (await own.anyNode()).produce({ topicData: [{ topic: name, partitions }], acks: ACKS.all }));
       }
     }
   }
@@ -170,24 +170,13 @@ class KafkajsBroker implements Broker {
   /** Sends requests that kafkajs's clients can't send, over a connection of its own. */
   #below<T>(ask: (own: OwnCluster) => Promise<T>): Promise<T> {
     this.#cluster ??= this.#connectCluster();
-    const { own, calls, connected } = this.#cluster;
-    return calls.call(connected.then(() => ask(own)));
+    const { own, calls } = this.#cluster;
+    return calls.call(own.connect().then(() => ask(own)));
   }
 
   #connectCluster() {
-    const own = new OwnCluster(this.#options, READ_COMMITTED);
+    const own = new OwnCluster(this.#options);
     this.#parts.add(own);
-    return { own, calls: new Calls(this.#options, own, explain), connected: connectCluster(own) };
+    return { own, calls: new Calls(this.#options, own, explain) };
   }
-}
-
-async function connectCluster({ cluster }: OwnCluster): Promise<void> {
-  await cluster.connect();
-  await cluster.refreshMetadata();
-}
-
-async function anyNode({ cluster }: OwnCluster) {
-  const [nodeId] = cluster.getNodeIds();
-  if (nodeId === undefined) throw new EvertreeError('UNREACHABLE', 'the cluster has no brokers');
-  return cluster.findBroker({ nodeId });
 }

@@ -3,7 +3,6 @@ import { connect as connectTls } from 'node:tls';
 import type { Reporter } from '@evertree/core';
 import { Kafka, logLevel } from 'kafkajs';
 import type { ISocketFactoryArgs, KafkaConfig, LogEntry, SASLOptions } from 'kafkajs';
-import { registerCodecs } from './codecs.ts';
 import { DEFAULT_LIMITS } from '../options.ts';
 import type { KafkaConnection, KafkaCredentials } from '../options.ts';
 import type { Connections } from '../client/patience.ts';
@@ -31,7 +30,6 @@ export function createClient(connection: KafkaConnection, report: Reporter, answ
 /** What kafkajs is told. */
 export function clientOptions(connection: KafkaConnection, report: Reporter, answerMs: number, sockets: Sockets) {
   mendRequestQueue();
-  registerCodecs();
   const { tls, sasl } = connection;
   return {
     brokers: [...connection.brokers],
@@ -46,7 +44,7 @@ export function clientOptions(connection: KafkaConnection, report: Reporter, ans
       initialRetryTime: RETRY.firstPauseMs,
       maxRetryTime: RETRY.mostPauseMs,
       // So that each broker named is reached.
-      retries: Math.max(RETRY.attempts, connection.brokers.length) - 1,
+      retries: Math.max(RETRY.retries, connection.brokers.length - 1),
     },
     socketFactory: socket => connectSocket(sockets, socket),
     logLevel: logLevel.INFO,

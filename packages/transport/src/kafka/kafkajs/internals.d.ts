@@ -1,29 +1,23 @@
 /** What kafkajs 2.2.4 keeps to itself and this folder uses; package.json pins the version. */
 declare module 'kafkajs/src/cluster/index.js' {
-  import type { KafkaConfig, KafkaMessage } from 'kafkajs';
+  import type { KafkaConfig } from 'kafkajs';
+  import type { Lookup } from 'kafkajs/src/protocol/requests/index.js';
 
-  interface PartitionRequest {
-    readonly partition: number;
-    readonly fetchOffset: string;
-    readonly maxBytes: number;
+  /** A request and how its answer is read: `decode` its bytes, `parse` throws what they say went wrong. */
+  export interface Protocol<Answer, Data> {
+    readonly request: { readonly apiVersion: number; encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }> };
+    readonly requestTimeout?: number | null | undefined;
+    readonly response: { decode(bytes: Buffer): Promise<Answer>; parse(answer: Answer): Promise<Data> };
   }
-  interface PartitionResponse {
-    readonly errorCode: number;
-    readonly highWatermark: string;
-    readonly lastStableOffset: string;
-    /** The log's start offset. */
-    readonly lastStartOffset: string;
-    readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: string }[];
-    readonly messages: readonly KafkaMessage[];
-  }
-  interface Broker {
-    fetch(request: {
-      readonly isolationLevel: number;
-      readonly maxWaitTime: number;
-      readonly minBytes: number;
-      readonly maxBytes: number;
-      readonly topics: readonly { readonly topic: string; readonly partitions: readonly PartitionRequest[] }[];
-    }): Promise<{ readonly responses: readonly { readonly partitions: readonly PartitionResponse[] }[] }>;
+
+  export interface ClusterBroker {
+    readonly connectionPool: { send<Answer, Data>(protocol: Protocol<Answer, Data>): Promise<Data> };
+    /** Of the newest version that both sides know. */
+    readonly lookupRequest: Lookup;
+    disconnect(): Promise<void>;
+    initProducerId(request: {
+      readonly transactionTimeout: number;
+    }): Promise<{ readonly producerId: string; readonly producerEpoch: number }>;
     listOffsets(request: {
       readonly isolationLevel: number;
       readonly topics: readonly {
@@ -52,6 +46,7 @@ declare module 'kafkajs/src/cluster/index.js' {
       }[];
     }): Promise<unknown>;
   }
+
   class Cluster {
     constructor(
       options: Omit<KafkaConfig, 'logLevel' | 'logCreator'> & {
@@ -69,8 +64,8 @@ declare module 'kafkajs/src/cluster/index.js' {
     /** Of the brokers that the last metadata named. */
     getNodeIds(): readonly string[];
     findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
-    findBroker(destination: { readonly nodeId: string }): Promise<Broker>;
-    findGroupCoordinator(group: { readonly groupId: string }): Promise<Broker>;
+    findBroker(destination: { readonly nodeId: string }): Promise<ClusterBroker>;
+    findGroupCoordinator(group: { readonly groupId: string }): Promise<ClusterBroker>;
   }
   // oxlint-disable-next-line import/no-default-export -- it is CommonJS
   export default Cluster;
@@ -84,18 +79,51 @@ declare module 'kafkajs/src/loggers/index.js' {
   export default loggers;
 }
 
-declare module 'kafkajs/src/consumer/batch.js' {
-  import type { KafkaMessage } from 'kafkajs';
-
-  class Batch {
-    constructor(topic: string, fetchedOffset: string, partitionData: object);
-    /** Without markers of transactions, and without what aborted ones wrote. */
-    readonly messages: readonly KafkaMessage[];
-    lastOffset(): string;
-    isEmptyIncludingFiltered(): boolean;
-  }
+declare module 'kafkajs/src/protocol/requests/apiKeys.js' {
+  const apiKeys: { readonly Produce: 0; readonly Fetch: 1 };
   // oxlint-disable-next-line import/no-default-export -- it is CommonJS
-  export default Batch;
+  export default apiKeys;
+}
+
+declare module 'kafkajs/src/protocol/requests/index.js' {
+  import type { Protocol } from 'kafkajs/src/cluster/index.js';
+
+  interface PartitionRequest {
+    readonly partition: number;
+    readonly fetchOffset: string;
+    readonly maxBytes: number;
+  }
+
+  type Fetch = (request: {
+    readonly isolationLevel: number;
+    readonly maxWaitTime: number;
+    readonly minBytes: number;
+    readonly maxBytes: number;
+    readonly topics: readonly { readonly topic: string; readonly partitions: readonly PartitionRequest[] }[];
+  }) => Protocol<unknown, unknown>;
+
+  interface Produced {
+    readonly topics: readonly { readonly partitions: readonly { readonly baseOffset: string }[] }[];
+  }
+
+  type Produce = (request: {
+    readonly acks: number;
+    readonly timeout: number;
+    readonly topicData: readonly [];
+  }) => Protocol<unknown, Produced>;
+
+  /** The versions of a request. */
+  interface Definition<Make> {
+    protocol(choice: { readonly version: number }): Make;
+  }
+
+  export type Lookup = <Make>(key: number, definition: Definition<Make>) => Make;
+
+  export const requests: { readonly Produce: Definition<Produce>; readonly Fetch: Definition<Fetch> };
+}
+
+declare module 'kafkajs/src/protocol/error.js' {
+  export function createErrorFromCode(code: number): Error;
 }
 
 /** See request-queue.ts. */

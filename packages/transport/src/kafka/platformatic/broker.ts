@@ -24,13 +24,14 @@ import {
   READ_COMMITTED,
   READ_UNCOMMITTED,
 } from '../client/settings.ts';
-import { Cluster, EARLIEST, LATEST, nodeOf } from './cluster.ts';
+import { BatchReader } from '../client/batch-reader.ts';
+import { BatchWriter } from '../client/batch-writer.ts';
+import { EARLIEST, LATEST } from '../client/record-wire.ts';
+import { Cluster, nodeOf } from './cluster.ts';
 import { isOnly } from './errors.ts';
 import { explain } from './failures.ts';
 import { FetchRequest } from './fetch-request.ts';
 import type { Library } from './library.ts';
-import { PlatformaticReader } from './reader.ts';
-import { PlatformaticWriter } from './writer.ts';
 
 const ANY_EPOCH = -1;
 /** Kafka's numbers of what has settings. */
@@ -138,11 +139,14 @@ class PlatformaticBroker implements Broker {
   }
 
   openReader(options: ReaderOptions): Promise<PartitionReader> {
-    return this.#parts.open(new PlatformaticReader(this.#library, this.#options, options));
+    const cluster = new Cluster(this.#library, { ...clientPatience(this.#options), clock: this.#options.clock });
+    return this.#parts.open(new BatchReader(this.#options, options, cluster, explain));
   }
 
   openWriter(options: WriterOptions): Promise<RecordWriter> {
-    return this.#parts.open(new PlatformaticWriter(this.#library, this.#options, options));
+    const { connection, clock } = this.#options;
+    const cluster = new Cluster(this.#library, { connection, answerMs: options.answerMs, clock });
+    return this.#parts.open(new BatchWriter(this.#options, options, cluster, explain));
   }
 
   abandon(): void {

@@ -1,27 +1,29 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EvertreeError } from '@evertree/core';
-import type { Connection } from '@platformatic/kafka';
-import type { BrokerPart } from '../client/parts.ts';
-import { RETRY } from '../client/settings.ts';
+import type { Connection, Writer } from '@platformatic/kafka';
+import type { WriterOptions } from '../broker.ts';
+import type { FetchAnswer } from '../client/fetch-answer.ts';
+import type { FetchQuestion, ProducerIdentity, RecordWire } from '../client/record-wire.ts';
+import { retrying } from '../client/retrying.ts';
+import { ACKS, RETRY } from '../client/settings.ts';
 import { canRetry, protocolErrorOf } from './errors.ts';
+import { FetchRequest } from './fetch-request.ts';
 import type { Library } from './library.ts';
 import { Nodes } from './nodes.ts';
 import type { NodeAddress, NodeOptions } from './nodes.ts';
 
 /** Kafka's number for a group, of what has a coordinator. */
 const GROUP = 0;
-/** `ListOffsets` asks with these for the log's ends. */
-export const EARLIEST = -2n;
-export const LATEST = -1n;
 const ANY_EPOCH = -1;
 /** Kafka's number of what asks and is no replica. */
 const CONSUMER = -1;
+const ANY_TIMEOUT_MS = 0;
 
 type MetadataResponse = ReturnType<Library['metadataV9']['parseResponse']>;
 type MetadataTopic = MetadataResponse['topics'][number];
+type ProduceResponse = ReturnType<Library['produceV8']['parseResponse']>;
 
 /** One user's connections to a cluster, and what its nodes last said of who leads where. */
-export class Cluster implements BrokerPart {
+export class Cluster implements RecordWire {
   readonly nodes: Nodes;
   readonly #library: Library;
   readonly #bootstrap: readonly NodeAddress[];
@@ -36,6 +38,10 @@ export class Cluster implements BrokerPart {
     this.nodes = new Nodes(library, options);
     this.#library = library;
     this.#bootstrap = options.connection.brokers.map(addressOf);
+  }
+
+  get receivedBytes(): number {
+    return this.nodes.receivedBytes;
   }
 
   abandon(): void {
@@ -53,17 +59,16 @@ export class Cluster implements BrokerPart {
     this.#coordinators.clear();
   }
 
+  canRetry(error: unknown): boolean {
+    return canRetry(error);
+  }
+
   /** Tries again what may pass; each attempt asks anew who leads. */
-  async retrying<T>(work: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await work();
-      } catch (error) {
-        this.forget();
-        if (attempt >= RETRY.attempts || !canRetry(error)) throw error;
-      }
-      await sleep(Math.min(RETRY.firstPauseMs * 2 ** (attempt - 1), RETRY.mostPauseMs));
-    }
+  retrying<T>(work: () => Promise<T>): Promise<T> {
+    return retrying(work, RETRY, error => {
+      this.forget();
+      return canRetry(error);
+    });
   }
 
   /** Asks any node, the next one where one can't be reached. */
@@ -118,10 +123,39 @@ export class Cluster implements BrokerPart {
     return leader;
   }
 
-  /**
-   * The offset of the first record that is not older; negative where there is none.
-   * @param time milliseconds since 1970, EARLIEST or LATEST
-   */
+  async connect(): Promise<void> {
+    await this.metadata([]);
+  }
+
+  /** The leader's connection is made, and answered. */
+  async reach(topic: string, partition: number): Promise<void> {
+    await this.leader(topic, partition);
+    await this.askLeader(topic, partition, () => Promise.resolve());
+  }
+
+  fetch(question: FetchQuestion): Promise<FetchAnswer> {
+    return this.askLeader(question.topic, question.partition, connection => new FetchRequest(this.#library).send(connection, question));
+  }
+
+  async introduce(): Promise<ProducerIdentity> {
+    const { initProducerId } = this.nodes.requests;
+    const { producerId, producerEpoch } = await this.askAny(connection => initProducerId.async(connection, null, ANY_TIMEOUT_MS));
+    return { id: producerId, epoch: producerEpoch };
+  }
+
+  async produce(topic: string, partition: number, batch: Buffer, options: WriterOptions): Promise<bigint> {
+    const { responses } = await this.askLeader(topic, partition, connection => this.#produce(connection, topic, partition, batch, options));
+    const offset = responses[0]?.partitionResponses[0]?.baseOffset;
+    if (offset === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a send to ${topic} with nothing`);
+    return offset;
+  }
+
+  /** The library's is native where it can be. Given a plain buffer, it copies it. */
+  checksum(bytes: Buffer): number {
+    const { Writer, crc32c } = this.#library;
+    return crc32c(Writer.create().append(bytes).dynamicBuffer);
+  }
+
   async offset(topic: string, partition: number, time: bigint, isolationLevel: number): Promise<bigint> {
     const { listOffsets } = this.nodes.requests;
     const partitions = [{ partitionIndex: partition, currentLeaderEpoch: ANY_EPOCH, timestamp: time }];
@@ -145,6 +179,16 @@ export class Cluster implements BrokerPart {
     return this.nodes.ask(node, request);
   }
 
+  #produce(connection: Connection, topic: string, partition: number, batch: Buffer, options: WriterOptions): Promise<ProduceResponse> {
+    const { api, parseResponse } = this.#library.produceV8;
+    const write = () => writeProduce(this.#library.Writer.create(), topic, partition, batch, options);
+    return new Promise((resolve, reject) => {
+      connection.send<ProduceResponse>(api.key, api.version, write, parseResponse, false, false, (error, answer) =>
+        error === null ? resolve(answer!) : reject(error),
+      );
+    });
+  }
+
   async #metadata(connection: Connection, topics: readonly string[]): Promise<MetadataResponse> {
     try {
       return await this.nodes.requests.metadata.async(connection, [...topics], false, false);
@@ -154,6 +198,20 @@ export class Cluster implements BrokerPart {
       return response;
     }
   }
+}
+
+/** Produce Request, version 8, of one batch. */
+function writeProduce(writer: Writer, topic: string, partition: number, batch: Buffer, { acks, answerMs }: WriterOptions): Writer {
+  return writer
+    .appendString(null, false)
+    .appendInt16(ACKS[acks])
+    .appendInt32(answerMs)
+    .appendInt32(1)
+    .appendString(topic, false)
+    .appendInt32(1)
+    .appendInt32(partition)
+    .appendInt32(batch.length)
+    .append(batch);
 }
 
 export function nodeOf(brokers: MetadataResponse['brokers'], id: number): NodeAddress | undefined {

@@ -2,9 +2,9 @@ import { Reader, fetchV11 } from '@platformatic/kafka';
 import type { Connection } from '@platformatic/kafka';
 import { describe, expect, it } from 'vitest';
 import { FetchRequest } from './fetch-request.ts';
-import type { FetchAnswer } from './fetch-request.ts';
+import type { FetchAnswer } from '../client/fetch-answer.ts';
 import { loadLibrary } from './library.ts';
-import { decodeBatches } from './record-batch.ts';
+import { decodeBatches } from '../client/record-batch.ts';
 
 // As a broker of Kafka 4.3 answered.
 const HEAD = '000000000000000000000000000100086361707475726564';

@@ -21,7 +21,7 @@ export interface RecordBatch {
   readonly records: readonly SentRecord[];
 }
 
-/** More make kafkajs slow: it sorts a send's messages by partitions in quadratic time. */
+/** A batch of small frames is encoded within a few milliseconds. */
 const BATCH_RECORDS = 500;
 /** The slowest line that is allowed for: a batch gets the time that its bytes take on it. */
 const LEAST_BYTES_PER_MS = 32;

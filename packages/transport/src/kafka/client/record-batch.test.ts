@@ -68,6 +68,11 @@ describe('a batch of records', () => {
     expect(String(records[2]!.headers!['ö'])).toBe('ü');
   });
 
+  it.each<Compression>(['gzip', 'zstd'])('is folded with %s', async compression => {
+    const sent = [record('a frame '.repeat(1_000))];
+    expect((await batchOf(sent, compression)).length).toBeLessThan((await batchOf(sent)).length / 10);
+  });
+
   it('is read by the library, too', async () => {
     const bytes = await batchOf([record('a'), record('b')], 'zstd');
     const { records, producerId, producerEpoch, firstSequence } = readRecordsBatch(Reader.from(bytes));

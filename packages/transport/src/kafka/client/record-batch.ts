@@ -5,8 +5,8 @@ import type { ReceivedRecord, SentRecord } from '../records.ts';
 import { VarintReader, VarintWriter, sizeOfBytes, sizeOfInt, sizeOfLong } from './varints.ts';
 
 /*
- * Kafka's batches of records, format 2. The library's own encoding makes an object of buffers for each field, unfolds
- * without a bound, and compresses in the event loop's way.
+ * Kafka's batches of records, format 2. The clients' own encodings copy each record several times; that of
+ * @platformatic/kafka unfolds without a bound, and compresses in the event loop's way.
  */
 
 /** Where the fields of a batch are. */
@@ -152,13 +152,15 @@ export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readon
   return { records, next };
 }
 
-/** Kafka's own name says why records can't be read. */
+/** Kafka's own name says why records can't be read, where either client's errors have it. */
 class UnreadableRecords extends Error {
   readonly apiId: string;
+  readonly type: string;
 
-  constructor(apiId: string, words = 'the records of a fetch can not be read') {
+  constructor(name: string, words = 'the records of a fetch can not be read') {
     super(words);
-    this.apiId = apiId;
+    this.apiId = name;
+    this.type = name;
   }
 }
 

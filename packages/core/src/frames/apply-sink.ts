@@ -1,8 +1,14 @@
 import type { BodySink, ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
+import { BodyAhead } from './body-ahead.ts';
 import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
-import { lookupHashed, reachHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
+import { fetchRecent, lookupHashed, reachHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
+
+/** The nodes below one with so many children are not all in the processor's nearer caches. */
+const LARGE_SIZE = 8_192;
+
+const bodyAhead = new BodyAhead();
 
 /**
  * Applies a binary body straight to the nodes of a tree that its dictionary names: no path is made, walked or hashed.
@@ -16,6 +22,8 @@ export class ApplySink implements BodySink {
   readonly #parents: number[];
   readonly #levels: number[];
   #count = 1;
+  /** The large node that was named a child of last; 0 if there was none. */
+  #large = 0;
 
   constructor(tree: Tree) {
     this.#tree = tree;
@@ -56,6 +64,7 @@ export class ApplySink implements BodySink {
     const level = this.#levels[parent]!;
     const above = this.#nodes[parent]!;
     const known = reachHashed(above, key, keyLo);
+    if (above.size >= LARGE_SIZE) this.#large = parent;
     const id = ++this.#count;
     this.#nodes[id] = this.#tree.step(above, key, keyLo, keyHi, level, known);
     this.#parents[id] = parent;
@@ -81,6 +90,13 @@ export class ApplySink implements BodySink {
     this.#tree.put([], child);
     // The numbers of the nodes below the old root are not used again: a writer takes a number from the node itself.
     this.#nodes[1] = this.#tree.ownRoot();
+  }
+
+  /** Has the memory read, all at once, that the children of the large node will be waited for in. */
+  ahead(body: Uint8Array, at: number, changeSets: number): void {
+    if (this.#large === 0) return;
+    const count = bodyAhead.look(body, at, changeSets, this.#large);
+    if (count > 0) fetchRecent(this.#nodes[this.#large]!, bodyAhead.hashes, count);
   }
 
   #touch(id: number): void {

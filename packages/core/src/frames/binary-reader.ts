@@ -30,6 +30,9 @@ export type BodyHead = Pick<FrameHeader, 'count' | 'firstTime' | 'beginsEpoch' |
 /** The head of a body of change sets alone: a snapshot's chunk. */
 export const NO_NOTE = Object.freeze({ beginsEpoch: false, endsEpoch: false, isMark: false });
 
+/** So many change sets at a time are announced to the sink: what they need stays in the nearest caches until then. */
+const AHEAD_CHANGE_SETS = 32;
+
 /**
  * Reads a binary body into a sink.
  * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
@@ -60,6 +63,7 @@ export class BinaryBodyReader {
     this.note(head);
     let time = head.firstTime;
     for (let index = 0; index < head.count; index++) {
+      if (index % AHEAD_CHANGE_SETS === 0) this.#sink.ahead?.(this.body, this.at, Math.min(AHEAD_CHANGE_SETS, head.count - index));
       const flags = this.byte();
       if (flags > 15) throw malformed('unknown flags of a change set');
       if ((flags & HAS_TIME) !== 0) time += this.varint();

@@ -73,4 +73,6 @@ export interface BodySink {
   put(node: number, key: string, keyLo: number, keyHi: number, child: Child): void;
   delete(node: number, key: string, keyLo: number, keyHi: number): void;
   putRoot(child: Child): void;
+  /** So many change sets come next, from `at` on; they are not checked yet. */
+  ahead?(body: Uint8Array, at: number, changeSets: number): void;
 }

@@ -142,6 +142,32 @@ export function spelledKey(node: TreeNode, bytes: Uint8Array, start: number, end
   return recent?.spelledKey(lanes.lo, bytes, start, end) ?? branchKey(branch, lanes.lo, bytes, start, end);
 }
 
+const fetchedKeys: (string | undefined)[] = [];
+const fetchedNodes: (TreeNode | undefined)[] = [];
+/** A result of what is read for no other reason, so that the compiler does not leave it out. */
+export let fetched = 0;
+
+/**
+ * Reads what `spelledKey`, `reachHashed` and `assign` will read of a wide node's children, so that the processor waits
+ * for many of them at once, and not for one after the other. Only children that were lately reached.
+ * @param hashes low lanes of their keys' hashes
+ */
+export function fetchRecent(node: TreeNode, hashes: Int32Array, count: number): void {
+  const recent = node.wide?.recent;
+  if (recent === undefined) return;
+  recent.list(hashes, count, fetchedKeys, fetchedNodes);
+  let read = 0;
+  for (let at = 0; at < count; at++) {
+    const child = fetchedNodes[at];
+    if (child !== undefined) read ^= child.generation ^ child.sumLo ^ fetchedKeys[at]!.length;
+  }
+  for (let at = 0; at < count; at++) {
+    if (typeof fetchedNodes[at]?.fields === 'object') read++;
+    fetchedNodes[at] = undefined;
+  }
+  fetched = read;
+}
+
 /** A copy that belongs to `generation`; its branches and children are shared until they are changed. */
 export function copyNode(node: TreeNode, generation: number): TreeNode {
   const copy = new TreeNode(generation);

@@ -29,6 +29,16 @@ export class RecentChildren<T extends object> {
     return key !== undefined && isSpelled(key, bytes, start, end) ? key : undefined;
   }
 
+  /** Lists what is in the places of these hashes: a key may be another one's. */
+  list(hashes: Int32Array, count: number, keys: (string | undefined)[], children: (T | undefined)[]): void {
+    const places = this.#places;
+    for (let at = 0; at < count; at++) {
+      const place = (hashes[at]! & this.#mask) << 1;
+      keys[at] = places[place] as string | undefined;
+      children[at] = places[place + 1] as T | undefined;
+    }
+  }
+
   /** @param size how many children the node has: more places than that are of no use */
   set(hash: number, key: string, child: T, size: number): void {
     const place = (hash & this.#mask) << 1;

@@ -7,6 +7,7 @@ export { BodyScan } from './frames/body-scan.ts';
 export { ByteWriter } from './frames/byte-writer.ts';
 export * from './frames/change-set.ts';
 export { readChangeSets } from './frames/change-set-reader.ts';
+export { changeSetSteps } from './store/change-set-steps.ts';
 export { decodeChangeSets, decodeFrame } from './frames/collect-sink.ts';
 export { Commit, type CommitOptions } from './transactions/commit.ts';
 export * from './divergence.ts';

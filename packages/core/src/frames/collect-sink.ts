@@ -7,17 +7,21 @@ import { frameBody, type Frame } from './frame.ts';
 import { readJsonBody } from './json-body.ts';
 import type { Child } from '../tree/node.ts';
 import { ROOT, type Path } from '../tree/path.ts';
+import type { Value } from '../tree/value.ts';
 
-/** A frame's change sets with paths and plain values, for listeners, people and other tools. */
-class CollectSink implements BodySink {
-  readonly changeSets: ChangeSet[] = [];
+/** A frame's change sets with paths and values, for listeners, people and other tools. */
+export class CollectSink<T> implements BodySink {
+  readonly changeSets: ChangeSet<T>[] = [];
   note: FrameNote | undefined;
   readonly #paths: Path[] = [ROOT, ROOT];
-  #operations: Operation[] = [];
+  readonly #valueOf: (child: Child) => T;
+  #operations: Operation<T>[] = [];
   #revision: number;
 
-  constructor(base: number) {
+  /** @param base revision before the frame */
+  constructor(base: number, valueOf: (child: Child) => T) {
     this.#revision = base;
+    this.#valueOf = valueOf;
   }
 
   epoch(epoch: EpochNote): void {
@@ -52,7 +56,7 @@ class CollectSink implements BodySink {
   }
 
   put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
-    this.#operations.push({ type: 'put', path: [...this.#paths[node]!, key], value: exportValue(child) });
+    this.#operations.push({ type: 'put', path: [...this.#paths[node]!, key], value: this.#valueOf(child) });
   }
 
   delete(node: number, key: string): void {
@@ -60,7 +64,7 @@ class CollectSink implements BodySink {
   }
 
   putRoot(child: Child): void {
-    this.#operations.push({ type: 'put', path: ROOT, value: exportValue(child) });
+    this.#operations.push({ type: 'put', path: ROOT, value: this.#valueOf(child) });
   }
 }
 
@@ -76,7 +80,7 @@ export function decodeChangeSets(frame: Frame): ChangeSet[] {
 export function decodeFrame(frame: Frame): { note: FrameNote | undefined; changeSets: ChangeSet[] } {
   const { header } = frame;
   if (header.codec === 'json') return readJsonBody(frameBody(frame), header);
-  const sink = new CollectSink(header.base.revision);
+  const sink = new CollectSink<Value>(header.base.revision, exportValue);
   readBinaryBody(frameBody(frame), header, 0, sink);
   return { note: sink.note, changeSets: sink.changeSets };
 }

@@ -39,7 +39,7 @@ export interface ListenerQueueOptions {
 }
 
 /** The next batch, while its changes are made in steps. */
-interface Preparation {
+interface PendingBatch {
   readonly head: Omit<Batch, 'changes'>;
   readonly steps: Generator<void, Modification[], void>;
 }
@@ -58,7 +58,7 @@ export class ListenerQueue {
   #waitingOperations = 0;
   #waitingBytes = 0;
   /** What was taken from those above and is not delivered yet: nothing is merged into it. */
-  #preparing: Preparation | undefined;
+  #preparing: PendingBatch | undefined;
   /** `#run` will be called in a later turn. */
   #scheduled = false;
   /** When its share of this turn ends, by Clock.monotonic. */
@@ -154,7 +154,7 @@ export class ListenerQueue {
   }
 
   /** Goes on with the changes of a batch; undefined if the slice ended before the last one was made. */
-  #prepared({ steps }: Preparation): Modification[] | undefined {
+  #prepared({ steps }: PendingBatch): Modification[] | undefined {
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done === true) return step.value;
       if (this.#options.clock.monotonic() >= this.#sliceEnd) return undefined;
@@ -162,7 +162,7 @@ export class ListenerQueue {
   }
 
   /** Takes the next batch; undefined if none waits. */
-  #next(): Preparation | undefined {
+  #next(): PendingBatch | undefined {
     const initial = this.#initial;
     if (initial !== undefined) {
       this.#initial = undefined;

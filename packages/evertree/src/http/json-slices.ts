@@ -29,7 +29,7 @@ export function* valueSlices(value: Value): Generator<string> {
 }
 
 /** An object, read piece by piece: one of a snapshot, or a plain one. */
-interface ReadableMembers {
+export interface ReadableMembers {
   keys(): Iterable<string>;
   child(key: string): SnapshotNode | Value | undefined;
 }
@@ -48,8 +48,14 @@ class PlainMembers implements ReadableMembers {
   }
 
   child(key: string): Value | undefined {
-    return this.#object[key];
+    return Object.hasOwn(this.#object, key) ? this.#object[key] : undefined;
   }
+}
+
+/** The members of an object; undefined for anything else. */
+export function membersOf(content: SnapshotNode | Value | undefined): ReadableMembers | undefined {
+  if (content instanceof SnapshotNode) return content;
+  return isObjectValue(content) ? new PlainMembers(content) : undefined;
 }
 
 function isObjectValue(value: Value | undefined): value is ObjectValue {
@@ -94,7 +100,7 @@ function* levelSlices(top: WrittenLevel): Generator<string> {
     if (level.next > 0) text += ',';
     text += level.label(level.next);
     const child = level.child(level.next++);
-    const members = child instanceof SnapshotNode ? child : isObjectValue(child) ? new PlainMembers(child) : undefined;
+    const members = membersOf(child);
     if (members !== undefined) {
       text += '{';
       levels.push(yield* objectLevel(members));

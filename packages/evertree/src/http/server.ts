@@ -90,8 +90,8 @@ class Http {
     const { site, version, report } = options;
     const tokens = bearerTokens(options);
     const limits = resolveLimits(options.limits);
-    const watches = new Watches();
     const turns = new Turns(site.store.clock);
+    const watches = new Watches(turns);
     const admission = new WriteAdmission(site.store, limits, () => site.switching !== undefined);
     this.#options = options;
     this.#limits = limits;

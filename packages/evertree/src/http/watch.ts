@@ -21,8 +21,9 @@ import type { Exchange } from './exchange.ts';
 import { FrameEvents } from './frame-events.ts';
 import { checkAcceptable } from './headers.ts';
 import { whenOf } from './parameters.ts';
-import { jsonSlices } from './json-slices.ts';
-import { matchingPaths, targetPattern } from './watch-pattern.ts';
+import { contentSlices, jsonSlices } from './json-slices.ts';
+import { matchesOf, targetPattern } from './watch-pattern.ts';
+import type { Turns } from './turns.ts';
 import { plainPosition } from './write.ts';
 
 /** Why a watch can't go on from its client's position. */
@@ -30,7 +31,11 @@ type ResetReason = 'compacted' | 'beyond' | 'beside' | 'invalid';
 
 /** The watches of one server. */
 export class Watches {
-  readonly #frames = new FrameEvents();
+  readonly #frames: FrameEvents;
+
+  constructor(turns: Turns) {
+    this.#frames = new FrameEvents(turns);
+  }
 
   /**
    * GET /watch/<pointer>, with `?from=` the history from there on before what comes. Ends with the client, or when the
@@ -134,7 +139,10 @@ class WatchStream {
           const { frame } = stored;
           const isCut = frame.header.base.revision < from.revision;
           const events = isCut ? this.#frames.after(from.revision, frame, this.#pattern) : this.#frames.of(frame, this.#pattern);
-          if (events.length > 0) await this.#events.write(events);
+          for (const piece of await events) {
+            await this.#events.write(piece);
+            await this.#exchange.context.turns.breathe();
+          }
           position = frame.header.last;
         }
         if (this.#events.silenceMs >= heartbeatMs) await this.#events.heartbeat(position);
@@ -192,13 +200,13 @@ function* stateSlices(snapshot: Snapshot, pattern: Pattern): Generator<string> {
   }
   yield `${head},"values":{`;
   let separator = '';
-  for (const path of matchingPaths(snapshot, pattern)) {
-    if (path === undefined) {
+  for (const match of matchesOf(snapshot, pattern)) {
+    if (match === undefined) {
       yield '';
       continue;
     }
-    yield `${separator}${JSON.stringify(formatPath(path))}:`;
-    yield* jsonSlices(snapshot, path);
+    yield `${separator}${JSON.stringify(formatPath(match.path))}:`;
+    yield* contentSlices(match.content);
     separator = ',';
   }
   yield '}}';

@@ -1,7 +1,9 @@
-import { EvertreeError, type Clock } from '@evertree/core';
+import { setImmediate } from 'node:timers/promises';
+import { EvertreeError, type Clock, type Random } from '@evertree/core';
 import { expect, test } from 'vitest';
 import { systemClock, systemRandom as random } from '../../../../test/support/host.ts';
 import { MemoryTarget } from '../../../../test/support/memory-target.ts';
+import type { ObjectStat } from '../targets/target.ts';
 import { PatientTarget } from './patient-target.ts';
 
 /** Pauses are short on it. */
@@ -16,6 +18,36 @@ class ScriptedTarget extends MemoryTarget {
     if (end !== undefined) throw end;
     return undefined;
   }
+}
+
+/** A target that a test takes away and brings back, or that answers and refuses its calls. */
+class FickleTarget extends MemoryTarget {
+  state: 'away' | 'full' | 'well' = 'away';
+  gets = 0;
+  looks = 0;
+
+  override async get(): Promise<undefined> {
+    this.gets++;
+    if (this.state === 'away') throw away();
+    if (this.state === 'full') throw new EvertreeError('STORAGE_FULL', 'planted');
+  }
+
+  override async stat(): Promise<ObjectStat> {
+    this.looks++;
+    if (this.state === 'away') throw away();
+    return { size: 1, modified: 0 };
+  }
+}
+
+/** Pauses of more than a second last for ever on it. */
+const impatient: Clock = { ...clock, after: (delayMs, task) => clock.after(delayMs > 1_000 ? 1e9 : delayMs, task) };
+const middle: Random = { ...random, fraction: () => 0.5 };
+
+/** Waits until a look comes after its calls have ended up in a pause of more than a second. */
+async function settledIn(target: FickleTarget): Promise<void> {
+  while (target.gets < 4) await setImmediate();
+  const before = target.looks;
+  while (target.looks <= before + 4) await setImmediate();
 }
 
 function away(): EvertreeError {
@@ -36,4 +68,33 @@ test('a call that ends for good after it was tried again leaves no outage behind
   scripted.ends.push(away(), away());
   await target.get('a');
   expect(told).toEqual(['UNREACHABLE 1', 'UNREACHABLE 1', 'UNREACHABLE 2', 'back']);
+});
+
+test('a target that comes back is noticed in the middle of a long pause', async () => {
+  const fickle = new FickleTarget();
+  const told: string[] = [];
+  const target = new PatientTarget(fickle, {
+    clock: impatient,
+    random: middle,
+    failed: () => undefined,
+    succeeded: () => told.push('back'),
+  });
+  const calls = target.get('a');
+  await settledIn(fickle);
+  expect(fickle.gets).toBe(4);
+  fickle.state = 'well';
+  await calls;
+  expect(fickle.gets).toBe(5);
+  expect(told).toEqual(['back']);
+});
+
+test('a target that answers and refuses the calls is not asked more often for that', async () => {
+  const fickle = new FickleTarget();
+  fickle.state = 'full';
+  const target = new PatientTarget(fickle, { clock: impatient, random: middle, failed: () => undefined, succeeded: () => undefined });
+  const call = target.get('a');
+  await settledIn(fickle);
+  expect(fickle.gets).toBe(4);
+  target.close();
+  await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
 });

@@ -1,9 +1,12 @@
 import type { Clock, Random } from '@evertree/core';
 import { EvertreeError, isEvertreeError } from '@evertree/core';
+import { HEAD_KEY } from '../format/object-keys.ts';
 import type { ListedObject, ObjectStat, Target, TargetObject } from '../targets/target.ts';
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
+/** While calls wait the target is asked so often whether it answers. */
+const PROBE_MS = 1_000;
 
 export interface PatientTargetOptions {
   readonly clock: Clock;
@@ -17,6 +20,9 @@ export interface PatientTargetOptions {
 /**
  * A target whose calls are tried again until they succeed, with a growing pause in between: the bounded attempts of the
  * target itself come first. So whoever writes goes on exactly where the target went away, and skips nothing.
+ *
+ * In the pauses a small request looks whether the target answers. When it answers and did not before, all calls are tried
+ * at once. A target that answers and refuses the calls (a full disk) is left to the pauses.
  */
 export class PatientTarget implements Target {
   readonly name: string;
@@ -26,6 +32,8 @@ export class PatientTarget implements Target {
   #isClosed = false;
   /** Calls that are failing now. */
   #failing = 0;
+  /** Resolves when a target that did not answer answers again; undefined while nobody looks. */
+  #returned: PromiseWithResolvers<void> | undefined;
 
   constructor(target: Target, patience: PatientTargetOptions) {
     this.name = target.name;
@@ -95,12 +103,48 @@ export class PatientTarget implements Target {
   }
 
   async #pause(attempts: number): Promise<void> {
-    const { clock, random } = this.#patience;
+    const { random } = this.#patience;
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 16));
+    await this.#wait(longest * (0.5 + random.fraction() / 2), this.#return());
+  }
+
+  /** @param interrupted ends it early */
+  async #wait(milliseconds: number, interrupted?: Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = clock.after(longest * (0.5 + random.fraction() / 2), resolve);
-    await Promise.race([promise, this.#closing.promise]);
+    const timer = this.#patience.clock.after(milliseconds, resolve);
+    await Promise.race([promise, this.#closing.promise, ...(interrupted === undefined ? [] : [interrupted])]);
     timer[Symbol.dispose]();
+  }
+
+  /** Resolves when the target has come back. One look is under way at a time, whatever the number of calls. */
+  #return(): Promise<void> {
+    if (this.#returned === undefined) {
+      this.#returned = Promise.withResolvers();
+      void this.#look(this.#returned);
+    }
+    return this.#returned.promise;
+  }
+
+  async #look(returned: PromiseWithResolvers<void>): Promise<void> {
+    const { random } = this.#patience;
+    for (let wasAway = false; this.#failing > 0 && !this.#isClosed;) {
+      await this.#wait(PROBE_MS * (0.5 + random.fraction() / 2));
+      if (this.#failing === 0 || this.#isClosed) break;
+      const answers = await this.#answers();
+      if (answers && wasAway) break;
+      wasAway = !answers;
+    }
+    this.#returned = undefined;
+    returned.resolve();
+  }
+
+  async #answers(): Promise<boolean> {
+    try {
+      return (await this.#target.stat(HEAD_KEY)) !== undefined;
+    } catch {
+      // The calls that wait tell why.
+      return false;
+    }
   }
 
   #assertOpen(): void {

@@ -4,11 +4,16 @@ import { forEachChild, TreeNode } from './node.ts';
 /** A cleared list keeps its arrays, and so what they refer to, up to this many entries. */
 const KEPT_ENTRIES = 16_384;
 
+/** So many nodes are fetched at once: the processor then waits for all of them together. */
+const FETCHED_NODES = 32;
+
 /** The touched nodes of one depth, with their parents. Its arrays are reused: see UndoLog. */
 export class TouchedLevel {
   readonly #nodes: TreeNode[] = [];
   readonly #parents: TreeNode[] = [];
   #count = 0;
+  /** What `#fetch` read: it is kept so that V8 does not leave the reading out. */
+  read = 0;
 
   push(node: TreeNode, parent: TreeNode): void {
     const at = this.#count++;
@@ -17,8 +22,25 @@ export class TouchedLevel {
   }
 
   mix(): void {
-    for (let at = 0; at < this.#count; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
+    for (let start = 0; start < this.#count; start += FETCHED_NODES) {
+      const end = Math.min(this.#count, start + FETCHED_NODES);
+      this.#fetch(start, end);
+      for (let at = start; at < end; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
+    }
     this.clear();
+  }
+
+  /**
+   * Reads nodes that are needed soon. One after the other, each would be waited for: measured on a million leaves, a
+   * twentieth of the CPU of both sites.
+   */
+  #fetch(start: number, end: number): void {
+    let read = 0;
+    for (let at = start; at < end; at++) {
+      const node = this.#nodes[at]!;
+      read ^= node.frame ^ node.sumHi;
+    }
+    this.read = read;
   }
 
   clear(): void {

@@ -28,6 +28,15 @@ function filled(): { readonly tree: Tree; readonly model: Model } {
   return { tree, model };
 }
 
+interface Numbered {
+  readonly n: number;
+  readonly fields: object;
+}
+
+function numbered(n: number): Numbered {
+  return { n, fields: {} };
+}
+
 function contentOf(root: TreeNode): unknown {
   return (exportValue(root) as { readonly wide: unknown }).wide;
 }
@@ -73,22 +82,35 @@ describe('recent children', () => {
   });
 
   it('are found only under their own keys, and not once they are forgotten', () => {
-    const recent = new RecentChildren<{ readonly n: number }>();
-    const child = { n: 1 };
+    const recent = new RecentChildren<Numbered>();
+    const child = numbered(1);
     recent.set(7, 'seven', child, 10_000);
     expect(recent.get(7, 'seven')).toBe(child);
     expect(recent.get(7, 'other')).toBeUndefined();
     expect(recent.spelledKey(7, Buffer.from('seven'), 0, 5)).toBe('seven');
     expect(recent.spelledKey(7, Buffer.from('eleven'), 0, 6)).toBeUndefined();
-    recent.forget(7, { n: 2 });
+    recent.forget(7, numbered(2));
     expect(recent.get(7, 'seven')).toBe(child);
     recent.forget(7, child);
     expect(recent.get(7, 'seven')).toBeUndefined();
   });
 
+  it('have other places where keys have the same hash, and replace one another when these are taken', () => {
+    const recent = new RecentChildren<Numbered>();
+    const children = Array.from({ length: 9 }, (_, n) => numbered(n));
+    const found = () => children.filter((child, n) => recent.get(7, `k${n}`) === child).length;
+    for (const [n, child] of children.slice(0, 8).entries()) recent.set(7, `k${n}`, child, 600);
+    expect(found()).toBe(8);
+    recent.set(7, 'k8', children[8]!, 600);
+    expect(found()).toBe(8);
+    expect(recent.get(7, 'k8')).toBe(children[8]);
+    for (const child of children) recent.forget(7, child);
+    expect(found()).toBe(0);
+  });
+
   it('get more places while they replace one another, up to the size of the node', () => {
-    const recent = new RecentChildren<object>();
-    const children = Array.from({ length: 4_096 }, (_, n) => ({ n }));
+    const recent = new RecentChildren<Numbered>();
+    const children = Array.from({ length: 4_096 }, (_, n) => numbered(n));
     for (let round = 0; round < 4; round++) children.forEach((child, n) => recent.set(n, `k${n}`, child, 4_096));
     expect(children.filter((child, n) => recent.get(n, `k${n}`) === child)).toHaveLength(4_096);
   });

@@ -397,6 +397,20 @@ const CASES: Readonly<Record<string, string>> = {
     unblock kafka a
     pass 100
   `,
+  'a primary whose topic lost all records looks in the control topic for a claim before it begins a higher epoch': `
+    sites topic topic topic
+    seed 7020780
+    write a 2 1
+    pass 5
+    suspend a
+    promote c force
+    pass 50
+    resume a
+    write a 2 1
+    retain t 1
+    pass 20
+    retain t 0
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -202,6 +202,7 @@ export class PrimaryEnd {
     this.#hand({ type: 'hello', hello });
     this.#hand(told);
     this.#handNews(this.#control.start(now), now);
+    this.#hand(reign.recall(undefined, this.#control.isHistoryTold));
   }
 
   #read(event: BrokerAnswer & { type: 'read' }, now: number): void {
@@ -269,7 +270,7 @@ export class PrimaryEnd {
     for (const rival of news.rivals) if (!this.#isOver) this.#meet(rival);
     if (!this.#isOver) this.#break(this.#order!.brokenBy(news));
     if (this.#isOver) return;
-    this.#hand(reign.recall(news.ownReign));
+    this.#hand(reign.recall(news.ownReign, this.#control.isHistoryTold));
     if (news.wants) this.#lookAtWatermarks();
   }
 

@@ -21,6 +21,8 @@ export class TopicReign {
   readonly #announcement: Announcement;
   /** How the reign stood when the topic's end was found. */
   #found: WriterStanding = 'unclaimed';
+  /** Where the topic had a record of this reign before this link began, as this process or `.control` knows. */
+  #before: PlacedReign | undefined;
   /** A higher epoch was asked for: once in each link. */
   #isAsked = false;
 
@@ -62,9 +64,10 @@ export class TopicReign {
   /** The topic's end was found, and the topic has said hello. @returns what the producer is to be told */
   begin(): Message | undefined {
     this.#found = this.standing;
+    this.#before = this.placed;
     const from = this.#inStream?.leading?.offset;
     if (this.#found === 'leads' && from !== undefined) this.#lead(this.#announcement.reign, from);
-    if (this.#found !== 'outnumbered') return this.recall(this.#memory.reign);
+    if (this.#found !== 'outnumbered') return undefined;
     const { number, id } = this.#inStream!.leading!;
     const why =
       `another site has begun epoch ${number} (${id}), too, and stands in the topic ${this.#settings.topic} before this one: ` +
@@ -77,9 +80,16 @@ export class TopicReign {
     return this.#found === 'outnumbered';
   }
 
-  /** @param reign the last one of this site that the topic is known to have had a record of */
-  recall(reign: PlacedReign | undefined): Message | undefined {
-    if (reign === undefined || this.#found !== 'unclaimed' || !isSame(reign, this.#announcement.reign)) return undefined;
+  /**
+   * `.control` was read further, and tells of no reign that outranks this one.
+   * @param told the last reign of this site in its life before, as its own record there tells
+   * @param isAll all records from before this link began were read
+   * @returns what the producer is to be told, if the topic has lost this reign
+   */
+  recall(told: PlacedReign | undefined, isAll: boolean): Message | undefined {
+    if (told !== undefined && isSame(told, this.#announcement.reign)) this.#before ??= told;
+    const reign = this.#before;
+    if (reign === undefined || this.#found !== 'unclaimed' || !isAll) return undefined;
     const why =
       `the topic ${this.#settings.topic} holds no record any more of epoch ${reign.number} (${reign.id}), which had led there from offset ` +
       `${reign.offset} on: retention removed it, or the topic lost it or was made anew. This site goes on in a higher epoch`;

@@ -5,7 +5,7 @@ import type { PublishAction, PublishEvent } from './actions.ts';
 import { Announcement } from './announcement.ts';
 import { ControlTopic } from './control-topic.ts';
 import type { Rival } from './control-topic.ts';
-import { Farewell } from './farewell.ts';
+import { LinkEnd } from './link-end.ts';
 import type { LinkMemory } from './link-memory.ts';
 import { Pulse } from './pulse.ts';
 import type { PublisherSettings } from './settings.ts';
@@ -41,13 +41,7 @@ export class PrimaryEnd {
   #order: TopicOrder | undefined;
   /** The producer has the topic's hello: frames go out, and it may hear of the secondaries. */
   #isOpen = false;
-  /** Set once. From then on only what waits already is sent, and nothing is handed up. */
-  #ending: Closing | undefined;
-  #isOver = false;
-  /** A primary of a higher epoch writes here. */
-  #isOutranked = false;
-  /** While the link closes. */
-  #farewell: Farewell | undefined;
+  readonly #end: LinkEnd;
   #actions: PublishAction[] = [];
 
   constructor(settings: PublisherSettings, opened: OpenedTopics, memory: LinkMemory, now: number) {
@@ -59,16 +53,17 @@ export class PrimaryEnd {
     this.#pulse = new Pulse(settings.limits.heartbeatMs, now);
     this.#control = new ControlTopic(settings, memory, control, now);
     this.#snapshots = new TopicSnapshots(settings, facts, memory);
+    this.#end = new LinkEnd(settings);
   }
 
   get writable(): boolean {
-    return this.#outbox.isWritable && this.#ending === undefined;
+    return this.#outbox.isWritable && !this.#end.isEnding;
   }
 
   /** When `time` is the next event, on the monotonic clock; Infinity when the link is over. */
   get wakeAt(): number {
-    if (this.#isOver) return Infinity;
-    if (this.#ending !== undefined) return Math.min(this.#outbox.wakeAt, this.#farewell?.until ?? Infinity);
+    if (this.#end.isOver) return Infinity;
+    if (this.#end.isEnding) return Math.min(this.#outbox.wakeAt, this.#end.until);
     return Math.min(this.#outbox.wakeAt, this.#pulse.lookAt, this.#control.fetchAt, this.#snapshots.lookAt);
   }
 
@@ -77,13 +72,13 @@ export class PrimaryEnd {
    * answers to our batches tell then, and after a handover `.control` does.
    */
   get watchFrom(): bigint | undefined {
-    const isQuiet = this.#isOpen && this.#ending === undefined && !this.#isOver && this.#outbox.areFramesIdle;
+    const isQuiet = this.#isOpen && !this.#end.isEnding && !this.#end.isOver && this.#outbox.areFramesIdle;
     return isQuiet && this.#announcement?.isEnded === false ? this.#outbox.next : undefined;
   }
 
   /** @throws EvertreeError PROTOCOL_VIOLATION for a message that no primary sends */
   step(event: PublishEvent, now: number): readonly PublishAction[] {
-    if (!this.#isOver) this.#step(event, now);
+    if (!this.#end.isOver) this.#step(event, now);
     if (this.#actions.length === 0) return NOTHING;
     const actions = this.#actions;
     this.#actions = [];
@@ -111,7 +106,7 @@ export class PrimaryEnd {
   #answered(event: BrokerAnswer, now: number): void {
     if (event.type === 'stored') return event.lane === 'frames' ? this.#storedFrames(event.offset, now) : this.#storedBeside(event, now);
     // A link that closes waits for what it has sent, and for nothing else.
-    if (this.#ending !== undefined) return;
+    if (this.#end.isEnding) return;
     if (event.type === 'read') return this.#read(event, now);
     if (event.type === 'watched') return this.#break(this.#order!.watch(event.records));
     if (event.type === 'control') return this.#sawControl(event, now);
@@ -121,7 +116,7 @@ export class PrimaryEnd {
   // What the producer sends
 
   #send(message: Message, now: number): void {
-    if (this.#ending !== undefined) return;
+    if (this.#end.isEnding) return;
     const { bufferedBytes } = this.#settings.limits;
     const { waitingBytes } = this.#outbox;
     if (waitingBytes > bufferedBytes) {
@@ -174,10 +169,9 @@ export class PrimaryEnd {
   }
 
   /** Sends what waits, writes a `closing` record, and ends; in bounded time. */
-  #close({ reason, explanation }: Closing, now: number): void {
-    if (this.#ending !== undefined) return;
-    this.#ending = { reason, explanation };
-    this.#farewell = new Farewell(this.#ending, now);
+  #close(closing: Closing, now: number): void {
+    if (this.#end.isEnding) return;
+    this.#end.close(closing, now);
     this.#sayFarewell(now);
   }
 
@@ -233,7 +227,7 @@ export class PrimaryEnd {
 
   #storedBeside({ offset, time }: BrokerAnswer & { type: 'stored' }, now: number): void {
     const announced = this.#outbox.storedBeside(offset, now);
-    if (announced !== undefined && this.#ending === undefined) {
+    if (announced !== undefined && !this.#end.isEnding) {
       const { record, snapshot } = announced;
       if (!snapshot.begun.answersRequest) this.#acknowledge(record.header.position);
       this.#do({ type: 'delete-snapshots', before: this.#snapshots.finished(record, now, time) });
@@ -243,13 +237,13 @@ export class PrimaryEnd {
 
   #acknowledge(position: ExactPosition): void {
     const message: Message = { type: 'acknowledge', site: this.#settings.farEnd.name, applied: position, durable: position };
-    if (this.#ending === undefined) this.#do({ type: 'hand', message, accepted: true });
+    if (!this.#end.isEnding) this.#do({ type: 'hand', message, accepted: true });
   }
 
   // What others write
 
   #lookBetween(from: bigint, to: bigint): void {
-    if (this.#ending !== undefined) return;
+    if (this.#end.isEnding) return;
     if (this.#order!.between(from, to)) this.#do({ type: 'read', task: 'between', from, to });
     else this.#break(this.#order!.foreignFrames);
   }
@@ -267,9 +261,9 @@ export class PrimaryEnd {
       if (!this.#announcement!.isSuperseded(record.header.position)) this.#snapshots.announced(record, time);
     }
     this.#handNews(news.messages, now);
-    for (const rival of news.rivals) if (!this.#isOver) this.#meet(rival);
-    if (!this.#isOver) this.#break(this.#order!.brokenBy(news));
-    if (this.#isOver) return;
+    for (const rival of news.rivals) if (!this.#end.isOver) this.#meet(rival);
+    if (!this.#end.isOver) this.#break(this.#order!.brokenBy(news));
+    if (this.#end.isOver) return;
     this.#hand(reign.recall(news.ownReign, this.#control.isHistoryTold));
     if (news.wants) this.#lookAtWatermarks();
   }
@@ -309,9 +303,9 @@ export class PrimaryEnd {
     if (this.#outbox.lateAt <= now) {
       return this.#abort('silent', `${this.#settings.remote} took longer than ${this.#settings.sendMs} ms for an answer`);
     }
-    if (this.#ending !== undefined) return this.#sayFarewell(now);
+    if (this.#end.isEnding) return this.#sayFarewell(now);
     if (this.#pulse.lookAt <= now) this.#look(now);
-    if (this.#isOver) return;
+    if (this.#end.isOver) return;
     if (this.#control.fetchAt <= now) this.#do({ type: 'fetch-control', ...this.#control.fetch(now) });
     if (this.#snapshots.lookAt <= now) this.#lookAtWatermarks();
     this.#produce(now);
@@ -334,35 +328,26 @@ export class PrimaryEnd {
   }
 
   #sayFarewell(now: number): void {
-    const isOver = this.#farewell?.step(this.#outbox, now, this.#settings, closing => this.#tellPrimary(now, closing)) === true;
-    if (isOver) this.#finish();
-    else this.#produce(now);
+    const end = this.#end.step(this.#outbox, now, closing => this.#tellPrimary(now, closing));
+    if (end === undefined) this.#produce(now);
+    else this.#do(end);
   }
 
   #break(by: OrderBreak | undefined): void {
-    if (by === undefined) return;
-    this.#isOutranked = by.byPeer;
-    this.#abort(by.reason, by.explanation);
+    if (by !== undefined) this.#abort(by.reason, by.explanation, by.byPeer);
   }
 
   #abortAsCut(why: string): void {
     this.#abort('lost', `the topic ${this.#settings.topic} was cut short or made anew: ${why}`);
   }
 
-  /** Ends without a `closing` record: the broker does not answer. */
-  #abort(reason: CloseReason, explanation: string): void {
-    this.#ending ??= { reason, explanation };
-    this.#finish();
-  }
-
-  #finish(): void {
-    this.#isOver = true;
-    this.#do({ type: 'end', ...(this.#ending ?? { reason: 'lost', explanation: '' }), byPeer: this.#isOutranked });
+  #abort(reason: CloseReason, explanation: string, byPeer = false): void {
+    this.#do(this.#end.abort(reason, explanation, byPeer));
   }
 
   #drain(now: number): void {
-    if (this.#ending !== undefined && !this.#isOver) return this.#sayFarewell(now);
-    if (!this.#isOver && this.#outbox.drained()) this.#do({ type: 'drained' });
+    if (this.#end.isEnding && !this.#end.isOver) return this.#sayFarewell(now);
+    if (!this.#end.isOver && this.#outbox.drained()) this.#do({ type: 'drained' });
   }
 
   #hand(message: Message | undefined): void {

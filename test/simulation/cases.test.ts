@@ -411,6 +411,19 @@ const CASES: Readonly<Record<string, string>> = {
     pass 20
     retain t 0
   `,
+  'a snapshot leads on where the topic lost all records behind it, and none of them was of its primary': `
+    sites topic topic topic
+    seed 7020780
+    write a 2 1
+    pass 5
+    suspend a
+    promote c force
+    pass 50
+    resume a
+    write a 2 1
+    pass 400
+    retain t 0
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -112,6 +112,12 @@ describe("a site that can't continue from the topic", () => {
     });
   });
 
+  test('takes one behind which the topic lost records, if the primary is no further: none of them was its own', () => {
+    const [snapshot, bounds] = [snapshotAt(120, 121), { low: 130n, high: 130n }];
+    expect(locate({ ...behind, bounds, snapshot, primary: at(120) }, empty).end).toMatchObject({ kind: 'snapshot', snapshot });
+    expect(locate({ ...behind, bounds, snapshot, primary: at(121) }, empty).end).toMatchObject({ kind: 'await' });
+  });
+
   test('distinguishes a topic that was made again from one that retention has cut', () => {
     const { end } = locate({ ...behind, known: 900n }, sameAsOffset);
     expect(end).toEqual({

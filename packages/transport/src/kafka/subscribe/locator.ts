@@ -102,10 +102,12 @@ export class Locator {
   }
 
   get #usable(): SnapshotRecord | undefined {
-    const { snapshot, stream, position, bounds } = this.#situation;
+    const { snapshot, stream, position, bounds, primary } = this.#situation;
     if (snapshot === undefined || (stream !== null && snapshot.header.stream !== stream)) return undefined;
     const follow = BigInt(snapshot.follow);
-    const leadsOn = follow >= bounds.low && follow <= bounds.high;
+    // What the topic lost behind it was none of the primary's, if the primary is no further.
+    const isWhole = follow >= bounds.low || primary.revision <= snapshot.header.position.revision;
+    const leadsOn = isWhole && follow <= bounds.high;
     return leadsOn && snapshot.header.position.revision >= position.revision ? snapshot : undefined;
   }
 

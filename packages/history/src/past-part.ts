@@ -157,7 +157,7 @@ class PartFromIndex {
   /** The objects above paths where nothing stands: an object may have been there nevertheless. */
   async #addAbove(known: readonly KnownValue[]): Promise<void> {
     for (const { path } of known) {
-      if (this.#tree.get(path) !== undefined) continue;
+      if (this.#tree.has(path)) continue;
       for (let length = path.length - 1; length > 0; length--) {
         const above = path.slice(0, length);
         if (this.#tree.hasObject(above)) break;

@@ -115,6 +115,10 @@ export class PastTree {
     return child instanceof TreeNode ? yield* exportSteps(child) : child;
   }
 
+  has(path: Path): boolean {
+    return this.#tree.get(path) !== undefined;
+  }
+
   /** Whether there is an object at a path. */
   hasObject(path: Path): boolean {
     return this.#tree.get(path) instanceof TreeNode;

@@ -71,12 +71,12 @@ export class ChangeReader {
     const position = { epoch: epochAt(run, revision), revision };
     if (frame.header.codec === 'json') {
       const { time, author, message, operations } = this.#changeSetsOf(frame)[ordinal]!;
-      return { position, time, author, message, touches: await this.#valuesIn(touches, index => jsonValue(operations[index]!)) };
+      return { position, time, author, message, touches: await this.#valuesIn(touches, async index => jsonValue(operations[index]!)) };
     }
-    const { head, scan } = this.#headIn(frame, ordinal);
+    const { head, scan } = await this.#headIn(frame, ordinal);
     let next = 0;
-    const valueOf = (operation: number): Value | undefined => {
-      stepOver(scan, operation - next);
+    const valueOf = async (operation: number): Promise<Value | undefined> => {
+      if (operation > next) await this.#stepOver(scan, operation - next);
       scan.operation();
       next = operation + 1;
       return scan.isDelete ? undefined : scan.value();
@@ -85,10 +85,10 @@ export class ChangeReader {
     return { position, ...head, touches: await this.#valuesIn(inOrder, valueOf) };
   }
 
-  async #valuesIn(touches: readonly Touch[], valueOf: (operation: number) => Value | undefined): Promise<TouchedValue[]> {
+  async #valuesIn(touches: readonly Touch[], valueOf: (operation: number) => Promise<Value | undefined>): Promise<TouchedValue[]> {
     const values: TouchedValue[] = [];
     for (const touch of touches) {
-      values.push({ touch, value: valueOf(touch.operation) });
+      values.push({ touch, value: await valueOf(touch.operation) });
       if (values.length % STEP_ITEMS === 0) await this.#turn.breathe();
     }
     return values;
@@ -111,7 +111,7 @@ export class ChangeReader {
     const frame = await this.#wholeFrame();
     if (ordinal === row.count - 1) return frame.header.lastTime;
     if (frame.header.codec === 'json') return this.#changeSetsOf(frame)[ordinal]!.time;
-    return this.#headIn(frame, ordinal).head.time;
+    return (await this.#headIn(frame, ordinal)).head.time;
   }
 
   async #find(run: RunFile, revision: number): Promise<FrameRow> {
@@ -134,8 +134,8 @@ export class ChangeReader {
       const found = operations[operation]!;
       return { head: { time, author, message }, value: found.type === 'put' ? insideOf(found.value, inside) : undefined };
     }
-    const { head, scan } = this.#headIn(frame, ordinal);
-    stepOver(scan, operation);
+    const { head, scan } = await this.#headIn(frame, ordinal);
+    await this.#stepOver(scan, operation);
     scan.operation();
     return { head, value: scan.isDelete ? undefined : valueIn(scan, inside)!.value };
   }
@@ -144,10 +144,38 @@ export class ChangeReader {
     return (this.#changeSets ??= decodeFrame(frame).changeSets);
   }
 
-  #headIn({ header, bytes }: Frame, ordinal: number): { readonly head: FoundHead; readonly scan: BodyScan } {
+  async #headIn({ header, bytes }: Frame, ordinal: number): Promise<{ readonly head: FoundHead; readonly scan: BodyScan }> {
     const scan = new BodyScan(frameBody({ header, bytes }));
     scan.note(header);
-    return { head: headOf(scan, header.firstTime, ordinal), scan };
+    return { head: await this.#headOf(scan, header.firstTime, ordinal), scan };
+  }
+
+  /**
+   * Reads the head of a change set.
+   * @param time of the change set before, or of the frame
+   * @param steps change sets before it
+   */
+  async #headOf(scan: BodyScan, time: number, steps: number): Promise<FoundHead> {
+    let at = time;
+    for (let left = steps; ; left--) {
+      scan.changeSet();
+      at += scan.time;
+      if (left === 0) return { time: at, author: scan.author, message: scan.message };
+      await this.#stepOver(scan, scan.operations);
+    }
+  }
+
+  /** Steps over operations; a large value is many steps. */
+  async #stepOver(scan: BodyScan, operations: number): Promise<void> {
+    for (let left = operations; left > 0; left--) {
+      scan.operation();
+      if (scan.isContainer) {
+        for (const _ of scan.skipInSteps()) if (this.#turn.over) await this.#turn.rest();
+      } else {
+        scan.skip();
+      }
+      if (left % STEP_ITEMS === 0 && this.#turn.over) await this.#turn.rest();
+    }
   }
 
   async #readChunk(ordinal: number, operation: number, inside: Path = ROOT): Promise<FoundValue> {
@@ -161,7 +189,7 @@ export class ChangeReader {
       at = partScan(await this.#bytesOf(wantedIn), wantedIn);
       before = operation - chunks[wantedIn.index]!.skipped;
     }
-    stepOver(at, before);
+    await this.#stepOver(at, before);
     at.operation();
     if (at.isDelete) return { head, value: undefined };
     const found = valueIn(at, inside);
@@ -171,8 +199,8 @@ export class ChangeReader {
   async #readHead(place: ChunkPlace, ordinal: number): Promise<{ head: FoundHead; scan: BodyScan }> {
     const chunk = this.#row!.chunks[place.index]!;
     const scan = partScan(await this.#bytesOf(place), place);
-    stepOver(scan, chunk.left);
-    return { head: headOf(scan, chunk.time, ordinal - place.ordinal), scan };
+    await this.#stepOver(scan, chunk.left);
+    return { head: await this.#headOf(scan, chunk.time, ordinal - place.ordinal), scan };
   }
 
   async #bytesOf({ index, offset }: ChunkPlace): Promise<Buffer> {
@@ -243,28 +271,6 @@ function placeOf(chunks: readonly Chunk[], ordinal: number, operation: number): 
 
 function partScan(bytes: Buffer, { offset }: ChunkPlace): BodyScan {
   return new BodyScan(bytes, { isPart: offset > 0 });
-}
-
-/**
- * Reads the head of a change set.
- * @param time of the change set before, or of the frame
- * @param steps change sets before it
- */
-function headOf(scan: BodyScan, time: number, steps: number): FoundHead {
-  let at = time;
-  for (let left = steps; ; left--) {
-    scan.changeSet();
-    at += scan.time;
-    if (left === 0) return { time: at, author: scan.author, message: scan.message };
-    stepOver(scan, scan.operations);
-  }
-}
-
-function stepOver(scan: BodyScan, operations: number): void {
-  for (let left = operations; left > 0; left--) {
-    scan.operation();
-    scan.skip();
-  }
 }
 
 function epochAt(run: RunFile, revision: number): number {

@@ -152,8 +152,7 @@ export class Bench implements AsyncDisposable {
 
   async #startPair(shape: Shape, options: PairOptions = {}): Promise<Pair> {
     this.progress.tell('fills a pair');
-    const pair = await Pair.start(this.directory('pair'), shape, { profiles: this.options.profiles, ...options });
-    await pair.connect();
+    const pair = await Pair.startConnected(this.directory('pair'), shape, { profiles: this.options.profiles, ...options });
     await pair.throughput(WARM_UP_CHANGES);
     return pair;
   }

@@ -53,12 +53,20 @@ export class Pair {
 
   /** A filled primary; no secondary yet. */
   static async start(directory: string, shape: Shape, options: PairOptions = {}): Promise<Pair> {
-    const { journal = {}, wire = webSocketWire(await freePort()) } = options;
+    const { wire = webSocketWire(await freePort()) } = options;
     const pair = new Pair(directory, wire, options);
-    await pair.primary.call('open', { data: pair.primaryDirectory, journal });
-    await pair.primary.call('fill', shape);
-    await pair.primary.call('aim', shape);
-    if (pair.#probed) await pair.primary.call('watchStages', pair.primaryDirectory, 'primary');
+    await pair.#fill(shape, options);
+    return pair;
+  }
+
+  /** A filled primary and its secondary, which holds what the primary holds. */
+  static async startConnected(directory: string, shape: Shape, options: PairOptions = {}): Promise<Pair> {
+    const { wire = webSocketWire(await freePort()) } = options;
+    const pair = new Pair(directory, wire, options);
+    // The secondary's process starts meanwhile; it is fed when the primary is filled.
+    await Promise.all([pair.#fill(shape, options), pair.startSecondary()]);
+    await pair.feed();
+    await pair.equal();
     return pair;
   }
 
@@ -173,6 +181,13 @@ export class Pair {
   get #connected(): SiteProcess {
     if (this.secondary === undefined) throw new Error('there is no secondary');
     return this.secondary;
+  }
+
+  async #fill(shape: Shape, { journal = {} }: PairOptions): Promise<void> {
+    await this.primary.call('open', { data: this.primaryDirectory, journal });
+    await this.primary.call('fill', shape);
+    await this.primary.call('aim', shape);
+    if (this.#probed) await this.primary.call('watchStages', this.primaryDirectory, 'primary');
   }
 
   async #counters(): Promise<{ primaryUs: number; secondaryUs: number; sentBytes: number }> {

@@ -30,8 +30,7 @@ export const growth: Measure = {
 async function grown(bench: Bench, shape: Shape): Promise<Figure[]> {
   const size = `${short(leavesOf(shape))} leaves`;
   const figure = (title: string, value: number, unit: string): Figure => ({ measure: 'growth', title, value, unit, detail: size });
-  const pair = await Pair.start(bench.directory('growth'), shape);
-  await pair.connect();
+  const pair = await Pair.startConnected(bench.directory('growth'), shape);
   await pair.throughput(CHANGES / 4);
   const run = await pair.throughput(CHANGES);
   const lag = await pair.lag({ pace: 'spins', perSecond: PER_SECOND, count: LAG_CHANGES });

@@ -43,7 +43,8 @@ async function race(bench: Bench, pace: Pace): Promise<Figure[]> {
   const redis = bench.hasRedis ? await bench.redis('always', NARROW) : undefined;
   const beat = (seconds: number): Beat => ({ pace, perSecond: PER_SECOND, count: PER_SECOND * seconds });
   bench.progress.tell('warms up');
-  for (const each of [pair, redis]) await each?.lag(beat(WARM_UP_SECONDS));
+  const warmUp = beat(WARM_UP_SECONDS);
+  await Promise.all([pair.lag(warmUp), redis?.lag(warmUp)]);
   const steady = beat(bench.size(SECONDS, QUICK_SECONDS));
   const p99: Record<Racer, number[]> = { ours: [], always: [] };
   const measured = (name: Racer, run: () => Promise<Float64Array>) => async (): Promise<number> => {

@@ -30,8 +30,7 @@ export const restart: Measure = {
       for (let round = 0; round < bench.size(bench.rounds, 1); round++) {
         bench.progress.tell(`${tree.title}, round ${round + 1}`);
         // Each round has a new secondary: recovery takes longer the more history there is since the last snapshot.
-        const pair = await Pair.start(bench.directory('restart'), tree.shape);
-        await pair.connect();
+        const pair = await Pair.startConnected(bench.directory('restart'), tree.shape);
         runs.push(await fallBehind(pair, CHANGES));
         await pair.close();
       }

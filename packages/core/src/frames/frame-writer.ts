@@ -45,6 +45,17 @@ export class FrameWriter {
     return time;
   }
 
+  /**
+   * Adds the operations of the change set, which another writer encoded as the first of a binary body: the dictionaries
+   * are the other writer's, so that no change set may follow in this frame.
+   * @returns false, and does nothing, if the change set is not the first, or the body is not binary
+   */
+  addEncoded(operations: Uint8Array): boolean {
+    if (this.count !== 1 || !(this.body instanceof BinaryBodyWriter)) return false;
+    this.body.add(operations);
+    return true;
+  }
+
   /** Makes one frame of all that was gathered. @param digest of the tree after the frame */
   seal(base: FrameBase, digest: string): Frame {
     const { epoch, epochId, revision } = base.last;

@@ -86,6 +86,12 @@ export function headAt({ stream, position, epochs, marks, chain, time }: Snapsho
   return { stream, last: position, epochs, marks, chain, time };
 }
 
+/** What a transaction that ran ahead changes, and its operations as they were encoded ahead. */
+interface EncodedChanges {
+  readonly operations: readonly NetOperation[];
+  readonly encoded: Uint8Array | undefined;
+}
+
 /** The history of a tree, up to its last commit in memory; and the way of the commits into the journal. */
 export class History implements Lineage {
   readonly durability: Durability;
@@ -158,6 +164,11 @@ export class History implements Lineage {
     return this.#writer.lastTime;
   }
 
+  /** In which its frames are encoded. */
+  get codec(): BodyCodec {
+    return this.#writer.body.codec;
+  }
+
   /** Change sets that are not cut into a frame yet, and their bytes. */
   get openCount(): number {
     return this.#writer.count;
@@ -183,6 +194,15 @@ export class History implements Lineage {
     } else {
       this.#encode(operations, tree);
     }
+    this.#ahead++;
+    return time;
+  }
+
+  /** As `record`. If the change set begins a frame, it takes what was encoded ahead: then no other may follow in the frame. */
+  recordPrepared({ operations, encoded }: EncodedChanges, tree: Tree, options: CommitOptions | undefined): number {
+    if (!this.#reigns) this.#beginReign();
+    const time = this.#writer.changeSet(this.#time(), options?.author, options?.message, operations.length);
+    if (encoded === undefined || !this.#writer.addEncoded(encoded)) this.#encode(operations, tree);
     this.#ahead++;
     return time;
   }

@@ -1,13 +1,14 @@
 import type { Batch } from '../listeners/batch.ts';
-import { checkCommitOptions, Commit, type CommitOptions } from '../transactions/commit.ts';
+import type { Commit, CommitOptions } from '../transactions/commit.ts';
+import { Committing } from './committing.ts';
 import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
-import { EvertreeError } from '../errors.ts';
+import type { EvertreeError } from '../errors.ts';
 import { applyFrame } from '../frames/frame-application.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
-import { Guards, type GuardSchema } from '../transactions/guards.ts';
+import type { GuardSchema } from '../transactions/guards.ts';
 import { assertContinues, History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
@@ -15,7 +16,6 @@ import { type EpochName, type Fencing, type Lineage } from '../lineage.ts';
 import type { Mark } from '../marks.ts';
 import { Marking, type MarkOptions } from './marking.ts';
 import { Listeners } from '../listeners/listeners.ts';
-import { toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
 import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
@@ -26,7 +26,8 @@ import type { SnapshotReceiver } from './snapshot-receiver.ts';
 import { Snapshot, storeSnapshot } from './snapshot.ts';
 import { Succession } from './succession.ts';
 import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptions } from './store-options.ts';
-import { Transaction } from '../transactions/transaction.ts';
+import type { PreparedTransaction } from '../transactions/prepared-transaction.ts';
+import type { Transaction, TransactionSteps } from '../transactions/transaction.ts';
 import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 import { SingleWrites } from './single-writes.ts';
@@ -46,11 +47,10 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly report: Reporter;
   readonly limits: StoreLimits;
   #tree: Tree;
-  #transaction: Transaction;
+  readonly #committing: Committing;
   readonly #history: History;
   readonly #outcomes: CommitOutcomes;
   readonly #listeners: Listeners;
-  readonly #guards = new Guards();
   readonly #events: Emitter<StoreEvents>;
   readonly #gate: WriteGate;
   readonly #succession: Succession;
@@ -79,7 +79,6 @@ export class Store extends SingleWrites implements AsyncDisposable {
     this.#events = new Emitter(this.report);
     const { clock, report } = this;
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
-    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     const parts = { journal: this.journal, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
@@ -98,6 +97,13 @@ export class Store extends SingleWrites implements AsyncDisposable {
       tell: event => this.#events.emit(event),
     });
     this.#schedule = new FrameSchedule(this.journal, this.#history, this.clock, this.limits, () => this.cut());
+    this.#committing = new Committing(tree, {
+      ...parts,
+      listeners: this.#listeners,
+      schedule: this.#schedule,
+      byteLimit: this.limits.changeSetBytes,
+      cut: () => this.cut(),
+    });
     this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
     this.journal.log.onProgress(() => this.#onProgress());
   }
@@ -191,17 +197,28 @@ export class Store extends SingleWrites implements AsyncDisposable {
    *   nothing changed then
    */
   transact(callback: (tx: Transaction) => void, options?: CommitOptions): Commit {
-    this.#gate.assertWritable();
-    this.#assertNoTransaction();
-    if (options !== undefined) checkCommitOptions(options, this.position);
-    const { operations, before } = this.#transaction.run(callback, this.#guards);
-    if (operations.length === 0) return this.#commit(false);
-    this.#record(operations, before, options);
-    this.#transaction.release();
-    // Made before the frame may be cut: a listener of that event may commit.
-    const commit = this.#commit(true);
-    this.#schedule.committed();
-    return commit;
+    return this.#committing.transact(callback, options);
+  }
+
+  /**
+   * Runs a large transaction ahead, in steps, between which others may commit: `commitPrepared` then takes little time.
+   * @param path the transaction may read and write only what is at this path, or below it
+   */
+  prepare(path: PathLike, steps: TransactionSteps): Generator<void, PreparedTransaction> {
+    return this.#committing.prepare(parsePath(path), steps);
+  }
+
+  /** Whether nobody changed meanwhile what a prepared transaction may have read or written. */
+  isCurrent(prepared: PreparedTransaction): boolean {
+    return this.#committing.isCurrent(prepared);
+  }
+
+  /**
+   * Commits what was prepared. If it is not current any more, it runs again, in one go.
+   * @throws EvertreeError as `transact`; TRANSACTION_INVALID if it was committed before
+   */
+  commitPrepared(prepared: PreparedTransaction, options?: CommitOptions): Commit {
+    return this.#committing.commitPrepared(prepared, options);
   }
 
   /**
@@ -212,7 +229,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    *   the position; POSITION_MISMATCH; TOO_LARGE at 4,096 marks
    */
   mark(name: string, options: MarkOptions = {}): Commit {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     return this.#marking.mark(name, options);
   }
 
@@ -221,7 +238,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * @throws EvertreeError what `transact` throws if no writes are taken; NOT_FOUND; POSITION_MISMATCH
    */
   unmark(name: string, options: CommitOptions = {}): Commit {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     return this.#marking.unmark(name, options);
   }
 
@@ -237,7 +254,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * Listeners.
    */
   listen(path: PatternLike, listener: (batch: Batch) => void | Promise<void>, options?: { readonly name?: string }): Disposable {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     return this.#listeners.add(path, listener, { root: this.#tree.pin(), position: this.position, time: this.#history.time }, options);
   }
 
@@ -247,8 +264,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
    *   present value does not parse
    */
   guard(path: PatternLike, schema: GuardSchema): Disposable {
-    this.#assertNoTransaction();
-    return this.#guards.add(path, schema, this.#tree.root);
+    this.#committing.assertNone();
+    return this.#committing.guards.add(path, schema, this.#tree.root);
   }
 
   on<Name extends keyof StoreEvents>(event: Name, listener: StoreEvents[Name]): Disposable {
@@ -260,7 +277,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * turn.
    */
   cut(): void {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     if (this.#history.cut(this.#tree)) this.#events.emit('advanced');
   }
 
@@ -290,7 +307,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * @throws EvertreeError what `transact` throws if no writes are taken
    */
   hold(command: string): Hold {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     return this.#gate.hold(command);
   }
 
@@ -354,7 +371,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * acknowledgements are told that the outcome is unknown: none is heard here any more.
    */
   follow(): Promise<void> {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     return this.#succession.follow();
   }
 
@@ -407,7 +424,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
 
   /** Makes everything that was committed stable, then closes the journal. Idempotent. */
   async close(): Promise<void> {
-    this.#assertNoTransaction();
+    this.#committing.assertNone();
     await (this.#closing ??= this.#close());
   }
 
@@ -428,36 +445,19 @@ export class Store extends SingleWrites implements AsyncDisposable {
     return this.close();
   }
 
-  #record(operations: readonly NetOperation[], before: TreeNode | undefined, options: CommitOptions | undefined): void {
-    const from = before === undefined ? undefined : this.position;
-    const time = this.#history.record(operations, this.#tree, before === undefined, options);
-    if (before === undefined || from === undefined || !operations.some(({ path }) => this.#listeners.concerns(path))) return;
-    const { bytes } = this.#transaction;
-    this.#listeners.notify(toOperations(operations), { before, after: this.#tree.pin(), from, position: this.position, time, bytes });
-  }
-
   #appended(): Commit {
-    const commit = this.#commit(true);
+    const commit = this.#committing.commit(true);
     this.#events.emit('advanced');
     this.#schedule.appended();
     return commit;
   }
 
-  #commit(changed: boolean): Commit {
-    return new Commit(this.#outcomes, this.#history.withinEpoch, this.#history.revision, changed);
-  }
-
   #onProgress(): void {
     const advanced = this.#history.durability.advance();
-    if (!this.#transaction.active && !this.#gate.closed) this.#schedule.written();
+    if (!this.#committing.active && !this.#gate.closed) this.#schedule.written();
     this.#gate.update();
     if (this.journal.log.state === 'failed') this.#outcomes.fail();
     if (advanced) this.#events.emit('stable');
-  }
-
-  #assertNoTransaction(): void {
-    if (!this.#transaction.active) return;
-    throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
   }
 
   /** Replaces the tree, and moves the position with it. Listeners get the difference as one batch. */
@@ -465,7 +465,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
     const from = this.position;
     const before = this.#tree.pin();
     this.#tree = tree;
-    this.#transaction = new Transaction(tree, this.#listeners, this.limits.changeSetBytes);
+    this.#committing.replaceTree(tree);
     this.#history.replace(head, tree.digest());
     this.#outcomes.historyReplaced();
     this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 });

@@ -3,11 +3,14 @@ import { sameValue } from '../tree/content.ts';
 import { matchesValue } from './difference.ts';
 import { EvertreeError, type ErrorCode } from '../errors.ts';
 import { checkDepth, invalidPath, parsePath, PointerReader, type Path } from '../tree/path.ts';
-import { PreparedValue } from '../tree/prepared-value.ts';
+import { PreparedValue, prepareValue, type PreparationHints } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
 import type { Value } from '../tree/value.ts';
 
-/** The pointers of so many operations may come again with the next patch; those of more are read once. */
+/**
+ * The pointers of so many operations may come again with the next patch; those of more are read once. A patch in steps
+ * pauses after as many.
+ */
 const FEW_OPERATIONS = 256;
 
 /** An operation of a patch, after the check of its form. */
@@ -21,36 +24,58 @@ interface PatchOperation {
   readonly pointer: string;
 }
 
+/** As patchSteps, without a pause. */
+export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
+  const steps = patchSteps(tx, path, operations, undefined);
+  while (steps.next().done !== true);
+}
+
 /**
  * Applies a JSON Patch (RFC 6902) to the subtree at a path, to which its pointers are relative. Operations on objects
  * become puts and deletes. For operations inside an array a copy of the array is edited, and put whole once for each
- * run of operations on it.
+ * run of operations on it. Pauses after each 256 operations.
  *
  * As the RFC demands, what is removed, replaced, copied or tested has to exist, and so does the parent of what is
  * added.
- * @param operations the `value` of one that adds or replaces may be a PreparedValue, see preparePatch
+ * @param hints given: objects and arrays that are added or replace others are prepared in steps, too
  * @throws EvertreeError TEST_FAILED; NOT_FOUND; PATH_INVALID; VALUE_INVALID (a document that is no patch, a value that
  *   is no JSON). Each names the operation by its index, also in `details.operation`. The caller takes back the
  *   operations before it.
  */
-export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
+export function* patchSteps(
+  tx: TransactionTarget,
+  path: Path,
+  operations: readonly unknown[],
+  hints: PreparationHints | undefined,
+): Generator<void> {
   if (!Array.isArray(operations)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch is an array of operations');
   if (tx.kind(path) !== undefined && isInsideArray(tx, path)) {
     throw invalidPath(path, 'leads into an array, which is replaced whole; patch the array itself, with longer pointers');
   }
   const reader = new PointerReader();
   const toPath = operations.length > FEW_OPERATIONS ? (pointer: string) => reader.read(pointer) : (pointer: string) => parsePath(pointer);
-  const parsed = operations.map((operation, index) => parseOperation(operation, index, path, toPath));
+  const parsed: PatchOperation[] = [];
+  for (const [index, operation] of operations.entries()) {
+    parsed.push(parseOperation(operation, index, path, toPath));
+    if (index % FEW_OPERATIONS === FEW_OPERATIONS - 1) yield;
+  }
   const patch = new Patch(tx, path);
   for (const [index, operation] of parsed.entries()) {
+    const isPrepared = hints !== undefined && (operation.op === 'add' || operation.op === 'replace') && isContainer(operation.value);
+    const value = isPrepared ? yield* prepareValue(operation.value, operation.path, hints) : operation.value;
     try {
-      patch.apply(operation);
+      patch.apply(operation, value);
     } catch (error) {
       if (!(error instanceof EvertreeError)) throw error;
       throw atOperation(index, `${operation.op} ${JSON.stringify(operation.pointer)}`, error.code, error.message, operation.pointer, error);
     }
+    if (index % FEW_OPERATIONS === FEW_OPERATIONS - 1) yield;
   }
   patch.closeArray();
+}
+
+function isContainer(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 class Patch {
@@ -66,8 +91,9 @@ class Patch {
     this.#base = base;
   }
 
-  apply(operation: PatchOperation): void {
-    const { op, path, value } = operation;
+  /** @param value the operation's; it may be prepared for its path */
+  apply(operation: PatchOperation, value: unknown): void {
+    const { op, path } = operation;
     switch (op) {
       case 'add':
         return this.#add(path, value);

@@ -20,41 +20,60 @@ export interface TreeWrite extends NetOperation {
 /** What was written below an object, by key: a path that was written itself covers everything below it. */
 type Written = Map<string, Written | TreeWrite>;
 
+/** As netSteps, without a pause. */
+export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): readonly NetOperation[] {
+  const steps = netSteps(writes, before, after);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Writes that are looked at between two pauses: a millisecond of work. */
+const STEP_WRITES = 4_096;
+
 /**
  * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
  * something. A path that was written once, with no other write above or below it, has changed for sure; where others met,
- * the trees before and after are compared.
+ * the trees before and after are compared. Pauses after each 4,096 writes.
  * @param writes in their order; of a put that made parents, the path of the topmost one
  */
-export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): readonly NetOperation[] {
-  const { root, met } = new GatheredWrites(writes);
+export function* netSteps(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): Generator<void, readonly NetOperation[]> {
+  const gathered = new GatheredWrites();
+  for (let from = 0; from < writes.length && gathered.whole === undefined; from += STEP_WRITES) {
+    if (from > 0) yield;
+    gathered.add(writes, from, Math.min(from + STEP_WRITES, writes.length));
+  }
+  const { whole, root, met } = gathered;
+  if (whole !== undefined) return sameContent(before, after) ? [] : [{ path: whole.path, child: after }];
   // Most transactions write each path once: their writes are the operations, and no tree has to be read.
   if (!met) return writes;
   const operations: NetOperation[] = [];
-  if (root instanceof Map) collect(root, before, after, operations);
-  else if (!sameContent(before, after)) operations.push({ path: root.path, child: after });
+  yield* collect(root, before, after, operations);
   return operations;
 }
 
 class GatheredWrites {
-  readonly root: Written | TreeWrite;
+  readonly root: Written = new Map();
+  /** A write of the whole tree: no other one counts. */
+  whole: TreeWrite | undefined;
   /** Some writes have equal paths, or one is above another, or it is not known what one of them left. */
   met = false;
+  /** The maps along `#last`, up to the level `#known`. Paths that follow one another often have the same parents. */
+  readonly #trail = [this.root];
+  #last: Path = ROOT;
+  #known = 0;
 
-  constructor(writes: readonly TreeWrite[]) {
-    this.root = this.#gather(writes);
-  }
-
-  #gather(writes: readonly TreeWrite[]): Written | TreeWrite {
-    const trail: Written[] = [new Map()];
-    let last: Path = ROOT;
-    // Up to this level the trail holds the maps along `last`. Paths that follow one another often have the same parents.
-    let known = 0;
-    for (const write of writes) {
+  add(writes: readonly TreeWrite[], from: number, to: number): void {
+    const trail = this.#trail;
+    let last = this.#last;
+    let known = this.#known;
+    for (let index = from; index < to; index++) {
+      const write = writes[index]!;
       const { path } = write;
       if (path.length === 0) {
-        this.met = true;
-        return write;
+        this.whole = write;
+        return;
       }
       const end = path.length - 1;
       let level = 0;
@@ -69,7 +88,8 @@ class GatheredWrites {
       last = path;
       known = level;
     }
-    return trail[0]!;
+    this.#last = last;
+    this.#known = known;
   }
 
   /** What was written below a key; undefined if the key's own path was written, which then covers this write too. */
@@ -97,15 +117,20 @@ function inexact({ path }: TreeWrite): TreeWrite {
   return { path, child: undefined, exact: false };
 }
 
-function collect(at: Written, before: Child | undefined, after: Child | undefined, operations: NetOperation[]): void {
+function* collect(at: Written, before: Child | undefined, after: Child | undefined, operations: NetOperation[]): Generator<void> {
+  let left = STEP_WRITES;
   for (const [key, next] of at) {
+    if (--left === 0) {
+      left = STEP_WRITES;
+      yield;
+    }
     if (!(next instanceof Map) && next.exact) {
       operations.push(next);
       continue;
     }
     const old = before instanceof TreeNode ? lookup(before, key) : undefined;
     const child = after instanceof TreeNode ? lookup(after, key) : undefined;
-    if (next instanceof Map) collect(next, old, child, operations);
+    if (next instanceof Map) yield* collect(next, old, child, operations);
     else if (!sameContent(old, child)) operations.push({ path: next.path, child });
   }
 }

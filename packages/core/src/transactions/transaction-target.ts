@@ -1,4 +1,5 @@
-import type { TreeNode } from '../tree/node.ts';
+import { exportValue } from '../tree/content.ts';
+import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -20,4 +21,23 @@ export interface ComparedTarget extends TransactionTarget {
   object(path: Path): TreeNode | undefined;
   /** Another number after each write that changed the tree, or what of it may be read. */
   changes(): number;
+}
+
+export function valueOf(child: Child | Value | undefined): Value | undefined {
+  return child instanceof TreeNode ? exportValue(child) : child;
+}
+
+export function kindOf(child: Child | Value | undefined): 'object' | 'array' | 'leaf' | undefined {
+  if (child === undefined) return undefined;
+  if (child instanceof TreeNode) return 'object';
+  if (Array.isArray(child)) return 'array';
+  return typeof child === 'object' && child !== null ? 'object' : 'leaf';
+}
+
+export function objectOf(child: Child | Value | undefined): TreeNode | undefined {
+  return child instanceof TreeNode ? child : undefined;
+}
+
+export function keysOf(child: Child | Value | undefined): string[] | undefined {
+  return child instanceof TreeNode ? childKeys(child) : undefined;
 }

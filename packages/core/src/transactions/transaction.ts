@@ -1,16 +1,16 @@
-import { exportValue, importValue, measure } from '../tree/content.ts';
+import { importValue, measure } from '../tree/content.ts';
 import { replaceByDifference } from './difference.ts';
 import { updateDraft } from './draft.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Guards } from './guards.ts';
-import { patchDocument } from './json-patch.ts';
+import { patchDocument, patchSteps } from './json-patch.ts';
 import { DEPTH_LIMIT } from '../tree/limits.ts';
-import { mergeDocument } from './merge.ts';
-import { childKeys, TreeNode, type Child } from '../tree/node.ts';
-import { netOperations, type NetOperation, type TreeWrite } from './net-operations.ts';
+import { mergeDocument, mergeSteps } from './merge.ts';
+import { TreeNode, type Child } from '../tree/node.ts';
+import { netOperations, netSteps, type NetOperation, type TreeWrite } from './net-operations.ts';
 import { checkDepth, parsePath, PointerReader, ROOT, type Path, type PathLike } from '../tree/path.ts';
-import { PreparedValue } from '../tree/prepared-value.ts';
-import type { ComparedTarget, TransactionTarget } from './transaction-target.ts';
+import { PreparedValue, prepareValue, type PreparationHints } from '../tree/prepared-value.ts';
+import { keysOf, kindOf, objectOf, valueOf, type ComparedTarget, type TransactionTarget } from './transaction-target.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
 
@@ -24,6 +24,17 @@ export interface Changes {
   readonly operations: readonly NetOperation[];
   readonly before: TreeNode | undefined;
 }
+
+/** What a transaction that ran ahead changes. */
+interface PreparedChanges {
+  readonly operations: readonly NetOperation[];
+  readonly bytes: number;
+  /** The one operation on the tree that makes all of them. @throws what the transaction threw */
+  take(): NetOperation;
+}
+
+/** What a transaction does, with pauses. It may be called again. */
+export type TransactionSteps = (tx: Transaction) => Generator<void>;
 
 /**
  * The tree as one transaction sees and changes it. Valid inside its callback only; every path may be a pointer or an
@@ -165,6 +176,22 @@ export class Transaction implements TransactionTarget {
     this.#resolve(() => replaceByDifference(this.#target, parsePath(path), value));
   }
 
+  /** As `put`, in steps: for a transaction that is prepared. */
+  *putSteps(path: PathLike, value: unknown, hints: PreparationHints = {}): Generator<void> {
+    const segments = this.#toPath(path);
+    this.put(segments, isPlain(value) ? value : yield* prepareValue(value, segments, hints));
+  }
+
+  /** As `merge`, in steps. */
+  *mergeSteps(path: PathLike, document: unknown, hints: PreparationHints = {}): Generator<void> {
+    yield* this.#resolveSteps(mergeSteps(this.#target, parsePath(path), document, hints));
+  }
+
+  /** As `patch`, in steps. */
+  *patchSteps(path: PathLike, operations: readonly unknown[], hints: PreparationHints = {}): Generator<void> {
+    yield* this.#resolveSteps(patchSteps(this.#target, parsePath(path), operations, hints));
+  }
+
   /** For the store: whether a callback is being run. */
   get active(): boolean {
     return this.#active;
@@ -189,6 +216,42 @@ export class Transaction implements TransactionTarget {
       throw error;
     } finally {
       this.#active = false;
+    }
+  }
+
+  /** For a fork of the tree, which is thrown away on an error: runs a callback in steps. */
+  *runSteps(steps: TransactionSteps): Generator<void, Changes & { readonly before: TreeNode }> {
+    this.#active = true;
+    try {
+      const before = (this.#before = this.#tree.pin());
+      yield* steps(this);
+      if (this.#torn !== undefined) throw this.#torn.error;
+      yield* this.#tree.mixSteps();
+      return { operations: yield* netSteps(this.#written, before, this.#tree.root), before };
+    } finally {
+      this.#active = false;
+    }
+  }
+
+  /** For the store: makes what a prepared transaction changed, which has to be current. As `run` otherwise. */
+  runPrepared(prepared: PreparedChanges, guards: Guards): Changes {
+    this.#tree.undo.clear();
+    this.#bytes = prepared.bytes;
+    try {
+      const { operations } = prepared;
+      if (operations.some(({ path }) => this.#listeners.concerns(path))) this.#before = this.#tree.pin();
+      const { path, child } = prepared.take();
+      if (operations.length === 0) {
+        this.#giveUp();
+        return NO_CHANGES;
+      }
+      this.#path = path;
+      this.#apply(path, child);
+      if (guards.size > 0) guards.check(this.#tree.root, operations);
+      return { operations, before: this.#before };
+    } catch (error) {
+      this.#giveUp();
+      throw error;
     }
   }
 
@@ -219,6 +282,17 @@ export class Transaction implements TransactionTarget {
     const changes = this.#changeCount;
     try {
       makeOperations();
+    } catch (error) {
+      if (this.#changeCount > changes) this.#torn ??= { error };
+      throw error;
+    }
+  }
+
+  *#resolveSteps(steps: Generator<void>): Generator<void> {
+    this.#assertActive();
+    const changes = this.#changeCount;
+    try {
+      yield* steps;
     } catch (error) {
       if (this.#changeCount > changes) this.#torn ??= { error };
       throw error;
@@ -295,23 +369,8 @@ export class Transaction implements TransactionTarget {
   }
 }
 
-function valueOf(child: Child | Value | undefined): Value | undefined {
-  return child instanceof TreeNode ? exportValue(child) : child;
-}
-
-function kindOf(child: Child | Value | undefined): 'object' | 'array' | 'leaf' | undefined {
-  if (child === undefined) return undefined;
-  if (child instanceof TreeNode) return 'object';
-  if (Array.isArray(child)) return 'array';
-  return typeof child === 'object' && child !== null ? 'object' : 'leaf';
-}
-
-function objectOf(child: Child | Value | undefined): TreeNode | undefined {
-  return child instanceof TreeNode ? child : undefined;
-}
-
-function keysOf(child: Child | Value | undefined): string[] | undefined {
-  return child instanceof TreeNode ? childKeys(child) : undefined;
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null;
 }
 
 const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });

@@ -23,6 +23,12 @@ export interface PreparationHints {
   keysOf?(object: object): readonly string[] | undefined;
 }
 
+/** How a value is prepared. */
+interface PreparationOptions extends PreparationHints {
+  /** Leaves out members that are null, but in arrays: for a merge where nothing can be deleted. */
+  readonly withoutNulls?: boolean;
+}
+
 /**
  * Does ahead, in steps, what a put does with a value: it checks the value, makes its nodes and computes their digests.
  * The generator pauses after each step. A text is one step, and so is the freezing of an array.
@@ -31,8 +37,8 @@ export interface PreparationHints {
  * value had been put unprepared. The value must not change until it is prepared.
  * @param path at which it will be put
  */
-export function* prepareValue(value: unknown, path: Path, hints: PreparationHints = {}): Generator<void, PreparedValue, void> {
-  const preparation = new Preparation(path, hints);
+export function* prepareValue(value: unknown, path: Path, options: PreparationOptions = {}): Generator<void, PreparedValue, void> {
+  const preparation = new Preparation(path, options);
   try {
     const child = yield* preparation.run(value);
     return new PreparedValue(value, path, child, preparation.bytes);
@@ -106,16 +112,16 @@ class Preparation {
   bytes = 0;
   /** Path of the innermost level. */
   readonly #path: string[];
-  readonly #hints: PreparationHints;
+  readonly #options: PreparationOptions;
   /** Open containers, the outermost first, and what each is made from. */
   readonly #levels: Level[] = [];
   readonly #ancestors: object[] = [];
   /** Work of the present step, in members. */
   #work = 0;
 
-  constructor(path: Path, hints: PreparationHints) {
+  constructor(path: Path, options: PreparationOptions) {
     this.#path = [...path];
-    this.#hints = hints;
+    this.#options = options;
   }
 
   *run(value: unknown): Generator<void, Child, void> {
@@ -144,12 +150,11 @@ class Preparation {
     while (level.next < size && this.#work < STEP_MEMBERS) {
       const index = level.next++;
       const key = keys?.[index] ?? '';
-      if (keys !== undefined) {
-        checkKey(key, this.#path);
-        this.bytes += key.length;
-      }
+      if (keys !== undefined) checkKey(key, this.#path);
       this.#work++;
       const item = keys === undefined ? (source as readonly unknown[])[index] : (source as PlainObject)[key];
+      if (item === null && this.#options.withoutNulls === true && made instanceof MadeNode) continue;
+      this.bytes += key.length;
       if (typeof item === 'object' && item !== null) {
         this.#path.push(keys === undefined ? String(index) : key);
         this.#enter(item);
@@ -163,7 +168,7 @@ class Preparation {
   }
 
   #enter(source: object): void {
-    const known = this.#hints.keysOf?.(source);
+    const known = this.#options.keysOf?.(source);
     // An object with known keys is plain JSON. A look for symbols among a million keys takes a tenth of a second.
     if (known === undefined || this.#path.length >= DEPTH_LIMIT) checkContainer(source, this.#path, this.#path.length, this.#ancestors);
     const keys = Array.isArray(source) ? undefined : (known ?? Object.keys(source));

@@ -1,6 +1,9 @@
 import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import { forEachChild, TreeNode } from './node.ts';
 
+/** Nodes that `mixSteps` mixes between two pauses: a millisecond of work. */
+const STEP_NODES = 8_192;
+
 /** A cleared list keeps its arrays, and so what they refer to, up to this many entries. */
 const KEPT_ENTRIES = 16_384;
 
@@ -22,12 +25,24 @@ export class TouchedLevel {
   }
 
   mix(): void {
-    for (let start = 0; start < this.#count; start += FETCHED_NODES) {
-      const end = Math.min(this.#count, start + FETCHED_NODES);
+    this.#mixUpTo(0, this.#count);
+    this.clear();
+  }
+
+  *mixSteps(): Generator<void> {
+    for (let from = 0; from < this.#count; from += STEP_NODES) {
+      if (from > 0) yield;
+      this.#mixUpTo(from, Math.min(this.#count, from + STEP_NODES));
+    }
+    this.clear();
+  }
+
+  #mixUpTo(from: number, count: number): void {
+    for (let start = from; start < count; start += FETCHED_NODES) {
+      const end = Math.min(count, start + FETCHED_NODES);
       this.#fetch(start, end);
       for (let at = start; at < end; at++) mixAgain(this.#nodes[at]!, this.#parents[at]!);
     }
-    this.clear();
   }
 
   /**

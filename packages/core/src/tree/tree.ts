@@ -9,6 +9,9 @@ import type { Value } from './value.ts';
 /** What `put` and `delete` did. */
 export const UNCHANGED = -1;
 
+/** The last generation of any tree. No two trees have one in common: so none changes in place what another one holds. */
+let generations = 0;
+
 /**
  * The data tree: copy-on-write by generation.
  *
@@ -22,7 +25,7 @@ export const UNCHANGED = -1;
  */
 export class Tree {
   root: TreeNode;
-  generation = 1;
+  generation = ++generations;
   /** The nodes that the last put, delete or reach went through, from the root; one for each segment but the last. */
   readonly trail: TreeNode[] = [];
   /**
@@ -49,8 +52,7 @@ export class Tree {
   readonly #touched: TouchedLevel[] = [];
 
   constructor(root?: TreeNode) {
-    this.root = root ?? new TreeNode(1);
-    if (root !== undefined) this.generation = root.generation + 1;
+    this.root = root ?? new TreeNode(this.generation);
   }
 
   get(path: Path): Child | Value | undefined {
@@ -154,6 +156,11 @@ export class Tree {
     for (let level = this.#touched.length - 1; level > 0; level--) this.#touched[level]!.mix();
   }
 
+  /** As mixTouched, in steps. Nothing may change the tree between them. */
+  *mixSteps(): Generator<void> {
+    for (let level = this.#touched.length - 1; level > 0; level--) yield* this.#touched[level]!.mixSteps();
+  }
+
   /** Digest of the whole tree, 16 hex digits. */
   digest(): string {
     this.mixTouched();
@@ -166,8 +173,13 @@ export class Tree {
     this.undo.clear();
     this.#reached = undefined;
     // A root of an earlier generation is frozen already: nothing changed since it was pinned.
-    if (this.root.generation === this.generation) this.generation++;
+    if (this.root.generation === this.generation) this.generation = ++generations;
     return this.root;
+  }
+
+  /** Another tree with the same content. Each of the two copies what both have before it changes it. */
+  fork(): Tree {
+    return new Tree(this.pin());
   }
 
   /** Goes back to a pinned root. Everything that came after it is dropped. */

@@ -1,0 +1,124 @@
+import { checkCommitOptions, Commit, type CommitOptions } from '../transactions/commit.ts';
+import type { CommitOutcomes } from './commit-outcomes.ts';
+import { EvertreeError } from '../errors.ts';
+import type { FrameSchedule } from './frame-schedule.ts';
+import { Guards } from '../transactions/guards.ts';
+import type { History } from './history.ts';
+import type { Listeners } from '../listeners/listeners.ts';
+import { toOperations } from '../transactions/net-operations.ts';
+import type { Path } from '../tree/path.ts';
+import type { ExactPosition } from '../position.ts';
+import { type PreparedTransaction, prepareTransaction } from '../transactions/prepared-transaction.ts';
+import { Transaction, type Changes, type TransactionSteps } from '../transactions/transaction.ts';
+import type { Tree } from '../tree/tree.ts';
+import type { WriteGate } from './write-gate.ts';
+
+interface CommittingParts {
+  readonly history: History;
+  readonly gate: WriteGate;
+  readonly outcomes: CommitOutcomes;
+  readonly listeners: Listeners;
+  readonly schedule: FrameSchedule;
+  /** The largest change set, as `measure` counts it. */
+  readonly byteLimit: number;
+  /** Cuts a frame, and tells of it. */
+  readonly cut: () => void;
+}
+
+/** The way of a commit: the transaction, its guards, the record in the history, and its listeners. */
+export class Committing {
+  readonly guards = new Guards();
+  readonly #parts: CommittingParts;
+  #tree: Tree;
+  #transaction: Transaction;
+
+  constructor(tree: Tree, parts: CommittingParts) {
+    this.#parts = parts;
+    this.#tree = tree;
+    this.#transaction = new Transaction(tree, parts.listeners, parts.byteLimit);
+  }
+
+  /** Whether a transaction's callback is being run. */
+  get active(): boolean {
+    return this.#transaction.active;
+  }
+
+  /** Commits go to another tree from now on. */
+  replaceTree(tree: Tree): void {
+    this.#tree = tree;
+    this.#transaction = new Transaction(tree, this.#parts.listeners, this.#parts.byteLimit);
+  }
+
+  /** See Store.transact. */
+  transact(callback: (tx: Transaction) => void, options: CommitOptions | undefined): Commit {
+    const { history, schedule } = this.#parts;
+    this.#assertMay(options);
+    const { operations, before } = this.#transaction.run(callback, this.guards);
+    if (operations.length === 0) return this.commit(false);
+    const from = before === undefined ? undefined : history.last;
+    const time = history.record(operations, this.#tree, before === undefined, options);
+    this.#notify({ operations, before }, from, time);
+    this.#transaction.release();
+    // Made before the frame may be cut: a listener of that event may commit.
+    const commit = this.commit(true);
+    schedule.committed();
+    return commit;
+  }
+
+  /** See Store.prepare. */
+  *prepare(path: Path, steps: TransactionSteps): Generator<void, PreparedTransaction> {
+    this.assertNone();
+    const options = { encodes: this.#parts.history.codec === 'binary', byteLimit: this.#parts.byteLimit };
+    return yield* prepareTransaction(this.#tree, path, steps, options);
+  }
+
+  /** See Store.isCurrent. */
+  isCurrent(prepared: PreparedTransaction): boolean {
+    return prepared.isCurrent(this.#tree);
+  }
+
+  /** See Store.commitPrepared. */
+  commitPrepared(prepared: PreparedTransaction, options: CommitOptions | undefined): Commit {
+    const { history, schedule, gate, cut } = this.#parts;
+    gate.assertWritable();
+    // It gets a frame of its own: what its encoding names was named by nothing before it.
+    cut();
+    if (!this.isCurrent(prepared)) return this.transact(tx => prepared.runAgain(tx), options);
+    this.#assertMay(options);
+    const { operations, before } = this.#transaction.runPrepared(prepared, this.guards);
+    if (operations.length === 0) return this.commit(false);
+    const from = before === undefined ? undefined : history.last;
+    const time = history.recordPrepared(prepared, this.#tree, options);
+    this.#notify({ operations, before }, from, time);
+    this.#transaction.release();
+    const commit = this.commit(true);
+    schedule.committed();
+    cut();
+    schedule.appended();
+    return commit;
+  }
+
+  commit(changed: boolean): Commit {
+    const { history, outcomes } = this.#parts;
+    return new Commit(outcomes, history.withinEpoch, history.revision, changed);
+  }
+
+  /** @throws EvertreeError TRANSACTION_INVALID while a transaction's callback is being run */
+  assertNone(): void {
+    if (!this.active) return;
+    throw new EvertreeError('TRANSACTION_INVALID', 'a transaction is under way; use its own tx, and nothing else of the store');
+  }
+
+  #assertMay(options: CommitOptions | undefined): void {
+    this.#parts.gate.assertWritable();
+    this.assertNone();
+    if (options !== undefined) checkCommitOptions(options, this.#parts.history.last);
+  }
+
+  #notify({ operations, before }: Changes, from: ExactPosition | undefined, time: number): void {
+    const { history, listeners } = this.#parts;
+    if (before === undefined || from === undefined || !operations.some(({ path }) => listeners.concerns(path))) return;
+    const { bytes } = this.#transaction;
+    listeners.notify(toOperations(operations), { before, after: this.#tree.pin(), from, position: history.last, time, bytes });
+  }
+}

@@ -1,5 +1,20 @@
-import { EvertreeError, type Commit, type CommitOptions, type PathLike, type Store, type Transaction } from '@evertree/core';
+import {
+  type Commit,
+  type CommitOptions,
+  EvertreeError,
+  parsePath,
+  type Path,
+  type PathLike,
+  PointerReader,
+  type PreparationHints,
+  type Store,
+  type Transaction,
+  type TransactionSteps,
+} from '@evertree/core';
 import { parseExactJson } from '../json/exact.ts';
+
+/** Operations that are looked at between two pauses. */
+const STEP_OPERATIONS = 4_096;
 
 /**
  * Commits one line of a batch: an operation, or an array of operations as one transaction.
@@ -28,6 +43,58 @@ function commitAll(store: Store, operations: readonly unknown[], options: Commit
   return store.transact(transaction => {
     for (const operation of operations as readonly (readonly unknown[])[]) apply(transaction, operation);
   }, options);
+}
+
+/** What a long line does, and at or below which path. */
+export interface LongLine {
+  readonly path: Path;
+  readonly steps: TransactionSteps;
+}
+
+/**
+ * Reads what the value of a long line says, in steps.
+ * @throws EvertreeError VALUE_INVALID for what is no operation
+ */
+export function* readLongLine(parsed: unknown, hints: PreparationHints): Generator<void, LongLine> {
+  if (!Array.isArray(parsed)) throw notAnOperation(parsed);
+  const operations = (typeof parsed[0] === 'string' ? [parsed] : parsed) as readonly unknown[];
+  for (const [index, operation] of operations.entries()) {
+    if (!Array.isArray(operation)) throw notAnOperation(operation);
+    checkOperation(operation);
+    if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+  }
+  const checked = operations as readonly (readonly unknown[])[];
+  return { path: yield* commonPath(checked), steps: transaction => applySteps(transaction, checked, hints) };
+}
+
+/** The longest path that leads to all that operations change; that of the root if one of them has no right path. */
+function* commonPath(operations: readonly (readonly unknown[])[]): Generator<void, Path> {
+  const reader = new PointerReader();
+  let common: Path | undefined;
+  for (const [index, [, path]] of operations.entries()) {
+    let found: Path;
+    try {
+      found = typeof path === 'string' ? reader.read(path) : parsePath(path as PathLike);
+    } catch {
+      // The transaction will refuse it in its turn.
+      return [];
+    }
+    common ??= found;
+    const differs = common.findIndex((segment, level) => segment !== found[level]);
+    if (differs >= 0) common = common.slice(0, differs);
+    if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+  }
+  return common ?? [];
+}
+
+function* applySteps(transaction: Transaction, operations: readonly (readonly unknown[])[], hints: PreparationHints): Generator<void> {
+  for (const [index, [name, path, value]] of operations.entries()) {
+    if (name === 'delete') transaction.delete(path as PathLike);
+    else if (name === 'merge') yield* transaction.mergeSteps(path as PathLike, value, hints);
+    else if (typeof value === 'object') yield* transaction.putSteps(path as PathLike, value, hints);
+    else transaction.put(path as PathLike, value);
+    if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+  }
 }
 
 function apply(transaction: Transaction, [name, path, value]: readonly unknown[]): void {

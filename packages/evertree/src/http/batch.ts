@@ -1,6 +1,6 @@
-import type { Commit, CommitOptions, Position, Store } from '@evertree/core';
-import { commitLine } from './batch-line.ts';
-import { bodyChunks, tooLarge, welcomeBody } from './body.ts';
+import type { Commit, CommitOptions, Position, PreparedTransaction, Store } from '@evertree/core';
+import { commitLine, type LongLine, readLongLine } from './batch-line.ts';
+import { bodyChunks, ONE_STEP_BYTES, readInSteps, tooLarge, welcomeBody } from './body.ts';
 import { type CommitNote, commitNote } from './commit-note.ts';
 import { FORM_TYPE } from './data.ts';
 import type { Exchange } from './exchange.ts';
@@ -8,7 +8,8 @@ import { checkSeenEpoch, mediaType, readTreeConditions } from './headers.ts';
 import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { readPlainPut, type PlainPut } from './plain-line.ts';
-import { readWish, settle, type Made, type Settled, type Wish } from './write.ts';
+import type { Turns } from './turns.ts';
+import { prepare, readWish, settle, type Made, type Settled, type Wish } from './write.ts';
 
 const BATCH_TYPES = [
   'application/x-ndjson',
@@ -112,6 +113,13 @@ class BatchRun {
     this.line++;
   }
 
+  /** Commits a long line, in steps. @param run runs it ahead. Throws as `commit` */
+  async commitLong(bytes: Buffer, turns: Turns, run: (line: LongLine) => Promise<PreparedTransaction>): Promise<void> {
+    const { value, hints } = await readInSteps(bytes, [], turns);
+    const prepared = await run(await turns.run(readLongLine(value, hints)));
+    this.#committed(this.#store.commitPrepared(prepared, this.#options()));
+  }
+
   made(): Made {
     return { position: this.#store.position, commit: this.#last };
   }
@@ -132,6 +140,15 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
     batchLineBytes,
     line => batch.commit(line),
     (bytes, start) => batch.commitPlain(bytes, start),
+    {
+      bytes: ONE_STEP_BYTES,
+      take: line =>
+        batch.commitLong(line, turns, async ({ path, steps }) => {
+          const prepared = await prepare(exchange.context, path, steps);
+          await mayBegin();
+          return prepared;
+        }),
+    },
   );
   // While it waits nothing is committed, so that what a chunk holds is committed whole, or not at all.
   const mayBegin = async () => {
@@ -149,11 +166,11 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
       await mayBegin();
-      lines.add(chunk);
+      await lines.add(chunk);
       await turns.breathe();
     }
     await mayBegin();
-    lines.finish();
+    await lines.finish();
     return undefined;
   } catch (error) {
     if (isExpected(error)) return error;

@@ -7,11 +7,18 @@ import type { HttpLimits } from './limits.ts';
 import { ClientGone, RequestError } from './problem.ts';
 import type { Turns } from './turns.ts';
 
-/** Up to this size a body is read in one step: some milliseconds of work. */
-const ONE_STEP_BYTES = 256 * 1024;
+/** Up to this size a text is read in one step, and what it says is committed in one: some milliseconds of work. */
+export const ONE_STEP_BYTES = 256 * 1024;
 
 /** Makes of a value, in steps, what a transaction takes in less time. @param path at which the value will stand */
 export type Prepare = (value: unknown, path: Path, hints: PreparationHints) => Generator<void, unknown, void>;
+
+/** What a body says. */
+export interface ReadBody {
+  readonly value: unknown;
+  /** Undefined for a small body: what is done with it takes one step. */
+  readonly hints: PreparationHints | undefined;
+}
 
 /** Reads the bodies of one server's requests, and bounds what they hold together. */
 export class Bodies {
@@ -32,6 +39,12 @@ export class Bodies {
    *   ClientGone
    */
   async readJson(request: IncomingMessage, response: ServerResponse, at: Path, prepare?: Prepare): Promise<unknown> {
+    const { value, hints } = await this.read(request, response, at);
+    return prepare === undefined || hints === undefined ? value : this.#turns.run(prepare(value, at, hints));
+  }
+
+  /** As readJson. */
+  async read(request: IncomingMessage, response: ServerResponse, at: Path): Promise<ReadBody> {
     const limit = this.#limits.bodyBytes;
     welcomeBody(request, response, limit);
     let held = 0;
@@ -44,24 +57,10 @@ export class Bodies {
         chunks.push(chunk);
       }
       const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-      if (bytes.length <= ONE_STEP_BYTES) return parseExactJson(decodeText(bytes), at);
-      return await this.#readInSteps(bytes, at, prepare);
+      if (bytes.length <= ONE_STEP_BYTES) return { value: parseExactJson(decodeText(bytes), at), hints: undefined };
+      return await readInSteps(bytes, at, this.#turns);
     } finally {
       this.#heldBytes -= held;
-    }
-  }
-
-  async #readInSteps(bytes: Buffer, at: Path, prepare: Prepare | undefined): Promise<unknown> {
-    const keys: ObjectKeys = new Map();
-    const value = await this.#run(parseSliced(bytes, at, keys));
-    return prepare === undefined ? value : this.#run(prepare(value, at, { keysOf: object => keys.get(object) }));
-  }
-
-  async #run(steps: Generator<void, unknown, void>): Promise<unknown> {
-    for (let step = steps.next(); ; step = steps.next()) {
-      // The result is used in a step of its own.
-      await this.#turns.breathe();
-      if (step.done === true) return step.value;
     }
   }
 
@@ -76,6 +75,13 @@ export class Bodies {
     }
     this.#heldBytes += bytes;
   }
+}
+
+/** Reads a long text as JSON, in steps. @throws EvertreeError VALUE_INVALID */
+export async function readInSteps(bytes: Buffer, at: Path, turns: Turns): Promise<ReadBody & { readonly hints: PreparationHints }> {
+  const keys: ObjectKeys = new Map();
+  const value = await turns.run(parseSliced(bytes, at, keys));
+  return { value, hints: { keysOf: object => keys.get(object) } };
 }
 
 /**

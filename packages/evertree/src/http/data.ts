@@ -1,14 +1,4 @@
-import {
-  EvertreeError,
-  formatPath,
-  formatPosition,
-  type Path,
-  type Position,
-  type PreparationHints,
-  preparePatch,
-  prepareValue,
-  type Transaction,
-} from '@evertree/core';
+import { EvertreeError, formatPath, formatPosition, type Path, type Position, prepareValue } from '@evertree/core';
 import { type Exchange, momentHeaders } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
 import { contentSlices, jsonSlices } from './json-slices.ts';
@@ -16,7 +6,7 @@ import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { sendSlices } from './streaming.ts';
 import { targetPath } from './target.ts';
-import { commit, readWish, settle } from './write.ts';
+import { type RequestedChange, commit, readWish, settle } from './write.ts';
 
 const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -94,24 +84,23 @@ export async function patchData(exchange: Exchange): Promise<void> {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `${found}; PATCH takes ${PATCH_TYPES}`, {}, { 'Accept-Patch': PATCH_TYPES });
   }
   await change(exchange, async path => {
-    const document = await exchange.readJson(path, type === JSON_PATCH ? prepareOperations : undefined);
-    if (type === MERGE_PATCH) return transaction => transaction.merge(path, document);
-    if (!Array.isArray(document)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
-    return transaction => transaction.patch(path, document);
+    const { value, hints } = await exchange.readBody(path);
+    if (type === MERGE_PATCH) {
+      if (hints !== undefined) return { steps: transaction => transaction.mergeSteps(path, value, hints) };
+      return transaction => transaction.merge(path, value);
+    }
+    if (!Array.isArray(value)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
+    if (hints !== undefined) return { steps: transaction => transaction.patchSteps(path, value, hints) };
+    return transaction => transaction.patch(path, value);
   });
 }
 
-/** What is no array of operations is left for the commit to refuse. */
-function* prepareOperations(document: unknown, path: Path, hints: PreparationHints): Generator<void, unknown, void> {
-  return Array.isArray(document) ? yield* preparePatch(document, path, hints) : document;
-}
-
 /** Reads all that a request says, commits, and answers. */
-async function change(exchange: Exchange, prepare: (path: Path) => Promise<(transaction: Transaction) => void>): Promise<void> {
+async function change(exchange: Exchange, read: (path: Path) => Promise<RequestedChange>): Promise<void> {
   const path = targetPath(exchange.target, '/data');
   const conditions = readPreconditions(exchange.request.headers);
   const wish = readWish(exchange);
-  const made = await commit(exchange, conditions, path, await prepare(path));
+  const made = await commit(exchange, conditions, path, await read(path));
   const { body, headers } = await settle(exchange.context, made, wish);
   exchange.answer(200, body, headers);
 }

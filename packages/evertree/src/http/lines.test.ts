@@ -8,15 +8,19 @@ function chunksOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((end, index) => bytes.subarray(places[index], end));
 }
 
-test('lines come whole and in order, wherever the body is cut', () => {
+test('lines come whole and in order, wherever the body is cut', async () => {
   const line = fc.string({ unit: 'binary' }).map(text => text.replaceAll('\n', ' '));
-  fc.assert(
-    fc.property(fc.array(line, { minLength: 1 }), fc.array(fc.nat()), fc.boolean(), (sent, cuts, ended) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(line, { minLength: 1 }), fc.array(fc.nat()), fc.boolean(), fc.boolean(), async (sent, cuts, ended, long) => {
       const taken: string[] = [];
-      const lines = new Lines(1_000_000, text => taken.push(text));
+      const takeLong = async (bytes: Buffer): Promise<void> => {
+        await Promise.resolve();
+        taken.push(bytes.toString());
+      };
+      const lines = new Lines(1_000_000, text => taken.push(text), undefined, long ? { bytes: 4, take: takeLong } : undefined);
       const text = sent.join('\n').toWellFormed() + (ended ? '\n' : '');
-      for (const chunk of chunksOf(Buffer.from(text), cuts)) lines.add(chunk);
-      lines.finish();
+      for (const chunk of chunksOf(Buffer.from(text), cuts)) await lines.add(chunk);
+      await lines.finish();
       const expected = text.split('\n');
       expect(taken).toEqual(expected.at(-1) === '' ? expected.slice(0, -1) : expected);
     }),
@@ -35,7 +39,7 @@ test('a line beyond the limit is refused, however it is cut', () => {
   for (const size of [10, 64]) {
     const lines = new Lines(100, () => undefined);
     const send = (): void => {
-      for (let sent = 0; sent < 200; sent += size) lines.add(Buffer.alloc(size, 'x'));
+      for (let sent = 0; sent < 200; sent += size) void lines.add(Buffer.alloc(size, 'x'));
     };
     expect(send).toThrow('longer than 100 bytes');
   }

@@ -9,11 +9,15 @@ const NEWLINE = 10;
  */
 type Shortcut = (bytes: Buffer, start: number) => number | undefined;
 
+/** Takes a long line: nothing is handed out before it is done. */
+type TakeLong = (line: Buffer) => Promise<void>;
+
 /** Cuts the chunks of a body into lines, and hands each out once it is complete. */
 export class Lines {
   readonly #limitBytes: number;
   readonly #take: (line: string) => void;
   readonly #shortcut: Shortcut;
+  readonly #long: { readonly bytes: number; readonly take: TakeLong } | undefined;
   #begun: Buffer[] = [];
   #begunBytes = 0;
 
@@ -22,15 +26,46 @@ export class Lines {
    * @param take gets each line without its end; what it throws, `add` and `finish` throw, and the lines after it are
    *   lost
    * @param shortcut is asked first; what it throws is treated likewise
+   * @param long gets each line that came in several chunks and has more than so many bytes
    */
-  constructor(limitBytes: number, take: (line: string) => void, shortcut: Shortcut = () => undefined) {
+  constructor(
+    limitBytes: number,
+    take: (line: string) => void,
+    shortcut: Shortcut = () => undefined,
+    long?: { readonly bytes: number; readonly take: TakeLong },
+  ) {
     this.#limitBytes = limitBytes;
     this.#take = take;
     this.#shortcut = shortcut;
+    this.#long = long;
   }
 
-  /** @throws EvertreeError TOO_LARGE for a line beyond the limit, VALUE_INVALID for bytes that are not UTF-8 */
-  add(chunk: Buffer): void {
+  /**
+   * Nothing else may be added before a promise that it returns is settled. Throws, or rejects with, EvertreeError
+   * TOO_LARGE for a line beyond the limit, VALUE_INVALID for bytes that are not UTF-8.
+   */
+  add(chunk: Buffer): Promise<void> | undefined {
+    const first = this.#begunBytes === 0 || this.#long === undefined ? -1 : chunk.indexOf(NEWLINE);
+    if (first < 0 || !this.#isLong(first)) {
+      this.#addAll(chunk);
+      return undefined;
+    }
+    return this.#long!.take(this.#withBegun(chunk.subarray(0, first))).then(() => this.#addAll(chunk.subarray(first + 1)));
+  }
+
+  /** The last line may have no end. As `add`. */
+  finish(): Promise<void> | undefined {
+    if (this.#isLong(0)) return this.#long!.take(this.#withBegun(Buffer.alloc(0)));
+    if (this.#begunBytes > 0) this.#takeAll(this.#withBegun(Buffer.alloc(0)));
+    return undefined;
+  }
+
+  /** Whether the line that began is a long one with so many bytes more. */
+  #isLong(bytes: number): boolean {
+    return this.#long !== undefined && this.#begunBytes > 0 && this.#begunBytes + bytes > this.#long.bytes;
+  }
+
+  #addAll(chunk: Buffer): void {
     const end = chunk.lastIndexOf(NEWLINE);
     if (end >= 0) this.#takeAll(this.#withBegun(chunk.subarray(0, end)));
     const rest = end < 0 ? chunk : chunk.subarray(end + 1);
@@ -42,11 +77,6 @@ export class Lines {
         limitBytes: this.#limitBytes,
       });
     }
-  }
-
-  /** The last line may have no end. Throws as `add`. */
-  finish(): void {
-    if (this.#begunBytes > 0) this.#takeAll(this.#withBegun(Buffer.alloc(0)));
   }
 
   #withBegun(bytes: Buffer): Buffer {

@@ -31,6 +31,15 @@ export class Turns {
     return new Promise(resolve => this.#waiting.push(resolve));
   }
 
+  /** Does work in steps, between which others get their turn. */
+  async run<T>(steps: Generator<void, T>): Promise<T> {
+    for (let step = steps.next(); ; step = steps.next()) {
+      // The result is used in a step of its own.
+      await this.breathe();
+      if (step.done === true) return step.value;
+    }
+  }
+
   #hasTime(): boolean {
     const now = this.#clock.monotonic();
     if (this.#beganMs === undefined) {

@@ -7,8 +7,10 @@ import {
   type ExactPosition,
   type Path,
   type Position,
+  type PreparedTransaction,
   type Store,
   type Transaction,
+  type TransactionSteps,
 } from '@evertree/core';
 import { type CommitNote, commitNote } from './commit-note.ts';
 import type { HttpContext } from './context.ts';
@@ -24,23 +26,38 @@ export interface Made {
 /** Errors that say something about the tree, and so wait until that is stable. */
 const TELLING: readonly ErrorCode[] = ['NOT_FOUND', 'TEST_FAILED', 'POSITION_MISMATCH', 'GUARD_FAILED', 'PATH_INVALID'];
 
+/** What a request changes: in one step, or large, and prepared in steps. */
+export type RequestedChange = ((transaction: Transaction) => void) | { readonly steps: TransactionSteps };
+
+/** So often a large change is prepared, if others commit what it may depend on. Then it is made in one step. */
+const PREPARATIONS = 3;
+
 /**
  * Commits one change of the subtree at `path` if the preconditions hold.
  * @throws EvertreeError whatever `transact` throws, and POSITION_MISMATCH; RequestError as WriteAdmission.wait
  */
-export function commit(
-  exchange: Exchange,
-  conditions: Preconditions,
-  path: Path,
-  change: (transaction: Transaction) => void,
-): Promise<Made> {
+export async function commit(exchange: Exchange, conditions: Preconditions, path: Path, change: RequestedChange): Promise<Made> {
   const note = commitNote(exchange);
+  if ('steps' in change) await admitted(exchange);
+  const work = 'steps' in change ? await prepare(exchange.context, path, change.steps) : change;
   return commitAdmitted(exchange, conditions, store => {
+    // Before the preconditions are judged: who hears that a frame is cut may commit.
+    if (typeof work !== 'function') store.cut();
     if (conditions.match !== undefined || conditions.noneMatch !== undefined) {
       checkForWrite(conditions, formatPath(path), store.digestAt(path));
     }
-    return store.transact(change, optionsOf(conditions, note));
+    const options = optionsOf(conditions, note);
+    return typeof work === 'function' ? store.transact(work, options) : store.commitPrepared(work, options);
   });
+}
+
+/** Runs a transaction ahead, in steps. @throws EvertreeError what `transact` throws if no writes are taken */
+export async function prepare({ store, turns }: HttpContext, path: Path, steps: TransactionSteps): Promise<PreparedTransaction> {
+  store.transact(() => undefined);
+  for (let count = 1; ; count++) {
+    const prepared = await turns.run(store.prepare(path, steps));
+    if (count === PREPARATIONS || store.isCurrent(prepared)) return prepared;
+  }
 }
 
 /** The options of a commit that is made only at the position that the request demands, if it demands one. */

@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { HttpSite, type Answer } from '../support/http-site.ts';
+
+const MANY = 30_000;
+const MERGE = { 'Content-Type': 'application/merge-patch+json' };
+const PATCH = { 'Content-Type': 'application/json-patch+json' };
+
+let site: HttpSite;
+beforeAll(async () => {
+  site = await HttpSite.start();
+});
+afterAll(async () => {
+  await site[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  site.store.put('', { at: { k0: { v: 0 }, k1: null, text: 'x' }, beside: 1 });
+});
+
+const keys = Array.from({ length: MANY }, (_, index) => `k${index}`);
+const values = Object.fromEntries(keys.map((key, index) => [key, { v: index, none: null }]));
+const merged = Object.fromEntries(keys.map((key, index) => [key, { v: index }]));
+
+function batch(lines: readonly string[]): Promise<Answer> {
+  return site.send('POST', '/batch', { body: lines.join('\n'), headers: { 'Content-Type': 'application/x-ndjson' } });
+}
+
+/** Commits beside a request until it is answered. */
+async function beside(path: (index: number) => string, answer: Promise<Answer>): Promise<Answer> {
+  const going = new Set([answer]);
+  void answer.finally(() => going.delete(answer));
+  for (let index = 0; going.size > 0; index++) {
+    site.store.put(path(index), index);
+    await new Promise(resolve => setImmediate(resolve));
+  }
+  return answer;
+}
+
+describe('a large request', () => {
+  test('merges as a small one does', async () => {
+    const { revision } = site.store.position;
+    const answer = await site.send('PATCH', '/data/at', { body: JSON.stringify({ ...values, k1: null }), headers: MERGE });
+    expect(answer.status).toBe(200);
+    expect(site.store.position.revision).toBe(revision + 1);
+    const { k1: _, ...others } = merged;
+    expect(await site.get('/data')).toEqual({ at: { ...others, text: 'x' }, beside: 1 });
+  });
+
+  test('patches as a small one does, and names the operation that fails', async () => {
+    const operations = [
+      ...keys.slice(2).map(key => ({ op: 'add', path: `/${key}`, value: { [key]: 1 } })),
+      { op: 'move', from: '/k7/k7', path: '/moved' },
+      { op: 'test', path: '/k8', value: { k8: 1 } },
+    ];
+    const send = (patch: readonly object[]): Promise<Answer> =>
+      site.send('PATCH', '/data/at', { body: JSON.stringify(patch), headers: PATCH });
+    const failed = await send([...operations, { op: 'remove', path: '/none' }]);
+    expect(failed).toMatchObject({ status: 404, json: { code: 'NOT_FOUND', operation: operations.length } });
+    expect(await site.get('/data')).toEqual({ at: { k0: { v: 0 }, k1: null, text: 'x' }, beside: 1 });
+    expect(await send(operations)).toMatchObject({ status: 200 });
+    expect(await site.get('/data/at/moved')).toBe(1);
+    expect(await site.get('/data/at/k7')).toEqual({});
+    expect(Object.keys((await site.get('/data/at')) as object)).toHaveLength(MANY + 2);
+  });
+
+  test('judges preconditions when it commits', async () => {
+    const { headers } = await site.send('GET', '/data/at');
+    const etag = headers['etag']!;
+    const send = (): Promise<Answer> =>
+      site.send('PATCH', '/data/at', { body: JSON.stringify(values), headers: { ...MERGE, 'If-Match': etag } });
+    expect(await beside(() => '/at/text', send())).toMatchObject({ status: 412, json: { code: 'POSITION_MISMATCH' } });
+    expect(site.store.has('/at/k2')).toBe(false);
+  });
+
+  test.each([
+    ['what it does not touch', (index: number) => `/other/${index % 10}`],
+    ['what it changes', (index: number) => `/at/k${2 + (index % 8)}/meanwhile`],
+  ])('is committed while others go on to change %s', async (_name, path) => {
+    const answer = await beside(path, site.send('PATCH', '/data/at', { body: JSON.stringify(values), headers: MERGE }));
+    expect(answer.status).toBe(200);
+    expect(site.store.get('/at/k29999')).toEqual({ v: 29_999 });
+    expect(site.store.get('/at/k3/v')).toBe(3);
+  });
+});
+
+describe('a long line of a batch', () => {
+  const puts = JSON.stringify(keys.map(key => ['put', `/many/${key}`, merged[key]]));
+
+  test('is committed in its turn', async () => {
+    const lines = [
+      '["put","/many/first",1]',
+      puts,
+      JSON.stringify(['merge', '/many', Object.fromEntries(keys.slice(0, 20_000).map(key => [key, null]))]),
+      JSON.stringify(['put', '/whole', values]),
+      JSON.stringify(keys.slice(20_000).map(key => ['delete', `/many/${key}`])),
+      '["put","/many/last",1]',
+    ];
+    const { revision } = site.store.position;
+    expect(await batch(lines)).toMatchObject({ status: 200, json: { committed: lines.length } });
+    expect(site.store.position.revision).toBe(revision + lines.length);
+    expect(await site.get('/data/many')).toEqual({ first: 1, last: 1 });
+    expect(await site.get('/data/whole')).toEqual(values);
+  });
+
+  test.each([
+    ['that is no JSON', `${puts.slice(0, -1)},]`, 'VALUE_INVALID'],
+    ['that is no operation', `{"many":${puts}}`, 'VALUE_INVALID'],
+    ['with an unknown operation', `${puts.slice(0, -1)},["set","/x",1]]`, 'VALUE_INVALID'],
+    ['through a leaf', `${puts.slice(0, -1)},["put","/beside/x",1]]`, 'PATH_INVALID'],
+    ['with a wrong path', `${puts.slice(0, -1)},["put","x",1]]`, 'PATH_INVALID'],
+  ])('%s is refused whole, and the lines before it stand', async (_name, line, code) => {
+    const answer = await batch(['["put","/before",1]', line, '["put","/after",1]']);
+    expect(answer).toMatchObject({ json: { code, committed: 1, error: { line: 2, code } } });
+    expect(await site.get('/data')).toEqual({ at: { k0: { v: 0 }, k1: null, text: 'x' }, before: 1, beside: 1 });
+  });
+});

@@ -424,6 +424,38 @@ const CASES: Readonly<Record<string, string>> = {
     pass 400
     retain t 0
   `,
+  'a reader whose hello was overwritten by a late one, of its process before, is heard again': `
+    sites topic topic
+    seed 7031130
+    write a 2 1
+    pass 20
+    dry-switchover a b
+    power-loss b
+    write a 1 0
+    pass 10
+    start b
+    isolate kafka
+    pass 350
+    heal
+    write a 2 1
+    delay b kafka 0 80
+    pass 120
+    power-loss b
+  `,
+  'so is one whose last words came late, after its next hello': `
+    sites topic topic direct direct direct
+    seed 7092505
+    drill switchover
+    pass 40
+    write-http a 2
+    switchover d c
+    stall d
+    pass 500
+    delay a kafka 0 80
+    stop a
+    pass 6
+    power-loss a
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -107,10 +107,29 @@ describe('a secondary in the control topic', () => {
   test('is reported as two when both go on under one name', () => {
     take(0, FIRST, site());
     take(1, SECOND, site());
-    for (let now = 100; now <= 400; now += 100) take(now, FIRST, position(now));
+    const both = (now: number) => {
+      take(now, SECOND, position(now));
+      take(now, FIRST, position(now));
+    };
+    for (let now = 100; now <= 400; now += 100) both(now);
     expect(twice).toEqual([]);
-    take(500, FIRST, position(500));
+    both(500);
     expect(twice).toEqual(['south']);
+  });
+
+  test('is the link that goes on, if the hello of another came late, from before it died', () => {
+    take(0, SECOND, site('snapshot'), position(5));
+    take(1, FIRST, site('replicate', { reason: 'going-away', explanation: 'it stops' }));
+    for (let now = 100; now <= 400; now += 100) expect(take(now, SECOND, position(now))).toEqual([]);
+    expect(types(take(500, SECOND, position(500)))).toEqual(['reader', 'reader-resync', 'acknowledge']);
+    expect(types(take(600, SECOND, position(600)))).toEqual(['acknowledge']);
+    expect(twice).toEqual([]);
+  });
+
+  test('is so for a primary, too, that read the late hello only', () => {
+    take(0, FIRST, site('replicate', { reason: 'going-away', explanation: 'it stops' }));
+    for (let now = 100; now <= 400; now += 100) expect(take(now, SECOND, position(now))).toEqual([]);
+    expect(types(take(500, SECOND, position(500)))).toEqual(['reader', 'acknowledge']);
   });
 
   test('that was forgotten is not known', () => {

@@ -34,6 +34,8 @@ interface Secondary {
   readonly roles: Message[];
   /** Another link under its name that keeps writing positions, and since when it does. */
   rival: { readonly from: string; readonly since: number } | undefined;
+  /** The link before, and what it had said of the site: its hello may have been the later one. */
+  replaced: { readonly from: string; readonly site: SiteRecord } | undefined;
 }
 
 /** A record of the control topic that is about no secondary. */
@@ -168,9 +170,11 @@ export class Secondaries {
       moved: false,
       roles: [],
       rival: undefined,
+      replaced: undefined,
     };
     const wasIn = sameLink && secondary.present ? secondary.site.state : undefined;
     this.#known.set(name, secondary);
+    if (!sameLink && before !== undefined) secondary.replaced = { from: before.from, site: before.site };
     Object.assign(secondary, { site, from, heard: now });
     if (!sameLink) Object.assign(secondary, { positions: undefined, want: undefined, moved: false });
     if (!live) return;
@@ -191,8 +195,8 @@ export class Secondaries {
     if (secondary.from !== from) {
       // Compaction keeps the newest record of each key: in the past, a position counts whichever link told it.
       if (!live && control.kind === 'position') secondary.positions = control.value;
-      if (live && control.kind === 'position') this.#doubt(secondary, control.site, from, now);
-      return;
+      if (!live || control.kind !== 'position' || !this.#outlives(secondary, control.site, from, now)) return;
+      returnTo(secondary, from);
     }
     secondary.heard = now;
     if (live && !secondary.present && secondary.site.closing === undefined) greet(control.site, secondary);
@@ -205,12 +209,18 @@ export class Secondaries {
     secondary.moved ||= live;
   }
 
-  /** Late records of the link before are expected; a writer that goes on for longer is a second site of that name. */
-  #doubt(secondary: Secondary, site: string, from: string, now: number): void {
+  /**
+   * A position came from another link than that which said hello last. Late records of the link before are expected; a
+   * writer that goes on for longer is a second site of that name.
+   * @returns whether the link that said hello last is silent instead: its hello came late, from before it died
+   */
+  #outlives(secondary: Secondary, site: string, from: string, now: number): boolean {
     const patienceMs = secondary.site.hello.heartbeatMs * SILENT_HEARTBEATS;
     const isOver = secondary.rival !== undefined && now - secondary.rival.since > patienceMs;
     if (secondary.rival === undefined || (secondary.rival.from !== from && isOver)) secondary.rival = { from, since: now };
+    else if (isOver && now - secondary.heard > patienceMs) return true;
     else if (isOver) this.#tellTwice(site);
+    return false;
   }
 
   #tellTwice(site: string): void {
@@ -234,6 +244,13 @@ function greet(name: string, secondary: Secondary): void {
   secondary.moved = secondary.positions !== undefined;
   secondary.news.push({ type: 'reader', hello: helloOf(site), present: true });
   if (site.state === 'snapshot') secondary.news.push({ type: 'reader-resync', site: name, reason: site.reason ?? UNKNOWN_REASON });
+}
+
+/** The link counts again. Without its own hello, that of the link which is silent stands for it: they are of one site. */
+function returnTo(secondary: Secondary, from: string): void {
+  const { closing: _, ...last } = secondary.site;
+  const site = secondary.replaced?.from === from ? secondary.replaced.site : last;
+  Object.assign(secondary, { from, site, present: false, rival: undefined, replaced: undefined });
 }
 
 function close(name: string, secondary: Secondary): void {

@@ -11,6 +11,14 @@ export class Turn {
   /** When the loop began to work without a pause; on the monotonic clock. */
   #began: number;
 
+  /** Loops that rest, the first first. Each goes on in a turn of its own, so that many take no more of one than one does. */
+  readonly #resting: (() => void)[] = [];
+  readonly #wake = (): void => {
+    this.restart();
+    this.#resting.shift()!();
+    if (this.#resting.length > 0) this.#clock.soon(this.#wake);
+  };
+
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#began = clock.monotonic();
@@ -33,7 +41,8 @@ export class Turn {
 
   /** Lets everything else have a turn. */
   async rest(): Promise<void> {
-    await new Promise<void>(resolve => this.#clock.soon(resolve));
-    this.restart();
+    await new Promise<void>(resolve => {
+      if (this.#resting.push(resolve) === 1) this.#clock.soon(this.#wake);
+    });
   }
 }

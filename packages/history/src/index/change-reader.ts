@@ -38,6 +38,8 @@ export class ChangeReader {
   #frame: Frame | undefined;
   #changeSets: readonly ChangeSet[] | undefined;
   #chunk: ReadChunk | undefined;
+  /** Operations that it stepped over: many change sets have only one. */
+  #stepped = 0;
 
   constructor(files: SegmentFiles, turn: Turn) {
     this.#files = files;
@@ -169,12 +171,10 @@ export class ChangeReader {
   async #stepOver(scan: BodyScan, operations: number): Promise<void> {
     for (let left = operations; left > 0; left--) {
       scan.operation();
-      if (scan.isContainer) {
-        for (const _ of scan.skipInSteps()) if (this.#turn.over) await this.#turn.rest();
-      } else {
-        scan.skip();
-      }
-      if (left % STEP_ITEMS === 0 && this.#turn.over) await this.#turn.rest();
+      const isLarge = scan.isContainer;
+      if (isLarge) for (const _ of scan.skipInSteps()) if (this.#turn.over) await this.#turn.rest();
+      if (!isLarge) scan.skip();
+      if ((isLarge || ++this.#stepped % STEP_ITEMS === 0) && this.#turn.over) await this.#turn.rest();
     }
   }
 

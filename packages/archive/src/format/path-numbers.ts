@@ -134,7 +134,8 @@ export class PathNumbers {
       if (paths[at + SIZE] === 0) paths[at + LAST_BELOW] = 0;
       const above = paths[at]! * FIELDS;
       const size = ++paths[at + SIZE]!;
-      const [put, below] = [paths[at + PUT]!, paths[at + LAST_BELOW]!];
+      const put = paths[at + PUT]!;
+      const below = paths[at + LAST_BELOW]!;
       const last = put > below ? put : below;
       if (paths[above + SIZE] === 0 || last > paths[above + LAST_BELOW]!) paths[above + LAST_BELOW] = last;
       paths[above + SIZE]! += size;

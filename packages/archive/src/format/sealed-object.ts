@@ -229,9 +229,34 @@ function framesOf(
 
 async function inflate(content: Buffer, { most, expected }: { most: number; expected: number }, name: string): Promise<Buffer> {
   try {
-    return await decompress(content, { maxOutputLength: Math.max(1, most), chunkSize: pieceBytes(expected + 1) });
+    return await decompress(content, {
+      maxOutputLength: Math.max(1, most),
+      chunkSize: pieceBytes(1 + Math.min(most, contentBytes(content) ?? expected)),
+    });
   } catch (error) {
     throw damagedObject(name, `it can't be decompressed to the ${most} bytes that its header says`, {}, error);
+  }
+}
+
+/** The first bytes of what zstd made, and the flag for content that has one piece. */
+const ZSTD_MAGIC = 0xfd2f_b528;
+const IS_SINGLE_SEGMENT = 32;
+
+/** How long the content is that was compressed, as RFC 8878, «Frame_Header», has it; undefined if it does not say. */
+function contentBytes(bytes: Buffer): number | undefined {
+  if (bytes.length < 18 || bytes.readUInt32LE(0) !== ZSTD_MAGIC) return undefined;
+  const flags = bytes[4]!;
+  const isSingle = (flags & IS_SINGLE_SEGMENT) !== 0;
+  const at = 5 + (isSingle ? 0 : 1) + [0, 1, 2, 4][flags & 3]!;
+  switch (flags >>> 6) {
+    case 0:
+      return isSingle ? bytes[at] : undefined;
+    case 1:
+      return bytes.readUInt16LE(at) + 256;
+    case 2:
+      return bytes.readUInt32LE(at);
+    default:
+      return Number(bytes.readBigUInt64LE(at));
   }
 }
 

@@ -73,7 +73,8 @@ class NetApplication {
       const number = head >>> NET_KEY_SHIFT === 0 ? this.#spelled() : head >>> NET_KEY_SHIFT;
       const key = this.#keys[number];
       if (key === undefined) throw malformed('an undefined key');
-      const [lo, hi] = [this.#hashesLo[number]!, this.#hashesHi[number]!];
+      const lo = this.#hashesLo[number]!;
+      const hi = this.#hashesHi[number]!;
       if ((head & HAS_VALUE) !== 0) this.#put(node, key, lo, hi);
       if ((head & HAS_BELOW) === 0) continue;
       const below = tree.step(node, key, lo, hi, level, lookupHashed(node, key, lo));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 /** Lines of a server's log that an error shows. */
-const TAIL_LINES = 40;
+const TAIL_LINES = 200;
 const START_LIMIT_MS = 60_000;
 const POLL_MS = 10;
 
@@ -40,8 +40,13 @@ export class ServerProcess {
     leash.on('error', () => leash.destroy());
     this.#name = name;
     this.#child = child;
-    this.#exited = once(child, 'exit').finally(() => leash.end('\n'));
-    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
+    // 'exit' may come before the last that it wrote has been read.
+    const written = [child.stdout, child.stderr].map(async stream => {
+      stream?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
+      if (stream !== null) await once(stream, 'close');
+    });
+    const exited = once(child, 'exit').finally(() => leash.end('\n'));
+    this.#exited = Promise.all([exited, ...written]);
   }
 
   get pid(): number | undefined {
@@ -81,7 +86,7 @@ export class ServerProcess {
     await this.#exited;
   }
 
-  /** Resolves when it ended, by itself or not. */
+  /** Resolves when it ended, by itself or not, and its log is whole. */
   async ended(): Promise<void> {
     await this.#exited;
   }

@@ -456,6 +456,21 @@ const CASES: Readonly<Record<string, string>> = {
     pass 6
     power-loss a
   `,
+  'where no site holds anything any more, a stream begins anew once the topics that tell of the old one are deleted': `
+    sites topic topic topic
+    seed 7063615
+    keep-image a
+    keep-image b
+    keep-image c
+    write a 2 1
+    block c kafka
+    pass 100
+    kill a
+    restore-image a
+    kill b
+    restore-image b
+    retain t 0
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -81,6 +81,8 @@ function help(world: World, helped: number): void {
     world.mark('help:empty');
     empty.stop();
     time.pass(200);
+    // The control topic may tell of their stream, also where retention left none of its frames.
+    if (sites.some(({ wire }) => wire === 'topic')) deleteTopic(world);
     empty.empty();
     empty.start();
     return;

@@ -52,8 +52,8 @@ export const holdsLarge: Measure = {
 
 /** What is done by requests of these sizes, or with commits of so many operations. */
 function casesOf(sizes: Sizes): HoldCase[] {
-  const { operations } = sizes;
-  return [...writeCases(sizes), watchedCase(operations), listenedCase(operations), ...pastCases(operations), replayCase(sizes)];
+  const { operations, pastOperations } = sizes;
+  return [...writeCases(sizes), watchedCase(operations), listenedCase(operations), ...pastCases(pastOperations), replayCase(sizes)];
 }
 
 function servedPair(bench: Bench, shape: Shape): Promise<ServedPair> {

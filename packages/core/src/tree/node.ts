@@ -144,8 +144,6 @@ export function spelledKey(node: TreeNode, bytes: Uint8Array, start: number, end
 
 const fetchedKeys: (string | undefined)[] = [];
 const fetchedNodes: (TreeNode | undefined)[] = [];
-/** A result of what is read for no other reason, so that the compiler does not leave it out. */
-export let fetched = 0;
 
 /**
  * Reads what `spelledKey`, `reachHashed` and `assign` will read of a wide node's children, so that the processor waits
@@ -165,7 +163,7 @@ export function fetchRecent(node: TreeNode, hashes: Int32Array, count: number): 
     if (typeof fetchedNodes[at]?.fields === 'object') read++;
     fetchedNodes[at] = undefined;
   }
-  fetched = read;
+  recent.read = read;
 }
 
 /** A copy that belongs to `generation`; its branches and children are shared until they are changed. */

@@ -36,6 +36,8 @@ export class RecentChildren<T extends Remembered> {
   #pushed = 0;
   /** What `get` found of a child's fields: it is kept so that V8 does not leave the reading out. */
   hasFields = false;
+  /** What `fetchRecent` read, kept for the same reason. */
+  read = 0;
 
   get(hash: number, key: string): T | undefined {
     const slots = this.#slots;

@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { HttpSite, type Answer } from '../support/http-site.ts';
+import { HttpSite, until, type Answer } from '../support/http-site.ts';
 
 const MANY = 30_000;
 const MERGE = { 'Content-Type': 'application/merge-patch+json' };
@@ -111,5 +113,25 @@ describe('a long line of a batch', () => {
     const answer = await batch(['["put","/before",1]', line, '["put","/after",1]']);
     expect(answer).toMatchObject({ json: { code, committed: 1, error: { line: 2, code } } });
     expect(await site.get('/data')).toEqual({ at: { k0: { v: 0 }, k1: null, text: 'x' }, before: 1, beside: 1 });
+  });
+
+  test('waits, and is not refused, when a switchover begins while it is read', async () => {
+    const channel = 'http.server.request.start';
+    const { promise: begun, resolve } = Promise.withResolvers<IncomingMessage>();
+    const onRequest = (message: unknown): void => resolve((message as { readonly request: IncomingMessage }).request);
+    subscribe(channel, onRequest);
+    const line = JSON.stringify(['put', '/whole', Array.from({ length: 2 }, () => values)]);
+    const answer = batch([line]);
+    const request = await begun;
+    unsubscribe(channel, onRequest);
+    // The site has all of the line then, and reads it for many turns.
+    while (!request.complete || request.readableLength > 0) await new Promise(next => setImmediate(next));
+    const hold = site.store.hold('switch-1');
+    const held = async (): Promise<boolean> => ((await site.get('/status')) as { heldWrites: number }).heldWrites === 1;
+    await Promise.race([until(held), answer]);
+    expect(site.store.has('/whole')).toBe(false);
+    hold.release();
+    expect(await answer).toMatchObject({ status: 200, json: { committed: 1 } });
+    expect(site.store.has('/whole/1/k7')).toBe(true);
   });
 });

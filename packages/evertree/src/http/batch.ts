@@ -144,13 +144,15 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
       bytes: ONE_STEP_BYTES,
       take: line =>
         batch.commitLong(line, turns, async ({ path, steps }) => {
+          await mayBegin();
           const prepared = await prepare(exchange.context, path, steps);
           await mayBegin();
           return prepared;
         }),
     },
   );
-  // While it waits nothing is committed, so that what a chunk holds is committed whole, or not at all.
+  // While it waits nothing is committed, so that what a chunk holds is committed whole, or not at all. A long line is read
+  // and prepared for some turns, and asks for itself.
   const mayBegin = async () => {
     for (
       let wait = admission.wait(exchange, batch.committed > 0);

@@ -175,6 +175,54 @@ test('a prepared transaction is refused a second time, and where it leaves its p
   expect(store.get('')).toEqual({ a: { b: 2 }, c: { d: 1 } });
 });
 
+test('a prepared transaction that was committed is not committed again, whether or not it would have to run again', async () => {
+  await using store = (await memoryStore()).store;
+  store.put('', { a: { n: 1 } });
+  const more = prepared(store, '/a', function* (tx) {
+    yield* tx.putSteps('/a/n', (tx.get<number>('/a/n') ?? 0) + 1);
+  });
+  const same = prepared(store, '/a', function* (tx) {
+    yield* tx.putSteps('/a/n', 1);
+  });
+  for (const [ready, changed] of [
+    [same, false],
+    [more, true],
+  ] as const) {
+    expect(store.commitPrepared(ready).changed).toBe(changed);
+    const { position } = store;
+    expect(() => store.commitPrepared(ready)).toThrow(expect.objectContaining({ code: 'TRANSACTION_INVALID' }));
+    expect(store.position).toEqual(position);
+  }
+  expect(store.get('/a/n')).toBe(2);
+});
+
+test('a guard that uses the store while it judges a prepared transaction is told that one is under way', async () => {
+  await using store = (await memoryStore()).store;
+  store.put('', { a: { b: 1 }, c: 1 });
+  const codes: unknown[] = [];
+  const judge = (use: () => unknown): void => {
+    try {
+      use();
+    } catch (error) {
+      codes.push((error as EvertreeError).code);
+    }
+  };
+  store.guard('/a/b', {
+    safeParse: found => {
+      if (found === 2) [() => store.put('/c', 2), () => store.cut(), () => store.snapshot()].forEach(judge);
+      return { success: found === 1 };
+    },
+  });
+  const { digest, position } = store;
+  const ready = prepared(store, '/a', function* (tx) {
+    yield* tx.putSteps('/a/b', 2);
+  });
+  expect(() => store.commitPrepared(ready)).toThrow(expect.objectContaining({ code: 'GUARD_FAILED' }));
+  expect(codes).toEqual(['TRANSACTION_INVALID', 'TRANSACTION_INVALID', 'TRANSACTION_INVALID']);
+  expect([store.digest, store.position]).toEqual([digest, position]);
+  expect(store.put('/c', 3).changed).toBe(true);
+});
+
 test('a guard refuses a prepared transaction, and the tree is as it was', async () => {
   await using store = (await memoryStore()).store;
   store.put('', { a: { b: 1 } });

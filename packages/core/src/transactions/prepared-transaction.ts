@@ -95,6 +95,7 @@ export class PreparedTransaction {
   /** What the transaction left there. */
   readonly #child: Child | undefined;
   readonly #failure: { readonly error: unknown } | undefined;
+  /** It was committed, or refused. */
   #taken = false;
 
   constructor(
@@ -119,8 +120,9 @@ export class PreparedTransaction {
     return tree === this.#tree && tree.get(this.#path) === this.#base;
   }
 
-  /** Does what was prepared in another transaction, in one go. */
+  /** Does what was prepared in another transaction, in one go. Throws as `take`. */
   runAgain(tx: Transaction): void {
+    this.#takeOnce();
     const steps = this.#steps(tx);
     while (steps.next().done !== true);
   }
@@ -130,9 +132,14 @@ export class PreparedTransaction {
    * @throws the transaction's own error; EvertreeError TRANSACTION_INVALID if it was taken before
    */
   take(): NetOperation {
+    this.#takeOnce();
     if (this.#failure !== undefined) throw this.#failure.error;
-    if (this.#taken) throw new EvertreeError('TRANSACTION_INVALID', 'this prepared transaction was committed already; prepare it again');
-    this.#taken = true;
     return { path: this.#path, child: this.#child };
+  }
+
+  /** Its nodes may be in one tree only, and what was committed must not be done a second time. */
+  #takeOnce(): void {
+    if (this.#taken) throw new EvertreeError('TRANSACTION_INVALID', 'this prepared transaction was used already; prepare it again');
+    this.#taken = true;
   }
 }

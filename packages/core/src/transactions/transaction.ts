@@ -235,6 +235,8 @@ export class Transaction implements TransactionTarget {
 
   /** For the store: makes what a prepared transaction changed, which has to be current. As `run` otherwise. */
   runPrepared(prepared: PreparedChanges, guards: Guards): Changes {
+    // A guard is the caller's code: it must not commit, or cut a frame, while what it judges is in the tree.
+    this.#active = true;
     this.#tree.undo.clear();
     this.#bytes = prepared.bytes;
     try {
@@ -252,6 +254,8 @@ export class Transaction implements TransactionTarget {
     } catch (error) {
       this.#giveUp();
       throw error;
+    } finally {
+      this.#active = false;
     }
   }
 

@@ -7,7 +7,7 @@ import { clip, patternKey, type ClippedOperation } from './watch-pattern.ts';
 /** Kept beside the newest, whatever that takes. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 const KEPT_FRAMES = 8;
-/** EventPieces are encoded in pieces of about so many characters. */
+/** Events are encoded in pieces of about so many characters. */
 const PIECE_CHARACTERS = 32 * 1024;
 /** Operations between two pauses: half a millisecond or so. */
 const OPERATIONS_A_STEP = 256;

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -34,6 +34,25 @@ describe('what was compiled is kept', () => {
     await chmod(compiled, 0o777);
     const present = await version({ XDG_CACHE_HOME: folder });
     expect(await readdir(join(compiled, present))).toEqual([]);
+  });
+
+  test('not through a link, and nothing is removed where the link leads', async () => {
+    const elsewhere = join(folder, 'elsewhere');
+    const others = ['one', 'two', 'three', 'four'];
+    for (const other of others) await mkdir(join(elsewhere, other), { recursive: true });
+    await mkdir(join(folder, 'evertree'));
+    await symlink(elsewhere, join(folder, 'evertree', 'compiled'));
+    await version({ XDG_CACHE_HOME: folder });
+    expect((await readdir(elsewhere)).toSorted()).toEqual(others.toSorted());
+  });
+
+  // Only root can give a directory away.
+  test.runIf(process.getuid?.() === 0)('not in the cache of another user, as sudo may name it', async () => {
+    const cache = join(folder, 'cache');
+    await mkdir(cache);
+    await chown(cache, 65_534, 65_534);
+    await version({ XDG_CACHE_HOME: cache });
+    expect(await readdir(cache)).toEqual([]);
   });
 
   test('nowhere if there is no place for it, and the program runs all the same', async () => {

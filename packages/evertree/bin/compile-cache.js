@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { enableCompileCache, getCompileCacheDir } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -27,14 +27,23 @@ function ownDirectory() {
     const all = join(place, 'evertree', 'compiled');
     const directory = join(all, version);
     // One by one: Node's recursive mkdir never returns on a file system that takes none, such as /proc.
-    for (const each of [place, join(place, 'evertree'), all]) make(each);
-    if (make(directory)) removeOld(all, version);
-    const { uid, mode } = statSync(all);
-    const isOwn = process.getuid === undefined || (uid === process.getuid() && (mode & OTHERS_WRITE) === 0);
-    return isOwn ? directory : undefined;
+    for (const each of [place, join(place, 'evertree'), all]) {
+      make(each);
+      // A link below the place could lead removeOld to anything. The place itself may be one, to another disk.
+      if (!isOwned(each === place ? statSync(each) : lstatSync(each))) return undefined;
+    }
+    const isNew = make(directory);
+    if ((statSync(all).mode & OTHERS_WRITE) !== 0) return undefined;
+    if (isNew) removeOld(all, version);
+    return directory;
   } catch {
     return undefined;
   }
+}
+
+/** With `sudo`, the place may be that of the user who called: nothing is made or removed there for root. */
+function isOwned(stats) {
+  return stats.isDirectory() && (process.getuid === undefined || stats.uid === process.getuid());
 }
 
 /** @returns whether it was not there */

@@ -72,7 +72,8 @@ function checkTogether(document: ConfigurationDocument, value: ArchiveSection, {
   const from = spell('catch-up-from');
   if (!has('target')) {
     for (const key of WRITING.filter(has)) told(key, 'says how an archive is written, and "target" is missing, which says where');
-    if (!has('catch-up-from') && !WRITING.some(has)) {
+    // The schema has reported an archive that is no object.
+    if (document.typeAt(['archive']) === 'object' && !has('catch-up-from') && !WRITING.some(has)) {
       problems.push(document.problem(['archive'], `names no archive; write "target": "…" to keep one, or "${from}": "…" to read one`));
     }
   }

@@ -130,6 +130,7 @@ describe('the section archive', () => {
       { 'catch-up-from': 'x', 'identity-file': 'one.txt' },
       'archive.identity-file names "one.txt", which has no identity',
     ],
+    ['once what is no object', [], 'archive is an array; write an object with "target" or "catch-up-from"'],
   ])('refuses %s', (_name, archive, expected) => {
     const problems = problemsWith(archive);
     expect(problems).toHaveLength(1);

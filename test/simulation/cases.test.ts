@@ -471,6 +471,35 @@ const CASES: Readonly<Record<string, string>> = {
     restore-image b
     retain t 0
   `,
+  'a target that began before a promotion superseded its epoch does not act for a command that was abandoned': `
+    sites topic direct topic direct topic
+    seed 8024950
+    write a 4 0
+    pass 2
+    pass 1
+    pass 20
+    delay kafka d 0 80
+    pass 1
+    delay b d 5 20
+    pass 2
+    pass 2
+    pass 2
+    pass 2
+    pass 2
+    switchover a d
+    pass 10
+    write a 4 1
+    kill c
+    pass 40
+    pass 40
+    pass 40
+    switchover e d
+    switchover d b
+    pass 100
+    kill b
+    promote a force
+    pass 40
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -51,6 +51,7 @@ function branchOf(name: string): string {
 
 /** A command that was abandoned acts no more. */
 function judgeCommands(world: World): void {
+  const standing = new Set(world.sites[0]!.running!.store.epochs.map(({ id }) => id));
   const entries = [...world.epochs.values()];
   for (const command of world.operators.abandoned) {
     const ended = entries.find(({ end }) => end?.command === command);
@@ -58,7 +59,9 @@ function judgeCommands(world: World): void {
     const following = entries.filter(({ base }) => base.epochId === ended.id);
     // Of two that follow one handover a promotion began one, and it may be the one that stands.
     const next = following.find(({ site, reason }) => site === ended.end!.to && reason === 'switchover' && following.length === 1);
-    if (next !== undefined) world.violated('abandoned', `${command} was abandoned, and ${next.site} has begun epoch ${next.number} for it`);
+    // One that a promotion superseded lies in no history that goes on: it does nothing for the command any more.
+    if (next !== undefined && standing.has(next.id))
+      world.violated('abandoned', `${command} was abandoned, and ${next.site} has begun epoch ${next.number} for it`);
   }
 }
 

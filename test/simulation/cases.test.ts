@@ -471,6 +471,23 @@ const CASES: Readonly<Record<string, string>> = {
     restore-image b
     retain t 0
   `,
+  'a site that can not go back far enough waits for a whole tree, also where the topic still holds every frame': `
+    sites topic topic topic topic
+    seed 8030115
+    journals 1024
+    write a 2 1
+    pass 20
+    keep-image a
+    write a 3 0
+    pass 50
+    kill a
+    restore-image a
+    start a
+    isolate kafka
+    pass 1000
+    write a 1 0
+    snapshot a
+  `,
   'a target that began before a promotion superseded its epoch does not act for a command that was abandoned': `
     sites topic direct topic direct topic
     seed 8024950

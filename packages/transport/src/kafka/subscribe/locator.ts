@@ -23,6 +23,8 @@ export interface Situation {
   readonly primary: ExactPosition;
   /** Frames are missing in the topic before this position, and another search did not find them. */
   readonly missingBefore?: ExactPosition | undefined;
+  /** The site can't go back to where its history parts from the primary's: no frame helps it, only a whole tree. */
+  readonly isForkPassed?: boolean;
 }
 
 export type LocatorStep =
@@ -61,7 +63,8 @@ export class Locator {
 
   constructor(situation: Situation) {
     this.#situation = situation;
-    this.#candidates = situation.missingBefore === undefined && !this.#prefersSnapshot ? candidates(situation) : [];
+    const { missingBefore, isForkPassed = false } = situation;
+    this.#candidates = missingBefore === undefined && !isForkPassed && !this.#prefersSnapshot ? candidates(situation) : [];
   }
 
   /** What stands where the site's last frame had stood; undefined unless a look found something else there. */
@@ -102,8 +105,10 @@ export class Locator {
   }
 
   get #usable(): SnapshotRecord | undefined {
-    const { snapshot, stream, position, bounds, primary } = this.#situation;
+    const { snapshot, stream, position, bounds, primary, isForkPassed } = this.#situation;
     if (snapshot === undefined || (stream !== null && snapshot.header.stream !== stream)) return undefined;
+    // The site gives its history up for the primary's epoch, and for none before.
+    if (isForkPassed && snapshot.header.position.epoch < primary.epoch) return undefined;
     const follow = BigInt(snapshot.follow);
     // What the topic lost behind it was none of the primary's, if the primary is no further.
     const isWhole = follow >= bounds.low || primary.revision <= snapshot.header.position.revision;
@@ -119,15 +124,17 @@ export class Locator {
     if (reason === undefined) return { kind: 'await', offset: this.#situation.bounds.high, short: undefined };
     const snapshot = this.#usable;
     if (snapshot !== undefined) return { kind: 'snapshot', snapshot, reason };
-    const nothingThere = this.#beginsAfter === undefined && this.#situation.missingBefore === undefined;
+    const { missingBefore, isForkPassed = false } = this.#situation;
+    const nothingThere = this.#beginsAfter === undefined && missingBefore === undefined && !isForkPassed;
     // The primary may be about to fill the topic: a short wait may save a snapshot.
     return nothingThere ? { kind: 'await', offset: this.#situation.bounds.high, short: reason } : { kind: 'want', reason };
   }
 
   /** Why only a snapshot helps; undefined when nothing is missing. */
   #reason(): Reason | undefined {
-    const { topic, position, primary, missingBefore, stream } = this.#situation;
+    const { topic, position, primary, missingBefore, stream, isForkPassed } = this.#situation;
     const here = formatPosition(position);
+    if (isForkPassed) return { code: 'fork-passed', text: "it can't go back to the fork: its journal does not reach back to it" };
     if (this.#prefersSnapshot) return { code: 'new-secondary', text: 'new secondary: it holds nothing yet' };
     if (missingBefore !== undefined) return missing(`in ${topic} between ${here} and ${formatPosition(missingBefore)}`);
     if (this.#beginsAfter !== undefined) {

@@ -78,6 +78,8 @@ export class TopicReading {
   #copying: Extract<LocatorStep, { kind: 'snapshot' }> | undefined;
   /** The revision before the last gap, and how often frames were missing there. */
   #gap = { after: -1, times: 0 };
+  /** The site holds something, and asked for frames from the very beginning: only a whole tree helps it. */
+  #isForkPassed = false;
   /** The site asked for frames after this position; considered at the next answer. */
   #asked: ExactPosition | undefined;
   /** Set while frames may never come: the reason for asking for a snapshot, and the time at which to ask. */
@@ -200,6 +202,7 @@ export class TopicReading {
       snapshot: this.#usableSnapshot(),
       primary: this.#primary.record.hello.position,
       missingBefore: this.#missingBefore,
+      isForkPassed: this.#isForkPassed,
     });
   }
 
@@ -288,6 +291,7 @@ export class TopicReading {
       this.#known = undefined;
       this.#time = undefined;
     }
+    this.#isForkPassed ||= after.revision === 0 && this.#at.revision > 0;
     this.#at = after;
     return this.#again(undefined);
   }
@@ -308,6 +312,7 @@ export class TopicReading {
 
   #woken(): readonly SubscribeAction[] {
     if (this.#offer.isOpen) return this.#answered();
+    if (this.#asked !== undefined) return this.#askedAgain(this.#asked);
     if (this.#snapshot?.id !== this.#tried) return this.#locate();
     return this.#primary.record.closing === undefined ? WAIT : this.#closed();
   }
@@ -342,6 +347,7 @@ export class TopicReading {
     if (copying === undefined) return this.#locate();
     const { header, follow } = copying.snapshot;
     this.#copying = undefined;
+    this.#isForkPassed = false;
     this.#records.tellSite({ state: 'replicate', reason: null });
     this.#records.tellWant(null);
     this.#at = header.position;

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { queryObjects } from 'node:v8';
 import { EvertreeError, type Clock, type Random } from '@evertree/core';
 import { expect, test } from 'vitest';
 import { systemClock, systemRandom as random } from '../../../../test/support/host.ts';
@@ -95,6 +96,25 @@ test('a target that answers and refuses the calls is not asked more often for th
   const call = target.get('a');
   await settledIn(fickle);
   expect(fickle.gets).toBe(4);
+  target.close();
+  await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
+});
+
+test('a target that is away for long keeps nothing of the pauses that are over', async () => {
+  const fickle = new FickleTarget();
+  const target = new PatientTarget(fickle, {
+    clock: { ...clock, after: (_, task) => clock.after(0, task) },
+    random: middle,
+    failed: () => undefined,
+    succeeded: () => undefined,
+  });
+  const call = target.get('a');
+  const promises = async (looks: number) => {
+    while (fickle.looks < looks) await setImmediate();
+    return queryObjects(Promise, { format: 'count' });
+  };
+  const early = await promises(50);
+  expect((await promises(550)) - early).toBeLessThan(250);
   target.close();
   await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
 });

@@ -28,12 +28,16 @@ export class PatientTarget implements Target {
   readonly name: string;
   readonly #target: Target;
   readonly #patience: PatientTargetOptions;
-  readonly #closing = Promise.withResolvers<void>();
+  /**
+   * Each ends a wait that is under way. A race with one promise for all would keep something of every wait until that
+   * promise resolves, and a target may be away for weeks.
+   */
+  readonly #waits = new Set<() => void>();
   #isClosed = false;
   /** Calls that are failing now. */
   #failing = 0;
-  /** Resolves when a target that did not answer answers again; undefined while nobody looks. */
-  #returned: PromiseWithResolvers<void> | undefined;
+  /** `#look` runs. */
+  #isLooking = false;
 
   constructor(target: Target, patience: PatientTargetOptions) {
     this.name = target.name;
@@ -73,7 +77,7 @@ export class PatientTarget implements Target {
   /** Calls that are waiting throw CLOSED. The target stays open. */
   close(): void {
     this.#isClosed = true;
-    this.#closing.resolve();
+    this.#endWaits();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,28 +109,29 @@ export class PatientTarget implements Target {
   async #pause(attempts: number): Promise<void> {
     const { random } = this.#patience;
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 16));
-    await this.#wait(longest * (0.5 + random.fraction() / 2), this.#return());
+    // One look is under way at a time, whatever the number of calls.
+    if (!this.#isLooking) void this.#look();
+    await this.#wait(longest * (0.5 + random.fraction() / 2));
   }
 
-  /** @param interrupted ends it early */
-  async #wait(milliseconds: number, interrupted?: Promise<void>): Promise<void> {
+  /** Ends early when the target has come back, and when this is closed. */
+  async #wait(milliseconds: number): Promise<void> {
+    if (this.#isClosed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#patience.clock.after(milliseconds, resolve);
-    await Promise.race([promise, this.#closing.promise, ...(interrupted === undefined ? [] : [interrupted])]);
-    timer[Symbol.dispose]();
+    this.#waits.add(resolve);
+    using _ = this.#patience.clock.after(milliseconds, resolve);
+    await promise;
+    this.#waits.delete(resolve);
   }
 
-  /** Resolves when the target has come back. One look is under way at a time, whatever the number of calls. */
-  #return(): Promise<void> {
-    if (this.#returned === undefined) {
-      this.#returned = Promise.withResolvers();
-      void this.#look(this.#returned);
-    }
-    return this.#returned.promise;
+  #endWaits(): void {
+    for (const end of this.#waits) end();
   }
 
-  async #look(returned: PromiseWithResolvers<void>): Promise<void> {
+  /** Until no call fails any more, or the target has come back. */
+  async #look(): Promise<void> {
     const { random } = this.#patience;
+    this.#isLooking = true;
     for (let wasAway = false; this.#failing > 0 && !this.#isClosed;) {
       await this.#wait(PROBE_MS * (0.5 + random.fraction() / 2));
       if (this.#failing === 0 || this.#isClosed) break;
@@ -134,8 +139,8 @@ export class PatientTarget implements Target {
       if (answers && wasAway) break;
       wasAway = !answers;
     }
-    this.#returned = undefined;
-    returned.resolve();
+    this.#isLooking = false;
+    this.#endWaits();
   }
 
   async #answers(): Promise<boolean> {

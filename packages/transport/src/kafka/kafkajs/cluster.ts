@@ -63,12 +63,10 @@ export class OwnCluster implements RecordWire {
     this.#isStale = false;
   }
 
-  /** Any node that is connected. */
+  /** A node that is connected, or else the first that can be reached. */
   async anyNode(): Promise<ClusterBroker> {
     await this.connect();
-    const [nodeId] = this.cluster.getNodeIds();
-    if (nodeId === undefined) throw new EvertreeError('UNREACHABLE', 'the cluster has no brokers');
-    return this.cluster.findBroker({ nodeId });
+    return this.cluster.brokerPool.findConnectedBroker();
   }
 
   async reach(topic: string, partition: number): Promise<void> {

@@ -61,8 +61,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     disconnect(): Promise<void>;
     addTargetTopic(topic: string): Promise<void>;
     refreshMetadata(): Promise<void>;
-    /** Of the brokers that the last metadata named. */
-    getNodeIds(): readonly string[];
+    readonly brokerPool: { findConnectedBroker(): Promise<ClusterBroker> };
     findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
     findBroker(destination: { readonly nodeId: string }): Promise<ClusterBroker>;
     findGroupCoordinator(group: { readonly groupId: string }): Promise<ClusterBroker>;

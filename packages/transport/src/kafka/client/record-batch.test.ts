@@ -7,6 +7,7 @@ import type { Compression } from './record-batch.ts';
 
 const NOW = 1_700_000_000_000;
 const ORIGIN = { producerId: 77n, epoch: 3, sequence: 9 };
+const APPEND_TIME = 8;
 const TRANSACTIONAL = 16;
 const CONTROL = 32;
 
@@ -111,6 +112,26 @@ describe('a batch of records', () => {
     const bomb = Buffer.concat([small.subarray(0, 61), zstdCompressSync(Buffer.alloc(65 * 1024 * 1024))]);
     bomb.writeInt32BE(bomb.length - 12, 8);
     await expect(decodeBatches(bomb, 0n, [])).rejects.toMatchObject({ code: 'ERR_BUFFER_TOO_LARGE' });
+  });
+
+  it('is left to the next fetch where those before it have unfolded to the bound', async () => {
+    const large = await batchOf([record('a'.repeat(40 * 1024 * 1024))], 'zstd');
+    const batches = [0n, 1n, 2n].map(offset => {
+      const copy = Buffer.from(large);
+      copy.writeBigInt64BE(offset, 0);
+      return copy;
+    });
+    const { records, next } = await decodeBatches(Buffer.concat(batches), 0n, []);
+    expect(records.map(({ offset }) => offset)).toEqual(['0', '1']);
+    expect(next).toBe(2n);
+    expect((await decodeBatches(Buffer.concat(batches), next!, [])).records.map(({ offset }) => offset)).toEqual(['2']);
+  });
+
+  it('has the time at which the broker took it, where the topic says so', async () => {
+    const appended = marked(await batchOf([record('a', { timestamp: '1000' }), record('b', { timestamp: '2000' })]), APPEND_TIME);
+    appended.writeBigInt64BE(5000n, 35);
+    const { records } = await decodeBatches(appended, 0n, []);
+    expect(records.map(({ timestamp }) => timestamp)).toEqual(['5000', '5000']);
   });
 
   it('names what it can not read', async () => {

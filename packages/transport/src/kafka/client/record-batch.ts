@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
-import { UNFOLDED_LIMIT_BYTES } from '../client/settings.ts';
+import { UNFOLDED_LIMIT_BYTES } from './settings.ts';
 import type { ReceivedRecord, SentRecord } from '../records.ts';
 import { VarintReader, VarintWriter, sizeOfBytes, sizeOfInt, sizeOfLong } from './varints.ts';
 
@@ -27,6 +27,7 @@ const UNCOUNTED = 12;
 const MAGIC = 2;
 
 const CODEC_MASK = 7;
+const APPEND_TIME = 8;
 const TRANSACTIONAL = 16;
 const CONTROL = 32;
 const CODECS = { none: 0, gzip: 1, zstd: 4 } as const;
@@ -131,7 +132,8 @@ export interface AbortedTransaction {
 }
 
 /**
- * The records at and after `from` of a fetch's batches. The last batch may be cut off: it is left out.
+ * The records at and after `from` of a fetch's batches. The last batch may be cut off: it is left out. So is what follows
+ * once the batches have unfolded to UNFOLDED_LIMIT_BYTES: the next fetch brings it.
  * @param aborted in the order of their offsets
  * @throws with Kafka's own name of what they can't be read for
  */
@@ -139,7 +141,8 @@ export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readon
   const records: ReceivedRecord[] = [];
   const filter = new TransactionFilter(aborted);
   let next: bigint | undefined;
-  for (let at = 0; at + UNCOUNTED <= bytes.length;) {
+  let unfoldedBytes = 0;
+  for (let at = 0; at + UNCOUNTED <= bytes.length && unfoldedBytes < UNFOLDED_LIMIT_BYTES;) {
     const end = at + UNCOUNTED + bytes.readInt32BE(at + LENGTH_AT);
     if (end > bytes.length) break;
     if (end - at < RECORDS_AT || bytes[at + MAGIC_AT] !== MAGIC) throw new UnreadableRecords('UNSUPPORTED_FOR_MESSAGE_FORMAT');
@@ -147,7 +150,10 @@ export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readon
     at = end;
     const last = batch.readBigInt64BE(0) + BigInt(batch.readInt32BE(LAST_DELTA_AT));
     next = last + 1n;
-    if (filter.counts(batch, last) && last >= from) readRecords(batch, await unfolded(batch), from, records);
+    if (!filter.counts(batch, last) || last < from) continue;
+    const plain = await unfolded(batch);
+    unfoldedBytes += plain.length;
+    readRecords(batch, plain, from, records);
   }
   return { records, next };
 }
@@ -200,12 +206,16 @@ async function unfolded(batch: Buffer): Promise<Buffer> {
 function readRecords(batch: Buffer, bytes: Buffer, from: bigint, into: ReceivedRecord[]): void {
   const base = Number(batch.readBigInt64BE(0));
   const firstTime = Number(batch.readBigInt64BE(FIRST_TIME_AT));
+  // With `message.timestamp.type=LogAppendTime` the broker leaves the records as they were sent.
+  const isAppendTime = (batch.readInt16BE(ATTRIBUTES_AT) & APPEND_TIME) !== 0;
+  const appended = isAppendTime ? Number(batch.readBigInt64BE(LAST_TIME_AT)) : undefined;
   const reader = new VarintReader(bytes);
   for (let left = batch.readInt32BE(COUNT_AT); left > 0; left--) {
     const length = reader.int();
     const end = reader.position + length;
     reader.skip(1);
-    const timestamp = firstTime + reader.long();
+    const sent = firstTime + reader.long();
+    const timestamp = appended ?? sent;
     const offset = base + reader.int();
     const key = reader.bytes();
     const value = reader.bytes();

@@ -116,7 +116,12 @@ export class Sender {
     const { reason, request } = task;
     link.send({ type: 'snapshot-begin', header: snapshot.header, reason, ...(request === undefined ? {} : { request }) });
     let chunks = 0;
-    for (const bytes of snapshot.chunks()) {
+    for (const bytes of snapshot.chunksInSteps()) {
+      if (bytes === undefined) {
+        if (this.#turn.over) await this.#turn.rest();
+        if (!this.#goesOn(task)) return;
+        continue;
+      }
       await this.#waitUntilWritable(task);
       if (!this.#goesOn(task)) return;
       link.send({ type: 'snapshot-chunk', bytes });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { importValue } from '../tree/content.ts';
-import { encodeTree, SNAPSHOT_CHUNK_BYTES, SnapshotBuilder } from './snapshot-codec.ts';
+import { BinaryBodyWriter } from './binary-writer.ts';
+import { encodeTree, encodeTreeInSteps, SNAPSHOT_CHUNK_BYTES, SnapshotBuilder } from './snapshot-codec.ts';
 import { Tree } from '../tree/tree.ts';
 
 /** What a snapshot of a tree gives back. */
@@ -54,5 +55,46 @@ describe('A snapshot', () => {
     emptyOut(tree, ['list']);
     tree.put(['list', 'again'], importValue({ a: [1] }, [], tree.generation));
     expect(throughSnapshot(tree).digest()).toBe(tree.digest());
+  });
+
+  it.each([
+    ['numbers', Array.from({ length: 50_000 }, (_, index) => index)],
+    ['empty arrays', Array.from({ length: 50_000 }, () => [[], []])],
+    ['records', Array.from({ length: 50_000 }, (_, index) => ({ a: index, b: ['x', null, { c: true }] }))],
+  ])('pauses within a large array of %s, and has the bytes of one that is written in one piece', (_, array) => {
+    const tree = treeOf({ array });
+    const root = tree.pin();
+    const steps = [...encodeTreeInSteps(root)];
+    const chunks = steps.filter(step => step !== undefined);
+    expect(steps.length - chunks.length).toBeGreaterThanOrEqual(array.length / 1_024 - 1);
+    const whole = new BinaryBodyWriter();
+    whole.changeSet(0, undefined, undefined, 1);
+    whole.name([root], []);
+    whole.put(root, 'array', array);
+    expect(chunks).toHaveLength(1);
+    expect(Buffer.compare(whole.take(), chunks[0]!.subarray(4))).toBe(0);
+  });
+
+  it('pauses within an object that holds a large array of empty values, which takes no room in a chunk', () => {
+    const array = Array.from({ length: 50_000 }, () => ({}));
+    const tree = treeOf({ short: { array, tags: ['a', 1], b: 'b' } });
+    const steps = [...encodeTreeInSteps(tree.pin())];
+    expect(steps.filter(step => step === undefined).length).toBeGreaterThan(90);
+    expect(throughSnapshot(tree).digest()).toBe(tree.digest());
+  });
+
+  it('is whole when another one of the same tree is written between its steps', () => {
+    const array = Array.from({ length: 5_000 }, (_, index) => index);
+    const tree = treeOf({ a: { array, in: { b: 1, c: { array } } }, d: { array, e: { f: array } } });
+    const root = tree.pin();
+    const writers = [1, 2].map(() => ({ steps: encodeTreeInSteps(root), builder: new SnapshotBuilder() }));
+    for (let open = [...writers]; open.length > 0;) {
+      open = open.filter(({ steps, builder }) => {
+        const step = steps.next();
+        if (step.done !== true && step.value !== undefined) builder.add(step.value);
+        return step.done !== true;
+      });
+    }
+    expect(writers.map(({ builder }) => builder.tree.digest())).toEqual([tree.digest(), tree.digest()]);
   });
 });

@@ -7,26 +7,41 @@ import type { SnapshotHeader } from '../seams/journal.ts';
 import { childKeys, TreeNode, type Child } from '../tree/node.ts';
 import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
+import { isContainer, ValueWalk } from './value-walk.ts';
 
 /** Bytes at which a chunk ends. One longer value makes a longer chunk. */
 export const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
+
+/** Members and items of arrays that are weighed before a pause: a tenth of a millisecond. */
+const WEIGHED_A_STEP = 1_024;
+/** Items that an array may have to be written without pauses. */
+const SHORT_ARRAY = 16;
 
 /**
  * Each chunk has the number of its puts, then a binary body with one change set for each. Applied in order they build
  * the tree.
  */
 export function* encodeTree(root: TreeNode): Generator<Uint8Array> {
+  for (const chunk of encodeTreeInSteps(root)) if (chunk !== undefined) yield chunk;
+}
+
+/** As encodeTree; undefined is a pause within a chunk that has a large array. */
+export function* encodeTreeInSteps(root: TreeNode): Generator<Uint8Array | undefined> {
   const writer = new TreeWriter();
   yield* writer.writeNode([root], []);
   const rest = writer.take();
   if (rest !== undefined) yield rest;
 }
 
+const NO_ARRAYS: readonly (readonly Value[])[] = Object.freeze([]);
+
 class TreeWriter {
   #body = new BinaryBodyWriter();
   #puts = 0;
+  /** The arrays, but for short ones, of the child that `#weigh` was asked about last: itself, or in its fields. */
+  #arrays = NO_ARRAYS;
 
-  *writeNode(trail: TreeNode[], path: string[]): Generator<Uint8Array> {
+  *writeNode(trail: TreeNode[], path: string[]): Generator<Uint8Array | undefined> {
     const node = trail[trail.length - 1]!;
     if (node.branch === undefined) {
       yield* this.#writeChildren(node, trail, path, childKeys(node), node.fields!);
@@ -61,56 +76,78 @@ class TreeWriter {
     path: string[],
     keys: readonly string[],
     children: { readonly [key: string]: Child },
-  ): Generator<Uint8Array> {
+  ): Generator<Uint8Array | undefined> {
     for (const key of keys) {
       const child = children[key]!;
-      if (child instanceof TreeNode && !isFlat(child)) {
-        yield* this.writeNode([...trail, child], [...path, key]);
+      let room = this.#weigh(child);
+      if (room >= 0 && this.#arrays.length > 0 && child instanceof TreeNode) room = yield* roomAfter(this.#arrays, room);
+      if (room < 0) {
+        yield* this.writeNode([...trail, child as TreeNode], [...path, key]);
         continue;
       }
-      this.#put(node, trail, path, key, child);
+      // The number of puts is known only at the end of a chunk, so each put is a change set, which costs one byte.
+      this.#body.changeSet(0, undefined, undefined, 1);
+      this.#body.name(trail, path);
+      this.#puts++;
+      if (this.#arrays.length === 0) this.#body.put(node, key, child);
+      else yield* this.#body.putInSteps(node, key, child);
       if (this.#body.length >= SNAPSHOT_CHUNK_BYTES) yield this.take()!;
     }
   }
 
-  #put(node: TreeNode, trail: TreeNode[], path: string[], key: string, child: Child): void {
-    // The number of puts is known only at the end of a chunk, so each put is a change set, which costs one byte.
-    this.#body.changeSet(0, undefined, undefined, 1);
-    this.#body.name(trail, path);
-    this.#body.put(node, key, child);
-    this.#puts++;
+  /**
+   * A node is written by one put if it is narrow, has no inner nodes and is short, so that a chunk has one long value at
+   * most. An empty node is, also one that became wide before.
+   * @returns how much longer the child could be for that, without `#arrays`; negative if it is not written by one put
+   */
+  #weigh(child: Child): number {
+    this.#arrays = NO_ARRAYS;
+    let room = SNAPSHOT_CHUNK_BYTES;
+    if (!(child instanceof TreeNode)) {
+      if (isContainer(child) && shortWeight(child) < 0) this.#arrays = [child];
+      return room;
+    }
+    if (child.branch !== undefined) return child.size === 0 ? room : -1;
+    for (const key in child.fields) {
+      const field = child.fields[key]!;
+      if (field instanceof TreeNode) return -1;
+      if (typeof field === 'string') {
+        room -= field.length;
+      } else if (isContainer(field)) {
+        const weight = shortWeight(field);
+        if (weight < 0) this.#arrays = [...this.#arrays, field];
+        else room -= weight;
+      }
+      if (room < 0) return room;
+    }
+    return room;
   }
 }
 
-/**
- * Whether a node is written by one put: if it is narrow, has no inner nodes and is short, so that a chunk has one long
- * value at most. An empty node is, also one that became wide before.
- */
-function isFlat(node: TreeNode): boolean {
-  if (node.branch !== undefined) return node.size === 0;
-  let room = SNAPSHOT_CHUNK_BYTES;
-  for (const key in node.fields) {
-    const child = node.fields[key]!;
-    if (child instanceof TreeNode) return false;
-    if (typeof child === 'string') room -= child.length;
-    else if (typeof child === 'object' && child !== null) room = roomAfter(child, room);
-    if (room < 0) return false;
+/** What an array of a few leaves takes of a chunk's room; -1 for any other. Steps would take twice as long for it. */
+function shortWeight(items: readonly Value[]): number {
+  if (items.length > SHORT_ARRAY) return -1;
+  let weight = 0;
+  for (const item of items) {
+    if (isContainer(item)) return -1;
+    weight += weightOf(item);
   }
-  return true;
+  return weight;
 }
 
-/** What remains of `room` after an array or a value in it; negative as soon as it is known not to suffice. */
-function roomAfter(value: Value, room: number): number {
-  if (typeof value === 'string') return room - value.length;
-  if (typeof value !== 'object' || value === null) return room - 8;
+function weightOf(leaf: Value): number {
+  return typeof leaf === 'string' ? leaf.length : 8;
+}
+
+/** What remains of `room` after arrays; negative as soon as it is known not to suffice. */
+function* roomAfter(arrays: readonly (readonly Value[])[], room: number): Generator<undefined, number> {
+  const walk = new ValueWalk(arrays);
   let left = room;
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length && left >= 0; index++) left = roomAfter(value[index] as Value, left);
-    return left;
-  }
-  for (const [key, item] of Object.entries(value)) {
-    if (left < 0) break;
-    left = roomAfter(item, left - key.length);
+  for (let work = 1; left >= 0 && walk.next(); work++) {
+    const { key, value } = walk;
+    if (key !== undefined) left -= key.length;
+    if (!isContainer(value)) left -= weightOf(value);
+    if (work % WEIGHED_A_STEP === 0) yield;
   }
   return left;
 }

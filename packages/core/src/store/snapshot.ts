@@ -3,13 +3,15 @@ import { exportValue } from '../tree/content.ts';
 import { checkDigests, type DigestCheck } from '../tree/digest-check.ts';
 import { answerDigestQuery, type DigestAnswer, type DigestQuery } from '../tree/digest-query.ts';
 import { EvertreeError } from '../errors.ts';
+import type { Clock } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { lookup, TreeNode } from '../tree/node.ts';
 import { parsePath, type Path, type PathLike } from '../tree/path.ts';
 import { prepareValue } from '../tree/prepared-value.ts';
 import type { ExactPosition } from '../position.ts';
-import { encodeTree } from '../frames/snapshot-codec.ts';
+import { encodeTree, encodeTreeInSteps } from '../frames/snapshot-codec.ts';
 import { digestOf, getFrom, Tree } from '../tree/tree.ts';
+import { Turn } from '../turn.ts';
 import type { Value } from '../tree/value.ts';
 
 /** What is to stand at a path; without a value nothing. */
@@ -58,11 +60,16 @@ export class Snapshot implements Disposable {
   }
 
   /**
-   * The tree in chunks of about SNAPSHOT_CHUNK_BYTES, each of which takes a millisecond or two to make. FORMAT.md,
-   * «Chunks».
+   * The tree in chunks of about SNAPSHOT_CHUNK_BYTES, each of which takes a millisecond or two to make, unless it has a
+   * large array. FORMAT.md, «Chunks».
    */
   chunks(): Generator<Uint8Array> {
     return encodeTree(this.#pinned());
+  }
+
+  /** As `chunks`, with a pause (undefined) after each step (a tenth of a millisecond) in a large array. */
+  chunksInSteps(): Generator<Uint8Array | undefined> {
+    return encodeTreeInSteps(this.#pinned());
   }
 
   /**
@@ -150,10 +157,14 @@ export class SnapshotNode {
  * Writes a snapshot to a journal, whole or not at all, in slices between which commits go on. Then retention is
  * applied.
  */
-export async function storeSnapshot(journal: Journal, snapshot: Snapshot): Promise<void> {
+export async function storeSnapshot(journal: Journal, snapshot: Snapshot, clock: Clock): Promise<void> {
   const writer = await journal.snapshots.create(snapshot.header);
   try {
-    for (const chunk of snapshot.chunks()) await writer.write(chunk);
+    const turn = new Turn(clock);
+    for (const chunk of snapshot.chunksInSteps()) {
+      if (chunk !== undefined) await writer.write(chunk);
+      await turn.breathe();
+    }
     await writer.commit();
   } catch (error) {
     await writer.abort();

@@ -418,7 +418,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
     using snapshot = this.snapshot();
     if (snapshot.position.revision === 0) return snapshot.header;
     await this.flush();
-    await storeSnapshot(this.journal, snapshot);
+    await storeSnapshot(this.journal, snapshot, this.clock);
     return snapshot.header;
   }
 

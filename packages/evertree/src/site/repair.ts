@@ -42,8 +42,8 @@ export async function repair(store: Store, { header, base, changes }: Repair): P
   if (digest !== header.digest) throw stillDiffers(header, digest);
   const receiver = await store.receiveSnapshot(header);
   try {
-    for (const chunk of mended.chunks()) {
-      await receiver.add(chunk);
+    for (const chunk of mended.chunksInSteps()) {
+      if (chunk !== undefined) await receiver.add(chunk);
       await turn.breathe();
     }
     await receiver.finish();

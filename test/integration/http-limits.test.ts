@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../support/host.ts';
-import { HttpSite, until } from '../support/http-site.ts';
+import { HttpSite, until, type Answer } from '../support/http-site.ts';
 
 let site: HttpSite;
 afterEach(async () => {
@@ -151,6 +151,28 @@ describe('bodies', () => {
     await until(() => site.store.has('/slow'));
     expect((await site.send('PUT', '/data/x', { body: ' '.repeat(20_000) + '1' })).status).toBe(200);
     slow.destroy();
+  });
+
+  test('that together exceed the limit are answered 503 until a large patch is prepared and committed', async () => {
+    site = await HttpSite.start({ limits: { bodiesBytes: 500_000 } });
+    const { store } = site;
+    const prepare = store.prepare.bind(store);
+    const hold = { isOver: false };
+    const spy = vi.spyOn(store, 'prepare').mockImplementation(function* (path, steps) {
+      while (!hold.isOver) yield;
+      return yield* prepare(path, steps);
+    });
+    const put = (): Promise<Answer> => site.send('PUT', '/data/x', { body: ' '.repeat(200_000) + '1' });
+    const patch = site.send('PATCH', '/data', {
+      body: ' '.repeat(400_000) + '{"patched":1}',
+      headers: { 'Content-Type': 'application/merge-patch+json' },
+    });
+    await until(() => spy.mock.calls.length > 0);
+    expect(await put()).toMatchObject({ status: 503, json: { code: 'OVERLOADED' } });
+    hold.isOver = true;
+    expect((await patch).status).toBe(200);
+    expect((await put()).status).toBe(200);
+    expect(store.get('')).toEqual({ patched: 1, x: 1 });
   });
 });
 

@@ -39,12 +39,16 @@ export class Bodies {
    *   ClientGone
    */
   async readJson(request: IncomingMessage, response: ServerResponse, at: Path, prepare?: Prepare): Promise<unknown> {
-    const { value, hints } = await this.read(request, response, at);
-    return prepare === undefined || hints === undefined ? value : this.#turns.run(prepare(value, at, hints));
+    const ready = ({ value, hints }: ReadBody): unknown =>
+      prepare === undefined || hints === undefined ? value : this.#turns.run(prepare(value, at, hints));
+    return this.read(request, response, at, ready);
   }
 
-  /** As readJson. */
-  async read(request: IncomingMessage, response: ServerResponse, at: Path): Promise<ReadBody> {
+  /**
+   * As readJson. @param use what is done with the body: its bytes count until that is over, as what is made of it takes
+   * memory as well
+   */
+  async read<T>(request: IncomingMessage, response: ServerResponse, at: Path, use: (body: ReadBody) => T | Promise<T>): Promise<T> {
     const limit = this.#limits.bodyBytes;
     welcomeBody(request, response, limit);
     let held = 0;
@@ -56,12 +60,16 @@ export class Bodies {
         held += chunk.length;
         chunks.push(chunk);
       }
-      const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-      if (bytes.length <= ONE_STEP_BYTES) return { value: parseExactJson(decodeText(bytes), at), hints: undefined };
-      return await readInSteps(bytes, at, this.#turns);
+      return await use(await this.#parse(chunks.splice(0), at));
     } finally {
       this.#heldBytes -= held;
     }
+  }
+
+  async #parse(chunks: readonly Buffer[], at: Path): Promise<ReadBody> {
+    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    if (bytes.length <= ONE_STEP_BYTES) return { value: parseExactJson(decodeText(bytes), at), hints: undefined };
+    return readInSteps(bytes, at, this.#turns);
   }
 
   #hold(bytes: number): void {

@@ -1,4 +1,5 @@
 import { EvertreeError, formatPath, formatPosition, type Path, type Position, prepareValue } from '@evertree/core';
+import type { ReadBody } from './body.ts';
 import { type Exchange, momentHeaders } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
 import { contentSlices, jsonSlices } from './json-slices.ts';
@@ -6,7 +7,7 @@ import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { sendSlices } from './streaming.ts';
 import { targetPath } from './target.ts';
-import { type RequestedChange, commit, readWish, settle } from './write.ts';
+import { type Made, type RequestedChange, commit, readWish, settle } from './write.ts';
 
 const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -65,15 +66,20 @@ export async function putData(exchange: Exchange): Promise<void> {
   if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
   }
-  await change(exchange, path => exchange.readJson(path, prepareValue).then(value => transaction => transaction.put(path, value)));
+  await change(exchange, async (path, make) => {
+    const value = await exchange.readJson(path, prepareValue);
+    return make(transaction => transaction.put(path, value));
+  });
 }
 
 /** DELETE /data/<pointer>; 404 when nothing is there. */
 export async function deleteData(exchange: Exchange): Promise<void> {
-  await change(exchange, async path => transaction => {
-    if (!transaction.has(path)) throw notFound(path);
-    transaction.delete(path);
-  });
+  await change(exchange, (path, make) =>
+    make(transaction => {
+      if (!transaction.has(path)) throw notFound(path);
+      transaction.delete(path);
+    }),
+  );
 }
 
 /** PATCH /data/<pointer> */
@@ -83,8 +89,7 @@ export async function patchData(exchange: Exchange): Promise<void> {
     const found = type === undefined ? 'the request has no Content-Type' : `the body is ${type}`;
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `${found}; PATCH takes ${PATCH_TYPES}`, {}, { 'Accept-Patch': PATCH_TYPES });
   }
-  await change(exchange, async path => {
-    const { value, hints } = await exchange.readBody(path);
+  const read = (path: Path, { value, hints }: ReadBody): RequestedChange => {
     if (type === MERGE_PATCH) {
       if (hints !== undefined) return { steps: transaction => transaction.mergeSteps(path, value, hints) };
       return transaction => transaction.merge(path, value);
@@ -92,15 +97,19 @@ export async function patchData(exchange: Exchange): Promise<void> {
     if (!Array.isArray(value)) throw new EvertreeError('VALUE_INVALID', 'a JSON Patch (RFC 6902) is an array of operations');
     if (hints !== undefined) return { steps: transaction => transaction.patchSteps(path, value, hints) };
     return transaction => transaction.patch(path, value);
-  });
+  };
+  await change(exchange, (path, make) => exchange.readBody(path, async body => make(read(path, body))));
 }
 
-/** Reads all that a request says, commits, and answers. */
-async function change(exchange: Exchange, read: (path: Path) => Promise<RequestedChange>): Promise<void> {
+/** Reads all that a request says, commits, and answers. @param read calls `make` with what is to be changed */
+async function change(
+  exchange: Exchange,
+  read: (path: Path, make: (change: RequestedChange) => Promise<Made>) => Promise<Made>,
+): Promise<void> {
   const path = targetPath(exchange.target, '/data');
   const conditions = readPreconditions(exchange.request.headers);
   const wish = readWish(exchange);
-  const made = await commit(exchange, conditions, path, await read(path));
+  const made = await read(path, requested => commit(exchange, conditions, path, requested));
   const { body, headers } = await settle(exchange.context, made, wish);
   exchange.answer(200, body, headers);
 }

@@ -34,9 +34,9 @@ export class Exchange {
     return this.context.bodies.readJson(this.request, this.response, at, prepare);
   }
 
-  /** As readJson, with what a large one's reader knows about it. */
-  readBody(at: Path): Promise<ReadBody> {
-    return this.context.bodies.read(this.request, this.response, at);
+  /** As readJson, with what a large one's reader knows about it. See Bodies.read. */
+  readBody<T>(at: Path, use: (body: ReadBody) => Promise<T>): Promise<T> {
+    return this.context.bodies.read(this.request, this.response, at, use);
   }
 
   /** Whether this request asks for no body in the answer. */

@@ -6,7 +6,7 @@ import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { Transaction, type TransactionSteps } from './transaction.ts';
 import type { Tree } from '../tree/tree.ts';
 
-/** Operations that are encoded between two pauses: a millisecond of work. */
+/** Operations that are looked at, or encoded, between two pauses: a millisecond of work. */
 const STEP_OPERATIONS = 4_096;
 
 /** What a transaction that ran on a fork of the tree made of it. */
@@ -42,7 +42,10 @@ export function* prepareTransaction(
   const parts = { tree, at, base, steps };
   try {
     const { operations } = yield* transaction.runSteps(steps);
-    for (const operation of operations) assertBelow(at, operation);
+    for (const [index, operation] of operations.entries()) {
+      assertBelow(at, operation);
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+    }
     const encoded = encodes ? yield* encode(operations, fork) : undefined;
     return new PreparedTransaction(parts, { operations, bytes: transaction.bytes, encoded }, fork.get(at) as Child | undefined);
   } catch (error) {

@@ -179,7 +179,8 @@ export class Transaction implements TransactionTarget {
   /** As `put`, in steps: for a transaction that is prepared. */
   *putSteps(path: PathLike, value: unknown, hints: PreparationHints = {}): Generator<void> {
     const segments = this.#toPath(path);
-    this.put(segments, isPlain(value) ? value : yield* prepareValue(value, segments, hints));
+    const options = { ...hints, standing: () => this.#tree.get(segments) };
+    this.put(segments, isPlain(value) ? value : yield* prepareValue(value, segments, options));
   }
 
   /** As `merge`, in steps. */

@@ -2,17 +2,27 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryStore } from '../../../../test/support/stores.ts';
 import { onTree } from '../../test/on-tree.ts';
-import { exportValue, importValue, measure } from './content.ts';
+import { exportValue, importValue, measure, sameSteps, sameValue } from './content.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Path } from './path.ts';
 import { type PreparedValue, prepareValue, STEP_MEMBERS, type PreparationHints } from './prepared-value.ts';
+import type { Store } from '../store/store.ts';
 import { digestOf, Tree } from './tree.ts';
+import type { Value } from './value.ts';
 
 function prepare(value: unknown, path: Path, hints?: PreparationHints): { readonly prepared: PreparedValue; readonly pauses: number } {
   const steps = prepareValue(value, path, hints);
   for (let pauses = 0; ; pauses++) {
     const step = steps.next();
     if (step.done === true) return { prepared: step.value, pauses };
+  }
+}
+
+/** What steps return. */
+function finish<T>(steps: Generator<unknown, T, void>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
   }
 }
 
@@ -175,5 +185,89 @@ describe('a prepared value', () => {
     const { prepared } = prepare(item, ['at', 'x']);
     const { operations } = onTree({ at: { x: item } }, tx => tx.put(['at', 'x'], prepared));
     expect(operations).toEqual([]);
+  });
+});
+
+const items = (last: number): Value[] => [...Array.from({ length: 10_000 }, (_, n) => ({ n, tags: [n, 'x'] })), { n: last, tags: [] }];
+
+/** Prepares an array, lets others commit, and puts it. */
+async function put(
+  stands: Value | undefined,
+  item: Value,
+  meanwhile?: (store: Store) => void,
+): Promise<{ changed: boolean; sameArray: boolean }> {
+  await using store = (await memoryStore()).store;
+  if (stands !== undefined) store.put('/x', stands);
+  const before = store.get('/x');
+  const prepared = finish(store.prepareValue(item, ['x']));
+  meanwhile?.(store);
+  const { changed } = store.put('/x', prepared);
+  expect(store.get('/x')).toEqual(item);
+  expect(store.digestAt(['x'])).toBe(digestOf(importValue(item, ['x'], 1)));
+  return { changed, sameArray: store.get('/x') === before };
+}
+
+describe('a prepared array, and the array that stands at its path', () => {
+  it('is that array if they are equal: nothing changes', async () => {
+    expect(await put(items(1), items(1))).toEqual({ changed: false, sameArray: true });
+    const standing = importValue(items(1), ['x'], 1);
+    const prepared = finish(prepareValue(items(1), ['x'], { standing: () => standing }));
+    expect(prepared.bytes).toBe(measure(standing));
+    expect(prepared.take(['x'])).toBe(standing);
+  });
+
+  it.each<[string, Value | undefined]>([
+    ['differs at the last item', items(2)],
+    ['is shorter', items(1).slice(0, -1)],
+    ['has an item with another key', [...items(1).slice(0, -1), { n: 1, tag: [] }]],
+    ['has an item of another type', [...items(1).slice(0, -1), [1, []]]],
+    ['is an object', Object.fromEntries(items(1).entries())],
+    ['is missing', undefined],
+  ])('is put if what stands %s', async (_name, stands) => {
+    expect(await put(stands, items(1))).toEqual({ changed: true, sameArray: false });
+  });
+
+  it('changes nothing if an equal one took its place before the commit', async () => {
+    const replace = (store: Store): void => {
+      store.delete('/x');
+      store.put('/x', items(1));
+    };
+    expect(await put(items(1), items(1), replace)).toEqual({ changed: false, sameArray: false });
+  });
+
+  it('is put if another value took its place before the commit', async () => {
+    expect((await put(items(1), items(1), store => store.put('/x', items(2)))).changed).toBe(true);
+    expect((await put(items(1), items(1), store => store.put('/x', { a: 1 }))).changed).toBe(true);
+    expect((await put(items(1), items(1), store => store.delete('/x'))).changed).toBe(true);
+  });
+
+  it('is compared in steps', () => {
+    const pauses = (standing: Value): number => {
+      const steps = prepareValue(items(1), ['x'], { standing: () => standing });
+      let count = 0;
+      while (steps.next().done !== true) count++;
+      return count;
+    };
+    // 10,000 items with 4 members each.
+    expect(pauses(items(1)) - pauses([])).toBeGreaterThanOrEqual(Math.floor(40_000 / STEP_MEMBERS));
+  });
+});
+
+describe('the comparison in steps', () => {
+  it('finds what the one without pauses finds', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) => {
+        for (const [left, right] of [
+          [a, b],
+          [a, structuredClone(a)],
+          [
+            [a, { b }],
+            [structuredClone(a), { b: a }],
+          ],
+        ] as [Value, Value][]) {
+          expect(finish(sameSteps(left, right))).toBe(sameValue(left, right));
+        }
+      }),
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { beginArray, closeSum, hashKey, hashLeaf, lanes, mix, mixItem } from './digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { DEPTH_LIMIT } from './limits.ts';
-import { measure } from './content.ts';
+import { measure, sameSteps } from './content.ts';
 import { insert, TreeNode, type Child } from './node.ts';
 import { formatPath, type Path } from './path.ts';
 import { checkContainer, checkKey, checkLeaf, define, type PlainObject, type Value } from './value.ts';
@@ -27,6 +27,8 @@ export interface PreparationHints {
 interface PreparationOptions extends PreparationHints {
   /** Leaves out members that are null, but in arrays: for a merge where nothing can be deleted. */
   readonly withoutNulls?: boolean;
+  /** What stands at the path. An equal array is put as that very one, so that the tree knows it by its identity. */
+  standing?(): Child | Value | undefined;
 }
 
 /**
@@ -40,12 +42,21 @@ interface PreparationOptions extends PreparationHints {
 export function* prepareValue(value: unknown, path: Path, options: PreparationOptions = {}): Generator<void, PreparedValue, void> {
   const preparation = new Preparation(path, options);
   try {
-    const child = yield* preparation.run(value);
+    const made = yield* preparation.run(value);
+    const child = Array.isArray(made) ? yield* standingIfEqual(made, options.standing?.()) : made;
     return new PreparedValue(value, path, child, preparation.bytes);
   } catch (error) {
     if (!(error instanceof EvertreeError)) throw error;
     return new PreparedValue(value, path, error, 0);
   }
+}
+
+/**
+ * The array that stands, if it equals the one that was made. It is frozen: whatever is committed meanwhile, it stays a
+ * value that may be put. Objects are not treated so: the tree changes its nodes in place.
+ */
+function* standingIfEqual(made: Value & readonly Value[], standing: Child | Value | undefined): Generator<void, Child> {
+  return Array.isArray(standing) && (yield* sameSteps(made, standing)) ? standing : made;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { EvertreeError, formatPath, formatPosition, type Path, type Position, prepareValue } from '@evertree/core';
+import { EvertreeError, formatPath, formatPosition, type Path, type Position } from '@evertree/core';
 import type { ReadBody } from './body.ts';
 import { type Exchange, momentHeaders } from './exchange.ts';
 import { checkAcceptable, etagOf, matches, mediaType, noneMatches, readPreconditions, type Preconditions } from './headers.ts';
@@ -66,8 +66,9 @@ export async function putData(exchange: Exchange): Promise<void> {
   if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
   }
+  const { store } = exchange.context;
   await change(exchange, async (path, make) => {
-    const value = await exchange.readJson(path, prepareValue);
+    const value = await exchange.readJson(path, (...body) => store.prepareValue(...body));
     return make(transaction => transaction.put(path, value));
   });
 }

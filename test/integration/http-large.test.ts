@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
+import type { Position } from '@evertree/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HttpSite, until, type Answer } from '../support/http-site.ts';
 
@@ -101,6 +102,14 @@ describe('a long line of a batch', () => {
     expect(site.store.position.revision).toBe(revision + lines.length);
     expect(await site.get('/data/many')).toEqual({ first: 1, last: 1 });
     expect(await site.get('/data/whole')).toEqual(values);
+  });
+
+  test('is answered with its own position, and not with that of a commit that another made since', async () => {
+    const answer = await beside(index => `/other/${index % 10}`, batch([puts, '']));
+    const { epoch, revision } = (answer.json as { position: Position }).position;
+    const at = (each: number): Promise<Answer> => site.send('GET', `/data/many/k0?at=${epoch}-${each}`);
+    expect(await at(revision - 1)).toMatchObject({ status: 404 });
+    expect(await at(revision)).toMatchObject({ status: 200 });
   });
 
   test.each([

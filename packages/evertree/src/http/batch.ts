@@ -9,7 +9,7 @@ import { Lines } from './lines.ts';
 import { isExpected, RequestError, type ExpectedError } from './problem.ts';
 import { readPlainPut, type PlainPut } from './plain-line.ts';
 import type { Turns } from './turns.ts';
-import { prepare, readWish, settle, type Made, type Settled, type Wish } from './write.ts';
+import { positionAfter, prepare, readWish, settle, type Made, type Settled, type Wish } from './write.ts';
 
 const BATCH_TYPES = [
   'application/x-ndjson',
@@ -50,7 +50,7 @@ async function answer(exchange: Exchange, batch: BatchRun, error: ExpectedError 
   const stopped = error === undefined ? {} : { line, error: { ...error.details, line, code: error.code, detail: error.message } };
   let settled: Settled;
   try {
-    settled = await settle(exchange.context, batch.made(), wish);
+    settled = await settle(exchange.context, error === undefined ? batch.made() : batch.seen(), wish);
   } catch (failure) {
     if (!isExpected(failure)) throw failure;
     exchange.refuse(failure, { committed, ...stopped });
@@ -120,7 +120,14 @@ class BatchRun {
     this.#committed(this.#store.commitPrepared(prepared, this.#options()));
   }
 
+  /** The last line's commit, with its position: others may have committed since. */
   made(): Made {
+    const { position } = this.#store;
+    return { position: this.#last === undefined ? position : positionAfter(this.#last, position), commit: this.#last };
+  }
+
+  /** The last line's commit, and the position of the state that an error tells of. */
+  seen(): Made {
     return { position: this.#store.position, commit: this.#last };
   }
 }

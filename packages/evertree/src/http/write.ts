@@ -81,12 +81,24 @@ export async function commitAdmitted(
   checkSeenEpoch(conditions, store.position);
   try {
     const made = make(store);
-    if (made instanceof Promise) return { commit: await made, position: store.position };
+    if (made instanceof Promise) {
+      const last = await made;
+      return { commit: last, position: positionAfter(last, store.position) };
+    }
     return { commit: made, position: store.position };
   } catch (error) {
     await settleError(context, error);
     throw error;
   }
+}
+
+/**
+ * The position right after a commit, beyond which others may have committed since. If another epoch has begun since, it
+ * is the present one, which is beyond the commit, too.
+ */
+export function positionAfter(made: Commit, present: ExactPosition): ExactPosition {
+  const { epoch, revision } = made.position;
+  return epoch === present.epoch ? { ...present, revision } : present;
 }
 
 async function admitted(exchange: Exchange): Promise<void> {

@@ -19,7 +19,7 @@ const OPERATIONS_A_REQUEST = 1_000;
 /** Together they have as many changes in flight as the window of Redis's client. */
 const REQUESTS_AT_ONCE = 8;
 const CHANGES = 500_000;
-const QUICK_CHANGES = 200_000;
+const QUICK_CHANGES = 300_000;
 /** The program's HTTP code is compiled by then, and that of the client here. */
 const WARM_UP_CHANGES = 300_000;
 const DEVICES_A_REQUEST = 50;

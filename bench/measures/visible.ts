@@ -7,8 +7,8 @@ import { NARROW, WIDE } from '../shape.ts';
 import { interleave, median, medianRatio } from '../statistics.ts';
 
 const CHANGES = 1_000_000;
-const QUICK_CHANGES = 300_000;
-const QUICK_WIDE_CHANGES = 200_000;
+const QUICK_CHANGES = 400_000;
+const QUICK_WIDE_CHANGES = 300_000;
 
 export const visible: Measure = {
   name: 'visible',

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 const DIRECTORY = join(import.meta.dirname, '..', 'node_modules', '.cache', 'evertree-bench');
 
 /**
- * For processes that load sources: they keep their compiled code, as the program does. Otherwise each start would parse
- * several hundred TypeScript files, which no user has. A process writes what it compiled with `flushCompileCache`.
+ * The environment of processes that load sources: they keep their compiled code, as the program does. Otherwise each
+ * start would parse several hundred TypeScript files, which no user has. A process writes what it compiled with
+ * `flushCompileCache`.
  */
-export const keepsCompiledCode: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: DIRECTORY };
+export function keepsCompiledCode(): NodeJS.ProcessEnv {
+  return { ...process.env, NODE_COMPILE_CACHE: DIRECTORY };
+}

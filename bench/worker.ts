@@ -23,7 +23,7 @@ export class Worker<T extends Tasks<T>> {
 
   constructor(file: URL, flags: readonly string[] = []) {
     const execArgv = ['--expose-gc', ...flags];
-    this.#process = tracked(fork(fileURLToPath(file), [], { execArgv, env: keepsCompiledCode, serialization: 'advanced' }));
+    this.#process = tracked(fork(fileURLToPath(file), [], { execArgv, env: keepsCompiledCode(), serialization: 'advanced' }));
     this.#process.on('message', (answer: Answer) => this.#settle(answer));
     this.#process.once('exit', (code, signal) => this.#fail(new Error(`a contestant's process ended (${signal ?? code})`)));
   }

@@ -33,7 +33,7 @@ export class Lab {
   async run(count: number): Promise<LabRun> {
     mkdirSync(this.#directory, { recursive: true });
     const args = ['--import', PROBE, this.#pipeline, 'mode=thr', 'journal=strict', 'jmode=dsync', 'D=1000', `n=${count}`];
-    const place = { cwd: this.#directory, env: keepsCompiledCode };
+    const place = { cwd: this.#directory, env: keepsCompiledCode() };
     const child = tracked(spawn(process.execPath, args, { ...place, stdio: ['ignore', 'pipe', 'inherit'] }));
     const exited = once(child, 'exit');
     let cpuMs: number | undefined;

@@ -1,4 +1,4 @@
-import type { Commit, OpenStoreOptions, Position, Producer, Role, Store } from 'evertree';
+import type { Commit, OpenStoreOptions, Position, Producer, Role } from 'evertree';
 import { openStore, startConsumer, startProducer } from 'evertree';
 import type { Beat } from '../beat.ts';
 import { now } from '../clock.ts';
@@ -35,11 +35,13 @@ export interface Peer {
   readonly copies: number;
 }
 
+type SiteStore = Awaited<ReturnType<typeof openStore>>;
+
 /**
  * The tasks of a site's process: one store, as primary or secondary. The process that started it can call each method.
  */
 export class SiteTasks {
-  #store: Store | undefined;
+  #store: SiteStore | undefined;
   #producer: Producer | undefined;
   #paths: string[][] = [];
   #probe: StallProbe | undefined;
@@ -120,6 +122,11 @@ export class SiteTasks {
     return { site, revision: position.revision, digest };
   }
 
+  /** Resolves when the index of the history, which a thread builds, covers all that is stable. */
+  async indexed(): Promise<void> {
+    await this.#opened.changeIndex?.caughtUp();
+  }
+
   /** What the primary knows of a secondary. */
   async peer(site: string): Promise<Peer | undefined> {
     const peer = this.#producer?.peers.find(each => each.site === site);
@@ -174,7 +181,7 @@ export class SiteTasks {
     return shares(shape, count, perFrame);
   }
 
-  get #opened(): Store {
+  get #opened(): SiteStore {
     if (this.#store === undefined) throw new Error('the site is not open');
     return this.#store;
   }

@@ -1,7 +1,9 @@
 import type { BrokerOptions, Fetched, PartitionReader, ReaderOptions, Watermarks } from '../broker.ts';
 import { Calls } from './calls.ts';
 import type { Explain } from './failures.ts';
+import type { FetchAnswer } from './fetch-answer.ts';
 import { decodeBatches } from './record-batch.ts';
+import type { DecodedRecords } from './record-batch.ts';
 import { EARLIEST, LATEST } from './record-wire.ts';
 import type { RecordWire } from './record-wire.ts';
 import { retrying } from './retrying.ts';
@@ -72,8 +74,17 @@ export class BatchReader implements PartitionReader {
     const { topic, partition, minBytes = 1, maxBytes = FETCH_BYTES } = this.#options;
     const question = { topic, partition, offset, waitMs, minBytes, maxBytes, isolationLevel: this.#isolationLevel };
     const answer = await this.#wire.fetch(question);
-    const { records, next = offset } = await decodeBatches(answer.records, offset, answer.aborted);
+    const { records, next = offset } = await this.#decode(answer, offset);
     return { records, next, low: answer.low, high: answer.high };
+  }
+
+  /** @throws an error that names the topic, too */
+  async #decode({ records, aborted }: FetchAnswer, offset: bigint): Promise<DecodedRecords> {
+    try {
+      return await decodeBatches(records, offset, aborted);
+    } catch (error) {
+      throw error instanceof Error ? Object.assign(error, { topic: this.#options.topic }) : error;
+    }
   }
 
   #list(time: bigint): Promise<bigint> {

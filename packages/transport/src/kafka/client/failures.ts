@@ -1,7 +1,15 @@
 import { isEvertreeError } from '@evertree/core';
 import { BrokerError, asBrokerError } from '../broker.ts';
 import type { KafkaConnection } from '../options.ts';
-import { NETWORK_REMEDIES, PROTOCOL_REMEDIES, isCertificateRefusal, lasting, passing } from './remedies.ts';
+import {
+  NETWORK_REMEDIES,
+  PROTOCOL_REMEDIES,
+  REMOVE_BATCH,
+  UNREADABLE_REMEDIES,
+  isCertificateRefusal,
+  lasting,
+  passing,
+} from './remedies.ts';
 import type { Remedy } from './remedies.ts';
 
 /** What an error of a client may carry. */
@@ -14,6 +22,8 @@ export interface Clue {
   readonly type?: unknown;
   readonly broker?: unknown;
   readonly topic?: unknown;
+  /** Of the first record of a batch that can't be read. */
+  readonly batchOffset?: unknown;
 }
 
 /** How one client's errors are read. */
@@ -51,10 +61,16 @@ function explain(dialect: Dialect, error: unknown, connection: KafkaConnection):
   const broker = clues.map(clue => clue.broker).find(isText) ?? connection.brokers.join(', ');
   const remedy = explainFirst(dialect, clues, connection) ?? { code: 'UNREACHABLE', lasting: false, text: wordsOf(clues[0]) };
   const topic = clues.map(clue => clue.topic).find(isText);
-  const place = topic === undefined ? `the broker ${broker}` : `the broker ${broker}, topic ${topic}`;
-  const details = { broker, ...(topic === undefined ? {} : { topic }) };
+  const offset = clues.map(clue => clue.batchOffset).find(each => typeof each === 'bigint');
+  const where = `${topic === undefined ? '' : `, topic ${topic}`}${offset === undefined ? '' : `, offset ${offset}`}`;
+  const details = { broker, ...(topic === undefined ? {} : { topic }), ...(offset === undefined ? {} : { offset: String(offset) }) };
   const kafka = clues.map(clue => clue.type).find(isText);
-  return new BrokerError(remedy.code, `${place}: ${remedy.text}`, { lasting: remedy.lasting, kafka }, { details, cause: error });
+  return new BrokerError(
+    remedy.code,
+    `the broker ${broker}${where}: ${remedy.text}`,
+    { lasting: remedy.lasting, kafka },
+    { details, cause: error },
+  );
 }
 
 /** The error, what caused it, and what an aggregate is made of: outermost first. */
@@ -77,7 +93,8 @@ function explainFirst(dialect: Dialect, clues: readonly Clue[], connection: Kafk
 }
 
 function explainOne(dialect: Dialect, clue: Clue, connection: KafkaConnection): Remedy | undefined {
-  const { code, type } = clue;
+  const { code, type, batchOffset } = clue;
+  if (batchOffset !== undefined) return explainUnreadable(clue);
   if (isText(type) && PROTOCOL_REMEDIES[type] !== undefined) return withWords(PROTOCOL_REMEDIES[type], clue, type);
   if (isText(code) && NETWORK_REMEDIES[code] !== undefined) return withWords(NETWORK_REMEDIES[code], clue, code);
   if (isText(code) && isCertificateRefusal(code)) {
@@ -85,6 +102,13 @@ function explainOne(dialect: Dialect, clue: Clue, connection: KafkaConnection): 
     return { code: 'UNAUTHENTICATED', lasting: true, text };
   }
   return dialect.explainOwn(clue, connection);
+}
+
+/** Records came, and can't be read. Damage may have happened on their way: the next fetch tells. */
+function explainUnreadable(clue: Clue): Remedy {
+  const known = [clue.type, clue.code].filter(isText).find(name => UNREADABLE_REMEDIES[name] !== undefined);
+  if (known !== undefined) return withWords(UNREADABLE_REMEDIES[known]!, clue, known);
+  return passing(`a batch is damaged: ${wordsOf(clue)}; if it stays so, ${REMOVE_BATCH}`);
 }
 
 export function closedByBroker(connection: KafkaConnection): Remedy {

@@ -135,7 +135,7 @@ export interface AbortedTransaction {
  * The records at and after `from` of a fetch's batches. The last batch may be cut off: it is left out. So is what follows
  * once the batches have unfolded to UNFOLDED_LIMIT_BYTES: the next fetch brings it.
  * @param aborted in the order of their offsets
- * @throws with Kafka's own name of what they can't be read for
+ * @throws an error with the `batchOffset` of the batch that can't be read, and with Kafka's own name of why, if it has one
  */
 export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readonly AbortedTransaction[]): Promise<DecodedRecords> {
   const records: ReceivedRecord[] = [];
@@ -145,15 +145,20 @@ export async function decodeBatches(bytes: Buffer, from: bigint, aborted: readon
   for (let at = 0; at + UNCOUNTED <= bytes.length && unfoldedBytes < UNFOLDED_LIMIT_BYTES;) {
     const end = at + UNCOUNTED + bytes.readInt32BE(at + LENGTH_AT);
     if (end > bytes.length) break;
-    if (end - at < RECORDS_AT || bytes[at + MAGIC_AT] !== MAGIC) throw new UnreadableRecords('UNSUPPORTED_FOR_MESSAGE_FORMAT');
-    const batch = bytes.subarray(at, end);
-    at = end;
-    const last = batch.readBigInt64BE(0) + BigInt(batch.readInt32BE(LAST_DELTA_AT));
-    next = last + 1n;
-    if (!filter.counts(batch, last) || last < from) continue;
-    const plain = await unfolded(batch);
-    unfoldedBytes += plain.length;
-    readRecords(batch, plain, from, records);
+    const offset = bytes.readBigInt64BE(at);
+    try {
+      if (end - at < RECORDS_AT || bytes[at + MAGIC_AT] !== MAGIC) throw new UnreadableRecords('UNSUPPORTED_FOR_MESSAGE_FORMAT');
+      const batch = bytes.subarray(at, end);
+      at = end;
+      const last = offset + BigInt(batch.readInt32BE(LAST_DELTA_AT));
+      next = last + 1n;
+      if (!filter.counts(batch, last) || last < from) continue;
+      const plain = await unfolded(batch);
+      unfoldedBytes += plain.length;
+      readRecords(batch, plain, from, records);
+    } catch (error) {
+      throw error instanceof Error ? Object.assign(error, { batchOffset: offset }) : error;
+    }
   }
   return { records, next };
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@evertree/core';
+import { UNFOLDED_LIMIT_BYTES } from './settings.ts';
 
 export interface Remedy {
   readonly code: ErrorCode;
@@ -105,4 +106,23 @@ export const PROTOCOL_REMEDIES: { readonly [type: string]: Remedy } = {
   NOT_ENOUGH_REPLICAS: passing('too few replicas are in sync for "min.insync.replicas"; start the other brokers'),
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: passing('too few replicas are in sync for "min.insync.replicas"; start the other brokers'),
   KAFKA_STORAGE_ERROR: passing('its disk failed or is full; look into its log'),
+};
+
+/** What lets a reader go on behind a batch that it can't use. */
+export const REMOVE_BATCH = 'remove what the topic has up to it with `kafka-delete-records.sh`';
+
+/** Of a batch that came and can't be read: by Kafka's names of its errors, and by Node's codes. */
+export const UNREADABLE_REMEDIES: { readonly [name: string]: Remedy } = {
+  UNSUPPORTED_COMPRESSION_TYPE: lasting(
+    'FORMAT_UNSUPPORTED',
+    `a batch was compressed with a codec that is not read here; set the "compression.type" of its writer, or of the topic, to none, gzip or zstd, and ${REMOVE_BATCH}`,
+  ),
+  UNSUPPORTED_FOR_MESSAGE_FORMAT: lasting(
+    'FORMAT_UNSUPPORTED',
+    `a batch has a format older than Kafka 0.11; set the topic's "message.format.version", and ${REMOVE_BATCH}`,
+  ),
+  ERR_BUFFER_TOO_LARGE: lasting(
+    'TOO_LARGE',
+    `a batch has more than ${UNFOLDED_LIMIT_BYTES / (1024 * 1024)} MiB once it is decompressed: no site wrote it; ${REMOVE_BATCH}`,
+  ),
 };

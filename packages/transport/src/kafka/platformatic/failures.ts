@@ -27,8 +27,8 @@ interface LibraryError {
 
 function clueOf(error: object): Clue {
   const { apiId, serverErrorMessage, message }: LibraryError = innermostOfLogin(error) ?? error;
-  const clue = error as Clue;
-  return { code: clue.code, name: clue.name, broker: clue.broker, topic: clue.topic, type: apiId, message: serverErrorMessage ?? message };
+  const { code, name, broker, topic, batchOffset } = error as Clue;
+  return { code, name, broker, topic, batchOffset, type: apiId, message: serverErrorMessage ?? message };
 }
 
 /** A failed login says why in its causes. */

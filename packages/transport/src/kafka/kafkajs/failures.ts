@@ -10,7 +10,6 @@ import {
   wordsOf,
 } from '../client/failures.ts';
 import type { Clue } from '../client/failures.ts';
-import { lasting } from '../client/remedies.ts';
 import type { Remedy } from '../client/remedies.ts';
 
 /** What an error of kafkajs means. */
@@ -26,8 +25,6 @@ function explainByName(clue: Clue, connection: KafkaConnection): Remedy | undefi
       return isText(clue.message) && /connection timeout/i.test(clue.message) ? CONNECTED_TOO_LATE : undefined;
     case 'KafkaJSRequestTimeoutError':
       return unansweredInTime(connection);
-    case 'KafkaJSNotImplemented':
-      return lasting('FORMAT_UNSUPPORTED', `${wordsOf(clue)}; of the codecs, none, gzip and zstd are supported: set "compression.type"`);
     case 'KafkaJSServerDoesNotSupportApiKey':
       return unfitVersion(wordsOf(clue));
     default:

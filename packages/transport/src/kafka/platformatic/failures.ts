@@ -9,7 +9,7 @@ import {
   wordsOf,
 } from '../client/failures.ts';
 import type { Clue } from '../client/failures.ts';
-import { lasting, passing } from '../client/remedies.ts';
+import { passing } from '../client/remedies.ts';
 import type { Remedy } from '../client/remedies.ts';
 
 /** What an error of @platformatic/kafka means. */
@@ -53,8 +53,6 @@ function explainOwn(clue: Clue, connection: KafkaConnection): Remedy | undefined
       return /TLS handshake failed/.test(words)
         ? passing('it does not answer in TLS; does "security.protocol" fit that listener?')
         : undefined;
-    case 'PLT_KFK_UNSUPPORTED_COMPRESSION':
-      return lasting('FORMAT_UNSUPPORTED', `${words}; of the codecs, none, gzip and zstd are supported: set "compression.type"`);
     default:
       return undefined;
   }

@@ -23,8 +23,6 @@ import { clientOptions } from './client.ts';
  * Broker, which speak the protocol. Batches of records go through them encoded.
  */
 
-/** How old the metadata of leaders may get. After an error it is asked for at once. */
-const METADATA_AGE_MS = 300_000;
 /** Of a producer without transactions: any. */
 const TRANSACTION_MS = 60_000;
 
@@ -45,7 +43,6 @@ export class OwnCluster implements RecordWire {
     this.cluster = new Cluster({
       ...client,
       logger: loggers.createLogger({ level: logLevel, logCreator }),
-      metadataMaxAge: METADATA_AGE_MS,
       allowAutoTopicCreation: false,
       maxInFlightRequests: null,
       isolationLevel: READ_COMMITTED,

@@ -51,7 +51,6 @@ declare module 'kafkajs/src/cluster/index.js' {
     constructor(
       options: Omit<KafkaConfig, 'logLevel' | 'logCreator'> & {
         readonly logger: unknown;
-        readonly metadataMaxAge: number;
         readonly allowAutoTopicCreation: boolean;
         readonly maxInFlightRequests: number | null;
         readonly isolationLevel: number;

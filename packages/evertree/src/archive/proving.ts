@@ -8,7 +8,7 @@ import {
 import { optional } from '../optional.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
-import { holdYoungSpace } from './young-space.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 /** How an archive is verified, and how its service is found. */
 export interface VerifyArchiveOptions
@@ -30,7 +30,7 @@ export async function verifyArchive(target: string, options: VerifyArchiveOption
   const { identities, ...rest } = options;
   const machine = { clock: nodeClock, random: nodeRandom };
   await using opened = await openPlace(target, options);
-  using _ = holdYoungSpace();
+  using _ = keepHeapSmall();
   return await verifyTarget({
     ...rest,
     ...machine,

@@ -18,7 +18,7 @@ import { assertOutside } from './places.ts';
 import { openPlace } from './target-opening.ts';
 import { nodeClock, nodeRandom } from '../site/machine.ts';
 import { findForeign, isUnfinished } from '../site/unfinished-directory.ts';
-import { holdYoungSpace } from './young-space.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 /** How a site is restored: what, into which directory, and as which site. */
 export interface RestoreSiteOptions
@@ -63,7 +63,7 @@ export async function restoreFrom(target: Target, options: OpenRestoreOptions): 
   const { data, log, dryRun, clock = nodeClock, ...rest } = options;
   assertFree(data, target.name);
   const isNew = !existsSync(data);
-  using _ = holdYoungSpace();
+  using _ = keepHeapSmall();
   const given = { ...rest, ...optional('report', log), target, disk: nodeDisk(data), clock, random: nodeRandom };
   try {
     return dryRun === true ? await restoreSite({ ...given, dryRun }) : await restoreSite({ ...given, dryRun: false });

@@ -1,12 +1,13 @@
 import { ORIGIN, isBefore } from '@evertree/core';
 import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
-import { TopicClaims } from '../claims/topic-claims.ts';
+import type { TopicClaims } from '../claims/topic-claims.ts';
 import type { AnnouncedClaim, SnapshotRecord } from '../control.ts';
 import { NewestTable } from '../newest-table.ts';
 import { decodeTrailer } from '../trailer.ts';
 import type { HeardPrimary } from './control-view.ts';
 import type { SubscribeAction, SubscribeAnswer } from './actions.ts';
 import type { PlacedFrame } from './frame-records.ts';
+import { HeardClaims } from './heard-claims.ts';
 import { Locator } from './locator.ts';
 import type { LocatorStep } from './locator.ts';
 import { Offer } from './offer.ts';
@@ -43,8 +44,8 @@ const WAIT: readonly SubscribeAction[] = Object.freeze<SubscribeAction[]>([{ typ
  * Decides what one link reads next: it finds the site's place in the topic, hands up the frames from there, and takes a
  * snapshot where the topic lacks frames. Pure: the driver reads, and answers each request with one event.
  *
- * Revisions are enough here: within one history they name positions, and what a promotion left behind is not read. The consumer judges the exact position of each
- * frame and of each snapshot.
+ * Revisions are enough here: within one history they name positions, and what a promotion left behind is not read. The
+ * consumer judges the exact position of each frame and of each snapshot.
  */
 export class TopicReading {
   readonly #topic: string;
@@ -56,10 +57,7 @@ export class TopicReading {
   readonly #offer = new Offer();
   /** What was superseded in the topic, as far as is known: neither read nor taken as a snapshot. */
   readonly table: NewestTable;
-  /** Which reigns stand in the topic, as far as is known. */
-  readonly claims = new TopicClaims();
-  /** Claims that may stand in the topic already, at an offset that is not known. By the site that claims. */
-  readonly #unplaced = new Map<string, AnnouncedClaim>();
+  readonly #claims = new HeardClaims();
   #primary: HeardPrimary;
   #snapshot: SnapshotRecord | undefined;
   /** The stream that is wanted; null until the site's hello, or a frame that it takes, names it. */
@@ -103,13 +101,18 @@ export class TopicReading {
     this.#primary = primary;
     this.#snapshot = snapshot;
     this.table = new NewestTable(primary.record.hello.epochs);
-    this.#hearReign(primary);
+    this.#claims.led(primary);
     for (const claim of claims) this.claimed(claim);
   }
 
   /** The stream that is wanted; null: any, as long as none is known. */
   get stream(): string | null {
     return this.#stream ?? this.#primary.record.hello.stream;
+  }
+
+  /** Which reigns stand in the topic, as far as is known. */
+  get claims(): TopicClaims {
+    return this.#claims.standing;
   }
 
   /** Nothing is left to read. */
@@ -131,22 +134,12 @@ export class TopicReading {
   heard(primary: HeardPrimary): void {
     this.#primary = primary;
     this.table.hear(primary.record.hello.epochs);
-    this.#hearReign(primary);
+    this.#claims.led(primary);
   }
 
   /** A site claims an epoch, or has. */
   claimed(claim: AnnouncedClaim): void {
-    const { site, stream, epoch, offset } = claim;
-    if (this.stream !== null && stream !== this.stream) return;
-    if (offset === null) this.#unplaced.set(site, claim);
-    else {
-      this.#unplaced.delete(site);
-      this.claims.takeClaim(BigInt(offset), epoch);
-    }
-  }
-
-  #hearReign({ record }: HeardPrimary): void {
-    if (record.claim !== undefined) this.claims.takeClaim(BigInt(record.claim.offset), record.claim);
+    if (this.stream === null || claim.stream === this.stream) this.#claims.claimed(claim);
   }
 
   announced(snapshot: SnapshotRecord): void {
@@ -229,9 +222,8 @@ export class TopicReading {
 
   /** Where a claim may stand before the offset, it is looked for first. */
   #look({ offset, end }: Extract<LocatorStep, { kind: 'look' }>): SubscribeAction {
-    const afters = Array.from(this.#unplaced.values(), claim => BigInt(claim.after)).filter(after => after < offset);
-    if (afters.length === 0) return { type: 'look', offset, end };
-    return { type: 'look', offset, end, claimsFrom: afters.reduce((least, after) => (after < least ? after : least)) };
+    const claimsFrom = this.#claims.searchedFrom(offset);
+    return claimsFrom === undefined ? { type: 'look', offset, end } : { type: 'look', offset, end, claimsFrom };
   }
 
   #go(step: Exclude<LocatorStep, { kind: 'look' }>, now: number): readonly SubscribeAction[] {

@@ -51,7 +51,7 @@ export type { StoreEvents, StoreLimits, StoreOptions } from './store/store-optio
 export { standingOf, type Standing, type StandingIdentity } from './store/standing.ts';
 export type { Hold, StoreState, WriteDestination } from './store/write-gate.ts';
 export { Store } from './store/store.ts';
-export { Turn } from './turn.ts';
+export { finishSteps, Turn } from './turn.ts';
 export { Waiters } from './store/waiters.ts';
 export { PreparedTransaction } from './transactions/prepared-transaction.ts';
 export { Transaction, type TransactionSteps } from './transactions/transaction.ts';

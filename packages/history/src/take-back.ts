@@ -103,11 +103,6 @@ function topmostMissing(then: PastTree, path: Path): Path {
   return path;
 }
 
-async function changed(view: HistoryView, from: Snapshot, changes: readonly TreeChange[], header: SnapshotHeader): Promise<Snapshot> {
-  const turn = new Turn(view.clock);
-  const steps = from.changed(changes, header);
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value;
-    await turn.breathe();
-  }
+function changed(view: HistoryView, from: Snapshot, changes: readonly TreeChange[], header: SnapshotHeader): Promise<Snapshot> {
+  return new Turn(view.clock).run(from.changed(changes, header));
 }

@@ -115,12 +115,8 @@ class FramesInSteps {
   }
 
   async apply(frame: Frame): Promise<FrameNote | undefined> {
-    const steps = replaySteps(this.#tree, frame);
     try {
-      for (let step = steps.next(); ; step = steps.next()) {
-        await this.#turn.breathe();
-        if (step.done === true) return step.value;
-      }
+      return await this.#turn.run(replaySteps(this.#tree, frame));
     } catch (error) {
       throw notApplied(frame.header, error);
     }

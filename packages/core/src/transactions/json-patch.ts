@@ -5,6 +5,7 @@ import { EvertreeError, type ErrorCode } from '../errors.ts';
 import { checkDepth, invalidPath, parsePath, PointerReader, type Path } from '../tree/path.ts';
 import { PreparedValue, prepareValue, type PreparationHints } from '../tree/prepared-value.ts';
 import type { TransactionTarget } from './transaction-target.ts';
+import { finishSteps } from '../turn.ts';
 import type { Value } from '../tree/value.ts';
 
 /**
@@ -26,8 +27,7 @@ interface PatchOperation {
 
 /** As patchSteps, without a pause. */
 export function patchDocument(tx: TransactionTarget, path: Path, operations: readonly unknown[]): void {
-  const steps = patchSteps(tx, path, operations, undefined);
-  while (steps.next().done !== true);
+  finishSteps(patchSteps(tx, path, operations, undefined));
 }
 
 /**

@@ -2,6 +2,7 @@ import { lookup, TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { prepareValue, STEP_MEMBERS, type PreparationHints } from '../tree/prepared-value.ts';
 import type { ComparedTarget } from './transaction-target.ts';
+import { finishSteps } from '../turn.ts';
 import { checkContainer, checkKey, isPlainObject, type PlainObject } from '../tree/value.ts';
 
 /** An object of the document that is being merged into one of the tree. */
@@ -18,8 +19,7 @@ interface MergedObject {
 
 /** As mergeSteps, without a pause. */
 export function mergeDocument(tx: ComparedTarget, path: Path, document: unknown): void {
-  const steps = mergeSteps(tx, path, document);
-  while (steps.next().done !== true);
+  finishSteps(mergeSteps(tx, path, document));
 }
 
 /**

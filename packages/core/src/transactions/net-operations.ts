@@ -3,6 +3,7 @@ import { exportValue, sameContent } from '../tree/content.ts';
 import { forEachDifferentChild } from '../tree/node-difference.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
 import { ROOT, type Path } from '../tree/path.ts';
+import { finishSteps } from '../turn.ts';
 import type { Value } from '../tree/value.ts';
 
 /** A resolved operation: what is put at the path, or undefined for a delete. */
@@ -22,11 +23,7 @@ type Written = Map<string, Written | TreeWrite>;
 
 /** As netSteps, without a pause. */
 export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): readonly NetOperation[] {
-  const steps = netSteps(writes, before, after);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return finishSteps(netSteps(writes, before, after));
 }
 
 /** Writes that are looked at between two pauses: a millisecond of work. */

@@ -5,6 +5,7 @@ import type { NetOperation } from './net-operations.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { Transaction, type TransactionSteps } from './transaction.ts';
 import type { Tree } from '../tree/tree.ts';
+import { finishSteps } from '../turn.ts';
 
 /** Operations that are looked at, or encoded, between two pauses: a millisecond of work. */
 const STEP_OPERATIONS = 4_096;
@@ -126,8 +127,7 @@ export class PreparedTransaction {
   /** Does what was prepared in another transaction, in one go. Throws as `take`. */
   runAgain(tx: Transaction): void {
     this.#takeOnce();
-    const steps = this.#steps(tx);
-    while (steps.next().done !== true);
+    finishSteps(this.#steps(tx));
   }
 
   /**

@@ -154,11 +154,10 @@ async function answerQueries(exchange: Exchange, snapshot: Snapshot): Promise<vo
   let units = 0;
   for (const { path, group, after } of queries) {
     const steps = snapshot.answerDigestQuery({ path: parsePath(path), group, ...optional('after', after) });
-    let step = steps.next();
-    for (; step.done !== true; step = steps.next()) await exchange.context.turns.breathe();
-    answers.push(writeAnswer(step.value));
-    if ('groups' in step.value) digests += step.value.groups.length;
-    else for (const { key } of step.value.children) units += ((digests += 1), key.length);
+    const answer = await exchange.context.turns.run(steps);
+    answers.push(writeAnswer(answer));
+    if ('groups' in answer) digests += answer.groups.length;
+    else for (const { key } of answer.children) units += ((digests += 1), key.length);
     if (digests >= ANSWER_DIGESTS || units >= ANSWER_UNITS) break;
   }
   exchange.answer(200, { answers });
@@ -166,10 +165,7 @@ async function answerQueries(exchange: Exchange, snapshot: Snapshot): Promise<vo
 
 async function answerCheck(exchange: Exchange, snapshot: Snapshot): Promise<void> {
   checked(checkRequestSchema, await exchange.readJson(), 'the body');
-  const steps = snapshot.checkDigests();
-  let step = steps.next();
-  for (; step.done !== true; step = steps.next()) await exchange.context.turns.breathe();
-  const { objects, damaged } = step.value;
+  const { objects, damaged } = await exchange.context.turns.run(snapshot.checkDigests());
   exchange.answer(200, { objects, damaged: damaged.map(formatPath) });
 }
 

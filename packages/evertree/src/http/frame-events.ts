@@ -60,7 +60,7 @@ export class FrameEvents {
     const { base, last } = frame.header;
     const found = this.#kept.find(({ frame: { header } }) => samePosition(header.last, last) && samePosition(header.base, base));
     if (found !== undefined) return found;
-    const made = { frame, changeSets: this.#run(changeSetSteps(frame)), events: new Map(), bytes: frame.bytes.length };
+    const made = { frame, changeSets: this.#turns.run(changeSetSteps(frame)), events: new Map(), bytes: frame.bytes.length };
     this.#kept.push(made);
     this.#forget();
     return made;
@@ -68,19 +68,12 @@ export class FrameEvents {
 
   async #encode(kept: Kept, pattern: Pattern, after: number): Promise<EventPieces> {
     const pieces: Buffer[] = [];
-    await this.#run(encode(kept.frame, await kept.changeSets, { pattern, after }, pieces));
+    await this.#turns.run(encode(kept.frame, await kept.changeSets, { pattern, after }, pieces));
     if (after === 0) {
       for (const { length } of pieces) kept.bytes += length;
       this.#forget();
     }
     return pieces;
-  }
-
-  async #run<T>(steps: Generator<unknown, T, void>): Promise<T> {
-    for (let step = steps.next(); ; step = steps.next()) {
-      if (step.done === true) return step.value;
-      await this.#turns.breathe();
-    }
   }
 
   #forget(): void {

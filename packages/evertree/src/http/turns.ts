@@ -32,7 +32,7 @@ export class Turns {
   }
 
   /** Does work in steps, between which others get their turn. */
-  async run<T>(steps: Generator<void, T>): Promise<T> {
+  async run<T>(steps: Generator<unknown, T, void>): Promise<T> {
     for (let step = steps.next(); ; step = steps.next()) {
       // The result is used in a step of its own.
       await this.breathe();

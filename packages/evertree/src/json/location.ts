@@ -1,3 +1,4 @@
+import { finishSteps } from '@evertree/core';
 import { JsonScanner, type TokenKind } from './scanner.ts';
 
 /** Where something stands in a JSON text. */
@@ -30,8 +31,7 @@ export function locate(text: string, until: number): JsonLocation {
 
 /** The offset of the first token that JSON does not allow; the length of a text that ends too early. */
 export function faultOffset(text: string): number {
-  const steps = faultSteps(text);
-  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
+  return finishSteps(faultSteps(text));
 }
 
 /** As faultOffset, in steps. */

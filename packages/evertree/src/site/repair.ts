@@ -34,10 +34,7 @@ export async function repair(store: Store, { header, base, changes }: Repair): P
   checkRepair(store, { header, base });
   using snapshot = store.snapshot();
   const turn = new Turn(store.clock);
-  const steps = snapshot.changed(changes, header);
-  let step = steps.next();
-  for (; step.done !== true; step = steps.next()) await turn.breathe();
-  using mended = step.value;
+  using mended = await turn.run(snapshot.changed(changes, header));
   const digest = mended.digestAt([]);
   if (digest !== header.digest) throw stillDiffers(header, digest);
   const receiver = await store.receiveSnapshot(header);

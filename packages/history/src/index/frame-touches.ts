@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Frame } from '@evertree/core';
-import { BodyScan, decodeFrame, frameBody } from '@evertree/core';
+import { BodyScan, decodeFrame, finishSteps, frameBody } from '@evertree/core';
 import type { PathTable } from './path-table.ts';
 import { CHUNK_BYTES, CHUNK_CHANGE_SETS, CHUNK_OPERATIONS } from './run-format.ts';
 import type { Chunk } from './run-writer.ts';
@@ -15,11 +15,7 @@ export type VisitTouch = (path: number, revision: number, operation: number, isD
  * @throws EvertreeError FORMAT_INVALID
  */
 export function eachTouch(frame: Frame, paths: PathTable, visit: VisitTouch): Chunk[] {
-  const steps = touchesInSteps(frame, paths, visit);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return finishSteps(touchesInSteps(frame, paths, visit));
 }
 
 /** The same with pauses: a commit may have a million operations. A JSON body is decoded in one step. */

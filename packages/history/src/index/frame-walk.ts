@@ -37,7 +37,7 @@ export async function* touchesBackward(
       if (revision <= after || revision > upTo || !concerned.has(number)) return;
       found.push({ revision, operation, kind: isDelete ? 'delete' : 'put', path: concerned.path(number) });
     });
-    while (steps.next().done !== true) await turn.breathe();
+    await turn.run(steps);
     for (let touch = found.pop(); touch !== undefined; touch = found.pop()) {
       yield touch;
       if (found.length % STEP_ITEMS === 0) await turn.breathe();

@@ -75,7 +75,8 @@ function* commonPath(operations: readonly (readonly unknown[])[]): Generator<voi
     let found: Path;
     try {
       found = typeof path === 'string' ? reader.read(path) : parsePath(path as PathLike);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof EvertreeError)) throw error;
       // The transaction will refuse it in its turn.
       return [];
     }

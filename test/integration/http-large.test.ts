@@ -124,6 +124,32 @@ describe('a long line of a batch', () => {
     expect(await site.get('/data')).toEqual({ at: { k0: { v: 0 }, k1: null, text: 'x' }, before: 1, beside: 1 });
   });
 
+  const pad = ' '.repeat(300_000);
+  test.each([
+    ['of blanks alone is none', '', { status: 200, json: { committed: 2 } }],
+    ['behind a byte order mark is refused', '\ufeff["put","/x",1]', { status: 400, json: { committed: 1, code: 'VALUE_INVALID' } }],
+    ['behind another blank than that of JSON is refused', '\u00a0["put","/x",1]', { status: 400, json: { code: 'VALUE_INVALID' } }],
+  ])('%s, as a short one', async (_name, line, expected) => {
+    const answers: Answer[] = [];
+    for (const blanks of [' ', pad]) {
+      const mark = line.startsWith('\ufeff') ? `${line}${blanks}` : `${blanks}${line}`;
+      answers.push(await batch(['["put","/before",1]', mark, '["put","/after",1]']));
+    }
+    for (const answer of answers) expect(answer).toMatchObject(expected);
+    const details = answers.map(({ json }) => (json as { error?: { line: number; code: string } }).error);
+    expect(details[1]?.line).toBe(details[0]?.line);
+    expect(await site.get('/data')).not.toHaveProperty('x');
+  });
+
+  test('that is not UTF-8 is said to be a line, as a short one', async () => {
+    for (const text of ['x', 'x'.repeat(300_000)]) {
+      const bytes = Buffer.from(`["put","/before",1]\n["put","/x","${text}\xff"]\n`, 'latin1');
+      expect(await site.send('POST', '/batch', { body: bytes })).toMatchObject({
+        json: { committed: 1, error: { line: 2, code: 'VALUE_INVALID', detail: 'the line is not UTF-8' } },
+      });
+    }
+  });
+
   test('waits, and is not refused, when a switchover begins while it is read', async () => {
     const channel = 'http.server.request.start';
     const { promise: begun, resolve } = Promise.withResolvers<IncomingMessage>();

@@ -115,6 +115,8 @@ class BatchRun {
 
   /** Commits a long line, in steps. @param run runs it ahead. Throws as `commit` */
   async commitLong(bytes: Buffer, turns: Turns, run: (line: LongLine) => Promise<PreparedTransaction>): Promise<void> {
+    // Blanks alone, or a byte order mark: what a short line does with it takes one step.
+    if (!beginsInAscii(bytes)) return this.commit(bytes.toString('utf8'));
     const { value, hints } = await readInSteps(bytes, [], turns);
     const prepared = await run(await turns.run(readLongLine(value, hints)));
     this.#committed(this.#store.commitPrepared(prepared, this.#options()));
@@ -133,6 +135,14 @@ class BatchRun {
 }
 
 const SPACE = 32;
+const LAST_ASCII = 127;
+
+/** Whether the first byte that is no blank, or another control character, is ASCII. */
+function beginsInAscii(line: Buffer): boolean {
+  let first = 0;
+  while (first < line.length && line[first]! <= SPACE) first++;
+  return first < line.length && line[first]! <= LAST_ASCII;
+}
 
 /**
  * Reads the body to its end, or up to the first line that fails: that error is returned and not thrown, because the

@@ -40,6 +40,11 @@ export class Lines {
     this.#long = long;
   }
 
+  /** Bytes of the line that began and has no end yet. */
+  get begunBytes(): number {
+    return this.#begunBytes;
+  }
+
   /**
    * Nothing else may be added before a promise that it returns is settled. Throws, or rejects with, EvertreeError
    * TOO_LARGE for a line beyond the limit, VALUE_INVALID for bytes that are not UTF-8.
@@ -50,12 +55,12 @@ export class Lines {
       this.#addAll(chunk);
       return undefined;
     }
-    return this.#long!.take(this.#withBegun(chunk.subarray(0, first))).then(() => this.#addAll(chunk.subarray(first + 1)));
+    return this.#takeLong(chunk.subarray(0, first)).then(() => this.#addAll(chunk.subarray(first + 1)));
   }
 
   /** The last line may have no end. As `add`. */
   finish(): Promise<void> | undefined {
-    if (this.#isLong(0)) return this.#long!.take(this.#withBegun(Buffer.alloc(0)));
+    if (this.#isLong(0)) return this.#takeLong(Buffer.alloc(0));
     if (this.#begunBytes > 0) this.#takeAll(this.#withBegun(Buffer.alloc(0)));
     return undefined;
   }
@@ -63,6 +68,13 @@ export class Lines {
   /** Whether the line that began is a long one with so many bytes more. */
   #isLong(bytes: number): boolean {
     return this.#long !== undefined && this.#begunBytes > 0 && this.#begunBytes + bytes > this.#long.bytes;
+  }
+
+  /** @param end of the line, without its newline */
+  #takeLong(end: Buffer): Promise<void> {
+    const line = this.#withBegun(end);
+    if (!isUtf8(line)) throw notUtf8();
+    return this.#long!.take(line);
   }
 
   #addAll(chunk: Buffer): void {
@@ -124,9 +136,13 @@ export class Lines {
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); start <= bytes.length; end = bytes.indexOf(NEWLINE, start)) {
       const line = bytes.subarray(start, end < 0 ? bytes.length : end);
-      if (!isUtf8(line)) throw new EvertreeError('VALUE_INVALID', 'the line is not UTF-8');
+      if (!isUtf8(line)) throw notUtf8();
       this.#take(line.toString('utf8'));
       start += line.length + 1;
     }
   }
+}
+
+function notUtf8(): EvertreeError {
+  return new EvertreeError('VALUE_INVALID', 'the line is not UTF-8');
 }

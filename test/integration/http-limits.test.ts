@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../support/host.ts';
@@ -25,6 +27,18 @@ async function readAll(socket: Socket): Promise<string> {
     .resume();
   if (!socket.closed) await once(socket, 'close');
   return text;
+}
+
+/** The request that a server of this process takes next. */
+function nextRequest(): Promise<IncomingMessage> {
+  const channel = 'http.server.request.start';
+  return new Promise(resolve => {
+    const onRequest = (message: unknown): void => {
+      unsubscribe(channel, onRequest);
+      resolve((message as { readonly request: IncomingMessage }).request);
+    };
+    subscribe(channel, onRequest);
+  });
 }
 
 /** JSON of so many bytes. */
@@ -173,6 +187,30 @@ describe('bodies', () => {
     expect((await patch).status).toBe(200);
     expect((await put()).status).toBe(200);
     expect(store.get('')).toEqual({ patched: 1, x: 1 });
+  });
+});
+
+describe('long lines of batches', () => {
+  test('count among the bodies until they are committed, also while they arrive', async () => {
+    site = await HttpSite.start({ limits: { bodiesBytes: 500_000 } });
+    const put = (): Promise<Answer> => site.send('PUT', '/data/x', { body: ' '.repeat(200_000) + '1' });
+    const line = `["put","/slow","${'x'.repeat(400_000)}"]\n`;
+    const head = `POST /batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${line.length}\r\n\r\n`;
+    const begun = nextRequest();
+    const slow = await dial();
+    slow.write(head + line.slice(0, -10));
+    const request = await begun;
+    await until(() => request.socket.bytesRead === head.length + line.length - 10 && request.readableLength === 0);
+    expect(await put()).toMatchObject({ status: 503, json: { code: 'OVERLOADED' } });
+    const second = await site.send('POST', '/batch', { body: `["put","/stands",1]\n${line}` });
+    expect(second).toMatchObject({ status: 503, json: { code: 'OVERLOADED', committed: 1, error: { line: 2 } } });
+    expect(second.headers['retry-after']).toBe('1');
+    slow.write(line.slice(-10));
+    await until(() => site.store.has('/slow'));
+    await once(slow, 'data');
+    expect((await put()).status).toBe(200);
+    expect(site.store.get('/stands')).toBe(1);
+    slow.destroy();
   });
 });
 

@@ -150,7 +150,7 @@ function beginsInAscii(line: Buffer): boolean {
  */
 async function commitBody(exchange: Exchange, batch: BatchRun): Promise<ExpectedError | undefined> {
   const { request, response } = exchange;
-  const { turns, limits, admission } = exchange.context;
+  const { turns, limits, admission, bodies } = exchange.context;
   const { batchBytes, batchLineBytes } = limits;
   welcomeBody(request, response, batchBytes);
   const lines = new Lines(
@@ -179,13 +179,18 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
       await wait;
     }
   };
+  // A long line counts among the bodies until it is committed. Short ones are bounded by the number of connections.
+  using held = bodies.hold();
+  const hold = (lineBytes: number) => held.become(lineBytes > ONE_STEP_BYTES ? lineBytes : 0);
   let bytes = 0;
   try {
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
       await mayBegin();
+      hold(lines.begunBytes + chunk.length);
       await lines.add(chunk);
+      hold(lines.begunBytes);
       await turns.breathe();
     }
     await mayBegin();

@@ -51,19 +51,21 @@ export class Bodies {
   async read<T>(request: IncomingMessage, response: ServerResponse, at: Path, use: (body: ReadBody) => T | Promise<T>): Promise<T> {
     const limit = this.#limits.bodyBytes;
     welcomeBody(request, response, limit);
-    let held = 0;
+    let bytes = 0;
     const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of bodyChunks(request)) {
-        if (held + chunk.length > limit) throw tooLarge(limit);
-        this.#hold(chunk.length);
-        held += chunk.length;
-        chunks.push(chunk);
-      }
-      return await use(await this.#parse(chunks.splice(0), at));
-    } finally {
-      this.#heldBytes -= held;
+    using held = this.hold();
+    for await (const chunk of bodyChunks(request)) {
+      bytes += chunk.length;
+      if (bytes > limit) throw tooLarge(limit);
+      held.become(bytes);
+      chunks.push(chunk);
     }
+    return await use(await this.#parse(chunks.splice(0), at));
+  }
+
+  /** What one request holds: nothing yet. */
+  hold(): HeldBytes {
+    return new HeldBytes(bytes => this.#add(bytes));
   }
 
   async #parse(chunks: readonly Buffer[], at: Path): Promise<ReadBody> {
@@ -72,8 +74,8 @@ export class Bodies {
     return readInSteps(bytes, at, this.#turns);
   }
 
-  #hold(bytes: number): void {
-    if (this.#heldBytes + bytes > this.#limits.bodiesBytes) {
+  #add(bytes: number): void {
+    if (bytes > 0 && this.#heldBytes + bytes > this.#limits.bodiesBytes) {
       throw new RequestError(
         'OVERLOADED',
         `requests under way hold ${this.#limits.bodiesBytes} bytes of bodies, the limit; try again`,
@@ -82,6 +84,27 @@ export class Bodies {
       );
     }
     this.#heldBytes += bytes;
+  }
+}
+
+/** What one request holds of the bytes that all may hold together. */
+export class HeldBytes implements Disposable {
+  readonly #add: (bytes: number) => void;
+  #bytes = 0;
+
+  /** @param add counts so many more, or fewer; it refuses more by throwing */
+  constructor(add: (bytes: number) => void) {
+    this.#add = add;
+  }
+
+  /** Holds so many bytes from now on. @throws RequestError OVERLOADED; it holds what it held then */
+  become(bytes: number): void {
+    this.#add(bytes - this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  [Symbol.dispose](): void {
+    this.become(0);
   }
 }
 

@@ -41,7 +41,7 @@ const HTTP_LIMITS: HttpLimits = Object.freeze({
   bodyBytes: 64 * 1024 * 1024,
   bodiesBytes: 256 * 1024 * 1024,
   batchBytes: 1024 * 1024 * 1024,
-  batchLineBytes: 16 * 1024 * 1024,
+  batchLineBytes: 64 * 1024 * 1024,
   discardBytes: 64 * 1024 * 1024,
   connections: 1_024,
   watches: 256,

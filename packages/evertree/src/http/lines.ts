@@ -18,6 +18,7 @@ export class Lines {
   readonly #take: (line: string) => void;
   readonly #shortcut: Shortcut;
   readonly #long: { readonly bytes: number; readonly take: TakeLong } | undefined;
+  /** The chunks of the line that began and has no end yet, and their bytes. */
   #begun: Buffer[] = [];
   #begunBytes = 0;
 

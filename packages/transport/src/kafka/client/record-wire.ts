@@ -1,3 +1,4 @@
+import { EvertreeError } from '@evertree/core';
 import type { WriterOptions } from '../broker.ts';
 import type { FetchAnswer } from './fetch-answer.ts';
 import type { BrokerPart } from './parts.ts';
@@ -47,4 +48,14 @@ export interface RecordWire extends BrokerPart, Connections {
   canRetry(error: unknown): boolean;
   /** CRC-32C. */
   checksum(bytes: Buffer): number;
+}
+
+export function missingPartition(topic: string, partition: number): EvertreeError {
+  const remedy = 'name another, or add it with `kafka-topics.sh --alter --partitions`';
+  return new EvertreeError('NOT_FOUND', `the topic ${topic} has no partition ${partition}; ${remedy}`, { topic, partition });
+}
+
+/** @param asked what the broker was asked for, about the topic */
+export function emptyAnswer(asked: string, topic: string): EvertreeError {
+  return new EvertreeError('UNREACHABLE', `the broker answered ${asked} ${topic} with nothing`, { topic });
 }

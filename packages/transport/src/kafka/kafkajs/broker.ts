@@ -18,8 +18,8 @@ import { BatchReader } from '../client/batch-reader.ts';
 import { BatchWriter } from '../client/batch-writer.ts';
 import { Calls } from '../client/calls.ts';
 import { BrokerParts } from '../client/parts.ts';
-import { isRefusal } from '../client/rights.ts';
-import { ACKS, ADMIN_ANSWER_MS, NO_GENERATION, NO_MEMBER, NO_OFFSET, NO_PARTITION, READ_COMMITTED } from '../client/settings.ts';
+import { emptyFetch, isRefusal } from '../client/rights.ts';
+import { ACKS, ADMIN_ANSWER_MS, NO_GENERATION, NO_MEMBER, NO_PARTITION } from '../client/settings.ts';
 import { createClient } from './client.ts';
 import { explain } from './failures.ts';
 import { OwnCluster } from './cluster.ts';
@@ -127,10 +127,8 @@ class KafkajsBroker implements Broker {
         return this.#create([{ topic: name, partitions: 1, settings: {} }], true);
       case 'commit':
         return this.#administer(admin => admin.fetchOffsets({ groupId: name }));
-      case 'read': {
-        const nothing = { partition: 0, offset: NO_OFFSET, waitMs: 0, minBytes: 0, maxBytes: 1, isolationLevel: READ_COMMITTED };
-        return this.#below(async own => own.fetchFrom(await own.anyNode(), { topic: name, ...nothing }));
-      }
+      case 'read':
+        return this.#below(async own => own.fetchFrom(await own.anyNode(), emptyFetch(name)));
       case 'write': {
         const partitions = [{ partition: NO_PARTITION, firstSequence: 0, messages: [{ value: Buffer.alloc(0) }] }];
         return this.#below(async own => (await own.anyNode()).produce({ topicData: [{ topic: name, partitions }], acks: ACKS.all }));

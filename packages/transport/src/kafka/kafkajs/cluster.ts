@@ -1,4 +1,3 @@
-import { EvertreeError } from '@evertree/core';
 import Cluster from 'kafkajs/src/cluster/index.js';
 import type { ClusterBroker, Protocol } from 'kafkajs/src/cluster/index.js';
 import loggers from 'kafkajs/src/loggers/index.js';
@@ -10,6 +9,7 @@ import { clientPatience } from '../client/calls.ts';
 import { crc32c } from '../client/crc32c.ts';
 import { readFetchAnswer } from '../client/fetch-answer.ts';
 import type { FetchAnswer } from '../client/fetch-answer.ts';
+import { emptyAnswer, missingPartition } from '../client/record-wire.ts';
 import type { FetchQuestion, ProducerIdentity, RecordWire } from '../client/record-wire.ts';
 import { ACKS, READ_COMMITTED } from '../client/settings.ts';
 import { Sockets } from '../client/sockets.ts';
@@ -74,7 +74,9 @@ export class OwnCluster implements RecordWire {
     const leader = await this.#leader(topic, partition);
     const partitions = [{ partition, timestamp: String(time) }];
     const { responses } = await leader.listOffsets({ isolationLevel, topics: [{ topic, partitions }] });
-    return BigInt(responses[0]?.partitions[0]?.offset ?? -1);
+    const found = responses[0]?.partitions[0]?.offset;
+    if (found === undefined) throw emptyAnswer('a question for offsets of', topic);
+    return BigInt(found);
   }
 
   async fetch(question: FetchQuestion): Promise<FetchAnswer> {
@@ -104,7 +106,7 @@ export class OwnCluster implements RecordWire {
     const encode = async () => ({ buf: body, buffer: body });
     const { topics } = await send(leader, { request: { ...request, encode }, response });
     const offset = topics[0]?.partitions[0]?.baseOffset;
-    if (offset === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a send to ${topic} with nothing`);
+    if (offset === undefined) throw emptyAnswer('a send to', topic);
     return BigInt(offset);
   }
 
@@ -140,10 +142,7 @@ export class OwnCluster implements RecordWire {
       this.#topics.add(topic);
     }
     const [nodeId] = Object.keys(this.cluster.findLeaderForPartitions(topic, [partition]));
-    if (nodeId === undefined) {
-      const remedy = 'name another, or add it with `kafka-topics.sh --alter --partitions`';
-      throw new EvertreeError('NOT_FOUND', `the topic ${topic} has no partition ${partition}; ${remedy}`, { topic, partition });
-    }
+    if (nodeId === undefined) throw missingPartition(topic, partition);
     return this.cluster.findBroker({ nodeId });
   }
 }

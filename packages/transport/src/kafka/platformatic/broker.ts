@@ -13,17 +13,8 @@ import type {
 } from '../broker.ts';
 import { Calls, clientPatience } from '../client/calls.ts';
 import { BrokerParts } from '../client/parts.ts';
-import { isRefusal } from '../client/rights.ts';
-import {
-  ACKS,
-  ADMIN_ANSWER_MS,
-  NO_GENERATION,
-  NO_MEMBER,
-  NO_OFFSET,
-  NO_PARTITION,
-  READ_COMMITTED,
-  READ_UNCOMMITTED,
-} from '../client/settings.ts';
+import { emptyFetch, isRefusal } from '../client/rights.ts';
+import { ACKS, ADMIN_ANSWER_MS, NO_GENERATION, NO_MEMBER, NO_PARTITION, READ_UNCOMMITTED } from '../client/settings.ts';
 import { BatchReader } from '../client/batch-reader.ts';
 import { BatchWriter } from '../client/batch-writer.ts';
 import { EARLIEST, LATEST } from '../client/record-wire.ts';
@@ -166,18 +157,8 @@ class PlatformaticBroker implements Broker {
           const { offsetFetch } = cluster.nodes.requests;
           return cluster.askCoordinator(name, connection => offsetFetch.async(connection, [{ groupId: name, topics: null }], false));
         });
-      case 'read': {
-        const question = {
-          topic: name,
-          partition: 0,
-          offset: NO_OFFSET,
-          waitMs: 0,
-          minBytes: 0,
-          maxBytes: 1,
-          isolationLevel: READ_COMMITTED,
-        };
-        return this.#once(cluster => cluster.askAny(connection => new FetchRequest(this.#library).send(connection, question)));
-      }
+      case 'read':
+        return this.#once(cluster => cluster.askAny(connection => new FetchRequest(this.#library).send(connection, emptyFetch(name))));
       case 'write': {
         const messages = [{ topic: name, partition: NO_PARTITION, value: Buffer.alloc(0) }];
         return this.#once(cluster =>

@@ -1,7 +1,7 @@
-import { EvertreeError } from '@evertree/core';
 import type { Connection, Writer } from '@platformatic/kafka';
 import type { WriterOptions } from '../broker.ts';
 import type { FetchAnswer } from '../client/fetch-answer.ts';
+import { emptyAnswer, missingPartition } from '../client/record-wire.ts';
 import type { FetchQuestion, ProducerIdentity, RecordWire } from '../client/record-wire.ts';
 import { retrying } from '../client/retrying.ts';
 import { ACKS, RETRY } from '../client/settings.ts';
@@ -113,10 +113,7 @@ export class Cluster implements RecordWire {
     if (known !== undefined) return known;
     const { topic, brokers } = await this.topic(name);
     const found = topic.partitions.find(({ partitionIndex }) => partitionIndex === partition);
-    if (found === undefined) {
-      const remedy = 'name another, or add it with `kafka-topics.sh --alter --partitions`';
-      throw new EvertreeError('NOT_FOUND', `the topic ${name} has no partition ${partition}; ${remedy}`, { topic: name, partition });
-    }
+    if (found === undefined) throw missingPartition(name, partition);
     const leader = nodeOf(brokers, found.leaderId);
     if (leader === undefined) throw new this.#library.ProtocolError('LEADER_NOT_AVAILABLE', null, { topic: name });
     this.#leaders.set(key, leader);
@@ -146,7 +143,7 @@ export class Cluster implements RecordWire {
   async produce(topic: string, partition: number, batch: Buffer, options: WriterOptions): Promise<bigint> {
     const { responses } = await this.askLeader(topic, partition, connection => this.#produce(connection, topic, partition, batch, options));
     const offset = responses[0]?.partitionResponses[0]?.baseOffset;
-    if (offset === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a send to ${topic} with nothing`);
+    if (offset === undefined) throw emptyAnswer('a send to', topic);
     return offset;
   }
 
@@ -163,7 +160,7 @@ export class Cluster implements RecordWire {
       listOffsets.async(connection, CONSUMER, isolationLevel, [{ name: topic, partitions }]),
     );
     const found = topics[0]?.partitions[0]?.offset;
-    if (found === undefined) throw new EvertreeError('UNREACHABLE', `the broker answered a question for offsets of ${topic} with nothing`);
+    if (found === undefined) throw emptyAnswer('a question for offsets of', topic);
     return found;
   }
 

@@ -1,4 +1,3 @@
-import { ORIGIN, isBefore } from '@evertree/core';
 import type { ExactPosition, Hello, Reason, ResumeHint } from '@evertree/core';
 import type { TopicClaims } from '../claims/topic-claims.ts';
 import type { AnnouncedClaim, SnapshotRecord } from '../control.ts';
@@ -13,6 +12,7 @@ import type { LocatorStep } from './locator.ts';
 import { Offer } from './offer.ts';
 import type { OffsetMarks } from './offset-marks.ts';
 import { SilentGap } from './silent-gap.ts';
+import { SitePlace } from './site-place.ts';
 import type { SiteRecords } from './site-records.ts';
 
 /** What is known when a link begins. */
@@ -62,12 +62,7 @@ export class TopicReading {
   #snapshot: SnapshotRecord | undefined;
   /** The stream that is wanted; null until the site's hello, or a frame that it takes, names it. */
   #stream: string | null = null;
-  /** The revision of the site once it has applied what was handed up. */
-  #at: ExactPosition = ORIGIN;
-  /** Commit time of the frame that ends there, if it is known. */
-  #time: number | undefined;
-  /** Offset of the first record of the frame that ends there, if this topic brought it. */
-  #known: string | undefined;
+  readonly #place = new SitePlace();
   /** For the present search: the topic lacks frames before this position, and searching again did not help. */
   #missingBefore: ExactPosition | undefined;
   /** The search under way, from `bounds` to the step that ends it. */
@@ -122,11 +117,10 @@ export class TopicReading {
 
   begin(hello: Hello, resume: ResumeHint | undefined): readonly SubscribeAction[] {
     this.#stream = hello.stream;
-    this.#at = hello.position;
-    this.#time = resume?.time;
     this.#offer.begin(hello.catchesUp === true);
-    const place = resume?.trailer && decodeTrailer(resume.trailer);
-    if (place?.topic === this.#topic && place.partition === this.#partition) this.#known = place.offset;
+    const trailer = resume?.trailer && decodeTrailer(resume.trailer);
+    const isHere = trailer?.topic === this.#topic && trailer.partition === this.#partition;
+    this.#place.moveTo(hello.position, resume?.time, isHere ? trailer.offset : undefined);
     return this.#locate();
   }
 
@@ -181,17 +175,18 @@ export class TopicReading {
   #locate(missingBefore?: ExactPosition): readonly SubscribeAction[] {
     this.#caughtUp = false;
     this.#missingBefore = missingBefore;
-    return [{ type: 'locate', time: this.#time }];
+    return [{ type: 'locate', time: this.#place.time }];
   }
 
   #makeLocator({ low, high, byTime }: Extract<SubscribeAnswer, { type: 'bounds' }>): Locator {
+    const { position, time, offset } = this.#place;
     return new Locator({
       topic: this.#topic,
       bounds: { low, high },
       stream: this.#stream,
-      position: this.#at,
-      known: this.#known === undefined ? undefined : BigInt(this.#known),
-      byTime: this.#time === undefined ? undefined : (byTime ?? high),
+      position,
+      known: offset === undefined ? undefined : BigInt(offset),
+      byTime: time === undefined ? undefined : (byTime ?? high),
       snapshot: this.#usableSnapshot(),
       primary: this.#primary.record.hello.position,
       missingBefore: this.#missingBefore,
@@ -213,7 +208,7 @@ export class TopicReading {
 
   /** Asks the site to take what is missing from elsewhere. While it does, silence in the topic says nothing. */
   #ask(reason: Reason, base: ExactPosition): readonly SubscribeAction[] | undefined {
-    const asked = this.#offer.make(this.#at, base, this.#primary.record.hello, reason);
+    const asked = this.#offer.make(this.#place.position, base, this.#primary.record.hello, reason);
     if (asked === undefined) return undefined;
     this.#short = undefined;
     this.#caughtUp = false;
@@ -245,16 +240,11 @@ export class TopicReading {
 
   #take({ frame, offset, end }: PlacedFrame): readonly SubscribeAction[] {
     if (this.#asked !== undefined) return this.#askedAgain(this.#asked);
-    const { base, last, stream, lastTime } = frame.header;
-    if (base.revision > this.#at.revision) return this.#again(base);
+    const { base, last, stream } = frame.header;
+    if (base.revision > this.#place.position.revision) return this.#again(base);
     this.#short = undefined;
     this.#records.tellWant(null);
-    if (!isBefore(last, this.#at)) {
-      this.#at = last;
-      this.#stream ??= stream;
-      this.#known = offset;
-      this.#time = lastTime;
-    }
+    if (this.#place.advance(frame.header, offset)) this.#stream ??= stream;
     this.#marks.reached(last, end);
     return HAND;
   }
@@ -268,7 +258,7 @@ export class TopicReading {
     if (closing !== undefined && !moved) this.#emptyFetches += 1;
     if (this.#emptyFetches >= LAST_FETCHES) return this.#closed();
     const snapshot = this.#usableSnapshot();
-    const missing = this.#caughtUp ? this.#silentGap.unfed(this.#primary, snapshot, this.#at, next) : undefined;
+    const missing = this.#caughtUp ? this.#silentGap.unfed(this.#primary, snapshot, this.#place.position, next) : undefined;
     if (missing !== undefined) return this.#locate(missing);
     if (this.#short !== undefined && snapshot !== undefined) return this.#locate();
     if (this.#short !== undefined && now > this.#shortAt && this.#primaryIsAhead) {
@@ -279,25 +269,21 @@ export class TopicReading {
 
   #askedAgain(after: ExactPosition): readonly SubscribeAction[] {
     this.#asked = undefined;
-    if (after.revision < this.#at.revision) {
-      this.#known = undefined;
-      this.#time = undefined;
-    }
-    this.#isForkPassed ||= after.revision === 0 && this.#at.revision > 0;
-    this.#at = after;
+    this.#isForkPassed ||= after.revision === 0 && this.#place.position.revision > 0;
+    this.#place.goBackTo(after);
     return this.#again(undefined);
   }
 
   /** Frames are missing after the site's position: searches again a few times, then takes a snapshot. */
   #again(base: ExactPosition | undefined): readonly SubscribeAction[] {
-    const after = this.#at.revision;
+    const after = this.#place.position.revision;
     this.#gap = { after, times: this.#gap.after === after ? this.#gap.times + 1 : 1 };
     return this.#locate(this.#gap.times > LOOKS_AGAIN ? (base ?? this.#primary.record.hello.position) : undefined);
   }
 
   #waitForSnapshot(reason: Reason): readonly SubscribeAction[] {
     this.#tried = this.#snapshot?.id;
-    this.#records.tellWant({ after: this.#at, reason, tried: this.#tried ?? null });
+    this.#records.tellWant({ after: this.#place.position, reason, tried: this.#tried ?? null });
     this.#caughtUp = true;
     return this.#woken();
   }
@@ -315,9 +301,7 @@ export class TopicReading {
     if (after === undefined) return WAIT;
     this.#offer.answered();
     this.#asked = undefined;
-    // The time of a frame before leads to an earlier record, never to a later one.
-    if (after.revision !== this.#at.revision) this.#known = undefined;
-    this.#at = after;
+    this.#place.continueAfter(after);
     return this.#locate();
   }
 
@@ -342,10 +326,8 @@ export class TopicReading {
     this.#isForkPassed = false;
     this.#records.tellSite({ state: 'replicate', reason: null });
     this.#records.tellWant(null);
-    this.#at = header.position;
+    this.#place.moveTo(header.position, header.time);
     this.#stream = header.stream;
-    this.#time = header.time;
-    this.#known = undefined;
     this.#marks.reached(header.position, String(BigInt(follow) - 1n));
     return [{ type: 'seek', offset: BigInt(follow) }, { type: 'read' }];
   }
@@ -369,6 +351,6 @@ export class TopicReading {
   }
 
   get #primaryIsAhead(): boolean {
-    return this.#primary.record.hello.position.revision > this.#at.revision;
+    return this.#primary.record.hello.position.revision > this.#place.position.revision;
   }
 }

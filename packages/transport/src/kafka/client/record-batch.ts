@@ -33,6 +33,9 @@ const CONTROL = 32;
 const CODECS = { none: 0, gzip: 1, zstd: 4 } as const;
 const CODEC_NAMES: Readonly<Record<number, string>> = { 2: 'snappy', 3: 'lz4' };
 
+/** What a record takes beside its value, as a rule. */
+const EXPECTED_BYTES = 192;
+
 export type Compression = keyof typeof CODECS;
 
 const bound = { maxOutputLength: UNFOLDED_LIMIT_BYTES };
@@ -53,7 +56,7 @@ export interface EncodedRecords {
 
 /** @param now the time of records that have none */
 export async function encodeRecords(records: readonly SentRecord[], compression: Compression, now: number): Promise<EncodedRecords> {
-  const writer = new VarintWriter();
+  const writer = new VarintWriter(records.reduce((sum, { value }) => sum + (value?.length ?? 0) + EXPECTED_BYTES, 0));
   const firstTime = timeOf(records[0], now);
   let lastTime = firstTime;
   for (const [index, record] of records.entries()) {

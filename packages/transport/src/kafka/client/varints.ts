@@ -61,12 +61,15 @@ export class VarintReader {
   }
 }
 
-const FIRST_BYTES = 64 * 1024;
-
 /** Writes them, into one buffer that grows. */
 export class VarintWriter {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes: Buffer;
   #length = 0;
+
+  /** @param expectedBytes what is written, as a rule */
+  constructor(expectedBytes: number) {
+    this.#bytes = Buffer.allocUnsafe(expectedBytes);
+  }
 
   /** What was written. The writer is done. */
   taken(): Buffer {

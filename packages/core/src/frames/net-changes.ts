@@ -7,7 +7,7 @@ import { lookupHashed, type TreeNode } from '../tree/node.ts';
 import { mixAgain } from '../tree/touched-level.ts';
 import type { Tree } from '../tree/tree.ts';
 
-/** Deeper paths are never gathered: they are walked by recursion. */
+/** The most segments of a path: changes are walked by recursion. Whoever gathers them leaves deeper ones. */
 export const NET_DEPTH_LIMIT = 256;
 /** Of what is said of a child. */
 export const HAS_BELOW = 1;
@@ -67,6 +67,7 @@ class NetApplication {
 
   /** Makes what changes in a node. Its own term in its parent's sum is left to the caller. */
   #walk(node: TreeNode, level: number): void {
+    if (level >= NET_DEPTH_LIMIT) throw malformed('a path that is too deep');
     const reader = this.#reader;
     const tree = this.#tree;
     for (let head = reader.varint(); head !== 0; head = reader.varint()) {

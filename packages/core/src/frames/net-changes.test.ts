@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { HAS_BELOW, HAS_VALUE, makeNetChanges, NET_DEPTH_LIMIT, NET_KEY_SHIFT } from './net-changes.ts';
+import { TRUE } from './binary-format.ts';
+import { Tree } from '../tree/tree.ts';
+
+/** Changes that put `true` at a path of so many segments "a". */
+function putBelow(segments: number): Buffer {
+  const again = 1 << NET_KEY_SHIFT;
+  const heads = Array.from({ length: segments - 1 }, (_, level) => (level === 0 ? [HAS_BELOW, 1, 0x61] : [again | HAS_BELOW]));
+  return Buffer.from([...heads.flat(), again | HAS_VALUE, TRUE, ...Array.from({ length: segments }, () => 0)]);
+}
+
+test.each([2, NET_DEPTH_LIMIT - 1, NET_DEPTH_LIMIT])('gathered changes are made at a path of %i segments', segments => {
+  const tree = new Tree();
+  makeNetChanges(tree, { last: 1, operations: 1, body: putBelow(segments) });
+  const path = Array.from({ length: segments }, () => 'a');
+  expect(tree.get(path)).toBe(true);
+  const other = new Tree();
+  other.put(path, true);
+  expect(tree.digest()).toBe(other.digest());
+});
+
+test.each([NET_DEPTH_LIMIT + 1, 1_000_000])('gathered changes at a path of %i segments are malformed', segments => {
+  const body = putBelow(segments);
+  expect(() => makeNetChanges(new Tree(), { last: 1, operations: 1, body })).toThrow('a path that is too deep');
+});

@@ -56,11 +56,11 @@ export interface LongLine {
  * @throws EvertreeError VALUE_INVALID for what is no operation
  */
 export function* readLongLine(parsed: unknown, hints: PreparationHints): Generator<void, LongLine> {
-  if (!Array.isArray(parsed)) throw notAnOperation(parsed);
+  if (!Array.isArray(parsed)) throw notAnOperation(parsed, hints);
   const operations = (typeof parsed[0] === 'string' ? [parsed] : parsed) as readonly unknown[];
   for (const [index, operation] of operations.entries()) {
-    if (!Array.isArray(operation)) throw notAnOperation(operation);
-    checkOperation(operation);
+    if (!Array.isArray(operation)) throw notAnOperation(operation, hints);
+    checkOperation(operation, hints);
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
   const checked = operations as readonly (readonly unknown[])[];
@@ -105,17 +105,40 @@ function apply(transaction: Transaction, [name, path, value]: readonly unknown[]
 }
 
 /** The path is the store's to check. */
-function checkOperation(operation: readonly unknown[]): void {
+function checkOperation(operation: readonly unknown[], hints?: PreparationHints): void {
   const [name] = operation;
   const length = name === 'put' || name === 'merge' ? 3 : name === 'delete' ? 2 : 0;
-  if (operation.length !== length) throw notAnOperation(operation);
+  if (operation.length !== length) throw notAnOperation(operation, hints);
 }
 
-function notAnOperation(found: unknown): EvertreeError {
-  const text = JSON.stringify(found) ?? String(found);
-  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
+function notAnOperation(found: unknown, hints?: PreparationHints): EvertreeError {
+  const text = beginningOf(found, SHOWN_CHARACTERS, hints);
+  const shown = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
   return new EvertreeError(
     'VALUE_INVALID',
     `${shown} is no operation; write ["put", "/a/b", value], ["merge", "/a/b", value], ["delete", "/a/b"], or an array of such`,
   );
+}
+
+/** Characters of what is refused that an error shows. */
+const SHOWN_CHARACTERS = 80;
+
+/**
+ * The JSON text of a value of JSON, if it has no more than so many characters; else a longer one that begins like it. Of
+ * a large value only the beginning is read.
+ */
+function beginningOf(value: unknown, characters: number, hints: PreparationHints | undefined): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, characters + 1));
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const keys = Array.isArray(value) ? undefined : (hints?.keysOf?.(value) ?? Object.keys(value));
+  const size = keys?.length ?? (value as readonly unknown[]).length;
+  let text = keys === undefined ? '[' : '{';
+  for (let index = 0; index < size && text.length <= characters; index++) {
+    const key = keys?.[index];
+    if (index > 0) text += ',';
+    if (key !== undefined) text += `${beginningOf(key, characters, hints)}:`;
+    const member = (value as { readonly [key: string]: unknown })[key ?? index];
+    text += beginningOf(member, Math.max(0, characters - text.length), hints);
+  }
+  return text + (keys === undefined ? ']' : '}');
 }

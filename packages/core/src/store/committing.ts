@@ -9,7 +9,8 @@ import { toOperations } from '../transactions/net-operations.ts';
 import type { Path } from '../tree/path.ts';
 import type { ExactPosition } from '../position.ts';
 import { type PreparedTransaction, prepareTransaction } from '../transactions/prepared-transaction.ts';
-import { Transaction, type Changes, type TransactionSteps } from '../transactions/transaction.ts';
+import { Transaction, type TransactionSteps } from '../transactions/transaction.ts';
+import type { Changes } from '../transactions/transaction-writes.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { WriteGate } from './write-gate.ts';
 

@@ -7,23 +7,13 @@ import { patchDocument, patchSteps } from './json-patch.ts';
 import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument, mergeSteps } from './merge.ts';
 import { TreeNode, type Child } from '../tree/node.ts';
-import { netOperations, netSteps, type NetOperation, type TreeWrite } from './net-operations.ts';
-import { checkDepth, parsePath, PointerReader, ROOT, type Path, type PathLike } from '../tree/path.ts';
+import type { NetOperation } from './net-operations.ts';
+import { checkDepth, parsePath, PointerReader, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue, prepareValue, type PreparationHints } from '../tree/prepared-value.ts';
 import { keysOf, kindOf, objectOf, valueOf, type ComparedTarget, type TransactionTarget } from './transaction-target.ts';
-import { UNCHANGED, type Tree } from '../tree/tree.ts';
+import { NO_CHANGES, TransactionWrites, type Changes, type ConcernedListeners } from './transaction-writes.ts';
+import type { Tree } from '../tree/tree.ts';
 import { invalidValue, type Value } from '../tree/value.ts';
-
-/** Tells whether a change at a path concerns a listener, which then needs the trees before and after it. */
-export interface ConcernedListeners {
-  concerns(path: Path): boolean;
-}
-
-/** What a transaction changed, and the tree before it if that was pinned. */
-export interface Changes {
-  readonly operations: readonly NetOperation[];
-  readonly before: TreeNode | undefined;
-}
 
 /** What a transaction that ran ahead changes. */
 interface PreparedChanges {
@@ -39,28 +29,19 @@ export type TransactionSteps = (tx: Transaction) => Generator<void>;
 /**
  * The tree as one transaction sees and changes it. Valid inside its callback only; every path may be a pointer or an
  * array of segments.
- *
- * A single operation is made in place, and taken back in place on an error. With the second operation, or if a listener
- * needs the tree before, the transaction pins the tree: on an error it goes back to the pinned root, and the change set
- * is what differs in the end.
  */
 export class Transaction implements TransactionTarget {
   readonly #tree: Tree;
   readonly #listeners: ConcernedListeners;
+  readonly #writes: TransactionWrites;
   /** The largest change set, as `measure` counts it. */
   readonly #byteLimit: number;
+  /** A callback is being run, or steps are, with their pauses. */
   #active = false;
+  /** Of the operations so far, as `#account` counts them. */
   #bytes = 0;
-  /** Path and child of the only operation so far; undefined before it, and once the tree is pinned. */
-  #path: Path | undefined;
-  #child: Child | undefined;
   /** For the pointers of a long transaction: they would push those of short ones out of the cache. */
   readonly #pointers = new PointerReader();
-  /** The pinned root that an error leads back to. */
-  #before: TreeNode | undefined;
-  /** What was written since the tree was pinned, in that order. */
-  #written: TreeWrite[] = [];
-  #changeCount = 0;
   /**
    * The error of a merge, patch, update or replace that failed after it had changed something. The transaction fails
    * with it.
@@ -78,19 +59,14 @@ export class Transaction implements TransactionTarget {
     put: (path, value) => this.#put(checkDepth(path), value),
     delete: path => this.#delete(checkDepth(path)),
     object: path => objectOf(this.#tree.get(path)),
-    // A pin counts, too: it takes the first operation back in the node that was read, and makes it in a copy.
-    changes: () => this.#changeCount + (this.#before === undefined ? 0 : 1),
+    changes: () => this.#writes.version,
   };
-  /**
-   * The result of a transaction of one operation. It is reused: its reader is done before the next transaction begins.
-   */
-  readonly #one: { path: Path; child: Child | undefined } = { path: ROOT, child: undefined };
-  readonly #oneChange: Changes = { operations: [this.#one], before: undefined };
 
   constructor(tree: Tree, listeners: ConcernedListeners, byteLimit: number) {
     this.#tree = tree;
     this.#listeners = listeners;
     this.#byteLimit = byteLimit;
+    this.#writes = new TransactionWrites(tree, listeners);
   }
 
   /**
@@ -131,7 +107,7 @@ export class Transaction implements TransactionTarget {
     this.#account(segments, bytes);
     if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
       throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
-    this.#change(segments, child);
+    this.#writes.change(segments, child);
   }
 
   /** Removes the subtree at a path, if there is one. Deleting the root empties it. */
@@ -142,7 +118,7 @@ export class Transaction implements TransactionTarget {
 
   #delete(segments: Path): void {
     this.#account(segments, 0);
-    this.#change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
+    this.#writes.change(segments, segments.length === 0 ? new TreeNode(this.#tree.generation) : undefined);
   }
 
   /** Merges a document into the subtree at a path (RFC 7396: null deletes). */
@@ -208,7 +184,7 @@ export class Transaction implements TransactionTarget {
     try {
       assertSynchronous(callback(this));
       if (this.#torn !== undefined) throw this.#torn.error;
-      const changes = this.#changes();
+      const changes = this.#writes.changes();
       if (changes.operations.length === 0) this.#giveUp();
       else if (guards.size > 0) guards.check(this.#tree.root, changes.operations);
       return changes;
@@ -224,11 +200,11 @@ export class Transaction implements TransactionTarget {
   *runSteps(steps: TransactionSteps): Generator<void, Changes & { readonly before: TreeNode }> {
     this.#active = true;
     try {
-      const before = (this.#before = this.#tree.pin());
+      const before = this.#writes.pin();
       yield* steps(this);
       if (this.#torn !== undefined) throw this.#torn.error;
       yield* this.#tree.mixSteps();
-      return { operations: yield* netSteps(this.#written, before, this.#tree.root), before };
+      return { operations: yield* this.#writes.operationSteps(before), before };
     } finally {
       this.#active = false;
     }
@@ -242,16 +218,15 @@ export class Transaction implements TransactionTarget {
     this.#bytes = prepared.bytes;
     try {
       const { operations } = prepared;
-      if (operations.some(({ path }) => this.#listeners.concerns(path))) this.#before = this.#tree.pin();
-      const { path, child } = prepared.take();
+      if (operations.some(({ path }) => this.#listeners.concerns(path))) this.#writes.pin();
+      const operation = prepared.take();
       if (operations.length === 0) {
         this.#giveUp();
         return NO_CHANGES;
       }
-      this.#path = path;
-      this.#apply(path, child);
+      const changes = this.#writes.make(operation, operations);
       if (guards.size > 0) guards.check(this.#tree.root, operations);
-      return { operations, before: this.#before };
+      return changes;
     } catch (error) {
       this.#giveUp();
       throw error;
@@ -267,16 +242,9 @@ export class Transaction implements TransactionTarget {
 
   /** For the store: forgets what it holds. */
   release(): void {
-    this.#path = undefined;
-    this.#child = undefined;
-    this.#one.child = undefined;
+    this.#writes.forget();
     this.#bytes = 0;
-    this.#changeCount = 0;
     this.#torn = undefined;
-    if (this.#before !== undefined) {
-      this.#before = undefined;
-      this.#written = [];
-    }
   }
 
   /**
@@ -284,70 +252,29 @@ export class Transaction implements TransactionTarget {
    * the callback catches the error.
    */
   #resolve(makeOperations: () => void): void {
-    const changes = this.#changeCount;
+    const { count } = this.#writes;
     try {
       makeOperations();
     } catch (error) {
-      if (this.#changeCount > changes) this.#torn ??= { error };
+      if (this.#writes.count > count) this.#torn ??= { error };
       throw error;
     }
   }
 
   *#resolveSteps(steps: Generator<void>): Generator<void> {
     this.#assertActive();
-    const changes = this.#changeCount;
+    const { count } = this.#writes;
     try {
       yield* steps;
     } catch (error) {
-      if (this.#changeCount > changes) this.#torn ??= { error };
+      if (this.#writes.count > count) this.#torn ??= { error };
       throw error;
     }
   }
 
-  #changes(): Changes {
-    const before = this.#before;
-    if (before !== undefined) return { operations: netOperations(this.#written, before, this.#tree.root), before };
-    if (this.#path === undefined) return NO_CHANGES;
-    this.#one.path = this.#path;
-    this.#one.child = this.#child;
-    return this.#oneChange;
-  }
-
   #giveUp(): void {
-    if (this.#before !== undefined) this.#tree.restore(this.#before);
-    else if (this.#path !== undefined) this.#tree.takeBackLast(this.#path);
+    this.#writes.takeBack();
     this.release();
-  }
-
-  #change(path: Path, child: Child | undefined): void {
-    if (this.#before === undefined && (this.#path !== undefined || this.#listeners.concerns(path))) this.#pin();
-    // A pinned tree goes back to its root: nothing needs to be taken back singly.
-    if (this.#before !== undefined) this.#tree.undo.clear();
-    const changedAt = this.#apply(path, child);
-    if (changedAt === UNCHANGED) return;
-    this.#changeCount++;
-    if (this.#before !== undefined) {
-      this.#written.push(writeOf(path, child, changedAt));
-    } else {
-      this.#path = path;
-      this.#child = child;
-    }
-  }
-
-  #apply(path: Path, child: Child | undefined): number {
-    return child === undefined ? this.#tree.delete(path) : this.#tree.put(path, child);
-  }
-
-  /** Pins the tree as it was before the only operation so far, which is taken back and made again. */
-  #pin(): void {
-    const path = this.#path;
-    if (path !== undefined) this.#tree.takeBackLast(path);
-    this.#before = this.#tree.pin();
-    if (path === undefined) return;
-    const changedAt = this.#apply(path, this.#child);
-    this.#written.push(writeOf(path, this.#child, changedAt));
-    this.#path = undefined;
-    this.#child = undefined;
   }
 
   #get(path: PathLike): Child | Value | undefined {
@@ -356,7 +283,7 @@ export class Transaction implements TransactionTarget {
   }
 
   #toPath(path: PathLike): Path {
-    return typeof path === 'string' && this.#written.length > FEW_WRITES ? this.#pointers.read(path) : parsePath(path);
+    return typeof path === 'string' && this.#writes.areMany ? this.#pointers.read(path) : parsePath(path);
   }
 
   #account(path: Path, bytes: number): void {
@@ -378,11 +305,6 @@ function isPlain(value: unknown): boolean {
   return typeof value !== 'object' || value === null;
 }
 
-const NO_CHANGES: Changes = Object.freeze({ operations: [], before: undefined });
-
-/** The pointers of so many writes may come again with the next transaction; those of more are read once. */
-const FEW_WRITES = 256;
-
 /** Bytes that an operation counts, without its path and its value. */
 const OPERATION_BYTES = 16;
 
@@ -391,12 +313,6 @@ const OPERATION_BYTES = 16;
  * character.
  */
 const UNCOUNTED_SEGMENTS = 16;
-
-/** @param changedAt length of the path at which the tree changed: shorter than `path` if parents were made */
-function writeOf(path: Path, child: Child | undefined, changedAt: number): TreeWrite {
-  const exact = changedAt === path.length;
-  return { path: exact ? path : path.slice(0, changedAt), child: exact ? child : undefined, exact };
-}
 
 /** Characters of a path, which a frame may have to spell. */
 function lengthOf(path: Path): number {

@@ -1,24 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { framesOf, memoryStore } from '../../../../test/support/stores.ts';
+import { prepared } from '../../test/prepared.ts';
 import { importValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
 import { formatPath } from '../tree/path.ts';
-import type { PreparedTransaction } from './prepared-transaction.ts';
-import type { Store } from '../store/store.ts';
 import type { Transaction, TransactionSteps } from './transaction.ts';
 import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
-
-/** @param meanwhile is called in each pause */
-function prepared(store: Store, path: string, steps: TransactionSteps, meanwhile: () => void = () => undefined): PreparedTransaction {
-  const preparation = store.prepare(path, steps);
-  for (;;) {
-    const step = preparation.next();
-    if (step.done === true) return step.value;
-    meanwhile();
-  }
-}
 
 const start = { at: { a: { b: 1 }, list: [{ n: 1 }, { n: 2 }], text: 'x' } };
 const add = (path: string, value: unknown): object => ({ op: 'add', path, value });

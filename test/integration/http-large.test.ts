@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
-import type { Position } from '@evertree/core';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Hold, Position } from '@evertree/core';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { HttpSite, until, type Answer } from '../support/http-site.ts';
 
 const MANY = 30_000;
@@ -25,6 +25,11 @@ const merged = Object.fromEntries(keys.map((key, index) => [key, { v: index }]))
 
 function batch(lines: readonly string[]): Promise<Answer> {
   return site.send('POST', '/batch', { body: lines.join('\n'), headers: { 'Content-Type': 'application/x-ndjson' } });
+}
+
+/** Merges what is large. */
+function merge(headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return site.send('PATCH', '/data/at', { body: JSON.stringify(values), headers: { ...MERGE, ...headers } });
 }
 
 /** Commits beside a request until it is answered. */
@@ -68,9 +73,7 @@ describe('a large request', () => {
   test('judges preconditions when it commits', async () => {
     const { headers } = await site.send('GET', '/data/at');
     const etag = headers['etag']!;
-    const send = (): Promise<Answer> =>
-      site.send('PATCH', '/data/at', { body: JSON.stringify(values), headers: { ...MERGE, 'If-Match': etag } });
-    expect(await beside(() => '/at/text', send())).toMatchObject({ status: 412, json: { code: 'POSITION_MISMATCH' } });
+    expect(await beside(() => '/at/text', merge({ 'If-Match': etag }))).toMatchObject({ status: 412, json: { code: 'POSITION_MISMATCH' } });
     expect(site.store.has('/at/k2')).toBe(false);
   });
 
@@ -82,6 +85,57 @@ describe('a large request', () => {
     expect(answer.status).toBe(200);
     expect(site.store.get('/at/k29999')).toEqual({ v: 29_999 });
     expect(site.store.get('/at/k3/v')).toBe(3);
+  });
+});
+
+/** Does something whenever a large change was prepared, before that is looked at. */
+function afterPreparations(act: (count: number) => void): { readonly count: () => number } & Disposable {
+  const { store } = site;
+  const prepare = store.prepare.bind(store);
+  let count = 0;
+  const spy = vi.spyOn(store, 'prepare').mockImplementation(function* (...asked) {
+    const prepared = yield* prepare(...asked);
+    act(++count);
+    return prepared;
+  });
+  return { count: () => count, [Symbol.dispose]: () => spy.mockRestore() };
+}
+
+const heldWrites = async (): Promise<number> => ((await site.get('/status')) as { heldWrites: number }).heldWrites;
+
+describe('the preparation of a large request', () => {
+  test.each([
+    ['once more, after one change of what it depends on', 1, 2],
+    ['three times at most, however often that changes', Infinity, 3],
+  ])('is done %s', async (_name, changes, expected) => {
+    using preparations = afterPreparations(count => count <= changes && site.store.put('/at/text', count));
+    expect(await merge()).toMatchObject({ status: 200 });
+    expect(preparations.count()).toBe(expected);
+    expect(await site.get('/data/at/text')).toBe(Math.min(changes, expected));
+    expect(site.store.get('/at/k29999')).toEqual({ v: 29_999 });
+  });
+
+  test('waits for the end of a switchover', async () => {
+    using preparations = afterPreparations(() => undefined);
+    const hold = site.store.hold('switch-1');
+    const answer = merge();
+    await Promise.race([until(async () => (await heldWrites()) === 1), answer]);
+    expect(preparations.count()).toBe(0);
+    hold.release();
+    expect(await answer).toMatchObject({ status: 200 });
+  });
+
+  test('is over when a frame is cut, of which others may hear and commit: preconditions are judged behind that', async () => {
+    const { headers } = await site.send('GET', '/data/at');
+    const { store } = site;
+    const cut = store.cut.bind(store);
+    const spy = vi.spyOn(store, 'cut').mockImplementation(() => {
+      spy.mockRestore();
+      cut();
+      store.put('/at/text', 'meanwhile');
+    });
+    expect(await merge({ 'If-Match': headers['etag']! })).toMatchObject({ status: 412 });
+    expect(store.has('/at/k2')).toBe(false);
   });
 });
 
@@ -110,6 +164,13 @@ describe('a long line of a batch', () => {
     const at = (each: number): Promise<Answer> => site.send('GET', `/data/many/k0?at=${epoch}-${each}`);
     expect(await at(revision - 1)).toMatchObject({ status: 404 });
     expect(await at(revision)).toMatchObject({ status: 200 });
+  });
+
+  test('may change objects that stand in different places', async () => {
+    site.store.put('/two', { a: { b: {} }, c: {} });
+    const line = JSON.stringify(keys.map((key, index) => ['put', index % 2 === 0 ? `/two/a/b/${key}` : `/two/c/${key}`, index]));
+    expect(await batch([line])).toMatchObject({ status: 200, json: { committed: 1 } });
+    expect([site.store.get('/two/a/b/k0'), site.store.get('/two/c/k29999')]).toEqual([0, 29_999]);
   });
 
   test.each([
@@ -162,11 +223,22 @@ describe('a long line of a batch', () => {
     // The site has all of the line then, and reads it for many turns.
     while (!request.complete || request.readableLength > 0) await new Promise(next => setImmediate(next));
     const hold = site.store.hold('switch-1');
-    const held = async (): Promise<boolean> => ((await site.get('/status')) as { heldWrites: number }).heldWrites === 1;
-    await Promise.race([until(held), answer]);
+    await Promise.race([until(async () => (await heldWrites()) === 1), answer]);
     expect(site.store.has('/whole')).toBe(false);
     hold.release();
     expect(await answer).toMatchObject({ status: 200, json: { committed: 1 } });
     expect(site.store.has('/whole/1/k7')).toBe(true);
+  });
+
+  test('waits, and is not refused, when a switchover begins while it is prepared', async () => {
+    let hold: Hold | undefined;
+    using preparations = afterPreparations(() => (hold ??= site.store.hold('switch-1')));
+    const answer = batch([puts]);
+    await Promise.race([until(async () => (await heldWrites()) === 1), answer]);
+    expect(preparations.count()).toBe(1);
+    expect(site.store.has('/many')).toBe(false);
+    hold!.release();
+    expect(await answer).toMatchObject({ status: 200, json: { committed: 1 } });
+    expect(site.store.has('/many/k7')).toBe(true);
   });
 });

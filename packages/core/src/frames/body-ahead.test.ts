@@ -1,9 +1,11 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ORIGIN } from '../position.ts';
 import { exportValue, importValue } from '../tree/content.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
+import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
+import { RecentChildren } from '../tree/recent-children.ts';
 import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 import { BodyAhead } from './body-ahead.ts';
@@ -62,7 +64,10 @@ describe('what comes next in a body', () => {
       }),
     );
     // A key that would be longer than any body.
-    expect(ahead.look(Uint8Array.of(8, 0, 1, 0, 255, 255, 255, 255, 255, 255, 7, 65), 0, 32, 1)).toBe(0);
+    expect(ahead.look(Uint8Array.of(1, 0, 1, 0, 255, 255, 255, 255, 255, 255, 7, 65), 0, 32, 1)).toBe(0);
+    // One change set that names more keys than a look finds.
+    const names = Array.from({ length: 100 }, () => [0, 1, 0, 1, 65]).flat();
+    expect(ahead.look(Uint8Array.from([1, ...names, 1, 1, 3]), 0, 32, 1)).toBe(ahead.hashes.length);
   });
 });
 
@@ -85,4 +90,28 @@ test('frames that name many children of a large object lead to the same tree', (
     applyFrame(secondary, change(primary, revision, changes), undefined);
   }
   expect(exportValue(secondary.root)).toEqual(exportValue(primary.root));
+});
+
+test('children of a large object that were lately reached are found ahead, under their own keys', () => {
+  const primary = new Tree();
+  const secondary = new Tree();
+  const fill = Array.from({ length: 9_000 }, (_, index): Change => [['all', keyOf(index), 'a'], index]);
+  let revision = fill.length;
+  applyFrame(secondary, change(primary, revision, fill), undefined);
+  const found = new Map<string, TreeNode>();
+  const list = Reflect.get(RecentChildren.prototype, 'list') as RecentChildren<TreeNode>['list'];
+  const spy = vi.spyOn(RecentChildren.prototype, 'list').mockImplementation(function (this: RecentChildren<TreeNode>, ...asked) {
+    list.apply(this, asked);
+    const [, count, keys, children] = asked;
+    for (let at = 0; at < count; at++) if (keys[at] !== undefined) found.set(keys[at]!, children[at] as TreeNode);
+  });
+  for (let round = 0; round < 4; round++) {
+    const changes = Array.from({ length: 640 }, (_, index): Change => [['all', keyOf(index * 7 + 1), 'a'], round]);
+    revision += changes.length;
+    applyFrame(secondary, change(primary, revision, changes), undefined);
+  }
+  spy.mockRestore();
+  // Those of the first look are named before it is known which object is the large one.
+  expect(found.size).toBeGreaterThan(500);
+  for (const [key, child] of found) expect(secondary.get(['all', key])).toBe(child);
 });

@@ -66,3 +66,9 @@ test('one child that differs among 10,000 is found wherever it is', () => {
   }
   expect(sameContent(a, made(40, [...all].toReversed()))).toBe(true);
 });
+
+test('two wide objects that differ in one key alone are not the same, wherever that key would stand', () => {
+  const shared = Array.from({ length: 40 }, (_, n) => [`k${n}`, 0] as const);
+  const a = made(0, [...shared, ['only', 0]]);
+  for (let n = 0; n < 5_000; n++) expect(sameContent(a, made(0, [...shared, [`other${n}`, 0]]))).toBe(false);
+});

@@ -270,4 +270,10 @@ describe('the comparison in steps', () => {
       }),
     );
   });
+
+  it('takes only own members for members', () => {
+    const ofPrototype = JSON.parse('{ "__proto__": {} }') as Value;
+    expect(finish(sameSteps([ofPrototype], [{ a: 1 }]))).toBe(false);
+    expect(finish(sameSteps([ofPrototype], [JSON.parse('{ "__proto__": {} }') as Value]))).toBe(true);
+  });
 });

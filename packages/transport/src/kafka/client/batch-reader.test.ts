@@ -1,71 +1,92 @@
-import { zstdCompressSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
-import type { BrokerOptions } from '../broker.ts';
-import { explain as explainKafkajs } from '../kafkajs/failures.ts';
-import { explain as explainPlatformatic } from '../platformatic/failures.ts';
+import { expect, it } from 'vitest';
+import type { BrokerOptions, ReaderOptions } from '../broker.ts';
 import { BatchReader } from './batch-reader.ts';
-import { crc32c } from './crc32c.ts';
-import type { Explain } from './failures.ts';
-import { NO_ORIGIN, encodeBatch, encodeRecords } from './record-batch.ts';
-import type { RecordWire } from './record-wire.ts';
-import { UNFOLDED_LIMIT_BYTES } from './settings.ts';
+import { explainer } from './failures.ts';
+import { EARLIEST, type FetchQuestion, type RecordWire } from './record-wire.ts';
 
-const OPTIONS: BrokerOptions = { connection: { brokers: ['kafka.example:9092'] }, report: () => undefined, answerMs: 1_000 };
-const CODEC_AT = 22;
-const RECORDS_AT = 61;
+const BROKER: BrokerOptions = { connection: { brokers: ['here:9092'] }, report: () => undefined, answerMs: 300 };
+const EXPLAIN = explainer({ clueOf: error => error, explainOwn: () => undefined });
 
-async function batchAt(offset: bigint): Promise<Buffer> {
-  const record = { key: Buffer.from('k'), value: Buffer.from('v'), headers: {} };
-  const batch = encodeBatch(await encodeRecords([record], 'none', 1_000), NO_ORIGIN, crc32c);
-  batch.writeBigInt64BE(offset, 0);
-  return batch;
+/** A broker with an empty partition of which offsets 3 to 8 are gone. It notes what it is asked. */
+class EmptyWire implements RecordWire {
+  readonly receivedBytes = 0;
+  readonly fetches: FetchQuestion[] = [];
+  readonly isolation: number[] = [];
+  forgotten = 0;
+  failure: Error | undefined;
+
+  async fetch(question: FetchQuestion) {
+    this.fetches.push(question);
+    if (this.failure !== undefined) throw this.failure;
+    return { low: 3n, high: 9n, aborted: [], records: Buffer.alloc(0) };
+  }
+
+  async offset(_topic: string, _partition: number, time: bigint, isolationLevel: number): Promise<bigint> {
+    this.isolation.push(isolationLevel);
+    if (time >= 0n) return time > 1_000n ? -1n : 4n;
+    return time === EARLIEST ? 3n : 9n;
+  }
+
+  forget(): void {
+    this.forgotten++;
+  }
+
+  canRetry(): boolean {
+    return false;
+  }
+
+  checksum(): number {
+    return 0;
+  }
+
+  async connect(): Promise<void> {}
+  async reach(): Promise<void> {}
+  async introduce(): Promise<never> {
+    throw new Error('a reader writes nothing');
+  }
+  async produce(): Promise<never> {
+    throw new Error('a reader writes nothing');
+  }
+  abandon(): void {}
+  async close(): Promise<void> {}
 }
 
-/** A topic whose next fetch brings these batches. */
-function readerOf(batches: Buffer, explain: Explain): BatchReader {
-  const wire: Partial<RecordWire> = {
-    fetch: () => Promise.resolve({ low: 0n, high: 100n, aborted: [], records: batches }),
-    forget: () => undefined,
-  };
-  return new BatchReader(OPTIONS, { topic: 't', partition: 0 }, wire as RecordWire, explain);
+function readerOf(wire: RecordWire, options: Partial<ReaderOptions> = {}): BatchReader {
+  return new BatchReader(BROKER, { topic: 'a', partition: 0, ...options }, wire, EXPLAIN);
 }
 
-function withCodec(batch: Buffer, codec: number): Buffer {
-  const copy = Buffer.from(batch);
-  copy[CODEC_AT] = codec;
-  return copy;
-}
+it('stays where it is when a fetch brings nothing', async () => {
+  expect(await readerOf(new EmptyWire()).fetch(5n)).toEqual({ records: [], next: 5n, low: 3n, high: 9n });
+});
 
-function unfoldingTo(bytes: number, batch: Buffer): Buffer {
-  const bomb = withCodec(Buffer.concat([batch.subarray(0, RECORDS_AT), zstdCompressSync(Buffer.alloc(bytes))]), 4);
-  bomb.writeInt32BE(bomb.length - 12, 8);
-  return bomb;
-}
+it('waits for half of what an answer may take, at most', async () => {
+  const wire = new EmptyWire();
+  const reader = readerOf(wire);
+  await reader.fetch(5n);
+  await reader.fetch(5n, 20);
+  await readerOf(wire, { maxWaitMs: 1_000 }).fetch(5n);
+  expect(wire.fetches.map(({ waitMs }) => waitMs)).toEqual([150, 20, 150]);
+});
 
-function cutOff(batch: Buffer): Buffer {
-  const copy = Buffer.from(batch);
-  // The length of the first record.
-  copy[RECORDS_AT] = 0x7e;
-  return copy;
-}
+it('reads what is committed, unless it is told otherwise', async () => {
+  const wire = new EmptyWire();
+  for (const options of [{}, { readUncommitted: true }]) {
+    const reader = readerOf(wire, options);
+    await reader.fetch(5n);
+    expect(await reader.offsets()).toEqual({ low: 3n, high: 9n });
+    expect([await reader.offsetAt(1_000), await reader.offsetAt(1_001)]).toEqual([4n, undefined]);
+  }
+  expect(wire.fetches.map(({ isolationLevel }) => isolationLevel)).toEqual([1, 0]);
+  expect(wire.isolation).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);
+});
 
-describe.each([
-  ['kafkajs', explainKafkajs],
-  ['@platformatic/kafka', explainPlatformatic],
-])('a batch that a reader can not use, with %s,', (_client, explain) => {
-  it.each([
-    ['a codec that is not read', (batch: Buffer) => withCodec(batch, 3), 'FORMAT_UNSUPPORTED', true, /lz4.*not supported/],
-    ['more than may be decompressed', (batch: Buffer) => unfoldingTo(UNFOLDED_LIMIT_BYTES + 1, batch), 'TOO_LARGE', true, /64 MiB/],
-    ['a record that is cut off', cutOff, 'UNREACHABLE', false, /damaged/],
-  ] as const)('is told with topic and offset, and what to do about it: %s', async (_what, spoil, code, lasting, words) => {
-    const batches = Buffer.concat([await batchAt(41n), spoil(await batchAt(42n))]);
-    const error = await readerOf(batches, explain)
-      .fetch(41n)
-      .catch((found: unknown) => found);
-    expect(error).toMatchObject({ code, lasting, details: { broker: 'kafka.example:9092', topic: 't', offset: '42' } });
-    const { message } = error as Error;
-    expect(message).toMatch(/^the broker kafka\.example:9092, topic t, offset 42: /);
-    expect(message).toMatch(words);
-    expect(message).toContain('kafka-delete-records.sh');
-  });
+it('asks anew who leads after a failure, which it explains', async () => {
+  const wire = new EmptyWire();
+  const reader = readerOf(wire);
+  wire.failure = new Error('planted');
+  await expect(reader.fetch(5n)).rejects.toThrow('the broker here:9092: planted');
+  expect(wire.forgotten).toBe(1);
+  wire.failure = undefined;
+  expect((await reader.fetch(5n)).next).toBe(5n);
+  expect(wire.forgotten).toBe(1);
 });

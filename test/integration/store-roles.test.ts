@@ -509,11 +509,14 @@ describe('going back to a fork', () => {
   it('does not begin where the divergence could not be kept', async () => {
     const { a, b, fork, diskA } = await diverged();
     const { position, digest } = a;
+    const told: string[] = [];
+    for (const event of ['advanced', 'stable'] as const) a.on(event, () => void told.push(event));
     using full = diskA.fail({ operation: 'write', path: /divergences/, code: 'ENOSPC' });
     await expect(a.rewind(fork)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
-    expect([a.position, a.digest]).toEqual([position, digest]);
+    expect([a.position, a.digest, told]).toEqual([position, digest, []]);
     full[Symbol.dispose]();
     await a.rewind(fork);
+    expect(told).toEqual(['advanced', 'stable']);
     expect([a.position, a.get('')]).toEqual([fork, { a: 1 }]);
     await a.close();
     await b.close();

@@ -98,3 +98,16 @@ describe('A snapshot', () => {
     expect(writers.map(({ builder }) => builder.tree.digest())).toEqual([tree.digest(), tree.digest()]);
   });
 });
+
+/** How many puts the snapshot has of an object with two arrays of so many items. */
+function putsOf(length: number): number {
+  const items = Array.from({ length }, (_, index) => index);
+  const tree = new Tree();
+  tree.put(['at'], importValue({ first: items, second: [...items] }, ['at'], tree.generation));
+  return [...encodeTree(tree.pin())].reduce((sum, chunk) => sum + Buffer.from(chunk).readUInt32LE(0), 0);
+}
+
+it('counts all arrays of an object when it decides whether one put is enough', () => {
+  // An item is taken for 8 bytes: together the arrays have more, or less, than a chunk.
+  expect([putsOf(SNAPSHOT_CHUNK_BYTES / 16 + 1_000), putsOf(SNAPSHOT_CHUNK_BYTES / 16 - 1_000)]).toEqual([2, 1]);
+});

@@ -33,7 +33,8 @@ import { digestOf, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 import { SingleWrites } from './single-writes.ts';
 import type { Standing } from './standing.ts';
-import { WriteGate, type Hold, type StoreState, type WriteDestination } from './write-gate.ts';
+import { WriteGate, type Hold, type StoreState } from './write-gate.ts';
+import type { WriteDestination } from './write-route.ts';
 
 /**
  * One data tree with its history. Applications read it, write to it and listen to it; replication reads its history.

@@ -1,8 +1,11 @@
 import { EvertreeError } from '../errors.ts';
-import { formatPosition, type ExactPosition } from '../position.ts';
+import { formatPosition } from '../position.ts';
 import type { Journal, Role } from '../seams/journal.ts';
-import { highestEpoch, raiseFencing, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
+import { raiseFencing, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
 import { isFenced, standingOf, type Standing, type StandingIdentity } from './standing.ts';
+import { UnrecordedFences } from './unrecorded-fences.ts';
+import { fenced, notPrimary, switching } from './write-refusals.ts';
+import { WriteRoute, type WriteDestination } from './write-route.ts';
 
 /**
  * - `open`.
@@ -12,17 +15,6 @@ import { isFenced, standingOf, type Standing, type StandingIdentity } from './st
  * - `closed`.
  */
 export type StoreState = 'open' | 'full' | 'refusing' | 'failed' | 'closed';
-
-/** Where writes go, once that is decided. `address`: where clients reach that site over HTTP, if it is known. */
-export type WriteDestination =
-  | { readonly kind: 'here' }
-  | {
-      readonly kind: 'elsewhere';
-      readonly site: string;
-      readonly address: string | undefined;
-      readonly epoch: EpochName;
-      readonly position: ExactPosition;
-    };
 
 /** Writes are held back for a switchover: they throw SWITCHING. */
 export interface Hold {
@@ -53,12 +45,8 @@ export class WriteGate {
   #role: Role | undefined;
   /** The command of the switchover for which writes are held back. */
   #held: string | undefined;
-  /** Epochs that fence this site and are not recorded: not yet, or because the disk failed. None of them falls. */
-  readonly #unrecorded: Fencing[] = [];
-  /** The site that takes writes instead of this one, as far as it was told. */
-  #leader: WriteDestination | undefined;
-  /** Those who wait until it is decided where writes go. */
-  #undecided: PromiseWithResolvers<WriteDestination> | undefined;
+  readonly #unrecorded = new UnrecordedFences();
+  readonly #route = new WriteRoute();
 
   /** `changed` is called after each change of `state` or `standing`. @param history it changes while this object lives */
   constructor(journal: Journal, history: Lineage, changed: () => void) {
@@ -74,9 +62,7 @@ export class WriteGate {
 
   /** The highest epoch that this site heard of beside those of its history, recorded or not. */
   get fencedBy(): Fencing | undefined {
-    let highest = this.#journal.identity.fencedBy;
-    for (const fencing of this.#unrecorded) highest = raiseFencing(highest, fencing) ?? highest;
-    return highest;
+    return this.#unrecorded.highest(this.#journal.identity.fencedBy);
   }
 
   /**
@@ -94,8 +80,7 @@ export class WriteGate {
   close(): void {
     this.#closed = true;
     this.update();
-    this.#undecided?.reject(this.reason());
-    this.#undecided = undefined;
+    this.#route.fail(this.reason());
   }
 
   /** Refuses writes for this reason; with undefined it takes them again. */
@@ -106,13 +91,13 @@ export class WriteGate {
 
   /** Notes the epoch in memory; recording it is the caller's. */
   fence(fencing: Fencing): void {
-    this.#unrecorded.push(fencing);
+    this.#unrecorded.add(fencing);
     this.update();
   }
 
   /** The epoch is recorded. */
   recorded(fencing: Fencing): void {
-    this.#drop(fencing);
+    this.#unrecorded.drop(fencing);
     this.update();
   }
 
@@ -121,21 +106,16 @@ export class WriteGate {
    * secondary could not record was not given: nobody relies on it, and there are no writes to refuse.
    */
   notRecorded(fencing: Fencing): void {
-    this.#drop(fencing);
+    this.#unrecorded.drop(fencing);
     const fences = fencing.begun || this.standing !== 'secondary';
-    if (fences && raiseFencing(this.fencedBy, fencing) !== undefined) this.#unrecorded.push(fencing);
+    if (fences && raiseFencing(this.fencedBy, fencing) !== undefined) this.#unrecorded.add(fencing);
     this.update();
   }
 
   /** This site's own promotion to that epoch failed before its promise was recorded: nobody ever begins it. */
-  withdrawPromise({ number, id }: EpochName): void {
-    const promise = this.#unrecorded.find(fencing => fencing.number === number && fencing.id === id && !fencing.begun);
+  withdrawPromise(epoch: EpochName): void {
+    const promise = this.#unrecorded.promiseOf(epoch);
     if (promise !== undefined) this.recorded(promise);
-  }
-
-  #drop(fencing: Fencing): void {
-    const at = this.#unrecorded.indexOf(fencing);
-    if (at >= 0) this.#unrecorded.splice(at, 1);
   }
 
   /** This site began an epoch, or was told to follow others: no hold and no earlier reason counts any more. */
@@ -168,18 +148,14 @@ export class WriteGate {
     this.update();
     if (this.#writable) return Promise.resolve({ kind: 'here' });
     if (this.#closed) return Promise.reject(this.reason());
-    const leader = this.#leader ?? this.#followed();
+    const leader = this.#route.leader ?? this.#followed();
     if (leader !== undefined && this.standing !== 'primary') return Promise.resolve(leader);
-    this.#undecided ??= Promise.withResolvers();
-    return this.#undecided.promise;
+    return this.#route.decided();
   }
 
   /** It was decided who takes writes. */
   settle(destination: WriteDestination): void {
-    this.#leader = destination.kind === 'here' ? undefined : destination;
-    if (destination.kind === 'here' && !this.#writable) return;
-    this.#undecided?.resolve(destination);
-    this.#undecided = undefined;
+    this.#route.settle(destination, this.#writable);
   }
 
   /** To be called when the journal's state, the identity or the epochs of the history may have changed. */
@@ -187,7 +163,7 @@ export class WriteGate {
     const standing = standingOf(this.#identity, this.#history);
     const state = this.#judge(standing);
     this.#writable = state === 'open' && standing === 'primary';
-    if (this.#writable && (this.#undecided ?? this.#leader) !== undefined) this.settle({ kind: 'here' });
+    if (this.#writable && this.#route.leadsAway) this.settle({ kind: 'here' });
     if (state === this.state && standing === this.standing) return;
     this.state = state;
     this.standing = standing;
@@ -280,9 +256,9 @@ export class WriteGate {
     const { site } = this.#journal.identity;
     switch (this.standing) {
       case 'secondary':
-        return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#leader);
+        return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#route.leader);
       case 'fenced':
-        return this.#refusal ?? fenced(site, this.#history, this.fencedBy!, this.#leader);
+        return this.#refusal ?? fenced(site, this.#history, this.fencedBy!, this.#route.leader);
       case 'handing-over':
         return switching(site, this.#history.epochs.at(-1)!.end!.command);
       default:
@@ -316,36 +292,4 @@ export class WriteGate {
     if (standing === 'secondary') return this.#hasSteppedDown ? 'refusing' : 'open';
     return standing === 'primary' && this.#refusal === undefined && this.#held === undefined ? 'open' : 'refusing';
   }
-}
-
-function notPrimary(site: string, leader: WriteDestination | undefined): EvertreeError {
-  const message = `${site} is a secondary: it takes changes from its primary only; write there`;
-  if (leader?.kind !== 'elsewhere') return new EvertreeError('NOT_PRIMARY', message);
-  const { site: primary, address, epoch, position } = leader;
-  return new EvertreeError('NOT_PRIMARY', `${message}${address === undefined ? '' : ` (${address})`}`, {
-    primary,
-    address,
-    epoch,
-    position,
-  });
-}
-
-function switching(site: string, command: string): EvertreeError {
-  const message = `${site} takes no writes while the switchover ${command} is under way; wait until it is decided who takes them`;
-  return new EvertreeError('SWITCHING', message, { command });
-}
-
-/** Why a site takes no writes: it knows of a higher epoch than those of its history. `leader`: as far as it was told. */
-function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencing, leader: WriteDestination | undefined): EvertreeError {
-  const ours = highestEpoch(epochs, last);
-  const known = `${site} takes no writes: its last epoch is ${ours.number} (${ours.id}), and it `;
-  const message = fencedBy.begun
-    ? `${known}has met a site that knows epoch ${fencedBy.number} (${fencedBy.id}), so another site has become the primary since. Write there. ` +
-      `With a standby configuration ${site} follows that site by itself; without one start it as a secondary. What only ${site} holds is kept as a divergence`
-    : `${known}promised epoch ${fencedBy.number} (${fencedBy.id}) to a site that is being promoted. Write there when it leads; if it never does, promote one again`;
-  return new EvertreeError('FENCED', message, {
-    ours: { number: ours.number, id: ours.id },
-    fencedBy: { number: fencedBy.number, id: fencedBy.id },
-    ...(leader?.kind === 'elsewhere' ? { primary: leader.site, address: leader.address } : {}),
-  });
 }

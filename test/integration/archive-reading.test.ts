@@ -1,9 +1,10 @@
 import { Archive, Identities, Recipients } from '@evertree/archive';
-import { decodeChangeSets, type Frame } from '@evertree/core';
+import { decodeChangeSets, formatPosition, type Frame } from '@evertree/core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ArchiveMaker } from '../support/archive-maker.ts';
+import { ArchiveMaker, inGroups } from '../support/archive-maker.ts';
 import { framesBetween, IDENTITY, type MadeHistory, makeHistory, makeLine, rebuild, RECIPIENT } from '../support/archived-history.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
+import { framesOf, memoryStore } from '../support/stores.ts';
 
 let made: MadeHistory;
 beforeAll(async () => {
@@ -88,5 +89,40 @@ describe.each(['plain', 'encrypted'] as const)('an archive that is %s', kind => 
     });
     await expect(archive.plan('latr')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(archive.plan('eary')).rejects.toMatchObject({ message: expect.stringContaining('is it "early"?') });
+  });
+
+  it('finds a mark in the newest object that tells of it, which it reads once', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target, { sealing });
+    const { store } = await memoryStore();
+    for (const [name, back] of [
+      ['moved', 0],
+      ['gone', 0],
+      ['moved', 2],
+      ['kept', 2],
+    ] as const) {
+      if (name === 'kept') store.unmark('gone');
+      for (let put = 0; put < 3; put++) store.put(['k'], `${name} ${put}`);
+      store.mark(name, { at: { epoch: 1, revision: store.position.revision - back }, move: true });
+    }
+    const [moved, kept] = store.marks;
+    await store.flush();
+    const line = maker.line();
+    for (const group of inGroups(await framesOf(store.journal), 4)) await line.stretch(group);
+    await maker.publish();
+    const archive = await open(target);
+    const reads = async (mark: string) => {
+      const before = target.calls.length;
+      const plan = await archive.plan(mark);
+      return {
+        position: plan.position,
+        taken: plan.taken,
+        reads: target.calls.slice(before).filter(call => call.startsWith('get')).length,
+      };
+    };
+    expect(await reads('kept')).toMatchObject({ position: kept!.position, reads: 1 });
+    const taken = expect.stringContaining(`since ${formatPosition(moved!.markedAt)}`);
+    expect(await reads('moved')).toMatchObject({ position: moved!.position, taken, reads: 2 });
+    await expect(archive.plan('gone')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });

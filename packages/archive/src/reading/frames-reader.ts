@@ -50,6 +50,8 @@ export class FramesReader {
   readonly #source: ObjectSource;
   readonly #stream: string;
   readonly #line: string;
+  /** What `all` gave last: whoever looks for a moment mostly asks for that object again. */
+  #read: { readonly entry: FramesEntry; readonly frames: readonly Frame[] } | undefined;
 
   constructor(source: ObjectSource, stream: string, line: string) {
     this.#source = source;
@@ -105,9 +107,13 @@ export class FramesReader {
   }
 
   /** All frames of one object. @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
-  async all(entry: FramesEntry): Promise<Frame[]> {
+  async all(entry: FramesEntry): Promise<readonly Frame[]> {
+    if (this.#read?.entry === entry) return this.#read.frames;
+    this.#read = undefined;
     const { payload } = await this.#open(entry, await this.#source.load(entry));
-    return [...this.#checked(entry, payload)].map(({ frame }) => frame);
+    const frames = [...this.#checked(entry, payload)].map(({ frame }) => frame);
+    this.#read = { entry, frames };
+    return frames;
   }
 
   /** Opens an object when the one before was read: what two take at once is more than what is gained by opening ahead. */

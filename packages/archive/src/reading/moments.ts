@@ -13,7 +13,7 @@ import { formatTime, nearNames, type Moment } from '@evertree/history';
 import type { FramesReader } from './frames-reader.ts';
 import type { ImageReader } from './image-reader.ts';
 import { type FramesEntry, isOneEpoch, nearestInWords, nearestStates, type Restorable } from './line-history.ts';
-import { tablesAt } from './line-tables.ts';
+import { lastMark, tablesAt } from './line-tables.ts';
 
 /** A moment of an archived line, and the states it is one of. */
 export interface ArchivedMoment extends Moment {
@@ -47,7 +47,7 @@ export class MomentFinder {
 
   /** @throws EvertreeError COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH, and what reading throws */
   async ofPosition(asked: Position | ExactPosition): Promise<ArchivedMoment> {
-    const state = this.#states.find(({ from, to }) => Math.max(1, from.revision) <= asked.revision && asked.revision <= to.revision);
+    const state = this.#stateOf(asked.revision);
     if (state === undefined) throw this.#outside(asked);
     const moment = await this.#at(state, asked.revision);
     const isIt = 'epochId' in asked ? samePosition(asked, moment.position) : asked.epoch === moment.position.epoch;
@@ -79,6 +79,9 @@ export class MomentFinder {
   /** @throws EvertreeError NOT_FOUND with names that are near, and what `ofPosition` throws */
   async ofMark(name: string): Promise<ArchivedMoment> {
     const state = this.newest().state;
+    const last = await lastMark(state, name, this.#frames);
+    const its = last && this.#stateOf(last.revision);
+    if (last !== undefined && its !== undefined) return asMarked(name, last.markedAt, await this.#at(its, last.revision));
     const { marks } = await tablesAt(state, this.#frames, this.#images);
     const mark = marks.find(each => each.name === name);
     if (mark === undefined) {
@@ -97,8 +100,11 @@ export class MomentFinder {
       );
     }
     const { position, markedAt } = mark;
-    const taken = `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`;
-    return { ...(await this.ofPosition(position)), taken };
+    return asMarked(name, markedAt, await this.ofPosition(position));
+  }
+
+  #stateOf(revision: number): Restorable | undefined {
+    return this.#states.find(({ from, to }) => Math.max(1, from.revision) <= revision && revision <= to.revision);
   }
 
   /** The moment of a revision that some states have. */
@@ -147,6 +153,14 @@ export class MomentFinder {
       `name ${formatPosition(state.to)} of ${formatTime(state.toTime)} or ${formatPosition(next.from)} of ${formatTime(next.fromTime)} instead`;
     return new EvertreeError('COMPACTED', message, { time, nearest: { before: state.to, after: next.from } });
   }
+}
+
+function asMarked(name: string, markedAt: ExactPosition, moment: Omit<ArchivedMoment, 'taken'>): ArchivedMoment {
+  const { position } = moment;
+  return {
+    ...moment,
+    taken: `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`,
+  };
 }
 
 function atEnd(state: Restorable, { last, lastTime, digest }: FramesEntry): Omit<ArchivedMoment, 'taken'> {

@@ -1,8 +1,8 @@
 import { EvertreeError, covers, explainFence, fencingIn, formatPosition } from '@evertree/core';
 import type { ExactPosition, Reason } from '@evertree/core';
 import type { Decision, RefuseDecision, WaitDecision } from './decision.ts';
-import { Inflight } from './inflight.ts';
 import type { ProducerLimits } from './limits.ts';
+import { Outgoing } from './outgoing.ts';
 import type { AcknowledgedEvent, PeerAction, PeerEvent } from './peer-event.ts';
 import { stateAfterRefusal } from './status.ts';
 import type { PeerState } from './status.ts';
@@ -22,8 +22,7 @@ const LASTING: ReadonlySet<PeerState> = new Set(['fenced', 'diverged', 'quaranti
 export class Progress {
   readonly #site: string;
   readonly #limits: ProducerLimits;
-  /** What was sent over the link, and is not yet durable there. Empty without a link. */
-  readonly #inflight = new Inflight();
+  readonly #outgoing: Outgoing;
   /** It reads from a log, and has no link of its own. Then nothing is in flight, and no snapshot goes out. */
   #readsLog = false;
   #state: PeerState = 'offline';
@@ -33,12 +32,6 @@ export class Progress {
   #applied: ExactPosition | undefined;
   /** The same, of what is durable there. Never beyond `#applied` where both lie in our history. */
   #durable: ExactPosition | undefined;
-  /** The end of what was sent. In our history, and set exactly while frames go out over a link. */
-  #sent: ExactPosition | undefined;
-  /** Set while a snapshot goes out over the link. `sent`: all of it is on its way. */
-  #snapshot: { readonly position: ExactPosition; sent: boolean } | undefined;
-  /** Commit time of what comes after `sent`, or a little before it; undefined when nothing does, as far as we know. */
-  #unsentTime: number | undefined;
   /** What it acknowledged before we knew that its history is ours. Undefined once that is decided. */
   #early: AcknowledgedEvent | undefined;
   /** How often it asked for frames again since it last got further. */
@@ -67,6 +60,7 @@ export class Progress {
   constructor(site: string, limits: ProducerLimits, durable: ExactPosition | undefined, now: number) {
     this.#site = site;
     this.#limits = limits;
+    this.#outgoing = new Outgoing(limits);
     this.#durable = durable;
     this.#applied = durable;
     this.#since = now;
@@ -113,12 +107,12 @@ export class Progress {
 
   /** Commit time of the oldest change set that the peer does not hold durably, milliseconds since 1970. */
   get oldestTime(): number | undefined {
-    return this.#inflight.oldestTime ?? this.#unsentTime;
+    return this.#outgoing.oldestTime;
   }
 
   /** Whether another frame may be sent now. */
   get hasRoom(): boolean {
-    return this.#inflight.bytes < this.#limits.windowBytes && this.#inflight.frames < this.#limits.windowFrames;
+    return this.#outgoing.hasRoom;
   }
 
   step(event: PeerEvent, now: number): PeerAction[] {
@@ -130,24 +124,22 @@ export class Progress {
       case 'decided':
         return this.#decided(event.decision, event.position, now);
       case 'sent':
-        this.#sent = event.last;
-        this.#inflight.add(event.last.revision, event.bytes, event.firstTime);
-        this.#unsentTime = event.lastTime;
+        this.#outgoing.sent(event);
         return [];
       case 'exhausted':
-        this.#unsentTime = undefined;
+        this.#outgoing.hasNothingUnsent();
         return [];
       case 'grown':
-        this.#unsentTime = Math.min(this.#unsentTime ?? now, now);
+        this.#outgoing.hasUnsent(now);
         return [];
       case 'recalled':
-        this.#unsentTime = Math.min(this.#unsentTime ?? event.time, event.time);
+        this.#outgoing.hasUnsent(event.time);
         return [];
       case 'snapshot-begun':
-        this.#snapshot = { position: event.position, sent: false };
+        this.#outgoing.beginSnapshot(event.position);
         return [];
       case 'snapshot-sent':
-        if (this.#snapshot !== undefined) this.#snapshot.sent = true;
+        this.#outgoing.endSnapshot();
         return [];
       case 'resyncing':
         this.#countResync(event.reason, now);
@@ -179,7 +171,7 @@ export class Progress {
     this.#readsLog = true;
     this.#applied = position;
     this.#durable = position;
-    this.#unsentTime = undefined;
+    this.#outgoing.hasNothingUnsent();
     if (present && !LASTING.has(this.#state)) this.#become('probe', now);
     return [];
   }
@@ -222,8 +214,7 @@ export class Progress {
   }
 
   #replicate(after: ExactPosition, now: number): PeerAction[] {
-    this.#sent = after;
-    this.#snapshot = undefined;
+    this.#outgoing.beginFrames(after);
     this.#become('replicate', now);
     return [{ type: 'read', after }];
   }
@@ -237,12 +228,13 @@ export class Progress {
   #compacted(base: ExactPosition, now: number): PeerAction[] {
     const text = `${this.#site}'s position ${this.#applied === undefined ? '(unknown)' : formatPosition(this.#applied)} lies before what the primary's journal keeps by now (from ${formatPosition(base)})`;
     const reason: Reason = { code: 'retention-passed', text };
-    return this.#catchesUp && this.#sent !== undefined ? this.#offer(base, reason, this.#sent, now) : this.#resync(reason, now);
+    const { sentTo } = this.#outgoing;
+    return this.#catchesUp && sentTo !== undefined ? this.#offer(base, reason, sentTo, now) : this.#resync(reason, now);
   }
 
   /** @param at where it stands at the latest once it has all that was sent */
   #offer(base: ExactPosition, reason: Reason, at: ExactPosition, now: number): PeerAction[] {
-    this.#sendNoFrames();
+    this.#outgoing.stop();
     this.#offeredAt = at;
     this.#lastError = `${reason.text}. It is waited for: it takes what lies before that from elsewhere, if it can`;
     this.#become('probe', now);
@@ -250,7 +242,7 @@ export class Progress {
   }
 
   #resync(reason: Reason, now: number): PeerAction[] {
-    this.#sendNoFrames();
+    this.#outgoing.stop();
     this.#countResync(reason, now);
     return [{ type: 'send-snapshot', reason }];
   }
@@ -283,7 +275,7 @@ export class Progress {
       this.#durable = durable;
       return [];
     }
-    this.#inflight.acknowledge(applied.revision, durable.revision);
+    this.#outgoing.acknowledge(applied.revision, durable.revision);
     if (this.#state === 'snapshot' && !this.#readsLog) return this.#acknowledgedSnapshot(applied, durable, now);
     if (this.#state === 'offline') {
       this.#lastError = null;
@@ -298,7 +290,7 @@ export class Progress {
    */
   get #isUndecided(): boolean {
     if (this.#readsLog) return this.#state === 'probe';
-    return this.#sent === undefined && this.#state !== 'snapshot' && this.#offeredAt === undefined;
+    return this.#outgoing.sentTo === undefined && this.#state !== 'snapshot' && this.#offeredAt === undefined;
   }
 
   #advance({ applied, durable, ours }: AcknowledgedEvent): PeerAction[] {
@@ -327,7 +319,7 @@ export class Progress {
   }
 
   #acknowledgedSnapshot(applied: ExactPosition, durable: ExactPosition, now: number): PeerAction[] {
-    const snapshot = this.#snapshot;
+    const { snapshot } = this.#outgoing;
     if (snapshot === undefined || applied.revision < snapshot.position.revision) return [];
     const isHeld = snapshot.sent && durable.revision >= snapshot.position.revision;
     const held = `the snapshot of ${formatPosition(snapshot.position)}`;
@@ -338,18 +330,16 @@ export class Progress {
   }
 
   #resend({ after, ours }: Extract<PeerEvent, { type: 'resend' }>): PeerAction[] {
-    const sent = this.#sent;
-    if (sent === undefined) return [];
-    if (!covers(ours, after) || after.revision > sent.revision) {
+    const { sentTo } = this.#outgoing;
+    if (sentTo === undefined) return [];
+    if (!covers(ours, after) || after.revision > sentTo.revision) {
       return violation(`it wants frames after ${exactly(after)}, beyond what it was sent`);
     }
     this.#resends += 1;
     if (this.#resends > this.#limits.resends) {
       return violation(`it wants frames after ${formatPosition(after)} for the ${this.#resends}th time without getting any further`);
     }
-    // The frames after it are sent again: counting those that were in flight as well would count them twice.
-    this.#inflight.clear();
-    this.#sent = after;
+    this.#outgoing.beginFrames(after);
     return [{ type: 'read', after }];
   }
 
@@ -365,15 +355,8 @@ export class Progress {
     return [{ type: 'fence', fence: { epoch: fencingIn(event.explanation), error } }];
   }
 
-  #sendNoFrames(): void {
-    this.#inflight.clear();
-    this.#sent = undefined;
-    this.#snapshot = undefined;
-  }
-
   #unlink(): void {
-    this.#unsentTime = this.oldestTime;
-    this.#sendNoFrames();
+    this.#outgoing.unlink();
     this.#early = undefined;
     this.#resends = 0;
     this.#returnsTo = undefined;

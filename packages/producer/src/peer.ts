@@ -9,6 +9,7 @@ import { LinkFeed } from './link-feed.ts';
 import type { SnapshotRequest } from './link-feed.ts';
 import { beginningOf, digestAt, firstTimeAfter, lagMs, lagRevisions, ownHistory } from './own-history.ts';
 import type { PeerAction, PeerEvent } from './peer-event.ts';
+import { PeerLinks } from './peer-links.ts';
 import { Progress } from './progress.ts';
 import { positionOf } from './status.ts';
 import type { PeerStanding, PeerStatus } from './status.ts';
@@ -44,15 +45,13 @@ export class Peer {
   #farEnd: FarEnd;
   /** Its address, or that of the log that it reads from. */
   #remote: string | null = null;
-  /** Set while it has a link of its own; then `#log` is undefined. */
-  #feed: LinkFeed | undefined;
+  /** While it has a link of its own, `#log` is undefined. */
+  readonly #links = new PeerLinks();
   /**
    * The log that told of it last, if that was after its last link. Another object each time that the log tells of it,
    * or that it is lost, so that what was found out for an earlier word is dropped.
    */
   #log: LogLink | undefined;
-  /** Resolves when the feeds of earlier links have ended. */
-  #ended: Promise<void> = Promise.resolve();
   /** Whether what it acknowledges as durable survives its process. */
   #durable = false;
   #said: PeerStanding | null = null;
@@ -69,10 +68,6 @@ export class Peer {
    * next acknowledgement has it looked up once more.
    */
   #undecided: { readonly log: LogLink; readonly hello: Hello } | undefined;
-  /** Bytes sent over earlier links. */
-  #sentBefore = 0;
-  /** When it was last heard in a log or over an earlier link; the present link knows better. */
-  #lastSeen: number | null = null;
 
   /** @param durable where the journal's lease for it stands */
   constructor(site: string, durable: ExactPosition | undefined, options: PeerOptions) {
@@ -83,7 +78,7 @@ export class Peer {
   }
 
   get link(): Link | undefined {
-    return this.#feed?.link;
+    return this.#links.link;
   }
 
   /** The log that it reads from. */
@@ -98,7 +93,7 @@ export class Peer {
 
   /** It has a link, or was heard in a log by now and is not lost. */
   get isPresent(): boolean {
-    return this.#feed !== undefined || (this.#log !== undefined && this.#progress.takesPart);
+    return this.#links.feed !== undefined || (this.#log !== undefined && this.#progress.takesPart);
   }
 
   /** Takes a link whose far end has said hello; an earlier link is closed as replaced. */
@@ -112,9 +107,10 @@ export class Peer {
     this.#hear(hello);
     this.#farEnd = farEnd;
     const { store, limits } = this.#options;
-    this.#feed = new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step: event => this.#stepOn(link, event) });
+    const step = (event: PeerEvent): void => this.#stepOn(link, event);
+    this.#links.begin(new LinkFeed({ store, link, limits, hasRoom: () => this.#progress.hasRoom, step }));
     this.#step({ type: 'linked', catchesUp: hello.catchesUp === true });
-    await this.#decide(hello, farEnd, event => this.#stepOn(link, event));
+    await this.#decide(hello, farEnd, step);
     const early = this.#earlyReturn;
     if (link !== this.link || early === undefined) return;
     this.#earlyReturn = undefined;
@@ -154,8 +150,8 @@ export class Peer {
     const undecided = this.#undecided;
     this.#undecided = undefined;
     if (undecided !== undefined) void this.#decideReader(undecided.log, undecided.hello);
-    if (this.#feed === undefined) this.#seen();
-    else this.#feed.notify();
+    if (this.#links.feed === undefined) this.#seen();
+    else this.#links.feed.notify();
   }
 
   /** It takes a snapshot that lies in the log that it reads from. */
@@ -205,7 +201,7 @@ export class Peer {
   }
 
   drained(link: Link): void {
-    if (link === this.link) this.#feed?.notify();
+    if (link === this.link) this.#links.feed?.notify();
   }
 
   /** Its address can't be reached, or another site bears its name. */
@@ -228,7 +224,7 @@ export class Peer {
     if (durable === undefined || lagRevisions(store, this.#progress) === null) return;
     try {
       const time = await firstTimeAfter(store, durable);
-      if (time !== undefined && this.#feed === undefined) this.#step({ type: 'recalled', time });
+      if (time !== undefined && this.#links.feed === undefined) this.#step({ type: 'recalled', time });
     } catch (error) {
       this.#unreadable('warn', `how far ${this.site} is behind can't be looked up`, error);
     }
@@ -237,13 +233,13 @@ export class Peer {
   /** The journal has made progress; `grown`: there is more to send. */
   progressed(grown: boolean): void {
     if (grown) this.#progress.step({ type: 'grown' }, this.#options.store.clock.now());
-    this.#feed?.notify();
+    this.#links.feed?.notify();
   }
 
   /** Ends the loops; resolves when they hold nothing any more. */
   async close(): Promise<void> {
     this.#release();
-    await this.#ended;
+    await this.#links.ended;
   }
 
   status(): PeerStatus {
@@ -259,9 +255,9 @@ export class Peer {
       applied: positionOf(applied),
       lagRevisions: lag,
       lagMs: lagMs(this.#options, this.#progress, lag, this.#log !== undefined),
-      sentBytes: this.#sentBefore + (this.link?.sentBytes ?? 0),
+      sentBytes: this.#links.sentBytes,
       since,
-      lastSeen: this.link?.lastSeen ?? this.#lastSeen,
+      lastSeen: this.#links.lastSeen,
       caughtUpInMs: state === 'replicate' && lag !== null ? this.#forecast.caughtUpInMs(lag) : null,
       lastError,
       said: this.#said,
@@ -313,7 +309,7 @@ export class Peer {
   #sendBeside(request: SnapshotRequest): void {
     const { state } = this.#progress;
     this.#wanted = state === 'probe' ? request : undefined;
-    if (state !== 'replicate' || this.#feed?.sendBeside(request) !== true) return;
+    if (state !== 'replicate' || this.#links.feed?.sendBeside(request) !== true) return;
     const message = `${this.site} gets a snapshot beside the frames: ${request.reason.text}`;
     this.#options.store.report({ level: 'info', event: 'log-snapshot', message });
   }
@@ -329,21 +325,15 @@ export class Peer {
   }
 
   #seen(): void {
-    this.#lastSeen = this.#options.store.clock.now();
+    this.#links.seen(this.#options.store.clock.now());
   }
 
   /** Gives up the present link, without closing it. */
   #release(): void {
     this.#earlyReturn = undefined;
-    const feed = this.#feed;
-    if (feed === undefined) return;
-    this.#sentBefore += feed.link.sentBytes;
-    this.#lastSeen = feed.link.lastSeen;
-    this.#feed = undefined;
+    if (!this.#links.release()) return;
     this.#wanted = undefined;
     this.#forecast.reset();
-    const stopped = feed.stop();
-    this.#ended = this.#ended.then(() => stopped);
   }
 
   #stepOn(link: Link, event: PeerEvent): void {
@@ -360,11 +350,11 @@ export class Peer {
   #carryOut(action: PeerAction): void {
     switch (action.type) {
       case 'read':
-        return this.#feed?.sendFrames(action.after);
+        return this.#links.feed?.sendFrames(action.after);
       case 'tell-beginning':
         return this.link?.send(beginningOf(this.#options.store, action.base, action.reason));
       case 'send-snapshot':
-        this.#feed?.sendSnapshot(action.reason);
+        this.#links.feed?.sendSnapshot(action.reason);
         return this.#options.resync(this, action.reason);
       case 'keep':
         return this.#keep(action.position);

@@ -73,7 +73,8 @@ export { cleanCopy, forwardCopy, replayDirectory, verifyDirectory } from './site
 export { openSite, openStore, startConsumer, startProducer } from './site/opening.ts';
 export type { ConfigurationSource, ConsumerSource, OpenSiteOptions, OpenStoreOptions, ProducerSource } from './site/options.ts';
 export type { SwitchoverResult } from './roles/giving.ts';
-export type { PossibleLoss, PromotionFacts, ReachedSite } from './roles/losses.ts';
+export type { PossibleLoss, ReachedSite } from './roles/losses.ts';
+export type { PromotionFacts, PromotionObstacle } from './roles/promotion-facts.ts';
 export type { Part, PrimaryPart, SecondaryPart } from './roles/part.ts';
 export type { SwitchoverForecast } from './roles/preflight.ts';
 export type { PromoteOptions, PromotionForecast, PromotionResult } from './roles/promoting.ts';

@@ -1,15 +1,5 @@
 import type { UnappliedCommits } from '@evertree/consumer';
-import {
-  type Epoch,
-  type EpochName,
-  type ExactPosition,
-  type Hello,
-  type Obstacle,
-  compareEpochs,
-  covers,
-  forkOf,
-  highestEpoch,
-} from '@evertree/core';
+import { type Epoch, type EpochName, type ExactPosition, type Hello, compareEpochs, covers, forkOf, highestEpoch } from '@evertree/core';
 
 /** Where a history stands, and its table of epochs. */
 export interface Extent {
@@ -46,23 +36,6 @@ export interface Adoption {
   readonly commits: number;
   /** How many of this site's own are not in that history: they are kept as a divergence. */
   readonly leaves: number;
-}
-
-/** What speaks for and against a promotion, as a dry run tells it. */
-export interface PromotionFacts {
-  readonly site: string;
-  readonly position: ExactPosition;
-  /** The primary that this site followed last, and where it was heard to stand. */
-  readonly primary: { readonly site: string; readonly position: ExactPosition } | undefined;
-  /** Milliseconds since 1970; undefined if it was never heard. */
-  readonly lastContact: number | undefined;
-  readonly reached: readonly ReachedSite[];
-  /** Addresses where nobody answered. */
-  readonly unreached: readonly string[];
-  /** Undefined where this site is the furthest. */
-  readonly adopts: Adoption | undefined;
-  readonly lost: PossibleLoss;
-  readonly obstacles: readonly Obstacle[];
 }
 
 /** The further of two histories: that of the higher last epoch, then the higher revision. */
@@ -112,32 +85,4 @@ const NOTHING_NAMED = Object.freeze({ commits: 0, paths: 'unknown', authors: 'un
 /** Revisions count within one history: where the heard one went through our end, or else from the fork on. */
 function lacking(best: Extent, heard: Extent): number {
   return covers(heard, best.last) ? Math.max(0, heard.last.revision - best.last.revision) : 0;
-}
-
-/** Names what a promotion was decided on: positions, epochs, sites and obstacles; never a time. */
-export function planHash({
-  site,
-  position,
-  primary,
-  reached,
-  unreached,
-  obstacles,
-}: Omit<PromotionFacts, 'adopts' | 'lost' | 'lastContact'>): string {
-  const others = reached
-    .toSorted((a, b) => (a.site < b.site ? -1 : 1))
-    .map(other => [other.site, other.standing, other.last, other.epochs.map(({ number, id }) => [number, id])]);
-  const codes = obstacles.map(({ code }) => code).toSorted();
-  return fnv64(JSON.stringify([site, position, primary ?? null, others, unreached.toSorted(), codes]));
-}
-
-const FNV_OFFSET = 0xcbf29ce484222325n;
-const FNV_PRIME = 0x100000001b3n;
-
-/** 64-bit FNV-1a over UTF-16 units: it finds a change, not a forger. */
-function fnv64(text: string): string {
-  let hash = FNV_OFFSET;
-  for (let index = 0; index < text.length; index++) {
-    hash = BigInt.asUintN(64, (hash ^ BigInt(text.charCodeAt(index))) * FNV_PRIME);
-  }
-  return hash.toString(16).padStart(16, '0');
 }

@@ -9,8 +9,9 @@ import {
   covers,
   highestEpoch,
 } from '@evertree/core';
-import type { LastPrimary, PossibleLoss, PromotionFacts } from './losses.ts';
-import type { PromotionAction, PromotionEvent, PromotionGround, PromotionObstacle } from './promotion-events.ts';
+import type { LastPrimary, PossibleLoss } from './losses.ts';
+import type { PromotionAction, PromotionEvent } from './promotion-events.ts';
+import type { PromotionFacts, PromotionGround, PromotionObstacle } from './promotion-facts.ts';
 import { PromotionMachine, type PromotionStep } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
 import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';

@@ -1,28 +1,10 @@
-import type { EpochName, ExactPosition, Obstacle } from '@evertree/core';
-import type { Extent, LastPrimary, PossibleLoss, PromotionFacts, ReachedSite } from './losses.ts';
+import type { EpochName, ExactPosition } from '@evertree/core';
+import type { Extent, PossibleLoss, ReachedSite } from './losses.ts';
+import type { PromotionFacts, PromotionGround } from './promotion-facts.ts';
 
 /*
  * What happens to a promotion, and what it wants done.
  */
-
-/** What this site knows of itself, and of the primary that it followed. */
-export interface PromotionGround extends Extent {
-  readonly site: string;
-  readonly fencedBy: EpochName | undefined;
-  /** What stands against it here: some of it can't be forced. */
-  readonly obstacles: readonly PromotionObstacle[];
-  readonly primary: LastPrimary | undefined;
-  readonly lastContact: number | undefined;
-  /** The addresses of its primary file. */
-  readonly remotes: readonly string[];
-  /** Those of them where a log is. */
-  readonly logs: readonly string[];
-}
-
-/** `lasting`: `force` does not help. */
-export interface PromotionObstacle extends Obstacle {
-  readonly lasting?: boolean;
-}
 
 export interface PromotionRequest {
   readonly dryRun: boolean;

@@ -1,7 +1,8 @@
-import { type EpochName, type ExactPosition, compareEpochs, highestEpoch } from '@evertree/core';
+import { type EpochName, type ExactPosition, highestEpoch } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
-import { type Extent, type PromotionFacts, type ReachedSite, adoption, furthestOf, planHash, possibleLoss } from './losses.ts';
-import type { PromotionAction, PromotionEvent, PromotionGround, PromotionObstacle, PromotionRequest } from './promotion-events.ts';
+import { type Extent, type ReachedSite, furthestOf, possibleLoss } from './losses.ts';
+import type { PromotionAction, PromotionEvent, PromotionRequest } from './promotion-events.ts';
+import { type PromotionFacts, type PromotionGround, freeNumber, planHash, promotionFacts } from './promotion-facts.ts';
 
 /**
  * How far a promotion has come.
@@ -54,6 +55,10 @@ export class PromotionMachine {
 
   get step(): PromotionStep {
     return this.#step;
+  }
+
+  get #facts(): PromotionFacts {
+    return promotionFacts(this.#ground!, [...this.#reached.values()], [...this.#unreached]);
   }
 
   take(event: PromotionEvent): readonly PromotionAction[] {
@@ -111,47 +116,11 @@ export class PromotionMachine {
     return [{ type: 'after', ms: this.#limits.claimMs - this.#limits.silentMs }];
   }
 
-  #facts(): PromotionFacts {
-    const { site, last: position, primary, lastContact, obstacles } = this.#ground!;
-    const reached = [...this.#reached.values()];
-    return {
-      site,
-      position,
-      primary: primary && { site: primary.site, position: primary.heard.last },
-      lastContact,
-      reached,
-      unreached: [...this.#unreached],
-      adopts: adoption(this.#ground!, reached),
-      lost: possibleLoss(this.#ground!, reached, primary),
-      obstacles: [...obstacles, ...reached.flatMap(each => this.#obstaclesAt(each))],
-    };
-  }
-
-  #obstaclesAt(other: ReachedSite): PromotionObstacle[] {
-    const highest = highestEpoch(other.epochs, other.last);
-    const { epochs, last } = this.#ground!;
-    const isInOurs = highest.number === 0 || epochs.some(({ number, id }) => number === highest.number && id === highest.id);
-    // A log keeps what was left behind: a promotion that lost to the history of this site.
-    const isKnown = isInOurs || (other.isLog === true && compareEpochs(highest, highestEpoch(epochs, last)) < 0);
-    const obstacles: PromotionObstacle[] = [];
-    const isTold = this.#ground!.obstacles.some(({ code }) => code === 'primary-alive') && other.site === this.#ground!.primary?.site;
-    if (other.standing === 'primary' && !isTold) {
-      const text = `${other.site} is a primary that answers; use switchover: it loses nothing`;
-      obstacles.push({ code: 'primary-alive', text });
-    }
-    if (!isKnown) {
-      const [whom, what] = other.isLog === true ? ['a secondary that read that', 'read it'] : [other.site, 'follow it'];
-      const text = `${other.site} is in epoch ${highest.number} (${highest.id}), which this site never saw; promote ${whom}, or let this site ${what} first`;
-      obstacles.push({ code: 'epoch-unknown', text });
-    }
-    return obstacles;
-  }
-
   #judge(): readonly PromotionAction[] {
-    const facts = this.#facts();
+    const facts = this.#facts;
     const confirm = planHash(facts);
     const { dryRun, force } = this.#request;
-    const inTheWay = (facts.obstacles as readonly PromotionObstacle[]).filter(({ lasting }) => !force || lasting === true);
+    const inTheWay = facts.obstacles.filter(({ lasting }) => !force || lasting === true);
     if (dryRun) {
       this.#step = 'over';
       return [{ type: 'foretell', facts, possible: inTheWay.length === 0, confirm }];
@@ -169,25 +138,14 @@ export class PromotionMachine {
 
   /** Asks everybody for the lowest number that is above all that were heard of. */
   #raiseAbove(number: number): readonly PromotionAction[] {
-    const { site, fencedBy, primary } = this.#ground!;
     const others = [...this.#reached.values()];
-    // Of the primary that it followed last this site may have no frame.
-    const known = [this.#ground!, ...others, ...(primary === undefined ? [] : [primary.heard])];
-    const heard = [
-      number,
-      this.#epoch.number,
-      fencedBy?.number ?? 0,
-      ...known.flatMap(({ epochs, last }) => [last.epoch, ...epochs.map(epoch => epoch.number)]),
-      ...others.map(other => other.fencedBy?.number ?? 0),
-    ];
-    // The number after an epoch that ended in a handover belongs to its target: it may begin at any time (rule 13).
-    const ends = known.flatMap(({ epochs }) => epochs.filter(({ end }) => end !== undefined).map(epoch => epoch.number + 1));
-    this.#epoch = { number: Math.max(...heard, ...ends) + 1, id: this.#request.id };
+    const least = Math.max(number, this.#epoch.number);
+    this.#epoch = { number: freeNumber(this.#ground!, others, least), id: this.#request.id };
     this.#raises += 1;
     this.#waitsForLogs = false;
     this.#promised.clear();
     this.#asked.clear();
-    this.#asked.add(site);
+    this.#asked.add(this.#ground!.site);
     for (const other of this.#reached.keys()) this.#asked.add(other);
     return [
       { type: 'raise', epoch: this.#epoch, sites: [...this.#reached.keys()] },
@@ -209,7 +167,7 @@ export class PromotionMachine {
         if (!this.#isPresent(event.epoch)) return NOTHING;
         const { highest } = event;
         if (highest !== undefined && highest.number >= this.#epoch.number && this.#raises < RAISES) return this.#raiseAbove(highest.number);
-        if (!this.#request.force) return this.#refuse(`${event.site} does not promise: ${event.text}`, this.#facts());
+        if (!this.#request.force) return this.#refuse(`${event.site} does not promise: ${event.text}`, this.#facts);
         return this.#lostOne(event.site);
       }
       case 'gone':

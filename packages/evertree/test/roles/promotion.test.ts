@@ -1,8 +1,8 @@
 import { type Epoch, type EpochName, type ExactPosition, type Hello, ORIGIN } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
-import type { Extent, PossibleLoss, PromotionFacts } from '../../src/roles/losses.ts';
-import { planHash } from '../../src/roles/losses.ts';
-import type { PromotionAction, PromotionEvent, PromotionGround, PromotionRequest } from '../../src/roles/promotion-events.ts';
+import type { Extent, PossibleLoss } from '../../src/roles/losses.ts';
+import type { PromotionAction, PromotionEvent, PromotionRequest } from '../../src/roles/promotion-events.ts';
+import { planHash, type PromotionFacts, type PromotionGround } from '../../src/roles/promotion-facts.ts';
 import { PromotionMachine } from '../../src/roles/promotion-machine.ts';
 import { readScripts } from './scripts.ts';
 

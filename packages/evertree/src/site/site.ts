@@ -234,7 +234,9 @@ export class Site implements AsyncDisposable {
    * @throws EvertreeError as `play`, and CONFIGURATION_INVALID with everything that is wrong
    */
   async startProducer(configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
-    return this.#startProducer(readPrimaryConfiguration(configuration));
+    const part = await primaryPart(this, readPrimaryConfiguration(configuration));
+    await this.play(part);
+    return part.producer;
   }
 
   /**
@@ -242,7 +244,9 @@ export class Site implements AsyncDisposable {
    * @throws EvertreeError as `startProducer`
    */
   async startConsumer(configuration: ConsumerSource): Promise<Consumer> {
-    return this.#startConsumer(readConsumerConfiguration(configuration));
+    const part = await secondaryPart(this, readConsumerConfiguration(configuration));
+    await this.play(part);
+    return part.consumer;
   }
 
   /**
@@ -303,18 +307,6 @@ export class Site implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #startProducer(configuration: PrimaryConfiguration): Promise<Producer> {
-    const part = await primaryPart(this, configuration);
-    await this.play(part);
-    return part.producer;
-  }
-
-  async #startConsumer(configuration: ConsumerConfiguration): Promise<Consumer> {
-    const part = await secondaryPart(this, configuration);
-    await this.play(part);
-    return part.consumer;
   }
 
   get #advertised(): string | undefined {

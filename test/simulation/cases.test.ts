@@ -517,6 +517,20 @@ const CASES: Readonly<Record<string, string>> = {
     promote a force
     pass 40
   `,
+  'a reader finds its place where retention has removed the claim that it looks for': `
+    sites topic topic
+    seed 20008035
+    journals 1024
+    write a 2 1
+    pass 20
+    write a 3 0
+    promote b force
+    pass 10
+    kill b
+    write a 1 1
+    pass 10
+    retain t 1
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -24,9 +24,14 @@ export class HeardClaims {
     }
   }
 
-  /** From where on a claim may stand before an offset; undefined where none may. */
-  searchedFrom(offset: bigint): bigint | undefined {
+  /**
+   * From where on a claim may stand before an offset; undefined where none may.
+   * @param low the topic's first offset: a claim that stood before it is gone, and ends no reign any more
+   */
+  searchedFrom(offset: bigint, low: bigint): bigint | undefined {
     const afters = Array.from(this.#unplaced.values(), claim => BigInt(claim.after)).filter(after => after < offset);
-    return afters.length === 0 ? undefined : afters.reduce((least, after) => (after < least ? after : least));
+    if (afters.length === 0 || offset <= low) return undefined;
+    const first = afters.reduce((least, after) => (after < least ? after : least));
+    return first > low ? first : low;
   }
 }

@@ -67,6 +67,11 @@ export class Locator {
     this.#candidates = missingBefore === undefined && !isForkPassed && !this.#prefersSnapshot ? candidates(situation) : [];
   }
 
+  /** The topic's first offset when the search began. */
+  get low(): bigint {
+    return this.#situation.bounds.low;
+  }
+
   /** What stands where the site's last frame had stood; undefined unless a look found something else there. */
   get surprise(): string | undefined {
     return this.#surprise;

@@ -217,7 +217,7 @@ export class TopicReading {
 
   /** Where a claim may stand before the offset, it is looked for first. */
   #look({ offset, end }: Extract<LocatorStep, { kind: 'look' }>): SubscribeAction {
-    const claimsFrom = this.#claims.searchedFrom(offset);
+    const claimsFrom = this.#claims.searchedFrom(offset, this.#locator!.low);
     return claimsFrom === undefined ? { type: 'look', offset, end } : { type: 'look', offset, end, claimsFrom };
   }
 

@@ -10,6 +10,11 @@ function putBelow(segments: number): Buffer {
   return Buffer.from([...heads.flat(), again | HAS_VALUE, TRUE, ...Array.from({ length: segments }, () => 0)]);
 }
 
+/** A key that is spelled, and what is said of its child. */
+function spelled(key: string, flags: number): number[] {
+  return [flags, Buffer.byteLength(key), ...Buffer.from(key)];
+}
+
 test.each([2, NET_DEPTH_LIMIT - 1, NET_DEPTH_LIMIT])('gathered changes are made at a path of %i segments', segments => {
   const tree = new Tree();
   makeNetChanges(tree, { last: 1, operations: 1, body: putBelow(segments) });
@@ -23,4 +28,16 @@ test.each([2, NET_DEPTH_LIMIT - 1, NET_DEPTH_LIMIT])('gathered changes are made 
 test.each([NET_DEPTH_LIMIT + 1, 1_000_000])('gathered changes at a path of %i segments are malformed', segments => {
   const body = putBelow(segments);
   expect(() => makeNetChanges(new Tree(), { last: 1, operations: 1, body })).toThrow('a path that is too deep');
+});
+
+test('gathered changes find the keys of a wide node, and add others', () => {
+  const keys = Array.from({ length: 300 }, (_, index) => `key ${index} é🌲`);
+  const [tree, other] = [new Tree(), new Tree()];
+  for (const key of keys.slice(0, 200)) tree.put(['wide', key], false);
+  const changes = keys.slice(100).flatMap(key => [...spelled(key, HAS_VALUE), TRUE]);
+  const body = Buffer.from([...spelled('wide', HAS_BELOW), ...changes, 0, 0]);
+  makeNetChanges(tree, { last: 1, operations: 200, body });
+  for (const [index, key] of keys.entries()) other.put(['wide', key], index >= 100);
+  expect(tree.digest()).toBe(other.digest());
+  expect(tree.get(['wide', keys[150]!])).toBe(true);
 });

@@ -3,7 +3,7 @@ import { DELETED } from './binary-format.ts';
 import { BinaryBodyReader, malformed } from './binary-reader.ts';
 import { keyOfBytes } from './key-cache.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
-import { lookupHashed, type TreeNode } from '../tree/node.ts';
+import { lookupHashed, spelledKey, type TreeNode } from '../tree/node.ts';
 import { mixAgain } from '../tree/touched-level.ts';
 import type { Tree } from '../tree/tree.ts';
 
@@ -71,7 +71,7 @@ class NetApplication {
     const reader = this.#reader;
     const tree = this.#tree;
     for (let head = reader.varint(); head !== 0; head = reader.varint()) {
-      const number = head >>> NET_KEY_SHIFT === 0 ? this.#spelled() : head >>> NET_KEY_SHIFT;
+      const number = head >>> NET_KEY_SHIFT === 0 ? this.#spelled(node) : head >>> NET_KEY_SHIFT;
       const key = this.#keys[number];
       if (key === undefined) throw malformed('an undefined key');
       const lo = this.#hashesLo[number]!;
@@ -93,15 +93,16 @@ class NetApplication {
     if (++this.#made % CHANGES_A_STEP === 0) this.#tree.undo.clear();
   }
 
-  /** Reads a key, and gives it the next number. */
-  #spelled(): number {
+  /** Reads a key, and gives it the next number. @param node below which it comes first */
+  #spelled(node: TreeNode): number {
     const reader = this.#reader;
     const length = reader.varint();
     const end = reader.at + length;
     if (end > this.#body.length) throw malformed('an end in the middle of a key');
-    const key = keyOfBytes(this.#body, reader.at, end);
+    // A wide node has many keys, each once: its own strings are found without making others.
+    let key = spelledKey(node, this.#body, reader.at, end);
+    if (key === undefined) hashKey((key = keyOfBytes(this.#body, reader.at, end)));
     reader.at = end;
-    hashKey(key);
     this.#hashesLo.push(lanes.lo);
     this.#hashesHi.push(lanes.hi);
     return this.#keys.push(key) - 1;

@@ -39,8 +39,8 @@ export async function* differencesBetween(
 async function* inSlices<T>(view: HistoryView, steps: Generator<T | undefined>): AsyncGenerator<T, void, undefined> {
   const turn = new Turn(view.clock);
   for (const step of steps) {
-    if (step === undefined) await turn.breathe();
-    else yield step;
+    if (step !== undefined) yield step;
+    else if (turn.over) await turn.rest();
   }
 }
 
@@ -161,14 +161,16 @@ async function readBoth(
 
 /**
  * The operations that turn one content into another, each on the highest path where that says all, in the order of the
- * keys. The generator pauses, with undefined, after some 256 keys.
+ * keys. The generator pauses, with undefined, after some 256 keys, and while it builds the value of an object.
  */
 export function* compareContents(before: Content, after: Content, path: Path): Generator<PathDifference | undefined> {
   if (!isObject(before) || !isObject(after)) {
-    if (!isSame(before, after)) yield difference(before, after, path);
+    if (isSame(before, after)) return;
+    const kind = after === undefined ? 'delete' : 'put';
+    yield { path, kind, before: yield* valueInSteps(before), after: yield* valueInSteps(after) };
     return;
   }
-  if (before instanceof SnapshotNode && after instanceof SnapshotNode && isSame(before, after)) return;
+  if (before instanceof SnapshotNode && after instanceof SnapshotNode && hasSameDigest(before, after)) return;
   let left = KEYS_A_STEP;
   for (const key of keysOfBoth(before, after)) {
     if (--left === 0) {
@@ -195,15 +197,39 @@ function* unsortedKeys(before: ObjectContent, after: ObjectContent): Generator<s
   for (const key of keysOf(after)) if (childOf(before, key) === undefined) yield key;
 }
 
-/** Whether both are the same JSON value. */
-export function isSame(a: Content, b: Content): boolean {
-  if (a instanceof SnapshotNode && b instanceof SnapshotNode) return a.digest === b.digest && a.size === b.size;
-  return sameValue(valueOf(a), valueOf(b));
+/** Whether two contents, of which one is no object, are the same JSON value. */
+function isSame(a: Content, b: Content): boolean {
+  return a instanceof SnapshotNode || b instanceof SnapshotNode ? false : sameValue(a, b);
+}
+
+function hasSameDigest(a: SnapshotNode, b: SnapshotNode): boolean {
+  return a.digest === b.digest && a.size === b.size;
+}
+
+/** Whether two contents are the same JSON value. The generator pauses after some 256 keys. */
+export function* isSameInSteps(a: Content, b: Content): Generator<undefined, boolean> {
+  if (!isObject(a) || !isObject(b)) return isSame(a, b);
+  if (a instanceof SnapshotNode && b instanceof SnapshotNode) return hasSameDigest(a, b);
+  if (sizeOf(a) !== sizeOf(b)) return false;
+  let left = KEYS_A_STEP;
+  for (const key of keysOf(a)) {
+    if (--left === 0) {
+      left = KEYS_A_STEP;
+      yield;
+    }
+    if (!(yield* isSameInSteps(childOf(a, key), childOf(b, key)))) return false;
+  }
+  return true;
 }
 
 /** The plain value of a content. */
 export function valueOf(content: Content): Value | undefined {
   return content instanceof SnapshotNode ? content.value() : content;
+}
+
+/** As valueOf, in steps of a few dozen members. */
+export function* valueInSteps(content: Content): Generator<undefined, Value | undefined> {
+  return content instanceof SnapshotNode ? yield* content.valueInSteps() : content;
 }
 
 export function sizeOf(content: ObjectContent): number {
@@ -217,8 +243,4 @@ export function keysOf(content: ObjectContent): Iterable<string> {
 export function childOf(content: ObjectContent, key: string): Content {
   if (content instanceof SnapshotNode) return content.child(key);
   return Object.hasOwn(content, key) ? content[key] : undefined;
-}
-
-function difference(before: Content, after: Content, path: Path): PathDifference {
-  return { path, kind: after === undefined ? 'delete' : 'put', before: valueOf(before), after: valueOf(after) };
 }

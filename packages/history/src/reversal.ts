@@ -1,7 +1,21 @@
-import { type Commit, EvertreeError, formatPath, formatPosition, type Path, type Snapshot, type Store, Turn } from '@evertree/core';
+import {
+  type Commit,
+  EvertreeError,
+  finishSteps,
+  formatPath,
+  formatPosition,
+  type Path,
+  type PreparedTransaction,
+  ROOT,
+  type Snapshot,
+  type Store,
+  type Transaction,
+  Turn,
+} from '@evertree/core';
 import type { Change, PathDifference, Reversal, ReversalConflict, ReversalOptions } from './answers.ts';
-import { compareContents, isSame, valueOf } from './differences.ts';
+import { compareContents, isSameInSteps, valueInSteps } from './differences.ts';
 import { type Content, isObject } from './paths.ts';
+import { STEP_ITEMS } from './step.ts';
 import type { Moment } from './when.ts';
 
 /** The most paths that one reversal sets back: they are held in memory, and become one commit. */
@@ -10,13 +24,21 @@ const MOST_DIFFERENCES = 1_000_000;
 /** How often a reversal is computed anew because others changed what it sets back. */
 const MOST_TRIES = 5;
 
+/** How often a plan that still holds is run ahead while others commit beside its paths. Then it is made in one step. */
+const MOST_PREPARATIONS = 3;
+
 /** What a reversal sets back, computed from one present state. */
 interface ReversalPlan {
   readonly base: Moment;
   readonly differences: readonly PathDifference[];
   readonly conflicts: readonly ReversalConflict[];
   /** Paths, and the digests there that the plan was computed from. */
-  readonly expected: readonly { readonly path: Path; readonly digest: string | undefined }[];
+  readonly expected: readonly ExpectedDigest[];
+}
+
+interface ExpectedDigest {
+  readonly path: Path;
+  readonly digest: string | undefined;
 }
 
 /** Computes a plan from the present state. */
@@ -56,32 +78,89 @@ export class PlannedReversal implements Reversal {
   }
 
   async commit(options: ReversalOptions = {}): Promise<Commit> {
-    const { conflicts, ...commitOptions } = options;
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
-      if (this.#isCurrent()) return this.#commit(conflicts, { message: this.#message, ...commitOptions });
-      this.#current = await this.#plan();
+    const { conflicts: choice, ...rest } = options;
+    const commitOptions = { message: this.#message, ...rest };
+    for (let tries = 0; tries <= MOST_TRIES; tries++) {
+      if (tries > 0) this.#current = await this.#plan();
+      const commit = await this.#tryCommit(choice, commitOptions);
+      if (commit !== undefined) return commit;
     }
-    if (this.#isCurrent()) return this.#commit(conflicts, { message: this.#message, ...commitOptions });
     const message = 'others change what is to be set back all the time; try again, or set back a smaller part';
     throw new EvertreeError('TEST_FAILED', message, { tries: MOST_TRIES });
   }
 
-  /** Whether the paths still hold what the plan was computed from: a commit in the same turn then makes exactly the plan. */
-  #isCurrent(): boolean {
-    return this.#current.expected.every(({ path, digest }) => this.#store.digestAt(path) === digest);
+  /** @returns undefined if the paths do not hold any more what the plan was computed from */
+  async #tryCommit(choice: ReversalOptions['conflicts'], options: ReversalOptions): Promise<Commit | undefined> {
+    const store = this.#store;
+    const { expected } = this.#current;
+    const chosen = this.#chosen(choice);
+    // What refuses a commit now refuses it before the work is done.
+    if (chosen !== undefined) store.transact(() => undefined, options);
+    const turn = new Turn(store.clock);
+    for (let count = 0; count < MOST_PREPARATIONS; count++) {
+      const prepared = await turn.run(prepare(store, expected, chosen));
+      if (prepared === undefined) return undefined;
+      if (chosen === undefined) throw conflicting(this.#current.conflicts);
+      // Who hears that a frame is cut may commit.
+      store.cut();
+      if (store.isCurrent(prepared)) return store.commitPrepared(prepared, options);
+    }
+    if (!expected.every(({ path, digest }) => store.digestAt(path) === digest)) return undefined;
+    return store.transact(tx => finishSteps(setBack(tx, chosen ?? [])), options);
   }
 
-  #commit(choice: ReversalOptions['conflicts'], options: ReversalOptions): Commit {
+  /** What is to be made; undefined if there are conflicts, and it is not said what is to be done about them. */
+  #chosen(choice: ReversalOptions['conflicts']): readonly PathDifference[] | undefined {
     const { differences, conflicts } = this.#current;
-    if (conflicts.length > 0 && choice === undefined) throw conflicting(conflicts);
-    const all = choice === 'overwrite' ? [...differences, ...conflicts.map(({ difference }) => difference)] : differences;
-    return this.#store.transact(tx => {
-      for (const { path, after } of all) {
-        if (after === undefined) tx.delete(path);
-        else tx.put(path, after);
-      }
-    }, options);
+    if (conflicts.length > 0 && choice === undefined) return undefined;
+    return choice === 'overwrite' ? [...differences, ...conflicts.map(({ difference }) => difference)] : differences;
   }
+}
+
+/**
+ * Sets paths back ahead of the commit, if they are as they are expected to be. All of them are at or below the path of
+ * the preparation: as long as that is current, they hold what they held.
+ * @returns undefined if they are not
+ */
+function* prepare(
+  store: Store,
+  expected: readonly ExpectedDigest[],
+  differences: readonly PathDifference[] = [],
+): Generator<void, PreparedTransaction | undefined> {
+  const path = yield* commonPath(expected);
+  // Pinned in the same step as the fork that the transaction gets: both are of one state.
+  using present = store.snapshot();
+  let isAsExpected = true;
+  const prepared = yield* store.prepare(path, function* (tx) {
+    for (const [index, { path: changed, digest }] of expected.entries()) {
+      if (present.digestAt(changed) !== digest) {
+        isAsExpected = false;
+        return;
+      }
+      if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
+    }
+    yield* setBack(tx, differences);
+  });
+  return isAsExpected ? prepared : undefined;
+}
+
+function* setBack(tx: Transaction, differences: readonly PathDifference[]): Generator<void> {
+  for (const [index, { path, after }] of differences.entries()) {
+    if (after === undefined) tx.delete(path);
+    else yield* tx.putSteps(path, after);
+    if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
+  }
+}
+
+/** The longest path that leads to all of some. */
+function* commonPath(all: readonly ExpectedDigest[]): Generator<void, Path> {
+  let common = all[0]?.path ?? ROOT;
+  for (const [index, { path }] of all.entries()) {
+    const differs = common.findIndex((segment, level) => segment !== path[level]);
+    if (differs >= 0) common = common.slice(0, differs);
+    if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
+  }
+  return common;
 }
 
 function conflicting(conflicts: readonly ReversalConflict[]): EvertreeError {
@@ -111,13 +190,13 @@ export async function planCommitReversal(store: Store, change: Change, newest: N
   const differences: PathDifference[] = [];
   const conflicts: ReversalConflict[] = [];
   const turn = new Turn(store.clock);
+  const isSame = (a: Content, b: Content) => turn.run(isSameInSteps(a, b));
   for (const { path, before, after } of change.operations) {
-    await turn.breathe();
     for (const undone of await collect(turn, compareContents(after, before, path))) {
       const now: Content = present.at(undone.path);
-      if (isSame(now, undone.after)) continue;
-      const difference: PathDifference = { ...undone, before: valueOf(now) };
-      if (isSame(now, undone.before)) {
+      if (await isSame(now, undone.after)) continue;
+      const difference: PathDifference = { ...undone, before: await turn.run(valueInSteps(now)) };
+      if (await isSame(now, undone.before)) {
         differences.push(difference);
         continue;
       }
@@ -125,11 +204,11 @@ export async function planCommitReversal(store: Store, change: Change, newest: N
       conflicts.push({ path: undone.path, position: later?.position, time: later?.time, author: later?.author, difference });
     }
   }
-  const expected: { readonly path: Path; readonly digest: string | undefined }[] = [];
+  const expected: ExpectedDigest[] = [];
   for (const changed of [differences, conflicts]) {
     for (const { path } of changed) {
       expected.push({ path, digest: present.digestAt(path) });
-      await turn.breathe();
+      if (turn.over) await turn.rest();
     }
   }
   return { base: momentOf(present), differences, conflicts, expected };

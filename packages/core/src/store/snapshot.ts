@@ -1,5 +1,5 @@
 import { branchKeys } from '../tree/branch.ts';
-import { exportValue } from '../tree/content.ts';
+import { exportSteps, exportValue } from '../tree/content.ts';
 import { checkDigests, type DigestCheck } from '../tree/digest-check.ts';
 import { answerDigestQuery, type DigestAnswer, type DigestQuery } from '../tree/digest-query.ts';
 import { EvertreeError } from '../errors.ts';
@@ -150,6 +150,11 @@ export class SnapshotNode {
   /** As a plain value. */
   value(): Value {
     return exportValue(this.#node);
+  }
+
+  /** As `value`, in steps of a few dozen members. */
+  valueInSteps(): Generator<undefined, Value> {
+    return exportSteps(this.#node);
   }
 }
 

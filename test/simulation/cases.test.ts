@@ -531,6 +531,19 @@ const CASES: Readonly<Record<string, string>> = {
     pass 10
     retain t 1
   `,
+  'a primary that went back in time is fenced by what a reader acknowledges, where its hello told less': `
+    sites topic topic
+    seed 9514390
+    write a 2 1
+    pass 20
+    full b
+    keep-image a
+    write a 3 0
+    pass 5
+    kill a
+    restore-image a
+    retain t 0
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -174,9 +174,32 @@ function refuseFenced({ site, fencedBy }: OwnHistory): RefuseDecision | undefine
  * an older copy. The ids of restart entries give no precedence, so neither of the two wins.
  */
 function refuseBeyond(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDecision | undefined {
-  const { last } = ours;
-  const { site, position } = theirs;
-  if (precedence(theirs, ours, farEnd) !== 0 || !isBeyond(ours, position)) return undefined;
+  if (precedence(theirs, ours, farEnd) !== 0 || !isBeyond(ours, theirs.position)) return undefined;
+  return olderCopy(ours, theirs, farEnd);
+}
+
+/**
+ * A secondary that reads from a log acknowledges a position that is not ours. It said hello before it had applied that,
+ * or before that was durable there, so its acknowledgement may be the first to show that this directory is an older copy.
+ * @param wasOurs its history was found to be ours: then an id of our number that we don't know is of a restart of ours
+ * @returns undefined if that position shows no such thing
+ */
+export function refuseAcknowledged(
+  ours: Pick<OwnHistory, 'epochs' | 'last'>,
+  site: string,
+  position: ExactPosition,
+  wasOurs: boolean,
+): RefuseDecision | undefined {
+  const isKnown = ours.epochs.some(({ number, id }) => number === position.epoch && id === position.epochId);
+  if (!(isKnown || wasOurs) || !isBeyond(ours, position)) return undefined;
+  return olderCopy(ours, { site, position }, { kind: 'site' });
+}
+
+function olderCopy(
+  { last }: Pick<OwnHistory, 'last'>,
+  { site, position }: Pick<Hello, 'site' | 'position'>,
+  farEnd: FarEnd,
+): RefuseDecision {
   const remedy =
     farEnd.kind === 'log'
       ? `export what a secondary of it holds, ${farEnd.remedy}, start the secondaries with empty directories`
@@ -193,7 +216,7 @@ function refuseBeyond(ours: OwnHistory, theirs: Hello, farEnd: FarEnd): RefuseDe
 }
 
 /** Whether a position of our present reign lies behind what we have of it. */
-function isBeyond(ours: OwnHistory, position: ExactPosition): boolean {
+function isBeyond(ours: Pick<OwnHistory, 'epochs' | 'last'>, position: ExactPosition): boolean {
   if (position.epoch !== ours.last.epoch || position.revision === 0) return false;
   const at = ours.epochs.findIndex(({ number, id }) => number === position.epoch && id === position.epochId);
   return at < 0 || position.revision > Math.min(ours.epochs[at + 1]?.base.revision ?? Infinity, ours.last.revision);

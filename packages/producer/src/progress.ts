@@ -1,5 +1,6 @@
 import { EvertreeError, covers, explainFence, fencingIn, formatPosition } from '@evertree/core';
 import type { ExactPosition, Reason } from '@evertree/core';
+import { refuseAcknowledged } from './decision.ts';
 import type { Decision, RefuseDecision, WaitDecision } from './decision.ts';
 import type { ProducerLimits } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
@@ -307,6 +308,8 @@ export class Progress {
     const told = `it acknowledges ${exactly(applied)} as applied and ${exactly(durable)} as durable`;
     const explanation = `${told}, and this primary stands at ${exactly(ours.last)}`;
     if (!this.#readsLog) return violation(explanation);
+    const refused = refuseAcknowledged(ours, this.#site, applied, this.#state === 'replicate');
+    if (refused !== undefined) return this.#refused(refused, now);
     this.#lastError = `${explanation}: their histories part`;
     this.#become('diverged', now);
     return [];

@@ -1,7 +1,7 @@
 import { Consumer } from '@evertree/consumer';
 import type { ConsumerOptions } from '@evertree/consumer';
 import { PROTOCOL_VERSIONS, Store } from '@evertree/core';
-import type { EvertreeError, Frame, Hello, Message, Report, SnapshotHeader } from '@evertree/core';
+import type { Clock, EvertreeError, Frame, Hello, Message, Report, SnapshotHeader } from '@evertree/core';
 import { collectReports } from './reports.ts';
 import { ScriptedTransport } from './scripted-link.ts';
 import type { ScriptedLink } from './scripted-link.ts';
@@ -75,6 +75,7 @@ export class ScriptedSecondary {
   readonly kept: { readonly bytes: Uint8Array; readonly error: EvertreeError }[] = [];
   keepFails = false;
   storage = new VirtualStorage();
+  clock: Clock;
   transport!: ScriptedTransport;
   journal!: VirtualJournal;
   store!: Store;
@@ -83,11 +84,13 @@ export class ScriptedSecondary {
 
   constructor(simulation: Simulation, more: Pick<ConsumerOptions, 'standby' | 'role' | 'earlierFrames'> = {}) {
     this.simulation = simulation;
+    this.clock = simulation.clock;
     this.#more = more;
   }
 
   async start(limits: ConsumerOptions['limits'] = {}): Promise<void> {
-    const { clock, random } = this.simulation;
+    const { clock } = this;
+    const { random } = this.simulation;
     this.journal = new VirtualJournal('s', this.storage, clock);
     this.store = await Store.open({ journal: this.journal, clock, random, report: collectReports(this.reports).report });
     this.transport = new ScriptedTransport();

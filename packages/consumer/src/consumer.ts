@@ -58,7 +58,7 @@ export class Consumer implements AsyncDisposable {
     this.#store = options.store;
     this.#transport = options.transport;
     this.#limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
-    this.#frames = new FrameIntake(options.store, options.transport.farEnd, this.#limits.recentFrames);
+    this.#frames = new FrameIntake(options.store, options.transport.farEnd, this.#limits);
     this.#events = new Emitter(options.store.report);
     const { store, earlierFrames } = options;
     this.#earlier = earlierFrames && new EarlierIntake({ store, earlierFrames }, this.#frames, this.#limits, this.#events);

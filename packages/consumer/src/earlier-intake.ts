@@ -106,7 +106,7 @@ export class EarlierIntake {
   async #takeOne(frame: Frame, moved: Signal, wait: AbortableWait): Promise<Failure | undefined> {
     const { log } = this.#store.journal;
     for (;;) {
-      const outcome = await this.#frames.take({ type: 'frame', bytes: frame.bytes, parsed: frame });
+      const outcome = await this.#frames.take({ type: 'frame', bytes: frame.bytes, parsed: frame }, wait.signal);
       switch (outcome.kind) {
         case 'applied':
           this.#count(frame);
@@ -115,6 +115,7 @@ export class EarlierIntake {
           }
           return undefined;
         case 'duplicate':
+        case 'aborted':
           return undefined;
         case 'full':
           while (this.#store.state === 'full' && !wait.isOver) await wait.for(moved.wait());
@@ -176,18 +177,18 @@ function plain({ epoch, revision }: Position): Position {
 
 /** Waits, but not beyond a signal. Nothing of a wait that is over is kept, however many there are. */
 class AbortableWait implements Disposable {
-  readonly #signal: AbortSignal;
+  readonly signal: AbortSignal;
   /** Ends the wait that is under way. */
   #end: () => void = () => undefined;
   readonly #ended = () => this.#end();
 
   constructor(signal: AbortSignal) {
-    this.#signal = signal;
+    this.signal = signal;
     signal.addEventListener('abort', this.#ended);
   }
 
   get isOver(): boolean {
-    return this.#signal.aborted;
+    return this.signal.aborted;
   }
 
   /** One wait at a time. @returns undefined once the signal has come */
@@ -200,6 +201,6 @@ class AbortableWait implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#signal.removeEventListener('abort', this.#ended);
+    this.signal.removeEventListener('abort', this.#ended);
   }
 }

@@ -1,10 +1,11 @@
-import { EvertreeError, isEvertreeError, parseFrame } from '@evertree/core';
-import type { CloseReason, ExactPosition, FarEnd, Frame, Message, Lineage, Reporter, Store } from '@evertree/core';
+import { EvertreeError, isEvertreeError, parseFrame, Turn } from '@evertree/core';
+import type { CloseReason, ExactPosition, FarEnd, Frame, Message, Lineage, PreparedFrame, Reporter, Store } from '@evertree/core';
 import { historyOf } from './history.ts';
+import type { ConsumerLimits } from './limits.ts';
 import type { ConsumerOptions } from './options.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { isPast, verdictOn } from './verdict.ts';
-import type { Memory } from './verdict.ts';
+import type { Memory, Verdict } from './verdict.ts';
 
 export type FrameMessage = Extract<Message, { type: 'frame' }>;
 
@@ -18,7 +19,12 @@ export type FrameOutcome =
   | { readonly kind: 'full' }
   | { readonly kind: 'refuse'; readonly reason: CloseReason; readonly error: EvertreeError }
   /** It can't be applied: nothing may be read after it. */
-  | { readonly kind: 'quarantine'; readonly error: EvertreeError };
+  | { readonly kind: 'quarantine'; readonly error: EvertreeError }
+  /** Whoever wanted it has gone meanwhile: nothing changed. */
+  | { readonly kind: 'aborted' };
+
+/** So often a frame is prepared whose preparation became void; then it is applied in one go. */
+const PREPARATIONS = 3;
 
 /** Judges frames and applies those that are next. */
 export class FrameIntake {
@@ -26,14 +32,18 @@ export class FrameIntake {
   readonly #history: Lineage;
   readonly #farEnd: FarEnd;
   readonly #recent: RecentFrames;
+  readonly #largeBytes: number;
+  readonly #turn: Turn;
   #lastTime: number | undefined;
 
   /** @param farEnd where the frames come from */
-  constructor(store: Store, farEnd: FarEnd, recentFrames: number) {
+  constructor(store: Store, farEnd: FarEnd, { recentFrames, largeFrameBytes }: ConsumerLimits) {
     this.#store = store;
     this.#history = historyOf(store);
     this.#farEnd = farEnd;
     this.#recent = new RecentFrames(recentFrames);
+    this.#largeBytes = largeFrameBytes;
+    this.#turn = new Turn(store.clock);
   }
 
   /** Commit time of the last change set applied, milliseconds since 1970; undefined before the first. */
@@ -41,18 +51,22 @@ export class FrameIntake {
     return this.#lastTime;
   }
 
-  /** Answers at once, unless the frame is so old that the journal has to be asked. */
-  take({ bytes, trailer, parsed }: FrameMessage): FrameOutcome | Promise<FrameOutcome> {
+  /**
+   * Answers at once, unless the frame is so old that the journal has to be asked, or so large that it is applied in
+   * steps. One frame at a time.
+   * @param signal gives a large frame up
+   */
+  take({ bytes, trailer, parsed }: FrameMessage, signal: AbortSignal): FrameOutcome | Promise<FrameOutcome> {
     let frame: Frame;
     try {
       frame = parsed ?? parseFrame(bytes);
     } catch (error) {
       return { kind: 'quarantine', error: asEvertreeError(error) };
     }
-    const { last } = frame.header;
-    if (!isPast(frame.header, this.#history)) return this.#judge(frame, trailer, 'unknown');
-    const recent = this.#recent.find(last.revision);
-    return recent === undefined ? this.#recall(frame) : this.#judge(frame, trailer, recent);
+    if (frame.bytes.length > this.#largeBytes) return this.#takeLarge(frame, trailer, signal);
+    const memory = this.#memory(frame);
+    if (memory instanceof Promise) return memory.then(found => this.#conclude(frame, trailer, found));
+    return this.#conclude(frame, trailer, memory);
   }
 
   /** The tree was replaced as a whole. */
@@ -66,24 +80,64 @@ export class FrameIntake {
     this.#recent.clear();
   }
 
-  async #recall(frame: Frame): Promise<FrameOutcome> {
-    const { journal } = this.#store;
-    const { last } = frame.header;
-    const found = await journal.log.find(last);
-    if (found !== undefined) return this.#judge(frame, undefined, { position: found.last, digest: found.digest });
+  /** What is known of where the frame ends, if that is behind this site's position. */
+  #memory({ header }: Frame): Memory | Promise<Memory> {
+    if (!isPast(header, this.#history)) return 'unknown';
+    return this.#recent.find(header.last.revision) ?? this.#recall(header.last);
+  }
+
+  async #recall(last: ExactPosition): Promise<Memory> {
+    const { log } = this.#store.journal;
+    const found = await log.find(last);
+    if (found !== undefined) return { position: found.last, digest: found.digest };
     // Where the journal keeps this part of the history, no frame found means that none of ours ends there.
-    const isKept = last.revision > journal.log.base.revision && last.revision <= journal.log.stable.revision;
-    return this.#judge(frame, undefined, isKept ? 'absent' : 'unknown');
+    const isKept = last.revision > log.base.revision && last.revision <= log.stable.revision;
+    return isKept ? 'absent' : 'unknown';
   }
 
-  #judge(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): FrameOutcome {
-    const verdict = verdictOn(frame.header, this.#history, memory, this.#farEnd);
-    return verdict.kind === 'next' ? this.#apply(frame, trailer) : verdict;
+  #conclude(frame: Frame, trailer: Uint8Array | undefined, memory: Memory): FrameOutcome {
+    const verdict = this.#judge(frame, memory);
+    return verdict.kind === 'next' ? this.#apply(frame, trailer, undefined) : verdict;
   }
 
-  #apply(frame: Frame, trailer: Uint8Array | undefined): FrameOutcome {
+  #judge({ header }: Frame, memory: Memory): Verdict {
+    return verdictOn(header, this.#history, memory, this.#farEnd);
+  }
+
+  /** What moves this site while the frame is prepared makes that void: then the frame is judged again. */
+  async #takeLarge(frame: Frame, trailer: Uint8Array | undefined, signal: AbortSignal): Promise<FrameOutcome> {
+    for (let left = PREPARATIONS; ; left--) {
+      const memory = this.#memory(frame);
+      const known = memory instanceof Promise ? await memory : memory;
+      if (left === 0) return this.#conclude(frame, trailer, known);
+      const verdict = this.#judge(frame, known);
+      if (verdict.kind !== 'next') return verdict;
+      let prepared: PreparedFrame | undefined;
+      try {
+        prepared = await this.#prepare(frame, signal);
+      } catch (error) {
+        return outcomeOf(asEvertreeError(error));
+      }
+      if (prepared === undefined) return { kind: 'aborted' };
+      if (this.#store.isFrameCurrent(prepared)) return this.#apply(frame, trailer, prepared);
+    }
+  }
+
+  /** Applies a frame ahead. @returns undefined if that was given up. What the caller does next has a turn of its own */
+  async #prepare(frame: Frame, signal: AbortSignal): Promise<PreparedFrame | undefined> {
+    const steps = this.#store.prepareFrame(frame);
+    this.#turn.restart();
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (this.#turn.over) await this.#turn.rest();
+      if (signal.aborted) return undefined;
+      if (step.done === true) return step.value;
+    }
+  }
+
+  #apply(frame: Frame, trailer: Uint8Array | undefined, prepared: PreparedFrame | undefined): FrameOutcome {
     try {
-      this.#store.applyFrame(frame, trailer);
+      if (prepared === undefined) this.#store.applyFrame(frame, trailer);
+      else this.#store.applyPrepared(prepared, trailer);
     } catch (error) {
       return outcomeOf(asEvertreeError(error));
     }

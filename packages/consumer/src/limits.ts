@@ -7,6 +7,8 @@ export interface ConsumerLimits {
    * journal.
    */
   readonly recentFrames: number;
+  /** Frames of more bytes than this are applied in steps, between which others have their turns. */
+  readonly largeFrameBytes: number;
   /** How long a far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;
 }
@@ -14,5 +16,6 @@ export interface ConsumerLimits {
 export const DEFAULT_LIMITS: ConsumerLimits = Object.freeze({
   pendingBytes: 64 * 1024 * 1024,
   recentFrames: 1024,
+  largeFrameBytes: 256 * 1024,
   helloMs: 10_000,
 });

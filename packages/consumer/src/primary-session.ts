@@ -107,11 +107,7 @@ export class PrimarySession {
     const { pendingBytes } = this.#store.journal.log;
     if (pendingBytes <= this.#options.limits.pendingBytes / 2) this.#overfull = false;
     this.#acknowledger.schedule();
-    const unfitting = this.#unfitting;
-    if (unfitting !== undefined && this.#store.state !== 'full') {
-      this.#unfitting = undefined;
-      this.#inbox.unshift(unfitting);
-    }
+    this.#retry();
     this.#proceed();
     if (this.#store.standing === 'primary') this.#leave();
   }
@@ -202,7 +198,17 @@ export class PrimarySession {
   async #after(work: Promise<void>): Promise<void> {
     await work;
     this.#work = undefined;
+    // There may be room again by the time that a wait ends with a full disk.
+    this.#retry();
     this.#proceed();
+  }
+
+  /** Takes the frame again that the disk had no room for, if it has some. */
+  #retry(): void {
+    const unfitting = this.#unfitting;
+    if (unfitting === undefined || this.#store.state === 'full') return;
+    this.#unfitting = undefined;
+    this.#inbox.unshift(unfitting);
   }
 
   #pauseOrResume(): void {
@@ -238,7 +244,7 @@ export class PrimarySession {
   }
 
   #handleFrame(message: FrameMessage): Promise<void> | undefined {
-    const outcome = this.#options.frames.take(message);
+    const outcome = this.#options.frames.take(message, this.#abort.signal);
     if (!(outcome instanceof Promise)) return this.#conclude(outcome, message);
     return outcome.then(
       late => this.#conclude(late, message),
@@ -304,6 +310,8 @@ export class PrimarySession {
       case 'quarantine':
         this.#options.quarantine(outcome.error, message.bytes);
         this.#close('quarantined', outcome.error.message);
+        return undefined;
+      case 'aborted':
         return undefined;
     }
   }

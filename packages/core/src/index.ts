@@ -39,6 +39,7 @@ export { PastTree } from './store/past-tree.ts';
 export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type PatternLike } from './listeners/pattern.ts';
 export { parseJson } from './parse-json.ts';
 export * from './position.ts';
+export type { PreparedFrame } from './store/following.ts';
 export { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './store/history.ts';
 export { RebuiltTree } from './store/rebuilt-tree.ts';
 export * from './store/rewritten-history.ts';

@@ -1,4 +1,5 @@
-import type { BodySink, ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
+import type { SteppedSink } from './binary-steps.ts';
+import type { ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
 import { BodyAhead } from './body-ahead.ts';
 import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
@@ -14,7 +15,7 @@ const bodyAhead = new BodyAhead();
  * Applies a binary body straight to the nodes of a tree that its dictionary names: no path is made, walked or hashed.
  * Every change is in `tree.undo`.
  */
-export class ApplySink implements BodySink {
+export class ApplySink implements SteppedSink {
   note: FrameNote | undefined;
   readonly #tree: Tree;
   // By the dictionary's numbers: the node, its parent's number, its depth.
@@ -70,6 +71,10 @@ export class ApplySink implements BodySink {
     this.#parents[id] = parent;
     this.#levels[id] = level + 1;
     if (known === undefined) this.#touch(parent);
+  }
+
+  standing(id: number, key: string, keyLo: number): Child | undefined {
+    return lookupHashed(this.#nodes[id]!, key, keyLo);
   }
 
   put(id: number, key: string, keyLo: number, keyHi: number, child: Child): void {

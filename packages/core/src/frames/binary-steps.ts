@@ -1,13 +1,22 @@
 import { ARRAY, DELETED, HAS_AUTHOR, HAS_MESSAGE, HAS_TIME, OBJECT, ONE_OPERATION } from './binary-format.ts';
+import { assertLevels, ArrayReading } from './array-reading.ts';
 import { BinaryBodyReader, malformed, type BodyHead } from './binary-reader.ts';
 import type { BodySink } from './body.ts';
+import { digestSteps } from '../tree/array-digest.ts';
+import { dropKept, keepEntering, keepLeaving, lanes } from '../tree/digest.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
 import type { Value } from '../tree/value.ts';
 
 /** Receives of a body only what it wants. */
-export interface SiftingSink extends BodySink {
+export interface SiftingSink extends SteppedSink {
   /** Whether `put` is wanted for a child of a node: else its value is skipped. */
   wants(node: number, key: string): boolean;
+}
+
+/** Receives a body that is read in steps. */
+export interface SteppedSink extends BodySink {
+  /** The child that the next put or delete takes out: the digest of an array among them is computed in steps before. */
+  standing?(node: number, key: string, keyLo: number): Child | undefined;
 }
 
 /** Operations between two pauses of `readInSteps`, and bytes: objects and texts may be long. */
@@ -15,8 +24,8 @@ const OPERATIONS_A_STEP = 256;
 const BYTES_A_STEP = 16 * 1024;
 
 /**
- * As readBinaryBody, in steps of 256 operations or 16 KiB: the generator pauses between them, also inside an object that
- * is put. A text or an array is read whole.
+ * As readBinaryBody, in steps of 256 operations or 16 KiB: the generator pauses between them, also inside an object or
+ * an array that is put. A text is read whole. The digest of an array is computed as it is read.
  * @param sieve the sink, if it does not want everything: what it does not want is not built
  * @param changeSets how many are read: those behind them are left out
  * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
@@ -25,7 +34,7 @@ export function readInSteps(
   body: Buffer,
   head: BodyHead,
   generation: number,
-  { sink, sieve, changeSets }: { readonly sink: BodySink; readonly sieve: SiftingSink | undefined; readonly changeSets: number },
+  { sink, sieve, changeSets }: { readonly sink: SteppedSink; readonly sieve: SiftingSink | undefined; readonly changeSets: number },
 ): Generator<void> {
   return new BodySteps(new BinaryBodyReader(body, generation, sink), generation, sink, sieve).read(head, changeSets);
 }
@@ -33,17 +42,19 @@ export function readInSteps(
 class BodySteps {
   readonly #from: BinaryBodyReader;
   readonly #generation: number;
-  readonly #sink: BodySink;
+  readonly #sink: SteppedSink;
   readonly #sieve: SiftingSink | undefined;
   /** The next pause comes where this many bytes were read. */
   #pauseAt = BYTES_A_STEP;
-  /** Where the container is put that is read next, by the dictionary's numbers; node 0 for the root itself. */
+  /** Where the change is made that needs steps, by the dictionary's numbers; node 0 for the root itself. */
   #node = 0;
   #key = 0;
-  /** OBJECT or ARRAY. */
+  /** What is put there. */
   #tag = OBJECT;
+  /** The array that it takes out. */
+  #leaving: readonly Value[] | undefined;
 
-  constructor(from: BinaryBodyReader, generation: number, sink: BodySink, sieve: SiftingSink | undefined) {
+  constructor(from: BinaryBodyReader, generation: number, sink: SteppedSink, sieve: SiftingSink | undefined) {
     this.#from = from;
     this.#generation = generation;
     this.#sink = sink;
@@ -51,6 +62,14 @@ class BodySteps {
   }
 
   *read(head: BodyHead, changeSets: number): Generator<void> {
+    try {
+      yield* this.#read(head, changeSets);
+    } finally {
+      dropKept();
+    }
+  }
+
+  *#read(head: BodyHead, changeSets: number): Generator<void> {
     const from = this.#from;
     from.note(head);
     let time = head.firstTime;
@@ -64,7 +83,7 @@ class BodySteps {
       const operations = (flags & ONE_OPERATION) === 0 ? from.varint() : 1;
       this.#sink.changeSet({ time, author, message, operations });
       for (let operation = 0; operation < operations; operation++) {
-        if (this.#begin()) yield* this.#putContainer();
+        if (this.#begin()) yield* this.#change();
         if (--left > 0 && from.at < this.#pauseAt) continue;
         left = OPERATIONS_A_STEP;
         yield* this.#pause();
@@ -73,7 +92,7 @@ class BodySteps {
     if (changeSets === head.count) from.assertEnd();
   }
 
-  /** Reads an operation, but leaves an object or an array that it puts to #putContainer. @returns whether there is one */
+  /** Reads an operation, but leaves one that may need steps to `#change`. @returns whether it does */
   #begin(): boolean {
     const from = this.#from;
     let node = from.varint();
@@ -93,37 +112,47 @@ class BodySteps {
   #put(node: number, key: number): boolean {
     const from = this.#from;
     const tag = from.byte();
-    if (tag === OBJECT || (tag === ARRAY && node !== 0)) {
+    const name = from.keys[key]!;
+    const standing = node === 0 ? undefined : this.#sink.standing?.(node, name, from.keyLo[key]!);
+    this.#leaving = Array.isArray(standing) ? standing : undefined;
+    if (tag === OBJECT || (tag === ARRAY && node !== 0) || this.#leaving !== undefined) {
       this.#node = node;
       this.#key = key;
       this.#tag = tag;
       return true;
     }
     if (node === 0) this.#sink.putRoot(from.value(tag));
-    else if (tag === DELETED) this.#sink.delete(node, from.keys[key]!, from.keyLo[key]!, from.keyHi[key]!);
-    else if (this.#sieve?.wants(node, from.keys[key]!) === false) from.skip(tag);
-    else this.#sink.put(node, from.keys[key]!, from.keyLo[key]!, from.keyHi[key]!, from.value(tag));
+    else if (tag === DELETED) this.#sink.delete(node, name, from.keyLo[key]!, from.keyHi[key]!);
+    else if (this.#sieve?.wants(node, name) === false) from.skip(tag);
+    else this.#sink.put(node, name, from.keyLo[key]!, from.keyHi[key]!, from.value(tag));
     return false;
   }
 
-  *#putContainer(): Generator<void> {
+  *#change(): Generator<void> {
     const { keys, keyLo, keyHi } = this.#from;
-    const [node, key, tag] = [this.#node, this.#key, this.#tag];
-    if (node === 0) this.#sink.putRoot(yield* this.#object());
-    else if (this.#sieve?.wants(node, keys[key]!) !== false)
-      this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, yield* tag === OBJECT ? this.#object() : this.#array());
-    else if (tag === OBJECT) yield* this.#skipObject();
-    else this.#from.skip(tag);
+    const [node, key, tag, leaving] = [this.#node, this.#key, this.#tag, this.#leaving];
+    if (node === 0) return this.#sink.putRoot(yield* this.#object());
+    if (tag !== DELETED && this.#sieve?.wants(node, keys[key]!) === false) {
+      return tag === OBJECT ? yield* this.#skipObject() : this.#from.skip(tag);
+    }
+    if (leaving !== undefined) yield* digestSteps(leaving);
+    const { lo, hi } = lanes;
+    const child = tag === DELETED ? undefined : yield* this.#value(tag);
+    if (leaving !== undefined) keepLeaving(leaving, lo, hi);
+    if (child === undefined) this.#sink.delete(node, keys[key]!, keyLo[key]!, keyHi[key]!);
+    else this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, child);
+  }
+
+  *#value(tag: number): Generator<void, Child> {
+    if (tag === OBJECT) return yield* this.#object();
+    return tag === ARRAY ? yield* this.#array() : this.#from.value(tag);
   }
 
   *#array(): Generator<void, Child> {
-    const from = this.#from;
-    const items: Value[] = [];
-    for (let left = from.varint(); left > 0; left--) {
-      items.push(from.plain(from.byte()));
-      if (from.at >= this.#pauseAt) yield* this.#pause();
-    }
-    return Object.freeze(items) as Child;
+    const reading = new ArrayReading(this.#from);
+    while (!reading.readTo(this.#pauseAt)) yield* this.#pause();
+    keepEntering(reading.array, lanes.lo, lanes.hi);
+    return reading.array;
   }
 
   *#object(): Generator<void, TreeNode> {
@@ -138,6 +167,7 @@ class BodySteps {
         const tag = from.byte();
         if (tag === OBJECT) {
           above.push({ node, key, left });
+          assertLevels(above.length);
           node = new TreeNode(this.#generation);
           left = from.varint();
         } else {

@@ -4,20 +4,13 @@ import { readInSteps } from './binary-steps.ts';
 import type { FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { decodeFrame } from './collect-sink.ts';
+import { observeSteps, type ObservedChange } from './observed-steps.ts';
 import { importValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
 import { frameBody, type Frame } from './frame.ts';
-import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { formatPosition } from '../position.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
-
-/** A change set that concerns a listener, with the trees before and after it. */
-export interface ObservedChange {
-  readonly changeSet: ChangeSet;
-  readonly before: TreeNode;
-  readonly after: TreeNode;
-}
 
 export interface Applied {
   /** Set if the frame begins or ends its epoch. */
@@ -43,6 +36,18 @@ export function applyFrame(tree: Tree, frame: Frame, concerns: ((path: Path) => 
     tree.restore(before);
     throw error;
   }
+}
+
+/**
+ * As applyFrame, in steps of about a millisecond. A text is read in one, and so is a JSON body.
+ * @param tree of the caller's own: after an error it is useless
+ */
+export function* applySteps(tree: Tree, frame: Frame, concerns: ((path: Path) => boolean) | undefined): Generator<void, Applied> {
+  const applied =
+    concerns === undefined ? { note: yield* replaySteps(tree, frame), observed: [] } : yield* observeSteps(tree, frame, concerns);
+  yield* tree.mixSteps();
+  compareDigest(tree, frame);
+  return applied;
 }
 
 function applyInPlace(tree: Tree, frame: Frame): Applied {

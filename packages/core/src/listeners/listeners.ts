@@ -1,7 +1,7 @@
 import type { Operation } from '../frames/change-set.ts';
 import { ListenerQueue, type BatchCallback, type ListenerQueueOptions } from './listener-queue.ts';
-import type { Frame } from '../frames/frame.ts';
-import type { ObservedChange } from '../frames/frame-application.ts';
+import type { Frame, FrameHeader } from '../frames/frame.ts';
+import type { ObservedChange } from '../frames/observed-steps.ts';
 import { differenceOf, toOperations } from '../transactions/net-operations.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
@@ -23,6 +23,19 @@ export interface Step {
   readonly bytes: number;
 }
 
+/** The operations of a commit that concern each listener. */
+type Concerned = ReadonlyMap<ListenerQueue, readonly Operation[]>;
+
+/** What a frame that was applied ahead has for the listeners. */
+export interface SortedFrame {
+  readonly changes: readonly { readonly observed: ObservedChange; readonly concerned: Concerned }[];
+  /** Listeners that were ever added when it was sorted. */
+  readonly added: number;
+}
+
+/** Operations that are sorted between two pauses: less than a millisecond of work. */
+const SORTED_A_STEP = 1_024;
+
 /**
  * The listeners of a tree. A listener's first batch tells the present state, once; then each commit that changes
  * something at, above or below a path that its pattern matches makes a batch.
@@ -38,6 +51,8 @@ export class Listeners {
   readonly #options: ListenerQueueOptions;
   readonly #queues = new Set<ListenerQueue>();
   readonly #trie = new PatternTrie<ListenerQueue>();
+  /** Listeners that were ever added. */
+  #added = 0;
 
   constructor(options: ListenerQueueOptions) {
     this.#options = options;
@@ -65,6 +80,7 @@ export class Listeners {
   ): Disposable {
     const queue = new ListenerQueue(parsePattern(pattern), callback, now, options.name, this.#options);
     this.#queues.add(queue);
+    this.#added++;
     this.#trie.add(queue.pattern, queue);
     return {
       [Symbol.dispose]: () => {
@@ -78,30 +94,51 @@ export class Listeners {
   /** Queues a commit for the listeners that it concerns. Calls none of them. */
   notify(operations: readonly Operation[], step: Step): void {
     const concerned = new Map<ListenerQueue, Operation[]>();
-    for (const operation of operations) {
-      this.#trie.visit(operation.path, queue => {
-        const theirs = concerned.get(queue);
-        if (theirs === undefined) concerned.set(queue, [operation]);
-        else theirs.push(operation);
-      });
-    }
-    for (const [queue, theirs] of concerned) queue.push({ ...step, operations: theirs, merged: 1 });
+    for (const operation of operations) this.#sort(operation, concerned);
+    push(concerned, step);
   }
 
   /** Queues the change sets of a frame, one by one. @param from the position before the frame */
   notifyOfFrame({ header }: Frame, from: Position, observed: readonly ObservedChange[]): void {
-    const { epoch, base } = header;
-    for (const { changeSet, before, after } of observed) {
-      const { revision, operations, time } = changeSet;
-      const previous = revision - 1 === base.revision ? from : { epoch, revision: revision - 1 };
-      const position = { epoch, revision };
-      this.notify(operations, { before, after, from: previous, position, time, bytes: header.bodyLength / observed.length });
+    for (const change of observed) this.notify(change.changeSet.operations, stepOf(header, from, change, observed.length));
+  }
+
+  /** Sorts the change sets of a frame for the listeners, in steps, before it is taken. */
+  *sortSteps(observed: readonly ObservedChange[]): Generator<void, SortedFrame> {
+    const added = this.#added;
+    const changes = [];
+    for (const change of observed) {
+      const concerned = new Map<ListenerQueue, Operation[]>();
+      for (const [index, operation] of change.changeSet.operations.entries()) {
+        this.#sort(operation, concerned);
+        if (index % SORTED_A_STEP === SORTED_A_STEP - 1) yield;
+      }
+      changes.push({ observed: change, concerned });
     }
+    return { changes, added };
+  }
+
+  /** Whether a frame was sorted for all listeners that there are. */
+  isCurrent({ added }: SortedFrame): boolean {
+    return added === this.#added;
+  }
+
+  /** As notifyOfFrame. @param sorted current */
+  notifyOfSorted({ header }: Frame, from: Position, { changes }: SortedFrame): void {
+    for (const { observed, concerned } of changes) push(concerned, stepOf(header, from, observed, changes.length));
   }
 
   /** A snapshot took the tree's place: queues the difference as one batch. */
   notifyOfSwap(step: Step): void {
     if (this.size > 0) this.notify(toOperations(differenceOf(step.before, step.after)), step);
+  }
+
+  #sort(operation: Operation, concerned: Map<ListenerQueue, Operation[]>): void {
+    this.#trie.visit(operation.path, queue => {
+      const theirs = concerned.get(queue);
+      if (theirs === undefined) concerned.set(queue, [operation]);
+      else theirs.push(operation);
+    });
   }
 
   /** Ends every listener; waiting batches are not delivered. */
@@ -112,4 +149,16 @@ export class Listeners {
     }
     this.#queues.clear();
   }
+}
+
+function push(concerned: Concerned, step: Step): void {
+  for (const [queue, operations] of concerned) queue.push({ ...step, operations, merged: 1 });
+}
+
+/** @param count change sets of the frame that are queued */
+function stepOf(header: FrameHeader, from: Position, { changeSet, before, after }: ObservedChange, count: number): Step {
+  const { epoch, base, bodyLength } = header;
+  const { revision, time } = changeSet;
+  const previous = revision - 1 === base.revision ? from : { epoch, revision: revision - 1 };
+  return { before, after, from: previous, position: { epoch, revision }, time, bytes: bodyLength / count };
 }

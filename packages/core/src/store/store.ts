@@ -5,11 +5,11 @@ import { exportValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
 import type { EvertreeError } from '../errors.ts';
-import { applyFrame } from '../frames/frame-application.ts';
+import { Following, type PreparedFrame } from './following.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import type { GuardSchema } from '../transactions/guards.ts';
-import { assertContinues, History } from './history.ts';
+import { History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
 import { type EpochName, type Fencing, type Lineage } from '../lineage.ts';
@@ -50,6 +50,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly limits: StoreLimits;
   #tree: Tree;
   readonly #committing: Committing;
+  readonly #following: Following;
   readonly #history: History;
   readonly #outcomes: CommitOutcomes;
   readonly #listeners: Listeners;
@@ -83,13 +84,9 @@ export class Store extends SingleWrites implements AsyncDisposable {
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
+    const advanced = () => this.#events.emit('advanced');
     const parts = { journal: this.journal, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
-    this.#succession = new Succession({
-      ...parts,
-      cut: () => this.cut(),
-      digest: () => this.digest,
-      advanced: () => this.#events.emit('advanced'),
-    });
+    this.#succession = new Succession({ ...parts, cut: () => this.cut(), digest: () => this.digest, advanced });
     this.#replacement = new HistoryReplacement({
       ...parts,
       clock: this.clock,
@@ -106,6 +103,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
       byteLimit: this.limits.changeSetBytes,
       cut: () => this.cut(),
     });
+    this.#following = new Following(tree, { ...parts, listeners: this.#listeners, advanced });
     this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
     this.journal.log.onProgress(() => this.#onProgress());
   }
@@ -392,14 +390,26 @@ export class Store extends SingleWrites implements AsyncDisposable {
    *   then
    */
   applyFrame(frame: Frame, trailer?: Uint8Array): void {
-    this.#gate.assertFollowing();
-    assertContinues(this.#history, frame);
-    const from = this.position;
-    const { note, observed } = applyFrame(this.#tree, frame, this.#listeners.size > 0 ? path => this.#listeners.concerns(path) : undefined);
-    this.#history.follow(frame, note, trailer);
-    if (note !== undefined) this.#outcomes.goOn();
-    this.#listeners.notifyOfFrame(frame, from, observed);
-    this.#events.emit('advanced');
+    this.#following.apply(frame, trailer);
+  }
+
+  /**
+   * Applies a large frame ahead, in steps, to a tree beside this one: `applyPrepared` then takes little time. An error of
+   * the frame is part of the result.
+   * @throws EvertreeError what `applyFrame` throws before it looks into the frame
+   */
+  prepareFrame(frame: Frame): Generator<void, PreparedFrame> {
+    return this.#following.prepare(frame);
+  }
+
+  /** Whether the frame still follows this tree's position, and nothing else changed that it was prepared for. */
+  isFrameCurrent(prepared: PreparedFrame): boolean {
+    return this.#following.isCurrent(prepared);
+  }
+
+  /** As `applyFrame`. A frame that is not current any more is applied anew, in one go. */
+  applyPrepared(prepared: PreparedFrame, trailer?: Uint8Array): void {
+    this.#following.applyPrepared(prepared, trailer);
   }
 
   /**
@@ -476,6 +486,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
     const before = this.#tree.pin();
     this.#tree = tree;
     this.#committing.replaceTree(tree);
+    this.#following.replaceTree(tree);
     this.#history.replace(head, tree.digest());
     this.#outcomes.historyReplaced();
     this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 });

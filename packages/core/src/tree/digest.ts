@@ -103,7 +103,49 @@ function hashNumber(value: number): void {
   lanes.hi = (Math.imul(high ^ ~NUMBER, 0x85eb_ca77) + low) | 0;
 }
 
+/** The digest of an array that was computed in steps, ahead of who asks for it. */
+class DigestAhead {
+  #items: readonly Value[] | undefined;
+  #lo = 0;
+  #hi = 0;
+
+  set(items: readonly Value[] | undefined, lo: number, hi: number): void {
+    this.#items = items;
+    this.#lo = lo;
+    this.#hi = hi;
+  }
+
+  take(items: readonly Value[]): boolean {
+    if (items !== this.#items) return false;
+    this.#items = undefined;
+    lanes.lo = this.#lo;
+    lanes.hi = this.#hi;
+    return true;
+  }
+}
+
+/** Of an array that enters a tree, and of one that leaves it. */
+const entering = new DigestAhead();
+const leaving = new DigestAhead();
+
+/** Keeps the digest of a frozen array for the next time that it is asked for. */
+export function keepEntering(items: readonly Value[], lo: number, hi: number): void {
+  entering.set(items, lo, hi);
+}
+
+/** As keepEntering, of an array that a tree holds still. */
+export function keepLeaving(items: readonly Value[], lo: number, hi: number): void {
+  leaving.set(items, lo, hi);
+}
+
+/** Holds no array any more. */
+export function dropKept(): void {
+  entering.set(undefined, 0, 0);
+  leaving.set(undefined, 0, 0);
+}
+
 function hashArray(items: readonly Value[]): void {
+  if (entering.take(items) || leaving.take(items)) return;
   beginArray(items.length);
   let { lo, hi } = lanes;
   for (const item of items) {

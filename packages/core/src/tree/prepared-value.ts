@@ -1,10 +1,11 @@
-import { beginArray, closeSum, hashKey, hashLeaf, lanes, mix, mixItem } from './digest.ts';
+import { closeSum, hashLeaf, lanes } from './digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { DEPTH_LIMIT } from './limits.ts';
 import { measure, sameSteps } from './content.ts';
+import { MadeArray, MadeObject } from './made-array.ts';
 import { insert, TreeNode, type Child } from './node.ts';
 import { formatPath, type Path } from './path.ts';
-import { checkContainer, checkKey, checkLeaf, define, type PlainObject, type Value } from './value.ts';
+import { checkContainer, checkKey, checkLeaf, type PlainObject, type Value } from './value.ts';
 
 /** A preparation pauses after so many members of objects and arrays, or so much text: some 2 ms of work. */
 export const STEP_MEMBERS = 2_048;
@@ -225,56 +226,5 @@ class MadeNode implements PreparedPiece {
   close(): Child {
     closeSum(this.#node.sumLo, this.#node.sumHi);
     return this.#node;
-  }
-}
-
-class MadeArray implements PreparedPiece {
-  readonly #items: Value[] = [];
-  /** The digest of the array as far as it is read. */
-  #lo: number;
-  #hi: number;
-
-  constructor(length: number) {
-    beginArray(length);
-    this.#lo = lanes.lo;
-    this.#hi = lanes.hi;
-  }
-
-  add(_index: string, item: Value, lo: number, hi: number): void {
-    this.#items.push(item);
-    lanes.lo = lo;
-    lanes.hi = hi;
-    mixItem(this.#lo, this.#hi);
-    this.#lo = lanes.lo;
-    this.#hi = lanes.hi;
-  }
-
-  close(): Value {
-    lanes.lo = this.#lo;
-    lanes.hi = this.#hi;
-    return Object.freeze(this.#items);
-  }
-}
-
-/** An object inside an array: a value, and no node. */
-class MadeObject implements PreparedPiece {
-  readonly #object: { [key: string]: Value } = {};
-  #lo = 0;
-  #hi = 0;
-
-  add(key: string, child: Value, lo: number, hi: number): void {
-    define(this.#object, key, child);
-    hashKey(key);
-    const { lo: keyLo, hi: keyHi } = lanes;
-    lanes.lo = lo;
-    lanes.hi = hi;
-    mix(keyLo, keyHi);
-    this.#lo = (this.#lo + lanes.lo) | 0;
-    this.#hi = (this.#hi + lanes.hi) | 0;
-  }
-
-  close(): Value {
-    closeSum(this.#lo, this.#hi);
-    return Object.freeze(this.#object);
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type KafkaBroker, startKafka } from '../test/support/kafka/broker.ts';
 import { KafkaByHand } from './contestants/kafka-by-hand.ts';
@@ -28,6 +28,10 @@ export interface Measure {
   readonly fullOnly?: boolean;
   /** Left out, with a note, if it is not available. */
   readonly needs?: 'kafka' | 's3';
+  /** What a full run of it takes on two cores, about. */
+  readonly seconds: number;
+  /** Its contestants stay for a later measure with the same word; all are ended when none follows. */
+  readonly shares?: 'pair' | 'broker';
   run(bench: Bench): Promise<Figure[]>;
 }
 
@@ -122,7 +126,10 @@ export class Bench implements AsyncDisposable {
     return remembered(this.#byHand, `${reader} ${JSON.stringify(shape)}`, () => this.#startByHand(shape, reader === 'only receives'));
   }
 
-  /** Ends all contestants, those of a measure that failed as well. The next measure starts its own. */
+  /**
+   * Ends all contestants, those of a measure that failed as well, and deletes their directories. The next measure starts
+   * its own.
+   */
   async reset(): Promise<void> {
     for (const contestants of [this.#pairs, this.#redis, this.#byHand]) contestants.clear();
     const broker = this.#broker;
@@ -130,6 +137,7 @@ export class Bench implements AsyncDisposable {
     await killAll();
     // Who asked for a broker that did not start was told why.
     await (await broker?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    for (const name of readdirSync(this.#directory)) rmSync(join(this.#directory, name), { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

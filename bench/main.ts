@@ -9,6 +9,7 @@ import { passes } from './figure.ts';
 import { chosenMeasures, MEASURES } from './measures/all.ts';
 import { Progress } from './progress.ts';
 import { type Results, runMeasures } from './run.ts';
+import { type Omission, summary } from './summary.ts';
 import { table } from './table.ts';
 
 const FAILED = 1;
@@ -22,6 +23,7 @@ a measure failed.
   --lab DIR        the lab's pipeline joins (a folder with proto.mjs, after \`npm i\` in it)
   --data DIR       where all contestants keep their files meanwhile (default: ${tmpdir()})
   --profile DIR    CPU profiles of both sites are written there, beside the measures visible, wide, batch, lag, cold, kafka-visible and kafka-lag
+  --steps          each step of each measure, with the second of the run at which it begins, and each round's result
   --json           the figures as JSON
   --help
 
@@ -43,6 +45,7 @@ function readOptions() {
         lab: { type: 'string' },
         data: { type: 'string', default: tmpdir() },
         profile: { type: 'string' },
+        steps: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -61,31 +64,31 @@ function readOptions() {
   }
 }
 
-/** Why the servers that some measures need can't be started here, and what helps. */
-async function findObstacles(wanted: readonly Measure[]): Promise<ReadonlyMap<string, string>> {
-  const obstacles = new Map<string, string>();
+/** The measures whose servers can't be started here, and what helps. */
+async function findOmissions(wanted: readonly Measure[]): Promise<Omission[]> {
+  const omissions: Omission[] = [];
   for (const [name, find] of Object.entries({ kafka: findKafkaObstacle, s3: findS3Obstacle })) {
-    const obstacle = wanted.some(({ needs }) => needs === name) ? await find() : undefined;
-    if (obstacle !== undefined) obstacles.set(name, obstacle);
+    const measures = wanted.filter(({ needs }) => needs === name).map(measure => measure.name);
+    const reason = measures.length === 0 ? undefined : await find();
+    if (reason !== undefined) omissions.push({ measures, reason });
   }
-  return obstacles;
+  return omissions;
 }
 
 function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-async function run({ measures: wanted, quick, lab, data, profile, json }: Options): Promise<number> {
-  const progress = new Progress(process.stderr);
+async function run({ measures: wanted, quick, lab, data, profile, steps, json }: Options): Promise<number> {
+  const progress = new Progress(process.stderr, steps);
   const started = performance.now();
   await using bench = new Bench({ quick, lab: absolute(lab), data: resolve(data), profiles: absolute(profile) }, progress);
   endWithSignals(bench);
   if (!bench.hasRedis) process.stderr.write(`${REDIS_MISSING}\n`);
-  const obstacles = await findObstacles(wanted);
-  const measures = wanted.filter(({ needs }) => needs === undefined || !obstacles.has(needs));
-  const notMeasured = wanted.filter(measure => !measures.includes(measure)).map(({ name }) => name);
-  const omission = notMeasured.length === 0 ? '' : `NOT MEASURED: ${notMeasured.join(', ')}. ${[...obstacles.values()].join(' ')}\n`;
-  process.stderr.write(omission);
+  const omissions = await findOmissions(wanted);
+  for (const { measures, reason } of omissions) process.stderr.write(`NOT MEASURED ${measures.join(', ')}: ${reason}\n`);
+  const notMeasured = omissions.flatMap(omission => omission.measures);
+  const measures = wanted.filter(({ name }) => !notMeasured.includes(name));
   const results = await runMeasures(bench, measures);
   progress.clear();
   const { figures, failures, tookSeconds } = results;
@@ -101,7 +104,9 @@ async function run({ measures: wanted, quick, lab, data, profile, json }: Option
     notMeasured,
   };
   const rows = figures.map(figure => ({ ...figure, passes: passes(figure) }));
-  process.stdout.write(json ? `${JSON.stringify({ machine, figures: rows, failures })}\n` : report(machine, results) + omission);
+  const command = ['pnpm bench', ...(quick ? ['--quick'] : []), ...(lab === undefined ? [] : [`--lab ${lab}`])].join(' ');
+  const shortfalls = summary({ figures, failures, omissions, command });
+  process.stdout.write(json ? `${JSON.stringify({ machine, figures: rows, failures })}\n` : `${report(machine, results)}${shortfalls}`);
   return failures.length === 0 && figures.every(passes) ? 0 : FAILED;
 }
 
@@ -120,11 +125,12 @@ interface Machine {
   readonly seconds: number;
 }
 
-function report({ node, redis, cores, rounds, seconds }: Machine, { figures, failures, tookSeconds }: Results): string {
+function report({ node, redis, cores, rounds, seconds }: Machine, { figures, tookSeconds }: Results): string {
   const head = `Node ${node}, ${redis === null ? 'no Redis' : `Redis ${redis}`}, ${cores} cores; medians of ${rounds} rounds, ${seconds} s`;
   const times = `Seconds each: ${Object.entries(tookSeconds)
     .map(([name, took]) => `${name} ${took}`)
     .join(', ')}`;
-  const failed = failures.map(({ measure, error }) => `FAILED ${measure}: ${error}\n`).join('');
-  return `${table(figures)}\n\n${head}\n${times}\n${failed}`;
+  const { length } = figures.filter(({ floor }) => floor !== undefined);
+  const passed = figures.filter(figure => figure.floor !== undefined && passes(figure)).length;
+  return `${table(figures)}\n\n${head}\n${times}\n${passed} of ${length} floors reached\n`;
 }

@@ -5,6 +5,9 @@ import { tableLine } from './table.ts';
 /** No measure takes half as long. One that hangs counts as failed at this limit. */
 const MEASURE_LIMIT_MS = 600_000;
 
+/** A machine is not judged by less. */
+const LEAST_DONE_SECONDS = 30;
+
 /** What a run of the bench found. */
 export interface Results {
   readonly figures: readonly Figure[];
@@ -26,9 +29,11 @@ export async function runMeasures(bench: Bench, measures: readonly Measure[]): P
   const figures: Figure[] = [];
   const failures: Failure[] = [];
   const tookSeconds: Record<string, number> = {};
+  const started = performance.now();
   for (const [index, measure] of measures.entries()) {
-    bench.progress.measure(measure.name, index, measures.length);
     const begun = performance.now();
+    const left = bench.options.quick ? undefined : secondsLeft(measures, index, (begun - started) / 1e3);
+    bench.progress.measure(measure.name, index, measures.length, left);
     try {
       const found = await limited(measure.run(bench));
       figures.push(...found);
@@ -38,9 +43,26 @@ export async function runMeasures(bench: Bench, measures: readonly Measure[]): P
       bench.progress.print(`FAILED ${measure.name}: ${failures.at(-1)!.error}`);
       await bench.reset();
     }
+    if (!isSharedLater(measures, index)) await bench.reset();
     tookSeconds[measure.name] = Math.round((performance.now() - begun) / 100) / 10;
   }
   return { figures, failures, tookSeconds };
+}
+
+/**
+ * What the measures from this one on take: what they took where `seconds` was noted, by how much this machine was
+ * slower or faster so far.
+ */
+export function secondsLeft(measures: readonly Pick<Measure, 'seconds'>[], index: number, passedSeconds: number): number {
+  const sum = (part: typeof measures) => part.reduce((all, { seconds }) => all + seconds, 0);
+  const done = sum(measures.slice(0, index));
+  return sum(measures.slice(index)) * (done < LEAST_DONE_SECONDS ? 1 : passedSeconds / done);
+}
+
+/** Contestants that stay use memory and sometimes a core: they are ended as soon as nobody needs them. */
+function isSharedLater(measures: readonly Measure[], index: number): boolean {
+  const { shares } = measures[index]!;
+  return shares !== undefined && measures.slice(index + 1).some(later => later.shares === shares);
 }
 
 async function limited<T>(work: Promise<T>): Promise<T> {

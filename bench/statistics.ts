@@ -24,7 +24,13 @@ export function medianRatio(ours: readonly number[], theirs: readonly number[]):
 }
 
 /** Who takes part; undefined: not in this run. */
-type Contest<Name extends string> = Readonly<Record<Name, (() => Promise<number>) | undefined>>;
+export type Contest<Name extends string> = Readonly<Record<Name, (() => Promise<number>) | undefined>>;
+
+/** Is told which round of whom begins, and its result. */
+interface RoundProgress {
+  tell(what: string): void;
+  found(result: number): void;
+}
 
 /**
  * Runs the contestants in turn, round by round; each round begins with another one.
@@ -33,7 +39,7 @@ type Contest<Name extends string> = Readonly<Record<Name, (() => Promise<number>
 export async function interleave<Name extends string>(
   contest: Contest<Name>,
   rounds: number,
-  tell: (round: number, name: Name) => void,
+  progress: RoundProgress,
 ): Promise<Record<Name, number[]>> {
   const entries = Object.entries(contest) as [Name, (() => Promise<number>) | undefined][];
   const results = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<Name, number[]>;
@@ -41,8 +47,10 @@ export async function interleave<Name extends string>(
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < racers.length; turn++) {
       const [name, run] = racers[(turn + round) % racers.length]!;
-      tell(round, name);
-      results[name].push(await run!());
+      progress.tell(`round ${round + 1}, ${name}`);
+      const result = await run!();
+      progress.found(result);
+      results[name].push(result);
     }
   }
   return results;

@@ -30,12 +30,14 @@ import { visible, wide } from './visible.ts';
 /** The last ones kill the broker. */
 const KAFKA_MEASURES: readonly Measure[] = [kafkaVisible, kafkaLag, kafkaMany, kafkaCold, kafkaSwitchover, kafkaClients, kafkaAway];
 const ARCHIVE_MEASURES: readonly Measure[] = [archiveWriting, archiveSize, archiveAge, archiveRestore, archiveS3, archiveMemory];
+/** Those that share contestants follow one another. */
 export const MEASURES: readonly Measure[] = [
   visible,
-  wide,
   cpu,
   batch,
   lag,
+  ack,
+  wide,
   profile,
   cold,
   restart,
@@ -46,7 +48,6 @@ export const MEASURES: readonly Measure[] = [
   holdsLarge,
   away,
   shares,
-  ack,
   switchover,
   promote,
   comeback,

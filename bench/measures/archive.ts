@@ -36,6 +36,7 @@ function sizeOf(shape: Shape, changes: number): string {
 
 export const archiveWriting: Measure = {
   name: 'archive-writing',
+  seconds: 37,
   fullOnly: true,
   about: 'commits a second with a continuous encrypted archive, against none',
   async run(bench) {
@@ -76,6 +77,7 @@ export const archiveWriting: Measure = {
 
 export const archiveSize: Measure = {
   name: 'archive-size',
+  seconds: 15,
   fullOnly: true,
   about: 'bytes of an incremental backup, and of an archive against lines of JSON',
   async run(bench) {
@@ -124,6 +126,7 @@ export const archiveSize: Measure = {
 
 export const archiveAge: Measure = {
   name: 'archive-age',
+  seconds: 21,
   fullOnly: true,
   about: 'the age of the newest change in the archive at 1,000 commits a second',
   async run(bench) {
@@ -178,6 +181,7 @@ async function restoredOnce(bench: Bench, place: Place, digest: string): Promise
 
 export const archiveRestore: Measure = {
   name: 'archive-restore',
+  seconds: 78,
   fullOnly: true,
   about: 'a restore to a named moment until it serves, from a directory, against PostgreSQL with pgBackRest',
   async run(bench) {
@@ -232,6 +236,7 @@ function besidePostgres(
 
 export const archiveS3: Measure = {
   name: 'archive-s3',
+  seconds: 27,
   fullOnly: true,
   about: 'the same restore from a real S3 server, encrypted',
   needs: 's3',
@@ -263,6 +268,7 @@ export const archiveS3: Measure = {
 
 export const archiveMemory: Measure = {
   name: 'archive-memory',
+  seconds: 18,
   fullOnly: true,
   about: 'memory of backup, restore and verify, beyond the tree',
   async run(bench) {

@@ -17,6 +17,7 @@ const WARM_UP_CHANGES = 1_000_000;
 
 export const away: Measure = {
   name: 'away',
+  seconds: 16,
   fullOnly: true,
   about: "the primary's memory (heapUsed and external after garbage collection) while a secondary is away and 10M changes are committed",
   async run(bench) {

@@ -15,6 +15,7 @@ export const SHORT_JOURNAL = { segmentBytes: 1024 * 1024, retentionMaxMs: 0, ret
 
 export const cold: Measure = {
   name: 'cold',
+  seconds: 10,
   about: 'a cold secondary of 1M leaves, until equal and durable; and stalls of the event loop at the primary meanwhile',
   async run(bench) {
     const options = { profiles: bench.options.profiles, journal: SHORT_JOURNAL };
@@ -33,7 +34,7 @@ export const cold: Measure = {
     const theirs = redis === undefined ? undefined : () => copyRedis(redis);
     bench.progress.tell('warms up the primary');
     await copy(pair);
-    const results = await interleave({ ours, theirs }, bench.rounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
+    const results = await interleave({ ours, theirs }, bench.rounds, bench.progress);
     if (bench.options.profiles !== undefined) await copy(pair, 'cold');
     await Promise.all([pair.close(), redis?.close()]);
     return [copyFigure(results.ours, results.theirs), stallFigure(stalls)];

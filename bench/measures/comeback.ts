@@ -8,6 +8,7 @@ const DIVERGED = 10_000;
 
 export const comeback: Measure = {
   name: 'comeback',
+  seconds: 4,
   fullOnly: true,
   about: `an old primary comes back with ${DIVERGED} diverged commits, 1M leaves, its process running`,
   async run(bench) {

@@ -15,6 +15,7 @@ const LAG_CHANGES = 10_000;
 
 export const growth: Measure = {
   name: 'growth',
+  seconds: 120,
   about: 'how each figure grows from 10k to 3M leaves; one run each',
   fullOnly: true,
   async run(bench) {

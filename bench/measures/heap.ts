@@ -5,6 +5,7 @@ import { SiteProcess } from '../site/site-process.ts';
 
 export const heap: Measure = {
   name: 'heap',
+  seconds: 1,
   fullOnly: true,
   about: 'heap a leaf, 10-key records, 1M leaves (heapUsed after garbage collection)',
   async run(bench) {

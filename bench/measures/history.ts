@@ -21,6 +21,7 @@ class HistoryProcess extends Worker<HistoryTasks> {
 
 export const history: Measure = {
   name: 'history',
+  seconds: 120,
   fullOnly: true,
   about: 'one leaf, and a page of its changes, anywhere in 10M commits; the index; beside a temporal table of PostgreSQL',
   async run(bench) {
@@ -98,6 +99,7 @@ async function besidePostgres(
 
 export const historyPin: Measure = {
   name: 'history-pin',
+  seconds: 50,
   fullOnly: true,
   about: 'the whole tree of 1M leaves as it was, 1M commits after a snapshot; and how long the event loop was held',
   async run(bench) {
@@ -142,6 +144,7 @@ export const historyPin: Measure = {
 
 export const historyWriting: Measure = {
   name: 'history-writing',
+  seconds: 75,
   fullOnly: true,
   about: 'commits a second with indexing on, against off',
   async run(bench) {
@@ -183,6 +186,7 @@ export const historyWriting: Measure = {
 
 export const historyVerify: Measure = {
   name: 'history-verify',
+  seconds: 30,
   fullOnly: true,
   about: '`verify`: everything rebuilt, and checksums only',
   async run(bench) {

@@ -18,6 +18,7 @@ const SITES = ['primary', 'secondary'] as const;
 
 export const holds: Measure = {
   name: 'holds',
+  seconds: 81,
   about: 'the longest that one request, frame, watch or snapshot holds the event loop of a primary or a secondary, by name',
   fullOnly: true,
   async run(bench) {
@@ -36,6 +37,7 @@ export const holds: Measure = {
 
 export const holdsLarge: Measure = {
   name: 'holds-large',
+  seconds: 300,
   about: 'the same for requests above 1 MiB or 10,000 operations, and what a commit costs for each leaf that it changes',
   fullOnly: true,
   async run(bench) {

@@ -16,6 +16,8 @@ const QUICK_WARM_UP_CHANGES = 200_000;
 
 export const kafkaAway: Measure = {
   name: 'kafka-away',
+  seconds: 48,
+  shares: 'broker',
   needs: 'kafka',
   about: "the primary's memory (heapUsed and external after garbage collection) while the broker is dead and 2M changes are committed",
   async run(bench) {

@@ -14,6 +14,8 @@ const AWAY_MS = [500, 3_000, 8_000];
 
 export const kafkaClients: Measure = {
   name: 'kafka-clients',
+  seconds: 90,
+  shares: 'broker',
   needs: 'kafka',
   about: '@platformatic/kafka beside kafkajs, both behind the same seam',
   fullOnly: true,
@@ -38,7 +40,7 @@ type Values = Record<Name, number[]>;
 
 function race(bench: Bench, pairs: Pairs, run: (pair: ClientPair, name: Name) => Promise<number>): Promise<Values> {
   const contest = { theirs: () => run(pairs.theirs, 'theirs'), ours: () => run(pairs.ours, 'ours') };
-  return interleave(contest, bench.kafkaRounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
+  return interleave(contest, bench.kafkaRounds, bench.progress);
 }
 
 async function throughput(bench: Bench, pairs: Pairs, { title, bytes, framesASend, count }: typeof LARGE): Promise<Figure[]> {

@@ -8,6 +8,8 @@ import { SHORT_JOURNAL } from './cold.ts';
 
 export const kafkaCold: Measure = {
   name: 'kafka-cold',
+  seconds: 8,
+  shares: 'broker',
   needs: 'kafka',
   about: 'a new secondary of 1M leaves from the snapshot topic, from the start of its process until equal and durable',
   async run(bench) {

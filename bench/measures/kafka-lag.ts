@@ -23,6 +23,8 @@ const beat = (count: number): Beat => ({ pace: 'beats', perSecond: PER_SECOND, c
 
 export const kafkaLag: Measure = {
   name: 'kafka-lag',
+  seconds: 22,
+  shares: 'broker',
   needs: 'kafka',
   about: `from commit to visible at the secondary through Kafka, at ${PER_SECOND} changes a second`,
   async run(bench) {
@@ -40,9 +42,7 @@ export const kafkaLag: Measure = {
     };
     const ours = measured('ours', () => pair.lag(beat(PER_SECOND * bench.size(SECONDS, QUICK_SECONDS))));
     const bare = measured('bare', () => client.sendToReceive(bench.size(MESSAGES, QUICK_MESSAGES), MESSAGE_BYTES));
-    const results = await interleave({ ours, bare }, bench.kafkaRounds, (round, name) =>
-      bench.progress.tell(`round ${round + 1}, ${name}`),
-    );
+    const results = await interleave({ ours, bare }, bench.kafkaRounds, bench.progress);
     if (bench.options.profiles !== undefined) await pair.profiled('kafka-lag', () => pair.lag(beat(PER_SECOND * SECONDS)));
     return [figure(results, worst)];
   },

@@ -18,15 +18,15 @@ const QUICK_SECONDS = 1;
 
 export const kafkaMany: Measure = {
   name: 'kafka-many',
+  seconds: 80,
+  shares: 'broker',
   needs: 'kafka',
   about: `${MANY} secondaries of one topic against 1: the sum of their rates, and the primary's CPU a change`,
   async run(bench) {
     bench.progress.tell(`starts ${MANY + 1} secondaries`);
     const crowds = { one: await startCrowd(1), many: await startCrowd(MANY) };
     const race = (run: (crowd: Crowd, name: keyof typeof crowds) => Promise<number>) =>
-      interleave({ one: () => run(crowds.one, 'one'), many: () => run(crowds.many, 'many') }, bench.kafkaRounds, (round, name) =>
-        bench.progress.tell(`round ${round + 1}, ${name}`),
-      );
+      interleave({ one: () => run(crowds.one, 'one'), many: () => run(crowds.many, 'many') }, bench.kafkaRounds, bench.progress);
     const changes = bench.size(CHANGES, QUICK_CHANGES);
     const rates = await race((crowd, name) => crowd.throughput(name === 'one' ? changes * MORE_FOR_ONE : changes));
     const bursts = { ...BEAT, bursts: (bench.size(SECONDS, QUICK_SECONDS) * 1e3) / BEAT.everyMs };

@@ -12,6 +12,8 @@ const TITLE = 'visible a second through a real Kafka broker, 100k leaves';
 
 export const kafkaVisible: Measure = {
   name: 'kafka-visible',
+  seconds: 45,
+  shares: 'broker',
   needs: 'kafka',
   about: 'one-leaf commits through a real Kafka broker, visible at the secondary a second, against what a user writes by hand',
   async run(bench) {
@@ -31,7 +33,7 @@ export const kafkaVisible: Measure = {
     // Starting a pair warms it up; the client by hand gets a run that does not count.
     await hand.throughput(bench.size(BY_HAND_CHANGES, QUICK_BY_HAND_CHANGES));
     const contest = { ours: pairRate('ours'), platformatic: pairRate('platformatic'), byHand };
-    const results = await interleave(contest, bench.kafkaRounds, (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`));
+    const results = await interleave(contest, bench.kafkaRounds, bench.progress);
     if (bench.options.profiles !== undefined) await pairs.ours.profiled('kafka-visible', () => pairs.ours.throughput(CHANGES));
     return [
       ...figures('', { rate: results.ours, cpu: cpu.ours }, { rate: results.byHand, cpu: cpu.byHand }, hand.firstPerSecond),

@@ -21,6 +21,8 @@ const FLOORS: Readonly<Record<Pace, { readonly p50: Floor; readonly p99: Floor }
 
 export const lag: Measure = {
   name: 'lag',
+  seconds: 83,
+  shares: 'pair',
   about: `from commit to visible at the secondary, at ${PER_SECOND} changes a second, by a writer that beats and by one that spins`,
   async run(bench) {
     const figures: Figure[] = [];
@@ -42,7 +44,7 @@ async function race(bench: Bench, pace: Pace): Promise<Figure[]> {
   const pair = await bench.pair(NARROW);
   const redis = bench.hasRedis ? await bench.redis('always', NARROW) : undefined;
   const beat = (seconds: number): Beat => ({ pace, perSecond: PER_SECOND, count: PER_SECOND * seconds });
-  bench.progress.tell('warms up');
+  bench.progress.tell(`warms up a writer that ${pace}`);
   const warmUp = beat(WARM_UP_SECONDS);
   await Promise.all([pair.lag(warmUp), redis?.lag(warmUp)]);
   const steady = beat(bench.size(SECONDS, QUICK_SECONDS));
@@ -54,9 +56,7 @@ async function race(bench: Bench, pace: Pace): Promise<Figure[]> {
   };
   const ours = measured('ours', () => pair.lag(steady));
   const always = redis === undefined ? undefined : measured('always', () => redis.lag(steady));
-  const p50 = await interleave({ ours, always }, bench.rounds, (round, name) =>
-    bench.progress.tell(`a writer that ${pace}, round ${round + 1}, ${name}`),
-  );
+  const p50 = await interleave({ ours, always }, bench.rounds, bench.progress);
   if (bench.options.profiles !== undefined) await pair.profiled(`lag-${pace}`, () => pair.lag(steady));
   return [figure(pace, 'p50', { p50, p99 }), figure(pace, 'p99', { p50, p99 })];
 }

@@ -17,6 +17,7 @@ const TAIL = 0.99;
 
 export const profile: Measure = {
   name: 'profile',
+  seconds: 12,
   fullOnly: true,
   about: 'each stage of the lag: how long a change takes from one to the next',
   async run(bench) {

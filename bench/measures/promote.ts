@@ -9,6 +9,7 @@ const QUICK_PROMOTIONS = 3;
 
 export const promote: Measure = {
   name: 'promote',
+  seconds: 6,
   fullOnly: true,
   about: "from the request to promote until the first durable write, when the primary's process is dead",
   async run(bench) {

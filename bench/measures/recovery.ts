@@ -9,6 +9,7 @@ const CHANGES = 1_000_000;
 
 export const recovery: Measure = {
   name: 'recovery',
+  seconds: 9,
   about: 'recovery of a killed site with 1M leaves and 1M changes since its snapshot: openStore until it is open',
   async run(bench) {
     bench.progress.tell('fills a site');

@@ -21,6 +21,7 @@ const TREES: readonly Tree[] = [
 
 export const restart: Measure = {
   name: 'restart',
+  seconds: 40,
   about: 'restart of a secondary 1M changes behind, 100k and 1M leaves, from the start of its process until equal',
   async run(bench) {
     const figures = [];
@@ -31,7 +32,9 @@ export const restart: Measure = {
         bench.progress.tell(`${tree.title}, round ${round + 1}`);
         // Each round has a new secondary: recovery takes longer the more history there is since the last snapshot.
         const pair = await Pair.startConnected(bench.directory('restart'), tree.shape);
+        bench.progress.tell('it falls behind');
         runs.push(await fallBehind(pair, CHANGES));
+        bench.progress.found(runs.at(-1)!.equalMs);
         await pair.close();
       }
       figures.push(figure(tree, runs));

@@ -11,6 +11,7 @@ const PER_FRAME = 5_000;
 
 export const shares: Measure = {
   name: 'shares',
+  seconds: 11,
   fullOnly: true,
   about: "the digest's and the listeners' share of a commit, in a store without a disk",
   async run(bench) {

@@ -10,6 +10,7 @@ const QUICK_SWAPS = 4;
 
 export const switchover: Measure = {
   name: 'switchover',
+  seconds: 41,
   fullOnly: true,
   about: `the longest pause of a writer when roles are swapped, at ${PER_SECOND} commits a second, 1M leaves`,
   async run(bench) {
@@ -21,7 +22,7 @@ export const switchover: Measure = {
     const results = await interleave(
       { ours: () => swap(pair, swaps), always: redis === undefined ? undefined : () => redis.failover(PER_SECOND) },
       bench.size(SWAPS, QUICK_SWAPS),
-      (round, name) => bench.progress.tell(`swap ${round + 1}, ${name}`),
+      bench.progress,
     );
     await pair.close();
     const worst = worstOf('switchover', leavesOf(shape), { swaps, floorMs: 60 });
@@ -31,6 +32,8 @@ export const switchover: Measure = {
 
 export const kafkaSwitchover: Measure = {
   name: 'kafka-switchover',
+  seconds: 32,
+  shares: 'broker',
   needs: 'kafka',
   about: 'the same through a topic of a real broker, Evertree alone',
   async run(bench) {

@@ -17,6 +17,7 @@ const LAG_CHANGES = 20_000;
 
 export const tenMillion: Measure = {
   name: 'ten-million',
+  seconds: 40,
   about: '10M leaves, a heap of 2 GiB at both sites: commits, lag, a snapshot, recovery, bytes a leaf; CPU a commit against 100k leaves',
   fullOnly: true,
   async run(bench) {

@@ -12,6 +12,8 @@ const QUICK_WIDE_CHANGES = 300_000;
 
 export const visible: Measure = {
   name: 'visible',
+  seconds: 50,
+  shares: 'pair',
   about:
     "one-leaf commits visible at the secondary a second, 100k leaves, in-process writer, durable at both sites; beside Redis and the lab's pipeline",
   async run(bench) {
@@ -28,6 +30,7 @@ export const visible: Measure = {
 
 export const wide: Measure = {
   name: 'wide',
+  seconds: 55,
   about: 'the same on 1M leaves in 100k-wide objects, beside Redis',
   async run(bench) {
     const redis = bench.hasRedis ? bench.redis('always', WIDE) : undefined;
@@ -40,7 +43,7 @@ export const wide: Measure = {
         always: rival === undefined ? undefined : () => rival.throughput(changes),
       },
       bench.rounds,
-      (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`),
+      bench.progress,
     );
     if (bench.options.profiles !== undefined) await pair.profiled('wide', () => pair.throughput(changes));
     const title = `visible a second, 1M leaves in 100k-wide objects, against ${nameOf('always')}`;
@@ -85,7 +88,7 @@ async function runNarrowRace(bench: Bench): Promise<NarrowRace> {
       none,
     },
     bench.rounds,
-    (round, name) => bench.progress.tell(`round ${round + 1}, ${name}`),
+    bench.progress,
   );
   if (bench.options.profiles !== undefined) await pair.profiled('visible', () => pair.throughput(changes));
   return { ours, lab: labRuns, always: results.always, none: results.none };

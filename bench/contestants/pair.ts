@@ -123,9 +123,7 @@ export class Pair {
     const { startedMs, settledMs } = await primary.call('write', count, 1, this.#wire.window);
     const after = await this.#counters();
     const visibleMs = await visible;
-    await secondary.call('arrival', revision + count, 'durable');
-    // What is still to be indexed is not the next contestant's.
-    await Promise.all([primary.call('indexed'), secondary.call('indexed')]);
+    await this.#settled(revision + count);
     return {
       visiblePerSecond: (count / (visibleMs - startedMs)) * 1e3,
       durablePerSecond: (count / (settledMs - startedMs)) * 1e3,
@@ -140,7 +138,9 @@ export class Pair {
     const { revision } = await this.primary.call('state');
     const seen = this.#connected.call('arrivals', revision, beat.count);
     const made = await this.primary.call('writeSteadily', beat);
-    return (await seen).map((time, index) => time - made[index]!);
+    const lags = (await seen).map((time, index) => time - made[index]!);
+    await this.#settled(revision + beat.count);
+    return lags;
   }
 
   /** @returns when each change was made, and when it reached each stage */
@@ -185,6 +185,13 @@ export class Pair {
   get #connected(): SiteProcess {
     if (this.secondary === undefined) throw new Error('there is no secondary');
     return this.secondary;
+  }
+
+  /** What is still to be written or indexed would be in the next contestant's turn. */
+  async #settled(revision: number): Promise<void> {
+    const secondary = this.#connected;
+    await secondary.call('arrival', revision, 'durable');
+    await Promise.all([this.primary.call('indexed'), secondary.call('indexed')]);
   }
 
   async #fill(shape: Shape, { journal = {} }: PairOptions): Promise<void> {

@@ -37,6 +37,34 @@ describe('a commit', () => {
     expect(commit.position.revision).toBe(3);
     expect(store.position.revision).toBe(4);
   });
+
+  it('keeps its path, whatever becomes of the array that the caller gave', async () => {
+    await using store = (await memoryStore()).store;
+    const heard: string[] = [];
+    using _ = store.listen('/heard/*', ({ changes }) => void heard.push(...changes.map(({ path }) => path)));
+    const deep = Array.from({ length: 20 }, (_each, level) => `level${level}`);
+    for (const start of [['unheard', 'a'], ['heard', 'a'], ['heard', 'b'], deep]) {
+      const path = [...start];
+      store.put(path, 1);
+      path[path.length - 1] = 'changed';
+      store.put(path, 2);
+      path.fill('overwritten');
+    }
+    expect(() => store.put(['heard', 5 as unknown as string], 3)).toThrow(expect.objectContaining({ code: 'PATH_INVALID' }));
+    expect(() => store.put(['heard', 'b', 'below'], 3)).toThrow(expect.objectContaining({ code: 'PATH_INVALID' }));
+    store.put(['heard', 'b'], 4);
+    store.cut();
+    const pairs = { a: 1, changed: 2 };
+    expect(store.get('/unheard')).toEqual(pairs);
+    expect(store.get('/heard')).toEqual({ ...pairs, b: 4 });
+    expect(store.get(deep)).toBe(1);
+    expect(store.get([...deep.slice(0, -1), 'changed'])).toBe(2);
+    await vi.waitFor(() => expect(heard.at(-1)).toBe('/heard/b'));
+    expect(heard.filter(path => path !== '/heard')).toEqual(['/heard/a', '/heard/changed', '/heard/b', '/heard/b']);
+    const written = (await framesOf(store.journal)).flatMap(decodeChangeSets).flatMap(each => each.operations);
+    expect(written.map(({ path }) => path)).toEqual(expect.arrayContaining([deep, ['heard', 'changed']]));
+    expect(written.at(-1)).toMatchObject({ path: ['heard', 'b'], value: 4 });
+  });
 });
 
 describe('the time of a commit', () => {

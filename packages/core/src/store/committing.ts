@@ -6,7 +6,7 @@ import { Guards } from '../transactions/guards.ts';
 import type { History } from './history.ts';
 import type { Listeners } from '../listeners/listeners.ts';
 import { toOperations } from '../transactions/net-operations.ts';
-import type { Path } from '../tree/path.ts';
+import type { Path, PathLike } from '../tree/path.ts';
 import type { ExactPosition } from '../position.ts';
 import { type PreparedTransaction, prepareTransaction } from '../transactions/prepared-transaction.ts';
 import { Transaction, type TransactionSteps } from '../transactions/transaction.ts';
@@ -52,18 +52,14 @@ export class Committing {
 
   /** See Store.transact. */
   transact(callback: (tx: Transaction) => void, options: CommitOptions | undefined): Commit {
-    const { history, schedule } = this.#parts;
     this.#assertMay(options);
-    const { operations, before } = this.#transaction.run(callback, this.guards);
-    if (operations.length === 0) return this.commit(false);
-    const from = before === undefined ? undefined : history.last;
-    const time = history.record(operations, this.#tree, before === undefined, options);
-    this.#notify({ operations, before }, from, time);
-    this.#transaction.release();
-    // Made before the frame may be cut: a listener of that event may commit.
-    const commit = this.commit(true);
-    schedule.committed();
-    return commit;
+    return this.#record(this.#transaction.run(callback, this.guards), options);
+  }
+
+  /** See Store.put: a transaction with that put alone. The most frequent one needs neither a callback nor a copied path. */
+  put(path: PathLike, value: unknown, options: CommitOptions | undefined): Commit {
+    this.#assertMay(options);
+    return this.#record(this.#transaction.runPut(path, value, this.guards), options);
   }
 
   /** See Store.prepare. */
@@ -96,6 +92,19 @@ export class Committing {
     schedule.committed();
     cut();
     schedule.appended();
+    return commit;
+  }
+
+  #record({ operations, before }: Changes, options: CommitOptions | undefined): Commit {
+    if (operations.length === 0) return this.commit(false);
+    const { history, schedule } = this.#parts;
+    const from = before === undefined ? undefined : history.last;
+    const time = history.record(operations, this.#tree, before === undefined, options);
+    if (before !== undefined) this.#notify({ operations, before }, from, time);
+    this.#transaction.release();
+    // Made before the frame may be cut: a listener of that event may commit.
+    const commit = this.commit(true);
+    schedule.committed();
     return commit;
   }
 

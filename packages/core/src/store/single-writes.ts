@@ -7,9 +7,7 @@ import type { Value } from '../tree/value.ts';
 export abstract class SingleWrites {
   abstract transact(callback: (tx: Transaction) => void, options?: CommitOptions): Commit;
 
-  put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
-    return this.transact(tx => tx.put(path, value), options);
-  }
+  abstract put(path: PathLike, value: unknown, options?: CommitOptions): Commit;
 
   merge(path: PathLike, document: unknown, options?: CommitOptions): Commit {
     return this.transact(tx => tx.merge(path, document), options);

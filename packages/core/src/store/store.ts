@@ -200,6 +200,11 @@ export class Store extends SingleWrites implements AsyncDisposable {
     return this.#committing.transact(callback, options);
   }
 
+  /** Puts a value at a path, as a transaction of its own. */
+  put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
+    return this.#committing.put(path, value, options);
+  }
+
   /**
    * As the function `prepareValue`, for a put in this store. It also compares, in steps, an array with the one that stands
    * at the path: if that still stands when an equal value is put, the put does not compare them again.

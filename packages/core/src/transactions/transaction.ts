@@ -8,7 +8,7 @@ import { DEPTH_LIMIT } from '../tree/limits.ts';
 import { mergeDocument, mergeSteps } from './merge.ts';
 import { TreeNode, type Child } from '../tree/node.ts';
 import type { NetOperation } from './net-operations.ts';
-import { checkDepth, parsePath, PointerReader, type Path, type PathLike } from '../tree/path.ts';
+import { checkDepth, parsePath, PathReader, PointerReader, type Path, type PathLike } from '../tree/path.ts';
 import { PreparedValue, prepareValue, type PreparationHints } from '../tree/prepared-value.ts';
 import { keysOf, kindOf, objectOf, valueOf, type ComparedTarget, type TransactionTarget } from './transaction-target.ts';
 import { NO_CHANGES, TransactionWrites, type Changes, type ConcernedListeners } from './transaction-writes.ts';
@@ -42,6 +42,7 @@ export class Transaction implements TransactionTarget {
   #bytes = 0;
   /** For the pointers of a long transaction: they would push those of short ones out of the cache. */
   readonly #pointers = new PointerReader();
+  readonly #paths = new PathReader();
   /**
    * The error of a merge, patch, update or replace that failed after it had changed something. The transaction fails
    * with it.
@@ -184,16 +185,40 @@ export class Transaction implements TransactionTarget {
     try {
       assertSynchronous(callback(this));
       if (this.#torn !== undefined) throw this.#torn.error;
-      const changes = this.#writes.changes();
-      if (changes.operations.length === 0) this.#giveUp();
-      else if (guards.size > 0) guards.check(this.#tree.root, changes.operations);
-      return changes;
+      return this.#judged(guards);
     } catch (error) {
       this.#giveUp();
       throw error;
     } finally {
       this.#active = false;
     }
+  }
+
+  /**
+   * For the store: as `run` with a callback that puts one value. The path in the result may be overwritten by the next
+   * `runPut`, unless a listener is concerned, which keeps it.
+   */
+  runPut(path: PathLike, value: unknown, guards: Guards): Changes {
+    this.#active = true;
+    this.#tree.undo.clear();
+    try {
+      const segments = this.#paths.read(path);
+      this.#put(this.#listeners.concerns(segments) ? segments.slice() : segments, value);
+      return this.#judged(guards);
+    } catch (error) {
+      this.#giveUp();
+      throw error;
+    } finally {
+      this.#active = false;
+    }
+  }
+
+  /** What changed, if the guards agree. @throws EvertreeError GUARD_FAILED */
+  #judged(guards: Guards): Changes {
+    const changes = this.#writes.changes();
+    if (changes.operations.length === 0) this.#giveUp();
+    else if (guards.size > 0) guards.check(this.#tree.root, changes.operations);
+    return changes;
   }
 
   /** For a fork of the tree, which is thrown away on an error: runs a callback in steps. */

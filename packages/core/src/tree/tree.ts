@@ -44,10 +44,11 @@ export class Tree {
   /** Low lane of the hash of the last key that `put` or `delete` wrote to. */
   keyLo = 0;
   /**
-   * The path along which `#reach` filled the trail. While it is set, all of the trail's nodes are in the tree and belong
-   * to the present generation.
+   * The keys along which `#reach` filled the trail, and how many of them count. Of those that do, all nodes of the trail
+   * are in the tree and belong to the present generation. -1: not even the root.
    */
-  #reached: Path | undefined;
+  readonly #reachedKeys: string[] = [];
+  #reached = -1;
   /** Touched nodes by their depth. The parents of a touched node, up to the root, are touched, too. */
   readonly #touched: TouchedLevel[] = [];
 
@@ -56,7 +57,7 @@ export class Tree {
   }
 
   get(path: Path): Child | Value | undefined {
-    if (this.#reached !== undefined && path.length > 0 && hasParents(path, this.#reached)) {
+    if (path.length > 0 && this.#hasReached(path)) {
       return lookup(this.trail[path.length - 1]!, path[path.length - 1]!);
     }
     return getFrom(this.root, path);
@@ -112,7 +113,7 @@ export class Tree {
   change(parent: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
     if (old instanceof TreeNode) {
       this.mixTouched();
-      this.#reached = undefined;
+      this.#reached = -1;
     }
     assign(parent, key, keyLo, keyHi, old, child);
     this.undo.push(parent, key, old);
@@ -171,7 +172,7 @@ export class Tree {
   pin(): TreeNode {
     this.mixTouched();
     this.undo.clear();
-    this.#reached = undefined;
+    this.#reached = -1;
     // A root of an earlier generation is frozen already: nothing changed since it was pinned.
     if (this.root.generation === this.generation) this.generation = ++generations;
     return this.root;
@@ -187,7 +188,7 @@ export class Tree {
     for (const level of this.#touched) level.clear();
     this.root = root;
     this.undo.clear();
-    this.#reached = undefined;
+    this.#reached = -1;
   }
 
   /** Takes back the put or delete at this path, which has to be the only one since `undo.clear()`. */
@@ -212,7 +213,7 @@ export class Tree {
     while (level < last && level < previous.length - 1 && path[level] === previous[level]) level++;
     this.trail[0] = this.root;
     this.#trailEnd = last;
-    this.#reached = undefined;
+    this.#reached = -1;
     let node = this.trail[level]!;
     for (; level < last; level++) this.trail[level + 1] = node = lookup(node, path[level]!) as TreeNode;
   }
@@ -225,7 +226,7 @@ export class Tree {
   }
 
   #takeBack(): void {
-    this.#reached = undefined;
+    this.#reached = -1;
     this.undo.takeBack((node, key, old) => {
       if (node === undefined) {
         this.root = old as TreeNode;
@@ -253,7 +254,7 @@ export class Tree {
     this.undo.push(undefined, '', this.root);
     this.root = child;
     this.#trailEnd = -1;
-    this.#reached = undefined;
+    this.#reached = -1;
     return 0;
   }
 
@@ -262,13 +263,13 @@ export class Tree {
    * @returns 0, or the length of the path of the first node that was made; -1 if one is missing and none is to be made
    */
   #reach(path: Path, last: number, make: boolean): number {
-    if (this.#reached !== undefined && hasParents(path, this.#reached)) {
-      this.#reached = path;
+    if (this.#hasReached(path)) {
       this.#trailEnd = last;
       return 0;
     }
-    this.#reached = undefined;
+    this.#reached = -1;
     const trail = this.trail;
+    const keys = this.#reachedKeys;
     let node = this.root.generation === this.generation ? this.root : this.ownRoot();
     trail[0] = node;
     this.#trailEnd = last;
@@ -286,11 +287,20 @@ export class Tree {
         hashKey(key);
         child = this.step(node, key, lanes.lo, lanes.hi, level, child);
       }
+      keys[level] = key;
       trail[level + 1] = child;
       node = child;
     }
-    this.#reached = path;
+    this.#reached = last;
     return made;
+  }
+
+  /** Whether the trail leads to the parent of a path. Compared from the lowest key: as a rule that one differs. */
+  #hasReached(path: Path): boolean {
+    if (path.length - 1 > this.#reached) return false;
+    const keys = this.#reachedKeys;
+    for (let level = path.length - 2; level >= 0; level--) if (path[level] !== keys[level]) return false;
+    return true;
   }
 
   /** Marks the trail's nodes from `level` up to the first one that is marked already. */
@@ -302,13 +312,6 @@ export class Tree {
       this.markTouched(node, trail[at - 1]!, at);
     }
   }
-}
-
-/** Whether a path's parents are on the way to another path. Compared from the lowest one: as a rule that one differs. */
-function hasParents(path: Path, other: Path): boolean {
-  if (path.length > other.length) return false;
-  for (let level = path.length - 2; level >= 0; level--) if (path[level] !== other[level]) return false;
-  return true;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { decodeChangeSets, formatExactPosition } from '@evertree/core';
 import type { Frame } from '@evertree/core';
+import { judgeCommands } from './abandoned.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { SimulatedSite } from './site.ts';
 import { isWithin } from './stretch.ts';
@@ -47,22 +48,6 @@ function isReportedMissing({ sites }: World, { position }: LedgerEntry): boolean
 /** The base of a divergence, from its name. */
 function branchOf(name: string): string {
   return name.split('-')[2]!;
-}
-
-/** A command that was abandoned acts no more. */
-function judgeCommands(world: World): void {
-  const standing = new Set(world.sites[0]!.running!.store.epochs.map(({ id }) => id));
-  const entries = [...world.epochs.values()];
-  for (const command of world.operators.abandoned) {
-    const ended = entries.find(({ end }) => end?.command === command);
-    if (ended === undefined) continue;
-    const following = entries.filter(({ base }) => base.epochId === ended.id);
-    // Of two that follow one handover a promotion began one, and it may be the one that stands.
-    const next = following.find(({ site, reason }) => site === ended.end!.to && reason === 'switchover' && following.length === 1);
-    // One that a promotion superseded lies in no history that goes on: it does nothing for the command any more.
-    if (next !== undefined && standing.has(next.id))
-      world.violated('abandoned', `${command} was abandoned, and ${next.site} has begun epoch ${next.number} for it`);
-  }
 }
 
 function describe({ id, site, position, durable, acknowledged }: LedgerEntry): string {

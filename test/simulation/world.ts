@@ -1,5 +1,6 @@
 import { compareEpochs, covers, formatExactPosition, highestEpoch, parseFrame, samePosition } from '@evertree/core';
 import type { Epoch, EpochName, Message, Report, Store } from '@evertree/core';
+import { watchCommands } from './abandoned.ts';
 import { Chance } from './chance.ts';
 import { FrameRegistry } from './frame-registry.ts';
 import { Ledger } from './ledger.ts';
@@ -113,6 +114,7 @@ export class World {
   /** A process has recovered its store, and plays no part yet. */
   opened(site: SimulatedSite, store: Store): void {
     this.trace.add(`${this.#now()} ${site.name} opened at ${formatExactPosition(store.position)}`);
+    watchCommands(this, site.name, store);
   }
 
   #promised(site: SimulatedSite, entry: LedgerEntry): void {

@@ -149,7 +149,8 @@ async function promote({ dryRun, confirm, force, json, ...client }: PromoteComma
     `${pico.green('done')}: this site is the primary, in epoch ${epoch.number} from ${formatPosition(position)} on`,
     lossLine(lost),
   ];
-  if (unheard.length > 0) lines.push(`not heard: ${unheard.join(', ')}; what they acknowledged to an older primary can't be ruled out`);
+  if (unheard.length > 0)
+    lines.push(`not heard: ${unheard.join(', ')}; commits that they acknowledged to an older primary may be missing here`);
   await printLine(lines.join('\n'));
 }
 

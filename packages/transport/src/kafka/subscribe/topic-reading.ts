@@ -29,6 +29,8 @@ export interface LinkBeginning {
 
 /** How often the place is searched again because of one gap, before a snapshot is taken. */
 const LOOKS_AGAIN = 2;
+/** Searches in a row after the topic did not have what was looked for, before the link ends: a new one waits first. */
+const MOST_MISSES = 8;
 /** For how many heartbeats of the primary an empty topic is waited for to fill. */
 const PATIENCE_HEARTBEATS = 3;
 /** Empty fetches after the primary closed that show the topic's end: the first one may have begun before it closed. */
@@ -71,6 +73,8 @@ export class TopicReading {
   #copying: Extract<LocatorStep, { kind: 'snapshot' }> | undefined;
   /** The revision before the last gap, and how often frames were missing there. */
   #gap = { after: -1, times: 0 };
+  /** How often in a row the topic did not have what was asked for. */
+  #misses = 0;
   /** The site holds something, and asked for frames from the very beginning: only a whole tree helps it. */
   #isForkPassed = false;
   /** The site asked for frames after this position; considered at the next answer. */
@@ -152,14 +156,14 @@ export class TopicReading {
         this.#locator = this.#makeLocator(event);
         return this.#follow(this.#locator.first(), now);
       case 'looked':
+        this.#misses = 0;
         return this.#locator === undefined ? this.#locate() : this.#follow(this.#locator.judge(event.header), now);
       case 'frame':
         return this.#take(event);
       case 'fetched':
         return this.#fetched(event, now);
       case 'out-of-range':
-        // Retention removed what was to be read, or the topic was made anew.
-        return this.#locate();
+        return this.#missed();
       case 'snapshots-begin':
         return this.#copy(event.low);
       case 'copied':
@@ -169,6 +173,14 @@ export class TopicReading {
       case 'woken':
         return this.#woken();
     }
+  }
+
+  /** Retention removed what was to be read, or the topic was made anew. */
+  #missed(): readonly SubscribeAction[] {
+    this.#misses += 1;
+    if (this.#misses <= MOST_MISSES) return this.#locate();
+    const explanation = `${this.#topic} did not have what was looked for, ${this.#misses} times in a row`;
+    return [{ type: 'end', reason: 'lost', explanation, byPeer: false }];
   }
 
   /** Finds the site's place. @param missingBefore the topic lacks frames before it, and searching again did not help */
@@ -251,6 +263,7 @@ export class TopicReading {
 
   #fetched({ from, next, high }: Extract<SubscribeAnswer, { type: 'fetched' }>, now: number): readonly SubscribeAction[] {
     const moved = next !== from;
+    this.#misses = 0;
     this.#caughtUp = next >= high || !moved;
     if (moved) this.#silentGap.fed();
     if (this.#asked !== undefined) return this.#askedAgain(this.#asked);

@@ -3,7 +3,7 @@ import type { FrameNote } from './body.ts';
 import type { ChangeSet, Operation } from './change-set.ts';
 import { CollectSink, decodeFrame } from './collect-sink.ts';
 import { EvertreeError } from '../errors.ts';
-import { frameBody, type Frame } from './frame.ts';
+import { frameBody, type BodyCodec, type Frame } from './frame.ts';
 import { digestSteps } from '../tree/array-digest.ts';
 import { exportValue, importValue, sameSteps } from '../tree/content.ts';
 import { dropKept, keepEntering, keepLeaving, lanes } from '../tree/digest.ts';
@@ -37,16 +37,18 @@ export function* observeSteps(
   const observed: ObservedChange[] = [];
   for (const changeSet of changeSets) {
     const before = (yield* concernsAny(changeSet.operations, concerns)) ? yield* pinSteps(tree) : undefined;
-    yield* changeSteps(tree, changeSet.operations);
+    yield* changeSteps(tree, changeSet.operations, frame.header.codec);
     if (before !== undefined) observed.push({ changeSet: yield* readable(changeSet), before, after: yield* pinSteps(tree) });
   }
   return { note, observed };
 }
 
-/** The objects of a binary body are nodes already, and those of a JSON body plain values. */
+/** A change set of a frame whose values are still to be made children of a tree, if its body is JSON. */
+type DecodedChanges = ChangeSet<Child | Value>;
+
 function* decodeSteps(
   frame: Frame,
-): Generator<void, { readonly note: FrameNote | undefined; readonly changeSets: readonly ChangeSet<Child | Value>[] }> {
+): Generator<void, { readonly note: FrameNote | undefined; readonly changeSets: readonly DecodedChanges[] }> {
   const { header } = frame;
   if (header.codec === 'json') return decodeFrame(frame);
   const sink = new CollectSink<Child>(header.base.revision, child => child);
@@ -54,7 +56,7 @@ function* decodeSteps(
   return sink;
 }
 
-function* concernsAny(operations: readonly Operation<Child | Value>[], concerns: (path: Path) => boolean): Generator<void, boolean> {
+function* concernsAny(operations: DecodedChanges['operations'], concerns: (path: Path) => boolean): Generator<void, boolean> {
   for (const [index, { path }] of operations.entries()) {
     if (concerns(path)) return true;
     if (index % OPERATIONS_A_STEP === OPERATIONS_A_STEP - 1) yield;
@@ -67,10 +69,10 @@ function* pinSteps(tree: Tree): Generator<void, TreeNode> {
   return tree.pin();
 }
 
-function* changeSteps(tree: Tree, operations: readonly Operation<Child | Value>[]): Generator<void> {
+function* changeSteps(tree: Tree, operations: DecodedChanges['operations'], codec: BodyCodec): Generator<void> {
   for (const [index, operation] of operations.entries()) {
     const { path } = operation;
-    const child = operation.type === 'delete' ? undefined : childOf(operation.value, path);
+    const child = operation.type === 'delete' ? undefined : childOf(operation.value, path, codec);
     const standing = tree.get(path);
     if (Array.isArray(child) || Array.isArray(standing)) yield* changeArray(tree, path, standing as Child | undefined, child);
     else change(tree, path, child);
@@ -81,8 +83,9 @@ function* changeSteps(tree: Tree, operations: readonly Operation<Child | Value>[
   }
 }
 
-function childOf(value: Child | Value, path: Path): Child {
-  return value instanceof TreeNode ? value : importValue(value, path, NO_GENERATION);
+/** What is read from a binary body is nodes, leaves and frozen arrays already. */
+function childOf(value: Child | Value, path: Path, codec: BodyCodec): Child {
+  return codec === 'binary' ? (value as Child) : importValue(value, path, NO_GENERATION);
 }
 
 function change(tree: Tree, path: Path, child: Child | undefined): void {
@@ -108,7 +111,7 @@ function* changeArray(tree: Tree, path: Path, standing: Child | undefined, child
 }
 
 /** The change set with values for readers. That of an object is built when it is first read. */
-function* readable({ operations, ...rest }: ChangeSet<Child | Value>): Generator<void, ChangeSet> {
+function* readable({ operations, ...rest }: DecodedChanges): Generator<void, ChangeSet> {
   const made: Operation[] = [];
   for (const operation of operations) {
     if (operation.type === 'put' && operation.value instanceof TreeNode) made.push(putOf(operation.path, operation.value));

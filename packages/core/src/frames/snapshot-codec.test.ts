@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { importValue } from '../tree/content.ts';
+import { exportValue, importValue } from '../tree/content.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
 import { encodeTree, encodeTreeInSteps, SNAPSHOT_CHUNK_BYTES, SnapshotBuilder } from './snapshot-codec.ts';
+import type { SnapshotHeader } from '../seams/journal.ts';
 import { Tree } from '../tree/tree.ts';
+import { finishSteps } from '../turn.ts';
+import type { Value } from '../tree/value.ts';
 
 /** What a snapshot of a tree gives back. */
 function throughSnapshot(tree: Tree): Tree {
@@ -110,4 +113,24 @@ function putsOf(length: number): number {
 it('counts all arrays of an object when it decides whether one put is enough', () => {
   // An item is taken for 8 bytes: together the arrays have more, or less, than a chunk.
   expect([putsOf(SNAPSHOT_CHUNK_BYTES / 16 + 1_000), putsOf(SNAPSHOT_CHUNK_BYTES / 16 - 1_000)]).toEqual([2, 1]);
+});
+
+it.each<[string, Value]>([
+  ['an array', Array.from({ length: 20_000 }, (_, index) => [[index], { a: 'xyz' }])],
+  ['a record with an array', { n: 1, list: Array.from({ length: 20_000 }, (_, index) => [index, 'abcdefg']) }],
+])('A chunk with %s that is long is built in steps', (_, value) => {
+  const tree = new Tree();
+  tree.put(['a'], importValue({ b: 1 }, [], tree.generation));
+  tree.put(['long'], importValue(value, [], tree.generation));
+  const [whole, stepped] = [new SnapshotBuilder(), new SnapshotBuilder()];
+  let pauses = 0;
+  for (const chunk of encodeTree(tree.pin())) {
+    whole.add(chunk);
+    pauses += [...stepped.addSteps(chunk)].length;
+  }
+  expect(pauses).toBeGreaterThan(5);
+  const header = { digest: tree.digest() } as SnapshotHeader;
+  const built = finishSteps(stepped.finishSteps(header));
+  expect(exportValue(built.root)).toEqual(exportValue(whole.finish(header).root));
+  expect(() => finishSteps(stepped.finishSteps({ digest: '0'.repeat(16) } as SnapshotHeader))).toThrow(/digest/);
 });

@@ -1,5 +1,6 @@
 import { ApplySink } from './apply-sink.ts';
-import { NO_NOTE, readBinaryBody } from './binary-reader.ts';
+import { NO_NOTE, readBinaryBody, type BodyHead } from './binary-reader.ts';
+import { readInSteps } from './binary-steps.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
 import { eachBranch, FIRST_PAIR } from '../tree/branch.ts';
 import { EvertreeError } from '../errors.ts';
@@ -152,18 +153,36 @@ function* roomAfter(arrays: readonly (readonly Value[])[], room: number): Genera
   return left;
 }
 
+/** A chunk of more bytes has a value that is longer than a chunk should be. */
+const LONG_CHUNK_BYTES = 2 * SNAPSHOT_CHUNK_BYTES;
+
 /** Builds a tree from a snapshot's chunks, in order. */
 export class SnapshotBuilder {
   readonly tree = new Tree();
 
   /** @throws EvertreeError FORMAT_INVALID, PATH_INVALID */
   add(chunk: Uint8Array): void {
-    const body = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    if (body.length < 4) throw new EvertreeError('FORMAT_INVALID', 'a snapshot has a chunk that is too short');
-    const count = body.readUInt32LE(0);
-    const head = { count, firstTime: 0, ...NO_NOTE };
-    readBinaryBody(body.subarray(4), head, this.tree.generation, new ApplySink(this.tree));
+    const { head, body } = open(chunk);
+    readBinaryBody(body, head, this.tree.generation, new ApplySink(this.tree));
     this.tree.undo.clear();
+  }
+
+  /** As `add`, in steps if the chunk has a long value; others take some milliseconds. */
+  *addSteps(chunk: Uint8Array): Generator<void> {
+    if (chunk.length <= LONG_CHUNK_BYTES) return this.add(chunk);
+    const { head, body } = open(chunk);
+    const options = { sink: new ApplySink(this.tree), sieve: undefined, changeSets: head.count };
+    for (const _ of readInSteps(body, head, this.tree.generation, options)) {
+      this.tree.undo.clear();
+      yield;
+    }
+    this.tree.undo.clear();
+  }
+
+  /** As `finish`, in steps. */
+  *finishSteps(header: SnapshotHeader): Generator<void, Tree> {
+    yield* this.tree.mixSteps();
+    return this.finish(header);
   }
 
   /** @throws EvertreeError DIGEST_MISMATCH when the tree is not the one that the header tells of */
@@ -177,4 +196,11 @@ export class SnapshotBuilder {
     }
     return this.tree;
   }
+}
+
+/** @throws EvertreeError FORMAT_INVALID */
+function open(chunk: Uint8Array): { readonly head: BodyHead; readonly body: Buffer } {
+  const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  if (bytes.length < 4) throw new EvertreeError('FORMAT_INVALID', 'a snapshot has a chunk that is too short');
+  return { head: { count: bytes.readUInt32LE(0), firstTime: 0, ...NO_NOTE }, body: bytes.subarray(4) };
 }

@@ -7,11 +7,12 @@ import type { Batch } from './batch.ts';
 import { exportValue, importValue, sameValue } from '../tree/content.ts';
 import { MERGED_OPERATIONS_LIMIT, WAITING_BYTES_LIMIT, WAITING_OPERATIONS_LIMIT } from './listener-queue.ts';
 import type { Clock } from '../seams/host.ts';
-import { differenceOf, toOperations } from '../transactions/net-operations.ts';
+import { differenceSteps, toOperations } from '../transactions/net-operations.ts';
 import { TreeNode } from '../tree/node.ts';
 import { any, parsePattern } from './pattern.ts';
 import { getFrom, type Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
+import { finishSteps } from '../turn.ts';
 
 /** A listener that is held up in its first batch until it is let go. */
 function heldListener(scene: Scene, pattern: string): { readonly batches: Batch[]; readonly letGo: () => void } {
@@ -252,7 +253,7 @@ describe('the batches of any listener', () => {
           for (const [path, item] of commit) attempt(scene.tree, path, item);
           const after = scene.tree.pin();
           scene.revision++;
-          const operations = toOperations(differenceOf(before, after));
+          const operations = toOperations(finishSteps(differenceSteps(before, after)));
           const from = { epoch: 1, revision: index };
           scene.listeners.notify(operations, { before, after, from, position: scene.position, time: 0, bytes });
           if (index % settleEvery === 0) await scene.settle();

@@ -2,12 +2,13 @@ import type { Operation } from '../frames/change-set.ts';
 import { ListenerQueue, type BatchCallback, type ListenerQueueOptions } from './listener-queue.ts';
 import type { Frame, FrameHeader } from '../frames/frame.ts';
 import type { ObservedChange } from '../frames/observed-steps.ts';
-import { differenceOf, toOperations } from '../transactions/net-operations.ts';
+import { differenceSteps, toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { PatternTrie } from './pattern-trie.ts';
 import { parsePattern, type PatternLike } from './pattern.ts';
 import type { Position } from '../position.ts';
+import { finishSteps } from '../turn.ts';
 
 /**
  * The tree before and after a commit, a frame or a snapshot. Both roots are pinned: values are read from them, not from
@@ -31,6 +32,13 @@ export interface SortedFrame {
   readonly changes: readonly { readonly observed: ObservedChange; readonly concerned: Concerned }[];
   /** Listeners that were ever added when it was sorted. */
   readonly added: number;
+}
+
+/** Two pinned trees, and what turns the one into the other. */
+export interface TreeSwap {
+  readonly before: TreeNode;
+  readonly after: TreeNode;
+  readonly operations: readonly NetOperation[];
 }
 
 /** Operations that are sorted between two pauses: less than a millisecond of work. */
@@ -128,9 +136,17 @@ export class Listeners {
     for (const { observed, concerned } of changes) push(concerned, stepOf(header, from, observed, changes.length));
   }
 
-  /** A snapshot took the tree's place: queues the difference as one batch. */
-  notifyOfSwap(step: Step): void {
-    if (this.size > 0) this.notify(toOperations(differenceOf(step.before, step.after)), step);
+  /** The difference between two trees for `notifyOfSwap`, made ahead, in steps; undefined if nobody listens. */
+  *swapSteps(before: TreeNode, after: TreeNode): Generator<void, TreeSwap | undefined> {
+    return this.size === 0 ? undefined : { before, after, operations: yield* differenceSteps(before, after) };
+  }
+
+  /** Another tree took the tree's place: queues the difference as one batch. */
+  notifyOfSwap(step: Step, swap: TreeSwap | undefined): void {
+    if (this.size === 0) return;
+    const isCurrent = swap?.before === step.before && swap.after === step.after;
+    const operations = isCurrent ? swap.operations : finishSteps(differenceSteps(step.before, step.after));
+    this.notify(toOperations(operations), step);
   }
 
   #sort(operation: Operation, concerned: Map<ListenerQueue, Operation[]>): void {

@@ -69,7 +69,8 @@ async function recoverSnapshot(journal: Journal, atOrBefore: ExactPosition | und
   if (snapshot === undefined) return { tree: new Tree(), head: EMPTY_HEAD };
   const builder = new SnapshotBuilder();
   for await (const chunk of snapshot.chunks()) {
-    builder.add(chunk);
+    if (turn === undefined) builder.add(chunk);
+    else await turn.run(builder.addSteps(chunk));
     await turn?.breathe();
   }
   return { tree: builder.finish(snapshot.header), head: headAt(snapshot.header) };

@@ -1,5 +1,6 @@
 import { isEvertreeError } from '../errors.ts';
 import type { Lineage } from '../lineage.ts';
+import type { Listeners } from '../listeners/listeners.ts';
 import { samePosition, type ExactPosition } from '../position.ts';
 import { recoverAt, type Recovered } from './recovery.ts';
 import type { Keep } from '../seams/divergences.ts';
@@ -9,6 +10,7 @@ import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { treeAtFork } from './tree-at-fork.ts';
 import type { TreeNode } from '../tree/node.ts';
+import { Turn } from '../turn.ts';
 import type { WriteGate } from './write-gate.ts';
 
 export interface ReplacementParts {
@@ -20,6 +22,8 @@ export interface ReplacementParts {
   readonly flush: () => Promise<void>;
   /** The present tree, pinned. */
   readonly pin: () => TreeNode;
+  /** They get the difference as one batch. */
+  readonly listeners: Listeners;
   /** Takes another tree, and moves the position with it. */
   readonly swapIn: (recovered: Recovered) => void;
   readonly tell: (event: 'advanced' | 'stable') => void;
@@ -38,34 +42,43 @@ export class HistoryReplacement {
     gate.assertFollowing();
     const diverged = fork === undefined ? {} : { diverged: { fork, keep: keepDivergence(journal, clock) } };
     const writer = await journal.snapshots.create(header, { replace: true, ...diverged });
-    return new SnapshotReceiver(header, writer, take => this.#replace(moved => take(tree => moved({ tree, head: headAt(header) }))));
+    return new SnapshotReceiver(header, writer, clock, (tree, take) =>
+      this.#replace(async ready => take(await ready({ tree, head: headAt(header) }))),
+    );
   }
 
   rewind(position: ExactPosition): Promise<string | undefined> {
     const { journal, clock, history, flush, pin } = this.#parts;
-    return this.#replace(async moved => {
+    return this.#replace(async ready => {
       if (samePosition(position, history.last)) return undefined;
       await flush();
       const recovered = (await takeBack(journal, position, clock, pin())) ?? (await recoverAt(journal, position, clock));
       let kept: string | undefined;
       const keep = keepDivergence(journal, clock, name => (kept = name));
-      await journal.log.rewind(position, keep, () => moved(recovered));
+      await journal.log.rewind(position, keep, await ready(recovered));
       return kept;
     });
   }
 
   /**
    * Until the change is over nothing else moves the site. Then it is told: whoever hears of it may go on from there.
-   * @param change calls `moved` in the very step in which the journal moves, with the tree that goes with it
+   * @param change makes the tree that is to be taken `ready`, and calls what that gives in the very step in which the
+   *   journal moves
    */
-  async #replace<T>(change: (moved: (recovered: Recovered) => void) => Promise<T>): Promise<T> {
-    const { gate, swapIn, tell } = this.#parts;
+  async #replace<T>(change: (ready: (recovered: Recovered) => Promise<() => void>) => Promise<T>): Promise<T> {
+    const { gate, history, clock, pin, listeners, swapIn, tell } = this.#parts;
     const replacing = gate.replaceHistory();
     let hasMoved = false;
     try {
-      return await change(recovered => {
-        hasMoved = true;
-        swapIn(recovered);
+      return await change(async recovered => {
+        const { tree, head } = recovered;
+        const swap = await new Turn(clock).run(listeners.swapSteps(pin(), tree.pin()));
+        return () => {
+          hasMoved = true;
+          const [before, from] = [pin(), history.last];
+          swapIn(recovered);
+          listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 }, swap);
+        };
       });
     } finally {
       replacing[Symbol.dispose]();

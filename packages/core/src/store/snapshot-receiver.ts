@@ -1,7 +1,9 @@
 import { EvertreeError } from '../errors.ts';
 import type { SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
 import { SnapshotBuilder } from '../frames/snapshot-codec.ts';
+import type { Clock } from '../seams/host.ts';
 import type { Tree } from '../tree/tree.ts';
+import { Turn } from '../turn.ts';
 
 /**
  * Bytes of chunks that are in the tree and wait for the disk. As the next chunks are built while these are written, the
@@ -9,8 +11,8 @@ import type { Tree } from '../tree/tree.ts';
  */
 const UNWRITTEN_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** Lets the snapshot take the place of the history. `take` calls `moved` with its tree in the very step in which it does. */
-type TakePlace = (take: (moved: (tree: Tree) => void) => Promise<void>) => Promise<void>;
+/** Lets the snapshot's tree take the place of the present one. `take` calls `moved` in the very step in which it does. */
+type TakePlace = (tree: Tree, take: (moved: () => void) => Promise<void>) => Promise<void>;
 
 /**
  * Receives a snapshot from another site: it is built beside the present tree, verified and made durable, and only then
@@ -20,6 +22,7 @@ export class SnapshotReceiver {
   readonly #header: SnapshotHeader;
   readonly #writer: SnapshotWriter;
   readonly #takePlace: TakePlace;
+  readonly #turn: Turn;
   readonly #builder = new SnapshotBuilder();
   /** The chunks are written one after the other. Rejects once one could not be written; nothing is written then. */
   #writing: Promise<void> = Promise.resolve();
@@ -28,10 +31,11 @@ export class SnapshotReceiver {
   #failure: { readonly error: unknown } | undefined;
   #over = false;
 
-  constructor(header: SnapshotHeader, writer: SnapshotWriter, takePlace: TakePlace) {
+  constructor(header: SnapshotHeader, writer: SnapshotWriter, clock: Clock, takePlace: TakePlace) {
     this.#header = header;
     this.#writer = writer;
     this.#takePlace = takePlace;
+    this.#turn = new Turn(clock);
   }
 
   /**
@@ -42,7 +46,8 @@ export class SnapshotReceiver {
   async add(chunk: Uint8Array): Promise<void> {
     this.#assertOpen();
     if (this.#failure !== undefined) throw this.#failure.error;
-    this.#builder.add(chunk);
+    this.#turn.restart();
+    await this.#turn.run(this.#builder.addSteps(chunk));
     const before = this.#writing;
     this.#unwrittenBytes += chunk.length;
     this.#writing = this.#writeAfter(before, chunk);
@@ -63,12 +68,13 @@ export class SnapshotReceiver {
    */
   async finish(): Promise<void> {
     this.#assertOpen();
-    const tree = this.#builder.finish(this.#header);
+    this.#turn.restart();
+    const tree = await this.#turn.run(this.#builder.finishSteps(this.#header));
     await this.#writing;
-    await this.#takePlace(moved =>
+    await this.#takePlace(tree, moved =>
       this.#writer.commit(() => {
         this.#over = true;
-        moved(tree);
+        moved();
       }),
     );
   }

@@ -92,6 +92,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
       clock: this.clock,
       flush: () => this.flush(),
       pin: () => this.#tree.pin(),
+      listeners: this.#listeners,
       swapIn: recovered => this.#swapIn(recovered),
       tell: event => this.#events.emit(event),
     });
@@ -485,15 +486,12 @@ export class Store extends SingleWrites implements AsyncDisposable {
     if (advanced) this.#events.emit('stable');
   }
 
-  /** Replaces the tree, and moves the position with it. Listeners get the difference as one batch. */
+  /** Replaces the tree, and moves the position with it. */
   #swapIn({ tree, head }: Recovered): void {
-    const from = this.position;
-    const before = this.#tree.pin();
     this.#tree = tree;
     this.#committing.replaceTree(tree);
     this.#following.replaceTree(tree);
     this.#history.replace(head, tree.digest());
     this.#outcomes.historyReplaced();
-    this.#listeners.notifyOfSwap({ before, after: tree.pin(), from, position: head.last, time: head.time, bytes: 0 });
   }
 }

@@ -26,6 +26,9 @@ export function netOperations(writes: readonly TreeWrite[], before: TreeNode, af
   return finishSteps(netSteps(writes, before, after));
 }
 
+/** Objects that are compared between two pauses. */
+const STEP_OBJECTS = 64;
+
 /** Writes that are looked at between two pauses: a millisecond of work. */
 const STEP_WRITES = 4_096;
 
@@ -133,20 +136,37 @@ function* collect(at: Written, before: Child | undefined, after: Child | undefin
 }
 
 /**
- * The fewest operations that turn one pinned tree into another. Subtrees with equal digests are not walked.
+ * The fewest operations that turn one pinned tree into another, in steps. Subtrees with equal digests are not walked. What
+ * differs directly in one object is listed in one step, and so are two arrays compared.
  */
-export function differenceOf(before: TreeNode, after: TreeNode): NetOperation[] {
+export function* differenceSteps(before: TreeNode, after: TreeNode): Generator<void, readonly NetOperation[]> {
   const operations: NetOperation[] = [];
-  compare(before, after, [], operations);
+  yield* compare({ path: ROOT, old: before, child: after }, operations, { compared: 0 });
   return operations;
 }
 
-function compare(before: TreeNode, after: TreeNode, path: Path, operations: NetOperation[]): void {
-  if (before === after || (before.sumLo === after.sumLo && before.sumHi === after.sumHi && before.size === after.size)) return;
+interface ComparedNodes {
+  readonly path: Path;
+  readonly old: TreeNode;
+  readonly child: TreeNode;
+}
+
+/** @param progress how many objects were compared so far */
+function* compare(nodes: ComparedNodes, operations: NetOperation[], progress: { compared: number }): Generator<void> {
+  if (++progress.compared % STEP_OBJECTS === 0) yield;
+  const { path, old: before, child: after } = nodes;
+  const found: (NetOperation | ComparedNodes)[] = [];
   forEachDifferentChild(before, after, (key, old, child) => {
-    if (old instanceof TreeNode && child instanceof TreeNode) compare(old, child, [...path, key], operations);
-    else if (!sameContent(old, child)) operations.push({ path: [...path, key], child });
+    if (!(old instanceof TreeNode && child instanceof TreeNode)) {
+      if (!sameContent(old, child)) found.push({ path: [...path, key], child });
+    } else if (old.sumLo !== child.sumLo || old.sumHi !== child.sumHi || old.size !== child.size) {
+      found.push({ path: [...path, key], old, child });
+    }
   });
+  for (const each of found) {
+    if ('old' in each) yield* compare(each, operations, progress);
+    else operations.push(each);
+  }
 }
 
 /**

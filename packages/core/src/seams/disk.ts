@@ -50,3 +50,19 @@ export interface DiskFile {
   truncate(length: number): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The bytes at `offset`; fewer at the end of the file. */
+export function readBytes(file: DiskFile, offset: number, length: number): Promise<Buffer> {
+  return fillBuffer(file, Buffer.allocUnsafeSlow(length), offset);
+}
+
+/** Reads at `offset` until the buffer is full, or the file ends. @returns the part of the buffer that was filled */
+export async function fillBuffer(file: DiskFile, buffer: Buffer, offset: number): Promise<Buffer> {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const read = await file.read(buffer.subarray(filled), offset + filled);
+    if (read === 0) break;
+    filled += read;
+  }
+  return buffer.subarray(0, filled);
+}

@@ -1,4 +1,4 @@
-import type { Disk, DiskFile } from '@evertree/core';
+import { readBytes, type Disk, type DiskFile } from '@evertree/core';
 import type { CachePart } from './block-cache.ts';
 import { RunBlock } from './run-block.ts';
 import type { BlockPlace, RunDescription } from './run-format.ts';
@@ -45,9 +45,9 @@ export class RunFile {
     try {
       const bytes = await file.size();
       if (bytes < RUN_HEAD_BYTES + RUN_END_BYTES) throw new UnsoundRun(path, 'it is too short');
-      checkRunHead(path, await readAt(file, 0, RUN_HEAD_BYTES));
-      const end = decodeRunEnd(path, await readAt(file, bytes - RUN_END_BYTES, RUN_END_BYTES), bytes);
-      const description = decodeDescription(path, await readAt(file, end.offset, end.bytes), end.checksum);
+      checkRunHead(path, await readBytes(file, 0, RUN_HEAD_BYTES));
+      const end = decodeRunEnd(path, await readBytes(file, bytes - RUN_END_BYTES, RUN_END_BYTES), bytes);
+      const description = decodeDescription(path, await readBytes(file, end.offset, end.bytes), end.checksum);
       return new RunFile(path, description, bytes, file, cache);
     } catch (error) {
       await file.close();
@@ -76,7 +76,7 @@ export class RunFile {
   /** @throws UnsoundRun */
   async load(place: BlockPlace): Promise<RunBlock> {
     checkPlace(this.path, place);
-    const bytes = await readAt(this.#file, place.offset, place.bytes);
+    const bytes = await readBytes(this.#file, place.offset, place.bytes);
     const block = new RunBlock(this.path, decodeBlock(this.path, place, bytes));
     this.#cache.put(place.offset, block);
     return block;
@@ -105,15 +105,4 @@ export class RunFile {
     this.#cache.clear();
     await this.#file.close().catch(() => undefined);
   }
-}
-
-async function readAt(file: DiskFile, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length);
-  let filled = 0;
-  while (filled < length) {
-    const read = await file.read(buffer.subarray(filled), offset + filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return buffer.subarray(0, filled);
 }

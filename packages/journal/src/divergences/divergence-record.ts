@@ -2,7 +2,7 @@ import type { Disk, KeptDivergence, RevisionRange, Stretch } from '@evertree/cor
 import { divergenceName } from '@evertree/core';
 import { unsupported } from '../groups/failure.ts';
 import { divergencePath } from '../site/layout.ts';
-import { DIRECTORY_VERSION, isPosition, isRecord } from '../site/site-file.ts';
+import { DIRECTORY_VERSION, isPosition, isRecord, parseRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
 
 /** Writes the file that tells about a divergence, durably. From its rename on the divergence is kept. */
@@ -17,7 +17,7 @@ export async function writeRecord(disk: Disk, kept: KeptDivergence): Promise<voi
  */
 export async function readRecordFile(disk: Disk, name: string): Promise<KeptDivergence | undefined> {
   const path = divergencePath(name, 'record');
-  const value = parse((await readStateFile(disk, path)) ?? '');
+  const value = parseRecord((await readStateFile(disk, path)) ?? '');
   const { format, base, last, missing, commits, firstTime, lastTime, authors, paths, marks, keptAt, bytes, replayed } = value;
   if (typeof format === 'number' && format !== DIRECTORY_VERSION) throw unsupported(path, format, DIRECTORY_VERSION);
   if (!isPosition(base) || !isPosition(last) || divergenceName({ base, last }) !== name) return undefined;
@@ -51,14 +51,4 @@ function isRange(value: unknown): value is RevisionRange {
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(each => typeof each === 'string');
-}
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : {};
-  } catch {
-    // The caller reports it, as any other content that does not fit.
-    return {};
-  }
 }

@@ -1,7 +1,7 @@
 import type { Clock, Disk, ExactPosition, Lease, LeaseKind, Leases, Reporter } from '@evertree/core';
 import { asError, isMissing, unsupported } from '../groups/failure.ts';
 import { LEASES_FILE, PEERS_FILE } from '../site/layout.ts';
-import { DIRECTORY_VERSION, isPosition, isRecord } from '../site/site-file.ts';
+import { DIRECTORY_VERSION, isPosition, isRecord, parseRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
 import type { NamedLease } from './lease-table.ts';
 import { LEASE_KINDS, LeaseTable } from './lease-table.ts';
@@ -122,7 +122,7 @@ export class DiskLeases implements Leases {
   async #read(path: string, versions: readonly number[], key: string): Promise<unknown[] | undefined> {
     const text = await readStateFile(this.#disk, path);
     if (text === undefined) return undefined;
-    const { format, [key]: entries } = parse(text);
+    const { format, [key]: entries } = parseRecord(text);
     if (typeof format === 'number' && !versions.includes(format)) throw unsupported(path, format, versions[0]!);
     this.#isFormer = format !== DIRECTORY_VERSION;
     if (typeof format === 'number' && Array.isArray(entries)) return entries;
@@ -151,14 +151,4 @@ export function leaseOf(entry: unknown): NamedLease | undefined {
   const known = LEASE_KINDS.find(each => each === kind);
   if (known === undefined || typeof name !== 'string' || !isPosition(position)) return undefined;
   return { kind: known, name, position, expiresAt: typeof expiresAt === 'number' ? expiresAt : undefined };
-}
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : {};
-  } catch {
-    // The caller reports it, as any other unreadable content.
-    return {};
-  }
 }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { DiskFile, Frame } from '@evertree/core';
-import { FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_LIMIT_BYTES, isEvertreeError, parseFrame } from '@evertree/core';
+import { fillBuffer, FRAME_CHECKSUM_BYTES, FRAME_HEADER_BYTES, FRAME_LIMIT_BYTES, isEvertreeError, parseFrame } from '@evertree/core';
 import { decodeRecordHeader, RECORD_HEADER_BYTES } from './segment-format.ts';
 
 /** Bytes of one read from a segment. A longer record takes one longer read. */
@@ -38,16 +38,9 @@ export class FileWindow {
     const ready = this.peek(offset, length);
     if (ready !== undefined) return ready;
     const wanted = Math.max(length, Math.min(READ_BYTES, limit - offset));
-    const buffer = this.#take(wanted);
-    let filled = 0;
-    while (filled < wanted) {
-      const read = await this.#file.read(buffer.subarray(filled), offset + filled);
-      if (read === 0) break;
-      filled += read;
-    }
-    this.#buffer = buffer.subarray(0, filled);
+    this.#buffer = await fillBuffer(this.#file, this.#take(wanted), offset);
     this.#start = offset;
-    return this.#buffer.subarray(0, Math.min(length, filled));
+    return this.#buffer.subarray(0, length);
   }
 
   #take(length: number): Buffer {

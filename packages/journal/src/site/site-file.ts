@@ -119,6 +119,17 @@ export function isPosition(value: unknown): value is ExactPosition {
   return typeof value['epoch'] === 'number' && typeof value['epochId'] === 'string' && typeof value['revision'] === 'number';
 }
 
+/** The object that a JSON text is; an empty one for any other text, which then lacks what the caller looks for. */
+export function parseRecord(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : {};
+  } catch {
+    // The caller reports it, as any other content that does not fit.
+    return {};
+  }
+}
+
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

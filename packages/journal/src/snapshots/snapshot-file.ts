@@ -1,5 +1,5 @@
 import type { Disk, DiskFile, SnapshotHeader, SnapshotWriter, StoredSnapshot } from '@evertree/core';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, readBytes } from '@evertree/core';
 import { damaged, isMissing, readFailed } from '../groups/failure.ts';
 import type { SnapshotHead } from './snapshot-format.ts';
 import {
@@ -45,7 +45,7 @@ export async function inspectSnapshot(disk: Disk, path: string): Promise<Snapsho
     const head = await readHead(file, path);
     if (head === undefined) return { path, offset: 0, problem: 'its header is damaged' };
     const end = bytes - SNAPSHOT_END_BYTES;
-    if (end < head.length || decodeSnapshotEnd(await readExactly(file, end, SNAPSHOT_END_BYTES)) === undefined) {
+    if (end < head.length || decodeSnapshotEnd(await readBytes(file, end, SNAPSHOT_END_BYTES)) === undefined) {
       return { path, offset: Math.max(end, head.length), problem: 'its end is damaged' };
     }
     return { path, header: head.header, generation: head.generation, bytes };
@@ -82,7 +82,7 @@ async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<U
       chunks++;
       bytes += chunk.length;
     }
-    const end = decodeSnapshotEnd(await readExactly(file, offset, SNAPSHOT_END_BYTES));
+    const end = decodeSnapshotEnd(await readBytes(file, offset, SNAPSHOT_END_BYTES));
     if (end === undefined || end.chunks !== chunks || end.bytes !== bytes) {
       throw damaged(snapshot.path, offset, 'its end does not fit its chunks');
     }
@@ -123,11 +123,11 @@ export async function* writtenChunks(disk: Disk, path: string, end: number): Asy
 
 /** The chunk at an offset; undefined at the end of the chunks. */
 async function readChunk(file: DiskFile, path: string, offset: number, limit: number): Promise<Buffer | undefined> {
-  const prefix = await readExactly(file, offset, CHUNK_PREFIX_BYTES);
+  const prefix = await readBytes(file, offset, CHUNK_PREFIX_BYTES);
   const length = prefix.length < CHUNK_PREFIX_BYTES ? Infinity : prefix.readUInt32LE(0);
   if (length === 0) return undefined;
   if (length > CHUNK_LIMIT_BYTES || offset + CHUNK_PREFIX_BYTES + length > limit) throw damaged(path, offset, 'no chunk begins there');
-  const chunk = await readExactly(file, offset + CHUNK_PREFIX_BYTES, length);
+  const chunk = await readBytes(file, offset + CHUNK_PREFIX_BYTES, length);
   if (prefix.readUInt32LE(4) !== chunkChecksum(prefix, chunk)) throw damaged(path, offset, "a chunk's checksum is wrong");
   return chunk;
 }
@@ -142,21 +142,10 @@ async function openSnapshot(disk: Disk, snapshot: SnapshotFile): Promise<DiskFil
 }
 
 async function readHead(file: DiskFile, path: string): Promise<SnapshotHead | undefined> {
-  const length = snapshotHeadLength(await readExactly(file, 0, SNAPSHOT_PREFIX_BYTES), path);
+  const length = snapshotHeadLength(await readBytes(file, 0, SNAPSHOT_PREFIX_BYTES), path);
   if (length === undefined) return undefined;
-  const bytes = await readExactly(file, 0, length);
+  const bytes = await readBytes(file, 0, length);
   return bytes.length < length ? undefined : decodeSnapshotHead(bytes);
-}
-
-async function readExactly(file: DiskFile, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length);
-  let filled = 0;
-  while (filled < length) {
-    const read = await file.read(buffer.subarray(filled), offset + filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return buffer.subarray(0, filled);
 }
 
 /** How much of a snapshot's chunks is in its file. */

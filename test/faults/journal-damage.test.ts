@@ -75,6 +75,16 @@ function offsets(chain: FrameChain): number[] {
   });
 }
 
+/** A journal of several segments, closed, and the path of its second one. */
+async function severalSegments() {
+  const disk = new FaultDisk();
+  const chain = new FrameChain();
+  const { journal } = await open(disk, { segmentBytes: 4096 });
+  await fill(journal, chain, 60, 300);
+  await journal.close();
+  return { disk, chain, path: disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]! };
+}
+
 /** A journal of several segments without its third one, and a snapshot after so many rounds of ten frames. */
 async function holed(snapshotAt: number | undefined) {
   const disk = new FaultDisk();
@@ -236,12 +246,7 @@ describe('torn or damaged', () => {
   });
 
   test('damage in a sealed segment is found when it is read', async () => {
-    const disk = new FaultDisk();
-    const chain = new FrameChain();
-    const { journal } = await open(disk, { segmentBytes: 4096 });
-    await fill(journal, chain, 60, 300);
-    await journal.close();
-    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    const { disk, path } = await severalSegments();
     flip(disk, path, 1000);
     const again = await open(disk, { segmentBytes: 4096 });
     const error = await thrown(() => readAll(again.journal, ORIGIN));
@@ -250,12 +255,7 @@ describe('torn or damaged', () => {
   });
 
   test('a damaged seal only costs a scan', async () => {
-    const disk = new FaultDisk();
-    const chain = new FrameChain();
-    const { journal } = await open(disk, { segmentBytes: 4096 });
-    await fill(journal, chain, 60, 300);
-    await journal.close();
-    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    const { disk, chain, path } = await severalSegments();
     flip(disk, path, disk.bytes(path).length - 20);
     const again = await open(disk, { segmentBytes: 4096 });
     expect(await readAll(again.journal, ORIGIN)).toEqual(expectedFrames(chain.frames));
@@ -263,12 +263,7 @@ describe('torn or damaged', () => {
   });
 
   test('a segment that is shorter than the next one says is damage', async () => {
-    const disk = new FaultDisk();
-    const chain = new FrameChain();
-    const { journal } = await open(disk, { segmentBytes: 4096 });
-    await fill(journal, chain, 60, 300);
-    await journal.close();
-    const path = disk.files.filter(name => name.endsWith('.evj')).toSorted()[1]!;
+    const { disk, path } = await severalSegments();
     disk.overwrite(path, bytes => bytes.subarray(0, 2000));
     expect(await thrown(() => open(disk))).toMatchObject({ code: 'DAMAGED', details: { file: path } });
   });

@@ -54,6 +54,18 @@ async function lead(): Promise<void> {
 
 const acknowledged = (link: ScriptedLink) => link.of('acknowledge').map(({ applied }) => applied.revision);
 
+/** Until the result is resolved the secondary's journal does not keep a divergence. */
+function holdKeeping(): PromiseWithResolvers<void> {
+  const kept = Promise.withResolvers<void>();
+  const { divergences } = secondary.journal;
+  const keep = divergences.keep.bind(divergences);
+  vi.spyOn(divergences, 'keep').mockImplementation(async (divergence, at) => {
+    await kept.promise;
+    return keep(divergence, at);
+  });
+  return kept;
+}
+
 describe('a secondary that is beyond the fork with its new primary', () => {
   it('keeps what lies behind the fork, goes back, asks for what follows, and follows', async () => {
     await follow();
@@ -91,13 +103,7 @@ describe('a secondary that is beyond the fork with its new primary', () => {
   it('says nothing of its position before it has gone back, and says that it is going back', async () => {
     await follow();
     const later = await history.promoted(simulation, 'b', 5);
-    const kept = Promise.withResolvers<void>();
-    const { divergences } = secondary.journal;
-    const keep = divergences.keep.bind(divergences);
-    vi.spyOn(divergences, 'keep').mockImplementation(async (divergence, at) => {
-      await kept.promise;
-      return keep(divergence, at);
-    });
+    const kept = holdKeeping();
     const link = await secondary.connect(later.hello(), 'there:2');
     await simulation.pass(50);
     link.setWritable(true);
@@ -114,13 +120,7 @@ describe('a secondary that is beyond the fork with its new primary', () => {
   it('tells a newer link of the same primary that it has gone back, though it went for the older one', async () => {
     await follow();
     const later = await history.promoted(simulation, 'b', 5);
-    const kept = Promise.withResolvers<void>();
-    const { divergences } = secondary.journal;
-    const keep = divergences.keep.bind(divergences);
-    vi.spyOn(divergences, 'keep').mockImplementation(async (divergence, at) => {
-      await kept.promise;
-      return keep(divergence, at);
-    });
+    const kept = holdKeeping();
     const old = await secondary.connect(later.hello(), 'there:2');
     await simulation.pass(50);
     const link = await secondary.connect(later.hello(), 'there:2');

@@ -3,20 +3,11 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  type ConsumerFile,
-  type OpenStoreOptions,
-  type ProducerFile,
-  type Store,
-  openSite,
-  openStore,
-  startConsumer,
-  startProducer,
-  version,
-} from 'evertree';
+import { type OpenStoreOptions, type Store, openSite, openStore, startConsumer, startProducer, version } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
+import { onPort, toPort } from '../support/netty-files.ts';
 import { collectReports } from '../support/reports.ts';
 
 const LIMIT_MS = 20_000;
@@ -29,14 +20,6 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function data(name: string): string {
   return join(folder, name);
-}
-
-function toPort(port: number): ProducerFile {
-  return { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 } };
-}
-
-function onPort(port: number): ConsumerFile {
-  return { 'netty-consumer': { 'listening-port': port } };
 }
 
 describe('openStore', () => {

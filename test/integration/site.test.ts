@@ -5,7 +5,7 @@ import { Consumer } from '@evertree/consumer';
 import { SITE, type Transport, Store } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import { Producer } from '@evertree/producer';
-import { type ConsumerFile, type ProducerFile, type Report, openSite, openStore, startProducer } from 'evertree';
+import { type Report, openSite, openStore, startProducer } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Part } from '../../packages/evertree/src/roles/part.ts';
 import { siteOf } from '../../packages/evertree/src/site/store.ts';
@@ -13,6 +13,7 @@ import { Site } from '../../packages/evertree/src/site/site.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 import { allowErrors, collectReports } from '../support/reports.ts';
+import { onPort, toPort } from '../support/netty-files.ts';
 import { freePort } from '../support/site-process.ts';
 
 let folder: string;
@@ -23,14 +24,6 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function data(name: string): string {
   return join(folder, name);
-}
-
-function toPort(port: number): ProducerFile {
-  return { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 } };
-}
-
-function onPort(port: number): ConsumerFile {
-  return { 'netty-consumer': { 'listening-port': port } };
 }
 
 async function metric(http: HttpSite, name: string): Promise<number | undefined> {

@@ -1,24 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { EvertreeError, ORIGIN } from '@evertree/core';
 import type { CloseReason, Epoch, ExactPosition } from '@evertree/core';
 import type { Decision } from '../src/decision.ts';
 import type { PeerAction, PeerEvent } from '../src/peer-event.ts';
 import { Progress } from '../src/progress.ts';
+import { readScripts } from '../../../test/support/scripts.ts';
 
 const LIMITS = { windowBytes: 1000, windowFrames: 4, helloMs: 1, snapshotStallMs: 1, resends: 2 };
-
-/** A heading, and the lines below it. */
-function readScripts(): [name: string, lines: string[]][] {
-  const text = readFileSync(new URL('progress.txt', import.meta.url), 'utf8');
-  return text
-    .split(/^# /m)
-    .slice(1)
-    .map(part => {
-      const [name, ...lines] = part.trim().split('\n');
-      return [name!, lines];
-    });
-}
 
 /**
  * Our history: epoch 1 ended at 200, epoch 2 is the present one. `450` is a revision in the epoch that it fell into,
@@ -148,7 +136,7 @@ function run(script: readonly string[]): string[] {
 }
 
 describe("the primary's view of one secondary", () => {
-  it.each(readScripts())('%s', (_name, script) => {
+  it.each(readScripts(new URL('progress.txt', import.meta.url)))('%s', (_name, script) => {
     expect(run(script)).toEqual(script);
   });
 });

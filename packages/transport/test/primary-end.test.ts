@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { NO_CHAIN, sealFrame } from '@evertree/core';
 import type { CloseReason, Hello, Message, Random, Report } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { EPOCH, POSITION, STREAM, frameOf, helloOf } from '../../../test/support/links.ts';
 import { ManualClock } from '../../../test/support/host.ts';
+import { readScripts } from '../../../test/support/scripts.ts';
 import { BrokerError } from '../src/kafka/broker.ts';
 import { decodeControl, encodeControl } from '../src/kafka/control.ts';
 import type { Control } from '../src/kafka/control.ts';
@@ -299,20 +299,8 @@ class Script {
   }
 }
 
-/** A heading, and the lines below it. */
-function readScripts(): [name: string, lines: string[]][] {
-  const text = readFileSync(new URL('primary-end.txt', import.meta.url), 'utf8');
-  return text
-    .split(/^# /m)
-    .slice(1)
-    .map(part => {
-      const [name, ...lines] = part.trim().split('\n');
-      return [name!, lines];
-    });
-}
-
 describe("a primary's link to a topic", () => {
-  it.each(readScripts())('%s', (_name, lines) => {
+  it.each(readScripts(new URL('primary-end.txt', import.meta.url)))('%s', (_name, lines) => {
     const script = new Script();
     expect(lines.flatMap(line => (/^[>!]/.test(line) ? [] : script.line(line)))).toEqual(lines);
   });

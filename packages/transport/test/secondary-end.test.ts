@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { ORIGIN, PROTOCOL_VERSIONS } from '@evertree/core';
 import type { CloseReason, ExactPosition, FrameHeader, Hello, Reason } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../test/support/host.ts';
+import { readScripts } from '../../../test/support/scripts.ts';
 import type { PositionRecord, RoleRecord, SiteRecord, SnapshotRecord, WantRecord } from '../src/kafka/control.ts';
 import type { SentRecord } from '../src/kafka/records.ts';
 import type { HeardPrimary } from '../src/kafka/subscribe/control-view.ts';
@@ -26,18 +26,6 @@ const EPOCH_ID = '11'.repeat(8);
 
 /** The table of epochs that every primary has here. */
 const EPOCH = { number: 7, id: EPOCH_ID, site: 'n', base: ORIGIN, reason: 'promotion', time: 0 };
-
-/** A heading, and the lines below it. */
-function readScripts(): [name: string, lines: string[]][] {
-  const text = readFileSync(new URL('secondary-end.txt', import.meta.url), 'utf8');
-  return text
-    .split(/^# /m)
-    .slice(1)
-    .map(part => {
-      const [name, ...lines] = part.trim().split('\n');
-      return [name!, lines];
-    });
-}
 
 function at(revision: string | undefined): ExactPosition {
   return revision === '0' ? ORIGIN : { epoch: 7, epochId: EPOCH_ID, revision: Number(revision) };
@@ -224,7 +212,7 @@ function run(script: readonly string[]): string[] {
 }
 
 describe("the secondary's end of a topic", () => {
-  it.each(readScripts())('%s', (_name, script) => {
+  it.each(readScripts(new URL('secondary-end.txt', import.meta.url)))('%s', (_name, script) => {
     expect(run(script)).toEqual(script);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HandoverMachine, type HandoverAction, type HandoverEvent } from '../../src/roles/handover-machine.ts';
-import { readScripts } from './scripts.ts';
+import { readScripts } from '../../../../test/support/scripts.ts';
 
 const LIMITS = { maxPauseMs: 5_000, consentMs: 500, answerMs: 2_000 };
 
@@ -39,7 +39,7 @@ function toldAction(action: HandoverAction): string {
 }
 
 describe('a switchover at the primary that gives', () => {
-  it.each(readScripts('handover.txt'))('%s', (_name, lines) => {
+  it.each(readScripts(new URL('handover.txt', import.meta.url)))('%s', (_name, lines) => {
     let handover = new HandoverMachine('south', LIMITS);
     const told = lines.flatMap(line => {
       if (line.startsWith('>')) return [];

@@ -4,7 +4,7 @@ import type { Extent, PossibleLoss } from '../../src/roles/losses.ts';
 import type { PromotionAction, PromotionEvent, PromotionRequest } from '../../src/roles/promotion-events.ts';
 import { planHash, type PromotionFacts, type PromotionGround } from '../../src/roles/promotion-facts.ts';
 import { PromotionMachine } from '../../src/roles/promotion-machine.ts';
-import { readScripts } from './scripts.ts';
+import { readScripts } from '../../../../test/support/scripts.ts';
 
 const LIMITS = { silentMs: 1_000, claimMs: 6_000, lendMs: 10_000 };
 const OWN_ID = 'ff'.repeat(8);
@@ -140,7 +140,7 @@ function requestOf(line: string): PromotionRequest | undefined {
 }
 
 describe('a promotion', () => {
-  it.each(readScripts('promotion.txt'))('%s', (_name, lines) => {
+  it.each(readScripts(new URL('promotion.txt', import.meta.url)))('%s', (_name, lines) => {
     let promotion = new PromotionMachine({ dryRun: false, force: false, confirm: undefined, id: OWN_ID }, LIMITS);
     const told = lines.flatMap(line => {
       if (line.startsWith('>')) return [];

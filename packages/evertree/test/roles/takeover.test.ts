@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CommandStanding } from '../../src/roles/command-outcome.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from '../../src/roles/takeover-machine.ts';
-import { readScripts } from './scripts.ts';
+import { readScripts } from '../../../../test/support/scripts.ts';
 
 const FACTS = { program: 'evertree', frameVersion: 2, reaches: ['north'], unreached: [], logs: [] };
 
@@ -49,7 +49,7 @@ function toldAction(action: TakeoverAction): string {
 }
 
 describe('a switchover at its target', () => {
-  it.each(readScripts('takeover.txt'))('%s', (_name, lines) => {
+  it.each(readScripts(new URL('takeover.txt', import.meta.url)))('%s', (_name, lines) => {
     const takeover = new TakeoverMachine();
     const told = lines.flatMap(line => {
       if (line.startsWith('>')) return [];

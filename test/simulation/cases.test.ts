@@ -544,6 +544,33 @@ const CASES: Readonly<Record<string, string>> = {
     restore-image a
     retain t 0
   `,
+  'a promotion that hears of an epoch of its number while others are asked takes a higher number': `
+    sites topic direct
+    seed 64001085
+    write a 2 1
+    pass 20
+    keep-image a
+    write a 2 0
+    pass 5
+    kill a
+    restore-image a
+    start a
+    snapshot b
+    pass 20
+    pass 20
+    pass 20
+    suspend a
+    promote b force
+    pass 2000
+    write b 2 1
+    pass 2000
+    resume a
+    retain t 2
+    suspend b
+    promote a force
+    pass 400
+    write a 2 1
+  `,
 };
 
 describe('what a simulation found:', () => {

@@ -11,7 +11,7 @@ import {
 } from '@evertree/core';
 import type { LastPrimary, PossibleLoss } from './losses.ts';
 import type { PromotionAction, PromotionEvent } from './promotion-events.ts';
-import type { PromotionFacts, PromotionGround, PromotionObstacle } from './promotion-facts.ts';
+import { type PromotionFacts, type PromotionGround, type PromotionObstacle, takenUpTo } from './promotion-facts.ts';
 import { PromotionMachine, type PromotionStep } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
 import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
@@ -145,7 +145,9 @@ export class Promoting {
   }
 
   async #beginEpoch(epoch: EpochName): Promise<void> {
-    const { store } = this.#context;
+    const { store, consumer } = this.#context;
+    const primary = lastPrimary(store, consumer);
+    if (primary !== undefined && takenUpTo(primary.heard) >= epoch.number) return this.#take({ type: 'surpassed', primary });
     try {
       store.beginEpoch(epoch, 'promotion');
       const { position } = store;

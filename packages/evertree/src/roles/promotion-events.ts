@@ -1,5 +1,5 @@
 import type { EpochName, ExactPosition } from '@evertree/core';
-import type { Extent, PossibleLoss, ReachedSite } from './losses.ts';
+import type { Extent, LastPrimary, PossibleLoss, ReachedSite } from './losses.ts';
 import type { PromotionFacts, PromotionGround } from './promotion-facts.ts';
 
 /*
@@ -36,6 +36,8 @@ export type PromotionEvent =
   /** A frame came from the site that lends. */
   | { readonly type: 'lent' }
   | { readonly type: 'adopted'; readonly own: Extent }
+  /** A primary has told meanwhile of an epoch that takes our number. Nothing was begun. */
+  | { readonly type: 'surpassed'; readonly primary: LastPrimary }
   | { readonly type: 'stable'; readonly position: ExactPosition }
   /** What was asked of this site's store failed. */
   | { readonly type: 'failed'; readonly why: string }
@@ -48,7 +50,7 @@ export type PromotionAction =
   | { readonly type: 'raise'; readonly epoch: EpochName; readonly sites: readonly string[] }
   /** Take over the history of this site, as far as it promised. Answer: `adopted`, `failed`. */
   | { readonly type: 'adopt'; readonly from: string; readonly extent: Extent }
-  /** Answer: `stable`, `failed`. */
+  /** Answer: `stable`, `surpassed`, `failed`. */
   | { readonly type: 'begin-epoch'; readonly epoch: EpochName }
   | { readonly type: 'after'; readonly ms: number }
   | { readonly type: 'foretell'; readonly facts: PromotionFacts; readonly possible: boolean; readonly confirm: string }

@@ -77,15 +77,16 @@ export function freeNumber(ground: PromotionGround, reached: readonly ReachedSit
   const { fencedBy, primary } = ground;
   // Of the primary that it followed last this site may have no frame.
   const known = [ground, ...reached, ...(primary === undefined ? [] : [primary.heard])];
-  const heard = [
-    least,
-    fencedBy?.number ?? 0,
-    ...known.flatMap(({ epochs, last }) => [last.epoch, ...epochs.map(epoch => epoch.number)]),
-    ...reached.map(other => other.fencedBy?.number ?? 0),
-  ];
-  // The number after an epoch that ended in a handover belongs to its target: it may begin at any time (rule 13).
-  const ends = known.flatMap(({ epochs }) => epochs.filter(({ end }) => end !== undefined).map(epoch => epoch.number + 1));
-  return Math.max(...heard, ...ends) + 1;
+  const fences = reached.map(other => other.fencedBy?.number ?? 0);
+  return Math.max(least, fencedBy?.number ?? 0, ...known.map(takenUpTo), ...fences) + 1;
+}
+
+/**
+ * The highest number that a history takes. The number after an epoch that ended in a handover belongs to its target: it may
+ * begin at any time (rule 13).
+ */
+export function takenUpTo({ epochs, last }: Extent): number {
+  return Math.max(last.epoch, ...epochs.map(({ number, end }) => (end === undefined ? number : number + 1)));
 }
 
 /** Names what a promotion was decided on: positions, epochs, sites and obstacles; never a time. */

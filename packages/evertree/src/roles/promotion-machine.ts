@@ -1,6 +1,6 @@
 import { type EpochName, type ExactPosition, highestEpoch } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
-import { type Extent, type ReachedSite, furthestOf, possibleLoss } from './losses.ts';
+import { type Extent, type LastPrimary, type ReachedSite, furthestOf, possibleLoss } from './losses.ts';
 import type { PromotionAction, PromotionEvent, PromotionRequest } from './promotion-events.ts';
 import { type PromotionFacts, type PromotionGround, freeNumber, planHash, promotionFacts } from './promotion-facts.ts';
 
@@ -223,13 +223,21 @@ export class PromotionMachine {
   /** Another site may have begun an epoch of our number while promises were asked for, and this site followed it. */
   #begin(): readonly PromotionAction[] {
     const { number } = highestEpoch(this.#own!.epochs, this.#own!.last);
-    if (number >= this.#epoch.number) {
-      if (this.#raises >= RAISES) return this.#refuse(`other sites begin epochs all the time, the last one ${number}`);
-      this.#step = 'raising';
-      return this.#raiseAbove(number);
-    }
+    if (number >= this.#epoch.number) return this.#raiseAgain(number);
     this.#step = 'beginning';
     return [{ type: 'begin-epoch', epoch: this.#epoch }];
+  }
+
+  #raiseAgain(above: number): readonly PromotionAction[] {
+    if (this.#raises >= RAISES) return this.#refuse(`other sites begin epochs all the time, the last one ${above}`);
+    this.#step = 'raising';
+    return this.#raiseAbove(above);
+  }
+
+  /** Its hello came after this site had promised, or just before: nobody asks it for a promise. */
+  #surpassed(primary: LastPrimary): readonly PromotionAction[] {
+    this.#ground = { ...this.#ground!, primary };
+    return this.#raiseAgain(highestEpoch(primary.heard.epochs, primary.heard.last).number);
   }
 
   #finish(event: PromotionEvent): readonly PromotionAction[] {
@@ -241,6 +249,8 @@ export class PromotionMachine {
       case 'adopted':
         this.#own = event.own;
         return this.#step === 'adopting' ? this.#begin() : NOTHING;
+      case 'surpassed':
+        return this.#step === 'beginning' ? this.#surpassed(event.primary) : NOTHING;
       case 'stable':
         return this.#step === 'beginning' ? this.#done(event.position) : NOTHING;
       case 'due':

@@ -90,6 +90,8 @@ function eventOf(line: string): PromotionEvent {
       return { type, site: first, text: 'gone' };
     case 'adopted':
       return { type, own: extentOf(first) };
+    case 'surpassed':
+      return { type, primary: { site: first, heard: extentOf(second) } };
     case 'stable':
       return { type, position: at(first) };
     case 'failed':

@@ -13,6 +13,17 @@ function seen(count: number, tookMs: number): { quick: QuickWrites; clock: Manua
   return { quick, clock };
 }
 
+/** Ends synchronous writes by slow ones. @returns after how many milliseconds they begin again */
+function restOf(quick: QuickWrites, clock: ManualClock): number {
+  for (let write = 0; quick.allows(SMALL) && write < 100; write++) quick.wrote(0.8);
+  const ended = clock.monotonic();
+  while (!quick.allows(SMALL) && clock.monotonic() - ended < 10_000) {
+    clock.advance(1);
+    for (let write = 0; write < 4; write++) quick.observe(SMALL, 0.4);
+  }
+  return clock.monotonic() - ended;
+}
+
 describe('quick writes', () => {
   test('begin once the disk was seen to be quick, for small groups', () => {
     expect(seen(3, 0.2).quick.allows(SMALL)).toBe(false);
@@ -60,6 +71,18 @@ describe('quick writes', () => {
     clock.advance(1_000);
     quick.observe(SMALL, 0.4);
     expect(quick.allows(SMALL)).toBe(true);
+  });
+
+  test('they rest for an eighth of a second, for twice as long each time that they end soon, and for a second at most', () => {
+    const { quick, clock } = seen(4, 0.4);
+    expect(Array.from({ length: 6 }, () => restOf(quick, clock))).toEqual([125, 250, 500, 1_000, 1_000, 1_000]);
+  });
+
+  test('after a second of quick writes the next rest is a short one', () => {
+    const { quick, clock } = seen(4, 0.4);
+    expect([restOf(quick, clock), restOf(quick, clock)]).toEqual([125, 250]);
+    clock.advance(1_000);
+    expect([restOf(quick, clock), restOf(quick, clock)]).toEqual([125, 250]);
   });
 
   test('a few asynchronous writes that waited for a processor do not keep them from beginning', () => {

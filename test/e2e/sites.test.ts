@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -146,6 +147,21 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
       ({ primary }) => [...primary, '--http', '0.0.0.0:8181'],
       /auth is missing, and --http 0\.0\.0\.0:8181 can be reached[^]*tls is missing/,
     ],
+    [
+      'an archive in its own directory',
+      ({ primary }) => [...primary, '--config', 'inside.json'],
+      /a\/backups would lie in the site's own directory/,
+    ],
+    [
+      'the same before a restore, which would fill the directory',
+      ({ primary }) => [...primary, '--config', 'inside.json', '--restore', 'lost'],
+      /a\/backups would lie in the site's own directory/,
+    ],
+    [
+      'one port for its primary and for HTTP',
+      ({ secondary, wire }) => [...secondary, '--http', `127.0.0.1:${wire}`],
+      /consumer\.json: netty-consumer\.listening-port is \d+, and so is the port of --http 127\.0\.0\.1:\d+; choose another one/,
+    ],
     ['a name that is none', ({ primary }) => [...primary, '--site', 'a/b'], /"a\/b" is no name for a site/],
   ])('with 2 for %s', async (_name, args, message) => {
     const properties = { 'partitioner.class': 'com.example.Mine' };
@@ -159,9 +175,44 @@ describe('a site that may not start says why, changes nothing, and ends', () => 
     });
     await folder.write('standby.json', { 'netty-consumer': { 'listening-port': 9 }, 'advertised-http': 'http://b:1' });
     await folder.write('other.json', { 'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': folder.wire } });
+    await folder.write('inside.json', {
+      'netty-connection': { 'consumer-address': '127.0.0.1', 'consumer-port': 9 },
+      archive: { target: 'a/backups' },
+    });
     expect(await run(args(folder), { cwd: folder.path })).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
+    await leftNothing();
+  });
+
+  test.each([
+    ['its own role', ['--config', 'kafka.json']],
+    ['the other role', ['--config', 'producer.json', '--standby-config', 'kafka-standby.json']],
+  ])('with 2 for a Kafka client of %s whose package is not installed', async (_name, files) => {
+    const kafka = { 'kafka-connection': { 'kafka-host': '127.0.0.1', 'kafka-port': 9 }, 'kafka-client': 'platformatic' };
+    await folder.write('kafka.json', { ...kafka, 'kafka-producer-properties': {} });
+    await folder.write('kafka-standby.json', { ...kafka, 'kafka-consumer-properties': { 'group.id': 'b' } });
+    const hooks = await folder.write('hooks.mjs', NOT_INSTALLED);
+    const ended = await run(['primary', ...files, '--data', 'a'], { cwd: folder.path, env: { NODE_OPTIONS: `--import ${hooks}` } });
+    expect(ended).toMatchObject({ status: 2, stderr: expect.stringContaining('npm install @platformatic/kafka@2') });
+    await leftNothing();
   });
 });
+
+/** Where Node looks for packages, one is missing. */
+const NOT_INSTALLED = `
+  import { registerHooks } from 'node:module';
+  registerHooks({
+    resolve(name, context, next) {
+      if (name !== '@platformatic/kafka') return next(name, context);
+      throw Object.assign(new Error("Cannot find package '" + name + "'"), { code: 'ERR_MODULE_NOT_FOUND' });
+    },
+  });
+`;
+
+/** No data directory was made. */
+async function leftNothing(): Promise<void> {
+  const entries = await readdir(folder.path, { withFileTypes: true });
+  expect(entries.filter(entry => entry.isDirectory())).toEqual([]);
+}
 
 function at(port: number, token: string): string[] {
   return ['--url', `127.0.0.1:${port}`, '--token-file', token];

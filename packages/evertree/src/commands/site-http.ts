@@ -27,6 +27,18 @@ export function checkHttpAddress(source: string, { http }: SiteSections, address
   if (problems.length > 0) throw configurationError(problems);
 }
 
+/**
+ * HTTP can't listen where the primary of a site is awaited, now or after the roles changed.
+ * @throws EvertreeError CONFIGURATION_INVALID
+ */
+export function checkHttpPort(standby: ConsumerConfiguration | undefined, http: HostAndPort | 'off'): void {
+  if (http === 'off' || standby?.kind !== 'netty-consumer' || standby.port !== http.port) return;
+  const { source, address, port } = standby;
+  if (address !== http.host && !EVERYWHERE.has(address) && !EVERYWHERE.has(http.host)) return;
+  const message = `is ${port}, and so is the port of --http ${formatAddress(http.host, http.port)}; choose another one for one of them`;
+  throw configurationError([{ source, key: 'netty-consumer.listening-port', message }]);
+}
+
 /** Takes as long as opening a site, which waits for the disk meanwhile: begun before that, it costs no time. */
 export function loadHttp() {
   return import('../http/server.ts');

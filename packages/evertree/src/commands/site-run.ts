@@ -1,12 +1,14 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { type Reporter, type Role, formatPosition } from '@evertree/core';
+import { checkArchivePlace } from '../archive/opening.ts';
 import { joinRoles } from '../configuration/joining.ts';
 import { collect, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
 import { openUnstarted } from '../site/store.ts';
+import { checkWires } from '../site/wire.ts';
 import { checkOptions } from '../site/options.ts';
 import type { RoleConfigurations, Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
@@ -14,7 +16,7 @@ import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { restoreBeforeStart, type RestoredStartOptions } from './restored-start.ts';
 import { onStopSignals } from './signals.ts';
-import { checkHttpAddress, loadHttp, reachableAddress, startListening, withAdvertised } from './site-http.ts';
+import { checkHttpAddress, checkHttpPort, loadHttp, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
 /** The options of `primary` and `secondary`. */
 export interface SiteOptions extends RestoredStartOptions {
@@ -42,6 +44,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     .map(configuration => configuration.source)
     .join(', ');
   checkHttpAddress(source, settings, options.http);
+  checkHttpPort(configurations.standby, options.http);
   const advertised = settings.http.advertised ?? reachableAddress(options.http, settings, configurations);
   const log = openLog({ level: options.logLevel, format: options.log });
   const { promise: ended, resolve: stop, reject: fail } = Promise.withResolvers<void>();
@@ -50,6 +53,9 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   ended.catch(() => undefined);
   const signals = onStopSignals(stop);
   try {
+    // Opening the site checks these, too. A restore comes before it, and would leave its directory.
+    checkArchivePlace(options.data, settings.archive);
+    await checkWires(configurations.primary, configurations.standby);
     await restoreBeforeStart(options, log.report);
     if (options.http !== 'off') void loadHttp();
     await using stack = new AsyncDisposableStack();

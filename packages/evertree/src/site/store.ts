@@ -16,7 +16,7 @@ import {
   type WhenLike,
 } from '@evertree/history';
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
-import { openArchive } from '../archive/opening.ts';
+import { checkArchivePlace, openArchive } from '../archive/opening.ts';
 import type { SiteArchive } from '../archive/site-archive.ts';
 import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { checkOwnPort } from '../configuration/joining.ts';
@@ -27,6 +27,7 @@ import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
 import { Site, type RoleConfigurations } from './site.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
+import { checkWires } from './wire.ts';
 
 /** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
 export async function openUnstarted(options: CheckedOptions, configurations: RoleConfigurations = {}): Promise<Site> {
@@ -35,6 +36,8 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   if (primary !== undefined && standby !== undefined) checkOwnPort(primary, standby);
   const given = [primary, standby].filter(configuration => configuration !== undefined);
   const settings = joinSettings(options, given);
+  checkArchivePlace(directory, settings.archive);
+  await checkWires(primary, standby);
   reportNotes(given, report);
   const { limits, journal: journalSettings } = settings;
   const { encoding } = journalSettings;

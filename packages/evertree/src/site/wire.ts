@@ -14,6 +14,19 @@ import type {
  * it: a site without Kafka never loads its client.
  */
 
+/**
+ * Loads the Kafka clients that configurations of a site name. It comes first: a client that is not installed is to be
+ * told before anything is made, and not when the roles change.
+ * @throws EvertreeError CONFIGURATION_INVALID
+ */
+export async function checkWires(primary: PrimaryConfiguration | undefined, standby: ConsumerConfiguration | undefined): Promise<void> {
+  for (const wire of [...(primary?.wires ?? []), ...(standby === undefined ? [] : [standby])]) {
+    if (!('client' in wire) || wire.client === undefined) continue;
+    const { loadKafkaClient } = await import('@evertree/transport/kafka');
+    await loadKafkaClient(wire.client);
+  }
+}
+
 export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
   const transports: Transport[] = [];
   for (const wire of wires) {

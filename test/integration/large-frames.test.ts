@@ -129,3 +129,23 @@ test('a site that closes while it prepares a large frame does not wait for that,
   await secondary.restart();
   expect([secondary.store.position, secondary.store.digest]).toEqual([position, digest]);
 });
+
+test('many frames that come together leave others their turns', async () => {
+  for (let index = 0; index < 20; index++) {
+    history.store.put('/text', `${index}`.repeat(20_000));
+    await history.grow(simulation, 1);
+  }
+  const small = new ScriptedSecondary(simulation);
+  await small.start();
+  const link = await small.connect(history.hello());
+  const positions = new Set<number>();
+  simulation.clock.soon(function look() {
+    positions.add(small.store.position.revision);
+    if (small.store.position.revision < history.store.position.revision) simulation.clock.soon(look);
+  });
+  for (const index of history.frames.keys()) link.say(history.message(index));
+  expect(link.paused).toBe(true);
+  await simulation.pass(1_000);
+  expect(positions.size).toBeGreaterThan(4);
+  expect(small.store.digest).toBe(history.store.digest);
+});

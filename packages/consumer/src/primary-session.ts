@@ -1,4 +1,4 @@
-import { ORIGIN, explainFence, formatPosition, highestEpoch } from '@evertree/core';
+import { ORIGIN, Turn, explainFence, formatPosition, highestEpoch } from '@evertree/core';
 import type { CloseReason, EvertreeError, ExactPosition, FarEnd, Fencing, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
 import { partsAt } from './admission.ts';
@@ -8,6 +8,12 @@ import type { ConsumerLimits } from './limits.ts';
 import { describe, endReign, returnTo } from './return.ts';
 import { SnapshotReceipt } from './snapshot-receipt.ts';
 import type { SnapshotOutcome } from './snapshot-receipt.ts';
+
+/**
+ * Bytes of frames that are applied before others have a turn: some 15 ms of work. Bytes and not time, as reading the
+ * clock for each frame would cost more than a turn now and then.
+ */
+const APPLIED_A_TURN_BYTES = 128 * 1024;
 
 export interface PrimarySessionOptions {
   readonly store: Store;
@@ -54,6 +60,9 @@ export class PrimarySession {
   #unfitting: FrameMessage | undefined;
   /** Applied frames that wait for the disk exceeded the limit, and have not fallen to half of it since. */
   #overfull = false;
+  /** Bytes of frames that were applied since the last rest. */
+  #appliedBytes = 0;
+  readonly #turn: Turn;
   /** What the link was told last. */
   #paused = false;
   #goingBack = false;
@@ -73,6 +82,7 @@ export class PrimarySession {
     this.#options = options;
     this.#store = options.store;
     this.#snapshot = new SnapshotReceipt(options.store);
+    this.#turn = new Turn(options.store.clock);
     const reign = highestEpoch(options.hello.epochs, options.hello.position);
     this.#acknowledger = new Acknowledger({ store: options.store, link, reign, outranked: by => this.#outranked(by) });
     this.#work = this.#after(this.#begin());
@@ -292,7 +302,7 @@ export class PrimarySession {
         this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
         this.#acknowledger.schedule();
         this.#options.changed();
-        return undefined;
+        return this.#restAfter(message.bytes.length);
       case 'duplicate':
         this.#acknowledger.schedule(true);
         return undefined;
@@ -314,6 +324,14 @@ export class PrimarySession {
       case 'aborted':
         return undefined;
     }
+  }
+
+  /** Frames that came together would hold the event loop together. */
+  #restAfter(bytes: number): Promise<void> | undefined {
+    this.#appliedBytes += bytes;
+    if (this.#appliedBytes < APPLIED_A_TURN_BYTES) return undefined;
+    this.#appliedBytes = 0;
+    return this.#turn.rest();
   }
 
   /** Goes back to where a frame begins a higher epoch, and then takes that frame. */

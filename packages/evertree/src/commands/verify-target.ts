@@ -1,4 +1,4 @@
-import { type ArchiveVerification, verifyArchive } from '@evertree/archive';
+import { type ArchiveVerification, type Rotation, type VerificationLevel, verifyArchive } from '@evertree/archive';
 import { formatPosition, isBefore } from '@evertree/core';
 import { formatTime } from '@evertree/history';
 import pico from 'picocolors';
@@ -6,13 +6,21 @@ import { optional } from '../optional.ts';
 import { nodeRandom } from '../site/machine.ts';
 import { FAILED } from './exit-status.ts';
 import { onStopSignals } from './signals.ts';
-import { commandClock, identitiesOf, openTargetOf } from './target-options.ts';
+import { commandClock, type IdentityOptions, identitiesOf, openTargetOf, type TargetOptions } from './target-options.ts';
 import { printLine, WorkProgress } from './terminal.ts';
 import { count, formatBytes, formatCount, formatDuration } from './units.ts';
-import type { VerifyCommand } from './verify.ts';
+
+export interface VerifyTargetCommand extends TargetOptions, IdentityOptions {
+  readonly level?: VerificationLevel;
+  readonly part?: Rotation;
+  readonly bytes?: Rotation;
+  readonly all?: true;
+  readonly seed?: number;
+  readonly json?: true;
+}
 
 /** Verifies an archive, and prints what was found. A signal ends it; what it did is remembered. */
-export async function verifyTarget(target: string, options: VerifyCommand): Promise<void> {
+export async function verifyTarget(target: string, options: VerifyTargetCommand): Promise<void> {
   const { level, part, bytes, all, seed, json } = options;
   const identities = await identitiesOf(options);
   await using opened = await openTargetOf(target, options);

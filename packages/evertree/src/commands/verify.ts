@@ -7,18 +7,13 @@ import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import { directoryArgument, seedArgument } from './arguments.ts';
 import { FAILED, UsageError } from './exit-status.ts';
-import { type IdentityOptions, TARGET_HELP, type TargetOptions, withIdentity, withTarget } from './target-options.ts';
+import { TARGET_HELP, withIdentity, withTarget } from './target-options.ts';
 import { WorkProgress, printLine } from './terminal.ts';
 import { count, formatBytes, formatCount, formatDuration } from './units.ts';
+import type { VerifyTargetCommand } from './verify-target.ts';
 
-export interface VerifyCommand extends TargetOptions, IdentityOptions {
+interface VerifyCommand extends VerifyTargetCommand {
   readonly checksumsOnly?: true;
-  readonly level?: VerificationLevel;
-  readonly part?: Rotation;
-  readonly bytes?: Rotation;
-  readonly all?: true;
-  readonly seed?: number;
-  readonly json?: true;
 }
 
 export function addVerify(program: Command): void {

@@ -1,7 +1,8 @@
 import { decodeChangeSets, samePosition } from '@evertree/core';
 import type { KeptDivergence, Obstacle } from '@evertree/core';
+import type { DivergedCommit } from '../../packages/evertree/src/divergences/diverged-commit.ts';
 import { Replay } from '../../packages/evertree/src/divergences/replay.ts';
-import type { DivergedCommit, ReplayResult } from '../../packages/evertree/src/divergences/replay.ts';
+import type { ReplayResult } from '../../packages/evertree/src/divergences/replay.ts';
 import type { PromotionForecast, PromotionResult } from '../../packages/evertree/src/roles/promoting.ts';
 import type { SwitchoverForecast } from '../../packages/evertree/src/roles/preflight.ts';
 import type { SwitchoverResult } from '../../packages/evertree/src/roles/giving.ts';

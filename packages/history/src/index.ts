@@ -4,6 +4,7 @@ export { IndexThread } from './index/index-thread.ts';
 export { proveIndex, type ProvenRun } from './index/run-proof.ts';
 export { JournalIndex, type JournalIndexOptions } from './index/journal-index.ts';
 export * from './answers.ts';
+export { isSameInSteps } from './differences.ts';
 export { nearNames } from './near-names.ts';
 export { formatTime, parseTime, parseWhen, type Moment, type When, type WhenLike } from './when.ts';
 export { HistoryQueries } from './queries.ts';

@@ -126,9 +126,7 @@ export class PastTree {
 
   /** Digest of the value at a path, 16 hex digits; undefined if there is none. */
   digestAt(path: Path): string | undefined {
-    this.#tree.mixTouched();
-    const child = this.#tree.get(path);
-    return child === undefined ? undefined : digestOf(child);
+    return this.#tree.digestAt(path);
   }
 
   /** What stands at a path, pinned: an object as a SnapshotNode. It stays what it is when operations follow. */

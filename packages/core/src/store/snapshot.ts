@@ -1,12 +1,13 @@
 import { branchKeys } from '../tree/branch.ts';
-import { exportSteps, exportValue } from '../tree/content.ts';
+import { exportSteps, exportValue, sameContent } from '../tree/content.ts';
 import { checkDigests, type DigestCheck } from '../tree/digest-check.ts';
 import { answerDigestQuery, type DigestAnswer, type DigestQuery } from '../tree/digest-query.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Clock } from '../seams/host.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
-import { lookup, TreeNode } from '../tree/node.ts';
-import { parsePath, type Path, type PathLike } from '../tree/path.ts';
+import { lookup, TreeNode, type Child } from '../tree/node.ts';
+import { forEachDifferentChild } from '../tree/node-difference.ts';
+import { parsePath, ROOT, type Path, type PathLike } from '../tree/path.ts';
 import { prepareValue } from '../tree/prepared-value.ts';
 import type { ExactPosition } from '../position.ts';
 import { encodeTree, encodeTreeInSteps } from '../frames/snapshot-codec.ts';
@@ -20,7 +21,7 @@ export interface TreeChange {
   readonly value?: Value;
 }
 
-/** Changes after which `changed` pauses. */
+/** Changes after which `changed` and `differentPaths` pause. */
 const CHANGES_A_STEP = 256;
 
 /** The whole tree at one position, pinned: as long as it is held, later commits copy what they change. */
@@ -86,6 +87,14 @@ export class Snapshot implements Disposable {
   }
 
   /**
+   * The paths at which a later snapshot of the same tree holds something else: of an object that both have only those
+   * inside it. The generator pauses, with undefined, after each step.
+   */
+  differentPaths(later: Snapshot): Generator<Path | undefined> {
+    return differentPaths(this.#pinned(), later.#pinned(), ROOT);
+  }
+
+  /**
    * The tree that these changes make of this one, under another header. The generator pauses after each step of some
    * 2 ms. This snapshot stays as it is.
    * @throws EvertreeError PATH_INVALID, VALUE_INVALID
@@ -115,6 +124,17 @@ export class Snapshot implements Disposable {
   #pinned(): TreeNode {
     if (this.#root === undefined) throw new EvertreeError('CLOSED', 'this snapshot was released');
     return this.#root;
+  }
+}
+
+function* differentPaths(before: TreeNode, after: TreeNode, path: Path): Generator<Path | undefined> {
+  if (before === after || (before.sumLo === after.sumLo && before.sumHi === after.sumHi && before.size === after.size)) return;
+  const children: [string, Child | undefined, Child | undefined][] = [];
+  forEachDifferentChild(before, after, (...child) => children.push(child));
+  for (const [index, [key, old, present]] of children.entries()) {
+    if (old instanceof TreeNode && present instanceof TreeNode) yield* differentPaths(old, present, [...path, key]);
+    else if (!sameContent(old, present)) yield [...path, key];
+    if (index % CHANGES_A_STEP === CHANGES_A_STEP - 1) yield undefined;
   }
 }
 

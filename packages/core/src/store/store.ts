@@ -1,7 +1,7 @@
 import type { Batch } from '../listeners/batch.ts';
 import type { Commit, CommitOptions } from '../transactions/commit.ts';
 import { Committing } from './committing.ts';
-import { exportValue } from '../tree/content.ts';
+import { exportValue, isValue } from '../tree/content.ts';
 import { CommitOutcomes } from './commit-outcomes.ts';
 import { Emitter } from '../emitter.ts';
 import type { EvertreeError } from '../errors.ts';
@@ -184,11 +184,14 @@ export class Store extends SingleWrites implements AsyncDisposable {
     return this.#tree.get(parsePath(path)) !== undefined;
   }
 
+  /** Whether a value stands at a path. Of a large object there no more is read than of the value. */
+  holds(path: PathLike, value: Value): boolean {
+    return isValue(this.#tree.get(parsePath(path)), value);
+  }
+
   /** Digest of the value at a path, 16 hex digits; undefined if there is none. */
   digestAt(path: PathLike): string | undefined {
-    this.#tree.mixTouched();
-    const child = this.#tree.get(parsePath(path));
-    return child === undefined ? undefined : digestOf(child);
+    return this.#tree.digestAt(parsePath(path));
   }
 
   /**

@@ -114,6 +114,15 @@ function hasAllOf(node: TreeNode, branch: Branch<Child>): boolean {
   return true;
 }
 
+/** Whether a child is this plain JSON value. Of a large object no more is read than of the value. */
+export function isValue(child: Child | Value | undefined, value: Value): boolean {
+  if (!(child instanceof TreeNode)) return sameValue(child, value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const object = value as { readonly [key: string]: Value };
+  const keys = Object.keys(object);
+  return keys.length === child.size && keys.every(key => isValue(lookup(child, key), object[key]!));
+}
+
 /** Whether two plain JSON values are the same; keys in any order. */
 export function sameValue(a: Value | undefined, b: Value | undefined): boolean {
   if (a === b) return true;

@@ -168,6 +168,13 @@ export class Tree {
     return digestOf(this.root);
   }
 
+  /** Digest of what stands at a path, 16 hex digits; undefined if there is nothing. */
+  digestAt(path: Path): string | undefined {
+    this.mixTouched();
+    const child = this.get(path);
+    return child === undefined ? undefined : digestOf(child);
+  }
+
   /** Freezes the present state: the root that is returned never changes again, and its sums are up to date. */
   pin(): TreeNode {
     this.mixTouched();

@@ -47,15 +47,13 @@ export class Conflicts {
   /** Counts what happened, in the order in which it did. */
   #order = 0;
 
-  /** @param paths those of all operations of the divergence */
-  constructor(paths: Iterable<Path>) {
-    for (const path of paths) {
-      let node = this.#root;
-      for (const key of path) {
-        const child = node.children.get(key) ?? new PathNode();
-        node.children.set(key, child);
-        node = child;
-      }
+  /** Adds a path of the divergence. Those of all its operations have to be there before anything else is told or asked. */
+  add(path: Path): void {
+    let node = this.#root;
+    for (const key of path) {
+      const child = node.children.get(key) ?? new PathNode();
+      node.children.set(key, child);
+      node = child;
     }
   }
 

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../../../test/support/host.ts';
 import { strictReport } from '../../../../test/support/reports.ts';
-import { type DivergedCommit, Replay, type ReplayRequest, type ReplayResult } from './replay.ts';
+import type { DivergedCommit } from './diverged-commit.ts';
+import { Replay, type ReplayRequest, type ReplayResult } from './replay.ts';
 
 const host = { clock: systemClock, random: systemRandom, report: strictReport };
 const EPOCH_ID = 'abcdef0123456789';

@@ -1,29 +1,36 @@
 import {
+  type ChangeSet,
   type Commit,
+  covers,
   type ErrorCode,
   EvertreeError,
   type ExactPosition,
-  NOTE_LIMIT,
-  type Operation,
-  type Position,
-  type Snapshot,
-  type Store,
-  covers,
-  decodeChangeSets,
+  finishSteps,
   formatExactPosition,
   formatPath,
+  type Frame,
   isEvertreeError,
-  sameValue,
+  type Operation,
+  type Path,
+  type Position,
+  type PreparationHints,
+  type PreparedTransaction,
+  readChangeSets,
+  type Snapshot,
+  type Store,
 } from '@evertree/core';
 import { type Conflict, Conflicts } from './conflicts.ts';
-
-/** A commit that is in no history that goes on. */
-export interface DivergedCommit {
-  readonly position: ExactPosition;
-  readonly author?: string | undefined;
-  readonly message?: string | undefined;
-  readonly operations: readonly Operation[];
-}
+import {
+  ALL_PATHS,
+  commonPath,
+  type DivergedCommit,
+  isEqualInSteps,
+  isLarge,
+  make,
+  optionsOf,
+  originalOf,
+  STEP_OPERATIONS,
+} from './diverged-commit.ts';
 
 export interface ReplayRequest {
   /** The fork: what the commits follow. */
@@ -36,6 +43,8 @@ export interface ReplayRequest {
   readonly force: boolean;
   /** Finds out what would happen, and changes nothing. */
   readonly dryRun: boolean;
+  /** What the reader of large values knows about them. */
+  readonly hints?: PreparationHints | undefined;
 }
 
 /**
@@ -62,35 +71,36 @@ export interface ReplayResult {
 /** Errors of one commit: the next one may be taken. Any other ends the replay. */
 const OF_A_COMMIT: ReadonlySet<ErrorCode> = new Set(['PATH_INVALID', 'VALUE_INVALID', 'GUARD_FAILED', 'TOO_LARGE']);
 
-/** Commits that are applied in one turn of the event loop. */
-const TURN_COMMITS = 100;
+/** So often a large commit is judged and prepared, if others commit at its paths. Then it is made in one step. */
+const MOST_PREPARATIONS = 3;
 
 /** Applies chosen commits of a divergence to a primary's tree, as new commits with their authors. */
 export class Replay {
   readonly #store: Store;
   readonly #request: ReplayRequest;
-  readonly #breathe: () => Promise<void>;
-  readonly #conflicts: Conflicts;
+  readonly #breathe: () => Promise<void> | undefined;
+  readonly #conflicts = new Conflicts();
   /** The exact positions of all commits of the divergence, as texts. */
-  readonly #names: ReadonlySet<string>;
+  readonly #names = new Set<string>();
   /** The positions that commits of the divergence have in this history, by their exact position as a text. */
   readonly #replayed = new Map<string, Position>();
   /** Whether the history since the fork is all here. */
   #isKnown = true;
-  /** The tree up to which everything that happened is marked in `#conflicts`. */
+  /** A tree up to which everything that happened is marked in `#conflicts`. */
   #marked: Snapshot;
+  /** The revision up to which what others committed is marked: that of `#marked`, or of a commit of this replay since. */
+  #markedRevision: number;
   readonly results: ReplayResult[] = [];
   /** The last new commit. */
   last: Commit | undefined;
 
-  /** @param breathe called between steps of long work */
-  constructor(store: Store, request: ReplayRequest, breathe: () => Promise<void>) {
+  /** @param breathe called between steps of long work; a promise is waited for */
+  constructor(store: Store, request: ReplayRequest, breathe: () => Promise<void> | undefined) {
     this.#store = store;
     this.#request = request;
     this.#breathe = breathe;
-    this.#conflicts = new Conflicts(request.commits.flatMap(({ operations }) => operations.map(({ path }) => path)));
-    this.#names = new Set(request.commits.map(({ position }) => formatExactPosition(position)));
     this.#marked = store.snapshot();
+    this.#markedRevision = this.#marked.position.revision;
   }
 
   /**
@@ -99,17 +109,40 @@ export class Replay {
    */
   async run(): Promise<void> {
     try {
+      await this.#run(this.#readCommits());
       await this.#readHistory();
-      const { commits } = this.#request;
-      for (let start = 0; start < commits.length; start += TURN_COMMITS) {
-        await this.#breathe();
-        this.#markWhatCameSince();
-        for (const commit of commits.slice(start, start + TURN_COMMITS)) this.#take(commit);
-        this.#marked.release();
-        this.#marked = this.#store.snapshot();
+      for (const commit of this.#request.commits) {
+        const pause = this.#breathe();
+        if (pause !== undefined) {
+          this.#remember();
+          await pause;
+        }
+        while (this.#hasNews) await this.#run(this.#markNews());
+        if (this.#isChosen(commit) && isLarge(commit, this.#request.hints)) await this.#takeLarge(commit);
+        else finishSteps(this.#note(commit, this.#isChosen(commit) ? this.#replay(commit) : undefined));
       }
     } finally {
       this.#marked.release();
+    }
+  }
+
+  async #run<T>(steps: Generator<unknown, T, void>): Promise<T> {
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done === true) return step.value;
+      await this.#breathe();
+    }
+  }
+
+  *#readCommits(): Generator<void> {
+    let left = STEP_OPERATIONS;
+    for (const { position, operations } of this.#request.commits) {
+      this.#names.add(formatExactPosition(position));
+      for (const { path } of operations) {
+        this.#conflicts.add(path);
+        if (--left > 0) continue;
+        left = STEP_OPERATIONS;
+        yield;
+      }
     }
   }
 
@@ -135,11 +168,8 @@ export class Replay {
     const reader = this.#store.journal.log.read(base);
     try {
       for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
-        const { epoch, last } = stored.frame.header;
-        for (const { revision, message, operations } of decodeChangeSets(stored.frame)) {
-          if (revision > base.revision) this.#mark({ epoch, revision }, message, operations);
-        }
-        if (last.revision >= this.#marked.position.revision) break;
+        await this.#run(this.#markFrame(stored.frame, base));
+        if (stored.frame.header.last.revision >= this.#marked.position.revision) break;
         await this.#breathe();
       }
     } finally {
@@ -147,102 +177,164 @@ export class Replay {
     }
   }
 
-  #mark(position: Position, message: string | undefined, operations: readonly Operation[]): void {
+  *#markFrame(frame: Frame, base: ExactPosition): Generator<void> {
+    for (const changeSet of readChangeSets(frame, ALL_PATHS, { values: false })) {
+      if (changeSet === undefined) yield;
+      else if (changeSet.revision > base.revision) yield* this.#mark(frame.header.epoch, changeSet);
+    }
+  }
+
+  *#mark(epoch: number, { revision, message, operations }: ChangeSet): Generator<void> {
+    const position = { epoch, revision };
     const original = originalOf(message);
-    if (original !== undefined && this.#names.has(formatExactPosition(original))) {
-      this.#replayed.set(formatExactPosition(original), position);
-      for (const { path } of operations) this.#conflicts.applied(path, original.revision);
-    } else {
-      for (const { path } of operations) this.#conflicts.changed(path, position);
+    const isReplayed = original !== undefined && this.#names.has(formatExactPosition(original));
+    if (isReplayed) this.#replayed.set(formatExactPosition(original), position);
+    for (const [index, { path }] of operations.entries()) {
+      if (isReplayed) this.#conflicts.applied(path, original.revision);
+      else this.#conflicts.changed(path, position);
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }
   }
 
-  /** Commits of others that came while this waited are marked where they changed something. */
-  #markWhatCameSince(): void {
-    const { position } = this.#store;
-    if (this.#marked.position.revision === position.revision) return;
-    for (const { operations } of this.#request.commits) {
-      for (const { path } of operations) {
-        if (this.#marked.digestAt(path) !== this.#store.digestAt(path)) this.#conflicts.changed(path, position);
-      }
+  /** Whether others committed something that is not marked yet. */
+  get #hasNews(): boolean {
+    return this.#store.position.revision !== this.#markedRevision;
+  }
+
+  /** To be called before others get a turn: what they commit then is what differs from the present tree. */
+  #remember(): void {
+    if (this.#marked.position.revision === this.#markedRevision) return;
+    this.#marked.release();
+    this.#marked = this.#store.snapshot();
+  }
+
+  /** Marks where others changed something since `#remember`. */
+  *#markNews(): Generator<void> {
+    using before = this.#marked;
+    this.#marked = this.#store.snapshot();
+    const { position } = this.#marked;
+    this.#markedRevision = position.revision;
+    for (const path of before.differentPaths(this.#marked)) {
+      if (path === undefined) yield;
+      else this.#conflicts.changed(path, position);
     }
   }
 
-  #take(commit: DivergedCommit): void {
-    const { position, operations } = commit;
-    const { epoch, revision } = position;
-    const as = this.#replayed.get(formatExactPosition(position));
-    if (as !== undefined) {
-      if (this.#request.chosen.has(revision)) this.results.push({ position: { epoch, revision }, outcome: 'replayed', conflicts: [], as });
-      return;
+  #isChosen({ position }: DivergedCommit): boolean {
+    return this.#request.chosen.has(position.revision) && !this.#replayed.has(formatExactPosition(position));
+  }
+
+  /**
+   * As `#note`, of a commit that takes long: it is judged and made ahead, in steps. What it is judged by and what it is
+   * made from are one state. As long as the prepared transaction is current, its paths hold what they were judged by.
+   */
+  async #takeLarge(commit: DivergedCommit): Promise<void> {
+    const path = await this.#run(commonPath(commit.operations));
+    let result: ReplayResult | undefined;
+    for (let count = 0; count < MOST_PREPARATIONS && result === undefined; count++) {
+      while (this.#hasNews) await this.#run(this.#markNews());
+      const { judged, prepared } = await this.#run(this.#prepare(commit, path));
+      result = prepared === undefined ? judged : this.#makePrepared(commit, judged, prepared);
     }
-    const result = this.#request.chosen.has(revision) ? this.#replay(commit) : undefined;
-    if (result !== undefined) this.results.push(result);
-    const stands = result?.outcome === 'applied' || result?.outcome === 'equal';
-    for (const { path } of operations) {
-      if (stands) this.#conflicts.applied(path, revision);
-      else this.#conflicts.leftOut(path, revision);
-    }
+    while (this.#hasNews) await this.#run(this.#markNews());
+    result ??= this.#replay(commit);
+    this.#remember();
+    await this.#run(this.#note(commit, result));
+  }
+
+  /** @returns nothing prepared if nothing is to be made */
+  *#prepare(
+    commit: DivergedCommit,
+    path: Path,
+  ): Generator<void, { readonly judged: ReplayResult; readonly prepared: PreparedTransaction | undefined }> {
+    this.#remember();
+    const present = this.#marked;
+    const { dryRun, hints = {} } = this.#request;
+    const judge = () => this.#judge(commit, operation => isEqualInSteps(present, operation));
+    let judged: ReplayResult | undefined;
+    const prepared = yield* this.#store.prepare(path, function* (transaction) {
+      judged = yield* judge();
+      if (judged.outcome === 'applied' && !dryRun) yield* make(transaction, commit.operations, hints);
+    });
+    judged ??= yield* judge();
+    return { judged, prepared: judged.outcome === 'applied' && !dryRun ? prepared : undefined };
+  }
+
+  /** @returns undefined if others changed what the commit was judged by */
+  #makePrepared(commit: DivergedCommit, judged: ReplayResult, prepared: PreparedTransaction): ReplayResult | undefined {
+    const store = this.#store;
+    // Who hears that a frame is cut may commit.
+    store.cut();
+    if (this.#hasNews) finishSteps(this.#markNews());
+    if (!store.isCurrent(prepared)) return undefined;
+    return this.#made(judged, () => store.commitPrepared(prepared, optionsOf(commit)));
   }
 
   #replay(commit: DivergedCommit): ReplayResult {
-    const { epoch, revision } = commit.position;
+    const store = this.#store;
+    const judged = finishSteps(this.#judge(commit, operation => isEqualNow(store, operation)));
+    if (judged.outcome !== 'applied' || this.#request.dryRun) return judged;
+    return this.#made(judged, () => store.transact(tx => finishSteps(make(tx, commit.operations, {})), optionsOf(commit)));
+  }
+
+  /** What would become of a commit. @param isEqual whether the tree holds already what an operation makes */
+  *#judge(
+    { position: { epoch, revision }, operations }: DivergedCommit,
+    isEqual: (operation: Operation) => boolean | Generator<void, boolean>,
+  ): Generator<void, ReplayResult> {
     const position = { epoch, revision };
-    const conflicts = commit.operations.flatMap(operation => this.#conflictOf(operation, revision) ?? []);
+    const conflicts: Conflict[] = [];
+    let areEqual = true;
+    for (const [index, operation] of operations.entries()) {
+      const conflict = this.#isKnown ? this.#conflicts.at(operation.path, revision) : unknownAt(operation);
+      if (conflict !== undefined || areEqual) {
+        const found = isEqual(operation);
+        const same = typeof found === 'boolean' ? found : yield* found;
+        areEqual &&= same;
+        if (conflict !== undefined && !same) conflicts.push(conflict);
+      }
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+    }
     if (conflicts.length > 0 && !this.#request.force) return { position, outcome: 'conflict', conflicts };
-    if (commit.operations.every(operation => this.#isEqual(operation))) return { position, outcome: 'equal', conflicts };
-    if (this.#request.dryRun) return { position, outcome: 'applied', conflicts };
+    return { position, outcome: areEqual ? 'equal' : 'applied', conflicts };
+  }
+
+  /** Commits what was judged. */
+  #made(judged: ReplayResult, commit: () => Commit): ReplayResult {
+    const { position, conflicts } = judged;
     try {
-      const made = this.#commit(commit);
+      const made = commit();
       this.last = made;
-      const { changed, position: as } = made;
-      return { position, outcome: changed ? 'applied' : 'equal', conflicts, ...(changed ? { as } : {}) };
+      this.#markedRevision = this.#store.position.revision;
+      return made.changed ? { ...judged, as: made.position } : { ...judged, outcome: 'equal' };
     } catch (error) {
       if (!isEvertreeError(error) || !OF_A_COMMIT.has(error.code)) throw error;
       return { position, outcome: 'refused', conflicts, error: { code: error.code, text: error.message } };
     }
   }
 
-  #commit({ position, author, message, operations }: DivergedCommit): Commit {
-    return this.#store.transact(
-      transaction => {
-        for (const operation of operations) {
-          if (operation.type === 'put') transaction.put(operation.path, operation.value);
-          else if (transaction.has(operation.path)) transaction.delete(operation.path);
-        }
-      },
-      { ...(author === undefined ? {} : { author }), message: noteOf(position, message) },
-    );
+  /** Notes what became of a commit. @param result of one that is chosen, and was not replayed before */
+  *#note({ position, operations }: DivergedCommit, result: ReplayResult | undefined): Generator<void> {
+    const { epoch, revision } = position;
+    const as = this.#replayed.get(formatExactPosition(position));
+    if (as !== undefined) {
+      if (this.#request.chosen.has(revision)) this.results.push({ position: { epoch, revision }, outcome: 'replayed', conflicts: [], as });
+      return;
+    }
+    if (result !== undefined) this.results.push(result);
+    const stands = result?.outcome === 'applied' || result?.outcome === 'equal';
+    for (const [index, { path }] of operations.entries()) {
+      if (stands) this.#conflicts.applied(path, revision);
+      else this.#conflicts.leftOut(path, revision);
+      if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+    }
   }
+}
 
-  #conflictOf(operation: Operation, revision: number): Conflict | undefined {
-    const { path } = operation;
-    const conflict = this.#isKnown ? this.#conflicts.at(path, revision) : unknownAt(operation);
-    return conflict === undefined || this.#isEqual(operation) ? undefined : conflict;
-  }
-
-  /** Whether the tree holds already what the operation makes. */
-  #isEqual(operation: Operation): boolean {
-    if (operation.type === 'delete') return !this.#store.has(operation.path);
-    const present = this.#store.get(operation.path);
-    return present !== undefined && sameValue(present, operation.value);
-  }
+function isEqualNow(store: Store, operation: Operation): boolean {
+  return operation.type === 'delete' ? !store.has(operation.path) : store.holds(operation.path, operation.value);
 }
 
 function unknownAt({ path }: Operation): Conflict {
   return { path: formatPath(path), reason: 'unknown' };
-}
-
-/** A replayed commit's message begins with this, so that whoever reads the history finds out what was replayed. */
-const ORIGINAL = /^replay of (\d{1,10})-(\d{1,16}) \(epoch id ([0-9a-f]{16})\)/;
-
-function noteOf(position: ExactPosition, message: string | undefined): string {
-  const whence = `replay of ${formatExactPosition(position)}`;
-  return message === undefined ? whence : `${whence}: ${message}`.slice(0, NOTE_LIMIT).toWellFormed();
-}
-
-/** The position of the commit that a commit of this message replays; undefined if it replays none. */
-function originalOf(message: string | undefined): ExactPosition | undefined {
-  const match = message === undefined ? null : ORIGINAL.exec(message);
-  return match === null ? undefined : { epoch: Number(match[1]), revision: Number(match[2]), epochId: match[3]! };
 }

@@ -1,24 +1,21 @@
 import {
-  decodeChangeSets,
   EvertreeError,
   formatPath,
   includesRevision,
-  parsePath,
+  readChangeSets,
   type ChangeSet,
   type FrameHeader,
   type KeptDivergence,
   type Operation,
-  type Value,
 } from '@evertree/core';
 import { z } from 'zod';
 import { checked } from '../json/checked.ts';
-import { type DivergedCommit, Replay, type ReplayResult } from '../divergences/replay.ts';
+import { ALL_PATHS } from '../divergences/diverged-commit.ts';
 import type { HttpContext } from './context.ts';
 import { type Exchange, unknownParameter } from './exchange.ts';
-import { type ExpectedError, isExpected, RequestError } from './problem.ts';
+import { RequestError } from './problem.ts';
 import { adminBody } from './roles.ts';
 import { decodeSegment } from './target.ts';
-import { readWish, settle } from './write.ts';
 import type { PlainOperation } from './watch-pattern.ts';
 
 /** Commits of one page, unless the request says how many. */
@@ -45,10 +42,10 @@ export async function getDivergences(exchange: Exchange): Promise<void> {
     const list = exchange.context.store.journal.divergences.list();
     exchange.answer(200, { divergences: list.map(shown) });
   } else if (resource === undefined) {
-    await answerPage(exchange, find(exchange.context, wanted));
+    await answerPage(exchange, findDivergence(exchange.context, wanted));
   } else if (resource === 'export' && rest.length === 0) {
     exchange.refuseParameters();
-    await sendAll(exchange, find(exchange.context, wanted));
+    await sendAll(exchange, findDivergence(exchange.context, wanted));
   } else {
     throw new RequestError('NOT_FOUND', 'there is /divergences, /divergences/N and /divergences/N/export');
   }
@@ -58,7 +55,7 @@ export async function getDivergences(exchange: Exchange): Promise<void> {
  * The divergence of a number, which counts from 1 in the list, or of a name or the beginning of one.
  * @throws EvertreeError NOT_FOUND
  */
-function find({ store }: HttpContext, wanted: string): KeptDivergence & { readonly number: number } {
+export function findDivergence({ store }: HttpContext, wanted: string): KeptDivergence & { readonly number: number } {
   const list = store.journal.divergences.list().map((each, index) => ({ ...each, number: index + 1 }));
   const isNumber = /^\d+$/.test(wanted);
   const meant = list.filter(({ name, number }) => (isNumber ? String(number) === wanted : name.startsWith(wanted)));
@@ -76,15 +73,24 @@ function shown(divergence: KeptDivergence, index: number): object {
   return { number: index + 1, ...rest, firstTime, lastTime, missing };
 }
 
-async function* commitsOf(context: HttpContext, { name, base, replayed }: KeptDivergence): AsyncGenerator<ShownCommit> {
-  for await (const { frame } of context.store.journal.divergences.read(name)) {
-    for (const changeSet of decodeChangeSets(frame)) {
-      const { revision, operations } = changeSet;
+async function* commitsOf(context: HttpContext, divergence: KeptDivergence): AsyncGenerator<ShownCommit> {
+  for await (const [header, changeSet] of divergedChangeSets(context, divergence)) {
+    yield shownCommit(header, changeSet, includesRevision(divergence.replayed, changeSet.revision));
+  }
+}
+
+/** The change sets of a divergence, decoded in steps. */
+export async function* divergedChangeSets(
+  { store, turns }: HttpContext,
+  { name, base }: KeptDivergence,
+): AsyncGenerator<readonly [FrameHeader, ChangeSet]> {
+  for await (const { frame } of store.journal.divergences.read(name)) {
+    for (const changeSet of readChangeSets(frame, ALL_PATHS)) {
+      if (changeSet === undefined) await turns.breathe();
       // What begins or ends an epoch changes nothing.
-      if (revision <= base.revision || operations.length === 0) continue;
-      yield shownCommit(frame.header, changeSet, includesRevision(replayed, revision));
+      else if (changeSet.revision > base.revision && changeSet.operations.length > 0) yield [frame.header, changeSet];
     }
-    await context.turns.breathe();
+    await turns.breathe();
   }
 }
 
@@ -137,105 +143,12 @@ async function sendAll(exchange: Exchange, divergence: KeptDivergence): Promise<
 
 const revisionSchema = z.int().min(1);
 const nameSchema = z.string().min(1).max(200);
-const exactSchema = z.strictObject({ epoch: z.int().min(0), epochId: z.string().regex(/^[0-9a-f]{16}$/), revision: z.int().min(0) });
-const operationSchema = z.union([
-  z.tuple([z.literal('put'), z.string(), z.custom<Value>(value => value !== undefined)]),
-  z.tuple([z.literal('delete'), z.string()]),
-]);
-const commitSchema = z.object({
-  position: z.object({ epoch: z.int().min(0), revision: revisionSchema }),
-  epochId: z.string().regex(/^[0-9a-f]{16}$/),
-  author: z.string().optional(),
-  message: z.string().optional(),
-  operations: z.array(operationSchema),
-});
-const replaySchema = z.strictObject({
-  divergence: nameSchema.exactOptional(),
-  base: exactSchema.exactOptional(),
-  changes: z.array(commitSchema).exactOptional(),
-  commits: z.array(revisionSchema).exactOptional(),
-  force: z.boolean().exactOptional(),
-  dryRun: z.boolean().exactOptional(),
-});
-
-/**
- * POST /admin/divergences/replay: applies commits of a divergence at this site, the primary. It keeps the divergence
- * itself (`divergence`), or another site does, and the request brings its commits (`base`, `changes`).
- */
-export async function postReplay(exchange: Exchange): Promise<void> {
-  const body = checked(replaySchema, await adminBody(exchange, '{"divergence": "1"}'), 'the body');
-  const { context } = exchange;
-  const { force = false, dryRun = false } = body;
-  const wish = readWish(exchange);
-  const { base, commits, name } = await whatToReplay(context, body);
-  const chosen = new Set(body.commits ?? commits.map(({ position }) => position.revision));
-  checkChosen(chosen, commits);
-  for (let wait = context.admission.wait(exchange); wait !== undefined; wait = context.admission.wait(exchange)) await wait;
-  if (!dryRun) context.store.transact(() => undefined);
-  const run = new Replay(context.store, { base, commits, chosen, force, dryRun }, () => context.turns.join());
-  let stopped: ExpectedError | undefined;
-  try {
-    await run.run();
-  } catch (error) {
-    if (!isExpected(error)) throw error;
-    stopped = error;
-  }
-  if (dryRun) {
-    if (stopped !== undefined) throw stopped;
-    exchange.answer(200, { results: run.results });
-    return;
-  }
-  const settled = await settle(context, { position: context.store.position, commit: run.last }, wish);
-  if (name !== undefined) await context.store.journal.divergences.markReplayed(name, standing(run.results));
-  if (stopped === undefined) exchange.answer(200, { ...settled.body, results: run.results }, settled.headers);
-  else exchange.refuse(stopped, { results: run.results });
-}
-
-function standing(results: readonly ReplayResult[]): number[] {
-  const stands = results.filter(({ outcome }) => outcome === 'applied' || outcome === 'equal' || outcome === 'replayed');
-  return stands.map(({ position }) => position.revision);
-}
-
-async function whatToReplay(
-  context: HttpContext,
-  { divergence, base, changes }: z.infer<typeof replaySchema>,
-): Promise<{ readonly base: DivergedCommit['position']; readonly commits: readonly DivergedCommit[]; readonly name?: string }> {
-  if (divergence !== undefined) {
-    const found = find(context, divergence);
-    const commits: DivergedCommit[] = [];
-    for await (const commit of commitsOf(context, found)) commits.push(divergedCommit(commit));
-    return { base: found.base, commits, name: found.name };
-  }
-  if (base !== undefined && changes !== undefined) return { base, commits: changes.map(divergedCommit) };
-  throw new EvertreeError(
-    'VALUE_INVALID',
-    'the body names no "divergence" of this site, and brings no "base" and "changes" of another one',
-  );
-}
-
-function divergedCommit({ position, epochId, author, message, operations }: z.infer<typeof commitSchema> | ShownCommit): DivergedCommit {
-  return {
-    position: { ...position, epochId },
-    author,
-    message,
-    operations: operations.map(([type, path, value]): Operation =>
-      type === 'put' ? { type, path: parsePath(path), value } : { type, path: parsePath(path) },
-    ),
-  };
-}
-
-function checkChosen(chosen: ReadonlySet<number>, commits: readonly DivergedCommit[]): void {
-  const there = new Set(commits.map(({ position }) => position.revision));
-  const unknown = [...chosen].find(revision => !there.has(revision));
-  if (unknown !== undefined) throw new EvertreeError('NOT_FOUND', `the divergence has no commit with the revision ${unknown}`);
-}
-
 const forgetSchema = z.strictObject({ divergence: nameSchema });
 
 /** POST /admin/divergences/forget {"divergence": N}: drops one for good. */
 export async function postForgetDivergence(exchange: Exchange): Promise<void> {
   const { divergence } = checked(forgetSchema, await adminBody(exchange, '{"divergence": "1"}'), 'the body');
-  const { name, commits } = find(exchange.context, divergence);
+  const { name, commits } = findDivergence(exchange.context, divergence);
   await exchange.context.store.journal.divergences.forget(name);
   exchange.answer(200, { name, commits, forgotten: true });
 }
@@ -245,7 +158,7 @@ const markSchema = z.strictObject({ divergence: nameSchema, revisions: z.array(r
 /** POST /admin/divergences/mark {"divergence": N, "revisions": […]}: records that they were applied at the primary. */
 export async function postReplayed(exchange: Exchange): Promise<void> {
   const { divergence, revisions } = checked(markSchema, await adminBody(exchange, '{"divergence": "1", "revisions": [1206]}'), 'the body');
-  const { name } = find(exchange.context, divergence);
+  const { name } = findDivergence(exchange.context, divergence);
   await exchange.context.store.journal.divergences.markReplayed(name, revisions);
   exchange.answer(200, { name, marked: revisions.length });
 }

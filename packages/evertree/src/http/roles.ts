@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import type { SwitchoverResult } from '../roles/giving.ts';
 import type { PromotionResult } from '../roles/promoting.ts';
+import type { ReadBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { mediaType } from './headers.ts';
 import { RequestError } from './problem.ts';
@@ -70,13 +71,23 @@ function promotionAnswer({ position, ...result }: PromotionResult): object {
  * @throws RequestError UNSUPPORTED_MEDIA_TYPE; a form of a web page is none
  */
 export async function adminBody(exchange: Exchange, sample: string): Promise<unknown> {
+  return hasBody(exchange, sample) ? exchange.readJson() : {};
+}
+
+/** As adminBody, for one that may be large. @param use what is done with it: its bytes count until that is over */
+export async function readAdminBody(exchange: Exchange, sample: string, use: (body: ReadBody) => Promise<void>): Promise<void> {
+  await (hasBody(exchange, sample) ? exchange.readBody([], use) : use({ value: {}, hints: undefined }));
+}
+
+/** @throws RequestError UNSUPPORTED_MEDIA_TYPE; a form of a web page is none */
+function hasBody(exchange: Exchange, sample: string): boolean {
   exchange.refuseParameters();
   const { headers } = exchange.request;
   const isEmpty =
     headers['content-length'] === '0' || (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined);
-  if (isEmpty) return {};
+  if (isEmpty) return false;
   if (mediaType(headers) !== 'application/json') {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body has to be application/json, such as ${sample}`);
   }
-  return exchange.readJson();
+  return true;
 }

@@ -9,34 +9,44 @@ type ValuePlace = readonly (string | number)[];
 const QUOTED_CHARACTERS = 80;
 const PLACE_CHARACTERS = 200;
 
-/** @throws EvertreeError VALUE_INVALID with the place, the value that stands there, and what to write instead */
-export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/**
+ * @param above where the value stands in what is named
+ * @throws EvertreeError VALUE_INVALID with the place, the value that stands there, and what to write instead
+ */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string, above: ValuePlace = []): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const { place, words } = tell(schema, value, result.error.issues[0]!, []);
+  const { place, words } = tell(schema, value, result.error.issues[0]!, { above, within: [] });
   throw new EvertreeError('VALUE_INVALID', `${what} is not as it has to be: ${words}`, place.length === 0 ? {} : { place });
 }
 
-function tell(schema: z.ZodType, value: unknown, issue: Issue, above: ValuePlace): { readonly place: string; readonly words: string } {
-  const at = [...above, ...(issue.path as ValuePlace)];
+/** @param within the place in the value to which the issue's own path is added; `above` comes before it in words */
+function tell(
+  schema: z.ZodType,
+  value: unknown,
+  issue: Issue,
+  { above, within }: { readonly above: ValuePlace; readonly within: ValuePlace },
+): { readonly place: string; readonly words: string } {
+  const at = [...within, ...(issue.path as ValuePlace)];
   if (issue.code === 'invalid_union') {
     const [meant] =
       issue.errors.find(([first]) => first !== undefined && (first.path.length > 0 || first.code === 'unrecognized_keys')) ?? [];
-    if (meant !== undefined) return tell(schema, value, meant, at);
+    if (meant !== undefined) return tell(schema, value, meant, { above, within: at });
   }
-  const place = at.join('.').slice(0, PLACE_CHARACTERS);
-  if (issue.code === 'unrecognized_keys') return { place, words: unknownKey(schema, at, issue.keys[0] ?? '') };
+  const place = [...above, ...at].join('.').slice(0, PLACE_CHARACTERS);
+  if (issue.code === 'unrecognized_keys') return { place, words: unknownKey(schema, at, [...above, ...at, issue.keys[0] ?? '']) };
   const found = valueAt(value, at);
-  const name = at.length === 0 ? 'it' : `"${place}"`;
+  const name = place === '' ? 'it' : `"${place}"`;
   const expected = expectedBy(issue);
   return { place, words: found === undefined ? `${name} is missing; write ${expected}` : `${name} is ${quote(found)}; write ${expected}` };
 }
 
-function unknownKey(schema: z.ZodType, at: ValuePlace, key: string): string {
+/** @param place of the key, with what is above the value */
+function unknownKey(schema: z.ZodType, at: ValuePlace, place: ValuePlace): string {
   const known = keysAt(schema, at);
-  const near = nearest(key, known);
+  const near = nearest(String(place.at(-1)), known);
   const remedy = near === undefined ? `known here: ${known.map(name => `"${name}"`).join(', ') || 'nothing'}` : `did you mean "${near}"?`;
-  return `"${[...at, key].join('.').slice(0, PLACE_CHARACTERS)}" is not known; ${remedy}`;
+  return `"${place.join('.').slice(0, PLACE_CHARACTERS)}" is not known; ${remedy}`;
 }
 
 function valueAt(value: unknown, at: ValuePlace): unknown {

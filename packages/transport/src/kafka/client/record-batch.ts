@@ -33,6 +33,9 @@ const CONTROL = 32;
 const CODECS = { none: 0, gzip: 1, zstd: 4 } as const;
 const CODEC_NAMES: Readonly<Record<number, string>> = { 2: 'snappy', 3: 'lz4' };
 
+/** Bytes that are free in memory before a batch: the head of its request goes there, and the batch need not be copied. */
+export const FRONT_BYTES = 1_024;
+
 /** What a record takes beside its value, as a rule. */
 const EXPECTED_BYTES = 192;
 
@@ -56,7 +59,8 @@ export interface EncodedRecords {
 
 /** @param now the time of records that have none */
 export async function encodeRecords(records: readonly SentRecord[], compression: Compression, now: number): Promise<EncodedRecords> {
-  const writer = new VarintWriter(records.reduce((sum, { value }) => sum + (value?.length ?? 0) + EXPECTED_BYTES, 0));
+  const expected = records.reduce((sum, { value }) => sum + (value?.length ?? 0) + EXPECTED_BYTES, 0);
+  const writer = new VarintWriter(expected, FRONT_BYTES + RECORDS_AT);
   const firstTime = timeOf(records[0], now);
   let lastTime = firstTime;
   for (const [index, record] of records.entries()) {
@@ -101,9 +105,12 @@ export interface BatchOrigin {
 /** Without idempotence. */
 export const NO_ORIGIN: BatchOrigin = Object.freeze({ producerId: -1n, epoch: -1, sequence: -1 });
 
-/** @param checksum CRC-32C */
+/**
+ * A batch with FRONT_BYTES free before it. It lies where its records lie, if they are not compressed.
+ * @param checksum CRC-32C
+ */
 export function encodeBatch(records: EncodedRecords, origin: BatchOrigin, checksum: (bytes: Buffer) => number): Buffer {
-  const batch = Buffer.allocUnsafe(RECORDS_AT + records.bytes.length);
+  const batch = withFront(records.compression === 'none' ? records.bytes : copyWithFront(records.bytes, RECORDS_AT), RECORDS_AT);
   batch.fill(0, 0, RECORDS_AT);
   batch.writeInt32BE(batch.length - UNCOUNTED, LENGTH_AT);
   batch.writeInt32BE(-1, LENGTH_AT + 4);
@@ -116,9 +123,23 @@ export function encodeBatch(records: EncodedRecords, origin: BatchOrigin, checks
   batch.writeInt16BE(origin.epoch, EPOCH_AT);
   batch.writeInt32BE(origin.sequence, SEQUENCE_AT);
   batch.writeInt32BE(records.count, COUNT_AT);
-  records.bytes.copy(batch, RECORDS_AT);
   batch.writeUInt32BE(checksum(batch.subarray(ATTRIBUTES_AT)), CHECKSUM_AT);
   return batch;
+}
+
+/**
+ * Bytes with others before them, which the caller writes.
+ * @param bytes a batch that `encodeBatch` made, with at most FRONT_BYTES; or what this made of it, with what is left
+ */
+export function withFront(bytes: Buffer, count: number): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset - count, count + bytes.length);
+}
+
+/** A copy with FRONT_BYTES free before it, and so many more. */
+export function copyWithFront(bytes: Buffer, more = 0): Buffer {
+  const memory = Buffer.allocUnsafe(FRONT_BYTES + more + bytes.length);
+  bytes.copy(memory, FRONT_BYTES + more);
+  return memory.subarray(FRONT_BYTES + more);
 }
 
 /** What a reader takes, and where it goes on. */

@@ -63,17 +63,23 @@ export class VarintReader {
 
 /** Writes them, into one buffer that grows. */
 export class VarintWriter {
+  readonly #front: number;
   #bytes: Buffer;
-  #length = 0;
+  #length: number;
 
-  /** @param expectedBytes what is written, as a rule */
-  constructor(expectedBytes: number) {
-    this.#bytes = Buffer.allocUnsafe(expectedBytes);
+  /**
+   * @param expectedBytes what is written, as a rule
+   * @param front bytes that are left free in memory before what is written
+   */
+  constructor(expectedBytes: number, front = 0) {
+    this.#front = front;
+    this.#bytes = Buffer.allocUnsafe(front + expectedBytes);
+    this.#length = front;
   }
 
   /** What was written. The writer is done. */
   taken(): Buffer {
-    return this.#bytes.subarray(0, this.#length);
+    return this.#bytes.subarray(this.#front, this.#length);
   }
 
   byte(value: number): void {

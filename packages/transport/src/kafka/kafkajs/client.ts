@@ -8,6 +8,7 @@ import type { KafkaConnection, KafkaCredentials } from '../options.ts';
 import type { Connections } from '../client/patience.ts';
 import { ABANDONED, AUTHENTICATE_LIMIT_MS, CONNECT_LIMIT_MS, DEFAULT_CLIENT_ID, RETRY, tlsOptions } from '../client/settings.ts';
 import { Sockets } from '../client/sockets.ts';
+import { mendEncoder } from './request-front.ts';
 import { mendRequestQueue } from './request-queue.ts';
 
 /**
@@ -29,6 +30,7 @@ export function createClient(connection: KafkaConnection, report: Reporter, answ
 
 /** What kafkajs is told. */
 export function clientOptions(connection: KafkaConnection, report: Reporter, answerMs: number, sockets: Sockets) {
+  mendEncoder();
   mendRequestQueue();
   const { tls, sasl } = connection;
   return {

@@ -9,11 +9,13 @@ import { clientPatience } from '../client/calls.ts';
 import { crc32c } from '../client/crc32c.ts';
 import { readFetchAnswer } from '../client/fetch-answer.ts';
 import type { FetchAnswer } from '../client/fetch-answer.ts';
+import { FRONT_BYTES, copyWithFront, withFront } from '../client/record-batch.ts';
 import { emptyAnswer, missingPartition } from '../client/record-wire.ts';
 import type { FetchQuestion, ProducerIdentity, RecordWire } from '../client/record-wire.ts';
 import { ACKS, READ_COMMITTED } from '../client/settings.ts';
 import { Sockets } from '../client/sockets.ts';
 import { clientOptions } from './client.ts';
+import { bodyWithFront } from './request-front.ts';
 
 /*
  * kafkajs reads through consumer groups only. A site reads one partition whole and by itself, from where its own
@@ -34,6 +36,8 @@ export class OwnCluster implements RecordWire {
   readonly #sockets = new Sockets();
   /** Of these the leaders are asked for together. */
   readonly #topics = new Set<string>();
+  /** Batches before which a request's head was written. */
+  readonly #sent = new WeakSet<Buffer>();
   /** Who leads where is not known, or was not where it was thought to be. */
   #isStale = true;
 
@@ -102,8 +106,11 @@ export class OwnCluster implements RecordWire {
     const leader = await this.#leader(topic, partition);
     const makeRequest = leader.lookupRequest(apiKeys.Produce, requests.Produce);
     const { request, response } = makeRequest({ acks: ACKS[acks], timeout: answerMs, topicData: [] });
-    const body = produceRequest(ACKS[acks], answerMs, topic, partition, batch);
-    const encode = async () => ({ buf: body, buffer: body });
+    // A socket may still hold the request before: what it sends is not written again.
+    const own = this.#sent.has(batch) ? copyWithFront(batch) : batch;
+    this.#sent.add(batch);
+    const body = produceRequest(ACKS[acks], answerMs, topic, partition, own);
+    const encode = async () => bodyWithFront(body, FRONT_BYTES - (body.length - own.length));
     const { topics } = await send(leader, { request: { ...request, encode }, response });
     const offset = topics[0]?.partitions[0]?.baseOffset;
     if (offset === undefined) throw emptyAnswer('a send to', topic);
@@ -157,10 +164,13 @@ async function send<Answer, Data>(broker: ClusterBroker, protocol: Protocol<Answ
   }
 }
 
-/** Produce Request, versions 3 to 8, of one batch. kafkajs would encode the records by itself. */
+/**
+ * Produce Request, versions 3 to 8, of one batch: what stands before the batch is written into the memory there. A
+ * topic's name has 249 bytes at most. kafkajs would encode the records by itself.
+ */
 function produceRequest(acks: number, timeoutMs: number, topic: string, partition: number, batch: Buffer): Buffer {
   const nameBytes = Buffer.byteLength(topic);
-  const body = Buffer.allocUnsafe(26 + nameBytes + batch.length);
+  const body = withFront(batch, 26 + nameBytes);
   let at = body.writeInt16BE(-1, 0); // no transaction
   at = body.writeInt16BE(acks, at);
   at = body.writeInt32BE(timeoutMs, at);
@@ -169,7 +179,6 @@ function produceRequest(acks: number, timeoutMs: number, topic: string, partitio
   at += body.write(topic, at);
   at = body.writeInt32BE(1, at);
   at = body.writeInt32BE(partition, at);
-  at = body.writeInt32BE(batch.length, at);
-  batch.copy(body, at);
+  body.writeInt32BE(batch.length, at);
   return body;
 }

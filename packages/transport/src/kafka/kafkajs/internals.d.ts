@@ -124,6 +124,23 @@ declare module 'kafkajs/src/protocol/error.js' {
   export function createErrorFromCode(code: number): Error;
 }
 
+/** See request-front.ts. */
+declare module 'kafkajs/src/protocol/encoder.js' {
+  export interface Encoded {
+    readonly buf: Buffer;
+    readonly buffer: Buffer;
+  }
+  interface Encoder {
+    buf: Buffer;
+    offset: number;
+    readonly buffer: Buffer;
+    writeEncoder: (this: Encoder, value: Encoded) => Encoder;
+  }
+  const Encoder: { readonly prototype: Encoder };
+  // oxlint-disable-next-line import/no-default-export -- it is CommonJS
+  export default Encoder;
+}
+
 /** See request-queue.ts. */
 declare module 'kafkajs/src/network/requestQueue/index.js' {
   interface RequestQueue {

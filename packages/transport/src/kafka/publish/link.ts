@@ -151,12 +151,17 @@ export class PublishLink implements Link {
     }
   }
 
-  /** Waits at the topic's end for what others write, while this end writes nothing. Ends with the link. Never rejects. */
+  /**
+   * Waits at the topic's end for what others write, while this end writes nothing: for a pause already, or the broker
+   * would give it the next of its own batches back. Ends with the link. Never rejects.
+   */
   async #watch(): Promise<void> {
     let next = 0n;
+    let seen: bigint | undefined;
     while (!this.#delivery.isOver) {
       const from = this.#end.watchFrom;
-      if (from === undefined) {
+      if (from === undefined || from !== seen) {
+        seen = from;
         await this.#pause(WATCH_PAUSE_MS);
         continue;
       }

@@ -28,6 +28,8 @@ function tell(answer: ThreadAnswer): void {
 yieldProcessor();
 let began = performance.now();
 let busyUntil = 0;
+/** Of the rest that it is in. */
+let endRest: () => void = () => undefined;
 /** What was asked for last, and when. */
 let last = { revision: 0, time: -Infinity };
 const builder = new IndexBuilder(
@@ -45,8 +47,12 @@ const builder = new IndexBuilder(
 );
 
 async function rest(): Promise<void> {
-  if (performance.now() < busyUntil) await setTimeout(REST_MS);
-  else await setImmediate();
+  if (performance.now() < busyUntil) {
+    await new Promise<void>(resolve => {
+      endRest = resolve;
+      void setTimeout(REST_MS).then(resolve);
+    });
+  } else await setImmediate();
   began = performance.now();
 }
 
@@ -57,8 +63,16 @@ function heard({ stable: { revision } }: IndexRange): void {
   last = { revision, time: now };
 }
 
+/** Rests no more for now: after 400,000 commits `caughtUp` took 0.5 s, and 1.2 s with the rests. */
+function hurry(): void {
+  busyUntil = 0;
+  endRest();
+}
+
 parentPort!.on('message', (request: ThreadRequest) => {
   if (request.type === 'drop') return builder.drop(request.paths);
-  heard(request.range);
+  // Who waits for the index asks for all of it.
+  if (request.least === 1) hurry();
+  else heard(request.range);
   builder.extend(request.range, request.least);
 });

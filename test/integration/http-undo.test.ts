@@ -107,6 +107,26 @@ describe('a mark', () => {
 });
 
 describe('a reversal', () => {
+  test('waits, and is not refused, when a switchover begins while it is prepared', async () => {
+    site = await HttpSite.start();
+    const { store } = site;
+    const then = await put('/a', 1);
+    await put('/a', 2);
+    const prepare = store.prepare.bind(store);
+    let hold: { release(): void } | undefined;
+    store.prepare = (path, steps) => {
+      hold ??= store.hold('switch-1');
+      return prepare(path, steps);
+    };
+    const answer = post('revert', { path: '/a', to: then });
+    const held = async (): Promise<boolean> => ((await site.get('/status')) as { heldWrites: number }).heldWrites === 1;
+    await Promise.race([until(held), answer]);
+    expect(store.get('/a')).toBe(2);
+    hold?.release();
+    expect(await answer).toMatchObject({ status: 200, json: { changes: 1 } });
+    expect(store.get('/a')).toBe(1);
+  });
+
   test('brings a subtree back as one commit, after a dry run that changes nothing', async () => {
     site = await HttpSite.start();
     const then = await put('/a', { n: 1, gone: true });

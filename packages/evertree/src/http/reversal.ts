@@ -1,16 +1,16 @@
-import { formatPath, parsePath, parsePosition, SnapshotNode, type Snapshot } from '@evertree/core';
+import { type Commit, formatPath, isEvertreeError, parsePath, parsePosition, SnapshotNode, type Snapshot } from '@evertree/core';
 import type { PathDifference, Reversal, ReversalConflict } from '@evertree/history';
 import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import { commitNote } from './commit-note.ts';
 import type { Exchange } from './exchange.ts';
-import { readTreeConditions } from './headers.ts';
+import { type Preconditions, readTreeConditions } from './headers.ts';
 import { differenceJson, type JsonText } from './history-json.ts';
 import { sendList } from './json-list.ts';
 import { whenOf } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { adminBody } from './roles.ts';
-import { assertWritable, commitAdmitted, optionsOf, plainPosition, readWish, settle } from './write.ts';
+import { assertWritable, commitAdmitted, type Made, optionsOf, plainPosition, readWish, settle } from './write.ts';
 
 const revertSchema = z.strictObject({
   path: z.string().exactOptional(),
@@ -44,11 +44,26 @@ export async function postRevert(exchange: Exchange): Promise<void> {
     ...optionsOf(conditions, commitNote(exchange, body)),
     ...(body.conflicts === undefined ? {} : { conflicts: body.conflicts }),
   };
-  const made = await commitAdmitted(exchange, conditions, () => reversal.commit(options));
+  const made = await commitReversal(exchange, conditions, () => reversal.commit(options));
   const settled = await settle(exchange.context, made, wish);
   const changes = changesOf(reversal, body).length;
   // The paths may have been judged anew by then.
   exchange.answer(200, { ...settled.body, ...told, changes, conflicts: reversal.conflicts.map(conflictJson) }, settled.headers);
+}
+
+/** A reversal is prepared for some turns: if a switchover begins meanwhile it waits, as a write does that comes then. */
+async function commitReversal(
+  exchange: Exchange,
+  conditions: Pick<Preconditions, 'seenEpoch'>,
+  commit: () => Promise<Commit>,
+): Promise<Made> {
+  for (;;) {
+    try {
+      return await commitAdmitted(exchange, conditions, commit);
+    } catch (error) {
+      if (!isEvertreeError(error, 'SWITCHING')) throw error;
+    }
+  }
 }
 
 /** What a reversal changes, with what is done where there are conflicts. */
@@ -105,5 +120,7 @@ function leavesNothing(snapshot: Snapshot, differences: readonly PathDifference[
 }
 
 function isEmptyObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  for (const _ in value) return false;
+  return true;
 }

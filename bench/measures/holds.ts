@@ -37,7 +37,7 @@ export const holds: Measure = {
 
 export const holdsLarge: Measure = {
   name: 'holds-large',
-  seconds: 300,
+  seconds: 467,
   about: 'the same for requests above 1 MiB or 10,000 operations, and what a commit costs for each leaf that it changes',
   fullOnly: true,
   async run(bench) {

@@ -14,7 +14,7 @@ const AWAY_MS = [500, 3_000, 8_000];
 
 export const kafkaClients: Measure = {
   name: 'kafka-clients',
-  seconds: 90,
+  seconds: 100,
   shares: 'broker',
   needs: 'kafka',
   about: '@platformatic/kafka beside kafkajs, both behind the same seam',

@@ -124,3 +124,30 @@ test('a replay of a large commit has many pauses, and is made again where others
   expect(pauses).toBeGreaterThan(3 * (MANY / 256));
   expect(store.get('/a')).toMatchObject({ k7: 8, k8: 9, added: pauses });
 });
+
+test('a change that lands while a large commit is found to be there already is a conflict for the commit after it', async () => {
+  const outcomes = new Set<string>();
+  for (let pause = 1; ; pause++) {
+    await using store = await opened();
+    store.put('', { a: members(0) });
+    store.cut();
+    const base = store.position;
+    const equal = Array.from({ length: MANY }, (_, n): Operation => ({ type: 'put', path: ['a', `k${n}`], value: n % 5 }));
+    const commits = [equal, [{ type: 'put', path: ['a', 'k7'], value: 9 } as const]].map((operations, index): DivergedCommit => {
+      return { position: { epoch: 1, epochId: EPOCH_ID, revision: base.revision + 1 + index }, operations };
+    });
+    let pauses = 0;
+    const breathe = async () => {
+      await Promise.resolve();
+      if (++pauses === pause) store.put(['a', 'k7'], 7);
+    };
+    const chosen = new Set(commits.map(({ position }) => position.revision));
+    const run = new Replay(store, { base, commits, chosen, force: false, dryRun: false }, breathe);
+    await run.run();
+    if (pauses < pause) break;
+    outcomes.add(run.results[0]!.outcome);
+    expect(run.results[1]).toMatchObject({ outcome: 'conflict', conflicts: [{ path: '/a/k7', reason: 'changed' }] });
+    expect(store.get('/a/k7')).toBe(7);
+  }
+  expect(outcomes).toEqual(new Set(['conflict', 'equal']));
+});

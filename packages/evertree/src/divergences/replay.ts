@@ -118,8 +118,8 @@ export class Replay {
           await pause;
         }
         while (this.#hasNews) await this.#run(this.#markNews());
-        if (this.#isChosen(commit) && isLarge(commit, this.#request.hints)) await this.#takeLarge(commit);
-        else finishSteps(this.#note(commit, this.#isChosen(commit) ? this.#replay(commit) : undefined));
+        if (isLarge(commit, this.#request.hints)) await this.#takeLarge(commit);
+        else this.#take(commit);
       }
     } finally {
       this.#marked.release();
@@ -224,11 +224,19 @@ export class Replay {
     return this.#request.chosen.has(position.revision) && !this.#replayed.has(formatExactPosition(position));
   }
 
+  /** Applies a commit, if it is chosen, and notes what became of it; in one step. */
+  #take(commit: DivergedCommit): void {
+    finishSteps(this.#note(commit, this.#isChosen(commit) ? this.#replay(commit) : undefined));
+  }
+
   /**
-   * As `#note`, of a commit that takes long: it is judged and made ahead, in steps. What it is judged by and what it is
+   * As `#take`, of a commit that takes long: it is judged and made ahead, in steps. What it is judged by and what it is
    * made from are one state. As long as the prepared transaction is current, its paths hold what they were judged by.
    */
   async #takeLarge(commit: DivergedCommit): Promise<void> {
+    // Before others get a turn.
+    this.#remember();
+    if (!this.#isChosen(commit)) return this.#run(this.#note(commit, undefined));
     const path = await this.#run(commonPath(commit.operations));
     let result: ReplayResult | undefined;
     for (let count = 0; count < MOST_PREPARATIONS && result === undefined; count++) {
@@ -236,8 +244,11 @@ export class Replay {
       const { judged, prepared } = await this.#run(this.#prepare(commit, path));
       result = prepared === undefined ? judged : this.#makePrepared(commit, judged, prepared);
     }
-    while (this.#hasNews) await this.#run(this.#markNews());
-    result ??= this.#replay(commit);
+    if (result === undefined) {
+      while (this.#hasNews) await this.#run(this.#markNews());
+      result = this.#replay(commit);
+    }
+    // What others committed since the state that the result tells of is marked behind the result.
     this.#remember();
     await this.#run(this.#note(commit, result));
   }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { BrokerOptions, WriterOptions } from '../broker.ts';
-import { BatchWriter } from './batch-writer.ts';
+import { BatchWriter, sequenceAfter } from './batch-writer.ts';
 import { explainer } from './failures.ts';
 import type { RecordWire } from './record-wire.ts';
 
@@ -65,6 +65,15 @@ it('numbers the records of each partition on, so that the broker finds a batch t
     ['a:0', 0, 3],
     ['a:0', 0, 5],
   ]);
+});
+
+it.each([
+  [0, 3, 3],
+  [2 ** 31 - 3, 2, 2 ** 31 - 1],
+  [2 ** 31 - 3, 3, 0],
+  [2 ** 31 - 1, 5, 4],
+])('numbers on within 31 bits, from 0 again: %d and %d records make %d', (sequence, count, next) => {
+  expect(sequenceAfter(sequence, count)).toBe(next);
 });
 
 it('sends the very batch again whose answer was lost, and asks anew who leads', async () => {

@@ -74,7 +74,7 @@ export class BatchWriter implements RecordWriter {
     const batch = encodeBatch(records, origin, bytes => this.#wire.checksum(bytes));
     const pauses = { ...WRITE_RETRY, retries: this.#options.retries ?? WRITE_RETRY.retries };
     const offset = await this.#retrying(pauses, () => this.#wire.produce(topic, partition, batch, this.#options));
-    this.#sequences.set(place, (sequence + records.count) % SEQUENCES);
+    this.#sequences.set(place, sequenceAfter(sequence, records.count));
     return offset;
   }
 
@@ -98,4 +98,9 @@ export class BatchWriter implements RecordWriter {
     const { clock } = this.#broker;
     return clock === undefined ? new Date().getTime() : clock.now();
   }
+}
+
+/** The number of the next record behind so many. After 2^31 - 1 comes 0, as in brokers. */
+export function sequenceAfter(sequence: number, count: number): number {
+  return (sequence + count) % SEQUENCES;
 }

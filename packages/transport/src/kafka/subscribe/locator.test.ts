@@ -87,6 +87,24 @@ describe('the place of a site in its topic', () => {
   });
 });
 
+describe("a site that can't go back to the fork", () => {
+  const forkPassed = { code: 'fork-passed' };
+
+  test('follows no frame of the topic, although they go on from its position: it waits for a snapshot', () => {
+    const { looked, end } = locate(situation({ isForkPassed: true }), sameAsOffset);
+    expect(looked).toEqual([]);
+    expect(end).toMatchObject({ kind: 'want', reason: forkPassed });
+  });
+
+  test("takes a snapshot of the primary's epoch, and none of an epoch before", () => {
+    const snapshot = snapshotAt(160, 160);
+    const given = situation({ isForkPassed: true, snapshot });
+    expect(locate(given, sameAsOffset)).toMatchObject({ looked: [], end: { kind: 'snapshot', snapshot, reason: forkPassed } });
+    const later = { ...at(199), epoch: POSITION.epoch + 1 };
+    expect(locate({ ...given, primary: later }, sameAsOffset).end).toMatchObject({ kind: 'want', reason: forkPassed });
+  });
+});
+
 describe("a site that can't continue from the topic", () => {
   const behind = situation({ position: at(50), known: 50n, byTime: 100n });
 

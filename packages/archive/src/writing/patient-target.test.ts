@@ -100,6 +100,36 @@ test('a target that answers and refuses the calls is not asked more often for th
   await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
 });
 
+test.each([
+  [0, 500],
+  [1, 1_000],
+])('a target that is away is looked at behind one pause of 0.5 to 1 s each time (drawn: %d)', async (drawn, pauseMs) => {
+  const fickle = new FickleTarget();
+  const pauses: number[] = [];
+  const recording: Clock = {
+    ...impatient,
+    after: (delayMs, task) => {
+      pauses.push(delayMs);
+      return impatient.after(delayMs, task);
+    },
+  };
+  const target = new PatientTarget(fickle, {
+    clock: recording,
+    random: { ...random, fraction: () => drawn },
+    failed: () => undefined,
+    succeeded: () => undefined,
+  });
+  const calls = ['a', 'b', 'c'].map(key => target.get(key));
+  // Then all calls are in pauses that last for ever.
+  while (pauses.filter(pause => pause > 1_000).length < calls.length) await setImmediate();
+  const [looks, before] = [fickle.looks, pauses.length];
+  while (fickle.looks < looks + 5) await setImmediate();
+  expect(new Set(pauses.slice(before))).toEqual(new Set([pauseMs]));
+  expect(pauses.length - before).toBeLessThanOrEqual(6);
+  target.close();
+  for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
+});
+
 test('a target that is away for long keeps nothing of the pauses that are over', async () => {
   const fickle = new FickleTarget();
   const target = new PatientTarget(fickle, {

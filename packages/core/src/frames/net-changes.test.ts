@@ -41,3 +41,27 @@ test('gathered changes find the keys of a wide node, and add others', () => {
   expect(tree.digest()).toBe(other.digest());
   expect(tree.get(['wide', keys[150]!])).toBe(true);
 });
+
+test('gathered changes are for good: nothing is left that would take them back', () => {
+  const tree = new Tree();
+  makeNetChanges(tree, { last: 1, operations: 1, body: putBelow(3) });
+  expect(tree.undo.empty).toBe(true);
+});
+
+test('gathered changes with something behind them are malformed', () => {
+  const body = Buffer.concat([putBelow(3), Buffer.from([0])]);
+  expect(() => makeNetChanges(new Tree(), { last: 1, operations: 1, body })).toThrow(expect.objectContaining({ code: 'FORMAT_INVALID' }));
+});
+
+test('gathered changes below objects that were changed before give the digest of the whole', () => {
+  const [tree, other] = [new Tree(), new Tree()];
+  for (const each of [tree, other]) {
+    each.put(['a', 'x', 'y', 'z'], true);
+    each.put(['a', 'a', 'a', 'b'], true);
+  }
+  makeNetChanges(tree, { last: 1, operations: 1, body: putBelow(2) });
+  tree.put(['a', 'x', 'y', 'w'], true);
+  other.put(['a', 'a'], true);
+  other.put(['a', 'x', 'y', 'w'], true);
+  expect(tree.digest()).toBe(other.digest());
+});

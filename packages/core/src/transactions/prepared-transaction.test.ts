@@ -4,6 +4,9 @@ import { framesOf, memoryStore } from '../../../../test/support/stores.ts';
 import { prepared } from '../../test/prepared.ts';
 import { importValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
+import type { TreeNode } from '../tree/node.ts';
+import { finishSteps } from '../turn.ts';
+import { prepareTransaction } from './prepared-transaction.ts';
 import { formatPath } from '../tree/path.ts';
 import type { Transaction, TransactionSteps } from './transaction.ts';
 import { Tree } from '../tree/tree.ts';
@@ -265,4 +268,16 @@ test('a prepared transaction that changes nothing takes no revision, and leaves 
   expect(store.transact(() => undefined).changed).toBe(false);
   expect(store.position).toEqual(position);
   expect(store.get('')).toEqual({ a: { b: 1 } });
+});
+
+test('a prepared transaction is of the tree that it ran ahead of, and of no other one with the same nodes', () => {
+  const tree = new Tree(importValue(start, [], 1) as TreeNode);
+  const options = { encodes: false, byteLimit: 1e6 };
+  const ready = finishSteps(prepareTransaction(tree, ['at'], tx => tx.patchSteps('/at', [add('/c', {})]), options));
+  expect(ready.isCurrent(tree)).toBe(true);
+  const other = new Tree(tree.pin());
+  expect(other.get(['at'])).toBe(tree.get(['at']));
+  expect(ready.isCurrent(other)).toBe(false);
+  tree.put(['at', 'text'], 'y');
+  expect(ready.isCurrent(tree)).toBe(false);
 });

@@ -7,7 +7,7 @@ import { nameOf } from './visible.ts';
 
 export const PER_SECOND = 5_000;
 const SECONDS = 4;
-const QUICK_SECONDS = 0.6;
+const QUICK_SECONDS = 0.5;
 /** In a quick run, too: one stall of the disk is much of a short round, so the median is that of no fewer. */
 const ROUNDS = 5;
 /** The code that slow traffic uses is compiled by then, which a throughput run does not do. */

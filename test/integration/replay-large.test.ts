@@ -151,3 +151,24 @@ test('a change that lands while a large commit is found to be there already is a
   }
   expect(outcomes).toEqual(new Set(['conflict', 'equal']));
 });
+
+test('what a replay committed itself is no conflict for a large commit, whenever others commit elsewhere', async () => {
+  for (let pause = 1, calls = Infinity; calls >= pause; pause++) {
+    await using store = await opened();
+    store.put('', { a: members(0), c: {} });
+    store.cut();
+    const base = store.position;
+    const kinds = ['leaf', 'leaves', 'leaf', 'value', 'leaf'];
+    const commits = kinds.map((kind, index): DivergedCommit => {
+      const position = { epoch: 1, epochId: EPOCH_ID, revision: base.revision + 1 + index };
+      return { position, operations: operationsOf({ at: 'a', kind, seed: 10 * index + 3 }) };
+    });
+    calls = 0;
+    const breathe = () => (++calls === pause ? Promise.resolve().then(() => void store.put(['c', 'x'], 1)) : undefined);
+    const chosen = new Set(commits.map(({ position }) => position.revision));
+    const run = new Replay(store, { base, commits, chosen, force: false, dryRun: false }, breathe);
+    await run.run();
+    expect(run.results).toMatchObject(kinds.map(() => ({ outcome: 'applied', conflicts: [] })));
+    expect(store.get('/a')).toEqual({ ...(members(33) as object), k7: 43 });
+  }
+});

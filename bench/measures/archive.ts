@@ -285,7 +285,8 @@ export const archiveMemory: Measure = {
     await filler.call('close');
     await filler.kill();
     const peaks: [string, number][] = [];
-    let second = 0;
+    // It starts a thread, and loads its code from TypeScript: what that takes stays with the process.
+    let first = 0;
     const restored = bench.directory('restored');
     for (const task of ['backup', 'restore', 'verify'] as const) {
       bench.progress.tell(task);
@@ -294,10 +295,9 @@ export const archiveMemory: Measure = {
         await site.call('open', data);
         // What the filler left to be indexed takes a thread of its own, and its memory.
         await site.call('settled');
+        first = await site.call('peakOf', task, { ...place, target: bench.directory('archive') }, '');
       }
       peaks.push([task, await site.call('peakOf', task, place, restored)]);
-      // The first one starts a thread, and loads its code: what that takes stays with the process.
-      if (task === 'backup') second = await site.call('peakOf', task, { ...place, target: bench.directory('archive') }, '');
       await site.kill();
     }
     const tree = await treeIn(restored);
@@ -307,7 +307,7 @@ export const archiveMemory: Measure = {
     return [
       memoryFigure(
         beyond,
-        `${beyond.map(([task, peak]) => `${task} ${Math.round(peak)}`).join(', ')} MiB; the tree that restore and verify build ${Math.round(tree)}; a second backup of the process ${Math.round(second)}; ${size}, encrypted`,
+        `${beyond.map(([task, peak]) => `${task} ${Math.round(peak)}`).join(', ')} MiB; the tree that restore and verify build ${Math.round(tree)}; the first backup of a process, which starts a thread, ${Math.round(first)}; ${size}, encrypted`,
       ),
     ];
   },

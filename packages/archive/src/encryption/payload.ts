@@ -3,7 +3,8 @@ import { releaseMemory } from '../format/memory.ts';
 
 /**
  * The payload of the format age-encryption.org/v1: pieces of 64 KiB, each sealed by ChaCha20-Poly1305 under a number of
- * its own; the last one says that it is the last. OpenSSL does it ten times as fast as the library.
+ * its own; the last one says that it is the last. OpenSSL does it ten times as fast as the library, which makes the
+ * headers.
  */
 export const PAYLOAD_NONCE_BYTES = 16;
 const PIECE_BYTES = 64 * 1024;

@@ -1,26 +1,20 @@
-import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { EvertreeError } from '@evertree/core';
 import type { Stanza } from 'age-encryption';
 import { ageLibrary } from './age-library.ts';
 import { PAYLOAD_NONCE_BYTES, payloadKey, sealedLength, sealPayload } from './payload.ts';
-import { unpadded, X25519Recipient } from './x25519-recipient.ts';
 
 /** Bytes that a payload of nothing has behind the header: its nonce is kept, its one sealed piece is not. */
 const EMPTY_PIECE_BYTES = sealedLength(0);
-const FILE_KEY_BYTES = 16;
 
 /** Whoever may read an archive: age recipients. Whoever holds them alone can encrypt and read nothing. */
 export class Recipients {
   /** SHA-256 of each recipient's text, sorted: what HEAD says of them. */
   readonly hashes: readonly string[];
   readonly #texts: readonly string[];
-  /** The same, where all of them are of this kind. */
-  readonly #x25519: readonly X25519Recipient[] | undefined;
 
   private constructor(texts: readonly string[]) {
     this.#texts = texts;
-    const parsed = texts.map(text => X25519Recipient.parse(text));
-    this.#x25519 = parsed.every(recipient => recipient !== undefined) ? parsed : undefined;
     this.hashes = texts.map(text => createHash('sha256').update(text).digest('hex')).toSorted();
   }
 
@@ -44,40 +38,19 @@ export class Recipients {
 
   /** Encrypts for all of them, with a key of its own: a file as `age` writes it, not armored. */
   async encrypt(plain: Uint8Array): Promise<Buffer> {
-    const { start, key } = this.#x25519 === undefined ? await this.#startByLibrary() : startFor(this.#x25519);
-    const file = Buffer.allocUnsafeSlow(start.length + sealedLength(plain.length));
-    file.set(start);
-    sealPayload(key, plain, file.subarray(start.length));
-    return file;
-  }
-
-  async #startByLibrary(): Promise<FileStart> {
-    const { Encrypter } = ageLibrary();
-    const encrypter = new Encrypter();
+    const encrypter = new (ageLibrary().Encrypter)();
     let fileKey: Uint8Array | undefined;
     for (const text of this.#texts) encrypter.addRecipient(text);
     // It is asked last, after the real recipients, and adds nothing to the header.
     encrypter.addRecipient({ wrapFileKey: (key): Stanza[] => ((fileKey = key), []) });
     const empty = await encrypter.encrypt(new Uint8Array(0));
-    const start = empty.subarray(0, empty.length - EMPTY_PIECE_BYTES);
-    return { start, key: payloadKey(fileKey!, start.subarray(-PAYLOAD_NONCE_BYTES)) };
+    const start = empty.length - EMPTY_PIECE_BYTES;
+    const key = payloadKey(fileKey!, empty.subarray(start - PAYLOAD_NONCE_BYTES, start));
+    const file = Buffer.allocUnsafeSlow(start + sealedLength(plain.length));
+    file.set(empty.subarray(0, start));
+    sealPayload(key, plain, file.subarray(start));
+    return file;
   }
-}
-
-/** A file up to its sealed pieces, and the key of these. */
-interface FileStart {
-  readonly start: Uint8Array;
-  readonly key: Uint8Array;
-}
-
-/** As age-encryption.org/v1 says it: the key wrapped for each, a sum with that key, and the nonce of the payload. */
-function startFor(recipients: readonly X25519Recipient[]): FileStart {
-  const fileKey = randomBytes(FILE_KEY_BYTES);
-  const header = `age-encryption.org/v1\n${recipients.map(recipient => recipient.wrap(fileKey)).join('')}---`;
-  const sumKey = hkdfSync('sha256', fileKey, new Uint8Array(0), 'header', 32);
-  const sum = createHmac('sha256', new Uint8Array(sumKey)).update(header).digest();
-  const nonce = randomBytes(PAYLOAD_NONCE_BYTES);
-  return { start: Buffer.concat([Buffer.from(`${header} ${unpadded(sum)}\n`), nonce]), key: payloadKey(fileKey, nonce) };
 }
 
 function assertRecipient(text: string): void {
@@ -86,7 +59,6 @@ function assertRecipient(text: string): void {
       'a line is an identity, which decrypts; a site that archives must not hold it: write the recipient, "age-keygen -y" prints it';
     throw new EvertreeError('CONFIGURATION_INVALID', message);
   }
-  if (X25519Recipient.parse(text) !== undefined) return;
   try {
     new (ageLibrary().Encrypter)().addRecipient(text);
   } catch (error) {

@@ -114,4 +114,26 @@ describe('recent children', () => {
     for (let round = 0; round < 4; round++) children.forEach((child, n) => recent.set(n, `k${n}`, child, 4_096));
     expect(children.filter((child, n) => recent.get(n, `k${n}`) === child)).toHaveLength(4_096);
   });
+
+  it('get no more places than twice the children of the node', () => {
+    const recent = new RecentChildren<Numbered>();
+    const children = Array.from({ length: 4_096 }, (_, n) => numbered(n));
+    for (let round = 0; round < 4; round++) children.forEach((child, n) => recent.set(n, `k${n}`, child, 600));
+    expect(children.filter((child, n) => recent.get(n, `k${n}`) === child).length).toBeLessThanOrEqual(1_024 + 8);
+  });
+
+  it('are listed by the hashes of their keys, with nothing where none is remembered', () => {
+    const recent = new RecentChildren<Numbered>();
+    const child = numbered(1);
+    recent.set(7, 'seven', child, 600);
+    // Right behind the places of the hash 8.
+    recent.set(16, 'sixteen', numbered(2), 600);
+    const [keys, children]: [(string | undefined)[], (Numbered | undefined)[]] = [
+      ['old', 'old'],
+      [child, child],
+    ];
+    recent.list(Int32Array.of(8, 7, 9), 2, keys, children);
+    expect(keys).toEqual([undefined, 'seven']);
+    expect(children).toEqual([undefined, child]);
+  });
 });

@@ -99,8 +99,9 @@ function* changeArray(tree: Tree, path: Path, standing: Child | undefined, child
     if (Array.isArray(child) && (yield* sameSteps(child, standing))) return;
     yield* digestSteps(standing);
     keepLeaving(standing, lanes.lo, lanes.hi);
-    // Taken out before another one is put: a put compares what it puts with what stands.
-    tree.delete(path);
+    // Taken out before another one is put: a put compares what it puts with what stands. A null keeps the key's place.
+    if (child === undefined) tree.delete(path);
+    else tree.put(path, null);
   }
   if (Array.isArray(child)) {
     yield* digestSteps(child);

@@ -160,3 +160,17 @@ test('a listener that came meanwhile makes a preparation void, and hears of the 
   await new Promise(resolve => setTimeout(resolve, 0));
   await expect.poll(() => heard).toEqual([0, 0, 5_000, 5_000]);
 });
+
+test('an array that a prepared frame replaces keeps the place of its key', async () => {
+  await using primary = (await memoryStore()).store;
+  await using secondary = (await memoryStore({ role: 'secondary', site: 's' })).store;
+  using _ = secondary.listen('/at', () => undefined);
+  primary.put('/at', { list: [1], other: [2], last: 3 });
+  primary.cut();
+  primary.put('/at/list', [4]);
+  primary.put('/at/other', { is: 5 });
+  await primary.flush();
+  for (const frame of await framesOf(primary.journal)) secondary.applyPrepared(preparedFrame(secondary, frame), undefined);
+  expect(JSON.stringify(secondary.get('/at'))).toBe('{"list":[4],"other":{"is":5},"last":3}');
+  expect(secondary.digest).toBe(primary.digest);
+});

@@ -40,3 +40,57 @@ test('a large value is skipped with a pause after each 1,024 members', () => {
   ends([large, 1, [[]]], scan => void pauses.push(skipInSteps(scan)));
   expect(pauses).toEqual([9, 0, 0]);
 });
+
+/** The value of an operation, made in steps, and the pauses meanwhile. */
+function valueInSteps(scan: BodyScan): { readonly value: Value | undefined; readonly pauses: number } {
+  const steps = scan.valueInSteps();
+  for (let pauses = 0; ; pauses++) {
+    const step = steps.next();
+    if (step.done === true) return { value: step.value, pauses };
+  }
+}
+
+test('a value that is made in steps is the one that was put, and ends where it is skipped to', () => {
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 1, maxLength: 6 }), values => {
+      const made: unknown[] = [];
+      const madeEnds = ends(values as Value[], scan => void made.push(valueInSteps(scan).value));
+      expect(madeEnds).toEqual(ends(values as Value[], scan => scan.skip()));
+      // The tree knows no negative zero.
+      expect(JSON.stringify(made)).toBe(JSON.stringify(values));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a large value is made with a pause after each 1,024 members, and its arrays are frozen', () => {
+  const found: unknown[] = [];
+  const large = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, [index]]));
+  ends([large, 1, [[]]], scan => void found.push(valueInSteps(scan)));
+  expect(found).toEqual([
+    { value: large, pauses: 9 },
+    { value: 1, pauses: 0 },
+    { value: [[]], pauses: 0 },
+  ]);
+  const [object, , nested] = found.map(each => (each as { value: Value }).value) as [{ k7: Value }, Value, Value[]];
+  expect([object.k7, nested, nested[0]].map(each => Object.isFrozen(each))).toEqual([true, true, true]);
+});
+
+test('a value with a key that was spelled before the part is none, in steps as well', () => {
+  const steps = [
+    { path: ['a'], value: { key: 1 }, pin: false },
+    { path: ['b'], value: { key: 2 }, pin: false },
+  ];
+  const body = frameBody(frames(new Tree(), [steps], 'binary').at(-1)!);
+  const whole = new BodyScan(body);
+  whole.changeSet();
+  whole.operation();
+  whole.skip();
+  const part = () => {
+    const scan = new BodyScan(body.subarray(whole.at), { isPart: true });
+    if (whole.operations === 1) scan.changeSet();
+    scan.operation();
+    return scan;
+  };
+  expect([part().value(), valueInSteps(part()).value]).toEqual([undefined, undefined]);
+});

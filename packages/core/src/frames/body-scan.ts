@@ -18,8 +18,10 @@ import {
 } from './binary-format.ts';
 import { EvertreeError } from '../errors.ts';
 import type { FrameHeader } from './frame.ts';
+import { finishSteps } from '../turn.ts';
 import { keyCache } from './key-cache.ts';
-import { define, type Value } from '../tree/value.ts';
+import { OpenValue } from './open-value.ts';
+import type { Value } from '../tree/value.ts';
 
 export interface BodyScanOptions {
   /**
@@ -31,8 +33,8 @@ export interface BodyScanOptions {
   readonly defined?: (parent: number, key: number) => void;
 }
 
-/** Members and items that `skipInSteps` steps over before it pauses: a tenth of a millisecond. */
-const SKIPPED_A_STEP = 1_024;
+/** Members and items that are stepped over, or made, between two pauses: a tenth of a millisecond. */
+const STEP_ITEMS = 1_024;
 
 /** The most bytes of a varint: seven bits each, below 2^53. */
 const VARINT_BYTES = 8;
@@ -155,14 +157,28 @@ export class BodyScan {
       left[left.length - 1]!--;
       if (isObject.at(-1) === true) this.#key();
       tag = this.#byte();
-      if (++work % SKIPPED_A_STEP === 0) yield;
+      if (++work % STEP_ITEMS === 0) yield;
     }
   }
 
   /** The value of the operation; undefined if it has a key that was spelled before this part. */
   value(): Value | undefined {
+    return finishSteps(this.valueInSteps());
+  }
+
+  /** As `value`, with a pause after each 1,024 members or items of a large value. */
+  *valueInSteps(): Generator<void, Value | undefined> {
+    const value = new OpenValue();
+    let work = 0;
     try {
-      return this.#value(this.tag);
+      for (let tag = this.tag; ; tag = this.#byte()) {
+        if (tag === OBJECT) value.open({}, this.varint());
+        else if (tag === ARRAY) value.open([], this.varint());
+        else value.add(this.#scalar(tag));
+        if (value.isWhole) return value.whole;
+        if (value.wantsKey) value.key = this.#keyText();
+        if (++work % STEP_ITEMS === 0) yield;
+      }
     } catch (error) {
       if (error === UNKNOWN_KEY) return undefined;
       throw error;
@@ -303,7 +319,7 @@ export class BodyScan {
     }
   }
 
-  #value(tag: number): Value {
+  #scalar(tag: number): Value {
     if (tag >= SMALL) return tag - SMALL;
     switch (tag) {
       case NULL:
@@ -320,19 +336,6 @@ export class BodyScan {
         return this.#double();
       case TEXT:
         return this.#text();
-      case ARRAY: {
-        const items: Value[] = [];
-        for (let left = this.varint(); left > 0; left--) items.push(this.#value(this.#byte()));
-        return Object.freeze(items);
-      }
-      case OBJECT: {
-        const object: { [key: string]: Value } = {};
-        for (let left = this.varint(); left > 0; left--) {
-          const key = this.#keyText();
-          define(object, key, this.#value(this.#byte()));
-        }
-        return object;
-      }
       default:
         throw malformed(`an unknown kind of value (${tag})`);
     }

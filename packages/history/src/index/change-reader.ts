@@ -81,7 +81,7 @@ export class ChangeReader {
       if (operation > next) await this.#stepOver(scan, operation - next);
       scan.operation();
       next = operation + 1;
-      return scan.isDelete ? undefined : scan.value();
+      return scan.isContainer ? this.#turn.run(scan.valueInSteps()) : scan.isDelete ? undefined : scan.value();
     };
     const inOrder = touches.toSorted((a, b) => a.operation - b.operation);
     return { position, ...head, touches: await this.#valuesIn(inOrder, valueOf) };
@@ -139,7 +139,7 @@ export class ChangeReader {
     const { head, scan } = await this.#headIn(frame, ordinal);
     await this.#stepOver(scan, operation);
     scan.operation();
-    return { head, value: scan.isDelete ? undefined : valueIn(scan, inside)!.value };
+    return { head, value: scan.isDelete ? undefined : (await this.#turn.run(valueIn(scan, inside)))!.value };
   }
 
   #changeSetsOf(frame: Frame): readonly ChangeSet[] {
@@ -192,7 +192,7 @@ export class ChangeReader {
     await this.#stepOver(at, before);
     at.operation();
     if (at.isDelete) return { head, value: undefined };
-    const found = valueIn(at, inside);
+    const found = await this.#turn.run(valueIn(at, inside));
     return found === undefined ? this.#readWhole(ordinal, operation, inside) : { head, value: found.value };
   }
 
@@ -236,13 +236,13 @@ interface FoundValue {
 }
 
 /** What is at a path in the value of an operation; undefined if that has a key that was spelled in another chunk. */
-function valueIn(scan: BodyScan, inside: Path): { readonly value: Value | undefined } | undefined {
+function* valueIn(scan: BodyScan, inside: Path): Generator<void, { readonly value: Value | undefined } | undefined> {
   const keys = inside.map(key => Buffer.from(key, 'utf8'));
   const entered = scan.descend(keys);
   if (entered === undefined) return undefined;
   // A key with a lone surrogate is none of the tree's.
   if (entered < 0 || !inside.every(key => key.isWellFormed())) return { value: undefined };
-  const value = scan.value();
+  const value = yield* scan.valueInSteps();
   return value === undefined ? undefined : { value: insideOf(value, inside.slice(entered)) };
 }
 

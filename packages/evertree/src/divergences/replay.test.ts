@@ -1,4 +1,4 @@
-import { EvertreeError, type ExactPosition, type Operation, Store, formatPath } from '@evertree/core';
+import { type CommitOptions, EvertreeError, type ExactPosition, type Operation, Store, formatPath } from '@evertree/core';
 import { MemoryJournal } from '@evertree/journal';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -187,13 +187,20 @@ function isTaken(to: Store, change: Operation): boolean {
   }
 }
 
-test('whatever both histories did, a commit that is applied without force meets exactly what it saw', async () => {
+/** Nothing is there, before and after: so many operations make a commit a large one, and change nothing in what it means. */
+const PADDING: readonly Operation[] = Array.from({ length: 1_100 }, () => remove('/nothing'));
+
+test.each<[string, readonly Operation[]]>([
+  ['a commit', []],
+  ['a large commit', PADDING],
+])('whatever both histories did and do meanwhile, %s that is applied without force meets exactly what it saw', async (_name, padding) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(operation, { maxLength: 4 }),
       fc.array(operation, { minLength: 1, maxLength: 5 }),
+      fc.array(fc.option(operation, { freq: 2 }), { maxLength: padding.length === 0 ? 6 : 48, size: 'max' }),
       fc.nat(31),
-      async (winning, losing, mask) => {
+      async (winning, losing, meanwhile, mask) => {
         await using winner = await Store.open({ ...host, journal: new MemoryJournal(host) });
         await using loser = await Store.open({ ...host, journal: new MemoryJournal(host) });
         for (const each of [winner, loser]) each.put('', { a: 0, b: { c: { x: 0 }, d: 0 } });
@@ -206,18 +213,34 @@ test('whatever both histories did, a commit that is applied without force meets 
           return isTaken(loser, change) && saw.push(before) > 0;
         });
         const commits = operations.map((change, index): DivergedCommit => {
-          return { position: { epoch: 1, epochId: EPOCH_ID, revision: fork.revision + 1 + index }, operations: [change] };
+          return { position: { epoch: 1, epochId: EPOCH_ID, revision: fork.revision + 1 + index }, operations: [change, ...padding] };
         });
         const chosen = new Set(commits.map(({ position }) => position.revision).filter((_, index) => (mask & (1 << index)) !== 0));
-        const transact = winner.transact.bind(winner);
-        winner.transact = (callback, options) => {
-          const [, revision] = /^replay of 1-(\d+)/.exec(options?.message ?? '')!;
-          const index = Number(revision) - fork.revision - 1;
+        const meets = (options: CommitOptions | undefined) => {
+          const match = /^replay of 1-(\d+)/.exec(options?.message ?? '');
+          if (match === null) return;
+          const index = Number(match[1]) - fork.revision - 1;
           const { path: at } = operations[index]!;
           expect(winner.digestAt(at), formatPath(at)).toBe(saw[index]);
+        };
+        const transact = winner.transact.bind(winner);
+        winner.transact = (callback, options) => {
+          meets(options);
           return transact(callback, options);
         };
-        const run = new Replay(winner, { base: fork, commits, chosen, force: false, dryRun: false }, () => Promise.resolve());
+        const commitPrepared = winner.commitPrepared.bind(winner);
+        winner.commitPrepared = (prepared, options) => {
+          meets(options);
+          return commitPrepared(prepared, options);
+        };
+        const others = meanwhile.values();
+        const breathe = async () => {
+          // Others get their turn while it is waited for.
+          await Promise.resolve();
+          const { value } = others.next();
+          if (value) isTaken(winner, value);
+        };
+        const run = new Replay(winner, { base: fork, commits, chosen, force: false, dryRun: false }, breathe);
         await run.run();
       },
     ),

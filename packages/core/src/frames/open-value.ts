@@ -1,7 +1,7 @@
 import { define, type Value } from '../tree/value.ts';
 
 /** An array or an object that is being made. It stands in its parent already. */
-interface OpenContainer {
+interface PartlyMade {
   readonly made: Value[] | { [key: string]: Value };
   /** Items or members that are still to come. */
   left: number;
@@ -10,7 +10,7 @@ interface OpenContainer {
 /** A value that is made from the outside to the inside, as a binary body has it, without recursion. */
 export class OpenValue {
   /** The containers that are not whole, from the outside. */
-  readonly #open: OpenContainer[] = [];
+  readonly #open: PartlyMade[] = [];
   /** The key of the member that comes next, where an object is open. */
   key = '';
   whole: Value | undefined;
@@ -26,7 +26,7 @@ export class OpenValue {
   }
 
   /** @param length how many items or members come */
-  open(made: OpenContainer['made'], length: number): void {
+  open(made: PartlyMade['made'], length: number): void {
     this.#put(made);
     this.#open.push({ made, left: length });
     this.#closeWhole();

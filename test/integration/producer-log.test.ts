@@ -191,9 +191,19 @@ describe('a reader', () => {
 
   it('that acknowledges a position of another history is diverged, and counts for nothing', async () => {
     await introduce(link, primary.hello('b', 1));
+    await acknowledge(link, 'b', { epoch: 7, epochId: 'd'.repeat(16), revision: 1_000_000 });
+    expect(primary.peer('b').state).toBe('diverged');
+    expect(primary.journal.leases.of('peer').get('b')?.position.revision).toBe(primary.ends[1]!.revision);
+    primary.store.put('/n', 'still a primary');
+  });
+
+  it('that acknowledges more of its reign than it has counts for nothing, and fences this primary', async () => {
+    expectErrors('primary-fenced');
+    await introduce(link, primary.hello('b', 1));
     await acknowledge(link, 'b', { ...primary.ends.at(-1)!, revision: 1_000_000 });
     expect(primary.peer('b').state).toBe('diverged');
     expect(primary.journal.leases.of('peer').get('b')?.position.revision).toBe(primary.ends[1]!.revision);
+    expect(() => primary.store.put('/n', 'refused')).toThrow(/older copy/);
   });
 
   it('takes a snapshot for a reason that the status shows', async () => {

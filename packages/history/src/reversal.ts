@@ -167,7 +167,7 @@ function conflicting(conflicts: readonly ReversalConflict[]): EvertreeError {
   const { path, position } = conflicts[0]!;
   const by = position === undefined ? 'later' : `by ${formatPosition(position)}`;
   const others = conflicts.length === 1 ? '' : `, and ${conflicts.length - 1} more paths were`;
-  const message = `${JSON.stringify(formatPath(path))} was changed ${by}${others}; say whether to overwrite or to skip what was changed since`;
+  const message = `${JSON.stringify(formatPath(path))} was changed ${by}${others}; with conflicts "overwrite" what was changed since is set back all the same, with "skip" it is left`;
   return new EvertreeError('TEST_FAILED', message, { conflicts: conflicts.slice(0, 100).map(each => formatPath(each.path)) });
 }
 

@@ -207,9 +207,13 @@ export async function openContent(
 
 async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<Buffer> {
   if (opening !== undefined) return opening.decrypt(stored, name);
-  throw new EvertreeError('IDENTITY_NEEDED', `${name} is encrypted; give the identity of one of the archive's recipients`, {
-    object: name,
-  });
+  throw new EvertreeError(
+    'IDENTITY_NEEDED',
+    `${name} is encrypted; give the identity of one of the archive's recipients, on the command line with --identity FILE`,
+    {
+      object: name,
+    },
+  );
 }
 
 function framesOf(

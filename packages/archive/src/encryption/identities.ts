@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EvertreeError } from '@evertree/core';
-import type { Decrypter } from 'age-encryption';
-import { ageLibrary } from './age-library.ts';
+import { Decrypter, identityToRecipient } from 'age-encryption';
 import { openPayload, PAYLOAD_NONCE_BYTES, payloadKey } from './payload.ts';
 
 /** Where the last line of a file's header begins. */
@@ -12,11 +11,10 @@ const HEADER_LIMIT_BYTES = 256 * 1024;
 /** What decrypts an archive: age identities. */
 export class Identities {
   readonly #texts: readonly string[];
-  readonly #decrypter: Decrypter;
+  readonly #decrypter = new Decrypter();
 
   private constructor(texts: readonly string[]) {
     this.#texts = texts;
-    this.#decrypter = new (ageLibrary().Decrypter)();
     for (const text of texts) this.#decrypter.addIdentity(text);
   }
 
@@ -36,7 +34,7 @@ export class Identities {
     }
     for (const { text, number } of found) {
       try {
-        new (ageLibrary().Decrypter)().addIdentity(text);
+        new Decrypter().addIdentity(text);
       } catch (error) {
         const message = `line ${number} of the identities is ${kindOf(text)}; write "AGE-SECRET-KEY-…", as "age-keygen" prints it`;
         throw new EvertreeError('CONFIGURATION_INVALID', message, { line: number }, error);
@@ -47,7 +45,6 @@ export class Identities {
 
   /** SHA-256 of the text of each recipient that these belong to: what HEAD names. */
   async hashes(): Promise<readonly string[]> {
-    const { identityToRecipient } = ageLibrary();
     const recipients = await Promise.all(this.#texts.map(text => identityToRecipient(text)));
     return recipients.map(text => createHash('sha256').update(text).digest('hex'));
   }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EvertreeError } from '@evertree/core';
-import type { Stanza } from 'age-encryption';
-import { ageLibrary } from './age-library.ts';
+import { Encrypter, type Stanza } from 'age-encryption';
 import { PAYLOAD_NONCE_BYTES, payloadKey, sealedLength, sealPayload } from './payload.ts';
 
 /** Bytes that a payload of nothing has behind the header: its nonce is kept, its one sealed piece is not. */
@@ -38,7 +37,7 @@ export class Recipients {
 
   /** Encrypts for all of them, with a key of its own: a file as `age` writes it, not armored. */
   async encrypt(plain: Uint8Array): Promise<Buffer> {
-    const encrypter = new (ageLibrary().Encrypter)();
+    const encrypter = new Encrypter();
     let fileKey: Uint8Array | undefined;
     for (const text of this.#texts) encrypter.addRecipient(text);
     // It is asked last, after the real recipients, and adds nothing to the header.
@@ -60,7 +59,7 @@ function assertRecipient(text: string): void {
     throw new EvertreeError('CONFIGURATION_INVALID', message);
   }
   try {
-    new (ageLibrary().Encrypter)().addRecipient(text);
+    new Encrypter().addRecipient(text);
   } catch (error) {
     const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
     throw new EvertreeError('CONFIGURATION_INVALID', `${shown} is no recipient; write "age1…", as "age-keygen -y" prints it`, {}, error);

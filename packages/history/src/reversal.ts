@@ -1,5 +1,6 @@
 import {
   type Commit,
+  commonPath,
   EvertreeError,
   finishSteps,
   formatPath,
@@ -127,7 +128,7 @@ function* prepare(
   expected: readonly ExpectedDigest[],
   differences: readonly PathDifference[] = [],
 ): Generator<void, PreparedTransaction | undefined> {
-  const path = yield* commonPath(expected);
+  const path = yield* pathToAll(expected);
   // Pinned in the same step as the fork that the transaction gets: both are of one state.
   using present = store.snapshot();
   let isAsExpected = true;
@@ -152,12 +153,10 @@ function* setBack(tx: Transaction, differences: readonly PathDifference[]): Gene
   }
 }
 
-/** The longest path that leads to all of some. */
-function* commonPath(all: readonly ExpectedDigest[]): Generator<void, Path> {
+function* pathToAll(all: readonly ExpectedDigest[]): Generator<void, Path> {
   let common = all[0]?.path ?? ROOT;
   for (const [index, { path }] of all.entries()) {
-    const differs = common.findIndex((segment, level) => segment !== path[level]);
-    if (differs >= 0) common = common.slice(0, differs);
+    common = commonPath(common, path);
     if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
   }
   return common;

@@ -207,13 +207,8 @@ export async function openContent(
 
 async function decrypt(stored: Buffer, opening: Opening, name: string): Promise<Buffer> {
   if (opening !== undefined) return opening.decrypt(stored, name);
-  throw new EvertreeError(
-    'IDENTITY_NEEDED',
-    `${name} is encrypted; give the identity of one of the archive's recipients, on the command line with --identity FILE`,
-    {
-      object: name,
-    },
-  );
+  const message = `${name} is encrypted; give the identity of one of the archive's recipients, on the command line with --identity FILE`;
+  throw new EvertreeError('IDENTITY_NEEDED', message, { object: name });
 }
 
 function framesOf(

@@ -35,6 +35,12 @@ function parsePointer(path: string): string[] {
   return path.includes('~') ? segments.map(segment => unescape(segment, path)) : segments;
 }
 
+/** The longest path that leads to both. */
+export function commonPath(one: Path, other: Path): Path {
+  const differs = one.findIndex((segment, level) => segment !== other[level]);
+  return differs < 0 ? one : one.slice(0, differs);
+}
+
 /** The RFC 6901 pointer. */
 export function formatPath(path: Path): string {
   let pointer = '';

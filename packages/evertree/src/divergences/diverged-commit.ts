@@ -1,5 +1,6 @@
 import {
   type CommitOptions,
+  commonPath,
   type ExactPosition,
   formatExactPosition,
   NOTE_LIMIT,
@@ -48,11 +49,10 @@ export function* isEqualInSteps(present: Snapshot, operation: Operation): Genera
 }
 
 /** The longest path that leads to all that operations change. */
-export function* commonPath(operations: readonly Operation[]): Generator<void, Path> {
+export function* pathToAll(operations: readonly Operation[]): Generator<void, Path> {
   let common = operations[0]?.path ?? ROOT;
   for (const [index, { path }] of operations.entries()) {
-    const differs = common.findIndex((segment, level) => segment !== path[level]);
-    if (differs >= 0) common = common.slice(0, differs);
+    common = commonPath(common, path);
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
   return common;

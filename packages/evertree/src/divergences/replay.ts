@@ -22,13 +22,13 @@ import {
 import { type Conflict, Conflicts } from './conflicts.ts';
 import {
   ALL_PATHS,
-  commonPath,
   type DivergedCommit,
   isEqualInSteps,
   isLarge,
   make,
   optionsOf,
   originalOf,
+  pathToAll,
   STEP_OPERATIONS,
 } from './diverged-commit.ts';
 
@@ -237,7 +237,7 @@ export class Replay {
     // Before others get a turn.
     this.#remember();
     if (!this.#isChosen(commit)) return this.#run(this.#note(commit, undefined));
-    const path = await this.#run(commonPath(commit.operations));
+    const path = await this.#run(pathToAll(commit.operations));
     let result: ReplayResult | undefined;
     for (let count = 0; count < MOST_PREPARATIONS && result === undefined; count++) {
       while (this.#hasNews) await this.#run(this.#markNews());

@@ -1,6 +1,7 @@
 import {
   type Commit,
   type CommitOptions,
+  commonPath,
   EvertreeError,
   parsePath,
   type Path,
@@ -64,11 +65,11 @@ export function* readLongLine(parsed: unknown, hints: PreparationHints): Generat
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
   const checked = operations as readonly (readonly unknown[])[];
-  return { path: yield* commonPath(checked), steps: transaction => applySteps(transaction, checked, hints) };
+  return { path: yield* pathToAll(checked), steps: transaction => applySteps(transaction, checked, hints) };
 }
 
 /** The longest path that leads to all that operations change; that of the root if one of them has no right path. */
-function* commonPath(operations: readonly (readonly unknown[])[]): Generator<void, Path> {
+function* pathToAll(operations: readonly (readonly unknown[])[]): Generator<void, Path> {
   const reader = new PointerReader();
   let common: Path | undefined;
   for (const [index, [, path]] of operations.entries()) {
@@ -80,9 +81,7 @@ function* commonPath(operations: readonly (readonly unknown[])[]): Generator<voi
       // The transaction will refuse it in its turn.
       return [];
     }
-    common ??= found;
-    const differs = common.findIndex((segment, level) => segment !== found[level]);
-    if (differs >= 0) common = common.slice(0, differs);
+    common = commonPath(common ?? found, found);
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
   return common ?? [];

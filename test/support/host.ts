@@ -12,6 +12,9 @@ export const systemClock: Clock = {
   },
 };
 
+/** On this clock nothing takes time, so that work in steps never rests, however busy the machine is. */
+export const stillClock: Clock = { ...systemClock, monotonic: () => 0 };
+
 export const systemRandom: Random = { bytes: length => randomBytes(length), fraction: () => Math.random() };
 
 /** A clock that moves only when a test moves it. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
+import { stillClock } from '../../../../test/support/host.ts';
 import { framesOf, memoryStore } from '../../../../test/support/stores.ts';
 import { EvertreeError } from '../errors.ts';
 import type { PreparedFrame } from './following.ts';
@@ -46,8 +47,8 @@ test('frames that are prepared make of a store what they make of it in one go', 
       fc.boolean(),
       async (acts, encoding, listens) => {
         await using primary = (await memoryStore({ encoding })).store;
-        await using whole = (await memoryStore({ role: 'secondary', site: 's' })).store;
-        await using stepped = (await memoryStore({ role: 'secondary', site: 's' })).store;
+        await using whole = (await memoryStore({ role: 'secondary', site: 's', clock: stillClock })).store;
+        await using stepped = (await memoryStore({ role: 'secondary', site: 's', clock: stillClock })).store;
         let number = 2;
         for (const each of acts) {
           if (each.type === 'cut') primary.cut();
@@ -163,7 +164,7 @@ test('a listener that came meanwhile makes a preparation void, and hears of the 
 
 test('an array that a prepared frame replaces keeps the place of its key', async () => {
   await using primary = (await memoryStore()).store;
-  await using secondary = (await memoryStore({ role: 'secondary', site: 's' })).store;
+  await using secondary = (await memoryStore({ role: 'secondary', site: 's', clock: stillClock })).store;
   using _ = secondary.listen('/at', () => undefined);
   primary.put('/at', { list: [1], other: [2], last: 3 });
   primary.cut();

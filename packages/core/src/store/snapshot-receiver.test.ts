@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../../../test/support/host.ts';
+import { stillClock } from '../../../../test/support/host.ts';
 import { encodeTree } from '../frames/snapshot-codec.ts';
 import type { SnapshotHeader, SnapshotWriter } from '../seams/journal.ts';
 import { importValue } from '../tree/content.ts';
@@ -45,7 +45,7 @@ class SlowWriter implements SnapshotWriter {
 }
 
 function receiverOf(tree: Tree, writer: SnapshotWriter, swapIn: (tree: Tree) => void = () => undefined): SnapshotReceiver {
-  return new SnapshotReceiver({ digest: tree.digest() } as SnapshotHeader, writer, systemClock, (built, take) => take(() => swapIn(built)));
+  return new SnapshotReceiver({ digest: tree.digest() } as SnapshotHeader, writer, stillClock, (built, take) => take(() => swapIn(built)));
 }
 
 describe('A snapshot that is received', () => {

@@ -30,7 +30,7 @@ type Concerned = ReadonlyMap<ListenerQueue, readonly Operation[]>;
 /** What a frame that was applied ahead has for the listeners. */
 export interface SortedFrame {
   readonly changes: readonly { readonly observed: ObservedChange; readonly concerned: Concerned }[];
-  /** Listeners that were ever added when it was sorted. */
+  /** Listeners that were ever added when it began to be applied. */
   readonly added: number;
 }
 
@@ -59,7 +59,6 @@ export class Listeners {
   readonly #options: ListenerQueueOptions;
   readonly #queues = new Set<ListenerQueue>();
   readonly #trie = new PatternTrie<ListenerQueue>();
-  /** Listeners that were ever added. */
   #added = 0;
 
   constructor(options: ListenerQueueOptions) {
@@ -68,6 +67,11 @@ export class Listeners {
 
   get size(): number {
     return this.#queues.size;
+  }
+
+  /** Listeners that were ever added. */
+  get added(): number {
+    return this.#added;
   }
 
   /** Whether a change at this path concerns a listener, which then needs the trees before and after it. */
@@ -111,9 +115,11 @@ export class Listeners {
     for (const change of observed) this.notify(change.changeSet.operations, stepOf(header, from, change, observed.length));
   }
 
-  /** Sorts the change sets of a frame for the listeners, in steps, before it is taken. */
-  *sortSteps(observed: readonly ObservedChange[]): Generator<void, SortedFrame> {
-    const added = this.#added;
+  /**
+   * Sorts the change sets of a frame for the listeners, in steps, before it is taken.
+   * @param added as it was before the first change set was applied: what concerns nobody by then is not among them
+   */
+  *sortSteps(observed: readonly ObservedChange[], added: number): Generator<void, SortedFrame> {
     const changes = [];
     for (const change of observed) {
       const concerned = new Map<ListenerQueue, Operation[]>();

@@ -162,6 +162,24 @@ test('a listener that came meanwhile makes a preparation void, and hears of the 
   await expect.poll(() => heard).toEqual([0, 0, 5_000, 5_000]);
 });
 
+test.each([0, 1])('a listener hears of a frame in whichever pause of its preparation it came, beside %i others', async others => {
+  for (let pauses = 0, isPassed = false; !isPassed; pauses++) {
+    const secondary = (await memoryStore({ role: 'secondary' })).store;
+    for (const frame of frames.slice(0, -1)) secondary.applyFrame(frame);
+    const heard: number[] = [];
+    const listen = () => secondary.listen('/large/*', ({ changes }) => void heard.push(changes.length));
+    for (let other = 0; other < others; other++) listen();
+    let left = pauses;
+    const prepared = preparedFrame(secondary, frames.at(-1)!, () => void (left-- === 0 && listen()));
+    isPassed = left >= 0;
+    if (isPassed) listen();
+    secondary.applyPrepared(prepared);
+    const everybody = others + 1;
+    await expect.poll(() => heard).toEqual([...Array<number>(everybody).fill(0), ...Array<number>(everybody).fill(5_000)]);
+    await secondary.close();
+  }
+});
+
 test('an array that a prepared frame replaces keeps the place of its key', async () => {
   await using primary = (await memoryStore()).store;
   await using secondary = (await memoryStore({ role: 'secondary', site: 's', clock: stillClock })).store;

@@ -66,11 +66,12 @@ export class Following {
   *prepare(frame: Frame): Generator<void, PreparedFrame> {
     this.#assertTakes(frame);
     const { listeners } = this.#parts;
+    const { added } = listeners;
     const fork = this.#tree.fork();
     const parts = { frame, tree: this.#tree, base: fork.root };
     try {
       const { note, observed } = yield* applySteps(fork, frame, listeners.size > 0 ? this.#concerns : undefined);
-      const sorted = yield* listeners.sortSteps(observed);
+      const sorted = yield* listeners.sortSteps(observed, added);
       return { ...parts, result: { root: fork.pin(), note, sorted } };
     } catch (error) {
       return { ...parts, result: { error } };

@@ -101,6 +101,8 @@ describe('data', () => {
 
   test.each<[string, readonly string[], number, RegExp]>([
     ['a path without its slash', ['get', 'devices'], 2, /does not begin with "\/"; write "\/devices"/],
+    ['a string without its quotes', ['put', '/a', 'up and away'], 2, /column 1.*a string has quotes of its own: '"up and away"'/],
+    ['a value of another language', ['put', '/a', 'NaN'], 2, /NaN.*JSON has no such value; write null or a string/],
     ['no value', ['put', '/a', '{"a":'], 2, /not JSON.*line 1, column 6/],
     ['a number that no double holds', ['put', '/a', '[9007199254740993]'], 2, /9007199254740993.*would become 9007199254740992/],
     ['a number beyond all', ['merge', '/a', '{"b":1e400}'], 2, /1e400/],

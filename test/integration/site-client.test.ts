@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { generate } from 'selfsigned';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 
@@ -36,8 +38,8 @@ async function follower(handler: Handler): Promise<SiteClient> {
 }
 
 /** Refuses as a site does that is not the primary. */
-function notPrimary(response: ServerResponse, address: string, status = 409): void {
-  const body = { code: 'NOT_PRIMARY', detail: 'b is a secondary; write there', primary: { site: 'a', address } };
+function notPrimary(response: ServerResponse, address: string, status = 409, detail = 'b is a secondary; write there'): void {
+  const body = { code: 'NOT_PRIMARY', detail, primary: { site: 'a', address } };
   response.writeHead(status, status === 307 ? { Location: `${address}/data/x?y` } : {}).end(JSON.stringify(body));
 }
 
@@ -162,12 +164,37 @@ describe('a client that follows', () => {
   });
 });
 
-test('a client that does not follow is told where the primary is', async () => {
-  const client = await clientOf((_request, response) => notPrimary(response, 'http://a.example:8181', 307));
-  await expect(client.json('/data')).rejects.toMatchObject({
-    code: 'NOT_PRIMARY',
-    message: 'b is a secondary; write there: its primary is a, at http://a.example:8181 (--follow goes there)',
+describe('a client that does not follow', () => {
+  const address = 'http://a.example:8181';
+
+  test.each([
+    ['b is a secondary; write there', `b is a secondary; write there: its primary is a, at ${address} (--follow goes there)`],
+    [`b is a secondary; write there (${address})`, `b is a secondary; write there: its primary is a, at ${address} (--follow goes there)`],
+    [`send it to ${address}`, `send it to ${address}; its primary is a (--follow goes there)`],
+  ])('is told where the primary is, once, after %j', async (detail, message) => {
+    const client = await clientOf((_request, response) => notPrimary(response, address, 307, detail));
+    await expect(client.json('/data')).rejects.toMatchObject({ code: 'NOT_PRIMARY', message });
   });
+});
+
+test('a client that asks without TLS where TLS is spoken is told so, and the other way round', async () => {
+  const url = new URL(await serve((_request, response) => response.end('{}')));
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const secure = createSecureServer({ cert, key }).listen(0, '127.0.0.1');
+  await once(secure, 'listening');
+  const { port } = secure.address() as AddressInfo;
+  try {
+    await expect(new SiteClient(new URL(`https://${url.host}`)).json('/data')).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: `https://${url.host} speaks no TLS; if the site is without, write http://${url.host}`,
+    });
+    await expect(new SiteClient(new URL(`http://127.0.0.1:${port}`)).json('/data')).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringContaining(`if the site has TLS, write https://127.0.0.1:${port}`) as unknown,
+    });
+  } finally {
+    secure.close();
+  }
 });
 
 describe('a client that has seen an epoch', () => {

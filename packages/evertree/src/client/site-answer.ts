@@ -110,7 +110,7 @@ export class SiteAnswer {
     const { code, detail, title, status, type, ...details } = problem as Record<string, unknown>;
     // A newer site may have codes that this program does not know; they are passed on.
     const told = String(detail ?? title ?? status ?? type);
-    return new EvertreeError(String(code) as ErrorCode, told + remedyOf(String(code), told, details), details);
+    return new EvertreeError(String(code) as ErrorCode, withRemedy(String(code), told, details), details);
   }
 }
 
@@ -131,11 +131,15 @@ export function primaryOf(answer: SiteAnswer, { code, details }: EvertreeError):
   return url?.protocol === 'http:' || url?.protocol === 'https:' ? new URL(url.origin) : undefined;
 }
 
-function remedyOf(code: string, text: string, details: Readonly<Record<string, unknown>>): string {
+/** The text of a refusal, and what helps at the command line: where the primary is, each thing once. */
+function withRemedy(code: string, text: string, details: Readonly<Record<string, unknown>>): string {
   const { site, address } = (details['primary'] ?? {}) as NamedPrimary;
-  if (!ELSEWHERE.has(code) || site === undefined) return REMEDIES[code] ?? '';
-  if (address === undefined) return `: its primary is ${site}`;
-  return `: its primary is ${site}, ${text.includes(address) ? '' : `at ${address} `}(--follow goes there)`;
+  if (!ELSEWHERE.has(code) || site === undefined) return text + (REMEDIES[code] ?? '');
+  if (address === undefined) return `${text}: its primary is ${site}`;
+  const rest = text.replace(` (${address})`, '');
+  return rest.includes(address)
+    ? `${rest}; its primary is ${site} (--follow goes there)`
+    : `${rest}: its primary is ${site}, at ${address} (--follow goes there)`;
 }
 
 /** The site did not accept the connection in time, or it did and then sent nothing. */
@@ -159,7 +163,17 @@ export function unreachable(url: URL, error: NodeJS.ErrnoException): EvertreeErr
     const remedy = "name its authority's PEM file with --ca or EVERTREE_CA (or NODE_EXTRA_CA_CERTS)";
     return new EvertreeError('UNREACHABLE', `the certificate of ${url.origin} is not trusted (${error.code}); ${remedy}`, at, error);
   }
+  const scheme = wrongScheme(url, error);
+  if (scheme !== undefined) return new EvertreeError('UNREACHABLE', scheme, at, error);
   const reason = error.code === 'ECONNREFUSED' ? 'nothing listens there' : error.message || String(error.code);
   const message = `no site answers at ${url.origin} (${reason}); start one, or name another with --url`;
   return new EvertreeError('UNREACHABLE', message, at, error);
+}
+
+/** A site that speaks TLS ends a connection without; one without TLS answers a handshake with what is none. */
+function wrongScheme({ protocol, origin, host }: URL, { code, message }: NodeJS.ErrnoException): string | undefined {
+  if (protocol === 'http:' && code === 'ECONNRESET' && message === 'socket hang up')
+    return `${origin} took the connection and ended it without an answer; if the site has TLS, write https://${host}`;
+  if (protocol === 'https:' && code === 'EPROTO') return `${origin} speaks no TLS; if the site is without, write http://${host}`;
+  return undefined;
 }

@@ -3,12 +3,15 @@ import { readFileSync, statSync } from 'node:fs';
 import { isEvertreeError, parsePath, type Path } from '@evertree/core';
 import { PEM_FILE_LIMIT_BYTES, TOKEN_FILE_LIMIT_BYTES, exposureOf, parseToken } from '../configuration/secret-file.ts';
 import { parseExactJson } from '../json/exact.ts';
+import { remedyFor } from '../json/remedy.ts';
 import { UsageError } from './exit-status.ts';
 import { printError } from './terminal.ts';
 
 /** The most that a command reads from a file or from its standard input. */
 const INPUT_LIMIT_BYTES = 256 * 1024 * 1024;
 const DEFAULT_HTTP_PORT = 8181;
+/** What may be left of a string whose quotes a shell took away. */
+const BARE_WORDS = /^[^\s\d{}[\]"'-][^{}[\]"']*$/;
 
 /**
  * The ports that browsers and fetch refuse to talk HTTP to (Fetch standard, «port blocking»): a site there would have
@@ -137,7 +140,18 @@ export function authorityFromFile(file: string): string {
 export async function jsonInput(argument: string | undefined, what: string): Promise<{ readonly text: string; readonly value: unknown }> {
   if (argument === undefined && process.stdin.isTTY) throw new UsageError(`give ${what} as an argument, or on the standard input`);
   const text = argument === undefined || argument === '-' ? await readInput() : argument;
-  return { text, value: checkedJson(text) };
+  return { text, value: argument === text ? argumentJson(text) : checkedJson(text) };
+}
+
+/** As checkedJson; the error of a bare word says how a string is written for a shell. */
+function argumentJson(text: string): unknown {
+  try {
+    return checkedJson(text);
+  } catch (error) {
+    if (error instanceof UsageError && BARE_WORDS.test(text) && remedyFor(text, '') === undefined)
+      throw new UsageError(`${error.message}; a string has quotes of its own: '${JSON.stringify(text)}'`, { cause: error });
+    throw error;
+  }
 }
 
 export async function jsonFile(file: string): Promise<{ readonly text: string; readonly value: unknown }> {

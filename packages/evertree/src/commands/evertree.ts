@@ -50,11 +50,11 @@ const ABOUT = `Keeps a live, verified copy of a data tree on a second site: a pr
 
 const AFTER = `
 Start with:
-  evertree pair                             a primary and a secondary on this machine
-  evertree put /hello '"world"'             write at the primary
-  evertree get /hello --url http://127.0.0.1:8182   read at the secondary
-  evertree history /hello                   what changed there, when, and by whom
-  evertree backup /mnt/backups/hello        all of it, kept elsewhere
+  evertree pair                              a primary and a secondary on this machine
+  evertree put /hello '"world"'              write at the primary
+  evertree get /hello --url 127.0.0.1:8182   read at the secondary
+  evertree history /hello                    what changed there, when, and by whom
+  evertree backup /mnt/backups/hello         all of it, kept elsewhere
 
 A path is a JSON pointer (RFC 6901): /devices/r1, or "" for the whole tree.
 Commands that talk to a site read EVERTREE_URL, EVERTREE_TOKEN_FILE and EVERTREE_CA; those that write, EVERTREE_AUTHOR.

@@ -6,7 +6,7 @@ import { patchParts } from '../json/patch-parts.ts';
 import { type WriteOptions, clientOf, writeHeaders, withWrite } from './options.ts';
 import { type SiteClient, type WriteAnswer, targetOf } from '../client/site-client.ts';
 import { ProgressLine, printError, printLine, tellProgress } from './terminal.ts';
-import { formatBytes } from './units.ts';
+import { count, formatBytes } from './units.ts';
 import { type WholeTreeOptions, confirmWholeTree, withYes } from './whole-tree.ts';
 
 /** How often an import reads the subtree anew: another client may write to it meanwhile. */
@@ -121,7 +121,7 @@ class Import {
       await confirmWholeTree(this.#client, 'replaces', this.#options);
     }
     if (this.#partBytes === undefined) {
-      tellProgress(`sending ${operations.length} operations …`);
+      tellProgress(`sending ${count(operations.length, 'operation')} …`);
       await this.#write('PATCH', JSON.stringify(operations), { 'If-Match': present.etag });
       return true;
     }

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { lineAndColumn } from '../json/location.ts';
+import { lastCharacter, remedyFor } from '../json/remedy.ts';
 import { type JsonFault, type JsonNode, isFault, parseJsonTree } from '../json/tree.ts';
 import { type ConfigurationProblem, configurationError } from './problem.ts';
 
@@ -208,7 +209,9 @@ function explain({ kind, offset, length, expected }: JsonFault, text: string): s
   if (kind === 'depth') return `nests deeper than ${CONFIGURATION_LIMIT_LEVELS} levels; no configuration does`;
   const found = text.slice(offset, offset + Math.min(length, FOUND_LIMIT_CHARACTERS)).trim();
   const problem = /^\/[/*]/.test(found) ? 'invalid comment token' : `${expected} expected`;
-  return `is not JSON: ${problem} at ${found === '' ? 'the end of the line or file' : JSON.stringify(found)}`;
+  const remedy = remedyFor(text.slice(offset), lastCharacter(text.slice(0, offset)));
+  const place = found === '' ? 'the end of the line or file' : JSON.stringify(found);
+  return `is not JSON: ${problem} at ${place}${remedy === undefined ? '' : `; ${remedy}`}`;
 }
 
 export function messageOf(error: unknown): string {

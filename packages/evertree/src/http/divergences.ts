@@ -12,8 +12,9 @@ import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import { ALL_PATHS } from '../divergences/diverged-commit.ts';
 import type { HttpContext } from './context.ts';
-import { type Exchange, unknownParameter } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
+import { refuseOtherParameters } from './target.ts';
 import { adminBody } from './roles.ts';
 import { decodeSegment } from './target.ts';
 import type { PlainOperation } from './watch-pattern.ts';
@@ -123,9 +124,11 @@ async function answerPage(exchange: Exchange, divergence: KeptDivergence & { rea
 }
 
 function pageOf({ target }: Exchange): { readonly after: number; readonly limit: number } {
+  refuseOtherParameters(target, ['after', 'limit']);
   const page = { after: 0, limit: PAGE_COMMITS };
-  for (const [name, value] of target.parameters) {
-    if (name !== 'after' && name !== 'limit') throw unknownParameter(name);
+  for (const name of ['after', 'limit'] as const) {
+    const value = target.parameters.get(name);
+    if (value === undefined) continue;
     if (!/^\d{1,15}$/.test(value))
       throw new RequestError('REQUEST_INVALID', `${name} is ${JSON.stringify(value.slice(0, 40))}; write a whole number`);
     page[name] = Number(value);

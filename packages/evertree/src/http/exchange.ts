@@ -4,7 +4,7 @@ import type { Moment } from '@evertree/history';
 import type { ReadBody, Prepare } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
-import type { RequestTarget } from './target.ts';
+import { type RequestTarget, refuseOtherParameters } from './target.ts';
 
 /** One request and its answer. */
 export class Exchange {
@@ -55,7 +55,7 @@ export class Exchange {
 
   /** Refuses query parameters. @throws RequestError REQUEST_INVALID */
   refuseParameters(): void {
-    for (const name of this.target.parameters.keys()) throw unknownParameter(name);
+    refuseOtherParameters(this.target, []);
   }
 
   answer(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
@@ -103,10 +103,6 @@ function primaryOf({ site, store }: HttpContext): object | undefined {
   if (primary === undefined || primary === null) return undefined;
   const { epoch, revision } = store.stable.position;
   return { ...primary, epoch: Math.max(primary.epoch, epoch), position: { epoch, revision } };
-}
-
-export function unknownParameter(name: string): RequestError {
-  return new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name.slice(0, 100))} means nothing here`);
 }
 
 export function positionHeader(position: Position): Record<string, string> {

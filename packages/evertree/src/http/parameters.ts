@@ -1,7 +1,8 @@
 import { isEvertreeError, parsePath, type ExactPosition, type Path } from '@evertree/core';
 import { parseWhen, type When } from '@evertree/history';
-import { type Exchange, unknownParameter } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
+import { refuseOtherParameters } from './target.ts';
 
 /** The parameters of a question about the history, each checked when it is asked for. Errors name the parameter. */
 export class Parameters {
@@ -12,7 +13,7 @@ export class Parameters {
   constructor({ target, context }: Exchange, known: readonly string[]) {
     this.#parameters = target.parameters;
     this.#now = context.store.clock.now();
-    for (const name of target.parameters.keys()) if (!known.includes(name)) throw unknownParameter(name);
+    refuseOtherParameters(target, known);
   }
 
   text(name: string): string | undefined {

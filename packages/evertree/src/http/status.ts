@@ -1,7 +1,8 @@
 import { ORIGIN, type Position, type Role, type Store } from '@evertree/core';
 import type { HttpContext } from './context.ts';
-import { type Exchange, unknownParameter } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
+import { refuseOtherParameters } from './target.ts';
 import { plainPosition } from './write.ts';
 
 /** GET /status: this site, and each secondary that it knows. Only stable positions leave the process. */
@@ -128,12 +129,10 @@ export function getHealth(exchange: Exchange): void {
 
 /** @throws RequestError REQUEST_INVALID for another parameter, or another role */
 function roleParameter({ target }: Exchange): Role | undefined {
-  for (const [name, value] of target.parameters) {
-    if (name !== 'role') throw unknownParameter(name);
-    if (value === 'primary' || value === 'secondary') return value;
-    throw new RequestError('REQUEST_INVALID', `there is no role ${JSON.stringify(value.slice(0, 100))}; ask for primary or secondary`);
-  }
-  return undefined;
+  refuseOtherParameters(target, ['role']);
+  const role = target.parameters.get('role');
+  if (role === undefined || role === 'primary' || role === 'secondary') return role;
+  throw new RequestError('REQUEST_INVALID', `there is no role ${JSON.stringify(role.slice(0, 100))}; ask for primary or secondary`);
 }
 
 /** GET /readyz: whether a primary takes writes, or a secondary is fed and within its lag bound. */

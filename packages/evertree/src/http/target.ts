@@ -65,15 +65,31 @@ export function targetPath(target: RequestTarget, prefix: string, others: readon
   return parsePath(rest.split('/').slice(1).map(decodeSegment).reduce(joinSegments, ''));
 }
 
+/** What is said in a header, by names that may be tried as parameters. */
+const HEADERS: Readonly<Record<string, string>> = {
+  acknowledge: 'Evertree-Acknowledge',
+  wait: 'Prefer: wait=SECONDS',
+  author: 'Evertree-Author',
+  message: 'Evertree-Message',
+  token: 'Authorization: Bearer TOKEN',
+};
+
+/** @throws RequestError REQUEST_INVALID for a parameter that is not among `known` */
+export function refuseOtherParameters({ parameters }: RequestTarget, known: readonly string[]): void {
+  for (const name of parameters.keys()) {
+    if (known.includes(name)) continue;
+    const remedy = Object.hasOwn(HEADERS, name)
+      ? `it is the header ${HEADERS[name]}`
+      : `known here: ${known.length === 0 ? 'none' : known.join(', ')}`;
+    throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name.slice(0, 100))} means nothing here; ${remedy}`);
+  }
+}
+
 /** The raw text after the prefix, or the pointer that stands in the query. */
 export function pathBelow(target: RequestTarget, prefix: string, others: readonly string[] = []): string | { readonly pointer: string } {
   const rest = target.path.slice(prefix.length);
   const pointer = target.parameters.get('pointer');
-  for (const name of target.parameters.keys()) {
-    if (name !== 'pointer' && !others.includes(name)) {
-      throw new RequestError('REQUEST_INVALID', `the parameter ${JSON.stringify(name)} means nothing here`);
-    }
-  }
+  refuseOtherParameters(target, ['pointer', ...others]);
   if (pointer === undefined) return rest;
   if (rest !== '') throw new RequestError('REQUEST_INVALID', `a path and ?pointer= in one target; write ${prefix}?pointer=… alone`);
   return { pointer };

@@ -83,6 +83,24 @@ describe('exact JSON', () => {
     expect(refusal(text).details).toEqual({ line, column });
   });
 
+  test.each([
+    ['[1,]', 'remove the comma before ]'],
+    ['{"a":1,\n}', 'remove the comma before }'],
+    ["['a']", 'JSON has double quotes only'],
+    ['{a:1}', 'a key has double quotes: "a"'],
+    ['{"a":1, // mine\n"b":2}', 'JSON has no comments; remove it'],
+    ['[undefined]', 'JSON has no such value; write null, or leave it out'],
+    ['[NaN]', 'JSON has no such value; write null or a string'],
+    ['{"up":True}', 'write true'],
+  ])('says what to write instead of %j', (text, remedy) => {
+    expect(refusal(text).message).toMatch(/^this is not JSON: at line /);
+    expect(refusal(text).message.endsWith(`; ${remedy}`)).toBe(true);
+  });
+
+  test.each(['{"a":}', '[1}', '[constructor]', '[toString]', '{"a" 1}', '', '[/]'])('has no remedy for %j', text => {
+    expect(refusal(text).message).not.toContain(';');
+  });
+
   test('reads and refuses what nests deep without overflowing', () => {
     const levels = 100_000;
     expect(parseExactJson('['.repeat(levels) + ']'.repeat(levels))).toBeInstanceOf(Array);

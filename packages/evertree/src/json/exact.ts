@@ -1,6 +1,7 @@
 import { EvertreeError, formatPath, parseJson, type Path } from '@evertree/core';
 import { faultOffset, lineAndColumn, locate } from './location.ts';
 import type { JsonLocation } from './location.ts';
+import { lastCharacter, remedyFor } from './remedy.ts';
 
 /**
  * Reads a JSON text like JSON.parse, but refuses what that would alter: an integer that a double can't hold
@@ -32,6 +33,8 @@ export interface FaultLocation {
   readonly line: number;
   readonly column: number;
   readonly rest: string;
+  /** The last character before it that is no blank; empty if there is none. */
+  readonly before: string;
 }
 
 /** As parseExactJson, for a text that is JSON and is part of a larger one. */
@@ -46,13 +49,19 @@ export function parseExcerpt(text: string, excerpt: Excerpt): unknown {
   return value;
 }
 
-export function notJson({ line, column, rest }: FaultLocation, cause?: Error): EvertreeError {
+export function notJson({ line, column, rest, before }: FaultLocation, cause?: Error): EvertreeError {
   const found = rest === '' ? 'the text ends' : `there is ${JSON.stringify(rest)}`;
-  return new EvertreeError('VALUE_INVALID', `this is not JSON: at line ${line}, column ${column}, ${found}`, { line, column }, cause);
+  const remedy = remedyFor(rest, before);
+  const message = `this is not JSON: at line ${line}, column ${column}, ${found}${remedy === undefined ? '' : `; ${remedy}`}`;
+  return new EvertreeError('VALUE_INVALID', message, { line, column }, cause);
 }
 
 function faultAt(text: string, offset: number): FaultLocation {
-  return { ...lineAndColumn(text, offset), rest: text.slice(offset, offset + SHOWN_CHARACTERS) };
+  return {
+    ...lineAndColumn(text, offset),
+    rest: text.slice(offset, offset + SHOWN_CHARACTERS),
+    before: lastCharacter(text.slice(0, offset)),
+  };
 }
 
 function withPath({ line, column, path }: JsonLocation, at: Path): Omit<JsonLocation, 'offset'> {

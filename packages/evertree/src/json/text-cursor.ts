@@ -74,15 +74,18 @@ export class TextCursor {
 
   /** @param text what begins at the cursor, with a fault at `offset` */
   faultAt(text: string, offset: number): FaultLocation {
-    return { ...this.place(text, offset), rest: this.#shown(this.#offset + Buffer.byteLength(text.slice(0, offset))) };
+    return { ...this.place(text, offset), ...this.#around(this.#offset + Buffer.byteLength(text.slice(0, offset))) };
   }
 
   /** @throws EvertreeError VALUE_INVALID, as of a text that is not JSON from the offset on */
   refuse(): never {
-    throw notJson({ line: this.#line, column: this.#column, rest: this.#shown(this.#offset) });
+    throw notJson({ line: this.#line, column: this.#column, ...this.#around(this.#offset) });
   }
 
-  #shown(offset: number): string {
-    return this.bytes.toString('utf8', offset, offset + SHOWN_BYTES).slice(0, SHOWN_CHARACTERS);
+  #around(offset: number): Pick<FaultLocation, 'rest' | 'before'> {
+    const rest = this.bytes.toString('utf8', offset, offset + SHOWN_BYTES).slice(0, SHOWN_CHARACTERS);
+    let before = offset - 1;
+    while (before >= 0 && this.bytes[before]! <= SPACE) before--;
+    return { rest, before: before < 0 ? '' : String.fromCharCode(this.bytes[before]!) };
   }
 }

@@ -186,6 +186,9 @@ async function remarkOthers(disk: Disk, list: DamageList, divergences: readonly 
   }
   const detached = await listDirectory(disk, DETACHED_DIRECTORY);
   if (detached.length > 0) {
-    list.remark(DETACHED_DIRECTORY, `${detached.length} files that recovery could not use are kept there (${fileName(detached[0]!)} …)`);
+    list.remark(
+      DETACHED_DIRECTORY,
+      `files that recovery could not use are kept there: ${detached.length} (${fileName(detached[0]!)}${detached.length > 1 ? ' …' : ''})`,
+    );
   }
 }

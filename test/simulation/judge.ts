@@ -1,5 +1,5 @@
-import { decodeChangeSets, formatExactPosition } from '@evertree/core';
-import type { Frame } from '@evertree/core';
+import { decodeChangeSets, formatExactPosition, parsePath } from '@evertree/core';
+import type { Frame, Operation, Path, Value } from '@evertree/core';
 import { judgeCommands } from './abandoned.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { SimulatedSite } from './site.ts';
@@ -7,6 +7,10 @@ import { isWithin } from './stretch.ts';
 import type { World } from './world.ts';
 
 const READING_MS = 1_000;
+/** Where commits put their ids. */
+const IDS_AT = ['/c', '/large/ids'] as const;
+/** So long listeners may take for what waits for them. */
+const DELIVERY_MS = 5_000;
 
 /** What has to hold of sites that have become one. */
 export function judge(world: World): void {
@@ -17,12 +21,19 @@ export function judge(world: World): void {
       world.violated('same-state', `${name} and ${first!.name} have one position and two digests`);
   }
   judgeCommands(world);
+  judgeListeners(world);
   const diverged = readDivergences(world);
-  const kept = new Set(Object.keys(store.get<Record<string, 1>>('/c') ?? {}));
+  const kept = new Set(IDS_AT.flatMap(path => Object.keys(store.get<Record<string, 1>>(path) ?? {})));
   for (const entry of world.ledger.promised) judgeEntry(world, entry, kept.has(entry.id), diverged.get(entry.id));
   for (const id of world.ledger.refusedIds) {
     if (kept.has(id) || diverged.has(id)) world.violated('refused', `${id} was refused, and is there`);
   }
+}
+
+/** Listeners were told of all that came about. */
+function judgeListeners(world: World): void {
+  const missing = () => world.sites.map(({ running }) => running!.stepped?.listening.missing).find(what => what !== undefined);
+  if (!world.time.until(() => missing() === undefined, DELIVERY_MS)) world.violated('listeners', missing()!);
 }
 
 /** A promised commit is in the history that goes on, or in a divergence that is listed. */
@@ -75,12 +86,16 @@ async function readDivergence(site: SimulatedSite, name: string, take: (id: stri
 
 function commitsOf(frame: Frame): string[] {
   return decodeChangeSets(frame).flatMap(({ operations }) =>
-    operations.flatMap(operation => {
-      const { path } = operation;
-      if (path[0] !== 'c') return [];
-      if (path.length > 1) return [path[1]!];
-      // The first commit of all makes the object that the others go into.
-      return operation.type === 'put' ? Object.keys(operation.value as object) : [];
-    }),
+    operations.flatMap(operation => IDS_AT.flatMap(place => idsIn(operation, parsePath(place)))),
   );
+}
+
+function idsIn(operation: Operation, place: Path): string[] {
+  const { path } = operation;
+  if (!path.every((segment, level) => level >= place.length || segment === place[level])) return [];
+  if (path.length > place.length) return [path[place.length]!];
+  // The first commit of all makes the objects that the others go into.
+  if (operation.type === 'delete') return [];
+  const within = place.slice(path.length).reduce<Value | undefined>((value, key) => (value as Record<string, Value>)[key], operation.value);
+  return Object.keys(within ?? {});
 }

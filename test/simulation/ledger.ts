@@ -1,9 +1,9 @@
 import { isEvertreeError } from '@evertree/core';
-import type { Commit, ErrorCode, ExactPosition } from '@evertree/core';
+import type { Commit, ErrorCode, ExactPosition, Store } from '@evertree/core';
 import type { SimulatedSite } from './site.ts';
 import type { TrapWatch } from './traps.ts';
 
-/** One commit of a writer, told apart by its content: it put `/c/<id>`. */
+/** One commit of a writer, told apart by its content: it put `/c/<id>`, or `/large/ids/<id>`. */
 export interface LedgerEntry {
   readonly id: string;
   readonly site: string;
@@ -17,6 +17,9 @@ export interface LedgerEntry {
   /** Every disk that held it went back in time: nobody can have it any more. */
   excused: boolean;
 }
+
+/** Makes a commit that puts the id of its entry. */
+type MakeCommit = (store: Store) => Commit;
 
 /** So long a writer waits for secondaries. */
 const ACKNOWLEDGEMENT_MS = 2_000;
@@ -70,18 +73,18 @@ export class Ledger {
     this.#refusedIds.add(id);
   }
 
-  /** Commits at a site, and waits for what the writer wants to be told. @param drawn of a write that waited before it began */
-  write(site: SimulatedSite, secondaries: number, drawn?: string): LedgerEntry | undefined {
+  /**
+   * Commits at a site, and waits for what the writer wants to be told.
+   * @param drawn of a write that waited before it began
+   * @param make of a commit of another kind
+   */
+  write(site: SimulatedSite, secondaries: number, drawn?: string, make?: MakeCommit): LedgerEntry | undefined {
     const { running } = site;
     if (running === undefined || running.process.isStalled) return undefined;
     const id = drawn ?? this.draw(site.name);
     let commit: Commit;
     try {
-      commit = running.store.transact(tx => {
-        tx.put(`/c/${id}`, 1);
-        tx.put(`/latest/${this.#drawn % 5}`, id);
-        if (this.#drawn % 7 === 0) tx.delete(`/latest/${(this.#drawn * 3) % 5}`);
-      });
+      commit = make === undefined ? this.#commit(running.store, id) : make(running.store);
     } catch (error) {
       this.#refused(error, site.name);
       this.refuse(id);
@@ -93,6 +96,14 @@ export class Ledger {
     this.entries.push(entry);
     this.#follow(entry, commit, secondaries, site);
     return entry;
+  }
+
+  #commit(store: Store, id: string): Commit {
+    return store.transact(tx => {
+      tx.put(`/c/${id}`, 1);
+      tx.put(`/latest/${this.#drawn % 5}`, id);
+      if (this.#drawn % 7 === 0) tx.delete(`/latest/${(this.#drawn * 3) % 5}`);
+    });
   }
 
   #follow(entry: LedgerEntry, commit: Commit, secondaries: number, site: SimulatedSite): void {

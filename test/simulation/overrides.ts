@@ -26,5 +26,5 @@ export function override<Target extends object, Name extends keyof Target>(
 ): void {
   const method = target[name] as unknown as (...given: unknown[]) => unknown;
   const bound = ((...given: unknown[]) => method.apply(target, given)) as unknown as Target[Name];
-  Object.defineProperty(target, name, { value: change(bound) });
+  Object.defineProperty(target, name, { value: change(bound), configurable: true });
 }

@@ -13,6 +13,7 @@ const LAWS: Readonly<Record<string, readonly string[]>> = {
   'reuse a revision': ['one-frame'],
   'compare bare revisions': ['liveness', 'acknowledged', 'acknowledged-kept'],
   'undo before the divergence is kept': ['promise'],
+  'leave the tree as it was when a large frame is taken': ['same-state', 'liveness'],
   'answer after being fenced': ['answered'],
 };
 

@@ -47,6 +47,13 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
       ),
   },
   'undo before the divergence is kept': { journal: journal => override(journal.log, 'rewind', undoFirst) },
+  'leave the tree as it was when a large frame is taken': {
+    store: store =>
+      override(store, 'applyPrepared', applyPrepared => (prepared, trailer) => {
+        const { result, base: root } = prepared;
+        applyPrepared('error' in result ? prepared : { ...prepared, result: { ...result, root } }, trailer);
+      }),
+  },
   'answer after being fenced': {
     store: store => override(store, 'transact', transact => (callback, options) => answeredAnyway(store, transact(callback, options))),
   },

@@ -29,9 +29,10 @@ export interface Outcome {
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 
-export function formatScript({ seed, wires, lines, journalBytes, drill: drilled }: Script): string {
+export function formatScript({ seed, wires, lines, journalBytes, largeBytes, drill: drilled }: Script): string {
   const head = [`sites ${wires.join(' ')}`, `seed ${seed}`];
   if (journalBytes !== undefined) head.push(`journals ${journalBytes}`);
+  if (largeBytes !== undefined) head.push(`large ${largeBytes}`);
   if (drilled !== undefined) head.push(`drill ${drilled}`);
   return [...head, ...lines].join('\n');
 }
@@ -42,7 +43,7 @@ export function parseScript(text: string): Script {
     .split('\n')
     .map(line => line.replace(/#.*/, '').trim())
     .filter(line => line !== '');
-  const [wires, seed, journals, drilled] = ['sites', 'seed', 'journals', 'drill'].map(word =>
+  const [wires, seed, journals, large, drilled] = ['sites', 'seed', 'journals', 'large', 'drill'].map(word =>
     lines
       .find(line => line.startsWith(`${word} `))
       ?.split(/\s+/)
@@ -51,8 +52,9 @@ export function parseScript(text: string): Script {
   return {
     seed: Number(seed?.[0] ?? 1),
     wires: (wires ?? ['direct', 'direct']).map(wire => (wire === 'topic' ? 'topic' : 'direct')),
-    lines: lines.filter(line => !/^(?:seed|sites|journals|drill) /.test(line)),
+    lines: lines.filter(line => !/^(?:seed|sites|journals|large|drill) /.test(line)),
     ...(journals === undefined ? {} : { journalBytes: Number(journals[0]) }),
+    ...(large === undefined ? {} : { largeBytes: Number(large[0]) }),
     ...(drilled === undefined ? {} : { drill: drilled[0] === 'promotion' ? 'promotion' : 'switchover' }),
   };
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import { LARGE_TRAPS } from './frame-steps.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { formatScript, parseScript, run } from './script.ts';
 import type { SeedFindings, SeedRange } from './seeds-worker.ts';
@@ -56,7 +57,7 @@ describe('histories of sites, faults and people', () => {
     expect(promised, 'commits that a writer was promised').toBeGreaterThan(10 * HISTORIES);
     const marks = new Set(findings.flatMap(found => found.marks));
     const branches = Object.entries(BRANCHES).flatMap(([step, events]) => events.split(' ').map(event => `${step}:${event}`));
-    expect([...TRAPS, ...TOPIC_TRAPS, ...branches, ...CHECKED].filter(mark => !marks.has(mark))).toEqual([]);
+    expect([...TRAPS, ...TOPIC_TRAPS, ...LARGE_TRAPS, ...branches, ...CHECKED].filter(mark => !marks.has(mark))).toEqual([]);
   });
 
   it('are the same, event by event, each time that a seed runs', async () => {
@@ -70,6 +71,7 @@ describe('histories of sites, faults and people', () => {
 
   it('can be written down and read again', () => {
     const script = scriptOf(7);
+    expect(script.largeBytes).toBeDefined();
     expect(parseScript(`# a remark\n${formatScript(script)}`)).toEqual(script);
   });
 });

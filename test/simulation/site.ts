@@ -1,4 +1,5 @@
 import { Consumer } from '@evertree/consumer';
+import type { ConsumerLimits } from '@evertree/consumer';
 import { ORIGIN, Store, covers } from '@evertree/core';
 import type { ExactPosition, Lineage, Link, Role, RoleHandler, Transport } from '@evertree/core';
 import { openJournal } from '@evertree/journal';
@@ -13,10 +14,14 @@ import { RoleDriver } from '../../packages/evertree/src/roles/role-driver.ts';
 import type { RoleLimits } from '../../packages/evertree/src/roles/limits.ts';
 import type { SimulatedMachine, SimulatedProcess } from './machine.ts';
 import type { PlantedFault } from './plants.ts';
+import { FrameSteps } from './frame-steps.ts';
+import type { LargeTrap } from './frame-steps.ts';
 import { isWithin } from './stretch.ts';
 import type { SimulatedNetwork } from './network.ts';
+import { Listening } from './listening.ts';
 import { override, withLinks } from './overrides.ts';
 import { addressOf, admissionTo } from './site-http.ts';
+import { slowProcessor } from './slow-processor.ts';
 import { CLUSTER } from './topic.ts';
 import type { SimulatedCluster } from './topic.ts';
 
@@ -31,8 +36,8 @@ const tightJournal = (retentionMaxBytes: number): JournalOptions => ({
 });
 const FRAME_BYTES = 512;
 const WINDOW_BYTES = 2048;
-const PENDING_BYTES = 4096;
 const HELLO_MS = 300;
+const CONSUMER: Partial<ConsumerLimits> = { pendingBytes: 4096, recentFrames: 4, helloMs: HELLO_MS };
 const KAFKA: Partial<KafkaLimits> = {
   heartbeatMs: 100,
   answerMs: 300,
@@ -52,6 +57,8 @@ const ROLES: Partial<RoleLimits> = {
   claimMs: 1_000,
   lendMs: 600,
 };
+/** In how many processes somebody listens from the beginning, where frames are applied in steps. */
+const LISTENED_SHARE = 0.5;
 /** The one that all sites of a world have that are reached through a topic. */
 export const TOPIC = 't';
 /** How long a person takes to start a site again that stopped because its disk failed. */
@@ -66,6 +73,7 @@ interface SiteWorld {
   /** What is wrong with Evertree in this world. */
   readonly plant: PlantedFault | undefined;
   readonly journalBytes: number | undefined;
+  readonly largeBytes: number | undefined;
   readonly network: SimulatedNetwork;
   readonly cluster: SimulatedCluster;
   others(name: string): string[];
@@ -75,11 +83,18 @@ interface SiteWorld {
   opened(site: SimulatedSite, store: Store): void;
   /** Its machine was taken back in time. */
   wentBack(site: SimulatedSite): void;
+  mark(trap: LargeTrap): void;
   violated(law: string, what: string): void;
 }
 
 /** How far a history is known to be on a disk. */
 type Held = Pick<Lineage, 'epochs' | 'last'>;
+
+/** What there is of a process only where frames are applied in steps. */
+interface Stepped {
+  readonly listening: Listening;
+  readonly steps: FrameSteps;
+}
 
 /** What a process has opened. */
 export interface RunningSite {
@@ -87,6 +102,8 @@ export interface RunningSite {
   readonly store: Store;
   readonly roles: RoleDriver;
   readonly admission: WriteAdmission;
+  /** Where frames are applied in steps. */
+  readonly stepped: Stepped | undefined;
   /** When it came to be fenced, in virtual time; undefined while it is not. */
   fencedAtMs: number | undefined;
 }
@@ -248,16 +265,19 @@ export class SimulatedSite {
     const { machine, world } = this;
     const { plant } = world;
     const host = { clock: process.clock, random: plant?.random?.(machine.chance) ?? machine.chance, report: process.report };
+    const isSlow = world.largeBytes !== undefined;
+    const clock = isSlow ? slowProcessor(process, machine.chance) : process.clock;
     world.traps.opens(machine.disk.files);
     const isNew = !machine.disk.files.includes('site.json');
     const identity = { site: this.name, ...(isNew ? { role: this.role } : {}) };
     const options = world.journalBytes === undefined ? JOURNAL : tightJournal(world.journalBytes);
     const journal = await openJournal({ ...host, disk: process.disk, identity, options });
     plant?.journal?.(journal);
-    const store = await Store.open({ ...host, journal, limits: { frameBytes: FRAME_BYTES } });
+    const store = await Store.open({ ...host, clock, journal, limits: { frameBytes: FRAME_BYTES } });
     plant?.store?.(store);
     this.#store = store;
     world.opened(this, store);
+    const stepped = isSlow ? { listening: this.#listen(process, store), steps: this.#watchSteps(process, store) } : undefined;
     const stage = {
       begin: (part: Part) => (part.role === 'primary' ? part.producer.open() : part.consumer.open()),
       end: (part: Part) => (part.role === 'primary' ? part.producer.close() : part.consumer.close()),
@@ -267,7 +287,24 @@ export class SimulatedSite {
     if (as === 'follower') await store.follow();
     if (as === 'promoted' && store.standing !== 'primary') await roles.promote();
     await roles.start();
-    return { process, store, roles, admission: admissionTo(store, roles), fencedAtMs: undefined };
+    return { process, store, roles, admission: admissionTo(store, roles), stepped, fencedAtMs: undefined };
+  }
+
+  /** Somebody listens from the beginning, at times. */
+  #listen(process: SimulatedProcess, store: Store): Listening {
+    const { machine, world } = this;
+    const listening = new Listening(store, process, machine.chance, what => world.violated('listeners', what));
+    if (machine.chance.happens(LISTENED_SHARE)) listening.add();
+    return listening;
+  }
+
+  #watchSteps(process: SimulatedProcess, store: Store): FrameSteps {
+    const { machine, world } = this;
+    const steps = new FrameSteps(store, machine, trap => world.mark(trap));
+    process.died.add(() => {
+      if (steps.areUnderWay) world.mark('a process ends while it applies a large frame in steps');
+    });
+    return steps;
   }
 
   /** Both files are there at every site: each can lead and follow. */
@@ -291,7 +328,7 @@ export class SimulatedSite {
         consumer: new Consumer({
           store,
           transport: plant?.following?.(this.#following(process)) ?? this.#following(process),
-          limits: { pendingBytes: PENDING_BYTES, recentFrames: 4, helloMs: HELLO_MS },
+          limits: { ...CONSUMER, ...(this.world.largeBytes === undefined ? {} : { largeFrameBytes: this.world.largeBytes }) },
           standby: true,
           advertised: () => addressOf(this.name),
           role,

@@ -1,5 +1,7 @@
 import type { DiskOperation } from '../support/fault-disk.ts';
 import { writeOverHttp } from './held-writer.ts';
+import { writeLarge } from './large-writer.ts';
+import type { SimulatedSite } from './site.ts';
 import { CLUSTER } from './topic.ts';
 import type { World } from './world.ts';
 
@@ -25,6 +27,18 @@ const VERBS: Readonly<Record<string, Verb>> = {
   'write-http': (world, [name, count]) => {
     for (let index = 0; index < Number(count); index++) void writeOverHttp(world.site(name!), world.ledger, world);
   },
+  /** `write-large a 300 1`: a commit of some 300 operations, which is made in steps; at `primary`, whichever site leads. */
+  'write-large': (world, [name, count, secondaries]) => {
+    const site = name === 'primary' ? leaderOf(world) : world.site(name!);
+    if (site !== undefined) void writeLarge(site, Number(count), Number(secondaries ?? 0), world.ledger, world);
+  },
+  /** `until-steps b 100`: until b applies a frame in steps, for so many milliseconds at most. */
+  'until-steps': (world, [name, ms]) => {
+    world.time.until(() => world.site(name!).running?.stepped?.steps.areUnderWay === true, Number(ms));
+  },
+  /** Another listener comes; the oldest one goes. Where frames are applied in steps. */
+  listen: (world, [name]) => world.site(name!).running?.stepped?.listening.add(),
+  unlisten: (world, [name]) => world.site(name!).running?.stepped?.listening.remove(),
   start: (world, [name]) => world.site(name!).start(),
   /** As `evertree primary --promote`, and as `evertree secondary` on the directory of whatever it was. */
   'start-promoted': (world, [name]) => world.site(name!).start('promoted'),
@@ -94,6 +108,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
   compact: (world, [topic, untouched]) => world.cluster.compact(topic!, Number(untouched)),
   snapshot: (world, [name]) => world.site(name!).saveSnapshot(),
 };
+
+function leaderOf({ sites }: World): SimulatedSite | undefined {
+  return sites.find(({ running }) => running?.store.standing === 'primary');
+}
 
 /** @throws Error for a line that is no step */
 export function apply(world: World, line: string): void {

@@ -11,6 +11,8 @@ interface Habit {
   readonly draw: (chance: Chance, names: readonly string[], reachable: readonly string[]) => readonly string[];
   /** It can happen only where there is a topic. */
   readonly needsTopic?: true;
+  /** It tells something only where frames are applied in steps. */
+  readonly needsSteps?: true;
 }
 
 const two = (chance: Chance, names: readonly string[]): readonly [string, string] => {
@@ -76,6 +78,12 @@ const HABITS: readonly Habit[] = [
   { weight: 3, share: 0.4, draw: (chance, names) => [`write-http ${chance.pick(names)} ${1 + chance.below(4)}`] },
   { weight: 1, share: 0.2, draw: (chance, names) => switchedUnderHttp(chance, names) },
   { weight: 2, share: 0.2, draw: (chance, names) => suspended(chance, names) },
+  { weight: 4, share: 0.8, draw: (chance, names) => [largeWrite(chance, chance.pick(names), names.length)], needsSteps: true },
+  { weight: 4, share: 0.8, draw: chance => [largeWrite(chance, 'primary', 2)], needsSteps: true },
+  { weight: 2, share: 0.5, draw: (chance, names) => interrupted(chance, names), needsSteps: true },
+  { weight: 2, share: 0.4, draw: (chance, names) => newcomer(chance, names), needsSteps: true },
+  { weight: 2, share: 0.5, draw: at('listen'), needsSteps: true },
+  { weight: 1, share: 0.5, draw: at('unlisten'), needsSteps: true },
 ];
 
 const DISK_FAILURES = ['open', 'write', 'sync', 'truncate', 'rename', 'remove', 'syncDirectory', 'list', 'read'] as const;
@@ -86,6 +94,9 @@ const SIZES = [2, 2, 2, 3, 3, 3, 4, 5];
 /** The share of the sites that read a topic; the others listen. */
 const TOPIC_SHARES = [0.3, 0.6, 1, 1] as const;
 const NO_TOPICS = [0] as const;
+
+/** From how many bytes on frames are applied in steps: all of them, most, or those of large commits. */
+const LARGE_BYTES = [1, 250, 700];
 
 /** Whether the history of a seed may have a topic. */
 function hasTopic(seed: number): boolean {
@@ -100,7 +111,9 @@ export function scriptOf(seed: number): Script {
   const topics = hasTopic(seed) ? chance.pick(TOPIC_SHARES) : chance.pick(NO_TOPICS);
   // The brokers are a machine like others, but for its name in these places.
   const reachable = topics > 0 ? [...names, 'kafka'] : names;
+  const extras = extrasOf(seed);
   const habits = HABITS.filter(({ needsTopic }) => topics > 0 || needsTopic !== true)
+    .filter(({ needsSteps }) => extras.largeBytes !== undefined || needsSteps !== true)
     .filter(({ share }) => chance.happens(share))
     .map(habit => ({
       ...habit,
@@ -119,16 +132,48 @@ export function scriptOf(seed: number): Script {
     const habit = habits.find(({ weight }) => (left -= weight) < 0) ?? habits[0]!;
     lines.push(...habit.draw(chance, names, reachable));
   }
-  return { seed, wires, lines, ...extrasOf(seed) };
+  return { seed, wires, lines, ...extras };
 }
 
 /** What a seed's number alone decides. */
-function extrasOf(seed: number): Pick<Script, 'journalBytes' | 'drill'> {
+function extrasOf(seed: number): Pick<Script, 'journalBytes' | 'largeBytes' | 'drill'> {
   return {
     ...(seed % 8 === 3 ? { journalBytes: 1024 } : {}),
+    ...(seed % 7 < 2 ? { largeBytes: LARGE_BYTES[Math.floor(seed / 7) % LARGE_BYTES.length]! } : {}),
     ...(seed % 12 === 1 ? { drill: 'switchover' } : {}),
     ...(seed % 12 === 7 ? { drill: 'promotion' } : {}),
   };
+}
+
+/** A commit of so many operations that it is made, sent and applied in many steps, or in a few. */
+function largeWrite(chance: Chance, name: string, secondaries: number): string {
+  return `write-large ${name} ${chance.pick([5, 60, 300, 900])} ${chance.below(secondaries)}`;
+}
+
+/** Something happens while a large commit is made at one site, or applied at the other. */
+function interrupted(chance: Chance, names: readonly string[]): string[] {
+  const [from, to] = two(chance, names);
+  const events = [
+    [`kill ${to}`, 'pass 20', `start ${to}`],
+    [`power-loss ${from}`, `start ${from}`],
+    [`switchover ${from} ${to}`],
+    [`promote ${to}`],
+    [`promote ${to} force`],
+    [`cut ${from} ${to}`],
+    [`write ${from} 2 1`],
+    [`listen ${to}`],
+    [`snapshot ${to}`],
+    [`stall ${to}`, 'pass 150', `resume ${to}`],
+  ];
+  const moment = chance.happens(0.7) ? [`until-steps ${to} 200`, `pass ${chance.below(5)}`] : [`pass ${chance.below(60)}`];
+  return [largeWrite(chance, 'primary', 2), ...moment, ...chance.pick(events)];
+}
+
+/** A site where nobody listens any more applies a large frame, and somebody comes. */
+function newcomer(chance: Chance, names: readonly string[]): string[] {
+  const name = chance.pick(names);
+  const leaves = Array.from({ length: 4 }, () => `unlisten ${name}`);
+  return [...leaves, 'write-large primary 900 0', `until-steps ${name} 200`, `pass ${chance.below(8)}`, `listen ${name}`, `listen ${name}`];
 }
 
 /** Clients that write over HTTP while roles are switched. */

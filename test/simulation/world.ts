@@ -36,6 +36,8 @@ export interface WorldPlan {
   readonly wires: readonly Wire[];
   /** Bytes that a site's journal and its snapshots may take; by default more than any history has. */
   readonly journalBytes?: number;
+  /** Frames of more bytes are applied in steps, on processors that are slow, and listeners hear of them; by default none. */
+  readonly largeBytes?: number;
 }
 
 /** Sites, the network between them, writers and operators; and what has to hold of them at every moment. */
@@ -48,6 +50,7 @@ export class World {
   readonly operators: Operators;
   readonly plant: PlantedFault | undefined;
   readonly journalBytes: number | undefined;
+  readonly largeBytes: number | undefined;
   readonly frames: FrameRegistry;
   readonly trace = new Trace();
   /** What was reached: each branch and trap has a name. */
@@ -60,9 +63,10 @@ export class World {
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
-  constructor({ seed, wires, journalBytes }: WorldPlan, names: readonly string[], plant?: PlantedFault) {
+  constructor({ seed, wires, journalBytes, largeBytes }: WorldPlan, names: readonly string[], plant?: PlantedFault) {
     this.plant = plant;
     this.journalBytes = journalBytes;
+    this.largeBytes = largeBytes;
     const violated = (law: string, what: string) => this.violated(law, what);
     const paths = new Paths(this.time, new Chance(seed, 'network'));
     this.network = new SimulatedNetwork(paths);

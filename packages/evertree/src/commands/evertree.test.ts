@@ -16,6 +16,15 @@ describe('a command line', () => {
     expect(commands.map(command => command.name())).toEqual(['switchover', 'promote']);
   });
 
+  test('shows what a command has of its own before what others have, too', async () => {
+    const { commands } = await evertreeCommand(['revert', '--help']);
+    const help = commands[0]!.helpInformation();
+    const headings = help.split('\n').filter(line => /^[A-Z][\w ]{1,30}:$/.test(line));
+    expect(headings).toEqual(['Options:', 'The site that is asked:', 'Every write:']);
+    expect(help.indexOf('--commit <position>')).toBeLessThan(help.indexOf('--url <url>'));
+    expect(help.indexOf('--help')).toBeLessThan(help.indexOf('--url <url>'));
+  });
+
   test.each([[[]], [['--help']], [['no-such-command']]])('has all commands where none is chosen: %j', async args => {
     const { commands } = await evertreeCommand(args);
     expect(commands.map(command => command.name())).toEqual(files.flatMap(({ names }) => names));

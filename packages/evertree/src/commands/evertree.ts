@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import { VERSION } from '../version.ts';
 
 /** A file of commands. */
@@ -46,6 +46,9 @@ export const COMMAND_FILES: Readonly<Record<string, readonly CommandFile[]>> = {
   ],
 };
 
+/** Commander's heading for options without one. */
+const OWN_GROUP = 'Options:';
+
 const ABOUT = `Keeps a live, verified copy of a data tree on a second site: a primary takes the writes, secondaries follow it.`;
 
 const AFTER = `
@@ -75,7 +78,7 @@ export async function evertreeCommand(args: readonly string[]): Promise<Command>
     .enablePositionalOptions()
     .showHelpAfterError('(--help tells how it is used)')
     .exitOverride()
-    .configureHelp({ sortOptions: false, showGlobalOptions: false })
+    .configureHelp({ sortOptions: false, showGlobalOptions: false, groupItems: ownFirst })
     .addHelpText('after', AFTER);
   const files = Object.entries(COMMAND_FILES).flatMap(([heading, each]) => each.map(file => ({ heading, ...file })));
   const chosen = files.filter(({ names }) => names.includes(args[0] ?? ''));
@@ -85,4 +88,12 @@ export async function evertreeCommand(args: readonly string[]): Promise<Command>
     add(program);
   }
   return program;
+}
+
+/** Groups as commander does, but puts a command's own options before those that it shares with others. */
+function ownFirst<Item extends Command | Option>(all: Item[], visible: Item[], groupOf: (item: Item) => string): Map<string, Item[]> {
+  const groups = new Help().groupItems(all, visible, groupOf);
+  const own = groups.get(OWN_GROUP);
+  groups.delete(OWN_GROUP);
+  return own === undefined ? groups : new Map([[OWN_GROUP, own], ...groups]);
 }

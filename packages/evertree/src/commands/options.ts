@@ -5,6 +5,9 @@ import { authorityFromFile, countArgument, secondsArgument, tokenFromFile, urlAr
 import { UsageError } from './exit-status.ts';
 
 const DEFAULT_URL = 'http://127.0.0.1:8181';
+/** Headings in the help of options that many commands share; a command's own options stand before them. */
+const SITE_GROUP = 'The site that is asked:';
+const WRITE_GROUP = 'Every write:';
 
 export interface ClientOptions {
   readonly url: string;
@@ -19,7 +22,9 @@ export interface ClientOptions {
 export function withSite(command: Command): Command {
   const { EVERTREE_URL: url } = process.env;
   return withConnection(
-    command.addOption(new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`)),
+    command.addOption(
+      new Option('--url <url>', 'the site to talk to').default(url || DEFAULT_URL, `EVERTREE_URL, or ${DEFAULT_URL}`).helpGroup(SITE_GROUP),
+    ),
   );
 }
 
@@ -28,25 +33,28 @@ export function withConnection(command: Command): Command {
   const { EVERTREE_TOKEN_FILE: tokenFile, EVERTREE_CA: ca } = process.env;
   return command
     .addOption(
-      new Option('--token-file <file>', 'the file with the token that the site asks for (or EVERTREE_TOKEN_FILE)').default(
-        tokenFile || undefined,
-      ),
+      new Option('--token-file <file>', 'the file with the token that the site asks for (or EVERTREE_TOKEN_FILE)')
+        .default(tokenFile || undefined)
+        .helpGroup(SITE_GROUP),
     )
     .addOption(
-      new Option('--ca <file>', "PEM certificates of the authority behind the site's certificate (or EVERTREE_CA)").default(
-        ca || undefined,
-      ),
+      new Option('--ca <file>', "PEM certificates of the authority behind the site's certificate (or EVERTREE_CA)")
+        .default(ca || undefined)
+        .helpGroup(SITE_GROUP),
     )
     .addOption(
       new Option('--timeout <seconds>', 'how long the site may be silent before the command gives up')
         .default(DEFAULT_TIMEOUT_MS / 1_000)
-        .argParser(secondsArgument),
+        .argParser(secondsArgument)
+        .helpGroup(SITE_GROUP),
     );
 }
 
 /** The same, of a command that only the primary may answer. */
 export function withClient(command: Command): Command {
-  return withSite(command).option('--follow', 'if the site is not the primary, go on to the one that it names');
+  return withSite(command).addOption(
+    new Option('--follow', 'if the site is not the primary, go on to the one that it names').helpGroup(SITE_GROUP),
+  );
 }
 
 export function clientOf({ url, tokenFile, ca, timeout, follow }: ClientOptions): SiteClient {
@@ -69,12 +77,11 @@ export function withNote(command: Command): Command {
   const { EVERTREE_AUTHOR: author } = process.env;
   return command
     .addOption(
-      new Option(
-        '--author <name>',
-        'who makes the change, for the history (or EVERTREE_AUTHOR); with tokens the site goes by the token',
-      ).default(author || undefined),
+      new Option('--author <name>', 'who makes the change, for the history (or EVERTREE_AUTHOR); with tokens the site goes by the token')
+        .default(author || undefined)
+        .helpGroup(WRITE_GROUP),
     )
-    .option('--message <text>', 'why, for the history');
+    .addOption(new Option('--message <text>', 'why, for the history').helpGroup(WRITE_GROUP));
 }
 
 /** A header carries ASCII only. */
@@ -106,8 +113,10 @@ export function withWrite(command: Command): Command {
 
 export function withWait(command: Command): Command {
   return withClient(command)
-    .addOption(new Option('--acknowledge <count>', 'wait until so many secondaries hold it durably').argParser(countArgument))
-    .addOption(new Option('--wait <seconds>', 'how long to wait for them').argParser(countArgument))
+    .addOption(
+      new Option('--acknowledge <count>', 'wait until so many secondaries hold it durably').argParser(countArgument).helpGroup(WRITE_GROUP),
+    )
+    .addOption(new Option('--wait <seconds>', 'how long to wait for them').argParser(countArgument).helpGroup(WRITE_GROUP))
     .option('--json', 'print the answer as JSON');
 }
 

@@ -13,6 +13,8 @@ import { printError } from './terminal.ts';
 // What the commands share that work on an archive: TARGET, how a service is found, and keys of age.
 
 const KEY_FILE_LIMIT_BYTES = 64 * 1024;
+/** The heading of these options in the help. */
+const S3_GROUP = 'An archive in S3:';
 
 /** How an S3 service is found; what is left out is found as AWS tools find it. */
 export interface TargetOptions {
@@ -39,10 +41,16 @@ AWS_ENDPOINT_URL_S3, or the machine's role.`;
 /** The options of every command that takes a TARGET. */
 export function withTarget(command: Command): Command {
   return command
-    .option('--endpoint <url>', "the S3 service, if it is not Amazon's (or AWS_ENDPOINT_URL_S3)", endpointArgument)
-    .option('--region <region>', "the bucket's region (or AWS_REGION)")
-    .option('--profile <name>', 'the profile in ~/.aws/config and ~/.aws/credentials (or AWS_PROFILE)')
-    .option('--path-style', 'put the bucket into the path of URLs; the default for every service but Amazon S3');
+    .addOption(
+      new Option('--endpoint <url>', "the S3 service, if it is not Amazon's (or AWS_ENDPOINT_URL_S3)")
+        .argParser(endpointArgument)
+        .helpGroup(S3_GROUP),
+    )
+    .addOption(new Option('--region <region>', "the bucket's region (or AWS_REGION)").helpGroup(S3_GROUP))
+    .addOption(new Option('--profile <name>', 'the profile in ~/.aws/config and ~/.aws/credentials (or AWS_PROFILE)').helpGroup(S3_GROUP))
+    .addOption(
+      new Option('--path-style', 'put the bucket into the path of URLs; the default for every service but Amazon S3').helpGroup(S3_GROUP),
+    );
 }
 
 /** The option of commands that write what is encrypted. */

@@ -54,7 +54,11 @@ describe('a site that stops', () => {
   test('exits with 0 on SIGINT and continues where it was', async () => {
     const first = await site(folder.primary);
     await run(['put', '/a', '1', '--url', `127.0.0.1:${folder.primaryHttp}`]);
-    expect((await first.stop('SIGINT')).status).toBe(0);
+    const stopped = await first.stop('SIGINT');
+    expect(stopped.status).toBe(0);
+    expect(stopped.stderr).toMatch(
+      /"event":"stopping","message":"stops in order, because of SIGINT;[^]*"event":"stopped".* has stopped at 1-2"/,
+    );
     const second = await site(folder.primary);
     expect(second.stderr).toContain('is a primary at 1-2');
     expect(await read(folder.primaryHttp, '/a')).toBe(1);

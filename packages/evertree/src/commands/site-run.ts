@@ -16,6 +16,7 @@ import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { restoreBeforeStart, type RestoredStartOptions } from './restored-start.ts';
 import { onStopSignals } from './signals.ts';
+import { tellWhileOpening } from './opening-notice.ts';
 import { checkHttpAddress, checkHttpPort, loadHttp, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
 /** The options of `primary` and `secondary`. */
@@ -51,7 +52,11 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   // The site may fail while it still starts. Nobody awaits `ended` yet, so the rejection is handled here and met again
   // later.
   ended.catch(() => undefined);
-  const signals = onStopSignals(stop);
+  const signals = onStopSignals(reason => {
+    const message = `stops in order, because of ${reason}; a second signal ends it at once, and what was durable stays`;
+    log.report({ level: 'info', event: 'stopping', message, details: { reason } });
+    stop();
+  });
   try {
     // Opening the site checks these, too. A restore comes before it, and would leave its directory.
     checkArchivePlace(options.data, settings.archive);
@@ -59,7 +64,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     await restoreBeforeStart(options, log.report);
     if (options.http !== 'off') void loadHttp();
     await using stack = new AsyncDisposableStack();
-    const site = stack.use(await openSiteOf(role, options, withAdvertised(configurations, advertised), log.report));
+    const site = stack.use(await openTold(role, options, withAdvertised(configurations, advertised), log.report));
     stack.use(site.on('failed', fail));
     await site.start();
     await startListening(stack, site, options.http, settings);
@@ -74,6 +79,9 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     } finally {
       limitStop();
     }
+    await stack.disposeAsync();
+    const message = `${site.name} has stopped at ${formatPosition(site.store.position)}`;
+    log.report({ level: 'info', event: 'stopped', message, details: { data: options.data } });
   } finally {
     signals[Symbol.dispose]();
     await log.close();
@@ -88,6 +96,12 @@ function readConfigurations(role: Role, { config, standbyConfig = [] }: SiteOpti
   if (primary.length > 0) readers.push(() => ({ primary: readPrimaryConfiguration(primary) }));
   if (secondaryFile !== undefined) readers.push(() => ({ standby: readConsumerConfiguration(secondaryFile) }));
   return Object.assign({}, ...collect(readers)) as RoleConfigurations;
+}
+
+/** As openSiteOf, and tells while it takes long. */
+async function openTold(role: Role, options: SiteOptions, configurations: RoleConfigurations, report: Reporter): Promise<Site> {
+  using _ = tellWhileOpening(options.data, report);
+  return await openSiteOf(role, options, configurations, report);
 }
 
 function openSiteOf(

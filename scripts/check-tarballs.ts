@@ -1,13 +1,15 @@
 // Builds and packs the packages, installs the tarballs with npm in an empty folder outside the workspace, and uses what
-// came out as a stranger would: the types compile, the library loads, the program helps, and a pair of sites answers
-// and replicates.
+// came out as a stranger would: each package names what it imports, the types compile, the library loads, the program
+// helps, and a pair of sites answers and replicates.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { build } from 'esbuild';
 import { environment, installTarballs, installedProgram, run } from './tarballs.ts';
 
 /** How long a site may take to start, and a change to arrive. */
@@ -28,6 +30,7 @@ interface Manifest {
   readonly imports?: Readonly<Record<string, string>>;
   readonly bin?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 /** The fields that a reader of the registry needs, and those that the package's resolution needs. */
@@ -55,6 +58,53 @@ function checkContents(): void {
     return problems.map(problem => `${name}: ${problem}`);
   });
   if (wrong.length > 0) throw new Error(`what is packed is not right:\n${wrong.join('\n')}`);
+}
+
+/**
+ * What a package imports is a dependency of its own: Yarn's Plug'n'Play, pnpm and the like give it nothing else. Npm does,
+ * so that the program starts here all the same. And all packages want the same versions: the program has ours in it.
+ */
+async function checkDependencies(): Promise<void> {
+  const wrong: string[] = [];
+  const ranges = new Map<string, string>();
+  for (const room of readdirSync(join(workspace, 'packages'))) {
+    const { name } = readManifest(join(workspace, 'packages', room)) as { name: string };
+    const folder = join(outside, 'node_modules', ...name.split('/'));
+    const { dependencies, peerDependencies } = readManifest(folder);
+    const imported = await importedPackages(folder);
+    if (imported.length === 0) throw new Error(`${name} seems to import nothing`);
+    for (const [dependency, range] of Object.entries({ ...dependencies, ...peerDependencies })) {
+      const other = ranges.get(dependency) ?? range;
+      if (range !== other) wrong.push(`${name} wants ${dependency} ${range}, and another of our packages ${other}`);
+      ranges.set(dependency, range);
+    }
+    wrong.push(
+      ...imported
+        .filter(each => each !== name && !(each in { ...dependencies, ...peerDependencies }))
+        .map(each => `${name} imports ${each}, which is none of its dependencies`),
+    );
+  }
+  if (wrong.length > 0) throw new Error(`what is packed is not right:\n${wrong.join('\n')}`);
+}
+
+/** The packages that the modules of an installed one import, at once or on demand. */
+async function importedPackages(folder: string): Promise<string[]> {
+  const modules = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.js'));
+  const { metafile } = await build({
+    entryPoints: modules.map(file => join(folder, file)),
+    absWorkingDir: outside,
+    outdir: outside,
+    bundle: true,
+    packages: 'external',
+    external: ['#*'],
+    format: 'esm',
+    platform: 'node',
+    write: false,
+    metafile: true,
+  });
+  const paths = Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(each => each.external === true));
+  const names = paths.map(({ path }) => /^(?:@[^/]+\/)?[^/]+/.exec(path)![0]);
+  return [...new Set(names)].filter(name => !isBuiltin(name) && !name.startsWith('#'));
 }
 
 function readManifest(folder: string): Manifest {
@@ -149,11 +199,14 @@ async function stopSites(): Promise<void> {
 try {
   const tarballs = installTarballs(outside);
   checkContents();
+  await checkDependencies();
   checkTypes();
   run(evertree, ['--help'], outside);
   await replicateOnce();
   await stopSites();
-  console.log(`${tarballs.length} tarballs installed; the types compile, the program starts, a pair replicates.`);
+  console.log(
+    `${tarballs.length} tarballs installed; each names what it imports, the types compile, the program starts, a pair replicates.`,
+  );
 } finally {
   for (const site of sites) site.kill('SIGKILL');
   rmSync(outside, { recursive: true, force: true });

@@ -60,7 +60,7 @@ describe('evertree drill', () => {
     const found = await evertree('drill', 'north', '--identity', 'identity', '--scratch', 'scratch', '--check', check);
     expect(found).toMatchObject({ status: 0, stderr: '' });
     const pattern =
-      /^refusing ([0-9a-f]{16})\n(?:[^\n]+\n)*site\.json\n(?:[^\n]+\n)*drilled (\d+-\d+) of \S+, digest \1 as the live site recorded it, \d+ frames? compared, your check passed, a bit that was flipped in a copy of \S+ was found; open .+, restore .+, start .+, check .+, flip .+; seed (\d+) /;
+      /^refusing ([0-9a-f]{16})\n(?:[^\n]+\n)*site\.json\n(?:[^\n]+\n)*\nstate {4}(\d+-\d+) of \S+\ndigest {3}\1, as the live site recorded it\nframes {3}\d+ compared\ncheck {4}your command passed\nflip {5}a bit flipped in a copy of \S+ was found\ntook {5}open .+, restore .+, start .+, check .+, flip .+\nagain {4}--seed (\d+)\ndrill passed  .+ in .+\n$/;
     expect(found.stdout).toMatch(pattern);
     const [, digest, position, seed] = pattern.exec(found.stdout)!;
     expect(stream.frames.find(({ header: { last } }) => `${last.epoch}-${last.revision}` === position)?.header.digest).toBe(digest);
@@ -91,7 +91,7 @@ describe('evertree drill', () => {
     const refused = await evertree('drill', 'north', '--scratch', 'scratch', '--check', 'echo no; exit 3', '--keep');
     expect(refused.status).toBe(1);
     expect(refused.stdout).toMatch(
-      /^no\nkept {4}(\S+)\ndrill FAILED in phase check, seed \d+: the check ended with 3: echo no; exit 3; open /,
+      /^no\n\nkept {5}(\S+)\nstate {4}\d+-\d+ of \S+\ntook {5}open .+\nagain {4}--seed \d+\ndrill FAILED in phase check: the check ended with 3: echo no; exit 3\n$/,
     );
     const [kept] = await leftIn('scratch');
     expect(await readdir(join(root, 'scratch', kept!, 'data'))).toContain('site.json');
@@ -118,7 +118,7 @@ describe('evertree drill', () => {
     const write = `node -e "fetch(process.env.EVERTREE_URL + '/data/a', { method: 'PUT', body: '1', headers: { 'content-type': 'application/json' } }).then(async r => console.log(r.status, (await r.json()).code))"`;
     const to = `${position.epoch}-${position.revision}`;
     const found = await evertree('drill', 'north', '--scratch', 'scratch', '--to', to, '--check', write);
-    expect(found.stdout).toMatch(new RegExp(`^409 FENCED\ndrilled ${to} of \\S+, digest ${digest} `));
+    expect(found.stdout).toMatch(new RegExp(`^409 FENCED\n\nstate {4}${to} of \\S+\ndigest {3}${digest}`));
   }, 60_000);
 
   test('takes no link for what a dead drill left, and touches nothing that it leads to', async () => {
@@ -136,7 +136,7 @@ describe('evertree drill', () => {
     await archive(48);
     const post = `node -e "fetch(process.env.EVERTREE_URL + '/admin/promote', { method: 'POST', body: '{\\"force\\":true}', headers: { 'content-type': 'application/json' } }).then(async r => console.log(r.status, (await r.json()).code))"`;
     const found = await evertree('drill', 'north', '--scratch', 'scratch', '--check', post);
-    expect(found.stdout).toMatch(/^403 FORBIDDEN\ndrilled /);
+    expect(found.stdout).toMatch(/^403 FORBIDDEN\n\nstate [^]*\ndrill passed /);
   }, 60_000);
 
   test('repeats, goes on after a failure, and ends with the status of the last one', async () => {

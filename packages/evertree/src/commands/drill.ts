@@ -19,7 +19,13 @@ import {
   withTarget,
 } from './target-options.ts';
 import { printError, printLine, tellNote, WorkProgress } from './terminal.ts';
-import { count, formatBytes, formatDuration } from './units.ts';
+import { formatBytes, formatCount, formatDuration } from './units.ts';
+
+/** A name and what is told under it. */
+type Fact = readonly [string, string];
+
+/** The width of the names. */
+const NAME_COLUMN = 9;
 
 interface DrillCommand extends TargetOptions, IdentityOptions {
   readonly check?: string;
@@ -117,26 +123,38 @@ async function drillOnce(target: string, options: DrillCommand, signal: AbortSig
   return drilled.passed;
 }
 
+/** A fact a line, the result last. What the user's command printed stands before it, and may end without a newline. */
 function drilledLines(drilled: Drilled): string[] {
-  const { remarks, scratch, problem, failed, seed } = drilled;
+  const { remarks, scratch, problem, failed, position, time, check, seed, bytes, milliseconds } = drilled;
+  const facts: Fact[] = [
+    ...remarks.map((text): Fact => ['note', text]),
+    ...fact('kept', scratch, `${scratch}/data`),
+    ...fact('state', position, position && `${formatPosition(position)} of ${formatTime(time!)}`),
+    ...(problem === null ? proofOf(drilled) : []),
+    ['took', phasesText(drilled)],
+    ['again', `--seed ${seed}`],
+  ];
   return [
-    ...remarks.map(text => `${pico.dim('note')}    ${text}`),
-    ...(scratch === null ? [] : [`${pico.dim('kept')}    ${scratch}/data`]),
+    ...(check === null ? [] : ['']),
+    ...facts.map(([name, text]) => `${pico.dim(name.padEnd(NAME_COLUMN))}${text}`),
     problem === null
-      ? proofLine(drilled)
-      : `${pico.red('drill FAILED')} in phase ${failed}, seed ${seed}: ${problem}; ${phasesText(drilled)}`,
+      ? `${pico.green('drill passed')}${pico.dim(`  ${formatBytes(bytes)} in ${formatDuration(milliseconds)}`)}`
+      : `${pico.red('drill FAILED')} in phase ${failed}: ${problem}`,
   ];
 }
 
-/** One sentence that says all that was proven. */
-function proofLine(drilled: Drilled): string {
-  const { position, time, digest, found, comparisons, check, flip, bytes, seed, milliseconds } = drilled;
-  const state = `${formatPosition(position!)} of ${formatTime(time!)}`;
-  const proof = digest === null ? `digest ${found}` : `digest ${digest} as the live site recorded it`;
-  const checked = check === null ? '' : ', your check passed';
-  const flipped = flip === null ? '' : `, a bit that was flipped in a copy of ${flip.object} was found`;
-  const effort = pico.dim(`  ${formatBytes(bytes)} in ${formatDuration(milliseconds)}`);
-  return `${pico.green('drilled')} ${state}, ${proof}, ${count(comparisons, 'frame')} compared${checked}${flipped}; ${phasesText(drilled)}; seed ${seed}${effort}`;
+/** All that was proven. */
+function proofOf({ digest, found, comparisons, check, flip }: Drilled): Fact[] {
+  return [
+    ['digest', digest === null ? found! : `${digest}, as the live site recorded it`],
+    ['frames', `${formatCount(comparisons)} compared`],
+    ...fact('check', check, 'your command passed'),
+    ...fact('flip', flip, `a bit flipped in a copy of ${flip?.object} was found`),
+  ];
+}
+
+function fact(name: string, known: unknown, text: string | null): Fact[] {
+  return known === null || text === null ? [] : [[name, text]];
 }
 
 function phasesText({ phases }: Drilled): string {

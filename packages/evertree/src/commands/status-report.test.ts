@@ -27,6 +27,11 @@ describe('how far back the history reaches', () => {
     expect(linesOf({ ...whole, fullInMs: 7_200_000, held: [] })).toEqual([`${line}, full in 2 h at the present rate`]);
   });
 
+  test('is told to be full where it is at its limit, or above', () => {
+    const line = '  history   from 0-0, 2026-09-21T14:13:20.000Z; 37.8 MB of 8.39 MB, full: the oldest goes as new comes';
+    expect(linesOf({ ...whole, bytes: 37_800_000, maxBytes: 8_390_000, fullInMs: 0, held: [] })).toEqual([line]);
+  });
+
   test('is told without a limit and a time that are not known, and not at all by a site of before', () => {
     const memory = { from: { position: { epoch: 1, revision: 7 }, time: null }, bytes: 100, maxBytes: null, fullInMs: null, held: [] };
     expect(linesOf(memory)).toEqual(['  history   from 1-7; 100 B']);

@@ -177,7 +177,9 @@ function historyLines(history: SiteStatus['history']): string[] {
   const { from, bytes, maxBytes, fullInMs, held } = history;
   const since = from.time === null ? '' : `, ${new Date(from.time).toISOString()}`;
   const limit = maxBytes === null ? '' : ` of ${formatBytes(maxBytes)}`;
-  const full = fullInMs === null ? '' : `, full in ${formatDuration(fullInMs)} at the present rate`;
+  const isFull = maxBytes !== null && bytes >= maxBytes;
+  const growth = fullInMs === null ? '' : `, full in ${formatDuration(fullInMs)} at the present rate`;
+  const full = isFull ? ', full: the oldest goes as new comes' : growth;
   return [
     `  history   from ${formatPosition(from.position)}${since}; ${formatBytes(bytes)}${limit}${full}`,
     ...held.map(({ kind, name, position, bytes: kept }) => {

@@ -30,6 +30,8 @@ export class ArrayReading {
   #level: ReadLevel | undefined;
   /** The levels around it, the outermost first. */
   readonly #above: ReadLevel[] = [];
+  /** Items that arrays got room for. Each takes a byte of the body at least: a length may have been made up. */
+  #expected = 0;
   #array: readonly Value[] = [];
 
   constructor(from: BinaryBodyReader) {
@@ -73,7 +75,13 @@ export class ArrayReading {
   #enter(tag: number, key: string): ReadLevel {
     assertLevels(this.#above.length);
     const size = this.#from.varint();
-    return { made: tag === ARRAY ? new MadeArray(size) : new MadeObject(), key, size, left: size };
+    return { made: tag === ARRAY ? new MadeArray(size, this.#roomFor(size)) : new MadeObject(), key, size, left: size };
+  }
+
+  #roomFor(size: number): number {
+    if (this.#expected + size > this.#from.body.length) return 0;
+    this.#expected += size;
+    return size;
   }
 
   /** Adds the innermost level to the one above. @returns that one */

@@ -43,7 +43,7 @@ export function readBinaryBody(body: Buffer, head: BodyHead, generation: number,
 
 /** Reads a binary body from its beginning; `binary-steps.ts` reads one in steps. */
 export class BinaryBodyReader {
-  protected readonly body: Buffer;
+  readonly body: Buffer;
   readonly #generation: number;
   readonly #sink: BodySink;
   at = 0;

@@ -18,9 +18,10 @@ import {
 } from './binary-format.ts';
 import type { BodyWriter, EpochNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
+import { FIRST_PAIR, type Branch } from '../tree/branch.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
-import { childKeys, forEachChild, lookup, TreeNode, type Child } from '../tree/node.ts';
+import { forEachChild, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 import { isContainer, ValueWalk } from './value-walk.ts';
@@ -30,7 +31,7 @@ const FIRST_CAPACITY = 256 * 1024;
 /** A buffer that grew beyond this, in bytes, is not reused for the next body. */
 const KEPT_CAPACITY = 1024 * 1024;
 
-/** Members and items that `putInSteps` writes before it pauses: a tenth of a millisecond. */
+/** Members and items that are written between two pauses: some tenths of a millisecond. */
 const ITEMS_A_STEP = 1_024;
 
 /** Slots of a key dictionary; a power of two. */
@@ -46,6 +47,8 @@ export class BinaryBodyWriter implements BodyWriter {
   #nodes = ROOT_ID;
   #time = 0;
   #taken = false;
+  /** Members and items that were written in steps. */
+  #items = 0;
   readonly #keys = new KeyDictionary();
 
   get length(): number {
@@ -106,6 +109,20 @@ export class BinaryBodyWriter implements BodyWriter {
     else this.#value(child);
   }
 
+  /** As `operation`, with a pause after each 1,024 members and items in the child. A text is written in one step. */
+  *operationInSteps(trail: readonly TreeNode[], path: Path, child: Child): Generator<undefined> {
+    const last = path.length - 1;
+    if (last < 0) {
+      this.#out.byte(0);
+      this.#out.byte(0);
+    } else {
+      const parent = trail[last]!;
+      this.#out.varint(parent.frame === this.#frame ? parent.frameId : this.#define(trail, path, last));
+      this.#key(path[last]!);
+    }
+    yield* this.#childInSteps(child);
+  }
+
   /** The operations that `changeSet` announced, as another writer encoded them. */
   add(operations: Uint8Array): void {
     const out = this.#out;
@@ -121,19 +138,11 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#value(child);
   }
 
-  /** As `put` of an array, or of a node without inner nodes, with a pause after each 1,024 members and items in an array. */
+  /** As `put`, with a pause after each 1,024 members and items in the child. */
   *putInSteps(node: TreeNode, key: string, child: Child): Generator<undefined> {
     this.#out.varint(node.frameId);
     this.#key(key);
-    if (!(child instanceof TreeNode)) {
-      yield* this.#valueInSteps(child);
-      return;
-    }
-    this.#head(OBJECT, child.size);
-    for (const name of childKeys(child)) {
-      this.#key(name);
-      yield* this.#valueInSteps(lookup(child, name) as Value);
-    }
+    yield* this.#childInSteps(child);
   }
 
   /** Names the node at the end of a trail (path has its keys), if it has no name in this frame yet. */
@@ -226,14 +235,48 @@ export class BinaryBodyWriter implements BodyWriter {
     }
   }
 
+  *#childInSteps(child: Child): Generator<undefined> {
+    if (!(child instanceof TreeNode)) {
+      yield* this.#valueInSteps(child);
+      return;
+    }
+    this.#head(OBJECT, child.size);
+    if (child.branch !== undefined) {
+      yield* this.#branchInSteps(child.branch);
+      return;
+    }
+    for (const key in child.fields) {
+      const member = child.fields[key]!;
+      this.#key(key);
+      if (isContainer(member as Value)) yield* this.#childInSteps(member);
+      else this.#value(member);
+      if (++this.#items % ITEMS_A_STEP === 0) yield;
+    }
+  }
+
+  *#branchInSteps(branch: Branch<Child>): Generator<undefined> {
+    for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+      const key = branch[slot];
+      const child = branch[slot + 1];
+      if (key === undefined) {
+        yield* this.#branchInSteps(child as Branch<Child>);
+      } else {
+        this.#key(key as string);
+        if (isContainer(child as Value)) yield* this.#childInSteps(child as Child);
+        else this.#value(child as Child);
+        if (++this.#items % ITEMS_A_STEP === 0) yield;
+      }
+    }
+  }
+
   *#valueInSteps(value: Value): Generator<undefined> {
     this.#valueOrHead(value);
     if (!isContainer(value)) return;
     const walk = new ValueWalk(value);
-    for (let work = 1; walk.next(); work++) {
+    while (walk.next()) {
       if (walk.key !== undefined) this.#key(walk.key);
       this.#valueOrHead(walk.value);
-      if (work % ITEMS_A_STEP === 0) yield;
+      if (++this.#items % ITEMS_A_STEP === 0) yield;
     }
   }
 

@@ -57,9 +57,11 @@ export class ByteWriter {
   text(text: string): void {
     const { length } = text;
     if (length <= SHORT_TEXT && this.#asciiText(text)) return;
-    this.varint(Buffer.byteLength(text));
-    this.reserve(length * 3);
-    this.length += this.bytes.write(text, this.length);
+    const bytes = Buffer.byteLength(text);
+    this.varint(bytes);
+    this.reserve(bytes);
+    // As many bytes as units: it is ASCII, which is copied as it is.
+    this.length += this.bytes.write(text, this.length, bytes === length ? 'latin1' : 'utf8');
   }
 
   #asciiText(text: string): boolean {

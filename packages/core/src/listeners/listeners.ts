@@ -2,7 +2,7 @@ import type { Operation } from '../frames/change-set.ts';
 import { ListenerQueue, type BatchCallback, type ListenerQueueOptions } from './listener-queue.ts';
 import type { Frame, FrameHeader } from '../frames/frame.ts';
 import type { ObservedChange } from '../frames/observed-steps.ts';
-import { differenceSteps, toOperations, type NetOperation } from '../transactions/net-operations.ts';
+import { differenceSteps, toOperation, toOperations, type NetOperation } from '../transactions/net-operations.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { PatternTrie } from './pattern-trie.ts';
@@ -27,11 +27,20 @@ export interface Step {
 /** The operations of a commit that concern each listener. */
 type Concerned = ReadonlyMap<ListenerQueue, readonly Operation[]>;
 
-/** What a frame that was applied ahead has for the listeners. */
-export interface SortedFrame {
-  readonly changes: readonly { readonly observed: ObservedChange; readonly concerned: Concerned }[];
-  /** Listeners that were ever added when it began to be applied. */
+/** What was sorted ahead, for the listeners that there were. */
+interface SortedAhead {
+  /** Listeners that were ever added when that began. */
   readonly added: number;
+}
+
+/** What a frame that was applied ahead has for the listeners. */
+export interface SortedFrame extends SortedAhead {
+  readonly changes: readonly { readonly observed: ObservedChange; readonly concerned: Concerned }[];
+}
+
+/** What a transaction that ran ahead has for the listeners. */
+export interface SortedOperations extends SortedAhead {
+  readonly concerned: Concerned;
 }
 
 /** Two pinned trees, and what turns the one into the other. */
@@ -115,11 +124,32 @@ export class Listeners {
     for (const change of observed) this.notify(change.changeSet.operations, stepOf(header, from, change, observed.length));
   }
 
+  /** Sorts the operations of a transaction for the listeners, in steps, before it is committed. */
+  *sortSteps(operations: readonly NetOperation[]): Generator<void, SortedOperations> {
+    const added = this.#added;
+    const concerned = new Map<ListenerQueue, Operation[]>();
+    for (const [index, operation] of operations.entries()) {
+      if (this.concerns(operation.path)) this.#sort(toOperation(operation), concerned);
+      if (index % SORTED_A_STEP === SORTED_A_STEP - 1) yield;
+    }
+    return { concerned, added };
+  }
+
+  /** What was sorted, if that is current; else the operations are sorted again, in one go. */
+  sorted(ahead: SortedOperations, operations: readonly NetOperation[]): SortedOperations {
+    return this.isCurrent(ahead) ? ahead : finishSteps(this.sortSteps(operations));
+  }
+
+  /** Queues a commit for the listeners for which it was sorted, but for those that ended since. */
+  notifySorted({ concerned }: SortedOperations, step: Step): void {
+    push(concerned, step);
+  }
+
   /**
    * Sorts the change sets of a frame for the listeners, in steps, before it is taken.
    * @param added as it was before the first change set was applied: what concerns nobody by then is not among them
    */
-  *sortSteps(observed: readonly ObservedChange[], added: number): Generator<void, SortedFrame> {
+  *sortFrameSteps(observed: readonly ObservedChange[], added: number): Generator<void, SortedFrame> {
     const changes = [];
     for (const change of observed) {
       const concerned = new Map<ListenerQueue, Operation[]>();
@@ -132,13 +162,13 @@ export class Listeners {
     return { changes, added };
   }
 
-  /** Whether a frame was sorted for all listeners that there are. */
-  isCurrent({ added }: SortedFrame): boolean {
+  /** Whether something was sorted for all listeners that there are. */
+  isCurrent({ added }: SortedAhead): boolean {
     return added === this.#added;
   }
 
   /** As notifyOfFrame. @param sorted current */
-  notifyOfSorted({ header }: Frame, from: Position, { changes }: SortedFrame): void {
+  notifyOfSortedFrame({ header }: Frame, from: Position, { changes }: SortedFrame): void {
     for (const { observed, concerned } of changes) push(concerned, stepOf(header, from, observed, changes.length));
   }
 

@@ -1,4 +1,4 @@
-import { exportValue, sameValue } from '../tree/content.ts';
+import { exportValue, isValue, sameValue } from '../tree/content.ts';
 import { forEachDifferentChild } from '../tree/node-difference.ts';
 import { eachChild, lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
@@ -13,13 +13,14 @@ export function exportMatched(value: MatchedValue): Value | undefined {
   return value instanceof TreeNode ? exportValue(value) : value;
 }
 
-/** Whether two of them, below pinned roots, are the same JSON value. Nodes are compared by their digests. */
+/**
+ * Whether two of them, below pinned roots, are the same JSON value. Nodes are compared by their digests. An object inside
+ * an array is no node; of a large node no more is read than of that object.
+ */
 export function sameMatched(a: MatchedValue, b: MatchedValue): boolean {
   if (a === b) return true;
-  if (a instanceof TreeNode && b instanceof TreeNode) return a.size === b.size && a.sumLo === b.sumLo && a.sumHi === b.sumHi;
-  // An object inside an array is no node.
-  if (a instanceof TreeNode || b instanceof TreeNode) return sameValue(exportMatched(a), exportMatched(b));
-  return sameValue(a, b);
+  if (a instanceof TreeNode) return b instanceof TreeNode ? a.size === b.size && a.sumLo === b.sumLo && a.sumHi === b.sumHi : isValue(a, b);
+  return b instanceof TreeNode ? isValue(b, a) : sameValue(a, b);
 }
 
 /** A path that matches a pattern, and what stands there. */

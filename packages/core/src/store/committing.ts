@@ -4,7 +4,8 @@ import { EvertreeError } from '../errors.ts';
 import type { FrameSchedule } from './frame-schedule.ts';
 import { Guards } from '../transactions/guards.ts';
 import type { History } from './history.ts';
-import type { Listeners } from '../listeners/listeners.ts';
+import type { Listeners, Step } from '../listeners/listeners.ts';
+import type { TreeNode } from '../tree/node.ts';
 import { toOperations } from '../transactions/net-operations.ts';
 import type { Path, PathLike } from '../tree/path.ts';
 import type { ExactPosition } from '../position.ts';
@@ -65,8 +66,12 @@ export class Committing {
   /** See Store.prepare. */
   *prepare(path: Path, steps: TransactionSteps): Generator<void, PreparedTransaction> {
     this.assertNone();
-    const options = { encodes: this.#parts.history.codec === 'binary', byteLimit: this.#parts.byteLimit };
-    return yield* prepareTransaction(this.#tree, path, steps, options);
+    const { history, listeners, byteLimit } = this.#parts;
+    return yield* prepareTransaction(this.#tree, path, steps, {
+      encodes: history.codec === 'binary',
+      byteLimit,
+      sort: operations => listeners.sortSteps(operations),
+    });
   }
 
   /** See Store.isCurrent. */
@@ -76,17 +81,18 @@ export class Committing {
 
   /** See Store.commitPrepared. */
   commitPrepared(prepared: PreparedTransaction, options: CommitOptions | undefined): Commit {
-    const { history, schedule, gate, cut } = this.#parts;
+    const { history, listeners, schedule, gate, cut } = this.#parts;
     gate.assertWritable();
     // It gets a frame of its own: what its encoding names was named by nothing before it.
     cut();
     if (!this.isCurrent(prepared)) return this.transact(tx => prepared.runAgain(tx), options);
     this.#assertMay(options);
-    const { operations, before } = this.#transaction.runPrepared(prepared, this.guards);
+    const sorted = listeners.sorted(prepared.sorted, prepared.operations);
+    const { operations, before } = this.#transaction.runPrepared(prepared, this.guards, sorted.concerned.size > 0);
     if (operations.length === 0) return this.commit(false);
-    const from = before === undefined ? undefined : history.last;
+    const from = history.last;
     const time = history.recordPrepared(prepared, this.#tree, options);
-    this.#notify({ operations, before }, from, time);
+    if (before !== undefined) listeners.notifySorted(sorted, this.#step(before, from, time));
     this.#transaction.release();
     const commit = this.commit(true);
     schedule.committed();
@@ -126,9 +132,12 @@ export class Committing {
   }
 
   #notify({ operations, before }: Changes, from: ExactPosition | undefined, time: number): void {
-    const { history, listeners } = this.#parts;
+    const { listeners } = this.#parts;
     if (before === undefined || from === undefined || !operations.some(({ path }) => listeners.concerns(path))) return;
-    const { bytes } = this.#transaction;
-    listeners.notify(toOperations(operations), { before, after: this.#tree.pin(), from, position: history.last, time, bytes });
+    listeners.notify(toOperations(operations), this.#step(before, from, time));
+  }
+
+  #step(before: TreeNode, from: ExactPosition, time: number): Step {
+    return { before, after: this.#tree.pin(), from, position: this.#parts.history.last, time, bytes: this.#transaction.bytes };
   }
 }

@@ -71,7 +71,7 @@ export class Following {
     const parts = { frame, tree: this.#tree, base: fork.root };
     try {
       const { note, observed } = yield* applySteps(fork, frame, listeners.size > 0 ? this.#concerns : undefined);
-      const sorted = yield* listeners.sortSteps(observed, added);
+      const sorted = yield* listeners.sortFrameSteps(observed, added);
       return { ...parts, result: { root: fork.pin(), note, sorted } };
     } catch (error) {
       return { ...parts, result: { error } };
@@ -95,7 +95,7 @@ export class Following {
     const from = history.last;
     this.#tree.restore(result.root);
     this.#follow(frame, result.note, trailer);
-    listeners.notifyOfSorted(frame, from, result.sorted);
+    listeners.notifyOfSortedFrame(frame, from, result.sorted);
     advanced();
   }
 

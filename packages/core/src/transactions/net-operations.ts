@@ -173,7 +173,12 @@ function* compare(nodes: ComparedNodes, operations: NetOperation[], progress: { 
  * Operations in the form of change sets. A `value` is built when it is read, so the tree after them has to be pinned.
  */
 export function toOperations(operations: readonly NetOperation[]): Operation[] {
-  return operations.map(({ path, child }) => (child === undefined ? { type: 'delete', path } : new LazyPut(path, child)));
+  return operations.map(toOperation);
+}
+
+/** One of them. */
+export function toOperation({ path, child }: NetOperation): Operation {
+  return child === undefined ? { type: 'delete', path } : new LazyPut(path, child);
 }
 
 class LazyPut {

@@ -1,5 +1,6 @@
 import { BinaryBodyWriter } from '../frames/binary-writer.ts';
 import { EvertreeError } from '../errors.ts';
+import type { SortedOperations } from '../listeners/listeners.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { NetOperation } from './net-operations.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
@@ -17,9 +18,20 @@ interface ForkedChanges {
   readonly bytes: number;
   /** The operations, encoded as the only change set of a frame. Undefined: the commit encodes them. */
   readonly encoded: Uint8Array | undefined;
+  /** The operations, sorted for the listeners. */
+  readonly sorted: SortedOperations;
 }
 
-const NOTHING: ForkedChanges = Object.freeze({ operations: [], bytes: 0, encoded: undefined });
+const NOTHING: ForkedChanges = Object.freeze({ operations: [], bytes: 0, encoded: undefined, sorted: { concerned: new Map(), added: 0 } });
+
+interface PreparationParts {
+  /** Whether the operations are encoded ahead, too, in the binary form. */
+  readonly encodes: boolean;
+  /** The largest change set, as `measure` counts it. */
+  readonly byteLimit: number;
+  /** Sorts the operations for the listeners. */
+  readonly sort: (operations: readonly NetOperation[]) => Generator<void, SortedOperations>;
+}
 
 /**
  * Runs a transaction ahead, in steps, on a fork of the tree. What it reads and writes has to be at or below a path. Then
@@ -27,14 +39,12 @@ const NOTHING: ForkedChanges = Object.freeze({ operations: [], bytes: 0, encoded
  *
  * Others may commit meanwhile. If something changed at or below that object, the result is not current any more, and
  * the transaction has to run again. An error of the transaction is part of the result.
- * @param encodes whether the operations are encoded ahead, too, in the binary form
- * @param byteLimit the largest change set, as `measure` counts it
  */
 export function* prepareTransaction(
   tree: Tree,
   path: Path,
   steps: TransactionSteps,
-  { encodes, byteLimit }: { readonly encodes: boolean; readonly byteLimit: number },
+  { encodes, byteLimit, sort }: PreparationParts,
 ): Generator<void, PreparedTransaction> {
   const fork = tree.fork();
   const at = lowestObject(fork.root, path);
@@ -48,7 +58,10 @@ export function* prepareTransaction(
       if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }
     const encoded = encodes ? yield* encode(operations, fork) : undefined;
-    return new PreparedTransaction(parts, { operations, bytes: transaction.bytes, encoded }, fork.get(at) as Child | undefined);
+    const { bytes } = transaction;
+    // Last, so that it is for nearly all listeners that there will be at the commit.
+    const sorted = yield* sort(operations);
+    return new PreparedTransaction(parts, { operations, bytes, encoded, sorted }, fork.get(at) as Child | undefined);
   } catch (error) {
     return new PreparedTransaction(parts, NOTHING, undefined, { error });
   }
@@ -72,7 +85,8 @@ function* encode(operations: readonly NetOperation[], fork: Tree): Generator<voi
   let previous = ROOT;
   for (const [index, { path, child }] of operations.entries()) {
     fork.follow(path, previous);
-    writer.operation(fork.trail, path, child);
+    if (typeof child === 'object' && child !== null) yield* writer.operationInSteps(fork.trail, path, child);
+    else writer.operation(fork.trail, path, child);
     previous = path;
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
@@ -91,6 +105,7 @@ export class PreparedTransaction {
   readonly operations: readonly NetOperation[];
   readonly bytes: number;
   readonly encoded: Uint8Array | undefined;
+  readonly sorted: SortedOperations;
   readonly #steps: TransactionSteps;
   readonly #tree: Tree;
   readonly #path: Path;
@@ -104,7 +119,7 @@ export class PreparedTransaction {
 
   constructor(
     { tree, at, base, steps }: { readonly tree: Tree; readonly at: Path; readonly base: TreeNode; readonly steps: TransactionSteps },
-    { operations, bytes, encoded }: ForkedChanges,
+    { operations, bytes, encoded, sorted }: ForkedChanges,
     child: Child | undefined,
     failure?: { readonly error: unknown },
   ) {
@@ -112,6 +127,7 @@ export class PreparedTransaction {
     this.operations = operations;
     this.bytes = bytes;
     this.encoded = encoded;
+    this.sorted = sorted;
     this.#tree = tree;
     this.#path = at;
     this.#base = base;

@@ -235,15 +235,18 @@ export class Transaction implements TransactionTarget {
     }
   }
 
-  /** For the store: makes what a prepared transaction changed, which has to be current. As `run` otherwise. */
-  runPrepared(prepared: PreparedChanges, guards: Guards): Changes {
+  /**
+   * For the store: makes what a prepared transaction changed, which has to be current. As `run` otherwise.
+   * @param concerns whether it concerns a listener
+   */
+  runPrepared(prepared: PreparedChanges, guards: Guards, concerns: boolean): Changes {
     // A guard is the caller's code: it must not commit, or cut a frame, while what it judges is in the tree.
     this.#active = true;
     this.#tree.undo.clear();
     this.#bytes = prepared.bytes;
     try {
       const { operations } = prepared;
-      if (operations.some(({ path }) => this.#listeners.concerns(path))) this.#writes.pin();
+      if (concerns) this.#writes.pin();
       const operation = prepared.take();
       if (operations.length === 0) {
         this.#giveUp();

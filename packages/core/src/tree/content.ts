@@ -115,7 +115,7 @@ function hasAllOf(node: TreeNode, branch: Branch<Child>): boolean {
 }
 
 /** Whether a child is this plain JSON value. Of a large object no more is read than of the value. */
-export function isValue(child: Child | Value | undefined, value: Value): boolean {
+export function isValue(child: Child | Value | undefined, value: Value | undefined): boolean {
   if (!(child instanceof TreeNode)) return sameValue(child, value);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const object = value as { readonly [key: string]: Value };

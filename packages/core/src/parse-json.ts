@@ -17,7 +17,8 @@ const TOKEN = /[ \t\n\r,:]*([[\]{}]|"[^"\\]*(?:\\[^][^"\\]*)*"|[-+.\w]+)/y;
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  return text.includes('\\') && ESCAPED_KEY.test(text) ? readTokens(text) : value;
+  if (typeof value !== 'object' || !text.includes('\\')) return value;
+  return ESCAPED_KEY.test(text) ? readTokens(text) : value;
 }
 
 /** @param text that is JSON */

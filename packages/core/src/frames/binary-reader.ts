@@ -18,7 +18,7 @@ import {
 } from './binary-format.ts';
 import type { BodySink } from './body.ts';
 import type { FrameHeader } from './frame.ts';
-import { lanes } from '../tree/digest.ts';
+import { lanes, LONG_TEXT } from '../tree/digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { keyCache } from './key-cache.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
@@ -160,6 +160,14 @@ export class BinaryBodyReader {
     }
     if (!Number.isSafeInteger(value)) throw malformed('a number above 2^53');
     return value;
+  }
+
+  /** Whether the text that comes next may be a long one. */
+  get atLongText(): boolean {
+    const { at } = this;
+    const length = this.varint();
+    this.at = at;
+    return length > LONG_TEXT;
   }
 
   text(): string {

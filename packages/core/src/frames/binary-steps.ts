@@ -1,11 +1,10 @@
-import { ARRAY, DELETED, HAS_AUTHOR, HAS_MESSAGE, HAS_TIME, OBJECT, ONE_OPERATION } from './binary-format.ts';
+import { ARRAY, DELETED, HAS_AUTHOR, HAS_MESSAGE, HAS_TIME, OBJECT, ONE_OPERATION, TEXT } from './binary-format.ts';
 import { assertLevels, ArrayReading } from './array-reading.ts';
 import { BinaryBodyReader, malformed, type BodyHead } from './binary-reader.ts';
 import type { BodySink } from './body.ts';
 import { digestSteps } from '../tree/array-digest.ts';
-import { dropKept, keepEntering, keepLeaving, lanes } from '../tree/digest.ts';
+import { dropKept, isLong, keepEntering, keepLeaving, lanes, type LongValue } from '../tree/digest.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
-import type { Value } from '../tree/value.ts';
 
 /** Receives of a body only what it wants. */
 export interface SiftingSink extends SteppedSink {
@@ -15,7 +14,7 @@ export interface SiftingSink extends SteppedSink {
 
 /** Receives a body that is read in steps. */
 export interface SteppedSink extends BodySink {
-  /** The child that the next put or delete takes out: the digest of an array among them is computed in steps before. */
+  /** The child that the next put or delete takes out: the digest of an array or a long text is computed in steps before. */
   standing?(node: number, key: string, keyLo: number): Child | undefined;
 }
 
@@ -25,7 +24,8 @@ const BYTES_A_STEP = 16 * 1024;
 
 /**
  * As readBinaryBody, in steps of 256 operations or 16 KiB: the generator pauses between them, also inside an object or
- * an array that is put. A text is read whole. The digest of an array is computed as it is read.
+ * an array that is put. A text is read in one step, and digested in others. The digest of an array is computed as it is
+ * read.
  * @param sieve the sink, if it does not want everything: what it does not want is not built
  * @param changeSets how many are read: those behind them are left out
  * @throws EvertreeError FORMAT_INVALID for malformed bytes; what the sink throws
@@ -51,8 +51,8 @@ class BodySteps {
   #key = 0;
   /** What is put there. */
   #tag = OBJECT;
-  /** The array that it takes out. */
-  #leaving: readonly Value[] | undefined;
+  /** The array or long text that it takes out. */
+  #leaving: LongValue | undefined;
 
   constructor(from: BinaryBodyReader, generation: number, sink: SteppedSink, sieve: SiftingSink | undefined) {
     this.#from = from;
@@ -114,8 +114,9 @@ class BodySteps {
     const tag = from.byte();
     const name = from.keys[key]!;
     const standing = node === 0 ? undefined : this.#sink.standing?.(node, name, from.keyLo[key]!);
-    this.#leaving = Array.isArray(standing) ? standing : undefined;
-    if (tag === OBJECT || (tag === ARRAY && node !== 0) || this.#leaving !== undefined) {
+    this.#leaving = isLong(standing) ? standing : undefined;
+    const isPutInSteps = tag === OBJECT || (node !== 0 && (tag === ARRAY || (tag === TEXT && from.atLongText)));
+    if (isPutInSteps || this.#leaving !== undefined) {
       this.#node = node;
       this.#key = key;
       this.#tag = tag;
@@ -145,7 +146,14 @@ class BodySteps {
 
   *#value(tag: number): Generator<void, Child> {
     if (tag === OBJECT) return yield* this.#object();
-    return tag === ARRAY ? yield* this.#array() : this.#from.value(tag);
+    if (tag === ARRAY) return yield* this.#array();
+    const leaf = this.#from.value(tag);
+    if (isLong(leaf)) {
+      yield* this.#pause();
+      yield* digestSteps(leaf);
+      keepEntering(leaf, lanes.lo, lanes.hi);
+    }
+    return leaf;
   }
 
   *#array(): Generator<void, Child> {

@@ -123,14 +123,6 @@ export class BinaryBodyWriter implements BodyWriter {
     yield* this.#childInSteps(child);
   }
 
-  /** The operations that `changeSet` announced, as another writer encoded them. */
-  add(operations: Uint8Array): void {
-    const out = this.#out;
-    out.reserve(operations.length);
-    out.bytes.set(operations, out.length);
-    out.length += operations.length;
-  }
-
   /** Puts a child under a key of a node that `operation` or `define` named before. */
   put(node: TreeNode, key: string, child: Child): void {
     this.#out.varint(node.frameId);

@@ -26,6 +26,8 @@ export class FrameWriter {
   readonly body: BodyWriter;
   /** Change sets that are not sealed yet. */
   count = 0;
+  /** Operations of the only one, which another writer encoded. */
+  #encoded: Uint8Array | undefined;
   /** Commit time of the first of them. */
   #firstTime = 0;
   /** Commit time of the last change set of the epoch, milliseconds since 1970: the next one's is no less. */
@@ -47,12 +49,13 @@ export class FrameWriter {
 
   /**
    * Adds the operations of the change set, which another writer encoded as the first of a binary body: the dictionaries
-   * are the other writer's, so that no change set may follow in this frame.
+   * are the other writer's, so that no change set may follow in this frame. They are copied when it is sealed, and must not
+   * change until then.
    * @returns false, and does nothing, if the change set is not the first, or the body is not binary
    */
   addEncoded(operations: Uint8Array): boolean {
     if (this.count !== 1 || !(this.body instanceof BinaryBodyWriter)) return false;
-    this.body.add(operations);
+    this.#encoded = operations;
     return true;
   }
 
@@ -89,8 +92,10 @@ export class FrameWriter {
 
   #seal(base: FrameBase, digest: string, last: ExactPosition, part: 'begins' | 'continues' | 'ends' | 'marks'): Frame {
     const body = this.body.take();
-    const count = this.count;
+    const { count } = this;
+    const encoded = this.#encoded;
     this.count = 0;
+    this.#encoded = undefined;
     return sealFrame(
       {
         codec: this.body.codec,
@@ -107,9 +112,10 @@ export class FrameWriter {
         lastTime: this.lastTime,
         count,
         previous: base.chain,
-        bodyLength: body.length,
+        bodyLength: body.length + (encoded?.length ?? 0),
       },
       body,
+      encoded,
     );
   }
 }

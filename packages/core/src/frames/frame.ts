@@ -60,9 +60,12 @@ const IS_MARK = 4;
 const KNOWN_FLAGS: readonly number[] = [0, BEGINS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH | IS_MARK];
 const CODECS = { binary: 1, json: 2 } as const;
 
-/** Puts header, body and checksum together. `body` is copied. */
-export function sealFrame(header: FrameHeader, body: Uint8Array): Frame {
-  const bytes = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + body.length + FRAME_CHECKSUM_BYTES);
+const NO_BYTES = new Uint8Array();
+
+/** Puts header, body and checksum together. The body is copied. @param rest what follows in the body */
+export function sealFrame(header: FrameHeader, body: Uint8Array, rest: Uint8Array = NO_BYTES): Frame {
+  const bodyLength = body.length + rest.length;
+  const bytes = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + bodyLength + FRAME_CHECKSUM_BYTES);
   bytes.writeUInt32LE(FRAME_MAGIC, 0);
   bytes[4] = FRAME_VERSION;
   bytes[5] = CODECS[header.codec];
@@ -78,10 +81,11 @@ export function sealFrame(header: FrameHeader, body: Uint8Array): Frame {
   writeUint64(bytes, header.firstTime, 72);
   writeUint64(bytes, header.lastTime, 80);
   bytes.writeUInt32LE(header.count, 88);
-  bytes.writeUInt32LE(body.length, 92);
+  bytes.writeUInt32LE(bodyLength, 92);
   bytes.write(header.previous, 96, 32, 'hex');
   bytes.set(body, FRAME_HEADER_BYTES);
-  const end = FRAME_HEADER_BYTES + body.length;
+  const end = FRAME_HEADER_BYTES + bodyLength;
+  if (rest.length > 0) bytes.set(rest, end - rest.length);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
   return { header, bytes };
 }

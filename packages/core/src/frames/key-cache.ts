@@ -61,7 +61,9 @@ class KeyCache {
 
 /** Array.from with a length takes ten times as long, 50 ms for the most places. */
 function emptyPlaces(count: number): (string | undefined)[] {
-  return new Array<string | undefined>(count).fill(undefined);
+  const places: (string | undefined)[] = [];
+  places.length = count;
+  return places.fill(undefined);
 }
 
 export const keyCache = new KeyCache();

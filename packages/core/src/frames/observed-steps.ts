@@ -6,7 +6,7 @@ import { EvertreeError } from '../errors.ts';
 import { frameBody, type BodyCodec, type Frame } from './frame.ts';
 import { digestSteps } from '../tree/array-digest.ts';
 import { exportValue, importValue, sameSteps } from '../tree/content.ts';
-import { dropKept, keepEntering, keepLeaving, lanes } from '../tree/digest.ts';
+import { dropKept, isLong, keepEntering, keepLeaving, lanes } from '../tree/digest.ts';
 import { TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { UNCHANGED, type Tree } from '../tree/tree.ts';
@@ -74,7 +74,7 @@ function* changeSteps(tree: Tree, operations: DecodedChanges['operations'], code
     const { path } = operation;
     const child = operation.type === 'delete' ? undefined : childOf(operation.value, path, codec);
     const standing = tree.get(path);
-    if (Array.isArray(child) || Array.isArray(standing)) yield* changeArray(tree, path, standing as Child | undefined, child);
+    if (isLong(child) || isLong(standing)) yield* changeLong(tree, path, standing as Child | undefined, child);
     else change(tree, path, child);
     if (index % OPERATIONS_A_STEP !== OPERATIONS_A_STEP - 1) continue;
     tree.undo.clear();
@@ -93,17 +93,17 @@ function change(tree: Tree, path: Path, child: Child | undefined): void {
   else if (tree.delete(path) === UNCHANGED) throw new EvertreeError('FORMAT_INVALID', 'a frame deletes what is not there');
 }
 
-/** Compares and digests arrays in steps, which the tree would do in one go. One of the two children is an array. */
-function* changeArray(tree: Tree, path: Path, standing: Child | undefined, child: Child | undefined): Generator<void> {
-  if (Array.isArray(standing)) {
-    if (Array.isArray(child) && (yield* sameSteps(child, standing))) return;
+/** Compares and digests in steps what the tree would in one go. One of the two children is an array or a long text. */
+function* changeLong(tree: Tree, path: Path, standing: Child | undefined, child: Child | undefined): Generator<void> {
+  if (isLong(standing)) {
+    if (isLong(child) && (yield* sameSteps(child, standing))) return;
     yield* digestSteps(standing);
     keepLeaving(standing, lanes.lo, lanes.hi);
     // Taken out before another one is put: a put compares what it puts with what stands. A null keeps the key's place.
     if (child === undefined) tree.delete(path);
     else tree.put(path, null);
   }
-  if (Array.isArray(child)) {
+  if (isLong(child)) {
     yield* digestSteps(child);
     keepEntering(child, lanes.lo, lanes.hi);
   }

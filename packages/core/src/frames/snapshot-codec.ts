@@ -92,6 +92,8 @@ class TreeWriter {
       this.#puts++;
       if (this.#arrays.length === 0) this.#body.put(node, key, child);
       else yield* this.#body.putInSteps(node, key, child);
+      // To copy one that is long takes a step of its own.
+      if (this.#body.length > LONG_CHUNK_BYTES) yield undefined;
       if (this.#body.length >= SNAPSHOT_CHUNK_BYTES) yield this.take()!;
     }
   }

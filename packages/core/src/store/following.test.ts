@@ -30,7 +30,10 @@ const code = (run: () => unknown): string | undefined => {
 const key = fc.constantFrom('a', 'b', 'c');
 const write = fc.record({
   path: fc.array(key, { minLength: 1, maxLength: 3 }),
-  value: fc.option(fc.oneof(fc.integer(), fc.constantFrom([1, [2]], {}, { a: { b: [3] } }, 'x'.repeat(20_000))), { nil: undefined }),
+  value: fc.option(
+    fc.oneof(fc.integer(), fc.constantFrom([1, [2]], {}, { a: { b: [3] } }, 'x'.repeat(20_000), 'y'.repeat(70_000), ['z'.repeat(70_001)])),
+    { nil: undefined },
+  ),
 });
 const act = fc.oneof(
   { weight: 5, arbitrary: fc.record({ type: fc.constant('commit' as const), writes: fc.array(write, { minLength: 1, maxLength: 5 }) }) },

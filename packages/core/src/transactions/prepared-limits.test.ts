@@ -3,6 +3,7 @@ import { framesOf, memoryStore } from '../../../../test/support/stores.ts';
 import { prepared } from '../../test/prepared.ts';
 import type { Batch } from '../listeners/batch.ts';
 import { WAITING_BYTES_LIMIT } from '../listeners/listener-queue.ts';
+import type { Value } from '../tree/value.ts';
 
 test('a prepared transaction that catches what a torn patch throws fails nevertheless, as one in one go does', async () => {
   await using store = (await memoryStore()).store;
@@ -110,4 +111,27 @@ test('a prepared put of an array is compared with the array that stands, in step
   const [equal, other] = [pausesOf([...items]), pausesOf([-1, ...items.slice(1)])];
   expect([equal.changed, other.changed]).toEqual([false, true]);
   expect(equal.pauses - other.pauses).toBeGreaterThan(20);
+});
+
+test('a long text or array that is put in steps, over another one or not, is what it is in one go', async () => {
+  const items = Array.from({ length: 5_000 }, (_, n) => (n % 2 === 0 ? n + 0.5 : { n }));
+  const long: Value[] = ['x'.repeat(70_000), 'ü'.repeat(70_001), items, ['y'.repeat(70_000), items], { text: 'z'.repeat(70_000) }, 1];
+  for (const standing of long) {
+    for (const put of long) {
+      await using store = (await memoryStore()).store;
+      await using model = (await memoryStore()).store;
+      store.put('/at', standing);
+      model.put('/at', structuredClone(put));
+      store.commitPrepared(prepared(store, '/at', tx => tx.putSteps('/at', structuredClone(put))));
+      expect(store.get('')).toEqual(model.get(''));
+      expect(store.digest).toBe(model.digest);
+      store.delete('/at');
+      model.delete('/at');
+      expect(store.digest).toBe(model.digest);
+      await store.flush();
+      await using secondary = (await memoryStore({ role: 'secondary' })).store;
+      for (const frame of await framesOf(store.journal)) secondary.applyFrame(frame);
+      expect(secondary.digest).toBe(model.digest);
+    }
+  }
 });

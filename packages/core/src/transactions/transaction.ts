@@ -1,6 +1,8 @@
+import { digestSteps } from '../tree/array-digest.ts';
 import { importValue, measure } from '../tree/content.ts';
 import { replaceByDifference } from './difference.ts';
 import { updateDraft } from './draft.ts';
+import { dropKept, isLong, keepLeaving, lanes } from '../tree/digest.ts';
 import { EvertreeError } from '../errors.ts';
 import type { Guards } from './guards.ts';
 import { patchDocument, patchSteps } from './json-patch.ts';
@@ -108,7 +110,8 @@ export class Transaction implements TransactionTarget {
     this.#account(segments, bytes);
     if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
       throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
-    this.#writes.change(segments, child);
+    if (prepared === undefined) this.#writes.change(segments, child);
+    else prepared.withDigest(child, () => this.#writes.change(segments, child));
   }
 
   /** Removes the subtree at a path, if there is one. Deleting the root empties it. */
@@ -156,8 +159,18 @@ export class Transaction implements TransactionTarget {
   /** As `put`, in steps: for a transaction that is prepared. */
   *putSteps(path: PathLike, value: unknown, hints: PreparationHints = {}): Generator<void> {
     const segments = this.#toPath(path);
-    const options = { ...hints, standing: () => this.#tree.get(segments) };
-    this.put(segments, isPlain(value) ? value : yield* prepareValue(value, segments, options));
+    const standing = (): Child | Value | undefined => this.#tree.get(segments);
+    const put = isPlain(value) ? value : yield* prepareValue(value, segments, { ...hints, standing });
+    const leaving = standing();
+    if (isLong(leaving)) {
+      yield* digestSteps(leaving);
+      keepLeaving(leaving, lanes.lo, lanes.hi);
+    }
+    try {
+      this.put(segments, put);
+    } finally {
+      dropKept();
+    }
   }
 
   /** As `merge`, in steps. */
@@ -329,8 +342,9 @@ export class Transaction implements TransactionTarget {
   }
 }
 
+/** Whether a value takes no steps. */
 function isPlain(value: unknown): boolean {
-  return typeof value !== 'object' || value === null;
+  return (typeof value !== 'object' || value === null) && !isLong(value);
 }
 
 /** Bytes that an operation counts, without its path and its value. */

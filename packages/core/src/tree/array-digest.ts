@@ -1,4 +1,4 @@
-import { beginArray, closeSum, hashKey, hashLeaf, lanes, mix, mixItem } from './digest.ts';
+import { beginArray, closeSum, hashKey, hashLeaf, hashLongText, isLong, lanes, mix, mixItem } from './digest.ts';
 import type { Value } from './value.ts';
 
 /** Members and items that are hashed between two pauses: less than a millisecond of work. */
@@ -13,7 +13,8 @@ export function digestSteps(value: Value): Generator<void> {
 
 /** @param progress the members that were hashed so far, at all levels */
 function* hashSteps(value: Value, progress: { members: number }): Generator<void> {
-  if (typeof value !== 'object' || value === null) hashLeaf(value);
+  if (typeof value === 'string' && isLong(value)) yield* hashLongText(value);
+  else if (typeof value !== 'object' || value === null) hashLeaf(value);
   else if (Array.isArray(value)) yield* hashItems(value, progress);
   else yield* hashMembers(value as { readonly [key: string]: Value }, progress);
 }
@@ -48,9 +49,9 @@ function* hashMembers(object: { readonly [key: string]: Value }, progress: { mem
   closeSum(lo, hi);
 }
 
-/** Whether a value is a leaf, or a container of a few. */
+/** Whether a value is a leaf, or a container of a few, without a long text. */
 function isShort(value: Value): boolean {
-  if (typeof value !== 'object' || value === null) return true;
+  if (typeof value !== 'object' || value === null) return !isLong(value);
   const items = Array.isArray(value) ? (value as readonly Value[]) : Object.values(value);
-  return items.length <= SHORT && !items.some(item => typeof item === 'object' && item !== null);
+  return items.length <= SHORT && !items.some(item => (typeof item === 'object' && item !== null) || isLong(item));
 }

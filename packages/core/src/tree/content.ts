@@ -120,7 +120,7 @@ export function isValue(child: Child | Value | undefined, value: Value | undefin
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const object = value as { readonly [key: string]: Value };
   const keys = Object.keys(object);
-  return keys.length === child.size && keys.every(key => isValue(lookup(child, key), object[key]!));
+  return keys.length === child.size && keys.every(key => isValue(lookup(child, key), object[key]));
 }
 
 /** Whether two plain JSON values are the same; keys in any order. */

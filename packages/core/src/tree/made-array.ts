@@ -19,8 +19,11 @@ export class MadeArray {
 
   /** @param room for so many items is made at once; 0 if the length is not to be believed yet */
   constructor(length: number, room = length) {
-    // Room for anything, not for fractions alone.
-    if (room >= LARGE_ITEMS && room <= MOST_ITEMS) this.#items = new Array<Value>(room).fill(null);
+    if (room >= LARGE_ITEMS && room <= MOST_ITEMS) {
+      this.#items.length = room;
+      // Room for anything, not for fractions alone.
+      this.#items.fill(null);
+    }
     beginArray(length);
     this.#lo = lanes.lo;
     this.#hi = lanes.hi;

@@ -1,4 +1,5 @@
-import { closeSum, hashLeaf, lanes } from './digest.ts';
+import { digestSteps } from './array-digest.ts';
+import { closeSum, dropKept, hashLeaf, isLong, keepEntering, lanes } from './digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { DEPTH_LIMIT } from './limits.ts';
 import { measure, sameSteps } from './content.ts';
@@ -34,7 +35,7 @@ interface PreparationOptions extends PreparationHints {
 
 /**
  * Does ahead, in steps, what a put does with a value: it checks the value, makes its nodes and computes their digests.
- * The generator pauses after each step. A text is one step, and so is the freezing of an array.
+ * The generator pauses after each step. A text inside an object or an array is one step.
  *
  * The result carries the error of an invalid value, and `put` throws it. So an error comes in the same order as if the
  * value had been put unprepared. The value must not change until it is prepared.
@@ -44,8 +45,9 @@ export function* prepareValue(value: unknown, path: Path, options: PreparationOp
   const preparation = new Preparation(path, options);
   try {
     const made = yield* preparation.run(value);
+    const digest = isLong(made) ? { lo: lanes.lo, hi: lanes.hi } : undefined;
     const child = Array.isArray(made) ? yield* standingIfEqual(made, options.standing?.()) : made;
-    return new PreparedValue(value, path, child, preparation.bytes);
+    return new PreparedValue(value, path, child, preparation.bytes, digest);
   } catch (error) {
     if (!(error instanceof EvertreeError)) throw error;
     return new PreparedValue(value, path, error, 0);
@@ -72,12 +74,32 @@ export class PreparedValue {
   readonly #path: Path;
   /** Undefined once it is taken. */
   #result: Child | EvertreeError | undefined;
+  /** Of an array or a long text. */
+  readonly #digest: { readonly lo: number; readonly hi: number } | undefined;
 
-  constructor(source: unknown, path: Path, result: Child | EvertreeError, bytes: number) {
+  constructor(
+    source: unknown,
+    path: Path,
+    result: Child | EvertreeError,
+    bytes: number,
+    digest?: { readonly lo: number; readonly hi: number },
+  ) {
     this.source = source;
     this.#path = path;
     this.#result = result;
     this.bytes = bytes;
+    this.#digest = digest;
+  }
+
+  /** Puts what was taken, whose digest is known. */
+  withDigest(taken: Child, put: () => void): void {
+    if (this.#digest === undefined || !isLong(taken)) return put();
+    keepEntering(taken, this.#digest.lo, this.#digest.hi);
+    try {
+      put();
+    } finally {
+      dropKept();
+    }
   }
 
   /**
@@ -140,6 +162,7 @@ class Preparation {
     if (typeof value !== 'object' || value === null) {
       const leaf = checkLeaf(value, this.#path);
       this.#count(leaf);
+      yield* digestSteps(leaf);
       return leaf;
     }
     this.#enter(value);

@@ -66,11 +66,12 @@ export async function putData(exchange: Exchange): Promise<void> {
   if (type !== undefined && type !== JSON_TYPE && type !== FORM_TYPE && !type.endsWith('+json')) {
     throw new RequestError('UNSUPPORTED_MEDIA_TYPE', `the body is ${type}; PUT takes ${JSON_TYPE}`, {}, { Accept: JSON_TYPE });
   }
-  const { store } = exchange.context;
-  await change(exchange, async (path, make) => {
-    const value = await exchange.readJson(path, (...body) => store.prepareValue(...body));
-    return make(transaction => transaction.put(path, value));
-  });
+  await change(exchange, (path, make) =>
+    exchange.readBody(path, async ({ value, hints }) => {
+      if (hints === undefined) return make(transaction => transaction.put(path, value));
+      return make({ steps: transaction => transaction.putSteps(path, value, hints) });
+    }),
+  );
 }
 
 /** DELETE /data/<pointer>; 404 when nothing is there. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Bearer, formatPosition, type Path, type Position } from '@evertree/core';
 import type { Moment } from '@evertree/history';
-import type { ReadBody, Prepare } from './body.ts';
+import type { ReadBody } from './body.ts';
 import type { HttpContext } from './context.ts';
 import { ClientGone, isExpected, problemOf, RequestError } from './problem.ts';
 import { type RequestTarget, refuseOtherParameters } from './target.ts';
@@ -30,8 +30,8 @@ export class Exchange {
   }
 
   /** Reads the body as JSON. `at`: the path at which the value will stand, for errors. See Bodies.readJson. */
-  readJson(at: Path = [], prepare?: Prepare): Promise<unknown> {
-    return this.context.bodies.readJson(this.request, this.response, at, prepare);
+  readJson(at: Path = []): Promise<unknown> {
+    return this.context.bodies.readJson(this.request, this.response, at);
   }
 
   /** As readJson, with what a large one's reader knows about it. See Bodies.read. */

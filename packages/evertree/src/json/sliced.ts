@@ -57,7 +57,11 @@ class SlicedParser {
     const cursor = this.#cursor;
     const { bytes } = cursor;
     cursor.skipBlanks();
-    if (bytes.length <= PIECE_BYTES || !this.#atContainer()) return parseExactJson(cursor.decode(0, bytes.length), this.#path);
+    if (bytes.length <= PIECE_BYTES || !this.#atContainer()) {
+      const text = cursor.decode(0, bytes.length);
+      if (bytes.length > PIECE_BYTES) yield;
+      return parseExactJson(text, this.#path);
+    }
     const root = this.#enter();
     for (let level = this.#levels.at(-1); level !== undefined; level = this.#levels.at(-1)) {
       const end = endOfMembers(bytes, cursor.offset, Math.min(bytes.length, cursor.offset + PIECE_BYTES));

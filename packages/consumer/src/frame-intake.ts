@@ -125,8 +125,10 @@ export class FrameIntake {
 
   /** Applies a frame ahead. @returns undefined if that was given up. What the caller does next has a turn of its own */
   async #prepare(frame: Frame, signal: AbortSignal): Promise<PreparedFrame | undefined> {
+    // Who puts the parts of a large frame together has had its turn.
+    await this.#turn.rest();
+    if (signal.aborted) return undefined;
     const steps = this.#store.prepareFrame(frame);
-    this.#turn.restart();
     for (let step = steps.next(); ; step = steps.next()) {
       if (this.#turn.over) await this.#turn.rest();
       if (signal.aborted) return undefined;

@@ -123,6 +123,8 @@ export class Sender {
         continue;
       }
       await this.#waitUntilWritable(task);
+      // A long chunk is made in one turn, and sent in another.
+      if (this.#turn.over) await this.#turn.rest();
       if (!this.#goesOn(task)) return;
       link.send({ type: 'snapshot-chunk', bytes });
       chunks += 1;

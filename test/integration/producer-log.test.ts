@@ -70,6 +70,19 @@ describe('a log', () => {
     expect(() => primary.store.put('/n', 'refused')).toThrow(/older copy/);
   });
 
+  it('that takes nothing of a reign gets a new link once a higher epoch has begun, whatever waits for it', async () => {
+    expectErrors('reign-void');
+    await primary.restart({ windowBytes: 1 });
+    primary.producer.on('reign-void', above => primary.store.beginEpoch({ number: above + 1, id: '2'.repeat(16) }, 'claim'));
+    const link = await primary.connect(topic(2));
+    expect(link.of('frame').length).toBe(1);
+    const { epoch: above } = primary.store.position;
+    link.say({ type: 'reign-void', above, rival: { number: above, id: 'f'.repeat(16) }, explanation: 'another site came first' });
+    await simulation.pass(100);
+    expect(link.closed?.reason).toBe('going-away');
+    expect(primary.store.stable.position.epoch).toBe(above + 1);
+  });
+
   it('with frames of another stream is refused by name', async () => {
     const link = await primary.connect(topic(-1, { stream: 'f'.repeat(32) }));
     expect(link.closed?.reason).toBe('stream-mismatch');

@@ -71,6 +71,8 @@ export class Producer implements AsyncDisposable {
   readonly #peers: Peers;
   readonly #logReaders: LogReaders;
   readonly #namesakes = new Namesakes();
+  /** Links to logs in which another site's reign leads, and that reign's number: they take nothing before a higher epoch. */
+  readonly #outnumbered = new Map<Link, number>();
   readonly #times: CommitTimes;
   readonly #remotes: Remotes;
   readonly #events: Emitter<ProducerEvents>;
@@ -196,6 +198,7 @@ export class Producer implements AsyncDisposable {
     const grown = !samePosition(stable, this.#stable);
     this.#stable = stable;
     if (grown) this.#times.grown(stable.revision, this.#store.clock.now());
+    this.#leaveOutnumbered();
     for (const peer of this.#peers.all()) peer.progressed(grown);
   }
 
@@ -250,10 +253,25 @@ export class Producer implements AsyncDisposable {
     peer.receive(link, message);
   }
 
-  #hearReignVoid({ remote }: Link, { above, rival, explanation }: Extract<Message, { type: 'reign-void' }>): void {
+  #hearReignVoid(link: Link, { above, rival, explanation }: Extract<Message, { type: 'reign-void' }>): void {
+    const { remote } = link;
     this.#tell({ level: rival === undefined ? 'warn' : 'error', event: 'reign-void', message: explanation, details: { above } });
-    if (rival !== undefined) this.#events.emit('rival', { site: undefined, remote, epoch: rival });
+    if (rival !== undefined) {
+      this.#outnumbered.set(link, above);
+      this.#events.emit('rival', { site: undefined, remote, epoch: rival });
+    }
     this.#events.emit('reign-void', above);
+  }
+
+  /**
+   * A higher epoch has begun: a link that took nothing before ends, and the next one carries on. It would not hear of the
+   * epoch, as what it did not take fills its window.
+   */
+  #leaveOutnumbered(): void {
+    for (const [link, above] of this.#outnumbered) {
+      if (this.#stable.epoch > above)
+        link.close('going-away', `${this.#store.site} goes on in epoch ${this.#stable.epoch} over a new link`);
+    }
   }
 
   /** A message about who leads; the peer is a log's if `log` is set, and then a reader says it. */
@@ -303,6 +321,7 @@ export class Producer implements AsyncDisposable {
 
   #closed(link: Link, peer: Peer | undefined, reason: CloseReason, explanation: string, byPeer: boolean): void {
     const site = peer?.site ?? link.remote;
+    this.#outnumbered.delete(link);
     const news = this.#remotes.unlinked(link, reason, explanation);
     const level = reason === 'going-away' || reason === 'replaced' ? 'info' : 'warn';
     this.#tell({

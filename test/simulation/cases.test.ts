@@ -571,6 +571,49 @@ const CASES: Readonly<Record<string, string>> = {
     pass 400
     write a 2 1
   `,
+  'a target that has declined a command does not begin when a switchover is asked of it': `
+    sites direct direct topic direct direct
+    seed 21003950
+    write a 2 1
+    pass 20
+    power-loss c
+    pass 20
+    start c
+    write a 1 0
+    pass 100
+    power-loss a
+    pass 200
+    start a
+    pass 20
+    pass 10
+    pass 1
+    switchover b c
+    power-loss e
+    pass 200
+    power-loss c
+    cancel b
+    start c
+    pass 40
+    switchover c b
+  `,
+  'a primary of whose epoch a topic takes nothing goes on there in a higher one, however much waits': `
+    sites direct direct direct direct topic
+    seed 10
+    write a 2 1
+    power-loss c
+    start c
+    pass 100
+    write-large primary 300 1
+    promote d force
+    pass 100
+    isolate a
+    promote a force
+    write d 1 2
+    pass 300
+    promote c force
+    pass 2
+    write-large primary 300 0
+  `,
 };
 
 describe('what a simulation found:', () => {

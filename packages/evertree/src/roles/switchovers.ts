@@ -74,7 +74,7 @@ export class Switchovers {
       return this.#give(command ?? drawId(store), to, maxPauseMs);
     }
     const end = store.epochs.at(-1)?.end;
-    if (end?.to === store.site && !dryRun) return this.#takeOver(end.command, cancel);
+    if (end?.to === store.site && !dryRun && (cancel || !this.#hasDeclined(end.command))) return this.#takeOver(end.command, cancel);
     return this.#passOn({ command: command ?? drawId(store), to: to ?? store.site, dryRun, cancel, maxPauseMs });
   }
 
@@ -119,6 +119,11 @@ export class Switchovers {
     const from = epochs[at]?.site ?? site;
     const to = epochs[at]?.end?.to ?? site;
     return { command, outcome, text: why, from, to, position: epochs[at + 1]?.base ?? position, pauseMs: null, obstacles: [] };
+  }
+
+  /** Then another site goes on behind the handover. */
+  #hasDeclined(command: string): boolean {
+    return this.#taking.standingOf(command) === 'declined';
   }
 
   /** One is under way: whoever gives the command once more hears what becomes of that one. */

@@ -37,8 +37,8 @@ export type TakeoverEvent =
   | { readonly type: 'not-recorded'; readonly command: string }
   /** The link to a site ended. */
   | { readonly type: 'lost'; readonly from: string }
-  /** The command was given again here, and the history ends in its handover to this site. */
-  | { readonly type: 'again'; readonly command: string };
+  /** The command was given again here. */
+  | { readonly type: 'again'; readonly command: string; readonly standing: CommandStanding };
 
 export type TakeoverAction =
   /** Find out what stands in the way, and time one sync. Unless it is a dry run, make the producer. Answer: `examined`. */
@@ -113,7 +113,7 @@ export class TakeoverMachine {
       case 'handed':
         return this.awaitsHandover && this.#command === event.command ? this.#begin(event.command) : NOTHING;
       case 'again':
-        return this.#step === 'beginning' || this.#declining.has(event.command) ? NOTHING : this.#begin(event.command);
+        return this.#again(event);
       case 'refused':
         return this.#refused();
       case 'stable':
@@ -163,6 +163,11 @@ export class TakeoverMachine {
         this.#from = from;
         return [{ type: 'examine', from, command, dryRun }];
     }
+  }
+
+  #again({ command, standing }: Extract<TakeoverEvent, { type: 'again' }>): readonly TakeoverAction[] {
+    if (this.#step === 'beginning' || this.#declining.has(command) || standing !== 'handed-here') return NOTHING;
+    return this.#begin(command);
   }
 
   #examined({ from, command, dryRun, obstacles, syncMs, facts }: Extract<TakeoverEvent, { type: 'examined' }>): readonly TakeoverAction[] {

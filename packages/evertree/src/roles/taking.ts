@@ -92,7 +92,7 @@ export class Taking {
   }
 
   /**
-   * The command of the handover to this site is given again, here. Resolves with true when this site leads, durably;
+   * The command of the handover to this site, which has not declined it, is given again, here. Resolves with true when this site leads, durably;
    * with false when that has not come about after `maxPauseMs`.
    * @throws EvertreeError WRONG_ROLE while the command is being withdrawn; what the store throws
    */
@@ -104,7 +104,7 @@ export class Taking {
     const waiting = Promise.withResolvers<boolean>();
     this.#waiting.add(waiting);
     const patience = store.clock.after(limits.maxPauseMs, () => waiting.resolve(false));
-    this.#take({ type: 'again', command });
+    this.#take({ type: 'again', command, standing: this.standingOf(command) });
     try {
       return await waiting.promise;
     } finally {

@@ -15,6 +15,7 @@ function eventOf(line: string): TakeoverEvent {
     case 'withdraw':
       return { type, from: 'north', command, standing };
     case 'cancel':
+    case 'again':
       return { type, command, standing };
     case 'examined': {
       const codes = words.filter(word => word !== 'dry');

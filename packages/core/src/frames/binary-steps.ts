@@ -134,7 +134,7 @@ class BodySteps {
     const [node, key, tag, leaving] = [this.#node, this.#key, this.#tag, this.#leaving];
     if (node === 0) return this.#sink.putRoot(yield* this.#object());
     if (tag !== DELETED && this.#sieve?.wants(node, keys[key]!) === false) {
-      return tag === OBJECT ? yield* this.#skipObject() : this.#from.skip(tag);
+      return tag === OBJECT || tag === ARRAY ? yield* this.#skipContainer(tag) : this.#from.skip(tag);
     }
     if (leaving !== undefined) yield* digestSteps(leaving);
     const { lo, hi } = lanes;
@@ -192,14 +192,23 @@ class BodySteps {
     }
   }
 
-  /** Its keys enter the dictionary nevertheless. */
-  *#skipObject(): Generator<void> {
+  /** Reads over an object or an array. Its keys enter the dictionary nevertheless. */
+  *#skipContainer(tag: number): Generator<void> {
     const from = this.#from;
-    for (let left = from.varint(); left > 0; left--) {
-      from.key(0);
-      const tag = from.byte();
-      if (tag === OBJECT) left += from.varint();
-      else from.skip(tag);
+    const levels = [{ isObject: tag === OBJECT, left: from.varint() }];
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      if (level.left-- === 0) {
+        levels.pop();
+        continue;
+      }
+      if (level.isObject) from.key(0);
+      const inner = from.byte();
+      if (inner === OBJECT || inner === ARRAY) {
+        assertLevels(levels.length);
+        levels.push({ isObject: inner === OBJECT, left: from.varint() });
+      } else {
+        from.skip(inner);
+      }
       if (from.at >= this.#pauseAt) yield* this.#pause();
     }
   }

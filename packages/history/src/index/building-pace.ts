@@ -1,24 +1,29 @@
 /**
- * How long the thread rests, as a multiple of what it has worked. Its lowest priority is not enough: what it reads and
- * builds takes cache, memory and disk from a site that has no processor to spare. The index falls behind then, and
- * questions read the journal for what it lacks.
+ * How much the site has to work until the thread goes on, as a multiple of what the thread has worked. Its lowest
+ * priority is not enough: what it reads and builds takes cache, memory and disk from a site that has no processor to
+ * spare. The index falls behind then, and questions read the journal for what it lacks.
  */
 const REST_FACTOR = 24;
+/** After so many times what the thread has worked it goes on even if the site has worked less: a 101st of the time. */
+const LONGEST_REST_FACTOR = 100;
 /** The site writes fast from so many change sets a millisecond on. With fewer it leaves a processor enough time. */
 const FAST_PER_MS = 32;
 /** A site that writes asks at least so often, in milliseconds. */
 const ASKED_EVERY_MS = 1_000;
 
 /**
- * Lets the thread that builds an index work in at most a 25th of the time while the site writes fast. Pure: times are
- * the caller's, in milliseconds.
+ * Lets the thread that builds an index take at most a 25th of the processor's time that its site takes, while the site
+ * writes fast, and at least a 101st of the time. A 25th of the time that passes would be too much where many sites share a
+ * processor. Pure: times are the
+ * caller's, in milliseconds; `site` counts the processor's time of the whole process.
  */
 export class BuildingPace {
   /** What the site asked for last, and when. */
   #last: { readonly revision: number; readonly time: number } | undefined;
   /** Until then the site counts as one that writes fast. */
   #fastUntil = -Infinity;
-  #restUntil = -Infinity;
+  /** The thread rests until the site has worked so much, and until this time at most. */
+  #restUntil = { site: -Infinity, time: -Infinity };
 
   /** The site asks to cover what it has written up to a revision. */
   asked(revision: number, now: number): void {
@@ -36,13 +41,12 @@ export class BuildingPace {
     this.#fastUntil = now;
   }
 
-  /** @param workedMs the processor's time that the work since the last rest took */
-  worked(workedMs: number, now: number): void {
-    this.#restUntil = now + workedMs * REST_FACTOR;
+  /** @param workedMs the processor's time that the thread took since its last rest */
+  worked(workedMs: number, now: number, site: number): void {
+    this.#restUntil = { site: site + workedMs * REST_FACTOR, time: now + workedMs * LONGEST_REST_FACTOR };
   }
 
-  /** How long to rest from now on; 0 where work may go on. */
-  restMs(now: number): number {
-    return Math.max(0, Math.min(this.#restUntil, this.#fastUntil) - now);
+  rests(now: number, site: number): boolean {
+    return site < this.#restUntil.site && now < Math.min(this.#restUntil.time, this.#fastUntil);
   }
 }

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { threadCpuUsage } from 'node:process';
+import { cpuUsage, threadCpuUsage } from 'node:process';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BuildingPace } from './building-pace.ts';
@@ -12,27 +12,37 @@ import { yieldProcessor } from './thread-priority.ts';
 
 /** How long it works before it looks for messages, in milliseconds of the processor's time. */
 const TURN_MS = 20;
+/** The pause between two looks, in a rest, at what the site has worked meanwhile, in milliseconds. */
+const REST_LOOK_MS = 200;
 
 function tell(answer: ThreadAnswer): void {
   parentPort!.postMessage(answer);
 }
 
-/** The processor's time of this thread, in milliseconds. */
-function processorMs(): number {
-  const { user, system } = threadCpuUsage();
+/** Milliseconds of the processor's time. */
+function milliseconds({ user, system }: { readonly user: number; readonly system: number }): number {
   return (user + system) / 1e3;
+}
+
+function threadMs(): number {
+  return milliseconds(threadCpuUsage());
+}
+
+/** Of the whole process. */
+function siteMs(): number {
+  return milliseconds(cpuUsage());
 }
 
 yieldProcessor();
 const pace = new BuildingPace();
-/** When the present turn began, by `processorMs`. */
-let began = processorMs();
+/** When the present turn began, by `threadMs`. */
+let began = threadMs();
 /** Ends the present wait of a rest. */
 let wake: () => void = () => undefined;
 const builder = new IndexBuilder(
   {
     disk: synchronousDisk(workerData as string),
-    breathe: () => (processorMs() - began < TURN_MS ? undefined : rest()),
+    breathe: () => (threadMs() - began < TURN_MS ? undefined : rest()),
   },
   {
     changed: paths => tell({ type: 'changed', paths }),
@@ -44,16 +54,16 @@ const builder = new IndexBuilder(
 );
 
 async function rest(): Promise<void> {
-  pace.worked(processorMs() - began, performance.now());
+  pace.worked(threadMs() - began, performance.now(), siteMs());
   await setImmediate();
   // What is asked for meanwhile may lengthen the rest or end it.
-  for (let left = pace.restMs(performance.now()); left > 0; left = pace.restMs(performance.now())) {
+  while (pace.rests(performance.now(), siteMs())) {
     await new Promise<void>(resolve => {
       wake = resolve;
-      void setTimeout(left).then(resolve);
+      void setTimeout(REST_LOOK_MS).then(resolve);
     });
   }
-  began = processorMs();
+  began = threadMs();
 }
 
 parentPort!.on('message', (request: ThreadRequest) => {

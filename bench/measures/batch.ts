@@ -12,7 +12,7 @@ import { now, until } from '../clock.ts';
 import { NARROW, PICKS, type Shape, deviceName, deviceValue, picks } from '../shape.ts';
 import { tracked } from '../processes.ts';
 import { interleave } from '../statistics.ts';
-import { ratio, nameOf } from './visible.ts';
+import { QUICK_REDIS_CHANGES, ratio, nameOf } from './visible.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
 const HOST = '127.0.0.1';
@@ -52,7 +52,7 @@ async function race(bench: Bench, programs: Programs, changes: number): Promise<
       await programs.settled();
       return perSecond;
     },
-    always: redis === undefined ? undefined : () => redis.throughput(changes),
+    always: redis === undefined ? undefined : () => redis.throughput(bench.size(CHANGES, QUICK_REDIS_CHANGES.always)),
   };
   return interleave(contest, bench.rounds, bench.progress);
 }

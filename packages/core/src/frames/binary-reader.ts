@@ -21,6 +21,7 @@ import type { FrameHeader } from './frame.ts';
 import { lanes, LONG_TEXT } from '../tree/digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { keyCache } from './key-cache.ts';
+import { textCache } from './text-cache.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
 import { define, type Value } from '../tree/value.ts';
 
@@ -174,7 +175,7 @@ export class BinaryBodyReader {
     const length = this.varint();
     const end = this.at + length;
     if (end > this.body.length) throw malformed('an end in the middle of a text');
-    const text = this.body.toString('utf8', this.at, end);
+    const text = textCache.read(this.body, this.at, end);
     this.at = end;
     return text;
   }

@@ -76,7 +76,19 @@ export async function readAll(journal: Journal, position: ExactPosition) {
   await using reader = closing(journal.log.read(position));
   const frames: StoredFrame[] = [];
   for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(stored);
-  return frames.map(stored => ({ bytes: latin1(stored.frame.bytes), trailer: stored.trailer && latin1(stored.trailer) }));
+  return frames.map(asTexts);
+}
+
+/** As readAll, by a reader whose bytes are looked at before the next frame is asked for. */
+export async function readFleeting(journal: Journal, position: ExactPosition) {
+  await using reader = closing(journal.log.read(position, { fleeting: true }));
+  const frames = [];
+  for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) frames.push(asTexts(stored));
+  return frames;
+}
+
+function asTexts({ frame, trailer }: StoredFrame) {
+  return { bytes: latin1(frame.bytes), trailer: trailer && latin1(trailer) };
 }
 
 export function expectedFrames(frames: readonly Frame[]) {

@@ -12,7 +12,19 @@ import { testIdentity } from './journal-identity.ts';
 import { testLeases } from './journal-leases.ts';
 import { testRewind } from './journal-rewind.ts';
 import type { JournalPlace, JournalSuite, JournalSupports, PreparedJournal } from './journal-suite.ts';
-import { chunksOf, closing, expectedFrames, fill, identityOf, latin1, readAll, save, thrown, until } from './journal-suite.ts';
+import {
+  chunksOf,
+  closing,
+  expectedFrames,
+  fill,
+  identityOf,
+  latin1,
+  readAll,
+  readFleeting,
+  save,
+  thrown,
+  until,
+} from './journal-suite.ts';
 import { testTime } from './journal-time.ts';
 
 /** The laws of core's Journal, for any implementation. */
@@ -547,6 +559,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
         const frames = await readAll(again, ORIGIN);
         expect(frames.map(frame => frame.bytes)).toEqual(chain.frames.map(frame => latin1(frame.bytes)));
         expect(frames.at(-1)?.trailer).toBe('note');
+        expect(await readFleeting(again, ORIGIN)).toEqual(frames);
         for (const frame of chain.frames) expect(await again.log.find(frame.header.last)).toEqual(frame.header);
       });
 

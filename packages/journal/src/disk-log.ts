@@ -77,9 +77,9 @@ export class DiskLog implements FrameLog {
     return this.#commit.events.on('progress', listener);
   }
 
-  read(position: ExactPosition): FrameReader {
+  read(position: ExactPosition, { fleeting = false }: { readonly fleeting?: boolean } = {}): FrameReader {
     this.#commit.assertOpen();
-    return new HistoryReader(this.#disk, this.#history, this.#commit, position);
+    return new HistoryReader({ disk: this.#disk, history: this.#history, commit: this.#commit }, position, fleeting);
   }
 
   async find(position: ExactPosition, options?: FindOptions): Promise<FrameHeader | undefined> {

@@ -133,10 +133,12 @@ export interface FrameLog {
 
   /**
    * Reads stable frames after `position`, oldest first.
+   * @param options.fleeting a frame's bytes are valid only until the next one is asked for: reading much takes no new
+   *   memory then
    * @throws COMPACTED when the journal does not reach back to it (also later, from `next`, when retention overtakes the
    *   reader)
    */
-  read(position: ExactPosition): FrameReader;
+  read(position: ExactPosition, options?: { readonly fleeting?: boolean }): FrameReader;
   /**
    * The header of the stable frame that ends exactly at `position`, if it is here (epoch id compared, too). With
    * `within`: of the one that holds the change set of that position, so that a reader can go on in the middle of a

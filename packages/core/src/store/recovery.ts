@@ -44,7 +44,8 @@ async function recoverUpTo(journal: Journal, end: ExactPosition | undefined, tur
   const frames = turn === undefined ? new FramesAtOnce(tree) : new FramesInSteps(tree, turn);
   let head = beginning;
   let last: Frame | undefined;
-  const reader = journal.log.read(head.last);
+  // Of a frame that was applied only the header is needed, and of the last one, behind which nothing is read, its bytes.
+  const reader = journal.log.read(head.last, { fleeting: true });
   try {
     while (head.last.revision < limit) {
       const stored = await reader.next();

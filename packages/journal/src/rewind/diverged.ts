@@ -45,7 +45,7 @@ async function* framesAfter(
   first: ExactPosition,
   last: ExactPosition,
 ): AsyncGenerator<StoredFrame, void, undefined> {
-  const reader = new HistoryReader(disk, history, commit, first);
+  const reader = new HistoryReader({ disk, history, commit }, first);
   try {
     for (let stored = await reader.next(); stored !== undefined; stored = await reader.next()) {
       yield stored;

@@ -7,11 +7,18 @@ import { findSegment } from './frame-search.ts';
 import type { ReadCursor } from './read-cursor.ts';
 import { openCursor, readAt } from './read-cursor.ts';
 
+export interface HistoryReaderParts {
+  readonly disk: Disk;
+  readonly history: SegmentList;
+  readonly commit: GroupCommit;
+}
+
 /** Reads stable frames one after the other: from memory where they are held there, else from their segments. */
 export class HistoryReader implements FrameReader {
   readonly #disk: Disk;
   readonly #history: SegmentList;
   readonly #commit: GroupCommit;
+  readonly #isFleeting: boolean;
   /** The generation of the history that is read. A snapshot that replaces the history raises that of the list. */
   readonly #generation: number;
   /** The list's count of rewinds when the cursor was opened. */
@@ -21,7 +28,9 @@ export class HistoryReader implements FrameReader {
   #cursor: ReadCursor | undefined;
   #ended = false;
 
-  constructor(disk: Disk, history: SegmentList, commit: GroupCommit, position: ExactPosition) {
+  /** @param isFleeting a frame's bytes are valid until the next one is asked for */
+  constructor({ disk, history, commit }: HistoryReaderParts, position: ExactPosition, isFleeting = false) {
+    this.#isFleeting = isFleeting;
     this.#disk = disk;
     this.#history = history;
     this.#commit = commit;
@@ -99,7 +108,7 @@ export class HistoryReader implements FrameReader {
     const segment = findSegment(this.#history.segments, this.#position.revision);
     if (segment === undefined)
       throw new EvertreeError('HISTORY_MISMATCH', `no segment holds what follows ${formatExactPosition(this.#position)}`);
-    this.#cursor = await openCursor(this.#disk, segment, this.#position.revision);
+    this.#cursor = await openCursor(this.#disk, segment, { revision: this.#position.revision, fleeting: this.#isFleeting });
     return this.#cursor;
   }
 

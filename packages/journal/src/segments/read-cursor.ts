@@ -16,10 +16,14 @@ export interface ReadCursor {
 }
 
 /** Opens a segment at, or a little before, the frame that follows `revision`. The caller closes the file. */
-export async function openCursor(disk: Disk, segment: Segment, revision: number): Promise<ReadCursor> {
+export async function openCursor(
+  disk: Disk,
+  segment: Segment,
+  { revision, fleeting = false }: { readonly revision: number; readonly fleeting?: boolean },
+): Promise<ReadCursor> {
   const offset = (await loadIndex(disk, segment)).seek(revision) ?? SEGMENT_HEADER_BYTES;
   const file = await disk.open(segment.path, {});
-  return { segment, file, window: new FileWindow(file), offset };
+  return { segment, file, window: new FileWindow(file, { fleeting }), offset };
 }
 
 /** Reads the record at the cursor, and moves the cursor behind it. @throws EvertreeError DAMAGED */

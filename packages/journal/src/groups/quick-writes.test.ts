@@ -13,15 +13,39 @@ function seen(count: number, tookMs: number): { quick: QuickWrites; clock: Manua
   return { quick, clock };
 }
 
-/** Ends synchronous writes by slow ones. @returns after how many milliseconds they begin again */
+/** @returns after how many milliseconds they begin again, on a disk that asynchronous writes find quick */
 function restOf(quick: QuickWrites, clock: ManualClock): number {
-  for (let write = 0; quick.allows(SMALL) && write < 100; write++) quick.wrote(0.8);
   const ended = clock.monotonic();
-  while (!quick.allows(SMALL) && clock.monotonic() - ended < 10_000) {
+  while (!quick.allows(SMALL) && clock.monotonic() - ended < 1_000_000) {
     clock.advance(1);
-    for (let write = 0; write < 4; write++) quick.observe(SMALL, 0.4);
+    quick.observe(SMALL, 0.4);
   }
   return clock.monotonic() - ended;
+}
+
+/**
+ * Writes one group a millisecond for so long, synchronously where that is allowed.
+ * @param disk what a write takes at a moment, in milliseconds; the asynchronous ones seem to take 0.4
+ * @returns for how many milliseconds synchronous writes held the loop: in all, and beyond 0.5 ms each
+ */
+function run(forMs: number, disk: (atMs: number) => number): { readonly held: number; readonly beyond: number; readonly writes: number } {
+  const { quick, clock } = seen(4, 0.4);
+  const total = { held: 0, beyond: 0, writes: 0 };
+  const began = clock.monotonic();
+  for (let at = 0; at < forMs; at = clock.monotonic() - began) {
+    if (quick.allows(SMALL)) {
+      const took = disk(at);
+      clock.advance(took);
+      quick.wrote(took);
+      total.held += took;
+      total.beyond += Math.max(0, took - 0.5);
+      total.writes++;
+    } else {
+      quick.observe(SMALL, 0.4);
+    }
+    clock.advance(1);
+  }
+  return total;
 }
 
 describe('quick writes', () => {
@@ -33,6 +57,7 @@ describe('quick writes', () => {
 
   test('never begin on a disk that takes milliseconds', () => {
     expect(seen(10_000, 5).quick.allows(SMALL)).toBe(false);
+    expect(seen(10_000, 1.1).quick.allows(SMALL)).toBe(false);
   });
 
   test('what large groups took says nothing', () => {
@@ -41,53 +66,75 @@ describe('quick writes', () => {
     expect(quick.allows(SMALL)).toBe(false);
   });
 
-  test('a write that stalls ends them for a hundred times as long', () => {
-    const { quick, clock } = seen(4, 0.2);
-    for (let write = 0; write < 1_000; write++) quick.wrote(0.1);
-    quick.wrote(2_000);
-    expect(quick.allows(SMALL)).toBe(false);
-    clock.advance(199_999);
-    for (let write = 0; write < 100; write++) quick.observe(SMALL, 0.2);
-    expect(quick.allows(SMALL)).toBe(false);
-    clock.advance(1);
-    quick.observe(SMALL, 0.2);
-    expect(quick.allows(SMALL)).toBe(true);
-  });
-
-  test('one write that a busy machine delayed does not end them', () => {
-    const { quick } = seen(4, 0.2);
-    for (let write = 0; write < 1_000; write++) quick.wrote(write % 100 === 50 ? 5 : 0.1);
-    expect(quick.allows(SMALL)).toBe(true);
-  });
-
-  test('writes that take longer than they seemed to end them, and they are tried again after a second', () => {
-    const { quick, clock } = seen(4, 0.9);
-    for (let write = 0; quick.allows(SMALL); write++) {
-      expect(write).toBeLessThan(50);
-      quick.wrote(0.8);
-    }
-    for (let write = 0; write < 100; write++) quick.observe(SMALL, 0.4);
-    expect(quick.allows(SMALL)).toBe(false);
-    clock.advance(1_000);
-    quick.observe(SMALL, 0.4);
-    expect(quick.allows(SMALL)).toBe(true);
-  });
-
-  test('they rest for an eighth of a second, for twice as long each time that they end soon, and for a second at most', () => {
-    const { quick, clock } = seen(4, 0.4);
-    expect(Array.from({ length: 6 }, () => restOf(quick, clock))).toEqual([125, 250, 500, 1_000, 1_000, 1_000]);
-  });
-
-  test('after a second of quick writes the next rest is a short one', () => {
-    const { quick, clock } = seen(4, 0.4);
-    expect([restOf(quick, clock), restOf(quick, clock)]).toEqual([125, 250]);
-    clock.advance(1_000);
-    expect([restOf(quick, clock), restOf(quick, clock)]).toEqual([125, 250]);
-  });
-
   test('a few asynchronous writes that waited for a processor do not keep them from beginning', () => {
     const { quick } = seen(0, 0);
     for (let write = 0; write < 8; write++) quick.observe(SMALL, write % 4 === 0 ? 20 : 0.3);
     expect(quick.allows(SMALL)).toBe(true);
+  });
+
+  test('go on for ever on a quick disk', () => {
+    const { quick } = seen(4, 0.2);
+    for (let write = 0; write < 100_000; write++) quick.wrote(0.5);
+    expect(quick.allows(SMALL)).toBe(true);
+  });
+
+  test('go on after one stall that the credit covers, and after the next one when it is full again', () => {
+    const { quick, clock } = seen(4, 0.2);
+    for (let stall = 0; stall < 10; stall++) {
+      quick.wrote(12);
+      expect(quick.allows(SMALL)).toBe(true);
+      clock.advance(500);
+    }
+    quick.wrote(12);
+    quick.wrote(12);
+    expect(quick.allows(SMALL)).toBe(false);
+  });
+
+  test('a long stall ends them for about a hundred times as long', () => {
+    const { quick, clock } = seen(4, 0.2);
+    for (let write = 0; write < 1_000; write++) quick.wrote(0.1);
+    quick.wrote(2_000);
+    expect(quick.allows(SMALL)).toBe(false);
+    // 10 × 2,000, less what is free (0.5, and 9 × 8) and the credit (50), at a tenth of the time.
+    expect(restOf(quick, clock)).toBeCloseTo(198_775, -1);
+  });
+
+  test('writes that take longer than they seemed to end them until there is credit again', () => {
+    const { quick, clock } = seen(4, 0.9);
+    let writes = 0;
+    for (; quick.allows(SMALL); writes++) quick.wrote(2);
+    expect(writes).toBe(34);
+    expect(restOf(quick, clock)).toBeCloseTo(10, -1);
+  });
+
+  test('when they end, four more quick writes are seen before they begin again, however much credit there is', () => {
+    const { quick, clock } = seen(4, 0.2);
+    quick.wrote(15);
+    clock.advance(60_000);
+    for (let write = 0; write < 3; write++) quick.observe(SMALL, 0.2);
+    expect(quick.allows(SMALL)).toBe(false);
+    quick.observe(SMALL, 0.2);
+    expect(quick.allows(SMALL)).toBe(true);
+  });
+
+  test('hold the loop for at most a tenth of the time and 50 ms, beyond 0.5 ms each, and one write more', () => {
+    for (const took of [0.8, 2, 5, 8]) {
+      const { beyond, writes } = run(60_000, () => took);
+      expect(writes).toBeGreaterThan(0);
+      expect(beyond).toBeLessThanOrEqual(60_000 * 0.1 + 50 + took);
+    }
+  });
+
+  test('hold the loop for about a hundredth of the time on a disk that often stalls', () => {
+    for (const stall of [50, 200, 1_000]) {
+      let next = 0;
+      const { beyond } = run(600_000, at => {
+        if (at < next) return 0.2;
+        next = at + 300;
+        return stall;
+      });
+      expect(beyond).toBeGreaterThan(0);
+      expect(beyond).toBeLessThanOrEqual(600_000 * 0.0125 + stall);
+    }
   });
 });

@@ -4,34 +4,28 @@ import type { Clock } from '@evertree/core';
 const QUICK_LIMIT_BYTES = 16 * 1024;
 
 /**
- * Synchronous writes begin when so many asynchronous ones in a row took less than this on average. Theirs is the time of
- * the disk and of two hand-overs between threads, so it is above what a synchronous write takes.
+ * Synchronous writes begin when so many more asynchronous ones took at most OBSERVED_LIMIT_MS than took longer. Theirs
+ * is the time of the disk and of two hand-overs between threads, so it is above what a synchronous write takes.
  */
 const OBSERVED_WRITES = 4;
 const OBSERVED_LIMIT_MS = 1;
 
-/**
- * They end when they take more than this on average: for SHORT_REST_MS, and each time that they end again within
- * LONG_REST_MS for twice as long as the last time, up to LONG_REST_MS. Some 20 ms in which a quick disk is slow end
- * them. With a second of rest each time, half of the changes were visible after 4.8 ms on a busy disk; so after 2.9 ms.
- */
-const QUICK_LIMIT_MS = 0.5;
-const SHORT_REST_MS = 125;
-const LONG_REST_MS = 1_000;
+/** A synchronous write that takes no longer is free: the hand-overs of an asynchronous one cost the loop as much. */
+const FREE_MS = 0.5;
 
 /**
- * They end at once when one took longer than SLOW_MS: it held the event loop. They rest for so many times as long, so
- * that writes that stall hold it for at most a hundredth of the time. A busy machine makes any write take up to 5 ms.
+ * Longer ones draw what they take beyond it from a credit of so many milliseconds, which fills again by this part of the
+ * time that passes. So they hold the event loop, beyond FREE_MS each, for at most a tenth of the time and CREDIT_MS.
  */
-const SLOW_MS = 8;
-const REST_FACTOR = 100;
+const CREDIT_MS = 50;
+const CREDIT_SHARE = 0.1;
 
 /**
- * The average is that of about so many writes, the newest of which count most. A longer one counts as COUNTED_MS: the
- * few that a busy machine delays say little about the disk.
+ * What a write takes beyond STALL_MS draws so many times as much: long stalls hold the loop for at most about a hundredth
+ * of the time. A full credit covers one of 12 ms. A busy machine makes any write take up to 5 ms.
  */
-const AVERAGED_WRITES = 32;
-const COUNTED_MS = 2;
+const STALL_MS = 8;
+const STALL_FACTOR = 10;
 
 /**
  * Judges whether the next group is written synchronously. On a quick disk the hand-over to another thread and back costs
@@ -41,19 +35,16 @@ const COUNTED_MS = 2;
 export class QuickWrites {
   readonly #clock: Clock;
   #active = false;
-  /** Of the writes of the present kind, in milliseconds. */
-  #average = 0;
-  /** Asynchronous writes of small groups since the synchronous ones ended, or since the opening. */
+  /** Asynchronous writes of small groups: the quick ones less the others, at least 0. */
   #observed = 0;
-  /** When the rest is over (Clock.monotonic). */
-  #restsUntil = 0;
-  /** When synchronous writes began (Clock.monotonic). */
-  #began = 0;
-  /** The last rest that the average asked for. */
-  #restMs = 0;
+  /** For how many milliseconds synchronous writes may hold the loop, as of #countedAt; below 0 they rest. */
+  #creditMs = CREDIT_MS;
+  /** Clock.monotonic */
+  #countedAt: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#countedAt = clock.monotonic();
   }
 
   allows(bytes: number): boolean {
@@ -63,36 +54,24 @@ export class QuickWrites {
   /** A group was written asynchronously. */
   observe(bytes: number, tookMs: number): void {
     if (this.#active || bytes > QUICK_LIMIT_BYTES) return;
-    this.#observed++;
-    // The first ones count alike.
-    this.#count(tookMs, Math.min(this.#observed, AVERAGED_WRITES));
-    if (this.#observed < OBSERVED_WRITES || this.#average > OBSERVED_LIMIT_MS || this.#clock.monotonic() < this.#restsUntil) return;
-    this.#active = true;
-    this.#began = this.#clock.monotonic();
-    this.#average = 0;
+    this.#observed = tookMs <= OBSERVED_LIMIT_MS ? this.#observed + 1 : Math.max(0, this.#observed - 1);
+    if (this.#observed < OBSERVED_WRITES) return;
+    this.#draw(0);
+    this.#active = this.#creditMs >= 0;
   }
 
   /** A group was written synchronously. */
   wrote(tookMs: number): void {
-    this.#count(tookMs, AVERAGED_WRITES);
-    if (tookMs > SLOW_MS) this.#rest(tookMs * REST_FACTOR);
-    else if (this.#average > QUICK_LIMIT_MS) this.#rest(this.#nextRestMs());
-  }
-
-  #nextRestMs(): number {
-    const endsSoon = this.#restMs > 0 && this.#clock.monotonic() - this.#began < LONG_REST_MS;
-    this.#restMs = endsSoon ? Math.min(2 * this.#restMs, LONG_REST_MS) : SHORT_REST_MS;
-    return this.#restMs;
-  }
-
-  #count(tookMs: number, among: number): void {
-    this.#average += (Math.min(tookMs, COUNTED_MS) - this.#average) / among;
-  }
-
-  #rest(forMs: number): void {
+    if (tookMs <= FREE_MS) return;
+    this.#draw(tookMs - FREE_MS + (STALL_FACTOR - 1) * Math.max(0, tookMs - STALL_MS));
+    if (this.#creditMs >= 0) return;
     this.#active = false;
     this.#observed = 0;
-    this.#average = 0;
-    this.#restsUntil = this.#clock.monotonic() + forMs;
+  }
+
+  #draw(costMs: number): void {
+    const now = this.#clock.monotonic();
+    this.#creditMs = Math.min(CREDIT_MS, this.#creditMs + (now - this.#countedAt) * CREDIT_SHARE) - costMs;
+    this.#countedAt = now;
   }
 }

@@ -122,7 +122,7 @@ export class IndexKeeper {
   async #build(gap: { readonly position: ExactPosition; readonly upTo: number }, hint: RecordPlace | undefined): Promise<boolean> {
     const { disk, breathe } = this.#options;
     let builder: RunBuilder | undefined;
-    for await (const { frame, place } of framesAfter(disk, this.#segments, gap.position, { hint })) {
+    for await (const { frame, place } of framesAfter(disk, this.#segments, gap.position, { hint, fleeting: true })) {
       const { header } = frame;
       if (header.last.revision > gap.upTo) break;
       const { generation } = this.#segments.find(({ name }) => name === place.segment.name)!;

@@ -96,8 +96,10 @@ function removeTop(heap: MergeInput[]): void {
 
 function sink(heap: MergeInput[], from: number): void {
   for (let at = from; ;) {
+    const child = 2 * at + 1;
     let least = at;
-    for (const child of [2 * at + 1, 2 * at + 2]) if (child < heap.length && isBefore(heap[child]!, heap[least]!)) least = child;
+    if (child < heap.length && isBefore(heap[child]!, heap[least]!)) least = child;
+    if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[least]!)) least = child + 1;
     if (least === at) return;
     swap(heap, at, least);
     at = least;

@@ -270,18 +270,19 @@ export class Tree {
    * @returns 0, or the length of the path of the first node that was made; -1 if one is missing and none is to be made
    */
   #reach(path: Path, last: number, make: boolean): number {
-    if (this.#hasReached(path)) {
-      this.#trailEnd = last;
-      return 0;
-    }
-    this.#reached = -1;
     const trail = this.trail;
     const keys = this.#reachedKeys;
-    let node = this.root.generation === this.generation ? this.root : this.ownRoot();
-    trail[0] = node;
+    // Paths that follow one another often have parents in common.
+    const most = Math.min(last, this.#reached);
+    let level = 0;
+    while (level < most && path[level] === keys[level]) level++;
     this.#trailEnd = last;
+    if (this.#reached < 0) trail[0] = this.ownRoot();
+    else if (level === last) return 0;
+    this.#reached = -1;
+    let node = trail[level]!;
     let made = 0;
-    for (let level = 0; level < last; level++) {
+    for (; level < last; level++) {
       const key = path[level]!;
       let child = reach(node, key);
       if (!(child instanceof TreeNode) || child.generation !== this.generation) {

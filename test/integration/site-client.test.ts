@@ -177,6 +177,16 @@ describe('a client that does not follow', () => {
   });
 });
 
+test('a write that is ended without an answer may have been committed', async () => {
+  const client = await clientOf(request => request.socket.destroy());
+  await expect(client.write('/data/a', { method: 'PUT', body: '1' })).rejects.toMatchObject({
+    code: 'UNREACHABLE',
+    message: expect.stringMatching(
+      /it was stopped, or it speaks TLS: .*; if it was, whether the change was committed is not known$/,
+    ) as unknown,
+  });
+});
+
 test('a client that asks without TLS where TLS is spoken is told so, and the other way round', async () => {
   const url = new URL(await serve((_request, response) => response.end('{}')));
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }]);
@@ -190,7 +200,7 @@ test('a client that asks without TLS where TLS is spoken is told so, and the oth
     });
     await expect(new SiteClient(new URL(`http://127.0.0.1:${port}`)).json('/data')).rejects.toMatchObject({
       code: 'UNREACHABLE',
-      message: expect.stringContaining(`if the site has TLS, write https://127.0.0.1:${port}`) as unknown,
+      message: `http://127.0.0.1:${port} took the connection and ended it without an answer: it was stopped, or it speaks TLS: then write https://127.0.0.1:${port}`,
     });
   } finally {
     secure.close();

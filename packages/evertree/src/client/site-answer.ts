@@ -61,7 +61,7 @@ export class SiteAnswer {
         next = await chunks.next();
       } catch (error) {
         if (error instanceof SilenceError) throw unreachable(this.#url, error);
-        const message = `${this.#url.origin} ended its answer before the end`;
+        const message = `${this.#url.origin} ended its answer before the end: it was stopped, or the connection broke; see whether it runs, and ask again`;
         throw new EvertreeError('UNREACHABLE', message, { url: this.#url.origin }, error);
       } finally {
         clearTimeout(timer);
@@ -156,24 +156,30 @@ export class SilenceError extends Error {
   }
 }
 
-export function unreachable(url: URL, error: NodeJS.ErrnoException): EvertreeError {
+/** @param mayHaveChanged whether it was asked for a change */
+export function unreachable(url: URL, error: NodeJS.ErrnoException, mayHaveChanged = false): EvertreeError {
   const at = { url: url.origin };
   if (error instanceof SilenceError) return new EvertreeError('UNREACHABLE', `${url.origin} ${error.message}`, at, error);
   if (UNTRUSTED.has(error.code ?? '')) {
     const remedy = "name its authority's PEM file with --ca or EVERTREE_CA (or NODE_EXTRA_CA_CERTS)";
     return new EvertreeError('UNREACHABLE', `the certificate of ${url.origin} is not trusted (${error.code}); ${remedy}`, at, error);
   }
-  const scheme = wrongScheme(url, error);
-  if (scheme !== undefined) return new EvertreeError('UNREACHABLE', scheme, at, error);
+  const early = endedEarly(url, error, mayHaveChanged);
+  if (early !== undefined) return new EvertreeError('UNREACHABLE', early, at, error);
   const reason = error.code === 'ECONNREFUSED' ? 'nothing listens there' : error.message || String(error.code);
   const message = `no site answers at ${url.origin} (${reason}); start one, or name another with --url`;
   return new EvertreeError('UNREACHABLE', message, at, error);
 }
 
-/** A site that speaks TLS ends a connection without; one without TLS answers a handshake with what is none. */
-function wrongScheme({ protocol, origin, host }: URL, { code, message }: NodeJS.ErrnoException): string | undefined {
-  if (protocol === 'http:' && code === 'ECONNRESET' && message === 'socket hang up')
-    return `${origin} took the connection and ended it without an answer; if the site has TLS, write https://${host}`;
+/** What a connection that was made and then ended says: the site died, or one side speaks TLS and the other does not. */
+function endedEarly(
+  { protocol, origin, host }: URL,
+  { code, message }: NodeJS.ErrnoException,
+  mayHaveChanged: boolean,
+): string | undefined {
   if (protocol === 'https:' && code === 'EPROTO') return `${origin} speaks no TLS; if the site is without, write http://${host}`;
-  return undefined;
+  if (code !== 'ECONNRESET' || message !== 'socket hang up') return undefined;
+  const unknown = mayHaveChanged ? '; if it was, whether the change was committed is not known' : '';
+  const tls = protocol === 'http:' ? `, or it speaks TLS: then write https://${host}` : '';
+  return `${origin} took the connection and ended it without an answer: it was stopped${tls}${unknown}`;
 }

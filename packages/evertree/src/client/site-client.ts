@@ -155,7 +155,7 @@ export class SiteClient {
       return message;
     } catch (error) {
       if (options.signal?.aborted === true) throw options.signal.reason;
-      throw unreachable(this.#url, error as NodeJS.ErrnoException);
+      throw unreachable(this.#url, error as NodeJS.ErrnoException, changes);
     }
   }
 

@@ -44,6 +44,7 @@ export const COMMAND_FILES: Readonly<Record<string, readonly CommandFile[]>> = {
     { names: ['drill'], load: async () => (await import('./drill.ts')).addDrill },
     { names: ['prune'], load: async () => (await import('./prune.ts')).addPrune },
   ],
+  'Shell:': [{ names: ['completion'], load: async () => (await import('./completion.ts')).addCompletion }],
 };
 
 /** Commander's heading for options without one. */

@@ -152,12 +152,29 @@ describe('a promotion', () => {
     await sites.stop('south');
     const west = await sites.start('west', {}, 'both');
     // North follows nobody now, and knows epoch 2, which west never saw.
+    expect(await west.promote({ dryRun: true })).toMatchObject({ possible: false, obstacles: [{ code: 'epoch-unknown' }] });
+    expect(west.store.journal.identity.fencedBy).toBeUndefined();
     await expect(west.promote()).rejects.toMatchObject({
       code: 'WRONG_ROLE',
       message: expect.stringMatching(/north is in epoch 2 .* which this site never saw; promote north/),
     });
     expect(await north.promote()).toMatchObject({ epoch: { number: 3 } });
     await writes(north, '/a');
+  });
+
+  test('that was refused raises the number of the next one, after a restart and with nobody reached, too (rule 16)', async () => {
+    allowErrors('primary-fenced');
+    sites = await RoleSites.prepare('north', 'south', 'west');
+    const [north] = (await sites.startAll()) as [Site, Site, Site];
+    await sites.stop('west');
+    await north.switchover({ to: 'south' });
+    await sites.settled(sites.site('south'));
+    await sites.stop('south');
+    await expect((await sites.start('west', {}, 'both')).promote()).rejects.toThrow(/north is in epoch 2/);
+    await sites.stop('north');
+    await sites.stop('west');
+    const west = await sites.start('west', {}, 'both');
+    expect(await west.promote()).toMatchObject({ epoch: { number: 3 }, unheard: [expect.any(String), expect.any(String)] });
   });
 
   test('may follow a handover whose target is gone (rule 14), and never takes the number that belongs to it (rule 13)', async () => {

@@ -596,6 +596,21 @@ const CASES: Readonly<Record<string, string>> = {
     pass 40
     switchover c b
   `,
+  'a promotion exceeds the epoch that one before it was refused for': `
+    sites direct direct direct
+    seed 21021634
+    block b c
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    promote c
+    pass 2
+    block c a
+    promote c
+    pass 40
+    write c 2 1
+  `,
   'a primary of whose epoch a topic takes nothing goes on there in a higher one, however much waits': `
     sites direct direct direct direct topic
     seed 10

@@ -3,6 +3,7 @@ import {
   type EpochName,
   EvertreeError,
   type ExactPosition,
+  type Fencing,
   type RoleMessage,
   type Store,
   type Transport,
@@ -128,7 +129,7 @@ export class Promoting {
         return this.#result.resolve({ epoch, position, lost, unheard });
       }
       case 'refuse':
-        return this.#refuse(action.why, action.facts);
+        return void this.#refuse(action.why, action.facts, action.heard);
     }
   }
 
@@ -158,10 +159,22 @@ export class Promoting {
     }
   }
 
-  #refuse(why: string, facts: PromotionFacts | undefined): void {
-    const { site } = this.#context.store;
+  async #refuse(why: string, facts: PromotionFacts | undefined, heard: Fencing | undefined): Promise<void> {
+    const { store } = this.#context;
+    const { site } = store;
+    if (heard !== undefined) await noteEpoch(store, heard);
     const details = { site, ...(facts === undefined ? {} : { facts, obstacles: facts.obstacles }) };
     this.#result.reject(new EvertreeError('WRONG_ROLE', `${site} is not promoted: ${why}`, details));
+  }
+}
+
+/** Never rejects: where the disk can't record an epoch that has begun, the site knows of it until it stops. */
+async function noteEpoch(store: Store, { number, id, begun }: Fencing): Promise<void> {
+  try {
+    await store.fence({ number, id }, begun);
+  } catch (error) {
+    const message = `the disk of ${store.site} could not record epoch ${number} (${id}), which its promotion heard of: ${describe(error)}`;
+    store.report({ level: 'error', event: 'fence-not-recorded', message, details: { epoch: { number, id }, error } });
   }
 }
 

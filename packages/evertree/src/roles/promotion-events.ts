@@ -1,4 +1,4 @@
-import type { EpochName, ExactPosition } from '@evertree/core';
+import type { EpochName, ExactPosition, Fencing } from '@evertree/core';
 import type { Extent, LastPrimary, PossibleLoss, ReachedSite } from './losses.ts';
 import type { PromotionFacts, PromotionGround } from './promotion-facts.ts';
 
@@ -61,4 +61,10 @@ export type PromotionAction =
       readonly lost: PossibleLoss;
       readonly unheard: readonly string[];
     }
-  | { readonly type: 'refuse'; readonly why: string; readonly facts: PromotionFacts | undefined };
+  /** `heard`: the epoch that this site has to know durably before anybody is told, so that the next promotion exceeds it. */
+  | {
+      readonly type: 'refuse';
+      readonly why: string;
+      readonly facts: PromotionFacts | undefined;
+      readonly heard: Fencing | undefined;
+    };

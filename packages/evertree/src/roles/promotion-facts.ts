@@ -1,4 +1,13 @@
-import { type EpochName, type ExactPosition, type Obstacle, compareEpochs, highestEpoch } from '@evertree/core';
+import {
+  type EpochName,
+  type ExactPosition,
+  type Fencing,
+  NO_EPOCH_ID,
+  type Obstacle,
+  compareEpochs,
+  highestEpoch,
+  raiseFencing,
+} from '@evertree/core';
 import { type Adoption, type Extent, type LastPrimary, type PossibleLoss, type ReachedSite, adoption, possibleLoss } from './losses.ts';
 
 /** Something that stands against a promotion. `lasting`: `force` does not help. */
@@ -79,6 +88,19 @@ export function freeNumber(ground: PromotionGround, reached: readonly ReachedSit
   const known = [ground, ...reached, ...(primary === undefined ? [] : [primary.heard])];
   const fences = reached.map(other => other.fencedBy?.number ?? 0);
   return Math.max(least, fencedBy?.number ?? 0, ...known.map(takenUpTo), ...fences) + 1;
+}
+
+/** The highest epoch that began elsewhere, as the sites that answered tell; undefined where this site's own is not below it. */
+export function begunElsewhere({ epochs, last }: Extent, reached: readonly ReachedSite[]): Fencing | undefined {
+  const own = highestEpoch(epochs, last);
+  let heard: Fencing | undefined;
+  for (const other of reached) {
+    const { number, id } = highestEpoch(other.epochs, other.last);
+    // A log tells no table, and its last frame may be of a restart: the lowest id of that number outranks nobody who began it.
+    const begun = { number, id: other.isLog === true ? NO_EPOCH_ID : id, begun: true };
+    if (compareEpochs(begun, own) > 0) heard = raiseFencing(heard, begun) ?? heard;
+  }
+  return heard;
 }
 
 /**

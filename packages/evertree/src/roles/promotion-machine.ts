@@ -1,8 +1,8 @@
-import { type EpochName, type ExactPosition, highestEpoch } from '@evertree/core';
+import { type EpochName, type ExactPosition, type Fencing, highestEpoch, raiseFencing } from '@evertree/core';
 import type { RoleLimits } from './limits.ts';
 import { type Extent, type LastPrimary, type ReachedSite, furthestOf, possibleLoss } from './losses.ts';
 import type { PromotionAction, PromotionEvent, PromotionRequest } from './promotion-events.ts';
-import { type PromotionFacts, type PromotionGround, freeNumber, planHash, promotionFacts } from './promotion-facts.ts';
+import { type PromotionFacts, type PromotionGround, begunElsewhere, freeNumber, planHash, promotionFacts } from './promotion-facts.ts';
 
 /**
  * How far a promotion has come.
@@ -26,7 +26,8 @@ const RAISES = 3;
  *
  * Law: the base of the new epoch is fixed only after every site that answers has promised, and this site's history is
  * the furthest of all that promised (rule 15). The number is above all that were heard of (rule 16). A log promises, too:
- * by a claim, behind which no frame of a lower epoch counts.
+ * by a claim, behind which no frame of a lower epoch counts. What a refused promotion heard of, the next one exceeds, though
+ * it reach nobody.
  */
 export class PromotionMachine {
   readonly #request: PromotionRequest;
@@ -47,6 +48,8 @@ export class PromotionMachine {
   /** Sites and addresses whose acknowledgements to an older primary can't be ruled out. */
   readonly #unheard = new Set<string>();
   #own: Extent | undefined;
+  /** The highest epoch for whose sake a site did not promise. It may have begun, or be promised only. */
+  #bar: Fencing | undefined;
 
   constructor(request: PromotionRequest, limits: PromotionLimits) {
     this.#request = request;
@@ -166,6 +169,7 @@ export class PromotionMachine {
       case 'not-promised': {
         if (!this.#isPresent(event.epoch)) return NOTHING;
         const { highest } = event;
+        if (highest !== undefined) this.#bar = raiseFencing(this.#bar, { ...highest, begun: false }) ?? this.#bar;
         if (highest !== undefined && highest.number >= this.#epoch.number && this.#raises < RAISES) return this.#raiseAbove(highest.number);
         if (!this.#request.force) return this.#refuse(`${event.site} does not promise: ${event.text}`, this.#facts);
         return this.#lostOne(event.site);
@@ -283,6 +287,13 @@ export class PromotionMachine {
 
   #refuse(why: string, facts?: PromotionFacts): readonly PromotionAction[] {
     this.#step = 'over';
-    return [{ type: 'refuse', why, facts }];
+    return [{ type: 'refuse', why, facts, heard: this.#heard() }];
+  }
+
+  /** A dry run changes nothing. */
+  #heard(): Fencing | undefined {
+    if (this.#request.dryRun || this.#own === undefined) return undefined;
+    const begun = begunElsewhere(this.#own, [...this.#reached.values()]);
+    return this.#bar === undefined ? begun : (raiseFencing(begun, this.#bar) ?? begun);
   }
 }

@@ -1,4 +1,4 @@
-import { type Epoch, type EpochName, type ExactPosition, type Hello, ORIGIN } from '@evertree/core';
+import { type Epoch, type EpochName, type ExactPosition, type Fencing, type Hello, NO_EPOCH_ID, ORIGIN } from '@evertree/core';
 import { describe, expect, it } from 'vitest';
 import type { Extent, PossibleLoss } from '../../src/roles/losses.ts';
 import type { PromotionAction, PromotionEvent, PromotionRequest } from '../../src/roles/promotion-events.ts';
@@ -131,8 +131,14 @@ function toldAction(action: PromotionAction): string {
       return `> done ${epoch.number} at ${position.epoch}-${position.revision}, ${toldLoss(lost)}${listed('unheard', unheard)}`;
     }
     case 'refuse':
-      return `> refuse: ${action.why}`;
+      return `> refuse: ${action.why}${toldHeard(action.heard)}`;
   }
+}
+
+function toldHeard(heard: Fencing | undefined): string {
+  if (heard === undefined) return '';
+  const isUnnamed = heard.id === NO_EPOCH_ID;
+  return ` [heard ${heard.number}${isUnnamed ? ' without its id' : ''}${heard.begun ? '' : ', promised'}]`;
 }
 
 function requestOf(line: string): PromotionRequest | undefined {

@@ -21,6 +21,9 @@ const BATCH_TYPES = [
   FORM_TYPE,
 ];
 
+/** How much of the body is committed in one step: some 200 short lines. A chunk of 64 KiB of merges took 45 ms. */
+const STEP_BYTES = 8 * 1024;
+
 /**
  * POST /batch: newline-delimited operations, committed line by line as they arrive, with one wait for stable storage at
  * the end.
@@ -168,7 +171,7 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
         }),
     },
   );
-  // While it waits nothing is committed, so that what a chunk holds is committed whole, or not at all. A long line is read
+  // While it waits nothing is committed, so that what a step holds is committed whole, or not at all. A long line is read
   // and prepared for some turns, and asks for itself.
   const mayBegin = async () => {
     for (
@@ -187,11 +190,14 @@ async function commitBody(exchange: Exchange, batch: BatchRun): Promise<Expected
     for await (const chunk of bodyChunks(request)) {
       bytes += chunk.length;
       if (bytes > batchBytes) throw tooLarge(batchBytes);
-      await mayBegin();
-      hold(lines.begunBytes + chunk.length);
-      await lines.add(chunk);
-      hold(lines.begunBytes);
-      await turns.breathe();
+      for (let start = 0; start < chunk.length; start += STEP_BYTES) {
+        const step = chunk.subarray(start, start + STEP_BYTES);
+        await mayBegin();
+        hold(lines.begunBytes + step.length);
+        await lines.add(step);
+        hold(lines.begunBytes);
+        await turns.breathe();
+      }
     }
     await mayBegin();
     await lines.finish();

@@ -7,7 +7,8 @@ const PLACES = 4_096;
 
 /**
  * Short texts that were read lately, by their bytes. Many leaves of a tree hold the same few words, and leaves with equal
- * texts then share one string: finding it costs a fifth of making it, and saves its 24 to 40 bytes of heap.
+ * texts then share one string. Measured: to find one takes a third of the time that making it takes (40 of 130 ns); a text
+ * that never comes again takes 20 to 70 % longer than without the cache.
  */
 class TextCache {
   readonly #texts = Array.from<string | undefined>({ length: PLACES });

@@ -134,7 +134,9 @@ class BodySteps {
     const [node, key, tag, leaving] = [this.#node, this.#key, this.#tag, this.#leaving];
     if (node === 0) return this.#sink.putRoot(yield* this.#object());
     if (tag !== DELETED && this.#sieve?.wants(node, keys[key]!) === false) {
-      return tag === OBJECT || tag === ARRAY ? yield* this.#skipContainer(tag) : this.#from.skip(tag);
+      if (tag === OBJECT || tag === ARRAY) yield* this.#skipContainer(tag);
+      else this.#from.skip(tag);
+      return;
     }
     if (leaving !== undefined) yield* digestSteps(leaving);
     const { lo, hi } = lanes;

@@ -274,6 +274,7 @@ describeKafka('a Kafka topic', () => {
     await secondary.close();
     const again = await stage.secondary({ disk: new FaultDisk() });
     await again.equals(primary);
-    expect(primary.peer('b')).toMatchObject({ state: 'replicate', through: `topic ${stage.topic.name}` });
+    // Until the primary reads the control topic, it shows the site that closed.
+    await vi.waitFor(() => expect(primary.peer('b')).toMatchObject({ state: 'replicate', through: `topic ${stage.topic.name}` }), SOON);
   });
 });

@@ -178,6 +178,17 @@ describe('import and export', () => {
     expect(await done(atSecondary(['export']))).toBe(await done(atPrimary(['export'])));
   });
 
+  test('an export to a file has the bytes of a printed one, and says how many; one that fails leaves the file as it was', async () => {
+    const file = join(folder.path, 'export.json');
+    await done(atPrimary(['put', '/filed', '{"text":"é"}']));
+    const written = await atPrimary(['export', '/filed', '--output', 'export.json']);
+    expect(written).toMatchObject({ status: 0, stdout: '', stderr: expect.stringMatching(/ written to export\.json\n$/) });
+    const text = await readFile(file, 'utf8');
+    expect(text).toBe(await done(atPrimary(['export', '/filed'])));
+    expect((await atPrimary(['export', '/nothing', '--output', 'export.json'])).status).toBe(1);
+    expect(await readFile(file, 'utf8')).toBe(text);
+  });
+
   test('a file that is missing or no JSON changes nothing', async () => {
     await folder.write('broken.json', '{"a": 1,\n "b": }');
     expect(await atPrimary(['import', 'none.json'])).toMatchObject({

@@ -1,7 +1,3 @@
-import { createWriteStream } from 'node:fs';
-import { once } from 'node:events';
-import { rename, rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
 import type { ArchivedSubtree } from '@evertree/archive';
 import { EvertreeError, formatPath, type Path, SnapshotNode, type Value } from '@evertree/core';
 import { contentSlices } from '../http/json-slices.ts';
@@ -13,6 +9,7 @@ import { type ClientOptions, clientOf, type NoteOptions } from './options.ts';
 import { commandClock, type IdentityOptions, identitiesOf, openTargetOf, type TargetOptions } from './target-options.ts';
 import { print, printLine, tellNote, tellWarnings, WorkProgress } from './terminal.ts';
 import { formatBytes } from './units.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 /** The options of a restore of one subtree. */
 export interface SubtreeRestoreOptions extends TargetOptions, IdentityOptions, NoteOptions, Omit<ClientOptions, 'url'> {
@@ -88,26 +85,13 @@ function bytesOf(content: SnapshotNode | Value): number {
 
 /** Prints the document, or writes it to a file, whole or not at all. */
 async function writeDocument(content: SnapshotNode | Value, output: string | undefined): Promise<void> {
-  if (output === undefined) {
-    for (const slice of contentSlices(content)) await print(slice);
-    await print('\n');
-    return;
-  }
-  // A drawn name, and a new file: where others may write, too, a link of a known name could lead anywhere.
-  const temporary = `${output}.${Buffer.from(nodeRandom.bytes(4)).toString('hex')}.tmp`;
-  try {
-    const file = createWriteStream(temporary, { flush: true, flags: 'wx' });
-    const ended = finished(file);
-    // It is awaited below; until then nobody would hear of a rejection.
-    ended.catch(() => undefined);
-    for (const slice of contentSlices(content)) if (!file.write(slice)) await Promise.race([once(file, 'drain'), ended]);
-    file.end('\n');
-    await ended;
-    await rename(temporary, output);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  if (output !== undefined) return writeWholeFile(output, documentOf(content));
+  for (const slice of documentOf(content)) await print(slice);
+}
+
+function* documentOf(content: SnapshotNode | Value): Generator<string> {
+  yield* contentSlices(content);
+  yield '\n';
 }
 
 async function putInto(url: string, at: Path, content: SnapshotNode | Value, where: string, options: SubtreeRestoreOptions): Promise<void> {

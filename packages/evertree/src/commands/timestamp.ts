@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { EvertreeError, formatPosition } from '@evertree/core';
+import { readFile } from 'node:fs/promises';
+import { formatPosition } from '@evertree/core';
 import type { Cleaned, Timestamp } from '@evertree/history';
 import type { Command } from 'commander';
 import pico from 'picocolors';
@@ -11,6 +10,7 @@ import { UsageError } from './exit-status.ts';
 import { type ClientOptions, clientOf, withClient } from './options.ts';
 import { printLine, WorkProgress } from './terminal.ts';
 import { formatCount } from './units.ts';
+import { writeWholeFile } from './whole-file.ts';
 
 const ABOUT =
   "Makes a backup of a copy of a site's directory that any tool made, file by file, while the site ran. It holds exactly the commits up to the first timestamp, proven by digest.";
@@ -177,29 +177,7 @@ async function readTimestamp(file: string): Promise<Timestamp> {
   return parseTimestamp(text, file, Date.now());
 }
 
-/** Durably, and whole or not at all: without it the copy is worth nothing. */
-async function writeTimestamp(file: string, timestamp: Timestamp): Promise<void> {
-  const temporary = `${file}.tmp`;
-  try {
-    const handle = await open(temporary, 'w', 0o644);
-    try {
-      await handle.writeFile(`${JSON.stringify(timestamp, undefined, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-    await syncDirectory(dirname(file));
-  } catch (error) {
-    throw new EvertreeError('STORAGE_FAILED', `the timestamp can't be written to ${file}: ${(error as Error).message}`, { file }, error);
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+/** Durably: without it the copy is worth nothing. */
+function writeTimestamp(file: string, timestamp: Timestamp): Promise<void> {
+  return writeWholeFile(file, [`${JSON.stringify(timestamp, undefined, 2)}\n`]);
 }

@@ -611,6 +611,61 @@ const CASES: Readonly<Record<string, string>> = {
     pass 40
     write c 2 1
   `,
+  'a promotion exceeds the epoch that a dry run before it heard of': `
+    sites direct direct direct
+    seed 1
+    block b c
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    dry-promote c
+    pass 2
+    block c a
+    promote c
+    pass 40
+    write c 2 1
+  `,
+  'a promotion exceeds the epoch of a site whose dry run asked this one': `
+    sites direct direct direct
+    seed 3
+    block b c
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    dry-promote a
+    pass 30
+    isolate c
+    promote c
+    pass 40
+    write c 2 1
+  `,
+  'a promotion exceeds an epoch of which it hears while it asks for promises': `
+    sites direct direct direct direct
+    seed 4
+    block b c
+    block b d
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    isolate c
+    isolate d
+    unblock d c
+    unblock c d
+    delay a c 90 150
+    delay c d 60 95
+    delay d c 60 95
+    promote c force
+    pass 80
+    unblock a c
+    unblock c a
+    pass 60
+    block c a
+    pass 140
+    write c 2 1
+  `,
   'a primary of whose epoch a topic takes nothing goes on there in a higher one, however much waits': `
     sites direct direct direct direct topic
     seed 10

@@ -142,7 +142,7 @@ export class Consumer implements AsyncDisposable {
     const ours = helloOf(this.#store, { program, standby, advertised: advertised?.(), raises: undefined, catchesUp });
     const said = Promise.withResolvers<void>();
     greet(link, {
-      clock: this.#store.clock,
+      store: this.#store,
       helloMs: this.#limits.helloMs,
       meet: hello => this.#meet(link, hello, ours, said.promise),
       left: () => undefined,

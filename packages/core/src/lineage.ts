@@ -195,6 +195,14 @@ export function highestEpoch(epochs: readonly Epoch[], position: ExactPosition):
 }
 
 /**
+ * The highest number that a history takes. The number after an epoch that ended in a handover belongs to its target: it may
+ * begin at any time.
+ */
+export function takenUpTo({ epochs, last }: Compared): number {
+  return Math.max(last.epoch, ...epochs.map(({ number, end }) => (end === undefined ? number : number + 1)));
+}
+
+/**
  * The index of a position's epoch in a table, or -1. The search begins at the newest entry, which is asked for most.
  */
 function indexOf(epochs: readonly Epoch[], { epoch, epochId }: ExactPosition): number {

@@ -205,7 +205,7 @@ export class Producer implements AsyncDisposable {
   #introduce(link: Link, farEnd: FarEnd): void {
     this.#remotes.linked(link);
     greet(link, {
-      clock: this.#store.clock,
+      store: this.#store,
       helloMs: this.#limits.helloMs,
       meet: hello => this.#meet(link, farEnd, hello),
       left: (reason, explanation, byPeer) => this.#closed(link, undefined, reason, explanation, byPeer),

@@ -4,6 +4,7 @@ import type { FarEnd, Hello, LinkEvents, Message } from '../seams/transport.ts';
 import { ORIGIN } from '../position.ts';
 import { ScriptedLink } from '../../../../test/support/scripted-link.ts';
 import { Simulation } from '../../../../test/support/simulation.ts';
+import { HeardEpochs } from '../store/heard-epochs.ts';
 import { greet } from './greeting.ts';
 import { refuseRole, refuseStream, refuseVersion } from './hello.ts';
 import type { Host } from './hello.ts';
@@ -33,12 +34,14 @@ describe('a new link', () => {
   let link: ScriptedLink;
   let told: string[];
   let taken: Message[];
+  let heard: HeardEpochs;
 
   beforeEach(() => {
     simulation = new Simulation(3);
     link = new ScriptedLink('there:1');
     told = [];
     taken = [];
+    heard = new HeardEpochs(() => STREAM);
   });
 
   function receive(accepts = true): void {
@@ -48,7 +51,7 @@ describe('a new link', () => {
       closed: reason => void told.push(`closed ${reason}`),
     };
     greet(link, {
-      clock: simulation.clock,
+      store: { clock: simulation.clock, heardEpochs: heard },
       helloMs: 100,
       meet: ({ site }) => {
         told.push(`met ${site}`);
@@ -101,6 +104,12 @@ describe('a new link', () => {
     link.sayLate({ type: 'snapshot-end', chunks: 1 });
     expect(told).toEqual(['met there', 'left refused']);
     expect(taken).toEqual([]);
+  });
+
+  it('tells of epochs, also when it is turned away', () => {
+    receive(false);
+    link.say({ type: 'hello', hello: hello({ fencedBy: { number: 3, id: 'ee'.repeat(8), begun: false } }) });
+    expect(heard.number).toBe(3);
   });
 
   it('is not waited for if it ends before the hello', async () => {

@@ -1,8 +1,9 @@
-import type { Clock } from '../seams/host.ts';
 import type { CloseReason, Hello, Link, LinkEvents } from '../seams/transport.ts';
+import type { Store } from '../store/store.ts';
 
 export interface GreetingOptions {
-  readonly clock: Clock;
+  /** Hears of each far end's epochs, also of one that is turned away. */
+  readonly store: Pick<Store, 'clock' | 'heardEpochs'>;
   /** How long the far end may take to say hello before its link is closed as silent. */
   readonly helloMs: number;
   /**
@@ -20,18 +21,19 @@ export interface GreetingOptions {
  * for.
  */
 export function greet(link: Link, options: GreetingOptions): void {
-  const { clock, helloMs } = options;
+  const { store, helloMs } = options;
   /** Whether the first message has come. */
   let spoken = false;
   let taker: LinkEvents | undefined;
-  const patience = clock.after(helloMs, () => link.close('silent', `no hello came within ${helloMs} ms`));
+  const patience = store.clock.after(helloMs, () => link.close('silent', `no hello came within ${helloMs} ms`));
   link.attach({
     message: message => {
       if (spoken) return taker?.message(message);
       spoken = true;
       patience[Symbol.dispose]();
-      if (message.type === 'hello') taker = options.meet(message.hello);
-      else link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
+      if (message.type !== 'hello') return link.close('protocol-violation', `the first message is a hello, and not ${message.type}`);
+      store.heardEpochs.hear(message.hello);
+      taker = options.meet(message.hello);
     },
     drained: () => taker?.drained(),
     closed: (reason, explanation, byPeer) => {

@@ -9,6 +9,7 @@ import { Following, type PreparedFrame } from './following.ts';
 import { FrameSchedule } from './frame-schedule.ts';
 import type { Frame } from '../frames/frame.ts';
 import type { GuardSchema } from '../transactions/guards.ts';
+import { HeardEpochs } from './heard-epochs.ts';
 import { History } from './history.ts';
 import type { Clock, Random, Reporter } from '../seams/host.ts';
 import type { Journal, Role, SnapshotHeader } from '../seams/journal.ts';
@@ -48,6 +49,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly random: Random;
   readonly report: Reporter;
   readonly limits: StoreLimits;
+  /** What other sites told of epochs, on links of any kind. */
+  readonly heardEpochs = new HeardEpochs(() => this.stream);
   #tree: Tree;
   readonly #committing: Committing;
   readonly #following: Following;
@@ -85,11 +88,10 @@ export class Store extends SingleWrites implements AsyncDisposable {
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     const advanced = () => this.#events.emit('advanced');
-    const parts = { journal: this.journal, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
+    const parts = { journal: this.journal, clock, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
     this.#succession = new Succession({ ...parts, cut: () => this.cut(), digest: () => this.digest, advanced });
     this.#replacement = new HistoryReplacement({
       ...parts,
-      clock: this.clock,
       flush: () => this.flush(),
       pin: () => this.#tree.pin(),
       listeners: this.#listeners,

@@ -46,7 +46,7 @@ async function examineReach(
     const transports = (await factory.dial?.()) ?? [];
     const direct = transports.filter(({ farEnd }) => farEnd.kind === 'site');
     const logs = transports.flatMap(({ farEnd }) => (farEnd.kind === 'log' ? [farEnd.name] : []));
-    const reach = await reachOf(direct, store.clock, limits.silentMs);
+    const reach = await reachOf(direct, store, limits.silentMs);
     // The old primary may read a log, too: whether it does only its own file says.
     if (direct.length > 0 && logs.length === 0 && !reach.sites.includes(from)) {
       const others = reach.sites.length === 0 ? '' : `; it reaches ${reach.sites.join(', ')}`;

@@ -1,4 +1,4 @@
-import { type Clock, type LinkEvents, type Store, type Transport, greet } from '@evertree/core';
+import { type LinkEvents, type Store, type Transport, greet } from '@evertree/core';
 
 const LEASE = 'switchover';
 /** The lease that is written asks for nothing after this. */
@@ -29,7 +29,7 @@ export interface Reach {
 const NOBODY: LinkEvents = { message: () => undefined, drained: () => undefined, closed: () => undefined };
 
 /** Hears the hello of whoever answers, and says none. Opens and closes the transports. */
-export async function reachOf(transports: readonly Transport[], clock: Clock, limitMs: number): Promise<Reach> {
+export async function reachOf(transports: readonly Transport[], store: Store, limitMs: number): Promise<Reach> {
   const waiting = new Map(transports.flatMap(({ remotes }) => remotes).map(remote => [remote, `no answer within ${limitMs} ms`]));
   const { promise: settled, resolve } = Promise.withResolvers<void>();
   const sites = new Set<string>();
@@ -39,7 +39,7 @@ export async function reachOf(transports: readonly Transport[], clock: Clock, li
     if (failure !== undefined) failures.set(remote, failure);
     if (waiting.size === 0) resolve();
   };
-  const patience = clock.after(limitMs, resolve);
+  const patience = store.clock.after(limitMs, resolve);
   if (waiting.size === 0) resolve();
   for (const transport of transports) {
     const met = (remote: string, site: string): LinkEvents => {
@@ -51,7 +51,7 @@ export async function reachOf(transports: readonly Transport[], clock: Clock, li
       .open({
         link: link =>
           greet(link, {
-            clock,
+            store,
             helloMs: limitMs,
             meet: ({ site }) => met(link.remote, site),
             left: (reason, explanation) => settle(link.remote, `${reason}: ${explanation}`),

@@ -12,7 +12,7 @@ import {
 } from '@evertree/core';
 import type { LastPrimary, PossibleLoss } from './losses.ts';
 import type { PromotionAction, PromotionEvent } from './promotion-events.ts';
-import { type PromotionFacts, type PromotionGround, type PromotionObstacle, takenUpTo } from './promotion-facts.ts';
+import type { PromotionFacts, PromotionGround, PromotionObstacle } from './promotion-facts.ts';
 import { PromotionMachine, type PromotionStep } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
 import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
@@ -75,7 +75,8 @@ export class Promoting {
     try {
       const transports = (await this.#context.factory.dial?.()) ?? [];
       const { store } = this.#context;
-      const number = Math.max(store.position.epoch, highestEpoch(store.epochs, store.position).number, store.fencedBy?.number ?? 0) + 1;
+      const known = highestEpoch(store.epochs, store.position).number;
+      const number = Math.max(known, store.fencedBy?.number ?? 0, store.heardEpochs.number) + 1;
       this.#raising = new Raising({
         context: this.#context,
         transports,
@@ -147,8 +148,9 @@ export class Promoting {
 
   async #beginEpoch(epoch: EpochName): Promise<void> {
     const { store, consumer } = this.#context;
-    const primary = lastPrimary(store, consumer);
-    if (primary !== undefined && takenUpTo(primary.heard) >= epoch.number) return this.#take({ type: 'surpassed', primary });
+    if (store.heardEpochs.surpass(epoch)) {
+      return this.#take({ type: 'surpassed', by: store.heardEpochs.number, primary: lastPrimary(store, consumer) });
+    }
     try {
       store.beginEpoch(epoch, 'promotion');
       const { position } = store;
@@ -208,6 +210,7 @@ function groundOf({ store, factory, consumer }: RoleContext, transports: readonl
     epochs,
     last,
     fencedBy: store.fencedBy,
+    heardNumber: store.heardEpochs.number,
     obstacles,
     primary: lastPrimary(store, consumer),
     lastContact: followed?.lastContact ?? undefined,

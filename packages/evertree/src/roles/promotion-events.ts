@@ -36,8 +36,8 @@ export type PromotionEvent =
   /** A frame came from the site that lends. */
   | { readonly type: 'lent' }
   | { readonly type: 'adopted'; readonly own: Extent }
-  /** A primary has told meanwhile of an epoch that takes our number. Nothing was begun. */
-  | { readonly type: 'surpassed'; readonly primary: LastPrimary }
+  /** A hello has told meanwhile of an epoch that takes our number. Nothing was begun. */
+  | { readonly type: 'surpassed'; readonly by: number; readonly primary: LastPrimary | undefined }
   | { readonly type: 'stable'; readonly position: ExactPosition }
   /** What was asked of this site's store failed. */
   | { readonly type: 'failed'; readonly why: string }

@@ -7,6 +7,7 @@ import {
   compareEpochs,
   highestEpoch,
   raiseFencing,
+  takenUpTo,
 } from '@evertree/core';
 import { type Adoption, type Extent, type LastPrimary, type PossibleLoss, type ReachedSite, adoption, possibleLoss } from './losses.ts';
 
@@ -19,6 +20,8 @@ export interface PromotionObstacle extends Obstacle {
 export interface PromotionGround extends Extent {
   readonly site: string;
   readonly fencedBy: EpochName | undefined;
+  /** The highest number that others told it of: `HeardEpochs`. */
+  readonly heardNumber: number;
   /** What stands against it here: some of it can't be forced. */
   readonly obstacles: readonly PromotionObstacle[];
   readonly primary: LastPrimary | undefined;
@@ -81,13 +84,13 @@ function obstaclesAt(other: ReachedSite, { epochs, last, primary, obstacles: tol
   return obstacles;
 }
 
-/** The lowest number that is above `least` and all that were heard of (rule 16). */
+/** The lowest number that is above `least` and all that were heard of (rule 16), the number after a handover among them (rule 13). */
 export function freeNumber(ground: PromotionGround, reached: readonly ReachedSite[], least: number): number {
-  const { fencedBy, primary } = ground;
+  const { fencedBy, heardNumber, primary } = ground;
   // Of the primary that it followed last this site may have no frame.
   const known = [ground, ...reached, ...(primary === undefined ? [] : [primary.heard])];
   const fences = reached.map(other => other.fencedBy?.number ?? 0);
-  return Math.max(least, fencedBy?.number ?? 0, ...known.map(takenUpTo), ...fences) + 1;
+  return Math.max(least, fencedBy?.number ?? 0, heardNumber, ...known.map(takenUpTo), ...fences) + 1;
 }
 
 /** The highest epoch that began elsewhere, as the sites that answered tell; undefined where this site's own is not below it. */
@@ -101,14 +104,6 @@ export function begunElsewhere({ epochs, last }: Extent, reached: readonly Reach
     if (compareEpochs(begun, own) > 0) heard = raiseFencing(heard, begun) ?? heard;
   }
   return heard;
-}
-
-/**
- * The highest number that a history takes. The number after an epoch that ended in a handover belongs to its target: it may
- * begin at any time (rule 13).
- */
-export function takenUpTo({ epochs, last }: Extent): number {
-  return Math.max(last.epoch, ...epochs.map(({ number, end }) => (end === undefined ? number : number + 1)));
 }
 
 /** Names what a promotion was decided on: positions, epochs, sites and obstacles; never a time. */

@@ -26,8 +26,8 @@ const RAISES = 3;
  *
  * Law: the base of the new epoch is fixed only after every site that answers has promised, and this site's history is
  * the furthest of all that promised (rule 15). The number is above all that were heard of (rule 16). A log promises, too:
- * by a claim, behind which no frame of a lower epoch counts. What a refused promotion heard of, the next one exceeds, though
- * it reach nobody.
+ * by a claim, behind which no frame of a lower epoch counts. What a promotion that ended without an epoch heard of, the next
+ * one exceeds, though it reach nobody: that of a dry run until the process ends, that of a refused one for good.
  */
 export class PromotionMachine {
   readonly #request: PromotionRequest;
@@ -233,15 +233,15 @@ export class PromotionMachine {
   }
 
   #raiseAgain(above: number): readonly PromotionAction[] {
-    if (this.#raises >= RAISES) return this.#refuse(`other sites begin epochs all the time, the last one ${above}`);
+    if (this.#raises >= RAISES) return this.#refuse(`other sites begin or promise epochs all the time, the last one ${above}`);
     this.#step = 'raising';
     return this.#raiseAbove(above);
   }
 
-  /** Its hello came after this site had promised, or just before: nobody asks it for a promise. */
-  #surpassed(primary: LastPrimary): readonly PromotionAction[] {
-    this.#ground = { ...this.#ground!, primary };
-    return this.#raiseAgain(highestEpoch(primary.heard.epochs, primary.heard.last).number);
+  /** The hello came after this site had promised, or just before: nobody asks its site for a promise. */
+  #surpassed(by: number, primary: LastPrimary | undefined): readonly PromotionAction[] {
+    this.#ground = { ...this.#ground!, heardNumber: by, primary };
+    return this.#raiseAgain(by);
   }
 
   #finish(event: PromotionEvent): readonly PromotionAction[] {
@@ -254,7 +254,7 @@ export class PromotionMachine {
         this.#own = event.own;
         return this.#step === 'adopting' ? this.#begin() : NOTHING;
       case 'surpassed':
-        return this.#step === 'beginning' ? this.#surpassed(event.primary) : NOTHING;
+        return this.#step === 'beginning' ? this.#surpassed(event.by, event.primary) : NOTHING;
       case 'stable':
         return this.#step === 'beginning' ? this.#done(event.position) : NOTHING;
       case 'due':

@@ -104,7 +104,7 @@ export class Raising {
     const { context, epoch, program } = this.#options;
     const { store, advertised, limits, factory } = context;
     greet(link, {
-      clock: store.clock,
+      store,
       helloMs: farEnd.kind === 'log' ? limits.claimMs : limits.silentMs,
       meet: hello => this.#meet(link, hello, farEnd),
       left: () => this.#options.heard({ type: 'unreachable', remote: link.remote }),

@@ -264,7 +264,8 @@ export class RoleDriver implements RoleContext {
   #reignAnew(above: number): void {
     const { store } = this;
     if (store.standing !== 'primary') return;
-    const known = Math.max(above, highestEpoch(store.epochs, store.position).number, store.journal.identity.fencedBy?.number ?? 0);
+    const own = highestEpoch(store.epochs, store.position).number;
+    const known = Math.max(above, own, store.journal.identity.fencedBy?.number ?? 0, store.heardEpochs.number);
     const epoch = { number: known + 1, id: drawId(store) };
     try {
       store.beginEpoch(epoch, 'claim');

@@ -47,6 +47,7 @@ function groundOf(words: readonly string[]): PromotionGround {
     site: 'south',
     ...extentOf(words[0]!),
     fencedBy: epochAt(after('fenced', words)),
+    heardNumber: Number(after('heard', words) ?? 0),
     remotes: after('remotes', words)?.split(',') ?? [],
     logs:
       after('remotes', words)
@@ -91,7 +92,7 @@ function eventOf(line: string): PromotionEvent {
     case 'adopted':
       return { type, own: extentOf(first) };
     case 'surpassed':
-      return { type, primary: { site: first, heard: extentOf(second) } };
+      return { type, by: Number(first), primary: second === '' ? undefined : { site: second, heard: extentOf(third) } };
     case 'stable':
       return { type, position: at(first) };
     case 'failed':

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type OpenStoreOptions, type Store, openSite, openStore, startConsumer, startProducer, version } from 'evertree';
+import { type OpenStoreOptions, type Store, openSite, openStore, replayDirectory, startConsumer, startProducer, version } from 'evertree';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { REPOSITORY } from '../support/program.ts';
 import { freePort, until } from '../support/site-process.ts';
@@ -76,6 +76,19 @@ describe('openStore', () => {
     await expect(openStore({ data: data('a'), site: 'box-b' })).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
     await expect(openStore({ data: data('a'), role: 'secondary' })).rejects.toMatchObject({ code: 'WRONG_ROLE' });
     await (await openStore({ data: data('a'), site: 'box-a', role: 'primary' })).close();
+  });
+
+  test.each([
+    ['site.json', '{', 'DAMAGED', 'site.json is not JSON'],
+    ['site.json', '{"format":99}', 'FORMAT_UNSUPPORTED', 'site.json has format version 99'],
+    ['rewind.json', '{', 'DAMAGED', 'rewind.json'],
+  ])('names the directory of a file that it can not read: %s with %s', async (file, text, code, problem) => {
+    await (await openStore({ data: data('a') })).close();
+    await writeFile(join(data('a'), file), text);
+    const message = (told: string) => expect.stringContaining(`in ${data('a')}: ${told}`) as string;
+    const details = { directory: data('a') };
+    await expect(openStore({ data: data('a') })).rejects.toMatchObject({ code, message: message(problem), details });
+    await expect(replayDirectory(data('a'), data('b'))).rejects.toMatchObject({ code: 'DAMAGED', message: message(file), details });
   });
 
   test('writes a snapshot whenever the journal has grown enough, and recovers from it', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backup, drill, initArchive, listBackups, openSite, openStore, restore, type Store } from 'evertree';
@@ -124,11 +124,17 @@ describe('a place that can not be right is named, and left as it is', () => {
     expect(await readdir(target)).not.toContain('scratch');
   });
 
-  test('a backup of a directory that no site has', async () => {
+  test.each([
+    ['that is not there', 'nothing', /nothing is no directory of a site; name the one that a site has as --data/],
+    ['that is a file', 'file', /file is no directory of a site; name the one that a site has as --data \(it is a file\)/],
+    ['whose site.json is damaged', 'damaged', /in \S*damaged: site\.json is not JSON; restore it from a backup \(DAMAGED\)/],
+  ])('a backup of a directory %s', async (_, name, message) => {
     await initArchive(target);
-    const { status, stderr } = await run(['backup', target, '--data', join(root, 'nothing')]);
-    expect(status).toBe(1);
-    expect(stderr).toContain(`${join(root, 'nothing')} is no directory of a site; name the one that a site has as --data`);
-    expect(await readdir(root)).toEqual(['archive']);
+    await writeFile(join(root, 'file'), '');
+    await mkdir(join(root, 'damaged'));
+    await writeFile(join(root, 'damaged', 'site.json'), '{');
+    const there = await readdir(root);
+    expect(await run(['backup', target, '--data', join(root, name)])).toMatchObject({ status: 1, stderr: expect.stringMatching(message) });
+    expect(await readdir(root)).toEqual(there);
   });
 });

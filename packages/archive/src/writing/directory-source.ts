@@ -6,6 +6,7 @@ import {
   isMissing,
   isSnapshotName,
   listDirectory,
+  readSite,
   SITE_FILE,
   SNAPSHOT_DIRECTORY,
   type SnapshotFile,
@@ -141,9 +142,10 @@ export class DirectorySource implements ArchiveSource {
  * @throws EvertreeError NOT_FOUND if no site has that directory; what reading site.json throws
  */
 export async function stoppedSource(disk: Disk, report?: Reporter): Promise<DirectorySource> {
-  const damages = new DamageList(undefined);
-  const { site, segments, newest, snapshots } = await listSite(disk, damages);
+  const site = await readSite(disk);
   if (site === undefined) throw new EvertreeError('NOT_FOUND', `no site has this directory: it has no ${SITE_FILE}`);
+  const damages = new DamageList(undefined);
+  const { segments, newest, snapshots } = await listSite(disk, damages);
   const [damage] = damages.damages;
   const lastSnapshot = snapshots.at(-1)?.header.position;
   const base = segments[0]?.header.base ?? lastSnapshot ?? ORIGIN;

@@ -12,8 +12,9 @@ import {
 } from '@evertree/archive';
 import { EvertreeError, type Disk, type Report, type Store, isEvertreeError } from '@evertree/core';
 import { nodeDisk } from '@evertree/journal';
-import { LEASES_FILE, readStateFile } from '@evertree/journal/files';
+import { asError, errorCode, LEASES_FILE, readStateFile } from '@evertree/journal/files';
 import { optional } from '../optional.ts';
+import { inDirectory } from '../site/directory-errors.ts';
 import { nodeRandom, workClock } from '../site/machine.ts';
 import type { BackupOptions, BackupOutcome, ForecastOutcome } from './backup-options.ts';
 import { makeIfEmpty, sealingOf } from './initialization.ts';
@@ -120,10 +121,12 @@ async function openIfThere(target: string, options: BackupOptions): Promise<Targ
 async function openDirectory(directory: string): Promise<{ readonly disk: Disk; readonly source: ArchiveSource }> {
   const disk = nodeDisk(directory);
   try {
-    return { disk, source: await stoppedSource(disk, toWarning) };
+    return { disk, source: await inDirectory(directory, () => stoppedSource(disk, toWarning)) };
   } catch (error) {
-    if (!isEvertreeError(error, 'NOT_FOUND')) throw error;
-    const message = `${directory} is no directory of a site; name the one that a site has as --data (${error.message})`;
+    const isFile = errorCode(error) === 'ENOTDIR';
+    if (!isFile && !isEvertreeError(error, 'NOT_FOUND')) throw error;
+    const problem = isFile ? 'it is a file' : asError(error).message;
+    const message = `${directory} is no directory of a site; name the one that a site has as --data (${problem})`;
     throw new EvertreeError('NOT_FOUND', message, { directory }, error);
   }
 }

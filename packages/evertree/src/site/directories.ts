@@ -13,6 +13,7 @@ import {
 } from '@evertree/history';
 import { nodeDisk } from '@evertree/journal';
 import { optional } from '../optional.ts';
+import { inDirectory } from './directory-errors.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
 
 /** What is done with a directory on which no site needs to run. Each throws as its namesake in @evertree/history. */
@@ -28,7 +29,7 @@ export function replayDirectory(
   into: string,
   options: Pick<DirectoryReplay, 'to' | 'without' | 'progress'> = {},
 ): Promise<Replayed> {
-  return replayDisk({ ...options, name: from, from: nodeDisk(from), into: nodeDisk(into), random: nodeRandom });
+  return inDirectory(from, () => replayDisk({ ...options, name: from, from: nodeDisk(from), into: nodeDisk(into), random: nodeRandom }));
 }
 
 /**
@@ -41,10 +42,14 @@ export function cleanCopy(
   options: { readonly force?: boolean; readonly progress?: VerificationOptions['progress'] } = {},
 ): Promise<Cleaned> {
   const { force, progress } = options;
-  return cleanDisk({ disk: nodeDisk(directory), first, ...optional('force', force), ...optional('progress', progress) });
+  return inDirectory(directory, () =>
+    cleanDisk({ disk: nodeDisk(directory), first, ...optional('force', force), ...optional('progress', progress) }),
+  );
 }
 
 /** Lets a cleaned copy go on in an epoch above all that it may have seen. @param second of `site.copies.end(first)` */
 export function forwardCopy(directory: string, second: Timestamp, options: { readonly site?: string } = {}): Promise<Forwarded> {
-  return forwardDisk({ disk: nodeDisk(directory), clock: nodeClock, random: nodeRandom, second, ...optional('site', options.site) });
+  return inDirectory(directory, () =>
+    forwardDisk({ disk: nodeDisk(directory), clock: nodeClock, random: nodeRandom, second, ...optional('site', options.site) }),
+  );
 }

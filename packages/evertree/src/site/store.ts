@@ -22,6 +22,7 @@ import type { SiteConfiguration } from '../configuration/configuration.ts';
 import { checkOwnPort } from '../configuration/joining.ts';
 import { optional } from '../optional.ts';
 import type { PromoteOptions, PromotionResult } from '../roles/promoting.ts';
+import { inDirectory } from './directory-errors.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
 import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
@@ -45,7 +46,8 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
   const journal = stack.use(await openData({ ...options, journal: journalSettings }));
   const machine = { clock: nodeClock, random: nodeRandom, report };
   // It closes its journal; closing that twice does no harm.
-  const store = stack.use(await SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) }));
+  const recover = () => SiteStore.open({ ...machine, journal, limits, ...optional('encoding', encoding) });
+  const store = stack.use(await (directory === undefined ? recover() : inDirectory(directory, recover)));
   const promotes = await settleRole(store, options, configurations);
   const archive = await openArchive(store, directory, settings.archive);
   store.archive = archive;
@@ -214,5 +216,6 @@ async function openData({ directory, site, defaultSite, role, journal, report }:
   };
   if (directory === undefined) return new MemoryJournal({ ...machine, identity });
   const { encoding: _encoding, snapshotBytes: _snapshotBytes, ...options } = journal;
-  return openJournal({ ...machine, disk: nodeDisk(directory), identity, options: { ...ALL_HISTORY, ...options } });
+  const settings = { ...ALL_HISTORY, ...options };
+  return inDirectory(directory, () => openJournal({ ...machine, disk: nodeDisk(directory), identity, options: settings }));
 }

@@ -5,6 +5,7 @@ import { partsAt } from './admission.ts';
 import type { EarlierIntake, EarlierOutcome } from './earlier-intake.ts';
 import type { FrameIntake, FrameMessage, FrameOutcome } from './frame-intake.ts';
 import type { ConsumerLimits } from './limits.ts';
+import { MessageQueue } from './message-queue.ts';
 import { describe, endReign, returnTo } from './return.ts';
 import { SnapshotReceipt } from './snapshot-receipt.ts';
 import type { SnapshotOutcome } from './snapshot-receipt.ts';
@@ -42,29 +43,17 @@ export interface PrimarySessionOptions {
   quarantine(error: EvertreeError, bytes: Uint8Array | undefined): void;
 }
 
-/**
- * One primary's link, from its admission to its end. Messages are handled one after the other: while one has to wait
- * (for the journal, for room on the disk, for a snapshot's chunk to be written), the link is paused.
- */
+/** One primary's link, from its admission to its end: what its messages lead to, one after the other. */
 export class PrimarySession {
   readonly link: Link;
   readonly #options: PrimarySessionOptions;
   readonly #store: Store;
   readonly #snapshot: SnapshotReceipt;
   readonly #acknowledger: Acknowledger;
-  /** Messages that came before the pause took effect; the wire bounds them. */
-  readonly #inbox: Message[] = [];
-  /** Set while the last message taken from the inbox has to wait for something; no other one is taken meanwhile. */
-  #work: Promise<void> | undefined;
-  /** The frame that the disk has no room for; nothing is taken from the inbox until it is tried again. */
-  #unfitting: FrameMessage | undefined;
-  /** Applied frames that wait for the disk exceeded the limit, and have not fallen to half of it since. */
-  #overfull = false;
+  readonly #queue: MessageQueue;
   /** Bytes of frames that were applied since the last rest. */
   #appliedBytes = 0;
   readonly #turn: Turn;
-  /** What the link was told last. */
-  #paused = false;
   #goingBack = false;
   /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
@@ -85,7 +74,13 @@ export class PrimarySession {
     this.#turn = new Turn(options.store.clock);
     const reign = highestEpoch(options.hello.epochs, options.hello.position);
     this.#acknowledger = new Acknowledger({ store: options.store, link, reign, outranked: by => this.#outranked(by) });
-    this.#work = this.#after(this.#begin());
+    this.#queue = new MessageQueue({
+      link,
+      store: options.store,
+      pendingBytes: options.limits.pendingBytes,
+      handle: message => this.#handle(message),
+    });
+    this.#queue.waitFor(this.#begin());
   }
 
   get hello(): Hello {
@@ -102,9 +97,7 @@ export class PrimarySession {
   }
 
   receive(message: Message): void {
-    if (this.#over) return;
-    this.#inbox.push(message);
-    this.#proceed();
+    this.#queue.add(message);
   }
 
   drained(): void {
@@ -114,11 +107,8 @@ export class PrimarySession {
   /** The journal made progress: there may be more to acknowledge, and room. */
   progressed(): void {
     if (this.#over) return;
-    const { pendingBytes } = this.#store.journal.log;
-    if (pendingBytes <= this.#options.limits.pendingBytes / 2) this.#overfull = false;
     this.#acknowledger.schedule();
-    this.#retry();
-    this.#proceed();
+    this.#queue.progressed();
     if (this.#store.standing === 'primary') this.#leave();
   }
 
@@ -127,11 +117,8 @@ export class PrimarySession {
    * snapshot.
    */
   async end(): Promise<void> {
-    this.#over = true;
-    this.#inbox.length = 0;
-    this.#acknowledger.stop();
-    this.#abort.abort();
-    await Promise.all([this.#work, this.#fetching]);
+    this.#stop();
+    await Promise.all([this.#queue.idle, this.#fetching]);
     await this.#snapshot.abort();
   }
 
@@ -193,40 +180,6 @@ export class PrimarySession {
     if (followed?.end !== undefined || stable.position.epoch <= (followed?.number ?? 0)) return;
     const { number, id } = highestEpoch(epochs, stable.position);
     this.#close('fenced', explainFence({ number, id, begun: true }, `${site} has become the primary`));
-  }
-
-  #proceed(): void {
-    while (!this.#over && this.#work === undefined && this.#unfitting === undefined) {
-      const message = this.#inbox.shift();
-      if (message === undefined) break;
-      const work = this.#handle(message);
-      if (work !== undefined) this.#work = this.#after(work);
-    }
-    this.#pauseOrResume();
-  }
-
-  async #after(work: Promise<void>): Promise<void> {
-    await work;
-    this.#work = undefined;
-    // There may be room again by the time that a wait ends with a full disk.
-    this.#retry();
-    this.#proceed();
-  }
-
-  /** Takes the frame again that the disk had no room for, if it has some. */
-  #retry(): void {
-    const unfitting = this.#unfitting;
-    if (unfitting === undefined || this.#store.state === 'full') return;
-    this.#unfitting = undefined;
-    this.#inbox.unshift(unfitting);
-  }
-
-  #pauseOrResume(): void {
-    const pause = this.#work !== undefined || this.#unfitting !== undefined || this.#overfull;
-    if (pause === this.#paused || this.#over) return;
-    this.#paused = pause;
-    if (pause) this.link.pause();
-    else this.link.resume();
   }
 
   /** @returns a promise that never rejects when the next message has to wait */
@@ -299,7 +252,7 @@ export class PrimarySession {
     switch (outcome.kind) {
       case 'applied':
         this.#gapAt = undefined;
-        this.#overfull = this.#store.journal.log.pendingBytes > this.#options.limits.pendingBytes;
+        this.#queue.applied();
         this.#acknowledger.schedule();
         this.#options.changed();
         return this.#restAfter(message.bytes.length);
@@ -312,7 +265,7 @@ export class PrimarySession {
       case 'rewind':
         return this.#rewindFor(message, outcome.fork);
       case 'full':
-        this.#unfitting = message;
+        this.#queue.putOff(message);
         return undefined;
       case 'refuse':
         this.#close(outcome.reason, outcome.error.message);
@@ -336,7 +289,7 @@ export class PrimarySession {
 
   /** Goes back to where a frame begins a higher epoch, and then takes that frame. */
   async #rewindFor(message: FrameMessage, fork: ExactPosition): Promise<void> {
-    if ((await this.#goBack(fork)) === 'back') this.#inbox.unshift(message);
+    if ((await this.#goBack(fork)) === 'back') this.#queue.putBack(message);
   }
 
   /** Asks once for a position: the frames that are on their way are dropped until the one that follows comes. */
@@ -378,10 +331,14 @@ export class PrimarySession {
   }
 
   #close(reason: CloseReason, explanation: string): void {
+    this.#stop();
+    this.link.close(reason, explanation);
+  }
+
+  #stop(): void {
     this.#over = true;
-    this.#inbox.length = 0;
+    this.#queue.close();
     this.#acknowledger.stop();
     this.#abort.abort();
-    this.link.close(reason, explanation);
   }
 }

@@ -1,4 +1,5 @@
 import type { Path } from '@evertree/core';
+import { ByteWriter } from '@evertree/core';
 
 /** Ends each segment of a key; no segment has it. */
 const SEPARATOR = 0;
@@ -18,23 +19,42 @@ export function pathKey(path: Path): Buffer {
 
 /**
  * What a segment adds to the key of its path.
- * @param bytes the segment in UTF-8
+ * @param segment in UTF-8
  */
-export function segmentKeyOf(bytes: Uint8Array): Buffer {
-  let escapes = 0;
-  for (const byte of bytes) if (byte <= ESCAPE) escapes++;
-  const key = Buffer.allocUnsafeSlow(bytes.length + escapes + 1);
-  let at = 0;
-  for (const byte of bytes) {
+function segmentKeyOf(segment: Uint8Array): Buffer {
+  const key = new ByteWriter(segment.length + 1);
+  writeSegmentKey(key, segment);
+  return key.written();
+}
+
+/** Appends what a segment adds to the key of its path. @param segment in UTF-8 */
+export function writeSegmentKey(key: ByteWriter, segment: Uint8Array): void {
+  // Each byte takes two at most.
+  key.reserve(segment.length * 2 + 1);
+  const { bytes } = key;
+  for (const byte of segment) {
     if (byte > ESCAPE) {
-      key[at++] = byte;
+      bytes[key.length++] = byte;
     } else {
-      key[at++] = ESCAPE;
-      key[at++] = byte + 1;
+      bytes[key.length++] = ESCAPE;
+      bytes[key.length++] = byte + 1;
     }
   }
-  key[at] = SEPARATOR;
-  return key;
+  bytes[key.length++] = SEPARATOR;
+}
+
+/** Whether `key` has, from `at` on, what the segment adds that stands in UTF-8 in `segment` from `start` to `end`. */
+export function isKeyOfSegment(key: Uint8Array, at: number, segment: Uint8Array, start: number, end: number): boolean {
+  let place = at;
+  for (let from = start; from < end; from++) {
+    const byte = segment[from]!;
+    if (byte > ESCAPE) {
+      if (key[place++] !== byte) return false;
+    } else if (key[place++] !== ESCAPE || key[place++] !== byte + 1) {
+      return false;
+    }
+  }
+  return key[place] === SEPARATOR;
 }
 
 /** The path of a key. */

@@ -14,6 +14,8 @@ export class CommitOutcomes implements CommitHost {
   readonly #clock: Clock;
   /** A site with a higher epoch fences this one, and may not have what was committed here: nothing is answered with success. */
   #isInDoubt = false;
+  /** The store failed, or its journal is closed: nothing becomes stable any more. */
+  #isOver = false;
 
   constructor(history: History, gate: WriteGate, clock: Clock) {
     this.#history = history;
@@ -25,8 +27,8 @@ export class CommitOutcomes implements CommitHost {
 
   whenDurable(position: ExactPosition): Promise<void> {
     const { durability } = this.#history;
-    const isOver = this.#gate.state === 'failed' || this.#gate.state === 'closed';
-    if (isOver && position.revision > durability.stable.position.revision) return Promise.reject(this.#gate.reason());
+    // While the store is being closed commits still become stable.
+    if (this.#isOver && position.revision > durability.stable.position.revision) return Promise.reject(this.#gate.reason());
     if (this.#isInDoubt) return Promise.reject(this.#fencedError(position));
     return durability.wait(position);
   }
@@ -76,8 +78,9 @@ export class CommitOutcomes implements CommitHost {
     return new EvertreeError('FENCED', message, { position, last, fencedBy: { number, id } });
   }
 
-  /** The store failed or is closed: rejects everybody who waits. */
+  /** The store failed, or its journal is closed: rejects everybody who waits. */
   fail(): void {
+    this.#isOver = true;
     const error = this.#gate.reason();
     this.#history.durability.fail(error);
     this.acknowledgements.fail(error);

@@ -1,4 +1,5 @@
 import { EvertreeError } from '../errors.ts';
+import type { FrameSchedule } from './frame-schedule.ts';
 import type { History } from './history.ts';
 import { checkMarkName, checkRoom, positionIn, type Mark } from '../marks.ts';
 import { formatPosition, type Position } from '../position.ts';
@@ -19,8 +20,11 @@ export interface MarkingParts {
   readonly report: Reporter;
   /** Cuts what was committed, and tells nobody. */
   readonly cut: () => void;
-  /** A mark frame was appended: tells of it, and makes its commit. */
-  readonly appended: () => Commit;
+  /** The commit of a mark frame that was just appended. */
+  readonly made: () => Commit;
+  /** Tells of a frame. */
+  readonly advanced: () => void;
+  readonly schedule: Pick<FrameSchedule, 'appended'>;
 }
 
 /** Names states of the history, with frames of their own. The methods are those of the Store, which see. */
@@ -32,7 +36,7 @@ export class Marking {
   }
 
   mark(name: string, options: MarkOptions): Commit {
-    const { history, report, cut, appended } = this.#parts;
+    const { history, report, cut } = this.#parts;
     const { at, move = false, author, message } = options;
     this.#assertMay(options);
     checkMarkName(name);
@@ -41,18 +45,26 @@ export class Marking {
     cut();
     history.mark(name, named?.revision, { author, message });
     if (moved !== undefined) report({ level: 'warn', event: 'mark-moved', message: explainMove(moved, history.marks.at(-1)!) });
-    return appended();
+    return this.#appended();
   }
 
   unmark(name: string, options: CommitOptions): Commit {
-    const { history, cut, appended } = this.#parts;
+    const { history, cut } = this.#parts;
     this.#assertMay(options);
     if (!history.marks.some(mark => mark.name === name)) {
       throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name.slice(0, 60))}`, { name });
     }
     cut();
     history.unmark(name, { author: options.author, message: options.message });
-    return appended();
+    return this.#appended();
+  }
+
+  #appended(): Commit {
+    const { made, advanced, schedule } = this.#parts;
+    const commit = made();
+    advanced();
+    schedule.appended();
+    return commit;
   }
 
   #assertMay(options: CommitOptions): void {

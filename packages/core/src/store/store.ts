@@ -30,7 +30,7 @@ import { Succession } from './succession.ts';
 import { resolveStoreLimits, type StoreEvents, type StoreLimits, type StoreOptions } from './store-options.ts';
 import type { PreparedTransaction } from '../transactions/prepared-transaction.ts';
 import type { Transaction, TransactionSteps } from '../transactions/transaction.ts';
-import { digestOf, type Tree } from '../tree/tree.ts';
+import type { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 import { SingleWrites } from './single-writes.ts';
 import type { Standing } from './standing.ts';
@@ -83,13 +83,14 @@ export class Store extends SingleWrites implements AsyncDisposable {
     this.#tree = tree;
     this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, head, tree.digest());
     this.#events = new Emitter(this.report);
-    const { clock, report } = this;
+    const { journal, clock, report } = this;
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     const advanced = () => this.#events.emit('advanced');
-    const parts = { journal: this.journal, clock, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
-    this.#succession = new Succession({ ...parts, cut: () => this.cut(), digest: () => this.digest, advanced });
+    const parts = { journal, clock, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };
+    const cut = () => this.#cutAlone();
+    this.#succession = new Succession({ ...parts, cut, digest: () => this.digest, advanced });
     this.#replacement = new HistoryReplacement({
       ...parts,
       flush: () => this.flush(),
@@ -107,7 +108,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
       cut: () => this.cut(),
     });
     this.#following = new Following(tree, { ...parts, listeners: this.#listeners, advanced });
-    this.#marking = new Marking({ ...parts, cut: () => this.#history.cut(this.#tree), appended: () => this.#appended() });
+    this.#marking = new Marking({ ...parts, cut, made: () => this.#committing.commit(true), advanced, schedule: this.#schedule });
     this.journal.log.onProgress(() => this.#onProgress());
   }
 
@@ -263,9 +264,10 @@ export class Store extends SingleWrites implements AsyncDisposable {
 
   /** The whole tree as it is now, pinned. Release it: until then commits copy what they change. */
   snapshot(): Snapshot {
-    this.cut();
-    const root = this.#tree.pin();
-    return new Snapshot(root, this.#history.snapshotHeader(digestOf(root)));
+    const isNew = this.#cutAlone();
+    const snapshot = new Snapshot(this.#tree.pin(), this.#history.snapshotHeader(this.digest));
+    if (isNew) this.#events.emit('advanced');
+    return snapshot;
   }
 
   /**
@@ -296,8 +298,13 @@ export class Store extends SingleWrites implements AsyncDisposable {
    * turn.
    */
   cut(): void {
+    if (this.#cutAlone()) this.#events.emit('advanced');
+  }
+
+  /** As `cut`, for who tells of it when his own work is done: who hears of a frame may commit. @returns whether one was cut */
+  #cutAlone(): boolean {
     this.#committing.assertNone();
-    if (this.#history.cut(this.#tree)) this.#events.emit('advanced');
+    return this.#history.cut(this.#tree);
   }
 
   /** Resolves when everything committed so far is stable. */
@@ -462,6 +469,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#schedule.cutIfTaken();
     this.#gate.close();
+    // Who heard of that frame may have committed. Who hears of this one is refused.
+    this.#schedule.cutIfTaken();
     this.#listeners.close();
     try {
       if (this.journal.log.state === 'open') await this.journal.log.flush();
@@ -474,13 +483,6 @@ export class Store extends SingleWrites implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  #appended(): Commit {
-    const commit = this.#committing.commit(true);
-    this.#events.emit('advanced');
-    this.#schedule.appended();
-    return commit;
   }
 
   #onProgress(): void {

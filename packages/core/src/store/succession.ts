@@ -13,7 +13,7 @@ export interface SuccessionParts {
   readonly gate: WriteGate;
   readonly outcomes: CommitOutcomes;
   readonly report: Reporter;
-  /** Cuts what was committed. */
+  /** Cuts what was committed, and tells nobody. */
   readonly cut: () => void;
   /** Digest of the tree. */
   readonly digest: () => string;

@@ -119,7 +119,7 @@ describe('a run of many blocks', () => {
   it('finds each path at each moment, and counts what is below one', async () => {
     const disk = new FaultDisk();
     const cache = new BlockCache(64 * 1024);
-    const run = await RunFile.open(disk, await write(disk, content), cache.part());
+    const run = await RunFile.open(disk, await write(disk, content), { cache: cache.part() });
     const history = new RandomHistory(35);
     for (let look = 0; look < 400; look++) {
       const { path, postings } = look % 8 === 0 ? content.paths.at(-1)! : history.pick(content.paths);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { EvertreeError } from '../errors.ts';
 import type { ExactPosition } from '../position.ts';
@@ -148,7 +148,7 @@ export function frameBody(frame: Frame): Buffer {
 
 /** SHA-256 of the whole frame, 64 hex digits: the next frame names it as `previous`. */
 export function frameHash(frame: Frame): string {
-  return createHash('sha256').update(frame.bytes).digest('hex');
+  return hash('sha256', frame.bytes, 'hex');
 }
 
 function parseHeader(buffer: Buffer): FrameHeader {

@@ -164,11 +164,15 @@ export class RebuiltTree {
     this.operations += changes.operations;
   }
 
-  /** Holds no frame that was taken: their memory may be given back. @throws EvertreeError as `digest` */
-  letGo(): void {
+  /**
+   * Holds no frame that was taken: their memory may be given back.
+   * @param hash of the last frame, where it is known
+   * @throws EvertreeError as `digest`
+   */
+  letGo(hash?: string): void {
     this.#settle();
     const { chain } = this.#head;
-    if (typeof chain !== 'string') this.#head = { ...this.#head, chain: frameHash(chain) };
+    if (typeof chain !== 'string') this.#head = { ...this.#head, chain: hash ?? frameHash(chain) };
   }
 
   #compare({ digest: expected, last: position }: FrameHeader): void {

@@ -297,7 +297,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   async #open(path: string): Promise<RunFile | 'missing' | undefined> {
     const { disk, log } = this.#options;
     try {
-      const run = await RunFile.open(disk, path, this.#cache.part());
+      const run = await RunFile.open(disk, path, { cache: this.#cache.part() });
       const { last } = run.description;
       // Histories that share a position share all that is before it.
       if ((await log.find(last)) !== undefined) return run;

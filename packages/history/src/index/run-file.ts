@@ -1,4 +1,5 @@
 import { readBytes, type Disk, type DiskFile } from '@evertree/core';
+import { FileWindow } from '@evertree/journal/files';
 import type { CachePart } from './block-cache.ts';
 import { RunBlock } from './run-block.ts';
 import type { BlockPlace, RunDescription } from './run-format.ts';
@@ -16,6 +17,13 @@ import {
 /** Nothing is kept of what is read once. */
 const NO_CACHE: CachePart = { get: () => undefined, put: () => undefined, clear: () => undefined };
 
+export interface RunFileOptions {
+  /** Keeps blocks; by default none is kept. */
+  readonly cache?: CachePart;
+  /** Blocks will be read one behind the other: each read of the file takes those behind it, too. */
+  readonly ahead?: boolean;
+}
+
 /** A run that is open for reading. It stays readable when its file is removed. */
 export class RunFile {
   readonly path: string;
@@ -24,23 +32,26 @@ export class RunFile {
   readonly bytes: number;
   readonly #file: DiskFile;
   readonly #cache: CachePart;
+  /** What was read ahead. */
+  readonly #window: FileWindow | undefined;
   /** Questions that read it now. */
   #users = 0;
   #isRetired = false;
 
-  private constructor(path: string, description: RunDescription, bytes: number, file: DiskFile, cache: CachePart) {
+  private constructor(path: string, description: RunDescription, bytes: number, file: DiskFile, options: RunFileOptions) {
     this.path = path;
     this.description = description;
     this.bytes = bytes;
     this.#file = file;
-    this.#cache = cache;
+    this.#cache = options.cache ?? NO_CACHE;
+    this.#window = options.ahead === true ? new FileWindow(file) : undefined;
   }
 
   /**
    * Opens a run, and checks its ends. Its blocks are checked when they are read.
    * @throws UnsoundRun
    */
-  static async open(disk: Pick<Disk, 'open'>, path: string, cache: CachePart = NO_CACHE): Promise<RunFile> {
+  static async open(disk: Pick<Disk, 'open'>, path: string, options: RunFileOptions = {}): Promise<RunFile> {
     const file = await disk.open(path, {});
     try {
       const bytes = await file.size();
@@ -48,7 +59,7 @@ export class RunFile {
       checkRunHead(path, await readBytes(file, 0, RUN_HEAD_BYTES));
       const end = decodeRunEnd(path, await readBytes(file, bytes - RUN_END_BYTES, RUN_END_BYTES), bytes);
       const description = decodeDescription(path, await readBytes(file, end.offset, end.bytes), end.checksum);
-      return new RunFile(path, description, bytes, file, cache);
+      return new RunFile(path, description, bytes, file, options);
     } catch (error) {
       await file.close();
       throw error;
@@ -76,7 +87,8 @@ export class RunFile {
   /** @throws UnsoundRun */
   async load(place: BlockPlace): Promise<RunBlock> {
     checkPlace(this.path, place);
-    const bytes = await readBytes(this.#file, place.offset, place.bytes);
+    const { offset, bytes: length } = place;
+    const bytes = await (this.#window?.load(offset, length, this.bytes) ?? readBytes(this.#file, offset, length));
     const block = new RunBlock(this.path, decodeBlock(this.path, place, bytes));
     this.#cache.put(place.offset, block);
     return block;

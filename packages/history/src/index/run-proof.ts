@@ -51,7 +51,7 @@ async function proveRun(
   base: ExactPosition,
 ): Promise<ProvenRun> {
   try {
-    const run = await RunFile.open(disk, path);
+    const run = await RunFile.open(disk, path, { ahead: true });
     try {
       const operations = segments === undefined ? await checkBlocks(run) : await compareWithFrames(disk, run, segments, base);
       return { file: path, operations, problem: undefined };
@@ -84,7 +84,7 @@ async function compareWithFrames(
   const found = new TouchSum();
   const hashes = new PathHashes();
   let position = from;
-  for await (const placed of framesAfter(disk, segments, from)) {
+  for await (const placed of framesAfter(disk, segments, from, { fleeting: true })) {
     const { header } = placed.frame;
     if (header.last.revision > run.upTo) break;
     position = header.last;

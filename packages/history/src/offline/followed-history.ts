@@ -221,6 +221,8 @@ export class FollowedHistory {
     const before = tree.operations;
     try {
       tree.apply(frame);
+      // Its bytes may be gone when the next frame is read.
+      tree.letGo(this.#chain);
       this.counts.rebuiltCommits += frame.header.count;
       this.counts.operations += tree.operations - before;
     } catch (error) {

@@ -5,7 +5,7 @@ import { ChangedMeanwhile, type DamageList, RECORD_REMEDY } from './damage.ts';
 import { listSnapshots, type ListedDirectory, type NewestEnd } from './directory-listing.ts';
 import { FollowedHistory, type FollowingOptions, hasGone } from './followed-history.ts';
 import { SealCheck } from './seal-check.ts';
-import { type ListedSegment, SegmentReader } from './segment-reader.ts';
+import { type ListedSegment, SegmentReader, type SegmentReaderOptions } from './segment-reader.ts';
 
 /**
  * Reads the history of a directory from its beginning to its end: each record, the chain of the frames, positions and
@@ -17,11 +17,14 @@ export class HistoryCheck {
   readonly #disk: Disk;
   readonly #directory: ListedDirectory;
   readonly #list: DamageList;
+  /** Whoever takes frames may keep them. */
+  readonly #reading: SegmentReaderOptions;
 
   constructor(disk: Disk, directory: ListedDirectory, list: DamageList, options: FollowingOptions) {
     this.#disk = disk;
     this.#directory = directory;
     this.#list = list;
+    this.#reading = { fleeting: options.take === undefined };
     this.history = new FollowedHistory(disk, list, { snapshots: directory.snapshots, ...options });
   }
 
@@ -58,7 +61,7 @@ export class HistoryCheck {
   async #segment(segment: ListedSegment, next: ListedSegment | undefined): Promise<void> {
     let reader: SegmentReader;
     try {
-      reader = await SegmentReader.open(this.#disk, segment);
+      reader = await SegmentReader.open(this.#disk, segment, this.#reading);
     } catch (error) {
       if (!isMissing(error)) throw error;
       await this.#vanished(segment, next);

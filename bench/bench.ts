@@ -30,6 +30,8 @@ export interface Measure {
   readonly needs?: 'kafka' | 's3';
   /** What a full run of it takes on two cores, about. */
   readonly seconds: number;
+  /** What it takes in a quick run, of those that a quick run has. */
+  readonly quickSeconds?: number;
   /** Its contestants stay for a later measure with the same word; all are ended when none follows. */
   readonly shares?: 'pair' | 'broker';
   run(bench: Bench): Promise<Figure[]>;

@@ -30,9 +30,10 @@ export async function runMeasures(bench: Bench, measures: readonly Measure[]): P
   const failures: Failure[] = [];
   const tookSeconds: Record<string, number> = {};
   const started = performance.now();
+  const expected = ({ seconds, quickSeconds = seconds }: Measure) => (bench.options.quick ? quickSeconds : seconds);
   for (const [index, measure] of measures.entries()) {
     const begun = performance.now();
-    const left = bench.options.quick ? undefined : secondsLeft(measures, index, (begun - started) / 1e3);
+    const left = secondsLeft(measures.map(expected), index, (begun - started) / 1e3);
     bench.progress.measure(measure.name, index, measures.length, left);
     try {
       const found = await limited(measure.run(bench));
@@ -50,13 +51,17 @@ export async function runMeasures(bench: Bench, measures: readonly Measure[]): P
 }
 
 /**
- * What the measures from this one on take: what they took where `seconds` was noted, by how much this machine was
- * slower or faster so far.
+ * What the measures from this one on take: what they are expected to, by how much this machine was slower or faster so
+ * far.
+ * @param expected of each measure, the seconds that it took elsewhere
  */
-export function secondsLeft(measures: readonly Pick<Measure, 'seconds'>[], index: number, passedSeconds: number): number {
-  const sum = (part: typeof measures) => part.reduce((all, { seconds }) => all + seconds, 0);
-  const done = sum(measures.slice(0, index));
-  return sum(measures.slice(index)) * (done < LEAST_DONE_SECONDS ? 1 : passedSeconds / done);
+export function secondsLeft(expected: readonly number[], index: number, passedSeconds: number): number {
+  const done = sum(expected.slice(0, index));
+  return sum(expected.slice(index)) * (done < LEAST_DONE_SECONDS ? 1 : passedSeconds / done);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((all, value) => all + value, 0);
 }
 
 /** Contestants that stay use memory and sometimes a core: they are ended as soon as nobody needs them. */

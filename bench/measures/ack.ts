@@ -13,6 +13,7 @@ const LEFT_OUT = 0.2;
 export const ack: Measure = {
   name: 'ack',
   seconds: 5,
+  quickSeconds: 3,
   shares: 'pair',
   about: "a commit with one secondary's acknowledgement, one writer, against the durable lag of the same commits",
   async run(bench) {

@@ -17,6 +17,7 @@ export const cold: Measure = {
   name: 'cold',
   seconds: 10,
   about: 'a cold secondary of 1M leaves, until equal and durable; and stalls of the event loop at the primary meanwhile',
+  fullOnly: true,
   async run(bench) {
     const options = { profiles: bench.options.profiles, journal: SHORT_JOURNAL };
     // Both are filled at the same time, as nothing is measured yet.

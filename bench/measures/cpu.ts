@@ -7,6 +7,7 @@ import { narrowRace } from './visible.ts';
 export const cpu: Measure = {
   name: 'cpu',
   seconds: 1,
+  quickSeconds: 0,
   shares: 'pair',
   about: "CPU (user and system) a change in the runs of `visible`, both sites together, next to the lab's pipeline; and bytes on the wire",
   async run(bench) {

@@ -24,6 +24,7 @@ const FLOORS: Readonly<Record<Pace, { readonly p50: Floor; readonly p99: Floor }
 export const lag: Measure = {
   name: 'lag',
   seconds: 83,
+  quickSeconds: 13,
   shares: 'pair',
   about: `from commit to visible at the secondary, at ${PER_SECOND} changes a second, by a writer that beats and by one that spins`,
   async run(bench) {

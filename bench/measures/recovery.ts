@@ -11,6 +11,7 @@ export const recovery: Measure = {
   name: 'recovery',
   seconds: 9,
   about: 'recovery of a killed site with 1M leaves and 1M changes since its snapshot: openStore until it is open',
+  fullOnly: true,
   async run(bench) {
     bench.progress.tell('fills a site');
     const tookMs = await recover(bench.directory('recovery'), DEEP, bench.size(bench.rounds, 1));

@@ -23,6 +23,7 @@ export const restart: Measure = {
   name: 'restart',
   seconds: 40,
   about: 'restart of a secondary 1M changes behind, 100k and 1M leaves, from the start of its process until equal',
+  fullOnly: true,
   async run(bench) {
     const figures = [];
     // Filling the larger one takes longer than a quick run may.

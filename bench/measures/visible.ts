@@ -8,7 +8,7 @@ import { interleave, median, medianRatio } from '../statistics.ts';
 
 const CHANGES = 1_000_000;
 const QUICK_CHANGES = 400_000;
-const QUICK_WIDE_CHANGES = 300_000;
+const QUICK_WIDE_CHANGES = 200_000;
 /**
  * Rounds of Redis are as long as ours with fewer changes. Its rate does not depend on their number: its code needs no
  * warming up, and its window of unsettled changes is a small part of them.
@@ -18,6 +18,7 @@ export const QUICK_REDIS_CHANGES: Readonly<Record<RedisFile, number>> = { always
 export const visible: Measure = {
   name: 'visible',
   seconds: 50,
+  quickSeconds: 12,
   shares: 'pair',
   about:
     "one-leaf commits visible at the secondary a second, 100k leaves, in-process writer, durable at both sites; beside Redis and the lab's pipeline",
@@ -36,6 +37,7 @@ export const visible: Measure = {
 export const wide: Measure = {
   name: 'wide',
   seconds: 55,
+  quickSeconds: 14,
   about: 'the same on 1M leaves in 100k-wide objects, beside Redis',
   async run(bench) {
     const redis = bench.hasRedis ? bench.redis('always', WIDE) : undefined;

@@ -201,7 +201,8 @@ export class PrimaryEnd {
 
   #read(event: BrokerAnswer & { type: 'read' }, now: number): void {
     const { task, records, done } = event;
-    for (const { value } of records) this.#snapshots.count(value);
+    // What the topic begins with comes with the rest of its batch, and was counted when it was written, or read at the end.
+    if (task !== 'beginning') for (const { value } of records) this.#snapshots.count(value);
     switch (task) {
       case 'tail':
         this.#opened.search.take(records);

@@ -57,7 +57,7 @@ export class TopicSnapshots {
   /** When the snapshot under way began, and when the next one may. */
   #begunAt = 0;
   #restsUntil = -Infinity;
-  /** Records of the topic that this link has read or written: they give the average size. */
+  /** Records at the topic's end that this link has read, and those that it has written: they give the average size. */
   #seenRecords = 0;
   #seenBytes = 0;
 
@@ -71,7 +71,7 @@ export class TopicSnapshots {
     return this.#lookAt;
   }
 
-  /** A record of the topic was read, or is written. */
+  /** A record was read at the topic's end, or is written; each once. */
   count(value: Uint8Array | null): void {
     this.#seenRecords += 1;
     this.#seenBytes += value?.length ?? 0;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Running, run, start } from '../support/program.ts';
-import { RoleProcesses, RoleWriter, put, send, switchover } from '../support/role-processes.ts';
+import { RoleProcesses, RoleWriter, put, switchover } from '../support/role-processes.ts';
 import { type SiteFolder, siteFolder } from '../support/site-folder.ts';
 import { until } from '../support/site-process.ts';
 
@@ -36,8 +36,9 @@ describe('two processes that run', () => {
     for (const site of processes.sites) {
       for (const writer of writers) expect(await writer.lostAt(site)).toEqual([]);
     }
-    const { json } = await send<{ epochs?: unknown; peers: { state: string }[] }>(south, 'GET', '/status');
-    expect(json.peers).toMatchObject([{ site: 'north', state: 'replicate', lagRevisions: 0 }]);
+    // It hears a little later where north stands.
+    await until('south knows that north has all', async () => (await south.status())?.peers[0]?.lagRevisions === 0, LIMIT_MS);
+    expect((await south.status())?.peers).toMatchObject([{ site: 'north', state: 'replicate', lagRevisions: 0 }]);
   });
 
   test('take the command at the secondary, too, and start again in the roles that they have', async () => {

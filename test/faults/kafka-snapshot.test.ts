@@ -55,9 +55,12 @@ describeKafka('a snapshot in the topic beside', () => {
       await secondary.start(START_LIMIT_MS);
       await until('it is on its way', async () => (await secondary.status())?.consumer?.state === 'snapshot', LIMIT_MS);
       await secondary.kill();
+      // It starts without the broker, so that it shows what it has of itself.
       broker.proxy.setRate(undefined);
+      broker.proxy.setAccepting('refuse');
       await secondary.start(START_LIMIT_MS);
       expect((await secondary.status())!.position.revision).toBe(0);
+      broker.proxy.setAccepting('forward');
       await untilEqual(primary, secondary);
       expect((await secondary.status())!.consumer!.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^new secondary/) });
       expectNever(['frame-quarantined'], primary, secondary);

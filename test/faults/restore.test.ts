@@ -1,7 +1,7 @@
 import { type Restored, restoreSite } from '@evertree/archive';
 import { isEvertreeError } from '@evertree/core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { dieAtEachStep } from '../support/deaths.ts';
+import { DEATHS, dieAtEachStep } from '../support/deaths.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
@@ -63,7 +63,8 @@ async function starts(disk: FaultDisk): Promise<boolean> {
 }
 
 describe('a restore that dies at any step', () => {
-  test.each(['at the end', 'inside a frame'])('leaves nothing that starts with less, and goes on: %s', async place => {
+  const cases = DEATHS.flatMap(death => (['at the end', 'inside a frame'] as const).map(place => [place, death] as const));
+  test.each(cases)('leaves nothing that starts with less, and goes on: %s, %s', async (place, death) => {
     const inside = made.states.findLast(({ position }) =>
       made.frames.some(({ header: { base, last } }) => base.revision < position.revision && position.revision < last.revision),
     )!;
@@ -82,10 +83,11 @@ describe('a restore that dies at any step', () => {
         expect([restored.base, restored.digest], where).toEqual([state.position, state.digest]);
         await expectWhole(found, state, where);
       },
+      [death],
     );
   });
 
-  test("as another stream leaves nothing of that stream to a restore that stays in the archive's", async () => {
+  test.each(DEATHS)("as another stream leaves nothing of that stream to a restore that stays in the archive's: %s", async death => {
     const state = made.states.at(-1)!;
     const { stream } = made.frames[0]!.header;
     await dieAtEachStep(
@@ -96,6 +98,7 @@ describe('a restore that dies at any step', () => {
         expect(await restore(archive(), found), where).toMatchObject({ base: state.position, digest: state.digest, stream });
         await expectWhole(found, state, where);
       },
+      [death],
     );
   });
 

@@ -39,6 +39,8 @@ describeKafka('a secondary on a topic that no longer reaches back', () => {
       const archive = { catchUpFrom: place, identityFile };
       const south = await sites.start('south', { archive }, 'standby');
       await sites.settled(north);
+      // The trees are equal before the archive has been read to its end.
+      await until(() => south.consumer?.state.catchUps?.done === 1);
       expect(south.consumer?.state).toMatchObject({ resyncs: { count: 0 }, catchUps: { done: 1, failed: 0 } });
       await north.store.put('/after', true).acknowledged(1, { timeoutMs: 20_000 });
       await sites.settled(north);

@@ -20,6 +20,17 @@ const FAR_AWAY = [
 
 /** Moments that a fault has to hit within a millisecond or two: each is tried at many. */
 export const SCENARIOS: readonly Script[] = [
+  // The old primary is written to while it hears that another site leads.
+  ...atMany(6, ms => [
+    'write a 2 1',
+    'pass 20',
+    'isolate a',
+    'pass 100',
+    'promote b force',
+    'pass 300',
+    'heal',
+    ...Array.from({ length: 6 }, (_, time) => [`pass ${5 * ms + 10 * time}`, 'write a 1 0']).flat(),
+  ]),
   // The old primary goes back to the fork, and its process ends.
   ...atMany(60, ms => [
     'write a 2 1',

@@ -130,9 +130,10 @@ export class SiteProcess implements AsyncDisposable {
     const child = this.#process;
     this.#process = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
+    // With the last lines of its log, which come by a pipe.
+    const ended = once(child, 'close');
     child.kill(signal);
-    await exited;
+    await ended;
   }
 }
 

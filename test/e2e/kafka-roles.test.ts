@@ -9,6 +9,8 @@ import { KAFKA_CLIENTS } from '@evertree/transport/kafka';
 import { useKafkaClient } from '../support/kafka/client.ts';
 
 const LIMIT_MS = 30_000;
+/** Each waits several times, and a wait that fails has to be the one that tells. */
+const TEST_MS = 90_000;
 
 /** Gives the command until it is done: it may be abandoned while a link is made anew. */
 async function swap(from: SiteProcess, to: SiteProcess): Promise<void> {
@@ -36,6 +38,7 @@ describeKafka('processes on one topic, each with the files of both roles', () =>
 
   test.each(KAFKA_CLIENTS)(
     'change roles and change them back under load, with no answered write lost and one history for a third site (%s)',
+    { timeout: TEST_MS },
     async client => {
       useKafkaClient(client);
       processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
@@ -64,43 +67,51 @@ describeKafka('processes on one topic, each with the files of both roles', () =>
     },
   );
 
-  test('go on when the primary was killed: another is promoted, and the old one comes back as its secondary', async () => {
-    processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
-    const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
-    const writer = new RoleWriter(processes, 'a');
-    await writer.more(50);
-    await writer.stop();
-    await processes.following(north);
-    await north.kill();
-    await until('the primary is missed', async () => (await south.status())?.consumer?.state === 'offline', LIMIT_MS);
-    expect(await promote(south)).toMatchObject({ status: 200, json: { epoch: { number: 2 } } });
-    expect((await put(south, '/after', 1)).status).toBe(200);
-    await processes.following(south);
-    await processes.restart(north);
-    await processes.following(south);
-    await processes.feeds(south, north);
-    await swap(south, north);
-    await processes.following(north);
-    for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
-    expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync'], ...processes.sites);
-  });
+  test(
+    'go on when the primary was killed: another is promoted, and the old one comes back as its secondary',
+    { timeout: TEST_MS },
+    async () => {
+      processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south', 'third');
+      const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
+      const writer = new RoleWriter(processes, 'a');
+      await writer.more(50);
+      await writer.stop();
+      await processes.following(north);
+      await north.kill();
+      await until('the primary is missed', async () => (await south.status())?.consumer?.state === 'offline', LIMIT_MS);
+      expect(await promote(south)).toMatchObject({ status: 200, json: { epoch: { number: 2 } } });
+      expect((await put(south, '/after', 1)).status).toBe(200);
+      await processes.following(south);
+      await processes.restart(north);
+      await processes.following(south);
+      await processes.feeds(south, north);
+      await swap(south, north);
+      await processes.following(north);
+      for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
+      expectNever(['second-primary', 'foreign-records', 'resync', 'peer-resync'], ...processes.sites);
+    },
+  );
 
-  test('end with one primary when the target is killed at the handover, and the same command finishes it', async () => {
-    processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south');
-    const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
-    const writer = new RoleWriter(processes, 'a');
-    await writer.more(20);
-    const command = 'c'.repeat(16);
-    const first = switchover(north, { to: 'south', command });
-    await until('the target prepares', async () => south.log.some(({ event }) => event === 'primary-linked'), LIMIT_MS);
-    await south.kill();
-    await processes.restart(south);
-    expect((await first).status).toBeLessThan(500);
-    const leader = await processes.leader();
-    await processes.feeds(leader, leader === north ? south : north);
-    if (leader === north) await swap(north, south);
-    await writer.stop();
-    await processes.following(south);
-    for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
-  });
+  test(
+    'end with one primary when the target is killed at the handover, and the same command finishes it',
+    { timeout: TEST_MS },
+    async () => {
+      processes = await RoleProcesses.onTopic(broker, topic.name, 'north', 'south');
+      const [north, south] = processes.sites as [RoleProcesses['sites'][0], RoleProcesses['sites'][0]];
+      const writer = new RoleWriter(processes, 'a');
+      await writer.more(20);
+      const command = 'c'.repeat(16);
+      const first = switchover(north, { to: 'south', command });
+      await until('the target prepares', async () => south.log.some(({ event }) => event === 'primary-linked'), LIMIT_MS);
+      await south.kill();
+      await processes.restart(south);
+      expect((await first).status).toBeLessThan(500);
+      const leader = await processes.leader();
+      await processes.feeds(leader, leader === north ? south : north);
+      if (leader === north) await swap(north, south);
+      await writer.stop();
+      await processes.following(south);
+      for (const site of processes.sites) expect(await writer.lostAt(site)).toEqual([]);
+    },
+  );
 });

@@ -34,7 +34,7 @@ test(
     await Promise.all([primary.start(LIMIT_MS), secondary.start(LIMIT_MS)]);
     for (const [index, file] of FILES.entries()) {
       const before = (await primary.status())?.position.revision ?? 0;
-      const importing = run(['import', file, '--at', '/bcd', '--url', primary.url]);
+      const importing = run(['import', file, '--at', '/bcd', '--url', primary.url], { limitMs: LIMIT_MS });
       // The second time in the middle of it, wherever that is; then it is away while the third comes.
       if (index === 1) await secondary.kill();
       expect(await importing).toMatchObject({
@@ -49,7 +49,7 @@ test(
       const response = await fetch(`${secondary.url}/data/bcd`);
       expect(isDeepStrictEqual(await response.json(), JSON.parse(await readFile(file, 'utf8')))).toBe(true);
     }
-    expect(await run(['import', FILES[2] ?? '', '--at', '/bcd', '--url', primary.url])).toMatchObject({
+    expect(await run(['import', FILES[2] ?? '', '--at', '/bcd', '--url', primary.url], { limitMs: LIMIT_MS })).toMatchObject({
       status: 0,
       stdout: 'nothing differs; nothing was committed\n',
     });

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 export const PROGRAM = fileURLToPath(new URL('../../packages/evertree/bin/evertree.js', import.meta.url));
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-/** A command that hangs fails its test, and not the whole run. */
+/** A command that hangs fails its test, and not the whole run; one with much to do is given longer. */
 const RUN_LIMIT_MS = 25_000;
 const POLL_MS = 20;
 
@@ -62,12 +62,14 @@ export interface RunOptions {
   readonly input?: string;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** It is killed when it takes longer. */
+  readonly limitMs?: number;
 }
 
 /** Runs a command to its end. */
 export async function run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   await using running = start(args, options.cwd, options.env);
-  const limit = setTimeout(() => running.process.kill('SIGKILL'), RUN_LIMIT_MS);
+  const limit = setTimeout(() => running.process.kill('SIGKILL'), options.limitMs ?? RUN_LIMIT_MS);
   running.process.stdin?.on('error', () => undefined).end(options.input ?? '');
   const ended = await running.ended;
   clearTimeout(limit);

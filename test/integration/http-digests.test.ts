@@ -7,7 +7,9 @@ import { openSite } from '../../packages/evertree/src/site/opening.ts';
 import { expectErrors, strictReport } from '../support/reports.ts';
 import { ScriptedTransport } from '../support/scripted-link.ts';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { hashKey, lanes } from '../../packages/core/src/tree/digest.ts';
 import type { TreeNode } from '../../packages/core/src/tree/node.ts';
+import { setSlot } from '../../packages/core/src/tree/node-slots.ts';
 import { getFrom, Tree } from '../../packages/core/src/tree/tree.ts';
 import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 import { compareSites, repairSite } from '../../packages/evertree/src/comparison/site-comparison.ts';
@@ -39,7 +41,9 @@ function damageMemory({ store }: HttpSite, object: string, key: string, value: n
   store.snapshot().release();
   const root = pinning.mock.results[0]?.value as TreeNode;
   pinning.mockRestore();
-  (getFrom(root, [object]) as TreeNode).fields![key] = value;
+  const node = getFrom(root, [object]) as TreeNode;
+  hashKey(key);
+  setSlot(node, node.shape!.indexOf(key, lanes.lo), value);
 }
 
 describe('/digests', () => {

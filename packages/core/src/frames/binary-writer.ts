@@ -21,7 +21,7 @@ import type { Handover } from '../position.ts';
 import { FIRST_PAIR, type Branch } from '../tree/branch.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
-import { forEachChild, TreeNode, type Child } from '../tree/node.ts';
+import { eachChild, forEachChild, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 import { isContainer, ValueWalk } from './value-walk.ts';
@@ -237,8 +237,7 @@ export class BinaryBodyWriter implements BodyWriter {
       yield* this.#branchInSteps(child.branch);
       return;
     }
-    for (const key in child.fields) {
-      const member = child.fields[key]!;
+    for (const [key, member] of eachChild(child)) {
       this.#key(key);
       if (isContainer(member as Value)) yield* this.#childInSteps(member);
       else this.#value(member);

@@ -2,10 +2,10 @@ import { ApplySink } from './apply-sink.ts';
 import { NO_NOTE, readBinaryBody, type BodyHead } from './binary-reader.ts';
 import { readInSteps } from './binary-steps.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
-import { eachBranch, FIRST_PAIR } from '../tree/branch.ts';
 import { EvertreeError } from '../errors.ts';
 import type { SnapshotHeader } from '../seams/journal.ts';
-import { childKeys, TreeNode, type Child } from '../tree/node.ts';
+import { eachChild, TreeNode, type Child } from '../tree/node.ts';
+import { slotAt } from '../tree/node-slots.ts';
 import { Tree } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 import { isContainer, ValueWalk } from './value-walk.ts';
@@ -39,47 +39,12 @@ const NO_ARRAYS: readonly (readonly Value[])[] = Object.freeze([]);
 class TreeWriter {
   #body = new BinaryBodyWriter();
   #puts = 0;
-  /** The arrays, but for short ones, of the child that `#weigh` was asked about last: itself, or in its fields. */
+  /** The arrays, but for short ones, of the child that `#weigh` was asked about last: itself, or its children. */
   #arrays = NO_ARRAYS;
 
   *writeNode(trail: TreeNode[], path: string[]): Generator<Uint8Array | undefined> {
     const node = trail[trail.length - 1]!;
-    if (node.branch === undefined) {
-      yield* this.#writeChildren(node, trail, path, childKeys(node), node.fields!);
-      return;
-    }
-    for (const branch of eachBranch(node.branch)) {
-      const keys: string[] = [];
-      const children: { [key: string]: Child } = Object.create(null) as { [key: string]: Child };
-      for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
-        const key = branch[slot];
-        if (typeof key !== 'string') continue;
-        keys.push(key);
-        children[key] = branch[slot + 1] as Child;
-      }
-      yield* this.#writeChildren(node, trail, path, keys, children);
-    }
-  }
-
-  take(): Uint8Array | undefined {
-    if (this.#puts === 0) return undefined;
-    const body = this.#body.take();
-    const chunk = Buffer.allocUnsafeSlow(4 + body.length);
-    chunk.writeUInt32LE(this.#puts, 0);
-    chunk.set(body, 4);
-    this.#puts = 0;
-    return chunk;
-  }
-
-  *#writeChildren(
-    node: TreeNode,
-    trail: TreeNode[],
-    path: string[],
-    keys: readonly string[],
-    children: { readonly [key: string]: Child },
-  ): Generator<Uint8Array | undefined> {
-    for (const key of keys) {
-      const child = children[key]!;
+    for (const [key, child] of eachChild(node)) {
       let room = this.#weigh(child);
       if (room >= 0 && this.#arrays.length > 0 && child instanceof TreeNode) room = yield* roomAfter(this.#arrays, room);
       if (room < 0) {
@@ -98,6 +63,16 @@ class TreeWriter {
     }
   }
 
+  take(): Uint8Array | undefined {
+    if (this.#puts === 0) return undefined;
+    const body = this.#body.take();
+    const chunk = Buffer.allocUnsafeSlow(4 + body.length);
+    chunk.writeUInt32LE(this.#puts, 0);
+    chunk.set(body, 4);
+    this.#puts = 0;
+    return chunk;
+  }
+
   /**
    * A node is written by one put if it is narrow, has no inner nodes and is short, so that a chunk has one long value at
    * most. An empty node is, also one that became wide before.
@@ -111,8 +86,8 @@ class TreeWriter {
       return room;
     }
     if (child.branch !== undefined) return child.size === 0 ? room : -1;
-    for (const key in child.fields) {
-      const field = child.fields[key]!;
+    for (let index = 0; index < child.size; index++) {
+      const field = slotAt(child, index)!;
       if (field instanceof TreeNode) return -1;
       if (typeof field === 'string') {
         room -= field.length;

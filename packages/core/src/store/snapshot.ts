@@ -162,9 +162,9 @@ export class SnapshotNode {
 
   /** In no order. They are not collected in memory. */
   *keys(): Generator<string> {
-    const { fields, branch } = this.#node;
+    const { shape, branch } = this.#node;
     if (branch !== undefined) yield* branchKeys(branch);
-    else for (const key in fields) yield key;
+    else yield* shape!.keys;
   }
 
   /** As a plain value. */

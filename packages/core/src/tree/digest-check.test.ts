@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { importValue } from './content.ts';
 import { checkDigests, DAMAGED_LIMIT, type DigestCheck } from './digest-check.ts';
+import { hashKey, lanes } from './digest.ts';
 import { type Child, TreeNode } from './node.ts';
+import { setSlot } from './node-slots.ts';
 import { formatPath } from './path.ts';
 import { getFrom, Tree } from './tree.ts';
 import type { Value } from './value.ts';
@@ -16,8 +18,9 @@ function treeOf(content: Value): Tree {
 /** As a flipped bit does it: the value is another one, and nothing was told. */
 function damage(tree: Tree, path: readonly string[], key: string, value: Child): void {
   const node = getFrom(tree.root, path);
-  if (!(node instanceof TreeNode) || node.fields === undefined) throw new Error('not a narrow object');
-  node.fields[key] = value;
+  if (!(node instanceof TreeNode) || node.shape === undefined) throw new Error('not a narrow object');
+  hashKey(key);
+  setSlot(node, node.shape.indexOf(key, lanes.lo), value);
 }
 
 function check(tree: Tree): { readonly result: DigestCheck; readonly pauses: number } {

@@ -1,6 +1,5 @@
-import { eachBranch, FIRST_PAIR } from './branch.ts';
 import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
-import { TreeNode, type Child } from './node.ts';
+import { eachChild, TreeNode, type Child } from './node.ts';
 import type { Path } from './path.ts';
 import { STEP_MEMBERS } from './prepared-value.ts';
 
@@ -35,7 +34,7 @@ export function* checkDigests(root: TreeNode): Generator<void, DigestCheck, void
     objects++;
     let lo = 0;
     let hi = 0;
-    for (const [key, child] of childrenOf(next.node)) {
+    for (const [key, child] of eachChild(next.node)) {
       if (child instanceof TreeNode) left.push({ node: child, above: next, key });
       addTerm(key, child);
       lo = (lo + lanes.lo) | 0;
@@ -55,19 +54,6 @@ function addTerm(key: string, child: Child): void {
   if (child instanceof TreeNode) closeSum(child.sumLo, child.sumHi);
   else hashLeaf(child);
   mix(keyLo, keyHi);
-}
-
-function* childrenOf({ fields, branch }: TreeNode): Generator<[string, Child]> {
-  if (branch === undefined) {
-    for (const key in fields) yield [key, fields[key]!];
-    return;
-  }
-  for (const each of eachBranch(branch)) {
-    for (let slot = FIRST_PAIR; slot < each.length; slot += 2) {
-      const key = each[slot];
-      if (typeof key === 'string') yield [key, each[slot + 1] as Child];
-    }
-  }
 }
 
 function pathOf(unchecked: Unchecked): Path {

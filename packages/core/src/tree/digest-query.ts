@@ -1,7 +1,7 @@
-import { branchAbove, eachBranch, FIRST_PAIR } from './branch.ts';
+import { branchAbove } from './branch.ts';
 import { closeSum, formatDigest, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import { EvertreeError } from '../errors.ts';
-import { TreeNode, type Child } from './node.ts';
+import { eachChild, eachInBranch, TreeNode, type Child } from './node.ts';
 import { formatPath, type Path } from './path.ts';
 import { STEP_MEMBERS } from './prepared-value.ts';
 import { digestOf, getFrom } from './tree.ts';
@@ -185,15 +185,6 @@ function* batchesIn(node: TreeNode, group: KeyGroup): Generator<readonly [string
 }
 
 /** The children of a group, and maybe others. The trie of a wide node has the same digits, so that few are others. */
-function* entriesNear({ fields, branch }: TreeNode, digits: readonly number[]): Generator<[string, Child]> {
-  if (branch === undefined) {
-    for (const key in fields) yield [key, fields[key]!];
-    return;
-  }
-  for (const each of eachBranch(branchAbove(branch, digits))) {
-    for (let slot = FIRST_PAIR; slot < each.length; slot += 2) {
-      const key = each[slot];
-      if (typeof key === 'string') yield [key, each[slot + 1] as Child];
-    }
-  }
+function entriesNear(node: TreeNode, digits: readonly number[]): Generator<readonly [string, Child]> {
+  return node.branch === undefined ? eachChild(node) : eachInBranch(branchAbove(node.branch, digits));
 }

@@ -10,44 +10,13 @@ import {
   type Branch,
 } from './branch.ts';
 import { closeSum, hashKey, hashKeyBytes, hashLeaf, lanes, mix } from './digest.ts';
+import { NodeShape } from './node-shape.ts';
+import { clearSlots, copySlots, removeSlot, setSlot, slotAt, type NodeSlots } from './node-slots.ts';
 import { RecentChildren } from './recent-children.ts';
 import type { Value } from './value.ts';
 
 /** What a key leads to: an object, or a value that is replaced whole (a leaf or a frozen array). */
 export type Child = TreeNode | Exclude<Value, { readonly [key: string]: Value }>;
-
-/**
- * The keys and children of a narrow node. Its prototype has no properties, so that `constructor` and `__proto__` are
- * keys like any others. V8 gives nodes of one shape one hidden class.
- */
-interface Fields {
-  [key: string]: Child;
-}
-
-/** How many keys V8 keeps inside the object itself; it keeps further keys in a separate array. */
-const FIELDS_INSIDE = 10;
-
-const Fields = function (this: Fields, counted?: true): void {
-  // These lines never run. V8 counts the assignments in a constructor's text and adds eight: see keepFieldsInside.
-  if (counted === undefined) return;
-  this.a = null;
-  this.b = null;
-} as unknown as new () => Fields;
-Fields.prototype = Object.create(null) as Fields;
-keepFieldsInside();
-
-/**
- * V8 decides by the first objects of a constructor how many properties later ones hold inside the object, up to the
- * number that it expects from the constructor's text. So the first objects are made here, with that many. A commit
- * waits for memory more than for anything else, and a key outside the object is one access more: on records of ten
- * keys, ten inside instead of eight save a tenth of the CPU of both sites, and 24 bytes a record.
- */
-function keepFieldsInside(): void {
-  for (let object = 0; object < 16; object++) {
-    const fields = new Fields();
-    for (let key = 0; key < FIELDS_INSIDE; key++) fields[`warm${key}`] = 0;
-  }
-}
 
 /**
  * The most keys of a narrow node; with one more it becomes wide for good. Measured: beyond this, copying a node costs
@@ -58,7 +27,7 @@ const NARROW_LIMIT = 32;
 /** So many children make it worth while to remember which ones were lately reached. */
 const REMEMBERED_SIZE = 512;
 
-/** What a wide node holds instead of fields. */
+/** What a wide node holds instead of a shape and slots. */
 interface WideContent {
   branch: Branch<Child>;
   /** Of the newest copy of a node only; the copy takes it over. */
@@ -66,14 +35,17 @@ interface WideContent {
 }
 
 /** An object of the tree. Only the current generation's nodes are ever changed; see Tree. */
-export class TreeNode {
-  // In the order in which a walk reads them, then a mix: what a walk reads lies in one cache line. Measured on a
-  // million leaves.
+export class TreeNode implements NodeSlots<Child> {
+  // In the order in which a walk and a change read them, then a mix: what they read lies in few cache lines. Measured on
+  // a million leaves.
   generation: number;
-  fields: Fields | undefined = new Fields();
-  wide: WideContent | undefined = undefined;
+  /** The keys of a narrow node, whose children are in its slots; undefined if the node is wide. */
+  shape: NodeShape | undefined = NodeShape.empty;
   /** Its sum has changed since `partLo` and `partHi` were computed: the sums above it are out of date. */
   touched = false;
+  /** Sum of the children's terms: the digest before closeSum. */
+  sumLo = 0;
+  sumHi = 0;
   /** The last frame whose dictionary names this node, and the node's number in it. */
   frame = 0;
   frameId = 0;
@@ -82,9 +54,18 @@ export class TreeNode {
   keyHi = 0;
   partLo = 0;
   partHi = 0;
-  /** Sum of the children's terms: the digest before closeSum. */
-  sumLo = 0;
-  sumHi = 0;
+  s0: Child | undefined = undefined;
+  s1: Child | undefined = undefined;
+  s2: Child | undefined = undefined;
+  s3: Child | undefined = undefined;
+  s4: Child | undefined = undefined;
+  s5: Child | undefined = undefined;
+  s6: Child | undefined = undefined;
+  s7: Child | undefined = undefined;
+  s8: Child | undefined = undefined;
+  s9: Child | undefined = undefined;
+  more: (Child | undefined)[] | undefined = undefined;
+  wide: WideContent | undefined = undefined;
   size = 0;
 
   constructor(generation: number) {
@@ -98,14 +79,16 @@ export class TreeNode {
 }
 
 export function lookup(node: TreeNode, key: string): Child | undefined {
-  if (node.fields !== undefined) return node.fields[key];
   hashKey(key);
-  return branchGet(node.wide!.branch, lanes.lo, key);
+  return lookupHashed(node, key, lanes.lo);
 }
 
 /** As lookup, for a key whose hash is known. */
 export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
-  return node.fields !== undefined ? node.fields[key] : branchGet(node.wide!.branch, keyLo, key);
+  const { shape } = node;
+  if (shape === undefined) return branchGet(node.wide!.branch, keyLo, key);
+  const index = shape.indexOf(key, keyLo);
+  return index < 0 ? undefined : slotAt(node, index);
 }
 
 /**
@@ -113,9 +96,8 @@ export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child 
  * current generation.
  */
 export function reachHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
-  if (node.fields !== undefined) return node.fields[key];
-  const wide = node.wide!;
-  if (node.size < REMEMBERED_SIZE) return branchGet(wide.branch, keyLo, key);
+  const { wide } = node;
+  if (wide === undefined || node.size < REMEMBERED_SIZE) return lookupHashed(node, key, keyLo);
   wide.recent ??= new RecentChildren();
   const known = wide.recent.get(keyLo, key);
   if (known !== undefined) return known;
@@ -126,7 +108,6 @@ export function reachHashed(node: TreeNode, key: string, keyLo: number): Child |
 
 /** As reachHashed, for a key whose hash is not known. */
 export function reach(node: TreeNode, key: string): Child | undefined {
-  if (node.fields !== undefined) return node.fields[key];
   hashKey(key);
   return reachHashed(node, key, lanes.lo);
 }
@@ -157,10 +138,7 @@ export function fetchRecent(node: TreeNode, hashes: Int32Array, count: number): 
   let read = 0;
   for (let at = 0; at < count; at++) {
     const child = fetchedNodes[at];
-    if (child !== undefined) read ^= child.generation ^ child.sumLo ^ fetchedKeys[at]!.length;
-  }
-  for (let at = 0; at < count; at++) {
-    if (typeof fetchedNodes[at]?.fields === 'object') read++;
+    if (child !== undefined) read ^= child.generation ^ child.size ^ fetchedKeys[at]!.length;
     fetchedNodes[at] = undefined;
   }
   recent.read = read;
@@ -170,15 +148,13 @@ export function fetchRecent(node: TreeNode, hashes: Int32Array, count: number): 
 export function copyNode(node: TreeNode, generation: number): TreeNode {
   const copy = new TreeNode(generation);
   copy.size = node.size;
-  if (node.fields === undefined) {
-    copy.fields = undefined;
-    const { branch, recent } = node.wide!;
-    copy.wide = { branch, recent };
-    node.wide!.recent = undefined;
+  copy.shape = node.shape;
+  if (node.wide === undefined) {
+    copySlots(node, copy);
   } else {
-    const from = node.fields;
-    const to = copy.fields!;
-    for (const key in from) to[key] = from[key]!;
+    const { branch, recent } = node.wide;
+    copy.wide = { branch, recent };
+    node.wide.recent = undefined;
   }
   copy.sumLo = node.sumLo;
   copy.sumHi = node.sumHi;
@@ -209,12 +185,8 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
   mixChild(child, keyLo, keyHi, true);
   node.sumLo = (node.sumLo + lanes.lo) | 0;
   node.sumHi = (node.sumHi + lanes.hi) | 0;
-  if (old === undefined) {
-    if (node.size === NARROW_LIMIT) widen(node);
-    node.size++;
-  }
-  if (node.fields !== undefined) node.fields[key] = child;
-  else setInBranch(node.wide!, keyLo, key, child, node.generation);
+  if (old === undefined) add(node, key, keyLo, child);
+  else replace(node, key, keyLo, child);
 }
 
 /**
@@ -235,21 +207,33 @@ export function insert(node: TreeNode, key: string, child: Child, lo: number, hi
   }
   node.sumLo = (node.sumLo + lanes.lo) | 0;
   node.sumHi = (node.sumHi + lanes.hi) | 0;
-  if (node.size === NARROW_LIMIT) widen(node);
-  node.size++;
-  if (node.fields !== undefined) node.fields[key] = child;
-  else setInBranch(node.wide!, keyLo, key, child, node.generation);
+  add(node, key, keyLo, child);
 }
 
 /** Replaces a child by its copy of another generation, which has the same content and digest. */
 export function adopt(node: TreeNode, key: string, child: TreeNode): void {
-  if (node.fields !== undefined) {
-    node.fields[key] = child;
-    return;
+  replace(node, key, child.keyLo, child);
+  node.wide?.recent?.set(child.keyLo, key, child, node.size);
+}
+
+/** Puts a child under a key that the node does not have. */
+function add(node: TreeNode, key: string, keyLo: number, child: Child): void {
+  if (node.size === NARROW_LIMIT) widen(node);
+  const { shape } = node;
+  if (shape === undefined) {
+    setInBranch(node.wide!, keyLo, key, child, node.generation);
+  } else {
+    setSlot(node, node.size, child);
+    node.shape = shape.with(key);
   }
-  const wide = node.wide!;
-  setInBranch(wide, child.keyLo, key, child, node.generation);
-  wide.recent?.set(child.keyLo, key, child, node.size);
+  node.size++;
+}
+
+/** Puts another child under a key that the node has. */
+function replace(node: TreeNode, key: string, keyLo: number, child: Child): void {
+  const { shape } = node;
+  if (shape === undefined) setInBranch(node.wide!, keyLo, key, child, node.generation);
+  else setSlot(node, shape.indexOf(key, keyLo), child);
 }
 
 function setInBranch(wide: WideContent, keyLo: number, key: string, child: Child, generation: number): void {
@@ -280,24 +264,27 @@ function mixChild(child: Child, keyLo: number, keyHi: number, enters: boolean): 
 }
 
 function remove(node: TreeNode, key: string, keyLo: number): void {
-  node.size--;
-  if (node.fields === undefined) {
+  const { shape } = node;
+  if (shape === undefined) {
     const wide = node.wide!;
     wide.branch = branchRemove(wide.branch, 0, keyLo, key, node.generation);
-    return;
+  } else {
+    const index = shape.indexOf(key, keyLo);
+    removeSlot(node, index, node.size);
+    node.shape = shape.without(index);
   }
-  // Not `delete`: it would turn the object into a dictionary of twice the size.
-  const fields = new Fields();
-  for (const other in node.fields) if (other !== key) fields[other] = node.fields[other]!;
-  node.fields = fields;
+  node.size--;
 }
 
 function widen(node: TreeNode): void {
-  if (node.fields === undefined) return;
+  if (node.shape === undefined) return;
   let branch = newBranch<Child>(node.generation);
-  for (const key in node.fields) branch = branchSet(branch, 0, hashOf(key), key, node.fields[key]!, hashOf, node.generation);
+  forEachChild(node, (key, child) => {
+    branch = branchSet(branch, 0, hashOf(key), key, child, hashOf, node.generation);
+  });
   node.wide = { branch, recent: undefined };
-  node.fields = undefined;
+  node.shape = undefined;
+  clearSlots(node);
 }
 
 function hashOf(key: string): number {
@@ -306,22 +293,28 @@ function hashOf(key: string): number {
 }
 
 export function forEachChild(node: TreeNode, visit: (key: string, child: Child) => void): void {
-  if (node.fields === undefined) {
+  if (node.shape === undefined) {
     forEachInBranch(node.wide!.branch, visit);
     return;
   }
-  for (const key in node.fields) visit(key, node.fields[key]!);
+  const { keys } = node.shape;
+  for (let index = 0; index < keys.length; index++) visit(keys[index]!, slotAt(node, index)!);
 }
 
 /** As forEachChild, for those that stop in between. */
-export function* eachChild(node: TreeNode): Generator<readonly [key: string, child: Child]> {
-  if (node.fields !== undefined) {
-    for (const key in node.fields) yield [key, node.fields[key]!];
-    return;
-  }
-  for (const branch of eachBranch(node.wide!.branch)) {
-    for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
-      if (branch[slot] !== undefined) yield [branch[slot] as string, branch[slot + 1] as Child];
+export function eachChild(node: TreeNode): Generator<readonly [key: string, child: Child]> {
+  return node.shape === undefined ? eachInBranch(node.wide!.branch) : eachInSlots(node, node.shape);
+}
+
+function* eachInSlots(node: TreeNode, { keys }: NodeShape): Generator<readonly [key: string, child: Child]> {
+  for (let index = 0; index < keys.length; index++) yield [keys[index]!, slotAt(node, index)!];
+}
+
+/** The children in a branch of a wide node. */
+export function* eachInBranch(branch: Branch<Child>): Generator<readonly [key: string, child: Child]> {
+  for (const each of eachBranch(branch)) {
+    for (let slot = FIRST_PAIR; slot < each.length; slot += 2) {
+      if (each[slot] !== undefined) yield [each[slot] as string, each[slot + 1] as Child];
     }
   }
 }

@@ -30,11 +30,10 @@ function filled(): { readonly tree: Tree; readonly model: Model } {
 
 interface Numbered {
   readonly n: number;
-  readonly fields: object;
 }
 
 function numbered(n: number): Numbered {
-  return { n, fields: {} };
+  return { n };
 }
 
 function contentOf(root: TreeNode): unknown {

@@ -1,6 +1,6 @@
 import { isSpelled } from './spelled-key.ts';
 
-/** The first and the largest number of places, powers of two; each takes 32 bytes. */
+/** The first and the largest number of places, powers of two; each takes 24 bytes. */
 const FIRST_PLACES = 1_024;
 const MOST_PLACES = 524_288;
 
@@ -8,18 +8,12 @@ const MOST_PLACES = 524_288;
 const WAYS = 8;
 
 /**
- * What a place holds: the hash of a key, the key, its child, and the fields of that child. Undefined if it is free.
+ * What a place holds: the hash of a key, the key and its child. Undefined if it is free.
  * Keys are compared after their hashes only: to compare two strings that differ, V8 reads both of them.
  */
-const SLOTS = 4;
+const SLOTS = 3;
 const KEY = 1;
 const CHILD = 2;
-const FIELDS = 3;
-
-/** What is remembered. */
-interface Remembered {
-  readonly fields: object | undefined;
-}
 
 /**
  * Inner nodes that were lately reached through one wide node, in places by their keys' hashes. A child that is found
@@ -28,28 +22,20 @@ interface Remembered {
  *
  * Every entry is a child that the node has. So whoever removes or replaces an inner node says so here.
  */
-export class RecentChildren<T extends Remembered> {
+export class RecentChildren<T extends object> {
   /** WAYS places more than the mask names, so that the places of a key always follow one another. */
   #slots = emptySlots<T>(FIRST_PLACES);
   #mask = FIRST_PLACES - 1;
   /** How many entries replaced others since there are so many places. */
   #pushed = 0;
-  /** What `get` found of a child's fields: it is kept so that V8 does not leave the reading out. */
-  hasFields = false;
-  /** What `fetchRecent` read, kept for the same reason. */
+  /** What `fetchRecent` read: it is kept so that V8 does not leave the reading out. */
   read = 0;
 
   get(hash: number, key: string): T | undefined {
     const slots = this.#slots;
     const first = (hash & this.#mask) * SLOTS;
     for (let slot = first; slot < first + WAYS * SLOTS; slot += SLOTS) {
-      if (slots[slot] !== hash || slots[slot + KEY] !== key) continue;
-      const child = slots[slot + CHILD] as T;
-      const fields = slots[slot + FIELDS];
-      // The processor fetches child and fields at the same time: a walk would wait for one after the other.
-      this.hasFields = typeof fields === 'object';
-      if (fields !== child.fields) slots[slot + FIELDS] = child.fields;
-      return child;
+      if (slots[slot] === hash && slots[slot + KEY] === key) return slots[slot + CHILD] as T;
     }
     return undefined;
   }
@@ -86,7 +72,6 @@ export class RecentChildren<T extends Remembered> {
     this.#slots[slot] = hash;
     this.#slots[slot + KEY] = key;
     this.#slots[slot + CHILD] = child;
-    this.#slots[slot + FIELDS] = child.fields;
   }
 
   /** The node lost this child, or has a copy of it instead. */
@@ -122,7 +107,7 @@ export class RecentChildren<T extends Remembered> {
   }
 }
 
-type Slot<T> = number | string | T | object | undefined;
+type Slot<T> = number | string | T | undefined;
 
 function emptySlots<T>(places: number): Slot<T>[] {
   const slots: Slot<T>[] = [];

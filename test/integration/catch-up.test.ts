@@ -58,7 +58,7 @@ describe('a secondary whose primary no longer reaches back', () => {
     expect(http.site.store.journal.log.base.revision).toBe(0);
   });
 
-  it('catches up from what its primary archives all the time, encrypted, although that keeps little', async () => {
+  it('catches up from what its primary archives all the time, encrypted, although that keeps little', { timeout: 120_000 }, async () => {
     const [recipients, identity] = [join(folder, 'recipients.txt'), join(folder, 'identity.txt')];
     await writeFile(recipients, RECIPIENT);
     await writeFile(identity, IDENTITY, { mode: 0o600 });

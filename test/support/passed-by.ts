@@ -8,6 +8,9 @@ import { freePort } from './site-process.ts';
 const LITTLE = { 'segment-bytes': 65_536, 'snapshot-bytes': 65_536, 'retention-max-bytes': 1_048_576 };
 const VALUE = 'x'.repeat(65_536);
 
+/** For many commits, each of which may wait for the archive. */
+const PASSED_MS = 40_000;
+
 /** A primary that keeps little and its secondary, over WebSocket, in this process. */
 export class ShortMemory implements AsyncDisposable {
   readonly #folder: string;
@@ -64,7 +67,7 @@ export class ShortMemory implements AsyncDisposable {
       // So little is kept that a slow machine could not archive it in time.
       await this.archived();
       return this.store.journal.log.base.revision > revision + 20;
-    });
+    }, PASSED_MS);
   }
 
   /** Waits until its archive, if there is one, has everything. */

@@ -179,11 +179,11 @@ export class TopicSecondary extends TopicSite {
   }
 
   /** Resolves when it holds what the primary does, and is it. */
-  async equals(primary: TopicPrimary): Promise<void> {
+  async equals(primary: TopicPrimary, soon = SOON): Promise<void> {
     await primary.store.flush();
     const { position, digest } = primary.store;
     const here = () => ({ position: this.store.position, digest: this.store.digest });
-    await vi.waitFor(() => expect(here(), this.warnings.join('\n')).toEqual({ position, digest }), SOON);
+    await vi.waitFor(() => expect(here(), this.warnings.join('\n')).toEqual({ position, digest }), soon);
     expect(this.store.get('')).toEqual(primary.store.get(''));
     expect(this.quarantined).toEqual([]);
     await this.expectOrder();

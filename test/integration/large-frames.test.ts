@@ -130,6 +130,29 @@ test('a site that closes while it prepares a large frame does not wait for that,
   expect([secondary.store.position, secondary.store.digest]).toEqual([position, digest]);
 });
 
+test('a commit is applied in many turns at a size that is applied at once in many small commits', async () => {
+  const { clock } = secondary;
+  secondary = new ScriptedSecondary(simulation);
+  secondary.clock = clock;
+  await secondary.start();
+  const all = history.frames.length;
+  for (let index = 0; index < MEMBERS; index++) history.store.put(`/small/k${index}`, { index });
+  await history.grow(simulation, 1);
+  const small = history.frames.findIndex(({ bytes }, index) => index >= all && bytes.length > 64 * 1024);
+  expect(history.frames[small]!.header.count).toBeGreaterThan(100);
+  const link = await secondary.connect(history.hello());
+  const turnsOf = async (index: number): Promise<number> => {
+    turns = 0;
+    link.say(history.message(index));
+    await simulation.pass(1_000);
+    expect(secondary.store.position).toEqual(history.frames[index]!.header.last);
+    return turns;
+  };
+  const taken: number[] = [];
+  for (let index = 0; index <= small; index++) taken.push(await turnsOf(index));
+  expect(taken[large()]! - taken[small]!).toBeGreaterThan(5);
+});
+
 test('many frames that come together leave others their turns', async () => {
   for (let index = 0; index < 20; index++) {
     history.store.put('/text', `${index}`.repeat(20_000));

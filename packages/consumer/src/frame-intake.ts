@@ -32,17 +32,17 @@ export class FrameIntake {
   readonly #history: Lineage;
   readonly #farEnd: FarEnd;
   readonly #recent: RecentFrames;
-  readonly #largeBytes: number;
+  readonly #limits: Pick<ConsumerLimits, 'largeFrameBytes' | 'largeCommitBytes'>;
   readonly #turn: Turn;
   #lastTime: number | undefined;
 
   /** @param farEnd where the frames come from */
-  constructor(store: Store, farEnd: FarEnd, { recentFrames, largeFrameBytes }: ConsumerLimits) {
+  constructor(store: Store, farEnd: FarEnd, limits: ConsumerLimits) {
     this.#store = store;
     this.#history = historyOf(store);
     this.#farEnd = farEnd;
-    this.#recent = new RecentFrames(recentFrames);
-    this.#largeBytes = largeFrameBytes;
+    this.#recent = new RecentFrames(limits.recentFrames);
+    this.#limits = limits;
     this.#turn = new Turn(store.clock);
   }
 
@@ -63,7 +63,7 @@ export class FrameIntake {
     } catch (error) {
       return { kind: 'quarantine', error: asEvertreeError(error) };
     }
-    if (frame.bytes.length > this.#largeBytes) return this.#takeLarge(frame, trailer, signal);
+    if (this.#isLarge(frame)) return this.#takeLarge(frame, trailer, signal);
     const memory = this.#memory(frame);
     if (memory instanceof Promise) return memory.then(found => this.#conclude(frame, trailer, found));
     return this.#conclude(frame, trailer, memory);
@@ -78,6 +78,15 @@ export class FrameIntake {
   /** The history went back. */
   wentBack(): void {
     this.#recent.clear();
+  }
+
+  /**
+   * A frame of fast traffic has thousands of small commits, most of whose paths come again, and is fit for one step up to
+   * a size that takes several times as long if it is one commit on new paths.
+   */
+  #isLarge({ bytes, header }: Frame): boolean {
+    const { largeFrameBytes, largeCommitBytes } = this.#limits;
+    return bytes.length > Math.min(largeFrameBytes, largeCommitBytes * header.count);
   }
 
   /** What is known of where the frame ends, if that is behind this site's position. */

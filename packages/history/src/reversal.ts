@@ -216,9 +216,9 @@ export async function planCommitReversal(store: Store, change: Change, newest: N
 async function collect(turn: Turn, steps: Generator<PathDifference | undefined>): Promise<PathDifference[]> {
   const differences: PathDifference[] = [];
   for (const step of steps) {
-    if (step === undefined) {
-      if (turn.over) await turn.rest();
-    } else if (differences.push(step) > MOST_DIFFERENCES) {
+    // Objects of few keys may differ in all of them: thousands of differences come without a pause.
+    if (turn.over) await turn.rest();
+    if (step !== undefined && differences.push(step) > MOST_DIFFERENCES) {
       throw new EvertreeError('TOO_LARGE', `more than ${MOST_DIFFERENCES} paths would be set back; set back a part of them`, {
         limit: MOST_DIFFERENCES,
       });

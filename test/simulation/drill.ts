@@ -17,7 +17,7 @@ export type Drill = 'switchover' | 'promotion';
 
 /** Within so much virtual time a command is answered. */
 const ANSWER_MS = 8_000;
-/** Commits that only the old primary has when another site is promoted. */
+/** So many commits, and large ones that are under way, only the old primary has when another site is promoted. */
 const LOST_COMMITS = 3;
 /** So long a link may go on that carries nothing. */
 const SILENCE_MS = 600;
@@ -51,7 +51,8 @@ function drillSwitchover(world: World, from: SimulatedSite, { name: to, running 
 function drillPromotion(world: World, primary: SimulatedSite, target: SimulatedSite): void {
   refuseWhileThePrimaryLives(world, target);
   isolate(world, primary, true);
-  const lost = Array.from({ length: LOST_COMMITS }, () => world.ledger.write(primary, 0)?.id ?? '');
+  const before = world.ledger.entries.length;
+  for (let count = 0; count < LOST_COMMITS; count++) world.ledger.write(primary, 0);
   world.time.pass(SILENCE_MS);
   const promoted = promoteAsForetold(world, target);
   if (promoted === undefined || world.broken !== undefined) return;
@@ -63,7 +64,9 @@ function drillPromotion(world: World, primary: SimulatedSite, target: SimulatedS
   isolate(world, primary, false);
   world.mark('drill:promotion');
   if (!becomeOne(world)) return world.violated('liveness', `after a promotion of ${target.name}, foretold and confirmed`);
-  replayOnce(world, primary, target, lost);
+  // Large ones that were under way at the cut were committed later.
+  const lost = world.ledger.entries.slice(before).filter(({ site }) => site === primary.name);
+  replayOnce(world, primary, target, new Set(lost.map(({ id }) => id)));
 }
 
 /** While its primary answers, a promotion is foretold to be refused, and is. */
@@ -105,15 +108,14 @@ function promoteAsForetold(world: World, { name, running }: SimulatedSite): Prom
 }
 
 /** The commits that only the old primary had are in its divergence, and are replayed at the new one: once. */
-function replayOnce(world: World, old: SimulatedSite, { name, running }: SimulatedSite, lost: readonly string[]): void {
-  const commits = new Set(lost.filter(id => id !== ''));
+function replayOnce(world: World, old: SimulatedSite, { name, running }: SimulatedSite, commits: ReadonlySet<string>): void {
   const kept = old.running!.store.journal.divergences.list().at(-1);
   if (commits.size === 0) return;
   if (kept === undefined) return world.violated('divergences', `${old.name} lists no divergence of ${commits.size} commits`);
   const diverged = answered(world, readCommits(old.running!, kept));
   const results = answered(world, replay(running!, kept, diverged, true));
   const again = answered(world, replay(running!, kept, diverged, true));
-  const tree = running!.store.get<Record<string, 1>>('/c') ?? {};
+  const tree = { ...running!.store.get<Record<string, 1>>('/c'), ...running!.store.get<Record<string, 1>>('/large/ids') };
   const missing = [...commits].filter(id => !(id in tree));
   const twice = again.filter(({ outcome }) => outcome !== 'replayed' && outcome !== 'equal');
   if (results.length !== commits.size || missing.length > 0) {

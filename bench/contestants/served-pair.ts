@@ -169,6 +169,7 @@ export class ServedPair {
 
   /** Does something, waits until the secondary holds what came of it, and tells how long either site was held. */
   async held(run: () => Promise<void>): Promise<Holds> {
+    await this.#settled();
     await this.primary.process.call('watchStalls');
     await this.secondary.process.call('watchStalls');
     await run();
@@ -179,6 +180,13 @@ export class ServedPair {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.primary.process.kill();
     await this.secondary.process.kill();
+  }
+
+  /** Waits until both hold the same, and the index of each covers it: what went before is at work no longer. */
+  async #settled(): Promise<void> {
+    await this.equal();
+    await this.primary.process.call('indexed');
+    await this.secondary.process.call('indexed');
   }
 
   async #openSecondary(): Promise<void> {

@@ -67,7 +67,13 @@ function servedPair(bench: Bench, shape: Shape): Promise<ServedPair> {
 interface Held {
   readonly of: HoldCase;
   readonly site: keyof Holds;
-  readonly stalls: Pick<Stalls, 'worstMs' | 'worstBeyondGcMs' | 'mostRanMs'>;
+  readonly stalls: HeldFor;
+}
+
+type HeldFor = Pick<Stalls, 'worstMs' | 'worstBeyondGcMs' | 'mostRanMs'>;
+
+function tellStalls({ worstMs, worstBeyondGcMs, mostRanMs }: HeldFor): string {
+  return `${worstMs.toFixed(1)} ms, without garbage collection ${worstBeyondGcMs.toFixed(1)}, ran ${mostRanMs.toFixed(1)}`;
 }
 
 /** Runs the cases one after the other. */
@@ -78,6 +84,7 @@ async function heldBy(bench: Bench, pair: ServedPair, cases: readonly HoldCase[]
     await of.prepare?.(pair);
     const found = await pair.held(() => of.run(pair));
     held.push(...SITES.map(site => ({ of, site, stalls: found[site] })));
+    for (const site of SITES) bench.progress.tell(`  → ${site}: ${tellStalls(found[site])}`);
   }
   return held;
 }

@@ -1,4 +1,4 @@
-import type { Batch, ExactPosition, OpenSiteOptions, Site } from 'evertree';
+import type { Batch, ExactPosition, OpenSiteOptions, Site, SiteStore } from 'evertree';
 import { openSite, version } from 'evertree';
 import { startHttp } from '../../packages/evertree/src/http/server.ts';
 import { type Shape, picks } from '../shape.ts';
@@ -52,6 +52,11 @@ export class ServedTasks {
   async state(): Promise<ServedState> {
     const { position, stable, digest } = this.#opened.store;
     return { position, stable: stable.position, digest };
+  }
+
+  /** Waits until the index of changes covers what is stable. */
+  async indexed(): Promise<void> {
+    await (this.#opened.store as SiteStore).changeIndex?.caughtUp();
   }
 
   /** Collects garbage, so that what one request left is not collected in the next one. */

@@ -5,11 +5,15 @@ import type { BodySink } from './body.ts';
 import { digestSteps } from '../tree/array-digest.ts';
 import { dropKept, isLong, keepEntering, keepLeaving, lanes, type LongValue } from '../tree/digest.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
+import { WHOLE, type PathSetNode } from './path-set.ts';
 
 /** Receives of a body only what it wants. */
 export interface SiftingSink extends SteppedSink {
-  /** Whether `put` is wanted for a child of a node: else its value is skipped. */
-  wants(node: number, key: string): boolean;
+  /**
+   * What is wanted of a value that is put as a child of a node; node 0 for the root itself. Undefined: nothing, it is
+   * skipped. Of objects no more than that is built.
+   */
+  wanted(node: number, key: string): PathSetNode | undefined;
 }
 
 /** Receives a body that is read in steps. */
@@ -124,7 +128,7 @@ class BodySteps {
     }
     if (node === 0) this.#sink.putRoot(from.value(tag));
     else if (tag === DELETED) this.#sink.delete(node, name, from.keyLo[key]!, from.keyHi[key]!);
-    else if (this.#sieve?.wants(node, name) === false) from.skip(tag);
+    else if (this.#wanted(node, name) === undefined) from.skip(tag);
     else this.#sink.put(node, name, from.keyLo[key]!, from.keyHi[key]!, from.value(tag));
     return false;
   }
@@ -132,22 +136,23 @@ class BodySteps {
   *#change(): Generator<void> {
     const { keys, keyLo, keyHi } = this.#from;
     const [node, key, tag, leaving] = [this.#node, this.#key, this.#tag, this.#leaving];
-    if (node === 0) return this.#sink.putRoot(yield* this.#object());
-    if (tag !== DELETED && this.#sieve?.wants(node, keys[key]!) === false) {
-      if (tag === OBJECT || tag === ARRAY) yield* this.#skipContainer(tag);
-      else this.#from.skip(tag);
-      return;
-    }
+    const wanted = tag === DELETED ? WHOLE : this.#wanted(node, node === 0 ? '' : keys[key]!);
+    if (wanted === undefined) return yield* this.#skip(tag);
+    if (node === 0) return this.#sink.putRoot(yield* this.#object(wanted));
     if (leaving !== undefined) yield* digestSteps(leaving);
     const { lo, hi } = lanes;
-    const child = tag === DELETED ? undefined : yield* this.#value(tag);
+    const child = tag === DELETED ? undefined : yield* this.#value(tag, wanted);
     if (leaving !== undefined) keepLeaving(leaving, lo, hi);
     if (child === undefined) this.#sink.delete(node, keys[key]!, keyLo[key]!, keyHi[key]!);
     else this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, child);
   }
 
-  *#value(tag: number): Generator<void, Child> {
-    if (tag === OBJECT) return yield* this.#object();
+  #wanted(node: number, key: string): PathSetNode | undefined {
+    return this.#sieve === undefined ? WHOLE : this.#sieve.wanted(node, key);
+  }
+
+  *#value(tag: number, wanted: PathSetNode): Generator<void, Child> {
+    if (tag === OBJECT) return yield* this.#object(wanted);
     if (tag === ARRAY) return yield* this.#array();
     const leaf = this.#from.value(tag);
     if (isLong(leaf)) {
@@ -165,19 +170,24 @@ class BodySteps {
     return reading.array;
   }
 
-  *#object(): Generator<void, TreeNode> {
+  *#object(top: PathSetNode): Generator<void, TreeNode> {
     const from = this.#from;
     const { keys, keyLo, keyHi } = from;
-    const above: { readonly node: TreeNode; readonly key: number; readonly left: number }[] = [];
+    const above: { readonly node: TreeNode; readonly wanted: PathSetNode; readonly key: number; readonly left: number }[] = [];
+    let wanted = top;
     let node = new TreeNode(this.#generation);
     for (let left = from.varint(); ;) {
       while (left > 0) {
         left--;
         const key = from.key(0);
         const tag = from.byte();
-        if (tag === OBJECT) {
-          above.push({ node, key, left });
+        const inside = wanted.isWhole ? WHOLE : wanted.children.get(keys[key]!);
+        if (inside === undefined) {
+          yield* this.#skip(tag);
+        } else if (tag === OBJECT) {
+          above.push({ node, wanted, key, left });
           assertLevels(above.length);
+          wanted = inside;
           node = new TreeNode(this.#generation);
           left = from.varint();
         } else {
@@ -190,13 +200,14 @@ class BodySteps {
       if (outer === undefined) return node;
       const { key } = outer;
       assign(outer.node, keys[key]!, keyLo[key]!, keyHi[key]!, undefined, node);
-      ({ node, left } = outer);
+      ({ node, wanted, left } = outer);
     }
   }
 
-  /** Reads over an object or an array. Its keys enter the dictionary nevertheless. */
-  *#skipContainer(tag: number): Generator<void> {
+  /** Reads over a value. Its keys enter the dictionary nevertheless. */
+  *#skip(tag: number): Generator<void> {
     const from = this.#from;
+    if (tag !== OBJECT && tag !== ARRAY) return from.skip(tag);
     const levels = [{ isObject: tag === OBJECT, left: from.varint() }];
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       if (level.left-- === 0) {

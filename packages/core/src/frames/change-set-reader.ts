@@ -5,7 +5,7 @@ import { decodeFrame } from './collect-sink.ts';
 import { exportSteps, exportValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
 import { TreeNode, type Child } from '../tree/node.ts';
-import type { PathSet, PathSetNode } from './path-set.ts';
+import { WHOLE, type PathSet, type PathSetNode } from './path-set.ts';
 import { ROOT, type Path } from '../tree/path.ts';
 
 /**
@@ -115,8 +115,8 @@ class SiftedChangeSets implements SiftingSink {
     this.#nodes.push(set === undefined ? undefined : { path: [...this.#nodes[parent]!.path, key], set });
   }
 
-  wants(node: number, key: string): boolean {
-    return this.isIn(node, key);
+  wanted(node: number, key: string): PathSetNode | undefined {
+    return node === 0 || this.isIn(node, key) ? WHOLE : undefined;
   }
 
   put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
@@ -153,12 +153,8 @@ class SiftedChangeSets implements SiftingSink {
 
 /** Collects the operations that concern the set, without values. */
 class SiftedPaths extends SiftedChangeSets {
-  override wants(node: number, key: string): boolean {
-    if (this.isIn(node, key)) this.operations.push({ type: 'put', path: this.pathOf(node, key), value: null });
-    return false;
-  }
-
-  override putRoot(): void {
-    this.operations.push({ type: 'put', path: ROOT, value: null });
+  override wanted(node: number, key: string): undefined {
+    if (node === 0) this.operations.push({ type: 'put', path: ROOT, value: null });
+    else if (this.isIn(node, key)) this.operations.push({ type: 'put', path: this.pathOf(node, key), value: null });
   }
 }

@@ -4,11 +4,16 @@ import { decodeChangeSets } from './collect-sink.ts';
 import type { Operation } from './change-set.ts';
 import { importValue } from '../tree/content.ts';
 import { frameBody, type Frame } from './frame.ts';
-import { lookup, TreeNode, type Child } from '../tree/node.ts';
+import { TreeNode, type Child } from '../tree/node.ts';
 import type { PathSet, PathSetNode } from './path-set.ts';
 import { ROOT, type Path } from '../tree/path.ts';
-import type { PreparedValue } from '../tree/prepared-value.ts';
+import { prepareValue } from '../tree/prepared-value.ts';
 import { Tree } from '../tree/tree.ts';
+import { define, type Value } from '../tree/value.ts';
+import { finishSteps } from '../turn.ts';
+
+/** Members that are picked of a value between two pauses. */
+const MEMBERS_A_STEP = 256;
 
 /**
  * Those parts of a tree that are in a set of paths, and the objects above them: built as the whole tree would be, from
@@ -62,14 +67,15 @@ export class PartialTree {
     const set = this.#find(path);
     if (set === undefined) return;
     if (operation.type === 'delete') this.#tree.delete(path);
-    else putPart(this.#tree, path, importValue(operation.value, path, this.#tree.generation), set);
+    else this.#tree.put(path, importValue(finishSteps(partOf(operation.value, set)), path, this.#tree.generation));
   }
 
-  /** Puts a value that was prepared for a path. @throws EvertreeError PATH_INVALID, VALUE_INVALID */
-  put(value: PreparedValue, path: Path): void {
-    this.#makeAbove(path);
+  /** Puts a value in steps. @throws EvertreeError PATH_INVALID, VALUE_INVALID */
+  *put(path: Path, value: Value): Generator<void> {
     const set = this.#find(path);
-    if (set !== undefined) putPart(this.#tree, path, value.take(path), set);
+    const prepared = set === undefined ? undefined : yield* prepareValue(yield* partOf(value, set), path);
+    this.#makeAbove(path);
+    if (prepared !== undefined) this.#tree.put(path, prepared.take(path));
   }
 
   *#sift(body: Buffer, head: Parameters<typeof readInSteps>[1], changeSets: number): Generator<void> {
@@ -157,12 +163,12 @@ class PartSink implements SiftingSink {
     if (this.#tree.get(path) === undefined) this.#tree.put(path, new TreeNode(this.#tree.generation));
   }
 
-  wants(node: number, key: string): boolean {
-    return this.#below(node, key) !== undefined;
+  wanted(node: number, key: string): PathSetNode | undefined {
+    return node === 0 ? this.#places[1]!.set : this.#below(node, key);
   }
 
   put(node: number, key: string, _keyLo: number, _keyHi: number, child: Child): void {
-    putPart(this.#tree, [...this.#places[node]!.path, key], child, this.#below(node, key)!);
+    this.#tree.put([...this.#places[node]!.path, key], child);
   }
 
   delete(node: number, key: string): void {
@@ -170,7 +176,7 @@ class PartSink implements SiftingSink {
   }
 
   putRoot(child: Child): void {
-    putPart(this.#tree, ROOT, child, this.#places[1]!.set);
+    this.#tree.put(ROOT, child);
   }
 
   #below(node: number, key: string): PathSetNode | undefined {
@@ -179,15 +185,18 @@ class PartSink implements SiftingSink {
   }
 }
 
-/** Puts what of a child is in a set. */
-function putPart(tree: Tree, path: Path, child: Child, set: PathSetNode): void {
-  if (set.isWhole || !(child instanceof TreeNode)) {
-    tree.put(path, child);
-    return;
-  }
-  tree.put(path, new TreeNode(tree.generation));
+/** What of a value is in a set: of objects no other members. Pauses after some 256 members. */
+function* partOf(value: Value, set: PathSetNode): Generator<undefined, Value> {
+  if (set.isWhole || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const object = value as { readonly [key: string]: Value };
+  const part: { [key: string]: Value } = {};
+  let left = MEMBERS_A_STEP;
   for (const [key, below] of set.children) {
-    const found = lookup(child, key);
-    if (found !== undefined) putPart(tree, [...path, key], found, below);
+    if (Object.hasOwn(object, key)) define(part, key, yield* partOf(object[key]!, below));
+    if (--left > 0) continue;
+    left = MEMBERS_A_STEP;
+    yield;
   }
+  yield;
+  return part;
 }

@@ -7,6 +7,9 @@ export interface PathSetNode {
   readonly children: Map<string, PathSetNode>;
 }
 
+/** Everything. */
+export const WHOLE: PathSetNode = { isWhole: true, children: new Map() };
+
 /** A set of subtrees, by their paths. Of a path and another one below it only the upper one counts. */
 export class PathSet {
   readonly root: PathSetNode = { isWhole: false, children: new Map() };

@@ -96,10 +96,9 @@ export class PastTree {
   /** As apply, in steps: for a value that may be large. */
   *applyInSteps(operation: Operation): Generator<void> {
     if (operation.type === 'delete' || typeof operation.value !== 'object') return this.apply(operation);
-    const { path } = operation;
-    const prepared = yield* prepareValue(operation.value, path);
-    if (this.#part === undefined) this.#tree.put(path, prepared.take(path));
-    else this.#part.put(prepared, path);
+    const { path, value } = operation;
+    if (this.#part === undefined) this.#tree.put(path, (yield* prepareValue(value, path)).take(path));
+    else yield* this.#part.put(path, value);
     this.#tree.undo.clear();
   }
 

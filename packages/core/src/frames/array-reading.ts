@@ -58,7 +58,7 @@ export class ArrayReading {
       }
       if (from.at >= offset) return false;
       level.left--;
-      const key = level.made instanceof MadeObject ? from.keys[from.key(0)]! : '';
+      const key = level.made instanceof MadeObject ? from.keys.text(from.key(0)) : '';
       const tag = from.byte();
       if (tag === ARRAY || tag === OBJECT) {
         this.#above.push(level);

@@ -21,6 +21,7 @@ import type { FrameHeader } from './frame.ts';
 import { lanes, LONG_TEXT } from '../tree/digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { keyCache } from './key-cache.ts';
+import { SpelledKeys } from './spelled-keys.ts';
 import { textCache } from './text-cache.ts';
 import { assign, TreeNode, type Child } from '../tree/node.ts';
 import { define, type Value } from '../tree/value.ts';
@@ -49,10 +50,7 @@ export class BinaryBodyReader {
   readonly #sink: BodySink;
   at = 0;
   nodes = ROOT_ID;
-  // By the dictionary's numbers, from 1.
-  readonly keys: string[] = [''];
-  readonly keyLo: number[] = [0];
-  readonly keyHi: number[] = [0];
+  readonly keys = new SpelledKeys();
 
   constructor(body: Buffer, generation: number, sink: BodySink) {
     this.body = body;
@@ -100,15 +98,15 @@ export class BinaryBodyReader {
       }
       if (parent > this.nodes) throw malformed('an undefined node');
       const key = this.key(parent);
-      this.#sink.define(parent, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!);
+      this.#sink.define(parent, this.keys.text(key), this.keys.lo(key), this.keys.hi(key));
       this.nodes++;
       node = this.varint();
     }
     if (node > this.nodes) throw malformed('an undefined node');
     const key = this.key(node);
     const tag = this.byte();
-    if (tag === DELETED) this.#sink.delete(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!);
-    else this.#sink.put(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!, this.value(tag));
+    if (tag === DELETED) this.#sink.delete(node, this.keys.text(key), this.keys.lo(key), this.keys.hi(key));
+    else this.#sink.put(node, this.keys.text(key), this.keys.lo(key), this.keys.hi(key), this.value(tag));
   }
 
   /** Reads over a value after its first byte. Its keys enter the dictionary nevertheless. */
@@ -196,9 +194,7 @@ export class BinaryBodyReader {
     const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.body, this.at, end);
     const key = known ?? keyCache.read(this.body, this.at, end);
     this.at = end;
-    this.keyLo.push(lanes.lo);
-    this.keyHi.push(lanes.hi);
-    return this.keys.push(key) - 1;
+    return this.keys.push(key, lanes.lo, lanes.hi);
   }
 
   /** Reads a value after its first byte; objects become nodes. */
@@ -242,7 +238,7 @@ export class BinaryBodyReader {
     for (let index = 0; index < size; index++) {
       const key = this.key(0);
       const child = this.value(this.byte());
-      assign(node, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!, undefined, child);
+      assign(node, this.keys.text(key), this.keys.lo(key), this.keys.hi(key), undefined, child);
     }
     return node;
   }
@@ -261,7 +257,7 @@ export class BinaryBodyReader {
     const object: { [key: string]: Value } = {};
     const size = this.varint();
     for (let index = 0; index < size; index++) {
-      const key = this.keys[this.key(0)]!;
+      const key = this.keys.text(this.key(0));
       define(object, key, this.plain(this.byte()));
     }
     return Object.freeze(object);

@@ -105,7 +105,7 @@ class BodySteps {
       if (parent === 0) return this.#put(0, 0);
       if (parent > from.nodes) throw malformed('an undefined node');
       const key = from.key(parent);
-      this.#sink.define(parent, from.keys[key]!, from.keyLo[key]!, from.keyHi[key]!);
+      this.#sink.define(parent, from.keys.text(key), from.keys.lo(key), from.keys.hi(key));
       from.nodes++;
       node = from.varint();
     }
@@ -116,8 +116,8 @@ class BodySteps {
   #put(node: number, key: number): boolean {
     const from = this.#from;
     const tag = from.byte();
-    const name = from.keys[key]!;
-    const standing = node === 0 ? undefined : this.#sink.standing?.(node, name, from.keyLo[key]!);
+    const name = from.keys.text(key);
+    const standing = node === 0 ? undefined : this.#sink.standing?.(node, name, from.keys.lo(key));
     this.#leaving = isLong(standing) ? standing : undefined;
     const isPutInSteps = tag === OBJECT || (node !== 0 && (tag === ARRAY || (tag === TEXT && from.atLongText)));
     if (isPutInSteps || this.#leaving !== undefined) {
@@ -127,24 +127,24 @@ class BodySteps {
       return true;
     }
     if (node === 0) this.#sink.putRoot(from.value(tag));
-    else if (tag === DELETED) this.#sink.delete(node, name, from.keyLo[key]!, from.keyHi[key]!);
+    else if (tag === DELETED) this.#sink.delete(node, name, from.keys.lo(key), from.keys.hi(key));
     else if (this.#wanted(node, name) === undefined) from.skip(tag);
-    else this.#sink.put(node, name, from.keyLo[key]!, from.keyHi[key]!, from.value(tag));
+    else this.#sink.put(node, name, from.keys.lo(key), from.keys.hi(key), from.value(tag));
     return false;
   }
 
   *#change(): Generator<void> {
-    const { keys, keyLo, keyHi } = this.#from;
+    const { keys } = this.#from;
     const [node, key, tag, leaving] = [this.#node, this.#key, this.#tag, this.#leaving];
-    const wanted = tag === DELETED ? WHOLE : this.#wanted(node, node === 0 ? '' : keys[key]!);
+    const wanted = tag === DELETED ? WHOLE : this.#wanted(node, node === 0 ? '' : keys.text(key));
     if (wanted === undefined) return yield* this.#skip(tag);
     if (node === 0) return this.#sink.putRoot(yield* this.#object(wanted));
     if (leaving !== undefined) yield* digestSteps(leaving);
     const { lo, hi } = lanes;
     const child = tag === DELETED ? undefined : yield* this.#value(tag, wanted);
     if (leaving !== undefined) keepLeaving(leaving, lo, hi);
-    if (child === undefined) this.#sink.delete(node, keys[key]!, keyLo[key]!, keyHi[key]!);
-    else this.#sink.put(node, keys[key]!, keyLo[key]!, keyHi[key]!, child);
+    if (child === undefined) this.#sink.delete(node, keys.text(key), keys.lo(key), keys.hi(key));
+    else this.#sink.put(node, keys.text(key), keys.lo(key), keys.hi(key), child);
   }
 
   #wanted(node: number, key: string): PathSetNode | undefined {
@@ -172,7 +172,7 @@ class BodySteps {
 
   *#object(top: PathSetNode): Generator<void, TreeNode> {
     const from = this.#from;
-    const { keys, keyLo, keyHi } = from;
+    const { keys } = from;
     const above: { readonly node: TreeNode; readonly wanted: PathSetNode; readonly key: number; readonly left: number }[] = [];
     let wanted = top;
     let node = new TreeNode(this.#generation);
@@ -181,7 +181,7 @@ class BodySteps {
         left--;
         const key = from.key(0);
         const tag = from.byte();
-        const inside = wanted.isWhole ? WHOLE : wanted.children.get(keys[key]!);
+        const inside = wanted.isWhole ? WHOLE : wanted.children.get(keys.text(key));
         if (inside === undefined) {
           yield* this.#skip(tag);
         } else if (tag === OBJECT) {
@@ -192,14 +192,14 @@ class BodySteps {
           left = from.varint();
         } else {
           const child = tag === ARRAY ? yield* this.#array() : from.value(tag);
-          assign(node, keys[key]!, keyLo[key]!, keyHi[key]!, undefined, child);
+          assign(node, keys.text(key), keys.lo(key), keys.hi(key), undefined, child);
         }
         if (from.at >= this.#pauseAt) yield* this.#pause();
       }
       const outer = above.pop();
       if (outer === undefined) return node;
       const { key } = outer;
-      assign(outer.node, keys[key]!, keyLo[key]!, keyHi[key]!, undefined, node);
+      assign(outer.node, keys.text(key), keys.lo(key), keys.hi(key), undefined, node);
       ({ node, wanted, left } = outer);
     }
   }

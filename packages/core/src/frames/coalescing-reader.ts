@@ -112,7 +112,7 @@ export class CoalescingReader extends BinaryBodyReader {
       const key = this.#key();
       if (!this.#define(parent, key)) {
         this.#goDirect();
-        this.#sink.define(parent, this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!);
+        this.#sink.define(parent, this.keys.text(key), this.keys.lo(key), this.keys.hi(key));
         this.nodes++;
         // What follows is the rest of an operation, and as such looks like a whole one.
         return super.operation();
@@ -163,7 +163,7 @@ export class CoalescingReader extends BinaryBodyReader {
 
   #make(node: number, key: number, tag: number): void {
     this.#goDirect();
-    const [text, lo, hi] = [this.keys[key]!, this.keyLo[key]!, this.keyHi[key]!];
+    const [text, lo, hi] = [this.keys.text(key), this.keys.lo(key), this.keys.hi(key)];
     if (tag === DELETED) this.#sink.delete(node, text, lo, hi);
     else this.#sink.put(node, text, lo, hi, this.value(tag));
   }
@@ -205,7 +205,7 @@ export class CoalescingReader extends BinaryBodyReader {
     const child = this.value(tag);
     const numbers = this.#numbers;
     while (this.#keyCount < this.keys.length - 1) {
-      const bytes = Buffer.from(this.keys[++this.#keyCount]!);
+      const bytes = Buffer.from(this.keys.text(++this.#keyCount));
       if (this.#keyCount >= numbers.keys.length) numbers.growKeys();
       numbers.keys[this.#keyCount] = this.#pending.keys.number(bytes, 0, bytes.length);
     }
@@ -217,10 +217,9 @@ export class CoalescingReader extends BinaryBodyReader {
     const { keys } = this.#pending;
     for (let key = this.keys.length; key <= this.#keyCount; key++) {
       const number = this.#numbers.keys[key]!;
-      this.keys.push(keys.text(number, undefined));
+      const text = keys.text(number, undefined);
       keys.hash(number);
-      this.keyLo.push(lanes.lo);
-      this.keyHi.push(lanes.hi);
+      this.keys.push(text, lanes.lo, lanes.hi);
     }
   }
 }

@@ -67,7 +67,10 @@ test.each([
   ['binary', 'operations in steps'],
 ] as const)('a part is what stands there in the whole tree, and nothing else is built: %s, from %s', (codec, how) => {
   // Keys in common with what is put, in the middle of it and below.
-  const key = fc.oneof(fc.constantFrom('a', 'b', '', '__proto__', '0', 'n'), fc.integer({ min: 0, max: 50 }).map(n => `k${n}`));
+  const key = fc.oneof(
+    fc.constantFrom('a', 'b', '', '__proto__', '0', 'n'),
+    fc.integer({ min: 0, max: 50 }).map(n => `k${n}`),
+  );
   const runs = fc.array(fc.array(step, { minLength: 1, maxLength: 12 }), { maxLength: 6 });
   const paths = fc.array(fc.array(key, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 40 });
   fc.assert(

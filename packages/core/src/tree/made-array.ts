@@ -20,9 +20,9 @@ export class MadeArray {
   /** @param room for so many items is made at once; 0 if the length is not to be believed yet */
   constructor(length: number, room = length) {
     if (room >= LARGE_ITEMS && room <= MOST_ITEMS) {
-      this.#items.length = room;
       // Room for anything, not for fractions alone.
-      this.#items.fill(null);
+      this.#items.push(null);
+      this.#items.length = room;
     }
     beginArray(length);
     this.#lo = lanes.lo;

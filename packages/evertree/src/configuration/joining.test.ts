@@ -79,6 +79,19 @@ describe('several files for one primary', () => {
     expect(problem).not.toMatch(/correct-horse|battery-staple/);
   });
 
+  test('one token and a list of them, side by side, are one "auth"', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'evertree-joining-'));
+    for (const name of ['site', 'reader']) writeFileSync(join(folder, name), `secret-of-${name}`);
+    const one = { 'token-file': join(folder, 'site') };
+    const tokens = [{ name: 'reader', 'token-file': join(folder, 'reader'), rights: ['read'] }];
+    const both = { auth: { ...one, tokens } };
+    const { http } = readPrimaryConfiguration([netty(1, both), netty(2, both)]);
+    const differing = problemsOf(netty(1, { auth: one }), netty(2, both));
+    rmSync(folder, { recursive: true });
+    expect(http).toMatchObject({ token: 'secret-of-site', tokens: [{ name: 'reader', secret: 'secret-of-reader' }] });
+    expect(differing).toEqual([expect.stringContaining('configuration 2: http.auth differs from that in configuration 1')]);
+  });
+
   test('a secondary or a topic that two files name', () => {
     expect(problemsOf(netty(1), netty(2), netty(1))).toEqual([
       'configuration 3: netty-connection names far:1 again, as configuration 1 does; keep one of them',

@@ -1,4 +1,5 @@
 import { formatAddress, isLoopback } from '@evertree/core';
+import { optional } from '../optional.ts';
 import type {
   ConsumerConfiguration,
   KafkaProducerConfiguration,
@@ -7,6 +8,7 @@ import type {
   ProducerConfiguration,
   SiteConfiguration,
 } from './configuration.ts';
+import type { Auth } from './credentials.ts';
 import { type ConfigurationProblem, configurationError } from './problem.ts';
 
 /*
@@ -94,11 +96,20 @@ class Joining {
     for (const section of SHARED) {
       const joined = this.sections[section] as Record<string, unknown>;
       for (const [key, value] of Object.entries(configuration[section])) {
+        // Both come of "auth", which is one thing.
+        if (key === 'token' || key === 'tokens') continue;
         // No file has this key: it follows from "http.tls".
         if (key === 'tlsOnLoopback') joined[key] = joined[key] === true || value === true;
         else if (this.#agrees(keyOf(section, key), joined[key], value, source)) joined[key] = value;
       }
     }
+    this.#takeAuth(configuration, source);
+  }
+
+  #takeAuth({ http }: SiteConfiguration, source: string): void {
+    const given = authOf(http);
+    if (Object.keys(given).length === 0 || !this.#agrees('http.auth', authOf(this.sections.http), given, source)) return;
+    Object.assign(this.sections.http, given);
   }
 
   takeAcknowledgement({ acknowledgement }: ProducerConfiguration, source: string): void {
@@ -150,11 +161,15 @@ function topicsOf({ connection, topic }: KafkaProducerConfiguration): string[] {
   return connection.brokers.map(broker => `the topic ${topic} at ${broker.toLowerCase()}`);
 }
 
+function authOf({ token, tokens }: Auth): Auth {
+  return { ...optional('token', token), ...optional('tokens', tokens) };
+}
+
 /** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
   if (section === 'archive') return `archive.${key === 'identity' ? 'identity-file' : kebab(key.replace(/Ms$/, ''))}`;
   if (section !== 'http') return `${section}.${kebab(key)}`;
-  return key === 'advertised' ? 'advertised-http' : key === 'token' || key === 'tokens' ? 'http.auth' : `http.${key}`;
+  return key === 'advertised' ? 'advertised-http' : `http.${key}`;
 }
 
 function kebab(key: string): string {
